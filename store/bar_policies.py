@@ -1,8 +1,9 @@
-"""Bar policies: which prints make a bar. They are declared as data, and an instrument names its policy.
+"""Bar policies: the rules, declared as data, by which trades (prints) make bars.
 
-A print may set open and close, set high and low, and count in the volume. Each condition word has an effect
-on each of the three. Of several words the strongest effect decides: NEVER, ALWAYS, NO, YES, in this order. A
-print without words counts everywhere, and so does a word that the policy does not name.
+A print can set a bar's open and close, set its high and low, and count in its volume. Each condition word has
+an effect on each of the three. If a print has several words, the strongest effect applies: NEVER, then
+ALWAYS, NO, YES. A print without words counts everywhere. A word that the policy does not name has the effect
+YES. An instrument names its policy.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from functools import cached_property
 
 
 class Effect(IntEnum):
-    """The effect of one condition word; of several words the largest number decides."""
+    """The effect of a condition word. If a print has several words, the largest number applies."""
 
     YES = 0
     NO = 1
@@ -38,7 +39,7 @@ class ConditionEffect:
 
 @dataclass(frozen=True, slots=True)
 class PrintRole:
-    """What one print does to its bar."""
+    """Whether a print sets a bar's open and close, sets its high and low, and counts in its volume."""
 
     sets_open_close: bool
     sets_high_low: bool
@@ -49,10 +50,10 @@ class PrintRole:
 class DailyTable:
     """The condition words that make the daily bar of the regular session.
 
-    opening: the word of the opening auction. The day's largest print with it, the first of equals, is the
-    open. closing: the word of the closing auction, whose largest print is the close; without one the largest
-    print with `official_close`. outside: the word of prints outside regular hours. Prints of an auction are
-    always inside. distrusted: the word of prints that are excluded from everything.
+    opening: marks prints of the opening auction. The day's largest one is the open; the first, if several are
+    equal. closing: likewise for the close. official_close: its largest print is the close if no print has
+    `closing`. outside: marks prints outside regular hours. Auction prints are always inside. distrusted:
+    marks prints that are excluded from everything.
     """
 
     opening: str
@@ -74,7 +75,7 @@ class BarPolicy:
     daily: DailyTable | None = None
 
     def role(self, words: Iterable[str]) -> PrintRole:
-        """Return what a print with these condition words does."""
+        """Return the role of a print with these condition words."""
         effects = [self.effects[word] for word in words if word in self.effects]
         return PrintRole(
             sets_open_close=max((effect.open_close for effect in effects), default=Effect.YES).counts,

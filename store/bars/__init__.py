@@ -1,1 +1,1 @@
-"""From ordered rows to bars: mergeable aggregates, bars of intervals, spans and sessions; bars of quotes."""
+"""Makes bars of ordered rows: mergeable aggregates; bars of intervals, spans, sessions and quotes."""

@@ -1,4 +1,4 @@
-"""Mergeable aggregates of prints per interval: what rollups store and bars are made of."""
+"""Mergeable aggregates of prints per interval. Rollups store them, and bars are made from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -16,14 +16,14 @@ BEFORE_ALL = -(2**63)
 
 @dataclass(frozen=True, slots=True)
 class Aggregates:
-    """Equally long columns, one row per interval with rows, ascending by time; mergeable without prints.
+    """Equally long columns, one row per interval that has stored rows, ascending by time.
 
-    time: start of the interval, nanoseconds UTC. first_*, last_*: keys of the prints that set open and
+    time: start of the interval, nanoseconds UTC. first_*, last_*: sort keys of the prints that set open and
     close, `AFTER_ALL` and `BEFORE_ALL` if none does. open, high, low, close: NaN if no print sets them.
-    volume, notional: exact sums rounded once; `_mid` and `_low` hold the rounding's rest. price_count:
-    prints that set open and close. trade_count: prints that count in the volume. newest: the newest commit
-    that touched a row of the interval. An interval whose rows are all cancelled stays as a row with counts
-    of 0. Volume is not yet credited to another interval.
+    volume, notional: exact sums rounded once; `_mid` and `_low` hold the rounding error. price_count: number
+    of prints that set open and close. trade_count: number of prints that count in the volume. newest: the
+    newest commit that touched a row of the interval. An interval whose rows are all cancelled stays as a row
+    with counts of 0. Volume of an interval without a price is not yet credited to the bar before it.
     """
 
     time: Integers
@@ -74,7 +74,7 @@ COLUMNS: dict[str, npt.DTypeLike] = {
 def _taken(column: npt.NDArray[Any], indices: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the values at some indices; ten times as fast as indexing.
 
-    A column that repeats one value stays unexpanded.
+    A broadcast column (one repeated value) is not expanded.
     """
     if column.strides == (0,) and len(column):
         return np.broadcast_to(column[0], len(indices))
@@ -152,7 +152,7 @@ def _reduced(rows: Aggregates, time: Integers, starts: Integers) -> Aggregates:
 
 
 def _first_and_last(rows: Aggregates, time: Integers, starts: Integers) -> tuple[Integers, Integers]:
-    """Return the row indices of each slice's first and last print with a price; any row if there is none."""
+    """Return the row indices of each slice's first and last print with a price; an arbitrary row if none."""
     priced = np.flatnonzero(rows.price_count)
     ends = np.append(starts[1:], len(time))
     # Usually each row's prints come before those of the next row: no sort is needed.

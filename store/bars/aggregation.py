@@ -1,4 +1,4 @@
-"""From prints to aggregates and bars.
+"""Makes aggregates and bars of prints.
 
 `prints.prints_of` reads rows under a bar policy, `aggregate_prints` aggregates them, `aggregates.merge`
 merges aggregates, `bars.bars_of` makes the bars. Volume of an interval without a price is credited to the
@@ -18,7 +18,7 @@ from store.bars.prints import Prints
 
 
 def bars_of_prints(prints: Prints, interval_ns: int) -> Bars:
-    """Return the bars of ordered prints; sums are exact for sizes of any range."""
+    """Return the bars of ordered prints. Sums are exact however large and small the sizes are."""
     try:
         return bars_of(aggregate_prints(prints, interval_ns))
     except Unmergeable:
@@ -45,7 +45,7 @@ def aggregate_by(prints: Prints, time: Integers, *, mergeable: bool = True) -> A
 
 
 def counted(prints: Prints) -> tuple[Floats, Floats]:
-    """Return size and price * size of each print, 0 if it does not count in the volume."""
+    """Return size and price * size of each print; 0 for prints that do not count in the volume."""
     size = prints.volume
     if not prints.counts_volume.all():
         size = np.where(prints.counts_volume, size, 0.0)
@@ -86,7 +86,7 @@ def _aggregates(
 
 @dataclass(frozen=True, slots=True)
 class _Edges:
-    """For each slice the number of set rows, and the index of the first and last (row 0 if none is set)."""
+    """Per slice: how many rows the mask selects, and the first and last of their indices (0 if none)."""
 
     count: Integers
     first: Integers
@@ -109,14 +109,14 @@ def _edges(mask: Mask, starts: Integers) -> _Edges:
 
 
 def _counts(mask: Mask, starts: Integers) -> Integers:
-    """Return the number of set rows of each slice."""
+    """Return how many rows of each slice the mask selects."""
     if mask.all():
         return np.diff(starts, append=len(mask))
     return np.add.reduceat(mask, starts, dtype=np.int64)
 
 
 def _bars_of_any_range(prints: Prints, interval_ns: int) -> Bars:
-    """Do the same as `bars_of_prints` for sums that do not fit into three doubles.
+    """Return the same as `bars_of_prints` if sums do not fit into three doubles.
 
     Each sum is taken over all rows that are credited to the bar, and rounded once.
     """

@@ -15,7 +15,7 @@ class Bars:
     """Equally long columns, ascending by time, one row per interval with a price.
 
     time_ns: start of the interval, UTC. volume, notional: exact sums of the sizes and of price * size,
-    rounded once. trade_count: prints that count in the volume.
+    rounded once. trade_count: number of prints that count in the volume.
     """
 
     time_ns: Integers
@@ -61,7 +61,7 @@ def bars_of(aggregates: Aggregates) -> Bars:
 
 
 def credited_bars(priced: Aggregates, rows: Aggregates, starts: Integers) -> Bars:
-    """Return bars with volume, notional and count summed from each bar's start to the next one's.
+    """Return bars whose volume, notional and count are summed from their start to the next bar's start.
 
     priced: the aggregates with a price. rows: all aggregates; starts: the index of each bar's first row in
     them. Raises `Unmergeable`.

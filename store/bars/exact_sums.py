@@ -1,7 +1,8 @@
-"""Exact sums of float64: the same to the last bit in any order, split or merge tree.
+"""Exact sums of float64, the same bit by bit however the values are ordered, split and merged.
 
 An exact sum is three doubles: `total` is the correctly rounded sum (`math.fsum`), `total + middle + low` is
-the sum itself. The three depend on the sum's value only.
+the sum itself. The three depend only on the sum's value.
+
 Values are cut onto grids of powers of two. The parts on one grid add up without rounding while the sum is
 below 2^53 steps, so numpy may add them in any order (Rump, Ogita, Oishi: "Accurate floating-point
 summation", SIAM J. Sci. Comput. 31, 2008). The grids' sums are then combined by error-free additions
@@ -27,7 +28,7 @@ class Unmergeable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ExactSums:
-    """Equally long columns: the rounded sums, and two columns with the rounding's rest."""
+    """Equally long columns: the rounded sums, and two columns with the rounding error."""
 
     total: Floats
     middle: Floats
@@ -54,7 +55,7 @@ def merged_sums(sums: ExactSums, starts: Integers) -> ExactSums:
 def rounded_sums(values: Floats, starts: Integers) -> ExactSums:
     """Return the sum of each slice, rounded once, for values of any range.
 
-    The rest is lost, so the result must not be merged.
+    The rounding error is lost, so the result must not be merged.
     """
     ends = np.append(starts[1:], len(values))[: len(starts)]
     total = np.array([math.fsum(values[a:b]) for a, b in zip(starts, ends, strict=True)], dtype=np.float64)
@@ -63,7 +64,7 @@ def rounded_sums(values: Floats, starts: Integers) -> ExactSums:
 
 
 def _grid_sums(parts: Sequence[Floats], starts: Integers) -> list[Floats]:
-    """Return the slices' sums on each grid, the coarsest first. Together they are exact."""
+    """Return the slices' sums on each grid, the coarsest grid first. Added up, they are exact."""
     if not len(starts):
         return [np.empty(0)]
     longest = int(np.max(np.diff(starts, append=len(parts[0])))) * len(parts)
@@ -89,13 +90,13 @@ def _exponent(part: Floats) -> int:
 
 
 def _on_grid(part: Floats, step: float) -> Floats:
-    """Each value rounded to a multiple of `step`, a power of two; exact below 2^51 steps."""
+    """Return each value rounded to a multiple of `step`, a power of two; exact below 2^51 steps."""
     shift = 1.5 * 2.0**52 * step
     return (part + shift) - shift
 
 
 def _renormalised(components: list[Floats]) -> ExactSums:
-    """Return the three doubles of the sums of equally long components."""
+    """Return the sums of equally long components as three doubles."""
     nothing = np.zeros(len(components[0]))
     if len(components) == 1:
         return ExactSums(components[0], nothing, nothing)
@@ -110,7 +111,7 @@ def _renormalised(components: list[Floats]) -> ExactSums:
 
 
 def _leading(components: list[Floats]) -> list[Floats]:
-    """Return the same sums with the correctly rounded sum first."""
+    """Return components with the same sums, of which the first is the correctly rounded sum."""
     while True:
         distilled = _distilled(components)
         if all(np.array_equal(a, b) for a, b in zip(components, distilled, strict=True)):
@@ -119,7 +120,7 @@ def _leading(components: list[Floats]) -> list[Floats]:
 
 
 def _distilled(components: list[Floats]) -> list[Floats]:
-    """Do one pass of error-free additions from the last component up; zeros move to the end."""
+    """Add up from the last component to the first, without error; zeros move to the end."""
     carried = components[-1]
     rest = []
     for component in reversed(components[:-1]):

@@ -1,4 +1,4 @@
-"""Prints: rows of a trades log with what a bar policy lets each of them do."""
+"""Prints: rows of a trades log, with masks that say what each does under a bar policy."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from store.bar_policies import BarPolicy
 from store.declarations import WORD_SEPARATOR
 from store.lazy_imports import compute as pc
 
+# A row stands until a commit cancels or replaces it. `until` is that commit, or STANDS if there is none.
 STANDS = 2**31 - 1
 NO_SEQUENCE = 2**63 - 1
 
@@ -20,7 +21,7 @@ class Prints:
     """Equally long columns, ordered by (time, sequence, arrival).
 
     time: nanoseconds UTC. sequence: `NO_SEQUENCE` if absent. newest: the newest commit that touched the row.
-    The masks are False in cancelled and replaced rows.
+    The masks are False for cancelled and replaced rows.
     """
 
     time: Integers
@@ -41,7 +42,7 @@ class Prints:
 
 
 def prints_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -> Prints:
-    """Return the prints of ordered stored rows as of a commit; None is the newest.
+    """Return the prints of ordered stored rows as of a commit; None means the newest.
 
     rows: with the columns `arrival`, `commit`, `until`. Rows of later commits are left out. Cancelled and
     replaced rows stay, with masks of False.
@@ -64,7 +65,7 @@ def prints_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -
 
 
 def present_rows(rows: pa.Table, commit: int | None) -> pa.Table:
-    """Return the rows that this commit or an earlier one stored; all of them for None."""
+    """Return the rows that this commit or an earlier one stored; None means all."""
     if commit is None:
         return rows
     present = rows.column("commit").to_numpy() <= commit
@@ -72,7 +73,7 @@ def present_rows(rows: pa.Table, commit: int | None) -> pa.Table:
 
 
 def standing(rows: pa.Table, commit: int | None) -> Mask:
-    """Whether each row is neither cancelled nor replaced as of a commit; None is the newest."""
+    """Return whether each row is neither cancelled nor replaced as of a commit; None means the newest."""
     until: npt.NDArray[np.int32] = rows.column("until").to_numpy()
     return until > (STANDS - 1 if commit is None else commit)
 
@@ -115,7 +116,7 @@ def says(rows: pa.Table, *words: str) -> Mask:
 
 
 def _encoded(conditions: pa.ChunkedArray) -> tuple[list[str], Integers]:
-    """Return the distinct condition texts, and each row's index among them; a null is the empty text."""
+    """Return the distinct condition texts, and each row's index into them. A null is an empty text."""
     encoded = pc.dictionary_encode(pc.fill_null(conditions, "")).combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)

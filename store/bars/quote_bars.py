@@ -1,4 +1,4 @@
-"""Quote bars: open, high, low and close of bid and ask per interval, opened at the quote before it."""
+"""Quote bars: open, high, low, close of bid and ask. The open is the last quote before the interval."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class KnownQuote:
         return not (isnan(self.bid) or isnan(self.ask))
 
     def or_else(self, older: "KnownQuote") -> "KnownQuote":
-        """Return this quote, with the sides of an older one where this one's are unknown."""
+        """Return this quote; a side that is unknown is taken from the older quote."""
         bid, ask = (older if isnan(self.bid) else self), (older if isnan(self.ask) else self)
         return KnownQuote(bid.bid, bid.bid_size, ask.ask, ask.ask_size)
 
@@ -76,7 +76,7 @@ def joined_quote_bars(parts: Sequence[QuoteBars]) -> QuoteBars:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The price and size of one side in each row, NaN if absent, and those known before the first row."""
+    """One side's price and size in each row, NaN if absent. carried_*: those known before the first row."""
 
     price: Floats
     size: Floats
@@ -85,9 +85,9 @@ class _Side:
 
 
 def quote_bars_of(rows: pa.Table, interval_ns: int, carried: KnownQuote = NO_QUOTE) -> QuoteBars:
-    """Return bars of one venue's ordered quotes, in intervals from multiples of `interval_ns` since 1970 UTC.
+    """Return bars of one venue's ordered quotes; intervals start at multiples of `interval_ns` since 1970.
 
-    A row without a side leaves that side as it was. carried: the quote known before the rows.
+    A row without a side does not change that side. carried: the quote known before the rows.
     """
     time = rows.column("timestamp").to_numpy()
     bucket = time // interval_ns
@@ -130,7 +130,7 @@ def _side_bars(side: _Side, starts: Integers) -> tuple[Floats, Floats, Floats, F
     if not len(starts):
         return (np.empty(0),) * 5
     quoted = ~np.isnan(side.price)
-    # Index 0 is the carried quote and n + 1 is row n; the newest index with a price up to each row.
+    # The last quoted row up to each row, as an index: 0 is the carried quote, n + 1 is row n.
     known = np.maximum.accumulate(np.where(quoted, np.arange(1, len(quoted) + 1), 0))
     price, size = np.append(side.carried_price, side.price), np.append(side.carried_size, side.size)
     last = known[np.append(starts[1:], len(quoted)) - 1]

@@ -1,7 +1,7 @@
 """Daily bars of the regular session, by a policy's daily table.
 
-Conditions decide which prints belong to the session, not the clock: prints of an auction, and counting
-prints that are not marked as outside regular hours.
+Condition words, not times, decide which prints belong to the session: auction prints, and prints that count
+and are not marked as outside regular hours.
 """
 
 from dataclasses import replace
@@ -23,10 +23,10 @@ def session_bars_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = N
     """Return one bar per UTC event date on which the regular session has a price.
 
     rows, commit: as in `prints_of`. Open: the largest opening print, else the session's first price. Close:
-    the largest closing print, else the largest official close, else the last price. Of equally large prints
-    the first counts. High and low: over the session's prices, open and close. Volume, notional and count: of
-    counting prints in regular hours and of the auctions' prints, each once. A policy without a daily table
-    gives bars of UTC dates.
+    the largest closing print, else the largest official close, else the last price. If several are equally
+    large, the first counts. High and low cover the session's prices, open and close. Volume, notional and
+    count cover the session's prints, each once. If the policy has no daily table, the bars are those of UTC
+    dates.
     """
     rows = present_rows(rows, commit)
     prints = prints_of(rows, policy, commit=commit)
@@ -61,7 +61,7 @@ def _session_prints(prints: Prints, *, auction: Mask, outside: Mask) -> Prints:
 
 
 def _bars_of_days(prints: Prints) -> Bars:
-    """Return bars of dates. Volume of a session without a price is dropped, not credited to the day before."""
+    """Return bars of UTC dates. A date without a price is dropped with its volume."""
     days = _aggregated(prints)
     return bars_of(days[days.price_count > 0])
 
@@ -74,7 +74,7 @@ def _aggregated(prints: Prints) -> Aggregates:
 
 
 def _replaced(days: Integers, prices: Floats, prints: Prints, chosen: Mask) -> Floats:
-    """Return the days' prices, replaced by the price of the largest chosen print where a day has one."""
+    """Return the days' prices; a day with chosen prints gets the price of the largest one."""
     rows = np.flatnonzero(chosen)
     date = prints.time[rows] // DAY_NS * DAY_NS
     order = np.lexsort((rows, -prints.volume[rows], date))

@@ -17,8 +17,8 @@ from store.bars.prints import Prints
 class Spans:
     """Disjoint windows `[start_ns, end_ns)`, ascending; each belongs to the bar labelled `label_ns`.
 
-    Equally long int64 columns, nanoseconds UTC. The windows of one label are adjacent, and labels ascend.
-    Raises ValueError.
+    Equally long int64 columns, nanoseconds UTC. Windows with the same label are consecutive, and labels
+    ascend. Raises ValueError.
     """
 
     start_ns: Integers
@@ -42,7 +42,7 @@ class Spans:
 
     @property
     def interval_ns(self) -> int | None:
-        """The common length of spans that start at its multiples and are labelled by their start, or None."""
+        """The spans' length, if all have the same, start at its multiples and are labelled by their start."""
         length = int(self.end_ns[0] - self.start_ns[0]) if len(self) else 0
         is_of_intervals = (
             length
@@ -55,15 +55,15 @@ class Spans:
     def indices(self, time: Integers) -> Integers:
         """Return the index of the span that holds each instant, -1 if none does."""
         index = self.start_ns.searchsorted(time, side="right") - 1
-        # Before the first span the index is -1, which here reads the last span's end; it stays -1.
+        # Before the first span the index is -1. It then reads the last span's end, and stays -1.
         return np.where(time < self.end_ns[index], index, -1) if len(self) else index
 
     def owners(self, priced: Mask, *, credits: bool) -> Integers:
         """Return the index of the span whose bar gets the volume of each span; -1 if it is dropped.
 
-        Ascending except for -1. priced: whether each span's label has a price; those keep their own volume.
-        With `credits` any other span's volume goes to the last priced span before it, if no gap lies
-        between.
+        Indices ascend except for -1. priced: whether each span's label has a price; such spans keep their
+        volume. With `credits`, another span's volume goes to the last priced span before it unless a gap lies
+        between; otherwise it is dropped.
         """
         index = np.arange(len(self))
         owner = np.where(priced, index, -1)
@@ -91,8 +91,8 @@ class PeriodSpans:
 def span_bars_of(parts: Sequence[Aggregates], spans: Spans, *, credits: bool) -> Bars:
     """Return one bar per label that has a price, at the label's time; see `QueryableStore.span_bars`.
 
-    parts: aggregates in any order and of any interval; no span's edge cuts an interval and no print is in
-    two parts. Aggregates outside all spans are ignored. Raises `Unmergeable`.
+    parts: aggregates in any order and of any interval. No interval may cross a span's edge, and no print may
+    be in two parts. Aggregates outside all spans are ignored. Raises `Unmergeable`.
     """
     joined = concatenated([part for part in parts if len(part)])
     index = spans.indices(joined.time)
@@ -111,7 +111,7 @@ def span_bars_of(parts: Sequence[Aggregates], spans: Spans, *, credits: bool) ->
 
 
 def span_bars_of_prints(prints: Prints, spans: Spans, *, credits: bool) -> Bars:
-    """Return the same for ordered prints; each sum is rounded once, whatever the sizes' range."""
+    """Return the same as `span_bars_of` for ordered prints with sizes of any range; sums are rounded once."""
     index = spans.indices(prints.time)
     prints, index = prints[index >= 0], index[index >= 0]
     labelled = aggregate_by(prints, spans.label_ns[index], mergeable=False)
@@ -130,5 +130,5 @@ def _are_of(spans: Spans, labels: Integers) -> Mask:
 
 
 def _run_starts(values: Integers) -> Integers:
-    """Return the index of each value that differs from the one before it."""
+    """Return the indices of the first value and of each value that differs from the one before it."""
     return np.flatnonzero(np.append(len(values) > 0, values[1:] != values[:-1]))

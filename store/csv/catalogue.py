@@ -1,4 +1,4 @@
-"""The instruments and symbols of a store of files."""
+"""The instruments and symbols of a CSV store."""
 
 import os
 import threading
@@ -14,7 +14,8 @@ from store.datasets import DATASETS
 from store.declarations import Dataset
 from store.instruments import Instrument
 
-# File systems record times in steps: a second change within a step may not change a folder's time.
+# How long after its last change a folder is still listed each time. File systems record times in steps, so a
+# second change within one step may leave the folder's time as it was.
 _SETTLED_NS = 1_000_000_000
 
 
@@ -65,7 +66,7 @@ class SymbolFolders:
 
 
 class CsvCatalogue:
-    """The methods of a `MarketStore` in a folder that concern instruments and symbols."""
+    """The methods of `CsvStore` that concern instruments and symbols."""
 
     def __init__(self, path: Path, disk: Disk, clock: Callable[[], int]) -> None:
         self._path = path

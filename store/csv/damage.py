@@ -1,4 +1,4 @@
-"""Locates damage within a block of 4 KiB, by its checksum and its text."""
+"""Locates damage within a block of 4 KiB by the block's checksum and text."""
 
 import csv
 import zlib
@@ -16,18 +16,18 @@ _POLYNOMIAL = np.uint32(0xEDB88320)
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """The offset in the block of the first wrong byte, or the nearest known offset, and a message."""
+    """A message, and the offset in the block of the first wrong byte, or the nearest known offset."""
 
     at: int
     message: str
 
 
 def changed_byte(block: bytes, checksum: int) -> Damage | None:
-    """Return the single byte whose change explains a CRC-32; None if no single byte does.
+    """Return the single byte whose change explains the wrong CRC-32; None if there is none.
 
-    CRC-32 is linear: the checksums of written and found bytes differ by the checksum of their difference.
-    Each offset is tried with all 255 differences, from the end on. Larger damage looks like a single byte in
-    one of 4,000 cases.
+    CRC-32 is linear: the checksums of written and found bytes differ by the checksum of their difference. All
+    255 differences are tried at each offset, from the end on. One in 4,000 larger damages is mistaken for a
+    single byte.
     """
     wanted = np.uint32(zlib.crc32(block) ^ checksum)
     table = _table()
@@ -47,7 +47,7 @@ def changed_line(
     """Return the first line that cannot be read, or that the store would have written differently.
 
     bounds: the smallest and largest event time of the part. header: the file's header. None if no such line
-    is found: a changed digit is not noticed, nor a change in a column that this version does not know.
+    is found. A changed digit is not noticed; neither is a change in a column that this version does not know.
     """
     at = 0
     for line in text.splitlines(keepends=True):
@@ -77,7 +77,7 @@ def _cells(line: bytes) -> Iterator[str]:
 
 
 def _are_same(found: str, written: str) -> bool:
-    """Return whether the cells are equal; an integer among other numbers is written with a point."""
+    """Return whether the cells are equal. Next to fractions an integer was written with `.0`."""
     return found in (written, f"{written}.0")
 
 

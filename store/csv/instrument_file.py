@@ -1,4 +1,4 @@
-"""`instruments.jsonl`: one line per declaration of an instrument, appended; a symbol's last line counts."""
+"""`instruments.jsonl`: one appended line per declaration of an instrument. A symbol's last line applies."""
 
 import fcntl
 import os
@@ -18,16 +18,16 @@ INSTRUMENTS_FILE = "instruments.jsonl"
 
 
 class _Line(Instrument, frozen=True, omit_defaults=True):
-    """An instrument from an instant on, in nanoseconds UTC.
+    """A declared instrument. changed_at: when the declaration takes effect, in nanoseconds UTC.
 
-    more: how many lines of the same request follow; the line counts only if they are there.
+    more: the number of lines of the same request that follow; without them the line is ignored.
     """
 
     changed_at: int = 0
     more: int = 0
 
     def __post_init__(self) -> None:
-        """Fill in nothing: a line of an earlier version has a policy only, and the symbol gives the rest."""
+        """Fill in nothing: lines of earlier versions have only a policy; `instrument` adds the rest."""
 
     @property
     def instrument(self) -> Instrument:
@@ -60,7 +60,7 @@ class InstrumentFile:
 
     @property
     def signature(self) -> FileSignature:
-        """Changes with every declaration. Raises `OSError`."""
+        """A value that changes with every declaration. Raises `OSError`."""
         return file_signature(self._path)
 
     def readable(self) -> InstrumentHistory:
@@ -80,8 +80,8 @@ class InstrumentFile:
     def put(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
         """Declare instruments from now on, durably, all or none.
 
-        Raises `AliasTaken`, `OSError`, `DataDamaged`, and `OutcomeUnknown` if they may be stored after an
-        error.
+        Raises `AliasTaken`, `OSError` and `DataDamaged`. After `OutcomeUnknown` they may or may not be
+        stored.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self._path) as descriptor:
@@ -93,7 +93,7 @@ class InstrumentFile:
             self._append(descriptor, length, _lines(instruments, self._clock()))
 
     def _append(self, descriptor: int, length: int, lines: bytes) -> None:
-        """Write lines after the first `length` bytes, durably; on an error they are cut off again."""
+        """Write lines after the first `length` bytes, durably. On an error, cut them off again."""
         try:
             self._disk.append(descriptor, lines)
             self._disk.sync(descriptor)
@@ -115,7 +115,7 @@ class InstrumentFile:
         self._damage: str | None = None
 
     def _read(self, signature: FileSignature) -> None:
-        """Read the lines after those read before; start over if the earlier ones have changed."""
+        """Read the new lines; if lines that were read before have changed, read all lines again."""
         with self._mutex:
             data = self._path.read_bytes() if signature != NO_FILE else b""
             length = _acknowledged_length(data)
@@ -148,7 +148,7 @@ def _lines(instruments: Sequence[Instrument], now: int) -> bytes:
 
 
 def _acknowledged_length(data: bytes) -> int:
-    """Return the length of the complete lines of complete requests."""
+    """Return the length of the data up to the last complete line of a complete request."""
     length = data.rfind(b"\n") + 1
     while length:
         start = data.rfind(b"\n", 0, length - 1) + 1
@@ -159,9 +159,9 @@ def _acknowledged_length(data: bytes) -> int:
 
 
 def _is_followed(text: bytes) -> bool:
-    """Return whether more lines of its request must follow a line.
+    """Return whether more lines of the same request must follow this line.
 
-    False for an unreadable one, which is damage.
+    False for an unreadable line: it is damaged, not incomplete.
     """
     try:
         return _decoder.decode(text).more > 0
@@ -171,7 +171,7 @@ def _is_followed(text: bytes) -> bool:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[int]:
-    """Open the file and lock it against other processes."""
+    """Open the file with an exclusive lock; yield its descriptor."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,1 +1,1 @@
-"""Derived files, which may be deleted at any time: columns, rollups and sessions, up to a commit."""
+"""Derived files: columns, rollups and sessions up to a commit. They may be deleted at any time."""

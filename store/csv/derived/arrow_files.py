@@ -1,4 +1,4 @@
-"""Arrow IPC files: written under a temporary name, renamed, and mapped after their checksum is verified."""
+"""Arrow IPC files: written under a temporary name, renamed, verified by checksum, mapped."""
 
 import errno
 import os
@@ -29,7 +29,7 @@ _DTYPES: dict[pa.DataType, np.dtype[Any]] = {
 
 
 class NotUsable(Exception):
-    """A derived file is missing or damaged. Do without derived files, and make them again."""
+    """A derived file is missing or damaged. Answer without derived files, and make them again."""
 
 
 def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> int:
@@ -87,7 +87,7 @@ def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
 
 
 def _checksum(content: memoryview, mapping: MappedBytes) -> int:
-    """Return the CRC-32 of all bytes; few of them are in memory at a time."""
+    """Return the CRC-32 of all bytes. Only one piece is in memory at a time."""
     checksum = 0
     for start in range(0, mapping.size, _PIECE_BYTES):
         checksum = zlib.crc32(content[start : start + _PIECE_BYTES], checksum)
@@ -95,7 +95,7 @@ def _checksum(content: memoryview, mapping: MappedBytes) -> int:
     return checksum
 
 
-# A text column is stored as a dictionary if its texts repeat this often on average.
+# A text column is stored as a dictionary if each text occurs at least this often on average.
 _REPEATS = 4
 
 # The columns that bars need.
@@ -107,7 +107,7 @@ PRINT_COLUMNS = frozenset(
 def write_columns(path: Path, rows: pa.Table) -> int:
     """Write ordered stored rows and return the file's checksum.
 
-    Empty columns are left out.
+    Columns that hold only nulls are left out.
     """
     columns = {
         name: _compact(column.combine_chunks())
@@ -119,7 +119,7 @@ def write_columns(path: Path, rows: pa.Table) -> int:
 
 
 def map_columns(path: Path, checksum: int) -> tuple[pa.RecordBatch, MappedBytes]:
-    """Return the stored rows of a file, with dictionary texts as stored, and the mapping.
+    """Return the stored rows of a file, dictionary columns not decoded, and the mapping.
 
     Raises `NotUsable`.
     """
@@ -130,7 +130,7 @@ def map_columns(path: Path, checksum: int) -> tuple[pa.RecordBatch, MappedBytes]
 
 
 def plain_rows(dataset: Dataset, rows: pa.RecordBatch, names: Collection[str] = ()) -> pa.Table:
-    """Return mapped rows in the schema of stored rows: with empty columns, and texts decoded.
+    """Return mapped rows in the schema of stored rows. Missing columns are null; dictionaries are decoded.
 
     names: only these columns, in the schema's order; empty means all.
     """

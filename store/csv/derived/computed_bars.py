@@ -1,4 +1,4 @@
-"""Bars of a level without rollups: computed from a segment's rows on request, then cached."""
+"""Bars of a level (interval length) without rollups, computed from a segment's rows and cached."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ Times = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class _BarRange:
-    """The bars of the rows `[start, end)`, which are whole intervals."""
+    """The bars of the rows `[start, end)`, which make up whole intervals."""
 
     start: int
     end: int
@@ -27,10 +27,10 @@ class _BarRange:
 
 
 class ComputedBars:
-    """The bars of one segment under one policy at one level; the first read costs by its window.
+    """The bars of one segment under one policy at one level, computed for the windows that were read.
 
-    The computed range grows at both ends, each time at least to its double. So no row is aggregated twice,
-    and each bar is copied a few times only.
+    Each time the computed range grows at an end, it grows by at least its own length. So no row is aggregated
+    twice, and each bar is copied only a few times.
     """
 
     def __init__(self, rows: pa.RecordBatch, times: Times, policy: BarPolicy, level_ns: int) -> None:
@@ -47,10 +47,10 @@ class ComputedBars:
         return self._made.bars.nbytes if self._made else 0
 
     def over(self, start_ns: int, end_ns: int) -> Bars | None:
-        """Return bars of an aligned window and around it; None if volume must be credited across intervals.
+        """Return bars of an aligned window, and others; None if volume must be credited across intervals.
 
-        The interval after the window is computed, too: volume that it has without a price belongs to the
-        last bar.
+        The interval after the window is computed, too: if it has volume without a price, that volume belongs
+        to the last bar.
         """
         if self._has_unfinished:
             return None
@@ -74,7 +74,7 @@ class ComputedBars:
         return _BarRange(start, end, _frozen(joined_bars(finished))) if len(finished) == len(parts) else None
 
     def _bars(self, start: int, end: int) -> Bars | None:
-        """Return the bars of some rows; None if an interval has no price or sums are not mergeable."""
+        """Return the bars of rows; None if an interval has no price or sums are not mergeable."""
         rows = plain_rows(TRADES, self._rows.slice(start, end - start), PRINT_COLUMNS)
         try:
             aggregates = aggregate_prints(prints_of(rows, self._policy), self._level_ns)
@@ -83,12 +83,12 @@ class ComputedBars:
         return bars_of(aggregates) if bool((aggregates.price_count > 0).all()) else None
 
     def _interval_start(self, row: int) -> int:
-        """Return the first row of the interval of a row."""
+        """Return the first row in the interval of a row."""
         start_ns = self._times[row] // self._level_ns * self._level_ns
         return int(self._times.searchsorted(start_ns))
 
     def _interval_end(self, row: int) -> int:
-        """Return the row after the interval of a row; the end for rows after the last one."""
+        """Return the first row after the interval of a row; the number of rows if there is none."""
         if row >= len(self._times):
             return len(self._times)
         end_ns = (self._times[row] // self._level_ns + 1) * self._level_ns
@@ -96,7 +96,7 @@ class ComputedBars:
 
 
 def _frozen(bars: Bars) -> Bars:
-    """Return the bars with read-only columns: they are shared."""
+    """Return the bars with read-only columns, so that they can be shared."""
     for name in Bars.__slots__:
         getattr(bars, name).flags.writeable = False
     return bars

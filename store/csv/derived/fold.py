@@ -52,7 +52,7 @@ class Fold:
         with derived_lock(self.folder) as is_ours:
             if not is_ours:
                 return None
-            history = commits()  # under the lock: it must include what another process has folded in
+            history = commits()  # read under the lock, to include commits that another process has folded in
             begun = _NOTHING if rebuild else _begun(self.dataset, derived, history)
             try:
                 manifest = self._folded(derived, history, begun, compact=compact)
@@ -109,7 +109,7 @@ class Fold:
     def _with_parts(
         self, writer: SegmentWriter, segments: Sequence[Segment], parts: Sequence[StoredPart]
     ) -> list[Segment]:
-        """Return the segments after adding parts: those whose times the parts touch are rewritten."""
+        """Return the segments with the parts added. Segments whose times the parts touch are rewritten."""
         rows = read_rows(self.dataset, self.folder, of_kind(parts, PartKind.ROWS))
         corrections = read_corrections(
             self.dataset, self.folder, sorted(of_kind(parts, PartKind.CORRECTIONS), key=attrgetter("commit"))
@@ -130,7 +130,7 @@ class Fold:
         return written
 
     def _joined(self, writer: SegmentWriter, segments: Sequence[Segment], *, eagerly: bool) -> list[Segment]:
-        """Join small neighbours of similar size, so that a row is rewritten a few times only."""
+        """Join small neighbours of similar size, so that each row is rewritten only a few times."""
         joined: list[Segment] = []
         for segment in segments:
             run = [segment]
@@ -166,7 +166,7 @@ def _counted(derived: Path, manifest: Manifest) -> DerivedStatistics:
 
 
 def _takers(segments: Sequence[Segment], rows: pa.Table) -> Integers:
-    """Return the index of the segment for each row; one after the last for rows later than all."""
+    """Return the index of each row's segment; `len(segments)` for rows later than all segments."""
     time = rows.column("timestamp").to_numpy()
     if not segments:
         return np.zeros(len(time), np.int64)
@@ -176,7 +176,7 @@ def _takers(segments: Sequence[Segment], rows: pa.Table) -> Integers:
 
 
 def _remove_others(derived: Path) -> None:
-    """Delete files that the manifest does not name. Readers that have mapped them keep them."""
+    """Delete files that the manifest does not name. Readers that have mapped them can still read them."""
     manifest = read_manifest(derived) or _NOTHING
     named = {file for segment in manifest.segments for file in segment.files}
     with suppress(OSError):

@@ -12,10 +12,10 @@ from store.csv.log.index_files import DERIVED_FOLDER
 from store.exceptions import UnknownSymbol
 from store.maintained import DerivedBacklog
 
-# A log is not folded again for this long, or for as long as the fold took: under load folding takes half a
-# processor.
+# After a fold a log rests this long, or as long as the fold took if that is longer. So folding it takes at
+# most half of a processor.
 _REST_SECONDS = 2.0
-# The rest doubles with each failure in a row, this many times: up to about a minute.
+# The rest doubles with each failure in a row, at most this many times (to about a minute).
 _DOUBLINGS = 5
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class _FoldState:
 
 
 class DerivedKeeper:
-    """Finds the logs that have grown since their last fold, and folds them, the longest rested first."""
+    """Folds the logs that have grown since their last fold; the one that has rested longest comes first."""
 
     def __init__(
         self,
@@ -80,8 +80,8 @@ class DerivedKeeper:
     ) -> None:
         """Create it.
 
-        logs: returns all logs of the store. fold: folds a log by dataset and symbol; None if another process
-        is doing it.
+        logs: returns all logs of the store. fold: folds the log of a dataset and symbol; returns None if
+        another process is doing it.
         """
         self._logs = logs
         self._fold = fold
@@ -91,7 +91,7 @@ class DerivedKeeper:
         self._waiting: dict[tuple[str, str], float] = {}
 
     def round(self, *, seconds: float) -> int:
-        """Fold for about so many seconds, at least one log if any has grown; return how many."""
+        """Fold logs for about `seconds`, but at least one if any has grown; return their number."""
         ends = self._clock() + seconds
         count = 0
         for log in self._due():
@@ -129,7 +129,7 @@ class DerivedKeeper:
                 commits = _NOT_FOLDED
         except UnknownSymbol:
             pass  # its first commit is under way, or was cut off
-        except Exception as error:  # noqa: BLE001 one log must not keep the others from their turn
+        except Exception as error:  # noqa: BLE001 an error of one log must not stop the others
             logger.warning(
                 "the derived files of %s/%s could not be made and will be tried again: %r", *log.key, error
             )

@@ -1,4 +1,4 @@
-"""The manifest: which derived files are current, and up to which commit.
+"""The manifest: lists the current derived files, and the commit up to which they hold all rows.
 
 A small JSON file, replaced as a whole.
 """
@@ -38,11 +38,11 @@ def sessions_file(name: str, policy_key: str) -> str:
 class Segment(msgspec.Struct, frozen=True):
     """Rows of one range of event times, at most a million; ranges of a manifest's segments do not overlap.
 
-    name: the prefix of its files' names. standing: how many rows stand. first_ns, last_ns: smallest and
-    largest event time, inclusive. newest: the newest commit that stored, cancelled or replaced one of its
-    rows. columns: CRC-32 of the file of columns. rollups: CRC-32 of each policy's file, by policy key;
-    `NO_ROLLUPS` if sums are not mergeable. sessions: the same of daily bars, for policies with a daily
-    table.
+    name: the prefix of its files' names. standing: the number of rows that are neither cancelled nor
+    replaced. first_ns, last_ns: smallest and largest event time, inclusive. newest: the newest commit that
+    stored, cancelled or replaced one of its rows. columns: CRC-32 of the file of columns. rollups: CRC-32 of
+    each policy's file, by policy key; `NO_ROLLUPS` if sums are not mergeable. sessions: the same for files of
+    daily bars, for policies with a daily table.
     """
 
     name: str
@@ -68,7 +68,8 @@ class Segment(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     """The segments in order of time, and the commit up to which they hold all rows.
 
-    lacking: columns of the rows' files that the writing version did not know.
+    lacking: columns of the CSV files that are not in the segments, because the version that wrote them did
+    not know these columns.
     """
 
     commit: int
@@ -83,7 +84,7 @@ class Manifest(msgspec.Struct, frozen=True):
         return CommitId(self.commit, self.hash)
 
     def has_all_of(self, dataset: Dataset) -> bool:
-        """Return whether the segments hold all of the dataset's columns that the rows' files have."""
+        """Return whether none of the dataset's columns is missing from the segments."""
         return not set(self.lacking).intersection(dataset.later_names)
 
 
@@ -124,7 +125,7 @@ def manifest_signature(folder: str) -> FileSignature:
 
 
 def discard_manifest(folder: str, signature: FileSignature) -> bool:
-    """Delete a manifest of unusable files, unless it was replaced since; return whether it was not replaced."""
+    """Delete a manifest of unusable files. Return False if it is missing or was replaced meanwhile."""
     if signature == NO_FILE or signature != manifest_signature(folder):
         return False
     with suppress(OSError):

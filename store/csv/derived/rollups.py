@@ -1,7 +1,7 @@
 """The rollups and the daily session bars of a segment under one bar policy.
 
-Rollups are aggregates, one record batch per level. A level whose buckets hold hardly more than a row would
-be larger than the rows, and is left out. A column with one value throughout is stored as that value.
+Rollups are aggregates, one record batch per level (interval length). A level with few rows per interval is
+left out, because it would be larger than the rows. A constant column is stored as one value.
 """
 
 from collections.abc import Mapping
@@ -24,11 +24,11 @@ from store.csv.derived.arrow_files import NotUsable, as_numpy, map_batches, writ
 from store.timestamps import DAY_NS, SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
-# Sessions nearly always start and end on half hours, so their days, weeks and months need few rows.
+# Sessions nearly always start and end on half hours, so this level suffices for their bars.
 HALF_HOUR_NS = 30 * MINUTE_NS
 HOUR_NS = 60 * MINUTE_NS
 LEVELS_NS = (SECOND_NS, MINUTE_NS, HALF_HOUR_NS, HOUR_NS, DAY_NS)
-# The average number of rows per bucket from which on a level is stored.
+# A level is stored if its intervals have at least this many rows on average.
 _WORTH = {SECOND_NS: 8, MINUTE_NS: 3, HALF_HOUR_NS: 3, HOUR_NS: 3, DAY_NS: 0}
 _COLUMNS = tuple(field.name for field in fields(Aggregates))
 _METADATA = b"rollups"
@@ -37,14 +37,14 @@ Rollups = Mapping[int, Aggregates]
 
 
 class _Layout(msgspec.Struct, frozen=True):
-    """The levels of the batches, in order, and the columns that are constant in all of them."""
+    """The batches' levels in order, and the value of each column that is constant in all batches."""
 
     levels: tuple[int, ...]
     constants: dict[str, int | float]
 
 
 def level_for(interval_ns: int) -> int | None:
-    """Return the coarsest level that divides an interval; None if none does."""
+    """Return the longest level that divides an interval; None if none does."""
     return next((level for level in reversed(LEVELS_NS) if interval_ns % level == 0), None)
 
 
@@ -85,7 +85,7 @@ def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
 
 
 def _constant(rollups: Rollups, name: str) -> int | float | None:
-    """Return the one finite value that a column has in every level, bit by bit; None without one."""
+    """Return a column's value if it is finite and, bit by bit, the same in all levels; else None."""
     column = np.concatenate([getattr(level, name) for level in rollups.values()])
     bits = column.view(np.int64)
     if not len(bits) or (bits != bits[0]).any() or not np.isfinite(column[0]):
@@ -146,7 +146,7 @@ def map_sessions(path: Path, checksum: int) -> SegmentSessions:
 
 
 def _on_every_date(time: Integers, bars: Bars) -> Bars:
-    """Return the bars with a row for each date, without prices on dates without a bar."""
+    """Return the bars with a row for each date; a date without a bar has NaN prices."""
     indices = time.searchsorted(bars.time_ns)
 
     def spread(name: str) -> np.ndarray[tuple[int], np.dtype[np.generic]]:

@@ -5,19 +5,19 @@ import weakref
 from operator import attrgetter
 from typing import Protocol
 
-# A segment maps its columns and one file per policy. Linux gives a process 65,530 mappings, of which other
-# code needs some.
+# Limit of segments. Each maps its columns and one file per policy. Linux allows a process 65,530 mappings,
+# and other code needs some, too.
 SEGMENTS_LIMIT = 8192
 BYTES_LIMIT = 256 * 2**20
-# Pages of rows that stay loaded. A long walk needs no more, and reading a page again from the system's cache
-# takes a hundredth of the time of writing it as text.
+# Bytes of mapped rows that stay loaded. Long sequential reads need no more. Reading a page again from the
+# system's cache takes a hundredth of the time of writing its rows as text.
 PAGES_LIMIT = 4 * 2**20
-# Above a limit, memory is released down to this share of it, so that it is not done all the time.
+# Above a limit, memory is released down to this share of the limit, so that releases are rare.
 _KEPT_SHARE = 0.75
 
 
 class MemoryHolder(Protocol):
-    """An object whose memory can be released and made again.
+    """An object whose memory can be released; its content can be made again.
 
     used: grows with every use. held_bytes: bytes on the heap.
     """
@@ -55,13 +55,13 @@ class SegmentMemory:
 
     @property
     def bytes(self) -> int:
-        """The bytes on the heap of all of them."""
+        """The bytes on the heap of all holders."""
         return sum(holder.held_bytes for holder in self._holders)
 
     def add(self, holder: MemoryHolder) -> None:
         """Register a holder that has grown.
 
-        Above a limit, the least recently used ones are released.
+        Above a limit, the least recently used holders are released.
         """
         with self._mutex:
             self._holders.add(holder)
@@ -71,7 +71,7 @@ class SegmentMemory:
                 self._release_down_to(self._segments_limit, int(self._bytes_limit * _KEPT_SHARE))
 
     def note_read(self, holder: MemoryHolder, size: int) -> None:
-        """Register that so many bytes of a holder's rows are about to be read.
+        """Register that `size` bytes of a holder's rows are about to be read.
 
         Above the limit, all pages that were read before are released.
         """

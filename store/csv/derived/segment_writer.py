@@ -1,4 +1,4 @@
-"""Writes segments: ordered rows, cut into segments, each with its columns, rollups and sessions."""
+"""Cuts ordered rows into segments and writes the files of each: columns, rollups and sessions."""
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,7 +42,7 @@ class SegmentWriter:
         ]
 
     def write(self, rows: pa.Table) -> Iterator[Segment]:
-        """Write ordered stored rows as segments and yield these."""
+        """Write ordered stored rows as segments; yield the segments."""
         time = rows.column("timestamp").to_numpy()
         start = 0
         while start < len(time):
@@ -103,7 +103,7 @@ class SegmentWriter:
 
 
 def _cut(time: Integers, start: int, limit: int) -> int:
-    """Return where the segment from `start` on ends: at the end of a date if it is half full by then.
+    """Return the end of the segment that begins at `start`: the end of a date if it is half full by then.
 
     Rows of one event time are never split.
     """

@@ -66,7 +66,7 @@ class MappedSegment:
 
     @property
     def rows(self) -> pa.RecordBatch:
-        """All of its stored rows, in order."""
+        """All stored rows of the segment, in order."""
         self.used = next(_uses)
         rows = self._rows
         if rows is None:
@@ -81,7 +81,10 @@ class MappedSegment:
         return self._slice(*self._indices(window))
 
     def standing_rows(self, window: Window, commit: int) -> pa.RecordBatch:
-        """Return its stored rows in the window that stand at a commit, without later corrections."""
+        """Return its rows in the window that are neither cancelled nor replaced as of a commit.
+
+        Corrections that no segment has are ignored.
+        """
         start, end = self._indices(window)
         rows = self._slice(start, end)
         stands = (self.column("commit", start, end) <= commit) & (self.column("until", start, end) > commit)
@@ -97,7 +100,7 @@ class MappedSegment:
         return as_numpy(self.rows.column(name))[start:end]
 
     def rows_at(self, indices: slice | Integers, names: Collection[str]) -> pa.RecordBatch:
-        """Return its stored rows at some indices, with the named columns that are not empty."""
+        """Return its stored rows at some indices, with those of the named columns that the file has."""
         rows = self.rows
         rows = rows.select([name for name in rows.schema.names if name in names])
         if isinstance(indices, slice):
@@ -107,7 +110,7 @@ class MappedSegment:
         return rows.take(pa.array(indices))
 
     def aggregates(self, policy_key: str, level_ns: int) -> Aggregates | None:
-        """Return its aggregates of a level; None if the level is not stored."""
+        """Return its aggregates of a level (interval length); None if the level is not stored."""
         self.used = next(_uses)
         rollups = self._rollups.get(policy_key)
         if rollups is None:
@@ -131,10 +134,10 @@ class MappedSegment:
         return sessions
 
     def finished_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
-        """Return bars of a level in the window, and others around it.
+        """Return bars of a level in the window, perhaps others around it, too.
 
-        None if volume must be credited across intervals, or if a level finer than a minute is not stored. A
-        coarser level that is not stored is computed from the rows and cached.
+        None if volume must be credited across intervals, or if a level below a minute is not stored. A longer
+        level that is not stored is computed from the rows and cached.
         """
         self.used = next(_uses)
         known, key = self._bars, (policy.key, level_ns)
@@ -197,8 +200,8 @@ def open_segments(
 ) -> LogSegments:
     """Return the segments of a log's current manifest; none if it is missing or of another history.
 
-    Also none if the version that made them did not know a column of the dataset that rows have. before: the
-    segments of the last manifest; those in both stay mapped. memory: bounds the memory of all segments.
+    Also none if they lack a column that the dataset and the rows have. before: the segments of the last
+    manifest; segments in both manifests stay mapped. memory: bounds the memory of all segments.
     """
     derived = folder / DERIVED_FOLDER
     manifest = read_manifest(derived)
@@ -214,5 +217,5 @@ def open_segments(
 
 
 def is_of(head: CommitId, history: CommitHistory) -> bool:
-    """Return whether a commit is in this history, and not in a log that was since restored."""
+    """Return whether a commit is in this history; it is not if the log was restored since."""
     return head.number <= history.head().number and history.head(head.number) == head

@@ -1,4 +1,4 @@
-"""Rows of the commits after the segments: decoded once, cached by event date, bounded in memory."""
+"""A cache of the rows that were committed after the segments, by event date and with a limit."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from store.rows.stored_rows import stored_in_order
 ROWS_LIMIT = 2_000_000
 _LEVELS_LIMIT = 6
 
-# The dataset, the symbol, and the commit up to which the log's segments hold all rows.
+# Dataset, symbol, and the commit up to which the log's segments hold all rows.
 LogKey = tuple[str, str, int]
 Read = Callable[[Sequence[StoredPart]], pa.Table]
 Make = Callable[[pa.Table], Aggregates]
@@ -69,14 +69,14 @@ class TailBlock:
 
 @dataclass(slots=True)
 class _TailDate:
-    """One event date: its blocks by commit, how many of its parts they hold, and the last part's commit."""
+    """One event date: its blocks by commit, the number of parts in them, and the last part's commit."""
 
     blocks: tuple[TailBlock, ...] = ()
     covered: int = 0
     newest: CommitId = NO_COMMIT
 
     def is_of(self, history: CommitHistory) -> bool:
-        """Return whether it was read from this history, and not from a log that was since restored."""
+        """Return whether it was read from this history; it was not if the log was restored since."""
         number = self.newest.number
         return not number or (number <= history.head().number and history.head(number) == self.newest)
 
@@ -89,7 +89,7 @@ class TailRows:
     """LRU cache of dates, for all logs of a store."""
 
     def __init__(self, rows_limit: int = ROWS_LIMIT) -> None:
-        # A date with more rows counts as the limit, and is cached alone.
+        # A date with more rows than the limit counts as the limit; then no other date is cached.
         self._dates: LRUCache[tuple[LogKey, int], _TailDate] = LRUCache(
             rows_limit, getsizeof=lambda date: min(date.rows, rows_limit)
         )
@@ -98,9 +98,9 @@ class TailRows:
     def blocks(
         self, log: LogKey, history: CommitHistory, parts: Sequence[StoredPart], read: Read
     ) -> Sequence[TailBlock]:
-        """Return the rows of the parts: all parts of one date after the segments.
+        """Return the rows of `parts`, which are all parts of one date after the segments.
 
-        Later ones may be included. read: returns the stored rows of parts.
+        Rows of later parts may be included. read: returns the stored rows of parts.
         """
         key = (log, parts[0].part.day)
         with self._mutex:
@@ -116,7 +116,7 @@ class TailRows:
     def _extended(
         self, date: _TailDate, parts: Sequence[StoredPart], read: Read, newest: CommitId
     ) -> _TailDate:
-        """Add a block for the new parts; blocks of similar size are merged, as in a merge sort."""
+        """Return the date with a block for the new parts. Blocks of similar size are merged."""
         new = list(parts[date.covered :])
         block = TailBlock(stored_in_order(read(new)), max(stored.commit for stored in new))
         blocks = list(date.blocks)

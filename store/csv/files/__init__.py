@@ -1,1 +1,1 @@
-"""Files and their bytes: durable writes, commit records, parts, rows as CSV, mapped columns, names."""
+"""The files of a store: durable writes, commit records, parts, rows as CSV, mapped columns, names."""

@@ -1,4 +1,4 @@
-"""Rows as lossless CSV text and back, and the headers of data files.
+"""Converts rows to CSV text and back without loss; reads and makes the headers of data files.
 
 pandas, spreadsheets and awk can read the files.
 """
@@ -28,7 +28,7 @@ _LATER_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def header_of(dataset: Dataset, later: Collection[str] = ()) -> Header:
-    """Return the header of a new file: the dataset's first form, then the named later columns."""
+    """Return the header of a new file: the dataset's original columns, then the named later columns."""
     first, *others = dataset.first_form.schema.names
     return (first, "symbol", *others, *(name for name in dataset.later_names if name in later))
 
@@ -42,7 +42,7 @@ def parse_header(dataset: Dataset, text: bytes) -> Header:
     """Return the header at the beginning of a file.
 
     It may have later columns that this version does not know. Raises `DataDamaged` if it does not begin with
-    the dataset's first form.
+    the dataset's original columns.
     """
     line, end, _ = text.partition(b"\n")
     names = tuple(line.decode("ascii", "replace").split(","))
@@ -65,7 +65,7 @@ def read_header(dataset: Dataset, path: Path, descriptor: int) -> Header:
 def header_in(dataset: Dataset, path: Path) -> Header:
     """Return the header of a file; empty if it is damaged.
 
-    Raises `DataDamaged` without the file, and `OSError`.
+    Raises `DataDamaged` if the file is missing, and `OSError`.
     """
     descriptor = opened(path)
     try:
@@ -105,8 +105,8 @@ _READ_TYPES = {
 def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch, header: Header | None = None) -> bytes:
     """Return one line per row, in order. Times are UTC at full precision, floats their shortest exact text.
 
-    header: of the file; by default with all of the dataset's columns. Cells of columns that the dataset does
-    not have are empty.
+    header: the file's header; by default it has all of the dataset's columns. Cells of columns that the
+    dataset does not have are empty.
     """
     columns = {column.name: column for column in dataset.columns}
     first, _, *others = header or header_of(dataset, dataset.later_names)
@@ -121,8 +121,8 @@ def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch, header: Hea
 def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> pa.Table:
     """Return the rows of lines from `encode_rows` with the same header, in the dataset's schema.
 
-    A column that the header lacks is null; one that the dataset lacks is ignored. Raises `pa.ArrowInvalid`
-    if the lines do not have the header's columns.
+    Columns that the header lacks are null; columns that the dataset lacks are ignored. Raises
+    `pa.ArrowInvalid` if the lines do not have the header's columns.
     """
     names = header or header_of(dataset, dataset.later_names)
     types = {column.name: _READ_TYPES[column.kind] for column in dataset.columns if column.name in names}
@@ -150,7 +150,7 @@ def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> 
 
 
 def _cells(column: Column, values: pa.Array, end: str) -> list[TextPiece]:
-    """Return a column's cells, null if empty, and `end` after each."""
+    """Return a column's cells, each followed by `end`; a null cell is an empty one."""
     if values.null_count == len(values):
         return [end]
     if column.kind is ColumnKind.TIME:

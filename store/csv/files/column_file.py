@@ -1,10 +1,10 @@
-"""A file of numpy columns, mapped into memory, whose bytes are verified where they are used.
+"""A file of numpy columns that is mapped into memory. Bytes are verified before their first use.
 
     magic · columns, each at a multiple of 64 bytes · tables · header (JSON) · trailer
 
-Each column is divided into pieces of about 64 KiB. The tables hold the CRC-32 of every piece, and for a
-searched column also every piece's first value. Opening a file verifies only tables and header. Columns are
-written one after the other, so the writer needs memory for a part of a column only.
+Each column is divided into pieces of about 64 KiB. The tables hold the CRC-32 of every piece and, for a
+searched column, every piece's first value. Opening a file verifies only the tables and the header. Columns
+are written one after the other, so the writer holds only a part of one column in memory.
 """
 
 import struct
@@ -28,7 +28,7 @@ Facts = Mapping[str, int | str | list[str]]
 
 _MAGIC = b"columns1"
 _ALIGNMENT = 64
-# Where the tables begin, how long they and the header are, the CRC-32 of both, and what it is.
+# The tables' offset, their length, the header's length, the CRC-32 of both, and `_MAGIC`.
 _TRAILER = struct.Struct("<QQQI8s")
 
 
@@ -37,9 +37,9 @@ class ColumnsDamaged(Exception):
 
 
 class _Extent(msgspec.Struct, frozen=True):
-    """Where a column is.
+    """The offset and length of a column, the length in records.
 
-    searched: the field that ascends, or None.
+    searched: the ascending field that can be searched, or None.
     """
 
     name: str
@@ -56,7 +56,7 @@ class _Header(msgspec.Struct, frozen=True):
 
 
 def records_in_piece(dtype: np.dtype[Any], piece_bytes: int | None = None) -> int:
-    """Return how many records share a checksum."""
+    """Return the number of records per piece (and so per checksum)."""
     return max(1, (piece_bytes or PIECE_BYTES) // dtype.itemsize)
 
 
@@ -90,7 +90,7 @@ class ColumnWriter:
             self._tables.append(np.concatenate(firsts, dtype="<i8").tobytes() if firsts else b"")
 
     def finish(self, kind: str, facts: Facts) -> None:
-        """Write tables and header. kind: names the content and its layout."""
+        """Write tables and header. kind: the name of the content's layout."""
         tables = b"".join(self._tables)
         header = msgspec.json.encode(_Header(kind, PIECE_BYTES, facts, self._columns))
         checksum = zlib.crc32(header, zlib.crc32(tables))
@@ -101,7 +101,7 @@ class ColumnWriter:
 class MappedColumn:
     """The records of a mapped column.
 
-    All records that it returns are verified; raises `ColumnsDamaged`.
+    Records are verified before they are returned. Methods raise `ColumnsDamaged`.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class MappedColumn:
         return self.part(0, len(self._values))
 
     def search(self, value: int, side: Literal["left", "right"]) -> int:
-        """Return `numpy.searchsorted` of the searched field; reads one piece only."""
+        """Return the same as `numpy.searchsorted` on the searched field; reads only one piece."""
         if self._searched is None:
             raise TypeError("the column is not in order")
         start = (int(self._firsts.searchsorted(value, side)) - 1) * self._size
@@ -148,7 +148,7 @@ class MappedColumn:
 
 
 class ColumnFile:
-    """The columns and facts of a file. Raises `ColumnsDamaged` if the bytes are not such a file."""
+    """The columns and facts of a file. Raises `ColumnsDamaged` if the bytes are not a whole file."""
 
     def __init__(self, content: pa.Buffer | bytes, kind: str, dtypes: DTypes) -> None:
         self._content = memoryview(content)
@@ -163,7 +163,7 @@ class ColumnFile:
 
     @classmethod
     def mapped(cls, path: Path, kind: str, dtypes: DTypes) -> "ColumnFile":
-        """Map a file. No descriptor stays open. Raises `OSError`, too."""
+        """Map a file. No descriptor stays open. Also raises `OSError`."""
         with pa.memory_map(str(path)) as file:
             return cls(file.read_buffer(), kind, dtypes)
 

@@ -1,4 +1,4 @@
-"""Commit records: JSON lines, chained by hash, that name the parts of data files."""
+"""Commit records: JSON lines, chained by hash, that list the parts of data files."""
 
 import base64
 import hashlib
@@ -60,9 +60,9 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One accepted batch: its number, time, caller, result, and parts.
 
     committed_at: nanoseconds UTC, larger than in any earlier commit. digest: SHA-256 of the batch as CSV
-    text. duplicate_rows: the indices of the first hundred rows that were stored before; the same of
-    corrections. key_hash: SHA-256 of the idempotency key. request_key: the key itself, only in lines of
-    earlier versions; a decoded commit has its hash instead.
+    text. duplicate_rows: indices in the batch of the first hundred rows (or corrections) that were stored
+    before. key_hash: SHA-256 of the idempotency key. request_key: the key itself, only in lines of earlier
+    versions; decoding replaces it by `key_hash`.
     """
 
     commit: int
@@ -91,16 +91,16 @@ _decoder = msgspec.json.Decoder(Commit)
 
 
 def encode_commit(commit: Commit, previous_hash: str) -> tuple[bytes, str]:
-    """Return the line, with its line end, and the commit's hash."""
+    """Return the commit's line, with its line end, and its hash."""
     payload = _encoder.encode(commit)[:-1]
     commit_hash = _chained(previous_hash, payload)
     return payload + _HASH_FIELD + commit_hash.encode() + b'"}\n', commit_hash
 
 
 def decode_commit(line: bytes, previous: CommitId) -> tuple[Commit, CommitId]:
-    """Return the commit in a line, without its line end, that follows the commit `previous`.
+    """Return the commit in a line (without line end) that follows the commit `previous`.
 
-    Raises `DataDamaged` if any byte was changed, or if the commit does not follow.
+    Raises `DataDamaged` if a byte was changed or if the commit does not follow `previous`.
     """
     payload, field, rest = line.rpartition(_HASH_FIELD)
     commit_hash = rest[:_HASH_BYTES].decode("ascii", "replace")
@@ -127,7 +127,7 @@ def block_checksums(data: bytes) -> str:
 
 
 def first_damaged_block(data: bytes, part: Part) -> int | None:
-    """Return the offset in the file of the first damaged block, None if there is none."""
+    """Return the offset in the file of the first damaged block; None if no block is damaged."""
     if len(data) == part.length and block_checksums(data) == part.checksums:
         return None
     written = np.frombuffer(base64.b64decode(part.checksums), dtype="<u4")
@@ -176,7 +176,7 @@ def of_kind(parts: Iterable[StoredPart], kind: PartKind) -> list[StoredPart]:
 
 
 def loads_of(parts: Iterable[StoredPart]) -> Iterator[list[StoredPart]]:
-    """Yield the parts in their order, about 16 MiB at a time; neighbours of one commit stay together."""
+    """Yield the parts in order, in lists of about 16 MiB that do not divide adjacent parts of one commit."""
     load: list[StoredPart] = []
     size = 0
     for stored in parts:
@@ -198,9 +198,10 @@ CommitLine = tuple[Commit, CommitId, int]
 
 
 def read_lines(path: Path, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
-    """Yield the commits in bytes `[start, end)` that follow `previous`, each with the offset after its line.
+    """Yield the commits in bytes `[start, end)`, each with the offset after its line.
 
-    An incomplete record at the end is ignored. Raises `DataDamaged` for any other wrong byte, and `OSError`.
+    previous: the commit before the first one. An incomplete record at the end is ignored. Raises
+    `DataDamaged` for any other wrong byte, and `OSError`.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -42,7 +42,7 @@ class Disk:
         """Create a folder and the two above it, durably."""
         for path in (folder.parent.parent, folder.parent, folder):
             path.mkdir(parents=True, exist_ok=True)
-            self.sync_folder(path.parent)  # even if it exists: its creator may have died before this
+            self.sync_folder(path.parent)  # even if it exists: its creator may have died before syncing
 
     def sync_folder(self, folder: Path) -> None:
         """Return once the names in the folder are durable."""
@@ -59,8 +59,8 @@ def unavailable(error: OSError) -> StoreUnavailable:
     return kind(f"the store cannot be used: {os.strerror(error.errno or 0)}")
 
 
-# Inode, size and time of change in nanoseconds: an append or a replacement changes at least one. A plain
-# tuple, because every read makes one.
+# Inode, size, and modification time in nanoseconds: an append or a replacement changes at least one of them.
+# It is a plain tuple because every read makes one.
 FileSignature: TypeAlias = tuple[int, int, int]
 NO_FILE: FileSignature = (0, 0, 0)
 NEVER_SEEN: FileSignature = (-1, 0, 0)
@@ -90,7 +90,7 @@ def signature_if_readable(path: str | os.PathLike[str]) -> FileSignature:
 class MappedBytes:
     """The bytes of a mapped file.
 
-    Pages that were read count as the process's memory until they are given back.
+    Pages that were read count as memory of the process until `give_back`.
     """
 
     def __init__(self, content: pa.Buffer) -> None:
@@ -103,10 +103,10 @@ class MappedBytes:
         return self._content.size  # type: ignore[no-any-return]
 
     def give_back(self, start: int = 0, end: int | None = None) -> None:
-        """Release the whole pages in a range of the bytes, by default all of them.
+        """Release the pages that lie entirely in a range of bytes, by default in the whole file.
 
-        Readers see the same bytes afterwards: they are loaded again from the system's cache or the file. The
-        call is advice, and its failure is ignored.
+        Readers still see the same bytes: these are loaded again from the system's cache or the file. Failure
+        is ignored.
         """
         address, size, page = self._content.address, self._content.size, mmap.PAGESIZE
         first = -(-(address + start) // page) * page

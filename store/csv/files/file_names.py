@@ -17,7 +17,7 @@ _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\.|\Z)")
 
 
 def folder_name(symbol: str) -> str:
-    """Return a symbol as a folder's name that every file system allows; `symbol_of` reverses it."""
+    """Return a symbol's folder name, which every file system allows; `symbol_of` is the inverse."""
     name = quote(symbol, safe="-_.=")
     if _RESERVED.match(name):
         name = f"%{ord(name[0]):02X}{name[1:]}"
@@ -25,7 +25,7 @@ def folder_name(symbol: str) -> str:
 
 
 def symbol_of(folder: str) -> str:
-    """Return the symbol of a folder's name."""
+    """Return the symbol of a folder name."""
     return unquote(folder)
 
 
@@ -39,8 +39,8 @@ def file_for(
 ) -> str:
     """Return the file for new lines of a date: the partition's first file that can take them, or a new one.
 
-    A file can take them if it is below 256 MiB. end_of: returns the end of a file, 0 if it does not exist.
-    holds: whether the header of an existing file has the lines' columns.
+    A file can take them if it is smaller than 256 MiB and `holds` accepts it. end_of: returns the length of a
+    file, 0 if it does not exist. holds: returns whether an existing file's header has the lines' columns.
     """
     name = str(np.datetime64(day, "D"))
     if partition is Partition.YEAR:

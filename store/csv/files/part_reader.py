@@ -1,4 +1,4 @@
-"""Reads rows and corrections of parts, verified block by block."""
+"""Reads the rows and corrections of parts; every block is verified."""
 
 import base64
 import os
@@ -22,7 +22,7 @@ from store.timestamps import format_timestamp
 
 
 def corrections_of(dataset: Dataset) -> Dataset:
-    """Return the dataset's columns in a file of corrections: with `arrival` and `action` before later columns."""
+    """Return the columns of a file of corrections: `arrival` and `action` come before later columns."""
     own = (
         Column(ARRIVAL.name, ColumnKind.INTEGER, required=True),
         Column(ACTION.name, ColumnKind.TEXT, required=True),
@@ -32,16 +32,16 @@ def corrections_of(dataset: Dataset) -> Dataset:
 
 
 def known_values(dataset: Dataset, corrections: pa.RecordBatch | pa.Table) -> pa.RecordBatch | pa.Table:
-    """Return the corrected rows with ids: an id is also known by its corrected values.
+    """Return the new values of corrected rows that have ids; these values count as known, too.
 
-    In the dataset's columns and `arrival`.
+    The columns are the dataset's and `arrival`.
     """
     corrects = pc.equal(corrections.column(ACTION.name), Action.CORRECT.value)
     has_id = corrections.column(dataset.id_columns[-1]).is_valid() if dataset.id_columns else False
     return corrections.filter(pc.and_(corrects, has_id)).select([*dataset.schema.names, ARRIVAL.name])
 
 
-# How many blocks of a part are read at a time where memory is bounded: 4 MiB.
+# Number of blocks (4 MiB in total) that `read_piecewise` reads at a time.
 SLICE_BLOCKS = 1024
 
 
@@ -56,9 +56,9 @@ def read_corrections(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]
 
 
 def read_known(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
-    """Return the rows that new ones are compared with: rows as they came in, and corrected rows with ids.
+    """Return the rows that new rows are compared with: rows as they came in, and corrected rows with ids.
 
-    In the dataset's columns and `arrival`. Raises `DataDamaged`.
+    The columns are the dataset's and `arrival`. Raises `DataDamaged`.
     """
     schema = dataset.schema.append(ARRIVAL)
     came_in = read_rows(dataset, folder, of_kind(parts, PartKind.ROWS)).select(schema.names)
@@ -70,12 +70,12 @@ def read_known(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> p
 
 
 def rows_table(rows: pa.Table, parts: Sequence[StoredPart]) -> pa.Table:
-    """Return the rows of parts with their system columns."""
+    """Return the rows of parts with the columns `arrival`, `commit` and `until`."""
     return stored_rows(rows, [ArrivalRun(each.first_arrival, each.commit, each.part.rows) for each in parts])
 
 
 def corrections_table(corrections: pa.Table, parts: Sequence[StoredPart]) -> pa.Table:
-    """Return the corrections of parts with their commits."""
+    """Return the corrections of parts with the column `commit`."""
     commits = np.array([each.commit for each in parts], dtype=np.int32)
     commit = np.repeat(commits, [each.part.rows for each in parts])
     return corrections.append_column(COMMIT, pa.array(commit))

@@ -1,7 +1,7 @@
-"""The commit index: a log's records up to one commit, as mapped columns, so that queries read little.
+"""The commit index: a log's records up to one commit, as mapped columns that can be searched.
 
-Commits are in order of number, parts by event date and commit. There is a row per date and per file. The
-hashes of request keys and batches are sorted; a hit is checked in the log itself.
+Commits are in order of number; parts are in order of event date and commit. There is a row per date and a row
+per file. The hashes of request keys and batches are sorted. A hit is checked in the log itself.
 """
 
 import hashlib
@@ -67,10 +67,10 @@ def dates_of(window: Window) -> tuple[int, int]:
 
 
 class CommitIndex:
-    """An index's columns, mapped or in memory. Opening and every method raise `ColumnsDamaged`.
+    """The columns of an index, mapped or in memory. All methods raise `ColumnsDamaged`.
 
-    number, head, committed_at: of the newest commit. end: the offset in the log after its line. rows: how
-    many arrival numbers were given until then.
+    number, head, committed_at: number, id and time of the newest commit. end: the offset in the log after its
+    line. rows: how many arrival numbers were assigned up to it.
     """
 
     def __init__(self, columns: ColumnFile) -> None:
@@ -91,16 +91,16 @@ class CommitIndex:
 
     @classmethod
     def mapped(cls, path: Path) -> "CommitIndex":
-        """Map an index file. Raises `OSError`, too."""
+        """Map an index file. Also raises `OSError`."""
         return cls(ColumnFile.mapped(path, KIND, DTYPES))
 
     @classmethod
     def of(cls, content: pa.Buffer | bytes) -> "CommitIndex":
-        """Return the index in a file's content."""
+        """Return an index from the content of its file."""
         return cls(ColumnFile(content, KIND, DTYPES))
 
     def commit_id(self, number: int) -> CommitId:
-        """Return the commit with a number."""
+        """Return the id of a commit."""
         if number == 0:
             return NO_COMMIT
         return CommitId(number, self.columns["commits"].part(number - 1, number)["hash"].tobytes().hex())
@@ -110,7 +110,7 @@ class CommitIndex:
         return int(self.columns["commits"].part(number - 1, number)["line_end"][0]) if number else 0
 
     def committed_at_of(self, number: int) -> int:
-        """Return when a commit was made, in nanoseconds UTC."""
+        """Return the time of a commit, in nanoseconds UTC."""
         return int(self.columns["commits"].part(number - 1, number)["committed_at"][0])
 
     def commit_as_of(self, instant_ns: int) -> int:
@@ -126,7 +126,7 @@ class CommitIndex:
         return self._commits_of("digests", hashed(digest))
 
     def file_end(self, file: str) -> int:
-        """Return the offset after the last byte of a file that a commit names; 0 if none does."""
+        """Return the offset after the last committed byte of a data file; 0 if no commit names the file."""
         files = self.columns["files"].all()
         found = (int(index) for index in np.flatnonzero(files["hash"] == hashed(file)))
         return next((int(files["end"][index]) for index in found if self.file_name(index) == file), 0)
@@ -140,7 +140,7 @@ class CommitIndex:
         return name
 
     def newest_at(self, dates: Integers, commit: int) -> Integers:
-        """Return each date's newest commit up to a commit, 0 if it has none."""
+        """Return the newest commit, not after `commit`, of each date; 0 if there is none."""
         newest = np.zeros(len(dates), np.int64)
         if not len(self.dates):
             return newest
@@ -154,7 +154,7 @@ class CommitIndex:
     def parts_in(self, window: Window, after: int, commit: int) -> list[StoredPart]:
         """Return the parts of commits in `(after, commit]` with times in the window.
 
-        By event date, then commit.
+        They are ordered by event date, then by commit.
         """
         first, last = dates_of(window)
         start, stop = self.dates.searchsorted(first), self.dates.searchsorted(last, "right")
@@ -168,7 +168,7 @@ class CommitIndex:
         return parts
 
     def _parts_until(self, indices: Integers, commit: int) -> Integers:
-        """Return for each date the index of its first part of a later commit."""
+        """Return, for each date, the index of its first part from a commit after `commit`."""
         if commit <= 0:
             return self._first_part[indices]
         if commit >= self.number:
@@ -214,7 +214,7 @@ class CommitIndex:
 
 
 def _bisected(commits: Records, low: Integers, high: Integers, commit: int) -> Integers:
-    """Return for each range `[low, high)` of ascending numbers where those above `commit` begin."""
+    """Return, for each range `[low, high)` of ascending numbers, the first index above `commit`."""
     while (is_open := low < high).any():
         middle = (low + high) // 2
         is_later = commits[np.minimum(middle, len(commits) - 1)] > commit

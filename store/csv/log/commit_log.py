@@ -1,4 +1,4 @@
-"""The file of commit records of one log: read incrementally, verified, and appended to under a lock."""
+"""The commit records of one log: reads and verifies new records, and appends under a lock."""
 
 import logging
 import os
@@ -27,9 +27,9 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _LoadedLog:
-    """The part of the file that was read: its history, and the file's signature at that time.
+    """The history in the part of the file that was read, and the file's signature at that time.
 
-    confirmed: up to which byte the disk confirmed to this process that the records are durable.
+    confirmed: the offset up to which this process knows the records to be durable.
     """
 
     history: CommitHistory
@@ -72,7 +72,7 @@ class CommitLog:
         return view
 
     def write_index(self) -> None:
-        """Put the commits so far into the commit index, unless another process is doing it.
+        """Write all commits to the commit index, unless another process is doing so.
 
         Raises like `history`. If the folder is not writable, the index stays in memory.
         """
@@ -81,15 +81,15 @@ class CommitLog:
         self._rebase(history, self._indexes.renewed(history))
 
     def forget(self) -> None:
-        """Drop the memory of the log; the next use reads the file from its beginning."""
+        """Discard the cached history; the next use reads the file from its beginning."""
         with self._mutex:
             self._view = self._unread()
 
     def durable(self) -> tuple[CommitHistory, CommitId]:
         """Return the history and its newest commit, both durable; sync the log if necessary.
 
-        The sync needs the shared lock, because a writer may take back its records until it releases the
-        exclusive one. Raises `StoreBusy`, and like `history`.
+        A sync takes the shared lock, because a writer may remove its own records until it releases the
+        exclusive lock. Raises `StoreBusy`, and the errors of `history`.
         """
         view = self._current()
         head = view.history.head()  # before the check: a commit may be added meanwhile
@@ -113,7 +113,8 @@ class CommitLog:
         """Cut off bytes after the last complete record, and return the history. Needs the lock."""
         history = self.history()
         if os.fstat(descriptor).st_size > self._view.end:
-            self.forget()  # the bytes may be a record that replaced a torn one
+            # Another writer may have replaced a torn record by a complete one: read again before cutting.
+            self.forget()
             history = self.history()
             if os.fstat(descriptor).st_size > self._view.end:
                 self._disk.truncate(descriptor, self._view.end)
@@ -122,8 +123,8 @@ class CommitLog:
     def append(self, descriptor: int, commits: Sequence[Commit]) -> CommitHistory:
         """Write the records after the newest one, durably; return the history with them.
 
-        Needs the lock. An `OSError` before anything could be durable leaves the log unchanged. `SyncFailed`
-        means that the records may or may not be durable; the log's memory is dropped.
+        Needs the lock. After an `OSError` the log is unchanged. After its subclass `SyncFailed` the records
+        may or may not be durable, and the cached history is discarded.
         """
         view = self._view
         previous, lines, ids = view.history.head(), [], []
@@ -137,7 +138,7 @@ class CommitLog:
         with self._mutex:
             if (
                 self._view is not view or view.end != start
-            ):  # a reader of this process has read the records already
+            ):  # a reader in this process has read the records meanwhile
                 self._read_back()
             else:
                 for commit, commit_id, line in zip(commits, ids, lines, strict=True):
@@ -150,7 +151,7 @@ class CommitLog:
         return history
 
     def confirm(self, descriptor: int) -> None:
-        """Return once every record is durable, also those of a writer that failed to sync. Needs the lock.
+        """Sync until all records are durable, including those of a writer whose sync failed. Needs the lock.
 
         Raises `SyncFailed`.
         """
@@ -223,7 +224,7 @@ class CommitLog:
             view.history.add(*line)
 
     def _fold_if_long(self, history: CommitHistory) -> None:
-        """Start a thread that puts a long tail into the index; neither reads nor writes wait for it."""
+        """If many commits are not in the index, start a thread that adds them. No caller waits for it."""
         if history.has_long_tail and self._folding.acquire(blocking=False):
             try:
                 threading.Thread(target=self._fold_tail, args=(history,), name="commit index").start()
@@ -250,7 +251,7 @@ class CommitLog:
 
 
 class SyncFailed(OSError):
-    """The records were written but the disk did not confirm them: after a crash they may be there or not."""
+    """The records were written, but the sync failed: after a crash they may or may not be there."""
 
 
 def has_log(folder: Path) -> bool:

@@ -31,7 +31,7 @@ class _Rows:
     count: int
 
     def copied(self, index: int) -> "_Rows":
-        """Return a copy with spare room, and an empty entry at an index, which is not counted."""
+        """Return a copy with space to grow and, at an index, an empty entry that `count` does not include."""
 
         def copied(column: Integers) -> Integers:
             copy = np.zeros(self.count + self.count // 8 + _ROOM, np.int64)
@@ -46,8 +46,8 @@ class _Rows:
 class DateTable:
     """The event dates of a log in order, each with its newest commit and bounds of its event times.
 
-    It begins with another object's columns and copies them before the first change. One thread adds while
-    others read: they may see the newest commit while it is being added.
+    It starts with columns of another object and copies them before the first change. One thread may add while
+    others read; these may see a commit that is only partly added.
     """
 
     def __init__(self, dates: Integers, newest: Integers, first_ns: Integers, last_ns: Integers) -> None:
@@ -55,27 +55,27 @@ class DateTable:
         self._is_own = False
 
     def add(self, date: int, commit: int, first_ns: int, last_ns: int) -> None:
-        """Add a part of the newest commit."""
+        """Add a part of the newest commit to its date."""
         rows, index = self._rows, self._index(date)
         if index == rows.count or rows.dates[index] != date:
             self._insert(index, date, commit, first_ns, last_ns)
             return
         if not self._is_own:
-            rows = rows.copied(rows.count)  # adds room at the end
+            rows = rows.copied(rows.count)  # adds space at the end
         rows.newest[index] = commit
         rows.first_ns[index] = min(first_ns, int(rows.first_ns[index]))
         rows.last_ns[index] = max(last_ns, int(rows.last_ns[index]))
         self._rows, self._is_own = rows, True
 
     def day(self, date: int) -> DateSummary | None:
-        """Return the row of a date, or None."""
+        """Return the summary of a date, or None."""
         rows, index = self._rows, self._index(date)
         if index == rows.count or rows.dates[index] != date:
             return None
         return DateSummary(int(rows.newest[index]), int(rows.first_ns[index]), int(rows.last_ns[index]))
 
     def newest_in(self, window: Window) -> tuple[Integers, Integers]:
-        """Return the window's dates and the newest commit of each: views that change with additions."""
+        """Return the window's dates and their newest commits, as views that `add` may change."""
         rows = self._rows
         dates = rows.dates[: rows.count]
         first, last = dates_of(window)
@@ -108,11 +108,11 @@ def _commit_of(stored: StoredPart) -> int:
 
 
 class CommitTail:
-    """The commits after an index; grows only.
+    """The commits after an index. Commits are only ever added.
 
-    One thread adds while others read: a commit is visible once it is the head, which is set last. dates:
-    includes the index's commits. end: the offset in the log after the newest line. rows: arrival numbers
-    given so far.
+    One thread may add while others read: a commit is visible once it is the head, which is set last. dates:
+    includes the index's commits. end: the offset in the log after the newest line. rows: the number of
+    arrival numbers assigned so far.
     """
 
     def __init__(self, base: CommitIndex) -> None:
@@ -153,11 +153,11 @@ class CommitTail:
 
     @property
     def log_bytes(self) -> int:
-        """The length of the commits' lines."""
+        """The length of the commits' lines in bytes."""
         return self.end - self._start
 
     def commit_id(self, number: int) -> CommitId:
-        """Return the commit with a number."""
+        """Return the id of a commit."""
         return self.added[number - self._first][1]
 
     def commit_as_of(self, instant_ns: int) -> int | None:
@@ -166,15 +166,15 @@ class CommitTail:
         return min(self._first + count - 1, self.head.number) if count else None
 
     def committed_at_of(self, number: int) -> int:
-        """Return when a commit was made, in nanoseconds UTC."""
+        """Return the time of a commit, in nanoseconds UTC."""
         return self._committed_at[number - self._first]
 
     def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
-        """Return the batch that was stored under a caller's key hash, or None."""
+        """Return the batch stored under a caller's key (given by its hash), or None."""
         return self._accepted.get((caller, key_hash))
 
     def newest_at(self, date: int, commit: int) -> int:
-        """Return the newest of these commits, up to a commit, with rows of a date; 0 if there is none."""
+        """Return the newest of these commits, not after `commit`, that touches a date; 0 if there is none."""
         parts = self._days.get(date, ())
         count = bisect_right(parts, commit, key=_commit_of)
         return parts[count - 1].commit if count else 0
@@ -182,7 +182,7 @@ class CommitTail:
     def parts_in(self, window: Window, after: int, commit: int) -> list[StoredPart]:
         """Return the parts of commits in `(after, commit]` with times in the window.
 
-        By event date, then commit.
+        They are ordered by event date, then by commit.
         """
         return [
             stored

@@ -1,4 +1,4 @@
-"""The history of a log: versions, parts by event date, accepted requests and batches."""
+"""The history of a log: its commits, their parts by event date, and the accepted requests and batches."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ _NOTICED_COMMITS = 64
 
 
 class LogSource(Protocol):
-    """Reads the commits that a history does not have in memory."""
+    """Reads commits that a history does not hold in memory."""
 
     def lines(self, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
         """Yield the commits in a range of the log's bytes."""
@@ -36,17 +36,17 @@ class LogSource(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _IndexedLog:
-    """An index and the commits after it. An index is only replaced by one with the same commits."""
+    """An index and the commits after it. Only an index of the same commits may replace `base`."""
 
     base: CommitIndex
     tail: CommitTail
 
 
 class CommitHistory:
-    """The commits of one log; grows only. A restored log gets a new history.
+    """The commits of one log. Commits are only ever added; a restored log gets a new history.
 
-    One thread adds while others read: they see complete commits only. Methods that must read the log raise
-    `DataDamaged` if it is damaged and `StoreUnavailable` if it cannot be read.
+    One thread may add while others read; these see only complete commits. Methods that must read the log
+    raise `DataDamaged` if it is damaged and `StoreUnavailable` if it cannot be read.
     """
 
     def __init__(self, base: CommitIndex = EMPTY, source: LogSource | None = None) -> None:
@@ -59,19 +59,19 @@ class CommitHistory:
         self._known.tail.add(commit, commit_id, line_end)
 
     def head(self, commit: int | None = None) -> CommitId:
-        """Return the newest commit, or the one with this number."""
+        """Return the id of a commit, by default of the newest one."""
         if commit is None:
             return self._known.tail.head
         return self._ask(lambda known: _commit_id(known, commit))
 
     @property
     def committed_at(self) -> int:
-        """When the newest commit was made, in nanoseconds UTC; 0 without commits."""
+        """The time of the newest commit, in nanoseconds UTC; 0 without commits."""
         return self._known.tail.committed_at
 
     @property
     def rows(self) -> int:
-        """How many rows were ever appended, which is the next arrival number."""
+        """The number of rows ever appended, which is the next arrival number."""
         return self._known.tail.rows
 
     @property
@@ -80,7 +80,7 @@ class CommitHistory:
         return self._known.tail.end
 
     def committed_at_of(self, number: int) -> int:
-        """Return when a commit was made, in nanoseconds UTC."""
+        """Return the time of a commit, in nanoseconds UTC."""
         return self._ask(
             lambda known: (known.base if number <= known.base.number else known.tail).committed_at_of(number)
         )
@@ -103,7 +103,7 @@ class CommitHistory:
             yield commit, commit_id
 
     def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
-        """Return the batch that was stored under a caller's key hash, or None."""
+        """Return the batch stored under a caller's key (given by its hash), or None."""
         known = self._known
         accepted = known.tail.accepted(caller, key_hash)
         if accepted is not None or not known.base.number:
@@ -123,18 +123,18 @@ class CommitHistory:
         return any(self._read(number).digest == digest for number in numbers)
 
     def file_end(self, file: str) -> int:
-        """Return the offset after the last byte of a data file that a commit names; 0 if none does."""
+        """Return the offset after the last committed byte of a data file; 0 if no commit names the file."""
         end = self._known.tail.file_ends.get(file)
         return self._ask(lambda known: known.base.file_end(file)) if end is None else end
 
     def day(self, date: int) -> DateSummary | None:
-        """Return the summary of an event date (days since the epoch), None without rows."""
+        """Return the summary of an event date (days since the epoch); None if it has no rows."""
         return self._known.tail.dates.day(date)
 
     def version(self, window: Window, commit: int | None = None) -> CommitId:
-        """Return the newest commit, up to `commit`, that touches an event date of the window."""
+        """Return the newest commit, not after `commit`, that touches an event date of the window."""
         tail = self._known.tail
-        head = tail.head  # once: a writer may be adding
+        head = tail.head  # read once: a writer may be adding
         number = head.number if commit is None else commit
         version = int(tail.dates.newest_in(window)[1].max(initial=0))
         if version > number:
@@ -148,14 +148,14 @@ class CommitHistory:
     def newest_by_date(
         self, window: Window = ALL_TIME, commit: int | None = None
     ) -> tuple[Integers, Integers]:
-        """Return the dates as `dates` does, and each one's newest commit up to `commit`."""
+        """Return the same dates as `dates`, and for each the newest commit that is not after `commit`."""
         number = self._number(commit)
         return self._ask(lambda known: _newest_by_date(known, window, number))
 
     def parts_in(self, window: Window, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
         """Return the parts of commits in `(after, commit]` with times in the window.
 
-        By event date, then commit.
+        They are ordered by event date, then by commit.
         """
         number = self._number(commit)
         return self._ask(lambda known: _parts_in(known, window, after, number))
@@ -165,7 +165,7 @@ class CommitHistory:
         return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), commit, after=after)
 
     def first_from(self, instant_ns: int, commit: int | None = None) -> int | None:
-        """Return the first commit, up to `commit`, with a row at or after an instant; None without one."""
+        """Return the first commit up to `commit` with a row at or after an instant, or None."""
         low, number = 1, self._number(commit)
         midnight = -(-instant_ns // DAY_NS) * DAY_NS
         of_date = [stored.commit for stored in self.parts_in(Window(instant_ns, midnight), number)]
@@ -181,13 +181,13 @@ class CommitHistory:
 
     @property
     def is_worth_indexing(self) -> bool:
-        """Whether enough commits are not in the index to slow down the start of a process."""
+        """Whether so many commits are not in the index that a process starts noticeably slower."""
         known = self._known
         return len(known.tail) >= max(_NOTICED_COMMITS, known.base.number // TAIL_SHARE)
 
     @property
     def has_long_tail(self) -> bool:
-        """Whether a newer index would save memory, and time when the log is read again."""
+        """Whether so many commits are not in the index that a newer index would save memory and time."""
         known = self._known
         if len(known.tail) >= max(TAIL_COMMITS, known.base.number // TAIL_SHARE):
             return True
@@ -205,9 +205,9 @@ class CommitHistory:
         return self._ask(answer)
 
     def rebase(self, base: CommitIndex) -> None:
-        """Replace the commits that an index covers by the index, or begin with it.
+        """Replace the commits that an index covers by the index. An empty history begins with the index.
 
-        Must not run while another thread adds.
+        No other thread may add meanwhile.
         """
         known = self._known
         head, old = known.tail.head.number, known.base.number
@@ -270,7 +270,11 @@ def _commit_id(known: _IndexedLog, number: int) -> CommitId:
 def _records(
     known: _IndexedLog, after: int, last: int
 ) -> tuple[tuple[CommitId, CommitId, int, int] | None, list[CommitLine]]:
-    """Return the records after the index; of those in it the commits before and last, and their bytes."""
+    """Return where to read the records that the index covers, and the later records themselves.
+
+    Where to read: the commit before them, the last of them, and the start and end of their bytes; None if
+    there are none.
+    """
     base = known.base
     newest = min(last, base.number)
     newer = known.tail.added[max(after - base.number, 0) : max(last - base.number, 0)]

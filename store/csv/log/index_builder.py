@@ -20,7 +20,7 @@ _PIECES_IN_RUN = 64
 
 
 class IndexBuilder:
-    """Packs commits; `write` writes them and the older index to a file. head: the newest commit."""
+    """Collects commits; `write` writes the older index and these commits. head: the newest commit."""
 
     def __init__(self, base: CommitIndex) -> None:
         self._base = base
@@ -55,7 +55,7 @@ class IndexBuilder:
         return self.head.number
 
     def in_memory(self) -> CommitIndex:
-        """Return the index without a file."""
+        """Return the index in memory, without a file."""
         file = io.BytesIO()
         self.write(file)
         return CommitIndex.of(file.getvalue())
@@ -110,7 +110,7 @@ class IndexBuilder:
         return np.concatenate([np.empty(0, DTYPES[name]), *self._new[name]])
 
     def _texts_and_files(self) -> tuple[Records, Records]:
-        """Return the new texts, and all files."""
+        """Return the column of new texts, and the column of all files."""
         files = np.zeros(len(self._files), DTYPES["files"])
         old = self._base.columns["files"].all()
         files[: len(old)] = old
@@ -161,7 +161,7 @@ def _dates(old: MappedColumn, new: Records) -> Integers:
 
 
 def _runs(old: MappedColumn, new: Records, order: Integers | None = None) -> Iterator[Records]:
-    """Yield the old column's records and then the new ones, or both in a given order, many pieces at a time."""
+    """Yield the old and then the new records, or all in a given order, in runs of many pieces."""
     count, size = len(old) + len(new), _run_size(new.dtype)
     for start in range(0, count, size):
         stop = min(start + size, count)

@@ -1,4 +1,4 @@
-"""A log's commit index on disk: read, checked against the log, and replaced by rename.
+"""A log's commit index on disk: reads it, checks it against the log, and replaces it by renaming.
 
 It may be deleted at any time.
 """
@@ -22,8 +22,8 @@ from store.protocol import CommitId
 DERIVED_FOLDER = ".derived"
 INDEX_FILE = "commits.index"
 
-# The index is rewritten once the commits after it reach these limits or this share of it, so that neither
-# memory nor rewriting grows with the log, except for a small factor.
+# The index is rewritten once the commits after it reach one of these limits, but at least 1/TAIL_SHARE of the
+# index. So both memory and the work of rewriting stay small for logs of any length.
 TAIL_COMMITS = 4096
 TAIL_BYTES = 4 * 2**20
 TAIL_SHARE = 64
@@ -34,7 +34,7 @@ _logger = logging.getLogger(__name__)
 
 @contextmanager
 def derived_lock(folder: Path) -> Iterator[bool]:
-    """Yield whether the caller may replace derived files in a symbol's folder during the block.
+    """Lock the derived files of a symbol's folder; yield False if another process has the lock.
 
     Does not wait. Raises `OSError`.
     """
@@ -67,7 +67,7 @@ class IndexFiles:
         self.path = log.parent / DERIVED_FOLDER / INDEX_FILE
 
     def newest(self, log_size: int) -> CommitIndex | None:
-        """Return the index, if it exists and covers at most the log's first `log_size` bytes."""
+        """Return the index if it is usable and covers at most the log's first `log_size` bytes; else None."""
         try:
             index = CommitIndex.mapped(self.path)
             return index if index.end <= log_size and self._agrees(index) else None
@@ -81,9 +81,9 @@ class IndexFiles:
         return read_lines(self._log, start, end, previous)
 
     def opened(self, log_size: int) -> CommitIndex:
-        """Return an index to start from, after which the log is short.
+        """Return an index with few commits after it; one is made if necessary.
 
-        Raises `DataDamaged`, and `OSError` from the log.
+        Raises `DataDamaged`, and `OSError` if the log cannot be read.
         """
         base = self.newest(log_size) or EMPTY
         if log_size - base.end < max(TAIL_BYTES, base.end // TAIL_SHARE):
@@ -110,7 +110,8 @@ class IndexFiles:
     def renewed(self, history: IndexSource) -> CommitIndex | None:
         """Return an index of the commits so far: on disk, or in memory if the folder is not writable.
 
-        None if another process is writing it or the base is damaged. A newer index of the same log is kept.
+        None if another process is writing it or if the old index is damaged. A newer index of the same log is
+        not replaced.
         """
         try:
             with derived_lock(self._log.parent) as is_ours:
@@ -123,7 +124,7 @@ class IndexFiles:
             return None
 
     def _extended(self, base: CommitIndex, log_size: int) -> CommitIndex:
-        """Return an index of all complete lines in the log's first bytes."""
+        """Return an index of all complete lines in the log's first `log_size` bytes."""
         builder = IndexBuilder(base)
         lines = self.lines(base.end, log_size, base.head)
         while some := list(islice(lines, _COMMITS_AT_ONCE)):
@@ -137,7 +138,7 @@ class IndexFiles:
         return index or builder.in_memory()
 
     def _written(self, builder: IndexBuilder) -> CommitIndex | None:
-        """Write the builder's index and return it, mapped; None if a newer, different one exists."""
+        """Write the builder's index and return it, mapped; None if a newer one with other commits exists."""
         existing = self.newest(self._log.stat().st_size)
         if existing is not None and existing.number >= builder.number:
             return existing if existing.head == builder.head else None

@@ -13,9 +13,9 @@ from store.exceptions import StoreBusy
 
 LOCK_PATIENCE_SECONDS = 3.0
 _POLL_SECONDS = 0.0005
-# A longer step means that this process was suspended, and perhaps the holder, too; the excess does not
-# count.
-_LONGEST_LOOK_SECONDS = 0.05
+# If more time passed between two attempts, this process was suspended, and perhaps the lock's holder, too.
+# Then only this much counts as waiting.
+_LONGEST_COUNTED_STEP_SECONDS = 0.05
 
 _FOR_APPENDING = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _FOR_READING = os.O_RDONLY | os.O_CLOEXEC
@@ -23,13 +23,13 @@ _FOR_READING = os.O_RDONLY | os.O_CLOEXEC
 
 @dataclass(slots=True)
 class _Wait:
-    """A wait for the lock: the time of the last attempt, by the monotonic clock, and the length in seconds."""
+    """A wait for the lock. at: the last attempt, by the monotonic clock. seconds: how long it has lasted."""
 
     at: float
     seconds: float = 0.0
 
     def is_over(self, now: float) -> bool:
-        self.seconds += min(now - self.at, _LONGEST_LOOK_SECONDS)
+        self.seconds += min(now - self.at, _LONGEST_COUNTED_STEP_SECONDS)
         self.at = now
         return self.seconds > LOCK_PATIENCE_SECONDS
 
@@ -51,7 +51,7 @@ class LogLock:
 
     @contextmanager
     def shared(self) -> Iterator[int]:
-        """Keep writers out; yields a descriptor to read from."""
+        """Hold the shared lock, which excludes writers; yields a descriptor to read from."""
         with self._held(_FOR_READING, fcntl.LOCK_SH) as descriptor:
             yield descriptor
 

@@ -1,4 +1,4 @@
-"""Reads a log's aggregates: from rollups where they are old enough, else from rows."""
+"""Reads a log's aggregates: from rollups where no later commit has changed them, else from rows."""
 
 from collections.abc import Iterator
 
@@ -28,8 +28,8 @@ class AggregateReader:
     def parts(self, layers: Layers, policy: BarPolicy, snapshot: LogSnapshot) -> Iterator[Aggregates]:
         """Yield aggregates that together hold every print in the layers' windows once.
 
-        layers: windows aligned to their interval lengths, which divide one another. No window's edge cuts an
-        aggregate. Raises `Unmergeable`.
+        layers: windows by interval length, aligned to it; each length divides the longer ones. No aggregate
+        crosses a window's edge. Raises `Unmergeable`.
         """
         if not layers:
             return
@@ -50,7 +50,7 @@ class AggregateReader:
             yield made[of_date.indices(made.time)]
 
     def _corrected(self, layers: Layers, windows: WindowList, snapshot: LogSnapshot) -> WindowList:
-        """Return the intervals, each of its layer's length, with corrections that no segment has."""
+        """Return the intervals (of their layer's length) with corrections that no segment has."""
         corrections = self._reader.corrections(windows, snapshot) if snapshot.has_tail else None
         if corrections is None:
             return _NONE
@@ -96,7 +96,7 @@ def _of_rows(
 def _of_block(
     block: TailBlock, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Aggregates:
-    """Return a block's aggregates, cached if all of its commits count."""
+    """Return a block's aggregates in the windows; they are cached if none of its commits is too new."""
     if block.newest <= commit:
         made = block.aggregates(
             policy.key, level_ns, lambda rows: _aggregated(rows, level_ns, policy, commit)

@@ -1,4 +1,4 @@
-"""Reads a log's bars: from rollups where they are old enough, else from rows."""
+"""Reads a log's bars: from rollups where no later commit has changed them, else from rows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -62,10 +62,10 @@ class BarReader:
             return span_bars_of_prints(prints, spans, credits=query.credits)
 
     def dependency_window(self, query: BarQuery, snapshot: LogSnapshot) -> Window:
-        """Return the window that the bars depend on: it ends with the next interval that has a price.
+        """Return the window on which the bars depend: it ends after the next interval that has a price.
 
-        Volume before that is credited to the last bar. Without such an interval the window has no end, as
-        more volume may come.
+        Volume before that interval is credited to the last bar. If there is no such interval, the window has
+        no end, because more volume may come.
         """
         window, interval = query.window, query.interval_ns
         if query.policy.counts_every_print or window.end_ns >= ALL_TIME.end_ns:
@@ -98,7 +98,7 @@ class BarReader:
         return bars[order[~np.isnan(bars.open[order])]]
 
     def revisions(self, revised: RevisionQuery, snapshot: LogSnapshot) -> list[Revision]:
-        """Return what commits changed of visible bars."""
+        """Return the changes that commits made to visible bars."""
         revised = replace(revised, commit=snapshot.commit)
         rows = self._reader.stored(self._needed_since(revised, snapshot), snapshot)
         history, end_ns = snapshot.history, revised.window.end_ns
@@ -107,7 +107,10 @@ class BarReader:
         )
 
     def _needed_since(self, revised: RevisionQuery, snapshot: LogSnapshot) -> Window:
-        """Return what the bars depend on at every one of the commits: up to a price that stood throughout."""
+        """Return a window on which the bars depend at each of the commits.
+
+        It ends after an interval with a price that was valid at all of them.
+        """
         window, interval = revised.window, revised.interval_ns
         if revised.policy.counts_every_print:
             return window
@@ -146,7 +149,7 @@ class BarReader:
 
 
 def _kept_sessions(window: Window, policy: BarPolicy, snapshot: LogSnapshot) -> Iterator[Bars]:
-    """Yield stored sessions of a window's dates that are in one segment and unchanged since."""
+    """Yield the stored session bars of dates that are in one segment only and unchanged since."""
     within = snapshot.segments.within(window)
     edges = [(each.segment.first_ns // DAY_NS, each.segment.last_ns // DAY_NS) for each in within]
     shared = [last for (_, last), (first, _) in pairwise(edges) if first == last]

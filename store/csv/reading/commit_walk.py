@@ -50,7 +50,7 @@ class CommitWalk:
         return self._walked(history, after, head.number if upto is None else min(upto, head.number))
 
     def _confirmed(self, known: CommitId) -> tuple[CommitHistory, CommitId]:
-        """Return the history and its newest commit, durable. Raises `Resync` if the log lacks `known`."""
+        """Return the history and its newest durable commit. Raises `Resync` if the log lacks `known`."""
         try:
             history, head = self._commits.durable()
         except FileNotFoundError:
@@ -74,7 +74,7 @@ class CommitWalk:
         except (StoreUnavailable, OSError) as error:
             now, head = self._confirmed(walked)
             if newest.number > head.number or now.head(newest.number) != newest:
-                # The unread rows are gone, not damaged; the walk can continue from its position.
+                # The unread rows were removed, not damaged. The caller can continue from its position.
                 raise StoreUnavailable("the log was restored during the walk: continue the walk") from error
             if isinstance(error, OSError):
                 raise unavailable(error) from error
@@ -105,10 +105,9 @@ class CommitWalk:
     def _corrections(
         self, history: CommitHistory, stored: StoredPart, start: int
     ) -> Iterator[tuple[int, tuple[CommittedCorrection, ...]]]:
-        """Yield the corrections of a part in pieces, each with its first one's ordinal.
+        """Yield the corrections of a part in pieces, each with the ordinal of its first correction.
 
-        All of the part's corrections are read, as a row may be corrected repeatedly. A part has one event
-        date.
+        All corrections of the part are read, because a row may be corrected repeatedly.
         """
         tables = self._tables(corrections_of(self._dataset), stored)
         states: dict[int, Row] = {}
@@ -119,7 +118,7 @@ class CommitWalk:
             yield ordinal, tuple(_correction(line, states, targets) for line in lines.to_pylist())
 
     def _before(self, history: CommitHistory, number: int, lines: pa.RecordBatch) -> Mapping[int, Row]:
-        """Return the rows that lines of corrections name, by arrival number, as they stood before a commit."""
+        """Return the corrected rows as they were before a commit, by arrival number."""
         instants = np.unique(lines.column(0).to_numpy())
         read = partial(self._reader.standing, WindowList(instants, instants + 1))
         rows = self._reader.answer(history, number - 1, read)
@@ -130,7 +129,7 @@ class CommitWalk:
 
 
 class _Targets:
-    """Finds the commit and the ordinal of each row that lines of corrections name."""
+    """Finds the commit and the ordinal of each corrected row."""
 
     def __init__(self, history: CommitHistory, number: int, lines: pa.RecordBatch) -> None:
         times = lines.column(0).to_numpy()
@@ -165,7 +164,10 @@ def _record(commit: Commit, commit_id: CommitId) -> CommitRecord:
 
 
 def _batches(tables: Iterable[pa.Table], start: int, taken: int = 0) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield tables in pieces with their ordinals, from ordinal `taken` on. start: the first row's ordinal."""
+    """Yield tables in pieces, each with its first ordinal; rows before the ordinal `taken` are left out.
+
+    start: the ordinal of the tables' first row.
+    """
     for table in tables:
         for batch in table.combine_chunks().to_batches(max_chunksize=PIECE_ROWS):
             end = start + batch.num_rows

@@ -1,4 +1,4 @@
-"""Bars that segments already hold complete: they are sliced, not merged or credited."""
+"""Reads bars that segments hold ready for use: slices them without merging or crediting."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from store.protocol import Window
 
 
 def finished_bars(query: BarQuery, snapshot: LogSnapshot) -> Bars | None:
-    """Return the bars if one segment holds them complete, or several whose edges cut no interval; else None."""
+    """Return the bars if segments hold them ready, and none of them extends over two segments; else None."""
     found = _of_segments(query, snapshot)
     if not found:
         return None
@@ -25,7 +25,7 @@ def finished_bars(query: BarQuery, snapshot: LogSnapshot) -> Bars | None:
 
 
 def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: LogSnapshot) -> Bars | None:
-    """Return the same for spans that are intervals of one level, labelled by their start."""
+    """Return the same for spans; None unless all are intervals of one level, labelled by their start."""
     windows = WindowList(spans.start_ns, spans.end_ns)
     length = spans.interval_ns
     if length is None or length not in LEVELS_NS:
@@ -39,9 +39,9 @@ def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: LogSnapshot) -
 
 
 def _of_segments(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
-    """Return the bars of each segment, including those in the window.
+    """Return the bars of each segment: those in the window, and perhaps others.
 
-    None if a segment does not hold them complete.
+    None if a segment does not hold them ready.
     """
     window, interval = query.window, query.interval_ns
     if interval not in LEVELS_NS or _is_other_since(window, snapshot):
@@ -56,7 +56,7 @@ def _of_segments(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
 
 
 def _credited_window(last: Bars, query: BarQuery) -> Window | None:
-    """Return the window extended to the next bar: volume until then is credited.
+    """Return the window extended to the end of the next bar: volume before that bar is credited.
 
     None if there is no next bar.
     """
@@ -75,7 +75,7 @@ def _cut(bars: Bars, window: Window) -> Bars:
 
 
 def _joined(parts: list[Bars]) -> Bars | None:
-    """Join the bars of segments; None if a segment's edge cuts an interval."""
+    """Join the bars of segments; None if a bar extends over two segments."""
     if len(parts) == 1:
         return parts[0]
     parts = [part for part in parts if len(part)]
@@ -84,7 +84,7 @@ def _joined(parts: list[Bars]) -> Bars | None:
 
 
 def _is_other_since(window: Window, snapshot: LogSnapshot) -> bool:
-    """Return whether a commit after the snapshot's touches the window, which segments may hold."""
+    """Return whether segments may hold commits after the snapshot's in the window."""
     is_earlier = snapshot.commit < snapshot.segments.head.number
     return is_earlier and snapshot.history.version(window).number > snapshot.commit
 

@@ -38,7 +38,7 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class LogSnapshot:
-    """The input of an answer: a history up to a commit, and the segments that hold part of it."""
+    """The data that an answer is made from: a history up to a commit, and segments that hold part of it."""
 
     history: CommitHistory
     commit: int
@@ -52,7 +52,7 @@ class LogSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """The segments of a manifest, its signature, and the newest commit when it was checked."""
+    """A manifest's segments and signature, and the log's newest commit when they were checked."""
 
     head: CommitId
     signature: FileSignature
@@ -94,12 +94,12 @@ class LogReader:
         return make(LogSnapshot(history, known, NO_SEGMENTS))
 
     def rows_behind(self, snapshot: LogSnapshot) -> int:
-        """Return about how many rows no segment holds; replaced rows are counted, too."""
+        """Return approximately how many rows no segment holds, including replaced rows."""
         in_segments = sum(each.segment.rows for each in snapshot.segments.mapped)
         return max(snapshot.history.rows - in_segments, 0)
 
     def rows(self, window: Window, snapshot: LogSnapshot) -> pa.Table:
-        """Return the standing rows in the window, in order, in the dataset's schema."""
+        """Return the rows in the window that are neither cancelled nor replaced, in order."""
         stored = self.stored(window, snapshot, is_standing=True)
         stands = _stands(stored, snapshot.commit)
         stored = stored if stands.all() else stored.filter(pa.array(stands))
@@ -115,8 +115,8 @@ class LogReader:
     ) -> pa.Table:
         """Return the stored rows in the window, in order, with all corrections up to the snapshot's commit.
 
-        Rows of later commits may be included. columns: only these; empty means all. is_standing: rows that
-        do not stand may be left out.
+        Rows of later commits may be included. columns: the columns to return; empty means all. is_standing:
+        cancelled and replaced rows may be left out.
         """
         names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
         tables = [stored_schema(self._dataset).empty_table().select(names)]
@@ -132,7 +132,7 @@ class LogReader:
         return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
 
     def standing(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table:
-        """Return the stored rows in the windows that stand at the snapshot's commit, in any order."""
+        """Return the rows in the windows, in any order, without cancelled and replaced ones."""
         tables = [stored_schema(self._dataset).empty_table()]
         for mapped in snapshot.segments.within(windows.hull):
             rows = mapped.rows_at(windows.indices(mapped.times), tables[0].column_names)
@@ -148,14 +148,14 @@ class LogReader:
         return stored.filter(pa.array(_stands(stored, snapshot.commit)))
 
     def blocks(self, windows: WindowList, snapshot: LogSnapshot) -> Iterator[TailBlock]:
-        """Yield the rows of the windows' event dates that no segment holds; dates may be complete."""
+        """Yield the rows of the windows' event dates that no segment holds, perhaps also others."""
         for day, of_date in groupby(self._tail_parts(windows, snapshot), key=lambda each: each.part.day):
             parts = of_kind(of_date, PartKind.ROWS)
             if parts and windows.overlaps(day * DAY_NS, (day + 1) * DAY_NS - 1):
                 yield from self._blocks_of_date(parts, windows, snapshot)
 
     def corrections(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table | None:
-        """Return the corrections of rows in the windows that no segment has, by commit; None without any."""
+        """Return the corrections of rows in the windows that no segment has, by commit, or None."""
         parts = [
             stored
             for stored in of_kind(self._tail_parts(windows, snapshot), PartKind.CORRECTIONS)
@@ -170,7 +170,7 @@ class LogReader:
     def _blocks_of_date(
         self, parts: Sequence[StoredPart], windows: WindowList, snapshot: LogSnapshot
     ) -> Sequence[TailBlock]:
-        """Return the date's cached rows; only the needed ones if others are damaged."""
+        """Return the date's cached rows; if some are damaged, only the needed ones."""
         log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
         read = partial(read_rows, self._dataset, self._folder)
         try:
@@ -180,7 +180,7 @@ class LogReader:
             return [TailBlock(stored_in_order(read(needed)), needed[-1].commit)] if needed else []
 
     def _tail_parts(self, windows: WindowList, snapshot: LogSnapshot) -> Sequence[StoredPart]:
-        """Return all parts after the segments, of the event dates in and between the windows."""
+        """Return all parts after the segments whose event dates are in or between the windows."""
         window = windows.hull
         whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         return snapshot.history.parts_in(whole, after=snapshot.segments.head.number)
@@ -194,7 +194,7 @@ class LogReader:
         if signature != opened.signature or not is_of(segments.head, history):
             segments = open_segments(self._dataset, self._folder, history, segments, self._memory)
             if segments is NO_SEGMENTS and signature != NO_FILE:
-                signature = NEVER_SEEN  # it may be of commits that this history has not seen yet
+                signature = NEVER_SEEN  # the manifest may be of commits that this history does not have yet
         opened = self._opened = _Opened(head, signature, segments)
         return opened
 

@@ -24,23 +24,23 @@ class Direction(Protocol):
     """The end of a window from which rows are counted."""
 
     def nearest(self, items: Sequence[T]) -> T:
-        """Return the nearest of ascending items."""
+        """Return the nearest of some ascending items."""
 
     def stretch(self, window: Window, extents: Sequence[Window]) -> Window:
-        """Return the part of a window up to the next edge of an extent."""
+        """Return the nearest part of a window, up to the next edge of one of the extents."""
 
     def nearest_rows(self, window: Window, times: Integers, count: int) -> Window:
-        """Return the part of a window with the nearest `count` times, and all that equal the last one.
+        """Return the part of a window with the nearest `count` times, and all times equal to the last one.
 
-        times: ascending. The window itself if it has fewer.
+        times: ascending. If the window has fewer times, it is returned whole.
         """
 
     def behind(self, window: Window, part: Window) -> Window:
-        """Return the window without its nearest part."""
+        """Return the window without its nearest part `part`."""
 
 
 class _Forwards:
-    """From the start."""
+    """Counts from the start of a window."""
 
     def nearest(self, items: Sequence[T]) -> T:
         return items[0]
@@ -60,7 +60,7 @@ class _Forwards:
 
 
 class _Backwards:
-    """From the end."""
+    """Counts from the end of a window."""
 
     def nearest(self, items: Sequence[T]) -> T:
         return items[-1]
@@ -83,7 +83,7 @@ FORWARDS: Direction = _Forwards()
 BACKWARDS: Direction = _Backwards()
 
 
-# Up to this many rows, those that stand are counted exactly; of more rows all are assumed to stand.
+# Up to this many rows, cancelled and replaced rows are left out of the count. Of more rows all are counted.
 _COUNTED_ROWS = 1 << 17
 
 
@@ -107,7 +107,7 @@ class RowFinder:
     def take_window(self, window: Window, rows: int, snapshot: LogSnapshot, *, from_end: bool) -> Window:
         """See `QueryableStore.take_window`.
 
-        The cost grows with `rows`, and with rows near them that do not stand.
+        The cost grows with `rows`, and with cancelled and replaced rows near them.
         """
         direction = BACKWARDS if from_end else FORWARDS
         dates, chunk, rest = _tail_dates(window, snapshot), rows, window
@@ -134,7 +134,7 @@ class RowFinder:
         parts = snapshot.history.parts_in(window, snapshot.commit, after=snapshot.segments.head.number)
         for day, of_date in groupby(of_kind(parts, PartKind.ROWS), key=lambda each: each.part.day):
             count += self._count_of_date(day, list(of_date), window, snapshot)
-        # Cancelled rows may be counted: then no damaged file needs to be read.
+        # If the corrections are damaged, cancelled rows are counted: the result is an upper bound.
         try:
             return count - len(np.unique(self._cancelled(window, snapshot)))
         except DataDamaged:
@@ -143,7 +143,10 @@ class RowFinder:
     def _nearest(
         self, rest: Window, dates: Integers, snapshot: LogSnapshot, direction: Direction
     ) -> tuple[Window, list[SortedRows]] | None:
-        """Return the nearest part of a window whose rows have the same sources, and these; None at the end."""
+        """Return the nearest part of a window in which all rows have the same sources, and these sources.
+
+        None if no rows are left.
+        """
         if rest.start_ns >= rest.end_ns:
             return None
         segments = snapshot.segments.within(rest)
@@ -163,7 +166,7 @@ class RowFinder:
     def _standing_times(
         self, window: Window, sources: Sequence[SortedRows], snapshot: LogSnapshot
     ) -> Iterator[Integers]:
-        """Yield the times of each source's standing rows in the window."""
+        """Yield the times of each source's rows in the window, without cancelled and replaced ones."""
         cancelled = self._cancelled(window, snapshot)
         for source in sources:
             start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
@@ -189,7 +192,7 @@ class RowFinder:
         if all(_is_inside(stored.part.first_ns, stored.part.last_ns, window) for stored in parts):
             return of_parts
         of_date = Window(max(window.start_ns, day * DAY_NS), min(window.end_ns, (day + 1) * DAY_NS))
-        # The commits' count is a bound, too. Readers of the rows get the error.
+        # The number of rows in the commits is an upper bound, too. Whoever reads the rows gets the error.
         try:
             blocks = list(self._reader.blocks(WindowList.of(of_date), snapshot))
         except DataDamaged:
@@ -198,7 +201,7 @@ class RowFinder:
 
 
 def _tail_dates(window: Window, snapshot: LogSnapshot) -> Integers:
-    """Return the event dates in a window with rows that no segment holds, ascending."""
+    """Return the event dates in a window, ascending, with rows that no segment holds."""
     if not snapshot.has_tail:
         return np.empty(0, np.int64)
     dates, newest = snapshot.history.newest_by_date(window, snapshot.commit)
@@ -232,7 +235,7 @@ def _count(source: SortedRows, window: Window, commit: int) -> int:
 
 
 def _stand(source: SortedRows, start: int, end: int, commit: int) -> Mask:
-    """Return whether the rows `[start, end)` stand at a commit, as far as the source knows."""
+    """Return which rows of `[start, end)` are neither cancelled nor replaced, as far as the source knows."""
     stands: Mask = (source.column("commit", start, end) <= commit) & (
         source.column("until", start, end) > commit
     )

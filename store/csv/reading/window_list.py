@@ -1,4 +1,4 @@
-"""Disjoint windows, their division into the levels of rollups, and the queries of bars."""
+"""Lists of disjoint windows, their division into rollup levels, and the queries for bars."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class WindowList:
 
     @classmethod
     def together(cls, parts: Sequence["WindowList"]) -> "WindowList":
-        """Return the windows of all parts, at least one part; none overlap."""
+        """Return the windows of all parts. There must be a part, and windows must not overlap."""
         start = np.concatenate([part.start_ns for part in parts])
         order = np.argsort(start)
         return cls(start[order], np.concatenate([part.end_ns for part in parts])[order])
@@ -36,7 +36,7 @@ class WindowList:
         return len(self.start_ns)
 
     def joined(self) -> "WindowList":
-        """Return the same with adjacent windows joined."""
+        """Return the list with adjacent windows joined."""
         is_apart = self.end_ns[:-1] != self.start_ns[1:]
         if is_apart.all():
             return self
@@ -58,9 +58,9 @@ class WindowList:
         return len(self.overlapping(first_ns, last_ns)) > 0
 
     def indices(self, times: Integers) -> slice | Integers:
-        """Return the indices of the ascending times that are in the windows.
+        """Return the indices of those of the ascending times that are in the windows.
 
-        A slice if they are consecutive.
+        They are a slice if they are consecutive.
         """
         begin, end = times.searchsorted(self.start_ns), times.searchsorted(self.end_ns)
         filled = np.flatnonzero(begin < end)
@@ -77,21 +77,21 @@ class WindowList:
         return (index >= 0) & (times < np.append(self.end_ns, 0)[index])
 
     def by(self, length_ns: int) -> Iterator["WindowList"]:
-        """Yield groups of windows that start in the same interval of a length."""
+        """Yield groups of windows that start in the same interval of length `length_ns`."""
         interval = self.start_ns // length_ns
         edges = np.flatnonzero(interval[1:] != interval[:-1]) + 1
         starts, ends = np.split(self.start_ns, edges), np.split(self.end_ns, edges)
         return (WindowList(start, end) for start, end in zip(starts, ends, strict=True) if len(start))
 
 
-# Windows by the length, in nanoseconds, of the intervals that they are made from.
+# Maps the length of intervals, in nanoseconds, to the windows that are read at that length.
 Layers: TypeAlias = Mapping[int, WindowList]
 
 
 def layers_of(windows: WindowList) -> dict[int, WindowList]:
-    """Divide windows into layers: the longest intervals that fit, shorter ones at the edges, down to 1 ns.
+    """Divide windows into layers: the longest intervals that fit, and at the edges shorter ones (to 1 ns).
 
-    No window's edge cuts an interval.
+    No interval crosses a window's edge.
     """
     layers: dict[int, WindowList] = {}
     left = windows
@@ -121,7 +121,7 @@ class BarQuery:
     policy: BarPolicy
 
     def layers(self, window: Window) -> Layers:
-        """Return the aggregates from which the bars of an aligned window are merged: one length."""
+        """Return the one layer of aggregates from which the bars of an aligned window are merged."""
         return {level_for(self.interval_ns) or self.interval_ns: WindowList.of(window)}
 
 
