@@ -18,6 +18,8 @@ from tests.api_client import Api, trade
 from tests.html_page import Page
 from trades.stores import market_store
 
+pytestmark = pytest.mark.system
+
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 SYMBOLS = {"equities": "AAPL", "futures": "ESZ5", "options": "AAPL250117C00150000", "crypto": "BTC-USD"}
 HOUR = "start=2025-01-02T14:00:00Z&end=2025-01-02T15:00:00Z"

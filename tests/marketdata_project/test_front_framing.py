@@ -9,6 +9,8 @@ from django.http import HttpResponse, StreamingHttpResponse
 from tests.marketdata_project.front_server import ask, connected, echo, running
 from tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.system
+
 
 @pytest.mark.parametrize(
     "piece",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +32,8 @@ from tests.store.builders import (
     stored,
     trade,
 )
+
+pytestmark = pytest.mark.system
 
 EXAMPLES = 300 if SOAK else 12
 TIMES = (0, 1, MINUTE, DAY - 1, DAY, 3 * DAY)

@@ -22,6 +22,8 @@ from tests.ratelimit.access.programs import token_of_a_program
 from tests.ratelimit.access.urlconf import METHODS, Route, endpoints
 from tests.ratelimit.credentials.logins import logged_in, person
 
+pytestmark = pytest.mark.system
+
 Headers = dict[str, str]
 # An answer, as far as it tells who was let in: status, code, and the scope or the sensitivity that is named.
 Verdict = tuple[int, str, str]

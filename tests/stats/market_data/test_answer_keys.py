@@ -54,7 +54,7 @@ from tests.stats.market_data.oracle import SECOND_NS
 from trades.stores import market_store
 
 Pin = Callable[[int], Content]
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 SYMBOLS = {"equities": (EQUITY, SPLIT), "futures": (FUTURE,), "options": (CALL,), "crypto": (CRYPTO,)}
 NOW_NS = EQUITY_HOUR + HOUR_NS // 2
 # When all actions have taken effect.

@@ -24,6 +24,8 @@ from tests.stats.market_data.oracle import SECOND_NS, Row
 from tests.stats.market_data.representations import MEDIA_TYPES, cursors_of
 from tests.stats.market_data.subjects import BARS, DATASETS, DAY_NS, Subject
 
+pytestmark = pytest.mark.system
+
 # Bars of the equity depend on most: on its policy, its hours, its actions.
 _OFTEN = [one for one in BARS if one.symbol == EQUITY and one.resolution in {"1m", "1h", "1d", "1w"}]
 SUBJECTS = (*DATASETS, *(_OFTEN * 4))

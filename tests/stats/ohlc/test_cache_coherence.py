@@ -23,6 +23,8 @@ from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, allowed
 from trades.stores import market_store
 
+pytestmark = pytest.mark.system
+
 BASE_NS = 1_735_776_000 * SECOND_NS
 DAY = 86_400
 RACE_SECONDS = 20.0 if SOAK else 1.0

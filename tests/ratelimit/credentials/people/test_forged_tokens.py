@@ -22,7 +22,7 @@ from tests.api_client import Api, answer, problem
 from tests.chance import SOAK
 from tests.ratelimit.credentials.logins import called, logged_in, person, post
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 
 HEADER = {"alg": "HS256", "typ": "JWT"}
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -26,6 +26,8 @@ from tests.stats.market_data.oracle import (
 )
 from tests.stats.market_data.published_hours import XCME, XNYS, Exchange
 
+pytestmark = pytest.mark.system
+
 # The day with which a year ends, and a holiday.
 LAST_DAY = dt.date(2024, 12, 31)
 FIRST_NS = midnight(LAST_DAY)

@@ -15,7 +15,7 @@ from tests.stats.market_data.builders import Market, ingest, midnight_ns, tell
 from tests.stats.market_data.oracle import SECOND_NS
 from tests.store.real_data import PRICE_UNIT, real_frame
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 BAR = ["open", "high", "low", "close"]
 Row = dict[str, Any]
 DAY_NS = 86_400 * SECOND_NS
