@@ -1,4 +1,4 @@
-"""HTTP requests read strictly: bodies, parameters and addresses, and the encodings and entity tags of answers.
+"""Strict parsing of requests (bodies, parameters, client addresses), and encodings and entity tags of answers.
 
-Unknown names are refused, never ignored. Imports none of the apps.
+Unknown parameters and fields are refused, never ignored. Imports none of the apps.
 """

@@ -1,13 +1,13 @@
-"""IP addresses as limits count them: an IPv4-mapped IPv6 address as IPv4, another IPv6 address as its /64."""
+"""The client of an IP address, for rate limits: IPv4 by its address, IPv6 by its /64; IPv4-mapped IPv6 is IPv4."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 
-# IPv6 providers give each customer at least a network of this size.
+# Prefix length in bits. IPv6 providers give each customer at least a network of this size.
 CLIENT_BITS = 64
-_LONGEST_SHOWN = 64
+_MAX_TEXT_LENGTH = 64
 
 
 def parse(text: str) -> Address:
@@ -19,7 +19,7 @@ def parse(text: str) -> Address:
 
 
 def client_of(address: Address) -> str:
-    """An IPv4 address as itself, an IPv6 address as its /64."""
+    """Return an IPv4 address unchanged, and the /64 network of an IPv6 address, as text."""
     if isinstance(address, IPv4Address):
         return str(address)
     return str(IPv6Network((int(address), CLIENT_BITS), strict=False))
@@ -27,11 +27,11 @@ def client_of(address: Address) -> str:
 
 @lru_cache(maxsize=4096)
 def identity_of(text: str) -> str:
-    """The identity that an address's buckets have.
+    """Return the identity to which an address's token buckets belong: the result of `client_of`.
 
-    For a text that is no address (a unix socket has none) it is the text, cut to 64 characters.
+    A text that is not an IP address (unix sockets have none) is returned itself, cut to 64 characters.
     """
     try:
         return client_of(parse(text))
     except ValueError:
-        return text[:_LONGEST_SHOWN]
+        return text[:_MAX_TEXT_LENGTH]

@@ -1,4 +1,4 @@
-"""Content encodings: negotiation by `Accept-Encoding`, and compressed bodies."""
+"""Content encodings: negotiation by `Accept-Encoding`, and compression of bodies."""
 
 import gzip
 import re
@@ -11,14 +11,14 @@ import pyarrow as pa
 
 Encoding: TypeAlias = Literal["gzip", "zstd"]
 
-# A smaller body fits into the first packet with its headers, compressed or not.
+# A smaller body is not compressed: it fits into one packet together with its headers anyway.
 _LEAST_BYTES = 1024
-# Measured on 1,000 bars: gzip's next level saves a tenth of the bytes for a third more time; zstd's next takes
-# three times as long and saves nothing.
+# Measured on 1,000 bars: gzip's next level saves a tenth of the bytes and takes a third longer; zstd's next level
+# saves nothing and takes three times as long.
 _GZIP_LEVEL = 4
 _ZSTD_LEVEL = 3
 
-# zstd wins where a client accepts both equally: it is five times as fast, and smaller.
+# In order of preference if a client accepts both equally: zstd is five times as fast, and its output is smaller.
 ENCODINGS: tuple[Encoding, ...] = ("zstd", "gzip")
 _ALIASES = {"x-gzip": "gzip"}
 _WEIGHTED = re.compile(
@@ -36,9 +36,9 @@ class Encoded:
 
 @lru_cache(maxsize=64)
 def accepted_encoding(header: str | None) -> Encoding | None:
-    """The encoding that `Accept-Encoding` prefers (RFC 9110, 12.5.3); None for an uncompressed body.
+    """Return the encoding that `Accept-Encoding` prefers (RFC 9110, 12.5.3); None for an uncompressed body.
 
-    A client that refuses every encoding gets an uncompressed body. Malformed parts are ignored.
+    None, too, if the client refuses every encoding. Malformed parts of the header are ignored.
     """
     weights = dict(_weights(header or ""))
     others = weights.get("*", 0.0)
@@ -48,7 +48,7 @@ def accepted_encoding(header: str | None) -> Encoding | None:
 
 
 def compressed(body: bytes, encoding: Encoding | None) -> Encoded:
-    """The compressed body; unchanged if it is below 1 KiB or compression does not shrink it. Deterministic."""
+    """Compress a body. A body below 1 KiB, or one that would not shrink, stays as it is. Deterministic."""
     if encoding is not None and len(body) >= _LEAST_BYTES:
         packed = _COMPRESS[encoding](body)
         if len(packed) < len(body):

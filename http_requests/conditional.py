@@ -14,19 +14,19 @@ _ITEM = re.compile(r'[ \t]*(?:(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|\
 
 @lru_cache(maxsize=4096)
 def etag_of(key: str) -> str:
-    """The strong entity tag of a representation; `key` holds its version, query and format."""
+    """Return a representation's strong entity tag, a hash of `key`: its version, query and format."""
     return content_tag(key.encode("utf-8", "surrogatepass"))
 
 
 def content_tag(content: bytes) -> str:
-    """The strong entity tag of these bytes."""
+    """Return a strong entity tag, a hash of the content."""
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
 def is_current(if_none_match: str | None, etag: str) -> bool:
-    """Whether the client already has the representation tagged `etag`, so that the answer is 304.
+    """Return whether `If-None-Match` contains `etag`, so that the answer is 304.
 
-    Weak comparison (RFC 9110, 8.8.3.2 and 13.1.2). `*` matches. A header that is not a list of tags is ignored.
+    Tags are compared weakly (RFC 9110, 8.8.3.2 and 13.1.2). `*` matches every tag. A malformed header is ignored.
     """
     if if_none_match is None:
         return False
@@ -36,7 +36,7 @@ def is_current(if_none_match: str | None, etag: str) -> bool:
 
 
 def _opaque_tags(field: str) -> set[str]:
-    """The list's tags without `W/`; empty if the list is malformed."""
+    """Return the tags in an If-None-Match header, without `W/`; an empty set if the header is malformed."""
     tags: set[str] = set()
     position = 0
     while position < len(field):

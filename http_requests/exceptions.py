@@ -1,17 +1,17 @@
-"""Errors in the form of a request.
+"""Errors in a request's syntax.
 
 RequestError            the caller must correct the request
 ├── InvalidParameter    a query parameter or header is unknown, repeated, empty or malformed
-├── MalformedDocument   the body is not one document of its format
+├── MalformedDocument   the body is not exactly one valid document in its format
 └── BodyTooLarge        the body is over the limit; the caller must send less
 
-Apps raise their own errors, of the same shape, about its content.
+Apps define their own errors about a request's content, with the same attributes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# A refusal lists at most this many wrong fields, rows or corrections; the search for more stops there.
+# An error lists at most this many wrong fields, rows or corrections. The check stops when it has found so many.
 ERRORS_LIMIT = 100
 
 
@@ -25,7 +25,7 @@ class FieldError:
 
 
 class RequestError(Exception):
-    """A request that is refused. `code` is stable, the message is for people, `errors` lists the wrong fields."""
+    """Base of these errors. `code` is stable, the message is for people, `errors` lists the wrong fields."""
 
     def __init__(self, code: str, message: str, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class InvalidParameter(RequestError):
 
 
 class MalformedDocument(RequestError):
-    """The body is not one document of its format, such as JSON in UTF-8 without repeated keys. Correct it."""
+    """The body is not exactly one valid document in its format (JSON: UTF-8, no repeated keys). Correct it."""
 
 
 class BodyTooLarge(RequestError):

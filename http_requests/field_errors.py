@@ -10,7 +10,7 @@ from rest_framework.exceptions import ErrorDetail
 from http_requests.exceptions import ERRORS_LIMIT, FieldError
 from http_requests.nearest_name import LONGEST_SHOWN, no_such_field
 
-# Our codes for DRF's: one code for errors that are the same to a client.
+# Maps DRF's error codes to ours. Errors that a client corrects in the same way have one code.
 CODES_OF_DRF = {
     "invalid": "invalid_type",
     "not_a_list": "invalid_type",
@@ -26,7 +26,7 @@ CODES_OF_DRF = {
 
 
 def field_errors(detail: Any, path: str = "") -> Iterator[FieldError]:
-    """Flatten DRF's nested errors; paths look like `trades[3].price`."""
+    """Yield DRF's nested errors as a flat sequence; paths look like `trades[3].price`."""
     if isinstance(detail, ErrorDetail):
         code = detail.code or "invalid"
         yield FieldError(path, CODES_OF_DRF.get(code, code), str(detail))
@@ -47,12 +47,12 @@ def _extended(path: str, name: str | int) -> str:
 
 
 class KnownFieldsSerializer(serializers.Serializer[Any]):
-    """Refuses fields that it does not declare, and names the nearest declared one."""
+    """A serializer that refuses undeclared fields. The error names the most similar declared field."""
 
     default_error_messages = {"invalid": "must be an object"}
 
     def to_internal_value(self, data: Any) -> Any:
-        """The validated value. Unknown fields are ignored if the context has `ignore_unknown`."""
+        """Return the validated value. Undeclared fields are ignored if the context has `ignore_unknown`."""
         unknown = {} if self.context.get("ignore_unknown") else self._unknown(data)
         try:
             value = super().to_internal_value(data)
@@ -63,7 +63,7 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
         return value
 
     def _unknown(self, data: Any) -> dict[str, list[serializers.ErrorDetail]]:
-        """An error for each undeclared field, at most ERRORS_LIMIT; empty if `data` is no object."""
+        """Return an error for each undeclared field, at most ERRORS_LIMIT; none if `data` is not an object."""
         names = data if isinstance(data, Mapping) else ()
         undeclared = (str(name) for name in names if name not in self.fields)
         return {name[:LONGEST_SHOWN]: [self._refusal(name)] for name in islice(undeclared, ERRORS_LIMIT)}

@@ -10,17 +10,20 @@ import numpy as np
 
 from http_requests.exceptions import MalformedDocument
 
+# Levels of nesting.
 DEPTH_LIMIT = 500
-# Enough for a batch of 100,000 rows: at most two lists or objects and about 15 values a row.
+# Lists and objects, and values, in one document. Enough for a batch of 100,000 rows, each with at most two lists or
+# objects and about 15 values.
 CONTAINERS_LIMIT = 250_000
 VALUES_LIMIT = 2_000_000
 _PIECE_BYTES = 2**20
+# An integer with so many digits or more is read as infinity.
 _DIGITS_KEPT = 300
 _QUOTE, _COMMA = ord('"'), ord(",")
-# For each byte +1 for an opening bracket, -1 for a closing one.
+# The change of depth at each byte: +1 for an opening bracket, -1 for a closing one, else 0.
 _STEPS = np.zeros(256, dtype=np.int8)
 _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
-# Maps every digit to zero, so a search for zeros finds a long run of digits.
+# Translates every digit to 0, so that a search for _LONG_RUN finds any run of _DIGITS_KEPT digits.
 _AS_ZEROS = bytes.maketrans(b"0123456789", b"0" * 10)
 _LONG_RUN = b"0" * _DIGITS_KEPT
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -29,8 +32,8 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 def read_json(body: bytes) -> object:
     """Parse one JSON document (RFC 8259, UTF-8). Numbers beyond a float's range become infinite.
 
-    Raises MalformedDocument, also for a byte order mark, NaN, Infinity, half of a surrogate pair, a repeated key
-    in one object, and a document that is deeper or larger than any batch. Size is checked before parsing.
+    Raises MalformedDocument for invalid JSON, and for a byte order mark, NaN, Infinity, half of a surrogate pair,
+    a key that is repeated in one object, and a document over one of the limits above, which are checked first.
     """
     if body.startswith(b"\xef\xbb\xbf"):
         raise MalformedDocument(
@@ -53,7 +56,7 @@ def read_json(body: bytes) -> object:
 
 
 def _missed(error: UnicodeDecodeError | UnicodeEncodeError | json.JSONDecodeError) -> str:
-    """The format that the body fails, with the position or the reason."""
+    """Return the format that the body violates (UTF-8 or JSON), with the position or the reason."""
     if isinstance(error, UnicodeDecodeError):
         return f"UTF-8: byte {error.start} is wrong"
     if isinstance(error, UnicodeEncodeError):
@@ -63,7 +66,7 @@ def _missed(error: UnicodeDecodeError | UnicodeEncodeError | json.JSONDecodeErro
 
 def _check_size(body: bytes) -> None:
     """Refuse more than DEPTH_LIMIT levels, CONTAINERS_LIMIT lists and objects, or VALUES_LIMIT commas."""
-    # Once escapes are masked, every quotation mark begins or ends a string.
+    # Mask escapes, so that every remaining quotation mark begins or ends a string.
     plain = body.replace(rb"\\", b"..").replace(rb"\"", b"..") if b"\\" in body else body
     is_text, depth, containers, commas = np.False_, 0, 0, 0
     for start in range(0, len(plain), _PIECE_BYTES):

@@ -1,16 +1,17 @@
-"""Hints for an unknown name: the nearest known one, by edit distance."""
+"""Hints for an unknown name: the most similar known name, by edit distance."""
 
 from collections.abc import Collection
 from itertools import pairwise
 
 LONGEST_SHOWN = 64
-# One slip for each three characters, at most three. With more, any short name is near to some other.
+# A slip is one edit. A name may have one for each three characters, at most three. If more were allowed, every short
+# name would be similar to some other.
 _CHARACTERS_PER_SLIP = 3
 _MOST_SLIPS = 3
 
 
 def nearest_name(name: str, known: Collection[str]) -> str:
-    """`; did you mean NAME?` with the nearest known name; "" if none is near."""
+    """Return `; did you mean NAME?` with the most similar known name; "" if no name is similar."""
     written = name.casefold()
     permitted = min(len(written) // _CHARACTERS_PER_SLIP, _MOST_SLIPS)
     near = [each for each in known if abs(len(each) - len(written)) <= permitted]
@@ -21,17 +22,17 @@ def nearest_name(name: str, known: Collection[str]) -> str:
 
 
 def nearest_or_all(name: str, known: Collection[str]) -> str:
-    """The same; lists all known names if none is near."""
+    """Return the text of `nearest_name`; if no name is similar, a list of all known names."""
     return nearest_name(name, known) or (f"; known are {', '.join(sorted(known))}" if known else "")
 
 
 def no_such_field(name: str, known: Collection[str]) -> str:
-    """The message for a field that an object does not have."""
+    """Return the message for an unknown field."""
     return f"is not a field of this object{nearest_name(name, known)}"
 
 
 def _slips(written: str, meant: str) -> int:
-    """The optimal string alignment distance: omitted, added, mistaken and transposed characters."""
+    """Return the optimal string alignment distance: the number of omissions, insertions, substitutions and swaps."""
     before: list[int] = []
     row = list(range(len(meant) + 1))
     for place, character in enumerate(written, 1):

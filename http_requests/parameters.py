@@ -9,10 +9,10 @@ from http_requests.nearest_name import LONGEST_SHOWN, nearest_or_all
 
 
 def single_parameters(query: QueryDict, known: Collection[str]) -> dict[str, str]:
-    """Each parameter with its one value.
+    """Return each parameter's value.
 
-    Raises InvalidParameter for an unknown name (with the nearest known one), a repeated parameter and an empty
-    one.
+    Raises InvalidParameter for an unknown name (the message has the most similar known one), a repeated parameter
+    and an empty value.
     """
     for name in query:
         if name not in known:
@@ -32,7 +32,7 @@ def single_parameters(query: QueryDict, known: Collection[str]) -> dict[str, str
 
 
 def choice(values: Mapping[str, str], name: str, choices: Collection[str], default: str) -> str:
-    """A parameter's value, which must be one of `choices`. Raises InvalidParameter."""
+    """Return a parameter's value, `default` if it is absent. Raises InvalidParameter unless it is in `choices`."""
     value = values.get(name, default)
     if value not in choices:
         message = f"{name} is one of {', '.join(choices)}, not {value[:LONGEST_SHOWN]!r}"
@@ -41,7 +41,7 @@ def choice(values: Mapping[str, str], name: str, choices: Collection[str], defau
 
 
 def is_true(given: Mapping[str, str], name: str) -> bool:
-    """Whether a parameter is `true`; False without it. Raises InvalidParameter unless it is `true` or `false`."""
+    """Return whether a parameter is `true`; False if it is absent. Raises InvalidParameter for any other word."""
     text = given.get(name, "false")
     if text not in ("true", "false"):
         raise InvalidParameter("invalid_parameter", f"{name} is true or false, not {text[:LONGEST_SHOWN]!r}")

@@ -1,4 +1,4 @@
-"""DRF parsers: raw bytes for views that decode bodies themselves, JSON documents for all others."""
+"""DRF parsers: raw bytes for views that decode the body themselves, strict JSON for all others."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -17,7 +17,7 @@ _UTF_8 = {"utf-8", "utf8"}
 
 
 class BytesParser(BaseParser):
-    """Returns a body's bytes."""
+    """Returns the body as bytes."""
 
     def parse(
         self,
@@ -25,7 +25,7 @@ class BytesParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The body's bytes. Raises UnsupportedMediaType for a compressed body or a charset other than UTF-8."""
+        """Return the body. Raises UnsupportedMediaType if it is compressed or its charset is not UTF-8."""
         _check_encoding(media_type or "", parser_context or {})
         return stream.read()
 
@@ -46,21 +46,21 @@ class JSONDocumentParser(JSONBytesParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The document. Raises `MalformedDocument`."""
+        """Return the parsed document. Raises MalformedDocument and UnsupportedMediaType."""
         return read_json(super().parse(stream, media_type, parser_context))
 
 
 def request_document(request: Request) -> Any:
-    """The JSON document of a request. Raises MalformedDocument, also without a body (that is not `{}`)."""
+    """Return a request's JSON document. Raises MalformedDocument, also for a missing body (DRF would return `{}`)."""
     if request.stream is None:
         raise MalformedDocument("malformed_json", "there is no body; send one JSON document")
     return request.data
 
 
 def take_body(request: Request) -> bytes:
-    """The bytes that a BytesParser read, b"" without a body. The request no longer holds them afterwards.
+    """Return the bytes that a BytesParser read (b"" without a body), and remove them from the request.
 
-    DRF's requests and views refer to each other, so a body would stay in memory until the next garbage collection.
+    DRF's requests and views refer to each other, so the body would stay in memory until the next garbage collection.
     """
     body = request.data
     vars(request).update(_data=b"", _full_data=b"")
@@ -68,12 +68,12 @@ def take_body(request: Request) -> bytes:
 
 
 def bytes_parser(media_type: str) -> type[BytesParser]:
-    """A BytesParser class for a media type."""
+    """Make a BytesParser class for a media type."""
     return type("MediaTypeParser", (BytesParser,), {"media_type": media_type})
 
 
 def media_type_of(content_type: str) -> str:
-    """The media type in a Content-Type header, without parameters."""
+    """Return the media type of a Content-Type header, in lower case, without parameters."""
     return parse_header_parameters(content_type)[0].lower()
 
 

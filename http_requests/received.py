@@ -1,4 +1,4 @@
-"""A call as it was received. Authentication, cost and audit record are functions of this one value."""
+"""A request as it was received, as one value from which authentication, cost and audit record are computed."""
 
 import codecs
 from collections.abc import Mapping, MutableMapping
@@ -10,17 +10,18 @@ _HEADER = "HTTP_"
 _BARE_HEADERS = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
 # Characters that a path may hold unencoded (RFC 3986, 3.3).
 _PATH_CHARACTERS = "/:@!$&'()*+,;=~"
-# Characters that Django leaves unquoted where it quotes bytes of a path that are no UTF-8.
+# Django percent-encodes bytes of a path that are not UTF-8, except these characters.
 _REQUOTED_SAFE = "/#%[]=:;$&()+,!?*@'~"
-# The WSGI variable that caches the value.
+# The WSGI variable that caches the ReceivedCall.
 _KEPT = "marketdata.received_call"
 
 
 class ReceivedCall(NamedTuple):
-    """A call as it was received, made once before anything is changed.
+    """A request as it was received. It is made once, before anything is changed.
 
-    `path` is decoded, as the URLconf resolves it. `target` (the path) and `query` are percent-encoded, as sent.
-    Header names are in lower case. `address` and `scheme` are the client's own where a trusted proxy states them.
+    `path` is decoded, as the URLconf resolves it. `target` is the same path as it was sent, percent-encoded, and so
+    is `query`. Header names are in lower case. Behind a trusted proxy `address` and `scheme` are the client's, not
+    the proxy's.
     """
 
     method: str
@@ -33,7 +34,7 @@ class ReceivedCall(NamedTuple):
     headers: Mapping[str, str]
 
     def __repr__(self) -> str:
-        """Without headers and query, which may hold secrets."""
+        """Return a text without headers and query, because they may hold secrets."""
         return f"ReceivedCall({self.method} {self.path} from {self.address})"
 
 
@@ -45,10 +46,10 @@ class DjangoRequest(Protocol):
 
 
 def call_in(environ: MutableMapping[str, Any]) -> ReceivedCall:
-    """The call in a WSGI environ, which must be unchanged and have a trusted proxy's headers applied.
+    """Return the call in a WSGI environ, and cache it there.
 
-    The value is cached in the environ. `REQUEST_URI`, if the server sets it, is the target as it was sent;
-    without it the path is encoded again, as UTF-8.
+    Apply a trusted proxy's headers first, and change nothing else before. The target is `REQUEST_URI` if the server
+    sets it; otherwise the decoded path, encoded again as UTF-8.
     """
     kept: ReceivedCall | None = environ.get(_KEPT)
     if kept is None:
@@ -57,7 +58,7 @@ def call_in(environ: MutableMapping[str, Any]) -> ReceivedCall:
 
 
 def call_of(request: DjangoRequest) -> ReceivedCall:
-    """The call of Django's request: the cached value, or else one made of what Django parsed."""
+    """Return the call of a Django request: the cached value, or one made from what Django parsed."""
     environ = request.META
     kept: ReceivedCall | None = environ.get(_KEPT)
     if kept is None:
@@ -93,7 +94,7 @@ def _header(name: str) -> str:
 
 
 def _decoded(path: str) -> str:
-    """Decode a PEP 3333 path (one character a byte) as UTF-8. Other bytes are quoted, as Django does."""
+    """Decode a PEP 3333 path (one character per byte) as UTF-8. Other bytes are percent-encoded, as in Django."""
     if path.isascii():
         return path or "/"
     return path.encode("latin-1").decode("utf-8", _REQUOTE)
@@ -108,5 +109,5 @@ _REQUOTE = "marketdata_requote"
 codecs.register_error(_REQUOTE, _requoted)
 
 
-# What changes nothing (RFC 9110, 9.2.1), of the methods that are answered here.
+# The safe methods (RFC 9110, 9.2.1) that the API supports.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -1,4 +1,4 @@
-"""Answers with an entity tag of their content, so that a client that has them gets 304."""
+"""Answers with an entity tag of their content. A client that sends the tag back gets 304 if nothing changed."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -16,9 +16,9 @@ from http_requests.conditional import REVALIDATED, content_tag, is_current
 
 
 def tagged_answer(request: Request, data: Any, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer with these data, compressed by `Accept-Encoding`; 304 if the client has it.
+    """Return the answer with these data, compressed by `Accept-Encoding`; 304 if `If-None-Match` has its tag.
 
-    A page of the browsable API has no tag and is never compressed, because it may hold a CSRF token.
+    An HTML page of the browsable API has no tag and is never compressed, because it may contain a CSRF token.
     """
     all_headers = {**REVALIDATED, **(headers or {})}
     if isinstance(request.accepted_renderer, BrowsableAPIRenderer):

@@ -1,4 +1,4 @@
-"""Requests with an Idempotency-Key: the key, its errors, and the answers stored in the database.
+"""Requests with an Idempotency-Key: the key, its errors, and answers stored in the database.
 
-Ingest stores its answers in the market store's commits instead. Imports none of the apps.
+Ingest is different: its answers are stored in the commits of the market-data files. Imports none of the apps.
 """

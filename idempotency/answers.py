@@ -1,6 +1,6 @@
-"""The Idempotency-Key, and one answer to all calls with the same one, for POSTs that write to the database.
+"""Idempotency for POSTs that write to the database: all calls with the same Idempotency-Key get the same answer.
 
-Answers may show secrets that are shown once, so they are stored encrypted with a key derived from SECRET_KEY.
+Answers may contain a new key's secrets, so they are stored encrypted, with a key derived from SECRET_KEY.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ from idempotency.models import SealedAnswer
 REPLAYED = {"Idempotency-Replayed": "true"}
 """Headers of a replayed answer."""
 
+# For how long answers are stored.
 KEPT = timedelta(days=1)
 _KEY = re.compile(r"[!-~]{1,255}")
 
@@ -35,17 +36,17 @@ Document = dict[str, Any]
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The request's `Idempotency-Key`, parsed; None without one. Raises `InvalidParameter`."""
+    """Return the request's `Idempotency-Key`; None without one. Raises InvalidParameter."""
     return parse_key(request.headers.get("Idempotency-Key"))
 
 
 def key_scope(request: Request) -> str:
-    """The scope in which a key is unique: the caller's family, which rotation does not change."""
+    """Return the scope in which an Idempotency-Key is unique: `Caller.family`, which survives an API key's rotation."""
     return str(cast("Any", request.user).family)
 
 
 def parse_key(header: str | None) -> str | None:
-    """Parse the header: 1-255 visible ASCII characters, quoted or bare. None without one.
+    """Return the header's key: 1-255 visible ASCII characters, with or without quotes. None without a header.
 
     Raises InvalidParameter.
     """
@@ -59,7 +60,7 @@ def parse_key(header: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class KeyedCall:
-    """A call with an Idempotency-Key; `body` is decoded."""
+    """A call with an Idempotency-Key; `body` is the parsed document."""
 
     scope: str
     path: str
@@ -68,21 +69,21 @@ class KeyedCall:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the body, in hex, independent of the order of its names."""
+        """The SHA-256 of the body, in hex. The order of an object's names does not matter."""
         return hashlib.sha256(orjson.dumps(self.body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def keyed_call(request: Request, body: Any) -> KeyedCall | None:
-    """The request as a keyed call; None without an Idempotency-Key. Raises InvalidParameter."""
+    """Return the request as a KeyedCall; None without an Idempotency-Key. Raises InvalidParameter."""
     key = idempotency_key(request)
     return None if key is None else KeyedCall(key_scope(request), request.path.rstrip("/"), key, body)
 
 
 def answer_once(call: KeyedCall, make: Callable[[], Document], *, now: datetime) -> tuple[Document, bool]:
-    """The answer to a call, and whether it is replayed.
+    """Return the answer to a call, and whether it is a stored one.
 
-    `make` is called at most once, in the same transaction; if it raises, nothing is stored. A concurrent second
-    call waits for the first. Raises IdempotencyKeyReused, AlreadyMade.
+    A first call's answer is made by `make`, in the transaction that stores it; if `make` raises, nothing is stored.
+    A concurrent second call waits for the first. Raises IdempotencyKeyReused, AlreadyMade.
     """
     with transaction.atomic():
         answers_delete_expired(now=now)
@@ -95,12 +96,12 @@ def answer_once(call: KeyedCall, make: Callable[[], Document], *, now: datetime)
 
 
 def answers_delete_expired(*, now: datetime) -> None:
-    """Delete the answers that are older than a day."""
+    """Delete answers that are a day old or older."""
     SealedAnswer.objects.filter(created_at__lte=now - KEPT).delete()
 
 
 def _begun(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:
-    """Store the call. Returns the row of an earlier one with the same key; None if this is the first."""
+    """Store the call, without its answer. If its key is stored already, return that row instead of None."""
     try:
         with transaction.atomic():
             SealedAnswer.objects.create(fingerprint=call.fingerprint, created_at=now, **_names(call))
@@ -124,7 +125,7 @@ def _of(call: KeyedCall) -> QuerySet[SealedAnswer]:
 
 
 def _names(call: KeyedCall) -> dict[str, str]:
-    # Hashed, because a client may have sent a secret as its key.
+    # Hashed, because a client may send a secret as its Idempotency-Key.
     key_hash = hashlib.sha256(call.key.encode()).hexdigest()
     return {"identity": call.scope, "path": call.path, "idempotency_key": key_hash}
 
@@ -137,7 +138,7 @@ def _encrypted(data: bytes) -> str:
 
 
 def _decrypted(sealed: str) -> bytes | None:
-    """The decrypted data; None if SECRET_KEY was changed, or the text altered."""
+    """Return the decrypted data; None if SECRET_KEY has changed, or the text was altered."""
     try:
         return _box().decrypt(sealed.encode())
     except InvalidToken:

@@ -1,18 +1,18 @@
-"""Refusals of a request with an Idempotency-Key.
+"""Errors of requests with an Idempotency-Key.
 
 IdempotencyError
-├── IdempotencyKeyReused   the key came with another body before; take a new one
+├── IdempotencyKeyReused   the key was used for another body; use a new key
 ├── RequestStillRunning    the first request with the key is still running; retry in a moment
-└── AlreadyMade            the request was done, and its answer cannot be opened; look up what it made
+└── AlreadyMade            the request was carried out, but its answer cannot be decrypted; look up the result
 
-A malformed key is an `InvalidParameter` of `http_requests.exceptions`.
+A malformed key raises `http_requests.exceptions.InvalidParameter`.
 """
 
 from typing import ClassVar
 
 
 class IdempotencyError(Exception):
-    """Base of these refusals; `code` is stable, the message is for people."""
+    """Base of these errors; `code` is stable, the message is for people."""
 
     code: ClassVar[str] = "idempotency_error"
     message: ClassVar[str] = "the Idempotency-Key cannot be used"
@@ -22,7 +22,7 @@ class IdempotencyError(Exception):
 
 
 class IdempotencyKeyReused(IdempotencyError):
-    """The key came with another body before. Take a new one."""
+    """The key was used for another body. Use a new key."""
 
     code = "idempotency_key_reused"
     message = "this Idempotency-Key was used for another request body; take a new one"
@@ -36,7 +36,7 @@ class RequestStillRunning(IdempotencyError):
 
 
 class AlreadyMade(IdempotencyError):
-    """The request was done before, and its answer can no longer be opened. Look up what it made."""
+    """The request was carried out before, but its answer can no longer be decrypted. Look up the result."""
 
     code = "already_made"
     message = "this request was done before SECRET_KEY was changed; look up what it made"

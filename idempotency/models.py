@@ -1,12 +1,13 @@
-"""Answers stored to be replayed."""
+"""The stored answers of requests with an Idempotency-Key."""
 
 from django.db import models
 
 
 class SealedAnswer(models.Model):
-    """The answer to a POST with an Idempotency-Key, kept for a day.
+    """The answer to a POST with an Idempotency-Key, stored for a day.
 
-    It may show a secret, so it is encrypted with a key derived from SECRET_KEY. `identity` is the caller's family.
+    `sealed` is the answer, encrypted with a key derived from SECRET_KEY because it may contain secrets; it is empty
+    until the answer is made. `identity` is `Caller.family`.
     """
 
     identity = models.CharField(max_length=100)

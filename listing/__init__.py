@@ -1,1 +1,1 @@
-"""Lists that are read page by page: filters, keyset pagination, sealed cursors. Imports none of the apps."""
+"""Paged lists: filters, keyset pagination, cursors with an HMAC. Imports none of the apps."""

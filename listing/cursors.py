@@ -1,4 +1,4 @@
-"""Opaque cursors of lists, and the seal that makes them unforgeable."""
+"""Opaque cursors of lists. A seal, an HMAC made with SECRET_KEY, makes them unforgeable."""
 
 import base64
 import binascii
@@ -20,20 +20,20 @@ _FORGED = "the cursor was not made here; begin again without a cursor"
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A position in the ordered list of `query`: forward the rows from it on, backward the rows just before it."""
+    """A position in the result of `query`. Its page starts at the position; a `backward` page ends just before it."""
 
     backward: bool
     position: str
     query: str
 
     def encode(self) -> str:
-        """The cursor as URL-safe base64, sealed with the secret key."""
+        """Return the cursor as URL-safe base64, sealed with SECRET_KEY."""
         payload = bytes([self.backward]) + _fingerprint(self.query) + self.position.encode()
         return seal_text(payload, label=_LABEL)
 
     @classmethod
     def decode(cls, text: str, *, query: str) -> Self:
-        """The cursor in `text`. Raises InvalidCursor unless it was sealed here for the same query."""
+        """Parse a cursor. Raises InvalidCursor unless this installation sealed it for the same query."""
         payload = unseal_text(text, label=_LABEL)
         behind = 1 + _FINGERPRINT_BYTES
         if payload[1:behind] != _fingerprint(query):
@@ -49,12 +49,12 @@ _SEAL_BYTES = 16
 
 
 def seal_text(payload: bytes, *, label: str) -> str:
-    """Seal a payload as URL-safe base64. A text sealed with one label cannot be unsealed with another."""
+    """Return payload and seal as URL-safe base64. A text sealed with one label cannot be unsealed with another."""
     return _canonical(payload + _seal(payload, label, settings.SECRET_KEY))
 
 
 def unseal_text(text: str, *, label: str) -> bytes:
-    """The payload of a text sealed with the secret key or one of its fallbacks. Raises InvalidCursor."""
+    """Return the payload of a text sealed with SECRET_KEY or one of SECRET_KEY_FALLBACKS. Raises InvalidCursor."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
@@ -68,7 +68,7 @@ def unseal_text(text: str, *, label: str) -> bytes:
 
 
 def _canonical(data: bytes) -> str:
-    """The canonical base64. Decoders also accept padding, and ignore the last bits."""
+    """Return the canonical base64. Decoders also accept padding and other values of the unused last bits."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
@@ -83,7 +83,7 @@ def _key(label: str, secret: str | bytes) -> bytes:
 
 
 class InvalidCursor(RequestError):
-    """The cursor is forged, cut, or of another query; begin again without one."""
+    """The cursor is forged, truncated, or of another query; start again without a cursor."""
 
     def __init__(self, message: str) -> None:
         super().__init__("invalid_cursor", message)

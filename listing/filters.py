@@ -1,4 +1,4 @@
-"""Filters of lists, as strict as other query parameters."""
+"""Filters of lists. An invalid value is an error, as for other query parameters."""
 
 from collections.abc import Collection
 from typing import Any
@@ -13,28 +13,28 @@ from http_requests.exceptions import InvalidParameter
 
 
 class StrictFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # not typed
-    """Refuses a filter's invalid value with `invalid_parameter`."""
+    """Filters a list; answers `invalid_parameter` if a filter's value is invalid."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> Any:
-        """The rows that match. Raises the exception of `refusal`."""
+        """Return the matching rows. Raises the exception that `refusal` returns."""
         filters = self.get_filterset(request, queryset, view)
         if filters.is_valid():
             return filters.qs
         raise self.refusal(*first_wrong(filters))
 
     def refusal(self, code: str, message: str) -> Exception:
-        """The exception for an invalid value. `code` is that of the form's error."""
+        """Return the exception for an invalid value. `code` is the form's error code."""
         return InvalidParameter("invalid_parameter", message)
 
 
 def first_wrong(filters: FilterSet) -> tuple[str, str]:
-    """The form's code and message of the first invalid filter; one must be invalid."""
+    """Return the form's error code and message for the first invalid filter. At least one must be invalid."""
     name, errors = next(iter(filters.errors.as_data().items()))
     return str(errors[0].code), f"{name}: {errors[0].messages[0]}"
 
 
 def choice_filter(words: Collection[str], text: str, **options: Any) -> django_filters.ChoiceFilter:
-    """A filter by one of `words`; `text` is its description in the schema."""
+    """Return a filter that accepts one of `words`; `text` is its description in the schema."""
     return django_filters.ChoiceFilter(
         choices=[(word, word) for word in words],
         help_text=text,

@@ -1,4 +1,4 @@
-"""Keyset pagination: pages of database rows in the order of one unique column."""
+"""Keyset pagination: pages of database rows, ordered by one unique column."""
 
 import re
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from listing.cursors import Cursor
 
 PAGE_PARAMETERS = ("limit", "cursor", "sort")
 SORTS = ("asc", "desc")
+# Parameters that may change from page to page, so a cursor is not bound to them.
 _NOT_OF_THE_QUERY = {"limit", "cursor", "format"}
 
 
@@ -30,7 +31,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class OrderedRows:
-    """Rows in the order of the unique column `by`. Cursors hold `query` and are good for that alone."""
+    """Rows in the order of the unique column `by`. Its cursors are valid for `query` only."""
 
     rows: QuerySet[Any]
     by: str
@@ -38,7 +39,7 @@ class OrderedRows:
     query: str
 
     def page(self, cursor: Cursor | None, limit: int) -> Page:
-        """At most `limit` rows from a cursor, or the first rows."""
+        """Return at most `limit` rows from the cursor on; the first rows without a cursor."""
         if cursor is not None and cursor.backward:
             found = list(self._before(cursor.position).reverse()[: limit + 1])
             rows = found[:limit][::-1]
@@ -74,10 +75,11 @@ class OrderedRows:
 
 
 class KeysetPagination(BasePagination):
-    """The parameters `limit`, `cursor` and `sort`. Rows that exist during a whole walk are shown exactly once.
+    """Pages by the parameters `limit`, `cursor` and `sort`.
 
-    A subclass sets `rows_name` (the rows' name in the document) and `by` (the unique column of the order).
-    `counted` bounds `total_estimate`; None counts all rows.
+    A client that follows the cursors gets each row that exists all the while exactly once. A subclass sets
+    `rows_name` (the name of the list of rows in the document) and `by` (the unique column that orders them).
+    `counted` is the largest `total_estimate`; None counts all rows.
     """
 
     rows_name: ClassVar[str]
@@ -88,7 +90,7 @@ class KeysetPagination(BasePagination):
     counted: ClassVar[int | None] = None
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
-        """The rows of the page. Raises RequestError."""
+        """Return the page's rows. Raises RequestError."""
         values = {name: str(request.query_params[name]) for name in request.query_params}
         sort = choice(values, "sort", SORTS, self.default_sort)
         asked = {name: value for name, value in values.items() if name not in _NOT_OF_THE_QUERY}
@@ -100,7 +102,7 @@ class KeysetPagination(BasePagination):
         return self.page.rows
 
     def envelope(self, rows: list[Any]) -> dict[str, Any]:
-        """The document of a page."""
+        """Return a page's document, with its rows, cursors and `total_estimate`."""
         return {
             self.rows_name: rows,
             "next_cursor": self.page.next_cursor,
@@ -109,15 +111,15 @@ class KeysetPagination(BasePagination):
         }
 
     def get_results(self, data: Mapping[str, Any]) -> Any:
-        """The rows of an envelope; the browsable API shows its filter form only if they are a list."""
+        """Return the rows in an envelope. The browsable API shows its filter form only if this is a list."""
         return data[self.rows_name]
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The envelope's schema."""
-        cursor = {"type": ["string", "null"], "description": "To be sent back as it is.", "example": None}
+        """Return the envelope's schema."""
+        cursor = {"type": ["string", "null"], "description": "Send it back unchanged.", "example": None}
         total: dict[str, Any] = {"type": "integer", "example": 1}
         if self.counted is not None:
-            total["description"] = f"How many there are, {self.counted:,} of more."
+            total["description"] = f"The number of matching rows, at most {self.counted:,}."
         properties = {
             self.rows_name: schema,
             "next_cursor": cursor,
@@ -127,14 +129,14 @@ class KeysetPagination(BasePagination):
         return {"type": "object", "required": list(properties), "properties": properties}
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
-        """The parameters' schema."""
+        """Return the parameters' schemas."""
         limit = {"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT, "default": self.default_limit}
         sort = {"type": "string", "enum": list(SORTS), "default": self.default_sort}
         return [
-            _parameter("limit", "Rows in a page.", limit),
+            _parameter("limit", "The most rows in a page.", limit),
             _parameter(
                 "cursor",
-                "From `next_cursor` or `prev_cursor` of a page of the same query.",
+                "The `next_cursor` or `prev_cursor` of a page of the same query.",
                 {"type": "string", "minLength": 1},
             ),
             _parameter("sort", self.sort_description, sort),
@@ -158,7 +160,7 @@ PAGE_LIMIT_RULE = f"must be a whole number between 1 and {PAGE_LIMIT:,}"
 
 
 def page_limit(text: str) -> int | None:
-    """Parse a limit in plain digits; None if it is not a number from 1 to PAGE_LIMIT."""
+    """Parse a limit in decimal digits. Returns None if it is not an integer from 1 to PAGE_LIMIT."""
     if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= PAGE_LIMIT:
         return None
     return int(text)

@@ -1,6 +1,6 @@
-"""Late binding: a lower package declares a value that it needs from a higher one, which it may not import.
+"""Dependency inversion: a lower package declares a value that it needs from a higher package, which it may not import.
 
-The wiring module provides it at start-up. Imports none of the apps.
+`marketdata_project` provides the values at start-up. Imports none of the apps.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,29 +11,29 @@ T = TypeVar("T")
 
 
 class NotProvided(RuntimeError):
-    """A value is used before it was provided. Call the wiring module at start-up."""
+    """A value was used before it was provided. Call the code that provides it at start-up."""
 
 
 class Need(Generic[T]):
-    """One function or value of a higher package.
+    """One function or value from a higher package.
 
-    The lower package declares it and calls `get`; the wiring module calls `provide` once, at start-up.
+    The lower package declares it and calls `get`. The start-up code calls `provide` once.
     """
 
     def __init__(self, name: str) -> None:
-        """name: the dotted name for error messages."""
+        """name: the dotted name of this Need, for error messages."""
         self._name = name
         self._make: Callable[[], T] | None = None
         self._made: list[T] = []
 
     def provide(self, make: Callable[[], T]) -> None:
-        """Register `make`, which is called at the first `get`. Raises RuntimeError if called twice."""
+        """Register `make`, which the first `get` calls. Raises RuntimeError if something is registered already."""
         if self._make is not None:
             raise RuntimeError(f"{self._name} was already provided")
         self._make = make
 
     def get(self) -> T:
-        """The value. Raises NotProvided."""
+        """Return the value. Raises NotProvided."""
         if not self._made:
             if self._make is None:
                 raise NotProvided(f"{self._name} was not provided; wire the program at start-up")

@@ -1,1 +1,1 @@
-"""Redis connections that fail at once while Redis is away, one per thread, and Lua scripts."""
+"""Calls of Lua scripts in Redis, over one connection per thread that fails at once while Redis is unreachable."""

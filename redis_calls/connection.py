@@ -1,10 +1,10 @@
-"""Redis connections behind a circuit breaker: while Redis is away they fail at once instead of timing out.
+"""Redis connections behind a circuit breaker: while Redis is unreachable they fail at once instead of timing out.
 
 All connections of the process share one breaker. A failed connect, or a command without an answer in time,
 opens it: for `PAUSE_SECONDS` every connect and send raises redis.exceptions.ConnectionError without touching
-a socket. Then one connection probes while the others keep failing. An answer closes the breaker, a failure
-starts the next pause. A socket that the server closed does not open it, because Redis may have been restarted;
-the next connect decides.
+a socket. Then one connection probes (it tries to use Redis) while the others keep failing. An answer closes the
+breaker, a failure starts the next pause. A socket closed by the server does not open the breaker, because Redis may
+only have been restarted; the next connect shows that.
 """
 
 import threading
@@ -29,10 +29,10 @@ PAUSE_SECONDS = 1.0
 
 
 class Breaker:
-    """A circuit breaker. Thread-safe; `clock` is monotonic, in seconds.
+    """A circuit breaker. Thread-safe. `clock` is monotonic, in seconds.
 
-    `who` is the connection that asks or reports. While the breaker is open only the probing one counts. A probe
-    that reports nothing within a pause is replaced by the next connection that asks.
+    `who` is the connection that calls. While the breaker is open, failures of connections other than the probing one
+    are ignored. If the probe reports nothing within a pause, the next connection that calls `check` replaces it.
     """
 
     def __init__(self, *, pause: float = PAUSE_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +48,7 @@ class Breaker:
         return self._is_open
 
     def check(self, who: object) -> bool:
-        """Whether `who` begins to probe now. Raises redis.exceptions.ConnectionError if it may not use Redis."""
+        """Return whether `who` becomes the probe. Raises redis.exceptions.ConnectionError if it may not use Redis."""
         if not self._is_open:
             return False
         with self._lock:
@@ -71,12 +71,12 @@ class Breaker:
             self._next_probe_at = self._clock() + self._pause
 
     def lost(self, who: object) -> None:
-        """Report that the server closed the socket of `who`; that counts only for the probe."""
+        """Report that the server closed the socket of `who`. Ignored unless `who` is the probe."""
         if self._is_open and self._probe == id(who):
             self.failed(who)
 
     def succeeded(self) -> None:
-        """Report an answer of Redis."""
+        """Report that Redis answered."""
         if self._is_open:
             self.close()
 
@@ -91,12 +91,12 @@ breaker = Breaker()
 
 
 def is_available() -> bool:
-    """Return False from the first failure on until Redis has answered again."""
+    """Return False from a failure until Redis answers again, else True."""
     return not breaker.is_open
 
 
 class FailFast(AbstractConnection):
-    """Asks the breaker before each connect and send, reports the outcome to it, and never retries by itself."""
+    """A connection that asks the breaker before each connect and send, and reports the outcome. It never retries."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -124,7 +124,7 @@ class FailFast(AbstractConnection):
         try:
             response = super().read_response(*args, **kwargs)
         except RedisError as error:
-            # A caller that sets its own timeout waits for a message, not for an answer.
+            # Calls with their own timeout wait for a published message, which may never come, not for an answer.
             self._report(error, is_answer_due="timeout" not in kwargs)
             raise
         breaker.succeeded()
@@ -133,11 +133,11 @@ class FailFast(AbstractConnection):
     def ask(self, *command: str | bytes | int) -> Any:
         """Send one command and return its answer, faster than the methods above.
 
-        Unlike a pool, it does not check first whether the server has closed the socket.
+        Unlike a pool, it does not first check whether the server has closed the socket.
         """
         packed = pack_command(command)  # type: ignore[arg-type]  # its stub has tuples of one
         if breaker.check(self):
-            # A socket from before the outage is most likely closed; the probe would count that as a failure.
+            # The server has most likely closed a socket from before the outage, and the probe would fail for that.
             self.disconnect()  # type: ignore[no-untyped-call]
         try:
             super().send_packed_command((packed,))  # type: ignore[no-untyped-call]
@@ -148,7 +148,7 @@ class FailFast(AbstractConnection):
         breaker.succeeded()
         return answer
 
-    # Called after a failure only. A context manager would make every command a tenth slower.
+    # Called in `except` blocks. A context manager would make every command a tenth slower.
     def _report(self, error: RedisError, *, is_answer_due: bool = True) -> None:
         """Report a failed command to the breaker. An error that Redis returned counts as an answer."""
         if isinstance(error, RedisTimeoutError):
@@ -173,7 +173,7 @@ class FailFastUnixConnection(FailFast, UnixDomainSocketConnection):
 
 
 def connection_class_for(url: str) -> type[AbstractConnection]:
-    """The class for CONNECTION_POOL_KWARGS["connection_class"] by the URL's scheme."""
+    """Return the class for CONNECTION_POOL_KWARGS["connection_class"], chosen by the URL's scheme."""
     if url.startswith("unix://"):
         return FailFastUnixConnection
     return FailFastSSLConnection if url.startswith("rediss://") else FailFastConnection

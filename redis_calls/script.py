@@ -1,6 +1,6 @@
-"""Lua scripts in Redis, called by their digest, over one connection per thread.
+"""Lua scripts in Redis, called by their SHA-1 (EVALSHA), over one connection per thread.
 
-A thread keeps its connection: taking one from a pool and giving it back costs a third of a round trip.
+Threads do not use a pool, because taking a connection and giving it back costs a third of a round trip.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ class _ThreadConnection(threading.local):
 
 
 class _Connections:
-    """One connection for each thread. It closes with its thread; a forked child, or a new CACHES setting, gets new ones."""
+    """One connection per thread, closed when the thread ends. After a fork or a change of CACHES all are replaced."""
 
     def __init__(self) -> None:
         self._kept = _ThreadConnection()
@@ -31,7 +31,7 @@ class _Connections:
         setting_changed.connect(self._note_setting)
 
     def own(self) -> FailFast:
-        """The calling thread's connection. CACHES must use a class that `connection_class_for` returns."""
+        """Return the calling thread's connection. Its class in CACHES must be one from `connection_class_for`."""
         kept = self._kept
         if kept.connection is None:
             pool = get_redis_connection("default").connection_pool
@@ -59,8 +59,8 @@ def _nothing() -> None:
 class Script:
     """A Lua script.
 
-    note_restart: called when Redis does not know the script, before it is sent again. Redis was restarted, and may
-    have loaded an old copy of its data.
+    note_restart: called if Redis does not know the script, before the script is sent. Then Redis was restarted (or is
+    new), and may have loaded an old copy of its data.
     """
 
     text: str
@@ -73,10 +73,10 @@ class Script:
     def __call__(
         self, keys: Sequence[str], arguments: Sequence[str | bytes | int], *, is_once: bool = False
     ) -> Any:
-        """The script's answer. Raises redis.exceptions.RedisError.
+        """Run the script and return its answer. Raises redis.exceptions.RedisError.
 
-        If the connection was open before and is found closed (Redis was restarted), the call is sent once more on
-        a new one. is_once: never, because the first call may have been carried out.
+        If an open connection turns out to be closed (Redis was restarted), the call is sent once more on a new one.
+        is_once: do not send it again, because Redis may have carried out the first call.
         """
         given = (len(keys), *keys, *arguments)
         try:
