@@ -1,1 +1,1 @@
-"""Who calls, what they may do and how much: credentials, API keys, scopes, limits."""
+"""Authentication, authorization and rate limits: credentials, API keys, scopes, token buckets and quotas."""

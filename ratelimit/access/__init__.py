@@ -1,1 +1,1 @@
-"""What a caller may do: scopes, sensitivity, accounts, and the table of all endpoints."""
+"""Authorization: scopes, sensitivity, accounts, and the access table with a row for each endpoint."""

@@ -1,4 +1,4 @@
-"""DRF's permission class, by the access table."""
+"""DRF's permission class, which applies the access table."""
 
 from typing import TYPE_CHECKING
 
@@ -15,22 +15,23 @@ if TYPE_CHECKING:  # DRF's views import this module through their settings
     from rest_framework.views import APIView
 
 
-# Any other denial is a PermissionDenied. Only by NotAuthenticated does DRF add the challenge.
+# Maps a Denial's code to the exception; every other code is a PermissionDenied. DRF adds the header WWW-Authenticate
+# for NotAuthenticated only.
 _ERRORS: dict[str, type[APIException]] = {"not_authenticated": NotAuthenticated, "not_found": NotFound}
 
 
 class HasAccess(BasePermission):
-    """Admits a request by its endpoint's row; an endpoint without a row admits nobody.
+    """Admits a request if its row in the access table allows it. Without a row nobody is admitted.
 
-    OPTIONS, and a method that the view lacks (a 405), need any caller, or nobody if the endpoint is open to
-    anybody. Another's account is 404, as an unknown one. A refused caller is charged like an admitted one:
-    otherwise refusals would be free and would tell another's account from an unknown one.
+    OPTIONS, and methods that the view lacks (405), require a credential, unless the endpoint is open to everybody.
+    An account that the caller does not own is 404, like an unknown one. A refused caller is charged like an admitted
+    one. If refusals were free, the charge would reveal which accounts exist.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        """Return True or raise NotAuthenticated, PermissionDenied or NotFound; Throttled takes precedence.
+        """Return True, or raise NotAuthenticated, PermissionDenied or NotFound, or Throttled if a limit is reached.
 
-        Raises BodyTooLarge for a call that was refused before its body was read and would be admitted now.
+        Raises BodyTooLarge if the body was not read because the call was to be refused, but now it would be admitted.
         """
         access, user = access_of_request(request, view), request.user
         caller = user if isinstance(user, Caller) else None
@@ -46,7 +47,7 @@ class HasAccess(BasePermission):
 
 
 def access_of_request(request: Request, view: "APIView") -> Access | None:
-    """The row that decides about a request; None if it is denied. Cached on the request for the throttle."""
+    """Return the row that applies to a request; None if access is denied. Cached on the request for the throttle."""
     of_request = vars(request)
     if "access_of_request" not in of_request:
         of_request["access_of_request"] = _asked_access(request, view)
@@ -62,11 +63,11 @@ def _asked_access(request: Request, view: "APIView") -> Access | None:
 
 
 def _is_charged(request: Request) -> bool:
-    """Whether the request was charged before. DRF asks again for a page's forms and for OPTIONS."""
+    """Return whether the request was already charged. DRF checks permissions repeatedly for HTML forms and OPTIONS."""
     return ADMISSION in request.META
 
 
 def _implements(view: "APIView", method: str) -> bool:
-    """Whether the view has the method; otherwise the answer is a 405."""
+    """Return whether the view has the method; if not, the answer is 405."""
     name = method.lower()
     return name in view.http_method_names and hasattr(view, name)

@@ -1,4 +1,4 @@
-"""Scopes (which calls), sensitivities (which data), and roles, the names of common grants for the commands."""
+"""Scopes (which calls), sensitivities (which data), and roles (common grants, by name, for the commands)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ SCOPES = (
 )
 ALL_SCOPES = "all"
 
-# From the least to the most sensitive: a caller cleared for one is cleared for those before it.
+# From the least to the most sensitive. Clearance for one includes those before it.
 SENSITIVITIES = ("public", "internal", "confidential")
 
 
 def expand_scopes(names: Iterable[str]) -> tuple[str, ...]:
-    """The named scopes without repeats, in the order of `SCOPES`; `all` is every scope. Raises UnknownScope."""
+    """Return the named scopes, each once, in the order of SCOPES; `all` means every scope. Raises UnknownScope."""
     wanted = set(names)
     unknown = sorted(wanted.difference(SCOPES, [ALL_SCOPES]))
     if unknown:
@@ -32,7 +32,7 @@ def expand_scopes(names: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class AccessRole:
-    """Scopes and a sensitivity under one name. Accounts are granted separately. `purpose` is for people."""
+    """A name for scopes and a sensitivity. Accounts are granted separately. `purpose` is a description for people."""
 
     name: str
     scopes: tuple[str, ...]

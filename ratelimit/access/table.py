@@ -1,7 +1,7 @@
-"""The access table: for each endpoint who may call it, its bucket and cost, and how it is audited.
+"""The access table: for each endpoint and method who may call it, its bucket and cost, and how it is audited.
 
-The project provides the rows at start-up, by (url name, method). HEAD uses the row of GET. An endpoint without a
-row is denied to everybody.
+`marketdata_project` provides the rows at start-up, by (url name, method). HEAD uses the row of GET. Without a row
+nobody may call an endpoint.
 """
 
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from needs import Need
 from ratelimit.access.scopes import SENSITIVITIES
 from ratelimit.callers import Caller
 
-# Instead of a scope: everybody, or every caller with a credential.
+# Values of `Access.scope` besides SCOPES: everybody, and every caller with a valid credential.
 ANYBODY = "anybody"
 ANY_CALLER = "any caller"
 
 READ, WRITE, TRADING = "read", "write", "trading"
 KINDS = (READ, WRITE, TRADING)
-# A body up to this size is read before the caller is authenticated.
+# In bytes. A body up to this size is read before the caller is authenticated.
 SMALL_BODY_BYTES = 16 * 2**10
-# A call of these classes is never answered without its audit record.
+# The audit classes. A call of one of them is never answered without its audit record.
 AUDIT_CLASSES = ("trading", "risk", "config", "keys")
 
 
@@ -27,10 +27,9 @@ AUDIT_CLASSES = ("trading", "risk", "config", "keys")
 class Access:
     """One row of the access table.
 
-    scope: one of `SCOPES`, ANYBODY or ANY_CALLER. sensitivity: one of `SENSITIVITIES`. account: the URL keyword
-    with the account that owns the object. group and kind: the bucket that is charged. cost: a rule of
-    `limits.costs`. audit_class: `trading`, `risk`, `config` or `keys` if no answer may go out without its audit
-    record. body_bytes: the largest body accepted, in bytes.
+    scope: one of SCOPES, ANYBODY or ANY_CALLER. sensitivity: one of SENSITIVITIES. account: the URL keyword whose
+    value is the account that owns the object. group, kind: the bucket that is charged. cost: the name of a rule in
+    `limits.costs`. audit_class: one of AUDIT_CLASSES, or "". body_bytes: the largest accepted body, in bytes.
     """
 
     scope: str
@@ -50,7 +49,7 @@ _OPEN_TO_CALLERS = Access(ANY_CALLER)
 
 
 class AccessTable:
-    """The rows, and for each endpoint the access of methods that have no row."""
+    """The rows, and for each endpoint (by url name) the access for OPTIONS and for methods that it lacks."""
 
     def __init__(self, rows: Table) -> None:
         self.rows = rows
@@ -70,14 +69,14 @@ def access_table() -> Table:
 
 
 def access_of(url_name: str | None, method: str) -> Access | None:
-    """The row of an endpoint; None (denied) without one."""
+    """Return the row of an endpoint and method; None (access denied) if there is none."""
     return access_table().get((url_name or "", "GET" if method == "HEAD" else method))
 
 
 def access_of_call(url_name: str | None, method: str, *, is_implemented: bool = True) -> Access | None:
-    """The row that decides about a call; None if it is denied.
+    """Return the row that applies to a call; None if access is denied.
 
-    is_implemented: whether the endpoint has that method; for one that it lacks the answer is a 405.
+    is_implemented: whether the endpoint has the method; if not, an admitted call is answered 405.
     """
     if method == "OPTIONS" or not is_implemented:
         return access_of_other_methods(url_name)
@@ -85,16 +84,16 @@ def access_of_call(url_name: str | None, method: str, *, is_implemented: bool = 
 
 
 def access_of_other_methods(url_name: str | None) -> Access | None:
-    """The access of OPTIONS and of methods that an endpoint lacks.
+    """Return the access for OPTIONS, and for methods that an endpoint lacks. None if the endpoint has no row.
 
-    Any caller, or anybody if one of the endpoint's methods is open to anybody. None without any row.
+    Every caller has access; if one of the endpoint's methods is open to everybody, everybody has.
     """
     return ACCESS_TABLE.get().other_methods.get(url_name or "")
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """A refusal: an error code and a message."""
+    """The reason for a refusal: an error code and a message."""
 
     code: str
     message: str
@@ -102,14 +101,14 @@ class Denial:
 
 UNDECLARED = Denial("forbidden", "no access is declared here")
 NOBODY = Denial("not_authenticated", "a credential is needed")
-# The same as for an unknown object, so that nobody learns of another's.
+# The same answer as for an unknown object, so that nobody learns which objects other accounts have.
 NOT_THERE = Denial("not_found", "there is nothing here")
 
 
 def denial_of(caller: Caller | None, access: Access | None, *, account: str | None = None) -> Denial | None:
-    """Why a caller may not use an endpoint; None if it may.
+    """Return why a caller may not use an endpoint; None if it may.
 
-    account: the account in the URL, if the row names a keyword for it.
+    account: the account in the URL, if `access.account` names a keyword for it.
     """
     if access is None:
         return UNDECLARED
@@ -133,5 +132,5 @@ def _grant_denial(caller: Caller, access: Access) -> Denial | None:
 
 
 def is_cleared(sensitivity: str, *, for_: str) -> bool:
-    """Whether clearance for `sensitivity` covers data of `for_`; an unknown word covers nothing."""
+    """Return whether clearance for `sensitivity` covers data of sensitivity `for_`. An unknown word covers nothing."""
     return sensitivity in SENSITIVITIES and SENSITIVITIES.index(for_) <= SENSITIVITIES.index(sensitivity)

@@ -1,1 +1,1 @@
-"""How much a caller may do: tiers, costs, token buckets, quotas, and their headers."""
+"""Rate limits: tiers, costs, token buckets, quotas, and their headers."""

@@ -1,21 +1,21 @@
--- Takes the cost of a request from a bucket and from quotas: from all of them, or from none.
+-- Charges a request to a bucket and to quotas: to all of them, or to none.
 --
 -- KEYS[1]        the bucket: "<microseconds> <parts>", the instant at which it is full again
--- KEYS[2 ..]     quotas: "<begins> <ends> <unspent> <reserved>", for the period between two microseconds the tokens
---                reserved in the database, and how many of them are unspent
+-- KEYS[2 ..]     the quotas: "<begins> <ends> <unspent> <reserved>": the period (two instants in microseconds), how
+--                many tokens the database has reserved in it, and how many of those are unspent
 -- ARGV[1 .. 3]   the bucket's rate (tokens per second), burst (tokens), and the tokens to take
--- ARGV[4]        the time in microseconds instead of the server's, or "". Keys then do not expire, because expiry
---                goes by the server's clock
+-- ARGV[4]        "", or an instant in microseconds that replaces the server's clock. Then keys do not expire, because
+--                expiry uses the server's clock
 -- ARGV[5]        the tokens to take from each quota
--- ARGV[6 ..]     the limit of each quota; then, if there are any, for each quota "" or a new reservation,
---                "<begins> <ends> <tokens> <reserved>", which is kept whatever the outcome
+-- ARGV[6 ..]     the limit of each quota; then, if there are new reservations, one for each quota, or "":
+--                "<begins> <ends> <tokens> <reserved>". Reservations are stored whatever the outcome
 --
--- Answers { now, outcome, microseconds and parts of the bucket afterwards, then unspent and reserved of each quota }.
--- The outcome is 1 (admitted), 0 (the bucket has too little) or 2 (the bucket has enough, a quota has not). An
--- unspent of -1 is a quota that Redis does not know.
+-- Returns { now, outcome, the bucket's microseconds, its parts, then unspent and reserved of each quota }, as they are
+-- after the call. The outcome is 1 (admitted), 0 (the bucket has too few tokens) or 2 (the bucket has enough tokens, a
+-- quota has not). unspent is -1 if Redis has no balance of the quota.
 --
--- A part is 1/rate of a microsecond. An instant in parts alone does not fit a double's 53 bits, a pair does; every
--- number below is an integer, so the arithmetic is exact.
+-- A part is 1/rate of a microsecond. An instant counted in parts needs more than the 53 bits of a double, so it is a
+-- pair (microseconds, parts). Every number below is an integer, so the arithmetic is exact.
 
 local SECOND_US = 1000000
 
@@ -41,8 +41,9 @@ end
 
 local latest_us, latest_part = plus(now, 0, burst * SECOND_US)
 
--- A bucket that is missing, or holds anything else, is full. An instant further away than an empty bucket needs (the
--- clock was set back) is an empty bucket; that is written even if the request is refused, so that it fills up.
+-- The stored instant, and whether it was corrected. A bucket that is missing or malformed is full. If the instant is
+-- later than that of an empty bucket (the clock was set back), the bucket is empty. This correction is written even if
+-- the request is refused, so that the bucket fills up from now on.
 local function stored()
   local value = redis.pcall('GET', KEYS[1])
   if type(value) == 'string' then
@@ -67,7 +68,7 @@ local function set(key, value, until_us)
   end
 end
 
--- The balance of a quota in the period that is now; nil for another period's, or for anything that is no balance.
+-- The balance of a quota in the current period; nil if the stored value is of another period, malformed or missing.
 local function balance_in(key)
   local value = redis.pcall('GET', key)
   if type(value) == 'string' then
@@ -78,7 +79,7 @@ local function balance_in(key)
   end
 end
 
--- The balance with a new reservation; one of a period that has ended meanwhile is lost.
+-- The balance with a new reservation added. A reservation whose period has ended meanwhile is dropped.
 local function with_reservation(balance, text)
   local begins, ends, tokens, reserved = string.match(text, '^(%d+) (%d+) (%d+) (%d+)$')
   if not begins or now < tonumber(begins) or now >= tonumber(ends) then
@@ -105,7 +106,7 @@ for i = 2, #KEYS do
     balance = with_reservation(balance, reservation)
   end
   balances[i] = balance
-  -- A limit that was lowered below what is reserved already is held, too.
+  -- If the limit was lowered below the reserved tokens, the excess is not usable.
   local usable = balance and balance.unspent - math.max(0, balance.reserved - limit) or 0
   if outcome == 1 and usable < tokens then
     outcome = 2
@@ -116,7 +117,7 @@ if outcome == 1 then
   us, part = end_us, end_part
 end
 if is_clamped or (outcome == 1 and cost > 0) then
-  -- A full bucket needs no key, so a key lives until then.
+  -- A full bucket needs no key, so the key expires when the bucket is full.
   set(KEYS[1], string.format('%.0f %.0f', us, part), us + 1)
 end
 local answer = { now, outcome, us, part }

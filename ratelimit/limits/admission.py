@@ -1,11 +1,11 @@
-"""The outcome of a request for admission, and the headers that show it to the caller.
+"""The outcome of charging a request, and the headers that show it to the caller.
 
-`X-RateLimit-*` show the bucket or the quota that has the fewest tokens left: its size, what is left, and the
+`X-RateLimit-*` show the bucket or the quota that has the fewest tokens left: its size, the tokens left, and the
 epoch second at which it is full again. `RateLimit-Policy` and `RateLimit` are the structured fields of
-draft-ietf-httpapi-ratelimit-headers-11, with one item for the bucket and one for each quota: quota `q` per
-window of `w` seconds, `r` remaining, `t` seconds until it is full again or, for a bucket that refused, until the
-request is admitted. Quota units are the draft's default. There is no partition key, because it would repeat the
-credential.
+draft-ietf-httpapi-ratelimit-headers-11, with one item for the bucket and one for each quota: `q` tokens per `w`
+seconds, `r` tokens left, `t` seconds until it is full again or, for a bucket that refused, until the request would
+be admitted. The draft's optional unit and partition key are left out: the unit is the default, and the partition
+would repeat the credential.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,8 +18,8 @@ from ratelimit.limits.quotas import (
     QuotaBalance,
     QuotaCharge,
     QuotaState,
+    exceeds_quota,
     is_short_of,
-    is_used_up,
     period_at,
 )
 from ratelimit.limits.token_bucket import SECOND_US, BucketState
@@ -30,7 +30,7 @@ QUOTA_EXCEEDED = "quota_exceeded"
 
 
 class Admission(NamedTuple):
-    """A bucket and quotas after a request. All were charged, or none if one of them refused."""
+    """The bucket and the quotas after a request. All were charged, or none if one of them refused."""
 
     bucket: BucketState
     quotas: tuple[QuotaState, ...] = ()
@@ -41,12 +41,12 @@ class Admission(NamedTuple):
 
     @property
     def retry_after_us(self) -> int:
-        """The span after which the request is admitted if the caller sends none before; 0 if it was."""
+        """Microseconds until the request would be admitted if the caller sends no other; 0 if it was admitted."""
         return max(self.bucket.retry_after_us, *(quota.retry_after_us for quota in self.quotas), 0)
 
     @property
     def retry_after(self) -> int:
-        """The same in seconds, rounded up."""
+        """`retry_after_us` in seconds, rounded up."""
         return -(-self.retry_after_us // SECOND_US)
 
     @property
@@ -58,7 +58,7 @@ class Admission(NamedTuple):
 
     @property
     def message(self) -> str:
-        """The refusal in words."""
+        """The reason for a refusal, for people."""
         used_up = [quota.name for quota in self.quotas if not quota.admitted]
         reason = (
             f"the quota of the {' and of the '.join(used_up)} is used up"
@@ -75,14 +75,14 @@ def admission_of(
     *,
     is_short: bool,
 ) -> Admission:
-    """The admission of a request.
+    """Make the Admission of a request from the states after it.
 
-    is_short: the bucket had enough and a quota had not, so nothing was charged.
+    is_short: the bucket had enough tokens and a quota had not, so nothing was charged.
     """
     refused: Sequence[bool] = ()
     if is_short or not bucket.admitted:
-        # Also if the bucket refused: a caller should not wait for it and then find a quota used up.
-        refused = list(map(is_used_up, quotas, balances))
+        # Check quotas also if the bucket refused. Otherwise a caller may wait for the bucket, and a quota refuses then.
+        refused = list(map(exceeds_quota, quotas, balances))
         if is_short and not any(refused):
             refused = list(map(is_short_of, quotas, balances))
     now_us = bucket.now_us
@@ -102,7 +102,7 @@ def admission_of(
 
 
 def admission_headers(admission: Admission) -> dict[str, str]:
-    """Header names and values for an admission, with `Retry-After` if it was refused."""
+    """Return header names and values for an admission, with `Retry-After` if it was refused."""
     bucket, quotas = admission
     policies = _policy(bucket.name, bucket.limit, bucket.refill_us)
     limits = _limit(bucket.name, bucket.remaining, bucket.retry_after_us or bucket.until_full_us)
@@ -128,7 +128,7 @@ def admission_headers(admission: Admission) -> dict[str, str]:
 
 
 class RateLimitHeadersMiddleware:
-    """Adds the headers to every answer of a request that was admitted or refused."""
+    """Adds the headers to every answer to a request that was charged or refused."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

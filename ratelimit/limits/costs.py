@@ -1,4 +1,4 @@
-"""The cost of a request in tokens: rules by name. The access table names one for each endpoint."""
+"""Rules for the cost of a request in tokens, by name. The access table names the rule of each endpoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ MOST_PAGE_TOKENS = 10
 STREAM_TOKENS = 10
 EXPORT_FORMAT = "ndjson"
 _ROWS_ASKED = ("limit", "last")
-# A longer number, with or without leading zeros, is refused later.
+# A number with more digits, even leading zeros, is refused later.
 _MOST_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
 class CostRule:
-    """`tokens(query, format)` is the cost; `query` as sent, `format` the answer's or "".
+    """A rule. `tokens(query, format)` returns the cost: `query` as sent, `format` of the answer or "".
 
-    is_metered: whether the tokens also count towards quotas.
+    is_metered: whether the tokens count towards quotas, too.
     """
 
     name: str
@@ -33,11 +33,12 @@ def _one(_query: str, _format: str) -> int:
 
 
 def _page(query: str, _format: str) -> int:
-    """A token for each started 1,000 rows of `limit` or `last`.
+    """Return 1 token per 1,000 rows of `limit` or `last`, rounded up.
 
-    A number above the largest page costs as much as the largest page; no number costs one. Both are refused later.
+    A number above the largest page costs as much as the largest page. A value that is not a number costs 1. Both are
+    refused later.
     """
-    # A name may be percent-encoded.
+    # With a `%` in the query, the parameters' names may be percent-encoded.
     if "limit" not in query and "last" not in query and "%" not in query:
         return 1
     rows = [_rows(value) for name, value in parse_qsl(query, keep_blank_values=True) if name in _ROWS_ASKED]
@@ -67,11 +68,11 @@ COST_RULES = MappingProxyType(
             CostRule(ONE, "1 token.", _one),
             CostRule(
                 PAGE,
-                "1 token for each started 1,000 rows that `limit` or `last` asks for, of one symbol or of several; at most 10.",
+                "1 token per 1,000 rows requested (`limit` or `last`), rounded up, however many symbols; at most 10.",
                 _page,
             ),
             CostRule(STREAM, "10 tokens, whatever its length.", _stream),
-            CostRule(EXPORT, "As a page; 10 tokens as NDJSON, which has all rows.", _page_or_export),
+            CostRule(EXPORT, "Like `page`; in NDJSON, which returns all rows, 10 tokens.", _page_or_export),
             CostRule(UNMETERED, "1 token of its bucket, and none of a quota.", _one, is_metered=False),
         )
     }
@@ -79,7 +80,7 @@ COST_RULES = MappingProxyType(
 
 
 def cost_of(rule: str, query: str = "", answer_format: str = "") -> int:
-    """The tokens of a request by a rule of COST_RULES; `admit` charges at most the burst.
+    """Return a request's cost in tokens by the named rule. `admit` charges at most the bucket's size.
 
     query: the query string. answer_format: the name of the answer's format.
     """

@@ -1,4 +1,4 @@
-"""Whether a request may pass: by the shared limits in Redis, or by this process's own while Redis is away."""
+"""Admits or refuses requests, by the shared limits in Redis, or by this process's own limits while Redis is away."""
 
 import logging
 import threading
@@ -14,20 +14,21 @@ from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.local_limits import LocalLimits
 from ratelimit.limits.prefetched_tokens import PrefetchedTokens, prefetch_size
 from ratelimit.limits.quota_usage import quota_reserve
-from ratelimit.limits.quotas import QuotaCharge, Reservation, is_short_of, is_used_up
+from ratelimit.limits.quotas import QuotaCharge, Reservation, exceeds_quota, is_short_of
 from ratelimit.limits.shared_limits import SharedAnswer, take_shared
 from ratelimit.limits.token_bucket import BucketState, Charge
 
 logger = logging.getLogger(__name__)
 
-# A second one is needed only if a period ends, or Redis loses the quota, between a reservation and its call.
+# Attempts to reserve tokens for one request. A second one is needed only if, between a reservation and the call that
+# sends it to Redis, the period ends or Redis loses the quota.
 _RESERVATION_TRIES = 3
 
 
 class Limiter:
     """The limiter of one of `workers` processes.
 
-    `clock` is monotonic, `wall_clock` since the epoch, both in ns.
+    `clock` is monotonic, `wall_clock` counts from the epoch, both in nanoseconds.
     """
 
     def __init__(
@@ -56,8 +57,8 @@ class Limiter:
         return admission
 
     def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
-        """By Redis, or by tokens taken from it in advance. Raises RedisError, DatabaseError."""
-        # Of a quota no token is taken in advance: each counts.
+        """Charge the limits in Redis, or tokens taken from it in advance. Raises RedisError, DatabaseError."""
+        # Quota tokens are never taken in advance, because unspent ones would be lost to the caller.
         tokens = charge.cost if quotas or not charge.cost else prefetch_size(charge.bucket.rate, charge.cost)
         if tokens > charge.cost:
             return Admission(self._take_prefetched(charge, tokens))
@@ -77,7 +78,7 @@ class Limiter:
         return answer.bucket
 
     def _take_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> SharedAnswer:
-        """Charge the limits in Redis, with new reservations if it has too little of a quota."""
+        """Charge the limits in Redis. If it has too few unspent tokens of a quota, reserve more first."""
         answer = take_shared(charge, quotas=quotas)
         if self._is_local:
             self._note_back()
@@ -108,13 +109,13 @@ class Limiter:
 
 
 def _needs_reservation(quotas: Sequence[QuotaCharge], answer: SharedAnswer) -> bool:
-    return answer.is_short and not any(map(is_used_up, quotas, answer.balances))
+    return answer.is_short and not any(map(exceeds_quota, quotas, answer.balances))
 
 
 def _reservations(
     identity: str, quotas: Sequence[QuotaCharge], answer: SharedAnswer
 ) -> list[Reservation | None]:
-    """A reservation for each quota that is short, in the period that is now by Redis's clock."""
+    """Return a new reservation for each quota with too few unspent tokens, else None, in Redis's current period."""
     now_us = answer.bucket.now_us
     return [
         quota_reserve(identity, quota, now_us=now_us) if is_short_of(quota, balance) else None

@@ -1,8 +1,8 @@
-"""Limits in the memory of one process, for when Redis is away.
+"""Limits in the memory of one process, used while Redis is away.
 
-Each of N processes has a bucket of 1/N of the rate and of the burst, at least one token of burst, and reserves
-tokens of quotas for itself. The processes do not know of each other, and the shared bucket does not learn what
-was given meanwhile; `docs/limits.md` states the worst case.
+Each of N processes gives 1/N of every bucket: of its rate, and of its size (at least one token). It reserves tokens
+of quotas for itself. The processes do not communicate, and the shared bucket in Redis is not charged afterwards for
+tokens given meanwhile; `docs/limits.md` states the worst case.
 """
 
 import threading
@@ -14,7 +14,14 @@ from cachetools import LRUCache
 
 from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.quota_usage import quota_reserve
-from ratelimit.limits.quotas import QuotaBalance, QuotaCharge, QuotaPeriod, is_short_of, is_used_up, period_at
+from ratelimit.limits.quotas import (
+    QuotaBalance,
+    QuotaCharge,
+    QuotaPeriod,
+    exceeds_quota,
+    is_short_of,
+    period_at,
+)
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge, bucket_state, take
 
 MAX_BUCKETS = 10_000
@@ -32,9 +39,9 @@ class LocalReservation:
 
 
 class LocalLimits:
-    """This process's share of every limit, the least recently used forgotten first. Thread-safe.
+    """This process's share of every limit, in LRU caches. Thread-safe.
 
-    A share outlives the outage, so a process that loses Redis again goes on where it stopped.
+    Shares are kept after an outage, so the next outage continues with the same balances.
     """
 
     def __init__(self, *, workers: int, buckets: int = MAX_BUCKETS, quotas: int = MAX_RESERVATIONS) -> None:
@@ -49,8 +56,8 @@ class LocalLimits:
     ) -> Admission:
         """Charge this process's share of the bucket, then the quotas.
 
-        `now_us` is of a monotonic clock. A cost above the share's burst is charged as that burst. A call that
-        only a quota refuses still costs its tokens of the bucket. Raises DatabaseError.
+        `now_us` is of a monotonic clock. A cost above the share's size is charged as that size. If the bucket admits
+        and a quota refuses, the bucket's tokens are spent. Raises DatabaseError.
         """
         bucket = self._take(charge, now_us=now_us, epoch_now_us=epoch_now_us)
         if not quotas:
@@ -72,9 +79,12 @@ class LocalLimits:
         )
 
     def _pay(self, identity: str, quotas: Sequence[QuotaCharge], balances: Balances, now_us: int) -> bool:
-        """Whether every quota had enough. All are charged or none; `balances` is updated in place."""
+        """Charge all quotas, or none if one has too few tokens. Returns whether they were charged.
+
+        `balances` is updated in place.
+        """
         for i, quota in enumerate(quotas):
-            if is_short_of(quota, balances[i]) and not is_used_up(quota, balances[i]):
+            if is_short_of(quota, balances[i]) and not exceeds_quota(quota, balances[i]):
                 balances[i] = self._reserve(identity, quota, balances[i], now_us)
         if any(map(is_short_of, quotas, balances)):
             return False
@@ -99,7 +109,7 @@ class LocalLimits:
         self._reservations[identity, quota.unit] = LocalReservation(period, balance)
 
     def _balance(self, identity: str, quota: QuotaCharge, now_us: int) -> QuotaBalance | None:
-        """This process's balance in the current period; None without a reservation."""
+        """Return this process's balance in the current period; None if it has no reservation."""
         reservation = self._reservations.get((identity, quota.unit))
         if reservation is None or not reservation.period.begins_us <= now_us < reservation.period.ends_us:
             return None

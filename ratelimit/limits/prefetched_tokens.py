@@ -1,7 +1,7 @@
-"""Tokens that a process takes from a shared bucket in advance, for keys of more than 10,000 calls per second.
+"""Tokens that a process takes from a shared bucket in advance, for keys with a rate above 10,000 per second.
 
-One call of Redis takes a millisecond's worth of tokens. They are spent within 10 ms or lost, so the bucket
-is never overdrawn. Without this each call of such a key would cost a round trip to Redis.
+One call to Redis takes the tokens of one millisecond. They are already charged to the bucket, and are lost unless
+spent within 10 ms. Without this each request of such a key would cost a round trip to Redis.
 """
 
 import threading
@@ -11,8 +11,10 @@ from cachetools import LRUCache
 
 from ratelimit.limits.token_bucket import BucketState
 
+# Tokens per second.
 PREFETCH_ABOVE = 10_000
 LIFETIME_NS = 10_000_000
+# Buckets.
 MAX_PREFETCHED = 1_000
 
 BucketKey = tuple[str, str, int]
@@ -26,19 +28,19 @@ class _TokensLeft:
 
 
 def prefetch_size(rate: int, cost: int) -> int:
-    """Tokens to take in one call for a request that costs `cost`, at a rate per second."""
+    """Return how many tokens to take in one call for a request that costs `cost`; `rate` is per second."""
     return max(cost, rate // 1000) if rate > PREFETCH_ABOVE else cost
 
 
 class PrefetchedTokens:
-    """Unspent tokens by bucket. `now_ns` is of a monotonic clock. Bounded, thread-safe."""
+    """Prefetched tokens by bucket, in an LRU cache. `now_ns` is of a monotonic clock. Thread-safe."""
 
     def __init__(self, *, capacity: int = MAX_PREFETCHED) -> None:
         self._left: LRUCache[BucketKey, _TokensLeft] = LRUCache(capacity)
         self._lock = threading.Lock()
 
     def spend(self, key: BucketKey, *, cost: int, now_ns: int) -> BucketState | None:
-        """Pay with tokens taken before. Returns the bucket as it was then; None if too few are left."""
+        """Pay with prefetched tokens. Returns the bucket's state when they were taken; None if too few are left."""
         with self._lock:
             left = self._left.get(key)
             if left is None or now_ns >= left.ends_at_ns or left.tokens < cost:
@@ -47,7 +49,7 @@ class PrefetchedTokens:
             return left.bucket
 
     def keep(self, key: BucketKey, *, tokens: int, bucket: BucketState, now_ns: int) -> None:
-        """Keep tokens that were asked for at `now_ns`. They join and end with those that are still alive."""
+        """Store tokens that were requested at `now_ns`. They are added to valid ones, and then expire with those."""
         with self._lock:
             left = self._left.get(key)
             if left is not None and now_ns < left.ends_at_ns:

@@ -1,4 +1,4 @@
-"""How much of each quota is reserved, in the database. Tokens are given only after they are reserved here."""
+"""The reserved tokens of each quota, in the database. Tokens are given only after they are reserved here."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,14 +6,15 @@ from ratelimit.limits.quotas import QuotaCharge, QuotaPeriod, Reservation, perio
 from ratelimit.limits.token_bucket import SECOND_US
 from ratelimit.models import QuotaUse
 
-# Longer than a month: a row that nobody wrote for so long is of a period that is over on any clock.
+# How long a row is kept after it was last written. It is longer than a month, so the row's period is over by then,
+# even by a wrong clock.
 KEPT = timedelta(days=40)
 
 
 def quota_reserve(identity: str, quota: QuotaCharge, *, now_us: int) -> Reservation:
-    """Reserve tokens of the period that is now, never more than the quota; 0 where none are left.
+    """Reserve tokens in the current period, never more than the quota. `tokens` is 0 if none are left.
 
-    Call it outside of a transaction: a rollback would take back tokens that were already given. Raises
+    Do not call it in a transaction: a rollback would undo the reservation of tokens that were already given. Raises
     DatabaseError.
     """
     period, now = period_at(quota.unit, now_us), datetime.fromtimestamp(now_us / SECOND_US, UTC)
@@ -28,18 +29,19 @@ def quota_reserve(identity: str, quota: QuotaCharge, *, now_us: int) -> Reservat
         tokens = max(0, min(reservation_size(quota), quota.limit - reserved))
         if tokens == 0:
             return Reservation(period, 0, reserved)
-        # Only if nobody else has reserved meanwhile; otherwise somebody has, so the loop ends.
+        # Succeeds only if nobody else has reserved meanwhile. Each failure means that another reservation was made,
+        # so the loop ends.
         if rows.filter(booked=reserved).update(booked=reserved + tokens, updated_at=now):
             return Reservation(period, tokens, reserved + tokens)
 
 
 def quota_reserved(*, identity: str, period: QuotaPeriod) -> int:
-    """Tokens reserved in all of a caller's quota. Raises DatabaseError."""
+    """Return how many tokens of a caller's quota are reserved in a period. Raises DatabaseError."""
     reserved = QuotaUse.objects.filter(identity=identity, period=period.name).values_list("booked", flat=True)
     return reserved.first() or 0
 
 
 def quota_usage_delete_old(*, now: datetime) -> int:
-    """Remove the rows of periods long over. Returns how many."""
+    """Delete rows that were last written more than KEPT ago. Returns how many."""
     removed, _ = QuotaUse.objects.filter(updated_at__lt=now - KEPT).delete()
     return removed

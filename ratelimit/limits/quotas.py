@@ -1,8 +1,8 @@
-"""Quotas: so many tokens in a UTC day or month.
+"""Quotas: a maximum number of tokens per UTC day or month.
 
 Tokens are reserved in the database, a thousandth of the quota at a time, before they are given. The unspent
-rest of a reservation is in Redis, or in a process while Redis is away. If it is lost, it was reserved, so no
-caller ever gets more than its quota.
+tokens of a reservation are in Redis, or in a process while Redis is away. If they are lost, they stay reserved in
+the database, so no caller ever gets more than its quota.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from functools import lru_cache
 from ratelimit.limits.token_bucket import SECOND_US
 
 DAY, MONTH = "day", "month"
-# The largest number that every JSON reader, and Redis's doubles, hold exactly.
+# In tokens: the largest number that every JSON reader, and Lua in Redis (doubles), represent exactly.
 MAX_QUOTA = 2**53 - 1
 RESERVATIONS_PER_QUOTA = 1000
 
@@ -23,7 +23,7 @@ _DAY_US = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class QuotaPeriod:
-    """`[begins_us, ends_us)` in microseconds since the epoch; `name` is 2026-11-20 or 2026-11."""
+    """A UTC day or month: `[begins_us, ends_us)` in microseconds since the epoch; `name` is 2026-11-20 or 2026-11."""
 
     unit: str
     name: str
@@ -33,7 +33,7 @@ class QuotaPeriod:
 
 @dataclass(frozen=True, slots=True)
 class QuotaCharge:
-    """Tokens that a request takes from a quota (`limit` per `unit`); 0 tokens only ask for the balance."""
+    """Tokens that a request takes from a quota of `limit` per `unit`; 0 tokens only read the balance."""
 
     unit: str
     limit: int
@@ -42,23 +42,23 @@ class QuotaCharge:
 
 @dataclass(frozen=True, slots=True)
 class QuotaBalance:
-    """Tokens reserved from a caller's quota in a period, and how many of those are unspent."""
+    """How many tokens of a caller's quota are reserved in a period, and how many of those are unspent."""
 
     unspent: int
     reserved: int
 
     def usable(self, limit: int) -> int:
-        """Unspent tokens that may be given, also where the limit was lowered below what is reserved."""
+        """Return how many unspent tokens may be given. If more than `limit` are reserved, the excess may not."""
         return max(0, self.unspent - max(0, self.reserved - limit))
 
     def remaining(self, limit: int) -> int:
-        """Tokens that may still be given in the period."""
+        """Return how many tokens may still be given in the period, reserved or not."""
         return max(0, limit - self.reserved + self.unspent)
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Tokens that were just reserved, after which the database has `reserved` in all."""
+    """Tokens that were just reserved; `reserved` is the new total in the database."""
 
     period: QuotaPeriod
     tokens: int
@@ -67,7 +67,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class QuotaState:
-    """A quota after a charge, as a caller sees it. `remaining` is None where Redis does not know it."""
+    """A quota after a charge, as a caller sees it. `remaining` is None if Redis has no balance of it."""
 
     period: QuotaPeriod
     limit: int
@@ -85,7 +85,7 @@ class QuotaState:
 
     @property
     def retry_after_us(self) -> int:
-        """The span until the next period begins; 0 if admitted."""
+        """Microseconds until the next period begins; 0 if admitted."""
         return 0 if self.admitted else self.until_reset_us
 
     @property
@@ -95,22 +95,22 @@ class QuotaState:
 
 
 def period_at(unit: str, now_us: int) -> QuotaPeriod:
-    """The day or the month in which an instant lies."""
+    """Return the UTC day or month that contains an instant."""
     return _period_of(unit, now_us // _DAY_US)
 
 
 def reservation_size(quota: QuotaCharge) -> int:
-    """Tokens that are reserved at once: a thousandth of the quota, at least what the request costs."""
+    """Return how many tokens to reserve: a thousandth of the quota, at least the request's cost and 1."""
     return max(1, quota.limit // RESERVATIONS_PER_QUOTA, quota.tokens)
 
 
-def is_used_up(quota: QuotaCharge, balance: QuotaBalance | None) -> bool:
-    """Whether the whole quota has too little left. False where the balance is unknown."""
+def exceeds_quota(quota: QuotaCharge, balance: QuotaBalance | None) -> bool:
+    """Return whether the charge is more than is left of the whole quota. False if the balance is unknown."""
     return balance is not None and balance.remaining(quota.limit) < quota.tokens
 
 
 def is_short_of(quota: QuotaCharge, balance: QuotaBalance | None) -> bool:
-    """Whether too few reserved tokens are unspent, so that more must be reserved."""
+    """Return whether the charge is more than the unspent reserved tokens, so that more must be reserved."""
     return (0 if balance is None else balance.usable(quota.limit)) < quota.tokens
 
 

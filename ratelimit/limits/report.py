@@ -1,4 +1,4 @@
-"""Every bucket and quota of a caller, for `GET /limits`."""
+"""The answer of `GET /limits`: every bucket and quota of a caller."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,12 +12,12 @@ from ratelimit.limits.quotas import QuotaState
 from ratelimit.limits.services import DATA_GROUP, bucket_name, peek, rate_of
 from ratelimit.limits.token_bucket import BucketState
 
-# Every caller has these, whatever endpoints there are.
+# Every caller has these buckets, whatever endpoints there are.
 _BUCKETS_OF_ALL = [(DATA_GROUP, READ), (DATA_GROUP, WRITE), (DATA_GROUP, TRADING)]
 
 
 def limits_document(caller: Caller, *, charged: Admission) -> dict[str, Any]:
-    """The document that LimitsSerializer describes. `charged` is the admission of the call that asks."""
+    """Return the document that LimitsSerializer describes. `charged` is the admission of this `GET /limits`."""
     return {
         "identity": caller.identity,
         "name": caller.name,
@@ -52,7 +52,7 @@ def _bucket_documents(caller: Caller, charged: BucketState) -> list[dict[str, An
 def _quota_document(caller: Caller, quota: QuotaState) -> dict[str, Any]:
     remaining = quota.remaining
     if remaining is None:
-        # Redis has no unspent tokens of it, so all that is reserved counts as used.
+        # Redis has no balance of this quota, so all reserved tokens count as used.
         remaining = max(0, quota.limit - quota_reserved(identity=caller.family, period=quota.period))
     return {
         "name": quota.name,

@@ -1,4 +1,4 @@
-"""Admissions: one for each request or message, by a caller's limits or those of its address."""
+"""Charges each request or message to its caller's limits, or to its address's limits if it has no caller."""
 
 from functools import lru_cache
 
@@ -21,11 +21,11 @@ LOGIN_BUCKET = "login"
 
 
 def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
-    """The admission of one request, or of one message on an open connection, that costs `cost` tokens.
+    """Charge `cost` tokens for one request, or for one message on an open connection.
 
-    Charges the caller's bucket of the row's group and kind, and the caller's quotas, in one call of Redis: all of
-    them, or none. A cost above the burst is charged as the burst. Raises DatabaseError if tokens of a quota
-    cannot be reserved.
+    Charges the caller's bucket for `access.group` and `access.kind`, and the caller's quotas, in one call to Redis:
+    all of them, or none. A cost above the bucket's size is charged as that size. Raises DatabaseError if tokens of a
+    quota cannot be reserved.
     """
     kind = access.kind
     charge = _charge(caller.family, access.group, kind, rate_of(caller, kind), cost)
@@ -38,9 +38,9 @@ def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
 def admit_call(
     call: ReceivedCall, caller: Caller | None, access: Access, *, answer_format: str = ""
 ) -> Admission:
-    """The admission of a call at the cost of its row; without a caller, one token of its address.
+    """Charge a call by the cost rule of `access`; without a caller, charge one token to its address.
 
-    answer_format: the name of the answer's format, where it changes the cost. Raises as `admit`.
+    answer_format: the name of the answer's format, which may change the cost. Raises DatabaseError like `admit`.
     """
     if caller is None:
         return admit_address(call.address)
@@ -48,45 +48,45 @@ def admit_call(
 
 
 def admit_address(address: str) -> Admission:
-    """The admission of one request of an anonymous client, by its address (IPv6: by its /64)."""
+    """Charge one token for a request of an anonymous client to its address (IPv6: its /64)."""
     return process_limiter().admit(
         Charge(f"address:{addresses.identity_of(address)}", ADDRESS_BUCKET, _bucket(settings.ADDRESS_RATE))
     )
 
 
 def admit_login(identity: str, rate: int) -> Admission:
-    """The admission of one attempt to log in; `identity` is what attempts are counted by."""
+    """Charge one login attempt to `identity`, an address or a name; `rate` is per second."""
     return process_limiter().admit(Charge(identity, LOGIN_BUCKET, _bucket(rate)))
 
 
 def peek(caller: Caller, *, group: str, kind: str) -> Admission:
-    """The state of a caller's bucket and quotas. Nothing is charged."""
+    """Return the state of a caller's bucket and quotas. Nothing is charged."""
     charge = _charge(caller.family, group, kind, rate_of(caller, kind), 0)
     return process_limiter().admit(charge, _quota_charges(caller.daily_quota, caller.monthly_quota, 0))
 
 
 @lru_cache(maxsize=256)
 def bucket_name(group: str, kind: str) -> str:
-    """The name of a bucket in headers: `read`, `write`, `trading`, else group and kind (`access-read`)."""
+    """Return a bucket's name in headers: `read`, `write` or `trading`, else group and kind (`access-read`)."""
     if kind == TRADING or group == DATA_GROUP:
         return kind
     return f"{group}-{kind}"
 
 
 def rate_of(caller: Caller, kind: str) -> int:
-    """Tokens per second that flow into a caller's buckets of a kind."""
+    """Return the rate of a caller's buckets of a kind, in tokens per second."""
     return caller.trading_rate if kind == TRADING else caller.rate
 
 
 def kind_of(method: str | None) -> str:
-    """The kind of bucket that a method is charged to where the table has no row."""
+    """Return the kind of bucket to charge for a method if the access table has no row: READ or WRITE."""
     return READ if method in SAFE_METHODS else WRITE
 
 
 # Cached because a caller repeats its requests.
 @lru_cache(maxsize=4096)
 def _charge(family: str, group: str, kind: str, rate: int, cost: int) -> Charge:
-    """A charge of `cost` tokens, at most the burst, to the bucket of a family."""
+    """Make a charge of `cost` tokens, at most the bucket's size, to a family's bucket."""
     bucket = _bucket(rate)
     return Charge(family, bucket_name(group, kind), bucket, min(cost, bucket.burst))
 

@@ -1,4 +1,4 @@
-"""Buckets and quotas in Redis, shared by all processes: one script call for a request, by Redis's own clock."""
+"""Buckets and quotas in Redis, shared by all processes. One script call per request, by Redis's own clock."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -12,14 +12,15 @@ from ratelimit.limits.token_bucket import BucketState, Charge, Taken, bucket_sta
 from redis_calls.script import Script
 
 _KEYS_PER_SCAN = 1_000
-# The script's outcome is 1 (admitted), 0 (the bucket has too little) or this one.
+# The script's outcome if the bucket has enough tokens and a quota has not. The others are 1 (admitted) and 0 (the
+# bucket has too few).
 _QUOTA_SHORT = 2
 
 
 class SharedAnswer(NamedTuple):
     """The bucket and the quotas' balances after a charge.
 
-    is_short: the bucket had enough and a quota had not, so nothing was charged.
+    is_short: the bucket had enough tokens and a quota had not, so nothing was charged.
     """
 
     bucket: BucketState
@@ -42,26 +43,26 @@ def take_shared(
 ) -> SharedAnswer:
     """Charge a bucket and quotas: all of them, or none.
 
-    All `quotas` are charged the same number of tokens. `reservations` were made just now: one or None for each
-    quota, or nothing at all. `now_us` replaces the server's clock. Raises redis.exceptions.RedisError.
+    All `quotas` must have the same `tokens`. `reservations` are new ones to add first: an item, or None, for each
+    quota; or empty. `now_us` replaces the server's clock. Raises redis.exceptions.RedisError.
     """
     bucket = charge.bucket
     keys = [bucket_key(charge), *[quota_key(charge.identity, quota.unit) for quota in quotas]]
     arguments: list[str | int] = [bucket.rate, bucket.burst, charge.cost, "" if now_us is None else now_us]
     if quotas:
         arguments += (quotas[0].tokens, *(quota.limit for quota in quotas), *map(_text, reservations))
-    # A reservation that is sent twice would count twice.
+    # A repeated call would add its reservation twice.
     answer = admission_script()(keys, arguments, is_once=any(reservations))
     return _answer(charge, answer)
 
 
 def bucket_key(charge: Charge) -> str:
-    """The bucket's key in Redis."""
+    """Return the bucket's key in Redis."""
     return f"ratelimit:{charge.name}:{charge.identity}"
 
 
 def quota_key(identity: str, unit: str) -> str:
-    """The key in Redis of the unspent tokens of a quota."""
+    """Return the key in Redis of a quota's balance."""
     return f"ratelimit:quota:{unit}:{identity}"
 
 
@@ -88,10 +89,10 @@ def _text(reservation: Reservation | None) -> str:
 
 
 def _drop_reservations() -> None:
-    """Delete the unspent tokens of all quotas.
+    """Delete the balances of all quotas.
 
-    A restarted Redis may have loaded an old copy, with tokens that were given since. They stay reserved in the
-    database, so at worst too few are given.
+    A restarted Redis may have loaded an old copy, in which tokens are unspent that were given since. The deleted
+    tokens stay reserved in the database, so callers may get fewer than their quota, never more.
     """
     client = get_redis_connection("default")
     for key in client.scan_iter(match=quota_key("*", "*"), count=_KEYS_PER_SCAN):

@@ -1,4 +1,4 @@
-"""DRF's throttle class: charges the caller's limits."""
+"""DRF's throttle class, which charges the caller's limits."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # DRF's views import this module through their settings
 
 
 class TokenBucketThrottle(BaseThrottle):
-    """Charges the caller, or an anonymous client's address, unless the call was charged before."""
+    """Charges the caller, or an anonymous client's address, unless the call is charged already."""
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         """Return True or raise LimitReached."""
@@ -33,7 +33,7 @@ class TokenBucketThrottle(BaseThrottle):
 
 
 class LimitReached(Throttled):
-    """429 with the code of the bucket or the quota that refused; retry after `wait` seconds."""
+    """Status 429; the code tells whether the bucket or a quota refused. Retry after `wait` seconds."""
 
     def __init__(self, admission: Admission) -> None:
         super().__init__(detail=admission.message, code=admission.code)
@@ -41,7 +41,7 @@ class LimitReached(Throttled):
 
 
 def _admission(request: Request, view: "APIView") -> Admission:
-    """The admission of a request by its row in the access table, or by its method without a row."""
+    """Charge a request by its row in the access table; without a row, one token by its method."""
     caller = request.user if isinstance(request.user, Caller) else None
     access = access_of_request(request, view) or Access(ANY_CALLER, kind=kind_of(request.method))
     # DRF negotiates the format before it authenticates.

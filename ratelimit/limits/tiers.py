@@ -10,7 +10,7 @@ BURST_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """`rate` is in requests per second, for each bucket. Quotas are in tokens per UTC day and month; None: no quota."""
+    """`rate` is in tokens per second, for each bucket. Quotas are in tokens per UTC day and month; None: no quota."""
 
     name: str
     rate: int
@@ -31,7 +31,7 @@ TIERS = MappingProxyType(
 
 
 def tier_named(name: str) -> Tier:
-    """The tier with that name. Raises UnknownTier."""
+    """Return the tier with that name. Raises UnknownTier."""
     try:
         return TIERS[name]
     except KeyError:
@@ -39,5 +39,5 @@ def tier_named(name: str) -> Tier:
 
 
 def burst_of(rate: int) -> int:
-    """The size of a bucket with that rate per second, in tokens."""
+    """Return the size in tokens of a bucket with that rate per second."""
     return BURST_SECONDS * rate

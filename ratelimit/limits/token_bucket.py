@@ -1,9 +1,9 @@
-"""A token bucket as one number: the instant at which it will be full again (virtual scheduling GCRA).
+"""A token bucket, stored as one number: the instant at which it will be full again (GCRA, virtual scheduling).
 
-All arithmetic is on integers and exact. Instants and spans are counted in *parts*: a part is 1/rate of a
-microsecond, so a token is worth `period_us` parts at any rate. The script `admission.lua` computes the same
+The arithmetic is exact, on integers. Instants and durations are counted in *parts*: a part is 1/rate of a
+microsecond, so one token refills in `period_us` parts at any rate. The script `admission.lua` computes the same
 with pairs (microseconds, parts), because a double holds 53 bits.
-The values are tuples because every request makes several: a frozen dataclass takes several times as long.
+The types are NamedTuples because every request makes several, and a frozen dataclass takes several times as long.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ SECOND_US = 1_000_000
 
 
 class Bucket(NamedTuple):
-    """Holds `burst` tokens; `rate` tokens flow in every `period_us` microseconds. All are at least 1."""
+    """A bucket of at most `burst` tokens; `rate` tokens flow in every `period_us` microseconds. All are at least 1."""
 
     rate: int
     burst: int
@@ -20,12 +20,12 @@ class Bucket(NamedTuple):
 
     @property
     def capacity(self) -> int:
-        """Parts in which an empty bucket fills up."""
+        """The parts that an empty bucket takes to fill up."""
         return self.burst * self.period_us
 
 
 class Charge(NamedTuple):
-    """`cost` tokens of a caller's bucket `name`. The bucket's period is a second."""
+    """A charge of `cost` tokens to a caller's bucket `name`. The bucket's period is one second."""
 
     identity: str
     name: str
@@ -41,7 +41,7 @@ class Taken(NamedTuple):
 
 
 class BucketState(NamedTuple):
-    """A bucket after a charge, as a caller sees it. `now_us` is microseconds since the epoch."""
+    """A bucket after a charge, as a caller sees it. `now_us` is in microseconds since the epoch."""
 
     admitted: bool
     name: str
@@ -61,9 +61,9 @@ class BucketState(NamedTuple):
 def take(bucket: Bucket, *, full_at: int | None, now_us: int, cost: int = 1) -> Taken:
     """Take `cost` tokens at `now_us`.
 
-    `full_at` is the stored state in parts; None and any instant before now is a full bucket. An instant
-    further away than an empty bucket needs (the clock was set back) is an empty bucket. A cost above the
-    burst is never admitted.
+    `full_at` is the stored state in parts. None, or an instant before now, means a full bucket. An instant later
+    than that of an empty bucket (the clock was set back) means an empty bucket. A cost above the burst is never
+    admitted.
     """
     start = now_us * bucket.rate
     latest = start + bucket.capacity
@@ -75,10 +75,10 @@ def take(bucket: Bucket, *, full_at: int | None, now_us: int, cost: int = 1) -> 
 def bucket_state(
     bucket: Bucket, taken: Taken, *, name: str, now_us: int, epoch_now_us: int, cost: int = 1
 ) -> BucketState:
-    """The bucket after `take` at the same `now_us`, which is `epoch_now_us` since the epoch.
+    """Return the bucket's state after `take`.
 
-    `retry_after_us` is the span after which `cost` tokens will be there if nobody else takes any; 0 if
-    admitted.
+    `now_us` is the one given to `take`; `epoch_now_us` is the same instant since the epoch. `retry_after_us` is the
+    time until `cost` tokens are there if nobody takes any; 0 if admitted.
     """
     rate, burst, period_us = bucket
     capacity, used = burst * period_us, taken.full_at - now_us * rate

@@ -15,13 +15,13 @@ from ratelimit.wsgi_variables import ADMISSION
 
 
 class BucketSerializer(serializers.Serializer[Any]):
-    """A token bucket: `rate` tokens per second flow in, up to `limit`."""
+    """A token bucket: `rate` tokens per second flow in until it holds `limit`."""
 
     name = serializers.CharField(help_text="As in the headers `RateLimit` and `RateLimit-Policy`.")
     rate = serializers.IntegerField(help_text="Tokens per second.")
     limit = serializers.IntegerField(help_text="Tokens that a full bucket holds.")
     remaining = serializers.IntegerField()
-    reset = serializers.DateTimeField(help_text="When the bucket is full again, to the second above.")
+    reset = serializers.DateTimeField(help_text="When the bucket is full again, rounded up to the second.")
 
 
 class QuotaSerializer(serializers.Serializer[Any]):
@@ -35,7 +35,7 @@ class QuotaSerializer(serializers.Serializer[Any]):
 
 
 class CostSerializer(serializers.Serializer[Any]):
-    """A rule of what a request costs."""
+    """A rule for the cost of requests."""
 
     name = serializers.CharField()
     description = serializers.CharField()
@@ -77,17 +77,17 @@ class CostSerializer(serializers.Serializer[Any]):
 class LimitsSerializer(serializers.Serializer[Any]):
     """The caller's buckets and quotas, and the costs of calls."""
 
-    identity = serializers.CharField(help_text="Who the caller is, for ever.")
+    identity = serializers.CharField(help_text="The caller's permanent identity.")
     name = serializers.CharField()
-    credential = serializers.CharField(help_text="How it proved that this time.")
+    credential = serializers.CharField(help_text="The kind of credential of this request.")
     tier = serializers.CharField()
     buckets = BucketSerializer(many=True)
-    quotas = QuotaSerializer(many=True, help_text="None for a caller without quotas.")
+    quotas = QuotaSerializer(many=True, help_text="Empty for a caller without quotas.")
     costs = CostSerializer(many=True)
 
 
 class LimitsViewSet(ViewSet):
-    """One's own limits."""
+    """The caller's own limits."""
 
     @extend_schema(
         operation_id="limits",
@@ -96,7 +96,7 @@ class LimitsViewSet(ViewSet):
         tags=["access"],
     )
     def retrieve(self, request: Request) -> Response:
-        """Every bucket and quota of the caller. Asking costs a token of `access-read` and none of a quota."""
+        """Every bucket and quota of the caller. The request costs one token of `access-read` and none of a quota."""
         single_parameters(request.query_params, ("format",))
         caller = cast("Caller", request.user)
         charged = request.META[ADMISSION]
