@@ -87,9 +87,9 @@ else:
 
 
 def first_callers(limit: int) -> list[str]:
-    """At most `limit` callers that have records, in order.
+    """Return at most `limit` callers that have records, in order.
 
-    Each is one look-up in the index; DISTINCT would read the whole index.
+    Each caller costs one look-up in the index; DISTINCT would read the whole index.
     """
     callers: list[str] = []
     last = ""
@@ -117,7 +117,7 @@ class FilteredList(ChangeList):
     """A list whose filters are those of `GET /audit`."""
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
-        """The parameters for Django's own filters: the date hierarchy."""
+        """The parameters for Django's own filter, the date hierarchy."""
         others = super().get_filters_params(params)
         return {name: value for name, value in others.items() if name not in AuditFilter.base_filters}
 
@@ -135,7 +135,7 @@ class FilteredList(ChangeList):
 
     @property
     def unrelated(self) -> list[tuple[str, str]]:
-        """The parameters that new filters keep: the date, and the search."""
+        """The parameters that stay when filters change: the date and the search."""
         return [(name, value) for name, value in self.params.items() if name not in AuditFilter.base_filters]
 
 

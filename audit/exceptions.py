@@ -3,7 +3,7 @@
 AuditError
 ├── AppendOnly             records are never changed; correct the program
 ├── AuditUnavailable       the call cannot be recorded, so nothing was done; retry
-├── ChangeOutcomeUnknown   neither the change nor its record is confirmed; read what is there, then retry
+├── ChangeOutcomeUnknown   neither the change nor its record is confirmed; check the current state, then retry
 ├── NotAsWritten           records to be pruned were altered or are missing; investigate first
 └── NoSuchBeginning        verification cannot begin at this number; give another
 """
@@ -34,7 +34,7 @@ class AuditUnavailable(AuditError):
 
 
 class ChangeOutcomeUnknown(AuditError):
-    """The change may have been made, and its record is not confirmed. Read what is there, then retry."""
+    """The change may have been made; its record is not confirmed. Check the current state, then retry."""
 
     code = "outcome_unknown"
 

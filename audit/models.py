@@ -1,4 +1,4 @@
-"""Audit records, the two ends of their chain, and the progress of each spool file."""
+"""The tables of audit records, of the two ends of their chain, and of the progress in each spool file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class AuditRecord(models.Model):
     The chain numbers records by `sequence`, from 1 on without a gap.
     """
 
-    # In SQLite an integer key is the row id; the chain always sets it.
+    # In SQLite an integer primary key is the row id. The chain always sets the number.
     sequence = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(help_text="When the call began, UTC.")
     caller = models.CharField(
@@ -92,7 +92,7 @@ class ChainEnds(models.Model):
 
 
 class SpoolFile(models.Model):
-    """Progress in one spool file: everything before `offset` is in the database or counted as unreadable.
+    """Progress in one spool file: all lines before `offset` are in the database or counted as unreadable.
 
     The row is deleted with the file, unless lines were unreadable.
     """

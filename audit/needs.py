@@ -1,4 +1,4 @@
-"""What the audit log needs of higher apps, handed over at start-up."""
+"""Functions of higher apps that the audit log needs; they are provided at start-up."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ RECORDED_NAMES: Need[frozenset[str]] = Need("audit.needs.RECORDED_NAMES")
 """The query parameters and body fields that the API declares: their values are recorded, all others masked."""
 
 PROBLEM_ANSWER: Need[Callable[[Exception], HttpResponseBase]] = Need("audit.needs.PROBLEM_ANSWER")
-"""Makes the answer to a call that the audit log refuses with an error."""
+"""Makes the answer for an error with which the audit log refuses a call."""
 
 PERSON_MAY: Need[Callable[[HttpRequest, str, str], bool]] = Need("audit.needs.PERSON_MAY")
-"""Whether the person of a session may call an endpoint, given by URL name and method."""
+"""Whether a session's user may call an endpoint, given by URL name and method."""

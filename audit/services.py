@@ -49,10 +49,10 @@ def call_record(
     latency_us: int,
     correlation_id: str,
 ) -> bool:
-    """Record an API call in the spool; an anonymous refusal is counted, except an address's first in a minute.
+    """Record an API call in the spool. Anonymous refusals are only counted, except an address's first in a minute.
 
-    `at` is when the call began (aware, UTC), `caller` the authenticated caller or "". False if the record could
-    not be written, which is logged and counted; the call need not fail.
+    `at` is when the call began (aware, UTC), `caller` the authenticated caller or "". Returns False if the record
+    could not be written; that is logged and counted, and the call need not fail.
     """
     if is_anonymous_refusal(caller, status) and refusals_of(spool).is_counted(call.address, status):
         return True
@@ -68,7 +68,7 @@ def call_record(
 
 
 def recorded_of(call: ReceivedCall) -> dict[str, Any]:
-    """What `record_of_call` takes of the call itself."""
+    """The arguments of `record_of_call` that come from the call itself."""
     return {
         "method": call.method,
         "path": call.path,
@@ -95,11 +95,11 @@ def event_record(
 ) -> None:
     """Record an event that is no API call, such as one of a command, the admin or the worker.
 
-    The record belongs to the current transaction: it is committed with the change that it describes, or neither
-    is. `actor` is `key:12`, `user:7` or `command:root`, `event` a name such as `key.rotated`, `subject` what it
-    happened to (`key:12`). `detail` is a JSON document; secrets in it are masked, and its member `change`, a
-    pair of documents before and after, becomes the list of differences. Locks the chain's head until the
-    transaction ends. Raises django.db.Error, and ValueError for an `at` without an offset.
+    The record belongs to the current transaction, so it is committed together with the change that it describes.
+    `actor` is `key:12`, `user:7` or `command:root`; `event` a name such as `key.rotated`; `subject` the changed
+    thing (`key:12`). `detail` is a JSON document. Secrets in it are masked; its member `change`, a pair of
+    documents before and after, becomes the list of differences. Locks the chain's head until the transaction
+    ends. Raises django.db.Error, and ValueError for an `at` without an offset.
     """
     columns = columns_of_event(
         at=at,
@@ -124,8 +124,8 @@ def events_lock() -> None:
 def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
     """Move spooled records into the database, oldest file first; returns how many were moved.
 
-    Stops after about `limit` records, two or three seconds. Returns 0 while another collector runs. A file that
-    cannot be read is logged and skipped. Raises django.db.Error, which loses nothing.
+    Stops after about `limit` records (two or three seconds). Returns 0 while another collector runs. A file that
+    cannot be read is logged and skipped. Raises django.db.Error; no record is lost then.
     """
     with exclusive(Path(settings.AUDIT_DIR) / "collector.lock") as alone:
         if not alone:
@@ -144,7 +144,7 @@ def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
 
 
 def audit_lag(*, now: datetime) -> SpoolLag:
-    """How far the database is behind the spool. Raises django.db.Error."""
+    """The amount and age of spooled records that are not in the database yet. Raises django.db.Error."""
     return spool_lag(_spool_folder(), now=now)
 
 

@@ -1,1 +1,1 @@
-"""The write side: trades come in, are checked, and are kept."""
+"""Writes market data: ingest, corrections, CSV imports and instruments."""

@@ -1,4 +1,4 @@
-"""Instruments in the admin: searched in their table, changed by the same service as over HTTP."""
+"""Instruments in the admin: searched in the search table, changed by the same service as over HTTP."""
 
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ else:
     _ModelAdmin = admin.ModelAdmin
     _ModelForm = forms.ModelForm
 
-_WORDS = {
+_CHOICES = {
     "instrument_class": INSTRUMENT_CLASSES,
     "bar_policy": tuple(BAR_POLICIES),
     "volume_kind": VOLUME_KINDS,
@@ -45,7 +45,7 @@ _WORDS = {
 
 
 class InstrumentEntryForm(_ModelForm):
-    """An instrument's declaration; an empty field is undeclared."""
+    """The form of an instrument's declaration; an empty field is undeclared."""
 
     instrument: Instrument
 
@@ -55,13 +55,13 @@ class InstrumentEntryForm(_ModelForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        for name, words in _WORDS.items():
+        for name, words in _CHOICES.items():
             choices = [("", ""), *((word, word) for word in words)]
             self.fields[name] = forms.ChoiceField(choices=choices, required=False)
         self.fields["aliases"].widget = forms.TextInput(attrs={"size": 60})
 
     def clean_symbol(self) -> str:
-        """Return the normalized symbol. Refuses an alias: its symbol's page is the one to change."""
+        """Return the normalized symbol. Refuses an alias: change the instrument that has it."""
         try:
             symbol = parse_symbol(self.cleaned_data["symbol"])
         except InvalidSymbol as error:
@@ -70,11 +70,11 @@ class InstrumentEntryForm(_ModelForm):
             raise forms.ValidationError(
                 f"{symbol} is an alias of {symbol_canonical(symbol)}: change that one"
             )
-        catalogue_refresh()  # so that the model refuses a symbol that exists already
+        catalogue_refresh()  # so that the form refuses a symbol that exists already
         return symbol
 
     def clean(self) -> dict[str, Any]:
-        """Check by the same rules as HTTP and files."""
+        """Check the values by the same rules as the API and the commands."""
         values = super().clean() or self.cleaned_data
         symbol = self.instance.symbol or values.get("symbol")
         if self.errors or not symbol:
@@ -92,7 +92,7 @@ class InstrumentEntryForm(_ModelForm):
 
 @admin.register(InstrumentEntry)
 class InstrumentEntryAdmin(_ModelAdmin):
-    """Search and change instruments. None is deleted: the store keeps every declaration."""
+    """Search and change instruments. They cannot be deleted: the store keeps every declaration."""
 
     form = InstrumentEntryForm
     list_display = (

@@ -33,10 +33,12 @@ def policy_document(policy: BarPolicy) -> dict[str, Any]:
 
 
 class ConditionSerializer(serializers.Serializer[Any]):
-    """The effects of a condition word; of a print's words the strongest effect decides."""
+    """The effects of a condition word. If a print has several words, the strongest effect decides."""
 
     condition = serializers.CharField()
-    open_close = serializers.ChoiceField(choices=EFFECTS, help_text="Whether it sets open and close.")
+    open_close = serializers.ChoiceField(
+        choices=EFFECTS, help_text="Whether a print with the word sets open and close."
+    )
     high_low = serializers.ChoiceField(choices=EFFECTS, help_text="Whether it sets high and low.")
     volume = serializers.ChoiceField(choices=EFFECTS, help_text="Whether it counts in volume.")
 
@@ -46,9 +48,11 @@ class DailyTableSerializer(serializers.Serializer[Any]):
 
     opening = serializers.CharField(help_text="The largest print with it is the open.")
     closing = serializers.CharField(help_text="The largest print with it is the close.")
-    official_close = serializers.CharField(help_text="The close where there is no closing print.")
-    outside = serializers.CharField(help_text="Of prints outside of the session.")
-    distrusted = serializers.CharField(help_text="Of prints that are left out.")
+    official_close = serializers.CharField(
+        help_text="The print with it is the close if there is no closing print."
+    )
+    outside = serializers.CharField(help_text="The word of prints outside the session.")
+    distrusted = serializers.CharField(help_text="The word of prints that are ignored.")
 
 
 class BarPolicySerializer(serializers.Serializer[Any]):
@@ -85,7 +89,7 @@ class ConditionsViewSet(ViewSet):
     def list(self, request: Request) -> Response:
         """List the condition words of each bar policy: whether a print with one sets prices and counts in volume.
 
-        Of a print's words the strongest effect decides: `never`, then `always`, then `no`, then `yes`.
+        If a print has several words, the strongest effect decides: `never`, then `always`, then `no`, then `yes`.
         """
         single_parameters(request.GET, ("format",))
         return tagged_answer(

@@ -75,21 +75,21 @@ def _field(column: str, help_text: str, *, required: bool = False, **changes: An
 
 
 class CorrectionSerializer(KnownFieldsSerializer):
-    """A cancel or a correction of one stored trade, which `trade_id`, or `price` and `volume`, identify."""
+    """Cancels or corrects one stored trade, identified by `trade_id` or by `price` and `volume`."""
 
     action = serializers.ChoiceField(
         choices=[action.value for action in Action],
-        help_text="`cancel` takes the trade away, `correct` gives it the new values.",
+        help_text="`cancel` removes the trade, `correct` changes its values.",
     )
     timestamp = _field("timestamp", "The event time of the trade, to the nanosecond.", required=True)
     trade_id = _field("trade_id", "The trade's id.")
-    exchange = _field("exchange", "Where it was traded.")
-    price = _field("price", "Its price, as it stands now.", lower_bound=None)
-    volume = _field("volume", "Its volume, as it stands now.", lower_bound=None)
-    new_price = _field("price", "The price from now on.")
-    new_volume = _field("volume", "The volume from now on.")
-    new_conditions = _field("conditions", "The sale conditions from now on; `[]` for none.")
-    new_sequence = _field("sequence", "The order within the instant from now on.")
+    exchange = _field("exchange", "The trade's exchange.")
+    price = _field("price", "The trade's current price.", lower_bound=None)
+    volume = _field("volume", "The trade's current volume.", lower_bound=None)
+    new_price = _field("price", "The corrected price.")
+    new_volume = _field("volume", "The corrected volume.")
+    new_conditions = _field("conditions", "The corrected sale conditions; `[]` for none.")
+    new_sequence = _field("sequence", "The corrected order among trades of the same time.")
 
     class Meta:
         list_serializer_class = CorrectionListSerializer
@@ -128,14 +128,14 @@ class CorrectionAnswerSerializer(IngestAnswerSerializer):
     """The result of a batch of corrections."""
 
     received = serializers.IntegerField(source="receipt.received", help_text="Corrections in the batch.")
-    stored = serializers.IntegerField(source="receipt.stored", help_text="Those that were applied now.")
+    stored = serializers.IntegerField(source="receipt.stored", help_text="Corrections that were applied now.")
     duplicates = serializers.IntegerField(
-        source="receipt.duplicates", help_text="Those that had been applied before."
+        source="receipt.duplicates", help_text="Corrections that had been applied before."
     )
 
 
 def read_corrections(body: bytes) -> CorrectionBatch:
-    """Return the batch of a JSON body. Raises `MalformedDocument`, `BatchRefused` with the wrong fields."""
+    """Parse a JSON body. Raises `MalformedDocument`, or `BatchRefused` with the wrong fields."""
     document: Any = read_json(body)
     symbol = str(document.get("symbol")) if isinstance(document, dict) else ""
 
@@ -217,10 +217,10 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no mo
         """Cancel or correct stored trades of one symbol durably, all of them or none.
 
         A correction names a trade by its event time and `trade_id`, or by its event time, `price` and
-        `volume`. All given fields must match, as they are after the corrections before it in the batch. If
+        `volume`. All given fields must match the trade as it is after the earlier corrections of the batch. If
         several equal trades match, the last one is corrected; if they differ, the answer is 422
-        `correction_ambiguous`. A correction that is applied already is a duplicate. Bars change at once; with an
-        earlier `as_of` they do not. A cancelled trade that is sent again stays cancelled. **Where trades may be
+        `correction_ambiguous`. A correction that is applied already is a duplicate. Bars change at once; bars
+        with an earlier `as_of` do not. A cancelled trade that is sent again stays cancelled. **If trades may be
         equal, send an `Idempotency-Key` to repeat a request safely.**
         """
         single_parameters(request.GET, ("format",))

@@ -1,15 +1,15 @@
-"""The refusals of the write side, before the store is called.
+"""Errors that are found in a write before the store is called.
 
 RequestError
 ├── InvalidValue          a well-formed parameter names something that does not exist; correct it
 └── BatchRefused          a value of a well-formed batch is wrong; correct it
 ImportsError
-├── ImportRefused         the arguments, or the file as a whole; correct them
-├── BadRow                a row of the file; correct it, or skip bad rows
+├── ImportRefused         the arguments, or the file as a whole, are wrong; correct them
+├── BadRow                a row of the file is wrong; correct it, or skip bad rows
 ├── NotInOrder            the file is not in order of time and must be sorted (never leaves `imports`)
 └── ImportRunning         another process imports the same file; wait for it
 
-Malformed requests are in `http_requests.exceptions`, the store's refusals in `store.exceptions`.
+Errors in a request's syntax are in `http_requests.exceptions`, the store's errors in `store.exceptions`.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ class BatchRefused(RequestError):
 
 
 class ImportsError(Exception):
-    """The base of an import's refusals."""
+    """The base of import errors."""
 
 
 class ImportRefused(ImportsError):
@@ -34,7 +34,7 @@ class ImportRefused(ImportsError):
 
 
 class BadRow(ImportsError):
-    """A row cannot be stored. Correct the file, or skip bad rows. `line` is counted from 1, the header's."""
+    """A row cannot be stored. Correct the file, or skip bad rows. `line` counts from 1, the header."""
 
     def __init__(self, path: Path, line: int, field: str | None, message: str) -> None:
         where = f"{path}, line {line}" + (f", {field}" if field else "")

@@ -30,7 +30,7 @@ UNKNOWN_CHOICES = ["refuse", "ignore"]
 
 @dataclass(frozen=True, slots=True)
 class IngestQuery:
-    """The query of an ingest request. `given`: values for every row, by column."""
+    """The query parameters of an ingest request. `given`: values by column, for rows without one."""
 
     dedupe: Dedupe
     ignore_unknown: bool
@@ -54,7 +54,7 @@ class IngestQuery:
 
 
 def _given(values: dict[str, str], dataset: Dataset, name: str) -> str:
-    """Return a value for every row, normalized."""
+    """Return the query's value for the rows, normalized."""
     if name == "symbol":
         return requested_symbol(values[name])
     column = dataset.column(name)
@@ -117,8 +117,8 @@ def _description(dataset: Dataset, what: str) -> str:
         )
         known_by = f"by (event date, {names}), or without an id by all their columns"
     return (
-        f"{text}Stored rows are recognised {known_by}, counted as a multiset. **A feed without ids must not split"
-        " equal rows over requests**, or sends `dedupe=batch` or `dedupe=none`: real prints do repeat."
+        f"{text}Stored rows are recognised {known_by}, counted as a multiset. **A feed without ids must keep"
+        " equal rows in one request**, or send `dedupe=batch` or `dedupe=none`: real prints do repeat."
     )
 
 
@@ -167,7 +167,7 @@ def _examples(dataset: Dataset, what: str) -> list[OpenApiExample]:
     ]
 
 
-# Shared: making a serializer takes six times as long as using it.
+# Shared by all requests: making a serializer takes six times as long as using it.
 _ANSWERS = IngestAnswerSerializer()
 
 

@@ -1,4 +1,4 @@
-"""Generated trades for the demo symbols: plausible, reproducible, and any day without the days before it.
+"""Generates plausible, reproducible trades for the demo symbols; each day independently of the days before it.
 
 Prints arrive by a Poisson process: thin in extended hours, U-shaped over the regular session. The price is a
 random walk. Nothing here reads a clock or a store.
@@ -34,7 +34,10 @@ AUCTION_LOTS: Final = (150, 900)
 
 @dataclass(frozen=True, slots=True)
 class TradingSession:
-    """A trading day. Bounds are nanoseconds since the epoch, UTC; `closes` and `ends` are exclusive."""
+    """A trading day. `begins` and `ends` bound the extended hours, `opens` and `closes` the regular session.
+
+    Bounds are nanoseconds since the epoch, UTC; `closes` and `ends` are exclusive.
+    """
 
     date: dt.date
     begins: int
@@ -73,7 +76,7 @@ class SymbolDay:
 
 
 def trading_sessions(*, now: dt.datetime, days: int) -> tuple[TradingSession, ...]:
-    """Return the last `days` trading days of XNYS whose pre-market began by the aware `now`, ascending.
+    """Return the last `days` trading days of XNYS, ascending. The last one's pre-market has begun by `now` (aware).
 
     Holidays and early closes come from pandas-market-calendars; after-hours trading ends four hours after the
     close. Raises ValueError unless `days` is positive.

@@ -1,4 +1,4 @@
-"""The services that write: batches of rows and corrections, into the store."""
+"""Services that write batches of rows and corrections to the store."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,9 +42,9 @@ def rows_ingest(
 ) -> Ingested:
     """Store a checked batch durably, all of it or nothing.
 
-    caller: the sender's stable name, the scope of `request_key`. Raises `BatchRefused` for ids of other rows
-    and for a dataset that the instrument's class does not have; `IdempotencyError`s; the store's
-    `StorageError`s.
+    caller: the sender's stable name, the scope of `request_key`. Raises `BatchRefused` if a stored row has the
+    same id and other values, or if the dataset is not for the instrument's class; `IdempotencyError`s; the
+    store's `StorageError`s.
     """
     refusal = class_refusal(dataset=dataset, symbol=batch.symbol)
     if refusal is not None:
@@ -72,7 +72,7 @@ def request_keys_refused() -> Iterator[None]:
 
 
 def class_refusal(*, dataset: Dataset, symbol: str) -> str | None:
-    """Return why an instrument's class has no rows of this dataset, or None if it has. Raises `StorageError`s."""
+    """Return why this dataset is not for the symbol's class, or None if it is. Raises `StorageError`s."""
     only = dataset.instrument_class
     if only is None:
         return None

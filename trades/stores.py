@@ -1,6 +1,6 @@
-"""The registry of market stores, from the setting `MARKET_STORES`, in the form of Django's `STORAGES`.
+"""The registry of market stores. Its setting `MARKET_STORES` has the form of Django's `STORAGES`.
 
-Also what counts their writes, and what operators may ask of a store of files.
+Also the metrics of writes, and functions that maintain a store of files.
 """
 
 import threading
@@ -27,7 +27,7 @@ _mutex = threading.Lock()
 
 
 def market_store(alias: str = "default") -> QueryableStore:
-    """Return the store of an alias; opened at its first use, one per process."""
+    """Return the store with this alias. Each process opens it once, at the first use."""
     store = _opened.get(alias)
     if store is None:
         with _mutex:
@@ -54,7 +54,7 @@ def _forget(*, setting: str, **_: Any) -> None:
         _opened.clear()
 
 
-# Exported as 0 before the first failure, so that the first one is an increase.
+# Each counter is exported as 0 before the first failure, so that monitoring sees the first one as an increase.
 for _name in DATASETS:
     COMMIT_FAILURES.add(_name, amount=0)
 
@@ -65,7 +65,7 @@ def count_commit(dataset: Dataset, _symbol: str, _commit: CommitId) -> None:
 
 
 def counted(dataset: Dataset, write: Callable[[], Receipt]) -> Receipt:
-    """Call `write` and return its receipt; counts its rows, its time and its failure."""
+    """Call `write` and return its receipt. Records its rows and duration, or its failure, as metrics."""
     began = time.perf_counter()
     try:
         receipt = write()
@@ -94,13 +94,13 @@ def maintained_store() -> MaintainedStore:
 
 
 def derived_keeper() -> Upkeep | None:
-    """Return what keeps the store's derived files current; None for a store without such files."""
+    """Return the updater of the store's derived files; None for a store without such files."""
     store = market_store()
     return store.keeper() if isinstance(store, MaintainedStore) else None
 
 
 def logs_of(*, datasets: Sequence[str], symbols: Sequence[str], with_empty: bool = False) -> list[LogName]:
-    """Return the logs of these symbols and datasets; an empty list stands for all. Raises `UnknownSymbol`.
+    """Return the logs of these symbols and datasets; an empty list means all. Raises `UnknownSymbol`.
 
     with_empty: include folders without a commit, whose log may be lost.
     """

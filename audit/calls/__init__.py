@@ -1,1 +1,1 @@
-"""How calls are recorded while they are answered."""
+"""Records API calls while they are answered."""

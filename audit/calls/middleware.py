@@ -31,9 +31,9 @@ _UNDERWAY = "audit_call"
 class CallUnderway:
     """A call that is being answered.
 
-    `at` is when it began, `started` the same by `perf_counter_ns`. A call with an `audit_class` is recorded in
-    the database before its answer is sent, with its `body`; without one it is recorded in the spool.
-    `is_recorded`: the record is committed.
+    `at` is the time when it began, `started` the same time by `perf_counter_ns`. A call with an `audit_class`
+    is recorded in the database, with its `body`, before its answer is sent; any other call is recorded in the
+    spool. `is_recorded`: the record is committed.
     """
 
     at: datetime
@@ -59,7 +59,7 @@ def call_underway(request: HttpRequest) -> CallUnderway | None:
 
 logger = logging.getLogger(__name__)
 
-# The documentation and the schema are pages under the API's prefix, not calls.
+# The documentation and the schema are below the API's prefix, too, but are not API calls.
 _API_CALL = re.compile(r"/(?:api|v1)/(?!(?:v\d+/)?(?:docs|redoc|schema)(?:[/.]|$))")
 
 
@@ -69,7 +69,7 @@ def is_api_call(path: str) -> bool:
 
 
 class AuditMiddleware:
-    """Records API calls with the time until their answer was ready, a stream's until its headers.
+    """Records API calls with the time until their answer (for a stream: its headers) was ready.
 
     Calls with an audit class (CLASS_OF_CALL) are recorded in the database before they are answered: changes by
     `audit.calls.strict`, in the same transaction, all others here. Calls without one go to the spool.
@@ -110,9 +110,9 @@ class AuditMiddleware:
     def _recorded(
         self, request: HttpRequest, call: CallUnderway, response: HttpResponseBase
     ) -> HttpResponseBase:
-        """Record a strict call that made no change; returns the answer, or a 503 if that failed.
+        """Record a strict call that made no change; returns the answer, or a 503 if recording failed.
 
-        Anonymous refusals are left to be counted, except an address's first in a minute.
+        Refusals of anonymous clients are only counted, except the first of an address in a minute.
         """
         status = response.status_code
         address = request.META.get("REMOTE_ADDR", "")
@@ -131,7 +131,7 @@ class AuditMiddleware:
 def strict_columns(
     request: HttpRequest, call: CallUnderway, status: int, detail: Mapping[str, Any]
 ) -> AuditColumns:
-    """The record of a strict call, with its masked body added to `detail`."""
+    """Return the record of a strict call, with its masked body added to `detail`."""
     body = {"body": body_detail(call.body, RECORDED_NAMES.get())} if call.body else {}
     record = record_of_call(**recorded_of(call_of(request)), **_outcome(request, call, status))
     return columns_of_strict_call(record, audit_class=call.audit_class, detail={**body, **detail})
@@ -149,6 +149,6 @@ def _outcome(request: HttpRequest, call: CallUnderway, status: int) -> dict[str,
 
 
 def _caller(request: HttpRequest) -> str:
-    """The authenticated caller's identity, or "". A session's lazy user is not loaded, which would be a query."""
+    """The authenticated caller's identity, or "". Does not load a session's lazy user, which would cost a query."""
     user = request.__dict__.get("user")
     return "" if user is None or isinstance(user, LazyObject) else str(getattr(user, "identity", ""))

@@ -1,4 +1,4 @@
-"""Commits a call's change together with its audit record: both, or neither.
+"""Commits a call's change together with its audit record: both or neither. A strict call has an audit class.
 
 A view parses and checks first, then writes its change through these functions. The chain's head is locked only
 while the record is appended; on SQLite a writing transaction excludes all others. The middleware records strict
@@ -27,7 +27,7 @@ _REFUSED = 400
 
 
 class _Progress:
-    """Whether the change is made; from then on a failure leaves the outcome unknown."""
+    """Whether the change is made. After that, a failure leaves the outcome unknown."""
 
     is_made = False
 
@@ -35,10 +35,10 @@ class _Progress:
 def change_recorded(view: APIView, write: Callable[[EventRecorder], Response]) -> Response:
     """Make a change in the database and record the call in one transaction; returns the rendered answer.
 
-    `write` makes the change and returns the answer. It is given a function to use in place of `event_record`,
-    whose events are appended with the call's record, after rendering. If `write` raises or its answer is a
-    refusal, the change is rolled back, and the middleware records the refusal. Raises AuditUnavailable:
-    nothing was done; ChangeOutcomeUnknown: the commit was not confirmed.
+    `write` makes the change and returns the answer. Its argument replaces `event_record`: it collects events,
+    which are appended with the call's record, after rendering. If `write` raises or its answer is a refusal,
+    the change is rolled back, and the middleware records the refusal. Raises AuditUnavailable if nothing was
+    done, ChangeOutcomeUnknown if the commit was not confirmed.
     """
     events: list[AuditColumns] = []
 
@@ -61,10 +61,10 @@ def change_elsewhere_recorded(
 ) -> Response:
     """Make a change outside of the database, such as in the market store, and record the call.
 
-    The answer is rendered first, then the chain's head locked, then the change made: if the call cannot be
-    recorded, nothing was done. `write` makes the change and returns documents before and after it. Returns the
-    rendered answer. Raises AuditUnavailable: nothing was done; ChangeOutcomeUnknown: the change is made, and
-    its record is not confirmed.
+    Renders the answer, then locks the chain's head, then makes the change: if the call cannot be recorded,
+    nothing was done. `write` makes the change and returns the documents before and after it. Returns the
+    rendered answer. Raises AuditUnavailable if nothing was done, ChangeOutcomeUnknown if the change is made but
+    its record was not confirmed.
     """
     answer = _rendered(view, answer)
     with _one_commit(view) as (call, progress):

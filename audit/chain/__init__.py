@@ -1,1 +1,1 @@
-"""The chain of records in the database: what writes, proves, verifies and prunes it."""
+"""Writes, proves, verifies and prunes the chain of audit records in the database."""

@@ -37,7 +37,7 @@ def spool_key() -> bytes:
 
 
 def spool_keys() -> tuple[bytes, ...]:
-    """The keys with which lines in the spool may be sealed: the current one and former ones in the settings."""
+    """The keys that may have sealed lines of the spool: the current key and the former keys in the settings."""
     secrets = (settings.AUDIT_KEY, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return tuple(_key_of(secret).derived(_SPOOL) for secret in dict.fromkeys(secrets) if secret)
 
@@ -57,7 +57,7 @@ def head_locked() -> Head:
 
 
 def head_reserved() -> Head:
-    """Lock and return the head by a write, which fails now if the database is read-only or full."""
+    """Lock and return the head. Writes it, to fail early if the database is read-only or full."""
     ChainEnds.objects.filter(pk=_ENDS).update(head_sequence=F("head_sequence"))
     return head_locked()
 
@@ -70,12 +70,12 @@ def base_of_chain() -> Head:
 
 @contextmanager
 def records_transaction() -> Iterator[None]:
-    """A transaction of its own that appends records; on SQLite no other one runs at the same time.
+    """Run a separate transaction that appends records; on SQLite no other such transaction runs at the same time.
 
     Raises django.db.Error.
     """
     with _turn() as turn, transaction.atomic(durable=True):
-        # The next one may begin after the commit, before what follows it here.
+        # The next transaction may begin right after the commit, before the other on-commit hooks.
         transaction.on_commit(turn.close)
         yield
 
@@ -84,8 +84,8 @@ def records_transaction() -> Iterator[None]:
 def _turn() -> Iterator[ExitStack]:
     """On SQLite, hold `AUDIT_DIR/turn.lock`; closing the stack releases it.
 
-    The kernel queues those who wait. SQLite's own waiting backs off up to 100 ms, and one of sixteen waiting
-    threads may be passed over for ten seconds; PostgreSQL has a queue.
+    The kernel queues waiting threads. SQLite has no queue: it retries after up to 100 ms, so one of sixteen
+    waiting threads may be passed over for ten seconds. PostgreSQL has a queue.
     """
     with ExitStack() as turn:
         if connection.vendor == "sqlite":
@@ -99,7 +99,7 @@ def _turn() -> Iterator[ExitStack]:
 def records_append(rows: Iterable[AuditColumns], *, now: datetime) -> Head:
     """Append records to the chain in the current transaction; returns the new head. Raises django.db.Error.
 
-    After the commit the head is also written outside of the database (`audit.chain.witness`).
+    After the commit the head is also written to a file (`audit.chain.witness`).
     """
     with transaction.atomic():
         before = head_locked()
@@ -116,7 +116,7 @@ def records_append(rows: Iterable[AuditColumns], *, now: datetime) -> Head:
 
 
 def base_set(base: Head) -> None:
-    """Move the chain's base, in the current transaction; records up to it can be deleted afterwards."""
+    """Move the chain's base in the current transaction. Then the records up to it can be deleted."""
     ChainEnds.objects.filter(pk=_ENDS).update(
         base_sequence=base.sequence, base_hash=base.hash, base_seal=base_seal(base)
     )
@@ -128,7 +128,7 @@ def base_seal(base: Head) -> str:
 
 
 def _head_made() -> Head:
-    """Make the missing row of ends; its head is the last record, if there is any."""
+    """Make the missing `ChainEnds` row; its head is the last record, if there is any."""
     last = AuditRecord.objects.order_by("-sequence").values_list("sequence", "hash").first()
     head = BEGINNING if last is None else Head(*last)
     ChainEnds.objects.create(

@@ -47,7 +47,7 @@ class ChainKey:
         self._records = self._keyed("records")
 
     def hash(self, previous: str, sequence: int, columns: Iterable[object]) -> str:
-        """The hash of a record after one with the hash `previous`. Times are aware."""
+        """The hash of a record that follows one with the hash `previous`. Times are aware."""
         mac = self._records.copy()
         mac.update(previous.encode())
         mac.update(_encode((sequence, *columns)))

@@ -18,18 +18,18 @@ from audit.exceptions import NotAsWritten
 from audit.models import AuditRecord
 from audit.records.call import columns_of_event
 
-# Strict calls wait while so many are removed: a tenth of a second or two.
-AT_ONCE = 10_000
+# Records removed in one transaction. Strict calls wait while a batch is removed: 0.1 to 0.2 seconds.
+BATCH_SIZE = 10_000
 
 
 def records_prune(*, before: datetime, now: datetime, actor: str, unverified: bool = False) -> int:
-    """Remove the records before the first that is not older than `before`; returns how many were removed.
+    """Remove the oldest records, up to the first that began at or after `before`; returns how many were removed.
 
     The event `audit.pruned` is recorded with the first removal. If verification fails, raises NotAsWritten and
-    removes nothing; with `unverified` it removes all the same, and the event contains the finding. Raises
-    django.db.Error.
+    removes nothing; with `unverified` the records are removed anyway, and the event contains the finding.
+    Raises django.db.Error.
     """
-    end, removed = _end(before), 0
+    end, removed = _last_to_remove(before), 0
     wrong = beginning_verify(end)
     if wrong is not None and not unverified:
         raise NotAsWritten(wrong.message)
@@ -43,7 +43,7 @@ def records_prune(*, before: datetime, now: datetime, actor: str, unverified: bo
                 return removed
             if not removed:
                 _record_pruning(detail, now=now, actor=actor, base=base, end=end)
-            last = min(base + AT_ONCE, end)
+            last = min(base + BATCH_SIZE, end)
             _remove(last)
         removed += last - base
 
@@ -54,16 +54,16 @@ def retention_keep(*, now: datetime) -> int:
     return records_prune(before=now - timedelta(days=days), now=now, actor="worker") if days > 0 else 0
 
 
-def _end(before: datetime) -> int:
-    """The number of the last record to remove: it and all before it are older than `before`."""
+def _last_to_remove(before: datetime) -> int:
+    """The number of the last record to remove: this record and all earlier ones are older than `before`."""
     first, last = (
         AuditRecord.objects.order_by(order).values_list("sequence", flat=True).first() or 0
         for order in ("sequence", "-sequence")
     )
-    # In ranges of numbers: a query for the first younger record would read all younger ones.
-    for start in range(first, last + 1, AT_ONCE):
+    # Search in ranges of numbers: a single query for the first younger record would read all younger records.
+    for start in range(first, last + 1, BATCH_SIZE):
         younger_ones = AuditRecord.objects.filter(
-            sequence__range=(start, start + AT_ONCE - 1), at__gte=before
+            sequence__range=(start, start + BATCH_SIZE - 1), at__gte=before
         )
         if (
             younger := younger_ones.order_by("sequence").values_list("sequence", flat=True).first()

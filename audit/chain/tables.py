@@ -1,6 +1,6 @@
-"""Database triggers that refuse to change or delete audit records, and the deletion of pruned ones.
+"""Database triggers that refuse to change or delete audit records, and the deletion of pruned records.
 
-Triggers prevent mistakes. Somebody who may alter the schema can drop them; the chain detects what they do then.
+Triggers prevent mistakes. Somebody who may alter the schema can drop them; the chain detects later changes.
 """
 
 from typing import Any

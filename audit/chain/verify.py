@@ -1,8 +1,8 @@
-"""Verifies the chain: every record unaltered and in its place, up to the last one that is known outside of the database.
+"""Verifies the chain: every record is unaltered and in its place, up to the last one that the witness files know.
 
-A record that is missing, or whose hash is not that of its content and the hash before, is named by its number.
-What became of it (edited, moved, put in, numbered anew) is not looked for: whoever reads the finding compares
-the record with an export or a backup.
+A finding gives the number of a record that is missing, or whose hash does not fit its content and the hash before
+it. It does not say what happened (edited, moved, inserted, renumbered): compare the record with an export or a
+backup.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ _NAMES = ("sequence", *AuditColumns._fields, "hash")
 
 
 class FindingKind(StrEnum):
-    """What is wrong with a record: it is not the one that was written, it is gone, or that cannot be verified."""
+    """What is wrong with a record: it was altered, it is missing, or it cannot be verified."""
 
     ALTERED = "altered"
     MISSING = "missing"
@@ -46,7 +46,7 @@ _LOST = {HEAD_LOST: "the head outside was", ANCHORS_LOST: "anchors were"}
 
 
 class ChainFinding(NamedTuple):
-    """The number of a record that is wrong, or the last before it, and a sentence for people."""
+    """The number of the wrong record, or of the last one before it, and a readable sentence."""
 
     kind: FindingKind
     sequence: int
@@ -61,9 +61,9 @@ class ChainFinding(NamedTuple):
 
 @dataclass(slots=True)
 class Evidence:
-    """What the files outside of the database hold: hashes by record number, and findings about the files themselves.
+    """The content of the witness files: hashes by record number, and findings about the files themselves.
 
-    `has_head` says whether there is a head file, readable or not.
+    `has_head`: there is a head file, readable or not.
     """
 
     hashes: dict[int, str] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Evidence:
     def add_head(self, kept_by: Witness) -> None:
         """Add the hash in the head file. Raises OSError where the anchors cannot be read."""
         try:
-            kept = kept_by.kept()
+            kept = kept_by.read_head()
         except (OSError, UnreadableWitness) as error:
             self._add(FindingKind.UNKNOWN, 0, f"the head cannot be read: {error}")
             return
@@ -88,7 +88,7 @@ class Evidence:
     def add_anchors(self, notes: Iterable[WitnessNote]) -> None:
         """Add the anchors, in the order in which they were written.
 
-        A note that the database was put back invalidates the hashes of later records: they were of another chain.
+        A note that the database was restored invalidates the hashes of later records: they belong to another chain.
         """
         for note in notes:
             if note.kind == PUT_BACK:
@@ -110,9 +110,9 @@ class Evidence:
 
 @dataclass(slots=True)
 class Verification:
-    """How many records are as they were written, the last of them, and the findings by record number.
+    """The number of unaltered records, the last of them, and the findings by record number.
 
-    `remark` is a sentence about what was verified that is no finding.
+    `remark` is a sentence about the verification that is not a finding.
     """
 
     records: int = 0
@@ -133,12 +133,12 @@ class _Ends(NamedTuple):
 
 
 def chain_verify(*, first: int | None = None) -> Verification:
-    """Verify all records in the database, or those from number `first` on; the one before `first` is believed.
+    """Verify all records in the database, or those from number `first` on; the record before `first` is trusted.
 
-    Records that are added or pruned meanwhile do no harm. Reads CHUNK records at a time. Raises
+    Records may be added or pruned meanwhile. Reads CHUNK records at a time. Raises
     NoSuchBeginning if there is no record before `first`.
     """
-    # Read before the records: what is added later only lengthens the chain.
+    # Read these before the records: records that are added later only lengthen the chain.
     outside, ends = evidence(chain_key()), _ends()
     start = _start(first, ends.base)
     findings = {*outside.findings, *([] if ends.finding is None else [ends.finding])}
@@ -160,7 +160,7 @@ def chain_verify(*, first: int | None = None) -> Verification:
 
 
 def beginning_verify(end: int) -> ChainFinding | None:
-    """The first thing wrong with the chain's records up to number `end`, by the key alone; None if they are right."""
+    """Verify the records up to number `end` with the key alone, without witness files; returns the first finding or None."""
     ends = _ends()
     if ends.finding is not None:
         return ends.finding
@@ -171,7 +171,7 @@ def beginning_verify(end: int) -> ChainFinding | None:
 
 
 def evidence(key: ChainKey) -> Evidence:
-    """All that is kept of this installation's chain outside of the database."""
+    """Read the witness files of this installation's chain."""
     found, kept_by = Evidence(), witness(key)
     unreadable: list[Exception] = []
     head: dict[int, str] = {}
@@ -190,9 +190,9 @@ def evidence(key: ChainKey) -> Evidence:
 
 
 def _walked_from(start: Head, known: Mapping[int, str]) -> tuple[int, Head, ChainFinding | None]:
-    """How many records after `start` are right, the last of them, and what is wrong with the next.
+    """Verify all records after `start`; returns the number of valid records, the last of them, and the first finding.
 
-    If records were pruned meanwhile, the walk goes on at the chain's new beginning.
+    If records were pruned meanwhile, continues at the chain's new beginning.
     """
     records = 0
     while True:
@@ -209,9 +209,9 @@ def _walked_from(start: Head, known: Mapping[int, str]) -> tuple[int, Head, Chai
 def _walked(
     start: Head, *, end: int | None = None, known: Mapping[int, str] | None = None
 ) -> tuple[Head, ChainFinding | None]:
-    """Verify the records after `start`, up to number `end`; returns the last good one and what is wrong with the next.
+    """Verify the records after `start`, up to number `end`; returns the last valid record and the first finding.
 
-    A record's hash must be the one in `known`, too, where its number is there.
+    If `known` has a record's number, its hash must be the one in `known`, too.
     """
     hash_of, known = chain_key().hash, known or {}
     last, previous = start
@@ -238,7 +238,7 @@ def _rows_after(sequence: int) -> list[tuple[Any, ...]]:
 
 
 def _contradiction(sequence: int, known: Mapping[int, str]) -> ChainFinding:
-    """The finding for a record whose hash is not the one that is kept outside."""
+    """The finding for a record whose hash is not the one in the witness files."""
     agreed = max((each for each in known if each < sequence), default=0)
     remark = (
         f"another hash is kept outside of the database; the last record that agrees with it is {agreed:,}"
@@ -247,7 +247,7 @@ def _contradiction(sequence: int, known: Mapping[int, str]) -> ChainFinding:
 
 
 def _end_finding(last: Head, head: Head, known: Mapping[int, str]) -> ChainFinding | None:
-    """What is wrong with the end of a chain whose records are right up to `last`."""
+    """The finding about the end of a chain whose records are valid up to `last`."""
     reached = max((head.sequence, *known))
     if last.sequence < reached:
         remark = f"the records up to {reached:,} had been written and were cut off"
@@ -258,9 +258,9 @@ def _end_finding(last: Head, head: Head, known: Mapping[int, str]) -> ChainFindi
 
 
 def _headless_finding(outside: Evidence, last: int) -> ChainFinding | None:
-    """What to say if there is no head file, of a chain that ends with record `last`, 0 without records.
+    """The finding if there is no head file; the chain ends with record `last` (0: no records).
 
-    The first record is committed an instant before the head file is made, so the file is looked for again.
+    The first record is committed shortly before the head file is made, so this looks for the file again.
     """
     if outside.has_head or witness(chain_key()).has_head():
         return None

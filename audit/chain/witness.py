@@ -1,8 +1,8 @@
-"""The witness: files outside of the database with the chain's head, which show if its end was cut off.
+"""The witness: files outside the database that hold the chain's head. They reveal if the chain's end was cut off.
 
-`head` holds the last head; it is replaced atomically, under a file lock. `anchors.jsonl` gets a line with the
-head every 10,000 records or hour, and one if the database was put back to before the head. All lines are sealed
-with the chain's key. Anchors are also logged, and written to AUDIT_ANCHOR_FILE if it is set.
+`head` holds the last head; it is replaced atomically, under a file lock. `anchors.jsonl` gets a line (an anchor)
+with the head every 10,000 records or every hour, and one if the database was restored to a state before the head.
+All lines are sealed with the chain's key. Anchors are also logged, and written to AUDIT_ANCHOR_FILE if it is set.
 """
 
 import contextlib
@@ -25,19 +25,19 @@ logger = logging.getLogger(__name__)
 ANCHOR_RECORDS = 10_000
 ANCHOR_PERIOD = timedelta(hours=1)
 ANCHOR, PUT_BACK, HEAD_LOST, ANCHORS_LOST = "anchor", "put back", "head lost", "anchors lost"
-# Holds about a dozen anchors.
+# Bytes read from the end of the anchors file: about a dozen anchors.
 _TAIL_BYTES = 4096
 
 
 class UnreadableWitness(ValueError):
-    """A line outside of the database is damaged, or is not sealed with this key."""
+    """A line of the witness files is damaged, or was not sealed with this key."""
 
 
 class WitnessNote(msgspec.Struct, frozen=True):
     """A line of the witness's files: the head at a time.
 
-    `anchored` and `anchored_at` are the number and time of the last anchor; in a PUT_BACK line those of the
-    head before.
+    `anchored` and `anchored_at` are the number and time of the last anchor; in a PUT_BACK line, of the head
+    before the restore.
     """
 
     kind: str
@@ -65,7 +65,7 @@ class Witness:
     key: ChainKey
     copy: Path | None
 
-    def kept(self) -> WitnessNote | None:
+    def read_head(self) -> WitnessNote | None:
         """The content of the head file; None without the file. Raises UnreadableWitness and OSError."""
         try:
             return self._read((self.folder / "head").read_bytes())
@@ -102,34 +102,37 @@ class Witness:
     ) -> None:
         """Compare the database's locked head with the head file, and write an anchor if they contradict.
 
-        They do if the database is behind (it was put back), is ahead with another hash (another chain), or the
-        head file is gone though there are anchors. `hash_of` returns the database's hash of a record or None.
-        Never raises OSError.
+        They contradict if the database is behind the head file (it was restored); if it is ahead but has
+        another hash for the head file's record (it was replaced); or if there are anchors but no head file.
+        `hash_of` returns the database's hash of a record or None. Never raises OSError.
         """
-        with self._patiently():
+        with self._errors_logged():
             kept = self._kept_or_none()
             if kept is None:
-                self._lose(head, now)
+                self._record_lost_head(head, now)
             elif kept.sequence < head.sequence:
                 if hash_of(kept.sequence) not in {None, kept.hash}:
-                    self._fork(kept)
+                    self._record_fork(kept)
             elif kept.head != head:
-                with self._alone():
+                with self._file_lock():
                     self._put_back(kept, head, now)
 
     def advance(self, head: Head, *, now: datetime) -> None:
         """Write a committed head to the file, unless the file has a later one. Never raises OSError."""
-        with self._patiently(), self._alone():
+        with self._errors_logged(), self._file_lock():
             kept = self._kept_or_none()
             if kept is None or kept.sequence < head.sequence:
                 self._keep(head, kept, now)
 
     def anchor_if_due(self, *, now: datetime) -> None:
-        """Write an anchor if the last one is old and before the head. Never raises OSError."""
-        with self._patiently():
-            kept = self.kept()
+        """Write an anchor if the last one is older than ANCHOR_PERIOD and records were added since.
+
+        Never raises OSError.
+        """
+        with self._errors_logged():
+            kept = self.read_head()
             if kept is not None and kept.anchored < kept.sequence and _is_old(kept, now):
-                with self._alone():
+                with self._file_lock():
                     self._keep(kept.head, kept, now)
 
     def _keep(self, head: Head, kept: WitnessNote | None, now: datetime) -> None:
@@ -151,18 +154,18 @@ class Witness:
         )
         self._replace(WitnessNote(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now))
 
-    def _fork(self, kept: WitnessNote) -> None:
+    def _record_fork(self, kept: WitnessNote) -> None:
         """Anchor the head file's head, so that verification will find the contradiction."""
-        with self._alone():
+        with self._file_lock():
             self._anchor(kept)
         logger.error(
             "the audit log was replaced: record %d is not the one that was written here", kept.sequence
         )
 
-    def _lose(self, head: Head, now: datetime) -> None:
+    def _record_lost_head(self, head: Head, now: datetime) -> None:
         if not head.sequence or not any(path.exists() for path in self._anchor_files()):
             return
-        with self._alone():
+        with self._file_lock():
             # Another process may just have written the first head.
             if self._kept_or_none() is not None:
                 return
@@ -173,7 +176,7 @@ class Witness:
 
     def _kept_or_none(self) -> WitnessNote | None:
         try:
-            return self.kept()
+            return self.read_head()
         except UnreadableWitness:
             logger.exception("the audit head in %s is damaged and will be replaced", self.folder)
             return None
@@ -185,7 +188,7 @@ class Witness:
             try:
                 _append(path, self._sealed(note))
             except OSError:
-                # The first file is written all the same.
+                # The first file is written already, so the anchor is not lost.
                 logger.exception("an audit anchor cannot be written to %s", path)
 
     def _replace(self, note: WitnessNote) -> None:
@@ -216,21 +219,21 @@ class Witness:
         try:
             note = _DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise UnreadableWitness(f"what is kept in {self.folder} is damaged") from error
+            raise UnreadableWitness(f"a file in {self.folder} is damaged") from error
         bare = msgspec.json.encode(msgspec.structs.replace(note, seal="")).decode()
         if not self.key.is_sealed("witness", bare, note.seal):
-            raise UnreadableWitness(f"what is kept in {self.folder} was not written with this key")
+            raise UnreadableWitness(f"a file in {self.folder} was not written with this key")
         return note
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _file_lock(self) -> Iterator[None]:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.folder / "head.lock").open("a") as file:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX)
             yield
 
     @contextlib.contextmanager
-    def _patiently(self) -> Iterator[None]:
+    def _errors_logged(self) -> Iterator[None]:
         """Log errors instead of raising them: the records themselves are in the database."""
         try:
             yield

@@ -1,1 +1,1 @@
-"""Records as people and programs read them."""
+"""The endpoint, the filters and the export of records."""

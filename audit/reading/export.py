@@ -1,4 +1,4 @@
-"""Exports records as NDJSON and verifies exports. Each line holds the hash before its own, so it can be verified alone."""
+"""Exports records as NDJSON and verifies exports. Each line also holds the previous record's hash, so it can be verified alone."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -46,7 +46,7 @@ _Members = msgspec.defstruct(
 
 
 class LinesVerified(NamedTuple):
-    """The number of valid lines, the last of them, the number of gaps, where the first one begins (or 0), and the finding."""
+    """The number of valid lines, the last of them, the number of gaps, the start of the first gap (or 0), and the finding."""
 
     records: int = 0
     last: Head = BEGINNING
@@ -56,7 +56,7 @@ class LinesVerified(NamedTuple):
 
     @property
     def remark(self) -> str:
-        """A sentence on gaps, and on what a file cannot show."""
+        """A sentence about gaps, and about errors that a file cannot show."""
         gaps = f"gaps: {self.gaps:,}, the first at record {self.gap:,}" if self.gaps else "no gaps"
         return f"{gaps}; a file cannot show whether records after its last are missing"
 
@@ -66,7 +66,7 @@ _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Members)
 
 
 def ndjson_pieces(records: QuerySet[AuditRecord]) -> Iterator[bytes]:
-    """The records as NDJSON in the chain's order, PIECE_RECORDS lines a piece. No query is open between pieces."""
+    """The records as NDJSON in the chain's order, PIECE_RECORDS lines per piece. No query stays open between pieces."""
     last = -1
     while rows := list(records.filter(sequence__gt=last).order_by("sequence")[:PIECE_RECORDS]):
         last = rows[-1].sequence
@@ -74,7 +74,7 @@ def ndjson_pieces(records: QuerySet[AuditRecord]) -> Iterator[bytes]:
 
 
 def lines_of(rows: Iterable[AuditRecord]) -> list[Line]:
-    """The records with the hashes before their own."""
+    """The records, each with the hash of the record before it."""
     rows = list(rows)
     before = _hashes_before(rows)
     return [
@@ -86,8 +86,8 @@ def lines_of(rows: Iterable[AuditRecord]) -> list[Line]:
 def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> LinesVerified:
     """Verify the lines of an export up to the first wrong one.
 
-    Each line is verified alone, and against the line before if their numbers follow each other. A filtered
-    export may have gaps; with `is_unfiltered` a gap is a finding. A missing end cannot be found.
+    Each line is verified alone; if the line before has the previous number, also against that line. A filtered
+    export may have gaps; with `is_unfiltered` a gap is a finding. A missing end cannot be detected.
     """
     key, found = chain_key(), LinesVerified()
     for number, text in enumerate(lines, 1):
@@ -109,9 +109,9 @@ def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> Line
 
 
 def _line(text: bytes) -> Line:
-    """Parse a line. Raises ValueError or RecursionError if it is none of an export."""
+    """Parse a line. Raises ValueError or RecursionError if it is not a line of an export."""
     parsed = _DECODER.decode(text)
-    # JSON readers differ on which of two equal members they see.
+    # Refuses repeated members: JSON readers differ on which of the two they use.
     if len(json.loads(text, object_pairs_hook=list)) != len(_Members.__struct_fields__):
         raise ValueError("a member is repeated")
     detail = bytes(parsed.detail)

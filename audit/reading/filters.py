@@ -46,7 +46,7 @@ def _text(limit: int, text: str, **options: Any) -> django_filters.CharFilter:
 
 
 class AuditFilter(FilterSet):  # type: ignore[misc]
-    """The filters of records; a record must match all that are given."""
+    """The filters of records. A record must match all given filters."""
 
     caller = _text(
         columns.CALLER_CHARS,
@@ -81,7 +81,7 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
         }
 
     def of_caller(self, records: Records, _: str, caller: str) -> Records:
-        """The records of a caller, or with `-` those without one."""
+        """The records of a caller; `-` selects records without a caller."""
         return records.filter(caller="" if caller == NOBODY else caller)
 
     def of_status_class(self, records: Records, _: str, status_class: str) -> Records:
@@ -111,7 +111,7 @@ class RecordPagination(KeysetPagination):
     sort_description = "By sequence, the newest first."
     default_limit = 100
     default_sort = "desc"
-    # The table may hold many millions.
+    # Records counted at most: the table may hold many millions.
     counted = 10_000
 
 
@@ -122,7 +122,7 @@ def _shown(found: Any) -> serializers.Field[Any, Any, Any, Any]:
     return serializers.CharField(required=False, help_text=text)
 
 
-# Not a class statement: `class` is the name of a parameter, and none in Python.
+# Made by a call: `class` is a parameter's name, which a class statement in Python cannot define.
 RecordsQuerySerializer: type[serializers.Serializer[Any]] = type(
     "RecordsQuerySerializer",
     (serializers.Serializer,),

@@ -30,7 +30,7 @@ EXAMPLE = {
 
 
 class RecordSerializer(serializers.Serializer[AuditRecord]):
-    """One record: a call of the API, or an event that is none."""
+    """One record: an API call, or an event that is not an API call."""
 
     sequence = serializers.IntegerField(min_value=1, help_text="Its number in the chain, without a gap.")
     at = serializers.DateTimeField(help_text="When the call began.")

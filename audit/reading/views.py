@@ -29,7 +29,7 @@ from listing.pages import PAGE_PARAMETERS
 
 
 class NdjsonRenderer(BaseRenderer):
-    """The format of the export, which is streamed without it; it renders errors as JSON."""
+    """Declares the export's format and renders errors as JSON. The export itself is streamed without it."""
 
     media_type = "application/x-ndjson"
     format = "ndjson"
@@ -46,7 +46,7 @@ class NdjsonRenderer(BaseRenderer):
 
 
 _DEFAULT_RENDERERS: tuple[Any, ...] = tuple(api_settings.DEFAULT_RENDERER_CLASSES)
-# No cache may keep who did what.
+# Caches must not store audit records.
 _PRIVATE = {"Cache-Control": "no-store"}
 
 
@@ -84,7 +84,7 @@ class AuditViewSet(GenericViewSet[AuditRecord]):
     def list(self, request: Request) -> HttpResponseBase:
         """Records of calls and events, the newest first; as NDJSON all that there are, in the order of the chain.
 
-        Each says the hash before its own, so that it can be verified alone (`manage.py audit verify --file`).
+        Each also has the previous record's hash, so that it can be verified alone (`manage.py audit verify --file`).
         """
         renderer: Any = request.accepted_renderer
         is_export = renderer.format == NdjsonRenderer.format

@@ -1,1 +1,1 @@
-"""What is kept of a call or an event. Pure: no Django, no files, no clock."""
+"""Makes the records of calls and events. Pure: no Django, no files, no clock."""

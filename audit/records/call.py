@@ -38,7 +38,7 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     latency_us: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     address: Annotated[str, msgspec.Meta(max_length=ADDRESS_CHARS)]
     correlation_id: Annotated[str, msgspec.Meta(max_length=CORRELATION_ID_CHARS)]
-    # Set only in spooled events: lost records and counted refusals.
+    # Set only in events (lost records, counted refusals), not in calls.
     event: Annotated[str, msgspec.Meta(max_length=EVENT_CHARS)] = ""
     detail: Annotated[str, msgspec.Meta(max_length=LINE_BYTES)] = ""
 

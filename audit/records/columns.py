@@ -14,11 +14,11 @@ EVENT_CHARS = 64
 SUBJECT_CHARS = 200
 DETAIL_CHARS = 65_536
 TRUNCATED = "…"
-"""The end of a value that was cut."""
+"""Marks the end of a value that was cut."""
 
 
 class AuditColumns(NamedTuple):
-    """A record of a call or an event: all that its hash covers except its number. `detail` is JSON or ""."""
+    """A record of a call or an event: all columns that its hash covers, except the number. `detail` is JSON or ""."""
 
     at: datetime
     caller: str

@@ -12,7 +12,7 @@ from audit.records.columns import DETAIL_CHARS
 from audit.records.masking import masked_body, masked_document
 
 BODY_BYTES = 4096
-"""Of a longer body only size and hash are recorded."""
+"""Only the size and the hash of a longer body are recorded."""
 
 
 def detail_text(detail: Mapping[str, Any]) -> str:
@@ -28,7 +28,7 @@ def detail_text(detail: Mapping[str, Any]) -> str:
 
 
 def body_detail(body: bytes, declared: frozenset[str]) -> dict[str, Any]:
-    """What is recorded of a body: the `declared` members of a short JSON object, else its size and SHA-256."""
+    """The audit detail of a body: the `declared` members of a short JSON object; size and SHA-256 of any other body."""
     if len(body) <= BODY_BYTES:
         with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             document = msgspec.json.decode(body)
@@ -54,9 +54,9 @@ _MISSING = object()
 
 
 def changes(before: Any, after: Any) -> list[dict[str, Any]]:
-    """The members that differ, by path: `{"path": "a.b", "before": 1, "after": 2}`. Lists are compared whole.
+    """The members that differ, by path: `{"path": "a.b", "before": 1, "after": 2}`. Lists are compared as a whole.
 
-    An added member has no `before`, a removed one no `after`.
+    An added member has no `before`, a removed member no `after`.
     """
     return list(_changes("", before, after))
 

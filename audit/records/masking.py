@@ -1,8 +1,8 @@
-"""Replaces secrets by `***` in what is recorded and logged. Pure.
+"""Replaces secrets by `***` in audit records and logs. Pure.
 
-A record keeps what the API declares: the query parameters and body fields that some endpoint has. Everything
-else that a client sent is masked. Free text (log lines, paths, declared values) loses what has the shape of a
-credential or is assigned to a secret's name (`token=…`, `"password": "…"`).
+A record keeps the values of query parameters and body fields that the API declares. All other values that a
+client sent are masked. In free text (log lines, paths, declared values) two things are masked: text that looks like
+a credential, and values assigned to a secret's name (`token=…`, `"password": "…"`).
 """
 
 import re
@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 
 MASK = "***"
 DEPTH = 8
-"""A body that is nested deeper is masked from there on."""
+"""Levels of a body that are recorded; deeper ones are masked."""
 
 _SECRET = re.compile(
     r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)"
@@ -28,20 +28,20 @@ _SECRET = re.compile(
     r"""(?:\\*"[^"]*"?|\\*'[^']*'?|[^\s,;&'"()\[\]{}]+)""",
     re.ASCII | re.DOTALL,
 )
-# Searching for these first is several times cheaper than the expression.
+# Texts without any of these need no masking. Searching for them is several times cheaper than the expression.
 _SIGNS = (
     "md_", "mds_", "eyj", "-----begin", "basic", "bearer", "://", "key", "token", "secret", "passw",
     "signature", "cookie", "credential", "authorization",
 )  # fmt: skip
 _RANDOM = re.compile(r"(?<![\w-])[\w-]{43}", re.ASCII)
-# What the API's own values and paths are written in; no percent sign, which may hide something.
+# The characters of the API's own values and paths; no percent sign, which may encode a secret.
 _PLAIN = re.compile(r"[\w.,:;/*^~@|!$()&+= -]*", re.ASCII)
 _REMEMBERED_CHARS = 256
 _PARAMETER_NAME = re.compile(r"[A-Za-z_-]{1,24}")
 
 
 def masked_text(text: str) -> str:
-    """The text with every secret that its shape or name gives away replaced."""
+    """The text with every secret replaced that its shape or its name reveals."""
     lowered = text.lower()
     for sign in _SIGNS:
         if sign in lowered:
@@ -50,7 +50,7 @@ def masked_text(text: str) -> str:
 
 
 def masked_path(path: str) -> str:
-    """A decoded path; a segment that is not plain ASCII, or is still percent-encoded, is replaced whole."""
+    """A decoded path. A segment that is not plain ASCII, or is still percent-encoded, is replaced as a whole."""
     masked = masked_text(path)
     if _PLAIN.fullmatch(masked):
         return masked
@@ -58,14 +58,14 @@ def masked_path(path: str) -> str:
 
 
 def masked_query(query: str, declared: frozenset[str]) -> str:
-    """A raw query with the values of `declared` parameters as they were sent; all other values are replaced.
+    """A raw query with the values of all parameters that are not `declared` replaced.
 
-    A declared value is replaced, too, if it is not plain ASCII once decoded, or holds a secret.
+    A declared value is replaced, too, if it is not plain ASCII after decoding, or holds a secret.
     """
     return (_masked_query if len(query) <= _REMEMBERED_CHARS else _masked_query.__wrapped__)(query, declared)
 
 
-# Callers repeat their queries. Longer ones are not remembered, which bounds the cache's memory.
+# Callers repeat their queries, so results are cached; long queries are not, which bounds the cache's memory.
 @lru_cache(maxsize=1024)
 def _masked_query(query: str, declared: frozenset[str]) -> str:
     parts = query.split("&")
@@ -75,7 +75,7 @@ def _masked_query(query: str, declared: frozenset[str]) -> str:
 
 
 def masked_body(body: Mapping[str, Any], declared: frozenset[str], *, depth: int = DEPTH) -> dict[str, Any]:
-    """A JSON object with the members that are `declared`, at any level; the values of all others are replaced."""
+    """A JSON object with the values of all members that are not `declared`, at any level, replaced."""
     return {
         name if name in declared else masked_text(name): (
             _masked_value(value, declared, depth) if name in declared else MASK
@@ -105,13 +105,13 @@ def _masked_parameter(part: str, declared: frozenset[str]) -> str:
 
 
 def _is_harmless(decoded: str) -> bool:
-    """Whether a decoded query, or one value of it, may be recorded as it was sent."""
+    """Whether a decoded query, or one of its values, may be recorded unchanged."""
     return _PLAIN.fullmatch(decoded) is not None and masked_text(decoded) == decoded
 
 
 def _masked_value(value: Any, declared: frozenset[str], depth: int) -> Any:
     if isinstance(value, str):
-        # Invisible characters between the letters of a key would hide its shape.
+        # Invisible characters inside a key would hide it from `masked_text`.
         return masked_text(value) if value.isprintable() else MASK
     if not isinstance(value, Mapping | list):
         return value

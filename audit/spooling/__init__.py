@@ -1,1 +1,1 @@
-"""From a process into the database: files of sealed lines, and what takes them in."""
+"""Spools records: processes write them to files of sealed lines; the collector moves them into the database."""

@@ -1,4 +1,4 @@
-"""Counts refusals of anonymous clients by address and minute; an address's first is recorded, the rest counted."""
+"""Counts refusals of anonymous clients by address and minute. An address's first refusal is recorded instead."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from audit.spooling.spool import Spool
 from http_requests.addresses import identity_of
 
 MOST_ADDRESSES = 1_000
-"""Further addresses within a minute share one count, and none of their refusals is recorded."""
+"""Addresses counted separately in a minute. Further ones share a count, and none of their refusals is recorded."""
 OTHER_ADDRESSES = "other addresses"
 _MINUTE_SECONDS = 60
 
@@ -29,11 +29,11 @@ class AnonymousRefusals:
         self._clock = clock
         self._lock = threading.Lock()
         self._minute = 0
-        # Counts by status, for each address, without its first refusal.
+        # Refusals by address and status, without each address's first one.
         self._counted: dict[str, Counter[int]] = {}
 
     def is_first(self, address: str) -> bool:
-        """Note a refusal; True if it is the address's first in this minute, which the caller must record.
+        """Note a refusal; True if it is the address's first in this minute: then the caller must record it.
 
         Always False for addresses after the first MOST_ADDRESSES.
         """
@@ -42,7 +42,7 @@ class AnonymousRefusals:
             return self._note(identity_of(address))
 
     def is_counted(self, address: str, status: int) -> bool:
-        """Count a refusal; False, uncounted, if it is the address's first in this minute, which the caller must record."""
+        """Count a refusal. The address's first in this minute is not counted: returns False, and the caller must record it."""
         client = identity_of(address)
         with self._lock:
             self._end_minute()
@@ -58,7 +58,7 @@ class AnonymousRefusals:
             self._end_minute()
 
     def close(self) -> None:
-        """Spool all counts: the process ends."""
+        """Spool all counts, at the end of the process."""
         with self._lock:
             self._write()
 

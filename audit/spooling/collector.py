@@ -40,8 +40,8 @@ Fits = Callable[[bytes, int], bool]
 class SpoolBatch:
     """The lines of bytes [start, end) of a spool file.
 
-    `unreadable` are lines that are no records or have a wrong seal; `unsealed` lines of a file of an earlier
-    version, which has no seals and is collected all the same.
+    `unreadable`: lines that are not records or have a wrong seal. `unsealed`: lines of a file that an earlier
+    version wrote without seals; they are collected, too.
     """
 
     start: int
@@ -53,7 +53,7 @@ class SpoolBatch:
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[bool]:
-    """Lock the file at `path`, made if missing; yields False at once if another process has the lock."""
+    """Lock the file at `path` (made if missing); yields False, without waiting, if another process has the lock."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("a") as file:
         yield _locked(file.fileno())
@@ -62,10 +62,10 @@ def exclusive(path: Path) -> Iterator[bool]:
 def file_collect(path: Path, *, now: datetime, limit: int) -> int:
     """Move about `limit` records of one spool file, in whole batches; delete it when it is finished.
 
-    Returns how many were moved. Reads only what the file held at the call. Raises OSError if it cannot be read.
+    Returns how many were moved. Ignores lines written after the call. Raises OSError if the file cannot be read.
     """
     with _opened(path) as fd:
-        # The lock first: once it is ours the size is final.
+        # Lock before reading the size: if the lock is ours, the writer is gone and the size is final.
         writer_is_gone = _locked(fd)
         size = os.fstat(fd).st_size
         offset, moved, fits = _offset(path.name), 0, _seals_of(path.name)
@@ -93,7 +93,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def read_batch(fd: int, *, start: int, size: int, fits: Fits | None) -> SpoolBatch:
-    """At most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) without any.
+    """At most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) if there are none.
 
     `fits` is None for a file without seals.
     """
@@ -101,7 +101,7 @@ def read_batch(fd: int, *, start: int, size: int, fits: Fits | None) -> SpoolBat
     lines = chunk.split(b"\n", BATCH_RECORDS)
     rest = lines.pop()
     if not lines and len(rest) == READ_BYTES:
-        # Longer than any record: skip it piece by piece.
+        # This line is longer than any record: skip it piece by piece.
         return SpoolBatch(start, start + len(rest), unreadable=(rest,))
     records, readable, unreadable = [], [], []
     position = start
@@ -152,7 +152,7 @@ def _batch_store(name: str, batch: SpoolBatch, *, now: datetime) -> bool:
 
 
 def _cut_off_store(name: str, size: int, offset: int, *, now: datetime) -> int:
-    """Record that a file is shorter than its collected part; returns its size."""
+    """Record that a file is shorter than the part that was collected; returns its size."""
     with records_transaction():
         detail = {"from": size, "to": offset}
         event = columns_of_event(
@@ -181,7 +181,7 @@ def _rows(name: str, batch: SpoolBatch, now: datetime) -> list[AuditColumns]:
 def _finish(path: Path, fd: int, *, offset: int, size: int, now: datetime) -> None:
     """Record a torn last line, then delete the file, then its row.
 
-    A crash in between leaves a row without a file; in the other order the file could be collected twice.
+    A crash in between leaves a row without a file. In the other order the file could be collected twice.
     """
     if offset < size:
         torn = os.pread(fd, _SAMPLE_BYTES, offset)
@@ -212,7 +212,7 @@ def _warn(name: str, batch: SpoolBatch, lines: tuple[bytes, ...], text: str) -> 
 
 @dataclass(frozen=True, slots=True)
 class SpoolLag:
-    """Bytes of records that are not in the database yet, and the age of the oldest in seconds (0 without any)."""
+    """Bytes of records that are not in the database yet, and the age of the oldest record in seconds (0 if none)."""
 
     spooled_bytes: int
     seconds: float
@@ -234,7 +234,7 @@ def spool_lag(folder: Path, *, now: datetime) -> SpoolLag:
 
 
 def _left(folder: Path) -> Iterator[tuple[Path, int, int]]:
-    """The files with uncollected bytes: path, offset of the first, and their count."""
+    """The files with uncollected bytes: path, offset of the first such byte, and number of such bytes."""
     sizes = {path: size for path in folder.glob(f"*{ANY_SUFFIX}") if (size := _size(path))}
     known = SpoolFile.objects.filter(name__in=[path.name for path in sizes])
     offsets = dict(known.values_list("name", "offset"))
@@ -245,7 +245,7 @@ def _left(folder: Path) -> Iterator[tuple[Path, int, int]]:
 
 
 def _size(path: Path) -> int:
-    """The size of a regular file; 0 if it was removed meanwhile or is none."""
+    """The size of a regular file; 0 if it was removed meanwhile or is not a regular file."""
     try:
         state = path.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Lines of the spool: calls, counts of lost records and of refusals; and their seals. Pure."""
+"""Encodes, decodes and seals lines of the spool: calls, and counts of lost records and of refusals. Pure."""
 
 import hashlib
 import hmac
@@ -54,7 +54,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(CallRecord)
 _LOST = "audit.records_lost"
 _COUNTED = "audit.refusals_counted"
-# The only events that are spooled, with the form of their details.
+# The only events that are spooled, with the type of their details.
 _DETAILS = {
     _LOST: re.compile(r'\{"records":[0-9]{1,18}\}'),
     _COUNTED: re.compile(
@@ -66,8 +66,8 @@ _DETAILS = {
 def encode_line(record: CallRecord) -> bytes:
     """The record as one line of JSON, short enough for a seal.
 
-    Characters of several bytes can make it too long; then path and query are cut further, never the caller. A
-    lone surrogate, which UTF-8 cannot encode, becomes an escape.
+    If characters of several bytes make it too long, path and query are cut further, but never the caller. A lone
+    surrogate, which UTF-8 cannot encode, becomes an escape.
     """
     try:
         line = _ENCODER.encode(record)

@@ -1,4 +1,4 @@
-"""Spool files: records of calls on their way to the database, one write per record, complete even after kill -9.
+"""Spool files hold records of calls until the collector moves them. One write per record: kill -9 loses none.
 
 Each process writes its own files, `<start ns>-<pid>.sealed.jsonl`, and holds an flock on the current one; the
 collector gets the lock once the file is finished or its writer is gone. Files without seals
@@ -23,7 +23,7 @@ from metrics.declarations import AUDIT_LOST
 logger = logging.getLogger(__name__)
 
 ROTATE_BYTES = 4 * 2**20
-# How often a writer checks that its file still exists, which costs a tenth of a record.
+# Seconds between a writer's checks that its file still exists. A check costs a tenth of writing a record.
 _LOOK_SECONDS = 1.0
 ANY_SUFFIX = ".jsonl"
 SEALED_SUFFIX = ".sealed.jsonl"
@@ -84,7 +84,7 @@ class Spool:
             self._close()
 
     def _write(self, line: bytes) -> None:
-        # The offset of the line, even if another program has written into the file.
+        # The line's offset, correct even if another program has written into the file.
         size = os.lseek(self._fd, 0, os.SEEK_END)
         if size < self._size:
             # The collector may already be past this offset.
@@ -106,7 +106,7 @@ class Spool:
         raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes were written")
 
     def _open_next(self) -> None:
-        """Open a new file; if that fails, go on in the open one beyond its usual size."""
+        """Open a new file; if that fails, keep writing to the current file beyond its usual size."""
         try:
             fd, name = _open_locked(self.folder, ANY_SUFFIX if self._key is None else SEALED_SUFFIX)
         except OSError:
@@ -119,7 +119,7 @@ class Spool:
         self._seal = None if self._key is None else FileSeal(self._key, name)
 
     def _look(self) -> None:
-        """Open a new file if the current one was removed or moved, as the collector would not find it."""
+        """Open a new file if the current one was removed or moved: the collector would not find it."""
         self._looked_at = time.monotonic()
         try:
             is_there = self._path.stat().st_ino == os.fstat(self._fd).st_ino
@@ -130,13 +130,13 @@ class Spool:
             self._open_next()
 
     def _close(self) -> None:
-        # Reset first: a child forked in between must not close a descriptor that means another file by then.
+        # Reset before closing: a child forked in between must not close a descriptor number that was reused.
         fd, self._fd = self._fd, _CLOSED
         if fd != _CLOSED:
             os.close(fd)
 
     def _forget_parent(self) -> None:
-        """In a forked child: leave the file to the parent, and replace the lock, which may be held for ever."""
+        """In a forked child: leave the file to the parent, and replace the lock, which the parent may have held."""
         self._lock = threading.Lock()
         self._close()
 
@@ -148,7 +148,7 @@ class Spool:
         self._failing = True
 
     def _note_recovery(self) -> None:
-        """Write a record of how many were lost; if that fails, the next record tries again."""
+        """Write a record with the number of lost records; if that fails, the next call tries again."""
         try:
             self._write(self._lost_line(self.lost - self._reported, datetime.now(UTC)))
         except OSError:

@@ -197,7 +197,7 @@ def test_what_cannot_be_done_is_said(chain, arguments, message):
 
 
 def test_old_records_go_from_the_beginning_and_the_rest_is_verified(chain, monkeypatch):
-    monkeypatch.setattr(prune, "AT_ONCE", 3)
+    monkeypatch.setattr(prune, "BATCH_SIZE", 3)
     said, _ = run("prune", "--before", "2025-01-02T03:08:00Z")
     assert said == "8 records removed\n"
     assert AuditRecord.objects.earliest("sequence").sequence == 9

@@ -1,1 +1,1 @@
-"""What a batch of rows must be, whatever format it came in."""
+"""Validates batches of rows, from any body format."""

@@ -88,7 +88,7 @@ def _read_piece(
 
 
 def json_column(column: Column, values: Sequence[object], *, epoch: bool = False) -> TypedColumn:
-    """Convert a column of values; UNSET is a missing one."""
+    """Convert the values of a column; UNSET stands for a missing value."""
     if column.kind is ColumnKind.TIME:
         return _times(column, values, epoch=epoch)
     rule, faults = column_rule(column), {}
@@ -125,7 +125,7 @@ def parse_time_column(column: Column, texts: pa.Array) -> TypedColumn:
 
 
 def _absent(column: Column, value: object) -> object:
-    """Return the fault of a missing or null value, None where it is allowed, and UNSET for a value."""
+    """Return UNSET for a present value; for a missing or null one its fault, or None if the column is optional."""
     if value is UNSET:
         return REQUIRED if column.required else None
     if value is None:
@@ -146,7 +146,7 @@ def _times(column: Column, values: Sequence[object], *, epoch: bool) -> TypedCol
             counted[index] = value
         elif absent is UNSET:
             faults[index] = column_rule(column).invalid_type
-    # Cut: a longer text is wrong anyway, and slow to parse.
+    # Texts are cut: a longer one is wrong anyway, and slow to parse.
     texts = pa.array([v[: LONGEST_TEXT + 1] if isinstance(v, str) else None for v in values], pa.string())
     typed = parse_time_column(column, texts)
     if counted:
@@ -155,7 +155,7 @@ def _times(column: Column, values: Sequence[object], *, epoch: bool) -> TypedCol
 
 
 def _with_counts(typed: TypedColumn, counted: Mapping[int, int], faults: dict[int, Fault]) -> TypedColumn:
-    """Return the column with these rows set to nanoseconds; adds out-of-range ones to `faults`."""
+    """Return the column with the nanoseconds in `counted`, by row; adds times out of range to `faults`."""
     instants = typed.values.fill_null(0).to_numpy().copy()
     nulls = typed.values.is_null().to_numpy(zero_copy_only=False).copy()
     for index, count in counted.items():

@@ -15,7 +15,7 @@ from trades.exceptions import BatchRefused
 
 _DECLARED = DATASETS.values()
 # If all errors of a batch share one of these codes, the answer carries it instead of `validation_failed`.
-_TELLING = (
+_SPECIFIC_CODES = (
     {"invalid_symbol", "unknown_field"}
     | {
         column.lower_bound.code
@@ -33,7 +33,7 @@ def document_refusal(
 ) -> BatchRefused | MalformedDocument:
     """Return the error of rows, or of a whole document, that the typed decoder refused.
 
-    unreadable: the code if no field is wrong. epoch: times may also be nanoseconds since the Unix epoch.
+    unreadable: the error code if no wrong field is found. epoch: times may also be nanoseconds since the epoch.
     """
     serializer = batch_serializer(options.dataset)(
         data=document if is_document else {options.dataset.name: document},
@@ -63,7 +63,7 @@ def refusal_of(errors: Sequence[FieldError]) -> BatchRefused:
     codes = {error.code for error in errors}
     if len(codes) == 1 and codes <= _BATCH_CODES:
         return BatchRefused(errors[0].code, errors[0].message)
-    code = codes.pop() if len(codes) == 1 and codes <= _TELLING else "validation_failed"
+    code = codes.pop() if len(codes) == 1 and codes <= _SPECIFIC_CODES else "validation_failed"
     first = errors[0]
     others = "more" if len(errors) == ERRORS_LIMIT else f"{len(errors) - 1} more"
     more = f", and {others}" if len(errors) > 1 else ""

@@ -36,8 +36,8 @@ class RowBatch:
 class BatchOptions:
     """How a body is read.
 
-    given: the query's values for every row, by column; the symbol may be among them. canonical: resolves an
-    alias. allows_nonpositive_price: of a canonical symbol.
+    given: the query's values by column, for rows without one; may include the symbol. canonical: resolves an
+    alias. allows_nonpositive_price: takes a canonical symbol.
     """
 
     dataset: Dataset = TRADES
@@ -71,9 +71,9 @@ class BatchOptions:
 def assemble_batch(
     options: BatchOptions, columns: Mapping[str, pa.Array], symbols: Iterable[str]
 ) -> RowBatch:
-    """Return the batch of valid rows. `symbols`: the distinct ones that rows name.
+    """Return the batch of valid rows. `symbols`: the distinct symbols in the rows.
 
-    Raises `BatchRefused` for several symbols, too many dates, or rows that contradict the query.
+    Raises `BatchRefused` for several symbols, too many dates, or rows with another value than the query's.
     """
     dataset = options.dataset
     given = options.given.get("symbol")
@@ -113,7 +113,7 @@ def check_dates(times: Integers) -> None:
 
 
 def check_query_column(options: BatchOptions, columns: Mapping[str, pa.Array]) -> None:
-    """Raise `BatchRefused` for rows that contradict the query."""
+    """Raise `BatchRefused` if a row and the query have different values of the query's column."""
     name = options.dataset.query_column
     given = options.given.get(name or "")
     if name is None or given is None:

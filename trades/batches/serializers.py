@@ -22,10 +22,10 @@ from trades.exceptions import BatchRefused
 
 
 class ColumnField(serializers.Field[Any, Any, Any, Any]):
-    """A value of a column, returned in the column's type; a list of words as one text.
+    """A value of a column, returned in the column's type; a list of words becomes one text.
 
-    Options default to the declaration's. The context's `allows_nonpositive_price()` waives the lower bound of
-    prices.
+    Options default to the column's declaration. Prices have no lower bound if the context's
+    `allows_nonpositive_price()` is true.
     """
 
     def __init__(self, column: Column, **options: Any) -> None:
@@ -97,7 +97,7 @@ class BatchSerializer(KnownFieldsSerializer):
         return {self.dataset.name: SAMPLE_ROWS[self.dataset.name]}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Replace the rows by the batch."""
+        """Return the document with a `RowBatch` in place of its rows."""
         name = self.dataset.name
         rows: JsonRows = attrs[name]
         try:
@@ -114,7 +114,7 @@ def row_serializer(dataset: Dataset) -> type[RowSerializer]:
     first, *others = dataset.columns
     symbol = SymbolField(help_text="The instrument; one symbol in a batch.")
     fields = {first.name: ColumnField(first), "symbol": symbol} | {c.name: ColumnField(c) for c in others}
-    title = _title(dataset) + "Row"  # the plain name belongs to the rows that are read back
+    title = _title(dataset) + "Row"  # without "Row" it is the name of the serializer of answers
     doc = f"One {dataset.row_name.replace('_', ' ')}."
     return type(f"{title}Serializer", (RowSerializer,), {"__doc__": doc, "dataset": dataset, **fields})
 
@@ -138,7 +138,9 @@ class IngestAnswerSerializer(serializers.Serializer[Any]):
     symbol = serializers.CharField()
     received = serializers.IntegerField(source="receipt.received", help_text="Rows in the batch.")
     stored = serializers.IntegerField(source="receipt.stored", help_text="Rows that were not stored before.")
-    duplicates = serializers.IntegerField(source="receipt.duplicates", help_text="Rows that were.")
+    duplicates = serializers.IntegerField(
+        source="receipt.duplicates", help_text="Rows that were stored before."
+    )
     duplicate_rows = serializers.ListField(
         source="receipt.duplicate_rows",
         child=serializers.IntegerField(),
@@ -151,7 +153,7 @@ class IngestAnswerSerializer(serializers.Serializer[Any]):
 
 
 def _by_row(errors: Iterable[RowError]) -> dict[int, dict[str, list[serializers.ErrorDetail]]]:
-    """Return row errors in DRF's form: field to details, by row number."""
+    """Return row errors in DRF's form: row number to field to details."""
     by_row: dict[int, dict[str, list[serializers.ErrorDetail]]] = {}
     for error in errors:
         by_row.setdefault(error.row, {})[error.column or "non_field_errors"] = [

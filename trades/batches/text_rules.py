@@ -1,4 +1,4 @@
-"""The rules of texts: words, ids, choices, lists of words, symbols."""
+"""Validation rules of text columns: words, ids, choices, lists of words, symbols."""
 
 import math
 import re
@@ -86,7 +86,7 @@ class IdRule(WordRule):
 
 
 class ChoiceRule(WordRule):
-    """One of the column's choices, or an alias of one, which is stored as the choice."""
+    """One of the column's choices. An alias of a choice is stored as the choice."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(column)
@@ -112,7 +112,7 @@ class ChoiceRule(WordRule):
 
 
 class WordsRule(WordRule):
-    """A list of words, stored as one text with semicolons. An empty list is an empty text; any word is kept."""
+    """A list of words, stored as one text with semicolons. An empty list is an empty text. Unknown words are kept."""
 
     type_message = "must be a list of strings"
 

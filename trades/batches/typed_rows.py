@@ -64,7 +64,7 @@ def row_values(rows: Sequence[Any], names: Iterable[str]) -> dict[str, list[Any]
 
 
 def required_values(rows: Sequence[Any], options: BatchOptions) -> dict[str, Iterable[Any]]:
-    """Return iterators over the values of the required fields; of symbols the distinct ones."""
+    """Return the values of the required fields; for the symbol only the distinct values."""
     values: dict[str, Iterable[Any]] = {name: map(attrgetter(name), rows) for name in options.required}
     # An attribute in a comprehension is faster than attrgetter.
     values["timestamp"] = [row.timestamp for row in rows]
@@ -104,7 +104,7 @@ def typed_column(column: Column, values: Iterable[Any], count: int) -> TypedColu
 
 
 def holds_largest_number(dataset: Dataset, rows: pa.RecordBatch) -> bool:
-    """Return whether a number is 2^53, to which a larger integer may have been rounded."""
+    """Return whether any number is 2^53: it may be a larger integer that was rounded."""
     return any(
         is_at_largest_number(rows[column.name])
         for column in dataset.columns
@@ -113,12 +113,12 @@ def holds_largest_number(dataset: Dataset, rows: pa.RecordBatch) -> bool:
 
 
 def is_at_largest_number(numbers: pa.Array) -> bool:
-    """Return whether a number is 2^53 or -2^53."""
+    """Return whether any number is 2^53 or -2^53."""
     return numbers.null_count < len(numbers) and bool(np.equal(np.abs(numbers), LARGEST_NUMBER).any())
 
 
 def check_not_rounded(dataset: Dataset, rows: Collection[Mapping[str, Any]]) -> None:
-    """Raise `TypedDecodeFailed` for integers beyond 2^53, which the typed decoder rounds to it."""
+    """Raise `TypedDecodeFailed` for integers beyond 2^53, which the typed decoder rounds to 2^53."""
     names = [column.name for column in dataset.columns if column.kind is ColumnKind.NUMBER]
     for row in rows:
         if any(isinstance(row.get(name), int) and abs(row[name]) > LARGEST_NUMBER for name in names):
@@ -128,7 +128,7 @@ def check_not_rounded(dataset: Dataset, rows: Collection[Mapping[str, Any]]) -> 
 def _filled(
     options: BatchOptions, column: Column, values: Mapping[str, Iterable[Any]], count: int
 ) -> Iterable[Any]:
-    """Return a column's values, with the query's value for rows without one; empty if no row has any."""
+    """Return a column's values, with the query's value for rows without one; empty if there is no value at all."""
     found = values.get(column.name, ())
     given = options.given.get(column.name)
     if given is None:

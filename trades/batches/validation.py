@@ -1,4 +1,4 @@
-"""Validates columns of rows by the declaration of their dataset: which rows are wrong, where, and why.
+"""Validates columns of rows by the declaration of their dataset. Reports the row, column and reason of each error.
 
 Every format converts its body to such columns and has no rules of its own. A valid batch costs a few
 comparisons of whole columns.
@@ -51,7 +51,7 @@ def column_rule(column: Column) -> ValueRule:
 
 @dataclass(frozen=True, slots=True)
 class TypedColumn:
-    """A column in the Arrow type of its kind. `faults`: the rows that could not be converted; their values mean nothing."""
+    """A column in the Arrow type of its kind. `faults`: the rows that could not be converted; ignore their values."""
 
     values: pa.Array
     faults: Sequence[tuple[Fault, Mask]] = ()
@@ -90,7 +90,7 @@ def _rules_of(dataset: Dataset) -> dict[str, ValueRule]:
 
 
 def fault_masks(count: int, faults: Mapping[int, Fault]) -> FaultMasks:
-    """Return faults given by row number as masks over `count` rows."""
+    """Convert faults by row number to a mask of `count` rows per fault."""
     masks: dict[Fault, Mask] = {}
     for row, fault in faults.items():
         masks.setdefault(fault, np.zeros(count, dtype=bool))[row] = True
@@ -125,7 +125,7 @@ def validate_columns(
 
 
 def row_errors(broken: Iterable[Violation], limit: int = ERRORS_LIMIT) -> list[RowError]:
-    """Return the first `limit` errors, by row, then in the order of columns."""
+    """Return the first `limit` errors, in the order of rows, then of columns."""
     found = [
         RowError(row, each.column, each.fault.code, each.fault.message)
         for each in broken

@@ -58,7 +58,7 @@ NonpositiveAllowed = Callable[[], bool | Mask]
 
 
 class ValueRule(ABC):
-    """The rule of one column's values. `faults`: all it can find; `schema`: its OpenAPI schema."""
+    """The rule of one column's values. `faults`: all faults it can find; `schema`: its OpenAPI schema."""
 
     type_message: ClassVar[str] = "must be a string"
     faults: tuple[Fault, ...]
@@ -94,7 +94,10 @@ class ValueRule(ABC):
 
 @dataclass(frozen=True, slots=True)
 class NumberCheck:
-    """A fault and its test; `is_broken` takes a number or a numpy array. Waivable: nonpositive prices may pass."""
+    """A fault and its test; `is_broken` takes a number or a numpy array.
+
+    waivable: does not apply if nonpositive prices are allowed.
+    """
 
     fault: Fault
     is_broken: Callable[[Any], Any]

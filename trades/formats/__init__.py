@@ -1,4 +1,4 @@
-"""The formats of a batch: `READERS` has one function per media type, from a body to a checked batch."""
+"""The formats of a batch: `READERS` maps a media type to the function that reads a body into a checked batch."""
 
 from collections.abc import Callable
 

@@ -1,7 +1,7 @@
 """Bodies in Arrow's IPC stream format: record batches with columns by name. Everything is validated.
 
-Compressed buffers are refused, which Arrow itself reports only after inflating them; so the message headers
-are read here. Source: `Message.fbs` of Arrow's columnar format, and the FlatBuffers binary format: a table
+Compressed buffers are refused. Arrow reports compression only after inflating the buffers, so this module reads
+the message headers itself. Source: `Message.fbs` of Arrow's columnar format, and the FlatBuffers binary format: a table
 begins with the signed distance back to its vtable; a vtable is its own size, the table's size, and an offset
 per field.
 """

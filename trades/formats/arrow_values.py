@@ -33,7 +33,7 @@ _TOO_LONG = " "
 
 
 class _OfAnotherType(TypeError):
-    """The Arrow type cannot be cast to the column's."""
+    """The Arrow type cannot be cast to the column's type."""
 
 
 def typed_values(column: Column, values: pa.Array) -> TypedColumn:
@@ -69,7 +69,7 @@ def _times(column: Column, values: pa.Array) -> TypedColumn:
 
 
 def _instants(values: pa.Array) -> TypedColumn:
-    """Return timestamps and dates as nanoseconds; integers are nanoseconds already."""
+    """Return timestamps and dates as nanoseconds; integers already count nanoseconds."""
     unit_ns = _unit_of(values.type)
     whole = values.cast(pa.int32()) if types.is_date32(values.type) else values
     if types.is_uint64(whole.type):
@@ -106,7 +106,7 @@ def _numbers(_column: Column, values: pa.Array) -> TypedColumn:
     else:
         raise _OfAnotherType
     mask = numbers.is_null().to_numpy(zero_copy_only=False) if numbers.null_count else None
-    # Minus zero is zero.
+    # Adding 0.0 turns minus zero into zero.
     return TypedColumn(pa.array(numbers.to_numpy(zero_copy_only=False) + 0.0, mask=mask), faults)
 
 
@@ -139,7 +139,7 @@ def _booleans(_column: Column, values: pa.Array) -> TypedColumn:
 
 
 def _at_most_exact(values: pa.Array) -> pa.Array:
-    """Return which integers are at most 2^53 in magnitude; beyond it floats are not exact."""
+    """Return a mask of the integers of at most 2^53 in magnitude; larger floats are not exact."""
     if types.is_uint64(values.type):
         return pc.less_equal(values, pa.scalar(LARGEST_NUMBER, pa.uint64()))
     wide = values.cast(pa.int64())
@@ -165,7 +165,7 @@ def _texts(column: Column, values: pa.Array) -> TypedColumn:
 
 def _joined(column: Column, lists: pa.Array) -> TypedColumn:
     """Join lists of words by semicolons."""
-    # Arrow cannot search or join lists of large strings or string views, which some writers make.
+    # Some writers use large strings or string views, which Arrow cannot search or join in lists.
     lists = lists.cast(pa.list_(pa.string()))
     words = lists.flatten()
     faults: dict[int, Fault] = {}

@@ -1,4 +1,4 @@
-"""Reads a batch from columns: CSV, Arrow, MessagePack by columns."""
+"""Reads a batch from columns, as CSV, Arrow and columnar MessagePack have them."""
 
 from typing import Protocol
 
@@ -61,7 +61,7 @@ def check_names(names: list[str], options: BatchOptions) -> None:
 
 
 def _typed(source: ColumnSource, options: BatchOptions, column: Column) -> TypedColumn:
-    """Return a column from the body, else filled with the query's value, else null."""
+    """Return a column from the body; if the body lacks it, filled with the query's value, or with nulls."""
     if column.name in source.names:
         return source.typed(column)
     given = options.given.get(column.name)

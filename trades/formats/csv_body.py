@@ -36,7 +36,7 @@ _IS_NUMBER = re.compile(_NUMBER.replace("$", r"\Z"))
 _IS_INTEGER = re.compile(r"-?[0-9]+")
 _DIGITS_LIMIT = 18
 _SHORT_INTEGER = rf"^-?[0-9]{{1,{_DIGITS_LIMIT}}}$"
-# The store's own files write an apostrophe before these, so that a spreadsheet does not run them as formulas.
+# Exports write an apostrophe before these characters, so that a spreadsheet does not run a cell as a formula.
 _ESCAPED = "^'[" + ESCAPED_FIRST.replace("-", r"\-") + "]"
 
 
@@ -89,7 +89,7 @@ def _check_quotes(body: bytes) -> None:
         return
     text = np.frombuffer(b"\n" + body.removeprefix(b"\xef\xbb\xbf") + b"\n", dtype=np.uint8)
     seen = 0
-    # In pieces, since the index of each quotation mark takes eight bytes.
+    # Checks piece by piece, because the index of each quotation mark takes eight bytes.
     for start in range(0, len(text), _PIECE_BYTES):
         indexes = np.flatnonzero(text[start : start + _PIECE_BYTES] == _QUOTE) + start
         opening, closing = indexes[seen % 2 :: 2], indexes[1 - seen % 2 :: 2]
@@ -161,7 +161,7 @@ def _numbers(column: Column, cells: pa.Array) -> TypedColumn:
         fits = pc.match_substring_regex(cells, _NUMBER)
         numbers = pc.if_else(fits, cells, None).cast(pa.float64())
     values = numbers.to_numpy(zero_copy_only=False) + 0.0  # minus zero is zero
-    # Includes texts that the cast accepts and JSON does not, and integers that it rounded to 2^53.
+    # Numbers to check again: texts that the cast accepts but JSON does not, and integers that it rounded to 2^53.
     looked_at = ~(np.abs(values) < LARGEST_NUMBER)
     if cells.null_count:
         looked_at &= cells.is_valid().to_numpy(zero_copy_only=False)

@@ -83,7 +83,7 @@ def _values(
 ) -> tuple[dict[str, Iterable[Any]], bool]:
     """Return the rows' values by column, and whether the body may repeat a key.
 
-    Without escapes every key and text has two quotation marks, so a repeated key makes their count too high.
+    Without escapes, each key and text has two quotation marks. A repeated key makes the body's count too high.
     """
     marks = int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == _QUOTATION_MARK))
     required = required_values(rows, options)
@@ -96,7 +96,7 @@ def _values(
 
 
 def _texts_among(options: BatchOptions) -> int:
-    """Return how many of the required fields are texts in JSON."""
+    """Return how many of the required fields have texts as JSON values."""
     texts = {column.name for column in options.columns if column.kind in {ColumnKind.TIME, ColumnKind.TEXT}}
     return len(texts.intersection(options.required))
 
@@ -128,7 +128,7 @@ def _decode(body: bytes, options: BatchOptions) -> tuple[Sequence[Any], bool]:
 
 
 def _first_decoded(options: BatchOptions, decode: Callable[[tuple[Any, Any]], Any]) -> tuple[Any, bool]:
-    """Decode strictly, else leniently if unknown fields are ignored; return the result and whether it was strict.
+    """Decode strictly, then leniently if unknown fields are ignored; return the result and whether it was strict.
 
     Raises `TypedDecodeFailed`. No frame keeps the exception: its traceback would hold the body until the next
     garbage collection.
@@ -183,7 +183,7 @@ def _documents(body: bytes, lines: Sequence[bytes]) -> list[Any]:
 def _joined(lines: Sequence[bytes]) -> list[Any] | None:
     """Return the lines' documents, read in one pass; None if any line is malformed.
 
-    Raises `MalformedDocument` if they are too large together.
+    Raises `MalformedDocument` if the documents together are too large.
     """
     try:
         documents: Any = read_json(b"[%b]" % b",".join(lines))

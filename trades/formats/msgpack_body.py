@@ -90,7 +90,7 @@ def fields_of(value: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
 
 
 def count_keys(maps: Sequence[msgspec.Raw]) -> int:
-    """Return how many keys the maps declare together."""
+    """Return the total number of keys that the maps declare."""
     firsts = [memoryview(value)[0] for value in maps]
     if max(firsts) <= _LAST_SMALL_MAP:
         return sum(firsts) - 0x80 * len(firsts)
@@ -98,7 +98,7 @@ def count_keys(maps: Sequence[msgspec.Raw]) -> int:
 
 
 def bounded_value(value: bytes | msgspec.Raw) -> Any:
-    """Decode a value; a large list or map, which is always wrong, becomes a small one that is wrong too."""
+    """Decode a value. A large list or map is always wrong, so it is replaced by a small one that is wrong, too."""
     shape, length = shape_of(value)
     if shape is None or len(memoryview(value)) <= _DECODED_BYTES_LIMIT:
         return msgspec.msgpack.decode(value)
@@ -233,5 +233,5 @@ def _column_decoder(column: Column) -> Any:
 
 
 def _careful_column(column: Column, packed: msgspec.Raw) -> TypedColumn:
-    """Convert a column value by value, which finds the wrong ones."""
+    """Convert a column value by value, to find the wrong values."""
     return json_column(column, [bounded_value(raw) for raw in _raw_list.decode(packed)], epoch=True)

@@ -1,1 +1,1 @@
-"""Imports CSV files of any size: bounded memory, resumable, nothing stored twice."""
+"""Imports CSV files of any size in bounded memory. An import can be resumed and stores no row twice."""

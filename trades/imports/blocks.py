@@ -23,7 +23,8 @@ LINE_BYTES = 64 * 2**10
 class FilePosition:
     """A position between two lines.
 
-    offset: bytes before it, uncompressed. line: number of the next line. last_ns, symbol: of the row before it.
+    offset: uncompressed bytes before it. line: number of the next line. last_ns, symbol: time and symbol of the
+    row before it.
     """
 
     offset: int
@@ -66,7 +67,7 @@ class CsvFile:
             yield text, raw
 
     def layout(self, options: ReadOptions) -> tuple[FileLayout, FilePosition]:
-        """Return the layout by the first line, and the position of the first row. Raises `ImportRefused`."""
+        """Return the layout that the first line gives, and the position of the first row. Raises `ImportRefused`."""
         try:
             with self.opened() as (text, _):
                 header = text.readline(LINE_BYTES)
@@ -101,7 +102,7 @@ def blocks_in_order(file: CsvFile, parser: BlockParser, start: FilePosition) -> 
 
 
 def blocks_unordered(file: CsvFile, parser: BlockParser, start: FilePosition) -> Iterator[RowBlock]:
-    """Yield the rows after `start` in the file's order, of any symbols."""
+    """Yield the rows after `start` in the file's order, whatever their symbols."""
     with file.opened(start.offset) as (stream, raw):
         position, is_last = start, False
         while not is_last:
@@ -134,7 +135,7 @@ def _rows_before_last_time(parsed: ParsedBlock) -> int:
 
 
 def _checked_order(parsed: ParsedBlock, kept: int, before: FilePosition) -> tuple[int | None, str | None]:
-    """Return the newest time and the symbol of the first `kept` rows, which follow `before`. Raises `NotInOrder`."""
+    """Return the last time and the symbol of the first `kept` rows. Raises `NotInOrder`, also against `before`."""
     times = parsed.rows.column(0).to_numpy()
     if not len(times):
         return before.last_ns, before.symbol

@@ -23,7 +23,7 @@ LineNumbers = Integers
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """An exact factor: 0.0001 divides by 10,000, which rounds once, instead of multiplying by 0.0001."""
+    """An exact factor. 0.0001 divides by 10,000, which rounds once; multiplying by 0.0001 would round twice."""
 
     numerator: int
     denominator: int
@@ -49,11 +49,11 @@ class Scale:
 class ReadOptions:
     """The caller's options for reading a file.
 
-    symbol: of all rows; None takes it from a column or the file's name. zone: of times without an offset.
-    ambiguous: how to read a local time that occurred twice: "raise", "earliest", "latest". columns: the file's
-    name of each of the dataset's columns; an empty name leaves the column out. scale: factors by the dataset's
-    names. date: the local date, if times count milliseconds since midnight. given: values for all rows of
-    columns that the file lacks.
+    symbol: the symbol of all rows; None takes it from a column or the file's name. zone: the time zone of times
+    without an offset. ambiguous: how to read a local time that occurred twice: "raise", "earliest", "latest".
+    columns: dataset column to file column; an empty file column means that the column is not read. scale:
+    factors by dataset column. date: the local date, if times count milliseconds since midnight. given: values
+    of columns that the file lacks, for all rows.
     """
 
     dataset: Dataset
@@ -85,8 +85,8 @@ class ReadOptions:
 class FileLayout:
     """The columns of a file.
 
-    names: all, in order. sources: the file's name of each of the dataset's columns that it has. symbol: the
-    file's symbol column, or None.
+    names: all columns, in order. sources: dataset column to file column, for the columns that the file has.
+    symbol: the file's symbol column, or None.
     """
 
     names: tuple[str, ...]
@@ -125,7 +125,7 @@ def file_layout(header: bytes, options: ReadOptions) -> FileLayout:
 
 @dataclass(frozen=True, slots=True)
 class LineTable:
-    """Columns by the file's names. `torn`: lines with a wrong number of cells, as (index among filled lines, cells)."""
+    """Columns by their names in the file. `torn`: (index among non-empty lines, cells) of lines with too many or few cells."""
 
     cells: pa.Table
     torn: list[tuple[int, int]] = field(default_factory=list)
@@ -162,7 +162,7 @@ def read_lines(text: bytes, names: Sequence[str], types: dict[str, pa.DataType])
 
 
 def line_count(text: bytes) -> int:
-    """Return the number of lines, for short lines five times as fast as `bytes.count`."""
+    """Return the number of lines. For short lines this is five times as fast as `bytes.count`."""
     ends = int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == _LINE_END))
     return ends + (bool(text) and not text.endswith(b"\n"))
 
@@ -177,7 +177,7 @@ def line_numbers(text: bytes, lines: int, table: LineTable) -> tuple[LineNumbers
 
 
 def without_unclosed_quotes(text: bytes) -> tuple[bytes, list[int]]:
-    """Empty the lines that have an odd number of quotation marks; return the text and their numbers, from 0."""
+    """Empty the lines with an odd number of quotation marks; return the text and the numbers of these lines, from 0."""
     lines = text.split(b"\n")
     unclosed = [number for number, line in enumerate(lines) if line.count(b'"') % 2]
     for number in unclosed:

@@ -47,7 +47,7 @@ class ParsedBlock:
 
 
 class BlockParser:
-    """Parses the blocks of one file. The style of each time column is that of its first cell."""
+    """Parses the blocks of one file. The first cell of a time column decides the column's style."""
 
     def __init__(
         self, path: Path, layout: FileLayout, options: ReadOptions, *, symbol: str | None, skip_bad: bool
@@ -95,7 +95,7 @@ class BlockParser:
     def _checked(
         self, table: pa.Table, cells: dict[str, TypedColumn] | None, lines: LineNumbers, bad: list[BadRow]
     ) -> tuple[pa.RecordBatch, pa.DictionaryArray, Mask]:
-        """Return rows, symbols and a mask of the valid rows; adds the others to `bad`."""
+        """Return rows, symbols and a mask of the valid rows; adds the invalid rows to `bad`."""
         dataset, wrong = self._options.dataset, np.zeros(table.num_rows, dtype=bool)
         if cells is None:
             cells = {column.name: self._parse_cells(table, column) for column in self._columns}
@@ -132,7 +132,7 @@ class BlockParser:
         return np.asarray(allowed[symbols.indices.to_numpy()], dtype=bool)
 
     def _no_time(self, column: Column) -> Fault:
-        """Return the fault of a cell that is not a time; files may have more forms of times than other formats."""
+        """Return the fault of a cell that is not a time. Files may write times in more forms than request bodies."""
         options = self._options
         if options.date is not None and column is options.dataset.columns[0]:
             return Fault(NO_TIME.code, "not a count of milliseconds since midnight, which --date asks for")
@@ -166,7 +166,7 @@ class BlockParser:
             return LineTable(pa.table(columns), table.torn)
 
     def _style(self, text: bytes, column: Column) -> TimeStyle:
-        """Return the style of a time column: that of its first cell in the file, or in `text`."""
+        """Return the style of a time column, from its first cell in the file or in `text`."""
         if column.name not in self._styles:
             source = self._layout.sources[column.name]
             line = text.lstrip(b"\r\n").partition(b"\n")[0]
@@ -184,7 +184,7 @@ class BlockParser:
         return replace(self._options, zone="UTC") if column.form is ColumnForm.DATE else self._options
 
     def _cast(self, table: pa.Table, column: Column) -> TypedColumn:
-        """Convert a column at once. Raises `pa.ArrowInvalid` if any cell is wrong."""
+        """Convert a whole column at once. Raises `pa.ArrowInvalid` if any cell is wrong."""
         values = _one_array(table.column(self._layout.sources[column.name]))
         if column.kind is ColumnKind.TEXT:
             return TypedColumn(unescaped(values))
@@ -209,7 +209,7 @@ class BlockParser:
         return TypedColumn(values, fault_masks(len(cells), dict.fromkeys(indexes, self._no_time(column))))
 
     def _scaled(self, typed: TypedColumn | None, column: Column, count: int) -> TypedColumn:
-        """Return a column with its scale applied; one that the file lacks has the given value, or null."""
+        """Return a column with its scale applied. A column that the file lacks has the given value, or nulls."""
         if typed is None and column.name in self._options.given:
             return TypedColumn(pa.repeat(pa.scalar(self._options.given[column.name], pa.string()), count))
         if typed is None:
@@ -226,7 +226,7 @@ class BlockParser:
     def _symbols(
         self, table: pa.Table, lines: LineNumbers, wrong: Any, bad: list[BadRow]
     ) -> pa.DictionaryArray:
-        """Return the rows' symbols; marks rows with another symbol or none in `wrong`, and adds them to `bad`."""
+        """Return the rows' symbols. Rows with a wrong or no symbol are marked in `wrong` and added to `bad`."""
         if self._layout.symbol is None:
             codes = pa.array(np.zeros(table.num_rows, dtype=np.int32))
             return pa.DictionaryArray.from_arrays(codes, pa.array([self._symbol]))
@@ -246,7 +246,7 @@ class BlockParser:
         return pa.DictionaryArray.from_arrays(pa.array(code_of[codes]), pa.array(distinct))
 
     def _parsed_symbol(self, spelling: str) -> str | None:
-        """Return the canonical symbol; None if it is invalid, or is not the one that the caller gave."""
+        """Return the canonical symbol; None if it is invalid or differs from the caller's symbol."""
         try:
             symbol = symbol_canonical(parse_symbol(spelling))
         except InvalidSymbol:
@@ -269,7 +269,7 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _text_or_mark(column: pa.ChunkedArray) -> pa.Array:
-    """Decode bytes; replaces invalid UTF-8 by a character that no rule accepts."""
+    """Decode bytes; invalid UTF-8 is replaced by a character that no rule accepts."""
     return pa.array(
         [None if cell is None else cell.decode("utf-8", "replace") for cell in column.to_pylist()],
         pa.string(),

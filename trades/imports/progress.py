@@ -18,9 +18,9 @@ from trades.imports.blocks import FilePosition
 class ImportProgress:
     """The progress of a file's import.
 
-    position: after the last committed row, for a file in order. partitions: how many sorted ones are
-    committed, None for a file in order. rows, stored, bad: counts of the file's rows; `stored` are the new ones.
-    commit: symbol, number and hash of the newest commit, made or found.
+    position: the position after the last committed row of a file in order. partitions: the number of committed
+    partitions of a sorted file, None for a file in order. rows, stored, bad: the file's rows so far, the new and
+    the bad ones among them. commit: symbol, number and hash of the newest commit, made or found.
     """
 
     position: FilePosition | None = None
@@ -33,7 +33,7 @@ class ImportProgress:
 
     @classmethod
     def of(cls, content: Any) -> "ImportProgress":
-        """Return the progress that `asdict` gave as `content`. Raises `TypeError`, `KeyError`, `ValueError`."""
+        """Return the progress whose `asdict` is `content`. Raises `TypeError`, `KeyError`, `ValueError`."""
         position, commit = content.pop("position"), content.pop("commit")
         return replace(
             cls(**content),
@@ -43,7 +43,7 @@ class ImportProgress:
 
 
 class ProgressNote:
-    """The saved progress of one file under some options. A changed file has another note."""
+    """The saved progress of importing one file with some options. A changed file or option starts a new note."""
 
     def __init__(self, folder: Path, path: Path, options: str) -> None:
         found = path.stat()
@@ -70,14 +70,14 @@ class ProgressNote:
             os.close(descriptor)
 
     def load(self) -> ImportProgress | None:
-        """Return the last saved progress; None if there is none, or none that can be read."""
+        """Return the last saved progress; None if it is missing or cannot be read."""
         try:
             return ImportProgress.of(json.loads(self._path.read_bytes()))
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def save(self, progress: ImportProgress) -> None:
-        """Save the progress, without fsync: after a power cut it may be older, and rows read again are duplicates."""
+        """Save the progress without fsync. After a power cut it may be older; rows that are read again are duplicates."""
         written = self._path.with_suffix(".new")
         written.write_text(json.dumps(asdict(progress)))
         written.replace(self._path)

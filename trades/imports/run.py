@@ -1,4 +1,4 @@
-"""Imports one file: block by block if its rows are in order of time, else sorted through temporary files."""
+"""Imports one file block by block if its rows are in order of time; otherwise sorts it in temporary files first."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +30,7 @@ _Item = TypeVar("_Item")
 
 
 class ImportStage(StrEnum):
-    """The stages: a file in order is stored as it is read; another is sorted first."""
+    """The stages of an import. A file in order is stored as it is read; any other is sorted first."""
 
     STORING = "storing"
     SORTING = "sorting"
@@ -60,8 +60,8 @@ class PreparedAppend:
 class AppendGroup:
     """Appends, and the progress to save once all of them are stored.
 
-    position or partitions: how much of the file is stored then. rows, bad: rows of the file that the group adds
-    to the counts. done: of the stage, in its unit.
+    position, partitions: the progress after the group. rows, bad: rows that the group adds to the counts.
+    done: the stage's progress after the group, in the stage's unit.
     """
 
     appends: tuple[PreparedAppend, ...]
@@ -74,7 +74,7 @@ class AppendGroup:
 
 @contextmanager
 def _read_ahead(items: Iterator[_Item]) -> Iterator[Iterator[_Item]]:
-    """Yield an iterator over the items, none of them None, that makes the next one in a thread."""
+    """Yield an iterator over `items` that prepares the next item in a thread. No item may be None."""
     with ThreadPoolExecutor(1) as pool:
         yield _made_ahead(pool, items)
 
@@ -84,13 +84,13 @@ def _made_ahead(pool: ThreadPoolExecutor, items: Iterator[_Item]) -> Iterator[_I
     while (item := made.result()) is not None:
         made = pool.submit(next, items, None)
         yield item
-        del item  # frees its memory while the next one is waited for
+        del item  # frees its memory while waiting for the next item
 
 
 def _partition_groups(
     partitions: Sequence[SpoolPartition],
 ) -> Iterator[tuple[int, list[SpoolPartition]]]:
-    """Yield neighbouring partitions of one symbol to store together, with the number of partitions up to their end."""
+    """Yield groups of neighbouring partitions of one symbol, with the number of partitions up to the group's end."""
     group: list[SpoolPartition] = []
     for number, partition in enumerate(partitions):
         rows = sum(each.rows for each in group) + partition.rows
@@ -104,7 +104,7 @@ def _partition_groups(
 
 
 def _group_tables(spool: SortSpool, group: Sequence[SpoolPartition]) -> Iterator[pa.Table]:
-    """Yield a group's rows in order of time: one table, or several of a partition too large for one."""
+    """Yield a group's rows in order of time: one table, or several if a partition is too large for one table."""
     if len(group) == 1:
         yield from spool.rows_in_order(group[0])
     else:
@@ -161,7 +161,7 @@ class FileImport:
     def _store_by_spool(self) -> None:
         schema = self._dataset.schema.append(pa.field(_LINE, pa.int64()))
         is_filled = self._done.partitions is not None
-        spool = SortSpool.finished(self._note.spool, schema) if is_filled else None
+        spool = SortSpool.reopen(self._note.spool, schema) if is_filled else None
         if spool is None:
             spool = self._filled_spool(schema)
         total = sum(partition.rows for partition in spool.partitions())
@@ -172,7 +172,7 @@ class FileImport:
         """Read the whole file into a new spool."""
         self._examples.clear()
         self._done = replace(self._done, position=None, partitions=None, rows=0, bad=0)
-        spool = SortSpool.started(self._note.spool, schema)
+        spool = SortSpool.create_empty(self._note.spool, schema)
         with _read_ahead(blocks_unordered(self._file, self._parser, self._start)) as blocks:
             for block in blocks:
                 self._count(len(block.lines) + len(block.bad), block.bad)
@@ -185,7 +185,7 @@ class FileImport:
         return spool
 
     def _sorted_groups(self, spool: SortSpool) -> Iterator[AppendGroup]:
-        """Yield the groups of a spool that are not stored; the last table of a group completes its partitions."""
+        """Yield the groups that are not stored yet. A group's partitions count as stored after its last table."""
         stored, before = 0, 0
         for partitions, group in _partition_groups(spool.partitions()):
             rows = sum(partition.rows for partition in group)
@@ -227,7 +227,7 @@ class FileImport:
                 self._report(stage, group.done, total)
 
     def _append(self, append: PreparedAppend) -> None:
-        """Store an append. Rows whose ids conflict are bad rows; the others are stored without them."""
+        """Store an append. Rows whose ids conflict become bad rows; the other rows are stored."""
         try:
             receipt = append.store()
         except IdConflict as error:

@@ -18,7 +18,7 @@ from trades.stores import market_store
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """The result of an import. duplicates: rows that were stored before. examples: the first bad rows."""
+    """The result of an import. duplicates: rows that had been stored before. examples: the first bad rows."""
 
     path: Path
     rows: int
@@ -42,10 +42,10 @@ def csv_import(
     restart: bool = False,
     progress: Callable[[StageStatus], None] = lambda _: None,
 ) -> ImportResult:
-    """Store the rows of a `.csv` or `.csv.gz` file that are not stored yet, in bounded memory.
+    """Store those rows of a `.csv` or `.csv.gz` file that are not stored yet, in bounded memory.
 
-    Equal rows are counted over the whole file. notes: the folder with the progress of unfinished imports;
-    `restart` ignores it. Raises `ImportsError`s, the store's `StorageError`s, `OSError`.
+    Equal rows are counted over the whole file. notes: the folder of saved progress. restart: ignore saved
+    progress. Raises `ImportsError`s, the store's `StorageError`s, `OSError`.
     """
     if options.symbol is not None:
         options = replace(options, symbol=symbol_canonical(options.symbol))

@@ -22,7 +22,7 @@ _MANIFEST = "manifest.json"
 
 @dataclass(slots=True)
 class SpoolPartition:
-    """The rows of one symbol and one time slice, at most an event date, in order of arrival."""
+    """The rows of one symbol in one time slice (a day or less), in order of arrival."""
 
     symbol: str
     first_slice: int
@@ -33,7 +33,7 @@ class SpoolPartition:
     last_ns: int = -(2**63)
 
     def add(self, times: Integers, size: int) -> None:
-        """Count written rows."""
+        """Add written rows to the partition's counts."""
         self.rows += len(times)
         self.bytes += size
         self.first_ns = min(self.first_ns, int(times.min()))
@@ -41,7 +41,7 @@ class SpoolPartition:
 
 
 class SortSpool:
-    """A folder of partitions, each a file of Arrow messages; time slices are `slice_ns` wide."""
+    """A folder of partitions. Each is a file of Arrow messages; time slices are `slice_ns` long."""
 
     def __init__(self, folder: Path, schema: pa.Schema, slice_ns: int = DAY_NS) -> None:
         self.folder = folder
@@ -50,15 +50,15 @@ class SortSpool:
         self._partitions: dict[tuple[str, int], SpoolPartition] = {}
 
     @classmethod
-    def started(cls, folder: Path, schema: pa.Schema, slice_ns: int = DAY_NS) -> "SortSpool":
-        """Return an empty spool; deletes the folder's content."""
+    def create_empty(cls, folder: Path, schema: pa.Schema, slice_ns: int = DAY_NS) -> "SortSpool":
+        """Make an empty spool. Deletes what the folder holds."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return cls(folder, schema, slice_ns)
 
     @classmethod
-    def finished(cls, folder: Path, schema: pa.Schema) -> "SortSpool | None":
-        """Return a spool that an earlier process filled; None if it is incomplete."""
+    def reopen(cls, folder: Path, schema: pa.Schema) -> "SortSpool | None":
+        """Open a spool that an earlier process filled; None if it is incomplete."""
         spool = cls(folder, schema)
         try:
             kept = [SpoolPartition(**item) for item in json.loads((folder / _MANIFEST).read_bytes())]
@@ -110,7 +110,7 @@ class SortSpool:
             yield table if is_sorted else table.take(pa.array(np.argsort(times, kind="stable")))
             return
         width = -(-(partition.last_ns - partition.first_ns + 1) // _SLICES)
-        finer = SortSpool.started(self.folder / f"{partition.file}.finer", self._schema, width)
+        finer = SortSpool.create_empty(self.folder / f"{partition.file}.finer", self._schema, width)
         for batch in self._read(partition):
             codes = pa.array(np.zeros(batch.num_rows, dtype=np.int32))
             finer.add(batch, pa.DictionaryArray.from_arrays(codes, pa.array([partition.symbol])))

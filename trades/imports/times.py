@@ -22,7 +22,7 @@ _COMPACT_DATE = r"^([0-9]{4})([0-9]{2})([0-9]{2})([T ]|$)"
 
 
 class TimeStyle(Enum):
-    """How a column's times are written; the value is the Arrow type that reads a whole block."""
+    """How a column's times are written. The value is the Arrow type with which a whole block is read."""
 
     OFFSET = pa.timestamp("ns", "UTC")
     LOCAL = pa.timestamp("ns")
@@ -31,7 +31,7 @@ class TimeStyle(Enum):
 
 
 def time_style(cell: str) -> TimeStyle:
-    """Return the style of one cell; TEXT if each cell must be parsed by itself."""
+    """Return the style of a cell; TEXT if cells of its style must be parsed one by one."""
     column = pa.array([cell])
     if pc.match_substring_regex(column, _IS_EPOCH)[0].as_py() or cell.isdigit():
         return TimeStyle.EPOCH
@@ -47,7 +47,7 @@ def time_style(cell: str) -> TimeStyle:
 def cast_instants(values: pa.Array, style: TimeStyle, options: ReadOptions, *, is_event: bool) -> pa.Array:
     """Convert a column in its style's type to int64 nanoseconds UTC. Raises `pa.ArrowInvalid`.
 
-    is_event: the event time, which counts milliseconds since midnight if `options` has a date.
+    is_event: this is the event time; it counts milliseconds since midnight if `options` has a date.
     """
     if style is TimeStyle.OFFSET:
         return values.cast(pa.int64())
@@ -61,7 +61,7 @@ def cast_instants(values: pa.Array, style: TimeStyle, options: ReadOptions, *, i
 def parse_instants(
     cells: pa.Array, options: ReadOptions, *, is_event: bool, limit: int | None
 ) -> tuple[pa.Array, Indexes]:
-    """Convert texts of mixed styles, null where wrong; return also the first `limit` wrong indexes."""
+    """Convert texts of mixed styles, wrong texts to null; return also the indexes of the first `limit` wrong texts."""
     texts = pc.ascii_upper(pc.utf8_trim_whitespace(cells))
     if is_event and options.date is not None:
         by_style = {TimeStyle.EPOCH: np.ones(len(cells), dtype=bool)}
@@ -98,7 +98,10 @@ def _styled(texts: pa.Array) -> tuple[pa.Array, dict[TimeStyle, Mask]]:
 def convert_by_bisection(
     cells: pa.Array, convert: Callable[[pa.Array], pa.Array], *, limit: int | None
 ) -> tuple[pa.Array, Indexes]:
-    """Convert cells by bisection, null where `convert` raises `pa.ArrowInvalid`; return also the first `limit` indexes."""
+    """Convert cells, those for which `convert` raises `pa.ArrowInvalid` to null, found by bisection.
+
+    Returns also the indexes of the first `limit` wrong cells.
+    """
     pieces: list[pa.Array] = []
     wrong: Indexes = []
     pending = [(0, len(cells))]

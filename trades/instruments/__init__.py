@@ -1,1 +1,1 @@
-"""Instruments: services, endpoints, and the table that is searched. The facts are in the store."""
+"""Instruments: services, endpoints, and the search table. The store holds the declarations."""

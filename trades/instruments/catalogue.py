@@ -1,4 +1,4 @@
-"""Keeps the search table of instruments equal to the store: compared before each search, updated if different."""
+"""Keeps the search table of instruments equal to the store: compares both before each search, updates the table."""
 
 import fcntl
 import hashlib
@@ -17,7 +17,7 @@ from trades.instruments.services import instruments_all
 from trades.models import TEXT_LENGTHS, CatalogueState, InstrumentEntry
 from trades.stores import market_store
 
-# Bounds the time that other writers of the database wait for a batch.
+# Rows written in one transaction; a larger batch would make the database's other writers wait longer.
 _ROWS_AT_ONCE = 2_000
 _STATE = 1
 _LOCK = "catalogue.lock"
@@ -48,7 +48,7 @@ def _is_current(stamp: str) -> bool:
 
 
 def _bring_up_to(stamp: str) -> None:
-    # The stamp was taken before the instruments are read, so a later change makes the next refresh run.
+    # `stamp` was read before the instruments are, so a later change makes the next refresh run.
     known = {instrument.symbol: instrument for instrument in instruments_all()}
     documents = dict(InstrumentEntry.objects.values_list("symbol", "document"))
     entries = (
@@ -72,9 +72,9 @@ def catalogue_first(instrument_class: str, count: int) -> list[Instrument]:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Lock out other threads and processes, which would only do the same work again.
+    """Lock out other threads and processes, which would only repeat the same work.
 
-    A caller inside a transaction does not wait: it may hold the database lock that the other one needs.
+    A caller inside a transaction does not wait: it may hold the database lock that the lock's holder needs.
     """
     if transaction.get_connection().in_atomic_block:
         yield

@@ -38,7 +38,7 @@ class PatternField(serializers.Field[str, str, str, Any]):
 
 @extend_schema_field({"type": "string", "minLength": 1, "maxLength": NAME_LENGTH})
 class NameField(serializers.Field[str, str, str, Any]):
-    """A name for people: printable characters, no blanks at the ends."""
+    """A readable name: printable characters, no blanks at the ends."""
 
     default_error_messages = {
         "invalid_type": "must be a string",

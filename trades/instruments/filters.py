@@ -1,4 +1,4 @@
-"""The query parameters of instruments: filters, pages, and the fields that the browsable form shows for them."""
+"""The query parameters of instruments: filters, pages, and their fields in the browsable form."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -76,19 +76,19 @@ def _code(regex: str, wording: str, text: str) -> Any:
 
 
 def _declared(found: Any, schema: dict[str, Any]) -> Any:
-    """Return the filter with a schema of its values."""
+    """Return the filter after giving it a schema of its values."""
     set_override(found, "field", schema)
     return found
 
 
 class InstrumentFilter(FilterSet):  # type: ignore[misc]
-    """The filters of the list; an instrument must match all that are given."""
+    """The filters of the list. An instrument must match all given filters."""
 
     instrument_class = choice_filter(INSTRUMENT_CLASSES, "What it is.", field_name="instrument_class")
     exchange = _code("[A-Z0-9]{4}", "a MIC, four of A-Z and 0-9, such as XNAS", "MIC of its exchange.")
     currency = _code("[A-Z]{3}", "three of A-Z, such as USD", "Of its prices.")
     underlying = _declared(
-        SymbolFilter(help_text="Of futures and options: what they are on."),
+        SymbolFilter(help_text="The underlying of futures and options."),
         {"type": "string", "minLength": 1, "maxLength": 32, "examples": ["AAPL"]},
     )
     expiry = _date("The date on which it expires.", "exact")
@@ -116,7 +116,7 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
         return {CLASS if name == "instrument_class" else name: each for name, each in filters.items()}
 
     def search_words(self, entries: Entries, _: str, text: str) -> Entries:
-        """Return the rows in which every word occurs."""
+        """Return the rows in which all words of `text` occur."""
         for word in text.split():
             found = Q()
             for name in _SEARCHED:

@@ -1,4 +1,4 @@
-"""The serializer of instruments: the rules of a declaration, over HTTP and for files, and the document shown."""
+"""The serializer of instruments: the rules of declarations over HTTP and in files, and the JSON document."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ from trades.batches.serializers import ColumnField, SymbolField
 from trades.instruments.fields import AliasesField, CalendarDateField, NameField, PatternField
 
 CLASS = "class"
-# The instrument classes that have a field; fields not listed belong to all.
+# The instrument classes that have a field; fields that are not listed belong to all classes.
 CLASSES_WITH = {
     "underlying": (FUTURE, OPTION),
     "expiry": (FUTURE, OPTION),
@@ -91,7 +91,7 @@ class InstrumentSerializer(KnownFieldsSerializer):
         wording="a MIC, four of A-Z and 0-9, such as XNAS",
         required=False,
         allow_null=True,
-        help_text="The market identifier code (ISO 10383) of its exchange, whose hours are known or given by `calendar`.",
+        help_text="The market identifier code (ISO 10383) of its exchange. Its hours must be known, or `calendar` must give them.",
     )
     currency = PatternField(
         "[A-Z]{3}",
@@ -99,7 +99,7 @@ class InstrumentSerializer(KnownFieldsSerializer):
         wording="three of A-Z, such as USD",
         required=False,
         allow_null=True,
-        help_text="Of its prices (ISO 4217).",
+        help_text="The currency of its prices (ISO 4217).",
     )
     bar_policy = _word("bar_policy", tuple(BAR_POLICIES), "Which prints make its bars.")
     volume_kind = _word(
@@ -121,13 +121,13 @@ class InstrumentSerializer(KnownFieldsSerializer):
         help_text="The name of its trading calendar, where the exchange has several.",
     )
     underlying = SymbolField(
-        required=False, allow_null=True, help_text="Of a future or an option: what it is on."
+        required=False, allow_null=True, help_text="Of a future or an option: its underlying."
     )
     expiry = CalendarDateField(
         required=False, allow_null=True, help_text="Of a future or an option: the date on which it expires."
     )
     strike = _number("strike", "Of an option: the strike price.")
-    right = _word("right", RIGHTS, "Of an option: what it is the right to do.", allow_null=True)
+    right = _word("right", RIGHTS, "Of an option: the right to buy (call) or to sell (put).", allow_null=True)
     multiplier = _number("multiplier", "Of a future or an option: units of the underlying in a contract.")
     exercise = _word("exercise", EXERCISES, "Of an option: when it may be exercised.", allow_null=True)
     settlement = _word(
@@ -181,9 +181,9 @@ class InstrumentSerializer(KnownFieldsSerializer):
 
 
 def merged(base: Instrument, given: Mapping[str, Any]) -> Instrument:
-    """Return `base` with other values; None takes the default of the symbol.
+    """Return `base` with the given values; None means the symbol's default.
 
-    A change of class drops the fields that the new class does not have, and takes its default volume kind.
+    A new class drops the fields that it does not have, and sets its default volume kind.
     """
     instrument_class = given.get("instrument_class", base.instrument_class)
     defaults = default_instrument(base.symbol)
@@ -214,4 +214,4 @@ def instrument_document(instrument: Instrument) -> dict[str, Any]:
 HOURS_REFUSAL: Need[Callable[[Instrument], tuple[str, str] | None]] = Need(
     "trades.instruments.serializers.HOURS_REFUSAL"
 )
-"""Which field, `exchange` or `calendar`, leaves its hours unknown, and why; None where they are known."""
+"""Returns the field (`exchange` or `calendar`) that leaves the trading hours unknown, and why; None if they are known."""

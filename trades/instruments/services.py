@@ -42,10 +42,10 @@ def allows_nonpositive_price(symbol: str) -> bool:
 
 
 def instruments_declare(*, instruments: Sequence[Instrument], actor: str) -> list[Instrument]:
-    """Record the changes in the audit log and store the instruments: all or none, no two of one symbol.
+    """Record the changes in the audit log and store the instruments: all or none. Symbols must be distinct.
 
-    Returns the instruments as stored. Raises `AliasTaken`, other `StorageError`s, and django.db.Error when
-    nothing was done. `OutcomeUnknown`: the change is made, and its record is not confirmed.
+    Returns the instruments as stored. After `AliasTaken`, another `StorageError` or django.db.Error nothing was
+    done. After `OutcomeUnknown` the change is made, but its audit record may be missing.
     """
     with _recorded(instruments, actor):
         return instruments_set(instruments=instruments)
@@ -57,10 +57,10 @@ def instrument_set(*, instrument: Instrument) -> Instrument:
 
 
 def instruments_set(*, instruments: Sequence[Instrument]) -> list[Instrument]:
-    """Store instruments without an audit record: all or none, no two of one symbol.
+    """Store instruments without an audit record: all or none. Symbols must be distinct.
 
-    Every process sees the change with its next answer. Returns the instruments as stored, underlyings
-    resolved. Raises `AliasTaken` and other `StorageError`s.
+    Every process sees the change with its next answer. Returns the instruments as stored; aliases of
+    underlyings are replaced by symbols. Raises `AliasTaken` and other `StorageError`s.
     """
     resolved = [instrument_resolved(each) for each in instruments]
     market_store().set_instruments(resolved)
@@ -68,7 +68,7 @@ def instruments_set(*, instruments: Sequence[Instrument]) -> list[Instrument]:
 
 
 def instrument_resolved(instrument: Instrument) -> Instrument:
-    """Return the instrument with an underlying that is an alias replaced by its symbol. Raises `StorageError`s."""
+    """Return the instrument; if its underlying is an alias, it is replaced by its symbol. Raises `StorageError`s."""
     if not instrument.underlying:
         return instrument
     return structs.replace(instrument, underlying=market_store().canonical(instrument.underlying))
@@ -97,7 +97,7 @@ def instrument_get(*, symbol: str, as_of_ns: int | None = None) -> Instrument:
 
 
 def _has_data(symbol: str, as_of_ns: int | None) -> bool:
-    """Return whether any dataset had a commit of the symbol."""
+    """Return whether any dataset had a commit of the symbol by then."""
     store = market_store()
     for dataset in DATASETS.values():
         with suppress(UnknownSymbol):
@@ -109,7 +109,7 @@ def _has_data(symbol: str, as_of_ns: int | None) -> bool:
 
 @contextmanager
 def _recorded(instruments: Sequence[Instrument], actor: str) -> Iterator[None]:
-    """Record what changes, then run the body; without the record nothing is changed."""
+    """Record the changes, then run the body. If the record fails, the body does not run."""
     is_made = False
     try:
         with transaction.atomic():
@@ -124,7 +124,7 @@ def _recorded(instruments: Sequence[Instrument], actor: str) -> Iterator[None]:
 
 def _record_changes(instruments: Sequence[Instrument], actor: str) -> None:
     """Record the instruments that differ from the stored ones, in one event."""
-    events_lock()  # keeps other declarations out until the transaction ends: `before` is what will be replaced
+    events_lock()  # no other declaration until the transaction ends: `before` stays the stored one
     store = market_store()
     before = {each.symbol: instrument_document(store.instrument(each.symbol)) for each in instruments}
     after = {each.symbol: instrument_document(each) for each in instruments}

@@ -1,4 +1,4 @@
-"""Instruments as texts: the options of a command, and CSV with a column per field."""
+"""Instruments as texts: options of a command, and CSV with a column per field."""
 
 import csv
 import re
@@ -37,7 +37,7 @@ class InstrumentsRefused(ValueError):
 
 
 def read_texts(cells: Mapping[str, str], current: Instrument) -> tuple[Instrument, list[FieldError]]:
-    """Return the instrument changed by the texts, by field, and their errors.
+    """Return the instrument changed by the texts, and their errors. `cells`: texts by field.
 
     An empty text makes a field undeclared. Fields without a text stay.
     """
@@ -61,7 +61,7 @@ def write_csv(instruments: Iterable[Instrument], file: TextIO | TextIOBase) -> N
 
 
 def read_csv(file: TextIO, current: Callable[[str], Instrument]) -> list[InstrumentDeclaration]:
-    """Return the declarations of a file's lines; fields without a column stay as in `current(symbol)`.
+    """Return the declarations in a file, one per line. Fields without a column stay as in `current(symbol)`.
 
     Raises `InstrumentsRefused` if any line is wrong.
     """
@@ -116,7 +116,7 @@ def _wrong_count(row: list[str], names: list[str]) -> list[str]:
 
 
 def _json_value(name: str, text: str) -> Any:
-    """Return a text as the field's JSON value; unchanged if it is not one, which the serializer refuses."""
+    """Return a text as the field's JSON value; a text that is none is returned unchanged, for the serializer to refuse."""
     if name in _NUMBERS:
         return float(text) if _NUMBER.fullmatch(text) else text
     if name == "aliases":
@@ -139,7 +139,7 @@ def _text(value: Any) -> str:
 
 
 def described(instrument: Instrument) -> str:
-    """Return an instrument as one line for people: its bar policy and all declared fields."""
+    """Return an instrument as one readable line: its bar policy and all declared fields."""
     shown = instrument_document(instrument)
     plain = instrument_document(Instrument(instrument.symbol))
     parts = [f"bar policy {instrument.bar_policy}"]

@@ -1,4 +1,4 @@
-"""The endpoints of instruments: find, read, declare."""
+"""The endpoints that find, read and declare instruments."""
 
 from contextlib import suppress
 from typing import Any
@@ -63,10 +63,10 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
     query_serializer_classes = {"list": InstrumentsQuerySerializer, "retrieve": InstrumentQuerySerializer}
 
     def get_serializer_context(self) -> dict[str, Any]:
-        """Add the symbol's default as `base`: PUT replaces the whole declaration."""
+        """Add the symbol's default instrument as `base`: PUT replaces the whole declaration."""
         symbol = self.kwargs.get("symbol")
         context = dict(super().get_serializer_context())
-        # The browsable page of a refusal asks for the form of an invalid symbol.
+        # The browsable page of an error may be for an invalid symbol.
         with suppress(InvalidValue):
             if symbol is not None:
                 context["base"] = default_instrument(_symbol(symbol))
@@ -96,7 +96,7 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
         examples=[_FUTURE],
     )
     def retrieve(self, request: Request, symbol: str) -> Response:
-        """Return an instrument, now or at `as_of`. Without data and a declaration it is 404."""
+        """Return an instrument, now or at `as_of`; 404 if it has neither data nor a declaration."""
         values = single_parameters(request.GET, ("as_of", "format"))
         as_of_ns = _instant(values.get("as_of"))
         instrument = instrument_get(symbol=_symbol(symbol), as_of_ns=as_of_ns)
@@ -124,7 +124,7 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
         instrument = instrument_resolved(serializer.validated_data["instrument"])
 
         def write() -> tuple[Any, Any]:
-            # Declarations are locked here, so this is the document that is replaced.
+            # Declarations are locked here: no other process can change the instrument before it is replaced.
             before = instrument_document(market_store().instrument(instrument.symbol))
             return before, instrument_document(instrument_set(instrument=instrument))
 

@@ -19,7 +19,7 @@ COUNT = 60
 def chain(tmp_path, settings, django_capture_on_commit_callbacks, monkeypatch):
     settings.AUDIT_DIR = tmp_path / "audit"
     monkeypatch.setattr("audit.chain.verify.CHUNK", 6)
-    monkeypatch.setattr(prune, "AT_ONCE", 4)
+    monkeypatch.setattr(prune, "BATCH_SIZE", 4)
     with django_capture_on_commit_callbacks(execute=True):
         chain_of(COUNT)
 

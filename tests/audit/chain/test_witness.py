@@ -30,7 +30,7 @@ def anchored(kept):
 
 
 def test_nothing_is_kept_at_first(kept):
-    assert kept.kept() is None
+    assert kept.read_head() is None
     assert list(kept.anchors()) == []
     kept.anchor_if_due(now=AT)
     assert not kept.folder.exists()
@@ -39,7 +39,7 @@ def test_nothing_is_kept_at_first(kept):
 def test_the_head_goes_on_and_never_back(kept):
     for sequence in (3, 5, 4, 5):
         kept.advance(head(sequence), now=AT)
-    assert kept.kept().head == head(5)
+    assert kept.read_head().head == head(5)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_database_that_was_put_back_is_noted_once(kept, caplog):
     notes = [note for note in kept.anchors() if note.kind == PUT_BACK]
     assert [(note.sequence, note.anchored) for note in notes] == [(5, 9)] * 2
     assert "was put back: the database ends at record 5, and 9 had been reached" in caplog.text
-    assert kept.kept().head == head(6, "b")
+    assert kept.read_head().head == head(6, "b")
 
 
 def test_another_head_of_the_same_number_is_noted(kept):
@@ -114,7 +114,7 @@ def test_a_torn_write_is_no_head(kept, monkeypatch, caplog):
     monkeypatch.setattr(os, "write", lambda _fd, _data: 1)
     kept.advance(head(2), now=AT)
     monkeypatch.undo()
-    assert kept.kept().head == head(1)
+    assert kept.read_head().head == head(1)
     assert "only 1 of" in caplog.text
 
 
@@ -132,7 +132,7 @@ def test_a_copy_that_cannot_be_written_keeps_nothing_else_back(kept, caplog):
     kept.copy.mkdir()
     for sequence in (1, 2, 3):
         kept.advance(head(sequence), now=AT)
-    assert kept.kept().head == head(3)
+    assert kept.read_head().head == head(3)
     assert len((kept.folder / "anchors.jsonl").read_bytes().splitlines()) == 1
     assert f"cannot be written to {kept.copy}" in caplog.text
 
@@ -141,10 +141,10 @@ def test_a_damaged_head_is_made_anew(kept, caplog):
     kept.advance(head(1), now=AT)
     (kept.folder / "head").write_bytes(b"{")
     with pytest.raises(UnreadableWitness):
-        kept.kept()
+        kept.read_head()
     kept.check(head(1), now=AT)
     kept.advance(head(2), now=AT)
-    assert kept.kept().head == head(2)
+    assert kept.read_head().head == head(2)
     assert "is damaged and will be replaced" in caplog.text
 
 

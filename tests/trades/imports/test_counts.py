@@ -76,7 +76,7 @@ def test_a_file_in_order_goes_straight_to_the_store(store_path: Path, tmp_path: 
     def never(*_: object) -> None:
         raise AssertionError("a file in order needs no spool")
 
-    monkeypatch.setattr(spool.SortSpool, "started", never)
+    monkeypatch.setattr(spool.SortSpool, "create_empty", never)
     rows = generated(500)
     path = written(tmp_path / "A.csv", [line_of(*row) for row in rows])
     assert imported(path, tmp_path / "notes").stored == 500

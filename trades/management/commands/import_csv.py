@@ -27,7 +27,7 @@ _SUFFIXES = (".csv", ".csv.gz")
 
 
 class Command(BaseCommand):
-    """Resumes where it was ended, and stores nothing twice."""
+    """Imports files. A repeated run resumes where the last one stopped, and stores no row twice."""
 
     help = "Import CSV files of any size: files, patterns, folders. Rows that are stored already are skipped."
 
@@ -79,14 +79,18 @@ class Command(BaseCommand):
 
 
 def _add_times(parser: ArgumentParser) -> None:
-    parser.add_argument("--timezone", default="UTC", help="of times without an offset (default UTC)")
+    parser.add_argument(
+        "--timezone", default="UTC", help="time zone of times without an offset (default UTC)"
+    )
     parser.add_argument(
         "--ambiguous",
         default="raise",
         choices=AMBIGUOUS,
         help="how to read a local time that occurred twice, when summer time ended (default: refuse it)",
     )
-    parser.add_argument("--date", help="of times in milliseconds since local midnight, such as 2013-10-07")
+    parser.add_argument(
+        "--date", help="local date, such as 2013-10-07, if times count milliseconds since midnight"
+    )
 
 
 def _add_columns(parser: ArgumentParser) -> None:

@@ -62,7 +62,10 @@ class Command(BaseCommand):
         for name, text in _HELP.items():
             parser.add_argument(f"--{name.replace('_', '-')}", help=text)
         parser.add_argument(
-            "--alias", action="append", dest="aliases", help="another symbol that means it; give all of them"
+            "--alias",
+            action="append",
+            dest="aliases",
+            help="another symbol that means it; list all of them, they replace the stored ones",
         )
         parser.add_argument(
             "--allow-nonpositive-price",
@@ -76,7 +79,7 @@ class Command(BaseCommand):
         parser.add_argument("--export", action="store_true", help="print all instruments as CSV for --csv")
 
     def handle(self, *_: Any, symbol: str | None, **options: Any) -> None:
-        """Show, change, import or export. Raises CommandError for wrong fields and for the store's refusals."""
+        """Show, change, import or export. Raises CommandError for wrong fields and for the store's errors."""
         cells = _cells(options)
         if sum([symbol is not None, options["csv"] is not None, options["export"]]) != 1:
             raise CommandError("give one of SYMBOL, --csv FILE and --export")
@@ -109,7 +112,7 @@ def _cells(options: dict[str, Any]) -> dict[str, str]:
 
 
 def _changed(symbol: str, cells: dict[str, str]) -> Instrument:
-    """Declare the changes, if there are any, and return the instrument. Raises `CommandError`."""
+    """Declare the changes, if any, and return the instrument. Raises `CommandError`."""
     try:
         current = market_store().instrument(parse_symbol(symbol))
     except InvalidSymbol as error:
@@ -125,7 +128,7 @@ def _changed(symbol: str, cells: dict[str, str]) -> Instrument:
 def _declared_from(path: Path) -> int:
     """Declare all instruments of a CSV file; return how many.
 
-    Raises `CommandError` naming the wrong lines, and then declares none.
+    If any line is wrong, declares none and raises `CommandError`, which names the lines.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -1,4 +1,4 @@
-"""`manage.py sample`: generates trades of a few demo symbols and stores them as any caller's are."""
+"""`manage.py sample`: generates trades of a few demo symbols and stores them like any client's trades."""
 
 import datetime as dt
 from argparse import ArgumentParser
@@ -32,7 +32,7 @@ _OTHER_SAMPLE = (
 
 
 class Command(BaseCommand):
-    """Idempotent: stored days stay, missing trades up to now are added."""
+    """Idempotent: keeps stored days and adds the missing trades up to now."""
 
     help = "Generate plausible trades for the last trading days, up to now, and store them."
 
@@ -72,7 +72,7 @@ class Command(BaseCommand):
 
 
 def _declare(symbol: str) -> None:
-    """Declare an undeclared symbol a Nasdaq equity, which gives its bars trading dates and sale conditions."""
+    """Declare an undeclared symbol as a Nasdaq equity, so that its bars have trading dates and use sale conditions."""
     if market_store().declared_instruments(symbol=symbol):
         return
     instrument = Instrument(symbol, exchange="XNAS", currency="USD", bar_policy="us_equities")

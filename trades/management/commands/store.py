@@ -19,7 +19,7 @@ from store.timestamps import format_timestamp
 from trades.stores import LogName, NotMaintained, logs_of, maintained_store
 
 _VERIFY = (
-    "LogCheck every byte against the commit records: the chain of hashes, and the checksum of every 4 KiB. Prints the"
+    "LogCheck every byte against the commit records: the hash chain, and the checksum of every 4 KiB. Prints the"
     " position of each damage with its file, offset, commit and the times of the rows that cannot be served: the very"
     " byte if a single one was changed; otherwise the first line that the store would not have written; otherwise the"
     " start of the 4 KiB. For a commit record, the start of its line. Continues with the other symbols. Exit status 1"
