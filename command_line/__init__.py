@@ -1,4 +1,4 @@
-"""Shared by the commands of all apps: the actor for the audit log, and a quiet end when output is cut off."""
+"""Shared by the commands of all apps: the actor for the audit log, and a quiet exit if standard output is closed."""
 
 import getpass
 import os

@@ -2,8 +2,8 @@
 
     .venv/bin/python examples/moving_average_backtest.py [DATA_DIR] [--interval 1min --fast 10 --slow 30 …]
 
-A symbol is held while the mean of its last `--fast` closes is above that of its last `--slow` closes. A decision
-at a bar's close is traded at the open of the symbol's next bar, at a cost, so no decision uses later prices.
+A symbol is held while the mean of its last `--fast` closes is above the mean of its last `--slow` closes. A decision
+at a bar's close is executed at the open of the symbol's next bar, at a cost, so no decision uses later prices.
 Each symbol has the same capital; shares held at the end are valued at the last close. DATA_DIR (default: the
 environment's, else `data`) is a server's folder; the server may be running. Prints the number of trades, the
 profit, and the bars per second.
@@ -32,7 +32,7 @@ NO_DATA = """there are no trades in {folder}: run `make run` once, which loads a
 
 @dataclass(slots=True)
 class Crossover:
-    """One symbol's averages and account. cost: of a trade, as a fraction of its value. closes: a ring buffer."""
+    """One symbol's averages and account. cost: cost of a trade, as a fraction of its value. closes: a ring buffer."""
 
     fast: int
     slow: int
@@ -113,10 +113,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--symbols", nargs="+", help="default: all")
     parser.add_argument("--interval", default="1min", help="1s, 1min, 5min, 15min, 1h, 1d, … (default 1min)")
     parser.add_argument("--start", help="an ISO 8601 time (default: the first trade)")
-    parser.add_argument("--end", help="an ISO 8601 time, exclusive (default: behind the last trade)")
+    parser.add_argument("--end", help="an ISO 8601 time, exclusive (default: after the last trade)")
     parser.add_argument("--fast", type=int, default=10, help="closes in the fast average (default 10)")
     parser.add_argument("--slow", type=int, default=30, help="closes in the slow average (default 30)")
-    parser.add_argument("--cost", type=float, default=1.0, help="of a trade, in basis points (default 1)")
+    parser.add_argument(
+        "--cost", type=float, default=1.0, help="cost of a trade, in basis points (default 1)"
+    )
     parser.add_argument("--policy", help="bar policy: all, us_equities (default: the instrument's)")
     parser.add_argument("--top", type=int, default=10, help="symbols that are listed (default 10)")
     options = parser.parse_args(arguments)

@@ -30,7 +30,7 @@ def signature_headers(
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Return the headers of a signed request: `headers`, which the signature covers, and the signature's.
+    """Return the headers of a signed request: `headers`, which the signature covers, and the signature headers.
 
     `url` is absolute and percent-encoded, exactly as it is sent.
     """

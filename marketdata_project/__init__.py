@@ -1,1 +1,1 @@
-"""Settings, URLs, problem responses, the web front and the processes: the edge of the program."""
+"""Settings, URLs, problem responses, the web front and the processes."""

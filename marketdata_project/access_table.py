@@ -34,7 +34,7 @@ _MARKET_DATA: Table = {
 # One row per dataset.
 _INGESTS: Table = {(f"{name.replace('_', '-')}-ingest", "POST"): _INGEST for name in DATASETS}
 
-# The tree: one row per class and dataset, as its paths are declared.
+# The market-data tree (`/market-data`): one row per instrument class and dataset, as its paths are declared.
 _REVISIONS = Access("market:read", sensitivity="internal", cost="page")
 _STREAM = Access("market:read", cost="stream")
 
@@ -95,16 +95,16 @@ ACCESS: Table = {
     **_AUDIT,
 }
 
-# Views without a row that anybody may open: pages for people, the documentation, health and metrics.
+# Views without a row, open to anybody: web pages, the documentation, health and metrics.
 PUBLIC_VIEWS = frozenset(
     {"home", "stylesheet", "healthz", "readyz", "metrics", "schema", "docs", "errors", "guides", "guide"}
 )
 
-# URL namespaces of Django's own sites: the admin, which asks for a staff session, and the login.
+# URL namespaces of Django's own sites: the admin, which requires a staff session, and the login page.
 DJANGO_SITES = frozenset({"admin", "rest_framework"})
 
 # The query parameters of all endpoints, and the body fields of those with an audit class. The audit log records
-# their values and masks all others; a test holds the list against the OpenAPI document.
+# their values and masks all others. A test compares the list with the OpenAPI document.
 RECORDED_NAMES = frozenset(
     """
     accounts adjustment after aliases allow_nonpositive_price as_of at bar_policy before_expiry calendar

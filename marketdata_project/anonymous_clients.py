@@ -1,4 +1,4 @@
-"""Charges clients without a known caller to a bucket by address: for public pages, 401s and unknown paths."""
+"""Charges clients without a known caller to their address's bucket: for public pages, 401s and unknown paths."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,16 +20,16 @@ from ratelimit.limits.services import admit_call
 from ratelimit.limits.throttles import LimitReached
 from ratelimit.wsgi_variables import ADMISSION
 
-# Load balancers, the supervisor and Prometheus ask for these.
+# Views that are not charged: load balancers, the supervisor and Prometheus request them.
 _FREE_VIEWS = frozenset({"healthz", "readyz", "metrics"})
 _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 
 
 class AnonymousClientMiddleware:
-    """Charges requests that no throttle has charged: public pages beforehand, a 401, 404, 406 or 413 afterwards.
+    """Charges requests that no throttle has charged: public pages before, a 401, 404, 406 or 413 after the view.
 
-    A 401 is charged to the address, all others to the caller if there is one, else to the address. Over the
-    limit the answer is 429 instead. A caller who is charged afterwards becomes the request's user, so that the
+    A 401 is charged to the address; any other to the caller, or to the address if there is none. Over the limit
+    the answer is 429 instead. A caller who is charged after the view becomes the request's user, so that the
     audit record names it.
     """
 
@@ -42,7 +42,7 @@ class AnonymousClientMiddleware:
             return response
         if response.status_code == 401:
             return charged(request, None) or response
-        # A 404 of a view, as of the admin, is not charged: its path is known.
+        # A 404 from a view (such as the admin's) is not charged: its path is known.
         if response.status_code in {406, 413} or (
             response.status_code == 404 and request.resolver_match is None
         ):
@@ -53,7 +53,7 @@ class AnonymousClientMiddleware:
         return response
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
-        """Charge a public page; the 429 if it is over the limit, else None."""
+        """Charge a public page; return the 429 if it is over the limit, else None."""
         match = request.resolver_match
         if match is None or match.url_name not in PUBLIC_VIEWS - _FREE_VIEWS or ADMISSION in request.META:
             return None
@@ -61,13 +61,13 @@ class AnonymousClientMiddleware:
 
 
 def charged(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:
-    """Charge the caller, or without one the address; the 429 if the limit refuses, else None."""
+    """Charge the caller, or the address if there is none; return the 429 if the limit refuses, else None."""
     admission = request.META[ADMISSION] = admit_call(call_of(request), caller, _PAGES)
     return None if admission.admitted else problem_of(LimitReached(admission)).response()
 
 
 def _known_caller(request: HttpRequest) -> Caller | None:
-    """The caller by credential or session; None if it is not valid, or cannot be looked up now."""
+    """The caller by credential or session; None if there is none, or it is invalid or cannot be looked up now."""
     call, now = call_of(request), timezone.now()
     # Verifying a signature would use up its nonce, and this page needs no caller.
     if {"signature", "signature-input"} & call.headers.keys():

@@ -1,6 +1,6 @@
-"""Middlewares for browsers: Django's session, CSRF, login and message middlewares, and the policies of pages.
+"""Middlewares for browsers: Django's session, CSRF, login and message middlewares, and the pages' security policies.
 
-They do nothing for an API call with a key, to which they would add about 40 µs.
+They skip API calls with a key, to which they would add about 40 µs.
 """
 
 from typing import Any, cast
@@ -25,7 +25,7 @@ class _ForBrowsers:
         return cast("HttpResponseBase", cast("Any", super()).__call__(request))
 
     def process_view(self, request: HttpRequest, *args: Any) -> Any:
-        """Call the hook of the CSRF middleware, the only one that has it."""
+        """Call the middleware's hook; only the CSRF middleware has one."""
         hook = getattr(super(), "process_view", None)
         return hook(request, *args) if hook and _has_session(request) else None
 
@@ -56,7 +56,7 @@ def _has_session(request: HttpRequest) -> bool:
 class PagePolicyMiddleware(CSPMiddleware):
     """Adds Content-Security-Policy (django-csp) and Permissions-Policy to HTML answers only.
 
-    Answers for programs are never rendered. No page needs a nonce: scripts and styles are files.
+    Browsers do not render other answers. No page needs a nonce: scripts and styles are files.
     """
 
     sync_capable = True

@@ -1,4 +1,4 @@
-"""The correlation id: one per request, in its answer, errors, audit record and log lines."""
+"""The correlation id of a request, which is in its answer, errors, audit record and log lines."""
 
 import logging
 import re
@@ -40,7 +40,7 @@ def chosen_id(offered: str | None) -> str:
 
 
 def correlation_headers(chosen: str) -> dict[str, str]:
-    """`X-Correlation-ID`, and `X-Degraded` while Redis is away."""
+    """`X-Correlation-ID`, and `X-Degraded` while Redis is unavailable."""
     return {HEADER: chosen} if is_available() else {HEADER: chosen, "X-Degraded": "redis"}
 
 

@@ -1,4 +1,4 @@
-"""Finds the endpoint of a path, and the largest body that it takes."""
+"""Finds the endpoint of a path, and the largest body that it accepts."""
 
 from functools import lru_cache
 
@@ -6,7 +6,7 @@ from django.urls import Resolver404, ResolverMatch, resolve
 
 from ratelimit.access.table import SMALL_BODY_BYTES, access_of
 
-# Longer than any endpoint's path. Paths come from clients, so the cache's memory must be bounded.
+# Characters of the longest cached path; endpoints' paths are shorter. Paths come from clients: bound the cache.
 _LONGEST_REMEMBERED = 256
 
 

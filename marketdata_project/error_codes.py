@@ -42,7 +42,7 @@ class GivenBy(Enum):
 class ErrorCode:
     """A code with its HTTP status, its meaning in sentences, and the client's next step.
 
-    retry_seconds: the value of `Retry-After`; None if there is no such header, or a limit computes it.
+    retry_seconds: the value of `Retry-After`; None if there is no such header or a limiter computes it.
     """
 
     status: int
@@ -61,13 +61,13 @@ def _codes(
     /,
     **meanings: str,
 ) -> Iterator[ErrorCode]:
-    """Codes that share all but their name and meaning."""
+    """Make codes that differ only in name and meaning."""
     for code, meaning in meanings.items():
         yield ErrorCode(status, code, meaning, next_step, given_by, retry_seconds)
 
 
 ERROR_CODES = (
-    # 400: a body, a query or a header that cannot be read.
+    # 400: the body, the query or a header cannot be read.
     *_codes(400, NextStep.CORRECT, GivenBy.CHANGES,
         malformed_json="The body is not one JSON document in UTF-8 (RFC 8259) without a byte order mark.",
         malformed_ndjson="A line of the body is not one JSON document in UTF-8; the message names the line.",
@@ -106,7 +106,7 @@ ERROR_CODES = (
     *_codes(400, NextStep.BEGIN_ANEW, GivenBy.EVERY,
         invalid_cursor="The cursor was not made here, is incomplete, or belongs to another query. Begin the walk anew.",
     ),
-    # 401 and 403: the caller is unknown, or may not do this.
+    # 401 and 403: the caller is unknown, or is not allowed to do this.
     *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.CALLERS,
         not_authenticated="No credentials were sent. Send `Authorization: Api-Key …` or `X-API-Key: …`.",
         invalid_api_key="The API key is malformed or unknown.",
@@ -196,7 +196,7 @@ ERROR_CODES = (
         unsupported_media_type="The endpoint does not read the body's Content-Type, or the body is compressed: leave "
         "`Content-Encoding` out, or send identity.",
     ),
-    # 422: a body or a query that can be read, with wrong content.
+    # 422: the body or the query can be read, but its content is wrong.
     *_codes(422, NextStep.CORRECT, GivenBy.CHANGES,
         validation_failed="Fields are wrong; `errors` names up to a hundred of them with their paths.",
         invalid_key_request="A key cannot have a value in the body: a name that looks like a secret, a text that is no "

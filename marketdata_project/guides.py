@@ -50,7 +50,7 @@ def guide(request: HttpRequest, guide: str) -> HttpResponseBase:
 
 @cache
 def guide_names() -> tuple[str, ...]:
-    """The names of the guides, in order: those of the files without `.md`."""
+    """The names of the guides in order: their file names without `.md`."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.md")))
 
 
@@ -69,15 +69,15 @@ def guide_page(name: str) -> GuidePage:
     for token in tokens:
         if token.children:
             token.children = list(_with_served_links(token.children))
-        # The pages' policy forbids styles of elements, such as the alignment of a column.
+        # The Content-Security-Policy forbids style attributes, such as the alignment of a column.
         token.attrs.pop("style", None)
     html = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
-    # Every text of the guide was escaped by the renderer.
+    # The renderer has escaped all text of the guide.
     return _page("guide.html", {"title": _guide_title(name), "html": mark_safe(html)})  # noqa: S308
 
 
 def guide_url(name: str) -> str:
-    """The address of a guide."""
+    """The URL of a guide."""
     return reverse("root:guide", args=[name])
 
 
@@ -96,13 +96,13 @@ def _page(template: str, context: dict[str, object]) -> GuidePage:
 
 
 def _response(request: HttpRequest, page: GuidePage) -> HttpResponseBase:
-    """The page, or 304 if the client has it."""
+    """The page, or 304 if the client has it already."""
     response = HttpResponse(page.body, headers={"ETag": page.etag, "Cache-Control": "no-cache"})
     return get_conditional_response(request, etag=page.etag, response=response) or response
 
 
 def _add_anchors(tokens: Sequence[Token]) -> None:
-    """Give each heading the id by which GitHub's links lead to it; equal headings are numbered."""
+    """Give each heading the id that GitHub gives it; equal headings are numbered."""
     seen: dict[str, int] = {}
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open":
@@ -116,7 +116,7 @@ def _heading_text(inline: Token) -> str:
 
 
 def _with_served_links(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Links to guides lead to their pages, by their titles; links to other files of the repository become their text."""
+    """Turn links to guides into links to their pages, with titles; other links into the repository become plain text."""
     name, is_text = "", False
     for token in tokens:
         if token.type == "link_open":

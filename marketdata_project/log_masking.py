@@ -1,6 +1,6 @@
 """Log lines without secrets, and without lines forged by a client.
 
-The finished text is masked: message, arguments and traceback alike.
+The finished text (message, arguments and traceback) is masked.
 """
 
 import logging
@@ -16,21 +16,21 @@ from django.conf import settings
 
 from audit.records.masking import MASK, masked_text
 
-# A shorter text would occur in ordinary words.
+# Characters. A shorter secret is not masked: it would occur in ordinary words.
 _SHORTEST = 6
 _SECRETS = ("SECRET_KEY", "SIGNING_SECRET", "AUDIT_KEY")
 _URLS = ("DATABASE_URL", "REDIS_URL")
 
-# The query of an address.
+# The query string of a URL.
 _QUERY = re.compile(r"\?[^\s'\"<>]+")
 
 logger = logging.getLogger(__name__)
 
 
 class MaskingFormatter(logging.Formatter):
-    """Replaces secrets by `***`: the installation's own, queries of addresses, and texts that look like credentials.
+    """Replaces secrets by `***`: the installation's own, query strings of URLs, and texts that look like credentials.
 
-    A record is one line, followed by its traceback, indented: no text in it can pass for another record.
+    A record is one line, followed by its traceback, indented. So no text in it can look like another record.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -43,7 +43,7 @@ class MaskingFormatter(logging.Formatter):
 
 
 def masked(text: str) -> str:
-    """The text with secrets and the queries of addresses replaced."""
+    """The text with secrets and query strings of URLs masked."""
     for secret in own_secrets():
         text = text.replace(secret, MASK)
     return _QUERY.sub(f"?{MASK}", masked_text(text))

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`: pages for load balancers, the supervisor and Prometheus."""
+"""`/healthz`, `/readyz` and `/metrics`: endpoints for load balancers, the supervisor and Prometheus."""
 
 import os
 import shutil
@@ -29,19 +29,19 @@ from metrics.exposition import exposition
 from metrics.metric_types import Metric
 from metrics.process_files import totals
 
-# With less a batch of some thousand rows cannot be stored.
+# With less free space a batch of some thousand rows cannot be stored.
 _FREE_BYTES = 2**20
 
 
 @require_safe
 def healthz(_request: HttpRequest) -> JsonResponse:
-    """200 as long as the process answers at all."""
+    """Answers 200 as long as the process answers at all."""
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """200 `ready`, 200 `degraded` with reasons, or 503 `unavailable` with reasons."""
+    """Answers 200 `ready`, 200 `degraded` with reasons, or 503 `unavailable` with reasons."""
     down = [*_database_problems(), *_store_problems()]
     if down:
         return JsonResponse({"status": "unavailable", "reasons": down}, status=503)
@@ -52,7 +52,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
 
 
 def _database_problems() -> list[str]:
-    """Reads a table that exists once the database was migrated."""
+    """Reads a table that exists after the first migration."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
@@ -76,7 +76,7 @@ def _store_problems() -> list[str]:
 
 
 def _space_problems() -> list[str]:
-    """Reads work without free space, writes do not."""
+    """Without free space reads work, writes do not."""
     free = shutil.disk_usage(settings.DATA_DIR).free
     return [] if free >= _FREE_BYTES else [f"disk: {free:,} bytes are left, nothing can be stored"]
 
@@ -101,7 +101,7 @@ def _worker_problems(*, now: float) -> list[str]:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The metrics of all processes, as text 0.0.4 or OpenMetrics, by Accept. 404 for an address outside METRICS_NETWORKS."""
+    """The metrics of all processes, as text 0.0.4 or OpenMetrics (by Accept). 404 for addresses outside METRICS_NETWORKS."""
     if not _is_allowed(request.META.get("REMOTE_ADDR", "")):
         raise Http404
     found = totals()
@@ -119,7 +119,7 @@ def _is_allowed(address: str) -> bool:
 
 
 def _of_installation() -> dict[Metric, float]:
-    """Values that no process counts; one that cannot be read now is left out."""
+    """Values that no process counts. A value that cannot be read now is left out."""
     found: dict[Metric, float] = {WEB_PROCESSES_WANTED: settings.WORKERS}
     with suppress(OSError):
         found[DISK_FREE] = shutil.disk_usage(settings.DATA_DIR).free

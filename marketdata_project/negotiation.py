@@ -21,7 +21,7 @@ _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 class ContentNegotiation(DefaultContentNegotiation):
     """DRF's negotiation with the weights of RFC 9110, 12.4.2.
 
-    A suffix or `format` in the address overrides `Accept`; if both are given they must agree. An empty
+    A suffix or `format` in the URL overrides `Accept`; if the URL has both they must agree. An empty
     `Accept` means `*/*`. An unknown format is 406 and an unknown body type 415, each with the list of known
     ones. For an HTML page empty query parameters are dropped.
     """
@@ -72,7 +72,7 @@ class ContentNegotiation(DefaultContentNegotiation):
 
 
 def _named(request: Request, format_suffix: str | None) -> str | None:
-    """The format in the address, if any. Raises `InvalidParameter` if suffix and query differ."""
+    """The format in the URL, if any. Raises `InvalidParameter` if suffix and query differ."""
     asked = request.query_params.get("format")
     if format_suffix and asked and asked != format_suffix:
         raise InvalidParameter(
@@ -93,7 +93,7 @@ def _drop_empty_inputs(request: HttpRequest) -> None:
 
 @lru_cache(maxsize=256)
 def _weights(accepted: tuple[str, ...], offered: tuple[str, ...]) -> tuple[float, ...]:
-    """The weight of each offered media type by the ranges of `Accept`; 0 if none covers it."""
+    """The weight of each offered media type by the ranges of `Accept`; 0 if no range covers it."""
     ranges = [_MediaType(text) for text in accepted]
     return tuple(_weight(_MediaType(media_type), ranges) for media_type in offered)
 

@@ -17,7 +17,7 @@ Operations = dict[tuple[str, str], Access | None]
 
 
 def access_of_operations(endpoints: list[tuple[Any, ...]]) -> Operations:
-    """The row of each path and lower-case method, by the endpoints of the schema generator."""
+    """The row of the table of access for each path and lower-case method of the schema generator's endpoints."""
     names = dict(_names(get_resolver()))
     return {
         (path, method.lower()): access_of(names.get(callback), method)
@@ -34,7 +34,7 @@ def _names(resolver: URLResolver) -> Iterator[tuple[Any, str | None]]:
 
 
 def add_access(operation: dict[str, Any], access: Access | None) -> None:
-    """Add what an operation requires: `x-required-…` for programs, a sentence in the description for people."""
+    """Add an operation's requirements: `x-required-…` members, and a sentence in the description."""
     if access is None:
         return
     needed = _needed(access)
@@ -51,9 +51,9 @@ def add_access(operation: dict[str, Any], access: Access | None) -> None:
 
 
 def is_given_by(error: ErrorCode, access: Access | None, method: str) -> bool:
-    """Whether an operation with that row and lower-case method can answer with a code.
+    """Whether an operation with that row and lower-case method can answer with an error code.
 
-    Without a row every code that fits the method counts.
+    Without a row, every code that fits the method.
     """
     if error.given_by in _CHANGES and method == "get":
         return False
@@ -106,7 +106,7 @@ _OF_OPERATION = {
     "key_revoke": {404},
     "key_rotate": {404},
 }
-# Statuses of all operations of the market-data tree.
+# Statuses that all operations below `/market-data` can have.
 _OF_TREE = {404, 409, 422}
 # Operations whose body may be left out.
 _BODY_IS_OPTIONAL = {"key_rotate"}
@@ -142,7 +142,7 @@ _PROBLEM = {
 
 
 def canonical_paths(endpoints: list[tuple[Any, ...]], **_: Any) -> list[tuple[Any, ...]]:
-    """drf-spectacular preprocessing hook: each endpoint once, below /api/v1, without the optional slash."""
+    """drf-spectacular preprocessing hook: keeps each endpoint once, below /api/v1, without the optional slash."""
     return [
         (path.rstrip("/"), *rest)
         for path, *rest in endpoints
@@ -180,7 +180,7 @@ def _codes(status: int, method: str, access: Access | None) -> list[str]:
 
 
 def _response(status: int, codes: list[str]) -> dict[str, Any]:
-    """The response with one of these codes; examples are references, as many operations share them."""
+    """The response with one of these codes. Examples are references because many operations share them."""
     return {
         "description": TITLES[status],
         "content": {

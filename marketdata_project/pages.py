@@ -1,4 +1,4 @@
-"""Pages for people: the home page and the error codes."""
+"""Web pages: the home page and the error codes."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from store.exceptions import StorageError
 from store.instruments import Instrument
 from trades.instruments.catalogue import catalogue_first
 
-# Symbols in a link of several.
+# Number of symbols in a link to several symbols.
 _AT_ONCE = 3
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0; color: #1c2530; background: #fafbfc; }
@@ -32,7 +32,7 @@ ul.columns { columns: 18rem 3; }
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A class of instruments with links to the answers of its first symbol; `several`: of several symbols at once."""
+    """A class of instruments with links to answers for its first symbol; `several`: links for several symbols at once."""
 
     path: str
     instrument_class: str
@@ -43,7 +43,7 @@ class Branch:
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """`/`: links to the documentation, and for staff to the market-data tree and the ingest endpoints."""
+    """`/`: links to the documentation; for staff also to the market-data tree (`/market-data`) and the ingest endpoints."""
     user = getattr(request, "user", None)
     is_staff = user is not None and user.is_active and getattr(user, "is_staff", False)
     context = {
@@ -82,7 +82,7 @@ def _ingests() -> list[PageLink]:
 
 @require_safe
 def errors(request: HttpRequest) -> HttpResponse:
-    """Every error code with its meaning; a problem's `type` links to its row."""
+    """Every error code with its meaning. A problem's `type` links to a row of this page."""
     return render(request, "errors.html", {"errors": ERROR_CODES})
 
 

@@ -1,6 +1,6 @@
 """Plain HTTP where TLS is required: pages are redirected, API calls are refused.
 
-Each call is recorded and charged to its address. A valid key or token that it carried is named in the log.
+Each call is recorded and charged to its address. If it carried a valid key or token, the log names it.
 """
 
 import logging
@@ -23,7 +23,7 @@ from ratelimit.credentials.identify import exposed_credential
 from ratelimit.limits.admission import admission_headers
 from ratelimit.wsgi_variables import ADMISSION
 
-# Statuses of Django's SecurityMiddleware: a redirect, or a refused host. Other answers come from a view.
+# Statuses of SecurityMiddleware's own answers: a redirect, or a refused host. Other answers come from a view.
 _REDIRECTED = HTTPStatus.MOVED_PERMANENTLY
 _ANSWERED = frozenset({_REDIRECTED, HTTPStatus.BAD_REQUEST})
 _HTTPS_REQUIRED = Problem(
@@ -70,7 +70,7 @@ class PlainHttpMiddleware:
 
 
 def _refused(response: HttpResponse) -> HttpResponse:
-    """The 403 that replaces a redirect, with the redirect's other headers; any other response as it is."""
+    """The 403 that replaces a redirect, with the redirect's other headers; any other response is returned unchanged."""
     if response.status_code != _REDIRECTED:
         return response
     refusal = _HTTPS_REQUIRED.response()
@@ -90,7 +90,7 @@ def _name_exposed(request: HttpRequest, now: datetime) -> None:
 
 
 def _bounded(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Charge the address; the response with rate-limit headers, or the 429 if the limit refuses."""
+    """Charge the address; return the response with rate-limit headers, or the 429 if the limit refuses."""
     if response.status_code == _REDIRECTED:
         response.status_code = HTTPStatus.PERMANENT_REDIRECT
     refusal = charged(request, None)

@@ -1,11 +1,11 @@
-"""The JSON body of every error (RFC 9457): for Django's answers, the front's and the schema."""
+"""The JSON body of every error (RFC 9457), for Django's answers, the front's answers and the schema."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_BASE = "/api/v1/docs/errors#"
-# WSGI variable: the limit of a body that was larger and was not read.
+# The WSGI variable that holds the size limit of a body that was too large and was not read.
 BODY_TOO_LARGE = "marketdata.body_too_large"
 
 TITLES = {
@@ -37,7 +37,7 @@ def problem_body(
     correlation_id: str,
     errors: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The members of the JSON body; `errors` name fields by `path`, `code` and `message`."""
+    """The members of the JSON body. Each of `errors` has the `path` of a field, a `code` and a `message`."""
     return {
         "type": f"{TYPE_BASE}{code}",
         "title": TITLES[status],

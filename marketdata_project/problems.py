@@ -40,7 +40,7 @@ from store import exceptions as storage
 
 logger = logging.getLogger(__name__)
 
-# The errors of the apps: each that a client can meet carries a declared code.
+# The error classes of the apps that a client can meet; each has a declared code.
 OWN_ERRORS = (
     requests.RequestError,
     storage.StorageError,
@@ -65,7 +65,7 @@ _DRF_CODES = {
 class Problem:
     """An error as clients see it, with a declared code.
 
-    wait_seconds: `Retry-After` as computed by a limit; None takes the code's own.
+    wait_seconds: `Retry-After` as computed by a limiter; None means the code's default.
     """
 
     code: str
@@ -100,7 +100,7 @@ class Problem:
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem for any exception. An unknown one is logged and shown as `internal_error`."""
+    """Return the problem for any exception. Logs an unknown one, which becomes `internal_error`."""
     if isinstance(error, OWN_ERRORS) and getattr(error, "code", None) in DECLARED:
         return Problem(error.code, str(error), getattr(error, "errors", ()))
     for classes, of in _FOREIGN:
@@ -111,7 +111,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """DRF's EXCEPTION_HANDLER: the problem as a response, which the browsable API can show, too."""
+    """DRF's EXCEPTION_HANDLER: returns the problem as a response, which the browsable API can show, too."""
     set_rollback()
     problem = problem_of(error)
     request = context.get("request")
@@ -122,7 +122,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
     is_html = getattr(getattr(request, "accepted_renderer", None), "format", "json") == "api"
     if request is not None and not is_html:
-        # A problem is JSON, whatever a success would have been.
+        # A problem is JSON, whatever format a successful answer would have had.
         request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
     return Response(
         problem.body(), status=problem.status, headers=headers, content_type=None if is_html else CONTENT_TYPE
@@ -156,7 +156,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return Problem("internal_error", "an error that nobody expected; the correlation id finds it").response()
 
 
-# The supervisor, load balancers and Prometheus ask for these by any address of the process.
+# Paths served under any Host: the supervisor, load balancers and Prometheus may use any address of the process.
 _OF_ANY_HOST = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/", "/metrics", "/metrics/"})
 
 
@@ -179,14 +179,14 @@ class ProblemMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """The problem for an error in a view outside of DRF; None for errors that Django's handlers answer."""
+        """Return the problem for an error in a view outside of DRF; None for errors that Django's handlers answer."""
         if isinstance(exception, Http404 | PermissionDenied | SuspiciousOperation):
             return None
         return problem_of(exception).response()
 
 
 def _check_reception(request: HttpRequest) -> None:
-    """Raise DisallowedHost or BodyTooLarge. The front has measured chunked bodies before."""
+    """Raise DisallowedHost or BodyTooLarge. The front has already measured chunked bodies."""
     if request.path_info not in _OF_ANY_HOST:
         request.get_host()
     if BODY_TOO_LARGE in request.META:
@@ -213,7 +213,7 @@ def _of_drf(error: Exception) -> Problem:
 def _of_throttle(error: drf.Throttled) -> Problem:
     seconds = math.ceil(getattr(error, "wait", None) or 1)
     code = cast("Any", error.detail).code
-    # DRF's own message does not say when to retry.
+    # DRF's message does not say when to retry.
     if code == drf.Throttled.default_code:
         code, message = "rate_limited", f"the limit is reached; retry in {seconds} s"
     else:

@@ -1,6 +1,6 @@
-"""Takes client address, scheme and certificate from the headers of proxies in TRUSTED_PROXIES, and of nobody else.
+"""Takes client address, scheme and certificate from headers, but only from those of proxies in TRUSTED_PROXIES.
 
-It is done once, where a request comes in. All later code may trust `REMOTE_ADDR`, `wsgi.url_scheme`,
+This happens once, when a request arrives. All later code may trust `REMOTE_ADDR`, `wsgi.url_scheme`,
 X-Forwarded-Proto and the X-SSL-Client headers.
 """
 
@@ -17,7 +17,7 @@ from http_requests.addresses import Address
 
 Network = IPv4Network | IPv6Network
 
-# The longest chain of proxies; entries before it are ignored.
+# The longest chain of proxies. Entries of X-Forwarded-For beyond it are ignored.
 MOST_HOPS = 10
 FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
 FORWARDED_PROTO = "HTTP_X_FORWARDED_PROTO"
@@ -26,7 +26,7 @@ CLIENT_CERT = "HTTP_X_SSL_CLIENT_CERT"
 _MAPPED = "::ffff:"
 _SCHEMES = frozenset({"http", "https"})
 _LONGEST_ENTRY = 64
-# [2001:db8::1] or [2001:db8::1]:443, 192.0.2.1:443, or an address alone.
+# An entry: [2001:db8::1], [2001:db8::1]:443, 192.0.2.1:443, or an address alone.
 _ENTRY = re.compile(
     r"\[(?P<bracketed>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}|(?P<bare>[0-9A-Fa-f:.]+)",
     re.ASCII,
@@ -36,9 +36,9 @@ _ENTRY = re.compile(
 def trusted_environ(environ: MutableMapping[str, Any]) -> None:
     """Set a WSGI environ's address and scheme to the client's, in place. Call it once per request.
 
-    From a trusted proxy REMOTE_ADDR is set by X-Forwarded-For, and with BEHIND_TLS_PROXY `wsgi.url_scheme` by
-    X-Forwarded-Proto. From any other peer X-Forwarded-Proto and the X-SSL-Client headers are removed.
-    X-Forwarded-For is always removed. REMOTE_ADDR holds an IPv4 address without its IPv6 prefix.
+    If the peer is a trusted proxy, X-Forwarded-For sets REMOTE_ADDR, and with BEHIND_TLS_PROXY X-Forwarded-Proto
+    sets `wsgi.url_scheme`. Otherwise X-Forwarded-Proto and the X-SSL-Client headers are removed. X-Forwarded-For
+    is always removed. An IPv4 address in REMOTE_ADDR has no IPv6 prefix.
     """
     forwarded = environ.pop(FORWARDED_FOR, "")
     trusted: tuple[Network, ...] = settings.TRUSTED_PROXIES
@@ -56,8 +56,8 @@ def trusted_environ(environ: MutableMapping[str, Any]) -> None:
 def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
     """The client's address: the right-most entry of X-Forwarded-For that is not a trusted proxy's.
 
-    `forwarded` is X-Forwarded-For, several joined by commas. Each entry was written by the hop to its right,
-    so the walk goes from the right. It also ends after MOST_HOPS entries, or before one that is no address.
+    `forwarded` is X-Forwarded-For, several headers joined by commas. The hop to the right of an entry wrote it, so
+    entries are read from the right, at most MOST_HOPS, up to the first that is not an address.
     """
     address = parsed_address(peer)
     if address is None or not _lies_in(address, trusted):

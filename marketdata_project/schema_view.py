@@ -1,4 +1,4 @@
-"""`/schema`: the OpenAPI document, made once per process; to make it takes longer than a thousand answers."""
+"""`/schema`: the OpenAPI document. It is made once per process, because that takes as long as a thousand answers."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from http_requests.parameters import single_parameters
 
 @dataclass(frozen=True, slots=True)
 class SchemaDocument:
-    """The document as it is sent."""
+    """The document, ready to send."""
 
     body: bytes
     etag: str
@@ -53,13 +53,13 @@ class SchemaView(SpectacularAPIView):
                 **({"Content-Encoding": document.encoding} if document.encoding else {}),
             },
         )
-        # Django's function takes Django's request.
+        # Django's function needs Django's request, not DRF's.
         return get_conditional_response(request._request, etag=document.etag, response=response) or response  # noqa: SLF001
 
 
 @cache
 def schema_document(name: str, encoding: Encoding | None = None) -> SchemaDocument:
-    """The document in a format (`json` or `yaml`) and a content encoding; made once each."""
+    """The document in a format (`json` or `yaml`) and a content encoding. Each is made once."""
     if encoding is not None:
         plain = schema_document(name)
         done = compressed(plain.body, encoding)

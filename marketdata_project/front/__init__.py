@@ -1,1 +1,1 @@
-"""The web front: from a connection's bytes to a request for Django, and back."""
+"""The web front: turns a connection's bytes into requests for Django, and sends the answers."""

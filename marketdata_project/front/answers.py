@@ -1,4 +1,4 @@
-"""What the front sends: finished bodies, streams, and refusals of requests that never reach Django; and their counts."""
+"""Answers that the front sends, and their metrics: finished bodies, streams, refusals of requests before Django."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A body that is made piece by piece; `close` must be called once."""
+    """A body that is made piece by piece. Call `close` once."""
 
     pieces: Iterator[bytes]
     close: Callable[[], None]
@@ -44,7 +44,7 @@ class Stream:
 
 
 def answer_of_response(response: HttpResponseBase, *, is_head: bool) -> Answer:
-    """Django's response as an answer. A finished response is closed here; the sender closes a stream."""
+    """Convert Django's response to an answer. Closes a finished response; the sender closes a stream."""
     status = response.status_code
     headers = _encoded_headers(response, without_length=not response.streaming or status in WITHOUT_BODY)
     if not isinstance(response, HttpResponse):
@@ -68,7 +68,7 @@ def answer_of_finished(finished: FinishedAnswer) -> Answer:
 
 
 def _pieces(response: HttpResponseBase) -> Iterator[bytes]:
-    """A response's pieces. A file's are 256 KiB, not Django's 4 KiB: each costs two changes of threads."""
+    """A response's pieces. A file's pieces are 256 KiB, not Django's 4 KiB: each piece costs two thread switches."""
     file: IO[bytes] | None = getattr(response, "file_to_stream", None)
     return iter(response) if file is None else iter(partial(file.read, FILE_PIECE_BYTES), b"")
 
@@ -120,7 +120,7 @@ class Refusal:
         return headers, body
 
     def wire(self, *, offered: str | None) -> bytes:
-        """The answer as HTTP/1.1 bytes, with the client's id `offered` if it is allowed, else with a new one."""
+        """The answer as HTTP/1.1 bytes, with the client's id `offered` if it is allowed, else with a new id."""
         headers, body = self.render(correlation_id=chosen_id(offered))
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (self.status, self.status.phrase.encode(), lines, body)
@@ -142,7 +142,7 @@ BODY_TOO_SLOW = Refusal("request_timeout", "The request's body did not arrive in
 APPLICATION_FAILED = Refusal("internal_error", "The server failed to answer this request.")
 
 
-# WSGI variable: the name of the request's route.
+# The WSGI variable that holds the name of the request's route.
 ROUTE = "marketdata.route"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER_METHOD = "other"
@@ -160,7 +160,7 @@ def route_of(match: ResolverMatch | None) -> str:
 
 
 def count_answer(environ: dict[str, Any], status: int, *, began_ns: int) -> None:
-    """Count an answer and its duration; `began_ns` is of `perf_counter_ns`."""
+    """Count an answer and its duration; `began_ns` comes from `perf_counter_ns`."""
     route = environ.get(ROUTE, UNROUTED)
     REQUEST_SECONDS.observe((perf_counter_ns() - began_ns) / 1e9, route)
     REQUESTS.add(route, _method(environ["REQUEST_METHOD"]), _CLASSES[status // 100])

@@ -1,7 +1,7 @@
 """The front: an ASGI application that reads requests in the event loop and runs Django's WSGI handler in threads.
 
 Reads and writes have threads of their own, so that writes that wait for the disk never delay reads; streamed
-bodies have a third kind. A body is read before a thread is taken: a slow client holds a coroutine, no thread.
+bodies have a third kind. A body is read before a thread is used: a slow client occupies a coroutine, not a thread.
 
 Any stream thread may make the next piece of a streamed body: it must not keep a database cursor open between
 pieces.
@@ -82,7 +82,7 @@ class RefusedCall(NamedTuple):
 
 
 class BodyAllowance(NamedTuple):
-    """The largest body in bytes, what its bytes are counted by, and whether only an unproven caller keeps it small."""
+    """The largest body in bytes, the holders that its bytes count for, and whether only an unproven caller limits it."""
 
     limit: int
     held: ReservedBytes
@@ -125,9 +125,9 @@ class Front:
     ) -> None:
         """`body_limit` returns the largest body in bytes for a path and method; it is called in the event loop.
 
-        The other three are called in a thread. `body_sender` returns the identity of a caller who may send a
-        large body, or None. `ready` returns a finished answer without Django, or None. `on_refusal` is called
-        for each request that the front itself refuses. Large bodies of known callers share `budget`.
+        The other functions are called in a thread. `body_sender` returns the identity of a caller who may send
+        a large body, or None. `ready` returns a finished answer without Django, or None. `on_refusal` is called
+        for each request that the front itself refuses. `budget` bounds all large bodies of known callers together.
         """
         self._respond = respond
         self._ready = ready
@@ -146,7 +146,7 @@ class Front:
 
     @property
     def reads(self) -> Lane:
-        """The lane of reads, which the watchdog probes."""
+        """The lane (thread pool) of reads, which the watchdog probes."""
         return self._reads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,7 +167,7 @@ class Front:
         environ = environ_for(scope)
         trusted_environ(environ)
         environ["wsgi.input"] = BytesIO()
-        # All later code finds the chosen id in the header's place.
+        # All later code finds the chosen id in the header's variable.
         environ[_CORRELATION_ID] = chosen_id(environ.get(_CORRELATION_ID))
         call = call_in(environ)
         lane = self._reads if scope["method"] in SAFE_METHODS else self._writes
@@ -193,15 +193,15 @@ class Front:
             finally:
                 if held is not None:
                     held.release()
-                    # Django's and DRF's requests are reference cycles, which would keep the body until collected.
+                    # Django's and DRF's requests are reference cycles: without this they keep the body until garbage collection.
                     environ["wsgi.input"].close()
             await self._answer(answer, environ, receive, send)
 
     async def _allowance(self, call: ReceivedCall, environ: dict[str, Any], lane: Lane) -> "BodyAllowance":
-        """How much of a call's body may be read.
+        """Return how much of a call's body may be read.
 
-        A small body is read before the caller is known, and counts for the address. A larger one is read only
-        after the headers have proved a caller who may make the call, which takes a thread.
+        A small body is read before the caller is known, and counts for the address. A larger body is read only
+        after a thread has authenticated and authorized the caller by the headers.
         """
         limit = self._body_limit(call.path, call.method)
         address = identity_of(call.address)
@@ -257,11 +257,11 @@ class Front:
 
     @property
     def _stream_lane(self) -> Lane:
-        """The first idle lane, else one with the fewest jobs. Few streams thus start few threads, which keep memory."""
+        """The first idle lane, else one with the fewest jobs. So few streams start few threads, each of which holds memory."""
         return min(self._streams, key=attrgetter("open"))
 
     async def _send_pieces(self, stream: Stream, gone: asyncio.Future[None], send: Send) -> None:
-        """Make and send the pieces, each in parts; a piece is made after the one before was taken."""
+        """Make and send the pieces, each in parts. Makes a piece after the client has taken the one before."""
         while (piece := await self._stream_lane.run(stream.next_piece)) is not None:
             for start in range(0, len(piece), PART_BYTES):
                 if gone.done():
@@ -272,10 +272,10 @@ class Front:
 
 
 async def _add_body(environ: dict[str, Any], receive: Receive, allowance: BodyAllowance) -> None:
-    """Set the environ's body; an empty one, and BODY_UNREAD, if the body is too large.
+    """Set the environ's body. If the body is too large, set an empty one and BODY_UNREAD.
 
-    Django answers then: 413 with the limit, or the reason why the caller was not proved. It may know a caller
-    by a session, which gets the limit.
+    Then Django answers: 413 with the limit if it knows the caller (also by a session), otherwise the reason why
+    it does not.
     """
     declared = environ.get("CONTENT_LENGTH", "")
     try:
@@ -293,7 +293,7 @@ _LAST: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 def _refusal_of(error: Exception) -> Refusal:
-    """The refusal for an error that Django did not turn into a response. An unknown error is logged."""
+    """The refusal for an error that Django did not turn into a response. Logs an unknown error."""
     if isinstance(error, BodyTooSlow):
         return BODY_TOO_SLOW
     if isinstance(error, BodyBudgetExhausted):

@@ -15,9 +15,9 @@ from io import BytesIO
 from marketdata_project.front.environ import Receive
 from marketdata_project.front.limits import ReservedBytes
 
-# The body is refused if nothing of it arrives for this long,
+# The body is refused if no byte of it arrives for so many seconds,
 PROGRESS_SECONDS = 5.0
-# or if it takes longer than GRACE_SECONDS plus a second for each SLOWEST_BYTES_PER_SECOND bytes.
+# or if it takes longer than GRACE_SECONDS plus one second per SLOWEST_BYTES_PER_SECOND bytes.
 GRACE_SECONDS = 20.0
 SLOWEST_BYTES_PER_SECOND = 128 * 1024
 LINGER_SECONDS = 2.0
@@ -69,7 +69,7 @@ async def read_body(receive: Receive, *, declared: str, limit: int, held: Reserv
 
 
 async def _fill(buffer: BytesIO, receive: Receive, *, limit: int, held: ReservedBytes) -> None:
-    """Read to the body's end. Raises TimeoutError and what `read_body` raises."""
+    """Read to the body's end. Raises TimeoutError and the errors of `read_body`."""
     now = asyncio.get_running_loop().time
     start = now() + GRACE_SECONDS
     async with asyncio.timeout(PROGRESS_SECONDS) as deadline:

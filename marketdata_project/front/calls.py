@@ -1,4 +1,4 @@
-"""What the front does without Django's middlewares: proves and charges the sender of a large body, records a refusal."""
+"""Work of the front without Django's middlewares: authenticates and charges large bodies' senders, records refusals."""
 
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
@@ -22,10 +22,10 @@ from ratelimit.wsgi_variables import ADMISSION, VERIFIED_SIGNATURE
 
 
 def body_sender(environ: MutableMapping[str, Any]) -> str | None:
-    """Prove, authorize and charge the caller by the headers; its identity, or None if the call will be refused.
+    """Authenticate, authorize and charge the caller by the headers; return its identity, or None for a refusal.
 
-    Django's chain answers a refusal. Admission and verified signature are left in the environ, so that the
-    chain does not charge or verify again. Raises BodyBudgetExhausted while the database cannot be used.
+    Django's middlewares answer the refusal. Admission and verified signature are left in the environ, so that
+    they do not charge or verify again. Raises BodyBudgetExhausted while the database cannot be used.
     """
     if is_secure(environ) is None:
         return None
@@ -35,7 +35,7 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
         if identity is None:
             return None
         if identity.signature is not None:
-            # Before charging: otherwise replayed headers would spend the caller's tokens.
+            # Use up the nonce before charging: otherwise replayed headers would spend the caller's tokens.
             environ[VERIFIED_SIGNATURE] = use_nonce(identity).signature
         is_admitted = _is_admitted(call, identity.caller, environ)
     except (CredentialError, NetworkNotAllowed):
@@ -63,7 +63,7 @@ def _judged(call: ReceivedCall, caller: Caller) -> tuple[Access | None, Denial |
 
 
 def refusal_recorder() -> Callable[[RefusedCall], None]:
-    """A function that records a refused API call, without a caller: nobody was authenticated."""
+    """Return a function that records a refused API call. Its caller is empty: nobody was authenticated."""
     spool = call_spool()
 
     def record(call: RefusedCall) -> None:

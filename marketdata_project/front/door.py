@@ -1,8 +1,8 @@
-"""The front door: gives answers that this process holds in memory without Django, in a fifth of the processor time.
+"""The front door: answers from this process's memory without Django, in a fifth of the processor time.
 
-Identity, access, cost and record are decided by the functions that DRF's classes and the middlewares call. The
-door takes only calls with a held JSON answer. Django answers all others: other formats, sessions, signatures,
-refused callers, answers not held.
+The functions that decide identity, access, cost and record are the same that DRF's classes and the middlewares
+call. The door answers only calls whose JSON answer is in memory. Django answers all others: other formats,
+sessions, signatures, refused callers, answers that are not in memory.
 """
 
 import time
@@ -54,7 +54,7 @@ def _held_bars(call: ReceivedCall) -> FinishedAnswer | None:
 HELD: Mapping[str, AnswerHeld] = {"ohlc": _held_bars}
 """By url name, for endpoints without path arguments: the function that finds a held JSON answer to a GET.
 
-It returns None without one, and raises what the endpoint's view raises.
+They return None if it is not in memory, and raise the same errors as the endpoint's view.
 """
 
 _DJANGOS = frozenset({"cookie", "origin", "signature", "signature-input"})
@@ -63,7 +63,7 @@ _SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
 
 
 class _Prepared(NamedTuple):
-    """A held answer, the caller, its row in the table of access, and what the headers depend on."""
+    """An answer in memory, the caller, its row in the table of access, and the values that the headers depend on."""
 
     held: FinishedAnswer
     caller: Caller
@@ -73,14 +73,14 @@ class _Prepared(NamedTuple):
 
 
 class FrontDoor:
-    """Finds the held answer to a call, charges the caller and records the call."""
+    """Finds the answer to a call in memory, charges the caller and records the call."""
 
     def __init__(self) -> None:
         self._spool = call_spool()
         self._security_headers = {secure: _security_headers(is_secure=secure) for secure in (False, True)}
 
     def __call__(self, environ: Environ) -> FinishedAnswer | None:
-        """The finished answer to a call; None leaves the call to Django."""
+        """Return the finished answer to a call; None leaves the call to Django."""
         call, at, started = call_in(environ), datetime.now(UTC), perf_counter_ns()
         prepared = _prepared(call, environ, at)
         if prepared is None:
@@ -109,13 +109,13 @@ class FrontDoor:
 
 
 def _prepared(call: ReceivedCall, environ: Environ, at: datetime) -> _Prepared | None:
-    """The held answer for a caller who may have it, or None. Nothing is charged yet."""
+    """Return the answer in memory if the caller may have it, else None. Charges nothing."""
     endpoint = endpoint_at(call.path) if call.method == "GET" else None
     answer_held = None if endpoint is None else HELD.get(endpoint.url_name or "")
     if endpoint is None or answer_held is None or BODY_TOO_LARGE in environ or not _asks_for_json(call):
         return None
     access, secure = access_of(endpoint.url_name, call.method), is_secure(environ)
-    # A call with an audit class is recorded in its view's transaction.
+    # Django must answer a call with an audit class: it is recorded in the view's transaction.
     if access is None or access.audit_class or secure is None:
         return None
     found = _held_for(call, access, answer_held, at)
@@ -137,9 +137,9 @@ def _held_for(
 
 
 def _admitted(call: ReceivedCall, prepared: _Prepared, environ: Environ) -> Admission | None:
-    """Charge a call; the admission, or None if the limit refused or the database cannot be used.
+    """Charge a call; return the admission, or None if the limit refused or the database cannot be used.
 
-    A refusal is left in the environ, where Django's throttle finds it.
+    Leaves a refusal in the environ for Django's throttle.
     """
     try:
         admission = admit_call(call, prepared.caller, prepared.access)
@@ -157,13 +157,13 @@ def _asks_for_json(call: ReceivedCall) -> bool:
     return (
         headers.get("accept", "*/*") in _JSON
         and "format=" not in unquote(call.query)
-        # Django's chain handles these headers: it uses up nonces, opens sessions, checks CORS.
+        # Django's middlewares handle these headers: they use up nonces, open sessions, check CORS.
         and headers.keys().isdisjoint(_DJANGOS)
     )
 
 
 def is_secure(environ: Mapping[str, Any]) -> bool | None:
-    """Whether a call came over TLS; None if Django would refuse its host or redirect it."""
+    """Return whether a call came over TLS; None if Django would refuse its host or redirect it."""
     named = settings.SECURE_PROXY_SSL_HEADER
     scheme_header = named[0] if named else "HTTP_X_FORWARDED_PROTO"
     names = ("wsgi.url_scheme", "HTTP_HOST", "HTTP_X_FORWARDED_HOST", scheme_header)
@@ -207,7 +207,7 @@ def _allowed(view: Any) -> str:
 
 
 def _security_headers(*, is_secure: bool) -> dict[str, str]:
-    """The headers that Django's security middlewares add, of those in MIDDLEWARE."""
+    """The headers that Django's security middlewares add, if they are in MIDDLEWARE."""
     request = _bare_request({"wsgi.url_scheme": "https" if is_secure else "http"})
     bare, secured = HttpResponse(), HttpResponse()
     for middleware in _SECURITY:

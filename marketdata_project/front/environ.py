@@ -11,9 +11,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-# CPython before 3.11.10 and 3.12.6 reads a quoted cookie with escapes in quadratic time.
+# Bytes. CPython before 3.11.10 and 3.12.6 parses a quoted cookie with escapes in quadratic time.
 _LONGEST_ESCAPED_COOKIES = 4096
-# Header names come from clients: the cache of their variables is bounded.
+# Entries in the cache of header names; names come from clients, so it must be bounded.
 _MOST_NAMES = 512
 _names: dict[bytes, str] = {}
 _SERVER = {
@@ -25,7 +25,7 @@ _SERVER = {
 
 
 def environ_for(scope: Scope) -> dict[str, Any]:
-    """The environ without `wsgi.input`, and without Transfer-Encoding, as the front decodes the body."""
+    """Return the environ without `wsgi.input`, and without Transfer-Encoding, because the front decodes the body."""
     raw_path: bytes = scope["raw_path"]
     server = scope.get("server") or ("localhost", None)
     client = scope.get("client") or ("", 0)
@@ -34,7 +34,7 @@ def environ_for(scope: Scope) -> dict[str, Any]:
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
         "PATH_INFO": (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1"),
-        # Not in PEP 3333: the target as it was sent, which signatures cover.
+        # The request target as it was sent, which signatures cover. Not in PEP 3333.
         "REQUEST_URI": target.decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
@@ -67,7 +67,7 @@ def _add_headers(environ: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]
 
 
 def _environ_name(name: bytes) -> str:
-    """The variable of a header; '' for a header that is dropped.
+    """The WSGI variable of a header; '' for a header that is dropped.
 
     A name with an underscore is dropped: `X_Api_Key` would become the variable of `X-Api-Key`, which a proxy
     in front may have removed.

@@ -1,6 +1,6 @@
 """Lanes: small thread pools for blocking work of an event loop.
 
-A job costs about half as much as with `loop.run_in_executor`: one queue, one future, one wake-up of the loop.
+A job costs about half as much as with `loop.run_in_executor`: it needs one queue, one future, one wake-up of the loop.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ class _Job(NamedTuple):
 class Lane:
     """Up to `threads` daemon threads that do jobs first in, first out.
 
-    `after` is called in the thread after every job. A thread is started when a job finds all others busy:
-    threads keep memory, and few jobs need few threads.
+    `after` is called in the thread after every job. A new thread starts only if a job finds all threads busy,
+    because each thread holds memory.
     """
 
     def __init__(self, name: str, *, threads: int, after: Callable[[], None]) -> None:
@@ -42,16 +42,16 @@ class Lane:
 
     @property
     def open(self) -> int:
-        """Number of jobs that were given and are not yet done, as the loop knows it."""
+        """Number of unfinished jobs, as known in the loop."""
         return self._open
 
     @property
     def finished(self) -> int:
-        """Number of jobs that were done, as the loop knows it."""
+        """Number of finished jobs, as known in the loop."""
         return self._finished
 
     def processor_seconds(self) -> float:
-        """Processor time of the threads so far; 0 where it cannot be read (macOS)."""
+        """Processor time of the threads so far; 0 if the system does not tell (macOS)."""
         clock_of = getattr(time, "pthread_getcpuclockid", None)
         if clock_of is None:
             return 0.0

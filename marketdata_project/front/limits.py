@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from http_requests import addresses
 
 MOST_PER_ADDRESS = 1000
-# For bodies of known callers, and for small ones, which are read before the caller is known.
+# Bytes for large bodies of known callers, and for small bodies, which are read before the caller is known.
 MOST_BODY_BYTES = 384 * 2**20
 MOST_SMALL_BODY_BYTES = 32 * 2**20
 
@@ -26,7 +26,7 @@ class ConnectionSlots:
         self._taken: dict[str, int] = {}
 
     def take(self, address: str) -> bool:
-        """Take a slot for a connection of `address`; False if it has all of its slots in use."""
+        """Take a slot for a connection of `address`; False if all its slots are in use."""
         client = client_of(address, self._uncounted)
         if not client:
             return True
@@ -81,7 +81,7 @@ class BodyBudget:
 
 
 class ReservedBytes:
-    """The bytes of a budget that one body has, for its holders."""
+    """The bytes of a budget that one body uses, counted for its holders."""
 
     def __init__(self, budget: BodyBudget, holders: Sequence[str]) -> None:
         self._budget = budget

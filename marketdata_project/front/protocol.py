@@ -34,9 +34,9 @@ def knows_chunks(http_version: str) -> bool:
 
 
 def without_chunks(app: ASGI3Application, cycle: RequestResponseCycle) -> _Application:
-    """`app`, sending bodies of unknown length without chunks; they end with the connection (RFC 9112, 6.3).
+    """Wrap `app`: bodies of unknown length are sent without chunks and end with the connection (RFC 9112, 6.3).
 
-    Without chunks uvicorn sends no more than the expected length, so each piece sets it to its own.
+    Without chunks uvicorn sends no more than the expected length, so each piece sets that to its own length.
     """
     is_bare = False
 
@@ -67,9 +67,9 @@ _CORRELATION_ID = HEADER.lower().encode()
 class GuardedProtocol(HttpToolsProtocol):
     """Closes connections whose headers take longer than HEADER_SECONDS, or are too many or too large.
 
-    `slots` limits the connections of the whole process; one without a slot is refused before anything is read.
-    HEADER_BYTES also limits what may arrive without completing headers, a piece of a body or a request, such
-    as trailers. One timer per connection looks every few seconds; one per request would be too expensive.
+    `slots` limits the connections of the whole process; a connection without a slot is refused before anything
+    is read. HEADER_BYTES also limits bytes that complete neither headers, a piece of a body nor a request, such
+    as trailers. One timer per connection checks every few seconds; one per request would be too expensive.
     """
 
     slots = ConnectionSlots()
@@ -114,8 +114,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Check the headers; from here on the application limits the body.
 
-        Raises HttpParserError for headers that are too large, for none or several Hosts (RFC 9112, 3.2), and
-        for any Transfer-Encoding but `chunked`: the end of the body would be unknown (RFC 9112, 6.3).
+        Raises HttpParserError for headers that are too large, for no Host or several (RFC 9112, 3.2), and for a
+        Transfer-Encoding other than `chunked`: the end of the body would be unknown (RFC 9112, 6.3).
         """
         if (refusal := _excess(self.url, self.headers)) is not None:
             self._refuse(refusal)
@@ -131,7 +131,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_in_body = self._got_further = True
         super().on_headers_complete()
         if framings:
-            # Trailers must not become headers (RFC 9110, 6.5.1): a proxy has not checked them.
+            # Trailers must not become headers (RFC 9110, 6.5.1): proxies do not check them.
             self.headers = []
 
     def on_body(self, body: bytes) -> None:
@@ -146,7 +146,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Parse, then refuse if HEADER_BYTES arrived without completing anything."""
+        """Parse the data. Refuse if HEADER_BYTES arrived that complete nothing."""
         self._got_further = False
         super().data_received(data)
         self._unfinished_bytes = 0 if self._got_further else self._unfinished_bytes + len(data)
@@ -176,7 +176,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.client[0] if self.client else ""
 
     def _offered_id(self) -> str | None:
-        """The current request's X-Correlation-ID, of the headers read so far; None without exactly one."""
+        """The X-Correlation-ID among the headers read so far; None unless there is exactly one."""
         if not self._has_begun:
             return None
         ids = [value for name, value in self.headers if name == _CORRELATION_ID]
@@ -186,7 +186,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _refuse(self, refusal: Refusal | None) -> None:
-        """Answer and close; only close while an earlier request is being answered. No other answer follows."""
+        """Answer and close; if an earlier request is being answered, only close. No other answer follows."""
         if self.transport.is_closing():
             return
         if refusal is not None and (not self._answering() or self._awaits_own_body()):
@@ -198,7 +198,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _awaits_own_body(self) -> bool:
-        """Whether the request whose body is still arriving is the one to be answered."""
+        """Whether the request to be answered is the one whose body is still arriving."""
         return self._is_in_body and self._running is self.cycle and not self.cycle.response_started
 
 
@@ -207,7 +207,7 @@ def _excess(target: bytes, headers: list[tuple[bytes, bytes]]) -> Refusal | None
     if len(headers) > MOST_HEADERS:
         return TOO_MANY_HEADERS
     total = len(target) + sum(len(name) + len(value) for name, value in headers)
-    # If all together are shorter than one line's limit, no line exceeds it.
+    # If all lines together are shorter than the limit of one line, no line exceeds it.
     if total <= LINE_BYTES:
         return None
     if total > HEADER_BYTES:

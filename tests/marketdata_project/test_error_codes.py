@@ -18,7 +18,7 @@ from marketdata_project.problem_body import TITLES
 from marketdata_project.problems import OWN_ERRORS
 from tests.docs.test_codes_of_fields import codes_of, kinds
 from tests.program import program_nodes
-from trades.batches.refusals import _BATCH_CODES, _TELLING
+from trades.batches.refusals import _BATCH_CODES, _SPECIFIC_CODES
 
 # The calls whose first argument is the code of an answer.
 CODED_CALLS = {
@@ -58,7 +58,7 @@ def codes_of_exceptions() -> set[object]:
 
 def codes_of_batches() -> set[object]:
     """Those of wrong fields by which a whole batch is refused."""
-    return {*_BATCH_CODES, *_TELLING}
+    return {*_BATCH_CODES, *_SPECIFIC_CODES}
 
 
 def codes_of_queries() -> set[object]:

@@ -1,4 +1,4 @@
-"""`manage.py serve`: the whole installation in the foreground."""
+"""`manage.py serve`: runs the whole installation in the foreground."""
 
 import signal
 import socket
@@ -120,7 +120,7 @@ class Command(BaseCommand):
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
-    """Handle a stop signal before anything runs: end the command."""
+    """Handle a stop signal that arrives before anything runs: end the command."""
     raise SystemExit(0)
 
 

@@ -16,9 +16,9 @@ from marketdata_project.serve.duties import DUTIES, DutyThreads, store_duties
 from marketdata_project.serve.status import Heartbeat, metrics_published
 
 PERIOD_SECONDS = 1.0
-# How long to wait for running duties at the end; the supervisor kills after `END_SECONDS`.
+# How long to wait for running duties at the end; after `END_SECONDS` the supervisor kills the worker.
 PATIENCE_SECONDS = 3.0
-# At full load requests go first: the worker would otherwise delay the slowest of them.
+# Lowers the worker's priority: at full load it would delay the slowest requests.
 _NICENESS = 10
 
 
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
-        # Under a supervisor Ctrl-C is the supervisor's: a second signal amid the first would deadlock.
+        # Under a supervisor Ctrl-C is left to the supervisor: a second signal during the first would deadlock.
         if options["parent"] is None:
             signal.signal(signal.SIGINT, stop)
         else:
