@@ -40,7 +40,7 @@ class ColumnForm(Enum):
 
 
 class Partition(StrEnum):
-    """Which rows share a file: those of one event date or of one year. It decides the file's name only."""
+    """Whether a file holds the rows of an event date or of a year. It decides only the file's name."""
 
     DAY = "day"
     YEAR = "year"
@@ -57,11 +57,11 @@ ARROW_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; unless it is required it may hold nulls.
+    """One column. It may hold nulls unless it is required.
 
-    lower_bound: of a number; `INTEGER` columns are never negative. choices: the words that a text may be.
-    aliases: pairs of another spelling and its choice. later: the column was added after the dataset's first
-    form; it is optional, and identities and digests do not depend on it.
+    lower_bound: the lower bound of a number; `INTEGER` columns are never negative. choices: the allowed
+    texts. aliases: pairs of another spelling and the choice that it means. later: the column was added after
+    the dataset's first version; it is optional, and identities and digests do not depend on it.
     """
 
     name: str
@@ -83,11 +83,11 @@ class Column:
 class Dataset:
     """A kind of rows: its columns, event time first and later columns last, and their identity.
 
-    id_columns: empty, or ending in the id itself; a row whose id is null is recognised by all its columns.
-    arrival_columns: describe how a row reached us; two reports of one id may differ in them. row_name: the
-    name of one row. conflict: error code and message for an id that is stored with other values, and the
-    column at fault or "". query_column: a column that may be given in the query, for all rows.
-    instrument_class: the only class of instruments with such rows, or None.
+    id_columns: the columns that identify a row, the id itself last, or empty; a row whose id is null is
+    identified by all its columns. arrival_columns: describe how a row reached us; two reports of one id may
+    differ in them. row_name: the singular name of a row. conflict: error code and message if an id is stored
+    with other values, and the column at fault or "". query_column: a column that may be given in the query,
+    for all rows. instrument_class: the only class of instruments that may have such rows; None means any.
     """
 
     name: str
@@ -110,7 +110,10 @@ class Dataset:
 
     @cached_property
     def first_form(self) -> "Dataset":
-        """The dataset without later columns: the columns of identities and digests, which every file has."""
+        """The dataset without later columns.
+
+        Every file has these columns. Identities and digests depend on them only.
+        """
         if not self.later_names:
             return self
         return replace(self, columns=tuple(column for column in self.columns if not column.later))

@@ -1,21 +1,18 @@
 """The errors of a store.
 
-StorageError
-├── UnknownSymbol                 nothing was ever stored under this symbol
-├── NotStored                     the batch is refused; correct it
-│   ├── IdConflict                an id is already taken by other values
-│   ├── CorrectionTargetMissing   a correction names no standing row
-│   ├── CorrectionAmbiguous       a correction names several rows that differ
-│   ├── RequestKeyReused          the idempotency key was used for another batch
-│   └── AliasTaken                an alias belongs to another instrument
-├── RequestInProgress             the same idempotency key is being written right now; retry soon
-└── StoreUnavailable              try again later
+StorageError ├── UnknownSymbol                 nothing was ever stored under this symbol ├── NotStored the
+batch is refused; correct it │   ├── IdConflict                an id is already taken by other values │ ├──
+CorrectionTargetMissing   no row that is not cancelled matches a correction │   ├── CorrectionAmbiguous
+several different rows match a correction │   ├── RequestKeyReused          the idempotency key was used for
+another batch │   └── AliasTaken                an alias belongs to another instrument ├── RequestInProgress
+the same idempotency key is being written right now; retry soon └── StoreUnavailable              try again
+later
     ├── StoreBusy                 another process held the log's lock for too long
     ├── StoreFull                 no space is left; an operator must act
     ├── OutcomeUnknown            the batch may or may not be stored; retry it, duplicates are recognised
     └── DataDamaged               stored bytes are not as written; an operator must restore them
 
-`store.walk.Resync` is not a `StorageError`: it tells a follower to start over, and refuses no request.
+`store.walk.Resync` is not a `StorageError`: it tells a follower to start over, and no request fails with it.
 """
 
 from typing import ClassVar
@@ -42,7 +39,7 @@ class NotStored(StorageError):
 
 
 class IdConflict(NotStored):
-    """Rows use an id that is stored with other values. The caller must correct them.
+    """Rows have an id that is stored with other values. The caller must correct them.
 
     rows: their indices in the batch.
     """
@@ -57,7 +54,7 @@ class IdConflict(NotStored):
 
 
 class CorrectionTargetMissing(NotStored):
-    """A correction names no standing row. The caller must correct it.
+    """No stored row that is not cancelled matches a correction. The caller must correct it.
 
     rows: the corrections' indices in the batch.
     """
@@ -72,7 +69,7 @@ class CorrectionTargetMissing(NotStored):
 
 
 class CorrectionAmbiguous(NotStored):
-    """A correction names several rows that differ. The caller must name more of the row's values.
+    """Several different rows match a correction. The caller must give more of the row's values.
 
     rows: the corrections' indices in the batch.
     """

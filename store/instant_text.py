@@ -1,6 +1,6 @@
 """The text of one instant: ISO 8601 / RFC 3339, or an epoch integer.
 
-`store.timestamps` reads whole columns of them.
+`store.timestamps` reads whole columns of such texts.
 """
 
 import re
@@ -11,7 +11,7 @@ YEARS = range(1900, 2201)
 _TIME = r"[Tt ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?"
 _OFFSET = r"[Zz]|[+-]\d\d(:?[0-5]\d)?"
 _INSTANT = re.compile(rf"\d{{4}}-\d\d-\d\d({_TIME}({_OFFSET})?)?", re.ASCII)
-# Digits of an epoch integer, and the nanoseconds of its unit: s, ms, µs, ns.
+# Number of digits of an epoch integer, and its unit in nanoseconds: s, ms, µs, ns.
 _EPOCH_UNITS_NS = {10: 1_000_000_000, 13: 1_000_000, 16: 1_000, 19: 1}
 _DIGITS = re.compile(r"\d{10,19}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def parse_instant(text: str) -> datetime:
     """Return the UTC time of an ISO 8601 text.
 
-    Without an offset the text is UTC, without a time it is midnight. The result is cut to microseconds.
+    A text without an offset is UTC; a text without a time is midnight. The result is cut to microseconds.
     Raises ValueError for other texts, epoch integers, and years outside 1900-2200.
     """
     if not _INSTANT.fullmatch(text):
@@ -44,7 +44,7 @@ def parse_instant_or_epoch(text: str) -> datetime:
 def epoch_ns(text: str) -> int | None:
     """Return the nanoseconds since 1970 of an epoch integer of 10, 13, 16 or 19 digits.
 
-    None for other texts. The year may be any.
+    Other texts return None. Any year is valid.
     """
     if len(text) not in _EPOCH_UNITS_NS or not _DIGITS.fullmatch(text):
         return None

@@ -22,15 +22,16 @@ _REMEMBERED = 1 << 16
 
 
 class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An instrument as last declared; `default_instrument` is one that was never declared.
+    """An instrument as last declared. `default_instrument` returns instruments that were never declared.
 
     bar_policy: the name of the policy that decides which prints make its bars. instrument_class: one of
     `INSTRUMENT_CLASSES`. exchange: ISO 10383 code (MIC). currency: ISO 4217 code. tick_size: the smallest
     price step. volume_kind: one of `VOLUME_KINDS`; by default fractional for crypto, else whole. aliases:
-    other symbols of the instrument. underlying: the symbol under a future or an option. expiry: ISO date of
-    a future or an option. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`): of
-    an option. multiplier: units of the underlying per contract. calendar: the trading calendar's name if the
-    exchange has several. allow_nonpositive_price: whether prices may be zero or less. None means unknown.
+    other symbols of the instrument. underlying: the symbol under a future or an option. expiry: ISO date of a
+    future or an option. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`): the
+    terms of an option. multiplier: units of the underlying per contract. calendar: the trading calendar's
+    name if the exchange has several. allow_nonpositive_price: whether prices may be zero or less. None means
+    unknown.
     """
 
     symbol: str
@@ -83,7 +84,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @lru_cache(maxsize=_REMEMBERED)
 def default_instrument(symbol: str) -> Instrument:
-    """Return an instrument that was never declared: an equity, or the option named by its OCC symbol."""
+    """Return an undeclared instrument: an option if `symbol` is an OCC symbol, else an equity."""
     option = parse_option_symbol(symbol)
     if option is None:
         return Instrument(symbol)
@@ -114,7 +115,8 @@ class InstrumentHistory:
         before = declared[-1][1].aliases if declared else ()
         declared.append((declared_at, instrument))
         insort(self._instants, declared_at)
-        # Set first, delete after: an alias that stays is never missing for other threads.
+        # New aliases are set before old ones are deleted, so that other threads never miss an alias that
+        # stays.
         self._owners.update(dict.fromkeys(instrument.aliases, instrument.symbol))
         for alias in set(before).difference(instrument.aliases):
             if self._owners.get(alias) == instrument.symbol:

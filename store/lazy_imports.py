@@ -1,7 +1,7 @@
 """pyarrow's slow modules and pandas, imported at their first use.
 
-`pyarrow.compute` and `pyarrow.csv` take a third of the import time of a program that reads derived files,
-which needs neither.
+`pyarrow.compute` and `pyarrow.csv` would take a third of the import time of a program that reads derived
+files, and such a program needs neither.
 """
 
 import sys
@@ -21,7 +21,7 @@ class _Later:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(import_module(self._module), name)
-        setattr(self, name, found)  # from now on it is found without this method
+        setattr(self, name, found)  # later uses do not call this method
         return found
 
 
@@ -43,10 +43,9 @@ class _NoPandas:
 def postpone_pandas() -> None:
     """Keep pyarrow from importing pandas until a caller needs it.
 
-    At its first conversion from or to numpy pyarrow tries to import pandas, which takes 0.4 s and 60 MB.
-    This function makes that one attempt fail; `to_pandas` and `from_pandas` try again. Until then
-    `pyarrow.array` takes a pandas Series for a plain sequence, so nothing is done if pandas is already
-    imported.
+    At its first conversion from or to numpy pyarrow tries to import pandas, which takes 0.4 s and 60 MB. This
+    function makes that one attempt fail; `to_pandas` and `from_pandas` try again. Until then `pyarrow.array`
+    treats a pandas Series as a plain sequence. So this function does nothing if pandas is already imported.
     """
     if "pandas" in sys.modules:
         return

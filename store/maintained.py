@@ -1,4 +1,4 @@
-"""What a store with files offers its operator, beyond `MarketStore`."""
+"""The maintenance of a store with files: checks, statistics and derived files."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from store.declarations import Dataset
 
 @dataclass(frozen=True, slots=True)
 class LogFinding:
-    """A byte range that is not as written, or a harmless leftover.
+    """Damaged bytes, or a harmless leftover.
 
-    offset: the first wrong byte of the file, or the nearest known position. first_ns, last_ns: event times
-    of the rows that cannot be served. is_harmless: no data is lost, as with bytes that no commit names or
-    columns that this version does not know.
+    offset: the first wrong byte of the file, or the nearest known offset. first_ns, last_ns: smallest and
+    largest event time of the rows that cannot be served. is_harmless: no data is lost, for example because no
+    commit names the bytes or this version does not know the column.
     """
 
     file: str
@@ -27,7 +27,7 @@ class LogFinding:
 
 @dataclass(slots=True)
 class CheckProgress:
-    """What a check has read so far. bytes: of commit records and of the parts that they name."""
+    """The progress of a check. bytes: of the commit records read so far and of the parts that they name."""
 
     commits: int = 0
     rows: int = 0
@@ -38,8 +38,8 @@ class CheckProgress:
 class LogStatistics:
     """Counts of one log.
 
-    bytes: of its CSV files. derived_bytes: of files that can be rebuilt from them. first_ns, last_ns:
-    smallest and largest event time; None without rows.
+    bytes: size of its CSV files. derived_bytes: size of its derived files. first_ns, last_ns: smallest and
+    largest event time; None without rows.
     """
 
     commits: int
@@ -52,7 +52,7 @@ class LogStatistics:
 
 @dataclass(frozen=True, slots=True)
 class DerivedStatistics:
-    """The derived files of a log: up to which commit, and how many segments, rows and bytes."""
+    """The derived files of a log: the commit up to which they go, and their segments, rows and bytes."""
 
     commit: int
     segments: int
@@ -79,7 +79,10 @@ class LogCheck(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DerivedBacklog:
-    """How many logs have grown since their derived files were made, and for how many seconds."""
+    """The logs that have grown since their derived files were made.
+
+    logs: their number. seconds: how long the first of them has waited.
+    """
 
     logs: int = 0
     seconds: float = 0.0
@@ -89,17 +92,17 @@ class Upkeep(Protocol):
     """Background work on all logs."""
 
     def round(self, *, seconds: float) -> int:
-        """Work for about so many seconds; return the number of logs worked on."""
+        """Work for about `seconds`; return the number of logs worked on."""
 
     def backlog(self) -> DerivedBacklog:
-        """Return what the last round found and has not been done since. Thread-safe."""
+        """Return the logs that the last round found and that are still to be done. Thread-safe."""
 
 
 @runtime_checkable
 class MaintainedStore(Protocol):
     """A store whose files need maintenance.
 
-    Raises `UnknownSymbol` for a log without a commit or a folder.
+    Methods raise `UnknownSymbol` for a log without a folder or without a commit.
     """
 
     def folders(self, dataset: Dataset) -> list[str]:
@@ -114,7 +117,7 @@ class MaintainedStore(Protocol):
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
     ) -> DerivedStatistics | None:
-        """Bring a log's derived files up to its newest commit; return None if another process is doing it.
+        """Update a log's derived files to its newest commit; return None if another process is doing it.
 
         rebuild: start from nothing. compact: join segments that fit into one. Raises `StoreUnavailable`, and
         `DataDamaged` if rows that must be read are damaged.

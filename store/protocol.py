@@ -15,28 +15,34 @@ from store.timestamps import EARLIEST_NS, LATEST_NS
 
 
 class Catalogue(Protocol):
-    """The instruments, with all their declarations, and the symbols of a store.
+    """The instruments of a store, with all their declarations, and its symbols.
 
     Safe for many threads and processes.
     """
 
     @abstractmethod
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
-        """Return an instrument by symbol or alias, now or at an instant; undeclared: `default_instrument`."""
+        """Return an instrument by symbol or alias, as of now or an instant.
+
+        An undeclared one is `default_instrument`.
+        """
 
     @abstractmethod
     def canonical(self, symbol: str) -> str:
-        """Return the symbol of an alias; any other symbol unchanged. No other method takes aliases."""
+        """Return an alias's symbol, and any other symbol unchanged.
+
+        Methods of the store other than this and `instrument` do not take aliases.
+        """
 
     @abstractmethod
     def declared_instruments(
         self, *, symbol: str | None = None, as_of_ns: int | None = None
     ) -> list[Instrument]:
-        """Return the declared instruments by symbol, or only `symbol`'s, now or at an instant."""
+        """Return the declared instruments (or only `symbol`'s), sorted by symbol, as of now or an instant."""
 
     @abstractmethod
     def last_declared_ns(self, as_of_ns: int) -> int:
-        """Return when any instrument was last declared up to an instant, nanoseconds UTC; 0 if never."""
+        """Return the time (nanoseconds UTC) of the last declaration up to an instant; 0 if there is none."""
 
     @abstractmethod
     def set_instrument(self, instrument: Instrument) -> None:
@@ -44,7 +50,7 @@ class Catalogue(Protocol):
 
     @abstractmethod
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
-        """Declare many instruments, no two with one symbol: all of them, or none on `AliasTaken`."""
+        """Declare instruments with distinct symbols: all, or none if `AliasTaken` is raised."""
 
     @abstractmethod
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
@@ -55,7 +61,7 @@ class Catalogue(Protocol):
 
     @abstractmethod
     def catalogue_stamp(self) -> Hashable:
-        """Return a value that changes with each symbol's first commit and each declaration. It is cheap."""
+        """Return a value that changes with each declaration and each symbol's first commit. It is cheap."""
 
     @abstractmethod
     def symbols(self, dataset: Dataset) -> list[str]:
@@ -79,14 +85,14 @@ ALL_TIME = Window(EARLIEST_NS, LATEST_NS + 1)
 
 @dataclass(frozen=True, slots=True)
 class CommitId:
-    """A commit of one log: its number from 1, and its hash, which tells a restored log from this one."""
+    """A commit of one log: its number from 1, and its hash, which differs after the log was restored."""
 
     number: int
     hash: str
 
     @property
     def token(self) -> str:
-        """The commit as clients see it: `17-9f3a2c`."""
+        """The commit in the form that clients see, such as `17-9f3a2c`."""
         return f"{self.number}-{self.hash[:6]}"
 
 
@@ -94,10 +100,10 @@ NO_COMMIT = CommitId(0, "0" * 64)
 
 
 class Dedupe(StrEnum):
-    """How a stored row is recognised.
+    """How duplicates are recognised.
 
-    rows: by its id, or without one by all its columns, counted as a multiset. batch: only a whole batch that
-    was accepted before. none: never.
+    rows: a row by its id or, if it has none, by all its columns; equal rows are counted. batch: only a whole
+    batch that was accepted before. none: never.
     """
 
     ROWS = "rows"
@@ -114,8 +120,8 @@ def hash_of_key(request_key: str) -> str:
 class Append:
     """A batch of rows for one log.
 
-    rows: a record batch in the dataset's schema, in order of arrival, at least one row. caller: the sender,
-    stored in the commit. request_key: the sender's idempotency key, or None; the store keeps its hash only.
+    rows: a record batch in the dataset's schema, in order of arrival, with at least one row. caller: the
+    sender, stored in the commit. request_key: the sender's idempotency key, or None; only its hash is stored.
     """
 
     dataset: Dataset
@@ -140,10 +146,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A cancel or a correction of the standing row that has the event time and all given values.
+    """A cancel or a correction of the row that has the event time and all given values now.
 
     trade_id, or price and volume, identify the row; all other given values must match, too. new: the new
-    values by column, without the identifying ones (event time, trade_id, exchange).
+    values by column; event time, trade_id and exchange cannot be changed.
     """
 
     action: Action
@@ -157,10 +163,10 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A batch of corrections for one log, at least one, in the order in which they apply.
+    """A batch of at least one correction for one log, in the order in which they apply.
 
-    caller: the sender, stored in the commit. request_key: the sender's idempotency key, or None; the store
-    keeps its hash only.
+    caller: the sender, stored in the commit. request_key: the sender's idempotency key, or None; only its hash
+    is stored.
     """
 
     dataset: Dataset
@@ -191,10 +197,10 @@ DUPLICATE_ROWS_KEPT = 100
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The result of a batch. `commit` is the log's newest commit once the batch is known to be stored.
+    """The result of a batch. commit: the log's newest commit once the batch is known to be stored.
 
-    duplicate_rows: the indices in the batch of the first hundred rows that were stored (corrections that
-    were applied) before.
+    duplicate_rows: the indices in the batch of the first hundred rows that were stored before (or corrections
+    that were applied before).
     """
 
     received: int
@@ -205,19 +211,19 @@ class Receipt:
 
     @property
     def duplicates(self) -> int:
-        """How many rows of the batch were stored before."""
+        """The number of rows of the batch that were stored before."""
         return self.received - self.stored
 
 
 class MarketStore(Catalogue, Protocol):
-    """What a backend must do: keep rows of (dataset, symbol) logs in numbered commits.
+    """The methods of a backend. It keeps a log of rows, in numbered commits, for each dataset and symbol.
 
-    Safe for many threads and processes. `QueryableStore` adds answers that are functions of these methods.
-    commit: a commit number; the answer is as of that commit. None means the newest. Reads raise
-    `UnknownSymbol` for a log without a commit, and `DataDamaged` if bytes that they need are damaged.
-    committed: hooks that the writing process calls with dataset, symbol and commit after each of its
-    commits, once the commit is durable and visible. They run in the calling thread, in any order if several
-    threads write. A follower that must not miss a commit also polls `heads`.
+    Safe for many threads and processes. `QueryableStore` adds queries that are computed from these methods.
+    commit: the number of the commit as of which to answer; None means the newest. Reads raise `UnknownSymbol`
+    for a log without a commit, and `DataDamaged` if bytes that they need are damaged. committed: hooks that
+    this process calls with dataset, symbol and commit after each of its commits, once the commit is durable
+    and visible. They run in the writing thread, in any order if several threads write. A follower that must
+    not miss a commit also polls `heads`.
     """
 
     committed: "list[CommitHook]"
@@ -230,9 +236,9 @@ class MarketStore(Catalogue, Protocol):
     def correct(self, amendment: Amendment) -> Receipt:
         """Apply a batch of corrections, all of it or nothing, durably before returning.
 
-        A correction sees those before it. It counts as applied before if its row is cancelled already or has
-        the new values. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous` and the other
-        `StorageError`s.
+        A correction sees the results of those before it. It counts as applied before if its row is already
+        cancelled or already has the new values. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous` and
+        the other `StorageError`s.
         """
 
     @abstractmethod
@@ -251,7 +257,7 @@ class MarketStore(Catalogue, Protocol):
 
     @abstractmethod
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
-        """Return when the commit with this number, which must exist, was made, in nanoseconds UTC."""
+        """Return the time of a commit, in nanoseconds UTC. number: must exist."""
 
     @abstractmethod
     def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
@@ -263,17 +269,17 @@ class MarketStore(Catalogue, Protocol):
     ) -> Iterator["CommitPiece"]:
         """Yield the commits after a position: for each its record, then its rows or corrections in pieces.
 
-        In order of arrival; corrections by event date, then as they apply. after: `BEGINNING`, or the
-        `position` of the last piece that was taken. upto: the number of the last commit; None, or a number
-        not yet reached, means the newest one at the call. Everything yielded is durable, whichever process
-        wrote it. Raises `Resync`, also during iteration, if the log does not have the commit of `after`.
-        Iteration raises like a read.
+        Rows are in order of arrival; corrections are by event date, then in the order in which they apply.
+        after: `BEGINNING`, or the `position` of the last piece that was taken. upto: the number of the last
+        commit; None, or a number not yet reached, means the newest commit at the call. Everything yielded is
+        durable, whichever process wrote it. Raises `Resync`, also during iteration, if the log does not have
+        the commit of `after`. Iteration also raises the errors of reads.
         """
 
     @abstractmethod
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
-        """Return a token for each log, of all symbols or of those given.
+        """Return a token for each log of the given symbols, by default of all symbols.
 
         A log without commits may be missing. While a log's token is the same, nothing was committed to it. A
-        token costs one stat call. Tokens can be compared within one store at one path only.
+        token costs one stat call. Only tokens of the same store at the same path can be compared.
         """

@@ -1,4 +1,4 @@
-"""Answers of a store that are functions of `MarketStore`: windows of rows, bars, revisions."""
+"""Queries that are computed from the methods of `MarketStore`: windows of rows, bars, revisions."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,8 +22,8 @@ from store.rows.stored_rows import ArrivalRun, stored_rows
 class QueryableStore(MarketStore):
     """A `MarketStore` with queries that need only its rows and commits.
 
-    A backend overrides those that it can answer faster, with the same results. Here each query reads all
-    rows that it needs. `commit` and errors are as in `MarketStore`.
+    A backend overrides the queries that it can answer faster; results must be the same. Here each query reads
+    all rows that it needs. `commit` and errors are as in `MarketStore`.
     """
 
     def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
@@ -43,10 +43,10 @@ class QueryableStore(MarketStore):
         from_end: bool = False,
         commit: int | None = None,
     ) -> Window:
-        """Return the part of the window from its start, or end, with at least `rows` rows.
+        """Return the part of the window, from its start or end, that has at least `rows` rows.
 
-        All of it if it has fewer. rows: at least 1. The part has more rows only if they share the last one's
-        event time. An override reads no rows: its cost does not grow with the window.
+        If the window has fewer rows, it is returned whole. rows: at least 1. The part has more rows only if
+        they have the last one's event time. An override's cost does not grow with the window.
         """
         times = self.rows(dataset, symbol, window, commit=commit).column(0).to_pylist()
         if len(times) < rows:
@@ -58,8 +58,8 @@ class QueryableStore(MarketStore):
     def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> int:
         """Return an upper bound of the number of rows in the window; here it is exact.
 
-        An override is cheap for windows of any length: it reads no row that derived files or commits have
-        counted, and it may count rows that do not stand at `commit`.
+        An override is cheap for windows of any length. It uses the counts in derived files and commits, and
+        so may count rows that are cancelled or replaced at `commit`.
         """
         return int(self.rows(dataset, symbol, window, commit=commit).num_rows)
 
@@ -74,8 +74,8 @@ class QueryableStore(MarketStore):
     ) -> Bars:
         """Return bars of the trades in the window, which must be aligned to `interval_ns`.
 
-        Volume of an interval without a price is credited to the bar before it, also across the window's
-        edges.
+        Volume of an interval without a price is credited to the bar before it, even if the interval is after
+        the window.
         """
         prints = self._prints(symbol, Window(window.start_ns, ALL_TIME.end_ns), policy, commit)
         return within(window, bars_of_prints(prints, interval_ns))
@@ -98,10 +98,10 @@ class QueryableStore(MarketStore):
         credits: bool,
         commit: int | None = None,
     ) -> Bars:
-        """Return one bar, at `time_ns`, of all trades in a label's spans, for each label with a price.
+        """Return a bar at each label that has a price, made of all trades in the label's spans.
 
-        With `credits`, volume of a span whose label has no price goes to the bar before it, if no gap lies
-        between that bar's last span and this one; else it is dropped. Trades outside the spans are ignored.
+        If a span's label has no price, its volume is dropped. With `credits` it goes to the bar before it
+        unless a gap lies between that bar's last span and this one. Trades outside the spans are ignored.
         """
         prints = self._prints(symbol, ALL_TIME, policy, commit)
         return span_bars_of_prints(prints, spans, credits=credits)
@@ -109,10 +109,10 @@ class QueryableStore(MarketStore):
     def dependency_window(
         self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, commit: int | None = None
     ) -> Window:
-        """Return the window of rows that a window's bars depend on: credited volume may come after it.
+        """Return the window of rows on which a window's bars depend: credited volume may come after it.
 
-        It ends with the first interval, at or after the window's end, that has a price, or with all time. If
-        every print counts it is the window itself.
+        It ends after the first interval, at or after the window's end, that has a price; without one it has
+        no end. If every print counts, it is the window itself.
         """
         if policy.counts_every_print or window.end_ns >= ALL_TIME.end_ns:
             return window
@@ -131,10 +131,10 @@ class QueryableStore(MarketStore):
         after: int,
         commit: int | None = None,
     ) -> list[Revision]:
-        """Return what commits in `(after, commit]` changed of the window's visible bars, by commit and time.
+        """Return changes to visible bars by the commits in `(after, commit]`, by commit and time.
 
-        A missing bar was visible if an earlier commit stored a row at or after the bar's end. Here the bars
-        of every commit are made and compared.
+        A missing bar counts as visible if an earlier commit stored a row at or after the bar's end. Here the
+        bars of every commit are made and compared.
         """
         found: list[Revision] = []
         seen: set[int] = set()
@@ -158,5 +158,5 @@ class QueryableStore(MarketStore):
 
 
 def _as_stored(rows: pa.Table) -> pa.Table:
-    """Return standing rows, in order, with the system columns that prints need."""
+    """Return ordered rows with the columns `arrival`, `commit` and `until`, which prints need."""
     return stored_rows(rows, [ArrivalRun(0, 1, rows.num_rows)])

@@ -36,7 +36,7 @@ class Resolution(Enum):
 
     @property
     def is_period(self) -> bool:
-        """Whether it is days, weeks or months, which follow trading dates where there is a calendar."""
+        """Whether it is a day, a week or a month. These follow trading dates if there is a calendar."""
         return self in _PERIODS
 
     @property
@@ -46,17 +46,17 @@ class Resolution(Enum):
 
     @property
     def rank(self) -> int:
-        """The index among all resolutions, the finest first."""
+        """The index among all resolutions, the shortest first."""
         return _RANKS[self]
 
     @classmethod
     def names(cls) -> list[str]:
-        """Return all names, the finest first."""
+        """Return all names, the shortest resolution first."""
         return [resolution.value for resolution in cls]
 
     @classmethod
     def bar_names(cls) -> tuple[str, ...]:
-        """Return the names of the resolutions that bars can have, the finest first."""
+        """Return the names of the resolutions that bars can have, the shortest first."""
         return tuple(resolution.value for resolution in cls if not resolution.is_tick)
 
     @classmethod

@@ -13,8 +13,8 @@ from store.resolutions import Resolution
 class LowerBound:
     """A lower bound of zero, and the error for values below it.
 
-    zero_allowed: whether zero itself is valid. waivable: does not apply to instruments with
-    `allow_nonpositive_price`.
+    zero_allowed: whether zero itself is valid. waivable: whether instruments with `allow_nonpositive_price`
+    are exempt.
     """
 
     code: str
@@ -35,8 +35,8 @@ POSITIVE = LowerBound("out_of_range", "must be greater than 0", zero_allowed=Fal
 
 
 _MINUTE_NS = Resolution.MINUTE.length_ns
-# A trading date begins at most this long before its midnight UTC, and a month's first session at most on the
-# 12th.
+# A trading date begins at most this long before its midnight UTC. A month's first session is on the 12th at
+# the latest.
 _EARLIEST_EVENING_NS = 14 * Resolution.HOUR.length_ns
 _LATEST_FIRST_DAY = 14
 _BAR_NAMES = frozenset(Resolution.bar_names())
@@ -46,8 +46,8 @@ _BAR_NAMES = frozenset(Resolution.bar_names())
 class RowRule:
     """A rule over several columns of one row.
 
-    is_broken: takes the values of `columns`, of one row or of many as numpy arrays; a missing number is NaN
-    and a missing text None.
+    is_broken: takes the values of `columns`, either of one row or of many rows as numpy arrays. A missing
+    number is NaN; a missing text is None.
     """
 
     code: str
@@ -56,7 +56,7 @@ class RowRule:
     is_broken: Callable[..., Any]
 
 
-# NaN is not equal to itself, which finds missing numbers; `&` and `|` take masks and booleans.
+# A missing number is NaN, which is not equal to itself. `&` and `|` take both masks and booleans.
 def lacks_both_sides(bid: Any, ask: Any) -> Any:
     return (bid != bid) & (ask != ask)  # noqa: PLR0124
 
@@ -81,12 +81,12 @@ def is_off_its_edge(timestamp: Any, resolution: Any) -> Any:
     """Return whether a bar's time cannot be the start of an interval of its resolution. Missing values pass.
 
     Intervals up to 12h start at multiples of their length in UTC. Days, weeks and months start at a date or
-    at an exchange's session, whose calendar may be declared later: any whole minute is valid, for months in
-    the first two weeks.
+    at an exchange's session, whose calendar may be declared later: any whole minute is valid; a month must
+    start in its first two weeks.
     """
     times, names = np.atleast_1d(timestamp), np.atleast_1d(resolution)
     off = np.zeros(len(times), dtype=bool)
-    for name in _BAR_NAMES.intersection(names.tolist()):  # of another name its column says so
+    for name in _BAR_NAMES.intersection(names.tolist()):  # other names are reported by the column's own check
         of_name = names == name
         off[of_name] = _is_off(times[of_name], name)
     return off if np.ndim(timestamp) else bool(off[0])

@@ -1,8 +1,8 @@
-"""Symbols: their one spelling, and the symbols of listed options.
+"""Symbols: their canonical spelling, and the symbols of listed options.
 
 The Options Clearing Corporation writes an option as `AAPL250117C00150000`: root, expiry as yymmdd, C or P,
 and the strike in thousandths with eight digits. In the padded form the root is filled with blanks to six
-characters, 21 in all. The compact form without blanks is canonical here.
+characters, so the symbol has 21. The compact form without blanks is canonical here.
 """
 
 import re
@@ -21,7 +21,7 @@ _RIGHTS = {"C": "call", "P": "put"}
 
 @dataclass(frozen=True, slots=True)
 class OptionSymbol:
-    """The contract that an option symbol names.
+    """The parts of an option symbol.
 
     root: 1-6 of A-Z 0-9 with at least one letter; for an adjusted contract it is not the underlying's
     symbol. expiry: in 2000-2099. right: call or put. strike_mills: the strike in thousandths, above zero.
@@ -44,7 +44,7 @@ class OptionSymbol:
 
     @property
     def padded(self) -> str:
-        """The symbol in its 21 characters."""
+        """The symbol with a padded root, 21 characters."""
         return f"{self.root:{_ROOT_LENGTH}}{self._tail}"
 
     @property

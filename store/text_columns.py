@@ -1,4 +1,4 @@
-"""Text of whole columns: cells of each row are joined to lines for all rows at once."""
+"""Converts whole columns to text, and joins the cells of all rows to lines at once."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -16,7 +16,7 @@ from store.lazy_imports import compute as pc
 TextPiece: TypeAlias = pa.Array | str
 _Ends: TypeAlias = npt.NDArray[np.int32]
 
-# Chosen so that their texts fit into the processor's cache.
+# Lines per step: few enough that their texts fit into the processor's cache.
 _LINES_AT_ONCE = 4_096
 
 # A spreadsheet treats a cell that begins with one of these as a formula.
@@ -46,7 +46,7 @@ def joined_lines(pieces: Sequence[TextPiece], count: int) -> bytes:
 
 @lru_cache(maxsize=16)
 def _indices(layout: tuple[bool, ...], lines: int) -> pa.Array:
-    """Return the index of each line's pieces: first the columns one by one, then each constant once."""
+    """Return the indices of all lines' pieces in an array of the columns, one by one, and the constants."""
     is_constant = np.array(layout, dtype=bool)
     first = np.where(is_constant, np.cumsum(is_constant) - 1, (np.cumsum(~is_constant) - 1) * lines)
     first[is_constant] += lines * np.count_nonzero(~is_constant)
@@ -63,7 +63,8 @@ def _constants_joined(pieces: Sequence[TextPiece]) -> Iterator[TextPiece]:
 def ended_numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
     """Return each number's shortest exact text followed by `end`, an ASCII character.
 
-    `null` if it is not finite. The texts come from one JSON list, whose commas are overwritten in place.
+    The text of a number that is not finite is `null`. All texts come from one JSON list, whose commas are
+    overwritten.
     """
     text = np.frombuffer(bytearray(orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)), dtype=np.uint8)
     text[-1] = ord(",")
@@ -93,14 +94,14 @@ def text_ends(values: pa.Array) -> _Ends:
 
 
 def escaped(values: pa.Array) -> pa.Array:
-    """Return the texts with an apostrophe before those that a spreadsheet takes for a formula.
+    """Return the texts, with an apostrophe before each that a spreadsheet would treat as a formula.
 
-    A text that begins with an apostrophe gets one, too, so that every text can be read back.
+    A text that begins with an apostrophe gets another one, so that every text can be read back.
     """
     present = values.drop_null()
     starts = text_ends(present)[:-1]
     data = np.frombuffer(present.buffers()[2] or b"", dtype=np.uint8)
-    first = data[starts[starts < len(data)]]  # of an empty text: the next one's first, or none at all
+    first = data[starts[starts < len(data)]]  # an empty text yields the next text's first byte, or none
     if not _IS_ESCAPED_FIRST[first].any():
         return values
     risky = pc.is_in(pc.utf8_slice_codeunits(values, 0, 1), pa.array(list(ESCAPED_FIRST)))
@@ -108,7 +109,7 @@ def escaped(values: pa.Array) -> pa.Array:
 
 
 def escaped_text(text: str) -> str:
-    """Do the same as `escaped` for one text."""
+    """Return the same as `escaped` for one text."""
     return f"'{text}" if text.startswith(tuple(ESCAPED_FIRST)) else text
 
 
@@ -118,7 +119,7 @@ def unescaped_text(text: str) -> str:
 
 
 def quoted(values: pa.Array) -> pa.Array:
-    """Return the texts, in quotes if they are empty or hold a comma, a quote or a line end (RFC 4180)."""
+    """Return the texts. Those that are empty or hold a comma, a quote or a line end are quoted (RFC 4180)."""
     if not _may_need_quotes(values.drop_null()):
         return values
     structural = pc.match_substring_regex(values, '[,"\r\n]|^$')
@@ -127,7 +128,7 @@ def quoted(values: pa.Array) -> pa.Array:
 
 
 def _may_need_quotes(present: pa.Array) -> bool:
-    """Return whether any text may need quotes, without looking at each text."""
+    """Return whether any text may need quotes. Checks all bytes at once, not text by text."""
     text = text_bytes(present)
     if np.any((text == ord(",")) | (text == ord('"')) | (text == ord("\r")) | (text == ord("\n"))):
         return True

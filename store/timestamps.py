@@ -21,14 +21,14 @@ DAY_NS = _DAY_SECONDS * SECOND_NS
 EARLIEST_NS = int(datetime(YEARS.start, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
 LATEST_NS = int(datetime(YEARS.stop, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS - 1
 
-# What most clients send; the standard library reads it in a thirtieth of the time.
+# The form that most clients send. For it the standard library takes a thirtieth of the time.
 _WHOLE_SECONDS = re.compile(r"(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _ZONED = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
-# Nanoseconds since 1970 in int64 cannot hold these years.
+# Years outside 1900-2200. Nanoseconds since 1970 in int64 cannot hold many of them.
 _FAR_YEAR = re.compile(r"(?!19|20|21|2200)[0-9]{4}-[0-9]{2}-[0-9]{2}")
 OUT_OF_RANGE = f"years from {YEARS[0]} to {YEARS[-1]} can be stored"
 NO_TIMESTAMP = "not an ISO 8601 / RFC 3339 date or time"
-# Bounds error messages, which repeat the text.
+# The longest text that is parsed. This bounds error messages, which repeat the text.
 LONGEST_TEXT = 64
 _TEXT_WIDTH = len("2025-01-02T14:30:00.123456789Z")
 _SECONDS_WIDTH = len("2025-01-02T14:30:00")
@@ -47,7 +47,7 @@ class TimestampOutOfRange(InvalidTimestamp):
 
 
 def parse_timestamps(texts: Sequence[str]) -> Instants:
-    """Return the nanoseconds of each ISO 8601 text with 0-9 fractional digits; UTC without an offset.
+    """Return the nanoseconds of ISO 8601 texts with 0-9 fractional digits. Without an offset they are UTC.
 
     Raises `InvalidTimestamp`, or its subclass `TimestampOutOfRange`, if any text is invalid.
     """
@@ -63,7 +63,7 @@ def parse_timestamps(texts: Sequence[str]) -> Instants:
 def parse_timestamp(text: str) -> int:
     """Return the nanoseconds of one text; see `parse_timestamps`."""
     if _WHOLE_SECONDS.fullmatch(text):
-        with suppress(ValueError):  # said below
+        with suppress(ValueError):  # reported below
             return int(datetime.fromisoformat(text).timestamp()) * SECOND_NS
     try:
         return int(parse_timestamps([text])[0])
@@ -74,9 +74,9 @@ def parse_timestamp(text: str) -> int:
 
 
 def parse_timestamp_or_epoch(text: str) -> int:
-    """Do the same as `parse_timestamp`.
+    """Return the same as `parse_timestamp`.
 
-    Also accept epoch integers of 10, 13, 16 or 19 digits (s, ms, µs, ns).
+    Epoch integers of 10, 13, 16 or 19 digits (s, ms, µs, ns) are accepted, too.
     """
     instant = epoch_ns(text)
     if instant is None:
@@ -108,7 +108,7 @@ def fixed_width_text(instants: Instants, end: str = "") -> pa.Array:
     cells["clock"] = clock[seconds]
     cells["milli"] = after_point[milliseconds]
     cells["micro"] = inner[microseconds]
-    cells["nano"] = inner[fraction - microseconds * 1_000]  # last: it writes over what stands behind "micro"
+    cells["nano"] = inner[fraction - microseconds * 1_000]  # last: it overwrites the fourth byte of "micro"
     if end:
         cells["end"] = end.encode()
     return _fixed_width(cells)
@@ -132,7 +132,7 @@ def seconds_text(instants: Instants, before: str = "", end: str = "") -> pa.Arra
 
 
 def _cell_type(end: int) -> np.dtype[np.void]:
-    """Return the layout of a text. Pieces of three digits are written as four bytes."""
+    """Return the byte layout of a text. Pieces of three digits are written as four bytes."""
     indices = {
         "date": ("S11", 0),
         "clock": ("u8", 11),
@@ -163,7 +163,7 @@ def _fixed_width(cells: npt.NDArray[np.void]) -> pa.Array:
 
 
 def _dates(days: Instants) -> npt.NDArray[np.bytes_]:
-    """Return `2025-01-02T` of each day since the epoch; a single text if all days are the same."""
+    """Return a text such as `2025-01-02T` per day; only one text if all days are the same."""
     if not len(days) or days.min() == days.max():
         return _date_texts(days[:1])
     distinct, indices = np.unique(days, return_inverse=True)
@@ -176,9 +176,9 @@ def _date_texts(days: Instants) -> npt.NDArray[np.bytes_]:
 
 @cache
 def _digits() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Return machine words: `14:30:00` of each second of a day.
+    """Return texts as machine words: `14:30:00` for each second of a day.
 
-    `.123` and `123Z` of each number below 1,000.
+    Also `.123` and `123Z` for each number below 1,000.
     """
     numbers = [f"{number:03d}" for number in range(1000)]
     two = np.array([number[1:] for number in numbers[:60]], dtype="S2")

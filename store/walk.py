@@ -1,4 +1,4 @@
-"""The values of a walk over the commits of one log, and the hooks that a writer calls."""
+"""The pieces of a log's commits that `MarketStore.commits` yields, and the hooks that a writer calls."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """A position in a log: a commit, and how many of its rows or corrections were taken.
+    """A follower's position in a log: a commit, and how many of its rows or corrections were taken.
 
     ordinal: `ALL_ROWS`, or any number of at least the commit's `receipt.stored`, means all of them.
     """
@@ -35,9 +35,9 @@ BEGINNING = LogPosition(NO_COMMIT)
 class CommitRecord:
     """A commit without its rows.
 
-    committed_at: nanoseconds UTC. key_hash: SHA-256 of the idempotency key, in hex, or None. digest: the
-    store compares it with a batch that comes under the same key. receipt: the answer that the caller got;
-    `stored` counts the commit's rows or corrections.
+    committed_at: nanoseconds UTC. key_hash: SHA-256 of the idempotency key, in hex, or None. digest:
+    identifies the batch; a batch under the same key must have the same digest. receipt: the answer that the
+    caller got; `stored` counts the commit's rows or corrections.
     """
 
     id: CommitId
@@ -55,7 +55,7 @@ class CommitRecord:
 
 @dataclass(frozen=True, slots=True)
 class CommittedRows:
-    """Rows of a commit in order of arrival, in the dataset's schema: 1 to `PIECE_ROWS`.
+    """1 to `PIECE_ROWS` rows of a commit, in order of arrival, in the dataset's schema.
 
     ordinal: the index of the first row in its commit.
     """
@@ -75,8 +75,8 @@ class CommittedCorrection:
     """The effect of a correction on a row.
 
     target_commit, target_ordinal: the commit that stored the row, and the row's index in it. before: the
-    row's values until now, with earlier corrections, also of the same commit. after: its new values; None
-    for a cancel.
+    row's values after all earlier corrections, including those of the same commit. after: its new values;
+    None for a cancel.
     """
 
     action: Action
@@ -88,7 +88,7 @@ class CommittedCorrection:
 
 @dataclass(frozen=True, slots=True)
 class CommittedCorrections:
-    """Corrections of a commit in the order in which they apply: 1 to `PIECE_ROWS`.
+    """1 to `PIECE_ROWS` corrections of a commit, in the order in which they apply.
 
     ordinal: the index of the first correction in its commit.
     """
@@ -107,10 +107,10 @@ CommitPiece: TypeAlias = CommitRecord | CommittedRows | CommittedCorrections
 
 
 class Resync(Exception):
-    """The log no longer has the commit after which a walk continues: it was restored or cut.
+    """The log does not have the commit of the follower's position: it was restored or cut.
 
-    Discard what was taken of the log, and walk from `BEGINNING`. head: the log's newest commit now. It is
-    not a `StorageError`: a retry does not help.
+    Discard everything taken from the log, and start again at `BEGINNING`. head: the log's newest commit now.
+    It is not a `StorageError`: a retry does not help.
     """
 
     def __init__(self, symbol: str, head: CommitId) -> None:
@@ -127,7 +127,7 @@ CommitHook: TypeAlias = Callable[[Dataset, str, CommitId], None]
 def call_hooks(hooks: Iterable[CommitHook], request: Append | Amendment, receipt: Receipt) -> Receipt:
     """Call every hook if the request made a commit, and return the receipt.
 
-    An exception of a hook is logged only: the commit is stored.
+    An exception in a hook is only logged: the commit is stored.
     """
     if not receipt.replayed and (receipt.stored or request.request_key is not None):
         for hook in hooks:

@@ -1,4 +1,4 @@
-"""The store of files, the system of record: a folder of CSV files and commit logs."""
+"""The CSV store, which is the system of record: a folder of CSV files and commit logs."""
 
 import os
 import time
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class CsvStore(CsvCatalogue, StoreReads):
-    """A `MarketStore` in `path`; any number of processes may use the same path at once.
+    """A `MarketStore` in the folder `path`; any number of processes may use the same folder at once.
 
     Logs are opened on request and cached; nothing is read at the start.
     """
@@ -81,7 +81,7 @@ class CsvStore(CsvCatalogue, StoreReads):
         return call_hooks(self.committed, amendment, log.writer.commit(PreparedAmendment.of(amendment)))
 
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
-        """Return about how many rows of a log its derived files lack. Raises like `derive`."""
+        """Return roughly how many rows of a log its derived files lack. Raises the errors of `derive`."""
         log = self._known_log(dataset, symbol)
         return self._answer(log, symbol, None, log.reader.rows_behind)
 
@@ -152,7 +152,7 @@ class CsvStore(CsvCatalogue, StoreReads):
                 yield KeptLog(dataset.name, symbol, f"{self._path}/{dataset.name}/{name}", key)
 
     def _policy_key(self, symbol: str) -> str:
-        """Return the key of an instrument's bar policy; empty if it is unknown, as `derive` will report."""
+        """Return the key of an instrument's bar policy; empty on an error, which `derive` will report."""
         try:
             return self.instrument(symbol).policy.key
         except StorageError:

@@ -1,4 +1,4 @@
-"""The reads of a store of files, and the cache of its open logs."""
+"""The reads of the CSV store, and the cache of its open logs."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ LOGS_IN_MEMORY = 4096
 
 @dataclass(frozen=True, slots=True)
 class OpenLog:
-    """The opened objects of one symbol's folder."""
+    """The objects that read and write one log."""
 
     commits: CommitLog
     writer: Writer
@@ -48,7 +48,7 @@ class OpenLog:
 class OpenLogs:
     """LRU cache of open logs.
 
-    Holds no handles. Thread-safe.
+    Open logs hold no file handles. Thread-safe.
     """
 
     def __init__(self, opened: Callable[[Dataset, str], OpenLog], *, limit: int = LOGS_IN_MEMORY) -> None:
@@ -75,7 +75,7 @@ T = TypeVar("T")
 
 
 class StoreReads(QueryableStore):
-    """The reads of a `QueryableStore` in a folder, which use derived files."""
+    """The reads of a `QueryableStore` in a folder. They use derived files."""
 
     def __init__(self, path: Path, opened: Callable[[Dataset, str], OpenLog]) -> None:
         """Create it. `opened` opens the log of a dataset and a symbol."""
@@ -200,7 +200,7 @@ class StoreReads(QueryableStore):
             raise unavailable(error) from error
 
     def _history(self, dataset: Dataset, symbol: str) -> CommitHistory:
-        """Return the commits of a log with at least one commit.
+        """Return the history of a log, which has at least one commit.
 
         Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`.
         """
@@ -213,7 +213,10 @@ class StoreReads(QueryableStore):
         return history
 
     def _known_log(self, dataset: Dataset, symbol: str) -> OpenLog:
-        """Return a log that exists, so that unknown symbols do not displace open logs in the cache."""
+        """Return a log that exists. So unknown symbols take no place in the cache.
+
+        Raises `UnknownSymbol`.
+        """
         if not self._logs.has(dataset, symbol) and not has_log(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
         return self._log(dataset, symbol)

@@ -48,7 +48,7 @@ _loose = msgspec.json.Decoder(Commit)
 
 @dataclass
 class CsvLogCheck:
-    """The check of one log, in bounded memory. `findings` runs it once; `checked` counts meanwhile."""
+    """The check of one log, in bounded memory. `findings` runs it, once; `checked` counts its progress."""
 
     dataset: Dataset
     symbol: str
@@ -84,9 +84,9 @@ class CsvLogCheck:
         yield from self._leftovers(ends)
 
     def _missing_records(self) -> Iterator[LogFinding]:
-        """Report records that derived files know and the log lacks.
+        """Report records that the log lacks although derived files were made from them.
 
-        A log that was cut between records looks complete.
+        This is the only sign of a log that was cut between records.
         """
         manifest = read_manifest(self.folder / DERIVED_FOLDER)
         if manifest is not None and manifest.commit > self._newest:
@@ -128,7 +128,7 @@ class CsvLogCheck:
                 self._count(len(line), commits=1)
 
     def _header(self, files: "_Files", part: Part) -> Iterator[LogFinding]:
-        """Check a file's first line, which no commit covers: its beginning is known."""
+        """Check a file's header, which no commit's checksum covers, against the dataset's columns."""
         dataset = self.dataset if part.kind is PartKind.ROWS else corrections_of(self.dataset)
         found = files.read(part.file, 0, min(part.offset, HEADER_LIMIT_BYTES))
         if found is None:
@@ -179,7 +179,7 @@ class CsvLogCheck:
                 return
 
     def _located(self, files: "_Files", part: Part, number: int, checksum: int) -> Damage:
-        """Return the damage in the block of a part with this index."""
+        """Return the damage in a part's block. number: the block's index in the part."""
         start = part.offset + number * BLOCK_BYTES
         block = files.read(part.file, start, min(BLOCK_BYTES, part.end - start)) or b""
         damage = changed_byte(block, checksum)
@@ -217,7 +217,7 @@ class CsvLogCheck:
 
 
 class _Files:
-    """Data files of a folder; the last one used stays open."""
+    """Reads data files of a folder; the file used last stays open."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -244,7 +244,7 @@ class _Files:
 
 
 def _later_columns(dataset: Dataset, header: Header, part: Part, lines: bytes) -> Iterator[LogFinding]:
-    """Report what is wrong with, or unknown of, a file's later columns."""
+    """Report later columns that do not fit the file's rows, or that this version does not know."""
     first = header_of(dataset)
     if len(header) == len(first):
         return

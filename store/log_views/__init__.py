@@ -1,1 +1,1 @@
-"""One log at one commit: its rows, coverage and quote bars; bars of trades and stored bars on a grid."""
+"""Views of logs as of a commit: rows, coverage, quote bars; bars from trades and stored bars."""

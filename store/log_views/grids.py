@@ -1,4 +1,4 @@
-"""Grids: how time is divided into bars, and the grid of equal lengths in UTC."""
+"""Grids: the division of time into the intervals of bars. Here: the grid of equal intervals in UTC."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,14 +12,14 @@ from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
-# The label of an instant outside all intervals. No interval starts at it: they start on whole seconds.
+# The label of an instant outside all intervals. No interval has it, because intervals start on whole seconds.
 OUTSIDE = -1
 
 
 class BarLength(Protocol):
     """The length of a bar; a `Resolution` is one.
 
-    length_ns: for weeks and months the longest possible. is_period: whether it is a number of whole days.
+    length_ns: for weeks and months, the longest possible. is_period: whether it is a whole number of days.
     """
 
     @property
@@ -30,33 +30,36 @@ class BarLength(Protocol):
 
 
 class Grid(Protocol):
-    """Intervals of one length, or of trading dates, each with a label, ascending; nanoseconds UTC."""
+    """The intervals of bars: of one length, or by trading dates.
+
+    Each interval has a label, which is its bar's time. Labels ascend and are nanoseconds UTC.
+    """
 
     @property
     def resolution(self) -> BarLength: ...
 
     @property
     def is_plain(self) -> bool:
-        """Whether all intervals are multiples of one length since 1970 UTC and all their prints count."""
+        """Whether intervals start at multiples of one length since 1970 UTC and include all prints."""
 
     @property
     def is_of_regular_sessions(self) -> bool:
         """Whether its periods consist of the regular sessions of an exchange's trading dates."""
 
     def with_resolution(self, resolution: Resolution) -> "Grid":
-        """Return the grid of the same hours and dates with another resolution."""
+        """Return a grid with the same hours and dates but another resolution."""
 
     def aligned(self, start_ns: int, end_ns: int) -> Window:
-        """Return the window of whole intervals that a range touches."""
+        """Return the window of all intervals that a range touches."""
 
     def labels_of(self, time_ns: Integers, window: Window) -> Integers:
         """Return the label of the bar that each instant belongs to.
 
-        `OUTSIDE` for instants outside the window or the hours that count.
+        The label is `OUTSIDE` for instants outside the window or outside the hours that count.
         """
 
     def trading_dates(self, time_ns: Integers) -> Integers:
-        """Return the trading date of each instant, in days since 1970; the UTC date without an exchange."""
+        """Return each instant's trading date in days since 1970; without an exchange its UTC date."""
 
     def spans(self, window: Window) -> Spans:
         """Return the spans of a window's bars, for a grid that is not plain."""
@@ -71,7 +74,7 @@ class DayGrid(Grid, Protocol):
     def date_start(self, day_ns: int) -> int:
         """Return the start of a trading date, given as its midnight UTC.
 
-        Of the next one if the date has none.
+        If the date is no trading date, return the start of the next one.
         """
 
     def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
@@ -101,9 +104,9 @@ class _Length:
 
 @dataclass(frozen=True, slots=True)
 class PlainGrid:
-    """Multiples of one length since 1970 UTC; labels are the intervals' starts.
+    """Intervals of one length that start at its multiples since 1970 UTC; labels are their starts.
 
-    dates_of: returns the trading dates of stored days that begin at an instant.
+    dates_of: returns the trading dates of stored daily bars that begin at given instants.
     """
 
     resolution: BarLength

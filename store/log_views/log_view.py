@@ -1,4 +1,4 @@
-"""One log at one commit: its first and last rows, walks over its rows, and its coverage."""
+"""A view of one log as of a commit: its first and last rows, its rows backwards, and its coverage."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.queries import QueryableStore
 from store.timestamps import DAY_NS
 
-# A walk reads few rows first, in case they are enough, then more and more at a time.
+# The number of rows that `rows_backwards` reads at first; it grows up to `ROWS_AT_ONCE`.
 _FEW_ROWS = 64
 ROWS_AT_ONCE = 1 << 18
 
@@ -21,7 +21,7 @@ class LogView:
     """One log of a symbol as of a commit.
 
     commit: the newest commit that is read; `NO_COMMIT` means that nothing is read. head: the newest commit
-    that could be read; `commit` is older if the commits between do not change the answer.
+    that could be read. `commit` is older than `head` if the commits between do not change the answer.
     """
 
     store: QueryableStore
@@ -41,7 +41,7 @@ class LogView:
         return f"{self.commit.number}-{self.commit.hash[:12]}"
 
     def left_out(self) -> "LogView":
-        """Return the same log with nothing to read."""
+        """Return a view of the same log that reads nothing."""
         return nothing_of(self.store, self.dataset, self.symbol)
 
     def rows(self, window: Window) -> pa.Table:
@@ -50,7 +50,7 @@ class LogView:
         return self.store.rows(self.dataset, self.symbol, window, commit=self.commit.number)
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
-        """See `QueryableStore.take_window`; the window itself if nothing is read."""
+        """See `QueryableStore.take_window`. If nothing is read, return the whole window."""
         if self.is_empty:
             return window
         return self.store.take_window(
@@ -71,7 +71,7 @@ class LogView:
 
 
 def log_as_of(store: QueryableStore, dataset: Dataset, symbol: str, commit: int | None) -> LogView:
-    """Return a log as of the commit with this number; None is the newest, 0 is before the first.
+    """Return a log as of the commit with this number; None means the newest, 0 before the first.
 
     Raises `UnknownSymbol`.
     """
@@ -80,12 +80,12 @@ def log_as_of(store: QueryableStore, dataset: Dataset, symbol: str, commit: int 
 
 
 def nothing_of(store: QueryableStore, dataset: Dataset, symbol: str) -> LogView:
-    """Return the view of a log of which nothing is read; the log need not exist."""
+    """Return a view of a log that reads nothing; the log need not exist."""
     return LogView(store, dataset, symbol, NO_COMMIT, NO_COMMIT)
 
 
 def first_row(log: LogView, start_ns: int = ALL_TIME.start_ns) -> pa.Table | None:
-    """Return the first row at or after an instant, a table of one row; None if there is none."""
+    """Return the first row at or after an instant, as a table of one row; None if there is none."""
     if start_ns >= ALL_TIME.end_ns:
         return None
     rows = log.rows(log.take_window(Window(start_ns, ALL_TIME.end_ns), 1))
@@ -93,7 +93,7 @@ def first_row(log: LogView, start_ns: int = ALL_TIME.start_ns) -> pa.Table | Non
 
 
 def last_row(log: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
-    """Return the last row before an instant, a table of one row; None if there is none."""
+    """Return the last row before an instant, as a table of one row; None if there is none."""
     if end_ns <= ALL_TIME.start_ns:
         return None
     rows = log.rows(log.take_window(Window(ALL_TIME.start_ns, end_ns), 1, from_end=True))
@@ -101,7 +101,7 @@ def last_row(log: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
 
 
 def rows_backwards(log: LogView, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.Table]:
-    """Yield the rows before an instant, the last ones first: a few, then more and more at a time.
+    """Yield the rows before an instant in tables, the last table first; tables become longer.
 
     No table is empty. Rows with the same event time are never split.
     """
@@ -143,11 +143,11 @@ def oldest_date(log: LogView, start_ns: int = ALL_TIME.start_ns) -> int | None:
 
 
 class Coverage(NamedTuple):
-    """A summary of a log's standing rows.
+    """A summary of a log's rows that are not cancelled.
 
-    first_ns, last_ns: the first and the last event time, nanoseconds UTC; None without rows. rows: as in
-    `QueryableStore.row_bound`: the number of rows, too high only if derived files hold commits after `head`.
-    commits: the number of `head`, the newest commit that is counted.
+    first_ns, last_ns: the first and the last event time, nanoseconds UTC; None without rows. rows: the number
+    of rows; it may be too high only if derived files hold commits after `head` (see
+    `QueryableStore.row_bound`). commits: the number of `head`, the newest commit that is counted.
     """
 
     first_ns: int | None
@@ -158,7 +158,7 @@ class Coverage(NamedTuple):
 
 
 def log_coverage(log: LogView) -> Coverage:
-    """Return the coverage of a log as of its commit. Reads a few rows at both ends only."""
+    """Return the coverage of a log as of its commit. Reads only a few rows at both ends."""
     head = log.commit
     first = first_row(log)
     if first is None:

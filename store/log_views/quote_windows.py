@@ -1,6 +1,6 @@
-"""Quote bars of a window, opened at the quote before it.
+"""Quote bars of a window; the first bar opens at the last quote before the window.
 
-A *stream* is a series of quotes that is never mixed with another: those of one exchange, or all quotes of a
+A *stream* is a series of quotes that makes bars of its own: the quotes of one exchange, or all quotes of a
 log.
 """
 
@@ -23,7 +23,7 @@ from store.log_views.log_view import ROWS_AT_ONCE, LogView, rows_backwards
 from store.protocol import Window
 from store.timestamps import DAY_NS
 
-# A side without a quote on this many dates with quotes counts as never quoted.
+# Quotes are looked up on this many earlier dates with quotes; a side without one counts as never quoted.
 DATES_LOOKED_BACK = 10
 
 # The exchange of a stream; None for quotes without one, or for all quotes as one stream.
@@ -35,7 +35,7 @@ _COLUMNS = ["timestamp", "bid", "bid_size", "ask", "ask_size", "exchange"]
 
 
 def windowed_quote_bars(log: LogView, window: Window, interval_ns: int, exchange: Exchange) -> QuoteBars:
-    """Return bars of one exchange's quotes, or of all as one stream for None, in an aligned window."""
+    """Return quote bars in an aligned window. exchange: None means all quotes as one stream."""
     split = _as_one if exchange is None else _of_exchange(exchange)
     known: KnownQuote | None = None
     made: list[QuoteBars] = []
@@ -69,7 +69,7 @@ def _by_whole_intervals(log: LogView, window: Window, interval_ns: int) -> Itera
 def _carried_in(
     log: LogView, start_ns: int, exchanges: Collection[Exchange], split: Split
 ) -> dict[Exchange, KnownQuote]:
-    """Return what some streams had quoted just before an instant."""
+    """Return the quotes of some streams just before an instant."""
     known = dict.fromkeys(exchanges, NO_QUOTE)
     open_ = set(exchanges)
     for rows in _looked_back(log, start_ns) if open_ else ():
@@ -83,7 +83,7 @@ def _carried_in(
 
 
 def _looked_back(log: LogView, start_ns: int) -> Iterator[pa.Table]:
-    """Yield the rows before an instant, the last ones first, of `DATES_LOOKED_BACK` dates with rows."""
+    """Yield the rows of the last `DATES_LOOKED_BACK` dates with rows before an instant, last rows first."""
     seen: set[int] = set()
     for rows in rows_backwards(log, start_ns):
         dates = rows.column("timestamp").to_numpy() // DAY_NS

@@ -1,4 +1,4 @@
-"""Stored bars: bars from a vendor or an import, which fill intervals without trades."""
+"""Stored bars: bars from a vendor or an import. They fill intervals without trades."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,13 +18,13 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
 _PRICES_AND_VOLUME = ("open", "high", "low", "close", "volume")
-# A date's stored bar may begin this long before its window: closed dates belong to the next trading date.
+# A stored bar may begin this long before its window, because closed dates belong to the next trading date.
 _ROWS_BEFORE_NS = 14 * DAY_NS
-# How far before a window trading dates are looked up, so that each row has a trading date after it.
+# Trading dates are looked up from this long before a window, so that each row has a trading date after it.
 _DATES_BEFORE_NS = 28 * DAY_NS
 
 
-# For each intraday resolution the ones that divide it, the longest first.
+# Maps each intraday resolution to the shorter ones that divide it, the longest first.
 _SHORTER = {
     longer: [
         shorter
@@ -37,7 +37,7 @@ _SHORTER = {
 
 
 def with_stored_bars(trades: LogView, stored: LogView, grid: Grid, policy: BarPolicy) -> BarMaker:
-    """Return the maker of a grid's bars: from trades, and from stored bars where there are no trades."""
+    """Return a maker of a grid's bars from trades and, where there are no trades, from stored bars."""
     return (
         trade_bars(trades, grid, policy) if stored.is_empty else _WithStoredBars(trades, stored, grid, policy)
     )
@@ -47,10 +47,10 @@ def with_stored_bars(trades: LogView, stored: LogView, grid: Grid, policy: BarPo
 class _WithStoredBars:
     """Makes bars from trades, and fills intervals without trades from stored bars.
 
-    An interval with shorter stored bars is merged from them and from the trades of the parts that have
-    trades, so that a backfilled morning is part of the day's bar. Its own stored bar is used if it has no
-    trades and its parts have no more volume. A bar with a stored part has `UNKNOWN_COUNT` trades and a
-    notional of NaN.
+    If an interval has shorter stored bars, they are merged with bars of its trades: a backfilled morning
+    becomes part of the day's bar. The interval's own stored bar is used if the interval has no trades and the
+    shorter bars do not have more volume. A bar with a stored part has `UNKNOWN_COUNT` trades and a notional
+    of NaN.
     """
 
     trades: LogView
@@ -68,7 +68,7 @@ class _WithStoredBars:
         for resolution, shorter in reversed(stored.items()):
             labels = shorter.time_ns
             for longer, of_longer in done.items():
-                # The longer bars of these intervals are merged from this resolution, too.
+                # Bars of these intervals that were merged from a longer resolution include this resolution.
                 labels = np.setdiff1d(labels, of_longer) if is_made_of(longer, resolution) else labels
             if len(labels):
                 found = most_of(found, self._of_parts(resolution, labels, window))
@@ -77,7 +77,7 @@ class _WithStoredBars:
         return filled(found, made)
 
     def _by_resolution(self, window: Window) -> dict[Resolution, Bars]:
-        """Return the window's stored bars merged to the grid's labels, for each usable resolution, ascending."""
+        """Return the window's stored bars, merged to the grid's labels, by usable resolution, ascending."""
         rows = self.stored.rows(around(window, self.grid))
         found = {}
         for resolution in resolutions_in(rows):
@@ -89,7 +89,7 @@ class _WithStoredBars:
         return found
 
     def _of_parts(self, resolution: Resolution, labels: Integers, window: Window) -> Bars:
-        """Return the bars with these labels that have a stored part, merged from shorter bars."""
+        """Return those of the bars with these labels that have a stored part, merged from shorter bars."""
         first, last = int(labels[0]), int(labels[-1])
         parts_window = Window(
             max(self.grid.aligned(first, first + 1).start_ns, window.start_ns),
@@ -100,7 +100,7 @@ class _WithStoredBars:
         return merged[(merged.trade_count == UNKNOWN_COUNT) & np.isin(merged.time_ns, labels)]
 
     def _parts(self, resolution: Resolution, window: Window) -> tuple[Bars, Integers]:
-        """Return the bars of a resolution that make up the grid's in a window, and the grid's label of each.
+        """Return the bars of a resolution in a window, and the label of the grid's bar to which each belongs.
 
         A bar with prints of two of the grid's intervals is replaced by shorter ones.
         """
@@ -118,7 +118,7 @@ class _WithStoredBars:
         return joined[order], np.concatenate([labels[~is_shared], of_pieces[of_shared]])[order]
 
     def _labels_of_parts(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
-        """Return the grid's label of shorter bars; `OUTSIDE` if a bar has prints of two intervals."""
+        """Return the grid's labels for shorter bars; `OUTSIDE` if a bar has prints of two intervals."""
         if not self.grid.resolution.is_period:
             return time_ns // self.grid.resolution.length_ns * self.grid.resolution.length_ns
         if resolution.is_period or not len(time_ns):
@@ -149,9 +149,9 @@ class _WithStoredBars:
         return merged_bars(bars[inside], labels[inside])
 
     def _labels(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
-        """Return the grid's label of bars that begin at these times.
+        """Return the grid's labels for bars that begin at these times.
 
-        `OUTSIDE` for a bar that does not lie in one interval of the window and its hours.
+        The label is `OUTSIDE` unless the whole bar lies in one interval of the window and in its hours.
         """
         if not resolution.is_period:
             labels = self.grid.labels_of(time_ns, window)
@@ -163,7 +163,7 @@ class _WithStoredBars:
         )
 
     def _of_dates(self, days: Integers, window: Window) -> Integers:
-        """Return the label of the period of each date; a closed date belongs to the next trading date."""
+        """Return the label of each date's period; a closed date belongs to the next trading date."""
         before = Window(max(window.start_ns - _DATES_BEFORE_NS, ALL_TIME.start_ns), window.end_ns)
         dates = self.grid.with_resolution(Resolution.DAY).periods(before)
         index = np.searchsorted(dates.dates, days)
@@ -175,7 +175,10 @@ class _WithStoredBars:
 
 
 def around(window: Window, grid: Grid) -> Window:
-    """Return the window of stored bars on which a window's bars depend; a day may begin outside its window."""
+    """Return the window of stored bars on which a window's bars depend.
+
+    It is longer, because a stored day may begin outside its date's window.
+    """
     before_ns = _ROWS_BEFORE_NS if grid.resolution.is_period else DAY_NS
     return Window(
         max(window.start_ns - before_ns, ALL_TIME.start_ns), min(window.end_ns + DAY_NS, ALL_TIME.end_ns)
@@ -183,9 +186,9 @@ def around(window: Window, grid: Grid) -> Window:
 
 
 def date_of_stored(time_ns: Integers, grid: Grid) -> Integers:
-    """Return the dates, in days since 1970, of stored days, weeks and months that begin at these times.
+    """Return the dates, in days since 1970, of stored bars of a day or longer that begin at these times.
 
-    Midnight UTC means its date. Any other time, such as a session's start, means its trading date.
+    Midnight UTC means its UTC date. Any other time, such as a session's start, means its trading date.
     """
     is_instant = time_ns % DAY_NS != 0
     days = time_ns // DAY_NS
@@ -194,9 +197,9 @@ def date_of_stored(time_ns: Integers, grid: Grid) -> Integers:
 
 
 def most_of(bars: Bars, candidates: Bars) -> Bars:
-    """Return for each time the bar with more volume: the other one lacks parts.
+    """Return, for each time, the bar with more volume, because the other one lacks parts.
 
-    Of equal volumes it is the one in `bars`.
+    If volumes are equal, it is the bar in `bars`.
     """
     joined = joined_bars([bars, candidates])
     order = np.lexsort((-joined.volume, joined.time_ns))
@@ -214,7 +217,7 @@ def filled(bars: Bars, candidates: Bars) -> Bars:
 
 
 def is_made_of(asked: BarLength, stored: Resolution) -> bool:
-    """Return whether bars of a resolution can be merged from stored ones of another, or are the same."""
+    """Return whether stored bars of a resolution have the asked length or can be merged to it."""
     if stored is asked:
         return True
     if stored.is_period:
@@ -223,12 +226,12 @@ def is_made_of(asked: BarLength, stored: Resolution) -> bool:
 
 
 def resolutions_in(rows: pa.Table) -> list[Resolution]:
-    """Return the resolutions of stored bars, the finest first."""
+    """Return the resolutions of stored bars, the shortest first."""
     names = pc.unique(rows.column("resolution")).to_pylist()
     return sorted(map(Resolution, names), key=lambda resolution: resolution.rank)
 
 
 @lru_cache(maxsize=1024)
 def stored_resolutions(log: LogView) -> list[Resolution]:
-    """Return the resolutions of all stored bars of a log, the finest first."""
+    """Return the resolutions of all stored bars of a log, the shortest first."""
     return resolutions_in(log.rows(ALL_TIME))

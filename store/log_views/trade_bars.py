@@ -13,12 +13,12 @@ from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
-# The trade count of stored bars, which do not say how many trades they have.
+# The trade count of stored bars, whose number of trades is unknown.
 UNKNOWN_COUNT = -1
 
 
 class BarMaker(Protocol):
-    """Makes the bars of any aligned window of a grid; `time_ns` is the grid's label."""
+    """Makes the bars of any aligned window of a grid; their `time_ns` is the grid's label."""
 
     def bars(self, window: Window) -> Bars: ...
 
@@ -27,11 +27,11 @@ class TradeBars(BarMaker, Protocol):
     """Makes bars from a log of trades."""
 
     def needed(self, window: Window) -> Window:
-        """Return the window of the log that the bars of a window depend on."""
+        """Return the window of the log on which the bars of a window depend."""
 
 
 def trade_bars(log: LogView, grid: Grid, policy: BarPolicy) -> TradeBars:
-    """Return the maker of a grid's bars."""
+    """Return a maker of a grid's bars from trades."""
     if grid.is_plain:
         return _PlainBars(log, grid, policy)
     if grid.is_of_regular_sessions and policy.daily is not None:
@@ -41,7 +41,7 @@ def trade_bars(log: LogView, grid: Grid, policy: BarPolicy) -> TradeBars:
 
 @dataclass(frozen=True, slots=True)
 class _PlainBars:
-    """Bars of all prints in intervals of one length."""
+    """Bars of equal intervals that include all prints."""
 
     log: LogView
     grid: Grid
@@ -68,7 +68,7 @@ class _PlainBars:
 class _SpanBars:
     """Bars of the prints in the spans of a grid that is not plain.
 
-    Volume without a price is credited to the bar before it within a session, never to another day.
+    Volume without a price is credited to the bar before it in the same session, never to another day.
     """
 
     log: LogView
@@ -94,7 +94,7 @@ class _SpanBars:
 
 @dataclass(frozen=True, slots=True)
 class _AuctionBars:
-    """Days of the regular session by the policy's daily table, where conditions decide which prints belong."""
+    """Daily bars of the regular session, by the policy's daily table (see `session_bars`)."""
 
     log: LogView
     grid: Grid
@@ -112,7 +112,7 @@ class _AuctionBars:
 
 
 def merged_days(days: Bars, grid: Grid, window: Window) -> Bars:
-    """Merge daily bars, whose time is midnight UTC of their date, into the bars of a grid's periods."""
+    """Merge daily bars into the bars of a grid's periods. days: their time is midnight UTC of the date."""
     periods = grid.periods(window)
     index = np.searchsorted(periods.dates, days.time_ns // DAY_NS, side="right") - 1
     inside = (index >= 0) & (days.time_ns < periods.ends_ns[index])

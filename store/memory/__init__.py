@@ -1,4 +1,4 @@
-"""The store in memory: the simplest backend, which answers every query from all rows."""
+"""The store in memory: the simplest backend. It answers every query from all rows."""
 
 from store.memory.store import MemoryStore
 

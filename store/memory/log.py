@@ -1,4 +1,4 @@
-"""One log of the store in memory: its commits, every version of its rows, and the walk over them."""
+"""One log of the store in memory: its commits, every version of its rows, and their iteration."""
 
 import hashlib
 from collections import defaultdict
@@ -28,7 +28,7 @@ from store.walk import (
 
 @dataclass
 class RowVersion:
-    """A row's values from one commit until another."""
+    """A row's values from one commit until another (exclusive)."""
 
     arrival: int
     commit: int
@@ -38,7 +38,7 @@ class RowVersion:
 
 @dataclass(frozen=True)
 class MemoryCommit:
-    """A commit's record, the event dates that it touches, and its corrections in the order of a walk."""
+    """A commit's record, the event dates that it touches, and its corrections in the order of `commits`."""
 
     record: CommitRecord
     dates: set[int]
@@ -71,7 +71,7 @@ class MemoryLog:
 
 
 def first_form(dataset: Dataset, rows: Sequence[Row]) -> list[Row]:
-    """Return rows without later columns, as digests need them."""
+    """Return rows without later columns, from which digests are made."""
     names = dataset.first_form.schema.names
     return [{name: row[name] for name in names} for row in rows]
 
@@ -188,7 +188,7 @@ def has_commit(log: MemoryLog, position: LogPosition) -> bool:
 
 
 def take_in(log: MemoryLog, piece: CommitPiece) -> None:
-    """Add a piece of a walk over another log. Raises `ValueError` unless it follows the pieces before it."""
+    """Add a piece of another log. Raises `ValueError` unless it follows the pieces before it."""
     if isinstance(piece, CommitRecord):
         is_complete = not log.commits or _taken(log) == log.commits[-1].record.receipt.stored
         if piece.id.number != log.head.number + 1 or not is_complete:

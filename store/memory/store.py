@@ -93,7 +93,7 @@ class MemoryCatalogue:
 
 
 class MemoryStore(MemoryCatalogue, QueryableStore):
-    """A `QueryableStore` for one process, lost with it. It does what a backend must do and nothing faster."""
+    """A `QueryableStore` for one process, without files and without optimizations."""
 
     def __init__(self, *, clock: Callable[[], int] = time.time_ns) -> None:
         super().__init__(self._known, clock)
@@ -130,12 +130,12 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         return {name: self.head(dataset, name) for name in wanted if (dataset.name, name) in known}
 
     def apply(self, dataset: Dataset, symbol: str, piece: CommitPiece) -> None:
-        """Add a piece of a walk over another store's log, from its beginning on, piece by piece.
+        """Add a piece of another store's log. Pieces must be applied in order, from the log's beginning.
 
         Commits keep their numbers, hashes and times. A commit is complete once its last piece is applied. A
-        batch that comes again under its key is recognised only if the other store was in memory, too: stores
-        of files have other digests, and `RequestKeyReused` is raised. Raises `ValueError` for a piece that
-        does not follow. The cost grows with the log: for tests and small logs. Hooks are not called.
+        batch that is sent again under its key is recognised only if the other store was in memory, too. CSV
+        stores have other digests, so `RequestKeyReused` is raised. Raises `ValueError` for a piece that does
+        not follow. The cost grows with the log: for tests and small logs. Hooks are not called.
         """
         with self._mutex:
             take_in(self._logs[dataset.name, symbol], piece)

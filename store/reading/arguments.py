@@ -1,6 +1,6 @@
-"""Converts the reader's arguments for the store.
+"""Converts the reader's arguments to the values that the store takes.
 
-Every read passes here, so integers are tested first and texts are cached.
+Every read calls these functions, so integers are tested first and results for texts are cached.
 """
 
 import operator
@@ -57,7 +57,7 @@ def exact_window(start: InstantArgument | None, end: InstantArgument | None) -> 
 
 
 def instant_ns(value: object) -> int:
-    """Return nanoseconds UTC of an instant; without a zone it is UTC, and a date is its midnight.
+    """Return an instant as nanoseconds UTC. Without a zone it is in UTC; a date is its midnight.
 
     Raises `InvalidInstant`.
     """
@@ -89,7 +89,7 @@ def interval_ns(value: object) -> int:
     if isinstance(value, np.timedelta64):
         is_fixed = np.datetime_data(value.dtype)[0] not in {"Y", "M"}
         length = int(value.astype("m8[ns]").astype(np.int64)) if is_fixed else 0
-    elif isinstance(value, timedelta):  # pandas.Timedelta too, which counts nanoseconds
+    elif isinstance(value, timedelta):  # also pandas.Timedelta, which has nanoseconds
         length = value // timedelta(microseconds=1) * 1_000 + int(getattr(value, "nanoseconds", 0))
     else:
         length = _whole(value)

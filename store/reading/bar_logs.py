@@ -1,4 +1,4 @@
-"""The two logs that a symbol's bars are made from: trades, and stored bars."""
+"""The two logs from which a symbol's bars are made: trades and stored bars."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -19,12 +19,12 @@ from store.log_views.stored_bars import with_stored_bars
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
-# Returns the days of an instrument's regular sessions.
+# Returns the grid of an instrument's regular sessions, by day.
 RegularSessions: TypeAlias = Callable[[Instrument], DayGrid]
 # A symbol's trades and stored bars, each as of one commit.
 BarLogs: TypeAlias = tuple[LogView, LogView]
 
-# A stored day may be this far away from its trading date.
+# The time of a stored daily bar may be this far from its trading date.
 _DATES_APART_NS = 14 * DAY_NS
 
 
@@ -36,7 +36,7 @@ class StoredBarsLookup:
         self._files: dict[str, str] = {}
 
     def has(self, symbol: str) -> bool:
-        """Return whether bars of a symbol were ever stored. Raises `OSError` at the first call for a symbol."""
+        """Return whether bars of a symbol were ever stored. A symbol's first call may raise `OSError`."""
         file = self._files.get(symbol)
         if file is None:
             file = self._store.commits_file(BARS, symbol)
@@ -47,7 +47,7 @@ class StoredBarsLookup:
 
 
 def bar_logs(store: CsvStore, symbol: str, commit_of: Callable[[Dataset, str], int | None]) -> BarLogs:
-    """Return the two logs at the commits that `commit_of` returns: None is the newest, 0 before the first.
+    """Return both logs as of the commits that `commit_of` returns (None: the newest; 0: before the first).
 
     Raises `UnknownSymbol` if neither exists.
     """
@@ -69,7 +69,7 @@ def _log(
 def session_bars(logs: BarLogs, dates: Window, grid: DayGrid, policy: BarPolicy) -> Bars:
     """Return the bars of the trading dates in a window of whole days.
 
-    Their time is midnight UTC of the date.
+    The bars' time is midnight UTC of their date.
     """
     known = dates_with_rows([(log, _DATES_APART_NS) for log in logs], dates)
     window = Window(grid.date_start(known.start_ns), grid.date_start(known.end_ns))
@@ -81,15 +81,17 @@ def session_bars(logs: BarLogs, dates: Window, grid: DayGrid, policy: BarPolicy)
 
 
 def with_bars(logs: Iterable[BarLogs], window: Window) -> Window:
-    """Return the part of a window, from midnight to midnight UTC, in which some of the logs may have bars."""
+    """Return the part of a window, from midnight to midnight UTC, in which any of the logs may have bars."""
     margins = [(log, margin) for each in logs for log, margin in zip(each, (0, _DATES_APART_NS), strict=True)]
     return dates_with_rows(margins, window)
 
 
 def dates_with_rows(logs: Iterable[tuple[LogView, int]], window: Window) -> Window:
-    """Return the part of a window around the event dates of logs, each widened by its margin.
+    """Return the part of a window that the event dates of logs cover.
 
-    Empty if the logs have no rows in the window.
+    Each log's dates are widened by its margin, in nanoseconds, at both ends.
+
+    The part is empty if the logs have no rows in the window.
     """
     found: list[Window] = []
     for log, margin in logs:

@@ -1,4 +1,4 @@
-"""Rows as numpy columns: views of the store's memory where a column has no nulls."""
+"""Rows as numpy columns. A column without nulls is a view of the store's memory."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from store.lazy_imports import compute as pc
 from store.reading.exceptions import UnknownColumn
 from store.timestamps import Instants
 
-# The null of integers and instants; as a datetime64 it is NaT.
+# The value of a null among integers and instants; as a datetime64 it is NaT.
 NULL = int(np.iinfo(np.int64).min)
 
 _CONCRETE = {ColumnKind.TIME: NULL, ColumnKind.INTEGER: NULL, ColumnKind.NUMBER: float("nan")}
@@ -20,7 +20,7 @@ _OBJECTS = (ColumnKind.TEXT, ColumnKind.BOOLEAN)
 
 
 class Columns:
-    """Equally long columns of a dataset by (event time, sequence, arrival), as read-only numpy arrays.
+    """Rows of a dataset by (event time, sequence, arrival), as equally long read-only numpy arrays.
 
     `columns.price` and `columns["price"]` are the same array; iteration yields the names. Instants and
     integers are int64, numbers float64, texts and booleans objects. A null is `NULL` (the smallest int64),

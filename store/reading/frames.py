@@ -16,10 +16,10 @@ _INDEX = "timestamp"
 
 
 def rows_frame(dataset: Dataset, table: pa.Table) -> pd.DataFrame:
-    """Return rows indexed by event time in UTC, repeated if rows share a nanosecond.
+    """Return rows indexed by event time in UTC. Rows of the same nanosecond have the same index.
 
-    Instants are datetime64[ns, UTC], integers that may be absent Int64, texts pandas' str, booleans pandas'
-    boolean.
+    Types: datetime64[ns, UTC] for instants, Int64 for integers that may be absent, pandas' `str` for texts
+    and pandas' `boolean`.
     """
     first, *others = dataset.columns
     kinds = {column.name: column for column in others}
@@ -39,7 +39,7 @@ def _instants(nanoseconds: Instants) -> pd.DatetimeIndex:
 
 def _values(column: Column, values: pa.ChunkedArray) -> object:
     if column.kind is ColumnKind.TIME:
-        filled = values.fill_null(np.iinfo(np.int64).min)  # which pandas takes for NaT
+        filled = values.fill_null(np.iinfo(np.int64).min)  # pandas reads it as NaT
         return _instants(filled.to_numpy())
     if column.kind is ColumnKind.INTEGER and not column.required:
         mask = values.is_null().to_numpy()

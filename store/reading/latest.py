@@ -15,7 +15,7 @@ _REMEMBERED = 1 << 16
 
 
 class Trade(NamedTuple):
-    """One trade; instants in nanoseconds UTC, `conditions` joined by `;`, None for absent values."""
+    """One trade. Instants are nanoseconds UTC, `conditions` are joined by `;`, absent values are None."""
 
     time_ns: int
     price: float
@@ -37,7 +37,7 @@ class NoTrade(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class _KnownTrade:
-    """The last trade when the log's file had this signature."""
+    """The last trade at the time when the log's file had this signature."""
 
     commits_file: str
     signature: FileSignature
@@ -63,7 +63,7 @@ class LatestTrades:
 
     def _read(self, symbol: str, known: _KnownTrade | None) -> Trade:
         file = known.commits_file if known else self._store.commits_file(TRADES, symbol)
-        # Taken before the rows are read, so that a commit made meanwhile makes the next call read again.
+        # Taken before the rows are read: if a commit is made meanwhile, the next call reads again.
         signature = file_signature(file)
         log = log_as_of(self._store, TRADES, symbol, None)
         rows = log.rows(Window(known.trade.time_ns, ALL_TIME.end_ns)) if known else None

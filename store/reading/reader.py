@@ -40,14 +40,14 @@ BarsOrFrame: TypeAlias = Bars | Any
 class Reader(RowReader):
     """Reads rows and bars of a store in a folder; every call sees the newest commits. Thread-safe.
 
-    It writes derived files only. Symbols are spelled as over HTTP, and an alias stands for its symbol.
-    Windows are `[start, end)`; None is open. Instants are integers (nanoseconds since 1970), ISO 8601 texts,
-    datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC unless they have a zone. Bars are whole:
-    start is floored and end is ceiled to the interval. `policy` is a bar policy or its name, by default the
-    instrument's. `as_of` returns what was known at an instant. `frame=True` returns a pandas DataFrame
-    indexed by UTC times.
-    Raises `UnknownSymbol`, `DataDamaged` and the other `StorageError`s, and ValueErrors for invalid
-    arguments: `InvalidArgument` with its subclasses, and `InvalidSymbol`.
+    The only files that it writes are derived files. Symbols are spelled as over HTTP, and an alias stands for
+    its symbol. Windows are `[start, end)`; None is open. Instants are integers (nanoseconds since 1970), ISO
+    8601 texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC unless they have a zone. Bars are
+    whole: start is rounded down and end is rounded up to the interval. `policy` is a bar policy or its name,
+    by default the instrument's. With `as_of` only commits made by that instant are read. `frame=True` returns
+    a pandas DataFrame indexed by UTC times. Raises `UnknownSymbol`, `DataDamaged` and the other
+    `StorageError`s, and ValueErrors for invalid arguments: `InvalidArgument` with its subclasses, and
+    `InvalidSymbol`.
     """
 
     def __init__(self, path: Path | str, *, sessions: RegularSessions | None = None) -> None:
@@ -71,10 +71,10 @@ class Reader(RowReader):
     ) -> BarsOrFrame:
         """Return bars as equally long numpy columns, one row per interval with a price.
 
-        They are made from trades, and from stored bars where there are no trades, as over HTTP. A bar with a
-        stored part has the trade_count -1 and the notional NaN. interval: `1s`, `1min`, `5min`, `15min`,
-        `1h`, `1d`, any other whole number of ns, us, ms, s, min, h or d, whole nanoseconds, or a timedelta.
-        Days are UTC days.
+        They are made from trades and, where there are no trades, from stored bars, as over HTTP. A bar with a
+        stored part has the trade_count -1 and the notional NaN, because neither is known. interval: `1s`,
+        `1min`, `5min`, `15min`, `1h`, `1d`, any other whole number of ns, us, ms, s, min, h or d, whole
+        nanoseconds, or a timedelta. Days are UTC days.
         """
         name, length = self._named(symbol), interval_ns(interval)
         self._begin(TRADES, name)
@@ -99,8 +99,8 @@ class Reader(RowReader):
         """Return daily bars of the exchange's regular sessions, as over HTTP with `hours=regular`.
 
         start, end: trading dates. The bars' time is midnight UTC of their date; a date without a session has
-        no bar. Raises `NoSessions` if the store was opened without `sessions`, and what `sessions` raises
-        for an instrument without an exchange.
+        no bar. Raises `NoSessions` if the store was opened without `sessions`. For an instrument without an
+        exchange it raises the error of `sessions`.
         """
         name = self._named(symbol)
         if self._sessions is None:
@@ -123,8 +123,8 @@ class Reader(RowReader):
     ) -> QuoteBars | Any:
         """Return bid and ask bars of one exchange's quotes.
 
-        Without `exchange`, of all quotes as one stream, as of a best bid and offer. Each side opens at the
-        last quote before it, also from before the window. A side that was never quoted is NaN.
+        Without `exchange` all quotes are one stream, such as a best bid and offer. Each side opens at the
+        last quote before the bar, even if that is before the window. A side that was never quoted is NaN.
         """
         name, length = self._named(symbol), interval_ns(interval)
         window = aligned_window(start, end, length)
@@ -136,7 +136,7 @@ class Reader(RowReader):
     def latest(self, symbol: str) -> Trade:
         """Return the last trade by (event time, sequence, arrival).
 
-        Raises `NoTrade` if all have been cancelled.
+        Raises `NoTrade` if all trades have been cancelled.
         """
         return self._latest.of(self._named(symbol))
 
@@ -151,12 +151,11 @@ class Reader(RowReader):
         as_of: InstantArgument | None = None,
         fill: bool = False,
     ) -> Iterator[tuple[int, Slice]]:
-        """Yield (start in nanoseconds UTC, `Slice`) of every interval with a bar of any symbol, ascending.
+        """Yield (start in nanoseconds UTC, `Slice`) for each interval with a bar of any symbol, ascending.
 
-        symbols: the universe; None means all symbols. The scan is one snapshot: each symbol is read at its
-        newest commit when the scan was called, or at `as_of`. With `fill`, a symbol with an earlier bar in
-        the scan has one in every later slice: its last close, with volume 0. Memory is bounded by 2^18 bars,
-        whatever the window.
+        symbols: the universe; None means all symbols. The scan is one snapshot: each symbol is read as of its
+        newest commit at the call, or as of `as_of`. With `fill`, a symbol that had a bar in the scan has one
+        in every later slice: its last close, with volume 0. At most 2^18 bars are in memory.
         """
         universe = self._universe(symbols)
         length = interval_ns(interval)
@@ -178,7 +177,7 @@ class Reader(RowReader):
     def _policy(
         self, symbol: str, policy: str | BarPolicy | None, as_of: InstantArgument | None = None
     ) -> BarPolicy:
-        """Return the given policy, else the instrument's, now or at `as_of`. Raises `UnknownPolicy`."""
+        """Return the given policy, else the instrument's as of now or `as_of`. Raises `UnknownPolicy`."""
         if policy is None:
             return self._instrument(symbol, as_of).policy
         return policy if isinstance(policy, BarPolicy) else policy_named(policy)
@@ -188,13 +187,13 @@ class Reader(RowReader):
         return self._store.instrument(symbol, as_of_ns=as_of_ns)
 
     def _bar_logs(self, symbol: str, as_of: InstantArgument | None) -> BarLogs:
-        """Return trades and stored bars at their newest commits, or at `as_of`. Raises `UnknownSymbol`."""
+        """Return trades and stored bars as of their newest commits or `as_of`. Raises `UnknownSymbol`."""
         return bar_logs(self._store, symbol, lambda dataset, name: self._pinned(dataset, name, as_of))
 
     def _maker(
         self, symbol: str, logs: BarLogs, length: int, policy: BarPolicy, as_of: InstantArgument | None
     ) -> BarMaker:
-        """Return the maker of bars of one length."""
+        """Return a maker of bars of one length."""
 
         def dates_of(time_ns: Integers) -> Integers:
             instrument = self._instrument(symbol, as_of)

@@ -1,4 +1,4 @@
-"""The reader's rows of every dataset, as columns."""
+"""The reader's methods that return rows of a dataset, as columns."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +14,7 @@ from store.reading.arguments import InstantArgument, exact_window, instant_ns, s
 from store.reading.columns import Columns, select
 from store.reading.exceptions import NoSuchStore, UnknownDataset
 
-# A worker keeps logs below this. In a store without a worker the reader derives files itself.
+# The reader updates a log's derived files if they lack this many rows. A worker keeps all logs below this.
 ROWS_BEHIND = 200_000
 
 # `Columns`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
@@ -22,7 +22,7 @@ Rows: TypeAlias = Columns | Any
 
 
 class RowOptions(TypedDict, total=False):
-    """as_of: the rows as known then. columns: the wanted ones besides event time. frame: return a DataFrame."""
+    """as_of: ignore later commits. columns: those to read besides event time. frame: return a DataFrame."""
 
     as_of: InstantArgument | None
     columns: Sequence[str] | None
@@ -39,9 +39,9 @@ class RowReader:
         self._begun: set[tuple[str, str]] = set()
 
     def _begin(self, dataset: Dataset, symbol: str) -> None:
-        """At the first use of a log, make its derived files if they are far behind.
+        """At the first use of a log, update its derived files if they are far behind.
 
-        If they cannot be made, reads use the rows: the same answers, slower.
+        If they cannot be written, answers are the same but slower.
         """
         key = (dataset.name, symbol)
         if key not in self._begun:
@@ -87,7 +87,7 @@ class RowReader:
         end: InstantArgument | None = None,
         **options: Unpack[RowOptions],
     ) -> Rows:
-        """Return quotes of an option contract, which has a symbol of its own."""
+        """Return quotes of one option contract, given by its symbol."""
         return self.rows("option_quotes", symbol, start, end, **options)
 
     def corporate_actions(

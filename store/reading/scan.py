@@ -1,4 +1,4 @@
-"""A scan: the bars of many symbols in order of time, in bounded memory, for backtests."""
+"""A scan yields the bars of many symbols in order of time, in bounded memory, for backtests."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +14,10 @@ from store.timestamps import DAY_NS
 
 Indices = npt.NDArray[np.int32]
 
-# How many bars are in memory at once. Each takes 60 bytes, as much again during sorting, and 200 more as
-# Python numbers if `Slice.rows` is used.
+# The maximum number of bars in memory. A bar takes 60 bytes, 60 more during sorting, and 200 more as Python
+# numbers if `Slice.rows` is used.
 BARS_AT_ONCE = 1 << 18
-# Interval numbers of 16 bits are sorted by radix sort.
+# The maximum number of intervals per part: numpy sorts numbers of 16 bits by radix sort, which is fast.
 _INTERVALS_AT_ONCE = 1 << 16
 _LONGEST_NS = 366 * DAY_NS
 
@@ -43,7 +43,7 @@ class MergedBars:
             column.flags.writeable = False
 
     def lists(self) -> list[list[Any]]:
-        """Return place, open, high, low, close, volume as lists, made at the first call for all slices."""
+        """Return place, open, high, low, close, volume as lists. They are made once, for all slices."""
         if not self._lists:
             self._lists = [column.tolist() for column in (self.place, *self.columns[:-1])]
         return self._lists
@@ -119,8 +119,8 @@ def merged_slices(
 ) -> Iterator[tuple[int, Slice]]:
     """Yield (start of the interval, its slice) for each interval with a bar of any symbol, ascending.
 
-    With `fill`, a symbol with an earlier bar in the scan has one in every later slice: its last close, with
-    volume 0.
+    With `fill`, a symbol that had a bar in the scan has one in every later slice: its last close, with volume
+    0.
     """
     filling = _Filling(len(universe))
     places: Sequence[int] = range(len(universe))
@@ -137,7 +137,7 @@ def merged_slices(
 
 
 def _parts(window: Window, interval_ns: int, symbols: int) -> Iterator[Window]:
-    """Yield the window in parts of whole intervals, so that a bar of every symbol in each fits into memory."""
+    """Yield the window in parts of whole intervals, each with at most `BARS_AT_ONCE` bars if possible."""
     intervals = max(1, min(BARS_AT_ONCE // max(1, symbols), _INTERVALS_AT_ONCE, _LONGEST_NS // interval_ns))
     length = intervals * interval_ns
     for start in range(window.start_ns, window.end_ns, length):
@@ -151,7 +151,10 @@ def _columns(bars: Bars) -> _SymbolColumns:
 def _merge(
     found: dict[int, _SymbolColumns], start_ns: int, interval_ns: int
 ) -> tuple[list[int], list[int], MergedBars]:
-    """Return the times of intervals with bars, the index of each one's first bar and the end, and the bars."""
+    """Return the times of intervals with bars, the index of each interval's first bar, and the bars.
+
+    The last index is the number of bars.
+    """
     places = sorted(found)
     time, *columns = (np.concatenate(column) for column in zip(*map(found.__getitem__, places), strict=True))
     interval = (time - start_ns) // interval_ns
@@ -171,7 +174,7 @@ class _Filling:
         self._close = [math.nan] * symbols
 
     def filled(self, found: dict[int, _SymbolColumns]) -> dict[int, _SymbolColumns]:
-        """Return a bar of every symbol that has had one, in every interval in which any symbol has one."""
+        """Return, in each interval with a bar, a bar of every symbol that has had one so far."""
         times = np.unique(np.concatenate([columns[0] for columns in found.values()]))
         filled = {}
         for place, before in enumerate(self._close):

@@ -1,1 +1,1 @@
-"""The rules on rows that all stores share: order, corrections, duplicates, revisions."""
+"""Rules for rows that all stores share: order, corrections, duplicates, revisions."""

@@ -1,4 +1,4 @@
-"""Finds the stored row that a correction means, and applies the correction to it."""
+"""Finds the stored row to which a correction refers, and applies the correction to it."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -12,9 +12,9 @@ Row = dict[str, object]
 
 @dataclass(slots=True)
 class RowHistory:
-    """A stored row: the values that it came with, then those of each correction.
+    """A stored row. states: its original values, then those of each correction.
 
-    stands: False once it is cancelled; else the last values are current.
+    stands: False once the row is cancelled; until then its last state is current.
     """
 
     arrival: int
@@ -44,11 +44,11 @@ class AppliedCorrection:
 
 
 def changes(corrections: Sequence[Correction], histories: Iterable[RowHistory]) -> list[AppliedCorrection]:
-    """Return what a batch changes, in order; corrections that were applied before are left out.
+    """Return the changes that a batch makes, in order. Corrections that were applied before are left out.
 
-    histories: every row, in order of arrival, with the event time of a correction; they are updated. Of
-    equal rows the one that arrived last is meant. Raises `CorrectionTargetMissing` or `CorrectionAmbiguous`
-    with all corrections at fault.
+    histories: all rows at the corrections' event times, in order of arrival; they are updated. If several
+    equal rows match, the one that arrived last is changed. Raises `CorrectionTargetMissing` or
+    `CorrectionAmbiguous` with all corrections at fault.
     """
     known = _RowHistories(histories)
     made: list[AppliedCorrection] = []
@@ -87,7 +87,7 @@ class _RowHistories:
                 self._index(history, state)
 
     def candidates(self, correction: Correction) -> list[RowHistory]:
-        """Return the rows that a correction may mean, in order of arrival."""
+        """Return the rows to which a correction may refer, in order of arrival."""
         if correction.trade_id is not None:
             return self._by_id.get((correction.timestamp_ns, correction.trade_id), [])
         key = (correction.timestamp_ns, correction.price, correction.volume)
@@ -114,7 +114,7 @@ def _given(correction: Correction) -> Iterator[tuple[str, object]]:
 
 
 def _corrected(history: RowHistory, correction: Correction) -> Row | None:
-    """Return the row of `AppliedCorrection`; None if it has the new values already."""
+    """Return the row for `AppliedCorrection`; None if the stored row has the new values already."""
     present = history.states[-1]
     if correction.action is Action.CANCEL:
         return present
@@ -123,7 +123,7 @@ def _corrected(history: RowHistory, correction: Correction) -> Row | None:
 
 
 def _was_applied(history: RowHistory, correction: Correction) -> bool:
-    """Whether the row already went from values that the correction names to its new values."""
+    """Return whether the row was already changed in this way: from the named to the new values."""
     fitting = [index for index, state in enumerate(history.states) if _fits(state, correction)]
     if correction.action is Action.CANCEL:
         return bool(fitting) and not history.stands

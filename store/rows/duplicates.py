@@ -1,4 +1,4 @@
-"""Decides which rows of a batch are stored already."""
+"""Decides which rows of a batch are already stored."""
 
 import operator
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from store.exceptions import IdConflict
 
-# A row's values of later columns, in the dataset's order; None is absent.
+# A row's values of later columns, in the dataset's order; an absent value is None.
 LaterValues: TypeAlias = tuple[object, ...]
-# A stored row: a value that represents its first-form columns, and its later values.
+# A stored row: a value that represents its original columns, and its values of later columns.
 StoredValues: TypeAlias = tuple[Hashable, LaterValues]
 
 
@@ -17,7 +17,7 @@ StoredValues: TypeAlias = tuple[Hashable, LaterValues]
 class IdentifiedRow:
     """A row of a batch: its index, its identity, its values, and whether it has an id.
 
-    value: represents all columns but the later ones.
+    value: represents all columns except the later ones.
     """
 
     row: int
@@ -30,7 +30,7 @@ class IdentifiedRow:
 def stored_values_among(
     rows: Sequence[IdentifiedRow], stored: Mapping[Hashable, Iterable[Hashable]]
 ) -> list[int]:
-    """Do the same as `stored_rows_among` for rows whose later columns do not matter.
+    """Return the same as `stored_rows_among` for rows whose later columns do not matter.
 
     stored: the values of each identity.
     """
@@ -45,11 +45,11 @@ def stored_rows_among(
     """Return the indices of the rows that are stored already, ascending.
 
     stored: the stored rows of each identity. Two rows are the same if their values are equal and their later
-    columns agree wherever both have a value. An id is stored once: a second row with it, stored or earlier
-    in the batch, is a duplicate if it is the same, else an `IdConflict`. A corrected row with an id has
-    several values; a row that equals any of them is the same. Rows without an id are counted: each stored
-    row makes one row of the batch a duplicate, preferably one with equal later columns. Cancelled rows count
-    as stored.
+    columns agree wherever both have a value. A row whose id is stored, or is earlier in the batch, is a
+    duplicate if it is the same; otherwise `IdConflict` is raised. A corrected row with an id has several
+    values; a row that equals any of them is the same. Rows without an id are counted: each stored row makes
+    one row of the batch a duplicate, if possible one with equal later columns. Cancelled rows count as
+    stored.
     """
     taken = {identity: list(stored_values) for identity, stored_values in stored.items()}
     duplicates: list[int] = []
@@ -72,7 +72,7 @@ def stored_rows_among(
 
 
 def agree(one: LaterValues, other: LaterValues) -> bool:
-    """Return whether the columns that both rows give are equal."""
+    """Return whether all columns for which both rows have a value are equal."""
     return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
 
 

@@ -33,9 +33,9 @@ class BarValues:
 class Revision:
     """A change of a bar by a commit, after an earlier commit had made the bar visible.
 
-    Late trades are changes. time_ns: start of the bar's interval. committed_at: nanoseconds UTC. before,
-    after: the bar before and after the commit; None if there is no bar, for example because all its trades
-    are cancelled.
+    Late trades count as changes, too. time_ns: start of the bar's interval. committed_at: nanoseconds UTC.
+    before, after: the bar before and after the commit; None if there is no bar, for example because all its
+    trades are cancelled.
     """
 
     time_ns: int
@@ -50,7 +50,7 @@ _VALUES = BarValues.__slots__
 
 @dataclass(frozen=True, slots=True)
 class RevisionQuery:
-    """Which revisions: of a window's bars, by commits numbered in `(after, commit]`; None is the newest."""
+    """Selects revisions of a window's bars by commits in `(after, commit]`; None means the newest."""
 
     window: Window
     interval_ns: int
@@ -69,9 +69,9 @@ def revisions_of(
 ) -> list[Revision]:
     """Return the revisions by commit, then time.
 
-    rows: the stored rows, by (time, sequence, arrival), of the window and of all that its bars depend on at
-    any of the commits. committed_at: returns a commit's time. first_behind: the first commit with a row at
-    or after the window's end; None without one.
+    rows: the stored rows, by (time, sequence, arrival), on which the window's bars depend at any of the
+    commits. committed_at: returns a commit's time. first_behind: the first commit with a row at or after the
+    window's end; None if there is none.
     """
     first_seen, known = _first_seen(rows, revised), _KnownTimes(rows, revised.window, first_behind)
     found: list[Revision] = []
@@ -118,7 +118,7 @@ def _values_of(bars: Bars, times: list[int]) -> list[BarValues | None]:
 
 
 def _bars_by_commit(rows: pa.Table, revised: RevisionQuery) -> Iterator[tuple[int, Bars]]:
-    """Yield each commit that touches the rows, with the bars after it.
+    """Yield each commit that touches the rows, and the bars as of that commit.
 
     Only touched intervals are recomputed.
     """
@@ -155,7 +155,7 @@ def _with(aggregates: Aggregates, recomputed: Aggregates) -> Aggregates:
 
 
 class _KnownTimes:
-    """The newest event time known before each commit: a missing bar up to there could be seen."""
+    """The newest event time before each commit. Missing bars up to that time count as visible."""
 
     def __init__(self, rows: pa.Table, window: Window, first_behind: int | None) -> None:
         commit, time = (rows.column(name).to_numpy() for name in ("commit", "timestamp"))
@@ -165,13 +165,13 @@ class _KnownTimes:
         self._commits, self._newest = commit[order], np.maximum.accumulate(time[order])
 
     def newest_before(self, commit: int) -> int:
-        """Return the newest event time of earlier commits; the window's end stands for any time after it."""
+        """Return the newest event time of earlier commits. Times after the window count as its end."""
         count = int(np.searchsorted(self._commits, commit))
         return int(self._newest[count - 1]) if count else ALL_TIME.start_ns
 
 
 def _first_seen(rows: pa.Table, revised: RevisionQuery) -> dict[int, int]:
-    """Return, by interval, the first commit with a print that sets the price."""
+    """Return, for each interval, the first commit with a print that sets open and close."""
     index = rows.schema.get_field_index("until")
     all_stand = rows.set_column(index, "until", pa.array(np.full(len(rows), STANDS, np.int32)))
     sets_price = prints_of(all_stand, revised.policy).sets_open_close
@@ -184,7 +184,7 @@ def _first_seen(rows: pa.Table, revised: RevisionQuery) -> dict[int, int]:
 
 
 def _changed(before: Bars, after: Bars) -> list[int]:
-    """Return the times of bars that differ or are in only one of both, ascending."""
+    """Return the times, ascending, of bars that differ or are on one side only."""
     common, of_before, of_after = np.intersect1d(
         before.time_ns, after.time_ns, assume_unique=True, return_indices=True
     )

@@ -1,9 +1,9 @@
-"""Stored rows: their system columns, their order, and which of them stand at a commit.
+"""Stored rows: their system columns, their order, and which of them are valid at a commit.
 
 A *stored row* has the dataset's columns and three system columns: `arrival`, its number in the log from 0;
-`commit`, which stored it; `until`, which cancelled or replaced it. It *stands* at commit N if `commit <= N <
-until`. A corrected row keeps the arrival number of the row that it replaces, and so its position in the
-order.
+`commit`, the commit that stored it; `until`, the commit that cancelled or replaced it. It *stands* at commit
+N if `commit <= N < until`. A corrected row keeps the arrival number of the row that it replaces, and so its
+position in the order.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,8 @@ from store.protocol import ALL_TIME, Action, Window
 def in_order(rows: pa.Table, window: Window) -> pa.Table:
     """Return the rows in the window, sorted by (event time, sequence, arrival).
 
-    rows: in order of arrival. Rows without a sequence come after those with one. Sorted rows are not copied.
+    rows: in order of arrival. At one event time, rows without a sequence come last. Sorted rows are not
+    copied.
     """
     time = rows.column("timestamp").to_numpy()
     inside = (time >= window.start_ns) & (time < window.end_ns)
@@ -39,7 +40,7 @@ def in_order(rows: pa.Table, window: Window) -> pa.Table:
 
 
 def stored_in_order(rows: pa.Table) -> pa.Table:
-    """Return stored rows by (event time, sequence, arrival), each replaced row before its successor.
+    """Return stored rows by (event time, sequence, arrival), replaced rows before their replacements.
 
     Sorted rows are not copied.
     """
@@ -89,13 +90,12 @@ def stored_rows(rows: pa.Table, runs: Sequence[ArrivalRun]) -> pa.Table:
 
 
 def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
-    """Return the stored rows with corrections of whole commits applied, in their order.
+    """Return the stored rows with corrections applied in order. corrections: those of whole commits.
 
-    A correction has the dataset's columns with the row's new values (of a cancel, the old ones), `arrival`
-    of the corrected row, `action` and `commit`. It sets `until` of the row that stands under its arrival
-    number; a correct appends the new row at the end. Ignored are corrections whose row does not stand in
-    `rows`, or that `rows` has already. A row that one commit replaces twice is never visible and is left
-    out.
+    A correction has the dataset's columns with the row's new values (for a cancel, the old values), the
+    corrected row's `arrival`, `action` and `commit`. It sets `until` of the standing row with this arrival
+    number; a correct also appends the new row at the end. A correction is ignored if no such row stands in
+    `rows` or if `rows` already include it. If a commit corrects a row twice, only the last new row is added.
     """
     standing = np.flatnonzero(_integers(rows, "until") == STANDS)
     standing = standing[np.argsort(_integers(rows, "arrival")[standing], kind="stable")]
@@ -123,9 +123,9 @@ def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
 
 
 def visible(rows: pa.Table, commit: int | None = None, window: Window = ALL_TIME) -> pa.Table:
-    """Return the rows in the window that stand at a commit, without system columns; None is the newest.
+    """Return the rows in the window that stand at a commit, without system columns; None means the newest.
 
-    By (event time, sequence with nulls last, arrival).
+    They are sorted by (event time, sequence with nulls last, arrival).
     """
     newest = STANDS - 1 if commit is None else commit
     stands = (_integers(rows, "commit") <= newest) & (newest < _integers(rows, "until"))
@@ -147,7 +147,7 @@ def _integers(table: pa.Table, name: str) -> Integers:
 
 
 def _indices(ascending: Integers, wanted: Integers) -> Integers:
-    """Return the index of each wanted number among ascending ones, -1 if absent."""
+    """Return the index of each wanted number among ascending numbers; -1 if it is absent."""
     if not len(ascending):
         return np.full(len(wanted), -1)
     index = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)

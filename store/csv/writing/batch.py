@@ -1,4 +1,4 @@
-"""Prepares batches of rows and of corrections before any lock: split by event date, encoded, hashed."""
+"""Prepares batches of rows and corrections without a lock: splits them by event date, encodes and hashes."""
 
 import hashlib
 import json
@@ -57,13 +57,13 @@ class Chunk:
 
     @cached_property
     def later(self) -> tuple[str, ...]:
-        """The later columns that any row has."""
+        """The later columns that have a value in any row."""
         rows = self.rows
         return tuple(n for n in self.dataset.later_names if rows.column(n).null_count < rows.num_rows)
 
     @cached_property
     def header(self) -> Header:
-        """The header of a new file for these rows, with only the later columns that a row has."""
+        """The header of a new file for these rows; its later columns are only those in `later`."""
         return header_of(self.dataset, self.later)
 
     @cached_property
@@ -78,7 +78,7 @@ class Chunk:
 
     @cached_property
     def checksums(self) -> str:
-        """The checksums of these lines, block by block."""
+        """The checksums of the lines in `text`, block by block."""
         return block_checksums(self.text)
 
     def lines_in(self, header: Header) -> tuple[bytes, str]:
@@ -105,7 +105,7 @@ class Chunk:
         return distinct
 
     def known(self, first_arrival: int) -> StoredHashes:
-        """Return the hashes that later rows are compared with. first_arrival: of the chunk's first row."""
+        """Return the hashes for comparison with later rows. first_arrival: the first row's number."""
         hashes = self.hashes
         return StoredHashes.of(hashes, np.arange(first_arrival, first_arrival + len(hashes)))
 
@@ -122,12 +122,12 @@ class Chunk:
         return bool(ids) and self.rows.column(ids[-1]).null_count < self.rows.num_rows
 
     def overlaps(self, first_ns: int, last_ns: int) -> bool:
-        """Return whether the chunk's range of event times meets another one."""
+        """Return whether the chunk's range of event times overlaps `[first_ns, last_ns]`."""
         first, last = self.bounds
         return first <= last_ns and last >= first_ns
 
     def without(self, dropped: Mask) -> "Chunk":
-        """Return the chunk without the rows of a mask."""
+        """Return the chunk without the rows that the mask selects."""
         kept = ~dropped
         return replace(self, rows=self.rows.filter(pa.array(kept)), indices=self.indices[kept])
 

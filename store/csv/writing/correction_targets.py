@@ -1,4 +1,4 @@
-"""Finds the rows that a batch of corrections may mean: stored ones, and those staged before it."""
+"""Finds the rows, stored or staged before, to which a batch of corrections may refer."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from store.timestamps import DAY_NS
 def new_changes(
     work: PreparedAmendment, stage: StagedCommits, folder: Path
 ) -> tuple[tuple[CorrectionChunk, ...], tuple[int, ...]]:
-    """Return the corrections that apply, by date, and the indices of those that were applied before.
+    """Return the new corrections by date, and the indices of those that were applied before.
 
     Raises `CorrectionTargetMissing`, `CorrectionAmbiguous`, `DataDamaged`.
     """
@@ -42,7 +42,7 @@ def new_changes(
 
 
 class _RowsOfDate:
-    """The rows and corrections of one event date, stored or staged before a batch, at the batch's event times."""
+    """One event date's rows and corrections at a batch's event times, stored or staged before the batch."""
 
     def __init__(
         self, dataset: Dataset, folder: Path, stage: StagedCommits, day: int, instants: list[int]
@@ -71,7 +71,7 @@ class _RowsOfDate:
                 yield self._at_instants(corrections_table(pa.Table.from_batches([chunk.rows]), [part]))
 
     def _loads(self, kind: PartKind) -> Iterator[list[StoredPart]]:
-        """Yield the parts of a kind, in loads of bounded size."""
+        """Yield the parts of a kind in lists of bounded size."""
         return loads_of(of_kind(self._stage.history.parts_in(self._window), kind))
 
     def _at_instants(self, table: pa.Table) -> pa.Table:

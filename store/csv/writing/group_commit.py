@@ -1,4 +1,4 @@
-"""Group commit: threads that write to one log share a write, which the first one makes for all."""
+"""Group commit: one of the threads that write to a log writes the batches of all that are waiting."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -33,8 +33,8 @@ class PendingCommit:
 class GroupCommit:
     """Passes the waiting batches, at most 64 at a time, to `write`, which sets each one's result.
 
-    The writing thread's own batch is in the group. Afterwards the next waiting thread writes, so that no
-    thread writes for others forever.
+    The group includes the writing thread's own batch. Then the next waiting thread writes, so that no thread
+    writes for others forever.
     """
 
     def __init__(self, write: Callable[[Sequence[PendingCommit]], None]) -> None:

@@ -1,8 +1,8 @@
-"""Hash files: the hashes of one event date's rows, sorted by identity, to find duplicates without the CSV.
+"""Hash files: sorted hashes of one event date's rows, to find duplicates without reading the CSV.
 
-`.derived/hashes/2025-01-02.hashes` names the commit up to which it holds the date's rows, and that commit's
-hash. It may be deleted at any time. Only the holder of the log's lock writes it, so an older one never
-replaces a newer one.
+`.derived/hashes/2025-01-02.hashes` holds the date's rows up to a commit, and names that commit and its hash.
+It may be deleted at any time. Only the holder of the log's lock writes it, so an older file never replaces a
+newer one.
 """
 
 import logging
@@ -37,8 +37,7 @@ _IDENTITY = np.dtype([("identity", "<i8")])
 _REST = np.dtype([("check", "<i8"), ("value", "<i8"), ("arrival", "<i8")])
 _DTYPES: dict[str, np.dtype[Any]] = {"identity": _IDENTITY, "rest": _REST}
 _PIECES_IN_RUN = 16
-# Up to this many identities are searched one by one, which verifies a piece or two each instead of the
-# column.
+# Up to this many identities are searched one by one: each verifies a piece or two, not the whole column.
 _FEW = 16
 
 _logger = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class HashFile:
 
     @classmethod
     def mapped(cls, path: Path) -> "HashFile":
-        """Map a file. Raises `OSError`, too."""
+        """Map a file. Also raises `OSError`."""
         with pa.memory_map(str(path)) as file:
             return cls(file.read_buffer())
 
@@ -73,7 +72,10 @@ class HashFile:
         return self._mapping.size
 
     def stored(self, wanted: Hashes) -> StoredHashes:
-        """Return the rows with identities in `wanted`, sorted and distinct; rows of one identity by arrival."""
+        """Return the rows whose identity is in `wanted`, by identity, then arrival.
+
+        wanted: sorted and distinct.
+        """
         starts, stops = self._bounds(wanted)
         indices = between(starts, stops)
         if not len(indices):
@@ -110,18 +112,21 @@ def hash_path(folder: Path, date: int) -> Path:
 
 
 def remove_hash_files(folder: Path) -> None:
-    """Delete all hash files of the log in a folder, as far as possible."""
+    """Delete all hash files of a log; errors are ignored."""
     shutil.rmtree(folder / DERIVED_FOLDER / HASHES_FOLDER, ignore_errors=True)
 
 
 def subject_of(dataset: Dataset, date: int) -> list[str]:
-    """Return the date and the hashed columns; another declaration has other hashes."""
+    """Return the date and the hashed columns. A file with another subject must not be used."""
     columns = (f"{column.name} {column.kind.value}" for column in hashed_columns(dataset))
     return [str(date), dataset.name, *columns, *dataset.id_columns, *dataset.arrival_columns]
 
 
 def read_hash_file(path: Path, subject: list[str], history: CommitHistory) -> HashFile | None:
-    """Return a hash file if it is undamaged, of this subject, and of a commit of this history; else None."""
+    """Return a hash file, or None.
+
+    None if it is damaged or missing, has another subject, or names a commit that is not in this history.
+    """
     try:
         file = HashFile.mapped(path)
     except (ColumnsDamaged, OSError) as error:
@@ -138,8 +143,8 @@ def write_hash_file(
 ) -> HashFile:
     """Replace a hash file by one with the rows of `base` and the newer `rows`.
 
-    rows: sorted by identity. Works piece by piece. Needs the log's lock. Raises `OSError`, and
-    `ColumnsDamaged` if `base` is damaged.
+    rows: sorted by identity. Memory is bounded. Needs the log's lock. Raises `OSError`, and `ColumnsDamaged`
+    if `base` is damaged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
@@ -171,7 +176,7 @@ def _write_columns(file: BinaryIO, rows: StoredHashes, base: HashFile | None) ->
 
 
 def _runs(new: Records, indices: Integers, old: MappedColumn | None) -> Iterator[Records]:
-    """Yield the merged records, many pieces at a time. indices: where the new records are among all."""
+    """Yield the merged records in runs of many pieces. indices: the new records' indices among all."""
     count = len(new) + (0 if old is None else len(old))
     size = _PIECES_IN_RUN * records_in_piece(new.dtype)
     for start in range(0, count, size):

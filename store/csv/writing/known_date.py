@@ -1,4 +1,4 @@
-"""The hashes of one event date's rows: those in a hash file, and newer ones in memory."""
+"""The hashes of one event date's rows: older ones in a hash file, newer ones in memory."""
 
 import logging
 import math
@@ -29,9 +29,9 @@ _Recent = tuple[int, int, int]  # (check, value, arrival) of a stored row
 
 @dataclass(slots=True)
 class IdentityIndex:
-    """Hashes in memory: sorted runs that are merged as they grow, and a dictionary for small batches.
+    """Hashes in memory: sorted runs, which are merged as they grow, and a dictionary of small batches.
 
-    The cost of a search grows with the logarithm of the rows.
+    The cost of a search grows with the logarithm of the number of rows.
     """
 
     _runs: list[StoredHashes] = field(default_factory=list)
@@ -60,7 +60,10 @@ class IdentityIndex:
             self._flush_recent()
 
     def stored(self, wanted: Hashes) -> StoredHashes:
-        """Return the rows with identities in `wanted`, sorted and distinct; rows of one identity as added."""
+        """Return the rows whose identity is in `wanted`, with rows of one identity in the order of adding.
+
+        wanted: sorted and distinct.
+        """
         found = [run.taken(between(*bounds_in(run.identity, wanted))) for run in self._runs]
         recent = self._recent
         rows = [(i, *each) for i in wanted.tolist() if i in recent for each in recent[i]] if recent else []
@@ -69,7 +72,7 @@ class IdentityIndex:
         return StoredHashes.joined(found)
 
     def by_identity(self) -> StoredHashes:
-        """Return all rows sorted by identity; rows of one identity as added."""
+        """Return all rows by identity; rows of one identity are in the order of adding."""
         self._flush_recent()
         return StoredHashes.joined(self._runs).by_identity()
 
@@ -85,11 +88,11 @@ class IdentityIndex:
         self._runs.append(run)
 
 
-# The file is rewritten once this many rows came after it, and this share of its rows: each row is written
-# about five times in all.
+# The file is rewritten once this many newer rows exist, but at least 1/FILE_SHARE of its own rows. So each
+# row is written about five times in all.
 FILE_ROWS = 4_096
 FILE_SHARE = 4
-# Or once this many parts after it had to be read, each with a read of its own.
+# It is also rewritten once this many newer parts had to be read.
 FILE_PARTS = 256
 
 _OWN_BYTES = 4_096
@@ -110,7 +113,7 @@ class KnownDate:
         self._day = day
         self._folder = folder
         self._path = hash_path(folder, day)
-        self._signature = NEVER_SEEN  # of the file that was looked at last
+        self._signature = NEVER_SEEN  # of the file at the last look
         self._begin(None)
 
     @property
@@ -129,9 +132,9 @@ class KnownDate:
             self._file.give_back()
 
     def stored(self, wanted: Hashes) -> list[StoredHashes]:
-        """Return the rows with identities in `wanted`, sorted and distinct; rows of one identity by arrival.
+        """Return the rows whose identity is in `wanted`, with rows of one identity in order of arrival.
 
-        Raises `ColumnsDamaged`.
+        wanted: sorted and distinct. Raises `ColumnsDamaged`.
         """
         in_file = [] if self._file is None else [self._file.stored(wanted)]
         return [*in_file, self._tail.stored(wanted)]
@@ -139,8 +142,8 @@ class KnownDate:
     def catch_up(self, newest: int, held_bytes: int) -> None:
         """Read all rows up to the date's newest commit, from another process's hash file or the CSV files.
 
-        Rows that need more memory than `held_bytes` go into the hash file. Raises `ColumnsDamaged`,
-        `DataDamaged`.
+        If the rows need more memory than `held_bytes`, they are written to the hash file. Raises
+        `ColumnsDamaged`, `DataDamaged`.
         """
         self._take_newer_file()
         if self.covered < newest:

@@ -1,4 +1,4 @@
-"""Finds the rows of a batch that are stored, where they may be, and caches the dates that it read."""
+"""Finds the rows of a batch that are stored, and caches the hashes of the dates that it read."""
 
 import threading
 from collections.abc import Sequence
@@ -16,20 +16,21 @@ from store.csv.writing.row_hashes import StoredHashes
 from store.exceptions import StorageError
 
 HELD_BYTES = 64 * 2**20
-# Loaded pages of hash files up to this size; more are released and come from the system's cache again.
+# Pages of hash files that may stay loaded. Above this limit all are released; the system's cache still has
+# them.
 PAGES_BYTES = 16 * 2**20
 
 
 class KnownRows:
     """LRU cache of dates, for all logs of a store.
 
-    It takes at most `held_bytes` of memory, or as much as one date needs; other dates are in hash files or
-    are read again.
+    It takes at most `held_bytes` of memory, or what one date needs if that is more. Other dates are read
+    again.
     """
 
     def __init__(self, held_bytes: int = HELD_BYTES) -> None:
         self._limit = held_bytes
-        # A date with more bytes counts as the limit, and is cached alone.
+        # A date with more bytes than the limit counts as the limit; then no other date is cached.
         self._dates: LRUCache[tuple[Path, int], KnownDate] = LRUCache(
             held_bytes, getsizeof=lambda date: min(date.nbytes, held_bytes)
         )
@@ -40,7 +41,7 @@ class KnownRows:
     def duplicates(
         self, chunk: Chunk, history: CommitHistory, folder: Path, *, staged: IdentityIndex | None
     ) -> Duplicates:
-        """Return the chunk's rows that are stored in a log, or staged to be. Needs the log's lock.
+        """Return which rows of the chunk are stored or staged. Needs the log's lock.
 
         Raises `IdConflict`, and `DataDamaged` if rows that must be read are damaged.
         """
@@ -60,7 +61,7 @@ class KnownRows:
         *,
         before: DateSummary | None,
     ) -> None:
-        """Add chunks that have just been stored for an event date. before: the date before that."""
+        """Add chunks that have just been stored for an event date. before: the date's summary before that."""
         number = chunks[0][1].day
         date = self._held((folder, number))
         day = history.day(number)
@@ -96,7 +97,7 @@ class KnownRows:
             return self._dates.get(key)
 
     def _keep(self, key: tuple[Path, int], date: KnownDate | None) -> None:
-        """Cache a date at its present size; None removes it."""
+        """Cache a date with its current size; None removes the entry."""
         with self._mutex:
             if date is None:
                 self._dates.pop(key, None)
@@ -104,7 +105,7 @@ class KnownRows:
                 self._dates[key] = date
 
     def _note_read(self, date: KnownDate, size: int) -> None:
-        """Register bytes read from a date's file; release all pages if they are many."""
+        """Register bytes read from a date's file. Above the limit, release all pages."""
         with self._mutex:
             self._read.add(date)
             self._read_bytes += size

@@ -1,7 +1,7 @@
-"""Finds duplicates with their later columns, which hashes do not cover.
+"""Finds duplicates by all columns, including later columns, which hashes do not cover.
 
-If a batch has a later column, and so may a stored row that it repeats, the stored rows of those instants are
-read and compared.
+Stored rows are read and compared if the batch has a later column and a stored row that it repeats may have
+one, too.
 """
 
 from collections import defaultdict
@@ -29,10 +29,10 @@ from store.rows.duplicates import IdentifiedRow, StoredValues, stored_rows_among
 def with_later_columns(
     chunk: Chunk, stage: StagedCommits, folder: Path, known: Callable[[Chunk], Mask]
 ) -> Mask:
-    """Return a mask of the chunk's rows that are stored, or staged to be.
+    """Return a mask of the chunk's rows that are stored or staged.
 
-    known: returns the mask by first-form columns only. Raises `IdConflict` for all rows that conflict in
-    either respect.
+    known: returns the mask by the original columns only. Raises `IdConflict` with all rows that conflict in
+    original or later columns.
     """
     if not chunk.later:
         return known(chunk)
@@ -69,7 +69,7 @@ class _Candidates:
             ]
 
     def have(self, names: Sequence[str]) -> bool:
-        """Return whether any of them may have one of these columns. Reads headers at most."""
+        """Return whether any of these rows may have one of the columns. Reads only headers."""
         wanted = set(names)
         if any(wanted.intersection(staged.later) for staged in self._staged):
             return True
@@ -77,7 +77,7 @@ class _Candidates:
         return any(wanted.intersection(header_in(self._chunk.dataset, self._folder / file)) for file in files)
 
     def tables(self) -> Iterator[pa.Table]:
-        """Yield the rows as they came in, and rows with ids as corrected."""
+        """Yield the rows as they came in, and the corrected values of rows with ids."""
         dataset = self._chunk.dataset
         for parts in loads_of(self._parts):
             yield self._at_instants(read_known(dataset, self._folder, parts))
@@ -114,14 +114,14 @@ def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
 
 
 def _repeats_ids(hashes: RowHashes) -> bool:
-    """Return whether two rows of a chunk have one id: the second may disagree with the first."""
+    """Return whether two rows of a chunk have the same id; their later columns may differ."""
     ids = hashes.identity[hashes.has_id]
     return len(np.unique(ids)) < len(ids)
 
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """Rows with certain identities: their indices in a table, hashes, later columns, and a hash of all."""
+    """Rows selected by identity: indices in a table, hashes, later columns, and a hash of all columns."""
 
     indices: Integers
     hashes: RowHashes
@@ -140,7 +140,7 @@ class _Compared:
         return cls(indices, hashes, later, exact)
 
     def differing(self, stored: Sequence["_Compared"]) -> Hashes:
-        """Return the identities with a row that is not among the stored ones; rows without ids are counted."""
+        """Return identities with a row that is not stored. Equal rows without ids are counted."""
         known = np.sort(np.concatenate([np.empty(0, np.int64), *(each.exact for each in stored)]))
         exact, inverse, counts = np.unique(self.exact, return_inverse=True, return_counts=True)
         have = known.searchsorted(exact, side="right") - known.searchsorted(exact)

@@ -1,4 +1,4 @@
-"""Finds the rows of a batch that are stored: the rule of `store.rows.duplicates` over hashes, vectorised."""
+"""Finds the rows of a batch that are stored: the vectorised form of `store.rows.duplicates`, by hashes."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
@@ -15,14 +15,14 @@ from store.csv.writing.row_hashes import RowHashes, StoredHashes
 from store.exceptions import IdConflict
 from store.rows.duplicates import IdentifiedRow, stored_values_among
 
-# From this many rows on whole columns are faster than single rows.
+# From this many rows on, processing whole columns is faster than processing rows.
 _MANY_ROWS = 512
 NOT_STORED = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """A mask of a chunk's rows that are stored, and the stored rows with the same identities."""
+    """A mask of the chunk's rows that are stored; candidates: the stored rows with the chunk's identities."""
 
     mask: Mask
     candidates: StoredHashes
@@ -30,8 +30,8 @@ class Duplicates:
     def arrivals(self, rows: RowHashes) -> Integers:
         """Return the arrival number of the stored row that each row of the chunk duplicates.
 
-        `NOT_STORED` for a row that is new or repeats a row of its own batch. Equal rows without ids are
-        matched in order of arrival.
+        It is `NOT_STORED` for rows that are new or repeat a row of their own batch. Equal rows without ids
+        are matched in order of arrival.
         """
         stored, indices = self.candidates, np.flatnonzero(self.mask)
         found: dict[Hashable, list[int]] = defaultdict(list)
@@ -57,7 +57,7 @@ def duplicates_among(chunk: Chunk, candidates: StoredHashes) -> Duplicates:
     Raises `IdConflict`.
     """
     if chunk.rows.num_rows >= _MANY_ROWS and (len(candidates) or chunk.has_ids):
-        with suppress(IdConflict):  # the exact rule below knows corrected values, too
+        with suppress(IdConflict):  # the exact rule below also accepts corrected values
             return Duplicates(stored_rows(chunk.hashes, candidates, chunk.indices), candidates)
     if not len(candidates) and not chunk.has_ids:
         return Duplicates(np.zeros(chunk.rows.num_rows, dtype=bool), candidates)
@@ -66,11 +66,11 @@ def duplicates_among(chunk: Chunk, candidates: StoredHashes) -> Duplicates:
 
 
 def stored_rows(rows: RowHashes, stored: StoredHashes, indices: Integers) -> Mask:
-    """Return a mask of the rows that are among `stored`, which has all stored rows with the same identities.
+    """Return a mask of the rows that are stored. stored: all stored rows with the same identities.
 
     Rows are grouped by identity, stored ones first. Without ids, the first k rows of a group with k stored
-    rows are duplicates. With ids, all but a group's first row are, and must have its values. Raises
-    `IdConflict` with the `indices` of rows with other values.
+    rows are duplicates. With ids, all rows of a group but the first are duplicates and must have the first
+    row's values. Raises `IdConflict` with the `indices` of rows that have other values.
     """
     count, known = len(stored.identity), len(rows)
     identity = np.concatenate([stored.identity, rows.identity])

@@ -1,7 +1,7 @@
 """Hashes that identify rows, the same in every process and version.
 
-A row is identified by 128 bits (`identity`, `check`): of its id columns if it has an id, else of all
-columns. `value` is a hash of the other columns of a row with an id, to notice an id with different values.
+A row is identified by 128 bits (`identity`, `check`): a hash of its id columns if it has an id, else of all
+columns. `value` is a hash that shows whether rows with the same id differ.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,7 +25,7 @@ MIX_1, MIX_2, STEP = (
 )
 _SEEDS = np.array([[0xA0761D6478BD642F], [0xE7037ED1A0B428DB]], dtype=np.uint64)
 _WORD_BYTES = 8
-# Masks of the bytes of a word that belong to a text, by their number.
+# Masks that keep the first 0, 1, …, 8 bytes of a word.
 _OWN_BYTES = np.array([2 ** (8 * count) - 1 for count in range(_WORD_BYTES + 1)], dtype=np.uint64)
 
 
@@ -37,7 +37,7 @@ def mixed(words: Words) -> Words:
 
 
 def text_words(values: pa.Array) -> Words:
-    """Return two words for each text, 128 bits: an array of two rows. The words of nulls are undefined.
+    """Return a 128-bit hash of each text: an array with two rows of words. Words of nulls are undefined.
 
     Reads all texts at once, eight bytes at a time.
     """
@@ -58,7 +58,7 @@ def text_words(values: pa.Array) -> Words:
     return hashes
 
 
-# 64 bits each, signed because column files are searched by signed integers.
+# 64-bit hashes. They are signed because column files are searched by signed integers.
 Hashes: TypeAlias = npt.NDArray[np.int64]
 
 
@@ -83,7 +83,7 @@ class RowHashes:
         return len(self.identity)
 
     def taken(self, indices: Integers) -> "RowHashes":
-        """Return the hashes of some rows."""
+        """Return the hashes of the rows at some indices."""
         return RowHashes(
             self.identity[indices], self.check[indices], self.value[indices], self.has_id[indices]
         )
@@ -91,7 +91,7 @@ class RowHashes:
 
 @dataclass(frozen=True, slots=True)
 class StoredHashes:
-    """Equally long columns, one entry per stored row, and per value that a stored row with an id has had.
+    """Equally long columns: an entry per stored row, and one more per correction of a row with an id.
 
     arrival: the row's number in its log.
     """
@@ -123,7 +123,7 @@ class StoredHashes:
         return len(self.identity)
 
     def taken(self, indices: Integers) -> "StoredHashes":
-        """Return some entries."""
+        """Return the entries at some indices."""
         return StoredHashes(
             self.identity[indices], self.check[indices], self.value[indices], self.arrival[indices]
         )
@@ -143,9 +143,9 @@ def hashed_columns(dataset: Dataset) -> Sequence[Column]:
 
 
 def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
-    """Return the hashes of rows, over the columns of the dataset's first form.
+    """Return the hashes of rows; later columns are not hashed.
 
-    A change of what or how is hashed needs another `hash_file.KIND`.
+    If the hashed columns or the hash function change, `hash_file.KIND` must change.
     """
     columns = {
         column.name: _words(rows.column(column.name), column.kind) for column in hashed_columns(dataset)
@@ -192,7 +192,7 @@ def _words(values: pa.Array | pa.ChunkedArray, kind: ColumnKind) -> _ColumnWords
 def _combined(
     columns: Mapping[str, _ColumnWords | None], names: Collection[str], *, seeds: Sequence[int], count: int
 ) -> Hashes:
-    """Return a row of hashes of the named columns for each seed: sums of mixed words; a null adds nothing."""
+    """Return one row of hashes per seed: sums of the named columns' mixed words. A null adds nothing."""
     salts = np.array([[seed * int(STEP) % 2**64] for seed in seeds], dtype=np.uint64)
     total = np.repeat(salts, count, axis=1)
     for index, (name, column) in enumerate(columns.items()):
@@ -206,7 +206,7 @@ def _combined(
 
 
 def bounds_in(identity: Hashes, wanted: Hashes) -> tuple[Integers, Integers]:
-    """Return for each wanted hash the start and end of its entries in a sorted column, which is not empty."""
+    """Return the start and end of each wanted hash's entries in `identity`, which is sorted and not empty."""
     starts = identity.searchsorted(wanted)
     stops = starts.copy()
     there = np.flatnonzero(identity[np.minimum(starts, len(identity) - 1)] == wanted)

@@ -1,4 +1,4 @@
-"""The commits that a group of batches will make: numbered and assigned to files, not yet written."""
+"""Staged commits: the commits of a group of batches, numbered and assigned to files but not yet written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from store.protocol import DUPLICATE_ROWS_KEPT
 
 @dataclass(slots=True)
 class _StagedDay:
-    """The chunks of one event date with their parts, and an index of those that were compared with."""
+    """The chunks of one event date, their parts, and an index of the first `indexed` chunks' rows."""
 
     chunks: list[Chunk] = field(default_factory=list)
     parts: list[StoredPart] = field(default_factory=list)
@@ -26,7 +26,7 @@ class _StagedDay:
 
 
 class StagedCommits:
-    """Grows batch by batch. `commits` and `writes` are what will be written, in this order per file."""
+    """Collects the commits of batches. commits, writes: the records, and each file's texts, in order."""
 
     def __init__(self, history: CommitHistory, folder: Path) -> None:
         self.history = history
@@ -67,7 +67,7 @@ class StagedCommits:
         return list(zip(of_day.parts, of_day.chunks, strict=True))
 
     def stored_ends(self) -> dict[str, int]:
-        """Return the current ends of the files that get rows."""
+        """Return the committed ends of the files that get rows."""
         return {file: self.history.file_end(file) for file in self.writes}
 
     def days(self) -> list[int]:
@@ -75,7 +75,7 @@ class StagedCommits:
         return list(self._days)
 
     def index_for(self, chunk: Chunk) -> IdentityIndex | None:
-        """Return the staged rows of the chunk's date if one of them could equal one of its rows; else None."""
+        """Return an index of the date's staged rows if one may equal a row of the chunk; else None."""
         day = self._days.get(chunk.day)
         if day is None or not (chunk.has_ids or any(chunk.overlaps(*staged.bounds) for staged in day.chunks)):
             return None
@@ -108,7 +108,8 @@ class StagedCommits:
     def _has_columns_of(self, chunk: Chunk, file: str) -> bool:
         """Return whether a file's header has all columns of a chunk's rows.
 
-        A damaged header has none, so the rows go to another file. Raises `DataDamaged` without the file.
+        A damaged header has no columns, so the rows go to another file. Raises `DataDamaged` if the file is
+        missing.
         """
         if file not in self._headers:
             self._headers[file] = header_in(chunk.dataset, self._folder / file)

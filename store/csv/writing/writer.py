@@ -1,4 +1,4 @@
-"""Writes groups of batches as commits of one log: lock, decide, append, sync, append records, sync, answer."""
+"""Writes batches as commits of one log: lock, find new rows, append and sync them, then their records."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from store.exceptions import DataDamaged, IdConflict, OutcomeUnknown, RequestKey
 from store.protocol import DUPLICATE_ROWS_KEPT, Dedupe, Receipt
 
 FILES_AT_ONCE = 64
-"""How many files are open at once; a batch may have more dates than a process has handles."""
+"""The maximum number of open files; a batch may have more dates than a process has handles."""
 
 
 def append_rows(
@@ -27,8 +27,8 @@ def append_rows(
 ) -> None:
     """Append texts to files, one write and one sync per file. Needs the log's lock.
 
-    ends: the committed end of each file that commits name; bytes after it were never acknowledged and are
-    cut off. On an `OSError` the files are cut to their committed ends, as far as the disk allows.
+    ends: the committed end of each file. Bytes after it were never acknowledged and are cut off. On an
+    `OSError` the files are cut to their committed ends, as far as the disk allows.
     """
     files = list(writes)
     try:
@@ -108,13 +108,14 @@ class Writer:
                 outcomes = [self._decide(ticket, stage) for ticket in group]
                 if stage.commits:
                     history = self._write(descriptor, stage)
-                else:  # a duplicate may be in a record that the disk has not confirmed yet
+                else:  # the duplicates' commit may not be synced yet
                     self._log.confirm(descriptor)
         except SyncFailed as error:
             raise OutcomeUnknown("the disk did not confirm the commit; send the batch again") from error
         except OSError as error:
             raise unavailable(error) from error
-        # Only now, because a duplicate may repeat a row that this group has just written.
+        # Results are set after the write, because a duplicate may repeat a row that this group has just
+        # written.
         for ticket, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, StorageError):
                 ticket.error = outcome
@@ -122,7 +123,7 @@ class Writer:
                 ticket.receipt = outcome(history)
 
     def _decide(self, ticket: PendingCommit, stage: StagedCommits) -> Outcome | StorageError:
-        """Stage the new rows of a batch; return a function that makes its receipt, or the refusal."""
+        """Stage the new rows of a batch; return a function that makes its receipt, or the batch's error."""
         work = ticket.work
         try:
             replay = _replay(work, stage.history)
@@ -188,7 +189,7 @@ class Writer:
 
 
 def _replay(work: PreparedRequest, history: CommitHistory) -> Receipt | None:
-    """Return the receipt that the batch's idempotency key already has, or None.
+    """Return the receipt stored under the batch's idempotency key, or None.
 
     Raises `RequestKeyReused` if the key was used for another batch.
     """
