@@ -48,7 +48,9 @@ class SeenCommit:
     def check(self, commit: CommitId) -> None:
         """Raise `ResyncRequired` unless `commit`, the log's commit of this number, has this hash."""
         if SeenCommit.of(commit) != self:
-            raise ResyncRequired("the log was restored since the cursor was made; begin the walk anew")
+            raise ResyncRequired(
+                "the log was restored since the cursor was made; start again at the first page"
+            )
 
 
 def fingerprint(text: str) -> bytes:
@@ -110,7 +112,7 @@ class PageCursor:
             raise InvalidCursor("the cursor belongs to another range")
         if self.rules != rules:
             raise ResyncRequired(
-                "the rows are made otherwise than when the cursor was made; begin the walk anew"
+                "the rows are made differently since the cursor was made; start again at the first page"
             )
 
 

@@ -1,4 +1,4 @@
-"""`cached`: wraps a function that computes answers, so that answers are kept and shared."""
+"""The decorator `cached`: stores a function's answers in the response cache."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from store.timestamps import SECOND_NS
 
 _HOUR = 3_600
 _DAY = 86_400
+# Seconds to live by the age of an answer's end: (age below, seconds), and the seconds for older ends.
 _STEPS = ((_HOUR, 30), (_DAY, 300), (3 * _DAY, 3_600))
 _OLD = 7 * _DAY
 _COARSE_FACTOR = 4
 
 
 def seconds_to_live(end_ns: int | None, *, now_ns: int, coarse: bool) -> int:
-    """Seconds that Redis keeps an answer, by the age of its end; 0 if the end lies in the future.
+    """How many seconds Redis keeps an answer, by the age of its end; 0 if the end is in the future.
 
-    `end_ns` is the requested end before any rounding, `now_ns` the time of the call, both nanoseconds since
-    the epoch. None means "all that is stored" and counts as an end of now. `coarse` (intervals of a day or
-    longer) multiplies the result by four.
+    end_ns: the requested end before rounding, nanoseconds since the epoch; None means now. now_ns: the time of
+    the call. coarse: whether intervals are a day or longer; multiplies the result by four.
     """
     age_ns = 0 if end_ns is None else now_ns - end_ns
     if age_ns < 0:
@@ -34,9 +34,9 @@ def seconds_to_live(end_ns: int | None, *, now_ns: int, coarse: bool) -> int:
 class CacheQuery(Protocol):
     """The properties of a query that the cache uses.
 
-    cache_key: names one representation of one version of the answer (`str` of a `CacheKey`). cache_end_ns: the
-    requested end before rounding; None for all that is stored. cache_coarse: whether the interval is a day or
-    longer.
+    cache_key: the `str` of a `CacheKey`; it names one representation of one version of the answer.
+    cache_end_ns: the requested end before rounding; None if there is none. cache_coarse: whether intervals are
+    a day or longer.
     """
 
     @property
@@ -58,7 +58,7 @@ class _Lookup:
 
 
 class CachedFunction(Generic[Q]):
-    """A function of queries whose answers are kept; see `cached`."""
+    """A function of queries whose answers are cached; see `cached`."""
 
     def __init__(self, answer: Callable[[Q, int], Entry], *, tiers: Callable[[], CacheTiers]) -> None:
         self._answer = answer
@@ -66,7 +66,7 @@ class CachedFunction(Generic[Q]):
         update_wrapper(self, answer)
 
     def __call__(self, query: Q, *, now_ns: int, bypass: bool = False) -> CachedEntry:
-        """The answer, from the cache or computed. `bypass` computes it without reading or writing the cache."""
+        """Return the answer, from the cache or computed. bypass: neither read nor write the cache."""
         if bypass:
             return CachedEntry(self._answer(query, now_ns), Outcome.BYPASS)
         found = self.held(query)
@@ -77,7 +77,7 @@ class CachedFunction(Generic[Q]):
         return _fetch(lookup, lambda: self._answer(query, now_ns))
 
     def held(self, query: Q) -> CachedEntry | None:
-        """The answer in this process's memory; None if it is not there. Asks neither Redis nor the store."""
+        """The answer in this process's memory; None if it is not there. Uses neither Redis nor the store."""
         tiers = self._tiers()
         found = tiers.local.get(query.cache_key)
         if found is not None:
@@ -88,17 +88,17 @@ class CachedFunction(Generic[Q]):
 def cached(
     *, tiers: Callable[[], CacheTiers] = process_tiers
 ) -> Callable[[Callable[[Q, int], Entry]], CachedFunction[Q]]:
-    """Decorator: keep a function's answers in process memory, then in Redis; one computation per key at a time.
+    """Decorator: cache a function's answers in process memory and in Redis, and compute each key once at a time.
 
-    The function takes a query and the time of the call, in nanoseconds since the epoch. Its exceptions reach
-    its own caller and nothing is kept. Redis errors are never raised. An answer whose end lies in the future
-    is shared with concurrent callers, but not kept.
+    The function takes a query and the time of the call, in nanoseconds since the epoch. If it raises, nothing
+    is cached and only its own caller gets the exception. Redis errors are never raised. An answer whose end is
+    in the future is shared with concurrent callers, but not cached.
     """
     return lambda answer: CachedFunction(answer, tiers=tiers)
 
 
 def _fetch(lookup: _Lookup, compute: Callable[[], Entry]) -> CachedEntry:
-    """The answer from Redis, from another request's computation, or from `compute`."""
+    """Return the answer from Redis, from another request's computation, or from `compute`."""
     tiers = lookup.tiers
     result = tiers.threads.run(lookup.key, lambda: _fetch_alone(lookup, compute))
     if result.source is EntrySource.COMPUTED:
@@ -109,9 +109,9 @@ def _fetch(lookup: _Lookup, compute: Callable[[], Entry]) -> CachedEntry:
 
 
 def _fetch_alone(lookup: _Lookup, compute: Callable[[], Entry]) -> FlightResult:
-    """As `_fetch`, for all threads that wait for the key."""
+    """Like `_fetch`, but run by one thread, for all threads that wait for the key."""
     tiers, key = lookup.tiers, lookup.key
-    # Another thread may have finished between this caller's look at the memory and now.
+    # Another thread may have cached the answer since this caller read the memory.
     kept = tiers.local.get(key)
     if kept is not None:
         return FlightResult(kept.entry, EntrySource.JOINED)

@@ -1,4 +1,4 @@
-"""A rendered answer and its encoding in Redis."""
+"""A rendered answer, and its binary form in Redis."""
 
 import struct
 import zlib
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import msgspec
 
 _MAGIC = b"MDE3"
-_FRAME = struct.Struct("<4sI")  # magic, checksum of the key and of the bytes behind the frame
-_HEAD = struct.Struct("<dI")  # computed_at, length of the description
+_FRAME = struct.Struct("<4sI")  # magic, checksum of the key and of all bytes after the frame
+_HEAD = struct.Struct("<dI")  # computed_at, length of the description in bytes
 _BODY_MIN = _FRAME.size + _HEAD.size
 
 _Description = tuple[str, str, tuple[tuple[str, str], ...]]
@@ -20,8 +20,7 @@ _description = msgspec.msgpack.Decoder(_Description).decode
 class Entry:
     """One representation of an answer, ready to send.
 
-    `etag` is strong and quoted; `computed_at` is in seconds since the epoch; `headers` are those that belong to
-    the body, beside its type and tag.
+    etag: strong and quoted. computed_at: seconds since the epoch. headers: further headers of the body.
     """
 
     body: bytes
@@ -38,7 +37,7 @@ class Entry:
 
     @classmethod
     def from_bytes(cls, stored: object, key: str) -> "Entry | None":
-        """The entry that `to_bytes(key)` encoded; None for anything else, including another key's entry."""
+        """The entry that `to_bytes(key)` encoded; None for any other value, such as another key's entry."""
         if not isinstance(stored, bytes) or len(stored) < _BODY_MIN:
             return None
         magic, checksum = _FRAME.unpack_from(stored)

@@ -1,9 +1,9 @@
-"""Keys of cached answers: complete, readable, scannable by symbol.
+"""Keys of cached answers: symbol, dataset, parameters, version and representation.
 
 `mktdata:AAPL:ohlcv:end=20&interval=1min&start=10:trades=17-9f3a2c:json`
 
-Every field is percent-encoded, so `:`, `&` and the glob characters of SCAN occur only as separators: the
-pattern of `A` matches neither `AB` nor `A:B` nor `A*`.
+Every field is percent-encoded. So `:` and `&` occur only as separators, and the glob characters of SCAN do not
+occur: the pattern for the symbol `A` matches neither `AB` nor `A:B` nor `A*`.
 """
 
 import hashlib
@@ -17,26 +17,26 @@ from urllib.parse import quote
 
 PREFIX = "mktdata"
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
-# Longer fields are hashed.
+# The maximum length of a field; longer fields are hashed.
 _LONGEST = 2_048
 
 
 def escaped(text: str) -> str:
-    """`text`, percent-encoded except for letters, digits and `_.~-`. Different texts give different results."""
+    """Percent-encode a text except for letters, digits and `_.~-`. Different texts give different results."""
     return text if _PLAIN.fullmatch(text) else quote(text, safe="", errors="surrogatepass")
 
 
 def symbol_prefix(symbol: str) -> str:
-    """The prefix of every key of `symbol`, and of no other symbol's key."""
+    """The prefix of all keys of `symbol`. No other symbol's keys have it."""
     return f"{PREFIX}:{escaped(symbol)}:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheKey:
-    """Everything that one stored representation depends on. `str()` is the key; different values, different keys.
+    """Everything on which cached bytes depend. `str()` makes the key; different values have different keys.
 
-    parameters: (name, value) pairs in any order; None means not given. version: that of the queried window.
-    representation: format and encoding, with a revision if a format changes.
+    parameters: (name, value) pairs in any order; a value of None means not given. version: the commits of the
+    queried window. representation: format and encoding, with a revision if a format changes.
     """
 
     symbol: str
@@ -62,29 +62,29 @@ class CacheKey:
 
 @dataclass(frozen=True, slots=True)
 class Irrelevant:
-    """Annotates a dataclass field that is left out of keys; `reason` says why no answer depends on it."""
+    """Annotates a dataclass field that is left out of keys. reason: why no answer depends on it."""
 
     reason: str
 
 
-# Annotates a dataclass field that is part of keys but may differ between the pages of one walk.
+# Annotates a dataclass field that is part of keys, but may differ between the pages of one walk.
 DIFFERS_BY_PAGE = "differs by page"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyParts:
-    """A value's part of a key: its fields by name, and the version of all logs in it."""
+    """The parts of a key that come from a value. version: the commits of all logs in the value."""
 
     parameters: tuple[tuple[str, str], ...]
     version: str
 
 
 def key_parts(value: object, *, of_walk: bool = False) -> KeyParts:
-    """The key parts of a frozen dataclass: every field except the `Irrelevant` ones, nested as `outer.inner`.
+    """The key parts of a frozen dataclass: all fields that are not `Irrelevant`; inner ones as `outer.inner`.
 
-    A field is a text, a number, an enum, a tuple, an object with a `key` (a log, if it has a `dataset` too),
+    A field may be a text, a number, an enum, a tuple, an object with a `key` (a log if it also has a `dataset`),
     or a dataclass of these. None is left out. of_walk: leave out `DIFFERS_BY_PAGE` fields, too. Raises
-    `TypeError` for any other value, as two of them could not be told apart.
+    `TypeError` for any other value, because its key might not be unique.
     """
     parameters: list[tuple[str, str]] = []
     versions: list[str] = []
@@ -99,7 +99,7 @@ def key_parts(value: object, *, of_walk: bool = False) -> KeyParts:
 
 
 def _leaves(path: str, value: Any, of_walk: bool) -> Iterator[tuple[str, Any]]:
-    """Every text, and every value that has a `key`, with its path."""
+    """Yield every text, and every value that has a `key`, each with its path."""
     text = _text(value)
     if text is not None:
         yield path, text
@@ -119,7 +119,10 @@ def _leaves(path: str, value: Any, of_walk: bool) -> Iterator[tuple[str, Any]]:
 def _of_tuple(path: str, values: tuple[Any, ...], of_walk: bool) -> Iterator[tuple[str, Any]]:
     texts = [_text(value) for value in values]
     if None not in texts:
-        yield path, ",".join(escaped(text or "") or "%" for text in texts)  # "%": one empty text, not none
+        yield (
+            path,
+            ",".join(escaped(text or "") or "%" for text in texts),
+        )  # "%": a tuple of one empty text, not an empty tuple
     elif len(values) == 1:
         yield from _leaves(path, values[0], of_walk)
     elif all(hasattr(value, "key") for value in values):
@@ -130,7 +133,7 @@ def _of_tuple(path: str, values: tuple[Any, ...], of_walk: bool) -> Iterator[tup
 
 
 def _text(value: object) -> str | None:
-    """A simple value as text; None for any other."""
+    """The text of an enum, number or text; None for any other value."""
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, float):

@@ -26,8 +26,8 @@ class _LocalEntry(Generic[V]):
 class LocalCache(Generic[V]):
     """Thread-safe LRU cache: at most `max_bytes` in total, each entry for at most `RESIDENCE_SECONDS`.
 
-    A value larger than an eighth of `max_bytes` is not kept: one answer must not evict all others.
-    `clock` is monotonic, in seconds.
+    A value larger than an eighth of `max_bytes` is not stored, because it would evict too many others.
+    clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class LocalCache(Generic[V]):
 
     @property
     def bytes_held(self) -> int:
-        """Bytes in use, overhead included; never more than `max_bytes`."""
+        """The bytes in use, overhead included; at most `max_bytes`."""
         return int(self._entries.currsize)
 
     def __len__(self) -> int:
@@ -58,7 +58,7 @@ class LocalCache(Generic[V]):
             return entry.value
 
     def put(self, key: str, value: V, *, size: int, seconds: float) -> None:
-        """Store `value`, which takes `size` bytes, for `seconds`, at most `RESIDENCE_SECONDS`."""
+        """Store `value` for `seconds`, but at most `RESIDENCE_SECONDS`. size: of the value, in bytes."""
         weight = size + 2 * len(key) + OVERHEAD_BYTES
         if seconds <= 0 or weight > self._max_size:
             return

@@ -25,12 +25,12 @@ from trades.batches.serializers import SymbolField
     ]
 )
 class CacheStatisticsSerializer(serializers.Serializer[Any]):
-    """Counted over all processes since the service was started."""
+    """Counters since the service was started, summed over all processes."""
 
     hits_local = serializers.IntegerField(help_text="Answers from a process's own memory.")
     hits_redis = serializers.IntegerField(help_text="Answers from Redis.")
-    misses = serializers.IntegerField(help_text="Computations.")
-    joined = serializers.IntegerField(help_text="Requests that waited for another's computation.")
+    misses = serializers.IntegerField(help_text="Answers that were computed.")
+    joined = serializers.IntegerField(help_text="Requests that waited for another request's computation.")
     bytes_stored = serializers.IntegerField()
     bytes_served = serializers.IntegerField()
 
@@ -48,8 +48,8 @@ class InvalidateSerializer(KnownFieldsSerializer):
     ]
 )
 class InvalidatedSerializer(serializers.Serializer[Any]):
-    """What was dropped."""
+    """The result of dropping a symbol's answers."""
 
     symbol = serializers.CharField()
-    entries = serializers.IntegerField(help_text="Answers that left Redis.")
-    redis_reached = serializers.BooleanField(help_text="Whether Redis could be asked to drop its answers.")
+    entries = serializers.IntegerField(help_text="Number of answers that were removed from Redis.")
+    redis_reached = serializers.BooleanField(help_text="Whether Redis was reachable.")

@@ -20,7 +20,8 @@ T = TypeVar("T")
 CLAIM_SECONDS = 3.0
 _SCAN_COUNT = 1_000
 
-# A claim that does not expire, or expires too late, was not written by this script: it may be taken over.
+# Returns whether the key was claimed, and what is stored. A claim without an expiry, or with a too late one, was
+# not written by this script and is taken over.
 _CLAIM = Script("""
 local stored = redis.pcall('GET', KEYS[2])
 if type(stored) == 'string' and ARGV[3] == '0' then return {0, stored} end
@@ -46,16 +47,20 @@ return 0
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """owned: the caller may compute the key. entry: what is stored. Neither: another process computes it."""
+    """The result of a claim. owned: the caller must compute the entry. entry: the stored one; None if there is none.
+
+    If `owned` is false and `entry` is None, another process computes the entry.
+    """
 
     owned: bool
     entry: Entry | None
 
 
 class SharedCache:
-    """Entries and claims in Redis. Redis errors are never raised: an unreachable Redis is an empty cache.
+    """Entries and claims in Redis. A claim is a process's short-lived right to compute the entry of a key.
 
-    Every call asks Redis. The connection's circuit breaker keeps calls to an unreachable Redis short.
+    Redis errors are never raised: an unreachable Redis acts as an empty cache. The connection's circuit breaker
+    keeps calls to it short.
     """
 
     def __init__(self) -> None:
@@ -67,16 +72,16 @@ class SharedCache:
         return self._is_away
 
     def claim(self, key: str, token: str) -> Claim | None:
-        """The entry under `key`, or else a claim on it for `token`; None if Redis is unreachable.
+        """Read the entry of `key` or, if there is none, claim the key for `token`; None if Redis is unreachable.
 
-        End a claim with `store` or `release`. It expires after `CLAIM_SECONDS` if its owner died.
+        The owner ends its claim with `store` or `release`. Otherwise it expires after `CLAIM_SECONDS`.
         """
         return self._attempt(lambda: _claimed(key, token))
 
     def store(self, key: str, token: str, entry: Entry, *, seconds: int) -> int:
-        """Store `entry` for `seconds` and end the claim of `token` on `key`.
+        """Store `entry` for `seconds`, and end the claim of `token` on `key`.
 
-        Returns the entry's size in bytes; 0 if it could not be stored.
+        Returns the stored size in bytes; 0 if the entry could not be stored.
         """
         stored = entry.to_bytes(key)
         outcome = self._attempt(lambda: _STORE([_claim_key(key), key], [token, stored, seconds]))
@@ -111,7 +116,7 @@ def _client() -> "redis.Redis":
 
 
 def _claimed(key: str, token: str) -> Claim:
-    """Claim the key unless it has a valid entry. A damaged entry is claimed by a second call, which ignores it."""
+    """Claim the key unless it has a valid entry. A second call ignores a damaged entry."""
     for ignore_stored in ("0", "1"):
         arguments: list[str | bytes | int] = [token, int(CLAIM_SECONDS * 1_000), ignore_stored]
         owned, stored = _CLAIM([_claim_key(key), key], arguments)

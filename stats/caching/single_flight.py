@@ -1,4 +1,4 @@
-"""One computation per key at a time, among the threads of a process and among processes."""
+"""Ensures that each key is computed once at a time, among the threads of a process and among processes."""
 
 import secrets
 import threading
@@ -16,7 +16,10 @@ POLL_SECONDS = 0.004
 
 
 class EntrySource(Enum):
-    """COMPUTED: by this caller. FOUND: in the shared cache. JOINED: computed by a concurrent caller."""
+    """Where an entry came from.
+
+    COMPUTED: computed by this caller. FOUND: from the shared cache. JOINED: computed by a concurrent caller.
+    """
 
     COMPUTED = "computed"
     FOUND = "found"
@@ -43,8 +46,8 @@ class _Flight:
 class ThreadFlights:
     """Shares one computation among the threads that ask for its key while it runs.
 
-    An exception reaches only the thread that computed; the waiting threads then try themselves, one after
-    another. A thread that has waited `patience_seconds` computes for itself.
+    If it raises, only the computing thread gets the exception; then the next waiting thread computes. A thread
+    that has waited `patience_seconds` computes by itself.
     """
 
     def __init__(self, *, patience_seconds: float = THREAD_PATIENCE_SECONDS) -> None:
@@ -59,7 +62,7 @@ class ThreadFlights:
             return 0 if flight is None else flight.waiting
 
     def run(self, key: str, work: Callable[[], FlightResult]) -> FlightResult:
-        """The result of `work`, or of the `work` that another thread already runs for `key`."""
+        """Return the result of `work`, or of the `work` that another thread is running for `key`."""
         deadline = time.monotonic() + self._patience_seconds
         while (remaining := deadline - time.monotonic()) > 0:
             flight, is_leader = self._join(key)
@@ -98,10 +101,10 @@ class ThreadFlights:
 
 
 class ProcessFlights:
-    """Shares one computation among processes through a claim in Redis. Without Redis each process computes.
+    """Shares one computation among processes by a claim in Redis. Without Redis each process computes.
 
-    A process that finds a key claimed polls every `poll_seconds`. It takes over a claim that ended without an
-    entry, and after `patience_seconds` it computes without a claim.
+    A process that finds a key claimed polls every `poll_seconds`. If the claim ends without an entry, the
+    process claims the key. After `patience_seconds` it computes without a claim.
     """
 
     def __init__(
@@ -118,9 +121,9 @@ class ProcessFlights:
     def run(
         self, key: str, compute: Callable[[], Entry], store: Callable[[Entry, str], None]
     ) -> FlightResult:
-        """The entry stored under `key`, else the one that another process computes, else that of `compute`.
+        """Return the stored entry of `key`, or wait for the one that another process computes, or compute it.
 
-        `store` gets the computed entry and the token of the claim, which it must end.
+        store: takes the computed entry and the claim's token; it must end the claim.
         """
         token, source = secrets.token_hex(16), EntrySource.FOUND
         deadline = time.monotonic() + self._patience_seconds

@@ -1,4 +1,4 @@
-"""The response cache of a process: its local and shared parts, its counters, and invalidation."""
+"""A process's response cache: the local and the shared tier, the counters, and invalidation."""
 
 import threading
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ _NAMES = {
 
 
 class CacheStatistics:
-    """Counters in `marketdata_cache_{answers,bytes}_total`.
+    """Adds to the metrics `marketdata_cache_answers_total` and `marketdata_cache_bytes_total`.
 
-    `bytes_served` counts bodies that came from the cache or from another request's computation.
+    `served` bytes are those of bodies that came from the cache or from another request's computation.
     """
 
     def hit_local(self, size: int) -> None:
@@ -47,16 +47,20 @@ class CacheStatistics:
         CACHE_BYTES.add("stored", amount=size)
 
     def snapshot(self) -> dict[str, int]:
-        """`hits_local, hits_redis, misses, joined, bytes_stored, bytes_served`, since the service started, over all processes.
+        """The fields of `CacheStatisticsSerializer`: sums over all processes since the service was started.
 
-        Other processes' counts of the last second may be missing.
+        Counts that other processes made in the last second may be missing.
         """
         counted = totals((CACHE_ANSWERS, CACHE_BYTES))
         return {name: int(counted[metric].get((label,), [0])[0]) for (metric, label), name in _NAMES.items()}
 
 
 class Outcome(StrEnum):
-    """HIT: from the cache or another request's computation. MISS: computed. BYPASS: computed, cache not used."""
+    """The values of `X-Cache`.
+
+    HIT: from the cache or from another request's computation. MISS: computed. BYPASS: computed without using
+    the cache.
+    """
 
     HIT = "hit"
     MISS = "miss"
@@ -65,7 +69,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CachedEntry:
-    """An entry and where it came from."""
+    """An entry, and how it was obtained."""
 
     entry: Entry
     outcome: Outcome
@@ -73,7 +77,7 @@ class CachedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheTiers:
-    """The parts that a cached function uses."""
+    """Everything that a cached function uses."""
 
     local: LocalCache[CachedEntry]
     shared: SharedCache
@@ -96,7 +100,7 @@ def process_tiers() -> CacheTiers:
 
 
 def new_tiers() -> CacheTiers:
-    """Tiers with an empty local part."""
+    """Make tiers with an empty local cache."""
     shared = SharedCache()
     return CacheTiers(
         local=LocalCache(),
@@ -109,7 +113,7 @@ def new_tiers() -> CacheTiers:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """How many entries Redis removed. If Redis was not reached, they may still be there."""
+    """entries: the number of entries that were removed from Redis. If Redis was not reached, they may remain."""
 
     entries: int
     redis_reached: bool
@@ -118,8 +122,8 @@ class Dropped:
 def drop(symbol: str, *, tiers: CacheTiers | None = None) -> Dropped:
     """Remove every entry of `symbol` from Redis and from this process's memory.
 
-    Entries are never stale: this frees memory and forces a recomputation. Other processes keep their own
-    entries for up to 5 s.
+    This is not needed for correctness, because keys contain commits. It frees memory and forces a recomputation.
+    Other processes keep entries in their own memory for up to 5 s.
     """
     tiers = tiers or process_tiers()
     removed = tiers.shared.drop(symbol)

@@ -13,31 +13,31 @@ from trades.instruments.services import symbol_canonical
 
 
 class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands behind it
-    """The cache of answers."""
+    """The response cache."""
 
     serializer_class = InvalidateSerializer
     parser_classes = [JSONDocumentParser]
 
     @extend_schema(
         operation_id="cache_stats",
-        summary="What the cache of answers did",
+        summary="Statistics of the response cache",
         responses={200: CacheStatisticsSerializer},
     )
     def stats(self, request: Request) -> Response:
-        """Hits, misses, joined computations and bytes, over all processes."""
+        """Hits, misses, requests that waited for another's computation, and bytes, over all processes."""
         single_parameters(request.GET, ("format",))
         return Response(process_tiers().statistics.snapshot())
 
     @extend_schema(
         operation_id="cache_invalidate",
-        summary="Drop the answers about a symbol",
+        summary="Drop the cached answers about a symbol",
         responses={200: InvalidatedSerializer},
     )
     def invalidate(self, request: Request) -> Response:
         """Drop all cached answers about a symbol.
 
-        Answers are never stale; this frees memory and forces a recomputation. Other processes keep answers in
-        their own memory for up to 5 s.
+        Cached answers are never stale, so this only frees memory and forces a recomputation. Other processes keep
+        answers in their own memory for up to 5 s.
         """
         single_parameters(request.GET, ("format",))
         serializer = self.get_serializer(data=request_document(request))

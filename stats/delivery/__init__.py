@@ -1,1 +1,1 @@
-"""From a pinned query to the response: tag, encoding, headers, bytes."""
+"""Turns a pinned query into a response: ETag, encoding, headers and body."""

@@ -1,4 +1,4 @@
-"""Finished answers: a pinned answer's bytes, or 304, with all headers."""
+"""Makes the status, headers and body of a response from a pinned answer."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -8,26 +8,27 @@ from stats.caching.tiers import CachedEntry
 from stats.delivery.pinned_answer import PinnedAnswer, cached_entry
 from store.timestamps import SECOND_NS, format_timestamp
 
-# Names under which an entry keeps the neighbours' cursors. `Link` is made from them with the request's URL.
+# Names under which a cached entry keeps the cursors of the next and previous page among its headers. The header
+# `Link` is made from them and the request's URL.
 NEXT, PREVIOUS = "next", "prev"
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedAnswer:
-    """An answer ready to send. `headers` has all headers except Content-Length."""
+    """An answer that is ready to send. headers: all except Content-Length."""
 
     status: int
     headers: dict[str, str]
     body: bytes = b""
 
 
-# A commit under way may still get a time that has just passed.
+# Answers with an older `as_of` cannot change: no commit gets a time so far in the past.
 _SETTLED_NS = 60 * SECOND_NS
 _IMMUTABLE_SECONDS = 31_536_000
 
 
 def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int) -> FinishedAnswer:
-    """A pinned answer, ready to send: 304 if the client has it, else from the cache or computed.
+    """Make a pinned answer ready to send: 304 if the client has it, else from the cache or computed.
 
     Raises the errors of `Content.rendered`.
     """
@@ -39,7 +40,7 @@ def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: 
 def finished_answer_if_held(
     pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int
 ) -> FinishedAnswer | None:
-    """As `finished_answer`; None if this process does not have it in memory."""
+    """Like `finished_answer`, but None if the answer is not in this process's memory."""
     if is_current(if_none_match, pinned.etag):
         return _not_modified(pinned, now_ns)
     cached = cached_entry.held(pinned)

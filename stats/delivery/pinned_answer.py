@@ -1,4 +1,4 @@
-"""Pinned answers: a query, everything that its answer is computed from, and its representation."""
+"""Pinned answers: everything that an answer is computed from, with its format and encoding."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -16,25 +16,25 @@ from store.timestamps import SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """Format and content encoding; no encoding means uncompressed."""
+    """A format and a content encoding; None means uncompressed."""
 
     format: str
     encoding: Encoding | None = None
 
     @property
     def key(self) -> str:
-        """The form in cache keys: `json`, `json+gzip`."""
+        """The text that stands for it in cache keys: `json`, `json+gzip`."""
         return self.format + (f"+{self.encoding}" if self.encoding else "")
 
 
 class Content(ABC):
-    """An answer before it has a format: a frozen dataclass whose fields are all that it is computed from.
+    """An answer without a format: a frozen dataclass with everything that the answer is computed from.
 
-    The fields make the cache key (see `key_parts`), so contents with different answers have different keys.
+    Its fields make the cache key (see `key_parts`), so different answers have different keys.
 
-    name: the dataset or report, in cache keys. end_ns: the requested end before rounding, nanoseconds UTC;
-    None for all that is stored. is_period: whether rows are of a day or longer. as_of_ns: only what was
-    stored by then counts; None for now. commits: the header `X-Commit`.
+    name: the dataset or report, for cache keys. end_ns: the requested end before rounding, nanoseconds UTC;
+    None if there is none. is_period: whether rows are of a day or longer. as_of_ns: commits stored later are
+    ignored; None for no bound. commits: the header `X-Commit`.
     """
 
     @property
@@ -63,7 +63,7 @@ class Content(ABC):
 
     @abstractmethod
     def rendered(self, format_name: str) -> Rendered:
-        """The answer in a format. Reads only the fields. Raises `StatsError`s and `StorageError`s."""
+        """Write the answer in a format, from the fields alone. Raises `StatsError`s and `StorageError`s."""
 
     def answer(self, representation: Representation) -> "PinnedAnswer":
         """The content in a representation."""
@@ -86,9 +86,9 @@ class Content(ABC):
 
 @dataclass(frozen=True)
 class PinnedAnswer:
-    """One representation of one content: the name under which its bytes are cached and tagged.
+    """A content in one representation. Its key names the cached bytes and makes the ETag.
 
-    It does not depend on the caller: each caller's permission is checked before.
+    It does not depend on the caller, whose permission is checked earlier.
     """
 
     content: Content
@@ -113,9 +113,9 @@ class PinnedAnswer:
 
 @cached()
 def cached_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
-    """The answer's bytes, computed at `now_ns`.
+    """The answer's bytes. now_ns: the time of the call.
 
-    An encoded answer is made from the plain one, which is cached too. Raises the errors of
+    A compressed answer is made from the uncompressed one, which is cached, too. Raises the errors of
     `Content.rendered`.
     """
     written = pinned.representation
@@ -133,7 +133,7 @@ def cached_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
 
 
 def _encoded(plain: Entry, encoding: Encoding, etag: str) -> Entry:
-    """An entry in an encoding; its body stays as it is if compression does not make it smaller."""
+    """The entry, compressed; its body is unchanged if compression does not make it smaller."""
     done = compressed(plain.body, encoding)
     header = () if done.encoding is None else (("Content-Encoding", done.encoding),)
     return replace(plain, body=done.body, etag=etag, headers=(*plain.headers, *header))

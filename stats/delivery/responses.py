@@ -1,4 +1,4 @@
-"""HTTP responses of finished answers."""
+"""Django responses made from finished answers."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -16,13 +16,14 @@ from http_requests.compression import accepted_encoding
 from stats.delivery.finished_answers import NEXT, PREVIOUS, FinishedAnswer, finished_answer
 from stats.delivery.pinned_answer import Content, Representation
 
+# The default `limit` in the browsable API.
 _ROWS_OF_A_PAGE = 100
 
 
 def content_response(request: Request, content: Content, *, now_ns: int) -> HttpResponseBase:
-    """A content in the client's format and encoding; in the browsable API as a page.
+    """The response for a content, in the client's format and encoding; an HTML page in the browsable API.
 
-    The header `Link` has the neighbouring pages (RFC 8288). Raises the errors of `Content.rendered`.
+    The header `Link` has the next and previous page (RFC 8288). Raises the errors of `Content.rendered`.
     """
     if is_browsed(request):
         return _page(
@@ -48,7 +49,7 @@ def is_browsed(request: Request) -> bool:
 def page_query(request: Request) -> str:
     """The query string to answer.
 
-    In the browsable API a query without `limit` and `last` gets a limit that a person can read.
+    In the browsable API a query without `limit` and `last` gets `limit=100`.
     """
     asked: str = request.META["QUERY_STRING"]
     if not is_browsed(request) or {"limit", "last"} & set(QueryDict(asked)):
@@ -57,7 +58,7 @@ def page_query(request: Request) -> str:
 
 
 def _page(finished: FinishedAnswer) -> Response:
-    """The response of the browsable API, without a tag."""
+    """The response of the browsable API, without an ETag."""
     headers = {
         name: value for name, value in finished.headers.items() if name not in {"Content-Type", "ETag"}
     }
@@ -72,7 +73,7 @@ def _bytes(finished: FinishedAnswer) -> HttpResponse:
 
 
 def _linked(finished: FinishedAnswer, request: Request) -> FinishedAnswer:
-    """The answer with the header `Link` in place of the neighbours' cursors."""
+    """The answer with the header `Link` instead of the cursors."""
     headers = dict(finished.headers)
     links = list(_links(headers, request))
     if links:

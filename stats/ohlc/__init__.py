@@ -1,1 +1,1 @@
-"""Bars of one symbol at four intervals: the endpoint that came first."""
+"""The endpoint `/stats/ohlc`: bars of one symbol at four intervals, the oldest endpoint of the API."""

@@ -1,4 +1,4 @@
-"""Bars in the shape of this dialect: all of a range, or a page of them."""
+"""The answers of `/stats/ohlc`: all bars of a range, or a page of them."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +19,7 @@ _BARS = BarsOfTrades(OHLC)
 
 @dataclass(frozen=True, eq=False)
 class OhlcBars(Content):
-    """A page of the tree's bars, which may be all of the range."""
+    """A page of bars of the market-data API, in the shape of `/stats/ohlc`."""
 
     query: OhlcQuery
     bars: RowsPage
@@ -70,7 +70,7 @@ class OhlcBars(Content):
 
 
 def ohlc_pin(query: OhlcQuery, *, now_ns: int) -> OhlcBars:
-    """The bars that answer a query as of the newest commits. Raises as `page_pin`, and `NoData`."""
+    """Pin a query to the newest commits. Raises the errors of `page_pin`, and `NoData`."""
     bars = page_pin(_BARS, query.bars, now_ns=now_ns)
     if all(log.commit == NO_COMMIT for log in bars.logs):
         raise no_data(bars)
@@ -79,11 +79,11 @@ def ohlc_pin(query: OhlcQuery, *, now_ns: int) -> OhlcBars:
 
 @lru_cache(maxsize=MAX_PAGES)
 def _bars(query: OhlcQuery, bars: RowsPage) -> OhlcBars:
-    """The same value for the same page, so that its key is made once."""
+    """One instance per page, so that its cache key is computed once."""
     return OhlcBars(query, bars)
 
 
 def no_data(bars: RowsPage) -> NoData:
-    """The refusal of a range without bars."""
-    then = " and were stored by as_of" if bars.as_of_ns is not None else ""
-    return NoData(f"no trades of {bars.symbols[0]} lie in the range{then}")
+    """The error for a range without bars."""
+    then = ", or none was stored by as_of" if bars.as_of_ns is not None else ""
+    return NoData(f"{bars.symbols[0]} has no trades in the range{then}")

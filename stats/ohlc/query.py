@@ -1,4 +1,4 @@
-"""A query for bars in this dialect, parsed once at the border into one of the tree."""
+"""Parses a `/stats/ohlc` query and translates it into a `MarketDataQuery`."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,9 +13,9 @@ from stats.sessions.spans import Hours, SessionMode
 from store.protocol import ALL_TIME
 from store.resolutions import Resolution
 
-# As many bars as an answer has that is not a page.
+# The maximum number of bars in an answer without paging.
 BARS_LIMIT = 50_000
-# Of instruments of every class.
+# Matches instruments of every class.
 _ANY_CLASS = MarketClass("any", "", ("ohlc",), ())
 OHLC = DatasetForm(
     name="ohlc",
@@ -29,20 +29,21 @@ _COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 
 @dataclass(frozen=True, slots=True)
 class OhlcQuery:
-    """Bars of a symbol. bars: the query of the tree that has them. end_ns: as requested, None for all that is stored.
+    """A query for bars of a symbol.
 
-    is_paged: whether the answer is a page, with cursors.
+    bars: the equivalent query of the market-data API. end_ns: as requested; None if there is none. is_paged:
+    whether the answer is a page, with cursors.
     """
 
     interval: OhlcInterval
-    bars: Annotated[MarketDataQuery, Irrelevant("the rows have it")]
-    end_ns: Annotated[int | None, Irrelevant("the rows have their range")]
+    bars: Annotated[MarketDataQuery, Irrelevant("the field `bars` of the content has it")]
+    end_ns: Annotated[int | None, Irrelevant("the content's bars have their range")]
     is_paged: bool
 
 
 @lru_cache(maxsize=4096)
 def parse_ohlc_query(query_string: str) -> OhlcQuery:
-    """The query in a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
+    """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
     found = query_values(OhlcQuerySerializer, query_string)
     interval, is_paged = found["interval"], "limit" in found or "cursor" in found
     bars = MarketDataQuery(

@@ -1,4 +1,4 @@
-"""The declared form of queries for bars and of their answers."""
+"""Serializers for the queries and answers of `/stats/ohlc`."""
 
 from enum import Enum
 from typing import Any
@@ -21,12 +21,12 @@ class OhlcInterval(Enum):
 
     @property
     def resolution(self) -> Resolution:
-        """The resolution of that length."""
+        """The resolution of the same length."""
         return Resolution.spelled(self.value)
 
     @classmethod
     def names(cls) -> list[str]:
-        """All names, the shortest interval first."""
+        """All names, from the shortest interval to the longest."""
         return [interval.value for interval in cls]
 
 
@@ -49,17 +49,23 @@ class IntervalField(serializers.Field[OhlcInterval, str, str, Any]):
 
 
 class OhlcQuerySerializer(serializers.Serializer[Any]):
-    """The query parameters of bars."""
+    """The query parameters of `/stats/ohlc`."""
 
     symbol = SymbolField(help_text="The instrument.")
     start = QueryTimeField(
-        required=False, help_text=f"First instant, floored to the interval. {_ISO_OR_EPOCH}"
+        required=False, help_text=f"First instant, rounded down to the interval. {_ISO_OR_EPOCH}"
     )
-    end = QueryTimeField(required=False, help_text=f"Instant behind the last, ceiled. {_ISO_OR_EPOCH}")
-    interval = IntervalField(default=OhlcInterval.MINUTE, help_text="The bars' length.")
-    as_of = QueryTimeField(required=False, help_text=f"Answer with what was stored by then. {_ISO_OR_EPOCH}")
-    limit = PageLimitField(required=False, help_text="Bars in a page; without it, all of the range.")
-    cursor = CursorField(required=False, help_text="From `next_cursor` or `prev_cursor` of a page.")
+    end = QueryTimeField(
+        required=False, help_text=f"Exclusive end, rounded up to the interval. {_ISO_OR_EPOCH}"
+    )
+    interval = IntervalField(default=OhlcInterval.MINUTE, help_text="The length of bars.")
+    as_of = QueryTimeField(
+        required=False, help_text=f"Ignore commits stored after this instant. {_ISO_OR_EPOCH}"
+    )
+    limit = PageLimitField(
+        required=False, help_text="Maximum number of bars in a page. Default: all bars of the range."
+    )
+    cursor = CursorField(required=False, help_text="`next_cursor` or `prev_cursor` of a page.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "start" in attrs and "end" in attrs and attrs["start"] >= attrs["end"]:
@@ -80,7 +86,7 @@ class BarSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(many=False)
 class OhlcAnswerSerializer(serializers.Serializer[Any]):
-    """Bars, ascending; only intervals with a price. The cursors only with `limit` or `cursor`."""
+    """Bars, ascending. Intervals without a price have no bar. Cursors appear only with `limit` or `cursor`."""
 
     symbol = serializers.CharField()
     interval = serializers.ChoiceField(choices=OhlcInterval.names())

@@ -1,4 +1,4 @@
-"""The path of bars, served below /api/v1 and /v1."""
+"""The URL of `/stats/ohlc`, served below /api/v1 and /v1."""
 
 from django.urls import re_path
 

@@ -1,4 +1,4 @@
-"""The endpoint of bars."""
+"""The endpoint `/stats/ohlc`."""
 
 import time
 
@@ -43,7 +43,7 @@ _BARS = OpenApiExample(
 
 
 class OhlcViewSet(ViewSet):
-    """Bars made from the stored trades."""
+    """Bars made from stored trades."""
 
     query_serializer_class = OhlcQuerySerializer
     renderer_classes = [JSONRenderer, QueryFormRenderer]
@@ -56,10 +56,10 @@ class OhlcViewSet(ViewSet):
         examples=[_BARS],
     )
     def list(self, request: Request) -> HttpResponseBase:
-        """Open, high, low, close and volume per interval of `[start, end)`, in whole bars.
+        """Open, high, low, close and volume of each interval in `[start, end)`, which is extended to whole intervals.
 
-        Open and close follow event time, then `sequence`, then arrival. Only intervals with a price; which
-        prints set one and which count in volume is the instrument's bar policy. Days are UTC.
+        Trades are ordered by event time, then `sequence`, then arrival. Intervals without a price have no bar.
+        The instrument's bar policy decides which trades set prices and which count in the volume. Days are UTC.
         """
         now_ns = time.time_ns()
         bars = ohlc_pin(parse_ohlc_query(page_query(request)), now_ns=now_ns)

@@ -1,1 +1,1 @@
-"""Implied volatility and greeks, as functions of columns. No Django and no store."""
+"""Implied volatility and greeks, as functions of columns. Uses neither Django nor stored rows."""

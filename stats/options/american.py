@@ -11,24 +11,27 @@ from typing import Any
 from stats.options.european import BlackScholes, Slopes
 from stats.options.quantlib import quantlib
 
-# Points of the boundary's integrals, iterations, nodes of the boundary, points of the price's integral.
+# `QdFpLegendreScheme`: points of the boundary's integrals, iterations, nodes of the boundary, points of the
+# price's integral.
 _SCHEME = (5, 1, 4, 15)
 
+# The solver's accuracy, per unit of strike, and its maximum number of iterations.
 _ACCURACY = 1e-10
 _ITERATIONS = 100
-# A smaller premium, in strikes, does not show in ten digits of any derivative.
+# A premium below this, per unit of strike, does not change the first ten digits of any derivative.
 _NEGLIGIBLE = 1e-12
 
-# Where to start if the price is above every European price.
+# Values of v from which to start if the price is above every European price.
 _WIDE = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
+# Steps of the differences: x, in units of x · v; v, in units of v; a.
 _SPOT_STEP = 0.01
 _DEVIATION_STEP = 1e-4
 _RATE_STEP = 1e-6
 
 
 class AndersenLake:
-    """American options of one right.
+    """Prices American calls, or American puts. Arguments as in `stats.options.european`.
 
     Not thread-safe: each price first sets the engine's shared quotes.
     """
@@ -42,10 +45,7 @@ class AndersenLake:
         self._option = _option(ql, is_call=is_call, quotes=self._quotes)
 
     def value(self, x: float, a: float, b: float, v: float) -> float:
-        """The price. Raises `RuntimeError` for arguments that QuantLib refuses.
-
-        One example is a put with b < a < 0.
-        """
+        """The price. Raises `RuntimeError` for arguments that QuantLib refuses, such as a put with b < a < 0."""
         for place, number in enumerate((x, a, b, v)):
             if number != self._last[place]:
                 self._quotes[place].setValue(number)
@@ -70,7 +70,7 @@ class AndersenLake:
     def deviation(self, x: float, a: float, b: float, price: float) -> float:
         """The v at which the option has this price. Raises `RuntimeError` if there is none.
 
-        Starts at a v that is not below the solution; then secants within a bracket.
+        The secant method within a bracket, started at a v at or above the solution.
         """
         if self.is_never_early(a, b):
             return self.european.deviation(x, a, b, price)
@@ -82,7 +82,7 @@ class AndersenLake:
         return _root(lambda v: self.value(x, a, b, v) - price, highest, excess, vega)
 
     def _highest(self, x: float, a: float, b: float, price: float) -> float:
-        """A v whose price is at least `price`: the European solution if there is one."""
+        """A v at which the option costs at least `price`: the European solution if there is one."""
         try:
             return self.european.deviation(x, a, b, price)
         except RuntimeError:
@@ -92,10 +92,10 @@ class AndersenLake:
             raise
 
     def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
-        """The derivatives as in `BlackScholes.slopes`: European ones plus differences of the premium.
+        """The derivatives as in `BlackScholes.slopes`: the European ones plus finite differences of the premium.
 
-        Central differences in x over 1 % of v each way; forward differences in v (10⁻⁴ of it) and in a
-        (10⁻⁶). Only the premium is differenced, which keeps the error a small part of a small part.
+        Steps: x · v · 1 % in x (central), v · 10⁻⁴ in v and 10⁻⁶ in a (both forward). Only the premium is
+        differenced; it is small, so the error is small, too.
         """
         delta, gamma, vega, rho = self.european.slopes(x, a, b, v)
         here = self.premium(x, a, b, v)
@@ -130,7 +130,7 @@ def _root(excess_at: Callable[[float], float], high: float, excess: float, slope
 
 
 def _option(ql: Any, *, is_call: bool, quotes: list[Any]) -> Any:
-    """An option of one year and strike 1 with the engine. Its date lies far behind any evaluation date."""
+    """An option of one year and strike 1, with its pricing engine. Its dates are far in the future."""
     start, days = ql.Date(1, 1, 2190), ql.Actual365Fixed()
     spot, rate, dividend_yield, deviation = map(ql.QuoteHandle, quotes)
     process = ql.BlackScholesMertonProcess(
@@ -141,7 +141,7 @@ def _option(ql: Any, *, is_call: bool, quotes: list[Any]) -> Any:
     )
     right = ql.Option.Call if is_call else ql.Option.Put
     option = ql.VanillaOption(ql.PlainVanillaPayoff(right, 1.0), ql.AmericanExercise(start, start + 365))
-    # One fixed-point equation throughout: the engine's own choice changes at |a - b| = 0.001, and differences would see it.
+    # Always the same equation. By default the engine changes it at |a - b| = 0.001, and prices would jump there.
     scheme = ql.QdFpLegendreScheme(*_SCHEME)
     option.setPricingEngine(ql.QdFpAmericanEngine(process, scheme, ql.QdFpAmericanEngine.FP_A))
     return option

@@ -1,8 +1,8 @@
 """European options by Black-Scholes-Merton, through QuantLib, and the bounds of option prices.
 
-All quantities are free of units, so one option of each right serves all: x = spot / strike, a = rate · t, b =
-dividend yield · t, v = volatility · √t, prices per unit of strike. Black, F. (1976): the price depends on the
-forward x e^(a - b) and the discount e^(-a) alone.
+All arguments are dimensionless: x = spot / strike, a = rate · t, b = dividend yield · t, v = volatility · √t,
+and prices are per unit of strike. So one option of strike 1 prices all calls, and one all puts. Black, F.
+(1976): the price depends only on the forward x e^(a - b) and the discount e^(-a).
 """
 
 from math import exp
@@ -17,13 +17,13 @@ from store.arrays import Floats, Mask
 def lowest_prices(inputs: Inputs, american: Mask) -> Floats:
     """Each option's value at zero volatility.
 
-    European: max(0, ±(spot e^(-q t) - strike e^(-r t))). American: the maximum of that over all exercise
-    times up to expiry, which may lie between now and then.
+    European: max(0, ±(spot e^(-q t) - strike e^(-r t))). American: the maximum of this over all exercise times
+    from now to expiry.
     """
     at_expiry = _exercised(inputs, inputs.t)
     with np.errstate(all="ignore"):
         carry = inputs.dividend_yield - inputs.rate
-        # Where the derivative by time of what an exercise yields is zero.
+        # The exercise time at which the derivative of the exercise value by time is zero.
         turn = np.log(inputs.dividend_yield * inputs.spot / (inputs.rate * inputs.strike)) / carry
         between = np.where((turn > 0) & (turn < inputs.t), turn, 0.0)
     early = np.maximum(_exercised(inputs, np.zeros_like(inputs.t)), _exercised(inputs, between))
@@ -33,7 +33,7 @@ def lowest_prices(inputs: Inputs, american: Mask) -> Floats:
 def highest_prices(inputs: Inputs, american: Mask) -> Floats:
     """Each option's value at infinite volatility: the underlying for a call, the strike for a put.
 
-    European: discounted from expiry. American: the larger of that and the value now.
+    European: discounted from expiry. American: discounted or not, whichever is larger.
     """
     with np.errstate(all="ignore"):
         most = np.where(inputs.is_call, inputs.spot, inputs.strike)
@@ -42,20 +42,23 @@ def highest_prices(inputs: Inputs, american: Mask) -> Floats:
 
 
 def _exercised(inputs: Inputs, t: Floats) -> Floats:
-    """Today's value of an exercise after `t` years if only the forward moves; at least zero."""
+    """The present value of an exercise after `t` years at zero volatility; at least zero."""
     with np.errstate(all="ignore"):
         gained = inputs.spot * np.exp(-inputs.dividend_yield * t) - inputs.strike * np.exp(-inputs.rate * t)
     return np.maximum(np.where(inputs.is_call, gained, -gained), 0.0)
 
 
+# The derivatives that `slopes` returns.
 Slopes = tuple[float, float, float, float]
+
+# The solver's accuracy in v, and its maximum number of iterations.
 
 _ACCURACY = 1e-14
 _ITERATIONS = 100
 
 
 class BlackScholes:
-    """European options of one right."""
+    """Prices European calls, or European puts."""
 
     def __init__(self, *, is_call: bool) -> None:
         ql = quantlib()
@@ -78,6 +81,6 @@ class BlackScholes:
         return found
 
     def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
-        """The derivatives by x, twice by x, by v, and by a at constant x and b."""
+        """The first and second derivative by x, the derivative by v, and the one by a at constant x and b."""
         at = self._calculator(self._payoff, x * exp(a - b), v, exp(-a))
         return at.delta(x), at.gamma(x), at.vega(1.0), at.rho(1.0)

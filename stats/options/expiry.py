@@ -1,4 +1,4 @@
-"""An option's last-trade instant and the time until it."""
+"""An option's last-trade instant, and the time to it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _CLOSE = time(16)
 
 
 class Settlement(StrEnum):
-    """Which price of the settlement date settles an option: the opening (am) or the close (pm)."""
+    """The price that settles an option: the opening (am) or the close (pm) of its expiry date."""
 
     AM = "am"
     PM = "pm"
@@ -26,9 +26,9 @@ class Settlement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TradingDates:
-    """An exchange's trading dates as expiries need them.
+    """An exchange's trading dates.
 
-    close_of: nanoseconds UTC of the regular session's close, early closes included; None for a date without a
+    close_of: the close of a date's regular session, nanoseconds UTC, early closes included; None if it has no
     session. previous: the last date with a session before a date.
     """
 
@@ -41,10 +41,9 @@ def last_trade_ns(
 ) -> int:
     """The last-trade instant, nanoseconds UTC.
 
-    An expiry on a date without a session (a Saturday, a holiday) counts as the trading date before it.
-    PM-settled options trade until that date's close. AM-settled options settle at its opening, so they trade
-    until the close of the trading date before it. Without `dates` every weekday is a trading date that closes
-    at 16:00 in New York.
+    If the expiry has no session (a Saturday, a holiday), the trading date before it is used. PM-settled options
+    trade until its close. AM-settled options settle at its opening, so they trade until the previous trading
+    date's close. Without `dates` every weekday is a trading date that closes at 16:00 in New York.
     """
     dates = dates or WEEKDAYS
     last = expiry if dates.close_of(expiry) is not None else dates.previous(expiry)
@@ -57,7 +56,7 @@ def last_trade_ns(
 
 
 def years_until(last_trade: Integers, instants: Integers) -> Floats:
-    """Years of 365 days of 86,400 seconds from each instant to the last trade; 0 at and after it."""
+    """Years (of 365 days of 86,400 seconds) from each instant to the last trade; 0 from the last trade on."""
     years: Floats = np.maximum(last_trade - instants, 0) / np.float64(YEAR_NS)
     return years
 

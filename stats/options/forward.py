@@ -1,4 +1,4 @@
-"""The forward of an expiry, implied by put-call parity."""
+"""The forward price for an expiry, implied by put-call parity."""
 
 from dataclasses import dataclass
 from math import exp, log, nan
@@ -8,10 +8,10 @@ import numpy as np
 from stats.options.american import AndersenLake
 from store.arrays import Floats, Integers, Mask
 
-# Number of pairs nearest the money whose median is taken.
+# The number of pairs nearest to the money, whose median forward is used.
 NEAREST_PAIRS = 5
 
-# Relative change below which the de-Americanised forward has converged.
+# The iteration for American options ends when the forward's relative change is below `_STILL`.
 _STILL = 1e-7
 _ROUNDS = 50
 
@@ -20,7 +20,7 @@ _ROUNDS = 50
 class OptionPairs:
     """Quotes of the calls and puts of one expiry, by strike, at several instants.
 
-    strikes: ascending. The others: one row per instant, one column per strike; NaN where a side is missing.
+    strikes: ascending. Quotes: one row per instant, one column per strike; NaN if there is no such quote.
     """
 
     strikes: Floats
@@ -32,10 +32,10 @@ class OptionPairs:
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """The carry from each instant to the expiry; one value per instant.
+    """The inputs that relate spot and forward; one value per instant.
 
-    t: years. rate: per year, continuously compounded. spot: price of the underlying, NaN if not known.
-    dividend_yield: used to derive spot from the forward where spot is not known.
+    t: years to the expiry. rate: per year, continuously compounded. spot: the underlying's price, NaN if
+    unknown. dividend_yield: used only where spot is unknown, to derive it from the forward.
     """
 
     t: Floats
@@ -47,11 +47,10 @@ class Carry:
 def parity_forwards(pairs: OptionPairs, carry: Carry, *, american: bool) -> Floats:
     """The implied forward at each instant.
 
-    NaN where no strike has both a call and a put quoted on both sides, and at or after expiry. European:
-    strike + (call - put) e^(rate t), of mid prices, at up to five strikes where call and put cost most nearly
-    the same; the median of these (of an even number the lower middle one). Crossed quotes are ignored.
-    American: parity holds for prices without early exercise only, so the median pair is priced without it:
-    see `_without_early_exercise`.
+    European: the median of strike + (call - put) e^(rate t), of mid prices, over the (up to five) strikes where
+    call and put cost most nearly the same; the lower middle value of an even number. Crossed quotes are
+    ignored. American: parity holds only without early exercise, so the median pair is priced without it (see
+    `_without_early_exercise`). NaN if no strike has call and put quoted on both sides, and from expiry on.
     """
     if not len(pairs.strikes):
         return np.full(len(carry.t), np.nan)
@@ -75,9 +74,9 @@ def _mids(bid: Floats, ask: Floats) -> Floats:
 
 
 def _middle(implied: Floats, distance: Floats, usable: Mask) -> tuple[Integers, Mask]:
-    """Each row's column with the median implied forward among the nearest strikes.
+    """For each row the column of the median implied forward among the nearest strikes.
 
-    The mask tells which rows have one.
+    The mask tells which rows have such a column.
     """
     count = min(NEAREST_PAIRS, implied.shape[1])
     nearest = np.argsort(np.where(usable, distance, np.inf), axis=1, kind="stable")[:, :count]
@@ -89,12 +88,12 @@ def _middle(implied: Floats, distance: Floats, usable: Mask) -> tuple[Integers, 
 
 
 def _without_early_exercise(legs: Floats, forwards: Floats, carry: Carry, rows: Mask) -> Floats:
-    """The forwards at which parity holds once both legs are priced without early exercise.
+    """The forwards at which put-call parity holds for the prices less their early-exercise premiums.
 
-    legs: rows strike, call, put. A fixed point: the forward gives the dividend yield; the leg out of the
-    money gives the volatility; both give the early-exercise premiums; prices minus premiums give the forward.
-    At the end call and put have one volatility. NaN where no such forward exists, for example where a leg has
-    no time value.
+    legs: rows strike, call, put. Iterates: the forward implies the dividend yield; the leg out of the money
+    implies the volatility; both imply the premiums; the prices less the premiums imply the next forward. At the
+    fixed point call and put have the same volatility. NaN if there is none, for example if a leg has no time
+    value.
     """
     call_model, put_model = AndersenLake(is_call=True), AndersenLake(is_call=False)
     known = (carry.t, carry.rate, carry.spot, carry.dividend_yield)
@@ -110,7 +109,7 @@ def _without_early_exercise(legs: Floats, forwards: Floats, carry: Carry, rows: 
 
 @dataclass(frozen=True, slots=True)
 class _Parity:
-    """One pair at one instant."""
+    """A call and a put of one strike, at one instant."""
 
     strike: float
     call: float
@@ -121,7 +120,7 @@ class _Parity:
     dividend_yield: float
 
     def fixed_point(self, call_model: AndersenLake, put_model: AndersenLake, forward: float) -> float:
-        """The forward that the iteration from `forward` ends at; NaN if it does not converge."""
+        """The forward to which the iteration from `forward` converges; NaN if it does not converge."""
         early_call = early_put = 0.0
         try:
             for _ in range(_ROUNDS):
@@ -140,7 +139,7 @@ class _Parity:
                 if abs(forward - before) <= _STILL * before:
                     return forward
         except (RuntimeError, ValueError, OverflowError):
-            # QuantLib found no volatility, or the forward left the positive numbers.
+            # QuantLib found no volatility, or the forward became zero or negative.
             pass
         return nan
 
@@ -148,7 +147,7 @@ class _Parity:
         return self.strike + (call - put) * exp(self.rate * self.t)
 
     def _scaled(self, forward: float) -> tuple[float, float, float]:
-        """x, a and b of the models."""
+        """The models' arguments x, a and b."""
         a = self.rate * self.t
         spot = self.spot if self.spot > 0 else forward * exp(self.dividend_yield * self.t - a)
         return spot / self.strike, a, a - log(forward / spot)

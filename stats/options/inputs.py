@@ -1,4 +1,4 @@
-"""The inputs that options are priced with, and the reasons why an option has no implied volatility."""
+"""The inputs for pricing options, and the reasons why an option has no implied volatility."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from store.arrays import Floats, Mask
 
+# A column of reasons: `Reason.code` of each row, or `SOLVED`.
 Codes: TypeAlias = npt.NDArray[np.int8]
 
 SOLVED = 0
@@ -18,10 +19,10 @@ SOLVED = 0
 class Reason(StrEnum):
     """Why an option has no implied volatility, in the order of the checks.
 
-    expired: the last-trade instant has passed. no_quote, one_sided: neither bid nor ask, or one of them only.
-    no_underlying: neither a price of the underlying nor a forward is known. below_intrinsic: the price is at
-    or below the value at zero volatility. above_maximum: the price is at or above the value at infinite
-    volatility. no_solution: an input is out of the model's range, or the solver found no volatility.
+    expired: the last-trade instant has passed. no_quote: neither bid nor ask. one_sided: only one of them.
+    no_underlying: neither the underlying's price nor a forward is known. below_intrinsic: the price is at or
+    below the value at zero volatility. above_maximum: the price is at or above the value at infinite
+    volatility. no_solution: an input is outside the model's range, or the solver found no volatility.
     """
 
     EXPIRED = "expired"
@@ -42,18 +43,18 @@ _ORDER = tuple(Reason)
 
 
 def mark(codes: Codes, where: npt.NDArray[np.bool_], reason: Reason) -> None:
-    """Write a reason, in place, into the rows of `where` that have none yet."""
+    """Write a reason, in place, into the rows selected by `where` that have no reason yet."""
     codes[where & (codes == SOLVED)] = reason.code
 
 
 def words(codes: Codes) -> pa.Array:
-    """The codes as a text column; null where there is no reason."""
+    """The reasons as a text column; null for `SOLVED`."""
     known = pa.array([None, *map(str, _ORDER)], pa.string())
     return known.take(pa.array(codes))
 
 
 class ForwardSource(StrEnum):
-    """The origin of a forward: put-call parity of the expiry's quotes, or spot, rate and dividend yield."""
+    """How a forward was computed: by put-call parity from quotes, or from spot, rate and dividend yield."""
 
     PARITY = "parity"
     SPOT = "spot"
@@ -61,12 +62,12 @@ class ForwardSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Columns of one length, a row per option and instant. NaN: not known.
+    """Columns of equal length, one row per option and instant. NaN means unknown.
 
-    price: per unit of the underlying. spot, forward: prices of the underlying now and for delivery at expiry.
-    t: years to the last-trade instant, at least 0. rate, dividend_yield: per year, continuously compounded;
-    forward = spot · e^((rate - dividend_yield) t). by_parity: whether the forward comes from put-call parity;
-    otherwise from spot.
+    price: of the option, per unit of the underlying. spot, forward: prices of the underlying now and for
+    delivery at expiry. t: years to the last-trade instant, at least 0. rate, dividend_yield: per year,
+    continuously compounded; forward = spot · e^((rate - dividend_yield) t). by_parity: whether the forward
+    comes from put-call parity or, if false, from spot.
     """
 
     price: Floats
@@ -94,11 +95,10 @@ def make_inputs(
     is_call: Mask,
     parity_forward: Floats | None = None,
 ) -> Inputs:
-    """Inputs, completed: forward, spot and dividend yield follow from each other.
+    """Make inputs. Each of forward, spot and dividend yield can be computed from the other two and the rate.
 
-    With a parity forward, the dividend yield is the one implied by forward and spot; if spot is not known,
-    spot follows from the forward and the given yield. Without one, the forward follows from spot, rate and
-    yield.
+    With a parity forward the dividend yield is computed; if spot is unknown, spot is computed instead, from the
+    given yield. Without a parity forward the forward is computed.
     """
     rates = np.broadcast_to(np.asarray(rate, float), price.shape)
     yields = np.broadcast_to(np.asarray(dividend_yield, float), price.shape)
@@ -113,9 +113,9 @@ def make_inputs(
 
 
 def mid_prices(bid: Floats, ask: Floats) -> tuple[Floats, Codes]:
-    """Mid prices, including those of locked and crossed quotes, and reason codes.
+    """The mid prices, also of locked and crossed quotes, and reason codes.
 
-    NaN with a reason where a side is missing (NaN).
+    A row with a missing side (NaN) has the price NaN and a reason.
     """
     codes = np.full(bid.shape, SOLVED, np.int8)
     has_bid, has_ask = np.isfinite(bid), np.isfinite(ask)

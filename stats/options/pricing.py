@@ -1,4 +1,4 @@
-"""Implied volatility and greeks of columns of quotes."""
+"""Computes implied volatility and greeks for columns of inputs."""
 
 from dataclasses import dataclass
 
@@ -12,17 +12,17 @@ from store.arrays import Floats, Mask
 DAYS_A_YEAR = 365
 PERCENT = 0.01
 
-# A price this near to a bound, in spots and strikes, counts as the bound: rounding.
+# A price within this tolerance of a bound, relative to spot + strike, counts as equal to the bound.
 _ROUNDING = 1e-12
-# Exponents of growth that keep every exponential finite.
+# The largest |rate · t| and |dividend yield · t|: all exponentials stay finite.
 _LARGEST_GROWTH = 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class Valuation:
-    """Columns of one length. Numbers are NaN exactly where `reason` is not `SOLVED`.
+    """Columns of equal length. A row's numbers are NaN if, and only if, its `reason` is not `SOLVED`.
 
-    iv: per year, 0.2 is 20 %. delta, gamma: per 1 of the underlying's price. theta: per calendar day. vega:
+    iv: per year; 0.2 is 20 %. delta, gamma: per 1 of the underlying's price. theta: per calendar day. vega:
     per percentage point of volatility. rho: per percentage point of the rate, at constant spot and dividend
     yield.
     """
@@ -37,10 +37,10 @@ class Valuation:
 
 
 def valuation(inputs: Inputs, american: Mask, quoted: Codes) -> Valuation:
-    """Implied volatility and greeks of options.
+    """Compute implied volatility and greeks.
 
-    American options by Andersen-Lake-Offengenden, others by Black-Scholes-Merton. quoted: the reason codes of
-    `mid_prices`. A row that cannot be valued gets a reason; nothing is raised.
+    Models: Andersen-Lake-Offengenden for American options, Black-Scholes-Merton for European ones. quoted: the
+    reason codes of `mid_prices`. Raises nothing; a row that cannot be valued gets a reason.
     """
     codes = _reasons(inputs, american, quoted)
     scaled = _scaled(inputs)
@@ -78,7 +78,7 @@ def _reasons(inputs: Inputs, american: Mask, quoted: Codes) -> Codes:
 
 
 def _scaled(inputs: Inputs) -> Floats:
-    """Rows x, a, b and price, free of units."""
+    """The models' arguments as rows x, a, b and price (see `stats.options.european`)."""
     with np.errstate(all="ignore"):
         return np.stack(
             [
@@ -91,7 +91,7 @@ def _scaled(inputs: Inputs) -> Floats:
 
 
 def _solved(model: BlackScholes | AndersenLake, columns: Floats) -> Floats:
-    """Rows v and the four slopes; NaN in a column without a solution."""
+    """Rows v and the four `Slopes`; NaN in columns without a solution."""
     return np.array([_solution(model, *row) for row in columns.T.tolist()]).T
 
 
@@ -106,7 +106,7 @@ def _solution(
 
 
 def _in_units(inputs: Inputs, found: Floats) -> Floats:
-    """The models' numbers as rows iv, delta, gamma, theta, vega, rho in the units of `Valuation`."""
+    """The models' results, converted to rows iv, delta, gamma, theta, vega, rho in the units of `Valuation`."""
     v, by_x, by_x_twice, by_v, by_a = found
     strike, t = inputs.strike, inputs.t
     with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""QuantLib, imported at first use: a process that prices no options never loads it."""
+"""Imports QuantLib at first use, so that processes that price no options do not load it."""
 
 from functools import cache
 from importlib import import_module
@@ -7,5 +7,5 @@ from typing import Any
 
 @cache
 def quantlib() -> Any:
-    """The module itself. It has no type hints."""
+    """The module `QuantLib`, which has no type hints."""
     return import_module("QuantLib")

@@ -1,4 +1,4 @@
-"""Implied volatility over strikes and expiries of one underlying at one instant."""
+"""The volatility surface: implied volatility of all options of an underlying at one instant."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from store.arrays import Floats, Integers, Mask
 
 @dataclass(frozen=True, slots=True)
 class OptionChain:
-    """Options of one underlying; columns of one length.
+    """Options of one underlying, as columns of equal length.
 
-    expiry: days since 1970, as the contract names it. last_trade_ns: nanoseconds UTC. strike: above zero.
-    american: whether early exercise is allowed. bid, ask: at the instant, NaN where there is none.
+    expiry: the contract's date, days since 1970. last_trade_ns: nanoseconds UTC. strike: above zero. american:
+    whether early exercise is allowed. bid, ask: at the instant; NaN if there is none.
     """
 
     expiry: Integers
@@ -38,10 +38,10 @@ class OptionChain:
 
 @dataclass(frozen=True, slots=True)
 class MarketInputs:
-    """The chain's other inputs.
+    """The inputs that all options of a chain share.
 
-    spot: NaN if not known. rate, dividend_yield: per year, continuously compounded. parity: whether forwards
-    may come from put-call parity; otherwise they come from spot.
+    spot: NaN if unknown. rate, dividend_yield: per year, continuously compounded. parity: whether forwards may
+    come from put-call parity; otherwise they come from spot.
     """
 
     instant_ns: int
@@ -53,7 +53,7 @@ class MarketInputs:
 
 @dataclass(frozen=True, slots=True)
 class VolatilitySurface:
-    """A chain ordered by (expiry, strike, call before put), its inputs and its values."""
+    """A chain ordered by expiry, last trade, strike and right (call first), with its inputs and values."""
 
     chain: OptionChain
     inputs: Inputs
@@ -61,9 +61,9 @@ class VolatilitySurface:
 
 
 def volatility_surface(chain: OptionChain, market: MarketInputs) -> VolatilitySurface:
-    """The surface of all options of a chain.
+    """Compute the surface of all options of a chain.
 
-    Options without a volatility are included, with their reasons.
+    Options without an implied volatility are included, with their reasons.
     """
     chain = chain.at(np.lexsort((~chain.is_call, chain.strike, chain.last_trade_ns, chain.expiry)))
     price, quoted = mid_prices(chain.bid, chain.ask)
@@ -82,14 +82,14 @@ def volatility_surface(chain: OptionChain, market: MarketInputs) -> VolatilitySu
 
 
 def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> OptionPairs:
-    """Calls and puts of one expiry by strike. bid, ask: a row per instant, a column per option.
+    """Pair the calls and puts of one expiry by strike. bid, ask: a row per instant, a column per option.
 
-    Of two options with the same strike and right the first counts. If only one right exists at a strike, the
-    other's quotes are NaN.
+    If two options have the same strike and right, the first is used. If a strike has only a call or only a put,
+    the other's quotes are NaN.
     """
     strikes, place = np.unique(strike, return_inverse=True)
     sides = [np.full((len(bid), len(strikes)), np.nan) for _ in range(4)]
-    # Backwards, so that the first of several is written last.
+    # Backwards, so that the first of equal options is written last.
     for option in range(len(strike) - 1, -1, -1):
         bids, asks = sides[:2] if is_call[option] else sides[2:]
         bids[:, place[option]], asks[:, place[option]] = bid[:, option], ask[:, option]
@@ -97,7 +97,7 @@ def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> OptionPai
 
 
 def _forwards(chain: OptionChain, t: Floats, market: MarketInputs) -> Floats:
-    """Each option's forward by parity among the options with the same expiry, last trade and exercise style.
+    """Each option's forward, by put-call parity of the options with its expiry, last trade and exercise style.
 
     NaN if there is none.
     """

@@ -1,1 +1,1 @@
-"""Rows of any dataset as bytes in the client's format."""
+"""Writes rows of any dataset in the client's format."""

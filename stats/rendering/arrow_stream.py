@@ -1,4 +1,4 @@
-"""Rows as an Arrow IPC stream."""
+"""The format `arrow`: rows as an Arrow IPC stream."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,10 @@ _STREAM_END = b"\xff\xff\xff\xff\0\0\0\0"
 
 @dataclass(frozen=True, slots=True)
 class ArrowEncoder:
-    """A stream of record batches. Times are Arrow timestamps unless `form` is set."""
+    """Encodes a stream of record batches.
+
+    form: of times; None for Arrow timestamps. said_of_all: the schema's metadata.
+    """
 
     columns: Sequence[OutColumn]
     form: TimeForm | None
@@ -34,11 +37,11 @@ class ArrowEncoder:
         return self._schema().serialize().to_pybytes()  # type: ignore[no-any-return]
 
     def rows(self, table: Table) -> bytes:
-        """A record batch; no bytes for no rows."""
+        """A record batch; no bytes if there are no rows."""
         return self._batch(table).serialize().to_pybytes() if len(table) else b""
 
     def trailer(self, said: Mapping[str, Any]) -> bytes | None:
-        """A batch without rows whose metadata are `said`; readers of rows skip it."""
+        """A batch without rows whose metadata is `said`. Readers that ignore metadata see no rows in it."""
         sink, empty = io.BytesIO(), self._batch(Table.empty(self.columns))
         with pa.ipc.new_stream(sink, empty.schema) as writer:
             writer.write_batch(empty)
@@ -62,12 +65,12 @@ class ArrowEncoder:
 
 
 def stream_arrow(columns: Sequence[OutColumn], form: TimeForm | None) -> ArrowEncoder:
-    """The encoder of a stream of record batches."""
+    """Make the encoder of a stream of record batches."""
     return ArrowEncoder(columns, form, {})
 
 
 def render_arrow(document: Document, form: TimeForm | None) -> Rendered:
-    """One record batch. The head is the schema's metadata; values that are not texts are JSON."""
+    """Write one record batch. The head becomes the schema's metadata; values other than texts become JSON."""
     encoder = ArrowEncoder(document.table.columns, form, _texts(document.head))
     return Rendered(encoder.begin() + encoder.rows(document.table) + encoder.end())
 

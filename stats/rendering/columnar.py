@@ -1,4 +1,4 @@
-"""Rows as one list per column: as JSON and as MessagePack."""
+"""The formats `columnar` and `msgpack`: one list per column, as JSON and as MessagePack."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from store.lazy_imports import compute as pc
 
 
 def column_values(column: OutColumn, values: pa.Array, form: TimeForm) -> Any:
-    """A column as a list, or as a numpy array in which non-finite numbers stand for null."""
+    """A column as a list, or as a numpy array in which NaN and infinity mean null."""
     match column.role:
         case ColumnRole.NUMBER | ColumnRole.VOLUME:
             return _whole(floats(values)) if column.whole else floats(values)
@@ -55,12 +55,12 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 def render_columnar(document: Document, form: TimeForm | None) -> Rendered:
-    """`head`, a list per column, `tail`, in one object."""
+    """Write one object: the head's fields, a list per column, the tail's fields."""
     return Rendered(_json(document, _lists(document, form)))
 
 
 def render_msgpack(document: Document, form: TimeForm | None) -> Rendered:
-    """The columnar document as MessagePack; `X-Original-Size` is the size of its JSON in bytes."""
+    """Write the columnar document as MessagePack. `X-Original-Size` is the size of its JSON in bytes."""
     lists = _lists(document, form)
     head, tail = (orjson.loads(orjson.dumps(part)) for part in (document.head, document.tail))
     body = _pack({**head, **{name: _plain(values) for name, values in lists.items()}, **tail})
@@ -80,7 +80,7 @@ def _lists(document: Document, form: TimeForm | None) -> dict[str, Any]:
 
 
 def _plain(values: Any) -> list[Any]:
-    """A list, with None for non-finite numbers."""
+    """The values as a list, with None for NaN and infinity."""
     if isinstance(values, np.ndarray):
         if values.dtype.kind != "f" or np.isfinite(values).all():
             return values.tolist()  # type: ignore[no-any-return]

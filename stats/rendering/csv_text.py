@@ -1,4 +1,4 @@
-"""Rows as CSV (RFC 4180) with a header line."""
+"""The format `csv`: rows as CSV (RFC 4180) with a header line."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ from store.arrays import Floats
 from store.lazy_imports import compute as pc
 from store.text_columns import TextPiece, ended_numbers, escaped, joined_lines, quoted
 
+# Rows that are encoded at once.
 _BLOCK_ROWS = 16_384
 _LINE_END = "\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class CsvEncoder:
-    """A stream of CSV. `form`: of its times."""
+    """Encodes a stream of CSV. form: of times."""
 
     columns: Sequence[OutColumn]
     form: TimeForm
@@ -30,7 +31,7 @@ class CsvEncoder:
         return (",".join(column.name for column in self.columns) + _LINE_END).encode()
 
     def rows(self, table: Table) -> bytes:
-        """A line per row; a null is an empty cell."""
+        """One line per row. Nulls are empty cells."""
         blocks = range(0, len(table), _BLOCK_ROWS)
         return b"".join(_block(table.slice(start, start + _BLOCK_ROWS), self.form) for start in blocks)
 
@@ -44,12 +45,12 @@ class CsvEncoder:
 
 
 def stream_csv(columns: Sequence[OutColumn], form: TimeForm | None) -> CsvEncoder:
-    """The encoder of a stream of CSV."""
+    """Make the encoder of a stream of CSV."""
     return CsvEncoder(columns, form or TimeForm.RFC3339)
 
 
 def render_csv(document: Document, form: TimeForm | None) -> Rendered:
-    """The header line, then a line per row. Head and tail are left out."""
+    """Write a header line and one line per row. Head and tail are left out."""
     encoder = stream_csv(document.table.columns, form)
     return Rendered(encoder.begin() + encoder.rows(document.table))
 
@@ -57,14 +58,14 @@ def render_csv(document: Document, form: TimeForm | None) -> Rendered:
 def _block(table: Table, form: TimeForm) -> bytes:
     pieces: list[TextPiece] = []
     last = len(table.columns) - 1
-    null = "" if last else '""'  # an empty line is no row for most readers
+    null = "" if last else '""'  # most readers skip empty lines
     for place, (column, values) in enumerate(zip(table.columns, table.arrays(), strict=True)):
         pieces += _cells(column, values, form, null=null, end="\r" if place == last else ",")
     return joined_lines([*pieces, "\n"], len(table))
 
 
 def _cells(column: OutColumn, values: pa.Array, form: TimeForm, *, null: str, end: str) -> list[TextPiece]:
-    """Each value as a cell followed by `end`, an ASCII character. Needs at least one value."""
+    """The cells of a column, each followed by `end`, an ASCII character. Needs at least one value."""
     if values.null_count == len(values):
         return [null + end]
     match column.role:

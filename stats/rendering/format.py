@@ -1,4 +1,4 @@
-"""Documents, and the interface of a format: a document at once and, in some formats, row by row."""
+"""Documents, and the interface of formats. All formats write documents; some also stream rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from stats.rendering.table import OutColumn, Table
 
 
 class TimeForm(StrEnum):
-    """How instants are written: RFC 3339 text in UTC, or milliseconds or nanoseconds since the epoch."""
+    """The form of times: RFC 3339 text in UTC, or milliseconds or nanoseconds since the epoch."""
 
     RFC3339 = "rfc3339"
     MS = "ms"
@@ -18,10 +18,10 @@ class TimeForm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An answer before it has a format: `head`, then the rows under `rows_name`, then `tail`.
+    """An answer without a format: the fields of `head`, the rows under `rows_name`, the fields of `tail`.
 
-    next_cursor, prev_cursor: for formats without a tail. bars_times: columnar formats write times in
-    milliseconds (bars); otherwise in nanoseconds (ticks).
+    next_cursor, prev_cursor: for formats without a tail. bars_times: whether columnar formats write times in
+    milliseconds, as for bars, or in nanoseconds, as for ticks.
     """
 
     head: Mapping[str, Any]
@@ -40,17 +40,17 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A finished body, and the format's own headers."""
+    """A response's body, and the headers that its format adds."""
 
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
 
 
 class StreamEncoder(Protocol):
-    """Encodes a stream of rows: `begin`, any number of `rows`, optionally a `trailer`, `end`.
+    """Encodes a stream: `begin`, any number of `rows`, optionally a `trailer`, `end`.
 
-    It keeps no state of what it wrote. How the rows are cut into tables does not change the bytes, except for
-    the frames of Arrow's batches.
+    It is stateless. Splitting the rows into other tables does not change the bytes, except in Arrow, where each
+    table is a batch.
     """
 
     def begin(self) -> bytes:
@@ -58,36 +58,36 @@ class StreamEncoder(Protocol):
         ...
 
     def rows(self, table: Table) -> bytes:
-        """The rows, which have the stream's columns."""
+        """The bytes of rows. The table must have the stream's columns."""
         ...
 
     def trailer(self, said: Mapping[str, Any]) -> bytes | None:
-        """The trailer behind the last row; None if the format has none."""
+        """The bytes of a trailer after the last row; None if the format has none. said: its fields."""
         ...
 
     def end(self) -> bytes:
-        """The bytes behind everything else."""
+        """The bytes at the end of the stream."""
         ...
 
 
-# How the instants are written is None where the format's own way is meant.
+# A `TimeForm` of None means the format's default.
 Render: TypeAlias = Callable[[Document, TimeForm | None], Rendered]
-Stream: TypeAlias = Callable[[Sequence[OutColumn], TimeForm | None], StreamEncoder]
+MakeEncoder: TypeAlias = Callable[[Sequence[OutColumn], TimeForm | None], StreamEncoder]
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """A format of answers.
 
-    name: as in `?format=`. has_envelope: whether the body has the document's head and tail; otherwise cursors
-    go into headers. stream: None if rows can only be written all at once.
+    name: as in `?format=`. has_envelope: whether the body has the document's head and tail; without them
+    cursors are only in headers. stream: makes the encoder of a stream; None if the format has no streams.
     """
 
     name: str
     media_type: str
     render: Render
     has_envelope: bool = True
-    stream: Stream | None = None
+    stream: MakeEncoder | None = None
 
     @property
     def content_type(self) -> str:

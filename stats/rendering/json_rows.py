@@ -1,4 +1,4 @@
-"""Rows as JSON objects: one document, or one object per line."""
+"""The formats `json` and `ndjson`: rows as JSON objects, in one document or one per line."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ from store.text_columns import TextPiece, ended_numbers, joined_lines, text_byte
 
 
 def json_cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end: str) -> list[TextPiece]:
-    """Each value as JSON text between `before` and `end`, an ASCII character. Needs at least one value.
+    """The JSON texts of a column, each between `before` and `end`, an ASCII character. Needs at least one value.
 
-    `before` and `end` are joined with a column's texts where that is free, as each piece costs as much as a
-    short text.
+    `before` and `end` are part of the column's texts where that costs nothing, because each further piece costs
+    as much time as a short text.
     """
     if values.null_count == len(values):
         return [f"{before}null{end}"]
@@ -44,7 +44,7 @@ def json_cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str,
 
 
 def words(text: str) -> list[str]:
-    """The words of a cell."""
+    """The words of a WORDS value."""
     return text.split(WORD_SEPARATOR) if text else []
 
 
@@ -71,13 +71,13 @@ def _words(values: pa.Array, before: str, end: str) -> list[TextPiece]:
 
 def _flags(values: pa.Array, before: str, end: str) -> list[TextPiece]:
     if values.true_count == len(values):
-        return [f"{before}true{end}"]  # as nearly always of bars, of which only the last one may not be final
+        return [f"{before}true{end}"]  # the usual case: only the last bar may not be final
     text = pc.if_else(values, f"{before}true{end}", f"{before}false{end}")
     return [text.fill_null(f"{before}null{end}") if values.null_count else text]
 
 
 def _between_quotes(values: pa.Array, text: pa.Array, before: str, end: str) -> list[TextPiece]:
-    """Texts that need no escapes, in quotes; `null` where the value is null."""
+    """The texts in quotes, `null` for null values. The texts must need no escapes."""
     if not values.null_count:
         return [f'{before}"', text, f'"{end}']
     return [
@@ -88,7 +88,7 @@ def _between_quotes(values: pa.Array, text: pa.Array, before: str, end: str) -> 
 
 
 def _each_distinct(values: pa.Array, dumps: Callable[[str], bytes], before: str, end: str) -> list[TextPiece]:
-    """The JSON text of each value, encoded once per distinct value."""
+    """The JSON text of each value. Each distinct value is encoded once."""
     encoded = values.dictionary_encode(null_encoding="encode")
     written = ["null" if text is None else dumps(text).decode() for text in encoded.dictionary.to_pylist()]
     return [pa.array([f"{before}{text}{end}" for text in written], pa.string()).take(encoded.indices)]
@@ -103,12 +103,12 @@ _TEXTS: dict[ColumnRole, Callable[[pa.Array, str, str], list[TextPiece]]] = {
 }
 
 
-# So many rows at a time: their text stays in the processor's cache, and far below what one array can hold.
+# Rows that are encoded at once. Their text fits into the processor's cache, and into one Arrow array.
 _BLOCK_ROWS = 16_384
 
 
 def render_rows(document: Document, form: TimeForm | None) -> Rendered:
-    """`head`, the rows as a list of objects, `tail`, in one object."""
+    """Write one object: the head's fields, the rows as a list of objects, the tail's fields."""
     objects = memoryview(row_objects(document.table, form or TimeForm.RFC3339, ","))
     before = orjson.dumps({**document.head, document.rows_name: []})[: -len("]}")]
     behind = orjson.dumps(document.tail)[len("{") :]
@@ -116,13 +116,13 @@ def render_rows(document: Document, form: TimeForm | None) -> Rendered:
 
 
 def render_lines(document: Document, form: TimeForm | None) -> Rendered:
-    """One object per line. Head and tail are left out."""
+    """Write one object per line. Head and tail are left out."""
     return Rendered(row_objects(document.table, form or TimeForm.RFC3339, "\n"))
 
 
 @dataclass(frozen=True, slots=True)
 class LinesEncoder:
-    """A stream of one object per line."""
+    """Encodes a stream of one object per line."""
 
     form: TimeForm
 
@@ -131,11 +131,11 @@ class LinesEncoder:
         return b""
 
     def rows(self, table: Table) -> bytes:
-        """A line per row."""
+        """One line per row."""
         return row_objects(table, self.form, "\n")
 
     def trailer(self, said: Mapping[str, Any]) -> bytes | None:
-        """A last line."""
+        """One line with the trailer's fields."""
         return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
 
     def end(self) -> bytes:
@@ -144,12 +144,12 @@ class LinesEncoder:
 
 
 def stream_lines(_columns: Sequence[OutColumn], form: TimeForm | None) -> LinesEncoder:
-    """The encoder of a stream of lines."""
+    """Make the encoder of a stream of lines."""
     return LinesEncoder(form or TimeForm.RFC3339)
 
 
 def row_objects(table: Table, form: TimeForm, between: str) -> bytes:
-    """An object per row, each followed by `between`."""
+    """One object per row, each followed by `between`."""
     blocks = range(0, len(table), _BLOCK_ROWS)
     return b"".join(_block(table.slice(start, start + _BLOCK_ROWS), form, between) for start in blocks)
 

@@ -1,4 +1,4 @@
-"""The form of the browsable page: inputs for the view's query parameters, and the page's links."""
+"""The form and the links of pages of the browsable API. The form has an input per query parameter."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 from rest_framework.request import Request
 
-# A changed query is another walk, which an old cursor does not belong to.
+# Parameters that the form does not keep: an old cursor does not fit a changed query.
 _NOT_KEPT = {"cursor"}
 _PAGES = (("prev_cursor", "prev", "Previous page"), ("next_cursor", "next", "Next page"))
 _YES_OR_NO = ("true", "false")
@@ -19,7 +19,7 @@ _YES_OR_NO = ("true", "false")
 
 @dataclass(frozen=True, slots=True)
 class HelpPart:
-    """A piece of a help text; `is_code` if it stood between backticks."""
+    """A part of a help text. is_code: whether it was between backticks."""
 
     text: str
     is_code: bool
@@ -27,9 +27,10 @@ class HelpPart:
 
 @dataclass(frozen=True, slots=True)
 class FormInput:
-    """An input of the form. `choices` make it a list; `value` is the query's value, or "".
+    """An input of the form.
 
-    attributes: further attributes of the HTML element.
+    value: from the query, or "". choices: if there are any, the input is a drop-down list. attributes: further
+    attributes of the HTML element.
     """
 
     name: str
@@ -48,7 +49,7 @@ class FormInput:
 
 @dataclass(frozen=True, slots=True)
 class PageLink:
-    """A URL, its label, and its relation to this page, or ""."""
+    """A link. rel: the target's relation to this page (`next`, `prev`), or ""."""
 
     url: str
     label: str
@@ -56,23 +57,23 @@ class PageLink:
 
 
 def form_inputs(serializer: serializers.Serializer[Any], query: QueryDict) -> list[FormInput]:
-    """An input per field, in the fields' order, with the query's values."""
+    """One input per field of the serializer, in order, with the query's values."""
     return [_input(name, field, query) for name, field in serializer.fields.items()]
 
 
 def without_empty(query_string: str) -> str:
-    """The query string without empty parameters, which a form without a script sends, too."""
+    """The query string without empty parameters, which HTML forms send for empty inputs."""
     return "&".join(part for part in query_string.split("&") if part.partition("=")[2])
 
 
 def base_path(request: Request) -> str:
-    """The request's path without the suffix that names a format."""
+    """The request's path without its format suffix."""
     suffix = format_suffix(request)
     return request.path.removesuffix(f".{suffix}") if suffix else request.path
 
 
 def format_suffix(request: Request) -> str | None:
-    """The format in the path's suffix."""
+    """The format in the path's suffix; None without a suffix."""
     kwargs: dict[str, Any] = request.parser_context.get("kwargs", {})
     return kwargs.get("format")
 
@@ -94,7 +95,7 @@ def format_links(request: Request, formats: list[str]) -> list[PageLink]:
 
 
 def _url(request: Request, **changes: str) -> str:
-    """The request's URL with some parameters changed; still a browsable page unless `format` changes."""
+    """The request's URL with changed parameters. It stays a browsable page unless `format` is changed."""
     kept = {name: value for name, value in request.query_params.items() if value}
     if format_suffix(request):
         kept.setdefault("format", "api")

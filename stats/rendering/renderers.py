@@ -1,4 +1,4 @@
-"""The formats as renderers of Django REST Framework, and the browsable page."""
+"""Renderers of Django REST Framework: one per format, and one for the browsable API."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -21,7 +21,7 @@ _PROBLEM_TYPE = "application/problem+json"
 
 
 class RowsRenderer(JSONRenderer):
-    """The default: rows as JSON. A finished body is sent as it is."""
+    """The default renderer, JSON. A finished body (bytes) is sent unchanged."""
 
     def render(
         self,
@@ -35,9 +35,10 @@ class RowsRenderer(JSONRenderer):
 
 
 class FormatRenderer(BaseRenderer):
-    """A format by its name.
+    """The base of the other formats' renderers.
 
-    A finished body is sent as it is; any other answer of the view is sent as JSON, with that content type.
+    A finished body (bytes) is sent unchanged. Any other answer of the view is sent as JSON with JSON's content
+    type.
     """
 
     charset = None
@@ -58,11 +59,11 @@ class FormatRenderer(BaseRenderer):
 
 
 class QueryFormRenderer(BrowsableAPIRenderer):
-    """The answer on a page, with a form of the view's query parameters, its neighbouring pages and its formats as links.
+    """The browsable API: the answer, a form for the query parameters, and links to other pages and formats.
 
-    A view names its parameters by `query_serializer_class`, or, if its actions differ in them, by
-    `query_serializer_classes`; without either the page has no form. `see_also` of a view gives the links to
-    what is near. Nothing here needs a script.
+    The form's parameters come from the view's `query_serializer_class` or, per action,
+    `query_serializer_classes`; without either there is no form. The view's method `see_also` returns further
+    links. The page needs no script.
     """
 
     template = "stats/query_form.html"
@@ -73,7 +74,7 @@ class QueryFormRenderer(BrowsableAPIRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The page; one that was asked for without a query, where there must be one, is there for its form: 200."""
+        """Render the page. If the query is empty and a parameter is required, the status is 200: the form is shown."""
         page = super().render(data, accepted_media_type, renderer_context)
         if renderer_context and _is_unasked(data, renderer_context["request"]):
             renderer_context["response"].status_code = HTTPStatus.OK
@@ -98,11 +99,11 @@ class QueryFormRenderer(BrowsableAPIRenderer):
         }
 
     def get_default_renderer(self, view: Any) -> BaseRenderer:
-        """The renderer of the answer inside the page: always JSON."""
+        """The renderer of the answer that is shown on the page: always JSON."""
         return RowsRenderer()
 
     def get_filter_form(self, data: Any, view: Any, request: Any) -> None:
-        """None: the page's form has the filters, too."""
+        """None, because the page's form has the filters."""
 
 
 def _query_serializer(view: Any) -> Any:
@@ -112,20 +113,20 @@ def _query_serializer(view: Any) -> Any:
 
 
 def _is_refusal(data: Any, response: Any) -> bool:
-    """Whether an answer is a problem (RFC 9457)."""
+    """Whether an answer is a problem document (RFC 9457)."""
     return response.status_code >= HTTPStatus.BAD_REQUEST and isinstance(data, Mapping) and "code" in data
 
 
 def _is_unasked(data: Any, request: Request) -> bool:
-    """Whether a query without parameters was refused only because one is missing."""
+    """Whether a request without parameters was refused because a required one is missing."""
     is_refused = isinstance(data, Mapping) and data.get("code") == "missing_parameter"
     return is_refused and request.method == "GET" and request.query_params.keys() <= {"format"}
 
 
 def _problem(data: Any, response: Any) -> dict[str, Any] | None:
-    """What was refused, and where the word for it is explained.
+    """The error to show on the page, with a link to its documentation; None if there is none.
 
-    A page that is there for its form to send is no refusal.
+    A 405 is not shown: the page of an endpoint without GET exists for its form.
     """
     if not _is_refusal(data, response) or response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return None
@@ -151,8 +152,7 @@ _BY_NAME: dict[str, type[BaseRenderer]] = {
     each.name: RowsRenderer if each.name == RowsRenderer.format else _renderer(each)
     for each in FORMATS.values()
 }
-# What pages of rows offer, what streams of them do, and what documents about them do; the first is what a
-# client gets that asks for nothing in particular.
+# The renderers of pages of rows, of streams, and of other documents. The first of each is the default.
 RENDERERS: tuple[type[BaseRenderer], ...] = (*_BY_NAME.values(), QueryFormRenderer)
 STREAM_FORMATS = tuple(each.name for each in FORMATS.values() if each.stream)
 STREAM_RENDERERS: tuple[type[BaseRenderer], ...] = (

@@ -1,4 +1,4 @@
-"""Tables of rows, whose columns have roles that say how values are written."""
+"""Tables of rows. A column's role decides how formats write its values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ import pyarrow as pa
 
 
 class ColumnRole(Enum):
-    """What a column holds.
+    """The kind of a column's values.
 
     TIME: nanoseconds since the epoch, UTC. DATE: days since 1970-01-01. NUMBER, VOLUME: NaN means null.
-    WORDS: joined by `;`, none empty; "" has no words.
+    WORDS: non-empty words, joined by `;`; "" means no words.
     """
 
     TIME = "time"
@@ -47,7 +47,7 @@ _TYPES = {
 class OutColumn:
     """A column's name in answers, and its role.
 
-    whole: a VOLUME has integers only; a TIME has whole seconds only, as bars do.
+    whole: for VOLUME, all values are integers; for TIME, all values are whole seconds, as in bars.
     """
 
     name: str
@@ -57,10 +57,7 @@ class OutColumn:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows: `data` has the columns in the same order, each in its role's type.
-
-    Raises `ValueError` otherwise.
-    """
+    """Rows. `data` must have exactly `columns`, in order, each with its role's Arrow type, else `ValueError`."""
 
     columns: tuple[OutColumn, ...]
     data: pa.Table
@@ -76,7 +73,7 @@ class Table:
 
     @classmethod
     def of(cls, columns: Sequence[OutColumn], values: Mapping[str, Any]) -> Self:
-        """A table of arrays (Arrow, numpy or lists) by column name, equally long.
+        """Make a table. values: arrays (Arrow, numpy or lists) of equal length, by column name.
 
         Names that are not in `columns` are ignored.
         """
@@ -85,7 +82,7 @@ class Table:
 
     @classmethod
     def empty(cls, columns: Sequence[OutColumn]) -> Self:
-        """A table of the columns without rows."""
+        """A table without rows."""
         return cls.of(columns, {column.name: [] for column in columns})
 
     def arrays(self) -> list[pa.Array]:
@@ -98,7 +95,7 @@ class Table:
         return Table(tuple(by_name[name] for name in names), self.data.select(list(names)))
 
     def slice(self, start: int, end: int) -> "Table":
-        """Rows `[start, end)`, as far as there are any."""
+        """The rows `[start, end)`; fewer if the table ends before."""
         if start == 0 and end >= len(self):
             return self
         return Table(self.columns, self.data.slice(start, max(end - start, 0)))

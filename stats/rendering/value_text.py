@@ -1,4 +1,4 @@
-"""Text of whole columns of numbers and times."""
+"""Converts columns of numbers and times to text."""
 
 import numpy as np
 import pyarrow as pa
@@ -24,9 +24,9 @@ def whole_mask(numbers: Floats) -> Mask:
 
 
 def ended_volumes(numbers: Floats, end: str) -> pa.Array:
-    """Each number's text followed by the ASCII character `end`: integers without a point, fractions exactly.
+    """Each number's text followed by the ASCII character `end`. Integers have no decimal point.
 
-    `null` for non-finite numbers.
+    NaN and infinity give `null`.
     """
     if are_exact_integers(numbers):
         return ended_numbers(numbers.astype(np.int64), end)
@@ -36,7 +36,7 @@ def ended_volumes(numbers: Floats, end: str) -> pa.Array:
 
 
 def ended_integers(values: pa.Array, *, null: str, end: str, unit: int = 1) -> pa.Array:
-    """Each integer's text, floor-divided by `unit`, followed by the ASCII character `end`."""
+    """The text of each integer, floor-divided by `unit`, or `null`; followed by the ASCII character `end`."""
     numbers = values.fill_null(0).to_numpy()
     text = ended_numbers(numbers if unit == 1 else numbers // unit, end)
     return pc.if_else(values.is_null(), null + end, text) if values.null_count else text
@@ -46,34 +46,32 @@ _NS_OF = {TimeForm.MS: 1_000_000, TimeForm.NS: 1}
 
 
 def unit_ns(form: TimeForm) -> int:
-    """Nanoseconds per unit of a form that writes integers."""
+    """Nanoseconds per unit of a form; not for RFC3339."""
     return _NS_OF[form]
 
 
 def time_text(instants: Instants) -> pa.Array:
-    """RFC 3339 in UTC, with as many fractional digits as needed."""
+    """Times as RFC 3339 text in UTC, with as many fractional digits as needed."""
     return pc.binary_join_element_wise(*time_pieces(instants, "", "Z"), "")
 
 
 def time_pieces(instants: Instants, before: str, end: str, *, always_point: bool = False) -> list[TextPiece]:
-    """RFC 3339 in UTC without the `Z`, with as many fractional digits as needed, between the ASCII `before` and `end`.
+    """Times as pieces of RFC 3339 text in UTC without the `Z`, between the ASCII texts `before` and `end`.
 
-    With `always_point` at least one digit: readers that guess a column's format from its first cell want all
-    of them to have a fraction or none.
+    They have as many fractional digits as needed; with `always_point` at least one, because some readers infer a
+    column's format from its first cell.
     """
     in_seconds = instants // SECOND_NS * SECOND_NS == instants
     if in_seconds.all():
         return [seconds_text(instants, before, f".0{end}" if always_point else end)]
-    trimmed = pc.ascii_rtrim(
-        fixed_width_text(instants), characters="0Z"
-    )  # of a whole second: up to the point
+    trimmed = pc.ascii_rtrim(fixed_width_text(instants), characters="0Z")  # a whole second keeps its point
     if in_seconds.any():
         trimmed = _pointed(trimmed, in_seconds) if always_point else pc.ascii_rtrim(trimmed, characters=".")
     return [before, trimmed, end]
 
 
 def _pointed(text: pa.Array, in_seconds: Mask) -> pa.Array:
-    """The texts, with a zero behind the point of whole seconds."""
+    """The texts, with a zero after the point of whole seconds."""
     return pc.if_else(pa.array(in_seconds), pc.binary_join_element_wise(text, "0", ""), text)
 
 

@@ -1,1 +1,1 @@
-"""Exchanges' sessions: their calendars, trading dates, and the windows that bars are cut to."""
+"""Trading calendars of exchanges: trading dates, sessions, and the intervals of bars within them."""

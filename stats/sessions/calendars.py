@@ -1,4 +1,4 @@
-"""Trading calendars of instruments."""
+"""The trading calendars of instruments and exchanges."""
 
 import re
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from store.arrays import Integers
 from store.instruments import CRYPTO
 from store.timestamps import DAY_NS
 
-# Zones and evening sessions bring an instant at most two days away from its trading date's midnight; then
-# come closed days.
+# The trading date of an instant is looked for from two days before its UTC date (time zones, evening sessions)
+# to twelve days after it (closed days).
 _DAYS_BEFORE, _DAYS_BEHIND = 2, 12
 
 
 class ListedInstrument(Protocol):
     """An instrument with a trading calendar.
 
-    instrument_class: crypto trades at all hours. exchange: its MIC; None for an instrument that trades at all
-    hours. calendar: a name in pandas-market-calendars, if the hours differ from the exchange's usual ones.
+    instrument_class: crypto trades at all hours. exchange: its MIC; None if there is none, which means all
+    hours. calendar: a name in pandas-market-calendars, if its hours differ from its exchange's usual ones.
     """
 
     @property
@@ -39,13 +39,13 @@ class ListedInstrument(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TradingCalendar:
-    """The trading dates and hours of a calendar, by its name in pandas-market-calendars."""
+    """A calendar's trading dates and hours. name: in pandas-market-calendars."""
 
     name: str
 
     @property
     def key(self) -> str:
-        """The calendar's name and the libraries' versions: `NYSE-5.5.0-4.13.2`. Answers depend on both."""
+        """The text for cache keys: the calendar's name and the libraries' versions, as `NYSE-5.5.0-4.13.2`."""
         return f"{re.sub('[^A-Za-z0-9]', '_', self.name)}-{library.versions()}"
 
     @property
@@ -62,7 +62,7 @@ class TradingCalendar:
         return joined([library.decade(self.name, number) for number in decades]).between(first_day, last_day)
 
     def around(self, first_ns: int, last_ns: int) -> Schedule:
-        """Trading dates that include those of all instants in `[first_ns, last_ns]`."""
+        """A schedule that includes the trading dates of all instants in `[first_ns, last_ns]`."""
         first_day, last_day = first_ns // DAY_NS - _DAYS_BEFORE, last_ns // DAY_NS + _DAYS_BEHIND
         found = self.on_dates(first_day, last_day)
         reach = _DAYS_BEHIND
@@ -73,7 +73,7 @@ class TradingCalendar:
         return found
 
     def trading_date_of(self, instants: Integers) -> Integers:
-        """The trading date of each instant, in days since 1970; on a closed day that of the next session."""
+        """The trading date of each instant, in days since 1970; on a closed day the next trading date."""
         if not len(instants):
             return np.empty(0, dtype=np.int64)
         schedule = self.around(int(instants.min()), int(instants.max()))
@@ -82,7 +82,7 @@ class TradingCalendar:
         return dates
 
     def start_of_date(self, day: int) -> int:
-        """The start of a trading date's period; for a closed day that of the next trading date."""
+        """The start of a trading date; if the day is closed, of the next trading date. day: days since 1970."""
         reach = _DAYS_BEHIND
         while not len(found := self.on_dates(day, day + reach)):
             reach *= 4
@@ -90,9 +90,9 @@ class TradingCalendar:
 
 
 def calendar_for(instrument: ListedInstrument) -> TradingCalendar | None:
-    """An instrument's calendar; None if it names no exchange or is crypto.
+    """An instrument's own calendar, else its exchange's; None for crypto, and if it has neither.
 
-    Raises `UnknownExchange` if no hours are known for its exchange or calendar.
+    Raises `UnknownExchange` if no trading hours are known for its exchange or calendar.
     """
     if instrument.calendar is not None:
         return named_calendar(instrument.calendar)
@@ -102,7 +102,7 @@ def calendar_for(instrument: ListedInstrument) -> TradingCalendar | None:
 
 
 def never_closes(instrument: ListedInstrument) -> bool:
-    """Whether an instrument trades around the clock, on UTC days."""
+    """Whether an instrument trades at all hours, with UTC days: crypto without a calendar of its own."""
     return instrument.instrument_class == CRYPTO and instrument.calendar is None
 
 
@@ -113,7 +113,7 @@ def exchange_calendar(exchange: str) -> TradingCalendar:
 
 @lru_cache(maxsize=256)
 def named_calendar(name: str) -> TradingCalendar:
-    """The calendar of a name in pandas-market-calendars. Raises `UnknownExchange`."""
+    """The calendar with a name in pandas-market-calendars. Raises `UnknownExchange`."""
     if name not in EXCHANGES.values():
         library.require_hours(name)
     return TradingCalendar(name)

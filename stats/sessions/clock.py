@@ -10,12 +10,12 @@ from stats.sessions.schedule import Hours, Schedule
 from store.arrays import Integers
 from store.timestamps import DAY_NS
 
-# No exchange is closed for longer, but for the NYSE in 1914.
+# Days to look ahead for the next session. Only the NYSE in 1914 was closed for nearly as long.
 _REACH_DAYS = 200
 
 
 class Phase(StrEnum):
-    """The part of a trading date that an instant lies in; `closed` outside all of them."""
+    """The part of a trading date in which an instant lies; `closed` outside of trading."""
 
     PRE = "pre"
     REGULAR = "regular"
@@ -28,8 +28,8 @@ class Phase(StrEnum):
 class Clock:
     """An exchange's state at an instant.
 
-    date: the trading date, in days since 1970; on a closed day the next one. next_open_ns, next_close_ns:
-    when regular trading next starts and ends, breaks included; None if it never does.
+    date: the trading date, in days since 1970; on a closed day the next one. next_open_ns, next_close_ns: when
+    regular trading next starts and stops, also after and for a break; None if it never does.
     """
 
     at_ns: int
@@ -45,7 +45,7 @@ class Clock:
 
 
 def clock_at(at_ns: int, calendar: TradingCalendar | None) -> Clock:
-    """A calendar's clock. Without a calendar, trading never ends and dates are UTC dates."""
+    """The state at an instant. Without a calendar, trading never ends and dates are UTC dates."""
     if calendar is None:
         return Clock(at_ns, Phase.REGULAR, at_ns // DAY_NS, None, None)
     date = int(calendar.trading_date_of(np.array([at_ns]))[0])
@@ -55,7 +55,7 @@ def clock_at(at_ns: int, calendar: TradingCalendar | None) -> Clock:
 
 
 def _phase(schedule: Schedule, at_ns: int) -> Phase:
-    """The phase. The first date of the schedule is the instant's own."""
+    """The phase at an instant. The schedule must begin with the instant's trading date."""
     if not schedule.pre_ns[0] <= at_ns < schedule.post_ns[0]:
         return Phase.CLOSED
     if at_ns < schedule.open_ns[0]:
@@ -67,9 +67,10 @@ def _phase(schedule: Schedule, at_ns: int) -> Phase:
 
 
 def _merged(schedule: Schedule) -> tuple[Integers, Integers]:
-    """Starts and ends of regular trading.
+    """The starts and ends of regular trading.
 
-    Sessions that touch are merged. The end of the last session is left out.
+    Sessions without time between them are merged. The end of the last session is left out, because the next
+    session may follow at once.
     """
     segments = schedule.segments(Hours.REGULAR)
     parted = segments.start_ns[1:] != segments.end_ns[:-1]

@@ -1,12 +1,12 @@
-"""The calendar of each exchange in pandas-market-calendars, by MIC (ISO 10383)."""
+"""The table of exchanges: MIC (ISO 10383) to name of the calendar in pandas-market-calendars."""
 
 from http_requests.nearest_name import nearest_or_all
 from stats.exceptions import UnknownExchange
 
-# One exchange has many products; one whose own hours differ names its calendar (`Instrument.calendar`).
+# The usual hours of each exchange. A product with other hours declares its own calendar (`Instrument.calendar`).
 EXCHANGES: dict[str, str] = {
-    # Stocks of the United States trade by one set of hours everywhere, before and after the session, too.
-    # Options on them close with them: the library's calendar for Cboe has no early close on Christmas Eve.
+    # US stocks have the same hours on all exchanges, including pre- and post-market. Stock options close with
+    # them, so they use the same calendar; the library's Cboe calendar lacks the early close on Christmas Eve.
     **dict.fromkeys(
         (
             *("XNYS", "XNAS", "XASE", "ARCX", "XNGS", "XNMS", "XNCM", "XCIS", "XCHI", "XBOS", "XPHL", "XPSX"),
@@ -15,7 +15,8 @@ EXCHANGES: dict[str, str] = {
         ),
         "NYSE",
     ),
-    # Futures of the United States. Equity index is what XCME and GLBX trade most, grains are XCBT's own.
+    # US futures. The calendar is that of the exchange's main product: equity indices for XCME and GLBX, grains
+    # for XCBT.
     "XCME": "CME Globex Equity",
     "GLBX": "CME Globex Equity",
     "XCBT": "CBOT_Agriculture",
@@ -23,7 +24,7 @@ EXCHANGES: dict[str, str] = {
     "XCEC": "CMEGlobex_Metals",
     "XCBF": "CFE",
     "IFUS": "IEPA",
-    # Everywhere else a calendar bears the exchange's own code.
+    # The other calendars are named by the exchange's MIC.
     **{
         mic: mic
         for mic in (
@@ -41,7 +42,7 @@ EXCHANGES: dict[str, str] = {
 
 
 def calendar_name(exchange: str) -> str:
-    """The name of an exchange's calendar. Raises `UnknownExchange`."""
+    """The name of an exchange's calendar, by MIC. Raises `UnknownExchange`."""
     try:
         return EXCHANGES[exchange]
     except KeyError:

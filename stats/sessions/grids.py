@@ -1,4 +1,4 @@
-"""UTC time cut into numbered pieces: intervals of one length; days, weeks from Monday, and months."""
+"""Grids that divide UTC time into numbered intervals: of one length, or days, weeks and months."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,20 +14,20 @@ _MONDAY_OFFSET = 3
 
 
 class TimeGrid(Protocol):
-    """Consecutive pieces that cover all time, numbered in order."""
+    """Consecutive intervals that cover all time, numbered in order."""
 
     def number_of(self, instants: Integers) -> Integers:
-        """The number of the piece of each instant."""
+        """The number of the interval that contains each instant."""
         ...
 
     def start_ns(self, numbers: Integers) -> Integers:
-        """The start of each piece, nanoseconds UTC."""
+        """The start of each interval, nanoseconds UTC."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class IntervalGrid:
-    """Pieces of one length in nanoseconds, aligned to 1970."""
+    """Intervals of one length in nanoseconds, aligned to the epoch."""
 
     length_ns: int
 
@@ -40,21 +40,18 @@ class IntervalGrid:
 
 @dataclass(frozen=True, slots=True)
 class DateGrid:
-    """Days, weeks from Monday, or months; dates in days since 1970.
-
-    Instants are in UTC.
-    """
+    """Days, weeks (from Monday) or months in UTC. Dates are days since 1970."""
 
     resolution: Resolution
 
     def number_of_day(self, days: Integers) -> Integers:
-        """The number of the piece of each date."""
+        """The number of the interval that contains each date."""
         if self.resolution is Resolution.MONTH:
             return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
         return (days + _MONDAY_OFFSET) // 7 if self.resolution is Resolution.WEEK else days
 
     def first_day(self, numbers: Integers) -> Integers:
-        """The first date of each piece."""
+        """The first date of each interval."""
         if self.resolution is Resolution.MONTH:
             return numbers.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
         return numbers * 7 - _MONDAY_OFFSET if self.resolution is Resolution.WEEK else numbers

@@ -17,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("symbol")
 
     def handle(self, *_args: Any, symbol: str, **_options: Any) -> None:
-        """Print one line. Raises `CommandError` for an invalid symbol, and if the store refuses it."""
+        """Drop the answers and print one line. Raises `CommandError` for an invalid symbol or an error of the store."""
         try:
             symbol = symbol_canonical(parse_symbol(symbol))
         except (InvalidSymbol, StorageError) as error:

@@ -14,7 +14,7 @@ from store.symbols import InvalidSymbol, parse_symbol
 
 
 class Command(BaseCommand):
-    help = "Have the answers about a list of symbols computed and kept, before clients ask for them."
+    help = "Compute and cache the answers for a list of symbols before clients ask for them."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("symbols", nargs="+", metavar="SYMBOL")
@@ -34,7 +34,7 @@ class Command(BaseCommand):
     ) -> None:
         """Print a line per answer.
 
-        Raises CommandError for a symbol or a query that has no answer, and without Redis.
+        Raises `CommandError` if a symbol or a query has no answer, and if Redis is away.
         """
         try:
             for done in warm(

@@ -32,7 +32,7 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
         query = replace(query, symbols=symbols)
     cursor = PageCursor.decode(query.cursor, query=query.subject) if query.cursor else None
     if cursor and len(cursor.commits) != len(symbols) * dataset.log_count:
-        raise InvalidCursor("the cursor does not fit the query: begin the walk anew")
+        raise InvalidCursor("the cursor does not fit the query: start again at the first page")
     walk_now_ns = now_ns if cursor is None else cursor.walk_now_ns
     symbol_queries = [
         _symbol_query(dataset, query, place, cursor, walk_now_ns) for place in range(len(symbols))
@@ -89,5 +89,5 @@ def _canonical(symbols: tuple[str, ...]) -> tuple[str, ...]:
     """The canonical names of symbols. Raises `InvalidParameter` if two symbols name the same instrument."""
     canonical = tuple(map(symbol_canonical, symbols))
     if len(set(canonical)) < len(canonical):
-        raise InvalidParameter("repeated_symbol", "symbols: two of the names are of one instrument")
+        raise InvalidParameter("repeated_symbol", "symbols: two of them name the same instrument")
     return canonical

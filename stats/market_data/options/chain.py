@@ -1,4 +1,4 @@
-"""The options of an underlying, and their quotes at an instant: many logs, pinned as one."""
+"""The option chain of an underlying: its options and their logs of quotes, pinned as one log."""
 
 import hashlib
 from collections.abc import Hashable, Iterable
@@ -18,17 +18,17 @@ from store.log_views.log_view import LogView
 from store.protocol import NO_COMMIT, CommitId, MarketStore, Window
 from trades.stores import market_store
 
-# As which dataset all quotes of a chain stand among an answer's logs.
+# The dataset of a chain in `X-Commit` and among an answer's logs. It is not stored.
 CHAIN = Dataset(name="chain", columns=OPTION_QUOTES.columns)
 
 
 @dataclass(frozen=True)
 class PinnedChain:
-    """The quotes of some options of an underlying, of the commits until an instant.
+    """The quotes of some options of an underlying, as committed by an instant.
 
-    listed: the options that were quoted or declared by then. members: those with quotes in the needed window,
-    with their logs. seen_by_ns: when any of this, or any instrument, last changed; equal for all calls with
-    the same answer.
+    listed: the options that were quoted or declared by that instant. members: the listed options with quotes in
+    the needed window, and their logs. seen_by_ns: an instant that gives the same chain, the last change of its
+    quotes or of any declaration. So calls with the same answer have the same cache key.
     """
 
     symbol: str
@@ -63,18 +63,18 @@ class PinnedChain:
 
     @property
     def key(self) -> str:
-        """The form in cache keys: a hash of the options and their commits, and the instant."""
+        """The text that stands for the chain in cache keys: a hash of options and commits, and the instant."""
         return f"{self._digest[:24]}-{self.seen_by_ns}"
 
 
 def options_of(underlying: str, as_of_ns: int | None) -> tuple[Instrument, ...]:
-    """The options of an underlying that have quotes or were declared, by symbol."""
+    """The options of an underlying that have quotes or were declared, ordered by symbol."""
     store = market_store()
     return _options(cast("Hashable", store), store.catalogue_stamp(), as_of_ns).get(underlying, ())
 
 
 def seen_by(symbol_query: SymbolQuery, place: int) -> int:
-    """The instant until which a chain's commits and declarations count: now, or the cursor's instant.
+    """The instant up to which a chain's commits and declarations are read: `now_ns`, or the cursor's instant.
 
     place: the chain's index among the query's logs.
     """
@@ -89,10 +89,11 @@ def pinned_chain(
     contracts: Iterable[OptionContract],
     needed: Window,
 ) -> PinnedChain:
-    """The quotes of an underlying's options in a window, as on the walk's first page.
+    """The quotes of an underlying's options in a window, the same on all pages of a walk.
 
-    place: the chain's index among the query's logs. needed: the same on all pages. Raises `ResyncRequired` if
-    the quotes differ now: a log was restored, or a commit that was under way then counts since.
+    place: the chain's index among the query's logs. needed: the window, the same on all pages. Raises
+    `ResyncRequired` if the quotes differ from the first page's: a log was restored, or a commit that had begun
+    by then was finished since.
     """
     seen, known_by_ns = symbol_query.read_point.seen, seen_by(symbol_query, place)
     declared = {each.symbol for each in market_store().declared_instruments(as_of_ns=known_by_ns)}
@@ -108,22 +109,22 @@ def pinned_chain(
     )
     if seen is not None and SeenCommit.of(chain.commit) != seen[place]:
         raise ResyncRequired(
-            "the quotes of an option are others than when the cursor was made; begin the walk anew"
+            "the quotes of an option have changed since the cursor was made; start again at the first page"
         )
     return chain
 
 
 def _last_change(known_by_ns: int, logs: Iterable[LogView]) -> int:
-    """The newest instant of a declaration, of a needed commit, or of an option's first commit."""
+    """The latest of: the last declaration, the newest commit of each log, an unneeded option's first commit."""
     store = market_store()
-    # Where nothing is needed of a log, there is still the option, from its first commit on.
+    # An option without needed quotes is still listed, from its first commit on.
     numbers = ((log, log.commit.number or 1) for log in logs if log.head != NO_COMMIT)
     commits = (store.committed_at(log.dataset, log.symbol, number) for log, number in numbers)
     return max(store.last_declared_ns(known_by_ns), *commits, 0)
 
 
 def contracts_of(options: Iterable[Instrument], underlying: Instrument) -> list[OptionContract]:
-    """The terms of the options whose terms are declared."""
+    """The contracts of options; options whose terms are unknown are left out."""
     return [terms for option in options if (terms := contract_of(option, underlying)) is not None]
 
 

@@ -1,4 +1,4 @@
-"""An option's terms, from its instrument."""
+"""Option contracts: an option's terms, taken from its instrument."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,7 +15,7 @@ from store.instruments import Instrument
 from store.timestamps import format_timestamp
 
 _EPOCH = date(1970, 1, 1)
-# No exchange is closed for longer.
+# Days to look back for the previous trading date. No exchange was closed for longer.
 _LONGEST_CLOSURE_DAYS = 400
 
 
@@ -23,7 +23,7 @@ _LONGEST_CLOSURE_DAYS = 400
 class OptionContract:
     """An option's terms.
 
-    expiry: days since 1970. last_trade_ns: nanoseconds UTC. currency: None if not declared.
+    expiry: days since 1970. last_trade_ns: nanoseconds UTC. currency: None if unknown.
     """
 
     symbol: str
@@ -37,11 +37,11 @@ class OptionContract:
 
     @property
     def class_key(self) -> tuple[int, int, bool]:
-        """What options of one forward have in common."""
+        """The key by which options with the same forward are grouped."""
         return self.expiry, self.last_trade_ns, self.american
 
     def terms(self) -> dict[str, Any]:
-        """The terms as in an answer."""
+        """The terms, as fields of an answer."""
         return {
             "underlying": self.underlying,
             "expiry": (_EPOCH + timedelta(days=self.expiry)).isoformat(),
@@ -53,11 +53,11 @@ class OptionContract:
 
 
 def contract_of(option: Instrument, underlying: Instrument) -> OptionContract | None:
-    """An option's terms; None if its underlying, expiry, strike or right is not declared.
+    """An option's terms; None if its underlying, expiry, strike or right is unknown.
 
-    It trades by its own exchange's calendar, else by its underlying's, else on weekdays until 16:00 in New
-    York. An exchange without known hours is skipped, so that it does not fail the whole chain. The option is
-    American and PM-settled unless declared otherwise.
+    Its calendar is its own exchange's, else the underlying's; without either it trades on weekdays until 16:00
+    in New York. An exchange without known hours is skipped, so that it does not fail the whole chain. The
+    option is American and PM-settled unless declared otherwise.
     """
     if option.underlying is None or option.expiry is None or option.strike is None or option.right is None:
         return None
@@ -93,7 +93,7 @@ def _last_trade(expiry: date, settlement: Settlement, calendar: TradingCalendar 
 
 
 def trading_dates(calendar: TradingCalendar) -> TradingDates:
-    """A calendar's trading dates: the closes of its regular sessions."""
+    """A calendar's trading dates, with the close of the regular session of each."""
 
     def close_of(day: date) -> int | None:
         number = (day - _EPOCH).days
@@ -109,5 +109,5 @@ def trading_dates(calendar: TradingCalendar) -> TradingDates:
 
 
 def column_of(contracts: list[OptionContract], name: str, kind: type) -> np.ndarray[Any, Any]:
-    """One term of each contract."""
+    """An attribute of the contracts as an array. name: the attribute. kind: its type."""
     return np.array([getattr(contract, name) for contract in contracts], kind)

@@ -1,6 +1,6 @@
-"""Options in the tree: `/greeks` and `/implied-volatility`.
+"""The option datasets `/greeks` and `/implied-volatility`.
 
-Of a contract, or the volatility surface of an underlying.
+The answer is about one contract or, if the path's symbol is an underlying, about its volatility surface.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,13 +33,14 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from trades.stores import market_store
 
+# Indices of the logs of a plan: the option's quotes, the chain, and the underlying's logs.
 _OWN, _CHAIN, _UNDERLYING = 0, 1, range(2, 2 + LOG_COUNT)
 _PARAMETERS = ("resolution", "session", "hours", "partial", "rate", "dividend_yield")
 
 
 @dataclass(frozen=True, slots=True)
 class OptionValues:
-    """Values implied by an option's quotes. names: which of `GREEKS` are answered."""
+    """A dataset of values implied by an option's quotes. names: the `GREEKS` that it answers."""
 
     form: DatasetForm
     names: tuple[str, ...]
@@ -88,7 +89,7 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     query_range = tick_range(symbol_query) if resolution.is_tick else bar_range(symbol_query, grid)
     window = tick_window(query_range, (log,)) if resolution.is_tick else bar_window(query_range, grid, (log,))
     log = symbol_query.read_point.limited_to(log, window)
-    # Where the option's quotes end may be seen otherwise on later pages, what is asked for is not.
+    # The requested range, not `window`: `window` depends on the option's last quote, and all pages need the same.
     needed = query_range.since(ALL_TIME.start_ns)
     market = _market(
         symbol_query, underlying, _same_class(symbol_query, contract, underlying), window, needed
@@ -139,14 +140,14 @@ def _surface_plan(symbol_query: SymbolQuery) -> Plan:
 def _same_class(
     symbol_query: SymbolQuery, contract: OptionContract, underlying: Instrument
 ) -> Iterator[OptionContract]:
-    """The options whose quotes determine a contract's forward, itself included."""
+    """The options whose quotes determine a contract's forward, the contract included."""
     options = options_of(underlying.symbol, _declarations_until(symbol_query))
     of_expiry = (each for each in options if each.expiry == symbol_query.instrument.expiry)
     return (each for each in contracts_of(of_expiry, underlying) if each.class_key == contract.class_key)
 
 
 def _constant_window(symbol_query: SymbolQuery, grid: BarGrid) -> Window:
-    """The instants around now with the same answer; for quotes the current second."""
+    """The window around now in which the answer stays the same; for ticks the current second."""
     if not grid.resolution.is_tick:
         return grid.constant_window(symbol_query.now_ns)
     second = symbol_query.now_ns // SECOND_NS * SECOND_NS
@@ -154,7 +155,7 @@ def _constant_window(symbol_query: SymbolQuery, grid: BarGrid) -> Window:
 
 
 def _contract(symbol_query: SymbolQuery) -> tuple[OptionContract, Instrument]:
-    """The option's terms and its underlying. Raises `NoContract`."""
+    """The option's contract and its underlying. Raises `NoContract`."""
     store, option = market_store(), symbol_query.instrument
     if option.underlying is not None:
         underlying = store.instrument(
@@ -164,13 +165,13 @@ def _contract(symbol_query: SymbolQuery) -> tuple[OptionContract, Instrument]:
         if contract is not None:
             return contract, underlying
     raise NoContract(
-        f"of the option {symbol_query.symbol} the underlying, the expiry, the strike or the right is not known: declare it by"
+        f"the underlying, expiry, strike or right of option {symbol_query.symbol} is not known: declare it by"
         f" PUT /api/v1/instruments/{symbol_query.symbol}"
     )
 
 
 def _declarations_until(symbol_query: SymbolQuery) -> int | None:
-    """Declarations of options after this instant do not count; None if all count."""
+    """The instant up to which declarations of options are visible; None for all."""
     return (
         symbol_query.query.as_of_ns if symbol_query.read_point.seen is None else seen_by(symbol_query, _CHAIN)
     )
@@ -179,7 +180,7 @@ def _declarations_until(symbol_query: SymbolQuery) -> int | None:
 def _surface_contracts(
     symbol_query: SymbolQuery, options: Iterable[Instrument], instant_ns: int
 ) -> Iterator[OptionContract]:
-    """The options of the query's expiry; without one, those that still trade."""
+    """The options of the query's expiry; without an expiry, all options that still trade at the instant."""
     expiry_ns = symbol_query.query.expiry_ns
     if expiry_ns is not None:
         expiry = (date(1970, 1, 1) + timedelta(days=expiry_ns // DAY_NS)).isoformat()
@@ -196,15 +197,16 @@ def _market(
     window: Window,
     needed: Window,
 ) -> OptionMarket:
-    """The inputs that price options of an underlying in a window, with the needed quotes of the chain.
+    """The inputs for pricing an underlying's options.
 
-    `rate` and `dividend_yield` of the query take precedence over settings.
+    window: the window of the instants to price. needed: the same, but equal on all pages; the chain's quotes are
+    read for it. The query's `rate` and `dividend_yield` take precedence over the settings.
     """
     contracts, given = tuple(contracts), dict(symbol_query.query.inputs)
     currency = next((each.currency for each in contracts if each.currency), underlying.currency)
     rates = rates_of(currency, settings.OPTION_RATES)
     rate = given.get("rate", rates.rate)
-    # A future costs nothing to hold: its own price is the forward.
+    # For a future the yield is the rate, so that its own price is the forward.
     usual = rate if underlying.instrument_class == FUTURE else rates.dividend_yield
     quoted = Window(
         max(needed.start_ns - QUOTE_REACH_NS, ALL_TIME.start_ns), min(needed.end_ns, ALL_TIME.end_ns)
@@ -245,5 +247,5 @@ def _check_surface_query(symbol_query: SymbolQuery) -> None:
     if query.start_ns is not None or query.last is not None or not query.resolution.is_tick:
         raise InvalidParameter(
             "conflicting_parameters",
-            "a surface is of one instant, which end names: neither start, last nor resolution goes with it",
+            "a surface is computed for one instant, `end`: do not send start, last or resolution",
         )

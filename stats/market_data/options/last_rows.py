@@ -1,4 +1,4 @@
-"""The last row of a log at or before given instants."""
+"""Finds the last row of a log at or before each of several instants."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,20 +10,22 @@ from store.arrays import Integers, Mask
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 
-# The time of what never was.
+# The time of a row that does not exist.
 NEVER_NS = int(np.iinfo(np.int64).min)
 
 Keep = Callable[[pa.Table], Mask]
 
-# So many rows between instants are read at once; where there are more, only what is needed is looked for.
+# The most rows between the first and last instant that are read at once. If there are more, the instants are
+# split into halves.
 _WHOLE_ROWS = 16_384
+# Rows of the first search backwards for a row, and the factor by which each further search grows.
 _FIRST_LOOK = 8
 _GROWTH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class LastRows:
-    """Rows, and for each instant the index of its row; -1 if there is none."""
+    """Rows. place: for each instant the index of its row; -1 if there is none."""
 
     rows: pa.Table
     place: Integers
@@ -43,7 +45,7 @@ class LastRows:
 def last_rows_at(log: LogView, instants: Integers, *, reach_ns: int, keep: Keep | None = None) -> LastRows:
     """The last row at or before each of the ascending instants.
 
-    reach_ns: the maximum age of a row. keep: a filter of rows.
+    reach_ns: the maximum age of a row. keep: ignores rows for which it is false; None keeps all.
     """
     if log.is_empty or not len(instants):
         return LastRows(log.dataset.schema.empty_table(), np.full(len(instants), -1))
@@ -65,13 +67,13 @@ def last_rows_at(log: LogView, instants: Integers, *, reach_ns: int, keep: Keep 
 
 
 def _cut(start_ns: int, end_ns: int) -> Window:
-    """The window, cut to the times that rows may have."""
+    """The window, limited to the times that rows may have."""
     start_ns = min(max(start_ns, ALL_TIME.start_ns), ALL_TIME.end_ns)
     return Window(start_ns, max(start_ns, min(end_ns, ALL_TIME.end_ns)))
 
 
 def _newest(log: LogView, window: Window, keep: Keep | None) -> pa.Table:
-    """The last rows of a window: enough that the filter keeps at least one of them, or all."""
+    """The kept rows of the end of a window: at least one, unless the whole window has none."""
     wanted = _FIRST_LOOK
     if window.start_ns >= window.end_ns:
         return log.dataset.schema.empty_table()

@@ -1,4 +1,4 @@
-"""The inputs that options are priced with at given instants: spot, rates, and implied forwards."""
+"""The inputs for pricing options at given instants: spot, rates and implied forwards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from store.timestamps import DAY_NS
 
 Members = Sequence[tuple[OptionContract, LogView]]
 
-# A quote stands until the next one of its option, but not overnight.
+# The maximum age of a quote: it is valid until the option's next quote, but not overnight.
 QUOTE_REACH_NS = DAY_NS // 2
 
-# Strikes nearest spot at which pairs are looked for first.
+# The number of strikes nearest to spot at which pairs of call and put are looked for first.
 _NEAR_STRIKES = 8
 
 
@@ -30,7 +30,8 @@ _NEAR_STRIKES = 8
 class OptionMarket:
     """The underlying's price, the chain's quotes, and rates per year.
 
-    parity: whether the chain's forwards are used. models: the version of the pricing library.
+    parity: whether forwards are implied from the chain's quotes by put-call parity. models: the version of the
+    pricing library, part of cache keys.
     """
 
     underlying: UnderlyingPrice
@@ -43,7 +44,7 @@ class OptionMarket:
     def inputs(
         self, contract: OptionContract, instants: Integers, price: Floats
     ) -> tuple[Inputs, SpotPrices]:
-        """The inputs for an option's prices at ascending instants, and its underlying's prices."""
+        """The inputs for an option with these prices at ascending instants, and its underlying's prices."""
         spot = self.underlying.at(instants)
         count = len(instants)
         t = years_until(np.full(count, contract.last_trade_ns), instants)
@@ -60,7 +61,7 @@ class OptionMarket:
         return inputs, spot
 
     def _forwards(self, contract: OptionContract, instants: Integers, t: Floats, spot: Floats) -> Floats:
-        """The forward that the options of one expiry imply at each instant; NaN if there is none.
+        """The forward at each instant that the options of the contract's class imply; NaN if there is none.
 
         Strikes near spot are tried first.
         """

@@ -1,4 +1,4 @@
-"""An option's quotes and the values that they imply, as rows."""
+"""Reads an option's quotes, and the values that they imply, as rows of an answer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ INPUTS = ("price", "spot", "forward", "forward_source", "rate", "dividend_yield"
 
 
 def greek_columns(found: Valuation) -> dict[str, pa.Array]:
-    """`GREEKS` by name; null where there is a reason."""
+    """`GREEKS` by name; null in rows with a reason."""
     return {name: _numbers(getattr(found, name)) for name in GREEKS}
 
 
@@ -50,7 +50,7 @@ def _numbers(column: Floats) -> pa.Array:
 
 
 _TIMES = {"forward_source": ColumnRole.TEXT, "spot_timestamp": ColumnRole.TIME}
-# Behind the price of the underlying stands when it was made.
+# The columns of the inputs. `spot` is followed by `spot_timestamp`, the time of that price.
 ECHOED = tuple(
     OutColumn(name, _TIMES.get(name, ColumnRole.NUMBER))
     for given in INPUTS
@@ -63,7 +63,7 @@ REASON = OutColumn("reason", ColumnRole.TEXT)
 class OptionRows:
     """Rows of an option: each quote, or the last quote of each interval of a grid.
 
-    window: where the range may have rows. names: which of `GREEKS` are answered. final_until_ns: intervals
+    window: the part of the range that may have rows. names: the `GREEKS` to answer. final_until_ns: intervals
     that end later are not final.
     """
 
@@ -103,7 +103,7 @@ class OptionRows:
         return self.log.row_bound(self.window)
 
     def _labelled(self, window: Window) -> tuple[pa.Table, Integers]:
-        """The quotes that rows are made of, and the rows' times."""
+        """The quotes from which the rows are made, and the rows' timestamps."""
         quotes = self.log.rows(window)
         times = quotes.column("timestamp").to_numpy()
         if self.grid.resolution.is_tick:
@@ -126,7 +126,7 @@ class OptionRows:
 
 
 def option_columns(names: Iterable[str], *, of_bars: bool, with_date: bool) -> tuple[OutColumn, ...]:
-    """The columns of an option's rows. names: of `GREEKS`; of_bars: rows are last quotes of intervals."""
+    """The columns of an option's rows. names: the `GREEKS` to answer. of_bars: whether rows are of intervals."""
     return (
         OutColumn("timestamp", ColumnRole.TIME),
         *((OutColumn("quote_timestamp", ColumnRole.TIME),) if of_bars else ()),

@@ -1,4 +1,4 @@
-"""The implied volatilities of an underlying's options at one instant, as rows."""
+"""The volatility surface of an underlying at one instant, as rows of an answer."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +30,7 @@ SURFACE_COLUMNS = (
     *ECHOED,
     REASON,
 )
-# A contract's terms in a chain, with their types.
+# The attributes of a contract that a chain has as columns, and their types.
 _TERMS: dict[str, type] = {
     "expiry": int,
     "last_trade_ns": int,
@@ -42,9 +42,9 @@ _TERMS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class SurfaceSource:
-    """A row per option, ordered by expiry, strike and right, of quotes just before an instant.
+    """A row per option, ordered by expiry, strike and right, made from the last quotes before an instant.
 
-    All rows have the time of that instant.
+    The timestamp of all rows is that instant.
     """
 
     contracts: tuple[OptionContract, ...]
@@ -72,7 +72,7 @@ class SurfaceSource:
         contracts = sorted(self.contracts, key=_place)
         spot = self.market.underlying.at(self._just_before)
         bid, ask, quoted_at = self._quotes(contracts)
-        # Contracts are in the surface's own order, which is a stable one.
+        # The contracts are sorted as the surface sorts them, so that rows and contracts match.
         surface = volatility_surface(_chain(contracts, bid, ask), self._market(spot))
         made_at = np.where(np.isfinite(spot.price), spot.time_ns, NEVER_NS).repeat(count)
         values = {
@@ -101,11 +101,11 @@ class SurfaceSource:
         )
 
     def _quotes(self, contracts: list[OptionContract]) -> tuple[Floats, Floats, Integers]:
-        """Bid, ask and time of each contract's quote."""
+        """Bid, ask and time of each contract's last quote."""
         members = self.market.chain.members
         found = quotes_at(members, self._just_before)
         place = {contract.symbol: number for number, (contract, _) in enumerate(members)}
-        # Behind the last member stands what an option without quotes has.
+        # Index -1, for an option without quotes, selects the appended empty value.
         places = np.array([place.get(contract.symbol, -1) for contract in contracts], np.int64)
         bid, ask, time_ns = (
             np.append(column[0], nothing)[places]

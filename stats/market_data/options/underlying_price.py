@@ -1,4 +1,4 @@
-"""The price of an underlying at given instants, from its quotes, trades and stored bars."""
+"""The price of an underlying at given instants, taken from its quotes, trades and stored bars."""
 
 from dataclasses import dataclass
 
@@ -20,16 +20,16 @@ from store.timestamps import DAY_NS
 
 LOG_COUNT = 3
 
-# A price is taken over a long weekend, not over longer.
+# The maximum age of a price: a long weekend.
 _REACH_NS = 4 * DAY_NS
 _LONGEST_BAR_NS = 31 * DAY_NS
 
 
 @dataclass(frozen=True, slots=True)
 class SpotPrices:
-    """Prices at some instants, and when each was made, nanoseconds UTC.
+    """Prices of an underlying at some instants; NaN if unknown.
 
-    NaN and `NEVER_NS` where none is known.
+    time_ns: when each price was made, nanoseconds UTC; `NEVER_NS` if unknown.
     """
 
     price: Floats
@@ -38,9 +38,9 @@ class SpotPrices:
 
 @dataclass(frozen=True, slots=True)
 class UnderlyingPrice:
-    """The newest price: mid quote, last print that sets a close, or close of a finished stored bar.
+    """The newest of three prices: mid quote, last trade that sets a close, close of a finished stored bar.
 
-    If a quote has one side only, as ticks do, the last value of the other side is used.
+    If the newest quote has one side only, the other side comes from an earlier quote.
     """
 
     policy: BarPolicy
@@ -50,13 +50,13 @@ class UnderlyingPrice:
 
     @property
     def logs(self) -> tuple[LogView, ...]:
-        """The three logs."""
+        """The logs of quotes, trades and bars."""
         return self.quotes, self.trades, self.bars
 
     def at(self, instants: Integers) -> SpotPrices:
         """The price at each of the ascending instants."""
         newest = SpotPrices(np.full(len(instants), np.nan), np.full(len(instants), NEVER_NS))
-        # Of several of one time the last one here counts.
+        # If several prices have the same time, the last one in this order is used.
         for found in (self._of_bars(instants), self._of_trades(instants), self._of_quotes(instants)):
             is_newer = np.isfinite(found.price) & (found.time_ns >= newest.time_ns)
             newest = SpotPrices(
@@ -100,9 +100,9 @@ class UnderlyingPrice:
 def underlying_price(
     symbol_query: SymbolQuery, instrument: Instrument, places: range, window: Window
 ) -> UnderlyingPrice:
-    """The price of an instrument in a window.
+    """The price of an instrument, for instants in a window.
 
-    places: the indices of its logs among the query's logs.
+    places: the indices of its three logs among the query's logs.
     """
     needed = Window(max(window.start_ns - _REACH_NS - _LONGEST_BAR_NS, ALL_TIME.start_ns), window.end_ns)
     quotes, trades, bars = (
