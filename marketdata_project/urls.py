@@ -1,4 +1,4 @@
-"""The table of contents. A version is a prefix; the first two paths are also served below /v1."""
+"""The URLs of all endpoints. A version is a prefix; the first two paths are also served below /v1."""
 
 from django.contrib import admin
 from django.urls import include, path, re_path

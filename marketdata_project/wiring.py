@@ -1,6 +1,6 @@
-"""Hands over what lower apps need of higher ones, which they may not import (see `needs`).
+"""Provides lower apps with functions and values of higher apps, which they may not import (see `needs`).
 
-Each value is imported when it is first used: a command that needs none does not load the endpoints.
+Each value is imported at its first use, so commands that use none do not load the endpoints.
 """
 # ruff: noqa: PLC0415
 

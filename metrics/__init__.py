@@ -1,1 +1,1 @@
-"""What the service counts of itself: declared, counted in each process, added up over all of them, exported."""
+"""Metrics: declared here, counted in each process, summed over all processes, exported."""

@@ -17,7 +17,7 @@ REQUESTS = Counter(
 )
 REQUEST_SECONDS = Histogram(
     "marketdata_http_request_duration_seconds",
-    "Time from a request's last byte to its answer, a stream's to its headers.",
+    "Time from a request's last byte to its answer (for a stream: to its headers).",
     ("route",),
     bounds=_ANSWER_SECONDS,
 )
@@ -30,7 +30,7 @@ FRONT_REFUSALS = Counter(
 CONNECTIONS = Gauge("marketdata_open_connections", "Open client connections.")
 
 # The cache of answers.
-CACHE_ANSWERS = Counter("marketdata_cache_answers", "Answers by where they came from.", ("source",))
+CACHE_ANSWERS = Counter("marketdata_cache_answers", "Answers by source.", ("source",))
 CACHE_BYTES = Counter(
     "marketdata_cache_bytes", "Bytes stored in Redis and bytes served from the cache.", ("way",)
 )
@@ -38,7 +38,7 @@ CACHE_BYTES = Counter(
 # Limits.
 LIMIT_DECISIONS = Counter(
     "marketdata_limit_decisions",
-    "Requests admitted or refused by the limiter, by bucket and by who kept it: Redis, or the process alone.",
+    "Requests admitted or refused by the limiter, by bucket and by where it was kept: in Redis or in the process.",
     ("bucket", "outcome", "kept_by"),
 )
 REDIS_AVAILABLE = Gauge(
@@ -52,7 +52,7 @@ COMMITS = Counter("marketdata_store_commits", "Commits made, by dataset.", ("dat
 ROWS = Counter("marketdata_store_rows", "Rows and corrections stored, without duplicates.", ("dataset",))
 COMMIT_FAILURES = Counter(
     "marketdata_store_commit_failures",
-    "Batches that the store could not write for a reason of its own: a full disk, a failed write, damage.",
+    "Batches that the store failed to write: full disk, write error, damage.",
     ("dataset",),
 )
 COMMIT_SECONDS = Histogram(
@@ -61,16 +61,19 @@ COMMIT_SECONDS = Histogram(
     ("dataset",),
     bounds=_WRITE_SECONDS,
 )
-FOLD_WAITING_LOGS = Gauge(
-    "marketdata_fold_waiting_logs", "Logs with commits that the derived files do not have yet."
-)
+FOLD_WAITING_LOGS = Gauge("marketdata_fold_waiting_logs", "Logs with commits that the derived files lack.")
 FOLD_LAG_SECONDS = Gauge(
-    "marketdata_fold_lag_seconds", "How long ago the worker found the oldest of those commits."
+    "marketdata_fold_lag_seconds",
+    "Time since the worker found the oldest commit that the derived files lack.",
 )
 
 # The audit log.
-AUDIT_SPOOLED_BYTES = Gauge("marketdata_audit_spooled_bytes", "Audit records on their way to the database.")
-AUDIT_LAG_SECONDS = Gauge("marketdata_audit_lag_seconds", "Age of the oldest of these records.")
+AUDIT_SPOOLED_BYTES = Gauge(
+    "marketdata_audit_spooled_bytes", "Bytes of audit records that are not in the database yet."
+)
+AUDIT_LAG_SECONDS = Gauge(
+    "marketdata_audit_lag_seconds", "Age of the oldest audit record that is not in the database yet."
+)
 AUDIT_COLLECTED = Counter(
     "marketdata_audit_collected_records", "Audit records moved from spool files to the database."
 )
@@ -78,29 +81,35 @@ AUDIT_LOST = Counter("marketdata_audit_lost_records", "Audit records that could 
 
 # The worker.
 DUTY_RUNS = Counter(
-    "marketdata_duty_runs", "Runs of the worker's duties: done or failed.", ("duty", "outcome")
+    "marketdata_duty_runs",
+    "Runs of the worker's duties, by duty and outcome (done, failed).",
+    ("duty", "outcome"),
 )
 DUTY_SECONDS = Counter("marketdata_duty_duration_seconds", "Time spent in each duty.", ("duty",))
 DUTY_LAST_SUCCESS = Gauge(
-    "marketdata_duty_last_success_timestamp_seconds", "When a duty was last done.", ("duty",)
+    "marketdata_duty_last_success_timestamp_seconds", "Time of a duty's last success.", ("duty",)
 )
 WORKER_HEARTBEAT_AGE = Gauge(
     "marketdata_worker_heartbeat_age_seconds",
-    "Time since the worker's last sign of life; absent without one.",
+    "Time since the worker's last heartbeat; absent if there is none.",
 )
 
 # Processes and the machine. `process` is `web-1`, `web-2` … or `worker`.
-PROCESS_STARTS = Counter("marketdata_process_starts", "Starts since the service began.", ("process",))
+PROCESS_STARTS = Counter(
+    "marketdata_process_starts", "Starts of the process since the service began.", ("process",)
+)
 PROCESS_START_TIME = Gauge(
-    "marketdata_process_start_time_seconds", "When a living process was started.", of_each_process=True
+    "marketdata_process_start_time_seconds", "Start time of a running process.", of_each_process=True
 )
 PROCESS_MEMORY = Gauge(
-    "marketdata_process_resident_memory_bytes", "Resident memory of a living process.", of_each_process=True
+    "marketdata_process_resident_memory_bytes", "Resident memory of a running process.", of_each_process=True
 )
 PROCESS_OPEN_FILES = Gauge(
-    "marketdata_process_open_files", "File descriptors of a living process.", of_each_process=True
+    "marketdata_process_open_files", "Open file descriptors of a running process.", of_each_process=True
 )
-WEB_PROCESSES_WANTED = Gauge("marketdata_web_processes_wanted", "Web processes that are to run: WORKERS.")
+WEB_PROCESSES_WANTED = Gauge(
+    "marketdata_web_processes_wanted", "Number of web processes that should run (WORKERS)."
+)
 DISK_FREE = Gauge("marketdata_disk_free_bytes", "Free space of the data folder's disk.")
 
 METRICS: tuple[Metric, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Metric))

@@ -1,4 +1,4 @@
-"""Prometheus's text formats of the totals of all processes."""
+"""Writes the totals of all processes in Prometheus's text formats."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate

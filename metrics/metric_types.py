@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 
 Labels = tuple[str, ...]
 Series = dict[Labels, list[float]]
-"""Numbers by label values: one for a counter or gauge; for a histogram each bucket's count, then the sum."""
+"""Numbers by label values. A counter or gauge has one; a histogram has each bucket's count, then the sum."""
 
 
 class Metric:
     """A metric with its name (without suffix, in base units), help text and labels. Thread safe.
 
-    A counter or histogram without labels is exported from the start, others once they have a value.
+    A counter or histogram without labels is exported from the start, other metrics after their first value.
     """
 
     def __init__(self, name: str, help_text: str, labels: Sequence[str] = (), *, width: int = 1) -> None:
-        """`width` is the count of numbers per series."""
+        """`width`: how many numbers each series has."""
         self.name = name
         self.help_text = help_text
         self.labels = tuple(labels)
@@ -45,7 +45,7 @@ class Metric:
             self._series = {} if self.labels else {(): [0.0] * self._width}
 
     def _values(self, labels: Labels) -> list[float]:
-        """The numbers of a series, made if missing; the lock is held."""
+        """The numbers of a series, made if missing. The caller holds the lock."""
         values = self._series.get(labels)
         if values is None:
             values = self._series[labels] = [0.0] * self._width
@@ -62,7 +62,7 @@ class Counter(Metric):
 
 
 class Gauge(Metric):
-    """A current value. Living processes' values are added up, or exported apart with the label `process`."""
+    """A current value. The values of living processes are summed, or exported one by one with the label `process`."""
 
     def __init__(
         self, name: str, help_text: str, labels: Sequence[str] = (), *, of_each_process: bool = False

@@ -1,4 +1,4 @@
-"""Shares each process's numbers in a file, replaced once a second, and adds up those of all processes.
+"""Shares each process's numbers in a file that is replaced once a second, and sums the numbers of all processes.
 
 A process that replaces another continues from its file, so counters never fall. Gauges count only while the
 process that wrote them lives.
@@ -44,8 +44,8 @@ _DECODER = msgspec.json.Decoder(ProcessValues)
 class Publisher:
     """Writes this process's numbers to `<process>.json` in `folder`.
 
-    If the disk is full the file stays as it was, and the next second tries again. A killed process loses the
-    last second's numbers.
+    If the disk is full the file stays unchanged until the next second's try. A killed process loses the numbers
+    of its last second.
     """
 
     def __init__(self, folder: Path, process: str) -> None:
@@ -58,7 +58,7 @@ class Publisher:
         self._is_failing = False
 
     def start(self) -> None:
-        """Add the numbers of the process before, and publish once a second in a thread."""
+        """Continue the numbers of the process that this one replaces, and publish once a second in a thread."""
         global _publisher  # noqa: PLW0603 a process has one
         before = _read(self._path)
         for metric in METRICS:
@@ -120,7 +120,7 @@ def totals(metrics: Iterable[Metric] = METRICS) -> dict[Metric, Series]:
 
 
 def _published() -> list[ProcessValues]:
-    """The content of all files. This process's file is written first, so that no number falls if it is killed."""
+    """The content of all files. Writes this process's file first, so that no number falls if the process is killed."""
     if _publisher is None:
         return [_own_values("this")]
     _publisher.publish()
@@ -134,7 +134,7 @@ def _own_values(process: str) -> ProcessValues:
 
 
 def _read(path: Path) -> ProcessValues | None:
-    """A file's content; None if it is missing or, as after a power cut, incomplete."""
+    """A file's content; None if it is missing or incomplete (for instance after a power cut)."""
     try:
         return _DECODER.decode(path.read_bytes())
     except FileNotFoundError:

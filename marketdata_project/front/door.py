@@ -52,9 +52,9 @@ def _held_bars(call: ReceivedCall) -> FinishedAnswer | None:
 
 
 HELD: Mapping[str, AnswerHeld] = {"ohlc": _held_bars}
-"""By url name, for endpoints without path arguments: the function that finds a held JSON answer to a GET.
+"""Functions by url name, for endpoints without path arguments. Each finds the JSON answer to a GET in memory.
 
-They return None if it is not in memory, and raise the same errors as the endpoint's view.
+It returns None if the answer is not in memory, and raises the same errors as the endpoint's view.
 """
 
 _DJANGOS = frozenset({"cookie", "origin", "signature", "signature-input"})

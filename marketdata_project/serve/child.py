@@ -1,4 +1,4 @@
-"""A child process of the supervisor: started, restarted after a delay, and ended with its parent."""
+"""A child process of the supervisor. It is restarted after a delay if it ends, and ends with its parent."""
 
 import ctypes
 import os
@@ -16,10 +16,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> Callable[[], None]:
-    """A function for `preexec_fn`: the kernel kills the child when this process's main thread ends.
+    """Return a function for `preexec_fn` that makes the kernel kill the child when this process's main thread ends.
 
-    Linux only; elsewhere Python children poll `parent_is`. The C function is loaded here, as little is allowed
-    between fork and exec.
+    Linux only; on other systems Python children poll `parent_is`. The C function is loaded here because little is
+    allowed between fork and exec.
     """
     parent = os.getpid()
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -34,7 +34,7 @@ def end_with_parent() -> Callable[[], None]:
 
 
 def parent_is(pid: int | None) -> bool:
-    """Whether `pid` still is this process's parent; always True for None."""
+    """Whether `pid` is still this process's parent; always True for None."""
     return pid is None or os.getppid() == pid
 
 
@@ -46,8 +46,8 @@ _STEADY_SECONDS = 10.0
 class Program:
     """A program that the supervisor runs.
 
-    `before` is called before each start; `tie` in the new process. `apart` gives it a process group of its own.
-    `watchdog` receives its proofs of life.
+    `before` is called before each start, `tie` in the new process. `apart` gives the process its own group.
+    `watchdog` receives the process's proofs of life.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Program:
 
 @dataclass(slots=True)
 class Child:
-    """A program's process, or the monotonic time `due_at` at which to start it again."""
+    """A program's process, or, if it is not running, the monotonic time `due_at` at which to start it again."""
 
     program: Program
     process: subprocess.Popen[bytes] | None = None
@@ -72,7 +72,7 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and not yet reaped."""
+        """Whether the process was started and not yet reaped."""
         return self.process is not None
 
     def start(self) -> None:
@@ -92,7 +92,7 @@ class Child:
 
     def _begin(self) -> None:
         """Runs in the new process."""
-        # Ctrl-C reaches it, too, but the supervisor ends it; a starting Python would print a traceback.
+        # Ignore Ctrl-C, which reaches the child, too: the supervisor ends it. A starting Python would print a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.program.tie()
 
@@ -105,7 +105,7 @@ class Child:
         return delay
 
     def reap(self) -> str | None:
-        """A sentence on how the process ended, once; None while it runs or without a process."""
+        """Return a sentence on how the process ended, once; None while it runs or if there is none."""
         if self.process is None or (code := self.process.poll()) is None:
             return None
         pid, self.process = self.process.pid, None

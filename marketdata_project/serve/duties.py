@@ -13,7 +13,7 @@ from django.utils import timezone
 from audit.chain.prune import retention_keep
 from audit.services import spool_collect
 from idempotency.answers import answers_delete_expired
-from marketdata_project.serve.status import counted_duty, follow_fold
+from marketdata_project.serve.status import counted_duty, export_fold_lag
 from ratelimit.credentials.signed_requests import nonces_delete_expired
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quota_usage import quota_usage_delete_old
@@ -44,11 +44,11 @@ DUTIES: tuple[Duty, ...] = (
 
 
 def store_duties() -> tuple[Duty, ...]:
-    """The duty of keeping the market store's derived files; empty for a store without any."""
+    """The duty of updating the market store's derived files; empty for a store without such files."""
     keeper = derived_keeper()
     if keeper is None:
         return ()
-    follow_fold(keeper)
+    export_fold_lag(keeper)
 
     def derived_keep(*, now: datetime) -> None:
         keeper.round(seconds=SECOND)
@@ -85,7 +85,7 @@ class DutyThreads:
 
 
 def duty_try(duty: Duty) -> bool:
-    """Run a duty once; whether it succeeded. An exception is logged."""
+    """Run a duty once; return whether it succeeded. Logs an exception."""
     try:
         try:
             with counted_duty(duty.work.__name__):

@@ -20,7 +20,7 @@ _SHUTDOWN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedRedis:
-    """A Redis server by its socket and the folder of its log."""
+    """A Redis server, given by its socket and the folder of its log."""
 
     socket_path: Path
     run_dir: Path
@@ -52,7 +52,7 @@ class EmbeddedRedis:
             return False
 
     def tidy(self) -> None:
-        """Remove the socket after the server has ended, and its folder if it was made for the socket alone."""
+        """Remove the socket after the server has ended, and its folder if only the socket needed it."""
         self.socket_path.unlink(missing_ok=True)
         if self.socket_path.parent != self.run_dir:
             with suppress(OSError):
@@ -102,7 +102,7 @@ def _end_leftover(path: Path) -> None:
 
 
 def _listener(connection: socket.socket) -> int:
-    """The process id of this user's server at the other end; 0 if the kernel does not give it."""
+    """The process id of the server at the other end, if it is this user's; 0 if the kernel does not give it."""
     if sys.platform != "linux":
         return 0
     pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -110,7 +110,7 @@ def _listener(connection: socket.socket) -> int:
 
 
 def _ended(pid: int) -> bool:
-    """Wait up to a second for a process that is not our child; whether it ended."""
+    """Wait up to a second for the end of a process that is not our child; return whether it ended."""
     deadline = time.monotonic() + _SHUTDOWN_SECONDS / 2
     while time.monotonic() < deadline:
         try:

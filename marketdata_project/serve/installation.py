@@ -31,11 +31,11 @@ class AlreadyRunning(InstallationError):
 
 
 class FolderUnavailable(InstallationError):
-    """A folder cannot be used or belongs to somebody else; mend that or choose another DATA_DIR."""
+    """A folder cannot be used or belongs to another user; correct that or choose another DATA_DIR."""
 
 
 class PortUnavailable(InstallationError):
-    """The address cannot be listened on; stop what does or choose another HOST or PORT."""
+    """The server cannot listen on this address; stop what listens there or choose another HOST or PORT."""
 
 
 class RedisMissing(InstallationError):
@@ -43,7 +43,7 @@ class RedisMissing(InstallationError):
 
 
 def allow_many_files() -> None:
-    """Raise the limit on open files, which child processes inherit: each connection is one."""
+    """Raise the limit on open files, which child processes inherit. Each connection counts as an open file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -51,7 +51,7 @@ def allow_many_files() -> None:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make `folder` (0700), or take it over if it is this user's own; raises FolderUnavailable."""
+    """Make `folder` (0700); an existing one must belong to this user. Raises FolderUnavailable."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = folder.lstat()
@@ -65,15 +65,15 @@ def make_private_folder(folder: Path) -> None:
 
 
 def keep_to_oneself() -> None:
-    """Set the umask: files of this process and its children are closed to other users."""
+    """Set the umask so that other users cannot open files of this process and its children."""
     os.umask(0o077)
 
 
 def close_to_others(data_dir: Path) -> None:
-    """Remove other users' permissions in a data folder, which an earlier version may have left.
+    """Remove other users' permissions in a data folder; an earlier version may have left them.
 
-    The group keeps its permissions on the folder itself; files with secrets become the owner's alone. Files of
-    another owner stay as they are.
+    The group keeps its permissions on the folder itself. Only the owner can open files with secrets. Files of
+    another owner are not changed.
     """
     with suppress(OSError):
         data_dir.chmod(stat.S_IMODE(data_dir.stat().st_mode) & ~stat.S_IRWXO)
@@ -85,9 +85,9 @@ def close_to_others(data_dir: Path) -> None:
 
 @contextmanager
 def sole_user(run_dir: Path) -> Iterator[None]:
-    """Hold the data folder for this process; raises AlreadyRunning, FolderUnavailable.
+    """Lock the data folder for this process. Raises AlreadyRunning, FolderUnavailable.
 
-    A killed holder holds it no longer.
+    The lock ends with the process, even if it is killed.
     """
     try:
         lock = _locked(run_dir / "serve.lock")
@@ -116,7 +116,7 @@ def _locked(path: Path) -> TextIO:
 
 
 def open_listener(*, host: str, port: int) -> socket.socket:
-    """Listen on `host`:`port` (0: any free port), for child processes to accept on.
+    """Listen on `host`:`port` (0: any free port). Child processes accept the connections.
 
     Raises PortUnavailable.
     """
@@ -128,7 +128,7 @@ def open_listener(*, host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise PortUnavailable(f"Cannot listen on {host}:{port}: {reason}.") from error
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # accepted connections inherit it: it ends stalled ones
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # ends stalled connections: accepted ones inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MILLISECONDS)
     return listener
 

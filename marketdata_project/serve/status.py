@@ -1,4 +1,4 @@
-"""What an installation's processes publish about themselves: metrics, and the worker's heartbeat."""
+"""Publishes the state of the processes: metrics, and the worker's heartbeat."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ from redis_calls.connection import is_available
 from store.maintained import Upkeep
 
 
-def metrics_published(process: str) -> Publisher:
+def start_publishing_metrics(process: str) -> Publisher:
     """Start publishing the metrics of this process, `web-1` or `worker`; the caller stops the publisher."""
     REDIS_AVAILABLE.follow(is_available)
     publisher = Publisher(settings.METRICS_DIR, process)
@@ -29,8 +29,8 @@ def metrics_published(process: str) -> Publisher:
     return publisher
 
 
-def follow_fold(keeper: Upkeep | None) -> None:
-    """Export how far the derived files are behind the commits."""
+def export_fold_lag(keeper: Upkeep | None) -> None:
+    """Export the metrics of how far the derived files are behind the commits."""
     if keeper is not None:
         FOLD_WAITING_LOGS.follow(lambda: keeper.backlog().logs)
         FOLD_LAG_SECONDS.follow(lambda: keeper.backlog().seconds)
@@ -65,7 +65,7 @@ class Heartbeat:
         self._path = run_dir / "worker.heartbeat"
 
     def beat(self) -> None:
-        """Touch the file. An OSError, as of a full disk, is logged."""
+        """Touch the file. Logs an OSError, such as a full disk."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.touch()
@@ -73,7 +73,7 @@ class Heartbeat:
             logger.warning("The worker's heartbeat cannot be written: %s", error)
 
     def stop(self) -> None:
-        """Remove the file: the worker ends."""
+        """Remove the file, at the worker's end."""
         self._path.unlink(missing_ok=True)
 
     def age(self, *, now: float) -> float | None:

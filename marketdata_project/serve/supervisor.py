@@ -50,7 +50,7 @@ class SignalInbox:
         self._sender.close()
 
     def wait(self, seconds: float) -> frozenset[int]:
-        """Wait for signals; those that arrived, empty if none did within `seconds`."""
+        """Wait up to `seconds` for signals; return those that arrived, possibly none."""
         select([self._receiver], [], [], max(seconds, 0))
         with suppress(BlockingIOError):
             return frozenset(self._receiver.recv(4096))
@@ -58,11 +58,11 @@ class SignalInbox:
 
 
 def _nothing(_signal: int, _frame: FrameType | None) -> None:
-    """Do nothing: the wake-up descriptor tells."""
+    """Do nothing: the wake-up descriptor reports the signal."""
 
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# Everything is over 10 s after a stop signal: 8.5 s for requests and jobs under way, then 1 s for Redis.
+# Seconds. The installation ends within 10 s of a stop signal: 8.5 s for running requests and duties, 1 s for Redis.
 END_SECONDS = 8.5
 REDIS_END_SECONDS = 1.0
 _REDIS_START_SECONDS = 5.0
@@ -78,7 +78,7 @@ Say = Callable[[str], None]
 class ServePlan:
     """What to run: `workers` web processes on `listener`, a worker, and `redis` unless it is None.
 
-    A web process without proof of life for `watchdog_seconds` is replaced; 0 turns that off.
+    A web process that gives no proof of life for `watchdog_seconds` is replaced; 0 turns that off.
     """
 
     listener: socket.socket
@@ -89,7 +89,7 @@ class ServePlan:
 
 
 def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> dict[str, str]:
-    """The environment of child processes: this process's, with absolute paths and the actual port."""
+    """The environment of child processes: this process's environment with absolute paths and the actual port."""
     path = os.pathsep.join(filter(None, [str(base_dir), os.environ.get("PYTHONPATH", "")]))
     return {
         **os.environ,
@@ -133,7 +133,7 @@ class Supervisor:
                 child.program.watchdog.close()
 
     def _start(self, inbox: SignalInbox) -> bool:
-        """Start all programs, Redis first; False if a stop signal came meanwhile."""
+        """Start all programs, Redis first; return False if a stop signal came meanwhile."""
         self._start_due(self._redis)
         if self._plan.redis is not None and not self._await_redis(self._plan.redis, inbox):
             return False
@@ -175,7 +175,7 @@ class Supervisor:
                 self._say(f"{end}; starting it again in {child.postpone():.1f} s")
 
     def _kill_silent(self, children: Iterable[Child]) -> None:
-        """Kill web processes without proof of life; they are reaped and started again like any other."""
+        """Kill web processes without proof of life. They are reaped and restarted like any process that ended."""
         for child in children:
             watchdog = child.program.watchdog
             if watchdog is None or child.process is None:
@@ -186,7 +186,7 @@ class Supervisor:
                     "%s (process %d) answered nothing for %.1f s and is killed and replaced; replaced so far: %d",
                     child.program.name, child.process.pid, silence, self._replaced,
                 )  # fmt: skip
-                # Not SIGTERM: it could not react. Acknowledged writes are on the disk.
+                # SIGKILL, because the process could not react to SIGTERM. Acknowledged writes are on the disk.
                 child.send(signal.SIGKILL)
                 watchdog.reset()
 
@@ -224,7 +224,7 @@ class Supervisor:
 def _redis_programs(plan: ServePlan) -> list[Program]:
     if plan.redis is None:
         return []
-    # Apart: a Ctrl-C goes to the whole process group and would end Redis before its users.
+    # Redis gets its own process group: Ctrl-C goes to a whole group and would end Redis before its users.
     return [
         Program(
             name="redis",

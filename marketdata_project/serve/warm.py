@@ -28,7 +28,7 @@ from trades.batches.sample_rows import SEED_TRADES
 from trades.formats.json_body import decode_json
 from trades.stores import market_store
 
-# glibc's malloc.h.
+# A constant of glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
 OWN_BLOCK_BYTES = 4 * 2**20
 
@@ -56,8 +56,8 @@ def load_everything(handler: DjangoHandler) -> None:
 def load_libraries() -> Thread:
     """Load trading calendars and QuantLib, which take a second and only some requests need, in a thread.
 
-    A request that needs them earlier waits for them. The interpreter lock is never held for much longer than
-    a tenth of a second.
+    A request that needs them earlier waits. Loading never holds the interpreter lock much longer than a tenth of a
+    second.
     """
     thread = Thread(target=_load_libraries, name="libraries", daemon=True)
     thread.start()
@@ -70,16 +70,15 @@ def _load_libraries() -> None:
         quantlib()
     except Exception:
         logger.exception("Calendars or QuantLib could not be loaded; requests that need them will try again")
-    # As after start-up: see `tune_garbage_collector`.
+    # Exempts the new objects from collection, as `tune_garbage_collector` does after start-up.
     gc.freeze()
 
 
 def share_allocator() -> None:
-    """Make Arrow use the C library's allocator, and have glibc return freed blocks over OWN_BLOCK_BYTES at once.
+    """Make Arrow use the C library's allocator, and glibc return freed blocks over OWN_BLOCK_BYTES at once.
 
-    Arrow's own allocator keeps 20 MiB per thread that ever made rows. glibc would raise its threshold for
-    separate blocks up to 32 MiB: eight bodies of that size, received at once, left holes of 1.3 GiB in its
-    heap.
+    Arrow's own allocator keeps 20 MiB for each thread that ever made rows. glibc would raise its threshold for
+    separate blocks up to 32 MiB: eight bodies of that size, received at once, left 1.3 GiB of unused heap.
     """
     pa.set_memory_pool(pa.system_memory_pool())
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -88,9 +87,9 @@ def share_allocator() -> None:
 
 
 def tune_garbage_collector() -> None:
-    """Make full collections rare and short: they cause the slowest 1 % of the answers.
+    """Make full collections, which cause the slowest 1 % of the answers, rare and short.
 
-    All objects that exist now stay for ever, so the collector need not look at them.
+    Objects that exist now are never freed, so the collector need not visit them.
     """
     gc.collect()
     gc.freeze()
@@ -98,7 +97,7 @@ def tune_garbage_collector() -> None:
 
 
 def drop_request_signals() -> None:
-    """Disconnect Django's own receivers of the request signals, which cost 20 µs per request to no effect.
+    """Disconnect Django's own receivers of the request signals, which cost 20 µs per request and have no effect here.
 
     - `close_old_connections` (connected twice): the front calls it once after each job;
     - `reset_queries`: the log of queries exists in DEBUG only, where it stays connected;

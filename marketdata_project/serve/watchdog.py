@@ -1,6 +1,6 @@
 """The watchdog: web processes prove that they can answer; the supervisor counts the seconds without a proof.
 
-A proof is a byte in a pipe per process. A request to the shared port would not tell which process answered.
+A proof is a byte in the process's own pipe. A request to the shared port would not show which process answered.
 """
 
 import asyncio
@@ -12,9 +12,10 @@ from contextlib import suppress
 from marketdata_project.front.lanes import Lane
 
 BEAT_SECONDS = 0.5
-# The supervisor looks each second. If it looks later it was suspended or starved, and so may its children have been.
+# At most this much silence counts per look. The supervisor looks every second; if it looks later, it was suspended
+# or starved, and its children may have been, too.
 LONGEST_LOOK_SECONDS = 2.0
-# More processor time than waiting threads take, less than computing ones get in ten seconds on any machine.
+# Processor seconds that show progress: more than waiting threads use, less than computing threads get in ten seconds.
 WORKED_SECONDS = 0.05
 _PIPE_BYTES = 65_536
 
@@ -33,14 +34,14 @@ class Watchdog:
         self.reset()
 
     def reset(self) -> None:
-        """Start anew for another process."""
+        """Start again for a new process."""
         self._heard()
         self._has_started = False
         self._silence = 0.0
         self._looked_at = self._clock()
 
     def look(self) -> float:
-        """The seconds without a proof, at most LONGEST_LOOK_SECONDS per look."""
+        """Return the seconds without a proof; each look adds at most LONGEST_LOOK_SECONDS."""
         now = self._clock()
         elapsed, self._looked_at = min(now - self._looked_at, LONGEST_LOOK_SECONDS), now
         if self._heard():
@@ -63,8 +64,8 @@ class Watchdog:
 class Pulse:
     """The web process's end: twice a second it proves that the event loop runs and the lane of reads makes progress.
 
-    The lane makes progress if it finished the last probe, finished another job, or its threads compute.
-    Otherwise all of its threads hang.
+    The lane (thread pool) makes progress if it finished the last probe or another job, or if its threads compute.
+    Otherwise all its threads hang.
     """
 
     def __init__(self, sender: int, lane: Lane) -> None:
@@ -84,7 +85,7 @@ class Pulse:
         """Send a proof if there was progress; the first beat always does. Call it in the event loop."""
         if self._gets_on():
             self._finished, self._worked = self._lane.finished, self._lane.processor_seconds()
-            # A full pipe holds proofs enough, and without a supervisor nobody reads it.
+            # Errors do not matter: a full pipe holds enough proofs, and without a supervisor nobody reads them.
             with suppress(OSError):
                 os.write(self._sender, b".")
         if self._probe is None or self._probe.done():

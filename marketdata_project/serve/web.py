@@ -25,7 +25,7 @@ from marketdata_project.front.protocol import GuardedProtocol
 from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.child import parent_is
 from marketdata_project.serve.installation import keep_to_oneself
-from marketdata_project.serve.status import metrics_published
+from marketdata_project.serve.status import start_publishing_metrics
 from marketdata_project.serve.warm import (
     drop_request_signals,
     load_everything,
@@ -45,7 +45,7 @@ TICKS_BEFORE_LIBRARIES = 10
 
 
 class WebServer(uvicorn.Server):
-    """uvicorn's server, which also ends when its parent is gone, and sends proofs of life by `pulse`."""
+    """uvicorn's server; also ends when its parent is gone, and sends proofs of life through `pulse`."""
 
     parent: int | None = None
     pulse: Pulse | None = None
@@ -55,15 +55,15 @@ class WebServer(uvicorn.Server):
     _beating: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve. The pulse beats until the loop ends, also while requests are drained."""
+        """Begin to serve. The pulse beats until the loop ends, also while the last requests are finished."""
         if self.pulse is not None:
-            # From its first beat on the process is watched.
+            # The watchdog watches the process from its first beat on.
             self.pulse.beat()
             self._beating = asyncio.create_task(self.pulse.run())
         await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second; whether to end.
+        """Called ten times a second; returns whether to end.
 
         Loads libraries after the first second, and calls `each_second` in a thread each second.
         """
@@ -92,7 +92,7 @@ def web_server(*, pulse: int | None = None) -> WebServer:
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="error",  # its warnings are about malformed requests: clients could fill the log
+        log_level="error",  # warnings are about malformed requests: clients could fill the log with them
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -159,11 +159,11 @@ def main(arguments: list[str]) -> None:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         server.should_exit = True
 
-    # Until uvicorn installs its own handlers; after draining it raises the signal once more.
+    # Used until uvicorn installs its own handlers; at its end uvicorn raises the signal again.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     uses, refusals = _last_uses(), _anonymous_refusals()
-    publisher = metrics_published(f"web-{settings.WORKER_NUMBER + 1}")
+    publisher = start_publishing_metrics(f"web-{settings.WORKER_NUMBER + 1}")
     server.each_second = refusals.settle
     server.run(sockets=[socket.socket(fileno=options.fd)])
     refusals.close()
@@ -173,7 +173,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _end_now() -> None:
-    """Exit without waiting for threads: what still runs has had DRAIN_SECONDS."""
+    """Exit without waiting for threads: running requests have had DRAIN_SECONDS."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -5,7 +5,7 @@ from django.conf import global_settings
 from marketdata_project.settings.environment import env, integer, networks, secret
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "ratelimit.OAuthClient"
-# Programs get tokens by the client-credentials grant alone; the options of other grants are as strict as possible.
+# Programs get tokens by the client-credentials grant only; the options of other grants are as strict as possible.
 OAUTH2_PROVIDER = {
     "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
     "OAUTH2_VALIDATOR_CLASS": "ratelimit.credentials.programs.server.ClientValidator",
@@ -27,12 +27,12 @@ OAUTH2_PROVIDER = {
     "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
     "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
 }
-# The first is for passwords, the last for random secrets.
+# The first hasher is for passwords, the last for random secrets.
 PASSWORD_HASHERS = [
     *global_settings.PASSWORD_HASHERS,
     "ratelimit.credentials.programs.server.SecretHasher",
 ]
-# The issuer in people's tokens. Two installations that share a secret, which they should not, need different ones.
+# The issuer in people's tokens. Installations should not share a secret; if they do, they need different issuers.
 TOKEN_ISSUER = env.str("TOKEN_ISSUER", "marketdata")
 SIMPLE_JWT = {"USER_ID_CLAIM": "sub"}
 # Trading calls per second of every tier.
@@ -41,7 +41,7 @@ TRADING_RATE = integer("TRADING_RATE", 1)
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 # Networks that may read /metrics; others get 404.
 METRICS_NETWORKS = networks("METRICS_NETWORKS", default="127.0.0.0/8,::1")
-# Whether these proxies set X-Forwarded-Proto to the scheme of the client's connection.
+# Whether TRUSTED_PROXIES set X-Forwarded-Proto to the scheme of the client's connection.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
 # The signing secrets of all keys are derived from it; from SECRET_KEY if it is empty.
 SIGNING_SECRET = secret("SIGNING_SECRET")
@@ -51,7 +51,7 @@ AUDIT_KEY = secret("AUDIT_KEY")
 AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")
 AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 365)
 
-# The greatest age of a signature.
+# The greatest age of a signature, in seconds.
 SIGNATURE_WINDOW_SECONDS = integer("SIGNATURE_WINDOW_SECONDS", 30)
 # Requests per second of anonymous clients, by address.
 ADDRESS_RATE = integer("ADDRESS_RATE", 10)

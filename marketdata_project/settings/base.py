@@ -32,7 +32,7 @@ LOAD_SAMPLE = env.bool("LOAD_SAMPLE", True)
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
-# Headers that a page of another origin may send, and those of the answer that it may read.
+# Request headers that a page of another origin may send, and answer headers that it may read.
 CORS_ALLOW_HEADERS = (
     *default_headers,
     "content-digest",
@@ -63,7 +63,7 @@ CORS_EXPOSE_HEADERS = [
 
 
 def _redis_socket(run_dir: Path) -> Path:
-    """The embedded Redis's socket. Its path has at most 107 bytes: for a deep folder it lies in a temporary one."""
+    """The embedded Redis's socket. Its path may have 107 bytes at most, so for a deep folder it is in a temporary folder."""
     wanted = run_dir / "redis.sock"
     if len(os.fsencode(wanted)) <= 107:
         return wanted
@@ -106,7 +106,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "marketdata_project.correlation.CorrelationMiddleware",
-    # First, so that redirects and refusals of the next two have a correlation id.
+    # First, so that redirects and refusals by the next two middlewares have a correlation id.
     "marketdata_project.plain_http.PlainHttpMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -153,12 +153,12 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        # Half of WATCHDOG_SECONDS: a thread that waits for the database is answered before its process is replaced.
+        # Seconds; half of WATCHDOG_SECONDS, so that a thread stops waiting for the database before its process is replaced.
         "timeout": 5,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 
-# The address of Redis for django-redis's connections; nothing uses Django's cache.
+# Configures django-redis's connections; nothing uses Django's cache itself.
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -241,12 +241,12 @@ LOGGING = {
         "stderr": {"class": "logging.StreamHandler", "filters": ["correlation"], "formatter": "line"},
     },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
-    # Each 4xx has an audit record; a line for each would let any client fill the log. Django logs suspicious
+    # Each 4xx has an audit record. Lines for them would let any client fill the log. Django logs suspicious
     # requests as errors, with a traceback.
     "loggers": {
         "django.request": {"level": "ERROR"},
         "django.security": {"level": "CRITICAL"},
-        # At DEBUG these write tokens.
+        # At DEBUG these packages log tokens.
         "oauthlib": {"level": "INFO"},
         "oauth2_provider": {"level": "INFO"},
     },

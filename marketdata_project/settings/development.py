@@ -9,7 +9,7 @@ from marketdata_project.settings.environment import secret
 
 
 def _kept_secret(path: Path) -> str:
-    """The secret in `path`, made at the first call; linked into place, so that two processes agree on it."""
+    """The secret in `path`; made at the first call and linked into place, so that two processes get the same one."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-# The bounds of Django's own check of SECRET_KEY (security.W009).
+# The minimums of Django's check of SECRET_KEY (security.W009).
 SHORTEST_SECRET = 50
 FEWEST_CHARACTERS = 5
 _NOT_SECRET = ("django-insecure-", "changeme", "change-me")
@@ -24,7 +24,7 @@ def integer(name: str, default: int) -> int:
 
 
 def networks(name: str, *, default: str = "") -> tuple[IPv4Network | IPv6Network, ...]:
-    """Networks and addresses, separated by commas. Raises ImproperlyConfigured, which names the variable."""
+    """The variable as networks and addresses, separated by commas. Raises ImproperlyConfigured, which names the variable."""
     given = env.str(name, default).split(",")
     return tuple(_network(name, text.strip()) for text in given if text.strip())
 
@@ -44,7 +44,7 @@ def secret(name: str) -> str:
 
     Raises ImproperlyConfigured if both are given, or the file cannot be read.
     """
-    # Not by `env`, which would read a secret that begins with $ as the name of another variable.
+    # `env` would take a secret that begins with $ for the name of another variable.
     file, value = os.environ.get(f"{name}_FILE", ""), os.environ.get(name, "")
     if not file:
         return value

@@ -1,4 +1,4 @@
-"""Production settings: the start is refused without secrets from outside."""
+"""Production settings. They require secrets from the environment or files."""
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -7,13 +7,13 @@ from marketdata_project.settings.base import AUDIT_KEY, BEHIND_TLS_PROXY, SIGNIN
 from marketdata_project.settings.environment import checked_secret, env, required_secret, secrets_list
 
 SECRET_KEY = required_secret("SECRET_KEY")
-# Former keys, which still decrypt and verify while a key is being replaced.
+# Former keys, which stay valid for decryption and verification while a key is being replaced.
 SECRET_KEY_FALLBACKS = secrets_list("SECRET_KEY_FALLBACKS")
 for _name, _value in (("AUDIT_KEY", AUDIT_KEY), ("SIGNING_SECRET", SIGNING_SECRET)):
     if _value:
         checked_secret(_name, _value)
 DEBUG = False
-# CSRF is checked by a subclass of the middleware, which this check does not recognise.
+# This check does not recognise our subclass of the CSRF middleware.
 SILENCED_SYSTEM_CHECKS = ["security.W003"]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
@@ -22,15 +22,15 @@ if BEHIND_TLS_PROXY and not TRUSTED_PROXIES:
     raise ImproperlyConfigured(
         "BEHIND_TLS_PROXY needs TRUSTED_PROXIES: the addresses of the proxies whose X-Forwarded-Proto counts"
     )
-# The header is there only if a trusted proxy wrote it.
+# Safe: `marketdata_project.proxies` removes the header unless a trusted proxy wrote it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
-# Load balancers, the supervisor and Prometheus use plain HTTP.
+# Load balancers, the supervisor and Prometheus use plain HTTP for these.
 SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$", r"^metrics/?$"]
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
-# With this prefix browsers accept them from this host alone, over TLS, and no subdomain can set them.
+# With this prefix browsers accept the cookies only from this host over TLS; no subdomain can set them.
 SESSION_COOKIE_NAME = "__Host-sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken"

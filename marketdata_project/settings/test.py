@@ -19,7 +19,7 @@ REAL_DATA = Path(env.str("REAL_DATA", str(BASE_DIR.parent / "shared" / "data")))
 SECRET_KEY = "for-tests-only"  # noqa: S105
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS[-1:]]
 
-# Tests all come from one address.
+# All tests call from one address, so its limit must be high.
 ADDRESS_RATE = 1_000_000
 LOGIN_RATE = 1_000_000
 

@@ -4,7 +4,7 @@ from csp import constants as csp
 
 from marketdata_project.settings.environment import integer
 
-# Scripts and styles are our own files: no text on a page can become one.
+# Scripts and styles must be our own files, so that text on a page can never run as one.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [csp.NONE],
@@ -38,7 +38,7 @@ AUTHENTICATION_BACKENDS = [
     "ratelimit.credentials.people.logins.LoginLimit",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# Attempts per second from one address; five times as many for one name from all addresses.
+# Attempts per second from one address. One name, over all addresses, has five times as many.
 LOGIN_RATE = integer("LOGIN_RATE", 2)
 _VALIDATION = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [
@@ -48,11 +48,11 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"{_VALIDATION}.NumericPasswordValidator"},
 ]
 
-# Per client address and web process; trusted proxies are not counted.
+# Open connections per client address and web process; trusted proxies are not counted.
 MAX_CONNECTIONS_PER_ADDRESS = integer("MAX_CONNECTIONS_PER_ADDRESS", 1000)
 
 MAX_BODY_BYTES = 32 * 2**20
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
-# In a query or a form; no form takes a file.
+# Fields in a query or a form; no form accepts a file.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 DATA_UPLOAD_MAX_NUMBER_FILES = 0

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand
 from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.child import parent_is
 from marketdata_project.serve.duties import DUTIES, DutyThreads, store_duties
-from marketdata_project.serve.status import Heartbeat, metrics_published
+from marketdata_project.serve.status import Heartbeat, start_publishing_metrics
 
 PERIOD_SECONDS = 1.0
 # How long to wait for running duties at the end; after `END_SECONDS` the supervisor kills the worker.
@@ -42,7 +42,7 @@ class Command(BaseCommand):
             log_uncaught()
         os.nice(_NICENESS)
         heartbeat = Heartbeat(settings.RUN_DIR)
-        publisher = metrics_published("worker")
+        publisher = start_publishing_metrics("worker")
         threads = DutyThreads([*DUTIES, *store_duties()])
         while not stopping.is_set() and parent_is(options["parent"]):
             heartbeat.beat()
