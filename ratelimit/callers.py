@@ -1,4 +1,4 @@
-"""The caller of a request, the same for every kind of credential."""
+"""The caller of a request: one type for every kind of credential."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,11 +13,11 @@ Network = IPv4Network | IPv6Network
 class Caller:
     """A caller and its grants.
 
-    `identity` is permanent: `key:12`, `client:3` (OAuth2), `user:7` (a person). `credential` is the kind used
-    this time: `api_key`, `jwt`, `oauth2`, `signature`, `certificate` or `session`. Rates are in requests per
-    second; a quota of None is unlimited. `accounts` holds ALL_ACCOUNTS for every account. `family` owns the
-    buckets and quotas: the first key of a chain of rotations (`key:3`), otherwise the identity. `expires_at`
-    ends the grants. A `signed_only` key is accepted in signatures only.
+    `identity` is permanent: `key:12`, `client:3` (OAuth2), `user:7` (a person). `credential` is the kind that this
+    request used: `api_key`, `jwt`, `oauth2`, `signature`, `certificate` or `session`. Rates are in tokens per
+    second. Quotas are in tokens; None is unlimited. `accounts` contains ALL_ACCOUNTS if all are granted. `family`
+    is the identity that owns the buckets and quotas: for a key that was made by rotation, the first key of its chain
+    (`key:3`); otherwise the caller's own. `expires_at` ends the grants. A `signed_only` key may only sign requests.
     """
 
     identity: str
@@ -48,14 +48,14 @@ class Caller:
         return ALL_ACCOUNTS in self.accounts or account in self.accounts
 
     def may_call_from(self, address: str) -> bool:
-        """Whether an IP address is in one of its networks; True without networks."""
+        """Return whether an IP address is in one of the caller's networks; True if it has none."""
         if not self.networks:
             return True
         try:
             parsed = ip_address(address)
         except ValueError:
             return False
-        # A dual-stack socket shows an IPv4 client by an IPv4-mapped IPv6 address.
+        # A dual-stack socket reports an IPv4 client by its IPv4-mapped IPv6 address.
         plain = getattr(parsed, "ipv4_mapped", None) or parsed
         return any(plain in network for network in self.networks)
 

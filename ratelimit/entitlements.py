@@ -1,4 +1,4 @@
-"""Turns the stored grants of a credential into a caller."""
+"""Turns the stored grants of a credential into a Caller."""
 
 from datetime import datetime
 from ipaddress import ip_network
@@ -10,9 +10,10 @@ from ratelimit.callers import Caller
 from ratelimit.limits.tiers import tier_named
 from ratelimit.models import ApiKey, Entitlement
 
+# A stored quota of 0 means unlimited; None means the tier's quota.
 NO_QUOTA = 0
 STATES = ("active", "expired", "revoked")
-# The fields of an Entitlement that are granted: all except those that end it.
+# The fields of an Entitlement that are grants: all except `expires_at` and `revoked_at`.
 GRANTS = (
     "tier",
     "rate",
@@ -29,7 +30,7 @@ GRANTS = (
 def caller_from(
     entitlement: Entitlement, *, identity: str, name: str, credential: str, family: str = ""
 ) -> Caller:
-    """The caller with these grants; its tier's limits unless it has its own. Raises UnknownTier."""
+    """Return the caller with these grants. A limit that it does not have itself is its tier's. Raises UnknownTier."""
     tier = tier_named(entitlement.tier)
     return Caller(
         identity=identity,
@@ -51,20 +52,20 @@ def caller_from(
 
 
 def quota(own: int | None, *, of_tier: int | None) -> int | None:
-    """Tokens per period: the credential's own number, or the tier's; None is no quota."""
+    """Return the effective quota, in tokens: the credential's own, else the tier's. None is unlimited."""
     if own is None:
         return of_tier
     return None if own == NO_QUOTA else own
 
 
 def granted_document(entitlement: Entitlement, caller: Caller) -> dict[str, Any]:
-    """The grants as a document, with the caller's effective rates and quotas (None: no quota)."""
+    """Return the grants as a document, with the caller's effective rates and quotas (None: unlimited)."""
     of_caller = ("rate", "trading_rate", "daily_quota", "monthly_quota")
     return {name: getattr(caller if name in of_caller else entitlement, name) for name in GRANTS}
 
 
 def state_of(entitlement: Entitlement, *, now: datetime) -> str:
-    """One of STATES."""
+    """Return the credential's state at `now`, one of STATES."""
     if entitlement.revoked_at is not None:
         return "revoked"
     return "expired" if entitlement.expires_at is not None and entitlement.expires_at <= now else "active"

@@ -1,4 +1,4 @@
-"""Audit records of changes of keys and grants."""
+"""Audit records for changes of keys and grants."""
 
 from datetime import datetime
 from typing import Any
@@ -18,10 +18,10 @@ def key_event(
     correlation_id: str = "",
     record: EventRecorder | None = None,
 ) -> None:
-    """Write an audit record in the current transaction, so that there is no change without its record.
+    """Write an audit record in the transaction of the change, so that no change is stored without its record.
 
-    `detail` must hold no secret; its `change` is a pair of documents, before and after. `record` writes the
-    record, by default `event_record`, and its errors are raised.
+    `detail` must not contain secrets; its `change` is a pair of documents, before and after. `record` is the function
+    that writes the record, by default `event_record`. Raises what it raises.
     """
     (record or event_record)(
         at=at,

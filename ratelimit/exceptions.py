@@ -1,7 +1,7 @@
 """Errors of credentials and keys.
 
 RateLimitError
-├── CredentialError            the caller must send another credential; a retry with the same one fails again
+├── CredentialError            the caller must send another credential; the same one would fail again
 │   ├── InvalidAuthorization
 │   ├── AmbiguousCredentials
 │   ├── SignatureRequired
@@ -15,7 +15,7 @@ RateLimitError
 │   ├── InvalidApiKey
 │   ├── ExpiredApiKey
 │   └── RevokedApiKey
-├── NetworkNotAllowed          the caller must call from elsewhere, or have its networks widened
+├── NetworkNotAllowed          the caller must call from another address, or get more networks granted
 └── KeyAdministrationError     the operator must correct the request
     ├── InvalidKeyRequest
     ├── UnknownTier
@@ -26,7 +26,7 @@ RateLimitError
     ├── NotRotatable
     └── GrantExceeded
 
-Errors in the form of a call are in `http_requests.exceptions`.
+Errors in a request's syntax are in `http_requests.exceptions`.
 """
 
 from typing import ClassVar
@@ -37,18 +37,18 @@ from http_requests.exceptions import FieldError
 class RateLimitError(Exception):
     """Base of all errors of this app; `str(error)` may be shown to the client.
 
-    Errors that a client can get have a stable `code`; the others occur on the command line only.
+    Errors that the API can answer have a stable `code`; the others occur on the command line only.
     """
 
     code: ClassVar[str]
 
 
 class CredentialError(RateLimitError):
-    """A credential was sent and is not accepted."""
+    """A credential was sent but is not accepted."""
 
 
 class InvalidAuthorization(CredentialError):
-    """Authorization is not one known scheme with one credential; correct it."""
+    """The header Authorization must have one known scheme and one credential; correct it."""
 
     code = "invalid_credentials"
 
@@ -60,7 +60,7 @@ class AmbiguousCredentials(CredentialError):
 
 
 class SignatureRequired(CredentialError):
-    """The key is for signing only; sign the request instead of sending the key."""
+    """The key may only sign requests; sign the request instead of sending the key."""
 
     code = "signature_required"
 
@@ -102,19 +102,19 @@ class RevokedApiKey(CredentialError):
 
 
 class InvalidSignature(CredentialError):
-    """The signature is malformed, wrong, of an unknown key, or covers too little; sign the request as it is sent."""
+    """The signature is malformed, wrong, by an unknown key, or covers too little; sign the request as it is sent."""
 
     code = "invalid_signature"
 
 
 class SignatureExpired(CredentialError):
-    """The signature is too old, or from the future; set the clock and sign again."""
+    """The signature is too old, or its time is in the future; set the clock and sign again."""
 
     code = "signature_expired"
 
 
 class DigestMismatch(CredentialError):
-    """The signed digest is not the body's; sign the body that is sent."""
+    """The signed digest does not match the body; sign the body that is sent."""
 
     code = "digest_mismatch"
 
@@ -126,13 +126,13 @@ class NonceUsed(CredentialError):
 
 
 class InvalidCertificate(CredentialError):
-    """The client certificate belongs to no key; register it with a key, or connect with another."""
+    """No key has this client certificate, or the proxy did not verify it; register it with a key, or use another."""
 
     code = "invalid_certificate"
 
 
 class NetworkNotAllowed(RateLimitError):
-    """The credential is valid, but not from this address; call from one of its networks."""
+    """The credential is not valid from this IP address; call from one of its networks."""
 
     code = "network_not_allowed"
 
@@ -142,7 +142,7 @@ class KeyAdministrationError(RateLimitError):
 
 
 class InvalidKeyRequest(KeyAdministrationError):
-    """A term of a new key, or the overlap of a rotation, is invalid; correct it."""
+    """An attribute of a new key, or a rotation's overlap period, is invalid; correct it."""
 
     code = "invalid_key_request"
 
@@ -174,12 +174,12 @@ class AmbiguousKey(KeyAdministrationError):
 
 
 class NotRotatable(KeyAdministrationError):
-    """The key was rotated or revoked before, or has expired; rotate its successor, or create a new key."""
+    """The key was already rotated or revoked, or has expired; rotate its successor, or create a new key."""
 
     code = "not_rotatable"
 
 
 class GrantExceeded(KeyAdministrationError):
-    """The key has, or would have, more grants than the caller; ask for less, or ask somebody with more."""
+    """The key has, or would have, more grants than the caller; request less, or ask somebody with more grants."""
 
     code = "grant_exceeded"

@@ -1,4 +1,4 @@
-"""Credentials and their grants; used nonces and reserved quotas, which must outlive Redis."""
+"""Credentials and their grants; used nonces and reserved quotas, which must not be lost with Redis."""
 
 from datetime import datetime
 from typing import Any
@@ -10,20 +10,20 @@ from oauth2_provider.models import AbstractApplication
 
 
 class Entitlement(models.Model):
-    """The grants of a credential: what its bearer may do, and how much."""
+    """The grants of a credential: what its holder may do, and how much."""
 
     tier = models.CharField(max_length=20, default="default")
     rate = models.PositiveIntegerField(
         null=True, blank=True, help_text="Requests per second instead of the tier's."
     )
     trading_rate = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Trading calls per second instead of the setting's."
+        null=True, blank=True, help_text="Trading calls per second instead of the default."
     )
     daily_quota = models.PositiveBigIntegerField(
-        null=True, blank=True, help_text="Tokens per UTC day instead of the tier's; 0 is no quota."
+        null=True, blank=True, help_text="Tokens per UTC day instead of the tier's; 0: unlimited."
     )
     monthly_quota = models.PositiveBigIntegerField(
-        null=True, blank=True, help_text="Tokens per UTC month instead of the tier's; 0 is no quota."
+        null=True, blank=True, help_text="Tokens per UTC month instead of the tier's; 0: unlimited."
     )
     scopes = models.JSONField(default=list)
     accounts = models.JSONField(default=list, help_text="Accounts by id; * is every account.")
@@ -31,7 +31,7 @@ class Entitlement(models.Model):
         max_length=20, default="internal", help_text="The most sensitive data that may be read."
     )
     networks = models.JSONField(
-        default=list, help_text="Networks to call from; none listed is from anywhere."
+        default=list, help_text="Networks to call from; an empty list allows every address."
     )
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -56,7 +56,7 @@ class ApiKey(Entitlement):
         null=True,
         blank=True,
         unique=True,
-        help_text="SHA-256 of the client certificate (DER) that stands for this key, in hexadecimal.",
+        help_text="SHA-256 of the client certificate (DER) that authenticates as this key, in hexadecimal.",
     )
     replaces = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="successors"
@@ -64,13 +64,13 @@ class ApiKey(Entitlement):
     family = models.BigIntegerField(
         null=True,
         blank=True,
-        help_text="The first key of its chain of rotations, by id; none where it is that itself.",
+        help_text="The id of the first key in its chain of rotations; empty if it is itself the first.",
     )
     before_expiry = models.CharField(
         max_length=10,
         choices=[("warn", "warn"), ("rotate", "rotate")],
         default="warn",
-        help_text="What happens by itself before the key expires.",
+        help_text="What the worker does before the key expires.",
     )
     warned_at = models.DateTimeField(null=True, blank=True)
 
@@ -92,16 +92,16 @@ class OAuthClient(AbstractApplication, Entitlement):  # type: ignore[misc]  # wi
         return str(self.name or self.client_id)
 
     def is_good(self, *, now: datetime) -> bool:
-        """Whether it is neither revoked nor expired."""
+        """Return whether the client is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     def is_usable(self, request: Any) -> bool:
-        """Called by the library before it issues or revokes a token."""
+        """Return whether the client may get tokens. The library asks before it issues or revokes a token."""
         return self.is_good(now=timezone.now())
 
 
 class AccessProfile(Entitlement):
-    """The grants of a person who is logged in. Superusers may do everything without one."""
+    """The grants of a person. Superusers need none: they may do everything."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_profile"
@@ -112,7 +112,7 @@ class AccessProfile(Entitlement):
 
 
 class UsedNonce(models.Model):
-    """A used nonce of a signed request: until it expires, the same caller's same nonce is a replay."""
+    """A used nonce of a signed request. Until it expires, a request of the same caller with this nonce is a replay."""
 
     identity = models.CharField(max_length=100)
     nonce = models.CharField(max_length=128)
@@ -126,9 +126,9 @@ class UsedNonce(models.Model):
 
 
 class QuotaUse(models.Model):
-    """Tokens of a caller's quota that are reserved, never more than the quota.
+    """How many tokens of a caller's quota are reserved in a period: `booked`, never more than the quota.
 
-    `period` is a UTC day (2026-11-20) or month (2026-11).
+    `identity` is `Caller.family`. `period` is a UTC day (2026-11-20) or month (2026-11).
     """
 
     identity = models.CharField(max_length=100)

@@ -1,4 +1,4 @@
-"""Keys, limits, and where people and programs get their tokens."""
+"""The URLs of keys, limits, and the tokens of people and programs."""
 
 from django.urls import re_path
 

@@ -1,8 +1,8 @@
-"""WSGI variables (Django's META) that hold results of earlier steps of a call."""
+"""Names of WSGI variables (Django's META) with the results of earlier steps in handling a request."""
 
-# The Admission; absent if nothing was charged yet.
+# The Admission; absent until the request is charged.
 ADMISSION = "marketdata.admission"
-# The VerifiedSignature, made before the body was read.
+# The VerifiedSignature; present if the signature was verified before the body was read.
 VERIFIED_SIGNATURE = "marketdata.verified_signature"
 # Present if the body was not read to its end.
 BODY_UNREAD = "marketdata.body_unread"

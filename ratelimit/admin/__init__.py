@@ -1,4 +1,4 @@
-"""The admin's pages of keys, people and OAuth2 clients. Each module registers its own."""
+"""The admin's pages for keys, people, access profiles and OAuth2 clients. Each module registers its pages."""
 
 from ratelimit.admin import access, keys, people
 

@@ -1,4 +1,4 @@
-"""The admin's pages of access profiles and OAuth2 clients. The libraries' own pages of tokens are removed."""
+"""The admin's pages for access profiles and OAuth2 clients. The libraries' own pages for tokens are removed."""
 
 from typing import Any
 
@@ -24,10 +24,10 @@ from ratelimit.models import AccessProfile, OAuthClient
 
 
 class ChangedBySuperusers(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Pages that only superusers may change, whatever Django's permissions allow.
+    """Pages on which only superusers may change anything, whatever Django's permissions allow.
 
-    Anybody else who could change people could make themselves a superuser. Superusers have every grant, so nobody
-    grants more than their own.
+    Anybody else who could change people could make themselves a superuser. Superusers have every grant, so they
+    cannot grant more than they have.
     """
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -45,19 +45,19 @@ def _is_superuser(request: HttpRequest) -> bool:
 
 
 class WordListField(forms.CharField):
-    """A list of words, separated by lines, spaces or commas."""
+    """A list of words, separated by line breaks, spaces or commas."""
 
     widget = forms.Textarea
 
     def prepare_value(self, value: Any) -> Any:
-        """The words, one a line."""
+        """Return the words, one per line."""
         return "\n".join(value) if isinstance(value, list) else value
 
     def clean(self, value: Any) -> Any:
         return super().clean(value).replace(",", " ").split()
 
 
-# Deleting a row that marks a token as used would make the token valid again.
+# These pages allow deletion, and deleting a row that marks a token as used would make the token valid again.
 for of_library in (
     AccessToken,
     Grant,
@@ -77,10 +77,10 @@ class AccessProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # not gener
 
     tier = forms.ChoiceField(choices=[(tier, tier) for tier in TIERS])
     scopes = forms.MultipleChoiceField(choices=[(scope, scope) for scope in SCOPES])
-    accounts = WordListField(required=False, help_text="By id, one a line; * is every account.")
+    accounts = WordListField(required=False, help_text="Account ids, one per line; * is every account.")
     sensitivity = forms.ChoiceField(choices=[(word, word) for word in SENSITIVITIES])
     networks = WordListField(
-        required=False, help_text="Such as 10.1.0.0/16, one a line; none is from anywhere."
+        required=False, help_text="Such as 10.1.0.0/16, one per line; empty allows every address."
     )
 
     class Meta:
@@ -88,11 +88,11 @@ class AccessProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # not gener
         fields = ("user", *_GRANTED)
 
     def clean(self) -> dict[str, Any]:
-        """The values as they are stored."""
+        """Return the values in the form in which they are stored."""
         cleaned = super().clean() or {}
         if self.errors:
             return cleaned
-        # An expired profile may be saved; a key's expiry must be in the future.
+        # Not checked: a key's expiry must be in the future, but an expired profile may be saved.
         terms = {name: cleaned[name] for name in _GRANTED if name not in ("expires_at", "revoked_at")}
         try:
             columns = columns_of({"name": str(cleaned["user"]), **terms}, now=timezone.now())  # type: ignore[typeddict-item]
@@ -103,7 +103,7 @@ class AccessProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # not gener
 
 @admin.register(AccessProfile)
 class AccessProfileAdmin(ChangedBySuperusers):
-    """People's grants."""
+    """The grants of people."""
 
     form = AccessProfileForm
     list_display = ("user", "tier", "scopes", "sensitivity", "expires_at", "revoked_at")
@@ -111,11 +111,11 @@ class AccessProfileAdmin(ChangedBySuperusers):
     search_fields = ("user__username",)
 
     def has_delete_permission(self, request: HttpRequest, obj: AccessProfile | None = None) -> bool:
-        """False: a revoked profile stays, with the time of its revocation."""
+        """Return False. Profiles are revoked instead, so that the time of revocation is kept."""
         return False
 
     def save_model(self, request: HttpRequest, obj: AccessProfile, form: Any, change: bool) -> None:
-        """Store the profile with its record, or neither."""
+        """Store the profile and its audit record, or neither."""
         before = profile_document(AccessProfile.objects.get(pk=obj.pk)) if change else {}
         with transaction.atomic():
             super().save_model(request, obj, form, change)
@@ -131,7 +131,7 @@ class AccessProfileAdmin(ChangedBySuperusers):
 
 @admin.register(OAuthClient)
 class OAuthClientAdmin(ChangedBySuperusers):
-    """OAuth2 clients, to view and to revoke. `manage.py oauthclient create` creates them and shows the secret once."""
+    """Shows and revokes OAuth2 clients. `manage.py oauthclient create` creates them and shows the secret once."""
 
     list_display = ("id", "name", "client_id", "tier", "created", "expires_at", "revoked_at")
     list_filter = ("tier", "sensitivity")
@@ -155,7 +155,7 @@ class OAuthClientAdmin(ChangedBySuperusers):
 
 
 def _by(request: HttpRequest) -> dict[str, Any]:
-    """The actor and the request, for the audit log."""
+    """Return the arguments that name the actor and the request in the audit log."""
     return {
         "actor": f"user:{request.user.pk}",
         "correlation_id": getattr(request, "correlation_id", ""),

@@ -1,4 +1,4 @@
-"""The admin's page of API keys."""
+"""The admin's page for API keys."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,17 +34,17 @@ _GRANTED = (*GRANTS, "expires_at", "signed_only", "certificate", "before_expiry"
 
 
 class NewKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """The terms of a new key, validated by the same services as everywhere."""
+    """A new key's attributes. The functions that validate them are those of the API and the command."""
 
     tier = forms.ChoiceField(choices=[(tier, tier) for tier in TIERS])
     scopes = forms.MultipleChoiceField(choices=[(scope, scope) for scope in SCOPES])
-    accounts = WordListField(required=False, help_text="By id, one a line; * is every account.")
+    accounts = WordListField(required=False, help_text="Account ids, one per line; * is every account.")
     sensitivity = forms.ChoiceField(
-        choices=[("", "the least that the scopes need"), *((word, word) for word in SENSITIVITIES)],
+        choices=[("", "the lowest that the scopes need"), *((word, word) for word in SENSITIVITIES)],
         required=False,
     )
     networks = WordListField(
-        required=False, help_text="Such as 10.1.0.0/16, one a line; none is from anywhere."
+        required=False, help_text="Such as 10.1.0.0/16, one per line; empty allows every address."
     )
 
     class Meta:
@@ -52,7 +52,7 @@ class NewKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
         fields = ("name", *_GRANTED)
 
     def clean(self) -> Any:
-        """The terms; errors of the services become the form's."""
+        """Return the attributes. Their validation errors become the form's errors."""
         terms = {**self.cleaned_data, "certificate": self.cleaned_data.get("certificate") or None}
         if self.errors:
             return terms
@@ -63,7 +63,7 @@ class NewKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
         return terms
 
     def _post_clean(self) -> None:
-        """Skip the model's own validation: it would require columns that are filled later."""
+        """Skip the model's own validation, because it requires columns that are filled later."""
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -80,9 +80,9 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Keys to create, view, rotate and revoke. They cannot be edited or deleted."""
+    """Creates, shows, rotates and revokes keys. Keys cannot be edited or deleted."""
 
-    # As many as fit beside the filters in 1,200 px; the rest is on the key's own page.
+    # As many columns as fit beside the filters in 1,200 px. A key's own page has the rest.
     list_display = ("prefix", "name", "state", "tier", "expires_at", "last_used_at")
     list_filter = (StateFilter, "tier", "sensitivity", "before_expiry", "signed_only")
     search_fields = ("name", "prefix")
@@ -132,7 +132,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The form; an error that only the services find is shown above an empty one."""
+        """Show or process the form. An error found only when the key is created is shown above an empty form."""
         try:
             return super().add_view(request, form_url, extra_context)
         except KeyAdministrationError as error:
@@ -140,7 +140,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
             return HttpResponseRedirect(request.path)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        """Create a key. Existing keys have no editable field."""
+        """Create a key. Existing keys are never changed here."""
         if not change:
             created = key_create(**form.cleaned_data, now=timezone.now(), **_by(request))
             obj.pk, obj.name, obj.prefix = created.id, created.stored.name, created.prefix
@@ -183,7 +183,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
             self.message_user(request, message)
 
     def _selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> list[ApiKey]:
-        """The selected keys that the person may see, with a message if there are none."""
+        """Return the selected keys that the person may see. Shows a message if there are none."""
         keys = list(queryset)
         if not keys:
             message = "Nothing was done: you may not see any of the selected keys."
@@ -199,7 +199,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 
 
 def _within(request: HttpRequest) -> Caller | None:
-    """The caller whose grants may not be exceeded; None for a superuser.
+    """Return the person as a caller, whose grants new keys may not exceed; None (no bound) for a superuser.
 
     Raises PermissionDenied for a person without grants.
     """
@@ -212,7 +212,7 @@ def _within(request: HttpRequest) -> Caller | None:
 
 
 def _by(request: HttpRequest) -> dict[str, Any]:
-    """The arguments of the key services that name the person and the request."""
+    """Return the arguments for `ratelimit.keys.services` that name the person and the request."""
     return {
         "actor": f"user:{request.user.pk}",
         "within": _within(request),

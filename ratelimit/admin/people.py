@@ -1,4 +1,4 @@
-"""The admin's pages of people and groups. Each change of grants is audited; passwords are not recorded."""
+"""The admin's pages for people and groups. Each change is audited; passwords are not recorded."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ admin.site.unregister(Group)
 
 
 class _Recorded(ChangedBySuperusers):
-    """Pages that write an audit record of each change, in its transaction."""
+    """Pages that write an audit record for each change, in the same transaction."""
 
     kind: str
 
     def document(self, obj: Any) -> dict[str, Any]:
-        """The stored object for the audit log."""
+        """Return the stored object as a document for the audit log."""
         raise NotImplementedError
 
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
@@ -33,19 +33,19 @@ class _Recorded(ChangedBySuperusers):
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Store related objects, and record the change. Django's view has opened the transaction."""
+        """Store related objects, and record the change. Django's view has already opened a transaction."""
         super().save_related(request, form, formsets, change)
         before, after = vars(request)["stored_before"], self.document(form.instance)
         self.record(request, form.instance, "changed" if change else "added", before, after)
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
-        """Remove the object with its record, or neither."""
+        """Delete the object and write the audit record, or neither."""
         with transaction.atomic():
             self.record(request, obj, "removed", self.document(obj), {})
             super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Remove the objects with their records, or none."""
+        """Delete all objects and write their audit records, or do nothing."""
         with transaction.atomic():
             for obj in queryset:
                 self.record(request, obj, "removed", self.document(obj), {})
@@ -72,7 +72,7 @@ class RecordedUserAdmin(_Recorded, UserAdmin):  # type: ignore[type-arg]  # not 
     kind = "user"
 
     def document(self, obj: User) -> dict[str, Any]:
-        """The person's permissions."""
+        """Return the person's permissions."""
         return {
             "name": obj.username,
             "is_active": obj.is_active,
@@ -83,7 +83,7 @@ class RecordedUserAdmin(_Recorded, UserAdmin):  # type: ignore[type-arg]  # not 
         }
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 Django's
-        """Django's page; a changed password is recorded as an event."""
+        """Show Django's page. A changed password is recorded as an event, without the password."""
         with transaction.atomic():
             before = self._password(id)
             response = super().user_change_password(request, id, form_url)
@@ -104,7 +104,7 @@ class RecordedGroupAdmin(_Recorded, GroupAdmin):
     kind = "group"
 
     def document(self, obj: Group) -> dict[str, Any]:
-        """The group's permissions."""
+        """Return the group's permissions."""
         return {"name": obj.name, "permissions": _names(obj.permissions.all())}
 
 

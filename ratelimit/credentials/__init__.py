@@ -1,1 +1,1 @@
-"""Authentication: the credential of a request, and its caller."""
+"""Authentication: finds and verifies a request's credential, and returns its caller."""

@@ -1,4 +1,4 @@
-"""DRF's authentication classes: any credential in the headers, or a person's session."""
+"""DRF's authentication classes: one for credentials in headers, one for a person's browser session."""
 
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ CHALLENGE = ", ".join(f'{scheme} realm="{REALM}"' for scheme in ("Api-Key", "Bea
 
 
 class CredentialAuthentication(authentication.BaseAuthentication):
-    """Keys, bearer tokens, signatures and certificates; `request.user` becomes a `Caller`."""
+    """Authenticates by key, bearer token, signature or certificate; `request.user` becomes a Caller."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         django_request = request._request  # noqa: SLF001 DRF's own way to the body as it was sent
@@ -28,7 +28,7 @@ class CredentialAuthentication(authentication.BaseAuthentication):
             identity = identify(call, now=now, signature=meta.get(VERIFIED_SIGNATURE))
             if identity is None:
                 return None
-            # The call is refused and its body was not read, so the digest is not checked.
+            # The body was not read because the request will be refused, so its digest cannot be checked.
             if BODY_UNREAD in meta:
                 return use_nonce(identity).caller, None
             return complete_identity(identity, call, body=lambda: django_request.body, now=now), None
@@ -42,7 +42,7 @@ class CredentialAuthentication(authentication.BaseAuthentication):
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """A person's session, with CSRF checks, for the browsable API."""
+    """Authenticates by a person's session, with CSRF checks, for the browsable API."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         user = getattr(request._request, "user", None)  # noqa: SLF001 DRF's own way to the session's user

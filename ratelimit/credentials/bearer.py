@@ -1,4 +1,4 @@
-"""Tokens in `Authorization: Bearer`: JWTs of people, opaque OAuth2 tokens of programs. Valid ones are cached."""
+"""Tokens in `Authorization: Bearer`: JWTs of people, opaque OAuth2 tokens of programs. Valid tokens are cached."""
 
 import hashlib
 import re
@@ -27,7 +27,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class CachedToken:
-    """A valid token as of `loaded_at`, in seconds of the monotonic clock."""
+    """A token that was valid when it was read, at `loaded_at` (monotonic clock, in seconds)."""
 
     caller: Caller
     expires_at: datetime
@@ -35,7 +35,7 @@ class CachedToken:
 
 
 class TokenCache:
-    """LRU cache of valid tokens by their digests."""
+    """An LRU cache of valid tokens by their SHA-256."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class TokenCache:
         self._clock = clock
 
     def find(self, token: str, *, now: datetime) -> CachedToken:
-        """The token's caller, read at most `max_age` ago. Raises InvalidToken."""
+        """Return the token, read at most `max_age` seconds ago. Raises InvalidToken."""
         digest = hashlib.sha256(token.encode()).digest()
         loaded_at = self._clock()
         with self._lock:
@@ -65,7 +65,7 @@ class TokenCache:
         return known
 
     def forget(self, identity: str) -> None:
-        """Drop a caller's tokens, so that they are read again."""
+        """Remove a caller's tokens from the cache."""
         with self._lock:
             for digest in [
                 digest for digest, known in self._known.items() if known.caller.identity == identity
@@ -84,7 +84,7 @@ token_cache = TokenCache()
 
 
 def caller_of_bearer(token: str, *, now: datetime) -> Caller:
-    """The caller of a token. Raises InvalidToken, with one message for every reason."""
+    """Return a token's caller. Raises InvalidToken, with the same message for every reason."""
     if len(token) > jwt.MAX_LENGTH or _TOKEN.fullmatch(token) is None:
         raise InvalidToken
     known = token_cache.find(token, now=now)
@@ -94,7 +94,7 @@ def caller_of_bearer(token: str, *, now: datetime) -> Caller:
 
 
 def _load(token: str, *, now: datetime, loaded_at: float) -> CachedToken:
-    # A program's token is opaque and without a dot, a person's has two.
+    # A program's token is opaque and has no dot. A person's token is a JWT and has two dots.
     if "." not in token:
         caller, expires_at = caller_of_program_token(token, now=now)
         return CachedToken(caller=caller, expires_at=expires_at, loaded_at=loaded_at)
@@ -107,9 +107,9 @@ OAUTH2 = "oauth2"
 
 
 def caller_of_program_token(token: str, *, now: datetime) -> tuple[Caller, datetime]:
-    """The caller of a program's access token, and when it ends.
+    """Return the caller of a program's access token, and when the token or its client expires.
 
-    Its scopes are those of both the client and the token. Raises InvalidToken.
+    The caller has the scopes that both the client and the token have. Raises InvalidToken.
     """
     checksum = hashlib.sha256(token.encode()).hexdigest()
     found = AccessToken.objects.select_related("application").filter(token_checksum=checksum).first()

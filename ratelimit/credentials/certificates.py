@@ -1,7 +1,7 @@
-"""The caller of a request over mTLS: the key that the client certificate is registered with.
+"""Authentication over mTLS: the caller is the key with which the client certificate is registered.
 
-The proxy in front verifies the chain, the dates and revocations, and passes the certificate in headers that are
-accepted from trusted proxies only. The key is found by the certificate's SHA-256.
+The proxy verifies the certificate's chain, dates and revocation, and passes it in headers, which are accepted from
+trusted proxies only. The key is found by the certificate's SHA-256.
 """
 
 from dataclasses import replace
@@ -17,14 +17,15 @@ from ratelimit.callers import Caller
 from ratelimit.exceptions import InvalidCertificate
 from ratelimit.keys.selectors import caller_of_key, key_cache, key_used
 
-# nginx's $ssl_client_verify for a valid certificate.
+# The value of nginx's $ssl_client_verify for a valid certificate.
 VERIFIED = "SUCCESS"
 MAX_CACHED_CERTIFICATES = 1_024
+# In characters.
 LONGEST_HEADER = 16_384
 
 
 def caller_of_certificate(call: ReceivedCall, *, now: datetime) -> Caller:
-    """The caller of the certificate's key. Raises InvalidCertificate, RevokedApiKey, ExpiredApiKey."""
+    """Return the caller of the certificate's key. Raises InvalidCertificate, RevokedApiKey, ExpiredApiKey."""
     if call.headers.get("x-ssl-client-verify") != VERIFIED:
         raise InvalidCertificate("the client certificate was not verified")
     known = key_cache.find(fingerprint_of(call.headers.get("x-ssl-client-cert", "")), by="certificate")
@@ -37,9 +38,9 @@ def caller_of_certificate(call: ReceivedCall, *, now: datetime) -> Caller:
 
 @lru_cache(maxsize=MAX_CACHED_CERTIFICATES)
 def fingerprint_of(escaped: str) -> str:
-    """The SHA-256 of a certificate (DER), 64 lower-case hexadecimal digits; `escaped` is URL-encoded PEM.
+    """Return the SHA-256 of a certificate (DER) as 64 lower-case hexadecimal digits.
 
-    Raises InvalidCertificate.
+    escaped: the certificate as URL-encoded PEM. Raises InvalidCertificate.
     """
     if len(escaped) > LONGEST_HEADER:
         raise InvalidCertificate("the client certificate is too long")

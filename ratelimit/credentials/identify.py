@@ -1,4 +1,4 @@
-"""Finds the one credential in a call's headers, and its caller. A signature's body digest is checked later."""
+"""Finds the one credential in a request's headers, and its caller. A signed body's digest is checked later."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -30,14 +30,14 @@ from ratelimit.keys.selectors import caller_of_key, key_cache, key_used
 API_KEY, BEARER, SIGNATURE, CERTIFICATE = "api_key", "bearer", "signature", "certificate"
 
 _SCHEMES = {SCHEME.lower(): API_KEY, "bearer": BEARER}
-# RFC 9110, 11.4: one scheme, one space, and here always one credential without spaces.
+# RFC 9110, 11.4: a scheme, spaces, and one credential, which here has neither spaces nor commas.
 _AUTHORIZATION = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([^\s,]+)", re.ASCII)
 # The proxy's value for a connection without a client certificate.
 _NO_CERTIFICATE = "NONE"
 
 
 class Identity(NamedTuple):
-    """The caller that the headers prove. `complete_identity` still checks a `signature` against the body."""
+    """The caller, authenticated by the headers. `complete_identity` still checks a `signature` against the body."""
 
     caller: Caller
     signature: VerifiedSignature | None = None
@@ -46,10 +46,10 @@ class Identity(NamedTuple):
 def identify(
     call: ReceivedCall, *, now: datetime, signature: VerifiedSignature | None = None
 ) -> Identity | None:
-    """Authenticate a call by its headers; None without a credential.
+    """Authenticate a call by its headers. Returns None if it has no credential.
 
-    `signature` is this call's, if it was verified before; then only its key is read again. Raises CredentialError,
-    NetworkNotAllowed.
+    `signature` is the call's signature, if it was already verified; then only its key is read again. Raises
+    CredentialError, NetworkNotAllowed.
     """
     headers = call.headers
     authorization = headers.get("authorization")
@@ -73,9 +73,9 @@ def identify(
 def complete_identity(
     identity: Identity, call: ReceivedCall, *, body: Callable[[], bytes], now: datetime
 ) -> Caller:
-    """The caller, after the body of a signed call is checked and its nonce used. Call it once for a call.
+    """Check the body of a signed call, use its nonce, and return the caller. Call it once per request.
 
-    `body` returns the whole body and is called for signed calls only. Raises InvalidSignature, DigestMismatch,
+    `body` returns the whole body; it is called for signed calls only. Raises InvalidSignature, DigestMismatch,
     NonceUsed.
     """
     if identity.signature is not None:
@@ -84,19 +84,19 @@ def complete_identity(
 
 
 def use_nonce(identity: Identity) -> Identity:
-    """Use the nonce of a signed call. Raises NonceUsed."""
+    """Use the nonce of a signed call. Returns the identity with this noted. Raises NonceUsed."""
     if identity.signature is None:
         return identity
     return identity._replace(signature=with_nonce_used(identity.signature, identity=identity.caller.identity))
 
 
 def authorization_of(header: str) -> tuple[str, str]:
-    """The kind of credential and the credential in an Authorization header.
+    """Return the kind of credential and the credential in an Authorization header.
 
-    Raises InvalidAuthorization and, where several such headers were joined, AmbiguousCredentials.
+    Raises InvalidAuthorization; AmbiguousCredentials if the request had several such headers.
     """
     if "," in header:
-        # Servers join repeated headers with commas, and no credential has one.
+        # Servers join repeated headers with commas, and credentials do not contain commas.
         raise AmbiguousCredentials("there is more than one credential in Authorization; send one")
     found = _AUTHORIZATION.fullmatch(header.strip(" \t"))
     kind = _SCHEMES.get(found[1].lower()) if found else None
@@ -106,7 +106,7 @@ def authorization_of(header: str) -> tuple[str, str]:
 
 
 def check_network(caller: Caller, address: str) -> None:
-    """Raise NetworkNotAllowed unless the caller may call from that address."""
+    """Raise NetworkNotAllowed unless the caller may call from that IP address."""
     if not caller.may_call_from(address):
         raise NetworkNotAllowed(
             "the credential is not valid from this address; call from one of its networks"
@@ -114,7 +114,7 @@ def check_network(caller: Caller, address: str) -> None:
 
 
 def _kind(headers: Mapping[str, str], authorized: str | None) -> str | None:
-    """The kind of the one credential in the headers; None without one. Raises AmbiguousCredentials."""
+    """Return the kind of the one credential in the headers; None if there is none. Raises AmbiguousCredentials."""
     kinds = {authorized} if authorized else set()
     if "x-api-key" in headers:
         kinds.add(API_KEY)
@@ -140,9 +140,9 @@ def _caller_of_key(headers: Mapping[str, str], *, now: datetime) -> Caller:
 
 
 def exposed_credential(call: ReceivedCall, *, now: datetime) -> str | None:
-    """Name the valid key or token that a call over plain HTTP exposes, without its secret; None without one.
+    """Return a description, without secrets, of the valid key or token that a call over plain HTTP exposes.
 
-    A signature exposes no secret.
+    None if it exposes none; signatures do not expose secrets.
     """
     authorization = call.headers.get("authorization")
     try:

@@ -22,21 +22,21 @@ class RefreshSerializer(KnownFieldsSerializer):
 
 
 class TokenPairSerializer(serializers.Serializer[Any]):
-    access = serializers.CharField(help_text="Sent as `Authorization: Bearer …`.")
-    refresh = serializers.CharField(help_text="Good once, at `POST /auth/refresh`.")
+    access = serializers.CharField(help_text="Send it as `Authorization: Bearer …`.")
+    refresh = serializers.CharField(help_text="Valid once, at `POST /auth/refresh`.")
     token_type = serializers.CharField(default="Bearer")
     expires_in = serializers.IntegerField(
-        default=int(ACCESS_LIFETIME.total_seconds()), help_text="Seconds for which `access` is good."
+        default=int(ACCESS_LIFETIME.total_seconds()), help_text="Seconds for which `access` is valid."
     )
     refresh_expires_in = serializers.IntegerField(
-        default=int(REFRESH_LIFETIME.total_seconds()), help_text="Seconds for which `refresh` is good."
+        default=int(REFRESH_LIFETIME.total_seconds()), help_text="Seconds for which `refresh` is valid."
     )
 
 
 class OAuthTokenRequestSerializer(serializers.Serializer[Any]):
     grant_type = serializers.ChoiceField(choices=["client_credentials"])
     scope = serializers.CharField(
-        required=False, help_text="Of the client's scopes, separated by spaces; without it all."
+        required=False, help_text="Some of the client's scopes, separated by spaces; default: all."
     )
     client_id = serializers.CharField(required=False, help_text="Unless sent by HTTP Basic.")
     client_secret = serializers.CharField(required=False, help_text="Unless sent by HTTP Basic.")
@@ -45,7 +45,7 @@ class OAuthTokenRequestSerializer(serializers.Serializer[Any]):
 class OAuthTokenSerializer(serializers.Serializer[Any]):
     access_token = serializers.CharField()
     token_type = serializers.CharField(default="Bearer")
-    expires_in = serializers.IntegerField(help_text="Seconds.")
+    expires_in = serializers.IntegerField(help_text="Seconds for which the token is valid.")
     scope = serializers.CharField()
 
 

@@ -1,8 +1,8 @@
 """Signed requests: HTTP Message Signatures (RFC 9421) with hmac-sha256, and used nonces.
 
-The headers are verified before the body is read; the body's digest (RFC 9530) after it. The library computes the
-signature base and compares. This module checks coverage, age and nonce. Used nonces are in the database, so that
-neither a restart nor Redis loses them.
+The signature over the headers is verified before the body is read, the body's digest (RFC 9530) afterwards. The
+library computes the signature base and compares the signature. This module checks coverage, age and nonce. Used
+nonces are stored in the database, so that they survive a restart and the loss of Redis.
 """
 
 import secrets
@@ -31,17 +31,18 @@ from ratelimit.keys.api_keys import signing_secrets
 from ratelimit.keys.selectors import CachedKey, caller_of_key, key_cache, key_used
 from ratelimit.models import UsedNonce
 
-# Nonces are kept this much longer than their signatures are valid, so that a clock that is wrong by less, here or
-# in the process that deletes nonces, lets no replay in.
+# Nonces are stored this much longer than their signatures are valid. So no replay is accepted if a clock, here or in
+# the process that deletes nonces, is wrong by less.
 KEPT_LONGER = timedelta(hours=1)
+# Nonces that one call deletes.
 MOST_AT_ONCE = 5_000
 
 
 def nonce_use(*, identity: str, nonce: str, useless_at: datetime) -> None:
-    """Use a nonce; no signature with it is valid after `useless_at`. Raises NonceUsed.
+    """Use a nonce. Raises NonceUsed if it was used before.
 
-    The first row in the database wins. It is committed at once, whatever happens to the request, so call this
-    outside of a transaction.
+    useless_at: when signatures with this nonce are no longer valid. A unique constraint decides between concurrent
+    calls. The row is committed at once, whatever happens to the request, so do not call this in a transaction.
     """
     try:
         with transaction.atomic(durable=True):
@@ -62,22 +63,22 @@ def nonces_delete_expired(*, now: datetime) -> int:
 # A client's clock may be ahead by this much.
 AHEAD_SECONDS = 5
 NONCE_LENGTHS = range(16, 129)
-# Bounds the time of the parser, which is written in Python. Real lists of components are far shorter.
+# In characters. Limits the time of the parser, which is written in Python. Real lists of components are far shorter.
 LONGEST_HEADER = 2_048
-# Signatures of these methods cover a digest even of an empty body.
+# Signatures of these methods must cover a digest, even of an empty body.
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 # Headers that change what a request does must be covered if they are sent.
 COVERED_IF_SENT = ("content-type", "idempotency-key")
 _DIGEST = "content-digest"
 _TARGET = ("@target-uri",)
 _TARGET_IN_PARTS = ("@scheme", "@authority", "@path", "@query")
-# Stands for unknown keys, so that they take as long, and get the same answer, as a wrong signature.
+# Used as the secret of unknown keys, so that they take as long, and get the same answer, as a wrong signature.
 _NOBODYS_SECRET = secrets.token_bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
 class SignedMessage:
-    """A request in the form that the library reads; `url` as it was sent."""
+    """A request with the attributes that the library reads; `url` is as it was sent."""
 
     method: str
     url: str
@@ -85,7 +86,7 @@ class SignedMessage:
 
 
 class AnyOfSecrets(HMAC_SHA256):
-    """hmac-sha256 that accepts any of several secrets, which `public_key` holds."""
+    """hmac-sha256 that accepts any of several secrets, given as `public_key`."""
 
     def __init__(self, public_key: Sequence[bytes]) -> None:
         self._each = [_hmac_of(secret) for secret in public_key]
@@ -100,7 +101,7 @@ class AnyOfSecrets(HMAC_SHA256):
 
 
 class SigningKeys(HTTPSignatureKeyResolver):
-    """Resolves key prefixes to signing secrets; `known` is the key that was resolved last."""
+    """Finds the signing secrets for a key's prefix; `known` is the key that was found last, None if it is unknown."""
 
     known: CachedKey | None = None
 
@@ -112,14 +113,14 @@ class SigningKeys(HTTPSignatureKeyResolver):
 
 
 class RequestVerifier(HTTPMessageVerifier):
-    """The library's verifier with our rules of age, at the time `now`."""
+    """The library's verifier with our rules for a signature's age at `now`."""
 
     def __init__(self, *, key_resolver: HTTPSignatureKeyResolver, now: datetime) -> None:
         super().__init__(signature_algorithm=AnyOfSecrets, key_resolver=key_resolver)
         self._now = now.timestamp()
 
     def validate_created_and_expires(self, sig_input: Any, max_age: timedelta | None = None) -> None:
-        """Raise SignatureExpired outside of the window, InvalidSignature without `created`."""
+        """Raise SignatureExpired if the signature is too old or too early, InvalidSignature without `created`."""
         params = sig_input.params
         if "created" not in params:
             raise InvalidSignature("the signature has no created; add the time of signing")
@@ -136,8 +137,8 @@ class RequestVerifier(HTTPMessageVerifier):
 class VerifiedSignature:
     """A valid signature over a call's headers. The body's digest and the nonce are checked later.
 
-    `key_prefix` names the key that made it. No signature with its nonce is valid after `useless_at`. `is_used`:
-    whether this call has used the nonce.
+    `key_prefix` names the key that signed. Signatures with this nonce are invalid after `useless_at`. `is_used` tells
+    whether this call has already used the nonce.
     """
 
     key_prefix: str
@@ -148,7 +149,7 @@ class VerifiedSignature:
 
 
 def signature_verified(call: ReceivedCall, *, now: datetime) -> VerifiedSignature:
-    """Verify the signature over a call's headers: its key, age and coverage.
+    """Verify the signature over a call's headers: its HMAC, age and coverage.
 
     Raises InvalidSignature, SignatureExpired.
     """
@@ -164,9 +165,9 @@ def signature_verified(call: ReceivedCall, *, now: datetime) -> VerifiedSignatur
 
 
 def signer_of(signature: VerifiedSignature, *, now: datetime) -> Caller:
-    """The caller of the key that made a verified signature.
+    """Return the caller of the key that made a verified signature.
 
-    Raises InvalidSignature if the key is gone, RevokedApiKey, ExpiredApiKey.
+    Raises InvalidSignature if the key no longer exists, RevokedApiKey, ExpiredApiKey.
     """
     known = key_cache.find(signature.key_prefix, by="prefix")
     if known is None:
@@ -175,7 +176,7 @@ def signer_of(signature: VerifiedSignature, *, now: datetime) -> Caller:
 
 
 def with_nonce_used(signature: VerifiedSignature, *, identity: str) -> VerifiedSignature:
-    """Use the nonce of the key `identity`, once in a call. Returns the signature so marked. Raises NonceUsed."""
+    """Use the nonce for the key `identity`, unless this call did. Returns it with `is_used` set. Raises NonceUsed."""
     if signature.is_used:
         return signature
     nonce_use(identity=identity, nonce=signature.nonce, useless_at=signature.useless_at)
@@ -185,7 +186,7 @@ def with_nonce_used(signature: VerifiedSignature, *, identity: str) -> VerifiedS
 def check_signed_body(
     signature: VerifiedSignature, call: ReceivedCall, body: bytes, *, identity: str, now: datetime
 ) -> None:
-    """Check the body against a verified signature, and use the nonce unless this call did.
+    """Check the body against a verified signature, and use the nonce unless this call did already.
 
     Raises InvalidSignature, DigestMismatch, NonceUsed.
     """
@@ -201,7 +202,7 @@ def _hmac_of(secret: bytes) -> HMAC_SHA256:
 
 
 def message_of(call: ReceivedCall) -> SignedMessage:
-    """The call in the form that the library reads."""
+    """Return the call as the message that the library reads."""
     query = f"?{call.query}" if call.query else ""
     url = f"{call.scheme}://{call.host}{call.target}{query}"
     return SignedMessage(method=call.method, url=url, headers=call.headers)
@@ -210,7 +211,7 @@ def message_of(call: ReceivedCall) -> SignedMessage:
 def verified(
     message: SignedMessage, *, key_resolver: HTTPSignatureKeyResolver, now: datetime
 ) -> VerifyResult:
-    """Verify a message's one signature and its age; coverage is checked later.
+    """Verify a message's only signature and its age; coverage is checked later.
 
     Raises InvalidSignature, SignatureExpired.
     """
@@ -251,7 +252,7 @@ def _digest_not_covered() -> InvalidSignature:
 
 def _check_components(message: SignedMessage, signature: VerifyResult) -> None:
     def covers(names: Sequence[str]) -> bool:
-        # Without parameters: those of the library's serialization would follow the quotes.
+        # A component with parameters does not count: the library writes them after the closing quote.
         return all(f'"{name}"' in signature.covered_components for name in names)
 
     if not covers(("@method",)) or not (covers(_TARGET) or covers(_TARGET_IN_PARTS)):

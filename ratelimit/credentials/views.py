@@ -1,4 +1,4 @@
-"""The endpoints where people log in, renew their tokens, and log out."""
+"""The endpoints with which people log in, renew their tokens, and log out."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ _PAIR = OpenApiExample(
 
 
 class NoCredential(BaseAuthentication):
-    """Reads no credential, so that an expired one in the headers does not prevent getting a new one."""
+    """Ignores credentials in headers, so that an expired one does not prevent getting a new one."""
 
     def authenticate(self, request: Request) -> None:
         return None
@@ -59,7 +59,7 @@ class _SessionView(APIView):
     authentication_classes = [NoCredential]
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Answer 401 for a wrong credential in the body, too."""
+        """Answer 401 also for a wrong credential in the body."""
         if isinstance(exc, CredentialError):
             exc = AuthenticationFailed(str(exc), code=exc.code)
         return super().handle_exception(exc)
@@ -76,7 +76,7 @@ class TokenView(_SessionView):
         examples=[_LOGIN, _PAIR],
     )
     def post(self, request: Request) -> Response:
-        """Tokens for a person's name and password: an access token for five minutes, a refresh token for a day."""
+        """Log in with name and password. Returns an access token for five minutes and a refresh token for a day."""
         login = _valid(LoginSerializer, request)
         pair = session_begin(
             username=login["username"],
@@ -98,7 +98,7 @@ class RefreshView(_SessionView):
         examples=[_REFRESH, _PAIR],
     )
     def post(self, request: Request) -> Response:
-        """Two new tokens for a refresh token, which is valid once. A second use ends the session, because the token may be stolen."""
+        """Exchange a refresh token for two new tokens. It is valid once: a second use may be theft, and ends the session."""
         refresh = _valid(RefreshSerializer, request)["refresh"]
         return _answer(request, session_continue(refresh=refresh, now=timezone.now()))
 
@@ -114,7 +114,7 @@ class LogoutView(_SessionView):
         examples=[_REFRESH],
     )
     def post(self, request: Request) -> Response:
-        """End the session of a refresh token. Within a second none of its tokens is accepted any more."""
+        """End the session of a refresh token. Within a second none of the session's tokens is accepted."""
         identity = session_end(refresh=_valid(RefreshSerializer, request)["refresh"])
         token_cache.forget(identity)
         # For the audit log: the caller, without any grants.
@@ -123,7 +123,7 @@ class LogoutView(_SessionView):
 
 
 def _valid(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """The validated body. No query parameters are accepted, because logs would keep them."""
+    """Return the validated body. Query parameters are refused, because they would appear in logs."""
     single_parameters(request.GET, ("format",))
     serializer = kind(data=request_document(request))
     serializer.is_valid(raise_exception=True)

@@ -1,12 +1,12 @@
-"""API keys as values: their format, digest and signing secret, and how headers carry one. No database.
+"""API keys as values: their format, digest and signing secret, and parsing from headers. No database access.
 
 A key is `md_<prefix>_<secret>`. The prefix (8 characters, a letter first, so that it never looks like a numeric id)
 names the key in lists and logs. The secret has 43 base-62 characters, 256 bits. Only the SHA-256 of the whole key is
-stored: with that much entropy a slow password hash would add time and no safety.
+stored: with that much entropy a slow password hash would cost time and add no security.
 
 The signing secret is derived on demand and never stored: HKDF-SHA256 (RFC 5869) of the master secret, with the key's
-digest as `info`. The database alone, or the master secret alone, signs nothing. The master secret is the setting
-SIGNING_SECRET or, without it, derived from SECRET_KEY under a label of its own.
+digest as `info`. Nobody can sign with the database alone, or with the master secret alone. The master secret is the
+setting SIGNING_SECRET; without it, a secret derived from SECRET_KEY.
 """
 
 import hashlib
@@ -41,19 +41,19 @@ class NewKey:
 
 
 def generate() -> NewKey:
-    """A new random key."""
+    """Make a random key."""
     prefix = secrets.choice(string.ascii_letters) + _random(PREFIX_LENGTH - 1)
     key = f"md_{prefix}_{_random(_SECRET_LENGTH)}"
     return NewKey(key=key, prefix=prefix, digest=digest(key))
 
 
 def digest(key: str) -> str:
-    """The SHA-256 of the whole key as 64 hexadecimal digits."""
+    """Return the SHA-256 of the whole key as 64 hexadecimal digits."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def prefix_of(key: str) -> str:
-    """The prefix of a well-formed key."""
+    """Return the prefix of a well-formed key."""
     return key.split("_")[1]
 
 
@@ -62,10 +62,10 @@ def is_well_formed(key: str) -> bool:
 
 
 def key_in_headers(*, authorization: str | None, x_api_key: str | None) -> str | None:
-    """The key in the two headers; None without one.
+    """Return the key in the two headers; None if there is none.
 
-    `Authorization` counts only with the scheme `Api-Key`, in any case. Raises InvalidApiKey for a malformed key,
-    AmbiguousCredentials for several keys.
+    `Authorization` is read only if its scheme is `Api-Key` (in upper or lower case). Raises InvalidApiKey for a
+    malformed key, AmbiguousCredentials for several keys.
     """
     found = [key for key in (_from_authorization(authorization), x_api_key) if key is not None]
     if not found:
@@ -73,7 +73,7 @@ def key_in_headers(*, authorization: str | None, x_api_key: str | None) -> str |
     if len(found) > 1 and not hmac.compare_digest(found[0].encode(), found[1].encode()):
         raise AmbiguousCredentials("Authorization and X-API-Key have different keys; send one")
     if "," in found[-1]:
-        # Servers join repeated headers with commas, and no key has one.
+        # Servers join repeated headers with commas, and keys do not contain commas.
         raise AmbiguousCredentials("there is more than one key in X-API-Key; send one")
     if not is_well_formed(found[0]):
         raise InvalidApiKey("the API key is malformed; send it as it was shown")
@@ -91,7 +91,7 @@ def _random(length: int) -> str:
     return "".join(secrets.choice(_BASE62) for _ in range(length))
 
 
-# What a signing secret begins with, so that one is known for a secret wherever it turns up.
+# The prefix of signing secrets, so that leaked ones are recognised (secret scanners, log masking).
 MARK = "mds_"
 _MASTER_LABEL = b"marketdata signing master 1"
 _KEY_LABEL = b"marketdata signing secret 1:"
@@ -99,15 +99,12 @@ _BYTES = 32
 
 
 def signing_secret(digest: str) -> str:
-    """The signing secret of the key with that digest.
-
-    It is 47 ASCII characters, which are the HMAC's key as they are.
-    """
+    """Return the signing secret of the key with that digest: 47 ASCII characters, used as the HMAC key undecoded."""
     return signing_secrets(digest)[0]
 
 
 def signing_secrets(digest: str) -> tuple[str, ...]:
-    """The signing secret of a key, and the former ones that still hold, of SECRET_KEY_FALLBACKS."""
+    """Return the key's signing secret, then older ones, derived from SECRET_KEY_FALLBACKS, that are still accepted."""
     return tuple(_of_key(master, digest) for master in _masters())
 
 
@@ -122,7 +119,7 @@ def _of_secret_key(secret_key: str) -> bytes:
     return _derived(secret_key.encode(), _MASTER_LABEL)
 
 
-# Asked at each signed request.
+# Cached because every signed request needs it.
 @lru_cache(maxsize=10_000)
 def _of_key(master: bytes, digest: str) -> str:
     derived = _derived(master, _KEY_LABEL + digest.encode())

@@ -1,4 +1,4 @@
-"""The worker's duty before keys expire: warn, or rotate."""
+"""Warns about keys that expire soon, or rotates them. Called by the worker."""
 
 import json
 import logging
@@ -19,6 +19,7 @@ from ratelimit.models import ApiKey
 from store.instant_text import format_instant
 
 ACTOR = "worker"
+# How long before the expiry.
 WARNINGS = (timedelta(days=14), timedelta(days=7), timedelta(days=1))
 ROTATED_BEFORE = timedelta(days=7)
 
@@ -27,16 +28,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ExpiryRun:
-    """How many keys were warned about, and how many were rotated."""
+    """The number of keys that were warned about, and of keys that were rotated."""
 
     warned: int
     rotated: int
 
 
 def keys_watch(*, now: datetime) -> ExpiryRun:
-    """Warn about keys 14, 7 and 1 days before they expire; rotate those with that policy a week before.
+    """Warn about keys 14, 7 and 1 days before they expire; rotate keys with `before_expiry` "rotate" a week before.
 
-    Concurrent calls do each step once. A failed step is logged and tried again at the next call.
+    Concurrent calls do each step once. A failed step is logged; the next call tries it again.
     """
     warned = rotated = 0
     for key in list(keys_expiring(now=now, within=max(WARNINGS))):
@@ -50,13 +51,16 @@ def keys_watch(*, now: datetime) -> ExpiryRun:
 
 
 def rotation_is_due(key: ApiKey, *, now: datetime) -> bool:
-    """Whether to rotate: from a week before the end, and not in the first half of the key's life."""
+    """Return whether to rotate a key: in the last week before its expiry, but not in the first half of its lifetime."""
     life = _end_of(key) - key.created_at
     return _end_of(key) - now <= min(ROTATED_BEFORE, life / 2)
 
 
 def warning_at(key: ApiKey, *, now: datetime) -> timedelta | None:
-    """The last of WARNINGS that is due; None before the first. Warnings longer than the key's life are skipped."""
+    """Return the latest warning (from WARNINGS) that is due; None before the first.
+
+    Warnings that would come before the key was created are skipped.
+    """
     left, life = _end_of(key) - now, _end_of(key) - key.created_at
     return min((before for before in WARNINGS if left <= before < life), default=None)
 
@@ -66,7 +70,7 @@ def _is_rotation_due(key: ApiKey, *, now: datetime) -> bool:
 
 
 def _is_warning_due(key: ApiKey, *, now: datetime) -> bool:
-    """Whether a warning is due; for a key that rotates by itself only once its rotation is overdue."""
+    """Return whether a warning is due. For a key that rotates automatically it is due only if its rotation is late."""
     if key.before_expiry == "rotate" and not rotation_is_due(key, now=now):
         return False
     before = warning_at(key, now=now)
@@ -74,7 +78,7 @@ def _is_warning_due(key: ApiKey, *, now: datetime) -> bool:
 
 
 def _warned(key: ApiKey, *, now: datetime) -> bool:
-    """Warn. Returns False if a concurrent call did."""
+    """Log and record a warning. Returns False if a concurrent call did it."""
     with transaction.atomic():
         untouched = ApiKey.objects.filter(
             pk=key.pk, warned_at=key.warned_at, revoked_at=None, successors=None
@@ -95,8 +99,8 @@ def _rotated(key: ApiKey, *, now: datetime) -> bool:
     try:
         with transaction.atomic():
             created = key_rotate(key=key, overlap=_end_of(key) - now, now=now, actor=ACTOR)
-            # Before the commit, so that no successor exists whose key is lost. If the commit fails, the next
-            # rotation overwrites the file.
+            # The file is written before the commit, so that no successor can exist whose key is lost. If the commit
+            # fails, the next rotation overwrites the file.
             path = _written(created, folder / f"{key.prefix}.json", now=now)
     except NotRotatable:
         # A concurrent call rotated it.
@@ -114,7 +118,7 @@ def _rotated(key: ApiKey, *, now: datetime) -> bool:
 
 
 def _written(created: CreatedKey, path: Path, *, now: datetime) -> Path:
-    """Write a new key to a file that only the owner can read, atomically. Raises OSError."""
+    """Write a new key and its secrets atomically to a file that only the owner can read. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -139,5 +143,5 @@ def _sync(folder: Path) -> None:
 
 
 def _end_of(key: ApiKey) -> datetime:
-    assert key.expires_at is not None  # noqa: S101 only such keys are looked at
+    assert key.expires_at is not None  # noqa: S101 `keys_expiring` returns only such keys
     return key.expires_at

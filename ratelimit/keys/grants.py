@@ -14,38 +14,38 @@ from ratelimit.models import ApiKey
 _Bound = TypeVar("_Bound", int, datetime)
 
 
-# Grants that do not matter for revoking a key.
+# Attributes that are ignored when a caller revokes a key.
 _OF_THE_KEY_ITSELF = frozenset({"expires_at", "signed_only"})
 
 
 def check_within(caller: Caller | None, key: ApiKey) -> None:
-    """Raise GrantExceeded if a key has more grants than the caller. None is an operator, who may grant anything."""
+    """Raise GrantExceeded if a key has more grants than the caller. None: an operator, who may grant anything."""
     _refuse(() if caller is None else exceeded_grants(caller, _granted_by(key)))
 
 
 def check_may_renew(caller: Caller | None, before_expiry: str) -> None:
-    """Raise GrantExceeded if a caller that expires creates a key that rotates by itself, and so would outlive it."""
+    """Raise GrantExceeded if the caller expires and the key rotates automatically, because the key would outlive it."""
     if caller is not None and caller.expires_at is not None and before_expiry == "rotate":
         _refuse(("before_expiry",))
 
 
 def check_may_revoke(caller: Caller | None, key: ApiKey) -> None:
-    """Raise GrantExceeded if a key may do more than the caller, apart from its expiry and `signed_only`.
+    """Raise GrantExceeded if a key has more grants than the caller; expiry and `signed_only` are ignored.
 
-    None is an operator.
+    caller: None is an operator, who may revoke every key.
     """
     exceeded = () if caller is None else exceeded_grants(caller, _granted_by(key))
     _refuse([name for name in exceeded if name not in _OF_THE_KEY_ITSELF])
 
 
 def end_within(caller: Caller | None, end: datetime | None) -> datetime | None:
-    """The earlier of an expiry and the caller's own; None is no expiry."""
+    """Return the earlier of an expiry and the caller's own expiry; None is no expiry."""
     own = None if caller is None else caller.expires_at
     return min((each for each in (end, own) if each is not None), default=None)
 
 
 def exceeded_grants(caller: Caller, wanted: Caller) -> list[str]:
-    """The names of the grants in which `wanted` exceeds `caller`."""
+    """Return the names of the grants in which `wanted` exceeds `caller`."""
     within = {
         "scopes": wanted.scopes <= caller.scopes,
         "accounts": all(caller.owns(account) for account in wanted.accounts),
@@ -71,12 +71,12 @@ def _refuse(exceeded: Sequence[str]) -> None:
 
 
 def _is_at_most(wanted: _Bound | None, most: _Bound | None) -> bool:
-    """Whether a quota or an expiry is within another; None is unlimited."""
+    """Return whether a quota or an expiry is not above another; None is unlimited."""
     return most is None or (wanted is not None and wanted <= most)
 
 
 def _is_inside(networks: tuple[Network, ...], outer: tuple[Network, ...]) -> bool:
-    """Whether all `networks` lie within `outer`; an empty tuple is every network."""
+    """Return whether all `networks` lie within `outer`; an empty tuple means every network."""
     if not outer:
         return True
     return bool(networks) and all(

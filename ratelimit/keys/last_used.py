@@ -1,4 +1,4 @@
-"""When each key was last used: noted in memory, and written to the database by a thread every 30 seconds."""
+"""The time of each key's last use, collected in memory and written to the database by a thread every 30 seconds."""
 
 import atexit
 import logging
@@ -11,7 +11,7 @@ from django.db.models import Q
 from ratelimit.models import ApiKey
 
 FLUSH_SECONDS = 30.0
-# At its end a process waits this long for the last write; unwritten uses may be lost.
+# How long a process waits for the last write when it ends. Uses that are not written by then may be lost.
 PATIENCE_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
@@ -29,9 +29,9 @@ class LastUsed:
         self._noted[key_id] = at
 
     def flush(self) -> int:
-        """Write new uses, never over a later one of another process. Returns how many keys were written.
+        """Write new uses to the database; never replace a later use written by another process.
 
-        Raises django.db.Error; the next call writes the rest.
+        Returns the number of keys. Raises django.db.Error; then the next call writes the rest.
         """
         with self._flushing:
             fresh = [(key_id, at) for key_id, at in self._noted.copy().items() if self._is_news(key_id, at)]
@@ -47,7 +47,7 @@ class LastUsed:
 
 
 class LastUsedWriter:
-    """The thread that writes uses every `seconds`, and once more at the end."""
+    """A thread that writes uses every `seconds`, and once more when it is stopped."""
 
     def __init__(self, uses: LastUsed, *, seconds: float = FLUSH_SECONDS) -> None:
         self._uses = uses
@@ -59,7 +59,7 @@ class LastUsedWriter:
         self._thread.start()
 
     def stop(self, *, patience: float = PATIENCE_SECONDS) -> None:
-        """Write the rest and end; wait at most `patience` seconds."""
+        """Make the thread write the remaining uses and end. Waits at most `patience` seconds."""
         self._ending.set()
         self._thread.join(patience)
 
@@ -81,7 +81,7 @@ last_used = LastUsed()
 
 
 def keep_last_uses() -> None:
-    """Start the writer of this process; it ends with the process."""
+    """Start this process's writer. It stops when the process exits."""
     writer = LastUsedWriter(last_used)
     writer.start()
     atexit.register(writer.stop)

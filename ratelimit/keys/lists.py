@@ -1,4 +1,4 @@
-"""Filters and pages of the list of keys."""
+"""Filters and pagination of the list of keys."""
 
 from typing import Any
 
@@ -17,14 +17,14 @@ from ratelimit.models import ApiKey
 
 
 class KeyPagination(KeysetPagination):
-    """By id."""
+    """Pages of keys, ordered by id."""
 
     rows_name = "keys"
     by = "id"
     sort_description = "By id, oldest first."
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
-        """The page's keys, with their successors prefetched. Raises RequestError."""
+        """Return the page's keys, with prefetched successors. Raises RequestError."""
         return super().paginate_queryset(queryset.prefetch_related("successors"), request, view)
 
 
@@ -32,7 +32,7 @@ Keys = QuerySet[ApiKey]
 
 
 def in_state(keys: Keys, state: str) -> Keys:
-    """The keys whose state is `state` now, one of STATES."""
+    """Return the keys that are in `state`, one of STATES, now."""
     now = timezone.now()
     if state == "revoked":
         return keys.exclude(revoked_at=None)
@@ -44,12 +44,12 @@ def in_state(keys: Keys, state: str) -> Keys:
 class KeyFilter(FilterSet):  # type: ignore[misc]  # not typed
     """The filters of the list, combined with AND."""
 
-    tier = choice_filter(tuple(TIERS), "Its tier.")
-    state = choice_filter(STATES, "What it is now.", method="of_state")
+    tier = choice_filter(tuple(TIERS), "The key's tier.")
+    state = choice_filter(STATES, "The key's state.", method="of_state")
     name = django_filters.CharFilter(
-        lookup_expr="istartswith", max_length=100, help_text="What its name begins with."
+        lookup_expr="istartswith", max_length=100, help_text="The beginning of the key's name."
     )
-    prefix = django_filters.CharFilter(max_length=8, help_text="Its prefix: `md_<prefix>_…`.")
+    prefix = django_filters.CharFilter(max_length=8, help_text="The key's prefix: `md_<prefix>_…`.")
 
     class Meta:
         model = ApiKey

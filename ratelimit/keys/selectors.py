@@ -1,4 +1,4 @@
-"""Reading keys: `key_cache`, which answers every request with a key from memory, queries, and documents."""
+"""Reads keys: `key_cache` (a cache in memory, used by every request with a key), queries, and documents."""
 
 import threading
 import time
@@ -30,7 +30,7 @@ MAX_CACHED_KEYS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class CachedKey:
-    """A stored key as of `loaded_at`, in seconds of the monotonic clock."""
+    """A stored key, as it was read at `loaded_at` (monotonic clock, in seconds)."""
 
     key_id: int
     digest: str
@@ -42,7 +42,7 @@ class CachedKey:
 
 
 class KeyCache:
-    """LRU cache of stored keys by digest, prefix or certificate. Unknown keys are not cached."""
+    """An LRU cache of stored keys by digest, prefix or certificate. Unknown keys are not cached."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class KeyCache:
         self._clock = clock
 
     def find(self, value: str, *, by: KeyName = "digest") -> CachedKey | None:
-        """The key with that digest, prefix or certificate, read at most `max_age` ago; None if there is none."""
+        """Return the key with that digest, prefix or certificate; None if unknown. It is at most `max_age` seconds old."""
         name = (by, value)
         with self._lock:
             known = self._known.get(name)
@@ -72,7 +72,7 @@ class KeyCache:
         return known
 
     def forget(self, key_id: int) -> None:
-        """Drop a key, so that it is read again."""
+        """Remove a key from the cache."""
         with self._lock:
             for name in [name for name, known in self._known.items() if known.key_id == key_id]:
                 del self._known[name]
@@ -89,7 +89,7 @@ key_cache = KeyCache()
 
 
 def caller_of_key(known: CachedKey, *, now: datetime) -> Caller:
-    """The caller of a key. Raises RevokedApiKey, ExpiredApiKey. The use is noted by `key_used`."""
+    """Return a key's caller. Raises RevokedApiKey, ExpiredApiKey. Call `key_used` to note the use."""
     if known.revoked_at is not None:
         raise RevokedApiKey("the API key was revoked")
     if known.expires_at is not None and now >= known.expires_at:
@@ -98,37 +98,37 @@ def caller_of_key(known: CachedKey, *, now: datetime) -> Caller:
 
 
 def key_used(known: CachedKey, *, now: datetime) -> None:
-    """Note the use of a key, once its credential is verified."""
+    """Note the use of a key. Call it after its credential is verified."""
     last_used.note(known.key_id, now)
 
 
 def family_of(key: ApiKey) -> str:
-    """The family of a key, which owns its buckets and quotas: the first key of its chain of rotations."""
+    """Return the identity that owns a key's buckets and quotas: the first key of its chain of rotations."""
     return f"key:{key.pk if key.family is None else key.family}"
 
 
 def key_list() -> QuerySet[ApiKey]:
-    """All keys, oldest first."""
+    """Return all keys, oldest first."""
     return ApiKey.objects.order_by("id")
 
 
 def keys_expiring(*, now: datetime, within: timedelta) -> QuerySet[ApiKey]:
-    """The valid keys without a successor that expire within a time span, soonest first."""
+    """Return the valid keys without a successor that expire within a duration from `now`, soonest first."""
     valid = ApiKey.objects.filter(revoked_at=None, expires_at__gt=now, successors=None)
     return valid.filter(expires_at__lte=now + within).order_by("expires_at", "id")
 
 
 def keys_visible(caller: Caller) -> QuerySet[ApiKey]:
-    """The keys that a caller may see, oldest first: those whose accounts are all its own."""
+    """Return the keys whose accounts are all the caller's own (it may see no others), oldest first."""
     if ALL_ACCOUNTS in caller.accounts:
         return key_list()
-    # Distinct lists of accounts are few, and databases differ in how they query JSON lists.
+    # Compared in Python, because databases differ in how they query JSON lists. Distinct lists are few.
     lists = ApiKey.objects.order_by().values_list("accounts", flat=True).distinct()
     return key_list().filter(accounts__in=[accounts for accounts in lists if all(map(caller.owns, accounts))])
 
 
 def key_visible(caller: Caller, reference: str) -> ApiKey:
-    """The key with that id. Raises UnknownKey, also for a key that the caller may not see."""
+    """Return the key with that id. Raises UnknownKey, also if the caller may not see the key."""
     is_id = reference.isascii() and reference.isdecimal() and len(reference) < 19
     key = ApiKey.objects.filter(pk=int(reference)).first() if is_id else None
     if key is None or not all(map(caller.owns, key.accounts)):
@@ -137,7 +137,7 @@ def key_visible(caller: Caller, reference: str) -> ApiKey:
 
 
 def key_named(reference: str) -> ApiKey:
-    """The key with that id or prefix (bare or as `md_<prefix>`). Raises UnknownKey, AmbiguousKey."""
+    """Return the key with that id or prefix (`<prefix>` or `md_<prefix>`). Raises UnknownKey, AmbiguousKey."""
     if reference.isascii() and reference.isdecimal():
         found = list(ApiKey.objects.filter(pk=int(reference)) if len(reference) < 19 else ())
     else:
@@ -169,7 +169,7 @@ def _load(by: KeyName, value: str, *, loaded_at: float) -> CachedKey | None:
 
 
 def key_document(key: ApiKey, *, now: datetime) -> dict[str, Any]:
-    """The key at `now` as a document, without secrets and digest.
+    """Return the key as a document, with its state at `now`, without secrets and digest.
 
     Rates and quotas are the effective ones; a quota of None is unlimited.
     """

@@ -1,4 +1,4 @@
-"""Bodies of the key endpoints, in and out, with examples for the schema."""
+"""Request and response bodies of the key endpoints, with examples for the schema."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ _LONGEST_OVERLAP = int(MAX_OVERLAP.total_seconds())
 
 
 class _Typed(serializers.Field[Any, Any, Any, Any]):
-    """A field that accepts one JSON type and converts no other."""
+    """A field that accepts one JSON type only; other types are not converted."""
 
     kind: type
     wording: str
@@ -91,7 +91,7 @@ class Flag(_Typed, serializers.BooleanField):
 
 @extend_schema_field({"type": "string", "format": "date-time", "examples": ["2030-01-02T03:04:05Z"]})
 class Instant(Text):
-    """ISO 8601; without an offset it is UTC."""
+    """An instant in ISO 8601; UTC if it has no offset."""
 
     def to_internal_value(self, data: Any) -> Any:
         try:
@@ -121,7 +121,7 @@ class EachOnceInSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-unty
     target_class = EachOnce
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
-        """A list's schema with `uniqueItems`."""
+        """Return the list's schema with `uniqueItems`."""
         listed = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)  # type: ignore[no-untyped-call]  # noqa: SLF001 its own way
         return {**listed, "uniqueItems": True}
 
@@ -135,29 +135,29 @@ def _number(text: str, *, least: int, most: int) -> Integer:
 
 
 class NewKeySerializer(KnownFieldsSerializer):
-    """The terms of a new key. Omitted fields have defaults; no grant may exceed the caller's own."""
+    """The attributes of a new key. Omitted fields have defaults; no grant may exceed the caller's own."""
 
     name = Text(max_length=MAX_NAME_LENGTH)
     tier = Word(list(TIERS), required=False)
-    scopes = _listed(Word([ALL_SCOPES, *SCOPES]), "`all` is every one.", allow_empty=False)
+    scopes = _listed(Word([ALL_SCOPES, *SCOPES]), "`all` is every scope.", allow_empty=False)
     rate = _number("Requests per second instead of the tier's.", least=1, most=MAX_RATE)
-    trading_rate = _number("Trading calls per second instead of the setting's.", least=1, most=MAX_RATE)
-    daily_quota = _number("Tokens per UTC day instead of the tier's; 0 is no quota.", least=0, most=MAX_QUOTA)
+    trading_rate = _number("Trading calls per second instead of the default.", least=1, most=MAX_RATE)
+    daily_quota = _number("Tokens per UTC day instead of the tier's; 0: unlimited.", least=0, most=MAX_QUOTA)
     monthly_quota = _number(
-        "Tokens per UTC month instead of the tier's; 0 is no quota.", least=0, most=MAX_QUOTA
+        "Tokens per UTC month instead of the tier's; 0: unlimited.", least=0, most=MAX_QUOTA
     )
     accounts = _listed(Text(max_length=64), "Accounts by id; `*` is every account.", required=False)
     sensitivity = Word(
         list(SENSITIVITIES),
         required=False,
-        help_text="The most sensitive data that may be read; by default what the scopes need at least.",
+        help_text="The most sensitive data that the key may read. Default: the lowest level that the scopes need.",
     )
     networks = _listed(
         Text(max_length=64),
         "Networks (CIDR) to call from; an empty list allows every address.",
         required=False,
     )
-    expires_at = Instant(required=False, allow_null=True, help_text="When it expires.")
+    expires_at = Instant(required=False, allow_null=True, help_text="When the key expires.")
     signed_only = Flag(required=False, help_text="Whether only signed requests are accepted.")
     certificate = Text(
         required=False,
@@ -166,12 +166,12 @@ class NewKeySerializer(KnownFieldsSerializer):
         help_text="SHA-256 of the client certificate (DER) that authenticates as the key, in hexadecimal.",
     )
     before_expiry = Word(
-        list(BEFORE_EXPIRY), required=False, help_text="What the worker does before it expires."
+        list(BEFORE_EXPIRY), required=False, help_text="What the worker does before the key expires."
     )
 
 
 class RotationSerializer(KnownFieldsSerializer):
-    """The terms of a rotation."""
+    """The body of a rotation."""
 
     overlap_seconds = Integer(
         default=int(DEFAULT_OVERLAP.total_seconds()),
@@ -182,12 +182,12 @@ class RotationSerializer(KnownFieldsSerializer):
 
 
 class KeysQuerySerializer(serializers.Serializer[Any]):
-    """The list's query parameters for a browser's form; filters and pagination validate them."""
+    """The list's query parameters, for a browser's form only; KeyFilter and KeyPagination validate them."""
 
     tier = serializers.ChoiceField(list(TIERS), required=False)
     state = serializers.ChoiceField(list(STATES), required=False)
-    name = serializers.CharField(required=False, help_text="What its name begins with.")
-    prefix = serializers.CharField(required=False, help_text="Its prefix.")
+    name = serializers.CharField(required=False, help_text="The beginning of the key's name.")
+    prefix = serializers.CharField(required=False, help_text="The key's prefix.")
     limit = serializers.IntegerField(min_value=1, max_value=PAGE_LIMIT, default=KeyPagination.default_limit)
     cursor = serializers.CharField(required=False)
     sort = serializers.ChoiceField(list(SORTS), required=False)
@@ -216,8 +216,8 @@ class KeySerializer(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField(allow_null=True)
     revoked_at = serializers.DateTimeField(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True, help_text="To within a minute.")
-    replaces = serializers.IntegerField(allow_null=True, help_text="The key that it replaces.")
-    replaced_by = serializers.IntegerField(allow_null=True, help_text="Its successor.")
+    replaces = serializers.IntegerField(allow_null=True, help_text="The id of the key that it replaces.")
+    replaced_by = serializers.IntegerField(allow_null=True, help_text="The id of its successor.")
 
 
 class NewKeyAnswerSerializer(KeySerializer):

@@ -1,7 +1,8 @@
-"""Create, rotate and revoke keys. Changes take effect at once in this process, within a second in others.
+"""Creates, rotates and revokes keys. Changes take effect at once in this process, within a second in others.
 
-`actor` is for the audit log: a caller's identity, `command:<login>`, or `worker`. `within` is the caller whose grants
-may not be exceeded; None is an operator. `record` writes the audit record, by default `event_record`.
+Common arguments: `actor` is named in the audit log: a caller's identity, `command:<login>`, or `worker`. `within` is
+the caller whose grants the key may not exceed; None is an operator. `record` is the function that writes the audit
+record, by default `event_record`.
 """
 
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ def key_create(
 ) -> CreatedKey:
     """Create and store a key.
 
-    Defaults: expires with its creator; signing-only if the creator is. Raises InvalidKeyRequest, UnknownTier,
+    Defaults: expires with its creator; `signed_only` if its creator is. Raises InvalidKeyRequest, UnknownTier,
     UnknownScope, GrantExceeded.
     """
     if within is not None:
@@ -96,9 +97,9 @@ def key_rotate(
 ) -> CreatedKey:
     """Create a successor with the same grants and the same lifetime.
 
-    The old key stays valid for `overlap`, at most until its own expiry; without overlap it is revoked. The
-    successor expires with `within` at the latest, and takes over a client certificate at once. Of concurrent
-    calls one succeeds. Raises NotRotatable, InvalidKeyRequest, GrantExceeded.
+    The old key stays valid for `overlap`, at most until its own expiry; with overlap 0 it is revoked. The successor
+    expires no later than `within`, and takes over a client certificate at once. If calls are concurrent, one
+    succeeds. Raises NotRotatable, InvalidKeyRequest, GrantExceeded.
     """
     _check_overlap(overlap)
     with transaction.atomic():
@@ -130,7 +131,7 @@ def key_revoke(
     correlation_id: str = "",
     record: EventRecorder | None = None,
 ) -> list[ApiKey]:
-    """Revoke a key. Returns it, or an empty list if it was revoked before. Raises GrantExceeded."""
+    """Revoke a key. Returns it in a list; an empty list if it was already revoked. Raises GrantExceeded."""
     with transaction.atomic():
         stored = ApiKey.objects.select_for_update().get(pk=key.pk)
         check_may_revoke(within, stored)
@@ -161,9 +162,9 @@ def key_revoke_with_successors(
     correlation_id: str = "",
     record: EventRecorder | None = None,
 ) -> list[ApiKey]:
-    """Revoke a key and its valid successors by rotation: all, or none. Returns the keys revoked by this call.
+    """Revoke a key and its valid successors by rotation: all, or none.
 
-    Raises GrantExceeded.
+    Returns the keys that this call revoked. Raises GrantExceeded.
     """
     revoked: list[ApiKey] = []
     with transaction.atomic():
@@ -178,7 +179,7 @@ def key_revoke_with_successors(
                     correlation_id=correlation_id,
                     record=record,
                 )
-            # Read after the key is locked and revoked, so that no further successor can appear.
+            # Read the successor only after the key is locked and revoked: now it cannot get another one.
             following = ApiKey.objects.filter(replaces_id=following.pk).first()
     for each in revoked:
         _forget(each.pk)
@@ -216,14 +217,14 @@ def _check_rotatable(key: ApiKey, *, now: datetime) -> None:
 
 
 def _replaced(key: ApiKey, *, overlap: timedelta, now: datetime, within: Caller | None) -> CreatedKey:
-    """End a key and store its successor, which has the old key's lifetime."""
+    """Set the end of a key's validity, and store its successor."""
     successor = _successor(key, now=now, within=within)
     _end(key, overlap=overlap, now=now)
     return _stored(successor, now=now, within=within)
 
 
 def _successor(key: ApiKey, *, now: datetime, within: Caller | None) -> ApiKey:
-    """An unstored successor with the lifetime that the key was created with."""
+    """Make the successor, without storing it. Its lifetime is the one that the key had when it was created."""
     inherited = {name: getattr(key, name) for name in _INHERITED}
     expires_at = None if key.expires_at is None else now + (key.expires_at - key.created_at)
     family = key.pk if key.family is None else key.family
@@ -245,6 +246,6 @@ def _subject(key: ApiKey) -> str:
 
 
 def _forget(pk: int) -> None:
-    """Drop a changed key from the cache, again after the commit: another thread may read the old row until then."""
+    """Remove a changed key from the cache, now and after the commit, because until then threads read the old row."""
     key_cache.forget(pk)
     transaction.on_commit(lambda: key_cache.forget(pk))

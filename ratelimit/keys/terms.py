@@ -1,4 +1,4 @@
-"""The terms of a new key: validation and normalization. No database."""
+"""The attributes of a new key or OAuth2 client: validation and normalization. No database access."""
 
 import re
 from collections.abc import Iterable
@@ -20,17 +20,17 @@ BEFORE_EXPIRY = ("warn", "rotate")
 
 ACCOUNT_FORM = r"\*|[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 CERTIFICATE_FORM = "[0-9a-f]{64}"
-# The length of ::ffff:0:0/96.
+# The prefix length of ::ffff:0:0/96, the IPv4-mapped addresses.
 _MAPPED_BITS = 96
-# Keys, signing secrets and secrets of OAuth2 clients; the audit log masks these, too.
+# Matches API keys, signing secrets and the secrets of OAuth2 clients.
 _SECRET = re.compile(r"md_[\w-]{8}_[\w-]+|mds_[\w-]{20,}", re.IGNORECASE | re.ASCII)
 _MARKET_DATA = "market:"
 
 
 class KeyTerms(TypedDict, total=False):
-    """The terms of a new key. Omitted and None are the default.
+    """The attributes of a new key. An omitted attribute, and None, mean the default.
 
-    Rates are per second and override the tier's. Quotas are in tokens; 0 is no quota. The scope `all` is every
+    Rates are per second and replace the tier's. Quotas are in tokens; 0 is unlimited. The scope `all` is every
     scope, the account `*` every account. `certificate` is the SHA-256 of a client certificate (DER), in
     hexadecimal.
     """
@@ -52,7 +52,7 @@ class KeyTerms(TypedDict, total=False):
 
 
 def columns_of(terms: KeyTerms, *, now: datetime) -> dict[str, Any]:
-    """The model's columns for these terms. Raises InvalidKeyRequest, UnknownTier, UnknownScope."""
+    """Return the model's columns for these attributes. Raises InvalidKeyRequest, UnknownTier, UnknownScope."""
     scopes = expand_scopes(terms["scopes"])
     _check(bool(scopes), "scopes", "a key needs at least one scope")
     return {
@@ -74,7 +74,7 @@ def columns_of(terms: KeyTerms, *, now: datetime) -> dict[str, Any]:
 
 
 def least_sensitivity(scopes: Iterable[str]) -> str:
-    """The least sensitivity that these scopes need: market data is internal, all else confidential."""
+    """Return the lowest sensitivity that these scopes need: internal for market data, else confidential."""
     return "internal" if all(scope.startswith(_MARKET_DATA) for scope in scopes) else "confidential"
 
 
@@ -126,13 +126,13 @@ def _network(text: str) -> str:
     if mapped is not None and network.prefixlen >= _MAPPED_BITS:
         plain = ip_network((mapped, network.prefixlen - _MAPPED_BITS), strict=False)
         raise InvalidKeyRequest(f"{text[:64]!r} is a network of IPv4 in IPv6; write {plain}", "networks")
-    # A scoped address (fe80::1%eth0) has a meaning on one machine only.
+    # An address with an interface (fe80::1%eth0) has a meaning on one machine only.
     _check("%" not in text, "networks", f"{text[:64]!r} names an interface")
     return str(network)
 
 
 def _certificate(fingerprint: str | None) -> str | None:
-    """Normalize a fingerprint: lower case, without OpenSSL's colons."""
+    """Return a fingerprint in lower case, without OpenSSL's colons. Raises InvalidKeyRequest."""
     if fingerprint is None:
         return None
     bare = fingerprint.replace(":", "").lower()

@@ -41,19 +41,19 @@ _ID = OpenApiParameter(
     "key",
     {"type": "integer", "minimum": 1, "examples": [12]},
     OpenApiParameter.PATH,
-    description="The key.",
+    description="The key's id.",
 )
 _SUCCESSORS = OpenApiParameter(
     "successors",
     {"type": "boolean", "default": False},
     OpenApiParameter.QUERY,
-    description="Whether its valid successors by rotation are revoked, too: all, or none.",
+    description="Whether to revoke its valid successors by rotation, too: all, or none.",
 )
 _IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["7f0d3c52"]},
     OpenApiParameter.HEADER,
-    description="The same one gives the same answer for a day, with `Idempotency-Replayed: true`.",
+    description="For a day, requests with the same key get the same answer, with `Idempotency-Replayed: true`.",
 )
 # No cache may store keys.
 _PRIVATE = {"Cache-Control": "no-store"}
@@ -69,7 +69,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
     query_serializer_classes = {"list": KeysQuerySerializer}
 
     def get_serializer_class(self) -> type[Serializer[Any]]:
-        """The fields of a browser's form."""
+        """Return the serializer with the fields of a browser's form."""
         bodies: dict[str, type[Serializer[Any]]] = {"create": NewKeySerializer, "rotate": RotationSerializer}
         return bodies.get(self.action, KeySerializer)
 
@@ -98,7 +98,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         ],
     )
     def create(self, request: Request) -> Response:
-        """A new key, shown in this answer and never again. Its grants are at most the caller's."""
+        """Create a key. Its secrets are only in this answer. Its grants are at most the caller's."""
         single_parameters(request.GET, ("format",))
         serializer = NewKeySerializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)
@@ -129,9 +129,9 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         examples=[OpenApiExample("A revoked key", value={**KEY, "state": "revoked"})],
     )
     def destroy(self, request: Request, key: str) -> Response:
-        """Revoke a key, everywhere within a second. Use `successors` for a leaked key.
+        """Revoke a key, everywhere within a second. For a leaked key set `successors`.
 
-        It stays in the list; a second call changes nothing.
+        The key stays in the list. A second call changes nothing.
         """
         given = single_parameters(request.GET, ("format", "successors"))
         revoke = key_revoke_with_successors if is_true(given, "successors") else key_revoke
@@ -156,7 +156,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         ],
     )
     def rotate(self, request: Request, key: str) -> Response:
-        """A successor with the same grants, shown once. The old key stays valid for the overlap, by default a day."""
+        """Create a successor with the same grants. The old key stays valid for the overlap, by default a day."""
         single_parameters(request.GET, ("format",))
         serializer = RotationSerializer(data=request_document(request) if request.stream is not None else {})
         serializer.is_valid(raise_exception=True)
@@ -169,7 +169,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         return self._made(request, make)
 
     def _made(self, request: Request, make: Callable[[datetime, EventRecorder], Document]) -> Response:
-        """The answer with a new key; the same answer again for the same Idempotency-Key."""
+        """Return the answer with a new key; the stored answer if the Idempotency-Key was used before."""
         now, call = timezone.now(), keyed_call(request, request.data if request.stream is not None else {})
 
         def write(record: EventRecorder) -> Response:
@@ -183,14 +183,14 @@ class KeysViewSet(GenericViewSet[ApiKey]):
 
 
 def _caller(request: Request) -> Caller:
-    """The caller, which the permission has checked."""
+    """Return the caller, whom the permission class has checked."""
     caller = request.user
     assert isinstance(caller, Caller)  # noqa: S101 nobody else has the scope
     return caller
 
 
 def _by(request: Request) -> dict[str, Any]:
-    """The arguments of the key services that name the caller and the call."""
+    """Return the arguments for `ratelimit.keys.services` that name the caller and the request."""
     caller = _caller(request)
     correlation_id = getattr(request, "correlation_id", "")
     return {"actor": caller.identity, "within": caller, "correlation_id": correlation_id}

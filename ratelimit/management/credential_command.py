@@ -1,4 +1,4 @@
-"""The base of the commands about credentials: verbs as methods, `--json`, errors, and their arguments."""
+"""The base class of the commands for credentials: subcommands, `--json`, errors, and common arguments."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from store.instant_text import parse_instant
 
 
 class CredentialCommand(BaseCommand, ABC):
-    """A command whose verbs are methods of the same name, called with the options."""
+    """A command with subcommands (verbs). Each verb is a method of the same name, called with the options."""
 
     @abstractmethod
     def add_verbs(self, verbs: Any) -> None:
@@ -39,7 +39,7 @@ class CredentialCommand(BaseCommand, ABC):
             raise CommandError(str(error)) from None
 
     def tell(self, document: Any, lines: Iterable[str], options: dict[str, Any]) -> None:
-        """Print the document with `--json`, else the lines."""
+        """Print the document as JSON with `--json`, else the lines."""
         for line in [json.dumps(document)] if options["json"] else lines:
             self.stdout.write(line)
 
@@ -49,7 +49,7 @@ DEFAULT_SCOPE = "market:read"
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "--rate": {"type": int, "help": "requests per second instead of the tier's"},
-    "--trading-rate": {"type": int, "help": "trading calls per second instead of the setting's"},
+    "--trading-rate": {"type": int, "help": "trading calls per second instead of TRADING_RATE"},
     "--daily-quota": {"metavar": "N|none", "help": "tokens per UTC day instead of the tier's"},
     "--monthly-quota": {"metavar": "N|none", "help": "tokens per UTC month instead of the tier's"},
     "--account": {
@@ -57,7 +57,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "dest": "accounts",
         "help": "repeatable; * is every account, the default with --scope all",
     },
-    "--sensitivity": {"choices": SENSITIVITIES, "help": "default: the least that the scopes need"},
+    "--sensitivity": {"choices": SENSITIVITIES, "help": "default: the lowest that the scopes need"},
     "--network": {
         "action": "append",
         "dest": "networks",
@@ -86,7 +86,7 @@ def add_entitlement(create: ArgumentParser) -> None:
 
 
 def entitlement_of(options: dict[str, Any]) -> dict[str, Any]:
-    """The terms that the options give. Raises CommandError."""
+    """Return the attributes of a new credential from the options, as KeyTerms. Raises CommandError."""
     role = ROLES.get(options["role"])
     scopes = options["scopes"] or ([DEFAULT_SCOPE] if role is None else [*role.scopes])
     return {
@@ -133,7 +133,7 @@ _SECONDS_OF = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def parse_span(text: str) -> timedelta:
-    """Parse a number of seconds, or one with a unit `s`, `m`, `h` or `d`. Raises ValueError."""
+    """Parse a duration: a whole number of seconds, or of the unit `s`, `m`, `h` or `d`. Raises ValueError."""
     found = _SPAN.fullmatch(text)
     if found is None:
         raise ValueError(f"{text[:64]!r} is not a span such as 3600, 90m, 12h or 7d")

@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
             field=models.BigIntegerField(
                 null=True,
                 blank=True,
-                help_text="The first key of its chain of rotations, by id; none where it is that itself.",
+                help_text="The id of the first key in its chain of rotations; empty if it is itself the first.",
             ),
         ),
         migrations.RunPython(note_families, migrations.RunPython.noop),

@@ -26,7 +26,7 @@ STAFF_SCOPES = frozenset({"market:read"})
 def caller_of_person(
     user: AbstractBaseUser | AnonymousUser, *, credential: str, now: datetime
 ) -> Caller | None:
-    """A person as a caller; None for an inactive person, or one without valid grants.
+    """Return a person as a caller; None if the person is inactive or has no valid grants.
 
     A superuser may do everything. Others have the grants of their access profile until it expires or is revoked.
     Staff without a profile may read public market data.
@@ -49,7 +49,7 @@ def caller_of_person(
 
 
 def profile_document(profile: AccessProfile) -> dict[str, Any]:
-    """A profile's grants for the audit log."""
+    """Return a profile's grants as a document for the audit log."""
     return {
         **{name: getattr(profile, name) for name in GRANTS},
         "expires_at": format_instant(profile.expires_at),
@@ -58,7 +58,7 @@ def profile_document(profile: AccessProfile) -> dict[str, Any]:
 
 
 def person_of(user_id: str) -> User | None:
-    """The person with that id (at most 18 digits), or None."""
+    """Return the person with that id (at most 18 digits), or None."""
     found = get_user_model().objects.filter(pk=int(user_id)).first()
     return found if isinstance(found, User) else None
 
@@ -88,9 +88,9 @@ def _of_tier(
 
 
 def person_may(request: HttpRequest, url_name: str, method: str) -> bool:
-    """Whether a session's person may use an endpoint, from the request's address.
+    """Return whether the person of a browser session may use an endpoint from the request's address.
 
-    Admin pages check this in addition to Django's permissions, which know no scopes, sensitivity, expiry or
+    Admin pages check this in addition to Django's permissions, which do not cover scopes, sensitivity, expiry and
     networks.
     """
     caller = caller_of_person(request.user, credential="session", now=timezone.now())

@@ -1,7 +1,7 @@
-"""Tokens of people (JWT, RFC 7519): made and parsed here; `sessions` checks whether their session is alive.
+"""Makes and parses the tokens of people (JWT, RFC 7519). `sessions` checks whether a token's session is still open.
 
-They are simplejwt's tokens with stricter rules: one algorithm, one exact header, and keys of their own, derived
-from SECRET_KEY (HKDF, RFC 5869), so that no other signature of this installation is a token.
+They are simplejwt's tokens with stricter rules: one algorithm, one exact header, and their own keys, derived from
+SECRET_KEY (HKDF, RFC 5869), so that nothing else signed by this installation can pass for a token.
 """
 
 import re
@@ -25,25 +25,27 @@ from ratelimit.exceptions import InvalidToken
 ALGORITHM = "HS256"
 ACCESS_LIFETIME = timedelta(minutes=5)
 REFRESH_LIFETIME = timedelta(days=1)
-# A session ends this long after its login, however often it is renewed. That bounds an unnoticed theft.
+# A session ends this long after its login, however often it is renewed. That limits the damage of an unnoticed theft.
 SESSION_LIFETIME = timedelta(days=30)
 # The clocks of two hosts may differ by this much.
 LEEWAY = timedelta(seconds=2)
+# In characters.
 MAX_LENGTH = 2048
 AUDIENCE = "marketdata-api"
+# Names of claims. SESSION: the id of the session.
 SESSION = "sid"
 # The time of the login, in seconds since the epoch.
 LOGIN_TIME = "auth_time"
-# A digest of the password's hash, so that changing the password ends the sessions.
-PASSWORD = "pwd"  # noqa: S105 the name of a claim
+# A digest of the stored password hash. Changing the password changes it, and so ends the sessions.
+PASSWORD_DIGEST = "pwd"  # noqa: S105 the name of a claim
 
 _LABEL = b"marketdata: tokens of people, 1"
-_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti", "token_type", SESSION, LOGIN_TIME, PASSWORD]
+_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti", "token_type", SESSION, LOGIN_TIME, PASSWORD_DIGEST]
 _FORMS = {
     "sub": re.compile(r"[0-9]{1,18}", re.ASCII),
     "jti": re.compile(r"([0-9a-f]{32}\.)?[0-9a-f]{32}", re.ASCII),
     SESSION: re.compile(r"[0-9a-f]{32}", re.ASCII),
-    PASSWORD: re.compile(r"[0-9a-f]{64}", re.ASCII),
+    PASSWORD_DIGEST: re.compile(r"[0-9a-f]{64}", re.ASCII),
 }
 _SEGMENTS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
 _HEADER = jwt.encode({}, "-" * 32, algorithm=ALGORITHM).partition(".")[0]
@@ -51,21 +53,18 @@ _HEADER = jwt.encode({}, "-" * 32, algorithm=ALGORITHM).partition(".")[0]
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of a verified token.
-
-    `password` is a digest of the password's hash; `expires_at` includes the leeway.
-    """
+    """The claims of a verified token. `expires_at` includes LEEWAY."""
 
     user_id: str
     session_id: str
     token_id: str
-    password: str
+    password_digest: str
     logged_in_at: datetime
     expires_at: datetime
 
 
 def signing_keys() -> tuple[bytes, ...]:
-    """The first key signs; all verify. A replaced SECRET_KEY verifies as long as it is a fallback."""
+    """Return the keys: the first one signs, all verify. They come from SECRET_KEY and SECRET_KEY_FALLBACKS."""
     return _derived((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 
 
@@ -78,7 +77,7 @@ def _derived(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
 
 
 class Backend(TokenBackend):
-    """Signs with the first key, verifies with any, and requires every claim."""
+    """Signs with the first of `signing_keys`, verifies with any of them, and requires every claim."""
 
     def __init__(self) -> None:
         super().__init__(algorithm=ALGORITHM, audience=AUDIENCE, issuer=settings.TOKEN_ISSUER, leeway=LEEWAY)
@@ -88,7 +87,7 @@ class Backend(TokenBackend):
         return signing_keys()[0]
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
-        """The payload. Raises TokenBackendError."""
+        """Return the token's payload. Raises TokenBackendError."""
         error: Exception | None = None
         for key in signing_keys():
             try:
@@ -118,7 +117,7 @@ class PersonsAccessToken(AccessToken):
 
 
 class PersonsRefreshToken(RefreshToken):
-    """A refresh token, which buys the next two tokens."""
+    """A refresh token, exchanged once for a new access token and a new refresh token."""
 
     lifetime = REFRESH_LIFETIME
     access_token_class = PersonsAccessToken
@@ -127,16 +126,16 @@ class PersonsRefreshToken(RefreshToken):
         return Backend()
 
     def check_blacklist(self) -> None:
-        """Skip the library's check: `sessions` checks for reuse in the transaction that uses the token."""
+        """Skip the library's check. `sessions` checks for reuse in the transaction that exchanges the token."""
 
 
 def read_access_token(token: str) -> Claims:
-    """The claims of an access token. Raises InvalidToken, with one message for every reason."""
+    """Return the claims of an access token. Raises InvalidToken, with the same message for every reason."""
     return _read(token, PersonsAccessToken)
 
 
 def read_refresh_token(token: str) -> Claims:
-    """The claims of a refresh token, used or not. Raises InvalidToken."""
+    """Return the claims of a refresh token, whether it was used or not. Raises InvalidToken."""
     claims = _read(token, PersonsRefreshToken)
     if not claims.token_id.startswith(f"{claims.session_id}."):
         raise InvalidToken
@@ -147,7 +146,7 @@ def _read(token: str, kind: type[PersonsAccessToken] | type[PersonsRefreshToken]
     if not _is_well_formed(token):
         raise InvalidToken
     try:
-        # The library's annotation of its argument is wrong.
+        # The library annotates the parameter wrongly.
         payload = kind(token).payload  # type: ignore[arg-type]
         expires_at = datetime.fromtimestamp(payload["exp"], tz=UTC) + LEEWAY
         logged_in_at = _instant(payload[LOGIN_TIME])
@@ -160,14 +159,14 @@ def _read(token: str, kind: type[PersonsAccessToken] | type[PersonsRefreshToken]
         user_id=texts["sub"],
         session_id=texts[SESSION],
         token_id=texts["jti"],
-        password=texts[PASSWORD],
+        password_digest=texts[PASSWORD_DIGEST],
         logged_in_at=logged_in_at,
         expires_at=expires_at,
     )
 
 
 def _instant(seconds: object) -> datetime:
-    """Raises ValueError, OverflowError."""
+    """Return whole seconds since the epoch as a datetime. Raises ValueError, OverflowError."""
     # A bool is an int, too.
     if type(seconds) is not int:
         raise ValueError("not whole seconds")
@@ -175,7 +174,7 @@ def _instant(seconds: object) -> datetime:
 
 
 def _is_well_formed(token: str) -> bool:
-    """Whether it is short, has our exact header, and a canonically encoded signature."""
+    """Return whether the token is short enough, has our exact header, and a canonically encoded signature."""
     found = _SEGMENTS.fullmatch(token) if len(token) <= MAX_LENGTH else None
     if found is None or found[1] != _HEADER:
         return False
@@ -190,13 +189,13 @@ def new_session_id() -> str:
 
 
 def new_refresh_token(
-    *, user_id: str, session_id: str, password: str, logged_in_at: datetime
+    *, user_id: str, session_id: str, password_digest: str, logged_in_at: datetime
 ) -> PersonsRefreshToken:
-    """A refresh token of a session, with its `access_token`. It is valid once it is stored as outstanding."""
+    """Make a session's refresh token, with its `access_token`. Store it as an OutstandingToken to make it valid."""
     token = PersonsRefreshToken()
     token["sub"] = user_id
     token[SESSION] = session_id
     token["jti"] = f"{session_id}.{uuid.uuid4().hex}"
-    token[PASSWORD] = password
+    token[PASSWORD_DIGEST] = password_digest
     token[LOGIN_TIME] = int(logged_in_at.timestamp())
     return token

@@ -1,7 +1,7 @@
-"""Logins: their limit, and the audit events of logins on the pages for people.
+"""Limits login attempts, and audits logins in the admin and the browsable API.
 
-The limit protects the processor: checking a password takes a third of a second. Logins over the API are calls,
-and audited as such.
+The limit protects the processor: checking a password takes a third of a second. Logins by `POST /auth/token` are
+audited like any other API request.
 """
 
 import hashlib
@@ -18,8 +18,9 @@ from ratelimit.events import key_event
 from ratelimit.limits.services import admit_login
 from ratelimit.limits.throttles import LimitReached
 
-# URL namespaces of Django's own sites, where sessions begin.
-_PAGES = frozenset({"admin", "rest_framework"})
+# URL namespaces of the sites with a login form for browser sessions: the admin and the browsable API.
+_LOGIN_SITES = frozenset({"admin", "rest_framework"})
+# Characters of a name in the audit log.
 _NAME_SHOWN = 150
 
 
@@ -34,7 +35,8 @@ def _login_failed(*, credentials: dict[str, Any], request: HttpRequest | None = 
 
 
 def _is_page(request: HttpRequest) -> bool:
-    return request.resolver_match is not None and not _PAGES.isdisjoint(request.resolver_match.namespaces)
+    match = request.resolver_match
+    return match is not None and not _LOGIN_SITES.isdisjoint(match.namespaces)
 
 
 def _record(request: HttpRequest, event: str, *, actor: str, name: str) -> None:
@@ -52,14 +54,15 @@ user_logged_in.connect(_logged_in, dispatch_uid="ratelimit.credentials.people.lo
 user_login_failed.connect(_login_failed, dispatch_uid="ratelimit.credentials.people.logins")
 
 
-# Attempts with one name from all addresses. High enough that a stranger does not easily lock the owner out.
-_NAME_TIMES_ADDRESS = 5
+# The login rate of one name (over all addresses), as a multiple of the rate of one address. It is high enough that a
+# stranger does not easily lock the owner out.
+_NAME_RATE_FACTOR = 5
 
 
 class LoginLimit:
-    """Limits login attempts by address and by name. It authenticates nobody.
+    """An authentication backend that limits login attempts by address and by name, and authenticates nobody.
 
-    As the first of AUTHENTICATION_BACKENDS it covers every form and endpoint with a password.
+    It is the first of AUTHENTICATION_BACKENDS, so it covers every form and endpoint that takes a password.
     """
 
     def authenticate(self, request: HttpRequest | None, username: str | None = None, **_: Any) -> None:
@@ -69,9 +72,9 @@ class LoginLimit:
         address = addresses.identity_of(request.META.get("REMOTE_ADDR", ""))
         _charge(f"login-address:{address}", settings.LOGIN_RATE)
         if username:
-            # Hashed, because a password may have been typed into the field of the name.
+            # Hashed, because somebody may have typed a password into the name field.
             name = hashlib.sha256(username.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-            _charge(f"login-name:{name}", settings.LOGIN_RATE * _NAME_TIMES_ADDRESS)
+            _charge(f"login-name:{name}", settings.LOGIN_RATE * _NAME_RATE_FACTOR)
 
 
 def _charge(identity: str, rate: int) -> None:

@@ -1,8 +1,7 @@
 """Token sessions of people: begun with a password, continued with refresh tokens that are valid once, ended.
 
-A session's refresh tokens have ids that begin with the session's id. At most one of them is not blacklisted;
-without one the session is over. It also ends SESSION_LIFETIME after the login. The tokens themselves are not
-stored.
+The ids of a session's refresh tokens begin with the session's id. At most one of these tokens is not blacklisted.
+When all are, the session is over. It also ends SESSION_LIFETIME after the login. Only the tokens' ids are stored.
 """
 
 import hmac
@@ -34,7 +33,10 @@ class TokenPair:
 
 
 def session_begin(*, username: str, password: str, request: HttpRequest | None, now: datetime) -> TokenPair:
-    """Log in: the tokens of a new session. Raises InvalidLogin, in the same time for an unknown name."""
+    """Log in, and return the tokens of a new session.
+
+    Raises InvalidLogin. This takes as long for an unknown name as for a wrong password.
+    """
     user = authenticate(request, username=username, password=password)
     caller = caller_of_person(user, credential=CREDENTIAL, now=now) if isinstance(user, User) else None
     if not isinstance(user, User) or caller is None:
@@ -44,7 +46,7 @@ def session_begin(*, username: str, password: str, request: HttpRequest | None, 
 
 
 def session_continue(*, refresh: str, now: datetime) -> TokenPair:
-    """The session's next tokens for its newest refresh token. An older one ends the session.
+    """Exchange a session's newest refresh token for new tokens. An older refresh token ends the session.
 
     Raises InvalidToken.
     """
@@ -58,7 +60,8 @@ def session_continue(*, refresh: str, now: datetime) -> TokenPair:
             is_over = now - claims.logged_in_at >= jwt.SESSION_LIFETIME
             if is_first and caller is not None and not is_over:
                 return _issued(user, caller, session_id=claims.session_id, logged_in_at=claims.logged_in_at)
-            # The token was used before, so one of its two holders stole it; or the grants or the session ended.
+            # The token was used before, so one of its two holders stole it; or the grants were lost; or the session is
+            # too old.
             _end(claims)
     raise InvalidToken
 
@@ -72,7 +75,7 @@ def session_end(*, refresh: str) -> str:
 
 
 def caller_in_session(claims: jwt.Claims, *, now: datetime) -> Caller:
-    """The caller of an access token whose session is alive. Raises InvalidToken."""
+    """Return the caller of an access token whose session is open. Raises InvalidToken."""
     user = _holder(claims)
     if user is None or not _living(claims).exists():
         raise InvalidToken
@@ -83,17 +86,17 @@ def caller_in_session(claims: jwt.Claims, *, now: datetime) -> Caller:
 
 
 def _holder(claims: jwt.Claims) -> User | None:
-    """The token's person; None if the password was changed since, or the person is gone."""
+    """Return the token's person; None if the person was deleted, or changed the password since the login."""
     user = person_of(claims.user_id)
     if user is None:
         return None
     digests = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
-    is_same = any(hmac.compare_digest(digest, claims.password) for digest in digests)
+    is_same = any(hmac.compare_digest(digest, claims.password_digest) for digest in digests)
     return user if is_same else None
 
 
 def _living(claims: jwt.Claims) -> QuerySet[OutstandingToken]:
-    """The session's tokens that are not blacklisted. The filter by person uses an index."""
+    """Return the session's tokens that are not blacklisted. The filter by person makes the query use an index."""
     prefix = f"{claims.session_id}."
     return OutstandingToken.objects.filter(
         user_id=claims.user_id, jti__startswith=prefix, blacklistedtoken=None
@@ -111,13 +114,13 @@ def _issued(user: User, caller: Caller, *, session_id: str, logged_in_at: dateti
     token = jwt.new_refresh_token(
         user_id=str(user.pk),
         session_id=session_id,
-        password=user.get_session_auth_hash(),
+        password_digest=user.get_session_auth_hash(),
         logged_in_at=logged_in_at,
     )
     OutstandingToken.objects.create(
         user=user,
         jti=token["jti"],
-        # The library would store the token itself here, where a reader of the database could steal it.
+        # The library would store the token itself here, and whoever reads the database could use it.
         token="",
         created_at=token.current_time,
         expires_at=datetime.fromtimestamp(token["exp"], tz=UTC),

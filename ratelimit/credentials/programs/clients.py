@@ -17,7 +17,7 @@ from ratelimit.keys.terms import KeyTerms, columns_of
 from ratelimit.models import OAuthClient
 from store.instant_text import format_instant
 
-# Shaped like a key, so that secrets are recognized and masked wherever they appear.
+# In the format of API keys, so that log masking and secret scanners recognise client secrets, too.
 SECRET_PREFIX = "md_oauth2cl_"  # noqa: S105 what all secrets begin with
 _ONLY_OF_KEYS = ("signed_only", "certificate", "before_expiry")
 
@@ -30,7 +30,7 @@ class CreatedClient:
     secret: str = field(repr=False)
 
     def document(self, *, now: datetime) -> dict[str, Any]:
-        """The client with its secret."""
+        """Return the client, with its secret, as a document."""
         return {**client_document(self.stored, now=now), "client_secret": self.secret}
 
 
@@ -81,12 +81,12 @@ def client_revoke(*, client: OAuthClient, now: datetime, actor: str, correlation
 
 
 def client_list() -> QuerySet[OAuthClient]:
-    """All clients, oldest first."""
+    """Return all clients, oldest first."""
     return OAuthClient.objects.order_by("id")
 
 
 def client_named(reference: str) -> OAuthClient:
-    """The client with that number or client id. Raises UnknownClient."""
+    """Return the client with that number (`OAuthClient.pk`) or client id. Raises UnknownClient."""
     is_number = reference.isascii() and reference.isdecimal() and len(reference) < 19
     wanted = Q(client_id=reference) | Q(pk=int(reference)) if is_number else Q(client_id=reference)
     client = client_list().filter(wanted).first()
@@ -96,7 +96,7 @@ def client_named(reference: str) -> OAuthClient:
 
 
 def client_document(client: OAuthClient, *, now: datetime) -> dict[str, Any]:
-    """The client at `now` as a document, without its secret and the secret's hash."""
+    """Return the client as a document, with its state at `now`, without its secret and the secret's hash."""
     caller = caller_from(client, identity=client_identity(client), name=str(client), credential=OAUTH2)
     return {
         "id": client.pk,

@@ -1,4 +1,4 @@
-"""Our parts of django-oauth-toolkit's authorization server (RFC 6749), which its settings name."""
+"""Our classes and functions for django-oauth-toolkit's authorization server (RFC 6749), named in its settings."""
 
 import secrets
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ from ratelimit.access.scopes import SCOPES
 from ratelimit.credentials.bearer import client_identity, token_cache
 from ratelimit.models import OAuthClient
 
-# Shaped like a key, so that tokens are recognized and masked wherever they appear.
+# In the format of API keys, so that log masking and secret scanners recognise tokens, too.
 TOKEN_PREFIX = "md_oauthtok_"  # noqa: S105 what all tokens begin with
 
 
 class ClientValidator(OAuth2Validator):  # type: ignore[misc]  # without types
-    """The library's validator, made to take as long for an unknown client as for a wrong secret."""
+    """The library's validator, changed so that it takes as long for an unknown client as for a wrong secret."""
 
     def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
-        # The library tries both ways in turn, and the second attempt loses the client that the first found.
+        # The library would try header and body in turn, and the second attempt discards the client found by the first.
         by_header = self._extract_basic_auth(request) is not None
         authenticate = self._authenticate_basic_auth if by_header else self._authenticate_request_body
         is_authenticated = bool(authenticate(request))
@@ -43,7 +43,7 @@ class ClientValidator(OAuth2Validator):  # type: ignore[misc]  # without types
 
 
 class ClientScopes(BaseScopes):  # type: ignore[misc]  # without types
-    """A client may ask for some of its scopes; without asking it gets all."""
+    """The scopes that a client may request: its own. If it requests none, it gets all of them."""
 
     def get_all_scopes(self) -> Mapping[str, str]:
         return {scope: scope for scope in SCOPES}
@@ -60,7 +60,7 @@ class ClientScopes(BaseScopes):  # type: ignore[misc]  # without types
 
 
 def new_token(request: Any, refresh_token: bool = False) -> str:
-    """An opaque token of 256 bits. It has no dot, unlike a JWT."""
+    """Make an opaque token of 256 random bits. Unlike a JWT it contains no dot."""
     return TOKEN_PREFIX + secrets.token_hex(32)
 
 
@@ -70,9 +70,9 @@ def _secret_of_nobody() -> str:
 
 
 class SecretHasher(PBKDF2PasswordHasher):
-    """PBKDF2 in a millisecond, for random secrets of 256 bits, which nobody can guess.
+    """PBKDF2 that takes a millisecond, for random secrets of 256 bits, which nobody can guess.
 
-    As slow as for passwords, it would let any client keep the processors busy.
+    With a hash as slow as for passwords anybody could keep the processors busy.
     """
 
     algorithm = "pbkdf2_sha256_of_random"

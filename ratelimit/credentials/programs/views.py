@@ -23,7 +23,9 @@ from ratelimit.exceptions import InvalidToken
 _FORM = "application/x-www-form-urlencoded"
 _ERRORS = {
     400: OpenApiResponse(serializers.OAuthErrorSerializer, description="OAuth2's error."),
-    401: OpenApiResponse(serializers.OAuthErrorSerializer, description="The client is not known."),
+    401: OpenApiResponse(
+        serializers.OAuthErrorSerializer, description="The client is unknown, or its secret is wrong."
+    ),
 }
 _REQUEST = OpenApiExample(
     "All scopes of the client",
@@ -47,7 +49,7 @@ class _Endpoint(OAuthLibMixin, APIView):  # type: ignore[misc]  # without types
     parser_classes = [FormParser]
 
     def _answered(self, request: Request, answer: Any) -> HttpResponse:
-        """The library's answer, after checks that the library omits."""
+        """Return the library's answer, or an error found by checks that the library omits."""
         django_request = request._request  # noqa: SLF001 what the library reads
         error = _wrong_with(django_request)
         if error is not None:
@@ -73,9 +75,9 @@ class OAuthTokenView(_Endpoint):
         examples=[_REQUEST, _TOKEN],
     )
     def post(self, request: Request) -> HttpResponse:
-        """The client-credentials grant of OAuth2: a token for an hour.
+        """OAuth2's client-credentials grant: a token that is valid for an hour.
 
-        Errors are OAuth2's, not problem documents.
+        Errors have OAuth2's format; they are not problem documents.
         """
         answer = self._answered(request, self.create_token_response)
         if answer.status_code == 200:
@@ -89,23 +91,23 @@ class OAuthTokenView(_Endpoint):
 class OAuthRevokeView(_Endpoint):
     @extend_schema(
         operation_id="oauth_revoke",
-        summary="Give an access token back",
+        summary="Revoke an access token",
         tags=["auth"],
         auth=[],
         request={_FORM: serializers.OAuthRevocationRequestSerializer},
         responses={
-            200: OpenApiResponse(description="It is not accepted any more, if it ever was."),
+            200: OpenApiResponse(description="The token is not valid, or no longer valid."),
             **_ERRORS,
         },
         examples=[_REVOCATION],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Revocation (RFC 7009) of one of the client's own tokens, effective everywhere within a second."""
+        """Revoke one of the client's own tokens (RFC 7009), everywhere within a second."""
         return self._answered(request, self.create_revocation_response)
 
 
 def _wrong_with(request: HttpRequest) -> str | None:
-    """An error that the library misses or fails on; None if there is none."""
+    """Return a message about an error that the library misses or crashes on; None if there is none."""
     charset = (request.content_params or {}).get("charset", "utf-8").lower()
     if request.content_type != _FORM or charset not in ("utf-8", "utf8"):
         return f"the body is {_FORM} in UTF-8"
@@ -118,7 +120,7 @@ def _wrong_with(request: HttpRequest) -> str | None:
 
 
 def _wrong_with_client(request: HttpRequest) -> str | None:
-    """The same for the client's authentication, and for values that the library passes to the database."""
+    """Return such a message for the client's authentication, and for values that the library sends to the database."""
     if not request.META.get("HTTP_AUTHORIZATION", "").isascii():
         return "Authorization is ASCII"
     if _names_two_clients(request):
@@ -129,7 +131,10 @@ def _wrong_with_client(request: HttpRequest) -> str | None:
 
 
 def _names_two_clients(request: HttpRequest) -> bool:
-    """Whether the form has a secret or another client besides HTTP Basic (RFC 6749, 2.3: one way a request)."""
+    """Return whether a request with HTTP Basic has a secret or another client in its form, too.
+
+    RFC 6749, 2.3, allows one way of authentication per request.
+    """
     scheme, _, encoded = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
     if scheme.lower() != "basic":
         return False

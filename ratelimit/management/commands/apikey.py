@@ -1,4 +1,4 @@
-"""`manage.py apikey create | list | rotate | revoke | expiring`. No secret is ever an argument."""
+"""`manage.py apikey create | list | rotate | revoke | expiring`. No argument is a secret."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ _REVOKED_BEFORE = "Key {id} ({prefix}, {name}) was revoked before."
 
 
 class Command(CredentialCommand):
-    help = "Creates, lists, rotates and revokes API keys; also while the server runs."
+    help = "Creates, lists, rotates and revokes API keys. The server may be running."
 
     def add_verbs(self, verbs: Any) -> None:
         _add_create(verbs.add_parser("create", help="create a key and show it, once"))
@@ -39,13 +39,17 @@ class Command(CredentialCommand):
         rotate = verbs.add_parser("rotate", help="create a key's successor and show it, once")
         rotate.add_argument("reference", metavar="PREFIX_OR_ID")
         rotate.add_argument(
-            "--overlap", default="1d", help="how long the old key stays valid: 3600, 12h, 1d; 0"
+            "--overlap",
+            default="1d",
+            help="how long the old key stays valid: 3600, 12h, 1d; 0 revokes it at once",
         )
         revoke = verbs.add_parser("revoke", help="revoke a key, everywhere within a second")
         revoke.add_argument("reference", metavar="PREFIX_OR_ID")
-        revoke.add_argument("--successors", action="store_true", help="and its valid successors by rotation")
+        revoke.add_argument(
+            "--successors", action="store_true", help="revoke its valid successors by rotation, too"
+        )
         expiring = verbs.add_parser("expiring", help="show the valid keys that expire soon, soonest first")
-        expiring.add_argument("--within", default="14d", help="how soon: 12h, 14d")
+        expiring.add_argument("--within", default="14d", help="the period from now: 12h, 14d")
 
     def create(self, options: dict[str, Any]) -> None:
         now = timezone.now()
@@ -120,7 +124,7 @@ def _add_create(create: ArgumentParser) -> None:
 
 
 def _fingerprint(path: Path | None) -> str | None:
-    """The SHA-256 of the DER form of the certificate in a PEM file."""
+    """Return the SHA-256, in hex, of the certificate (DER) in a PEM file. Raises CommandError."""
     if path is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""`manage.py oauthclient create | list | revoke`. No secret is ever an argument."""
+"""`manage.py oauthclient create | list | revoke`. No argument is a secret."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _LINE = "{id:>5}  {client_id}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}"
 
 
 class Command(CredentialCommand):
-    help = "Creates, lists and revokes clients of OAuth2; also while the server runs."
+    help = "Creates, lists and revokes OAuth2 clients. The server may be running."
 
     def add_verbs(self, verbs: Any) -> None:
         add_entitlement(verbs.add_parser("create", help="create a client and show its secret, once"))
