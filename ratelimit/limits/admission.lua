@@ -18,6 +18,7 @@
 -- pair (microseconds, parts). Every number below is an integer, so the arithmetic is exact.
 
 local SECOND_US = 1000000
+local INSTANT_DIGITS = 16  -- of microseconds since the epoch, until the year 2286
 
 local rate, burst, cost, given = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = given
@@ -48,8 +49,9 @@ local function stored()
   local value = redis.pcall('GET', KEYS[1])
   if type(value) == 'string' then
     local us, part = string.match(value, '^(%d+) (%d+)$')
+    local is_instant = us and #us <= INSTANT_DIGITS
     us, part = tonumber(us), tonumber(part)
-    if us and us >= now then
+    if is_instant and us >= now then
       part = math.min(part, rate - 1)  -- the rate may have been lowered since
       if is_later(us, part, latest_us, latest_part) then
         return latest_us, latest_part, true
