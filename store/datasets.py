@@ -25,9 +25,11 @@ _TIMESTAMP = Column(
     required=True,
     help="When it happened: ISO 8601 / RFC 3339, to the nanosecond; UTC without offset.",
 )
-_SEQUENCE = Column("sequence", INTEGER, help="The feed's order within one instant.")
+_SEQUENCE = Column(
+    "sequence", INTEGER, help="The feed's sequence number, which orders rows of the same time."
+)
 _CONDITIONS = Column("conditions", TEXT, help="Sale conditions, as words.", form=ColumnForm.WORDS)
-_RECEIVED_AT = Column("received_at", TIME, help="When the feed's reader had it.")
+_RECEIVED_AT = Column("received_at", TIME, help="When the feed handler received it.")
 
 TRADES = Dataset(
     name="trades",
@@ -98,7 +100,7 @@ BARS = Dataset(
             "resolution",
             TEXT,
             required=True,
-            help="The interval's length; may also stand in the query, for all rows.",
+            help="The interval's length; may instead be a query parameter, for all rows.",
             choices=Resolution.bar_names(),
             aliases=RESOLUTION_ALIASES,
         ),
@@ -147,7 +149,7 @@ OPEN_INTEREST = Dataset(
             "date",
             TIME,
             required=True,
-            help="The session that it refers to: a date, or its midnight in UTC.",
+            help="The trading date to which it refers: a date, or its midnight in UTC.",
             form=ColumnForm.DATE,
         ),
         Column(
@@ -157,7 +159,7 @@ OPEN_INTEREST = Dataset(
             "status",
             TEXT,
             required=True,
-            help="Whether a final figure is to follow.",
+            help="Whether it is the final figure or a preliminary one.",
             choices=("preliminary", "final"),
         ),
     ),
@@ -180,10 +182,12 @@ CORPORATE_ACTIONS = Dataset(
             required=True,
             help="When it takes effect: the ex-date, or an instant; UTC without offset.",
         ),
-        Column("kind", TEXT, required=True, help="What it is.", choices=("split", "dividend")),
-        Column("ratio", NUMBER, help="Of a split: new shares per old one, above zero.", lower_bound=POSITIVE),
-        Column("amount", NUMBER, help="Of a dividend: cash per share, above zero.", lower_bound=POSITIVE),
-        Column("currency", TEXT, help="Of the amount."),
+        Column("kind", TEXT, required=True, help="The kind of action.", choices=("split", "dividend")),
+        Column(
+            "ratio", NUMBER, help="New shares per old share of a split, above zero.", lower_bound=POSITIVE
+        ),
+        Column("amount", NUMBER, help="Cash per share of a dividend, above zero.", lower_bound=POSITIVE),
+        Column("currency", TEXT, help="Currency of the amount."),
     ),
     # An action is stored once however often it is sent: a split stored twice would adjust twice.
     id_columns=("kind", "amount", "currency", "timestamp"),

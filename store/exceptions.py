@@ -1,12 +1,15 @@
 """The errors of a store.
 
-StorageError ├── UnknownSymbol                 nothing was ever stored under this symbol ├── NotStored the
-batch is refused; correct it │   ├── IdConflict                an id is already taken by other values │ ├──
-CorrectionTargetMissing   no row that is not cancelled matches a correction │   ├── CorrectionAmbiguous
-several different rows match a correction │   ├── RequestKeyReused          the idempotency key was used for
-another batch │   └── AliasTaken                an alias belongs to another instrument ├── RequestInProgress
-the same idempotency key is being written right now; retry soon └── StoreUnavailable              try again
-later
+StorageError
+├── UnknownSymbol                 nothing was ever stored under this symbol
+├── NotStored                     the batch is refused; correct it
+│   ├── IdConflict                an id is already taken by other values
+│   ├── CorrectionTargetMissing   no stored row matches a correction
+│   ├── CorrectionAmbiguous       several different rows match a correction
+│   ├── RequestKeyReused          the idempotency key was used for another batch
+│   └── AliasTaken                an alias belongs to another instrument
+├── RequestInProgress             the same idempotency key is being written right now; retry soon
+└── StoreUnavailable              try again later
     ├── StoreBusy                 another process held the log's lock for too long
     ├── StoreFull                 no space is left; an operator must act
     ├── OutcomeUnknown            the batch may or may not be stored; retry it, duplicates are recognised
