@@ -92,7 +92,7 @@ def test_a_follower_over_kill_9_of_the_writers_and_restores(
     tmp_path: Path, rng: random.Random, tallied: Tallies
 ):
     """It sees one restore as it happens; during the other one it stands still, until the log is longer than before."""
-    tally, data, first = tallied("14 walk over kill -9 of the writers and restores"), tmp_path / "data", 0
+    tally, data, first = tallied("14 follower, writers killed and logs restored"), tmp_path / "data", 0
     acknowledged: set[int] = set()
     with children(following.follow, [(data, rng.randrange(2**32))]) as [follower]:
         for kill in range(KILLS):
@@ -153,7 +153,7 @@ def test_what_was_yielded_before_a_power_cut_is_there_after_it(
     tmp_path: Path, rng: random.Random, tallied: Tallies, prior: int
 ):
     """Behind a writer that died at any of its calls to the disk: its record may be there, and not durable."""
-    tally = tallied("14 walk, then a power cut")
+    tally = tallied("14 follower, then a power cut")
     for ending in count(1):
         case = tmp_path / str(ending)
         disk = Outlived(case / "data")
