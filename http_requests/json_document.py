@@ -1,4 +1,4 @@
-"""One JSON document, read strictly."""
+"""Strict parsing of one JSON document."""
 
 import json
 import math

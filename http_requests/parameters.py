@@ -1,4 +1,4 @@
-"""Query parameters, read strictly, so that a typo never silently changes a result."""
+"""Strict parsing of query parameters, so that a typo never silently changes a result."""
 
 from collections.abc import Collection, Mapping
 

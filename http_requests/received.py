@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 _HEADER = "HTTP_"
 _BARE_HEADERS = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
-# Characters that a path may hold unencoded (RFC 3986, 3.3).
+# Characters that a path may contain without percent-encoding (RFC 3986, 3.3).
 _PATH_CHARACTERS = "/:@!$&'()*+,;=~"
 # Django percent-encodes bytes of a path that are not UTF-8, except these characters.
 _REQUOTED_SAFE = "/#%[]=:;$&()+,!?*@'~"

@@ -87,11 +87,11 @@ def answer_once(call: KeyedCall, make: Callable[[], Document], *, now: datetime)
     """
     with transaction.atomic():
         answers_delete_expired(now=now)
-        kept = _begun(call, now=now)
+        kept = _stored_before(call, now=now)
         if kept is not None:
             return _answer(kept, call), True
         made = make()
-        _of(call).update(sealed=_encrypted(orjson.dumps(made)))
+        _rows_of(call).update(sealed=_encrypted(orjson.dumps(made)))
         return made, False
 
 
@@ -100,13 +100,13 @@ def answers_delete_expired(*, now: datetime) -> None:
     SealedAnswer.objects.filter(created_at__lte=now - KEPT).delete()
 
 
-def _begun(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:
-    """Store the call, without its answer. If its key is stored already, return that row instead of None."""
+def _stored_before(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:
+    """Return the stored row of an earlier call with the same key. If there is none, store this call and return None."""
     try:
         with transaction.atomic():
-            SealedAnswer.objects.create(fingerprint=call.fingerprint, created_at=now, **_names(call))
+            SealedAnswer.objects.create(fingerprint=call.fingerprint, created_at=now, **_columns_of(call))
     except IntegrityError:
-        return _of(call).get()
+        return _rows_of(call).get()
     return None
 
 
@@ -120,11 +120,11 @@ def _answer(kept: SealedAnswer, call: KeyedCall) -> Document:
     return answer
 
 
-def _of(call: KeyedCall) -> QuerySet[SealedAnswer]:
-    return SealedAnswer.objects.filter(**_names(call))
+def _rows_of(call: KeyedCall) -> QuerySet[SealedAnswer]:
+    return SealedAnswer.objects.filter(**_columns_of(call))
 
 
-def _names(call: KeyedCall) -> dict[str, str]:
+def _columns_of(call: KeyedCall) -> dict[str, str]:
     # Hashed, because a client may send a secret as its Idempotency-Key.
     key_hash = hashlib.sha256(call.key.encode()).hexdigest()
     return {"identity": call.scope, "path": call.path, "idempotency_key": key_hash}
@@ -134,18 +134,18 @@ _LABEL = b"marketdata sealed answers 1"
 
 
 def _encrypted(data: bytes) -> str:
-    return _box().encrypt(data).decode()
+    return _cipher().encrypt(data).decode()
 
 
 def _decrypted(sealed: str) -> bytes | None:
     """Return the decrypted data; None if SECRET_KEY has changed, or the text was altered."""
     try:
-        return _box().decrypt(sealed.encode())
+        return _cipher().decrypt(sealed.encode())
     except InvalidToken:
         return None
 
 
-def _box() -> MultiFernet:
+def _cipher() -> MultiFernet:
     return MultiFernet([_fernet(str(key)) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
 
 

@@ -18,7 +18,7 @@ class SealedAnswer(models.Model):
     created_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        # The table was created by another app.
+        # The table was created by the app `ratelimit`.
         db_table = "ratelimit_sealedanswer"
         constraints = [
             models.UniqueConstraint(fields=["identity", "path", "idempotency_key"], name="sealed_answer_once")

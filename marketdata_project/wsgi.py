@@ -17,9 +17,9 @@ _django = get_wsgi_application()
 from audit.services import anonymous_refusals  # noqa: E402 Django's apps are there now
 from http_requests.received import call_in  # noqa: E402 with the rest
 from marketdata_project.proxies import trusted_environ  # noqa: E402 and its settings
-from ratelimit.keys.last_used import keep_last_uses  # noqa: E402 and its apps
+from ratelimit.keys.last_used import start_last_used_writer  # noqa: E402 and its apps
 
-keep_last_uses()
+start_last_used_writer()
 atexit.register(anonymous_refusals().close)
 
 

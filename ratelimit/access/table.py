@@ -17,7 +17,7 @@ ANY_CALLER = "any caller"
 
 READ, WRITE, TRADING = "read", "write", "trading"
 KINDS = (READ, WRITE, TRADING)
-# In bytes. A body up to this size is read before the caller is authenticated.
+# Bodies of at most this many bytes are read before the caller is authenticated.
 SMALL_BODY_BYTES = 16 * 2**10
 # The audit classes. A call of one of them is never answered without its audit record.
 AUDIT_CLASSES = ("trading", "risk", "config", "keys")

@@ -20,7 +20,7 @@ from ratelimit.keys.selectors import caller_of_key, key_cache, key_used
 # The value of nginx's $ssl_client_verify for a valid certificate.
 VERIFIED = "SUCCESS"
 MAX_CACHED_CERTIFICATES = 1_024
-# In characters.
+# The longest X-SSL-Client-Cert, in characters.
 LONGEST_HEADER = 16_384
 
 

@@ -63,7 +63,8 @@ def nonces_delete_expired(*, now: datetime) -> int:
 # A client's clock may be ahead by this much.
 AHEAD_SECONDS = 5
 NONCE_LENGTHS = range(16, 129)
-# In characters. Limits the time of the parser, which is written in Python. Real lists of components are far shorter.
+# The longest signature header, in characters. It limits the time of the parser, which is written in Python. Real
+# headers are far shorter.
 LONGEST_HEADER = 2_048
 # Signatures of these methods must cover a digest, even of an empty body.
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})

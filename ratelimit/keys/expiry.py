@@ -19,7 +19,7 @@ from ratelimit.models import ApiKey
 from store.instant_text import format_instant
 
 ACTOR = "worker"
-# How long before the expiry.
+# How long before a key's expiry it is warned about, and rotated.
 WARNINGS = (timedelta(days=14), timedelta(days=7), timedelta(days=1))
 ROTATED_BEFORE = timedelta(days=7)
 
@@ -56,7 +56,7 @@ def rotation_is_due(key: ApiKey, *, now: datetime) -> bool:
     return _end_of(key) - now <= min(ROTATED_BEFORE, life / 2)
 
 
-def warning_at(key: ApiKey, *, now: datetime) -> timedelta | None:
+def due_warning(key: ApiKey, *, now: datetime) -> timedelta | None:
     """Return the latest warning (from WARNINGS) that is due; None before the first.
 
     Warnings that would come before the key was created are skipped.
@@ -73,7 +73,7 @@ def _is_warning_due(key: ApiKey, *, now: datetime) -> bool:
     """Return whether a warning is due. For a key that rotates automatically it is due only if its rotation is late."""
     if key.before_expiry == "rotate" and not rotation_is_due(key, now=now):
         return False
-    before = warning_at(key, now=now)
+    before = due_warning(key, now=now)
     return before is not None and (key.warned_at is None or key.warned_at < _end_of(key) - before)
 
 

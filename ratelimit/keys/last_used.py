@@ -80,7 +80,7 @@ class LastUsedWriter:
 last_used = LastUsed()
 
 
-def keep_last_uses() -> None:
+def start_last_used_writer() -> None:
     """Start this process's writer. It stops when the process exits."""
     writer = LastUsedWriter(last_used)
     writer.start()

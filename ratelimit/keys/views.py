@@ -60,7 +60,7 @@ _PRIVATE = {"Cache-Control": "no-store"}
 
 
 class KeysViewSet(GenericViewSet[ApiKey]):
-    """Keys whose accounts are all the caller's own."""
+    """The keys that the caller may see: those whose accounts are all the caller's own."""
 
     queryset = ApiKey.objects.all()
     filter_backends = [StrictFilterBackend]

@@ -11,10 +11,10 @@ from cachetools import LRUCache
 
 from ratelimit.limits.token_bucket import BucketState
 
-# Tokens per second.
+# Tokens are prefetched for buckets with a higher rate, in tokens per second.
 PREFETCH_ABOVE = 10_000
 LIFETIME_NS = 10_000_000
-# Buckets.
+# The most buckets with prefetched tokens.
 MAX_PREFETCHED = 1_000
 
 BucketKey = tuple[str, str, int]

@@ -19,7 +19,7 @@ from ratelimit.models import AccessProfile
 from store.instant_text import format_instant
 
 PEOPLES_TIER = "internal"
-# Staff without a profile may read market data in the browsable API.
+# The scopes of staff without an access profile.
 STAFF_SCOPES = frozenset({"market:read"})
 
 

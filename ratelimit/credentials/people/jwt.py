@@ -29,7 +29,7 @@ REFRESH_LIFETIME = timedelta(days=1)
 SESSION_LIFETIME = timedelta(days=30)
 # The clocks of two hosts may differ by this much.
 LEEWAY = timedelta(seconds=2)
-# In characters.
+# The longest token, in characters.
 MAX_LENGTH = 2048
 AUDIENCE = "marketdata-api"
 # Names of claims. SESSION: the id of the session.
@@ -108,7 +108,7 @@ class Backend(TokenBackend):
 
 
 class PersonsAccessToken(AccessToken):
-    """An access token; it copies the session claims of its refresh token."""
+    """An access token. It has the session claims of the refresh token from which it is made."""
 
     lifetime = ACCESS_LIFETIME
 

@@ -120,7 +120,7 @@ def _wrong_with(request: HttpRequest) -> str | None:
 
 
 def _wrong_with_client(request: HttpRequest) -> str | None:
-    """Return such a message for the client's authentication, and for values that the library sends to the database."""
+    """Return a message about an error in the client's authentication, or about a NUL, which databases refuse."""
     if not request.META.get("HTTP_AUTHORIZATION", "").isascii():
         return "Authorization is ASCII"
     if _names_two_clients(request):
