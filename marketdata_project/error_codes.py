@@ -14,12 +14,12 @@ class NextStep(StrEnum):
 
     CORRECT = "correct the request"
     ASK_OTHERWISE = "ask for something else"
-    BEGIN_ANEW = "begin the walk anew"
+    BEGIN_ANEW = "start again without a cursor"
     OTHER_CREDENTIAL = "send another credential"
-    SIGN_AGAIN = "sign the request anew"
+    SIGN_AGAIN = "sign the request again"
     MORE_ACCESS = "ask for more access"
-    RETRY = "send it again, after `Retry-After` where it is given"
-    LOOK_FIRST = "look what is there, then send it again"
+    RETRY = "send it again, after `Retry-After` if the answer has it"
+    LOOK_FIRST = "check the current state, then send it again"
     REPORT = "tell the operator"
 
 
@@ -71,7 +71,7 @@ ERROR_CODES = (
     *_codes(400, NextStep.CORRECT, GivenBy.CHANGES,
         malformed_json="The body is not one JSON document in UTF-8 (RFC 8259) without a byte order mark.",
         malformed_ndjson="A line of the body is not one JSON document in UTF-8; the message names the line.",
-        malformed_csv="The body is not CSV (RFC 4180) in UTF-8 with a header line and as many cells in each line.",
+        malformed_csv="The body is not CSV (RFC 4180) in UTF-8 with a header line and the same number of cells in each line.",
         malformed_msgpack="The body is not one MessagePack map with texts as keys.",
         malformed_arrow="The body is not an Arrow IPC stream, is damaged, or has compressed buffers.",
         duplicate_key="An object of the body has a key twice, or the body has a column twice. Send it once.",
@@ -84,15 +84,15 @@ ERROR_CODES = (
         repeated_parameter="A query parameter is given more than once.",
         empty_parameter="A query parameter has no value. Leave it out, or give one.",
         missing_parameter="A required query parameter is missing.",
-        invalid_parameter="A query parameter has none of its allowed values.",
+        invalid_parameter="The value of a query parameter is not allowed.",
         invalid_limit="limit is not a whole number between 1 and 10,000.",
         invalid_timestamp="A time is neither ISO 8601 / RFC 3339 nor an epoch integer of 10, 13, 16 or 19 digits.",
         timestamp_out_of_range="A time lies outside the years 1900 to 2200.",
         invalid_range="start is not before end, or since not before until.",
-        range_too_large="The answer would be too long. Ask for a shorter range, or page.",
+        range_too_large="The answer would be too long. Ask for a shorter range, or for pages.",
         conflicting_parameters="Two query parameters, or a path's suffix and `format`, exclude each other; the "
         "message names them.",
-        unknown_column="fields names a column that the answer does not have; the message gives the nearest.",
+        unknown_column="fields names a column that the answer does not have; the message gives the nearest name.",
         invalid_fields="fields is not a list of column names, separated by commas, each once.",
         invalid_number="A query parameter is not a plain decimal number within its bounds.",
         too_many_symbols="symbols names more than 50 symbols. Ask for fewer at a time.",
@@ -104,7 +104,7 @@ ERROR_CODES = (
         malformed_request="The request is malformed.",
     ),
     *_codes(400, NextStep.BEGIN_ANEW, GivenBy.EVERY,
-        invalid_cursor="The cursor was not made here, is incomplete, or belongs to another query. Begin the walk anew.",
+        invalid_cursor="The cursor was not made here, is incomplete, or belongs to another query. Start again without a cursor.",
     ),
     # 401 and 403: the caller is unknown, or is not allowed to do this.
     *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.CALLERS,
@@ -121,53 +121,53 @@ ERROR_CODES = (
     ),
     *_codes(401, NextStep.SIGN_AGAIN, GivenBy.CALLERS,
         signature_required="The key is for signing only. Sign the request (RFC 9421) instead of sending the key.",
-        invalid_signature="The signature (RFC 9421) is malformed, wrong, of no key, or covers too little; the message "
-        "says which.",
-        signature_expired="`created` of the signature is too long ago or in the future, or `expires` is past. Sign again.",
-        digest_mismatch="The signed Content-Digest is not that of the body.",
+        invalid_signature="The signature (RFC 9421) is malformed or wrong, belongs to no key, or covers too little; the "
+        "message says which.",
+        signature_expired="The signature's `created` is too old or in the future, or its `expires` is past. Sign again.",
+        digest_mismatch="The signed Content-Digest does not match the body.",
         nonce_used="The nonce was used before: a signed request is accepted once. Sign again, with another nonce.",
     ),
     *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.EVERY,
-        invalid_token="The access token is not one of this installation's, has expired or was withdrawn. Get a new one.",  # noqa: S106 a meaning
+        invalid_token="The access token was not issued by this installation, has expired or was revoked. Get a new one.",  # noqa: S106 a meaning
     ),
     *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.LOGINS,
         invalid_login="The name or the password is wrong, or this person has no access.",
     ),
     *_codes(403, NextStep.OTHER_CREDENTIAL, GivenBy.EVERY,
-        https_required="The API is called over https. The credential was readable on its way: replace it.",
+        https_required="The API must be called over https. The credential was sent unencrypted: replace it.",
     ),
     *_codes(403, NextStep.MORE_ACCESS, GivenBy.SCOPED,
         missing_scope="The caller lacks the scope that the message names.",
     ),
     *_codes(403, NextStep.MORE_ACCESS, GivenBy.RESTRICTED,
-        insufficient_sensitivity="The caller is not cleared for data as sensitive as the message names.",
+        insufficient_sensitivity="The caller lacks the clearance for the sensitivity that the message names.",
     ),
     *_codes(403, NextStep.MORE_ACCESS, GivenBy.CALLERS_CHANGES,
         forbidden="The caller may not do this. In a browser's session: the CSRF token may be missing.",
     ),
     *_codes(403, NextStep.MORE_ACCESS, GivenBy.CALLERS,
-        network_not_allowed="The credential is good, but not from this address. Call from one of its networks.",
+        network_not_allowed="The credential is valid, but not from this address. Call from one of its networks.",
     ),
     *_codes(403, NextStep.MORE_ACCESS, GivenBy.KEY_CHANGES,
-        grant_exceeded="The key has, or would have, more access than the caller; the message names what.",
+        grant_exceeded="The key has, or would have, access that the caller lacks; the message names it.",
     ),
     # 404 to 415: the resource does not exist, or not in this form or state.
     *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
         not_found="There is nothing at this path.",
         unknown_symbol="Nothing was ever stored under this symbol.",
         unknown_key="The caller sees no key with this id.",
-        wrong_class="The symbol is of another class of instruments; the message names its path.",
-        resolution_unavailable="The symbol has no data as fine as that. Ask for a coarser resolution.",
+        wrong_class="The symbol belongs to another class of instruments; the message names its path.",
+        resolution_unavailable="The symbol has no data of this resolution or a finer one. Ask for a coarser resolution.",
         no_data="The symbol is known and has no data in the range.",
     ),
     *_codes(404, NextStep.CORRECT, GivenBy.EVERY,
         no_contract="The option's underlying, expiry, strike or right is not known. Set it, or use the OCC symbol.",
     ),
     *_codes(405, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
-        method_not_allowed="The path does not take this method; `Allow` lists those that it takes.",
+        method_not_allowed="The path does not support this method; `Allow` lists the supported methods.",
     ),
     *_codes(406, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
-        not_acceptable="The answer has none of the formats in `Accept` or `format`.",
+        not_acceptable="The answer is not available in any format of `Accept` or `format`.",
     ),
     *_codes(408, NextStep.RETRY, GivenBy.EVERY,
         request_timeout="Headers or body did not arrive in time.",
@@ -176,18 +176,18 @@ ERROR_CODES = (
         in_progress="A request with this Idempotency-Key is still running. Retry in a moment.",
     ),
     *_codes(409, NextStep.BEGIN_ANEW, GivenBy.READS,
-        resync="The log was restored since the cursor was made, or, of options, rows that were then being stored have "
-        "been committed. Begin the walk anew.",
+        resync="The log was restored since the cursor was made, or, for options, rows that were then being stored have "
+        "been committed. Start again without a cursor.",
     ),
     *_codes(409, NextStep.CORRECT, GivenBy.KEY_CHANGES,
         not_rotatable="The key was rotated or revoked before, or has expired. Rotate its successor, or make a new key.",
     ),
     *_codes(409, NextStep.LOOK_FIRST, GivenBy.KEY_CHANGES,
-        already_made="The first request with this Idempotency-Key made the key, and its answer cannot be decrypted "
-        "any more.",
+        already_made="The first request with this Idempotency-Key made the API key, and its answer can no longer be "
+        "decrypted.",
     ),
     *_codes(413, NextStep.CORRECT, GivenBy.EVERY,
-        body_too_large="The body is larger than its endpoint reads; the message gives the limit. Split a batch.",
+        body_too_large="The body is larger than the endpoint accepts; the message gives the limit. Split a batch.",
     ),
     *_codes(414, NextStep.CORRECT, GivenBy.EVERY,
         target_too_long="Path and query have more than 16 KiB together.",
@@ -199,16 +199,16 @@ ERROR_CODES = (
     # 422: the body or the query can be read, but its content is wrong.
     *_codes(422, NextStep.CORRECT, GivenBy.CHANGES,
         validation_failed="Fields are wrong; `errors` names up to a hundred of them with their paths.",
-        invalid_key_request="A key cannot have a value in the body: a name that looks like a secret, a text that is no "
-        "network, a past expiry, a certificate of another key; `errors` names the field. A wrong type or a "
+        invalid_key_request="A value is not possible for a key: a name that looks like a secret, a text that is not a "
+        "network, an expiry in the past, another key's certificate. `errors` names the field. A wrong type or a "
         "value out of bounds is `validation_failed`.",
         empty_batch="The list of rows, or of corrections, is empty.",
         too_many_rows="The batch has more than 100,000 rows, or 10,000 corrections. Split it.",
         too_many_dates="The batch touches more than 366 dates. Split it.",
         mixed_symbols="The batch has several symbols. Split it by symbol.",
-        mixed_resolutions="A row has another resolution than the query.",
+        mixed_resolutions="A row and the query have different resolutions.",
         unequal_columns="The columns of the batch do not all have the same number of values.",
-        not_an_option="The symbol of option quotes is no option. Use its OCC symbol, or set its terms first: "
+        not_an_option="The symbol of option quotes is not an option. Use its OCC symbol, or set its terms first: "
         "class, underlying, expiry, strike, right.",
         nonpositive_price="A price is zero or less, and the instrument does not have `allow_nonpositive_price`.",
         negative_price="A bid or an ask is less than zero, and the instrument does not have "
@@ -220,16 +220,16 @@ ERROR_CODES = (
         inconsistent_bar="A bar's open or close does not lie between its low and its high.",
         inconsistent_action="A split has a ratio, no amount and no currency; a dividend has an amount and no ratio.",
         unknown_field="The dataset has no field of this name; `unknown=ignore` ignores such fields.",
-        trade_id_conflict="Another trade has this trade_id on that date and exchange, with other values.",
-        correction_target_not_found="A correction names no stored trade; `errors` says which corrections.",
-        correction_ambiguous="A correction names several trades that differ. Add `trade_id`, `exchange`, `price` or "
+        trade_id_conflict="A stored trade of the same date and exchange has this trade_id and other values.",
+        correction_target_not_found="A correction matches no stored trade; `errors` names the corrections.",
+        correction_ambiguous="A correction matches several trades that differ. Add `trade_id`, `exchange`, `price` or "
         "`volume`.",
         row_conflict="A row contradicts a stored one, such as another close of the same bar.",
-        alias_taken="An alias is a symbol with data, or another instrument's symbol or alias. Choose another one.",
-        idempotency_key_reused="The Idempotency-Key was used for another body. Choose a new one.",
+        alias_taken="An alias is already a symbol with data, or another instrument's symbol or alias. Choose another alias.",
+        idempotency_key_reused="The Idempotency-Key was used for another body. Choose a new key.",
     ),
     *_codes(422, NextStep.CORRECT, GivenBy.EVERY,
-        invalid_symbol="A symbol is 1-32 of A-Z 0-9 . _ - = ^ : + with single inner spaces.",
+        invalid_symbol="A symbol has 1-32 characters of A-Z 0-9 . _ - = ^ : + and single inner spaces.",
         unknown_resolution="The resolution is not one of those that the message lists.",
         unknown_interval="The interval is not one of 1min, 5min, 1h, 1d.",
         unknown_exchange="The trading hours of this exchange or calendar are not known; the message gives the nearest "
@@ -237,7 +237,7 @@ ERROR_CODES = (
     ),
     # 429 and above: limits of callers and of the server, and its failures.
     *_codes(429, NextStep.RETRY, GivenBy.EVERY,
-        rate_limited="The bucket is empty. `Retry-After` says after how many seconds a request is admitted.",
+        rate_limited="The caller's rate limit is reached. `Retry-After` gives the seconds until a request is admitted.",
         quota_exceeded="The quota of the day or of the month is used up; `Retry-After` says when the next one begins.",
     ),
     *_codes(429, NextStep.RETRY, GivenBy.EVERY, 1,
@@ -255,24 +255,24 @@ ERROR_CODES = (
     *_codes(503, NextStep.RETRY, GivenBy.EVERY, 1,
         server_busy="Too many bytes are being received at once; the body was not read. Retry.",
         store_unavailable="The store cannot be used now; nothing was stored. Retry.",
-        server_unavailable="The proxy in front got no answer from the server. Retry after Retry-After; repeat a write "
+        server_unavailable="The proxy got no answer from the server. Retry after `Retry-After`; repeat a write "
         "with its Idempotency-Key.",
         database_unavailable="The database cannot be used now. Retry.",
     ),
     *_codes(503, NextStep.RETRY, GivenBy.CHANGES, 1,
         store_busy="Another process holds the symbol's lock; nothing was stored. Retry.",
-        audit_unavailable="The call must be recorded before it is answered, and cannot be recorded now; nothing was "
+        audit_unavailable="This call must be recorded before it is answered. It cannot be recorded now, so nothing was "
         "done. Retry.",
     ),
     *_codes(503, NextStep.LOOK_FIRST, GivenBy.CHANGES, 1,
         outcome_unknown="The disk did not confirm the commit. Send the batch again: rows that were stored are "
-        "recognised. For any other change: read what is there, then send it again if needed.",
+        "recognised. For any other change: check the current state, then send it again if needed.",
     ),
     *_codes(503, NextStep.REPORT, GivenBy.EVERY, 60,
         data_damaged="Stored bytes that the answer needs are damaged. An operator must restore them.",
     ),
     *_codes(507, NextStep.RETRY, GivenBy.DATA_CHANGES, 10,
-        store_full="No space is left; nothing was stored. Retry when there is room.",
+        store_full="No space is left; nothing was stored. Retry when there is space.",
     ),
 )  # fmt: skip
 DECLARED = {error.code: error for error in ERROR_CODES}

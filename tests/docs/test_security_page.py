@@ -45,8 +45,8 @@ def test_the_limits_are_the_programs_own():
     table = PAGE.partition("## Limits on what comes in")[2].partition("## ")[0]
     said = [
         f"{protocol.LINE_BYTES // 1024} KiB",
-        f"{protocol.MOST_HEADERS}, {protocol.LINE_BYTES // 1024} KiB, {protocol.HEADER_BYTES // 1024} KiB",
-        f"{protocol.HEADER_SECONDS - protocol.CHECK_SECONDS:.0f} to {protocol.HEADER_SECONDS:.0f} s; {body.GRACE_SECONDS:.0f} s and then {body.SLOWEST_BYTES_PER_SECOND // 1024} KiB a second",
+        f"{protocol.MOST_HEADERS}; {protocol.LINE_BYTES // 1024} KiB; {protocol.HEADER_BYTES // 1024} KiB",
+        f"{protocol.HEADER_SECONDS - protocol.CHECK_SECONDS:.0f} to {protocol.HEADER_SECONDS:.0f} s; {body.GRACE_SECONDS:.0f} s plus 1 s per {body.SLOWEST_BYTES_PER_SECOND // 1024} KiB",
         f"{settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:,}; none",
         f"{body.PROGRESS_SECONDS:.0f} s",
         f"{settings.MAX_BODY_BYTES // 2**20} MiB; {SMALL_BODY_BYTES // 1024} KiB",
