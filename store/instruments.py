@@ -123,7 +123,7 @@ class InstrumentHistory:
                 del self._owners[alias]
 
     def canonical(self, symbol: str) -> str:
-        """Return the symbol that an alias stands for now; any other symbol is returned unchanged."""
+        """Return an alias's current symbol, and any other symbol unchanged."""
         return self._owners.get(symbol, symbol)
 
     def instrument(self, symbol: str, as_of_ns: int | None) -> Instrument:

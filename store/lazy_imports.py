@@ -14,7 +14,7 @@ import pyarrow as pa
 
 
 class _Later:
-    """Stands for a module and imports it when the first of its names is used."""
+    """A placeholder for a module, which is imported when one of its names is first used."""
 
     def __init__(self, module: str) -> None:
         self._module = module

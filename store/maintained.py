@@ -39,7 +39,7 @@ class LogStatistics:
     """Counts of one log.
 
     bytes: size of its CSV files. derived_bytes: size of its derived files. first_ns, last_ns: smallest and
-    largest event time; None without rows.
+    largest event time; None if there are no rows.
     """
 
     commits: int

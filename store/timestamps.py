@@ -21,7 +21,7 @@ DAY_NS = _DAY_SECONDS * SECOND_NS
 EARLIEST_NS = int(datetime(YEARS.start, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
 LATEST_NS = int(datetime(YEARS.stop, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS - 1
 
-# The form that most clients send. For it the standard library takes a thirtieth of the time.
+# The form that most clients send. The standard library parses it in a thirtieth of Arrow's time.
 _WHOLE_SECONDS = re.compile(r"(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _ZONED = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 # Years outside 1900-2200. Nanoseconds since 1970 in int64 cannot hold many of them.

@@ -101,7 +101,7 @@ def merge(parts: Sequence[Aggregates], interval_ns: int) -> Aggregates:
     """Return the aggregates of all the parts' prints in intervals of `interval_ns`.
 
     The result equals, bit by bit, the aggregates made of all prints at once. Parts may overlap, come in any
-    order and have different intervals, each of which divides `interval_ns`. No print may be in two parts.
+    order, and have different interval lengths, which must divide `interval_ns`. No print may be in two parts.
     Raises `Unmergeable`.
     """
     joined = concatenated([part for part in parts if len(part)])

@@ -173,7 +173,7 @@ def stored_rows_of(dataset: Dataset, log: MemoryLog) -> pa.Table:
 
 
 def walked(dataset: Dataset, log: MemoryLog, after: LogPosition, upto: int | None) -> Iterator[CommitPiece]:
-    """Yield the pieces after a position that the log has."""
+    """Yield the pieces after a position, which must be in the log."""
     for commit in log.commits[max(after.commit.number - 1, 0) : upto]:
         is_begun = commit.id == after.commit
         if not is_begun:

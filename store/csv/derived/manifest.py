@@ -36,7 +36,7 @@ def sessions_file(name: str, policy_key: str) -> str:
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """Rows of one range of event times, at most a million; ranges of a manifest's segments do not overlap.
+    """At most a million rows of one range of event times. Ranges of a manifest's segments do not overlap.
 
     name: the prefix of its files' names. standing: the number of rows that are neither cancelled nor
     replaced. first_ns, last_ns: smallest and largest event time, inclusive. newest: the newest commit that

@@ -1,4 +1,4 @@
-"""A cache of the rows that were committed after the segments, by event date and with a limit."""
+"""A bounded cache, by event date, of the rows that were committed after the segments."""
 
 import threading
 from collections.abc import Callable, Sequence

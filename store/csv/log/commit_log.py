@@ -74,7 +74,7 @@ class CommitLog:
     def write_index(self) -> None:
         """Write all commits to the commit index, unless another process is doing so.
 
-        Raises like `history`. If the folder is not writable, the index stays in memory.
+        If the folder is not writable, the index stays in memory. Raises the errors of `history`.
         """
         with self._mutex:
             history = self._catch_up(file_signature(self.path)).history

@@ -22,7 +22,7 @@ _ROOM = 16
 
 @dataclass(slots=True)
 class _Rows:
-    """Columns of which the first `count` entries are valid."""
+    """Columns with spare capacity: only the first `count` entries are valid."""
 
     dates: Integers
     newest: Integers

@@ -181,13 +181,13 @@ class CommitHistory:
 
     @property
     def is_worth_indexing(self) -> bool:
-        """Whether so many commits are not in the index that a process starts noticeably slower."""
+        """Whether processes start noticeably slower because many commits are not in the index."""
         known = self._known
         return len(known.tail) >= max(_NOTICED_COMMITS, known.base.number // TAIL_SHARE)
 
     @property
     def has_long_tail(self) -> bool:
-        """Whether so many commits are not in the index that a newer index would save memory and time."""
+        """Whether a newer index would save memory and time because many commits are not in it."""
         known = self._known
         if len(known.tail) >= max(TAIL_COMMITS, known.base.number // TAIL_SHARE):
             return True

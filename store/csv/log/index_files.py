@@ -94,7 +94,7 @@ class IndexFiles:
             return self._extended(EMPTY, log_size)
 
     def rebuilt(self, damaged: CommitIndex) -> CommitIndex:
-        """Return a new index that replaces a damaged one. Raises like `opened`."""
+        """Return a new index that replaces a damaged one. Raises the errors of `opened`."""
         _logger.warning("the commit index %s is damaged and is made again", self.path)
         try:
             self.path.unlink(missing_ok=True)

@@ -13,8 +13,8 @@ from store.exceptions import StoreBusy
 
 LOCK_PATIENCE_SECONDS = 3.0
 _POLL_SECONDS = 0.0005
-# If more time passed between two attempts, this process was suspended, and perhaps the lock's holder, too.
-# Then only this much counts as waiting.
+# At most this much time between two attempts counts as waiting. If more passed, this process was suspended,
+# and perhaps the lock's holder, too.
 _LONGEST_COUNTED_STEP_SECONDS = 0.05
 
 _FOR_APPENDING = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC

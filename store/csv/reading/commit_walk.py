@@ -1,4 +1,4 @@
-"""A walk over the commits of one log, from its records and data files."""
+"""Iterates over the commits of one log (a walk), from its records and data files."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -34,7 +34,7 @@ from store.walk import (
 
 
 class CommitWalk:
-    """Walks over the commits of one log. Everything that it yields is durable."""
+    """Iterates over the commits of one log. Everything that it yields is durable."""
 
     def __init__(
         self, dataset: Dataset, symbol: str, folder: Path, commits: CommitLog, reader: LogReader

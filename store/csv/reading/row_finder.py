@@ -99,7 +99,7 @@ class SortedRows(Protocol):
 
 
 class RowFinder:
-    """Finds rows of one log."""
+    """Finds windows of rows in one log, and counts its rows."""
 
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader

@@ -27,7 +27,7 @@ class WindowList:
 
     @classmethod
     def together(cls, parts: Sequence["WindowList"]) -> "WindowList":
-        """Return the windows of all parts. There must be a part, and windows must not overlap."""
+        """Return the windows of all parts, of which there must be at least one. Windows must not overlap."""
         start = np.concatenate([part.start_ns for part in parts])
         order = np.argsort(start)
         return cls(start[order], np.concatenate([part.end_ns for part in parts])[order])
