@@ -25,7 +25,7 @@ class IdempotencyKeyReused(IdempotencyError):
     """The key was used for another body. Use a new key."""
 
     code = "idempotency_key_reused"
-    message = "this Idempotency-Key was used for another request body; take a new one"
+    message = "this Idempotency-Key was used for another request body; use a new one"
 
 
 class RequestStillRunning(IdempotencyError):
@@ -39,4 +39,4 @@ class AlreadyMade(IdempotencyError):
     """The request was carried out before, but its answer can no longer be decrypted. Look up the result."""
 
     code = "already_made"
-    message = "this request was done before SECRET_KEY was changed; look up what it made"
+    message = "this request was carried out before SECRET_KEY was changed; look up its result"

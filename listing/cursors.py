@@ -15,7 +15,7 @@ from http_requests.exceptions import RequestError
 
 _LABEL = "listing.cursors"
 _FINGERPRINT_BYTES = 8
-_FORGED = "the cursor was not made here; begin again without a cursor"
+_FORGED = "the cursor was altered, or is not of this service; start again without a cursor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Cursor:
         payload = unseal_text(text, label=_LABEL)
         behind = 1 + _FINGERPRINT_BYTES
         if payload[1:behind] != _fingerprint(query):
-            raise InvalidCursor("the cursor belongs to another query; begin again without a cursor")
+            raise InvalidCursor("the cursor belongs to another query; start again without a cursor")
         return cls(bool(payload[0]), payload[behind:].decode(), query)
 
 

@@ -99,7 +99,7 @@ class Denial:
     message: str
 
 
-UNDECLARED = Denial("forbidden", "no access is declared here")
+UNDECLARED = Denial("forbidden", "nobody may call this endpoint")
 NOBODY = Denial("not_authenticated", "a credential is needed")
 # The same answer as for an unknown object, so that nobody learns which objects other accounts have.
 NOT_THERE = Denial("not_found", "there is nothing here")
@@ -126,7 +126,7 @@ def _grant_denial(caller: Caller, access: Access) -> Denial | None:
     if access.scope != ANY_CALLER and access.scope not in caller.scopes:
         return Denial("missing_scope", f"the caller lacks the scope {access.scope}")
     if not is_cleared(caller.sensitivity, for_=access.sensitivity):
-        message = f"the caller is cleared for {caller.sensitivity} data, this is {access.sensitivity}"
+        message = f"the caller may read data up to {caller.sensitivity}, this is {access.sensitivity}"
         return Denial("insufficient_sensitivity", message)
     return None
 

@@ -124,7 +124,7 @@ class RequestVerifier(HTTPMessageVerifier):
         """Raise SignatureExpired if the signature is too old or too early, InvalidSignature without `created`."""
         params = sig_input.params
         if "created" not in params:
-            raise InvalidSignature("the signature has no created; add the time of signing")
+            raise InvalidSignature("the signature has no parameter created; add the time of signing")
         age = self._now - params["created"]
         if not -AHEAD_SECONDS <= age <= settings.SIGNATURE_WINDOW_SECONDS:
             raise SignatureExpired(

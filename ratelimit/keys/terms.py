@@ -88,7 +88,7 @@ def _name(name: str) -> str:
 def _end(end: datetime | None, *, now: datetime) -> datetime | None:
     _check(end is None or end > now, "expires_at", "the expiry must lie in the future")
     is_in_range = end is None or end.year in YEARS
-    _check(is_in_range, "expires_at", f"the expiry must lie within the year {YEARS[-1]} at the latest")
+    _check(is_in_range, "expires_at", f"the expiry must not be later than the year {YEARS[-1]}")
     return end
 
 

@@ -110,9 +110,9 @@ def _wrong_with(request: HttpRequest) -> str | None:
     """Return a message about an error that the library misses or crashes on; None if there is none."""
     charset = (request.content_params or {}).get("charset", "utf-8").lower()
     if request.content_type != _FORM or charset not in ("utf-8", "utf8"):
-        return f"the body is {_FORM} in UTF-8"
+        return f"the body must be {_FORM} in UTF-8"
     if request.META.get("QUERY_STRING"):
-        return "parameters are in the body, not in the query"
+        return "send parameters in the body, not in the query"
     repeated = [name for name, values in request.POST.lists() if len(values) > 1]
     if repeated:
         return "a parameter is given more than once"
@@ -122,11 +122,11 @@ def _wrong_with(request: HttpRequest) -> str | None:
 def _wrong_with_client(request: HttpRequest) -> str | None:
     """Return a message about an error in the client's authentication, or about a NUL, which databases refuse."""
     if not request.META.get("HTTP_AUTHORIZATION", "").isascii():
-        return "Authorization is ASCII"
+        return "Authorization must be ASCII"
     if _names_two_clients(request):
-        return "a client says who it is in Authorization or in the form, not in both"
+        return "authenticate the client in Authorization or in the form, not in both"
     if any("\0" in value for value in request.POST.values()):
-        return "a parameter has a NUL in it"
+        return "a parameter contains a NUL"
     return None
 
 

@@ -60,7 +60,7 @@ def test_the_sensitivity_is_named():
     denial = denial_of(caller(sensitivity="public"), READ)
     assert denial is not None
     assert denial.code == "insufficient_sensitivity"
-    assert denial.message == "the caller is cleared for public data, this is internal"
+    assert denial.message == "the caller may read data up to public, this is internal"
 
 
 @pytest.mark.parametrize("has", SENSITIVITIES)
