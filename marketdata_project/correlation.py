@@ -18,7 +18,7 @@ _current: ContextVar[str] = ContextVar("correlation_id", default="")
 
 
 def correlation_id() -> str:
-    """The current request's id; "" outside of a request."""
+    """The current request's id; "" outside a request."""
     return _current.get()
 
 
@@ -45,7 +45,7 @@ def correlation_headers(chosen: str) -> dict[str, str]:
 
 
 class CorrelationFilter(logging.Filter):
-    """Sets `correlation_id` on each log record; `-` outside of a request."""
+    """Sets `correlation_id` on each log record; `-` outside a request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.correlation_id = correlation_id() or "-"

@@ -24,7 +24,7 @@ class NextStep(StrEnum):
 
 
 class GivenBy(Enum):
-    """Which operations of the OpenAPI document list a code, among those that list its status."""
+    """The operations that list a code in the OpenAPI document, among all operations that list its status."""
 
     EVERY = auto()
     READS = auto()

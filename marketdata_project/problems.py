@@ -94,7 +94,7 @@ class Problem:
         return {} if seconds is None else {"Retry-After": str(seconds)}
 
     def response(self) -> HttpResponse:
-        """A finished response, for answers outside of DRF."""
+        """A finished response, for answers outside DRF."""
         body = orjson.dumps(self.body())
         return HttpResponse(body, status=self.status, content_type=CONTENT_TYPE, headers=self.headers())
 
@@ -161,7 +161,7 @@ _OF_ANY_HOST = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/", "/metr
 
 
 class ProblemMiddleware:
-    """Answers requests that reach no DRF view: a wrong host, a body over the limit, errors outside of DRF."""
+    """Answers requests that reach no DRF view: a wrong host, a body over the limit, errors outside DRF."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -179,7 +179,7 @@ class ProblemMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Return the problem for an error in a view outside of DRF; None for errors that Django's handlers answer."""
+        """Return the problem for an error in a view outside DRF; None for errors that Django's handlers answer."""
         if isinstance(exception, Http404 | PermissionDenied | SuspiciousOperation):
             return None
         return problem_of(exception).response()

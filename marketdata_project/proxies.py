@@ -1,4 +1,4 @@
-"""Takes client address, scheme and certificate from headers, but only from those of proxies in TRUSTED_PROXIES.
+"""Takes client address, scheme and certificate from headers that a proxy in TRUSTED_PROXIES sent, and from no other headers.
 
 This happens once, when a request arrives. All later code may trust `REMOTE_ADDR`, `wsgi.url_scheme`,
 X-Forwarded-Proto and the X-SSL-Client headers.

@@ -59,7 +59,7 @@ def change_recorded(view: APIView, write: Callable[[EventRecorder], Response]) -
 def change_elsewhere_recorded(
     view: APIView, answer: Response, write: Callable[[], tuple[Any, Any]]
 ) -> Response:
-    """Make a change outside of the database, such as in the market store, and record the call.
+    """Make a change outside the database, such as in the market store, and record the call.
 
     Renders the answer, then locks the chain's head, then makes the change: if the call cannot be recorded,
     nothing was done. `write` makes the change and returns the documents before and after it. Returns the

@@ -1,4 +1,4 @@
-"""Records get their place in a chain: a table of its own, into which those that there are move, in their order."""
+"""Makes the table of chained records and moves the existing records into it, in their order."""
 
 from itertools import islice
 
@@ -10,7 +10,7 @@ CALL = ("at", "caller", "method", "path", "query", "status", "latency_us", "addr
 
 
 def chain_records(apps, schema_editor):
-    """Records without a chain are believed as they are: from here on they are held."""
+    """Chain the existing records as they are. Only later changes of them can be detected."""
     from audit.chain.append import base_seal, chain_key
     from audit.chain.links import BEGINNING, Head
     from audit.records.columns import AuditColumns

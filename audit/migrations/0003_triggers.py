@@ -1,4 +1,4 @@
-"""The database itself refuses that records are changed."""
+"""Adds triggers with which the database refuses to change records."""
 
 from django.db import migrations
 

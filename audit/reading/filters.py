@@ -50,23 +50,23 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
 
     caller = _text(
         columns.CALLER_CHARS,
-        "Who called, such as key:12; - for nobody.",
+        "The caller, such as key:12; - for nobody.",
         method="of_caller",
         widget=forms.TextInput(attrs={"list": "audit-callers"}),
     )
     method = choice_filter(METHODS, "Of the call.")
-    path = _text(columns.PATH_CHARS, "What its path begins with.", lookup_expr="startswith")
+    path = _text(columns.PATH_CHARS, "A prefix of the path.", lookup_expr="startswith")
     status_class = choice_filter(_STATUS_CLASSES, "Of its answer.", method="of_status_class", label="Status")
     audit_class = choice_filter(
-        CLASSES, "Of calls and events that are recorded before they are answered.", label="Class"
+        CLASSES, "The class of calls and events that are recorded before they are answered.", label="Class"
     )
-    event = _text(
-        columns.EVENT_CHARS, "What the event's name begins with, such as key.", lookup_expr="startswith"
-    )
+    event = _text(columns.EVENT_CHARS, "A prefix of the event's name, such as key.", lookup_expr="startswith")
     since = InstantFilter(
-        field_name="at", lookup_expr="gte", label="Since", help_text="It began then or later."
+        field_name="at", lookup_expr="gte", label="Since", help_text="Began at this time or later."
     )
-    until = InstantFilter(field_name="at", lookup_expr="lt", label="Until", help_text="It began before.")
+    until = InstantFilter(
+        field_name="at", lookup_expr="lt", label="Until", help_text="Began before this time."
+    )
     correlation_id = _text(columns.CORRELATION_ID_CHARS, "Of the call.", label="Correlation id")
 
     class Meta:

@@ -32,28 +32,30 @@ EXAMPLE = {
 class RecordSerializer(serializers.Serializer[AuditRecord]):
     """One record: an API call, or an event that is not an API call."""
 
-    sequence = serializers.IntegerField(min_value=1, help_text="Its number in the chain, without a gap.")
+    sequence = serializers.IntegerField(
+        min_value=1, help_text="The record's number in the chain; numbers have no gaps."
+    )
     at = serializers.DateTimeField(help_text="When the call began.")
-    caller = serializers.CharField(help_text="Empty: nobody was authenticated.")
-    method = serializers.CharField(help_text="Empty: an event.")
+    caller = serializers.CharField(help_text="Empty if nobody was authenticated.")
+    method = serializers.CharField(help_text="Empty for an event.")
     path = serializers.CharField()
     query = serializers.CharField(help_text="Declared parameters as they were sent; other values are masked.")
-    status = serializers.IntegerField(help_text="0 of an event.")
-    latency_us = serializers.IntegerField(help_text="In microseconds, until the answer was ready.")
+    status = serializers.IntegerField(help_text="0 for an event.")
+    latency_us = serializers.IntegerField(help_text="Microseconds until the answer was ready.")
     address = serializers.CharField()
     correlation_id = serializers.CharField()
     audit_class = serializers.ChoiceField(
         choices=[(name, name) for name in (*CLASSES, "")],
-        help_text="Of what is recorded before it is answered.",
+        help_text="The class of a call or event that is recorded before it is answered.",
     )
     event = serializers.CharField()
-    subject = serializers.CharField(help_text="What the event happened to.")
+    subject = serializers.CharField(help_text="The object of the event, such as key:12.")
     detail = serializers.DictField(
         allow_null=True,
         help_text="`body`: the declared fields that were sent; `change`: the changed members; more for events.",
     )
-    previous = serializers.CharField(help_text="The hash of the record before.")
-    hash = serializers.CharField(help_text="Over `previous` and this record, keyed.")
+    previous = serializers.CharField(help_text="The hash of the previous record.")
+    hash = serializers.CharField(help_text="A keyed hash over `previous` and this record.")
 
 
 def record_document(line: Line) -> dict[str, Any]:

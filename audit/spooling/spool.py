@@ -32,7 +32,7 @@ _CLOSED = -1
 
 
 class Spool:
-    """Writes this process's spool file in `folder`; opens it at the first record and anew after a fork.
+    """Writes this process's spool file in `folder`; opens it at the first record, and another one after a fork.
 
     Lines are JSON objects; with `key` they are sealed. `lost` counts the records that could not be written since
     the process began. Thread safe.

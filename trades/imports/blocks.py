@@ -115,7 +115,7 @@ def blocks_unordered(file: CsvFile, parser: BlockParser, start: FilePosition) ->
 
 
 def _next_lines(path: Path, stream: IO[bytes], held_back: bytes) -> tuple[bytes, bool]:
-    """Return the next complete lines, after those held back, and whether the file has ended."""
+    """Return the next complete lines, which begin with the text in `held_back`, and whether the file has ended."""
     try:
         piece = stream.read(BLOCK_BYTES)
         rest = stream.readline(LINE_BYTES)
@@ -127,7 +127,7 @@ def _next_lines(path: Path, stream: IO[bytes], held_back: bytes) -> tuple[bytes,
 
 
 def _rows_before_last_time(parsed: ParsedBlock) -> int:
-    """Return how many rows precede those with the block's last time."""
+    """Return the number of rows before the rows with the block's last time."""
     times = parsed.rows.column(0).to_numpy()
     if not len(times):
         return 0

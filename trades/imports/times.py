@@ -98,7 +98,7 @@ def _styled(texts: pa.Array) -> tuple[pa.Array, dict[TimeStyle, Mask]]:
 def convert_by_bisection(
     cells: pa.Array, convert: Callable[[pa.Array], pa.Array], *, limit: int | None
 ) -> tuple[pa.Array, Indexes]:
-    """Convert cells, those for which `convert` raises `pa.ArrowInvalid` to null, found by bisection.
+    """Convert cells. Finds cells for which `convert` raises `pa.ArrowInvalid` by bisection and makes them null.
 
     Returns also the indexes of the first `limit` wrong cells.
     """

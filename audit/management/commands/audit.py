@@ -29,11 +29,11 @@ class Command(BaseCommand):
         verbs = parser.add_subparsers(dest="verb", required=True)
         _add_verify(
             verbs.add_parser(
-                "verify", help="name the first record that was altered or is missing; exit code 1"
+                "verify", help="name the first record that was altered or is missing, with exit code 1"
             )
         )
         _add_export(verbs.add_parser("export", help="write records as NDJSON, in the order of the chain"))
-        _add_prune(verbs.add_parser("prune", help="remove the records up to the first that is not older"))
+        _add_prune(verbs.add_parser("prune", help="remove the oldest records, up to a date"))
 
     def handle(self, *_: Any, verb: str, **options: Any) -> None:
         """Run a verb. Raises CommandError, and SystemExit(1) if verification finds anything."""
@@ -77,12 +77,14 @@ class Command(BaseCommand):
 
 
 def _add_verify(verify: ArgumentParser) -> None:
-    verify.add_argument("--from", dest="first", type=int, metavar="N", help="believe what is before record N")
     verify.add_argument(
-        "--file", metavar="FILE", help="an export instead of the database; - is standard input"
+        "--from", dest="first", type=int, metavar="N", help="trust the records before record N"
     )
     verify.add_argument(
-        "--unfiltered", action="store_true", help="the export is of all records: no number may be missing"
+        "--file", metavar="FILE", help="verify an export instead of the database; - is standard input"
+    )
+    verify.add_argument(
+        "--unfiltered", action="store_true", help="the export has all records: no number may be missing"
     )
     verify.add_argument("--json", action="store_true", help="print a line of JSON")
 
@@ -91,9 +93,7 @@ def _add_export(export: ArgumentParser) -> None:
     for name, each in AuditFilter.base_filters.items():
         option = f"--{name.replace('_', '-')}"
         export.add_argument(option, dest=f"of_{name}", metavar="…", help=each.extra["help_text"])
-    export.add_argument(
-        "file", nargs="?", default=_TERMINAL, metavar="FILE", help="standard output without it"
-    )
+    export.add_argument("file", nargs="?", default=_TERMINAL, metavar="FILE", help="default: standard output")
 
 
 def _add_prune(prune: ArgumentParser) -> None:
@@ -101,7 +101,7 @@ def _add_prune(prune: ArgumentParser) -> None:
     prune.add_argument(
         "--unverified",
         action="store_true",
-        help="remove records even if verification fails; the event says so",
+        help="remove records even if verification fails; the event contains the finding",
     )
 
 
