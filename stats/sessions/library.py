@@ -1,6 +1,7 @@
-"""pandas-market-calendars: loaded at first use, asked once per calendar and decade.
+"""Reads trading dates from the library pandas-market-calendars, once per calendar and decade.
 
-Loading takes about a second, so nothing that a process needs to start may import it.
+The library is imported at first use. The import takes about a second, so no module that a process loads at its
+start may import it.
 """
 
 import warnings
@@ -24,12 +25,12 @@ from store.arrays import Integers
 from store.timestamps import SECOND_NS
 
 _MINUTE_NS = 60 * SECOND_NS
-# Decades that pandas counts in nanoseconds, with a year to spare on both sides; instants lie in 1900-2200.
+# The decades (year // 10) whose instants pandas can store in nanoseconds, with a year of margin on both sides.
 FIRST_DECADE, LAST_DECADE = 189, 220
-# A date's period ends where the next one begins: the dates around a decade are read with it. No exchange was
-# ever closed longer.
+# Years that are read before and after a decade, because a trading date ends where the next one begins. No
+# exchange was closed for longer.
 _MARGIN_YEARS = 1
-# A decade takes some 200 kB.
+# The maximum number of decades in memory, of some 200 kB each.
 _DECADES_KEPT = 128
 _EMPTY = Schedule(
     early=np.empty(0, dtype=np.bool_),
@@ -37,21 +38,18 @@ _EMPTY = Schedule(
         (column.name for column in fields(Schedule) if column.name != "early"), np.empty(0, dtype=np.int64)
     ),
 )
-# Holiday rules of the library and of pandas cache in themselves and are not made for threads.
+# Holiday rules of the library and of pandas have caches that are not thread-safe.
 _LOCK = Lock()
 
 
 @cache
 def versions() -> str:
-    """The versions of pandas-market-calendars and exchange-calendars: `5.5.0-4.13.2`.
-
-    The first takes many calendars from the second.
-    """
+    """The versions of pandas-market-calendars and exchange-calendars, its source of many calendars: `5.5.0-4.13.2`."""
     return f"{version('pandas-market-calendars')}-{version('exchange-calendars')}"
 
 
 def load() -> None:
-    """Load the library."""
+    """Import the library."""
     with _alone():
         _library()
 
@@ -63,7 +61,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def require_hours(name: str) -> None:
-    """Raise `UnknownExchange` unless the library has a calendar of this name, with hours."""
+    """Raise `UnknownExchange` unless the library has a calendar of this name that has trading hours."""
     try:
         decade(name, 202)
     except (RuntimeError, NotImplementedError, KeyError) as error:
@@ -73,7 +71,7 @@ def require_hours(name: str) -> None:
 
 @lru_cache(maxsize=_DECADES_KEPT)
 def decade(name: str, number: int) -> Schedule:
-    """The trading dates of a decade (202 is 2020-2029); none if the exchange opened later."""
+    """The trading dates of a decade (202 is 2020-2029); none if the exchange opened after it."""
     calendar = _calendar(name)
     with _alone():
         frame = calendar.schedule(
@@ -100,7 +98,7 @@ def _calendar(name: str) -> Any:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Only one thread at a time uses the library. Its known warnings are ignored."""
+    """Let only one thread at a time use the library, and ignore its known warnings."""
     with _LOCK, warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* are discontinued", UserWarning)
         warnings.filterwarnings("ignore", ".* is deprecated", DeprecationWarning)
@@ -108,10 +106,7 @@ def _alone() -> Iterator[None]:
 
 
 def _without_discontinued(frame: Any, calendar: Any) -> Any:
-    """The schedule without hours that were discontinued.
-
-    The library goes on with the last ones.
-    """
+    """The schedule without hours after they were discontinued, which the library still fills in."""
     for name, given_up in calendar.discontinued_market_times.items():
         frame[name] = frame[name].where(frame.index < str(given_up))
     return frame
@@ -122,9 +117,9 @@ def _day(year: int) -> int:
 
 
 def _schedule(frame: Any, zone: ZoneInfo, early: Any) -> Schedule:
-    """The columns of a library's schedule.
+    """Convert a schedule of the library.
 
-    Odd seconds are cut off: before 1950 zones were not whole minutes away from UTC.
+    Instants are rounded down to minutes: before 1950 some zones differed from UTC by fractions of a minute.
     """
     opens, closes = _instants(frame["market_open"]), _instants(frame["market_close"])
     pre = np.minimum(_instants(frame["pre"]), opens) if "pre" in frame else opens
@@ -157,9 +152,9 @@ def _instants(column: Any) -> Integers:
 
 
 def _breaks(frame: Any, opens: Integers, closes: Integers, post: Integers) -> tuple[Integers, Integers]:
-    """Start and end of each session's break; both at `post` if there is none.
+    """The start and end of each session's break; both are `post` if there is none.
 
-    Maintenance after the close does not count.
+    A maintenance pause after the close is not a break.
     """
     if "break_start" not in frame:
         return post, post
@@ -170,9 +165,10 @@ def _breaks(frame: Any, opens: Integers, closes: Integers, post: Integers) -> tu
 
 
 def _days(dates: Any, pre: Integers, zone: ZoneInfo) -> tuple[Integers, Integers]:
-    """The label of each date, and the same wall-clock time a day later.
+    """The label of each date, and the same local time a day later.
 
-    The label is the date's midnight if trading starts on the date, else (futures) the opening in the evening.
+    The label is the date's midnight if trading starts on that date, else (futures) the opening in the evening
+    before.
     """
     pandas = import_module("pandas")
     opening = pandas.DatetimeIndex(pre.view("M8[ns]"), tz="UTC").tz_convert(zone).tz_localize(None)
@@ -183,9 +179,9 @@ def _days(dates: Any, pre: Integers, zone: ZoneInfo) -> tuple[Integers, Integers
 
 
 def _utc(wall: Any, zone: ZoneInfo) -> Integers:
-    """The instants of wall-clock times.
+    """The instants of local times.
 
-    Of an ambiguous time the first, of a skipped one that of the change.
+    An ambiguous time means the first of its two instants, a skipped time the instant of the clock change.
     """
     first = np.ones(len(wall), dtype=np.bool_)
     return _instants(wall.tz_localize(zone, ambiguous=first, nonexistent="shift_forward").tz_convert(None))

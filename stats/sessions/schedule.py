@@ -1,4 +1,4 @@
-"""A calendar's trading dates as columns."""
+"""The schedule of a calendar: its trading dates and their hours, as columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,10 +10,9 @@ from store.arrays import Integers, Mask
 
 
 class Hours(StrEnum):
-    """Which hours count.
+    """The hours whose rows count.
 
-    all: every instant. regular: the sessions, without breaks. extended: also what the calendar has before and
-    after the sessions.
+    all: every instant. regular: the sessions without their breaks. extended: also pre- and post-market.
     """
 
     ALL = "all"
@@ -22,7 +21,7 @@ class Hours(StrEnum):
 
 
 class SessionMode(StrEnum):
-    """What cuts days, weeks and months: UTC midnights, or the exchange's trading dates."""
+    """Whether days, weeks and months follow UTC dates or the exchange's trading dates."""
 
     UTC = "utc"
     EXCHANGE = "exchange"
@@ -30,9 +29,9 @@ class SessionMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpenSegments:
-    """Open times, ascending and disjoint, in nanoseconds UTC.
+    """Periods of trading, ascending and disjoint, in nanoseconds UTC.
 
-    place: the index of the trading date in its schedule.
+    place: the index of each period's trading date in the schedule.
     """
 
     start_ns: Integers
@@ -42,12 +41,12 @@ class OpenSegments:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Trading dates, ascending; equally long columns, instants in nanoseconds UTC on whole minutes.
+    """Trading dates, ascending, as columns of equal length. Instants are whole minutes, in nanoseconds UTC.
 
-    date: days since 1970. start_ns, end_ns: the period whose prints belong to the date; each starts where the
-    one before ends. label_ns: the timestamp of the date's bar. pre_ns, post_ns: first and last instant of
-    trading; those of the session if the calendar has nothing before and after it. break_start_ns,
-    break_end_ns: both at post_ns for a session without a break. early: the session closes earlier than usual.
+    date: days since 1970. start_ns, end_ns: the period that belongs to the date; each starts where the previous
+    one ends. label_ns: the timestamp of the date's bar. open_ns, close_ns: the session. pre_ns: start of
+    pre-market; open_ns if there is none. post_ns: end of post-market; close_ns if there is none.
+    break_start_ns, break_end_ns: both are post_ns if there is no break. early: the session closes early.
     """
 
     date: Integers
@@ -78,15 +77,15 @@ class Schedule:
         return bool(self.break_start_ns[place] < self.break_end_ns[place])
 
     def opens_ns(self, hours: Hours) -> Integers:
-        """The start of each date's trading. For all hours, that of the extended hours."""
+        """The start of each date's trading. All hours are treated as extended hours."""
         return self.open_ns if hours is Hours.REGULAR else self.pre_ns
 
     def closes_ns(self, hours: Hours) -> Integers:
-        """The end of each date's trading."""
+        """The end of each date's trading. All hours are treated as extended hours."""
         return self.close_ns if hours is Hours.REGULAR else self.post_ns
 
     def segments(self, hours: Hours) -> OpenSegments:
-        """The open times: two segments for a date with a break, one for others."""
+        """The periods of trading: two for a date with a break, one for other dates."""
         opens, closes = self.opens_ns(hours), self.closes_ns(hours)
         starts = np.column_stack([opens, np.maximum(self.break_end_ns, opens)]).ravel()
         ends = np.column_stack([np.minimum(self.break_start_ns, closes), closes]).ravel()
@@ -96,7 +95,7 @@ class Schedule:
 
 
 def joined(parts: Sequence[Schedule]) -> Schedule:
-    """The schedules' dates, one schedule after the other."""
+    """Concatenate schedules."""
     if len(parts) == 1:
         return parts[0]
     return Schedule(

@@ -1,4 +1,4 @@
-"""Queries and answers of `/calendar` and `/clock`."""
+"""Serializers for the queries and answers of `/calendar` and `/clock`."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from stats.sessions.exchanges import EXCHANGES
 
 @extend_schema_field({"type": "string", "enum": sorted(EXCHANGES)})
 class ExchangeField(serializers.Field[str, str, str, Any]):
-    """An exchange's MIC, in any case. Whether its hours are known is checked later."""
+    """An exchange's MIC, in upper or lower case. Whether it is known is checked later."""
 
     def to_internal_value(self, data: str) -> str:
         return data.upper()
@@ -24,11 +24,11 @@ class CalendarQuerySerializer(serializers.Serializer[Any]):
     exchange = ExchangeField(help_text="The exchange, by its MIC (ISO 10383).")
     start = QueryTimeField(
         required=False,
-        help_text="First date; default today, or 30 days before `end`. A time stands for its date in UTC.",
+        help_text="First date. Default: today, or 30 days before `end`. A time means its date in UTC.",
     )
     end = QueryTimeField(
         required=False,
-        help_text="Date behind the last; default 30 days after the first. A time is rounded up.",
+        help_text="Date after the last one. Default: 30 days after the first. A time is rounded up to a date.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -41,29 +41,31 @@ class ClockQuerySerializer(serializers.Serializer[Any]):
     """The query parameters of a clock."""
 
     exchange = ExchangeField(
-        required=False, help_text="The exchange, by its MIC; without it, trading never ends."
+        required=False, help_text="The exchange, by its MIC. Without it trading never ends."
     )
-    at = QueryTimeField(required=False, help_text="The instant that is asked about; default now.")
+    at = QueryTimeField(required=False, help_text="The instant. Default: now.")
 
 
 class BreakSerializer(serializers.Serializer[Any]):
-    """A part of a session in which nothing trades."""
+    """A pause of trading within a session."""
 
     start = serializers.DateTimeField()
     end = serializers.DateTimeField()
 
 
 class TradingDateSerializer(serializers.Serializer[Any]):
-    """A trading date: regular trading from `open` to `close`, all of it from `pre` to `post`."""
+    """A trading date. Its session is from `open` to `close`, trading in extended hours from `pre` to `post`."""
 
     date = serializers.DateField()
-    open = serializers.DateTimeField(help_text="May lie on the evening before (futures).")
+    open = serializers.DateTimeField(help_text="For futures this may be on the evening before.")
     close = serializers.DateTimeField()
     pre = serializers.DateTimeField(
         allow_null=True,
-        help_text="When trading begins before the session; null where the calendar knows of none.",
+        help_text="Start of pre-market; null if the calendar has none.",
     )
-    post = serializers.DateTimeField(allow_null=True, help_text="When trading after the session ends.")
+    post = serializers.DateTimeField(
+        allow_null=True, help_text="End of post-market; null if the calendar has none."
+    )
     early_close = serializers.BooleanField()
     breaks = BreakSerializer(many=True)
 
@@ -92,7 +94,7 @@ class TradingDateSerializer(serializers.Serializer[Any]):
     ]
 )
 class CalendarAnswerSerializer(serializers.Serializer[Any]):
-    """Trading dates, ascending; a date that is not among them is a day on which the exchange is closed."""
+    """Trading dates, ascending. On all other dates of the range the exchange is closed."""
 
     exchange = serializers.CharField()
     calendar = serializers.CharField(help_text="Its name in pandas-market-calendars.")
@@ -117,18 +119,18 @@ class CalendarAnswerSerializer(serializers.Serializer[Any]):
     ]
 )
 class ClockAnswerSerializer(serializers.Serializer[Any]):
-    """An exchange at an instant."""
+    """An exchange's state at an instant."""
 
     timestamp = serializers.DateTimeField()
     exchange = serializers.CharField(allow_null=True)
     is_open = serializers.BooleanField(help_text="Whether regular trading goes on.")
     phase = serializers.ChoiceField(choices=[phase.value for phase in Phase])
-    date = serializers.DateField(help_text="The trading date that the instant belongs to.")
+    date = serializers.DateField(help_text="The instant's trading date; on a closed day the next one.")
     next_open = serializers.DateTimeField(
         allow_null=True,
-        help_text="When regular trading next begins, after a break too; null where it never ended.",
+        help_text="When regular trading next starts, also after a break; null if trading never ends.",
     )
     next_close = serializers.DateTimeField(
         allow_null=True,
-        help_text="When regular trading next ends, for a break too; null where it never does.",
+        help_text="When regular trading next stops, also for a break; null if trading never ends.",
     )

@@ -1,4 +1,4 @@
-"""Answers about exchanges' sessions."""
+"""The services behind `/calendar` and `/clock`, and checks of instruments' trading hours."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -17,7 +17,7 @@ LONGEST_DAYS = 3_650
 
 
 def calendar_dates(*, exchange: str, first_day: int, behind_day: int) -> dict[str, Any]:
-    """The trading dates of an exchange in `[first_day, behind_day)`, days since 1970, as clients see them.
+    """The answer of `/calendar`: an exchange's trading dates in `[first_day, behind_day)`, days since 1970.
 
     Raises `UnknownExchange` and `RangeTooLarge`.
     """
@@ -36,7 +36,7 @@ def calendar_dates(*, exchange: str, first_day: int, behind_day: int) -> dict[st
 def calendars_load(*, listed: Iterable[ListedInstrument], now_ns: int) -> None:
     """Load the library, and the current trading dates of the instruments' calendars.
 
-    Without this the first request waits about a second. Unknown calendars are skipped.
+    Otherwise the first request would wait about a second. Unknown calendars are skipped.
     """
     library.load()
     for calendar in filter(None, set(map(_known_calendar, listed))):
@@ -44,7 +44,7 @@ def calendars_load(*, listed: Iterable[ListedInstrument], now_ns: int) -> None:
 
 
 def hours_refusal(listed: ListedInstrument) -> tuple[str, str] | None:
-    """Why an instrument's hours are not known, and the field at fault: `exchange` or `calendar`.
+    """The wrong field of an instrument (`exchange` or `calendar`), and why its trading hours are unknown.
 
     None if they are known.
     """
@@ -56,7 +56,7 @@ def hours_refusal(listed: ListedInstrument) -> tuple[str, str] | None:
 
 
 def market_clock(*, exchange: str | None, at_ns: int) -> dict[str, Any]:
-    """An exchange at an instant, as clients see it. Raises `UnknownExchange`."""
+    """The answer of `/clock`: an exchange's state at an instant. Raises `UnknownExchange`."""
     clock = clock_at(at_ns, None if exchange is None else exchange_calendar(exchange))
     return {
         "timestamp": format_timestamp(at_ns),
@@ -95,7 +95,7 @@ def _known_calendar(listed: ListedInstrument) -> TradingCalendar | None:
 
 
 def _texts(instants: Integers) -> list[str]:
-    """RFC 3339 without fractions: schedules have whole minutes."""
+    """RFC 3339 text without fractions of seconds; schedules have only whole minutes."""
     texts: list[str] = np.char.add(np.datetime_as_string(instants.view("M8[ns]"), unit="s"), "Z").tolist()
     return texts
 

@@ -1,4 +1,4 @@
-"""Windows that bars are made of: aligned windows, days, weeks and months, and intervals cut to sessions."""
+"""The spans of time from which bars are made: intervals cut to sessions, and days, weeks and months."""
 
 import numpy as np
 
@@ -24,14 +24,14 @@ __all__ = [
 
 
 def trading_date_of(instants: Integers, calendar: TradingCalendar | None) -> Integers:
-    """Each instant's trading date in days since 1970; without a calendar its UTC date."""
+    """Each instant's trading date, days since 1970; its UTC date without a calendar."""
     return instants // DAY_NS if calendar is None else calendar.trading_date_of(instants)
 
 
 def start_of_date(day: int, calendar: TradingCalendar | None) -> int:
-    """The instant that a date alone stands for: the start of its trading date's period.
+    """The instant that a date without a time means: the start of that trading date. day: days since 1970.
 
-    For a closed day that of the next trading date; without a calendar the UTC midnight.
+    For a closed day it is the start of the next trading date; without a calendar it is midnight UTC.
     """
     return day * DAY_NS if calendar is None else calendar.start_of_date(day)
 
@@ -39,9 +39,9 @@ def start_of_date(day: int, calendar: TradingCalendar | None) -> int:
 def whole_window(
     resolution: Resolution, start_ns: int, end_ns: int, *, calendar: TradingCalendar | None
 ) -> Window:
-    """The window of the whole bars that a range `[start_ns, end_ns)` touches.
+    """The window of all intervals that overlap the range `[start_ns, end_ns)`.
 
-    Days, weeks and months are cut by the calendar, else by UTC; shorter intervals always by UTC.
+    Days, weeks and months follow the calendar or, without one, UTC. Shorter intervals always follow UTC.
     """
     last_ns = max(start_ns, end_ns - 1)
     if calendar is None or not resolution.is_period:
@@ -61,11 +61,11 @@ def period_spans(
     hours: Hours,
     mode: SessionMode = SessionMode.EXCHANGE,
 ) -> PeriodSpans:
-    """The days, weeks or months that the window touches, each whole.
+    """The whole days, weeks or months that overlap the window.
 
-    With a calendar they are cut by trading date. A period's label is that of its first date, or the start of
-    its session if only some hours count. With all hours the periods cover all time. Without a calendar, and
-    in UTC, periods start at midnight UTC; an empty window has none.
+    With a calendar they consist of trading dates. A period's label is the label of its first date or, if only
+    some hours count, the start of its first session. With all hours the periods cover all time. Without a
+    calendar, and with `mode` UTC, periods start at midnight UTC, and an empty window has no periods.
     """
     if calendar is None or mode is SessionMode.UTC:
         return _utc_periods(DateGrid(resolution), window, calendar, hours)
@@ -87,10 +87,10 @@ def period_spans(
 def intraday_spans(
     interval_ns: int, window: Window, *, calendar: TradingCalendar | None, hours: Hours
 ) -> Spans:
-    """The intervals of a window that overlap a session, cut to it; labels are the intervals' starts.
+    """The intervals of a window that overlap a session, cut to the session. Labels are the intervals' starts.
 
-    An interval with a break inside gives two spans. With all hours, or without a calendar, every interval is
-    there, whole.
+    An interval with a break inside gives two spans. With all hours, or without a calendar, the result has every
+    interval, uncut.
     """
     if calendar is None or hours is Hours.ALL:
         return _cut(_integers(window.start_ns), _integers(window.end_ns), IntervalGrid(interval_ns))
@@ -99,9 +99,9 @@ def intraday_spans(
 
 
 def open_windows(window: Window, *, calendar: TradingCalendar, hours: Hours) -> tuple[Integers, Integers]:
-    """Starts and ends of the open times in a window, ascending and disjoint.
+    """The starts and ends of the periods of trading in a window, ascending and disjoint.
 
-    All hours count as extended hours.
+    All hours are treated as extended hours.
     """
     if window.end_ns <= window.start_ns:
         return _integers(), _integers()
@@ -133,9 +133,9 @@ def _utc_grid(resolution: Resolution) -> TimeGrid:
 def _dated(
     resolution: Resolution, first_ns: int, last_ns: int, calendar: TradingCalendar
 ) -> tuple[Schedule, Mask]:
-    """The trading dates of all periods that `[first_ns, last_ns]` touches.
+    """The trading dates of all periods that overlap `[first_ns, last_ns]`.
 
-    The mask tells which of them start a period.
+    The mask tells which dates start a period.
     """
     grid = DateGrid(resolution)
     numbers = grid.number_of_day(calendar.trading_date_of(_integers(first_ns, last_ns)))
@@ -146,7 +146,7 @@ def _dated(
 
 
 def _cut(starts: Integers, ends: Integers, grid: TimeGrid) -> Spans:
-    """Windows cut at a grid's edges; labels are the starts of the grid's pieces."""
+    """Split windows at a grid's edges. Labels are the starts of the grid's intervals."""
     first, last = grid.number_of(starts), grid.number_of(ends - 1)
     counts = np.maximum(last - first + 1, 0)
     origin = np.repeat(np.arange(len(starts)), counts)
@@ -165,9 +165,9 @@ def _integers(*values: int) -> Integers:
 def expected_intervals(
     interval_ns: int, window: Window, calendar: TradingCalendar | None, hours: Hours
 ) -> Integers:
-    """The starts of the window's intervals that overlap a session, ascending; all others are closed.
+    """The starts of the window's intervals that overlap a session, ascending. The other intervals are closed.
 
-    All hours count as extended hours. Without a calendar every interval is expected.
+    All hours are treated as extended hours. Without a calendar the result has every interval.
     """
     of_trading = Hours.EXTENDED if hours is Hours.ALL else hours
     labels = intraday_spans(interval_ns, window, calendar=calendar, hours=of_trading).label_ns

@@ -1,4 +1,4 @@
-"""The endpoints of exchanges' calendars and clocks."""
+"""The endpoints `/calendar` and `/clock`."""
 
 import time
 
@@ -33,7 +33,7 @@ class CalendarViewSet(ViewSet):
         responses={200: CalendarAnswerSerializer},
     )
     def retrieve(self, request: Request) -> Response:
-        """The trading dates of `[start, end)`, at most 3,650 days, with their hours in UTC."""
+        """The trading dates in `[start, end)`, at most 3,650 days, with their hours in UTC."""
         query = query_values(CalendarQuerySerializer, request.META["QUERY_STRING"])
         first_day, behind_day = _days(query.get("start"), query.get("end"), time.time_ns())
         found = calendar_dates(exchange=query["exchange"], first_day=first_day, behind_day=behind_day)
@@ -41,7 +41,7 @@ class CalendarViewSet(ViewSet):
 
 
 class ClockViewSet(ViewSet):
-    """What exchanges do now."""
+    """The states of exchanges."""
 
     query_serializer_class = ClockQuerySerializer
 
@@ -52,14 +52,14 @@ class ClockViewSet(ViewSet):
         responses={200: ClockAnswerSerializer},
     )
     def retrieve(self, request: Request) -> Response:
-        """The part of the trading date that an instant lies in, and when regular trading next begins and ends."""
+        """The phase of trading at an instant, and when regular trading next starts and stops."""
         query = query_values(ClockQuerySerializer, request.META["QUERY_STRING"])
         found = market_clock(exchange=query.get("exchange"), at_ns=query.get("at", time.time_ns()))
         return Response(found, headers={"Cache-Control": "no-store"})
 
 
 def _days(start_ns: int | None, end_ns: int | None, now_ns: int) -> tuple[int, int]:
-    """The first day of a range and the one behind its last, in days since 1970."""
+    """The first day of a range, and the day after its last, in days since 1970."""
     if end_ns is None:
         first_day = (now_ns if start_ns is None else start_ns) // DAY_NS
         return first_day, first_day + _DEFAULT_DAYS
