@@ -162,7 +162,7 @@ def test_the_openapi_document_takes_what_the_page_tells():
 
 def test_the_default_resolutions_are_those_of_the_openapi_document():
     (row,) = re.findall(r"^\| `resolution` \| ([^|]+) \|", TEXT, re.MULTILINE)
-    assert row == "`1d`; `1m` of `ohlcv/stream`; `tick` of quotes and options"
+    assert row == "`1d`; `ohlcv/stream`: `1m`; quotes and options: `tick`"
     paths = orjson.loads(schema_document("json").body)["paths"]
     found = {}
     for path, methods in paths.items():
@@ -178,7 +178,7 @@ def test_the_default_resolutions_are_those_of_the_openapi_document():
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_absences_are_told_in_the_formats_that_the_page_names(api, name: str):
-    named = TEXT.partition("Of the\nformats ")[2].partition(" have it;")[0]
+    named = TEXT.partition("The\nformats ")[2].partition(" support it;")[0]
     api.ingest(trade())
     query = {"start": "2025-01-02", "end": "2025-01-03", "coverage": "1", "format": name}
     response = api.get("/api/v1/market-data/equities/AAPL/ohlcv", query)
