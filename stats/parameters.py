@@ -54,7 +54,7 @@ class BoundField(serializers.Field[Bound, str, str, Any]):
 class CursorField(serializers.Field[str, str, str, Any]):
     """A cursor's text. Checks only its characters; `PageCursor.decode` checks the rest."""
 
-    default_error_messages = {"invalid_cursor": "must be a cursor that a page gave"}
+    default_error_messages = {"invalid_cursor": "must be a cursor from a page"}
 
     def to_internal_value(self, data: str) -> str:
         if not re.fullmatch("[A-Za-z0-9_-]{1,8192}", data):

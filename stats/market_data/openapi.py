@@ -167,7 +167,7 @@ def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
     return {
         "operation_id": f"{market_class.path}_coverage",
         "tags": [market_class.path],
-        "summary": "What is stored of a symbol",
+        "summary": "The stored data of a symbol",
         "parameters": [query_serializer("Coverage", ("as_of",))],
         "responses": {
             (200, "application/json"): {
@@ -211,7 +211,7 @@ def _page(form: DatasetForm, *, several: bool) -> Schema:
             "absences": {"type": "array", "items": _ABSENCE},
             "next_cursor": _CURSOR,
             "prev_cursor": _CURSOR,
-            "total_estimate": {"type": "integer", "description": "At least so many rows as there are."},
+            "total_estimate": {"type": "integer", "description": "An upper bound of the number of rows."},
             "reason": {"type": "string", "description": "Why there are no rows."},
         },
     }

@@ -155,8 +155,8 @@ class MarketDataQuery:
         limit = maximum_range_ns(self.resolution)
         if (now_ns if self.end_ns is None else self.end_ns) - self.start_ns > limit:
             raise RangeTooLarge(
-                f"at {self.resolution.value} a range has at most {_spoken(limit)}: ask for a shorter one"
-                + (f", or take …/{self.form.name}/stream" if self._has_stream else "")
+                f"at {self.resolution.value} a range may be at most {_spoken(limit)} long: ask for a shorter one"
+                + (f", or for …/{self.form.name}/stream" if self._has_stream else "")
             )
 
     @property

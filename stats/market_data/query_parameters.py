@@ -122,11 +122,12 @@ class _RangeSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError("start must be before end", code="invalid_range")
         if "last" in attrs and "start" in attrs:
             raise serializers.ValidationError(
-                "last says how many rows before end: start does not go with it", code="conflicting_parameters"
+                "last is the number of rows before end: do not send start with it",
+                code="conflicting_parameters",
             )
         if "last" in attrs and "limit" in attrs and "symbols" not in self.fields:
             raise serializers.ValidationError(
-                "last says how many rows there are in the page: limit goes with it only where symbols does",
+                "last is the number of rows in the page: send limit with it only for several symbols",
                 code="conflicting_parameters",
             )
         # Datasets with `expiry` also answer for one instant (a surface), which needs no range.

@@ -55,8 +55,8 @@ class OhlcBars(Content):
             raise no_data(self.bars)
         if not self.query.is_paged and page.later is not None:
             raise RangeTooLarge(
-                f"the range has more than {BARS_LIMIT:,} bars, the most that an answer has: ask for a shorter range, page"
-                f" with limit and cursor, or take the stream /api/v1/market-data/…/{self.symbols[0]}/ohlcv/stream"
+                f"the range has more than {BARS_LIMIT:,} bars, the maximum of an answer: ask for a shorter range, for pages"
+                f" with limit and cursor, or for the stream /api/v1/market-data/…/{self.symbols[0]}/ohlcv/stream"
             )
         return FORMATS[format_name].render(self._document(page), None)
 

@@ -123,7 +123,7 @@ class ClockAnswerSerializer(serializers.Serializer[Any]):
 
     timestamp = serializers.DateTimeField()
     exchange = serializers.CharField(allow_null=True)
-    is_open = serializers.BooleanField(help_text="Whether regular trading goes on.")
+    is_open = serializers.BooleanField(help_text="Whether regular trading is in progress.")
     phase = serializers.ChoiceField(choices=[phase.value for phase in Phase])
     date = serializers.DateField(help_text="The instant's trading date; on a closed day the next one.")
     next_open = serializers.DateTimeField(

@@ -22,7 +22,7 @@ def calendar_dates(*, exchange: str, first_day: int, behind_day: int) -> dict[st
     Raises `UnknownExchange` and `RangeTooLarge`.
     """
     if behind_day - first_day > LONGEST_DAYS:
-        raise RangeTooLarge(f"a calendar's range has at most {LONGEST_DAYS:,} days")
+        raise RangeTooLarge(f"a calendar's range may have at most {LONGEST_DAYS:,} days")
     calendar = exchange_calendar(exchange)
     schedule = calendar.on_dates(first_day, behind_day - 1)
     return {

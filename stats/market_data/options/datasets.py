@@ -239,7 +239,9 @@ def _check_contract_query(symbol_query: SymbolQuery) -> None:
     if query.start_ns is None and query.last is None:
         raise InvalidParameter("missing_parameter", "start or last is required")
     if query.expiry_ns is not None:
-        raise InvalidParameter("conflicting_parameters", "expiry goes with an underlying, not with an option")
+        raise InvalidParameter(
+            "conflicting_parameters", "expiry is for underlyings: do not send it with an option"
+        )
 
 
 def _check_surface_query(symbol_query: SymbolQuery) -> None:
