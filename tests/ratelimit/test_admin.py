@@ -82,7 +82,7 @@ def page(response) -> str:
 
 
 def test_a_key_is_made_here_and_shown_once(staff, events):
-    assert "the least that the scopes need" in page(staff.get(f"{CHANGES}add/"))
+    assert "the lowest that the scopes need" in page(staff.get(f"{CHANGES}add/"))
     shown = page(staff.post(f"{CHANGES}add/", NEW, follow=True))
     made = ApiKey.objects.get()
     assert (made.tier, made.rate, made.accounts, made.sensitivity) == (

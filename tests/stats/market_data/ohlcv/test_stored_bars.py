@@ -285,7 +285,7 @@ def test_only_bars_whose_edges_meet_make_others(api: Api, imported, asked, is_av
         assert [bar["close"] for bar in answer(response)["bars"]] == [2]
     else:
         assert problem(response) == (404, "resolution_unavailable")
-        assert f"of {imported}: {asked} cannot" in answer(response)["message"]
+        assert f"of {imported}; {asked} cannot" in answer(response)["message"]
 
 
 def test_of_what_has_trades_every_resolution_is_available(api: Api):
