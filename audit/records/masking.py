@@ -17,21 +17,24 @@ DEPTH = 8
 
 _SECRET = re.compile(
     r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)"
-    r"|\beyJ[\w-]{4,}\.[\w.-]+"
+    # Possessive, so that a word is read once: a text of many such words takes no more time than others.
+    r"|\beyJ[\w-]{4,}+(?:\.[\w.-]+)?"
     r"|md_[\w-]{8}_[\w-]+|\bmds_[\w-]{20,}"
     # The random part of a key, alone or with its prefix: 43 letters of base64url, of both cases.
     r"|(?<![\w-])(?:[\w-]{8}_)?(?=[\w-]*?[a-z])(?=[\w-]*?[A-Z])[\w-]{43}(?![\w-])"
     r"|(?P<scheme>\b(?i:basic|bearer|api-key)(?:\s|%20|\+)+)[\w.~+/=-]+"
     r"|(?P<url>://)[^\s/?#@\"']+(?=@)"
-    r"|(?P<name>(?i:key|token|secret|passw(?:or)?d|signature|cookie|credentials?|authorization)"
+    r"|(?P<name>(?i:key|token|secret|passw(?:or)?d|passphrase|pwd|signature|cookie|credential|authorization)[\w-]{0,16}+"
     r"""(?:(?:\\*["'])?\s*+=|\\*["']\s*+:|:(?=\s))\s*+)"""
-    r"""(?:\\*"[^"]*"?|\\*'[^']*'?|[^\s,;&'"()\[\]{}]+)""",
+    # The value: quoted, quoted within a quoted text, or a word, which may follow the name of a scheme.
+    r"""(?:"(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|(?P<quote>\\++["']).*?(?:(?P=quote)|\Z)"""
+    r"""|(?:(?i:basic|bearer|digest|api-key)(?:\s|%20|\+)+)?[^\s,;&'"()\[\]{}]+)""",
     re.ASCII | re.DOTALL,
 )
 # Texts without any of these need no masking. Searching for them is several times cheaper than the expression.
 _SIGNS = (
     "md_", "mds_", "eyj", "-----begin", "basic", "bearer", "://", "key", "token", "secret", "passw",
-    "signature", "cookie", "credential", "authorization",
+    "passphrase", "pwd", "signature", "cookie", "credential", "authorization",
 )  # fmt: skip
 _RANDOM = re.compile(r"(?<![\w-])[\w-]{43}", re.ASCII)
 # The characters of the API's own values and paths; no percent sign, which may encode a secret.
@@ -52,6 +55,9 @@ def masked_text(text: str) -> str:
 def masked_path(path: str) -> str:
     """A decoded path. A segment that is not plain ASCII, or is still percent-encoded, is replaced as a whole."""
     masked = masked_text(path)
+    if masked != path and "-----" not in path:
+        # A value ends with its segment. (A PEM block has slashes of its own.)
+        masked = "/".join(map(masked_text, path.split("/")))
     if _PLAIN.fullmatch(masked):
         return masked
     return "/".join(each if _PLAIN.fullmatch(each) else MASK for each in masked.split("/"))
@@ -123,4 +129,4 @@ def _masked_value(value: Any, declared: frozenset[str], depth: int) -> Any:
 
 
 def _masked_match(found: re.Match[str]) -> str:
-    return f"{found[found.lastgroup]}{MASK}" if found.lastgroup else MASK
+    return (found["scheme"] or found["url"] or found["name"] or "") + MASK

@@ -109,7 +109,7 @@ for i = 2, #KEYS do
   end
   balances[i] = balance
   -- If the limit was lowered below the reserved tokens, the excess is not usable.
-  local usable = balance and balance.unspent - math.max(0, balance.reserved - limit) or 0
+  local usable = balance and math.max(0, balance.unspent - math.max(0, balance.reserved - limit)) or 0
   if outcome == 1 and usable < tokens then
     outcome = 2
   end

@@ -243,6 +243,13 @@ def test_a_limit_that_is_lowered_holds_at_once_and_one_that_is_raised_too(made_w
     assert world.ask(day=9).quotas[0].remaining == 1
 
 
+def test_a_call_without_quota_tokens_costs_its_bucket_where_a_limit_was_lowered(made_world):
+    world = made_world()
+    assert all(world.ask(day=10_000).admitted for _ in range(20))
+    bucket = Bucket(1, 2)
+    assert [world.ask(day=7, tokens=0, bucket=bucket).admitted for _ in range(3)] == [True, False, False]
+
+
 @pytest.mark.parametrize(
     "garbage",
     ["", "x", "0 9999999999999999 500 100", "1 2 3 4", "0 1e400 5 5", "-1 9 9 9", "list"],
