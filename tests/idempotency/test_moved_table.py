@@ -8,6 +8,8 @@ from idempotency.models import SealedAnswer
 from tests.api_client import answer
 from tests.ratelimit.keys.key_calls import post
 
+pytestmark = pytest.mark.system
+
 BEFORE = [("ratelimit", "0005_hashed_idempotency_keys"), ("idempotency", None)]
 
 

@@ -8,6 +8,8 @@ import pytest
 from django.conf import settings as project
 from django.test import Client
 
+pytestmark = pytest.mark.system
+
 DESK = "https://desk.example"
 PROGRAM = "import django; django.setup(); from django.conf import settings; print(settings.CORS_ALLOWED_ORIGINS, *settings.MIDDLEWARE)"
 

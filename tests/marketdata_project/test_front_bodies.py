@@ -19,6 +19,8 @@ from marketdata_project.problem_body import BODY_TOO_LARGE
 from tests.marketdata_project.front_server import ask, connected, echo, eventually, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.system
+
 LIMIT = 32 * 2**20
 
 

@@ -11,6 +11,8 @@ import pytest
 from marketdata_project.settings.environment import weakness_of
 from tests.patience import PROGRAM_SECONDS
 
+pytestmark = pytest.mark.system
+
 GOOD = secrets.token_urlsafe(64)
 OTHER = secrets.token_urlsafe(64)
 SHOW = (

@@ -10,6 +10,8 @@ from django.conf import settings
 from needs import Need
 from tests.program import PACKAGES
 
+pytestmark = pytest.mark.system
+
 
 def needs() -> list[tuple[str, str]]:
     """Module and name of each need that the program declares."""

@@ -17,6 +17,8 @@ from marketdata_project.serve.installation import (
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def folder():
