@@ -30,7 +30,7 @@ QUOTA_EXCEEDED = "quota_exceeded"
 
 
 class Admission(NamedTuple):
-    """The bucket and the quotas after a request. All were charged, or none if one of them refused."""
+    """The bucket and the quotas after a request. If one of them refused, Redis charged none of them."""
 
     bucket: BucketState
     quotas: tuple[QuotaState, ...] = ()
@@ -77,7 +77,7 @@ def admission_of(
 ) -> Admission:
     """Make the Admission of a request from the states after it.
 
-    is_short: the bucket had enough tokens and a quota had not, so nothing was charged.
+    is_short: the bucket had enough tokens, and a quota did not.
     """
     refused: Sequence[bool] = ()
     if is_short or not bucket.admitted:
