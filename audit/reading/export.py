@@ -17,7 +17,7 @@ PIECE_RECORDS = 500
 _NO_DETAIL = b"null"
 
 
-class Line(NamedTuple):
+class ExportedRecord(NamedTuple):
     """A record with the hash of the record before it."""
 
     sequence: int
@@ -73,12 +73,12 @@ def ndjson_pieces(records: QuerySet[AuditRecord]) -> Iterator[bytes]:
         yield b"".join(_ENCODER.encode(line.document()) + b"\n" for line in lines_of(rows))
 
 
-def lines_of(rows: Iterable[AuditRecord]) -> list[Line]:
+def lines_of(rows: Iterable[AuditRecord]) -> list[ExportedRecord]:
     """The records, each with the hash of the record before it."""
     rows = list(rows)
     before = _hashes_before(rows)
     return [
-        Line(row.sequence, _columns_of(row, row.detail), before.get(row.sequence - 1, ""), row.hash)
+        ExportedRecord(row.sequence, _columns_of(row, row.detail), before.get(row.sequence - 1, ""), row.hash)
         for row in rows
     ]
 
@@ -108,7 +108,7 @@ def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> Line
     return found
 
 
-def _line(text: bytes) -> Line:
+def _line(text: bytes) -> ExportedRecord:
     """Parse a line. Raises ValueError or RecursionError if it is not a line of an export."""
     parsed = _DECODER.decode(text)
     # Refuses repeated members: JSON readers differ on which of the two they use.
@@ -116,14 +116,14 @@ def _line(text: bytes) -> Line:
         raise ValueError("a member is repeated")
     detail = bytes(parsed.detail)
     columns = _columns_of(parsed, "" if detail == _NO_DETAIL else detail.decode())
-    return Line(parsed.sequence, columns, parsed.previous, parsed.hash)
+    return ExportedRecord(parsed.sequence, columns, parsed.previous, parsed.hash)
 
 
 def _columns_of(source: Any, detail: str) -> AuditColumns:
     return AuditColumns(**{name: getattr(source, name) for name in AuditColumns._fields[:-1]}, detail=detail)
 
 
-def _wrong(key: ChainKey, before: Head, line: Line) -> ChainFinding | None:
+def _wrong(key: ChainKey, before: Head, line: ExportedRecord) -> ChainFinding | None:
     if line.sequence <= before.sequence:
         return ChainFinding.of(FindingKind.ALTERED, line.sequence, "its line is not in order")
     if key.hash(line.previous, line.sequence, line.columns) != line.hash:

@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from audit.models import AuditRecord
-from audit.reading.export import Line
+from audit.reading.export import ExportedRecord
 from audit.reading.filters import CLASSES
 
 EXAMPLE = {
@@ -58,7 +58,7 @@ class RecordSerializer(serializers.Serializer[AuditRecord]):
     hash = serializers.CharField(help_text="A keyed hash over `previous` and this record.")
 
 
-def record_document(line: Line) -> dict[str, Any]:
+def record_document(line: ExportedRecord) -> dict[str, Any]:
     """A record as JSON for a client."""
     detail = line.columns.detail
     return {**line.document(), "detail": json.loads(detail) if detail else None}

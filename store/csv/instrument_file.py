@@ -17,7 +17,7 @@ from store.instruments import Instrument, InstrumentHistory, default_instrument
 INSTRUMENTS_FILE = "instruments.jsonl"
 
 
-class _Line(Instrument, frozen=True, omit_defaults=True):
+class _DeclaredInstrument(Instrument, frozen=True, omit_defaults=True):
     """A declared instrument. changed_at: when the declaration takes effect, in nanoseconds UTC.
 
     more: the number of lines of the same request that follow; without them the line is ignored.
@@ -40,7 +40,7 @@ class _Line(Instrument, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(default_instrument(self.symbol), **beyond, volume_kind="")
 
 
-_decoder = msgspec.json.Decoder(_Line)
+_decoder = msgspec.json.Decoder(_DeclaredInstrument)
 _encoder = msgspec.json.Encoder()
 
 
@@ -143,7 +143,8 @@ def _lines(instruments: Sequence[Instrument], now: int) -> bytes:
     values = ({name: getattr(each, name) for name in Instrument.__struct_fields__} for each in instruments)
     counted = zip(values, reversed(range(len(instruments))), strict=True)
     return b"".join(
-        _encoder.encode(_Line(**each, changed_at=now, more=more)) + b"\n" for each, more in counted
+        _encoder.encode(_DeclaredInstrument(**each, changed_at=now, more=more)) + b"\n"
+        for each, more in counted
     )
 
 

@@ -21,7 +21,7 @@ _ROOM = 16
 
 
 @dataclass(slots=True)
-class _Rows:
+class _DateColumns:
     """Columns with spare capacity: only the first `count` entries are valid."""
 
     dates: Integers
@@ -30,7 +30,7 @@ class _Rows:
     last_ns: Integers
     count: int
 
-    def copied(self, index: int) -> "_Rows":
+    def copied(self, index: int) -> "_DateColumns":
         """Return a copy with space to grow and, at an index, an empty entry that `count` does not include."""
 
         def copied(column: Integers) -> Integers:
@@ -40,7 +40,7 @@ class _Rows:
             return copy
 
         columns = copied(self.dates), copied(self.newest), copied(self.first_ns), copied(self.last_ns)
-        return _Rows(*columns, self.count)
+        return _DateColumns(*columns, self.count)
 
 
 class DateTable:
@@ -51,7 +51,7 @@ class DateTable:
     """
 
     def __init__(self, dates: Integers, newest: Integers, first_ns: Integers, last_ns: Integers) -> None:
-        self._rows = _Rows(dates, newest, first_ns, last_ns, len(dates))
+        self._rows = _DateColumns(dates, newest, first_ns, last_ns, len(dates))
         self._is_own = False
 
     def add(self, date: int, commit: int, first_ns: int, last_ns: int) -> None:
