@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from store.bar_policies import EVERY_PRINT, BarPolicy
-from store.bars.aggregation import bars_of_prints
+from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars
 from store.bars.prints import Prints, prints_of
 from store.bars.session_bars import session_bars_of
-from store.bars.spans import Spans, span_bars_of_prints
+from store.bars.spans import Spans, span_bars_of
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.protocol import ALL_TIME, Append, MarketStore, Receipt, Window
@@ -104,7 +104,7 @@ class QueryableStore(MarketStore):
         unless a gap lies between that bar's last span and this one. Trades outside the spans are ignored.
         """
         prints = self._prints(symbol, ALL_TIME, policy, commit)
-        return span_bars_of_prints(prints, spans, credits=credits)
+        return span_bars_of([aggregate_prints(prints, 1)], spans, credits=credits)
 
     def dependency_window(
         self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, commit: int | None = None

@@ -102,7 +102,6 @@ def merge(parts: Sequence[Aggregates], interval_ns: int) -> Aggregates:
 
     The result equals, bit by bit, the aggregates made of all prints at once. Parts may overlap, come in any
     order, and have different interval lengths, which must divide `interval_ns`. No print may be in two parts.
-    Raises `Unmergeable`.
     """
     joined = concatenated([part for part in parts if len(part)])
     return merged_by(joined, joined.time // interval_ns * interval_ns)
@@ -111,7 +110,7 @@ def merge(parts: Sequence[Aggregates], interval_ns: int) -> Aggregates:
 def merged_by(rows: Aggregates, time: Integers) -> Aggregates:
     """Return one row for all rows with the same `time`.
 
-    time: the new time of each row. No print may be in two rows. Raises `Unmergeable`.
+    time: the new time of each row. No print may be in two rows.
     """
     if (time[1:] < time[:-1]).any():
         order = np.argsort(time, kind="stable")

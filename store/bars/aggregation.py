@@ -6,62 +6,38 @@ bar before it. Aggregates keep it in its own interval, so that it is credited on
 resolution.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from store.arrays import Floats, Integers, Mask
 from store.bars.aggregates import AFTER_ALL, BEFORE_ALL, Aggregates, concatenated
 from store.bars.bars import Bars, bars_of
-from store.bars.exact_sums import ExactSums, Unmergeable, exact_sums, rounded_sums
+from store.bars.exact_sums import exact_sums
 from store.bars.prints import Prints
 
 
 def bars_of_prints(prints: Prints, interval_ns: int) -> Bars:
-    """Return the bars of ordered prints. Sums are exact however large and small the sizes are."""
-    try:
-        return bars_of(aggregate_prints(prints, interval_ns))
-    except Unmergeable:
-        return _bars_of_any_range(prints, interval_ns)
+    """Return the bars of ordered prints."""
+    return bars_of(aggregate_prints(prints, interval_ns))
 
 
-def aggregate_prints(prints: Prints, interval_ns: int, *, mergeable: bool = True) -> Aggregates:
-    """Aggregate ordered prints in intervals that start at multiples of `interval_ns` since 1970 UTC.
-
-    Raises `Unmergeable` if three doubles cannot hold a sum. With `mergeable=False` sums are rounded once
-    instead, and the result must not be merged.
-    """
-    return aggregate_by(prints, prints.time // interval_ns * interval_ns, mergeable=mergeable)
-
-
-def aggregate_by(prints: Prints, time: Integers, *, mergeable: bool = True) -> Aggregates:
-    """Aggregate ordered prints, one row for all prints with the same `time`. See `aggregate_prints`."""
+def aggregate_prints(prints: Prints, interval_ns: int) -> Aggregates:
+    """Aggregate ordered prints in intervals that start at multiples of `interval_ns` since 1970 UTC."""
     if not len(prints):
         return concatenated([])
+    time = prints.time // interval_ns * interval_ns
     starts = np.concatenate([[0], np.flatnonzero(time[1:] != time[:-1]) + 1])
-    sums = exact_sums if mergeable else rounded_sums
-    size, notional = counted(prints)
-    return _aggregates(prints, time[starts], starts, sums(size, starts), sums(notional, starts))
-
-
-def counted(prints: Prints) -> tuple[Floats, Floats]:
-    """Return size and price * size of each print; 0 for prints that do not count in the volume."""
-    size = prints.volume
-    if not prints.counts_volume.all():
-        size = np.where(prints.counts_volume, size, 0.0)
-    return size, prints.price * size
-
-
-def _aggregates(
-    prints: Prints, time: Integers, starts: Integers, volume: ExactSums, notional: ExactSums
-) -> Aggregates:
     edges = _edges(prints.sets_open_close, starts)
     first, last = edges.first, edges.last
-    prices = prints.price
+    prices, size = prints.price, prints.volume
     if not prints.sets_high_low.all():
         prices = np.where(prints.sets_high_low, prices, np.nan)
+    if not prints.counts_volume.all():
+        size = np.where(prints.counts_volume, size, 0.0)
+    volume, notional = exact_sums(size, starts), exact_sums(prints.price * size, starts)
     return Aggregates(
-        time=time,
+        time=time[starts],
         first_time=edges.integers(prints.time[first], AFTER_ALL),
         first_sequence=edges.integers(prints.sequence[first], AFTER_ALL),
         first_arrival=edges.integers(prints.arrival[first], AFTER_ALL),
@@ -113,20 +89,3 @@ def _counts(mask: Mask, starts: Integers) -> Integers:
     if mask.all():
         return np.diff(starts, append=len(mask))
     return np.add.reduceat(mask, starts, dtype=np.int64)
-
-
-def _bars_of_any_range(prints: Prints, interval_ns: int) -> Bars:
-    """Return the same as `bars_of_prints` if sums do not fit into three doubles.
-
-    Each sum is taken over all rows that are credited to the bar, and rounded once.
-    """
-    aggregates = aggregate_prints(prints, interval_ns, mergeable=False)
-    nothing = np.zeros(len(aggregates))
-    bars = bars_of(replace(aggregates, volume=nothing, notional=nothing))
-    starts = np.searchsorted(prints.time, bars.time_ns)
-    if not len(starts):
-        return bars
-    volume, notional = (
-        rounded_sums(column[starts[0] :], starts - starts[0]).total for column in counted(prints)
-    )
-    return replace(bars, volume=volume, notional=notional)

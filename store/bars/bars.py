@@ -51,7 +51,7 @@ def bars_of(aggregates: Aggregates) -> Bars:
 
     Volume, notional and count of an interval without a price are credited to the bar before it; before the
     first bar they are dropped. Merge aggregates first and credit once: credited bars cannot be merged.
-    Without gaps the bars share the aggregates' columns. Raises `Unmergeable`.
+    Without gaps the bars share the aggregates' columns.
     """
     if aggregates.price_count.all():
         return _bars(aggregates, aggregates.volume, aggregates.trade_count, aggregates.notional)
@@ -64,7 +64,7 @@ def credited_bars(priced: Aggregates, rows: Aggregates, starts: Integers) -> Bar
     """Return bars whose volume, notional and count are summed from their start to the next bar's start.
 
     priced: the aggregates with a price. rows: all aggregates; starts: the index of each bar's first row in
-    them. Raises `Unmergeable`.
+    them.
     """
     return _bars(
         priced,

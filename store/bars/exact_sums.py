@@ -1,7 +1,8 @@
 """Exact sums of float64, the same bit by bit however the values are ordered, split and merged.
 
 An exact sum is three doubles: `total` is the correctly rounded sum (`math.fsum`), `total + middle + low` is
-the sum itself. The three depend only on the sum's value.
+the sum itself. The three depend only on the sum's value. A sum of more than 159 bits, such as 1e15 + 1e-300,
+is cut to three doubles; merging it with others may change the last bit of `total`.
 
 Values are cut onto grids of powers of two. The parts on one grid add up without rounding while the sum is
 below 2^53 steps, so numpy may add them in any order (Rump, Ogita, Oishi: "Accurate floating-point
@@ -22,10 +23,6 @@ _LARGEST_EXPONENT = 900
 _SMALLEST_EXPONENT = -1074
 
 
-class Unmergeable(Exception):
-    """The sum does not fit into three doubles, such as 1e15 + 1e-300. Read the rows and use `math.fsum`."""
-
-
 @dataclass(frozen=True, slots=True)
 class ExactSums:
     """Equally long columns: the rounded sums, and two columns with the rounding error."""
@@ -39,54 +36,42 @@ class ExactSums:
 
 
 def exact_sums(values: Floats, starts: Integers) -> ExactSums:
-    """Return the sum of each slice of finite `values`.
-
-    A slice ends where the next one starts; none is empty. Raises `Unmergeable`.
-    """
+    """Return the sum of each slice of `values`. A slice ends where the next one starts; none is empty."""
     return _renormalised(_grid_sums([values], starts))
 
 
 def merged_sums(sums: ExactSums, starts: Integers) -> ExactSums:
-    """Return the sums of slices of exact sums. Raises `Unmergeable`."""
+    """Return the sums of slices of exact sums."""
     parts = [part for part in (sums.total, sums.middle, sums.low) if part.any()]
     return _renormalised(_grid_sums(parts or [sums.total], starts))
 
 
-def rounded_sums(values: Floats, starts: Integers) -> ExactSums:
-    """Return the sum of each slice, rounded once, for values of any range.
-
-    The rounding error is lost, so the result must not be merged.
-    """
-    ends = np.append(starts[1:], len(values))[: len(starts)]
-    total = np.array([math.fsum(values[a:b]) for a, b in zip(starts, ends, strict=True)], dtype=np.float64)
-    nothing = np.zeros(len(starts))
-    return ExactSums(total, nothing, nothing)
-
-
 def _grid_sums(parts: Sequence[Floats], starts: Integers) -> list[Floats]:
-    """Return the slices' sums on each grid, the coarsest grid first. Added up, they are exact."""
+    """Return the slices' sums on each grid, the coarsest grid first. Added up, they are exact.
+
+    Numbers that are infinite or above 2^900, which the API does not store, are added as they are.
+    """
     if not len(starts):
         return [np.empty(0)]
     longest = int(np.max(np.diff(starts, append=len(parts[0])))) * len(parts)
     carry_digits = max(2, (longest - 1).bit_length())
     sums = []
-    rest = list(parts)
-    while rest:
-        exponent = max(_exponent(part) for part in rest)
+    remainders = list(parts)
+    while remainders:
+        exponent = max(_exponent(part) for part in remainders)
+        if exponent > _LARGEST_EXPONENT:
+            return [np.add.reduceat(sum(parts[1:], parts[0]), starts)]
         step = math.ldexp(1.0, max(exponent + carry_digits - _DIGITS, _SMALLEST_EXPONENT))
-        cut = [_on_grid(part, step) for part in rest]
+        cut = [_on_grid(part, step) for part in remainders]
         sums.append(np.add.reduceat(sum(cut[1:], cut[0]), starts))
-        rest = [left for left in map(np.subtract, rest, cut) if left.any()]
+        remainders = [left for left in map(np.subtract, remainders, cut) if left.any()]
     return sums
 
 
 def _exponent(part: Floats) -> int:
     """Return the smallest e with |value| < 2^e for all values."""
     largest = max(float(part.max()), -float(part.min()))
-    exponent = math.frexp(largest)[1]
-    if not math.isfinite(largest) or exponent > _LARGEST_EXPONENT:
-        raise Unmergeable
-    return exponent
+    return math.frexp(largest)[1] if math.isfinite(largest) else _LARGEST_EXPONENT + 1
 
 
 def _on_grid(part: Floats, step: float) -> Floats:
@@ -96,7 +81,7 @@ def _on_grid(part: Floats, step: float) -> Floats:
 
 
 def _renormalised(components: list[Floats]) -> ExactSums:
-    """Return the sums of equally long components as three doubles."""
+    """Return the sums of equally long components as three doubles; smaller bits are dropped."""
     nothing = np.zeros(len(components[0]))
     if len(components) == 1:
         return ExactSums(components[0], nothing, nothing)
@@ -104,10 +89,7 @@ def _renormalised(components: list[Floats]) -> ExactSums:
         return ExactSums(*_two_sum(components[0], components[1]), nothing)
     total, *rest = _leading(components)
     middle, *rest = _leading(rest)
-    low, *rest = _leading(rest)
-    if any(left.any() for left in rest):
-        raise Unmergeable
-    return ExactSums(total, middle, low)
+    return ExactSums(total, middle, _leading(rest)[0])
 
 
 def _leading(components: list[Floats]) -> list[Floats]:

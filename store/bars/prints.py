@@ -37,9 +37,6 @@ class Prints:
     def __len__(self) -> int:
         return len(self.time)
 
-    def __getitem__(self, part: Mask) -> "Prints":
-        return Prints(*(getattr(self, name)[part] for name in self.__slots__))
-
 
 def prints_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -> Prints:
     """Return the prints of ordered stored rows as of a commit; None means the newest.

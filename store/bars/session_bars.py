@@ -11,10 +11,8 @@ import pyarrow as pa
 
 from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy
-from store.bars.aggregates import Aggregates
 from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars, bars_of
-from store.bars.exact_sums import Unmergeable
 from store.bars.prints import Prints, present_rows, prints_of, says, standing
 from store.timestamps import DAY_NS
 
@@ -62,15 +60,8 @@ def _session_prints(prints: Prints, *, auction: Mask, outside: Mask) -> Prints:
 
 def _bars_of_days(prints: Prints) -> Bars:
     """Return bars of UTC dates. A date without a price is dropped with its volume."""
-    days = _aggregated(prints)
+    days = aggregate_prints(prints, DAY_NS)
     return bars_of(days[days.price_count > 0])
-
-
-def _aggregated(prints: Prints) -> Aggregates:
-    try:
-        return aggregate_prints(prints, DAY_NS)
-    except Unmergeable:
-        return aggregate_prints(prints, DAY_NS, mergeable=False)
 
 
 def _replaced(days: Integers, prices: Floats, prints: Prints, chosen: Mask) -> Floats:

@@ -1,16 +1,13 @@
 """Spans: windows of time for bars of unequal length, such as sessions, trading dates, weeks and months."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from store.arrays import Integers, Mask
 from store.bars.aggregates import Aggregates, concatenated, merged_by
-from store.bars.aggregation import aggregate_by, counted
 from store.bars.bars import Bars, bars_of, credited_bars
-from store.bars.exact_sums import rounded_sums
-from store.bars.prints import Prints
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ def span_bars_of(parts: Sequence[Aggregates], spans: Spans, *, credits: bool) ->
     """Return one bar per label that has a price, at the label's time; see `QueryableStore.span_bars`.
 
     parts: aggregates in any order and of any interval. No interval may cross a span's edge, and no print may
-    be in two parts. Aggregates outside all spans are ignored. Raises `Unmergeable`.
+    be in two parts. Aggregates outside all spans are ignored.
     """
     joined = concatenated([part for part in parts if len(part)])
     index = spans.indices(joined.time)
@@ -108,20 +105,6 @@ def span_bars_of(parts: Sequence[Aggregates], spans: Spans, *, credits: bool) ->
     owner = spans.owners(_are_of(spans, priced.time), credits=credits)[index]
     owned = owner >= 0
     return credited_bars(priced, of_spans[owned], _run_starts(spans.label_ns[owner[owned]]))
-
-
-def span_bars_of_prints(prints: Prints, spans: Spans, *, credits: bool) -> Bars:
-    """Return the same as `span_bars_of` for ordered prints with sizes of any range; sums are rounded once."""
-    index = spans.indices(prints.time)
-    prints, index = prints[index >= 0], index[index >= 0]
-    labelled = aggregate_by(prints, spans.label_ns[index], mergeable=False)
-    priced = labelled[labelled.price_count > 0]
-    owner = spans.owners(_are_of(spans, priced.time), credits=credits)[index]
-    owned = prints[owner >= 0]
-    starts = _run_starts(spans.label_ns[owner[owner >= 0]])
-    volume, notional = (rounded_sums(column, starts).total for column in counted(owned))
-    count = np.add.reduceat(owned.counts_volume, starts, dtype=np.int64)
-    return replace(bars_of(priced), volume=volume, notional=notional, trade_count=count)
 
 
 def _are_of(spans: Spans, labels: Integers) -> Mask:

@@ -9,9 +9,8 @@ import pyarrow as pa
 from store.arrays import Mask
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, concatenated
-from store.bars.aggregation import aggregate_prints, bars_of_prints
+from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, bars_of
-from store.bars.exact_sums import Unmergeable
 from store.bars.prints import STANDS, prints_of
 from store.protocol import ALL_TIME, Window
 
@@ -74,9 +73,11 @@ def revisions_of(
     window's end; None if there is none.
     """
     first_seen, known = _first_seen(rows, revised), _KnownTimes(rows, revised.window, first_behind)
-    found: list[Revision] = []
-    before = within(revised.window, _bars(rows, revised, revised.after))
-    for commit, bars in _bars_by_commit(rows, revised):
+    revisions: list[Revision] = []
+    bars_by_commit = _bars_by_commit(rows, revised)
+    _, bars = next(bars_by_commit)
+    before = within(revised.window, bars)
+    for commit, bars in bars_by_commit:
         after = within(revised.window, bars)
         known_ns = known.newest_before(commit)
         seen = [
@@ -86,12 +87,12 @@ def revisions_of(
         ]
         if seen:
             made_ns, sides = committed_at(commit), (_values_of(bars, seen) for bars in (before, after))
-            found += [
+            revisions += [
                 Revision(time_ns, commit, made_ns, *values)
                 for time_ns, *values in zip(seen, *sides, strict=True)
             ]
         before = after
-    return found
+    return revisions
 
 
 def within(window: Window, bars: Bars) -> Bars:
@@ -118,34 +119,24 @@ def _values_of(bars: Bars, times: list[int]) -> list[BarValues | None]:
 
 
 def _bars_by_commit(rows: pa.Table, revised: RevisionQuery) -> Iterator[tuple[int, Bars]]:
-    """Yield each commit that touches the rows, and the bars as of that commit.
+    """Yield the bars as of `revised.after`, then as of each later commit that touches the rows.
 
-    Only touched intervals are recomputed.
+    Each time only touched intervals are recomputed.
     """
     commit, until = (rows.column(name).to_numpy() for name in ("commit", "until"))
     bucket = rows.column("timestamp").to_numpy() // revised.interval_ns * revised.interval_ns
     touching = np.unique(np.concatenate([commit, until]))
-    aggregates: Aggregates | None = None
+    aggregates = _aggregates(rows, revised, revised.after)
+    yield revised.after, bars_of(aggregates)
     for number in touching[(touching > revised.after) & (touching <= revised.newest)].tolist():
-        try:
-            if aggregates is None:
-                aggregates = _aggregates(rows, revised, number)
-            else:
-                touched = np.unique(bucket[(commit == number) | (until == number)])
-                recomputed = _aggregates(rows.filter(pa.array(np.isin(bucket, touched))), revised, number)
-                aggregates = _with(aggregates, recomputed)
-            yield number, bars_of(aggregates)
-        except Unmergeable:
-            aggregates = None
-            yield number, _bars(rows, revised, number)
+        touched = np.unique(bucket[(commit == number) | (until == number)])
+        recomputed = _aggregates(rows.filter(pa.array(np.isin(bucket, touched))), revised, number)
+        aggregates = _with(aggregates, recomputed)
+        yield number, bars_of(aggregates)
 
 
 def _aggregates(rows: pa.Table, revised: RevisionQuery, commit: int) -> Aggregates:
     return aggregate_prints(prints_of(rows, revised.policy, commit=commit), revised.interval_ns)
-
-
-def _bars(rows: pa.Table, revised: RevisionQuery, commit: int) -> Bars:
-    return bars_of_prints(prints_of(rows, revised.policy, commit=commit), revised.interval_ns)
 
 
 def _with(aggregates: Aggregates, recomputed: Aggregates) -> Aggregates:

@@ -217,16 +217,6 @@ def test_credited_volume_revises_a_bar_from_far_away(credited):
     assert [(each.commit, each.after and each.after.volume) for each in far] == [(2, 101.0)]
 
 
-def test_revisions_of_sums_that_no_three_numbers_hold(store):
-    store.append(batch(trade(0, 1.0, 1.0, trade_id="a"), trade(MINUTE, 5.0)))
-    extreme = [1e300, 1e-300, 1e100, 1e-200, 1e200]
-    store.append(batch(*(trade(1 + n, 2.0, size) for n, size in enumerate(extreme))))
-    store.append(batch(trade(MINUTE + 1, 6.0)))
-    store.correct(amendment(cancel(0, trade_id="a")))
-    found = [(each.time_ns, each.commit, each.after and each.after.open) for each in revised(store)]
-    assert found == [(NOON, 2, 1.0), (NOON + MINUTE, 3, 5.0), (NOON, 4, 2.0)]
-
-
 def test_a_symbol_that_was_never_stored_has_no_revisions(store):
     for ask in (
         lambda: revised(store),

@@ -122,7 +122,7 @@ def test_late_trades_and_corrections_change_bars_and_old_commits_stay_readable(d
     assert volumes(day, *spans, commit=0) == {}
 
 
-def test_sizes_too_far_apart_for_any_aggregate_are_still_exact(store):
+def test_sizes_far_apart_are_summed_exactly(store):
     sizes = [1e-300, 2.0**53, 3e-290, 1.0, 1e15, 5e-324]
     store.append(batch(*(trade(at * MINUTE, 1.0, size) for at, size in enumerate(sizes))))
     store.append(batch(trade(10 * MINUTE, 1.0, 7.0, conditions=ODD_LOT)))

@@ -9,7 +9,6 @@ import pyarrow as pa
 from store.bar_policies import BarPolicy
 from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, bars_of, joined_bars
-from store.bars.exact_sums import Unmergeable
 from store.bars.prints import prints_of
 from store.csv.derived.arrow_files import PRINT_COLUMNS, plain_rows
 from store.datasets import TRADES
@@ -74,12 +73,9 @@ class ComputedBars:
         return _BarRange(start, end, _frozen(joined_bars(finished))) if len(finished) == len(parts) else None
 
     def _bars(self, start: int, end: int) -> Bars | None:
-        """Return the bars of rows; None if an interval has no price or sums are not mergeable."""
+        """Return the bars of rows; None if an interval has no price."""
         rows = plain_rows(TRADES, self._rows.slice(start, end - start), PRINT_COLUMNS)
-        try:
-            aggregates = aggregate_prints(prints_of(rows, self._policy), self._level_ns)
-        except Unmergeable:
-            return None
+        aggregates = aggregate_prints(prints_of(rows, self._policy), self._level_ns)
         return bars_of(aggregates) if bool((aggregates.price_count > 0).all()) else None
 
     def _interval_start(self, row: int) -> int:

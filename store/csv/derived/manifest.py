@@ -41,7 +41,7 @@ class Segment(msgspec.Struct, frozen=True):
     name: the prefix of its files' names. standing: the number of rows that are neither cancelled nor
     replaced. first_ns, last_ns: smallest and largest event time, inclusive. newest: the newest commit that
     stored, cancelled or replaced one of its rows. columns: CRC-32 of the file of columns. rollups: CRC-32 of
-    each policy's file, by policy key; `NO_ROLLUPS` if sums are not mergeable. sessions: the same for files of
+    each policy's file, by policy key; `NO_ROLLUPS` if it has none, as an earlier version wrote it. sessions: the same for files of
     daily bars, for policies with a daily table.
     """
 

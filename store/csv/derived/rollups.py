@@ -49,7 +49,7 @@ def level_for(interval_ns: int) -> int | None:
 
 
 def rollups_of(prints: Prints) -> dict[int, Aggregates]:
-    """Return the levels that are worth storing, by length in nanoseconds. Raises `Unmergeable`."""
+    """Return the levels that are worth storing, by length in nanoseconds."""
     rollups: dict[int, Aggregates] = {}
     finest = aggregate_prints(prints, SECOND_NS)
     for level in LEVELS_NS:

@@ -9,10 +9,9 @@ import pyarrow as pa
 
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
-from store.bars.exact_sums import Unmergeable
 from store.bars.prints import STANDS, prints_of
 from store.csv.derived.arrow_files import map_columns, plain_rows, write_columns
-from store.csv.derived.manifest import NO_ROLLUPS, Segment, columns_file, rollups_file, sessions_file
+from store.csv.derived.manifest import Segment, columns_file, rollups_file, sessions_file
 from store.csv.derived.rollups import rollups_of, sessions_of, write_rollups, write_sessions
 from store.datasets import TRADES
 from store.declarations import Dataset
@@ -82,7 +81,12 @@ class SegmentWriter:
         )
 
     def _rollups(self, name: str, rows: pa.Table, policies: Sequence[BarPolicy]) -> dict[str, int]:
-        return {policy.key: self._roll_up(name, rows, policy) for policy in policies}
+        return {
+            policy.key: write_rollups(
+                self._folder / rollups_file(name, policy.key), rollups_of(prints_of(rows, policy))
+            )
+            for policy in policies
+        }
 
     def _sessions(self, name: str, rows: pa.Table, policies: Sequence[BarPolicy]) -> dict[str, int]:
         return {
@@ -92,14 +96,6 @@ class SegmentWriter:
             for policy in policies
             if policy.daily is not None
         }
-
-    def _roll_up(self, name: str, rows: pa.Table, policy: BarPolicy) -> int:
-        """Write the policy's rollups; return their checksum, or `NO_ROLLUPS` if sums are not mergeable."""
-        try:
-            rollups = rollups_of(prints_of(rows, policy))
-        except Unmergeable:
-            return NO_ROLLUPS
-        return write_rollups(self._folder / rollups_file(name, policy.key), rollups)
 
 
 def _cut(time: Integers, start: int, limit: int) -> int:

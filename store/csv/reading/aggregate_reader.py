@@ -29,7 +29,7 @@ class AggregateReader:
         """Yield aggregates that together hold every print in the layers' windows once.
 
         layers: windows by interval length, aligned to it; each length divides the longer ones. No aggregate
-        crosses a window's edge. Raises `Unmergeable`.
+        crosses a window's edge.
         """
         if not layers:
             return

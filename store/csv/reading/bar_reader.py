@@ -9,12 +9,10 @@ import pyarrow as pa
 
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, merge
-from store.bars.aggregation import bars_of_prints
 from store.bars.bars import Bars, bars_of, joined_bars
-from store.bars.exact_sums import Unmergeable
 from store.bars.prints import prints_of, standing
 from store.bars.session_bars import session_bars_of
-from store.bars.spans import span_bars_of, span_bars_of_prints
+from store.bars.spans import span_bars_of
 from store.csv.derived.arrow_files import PRINT_COLUMNS
 from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.finished_bars import finished_bars, finished_span_bars
@@ -37,11 +35,8 @@ class BarReader:
         ready = finished_bars(query, snapshot)
         if ready is not None:
             return ready
-        try:
-            needed = self.dependency_window(query, snapshot)
-            bars = bars_of(self._merged(needed, query, snapshot))
-        except Unmergeable:
-            return self._from_rows(query, snapshot)
+        needed = self.dependency_window(query, snapshot)
+        bars = bars_of(self._merged(needed, query, snapshot))
         return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
 
     def span_bars(self, query: SpanQuery, snapshot: LogSnapshot) -> Bars:
@@ -52,14 +47,9 @@ class BarReader:
         ready = finished_span_bars(spans, policy, snapshot)
         if ready is not None:
             return ready
-        windows = WindowList(spans.start_ns, spans.end_ns)
-        try:
-            parts = list(self._aggregates.parts(layers_of(windows), policy, snapshot))
-            return span_bars_of(parts, spans, credits=query.credits)
-        except Unmergeable:
-            rows = self._reader.stored(windows.hull, snapshot, PRINT_COLUMNS)
-            prints = prints_of(rows, policy, commit=snapshot.commit)
-            return span_bars_of_prints(prints, spans, credits=query.credits)
+        layers = layers_of(WindowList(spans.start_ns, spans.end_ns))
+        parts = list(self._aggregates.parts(layers, policy, snapshot))
+        return span_bars_of(parts, spans, credits=query.credits)
 
     def dependency_window(self, query: BarQuery, snapshot: LogSnapshot) -> Window:
         """Return the window on which the bars depend: it ends after the next interval that has a price.
@@ -126,22 +116,9 @@ class BarReader:
 
     def _first_priced(self, window: Window, query: BarQuery, snapshot: LogSnapshot) -> int | None:
         """Return the start of the first interval in the window that has a price, or None."""
-        try:
-            merged = self._merged(window, query, snapshot)
-        except Unmergeable:
-            rows = self._reader.stored(window, snapshot, PRINT_COLUMNS)
-            prints = prints_of(rows, query.policy, commit=snapshot.commit)
-            starts = prints.time[prints.sets_open_close] // query.interval_ns * query.interval_ns
-        else:
-            starts = merged.time[merged.price_count > 0]
+        merged = self._merged(window, query, snapshot)
+        starts = merged.time[merged.price_count > 0]
         return int(starts[0]) if len(starts) else None
-
-    def _from_rows(self, query: BarQuery, snapshot: LogSnapshot) -> Bars:
-        """Return the bars of a query from rows, for sizes whose sums are not mergeable."""
-        window = Window(query.window.start_ns, ALL_TIME.end_ns)
-        rows = self._reader.stored(window, snapshot, PRINT_COLUMNS)
-        bars = bars_of_prints(prints_of(rows, query.policy, commit=snapshot.commit), query.interval_ns)
-        return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
 
     def _merged(self, window: Window, query: BarQuery, snapshot: LogSnapshot) -> Aggregates:
         parts = self._aggregates.parts(query.layers(window), query.policy, snapshot)

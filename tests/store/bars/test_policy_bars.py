@@ -9,7 +9,6 @@ from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy, ConditionEff
 from store.bars.aggregates import Aggregates, merge
 from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars, bars_of
-from store.bars.exact_sums import Unmergeable
 from store.bars.prints import STANDS, prints_of
 from tests.chance import examples
 from tests.store.builders import DAY, MINUTE, NOON, SECOND
@@ -50,11 +49,7 @@ def test_bars_are_those_made_row_by_row(policy, drawn, interval, at):
     expected = slow_bars(rows, policy, interval, STANDS - 1 if at is None else at)
     prints = prints_of(table(rows), policy, commit=at)
     assert tuples(bars_of_prints(prints, interval)) == expected
-    try:
-        bars = bars_of(merge([aggregate_prints(prints, SECOND)], interval))
-    except Unmergeable:
-        return
-    assert tuples(bars) == expected
+    assert tuples(bars_of(merge([aggregate_prints(prints, SECOND)], interval))) == expected
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
@@ -136,23 +131,6 @@ def test_bars_without_a_gap_are_the_aggregates_own_columns():
     assert bars.open is aggregates.open
     assert bars.volume is aggregates.volume
     assert merge([aggregates], MINUTE) is aggregates
-
-
-def test_sums_of_absurd_range_are_rounded_once_though_they_cannot_be_merged():
-    sizes = [1e15, 1e-5, 1e-100, 1e-300]
-    rows = in_order(
-        [
-            a_print(each * MINUTE, volume=size, conditions=(each and "odd_lot") or None)
-            for each, size in enumerate(sizes)
-        ]
-    )
-    prints = prints_of(table(rows), US_EQUITIES)
-    with pytest.raises(Unmergeable):
-        bars_of(aggregate_prints(prints, MINUTE))
-    with pytest.raises(Unmergeable):
-        aggregate_prints(prints, DAY)
-    assert tuples(bars_of_prints(prints, MINUTE)) == slow_bars(rows, US_EQUITIES, MINUTE)
-    assert aggregate_prints(prints, DAY, mergeable=False).volume.tolist() == [1e15]
 
 
 def test_nothing_merges_to_nothing():

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES
 from store.bars.aggregation import aggregate_prints
-from store.bars.exact_sums import Unmergeable
 from store.bars.prints import STANDS, prints_of
-from store.bars.spans import Spans, span_bars_of, span_bars_of_prints
+from store.bars.spans import Spans, span_bars_of
 from store.csv.reading.window_list import WindowList, layers_of
 from tests.chance import examples
 from tests.store.bars.slow_spans import Span, columns, drawn_spans, slow_span_bars
@@ -34,7 +33,8 @@ prints = st.one_of(printed, several_days)
 def test_bars_of_prints_are_those_made_row_by_row(policy, drawn, spans: list[Span], credits, at):
     rows = in_order(drawn)
     expected = slow_span_bars(rows, policy, spans, credits=credits, at=STANDS - 1 if at is None else at)
-    found = span_bars_of_prints(prints_of(table(rows), policy, commit=at), columns(spans), credits=credits)
+    prints = prints_of(table(rows), policy, commit=at)
+    found = span_bars_of([aggregate_prints(prints, 1)], columns(spans), credits=credits)
     assert tuples(found) == expected
 
 
@@ -51,14 +51,11 @@ def test_any_split_of_the_rows_into_aggregates_gives_the_same_bars(policy, drawn
     owner = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)))
     groups = [[row for row, each in zip(rows, owner, strict=True) if each == group] for group in range(4)]
     intervals = [data.draw(st.sampled_from([1, SECOND, 5 * SECOND, 15 * SECOND])) for _ in groups]
-    try:
-        parts = [
-            aggregate_prints(prints_of(table(group), policy), interval)
-            for group, interval in zip(groups, intervals, strict=True)
-        ]
-        found = span_bars_of(parts, columns(spans), credits=credits)
-    except Unmergeable:
-        return
+    parts = [
+        aggregate_prints(prints_of(table(group), policy), interval)
+        for group, interval in zip(groups, intervals, strict=True)
+    ]
+    found = span_bars_of(parts, columns(spans), credits=credits)
     assert tuples(found) == slow_span_bars(rows, policy, spans, credits=credits)
 
 

@@ -50,18 +50,3 @@ def test_volume_behind_the_next_price_once_that_is_cancelled(
     for store in stores:
         store.correct(amendment(cancel(2 * DAY, trade_id="later")))
     assert [volumes(store) for store in stores] == [[8.0], [8.0]]
-
-
-@pytest.mark.parametrize("is_derived", [False, True])
-def test_what_bars_depend_on_is_found_where_sizes_are_too_far_apart_for_aggregates(
-    stores: tuple[CsvStore, MemoryStore], is_derived: bool
-) -> None:
-    sizes = [1e-300, 2.0**53, 3e-290, 1.0, 1e15, 5e-324]
-    for store in stores:
-        store.append(batch(*(trade(DAY + at, 1.0, size) for at, size in enumerate(sizes))))
-    if is_derived:
-        stores[0].derive(TRADES, SYMBOL)
-    found, expected = (
-        store.dependency_window(SYMBOL, FIRST_DAY, MINUTE, policy=US_EQUITIES) for store in stores
-    )
-    assert found == expected == Window(FIRST_DAY.start_ns, NOON + DAY + MINUTE)

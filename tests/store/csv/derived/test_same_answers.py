@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -220,15 +219,3 @@ def test_same_rows_and_bars_whatever_happens_to_derived_files(happenings: list[s
         for at in {head, house.random.randint(1, head), house.random.randint(1, head)}:
             check(house, at, seed)
             check(house, at, seed)  # again, with what the first time left in memory
-
-
-@pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES])
-def test_sizes_too_far_apart_for_any_aggregate_are_still_exact(tmp_path: Path, policy: BarPolicy) -> None:
-    store = CsvStore(tmp_path)
-    sizes = [1e-300, 2.0**53, 3e-290, 1.0, 1e15, 5e-324]
-    store.append(batch(*(trade(at, 1.0, size) for at, size in enumerate(sizes))))
-    rows = store.rows(TRADES, SYMBOL, ALL_TIME)
-    before = store.bars(SYMBOL, ALL_TIME, MINUTE, policy=policy)
-    assert store.derive(TRADES, SYMBOL) is not None
-    for found in (before, CsvStore(tmp_path).bars(SYMBOL, ALL_TIME, MINUTE, policy=policy)):
-        assert found.volume.tolist() == bars_of_rows(rows, MINUTE, policy).volume.tolist()
