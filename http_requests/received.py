@@ -3,8 +3,10 @@
 import codecs
 from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from urllib.parse import quote
+
+from http_requests.wsgi_variables import RECEIVED_CALL
 
 _HEADER = "HTTP_"
 _BARE_HEADERS = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
@@ -12,8 +14,6 @@ _BARE_HEADERS = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-leng
 _PATH_CHARACTERS = "/:@!$&'()*+,;=~"
 # Django percent-encodes bytes of a path that are not UTF-8, except these characters.
 _REQUOTED_SAFE = "/#%[]=:;$&()+,!?*@'~"
-# The WSGI variable that caches the ReceivedCall.
-_KEPT = "marketdata.received_call"
 
 
 class ReceivedCall(NamedTuple):
@@ -38,37 +38,18 @@ class ReceivedCall(NamedTuple):
         return f"ReceivedCall({self.method} {self.path} from {self.address})"
 
 
-class DjangoRequest(Protocol):
-    """The part of Django's request that `call_of` reads."""
-
-    META: dict[str, Any]
-    path_info: str
-
-
 def call_in(environ: MutableMapping[str, Any]) -> ReceivedCall:
-    """Return the call in a WSGI environ, and cache it there.
+    """Return the call in a WSGI environ (Django's META), and cache it there.
 
     Apply a trusted proxy's headers first, and change nothing else before. The target is `REQUEST_URI` if the server
     sets it; otherwise the decoded path, encoded again as UTF-8.
     """
-    kept: ReceivedCall | None = environ.get(_KEPT)
-    if kept is None:
-        kept = environ[_KEPT] = _received(environ, _decoded(environ["PATH_INFO"]))
-    return kept
-
-
-def call_of(request: DjangoRequest) -> ReceivedCall:
-    """Return the call of a Django request: the cached value, or one made from what Django parsed."""
-    environ = request.META
-    kept: ReceivedCall | None = environ.get(_KEPT)
-    if kept is None:
-        kept = environ[_KEPT] = _received(environ, request.path_info)
-    return kept
-
-
-def _received(environ: Mapping[str, Any], path: str) -> ReceivedCall:
+    cached: ReceivedCall | None = environ.get(RECEIVED_CALL)
+    if cached is not None:
+        return cached
+    path = _decoded(environ["PATH_INFO"])
     target: str = environ.get("REQUEST_URI") or quote(path, safe=_PATH_CHARACTERS)
-    return ReceivedCall(
+    call = environ[RECEIVED_CALL] = ReceivedCall(
         environ["REQUEST_METHOD"],
         environ["wsgi.url_scheme"],
         environ.get("HTTP_HOST", ""),
@@ -78,6 +59,7 @@ def _received(environ: Mapping[str, Any], path: str) -> ReceivedCall:
         environ.get("REMOTE_ADDR", ""),
         _headers(environ),
     )
+    return call
 
 
 def _headers(environ: Mapping[str, Any]) -> dict[str, str]:

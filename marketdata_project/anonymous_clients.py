@@ -7,7 +7,8 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from http_requests.received import call_of
+from http_requests.received import call_in
+from http_requests.wsgi_variables import ADMISSION
 from marketdata_project.access_table import PUBLIC_VIEWS
 from marketdata_project.problems import problem_of
 from ratelimit.access.table import ANY_CALLER, Access
@@ -18,7 +19,6 @@ from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.costs import UNMETERED
 from ratelimit.limits.services import admit_call
 from ratelimit.limits.throttles import LimitReached
-from ratelimit.wsgi_variables import ADMISSION
 
 # Views that are not charged: load balancers, the supervisor and Prometheus request them.
 _FREE_VIEWS = frozenset({"healthz", "readyz", "metrics"})
@@ -62,13 +62,13 @@ class AnonymousClientMiddleware:
 
 def charged(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:
     """Charge the caller, or the address if there is none; return the 429 if the limit refuses, else None."""
-    admission = request.META[ADMISSION] = admit_call(call_of(request), caller, _PAGES)
+    admission = request.META[ADMISSION] = admit_call(call_in(request.META), caller, _PAGES)
     return None if admission.admitted else problem_of(LimitReached(admission)).response()
 
 
 def _known_caller(request: HttpRequest) -> Caller | None:
     """The caller by credential or session; None if there is none, or it is invalid or cannot be looked up now."""
-    call, now = call_of(request), timezone.now()
+    call, now = call_in(request.META), timezone.now()
     # Verifying a signature would use up its nonce, and this page needs no caller.
     if {"signature", "signature-input"} & call.headers.keys():
         return None

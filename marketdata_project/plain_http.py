@@ -16,12 +16,12 @@ from django.http import HttpRequest, HttpResponse
 
 from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
-from http_requests.received import call_of
+from http_requests.received import call_in
+from http_requests.wsgi_variables import ADMISSION
 from marketdata_project.anonymous_clients import charged
 from marketdata_project.problems import Problem
 from ratelimit.credentials.identify import exposed_credential
 from ratelimit.limits.admission import admission_headers
-from ratelimit.wsgi_variables import ADMISSION
 
 # Statuses of SecurityMiddleware's own answers: a redirect, or a refused host. Other answers come from a view.
 _REDIRECTED = HTTPStatus.MOVED_PERMANENTLY
@@ -59,7 +59,7 @@ class PlainHttpMiddleware:
                 _name_exposed(request, at)
             call_record(
                 spool=self._spool,
-                call=call_of(request),
+                call=call_in(request.META),
                 at=at,
                 caller="",
                 status=response.status_code,
@@ -81,11 +81,11 @@ def _refused(response: HttpResponse) -> HttpResponse:
 
 def _name_exposed(request: HttpRequest, now: datetime) -> None:
     try:
-        exposed = exposed_credential(call_of(request), now=now)
+        exposed = exposed_credential(call_in(request.META), now=now)
     except DatabaseError:
         return
     if exposed is not None:
-        address = call_of(request).address
+        address = call_in(request.META).address
         logger.warning("%s came over plain HTTP from %s and is exposed: replace it", exposed, address)
 
 

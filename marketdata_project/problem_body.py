@@ -5,8 +5,6 @@ from typing import Any
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_BASE = "/api/v1/docs/errors#"
-# The WSGI variable that holds the size limit of a body that was too large and was not read.
-BODY_TOO_LARGE = "marketdata.body_too_large"
 
 TITLES = {
     400: "The request is malformed",

@@ -28,11 +28,12 @@ from audit.records.masking import masked_path
 from http_requests import exceptions as requests
 from http_requests.exceptions import FieldError
 from http_requests.field_errors import field_errors
+from http_requests.wsgi_variables import BODY_TOO_LARGE
 from idempotency import exceptions as idempotency
 from marketdata_project.correlation import correlation_id
 from marketdata_project.endpoints import body_limit
 from marketdata_project.error_codes import DECLARED
-from marketdata_project.problem_body import BODY_TOO_LARGE, CONTENT_TYPE, problem_body
+from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 from ratelimit import exceptions as keys
 from stats import exceptions as stats
 from stats.market_data.navigation import nearest_path

@@ -1,22 +1,120 @@
-"""The URLs of all endpoints. A version is a prefix; the first two paths are also served below /v1."""
+"""The table of contents of the API: the URL of every endpoint. A version is a prefix."""
+
+from collections.abc import Iterator
 
 from django.contrib import admin
-from django.urls import include, path, re_path
+from django.urls import URLPattern, include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from audit.urls import urlpatterns as audit_urlpatterns
+from audit.reading.views import AuditViewSet
 from marketdata_project.guides import guide, guides
 from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.pages import errors, home, stylesheet
 from marketdata_project.schema_view import SchemaView
-from ratelimit.urls import urlpatterns as access_urlpatterns
-from stats.caching.urls import urlpatterns as cache_urlpatterns
-from stats.market_data.urls import market_data_urlpatterns
-from stats.ohlc.urls import urlpatterns as ohlc_urlpatterns
-from stats.sessions.urls import urlpatterns as session_urlpatterns
-from trades.urls import dataset_urlpatterns, instrument_urlpatterns
-from trades.urls import urlpatterns as trades_urlpatterns
+from ratelimit.credentials.programs.views import OAuthRevokeView, OAuthTokenView
+from ratelimit.credentials.views import LogoutView, RefreshView, TokenView
+from ratelimit.keys.views import KeysViewSet
+from ratelimit.limits.views import LimitsViewSet
+from stats.caching.views import CacheViewSet
+from stats.market_data.query import MARKET_CLASSES
+from stats.market_data.reports import COVERAGE, REPORTS
+from stats.market_data.views import branches, page_view, report_view, stream_view
+from stats.ohlc.views import OhlcViewSet
+from stats.sessions.views import CalendarViewSet, ClockViewSet
+from store.datasets import DATASETS, TRADES
+from store.declarations import Dataset
+from trades.condition_views import ConditionsViewSet
+from trades.corrections import CorrectionsViewSet
+from trades.ingest import ingest_view
+from trades.instruments.views import InstrumentsViewSet
 
+
+def _ingest(dataset: Dataset) -> URLPattern:
+    name = dataset.name.replace("_", "-")
+    return re_path(
+        rf"^{name}/ingest/?\Z", ingest_view(dataset).as_view({"post": "ingest"}), name=f"{name}-ingest"
+    )
+
+
+also_below_v1 = [
+    _ingest(TRADES),
+    re_path(
+        r"^trades/corrections/?\Z", CorrectionsViewSet.as_view({"post": "correct"}), name="trades-corrections"
+    ),
+    re_path(r"^stats/ohlc/?\Z", OhlcViewSet.as_view({"get": "list"}), name="ohlc"),
+]
+
+instruments = [
+    re_path(r"^instruments/?\Z", InstrumentsViewSet.as_view({"get": "list"}), name="instruments"),
+    re_path(
+        r"^instruments/(?P<symbol>[\s\S]+?)/?\Z",
+        InstrumentsViewSet.as_view({"get": "retrieve", "put": "update"}),
+        name="instrument",
+    ),
+    re_path(r"^conditions/?\Z", ConditionsViewSet.as_view({"get": "list"}), name="conditions"),
+]
+
+# A symbol may contain a slash (BTC/USD). A suffix is a format (`ohlcv.csv`).
+_SYMBOL = r"(?P<symbol>[^/]+(?:/[^/]+)?)"
+_SUFFIX = r"\.(?P<format>[A-Za-z0-9]+)"
+
+
+def _datasets() -> Iterator[URLPattern]:
+    """Yield the paths of each instrument class's datasets, such as `market-data/equities/AAPL/ohlcv.csv`."""
+    for market_class, dataset in branches():
+        root = f"market-data/{market_class.path}"
+        name = f"{market_class.path}-{dataset}"
+        if dataset in market_class.streamed:
+            stream = stream_view(market_class, dataset).as_view({"get": "retrieve"})
+            yield re_path(rf"^{root}/{_SYMBOL}/{dataset}/stream/?\Z", stream, name=f"{name}-stream")
+            yield re_path(rf"^{root}/{_SYMBOL}/{dataset}/stream{_SUFFIX}/?\Z", stream, name=f"{name}-stream")
+        several = page_view(market_class, dataset, several=True).as_view({"get": "retrieve"})
+        yield re_path(rf"^{root}/{dataset}/?\Z", several, name=f"{name}-several")
+        yield re_path(rf"^{root}/{dataset}{_SUFFIX}/?\Z", several, name=f"{name}-several")
+        page = page_view(market_class, dataset, several=False).as_view({"get": "retrieve"})
+        yield re_path(rf"^{root}/{_SYMBOL}/{dataset}/?\Z", page, name=name)
+        yield re_path(rf"^{root}/{_SYMBOL}/{dataset}{_SUFFIX}/?\Z", page, name=name)
+
+
+def _reports() -> Iterator[URLPattern]:
+    """Yield the paths of each instrument class's reports, such as `market-data/equities/AAPL/coverage`."""
+    for market_class in MARKET_CLASSES.values():
+        root = f"market-data/{market_class.path}"
+        for report in REPORTS:
+            name = f"{market_class.path}-{report}"
+            several = report_view(market_class, report, several=True).as_view({"get": "retrieve"})
+            yield re_path(rf"^{root}/{report}/?\Z", several, name=f"{name}-several")
+            one = report_view(market_class, report, several=False).as_view({"get": "retrieve"})
+            yield re_path(rf"^{root}/{_SYMBOL}/{report}/?\Z", one, name=name)
+        coverage = report_view(market_class, COVERAGE, several=False).as_view({"get": "retrieve"})
+        yield re_path(rf"^{root}/{_SYMBOL}/{COVERAGE}/?\Z", coverage, name=f"{market_class.path}-{COVERAGE}")
+
+
+cache_and_sessions = [
+    re_path(r"^cache/stats/?\Z", CacheViewSet.as_view({"get": "stats"}), name="cache-stats"),
+    re_path(r"^cache/invalidate/?\Z", CacheViewSet.as_view({"post": "invalidate"}), name="cache-invalidate"),
+    re_path(r"^calendar/?\Z", CalendarViewSet.as_view({"get": "retrieve"}), name="calendar"),
+    re_path(r"^clock/?\Z", ClockViewSet.as_view({"get": "retrieve"}), name="clock"),
+]
+
+access = [
+    re_path(r"^limits/?\Z", LimitsViewSet.as_view({"get": "retrieve"}), name="limits"),
+    re_path(r"^keys/?\Z", KeysViewSet.as_view({"get": "list", "post": "create"}), name="keys"),
+    re_path(r"^keys/(?P<key>[^/]+)/rotate/?\Z", KeysViewSet.as_view({"post": "rotate"}), name="key-rotate"),
+    re_path(
+        r"^keys/(?P<key>[^/]+)/?\Z",
+        KeysViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
+        name="key",
+    ),
+    re_path(r"^auth/token/?\Z", TokenView.as_view(), name="auth-token"),
+    re_path(r"^auth/refresh/?\Z", RefreshView.as_view(), name="auth-refresh"),
+    re_path(r"^auth/logout/?\Z", LogoutView.as_view(), name="auth-logout"),
+    re_path(r"^oauth/token/?\Z", OAuthTokenView.as_view(), name="oauth-token"),
+    re_path(r"^oauth/revoke/?\Z", OAuthRevokeView.as_view(), name="oauth-revoke"),
+    re_path(r"^audit/?\Z", AuditViewSet.as_view({"get": "list"}), name="audit"),
+]
+
+# Also served without a version.
 documentation = [
     re_path(r"^schema/?\Z", SchemaView.as_view(), name="schema"),
     re_path(
@@ -31,16 +129,14 @@ documentation = [
     re_path(r"^docs/guide/(?P<guide>[a-z_]+)/?\Z", guide, name="guide"),
 ]
 
-market_data = [*trades_urlpatterns, *ohlc_urlpatterns]
-only_v1 = [
-    *market_data,
-    *dataset_urlpatterns,
-    *instrument_urlpatterns,
-    *market_data_urlpatterns,
-    *cache_urlpatterns,
-    *session_urlpatterns,
-    *access_urlpatterns,
-    *audit_urlpatterns,
+below_api_v1 = [
+    *also_below_v1,
+    *(_ingest(dataset) for dataset in DATASETS.values() if dataset is not TRADES),
+    *instruments,
+    *_datasets(),
+    *_reports(),
+    *cache_and_sessions,
+    *access,
     *documentation,
 ]
 
@@ -50,8 +146,8 @@ urlpatterns = [
     re_path(r"^healthz/?\Z", healthz, name="healthz"),
     re_path(r"^readyz/?\Z", readyz, name="readyz"),
     re_path(r"^metrics/?\Z", metrics, name="metrics"),
-    path("api/v1/", include(only_v1)),
-    path("v1/", include((market_data, "v1"))),
+    path("api/v1/", include(below_api_v1)),
+    path("v1/", include((also_below_v1, "v1"))),
     path("", include((documentation, "root"))),
     path("admin/", admin.site.urls),
     path("login/", include("rest_framework.urls")),

@@ -20,7 +20,7 @@ from audit.records.call import columns_of_strict_call, record_of_call
 from audit.records.columns import AuditColumns
 from audit.records.detail import body_detail
 from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, recorded_of
-from http_requests.received import call_of
+from http_requests.received import call_in
 
 CORRELATION_ID = "correlation_id"
 """The request's attribute that holds the correlation id; an earlier middleware sets it."""
@@ -98,7 +98,7 @@ class AuditMiddleware:
             return response
         finally:
             if not call.is_recorded:
-                call_record(spool=self.spool, call=call_of(request), **_outcome(request, call, status))
+                call_record(spool=self.spool, call=call_in(request.META), **_outcome(request, call, status))
 
     def process_view(self, request: HttpRequest, *_: Any) -> None:
         """Set the call's audit class, and keep its body before a parser consumes it."""
@@ -133,7 +133,7 @@ def strict_columns(
 ) -> AuditColumns:
     """Return the record of a strict call, with its masked body added to `detail`."""
     body = {"body": body_detail(call.body, RECORDED_NAMES.get())} if call.body else {}
-    record = record_of_call(**recorded_of(call_of(request)), **_outcome(request, call, status))
+    record = record_of_call(**recorded_of(call_in(request.META)), **_outcome(request, call, status))
     return columns_of_strict_call(record, audit_class=call.audit_class, detail={**body, **detail})
 
 

@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
+from http_requests.wsgi_variables import ROUTE
 from marketdata_project.correlation import chosen_id, correlation_headers
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_body import CONTENT_TYPE, problem_body
@@ -142,8 +143,6 @@ BODY_TOO_SLOW = Refusal("request_timeout", "The request's body did not arrive in
 APPLICATION_FAILED = Refusal("internal_error", "The server failed to answer this request.")
 
 
-# The WSGI variable that holds the name of the request's route.
-ROUTE = "marketdata.route"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER_METHOD = "other"
 _CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")

@@ -26,12 +26,12 @@ from django.urls import ResolverMatch
 
 from http_requests.addresses import identity_of
 from http_requests.received import SAFE_METHODS, ReceivedCall, call_in
+from http_requests.wsgi_variables import BODY_TOO_LARGE, BODY_UNREAD, ROUTE
 from marketdata_project.correlation import chosen_id, correlated
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.answers import (
     APPLICATION_FAILED,
     BODY_TOO_SLOW,
-    ROUTE,
     TOO_MANY_BODIES,
     WITHOUT_BODY,
     Answer,
@@ -55,11 +55,9 @@ from marketdata_project.front.body import (
 from marketdata_project.front.environ import Message, Receive, Scope, Send, environ_for
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.limits import MOST_BODY_BYTES, MOST_SMALL_BODY_BYTES, BodyBudget, ReservedBytes
-from marketdata_project.problem_body import BODY_TOO_LARGE
 from marketdata_project.proxies import trusted_environ
 from metrics.declarations import REQUESTS_IN_FLIGHT
 from ratelimit.access.table import SMALL_BODY_BYTES
-from ratelimit.wsgi_variables import BODY_UNREAD
 from stats.delivery.finished_answers import FinishedAnswer
 
 READ_THREADS = 3

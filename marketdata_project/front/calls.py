@@ -9,6 +9,7 @@ from django.db import DatabaseError
 from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
 from http_requests.received import ReceivedCall, call_in
+from http_requests.wsgi_variables import ADMISSION, VERIFIED_SIGNATURE
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.application import RefusedCall
 from marketdata_project.front.body import BodyBudgetExhausted
@@ -18,7 +19,6 @@ from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify, use_nonce
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.services import admit_call
-from ratelimit.wsgi_variables import ADMISSION, VERIFIED_SIGNATURE
 
 
 def body_sender(environ: MutableMapping[str, Any]) -> str | None:

@@ -26,16 +26,15 @@ from django.middleware.security import SecurityMiddleware
 from audit.services import call_record, call_spool
 from http_requests.compression import accepted_encoding
 from http_requests.received import ReceivedCall, call_in
+from http_requests.wsgi_variables import ADMISSION, BODY_TOO_LARGE, ROUTE
 from marketdata_project.correlation import chosen_id, correlation_headers
 from marketdata_project.endpoints import endpoint_at
-from marketdata_project.front.answers import ROUTE, route_of
-from marketdata_project.problem_body import BODY_TOO_LARGE
+from marketdata_project.front.answers import route_of
 from ratelimit.access.table import Access, access_of, denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify
 from ratelimit.limits.admission import Admission, admission_headers
 from ratelimit.limits.services import admit_call
-from ratelimit.wsgi_variables import ADMISSION
 from stats.delivery.finished_answers import FinishedAnswer, finished_answer_if_held
 from stats.delivery.pinned_answer import Representation
 from stats.ohlc.answer import ohlc_pin

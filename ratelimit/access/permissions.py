@@ -7,9 +7,9 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from http_requests.exceptions import BodyTooLarge
+from http_requests.wsgi_variables import ADMISSION, BODY_UNREAD
 from ratelimit.access.table import SMALL_BODY_BYTES, Access, access_of_call, denial_of
 from ratelimit.callers import Caller
-from ratelimit.wsgi_variables import ADMISSION, BODY_UNREAD
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings
     from rest_framework.views import APIView

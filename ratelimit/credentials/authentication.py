@@ -6,12 +6,12 @@ from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from http_requests.received import call_of
+from http_requests.received import call_in
+from http_requests.wsgi_variables import BODY_UNREAD, VERIFIED_SIGNATURE
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import check_network, complete_identity, identify, use_nonce
 from ratelimit.credentials.people.grants import caller_of_person
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
-from ratelimit.wsgi_variables import BODY_UNREAD, VERIFIED_SIGNATURE
 
 REALM = "marketdata"
 CHALLENGE = ", ".join(f'{scheme} realm="{REALM}"' for scheme in ("Api-Key", "Bearer", "Signature"))
@@ -23,7 +23,7 @@ class CredentialAuthentication(authentication.BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         django_request = request._request  # noqa: SLF001 DRF's own way to the body as it was sent
         meta, now = django_request.META, datetime.now(UTC)
-        call = call_of(django_request)
+        call = call_in(meta)
         try:
             identity = identify(call, now=now, signature=meta.get(VERIFIED_SIGNATURE))
             if identity is None:

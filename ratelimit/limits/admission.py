@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from django.http import HttpRequest, HttpResponseBase
 
+from http_requests.wsgi_variables import ADMISSION
 from ratelimit.limits.quotas import (
     QuotaBalance,
     QuotaCharge,
@@ -23,7 +24,6 @@ from ratelimit.limits.quotas import (
     period_at,
 )
 from ratelimit.limits.token_bucket import SECOND_US, BucketState
-from ratelimit.wsgi_variables import ADMISSION
 
 RATE_LIMITED = "rate_limited"
 QUOTA_EXCEEDED = "quota_exceeded"

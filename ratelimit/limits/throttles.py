@@ -6,13 +6,13 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from http_requests.received import call_of
+from http_requests.received import call_in
+from http_requests.wsgi_variables import ADMISSION
 from ratelimit.access.permissions import access_of_request
 from ratelimit.access.table import ANY_CALLER, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.services import admit_call, kind_of
-from ratelimit.wsgi_variables import ADMISSION
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings
     from rest_framework.views import APIView
@@ -46,4 +46,4 @@ def _admission(request: Request, view: "APIView") -> Admission:
     access = access_of_request(request, view) or Access(ANY_CALLER, kind=kind_of(request.method))
     # DRF negotiates the format before it authenticates.
     answer_format = getattr(getattr(request, "accepted_renderer", None), "format", None) or ""
-    return admit_call(call_of(request._request), caller, access, answer_format=answer_format)  # noqa: SLF001 Django's
+    return admit_call(call_in(request.META), caller, access, answer_format=answer_format)

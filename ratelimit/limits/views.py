@@ -9,9 +9,9 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from http_requests.parameters import single_parameters
+from http_requests.wsgi_variables import ADMISSION
 from ratelimit.callers import Caller
 from ratelimit.limits.report import limits_document
-from ratelimit.wsgi_variables import ADMISSION
 
 
 class BucketSerializer(serializers.Serializer[Any]):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from http_requests.wsgi_variables import ADMISSION, BODY_UNREAD
 from marketdata_project.endpoints import body_limit
 from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.calls import body_sender
@@ -13,7 +14,6 @@ from ratelimit.access.table import SMALL_BODY_BYTES
 from ratelimit.credentials.signed_requests import RequestVerifier
 from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey, UsedNonce
-from ratelimit.wsgi_variables import ADMISSION, BODY_UNREAD
 from tests.api_client import INGEST, body_of, make_key, problem, trade
 from tests.marketdata_project.front_server import ask, echo, running
 from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed

@@ -13,9 +13,9 @@ from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from http_requests.wsgi_variables import BODY_TOO_LARGE
 from marketdata_project.front import application, body, protocol
 from marketdata_project.front.limits import BodyBudget, ReservedBytes
-from marketdata_project.problem_body import BODY_TOO_LARGE
 from tests.marketdata_project.front_server import ask, connected, echo, eventually, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 

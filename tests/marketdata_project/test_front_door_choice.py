@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 from django.db import OperationalError
 
+from http_requests.wsgi_variables import BODY_TOO_LARGE
 from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.door import HELD, FrontDoor
-from marketdata_project.problem_body import BODY_TOO_LARGE
 from ratelimit.keys.selectors import key_cache
 from stats.caching.tiers import process_tiers
 from stats.delivery.finished_answers import FinishedAnswer

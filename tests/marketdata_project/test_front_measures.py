@@ -6,7 +6,8 @@ import pytest
 from django.http import HttpResponse
 from django.urls import resolve
 
-from marketdata_project.front.answers import ROUTE, route_of
+from http_requests.wsgi_variables import ROUTE
+from marketdata_project.front.answers import route_of
 from metrics.declarations import CONNECTIONS, FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT
 from metrics.metric_types import Metric
 from tests.marketdata_project.front_server import ask, connected, eventually, running

@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils.module_loading import import_string
 
 from http_requests import exceptions as requests
+from http_requests.wsgi_variables import BODY_TOO_LARGE
 from marketdata_project.error_codes import DECLARED, ERROR_CODES
-from marketdata_project.problem_body import BODY_TOO_LARGE
 from marketdata_project.problems import OWN_ERRORS, problem_of
 from ratelimit.exceptions import CredentialError
 from store import exceptions as storage

@@ -1,0 +1,14 @@
+"""Names of this project's WSGI variables (Django's META): results of earlier steps in handling a request."""
+
+# The ReceivedCall, made before anything in the environ is changed.
+RECEIVED_CALL = "marketdata.received_call"
+# The name of the request's route, for metrics.
+ROUTE = "marketdata.route"
+# The Admission; absent until the request is charged.
+ADMISSION = "marketdata.admission"
+# The VerifiedSignature; present if the signature was verified before the body was read.
+VERIFIED_SIGNATURE = "marketdata.verified_signature"
+# Present if the body was not read to its end.
+BODY_UNREAD = "marketdata.body_unread"
+# The largest body in bytes; present if the body was larger and the answer is 413.
+BODY_TOO_LARGE = "marketdata.body_too_large"
