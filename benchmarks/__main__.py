@@ -11,11 +11,8 @@ from dataclasses import replace
 from benchmarks.access import measure_access
 from benchmarks.cached import measure_cached
 from benchmarks.cold import measure_cold
-from benchmarks.derived import measure_derived
 from benchmarks.formats import measure_formats
 from benchmarks.greeks import measure_greeks
-from benchmarks.group_commit import measure_group_commit
-from benchmarks.growth import measure_commit_index, measure_late_rows, measure_windows
 from benchmarks.import_csv import measure_import
 from benchmarks.in_process import measure_in_process
 from benchmarks.ingest import measure_one_feed, measure_several_feeds
@@ -26,28 +23,23 @@ from benchmarks.market_data import measure_market_data
 from benchmarks.processes import LOAD_CORE, StartFailed, pinned
 from benchmarks.report import FULL, QUICK, Measure, Note, Row, table
 from benchmarks.servers import UnexpectedAnswer
-from benchmarks.strict_calls import measure_strict_calls
+from benchmarks.windows import measure_windows
 
 BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "ingest": ("ingest by one feed", measure_one_feed),
     "feeds": ("ingest by four feeds", measure_several_feeds),
-    "group_commit": ("one-row batches of eight threads, with and without group commit", measure_group_commit),
     "cached": ("cached bars over HTTP", measure_cached),
     "access": ("authentication, limits and audit of one request", measure_access),
-    "strict": ("calls that are recorded before they are answered", measure_strict_calls),
     "in_process": ("reads in process", measure_in_process),
-    "index": ("the commit index", measure_commit_index),
-    "late": ("finding out whether late rows are duplicates", measure_late_rows),
     "import": ("import of a CSV file", measure_import),
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "windows": ("a window of a long history", measure_windows),
-    "derived": ("derived files: ingest beside their worker, size, building", measure_derived),
     "many_symbols": ("a store of many symbols", measure_many_symbols),
     "ingest_formats": ("ingest in every format", measure_ingest_formats),
     "formats": ("answers in every format: size and time", measure_formats),
     "market_data": ("pages of the market-data tree: computed, cached, far into a walk", measure_market_data),
     "long_stream": ("ten million trades in one answer", measure_long_stream),
-    "greeks": ("implied volatility and greeks, against a loop over QuantLib", measure_greeks),
+    "greeks": ("implied volatility and greeks of 10,000 quotes", measure_greeks),
 }
 
 

@@ -20,7 +20,7 @@ _IN_PROCESS = (
 
 
 def measure_access(sizes: Sizes) -> Iterator[Row]:
-    """Microseconds of a request by what is switched off, and by kind of credential."""
+    """Yield the microseconds of a request, by what is switched off."""
     with our_server() as server:
         with Connection(server) as connection:
             connection.post([(json_body(spread_rows(_ROWS, minutes=60)), _ROWS)])
@@ -44,6 +44,3 @@ def measure_access(sizes: Sizes) -> Iterator[Row]:
             yield Ratio(f"a cached answer {name}, against one without {part}", complete, without, "us")
         difference = complete - taken["all three"]
         yield Note(f"{name}, authentication, limits and audit take {difference:.0f} us (wanted: at most 120)")
-    by_key = found["credentials"].pop("key")
-    for credential, microseconds in found["credentials"].items():
-        yield Ratio(f"a request by {credential}, against one by a key", microseconds, by_key, "us")

@@ -6,20 +6,15 @@ The process has the settings, the database, Redis and the store of a running ser
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
-from secrets import token_urlsafe
 from statistics import median
 from typing import Any
 from unittest.mock import patch
 
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.test.utils import override_settings
 from django.utils import timezone
-from http_message_signatures import HTTPMessageSigner, MappingKeyResolver
-from http_message_signatures.algorithms import HMAC_SHA256
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -31,11 +26,8 @@ from marketdata_project.serve.warm import drop_request_signals, load_everything,
 from ratelimit.access.table import Access
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify
-from ratelimit.credentials.people.sessions import session_begin
-from ratelimit.keys.api_keys import digest, signing_secret
 from ratelimit.keys.services import key_create
 from ratelimit.limits.prefetched_tokens import PREFETCH_ABOVE
-from ratelimit.models import AccessProfile
 from stats.ohlc.views import OhlcViewSet
 
 _PARTS = ("authentication", "limits", "audit")
@@ -51,29 +43,25 @@ Variant = tuple[Handler, Callable[[], AbstractContextManager[None]]]
 
 
 def measure(rounds: int) -> dict[str, dict[str, float]]:
-    """Microseconds of processor time: by path (`drf`, `door`) and part switched off, and by credential through Django."""
+    """Return microseconds of processor time, by path (`drf`, `door`) and part switched off."""
     key = _new_key()
-    by_key = _environ_with({"HTTP_X_API_KEY": key})
-    through_django, at_door = _django_variants(key), _door_variants(key)
+    through_django = _django_variants(key)
     refresh = through_django["nothing"][0]
-    credentials = _credentials(key)
+    environ = _environ_with({"HTTP_X_API_KEY": key})
     return {
-        "drf": _medians(through_django, dict.fromkeys(through_django, by_key), refresh, rounds),
-        "door": _medians(at_door, dict.fromkeys(at_door, by_key), refresh, rounds),
-        "credentials": _medians(
-            dict.fromkeys(credentials, through_django["nothing"]), credentials, refresh, rounds
-        ),
+        "drf": _medians(through_django, environ, refresh, rounds),
+        "door": _medians(_door_variants(key), environ, refresh, rounds),
     }
 
 
 def _medians(
-    variants: Mapping[str, Variant], environs: Mapping[str, NewEnviron], refresh: Handler, rounds: int
+    variants: Mapping[str, Variant], environ: NewEnviron, refresh: Handler, rounds: int
 ) -> dict[str, float]:
     """Microseconds of a call of each variant: the median of rounds in turn, without the first round."""
     taken: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds + 1):
         for name, variant in variants.items():
-            taken[name].append(_microseconds(variant, environs[name], refresh))
+            taken[name].append(_microseconds(variant, environ, refresh))
     return {name: median(microseconds[1:]) for name, microseconds in taken.items()}
 
 
@@ -183,48 +171,14 @@ def _environ_with(headers: Mapping[str, str]) -> NewEnviron:
     return lambda: {**template, "wsgi.input": BytesIO()}
 
 
-def _new_key(**terms: Any) -> str:
-    """A key of the highest rate at which every request asks Redis."""
-    grants = {"tier": "internal", "scopes": ["market:read"], "rate": PREFETCH_ABOVE, **terms}
-    return key_create(name="bench", actor="bench", now=timezone.now(), **grants).key
-
-
-def _credentials(key: str) -> dict[str, NewEnviron]:
-    metered = _new_key(daily_quota=10**9, monthly_quota=10**10)
-    return {
-        "key": _environ_with({"HTTP_X_API_KEY": key}),
-        "key with quotas": _environ_with({"HTTP_X_API_KEY": metered}),
-        "JWT": _environ_with({"HTTP_AUTHORIZATION": f"Bearer {_access_token()}"}),
-        "signature": lambda: {**_environ_with({})(), **_signature(key)},
-    }
-
-
-def _access_token() -> str:
-    """A token of a person with the same limits as the key."""
-    password = token_urlsafe(24)
-    user = User.objects.create_user("bench", password=password)
-    AccessProfile.objects.create(user=user, tier="internal", scopes=["market:read"], rate=PREFETCH_ABOVE)
-    return session_begin(username="bench", password=password, request=None, now=timezone.now()).access
-
-
-@dataclass
-class _UnsignedRequest:
-    method: str
-    url: str
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-def _signature(key: str) -> dict[str, str]:
-    """The headers of a signed request, with a new nonce."""
-    key_id, secret = key.split("_")[1], signing_secret(digest(key)).encode()
-    keys = MappingKeyResolver(public_keys={}, private_keys={key_id: secret})
-    environ = _environ_with({})()
-    message = _UnsignedRequest("GET", f"http://{environ['HTTP_HOST']}{environ['REQUEST_URI']}")
-    HTTPMessageSigner(signature_algorithm=HMAC_SHA256, key_resolver=keys).sign(
-        message,
-        key_id=key_id,
-        created=timezone.now(),
-        nonce=token_urlsafe(24),
-        covered_component_ids=("@method", "@target-uri"),
+def _new_key() -> str:
+    """Return a key of the highest rate at which every request asks Redis."""
+    created = key_create(
+        name="bench",
+        actor="bench",
+        now=timezone.now(),
+        tier="internal",
+        scopes=["market:read"],
+        rate=PREFETCH_ABOVE,
     )
-    return {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in message.headers.items()}
+    return created.key

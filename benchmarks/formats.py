@@ -151,7 +151,7 @@ def _line(label: str, size: int, seconds: float, *, of: tuple[int, float]) -> st
 def _measure_streams(what: str, table: Table) -> Iterator[Row]:
     """Rows per second of a chunk, against the framework's encoder over ready dictionaries."""
     lines = FORMATS["ndjson"].render(Document({}, "rows", table, {}), None).body.splitlines()
-    rows, render = [orjson.loads(line) for line in lines], frameworks_renderer()
+    rows, render = [orjson.loads(line) for line in lines], _frameworks_renderer()
     encoders = {name: each.stream(table.columns, None) for name, each in FORMATS.items() if each.stream}
     acts = {name: lambda encoder=encoder: encoder.rows(table) for name, encoder in encoders.items()}
     taken = _seconds(acts | {_PEER: lambda: render(rows)})
@@ -165,7 +165,7 @@ def _measure_streams(what: str, table: Table) -> Iterator[Row]:
         )
 
 
-def frameworks_renderer() -> Callable[[object], bytes]:
+def _frameworks_renderer() -> Callable[[object], bytes]:
     """Django REST Framework's JSON with its default settings."""
     if not settings.configured:
         settings.configure()

@@ -202,7 +202,7 @@ class _Batch(msgspec.Struct, gc=False):
 _decoder = msgspec.json.Decoder(_Batch)
 
 
-def store(body: bytes, data: int, log: int) -> None:
+def _store(body: bytes, data: int, log: int) -> None:
     """Store a batch in two open files, durably."""
     trades = _decoder.decode(body).trades
     (symbol,) = set(map(attrgetter("symbol"), trades))
@@ -227,14 +227,14 @@ def store(body: bytes, data: int, log: int) -> None:
     os.fdatasync(log)
 
 
-def timed(bodies: list[bytes], folder: Path) -> Iterator[float]:
+def _timed(bodies: list[bytes], folder: Path) -> Iterator[float]:
     """Seconds of each batch."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     data, log = (os.open(folder / name, flags, 0o644) for name in ("rows.csv", "log.jsonl"))
     try:
         for body in bodies:
             started = time.perf_counter()
-            store(body, data, log)
+            _store(body, data, log)
             yield time.perf_counter() - started
     finally:
         os.close(data)
@@ -248,7 +248,7 @@ def main(folder: Path) -> None:
         count = int(line)
         bodies = [json_body(batch_rows(done + number)) for number in range(count)]
         done += count
-        print(json.dumps(list(timed(bodies, folder))), flush=True)
+        print(json.dumps(list(_timed(bodies, folder))), flush=True)
 
 
 if __name__ == "__main__":

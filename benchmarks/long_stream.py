@@ -4,23 +4,17 @@ There are a thousand trades a minute, day and night, with ids: ten million are s
 the kernel counts it: the process's own, and pages of mapped files, which the kernel takes back when it needs them.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
-from pathlib import Path
 from statistics import median
-from typing import Any
 
-import orjson
 import pyarrow as pa
 
-from benchmarks.formats import frameworks_renderer
 from benchmarks.generated_trades import SYMBOL, Stream, stored
 from benchmarks.processes import memory_of_process
-from benchmarks.report import Ratio, Row, Sizes
+from benchmarks.report import Note, Ratio, Row, Sizes
 from benchmarks.servers import Server, UnexpectedAnswer, our_server
 from store.csv import CsvStore
 from store.datasets import TRADES
@@ -33,80 +27,43 @@ _FORMATS = ("ndjson", "csv", "arrow")
 _MIB = 1 << 20
 _MEASURES = {"RssAnon": "own memory", "RssFile": "pages of mapped files"}
 _ALLOWED_MIB = 32
-_RENDERED_ROWS, _RENDERINGS = 10_000, 20
 _TURNS = 15
 _PATIENCE_SECONDS = 60.0
 
 
-@dataclass(slots=True)
-class _Measured:
-    """Seconds of a row (elapsed, processor), streamed and by the framework's renderer; the peak of each measure of memory in MiB."""
-
-    streamed: list[tuple[float, float]] = field(default_factory=list)
-    rendered: list[tuple[float, float]] = field(default_factory=list)
-    peak: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_MEASURES, 0.0))
-
-
 def measure_long_stream(sizes: Sizes) -> Iterator[Row]:
-    """One client, one web process, in each format."""
+    """Yield the ratios of each format, with one client and one web process."""
     count = sizes.trades // _STREAM.a_minute * _STREAM.a_minute
     with our_server() as server:
         _await_derived(stored(server.folder, _STREAM, count))
-        web, rows = server.process("marketdata_project.serve.web"), _rows(server)
+        web = server.process("marketdata_project.serve.web")
         for name in _FORMATS * 3:
             with _answer(server, _target(_HOUR, name)) as response:
                 response.read()
-        base, measured = _memory(web), {name: _Measured() for name in _FORMATS}
-        for _ in range(sizes.rounds):
-            for name in _FORMATS:
-                _measure_round(measured[name], server, web, rows, name=name, count=count)
+        base = _memory(web)
         for name in _FORMATS:
-            yield from _ratios(f"{count:,} trades streamed as {name}", measured[name], base)
+            rounds = [_measure_round(server, web, name=name, count=count) for _ in range(sizes.rounds)]
+            what, seconds = f"{count:,} trades streamed as {name}", median(seconds for seconds, _ in rounds)
+            for measure, label in _MEASURES.items():
+                grown = max(peak[measure] for _, peak in rounds) - base[measure]
+                yield Ratio(f"{what}: {label}", here=grown, peer=_ALLOWED_MIB, unit="MiB", wanted="below 1")
+            yield Note(f"{what}: {count / seconds:,.0f} rows per second")
             yield from _measure_first(server, count, name)
 
 
-def _measure_round(
-    measured: _Measured, server: Server, web: int, rows: list[Any], *, name: str, count: int
-) -> None:
-    """Read one stream and count its rows; then run the framework's renderer on the first rows.
+def _measure_round(server: Server, web: int, *, name: str, count: int) -> tuple[float, dict[str, float]]:
+    """Read one stream; return its seconds, and the process's peak of each measure of memory in MiB.
 
-    Raises `UnexpectedAnswer`.
+    Raises `UnexpectedAnswer` if rows are missing.
     """
-    began, used = time.perf_counter(), _processor_seconds(web)
+    began, rows, peak = time.perf_counter(), 0, dict.fromkeys(_MEASURES, 0.0)
     with _answer(server, _target(count, name)) as response:
-        read = 0
-        for found in _COUNTS[name](response):
-            read += found
-            for measure, held in _memory(web).items():
-                measured.peak[measure] = max(measured.peak[measure], held)
-    measured.streamed.append(
-        ((time.perf_counter() - began) / count, (_processor_seconds(web) - used) / count)
-    )
-    if read != count:
-        raise UnexpectedAnswer(f"{read:,} of {count:,} rows were streamed as {name}")
-    render = frameworks_renderer()
-    began, used, rendered = time.perf_counter(), time.thread_time(), len(rows) * _RENDERINGS
-    for _ in range(_RENDERINGS):
-        render(rows)
-    measured.rendered.append(
-        ((time.perf_counter() - began) / rendered, (time.thread_time() - used) / rendered)
-    )
-
-
-def _ratios(what: str, measured: _Measured, base: dict[str, float]) -> Iterator[Row]:
-    for measure, kind in _MEASURES.items():
-        grown = measured.peak[measure] - base[measure]
-        yield Ratio(f"{what}: {kind}", here=grown, peer=_ALLOWED_MIB, unit="MiB", wanted="below 1")
-    grown = sum(measured.peak.values()) - sum(base.values())
-    yield Ratio(f"{what}: both", here=grown, peer=_ALLOWED_MIB, unit="MiB", wanted="below 1")
-    for index, kind in enumerate(("elapsed time", "processor time of the server")):
-        yield Ratio(
-            f"{what}, against the framework's JSON of them, {kind}",
-            here=1 / median(each[index] for each in measured.streamed),
-            peer=1 / median(each[index] for each in measured.rendered),
-            unit="rows/s",
-            wanted="at least 5",
-        )
+        for new_rows in _COUNTS[name](response):
+            rows += new_rows
+            peak = {measure: max(peak[measure], mib) for measure, mib in _memory(web).items()}
+    if rows != count:
+        raise UnexpectedAnswer(f"{rows:,} of {count:,} rows were streamed as {name}")
+    return time.perf_counter() - began, peak
 
 
 def _measure_first(server: Server, count: int, name: str) -> Iterator[Row]:
@@ -145,12 +102,6 @@ def _answer(server: Server, target: str) -> Iterator[HTTPResponse]:
         connection.close()
 
 
-def _rows(server: Server) -> list[Any]:
-    """The first rows as dictionaries."""
-    with _answer(server, _target(_HOUR, "ndjson")) as response:
-        return [orjson.loads(response.readline()) for _ in range(_RENDERED_ROWS)]
-
-
 def _lines(response: HTTPResponse, *, header: int = 0) -> Iterator[int]:
     """The number of line ends in each piece."""
     yield -header
@@ -172,12 +123,6 @@ _FIRST_BYTES = 1_500  # more than the head of any format and a row
 def _memory(web: int) -> dict[str, float]:
     """MiB of a process by measure."""
     return {measure: memory_of_process(measure, web) / _MIB for measure in _MEASURES}
-
-
-def _processor_seconds(web: int) -> float:
-    """Processor seconds of all threads of a process so far."""
-    fields = Path(f"/proc/{web}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _await_derived(store: CsvStore) -> None:

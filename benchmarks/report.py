@@ -14,8 +14,6 @@ class Sizes:
     large_rows: int
     batches: int  # of 10,000 rows, in a round
     peer_batches: int  # to the plain peer, which slows down with what it stores
-    posts: int  # calls of a client, each with one row or one key
-    commits: int  # of the long log
     symbols: int  # read in process
     import_rows: int  # of the imported file
     trades: int  # of one symbol with a long history
@@ -30,8 +28,6 @@ FULL = Sizes(
     large_rows=5_000_000,
     batches=10,
     peer_batches=3,
-    posts=300,
-    commits=1_000_000,
     symbols=200,
     import_rows=2_000_000,
     trades=10_000_000,
@@ -45,8 +41,6 @@ QUICK = Sizes(
     large_rows=400_000,
     batches=5,
     peer_batches=2,
-    posts=60,
-    commits=50_000,
     symbols=40,
     import_rows=200_000,
     trades=400_000,

@@ -1,0 +1,85 @@
+"""A window of a long history: reading it must not take longer than reading the same rows stored alone."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from benchmarks.generated_trades import MINUTE_NS, SYMBOL, Stream, stored
+from benchmarks.report import Ratio, Row, Sizes
+from benchmarks.servers import UnexpectedAnswer
+from store import open_store
+from store.bars.bars import Bars
+from store.protocol import Window
+from store.reading import Reader
+
+_DAYS = 30
+_MINUTES = _DAYS * 24 * 60
+# 30 days of the sparse stream are 86,400 trades, of the dense one 864,000.
+_STREAMS = {"2 a minute": Stream(a_minute=2), "20 a minute": Stream(a_minute=20)}
+_PLACES = (0.1, 0.23, 0.37, 0.5, 0.63, 0.77, 0.9)
+_ROUNDS = 7
+_READS = 20
+
+
+def measure_windows(sizes: Sizes) -> Iterator[Row]:
+    """A sparse and a dense symbol, read first by a new reader, then again."""
+    for name, stream in _STREAMS.items():
+        yield from _measure_window(name, stream, sizes.trades)
+
+
+def _measure_window(name: str, stream: Stream, trades: int) -> Iterator[Row]:
+    count = min(_MINUTES * stream.a_minute, trades // 4)
+    firsts = [int((trades - count) * place) // stream.a_minute * stream.a_minute for place in _PLACES]
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        whole = Path(folder) / "whole"
+        stored(whole, stream, trades)
+        pairs: dict[str, list[tuple[float, float]]] = {"first read": [], "again": []}
+        for place, first in enumerate(firsts):
+            alone = Path(folder) / str(place)
+            stored(alone, stream, count, first=first)
+            window = stream.window(first, count)
+            for what, seconds in _read_seconds([whole, alone], window).items():
+                pairs[what].append((seconds[0], seconds[1]))
+    for what, taken in pairs.items():
+        yield Ratio(
+            f"{_DAYS if count == _MINUTES * stream.a_minute else count // stream.a_minute // 1440} days of minute bars"
+            f" ({name}), {what}: out of {trades / 1e6:g} million trades against {count / 1e6:g} million",
+            here=1e3 * median(here for here, _ in taken),
+            peer=1e3 * median(peer for _, peer in taken),
+            unit="ms",
+            wanted="0.8 to 1.2",
+        )
+
+
+def _read_seconds(folders: Sequence[Path], window: Window) -> dict[str, list[float]]:
+    """Seconds of a read of each store in turn, by new readers and by readers that read the window before."""
+    answers = [_read(open_store(folder), window) for folder in folders]
+    if not all(np.array_equal(answers[0].close, answer.close) for answer in answers):
+        raise UnexpectedAnswer("the stores have different bars")
+    first: list[list[float]] = [[] for _ in folders]
+    again: list[list[float]] = [[] for _ in folders]
+    for _ in range(_ROUNDS):
+        for folder, new, old in zip(folders, first, again, strict=True):
+            reader = open_store(folder)
+            new.append(_timed(lambda reader=reader: _read(reader, window), 1))
+            old.append(_timed(lambda reader=reader: _read(reader, window), _READS))
+    return {
+        "first read": [median(seconds) for seconds in first],
+        "again": [median(seconds) for seconds in again],
+    }
+
+
+def _read(reader: Reader, window: Window) -> Bars:
+    bars: Bars = reader.bars(SYMBOL, window.start_ns, window.end_ns, MINUTE_NS)
+    return bars
+
+
+def _timed(work: Callable[[], object], calls: int) -> float:
+    began = time.perf_counter()
+    for _ in range(calls):
+        work()
+    return (time.perf_counter() - began) / calls
