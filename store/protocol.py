@@ -13,61 +13,6 @@ from store.declarations import Dataset
 from store.instruments import Instrument
 from store.timestamps import EARLIEST_NS, LATEST_NS
 
-
-class Catalogue(Protocol):
-    """The instruments of a store, with all their declarations, and its symbols.
-
-    Safe for many threads and processes.
-    """
-
-    @abstractmethod
-    def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
-        """Return an instrument by symbol or alias, as of now or an instant.
-
-        An undeclared one is `default_instrument`.
-        """
-
-    @abstractmethod
-    def canonical(self, symbol: str) -> str:
-        """Return an alias's symbol, and any other symbol unchanged.
-
-        Methods of the store other than this and `instrument` do not take aliases.
-        """
-
-    @abstractmethod
-    def declared_instruments(
-        self, *, symbol: str | None = None, as_of_ns: int | None = None
-    ) -> list[Instrument]:
-        """Return the declared instruments (or only `symbol`'s), sorted by symbol, as of now or an instant."""
-
-    @abstractmethod
-    def last_declared_ns(self, as_of_ns: int) -> int:
-        """Return the time (nanoseconds UTC) of the last declaration up to an instant; 0 if there is none."""
-
-    @abstractmethod
-    def set_instrument(self, instrument: Instrument) -> None:
-        """Declare an instrument from now on, durably and for every process. Raises `AliasTaken`."""
-
-    @abstractmethod
-    def set_instruments(self, instruments: Sequence[Instrument]) -> None:
-        """Declare instruments with distinct symbols: all, or none if `AliasTaken` is raised."""
-
-    @abstractmethod
-    def check_instruments(self, instruments: Sequence[Instrument]) -> None:
-        """Raise the `AliasTaken` that `set_instruments` would raise.
-
-        An alias may not be a symbol with data, another instrument's alias, or its instrument's own symbol.
-        """
-
-    @abstractmethod
-    def catalogue_stamp(self) -> Hashable:
-        """Return a value that changes with each declaration and each symbol's first commit. It is cheap."""
-
-    @abstractmethod
-    def symbols(self, dataset: Dataset) -> list[str]:
-        """Return the symbols with at least one commit, sorted."""
-
-
 if TYPE_CHECKING:
     from store.walk import CommitHook, CommitPiece, LogPosition
 
@@ -215,8 +160,8 @@ class Receipt:
         return self.received - self.stored
 
 
-class MarketStore(Catalogue, Protocol):
-    """The methods of a backend. It keeps a log of rows, in numbered commits, for each dataset and symbol.
+class MarketStore(Protocol):
+    """The methods of a backend. It keeps instruments, and for each dataset and symbol a log of rows in numbered commits.
 
     Safe for many threads and processes. `QueryableStore` adds queries that are computed from these methods.
     commit: the number of the commit as of which to answer; None means the newest. Reads raise `UnknownSymbol`
@@ -283,3 +228,50 @@ class MarketStore(Catalogue, Protocol):
         A log without commits may be missing. While a log's token is the same, nothing was committed to it. A
         token costs one stat call. Only tokens of the same store at the same path can be compared.
         """
+
+    @abstractmethod
+    def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
+        """Return an instrument by symbol or alias, as of now or an instant.
+
+        An undeclared one is `default_instrument`.
+        """
+
+    @abstractmethod
+    def canonical(self, symbol: str) -> str:
+        """Return an alias's symbol, and any other symbol unchanged.
+
+        Methods other than this and `instrument` do not take aliases.
+        """
+
+    @abstractmethod
+    def declared_instruments(
+        self, *, symbol: str | None = None, as_of_ns: int | None = None
+    ) -> list[Instrument]:
+        """Return the declared instruments (or only `symbol`'s), sorted by symbol, as of now or an instant."""
+
+    @abstractmethod
+    def last_declared_ns(self, as_of_ns: int) -> int:
+        """Return the time (nanoseconds UTC) of the last declaration up to an instant; 0 if there is none."""
+
+    @abstractmethod
+    def set_instrument(self, instrument: Instrument) -> None:
+        """Declare an instrument from now on, durably and for every process. Raises `AliasTaken`."""
+
+    @abstractmethod
+    def set_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Declare instruments with distinct symbols: all, or none if `AliasTaken` is raised."""
+
+    @abstractmethod
+    def check_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Raise the `AliasTaken` that `set_instruments` would raise.
+
+        An alias may not be a symbol with data, another instrument's alias, or its instrument's own symbol.
+        """
+
+    @abstractmethod
+    def catalogue_stamp(self) -> Hashable:
+        """Return a value that changes with each declaration and each symbol's first commit. It is cheap."""
+
+    @abstractmethod
+    def symbols(self, dataset: Dataset) -> list[str]:
+        """Return the symbols with at least one commit, sorted."""

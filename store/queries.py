@@ -136,22 +136,24 @@ class QueryableStore(MarketStore):
         A missing bar counts as visible if an earlier commit stored a row at or after the bar's end. Here the
         bars of every commit are made and compared.
         """
-        found: list[Revision] = []
+        revisions: list[Revision] = []
         seen: set[int] = set()
         known_ns = ALL_TIME.start_ns
         before = self.bars(symbol, window, interval_ns, policy=policy, commit=0)
         for number in range(1, self.head(TRADES, symbol, commit=commit).number + 1):
             now = self.bars(symbol, window, interval_ns, policy=policy, commit=number)
             seen.update(start for start in now.time_ns.tolist() if start + interval_ns <= known_ns)
-            for start in sorted(seen):
-                values = values_at(before, start), values_at(now, start)
-                if values[0] != values[1] and number > after:
-                    found.append(Revision(start, number, self.committed_at(TRADES, symbol, number), *values))
+            starts = sorted(seen)
+            pairs = zip(values_at(before, starts), values_at(now, starts), strict=True)
+            for start, (old, new) in zip(starts, pairs, strict=True):
+                if old != new and number > after:
+                    committed_at = self.committed_at(TRADES, symbol, number)
+                    revisions.append(Revision(start, number, committed_at, old, new))
             seen.update(now.time_ns.tolist())
             times = self.rows(TRADES, symbol, ALL_TIME, commit=number).column(0).to_numpy()
             known_ns = max(known_ns, int(np.max(times, initial=known_ns)))
             before = now
-        return found
+        return revisions
 
     def _prints(self, symbol: str, window: Window, policy: BarPolicy, commit: int | None) -> Prints:
         return prints_of(_as_stored(self.rows(TRADES, symbol, window, commit=commit)), policy)

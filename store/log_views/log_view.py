@@ -1,5 +1,6 @@
 """A view of one log as of a commit: its first and last rows, its rows backwards, and its coverage."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -39,10 +40,6 @@ class LogView:
     def key(self) -> str:
         """The commit for cache keys: its number, and enough of its hash to recognise a restored log."""
         return f"{self.commit.number}-{self.commit.hash[:12]}"
-
-    def left_out(self) -> "LogView":
-        """Return a view of the same log that reads nothing."""
-        return nothing_of(self.store, self.dataset, self.symbol)
 
     def rows(self, window: Window) -> pa.Table:
         if self.is_empty:
@@ -116,30 +113,24 @@ def rows_backwards(log: LogView, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.T
 
 def newest_date(log: LogView, end_ns: int = ALL_TIME.end_ns) -> int | None:
     """Return the last event date, in days since 1970, that a commit touches and that begins before `end_ns`."""
-    low, high = ALL_TIME.start_ns // DAY_NS, (end_ns - 1) // DAY_NS
-    if log.version(Window(low * DAY_NS, end_ns)) == NO_COMMIT:
-        return None
-    while low < high:
-        middle = (low + high + 1) // 2
-        if log.version(Window(middle * DAY_NS, end_ns)) != NO_COMMIT:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+
+    def is_after_last(date: int) -> bool:
+        return log.version(Window(date * DAY_NS, end_ns)) == NO_COMMIT
+
+    dates = range(ALL_TIME.start_ns // DAY_NS, -(-end_ns // DAY_NS))
+    after_last = bisect_left(dates, True, key=is_after_last)
+    return dates[after_last - 1] if after_last else None
 
 
 def oldest_date(log: LogView, start_ns: int = ALL_TIME.start_ns) -> int | None:
     """Return the first event date, in days since 1970, that a commit touches and that ends after `start_ns`."""
-    low, high = start_ns // DAY_NS, (ALL_TIME.end_ns - 1) // DAY_NS
-    if log.version(Window(start_ns, ALL_TIME.end_ns)) == NO_COMMIT:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        if log.version(Window(start_ns, (middle + 1) * DAY_NS)) != NO_COMMIT:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+
+    def is_touched_by_end(date: int) -> bool:
+        return log.version(Window(start_ns, (date + 1) * DAY_NS)) != NO_COMMIT
+
+    dates = range(start_ns // DAY_NS, ALL_TIME.end_ns // DAY_NS)
+    first = bisect_left(dates, True, key=is_touched_by_end)
+    return dates[first] if first < len(dates) else None
 
 
 class Coverage(NamedTuple):

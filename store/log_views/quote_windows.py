@@ -28,33 +28,33 @@ DATES_LOOKED_BACK = 10
 
 # The exchange of a stream; None for quotes without one, or for all quotes as one stream.
 Exchange: TypeAlias = str | None
-# Splits rows into streams, none of them empty.
-Split: TypeAlias = Callable[[pa.Table], dict[Exchange, pa.Table]]
+# Returns those of the rows that belong to a stream.
+StreamRows: TypeAlias = Callable[[pa.Table, Exchange], pa.Table]
 
 _COLUMNS = ["timestamp", "bid", "bid_size", "ask", "ask_size", "exchange"]
 
 
 def windowed_quote_bars(log: LogView, window: Window, interval_ns: int, exchange: Exchange) -> QuoteBars:
     """Return quote bars in an aligned window. exchange: None means all quotes as one stream."""
-    split = _as_one if exchange is None else _of_exchange(exchange)
+    stream_rows = _all_rows if exchange is None else _rows_of_exchange
     known: KnownQuote | None = None
-    made: list[QuoteBars] = []
+    parts: list[QuoteBars] = []
     for rows in _by_whole_intervals(log, window, interval_ns):
-        quotes = split(rows).get(exchange)
-        if quotes is None:
+        quotes = stream_rows(rows, exchange)
+        if not quotes.num_rows:
             continue
         if known is None:
-            known = _carried_in(log, window.start_ns, [exchange], split)[exchange]
-        made.append(quote_bars_of(quotes, interval_ns, known))
+            known = _carried_in(log, window.start_ns, [exchange], stream_rows)[exchange]
+        parts.append(quote_bars_of(quotes, interval_ns, known))
         known = known_after(quotes, known)
-    return joined_quote_bars(made)
+    return joined_quote_bars(parts)
 
 
 def carried_quotes(
     log: LogView, start_ns: int, exchanges: Collection[Exchange]
 ) -> dict[Exchange, KnownQuote]:
     """Return each exchange's bid and ask just before an instant; None stands for quotes without an exchange."""
-    return _carried_in(log, start_ns, exchanges, _by_exchange)
+    return _carried_in(log, start_ns, exchanges, _rows_of_exchange)
 
 
 def _by_whole_intervals(log: LogView, window: Window, interval_ns: int) -> Iterator[pa.Table]:
@@ -67,17 +67,16 @@ def _by_whole_intervals(log: LogView, window: Window, interval_ns: int) -> Itera
 
 
 def _carried_in(
-    log: LogView, start_ns: int, exchanges: Collection[Exchange], split: Split
+    log: LogView, start_ns: int, exchanges: Collection[Exchange], stream_rows: StreamRows
 ) -> dict[Exchange, KnownQuote]:
     """Return the quotes of some streams just before an instant."""
     known = dict.fromkeys(exchanges, NO_QUOTE)
-    open_ = set(exchanges)
-    for rows in _looked_back(log, start_ns) if open_ else ():
-        streams = split(rows)
-        for exchange in open_ & streams.keys():
-            known[exchange] = known[exchange].or_else(known_after(streams[exchange]))
-        open_ = {exchange for exchange in open_ if not known[exchange].is_two_sided}
-        if not open_:
+    incomplete = set(exchanges)
+    for rows in _looked_back(log, start_ns) if incomplete else ():
+        for exchange in incomplete:
+            known[exchange] = known[exchange].or_else(known_after(stream_rows(rows, exchange)))
+        incomplete = {exchange for exchange in incomplete if not known[exchange].is_two_sided}
+        if not incomplete:
             break
     return known
 
@@ -95,21 +94,10 @@ def _looked_back(log: LogView, start_ns: int) -> Iterator[pa.Table]:
         yield rows.select(_COLUMNS)
 
 
-def _as_one(rows: pa.Table) -> dict[Exchange, pa.Table]:
-    return {None: rows} if rows.num_rows else {}
+def _all_rows(rows: pa.Table, _: Exchange) -> pa.Table:
+    return rows
 
 
-def _of_exchange(exchange: str) -> Split:
-    def split(rows: pa.Table) -> dict[Exchange, pa.Table]:
-        found = rows.filter(pc.equal(rows.column("exchange"), exchange))
-        return {exchange: found} if found.num_rows else {}
-
-    return split
-
-
-def _by_exchange(rows: pa.Table) -> dict[Exchange, pa.Table]:
+def _rows_of_exchange(rows: pa.Table, exchange: Exchange) -> pa.Table:
     column = rows.column("exchange")
-    names: list[Exchange] = column.unique().to_pylist()
-    return {
-        name: rows.filter(pc.is_null(column) if name is None else pc.equal(column, name)) for name in names
-    }
+    return rows.filter(pc.is_null(column) if exchange is None else pc.equal(column, exchange))

@@ -1,13 +1,11 @@
 """The two logs from which a symbol's bars are made: trades and stored bars."""
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeAlias
 
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
-from store.csv.files.disk import file_signature
 from store.csv.store import CsvStore
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
@@ -26,24 +24,6 @@ BarLogs: TypeAlias = tuple[LogView, LogView]
 
 # The time of a stored daily bar may be this far from its trading date.
 _DATES_APART_NS = 14 * DAY_NS
-
-
-class StoredBarsLookup:
-    """Tells which symbols have stored bars."""
-
-    def __init__(self, store: CsvStore) -> None:
-        self._store = store
-        self._files: dict[str, str] = {}
-
-    def has(self, symbol: str) -> bool:
-        """Return whether bars of a symbol were ever stored. A symbol's first call may raise `OSError`."""
-        file = self._files.get(symbol)
-        if file is None:
-            file = self._store.commits_file(BARS, symbol)
-            file_signature(file)
-            self._files[symbol] = file
-        # Takes half the time of a failing stat, which matters for a read of bars in memory.
-        return os.access(file, os.F_OK)
 
 
 def bar_logs(store: CsvStore, symbol: str, commit_of: Callable[[Dataset, str], int | None]) -> BarLogs:

@@ -125,7 +125,7 @@ class RowReader:
         declared, name = dataset_named(dataset), self._named(symbol)
         wanted = None if columns is None else select(declared, columns)
         self._begin(declared, name)
-        commit = self._at(declared, name, as_of)
+        commit = self._commit_as_of(declared, name, as_of)
         table = self._store.rows(declared, name, exact_window(start, end), commit=commit)
         found = Columns(declared, table if wanted is None else table.select(wanted))
         return found.frame() if frame else found
@@ -145,7 +145,7 @@ class RowReader:
     ) -> str:
         """Return the newest commit that touches the window's event dates, as `17-9f3a2c`."""
         declared, name = dataset_named(dataset), self._named(symbol)
-        commit = self._at(declared, name, as_of)
+        commit = self._commit_as_of(declared, name, as_of)
         return self._store.version(declared, name, exact_window(start, end), commit=commit).token
 
     def coverage(self, symbol: str, dataset: str = "trades") -> Coverage:
@@ -156,7 +156,7 @@ class RowReader:
         """Return the symbol for a spelling or an alias. Raises `InvalidSymbol`, `StoreUnavailable`."""
         return self._store.canonical(spelled(symbol))
 
-    def _at(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
+    def _commit_as_of(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
         """Return the commit to read at; None for the newest."""
         return None if as_of is None else self._store.commit_as_of(dataset, symbol, instant_ns(as_of))
 

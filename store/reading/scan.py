@@ -122,16 +122,16 @@ def merged_slices(
     With `fill`, a symbol that had a bar in the scan has one in every later slice: its last close, with volume
     0.
     """
-    filling = _Filling(len(universe))
-    places: Sequence[int] = range(len(universe))
+    last_close = [math.nan] * len(universe)
+    indices: Sequence[int] = range(len(universe))
     for part in _parts(window, interval_ns, len(universe)):
-        found = {place: _columns(bars) for place in places if len(bars := bars_of(place, part))}
-        places = places[::-1]  # the logs read last are still cached
-        if not found:
+        columns = {index: _columns(bars) for index in indices if len(bars := bars_of(index, part))}
+        indices = indices[::-1]  # the logs read last are still cached
+        if not columns:
             continue
         if fill:
-            found = filling.filled(found)
-        times, edges, merged = _merge(found, part.start_ns, interval_ns)
+            columns = _filled(columns, last_close)
+        times, edges, merged = _merge(columns, part.start_ns, interval_ns)
         for time_ns, begin, end in zip(times, edges, edges[1:], strict=False):
             yield time_ns, Slice(universe, merged, begin, end)
 
@@ -149,52 +149,52 @@ def _columns(bars: Bars) -> _SymbolColumns:
 
 
 def _merge(
-    found: dict[int, _SymbolColumns], start_ns: int, interval_ns: int
+    by_symbol: dict[int, _SymbolColumns], start_ns: int, interval_ns: int
 ) -> tuple[list[int], list[int], MergedBars]:
     """Return the times of intervals with bars, the index of each interval's first bar, and the bars.
 
     The last index is the number of bars.
     """
-    places = sorted(found)
-    time, *columns = (np.concatenate(column) for column in zip(*map(found.__getitem__, places), strict=True))
+    indices = sorted(by_symbol)
+    time, *columns = (
+        np.concatenate(column) for column in zip(*(by_symbol[index] for index in indices), strict=True)
+    )
     interval = (time - start_ns) // interval_ns
     order = np.argsort(interval.astype(np.uint16), kind="stable")
     counts = np.bincount(interval)
     present = np.flatnonzero(counts)
-    place = np.repeat(np.array(places, np.int32), [len(found[place][0]) for place in places])
+    place = np.repeat(np.array(indices, np.int32), [len(by_symbol[index][0]) for index in indices])
     edges = np.concatenate(([0], np.cumsum(counts[present])))
     merged = MergedBars(place[order], [column[order] for column in columns])
     return (start_ns + present * interval_ns).tolist(), edges.tolist(), merged
-
-
-class _Filling:
-    """Each symbol's last close, carried from one part of the scan to the next; NaN before its first bar."""
-
-    def __init__(self, symbols: int) -> None:
-        self._close = [math.nan] * symbols
-
-    def filled(self, found: dict[int, _SymbolColumns]) -> dict[int, _SymbolColumns]:
-        """Return, in each interval with a bar, a bar of every symbol that has had one so far."""
-        times = np.unique(np.concatenate([columns[0] for columns in found.values()]))
-        filled = {}
-        for place, before in enumerate(self._close):
-            if place in found or not math.isnan(before):
-                filled[place] = _carried(found.get(place, _NO_BARS), times, before)
-                self._close[place] = float(filled[place][_CLOSE][-1])
-        return filled
 
 
 _CLOSE = 1 + _COLUMNS.index("close")
 _NO_BARS: _SymbolColumns = [np.empty(0, np.int64), *(np.empty(0) for _ in _COLUMNS)]
 
 
-def _carried(columns: _SymbolColumns, times: Integers, before: float) -> _SymbolColumns:
+def _filled(by_symbol: dict[int, _SymbolColumns], last_close: list[float]) -> dict[int, _SymbolColumns]:
+    """Return, in each interval with a bar, a bar of every symbol that has had one so far.
+
+    last_close: each symbol's last close, NaN before its first bar; it is updated.
+    """
+    times = np.unique(np.concatenate([columns[0] for columns in by_symbol.values()]))
+    filled = {}
+    for index, close in enumerate(last_close):
+        if index in by_symbol or not math.isnan(close):
+            filled[index] = _filled_columns(by_symbol.get(index, _NO_BARS), times, close)
+            last_close[index] = float(filled[index][_CLOSE][-1])
+    return filled
+
+
+def _filled_columns(columns: _SymbolColumns, times: Integers, last_close: float) -> _SymbolColumns:
+    """Return one symbol's bars at all times since its first bar."""
     own_times, *own = columns
-    close = np.append(before, columns[_CLOSE])[np.searchsorted(own_times, times, side="right")]
+    close = np.append(last_close, columns[_CLOSE])[np.searchsorted(own_times, times, side="right")]
     begin = int(np.isnan(close).sum())
     zeros = np.zeros(len(times))
-    carried = [close.copy(), close.copy(), close.copy(), close, zeros, zeros.astype(np.int64)]
-    places = np.searchsorted(times, own_times)
-    for column, values in zip(carried, own, strict=True):
-        column[places] = values
-    return [times[begin:], *(column[begin:] for column in carried)]
+    filled = [close.copy(), close.copy(), close.copy(), close, zeros, zeros.astype(np.int64)]
+    rows = np.searchsorted(times, own_times)
+    for column, values in zip(filled, own, strict=True):
+        column[rows] = values
+    return [times[begin:], *(column[begin:] for column in filled)]

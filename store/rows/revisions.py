@@ -86,7 +86,7 @@ def revisions_of(
             if first_seen[time_ns] < commit or time_ns + revised.interval_ns <= known_ns
         ]
         if seen:
-            made_ns, sides = committed_at(commit), (_values_of(bars, seen) for bars in (before, after))
+            made_ns, sides = committed_at(commit), (values_at(bars, seen) for bars in (before, after))
             revisions += [
                 Revision(time_ns, commit, made_ns, *values)
                 for time_ns, *values in zip(seen, *sides, strict=True)
@@ -101,16 +101,8 @@ def within(window: Window, bars: Bars) -> Bars:
     return bars[int(first) : int(last)]
 
 
-def values_at(bars: Bars, time_ns: int) -> BarValues | None:
-    """Return the bar that begins at an instant, or None."""
-    index = int(np.searchsorted(bars.time_ns, time_ns))
-    if index == len(bars) or bars.time_ns[index] != time_ns:
-        return None
-    return BarValues(*(getattr(bars, name)[index].item() for name in _VALUES))
-
-
-def _values_of(bars: Bars, times: list[int]) -> list[BarValues | None]:
-    """Return the bars that begin at these instants; see `values_at`."""
+def values_at(bars: Bars, times: list[int]) -> list[BarValues | None]:
+    """Return the bar that begins at each instant, or None."""
     indices = np.searchsorted(bars.time_ns, times)
     there = np.append(bars.time_ns, ALL_TIME.end_ns)[indices] == times
     columns = (getattr(bars, name)[indices[there]].tolist() for name in _VALUES)

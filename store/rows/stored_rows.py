@@ -20,25 +20,6 @@ from store.declarations import Dataset
 from store.protocol import ALL_TIME, Action, Window
 
 
-def in_order(rows: pa.Table, window: Window) -> pa.Table:
-    """Return the rows in the window, sorted by (event time, sequence, arrival).
-
-    rows: in order of arrival. At one event time, rows without a sequence come last. Sorted rows are not
-    copied.
-    """
-    time = rows.column("timestamp").to_numpy()
-    inside = (time >= window.start_ns) & (time < window.end_ns)
-    if not inside.all():
-        rows = rows.filter(pa.array(inside))
-        time = time[inside]
-    sequence = sequences(rows)
-    if sequence is not None:
-        return rows.take(pa.array(np.lexsort((sequence, time))))
-    if len(time) < 2 or (time[1:] >= time[:-1]).all():
-        return rows
-    return rows.take(pa.array(np.argsort(time, kind="stable")))
-
-
 def stored_in_order(rows: pa.Table) -> pa.Table:
     """Return stored rows by (event time, sequence, arrival), replaced rows before their replacements.
 
@@ -129,16 +110,10 @@ def visible(rows: pa.Table, commit: int | None = None, window: Window = ALL_TIME
     """
     newest = STANDS - 1 if commit is None else commit
     stands = (_integers(rows, "commit") <= newest) & (newest < _integers(rows, "until"))
-    rows = rows if stands.all() else rows.filter(pa.array(stands))
-    return ordered(rows, window).drop_columns([field.name for field in SYSTEM_FIELDS])
-
-
-def ordered(rows: pa.Table, window: Window = ALL_TIME) -> pa.Table:
-    """Return the stored rows in the window by (event time, sequence with nulls last, arrival)."""
-    arrival = _integers(rows, "arrival")
-    if (arrival[1:] < arrival[:-1]).any():
-        rows = rows.take(pa.array(np.argsort(arrival, kind="stable")))
-    return in_order(rows, window)
+    time = _integers(rows, "timestamp")
+    inside = (time >= window.start_ns) & (time < window.end_ns)
+    selected = stored_in_order(rows.filter(pa.array(stands & inside)))
+    return selected.drop_columns([field.name for field in SYSTEM_FIELDS])
 
 
 def _integers(table: pa.Table, name: str) -> Integers:

@@ -78,7 +78,7 @@ def bars_plan(
     """The plan for the bars of a grid, made from these logs."""
     query = symbol_query.query
     if query.adjustment == "raw":
-        actions = actions.left_out()
+        actions = nothing_of(actions.store, actions.dataset, actions.symbol)
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (trades, stored))
     needed = _needed(

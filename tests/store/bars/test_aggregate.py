@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.protocol import ALL_TIME
-from store.rows.stored_rows import in_order
+from store.rows.stored_rows import ArrivalRun, stored_in_order, stored_rows
 from tests.chance import examples
 from tests.store.builders import DAY, MINUTE, NOON, bars_of_rows, record_batch, trade
 
@@ -37,7 +36,8 @@ trades = st.lists(
 @settings(max_examples=examples(25), deadline=None)
 @given(rows=trades)
 def test_bars_are_those_of_pandas(frequency, rows):
-    table = in_order(pa.Table.from_batches([record_batch(*rows)]), ALL_TIME)
+    arrived = pa.Table.from_batches([record_batch(*rows)])
+    table = stored_in_order(stored_rows(arrived, [ArrivalRun(0, 1, len(rows))]))
     bars = bars_of_rows(table, FREQUENCIES[frequency])
     frame = pd.DataFrame(rows).astype({"sequence": "Int64"})
     frame = frame.sort_values(["timestamp", "sequence"], kind="stable", na_position="last")
