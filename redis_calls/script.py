@@ -1,4 +1,4 @@
-"""Lua scripts in Redis, called by their SHA-1 (EVALSHA), over one connection per thread.
+"""Commands and Lua scripts in Redis, over one connection per thread. Scripts are called by their SHA-1 (EVALSHA).
 
 Threads do not use a pool, because taking a connection and giving it back costs a third of a round trip.
 """
@@ -51,6 +51,22 @@ _connections = _Connections()
 thread_connection = _connections.own
 
 
+def redis_call(*command: str | bytes | int, is_once: bool = False) -> Any:
+    """Send one command on the thread's connection and return its answer. Raises redis.exceptions.RedisError.
+
+    If an open connection turns out to be closed (Redis was restarted), the command is sent once more on a new one.
+    is_once: do not send it again, because Redis may have carried out the first call.
+    """
+    connection = thread_connection()
+    was_connected = connection.is_connected
+    try:
+        return connection.ask(*command)
+    except RedisConnectionError:
+        if is_once or not was_connected:
+            raise
+    return connection.ask(*command)
+
+
 def _nothing() -> None:
     pass
 
@@ -73,24 +89,10 @@ class Script:
     def __call__(
         self, keys: Sequence[str], arguments: Sequence[str | bytes | int], *, is_once: bool = False
     ) -> Any:
-        """Run the script and return its answer. Raises redis.exceptions.RedisError.
-
-        If an open connection turns out to be closed (Redis was restarted), the call is sent once more on a new one.
-        is_once: do not send it again, because Redis may have carried out the first call.
-        """
+        """Run the script and return its answer. is_once and errors: as for `redis_call`."""
         given = (len(keys), *keys, *arguments)
         try:
-            return self._call(("EVALSHA", self.sha, *given), is_once=is_once)
+            return redis_call("EVALSHA", self.sha, *given, is_once=is_once)
         except NoScriptError:
             self.note_restart()
-            return self._call(("EVAL", self.text, *given), is_once=is_once)
-
-    def _call(self, command: tuple[str | bytes | int, ...], *, is_once: bool) -> Any:
-        connection = thread_connection()
-        was_connected = connection.is_connected
-        try:
-            return connection.ask(*command)
-        except RedisConnectionError:
-            if is_once or not was_connected:
-                raise
-        return connection.ask(*command)
+            return redis_call("EVAL", self.text, *given, is_once=is_once)

@@ -10,7 +10,7 @@ from django.test import override_settings
 
 from ratelimit.keys.selectors import key_cache
 from ratelimit.limits.limiter import process_limiter
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from tests.api_client import Api, make_key
 from tests.store_settings import stores_at
 
@@ -19,7 +19,7 @@ def caches_clear() -> None:
     """Clear the process's caches of keys, limits and answers: other tests had the same key numbers and symbols."""
     key_cache.clear()
     process_limiter.cache_clear()
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
 
 
 @contextmanager

@@ -37,8 +37,7 @@ from ratelimit.limits.admission import Admission, admission_headers
 from ratelimit.limits.services import admit_call
 from stats.delivery.finished_answers import FinishedAnswer, finished_answer_if_held
 from stats.delivery.pinned_answer import Representation
-from stats.ohlc.answer import ohlc_pin
-from stats.ohlc.query import parse_ohlc_query
+from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 
 Environ = dict[str, Any]
 AnswerHeld = Callable[[ReceivedCall], FinishedAnswer | None]

@@ -4,11 +4,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from cachetools import LRUCache
 
-V = TypeVar("V")
+from stats.caching.shared import Entry
 
 DEFAULT_BYTES = 64 * 2**20
 RESIDENCE_SECONDS = 5.0
@@ -17,16 +16,16 @@ OVERHEAD_BYTES = 512
 
 
 @dataclass(slots=True)
-class _LocalEntry(Generic[V]):
-    value: V
+class _LocalEntry:
+    entry: Entry
     expires: float
     size: int
 
 
-class LocalCache(Generic[V]):
+class LocalCache:
     """Thread-safe LRU cache: at most `max_bytes` in total, each entry for at most `RESIDENCE_SECONDS`.
 
-    A value larger than an eighth of `max_bytes` is not stored, because it would evict too many others.
+    An entry larger than an eighth of `max_bytes` is not stored, because it would evict too many others.
     clock: returns monotonic seconds.
     """
 
@@ -36,35 +35,27 @@ class LocalCache(Generic[V]):
         self._max_size = max_bytes // 8
         self._clock = clock
         self._lock = threading.Lock()
-        self._entries: LRUCache[str, _LocalEntry[V]] = LRUCache(max_bytes, getsizeof=lambda entry: entry.size)
+        self._entries: LRUCache[str, _LocalEntry] = LRUCache(max_bytes, getsizeof=lambda local: local.size)
 
-    @property
-    def bytes_held(self) -> int:
-        """The bytes in use, overhead included; at most `max_bytes`."""
-        return int(self._entries.currsize)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def get(self, key: str) -> V | None:
-        """The value stored under `key`; None if there is none or it has expired."""
+    def get(self, key: str) -> Entry | None:
+        """Return the entry of `key`; None if there is none or it has expired."""
         with self._lock:
-            entry = self._entries.get(key)
-            if entry is None:
+            local = self._entries.get(key)
+            if local is None:
                 return None
-            if self._clock() >= entry.expires:
+            if self._clock() >= local.expires:
                 del self._entries[key]
                 return None
-            return entry.value
+            return local.entry
 
-    def put(self, key: str, value: V, *, size: int, seconds: float) -> None:
-        """Store `value` for `seconds`, but at most `RESIDENCE_SECONDS`. size: of the value, in bytes."""
-        weight = size + 2 * len(key) + OVERHEAD_BYTES
-        if seconds <= 0 or weight > self._max_size:
+    def put(self, key: str, entry: Entry, *, seconds: float) -> None:
+        """Store `entry` for `seconds`, but at most `RESIDENCE_SECONDS`."""
+        size = len(entry.body) + 2 * len(key) + OVERHEAD_BYTES
+        if seconds <= 0 or size > self._max_size:
             return
         expires = self._clock() + min(seconds, RESIDENCE_SECONDS)
         with self._lock:
-            self._entries[key] = _LocalEntry(value, expires, weight)
+            self._entries[key] = _LocalEntry(entry, expires, size)
 
     def drop(self, prefix: str) -> None:
         """Remove every entry whose key starts with `prefix`."""

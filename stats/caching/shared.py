@@ -1,137 +1,136 @@
 """The response cache in Redis, shared by all processes. Redis may be unreachable at any moment."""
 
 import logging
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
 import redis
 from django_redis import get_redis_connection
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
-from redis_calls.script import Script
-from stats.caching.entry import Entry
-from stats.caching.keys import symbol_prefix
+from redis_calls.script import redis_call
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CLAIM_SECONDS = 3.0
+_MAGIC = b"MDE3"
+_FRAME = struct.Struct("<4sI")  # magic, checksum of the key and of all bytes after the frame
+_HEAD = struct.Struct("<dI")  # computed_at, length of the description in bytes
+_BODY_MIN = _FRAME.size + _HEAD.size
 _SCAN_COUNT = 1_000
 
-# Returns whether the key was claimed, and what is stored. A claim without an expiry, or with a too late one, was
-# not written by this script and is taken over.
-_CLAIM = Script("""
-local stored = redis.pcall('GET', KEYS[2])
-if type(stored) == 'string' and ARGV[3] == '0' then return {0, stored} end
-local owned = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
-if not owned then
-  local left = redis.call('PTTL', KEYS[1])
-  if left < 0 or left > tonumber(ARGV[2]) then
-    owned = redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-  end
-end
-return {owned and 1 or 0, stored}
-""")
-_STORE = Script("""
-local outcome = redis.pcall('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
-if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('UNLINK', KEYS[1]) end
-return outcome
-""")
-_RELEASE = Script("""
-if redis.pcall('GET', KEYS[1]) == ARGV[1] then return redis.call('UNLINK', KEYS[1]) end
-return 0
-""")
+_Description = tuple[str, str, tuple[tuple[str, str], ...]]
+_describe = msgspec.msgpack.Encoder().encode
+_description = msgspec.msgpack.Decoder(_Description).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The result of a claim. owned: the caller must compute the entry. entry: the stored one; None if there is none.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A rendered answer.
 
-    If `owned` is false and `entry` is None, another process computes the entry.
+    etag: strong and quoted. computed_at: seconds since the epoch. headers: further headers of the body.
     """
 
-    owned: bool
-    entry: Entry | None
+    body: bytes
+    content_type: str
+    etag: str
+    computed_at: float
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def to_bytes(self, key: str) -> bytes:
+        """Return the bytes to store under `key`."""
+        description = _describe((self.content_type, self.etag, self.headers))
+        payload = (_HEAD.pack(self.computed_at, len(description)), description, self.body)
+        return b"".join((_FRAME.pack(_MAGIC, _checksum(key, *payload)), *payload))
+
+    @classmethod
+    def from_bytes(cls, stored: object, key: str) -> "Entry | None":
+        """Return the entry that `to_bytes(key)` encoded; None for any other value, such as another key's entry."""
+        if not isinstance(stored, bytes) or len(stored) < _BODY_MIN:
+            return None
+        magic, checksum = _FRAME.unpack_from(stored)
+        if magic != _MAGIC or checksum != _checksum(key, memoryview(stored)[_FRAME.size :]):
+            return None
+        computed_at, length = _HEAD.unpack_from(stored, _FRAME.size)
+        body_start = _BODY_MIN + length
+        try:
+            content_type, etag, headers = _description(memoryview(stored)[_BODY_MIN:body_start])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+        return cls(
+            body=stored[body_start:],
+            content_type=content_type,
+            etag=etag,
+            computed_at=computed_at,
+            headers=headers,
+        )
+
+
+def _checksum(key: str, *payload: bytes | memoryview) -> int:
+    checksum = zlib.crc32(key.encode(errors="surrogatepass"))
+    for part in payload:
+        checksum = zlib.crc32(part, checksum)
+    return checksum
 
 
 class SharedCache:
-    """Entries and claims in Redis. A claim is a process's short-lived right to compute the entry of a key.
+    """Entries in Redis.
 
     Redis errors are never raised: an unreachable Redis acts as an empty cache. The connection's circuit breaker
-    keeps calls to it short.
+    keeps calls to it short. is_away: whether the last call failed.
     """
 
     def __init__(self) -> None:
-        self._is_away = False
+        self.is_away = False
 
-    @property
-    def is_away(self) -> bool:
-        """Whether the last call failed."""
-        return self._is_away
+    def get(self, key: str) -> Entry | None:
+        """Return the entry of `key`; None if there is none, it is damaged, or Redis is unreachable."""
+        return Entry.from_bytes(self._attempt(lambda: _stored(key)), key)
 
-    def claim(self, key: str, token: str) -> Claim | None:
-        """Read the entry of `key` or, if there is none, claim the key for `token`; None if Redis is unreachable.
-
-        The owner ends its claim with `store` or `release`. Otherwise it expires after `CLAIM_SECONDS`.
-        """
-        return self._attempt(lambda: _claimed(key, token))
-
-    def store(self, key: str, token: str, entry: Entry, *, seconds: int) -> int:
-        """Store `entry` for `seconds`, and end the claim of `token` on `key`.
-
-        Returns the stored size in bytes; 0 if the entry could not be stored.
-        """
+    def store(self, key: str, entry: Entry, *, seconds: int) -> int:
+        """Store `entry` for `seconds`. Return the stored size in bytes; 0 if it could not be stored."""
         stored = entry.to_bytes(key)
-        outcome = self._attempt(lambda: _STORE([_claim_key(key), key], [token, stored, seconds]))
-        return 0 if outcome is None else len(stored)
+        return len(stored) if self._attempt(lambda: redis_call("SET", key, stored, "EX", seconds)) else 0
 
-    def release(self, key: str, token: str) -> None:
-        """End the claim of `token` on `key`."""
-        self._attempt(lambda: _RELEASE([_claim_key(key)], [token]))
+    def drop(self, prefix: str) -> int | None:
+        """Remove every entry whose key starts with `prefix`. Return their number; None if Redis is unreachable.
 
-    def drop(self, symbol: str) -> int | None:
-        """Remove every entry of `symbol`. Returns their number; None if Redis is unreachable."""
-        return self._attempt(lambda: _unlink_all(f"{symbol_prefix(symbol)}*"))
+        The prefix must not contain glob characters.
+        """
+        return self._attempt(lambda: _unlink_all(f"{prefix}*"))
 
     def _attempt(self, operation: Callable[[], T]) -> T | None:
-        """The result of `operation`; None after a Redis error."""
+        """Return the result of `operation`; None after a Redis error."""
         try:
             result = operation()
         except RedisError as error:
-            if not self._is_away:
-                self._is_away = True
+            if not self.is_away:
+                self.is_away = True
                 logger.warning("Redis is away, answers are cached in process memory only: %s", error)
             return None
-        if self._is_away:
-            self._is_away = False
+        if self.is_away:
+            self.is_away = False
             logger.info("Redis is back")
         return result
 
 
-def _client() -> "redis.Redis":
-    client: redis.Redis = get_redis_connection("default")
-    return client
-
-
-def _claimed(key: str, token: str) -> Claim:
-    """Claim the key unless it has a valid entry. A second call ignores a damaged entry."""
-    for ignore_stored in ("0", "1"):
-        arguments: list[str | bytes | int] = [token, int(CLAIM_SECONDS * 1_000), ignore_stored]
-        owned, stored = _CLAIM([_claim_key(key), key], arguments)
-        entry = Entry.from_bytes(stored, key)
-        if owned or entry or not isinstance(stored, bytes):
-            break
-    return Claim(owned=owned == 1, entry=entry)
-
-
-def _claim_key(key: str) -> str:
-    return f"flight:{key}"
+def _stored(key: str) -> bytes | None:
+    """Return what Redis has under `key`; None for a value that is not a string."""
+    try:
+        stored: bytes | None = redis_call("GET", key)
+    except ResponseError:
+        return None
+    return stored
 
 
 def _unlink_all(pattern: str) -> int:
-    client, removed = _client(), 0
+    client: redis.Redis = get_redis_connection("default")
+    removed = 0
     batch: list[bytes] = []
     for key in client.scan_iter(match=pattern, count=_SCAN_COUNT):
         batch.append(key)

@@ -7,8 +7,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from http_requests.parameters import single_parameters
 from http_requests.parsers import JSONDocumentParser, request_document
+from stats.caching.response_cache import RESPONSE_CACHE, cache_statistics
 from stats.caching.serializers import CacheStatisticsSerializer, InvalidatedSerializer, InvalidateSerializer
-from stats.caching.tiers import drop, process_tiers
 from trades.instruments.services import symbol_canonical
 
 
@@ -26,7 +26,7 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
     def stats(self, request: Request) -> Response:
         """Hits, misses, requests that waited for another's computation, and bytes, over all processes."""
         single_parameters(request.GET, ("format",))
-        return Response(process_tiers().statistics.snapshot())
+        return Response(cache_statistics())
 
     @extend_schema(
         operation_id="cache_invalidate",
@@ -43,6 +43,6 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
         serializer = self.get_serializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)
         symbol = symbol_canonical(serializer.validated_data["symbol"])
-        dropped = drop(symbol)
+        dropped = RESPONSE_CACHE.drop(symbol)
         answer = {"symbol": symbol, "entries": dropped.entries, "redis_reached": dropped.redis_reached}
         return Response(InvalidatedSerializer(answer).data)

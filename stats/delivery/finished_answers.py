@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from http_requests.conditional import REVALIDATED, is_current
-from stats.caching.tiers import CachedEntry
+from stats.caching.response_cache import RESPONSE_CACHE, Outcome
+from stats.caching.shared import Entry
 from stats.delivery.pinned_answer import PinnedAnswer, cached_entry
 from store.timestamps import SECOND_NS, format_timestamp
 
@@ -34,7 +35,8 @@ def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: 
     """
     if is_current(if_none_match, pinned.etag):
         return _not_modified(pinned, now_ns)
-    return _finished(cached_entry(pinned, now_ns=now_ns), pinned, now_ns)
+    entry, outcome = cached_entry(pinned, now_ns=now_ns)
+    return _finished(entry, outcome, pinned, now_ns)
 
 
 def finished_answer_if_held(
@@ -43,8 +45,8 @@ def finished_answer_if_held(
     """Like `finished_answer`, but None if the answer is not in this process's memory."""
     if is_current(if_none_match, pinned.etag):
         return _not_modified(pinned, now_ns)
-    cached = cached_entry.held(pinned)
-    return None if cached is None else _finished(cached, pinned, now_ns)
+    entry = RESPONSE_CACHE.get(pinned.cache_key)
+    return None if entry is None else _finished(entry, Outcome.HIT, pinned, now_ns)
 
 
 def _not_modified(pinned: PinnedAnswer, now_ns: int) -> FinishedAnswer:
@@ -52,16 +54,16 @@ def _not_modified(pinned: PinnedAnswer, now_ns: int) -> FinishedAnswer:
     return FinishedAnswer(HTTPStatus.NOT_MODIFIED, headers)
 
 
-def _finished(cached: CachedEntry, pinned: PinnedAnswer, now_ns: int) -> FinishedAnswer:
-    headers = {"Content-Type": cached.entry.content_type, **_origin(cached, now_ns)}
-    headers.update({"ETag": pinned.etag, **_validity(pinned, now_ns)})
-    headers.update(cached.entry.headers)
-    return FinishedAnswer(HTTPStatus.OK, headers, cached.entry.body)
-
-
-def _origin(cached: CachedEntry, now_ns: int) -> dict[str, str]:
-    age = max(0, int(now_ns / SECOND_NS - cached.entry.computed_at))
-    return {"X-Cache": cached.outcome.value, "Age": str(age)}
+def _finished(entry: Entry, outcome: Outcome, pinned: PinnedAnswer, now_ns: int) -> FinishedAnswer:
+    headers = {
+        "Content-Type": entry.content_type,
+        "X-Cache": outcome.value,
+        "Age": str(max(0, int(now_ns / SECOND_NS - entry.computed_at))),
+        "ETag": pinned.etag,
+        **_validity(pinned, now_ns),
+        **dict(entry.headers),
+    }
+    return FinishedAnswer(HTTPStatus.OK, headers, entry.body)
 
 
 def _validity(pinned: PinnedAnswer, now_ns: int) -> dict[str, str]:

@@ -6,9 +6,9 @@ from functools import cached_property
 
 from http_requests.compression import Encoding, compressed
 from http_requests.conditional import etag_of
-from stats.caching.decorator import cached
-from stats.caching.entry import Entry
 from stats.caching.keys import CacheKey, escaped, key_parts
+from stats.caching.response_cache import RESPONSE_CACHE, Outcome, seconds_to_live
+from stats.caching.shared import Entry
 from stats.rendering.format import Rendered
 from stats.rendering.formats import FORMATS
 from store.timestamps import SECOND_NS
@@ -94,14 +94,6 @@ class PinnedAnswer:
     content: Content
     representation: Representation
 
-    @property
-    def cache_end_ns(self) -> int | None:
-        return self.content.end_ns
-
-    @property
-    def cache_coarse(self) -> bool:
-        return self.content.is_period
-
     @cached_property
     def cache_key(self) -> str:
         return self.content.key_prefix + escaped(self.representation.key)
@@ -111,17 +103,22 @@ class PinnedAnswer:
         return etag_of(self.cache_key)
 
 
-@cached()
-def cached_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
-    """The answer's bytes. now_ns: the time of the call.
+def cached_entry(pinned: PinnedAnswer, *, now_ns: int) -> tuple[Entry, Outcome]:
+    """Return the answer's bytes, cached or computed. now_ns: the time of the call.
 
-    A compressed answer is made from the uncompressed one, which is cached, too. Raises the errors of
-    `Content.rendered`.
+    Raises the errors of `Content.rendered`.
     """
+    content = pinned.content
+    seconds = seconds_to_live(content.end_ns, now_ns=now_ns, coarse=content.is_period)
+    return RESPONSE_CACHE.fetch(pinned.cache_key, lambda: computed_entry(pinned, now_ns), seconds=seconds)
+
+
+def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
+    """Compute the answer's bytes. A compressed answer is made from the uncompressed one, which is cached, too."""
     written = pinned.representation
     if written.encoding is not None:
-        plain = pinned.content.answer(Representation(written.format))
-        return _encoded(cached_entry(plain, now_ns=now_ns).entry, written.encoding, pinned.etag)
+        plain, _ = cached_entry(pinned.content.answer(Representation(written.format)), now_ns=now_ns)
+        return _encoded(plain, written.encoding, pinned.etag)
     rendered = pinned.content.rendered(written.format)
     return Entry(
         body=rendered.body,
@@ -133,7 +130,7 @@ def cached_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
 
 
 def _encoded(plain: Entry, encoding: Encoding, etag: str) -> Entry:
-    """The entry, compressed; its body is unchanged if compression does not make it smaller."""
-    done = compressed(plain.body, encoding)
-    header = () if done.encoding is None else (("Content-Encoding", done.encoding),)
-    return replace(plain, body=done.body, etag=etag, headers=(*plain.headers, *header))
+    """Return the entry compressed; its body is unchanged if compression does not make it smaller."""
+    result = compressed(plain.body, encoding)
+    header = () if result.encoding is None else (("Content-Encoding", result.encoding),)
+    return replace(plain, body=result.body, etag=etag, headers=(*plain.headers, *header))

@@ -9,8 +9,7 @@ from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
 from stats.delivery.responses import content_response, page_query
-from stats.ohlc.answer import ohlc_pin
-from stats.ohlc.query import parse_ohlc_query
+from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from stats.ohlc.serializers import OhlcAnswerSerializer, OhlcQuerySerializer
 from stats.rendering.renderers import QueryFormRenderer
 

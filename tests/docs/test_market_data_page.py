@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from marketdata_project.schema_view import schema_document
-from stats.caching.decorator import seconds_to_live
+from stats.caching.response_cache import seconds_to_live
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.ohlcv.absence_reasons import REASONS
 from stats.market_data.query import MARKET_CLASSES, maximum_range_ns

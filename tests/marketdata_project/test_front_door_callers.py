@@ -17,7 +17,7 @@ from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.door import FrontDoor
 from ratelimit.access.table import ACCESS_TABLE, ANY_CALLER, ANYBODY, Access, AccessTable
 from ratelimit.credentials.bearer import token_cache
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from tests.api_client import Api, answer, make_key
 from tests.ratelimit.access.programs import token_of_a_program
 from tests.ratelimit.credentials.logins import logged_in, person
@@ -89,7 +89,7 @@ def bars(api: Api) -> Iterator[None]:
     assert api.ingest(Batch(1, SYMBOL, 300, has_ids=True).body).status_code == 200
     yield
     token_cache.clear()
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
 
 
 def held(headers: Headers, query: str = "") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from http_requests.wsgi_variables import BODY_TOO_LARGE
 from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.door import HELD, FrontDoor
 from ratelimit.keys.selectors import key_cache
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.finished_answers import FinishedAnswer
 from tests.api_client import Api, make_key
 from tests.system.batches import Batch
@@ -31,7 +31,7 @@ from tests.system.front_door import (
 def key(api: Api) -> Iterator[str]:
     assert api.ingest(Batch(1, SYMBOL, 300, has_ids=True).body).status_code == 200
     yield make_key()
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
 
 
 def answered(key: str, method: str, query: str, headers: dict[str, str]) -> bool:
@@ -63,7 +63,7 @@ def test_a_request_with_a_body_that_was_too_large_is_left_to_django(key):
 
 
 def test_an_answer_that_is_not_held_is_left_to_django(key):
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
     assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is None
 
 

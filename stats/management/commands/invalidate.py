@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from stats.caching.tiers import drop
+from stats.caching.response_cache import RESPONSE_CACHE
 from store.exceptions import StorageError
 from store.symbols import InvalidSymbol, parse_symbol
 from trades.instruments.services import symbol_canonical
@@ -22,7 +22,7 @@ class Command(BaseCommand):
             symbol = symbol_canonical(parse_symbol(symbol))
         except (InvalidSymbol, StorageError) as error:
             raise CommandError(f"{symbol}: {error}") from error
-        dropped = drop(symbol)
+        dropped = RESPONSE_CACHE.drop(symbol)
         if dropped.redis_reached:
             self.stdout.write(f"{symbol}: {dropped.entries} entries dropped.")
         else:

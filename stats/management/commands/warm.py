@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from http_requests.exceptions import RequestError
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from stats.exceptions import StatsError
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.services import warm
@@ -47,5 +47,5 @@ class Command(BaseCommand):
                 self.stdout.write(f"{done.symbol} {dataset}?{done.query_string}: {done.outcome}")
         except (InvalidSymbol, RequestError, StatsError, StorageError) as error:
             raise CommandError(str(error)) from error
-        if process_tiers().shared.is_away:
+        if RESPONSE_CACHE.shared.is_away:
             raise CommandError("Redis is away, so the answers were not kept: run this again when it is back")

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from marketdata_project.front.door import FrontDoor
 from ratelimit.keys.services import key_create
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from tests.api_client import Api, trade
 from tests.system.front_door import SYMBOL, environ_of
 
@@ -89,6 +89,6 @@ def test_the_front_door_charges_the_same(api, asked):
     path = f"/v1/stats/ohlc?symbol={SYMBOL}{asked}"
     assert Api(key).get(path).status_code == 200
     finished = FrontDoor()(environ_of("GET", asked, {"X-API-Key": key}))
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
     assert finished is not None
     assert f'"day";r={QUOTA - 10};' in finished.headers["RateLimit"]

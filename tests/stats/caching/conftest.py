@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stats.caching.tiers import CacheTiers, new_tiers
+from stats.caching.response_cache import ResponseCache
 from tests.ratelimit.redis_server import RedisServer
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -22,8 +22,8 @@ def redis_server(project_redis: RedisServer) -> RedisServer:
 
 
 @pytest.fixture
-def tiers(redis_server: RedisServer) -> CacheTiers:
-    return new_tiers()
+def cache(redis_server: RedisServer) -> ResponseCache:
+    return ResponseCache()
 
 
 class Worker:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stats.caching.entry import _FRAME, _HEAD, _MAGIC, Entry, _checksum
+from stats.caching.shared import _FRAME, _HEAD, _MAGIC, Entry, _checksum
 
 ENTRY = Entry(
     body=b'{"data":[]}',

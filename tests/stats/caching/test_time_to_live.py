@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stats.caching.decorator import seconds_to_live
+from stats.caching.response_cache import seconds_to_live
 from store.timestamps import DAY_NS as DAY
 from store.timestamps import SECOND_NS
 

@@ -1,13 +1,9 @@
-"""Another process with a response cache: one JSON command per line in, one JSON answer per line out.
-
-A computation appends one byte to `computations` in the run folder, then waits while `hold` exists there.
-"""
+"""Another process with a response cache: one JSON command per line in, one JSON answer per line out."""
 
 import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +11,6 @@ import django
 from django.conf import settings
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@dataclass(frozen=True)
-class Query:
-    key: str
-    cache_end_ns: int | None = None
-    cache_coarse: bool = False
-
-    @property
-    def cache_key(self) -> str:
-        return self.key
 
 
 def configure() -> None:
@@ -42,30 +27,22 @@ def configure() -> None:
 
 def serve() -> None:
     from metrics.process_files import Publisher  # noqa: PLC0415 after the path
-    from stats.caching.decorator import cached  # noqa: PLC0415 after the settings
-    from stats.caching.entry import Entry  # noqa: PLC0415
-    from stats.caching.tiers import process_tiers  # noqa: PLC0415
+    from stats.caching.response_cache import RESPONSE_CACHE, cache_statistics  # noqa: PLC0415 after the settings
+    from stats.caching.shared import Entry  # noqa: PLC0415
 
     run_dir, name = Path(sys.argv[1]), sys.argv[2]
     publisher = Publisher(run_dir / "metrics", name)
     publisher.start()
 
-    @cached()
-    def answer(query: Query, now_ns: int) -> Entry:
-        with (run_dir / "computations").open("ab") as log:
-            log.write(b".")
-        while (run_dir / "hold").exists():
-            time.sleep(0.002)
-        return Entry(body=b"x" * 100, content_type="text/plain", etag='"e"', computed_at=now_ns / 10**9)
-
     def get(key: str) -> Any:
-        found = answer(Query(key), now_ns=time.time_ns())
-        return {"outcome": found.outcome, "body": found.entry.body.decode()}
+        entry = Entry(body=b"x" * 100, content_type="text/plain", etag='"e"', computed_at=time.time())
+        entry, outcome = RESPONSE_CACHE.fetch(key, lambda: entry, seconds=30)
+        return {"outcome": outcome, "body": entry.body.decode()}
 
     commands: dict[str, Callable[..., Any]] = {
         "get": get,
         "publish": publisher.publish,
-        "statistics": process_tiers().statistics.snapshot,
+        "statistics": cache_statistics,
     }
     for line in sys.stdin:
         request = json.loads(line)

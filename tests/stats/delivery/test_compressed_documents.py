@@ -14,7 +14,7 @@ import pytest
 import redis
 import time_machine
 
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from tests.api_client import OHLC, Api, answer, trade
 from tests.installation import shared_installation
 
@@ -107,9 +107,9 @@ def test_who_has_a_compressed_document_gets_304(stocked: Api, name: str, encodin
 
 @pytest.mark.parametrize("name", KEPT)
 def test_a_compressed_document_is_kept_compressed(project_redis, stocked: Api, name: str):
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
     first = ask(stocked, name, accept_encoding="zstd")
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
     second, third = (ask(stocked, name, accept_encoding="zstd") for _ in range(2))
     assert [each["X-Cache"] for each in (first, second, third)] == ["miss", "hit", "hit"]
     assert first.content == second.content == third.content

@@ -18,15 +18,14 @@ from rest_framework import serializers
 from http_requests.exceptions import RequestError
 from stats import parameters as kinds
 from stats.caching.keys import key_parts
-from stats.delivery.pinned_answer import Content, Representation, cached_entry
+from stats.delivery.pinned_answer import Content, Representation, computed_entry
 from stats.exceptions import StatsError
 from stats.market_data.answers.pin import pages_forget
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import MARKET_CLASSES, Target, parse_query
 from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query
 from stats.market_data.services import market_data_page, market_data_report
-from stats.ohlc.answer import ohlc_pin
-from stats.ohlc.query import parse_ohlc_query
+from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from stats.ohlc.serializers import IntervalField, OhlcInterval, OhlcQuerySerializer
 from stats.options.rates import Rates
 from stats.rendering.formats import FORMATS
@@ -88,7 +87,7 @@ class Seen:
         for name in formats:
             pinned = content.answer(Representation(name))
             try:
-                body = cached_entry(pinned, now_ns=now_ns, bypass=True).entry.body
+                body = computed_entry(pinned, now_ns).body
             except (StatsError, StorageError, RequestError) as error:
                 body = repr(error).encode()
             before, by = self.bodies.setdefault(pinned.cache_key, (body, said))
@@ -266,7 +265,7 @@ def test_what_has_no_text_has_no_place_in_a_key():
 def test_a_page_that_is_forgotten_is_gone_without_a_collection(market: Market):
     query = parse_query(Target("equities", MARKET_DATASETS["ohlcv"].form, EQUITY), f"start={TIMES[0]}")
     page = market_data_page(query=query, now_ns=NOW_NS)
-    cached_entry(page.answer(Representation("json")), now_ns=NOW_NS, bypass=True)
+    computed_entry(page.answer(Representation("json")), NOW_NS)
     gone = weakref.ref(page)
     gc.disable()
     try:

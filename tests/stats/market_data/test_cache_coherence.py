@@ -12,8 +12,8 @@ from hypothesis import Phase, given, seed
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from stats.caching.tiers import process_tiers
-from stats.delivery.pinned_answer import Representation, cached_entry
+from stats.caching.response_cache import RESPONSE_CACHE
+from stats.delivery.pinned_answer import Representation, computed_entry
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import Target, parse_query
 from stats.market_data.services import market_data_page
@@ -114,7 +114,7 @@ class History:
         tell(self.market.api, EQUITY, **{"class": "equity", "exchange": exchange, "bar_policy": policy})
 
     def forget(self) -> None:
-        process_tiers().local.clear()
+        RESPONSE_CACHE.local.clear()
 
     def flush(self) -> None:
         if self.client is not None:
@@ -128,7 +128,7 @@ def computed(subject: Subject, query: dict[str, str]) -> bytes:
     asked = parse_query(target, urlencode(query))
     now_ns = time.time_ns()
     pinned = market_data_page(query=asked, now_ns=now_ns).answer(Representation(query.get("format", "json")))
-    return cached_entry(pinned, now_ns=now_ns, bypass=True).entry.body
+    return computed_entry(pinned, now_ns).body
 
 
 @pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "away"])

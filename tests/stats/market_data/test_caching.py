@@ -8,7 +8,7 @@ import pytest
 import redis
 import time_machine
 
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from tests.api_client import Api, answer, make_key
 from tests.stats.market_data.builders import EQUITY, HOUR_NS, Market, ingest, tell
 from tests.stats.market_data.oracle import SECOND_NS, Cut, bars
@@ -56,7 +56,7 @@ def wanted(market: Market, start_ns: int = NINE_NS, end_ns: int = NINE_NS + HOUR
 
 
 def forget_process_memory() -> None:
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import io
 import pytest
 from django.core.management import CommandError, call_command
 
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from stats.rendering.formats import FORMATS
 from store.instruments import CRYPTO, Instrument
 from tests.api_client import Api, trade
@@ -33,7 +33,7 @@ def warm(*arguments: str) -> list[str]:
     """The lines of the command, and then a process that has nothing in its own memory."""
     out = io.StringIO()
     call_command("warm", *arguments, stdout=out)
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
     return out.getvalue().splitlines()
 
 

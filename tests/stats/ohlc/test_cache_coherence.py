@@ -10,10 +10,9 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stats.caching.tiers import process_tiers
-from stats.delivery.pinned_answer import Representation, cached_entry
-from stats.ohlc.answer import ohlc_pin
-from stats.ohlc.query import parse_ohlc_query
+from stats.caching.response_cache import RESPONSE_CACHE
+from stats.delivery.pinned_answer import Representation, computed_entry
+from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from stats.ohlc.serializers import OhlcInterval
 from store.protocol import ALL_TIME
 from store.timestamps import SECOND_NS, format_timestamp
@@ -68,7 +67,7 @@ def model_bars(
 
 def disturb(kind: str, client: redis.Redis | None) -> None:
     if kind == "forget":
-        process_tiers().local.clear()
+        RESPONSE_CACHE.local.clear()
     elif client is not None and kind == "flush":
         client.flushall()
     elif client is not None:
@@ -85,8 +84,8 @@ def read(api: Any, symbol: str, query: dict[str, Any]) -> tuple[int, list[Any]]:
     assert response.status_code == 200 or answer(response)["code"] in {"no_data", "unknown_symbol"}
     if response.status_code == 200:
         pinned = ohlc_pin(parse_ohlc_query(response.wsgi_request.META["QUERY_STRING"]), now_ns=BASE_NS)
-        computed = cached_entry(pinned.answer(Representation("json")), now_ns=BASE_NS, bypass=True)
-        assert response.content == computed.entry.body
+        computed = computed_entry(pinned.answer(Representation("json")), BASE_NS)
+        assert response.content == computed.body
     return response.status_code, [tuple(bar.values()) for bar in bars]
 
 

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE, cache_statistics
 from tests.api_client import OHLC, answer, make_key, trade
 from trades.batches.sample_rows import SEED_TRADES
 
@@ -17,7 +17,7 @@ def seeded(api):
 
 
 def forget_process_memory() -> None:
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
 
 
 def test_a_read_says_how_it_may_be_kept(seeded):
@@ -109,9 +109,9 @@ def test_who_has_the_representation_gets_304_without_a_body(seeded, form):
 def test_a_304_computes_nothing(seeded):
     tag = seeded.ohlc(MINUTES)["ETag"]
     forget_process_memory()
-    before = process_tiers().statistics.snapshot()
+    before = cache_statistics()
     assert seeded.get(OHLC, MINUTES, **{"If-None-Match": tag}).status_code == 304
-    assert process_tiers().statistics.snapshot() == before
+    assert cache_statistics() == before
 
 
 def test_who_has_an_older_one_gets_the_new_one(seeded):

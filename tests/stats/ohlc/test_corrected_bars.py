@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from tests.api_client import Api, answer, problem, trade
 
 YESTERDAY, TODAY = "2026-01-05T18:00:00Z", "2026-01-06T18:00:00Z"
@@ -66,7 +66,7 @@ def test_as_of_yesterday_still_gives_what_was_known_then(corrected_today):
     with time_machine.travel(TODAY, tick=False):
         known = read(api, LAST_YEAR)
         api.correct({"action": "cancel", **SPIKE})
-        process_tiers().local.clear()
+        RESPONSE_CACHE.local.clear()
         then, now = read(api, LAST_YEAR, as_of=AFTER_YESTERDAY), read(api, LAST_YEAR, as_of=AFTER_TODAY)
         assert then.content == known.content
         assert highs(then) == [100, 999, 102, 103]

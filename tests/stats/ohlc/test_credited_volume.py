@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from store.bar_policies import EVERY_PRINT, US_EQUITIES
 from store.datasets import TRADES
 from store.instruments import Instrument
@@ -62,7 +62,7 @@ def test_a_lot_of_the_next_day_changes_the_tag_of_the_day_before(
     assert (volumes(after)[:-1], volumes(after)[-1]) == (volumes(before)[:-1], volumes(before)[-1] + 7)
     assert (after["X-Cache"], after["ETag"] == before["ETag"]) == ("miss", False)
     derive()
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
     again = read(traded, interval=interval)
     assert (again.content, again["ETag"]) == (after.content, after["ETag"])
 
@@ -93,7 +93,7 @@ def test_a_cancel_of_the_next_price_credits_what_came_behind_it(traded: Api, der
     assert traded.correct(monday).status_code == 200
     assert volumes(read(traded)) == [1, 1, 8]
     derive()
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
     assert volumes(read(traded)) == [1, 1, 8]
 
 
@@ -108,7 +108,7 @@ def test_as_of_gives_what_was_known_also_from_rollups(api: Api, derive: Any) -> 
             known.append(read(api, interval="5min").content)
             derive()
     assert len({*known}) == 4
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
     with time_machine.travel(NOW.format(9), tick=False):
         for number, expected in enumerate(known):
             as_of = NOW.format(2 * number + 1)
@@ -120,7 +120,7 @@ def test_a_walk_through_pages_is_one_snapshot_before_and_after_derivation(traded
     first = answer(read(traded, limit=2))
     traded.ingest(LATE_LOT)
     derive()
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
     second = answer(read(traded, limit=2, cursor=first["next_cursor"]))
     assert [bar["volume"] for bar in first["data"] + second["data"]] == [1, 1, 1]
     assert volumes(read(traded)) == [1, 1, 8]

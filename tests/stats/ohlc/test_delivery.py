@@ -4,11 +4,10 @@ from http import HTTPStatus
 
 import pytest
 
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.finished_answers import FinishedAnswer, finished_answer, finished_answer_if_held
 from stats.delivery.pinned_answer import Representation
-from stats.ohlc.answer import ohlc_pin
-from stats.ohlc.query import parse_ohlc_query
+from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.api_client import Api
 from trades.batches.sample_rows import SEED_TRADES
@@ -75,5 +74,5 @@ def test_only_what_is_held_is_given_to_who_wants_nothing_else(monkeypatch: pytes
     bars_read(QUERY, NOW_NS)
     monkeypatch.setattr(type(market_store()), "bars", lambda *_, **__: pytest.fail("the store was asked"))
     assert held() == HTTPStatus.OK
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
     assert held() is None

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from stats.market_data.intervals import windows
 from stats.market_data.options import last_rows
 from store.datasets import OPTION_QUOTES, QUOTES
@@ -51,7 +51,7 @@ def test_bars_are_the_same_however_few_rows_are_read_at_once(
     query = {**WEEK, "resolution": resolution, "hours": hours, "limit": "1000"}
 
     def asked(sort: str) -> list[dict[str, Any]]:
-        process_tiers().local.clear()
+        RESPONSE_CACHE.local.clear()
         found: list[dict[str, Any]] = answer(market.get(PATHS[dataset], {**query, "sort": sort}))[dataset]
         return found
 

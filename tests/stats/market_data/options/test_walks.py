@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stats.caching.tiers import process_tiers
+from stats.caching.response_cache import RESPONSE_CACHE
 from stats.market_data.pinned_logs import ReadPoint
 from store.datasets import OPTION_QUOTES
 from store.instruments import OPTION, Instrument
@@ -103,7 +103,7 @@ def walked(market: Api, dataset: str, **params: str) -> Any:
 @pytest.mark.parametrize("dataset", WALKS)
 def test_an_answer_that_is_computed_again_has_the_same_cursors(market: Api, dataset: str):
     first = walked(market, dataset)
-    process_tiers().local.clear()
+    RESPONSE_CACHE.local.clear()
     again = walked(market, dataset)
     assert (first["X-Cache"], again["X-Cache"]) == ("miss", "miss")
     assert (first["ETag"], first.content) == (again["ETag"], again.content)

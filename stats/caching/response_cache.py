@@ -1,0 +1,199 @@
+"""The response cache of a process: its memory, then Redis, then one computation per key at a time.
+
+Different processes may compute the same answer at the same time. It is cached, so each does so once at most.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from metrics.declarations import CACHE_ANSWERS, CACHE_BYTES
+from metrics.process_files import totals
+from stats.caching.keys import symbol_prefix
+from stats.caching.local import LocalCache
+from stats.caching.shared import Entry, SharedCache
+from store.timestamps import SECOND_NS
+
+# A thread that has waited so long for another's computation computes by itself.
+PATIENCE_SECONDS = 30.0
+
+_HOUR = 3_600
+_DAY = 86_400
+# Seconds to live by the age of an answer's end: (age below, seconds), and the seconds for older ends.
+_STEPS = ((_HOUR, 30), (_DAY, 300), (3 * _DAY, 3_600))
+_OLD = 7 * _DAY
+_COARSE_FACTOR = 4
+
+
+def seconds_to_live(end_ns: int | None, *, now_ns: int, coarse: bool) -> int:
+    """Return how many seconds an answer is cached, by the age of its end; 0 if the end is in the future.
+
+    end_ns: the requested end before rounding, nanoseconds since the epoch; None means now. now_ns: the time of
+    the call. coarse: whether intervals are a day or longer; multiplies the result by four.
+    """
+    age_ns = 0 if end_ns is None else now_ns - end_ns
+    if age_ns < 0:
+        return 0
+    seconds = next((seconds for limit, seconds in _STEPS if age_ns < limit * SECOND_NS), _OLD)
+    return seconds * _COARSE_FACTOR if coarse else seconds
+
+
+class Outcome(StrEnum):
+    """Values of `X-Cache`. HIT: from the cache or from another request's computation. MISS: computed."""
+
+    HIT = "hit"
+    MISS = "miss"
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """entries: the number of entries that were removed from Redis. If Redis was not reached, they may remain."""
+
+    entries: int
+    redis_reached: bool
+
+
+class _Computation:
+    """A computation that is running. entry: None while it runs and if it failed."""
+
+    __slots__ = ("entry", "finished", "waiting")
+
+    def __init__(self) -> None:
+        self.finished = threading.Event()
+        self.entry: Entry | None = None
+        self.waiting = 0
+
+
+class ResponseCache:
+    """Rendered answers by key. Redis errors are never raised.
+
+    Threads that ask for a key while it is being computed wait for the result. If the computation raises, only the
+    computing thread gets the exception, and the next waiting thread computes.
+    """
+
+    def __init__(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self.local = LocalCache()
+        self.shared = SharedCache()
+        self._patience_seconds = patience_seconds
+        self._lock = threading.Lock()
+        self._computations: dict[str, _Computation] = {}
+
+    def get(self, key: str) -> Entry | None:
+        """Return the answer in this process's memory; None if it is not there. Does not use Redis."""
+        entry = self.local.get(key)
+        if entry is not None:
+            _count_hit("hit_local", entry)
+        return entry
+
+    def fetch(self, key: str, compute: Callable[[], Entry], *, seconds: int) -> tuple[Entry, Outcome]:
+        """Return the answer from the cache, from another thread's computation, or from `compute`.
+
+        seconds: how long to cache it; with 0 it is only shared with threads that wait for it.
+        """
+        entry = self.get(key)
+        if entry is not None:
+            return entry, Outcome.HIT
+        deadline = time.monotonic() + self._patience_seconds
+        while (remaining := deadline - time.monotonic()) > 0:
+            computation, is_leader = self._join(key)
+            if is_leader:
+                return self._lead(key, computation, compute, seconds)
+            self._wait(computation, remaining)
+            if computation.entry is not None:
+                _count_hit("joined", computation.entry)
+                return computation.entry, Outcome.HIT
+        return self._fetch_alone(key, compute, seconds)
+
+    def drop(self, symbol: str) -> Dropped:
+        """Remove every answer about `symbol` from Redis and from this process's memory.
+
+        This is not needed for correctness, because keys contain commits. It frees memory and forces a recomputation.
+        Other processes keep answers in their own memory for up to 5 s.
+        """
+        prefix = symbol_prefix(symbol)
+        entries = self.shared.drop(prefix)
+        self.local.drop(prefix)
+        return Dropped(entries=entries or 0, redis_reached=entries is not None)
+
+    def waiting(self, key: str) -> int:
+        """Return the number of threads that wait for the computation of `key`."""
+        with self._lock:
+            computation = self._computations.get(key)
+            return 0 if computation is None else computation.waiting
+
+    def _join(self, key: str) -> tuple[_Computation, bool]:
+        """Return the computation of `key`, and whether the caller must run it."""
+        with self._lock:
+            computation = self._computations.get(key)
+            if computation is None:
+                computation = self._computations[key] = _Computation()
+                return computation, True
+            computation.waiting += 1
+            return computation, False
+
+    def _wait(self, computation: _Computation, seconds: float) -> None:
+        try:
+            computation.finished.wait(seconds)
+        finally:
+            with self._lock:
+                computation.waiting -= 1
+
+    def _lead(
+        self, key: str, computation: _Computation, compute: Callable[[], Entry], seconds: int
+    ) -> tuple[Entry, Outcome]:
+        try:
+            entry, outcome = self._fetch_alone(key, compute, seconds)
+            computation.entry = entry
+            return entry, outcome
+        finally:
+            with self._lock:
+                del self._computations[key]
+            computation.finished.set()
+
+    def _fetch_alone(self, key: str, compute: Callable[[], Entry], seconds: int) -> tuple[Entry, Outcome]:
+        """Return the answer from the cache or from `compute`, and cache it."""
+        # Another thread may have cached the answer since this one looked.
+        entry = self.local.get(key)
+        if entry is not None:
+            _count_hit("joined", entry)
+            return entry, Outcome.HIT
+        entry = self.shared.get(key) if seconds else None
+        if entry is not None:
+            _count_hit("hit_redis", entry)
+            self.local.put(key, entry, seconds=seconds)
+            return entry, Outcome.HIT
+        CACHE_ANSWERS.add("miss")
+        entry = compute()
+        if seconds:
+            CACHE_BYTES.add("stored", amount=self.shared.store(key, entry, seconds=seconds))
+            self.local.put(key, entry, seconds=seconds)
+        return entry, Outcome.MISS
+
+
+RESPONSE_CACHE = ResponseCache()
+
+
+def _count_hit(source: str, entry: Entry) -> None:
+    CACHE_ANSWERS.add(source)
+    CACHE_BYTES.add("served", amount=len(entry.body))
+
+
+_STATISTICS = {
+    "hits_local": (CACHE_ANSWERS, "hit_local"),
+    "hits_redis": (CACHE_ANSWERS, "hit_redis"),
+    "misses": (CACHE_ANSWERS, "miss"),
+    "joined": (CACHE_ANSWERS, "joined"),
+    "bytes_stored": (CACHE_BYTES, "stored"),
+    "bytes_served": (CACHE_BYTES, "served"),
+}
+
+
+def cache_statistics() -> dict[str, int]:
+    """Return the fields of `CacheStatisticsSerializer`: sums over all processes since the service was started.
+
+    Counts that other processes made in the last second may be missing.
+    """
+    counts = totals((CACHE_ANSWERS, CACHE_BYTES))
+    return {name: int(counts[metric].get((label,), [0])[0]) for name, (metric, label) in _STATISTICS.items()}
