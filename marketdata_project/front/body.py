@@ -1,19 +1,27 @@
-"""Reads a request's body in the event loop, within limits of size, time and the senders' budget.
+"""Reads request bodies in the event loop, within limits of size, time and memory.
 
 BodyError
-├── BodyOverLimit    the client must send less
-├── BodyTooSlow     the client must send faster; a retry is welcome
-├── BodyBudgetExhausted          too much is being received at once; a retry is welcome
-└── ClientGone      the client closed the connection
+├── BodyOverLimit         the client must send less
+├── BodyTooSlow           the client must send faster, and may retry
+├── BodyBudgetExhausted   too many bytes are being received at once; the client may retry
+└── ClientGone            the client closed the connection
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from io import BytesIO
+from typing import Any, NamedTuple
 
+from django.conf import settings
+
+from http_requests.addresses import identity_of
+from http_requests.received import ReceivedCall
+from http_requests.wsgi_variables import BODY_TOO_LARGE, BODY_UNREAD
 from marketdata_project.front.environ import Receive
-from marketdata_project.front.limits import ReservedBytes
+from marketdata_project.front.lanes import Lane
+from marketdata_project.front.limits import MOST_BODY_BYTES, MOST_SMALL_BODY_BYTES, BodyBudget, ReservedBytes
+from ratelimit.access.table import SMALL_BODY_BYTES
 
 # The body is refused if no byte of it arrives for so many seconds,
 PROGRESS_SECONDS = 5.0
@@ -29,38 +37,105 @@ class BodyError(Exception):
 
 
 class BodyOverLimit(BodyError):
-    """The body is over the limit; send less."""
+    """The body is over the limit. Send less."""
 
 
 class BodyTooSlow(BodyError):
-    """The body did not come in time; send it again."""
+    """The body did not come in time. Send it again."""
 
 
 class BodyBudgetExhausted(BodyError):
-    """Too many bytes of bodies are in memory; send it again in a moment."""
+    """Too many bytes of bodies are in memory. Send it again in a moment."""
 
 
 class ClientGone(BodyError):
     """The client closed the connection before its body was complete."""
 
 
+class BodyAllowance(NamedTuple):
+    """How much of a body may be read: at most `limit` bytes, counted in `reserved`.
+
+    is_refused: the limit is low only because the caller may not send a large body.
+    """
+
+    limit: int
+    reserved: ReservedBytes
+    is_refused: bool = False
+
+
+class BodyReader:
+    """Reads bodies: small ones before the caller is known, large ones only from callers who may send them."""
+
+    def __init__(
+        self,
+        *,
+        body_limit: Callable[[str, str], int],
+        body_sender: Callable[[dict[str, Any]], str | None],
+        budget: BodyBudget | None = None,
+    ) -> None:
+        """`body_limit` returns the largest body in bytes for a path and method; it is called in the event loop.
+
+        `body_sender` is called in a thread; it returns the identity of a caller who may send a large body, or None.
+        `budget` bounds all large bodies together.
+        """
+        self._body_limit = body_limit
+        self._body_sender = body_sender
+        self._large_bodies = budget or BodyBudget(MOST_BODY_BYTES)
+        self._small_bodies = BodyBudget(MOST_SMALL_BODY_BYTES)
+
+    async def allowance(self, call: ReceivedCall, environ: dict[str, Any], lane: Lane) -> BodyAllowance:
+        """Return how much of a call's body may be read. The caller releases the reserved bytes.
+
+        A small body counts for the address. Before a larger one is read, a thread of `lane` authenticates and
+        authorises the caller by the headers.
+        """
+        limit = self._body_limit(call.path, call.method)
+        address = identity_of(call.address)
+        small = ReservedBytes(self._small_bodies, (address,))
+        declared = call.headers.get("content-length")
+        if limit <= SMALL_BODY_BYTES or (declared and not SMALL_BODY_BYTES < int(declared) <= limit):
+            # The body is small, or is refused at once because of its declared length.
+            return BodyAllowance(limit, small)
+        sender = await lane.run(self._body_sender, environ)
+        if sender is None:
+            return BodyAllowance(SMALL_BODY_BYTES, small, is_refused=True)
+        return BodyAllowance(limit, ReservedBytes(self._large_bodies, (sender, address)))
+
+    @staticmethod
+    async def add_body(environ: dict[str, Any], receive: Receive, allowance: BodyAllowance) -> None:
+        """Set the environ's body. If the body is too large, set an empty one and BODY_UNREAD.
+
+        Then Django answers: 413 with the limit if it knows the caller (also by a session), otherwise the reason
+        why it does not.
+        """
+        declared = environ.get("CONTENT_LENGTH", "")
+        try:
+            body = await read_body(receive, allowance, declared=declared)
+        except BodyOverLimit:
+            environ[BODY_UNREAD] = True
+            if not allowance.is_refused or settings.SESSION_COOKIE_NAME in environ.get("HTTP_COOKIE", ""):
+                environ[BODY_TOO_LARGE] = allowance.limit
+            body = BytesIO()
+        environ["wsgi.input"] = body
+        environ["CONTENT_LENGTH"] = str(body.getbuffer().nbytes)
+
+
 def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the message has a body (RFC 9112): it has Content-Length or Transfer-Encoding."""
+    """Return whether the message has a body (RFC 9112): it has Content-Length or Transfer-Encoding."""
     return any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
 
 
-async def read_body(receive: Receive, *, declared: str, limit: int, held: ReservedBytes) -> BytesIO:
-    """The whole body, positioned at its beginning.
+async def read_body(receive: Receive, allowance: BodyAllowance, *, declared: str) -> BytesIO:
+    """Return the whole body, positioned at its beginning. `declared` is the Content-Length or ''.
 
-    `declared` is the Content-Length or ''. At most `limit` bytes are kept; `held` counts them, and the caller
-    releases it. Raises BodyOverLimit (at once if `declared` exceeds the limit, else with the first byte over
-    it), BodyTooSlow, BodyBudgetExhausted and ClientGone.
+    Raises BodyOverLimit (at once if `declared` exceeds the limit, else with the first byte over it), BodyTooSlow,
+    BodyBudgetExhausted and ClientGone.
     """
-    if declared and int(declared) > limit:
+    if declared and int(declared) > allowance.limit:
         raise BodyOverLimit
     buffer = BytesIO()
     try:
-        await _fill(buffer, receive, limit=limit, held=held)
+        await _fill(buffer, receive, allowance)
     except TimeoutError:
         raise BodyTooSlow from None
     buffer.getvalue()  # trims the buffer, so that a later read() of all of it copies nothing
@@ -68,7 +143,7 @@ async def read_body(receive: Receive, *, declared: str, limit: int, held: Reserv
     return buffer
 
 
-async def _fill(buffer: BytesIO, receive: Receive, *, limit: int, held: ReservedBytes) -> None:
+async def _fill(buffer: BytesIO, receive: Receive, allowance: BodyAllowance) -> None:
     """Read to the body's end. Raises TimeoutError and the errors of `read_body`."""
     now = asyncio.get_running_loop().time
     start = now() + GRACE_SECONDS
@@ -78,9 +153,9 @@ async def _fill(buffer: BytesIO, receive: Receive, *, limit: int, held: Reserved
             if message["type"] == "http.disconnect":
                 raise ClientGone
             piece = message.get("body", b"")
-            if buffer.tell() + len(piece) > limit:
+            if buffer.tell() + len(piece) > allowance.limit:
                 raise BodyOverLimit
-            if not held.take(len(piece)):
+            if not allowance.reserved.take(len(piece)):
                 raise BodyBudgetExhausted
             buffer.write(piece)
             if not message.get("more_body"):
@@ -95,11 +170,11 @@ async def discard_rest(receive: Receive) -> None:
 
     Closing at once would reset the connection before the answer arrives.
     """
-    left = LINGER_BYTES
+    remaining_bytes = LINGER_BYTES
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
-            while left > 0:
+            while remaining_bytes > 0:
                 message = await receive()
                 if message["type"] == "http.disconnect" or not message.get("more_body"):
                     return
-                left -= len(message.get("body", b""))
+                remaining_bytes -= len(message.get("body", b""))

@@ -2,11 +2,7 @@
 
 import os
 import shutil
-import signal
 import socket
-import struct
-import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -84,38 +80,8 @@ def _connected(path: Path) -> socket.socket:
 
 
 def _end_leftover(path: Path) -> None:
-    """Shut down the server that listens on `path`, if any; kill it if it does not react."""
-    try:
-        connection = _connected(path)
-    except OSError:
-        return
-    with connection:
-        pid = _listener(connection)
-        with suppress(OSError):
-            connection.sendall(b"SHUTDOWN NOSAVE\r\n")
-            connection.settimeout(_SHUTDOWN_SECONDS)
-            connection.recv(16)  # returns at the end of the connection
-    if pid and not _ended(pid):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        _ended(pid)
-
-
-def _listener(connection: socket.socket) -> int:
-    """The process id of the server at the other end, if it is this user's; 0 if the kernel does not give it."""
-    if sys.platform != "linux":
-        return 0
-    pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return int(pid) if uid == os.geteuid() else 0
-
-
-def _ended(pid: int) -> bool:
-    """Wait up to a second for the end of a process that is not our child; return whether it ended."""
-    deadline = time.monotonic() + _SHUTDOWN_SECONDS / 2
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.02)
-    return False
+    """Shut down the server that listens on `path`, if any. Waits for its end at most _SHUTDOWN_SECONDS."""
+    with suppress(OSError), _connected(path) as connection:
+        connection.sendall(b"SHUTDOWN NOSAVE\r\n")
+        connection.settimeout(_SHUTDOWN_SECONDS)
+        connection.recv(16)  # returns at the end of the connection

@@ -20,6 +20,7 @@ import uvicorn
 from django.conf import settings
 
 from marketdata_project.front.application import DjangoHandler, Front
+from marketdata_project.front.body import BodyReader
 from marketdata_project.front.limits import ConnectionSlots
 from marketdata_project.front.protocol import GuardedProtocol
 from marketdata_project.log_masking import log_uncaught
@@ -115,15 +116,14 @@ def _protocol() -> type[GuardedProtocol]:
 
 
 def _front(handler: DjangoHandler) -> Front:
-    """The front; its parts are imported here because they need Django's apps."""
+    """Return the front; its parts are imported here because they need Django's apps."""
     from marketdata_project.endpoints import body_limit  # noqa: PLC0415
     from marketdata_project.front.calls import body_sender, refusal_recorder  # noqa: PLC0415
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
 
     return Front(
         handler.respond,
-        body_limit=body_limit,
-        body_sender=body_sender,
+        bodies=BodyReader(body_limit=body_limit, body_sender=body_sender),
         ready=FrontDoor(),
         on_refusal=refusal_recorder(),
     )

@@ -10,7 +10,7 @@ from django.core.checks import registry
 
 from http_requests.json_document import CONTAINERS_LIMIT, DEPTH_LIMIT, VALUES_LIMIT
 from marketdata_project.error_codes import ERROR_CODES
-from marketdata_project.front import application, body, limits, protocol
+from marketdata_project.front import body, limits, protocol, sending
 from ratelimit.access.table import SMALL_BODY_BYTES
 
 PAGE = (settings.BASE_DIR / "docs" / "security.md").read_text()
@@ -53,7 +53,7 @@ def test_the_limits_are_the_programs_own():
         f"{DEPTH_LIMIT}; {CONTAINERS_LIMIT:,}; {VALUES_LIMIT:,}",
         f"{limits.MOST_BODY_BYTES // 2**20} MiB together",
         f"{limits.MOST_SMALL_BODY_BYTES // 2**20} MiB together, a quarter for one address",
-        f"{application.STALLED_SECONDS:.0f} s",
+        f"{sending.STALLED_SECONDS:.0f} s",
     ]
     assert [words for words in said if f"| {words} |" not in table] == []
     codes = {error.code for error in ERROR_CODES}

@@ -13,6 +13,8 @@ import uvicorn
 from django.http import HttpResponse
 
 from marketdata_project.front.application import Front
+from marketdata_project.front.body import BodyReader
+from marketdata_project.front.limits import BodyBudget
 from marketdata_project.front.protocol import GuardedProtocol
 from tests.patience import PATIENCE_SECONDS
 
@@ -28,13 +30,22 @@ def eventually(condition: Callable[[], object], *, seconds: float = PATIENCE_SEC
 
 
 @contextlib.contextmanager
-def running(respond, *, max_body_bytes: int = 100_000, **options) -> Iterator[int]:
+def running(
+    respond,
+    *,
+    max_body_bytes: int = 100_000,
+    body_sender=lambda _environ: "key:1",
+    budget: BodyBudget | None = None,
+    **options,
+) -> Iterator[int]:
     """Serve `respond(environ) -> HttpResponse` and yield the port; `options` are Front's.
 
-    Every path takes bodies of `max_body_bytes`, and every sender is known.
+    Every path takes bodies of `max_body_bytes`.
     """
-    options.setdefault("body_sender", lambda _environ: "key:1")
-    front = Front(respond, body_limit=lambda _path, _method: max_body_bytes, **options)
+    bodies = BodyReader(
+        body_limit=lambda _path, _method: max_body_bytes, body_sender=body_sender, budget=budget
+    )
+    front = Front(respond, bodies=bodies, **options)
     config = uvicorn.Config(
         front,
         loop="uvloop",

@@ -125,7 +125,7 @@ def test_nobody_holds_more_than_a_quarter(keys: Callable[[int], str], *, same_ad
 
 
 def test_small_bodies_of_one_address_leave_room_for_others(monkeypatch):
-    monkeypatch.setattr("marketdata_project.front.application.MOST_SMALL_BODY_BYTES", 8 * 1000)
+    monkeypatch.setattr("marketdata_project.front.body.MOST_SMALL_BODY_BYTES", 8 * 1000)
     with serving() as port, contextlib.ExitStack() as stack:
         for _ in range(2):
             slow = stack.enter_context(from_address("127.0.0.2", port))

@@ -1,13 +1,12 @@
 """The front over real connections: environ, framing, lanes, failures."""
 
-import asyncio
 import threading
 
 import pytest
 from django.http import HttpResponse, JsonResponse
 from django.urls import path
 
-from marketdata_project.front.application import READ_THREADS, WRITE_THREADS, DjangoHandler, Front
+from marketdata_project.front.application import READ_THREADS, WRITE_THREADS, DjangoHandler
 from marketdata_project.serve.warm import load_everything
 from tests.marketdata_project.front_server import ask, connected, echo, read_reply, running
 from tests.patience import PATIENCE_SECONDS
@@ -205,27 +204,3 @@ def test_django_reads_path_query_and_body(settings):
         request = b"POST /na%C3%AFve/x%20y?a=%C3%A9 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
         reply = ask(port, request)
     assert reply.json() == {"path": "/naïve/x y", "name": "x y", "a": "é", "body": "abc"}
-
-
-def exchange(scope_type: str, *received: str) -> list[dict[str, object]]:
-    sent = []
-    messages = iter(received)
-
-    async def receive():
-        return {"type": next(messages)}
-
-    async def send(message):
-        sent.append(message)
-
-    front = Front(echo, body_limit=lambda _path, _method: 1, body_sender=lambda _environ: None)
-    asyncio.run(front({"type": scope_type}, receive, send))
-    return sent
-
-
-def test_lifespan_is_completed():
-    sent = exchange("lifespan", "lifespan.startup", "lifespan.shutdown")
-    assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
-
-
-def test_a_websocket_is_refused():
-    assert exchange("websocket", "websocket.connect") == [{"type": "websocket.close", "code": 1008}]

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from http_requests.wsgi_variables import BODY_TOO_LARGE
-from marketdata_project.front import application, body, protocol
+from marketdata_project.front import body, protocol, sending
 from marketdata_project.front.limits import BodyBudget, ReservedBytes
 from tests.marketdata_project.front_server import ask, connected, echo, eventually, read_reply, running
 from tests.patience import PATIENCE_SECONDS
@@ -223,7 +223,7 @@ def stands_still(progress: list[int]) -> bool:
 
 
 def test_a_client_that_takes_nothing_of_a_stream_is_given_up(monkeypatch):
-    monkeypatch.setattr(application, "STALLED_SECONDS", 0.3)
+    monkeypatch.setattr(sending, "STALLED_SECONDS", 0.3)
     closed = threading.Event()
 
     def pieces():
@@ -245,7 +245,7 @@ def test_a_client_that_is_slow_gets_all_of_a_stream(monkeypatch):
     """Of three that are slower each time, and are waited for as much longer, one: a machine that stands still is slower than meant."""
     pieces = [b"~" * 8 * 2**20] * 3
     for stalled_seconds in (0.5, 2.0, 8.0):
-        monkeypatch.setattr(application, "STALLED_SECONDS", stalled_seconds)
+        monkeypatch.setattr(sending, "STALLED_SECONDS", stalled_seconds)
         # A piece takes longer than a client may take nothing.
         raw = taken_slowly(pieces, pause_seconds=stalled_seconds / 125)
         if raw.endswith(b"\r\n0\r\n\r\n"):
@@ -283,7 +283,7 @@ def test_more_streams_than_threads_go_on_together():
         return raw
 
     with running(lambda _environ: StreamingHttpResponse(pieces())) as port, contextlib.ExitStack() as stack:
-        count = 3 * application.STREAM_THREADS
+        count = 3 * sending.STREAM_THREADS
         connections = [stack.enter_context(connected(port)) for _ in range(count)]
         for connection in connections:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -337,22 +337,20 @@ def receiver(pieces: list[bytes]):
     return receive
 
 
+def allowance(limit: int) -> body.BodyAllowance:
+    return body.BodyAllowance(limit, ReservedBytes(BodyBudget(4_000), ("key:1",)))
+
+
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=20))
 def test_a_body_is_what_its_pieces_are_together(pieces):
-    read = asyncio.run(
-        body.read_body(
-            receiver(pieces), declared="", limit=1000, held=ReservedBytes(BodyBudget(4_000), ("key:1",))
-        )
-    )
+    read = asyncio.run(body.read_body(receiver(pieces), allowance(1000), declared=""))
     assert read.tell() == 0
     assert read.read() == b"".join(pieces)
 
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=20), st.integers(0, 500))
 def test_the_limit_is_exact_however_a_body_is_cut(pieces, limit):
-    read = body.read_body(
-        receiver(pieces), declared="", limit=limit, held=ReservedBytes(BodyBudget(4_000), ("key:1",))
-    )
+    read = body.read_body(receiver(pieces), allowance(limit), declared="")
     if sum(map(len, pieces)) > limit:
         with pytest.raises(body.BodyOverLimit):
             asyncio.run(read)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from marketdata_project.front.application import STREAM_THREADS
+from marketdata_project.front.sending import STREAM_THREADS
 from store.csv.store import CsvStore
 from store.datasets import QUOTES, TRADES
 from store.protocol import Window

@@ -1,10 +1,8 @@
 """The embedded Redis: where it listens, what a server left behind, its program."""
 
-import signal
 import socket
 import subprocess
 import tempfile
-import threading
 from pathlib import Path
 
 import pytest
@@ -37,16 +35,11 @@ def launch(redis: EmbeddedRedis) -> subprocess.Popen[bytes]:
     return process
 
 
-@pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
-def test_a_redis_left_behind_is_ended_and_its_place_is_free(redis, frozen):
+def test_redis_of_an_earlier_run_is_shut_down(redis):
     redis.prepare()
-    left_behind = launch(redis)
-    if frozen:
-        left_behind.send_signal(signal.SIGSTOP)
-    # Reaped at once, as init does with what lost its parent.
-    threading.Thread(target=left_behind.wait).start()
+    leftover = launch(redis)
     redis.prepare()
-    assert eventually(lambda: left_behind.returncode is not None)
+    assert leftover.wait(PATIENCE_SECONDS) == 0
     assert not redis.socket_path.exists()
     successor = launch(redis)
     successor.terminate()

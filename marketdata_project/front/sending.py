@@ -1,0 +1,92 @@
+"""Sends answers to a client: finished bodies at once, streams piece by piece."""
+
+import asyncio
+from contextlib import suppress
+from operator import attrgetter
+from typing import Any
+
+from django.db import close_old_connections
+
+from http_requests.wsgi_variables import BODY_UNREAD
+from marketdata_project.front.answers import WITHOUT_BODY, Answer, Refusal, Stream
+from marketdata_project.front.body import discard_rest
+from marketdata_project.front.environ import Message, Receive, Send
+from marketdata_project.front.lanes import Lane
+
+STREAM_THREADS = 8
+# A stream ends if its client does not take PART_BYTES within STALLED_SECONDS.
+PART_BYTES = 64 * 1024
+STALLED_SECONDS = 30.0
+_END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+class AnswerSender:
+    """Sends answers. Streams have threads of their own.
+
+    Any of these threads may make the next piece of a stream: it must not keep a database cursor open between
+    pieces.
+    """
+
+    def __init__(self) -> None:
+        self._lanes = [
+            Lane(f"stream-{number}", threads=1, after=close_old_connections)
+            for number in range(STREAM_THREADS)
+        ]
+
+    async def send(self, answer: Answer, environ: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Send the answer to the request in `environ`. Discards the rest of a body that was not read."""
+        start: Message = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+        if answer.stream is not None:
+            is_bare = environ["REQUEST_METHOD"] == "HEAD" or answer.status in WITHOUT_BODY
+            await self._send_stream(answer.stream, start, receive, send, is_bare=is_bare)
+        elif BODY_UNREAD in environ:
+            answer.headers.append((b"connection", b"close"))
+            await send(start)
+            await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+            await discard_rest(receive)
+            await send(_END)
+        else:
+            await send(start)
+            await send({"type": "http.response.body", "body": answer.body})
+
+    async def _send_stream(
+        self, stream: Stream, start: Message, receive: Receive, send: Send, *, is_bare: bool
+    ) -> None:
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await send(start)
+            if not is_bare:
+                await self._send_pieces(stream, gone, send)
+            if not gone.done():
+                await send(_END)
+        finally:
+            gone.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(self._lane.run(stream.close))
+
+    async def _send_pieces(self, stream: Stream, gone: asyncio.Future[None], send: Send) -> None:
+        """Make and send the pieces, each in parts. Makes a piece after the client has taken the one before."""
+        while (piece := await self._lane.run(stream.next_piece)) is not None:
+            for offset in range(0, len(piece), PART_BYTES):
+                if gone.done():
+                    return
+                part = piece[offset : offset + PART_BYTES]
+                async with asyncio.timeout(STALLED_SECONDS):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+
+    @property
+    def _lane(self) -> Lane:
+        """The first idle lane, else the one with the fewest jobs. Few streams start few threads, which hold memory."""
+        return min(self._lanes, key=attrgetter("open"))
+
+
+async def send_refusal(refusal: Refusal, send: Send, *, correlation_id: str) -> None:
+    """Send a problem instead of an answer."""
+    headers, body = refusal.render(correlation_id=correlation_id)
+    await send({"type": "http.response.start", "status": refusal.status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
