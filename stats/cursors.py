@@ -18,16 +18,16 @@ from store.protocol import CommitId
 class RowPosition:
     """A row's position in an answer.
 
-    place: the index of its symbol in the query. time_ns: nanoseconds UTC. ordinal: its index among the rows of
-    the same symbol and time.
+    symbol_index: of its symbol in the query. time_ns: nanoseconds UTC. ordinal: its index among the rows of the
+    same symbol and time.
     """
 
-    place: int
+    symbol_index: int
     time_ns: int
     ordinal: int = 0
 
 
-# earlier, place, time_ns, ordinal, walk_now_ns, hashes of query, range and rules, number of commits.
+# earlier, symbol_index, time_ns, ordinal, walk_now_ns, hashes of query, range and inputs, number of commits.
 _LAYOUT = struct.Struct(">?HqIq8s8s8sH")
 _COMMIT = struct.Struct(">q8s")  # number, hash
 _LABEL = "stats.cursors"
@@ -42,7 +42,7 @@ class SeenCommit:
 
     @classmethod
     def of(cls, commit: CommitId) -> Self:
-        """The commit, in the form that a cursor stores."""
+        """Return the commit in the form that a cursor stores."""
         return cls(commit.number, commit.hash[:16])
 
     def check(self, commit: CommitId) -> None:
@@ -54,38 +54,36 @@ class SeenCommit:
 
 
 def fingerprint(text: str) -> bytes:
-    """The first eight bytes of a text's SHA-256."""
+    """Return the first eight bytes of a text's SHA-256."""
     return hashlib.sha256(text.encode()).digest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
 class PageCursor:
-    """Names a page: the rows from `position` on or, if `earlier`, the last rows before it.
+    """The start of a page: the page has the rows from `position` on or, if `earlier`, the last rows before it.
 
-    commits: the commit that every page reads, one per log, in the order of the query's logs. walk_now_ns: the
-    walk's frozen "now" (see `Validity`). within, rules: hashes of the range, and of everything that the rows
-    are made from.
+    commits: the commits that every page reads, one per log, in the order of the query's logs. walk_now_ns: the
+    walk's frozen "now" (see `Validity`). inputs_hash: of everything besides the logs that the rows are made from.
     """
 
     earlier: bool
     position: RowPosition
     commits: tuple[SeenCommit, ...]
     walk_now_ns: int = 0
-    within: bytes = fingerprint("")
-    rules: bytes = fingerprint("")
+    range_hash: bytes = fingerprint("")
+    inputs_hash: bytes = fingerprint("")
 
     def encode(self, query: str) -> str:
         """Return the cursor as URL-safe base64, sealed with the secret key and bound to the query."""
-        at = self.position
         head = _LAYOUT.pack(
             self.earlier,
-            at.place,
-            at.time_ns,
-            at.ordinal,
+            self.position.symbol_index,
+            self.position.time_ns,
+            self.position.ordinal,
             self.walk_now_ns,
             fingerprint(query),
-            self.within,
-            self.rules,
+            self.range_hash,
+            self.inputs_hash,
             len(self.commits),
         )
         commits = (_COMMIT.pack(commit.number, bytes.fromhex(commit.hash)) for commit in self.commits)
@@ -93,29 +91,29 @@ class PageCursor:
 
     @classmethod
     def decode(cls, text: str, *, query: str) -> Self:
-        """The cursor in `text`. Raises `InvalidCursor` unless it was made here for the same query."""
+        """Return the cursor in `text`. Raises `InvalidCursor` unless it was made here for the same query."""
         payload = unseal_text(text, label=_LABEL)
-        earlier, place, time_ns, ordinal, walk_now_ns, of_query, within, rules, count = _LAYOUT.unpack_from(
-            payload
-        )
-        if of_query != fingerprint(query):
+        fields = _LAYOUT.unpack_from(payload)
+        earlier, symbol_index, time_ns, ordinal, walk_now_ns, query_hash, range_hash, inputs_hash, _ = fields
+        if query_hash != fingerprint(query):
             raise InvalidCursor("the cursor belongs to another query")
-        commits = (
-            _COMMIT.unpack_from(payload, _LAYOUT.size + number * _COMMIT.size) for number in range(count)
+        commits = tuple(
+            SeenCommit(number, digest.hex())
+            for number, digest in _COMMIT.iter_unpack(payload[_LAYOUT.size :])
         )
-        seen = tuple(SeenCommit(number, digest.hex()) for number, digest in commits)
-        return cls(earlier, RowPosition(place, time_ns, ordinal), seen, walk_now_ns, within, rules)
+        position = RowPosition(symbol_index, time_ns, ordinal)
+        return cls(earlier, position, commits, walk_now_ns, range_hash, inputs_hash)
 
-    def check(self, within: bytes, rules: bytes) -> None:
+    def check(self, range_hash: bytes, inputs_hash: bytes) -> None:
         """Raise `InvalidCursor` if the range differs, `ResyncRequired` if the rows' inputs have changed."""
-        if self.within != within:
+        if self.range_hash != range_hash:
             raise InvalidCursor("the cursor belongs to another range")
-        if self.rules != rules:
+        if self.inputs_hash != inputs_hash:
             raise ResyncRequired(
-                "the rows are made differently since the cursor was made; start again at the first page"
+                "the inputs of the rows have changed since the cursor was made; start again at the first page"
             )
 
 
 def seen_commits(heads: Sequence[CommitId]) -> tuple[SeenCommit, ...]:
-    """The commits, in the form that a cursor stores."""
+    """Return the commits in the form that a cursor stores."""
     return tuple(map(SeenCommit.of, heads))

@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 PREFIX = "mktdata"
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
-# The maximum length of a field; longer fields are hashed.
-_LONGEST = 2_048
+# Longer fields are hashed.
+_MAX_FIELD_LENGTH = 2_048
 
 
 def escaped(text: str) -> str:
@@ -27,37 +27,8 @@ def escaped(text: str) -> str:
 
 
 def symbol_prefix(symbol: str) -> str:
-    """The prefix of all keys of `symbol`. No other symbol's keys have it."""
+    """Return the prefix of all keys of `symbol`. No other symbol's keys have it."""
     return f"{PREFIX}:{escaped(symbol)}:"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheKey:
-    """Everything on which cached bytes depend. `str()` makes the key; different values have different keys.
-
-    parameters: (name, value) pairs in any order; a value of None means not given. version: the commits of the
-    queried window. representation: format and encoding, with a revision if a format changes.
-    """
-
-    symbol: str
-    dataset: str
-    parameters: tuple[tuple[str, str | int | None], ...] = ()
-    version: str
-    representation: str
-
-    def __str__(self) -> str:
-        given = sorted(
-            f"{escaped(name)}={escaped(str(value))}" for name, value in self.parameters if value is not None
-        )
-        fields_ = (
-            PREFIX,
-            escaped(self.symbol),
-            escaped(self.dataset),
-            _shortened("&".join(given)),
-            _shortened(quote(self.version, safe="=,", errors="surrogatepass")),
-            escaped(self.representation),
-        )
-        return ":".join(fields_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +50,22 @@ class KeyParts:
     version: str
 
 
+def answer_prefix(parts: KeyParts, *, symbol: str, dataset: str) -> str:
+    """Return the key of an answer up to its representation. Different answers have different prefixes."""
+    parameters = sorted(f"{escaped(name)}={escaped(value)}" for name, value in parts.parameters)
+    fields_ = (
+        PREFIX,
+        escaped(symbol),
+        escaped(dataset),
+        _shortened("&".join(parameters)),
+        _shortened(quote(parts.version or "none", safe="=,", errors="surrogatepass")),
+        "",
+    )
+    return ":".join(fields_)
+
+
 def key_parts(value: object, *, of_walk: bool = False) -> KeyParts:
-    """The key parts of a frozen dataclass: all fields that are not `Irrelevant`; inner ones as `outer.inner`.
+    """Return the key parts of a frozen dataclass: all fields that are not `Irrelevant`; inner ones as `outer.inner`.
 
     A field may be a text, a number, an enum, a tuple, an object with a `key` (a log if it also has a `dataset`),
     or a dataclass of these. None is left out. of_walk: leave out `DIFFERS_BY_PAGE` fields, too. Raises
@@ -108,32 +93,30 @@ def _leaves(path: str, value: Any, of_walk: bool) -> Iterator[tuple[str, Any]]:
     elif hasattr(value, "key"):
         yield path, value
     elif isinstance(value, tuple):
-        yield from _of_tuple(path, value, of_walk)
+        yield from _leaves_of_tuple(path, value, of_walk)
     elif is_dataclass(value) and not isinstance(value, type):
-        for name in _names(type(value), of_walk):
+        for name in _field_names(type(value), of_walk):
             yield from _leaves(f"{path}.{name}" if path else name, getattr(value, name), of_walk)
     else:
         raise TypeError(f"{path}: a {type(value).__name__} cannot be part of a key")
 
 
-def _of_tuple(path: str, values: tuple[Any, ...], of_walk: bool) -> Iterator[tuple[str, Any]]:
+def _leaves_of_tuple(path: str, values: tuple[Any, ...], of_walk: bool) -> Iterator[tuple[str, Any]]:
     texts = [_text(value) for value in values]
     if None not in texts:
-        yield (
-            path,
-            ",".join(escaped(text or "") or "%" for text in texts),
-        )  # "%": a tuple of one empty text, not an empty tuple
+        # "%" tells a tuple of one empty text from an empty tuple.
+        yield path, ",".join(escaped(text or "") or "%" for text in texts)
     elif len(values) == 1:
         yield from _leaves(path, values[0], of_walk)
     elif all(hasattr(value, "key") for value in values):
         yield from ((f"{path}.{number}", value) for number, value in enumerate(values))
     else:
-        every = [key_parts(value, of_walk=of_walk) if value is not None else None for value in values]
-        yield path, hashlib.sha256(repr(every).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        parts = [None if value is None else key_parts(value, of_walk=of_walk) for value in values]
+        yield path, hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _text(value: object) -> str | None:
-    """The text of an enum, number or text; None for any other value."""
+    """Return the text of an enum, number or text; None for any other value."""
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, float):
@@ -142,8 +125,8 @@ def _text(value: object) -> str | None:
 
 
 @cache
-def _names(kind: type[Any], of_walk: bool) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind) if not _is_left_out(each.type, of_walk))
+def _field_names(dataclass_type: type[Any], of_walk: bool) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(dataclass_type) if not _is_left_out(each.type, of_walk))
 
 
 def _is_left_out(annotation: Any, of_walk: bool) -> bool:
@@ -152,4 +135,4 @@ def _is_left_out(annotation: Any, of_walk: bool) -> bool:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else hashlib.sha256(text.encode()).hexdigest()
+    return text if len(text) <= _MAX_FIELD_LENGTH else hashlib.sha256(text.encode()).hexdigest()

@@ -31,7 +31,7 @@ _IMMUTABLE_SECONDS = 31_536_000
 def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int) -> FinishedAnswer:
     """Make a pinned answer ready to send: 304 if the client has it, else from the cache or computed.
 
-    Raises the errors of `Content.rendered`.
+    Raises the errors of `PinnedContent.rendered`.
     """
     if is_current(if_none_match, pinned.etag):
         return _not_modified(pinned, now_ns)

@@ -1,4 +1,4 @@
-"""Pinned answers: everything that an answer is computed from, with its format and encoding."""
+"""Pinned answers: everything that an answer is computed from, with its format and encoding; and their cached bytes."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from functools import cached_property
 
 from http_requests.compression import Encoding, compressed
 from http_requests.conditional import etag_of
-from stats.caching.keys import CacheKey, escaped, key_parts
+from stats.caching.keys import answer_prefix, escaped, key_parts
 from stats.caching.response_cache import RESPONSE_CACHE, Outcome, seconds_to_live
 from stats.caching.shared import Entry
 from stats.rendering.format import Rendered
@@ -27,10 +27,10 @@ class Representation:
         return self.format + (f"+{self.encoding}" if self.encoding else "")
 
 
-class Content(ABC):
+class PinnedContent(ABC):
     """An answer without a format: a frozen dataclass with everything that the answer is computed from.
 
-    Its fields make the cache key (see `key_parts`), so different answers have different keys.
+    Its fields make the cache key; see `key_parts`.
 
     name: the dataset or report, for cache keys. end_ns: the requested end before rounding, nanoseconds UTC;
     None if there is none. is_period: whether rows are of a day or longer. as_of_ns: commits stored later are
@@ -65,33 +65,17 @@ class Content(ABC):
     def rendered(self, format_name: str) -> Rendered:
         """Write the answer in a format, from the fields alone. Raises `StatsError`s and `StorageError`s."""
 
-    def answer(self, representation: Representation) -> "PinnedAnswer":
-        """The content in a representation."""
-        return PinnedAnswer(self, representation)
-
     @cached_property
     def key_prefix(self) -> str:
         """The cache key without the representation."""
-        parts = key_parts(self)
-        return str(
-            CacheKey(
-                symbol=",".join(self.symbols),
-                dataset=self.name,
-                parameters=parts.parameters,
-                version=parts.version or "none",
-                representation="",
-            )
-        )
+        return answer_prefix(key_parts(self), symbol=",".join(self.symbols), dataset=self.name)
 
 
 @dataclass(frozen=True)
 class PinnedAnswer:
-    """A content in one representation. Its key names the cached bytes and makes the ETag.
+    """A content in one representation. Its key names the cached bytes and makes the ETag; it does not depend on the caller."""
 
-    It does not depend on the caller, whose permission is checked earlier.
-    """
-
-    content: Content
+    content: PinnedContent
     representation: Representation
 
     @cached_property
@@ -106,7 +90,7 @@ class PinnedAnswer:
 def cached_entry(pinned: PinnedAnswer, *, now_ns: int) -> tuple[Entry, Outcome]:
     """Return the answer's bytes, cached or computed. now_ns: the time of the call.
 
-    Raises the errors of `Content.rendered`.
+    Raises the errors of `PinnedContent.rendered`.
     """
     content = pinned.content
     seconds = seconds_to_live(content.end_ns, now_ns=now_ns, coarse=content.is_period)
@@ -117,8 +101,9 @@ def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
     """Compute the answer's bytes. A compressed answer is made from the uncompressed one, which is cached, too."""
     written = pinned.representation
     if written.encoding is not None:
-        plain, _ = cached_entry(pinned.content.answer(Representation(written.format)), now_ns=now_ns)
-        return _encoded(plain, written.encoding, pinned.etag)
+        plain = PinnedAnswer(pinned.content, Representation(written.format))
+        entry, _ = cached_entry(plain, now_ns=now_ns)
+        return _encoded(entry, written.encoding, pinned.etag)
     rendered = pinned.content.rendered(written.format)
     return Entry(
         body=rendered.body,

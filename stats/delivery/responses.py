@@ -14,27 +14,23 @@ from rest_framework.response import Response
 
 from http_requests.compression import accepted_encoding
 from stats.delivery.finished_answers import NEXT, PREVIOUS, FinishedAnswer, finished_answer
-from stats.delivery.pinned_answer import Content, Representation
+from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation
 
 # The default `limit` in the browsable API.
 _ROWS_OF_A_PAGE = 100
 
 
-def content_response(request: Request, content: Content, *, now_ns: int) -> HttpResponseBase:
+def content_response(request: Request, content: PinnedContent, *, now_ns: int) -> HttpResponseBase:
     """The response for a content, in the client's format and encoding; an HTML page in the browsable API.
 
-    The header `Link` has the next and previous page (RFC 8288). Raises the errors of `Content.rendered`.
+    The header `Link` has the next and previous page (RFC 8288). Raises the errors of `PinnedContent.rendered`.
     """
     if is_browsed(request):
-        return _page(
-            _linked(
-                finished_answer(content.answer(Representation("json")), if_none_match=None, now_ns=now_ns),
-                request,
-            )
-        )
+        plain = PinnedAnswer(content, Representation("json"))
+        return _page(_linked(finished_answer(plain, if_none_match=None, now_ns=now_ns), request))
     encoding = accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING"))
     finished = finished_answer(
-        content.answer(Representation(request.accepted_renderer.format, encoding)),
+        PinnedAnswer(content, Representation(request.accepted_renderer.format, encoding)),
         if_none_match=request.META.get("HTTP_IF_NONE_MATCH"),
         now_ns=now_ns,
     )

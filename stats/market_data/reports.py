@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import orjson
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import Content
+from stats.delivery.pinned_answer import PinnedContent
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.rows_page import RowsPage
@@ -62,7 +62,7 @@ class ReportQuery:
 
 
 @dataclass(frozen=True, eq=False)
-class NewestReport(Content):
+class NewestReport(PinnedContent):
     """A report on the newest rows. members: a page per symbol and part; None if the resolution is unavailable."""
 
     query: ReportQuery
@@ -91,7 +91,7 @@ class NewestReport(Content):
         return commits_of(logs.values(), named=self.query.several)
 
     def rendered(self, _format_name: str) -> Rendered:
-        """See `Content.rendered`."""
+        """See `PinnedContent.rendered`."""
         query, parts = self.query, REPORTS[self.query.report]
         reports = [
             {
@@ -143,7 +143,7 @@ COVERAGE = "coverage"
 
 
 @dataclass(frozen=True, eq=False)
-class CoverageReport(Content):
+class CoverageReport(PinnedContent):
     """The coverage of a symbol's logs: first and last time, numbers of rows and commits.
 
     logs: the logs that have a commit.
@@ -170,7 +170,7 @@ class CoverageReport(Content):
         return commits_of(self.logs, named=False)
 
     def rendered(self, _format_name: str) -> Rendered:
-        """See `Content.rendered`."""
+        """See `PinnedContent.rendered`."""
         return Rendered(
             orjson.dumps({"symbol": self.symbol, "datasets": [_log_row(log) for log in self.logs]})
         )

@@ -189,8 +189,8 @@ class ChainedSource:
 
     def after(self, position: RowPosition | None, count: int) -> Rows:
         found: list[Rows] = []
-        for place in range(position.place if position else 0, len(self.sources)):
-            at = position if position is not None and position.place == place else None
+        for place in range(position.symbol_index if position else 0, len(self.sources)):
+            at = position if position is not None and position.symbol_index == place else None
             found.append(self._named(place, self.sources[place].after(at, count)))
             count -= len(found[-1])
             if count <= 0:
@@ -199,8 +199,8 @@ class ChainedSource:
 
     def before(self, position: RowPosition | None, count: int) -> Rows:
         found: list[Rows] = []
-        for place in range(position.place if position else len(self.sources) - 1, -1, -1):
-            at = position if position is not None and position.place == place else None
+        for place in range(position.symbol_index if position else len(self.sources) - 1, -1, -1):
+            at = position if position is not None and position.symbol_index == place else None
             found.insert(0, self._named(place, self.sources[place].before(at, count)))
             count -= len(found[0])
             if count <= 0:

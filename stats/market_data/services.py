@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from http_requests.compression import ENCODINGS
-from stats.delivery.pinned_answer import Content, Representation, cached_entry
+from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation, cached_entry
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.rows_page import RowsPage
 from stats.market_data.answers.stream import RowStream
@@ -38,7 +38,7 @@ def market_data_stream(*, query: MarketDataQuery, format_name: str, now_ns: int)
     return RowStream(market_data_page(query=query, now_ns=now_ns), format_name)
 
 
-def market_data_report(*, query: ReportQuery, now_ns: int) -> Content:
+def market_data_report(*, query: ReportQuery, now_ns: int) -> PinnedContent:
     """A report on symbols at the newest commits. Raises the errors of `market_data_page`."""
     return coverage_pin(query) if query.report == COVERAGE else report_pin(query, now_ns=now_ns)
 
@@ -70,7 +70,7 @@ def warm(
             check_format(query, format_name)
             page = market_data_page(query=query, now_ns=now_ns)
             outcomes = [
-                cached_entry(page.answer(Representation(format_name, encoding)), now_ns=now_ns)[1]
+                cached_entry(PinnedAnswer(page, Representation(format_name, encoding)), now_ns=now_ns)[1]
                 for encoding in (None, *ENCODINGS)
             ]
             yield Warmed(symbol, query_string, outcomes[0].value)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Annotated
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import Content
+from stats.delivery.pinned_answer import PinnedContent
 from stats.exceptions import NoData, RangeTooLarge
 from stats.market_data.answers.paging import PageRows
 from stats.market_data.answers.pin import MAX_PAGES, page_pin
@@ -86,7 +86,7 @@ _BARS = BarsOfTrades(OHLC)
 
 
 @dataclass(frozen=True, eq=False)
-class OhlcBars(Content):
+class OhlcBars(PinnedContent):
     """A page of bars of the market-data API, in the shape of `/stats/ohlc`."""
 
     query: OhlcQuery
@@ -117,7 +117,7 @@ class OhlcBars(Content):
         return self.bars.commits
 
     def rendered(self, format_name: str) -> Rendered:
-        """See `Content.rendered`. Raises `NoData` and `RangeTooLarge`."""
+        """See `PinnedContent.rendered`. Raises `NoData` and `RangeTooLarge`."""
         page = self.bars.page()
         if not len(page.rows):
             raise no_data(self.bars)

@@ -81,7 +81,7 @@ def _pinned(
     columns = tuple(column.name for column in query.form.columns if column.name in later)
     page = RowsPage(query, plans, cursor, columns or None)
     if cursor:
-        cursor.check(page.within, page.rules)
+        cursor.check(page.range_hash, page.inputs_hash)
     return page
 
 

@@ -10,7 +10,7 @@ from http_requests.nearest_name import nearest_or_all
 from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, fingerprint, seen_commits
 from stats.delivery.finished_answers import NEXT, PREVIOUS
-from stats.delivery.pinned_answer import Content
+from stats.delivery.pinned_answer import PinnedContent
 from stats.market_data.answers.paging import PageEdge, PageRows, first_page, page_at
 from stats.market_data.pinned_logs import PinnedLog, commits_of
 from stats.market_data.plan import Plan
@@ -42,7 +42,7 @@ def selected(table: Table, names: Sequence[str] | None) -> Table:
 
 
 @dataclass(frozen=True, eq=False)
-class RowsPage(Content):
+class RowsPage(PinnedContent):
     """A page of rows: its query, and a plan per symbol with everything that the rows are made from.
 
     cursor: None on a first page. later_columns: the answer's columns that older versions of the stored
@@ -98,12 +98,12 @@ class RowsPage(Content):
         return min(changing) if changing else max(each.walk_now_ns for each in validities)
 
     @property
-    def within(self) -> bytes:
+    def range_hash(self) -> bytes:
         """A hash of the walk's range, as a cursor stores it."""
         return fingerprint(repr([plan.range for plan in self.plans]))
 
     @property
-    def rules(self) -> bytes:
+    def inputs_hash(self) -> bytes:
         """A hash of everything that the walk's rows are made from, as a cursor stores it."""
         return fingerprint(repr([plan.rules for plan in self.plans]))
 
@@ -118,7 +118,7 @@ class RowsPage(Content):
         return ChainedSource(self.query.symbols, sources)
 
     def rendered(self, format_name: str) -> Rendered:
-        """See `Content.rendered`. The headers have the cursors of the next and previous page."""
+        """See `PinnedContent.rendered`. The headers have the cursors of the next and previous page."""
         document = self.document()
         rendered = FORMATS[format_name].render(document, self.query.time_form)
         cursors = ((NEXT, document.next_cursor), (PREVIOUS, document.prev_cursor))
@@ -184,7 +184,9 @@ class RowsPage(Content):
         if edge is None:
             return None
         commits = seen_commits([log.commit for log in self.logs])
-        cursor = PageCursor(edge.earlier, edge.position, commits, self.walk_now_ns, self.within, self.rules)
+        cursor = PageCursor(
+            edge.earlier, edge.position, commits, self.walk_now_ns, self.range_hash, self.inputs_hash
+        )
         return cursor.encode(self.query.subject)
 
 

@@ -3,7 +3,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from stats.caching.keys import CacheKey, symbol_prefix
+from stats.caching.keys import symbol_prefix
 from stats.caching.response_cache import RESPONSE_CACHE, Dropped, ResponseCache
 from tests.stats.caching.builders import client_of, entry_of
 
@@ -11,8 +11,7 @@ from tests.stats.caching.builders import client_of, entry_of
 def fill(cache: ResponseCache, *symbols: str, datasets: int = 3) -> None:
     for symbol in symbols:
         for number in range(datasets):
-            key = CacheKey(symbol=symbol, dataset=str(number), version="1", representation="json")
-            assert cache.shared.store(str(key), entry_of(), seconds=30)
+            assert cache.shared.store(f"{symbol_prefix(symbol)}{number}", entry_of(), seconds=30)
 
 
 def test_only_the_symbol_is_dropped(cache: ResponseCache, redis_server):

@@ -18,7 +18,7 @@ from rest_framework import serializers
 from http_requests.exceptions import RequestError
 from stats import parameters as kinds
 from stats.caching.keys import key_parts
-from stats.delivery.pinned_answer import Content, Representation, computed_entry
+from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation, computed_entry
 from stats.exceptions import StatsError
 from stats.market_data.answers.pin import pages_forget
 from stats.market_data.datasets import MARKET_DATASETS
@@ -52,7 +52,7 @@ from tests.stats.market_data.builders import (
 from tests.stats.market_data.oracle import SECOND_NS
 from trades.stores import market_store
 
-Pin = Callable[[int], Content]
+Pin = Callable[[int], PinnedContent]
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
 SYMBOLS = {"equities": (EQUITY, SPLIT), "futures": (FUTURE,), "options": (CALL,), "crypto": (CRYPTO,)}
 NOW_NS = EQUITY_HOUR + HOUR_NS // 2
@@ -83,9 +83,11 @@ class Seen:
     bodies: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     answers: int = 0
 
-    def look(self, content: Content, now_ns: int, said: str, *, formats: tuple[str, ...] = ("json",)) -> None:
+    def look(
+        self, content: PinnedContent, now_ns: int, said: str, *, formats: tuple[str, ...] = ("json",)
+    ) -> None:
         for name in formats:
-            pinned = content.answer(Representation(name))
+            pinned = PinnedAnswer(content, Representation(name))
             try:
                 body = computed_entry(pinned, now_ns).body
             except (StatsError, StorageError, RequestError) as error:
@@ -105,7 +107,7 @@ def changes_of(serializer: type[serializers.Serializer[Any]]) -> list[dict[str, 
     return [{}, *({name: value} for name, each in declared.items() for value in values_of(each))]
 
 
-def contents(now_ns: int, *, chance: random.Random | None, about: str) -> Iterator[tuple[str, Content]]:
+def contents(now_ns: int, *, chance: random.Random | None, about: str) -> Iterator[tuple[str, PinnedContent]]:
     """What the tree and its dialect answer at a time; with a `chance` some of it, about one symbol if it is named."""
     for said, pin in pins(chance, of_bars=ALL if SOAK else 8):
         if about not in said:
@@ -144,15 +146,15 @@ def some(chance: random.Random | None, changes: list[dict[str, str]], count: int
     return changes if chance is None or count >= len(changes) else [{}, *chance.sample(changes, count)]
 
 
-def page_of(target: Target, query: str, now_ns: int) -> Content:
+def page_of(target: Target, query: str, now_ns: int) -> PinnedContent:
     return market_data_page(query=parse_query(target, query), now_ns=now_ns)
 
 
-def report_of(report: str, path: str, symbol: str, query: str, now_ns: int) -> Content:
+def report_of(report: str, path: str, symbol: str, query: str, now_ns: int) -> PinnedContent:
     return market_data_report(query=parse_report_query(report, path, symbol, query), now_ns=now_ns)
 
 
-def bars_of(query: str, now_ns: int) -> Content:
+def bars_of(query: str, now_ns: int) -> PinnedContent:
     return ohlc_pin(parse_ohlc_query(query), now_ns=now_ns)
 
 
@@ -246,9 +248,12 @@ def test_a_page_that_is_given_again_is_the_one_that_would_be_pinned(market: Mark
             first_ns = NOW_NS + chance.randrange(-2 * HOUR_NS, 12 * HOUR_NS)
             second_ns = first_ns + chance.randrange(step_ns)
             pages_forget()
-            keys = [pin(now_ns).answer(Representation("json")).cache_key for now_ns in (first_ns, second_ns)]
+            keys = [
+                PinnedAnswer(pin(now_ns), Representation("json")).cache_key
+                for now_ns in (first_ns, second_ns)
+            ]
             pages_forget()
-            assert keys[1] == pin(second_ns).answer(Representation("json")).cache_key, said
+            assert keys[1] == PinnedAnswer(pin(second_ns), Representation("json")).cache_key, said
             compared += keys[0] != keys[1]
     assert compared > 5
 
@@ -265,7 +270,7 @@ def test_what_has_no_text_has_no_place_in_a_key():
 def test_a_page_that_is_forgotten_is_gone_without_a_collection(market: Market):
     query = parse_query(Target("equities", MARKET_DATASETS["ohlcv"].form, EQUITY), f"start={TIMES[0]}")
     page = market_data_page(query=query, now_ns=NOW_NS)
-    computed_entry(page.answer(Representation("json")), NOW_NS)
+    computed_entry(PinnedAnswer(page, Representation("json")), NOW_NS)
     gone = weakref.ref(page)
     gc.disable()
     try:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stats.delivery.pinned_answer import Representation
+from stats.delivery.pinned_answer import PinnedAnswer, Representation
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import Target, parse_query
 from stats.market_data.services import market_data_page
@@ -45,7 +45,7 @@ def key(dataset: str) -> str:
     target = Target("equities", MARKET_DATASETS[dataset].form, EQUITY)
     query = parse_query(target, f"start={RANGE['start']}&end={RANGE['end']}")
     page = market_data_page(query=query, now_ns=START_NS)
-    return page.answer(Representation("json")).cache_key
+    return PinnedAnswer(page, Representation("json")).cache_key
 
 
 def test_an_answer_with_the_column_is_not_kept_under_the_key_of_one_without(empty_market: Market):

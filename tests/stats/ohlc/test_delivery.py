@@ -6,7 +6,7 @@ import pytest
 
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.finished_answers import FinishedAnswer, finished_answer, finished_answer_if_held
-from stats.delivery.pinned_answer import Representation
+from stats.delivery.pinned_answer import PinnedAnswer, Representation
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.api_client import Api
@@ -19,7 +19,7 @@ NOW_NS = parse_timestamp("2031-01-01")
 
 def bars_read(query_string: str, now_ns: int) -> FinishedAnswer:
     bars = ohlc_pin(parse_ohlc_query(query_string), now_ns=now_ns)
-    return finished_answer(bars.answer(Representation("json")), if_none_match=None, now_ns=now_ns)
+    return finished_answer(PinnedAnswer(bars, Representation("json")), if_none_match=None, now_ns=now_ns)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_an_end_in_the_callers_future_is_not_kept():
 @pytest.mark.usefixtures("seeded")
 def test_only_what_is_held_is_given_to_who_wants_nothing_else(monkeypatch: pytest.MonkeyPatch):
     def held() -> HTTPStatus | int | None:
-        bars = ohlc_pin(parse_ohlc_query(QUERY), now_ns=NOW_NS).answer(Representation("json"))
+        bars = PinnedAnswer(ohlc_pin(parse_ohlc_query(QUERY), now_ns=NOW_NS), Representation("json"))
         found = finished_answer_if_held(bars, if_none_match=None, now_ns=NOW_NS)
         return None if found is None else found.status
 
