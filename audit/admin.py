@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Min, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
@@ -27,11 +27,11 @@ from audit.reading.filters import AuditFilter
 
 NOTHING = SafeString("-")
 """Shown for an empty value."""
-_APART = ("change", "body")
+_SHOWN_APART = ("change", "body")
 
 
 def shown_change(detail: str) -> SafeString:
-    """A table of the changed members, with the values before and after."""
+    """Return a table of the changed members, with the values before and after."""
     changes = _parsed(detail).get("change")
     if not changes:
         return NOTHING
@@ -46,15 +46,15 @@ def shown_change(detail: str) -> SafeString:
 
 
 def shown_body(detail: str) -> SafeString:
-    """The recorded body of the call."""
+    """Return the recorded body of the call."""
     parsed = _parsed(detail)
     return _block(parsed["body"]) if "body" in parsed else NOTHING
 
 
 def shown_detail(detail: str) -> SafeString:
-    """The members of the detail except change and body."""
-    rest = {name: value for name, value in _parsed(detail).items() if name not in _APART}
-    return _block(rest) if rest else NOTHING
+    """Return the members of the detail except change and body."""
+    others = {name: value for name, value in _parsed(detail).items() if name not in _SHOWN_APART}
+    return _block(others) if others else NOTHING
 
 
 def _parsed(detail: str) -> dict[str, Any]:
@@ -75,7 +75,6 @@ def _block(document: Any) -> SafeString:
     return format_html("<pre class='audit-document'>{}</pre>", text)
 
 
-LISTED_CALLERS = 100
 COUNTED_RECORDS = 10_000
 # Generic for the type checker only: at run time Django's classes take no parameter.
 if TYPE_CHECKING:
@@ -84,24 +83,6 @@ if TYPE_CHECKING:
 else:
     _ModelAdmin = admin.ModelAdmin
     _Paginator = Paginator
-
-
-def first_callers(limit: int) -> list[str]:
-    """Return at most `limit` callers that have records, in order.
-
-    Each caller costs one look-up in the index; DISTINCT would read the whole index.
-    """
-    callers: list[str] = []
-    last = ""
-    while len(callers) < limit:
-        found: str | None = AuditRecord.objects.filter(caller__gt=last).aggregate(first=Min("caller"))[
-            "first"
-        ]
-        if found is None:
-            break
-        callers.append(found)
-        last = found
-    return callers
 
 
 class BoundedPaginator(_Paginator):
@@ -117,12 +98,12 @@ class FilteredList(ChangeList):
     """A list whose filters are those of `GET /audit`."""
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
-        """The parameters for Django's own filter, the date hierarchy."""
-        others = super().get_filters_params(params)
-        return {name: value for name, value in others.items() if name not in AuditFilter.base_filters}
+        """Return the parameters for Django's own filter, the date hierarchy."""
+        parameters = super().get_filters_params(params)
+        return {name: value for name, value in parameters.items() if name not in AuditFilter.base_filters}
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        """The records that match all filters; none if a filter's value is wrong, which the form shows."""
+        """Return the records that match all filters; none if a filter's value is wrong, which the form shows."""
         self.filters = AuditFilter(request.GET, super().get_queryset(request, exclude_parameters))
         return cast(
             "QuerySet[Any]", self.filters.qs if self.filters.is_valid() else AuditRecord.objects.none()
@@ -130,12 +111,12 @@ class FilteredList(ChangeList):
 
     @property
     def chosen_filters(self) -> bool:
-        """Whether any filter is in use."""
+        """Return whether any filter is in use."""
         return any(name in AuditFilter.base_filters for name in self.params)
 
     @property
     def unrelated(self) -> list[tuple[str, str]]:
-        """The parameters that stay when filters change: the date and the search."""
+        """Return the parameters that stay when filters change: the date and the search."""
         return [(name, value) for name, value in self.params.items() if name not in AuditFilter.base_filters]
 
 
@@ -175,7 +156,7 @@ class AuditRecordAdmin(_ModelAdmin):
 
     @admin.display(description="when")
     def when(self, record: AuditRecord) -> str:
-        """When the call began, to the microsecond, UTC."""
+        """Return when the call began, to the microsecond, UTC."""
         return f"{record.at:%Y-%m-%d %H:%M:%S.%fZ}"
 
     @admin.display(description="what")
@@ -188,27 +169,27 @@ class AuditRecordAdmin(_ModelAdmin):
 
     @admin.display(description="status")
     def status_shown(self, record: AuditRecord) -> str:
-        """The answer's status; "-" for an event."""
+        """Return the answer's status; "-" for an event."""
         return str(record.status) if record.status else "-"
 
     @admin.display(description="took")
     def took(self, record: AuditRecord) -> str:
-        """Milliseconds until the answer was ready; "-" for an event."""
+        """Return milliseconds until the answer was ready; "-" for an event."""
         return f"{record.latency_us / 1000:,.1f} ms" if record.status else "-"
 
     @admin.display(description="what changed")
     def change(self, record: AuditRecord) -> SafeString:
-        """The changed members, before and after."""
+        """Return the changed members, before and after."""
         return shown_change(record.detail)
 
     @admin.display(description="what was sent")
     def body(self, record: AuditRecord) -> SafeString:
-        """The body, masked."""
+        """Return the body, masked."""
         return shown_body(record.detail)
 
     @admin.display(description="more")
     def more(self, record: AuditRecord) -> SafeString:
-        """The rest of the detail."""
+        """Return the rest of the detail."""
         return shown_detail(record.detail)
 
     @admin.action(description="Export the selected records as NDJSON", permissions=["view"])
@@ -217,14 +198,14 @@ class AuditRecordAdmin(_ModelAdmin):
         return _exported(records)
 
     def get_fields(self, request: HttpRequest, obj: AuditRecord | None = None) -> tuple[str, ...]:
-        """The fields that are not empty: a call has no event, and an event no path."""
+        """Return the fields that are not empty: a call has no event, and an event no path."""
         return tuple(name for name in self.fields if self._value(name, obj) not in ("", NOTHING))
 
     def _value(self, name: str, record: AuditRecord | None) -> Any:
         return getattr(self, name)(record) if hasattr(self, name) else getattr(record, name, "")
 
     def get_urls(self) -> list[URLPattern]:
-        """The admin's pages and the export."""
+        """Return the admin's pages and the export."""
         export = path("export/", self.admin_site.admin_view(self.export), name="audit_auditrecord_export")
         return [export, *super().get_urls()]
 
@@ -232,20 +213,14 @@ class AuditRecordAdmin(_ModelAdmin):
         """Download all records that match the list's filters. Raises PermissionDenied."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        listed = self.get_changelist_instance(request)
-        return _exported(listed.queryset)
+        return _exported(self.get_changelist_instance(request).queryset)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """The list with its filters."""
+        """Return the list with its filters."""
         return FilteredList
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """The list, with known callers as suggestions for the form."""
-        callers = {"first_callers": first_callers(LISTED_CALLERS), **(extra_context or {})}
-        return super().changelist_view(request, callers)
-
     def has_view_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
-        """Whether the person has Django's permission and the access of `GET /audit`."""
+        """Return whether the person has Django's permission and the access of `GET /audit`."""
         return super().has_view_permission(request, obj) and PERSON_MAY.get()(request, "audit", "GET")
 
     def has_add_permission(self, request: HttpRequest) -> bool:

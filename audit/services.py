@@ -8,14 +8,14 @@ from typing import Any
 
 from django.conf import settings
 
-from audit.chain.append import chain_key, head_reserved, records_append, spool_key
+from audit.chain.append import chain_key, head_reserve, records_append, spool_key
 from audit.chain.witness import witness
 from audit.needs import RECORDED_NAMES
 from audit.records.call import columns_of_event, record_of_call
 from audit.spooling.anonymous_refusals import AnonymousRefusals, refusals_of
 from audit.spooling.collector import SpoolLag, exclusive, file_collect, spool_lag
 from audit.spooling.lines import encode_line
-from audit.spooling.spool import ANY_SUFFIX, Spool, process_spool
+from audit.spooling.spool import SUFFIX, Spool, process_spool
 from http_requests.received import ReceivedCall
 from metrics.declarations import AUDIT_COLLECTED
 
@@ -54,7 +54,7 @@ def call_record(
     `at` is when the call began (aware, UTC), `caller` the authenticated caller or "". Returns False if the record
     could not be written; that is logged and counted, and the call need not fail.
     """
-    if is_anonymous_refusal(caller, status) and refusals_of(spool).is_counted(call.address, status):
+    if is_anonymous_refusal(caller, status) and refusals_of(spool).count(call.address, status):
         return True
     record = record_of_call(
         at=at,
@@ -62,13 +62,13 @@ def call_record(
         status=status,
         latency_us=latency_us,
         correlation_id=correlation_id,
-        **recorded_of(call),
+        **received_fields(call),
     )
     return spool.append(encode_line(record))
 
 
-def recorded_of(call: ReceivedCall) -> dict[str, Any]:
-    """The arguments of `record_of_call` that come from the call itself."""
+def received_fields(call: ReceivedCall) -> dict[str, Any]:
+    """Return the arguments of `record_of_call` that come from the call itself."""
     return {
         "method": call.method,
         "path": call.path,
@@ -79,7 +79,7 @@ def recorded_of(call: ReceivedCall) -> dict[str, Any]:
 
 
 def is_anonymous_refusal(caller: str, status: int) -> bool:
-    """Whether nobody was authenticated and the status is neither 2xx nor 304."""
+    """Return whether nobody was authenticated and the status is neither 2xx nor 304."""
     return not caller and status >= _NO_SUCCESS and status != _NOT_MODIFIED
 
 
@@ -118,20 +118,20 @@ def events_lock() -> None:
 
     Raises django.db.Error.
     """
-    head_reserved()
+    head_reserve()
 
 
 def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
-    """Move spooled records into the database, oldest file first; returns how many were moved.
+    """Move spooled records into the database, oldest file first; return the number of them.
 
     Stops after about `limit` records (two or three seconds). Returns 0 while another collector runs. A file that
     cannot be read is logged and skipped. Raises django.db.Error; no record is lost then.
     """
-    with exclusive(Path(settings.AUDIT_DIR) / "collector.lock") as alone:
-        if not alone:
+    with exclusive(Path(settings.AUDIT_DIR) / "collector.lock") as is_locked:
+        if not is_locked:
             return 0
         moved = 0
-        for path in sorted(_spool_folder().glob(f"*{ANY_SUFFIX}")):
+        for path in sorted(_spool_folder().glob(f"*{SUFFIX}")):
             if moved >= limit:
                 break
             try:
@@ -144,7 +144,7 @@ def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
 
 
 def audit_lag(*, now: datetime) -> SpoolLag:
-    """The amount and age of spooled records that are not in the database yet. Raises django.db.Error."""
+    """Return the amount and age of spooled records that are not in the database yet. Raises django.db.Error."""
     return spool_lag(_spool_folder(), now=now)
 
 

@@ -19,7 +19,7 @@ from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER, RECORDED_NAMES
 from audit.records.call import columns_of_strict_call, record_of_call
 from audit.records.columns import AuditColumns
 from audit.records.detail import body_detail
-from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, recorded_of
+from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, received_fields
 from http_requests.received import call_in
 
 CORRELATION_ID = "correlation_id"
@@ -33,27 +33,20 @@ class CallUnderway:
 
     `at` is the time when it began, `started` the same time by `perf_counter_ns`. A call with an `audit_class`
     is recorded in the database, with its `body`, before its answer is sent; any other call is recorded in the
-    spool. `is_recorded`: the record is committed.
+    spool. `is_change_made`: from here on a failure leaves the outcome unknown. `is_recorded`: the record is
+    committed.
     """
 
     at: datetime
     started: int
     audit_class: str = ""
     body: bytes = b""
+    is_change_made: bool = False
     is_recorded: bool = False
-
-    def latency_us(self) -> int:
-        """Microseconds since the call began."""
-        return (perf_counter_ns() - self.started) // 1000
-
-
-def call_begin(request: HttpRequest, call: CallUnderway) -> None:
-    """Store the call on its request."""
-    vars(request)[_UNDERWAY] = call
 
 
 def call_underway(request: HttpRequest) -> CallUnderway | None:
-    """The call that `call_begin` stored; None if the request is no API call."""
+    """Return the call that the middleware stored on the request; None if the request is no API call."""
     return vars(request).get(_UNDERWAY)
 
 
@@ -64,7 +57,7 @@ _API_CALL = re.compile(r"/(?:api|v1)/(?!(?:v\d+/)?(?:docs|redoc|schema)(?:[/.]|$
 
 
 def is_api_call(path: str) -> bool:
-    """Whether a request to `path` (decoded, without the script's prefix) is recorded."""
+    """Return whether a request to `path` (decoded, without the script's prefix) is recorded."""
     return _API_CALL.match(path) is not None
 
 
@@ -89,7 +82,7 @@ class AuditMiddleware:
         if not is_api_call(request.path_info):
             return self.get_response(request)
         call, status = CallUnderway(datetime.now(UTC), perf_counter_ns()), 500
-        call_begin(request, call)
+        vars(request)[_UNDERWAY] = call
         try:
             response = self.get_response(request)
             if call.audit_class and not call.is_recorded:
@@ -110,13 +103,13 @@ class AuditMiddleware:
     def _recorded(
         self, request: HttpRequest, call: CallUnderway, response: HttpResponseBase
     ) -> HttpResponseBase:
-        """Record a strict call that made no change; returns the answer, or a 503 if recording failed.
+        """Record a strict call that made no change; return the answer, or a 503 if recording failed.
 
         Refusals of anonymous clients are only counted, except the first of an address in a minute.
         """
         status = response.status_code
         address = request.META.get("REMOTE_ADDR", "")
-        if is_anonymous_refusal(_caller(request), status) and not self.refusals.is_first(address):
+        if is_anonymous_refusal(_caller(request), status) and not self.refusals.take_first(address):
             return response
         try:
             with records_transaction():
@@ -133,22 +126,22 @@ def strict_columns(
 ) -> AuditColumns:
     """Return the record of a strict call, with its masked body added to `detail`."""
     body = {"body": body_detail(call.body, RECORDED_NAMES.get())} if call.body else {}
-    record = record_of_call(**recorded_of(call_in(request.META)), **_outcome(request, call, status))
+    record = record_of_call(**received_fields(call_in(request.META)), **_outcome(request, call, status))
     return columns_of_strict_call(record, audit_class=call.audit_class, detail={**body, **detail})
 
 
 def _outcome(request: HttpRequest, call: CallUnderway, status: int) -> dict[str, Any]:
-    """The fields of a record about the call's outcome."""
+    """Return the fields of a record about the call's outcome."""
     return {
         "at": call.at,
         "caller": _caller(request),
         "status": status,
-        "latency_us": call.latency_us(),
+        "latency_us": (perf_counter_ns() - call.started) // 1000,
         "correlation_id": getattr(request, CORRELATION_ID, ""),
     }
 
 
 def _caller(request: HttpRequest) -> str:
-    """The authenticated caller's identity, or "". Does not load a session's lazy user, which would cost a query."""
+    """Return the authenticated caller's identity, or "". Loading a session's lazy user would cost a query."""
     user = request.__dict__.get("user")
     return "" if user is None or isinstance(user, LazyObject) else str(getattr(user, "identity", ""))

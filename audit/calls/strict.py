@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from audit.calls.middleware import CallUnderway, call_underway, strict_columns
-from audit.chain.append import head_reserved, records_append, records_transaction
+from audit.chain.append import head_reserve, records_append, records_transaction
 from audit.exceptions import AuditUnavailable, ChangeOutcomeUnknown
 from audit.records.call import columns_of_event
 from audit.records.columns import AuditColumns
@@ -26,14 +26,8 @@ logger = logging.getLogger(__name__)
 _REFUSED = 400
 
 
-class _Progress:
-    """Whether the change is made. After that, a failure leaves the outcome unknown."""
-
-    is_made = False
-
-
-def change_recorded(view: APIView, write: Callable[[EventRecorder], Response]) -> Response:
-    """Make a change in the database and record the call in one transaction; returns the rendered answer.
+def change_and_record(view: APIView, write: Callable[[EventRecorder], Response]) -> Response:
+    """Make a change in the database and record the call in one transaction; return the rendered answer.
 
     `write` makes the change and returns the answer. Its argument replaces `event_record`: it collects events,
     which are appended with the call's record, after rendering. If `write` raises or its answer is a refusal,
@@ -45,18 +39,18 @@ def change_recorded(view: APIView, write: Callable[[EventRecorder], Response]) -
     def record(**event: Any) -> None:
         events.append(columns_of_event(**event))
 
-    with _one_commit(view) as (call, progress):
+    with _one_commit(view) as call:
         answer = _rendered(view, write(record))
         if answer.status_code >= _REFUSED:
             transaction.set_rollback(True)
             return answer
         _append(view, call, answer, events=events)
-        progress.is_made = True
+        call.is_change_made = True
     call.is_recorded = True
     return answer
 
 
-def change_elsewhere_recorded(
+def change_outside_and_record(
     view: APIView, answer: Response, write: Callable[[], tuple[Any, Any]]
 ) -> Response:
     """Make a change outside the database, such as in the market store, and record the call.
@@ -67,29 +61,29 @@ def change_elsewhere_recorded(
     its record was not confirmed.
     """
     answer = _rendered(view, answer)
-    with _one_commit(view) as (call, progress):
-        head_reserved()
+    with _one_commit(view) as call:
+        head_reserve()
         change = write()
-        progress.is_made = True
+        call.is_change_made = True
         _append(view, call, answer, change=change)
     call.is_recorded = True
     return answer
 
 
 @contextmanager
-def _one_commit(view: APIView) -> Iterator[tuple[CallUnderway, _Progress]]:
-    call, progress = call_underway(view.request._request), _Progress()  # noqa: SLF001 DRF's own way to Django's request
+def _one_commit(view: APIView) -> Iterator[CallUnderway]:
+    call = call_underway(view.request._request)  # noqa: SLF001 DRF's own way to Django's request
     if call is None or not call.audit_class:
         raise RuntimeError(
             "the endpoint makes a recorded change, but its row in the table of access has no audit class"
         )
     try:
         with records_transaction():
-            yield call, progress
+            yield call
     except Error as error:
         logger.exception("a call of class %s was not recorded", call.audit_class)
         call.audit_class = ""
-        raise (ChangeOutcomeUnknown() if progress.is_made else AuditUnavailable()) from error
+        raise (ChangeOutcomeUnknown() if call.is_change_made else AuditUnavailable()) from error
 
 
 def _append(

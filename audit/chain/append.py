@@ -3,7 +3,7 @@
 import fcntl
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -27,17 +27,17 @@ _INSERT = "INSERT INTO {table} ({names}) VALUES ({places})".format(  # noqa: S60
 
 
 def chain_key() -> ChainKey:
-    """The key of this installation's chain, from AUDIT_KEY or else SECRET_KEY."""
+    """Return the key of this installation's chain, from AUDIT_KEY or else SECRET_KEY."""
     return _key_of(settings.AUDIT_KEY or settings.SECRET_KEY)
 
 
 def spool_key() -> bytes:
-    """The key of the spool's seals."""
+    """Return the key of the spool's seals."""
     return chain_key().derived(_SPOOL)
 
 
 def spool_keys() -> tuple[bytes, ...]:
-    """The keys that may have sealed lines of the spool: the current key and the former keys in the settings."""
+    """Return the keys that may have sealed lines of the spool: the current key and the former keys in the settings."""
     secrets = (settings.AUDIT_KEY, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return tuple(_key_of(secret).derived(_SPOOL) for secret in dict.fromkeys(secrets) if secret)
 
@@ -47,23 +47,23 @@ def _key_of(secret: str) -> ChainKey:
     return ChainKey(secret)
 
 
-def head_locked() -> Head:
-    """Lock and return the chain's head until this transaction ends. Raises django.db.Error.
+def head_lock() -> Head:
+    """Lock the chain's head until this transaction ends, and return it. Raises django.db.Error.
 
     PostgreSQL locks the row; on SQLite no other transaction writes.
     """
     ends = ChainEnds.objects.select_for_update().filter(pk=_ENDS).first()
-    return Head(ends.head_sequence, ends.head_hash) if ends is not None else _head_made()
+    return Head(ends.head_sequence, ends.head_hash) if ends is not None else _make_head()
 
 
-def head_reserved() -> Head:
-    """Lock and return the head. Writes it, to fail early if the database is read-only or full."""
+def head_reserve() -> None:
+    """Lock the head and write it unchanged, to fail early if the database is read-only or full."""
     ChainEnds.objects.filter(pk=_ENDS).update(head_sequence=F("head_sequence"))
-    return head_locked()
+    head_lock()
 
 
 def base_of_chain() -> Head:
-    """The last record that was pruned, or `BEGINNING`. The seal is not checked."""
+    """Return the last record that was pruned, or `BEGINNING`. The seal is not checked."""
     ends = ChainEnds.objects.filter(pk=_ENDS).first()
     return Head(ends.base_sequence, ends.base_hash) if ends is not None else BEGINNING
 
@@ -97,15 +97,15 @@ def _turn() -> Iterator[ExitStack]:
 
 
 def records_append(rows: Iterable[AuditColumns], *, now: datetime) -> Head:
-    """Append records to the chain in the current transaction; returns the new head. Raises django.db.Error.
+    """Append records to the chain in the current transaction; return the new head. Raises django.db.Error.
 
     After the commit the head is also written to a file (`audit.chain.witness`).
     """
     with transaction.atomic():
-        before = head_locked()
+        before = head_lock()
         outside = witness(chain_key())
         outside.check(before, now=now, hash_of=_hash_of)
-        links = list(chain_key().chained(before, (_fitted(row) for row in rows)))
+        links = list(chain_key().chained(before, (row._replace(at=in_utc(row.at)) for row in rows)))
         if not links:
             return before
         _insert(links)
@@ -123,11 +123,11 @@ def base_set(base: Head) -> None:
 
 
 def base_seal(base: Head) -> str:
-    """The seal that proves that the audit log set the base."""
+    """Return the seal that proves that the audit log set the base."""
     return chain_key().seal("base", f"{base.sequence} {base.hash}")
 
 
-def _head_made() -> Head:
+def _make_head() -> Head:
     """Make the missing `ChainEnds` row; its head is the last record, if there is any."""
     last = AuditRecord.objects.order_by("-sequence").values_list("sequence", "hash").first()
     head = BEGINNING if last is None else Head(*last)
@@ -143,15 +143,11 @@ def _head_made() -> Head:
 
 
 def _hash_of(sequence: int) -> str | None:
-    """The hash of a record in the database; None without a record of that number."""
+    """Return the hash of a record in the database; None without a record of that number."""
     base = base_of_chain()
     if sequence == base.sequence:
         return base.hash
     return AuditRecord.objects.filter(sequence=sequence).values_list("hash", flat=True).first()
-
-
-def _fitted(row: AuditColumns) -> AuditColumns:
-    return row if row.at.tzinfo is UTC else row._replace(at=in_utc(row.at))
 
 
 def _insert(links: list[Link]) -> None:

@@ -47,28 +47,28 @@ class ChainKey:
         self._records = self._keyed("records")
 
     def hash(self, previous: str, sequence: int, columns: Iterable[object]) -> str:
-        """The hash of a record that follows one with the hash `previous`. Times are aware."""
+        """Return the hash of a record that follows one with the hash `previous`. Times are aware."""
         mac = self._records.copy()
         mac.update(previous.encode())
         mac.update(_encode((sequence, *columns)))
         return mac.hexdigest()
 
     def derived(self, purpose: str) -> bytes:
-        """A key of 256 bits for this purpose and no other."""
+        """Return a key of 256 bits for this purpose and no other."""
         return hmac.digest(self._root, b"marketdata audit " + purpose.encode(), "sha256")
 
     def seal(self, purpose: str, text: str) -> str:
-        """A code that proves that a holder of the key wrote `text` for this purpose."""
+        """Return a code that proves that a holder of the key wrote `text` for this purpose."""
         mac = self._keyed(purpose)
         mac.update(text.encode())
         return mac.hexdigest()
 
     def is_sealed(self, purpose: str, text: str, seal: str) -> bool:
-        """Whether `seal` is the seal of `text`."""
+        """Return whether `seal` is the seal of `text`."""
         return hmac.compare_digest(self.seal(purpose, text).encode(), seal.encode("utf-8", "replace"))
 
     def chained(self, head: Head, rows: Iterable[AuditColumns]) -> Iterator[Link]:
-        """The rows with numbers and hashes that continue from `head`."""
+        """Return the rows with numbers and hashes that continue from `head`."""
         sequence, previous = head
         for columns in rows:
             sequence += 1
@@ -80,7 +80,7 @@ class ChainKey:
 
 
 def in_utc(at: datetime) -> datetime:
-    """The instant in UTC. Raises ValueError for a time without an offset."""
+    """Convert an instant to UTC. Raises ValueError for a time without an offset."""
     if at.tzinfo is UTC:
         return at
     if at.tzinfo is None:

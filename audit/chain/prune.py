@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from audit.chain.append import base_of_chain, base_set, head_locked, records_append
+from audit.chain.append import base_of_chain, base_set, head_lock, records_append
 from audit.chain.links import Head
 from audit.chain.tables import rows_delete
 from audit.chain.verify import beginning_verify
@@ -23,20 +23,20 @@ BATCH_SIZE = 10_000
 
 
 def records_prune(*, before: datetime, now: datetime, actor: str, unverified: bool = False) -> int:
-    """Remove the oldest records, up to the first that began at or after `before`; returns how many were removed.
+    """Remove the oldest records, up to the first that began at or after `before`; return the number of them.
 
     The event `audit.pruned` is recorded with the first removal. If verification fails, raises NotAsWritten and
     removes nothing; with `unverified` the records are removed anyway, and the event contains the finding.
     Raises django.db.Error.
     """
     end, removed = _last_to_remove(before), 0
-    wrong = beginning_verify(end)
-    if wrong is not None and not unverified:
-        raise NotAsWritten(wrong.message)
-    detail = {"before": before, **({} if wrong is None else {"wrong": wrong.message})}
+    finding = beginning_verify(end)
+    if finding is not None and not unverified:
+        raise NotAsWritten(finding.message)
+    detail = {"before": before, **({} if finding is None else {"wrong": finding.message})}
     while True:
         with transaction.atomic():
-            head_locked()
+            head_lock()
             # Another process may prune at the same time.
             base = base_of_chain().sequence
             if base >= end:
@@ -48,27 +48,24 @@ def records_prune(*, before: datetime, now: datetime, actor: str, unverified: bo
         removed += last - base
 
 
-def retention_keep(*, now: datetime) -> int:
-    """Remove records older than AUDIT_RETENTION_DAYS (0 keeps all); returns how many were removed."""
+def records_delete_old(*, now: datetime) -> int:
+    """Remove records older than AUDIT_RETENTION_DAYS (0 keeps all); return the number of them."""
     days: int = settings.AUDIT_RETENTION_DAYS
     return records_prune(before=now - timedelta(days=days), now=now, actor="worker") if days > 0 else 0
 
 
 def _last_to_remove(before: datetime) -> int:
-    """The number of the last record to remove: this record and all earlier ones are older than `before`."""
+    """Return the number of the last record to remove: this record and all earlier ones are older than `before`."""
     first, last = (
         AuditRecord.objects.order_by(order).values_list("sequence", flat=True).first() or 0
         for order in ("sequence", "-sequence")
     )
     # Search in ranges of numbers: a single query for the first younger record would read all younger records.
     for start in range(first, last + 1, BATCH_SIZE):
-        younger_ones = AuditRecord.objects.filter(
-            sequence__range=(start, start + BATCH_SIZE - 1), at__gte=before
-        )
-        if (
-            younger := younger_ones.order_by("sequence").values_list("sequence", flat=True).first()
-        ) is not None:
-            return younger - 1
+        younger = AuditRecord.objects.filter(sequence__range=(start, start + BATCH_SIZE - 1), at__gte=before)
+        first_younger = younger.order_by("sequence").values_list("sequence", flat=True).first()
+        if first_younger is not None:
+            return first_younger - 1
     return last
 
 

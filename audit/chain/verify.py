@@ -8,6 +8,7 @@ backup.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from audit.chain.append import base_seal, chain_key
@@ -54,7 +55,7 @@ class ChainFinding(NamedTuple):
 
     @classmethod
     def of(cls, kind: FindingKind, sequence: int, remark: str = "") -> "ChainFinding":
-        """A finding whose message is the kind's sentence, with a remark behind it."""
+        """Return a finding whose message is the kind's sentence, followed by a remark."""
         sentence = _SENTENCES[kind].format(f"{sequence:,}")
         return cls(kind, sequence, f"{sentence}: {remark}" if remark else sentence)
 
@@ -70,20 +71,20 @@ class Evidence:
     findings: list[ChainFinding] = field(default_factory=list)
     has_head: bool = True
 
-    def add_head(self, kept_by: Witness) -> None:
-        """Add the hash in the head file. Raises OSError where the anchors cannot be read."""
+    def add_head(self, files: Witness) -> None:
+        """Add the hash in the head file. Raises OSError if the anchors cannot be read."""
         try:
-            kept = kept_by.read_head()
+            note = files.read_head()
         except (OSError, UnreadableWitness) as error:
             self._add(FindingKind.UNKNOWN, 0, f"the head cannot be read: {error}")
             return
-        if kept is None:
+        if note is None:
             self.has_head = False
             return
-        self.hashes[kept.sequence] = kept.hash
-        if not kept_by.has_anchor(kept):
+        self.hashes[note.sequence] = note.hash
+        if not files.has_anchor(note):
             remark = "its anchor, the last, is missing from anchors.jsonl"
-            self._add(FindingKind.UNKNOWN, kept.anchored, remark)
+            self._add(FindingKind.UNKNOWN, note.anchored, remark)
 
     def add_anchors(self, notes: Iterable[WitnessNote]) -> None:
         """Add the anchors, in the order in which they were written.
@@ -120,11 +121,6 @@ class Verification:
     findings: list[ChainFinding] = field(default_factory=list)
     remark: str = ""
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether there is no finding."""
-        return not self.findings
-
 
 class _Ends(NamedTuple):
     base: Head
@@ -146,74 +142,76 @@ def chain_verify(*, first: int | None = None) -> Verification:
         findings.add(
             ChainFinding.of(FindingKind.ALTERED, stray.sequence, "it lies before the chain's beginning")
         )
-    found = Verification()
-    found.records, found.last, wrong = _walked_from(start, outside.hashes)
-    if (wrong := wrong or _end_finding(found.last, ends.head, outside.hashes)) is not None:
-        findings.add(wrong)
-    found.findings = sorted(
+    records, last, finding = _verify_all_after(start, outside.hashes)
+    if (finding := finding or _end_finding(last, ends.head, outside.hashes)) is not None:
+        findings.add(finding)
+    result = Verification(records, last)
+    result.findings = sorted(
         (each for each in findings if first is None or each.sequence > start.sequence),
         key=lambda each: each.sequence,
     )
-    if (headless := _headless_finding(outside, found.last.sequence)) is not None:
-        found.findings.append(headless)
-    return found
+    if (headless := _headless_finding(outside, last.sequence)) is not None:
+        result.findings.append(headless)
+    return result
 
 
 def beginning_verify(end: int) -> ChainFinding | None:
-    """Verify the records up to number `end` with the key alone, without witness files; returns the first finding or None."""
+    """Verify the records up to number `end` with the key alone, without witness files; return the first finding."""
     ends = _ends()
     if ends.finding is not None:
         return ends.finding
-    last, wrong = _walked(ends.base, end=end)
-    if wrong is None and last.sequence < end:
+    last, finding = _verify_after(ends.base, end=end)
+    if finding is None and last.sequence < end:
         return ChainFinding.of(FindingKind.MISSING, last.sequence + 1)
-    return wrong
+    return finding
 
 
 def evidence(key: ChainKey) -> Evidence:
     """Read the witness files of this installation's chain."""
-    found, kept_by = Evidence(), witness(key)
-    unreadable: list[Exception] = []
+    result, files = Evidence(), witness(key)
+    errors: list[Exception] = []
     head: dict[int, str] = {}
     try:
-        found.add_head(kept_by)
-        head.update(found.hashes)
-        found.add_anchors(kept_by.anchors(on_error=unreadable.append))
+        result.add_head(files)
+        head.update(result.hashes)
+        result.add_anchors(files.anchors(on_error=errors.append))
     except OSError as error:
-        unreadable.append(error)
+        errors.append(error)
     # The head is newer than all anchors.
-    found.hashes.update(head)
-    if unreadable:
-        message = f"anchors cannot be read: {unreadable[0]}"
-        found.findings.append(ChainFinding.of(FindingKind.UNKNOWN, 0, message))
-    return found
+    result.hashes.update(head)
+    if errors:
+        message = f"anchors cannot be read: {errors[0]}"
+        result.findings.append(ChainFinding.of(FindingKind.UNKNOWN, 0, message))
+    return result
 
 
-def _walked_from(start: Head, known: Mapping[int, str]) -> tuple[int, Head, ChainFinding | None]:
-    """Verify all records after `start`; returns the number of valid records, the last of them, and the first finding.
+def _verify_all_after(
+    start: Head, outside_hashes: Mapping[int, str]
+) -> tuple[int, Head, ChainFinding | None]:
+    """Verify all records after `start`; return the number of valid records, the last of them, and the first finding.
 
     If records were pruned meanwhile, continues at the chain's new beginning.
     """
     records = 0
     while True:
-        last, wrong = _walked(start, known=known)
+        last, finding = _verify_after(start, outside_hashes=outside_hashes)
         records += last.sequence - start.sequence
-        if wrong is None or wrong.kind is not FindingKind.MISSING:
-            return records, last, wrong
+        if finding is None or finding.kind is not FindingKind.MISSING:
+            return records, last, finding
         ends = _ends()
         if ends.finding is not None or ends.base.sequence <= last.sequence:
-            return records, last, wrong
+            return records, last, finding
         start = ends.base
 
 
-def _walked(
-    start: Head, *, end: int | None = None, known: Mapping[int, str] | None = None
+def _verify_after(
+    start: Head, *, end: int | None = None, outside_hashes: Mapping[int, str] = MappingProxyType({})
 ) -> tuple[Head, ChainFinding | None]:
-    """Verify the records after `start`, up to number `end`; returns the last valid record and the first finding.
+    """Verify the records after `start`, up to number `end`; return the last valid record and the first finding.
 
-    If `known` has a record's number, its hash must be the one in `known`, too.
+    A record's hash must also be the one in `outside_hashes`, if that has the record's number.
     """
-    hash_of, known = chain_key().hash, known or {}
+    hash_of = chain_key().hash
     last, previous = start
     while last != end and (rows := _rows_after(last)):
         for row in rows:
@@ -222,8 +220,8 @@ def _walked(
                 return Head(last, previous), ChainFinding.of(FindingKind.MISSING, number)
             if hash_of(previous, number, row[1:-1]) != hash_:
                 return Head(last, previous), ChainFinding.of(FindingKind.ALTERED, number)
-            if number in known and known[number] != hash_:
-                return Head(last, previous), _contradiction(number, known)
+            if outside_hashes.get(number, hash_) != hash_:
+                return Head(last, previous), _contradiction(number, outside_hashes)
             last, previous = number, hash_
             if last == end:
                 break
@@ -231,24 +229,24 @@ def _walked(
 
 
 def _rows_after(sequence: int) -> list[tuple[Any, ...]]:
-    """At most CHUNK rows after a number, in order: sequence, columns, hash."""
+    """Return at most CHUNK rows after a number, in order: sequence, columns, hash."""
     return list(
         AuditRecord.objects.filter(sequence__gt=sequence).order_by("sequence").values_list(*_NAMES)[:CHUNK]
     )
 
 
-def _contradiction(sequence: int, known: Mapping[int, str]) -> ChainFinding:
-    """The finding for a record whose hash is not the one in the witness files."""
-    agreed = max((each for each in known if each < sequence), default=0)
+def _contradiction(sequence: int, outside_hashes: Mapping[int, str]) -> ChainFinding:
+    """Return the finding for a record whose hash is not the one in the witness files."""
+    agreed = max((each for each in outside_hashes if each < sequence), default=0)
     remark = (
         f"another hash is kept outside of the database; the last record that agrees with it is {agreed:,}"
     )
     return ChainFinding.of(FindingKind.ALTERED, sequence, remark)
 
 
-def _end_finding(last: Head, head: Head, known: Mapping[int, str]) -> ChainFinding | None:
-    """The finding about the end of a chain whose records are valid up to `last`."""
-    reached = max((head.sequence, *known))
+def _end_finding(last: Head, head: Head, outside_hashes: Mapping[int, str]) -> ChainFinding | None:
+    """Return the finding about the end of a chain whose records are valid up to `last`."""
+    reached = max((head.sequence, *outside_hashes))
     if last.sequence < reached:
         remark = f"the records up to {reached:,} had been written and were cut off"
         return ChainFinding.of(FindingKind.MISSING, last.sequence + 1, remark)
@@ -258,7 +256,7 @@ def _end_finding(last: Head, head: Head, known: Mapping[int, str]) -> ChainFindi
 
 
 def _headless_finding(outside: Evidence, last: int) -> ChainFinding | None:
-    """The finding if there is no head file; the chain ends with record `last` (0: no records).
+    """Return the finding if there is no head file; the chain ends with record `last` (0: no records).
 
     The first record is committed shortly before the head file is made, so this looks for the file again.
     """

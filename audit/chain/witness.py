@@ -50,7 +50,7 @@ class WitnessNote(msgspec.Struct, frozen=True):
 
     @property
     def head(self) -> Head:
-        """Number and hash as a Head."""
+        """Return number and hash as a Head."""
         return Head(self.sequence, self.hash)
 
 
@@ -59,25 +59,25 @@ _DECODER = msgspec.json.Decoder(WitnessNote)
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """Reads and writes the files in `folder`, and `copy`, a second file of anchors."""
+    """Reads and writes the files in `folder`, and anchors also in `copy`."""
 
     folder: Path
     key: ChainKey
     copy: Path | None
 
     def read_head(self) -> WitnessNote | None:
-        """The content of the head file; None without the file. Raises UnreadableWitness and OSError."""
+        """Return the content of the head file; None without the file. Raises UnreadableWitness and OSError."""
         try:
             return self._read((self.folder / "head").read_bytes())
         except FileNotFoundError:
             return None
 
     def has_head(self) -> bool:
-        """Whether there is a head file, readable or not."""
+        """Return whether there is a head file, readable or not."""
         return (self.folder / "head").exists()
 
     def anchors(self, on_error: Callable[[UnreadableWitness], object] | None = None) -> Iterator[WitnessNote]:
-        """The anchors of all files, in the order in which they were written.
+        """Return the anchors of all files, in the order in which they were written.
 
         A line that cannot be read is passed to `on_error`; without it UnreadableWitness is raised. Raises
         OSError.
@@ -87,15 +87,16 @@ class Witness:
                 with path.open("rb") as file:
                     yield from self._notes(file, on_error)
 
-    def has_anchor(self, kept: WitnessNote) -> bool:
-        """Whether the last anchor that a head names is at the end of `anchors.jsonl`. Raises OSError."""
+    def has_anchor(self, head_note: WitnessNote) -> bool:
+        """Return whether the last anchor that a head note names is at the end of `anchors.jsonl`. Raises OSError."""
         try:
             with (self.folder / "anchors.jsonl").open("rb") as file:
                 file.seek(max(os.fstat(file.fileno()).st_size - _TAIL_BYTES, 0))
-                last = list(self._notes(file, lambda _: None))
+                last_notes = list(self._notes(file, lambda _: None))
         except FileNotFoundError:
             return False
-        return (kept.anchored_at, kept.anchored) in {(note.at, note.sequence) for note in last}
+        anchor = (head_note.anchored_at, head_note.anchored)
+        return anchor in {(note.at, note.sequence) for note in last_notes}
 
     def check(
         self, head: Head, *, now: datetime, hash_of: Callable[[int], str | None] = lambda _: None
@@ -107,22 +108,21 @@ class Witness:
         `hash_of` returns the database's hash of a record or None. Never raises OSError.
         """
         with self._errors_logged():
-            kept = self._kept_or_none()
-            if kept is None:
+            note = self._head_or_none()
+            if note is None:
                 self._record_lost_head(head, now)
-            elif kept.sequence < head.sequence:
-                if hash_of(kept.sequence) not in {None, kept.hash}:
-                    self._record_fork(kept)
-            elif kept.head != head:
-                with self._file_lock():
-                    self._put_back(kept, head, now)
+            elif note.sequence < head.sequence:
+                if hash_of(note.sequence) not in {None, note.hash}:
+                    self._record_fork(note)
+            elif note.head != head:
+                self._record_restore(note, head, now)
 
     def advance(self, head: Head, *, now: datetime) -> None:
         """Write a committed head to the file, unless the file has a later one. Never raises OSError."""
         with self._errors_logged(), self._file_lock():
-            kept = self._kept_or_none()
-            if kept is None or kept.sequence < head.sequence:
-                self._keep(head, kept, now)
+            note = self._head_or_none()
+            if note is None or note.sequence < head.sequence:
+                self._write_head(head, note, now)
 
     def anchor_if_due(self, *, now: datetime) -> None:
         """Write an anchor if the last one is older than ANCHOR_PERIOD and records were added since.
@@ -130,36 +130,40 @@ class Witness:
         Never raises OSError.
         """
         with self._errors_logged():
-            kept = self.read_head()
-            if kept is not None and kept.anchored < kept.sequence and _is_old(kept, now):
+            note = self.read_head()
+            if note is not None and note.anchored < note.sequence and _is_old(note, now):
                 with self._file_lock():
-                    self._keep(kept.head, kept, now)
+                    self._write_head(note.head, note, now)
 
-    def _keep(self, head: Head, kept: WitnessNote | None, now: datetime) -> None:
-        note = WitnessNote(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now)
-        if kept is None or head.sequence - kept.anchored >= ANCHOR_RECORDS or _is_old(kept, now):
-            is_first = kept is None or self.has_anchor(kept)
-            self._anchor(note if is_first else msgspec.structs.replace(note, kind=ANCHORS_LOST))
+    def _write_head(self, head: Head, before: WitnessNote | None, now: datetime) -> None:
+        """Replace the head note `before`; write an anchor if one is due."""
+        note = _anchor_note(head, now)
+        if before is None or head.sequence - before.anchored >= ANCHOR_RECORDS or _is_old(before, now):
+            is_continued = before is None or self.has_anchor(before)
+            self._append_anchor(note if is_continued else msgspec.structs.replace(note, kind=ANCHORS_LOST))
             logger.info("audit anchor: record %d has the hash %s", *head)
         else:
-            note = msgspec.structs.replace(note, anchored=kept.anchored, anchored_at=kept.anchored_at)
-        self._replace(note)
+            note = msgspec.structs.replace(note, anchored=before.anchored, anchored_at=before.anchored_at)
+        self._replace_head(note)
 
-    def _put_back(self, kept: WitnessNote, head: Head, now: datetime) -> None:
-        self._anchor(WitnessNote(PUT_BACK, now, *head, anchored=kept.sequence, anchored_at=kept.at))
-        logger.error(
-            "the audit log was put back: the database ends at record %d, and %d had been reached",
-            head.sequence,
-            kept.sequence,
-        )
-        self._replace(WitnessNote(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now))
+    def _record_restore(self, before: WitnessNote, head: Head, now: datetime) -> None:
+        with self._file_lock():
+            self._append_anchor(
+                WitnessNote(PUT_BACK, now, *head, anchored=before.sequence, anchored_at=before.at)
+            )
+            logger.error(
+                "the audit log was put back: the database ends at record %d, and %d had been reached",
+                head.sequence,
+                before.sequence,
+            )
+            self._replace_head(_anchor_note(head, now))
 
-    def _record_fork(self, kept: WitnessNote) -> None:
+    def _record_fork(self, note: WitnessNote) -> None:
         """Anchor the head file's head, so that verification will find the contradiction."""
         with self._file_lock():
-            self._anchor(kept)
+            self._append_anchor(note)
         logger.error(
-            "the audit log was replaced: record %d is not the one that was written here", kept.sequence
+            "the audit log was replaced: record %d is not the one that was written here", note.sequence
         )
 
     def _record_lost_head(self, head: Head, now: datetime) -> None:
@@ -167,21 +171,21 @@ class Witness:
             return
         with self._file_lock():
             # Another process may just have written the first head.
-            if self._kept_or_none() is not None:
+            if self._head_or_none() is not None:
                 return
-            note = WitnessNote(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now)
-            self._anchor(msgspec.structs.replace(note, kind=HEAD_LOST))
+            note = _anchor_note(head, now)
+            self._append_anchor(msgspec.structs.replace(note, kind=HEAD_LOST))
             logger.error("the audit head in %s is gone; the database ends at %d", self.folder, head.sequence)
-            self._replace(note)
+            self._replace_head(note)
 
-    def _kept_or_none(self) -> WitnessNote | None:
+    def _head_or_none(self) -> WitnessNote | None:
         try:
             return self.read_head()
         except UnreadableWitness:
             logger.exception("the audit head in %s is damaged and will be replaced", self.folder)
             return None
 
-    def _anchor(self, note: WitnessNote) -> None:
+    def _append_anchor(self, note: WitnessNote) -> None:
         first, *copies = self._anchor_files()
         _append(first, self._sealed(note))
         for path in copies:
@@ -191,9 +195,10 @@ class Witness:
                 # The first file is written already, so the anchor is not lost.
                 logger.exception("an audit anchor cannot be written to %s", path)
 
-    def _replace(self, note: WitnessNote) -> None:
+    def _replace_head(self, note: WitnessNote) -> None:
         new = self.folder / "head.new"
-        _write(new, self._sealed(note))
+        with _opened(new, os.O_TRUNC) as fd:
+            _write_all(fd, self._sealed(note), new)
         new.replace(self.folder / "head")
 
     def _anchor_files(self) -> list[Path]:
@@ -201,8 +206,8 @@ class Witness:
         return files if self.copy is None else [*files, self.copy]
 
     def _sealed(self, note: WitnessNote) -> bytes:
-        bare = msgspec.json.encode(msgspec.structs.replace(note, seal="")).decode()
-        return msgspec.json.encode(msgspec.structs.replace(note, seal=self.key.seal("witness", bare))) + b"\n"
+        seal = self.key.seal("witness", _unsealed_text(note))
+        return msgspec.json.encode(msgspec.structs.replace(note, seal=seal)) + b"\n"
 
     def _notes(
         self, lines: Iterable[bytes], on_error: Callable[[UnreadableWitness], object] | None
@@ -220,8 +225,7 @@ class Witness:
             note = _DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise UnreadableWitness(f"a file in {self.folder} is damaged") from error
-        bare = msgspec.json.encode(msgspec.structs.replace(note, seal="")).decode()
-        if not self.key.is_sealed("witness", bare, note.seal):
+        if not self.key.is_sealed("witness", _unsealed_text(note), note.seal):
             raise UnreadableWitness(f"a file in {self.folder} was not written with this key")
         return note
 
@@ -242,7 +246,7 @@ class Witness:
 
 
 def witness(key: ChainKey) -> Witness:
-    """The witness of this installation, in AUDIT_DIR."""
+    """Return the witness of this installation, in AUDIT_DIR."""
     return Witness(Path(settings.AUDIT_DIR), key, _copy(settings.AUDIT_ANCHOR_FILE))
 
 
@@ -251,14 +255,17 @@ def _copy(name: str) -> Path | None:
     return Path(name) if name else None
 
 
-def _is_old(kept: WitnessNote, now: datetime) -> bool:
+def _anchor_note(head: Head, now: datetime) -> WitnessNote:
+    return WitnessNote(ANCHOR, now, *head, anchored=head.sequence, anchored_at=now)
+
+
+def _unsealed_text(note: WitnessNote) -> str:
+    return msgspec.json.encode(msgspec.structs.replace(note, seal="")).decode()
+
+
+def _is_old(note: WitnessNote, now: datetime) -> bool:
     # `abs`: the clock may have been set back.
-    return abs(now - kept.anchored_at) >= ANCHOR_PERIOD
-
-
-def _write(path: Path, data: bytes) -> None:
-    with _opened(path, os.O_TRUNC) as fd:
-        _write_whole(fd, data, path)
+    return abs(now - note.anchored_at) >= ANCHOR_PERIOD
 
 
 def _append(path: Path, line: bytes) -> None:
@@ -267,7 +274,7 @@ def _append(path: Path, line: bytes) -> None:
         size = os.fstat(fd).st_size
         is_torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
         try:
-            _write_whole(fd, b"\n" + line if is_torn else line, path)
+            _write_all(fd, b"\n" + line if is_torn else line, path)
         except OSError:
             os.ftruncate(fd, size)
             raise
@@ -282,7 +289,7 @@ def _opened(path: Path, flag: int) -> Iterator[int]:
         os.close(fd)
 
 
-def _write_whole(fd: int, data: bytes, path: Path) -> None:
+def _write_all(fd: int, data: bytes, path: Path) -> None:
     written = os.write(fd, data)
     if written != len(data):
         raise OSError(f"only {written} of {len(data)} bytes were written to {path}")

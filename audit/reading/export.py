@@ -1,15 +1,15 @@
-"""Exports records as NDJSON and verifies exports. Each line also holds the previous record's hash, so it can be verified alone."""
+"""Exports records as NDJSON and verifies exports. A line also has the hash before it, so it can be verified alone."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 from django.db.models import QuerySet
 
 from audit.chain.append import base_of_chain, chain_key
-from audit.chain.links import BEGINNING, ChainKey, Head
-from audit.chain.verify import ChainFinding, FindingKind
+from audit.chain.links import ChainKey, Head
+from audit.chain.verify import ChainFinding, FindingKind, Verification
 from audit.models import AuditRecord
 from audit.records.columns import AuditColumns
 
@@ -26,7 +26,7 @@ class ExportedRecord(NamedTuple):
     hash: str
 
     def document(self) -> dict[str, Any]:
-        """The members of the exported line, in order. `detail` is the text that the hash covers, or null."""
+        """Return the members of the exported line, in order. `detail` is the text that the hash covers, or null."""
         detail = msgspec.Raw(self.columns.detail.encode() or _NO_DETAIL)
         columns = {**self.columns._asdict(), "detail": detail}
         return {"sequence": self.sequence, **columns, "previous": self.previous, "hash": self.hash}
@@ -45,37 +45,20 @@ _Members = msgspec.defstruct(
 )
 
 
-class LinesVerified(NamedTuple):
-    """The number of valid lines, the last of them, the number of gaps, the start of the first gap (or 0), and the finding."""
-
-    records: int = 0
-    last: Head = BEGINNING
-    gaps: int = 0
-    gap: int = 0
-    finding: ChainFinding | None = None
-
-    @property
-    def remark(self) -> str:
-        """A sentence about gaps, and about errors that a file cannot show."""
-        gaps = f"gaps: {self.gaps:,}, the first at record {self.gap:,}" if self.gaps else "no gaps"
-        return f"{gaps}; a file cannot show whether records after its last are missing"
-
-
 _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Members)
 
 
 def ndjson_pieces(records: QuerySet[AuditRecord]) -> Iterator[bytes]:
-    """The records as NDJSON in the chain's order, PIECE_RECORDS lines per piece. No query stays open between pieces."""
+    """Yield the records as NDJSON in the chain's order, PIECE_RECORDS lines at a time. Keeps no query open."""
     last = -1
     while rows := list(records.filter(sequence__gt=last).order_by("sequence")[:PIECE_RECORDS]):
         last = rows[-1].sequence
-        yield b"".join(_ENCODER.encode(line.document()) + b"\n" for line in lines_of(rows))
+        yield b"".join(_ENCODER.encode(record.document()) + b"\n" for record in exported_records(rows))
 
 
-def lines_of(rows: Iterable[AuditRecord]) -> list[ExportedRecord]:
-    """The records, each with the hash of the record before it."""
-    rows = list(rows)
+def exported_records(rows: Sequence[AuditRecord]) -> list[ExportedRecord]:
+    """Return the records, each with the hash of the record before it."""
     before = _hashes_before(rows)
     return [
         ExportedRecord(row.sequence, _columns_of(row, row.detail), before.get(row.sequence - 1, ""), row.hash)
@@ -83,32 +66,38 @@ def lines_of(rows: Iterable[AuditRecord]) -> list[ExportedRecord]:
     ]
 
 
-def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> LinesVerified:
+def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> Verification:
     """Verify the lines of an export up to the first wrong one.
 
     Each line is verified alone; if the line before has the previous number, also against that line. A filtered
     export may have gaps; with `is_unfiltered` a gap is a finding. A missing end cannot be detected.
     """
-    key, found = chain_key(), LinesVerified()
+    key, result = chain_key(), Verification()
+    gaps: list[int] = []
     for number, text in enumerate(lines, 1):
+        next_sequence = result.last.sequence + 1
         try:
-            line = _line(text)
+            record = _parse_line(text)
         except (ValueError, RecursionError):
-            unread = ChainFinding(
-                FindingKind.UNKNOWN, found.last.sequence + 1, f"line {number:,} is no record"
-            )
-            return found._replace(finding=unread)
-        if (wrong := _wrong(key, found.last, line)) is not None:
-            return found._replace(finding=wrong)
-        if found.records and line.sequence != found.last.sequence + 1:
-            if is_unfiltered:
-                return found._replace(finding=ChainFinding.of(FindingKind.MISSING, found.last.sequence + 1))
-            found = found._replace(gaps=found.gaps + 1, gap=found.gap or found.last.sequence + 1)
-        found = found._replace(records=found.records + 1, last=Head(line.sequence, line.hash))
-    return found
+            message = f"line {number:,} is no record"
+            result.findings.append(ChainFinding(FindingKind.UNKNOWN, next_sequence, message))
+            break
+        has_gap = result.records > 0 and record.sequence > next_sequence
+        finding = _finding(key, result.last, record)
+        if finding is None and has_gap and is_unfiltered:
+            finding = ChainFinding.of(FindingKind.MISSING, next_sequence)
+        if finding is not None:
+            result.findings.append(finding)
+            break
+        if has_gap:
+            gaps.append(next_sequence)
+        result.records, result.last = result.records + 1, Head(record.sequence, record.hash)
+    summary = f"gaps: {len(gaps):,}, the first at record {gaps[0]:,}" if gaps else "no gaps"
+    result.remark = f"{summary}; a file cannot show whether records after its last are missing"
+    return result
 
 
-def _line(text: bytes) -> ExportedRecord:
+def _parse_line(text: bytes) -> ExportedRecord:
     """Parse a line. Raises ValueError or RecursionError if it is not a line of an export."""
     parsed = _DECODER.decode(text)
     # Refuses repeated members: JSON readers differ on which of the two they use.
@@ -123,22 +112,22 @@ def _columns_of(source: Any, detail: str) -> AuditColumns:
     return AuditColumns(**{name: getattr(source, name) for name in AuditColumns._fields[:-1]}, detail=detail)
 
 
-def _wrong(key: ChainKey, before: Head, line: ExportedRecord) -> ChainFinding | None:
-    if line.sequence <= before.sequence:
-        return ChainFinding.of(FindingKind.ALTERED, line.sequence, "its line is not in order")
-    if key.hash(line.previous, line.sequence, line.columns) != line.hash:
-        return ChainFinding.of(FindingKind.ALTERED, line.sequence)
-    if line.sequence == before.sequence + 1 and line.previous != before.hash:
-        return ChainFinding.of(
-            FindingKind.ALTERED, line.sequence, "it follows another record than the line before"
-        )
+def _finding(key: ChainKey, before: Head, record: ExportedRecord) -> ChainFinding | None:
+    if record.sequence <= before.sequence:
+        return ChainFinding.of(FindingKind.ALTERED, record.sequence, "its line is not in order")
+    if key.hash(record.previous, record.sequence, record.columns) != record.hash:
+        return ChainFinding.of(FindingKind.ALTERED, record.sequence)
+    if record.sequence == before.sequence + 1 and record.previous != before.hash:
+        remark = "it follows another record than the line before"
+        return ChainFinding.of(FindingKind.ALTERED, record.sequence, remark)
     return None
 
 
-def _hashes_before(rows: list[AuditRecord]) -> dict[int, Any]:
-    hashes: dict[int, Any] = {row.sequence: row.hash for row in rows}
-    wanted = [row.sequence - 1 for row in rows if row.sequence - 1 not in hashes]
+def _hashes_before(rows: Sequence[AuditRecord]) -> dict[int, str]:
+    """Return the hashes by number, of `rows` and of the record before each."""
+    hashes = {row.sequence: row.hash for row in rows}
+    missing = [row.sequence - 1 for row in rows if row.sequence - 1 not in hashes]
     base = base_of_chain()
     hashes[base.sequence] = base.hash
-    hashes.update(AuditRecord.objects.filter(sequence__in=wanted).values_list("sequence", "hash"))
+    hashes.update(AuditRecord.objects.filter(sequence__in=missing).values_list("sequence", "hash"))
     return hashes

@@ -48,12 +48,7 @@ def _text(limit: int, text: str, **options: Any) -> django_filters.CharFilter:
 class AuditFilter(FilterSet):  # type: ignore[misc]
     """The filters of records. A record must match all given filters."""
 
-    caller = _text(
-        columns.CALLER_CHARS,
-        "The caller, such as key:12; - for nobody.",
-        method="of_caller",
-        widget=forms.TextInput(attrs={"list": "audit-callers"}),
-    )
+    caller = _text(columns.CALLER_CHARS, "The caller, such as key:12; - for nobody.", method="of_caller")
     method = choice_filter(METHODS, "Of the call.")
     path = _text(columns.PATH_CHARS, "A prefix of the path.", lookup_expr="startswith")
     status_class = choice_filter(_STATUS_CLASSES, "Of its answer.", method="of_status_class", label="Status")
@@ -75,32 +70,32 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
 
     @classmethod
     def get_filters(cls) -> dict[str, Any]:
-        """The filters by parameter name; `class` cannot be an attribute in Python."""
+        """Return the filters by parameter name; `class` cannot be an attribute in Python."""
         return {
             "class" if name == "audit_class" else name: each for name, each in super().get_filters().items()
         }
 
     def of_caller(self, records: Records, _: str, caller: str) -> Records:
-        """The records of a caller; `-` selects records without a caller."""
+        """Return the records of a caller; `-` selects records without a caller."""
         return records.filter(caller="" if caller == NOBODY else caller)
 
     def of_status_class(self, records: Records, _: str, status_class: str) -> Records:
-        """The records whose status begins with the class's digit."""
+        """Return the records whose status begins with the class's digit."""
         first = int(status_class[0]) * 100
         return records.filter(status__gte=first, status__lt=first + 100)
 
 
 def records_selected(parameters: Mapping[str, str]) -> Records:
-    """The records that match all given filters. Raises InvalidParameter."""
+    """Return the records that match all given filters. Raises InvalidParameter."""
     filters = AuditFilter(parameters, AuditRecord.objects.all())
-    if filters.is_valid():
-        since, until = (filters.form.cleaned_data.get(name) for name in ("since", "until"))
-        if since is not None and until is not None and since >= until:
-            raise InvalidParameter("invalid_range", "since must be before until")
-        selected: Records = filters.qs
-        return selected
-    _, message = first_wrong(filters)
-    raise InvalidParameter("invalid_parameter", message)
+    if not filters.is_valid():
+        _, message = first_wrong(filters)
+        raise InvalidParameter("invalid_parameter", message)
+    since, until = (filters.form.cleaned_data.get(name) for name in ("since", "until"))
+    if since is not None and until is not None and since >= until:
+        raise InvalidParameter("invalid_range", "since must be before until")
+    selected: Records = filters.qs
+    return selected
 
 
 class RecordPagination(KeysetPagination):
@@ -115,10 +110,10 @@ class RecordPagination(KeysetPagination):
     counted = 10_000
 
 
-def _shown(found: Any) -> serializers.Field[Any, Any, Any, Any]:
-    text = str(found.extra["help_text"])
-    if isinstance(found, ChoiceFilter):
-        return serializers.ChoiceField(list(found.extra["choices"]), required=False, help_text=text)
+def _parameter_field(each: Any) -> serializers.Field[Any, Any, Any, Any]:
+    text = str(each.extra["help_text"])
+    if isinstance(each, ChoiceFilter):
+        return serializers.ChoiceField(list(each.extra["choices"]), required=False, help_text=text)
     return serializers.CharField(required=False, help_text=text)
 
 
@@ -129,7 +124,7 @@ RecordsQuerySerializer: type[serializers.Serializer[Any]] = type(
     {
         "__doc__": "The query parameters.",
         "__module__": __name__,
-        **{name: _shown(found) for name, found in AuditFilter.base_filters.items()},
+        **{name: _parameter_field(each) for name, each in AuditFilter.base_filters.items()},
         "limit": serializers.IntegerField(
             min_value=1, max_value=PAGE_LIMIT, default=RecordPagination.default_limit
         ),

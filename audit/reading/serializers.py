@@ -58,7 +58,7 @@ class RecordSerializer(serializers.Serializer[AuditRecord]):
     hash = serializers.CharField(help_text="A keyed hash over `previous` and this record.")
 
 
-def record_document(line: ExportedRecord) -> dict[str, Any]:
-    """A record as JSON for a client."""
-    detail = line.columns.detail
-    return {**line.document(), "detail": json.loads(detail) if detail else None}
+def record_document(record: ExportedRecord) -> dict[str, Any]:
+    """Return the document of a record for a client."""
+    detail = record.columns.detail
+    return {**record.document(), "detail": json.loads(detail) if detail else None}

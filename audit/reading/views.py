@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from audit.models import AuditRecord
-from audit.reading.export import lines_of, ndjson_pieces
+from audit.reading.export import exported_records, ndjson_pieces
 from audit.reading.filters import (
     AuditFilter,
     RecordPagination,
@@ -54,7 +54,7 @@ class AuditFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # not type
     """Raises InvalidParameter for a wrong filter value, as other query parameters do."""
 
     def filter_queryset(self, request: Request, queryset: Records, view: APIView) -> Records:
-        """The records that match the query. Raises InvalidParameter."""
+        """Return the records that match the query. Raises InvalidParameter."""
         return records_selected(request.query_params)
 
 
@@ -97,7 +97,8 @@ class AuditViewSet(GenericViewSet[AuditRecord]):
 def _page(records: Records, request: Request) -> Response:
     pages = RecordPagination()
     rows = pages.paginate_queryset(records, request)
-    return Response(pages.envelope([record_document(line) for line in lines_of(rows)]), headers=_PRIVATE)
+    documents = [record_document(record) for record in exported_records(rows)]
+    return Response(pages.envelope(documents), headers=_PRIVATE)
 
 
 def _exported(records: Records) -> StreamingHttpResponse:

@@ -68,9 +68,9 @@ def record_of_call(
     correlation_id: str,
     declared: frozenset[str],
 ) -> CallRecord:
-    """The record of a call as it was received: secrets are masked first, then long values are cut.
+    """Return the record of a call as it was received: secrets are masked first, then long values are cut.
 
-    `declared` are the query parameters whose values are kept.
+    `declared`: the query parameters whose values are kept.
     """
     return CallRecord(
         at,
@@ -86,7 +86,7 @@ def record_of_call(
 
 
 def columns_of_call(record: CallRecord) -> AuditColumns:
-    """A spooled record as columns of the chain."""
+    """Return a spooled record as columns of the chain."""
     return AuditColumns(
         record.at, record.caller, record.method, record.path, record.query, record.status, record.latency_us,
         record.address, record.correlation_id, event=record.event, detail=record.detail,
@@ -96,8 +96,8 @@ def columns_of_call(record: CallRecord) -> AuditColumns:
 def columns_of_strict_call(
     record: CallRecord, *, audit_class: str, detail: Mapping[str, Any]
 ) -> AuditColumns:
-    """The record of a strict call as columns of the chain."""
-    return columns_of_call(_speakable(record))._replace(
+    """Return the record of a strict call as columns of the chain."""
+    return columns_of_call(without_surrogates(record))._replace(
         audit_class=fitted(audit_class, CLASS_CHARS), detail=detail_text(detail)
     )
 
@@ -106,34 +106,29 @@ def columns_of_event(
     *, at: datetime, actor: str, audit_class: str, event: str, subject: str, detail: Mapping[str, Any],
     correlation_id: str = "",
 ) -> AuditColumns:  # fmt: skip
-    """An event as columns of the chain. Secrets in `subject`, `detail` and `correlation_id` are masked."""
+    """Return an event as columns of the chain. Secrets in `detail` and `correlation_id` are masked.
+
+    A subject is kept: the program names its own things (`key:12`, a symbol), and a symbol may look like `KEY=F`.
+    """
     return AuditColumns(
-        at, _spoken(actor, CALLER_CHARS), "", "", "", 0, 0, "", _spoken(masked_text(correlation_id), CORRELATION_ID_CHARS),
-        audit_class=_spoken(audit_class, CLASS_CHARS),
-        event=_spoken(event, EVENT_CHARS),
-        subject=_spoken(masked_text(subject), SUBJECT_CHARS),
+        at, _storable(actor, CALLER_CHARS), "", "", "", 0, 0, "", _storable(masked_text(correlation_id), CORRELATION_ID_CHARS),
+        audit_class=_storable(audit_class, CLASS_CHARS),
+        event=_storable(event, EVENT_CHARS),
+        subject=_storable(subject, SUBJECT_CHARS),
         detail=detail_text(detail),
     )  # fmt: skip
 
 
 def call_texts(record: CallRecord) -> dict[str, str]:
-    """The record's text fields by name."""
+    """Return the record's text fields by name."""
     return {name: getattr(record, name) for name in _LIMITS}
 
 
 def without_surrogates(record: CallRecord) -> CallRecord:
-    """The record with lone surrogates, which UTF-8 cannot encode, replaced by escapes."""
-    texts = {name: _spoken(text, _LIMITS[name]) for name, text in call_texts(record).items()}
+    """Return the record with lone surrogates, which UTF-8 cannot encode, replaced by escapes."""
+    texts = {name: _storable(text, _LIMITS[name]) for name, text in call_texts(record).items()}
     return msgspec.structs.replace(record, **texts)
 
 
-def _spoken(text: str, limit: int) -> str:
+def _storable(text: str, limit: int) -> str:
     return fitted(text.encode("utf-8", "backslashreplace").decode(), limit)
-
-
-def _speakable(record: CallRecord) -> CallRecord:
-    try:
-        msgspec.json.encode(record)
-    except UnicodeEncodeError:
-        return without_surrogates(record)
-    return record

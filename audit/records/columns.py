@@ -36,7 +36,7 @@ class AuditColumns(NamedTuple):
 
 
 def fitted(text: str, limit: int) -> str:
-    """The text cut to `limit` characters, with NULs escaped."""
+    """Return the text cut to `limit` characters, with NULs escaped."""
     if "\0" in text:
         text = text.replace("\0", "\\0")
     return text if len(text) <= limit else text[: limit - 1] + TRUNCATED

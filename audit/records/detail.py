@@ -16,11 +16,11 @@ BODY_BYTES = 4096
 
 
 def detail_text(detail: Mapping[str, Any]) -> str:
-    """The detail as masked JSON, "" if it is empty; its size and hash if it is longer than DETAIL_CHARS.
+    """Return the detail as masked JSON; "" if it is empty, its size and hash if it is longer than DETAIL_CHARS.
 
     Its member `change`, a pair of documents before and after, becomes the list of differences.
     """
-    document = {name: changes(*value) if name == "change" else value for name, value in detail.items()}
+    document = {name: list(changes(*value)) if name == "change" else value for name, value in detail.items()}
     if not document:
         return ""
     text = json_text(masked_document(document))
@@ -28,7 +28,7 @@ def detail_text(detail: Mapping[str, Any]) -> str:
 
 
 def body_detail(body: bytes, declared: frozenset[str]) -> dict[str, Any]:
-    """The audit detail of a body: the `declared` members of a short JSON object; size and SHA-256 of any other body."""
+    """Return the audit detail of a body: the `declared` members of a short JSON object; size and SHA-256 of any other body."""
     if len(body) <= BODY_BYTES:
         with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             document = msgspec.json.decode(body)
@@ -38,12 +38,12 @@ def body_detail(body: bytes, declared: frozenset[str]) -> dict[str, Any]:
 
 
 def size_of(body: bytes) -> dict[str, Any]:
-    """Size and SHA-256 of a body."""
+    """Return size and SHA-256 of a body."""
     return {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
 def json_text(document: Any) -> str:
-    """A document as JSON; values that JSON cannot represent become texts."""
+    """Return a document as JSON; values that JSON cannot represent become texts."""
     try:
         return msgspec.json.encode(document, enc_hook=str).decode()
     except (UnicodeEncodeError, TypeError):
@@ -53,19 +53,15 @@ def json_text(document: Any) -> str:
 _MISSING = object()
 
 
-def changes(before: Any, after: Any) -> list[dict[str, Any]]:
-    """The members that differ, by path: `{"path": "a.b", "before": 1, "after": 2}`. Lists are compared as a whole.
+def changes(before: Any, after: Any, path: str = "") -> Iterator[dict[str, Any]]:
+    """Yield the members that differ, by path: `{"path": "a.b", "before": 1, "after": 2}`.
 
-    An added member has no `before`, a removed member no `after`.
+    Lists are compared as a whole. An added member has no `before`, a removed member no `after`.
     """
-    return list(_changes("", before, after))
-
-
-def _changes(path: str, before: Any, after: Any) -> Iterator[dict[str, Any]]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted({*map(str, before), *map(str, after)}):
             inner = f"{path}.{name}" if path else name
-            yield from _changes(inner, before.get(name, _MISSING), after.get(name, _MISSING))
+            yield from changes(before.get(name, _MISSING), after.get(name, _MISSING), inner)
     elif before != after or type(before) is not type(after):
         values = (("before", before), ("after", after))
         yield {"path": path, **{name: value for name, value in values if value is not _MISSING}}

@@ -26,34 +26,36 @@ _SECRET = re.compile(
     r"|(?P<url>://)[^\s/?#@\"']+(?=@)"
     r"|(?P<name>(?i:key|token|secret|passw(?:or)?d|passphrase|pwd|signature|cookie|credential|authorization)[\w-]{0,16}+"
     r"""(?:(?:\\*["'])?\s*+=|\\*["']\s*+:|:(?=\s))\s*+)"""
+    # One capital letter at the end is no secret: the symbol of a future is such as `KEY=F`.
+    r"(?![A-Z]\Z)"
     # The value: quoted, quoted within a quoted text, or a word, which may follow the name of a scheme.
     r"""(?:"(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|(?P<quote>\\++["']).*?(?:(?P=quote)|\Z)"""
     r"""|(?:(?i:basic|bearer|digest|api-key)(?:\s|%20|\+)+)?[^\s,;&'"()\[\]{}]+)""",
     re.ASCII | re.DOTALL,
 )
 # Texts without any of these need no masking. Searching for them is several times cheaper than the expression.
-_SIGNS = (
+_HINTS = (
     "md_", "mds_", "eyj", "-----begin", "basic", "bearer", "://", "key", "token", "secret", "passw",
     "passphrase", "pwd", "signature", "cookie", "credential", "authorization",
 )  # fmt: skip
-_RANDOM = re.compile(r"(?<![\w-])[\w-]{43}", re.ASCII)
+_RANDOM_PART = re.compile(r"(?<![\w-])[\w-]{43}", re.ASCII)
 # The characters of the API's own values and paths; no percent sign, which may encode a secret.
 _PLAIN = re.compile(r"[\w.,:;/*^~@|!$()&+= -]*", re.ASCII)
-_REMEMBERED_CHARS = 256
+_CACHED_CHARS = 256
 _PARAMETER_NAME = re.compile(r"[A-Za-z_-]{1,24}")
 
 
 def masked_text(text: str) -> str:
-    """The text with every secret replaced that its shape or its name reveals."""
+    """Replace the secrets in a text: what looks like one, and what is assigned to a secret's name."""
     lowered = text.lower()
-    for sign in _SIGNS:
-        if sign in lowered:
+    for hint in _HINTS:
+        if hint in lowered:
             return _SECRET.sub(_masked_match, text)
-    return _SECRET.sub(_masked_match, text) if _RANDOM.search(text) else text
+    return _SECRET.sub(_masked_match, text) if _RANDOM_PART.search(text) else text
 
 
 def masked_path(path: str) -> str:
-    """A decoded path. A segment that is not plain ASCII, or is still percent-encoded, is replaced as a whole."""
+    """Replace the secrets in a decoded path, and segments that are not plain ASCII or still percent-encoded."""
     masked = masked_text(path)
     if masked != path and "-----" not in path:
         # A value ends with its segment. (A PEM block has slashes of its own.)
@@ -64,11 +66,11 @@ def masked_path(path: str) -> str:
 
 
 def masked_query(query: str, declared: frozenset[str]) -> str:
-    """A raw query with the values of all parameters that are not `declared` replaced.
+    """Replace the values of all parameters of a raw query that are not `declared`.
 
-    A declared value is replaced, too, if it is not plain ASCII after decoding, or holds a secret.
+    A declared value is replaced, too, if it is not plain ASCII after decoding, or contains a secret.
     """
-    return (_masked_query if len(query) <= _REMEMBERED_CHARS else _masked_query.__wrapped__)(query, declared)
+    return (_masked_query if len(query) <= _CACHED_CHARS else _masked_query.__wrapped__)(query, declared)
 
 
 # Callers repeat their queries, so results are cached; long queries are not, which bounds the cache's memory.
@@ -81,7 +83,7 @@ def _masked_query(query: str, declared: frozenset[str]) -> str:
 
 
 def masked_body(body: Mapping[str, Any], declared: frozenset[str], *, depth: int = DEPTH) -> dict[str, Any]:
-    """A JSON object with the values of all members that are not `declared`, at any level, replaced."""
+    """Replace the values of all members of a JSON object that are not `declared`, at any level."""
     return {
         name if name in declared else masked_text(name): (
             _masked_value(value, declared, depth) if name in declared else MASK
@@ -91,7 +93,7 @@ def masked_body(body: Mapping[str, Any], declared: frozenset[str], *, depth: int
 
 
 def masked_document(document: Any) -> Any:
-    """A document that the program made itself, with secrets in its texts replaced."""
+    """Replace the secrets in the texts of a document that the program made."""
     if isinstance(document, str):
         return masked_text(document)
     if isinstance(document, Mapping):
@@ -111,7 +113,7 @@ def _masked_parameter(part: str, declared: frozenset[str]) -> str:
 
 
 def _is_harmless(decoded: str) -> bool:
-    """Whether a decoded query, or one of its values, may be recorded unchanged."""
+    """Return whether a decoded query, or one of its values, may be recorded unchanged."""
     return _PLAIN.fullmatch(decoded) is not None and masked_text(decoded) == decoded
 
 
@@ -128,5 +130,5 @@ def _masked_value(value: Any, declared: frozenset[str], depth: int) -> Any:
     return [_masked_value(each, declared, depth - 1) for each in value]
 
 
-def _masked_match(found: re.Match[str]) -> str:
-    return (found["scheme"] or found["url"] or found["name"] or "") + MASK
+def _masked_match(match: re.Match[str]) -> str:
+    return (match["scheme"] or match["url"] or match["name"] or "") + MASK

@@ -32,24 +32,24 @@ class AnonymousRefusals:
         # Refusals by address and status, without each address's first one.
         self._counted: dict[str, Counter[int]] = {}
 
-    def is_first(self, address: str) -> bool:
-        """Note a refusal; True if it is the address's first in this minute: then the caller must record it.
+    def take_first(self, address: str) -> bool:
+        """Return whether this is the address's first refusal in this minute: then the caller must record it.
 
-        Always False for addresses after the first MOST_ADDRESSES.
+        Returns False for addresses after the first MOST_ADDRESSES.
         """
         with self._lock:
             self._end_minute()
-            return self._note(identity_of(address))
+            return self._take_first(identity_of(address))
 
-    def is_counted(self, address: str, status: int) -> bool:
-        """Count a refusal. The address's first in this minute is not counted: returns False, and the caller must record it."""
+    def count(self, address: str, status: int) -> bool:
+        """Count a refusal; return False for the address's first in this minute, which the caller must record."""
         client = identity_of(address)
         with self._lock:
             self._end_minute()
-            if self._note(client):
+            if self._take_first(client):
                 return False
-            known = client if client in self._counted else OTHER_ADDRESSES
-            self._counted.setdefault(known, Counter())[status] += 1
+            name = client if client in self._counted else OTHER_ADDRESSES
+            self._counted.setdefault(name, Counter())[status] += 1
             return True
 
     def settle(self) -> None:
@@ -62,7 +62,7 @@ class AnonymousRefusals:
         with self._lock:
             self._write()
 
-    def _note(self, client: str) -> bool:
+    def _take_first(self, client: str) -> bool:
         if client in self._counted or len(self._counted) >= MOST_ADDRESSES:
             return False
         self._counted[client] = Counter()

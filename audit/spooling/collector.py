@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,8 +23,8 @@ from audit.models import SpoolFile
 from audit.records.call import LINE_BYTES, CallRecord, columns_of_call, columns_of_event
 from audit.records.columns import AuditColumns
 from audit.records.detail import size_of
-from audit.spooling.lines import FileSeal, UnreadableRecordError, decode_line, unsealed
-from audit.spooling.spool import ANY_SUFFIX, SEALED_SUFFIX
+from audit.spooling.lines import FileSeal, UnreadableRecordError, decode_line
+from audit.spooling.spool import SUFFIX
 
 logger = logging.getLogger(__name__)
 
@@ -31,24 +32,18 @@ BATCH_RECORDS = 1000
 READ_BYTES = 2**20
 _SAMPLE_BYTES = 200
 
-
 Fits = Callable[[bytes, int], bool]
-"""Whether a line has the seal of its file and of the offset at which it begins."""
+"""Returns whether a line has the seal of its file and of the offset at which it begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolBatch:
-    """The lines of bytes [start, end) of a spool file.
-
-    `unreadable`: lines that are not records or have a wrong seal. `unsealed`: lines of a file that an earlier
-    version wrote without seals; they are collected, too.
-    """
+    """The lines of bytes [start, end) of a spool file. `unreadable`: lines with a wrong seal or no record."""
 
     start: int
     end: int
     records: tuple[CallRecord, ...] = ()
     unreadable: tuple[bytes, ...] = ()
-    unsealed: tuple[bytes, ...] = ()
 
 
 @contextlib.contextmanager
@@ -62,13 +57,14 @@ def exclusive(path: Path) -> Iterator[bool]:
 def file_collect(path: Path, *, now: datetime, limit: int) -> int:
     """Move about `limit` records of one spool file, in whole batches; delete it when it is finished.
 
-    Returns how many were moved. Ignores lines written after the call. Raises OSError if the file cannot be read.
+    Returns the number of moved records. Ignores lines written after the call. Raises OSError if the file cannot be
+    read.
     """
     with _opened(path) as fd:
         # Lock before reading the size: if the lock is ours, the writer is gone and the size is final.
         writer_is_gone = _locked(fd)
         size = os.fstat(fd).st_size
-        offset, moved, fits = _offset(path.name), 0, _seals_of(path.name)
+        offset, moved, fits = _collected_bytes(path.name), 0, _seal_check(path.name)
         if size < offset:
             offset = _cut_off_store(path.name, size, offset, now=now)
         while moved < limit and (batch := read_batch(fd, start=offset, size=size, fits=fits)).end > offset:
@@ -92,49 +88,39 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def read_batch(fd: int, *, start: int, size: int, fits: Fits | None) -> SpoolBatch:
-    """At most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) if there are none.
-
-    `fits` is None for a file without seals.
-    """
+def read_batch(fd: int, *, start: int, size: int, fits: Fits) -> SpoolBatch:
+    """Return at most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) without any."""
     chunk = os.pread(fd, min(READ_BYTES, size - start), start) if size > start else b""
     lines = chunk.split(b"\n", BATCH_RECORDS)
-    rest = lines.pop()
-    if not lines and len(rest) == READ_BYTES:
+    incomplete_line = lines.pop()
+    if not lines and len(incomplete_line) == READ_BYTES:
         # This line is longer than any record: skip it piece by piece.
-        return SpoolBatch(start, start + len(rest), unreadable=(rest,))
-    records, readable, unreadable = [], [], []
-    position = start
+        return SpoolBatch(start, start + READ_BYTES, unreadable=(incomplete_line,))
+    records, unreadable = [], []
+    offset = start
     for line in lines:
         try:
-            records.append(_decoded(line, position, fits))
-            readable.append(line)
+            records.append(_sealed_record(line, offset, fits))
         except UnreadableRecordError:
             unreadable.append(line)
-        position += len(line) + 1
-    return SpoolBatch(
-        start, position, tuple(records), tuple(unreadable), unsealed=() if fits else tuple(readable)
-    )
+        offset += len(line) + 1
+    return SpoolBatch(start, offset, tuple(records), tuple(unreadable))
 
 
-def _decoded(line: bytes, position: int, fits: Fits | None) -> CallRecord:
-    if fits is None:
-        return unsealed(decode_line(line))
-    if not fits(line, position):
-        raise UnreadableRecordError("not as it was written")
+def _sealed_record(line: bytes, offset: int, fits: Fits) -> CallRecord:
+    if not fits(line, offset):
+        raise UnreadableRecordError("the seal is wrong")
     return decode_line(line)
 
 
-def _seals_of(name: str) -> Fits | None:
-    """The check of a file's seals; None for a file without seals."""
-    if not name.endswith(SEALED_SUFFIX):
-        return None
+def _seal_check(name: str) -> Fits:
+    """Return the check of a file's seals."""
     seals = [FileSeal(key, name) for key in spool_keys()]
-    return lambda line, position: any(seal.fits(line, position) for seal in seals)
+    return lambda line, offset: any(seal.fits(line, offset) for seal in seals)
 
 
 def _batch_store(name: str, batch: SpoolBatch, *, now: datetime) -> bool:
-    """Commit a batch with the file's progress; False if another process has moved these bytes meanwhile."""
+    """Commit a batch with the file's progress; return False if another process has moved these bytes meanwhile."""
     with records_transaction():
         progress, _ = SpoolFile.objects.select_for_update().get_or_create(
             name=name, defaults={"updated_at": now}
@@ -146,36 +132,35 @@ def _batch_store(name: str, batch: SpoolBatch, *, now: datetime) -> bool:
         progress.unreadable += len(batch.unreadable)
         progress.updated_at = now
         progress.save(update_fields=["offset", "unreadable", "updated_at"])
-    _warn(name, batch, batch.unreadable, "unreadable audit lines in %s, bytes %d to %d, left out")
-    _warn(name, batch, batch.unsealed, "audit lines without a seal in %s, bytes %d to %d, taken in")
+    if batch.unreadable:
+        logger.warning(
+            "%d unreadable audit lines in %s, bytes %d to %d, left out; the first begins %r",
+            len(batch.unreadable), name, batch.start, batch.end, batch.unreadable[0][:_SAMPLE_BYTES],
+        )  # fmt: skip
     return True
 
 
 def _cut_off_store(name: str, size: int, offset: int, *, now: datetime) -> int:
-    """Record that a file is shorter than the part that was collected; returns its size."""
+    """Record that a file is shorter than the part that was collected; return its size."""
     with records_transaction():
-        detail = {"from": size, "to": offset}
-        event = columns_of_event(
-            at=now, actor="", audit_class="", event="audit.lines_cut_off", subject=name, detail=detail
-        )
-        records_append([event], now=now)
+        records_append([_event("audit.lines_cut_off", name, {"from": size, "to": offset}, now)], now=now)
         SpoolFile.objects.filter(name=name).update(offset=size, updated_at=now)
     logger.warning("the audit spool file %s was cut off: bytes %d to %d are gone", name, size, offset)
     return size
 
 
 def _rows(name: str, batch: SpoolBatch, now: datetime) -> list[AuditColumns]:
-    """The records of a batch, and events for unreadable and unsealed lines."""
+    """Return the records of a batch, and an event for its unreadable lines."""
     rows = [columns_of_call(record) for record in batch.records]
-    left_out = {"audit.lines_unsealed": batch.unsealed, "audit.lines_unreadable": batch.unreadable}
-    for event, lines in left_out.items():
-        if lines:
-            span = {"lines": len(lines), "from": batch.start, "to": batch.end}
-            detail = {**span, **size_of(b"\n".join(lines))}
-            rows.append(
-                columns_of_event(at=now, actor="", audit_class="", event=event, subject=name, detail=detail)
-            )
+    if batch.unreadable:
+        span = {"lines": len(batch.unreadable), "from": batch.start, "to": batch.end}
+        detail = {**span, **size_of(b"\n".join(batch.unreadable))}
+        rows.append(_event("audit.lines_unreadable", name, detail, now))
     return rows
+
+
+def _event(event: str, name: str, detail: dict[str, Any], now: datetime) -> AuditColumns:
+    return columns_of_event(at=now, actor="", audit_class="", event=event, subject=name, detail=detail)
 
 
 def _finish(path: Path, fd: int, *, offset: int, size: int, now: datetime) -> None:
@@ -191,7 +176,7 @@ def _finish(path: Path, fd: int, *, offset: int, size: int, now: datetime) -> No
     SpoolFile.objects.filter(name=path.name, unreadable=0).delete()
 
 
-def _offset(name: str) -> int:
+def _collected_bytes(name: str) -> int:
     return SpoolFile.objects.filter(name=name).values_list("offset", flat=True).first() or 0
 
 
@@ -203,13 +188,6 @@ def _locked(fd: int) -> bool:
     return True
 
 
-def _warn(name: str, batch: SpoolBatch, lines: tuple[bytes, ...], text: str) -> None:
-    if lines:
-        first = lines[0][:_SAMPLE_BYTES]
-        message = f"%d {text}; the first begins %r"
-        logger.warning(message, len(lines), name, batch.start, batch.end, first)
-
-
 @dataclass(frozen=True, slots=True)
 class SpoolLag:
     """Bytes of records that are not in the database yet, and the age of the oldest record in seconds (0 if none)."""
@@ -218,26 +196,26 @@ class SpoolLag:
     seconds: float
 
 
-class _Begun(msgspec.Struct):
+class _LineTime(msgspec.Struct):
     at: datetime
 
 
-_DECODER = msgspec.json.Decoder(_Begun)
+_DECODER = msgspec.json.Decoder(_LineTime)
 
 
 def spool_lag(folder: Path, *, now: datetime) -> SpoolLag:
-    """The lag of the spool files in `folder`. Raises django.db.Error."""
-    left = list(_left(folder))
-    begun = [at for path, offset, _ in left if (at := _begun(path, offset)) is not None]
-    age = (now - min(begun)).total_seconds() if begun else 0.0
-    return SpoolLag(sum(count for _, _, count in left), max(0.0, age))
+    """Return the lag of the spool files in `folder`. Raises django.db.Error."""
+    parts = list(_uncollected_parts(folder))
+    times = [at for path, offset, _ in parts if (at := _begun_at(path, offset)) is not None]
+    age = (now - min(times)).total_seconds() if times else 0.0
+    return SpoolLag(sum(count for _, _, count in parts), max(0.0, age))
 
 
-def _left(folder: Path) -> Iterator[tuple[Path, int, int]]:
-    """The files with uncollected bytes: path, offset of the first such byte, and number of such bytes."""
-    sizes = {path: size for path in folder.glob(f"*{ANY_SUFFIX}") if (size := _size(path))}
-    known = SpoolFile.objects.filter(name__in=[path.name for path in sizes])
-    offsets = dict(known.values_list("name", "offset"))
+def _uncollected_parts(folder: Path) -> Iterator[tuple[Path, int, int]]:
+    """Yield the files with uncollected bytes: path, offset of the first such byte, and number of such bytes."""
+    sizes = {path: size for path in folder.glob(f"*{SUFFIX}") if (size := _size(path))}
+    files = SpoolFile.objects.filter(name__in=[path.name for path in sizes])
+    offsets = dict(files.values_list("name", "offset"))
     for path, size in sizes.items():
         offset = offsets.get(path.name, 0)
         if size > offset:
@@ -245,7 +223,7 @@ def _left(folder: Path) -> Iterator[tuple[Path, int, int]]:
 
 
 def _size(path: Path) -> int:
-    """The size of a regular file; 0 if it was removed meanwhile or is not a regular file."""
+    """Return the size of a regular file; 0 if it was removed meanwhile or is not a regular file."""
     try:
         state = path.lstat()
     except OSError:
@@ -253,8 +231,8 @@ def _size(path: Path) -> int:
     return state.st_size if stat.S_ISREG(state.st_mode) else 0
 
 
-def _begun(path: Path, offset: int) -> datetime | None:
-    """When the first call after `offset` began; None if its line cannot be read (yet)."""
+def _begun_at(path: Path, offset: int) -> datetime | None:
+    """Return when the first call after `offset` began; None if its line cannot be read (yet)."""
     try:
         with path.open("rb") as file:
             file.seek(offset)

@@ -16,7 +16,7 @@ SEAL_BYTES = 43
 """The length of a seal at a line's end."""
 
 _HEX_BYTES = 32
-_FORM = b',"seal":"%s"}'
+_SEAL_MEMBER = b',"seal":"%s"}'
 
 
 class FileSeal:
@@ -29,21 +29,21 @@ class FileSeal:
     def __init__(self, key: bytes, name: str) -> None:
         self._keyed = hashlib.blake2b(name.encode() + b"\0", key=key, digest_size=_HEX_BYTES // 2)
 
-    def sealed(self, line: bytes, position: int) -> bytes:
-        """The line with its seal. It must be a JSON object with at least one member, and a line feed."""
-        content = line[:-2]
-        return content + _FORM % self._seal(content, position) + b"\n"
+    def sealed(self, line: bytes, offset: int) -> bytes:
+        """Return the line with its seal. It must be a JSON object with at least one member, and a line feed."""
+        members = line[:-2]
+        return members + self._seal(members, offset) + b"\n"
 
-    def fits(self, line: bytes, position: int) -> bool:
-        """Whether `line`, without its line feed, has the seal for this offset."""
-        content, seal = line[:-SEAL_BYTES], line[-SEAL_BYTES:]
-        return hmac.compare_digest(seal, _FORM % self._seal(content, position))
+    def fits(self, line: bytes, offset: int) -> bool:
+        """Return whether `line`, without its line feed, has the seal for this offset."""
+        members, seal = line[:-SEAL_BYTES], line[-SEAL_BYTES:]
+        return hmac.compare_digest(seal, self._seal(members, offset))
 
-    def _seal(self, content: bytes, position: int) -> bytes:
+    def _seal(self, members: bytes, offset: int) -> bytes:
         keyed = self._keyed.copy()
-        keyed.update(b"%d\0" % position)
-        keyed.update(content)
-        return keyed.hexdigest().encode()
+        keyed.update(b"%d\0" % offset)
+        keyed.update(members)
+        return _SEAL_MEMBER % keyed.hexdigest().encode()
 
 
 class UnreadableRecordError(ValueError):
@@ -64,7 +64,7 @@ _DETAILS = {
 
 
 def encode_line(record: CallRecord) -> bytes:
-    """The record as one line of JSON, short enough for a seal.
+    """Return the record as one line of JSON, short enough for a seal.
 
     If characters of several bytes make it too long, path and query are cut further, but never the caller. A lone
     surrogate, which UTF-8 cannot encode, becomes an escape.
@@ -81,7 +81,7 @@ def encode_line(record: CallRecord) -> bytes:
 
 
 def decode_line(line: bytes) -> CallRecord:
-    """The record in `line` (without its line feed): a call, or an event of `_DETAILS`. Its seal is not checked.
+    """Return the record in `line` (without its line feed): a call, or an event of `_DETAILS`. Ignores its seal.
 
     Raises UnreadableRecordError.
     """
@@ -97,20 +97,14 @@ def decode_line(line: bytes) -> CallRecord:
     return record
 
 
-def unsealed(record: CallRecord) -> CallRecord:
-    """The record with the mark that its line had no seal."""
-    detail = msgspec.json.decode(record.detail) if record.detail else {}
-    return msgspec.structs.replace(record, detail=json_text({**detail, "unsealed": True}))
-
-
 def lost_line(count: int, at: datetime) -> bytes:
-    """The line for `count` records that could not be written before it."""
+    """Return the line for `count` records that could not be written before it."""
     detail = json_text({"records": count})
     return encode_line(CallRecord(at, "", "", "", "", 0, 0, "", "", event=_LOST, detail=detail))
 
 
 def counted_line(address: str, statuses: Mapping[int, int], at: datetime) -> bytes:
-    """The line with an address's refusals in the minute from `at` on, by status."""
+    """Return the line with an address's refusals in the minute from `at` on, by status."""
     counts = {str(status): count for status, count in sorted(statuses.items())}
     detail = json_text({"refusals": sum(statuses.values()), "statuses": counts})
     return encode_line(CallRecord(at, "", "", "", "", 0, 0, address, "", event=_COUNTED, detail=detail))

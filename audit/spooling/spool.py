@@ -1,8 +1,7 @@
 """Spool files hold records of calls until the collector moves them. One write per record: kill -9 loses none.
 
 Each process writes its own files, `<start ns>-<pid>.sealed.jsonl`, and holds an flock on the current one; the
-collector gets the lock once the file is finished or its writer is gone. Files without seals
-(`<start ns>-<pid>.jsonl`) are of earlier versions.
+collector gets the lock once the file is finished or its writer is gone.
 """
 
 import errno
@@ -13,7 +12,6 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,9 +22,8 @@ logger = logging.getLogger(__name__)
 
 ROTATE_BYTES = 4 * 2**20
 # Seconds between a writer's checks that its file still exists. A check costs a tenth of writing a record.
-_LOOK_SECONDS = 1.0
-ANY_SUFFIX = ".jsonl"
-SEALED_SUFFIX = ".sealed.jsonl"
+_CHECK_SECONDS = 1.0
+SUFFIX = ".sealed.jsonl"
 _OPEN_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _CLOSED = -1
 
@@ -34,30 +31,22 @@ _CLOSED = -1
 class Spool:
     """Writes this process's spool file in `folder`; opens it at the first record, and another one after a fork.
 
-    Lines are JSON objects; with `key` they are sealed. `lost` counts the records that could not be written since
-    the process began. Thread safe.
+    Lines are JSON objects, sealed with `key`. `lost` counts the records that could not be written since the
+    process began. Thread safe.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        key: bytes | None = None,
-        *,
-        rotate_bytes: int = ROTATE_BYTES,
-        lost_line: Callable[[int, datetime], bytes] = lost_line,
-    ) -> None:
+    def __init__(self, folder: Path, key: bytes, *, rotate_bytes: int = ROTATE_BYTES) -> None:
         self.folder = folder
         self.lost = 0
         self._reported = 0
         self._key = key
-        self._seal: FileSeal | None = None
-        self._lost_line = lost_line
+        self._seal = FileSeal(key, "")
         self._rotate_bytes = rotate_bytes
         self._lock = threading.Lock()
         self._fd = _CLOSED
         self._size = 0
         self._path = folder
-        self._looked_at = 0.0
+        self._checked_at = 0.0
         self._failing = False
         forget = weakref.WeakMethod(self._forget_parent)
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
@@ -68,8 +57,8 @@ class Spool:
             try:
                 if self._fd == _CLOSED or self._size + len(line) > self._rotate_bytes:
                     self._open_next()
-                elif time.monotonic() - self._looked_at > _LOOK_SECONDS:
-                    self._look()
+                elif time.monotonic() - self._checked_at > _CHECK_SECONDS:
+                    self._check_file()
                 self._write(line)
             except OSError as error:
                 self._note_failure(error)
@@ -92,8 +81,7 @@ class Spool:
             self._open_next()
             size = os.lseek(self._fd, 0, os.SEEK_END)
         self._size = size
-        if self._seal is not None:
-            line = self._seal.sealed(line, self._size)
+        line = self._seal.sealed(line, self._size)
         written = os.write(self._fd, line)
         if written == len(line):
             self._size += written
@@ -108,19 +96,19 @@ class Spool:
     def _open_next(self) -> None:
         """Open a new file; if that fails, keep writing to the current file beyond its usual size."""
         try:
-            fd, name = _open_locked(self.folder, ANY_SUFFIX if self._key is None else SEALED_SUFFIX)
+            fd, name = _open_locked(self.folder)
         except OSError:
             if self._fd == _CLOSED:
                 raise
             return
         self._close()
         self._fd, self._size = fd, 0
-        self._path, self._looked_at = self.folder / name, time.monotonic()
-        self._seal = None if self._key is None else FileSeal(self._key, name)
+        self._path, self._checked_at = self.folder / name, time.monotonic()
+        self._seal = FileSeal(self._key, name)
 
-    def _look(self) -> None:
+    def _check_file(self) -> None:
         """Open a new file if the current one was removed or moved: the collector would not find it."""
-        self._looked_at = time.monotonic()
+        self._checked_at = time.monotonic()
         try:
             is_there = self._path.stat().st_ino == os.fstat(self._fd).st_ino
         except OSError:
@@ -150,7 +138,7 @@ class Spool:
     def _note_recovery(self) -> None:
         """Write a record with the number of lost records; if that fails, the next call tries again."""
         try:
-            self._write(self._lost_line(self.lost - self._reported, datetime.now(UTC)))
+            self._write(lost_line(self.lost - self._reported, datetime.now(UTC)))
         except OSError:
             return
         self._reported, self._failing = self.lost, False
@@ -158,27 +146,27 @@ class Spool:
 
 
 @functools.lru_cache(maxsize=8)
-def process_spool(folder: Path, key: bytes | None = None) -> Spool:
-    """This process's Spool for `folder` and `key`."""
+def process_spool(folder: Path, key: bytes) -> Spool:
+    """Return this process's Spool for `folder` and `key`."""
     return Spool(folder, key)
 
 
-def _open_locked(folder: Path, suffix: str) -> tuple[int, str]:
-    """Make and lock a new file; its descriptor and name."""
+def _open_locked(folder: Path) -> tuple[int, str]:
+    """Make and lock a new file; return its descriptor and name."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     while True:
-        path = folder / f"{time.time_ns()}-{os.getpid()}{suffix}"
+        path = folder / f"{time.time_ns()}-{os.getpid()}{SUFFIX}"
         try:
             fd = os.open(path, _OPEN_FLAGS, 0o600)
         except FileExistsError:
             continue
-        if _is_ours(fd):
+        if _lock_new(fd):
             return fd, path.name
         os.close(fd)
 
 
-def _is_ours(fd: int) -> bool:
-    """Lock a new file; False if a collector found it unlocked and is removing it as abandoned."""
+def _lock_new(fd: int) -> bool:
+    """Lock a new file; return False if a collector found it unlocked and is removing it as abandoned."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -10,7 +10,7 @@ from threading import Event, Thread
 from django.db import close_old_connections, connections
 from django.utils import timezone
 
-from audit.chain.prune import retention_keep
+from audit.chain.prune import records_delete_old
 from audit.services import spool_collect
 from idempotency.answers import answers_delete_expired
 from marketdata_project.serve.status import counted_duty, export_fold_lag
@@ -39,7 +39,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(keys_watch, every=HOUR),
     Duty(answers_delete_expired, every=HOUR),
     Duty(quota_usage_delete_old, every=HOUR),
-    Duty(retention_keep, every=HOUR),
+    Duty(records_delete_old, every=HOUR),
 )
 
 

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
-from audit.calls.strict import change_recorded
+from audit.calls.strict import change_and_record
 from audit.services import EventRecorder
 from http_requests.parameters import is_true, single_parameters
 from http_requests.parsers import request_document
@@ -142,7 +142,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
             revoked = key_visible(_caller(request), key)
             return Response(key_document(revoked, now=now), headers=_PRIVATE)
 
-        return change_recorded(self, write)
+        return change_and_record(self, write)
 
     @extend_schema(
         operation_id="key_rotate",
@@ -179,7 +179,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
             headers = {**_PRIVATE, **(REPLAYED if is_replayed else {})}
             return Response(document, status=HTTPStatus.CREATED, headers=headers)
 
-        return change_recorded(self, write)
+        return change_and_record(self, write)
 
 
 def _caller(request: Request) -> Caller:

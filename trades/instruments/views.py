@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from audit.calls.strict import change_elsewhere_recorded
+from audit.calls.strict import change_outside_and_record
 from http_requests.exceptions import InvalidParameter
 from http_requests.parameters import single_parameters
 from http_requests.parsers import JSONDocumentParser, request_document
@@ -128,7 +128,7 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
             before = instrument_document(market_store().instrument(instrument.symbol))
             return before, instrument_document(instrument_set(instrument=instrument))
 
-        return change_elsewhere_recorded(self, Response(instrument_document(instrument)), write)
+        return change_outside_and_record(self, Response(instrument_document(instrument)), write)
 
 
 def _symbol(text: str) -> str:

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from audit.chain.prune import records_prune
-from audit.chain.verify import ChainFinding, Verification, chain_verify
+from audit.chain.verify import Verification, chain_verify
 from audit.exceptions import NoSuchBeginning, NotAsWritten
 from audit.reading.export import lines_verify, ndjson_pieces
 from audit.reading.filters import AuditFilter, records_selected
@@ -41,21 +41,21 @@ class Command(BaseCommand):
 
     def _verify(self, options: dict[str, Any]) -> None:
         try:
-            found = (
-                _file_verified(options["file"], is_unfiltered=options["unfiltered"])
-                if options["file"]
-                else chain_verify(first=options["first"])
-            )
+            if options["file"]:
+                with _opened(options["file"], "rb") as file:
+                    result = lines_verify(file, is_unfiltered=options["unfiltered"])
+            else:
+                result = chain_verify(first=options["first"])
         except (NoSuchBeginning, OSError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(json.dumps(_document(found)) if options["json"] else _sentence(found))
-        if not found.is_whole:
+        self.stdout.write(json.dumps(_document(result)) if options["json"] else _sentence(result))
+        if result.findings:
             sys.exit(1)
 
     def _export(self, options: dict[str, Any]) -> None:
-        given = {name: options[f"of_{name}"] for name in AuditFilter.base_filters}
+        filters = {name: options[f"of_{name}"] for name in AuditFilter.base_filters}
         try:
-            records = records_selected({name: value for name, value in given.items() if value is not None})
+            records = records_selected({name: value for name, value in filters.items() if value is not None})
             with _opened(options["file"], "wb") as file:
                 for piece in ndjson_pieces(records):
                     file.write(piece)
@@ -105,46 +105,35 @@ def _add_prune(prune: ArgumentParser) -> None:
     )
 
 
-def _file_verified(name: str, *, is_unfiltered: bool) -> Verification:
-    with _opened(name, "rb") as file:
-        found = lines_verify(file, is_unfiltered=is_unfiltered)
-    wrong = [] if found.finding is None else [found.finding]
-    return Verification(found.records, found.last, wrong, found.remark)
-
-
 def _opened(name: str, mode: str) -> BinaryIO:
-    """The file, or standard input or output, which stays open."""
+    """Open a file, or standard input or output, which stays open."""
     if name != _TERMINAL:
         return Path(name).open(mode)  # type: ignore[return-value]
     descriptor = sys.stdout.fileno() if mode == "wb" else sys.stdin.fileno()
     return open(descriptor, mode, closefd=False)  # type: ignore[return-value]
 
 
-def _sentence(found: Verification) -> str:
-    said = [finding.message for finding in found.findings]
-    if found.records or not said:
+def _sentence(result: Verification) -> str:
+    sentences = [finding.message for finding in result.findings]
+    if result.records or not sentences:
         verified = (
-            "1 record is as it was" if found.records == 1 else f"{found.records:,} records are as they were"
+            "1 record is as it was" if result.records == 1 else f"{result.records:,} records are as they were"
         )
-        last = f", up to record {found.last.sequence:,}, {found.last.hash}" if found.last.sequence else ""
-        said.append(f"{verified} written{last}")
-    if found.remark:
-        said.append(found.remark)
-    return "\n".join(said)
+        last = f", up to record {result.last.sequence:,}, {result.last.hash}" if result.last.sequence else ""
+        sentences.append(f"{verified} written{last}")
+    if result.remark:
+        sentences.append(result.remark)
+    return "\n".join(sentences)
 
 
-def _document(found: Verification) -> dict[str, Any]:
+def _document(result: Verification) -> dict[str, Any]:
     return {
-        "ok": found.is_whole,
-        "records": found.records,
-        "last": {"sequence": found.last.sequence, "hash": found.last.hash},
-        "findings": [_finding_document(finding) for finding in found.findings],
-        **({"remark": found.remark} if found.remark else {}),
+        "ok": not result.findings,
+        "records": result.records,
+        "last": result.last._asdict(),
+        "findings": [finding._asdict() for finding in result.findings],
+        **({"remark": result.remark} if result.remark else {}),
     }
-
-
-def _finding_document(finding: ChainFinding) -> dict[str, Any]:
-    return {"kind": finding.kind.value, "sequence": finding.sequence, "message": finding.message}
 
 
 def _instant(text: str) -> datetime:

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 from rest_framework.viewsets import ViewSet
 
-from audit.calls.strict import change_elsewhere_recorded, change_recorded
+from audit.calls.strict import change_and_record, change_outside_and_record
 from audit.exceptions import AuditError
 from audit.models import SpoolFile
 from tests.audit.builders import AT
@@ -64,7 +64,7 @@ class Outcomes(APIView):
             record(at=AT, actor="key:12", audit_class="keys", event="changed", subject="a", detail={})
             return self.answer(request, outcome)
 
-        return change_recorded(self, change)
+        return change_and_record(self, change)
 
     def answer(self, request, outcome):
         if outcome in self.outcomes:
@@ -84,7 +84,7 @@ class Elsewhere(Outcomes):
             self.changed.append(outcome)
             return {"tick": 1, "note": KEYS[0]}, {"tick": 2, "note": KEYS[1]}
 
-        return change_elsewhere_recorded(self, Response({"data": request.data}), change)
+        return change_outside_and_record(self, Response({"data": request.data}), change)
 
 
 class Unchanging(Outcomes):
@@ -110,7 +110,7 @@ class Unspeakable(APIView):
             write("change")
             return Response({"data": object()})
 
-        return change_recorded(self, change)
+        return change_and_record(self, change)
 
 
 class Things(ViewSet):
@@ -123,7 +123,7 @@ class Things(ViewSet):
             write("change")
             return Response({"made": True}, status=201)
 
-        return change_recorded(self, change)
+        return change_and_record(self, change)
 
 
 class Open(APIView):
@@ -136,7 +136,7 @@ class Open(APIView):
             write("change")
             return Response(status=int(request.GET.get("status", "200")))
 
-        return change_recorded(self, change)
+        return change_and_record(self, change)
 
 
 class Stream(Open):

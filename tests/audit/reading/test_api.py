@@ -127,7 +127,7 @@ def test_the_export_is_streamed_and_verified_alone(log, query, monkeypatch):
         f"call-{number}" for number in (*range(20), 21, 22)
     ]
     found = lines_verify(lines)
-    assert (found.records, found.finding) == (22, None)
+    assert (found.records, found.findings) == (22, [])
 
 
 def test_the_log_is_for_those_who_may_read_it(log):

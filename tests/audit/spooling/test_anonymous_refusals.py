@@ -38,7 +38,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def refusals(tmp_path: Path, clock: Clock) -> AnonymousRefusals:
-    return AnonymousRefusals(Spool(tmp_path), clock=clock)
+    return AnonymousRefusals(Spool(tmp_path, b"k" * 32), clock=clock)
 
 
 def told(folder: Path) -> list[tuple[str, str, dict[str, Any]]]:
@@ -52,19 +52,19 @@ def told(folder: Path) -> list[tuple[str, str, dict[str, Any]]]:
 def test_the_first_of_a_minute_is_recorded_whole_and_the_rest_are_counted(refusals, clock, tmp_path):
     counted = []
     for status in (401, 401, 404, 429, 401):
-        counted.append(refusals.is_counted(ADDRESS, status))
+        counted.append(refusals.count(ADDRESS, status))
         clock.now += 10
     assert counted == [False, True, True, True, True]
     assert told(tmp_path) == []
     clock.now = NOON + 60
-    assert not refusals.is_counted(ADDRESS, 401)
+    assert not refusals.count(ADDRESS, 401)
     assert told(tmp_path) == [
         ("12:00:00", ADDRESS, {"refusals": 4, "statuses": {"401": 2, "404": 1, "429": 1}})
     ]
 
 
 def test_what_is_refused_once_is_not_counted_too(refusals, clock, tmp_path):
-    assert not refusals.is_counted(ADDRESS, 401)
+    assert not refusals.count(ADDRESS, 401)
     clock.now += 60
     refusals.settle()
     refusals.close()
@@ -73,7 +73,7 @@ def test_what_is_refused_once_is_not_counted_too(refusals, clock, tmp_path):
 
 def test_a_minute_that_has_ended_is_settled_though_nobody_comes_again(refusals, clock, tmp_path):
     for _ in range(3):
-        refusals.is_counted(ADDRESS, 401)
+        refusals.count(ADDRESS, 401)
     clock.now = NOON + 59.9
     refusals.settle()
     assert told(tmp_path) == []
@@ -85,16 +85,16 @@ def test_a_minute_that_has_ended_is_settled_though_nobody_comes_again(refusals, 
 
 def test_the_end_of_the_process_loses_no_count(refusals, tmp_path):
     for _ in range(3):
-        refusals.is_counted(ADDRESS, 401)
+        refusals.count(ADDRESS, 401)
     refusals.close()
     refusals.close()
     assert told(tmp_path) == [("12:00:00", ADDRESS, {"refusals": 2, "statuses": {"401": 2}})]
 
 
 def test_a_clock_that_was_set_back_begins_another_minute(refusals, clock, tmp_path):
-    assert [refusals.is_counted(ADDRESS, 401) for _ in range(2)] == [False, True]
+    assert [refusals.count(ADDRESS, 401) for _ in range(2)] == [False, True]
     clock.now -= 3600
-    assert [refusals.is_counted(ADDRESS, 401) for _ in range(2)] == [False, True]
+    assert [refusals.count(ADDRESS, 401) for _ in range(2)] == [False, True]
     refusals.close()
     assert [minute for minute, _, _ in told(tmp_path)] == ["12:00:00", "11:00:00"]
 
@@ -109,26 +109,26 @@ def test_a_clock_that_was_set_back_begins_another_minute(refusals, clock, tmp_pa
     ],
 )
 def test_whose_refusals_are_counted_together(refusals, one, other, same):
-    assert not refusals.is_counted(one, 401)
-    assert refusals.is_counted(other, 401) is same
+    assert not refusals.count(one, 401)
+    assert refusals.count(other, 401) is same
 
 
 def test_an_address_of_ipv6_is_told_as_its_network(refusals, tmp_path):
     for host in range(3):
-        refusals.is_counted(f"2001:db8::{host}", 401)
+        refusals.count(f"2001:db8::{host}", 401)
     refusals.close()
     assert [address for _, address, _ in told(tmp_path)] == ["2001:db8::/64"]
 
 
 def test_beyond_so_many_addresses_the_others_share_one_count(refusals, clock, tmp_path, monkeypatch):
     monkeypatch.setattr(anonymous_refusals, "MOST_ADDRESSES", 3)
-    whole = [not refusals.is_counted(f"192.0.2.{n}", 401) for n in range(10)]
+    whole = [not refusals.count(f"192.0.2.{n}", 401) for n in range(10)]
     assert whole == [True] * 3 + [False] * 7
-    assert not refusals.is_first("192.0.2.99")
-    assert refusals.is_counted("192.0.2.0", 404)
+    assert not refusals.take_first("192.0.2.99")
+    assert refusals.count("192.0.2.0", 404)
     assert len(refusals._counted) == 4
     clock.now += 60
-    assert not refusals.is_counted("192.0.2.9", 401)
+    assert not refusals.count("192.0.2.9", 401)
     assert told(tmp_path) == [
         ("12:00:00", "192.0.2.0", {"refusals": 1, "statuses": {"404": 1}}),
         ("12:00:00", OTHER_ADDRESSES, {"refusals": 7, "statuses": {"401": 7}}),
@@ -142,7 +142,7 @@ def test_no_refusal_is_lost_or_doubled_by_threads(refusals, clock, tmp_path):
         choice, whole = random.Random(seed), 0
         for _ in range(500):
             clock.now = NOON + next(ticks) // 300 * 60
-            whole += not refusals.is_counted(f"192.0.2.{choice.randrange(4)}", choice.choice([401, 404]))
+            whole += not refusals.count(f"192.0.2.{choice.randrange(4)}", choice.choice([401, 404]))
         return whole
 
     with ThreadPoolExecutor(4) as pool:

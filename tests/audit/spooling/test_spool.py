@@ -14,11 +14,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from audit.spooling.lines import decode_line
+from audit.spooling.lines import SEAL_BYTES, decode_line
 from audit.spooling.spool import Spool, process_spool
 from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
+KEY = b"k" * 32
 
 
 @contextmanager
@@ -41,8 +42,9 @@ def output_of(source, *arguments):
 
 
 def lines_in(folder):
+    """The lines of all files as they were before they were sealed."""
     return [
-        line
+        line[: -SEAL_BYTES - 1] + b"}\n"
         for path in sorted(folder.glob("*.jsonl"))
         for line in path.read_bytes().splitlines(keepends=True)
     ]
@@ -58,15 +60,15 @@ def is_locked(path):
 
 
 def test_nothing_is_made_before_the_first_record(tmp_path):
-    Spool(tmp_path / "spool")
+    Spool(tmp_path / "spool", KEY)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_file_is_private_named_by_start_and_process_and_locked(tmp_path):
-    spool = Spool(tmp_path / "spool")
-    assert spool.append(b"a\n")
+    spool = Spool(tmp_path / "spool", KEY)
+    assert spool.append(b"a}\n")
     (path,) = (tmp_path / "spool").iterdir()
-    start, _, pid = path.stem.partition("-")
+    start, _, pid = path.name.removesuffix(".sealed.jsonl").partition("-")
     assert start.isdigit()
     assert pid == str(os.getpid())
     assert path.stat().st_mode & 0o777 == 0o600
@@ -76,17 +78,17 @@ def test_file_is_private_named_by_start_and_process_and_locked(tmp_path):
 
 
 def test_record_is_in_the_file_when_append_returns(tmp_path):
-    spool = Spool(tmp_path)
+    spool = Spool(tmp_path, KEY)
     for number in range(5):
-        spool.append(b"%d\n" % number)
-        assert lines_in(tmp_path)[-1] == b"%d\n" % number
+        spool.append(b"%d}\n" % number)
+        assert lines_in(tmp_path)[-1] == b"%d}\n" % number
     spool.close()
 
 
 def test_fifty_threads_leave_only_whole_lines(tmp_path):
-    spool = Spool(tmp_path, rotate_bytes=20_000)
+    spool = Spool(tmp_path, KEY, rotate_bytes=20_000)
     expected = {
-        b"%d-%d-%s\n" % (thread, number, b"x" * thread) for thread in range(50) for number in range(40)
+        b"%d-%d-%s}\n" % (thread, number, b"x" * thread) for thread in range(50) for number in range(40)
     }
     with ThreadPoolExecutor(50) as pool:
         results = list(pool.map(spool.append, sorted(expected)))
@@ -98,45 +100,45 @@ def test_fifty_threads_leave_only_whole_lines(tmp_path):
 
 
 def test_full_file_is_finished_and_another_begun(tmp_path):
-    spool = Spool(tmp_path, rotate_bytes=100)
+    spool = Spool(tmp_path, KEY, rotate_bytes=230)
     for _ in range(10):
-        spool.append(b"x" * 29 + b"\n")
+        spool.append(b"x" * 28 + b"}\n")
     files = sorted(tmp_path.glob("*.jsonl"))
-    assert [path.stat().st_size for path in files] == [90, 90, 90, 30]
+    assert [path.stat().st_size for path in files] == [216, 216, 216, 72]
     assert [is_locked(path) for path in files] == [False, False, False, True]
     spool.close()
 
 
 def test_a_file_that_somebody_cut_off_is_left_and_another_begun(tmp_path, caplog):
-    spool = Spool(tmp_path)
-    spool.append(b"a\n")
+    spool = Spool(tmp_path, KEY)
+    spool.append(b"a}\n")
     (cut,) = tmp_path.glob("*.jsonl")
     os.truncate(cut, 0)
-    spool.append(b"b\n")
+    spool.append(b"b}\n")
     spool.close()
-    assert (cut.read_bytes(), lines_in(tmp_path)) == (b"", [b"b\n"])
+    assert (cut.read_bytes(), lines_in(tmp_path)) == (b"", [b"b}\n"])
     assert f"{cut} was cut off" in caplog.text
 
 
 @pytest.mark.parametrize("removed", [Path.unlink, lambda path: path.rename(path.with_suffix(".moved"))])
 def test_a_file_that_somebody_took_away_is_noticed_within_a_second(tmp_path, caplog, monkeypatch, removed):
-    spool, clock = Spool(tmp_path), [5.0]
+    spool, clock = Spool(tmp_path, KEY), [5.0]
     monkeypatch.setattr(
         "audit.spooling.spool.time", SimpleNamespace(time_ns=time.time_ns, monotonic=lambda: clock[0])
     )
-    spool.append(b"a\n")
+    spool.append(b"a}\n")
     (gone,) = tmp_path.glob("*.jsonl")
     removed(gone)
     clock[0] += 1.5
-    spool.append(b"b\n")
+    spool.append(b"b}\n")
     spool.close()
-    assert lines_in(tmp_path) == [b"b\n"]
+    assert lines_in(tmp_path) == [b"b}\n"]
     assert f"{gone} is gone" in caplog.text
 
 
 def test_one_spool_per_folder_and_process(tmp_path):
-    assert process_spool(tmp_path) is process_spool(tmp_path)
-    assert process_spool(tmp_path) is not process_spool(tmp_path / "other")
+    assert process_spool(tmp_path, KEY) is process_spool(tmp_path, KEY)
+    assert process_spool(tmp_path, KEY) is not process_spool(tmp_path / "other", KEY)
 
 
 def test_killed_writer_loses_nothing_that_it_reported(tmp_path):
@@ -144,9 +146,9 @@ def test_killed_writer_loses_nothing_that_it_reported(tmp_path):
         import itertools, os, sys
         from pathlib import Path
         from audit.spooling.spool import Spool
-        spool = Spool(Path(sys.argv[1]), rotate_bytes=5000)
+        spool = Spool(Path(sys.argv[1]), b"k" * 32, rotate_bytes=5000)
         for number in itertools.count():
-            if spool.append(b"%d %s\\n" % (number, b"x" * (number % 90))):
+            if spool.append(b"%d %s}\\n" % (number, b"x" * (number % 90))):
                 os.write(1, b"%d\\n" % number)
         """
     with child(script, tmp_path) as process:
@@ -168,21 +170,21 @@ def test_forked_child_writes_a_file_of_its_own_even_if_the_lock_was_held(tmp_pat
         import os, sys
         from pathlib import Path
         from audit.spooling.spool import Spool
-        spool = Spool(Path(sys.argv[1]))
-        spool.append(b"parent\\n")
+        spool = Spool(Path(sys.argv[1]), b"k" * 32)
+        spool.append(b"parent}\\n")
         spool._lock.acquire()
         if (pid := os.fork()) == 0:
-            spool.append(b"child\\n")
+            spool.append(b"child}\\n")
             os._exit(spool.lost)
         spool._lock.release()
-        spool.append(b"parent\\n")
+        spool.append(b"parent}\\n")
         print(os.waitpid(pid, 0)[1], spool.lost)
         """,
         tmp_path,
     )
     assert lost == ["0", "0"]
-    contents = sorted(path.read_bytes() for path in tmp_path.iterdir())
-    assert contents == [b"child\n", b"parent\nparent\n"]
+    assert len(list(tmp_path.iterdir())) == 2
+    assert sorted(lines_in(tmp_path)) == [b"child}\n", b"parent}\n", b"parent}\n"]
 
 
 def test_full_disk_fails_no_call_and_leaves_whole_lines(tmp_path):
@@ -192,17 +194,17 @@ def test_full_disk_fails_no_call_and_leaves_whole_lines(tmp_path):
         from pathlib import Path
         from audit.spooling.spool import Spool
         logging.disable()
-        spool = Spool(Path(sys.argv[1]))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_050, resource.RLIM_INFINITY))
-        print(sum(spool.append(b"x" * 99 + b"\\n") for _ in range(200)), spool.lost)
+        spool = Spool(Path(sys.argv[1]), b"k" * 32)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (14_250, resource.RLIM_INFINITY))
+        print(sum(spool.append(b"x" * 98 + b"}\\n") for _ in range(200)), spool.lost)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        print(spool.append(b"y" * 99 + b"\\n"), spool.lost)
+        print(spool.append(b"y" * 98 + b"}\\n"), spool.lost)
         """,
         tmp_path,
     )
     assert results == ["100", "100", "True", "100"]
     *lines, lost = lines_in(tmp_path)
-    assert lines == [b"x" * 99 + b"\n"] * 100 + [b"y" * 99 + b"\n"]
+    assert lines == [b"x" * 98 + b"}\n"] * 100 + [b"y" * 98 + b"}\n"]
     told = decode_line(lost.removesuffix(b"\n"))
     assert (told.event, told.detail) == ("audit.records_lost", '{"records":100}')
 
@@ -210,11 +212,11 @@ def test_full_disk_fails_no_call_and_leaves_whole_lines(tmp_path):
 def test_failure_is_logged_once_until_it_ends(tmp_path, caplog):
     folder = tmp_path / "spool"
     folder.write_text("a file where the folder should be")
-    spool = Spool(folder)
-    assert [spool.append(b"a\n") for _ in range(3)] == [False] * 3
+    spool = Spool(folder, KEY)
+    assert [spool.append(b"a}\n") for _ in range(3)] == [False] * 3
     assert spool.lost == 3
     folder.unlink()
-    assert spool.append(b"b\n")
+    assert spool.append(b"b}\n")
     spool.close()
     assert [entry.levelname for entry in caplog.records] == ["ERROR", "WARNING"]
     assert "3 were lost" in caplog.records[1].getMessage()
@@ -222,14 +224,14 @@ def test_failure_is_logged_once_until_it_ends(tmp_path, caplog):
 
 def test_old_file_grows_on_when_no_new_one_can_be_made(tmp_path):
     folder = tmp_path / "spool"
-    spool = Spool(folder, rotate_bytes=10)
-    spool.append(b"12345678\n")
+    spool = Spool(folder, KEY, rotate_bytes=10)
+    spool.append(b"12345678}\n")
     moved = tmp_path / "moved"
     folder.rename(moved)
     folder.write_text("a file where the folder should be")
-    assert spool.append(b"abcdefgh\n")
+    assert spool.append(b"abcdefgh}\n")
     spool.close()
-    assert lines_in(moved) == [b"12345678\n", b"abcdefgh\n"]
+    assert lines_in(moved) == [b"12345678}\n", b"abcdefgh}\n"]
 
 
 def after_first_open(monkeypatch, action):
@@ -247,9 +249,9 @@ def after_first_open(monkeypatch, action):
 
 def test_file_that_a_collector_deletes_before_it_is_locked_takes_no_record_away(tmp_path, monkeypatch):
     after_first_open(monkeypatch, Path.unlink)
-    spool = Spool(tmp_path)
-    assert spool.append(b"a\n")
-    assert lines_in(tmp_path) == [b"a\n"]
+    spool = Spool(tmp_path, KEY)
+    assert spool.append(b"a}\n")
+    assert lines_in(tmp_path) == [b"a}\n"]
     spool.close()
 
 
@@ -262,12 +264,12 @@ def test_file_that_a_collector_holds_before_it_is_locked_is_left_to_it(tmp_path,
         held.append((path, file))
 
     after_first_open(monkeypatch, hold)
-    spool = Spool(tmp_path)
-    assert spool.append(b"a\n")
+    spool = Spool(tmp_path, KEY)
+    assert spool.append(b"a}\n")
     ((path, file),) = held
     assert path.read_bytes() == b""
     file.close()
-    assert lines_in(tmp_path) == [b"a\n"]
+    assert lines_in(tmp_path) == [b"a}\n"]
     spool.close()
 
 
@@ -276,8 +278,8 @@ def test_clock_that_stands_still_overwrites_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "audit.spooling.spool.time", SimpleNamespace(time_ns=lambda: next(times), monotonic=time.monotonic)
     )
-    spool = Spool(tmp_path, rotate_bytes=1)
-    assert spool.append(b"a\n")
-    assert spool.append(b"b\n")
+    spool = Spool(tmp_path, KEY, rotate_bytes=1)
+    assert spool.append(b"a}\n")
+    assert spool.append(b"b}\n")
     spool.close()
-    assert lines_in(tmp_path) == [b"a\n", b"b\n"]
+    assert lines_in(tmp_path) == [b"a}\n", b"b}\n"]
