@@ -11,7 +11,7 @@ from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import PinnedContent
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
-from stats.market_data.answers.rows_page import RowsPage
+from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.pinned_logs import ReadPoint, commits_of
 from stats.market_data.plan import check_known, instrument_in
@@ -66,7 +66,7 @@ class NewestReport(PinnedContent):
     """A report on the newest rows. members: a page per symbol and part; None if the resolution is unavailable."""
 
     query: ReportQuery
-    members: tuple[tuple[RowsPage | None, ...], ...]
+    members: tuple[tuple[PinnedPage | None, ...], ...]
 
     @property
     def name(self) -> str:
@@ -81,7 +81,7 @@ class NewestReport(PinnedContent):
         return self.query.as_of_ns
 
     @cached_property
-    def pages(self) -> list[RowsPage]:
+    def pages(self) -> list[PinnedPage]:
         """The pages of all members."""
         return [page for pages in self.members for page in pages if page is not None]
 
@@ -120,7 +120,7 @@ def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
     return NewestReport(query, members)
 
 
-def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[RowsPage | None]:
+def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PinnedPage | None]:
     as_of = "" if query.as_of_ns is None else f"&as_of={format_timestamp(query.as_of_ns)}"
     for part in REPORTS[query.report]:
         dataset = MARKET_DATASETS[part.dataset]
@@ -131,7 +131,7 @@ def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[RowsPage 
             yield None
 
 
-def _row(part: ReportPart, page: RowsPage | None) -> orjson.Fragment | None:
+def _row(part: ReportPart, page: PinnedPage | None) -> orjson.Fragment | None:
     """The member's row as a JSON object; None if there are not enough rows."""
     rows = page.page().rows if page is not None else None
     if rows is None or len(rows) < part.back:

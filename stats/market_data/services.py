@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http_requests.compression import ENCODINGS
 from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation, cached_entry
 from stats.market_data.answers.pin import page_pin
-from stats.market_data.answers.rows_page import RowsPage
+from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import (
@@ -22,7 +22,7 @@ from trades.exceptions import InvalidValue
 from trades.stores import market_store
 
 
-def market_data_page(*, query: MarketDataQuery, now_ns: int) -> RowsPage:
+def market_data_page(*, query: MarketDataQuery, now_ns: int) -> PinnedPage:
     """A page of rows at the newest commits or, with a cursor, at the cursor's. now_ns: nanoseconds UTC.
 
     Raises `InvalidParameter`, the store's `StorageError`s and every `StatsError`.

@@ -9,7 +9,7 @@ from stats.delivery.pinned_answer import PinnedContent
 from stats.exceptions import NoData, RangeTooLarge
 from stats.market_data.answers.paging import PageRows
 from stats.market_data.answers.pin import MAX_PAGES, page_pin
-from stats.market_data.answers.rows_page import RowsPage
+from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import BarsOfTrades
 from stats.market_data.query import DatasetForm, MarketClass, MarketDataQuery
@@ -90,7 +90,7 @@ class OhlcBars(PinnedContent):
     """A page of bars of the market-data API, in the shape of `/stats/ohlc`."""
 
     query: OhlcQuery
-    bars: RowsPage
+    bars: PinnedPage
 
     @property
     def name(self) -> str:
@@ -146,12 +146,12 @@ def ohlc_pin(query: OhlcQuery, *, now_ns: int) -> OhlcBars:
 
 
 @lru_cache(maxsize=MAX_PAGES)
-def _bars(query: OhlcQuery, bars: RowsPage) -> OhlcBars:
+def _bars(query: OhlcQuery, bars: PinnedPage) -> OhlcBars:
     """One instance per page, so that its cache key is computed once."""
     return OhlcBars(query, bars)
 
 
-def no_data(bars: RowsPage) -> NoData:
+def no_data(bars: PinnedPage) -> NoData:
     """The error for a range without bars."""
     then = ", or none was stored by as_of" if bars.as_of_ns is not None else ""
     return NoData(f"{bars.symbols[0]} has no trades in the range{then}")

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from http_requests.exceptions import InvalidParameter
 from stats.cursors import RowPosition
-from stats.market_data.answers.rows_page import RowsPage, selected, selected_columns
+from stats.market_data.answers.pinned_page import PinnedPage, selected, selected_columns
 from stats.market_data.rows import Rows
 from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS
@@ -27,7 +27,7 @@ class RowStream:
     for and the format has none. The iterator raises later errors; the body is then incomplete.
     """
 
-    def __init__(self, page: RowsPage, format_name: str) -> None:
+    def __init__(self, page: PinnedPage, format_name: str) -> None:
         self._page = page
         self._format = FORMATS[format_name]
         self._pieces = self._body(self._encoder())

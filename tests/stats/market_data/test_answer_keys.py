@@ -20,7 +20,7 @@ from stats import parameters as kinds
 from stats.caching.keys import key_parts
 from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation, computed_entry
 from stats.exceptions import StatsError
-from stats.market_data.answers.pin import pages_forget
+from stats.market_data.answers.pin import _pages
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import MARKET_CLASSES, Target, parse_query
 from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query
@@ -200,7 +200,7 @@ def test_answers_that_differ_have_different_keys(api: Api, settings: Any, monkey
         another_row(market, "trades", EQUITY)
 
     def look(now_ns: int = NOW_NS, *, all_: bool = False, about: str = "") -> None:
-        pages_forget()
+        _pages.clear()
         for said, each in contents(now_ns, chance=None if all_ else chance, about=about):
             seen.look(each, now_ns, said, formats=tuple(FORMATS) if all_ and "&" not in said else ("json",))
 
@@ -247,12 +247,12 @@ def test_a_page_that_is_given_again_is_the_one_that_would_be_pinned(market: Mark
         with suppress(StatsError, StorageError, RequestError):
             first_ns = NOW_NS + chance.randrange(-2 * HOUR_NS, 12 * HOUR_NS)
             second_ns = first_ns + chance.randrange(step_ns)
-            pages_forget()
+            _pages.clear()
             keys = [
                 PinnedAnswer(pin(now_ns), Representation("json")).cache_key
                 for now_ns in (first_ns, second_ns)
             ]
-            pages_forget()
+            _pages.clear()
             assert keys[1] == PinnedAnswer(pin(second_ns), Representation("json")).cache_key, said
             compared += keys[0] != keys[1]
     assert compared > 5
@@ -274,7 +274,7 @@ def test_a_page_that_is_forgotten_is_gone_without_a_collection(market: Market):
     gone = weakref.ref(page)
     gc.disable()
     try:
-        pages_forget()
+        _pages.clear()
         del page
         assert gone() is None
     finally:

@@ -1,4 +1,4 @@
-"""Pages of rows, and the documents made from them."""
+"""Pinned pages: pages of rows at fixed commits, and the documents made from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,8 +42,8 @@ def selected(table: Table, names: Sequence[str] | None) -> Table:
 
 
 @dataclass(frozen=True, eq=False)
-class RowsPage(PinnedContent):
-    """A page of rows: its query, and a plan per symbol with everything that the rows are made from.
+class PinnedPage(PinnedContent):
+    """A page of rows at fixed commits: its query, and a plan per symbol with all that the rows are made from.
 
     cursor: None on a first page. later_columns: the answer's columns that older versions of the stored
     datasets lack; None if there are none.
