@@ -20,8 +20,7 @@ from store.timestamps import SECOND_NS
 from tests.api_client import answer, problem, trade
 from tests.docs.test_pages import README, blocks_from, body_in
 
-PAGE = settings.BASE_DIR / "docs" / "market_data.md"
-TEXT = PAGE.read_text()
+TEXT = (settings.BASE_DIR / "docs" / "market_data.md").read_text()
 _BLOCKS = re.findall(
     r"^```\n(curl .*?)\n```(?:\n\nanswers\n\n```\n(.*?)\n```)?", TEXT, re.DOTALL | re.MULTILINE
 )
@@ -178,7 +177,7 @@ def test_the_default_resolutions_are_those_of_the_openapi_document():
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_absences_are_told_in_the_formats_that_the_page_names(api, name: str):
-    named = TEXT.partition("The\nformats ")[2].partition(" support it;")[0]
+    (named,) = re.findall(r"The\sformats (.*?) support it;", TEXT, re.DOTALL)
     api.ingest(trade())
     query = {"start": "2025-01-02", "end": "2025-01-03", "coverage": "1", "format": name}
     response = api.get("/api/v1/market-data/equities/AAPL/ohlcv", query)

@@ -91,7 +91,7 @@ def test_spoiled_derived_files_change_no_answer(
 
 def test_derived_files_of_another_past_are_not_believed(tmp_path: Path, tallied: Tallies):
     """A backup is put back without its derived files: those that are there know commits that no longer exist."""
-    tally = tallied("12 .derived of another past")
+    tally = tallied("12 .derived of another history")
     for kept in range(1, TRIES + 1):
         folder, backup = tmp_path / str(kept), tmp_path / f"{kept}-backup"
         store = CsvStore(folder, clock=Clock(), disk=UnsyncedDisk())
