@@ -39,9 +39,9 @@ _ROWS = "json"
 _PEER = "DRF's JSON"
 
 _BAR_COLUMNS = (
-    OutColumn("timestamp", ColumnRole.TIME, whole=True),
+    OutColumn("timestamp", ColumnRole.TIME, is_integer=True),
     *(OutColumn(name, ColumnRole.NUMBER) for name in ("open", "high", "low", "close")),
-    OutColumn("volume", ColumnRole.VOLUME, whole=True),
+    OutColumn("volume", ColumnRole.VOLUME, is_integer=True),
     OutColumn("vwap", ColumnRole.NUMBER),
     OutColumn("trade_count", ColumnRole.INTEGER),
     OutColumn("final", ColumnRole.FLAG),
@@ -49,7 +49,7 @@ _BAR_COLUMNS = (
 _TRADE_COLUMNS = (
     OutColumn("timestamp", ColumnRole.TIME),
     OutColumn("price", ColumnRole.NUMBER),
-    OutColumn("volume", ColumnRole.VOLUME, whole=True),
+    OutColumn("volume", ColumnRole.VOLUME, is_integer=True),
     OutColumn("trade_id", ColumnRole.TEXT),
     OutColumn("sequence", ColumnRole.INTEGER),
     OutColumn("exchange", ColumnRole.TEXT),

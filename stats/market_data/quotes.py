@@ -132,7 +132,7 @@ def _first_known(values: Floats, starts: Integers) -> Floats:
 def quote_bar_columns(*, whole: bool, with_date: bool) -> tuple[OutColumn, ...]:
     """The columns of quote bars. Sizes are those at the close."""
     return (
-        OutColumn("timestamp", ColumnRole.TIME, whole=True),
+        OutColumn("timestamp", ColumnRole.TIME, is_integer=True),
         OutColumn("exchange", ColumnRole.TEXT),
         *(OutColumn(name, ColumnRole.NUMBER) for name in _PRICES),
         *(OutColumn(name, ColumnRole.VOLUME, whole) for name in _SIZES),

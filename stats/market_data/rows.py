@@ -217,7 +217,7 @@ class ChainedSource:
 
 def _of_all(columns: Sequence[OutColumn]) -> OutColumn:
     """One column for the values of all symbols. It has integers only if every symbol's column has."""
-    return replace(columns[0], whole=all(column.whole for column in columns))
+    return replace(columns[0], is_integer=all(column.is_integer for column in columns))
 
 
 def _from(rows: Rows, position: RowPosition | None) -> Rows:

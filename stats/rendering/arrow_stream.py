@@ -10,9 +10,8 @@ import orjson
 import pyarrow as pa
 
 from stats.rendering.format import Document, Rendered, TimeForm
-from stats.rendering.json_rows import words
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from stats.rendering.value_text import dates, floats, time_text, unit_ns
+from stats.rendering.value_text import dates, floats, time_text, unit_ns, words
 from store.lazy_imports import compute as pc
 
 _INSTANT = pa.timestamp("ns", "UTC")
@@ -25,37 +24,37 @@ _STREAM_END = b"\xff\xff\xff\xff\0\0\0\0"
 class ArrowEncoder:
     """Encodes a stream of record batches.
 
-    form: of times; None for Arrow timestamps. said_of_all: the schema's metadata.
+    form: of times; None for Arrow timestamps. metadata: of the schema.
     """
 
     columns: Sequence[OutColumn]
     form: TimeForm | None
-    said_of_all: Mapping[str, str]
+    metadata: Mapping[str, str]
 
     def begin(self) -> bytes:
-        """The schema."""
+        """Return the schema."""
         return self._schema().serialize().to_pybytes()  # type: ignore[no-any-return]
 
     def rows(self, table: Table) -> bytes:
-        """A record batch; no bytes if there are no rows."""
+        """Return a record batch; no bytes if there are no rows."""
         return self._batch(table).serialize().to_pybytes() if len(table) else b""
 
-    def trailer(self, said: Mapping[str, Any]) -> bytes | None:
-        """A batch without rows whose metadata is `said`. Readers that ignore metadata see no rows in it."""
+    def trailer(self, fields: Mapping[str, Any]) -> bytes | None:
+        """Return a batch without rows whose metadata is `fields`. Readers that ignore metadata see no rows in it."""
         sink, empty = io.BytesIO(), self._batch(Table.empty(self.columns))
         with pa.ipc.new_stream(sink, empty.schema) as writer:
             writer.write_batch(empty)
             start = sink.tell()
-            writer.write_batch(empty, custom_metadata=_texts(said))
+            writer.write_batch(empty, custom_metadata=_texts(fields))
             return sink.getvalue()[start:]
 
     def end(self) -> bytes:
-        """The end-of-stream marker."""
+        """Return the end-of-stream marker."""
         return _STREAM_END
 
     def _schema(self) -> pa.Schema:
         fields = [pa.field(column.name, _type(column, self.form)) for column in self.columns]
-        return pa.schema(fields, self.said_of_all or None)
+        return pa.schema(fields, self.metadata or None)
 
     def _batch(self, table: Table) -> pa.RecordBatch:
         pairs = zip(table.columns, table.arrays(), strict=True)
@@ -75,10 +74,10 @@ def render_arrow(document: Document, form: TimeForm | None) -> Rendered:
     return Rendered(encoder.begin() + encoder.rows(document.table) + encoder.end())
 
 
-def _texts(said: Mapping[str, Any]) -> dict[str, str]:
+def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: value if isinstance(value, str) else orjson.dumps(value).decode()
-        for name, value in said.items()
+        for name, value in fields.items()
     }
 
 
@@ -106,8 +105,8 @@ def _times(values: pa.Array, form: TimeForm | None) -> pa.Array:
     if form is None:
         return values.cast(_INSTANT)
     instants = values.fill_null(0).to_numpy()
-    written = time_text(instants) if form is TimeForm.RFC3339 else pa.array(instants // unit_ns(form))
-    return pc.if_else(values.is_valid(), written, None)
+    times = time_text(instants) if form is TimeForm.RFC3339 else pa.array(instants // unit_ns(form))
+    return pc.if_else(values.is_valid(), times, None)
 
 
 def _lists(values: pa.Array) -> pa.Array:

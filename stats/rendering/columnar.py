@@ -8,46 +8,44 @@ import orjson
 import pyarrow as pa
 
 from stats.rendering.format import Document, Rendered, TimeForm
-from stats.rendering.json_rows import words
 from stats.rendering.table import ColumnRole, OutColumn
-from stats.rendering.value_text import dates, floats, time_text, unit_ns, whole_mask
+from stats.rendering.value_text import dates, floats, integer_mask, time_text, unit_ns, words
+from store.arrays import Floats
 from store.lazy_imports import compute as pc
 
 
 def column_values(column: OutColumn, values: pa.Array, form: TimeForm) -> Any:
-    """A column as a list, or as a numpy array in which NaN and infinity mean null."""
+    """Return a column as a list, or as a numpy array in which NaN and infinity mean null."""
     match column.role:
         case ColumnRole.NUMBER | ColumnRole.VOLUME:
-            return _whole(floats(values)) if column.whole else floats(values)
+            return _with_integers(floats(values)) if column.is_integer else floats(values)
         case ColumnRole.TIME:
             return _times(values, form)
         case ColumnRole.DATE:
             return dates(values).cast(pa.string()).to_pylist()
         case ColumnRole.WORDS:
             return [None if text is None else words(text) for text in values.to_pylist()]
-    return values.to_pylist() if values.null_count else _array(values)
+    if values.null_count or values.type == pa.string():
+        return values.to_pylist()
+    return values.to_numpy(zero_copy_only=False)
 
 
-def _array(values: pa.Array) -> Any:
-    return values.to_pylist() if values.type == pa.string() else values.to_numpy(zero_copy_only=False)
-
-
-def _whole(volumes: Any) -> Any:
-    is_whole = whole_mask(volumes)
-    if is_whole.all():
+def _with_integers(volumes: Floats) -> Any:
+    mask = integer_mask(volumes)
+    if mask.all():
         return volumes.astype(np.int64)
     return [
-        int(volume) if whole else volume for volume, whole in zip(volumes.tolist(), is_whole, strict=True)
+        int(volume) if is_integer else volume
+        for volume, is_integer in zip(volumes.tolist(), mask, strict=True)
     ]
 
 
 def _times(values: pa.Array, form: TimeForm) -> Any:
     instants = values.fill_null(0).to_numpy()
     if form is TimeForm.RFC3339:
-        text = time_text(instants)
-        return pc.if_else(values.is_valid(), text, None).to_pylist()
-    written = instants // unit_ns(form)
-    return pc.if_else(values.is_valid(), written, None).to_pylist() if values.null_count else written
+        return pc.if_else(values.is_valid(), time_text(instants), None).to_pylist()
+    units = instants // unit_ns(form)
+    return pc.if_else(values.is_valid(), units, None).to_pylist() if values.null_count else units
 
 
 _LIST_NAMES = {"timestamp": "timestamps"}
@@ -80,7 +78,7 @@ def _lists(document: Document, form: TimeForm | None) -> dict[str, Any]:
 
 
 def _plain(values: Any) -> list[Any]:
-    """The values as a list, with None for NaN and infinity."""
+    """Return the values as a list, with None for NaN and infinity."""
     if isinstance(values, np.ndarray):
         if values.dtype.kind != "f" or np.isfinite(values).all():
             return values.tolist()  # type: ignore[no-any-return]

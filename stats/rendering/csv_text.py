@@ -14,7 +14,7 @@ from store.arrays import Floats
 from store.lazy_imports import compute as pc
 from store.text_columns import TextPiece, ended_numbers, escaped, joined_lines, quoted
 
-# Rows that are encoded at once.
+# Rows that are encoded at once; see `stats.rendering.json_rows`.
 _BLOCK_ROWS = 16_384
 _LINE_END = "\r\n"
 
@@ -27,20 +27,20 @@ class CsvEncoder:
     form: TimeForm
 
     def begin(self) -> bytes:
-        """The header line."""
+        """Return the header line."""
         return (",".join(column.name for column in self.columns) + _LINE_END).encode()
 
     def rows(self, table: Table) -> bytes:
-        """One line per row. Nulls are empty cells."""
+        """Return one line per row. Nulls are empty cells."""
         blocks = range(0, len(table), _BLOCK_ROWS)
         return b"".join(_block(table.slice(start, start + _BLOCK_ROWS), self.form) for start in blocks)
 
-    def trailer(self, said: Mapping[str, Any]) -> bytes | None:
-        """None: CSV has no trailer."""
+    def trailer(self, fields: Mapping[str, Any]) -> bytes | None:
+        """Return None: CSV has no trailer."""
         return None
 
     def end(self) -> bytes:
-        """No bytes."""
+        """Return no bytes."""
         return b""
 
 
@@ -59,29 +59,29 @@ def _block(table: Table, form: TimeForm) -> bytes:
     pieces: list[TextPiece] = []
     last = len(table.columns) - 1
     null = "" if last else '""'  # most readers skip empty lines
-    for place, (column, values) in enumerate(zip(table.columns, table.arrays(), strict=True)):
-        pieces += _cells(column, values, form, null=null, end="\r" if place == last else ",")
+    for index, (column, values) in enumerate(zip(table.columns, table.arrays(), strict=True)):
+        pieces += _cells(column, values, form, null=null, end="\r" if index == last else ",")
     return joined_lines([*pieces, "\n"], len(table))
 
 
 def _cells(column: OutColumn, values: pa.Array, form: TimeForm, *, null: str, end: str) -> list[TextPiece]:
-    """The cells of a column, each followed by `end`, an ASCII character. Needs at least one value."""
+    """Return the cells of a column, each followed by `end`, an ASCII character. Needs at least one value."""
     if values.null_count == len(values):
         return [null + end]
     match column.role:
         case ColumnRole.NUMBER | ColumnRole.VOLUME:
-            return [_numbers(floats(values), whole=column.whole, null=null, end=end)]
+            return [_numbers(column, floats(values), null=null, end=end)]
         case ColumnRole.INTEGER:
             return [ended_integers(values, null=null, end=end)]
         case ColumnRole.TIME if form is not TimeForm.RFC3339:
             return [ended_integers(values, null=null, end=end, unit=unit_ns(form))]
         case ColumnRole.TIME:
-            return _times(values, always_point=not column.whole, null=null, end=end)
+            return _times(values, always_point=not column.is_integer, null=null, end=end)
     return [_TEXTS[column.role](values).fill_null(null), end]
 
 
-def _numbers(numbers: Floats, *, whole: bool, null: str, end: str) -> pa.Array:
-    text = ended_volumes(numbers, end) if whole else ended_numbers(numbers, end)
+def _numbers(column: OutColumn, numbers: Floats, *, null: str, end: str) -> pa.Array:
+    text = ended_volumes(numbers, end) if column.is_integer else ended_numbers(numbers, end)
     is_finite = np.isfinite(numbers)
     return text if is_finite.all() else pc.if_else(pa.array(is_finite), text, null + end)
 

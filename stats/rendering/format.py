@@ -34,7 +34,7 @@ class Document:
 
     @property
     def columnar_times(self) -> TimeForm:
-        """The default form of times in columnar formats."""
+        """Return the default form of times in columnar formats."""
         return TimeForm.MS if self.bars_times else TimeForm.NS
 
 
@@ -54,19 +54,19 @@ class StreamEncoder(Protocol):
     """
 
     def begin(self) -> bytes:
-        """The bytes before the first row."""
+        """Return the bytes before the first row."""
         ...
 
     def rows(self, table: Table) -> bytes:
-        """The bytes of rows. The table must have the stream's columns."""
+        """Return the bytes of rows. The table must have the stream's columns."""
         ...
 
-    def trailer(self, said: Mapping[str, Any]) -> bytes | None:
-        """The bytes of a trailer after the last row; None if the format has none. said: its fields."""
+    def trailer(self, fields: Mapping[str, Any]) -> bytes | None:
+        """Return the bytes of a trailer after the last row; None if the format has none."""
         ...
 
     def end(self) -> bytes:
-        """The bytes at the end of the stream."""
+        """Return the bytes at the end of the stream."""
         ...
 
 
@@ -91,5 +91,5 @@ class Format:
 
     @property
     def content_type(self) -> str:
-        """The header `Content-Type`."""
+        """Return the header `Content-Type`."""
         return f"{self.media_type}; charset=utf-8" if self.media_type == "text/csv" else self.media_type

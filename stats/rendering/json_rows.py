@@ -18,14 +18,14 @@ from stats.rendering.value_text import (
     time_pieces,
     time_text,
     unit_ns,
+    words,
 )
-from store.declarations import WORD_SEPARATOR
 from store.lazy_imports import compute as pc
 from store.text_columns import TextPiece, ended_numbers, joined_lines, text_bytes
 
 
-def json_cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end: str) -> list[TextPiece]:
-    """The JSON texts of a column, each between `before` and `end`, an ASCII character. Needs at least one value.
+def _cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end: str) -> list[TextPiece]:
+    """Return the JSON texts of a column, each between `before` and `end`, an ASCII character. Needs at least one value.
 
     `before` and `end` are part of the column's texts where that costs nothing, because each further piece costs
     as much time as a short text.
@@ -34,18 +34,13 @@ def json_cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str,
         return [f"{before}null{end}"]
     match column.role:
         case ColumnRole.NUMBER | ColumnRole.VOLUME:
-            ended = ended_volumes if column.whole else ended_numbers
+            ended = ended_volumes if column.is_integer else ended_numbers
             return [before, ended(floats(values), end)]
         case ColumnRole.INTEGER:
             return [before, ended_integers(values, null="null", end=end)]
         case ColumnRole.TIME if form is not TimeForm.RFC3339:
             return [before, ended_integers(values, null="null", end=end, unit=unit_ns(form))]
     return _TEXTS[column.role](values, before, end)
-
-
-def words(text: str) -> list[str]:
-    """The words of a WORDS value."""
-    return text.split(WORD_SEPARATOR) if text else []
 
 
 def _times(values: pa.Array, before: str, end: str) -> list[TextPiece]:
@@ -71,13 +66,13 @@ def _words(values: pa.Array, before: str, end: str) -> list[TextPiece]:
 
 def _flags(values: pa.Array, before: str, end: str) -> list[TextPiece]:
     if values.true_count == len(values):
-        return [f"{before}true{end}"]  # the usual case: only the last bar may not be final
+        return [f"{before}true{end}"]  # usual: only the last bar may not be final
     text = pc.if_else(values, f"{before}true{end}", f"{before}false{end}")
     return [text.fill_null(f"{before}null{end}") if values.null_count else text]
 
 
 def _between_quotes(values: pa.Array, text: pa.Array, before: str, end: str) -> list[TextPiece]:
-    """The texts in quotes, `null` for null values. The texts must need no escapes."""
+    """Return the texts in quotes, `null` for null values. The texts must need no escapes."""
     if not values.null_count:
         return [f'{before}"', text, f'"{end}']
     return [
@@ -88,10 +83,10 @@ def _between_quotes(values: pa.Array, text: pa.Array, before: str, end: str) -> 
 
 
 def _each_distinct(values: pa.Array, dumps: Callable[[str], bytes], before: str, end: str) -> list[TextPiece]:
-    """The JSON text of each value. Each distinct value is encoded once."""
+    """Return the JSON text of each value. Each distinct value is encoded once."""
     encoded = values.dictionary_encode(null_encoding="encode")
-    written = ["null" if text is None else dumps(text).decode() for text in encoded.dictionary.to_pylist()]
-    return [pa.array([f"{before}{text}{end}" for text in written], pa.string()).take(encoded.indices)]
+    texts = ["null" if text is None else dumps(text).decode() for text in encoded.dictionary.to_pylist()]
+    return [pa.array([f"{before}{text}{end}" for text in texts], pa.string()).take(encoded.indices)]
 
 
 _TEXTS: dict[ColumnRole, Callable[[pa.Array, str, str], list[TextPiece]]] = {
@@ -110,9 +105,9 @@ _BLOCK_ROWS = 16_384
 def render_rows(document: Document, form: TimeForm | None) -> Rendered:
     """Write one object: the head's fields, the rows as a list of objects, the tail's fields."""
     objects = memoryview(row_objects(document.table, form or TimeForm.RFC3339, ","))
-    before = orjson.dumps({**document.head, document.rows_name: []})[: -len("]}")]
-    behind = orjson.dumps(document.tail)[len("{") :]
-    return Rendered(b"".join((before, objects[:-1], b"]," if document.tail else b"]", behind)))
+    start = orjson.dumps({**document.head, document.rows_name: []})[: -len("]}")]
+    end = orjson.dumps(document.tail)[len("{") :]
+    return Rendered(b"".join((start, objects[:-1], b"]," if document.tail else b"]", end)))
 
 
 def render_lines(document: Document, form: TimeForm | None) -> Rendered:
@@ -127,19 +122,19 @@ class LinesEncoder:
     form: TimeForm
 
     def begin(self) -> bytes:
-        """No bytes."""
+        """Return no bytes."""
         return b""
 
     def rows(self, table: Table) -> bytes:
-        """One line per row."""
+        """Return one line per row."""
         return row_objects(table, self.form, "\n")
 
-    def trailer(self, said: Mapping[str, Any]) -> bytes | None:
-        """One line with the trailer's fields."""
-        return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
+    def trailer(self, fields: Mapping[str, Any]) -> bytes | None:
+        """Return one line with the trailer's fields."""
+        return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
     def end(self) -> bytes:
-        """No bytes."""
+        """Return no bytes."""
         return b""
 
 
@@ -149,7 +144,7 @@ def stream_lines(_columns: Sequence[OutColumn], form: TimeForm | None) -> LinesE
 
 
 def row_objects(table: Table, form: TimeForm, between: str) -> bytes:
-    """One object per row, each followed by `between`."""
+    """Return one object per row, each followed by `between`."""
     blocks = range(0, len(table), _BLOCK_ROWS)
     return b"".join(_block(table.slice(start, start + _BLOCK_ROWS), form, between) for start in blocks)
 
@@ -157,7 +152,7 @@ def row_objects(table: Table, form: TimeForm, between: str) -> bytes:
 def _block(table: Table, form: TimeForm, between: str) -> bytes:
     pieces: list[TextPiece] = []
     last = len(table.columns) - 1
-    for place, (column, values) in enumerate(zip(table.columns, table.arrays(), strict=True)):
-        before = ("" if place else "{") + orjson.dumps(column.name).decode() + ":"
-        pieces += json_cells(column, values, form, before, "}" if place == last else ",")
+    for index, (column, values) in enumerate(zip(table.columns, table.arrays(), strict=True)):
+        before = ("" if index else "{") + orjson.dumps(column.name).decode() + ":"
+        pieces += _cells(column, values, form, before, "}" if index == last else ",")
     return joined_lines([*pieces, between], len(table))

@@ -11,10 +11,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 from rest_framework.request import Request
 
-# Parameters that the form does not keep: an old cursor does not fit a changed query.
-_NOT_KEPT = {"cursor"}
 _PAGES = (("prev_cursor", "prev", "Previous page"), ("next_cursor", "next", "Next page"))
-_YES_OR_NO = ("true", "false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +40,8 @@ class FormInput:
 
     @property
     def help_parts(self) -> list[HelpPart]:
-        """The help text, split at backticks."""
-        return [HelpPart(text, place % 2 == 1) for place, text in enumerate(self.help.split("`"))]
+        """Return the help text, split at backticks."""
+        return [HelpPart(text, index % 2 == 1) for index, text in enumerate(self.help.split("`"))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +54,29 @@ class PageLink:
 
 
 def form_inputs(serializer: serializers.Serializer[Any], query: QueryDict) -> list[FormInput]:
-    """One input per field of the serializer, in order, with the query's values."""
+    """Return one input per field of the serializer, in order, with the query's values."""
     return [_input(name, field, query) for name, field in serializer.fields.items()]
 
 
 def without_empty(query_string: str) -> str:
-    """The query string without empty parameters, which HTML forms send for empty inputs."""
+    """Return the query string without empty parameters, which HTML forms send for empty inputs."""
     return "&".join(part for part in query_string.split("&") if part.partition("=")[2])
 
 
 def base_path(request: Request) -> str:
-    """The request's path without its format suffix."""
+    """Return the request's path without its format suffix."""
     suffix = format_suffix(request)
     return request.path.removesuffix(f".{suffix}") if suffix else request.path
 
 
 def format_suffix(request: Request) -> str | None:
-    """The format in the path's suffix; None without a suffix."""
+    """Return the format in the path's suffix; None without a suffix."""
     kwargs: dict[str, Any] = request.parser_context.get("kwargs", {})
     return kwargs.get("format")
 
 
 def page_links(request: Request, data: Any) -> list[PageLink]:
-    """Links to the previous and next page of an answer with cursors."""
+    """Return links to the previous and next page of an answer with cursors."""
     if not isinstance(data, Mapping):
         return []
     return [
@@ -90,16 +87,16 @@ def page_links(request: Request, data: Any) -> list[PageLink]:
 
 
 def format_links(request: Request, formats: list[str]) -> list[PageLink]:
-    """Links to the same answer in other formats."""
+    """Return links to the same answer in other formats."""
     return [PageLink(_url(request, format=name), name) for name in formats if name != "api"]
 
 
 def _url(request: Request, **changes: str) -> str:
-    """The request's URL with changed parameters. It stays a browsable page unless `format` is changed."""
-    kept = {name: value for name, value in request.query_params.items() if value}
+    """Return the request's URL with changed parameters. It stays a browsable page unless `format` is changed."""
+    parameters = {name: value for name, value in request.query_params.items() if value}
     if format_suffix(request):
-        kept.setdefault("format", "api")
-    return f"{base_path(request)}?{urlencode({**kept, **changes})}"
+        parameters.setdefault("format", "api")
+    return f"{base_path(request)}?{urlencode({**parameters, **changes})}"
 
 
 def _input(name: str, field: serializers.Field[Any, Any, Any, Any], query: QueryDict) -> FormInput:
@@ -109,7 +106,7 @@ def _input(name: str, field: serializers.Field[Any, Any, Any, Any], query: Query
         name=name,
         label=str(field.label or name),
         help=str(field.help_text or ""),
-        value="" if name in _NOT_KEPT else query.get(name, ""),
+        value="" if name == "cursor" else query.get(name, ""),  # an old cursor does not fit a changed query
         default=_default(field, schema),
         choices=_choices(field, schema),
         attributes=_attributes(field, schema),
@@ -125,7 +122,7 @@ def _default(field: serializers.Field[Any, Any, Any, Any], schema: dict[str, Any
 
 def _choices(field: serializers.Field[Any, Any, Any, Any], schema: dict[str, Any]) -> tuple[str, ...]:
     if isinstance(field, serializers.BooleanField):
-        return _YES_OR_NO
+        return ("true", "false")
     choices: Any = schema.get("enum") or getattr(field, "choices", ())
     return tuple(str(choice) for choice in choices)
 

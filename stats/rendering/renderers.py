@@ -20,25 +20,10 @@ from stats.rendering.query_form import (
 _PROBLEM_TYPE = "application/problem+json"
 
 
-class RowsRenderer(JSONRenderer):
-    """The default renderer, JSON. A finished body (bytes) is sent unchanged."""
-
-    def render(
-        self,
-        data: Any,
-        accepted_media_type: str | None = None,
-        renderer_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if isinstance(data, bytes):
-            return data
-        return super().render(data, accepted_media_type, renderer_context)
-
-
 class FormatRenderer(BaseRenderer):
-    """The base of the other formats' renderers.
+    """The base of the renderers of formats other than JSON.
 
-    A finished body (bytes) is sent unchanged. Any other answer of the view is sent as JSON with JSON's content
-    type.
+    Views write rows in these formats themselves. Any other answer is sent as JSON with JSON's content type.
     """
 
     charset = None
@@ -50,11 +35,8 @@ class FormatRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        if isinstance(data, bytes):
-            return data
-        response = (renderer_context or {}).get("response")
-        if response is not None and response.content_type is None:
-            response["Content-Type"] = JSONRenderer.media_type
+        if renderer_context and renderer_context["response"].content_type is None:
+            renderer_context["response"]["Content-Type"] = JSONRenderer.media_type
         return JSONRenderer().render(data)
 
 
@@ -76,7 +58,7 @@ class QueryFormRenderer(BrowsableAPIRenderer):
     ) -> Any:
         """Render the page. If the query is empty and a parameter is required, the status is 200: the form is shown."""
         page = super().render(data, accepted_media_type, renderer_context)
-        if renderer_context and _is_unasked(data, renderer_context["request"]):
+        if renderer_context and _is_empty_query(data, renderer_context["request"]):
             renderer_context["response"].status_code = HTTPStatus.OK
         return page
 
@@ -86,7 +68,7 @@ class QueryFormRenderer(BrowsableAPIRenderer):
         context: dict[str, Any] = super().get_context(data, accepted_media_type, renderer_context)
         request, view = renderer_context["request"], renderer_context["view"]
         serializer = _query_serializer(view)
-        if _is_refusal(data, renderer_context["response"]):
+        if _is_problem(data, renderer_context["response"]):
             context["response_headers"]["Content-Type"] = _PROBLEM_TYPE
         return context | {
             "query_path": base_path(request),
@@ -95,40 +77,42 @@ class QueryFormRenderer(BrowsableAPIRenderer):
             "page_links": page_links(request, data),
             "format_links": format_links(request, context["available_formats"]),
             "see_also": view.see_also() if hasattr(view, "see_also") else [],
-            "problem": None if _is_unasked(data, request) else _problem(data, renderer_context["response"]),
+            "problem": None
+            if _is_empty_query(data, request)
+            else _problem(data, renderer_context["response"]),
         }
 
     def get_default_renderer(self, view: Any) -> BaseRenderer:
-        """The renderer of the answer that is shown on the page: always JSON."""
-        return RowsRenderer()
+        """Return the renderer of the answer that is shown on the page: always JSON."""
+        return JSONRenderer()
 
     def get_filter_form(self, data: Any, view: Any, request: Any) -> None:
-        """None, because the page's form has the filters."""
+        """Return None, because the page's form has the filters."""
 
 
 def _query_serializer(view: Any) -> Any:
-    of_actions = getattr(view, "query_serializer_classes", {})
-    kind = of_actions.get(getattr(view, "action", None)) or getattr(view, "query_serializer_class", None)
-    return None if kind is None else kind()
+    by_action = getattr(view, "query_serializer_classes", {})
+    serializer = by_action.get(getattr(view, "action", None)) or getattr(view, "query_serializer_class", None)
+    return None if serializer is None else serializer()
 
 
-def _is_refusal(data: Any, response: Any) -> bool:
-    """Whether an answer is a problem document (RFC 9457)."""
+def _is_problem(data: Any, response: Any) -> bool:
+    """Return whether an answer is a problem document (RFC 9457)."""
     return response.status_code >= HTTPStatus.BAD_REQUEST and isinstance(data, Mapping) and "code" in data
 
 
-def _is_unasked(data: Any, request: Request) -> bool:
-    """Whether a request without parameters was refused because a required one is missing."""
-    is_refused = isinstance(data, Mapping) and data.get("code") == "missing_parameter"
-    return is_refused and request.method == "GET" and request.query_params.keys() <= {"format"}
+def _is_empty_query(data: Any, request: Request) -> bool:
+    """Return whether a request without parameters was refused because a required one is missing."""
+    is_missing = isinstance(data, Mapping) and data.get("code") == "missing_parameter"
+    return is_missing and request.method == "GET" and request.query_params.keys() <= {"format"}
 
 
 def _problem(data: Any, response: Any) -> dict[str, Any] | None:
-    """The error to show on the page, with a link to its documentation; None if there is none.
+    """Return the error to show on the page, with a link to its documentation; None if there is none.
 
     A 405 is not shown: the page of an endpoint without GET exists for its form.
     """
-    if not _is_refusal(data, response) or response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+    if not _is_problem(data, response) or response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return None
     return {
         "status": response.status_code,
@@ -138,18 +122,18 @@ def _problem(data: Any, response: Any) -> dict[str, Any] | None:
     }
 
 
-def _renderer(each: Format) -> type[BaseRenderer]:
-    names = {
-        "__doc__": f"Answers as {each.media_type}.",
-        "media_type": each.media_type,
-        "format": each.name,
-        "charset": "utf-8" if each.media_type.startswith("text/") else None,
+def _renderer(answer_format: Format) -> type[BaseRenderer]:
+    attributes = {
+        "__doc__": f"Answers as {answer_format.media_type}.",
+        "media_type": answer_format.media_type,
+        "format": answer_format.name,
+        "charset": "utf-8" if answer_format.media_type.startswith("text/") else None,
     }
-    return type(f"{each.name.capitalize()}Renderer", (FormatRenderer,), names)
+    return type(f"{answer_format.name.capitalize()}Renderer", (FormatRenderer,), attributes)
 
 
 _BY_NAME: dict[str, type[BaseRenderer]] = {
-    each.name: RowsRenderer if each.name == RowsRenderer.format else _renderer(each)
+    each.name: JSONRenderer if each.name == JSONRenderer.format else _renderer(each)
     for each in FORMATS.values()
 }
 # The renderers of pages of rows, of streams, and of other documents. The first of each is the default.
@@ -159,4 +143,4 @@ STREAM_RENDERERS: tuple[type[BaseRenderer], ...] = (
     *(_BY_NAME[name] for name in STREAM_FORMATS),
     QueryFormRenderer,
 )
-DOCUMENT_RENDERERS: tuple[type[BaseRenderer], ...] = (RowsRenderer, QueryFormRenderer)
+DOCUMENT_RENDERERS: tuple[type[BaseRenderer], ...] = (JSONRenderer, QueryFormRenderer)

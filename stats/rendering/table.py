@@ -10,7 +10,7 @@ import pyarrow as pa
 
 
 class ColumnRole(Enum):
-    """The kind of a column's values.
+    """What a column's values are.
 
     TIME: nanoseconds since the epoch, UTC. DATE: days since 1970-01-01. NUMBER, VOLUME: NaN means null.
     WORDS: non-empty words, joined by `;`; "" means no words.
@@ -27,7 +27,7 @@ class ColumnRole(Enum):
 
     @property
     def arrow_type(self) -> pa.DataType:
-        """The Arrow type of the column in a `Table`."""
+        """Return the Arrow type of the column in a `Table`."""
         return _TYPES[self]
 
 
@@ -47,12 +47,12 @@ _TYPES = {
 class OutColumn:
     """A column's name in answers, and its role.
 
-    whole: for VOLUME, all values are integers; for TIME, all values are whole seconds, as in bars.
+    is_integer: for VOLUME, all values are integers; for TIME, all values are whole seconds, as in bars.
     """
 
     name: str
     role: ColumnRole
-    whole: bool = False
+    is_integer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class Table:
     data: pa.Table
 
     def __post_init__(self) -> None:
-        wanted = [(column.name, column.role.arrow_type) for column in self.columns]
-        found = [(field.name, field.type) for field in self.data.schema]
-        if wanted != found:
-            raise ValueError(f"the data's columns are {found}, wanted are {wanted}")
+        expected = [(column.name, column.role.arrow_type) for column in self.columns]
+        actual = [(field.name, field.type) for field in self.data.schema]
+        if actual != expected:
+            raise ValueError(f"the data's columns are {actual}, expected are {expected}")
 
     def __len__(self) -> int:
         return self.data.num_rows  # type: ignore[no-any-return]
@@ -82,37 +82,34 @@ class Table:
 
     @classmethod
     def empty(cls, columns: Sequence[OutColumn]) -> Self:
-        """A table without rows."""
+        """Make a table without rows."""
         return cls.of(columns, {column.name: [] for column in columns})
 
     def arrays(self) -> list[pa.Array]:
-        """Each column as one array."""
-        return [_whole(chunks) for chunks in self.data.columns]
+        """Return each column as one array."""
+        return [
+            chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
+            for chunks in self.data.columns
+        ]
 
     def select(self, names: Sequence[str]) -> "Table":
-        """The named columns in the order of `names`. Raises `KeyError` for an unknown name."""
+        """Return the named columns in the order of `names`. Raises `KeyError` for an unknown name."""
         by_name = {column.name: column for column in self.columns}
         return Table(tuple(by_name[name] for name in names), self.data.select(list(names)))
 
     def slice(self, start: int, end: int) -> "Table":
-        """The rows `[start, end)`; fewer if the table ends before."""
+        """Return the rows `[start, end)`; fewer if the table ends before."""
         if start == 0 and end >= len(self):
             return self
         return Table(self.columns, self.data.slice(start, max(end - start, 0)))
 
     def reversed(self) -> "Table":
-        """The rows in reverse order."""
-        if len(self) < 2:
-            return self
-        places = np.arange(len(self) - 1, -1, -1)
-        return Table(self.columns, self.data.take(places))
+        """Return the rows in reverse order."""
+        indices = np.arange(len(self) - 1, -1, -1)
+        return Table(self.columns, self.data.take(indices))
 
 
-def _whole(chunks: pa.ChunkedArray) -> pa.Array:
-    return chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
-
-
-def _typed(values: Any, wanted: pa.DataType) -> pa.Array | pa.ChunkedArray:
+def _typed(values: Any, arrow_type: pa.DataType) -> pa.Array | pa.ChunkedArray:
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
-        return values if values.type == wanted else values.cast(wanted)
-    return pa.array(values, wanted)
+        return values if values.type == arrow_type else values.cast(arrow_type)
+    return pa.array(values, arrow_type)

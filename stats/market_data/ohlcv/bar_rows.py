@@ -84,7 +84,7 @@ def bar_columns(*, whole: bool, with_date: bool, with_final: bool = True) -> tup
     """The columns of bars. whole: whether volumes are integers."""
     prices = (OutColumn(name, ColumnRole.NUMBER) for name in ("open", "high", "low", "close"))
     return (
-        OutColumn("timestamp", ColumnRole.TIME, whole=True),
+        OutColumn("timestamp", ColumnRole.TIME, is_integer=True),
         *prices,
         OutColumn("volume", ColumnRole.VOLUME, whole),
         OutColumn("vwap", ColumnRole.NUMBER),

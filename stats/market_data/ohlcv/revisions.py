@@ -31,7 +31,7 @@ _NO_BAR = BarValues(np.nan, np.nan, np.nan, np.nan, volume=np.nan, trade_count=0
 def revision_columns(*, whole: bool) -> tuple[OutColumn, ...]:
     """The columns of revisions: the bar, the commit, and the bar's values before and after it."""
     return (
-        OutColumn("timestamp", ColumnRole.TIME, whole=True),
+        OutColumn("timestamp", ColumnRole.TIME, is_integer=True),
         OutColumn("commit", ColumnRole.INTEGER),
         OutColumn("committed_at", ColumnRole.TIME),
         *(column for side in ("before", "after") for column in _of_side(side, whole=whole)),

@@ -95,7 +95,7 @@ def _of_value(column: OutColumn, value: Any, form: TimeForm) -> Any:
         case ColumnRole.DATE:
             return value if isinstance(value, date) else date.fromisoformat(value)
         case ColumnRole.VOLUME:
-            return float(value) + 0.0 if column.whole else float(value)  # no minus zero among integers
+            return float(value) + 0.0 if column.is_integer else float(value)  # no minus zero among integers
     return value
 
 

@@ -20,13 +20,13 @@ COLUMNS = (
     OutColumn("timestamp", ColumnRole.TIME),
     OutColumn("date", ColumnRole.DATE),
     OutColumn("price", ColumnRole.NUMBER),
-    OutColumn("volume", ColumnRole.VOLUME, whole=True),
+    OutColumn("volume", ColumnRole.VOLUME, is_integer=True),
     OutColumn("size", ColumnRole.VOLUME),
     OutColumn("sequence", ColumnRole.INTEGER),
     OutColumn("exchange", ColumnRole.TEXT),
     OutColumn("conditions", ColumnRole.WORDS),
     OutColumn("final", ColumnRole.FLAG),
-    OutColumn("opened_at", ColumnRole.TIME, whole=True),
+    OutColumn("opened_at", ColumnRole.TIME, is_integer=True),
 )
 
 _instants = st.one_of(
@@ -59,7 +59,7 @@ _OF_ROLE: dict[ColumnRole, st.SearchStrategy[Any]] = {
 
 
 def _value(column: OutColumn) -> st.SearchStrategy[Any]:
-    if column.role is ColumnRole.TIME and column.whole:
+    if column.role is ColumnRole.TIME and column.is_integer:
         return st.none() | _instants.map(lambda instant: instant // SECOND_NS * SECOND_NS)
     return st.none() | _OF_ROLE[column.role]
 
@@ -104,7 +104,7 @@ def _plain(column: OutColumn, value: Any) -> Any:
             return EPOCH + timedelta(days=value)
         case ColumnRole.WORDS:
             return value.split(";") if value else []
-        case ColumnRole.VOLUME if column.whole:
+        case ColumnRole.VOLUME if column.is_integer:
             return value + 0.0  # an integer has no minus zero
     return value
 
@@ -119,12 +119,12 @@ def _exact(row: Row) -> list[tuple[str, Any]]:
 
 
 BARS = (
-    OutColumn("timestamp", ColumnRole.TIME, whole=True),
+    OutColumn("timestamp", ColumnRole.TIME, is_integer=True),
     OutColumn("open", ColumnRole.NUMBER),
     OutColumn("high", ColumnRole.NUMBER),
     OutColumn("low", ColumnRole.NUMBER),
     OutColumn("close", ColumnRole.NUMBER),
-    OutColumn("volume", ColumnRole.VOLUME, whole=True),
+    OutColumn("volume", ColumnRole.VOLUME, is_integer=True),
     OutColumn("vwap", ColumnRole.NUMBER),
     OutColumn("trade_count", ColumnRole.INTEGER),
     OutColumn("final", ColumnRole.FLAG),

@@ -152,7 +152,7 @@ def test_times_of_ticks_in_csv_have_a_fraction_all_of_them():
 def test_a_whole_volume_is_an_integer_and_a_fraction_is_exact(
     volume: float | None, written: str, beside: float
 ):
-    table = Table.of((OutColumn("volume", ColumnRole.VOLUME, whole=True),), {"volume": [volume, beside]})
+    table = Table.of((OutColumn("volume", ColumnRole.VOLUME, is_integer=True),), {"volume": [volume, beside]})
     other = "1" if beside == 1 else "0.5"
     assert text("ndjson", table) == f'{{"volume":{written}}}\n{{"volume":{other}}}\n'
     exact = json.loads(text("columnar", table))["volume"]

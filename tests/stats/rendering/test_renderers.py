@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stats.rendering.formats import FORMATS
-from stats.rendering.renderers import RENDERERS, RowsRenderer
+from stats.rendering.renderers import RENDERERS
 from tests.stats.rendering.tables import TWO_BARS, document
 from tests.stats.rendering.views import PlainBars, SpeakingBars, respond
 
@@ -83,15 +83,6 @@ def test_an_error_is_a_problem_whatever_the_format(name: str):
 def test_what_has_no_format_is_json_and_says_so(name: str):
     response = respond(SpeakingBars, f"format={name}", method="put")
     assert (response["Content-Type"], json.loads(response.content)) == ("application/json", {"said": True})
-
-
-@pytest.mark.parametrize("renderer", [each for each in RENDERERS if each.format != "api"])
-def test_a_finished_body_goes_out_as_it_is(renderer):
-    assert renderer().render(b"\x00\xff", None, {}) == b"\x00\xff"
-
-
-def test_rows_are_indented_where_the_client_asks_for_it():
-    assert RowsRenderer().render({"a": 1}, "application/json; indent=2") == b'{\n  "a": 1\n}'
 
 
 def test_a_browser_gets_a_page():

@@ -36,7 +36,7 @@ def test_a_slice_is_cut_to_the_rows_there_are(start: int, end: int, expected: li
 def test_columns_are_selected_in_the_order_asked_for():
     chosen = TWO_BARS.select(["close", "timestamp"])
     assert [column.name for column in chosen.columns] == chosen.data.column_names == ["close", "timestamp"]
-    assert chosen.columns[1].whole
+    assert chosen.columns[1].is_integer
 
 
 def test_a_column_that_there_is_not_cannot_be_selected():
