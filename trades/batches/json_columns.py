@@ -30,7 +30,7 @@ from trades.batches.validation import (
     row_errors,
     validate_columns,
 )
-from trades.batches.value_rules import NO_OBJECT, NULL, REQUIRED, TIME_OUT_OF_RANGE, Fault, NonpositiveAllowed
+from trades.batches.value_rules import NO_OBJECT, NULL, REQUIRED, TIME_OUT_OF_RANGE, AllowsNonpositive, Fault
 
 _ROWS_AT_ONCE = 2_000
 
@@ -56,7 +56,7 @@ def read_json_rows(rows: Sequence[Any], options: BatchOptions, *, epoch: bool = 
             break
         piece = rows[start : start + _ROWS_AT_ONCE]
         values, of_piece = _read_piece(
-            piece, options, epoch=epoch, nonpositive_allowed=lambda: _nonpositive_allowed(options, rows)
+            piece, options, epoch=epoch, allows_nonpositive=lambda: _allows_nonpositive(options, rows)
         )
         pieces.append(values)
         found += (replace(error, row=start + error.row) for error in of_piece)
@@ -64,12 +64,12 @@ def read_json_rows(rows: Sequence[Any], options: BatchOptions, *, epoch: bool = 
     return JsonRows(columns, len(rows), found[:ERRORS_LIMIT])
 
 
-def _nonpositive_allowed(options: BatchOptions, rows: Sequence[Any]) -> bool:
-    return options.nonpositive_allowed(row.get("symbol") for row in rows if isinstance(row, dict))
+def _allows_nonpositive(options: BatchOptions, rows: Sequence[Any]) -> bool:
+    return options.allows_nonpositive(row.get("symbol") for row in rows if isinstance(row, dict))
 
 
 def _read_piece(
-    rows: Sequence[Any], options: BatchOptions, *, epoch: bool, nonpositive_allowed: NonpositiveAllowed
+    rows: Sequence[Any], options: BatchOptions, *, epoch: bool, allows_nonpositive: AllowsNonpositive
 ) -> tuple[Mapping[str, pa.Array], list[RowError]]:
     indexes = [index for index, row in enumerate(rows) if isinstance(row, dict)]
     objects = rows if len(indexes) == len(rows) else [rows[index] for index in indexes]
@@ -80,7 +80,7 @@ def _read_piece(
     unknown = list(islice(_unknown(options, objects), ERRORS_LIMIT))
     skipped = [error.row for error in unknown]
     values, broken = validate_columns(
-        options.dataset, columns, nonpositive_allowed=nonpositive_allowed, skipped=skipped
+        options.dataset, columns, allows_nonpositive=allows_nonpositive, skipped=skipped
     )
     found = [replace(error, row=indexes[error.row]) for error in (*row_errors(broken), *unknown)]
     found += islice(_no_objects(rows), ERRORS_LIMIT)

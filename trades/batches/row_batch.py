@@ -61,7 +61,7 @@ class BatchOptions:
         """Return the columns of a row, the event time first and the symbol second."""
         return columns_of(self.dataset)
 
-    def nonpositive_allowed(self, spellings: Iterable[Any]) -> bool:
+    def allows_nonpositive(self, spellings: Iterable[Any]) -> bool:
         """Return whether prices may be zero or less: all spellings must mean one symbol that allows it."""
         texts = {text for text in chain(spellings, [self.given.get("symbol")]) if isinstance(text, str)}
         symbols = {self.canonical(parse_symbol(text)) for text in texts if is_symbol(text)}

@@ -20,11 +20,12 @@ from trades.batches.value_rules import (
     NO_WORDS,
     TOO_MANY_WORDS,
     WORDS_LIMIT,
+    AllowsNonpositive,
     Fault,
     FaultMasks,
     IntegerRule,
-    NonpositiveAllowed,
     ValueRule,
+    positive_only,
 )
 
 _WORD = re.compile(rf"[!-~]{{1,{ID_LENGTH}}}")
@@ -41,10 +42,12 @@ class WordRule(ValueRule):
     def convert(self, value: object) -> Any:
         return value if isinstance(value, str) else self.invalid_type
 
-    def check_value(self, value: Any, nonpositive_allowed: NonpositiveAllowed = bool) -> Fault | None:
+    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
         return None if _WORD.fullmatch(value) else NO_WORD
 
-    def check_column(self, values: pa.Array, nonpositive_allowed: NonpositiveAllowed = bool) -> FaultMasks:
+    def check_column(
+        self, values: pa.Array, allows_nonpositive: AllowsNonpositive = positive_only
+    ) -> FaultMasks:
         if self.is_surely_valid(values):
             return []
         texts: dict[Fault, list[str]] = {}
@@ -99,7 +102,7 @@ class ChoiceRule(WordRule):
     def convert(self, value: object) -> Any:
         return self._aliases.get(value, value) if isinstance(value, str) else self.invalid_type
 
-    def check_value(self, value: Any, nonpositive_allowed: NonpositiveAllowed = bool) -> Fault | None:
+    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
         return None if value in self._choices else self._fault
 
     def is_surely_valid(self, values: pa.Array) -> bool:
@@ -127,10 +130,10 @@ class WordsRule(WordRule):
             return self.invalid_type
         return self._fault_of_words(value) or WORD_SEPARATOR.join(value)
 
-    def convert_and_check(self, value: object, nonpositive_allowed: NonpositiveAllowed = bool) -> Any:
+    def convert_and_check(self, value: object, allows_nonpositive: AllowsNonpositive = positive_only) -> Any:
         return self.convert(value)
 
-    def check_value(self, value: Any, nonpositive_allowed: NonpositiveAllowed = bool) -> Fault | None:
+    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
         return self._fault_of_words(value.split(WORD_SEPARATOR))
 
     def _fault_of_words(self, words: Sequence[object]) -> Fault | None:
@@ -163,7 +166,7 @@ class SymbolRule(WordRule):
         except InvalidSymbol:
             return INVALID_SYMBOL
 
-    def check_value(self, value: Any, nonpositive_allowed: NonpositiveAllowed = bool) -> Fault | None:
+    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
         found = self.convert(value)
         return found if isinstance(found, Fault) else None
 

@@ -88,7 +88,7 @@ def typed_batch(options: BatchOptions, values: Mapping[str, Iterable[Any]], coun
         for column in dataset.columns
     }
     stored, broken = validate_columns(
-        dataset, columns, nonpositive_allowed=lambda: options.nonpositive_allowed(symbols)
+        dataset, columns, allows_nonpositive=lambda: options.allows_nonpositive(symbols)
     )
     if broken:
         raise TypedDecodeFailed(broken[0].fault.message)

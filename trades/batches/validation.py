@@ -18,11 +18,11 @@ from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from trades.batches.text_rules import ChoiceRule, IdRule, SymbolRule, WordRule, WordsRule
 from trades.batches.value_rules import (
     NULL,
+    AllowsNonpositive,
     BooleanRule,
     Fault,
     FaultMasks,
     IntegerRule,
-    NonpositiveAllowed,
     NumberRule,
     TimeRule,
     ValueRule,
@@ -101,7 +101,7 @@ def validate_columns(
     dataset: Dataset,
     columns: Mapping[str, TypedColumn],
     *,
-    nonpositive_allowed: NonpositiveAllowed,
+    allows_nonpositive: AllowsNonpositive,
     skipped: Sequence[int] = (),
 ) -> tuple[dict[str, pa.Array], list[Violation]]:
     """Return the columns as they are stored, and the violations: column by column, then the rules of whole rows.
@@ -114,7 +114,7 @@ def validate_columns(
     for name, rule in _rules_of(dataset).items():
         if name in columns:
             values[name] = rule.normalized(columns[name].values)
-            broken += _broken(rule, values[name], columns[name].faults, nonpositive_allowed)
+            broken += _broken(rule, values[name], columns[name].faults, allows_nonpositive)
     if dataset.rules:
         wrong = np.zeros(len(values[dataset.columns[0].name]), dtype=bool)
         wrong[list(skipped)] = True
@@ -138,14 +138,14 @@ def _broken(
     rule: ValueRule,
     values: pa.Array,
     faults: Sequence[tuple[Fault, Mask]],
-    nonpositive_allowed: NonpositiveAllowed,
+    allows_nonpositive: AllowsNonpositive,
 ) -> Iterator[Violation]:
     """Yield the first fault of each wrong value: a failed conversion, then a null, then the column's rule."""
     found = list(faults)
     if rule.column.required and values.null_count:
         found.append((NULL, values.is_null().to_numpy(zero_copy_only=False)))
     if values.null_count < len(values):
-        found += rule.check_column(values, nonpositive_allowed)
+        found += rule.check_column(values, allows_nonpositive)
     reported: Mask | None = None
     for fault, mask in found:
         rows = mask if reported is None else mask & ~reported

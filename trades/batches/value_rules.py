@@ -54,7 +54,11 @@ NO_WORDS = Fault("invalid_text", f"is 1-{ID_LENGTH} visible ASCII characters wit
 
 FaultMasks = list[tuple[Fault, Mask]]
 # Returns whether prices may be zero or less, for all rows or for each. Called only if there are such prices.
-NonpositiveAllowed = Callable[[], bool | Mask]
+AllowsNonpositive = Callable[[], bool | Mask]
+
+
+def positive_only() -> bool:
+    return False
 
 
 class ValueRule(ABC):
@@ -73,19 +77,21 @@ class ValueRule(ABC):
         """Return a JSON value in the column's type, or the fault of one that cannot be converted."""
 
     @abstractmethod
-    def check_value(self, value: Any, nonpositive_allowed: NonpositiveAllowed = bool) -> Fault | None:
+    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
         """Return the first fault of a value in the column's type, or None."""
 
     @abstractmethod
-    def check_column(self, values: pa.Array, nonpositive_allowed: NonpositiveAllowed = bool) -> FaultMasks:
+    def check_column(
+        self, values: pa.Array, allows_nonpositive: AllowsNonpositive = positive_only
+    ) -> FaultMasks:
         """Return the faults of a whole column, each with the rows that have it. Nulls have none."""
 
-    def convert_and_check(self, value: object, nonpositive_allowed: NonpositiveAllowed = bool) -> Any:
+    def convert_and_check(self, value: object, allows_nonpositive: AllowsNonpositive = positive_only) -> Any:
         """Return a JSON value in the column's type, or its first fault."""
         converted = self.convert(value)
         if isinstance(converted, Fault):
             return converted
-        return self.check_value(converted, nonpositive_allowed) or converted
+        return self.check_value(converted, allows_nonpositive) or converted
 
     def normalized(self, values: pa.Array) -> pa.Array:
         """Return the values with aliases replaced by the words that are stored."""
@@ -109,11 +115,13 @@ class _NumericRule(ValueRule):
 
     checks: tuple[NumberCheck, ...]
 
-    def check_value(self, value: Any, nonpositive_allowed: NonpositiveAllowed = bool) -> Fault | None:
+    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
         broken = (check for check in self.checks if check.is_broken(value))
-        return next((check.fault for check in broken if not (check.waivable and nonpositive_allowed())), None)
+        return next((check.fault for check in broken if not (check.waivable and allows_nonpositive())), None)
 
-    def check_column(self, values: pa.Array, nonpositive_allowed: NonpositiveAllowed = bool) -> FaultMasks:
+    def check_column(
+        self, values: pa.Array, allows_nonpositive: AllowsNonpositive = positive_only
+    ) -> FaultMasks:
         numbers = (values.fill_null(0) if values.null_count else values).to_numpy()
         found: FaultMasks = []
         for check in self.checks:
@@ -121,7 +129,7 @@ class _NumericRule(ValueRule):
             if mask.any() and values.null_count:
                 mask &= values.is_valid().to_numpy(zero_copy_only=False)
             if check.waivable and mask.any():
-                mask &= ~np.asarray(nonpositive_allowed())
+                mask &= ~np.asarray(allows_nonpositive())
             if mask.any():
                 found.append((check.fault, mask))
         return found
@@ -212,8 +220,10 @@ class BooleanRule(ValueRule):
     def convert(self, value: object) -> Any:
         return value if isinstance(value, bool) else self.invalid_type
 
-    def check_value(self, value: Any, nonpositive_allowed: NonpositiveAllowed = bool) -> Fault | None:
+    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
         return None
 
-    def check_column(self, values: pa.Array, nonpositive_allowed: NonpositiveAllowed = bool) -> FaultMasks:
+    def check_column(
+        self, values: pa.Array, allows_nonpositive: AllowsNonpositive = positive_only
+    ) -> FaultMasks:
         return []

@@ -34,7 +34,7 @@ def read_columns(source: ColumnSource, options: BatchOptions) -> RowBatch:
     typed = {column.name: _typed(source, options, column) for column in options.columns}
     symbols = typed["symbol"].values.unique().to_pylist()
     columns, broken = validate_columns(
-        options.dataset, typed, nonpositive_allowed=lambda: options.nonpositive_allowed(symbols)
+        options.dataset, typed, allows_nonpositive=lambda: options.allows_nonpositive(symbols)
     )
     if broken:
         raise rows_refusal(options.dataset, row_errors(broken))

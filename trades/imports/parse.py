@@ -102,7 +102,7 @@ class BlockParser:
         columns = {c.name: self._scaled(cells.get(c.name), c, table.num_rows) for c in dataset.columns}
         symbols = self._symbols(table, lines, wrong, bad)
         values, found = validate_columns(
-            dataset, columns, nonpositive_allowed=partial(self._nonpositive_allowed, symbols)
+            dataset, columns, allows_nonpositive=partial(self._allows_nonpositive, symbols)
         )
         for broken in found:
             fresh = np.flatnonzero(broken.rows & ~wrong)[: self._limit].tolist()
@@ -125,7 +125,7 @@ class BlockParser:
         cell = table.column(self._layout.sources[broken.column])[row].as_py()
         return f"{message}: {cell!r:.60}"
 
-    def _nonpositive_allowed(self, symbols: pa.DictionaryArray) -> Mask:
+    def _allows_nonpositive(self, symbols: pa.DictionaryArray) -> Mask:
         """Return a mask of the rows whose prices may be zero or less."""
         distinct = symbols.dictionary.to_pylist()
         allowed: Mask = np.array([symbol != "" and allows_nonpositive_price(symbol) for symbol in distinct])
