@@ -76,13 +76,15 @@ class PageLimitField(serializers.Field[int, str, str, Any]):
 
 
 class ResolutionField(serializers.Field[Resolution, str, str, Any]):
-    """A resolution by name or alias. usual: the default, for the schema."""
+    """A resolution by name or alias. schema_default: shown in the schema only."""
 
     default_error_messages = {"unknown_resolution": f"must be one of {', '.join(Resolution.names())}"}
 
-    def __init__(self, *, usual: str | None = None, **options: Any) -> None:
+    def __init__(self, *, schema_default: str | None = None, **options: Any) -> None:
         super().__init__(**options)
-        set_override(self, "field", _with_default({"type": "string", "enum": Resolution.names()}, usual))
+        set_override(
+            self, "field", _with_default({"type": "string", "enum": Resolution.names()}, schema_default)
+        )
 
     def to_internal_value(self, data: str) -> Resolution:
         try:
@@ -95,18 +97,20 @@ class ResolutionField(serializers.Field[Resolution, str, str, Any]):
 
 
 class WordField(serializers.Field[str, str, str, Any]):
-    """One of several words. usual: the default, for the schema."""
+    """One of several words. schema_default: shown in the schema only."""
 
-    default_error_messages = {"invalid_parameter": "must be {wanted}"}
+    default_error_messages = {"invalid_parameter": "must be one of {words}"}
 
-    def __init__(self, *, words: Sequence[str], usual: str | None = None, **options: Any) -> None:
+    def __init__(self, *, words: Sequence[str], schema_default: str | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.words = tuple(str(word) for word in words)
-        set_override(self, "field", _with_default({"type": "string", "enum": list(self.words)}, usual))
+        set_override(
+            self, "field", _with_default({"type": "string", "enum": list(self.words)}, schema_default)
+        )
 
     def to_internal_value(self, data: str) -> str:
         if data not in self.words:
-            self.fail("invalid_parameter", wanted=f"one of {', '.join(self.words)}")
+            self.fail("invalid_parameter", words=", ".join(self.words))
         return data
 
 
@@ -188,14 +192,14 @@ def _instant(text: str) -> int:
         raise serializers.ValidationError(f"{text[:64]!r}: {error}{hint}", code=error.code) from error
 
 
-def _with_default(schema: dict[str, Any], usual: str | None) -> dict[str, Any]:
-    return schema if usual is None else {**schema, "default": usual}
+def _with_default(schema: dict[str, Any], schema_default: str | None) -> dict[str, Any]:
+    return schema if schema_default is None else {**schema, "default": schema_default}
 
 
 # This API's codes and messages, by DRF's own error codes.
 _CODES = {"required": "missing_parameter"}
 _MESSAGES = {"required": "is required"}
-# Codes for values that are well-formed but unknown here. They are answered 422 instead of 400.
+# Codes of values that are well-formed but unknown: 422 instead of 400.
 _UNPROCESSABLE = {"invalid_symbol", "unknown_interval", "unknown_resolution"}
 
 
@@ -209,7 +213,7 @@ def query_values(serializer_class: type[serializers.Serializer[Any]], query_stri
     try:
         values: dict[str, Any] = serializer.run_validation(texts)
     except serializers.ValidationError as error:
-        raise _refusal(error.detail) from error
+        raise _error(error.detail) from error
     return values
 
 
@@ -222,18 +226,18 @@ def _serializer(serializer_class: type[serializers.Serializer[Any]]) -> serializ
     return serializer_class()
 
 
-def _refusal(errors: object) -> InvalidParameter | InvalidValue:
-    """Make one error of a serializer's errors.
+def _error(errors: object) -> InvalidParameter | InvalidValue:
+    """Return one error for all errors of a serializer.
 
     Its code is the code of the first malformed value or, if all values are well-formed, of the first error.
     """
-    found = [
+    details = [
         replace(error, message=_MESSAGES.get(error.code, error.message)) for error in field_errors(errors)
     ]
-    malformed = [error for error in found if error.code not in _UNPROCESSABLE]
-    kind, first = (InvalidParameter, malformed[0]) if malformed else (InvalidValue, found[0])
-    return kind(
+    malformed = [error for error in details if error.code not in _UNPROCESSABLE]
+    error_class, first = (InvalidParameter, malformed[0]) if malformed else (InvalidValue, details[0])
+    return error_class(
         _CODES.get(first.code, first.code),
         f"{first.path}: {first.message}" if first.path else first.message,
-        found,
+        details,
     )

@@ -35,7 +35,7 @@ from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify
 from ratelimit.limits.admission import Admission, admission_headers
 from ratelimit.limits.services import admit_call
-from stats.delivery.finished_answers import FinishedAnswer, finished_answer_if_held
+from stats.delivery.finished_answers import FinishedAnswer, finished_answer_if_cached
 from stats.delivery.pinned_answer import PinnedAnswer, Representation
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 
@@ -47,7 +47,7 @@ def _held_bars(call: ReceivedCall) -> FinishedAnswer | None:
     now_ns, encoding = time.time_ns(), accepted_encoding(call.headers.get("accept-encoding"))
     bars = ohlc_pin(parse_ohlc_query(call.query), now_ns=now_ns)
     pinned = PinnedAnswer(bars, Representation("json", encoding))
-    return finished_answer_if_held(pinned, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
+    return finished_answer_if_cached(pinned, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
 
 
 HELD: Mapping[str, AnswerHeld] = {"ohlc": _held_bars}

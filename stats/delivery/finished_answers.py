@@ -9,8 +9,8 @@ from stats.caching.shared import Entry
 from stats.delivery.pinned_answer import PinnedAnswer, cached_entry
 from store.timestamps import SECOND_NS, format_timestamp
 
-# Names under which a cached entry keeps the cursors of the next and previous page among its headers. The header
-# `Link` is made from them and the request's URL.
+# A cached entry has the cursors of the next and previous page among its headers, under these names. The header
+# `Link` is made of them and the request's URL.
 NEXT, PREVIOUS = "next", "prev"
 
 
@@ -29,7 +29,7 @@ _IMMUTABLE_SECONDS = 31_536_000
 
 
 def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int) -> FinishedAnswer:
-    """Make a pinned answer ready to send: 304 if the client has it, else from the cache or computed.
+    """Return an answer, ready to send: 304 if the client has it, else from the cache or computed.
 
     Raises the errors of `PinnedContent.rendered`.
     """
@@ -39,10 +39,10 @@ def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: 
     return _finished(entry, outcome, pinned, now_ns)
 
 
-def finished_answer_if_held(
+def finished_answer_if_cached(
     pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int
 ) -> FinishedAnswer | None:
-    """Like `finished_answer`, but None if the answer is not in this process's memory."""
+    """Return the same as `finished_answer`; None if the answer is not in this process's memory."""
     if is_current(if_none_match, pinned.etag):
         return _not_modified(pinned, now_ns)
     entry = RESPONSE_CACHE.get(pinned.cache_key)

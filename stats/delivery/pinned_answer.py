@@ -1,4 +1,4 @@
-"""Pinned answers: everything that an answer is computed from, with its format and encoding; and their cached bytes."""
+"""Everything that an answer is computed from, its format and encoding, and its cached bytes."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -73,7 +73,10 @@ class PinnedContent(ABC):
 
 @dataclass(frozen=True)
 class PinnedAnswer:
-    """A content in one representation. Its key names the cached bytes and makes the ETag; it does not depend on the caller."""
+    """A content in one representation.
+
+    Its key names the cached bytes and makes the ETag. It does not depend on the caller.
+    """
 
     content: PinnedContent
     representation: Representation
@@ -99,15 +102,15 @@ def cached_entry(pinned: PinnedAnswer, *, now_ns: int) -> tuple[Entry, Outcome]:
 
 def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
     """Compute the answer's bytes. A compressed answer is made from the uncompressed one, which is cached, too."""
-    written = pinned.representation
-    if written.encoding is not None:
-        plain = PinnedAnswer(pinned.content, Representation(written.format))
+    representation = pinned.representation
+    if representation.encoding is not None:
+        plain = PinnedAnswer(pinned.content, Representation(representation.format))
         entry, _ = cached_entry(plain, now_ns=now_ns)
-        return _encoded(entry, written.encoding, pinned.etag)
-    rendered = pinned.content.rendered(written.format)
+        return _encoded(entry, representation.encoding, pinned.etag)
+    rendered = pinned.content.rendered(representation.format)
     return Entry(
         body=rendered.body,
-        content_type=FORMATS[written.format].content_type,
+        content_type=FORMATS[representation.format].content_type,
         etag=pinned.etag,
         computed_at=now_ns / SECOND_NS,
         headers=rendered.headers,

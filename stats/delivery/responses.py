@@ -1,6 +1,5 @@
 """Django responses made from finished answers."""
 
-from collections.abc import Iterator
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlencode
 
@@ -16,73 +15,63 @@ from http_requests.compression import accepted_encoding
 from stats.delivery.finished_answers import NEXT, PREVIOUS, FinishedAnswer, finished_answer
 from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation
 
-# The default `limit` in the browsable API.
-_ROWS_OF_A_PAGE = 100
+_BROWSED_ROWS = 100
 
 
 def content_response(request: Request, content: PinnedContent, *, now_ns: int) -> HttpResponseBase:
-    """The response for a content, in the client's format and encoding; an HTML page in the browsable API.
+    """Return the response for a content, in the client's format and encoding; an HTML page in the browsable API.
 
     The header `Link` has the next and previous page (RFC 8288). Raises the errors of `PinnedContent.rendered`.
     """
     if is_browsed(request):
-        plain = PinnedAnswer(content, Representation("json"))
-        return _page(_linked(finished_answer(plain, if_none_match=None, now_ns=now_ns), request))
+        return _browsable_response(request, content, now_ns)
     encoding = accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING"))
     finished = finished_answer(
         PinnedAnswer(content, Representation(request.accepted_renderer.format, encoding)),
         if_none_match=request.META.get("HTTP_IF_NONE_MATCH"),
         now_ns=now_ns,
     )
-    return _bytes(_linked(finished, request))
-
-
-def is_browsed(request: Request) -> bool:
-    """Whether the client asked for the browsable API."""
-    return isinstance(request.accepted_renderer, BrowsableAPIRenderer)
-
-
-def page_query(request: Request) -> str:
-    """The query string to answer.
-
-    In the browsable API a query without `limit` and `last` gets `limit=100`.
-    """
-    asked: str = request.META["QUERY_STRING"]
-    if not is_browsed(request) or {"limit", "last"} & set(QueryDict(asked)):
-        return asked
-    return "&".join(filter(None, (asked, f"limit={_ROWS_OF_A_PAGE}")))
-
-
-def _page(finished: FinishedAnswer) -> Response:
-    """The response of the browsable API, without an ETag."""
-    headers = {
-        name: value for name, value in finished.headers.items() if name not in {"Content-Type", "ETag"}
-    }
-    return Response(orjson.loads(finished.body), headers=headers)
-
-
-def _bytes(finished: FinishedAnswer) -> HttpResponse:
-    response = HttpResponse(finished.body, status=finished.status, headers=finished.headers)
+    headers = _headers(finished, request)
+    response = HttpResponse(finished.body, status=finished.status, headers=headers)
     if finished.status == HTTPStatus.NOT_MODIFIED:
         del response.headers["Content-Type"]
     return response
 
 
-def _linked(finished: FinishedAnswer, request: Request) -> FinishedAnswer:
-    """The answer with the header `Link` instead of the cursors."""
+def is_browsed(request: Request) -> bool:
+    """Return whether the client asked for the browsable API."""
+    return isinstance(request.accepted_renderer, BrowsableAPIRenderer)
+
+
+def page_query(request: Request) -> str:
+    """Return the query string; in the browsable API with `limit=100` if it has neither `limit` nor `last`."""
+    query: str = request.META["QUERY_STRING"]
+    if not is_browsed(request) or {"limit", "last"} & set(QueryDict(query)):
+        return query
+    return "&".join(filter(None, (query, f"limit={_BROWSED_ROWS}")))
+
+
+def _browsable_response(request: Request, content: PinnedContent, now_ns: int) -> Response:
+    """Return the response of the browsable API, without an ETag."""
+    answer = PinnedAnswer(content, Representation("json"))
+    finished = finished_answer(answer, if_none_match=None, now_ns=now_ns)
+    headers = _headers(finished, request)
+    del headers["Content-Type"], headers["ETag"]
+    return Response(orjson.loads(finished.body), headers=headers)
+
+
+def _headers(finished: FinishedAnswer, request: Request) -> dict[str, str]:
+    """Return the answer's headers, with `Link` instead of the cursors."""
     headers = dict(finished.headers)
-    links = list(_links(headers, request))
-    if links:
-        headers["Link"] = ", ".join(links)
-    return FinishedAnswer(finished.status, headers, finished.body)
+    cursors = [(name, headers.pop(name)) for name in (NEXT, PREVIOUS) if name in headers]
+    if cursors:
+        headers["Link"] = ", ".join(_link(request, relation, cursor) for relation, cursor in cursors)
+    return headers
 
 
-def _links(headers: dict[str, str], request: Request) -> Iterator[str]:
-    for relation in (NEXT, PREVIOUS):
-        cursor = headers.pop(relation, None)
-        if cursor is not None:
-            given = parse_qsl(page_query(request), keep_blank_values=True)
-            query = urlencode(
-                [*((name, value) for name, value in given if name != "cursor"), ("cursor", cursor)]
-            )
-            yield f'<{escape_uri_path(request.path)}?{query}>; rel="{relation}"'
+def _link(request: Request, relation: str, cursor: str) -> str:
+    parameters = parse_qsl(page_query(request), keep_blank_values=True)
+    query = urlencode(
+        [*((name, value) for name, value in parameters if name != "cursor"), ("cursor", cursor)]
+    )
+    return f'<{escape_uri_path(request.path)}?{query}>; rel="{relation}"'

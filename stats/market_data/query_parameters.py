@@ -38,7 +38,7 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
     "cursor": (CursorField, {"help_text": "`next_cursor` or `prev_cursor` of a page."}),
     "sort": (
         WordField,
-        {"words": ("asc", "desc"), "usual": "asc", "help_text": "Order of the rows by time."},
+        {"words": ("asc", "desc"), "schema_default": "asc", "help_text": "Order of the rows by time."},
     ),
     "fields": (FieldNamesField, {"help_text": "Only these columns, in this order, separated by commas."}),
     "as_of": (QueryTimeField, {"help_text": f"Ignore commits stored after this instant. {_ISO_OR_EPOCH}"}),
@@ -52,13 +52,17 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
     ),
     "hours": (
         WordField,
-        {"words": tuple(Hours), "usual": Hours.ALL, "help_text": "The exchange's hours whose rows count."},
+        {
+            "words": tuple(Hours),
+            "schema_default": Hours.ALL,
+            "help_text": "The exchange's hours whose rows count.",
+        },
     ),
     "adjustment": (
         WordField,
         {
             "words": ("raw", "split", "all"),
-            "usual": "raw",
+            "schema_default": "raw",
             "help_text": "`raw`: prices as traded; `split`: adjusted for splits; `all`: for dividends, too.",
         },
     ),
@@ -66,7 +70,7 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         WordField,
         {
             "words": ("include", "exclude"),
-            "usual": "include",
+            "schema_default": "include",
             "help_text": "Whether to return bars whose interval has not ended.",
         },
     ),
@@ -112,8 +116,8 @@ def query_serializer(
 
 def _field(name: str, resolution: str | None) -> serializers.Field[Any, Any, Any, Any]:
     kind, options = _FIELDS[name]
-    usual = {"usual": resolution} if kind is ResolutionField else {}
-    return kind(**{"required": False, **options, **usual})
+    own_default = {"schema_default": resolution} if kind is ResolutionField else {}
+    return kind(**{"required": False, **options, **own_default})
 
 
 class _RangeSerializer(serializers.Serializer[Any]):

@@ -7,7 +7,6 @@ from typing import Annotated
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import PinnedContent
 from stats.exceptions import NoData, RangeTooLarge
-from stats.market_data.answers.paging import PageRows
 from stats.market_data.answers.pin import MAX_PAGES, page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.ohlcv.bar_rows import bar_columns
@@ -120,38 +119,36 @@ class OhlcBars(PinnedContent):
         """See `PinnedContent.rendered`. Raises `NoData` and `RangeTooLarge`."""
         page = self.bars.page()
         if not len(page.rows):
-            raise no_data(self.bars)
+            raise _no_data(self.bars)
         if not self.query.is_paged and page.later is not None:
             raise RangeTooLarge(
-                f"the range has more than {BARS_LIMIT:,} bars, the maximum of an answer: ask for a shorter range, for pages"
-                f" with limit and cursor, or for the stream /api/v1/market-data/…/{self.symbols[0]}/ohlcv/stream"
+                f"the range has more than {BARS_LIMIT:,} bars, the maximum of an answer: ask for a shorter range, for"
+                f" pages with limit and cursor, or for the stream /api/v1/market-data/…/{self.symbols[0]}/ohlcv/stream"
             )
-        return FORMATS[format_name].render(self._document(page), None)
-
-    def _document(self, page: PageRows) -> Document:
-        return Document(
+        document = Document(
             head={"symbol": self.symbols[0], "interval": self.query.interval.value},
             rows_name=OHLC.rows_name,
             table=page.rows.table.select(self.bars.query.fields or ()),
             tail=self.bars.neighbours(page) if self.query.is_paged else {},
         )
+        return FORMATS[format_name].render(document, None)
 
 
 def ohlc_pin(query: OhlcQuery, *, now_ns: int) -> OhlcBars:
     """Pin a query to the newest commits. Raises the errors of `page_pin`, and `NoData`."""
     bars = page_pin(_BARS, query.bars, now_ns=now_ns)
     if all(log.commit == NO_COMMIT for log in bars.logs):
-        raise no_data(bars)
+        raise _no_data(bars)
     return _bars(query, bars)
 
 
 @lru_cache(maxsize=MAX_PAGES)
 def _bars(query: OhlcQuery, bars: PinnedPage) -> OhlcBars:
-    """One instance per page, so that its cache key is computed once."""
+    """Return one instance per page, so that its cache key is computed once."""
     return OhlcBars(query, bars)
 
 
-def no_data(bars: PinnedPage) -> NoData:
-    """The error for a range without bars."""
-    then = ", or none was stored by as_of" if bars.as_of_ns is not None else ""
-    return NoData(f"{bars.symbols[0]} has no trades in the range{then}")
+def _no_data(bars: PinnedPage) -> NoData:
+    """Return the error for a range without bars."""
+    suffix = ", or none was stored by as_of" if bars.as_of_ns is not None else ""
+    return NoData(f"{bars.symbols[0]} has no trades in the range{suffix}")

@@ -5,7 +5,7 @@ from http import HTTPStatus
 import pytest
 
 from stats.caching.response_cache import RESPONSE_CACHE
-from stats.delivery.finished_answers import FinishedAnswer, finished_answer, finished_answer_if_held
+from stats.delivery.finished_answers import FinishedAnswer, finished_answer, finished_answer_if_cached
 from stats.delivery.pinned_answer import PinnedAnswer, Representation
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from store.timestamps import SECOND_NS, parse_timestamp
@@ -67,7 +67,7 @@ def test_an_end_in_the_callers_future_is_not_kept():
 def test_only_what_is_held_is_given_to_who_wants_nothing_else(monkeypatch: pytest.MonkeyPatch):
     def held() -> HTTPStatus | int | None:
         bars = PinnedAnswer(ohlc_pin(parse_ohlc_query(QUERY), now_ns=NOW_NS), Representation("json"))
-        found = finished_answer_if_held(bars, if_none_match=None, now_ns=NOW_NS)
+        found = finished_answer_if_cached(bars, if_none_match=None, now_ns=NOW_NS)
         return None if found is None else found.status
 
     assert held() is None
