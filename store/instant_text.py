@@ -26,11 +26,11 @@ def parse_instant(text: str) -> datetime:
     if not _INSTANT.fullmatch(text):
         raise ValueError(f"{text[:64]!r} is not an ISO 8601 time such as 2030-01-02T03:04:05Z")
     try:
-        found = datetime.fromisoformat(text.upper())
-        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        instant = datetime.fromisoformat(text.upper())
+        instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{text[:64]!r} is not a time that exists") from error
-    return _within_years(found, text)
+    return _within_years(instant, text)
 
 
 def parse_instant_or_epoch(text: str) -> datetime:
@@ -51,12 +51,12 @@ def epoch_ns(text: str) -> int | None:
     return int(text) * _EPOCH_UNITS_NS[len(text)]
 
 
-def format_instant(at: datetime | None) -> str | None:
+def format_instant(instant: datetime | None) -> str | None:
     """Return the instant as RFC 3339 in UTC, ending in `Z`; None for None."""
-    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _within_years(found: datetime, text: str) -> datetime:
-    if found.year not in YEARS:
+def _within_years(instant: datetime, text: str) -> datetime:
+    if instant.year not in YEARS:
         raise ValueError(f"{text[:64]!r} is not within the years {YEARS[0]}-{YEARS[-1]}")
-    return found
+    return instant

@@ -20,9 +20,9 @@ class _Later:
         self._module = module
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(import_module(self._module), name)
-        setattr(self, name, found)  # later uses do not call this method
-        return found
+        value = getattr(import_module(self._module), name)
+        setattr(self, name, value)  # later uses do not call this method
+        return value
 
 
 compute: Any = _Later("pyarrow.compute")

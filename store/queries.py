@@ -15,7 +15,7 @@ from store.bars.spans import Spans, span_bars_of
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.protocol import ALL_TIME, Append, MarketStore, Receipt, Window
-from store.rows.revisions import Revision, values_at, within
+from store.rows.revisions import Revision, values_at
 from store.rows.stored_rows import ArrivalRun, stored_rows
 
 
@@ -78,7 +78,7 @@ class QueryableStore(MarketStore):
         the window.
         """
         prints = self._prints(symbol, Window(window.start_ns, ALL_TIME.end_ns), policy, commit)
-        return within(window, bars_of_prints(prints, interval_ns))
+        return bars_of_prints(prints, interval_ns).between(window.start_ns, window.end_ns)
 
     def session_bars(
         self, symbol: str, window: Window, *, policy: BarPolicy, commit: int | None = None

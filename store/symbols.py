@@ -54,10 +54,10 @@ class OptionSymbol:
 
 def parse_option_symbol(text: str) -> OptionSymbol | None:
     """Return the contract of an upper-case symbol, compact or padded; None for any other text."""
-    found = _OPTION_SYMBOL.fullmatch(text)
-    if found is None:
+    match = _OPTION_SYMBOL.fullmatch(text)
+    if match is None:
         return None
-    root, blanks, year, month, day, right, mills = found.groups()
+    root, blanks, year, month, day, right, mills = match.groups()
     if (blanks and len(text) != PADDED_LENGTH) or not int(mills):
         return None
     try:

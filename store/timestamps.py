@@ -118,10 +118,10 @@ def seconds_text(instants: Instants, before: str = "", end: str = "") -> pa.Arra
     """Return texts such as `2025-01-02T14:30:00`, cut to seconds, between two ASCII texts."""
     count, date = len(instants), len(before)
     behind = date + _SECONDS_WIDTH
-    indices = {"date": ("S11", date), "clock": ("u8", date + 11)}
+    pieces = {"date": ("S11", date), "clock": ("u8", date + 11)}
     around = {"before": (before.encode(), 0), "end": (end.encode(), behind)}
-    indices |= {name: (f"S{len(text)}", at) for name, (text, at) in around.items() if text}
-    cells = np.empty(count, dtype=_cells(indices, behind + len(end)))
+    pieces |= {name: (f"S{len(text)}", offset) for name, (text, offset) in around.items() if text}
+    cells = np.empty(count, dtype=_cells(pieces, behind + len(end)))
     days, within = np.divmod(instants, DAY_NS)
     cells["date"] = _dates(days)
     cells["clock"] = _digits()[0][within // SECOND_NS]
@@ -133,7 +133,7 @@ def seconds_text(instants: Instants, before: str = "", end: str = "") -> pa.Arra
 
 def _cell_type(end: int) -> np.dtype[np.void]:
     """Return the byte layout of a text. Pieces of three digits are written as four bytes."""
-    indices = {
+    pieces = {
         "date": ("S11", 0),
         "clock": ("u8", 11),
         "milli": ("u4", 19),
@@ -141,17 +141,17 @@ def _cell_type(end: int) -> np.dtype[np.void]:
         "nano": ("u4", 26),
     }
     if end:
-        indices["end"] = (f"S{end}", _TEXT_WIDTH)
-    return _cells(indices, _TEXT_WIDTH + end)
+        pieces["end"] = (f"S{end}", _TEXT_WIDTH)
+    return _cells(pieces, _TEXT_WIDTH + end)
 
 
-def _cells(indices: dict[str, tuple[str, int]], width: int) -> np.dtype[np.void]:
+def _cells(pieces: dict[str, tuple[str, int]], width: int) -> np.dtype[np.void]:
     """Return a numpy type of `width` bytes with the given pieces."""
     return np.dtype(
         {
-            "names": list(indices),
-            "formats": [kind for kind, _ in indices.values()],
-            "offsets": [at for _, at in indices.values()],
+            "names": list(pieces),
+            "formats": [format_code for format_code, _ in pieces.values()],
+            "offsets": [offset for _, offset in pieces.values()],
             "itemsize": width,
         }
     )
@@ -193,19 +193,19 @@ def _digits() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArr
 
 def invalid_timestamps(texts: Sequence[str], *, limit: int) -> list[int]:
     """Return the indices of the first texts, at most `limit`, that `parse_timestamps` refuses."""
-    wrong: list[int] = []
+    invalid: list[int] = []
     pending = [(0, len(texts))]
-    while pending and len(wrong) < limit:
+    while pending and len(invalid) < limit:
         start, end = pending.pop()
         try:
             parse_timestamps(texts[start:end])
         except InvalidTimestamp:
             middle = (start + end) // 2
             if end - start == 1:
-                wrong.append(start)
+                invalid.append(start)
             else:
                 pending += [(middle, end), (start, middle)]
-    return wrong
+    return invalid
 
 
 def _cast(texts: Sequence[str] | pa.Array, zone: str | None) -> Instants:

@@ -7,7 +7,7 @@ from typing import Protocol
 from stats.cursors import SeenCommit
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.log_views.log_view import LogView, log_as_of, nothing_of
+from store.log_views.log_view import LogView, empty_view, view_as_of
 from store.protocol import NO_COMMIT, CommitId, Window
 from trades.instruments.services import instrument_get
 from trades.stores import market_store
@@ -59,9 +59,9 @@ class ReadPoint:
         store = market_store()
         try:
             newest = None if self.as_of_ns is None else store.commit_as_of(dataset, symbol, self.as_of_ns)
-            return log_as_of(store, dataset, symbol, newest)
+            return view_as_of(store, dataset, symbol, newest)
         except UnknownSymbol:
-            return nothing_of(store, dataset, symbol)
+            return empty_view(store, dataset, symbol)
 
     def limited_to(self, log: LogView, needed: Window) -> LogView:
         """The log at the newest commit that changed a window. A cursor's log is returned unchanged."""
@@ -77,7 +77,7 @@ def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
     """
     store = market_store()
     if not seen.number:
-        return nothing_of(store, dataset, symbol)
+        return empty_view(store, dataset, symbol)
     try:
         head = store.head(dataset, symbol)
         commit = head if head.number < seen.number else store.head(dataset, symbol, commit=seen.number)

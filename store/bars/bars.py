@@ -38,6 +38,11 @@ class Bars:
     def __getitem__(self, part: slice | Integers | Mask) -> "Bars":
         return Bars(*(getattr(self, name)[part] for name in self.__slots__))
 
+    def between(self, start_ns: int, end_ns: int) -> "Bars":
+        """Return the bars that begin in `[start_ns, end_ns)`."""
+        first, behind = self.time_ns.searchsorted((start_ns, end_ns)).tolist()
+        return self[first:behind]
+
 
 def joined_bars(parts: Sequence[Bars]) -> Bars:
     """Return the bars of the parts one after the other."""

@@ -64,7 +64,7 @@ def _grid_sums(parts: Sequence[Floats], starts: Integers) -> list[Floats]:
         step = math.ldexp(1.0, max(exponent + carry_digits - _DIGITS, _SMALLEST_EXPONENT))
         cut = [_on_grid(part, step) for part in remainders]
         sums.append(np.add.reduceat(sum(cut[1:], cut[0]), starts))
-        remainders = [left for left in map(np.subtract, remainders, cut) if left.any()]
+        remainders = [remainder for remainder in map(np.subtract, remainders, cut) if remainder.any()]
     return sums
 
 
@@ -87,9 +87,9 @@ def _renormalised(components: list[Floats]) -> ExactSums:
         return ExactSums(components[0], nothing, nothing)
     if len(components) == 2:
         return ExactSums(*_two_sum(components[0], components[1]), nothing)
-    total, *rest = _leading(components)
-    middle, *rest = _leading(rest)
-    return ExactSums(total, middle, _leading(rest)[0])
+    total, *smaller = _leading(components)
+    middle, *smaller = _leading(smaller)
+    return ExactSums(total, middle, _leading(smaller)[0])
 
 
 def _leading(components: list[Floats]) -> list[Floats]:
@@ -104,11 +104,11 @@ def _leading(components: list[Floats]) -> list[Floats]:
 def _distilled(components: list[Floats]) -> list[Floats]:
     """Add up from the last component to the first, without error; zeros move to the end."""
     carried = components[-1]
-    rest = []
+    errors = []
     for component in reversed(components[:-1]):
-        carried, left = _two_sum(component, carried)
-        rest.append(left)
-    return [carried, *reversed(rest)]
+        carried, error = _two_sum(component, carried)
+        errors.append(error)
+    return [carried, *reversed(errors)]
 
 
 def _tie_broken(components: list[Floats]) -> list[Floats]:

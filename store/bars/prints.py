@@ -77,8 +77,8 @@ def standing(rows: pa.Table, commit: int | None) -> Mask:
 
 def sequence_of(rows: pa.Table) -> Integers:
     """Return the feed's sequence numbers, `NO_SEQUENCE` where absent."""
-    found = sequences(rows)
-    return np.full(len(rows), NO_SEQUENCE) if found is None else found
+    sequence = sequences(rows)
+    return np.full(len(rows), NO_SEQUENCE) if sequence is None else sequence
 
 
 def sequences(rows: pa.Table) -> Integers | None:
@@ -104,7 +104,7 @@ def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:
     )
 
 
-def says(rows: pa.Table, *words: str) -> Mask:
+def has_condition(rows: pa.Table, *words: str) -> Mask:
     """Return whether each row has one of the condition words."""
     if "conditions" not in rows.column_names or not len(rows):
         return np.zeros(len(rows), np.bool_)

@@ -101,18 +101,18 @@ def quote_bars_of(rows: pa.Table, interval_ns: int, carried: KnownQuote = NO_QUO
     )
 
 
-def known_after(rows: pa.Table, before: KnownQuote = NO_QUOTE) -> KnownQuote:
+def quote_after(rows: pa.Table, before: KnownQuote = NO_QUOTE) -> KnownQuote:
     """Return the quote known after ordered rows, given the one known before them."""
-    known: list[float] = []
+    values: list[float] = []
     for side in _sides(rows, before):
         quoted = np.flatnonzero(~np.isnan(side.price))
         last = quoted[-1] if len(quoted) else None
-        known += (
+        values += (
             (side.carried_price, side.carried_size)
             if last is None
             else (float(side.price[last]), float(side.size[last]))
         )
-    return KnownQuote(*known)
+    return KnownQuote(*values)
 
 
 def _sides(rows: pa.Table, carried: KnownQuote) -> tuple[_Side, _Side]:
@@ -131,10 +131,10 @@ def _side_bars(side: _Side, starts: Integers) -> tuple[Floats, Floats, Floats, F
         return (np.empty(0),) * 5
     quoted = ~np.isnan(side.price)
     # The last quoted row up to each row, as an index: 0 is the carried quote, n + 1 is row n.
-    known = np.maximum.accumulate(np.where(quoted, np.arange(1, len(quoted) + 1), 0))
+    last_quoted = np.maximum.accumulate(np.where(quoted, np.arange(1, len(quoted) + 1), 0))
     price, size = np.append(side.carried_price, side.price), np.append(side.carried_size, side.size)
-    last = known[np.append(starts[1:], len(quoted)) - 1]
-    open_ = price[np.append(0, known)[starts]]
+    last = last_quoted[np.append(starts[1:], len(quoted)) - 1]
+    open_ = price[np.append(0, last_quoted)[starts]]
     first_ever = int(np.argmax(quoted))
     if np.isnan(side.carried_price) and quoted[first_ever]:
         open_[np.searchsorted(starts, first_ever, side="right") - 1] = side.price[first_ever]

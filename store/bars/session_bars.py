@@ -13,7 +13,7 @@ from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy
 from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars, bars_of
-from store.bars.prints import Prints, present_rows, prints_of, says, standing
+from store.bars.prints import Prints, has_condition, present_rows, prints_of, standing
 from store.timestamps import DAY_NS
 
 
@@ -30,9 +30,9 @@ def session_bars_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = N
     prints = prints_of(rows, policy, commit=commit)
     if policy.daily is None:
         return bars_of_prints(prints, DAY_NS)
-    trusted = standing(rows, commit) & ~says(rows, policy.daily.distrusted)
+    trusted = standing(rows, commit) & ~has_condition(rows, policy.daily.distrusted)
     opening, closing, official_close, outside = (
-        says(rows, word) & trusted
+        has_condition(rows, word) & trusted
         for word in (
             policy.daily.opening,
             policy.daily.closing,
@@ -71,7 +71,7 @@ def _replaced(days: Integers, prices: Floats, prints: Prints, chosen: Mask) -> F
     order = np.lexsort((rows, -prints.volume[rows], date))
     dates, first = np.unique(date[order], return_index=True)
     index = np.searchsorted(dates, days)
-    found = np.isin(days, dates)
+    is_replaced = np.isin(days, dates)
     prices = prices.copy()
-    prices[found] = prints.price[rows[order[first[index[found]]]]]
+    prices[is_replaced] = prints.price[rows[order[first[index[is_replaced]]]]]
     return prices

@@ -67,7 +67,7 @@ class LogView:
         return self.store.version(self.dataset, self.symbol, window, commit=self.commit.number)
 
 
-def log_as_of(store: QueryableStore, dataset: Dataset, symbol: str, commit: int | None) -> LogView:
+def view_as_of(store: QueryableStore, dataset: Dataset, symbol: str, commit: int | None) -> LogView:
     """Return a log as of the commit with this number; None means the newest, 0 before the first.
 
     Raises `UnknownSymbol`.
@@ -76,57 +76,57 @@ def log_as_of(store: QueryableStore, dataset: Dataset, symbol: str, commit: int 
     return LogView(store, dataset, symbol, head, head)
 
 
-def nothing_of(store: QueryableStore, dataset: Dataset, symbol: str) -> LogView:
+def empty_view(store: QueryableStore, dataset: Dataset, symbol: str) -> LogView:
     """Return a view of a log that reads nothing; the log need not exist."""
     return LogView(store, dataset, symbol, NO_COMMIT, NO_COMMIT)
 
 
-def first_row(log: LogView, start_ns: int = ALL_TIME.start_ns) -> pa.Table | None:
+def first_row(view: LogView, start_ns: int = ALL_TIME.start_ns) -> pa.Table | None:
     """Return the first row at or after an instant, as a table of one row; None if there is none."""
     if start_ns >= ALL_TIME.end_ns:
         return None
-    rows = log.rows(log.take_window(Window(start_ns, ALL_TIME.end_ns), 1))
+    rows = view.rows(view.take_window(Window(start_ns, ALL_TIME.end_ns), 1))
     return rows.slice(0, 1) if rows.num_rows else None
 
 
-def last_row(log: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
+def last_row(view: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
     """Return the last row before an instant, as a table of one row; None if there is none."""
     if end_ns <= ALL_TIME.start_ns:
         return None
-    rows = log.rows(log.take_window(Window(ALL_TIME.start_ns, end_ns), 1, from_end=True))
+    rows = view.rows(view.take_window(Window(ALL_TIME.start_ns, end_ns), 1, from_end=True))
     return rows.slice(rows.num_rows - 1) if rows.num_rows else None
 
 
-def rows_backwards(log: LogView, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.Table]:
+def rows_backwards(view: LogView, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.Table]:
     """Yield the rows before an instant in tables, the last table first; tables become longer.
 
     No table is empty. Rows with the same event time are never split.
     """
     count, window = _FEW_ROWS, Window(ALL_TIME.start_ns, end_ns)
     while window.start_ns < window.end_ns:
-        part = log.take_window(window, count, from_end=True)
-        rows = log.rows(part)
+        part = view.take_window(window, count, from_end=True)
+        rows = view.rows(part)
         if rows.num_rows:
             yield rows
         count, window = min(4 * count, ROWS_AT_ONCE), Window(window.start_ns, part.start_ns)
 
 
-def newest_date(log: LogView, end_ns: int = ALL_TIME.end_ns) -> int | None:
+def newest_date(view: LogView, end_ns: int = ALL_TIME.end_ns) -> int | None:
     """Return the last event date, in days since 1970, that a commit touches and that begins before `end_ns`."""
 
     def is_after_last(date: int) -> bool:
-        return log.version(Window(date * DAY_NS, end_ns)) == NO_COMMIT
+        return view.version(Window(date * DAY_NS, end_ns)) == NO_COMMIT
 
     dates = range(ALL_TIME.start_ns // DAY_NS, -(-end_ns // DAY_NS))
     after_last = bisect_left(dates, True, key=is_after_last)
     return dates[after_last - 1] if after_last else None
 
 
-def oldest_date(log: LogView, start_ns: int = ALL_TIME.start_ns) -> int | None:
+def oldest_date(view: LogView, start_ns: int = ALL_TIME.start_ns) -> int | None:
     """Return the first event date, in days since 1970, that a commit touches and that ends after `start_ns`."""
 
     def is_touched_by_end(date: int) -> bool:
-        return log.version(Window(start_ns, (date + 1) * DAY_NS)) != NO_COMMIT
+        return view.version(Window(start_ns, (date + 1) * DAY_NS)) != NO_COMMIT
 
     dates = range(start_ns // DAY_NS, ALL_TIME.end_ns // DAY_NS)
     first = bisect_left(dates, True, key=is_touched_by_end)
@@ -148,18 +148,18 @@ class Coverage(NamedTuple):
     head: CommitId
 
 
-def log_coverage(log: LogView) -> Coverage:
+def log_coverage(view: LogView) -> Coverage:
     """Return the coverage of a log as of its commit. Reads only a few rows at both ends."""
-    head = log.commit
-    first = first_row(log)
+    head = view.commit
+    first = first_row(view)
     if first is None:
         return Coverage(None, None, 0, head.number, head)
-    last = last_row(log)
+    last = last_row(view)
     newest = first if last is None else last
     return Coverage(
         first_ns=first.column(0)[0].as_py(),
         last_ns=newest.column(0)[0].as_py(),
-        rows=log.row_bound(ALL_TIME),
+        rows=view.row_bound(ALL_TIME),
         commits=head.number,
         head=head,
     )

@@ -15,7 +15,7 @@ from store.bars.quote_bars import (
     KnownQuote,
     QuoteBars,
     joined_quote_bars,
-    known_after,
+    quote_after,
     quote_bars_of,
 )
 from store.lazy_imports import compute as pc
@@ -34,57 +34,57 @@ StreamRows: TypeAlias = Callable[[pa.Table, Exchange], pa.Table]
 _COLUMNS = ["timestamp", "bid", "bid_size", "ask", "ask_size", "exchange"]
 
 
-def windowed_quote_bars(log: LogView, window: Window, interval_ns: int, exchange: Exchange) -> QuoteBars:
+def windowed_quote_bars(view: LogView, window: Window, interval_ns: int, exchange: Exchange) -> QuoteBars:
     """Return quote bars in an aligned window. exchange: None means all quotes as one stream."""
     stream_rows = _all_rows if exchange is None else _rows_of_exchange
     known: KnownQuote | None = None
     parts: list[QuoteBars] = []
-    for rows in _by_whole_intervals(log, window, interval_ns):
+    for rows in _by_whole_intervals(view, window, interval_ns):
         quotes = stream_rows(rows, exchange)
         if not quotes.num_rows:
             continue
         if known is None:
-            known = _carried_in(log, window.start_ns, [exchange], stream_rows)[exchange]
+            known = _carried_in(view, window.start_ns, [exchange], stream_rows)[exchange]
         parts.append(quote_bars_of(quotes, interval_ns, known))
-        known = known_after(quotes, known)
+        known = quote_after(quotes, known)
     return joined_quote_bars(parts)
 
 
 def carried_quotes(
-    log: LogView, start_ns: int, exchanges: Collection[Exchange]
+    view: LogView, start_ns: int, exchanges: Collection[Exchange]
 ) -> dict[Exchange, KnownQuote]:
     """Return each exchange's bid and ask just before an instant; None stands for quotes without an exchange."""
-    return _carried_in(log, start_ns, exchanges, _rows_of_exchange)
+    return _carried_in(view, start_ns, exchanges, _rows_of_exchange)
 
 
-def _by_whole_intervals(log: LogView, window: Window, interval_ns: int) -> Iterator[pa.Table]:
+def _by_whole_intervals(view: LogView, window: Window, interval_ns: int) -> Iterator[pa.Table]:
     """Yield the rows of an aligned window, split at interval edges, about `ROWS_AT_ONCE` at a time."""
     while window.start_ns < window.end_ns:
-        end_ns = log.take_window(window, ROWS_AT_ONCE).end_ns
+        end_ns = view.take_window(window, ROWS_AT_ONCE).end_ns
         end_ns = min(end_ns + -end_ns % interval_ns, window.end_ns)
-        yield log.rows(Window(window.start_ns, end_ns)).select(_COLUMNS)
+        yield view.rows(Window(window.start_ns, end_ns)).select(_COLUMNS)
         window = Window(end_ns, window.end_ns)
 
 
 def _carried_in(
-    log: LogView, start_ns: int, exchanges: Collection[Exchange], stream_rows: StreamRows
+    view: LogView, start_ns: int, exchanges: Collection[Exchange], stream_rows: StreamRows
 ) -> dict[Exchange, KnownQuote]:
     """Return the quotes of some streams just before an instant."""
     known = dict.fromkeys(exchanges, NO_QUOTE)
     incomplete = set(exchanges)
-    for rows in _looked_back(log, start_ns) if incomplete else ():
+    for rows in _looked_back(view, start_ns) if incomplete else ():
         for exchange in incomplete:
-            known[exchange] = known[exchange].or_else(known_after(stream_rows(rows, exchange)))
+            known[exchange] = known[exchange].or_else(quote_after(stream_rows(rows, exchange)))
         incomplete = {exchange for exchange in incomplete if not known[exchange].is_two_sided}
         if not incomplete:
             break
     return known
 
 
-def _looked_back(log: LogView, start_ns: int) -> Iterator[pa.Table]:
+def _looked_back(view: LogView, start_ns: int) -> Iterator[pa.Table]:
     """Yield the rows of the last `DATES_LOOKED_BACK` dates with rows before an instant, last rows first."""
     seen: set[int] = set()
-    for rows in rows_backwards(log, start_ns):
+    for rows in rows_backwards(view, start_ns):
         dates = rows.column("timestamp").to_numpy() // DAY_NS
         seen.update(np.unique(dates).tolist())
         if len(seen) > DATES_LOOKED_BACK:

@@ -59,34 +59,36 @@ class _WithStoredBars:
     policy: BarPolicy
 
     def bars(self, window: Window) -> Bars:
-        made = trade_bars(self.trades, self.grid, self.policy).bars(window)
-        stored = self._by_resolution(window)
-        asked = self.grid.resolution
-        own = stored.pop(asked, made[:0]) if isinstance(asked, Resolution) else made[:0]
-        found = own[~np.isin(own.time_ns, made.time_ns)]
-        done: dict[Resolution, Integers] = {}
-        for resolution, shorter in reversed(stored.items()):
-            labels = shorter.time_ns
-            for longer, of_longer in done.items():
+        of_trades = trade_bars(self.trades, self.grid, self.policy).bars(window)
+        by_resolution = self._by_resolution(window)
+        own_resolution = self.grid.resolution
+        bars = of_trades[:0]
+        if isinstance(own_resolution, Resolution) and own_resolution in by_resolution:
+            own = by_resolution.pop(own_resolution)
+            bars = own[~np.isin(own.time_ns, of_trades.time_ns)]
+        merged_labels: dict[Resolution, Integers] = {}
+        for resolution, stored in reversed(by_resolution.items()):
+            labels = stored.time_ns
+            for longer, longer_labels in merged_labels.items():
                 # Bars of these intervals that were merged from a longer resolution include this resolution.
-                labels = np.setdiff1d(labels, of_longer) if is_made_of(longer, resolution) else labels
+                labels = np.setdiff1d(labels, longer_labels) if is_made_of(longer, resolution) else labels
             if len(labels):
-                found = most_of(found, self._of_parts(resolution, labels, window))
+                bars = larger_by_volume(bars, self._of_parts(resolution, labels, window))
                 if self._nests(resolution, window):
-                    done[resolution] = labels
-        return filled(found, made)
+                    merged_labels[resolution] = labels
+        return with_missing_bars(bars, of_trades)
 
     def _by_resolution(self, window: Window) -> dict[Resolution, Bars]:
         """Return the window's stored bars, merged to the grid's labels, by usable resolution, ascending."""
-        rows = self.stored.rows(around(window, self.grid))
-        found = {}
+        rows = self.stored.rows(stored_bars_window(window, self.grid))
+        by_resolution = {}
         for resolution in resolutions_in(rows):
             if is_made_of(self.grid.resolution, resolution):
                 of_one = rows.filter(pc.equal(rows.column("resolution"), resolution.value))
                 bars = self._on_grid(of_one, resolution, window)
                 if len(bars):
-                    found[resolution] = bars
-        return found
+                    by_resolution[resolution] = bars
+        return by_resolution
 
     def _of_parts(self, resolution: Resolution, labels: Integers, window: Window) -> Bars:
         """Return those of the bars with these labels that have a stored part, merged from shorter bars."""
@@ -123,7 +125,7 @@ class _WithStoredBars:
             return time_ns // self.grid.resolution.length_ns * self.grid.resolution.length_ns
         if resolution.is_period or not len(time_ns):
             return self.grid.labels_of(time_ns, window)
-        spans = self.grid.spans(around(window, self.grid))
+        spans = self.grid.spans(stored_bars_window(window, self.grid))
         first = spans.end_ns.searchsorted(time_ns, side="right")
         last = spans.start_ns.searchsorted(time_ns + resolution.length_ns) - 1
         return np.where(spans.label_ns[first] == spans.label_ns[last], spans.label_ns[first], OUTSIDE)
@@ -132,7 +134,7 @@ class _WithStoredBars:
         """Return whether no bar of a resolution has prints of two of the grid's intervals."""
         if resolution.is_period or not self.grid.resolution.is_period:
             return True
-        spans, length = self.grid.spans(around(window, self.grid)), resolution.length_ns
+        spans, length = self.grid.spans(stored_bars_window(window, self.grid)), resolution.length_ns
         meet = (spans.end_ns[:-1] - 1) // length == spans.start_ns[1:] // length
         return not (meet & (spans.label_ns[:-1] != spans.label_ns[1:])).any()
 
@@ -157,7 +159,7 @@ class _WithStoredBars:
             labels = self.grid.labels_of(time_ns, window)
             last = self.grid.labels_of(time_ns + (resolution.length_ns - 1), window)
             return np.where(labels == last, labels, OUTSIDE)
-        days = date_of_stored(time_ns, self.grid)
+        days = stored_bar_dates(time_ns, self.grid)
         return (
             self.grid.labels_of(days * DAY_NS, window) if self.grid.is_plain else self._of_dates(days, window)
         )
@@ -168,13 +170,13 @@ class _WithStoredBars:
         dates = self.grid.with_resolution(Resolution.DAY).periods(before)
         index = np.searchsorted(dates.dates, days)
         begins = dates.spans.start_ns[np.searchsorted(dates.spans.label_ns, dates.labels)]
-        known = index < len(begins)
+        has_date = index < len(begins)
         labels = np.full_like(days, OUTSIDE)
-        labels[known] = self.grid.labels_of(begins[index[known]], window)
+        labels[has_date] = self.grid.labels_of(begins[index[has_date]], window)
         return labels
 
 
-def around(window: Window, grid: Grid) -> Window:
+def stored_bars_window(window: Window, grid: Grid) -> Window:
     """Return the window of stored bars on which a window's bars depend.
 
     It is longer, because a stored day may begin outside its date's window.
@@ -185,7 +187,7 @@ def around(window: Window, grid: Grid) -> Window:
     )
 
 
-def date_of_stored(time_ns: Integers, grid: Grid) -> Integers:
+def stored_bar_dates(time_ns: Integers, grid: Grid) -> Integers:
     """Return the dates, in days since 1970, of stored bars of a day or longer that begin at these times.
 
     Midnight UTC means its UTC date. Any other time, such as a session's start, means its trading date.
@@ -196,7 +198,7 @@ def date_of_stored(time_ns: Integers, grid: Grid) -> Integers:
     return days
 
 
-def most_of(bars: Bars, candidates: Bars) -> Bars:
+def larger_by_volume(bars: Bars, candidates: Bars) -> Bars:
     """Return, for each time, the bar with more volume, because the other one lacks parts.
 
     If volumes are equal, it is the bar in `bars`.
@@ -207,7 +209,7 @@ def most_of(bars: Bars, candidates: Bars) -> Bars:
     return joined[order[np.append(True, time_ns[1:] != time_ns[:-1])[: len(order)]]]
 
 
-def filled(bars: Bars, candidates: Bars) -> Bars:
+def with_missing_bars(bars: Bars, candidates: Bars) -> Bars:
     """Return the bars, and the candidates at times without a bar."""
     missing = candidates[~np.isin(candidates.time_ns, bars.time_ns)]
     if not len(missing):
@@ -216,13 +218,13 @@ def filled(bars: Bars, candidates: Bars) -> Bars:
     return joined[np.argsort(joined.time_ns, kind="stable")]
 
 
-def is_made_of(asked: BarLength, stored: Resolution) -> bool:
-    """Return whether stored bars of a resolution have the asked length or can be merged to it."""
-    if stored is asked:
+def is_made_of(length: BarLength, stored: Resolution) -> bool:
+    """Return whether stored bars of a resolution have the length or can be merged to it."""
+    if stored is length:
         return True
     if stored.is_period:
-        return stored is Resolution.DAY and asked.is_period
-    return asked.is_period or asked.length_ns % stored.length_ns == 0
+        return stored is Resolution.DAY and length.is_period
+    return length.is_period or length.length_ns % stored.length_ns == 0
 
 
 def resolutions_in(rows: pa.Table) -> list[Resolution]:
@@ -232,6 +234,6 @@ def resolutions_in(rows: pa.Table) -> list[Resolution]:
 
 
 @lru_cache(maxsize=1024)
-def stored_resolutions(log: LogView) -> list[Resolution]:
+def stored_resolutions(view: LogView) -> list[Resolution]:
     """Return the resolutions of all stored bars of a log, the shortest first."""
-    return resolutions_in(log.rows(ALL_TIME))
+    return resolutions_in(view.rows(ALL_TIME))

@@ -30,38 +30,38 @@ class TradeBars(BarMaker, Protocol):
         """Return the window of the log on which the bars of a window depend."""
 
 
-def trade_bars(log: LogView, grid: Grid, policy: BarPolicy) -> TradeBars:
+def trade_bars(view: LogView, grid: Grid, policy: BarPolicy) -> TradeBars:
     """Return a maker of a grid's bars from trades."""
     if grid.is_plain:
-        return _PlainBars(log, grid, policy)
+        return _PlainBars(view, grid, policy)
     if grid.is_of_regular_sessions and policy.daily is not None:
-        return _AuctionBars(log, grid, policy)
-    return _SpanBars(log, grid, policy)
+        return _AuctionBars(view, grid, policy)
+    return _SpanBars(view, grid, policy)
 
 
 @dataclass(frozen=True, slots=True)
 class _PlainBars:
     """Bars of equal intervals that include all prints."""
 
-    log: LogView
+    view: LogView
     grid: Grid
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
-        if self.log.is_empty:
+        if self.view.is_empty:
             return window
         length = self.grid.resolution.length_ns
-        log = self.log
-        return log.store.dependency_window(
-            log.symbol, window, length, policy=self.policy, commit=log.commit.number
+        view = self.view
+        return view.store.dependency_window(
+            view.symbol, window, length, policy=self.policy, commit=view.commit.number
         )
 
     def bars(self, window: Window) -> Bars:
-        if self.log.is_empty:
+        if self.view.is_empty:
             return joined_bars([])
         length = self.grid.resolution.length_ns
-        log = self.log
-        return log.store.bars(log.symbol, window, length, policy=self.policy, commit=log.commit.number)
+        view = self.view
+        return view.store.bars(view.symbol, window, length, policy=self.policy, commit=view.commit.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class _SpanBars:
     Volume without a price is credited to the bar before it in the same session, never to another day.
     """
 
-    log: LogView
+    view: LogView
     grid: Grid
     policy: BarPolicy
 
@@ -82,21 +82,21 @@ class _SpanBars:
         return Window(window.start_ns, min(window.end_ns + DAY_NS, ALL_TIME.end_ns))
 
     def bars(self, window: Window) -> Bars:
-        if self.log.is_empty:
+        if self.view.is_empty:
             return joined_bars([])
         spans = self.grid.spans(self.needed(window))
-        is_period, log = self.grid.resolution.is_period, self.log
-        bars = log.store.span_bars(
-            log.symbol, spans, policy=self.policy, credits=not is_period, commit=log.commit.number
+        is_period, view = self.grid.resolution.is_period, self.view
+        bars = view.store.span_bars(
+            view.symbol, spans, policy=self.policy, credits=not is_period, commit=view.commit.number
         )
-        return bars if is_period else _within(bars, window)
+        return bars if is_period else bars.between(window.start_ns, window.end_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class _AuctionBars:
     """Daily bars of the regular session, by the policy's daily table (see `session_bars`)."""
 
-    log: LogView
+    view: LogView
     grid: Grid
     policy: BarPolicy
 
@@ -104,10 +104,10 @@ class _AuctionBars:
         return Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
 
     def bars(self, window: Window) -> Bars:
-        if self.log.is_empty:
+        if self.view.is_empty:
             return joined_bars([])
-        whole, log = self.needed(window), self.log
-        days = log.store.session_bars(log.symbol, whole, policy=self.policy, commit=log.commit.number)
+        dates, view = self.needed(window), self.view
+        days = view.store.session_bars(view.symbol, dates, policy=self.policy, commit=view.commit.number)
         return merged_days(days, self.grid, window)
 
 
@@ -138,8 +138,3 @@ def merged_bars(bars: Bars, labels: Integers) -> Bars:
         trade_count=np.where(is_known, np.add.reduceat(bars.trade_count, starts), UNKNOWN_COUNT),
         notional=np.add.reduceat(bars.notional, starts),
     )
-
-
-def _within(bars: Bars, window: Window) -> Bars:
-    start, end = bars.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
-    return bars[start:end]

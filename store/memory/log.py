@@ -84,12 +84,12 @@ def date_of(row: Row) -> int:
 
 def digest_of(request: Append | Amendment) -> str:
     """Return a digest that identifies a batch."""
-    content: Sequence[object] = (
+    values: Sequence[object] = (
         first_form(request.dataset, request.rows.to_pylist())
         if isinstance(request, Append)
         else [replace(each, new=dict(sorted(each.new.items()))) for each in request.corrections]
     )
-    return hashlib.sha256(repr(content).encode()).hexdigest()
+    return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
 def replayed_receipt(log: MemoryLog, request: Append | Amendment) -> Receipt | None:
@@ -107,8 +107,8 @@ def duplicates_of(batch: Append, rows: list[Row], log: MemoryLog) -> list[int]:
         return []
     if batch.dedupe is Dedupe.BATCH:
         digest = digest_of(batch)
-        known = any(commit.record.digest == digest for commit in log.commits)
-        return list(range(len(rows))) if known else []
+        is_stored = any(commit.record.digest == digest for commit in log.commits)
+        return list(range(len(rows))) if is_stored else []
     stored = defaultdict(list)
     originals = {id(version) for version in log.originals.values()}
     for version in log.versions:
@@ -172,30 +172,32 @@ def stored_rows_of(dataset: Dataset, log: MemoryLog) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=stored_schema(dataset))
 
 
-def walked(dataset: Dataset, log: MemoryLog, after: LogPosition, upto: int | None) -> Iterator[CommitPiece]:
+def pieces_after(
+    dataset: Dataset, log: MemoryLog, after: LogPosition, upto: int | None
+) -> Iterator[CommitPiece]:
     """Yield the pieces after a position, which must be in the log."""
     for commit in log.commits[max(after.commit.number - 1, 0) : upto]:
         is_begun = commit.id == after.commit
         if not is_begun:
             yield commit.record
-        yield from _content(dataset, log, commit, after.ordinal if is_begun else 0)
+        yield from _rows_and_corrections(dataset, log, commit, after.ordinal if is_begun else 0)
 
 
-def has_commit(log: MemoryLog, position: LogPosition) -> bool:
+def has_position(log: MemoryLog, position: LogPosition) -> bool:
     """Return whether a position is in this log."""
     ids = [NO_COMMIT, *(commit.id for commit in log.commits)]
     return position.commit in ids
 
 
-def take_in(log: MemoryLog, piece: CommitPiece) -> None:
+def apply_piece(log: MemoryLog, piece: CommitPiece) -> None:
     """Add a piece of another log. Raises `ValueError` unless it follows the pieces before it."""
     if isinstance(piece, CommitRecord):
-        is_complete = not log.commits or _taken(log) == log.commits[-1].record.receipt.stored
+        is_complete = not log.commits or _newest_commit_length(log) == log.commits[-1].record.receipt.stored
         if piece.id.number != log.head.number + 1 or not is_complete:
             raise ValueError(f"commit {piece.id.token} does not follow {log.head.token}")
         log.commits.append(MemoryCommit(piece, set()))
         return
-    if piece.commit != log.head or piece.ordinal != _taken(log):
+    if piece.commit != log.head or piece.ordinal != _newest_commit_length(log):
         raise ValueError(f"row {piece.ordinal} of {piece.commit.token} is not the next one")
     if isinstance(piece, CommittedRows):
         add_rows(log, piece.rows.to_pylist())
@@ -205,7 +207,7 @@ def take_in(log: MemoryLog, piece: CommitPiece) -> None:
         apply_change(log, arrival, each.action, dict(each.before if each.after is None else each.after))
 
 
-def _content(
+def _rows_and_corrections(
     dataset: Dataset, log: MemoryLog, commit: MemoryCommit, taken: int
 ) -> Iterator[CommittedRows | CommittedCorrections]:
     rows = [row.values for _, row in sorted(log.originals.items()) if row.commit == commit.id.number]
@@ -217,7 +219,7 @@ def _content(
         yield CommittedCorrections(commit.id, start, some)
 
 
-def _taken(log: MemoryLog) -> int:
+def _newest_commit_length(log: MemoryLog) -> int:
     """Return how many rows or corrections the newest commit has."""
     rows = sum(row.commit == log.head.number for row in log.originals.values())
     return rows + len(log.commits[-1].corrections)

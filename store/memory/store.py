@@ -17,15 +17,15 @@ from store.memory.log import (
     MemoryLog,
     add_rows,
     apply_change,
+    apply_piece,
     date_of,
     digest_of,
     duplicates_of,
-    has_commit,
+    has_position,
+    pieces_after,
     replayed_receipt,
     row_histories,
     stored_rows_of,
-    take_in,
-    walked,
 )
 from store.protocol import DUPLICATE_ROWS_KEPT, NO_COMMIT, Amendment, Append, CommitId, Receipt, Window
 from store.queries import QueryableStore
@@ -119,15 +119,15 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
             log = self._logs.get((dataset.name, symbol), MemoryLog())
             if not log.commits and not after.commit.number:
                 raise UnknownSymbol(symbol)
-            if not has_commit(log, after):
+            if not has_position(log, after):
                 raise Resync(symbol, log.head)
-            return iter(list(walked(dataset, log, after, upto)))
+            return iter(list(pieces_after(dataset, log, after, upto)))
 
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
         """See `MarketStore.heads`. A token is the newest commit."""
-        wanted = self.symbols(dataset) if symbols is None else symbols
-        known = self._known()
-        return {name: self.head(dataset, name) for name in wanted if (dataset.name, name) in known}
+        names = self.symbols(dataset) if symbols is None else symbols
+        logs = self._known()
+        return {name: self.head(dataset, name) for name in names if (dataset.name, name) in logs}
 
     def apply(self, dataset: Dataset, symbol: str, piece: CommitPiece) -> None:
         """Add a piece of another store's log. Pieces must be applied in order, from the log's beginning.
@@ -138,7 +138,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         not follow. The cost grows with the log: for tests and small logs. Hooks are not called.
         """
         with self._mutex:
-            take_in(self._logs[dataset.name, symbol], piece)
+            apply_piece(self._logs[dataset.name, symbol], piece)
 
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> pa.Table:
         return visible(stored_rows_of(dataset, self._log(dataset, symbol)), commit, window)
@@ -147,9 +147,9 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
     ) -> CommitId:
         dates = range(window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS + 1)
-        for made in reversed(self._log(dataset, symbol).commits[:commit]):
-            if any(date in dates for date in made.dates):
-                return made.id
+        for each in reversed(self._log(dataset, symbol).commits[:commit]):
+            if any(date in dates for date in each.dates):
+                return each.id
         return NO_COMMIT
 
     def head(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> CommitId:
@@ -182,14 +182,16 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         replayed = replayed_receipt(log, amendment)
         if replayed is not None:
             return replayed
-        made = sorted(changes(corrections, row_histories(log)), key=lambda change: date_of(change.row))
-        applied = {change.index for change in made}
+        applied_corrections = sorted(
+            changes(corrections, row_histories(log)), key=lambda correction: date_of(correction.row)
+        )
+        applied = {correction.index for correction in applied_corrections}
         duplicates = [index for index in range(len(corrections)) if index not in applied]
-        if not made and amendment.request_key is None:
+        if not applied_corrections and amendment.request_key is None:
             return Receipt(len(corrections), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
         receipt = self._commit(log, amendment, len(corrections), duplicates)
-        for change in made:
-            apply_change(log, change.arrival, change.action, change.row)
+        for correction in applied_corrections:
+            apply_change(log, correction.arrival, correction.action, correction.row)
         return receipt
 
     def _known(self) -> set[tuple[str, str]]:
@@ -207,8 +209,8 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
     ) -> Receipt:
         number, digest = len(log.commits) + 1, digest_of(request)
         chained = CommitId(number, hashlib.sha256(f"{log.head.hash}{number}{digest}".encode()).hexdigest())
-        kept = tuple(duplicates[:DUPLICATE_ROWS_KEPT])
-        receipt = Receipt(received, received - len(duplicates), kept, chained)
+        duplicate_rows = tuple(duplicates[:DUPLICATE_ROWS_KEPT])
+        receipt = Receipt(received, received - len(duplicates), duplicate_rows, chained)
         committed_at = max(self._clock(), log.commits[-1].committed_at + 1 if log.commits else 0)
         record = CommitRecord(chained, committed_at, request.caller, request.key_hash, digest, receipt)
         log.commits.append(MemoryCommit(record, set()))

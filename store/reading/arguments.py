@@ -110,8 +110,8 @@ def _instant_of_text(text: str) -> int:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _interval_of_text(text: str) -> int:
-    found = _INTERVAL.fullmatch(text)
-    if not found or (length := int(found[1]) * _UNITS_NS[found[2]]) > _LONGEST_NS:
+    match = _INTERVAL.fullmatch(text)
+    if not match or (length := int(match[1]) * _UNITS_NS[match[2]]) > _LONGEST_NS:
         raise InvalidInterval(
             f"{text!r} is not an interval: give a whole number of {', '.join(_UNITS_NS)}, such as 1min, 1h or 1d"
         )
@@ -146,10 +146,10 @@ def _of_datetime64(value: np.datetime64) -> int:
     return _within(int(value.astype("M8[ns]").astype(np.int64)), value)
 
 
-def _within(nanoseconds: int, given: object) -> int:
+def _within(nanoseconds: int, value: object) -> int:
     if not EARLIEST_NS <= nanoseconds <= LATEST_NS + 1:
         raise InvalidInstant(
-            f"{given!r} is outside the years 1900 to 2200; integers are nanoseconds since 1970"
+            f"{value!r} is outside the years 1900 to 2200; integers are nanoseconds since 1970"
         )
     return nanoseconds
 

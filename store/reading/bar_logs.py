@@ -12,7 +12,7 @@ from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.log_views.grids import DayGrid
-from store.log_views.log_view import LogView, log_as_of, newest_date, nothing_of, oldest_date
+from store.log_views.log_view import LogView, empty_view, newest_date, oldest_date, view_as_of
 from store.log_views.stored_bars import with_stored_bars
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
@@ -34,14 +34,14 @@ def bar_logs(store: CsvStore, symbol: str, commit_of: Callable[[Dataset, str], i
     trades, stored = (_log(store, dataset, symbol, commit_of) for dataset in (TRADES, BARS))
     if trades is stored is None:
         raise UnknownSymbol(symbol)
-    return trades or nothing_of(store, TRADES, symbol), stored or nothing_of(store, BARS, symbol)
+    return trades or empty_view(store, TRADES, symbol), stored or empty_view(store, BARS, symbol)
 
 
 def _log(
     store: CsvStore, dataset: Dataset, symbol: str, commit_of: Callable[[Dataset, str], int | None]
 ) -> LogView | None:
     try:
-        return log_as_of(store, dataset, symbol, commit_of(dataset, symbol))
+        return view_as_of(store, dataset, symbol, commit_of(dataset, symbol))
     except UnknownSymbol:
         return None
 
@@ -51,8 +51,8 @@ def session_bars(logs: BarLogs, dates: Window, grid: DayGrid, policy: BarPolicy)
 
     The bars' time is midnight UTC of their date.
     """
-    known = dates_with_rows([(log, _DATES_APART_NS) for log in logs], dates)
-    window = Window(grid.date_start(known.start_ns), grid.date_start(known.end_ns))
+    stored_dates = dates_with_rows([(view, _DATES_APART_NS) for view in logs], dates)
+    window = Window(grid.date_start(stored_dates.start_ns), grid.date_start(stored_dates.end_ns))
     if window.start_ns >= window.end_ns:
         return joined_bars([])
     bars = with_stored_bars(*logs, grid, policy).bars(window)
@@ -62,7 +62,9 @@ def session_bars(logs: BarLogs, dates: Window, grid: DayGrid, policy: BarPolicy)
 
 def with_bars(logs: Iterable[BarLogs], window: Window) -> Window:
     """Return the part of a window, from midnight to midnight UTC, in which any of the logs may have bars."""
-    margins = [(log, margin) for each in logs for log, margin in zip(each, (0, _DATES_APART_NS), strict=True)]
+    margins = [
+        (view, margin) for each in logs for view, margin in zip(each, (0, _DATES_APART_NS), strict=True)
+    ]
     return dates_with_rows(margins, window)
 
 
@@ -73,16 +75,16 @@ def dates_with_rows(logs: Iterable[tuple[LogView, int]], window: Window) -> Wind
 
     The part is empty if the logs have no rows in the window.
     """
-    found: list[Window] = []
-    for log, margin in logs:
+    windows: list[Window] = []
+    for view, margin in logs:
         first_ns, end_ns = (
             max(window.start_ns - margin, ALL_TIME.start_ns),
             min(window.end_ns + margin, ALL_TIME.end_ns),
         )
-        oldest = oldest_date(log, first_ns)
-        newest = newest_date(log, end_ns)
+        oldest = oldest_date(view, first_ns)
+        newest = newest_date(view, end_ns)
         if oldest is not None and newest is not None:
-            found.append(Window(oldest * DAY_NS - margin, (newest + 1) * DAY_NS + margin))
-    start_ns = max(window.start_ns, min((each.start_ns for each in found), default=window.end_ns))
-    end_ns = min(window.end_ns, max((each.end_ns for each in found), default=start_ns))
+            windows.append(Window(oldest * DAY_NS - margin, (newest + 1) * DAY_NS + margin))
+    start_ns = max(window.start_ns, min((each.start_ns for each in windows), default=window.end_ns))
+    end_ns = min(window.end_ns, max((each.end_ns for each in windows), default=start_ns))
     return Window(start_ns, max(start_ns, end_ns))

@@ -81,22 +81,22 @@ class Columns:
 
 def select(dataset: Dataset, names: Sequence[str]) -> list[str]:
     """Return the names of the columns to read: event time, then the given ones. Raises `UnknownColumn`."""
-    event_time, known = dataset.columns[0].name, [column.name for column in dataset.columns]
-    wanted = [names] if isinstance(names, str) else names
-    for name in wanted:
-        if name not in known:
-            raise UnknownColumn(f"column of {dataset.name}", name, known)
-    return list(dict.fromkeys([event_time, *wanted]))
+    event_time, known_names = dataset.columns[0].name, [column.name for column in dataset.columns]
+    selected = [names] if isinstance(names, str) else names
+    for name in selected:
+        if name not in known_names:
+            raise UnknownColumn(f"column of {dataset.name}", name, known_names)
+    return list(dict.fromkeys([event_time, *selected]))
 
 
-def _array(column: pa.ChunkedArray, kind: ColumnKind) -> npt.NDArray[Any]:
+def _array(column: pa.ChunkedArray, column_kind: ColumnKind) -> npt.NDArray[Any]:
     chunks = [chunk for chunk in column.chunks if len(chunk)]
     values = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks or [pa.array([], column.type)])
     array: npt.NDArray[Any]
-    if kind in _OBJECTS:
+    if column_kind in _OBJECTS:
         array = np.array(values.to_pylist(), dtype=object)
     else:
-        filled = pc.fill_null(values, _CONCRETE[kind]) if values.null_count else values
+        filled = pc.fill_null(values, _CONCRETE[column_kind]) if values.null_count else values
         array = filled.to_numpy()
     array.flags.writeable = False
     return array

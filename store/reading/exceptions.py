@@ -43,8 +43,8 @@ class InvalidInterval(InvalidArgument):
 class UnknownName(InvalidArgument):
     """The text is not a known name. The message lists the known ones."""
 
-    def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
-        names = list(known)
+    def __init__(self, what: str, name: object, known_names: Iterable[str]) -> None:
+        names = list(known_names)
         near = get_close_matches(str(name), names, n=1)
         hint = f"did you mean {near[0]}" if near else f"there are {', '.join(names)}"
         super().__init__(f"no {what} is named {name!r}: {hint}")

@@ -8,7 +8,7 @@ import pyarrow as pa
 from store.csv.files.disk import NO_FILE, FileSignature, file_signature
 from store.csv.store import CsvStore
 from store.datasets import TRADES
-from store.log_views.log_view import last_row, log_as_of
+from store.log_views.log_view import last_row, view_as_of
 from store.protocol import ALL_TIME, Window
 
 _REMEMBERED = 1 << 16
@@ -36,7 +36,7 @@ class NoTrade(LookupError):
 
 
 @dataclass(frozen=True, slots=True)
-class _KnownTrade:
+class _CachedTrade:
     """The last trade at the time when the log's file had this signature."""
 
     commits_file: str
@@ -49,33 +49,33 @@ class LatestTrades:
 
     def __init__(self, store: CsvStore) -> None:
         self._store = store
-        self._known: dict[str, _KnownTrade] = {}
+        self._cached: dict[str, _CachedTrade] = {}
 
     def of(self, symbol: str) -> Trade:
         """Return the last trade by (event time, sequence, arrival).
 
         Raises `UnknownSymbol`, `NoTrade`, `StoreUnavailable`.
         """
-        known = self._known.get(symbol)
-        if known is not None and file_signature(known.commits_file) == known.signature:
-            return known.trade
-        return self._read(symbol, known)
+        cached = self._cached.get(symbol)
+        if cached is not None and file_signature(cached.commits_file) == cached.signature:
+            return cached.trade
+        return self._read(symbol, cached)
 
-    def _read(self, symbol: str, known: _KnownTrade | None) -> Trade:
-        file = known.commits_file if known else self._store.commits_file(TRADES, symbol)
+    def _read(self, symbol: str, cached: _CachedTrade | None) -> Trade:
+        file = cached.commits_file if cached else self._store.commits_file(TRADES, symbol)
         # Taken before the rows are read: if a commit is made meanwhile, the next call reads again.
         signature = file_signature(file)
-        log = log_as_of(self._store, TRADES, symbol, None)
-        rows = log.rows(Window(known.trade.time_ns, ALL_TIME.end_ns)) if known else None
-        if not rows:  # the known last trade may have been cancelled
-            rows = last_row(log)
+        view = view_as_of(self._store, TRADES, symbol, None)
+        rows = view.rows(Window(cached.trade.time_ns, ALL_TIME.end_ns)) if cached else None
+        if not rows:  # the cached last trade may have been cancelled
+            rows = last_row(view)
         if rows is None:
             raise NoTrade(f"every trade of {symbol} has been cancelled")
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
+        if len(self._cached) >= _REMEMBERED:
+            self._cached.clear()
         trade = _last(rows)
         if signature != NO_FILE:
-            self._known[symbol] = _KnownTrade(file, signature, trade)
+            self._cached[symbol] = _CachedTrade(file, signature, trade)
         return trade
 
 

@@ -15,7 +15,7 @@ from store.declarations import Dataset
 from store.instruments import Instrument
 from store.lazy_imports import postpone_pandas
 from store.log_views.grids import plain_grid
-from store.log_views.log_view import log_as_of
+from store.log_views.log_view import view_as_of
 from store.log_views.quote_windows import windowed_quote_bars
 from store.log_views.stored_bars import with_stored_bars
 from store.log_views.trade_bars import BarMaker
@@ -130,7 +130,7 @@ class Reader(RowReader):
         name, length = self._named(symbol), interval_ns(interval)
         window = aligned_window(start, end, length)
         quotes = dataset_named("quotes")
-        log = log_as_of(self._store, quotes, name, self._commit_as_of(quotes, name, as_of))
+        log = view_as_of(self._store, quotes, name, self._commit_as_of(quotes, name, as_of))
         bars = windowed_quote_bars(log, window, length, exchange)
         return bars_frame(bars) if frame else bars
 
@@ -163,8 +163,11 @@ class Reader(RowReader):
         logs = [self._bar_logs(symbol, as_of) for symbol in universe]
         window = aligned_window(start, end, length)
         if start is None or end is None:
-            known = with_bars(logs, window)
-            window = Window(known.start_ns - known.start_ns % length, known.end_ns + -known.end_ns % length)
+            stored_dates = with_bars(logs, window)
+            window = Window(
+                stored_dates.start_ns - stored_dates.start_ns % length,
+                stored_dates.end_ns + -stored_dates.end_ns % length,
+            )
         makers = [
             self._maker(symbol, each, length, self._policy(symbol, policy, as_of), as_of)
             for symbol, each in zip(universe, logs, strict=True)

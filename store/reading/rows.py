@@ -9,7 +9,7 @@ from store.csv.store import CsvStore
 from store.datasets import DATASETS
 from store.declarations import Dataset
 from store.exceptions import StorageError
-from store.log_views.log_view import Coverage, log_as_of, log_coverage
+from store.log_views.log_view import Coverage, log_coverage, view_as_of
 from store.reading.arguments import InstantArgument, exact_window, instant_ns, spelled
 from store.reading.columns import Columns, select
 from store.reading.exceptions import NoSuchStore, UnknownDataset
@@ -123,12 +123,12 @@ class RowReader:
     ) -> Rows:
         """Return the rows of a dataset by (event time, sequence, arrival)."""
         declared, name = dataset_named(dataset), self._named(symbol)
-        wanted = None if columns is None else select(declared, columns)
+        names = None if columns is None else select(declared, columns)
         self._begin(declared, name)
         commit = self._commit_as_of(declared, name, as_of)
         table = self._store.rows(declared, name, exact_window(start, end), commit=commit)
-        found = Columns(declared, table if wanted is None else table.select(wanted))
-        return found.frame() if frame else found
+        rows = Columns(declared, table if names is None else table.select(names))
+        return rows.frame() if frame else rows
 
     def symbols(self, dataset: str = "trades") -> list[str]:
         """Return the symbols with commits, sorted."""
@@ -150,7 +150,7 @@ class RowReader:
 
     def coverage(self, symbol: str, dataset: str = "trades") -> Coverage:
         """Return a summary of a symbol's stored rows."""
-        return log_coverage(log_as_of(self._store, dataset_named(dataset), self._named(symbol), None))
+        return log_coverage(view_as_of(self._store, dataset_named(dataset), self._named(symbol), None))
 
     def _named(self, symbol: str) -> str:
         """Return the symbol for a spelling or an alias. Raises `InvalidSymbol`, `StoreUnavailable`."""

@@ -50,12 +50,12 @@ def changes(corrections: Sequence[Correction], histories: Iterable[RowHistory]) 
     equal rows match, the one that arrived last is changed. Raises `CorrectionTargetMissing` or
     `CorrectionAmbiguous` with all corrections at fault.
     """
-    known = _RowHistories(histories)
-    made: list[AppliedCorrection] = []
+    by_row = _RowHistories(histories)
+    applied: list[AppliedCorrection] = []
     missing: list[int] = []
     ambiguous: list[int] = []
     for index, correction in enumerate(corrections):
-        candidates = known.candidates(correction)
+        candidates = by_row.candidates(correction)
         standing = [
             history for history in candidates if history.stands and _fits(history.states[-1], correction)
         ]
@@ -65,13 +65,13 @@ def changes(corrections: Sequence[Correction], histories: Iterable[RowHistory]) 
         elif any(history.states[-1] != standing[-1].states[-1] for history in standing):
             ambiguous.append(index)
         elif (row := _corrected(standing[-1], correction)) is not None:
-            made.append(AppliedCorrection(index, standing[-1].arrival, correction.action, row))
-            known.apply(standing[-1], correction.action, row)
+            applied.append(AppliedCorrection(index, standing[-1].arrival, correction.action, row))
+            by_row.apply(standing[-1], correction.action, row)
     if missing:
         raise CorrectionTargetMissing(missing)
     if ambiguous:
         raise CorrectionAmbiguous(ambiguous)
-    return made
+    return applied
 
 
 class _RowHistories:
@@ -127,7 +127,7 @@ def _was_applied(history: RowHistory, correction: Correction) -> bool:
     fitting = [index for index, state in enumerate(history.states) if _fits(state, correction)]
     if correction.action is Action.CANCEL:
         return bool(fitting) and not history.stands
-    made = [{**history.states[index], **correction.new} for index in fitting]
-    following = [history.states[index + 1 : index + 2] for index in fitting]
-    is_present = history.stands and history.states[-1] in made
-    return is_present or any([row] == after for row, after in zip(made, following, strict=True))
+    results = [{**history.states[index], **correction.new} for index in fitting]
+    next_states = [history.states[index + 1 : index + 2] for index in fitting]
+    is_present = history.stands and history.states[-1] in results
+    return is_present or any([row] == after for row, after in zip(results, next_states, strict=True))

@@ -51,23 +51,22 @@ def stored_rows_among(
     one row of the batch a duplicate, if possible one with equal later columns. Cancelled rows count as
     stored.
     """
-    taken = {identity: list(stored_values) for identity, stored_values in stored.items()}
+    unmatched = {identity: list(stored_values) for identity, stored_values in stored.items()}
     duplicates: list[int] = []
     conflicts: list[int] = []
     for row in rows:
-        if row.has_id and not taken.get(row.identity):
-            taken[row.identity] = [(row.value, row.later)]
+        if row.has_id and not unmatched.get(row.identity):
+            unmatched[row.identity] = [(row.value, row.later)]
         elif row.has_id:
-            is_same = _index(taken[row.identity], row, agree) is not None
+            is_same = _index(unmatched[row.identity], row, agree) is not None
             (duplicates if is_same else conflicts).append(row.row)
     if conflicts:
         raise IdConflict(conflicts)
-    left = [row for row in rows if not row.has_id]
+    without_id = [row for row in rows if not row.has_id]
     for matches in (operator.eq, agree):
-        counted = [row.row for row in left if _takes(taken, row, matches)]
-        duplicates += counted
-        gone = set(counted)
-        left = [row for row in left if row.row not in gone]
+        matched = {row.row for row in without_id if _match(unmatched, row, matches)}
+        duplicates += matched
+        without_id = [row for row in without_id if row.row not in matched]
     return sorted(duplicates)
 
 
@@ -76,13 +75,13 @@ def agree(one: LaterValues, other: LaterValues) -> bool:
     return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
 
 
-def _takes(
-    taken: Mapping[Hashable, list[StoredValues]],
+def _match(
+    unmatched: Mapping[Hashable, list[StoredValues]],
     row: IdentifiedRow,
     matches: Callable[[LaterValues, LaterValues], bool],
 ) -> bool:
     """Remove one stored row that is the same as `row`; return whether there was one."""
-    stored_values = taken.get(row.identity, [])
+    stored_values = unmatched.get(row.identity, [])
     index = _index(stored_values, row, matches)
     if index is not None:
         del stored_values[index]
@@ -94,9 +93,9 @@ def _index(
     row: IdentifiedRow,
     matches: Callable[[LaterValues, LaterValues], bool],
 ) -> int | None:
-    found = (
-        at
-        for at, (value, later) in enumerate(stored_values)
+    indices = (
+        index
+        for index, (value, later) in enumerate(stored_values)
         if value == row.value and matches(later, row.later)
     )
-    return next(found, None)
+    return next(indices, None)

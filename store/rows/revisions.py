@@ -72,33 +72,31 @@ def revisions_of(
     commits. committed_at: returns a commit's time. first_behind: the first commit with a row at or after the
     window's end; None if there is none.
     """
-    first_seen, known = _first_seen(rows, revised), _KnownTimes(rows, revised.window, first_behind)
+    first_seen, known_times = _first_seen(rows, revised), _KnownTimes(rows, revised.window, first_behind)
     revisions: list[Revision] = []
+    start_ns, end_ns = revised.window.start_ns, revised.window.end_ns
     bars_by_commit = _bars_by_commit(rows, revised)
     _, bars = next(bars_by_commit)
-    before = within(revised.window, bars)
+    before = bars.between(start_ns, end_ns)
     for commit, bars in bars_by_commit:
-        after = within(revised.window, bars)
-        known_ns = known.newest_before(commit)
-        seen = [
+        after = bars.between(start_ns, end_ns)
+        known_ns = known_times.newest_before(commit)
+        revised_times = [
             time_ns
             for time_ns in _changed(before, after)
             if first_seen[time_ns] < commit or time_ns + revised.interval_ns <= known_ns
         ]
-        if seen:
-            made_ns, sides = committed_at(commit), (values_at(bars, seen) for bars in (before, after))
+        if revised_times:
+            made_ns, sides = (
+                committed_at(commit),
+                (values_at(bars, revised_times) for bars in (before, after)),
+            )
             revisions += [
                 Revision(time_ns, commit, made_ns, *values)
-                for time_ns, *values in zip(seen, *sides, strict=True)
+                for time_ns, *values in zip(revised_times, *sides, strict=True)
             ]
         before = after
     return revisions
-
-
-def within(window: Window, bars: Bars) -> Bars:
-    """Return the bars that begin in the window."""
-    first, last = np.searchsorted(bars.time_ns, [window.start_ns, window.end_ns])
-    return bars[int(first) : int(last)]
 
 
 def values_at(bars: Bars, times: list[int]) -> list[BarValues | None]:

@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from store.datasets import QUOTES
-from store.log_views.log_view import LogView, log_as_of
+from store.log_views.log_view import LogView, view_as_of
 from store.protocol import Append
 from store.queries import QueryableStore
 from tests.store.builders import NOON, SYMBOL
@@ -25,4 +25,4 @@ def quote_log(store: QueryableStore, *rows: dict[str, Any]) -> LogView:
     store.append(
         Append(QUOTES, SYMBOL, pa.RecordBatch.from_pylist(list(rows), schema=QUOTES.schema), "key:1")
     )
-    return log_as_of(store, QUOTES, SYMBOL, None)
+    return view_as_of(store, QUOTES, SYMBOL, None)

@@ -18,7 +18,7 @@ from store.bar_policies import (
     Effect,
     PrintRole,
 )
-from store.bars.prints import masks_of, says
+from store.bars.prints import has_condition, masks_of
 
 EVERYWHERE = (True, True, True)
 VOLUME_ONLY = (False, False, True)
@@ -99,8 +99,15 @@ def test_rows_are_told_apart_by_their_words():
     open_close, high_low, volume = masks_of(rows, US_EQUITIES)
     assert open_close.tolist() == high_low.tolist() == [True, True, False, True, True, False]
     assert volume.tolist() == [True, True, True, False, True, True]
-    assert says(rows, "closing_print", "regular").tolist() == [True, False, False, True, False, False]
-    assert says(rows, "closing").tolist() == [False] * 6
+    assert has_condition(rows, "closing_print", "regular").tolist() == [
+        True,
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert has_condition(rows, "closing").tolist() == [False] * 6
 
 
 @pytest.mark.parametrize(
@@ -108,13 +115,13 @@ def test_rows_are_told_apart_by_their_words():
 )
 def test_rows_without_conditions_count_everywhere(rows: pa.Table):
     assert [mask.tolist() for mask in masks_of(rows, US_EQUITIES)] == [[True, True]] * 3
-    assert says(rows, "suspicious").tolist() == [False, False]
+    assert has_condition(rows, "suspicious").tolist() == [False, False]
 
 
 def test_no_rows_have_no_roles():
     rows = pa.table({"conditions": pa.chunked_array([], pa.string())})
     assert [len(mask) for mask in masks_of(rows, US_EQUITIES)] == [0, 0, 0]
-    assert len(says(rows, "suspicious")) == 0
+    assert len(has_condition(rows, "suspicious")) == 0
 
 
 def test_the_page_of_policies_shows_the_table_that_there_is():

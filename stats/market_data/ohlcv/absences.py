@@ -17,7 +17,7 @@ from stats.market_data.query import maximum_range_ns
 from stats.sessions.spans import Hours, trading_date_of
 from store.datasets import BARS
 from store.log_views.log_view import LogView, first_row
-from store.log_views.stored_bars import date_of_stored
+from store.log_views.stored_bars import stored_bar_dates
 from store.log_views.trade_bars import BarMaker
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
@@ -134,5 +134,5 @@ def _first_date_ns(log: LogView, days: BarGrid) -> int | None:
         return None
     time_ns = first.column("timestamp")[0].as_py()
     if log.dataset is BARS and Resolution(first.column("resolution")[0].as_py()).is_period:
-        return days.date_start(int(date_of_stored(np.array([time_ns]), days)[0]) * DAY_NS)
+        return days.date_start(int(stored_bar_dates(np.array([time_ns]), days)[0]) * DAY_NS)
     return days.aligned(time_ns, time_ns + 1).start_ns

@@ -15,7 +15,7 @@ from stats.market_data.rows import Rows
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats
 from store.bars.bars import Bars
-from store.log_views.stored_bars import around
+from store.log_views.stored_bars import stored_bars_window
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 
@@ -75,7 +75,7 @@ class BarRowReader:
 
     def total_estimate(self) -> int:
         trades, stored = self.inputs.trades, self.inputs.stored
-        rows = trades.row_bound(self.window) + stored.row_bound(around(self.window, self.grid))
+        rows = trades.row_bound(self.window) + stored.row_bound(stored_bars_window(self.window, self.grid))
         return min(rows, -(-(self.window.end_ns - self.window.start_ns) // self.grid.resolution.length_ns))
 
 

@@ -11,7 +11,7 @@ from stats.sessions.spans import SessionMode
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
 from store.log_views.log_view import LogView
-from store.log_views.stored_bars import filled, with_stored_bars
+from store.log_views.stored_bars import with_missing_bars, with_stored_bars
 from store.log_views.trade_bars import BarMaker, merged_bars, merged_days
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
@@ -70,7 +70,7 @@ class BarsOfDays:
         days = self.days.bars(window)
         _, dates = day_grid(self.grid).ends_and_dates(days.time_ns, window)
         merged = merged_days(replace(days, time_ns=dates * DAY_NS), self.grid, window)
-        return filled(merged, self.days.adjustment.applied(self.whole.bars(window)))
+        return with_missing_bars(merged, self.days.adjustment.applied(self.whole.bars(window)))
 
 
 def day_grid(grid: BarGrid) -> BarGrid:

@@ -14,8 +14,8 @@ from stats.market_data.query import DatasetForm, MarketDataQuery
 from stats.market_data.rows import WindowedSource
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.declarations import Dataset
-from store.log_views.log_view import LogView, nothing_of
-from store.log_views.stored_bars import around, is_made_of, stored_resolutions
+from store.log_views.log_view import LogView, empty_view
+from store.log_views.stored_bars import is_made_of, stored_bars_window, stored_resolutions
 from store.log_views.trade_bars import trade_bars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
@@ -66,7 +66,7 @@ class BarsOfTrades:
         if trades.is_empty:
             check_known(symbol_query.symbol)
         stored, actions = (
-            nothing_of(trades.store, dataset, symbol_query.symbol) for dataset in (BARS, CORPORATE_ACTIONS)
+            empty_view(trades.store, dataset, symbol_query.symbol) for dataset in (BARS, CORPORATE_ACTIONS)
         )
         plan = bars_plan(symbol_query, utc_grid(symbol_query.query.resolution), trades, stored, actions)
         return replace(plan, logs=plan.logs[: self.log_count])
@@ -78,7 +78,7 @@ def bars_plan(
     """The plan for the bars of a grid, made from these logs."""
     query = symbol_query.query
     if query.adjustment == "raw":
-        actions = nothing_of(actions.store, actions.dataset, actions.symbol)
+        actions = empty_view(actions.store, actions.dataset, actions.symbol)
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (trades, stored))
     needed = _needed(
@@ -89,7 +89,7 @@ def bars_plan(
         actions,
     )
     stored_grid = grid if actions.is_empty else day_grid(grid)
-    stored_needed = around(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
+    stored_needed = stored_bars_window(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
     limited_to = symbol_query.read_point.limited_to
     logs = (limited_to(trades, needed), limited_to(stored, stored_needed), actions)
     rules = None if actions.is_empty else _adjustment_rules(symbol_query, grid)

@@ -11,7 +11,7 @@ from stats.sessions.spans import Hours, trading_date_of
 from store.arrays import Floats, Integers, Mask
 from store.lazy_imports import compute as pc
 from store.log_views.log_view import LogView
-from store.log_views.stored_bars import around, date_of_stored, resolutions_in
+from store.log_views.stored_bars import resolutions_in, stored_bar_dates, stored_bars_window
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 from store.resolutions import Resolution
@@ -39,7 +39,7 @@ class UnexplainedVolume:
         if self.stored.is_empty or not len(starts):
             return found
         days = self.day_grid.aligned(window.start_ns, window.end_ns)
-        rows = self.stored.rows(around(days, self.day_grid))
+        rows = self.stored.rows(stored_bars_window(days, self.day_grid))
         coarser = [each for each in resolutions_in(rows) if self._is_coarser(each)]
         if not coarser:
             return found
@@ -77,7 +77,7 @@ class UnexplainedVolume:
         time_ns, volume = (rows.column(name).to_numpy() for name in ("timestamp", "volume"))
         if resolution is not Resolution.DAY:
             return time_ns // resolution.length_ns, volume
-        return date_of_stored(time_ns, self.day_grid), volume
+        return stored_bar_dates(time_ns, self.day_grid), volume
 
 
 def _unexplained_keys(keys: Integers, volume: Floats, finer: Integers, finer_volume: Floats) -> Integers:

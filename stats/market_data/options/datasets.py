@@ -27,7 +27,7 @@ from stats.market_data.rows import WindowedSource
 from stats.options.rates import rates_of
 from store.datasets import OPTION_QUOTES
 from store.instruments import FUTURE, OPTION, Instrument
-from store.log_views.log_view import nothing_of
+from store.log_views.log_view import empty_view
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
@@ -126,7 +126,7 @@ def _surface_plan(symbol_query: SymbolQuery) -> Plan:
         window,
     )
     contracts = market.chain.listed
-    own = nothing_of(market_store(), OPTION_QUOTES, symbol_query.symbol)
+    own = empty_view(market_store(), OPTION_QUOTES, symbol_query.symbol)
     return Plan(
         source=SurfaceSource(contracts, market, instant_ns),
         range=Range(window.start_ns, window.end_ns),

@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.bars.quote_bars import NO_QUOTE, KnownQuote, QuoteBars, known_after, quote_bars_of
+from store.bars.quote_bars import NO_QUOTE, KnownQuote, QuoteBars, quote_after, quote_bars_of
 from tests.chance import examples
 from tests.store.builders import MINUTE, NOON, SECOND
 
@@ -75,7 +75,7 @@ def test_a_window_with_what_is_known_before_it_gives_the_same_bars(rows, edge):
     before = [row for row in rows if row["timestamp"] < edge]
     after = [row for row in rows if row["timestamp"] >= edge]
     whole = quote_bars_of(table(rows), MINUTE)
-    part = quote_bars_of(table(after), MINUTE, known_after(table(before)))
+    part = quote_bars_of(table(after), MINUTE, quote_after(table(before)))
     skipped = len(whole) - len(part)
     for name in QuoteBars.__slots__:
         np.testing.assert_array_equal(getattr(part, name), getattr(whole[skipped:], name), err_msg=name)
@@ -86,9 +86,9 @@ def test_what_is_known_is_the_last_of_each_side():
         {"timestamp": NOON, "bid": 1.0, "bid_size": 5.0, "ask": None, "ask_size": None},
         {"timestamp": NOON, "bid": None, "bid_size": 9.0, "ask": 2.0, "ask_size": 6.0},
     ]
-    assert known_after(table(rows)) == KnownQuote(1.0, 5.0, 2.0, 6.0)
-    assert known_after(table([]), KnownQuote(1.0, 5.0, 2.0, 6.0)) == KnownQuote(1.0, 5.0, 2.0, 6.0)
-    assert math.isnan(known_after(table([])).bid)
+    assert quote_after(table(rows)) == KnownQuote(1.0, 5.0, 2.0, 6.0)
+    assert quote_after(table([]), KnownQuote(1.0, 5.0, 2.0, 6.0)) == KnownQuote(1.0, 5.0, 2.0, 6.0)
+    assert math.isnan(quote_after(table([])).bid)
 
 
 def test_an_interval_without_quotes_makes_no_bar_and_a_side_never_quoted_stays_absent():

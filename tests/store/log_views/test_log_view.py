@@ -10,7 +10,7 @@ import pytest
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.log_views import log_view
-from store.log_views.log_view import LogView, first_row, last_row, log_as_of, log_coverage, rows_backwards
+from store.log_views.log_view import LogView, first_row, last_row, log_coverage, rows_backwards, view_as_of
 from store.protocol import ALL_TIME, Window
 from store.queries import QueryableStore
 from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, trade
@@ -28,7 +28,7 @@ def log(store: QueryableStore) -> LogView:
         store.append(batch(*rows))
     store.append(batch(trade(20 * DAY, trade_id="last")))
     store.correct(amendment(cancel(20 * DAY, trade_id="last")))
-    return log_as_of(store, TRADES, SYMBOL, None)
+    return view_as_of(store, TRADES, SYMBOL, None)
 
 
 def test_a_walk_gives_every_row_once(log: LogView, monkeypatch: pytest.MonkeyPatch):
@@ -39,7 +39,7 @@ def test_a_walk_gives_every_row_once(log: LogView, monkeypatch: pytest.MonkeyPat
 
 
 def assert_walk_gives_every_row_once(log: LogView, commit: int | None) -> None:
-    view = log_as_of(log.store, TRADES, SYMBOL, commit)
+    view = view_as_of(log.store, TRADES, SYMBOL, commit)
     whole = view.rows(ALL_TIME)
     parts = list(rows_backwards(view))[::-1]
     assert pa.concat_tables(parts).equals(whole)
@@ -73,7 +73,7 @@ def only(rows: pa.Table | None) -> dict[str, Any] | None:
 
 def test_coverage_is_what_is_stored_at_a_commit(log: LogView):
     for commit in (None, 1, 4, 5):
-        found = log_coverage(log_as_of(log.store, TRADES, SYMBOL, commit))
+        found = log_coverage(view_as_of(log.store, TRADES, SYMBOL, commit))
         times = log.store.rows(TRADES, SYMBOL, ALL_TIME, commit=commit).column(0).to_pylist()
         head = log.store.head(TRADES, SYMBOL, commit=commit)
         assert (found.first_ns, found.last_ns) == (times[0], times[-1])
@@ -86,10 +86,10 @@ def test_coverage_is_what_is_stored_at_a_commit(log: LogView):
 def test_coverage_of_a_log_of_which_nothing_stands(store: QueryableStore):
     store.append(batch(trade(0, trade_id="a")))
     store.correct(amendment(cancel(0, trade_id="a")))
-    assert log_coverage(log_as_of(store, TRADES, SYMBOL, None))[:4] == (None, None, 0, 2)
-    assert log_coverage(log_as_of(store, TRADES, SYMBOL, 0))[:4] == (None, None, 0, 0)
+    assert log_coverage(view_as_of(store, TRADES, SYMBOL, None))[:4] == (None, None, 0, 2)
+    assert log_coverage(view_as_of(store, TRADES, SYMBOL, 0))[:4] == (None, None, 0, 0)
 
 
 def test_an_unknown_symbol_has_no_coverage(store: QueryableStore):
     with pytest.raises(UnknownSymbol):
-        log_coverage(log_as_of(store, TRADES, SYMBOL, None))
+        log_coverage(view_as_of(store, TRADES, SYMBOL, None))
