@@ -1,4 +1,4 @@
-"""Shared by the commands of all apps: the actor for the audit log, and a quiet exit if standard output is closed."""
+"""For the commands of all apps: the actor for the audit log, and a quiet exit if standard output is closed."""
 
 import getpass
 import os
@@ -33,7 +33,7 @@ def quiet_without_a_reader() -> Iterator[None]:
     except BrokenPipeError:
         if not _reader_is_gone():
             raise
-        # The interpreter flushes the rest at exit, which would fail again.
+        # At exit the interpreter flushes what is still buffered, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_SIGPIPE_STATUS)
 

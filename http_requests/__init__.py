@@ -1,4 +1,4 @@
 """Strict parsing of requests (bodies, parameters, client addresses), and encodings and entity tags of answers.
 
-Unknown parameters and fields are refused, never ignored. Imports none of the apps.
+It refuses unknown parameters and fields instead of ignoring them. Imports none of the apps.
 """

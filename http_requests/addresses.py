@@ -1,4 +1,4 @@
-"""The client of an IP address, for rate limits: IPv4 by its address, IPv6 by its /64; IPv4-mapped IPv6 is IPv4."""
+"""The client of an IP address, for rate limits: an IPv4 address or an IPv6 /64. IPv4-mapped IPv6 counts as IPv4."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections import Counter
 from typing import NoReturn
 
 import numpy as np
@@ -17,15 +17,15 @@ DEPTH_LIMIT = 500
 CONTAINERS_LIMIT = 250_000
 VALUES_LIMIT = 2_000_000
 _PIECE_BYTES = 2**20
-# An integer with so many digits or more is read as infinity.
-_DIGITS_KEPT = 300
+# In digits. An integer with so many digits or more is read as infinity.
+_LONGEST_INTEGER = 300
 _QUOTE, _COMMA = ord('"'), ord(",")
 # The change of depth at each byte: +1 for an opening bracket, -1 for a closing one, else 0.
 _STEPS = np.zeros(256, dtype=np.int8)
 _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
-# Translates every digit to 0, so that a search for _LONG_RUN finds any run of _DIGITS_KEPT digits.
+# Translates every digit to 0, so that a search for _LONG_RUN finds any run of _LONGEST_INTEGER digits.
 _AS_ZEROS = bytes.maketrans(b"0123456789", b"0" * 10)
-_LONG_RUN = b"0" * _DIGITS_KEPT
+_LONG_RUN = b"0" * _LONGEST_INTEGER
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -51,11 +51,11 @@ def read_json(body: bytes) -> object:
         if _SURROGATE.search(body):
             json.dumps(document, ensure_ascii=False).encode()
     except (UnicodeDecodeError, UnicodeEncodeError, json.JSONDecodeError) as error:
-        raise MalformedDocument("malformed_json", f"the body is not {_missed(error)}") from error
+        raise MalformedDocument("malformed_json", f"the body is not {_violation(error)}") from error
     return document
 
 
-def _missed(error: UnicodeDecodeError | UnicodeEncodeError | json.JSONDecodeError) -> str:
+def _violation(error: UnicodeDecodeError | UnicodeEncodeError | json.JSONDecodeError) -> str:
     """Return the format that the body violates (UTF-8 or JSON), with the position or the reason."""
     if isinstance(error, UnicodeDecodeError):
         return f"UTF-8: byte {error.start} is wrong"
@@ -103,18 +103,15 @@ def _refuse_counts(containers: int, commas: int) -> None:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        _refuse_repeated(key for key, _ in pairs)
-    return found
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        _refuse_repeated_key([key for key, _ in pairs])
+    return value
 
 
-def _refuse_repeated(keys: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for key in keys:
-        if key in seen:
-            raise MalformedDocument("duplicate_key", f"the key {key[:64]!r} is repeated in one object")
-        seen.add(key)
+def _refuse_repeated_key(keys: list[str]) -> NoReturn:
+    key, _ = Counter(keys).most_common(1)[0]
+    raise MalformedDocument("duplicate_key", f"the key {key[:64]!r} is repeated in one object")
 
 
 def _refuse_constant(text: str) -> NoReturn:
@@ -122,4 +119,4 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) < _DIGITS_KEPT else math.inf
+    return int(digits) if len(digits) < _LONGEST_INTEGER else math.inf

@@ -19,16 +19,16 @@ def single_parameters(query: QueryDict, known: Collection[str]) -> dict[str, str
             message = f"the parameter {name[:LONGEST_SHOWN]} is not known here{nearest_or_all(name, known)}"
             raise InvalidParameter("unknown_parameter", message)
     values = {name: query.getlist(name) for name in query}
-    for name, given in values.items():
-        if len(given) > 1:
+    for name, texts in values.items():
+        if len(texts) > 1:
             raise InvalidParameter(
-                "repeated_parameter", f"the parameter {name} is given {len(given)} times; send it once"
+                "repeated_parameter", f"the parameter {name} is given {len(texts)} times; send it once"
             )
-        if not given[0]:
+        if not texts[0]:
             raise InvalidParameter(
                 "empty_parameter", f"the parameter {name} is empty; give a value or leave it out"
             )
-    return {name: str(given[0]) for name, given in values.items()}
+    return {name: str(texts[0]) for name, texts in values.items()}
 
 
 def choice(values: Mapping[str, str], name: str, choices: Collection[str], default: str) -> str:
@@ -40,9 +40,9 @@ def choice(values: Mapping[str, str], name: str, choices: Collection[str], defau
     return value
 
 
-def is_true(given: Mapping[str, str], name: str) -> bool:
+def is_true(values: Mapping[str, str], name: str) -> bool:
     """Return whether a parameter is `true`; False if it is absent. Raises InvalidParameter for any other word."""
-    text = given.get(name, "false")
+    text = values.get(name, "false")
     if text not in ("true", "false"):
         raise InvalidParameter("invalid_parameter", f"{name} is true or false, not {text[:LONGEST_SHOWN]!r}")
     return text == "true"

@@ -1,4 +1,4 @@
-"""A request as it was received, as one value from which authentication, cost and audit record are computed."""
+"""A request as it was received: one value from which authentication, cost and audit record are computed."""
 
 import codecs
 from collections.abc import Mapping, MutableMapping
@@ -17,10 +17,10 @@ _REQUOTED_SAFE = "/#%[]=:;$&()+,!?*@'~"
 
 
 class ReceivedCall(NamedTuple):
-    """A request as it was received. It is made once, before anything is changed.
+    """A request as it was received, made once and before anything is changed.
 
-    `path` is decoded, as the URLconf resolves it. `target` is the same path as it was sent, percent-encoded, and so
-    is `query`. Header names are in lower case. Behind a trusted proxy `address` and `scheme` are the client's, not
+    `path` is decoded, as the URLconf resolves it. `target` is the path as it was sent, percent-encoded, and so is
+    `query`. Header names are in lower case. Behind a trusted proxy `address` and `scheme` are the client's, not
     the proxy's.
     """
 
@@ -63,11 +63,11 @@ def call_in(environ: MutableMapping[str, Any]) -> ReceivedCall:
 
 
 def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
-    found = {_header(name): value for name, value in environ.items() if name.startswith(_HEADER)}
+    headers = {_header(name): value for name, value in environ.items() if name.startswith(_HEADER)}
     for name, header in _BARE_HEADERS.items():
         if environ.get(name):
-            found[header] = environ[name]
-    return found
+            headers[header] = environ[name]
+    return headers
 
 
 @lru_cache(maxsize=512)

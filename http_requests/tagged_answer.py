@@ -1,4 +1,4 @@
-"""Answers with an entity tag of their content. A client that sends the tag back gets 304 if nothing changed."""
+"""Answers with an entity tag, a hash of their content. A client that sends the tag back gets 304 if nothing changed."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -29,7 +29,7 @@ REPLAYED = {"Idempotency-Replayed": "true"}
 """Headers of a replayed answer."""
 
 # For how long answers are stored.
-KEPT = timedelta(days=1)
+LIFETIME = timedelta(days=1)
 _KEY = re.compile(r"[!-~]{1,255}")
 
 Document = dict[str, Any]
@@ -87,21 +87,21 @@ def answer_once(call: KeyedCall, make: Callable[[], Document], *, now: datetime)
     """
     with transaction.atomic():
         answers_delete_expired(now=now)
-        kept = _stored_before(call, now=now)
-        if kept is not None:
-            return _answer(kept, call), True
-        made = make()
-        _rows_of(call).update(sealed=_encrypted(orjson.dumps(made)))
-        return made, False
+        earlier = _store_or_find(call, now=now)
+        if earlier is not None:
+            return _answer(earlier, call), True
+        answer = make()
+        _rows_of(call).update(sealed=_encrypted(orjson.dumps(answer)))
+        return answer, False
 
 
 def answers_delete_expired(*, now: datetime) -> None:
     """Delete answers that are a day old or older."""
-    SealedAnswer.objects.filter(created_at__lte=now - KEPT).delete()
+    SealedAnswer.objects.filter(created_at__lte=now - LIFETIME).delete()
 
 
-def _stored_before(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:
-    """Return the stored row of an earlier call with the same key. If there is none, store this call and return None."""
+def _store_or_find(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:
+    """Store this call and return None. If a call with the same key was stored before, return its row instead."""
     try:
         with transaction.atomic():
             SealedAnswer.objects.create(fingerprint=call.fingerprint, created_at=now, **_columns_of(call))
@@ -110,10 +110,10 @@ def _stored_before(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:
     return None
 
 
-def _answer(kept: SealedAnswer, call: KeyedCall) -> Document:
-    if kept.fingerprint != call.fingerprint:
+def _answer(earlier: SealedAnswer, call: KeyedCall) -> Document:
+    if earlier.fingerprint != call.fingerprint:
         raise IdempotencyKeyReused
-    data = _decrypted(kept.sealed)
+    data = _decrypted(earlier.sealed)
     if data is None:
         raise AlreadyMade
     answer: Document = orjson.loads(data)

@@ -35,10 +35,10 @@ class Cursor:
     def decode(cls, text: str, *, query: str) -> Self:
         """Parse a cursor. Raises InvalidCursor unless this installation sealed it for the same query."""
         payload = unseal_text(text, label=_LABEL)
-        behind = 1 + _FINGERPRINT_BYTES
-        if payload[1:behind] != _fingerprint(query):
+        header_length = 1 + _FINGERPRINT_BYTES
+        if payload[1:header_length] != _fingerprint(query):
             raise InvalidCursor("the cursor belongs to another query; start again without a cursor")
-        return cls(bool(payload[0]), payload[behind:].decode(), query)
+        return cls(bool(payload[0]), payload[header_length:].decode(), query)
 
 
 def _fingerprint(query: str) -> bytes:

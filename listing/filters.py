@@ -20,14 +20,14 @@ class StrictFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # not typ
         filters = self.get_filterset(request, queryset, view)
         if filters.is_valid():
             return filters.qs
-        raise self.refusal(*first_wrong(filters))
+        raise self.refusal(*first_error(filters))
 
     def refusal(self, code: str, message: str) -> Exception:
         """Return the exception for an invalid value. `code` is the form's error code."""
         return InvalidParameter("invalid_parameter", message)
 
 
-def first_wrong(filters: FilterSet) -> tuple[str, str]:
+def first_error(filters: FilterSet) -> tuple[str, str]:
     """Return the form's error code and message for the first invalid filter. At least one must be invalid."""
     name, errors = next(iter(filters.errors.as_data().items()))
     return str(errors[0].code), f"{name}: {errors[0].messages[0]}"

@@ -17,7 +17,7 @@ from listing.cursors import Cursor
 PAGE_PARAMETERS = ("limit", "cursor", "sort")
 SORTS = ("asc", "desc")
 # Parameters that may change from page to page, so a cursor is not bound to them.
-_NOT_OF_THE_QUERY = {"limit", "cursor", "format"}
+_UNBOUND_PARAMETERS = {"limit", "cursor", "format"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +41,24 @@ class OrderedRows:
     def page(self, cursor: Cursor | None, limit: int) -> Page:
         """Return at most `limit` rows from the cursor on; the first rows without a cursor."""
         if cursor is not None and cursor.backward:
-            found = list(self._before(cursor.position).reverse()[: limit + 1])
-            rows = found[:limit][::-1]
-            following = cursor.position if self._from(cursor.position).exists() else None
-            return self._page(rows, cursor.position, following, has_before=len(found) > limit)
-        found = list((self._ordered() if cursor is None else self._from(cursor.position))[: limit + 1])
-        rows = found[:limit]
-        following = self._position(found[limit]) if len(found) > limit else None
+            one_more = list(self._before(cursor.position).reverse()[: limit + 1])
+            rows = one_more[:limit][::-1]
+            next_position = cursor.position if self._from(cursor.position).exists() else None
+            return self._page(rows, cursor.position, next_position, has_previous=len(one_more) > limit)
+        one_more = list((self._ordered() if cursor is None else self._from(cursor.position))[: limit + 1])
+        rows = one_more[:limit]
+        next_position = self._position(one_more[limit]) if len(one_more) > limit else None
         if cursor is None:
-            return self._page(rows, "", following, has_before=False)
-        first = self._position(rows[0]) if rows else cursor.position
-        return self._page(rows, cursor.position, following, has_before=self._before(first).exists())
+            return self._page(rows, "", next_position, has_previous=False)
+        start = self._position(rows[0]) if rows else cursor.position
+        return self._page(rows, cursor.position, next_position, has_previous=self._before(start).exists())
 
-    def _page(self, rows: list[Any], position: str, following: str | None, *, has_before: bool) -> Page:
-        first = self._position(rows[0]) if rows else position
+    def _page(self, rows: list[Any], position: str, next_position: str | None, *, has_previous: bool) -> Page:
+        start = self._position(rows[0]) if rows else position
         return Page(
             rows,
-            None if following is None else Cursor(False, following, self.query).encode(),
-            Cursor(True, first, self.query).encode() if has_before else None,
+            None if next_position is None else Cursor(False, next_position, self.query).encode(),
+            Cursor(True, start, self.query).encode() if has_previous else None,
         )
 
     def _position(self, row: Any) -> str:
@@ -93,8 +93,8 @@ class KeysetPagination(BasePagination):
         """Return the page's rows. Raises RequestError."""
         values = {name: str(request.query_params[name]) for name in request.query_params}
         sort = choice(values, "sort", SORTS, self.default_sort)
-        asked = {name: value for name, value in values.items() if name not in _NOT_OF_THE_QUERY}
-        query = repr((self.rows_name, sorted({**asked, "sort": sort}.items())))
+        bound = {name: value for name, value in values.items() if name not in _UNBOUND_PARAMETERS}
+        query = repr((self.rows_name, sorted({**bound, "sort": sort}.items())))
         cursor = Cursor.decode(values["cursor"], query=query) if "cursor" in values else None
         rows = OrderedRows(queryset, self.by, sort == "desc", query)
         self.page = rows.page(cursor, self._limit(values.get("limit")))

@@ -1,4 +1,4 @@
-"""Charges clients without a known caller to their address's bucket: for public pages, 401s and unknown paths."""
+"""Charges requests that no throttle charges: public pages, 401s and unknown paths. Without a caller, the address pays."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,11 +26,11 @@ _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 
 
 class AnonymousClientMiddleware:
-    """Charges requests that no throttle has charged: public pages before, a 401, 404, 406 or 413 after the view.
+    """Charges public pages before the view, and answers 401, 404, 406 and 413 after it.
 
-    A 401 is charged to the address; any other to the caller, or to the address if there is none. Over the limit
-    the answer is 429 instead. A caller who is charged after the view becomes the request's user, so that the
-    audit record names it.
+    A 401 is charged to the address, all others to the caller, or to the address if there is no caller. Over the
+    limit the answer is 429 instead. A caller who is charged after the view becomes the request's user, so that
+    the audit record names it.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -41,7 +41,7 @@ class AnonymousClientMiddleware:
         if ADMISSION in request.META:
             return response
         if response.status_code == 401:
-            return charged(request, None) or response
+            return charge(request, None) or response
         # A 404 from a view (such as the admin's) is not charged: its path is known.
         if response.status_code in {406, 413} or (
             response.status_code == 404 and request.resolver_match is None
@@ -49,7 +49,7 @@ class AnonymousClientMiddleware:
             caller = _known_caller(request)
             if caller is not None:
                 request.user = caller  # type: ignore[assignment]  # for the audit record
-            return charged(request, caller) or response
+            return charge(request, caller) or response
         return response
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
@@ -57,17 +57,17 @@ class AnonymousClientMiddleware:
         match = request.resolver_match
         if match is None or match.url_name not in PUBLIC_VIEWS - _FREE_VIEWS or ADMISSION in request.META:
             return None
-        return charged(request, _known_caller(request))
+        return charge(request, _known_caller(request))
 
 
-def charged(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:
+def charge(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:
     """Charge the caller, or the address if there is none; return the 429 if the limit refuses, else None."""
     admission = request.META[ADMISSION] = admit_call(call_in(request.META), caller, _PAGES)
     return None if admission.admitted else problem_of(LimitReached(admission)).response()
 
 
 def _known_caller(request: HttpRequest) -> Caller | None:
-    """The caller by credential or session; None if there is none, or it is invalid or cannot be looked up now."""
+    """Return the caller by credential or session; None without one, or if it is invalid or cannot be looked up now."""
     call, now = call_in(request.META), timezone.now()
     # Verifying a signature would use up its nonce, and this page needs no caller.
     if {"signature", "signature-input"} & call.headers.keys():

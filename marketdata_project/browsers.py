@@ -1,6 +1,6 @@
 """Middlewares for browsers: Django's session, CSRF, login and message middlewares, and the pages' security policies.
 
-They skip API calls with a key, to which they would add about 40 µs.
+API calls with a key skip them and save about 40 µs.
 """
 
 from typing import Any, cast
@@ -16,12 +16,11 @@ from django.middleware import csrf
 
 
 class _ForBrowsers:
-    """Mixin that skips a middleware unless the page needs a login or the request carries a session cookie."""
+    """A mixin that skips a middleware unless the page needs a login or the request has a session cookie."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        this = cast("Any", self)
         if not _has_session(request):
-            return cast("HttpResponseBase", this.get_response(request))
+            return cast("HttpResponseBase", cast("Any", self).get_response(request))
         return cast("HttpResponseBase", cast("Any", super()).__call__(request))
 
     def process_view(self, request: HttpRequest, *args: Any) -> Any:

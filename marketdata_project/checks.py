@@ -13,11 +13,10 @@ from django.utils.module_loading import import_string
 from trades.stores import market_store
 
 _HIGHEST_PORT = 65_535
-_OTHERS = stat.S_IRWXO
 
 
 def check_workers(**_: Any) -> list[CheckMessage]:
-    """marketdata.E001: there is at least one web process."""
+    """Check that there is at least one web process (marketdata.E001)."""
     if settings.WORKERS >= 1:
         return []
     message = f"WORKERS is {settings.WORKERS}: there would be no web process."
@@ -25,7 +24,7 @@ def check_workers(**_: Any) -> list[CheckMessage]:
 
 
 def check_port(**_: Any) -> list[CheckMessage]:
-    """marketdata.E002: PORT is a valid port."""
+    """Check that PORT is a valid port (marketdata.E002)."""
     if 0 <= settings.PORT <= _HIGHEST_PORT:
         return []
     message = f"PORT is {settings.PORT}, which is not a port."
@@ -34,7 +33,7 @@ def check_port(**_: Any) -> list[CheckMessage]:
 
 
 def check_store(**_: Any) -> list[CheckMessage]:
-    """marketdata.E003: the default market store opens."""
+    """Check that the default market store opens (marketdata.E003)."""
     try:
         market_store()
     except Exception as error:  # noqa: BLE001 a backend may refuse its options in any way
@@ -45,7 +44,7 @@ def check_store(**_: Any) -> list[CheckMessage]:
 
 
 def check_proxies(**_: Any) -> list[CheckMessage]:
-    """marketdata.E004: BEHIND_TLS_PROXY needs TRUSTED_PROXIES."""
+    """Check that BEHIND_TLS_PROXY comes with TRUSTED_PROXIES (marketdata.E004)."""
     if not settings.BEHIND_TLS_PROXY or settings.TRUSTED_PROXIES:
         return []
     message = (
@@ -56,7 +55,7 @@ def check_proxies(**_: Any) -> list[CheckMessage]:
 
 
 def check_csrf(**_: Any) -> list[CheckMessage]:
-    """marketdata.E005: a middleware checks CSRF tokens.
+    """Check that a middleware checks CSRF tokens (marketdata.E005).
 
     Django's own check (security.W003) does not recognise subclasses.
     """
@@ -72,12 +71,10 @@ def _is_csrf(middleware: object) -> bool:
 
 
 def check_debug(**_: Any) -> list[CheckMessage]:
-    """marketdata.W001: DEBUG is on only where other machines cannot connect."""
+    """Check that DEBUG is off if other machines can connect (marketdata.W001)."""
     if not settings.DEBUG or _is_local(settings.HOST):
         return []
-    message = (
-        f"DEBUG is on, and other machines can reach {settings.HOST}: error pages would show them internals."
-    )
+    message = f"DEBUG is on, and other machines can reach {settings.HOST}: error pages would show source code and settings."
     return [Warning(message, hint="Unset DEBUG.", id="marketdata.W001")]
 
 
@@ -89,7 +86,7 @@ def _is_local(host: str) -> bool:
 
 
 def check_hosts(**_: Any) -> list[CheckMessage]:
-    """marketdata.W002 (`check --deploy`): ALLOWED_HOSTS lists the service's hosts."""
+    """Check that ALLOWED_HOSTS lists the service's hosts (marketdata.W002, with `check --deploy`)."""
     if "*" not in settings.ALLOWED_HOSTS:
         return []
     message = "ALLOWED_HOSTS is '*': redirects and links would contain any Host header that a client sends."
@@ -97,21 +94,21 @@ def check_hosts(**_: Any) -> list[CheckMessage]:
 
 
 def check_data_folder(**_: Any) -> list[CheckMessage]:
-    """marketdata.W003 (`check --deploy`): other users of the machine cannot open the data folder."""
+    """Check that other users cannot open the data folder (marketdata.W003, with `check --deploy`)."""
     folder = Path(settings.DATA_DIR)
-    if not folder.is_dir() or not stat.S_IMODE(folder.stat().st_mode) & _OTHERS:
+    if not folder.is_dir() or not stat.S_IMODE(folder.stat().st_mode) & stat.S_IRWXO:
         return []
     message = f"Every user of this machine can open the data folder {folder}."
     return [Warning(message, hint=f"chmod o-rwx {folder}", id="marketdata.W003")]
 
 
 _CHECKS = (check_workers, check_port, check_store, check_proxies, check_csrf, check_debug)
-_OF_DEPLOYMENTS = (check_hosts, check_data_folder)
+_DEPLOYMENT_CHECKS = (check_hosts, check_data_folder)
 
 
 def register_checks() -> None:
     """Register the checks with Django."""
     for check in _CHECKS:
         register(check)
-    for check in _OF_DEPLOYMENTS:
+    for check in _DEPLOYMENT_CHECKS:
         register(check, Tags.security, deploy=True)

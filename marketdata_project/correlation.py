@@ -1,4 +1,4 @@
-"""The correlation id of a request, which is in its answer, errors, audit record and log lines."""
+"""The correlation id of a request: in its answer, its audit record and its log lines."""
 
 import logging
 import re
@@ -13,35 +13,35 @@ from audit.records.masking import masked_text
 from redis_calls.connection import is_available
 
 HEADER = "X-Correlation-ID"
-_SANE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_ALLOWED = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _current: ContextVar[str] = ContextVar("correlation_id", default="")
 
 
 def correlation_id() -> str:
-    """The current request's id; "" outside a request."""
+    """Return the current request's id; "" outside a request."""
     return _current.get()
 
 
 @contextmanager
-def correlated(chosen: str) -> Iterator[None]:
-    """Make `chosen` the current request's id while the context is entered."""
-    token = _current.set(chosen)
+def correlated(request_id: str) -> Iterator[None]:
+    """Make `request_id` the current request's id while the context is entered."""
+    token = _current.set(request_id)
     try:
         yield
     finally:
         _current.reset(token)
 
 
-def chosen_id(offered: str | None) -> str:
-    """The client's id if it has 1 to 128 allowed characters and does not look like a secret, else a new one."""
-    if offered is None or not _SANE.fullmatch(offered) or masked_text(offered) != offered:
+def request_id_for(client_id: str | None) -> str:
+    """Return the client's id if it has 1 to 128 allowed characters and does not look like a secret, else a new id."""
+    if client_id is None or not _ALLOWED.fullmatch(client_id) or masked_text(client_id) != client_id:
         return secrets.token_hex(16)
-    return offered
+    return client_id
 
 
-def correlation_headers(chosen: str) -> dict[str, str]:
-    """`X-Correlation-ID`, and `X-Degraded` while Redis is unavailable."""
-    return {HEADER: chosen} if is_available() else {HEADER: chosen, "X-Degraded": "redis"}
+def correlation_headers(request_id: str) -> dict[str, str]:
+    """Return `X-Correlation-ID`, and `X-Degraded` while Redis is unavailable."""
+    return {HEADER: request_id} if is_available() else {HEADER: request_id, "X-Degraded": "redis"}
 
 
 class CorrelationFilter(logging.Filter):
@@ -59,10 +59,10 @@ class CorrelationMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        chosen = chosen_id(request.META.get("HTTP_X_CORRELATION_ID"))
-        request.correlation_id = chosen  # type: ignore[attr-defined]  # the audit middleware reads it
-        with correlated(chosen):
+        request_id = request_id_for(request.META.get("HTTP_X_CORRELATION_ID"))
+        request.correlation_id = request_id  # type: ignore[attr-defined]  # the audit middleware reads it
+        with correlated(request_id):
             response = self._get_response(request)
-        for name, value in correlation_headers(chosen).items():
+        for name, value in correlation_headers(request_id).items():
             response.headers[name] = value
         return response

@@ -6,27 +6,27 @@ from django.urls import Resolver404, ResolverMatch, resolve
 
 from ratelimit.access.table import SMALL_BODY_BYTES, access_of
 
-# Characters of the longest cached path; endpoints' paths are shorter. Paths come from clients: bound the cache.
-_LONGEST_REMEMBERED = 256
+# In characters. Endpoints' paths are shorter; longer paths, which any client may send, must not fill the cache.
+_LONGEST_CACHED = 256
 
 
 def endpoint_at(path: str) -> ResolverMatch | None:
-    """The view, its url name and its arguments at a decoded path; None for an unknown path."""
-    return _remembered(path) if len(path) <= _LONGEST_REMEMBERED else _found(path)
+    """Return the view, url name and arguments of a decoded path; None for an unknown path."""
+    return _cached_match(path) if len(path) <= _LONGEST_CACHED else _match(path)
 
 
 def body_limit(path: str, method: str) -> int:
-    """The largest body of a call in bytes; SMALL_BODY_BYTES for a path or method that is no endpoint."""
+    """Return the largest body of a call in bytes; SMALL_BODY_BYTES for a path or method that is no endpoint."""
     endpoint = endpoint_at(path)
     access = None if endpoint is None else access_of(endpoint.url_name, method)
     return SMALL_BODY_BYTES if access is None else access.body_bytes
 
 
-def _found(path: str) -> ResolverMatch | None:
+def _match(path: str) -> ResolverMatch | None:
     try:
         return resolve(path)
     except Resolver404:
         return None
 
 
-_remembered = lru_cache(maxsize=4096)(_found)
+_cached_match = lru_cache(maxsize=4096)(_match)

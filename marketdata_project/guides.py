@@ -1,4 +1,4 @@
-"""The guides of `docs/` as HTML: `/docs/guide` lists them, `/docs/guide/NAME` is one. Each page is rendered once per process."""
+"""The guides of `docs/` as HTML pages, each rendered once per process: the list at `/docs/guide`, one at `/docs/guide/NAME`."""
 
 import hashlib
 import re
@@ -23,7 +23,7 @@ _FOLDER: Path = settings.BASE_DIR / "docs"
 # HTML in a guide is shown as text.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 _LINK_TO_GUIDE = re.compile(r"([a-z_]+)\.md(#.*)?")
-_NO_PART_OF_AN_ANCHOR = re.compile(r"[^\w\- ]")
+_DROPPED_FROM_ANCHORS = re.compile(r"[^\w\- ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class GuidePage:
 
 @require_safe
 def guides(request: HttpRequest) -> HttpResponseBase:
-    """The list of all guides."""
+    """Answer with the list of all guides."""
     return _response(request, contents_page())
 
 
 @require_safe
 def guide(request: HttpRequest, guide: str) -> HttpResponseBase:
-    """One guide; 404 if `docs/` has no such file."""
+    """Answer with one guide; 404 if `docs/` has no such file."""
     if guide not in guide_names():
         raise Http404
     return _response(request, guide_page(guide))
@@ -50,20 +50,20 @@ def guide(request: HttpRequest, guide: str) -> HttpResponseBase:
 
 @cache
 def guide_names() -> tuple[str, ...]:
-    """The names of the guides in order: their file names without `.md`."""
+    """Return the names of the guides in order: their file names without `.md`."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.md")))
 
 
 @cache
 def contents_page() -> GuidePage:
-    """The list of all guides, by their titles."""
+    """Return the page that lists all guides by title."""
     guides = sorted((_guide_title(name), guide_url(name)) for name in guide_names())
     return _page("guides.html", {"guides": guides})
 
 
 @cache
 def guide_page(name: str) -> GuidePage:
-    """A guide of `guide_names()`."""
+    """Return the page of a guide of `guide_names()`."""
     tokens = _parsed(name)
     _add_anchors(tokens)
     for token in tokens:
@@ -77,7 +77,7 @@ def guide_page(name: str) -> GuidePage:
 
 
 def guide_url(name: str) -> str:
-    """The URL of a guide."""
+    """Return the URL of a guide."""
     return reverse("root:guide", args=[name])
 
 
@@ -96,18 +96,18 @@ def _page(template: str, context: dict[str, object]) -> GuidePage:
 
 
 def _response(request: HttpRequest, page: GuidePage) -> HttpResponseBase:
-    """The page, or 304 if the client has it already."""
+    """Return the page, or 304 if the client has it already."""
     response = HttpResponse(page.body, headers={"ETag": page.etag, "Cache-Control": "no-cache"})
     return get_conditional_response(request, etag=page.etag, response=response) or response
 
 
 def _add_anchors(tokens: Sequence[Token]) -> None:
     """Give each heading the id that GitHub gives it; equal headings are numbered."""
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open":
-            anchor = _NO_PART_OF_AN_ANCHOR.sub("", _heading_text(inline).lower()).replace(" ", "-")
-            count = seen[anchor] = seen.get(anchor, -1) + 1
+            anchor = _DROPPED_FROM_ANCHORS.sub("", _heading_text(inline).lower()).replace(" ", "-")
+            count = counts[anchor] = counts.get(anchor, -1) + 1
             opening.attrSet("id", f"{anchor}-{count}" if count else anchor)
 
 

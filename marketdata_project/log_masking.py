@@ -1,7 +1,4 @@
-"""Log lines without secrets, and without lines forged by a client.
-
-The finished text (message, arguments and traceback) is masked.
-"""
+"""Masks secrets in log lines: in message, arguments and traceback. No client can forge a log line."""
 
 import logging
 import re
@@ -30,12 +27,12 @@ logger = logging.getLogger(__name__)
 class MaskingFormatter(logging.Formatter):
     """Replaces secrets by `***`: the installation's own, query strings of URLs, and texts that look like credentials.
 
-    A record is one line, followed by its traceback, indented. So no text in it can look like another record.
+    A record is one line, followed by its indented traceback, so that no text in it can look like another record.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        first, *others = masked(super().format(record)).splitlines() or [""]
-        return "\n".join([first, *(f"  {line}" for line in others)])
+        first_line, *other_lines = masked(super().format(record)).splitlines() or [""]
+        return "\n".join([first_line, *(f"  {line}" for line in other_lines)])
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 the name is logging's
         record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
@@ -43,7 +40,7 @@ class MaskingFormatter(logging.Formatter):
 
 
 def masked(text: str) -> str:
-    """The text with secrets and query strings of URLs masked."""
+    """Return the text with secrets and query strings of URLs masked."""
     for secret in own_secrets():
         text = text.replace(secret, MASK)
     return _QUERY.sub(f"?{MASK}", masked_text(text))
@@ -51,7 +48,7 @@ def masked(text: str) -> str:
 
 @cache
 def own_secrets() -> tuple[str, ...]:
-    """The secrets in the settings, as they may occur in a text; the longest first."""
+    """Return the secrets in the settings, as they may occur in a text; the longest first."""
     values = {str(getattr(settings, name, "")) for name in _SECRETS}
     values.update(getattr(settings, "SECRET_KEY_FALLBACKS", []))
     for name in _URLS:
@@ -67,10 +64,12 @@ def log_uncaught() -> None:
     threading.excepthook = _log_uncaught_in_thread
 
 
-def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if issubclass(kind, KeyboardInterrupt):
+def _log_uncaught(
+    error_class: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if issubclass(error_class, KeyboardInterrupt):
         return
-    logger.critical("uncaught error", exc_info=(kind, error, traceback))
+    logger.critical("uncaught error", exc_info=(error_class, error, traceback))
 
 
 def _log_uncaught_in_thread(arguments: Any) -> None:

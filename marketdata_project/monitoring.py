@@ -35,24 +35,24 @@ _FREE_BYTES = 2**20
 
 @require_safe
 def healthz(_request: HttpRequest) -> JsonResponse:
-    """Answers 200 as long as the process answers at all."""
+    """Answer 200 as long as the process answers at all."""
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """Answers 200 `ready`, 200 `degraded` with reasons, or 503 `unavailable` with reasons."""
-    down = [*_database_problems(), *_store_problems()]
-    if down:
-        return JsonResponse({"status": "unavailable", "reasons": down}, status=503)
-    away = [*_space_problems(), *_redis_problems(), *_worker_problems(now=time.time())]
-    if away:
-        return JsonResponse({"status": "degraded", "reasons": away})
+    """Answer 200 `ready`, 200 `degraded` with reasons, or 503 `unavailable` with reasons."""
+    failures = [*_database_problems(), *_store_problems()]
+    if failures:
+        return JsonResponse({"status": "unavailable", "reasons": failures}, status=503)
+    limitations = [*_space_problems(), *_redis_problems(), *_worker_problems(now=time.time())]
+    if limitations:
+        return JsonResponse({"status": "degraded", "reasons": limitations})
     return JsonResponse({"status": "ready"})
 
 
 def _database_problems() -> list[str]:
-    """Reads a table that exists after the first migration."""
+    """Read a table that exists after the first migration."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
@@ -76,7 +76,7 @@ def _store_problems() -> list[str]:
 
 
 def _space_problems() -> list[str]:
-    """Without free space reads work, writes do not."""
+    # Without free space reads work, writes do not.
     free = shutil.disk_usage(settings.DATA_DIR).free
     return [] if free >= _FREE_BYTES else [f"disk: {free:,} bytes are left, nothing can be stored"]
 
@@ -90,7 +90,7 @@ def _redis_problems() -> list[str]:
 
 
 def _worker_problems(*, now: float) -> list[str]:
-    """A heartbeat from the future (the clock was set back) counts as missing."""
+    # A heartbeat from the future (the clock was set back) counts as missing.
     age = Heartbeat(settings.RUN_DIR).age(now=now)
     if age is None:
         return ["worker: it is not running"]
@@ -101,33 +101,36 @@ def _worker_problems(*, now: float) -> list[str]:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The metrics of all processes, as text 0.0.4 or OpenMetrics (by Accept). 404 for addresses outside METRICS_NETWORKS."""
+    """Answer with the metrics of all processes, as text 0.0.4 or OpenMetrics (by Accept).
+
+    404 for addresses outside METRICS_NETWORKS.
+    """
     if not _is_allowed(request.META.get("REMOTE_ADDR", "")):
         raise Http404
-    found = totals()
-    found.update({metric: {(): [value]} for metric, value in _of_installation().items()})
-    body, content_type = exposition(found, accept=request.headers.get("Accept", ""))
+    series = totals()
+    series.update({metric: {(): [value]} for metric, value in _installation_values().items()})
+    body, content_type = exposition(series, accept=request.headers.get("Accept", ""))
     return HttpResponse(body, content_type=content_type)
 
 
 def _is_allowed(address: str) -> bool:
     try:
-        found = addresses.parse(address)
+        client = addresses.parse(address)
     except ValueError:
         return False
-    return any(found in network for network in settings.METRICS_NETWORKS)
+    return any(client in network for network in settings.METRICS_NETWORKS)
 
 
-def _of_installation() -> dict[Metric, float]:
-    """Values that no process counts. A value that cannot be read now is left out."""
-    found: dict[Metric, float] = {WEB_PROCESSES_WANTED: settings.WORKERS}
+def _installation_values() -> dict[Metric, float]:
+    """Return the values that no process counts, without those that cannot be read now."""
+    values: dict[Metric, float] = {WEB_PROCESSES_WANTED: settings.WORKERS}
     with suppress(OSError):
-        found[DISK_FREE] = shutil.disk_usage(settings.DATA_DIR).free
+        values[DISK_FREE] = shutil.disk_usage(settings.DATA_DIR).free
     with suppress(OSError):
         age = Heartbeat(settings.RUN_DIR).age(now=time.time())
         if age is not None:
-            found[WORKER_HEARTBEAT_AGE] = age
+            values[WORKER_HEARTBEAT_AGE] = age
     with suppress(Error, OSError):
         lag = audit_lag(now=timezone.now())
-        found[AUDIT_SPOOLED_BYTES], found[AUDIT_LAG_SECONDS] = lag.spooled_bytes, lag.seconds
-    return found
+        values[AUDIT_SPOOLED_BYTES], values[AUDIT_LAG_SECONDS] = lag.spooled_bytes, lag.seconds
+    return values

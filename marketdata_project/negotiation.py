@@ -29,26 +29,26 @@ class ContentNegotiation(DefaultContentNegotiation):
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        chosen = self._chosen(request, list(renderers), format_suffix)
-        if isinstance(chosen[0], BrowsableAPIRenderer):
-            _drop_empty_inputs(request._request)  # noqa: SLF001 what all of DRF's request is made from
-        return chosen
+        renderer, media_type = self._select(request, list(renderers), format_suffix)
+        if isinstance(renderer, BrowsableAPIRenderer):
+            _drop_empty_inputs(request._request)  # noqa: SLF001 DRF's request reads all from Django's
+        return renderer, media_type
 
-    def _chosen(
-        self, request: Request, offered: list[BaseRenderer], format_suffix: str | None
+    def _select(
+        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None
     ) -> tuple[BaseRenderer, str]:
-        named = _named(request, format_suffix)
-        if named:
-            renderer = self.filter_renderers(offered, named)[0]
+        url_format = _url_format(request, format_suffix)
+        if url_format:
+            renderer = self.filter_renderers(renderers, url_format)[0]
             return renderer, renderer.media_type
-        media_types = tuple(renderer.media_type for renderer in offered)
+        media_types = tuple(renderer.media_type for renderer in renderers)
         weights = _weights(tuple(self.get_accept_list(request)), media_types)
         best = max(weights)
         if not best:
             raise NotAcceptable(f"media types are {', '.join(media_types)}")
-        liked = [renderer for renderer, weight in zip(offered, weights, strict=True) if weight == best]
-        chosen: tuple[BaseRenderer, str] = super().select_renderer(request, liked)
-        return chosen
+        preferred = [renderer for renderer, weight in zip(renderers, weights, strict=True) if weight == best]
+        selected: tuple[BaseRenderer, str] = super().select_renderer(request, preferred)
+        return selected
 
     def get_accept_list(self, request: Request) -> list[str]:
         return [media_type for media_type in super().get_accept_list(request) if media_type] or ["*/*"]
@@ -56,10 +56,11 @@ class ContentNegotiation(DefaultContentNegotiation):
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
         parser = super().select_parser(request, parsers)
         if parser is None:
-            known = ", ".join(parser.media_type for parser in parsers)
-            given = request.content_type[:100]
+            media_types = ", ".join(parser.media_type for parser in parsers)
+            content_type = request.content_type[:100]
             raise UnsupportedMediaType(
-                given, f"the endpoint does not read a body of type {given!r}; send one of {known}"
+                content_type,
+                f"the endpoint does not read a body of type {content_type!r}; send one of {media_types}",
             )
         return parser
 
@@ -67,41 +68,41 @@ class ContentNegotiation(DefaultContentNegotiation):
         try:
             return super().filter_renderers(renderers, format)
         except Http404:
-            known = ", ".join(renderer.format for renderer in renderers)
-            raise NotAcceptable(f"formats are {known}") from None
+            formats = ", ".join(renderer.format for renderer in renderers)
+            raise NotAcceptable(f"formats are {formats}") from None
 
 
-def _named(request: Request, format_suffix: str | None) -> str | None:
-    """The format in the URL, if any. Raises `InvalidParameter` if suffix and query differ."""
-    asked = request.query_params.get("format")
-    if format_suffix and asked and asked != format_suffix:
+def _url_format(request: Request, format_suffix: str | None) -> str | None:
+    """Return the format in the URL, if any. Raises InvalidParameter if suffix and query differ."""
+    parameter = request.query_params.get("format")
+    if format_suffix and parameter and parameter != format_suffix:
         raise InvalidParameter(
             "conflicting_parameters",
-            f"the path asks for the format {format_suffix}, the query for {asked:.64}: give one",
+            f"the path asks for the format {format_suffix}, the query for {parameter:.64}: give one",
         )
-    return format_suffix or asked
+    return format_suffix or parameter
 
 
 def _drop_empty_inputs(request: HttpRequest) -> None:
     """Drop empty parameters, which an HTML form sends for inputs that were left empty."""
-    asked = request.META.get("QUERY_STRING", "")
-    kept = without_empty(asked)
-    if kept != asked:
-        request.META["QUERY_STRING"] = kept
-        request.GET = QueryDict(kept)
+    query = request.META.get("QUERY_STRING", "")
+    non_empty = without_empty(query)
+    if non_empty != query:
+        request.META["QUERY_STRING"] = non_empty
+        request.GET = QueryDict(non_empty)
 
 
 @lru_cache(maxsize=256)
-def _weights(accepted: tuple[str, ...], offered: tuple[str, ...]) -> tuple[float, ...]:
-    """The weight of each offered media type by the ranges of `Accept`; 0 if no range covers it."""
-    ranges = [_MediaType(text) for text in accepted]
-    return tuple(_weight(_MediaType(media_type), ranges) for media_type in offered)
+def _weights(accept: tuple[str, ...], media_types: tuple[str, ...]) -> tuple[float, ...]:
+    """Return the weight of each media type by the ranges of `Accept`; 0 if no range covers it."""
+    ranges = [_MediaType(text) for text in accept]
+    return tuple(_weight(_MediaType(media_type), ranges) for media_type in media_types)
 
 
-def _weight(offered: _MediaType, ranges: Iterable[_MediaType]) -> float:
-    """The weight of the most specific range that covers the type."""
-    covering = [each for each in ranges if offered.match(each)]
-    if not covering:
+def _weight(media_type: _MediaType, ranges: Iterable[_MediaType]) -> float:
+    """Return the weight of the most specific range that covers the type."""
+    matches = [media_range for media_range in ranges if media_type.match(media_range)]
+    if not matches:
         return 0.0
-    weight = max(covering, key=lambda each: each.precedence).params.get("q", "1")
+    weight = max(matches, key=lambda media_range: media_range.precedence).params.get("q", "1")
     return float(weight) if _WEIGHT.fullmatch(weight) else 1.0

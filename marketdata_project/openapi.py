@@ -17,7 +17,7 @@ Operations = dict[tuple[str, str], Access | None]
 
 
 def access_of_operations(endpoints: list[tuple[Any, ...]]) -> Operations:
-    """The row of the table of access for each path and lower-case method of the schema generator's endpoints."""
+    """Return the access table's row of each operation: a path and a lower-case method of the schema generator."""
     names = dict(_names(get_resolver()))
     return {
         (path, method.lower()): access_of(names.get(callback), method)
@@ -34,7 +34,7 @@ def _names(resolver: URLResolver) -> Iterator[tuple[Any, str | None]]:
 
 
 def add_access(operation: dict[str, Any], access: Access | None) -> None:
-    """Add an operation's requirements: `x-required-…` members, and a sentence in the description."""
+    """Add an operation's requirements: members `x-required-…`, and a sentence in the description."""
     if access is None:
         return
     needed = _needed(access)
@@ -51,9 +51,9 @@ def add_access(operation: dict[str, Any], access: Access | None) -> None:
 
 
 def is_given_by(error: ErrorCode, access: Access | None, method: str) -> bool:
-    """Whether an operation with that row and lower-case method can answer with an error code.
+    """Return whether an operation with that row and lower-case method can answer with an error code.
 
-    Without a row, every code that fits the method.
+    Without a row it can answer with every code that fits the method.
     """
     if error.given_by in _CHANGES and method == "get":
         return False
@@ -142,16 +142,16 @@ _PROBLEM = {
 
 
 def canonical_paths(endpoints: list[tuple[Any, ...]], **_: Any) -> list[tuple[Any, ...]]:
-    """drf-spectacular preprocessing hook: keeps each endpoint once, below /api/v1, without the optional slash."""
+    """Keep each endpoint once, below /api/v1, without the optional slash (preprocessing hook of drf-spectacular)."""
     return [
-        (path.rstrip("/"), *rest)
-        for path, *rest in endpoints
+        (path.rstrip("/"), *fields)
+        for path, *fields in endpoints
         if path.startswith("/api/v1/") and "docs" not in path
     ]
 
 
 def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
-    """drf-spectacular postprocessing hook: adds each operation's access and error responses."""
+    """Add each operation's access and error responses (postprocessing hook of drf-spectacular)."""
     components = result["components"]
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
     components.setdefault("examples", {}).update(
@@ -180,7 +180,7 @@ def _codes(status: int, method: str, access: Access | None) -> list[str]:
 
 
 def _response(status: int, codes: list[str]) -> dict[str, Any]:
-    """The response with one of these codes. Examples are references because many operations share them."""
+    """Return the response with one of these codes. Examples are references because many operations share them."""
     return {
         "description": TITLES[status],
         "content": {

@@ -16,8 +16,8 @@ from store.exceptions import StorageError
 from store.instruments import Instrument
 from trades.instruments.catalogue import catalogue_first
 
-# Number of symbols in a link to several symbols.
-_AT_ONCE = 3
+# Symbols in a link to several symbols.
+_SEVERAL = 3
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0; color: #1c2530; background: #fafbfc; }
 main { max-width: 60rem; margin: 3rem auto; padding: 0 1.5rem; }
@@ -32,7 +32,7 @@ ul.columns { columns: 18rem 3; }
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A class of instruments with links to answers for its first symbol; `several`: links for several symbols at once."""
+    """A class of instruments with links to answers for its first symbol. several: links for several symbols at once."""
 
     path: str
     instrument_class: str
@@ -43,7 +43,7 @@ class Branch:
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """`/`: links to the documentation; for staff also to the market-data tree (`/market-data`) and the ingest endpoints."""
+    """Answer `/` with links to the documentation; for staff also to `/market-data` and the ingest endpoints."""
     user = getattr(request, "user", None)
     is_staff = user is not None and user.is_active and getattr(user, "is_staff", False)
     context = {
@@ -56,37 +56,39 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _branches() -> list[Branch]:
-    """Empty while the store cannot be used: the page must still open."""
+    """Return the branches; none while the store cannot be used, so that the page still opens."""
     try:
-        found = {each: catalogue_first(each.instrument_class, _AT_ONCE) for each in MARKET_CLASSES.values()}
+        return [
+            _branch(market_class, catalogue_first(market_class.instrument_class, _SEVERAL))
+            for market_class in MARKET_CLASSES.values()
+        ]
     except StorageError:
         return []
-    return [_branch(market_class, instruments) for market_class, instruments in found.items()]
 
 
 def _branch(market_class: MarketClass, instruments: list[Instrument]) -> Branch:
-    symbols = [each.symbol for each in instruments]
-    first = symbols[0] if symbols else None
-    links = links_beside(market_class, first)
+    symbols = [instrument.symbol for instrument in instruments]
+    first_symbol = symbols[0] if symbols else None
+    links = links_beside(market_class, first_symbol)
     if instruments and instruments[0].underlying:
         links += surface_links(market_class, instruments[0].underlying)
     several = links_of_several(market_class, symbols)
-    return Branch(market_class.path, market_class.instrument_class, first, links, several)
+    return Branch(market_class.path, market_class.instrument_class, first_symbol, links, several)
 
 
 def _ingests() -> list[PageLink]:
-    """Links to the ingest endpoints, by dataset."""
+    """Return links to the ingest endpoints, by dataset."""
     names = [name.replace("_", "-") for name in DATASETS]
     return [PageLink(reverse(f"{name}-ingest"), name) for name in names]
 
 
 @require_safe
 def errors(request: HttpRequest) -> HttpResponse:
-    """Every error code with its meaning. A problem's `type` links to a row of this page."""
+    """Answer with every error code and its meaning. A problem's `type` links to a row of this page."""
     return render(request, "errors.html", {"errors": ERROR_CODES})
 
 
 @require_safe
 def stylesheet(_request: HttpRequest) -> HttpResponse:
-    """The pages' style."""
+    """Answer with the pages' style."""
     return HttpResponse(_STYLE, content_type="text/css")

@@ -1,6 +1,6 @@
-"""Plain HTTP where TLS is required: pages are redirected, API calls are refused.
+"""Plain HTTP where TLS is required: redirects pages and refuses API calls.
 
-Each call is recorded and charged to its address. If it carried a valid key or token, the log names it.
+Each call is recorded and charged to its address. If it carried a valid key or token, the log names the key or token.
 """
 
 import logging
@@ -18,7 +18,7 @@ from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
 from http_requests.received import call_in
 from http_requests.wsgi_variables import ADMISSION
-from marketdata_project.anonymous_clients import charged
+from marketdata_project.anonymous_clients import charge
 from marketdata_project.problems import Problem
 from ratelimit.credentials.identify import exposed_credential
 from ratelimit.limits.admission import admission_headers
@@ -35,9 +35,9 @@ logger = logging.getLogger(__name__)
 
 
 class PlainHttpMiddleware:
-    """Wraps Django's SecurityMiddleware: redirects become 308, which keeps method and body, or 403 for API calls.
+    """Changes the redirects of Django's SecurityMiddleware: to 308, which keeps method and body, or to 403 for API calls.
 
-    A client that follows redirects would send its key in the open with every call, unnoticed. Over the
+    An API client that follows redirects would send its key unencrypted with every call and never notice. Over the
     address's limit the answer is 429.
     """
 
@@ -48,19 +48,19 @@ class PlainHttpMiddleware:
         self._spool = call_spool()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        at, started = datetime.now(UTC), perf_counter_ns()
+        now, started = datetime.now(UTC), perf_counter_ns()
         response = self._get_response(request)
         if response.status_code not in _ANSWERED or request.is_secure():
             return response
         is_call = is_api_call(request.path_info)
-        response = _bounded(request, _refused(response) if is_call else response)
+        response = _charge_address(request, _refused(response) if is_call else response)
         if is_call:
             if response.status_code == _HTTPS_REQUIRED.status:
-                _name_exposed(request, at)
+                _name_exposed(request, now)
             call_record(
                 spool=self._spool,
                 call=call_in(request.META),
-                at=at,
+                at=now,
                 caller="",
                 status=response.status_code,
                 latency_us=(perf_counter_ns() - started) // 1000,
@@ -70,7 +70,7 @@ class PlainHttpMiddleware:
 
 
 def _refused(response: HttpResponse) -> HttpResponse:
-    """The 403 that replaces a redirect, with the redirect's other headers; any other response is returned unchanged."""
+    """Return the 403 that replaces a redirect, with the redirect's other headers. Return any other response unchanged."""
     if response.status_code != _REDIRECTED:
         return response
     refusal = _HTTPS_REQUIRED.response()
@@ -89,11 +89,11 @@ def _name_exposed(request: HttpRequest, now: datetime) -> None:
         logger.warning("%s came over plain HTTP from %s and is exposed: replace it", exposed, address)
 
 
-def _bounded(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+def _charge_address(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """Charge the address; return the response with rate-limit headers, or the 429 if the limit refuses."""
     if response.status_code == _REDIRECTED:
         response.status_code = HTTPStatus.PERMANENT_REDIRECT
-    refusal = charged(request, None)
+    refusal = charge(request, None)
     if refusal is not None:
         for name in set(response.headers) - {"Location"}:
             refusal.headers.setdefault(name, response.headers[name])

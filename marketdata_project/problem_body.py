@@ -35,7 +35,7 @@ def problem_body(
     correlation_id: str,
     errors: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The members of the JSON body. Each of `errors` has the `path` of a field, a `code` and a `message`."""
+    """Return the members of the JSON body. Each of `errors` has the `path` of a field, a `code` and a `message`."""
     return {
         "type": f"{TYPE_BASE}{code}",
         "title": TITLES[status],

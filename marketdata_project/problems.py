@@ -80,7 +80,7 @@ class Problem:
         return DECLARED[self.code].status
 
     def body(self) -> dict[str, Any]:
-        """The members of the JSON body."""
+        """Return the members of the JSON body."""
         return problem_body(
             status=self.status,
             code=self.code,
@@ -90,12 +90,12 @@ class Problem:
         )
 
     def headers(self) -> dict[str, str]:
-        """Headers beyond the content type."""
+        """Return the headers beyond the content type."""
         seconds = self.wait_seconds or DECLARED[self.code].retry_seconds
         return {} if seconds is None else {"Retry-After": str(seconds)}
 
     def response(self) -> HttpResponse:
-        """A finished response, for answers outside DRF."""
+        """Return a finished response, for answers outside DRF."""
         body = orjson.dumps(self.body())
         return HttpResponse(body, status=self.status, content_type=CONTENT_TYPE, headers=self.headers())
 
@@ -104,15 +104,17 @@ def problem_of(error: Exception) -> Problem:
     """Return the problem for any exception. Logs an unknown one, which becomes `internal_error`."""
     if isinstance(error, OWN_ERRORS) and getattr(error, "code", None) in DECLARED:
         return Problem(error.code, str(error), getattr(error, "errors", ()))
-    for classes, of in _FOREIGN:
-        if isinstance(error, classes) and (problem := of(error)).code in DECLARED:
+    for classes, convert in _FOREIGN:
+        if isinstance(error, classes) and (problem := convert(error)).code in DECLARED:
             return problem
     logger.error("unhandled error", exc_info=error)
-    return Problem("internal_error", "an error that nobody expected; the correlation id finds it in the log")
+    return Problem(
+        "internal_error", "the server failed unexpectedly; the correlation id finds the error in the log"
+    )
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """DRF's EXCEPTION_HANDLER: returns the problem as a response, which the browsable API can show, too."""
+    """Return the problem as a response, which the browsable API can show, too (DRF's EXCEPTION_HANDLER)."""
     set_rollback()
     problem = problem_of(error)
     request = context.get("request")
@@ -131,34 +133,36 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler404."""
-    asked = f"there is nothing at {masked_path(request.path)[:200]}"
-    return Problem("not_found", asked + nearest_path(request.path)).response()
+    """Answer 404 (Django's handler404)."""
+    message = f"there is nothing at {masked_path(request.path)[:200]}{nearest_path(request.path)}"
+    return Problem("not_found", message).response()
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler400."""
+    """Answer 400 (Django's handler400)."""
     return problem_of(exception or SuspiciousOperation()).response()
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler403."""
+    """Answer 403 (Django's handler403)."""
     return Problem("forbidden", "this is not allowed").response()
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Django's CSRF_FAILURE_VIEW."""
+    """Answer 403 for a wrong CSRF token (Django's CSRF_FAILURE_VIEW)."""
     message = "the CSRF token is missing or wrong: load the page again, with cookies allowed"
     return Problem("forbidden", message).response()
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500."""
-    return Problem("internal_error", "an error that nobody expected; the correlation id finds it").response()
+    """Answer 500 (Django's handler500)."""
+    return Problem(
+        "internal_error", "the server failed unexpectedly; the correlation id finds the error in the log"
+    ).response()
 
 
 # Paths served under any Host: the supervisor, load balancers and Prometheus may use any address of the process.
-_OF_ANY_HOST = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/", "/metrics", "/metrics/"})
+_ANY_HOST_PATHS = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/", "/metrics", "/metrics/"})
 
 
 class ProblemMiddleware:
@@ -188,7 +192,7 @@ class ProblemMiddleware:
 
 def _check_reception(request: HttpRequest) -> None:
     """Raise DisallowedHost or BodyTooLarge. The front has already measured chunked bodies."""
-    if request.path_info not in _OF_ANY_HOST:
+    if request.path_info not in _ANY_HOST_PATHS:
         request.get_host()
     if BODY_TOO_LARGE in request.META:
         raise requests.BodyTooLarge(request.META[BODY_TOO_LARGE])
@@ -201,8 +205,8 @@ def _of_drf(error: Exception) -> Problem:
     assert isinstance(error, drf.APIException)  # noqa: S101 the table says so
     if isinstance(error, drf.ValidationError):
         errors = list(field_errors(error.detail))
-        first = errors[0]
-        return Problem("validation_failed", f"{first.path or 'the body'}: {first.message}", errors)
+        path = errors[0].path or "the body"
+        return Problem("validation_failed", f"{path}: {errors[0].message}", errors)
     if isinstance(error, drf.Throttled):
         return _of_throttle(error)
     detail = cast("Any", error.detail)
@@ -227,8 +231,8 @@ def _of_database(error: Exception) -> Problem:
     return Problem("database_unavailable", "the database cannot be used now")
 
 
-_Kinds = type[Exception] | tuple[type[Exception], ...]
-_FOREIGN: tuple[tuple[_Kinds, Callable[[Exception], Problem]], ...] = (
+_ErrorClasses = type[Exception] | tuple[type[Exception], ...]
+_FOREIGN: tuple[tuple[_ErrorClasses, Callable[[Exception], Problem]], ...] = (
     (drf.APIException, _of_drf),
     (Http404, lambda _: Problem("not_found", "there is nothing here")),
     (PermissionDenied, lambda _: Problem("forbidden", "this is not allowed")),

@@ -1,6 +1,6 @@
-"""Takes client address, scheme and certificate from headers that a proxy in TRUSTED_PROXIES sent, and from no other headers.
+"""Client address, scheme and certificate from a proxy's headers, if the proxy is in TRUSTED_PROXIES.
 
-This happens once, when a request arrives. All later code may trust `REMOTE_ADDR`, `wsgi.url_scheme`,
+They are set once, when a request arrives. Later code may trust `REMOTE_ADDR`, `wsgi.url_scheme`,
 X-Forwarded-Proto and the X-SSL-Client headers.
 """
 
@@ -44,8 +44,8 @@ def trusted_environ(environ: MutableMapping[str, Any]) -> None:
     trusted: tuple[Network, ...] = settings.TRUSTED_PROXIES
     peer = environ.get("REMOTE_ADDR", "")
     if trusted and _is_trusted(peer, trusted):
-        _settle_address(environ, client_address(peer, forwarded, trusted))
-        _settle_scheme(environ)
+        _set_address(environ, client_address(peer, forwarded, trusted))
+        _set_scheme(environ)
         return
     for name in (FORWARDED_PROTO, CLIENT_VERIFY, CLIENT_CERT):
         environ.pop(name, None)
@@ -54,7 +54,7 @@ def trusted_environ(environ: MutableMapping[str, Any]) -> None:
 
 
 def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
-    """The client's address: the right-most entry of X-Forwarded-For that is not a trusted proxy's.
+    """Return the client's address: the right-most entry of X-Forwarded-For that is not a trusted proxy's.
 
     `forwarded` is X-Forwarded-For, several headers joined by commas. The hop to the right of an entry wrote it, so
     entries are read from the right, at most MOST_HOPS, up to the first that is not an address.
@@ -73,16 +73,16 @@ def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str
 
 
 def parsed_address(entry: str) -> Address | None:
-    """An IP address from a text with or without brackets and port, else None. IPv4 within IPv6 becomes IPv4."""
+    """Parse an IP address with or without brackets and port; None for any other text. IPv4 within IPv6 becomes IPv4."""
     entry = entry.strip(" \t")
-    found = _ENTRY.fullmatch(entry) if len(entry) <= _LONGEST_ENTRY else None
-    if found is None:
+    match = _ENTRY.fullmatch(entry) if len(entry) <= _LONGEST_ENTRY else None
+    if match is None:
         return None
     try:
-        address = addresses.parse(found["bracketed"] or found["v4"] or found["bare"])
+        address = addresses.parse(match["bracketed"] or match["v4"] or match["bare"])
     except ValueError:
         return None
-    is_bracketed_v4 = found["bracketed"] is not None and ":" not in found["bracketed"]
+    is_bracketed_v4 = match["bracketed"] is not None and ":" not in match["bracketed"]
     return None if is_bracketed_v4 else address
 
 
@@ -96,14 +96,14 @@ def _is_trusted(peer: str, trusted: tuple[Network, ...]) -> bool:
     return address is not None and _lies_in(address, trusted)
 
 
-def _settle_address(environ: MutableMapping[str, Any], address: str) -> None:
+def _set_address(environ: MutableMapping[str, Any], address: str) -> None:
     if address != environ["REMOTE_ADDR"]:
         environ["REMOTE_ADDR"] = address
         # This is the proxy's port.
         environ.pop("REMOTE_PORT", None)
 
 
-def _settle_scheme(environ: MutableMapping[str, Any]) -> None:
+def _set_scheme(environ: MutableMapping[str, Any]) -> None:
     """Keep the last entry of X-Forwarded-Proto, which the trusted proxy wrote, if it is http or https."""
     scheme = str(environ.pop(FORWARDED_PROTO, "")).rpartition(",")[2].strip().lower()
     if scheme not in _SCHEMES:

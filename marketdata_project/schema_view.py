@@ -1,4 +1,4 @@
-"""`/schema`: the OpenAPI document. It is made once per process, because that takes as long as a thousand answers."""
+"""`/schema`: the OpenAPI document. Each process makes it once, because that takes as long as a thousand answers."""
 
 import hashlib
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class SchemaView(SpectacularAPIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *_: Any, **__: Any) -> HttpResponseBase:
-        """The document in YAML or JSON, or 304. Raises `InvalidParameter`."""
+        """Answer with the document in YAML or JSON, or 304. Raises InvalidParameter."""
         single_parameters(request.GET, ("format",))
         renderer = request.accepted_renderer
         encoding = accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING"))
@@ -59,11 +59,11 @@ class SchemaView(SpectacularAPIView):
 
 @cache
 def schema_document(name: str, encoding: Encoding | None = None) -> SchemaDocument:
-    """The document in a format (`json` or `yaml`) and a content encoding. Each is made once."""
+    """Return the document in a format (`json` or `yaml`) and a content encoding, made once."""
     if encoding is not None:
         plain = schema_document(name)
-        done = compressed(plain.body, encoding)
-        return SchemaDocument(done.body, f'{plain.etag[:-1]}-{encoding}"', done.encoding)
+        encoded = compressed(plain.body, encoding)
+        return SchemaDocument(encoded.body, f'{plain.etag[:-1]}-{encoding}"', encoded.encoding)
     # Without indentation, which would double its size.
     body = orjson.dumps(_schema()) if name == "json" else _yaml()
     return SchemaDocument(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', None)
@@ -78,5 +78,5 @@ def _yaml() -> bytes:
 @cache
 def _schema() -> dict[str, Any]:
     generator: type[Any] = SchemaGenerator
-    found: dict[str, Any] = generator().get_schema(request=None, public=True)
-    return found
+    schema: dict[str, Any] = generator().get_schema(request=None, public=True)
+    return schema

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 _django = get_wsgi_application()
 
-from audit.services import anonymous_refusals  # noqa: E402 Django's apps are there now
-from http_requests.received import call_in  # noqa: E402 with the rest
-from marketdata_project.proxies import trusted_environ  # noqa: E402 and its settings
-from ratelimit.keys.last_used import start_last_used_writer  # noqa: E402 and its apps
+from audit.services import anonymous_refusals  # noqa: E402 needs Django's apps
+from http_requests.received import call_in  # noqa: E402 as above
+from marketdata_project.proxies import trusted_environ  # noqa: E402 as above
+from ratelimit.keys.last_used import start_last_used_writer  # noqa: E402 as above
 
 start_last_used_writer()
 atexit.register(anonymous_refusals().close)

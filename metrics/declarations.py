@@ -44,7 +44,7 @@ LIMIT_DECISIONS = Counter(
 REDIS_AVAILABLE = Gauge(
     "marketdata_redis_available",
     "1 while the process reaches Redis, 0 while it does not.",
-    of_each_process=True,
+    is_per_process=True,
 )
 
 # The store.
@@ -99,17 +99,17 @@ PROCESS_STARTS = Counter(
     "marketdata_process_starts", "Starts of the process since the service began.", ("process",)
 )
 PROCESS_START_TIME = Gauge(
-    "marketdata_process_start_time_seconds", "Start time of a running process.", of_each_process=True
+    "marketdata_process_start_time_seconds", "Start time of a running process.", is_per_process=True
 )
 PROCESS_MEMORY = Gauge(
-    "marketdata_process_resident_memory_bytes", "Resident memory of a running process.", of_each_process=True
+    "marketdata_process_resident_memory_bytes", "Resident memory of a running process.", is_per_process=True
 )
 PROCESS_OPEN_FILES = Gauge(
-    "marketdata_process_open_files", "Open file descriptors of a running process.", of_each_process=True
+    "marketdata_process_open_files", "Open file descriptors of a running process.", is_per_process=True
 )
 WEB_PROCESSES_WANTED = Gauge(
     "marketdata_web_processes_wanted", "Number of web processes that should run (WORKERS)."
 )
 DISK_FREE = Gauge("marketdata_disk_free_bytes", "Free space of the data folder's disk.")
 
-METRICS: tuple[Metric, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
+METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -14,7 +14,7 @@ from metrics.metric_types import Counter, Gauge, Histogram, Metric, Series
 
 
 def exposition(totals: Mapping[Metric, Series], *, accept: str) -> tuple[bytes, str]:
-    """The document and its media type: OpenMetrics if the Accept header names it, else text 0.0.4."""
+    """Return the document and its media type: OpenMetrics if the Accept header names it, else text 0.0.4."""
     encode, content_type = choose_encoder(accept)
     registry = CollectorRegistry()
     registry.register(_Totals(totals))
@@ -45,12 +45,12 @@ def _family(metric: Metric, series: Series) -> Family:
 
 
 def exported_labels(metric: Metric) -> tuple[str, ...]:
-    """The labels of a metric's samples, without a histogram's `le`."""
-    is_of_each = isinstance(metric, Gauge) and metric.of_each_process
-    return (*metric.labels, "process") if is_of_each else metric.labels
+    """Return the labels of a metric's samples, without a histogram's `le`."""
+    is_per_process = isinstance(metric, Gauge) and metric.is_per_process
+    return (*metric.labels, "process") if is_per_process else metric.labels
 
 
 def _buckets(metric: Histogram, numbers: list[float]) -> Iterator[tuple[str, float]]:
-    """Each upper bound with the number of observations up to it."""
+    """Return each upper bound with the number of observations up to it."""
     bounds = map(floatToGoString, (*metric.bounds, float("inf")))
     return zip(bounds, accumulate(numbers[:-1]), strict=True)

@@ -20,7 +20,7 @@ class Metric:
     """
 
     def __init__(self, name: str, help_text: str, labels: Sequence[str] = (), *, width: int = 1) -> None:
-        """`width`: how many numbers each series has."""
+        """Declare a metric. width: how many numbers each series has."""
         self.name = name
         self.help_text = help_text
         self.labels = tuple(labels)
@@ -30,7 +30,7 @@ class Metric:
         self.clear()
 
     def series(self) -> Series:
-        """A copy of this process's numbers."""
+        """Return a copy of this process's numbers."""
         with self._lock:
             return {labels: list(values) for labels, values in self._series.items()}
 
@@ -45,7 +45,7 @@ class Metric:
             self._series = {} if self.labels else {(): [0.0] * self._width}
 
     def _values(self, labels: Labels) -> list[float]:
-        """The numbers of a series, made if missing. The caller holds the lock."""
+        """Return the numbers of a series; add zeros if it is missing. The caller holds the lock."""
         values = self._series.get(labels)
         if values is None:
             values = self._series[labels] = [0.0] * self._width
@@ -65,11 +65,11 @@ class Gauge(Metric):
     """A current value. The values of living processes are summed, or exported one by one with the label `process`."""
 
     def __init__(
-        self, name: str, help_text: str, labels: Sequence[str] = (), *, of_each_process: bool = False
+        self, name: str, help_text: str, labels: Sequence[str] = (), *, is_per_process: bool = False
     ) -> None:
-        """`of_each_process`: export each process's value with the label `process`, which is not in `labels`."""
+        """Declare a gauge. is_per_process: export each process's value, with the label `process`, which is not in `labels`."""
         super().__init__(name, help_text, labels)
-        self.of_each_process = of_each_process
+        self.is_per_process = is_per_process
         self._source: Callable[[], float] | None = None
 
     def clear(self) -> None:
@@ -88,7 +88,7 @@ class Gauge(Metric):
             self._values(labels)[0] += amount
 
     def follow(self, source: Callable[[], float]) -> None:
-        """Call `source` for the value at each export; it must not raise."""
+        """Take the value from `source` at each export; it must not raise."""
         self._source = source
 
     def series(self) -> Series:
@@ -103,7 +103,7 @@ class Histogram(Metric):
     def __init__(
         self, name: str, help_text: str, labels: Sequence[str] = (), *, bounds: Sequence[float]
     ) -> None:
-        """`bounds` are the buckets' upper bounds, ascending; a last bucket is unbounded."""
+        """Declare a histogram. bounds: the buckets' upper bounds, ascending; a last bucket is unbounded."""
         super().__init__(name, help_text, labels, width=len(bounds) + 2)
         self.bounds = tuple(bounds)
 
@@ -119,5 +119,5 @@ class Histogram(Metric):
 def add_series(total: Series, other: Series) -> None:
     """Add the numbers of `other` to those of `total`, in place."""
     for labels, values in other.items():
-        known = total.get(labels)
-        total[labels] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
+        before = total.get(labels)
+        total[labels] = values if before is None else [a + b for a, b in zip(before, values, strict=True)]

@@ -60,10 +60,10 @@ class Publisher:
     def start(self) -> None:
         """Continue the numbers of the process that this one replaces, and publish once a second in a thread."""
         global _publisher  # noqa: PLW0603 a process has one
-        before = _read(self._path)
+        predecessor = _read(self._path)
         for metric in METRICS:
-            if before is not None and not isinstance(metric, Gauge):
-                metric.restore(_series_of(before, metric))
+            if predecessor is not None and not isinstance(metric, Gauge):
+                metric.restore(_series_of(predecessor, metric))
         PROCESS_STARTS.add(self.process)
         PROCESS_START_TIME.set(time.time())
         PROCESS_MEMORY.follow(_resident_bytes)
@@ -102,14 +102,14 @@ class Publisher:
 _publisher: Publisher | None = None
 
 
-def forget(folder: Path) -> None:
+def remove_files(folder: Path) -> None:
     """Remove the files of processes that ran before. Raises OSError."""
     for path in folder.glob(f"*{_SUFFIX}"):
         path.unlink()
 
 
 def totals(metrics: Iterable[Metric] = METRICS) -> dict[Metric, Series]:
-    """The sums over all publishing processes; in a process that does not publish, its own numbers."""
+    """Return the sums over all publishing processes; in a process that does not publish, its own numbers."""
     total: dict[Metric, Series] = {metric: {} for metric in metrics}
     for values in _published():
         is_alive = _is_alive(values.pid)
@@ -120,12 +120,12 @@ def totals(metrics: Iterable[Metric] = METRICS) -> dict[Metric, Series]:
 
 
 def _published() -> list[ProcessValues]:
-    """The content of all files. Writes this process's file first, so that no number falls if the process is killed."""
+    """Return the content of all files. Write this process's file first, so that no number falls if it is killed."""
     if _publisher is None:
         return [_own_values("this")]
     _publisher.publish()
-    found = (_read(path) for path in sorted(_publisher.folder.glob(f"*{_SUFFIX}")))
-    return [values for values in found if values is not None]
+    contents = (_read(path) for path in sorted(_publisher.folder.glob(f"*{_SUFFIX}")))
+    return [values for values in contents if values is not None]
 
 
 def _own_values(process: str) -> ProcessValues:
@@ -134,7 +134,7 @@ def _own_values(process: str) -> ProcessValues:
 
 
 def _read(path: Path) -> ProcessValues | None:
-    """A file's content; None if it is missing or incomplete (for instance after a power cut)."""
+    """Return a file's content; None if it is missing or incomplete (for instance after a power cut)."""
     try:
         return _DECODER.decode(path.read_bytes())
     except FileNotFoundError:
@@ -149,7 +149,7 @@ def _series_of(values: ProcessValues, metric: Metric) -> Series:
 
 
 def _labelled(metric: Metric, series: Series, process: str) -> Series:
-    if not isinstance(metric, Gauge) or not metric.of_each_process:
+    if not isinstance(metric, Gauge) or not metric.is_per_process:
         return series
     return {(*labels, process): values for labels, values in series.items()}
 
@@ -165,7 +165,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _resident_bytes() -> float:
-    """0 where there is no /proc."""
+    """Return the resident memory; 0 without /proc."""
     try:
         return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -173,7 +173,7 @@ def _resident_bytes() -> float:
 
 
 def _open_files() -> float:
-    """0 where there is no /proc."""
+    """Return the number of open files; 0 without /proc."""
     try:
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 half of its time
     except OSError:

@@ -1,6 +1,6 @@
-"""Dependency inversion: a lower package declares a value that it needs from a higher package, which it may not import.
+"""Dependency inversion: a lower package declares a value that it needs from a higher one, which it may not import.
 
-`marketdata_project` provides the values at start-up. Imports none of the apps.
+`marketdata_project` provides the values at start-up. This package imports none of the apps.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,10 +21,10 @@ class Need(Generic[T]):
     """
 
     def __init__(self, name: str) -> None:
-        """name: the dotted name of this Need, for error messages."""
+        """Declare a need. name: its dotted name, for error messages."""
         self._name = name
         self._make: Callable[[], T] | None = None
-        self._made: list[T] = []
+        self._values: list[T] = []
 
     def provide(self, make: Callable[[], T]) -> None:
         """Register `make`, which the first `get` calls. Raises RuntimeError if something is registered already."""
@@ -34,18 +34,18 @@ class Need(Generic[T]):
 
     def get(self) -> T:
         """Return the value. Raises NotProvided."""
-        if not self._made:
+        if not self._values:
             if self._make is None:
                 raise NotProvided(f"{self._name} was not provided; wire the program at start-up")
-            self._made = [self._make()]
-        return self._made[0]
+            self._values = [self._make()]
+        return self._values[0]
 
     @contextmanager
     def replaced(self, value: T) -> Iterator[None]:
         """Use another value inside the context, in all threads. For tests."""
-        before = self._make, self._made
-        self._make, self._made = lambda: value, [value]
+        original = self._make, self._values
+        self._make, self._values = lambda: value, [value]
         try:
             yield
         finally:
-            self._make, self._made = before
+            self._make, self._values = original

@@ -1,10 +1,10 @@
 """Redis connections behind a circuit breaker: while Redis is unreachable they fail at once instead of timing out.
 
-All connections of the process share one breaker. A failed connect, or a command without an answer in time,
-opens it: for `PAUSE_SECONDS` every connect and send raises redis.exceptions.ConnectionError without touching
-a socket. Then one connection probes (it tries to use Redis) while the others keep failing. An answer closes the
-breaker, a failure starts the next pause. A socket closed by the server does not open the breaker, because Redis may
-only have been restarted; the next connect shows that.
+All connections of the process share one breaker. A failed connect, or a command without an answer in time, opens it.
+For `PAUSE_SECONDS` every connect and send then raises redis.exceptions.ConnectionError without touching a socket.
+Afterwards one connection, the probe, tries to use Redis while the others keep failing. An answer closes the breaker;
+a failure starts the next pause. A socket closed by the server does not open the breaker: Redis may only have been
+restarted, and the next connect shows whether it was.
 """
 
 import threading
@@ -31,8 +31,8 @@ PAUSE_SECONDS = 1.0
 class Breaker:
     """A circuit breaker. Thread-safe. `clock` is monotonic, in seconds.
 
-    `who` is the connection that calls. While the breaker is open, failures of connections other than the probing one
-    are ignored. If the probe reports nothing within a pause, the next connection that calls `check` replaces it.
+    While the breaker is open, only the probe's failures count. If the probe reports nothing within a pause, the next
+    connection that calls `check` becomes the probe.
     """
 
     def __init__(self, *, pause: float = PAUSE_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
@@ -47,33 +47,33 @@ class Breaker:
     def is_open(self) -> bool:
         return self._is_open
 
-    def check(self, who: object) -> bool:
-        """Return whether `who` becomes the probe. Raises redis.exceptions.ConnectionError if it may not use Redis."""
+    def check(self, connection: object) -> bool:
+        """Return whether the connection becomes the probe. Raises ConnectionError if it may not use Redis."""
         if not self._is_open:
             return False
         with self._lock:
-            if not self._is_open or self._probe == id(who):
+            if not self._is_open or self._probe == id(connection):
                 return False
             now = self._clock()
             if now >= self._next_probe_at:
-                self._probe = id(who)
+                self._probe = id(connection)
                 self._next_probe_at = now + self._pause
                 return True
         raise RedisConnectionError("Redis is away; the next attempt follows shortly")
 
-    def failed(self, who: object) -> None:
-        """Report that `who` could not connect or got no answer in time."""
+    def failed(self, connection: object) -> None:
+        """Report that the connection could not connect or got no answer in time."""
         with self._lock:
-            if self._is_open and self._probe not in (None, id(who)):
+            if self._is_open and self._probe not in (None, id(connection)):
                 return
             self._is_open = True
             self._probe = None
             self._next_probe_at = self._clock() + self._pause
 
-    def lost(self, who: object) -> None:
-        """Report that the server closed the socket of `who`. Ignored unless `who` is the probe."""
-        if self._is_open and self._probe == id(who):
-            self.failed(who)
+    def lost(self, connection: object) -> None:
+        """Report that the server closed the connection's socket. Ignored unless it is the probe."""
+        if self._is_open and self._probe == id(connection):
+            self.failed(connection)
 
     def succeeded(self) -> None:
         """Report that Redis answered."""
@@ -137,7 +137,7 @@ class FailFast(AbstractConnection):
         """
         packed = pack_command(command)  # type: ignore[arg-type]  # its stub has tuples of one
         if breaker.check(self):
-            # The server has most likely closed a socket from before the outage, and the probe would fail for that.
+            # The server has most likely closed a socket that was open before the outage. The probe would fail on it.
             self.disconnect()  # type: ignore[no-untyped-call]
         try:
             super().send_packed_command((packed,))  # type: ignore[no-untyped-call]

@@ -26,21 +26,21 @@ class _Connections:
     """One connection per thread, closed when the thread ends. After a fork or a change of CACHES all are replaced."""
 
     def __init__(self) -> None:
-        self._kept = _ThreadConnection()
+        self._of_thread = _ThreadConnection()
         os.register_at_fork(after_in_child=self.forget)
         setting_changed.connect(self._note_setting)
 
     def own(self) -> FailFast:
         """Return the calling thread's connection. Its class in CACHES must be one from `connection_class_for`."""
-        kept = self._kept
-        if kept.connection is None:
+        own = self._of_thread
+        if own.connection is None:
             pool = get_redis_connection("default").connection_pool
-            kept.connection = pool.connection_class(**pool.connection_kwargs)
-        return kept.connection
+            own.connection = pool.connection_class(**pool.connection_kwargs)
+        return own.connection
 
     def forget(self) -> None:
         """Make every thread open a new connection."""
-        self._kept = _ThreadConnection()
+        self._of_thread = _ThreadConnection()
 
     def _note_setting(self, *, setting: str, **_: Any) -> None:
         if setting == "CACHES":
@@ -75,8 +75,8 @@ def _nothing() -> None:
 class Script:
     """A Lua script.
 
-    note_restart: called if Redis does not know the script, before the script is sent. Then Redis was restarted (or is
-    new), and may have loaded an old copy of its data.
+    note_restart: called if Redis does not know the script, before the script is sent. Redis is then new or was
+    restarted, and may have loaded an old copy of its data.
     """
 
     text: str
@@ -90,9 +90,9 @@ class Script:
         self, keys: Sequence[str], arguments: Sequence[str | bytes | int], *, is_once: bool = False
     ) -> Any:
         """Run the script and return its answer. is_once and errors: as for `redis_call`."""
-        given = (len(keys), *keys, *arguments)
+        parameters = (len(keys), *keys, *arguments)
         try:
-            return redis_call("EVALSHA", self.sha, *given, is_once=is_once)
+            return redis_call("EVALSHA", self.sha, *parameters, is_once=is_once)
         except NoScriptError:
             self.note_restart()
-            return redis_call("EVAL", self.text, *given, is_once=is_once)
+            return redis_call("EVAL", self.text, *parameters, is_once=is_once)

@@ -14,7 +14,7 @@ from rest_framework import serializers
 from audit.models import AuditRecord
 from audit.records import columns
 from http_requests.exceptions import InvalidParameter
-from listing.filters import choice_filter, first_wrong
+from listing.filters import choice_filter, first_error
 from listing.pages import PAGE_LIMIT, SORTS, KeysetPagination
 from store.instant_text import parse_instant_or_epoch
 
@@ -89,7 +89,7 @@ def records_selected(parameters: Mapping[str, str]) -> Records:
     """Return the records that match all given filters. Raises InvalidParameter."""
     filters = AuditFilter(parameters, AuditRecord.objects.all())
     if not filters.is_valid():
-        _, message = first_wrong(filters)
+        _, message = first_error(filters)
         raise InvalidParameter("invalid_parameter", message)
     since, until = (filters.form.cleaned_data.get(name) for name in ("since", "until"))
     if since is not None and until is not None and since >= until:

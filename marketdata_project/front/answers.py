@@ -1,4 +1,4 @@
-"""Answers that the front sends, and their metrics: finished bodies, streams, refusals of requests before Django."""
+"""Answers that the front sends: finished bodies, streams, and refusals of requests before Django; and their metrics."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
 from http_requests.wsgi_variables import ROUTE
-from marketdata_project.correlation import chosen_id, correlation_headers
+from marketdata_project.correlation import correlation_headers, request_id_for
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 from metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
@@ -59,7 +59,7 @@ def answer_of_response(response: HttpResponseBase, *, is_head: bool) -> Answer:
 
 
 def answer_of_finished(finished: FinishedAnswer) -> Answer:
-    """A cached finished answer as an answer to send."""
+    """Convert a cached finished answer to an answer."""
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in finished.headers.items()
     ]
@@ -69,13 +69,13 @@ def answer_of_finished(finished: FinishedAnswer) -> Answer:
 
 
 def _pieces(response: HttpResponseBase) -> Iterator[bytes]:
-    """A response's pieces. A file's pieces are 256 KiB, not Django's 4 KiB: each piece costs two thread switches."""
+    """Return a response's pieces. A file's pieces have 256 KiB, not Django's 4 KiB: each costs two thread switches."""
     file: IO[bytes] | None = getattr(response, "file_to_stream", None)
     return iter(response) if file is None else iter(partial(file.read, FILE_PIECE_BYTES), b"")
 
 
 def _encoded_headers(response: HttpResponseBase, *, without_length: bool) -> list[tuple[bytes, bytes]]:
-    """A response's headers and cookies in ASGI's form, with or without its own Content-Length."""
+    """Return a response's headers and cookies in ASGI's form, with or without its own Content-Length."""
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
     if without_length and response.has_header("Content-Length"):
         headers = [header for header in headers if header[0] != b"content-length"]
@@ -97,7 +97,7 @@ class Refusal:
         return HTTPStatus(DECLARED[self.code].status)
 
     def render(self, *, correlation_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """The headers and body, for the request with that id."""
+        """Return the headers and body, for the request with that id."""
         retry_seconds = DECLARED[self.code].retry_seconds
         body = orjson.dumps(
             problem_body(
@@ -120,9 +120,9 @@ class Refusal:
         ]
         return headers, body
 
-    def wire(self, *, offered: str | None) -> bytes:
-        """The answer as HTTP/1.1 bytes, with the client's id `offered` if it is allowed, else with a new id."""
-        headers, body = self.render(correlation_id=chosen_id(offered))
+    def http_bytes(self, *, client_id: str | None) -> bytes:
+        """Return the answer as HTTP/1.1 bytes, with the client's correlation id if it is allowed, else with a new one."""
+        headers, body = self.render(correlation_id=request_id_for(client_id))
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (self.status, self.status.phrase.encode(), lines, body)
 
@@ -149,7 +149,7 @@ _CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
 def route_of(match: ResolverMatch | None) -> str:
-    """The route's name for metrics: the url name, the namespace of one of Django's sites, or UNROUTED."""
+    """Return the route's name for metrics: the url name, the namespace of one of Django's sites, or UNROUTED."""
     if match is None:
         return UNROUTED
     from marketdata_project.access_table import DJANGO_SITES  # noqa: PLC0415 needs the apps

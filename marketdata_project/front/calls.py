@@ -1,4 +1,4 @@
-"""Work of the front without Django's middlewares: authenticates and charges large bodies' senders, records refusals."""
+"""What the front does without Django's middlewares: authenticates and charges senders of large bodies, records refusals."""
 
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
@@ -46,14 +46,14 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
 
 
 def _is_admitted(call: ReceivedCall, caller: Caller, environ: MutableMapping[str, Any]) -> bool:
-    access, denial = _judged(call, caller)
+    access, denial = _access_and_denial(call, caller)
     if access is None or denial is not None:
         return False
     admission = environ[ADMISSION] = admit_call(call, caller, access)
     return admission.admitted
 
 
-def _judged(call: ReceivedCall, caller: Caller) -> tuple[Access | None, Denial | None]:
+def _access_and_denial(call: ReceivedCall, caller: Caller) -> tuple[Access | None, Denial | None]:
     endpoint = endpoint_at(call.path)
     if endpoint is None:
         return None, None

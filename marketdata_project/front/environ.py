@@ -11,7 +11,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-# Bytes. CPython before 3.11.10 and 3.12.6 parses a quoted cookie with escapes in quadratic time.
+# In bytes. CPython before 3.11.10 and 3.12.6 parses a quoted cookie with escapes in quadratic time.
 _LONGEST_ESCAPED_COOKIES = 4096
 # Entries in the cache of header names; names come from clients, so it must be bounded.
 _MOST_NAMES = 512
@@ -67,7 +67,7 @@ def _add_headers(environ: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]
 
 
 def _environ_name(name: bytes) -> str:
-    """The WSGI variable of a header; '' for a header that is dropped.
+    """Return the WSGI variable of a header; '' for a header that is dropped.
 
     A name with an underscore is dropped: `X_Api_Key` would become the variable of `X-Api-Key`, which a proxy
     in front may have removed.

@@ -1,6 +1,6 @@
 """Lanes: small thread pools for blocking work of an event loop.
 
-A job costs about half as much as with `loop.run_in_executor`: it needs one queue, one future, one wake-up of the loop.
+A job costs about half as much as with `loop.run_in_executor`: one queue, one future, one wake-up of the loop.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class Lane:
         return self._finished
 
     def processor_seconds(self) -> float:
-        """Processor time of the threads so far; 0 if the system does not tell (macOS)."""
+        """Return the processor time of the threads so far; 0 if the system does not tell (macOS)."""
         clock_of = getattr(time, "pthread_getcpuclockid", None)
         if clock_of is None:
             return 0.0

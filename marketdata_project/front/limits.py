@@ -30,23 +30,23 @@ class ConnectionSlots:
         client = client_of(address, self._uncounted)
         if not client:
             return True
-        taken = self._taken.get(client, 0)
-        if taken >= self._most:
+        count = self._taken.get(client, 0)
+        if count >= self._most:
             return False
-        self._taken[client] = taken + 1
+        self._taken[client] = count + 1
         return True
 
     def give_back(self, address: str) -> None:
         """Release a slot that `take` gave."""
         client = client_of(address, self._uncounted)
-        left = self._taken.get(client, 0) - 1
-        if left > 0:
-            self._taken[client] = left
+        remaining = self._taken.get(client, 0) - 1
+        if remaining > 0:
+            self._taken[client] = remaining
         else:
             self._taken.pop(client, None)
 
     def taken(self) -> dict[str, int]:
-        """The number of slots in use, by client."""
+        """Return the number of slots in use, by client."""
         return dict(self._taken)
 
 
@@ -64,11 +64,11 @@ class BodyBudget:
 
     def take(self, count: int, holders: Sequence[str]) -> bool:
         """Add `count` bytes for each of the holders; False, without adding, if that exceeds a limit."""
-        held = [self._of_holder.get(holder, 0) + count for holder in holders]
-        if self.taken + count > self._most or any(each > self._share for each in held):
+        totals = [self._of_holder.get(holder, 0) + count for holder in holders]
+        if self.taken + count > self._most or any(total > self._share for total in totals):
             return False
         self.taken += count
-        self._of_holder.update(zip(holders, held, strict=True))
+        self._of_holder.update(zip(holders, totals, strict=True))
         return True
 
     def give_back(self, count: int, holders: Sequence[str]) -> None:
@@ -103,11 +103,11 @@ class ReservedBytes:
 
 @lru_cache(maxsize=1024)
 def client_of(address: str, uncounted: tuple[Network, ...]) -> str:
-    """The client whose slots an address takes; "" if it is not counted, such as a unix socket's."""
+    """Return the client whose slots an address takes; "" if it is not counted, such as a unix socket's."""
     try:
-        found = addresses.parse(address)
+        parsed = addresses.parse(address)
     except ValueError:
         return ""
-    if any(found in network for network in uncounted):
+    if any(parsed in network for network in uncounted):
         return ""
-    return addresses.client_of(found)
+    return addresses.client_of(parsed)

@@ -29,31 +29,31 @@ _Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def knows_chunks(http_version: str) -> bool:
-    """Whether a request of that version may be answered in chunks (RFC 9112, 6.1)."""
+    """Return whether a request of that version may be answered in chunks (RFC 9112, 6.1)."""
     return http_version >= _FIRST_WITH_CHUNKS
 
 
 def without_chunks(app: ASGI3Application, cycle: RequestResponseCycle) -> _Application:
-    """Wrap `app`: bodies of unknown length are sent without chunks and end with the connection (RFC 9112, 6.3).
+    """Wrap `app` so that a body of unknown length is sent without chunks and ends with the connection (RFC 9112, 6.3).
 
-    Without chunks uvicorn sends no more than the expected length, so each piece sets that to its own length.
+    Without chunks uvicorn sends at most the expected length, so each piece sets that to its own length.
     """
-    is_bare = False
+    has_no_length = False
 
     async def send(message: Any) -> None:
-        nonlocal is_bare
+        nonlocal has_no_length
         if message["type"] == "http.response.start":
-            is_bare = all(name != b"content-length" for name, _ in message["headers"])
-            if is_bare:
+            has_no_length = all(name != b"content-length" for name, _ in message["headers"])
+            if has_no_length:
                 cycle.chunked_encoding = cycle.keep_alive = False
-        elif is_bare:
+        elif has_no_length:
             cycle.expected_content_length = len(message["body"])
         await cycle.send(message)
 
-    async def answered(scope: Any, receive: Any, _send: Any) -> None:
+    async def wrapped(scope: Any, receive: Any, _send: Any) -> None:
         await app(scope, receive, send)
 
-    return answered
+    return wrapped
 
 
 HEADER_SECONDS = 20.0
@@ -67,18 +67,18 @@ _CORRELATION_ID = HEADER.lower().encode()
 class GuardedProtocol(HttpToolsProtocol):
     """Closes connections whose headers take longer than HEADER_SECONDS, or are too many or too large.
 
-    `slots` limits the connections of the whole process; a connection without a slot is refused before anything
-    is read. HEADER_BYTES also limits bytes that complete neither headers, a piece of a body nor a request, such
-    as trailers. One timer per connection checks every few seconds; one per request would be too expensive.
+    `slots` limits the connections of the process; a connection without a slot is refused before anything is read.
+    HEADER_BYTES also limits other bytes that complete neither a piece of a body nor a request, such as trailers.
+    One timer per connection checks every few seconds; one per request would be too expensive.
     """
 
     slots = ConnectionSlots()
     _has_slot = False
     _headers_since: float | None
     _check: asyncio.TimerHandle
-    _has_begun = False
+    _is_in_request = False
     _is_in_body = False
-    _got_further = False
+    _has_progress = False
     _unfinished_bytes = 0
     _running: RequestResponseCycle | None = None
 
@@ -104,7 +104,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to wait for the request's headers."""
         self._headers_since = self.loop.time()
-        self._has_begun = True
+        self._is_in_request = True
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -128,7 +128,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if any(framing.strip().lower() != b"chunked" for framing in framings):
             raise HttpParserError("the end of the body cannot be known")
         self._headers_since = None
-        self._is_in_body = self._got_further = True
+        self._is_in_body = self._has_progress = True
         super().on_headers_complete()
         if framings:
             # Trailers must not become headers (RFC 9110, 6.5.1): proxies do not check them.
@@ -136,20 +136,20 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Pass on a piece of a body."""
-        self._got_further = True
+        self._has_progress = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that a request is complete."""
-        self._has_begun = self._is_in_body = False
-        self._got_further = True
+        self._is_in_request = self._is_in_body = False
+        self._has_progress = True
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         """Parse the data. Refuse if HEADER_BYTES arrived that complete nothing."""
-        self._got_further = False
+        self._has_progress = False
         super().data_received(data)
-        self._unfinished_bytes = 0 if self._got_further else self._unfinished_bytes + len(data)
+        self._unfinished_bytes = 0 if self._has_progress else self._unfinished_bytes + len(data)
         if self._unfinished_bytes > HEADER_BYTES:
             self._refuse(HEADERS_TOO_LARGE)
 
@@ -165,9 +165,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _check_headers(self) -> None:
         since = self._headers_since
-        late = since is not None and self.loop.time() - since > HEADER_SECONDS - CHECK_SECONDS
-        if late and not self._answering():
-            self._refuse(HEADERS_TOO_SLOW if self._has_begun else None)
+        is_late = since is not None and self.loop.time() - since > HEADER_SECONDS - CHECK_SECONDS
+        if is_late and not self._is_answering():
+            self._refuse(HEADERS_TOO_SLOW if self._is_in_request else None)
             return
         self._check = self.loop.call_later(CHECK_SECONDS, self._check_headers)
 
@@ -175,22 +175,22 @@ class GuardedProtocol(HttpToolsProtocol):
     def _address(self) -> str:
         return self.client[0] if self.client else ""
 
-    def _offered_id(self) -> str | None:
-        """The X-Correlation-ID among the headers read so far; None unless there is exactly one."""
-        if not self._has_begun:
+    def _client_id(self) -> str | None:
+        """Return the X-Correlation-ID among the headers read so far; None unless there is exactly one."""
+        if not self._is_in_request:
             return None
         ids = [value for name, value in self.headers if name == _CORRELATION_ID]
         return ids[0].decode("latin-1") if len(ids) == 1 else None
 
-    def _answering(self) -> bool:
+    def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def _refuse(self, refusal: Refusal | None) -> None:
         """Answer and close; if an earlier request is being answered, only close. No other answer follows."""
         if self.transport.is_closing():
             return
-        if refusal is not None and (not self._answering() or self._awaits_own_body()):
-            self.transport.write(refusal.wire(offered=self._offered_id()))
+        if refusal is not None and (not self._is_answering() or self._awaits_own_body()):
+            self.transport.write(refusal.http_bytes(client_id=self._client_id()))
             count_refusal(refusal)
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
@@ -198,12 +198,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _awaits_own_body(self) -> bool:
-        """Whether the request to be answered is the one whose body is still arriving."""
+        """Return whether the request to be answered is the one whose body is still arriving."""
         return self._is_in_body and self._running is self.cycle and not self.cycle.response_started
 
 
 def _excess(target: bytes, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
-    """The refusal of a request line or headers over a limit; None within all limits."""
+    """Return the refusal of a request line or headers over a limit; None within all limits."""
     if len(headers) > MOST_HEADERS:
         return TOO_MANY_HEADERS
     total = len(target) + sum(len(name) + len(value) for name, value in headers)

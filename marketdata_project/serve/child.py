@@ -27,14 +27,14 @@ def end_with_parent() -> Callable[[], None]:
     def tie() -> None:
         if prctl is not None:
             prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended between fork and here
+        if os.getppid() != parent:  # the parent has ended since the fork
             os._exit(1)
 
     return tie
 
 
 def parent_is(pid: int | None) -> bool:
-    """Whether `pid` is still this process's parent; always True for None."""
+    """Return whether `pid` is still this process's parent; True for None."""
     return pid is None or os.getppid() == pid
 
 
@@ -76,7 +76,7 @@ class Child:
         return self.process is not None
 
     def start(self) -> None:
-        """Start the process; raises OSError, SubprocessError and whatever `before` raises."""
+        """Start the process. Raises OSError, SubprocessError and whatever `before` raises."""
         program = self.program
         self._started_at = time.monotonic()
         if program.before is not None:
@@ -91,13 +91,13 @@ class Child:
         )
 
     def _begin(self) -> None:
-        """Runs in the new process."""
-        # Ignore Ctrl-C, which reaches the child, too: the supervisor ends it. A starting Python would print a traceback.
+        """Prepare the new process, in which this runs."""
+        # Ctrl-C reaches the child, too, but the supervisor ends it. A starting Python would print a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.program.tie()
 
     def postpone(self) -> float:
-        """Schedule the next start; returns the delay in seconds, which grows while the process keeps failing."""
+        """Schedule the next start. Return the delay in seconds, which grows while the process keeps failing."""
         now = time.monotonic()
         self._failures = 1 if now - self._started_at > _STEADY_SECONDS else self._failures + 1
         delay = restart_delay(self._failures)
@@ -109,8 +109,8 @@ class Child:
         if self.process is None or (code := self.process.poll()) is None:
             return None
         pid, self.process = self.process.pid, None
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return f"{self.program.name} (process {pid}) {how}"
+        reason = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return f"{self.program.name} (process {pid}) {reason}"
 
     def send(self, signal_number: int) -> None:
         """Send a signal to the process, if there is one."""
@@ -120,5 +120,5 @@ class Child:
 
 
 def restart_delay(failures: int) -> float:
-    """Seconds to wait after so many failures in a row (1, 2, …): 0.1, 0.2, 0.4 … at most 5."""
+    """Return the seconds to wait after so many failures in a row (1, 2, …): 0.1, 0.2, 0.4 … at most 5."""
     return min(0.1 * 2.0 ** min(failures - 1, 10), _LONGEST_DELAY_SECONDS)

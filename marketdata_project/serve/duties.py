@@ -13,7 +13,7 @@ from django.utils import timezone
 from audit.chain.prune import records_delete_old
 from audit.services import spool_collect
 from idempotency.answers import answers_delete_expired
-from marketdata_project.serve.status import counted_duty, export_fold_lag
+from marketdata_project.serve.status import counted_duty, publish_fold_lag
 from ratelimit.credentials.signed_requests import nonces_delete_expired
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quota_usage import quota_usage_delete_old
@@ -26,43 +26,44 @@ SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """A service that takes `now`; repeated after `every` seconds, or `after_error` seconds if it raised."""
+    """A service that takes `now`, with the seconds until its next run: after a success, and after an error."""
 
-    work: Callable[..., object]
-    every: float
+    service: Callable[..., object]
+    period: float
     after_error: float = MINUTE
 
 
 DUTIES: tuple[Duty, ...] = (
-    Duty(spool_collect, every=SECOND, after_error=SECOND),
-    Duty(nonces_delete_expired, every=SECOND, after_error=SECOND),
-    Duty(keys_watch, every=HOUR),
-    Duty(answers_delete_expired, every=HOUR),
-    Duty(quota_usage_delete_old, every=HOUR),
-    Duty(records_delete_old, every=HOUR),
+    Duty(spool_collect, period=SECOND, after_error=SECOND),
+    Duty(nonces_delete_expired, period=SECOND, after_error=SECOND),
+    Duty(keys_watch, period=HOUR),
+    Duty(answers_delete_expired, period=HOUR),
+    Duty(quota_usage_delete_old, period=HOUR),
+    Duty(records_delete_old, period=HOUR),
 )
 
 
 def store_duties() -> tuple[Duty, ...]:
-    """The duty of updating the market store's derived files; empty for a store without such files."""
+    """Return the duty of updating the market store's derived files; nothing for a store without such files."""
     keeper = derived_keeper()
     if keeper is None:
         return ()
-    export_fold_lag(keeper)
+    publish_fold_lag(keeper)
 
     def derived_keep(*, now: datetime) -> None:
         keeper.round(seconds=SECOND)
 
-    return (Duty(derived_keep, every=SECOND, after_error=SECOND),)
+    return (Duty(derived_keep, period=SECOND, after_error=SECOND),)
 
 
 class DutyThreads:
-    """Runs each duty in a thread with a database connection of its own, at once and then periodically."""
+    """Threads that run the duties, at once and then periodically. Each has a database connection of its own."""
 
     def __init__(self, duties: Iterable[Duty]) -> None:
         self._ending = Event()
         self._threads = [
-            Thread(target=self._repeat, args=(duty,), name=duty.work.__name__, daemon=True) for duty in duties
+            Thread(target=self._repeat, args=(duty,), name=duty.service.__name__, daemon=True)
+            for duty in duties
         ]
         for thread in self._threads:
             thread.start()
@@ -80,19 +81,19 @@ class DutyThreads:
 
     def _repeat(self, duty: Duty) -> None:
         while not self._ending.is_set():
-            self._ending.wait(duty.every if duty_try(duty) else duty.after_error)
+            self._ending.wait(duty.period if duty_try(duty) else duty.after_error)
         connections.close_all()
 
 
 def duty_try(duty: Duty) -> bool:
-    """Run a duty once; return whether it succeeded. Logs an exception."""
+    """Run a duty once and return whether it succeeded. Logs an exception."""
     try:
         try:
-            with counted_duty(duty.work.__name__):
-                duty.work(now=timezone.now())
+            with counted_duty(duty.service.__name__):
+                duty.service(now=timezone.now())
         finally:
             close_old_connections()
     except Exception:
-        logger.exception("The worker's duty %s failed; it is tried again", duty.work.__name__)
+        logger.exception("The worker's duty %s failed; it is tried again", duty.service.__name__)
         return False
     return True

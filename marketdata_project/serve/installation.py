@@ -45,9 +45,9 @@ class RedisMissing(InstallationError):
 def allow_many_files() -> None:
     """Raise the limit on open files, which child processes inherit. Each connection counts as an open file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def make_private_folder(folder: Path) -> None:
@@ -57,19 +57,19 @@ def make_private_folder(folder: Path) -> None:
         state = folder.lstat()
         if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
             raise FolderUnavailable(
-                f"{folder} belongs to somebody else: remove it or choose another DATA_DIR."
+                f"{folder} belongs to another user: remove it or choose another DATA_DIR."
             )
         folder.chmod(0o700)
     except OSError as error:
         raise FolderUnavailable(f"The folder {folder} cannot be used: {error}") from error
 
 
-def keep_to_oneself() -> None:
+def hide_new_files() -> None:
     """Set the umask so that other users cannot open files of this process and its children."""
     os.umask(0o077)
 
 
-def close_to_others(data_dir: Path) -> None:
+def hide_existing_files(data_dir: Path) -> None:
     """Remove other users' permissions in a data folder; an earlier version may have left them.
 
     The group keeps its permissions on the folder itself. Only the owner can open files with secrets. Files of
@@ -134,12 +134,12 @@ def open_listener(*, host: str, port: int) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> tuple[str, int]:
-    """Host and port at which a client on this machine reaches a listener."""
+    """Return the host and port at which a client on this machine reaches a listener."""
     host, port = listener.getsockname()[:2]
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 compared, not bound
 
 
 def url_of(listener: socket.socket) -> str:
-    """The base URL for a client on this machine, without a trailing slash."""
+    """Return the base URL for a client on this machine, without a trailing slash."""
     host, port = address_of(listener)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

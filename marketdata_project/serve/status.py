@@ -29,11 +29,10 @@ def start_publishing_metrics(process: str) -> Publisher:
     return publisher
 
 
-def export_fold_lag(keeper: Upkeep | None) -> None:
-    """Export the metrics of how far the derived files are behind the commits."""
-    if keeper is not None:
-        FOLD_WAITING_LOGS.follow(lambda: keeper.backlog().logs)
-        FOLD_LAG_SECONDS.follow(lambda: keeper.backlog().seconds)
+def publish_fold_lag(keeper: Upkeep) -> None:
+    """Publish how far the derived files are behind the commits."""
+    FOLD_WAITING_LOGS.follow(lambda: keeper.backlog().logs)
+    FOLD_LAG_SECONDS.follow(lambda: keeper.backlog().seconds)
 
 
 @contextmanager
@@ -59,7 +58,7 @@ logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """The worker's heartbeat: the modification time of a file in the `run` folder."""
+    """The worker's heartbeat: a file in the `run` folder, touched at each beat."""
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "worker.heartbeat"
@@ -77,7 +76,10 @@ class Heartbeat:
         self._path.unlink(missing_ok=True)
 
     def age(self, *, now: float) -> float | None:
-        """Seconds since the last beat, negative if the clock went back; None without a file. `now` is in epoch seconds."""
+        """Return the seconds since the last beat, negative if the clock went back; None without a file.
+
+        `now` is in epoch seconds.
+        """
         try:
             return now - self._path.stat().st_mtime
         except FileNotFoundError:

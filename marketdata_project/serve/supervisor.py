@@ -23,7 +23,7 @@ from marketdata_project.serve.watchdog import Watchdog
 
 
 class SignalInbox:
-    """While entered, collects `signals` instead of letting them interrupt. For the main thread only."""
+    """Collects `signals` while entered, so that they interrupt nothing. For the main thread only."""
 
     def __init__(self, signals: Iterable[signal.Signals]) -> None:
         self._signals = tuple(signals)
@@ -39,7 +39,7 @@ class SignalInbox:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_class: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
@@ -89,7 +89,7 @@ class ServePlan:
 
 
 def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> dict[str, str]:
-    """The environment of child processes: this process's environment with absolute paths and the actual port."""
+    """Return the environment of child processes: this process's own with absolute paths and the actual port."""
     path = os.pathsep.join(filter(None, [str(base_dir), os.environ.get("PYTHONPATH", "")]))
     return {
         **os.environ,
@@ -163,16 +163,16 @@ class Supervisor:
                 on_ready()
 
     def _patience(self, children: Iterable[Child]) -> float:
-        """Seconds until the next start or check is due."""
+        """Return the seconds until the next start or check is due."""
         if not self._ready:
             return _PROBE_SECONDS
-        due = [child.due_at - time.monotonic() for child in children if not child.running]
-        return min([_TICK_SECONDS, *due])
+        delays = [child.due_at - time.monotonic() for child in children if not child.running]
+        return min([_TICK_SECONDS, *delays])
 
     def _reap(self, children: Iterable[Child]) -> None:
         for child in children:
-            if (end := child.reap()) is not None:
-                self._say(f"{end}; starting it again in {child.postpone():.1f} s")
+            if (message := child.reap()) is not None:
+                self._say(f"{message}; starting it again in {child.postpone():.1f} s")
 
     def _kill_silent(self, children: Iterable[Child]) -> None:
         """Kill web processes without proof of life. They are reaped and restarted like any process that ended."""
@@ -248,23 +248,16 @@ def _python_programs(plan: ServePlan) -> list[Program]:
 def _web_program(plan: ServePlan, number: int) -> Program:
     fd = plan.listener.fileno()
     watchdog = Watchdog() if plan.watchdog_seconds > 0 else None
-    pulse = () if watchdog is None else (watchdog.sender,)
-    command = [
-        sys.executable,
-        "-m",
-        "marketdata_project.serve.web",
-        "--fd",
-        str(fd),
-        "--parent",
-        str(os.getpid()),
-    ]
-    command += [word for sender in pulse for word in ("--pulse", str(sender))]
+    command = [sys.executable, "-m", "marketdata_project.serve.web"]
+    command += ["--fd", str(fd), "--parent", str(os.getpid())]
+    if watchdog is not None:
+        command += ["--pulse", str(watchdog.sender)]
     return Program(
         name=f"web {number + 1}",
         command=lambda: command,
         environment={**plan.environment, "WORKER_NUMBER": str(number)},
         tie=end_with_parent(),
-        descriptors=(fd, *pulse),
+        descriptors=(fd,) if watchdog is None else (fd, watchdog.sender),
         before=None if watchdog is None else watchdog.reset,
         watchdog=watchdog,
     )

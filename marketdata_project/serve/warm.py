@@ -1,6 +1,6 @@
 """Warms up a web process before it serves: loads modules, tunes memory and the garbage collector.
 
-Large libraries that few requests need are loaded in a thread afterwards.
+Afterwards a thread loads large libraries that few requests need.
 """
 
 import ctypes
@@ -54,10 +54,9 @@ def load_everything(handler: DjangoHandler) -> None:
 
 
 def load_libraries() -> Thread:
-    """Load trading calendars and QuantLib, which take a second and only some requests need, in a thread.
+    """Load trading calendars and QuantLib in a thread. That takes a second, and only some requests need them.
 
-    A request that needs them earlier waits. Loading never holds the interpreter lock much longer than a tenth of a
-    second.
+    A request that needs them earlier waits. Loading never holds the interpreter lock much longer than 0.1 s.
     """
     thread = Thread(target=_load_libraries, name="libraries", daemon=True)
     thread.start()
@@ -87,9 +86,9 @@ def share_allocator() -> None:
 
 
 def tune_garbage_collector() -> None:
-    """Make full collections, which cause the slowest 1 % of the answers, rare and short.
+    """Make full collections rare and short: they cause the slowest 1 % of the answers.
 
-    Objects that exist now are never freed, so the collector need not visit them.
+    The collector skips the objects that exist now, because they are never freed.
     """
     gc.collect()
     gc.freeze()

@@ -12,30 +12,30 @@ from contextlib import suppress
 from marketdata_project.front.lanes import Lane
 
 BEAT_SECONDS = 0.5
-# At most this much silence counts per look. The supervisor looks every second; if it looks later, it was suspended
-# or starved, and its children may have been, too.
+# One look counts at most this much silence. The supervisor looks every second. If it looks later, it did not run
+# itself, and its children may not have run either.
 LONGEST_LOOK_SECONDS = 2.0
-# Processor seconds that show progress: more than waiting threads use, less than computing threads get in ten seconds.
-WORKED_SECONDS = 0.05
+# Processor seconds that count as progress: more than waiting threads use, less than computing threads get in 10 s.
+PROGRESS_SECONDS = 0.05
 _PIPE_BYTES = 65_536
 
 
 class Watchdog:
-    """The supervisor's end of one web process's pipe.
+    """The supervisor's end of one web process's pipe. `clock` is monotonic, in seconds.
 
-    `clock` is monotonic, in seconds. Silence counts from the first proof on: before, the process is starting.
+    Silence counts from the first proof on. Until then the process is starting.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._receiver, self.sender = os.pipe()
-        for end in (self._receiver, self.sender):
-            os.set_blocking(end, False)
+        os.set_blocking(self._receiver, False)
+        os.set_blocking(self.sender, False)
         self.reset()
 
     def reset(self) -> None:
         """Start again for a new process."""
-        self._heard()
+        self._has_proof()
         self._has_started = False
         self._silence = 0.0
         self._looked_at = self._clock()
@@ -44,7 +44,7 @@ class Watchdog:
         """Return the seconds without a proof; each look adds at most LONGEST_LOOK_SECONDS."""
         now = self._clock()
         elapsed, self._looked_at = min(now - self._looked_at, LONGEST_LOOK_SECONDS), now
-        if self._heard():
+        if self._has_proof():
             self._has_started, self._silence = True, 0.0
         elif self._has_started:
             self._silence += elapsed
@@ -55,17 +55,17 @@ class Watchdog:
         os.close(self._receiver)
         os.close(self.sender)
 
-    def _heard(self) -> bool:
+    def _has_proof(self) -> bool:
         with suppress(BlockingIOError):
             return bool(os.read(self._receiver, _PIPE_BYTES))
         return False
 
 
 class Pulse:
-    """The web process's end: twice a second it proves that the event loop runs and the lane of reads makes progress.
+    """The web process's end: sends a proof twice a second if the event loop runs and the threads for reads progress.
 
-    The lane (thread pool) makes progress if it finished the last probe or another job, or if its threads compute.
-    Otherwise all its threads hang.
+    The threads progress if they finished the last probe or another job, or if they compute. Otherwise all of them
+    hang.
     """
 
     def __init__(self, sender: int, lane: Lane) -> None:
@@ -73,7 +73,7 @@ class Pulse:
         self._lane = lane
         self._probe: asyncio.Future[None] | None = None
         self._finished = 0
-        self._worked = 0.0
+        self._processor_seconds = 0.0
 
     async def run(self) -> None:
         """Beat until the task is cancelled."""
@@ -83,22 +83,22 @@ class Pulse:
 
     def beat(self) -> None:
         """Send a proof if there was progress; the first beat always does. Call it in the event loop."""
-        if self._gets_on():
-            self._finished, self._worked = self._lane.finished, self._lane.processor_seconds()
+        if self._progresses():
+            self._finished, self._processor_seconds = self._lane.finished, self._lane.processor_seconds()
             # Errors do not matter: a full pipe holds enough proofs, and without a supervisor nobody reads them.
             with suppress(OSError):
                 os.write(self._sender, b".")
         if self._probe is None or self._probe.done():
             self._probe = self._lane.run(_nothing)
 
-    def _gets_on(self) -> bool:
+    def _progresses(self) -> bool:
         return (
             self._probe is None
             or self._probe.done()
             or self._lane.finished > self._finished
-            or self._lane.processor_seconds() >= self._worked + WORKED_SECONDS
+            or self._lane.processor_seconds() >= self._processor_seconds + PROGRESS_SECONDS
         )
 
 
 def _nothing() -> None:
-    """Do nothing, in a thread of the lane."""
+    """Do nothing: the probe."""

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable
 from threading import Thread
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import django
 import uvicorn
@@ -25,7 +24,7 @@ from marketdata_project.front.limits import ConnectionSlots
 from marketdata_project.front.protocol import GuardedProtocol
 from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.child import parent_is
-from marketdata_project.serve.installation import keep_to_oneself
+from marketdata_project.serve.installation import hide_new_files
 from marketdata_project.serve.status import start_publishing_metrics
 from marketdata_project.serve.warm import (
     drop_request_signals,
@@ -35,10 +34,6 @@ from marketdata_project.serve.warm import (
     tune_garbage_collector,
 )
 from marketdata_project.serve.watchdog import Pulse
-
-if TYPE_CHECKING:
-    from audit.spooling.anonymous_refusals import AnonymousRefusals
-    from ratelimit.keys.last_used import LastUsedWriter
 
 DRAIN_SECONDS = 8
 KEEP_ALIVE_SECONDS = 20
@@ -64,7 +59,7 @@ class WebServer(uvicorn.Server):
         await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second; returns whether to end.
+        """Return whether to end; called ten times a second.
 
         Loads libraries after the first second, and calls `each_second` in a thread each second.
         """
@@ -78,7 +73,7 @@ class WebServer(uvicorn.Server):
 
 
 def web_server(*, pulse: int | None = None) -> WebServer:
-    """The server with everything loaded and tuned. `pulse` is the descriptor of the watchdog's pipe."""
+    """Return the server with everything loaded and tuned. `pulse` is the descriptor of the watchdog's pipe."""
     django.setup(set_prefix=False)
     log_uncaught()
     handler = DjangoHandler()
@@ -107,7 +102,7 @@ def web_server(*, pulse: int | None = None) -> WebServer:
 
 
 def _protocol() -> type[GuardedProtocol]:
-    """The protocol class with the connection slots of the settings."""
+    """Return the protocol class with the connection slots of the settings."""
 
     class Protocol(GuardedProtocol):
         slots = ConnectionSlots(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
@@ -129,22 +124,6 @@ def _front(handler: DjangoHandler) -> Front:
     )
 
 
-def _last_uses() -> "LastUsedWriter":
-    """Start the thread that writes when keys were last used."""
-    from ratelimit.keys.last_used import LastUsedWriter, last_used  # noqa: PLC0415 its models need the apps
-
-    writer = LastUsedWriter(last_used)
-    writer.start()
-    return writer
-
-
-def _anonymous_refusals() -> "AnonymousRefusals":
-    """The audit log's counter of refusals; settle it each second, close it at the end."""
-    from audit.services import anonymous_refusals  # noqa: PLC0415 its models need the apps
-
-    return anonymous_refusals()
-
-
 def main(arguments: list[str]) -> None:
     """Serve until SIGTERM; then finish running requests for at most DRAIN_SECONDS."""
     parser = argparse.ArgumentParser(prog="web", description="One web process of `manage.py serve`.")
@@ -152,7 +131,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--parent", type=int, help="end when this process has ended")
     parser.add_argument("--pulse", type=int, help="the descriptor of the watchdog's pipe")
     options = parser.parse_args(arguments)
-    keep_to_oneself()
+    hide_new_files()
     server = web_server(pulse=options.pulse)
     server.parent = options.parent
 
@@ -162,14 +141,22 @@ def main(arguments: list[str]) -> None:
     # Used until uvicorn installs its own handlers; at its end uvicorn raises the signal again.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    uses, refusals = _last_uses(), _anonymous_refusals()
+    _serve(server, socket.socket(fileno=options.fd))
+    _end_now()
+
+
+def _serve(server: WebServer, listener: socket.socket) -> None:
+    """Serve until the server's end. Threads meanwhile write when keys were last used, refusals and metrics."""
+    from audit.services import anonymous_refusals  # noqa: PLC0415 its models need the apps
+    from ratelimit.keys.last_used import start_last_used_writer  # noqa: PLC0415 as above
+
+    last_used, refusals = start_last_used_writer(), anonymous_refusals()
     publisher = start_publishing_metrics(f"web-{settings.WORKER_NUMBER + 1}")
     server.each_second = refusals.settle
-    server.run(sockets=[socket.socket(fileno=options.fd)])
+    server.run(sockets=[listener])
     refusals.close()
-    uses.stop()
+    last_used.stop()
     publisher.stop()
-    _end_now()
 
 
 def _end_now() -> None:

@@ -63,10 +63,10 @@ CORS_EXPOSE_HEADERS = [
 
 
 def _redis_socket(run_dir: Path) -> Path:
-    """The embedded Redis's socket. Its path may have 107 bytes at most, so for a deep folder it is in a temporary folder."""
-    wanted = run_dir / "redis.sock"
-    if len(os.fsencode(wanted)) <= 107:
-        return wanted
+    """Return the embedded Redis's socket. A path has at most 107 bytes: for a deep folder the socket is in a temporary one."""
+    socket = run_dir / "redis.sock"
+    if len(os.fsencode(socket)) <= 107:
+        return socket
     digest = hashlib.sha256(os.fsencode(run_dir)).hexdigest()[:16]
     name = f"marketdata-{os.getuid()}-{digest}/redis.sock"
     short = Path(tempfile.gettempdir()) / name

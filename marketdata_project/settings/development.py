@@ -1,4 +1,4 @@
-"""Settings of `make run` on a developer's machine. The secret key is made once and kept in the data folder."""
+"""Settings of `make run` on a developer's machine. The secret key is made once and stored in the data folder."""
 
 import secrets
 from pathlib import Path
@@ -8,8 +8,8 @@ from marketdata_project.settings.base import DATA_DIR
 from marketdata_project.settings.environment import secret
 
 
-def _kept_secret(path: Path) -> str:
-    """The secret in `path`; made at the first call and linked into place, so that two processes get the same one."""
+def _stored_secret(path: Path) -> str:
+    """Return the secret in `path`. The first call makes it; linked into place, it is the same for two processes."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
@@ -24,4 +24,4 @@ def _kept_secret(path: Path) -> str:
     return path.read_text()
 
 
-SECRET_KEY = secret("SECRET_KEY") or _kept_secret(DATA_DIR / "secret_key")
+SECRET_KEY = secret("SECRET_KEY") or _stored_secret(DATA_DIR / "secret_key")

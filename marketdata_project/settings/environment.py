@@ -16,7 +16,7 @@ env = environ.Env()
 
 
 def integer(name: str, default: int) -> int:
-    """The variable as a whole number. Raises ImproperlyConfigured, which names the variable."""
+    """Return the variable as a whole number. Raises ImproperlyConfigured, which names the variable."""
     try:
         return int(env.int(name, default))
     except ValueError as error:
@@ -24,9 +24,9 @@ def integer(name: str, default: int) -> int:
 
 
 def networks(name: str, *, default: str = "") -> tuple[IPv4Network | IPv6Network, ...]:
-    """The variable as networks and addresses, separated by commas. Raises ImproperlyConfigured, which names the variable."""
-    given = env.str(name, default).split(",")
-    return tuple(_network(name, text.strip()) for text in given if text.strip())
+    """Return the variable's networks and addresses, separated by commas. Raises ImproperlyConfigured, which names it."""
+    texts = env.str(name, default).split(",")
+    return tuple(_network(name, text.strip()) for text in texts if text.strip())
 
 
 def _network(name: str, text: str) -> IPv4Network | IPv6Network:
@@ -40,7 +40,7 @@ def _network(name: str, text: str) -> IPv4Network | IPv6Network:
 
 
 def secret(name: str) -> str:
-    """The secret in the variable `name`, or in the file named by `name`_FILE; "" without either.
+    """Return the secret in the variable `name`, or in the file that `name`_FILE names; "" without either.
 
     Raises ImproperlyConfigured if both are given, or the file cannot be read.
     """
@@ -57,19 +57,19 @@ def secret(name: str) -> str:
 
 
 def required_secret(name: str) -> str:
-    """The secret of that name. Raises ImproperlyConfigured if it is missing or could be guessed."""
-    found = secret(name)
-    if not found:
+    """Return the secret of that name. Raises ImproperlyConfigured if it is missing or could be guessed."""
+    value = secret(name)
+    if not value:
         raise ImproperlyConfigured(
             f"{name} (or {name}_FILE) is not set, and production does not start without it"
         )
-    return checked_secret(name, found)
+    return checked_secret(name, value)
 
 
 def secrets_list(name: str) -> list[str]:
-    """The secrets of that name, separated by commas or lines. Raises ImproperlyConfigured if one could be guessed."""
-    found = secret(name).replace(",", "\n").split()
-    return [checked_secret(f"{name}, number {number},", value) for number, value in enumerate(found, 1)]
+    """Return the secrets of that name, separated by commas or lines. Raises ImproperlyConfigured if one could be guessed."""
+    values = secret(name).replace(",", "\n").split()
+    return [checked_secret(f"{name}, number {number},", value) for number, value in enumerate(values, 1)]
 
 
 def checked_secret(name: str, value: str) -> str:
@@ -80,7 +80,7 @@ def checked_secret(name: str, value: str) -> str:
 
 
 def weakness_of(value: str) -> str:
-    """Why a secret could be guessed; "" if it is long and random enough."""
+    """Return why a secret could be guessed; "" if it is long and random enough."""
     if len(value) < SHORTEST_SECRET:
         return f"it has {len(value)} characters, fewer than {SHORTEST_SECRET}"
     if len(set(value)) < FEWEST_CHARACTERS:

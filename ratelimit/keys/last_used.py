@@ -80,8 +80,9 @@ class LastUsedWriter:
 last_used = LastUsed()
 
 
-def start_last_used_writer() -> None:
-    """Start this process's writer. It stops when the process exits."""
+def start_last_used_writer() -> LastUsedWriter:
+    """Start this process's writer and return it. It stops when the process exits."""
     writer = LastUsedWriter(last_used)
     writer.start()
     atexit.register(writer.stop)
+    return writer

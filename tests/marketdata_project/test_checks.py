@@ -102,7 +102,7 @@ def test_csrf_tokens_are_checked(settings):
 
 def test_all_run_with_djangos_and_give_a_hint(settings):
     assert set(checks._CHECKS) <= set(registry.registry.get_checks())
-    assert set(checks._OF_DEPLOYMENTS) <= set(registry.registry.get_checks(include_deployment_checks=True))
+    assert set(checks._DEPLOYMENT_CHECKS) <= set(registry.registry.get_checks(include_deployment_checks=True))
     settings.WORKERS, settings.PORT, settings.MARKET_STORES = 0, -1, {}
     found = {
         error.id: error.hint for error in run_checks() if error.id and error.id.startswith("marketdata.")

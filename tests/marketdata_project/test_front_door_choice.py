@@ -9,7 +9,7 @@ from django.db import OperationalError
 
 from http_requests.wsgi_variables import BODY_TOO_LARGE
 from marketdata_project.front.application import DjangoHandler
-from marketdata_project.front.door import HELD, FrontDoor
+from marketdata_project.front.door import CACHED, FrontDoor
 from ratelimit.keys.selectors import key_cache
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.finished_answers import FinishedAnswer
@@ -86,7 +86,7 @@ def test_a_compressed_answer_is_given_where_it_is_held_compressed(key, api, acce
     ("name", "path"), [("clock", "/api/v1/clock"), ("instruments", "/api/v1/instruments")]
 )
 def test_another_endpoint_is_held_by_one_declaration(key, monkeypatch, name, path):
-    monkeypatch.setitem(cast("Any", HELD), name, lambda _call: FinishedAnswer(200, {"X-Held": "1"}, b"{}"))
+    monkeypatch.setitem(cast("Any", CACHED), name, lambda _call: FinishedAnswer(200, {"X-Held": "1"}, b"{}"))
     environ = {**environ_of("GET", "", {"X-API-Key": key}), "PATH_INFO": path, "REQUEST_URI": path}
     given = FrontDoor()(environ)
     assert given is not None

@@ -9,7 +9,7 @@ from metrics.metric_types import Counter, Gauge, Histogram, Metric, Series
 
 SECONDS = Histogram("a_seconds", "Time.", ("route",), bounds=(0.1, 1))
 REQUESTS = Counter("b_requests", 'Of "them".', ("route", "method"))
-MEMORY = Gauge("c_bytes", "Memory.", of_each_process=True)
+MEMORY = Gauge("c_bytes", "Memory.", is_per_process=True)
 TOTALS: dict[Metric, Series] = {
     SECONDS: {("ohlc",): [2.0, 1.0, 1.0, 7.5]},
     REQUESTS: {('a"b\n', "GET"): [3.0]},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metrics.declarations import COMMITS
-from metrics.process_files import Publisher, forget, totals
+from metrics.process_files import Publisher, remove_files, totals
 from tests.patience import PATIENCE_SECONDS
 
 PROGRAM = Path(__file__).with_name("counting_process.py")
@@ -91,6 +91,6 @@ def test_where_nothing_can_be_written_what_was_published_stays(publisher, tmp_pa
 
 def test_files_of_the_last_run_are_forgotten(publisher, tmp_path: Path):
     assert [path.name for path in (tmp_path / "metrics").glob("*.json")] == ["this.json"]
-    forget(tmp_path / "metrics")
+    remove_files(tmp_path / "metrics")
     assert list((tmp_path / "metrics").glob("*.json")) == []
-    forget(tmp_path / "missing")
+    remove_files(tmp_path / "missing")

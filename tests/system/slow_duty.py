@@ -16,7 +16,7 @@ class SlowDuty(AppConfig):
     def ready(self) -> None:
         from marketdata_project.serve import duties  # noqa: PLC0415 its models need the apps
 
-        duties.DUTIES = (duties.Duty(pipe_read, every=duties.SECOND), *duties.DUTIES)
+        duties.DUTIES = (duties.Duty(pipe_read, period=duties.SECOND), *duties.DUTIES)
 
 
 def pipe_read(*, now: datetime) -> None:

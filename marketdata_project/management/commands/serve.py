@@ -18,15 +18,15 @@ from marketdata_project.serve.installation import (
     InstallationError,
     address_of,
     allow_many_files,
-    close_to_others,
-    keep_to_oneself,
+    hide_existing_files,
+    hide_new_files,
     make_private_folder,
     open_listener,
     sole_user,
     url_of,
 )
 from marketdata_project.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, child_environment
-from metrics.process_files import forget
+from metrics.process_files import remove_files
 from ratelimit.access.scopes import ALL_SCOPES
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.keys.selectors import key_list
@@ -42,11 +42,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         for number in STOP_SIGNALS:
-            signal.signal(number, _leave)
-        keep_to_oneself()
+            signal.signal(number, _exit)
+        hide_new_files()
         try:
             make_private_folder(settings.RUN_DIR)
-            close_to_others(settings.DATA_DIR)
+            hide_existing_files(settings.DATA_DIR)
             with sole_user(settings.RUN_DIR):
                 redis = _embedded_redis()
                 with open_listener(host=settings.HOST, port=settings.PORT) as listener:
@@ -58,7 +58,7 @@ class Command(BaseCommand):
     def _prepare(self) -> None:
         """Migrate the database, make the first key, load the sample, remove the last run's counters."""
         allow_many_files()
-        _forget_counters()
+        _remove_counters()
         self._migrate()
         self._first_key()
         if settings.LOAD_SAMPLE:
@@ -119,20 +119,20 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> None:
+def _exit(_signal: int, _frame: FrameType | None) -> None:
     """Handle a stop signal that arrives before anything runs: end the command."""
     raise SystemExit(0)
 
 
-def _forget_counters() -> None:
+def _remove_counters() -> None:
     try:
-        forget(settings.METRICS_DIR)
+        remove_files(settings.METRICS_DIR)
     except OSError as error:
         raise FolderUnavailable(f"The folder {settings.METRICS_DIR} cannot be used: {error}") from error
 
 
 def _embedded_redis() -> EmbeddedRedis | None:
-    """The Redis to start; None if REDIS_URL names one. Raises RedisMissing."""
+    """Return the Redis to start; None if REDIS_URL names one. Raises RedisMissing."""
     if not settings.REDIS_EMBEDDED:
         return None
     redis = EmbeddedRedis(socket_path=settings.REDIS_SOCKET, run_dir=settings.RUN_DIR)

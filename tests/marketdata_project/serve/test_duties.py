@@ -62,7 +62,7 @@ def test_the_worker_survives_an_error_and_ends_on_sigterm(monkeypatch, command, 
 
     tidied = []
     monkeypatch.setattr(duties, "close_old_connections", lambda: tidied.append(len(rounds)))
-    command(Duty(collect, every=HOUR, after_error=0))
+    command(Duty(collect, period=HOUR, after_error=0))
     assert tidied == [1, 2]
     assert all(now.tzinfo is not None for now in rounds)
     assert "collect failed" in caplog.text
@@ -78,7 +78,7 @@ def test_runs_of_duties_are_counted(monkeypatch):
             raise OSError("the disk is away")
 
     began = time.time()
-    assert [duty_try(Duty(watched, every=0)) for _ in range(3)] == [True, False, False]
+    assert [duty_try(Duty(watched, period=0)) for _ in range(3)] == [True, False, False]
     runs = {labels[1]: count for labels, [count] in DUTY_RUNS.series().items() if labels[0] == "watched"}
     assert runs == {"done": 1, "failed": 2}
     assert DUTY_LAST_SUCCESS.series()["watched",][0] >= began
@@ -97,7 +97,7 @@ def test_a_duty_that_stands_still_delays_no_other_and_the_end_only_so_long(monke
         if next(times) == 50:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    command(Duty(stand, every=HOUR), Duty(often, every=0))
+    command(Duty(stand, period=HOUR), Duty(often, period=0))
     standing = [thread for thread in threading.enumerate() if thread.name == "stand"]
     assert len(standing) == 1
     released.set()
@@ -106,18 +106,18 @@ def test_a_duty_that_stands_still_delays_no_other_and_the_end_only_so_long(monke
 
 def test_a_failure_to_tidy_up_is_one_of_the_duty(monkeypatch, caplog):
     monkeypatch.setattr(duties, "close_old_connections", lambda: 1 // 0)
-    assert not duty_try(Duty(lambda *, now: None, every=1))
+    assert not duty_try(Duty(lambda *, now: None, period=1))
     assert "ZeroDivisionError" in caplog.text
 
 
 def test_nothing_that_must_be_done_is_left_out():
-    assert {duty.work.__name__ for duty in DUTIES} == {
+    assert {duty.service.__name__ for duty in DUTIES} == {
         "spool_collect", "nonces_delete_expired", "keys_watch", "answers_delete_expired", "quota_usage_delete_old", "records_delete_old",
     }  # fmt: skip
 
 
 def test_derived_files_are_kept_by_a_store_that_has_them(monkeypatch):
-    assert [duty.work.__name__ for duty in store_duties()] == ["derived_keep"]
+    assert [duty.service.__name__ for duty in store_duties()] == ["derived_keep"]
     monkeypatch.setattr(duties, "derived_keeper", lambda: None)
     assert store_duties() == ()
 

@@ -21,11 +21,11 @@ from tests.patience import PATIENCE_SECONDS
 def test_a_socket_folder_of_somebody_else_is_refused(tmp_path):
     (tmp_path / "target").mkdir()
     (tmp_path / "link").symlink_to("target")
-    with pytest.raises(FolderUnavailable, match="belongs to somebody else"):
+    with pytest.raises(FolderUnavailable, match="belongs to another user"):
         make_private_folder(tmp_path / "link")
     if os.geteuid() == 0:
         os.chown(tmp_path / "target", 12345, 12345)
-        with pytest.raises(FolderUnavailable, match="belongs to somebody else"):
+        with pytest.raises(FolderUnavailable, match="belongs to another user"):
             make_private_folder(tmp_path / "target")
 
 
