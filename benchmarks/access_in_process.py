@@ -27,7 +27,7 @@ from ratelimit.access.table import Access
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify
 from ratelimit.keys.services import key_create
-from ratelimit.limits.prefetched_tokens import PREFETCH_ABOVE
+from ratelimit.limits.shared_limits import PREFETCH_ABOVE
 from stats.ohlc.views import OhlcViewSet
 
 _PARTS = ("authentication", "limits", "audit")

@@ -1,14 +1,47 @@
-"""Turns the stored grants of a credential into a Caller."""
+"""Tiers (the default limits), and how the stored grants of a credential become a Caller."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
 
 from ratelimit.callers import Caller
-from ratelimit.limits.tiers import tier_named
+from ratelimit.exceptions import UnknownTier
 from ratelimit.models import ApiKey, Entitlement
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """`rate` is in tokens per second, for each bucket. Quotas are in tokens per UTC day and month; None: no quota."""
+
+    name: str
+    rate: int
+    daily_quota: int | None
+    monthly_quota: int | None
+
+
+TIERS = MappingProxyType(
+    {
+        tier.name: tier
+        for tier in (
+            Tier("default", 10, 100_000, 2_000_000),
+            Tier("premium", 100, 10_000_000, 200_000_000),
+            Tier("internal", 1000, None, None),
+        )
+    }
+)
+
+
+def tier_named(name: str) -> Tier:
+    """Return the tier with that name. Raises UnknownTier."""
+    try:
+        return TIERS[name]
+    except KeyError:
+        raise UnknownTier(f"there is no tier {name!r}; the tiers are {', '.join(TIERS)}") from None
+
 
 # A stored quota of 0 means unlimited; None means the tier's quota.
 NO_QUOTA = 0

@@ -16,7 +16,7 @@ from idempotency.answers import answers_delete_expired
 from marketdata_project.serve.status import counted_duty, publish_fold_lag
 from ratelimit.credentials.signed_requests import nonces_delete_expired
 from ratelimit.keys.expiry import keys_watch
-from ratelimit.limits.quota_usage import quota_usage_delete_old
+from ratelimit.limits.quotas import quota_usage_delete_old
 from trades.stores import derived_keeper
 
 logger = logging.getLogger(__name__)

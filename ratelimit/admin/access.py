@@ -15,11 +15,10 @@ from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.credentials.bearer import token_cache
 from ratelimit.credentials.people.grants import profile_document
 from ratelimit.credentials.programs.clients import client_revoke
-from ratelimit.entitlements import GRANTS
+from ratelimit.entitlements import GRANTS, TIERS
 from ratelimit.events import key_event
 from ratelimit.exceptions import KeyAdministrationError
 from ratelimit.keys.terms import columns_of
-from ratelimit.limits.tiers import TIERS
 from ratelimit.models import AccessProfile, OAuthClient
 
 

@@ -14,7 +14,7 @@ from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.admin.access import WordListField
 from ratelimit.callers import Caller
 from ratelimit.credentials.people.grants import caller_of_person, person_may
-from ratelimit.entitlements import GRANTS, STATES, state_of
+from ratelimit.entitlements import GRANTS, STATES, TIERS, state_of
 from ratelimit.exceptions import KeyAdministrationError
 from ratelimit.keys.lists import in_state
 from ratelimit.keys.selectors import keys_visible
@@ -27,7 +27,6 @@ from ratelimit.keys.services import (
     key_rotate,
 )
 from ratelimit.keys.terms import columns_of
-from ratelimit.limits.tiers import TIERS
 from ratelimit.models import ApiKey
 
 _GRANTED = (*GRANTS, "expires_at", "signed_only", "certificate", "before_expiry")

@@ -11,8 +11,7 @@ from rest_framework.views import APIView
 
 from listing.filters import choice_filter
 from listing.pages import KeysetPagination
-from ratelimit.entitlements import STATES
-from ratelimit.limits.tiers import TIERS
+from ratelimit.entitlements import STATES, TIERS
 from ratelimit.models import ApiKey
 
 

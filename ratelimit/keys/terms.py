@@ -8,9 +8,9 @@ from typing import Any, Required, TypedDict
 
 from ratelimit.access.scopes import SENSITIVITIES, expand_scopes
 from ratelimit.callers import ALL_ACCOUNTS
+from ratelimit.entitlements import tier_named
 from ratelimit.exceptions import InvalidKeyRequest
 from ratelimit.limits.quotas import MAX_QUOTA
-from ratelimit.limits.tiers import tier_named
 from store.instant_text import YEARS
 
 MAX_NAME_LENGTH = 100

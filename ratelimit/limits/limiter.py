@@ -12,10 +12,8 @@ from redis.exceptions import RedisError
 from metrics.declarations import LIMIT_DECISIONS
 from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.local_limits import LocalLimits
-from ratelimit.limits.prefetched_tokens import PrefetchedTokens, prefetch_size
-from ratelimit.limits.quota_usage import quota_reserve
-from ratelimit.limits.quotas import QuotaCharge, Reservation, exceeds_quota, is_short_of
-from ratelimit.limits.shared_limits import SharedAnswer, take_shared
+from ratelimit.limits.quotas import QuotaCharge, Reservation, exceeds_quota, is_short_of, quota_reserve
+from ratelimit.limits.shared_limits import PrefetchedTokens, SharedAnswer, prefetch_size, take_shared
 from ratelimit.limits.token_bucket import BucketState, Charge
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,6 @@ from functools import lru_cache
 from cachetools import LRUCache
 
 from ratelimit.limits.admission import Admission, admission_of
-from ratelimit.limits.quota_usage import quota_reserve
 from ratelimit.limits.quotas import (
     QuotaBalance,
     QuotaCharge,
@@ -21,6 +20,7 @@ from ratelimit.limits.quotas import (
     exceeds_quota,
     is_short_of,
     period_at,
+    quota_reserve,
 )
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge, bucket_state, take
 

@@ -12,8 +12,7 @@ from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import COST_RULES, cost_of
 from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.quotas import DAY, MAX_QUOTA, MONTH, QuotaCharge
-from ratelimit.limits.tiers import burst_of
-from ratelimit.limits.token_bucket import Bucket, Charge
+from ratelimit.limits.token_bucket import Bucket, Charge, burst_of
 
 DATA_GROUP = "data"
 ADDRESS_BUCKET = "address"

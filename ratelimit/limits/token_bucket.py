@@ -9,6 +9,7 @@ The types are NamedTuples because every request makes several, and a frozen data
 from typing import NamedTuple
 
 SECOND_US = 1_000_000
+BURST_SECONDS = 2
 
 
 class Bucket(NamedTuple):
@@ -56,6 +57,11 @@ class BucketState(NamedTuple):
     def reset(self) -> int:
         """The epoch second, rounded up, at which the bucket will be full."""
         return -(-(self.now_us + self.until_full_us) // SECOND_US)
+
+
+def burst_of(rate: int) -> int:
+    """Return the size in tokens of a bucket with that rate per second."""
+    return BURST_SECONDS * rate
 
 
 def take(bucket: Bucket, *, full_at: int | None, now_us: int, cost: int = 1) -> Taken:

@@ -12,9 +12,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ratelimit.access.scopes import ALL_SCOPES, ROLES, SCOPES, SENSITIVITIES
 from ratelimit.callers import ALL_ACCOUNTS
-from ratelimit.entitlements import NO_QUOTA
+from ratelimit.entitlements import NO_QUOTA, TIERS
 from ratelimit.exceptions import KeyAdministrationError
-from ratelimit.limits.tiers import TIERS
 from store.instant_text import parse_instant
 
 

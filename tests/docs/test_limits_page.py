@@ -5,8 +5,9 @@ import re
 import pytest
 from django.conf import settings
 
+from ratelimit.entitlements import TIERS
 from ratelimit.limits.costs import COST_RULES
-from ratelimit.limits.tiers import TIERS, burst_of
+from ratelimit.limits.token_bucket import burst_of
 
 PAGE = (settings.BASE_DIR / "docs" / "limits.md").read_text()
 

@@ -30,8 +30,7 @@ from ratelimit.credentials.signed_requests import nonce_use  # noqa: E402
 from ratelimit.exceptions import RateLimitError  # noqa: E402
 from ratelimit.keys.selectors import key_named  # noqa: E402
 from ratelimit.keys.services import key_create, key_revoke, key_rotate  # noqa: E402
-from ratelimit.limits.quota_usage import quota_reserve, quota_reserved  # noqa: E402
-from ratelimit.limits.quotas import DAY, QuotaCharge, period_at  # noqa: E402
+from ratelimit.limits.quotas import DAY, QuotaCharge, period_at, quota_reserve, quota_reserved  # noqa: E402  # noqa: E402
 from ratelimit.models import ApiKey  # noqa: E402
 from tests.patience import PATIENCE_SECONDS  # noqa: E402
 from tests.ratelimit.credentials.logins import PASSWORD, person  # noqa: E402

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ratelimit.limits.tiers import burst_of
+from ratelimit.limits.token_bucket import burst_of
 from tests.hostile.figures import Told
 from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import eventually

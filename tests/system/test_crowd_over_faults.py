@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from ratelimit.limits.tiers import burst_of
+from ratelimit.limits.token_bucket import burst_of
 from tests.hostile.figures import Told
 from tests.hostile.scale import SOAK
 from tests.system.installation import WORKERS, Installation

@@ -13,8 +13,7 @@ from django.utils import timezone
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.access.table import access_of, denial_of
 from ratelimit.callers import ALL_ACCOUNTS, Caller
-from ratelimit.entitlements import GRANTS, caller_from
-from ratelimit.limits.tiers import tier_named
+from ratelimit.entitlements import GRANTS, caller_from, tier_named
 from ratelimit.models import AccessProfile
 from store.instant_text import format_instant
 

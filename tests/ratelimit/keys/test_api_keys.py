@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ratelimit import exceptions
 from ratelimit.access.scopes import SCOPES, expand_scopes
+from ratelimit.entitlements import TIERS, tier_named
 from ratelimit.exceptions import (
     AmbiguousCredentials,
     InvalidApiKey,
@@ -14,7 +15,7 @@ from ratelimit.exceptions import (
     UnknownTier,
 )
 from ratelimit.keys.api_keys import digest, generate, is_well_formed, key_in_headers
-from ratelimit.limits.tiers import TIERS, burst_of, tier_named
+from ratelimit.limits.token_bucket import burst_of
 
 KEY = "md_abcdefgh_" + "s" * 43
 OTHER = "md_abcdefgh_" + "t" * 43

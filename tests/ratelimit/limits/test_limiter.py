@@ -11,8 +11,7 @@ from redis.exceptions import RedisError
 from metrics.declarations import LIMIT_DECISIONS
 from ratelimit.limits import shared_limits
 from ratelimit.limits.limiter import Limiter, process_limiter
-from ratelimit.limits.prefetched_tokens import LIFETIME_NS, PrefetchedTokens, prefetch_size
-from ratelimit.limits.shared_limits import SharedAnswer
+from ratelimit.limits.shared_limits import LIFETIME_NS, PrefetchedTokens, SharedAnswer, prefetch_size
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge
 from redis_calls.connection import breaker
 from tests.marketdata_project.front_server import eventually

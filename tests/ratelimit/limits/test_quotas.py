@@ -16,8 +16,16 @@ from redis.exceptions import RedisError
 from ratelimit.limits import shared_limits
 from ratelimit.limits.admission import QUOTA_EXCEEDED, RATE_LIMITED, Admission
 from ratelimit.limits.limiter import Limiter
-from ratelimit.limits.quota_usage import KEPT, quota_reserve, quota_usage_delete_old
-from ratelimit.limits.quotas import DAY, MONTH, QuotaCharge, period_at, reservation_size
+from ratelimit.limits.quotas import (
+    DAY,
+    KEPT,
+    MONTH,
+    QuotaCharge,
+    period_at,
+    quota_reserve,
+    quota_usage_delete_old,
+    reservation_size,
+)
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge
 from ratelimit.models import QuotaUse
 from tests.chance import examples
