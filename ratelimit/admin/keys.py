@@ -1,6 +1,5 @@
 """The admin's page for API keys."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -23,7 +22,6 @@ from ratelimit.keys.services import (
     CreatedKey,
     key_create,
     key_revoke,
-    key_revoke_with_successors,
     key_rotate,
 )
 from ratelimit.keys.terms import columns_of
@@ -157,21 +155,20 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        self._revoke(request, queryset, key_revoke)
+        self._revoke(request, queryset, with_successors=False)
 
     @admin.action(
         description="Revoke the selected keys and their successors by rotation", permissions=["change"]
     )
     def revoke_with_successors(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        self._revoke(request, queryset, key_revoke_with_successors)
+        self._revoke(request, queryset, with_successors=True)
 
-    def _revoke(
-        self, request: HttpRequest, queryset: QuerySet[ApiKey], revoke: Callable[..., list[ApiKey]]
-    ) -> None:
+    def _revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey], *, with_successors: bool) -> None:
+        options = {"now": timezone.now(), "with_successors": with_successors, **_by(request)}
         revoked: set[int] = set()
         for key in self._selected(request, queryset):
             try:
-                revoked.update(each.pk for each in revoke(key=key, now=timezone.now(), **_by(request)))
+                revoked.update(each.pk for each in key_revoke(key=key, **options))
             except KeyAdministrationError as error:
                 self.message_user(request, f"Key {key}: {error}", messages.ERROR)
             else:

@@ -1,36 +1,27 @@
 """Reads keys: `key_cache` (a cache in memory, used by every request with a key), queries, and documents."""
 
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from cachetools import LRUCache
 from django.db.models import QuerySet
 
 from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.entitlements import caller_from, granted_document, state_of
-from ratelimit.exceptions import (
-    AmbiguousKey,
-    ExpiredApiKey,
-    RevokedApiKey,
-    UnknownKey,
-)
+from ratelimit.exceptions import AmbiguousKey, ExpiredApiKey, RevokedApiKey, UnknownKey
+from ratelimit.fresh_cache import FreshCache
 from ratelimit.keys.last_used import last_used
 from ratelimit.models import ApiKey
 from store.instant_text import format_instant
 
-KeyName = Literal["digest", "prefix", "certificate"]
+KeyColumn = Literal["digest", "prefix", "certificate"]
 
-MAX_AGE_SECONDS = 0.9  # a revocation is promised to be effective within 1 s
 MAX_CACHED_KEYS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class CachedKey:
-    """A stored key, as it was read at `loaded_at` (monotonic clock, in seconds)."""
+    """A stored key, as it was read at most a second ago."""
 
     key_id: int
     digest: str
@@ -38,68 +29,35 @@ class CachedKey:
     caller: Caller
     expires_at: datetime | None
     revoked_at: datetime | None
-    loaded_at: float
 
 
-class KeyCache:
-    """An LRU cache of stored keys by digest, prefix or certificate. Unknown keys are not cached."""
+class KeyCache(FreshCache[tuple[str, str], CachedKey]):
+    """Stored keys by digest, prefix or certificate. Unknown keys are not cached."""
 
-    def __init__(
-        self,
-        *,
-        capacity: int = MAX_CACHED_KEYS,
-        max_age: float = MAX_AGE_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._known: LRUCache[tuple[str, str], CachedKey] = LRUCache(capacity)
-        self._lock = threading.Lock()
-        self._max_age = max_age
-        self._clock = clock
-
-    def find(self, value: str, *, by: KeyName = "digest") -> CachedKey | None:
-        """Return the key with that digest, prefix or certificate; None if unknown. It is at most `max_age` seconds old."""
-        name = (by, value)
-        with self._lock:
-            known = self._known.get(name)
-        now = self._clock()
-        if known is not None and now - known.loaded_at < self._max_age:
-            return known
-        known = _load(by, value, loaded_at=now)
-        with self._lock:
-            self._known.pop(name, None)
-            if known is not None:
-                self._known[name] = known
-        return known
+    def find(self, value: str, *, by: KeyColumn = "digest") -> CachedKey | None:
+        """Return the key with that digest, prefix or certificate; None if unknown."""
+        return self.get_or_load((by, value), _load)
 
     def forget(self, key_id: int) -> None:
         """Remove a key from the cache."""
-        with self._lock:
-            for name in [name for name, known in self._known.items() if known.key_id == key_id]:
-                del self._known[name]
-
-    def clear(self) -> None:
-        with self._lock:
-            self._known.clear()
-
-    def __len__(self) -> int:
-        return len(self._known)
+        self.remove(lambda cached: cached.key_id == key_id)
 
 
-key_cache = KeyCache()
+key_cache = KeyCache(capacity=MAX_CACHED_KEYS)
 
 
-def caller_of_key(known: CachedKey, *, now: datetime) -> Caller:
+def caller_of_key(key: CachedKey, *, now: datetime) -> Caller:
     """Return a key's caller. Raises RevokedApiKey, ExpiredApiKey. Call `key_used` to note the use."""
-    if known.revoked_at is not None:
+    if key.revoked_at is not None:
         raise RevokedApiKey("the API key was revoked")
-    if known.expires_at is not None and now >= known.expires_at:
+    if key.expires_at is not None and now >= key.expires_at:
         raise ExpiredApiKey("the API key has expired")
-    return known.caller
+    return key.caller
 
 
-def key_used(known: CachedKey, *, now: datetime) -> None:
+def key_used(key: CachedKey, *, now: datetime) -> None:
     """Note the use of a key. Call it after its credential is verified."""
-    last_used.note(known.key_id, now)
+    last_used.note(key.key_id, now)
 
 
 def family_of(key: ApiKey) -> str:
@@ -139,22 +97,23 @@ def key_visible(caller: Caller, reference: str) -> ApiKey:
 def key_named(reference: str) -> ApiKey:
     """Return the key with that id or prefix (`<prefix>` or `md_<prefix>`). Raises UnknownKey, AmbiguousKey."""
     if reference.isascii() and reference.isdecimal():
-        found = list(ApiKey.objects.filter(pk=int(reference)) if len(reference) < 19 else ())
+        keys = list(ApiKey.objects.filter(pk=int(reference)) if len(reference) < 19 else ())
     else:
-        found = list(ApiKey.objects.filter(prefix=reference.removeprefix("md_"))[:2])
-    if not found:
+        keys = list(ApiKey.objects.filter(prefix=reference.removeprefix("md_"))[:2])
+    if not keys:
         raise UnknownKey(f"there is no key with the id or prefix {reference!r}")
-    if len(found) > 1:
+    if len(keys) > 1:
         raise AmbiguousKey(f"several keys have the prefix {reference!r}; use the id")
-    return found[0]
+    return keys[0]
 
 
-def _load(by: KeyName, value: str, *, loaded_at: float) -> CachedKey | None:
+def _load(name: tuple[str, str]) -> CachedKey | None:
+    column, value = name
     # Prefixes have no unique constraint; if several keys match, none is used.
-    found = list(ApiKey.objects.filter(**{by: value})[:2])
-    if len(found) != 1:
+    keys = list(ApiKey.objects.filter(**{column: value})[:2])
+    if len(keys) != 1:
         return None
-    key = found[0]
+    key = keys[0]
     return CachedKey(
         key_id=key.pk,
         digest=key.digest,
@@ -164,7 +123,6 @@ def _load(by: KeyName, value: str, *, loaded_at: float) -> CachedKey | None:
         ),
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,
-        loaded_at=loaded_at,
     )
 
 

@@ -5,8 +5,10 @@ the caller whose grants the key may not exceed; None is an operator. `record` is
 record, by default `event_record`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Unpack
 
 from django.db import IntegrityError, transaction
@@ -72,7 +74,7 @@ def key_create(
     columns = columns_of(terms, now=now)
     check_may_renew(within, columns["before_expiry"])
     with transaction.atomic():
-        created = _stored(ApiKey(**columns), now=now, within=within)
+        created = _store(ApiKey(**columns), now=now, within=within)
         key_event(
             at=now,
             actor=actor,
@@ -101,13 +103,16 @@ def key_rotate(
     expires no later than `within`, and takes over a client certificate at once. If calls are concurrent, one
     succeeds. Raises NotRotatable, InvalidKeyRequest, GrantExceeded.
     """
-    _check_overlap(overlap)
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        raise InvalidKeyRequest(f"the overlap must be 0 to {MAX_OVERLAP.days} days", "overlap_seconds")
     with transaction.atomic():
         old = ApiKey.objects.select_for_update().get(pk=key.pk)
         _check_rotatable(old, now=now)
         check_within(within, old)
         before = key_document(old, now=now)
-        created = _replaced(old, overlap=overlap, now=now, within=within)
+        successor = _successor(old, now=now, within=within)
+        _end(old, overlap=overlap, now=now)
+        created = _store(successor, now=now, within=within)
         change = (before, key_document(old, now=now))
         key_event(
             at=now,
@@ -127,66 +132,47 @@ def key_revoke(
     key: ApiKey,
     now: datetime,
     actor: str,
+    with_successors: bool = False,
     within: Caller | None = None,
     correlation_id: str = "",
     record: EventRecorder | None = None,
 ) -> list[ApiKey]:
-    """Revoke a key. Returns it in a list; an empty list if it was already revoked. Raises GrantExceeded."""
-    with transaction.atomic():
-        stored = ApiKey.objects.select_for_update().get(pk=key.pk)
-        check_may_revoke(within, stored)
-        is_first = stored.revoked_at is None
-        if is_first:
-            before = key_document(stored, now=now)
-            stored.revoked_at = now
-            stored.save(update_fields=["revoked_at"])
-            key_event(
-                at=now,
-                actor=actor,
-                event="key.revoked",
-                subject=_subject(stored),
-                detail={"change": (before, key_document(stored, now=now))},
-                correlation_id=correlation_id,
-                record=record,
-            )
-    _forget(stored.pk)
-    return [stored] if is_first else []
+    """Revoke a key and, if `with_successors`, its valid successors by rotation: all, or none.
 
-
-def key_revoke_with_successors(
-    *,
-    key: ApiKey,
-    now: datetime,
-    actor: str,
-    within: Caller | None = None,
-    correlation_id: str = "",
-    record: EventRecorder | None = None,
-) -> list[ApiKey]:
-    """Revoke a key and its valid successors by rotation: all, or none.
-
-    Returns the keys that this call revoked. Raises GrantExceeded.
+    Returns the keys that this call revoked; an empty list if all were already revoked. Raises GrantExceeded.
     """
+    write_event = partial(key_event, at=now, actor=actor, correlation_id=correlation_id, record=record)
     revoked: list[ApiKey] = []
     with transaction.atomic():
         following: ApiKey | None = key
         while following is not None:
             if following.pk == key.pk or state_of(following, now=now) == "active":
-                revoked += key_revoke(
-                    key=following,
-                    now=now,
-                    actor=actor,
-                    within=within,
-                    correlation_id=correlation_id,
-                    record=record,
-                )
+                revoked += _revoked(following.pk, now=now, within=within, write_event=write_event)
             # Read the successor only after the key is locked and revoked: now it cannot get another one.
-            following = ApiKey.objects.filter(replaces_id=following.pk).first()
-    for each in revoked:
+            successors = ApiKey.objects.filter(replaces_id=following.pk)
+            following = successors.first() if with_successors else None
+    for each in (key, *revoked):
         _forget(each.pk)
     return revoked
 
 
-def _stored(key: ApiKey, *, now: datetime, within: Caller | None) -> CreatedKey:
+def _revoked(
+    pk: int, *, now: datetime, within: Caller | None, write_event: Callable[..., None]
+) -> list[ApiKey]:
+    """Revoke one key in the current transaction. Returns it; an empty list if it was already revoked."""
+    key = ApiKey.objects.select_for_update().get(pk=pk)
+    check_may_revoke(within, key)
+    if key.revoked_at is not None:
+        return []
+    before = key_document(key, now=now)
+    key.revoked_at = now
+    key.save(update_fields=["revoked_at"])
+    change = (before, key_document(key, now=now))
+    write_event(event="key.revoked", subject=_subject(key), detail={"change": change})
+    return [key]
+
+
+def _store(key: ApiKey, *, now: datetime, within: Caller | None) -> CreatedKey:
     """Give a new key its secrets and store it."""
     check_within(within, key)
     new = api_keys.generate()
@@ -201,11 +187,6 @@ def _stored(key: ApiKey, *, now: datetime, within: Caller | None) -> CreatedKey:
     return CreatedKey(stored=key, key=new.key, signing_secret=signing_secret(new.digest))
 
 
-def _check_overlap(overlap: timedelta) -> None:
-    if not timedelta(0) <= overlap <= MAX_OVERLAP:
-        raise InvalidKeyRequest(f"the overlap must be 0 to {MAX_OVERLAP.days} days", "overlap_seconds")
-
-
 def _check_rotatable(key: ApiKey, *, now: datetime) -> None:
     state = state_of(key, now=now)
     if state != "active":
@@ -216,15 +197,8 @@ def _check_rotatable(key: ApiKey, *, now: datetime) -> None:
         raise NotRotatable(f"the key {key.pk} was rotated before; its successor is the key {successor.pk}")
 
 
-def _replaced(key: ApiKey, *, overlap: timedelta, now: datetime, within: Caller | None) -> CreatedKey:
-    """Set the end of a key's validity, and store its successor."""
-    successor = _successor(key, now=now, within=within)
-    _end(key, overlap=overlap, now=now)
-    return _stored(successor, now=now, within=within)
-
-
 def _successor(key: ApiKey, *, now: datetime, within: Caller | None) -> ApiKey:
-    """Make the successor, without storing it. Its lifetime is the one that the key had when it was created."""
+    """Return the successor, without storing it. Its lifetime is the one that the key had when it was created."""
     inherited = {name: getattr(key, name) for name in _INHERITED}
     expires_at = None if key.expires_at is None else now + (key.expires_at - key.created_at)
     family = key.pk if key.family is None else key.family
@@ -232,6 +206,7 @@ def _successor(key: ApiKey, *, now: datetime, within: Caller | None) -> ApiKey:
 
 
 def _end(key: ApiKey, *, overlap: timedelta, now: datetime) -> None:
+    """End a key's validity after the overlap; with overlap 0 revoke it."""
     if overlap:
         end = now + overlap
         key.expires_at = end if key.expires_at is None else min(key.expires_at, end)

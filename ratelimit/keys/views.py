@@ -34,7 +34,7 @@ from ratelimit.keys.serializers import (
     NewKeySerializer,
     RotationSerializer,
 )
-from ratelimit.keys.services import key_create, key_revoke, key_revoke_with_successors, key_rotate
+from ratelimit.keys.services import key_create, key_revoke, key_rotate
 from ratelimit.models import ApiKey
 
 _ID = OpenApiParameter(
@@ -118,8 +118,8 @@ class KeysViewSet(GenericViewSet[ApiKey]):
     def retrieve(self, request: Request, key: str) -> Response:
         """A key, without its secrets."""
         single_parameters(request.GET, ("format",))
-        found = key_visible(_caller(request), key)
-        return Response(key_document(found, now=timezone.now()), headers=_PRIVATE)
+        stored = key_visible(_caller(request), key)
+        return Response(key_document(stored, now=timezone.now()), headers=_PRIVATE)
 
     @extend_schema(
         operation_id="key_revoke",
@@ -133,12 +133,11 @@ class KeysViewSet(GenericViewSet[ApiKey]):
 
         The key stays in the list. A second call changes nothing.
         """
-        given = single_parameters(request.GET, ("format", "successors"))
-        revoke = key_revoke_with_successors if is_true(given, "successors") else key_revoke
-        now, found = timezone.now(), key_visible(_caller(request), key)
+        with_successors = is_true(single_parameters(request.GET, ("format", "successors")), "successors")
+        now, stored = timezone.now(), key_visible(_caller(request), key)
 
         def write(record: EventRecorder) -> Response:
-            revoke(key=found, now=now, record=record, **_by(request))
+            key_revoke(key=stored, now=now, with_successors=with_successors, record=record, **_by(request))
             revoked = key_visible(_caller(request), key)
             return Response(key_document(revoked, now=now), headers=_PRIVATE)
 
@@ -160,11 +159,11 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         single_parameters(request.GET, ("format",))
         serializer = RotationSerializer(data=request_document(request) if request.stream is not None else {})
         serializer.is_valid(raise_exception=True)
-        found = key_visible(_caller(request), key)
+        stored = key_visible(_caller(request), key)
         overlap, by = timedelta(seconds=serializer.validated_data["overlap_seconds"]), _by(request)
 
         def make(now: datetime, record: EventRecorder) -> Document:
-            return key_rotate(key=found, overlap=overlap, now=now, record=record, **by).document(now=now)
+            return key_rotate(key=stored, overlap=overlap, now=now, record=record, **by).document(now=now)
 
         return self._made(request, make)
 

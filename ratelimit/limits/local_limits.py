@@ -7,7 +7,6 @@ tokens given meanwhile; `docs/limits.md` states the worst case.
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from cachetools import LRUCache
@@ -16,7 +15,6 @@ from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.quotas import (
     QuotaBalance,
     QuotaCharge,
-    QuotaPeriod,
     exceeds_quota,
     is_short_of,
     period_at,
@@ -26,16 +24,6 @@ from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge
 
 MAX_BUCKETS = 10_000
 MAX_RESERVATIONS = 10_000
-
-Balances = list[QuotaBalance | None]
-
-
-@dataclass(frozen=True, slots=True)
-class LocalReservation:
-    """Tokens of one caller's quota that this process reserved for itself."""
-
-    period: QuotaPeriod
-    balance: QuotaBalance
 
 
 class LocalLimits:
@@ -47,7 +35,8 @@ class LocalLimits:
     def __init__(self, *, workers: int, buckets: int = MAX_BUCKETS, quotas: int = MAX_RESERVATIONS) -> None:
         self._workers = max(1, workers)
         self._full_at: LRUCache[tuple[str, str, int], int] = LRUCache(buckets)
-        self._reservations: LRUCache[tuple[str, str], LocalReservation] = LRUCache(quotas)
+        # Tokens that this process reserved for itself, by identity and name of the period.
+        self._balances: LRUCache[tuple[str, str], QuotaBalance] = LRUCache(quotas)
         self._bucket_lock = threading.Lock()
         self._quota_lock = threading.Lock()
 
@@ -62,9 +51,10 @@ class LocalLimits:
         bucket = self._take(charge, now_us=now_us, epoch_now_us=epoch_now_us)
         if not quotas:
             return Admission(bucket)
+        keys = [(charge.identity, period_at(quota.unit, epoch_now_us).name) for quota in quotas]
         with self._quota_lock:
-            balances: Balances = [self._balance(charge.identity, quota, epoch_now_us) for quota in quotas]
-            is_paid = bucket.admitted and self._pay(charge.identity, quotas, balances, epoch_now_us)
+            is_paid = bucket.admitted and self._pay(keys, quotas, epoch_now_us)
+            balances = [self._balances.get(key) for key in keys]
         return admission_of(bucket, quotas, balances, is_short=bucket.admitted and not is_paid)
 
     def _take(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> BucketState:
@@ -78,42 +68,25 @@ class LocalLimits:
             share, taken, name=charge.name, now_us=now_us, epoch_now_us=epoch_now_us, cost=cost
         )
 
-    def _pay(self, identity: str, quotas: Sequence[QuotaCharge], balances: Balances, now_us: int) -> bool:
-        """Charge all quotas, or none if one has too few tokens. Returns whether they were charged.
-
-        `balances` is updated in place.
-        """
-        for i, quota in enumerate(quotas):
-            if is_short_of(quota, balances[i]) and not exceeds_quota(quota, balances[i]):
-                balances[i] = self._reserve(identity, quota, balances[i], now_us)
+    def _pay(self, keys: Sequence[tuple[str, str]], quotas: Sequence[QuotaCharge], now_us: int) -> bool:
+        """Charge all quotas, or none if one has too few tokens. Returns whether they were charged."""
+        balances = [self._balance_for(key, quota, now_us) for key, quota in zip(keys, quotas, strict=True)]
         if any(map(is_short_of, quotas, balances)):
             return False
-        for i, (quota, balance) in enumerate(zip(quotas, balances, strict=True)):
+        for key, quota, balance in zip(keys, quotas, balances, strict=True):
             if balance is not None:
-                spent = QuotaBalance(balance.unspent - quota.tokens, balance.reserved)
-                balances[i] = spent
-                self._keep(identity, quota, spent, now_us)
+                self._balances[key] = QuotaBalance(balance.unspent - quota.tokens, balance.reserved)
         return True
 
-    def _reserve(
-        self, identity: str, quota: QuotaCharge, balance: QuotaBalance | None, now_us: int
-    ) -> QuotaBalance:
-        reserved = quota_reserve(identity, quota, now_us=now_us)
-        unspent = reserved.tokens + (0 if balance is None else balance.unspent)
-        balance = QuotaBalance(unspent, reserved.reserved)
-        self._keep(identity, quota, balance, now_us)
+    def _balance_for(self, key: tuple[str, str], quota: QuotaCharge, now_us: int) -> QuotaBalance | None:
+        """Return the balance for a charge. Reserves more tokens first if it has too few and the quota has more."""
+        balance = self._balances.get(key)
+        if not is_short_of(quota, balance) or exceeds_quota(quota, balance):
+            return balance
+        reservation = quota_reserve(key[0], quota, now_us=now_us)
+        unspent = reservation.tokens + (0 if balance is None else balance.unspent)
+        balance = self._balances[key] = QuotaBalance(unspent, reservation.reserved)
         return balance
-
-    def _keep(self, identity: str, quota: QuotaCharge, balance: QuotaBalance, now_us: int) -> None:
-        period = period_at(quota.unit, now_us)
-        self._reservations[identity, quota.unit] = LocalReservation(period, balance)
-
-    def _balance(self, identity: str, quota: QuotaCharge, now_us: int) -> QuotaBalance | None:
-        """Return this process's balance in the current period; None if it has no reservation."""
-        reservation = self._reservations.get((identity, quota.unit))
-        if reservation is None or not reservation.period.begins_us <= now_us < reservation.period.ends_us:
-            return None
-        return reservation.balance
 
     def __len__(self) -> int:
         return len(self._full_at)

@@ -12,7 +12,7 @@ from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import COST_RULES, cost_of
 from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.quotas import DAY, MAX_QUOTA, MONTH, QuotaCharge
-from ratelimit.limits.token_bucket import Bucket, Charge, burst_of
+from ratelimit.limits.token_bucket import Bucket, BucketState, Charge, burst_of
 
 DATA_GROUP = "data"
 ADDRESS_BUCKET = "address"
@@ -58,10 +58,9 @@ def admit_login(identity: str, rate: int) -> Admission:
     return process_limiter().admit(Charge(identity, LOGIN_BUCKET, _bucket(rate)))
 
 
-def peek(caller: Caller, *, group: str, kind: str) -> Admission:
-    """Return the state of a caller's bucket and quotas. Nothing is charged."""
-    charge = _charge(caller.family, group, kind, rate_of(caller, kind), 0)
-    return process_limiter().admit(charge, _quota_charges(caller.daily_quota, caller.monthly_quota, 0))
+def bucket_state_of(caller: Caller, *, group: str, kind: str) -> BucketState:
+    """Return the state of a caller's bucket. Nothing is charged."""
+    return process_limiter().admit(_charge(caller.family, group, kind, rate_of(caller, kind), 0)).bucket
 
 
 @lru_cache(maxsize=256)

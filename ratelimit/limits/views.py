@@ -16,7 +16,7 @@ from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import COST_RULES
 from ratelimit.limits.quotas import QuotaState, quota_reserved
-from ratelimit.limits.services import DATA_GROUP, bucket_name, peek, rate_of
+from ratelimit.limits.services import DATA_GROUP, bucket_name, bucket_state_of, rate_of
 from ratelimit.limits.token_bucket import BucketState
 
 # Every caller has these buckets, whatever endpoints there are.
@@ -45,7 +45,7 @@ def _bucket_documents(caller: Caller, charged: BucketState) -> list[dict[str, An
     for group, kind in [*_BUCKETS_OF_ALL, *declared]:
         name = bucket_name(group, kind)
         if name not in documents:
-            state = charged if name == charged.name else peek(caller, group=group, kind=kind).bucket
+            state = charged if name == charged.name else bucket_state_of(caller, group=group, kind=kind)
             documents[name] = {
                 "name": name,
                 "rate": rate_of(caller, kind),

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from command_line import command_actor
 from ratelimit.keys.selectors import key_document, key_list, key_named, keys_expiring
-from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_revoke_with_successors, key_rotate
+from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_rotate
 from ratelimit.keys.terms import BEFORE_EXPIRY
 from ratelimit.management.credential_command import (
     CredentialCommand,
@@ -79,8 +79,7 @@ class Command(CredentialCommand):
 
     def revoke(self, options: dict[str, Any]) -> None:
         now, key = timezone.now(), key_named(options["reference"])
-        revoke = key_revoke_with_successors if options["successors"] else key_revoke
-        revoked = revoke(key=key, now=now, actor=command_actor())
+        revoked = key_revoke(key=key, now=now, actor=command_actor(), with_successors=options["successors"])
         key.refresh_from_db()
         is_first = any(each.pk == key.pk for each in revoked)
         documents = [key_document(each, now=now) for each in (revoked if is_first else [key, *revoked])]

@@ -14,7 +14,6 @@ from ratelimit.keys.services import (
     CreatedKey,
     key_create,
     key_revoke,
-    key_revoke_with_successors,
     key_rotate,
 )
 from ratelimit.models import ApiKey
@@ -125,9 +124,12 @@ def test_a_key_is_revoked_with_all_that_came_of_it_each_with_its_event(events):
     first, second, third = chain()
     made()
     events.clear()
-    assert [key.pk for key in key_revoke_with_successors(key=second.stored, **BY)] == [second.id, third.id]
+    assert [key.pk for key in key_revoke(key=second.stored, with_successors=True, **BY)] == [
+        second.id,
+        third.id,
+    ]
     assert revoked() == [False, True, True, False]
-    assert [key.pk for key in key_revoke_with_successors(key=first.stored, **BY)] == [first.id]
+    assert [key.pk for key in key_revoke(key=first.stored, with_successors=True, **BY)] == [first.id]
     assert [(told["event"], told["subject"]) for told in events] == [
         ("key.revoked", f"key:{created.id}") for created in (second, third, first)
     ]
@@ -137,7 +139,7 @@ def test_successors_of_a_revoked_key_are_revoked():
     first, second, third = chain()
     for created in (first, second):
         key_revoke(key=created.stored, **BY)
-    revoked_now = key_revoke_with_successors(key=first.stored, **BY)
+    revoked_now = key_revoke(key=first.stored, with_successors=True, **BY)
     assert [key.pk for key in revoked_now] == [third.id]
     assert revoked() == [True, True, True]
 
@@ -147,7 +149,7 @@ def test_all_of_a_chain_is_revoked_or_none():
     lesser = caller(first, scopes=frozenset({"market:read", "keys:manage"}))
     ApiKey.objects.filter(pk=third.id).update(scopes=["audit:read"])
     with pytest.raises(GrantExceeded):
-        key_revoke_with_successors(key=first.stored, within=lesser, **BY)
+        key_revoke(key=first.stored, with_successors=True, within=lesser, **BY)
     assert revoked() == [False, False, False]
 
 

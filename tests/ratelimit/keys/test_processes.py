@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from ratelimit.keys.selectors import MAX_AGE_SECONDS
+from ratelimit.fresh_cache import MAX_AGE_SECONDS
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("key_processes")]

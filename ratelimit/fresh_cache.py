@@ -1,0 +1,60 @@
+"""A cache in memory of what the database says about credentials."""
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from cachetools import LRUCache
+
+# In seconds. A revocation is promised to be effective within 1 s.
+MAX_AGE_SECONDS = 0.9
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class FreshCache(Generic[K, V]):
+    """An LRU cache whose values are at most `max_age` seconds old by a monotonic clock. Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        max_age: float = MAX_AGE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._entries: LRUCache[K, tuple[float, V]] = LRUCache(capacity)
+        self._lock = threading.Lock()
+        self._max_age = max_age
+        self._clock = clock
+
+    def get_or_load(self, key: K, load: Callable[[K], V | None]) -> V | None:
+        """Return the cached value, else the loaded one. None is not cached. Raises what `load` raises."""
+        # Read before loading, so that a change during the load is not missed for longer than `max_age`.
+        now = self._clock()
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None and now - entry[0] >= self._max_age:
+                del self._entries[key]
+                entry = None
+        if entry is not None:
+            return entry[1]
+        value = load(key)
+        if value is not None:
+            with self._lock:
+                self._entries[key] = now, value
+        return value
+
+    def remove(self, matches: Callable[[V], bool]) -> None:
+        """Remove the matching values."""
+        with self._lock:
+            for key in [key for key, (_, value) in self._entries.items() if matches(value)]:
+                del self._entries[key]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+
+    def __len__(self) -> int:
+        return len(self._entries)
