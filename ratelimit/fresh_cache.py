@@ -9,6 +9,7 @@ from cachetools import LRUCache
 
 # In seconds. A revocation is promised to be effective within 1 s.
 MAX_AGE_SECONDS = 0.9
+MAX_ENTRIES = 10_000
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -20,7 +21,7 @@ class FreshCache(Generic[K, V]):
     def __init__(
         self,
         *,
-        capacity: int,
+        capacity: int = MAX_ENTRIES,
         max_age: float = MAX_AGE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

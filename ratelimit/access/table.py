@@ -49,7 +49,10 @@ _OPEN_TO_CALLERS = Access(ANY_CALLER)
 
 
 class AccessTable:
-    """The rows, and for each endpoint (by url name) the access for OPTIONS and for methods that it lacks."""
+    """The rows, and for each endpoint (by url name) the access for OPTIONS and for methods that it lacks.
+
+    These need a credential, unless one of the endpoint's methods is open to everybody.
+    """
 
     def __init__(self, rows: Table) -> None:
         self.rows = rows
@@ -79,16 +82,8 @@ def access_of_call(url_name: str | None, method: str, *, is_implemented: bool = 
     is_implemented: whether the endpoint has the method; if not, an admitted call is answered 405.
     """
     if method == "OPTIONS" or not is_implemented:
-        return access_of_other_methods(url_name)
+        return ACCESS_TABLE.get().other_methods.get(url_name or "")
     return access_of(url_name, method)
-
-
-def access_of_other_methods(url_name: str | None) -> Access | None:
-    """Return the access for OPTIONS, and for methods that an endpoint lacks. None if the endpoint has no row.
-
-    Every caller has access; if one of the endpoint's methods is open to everybody, everybody has.
-    """
-    return ACCESS_TABLE.get().other_methods.get(url_name or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,8 @@ for of_library in (
 _GRANTED = (*GRANTS, "expires_at", "revoked_at")
 
 
-class AccessProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """A person's grants, validated like a key's."""
+class GrantsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """The fields of grants that have a choice or a list of words."""
 
     tier = forms.ChoiceField(choices=[(tier, tier) for tier in TIERS])
     scopes = forms.MultipleChoiceField(choices=[(scope, scope) for scope in SCOPES])
@@ -81,6 +81,10 @@ class AccessProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # not gener
     networks = WordListField(
         required=False, help_text="Such as 10.1.0.0/16, one per line; empty allows every address."
     )
+
+
+class AccessProfileForm(GrantsForm):
+    """A person's grants, validated like a key's."""
 
     class Meta:
         model = AccessProfile
@@ -123,7 +127,7 @@ class AccessProfileAdmin(ChangedBySuperusers):
                 event="person.changed" if change else "person.granted",
                 subject=f"user:{obj.user_id}",
                 detail={"change": (before, profile_document(obj))},
-                **_by(request),
+                **actor_of(request),
             )
         token_cache.forget(f"user:{obj.user_id}")
 
@@ -149,11 +153,11 @@ class OAuthClientAdmin(ChangedBySuperusers):
     @admin.action(description="Revoke the selected clients", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[OAuthClient]) -> None:
         for client in queryset:
-            client_revoke(client=client, now=timezone.now(), **_by(request))
+            client_revoke(client=client, now=timezone.now(), **actor_of(request))
         self.message_user(request, f"Revoked: {len(queryset)}. This is effective everywhere within a second.")
 
 
-def _by(request: HttpRequest) -> dict[str, Any]:
+def actor_of(request: HttpRequest) -> dict[str, Any]:
     """Return the arguments that name the actor and the request in the audit log."""
     return {
         "actor": f"user:{request.user.pk}",

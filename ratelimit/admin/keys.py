@@ -9,11 +9,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 
-from ratelimit.access.scopes import SCOPES, SENSITIVITIES
-from ratelimit.admin.access import WordListField
+from ratelimit.access.scopes import SENSITIVITIES
+from ratelimit.admin.access import GrantsForm, actor_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.people.grants import caller_of_person, person_may
-from ratelimit.entitlements import GRANTS, STATES, TIERS, state_of
+from ratelimit.entitlements import GRANTS, STATES, state_of
 from ratelimit.exceptions import KeyAdministrationError
 from ratelimit.keys.lists import in_state
 from ratelimit.keys.selectors import keys_visible
@@ -30,18 +30,12 @@ from ratelimit.models import ApiKey
 _GRANTED = (*GRANTS, "expires_at", "signed_only", "certificate", "before_expiry")
 
 
-class NewKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class NewKeyForm(GrantsForm):
     """A new key's attributes. The functions that validate them are those of the API and the command."""
 
-    tier = forms.ChoiceField(choices=[(tier, tier) for tier in TIERS])
-    scopes = forms.MultipleChoiceField(choices=[(scope, scope) for scope in SCOPES])
-    accounts = WordListField(required=False, help_text="Account ids, one per line; * is every account.")
     sensitivity = forms.ChoiceField(
         choices=[("", "the lowest that the scopes need"), *((word, word) for word in SENSITIVITIES)],
         required=False,
-    )
-    networks = WordListField(
-        required=False, help_text="Such as 10.1.0.0/16, one per line; empty allows every address."
     )
 
     class Meta:
@@ -209,8 +203,4 @@ def _within(request: HttpRequest) -> Caller | None:
 
 def _by(request: HttpRequest) -> dict[str, Any]:
     """Return the arguments for `ratelimit.keys.services` that name the person and the request."""
-    return {
-        "actor": f"user:{request.user.pk}",
-        "within": _within(request),
-        "correlation_id": getattr(request, "correlation_id", ""),
-    }
+    return {**actor_of(request), "within": _within(request)}

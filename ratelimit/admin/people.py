@@ -10,7 +10,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from ratelimit.admin.access import ChangedBySuperusers
+from ratelimit.admin.access import ChangedBySuperusers, actor_of
 from ratelimit.events import key_event
 
 admin.site.unregister(User)
@@ -20,7 +20,7 @@ admin.site.unregister(Group)
 class _Recorded(ChangedBySuperusers):
     """Pages that write an audit record for each change, in the same transaction."""
 
-    kind: str
+    subject_type: str
 
     def document(self, obj: Any) -> dict[str, Any]:
         """Return the stored object as a document for the audit log."""
@@ -52,16 +52,15 @@ class _Recorded(ChangedBySuperusers):
             super().delete_queryset(request, queryset)
 
     def record(
-        self, request: HttpRequest, obj: Model, what: str, before: Any = None, after: Any = None
+        self, request: HttpRequest, obj: Model, action: str, before: Any = None, after: Any = None
     ) -> None:
         """Write the audit record in the current transaction."""
         key_event(
             at=timezone.now(),
-            actor=f"user:{request.user.pk}",
-            event=f"{self.kind}.{what}",
-            subject=f"{self.kind}:{obj.pk}",
+            event=f"{self.subject_type}.{action}",
+            subject=f"{self.subject_type}:{obj.pk}",
             detail={"name": str(obj), **({} if before is None else {"change": (before, after)})},
-            correlation_id=getattr(request, "correlation_id", ""),
+            **actor_of(request),
         )
 
 
@@ -69,7 +68,7 @@ class _Recorded(ChangedBySuperusers):
 class RecordedUserAdmin(_Recorded, UserAdmin):  # type: ignore[type-arg]  # not generic at run time
     """People: whether they may log in, and their permissions in the admin."""
 
-    kind = "user"
+    subject_type = "user"
 
     def document(self, obj: User) -> dict[str, Any]:
         """Return the person's permissions."""
@@ -101,7 +100,7 @@ class RecordedUserAdmin(_Recorded, UserAdmin):  # type: ignore[type-arg]  # not 
 class RecordedGroupAdmin(_Recorded, GroupAdmin):
     """Groups: the permissions of their members in the admin."""
 
-    kind = "group"
+    subject_type = "group"
 
     def document(self, obj: Group) -> dict[str, Any]:
         """Return the group's permissions."""

@@ -15,7 +15,6 @@ from ratelimit.exceptions import InvalidToken
 from ratelimit.fresh_cache import FreshCache
 from ratelimit.models import OAuthClient
 
-MAX_CACHED_TOKENS = 10_000
 OAUTH2 = "oauth2"
 # RFC 6750, 2.1.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
@@ -44,7 +43,7 @@ class TokenCache(FreshCache[bytes, CachedToken]):
         self.remove(lambda cached: cached.caller.identity == identity)
 
 
-token_cache = TokenCache(capacity=MAX_CACHED_TOKENS)
+token_cache = TokenCache()
 
 
 def caller_of_bearer(token: str, *, now: datetime) -> Caller:

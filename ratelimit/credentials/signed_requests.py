@@ -36,30 +36,6 @@ from ratelimit.models import UsedNonce
 KEPT_LONGER = timedelta(hours=1)
 # Nonces that one call deletes.
 MOST_AT_ONCE = 5_000
-
-
-def nonce_use(*, identity: str, nonce: str, useless_at: datetime) -> None:
-    """Use a nonce. Raises NonceUsed if it was used before.
-
-    useless_at: when signatures with this nonce are no longer valid. A unique constraint decides between concurrent
-    calls. The row is committed at once, whatever happens to the request, so do not call this in a transaction.
-    """
-    try:
-        with transaction.atomic(durable=True):
-            UsedNonce.objects.create(identity=identity, nonce=nonce, expires_at=useless_at + KEPT_LONGER)
-    except IntegrityError:
-        raise NonceUsed("the nonce was used before; sign again with another one") from None
-
-
-def nonces_delete_expired(*, now: datetime) -> int:
-    """Delete at most MOST_AT_ONCE expired nonces. Returns how many; call it again for more."""
-    expired = UsedNonce.objects.filter(expires_at__lt=now)
-    if not expired.exists():
-        return 0
-    removed, _ = UsedNonce.objects.filter(pk__in=expired.values("pk")[:MOST_AT_ONCE]).delete()
-    return removed
-
-
 # A client's clock may be ahead by this much.
 AHEAD_SECONDS = 5
 NONCE_LENGTHS = range(16, 129)
@@ -71,6 +47,7 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 # Headers that change what a request does must be covered if they are sent.
 COVERED_IF_SENT = ("content-type", "idempotency-key")
 _DIGEST = "content-digest"
+_DIGEST_NOT_COVERED = f"the signature does not cover {_DIGEST}"
 _TARGET = ("@target-uri",)
 _TARGET_IN_PARTS = ("@scheme", "@authority", "@path", "@query")
 # Used as the secret of unknown keys, so that they take as long, and get the same answer, as a wrong signature.
@@ -90,7 +67,10 @@ class AnyOfSecrets(HMAC_SHA256):
     """hmac-sha256 that accepts any of several secrets, given as `public_key`."""
 
     def __init__(self, public_key: Sequence[bytes]) -> None:
-        self._each = [_hmac_of(secret) for secret in public_key]
+        self._each: list[HMAC_SHA256] = [
+            HMAC_SHA256(shared_secret=secret)  # type: ignore[no-untyped-call]  # without types
+            for secret in public_key
+        ]
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Raise the library's InvalidSignature unless one of the secrets made the signature."""
@@ -102,15 +82,15 @@ class AnyOfSecrets(HMAC_SHA256):
 
 
 class SigningKeys(HTTPSignatureKeyResolver):
-    """Finds the signing secrets for a key's prefix; `known` is the key that was found last, None if it is unknown."""
+    """Finds the signing secrets for a key's prefix. `key` is the key that was last looked up; None if unknown."""
 
-    known: CachedKey | None = None
+    key: CachedKey | None = None
 
     def resolve_public_key(self, key_id: str) -> Sequence[bytes]:
-        self.known = key_cache.find(key_id, by="prefix")
-        if self.known is None:
+        self.key = key_cache.find(key_id, by="prefix")
+        if self.key is None:
             return (_NOBODYS_SECRET,)
-        return [secret.encode() for secret in signing_secrets(self.known.digest)]
+        return [secret.encode() for secret in signing_secrets(self.key.digest)]
 
 
 class RequestVerifier(HTTPMessageVerifier):
@@ -158,11 +138,20 @@ def signature_verified(call: ReceivedCall, *, now: datetime) -> VerifiedSignatur
     message = message_of(call)
     signature = verified(message, key_resolver=keys, now=now)
     check_headers_covered(message, signature)
-    nonce = _nonce_in(signature)
-    if keys.known is None:
+    nonce = signature.nonce or ""
+    if len(nonce) not in NONCE_LENGTHS:
+        raise InvalidSignature(
+            f"the signature needs a nonce of {NONCE_LENGTHS.start} to {NONCE_LENGTHS.stop - 1} characters"
+        )
+    if keys.key is None:
         raise InvalidSignature("the signature is not right")
-    key_prefix = str(signature.parameters["keyid"])
-    return VerifiedSignature(key_prefix, signature.covered_components, nonce, _useless_at(signature))
+    created = datetime.fromtimestamp(int(signature.parameters["created"]), UTC)
+    return VerifiedSignature(
+        key_prefix=str(signature.parameters["keyid"]),
+        covered_components=signature.covered_components,
+        nonce=nonce,
+        useless_at=created + timedelta(seconds=settings.SIGNATURE_WINDOW_SECONDS),
+    )
 
 
 def signer_of(signature: VerifiedSignature, *, now: datetime) -> Caller:
@@ -170,10 +159,10 @@ def signer_of(signature: VerifiedSignature, *, now: datetime) -> Caller:
 
     Raises InvalidSignature if the key no longer exists, RevokedApiKey, ExpiredApiKey.
     """
-    known = key_cache.find(signature.key_prefix, by="prefix")
-    if known is None:
+    key = key_cache.find(signature.key_prefix, by="prefix")
+    if key is None:
         raise InvalidSignature("the signature is not right")
-    return replace(caller_of_key(known, now=now), credential="signature")
+    return replace(caller_of_key(key, now=now), credential="signature")
 
 
 def with_nonce_used(signature: VerifiedSignature, *, identity: str) -> VerifiedSignature:
@@ -193,13 +182,9 @@ def check_signed_body(
     """
     check_body_covered(message_of(call), signature.covered_components, body)
     with_nonce_used(signature, identity=identity)
-    known = key_cache.find(signature.key_prefix, by="prefix")
-    if known is not None:
-        key_used(known, now=now)
-
-
-def _hmac_of(secret: bytes) -> HMAC_SHA256:
-    return HMAC_SHA256(shared_secret=secret)  # type: ignore[no-untyped-call]  # without types
+    key = key_cache.find(signature.key_prefix, by="prefix")
+    if key is not None:
+        key_used(key, now=now)
 
 
 def message_of(call: ReceivedCall) -> SignedMessage:
@@ -226,32 +211,7 @@ def verified(
 
 def check_headers_covered(message: SignedMessage, signature: VerifyResult) -> None:
     """Raise InvalidSignature unless the signature covers every component that decides what the request does."""
-    _check_components(message, signature)
-    if _needs_digest(message) and not any(
-        component.startswith(f'"{_DIGEST}"') for component in signature.covered_components
-    ):
-        raise _digest_not_covered()
 
-
-def check_body_covered(message: SignedMessage, covered_components: Mapping[str, str], body: bytes) -> None:
-    """Check the body against the covered digest. Raises InvalidSignature, DigestMismatch."""
-    try:
-        is_covered = ContentDigest.verify_components(covered_components, body)
-    except HTTPMessageSignaturesException as error:
-        raise DigestMismatch(f"content-digest does not match the body: {error}") from None
-    if (body or _needs_digest(message)) and not is_covered:
-        raise _digest_not_covered()
-
-
-def _needs_digest(message: SignedMessage) -> bool:
-    return message.method in WITH_BODY or _DIGEST in message.headers
-
-
-def _digest_not_covered() -> InvalidSignature:
-    return InvalidSignature(f"the signature does not cover {_DIGEST}")
-
-
-def _check_components(message: SignedMessage, signature: VerifyResult) -> None:
     def covers(names: Sequence[str]) -> bool:
         # A component with parameters does not count: the library writes them after the closing quote.
         return all(f'"{name}"' in signature.covered_components for name in names)
@@ -265,17 +225,43 @@ def _check_components(message: SignedMessage, signature: VerifyResult) -> None:
             raise InvalidSignature(
                 f"the request has the header {name}, and the signature does not cover {name}"
             )
+    # The digest may have parameters, such as `req`.
+    components = signature.covered_components
+    if _needs_digest(message) and not any(name.startswith(f'"{_DIGEST}"') for name in components):
+        raise InvalidSignature(_DIGEST_NOT_COVERED)
 
 
-def _nonce_in(signature: VerifyResult) -> str:
-    nonce = signature.nonce or ""
-    if len(nonce) not in NONCE_LENGTHS:
-        raise InvalidSignature(
-            f"the signature needs a nonce of {NONCE_LENGTHS.start} to {NONCE_LENGTHS.stop - 1} characters"
-        )
-    return nonce
+def check_body_covered(message: SignedMessage, covered_components: Mapping[str, str], body: bytes) -> None:
+    """Check the body against the covered digest. Raises InvalidSignature, DigestMismatch."""
+    try:
+        is_covered = ContentDigest.verify_components(covered_components, body)
+    except HTTPMessageSignaturesException as error:
+        raise DigestMismatch(f"content-digest does not match the body: {error}") from None
+    if (body or _needs_digest(message)) and not is_covered:
+        raise InvalidSignature(_DIGEST_NOT_COVERED)
 
 
-def _useless_at(signature: VerifyResult) -> datetime:
-    created = datetime.fromtimestamp(int(signature.parameters["created"]), UTC)
-    return created + timedelta(seconds=settings.SIGNATURE_WINDOW_SECONDS)
+def _needs_digest(message: SignedMessage) -> bool:
+    return message.method in WITH_BODY or _DIGEST in message.headers
+
+
+def nonce_use(*, identity: str, nonce: str, useless_at: datetime) -> None:
+    """Use a nonce. Raises NonceUsed if it was used before.
+
+    useless_at: when signatures with this nonce are no longer valid. A unique constraint decides between concurrent
+    calls. The row is committed at once, whatever happens to the request, so do not call this in a transaction.
+    """
+    try:
+        with transaction.atomic(durable=True):
+            UsedNonce.objects.create(identity=identity, nonce=nonce, expires_at=useless_at + KEPT_LONGER)
+    except IntegrityError:
+        raise NonceUsed("the nonce was used before; sign again with another one") from None
+
+
+def nonces_delete_expired(*, now: datetime) -> int:
+    """Delete at most MOST_AT_ONCE expired nonces. Returns how many; call it again for more."""
+    expired = UsedNonce.objects.filter(expires_at__lt=now)
+    if not expired.exists():
+        return 0
+    removed, _ = UsedNonce.objects.filter(pk__in=expired.values("pk")[:MOST_AT_ONCE]).delete()
+    return removed

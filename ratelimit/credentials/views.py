@@ -4,6 +4,7 @@ from typing import Any
 
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -11,11 +12,13 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from http_requests.field_errors import KnownFieldsSerializer
 from http_requests.parameters import single_parameters
 from http_requests.parsers import request_document
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import CHALLENGE
 from ratelimit.credentials.bearer import token_cache
+from ratelimit.credentials.people.jwt import ACCESS_LIFETIME, MAX_LENGTH, REFRESH_LIFETIME
 from ratelimit.credentials.people.sessions import (
     CREDENTIAL,
     TokenPair,
@@ -23,9 +26,9 @@ from ratelimit.credentials.people.sessions import (
     session_continue,
     session_end,
 )
-from ratelimit.credentials.serializers import LoginSerializer, RefreshSerializer, TokenPairSerializer
 from ratelimit.exceptions import CredentialError
 
+_MAX_PASSWORD_LENGTH = 1024
 NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _LOGIN = OpenApiExample(
     "A person", value={"username": "ada", "password": "correct horse battery staple"}, request_only=True
@@ -43,6 +46,29 @@ _PAIR = OpenApiExample(
     response_only=True,
     status_codes=["200"],
 )
+
+
+class LoginSerializer(KnownFieldsSerializer):
+    username = serializers.CharField(max_length=150, trim_whitespace=False)
+    password = serializers.CharField(
+        max_length=_MAX_PASSWORD_LENGTH, trim_whitespace=False, style={"input_type": "password"}
+    )
+
+
+class RefreshSerializer(KnownFieldsSerializer):
+    refresh = serializers.CharField(max_length=MAX_LENGTH, trim_whitespace=False)
+
+
+class TokenPairSerializer(serializers.Serializer[Any]):
+    access = serializers.CharField(help_text="Send it as `Authorization: Bearer …`.")
+    refresh = serializers.CharField(help_text="Valid once, at `POST /auth/refresh`.")
+    token_type = serializers.CharField(default="Bearer")
+    expires_in = serializers.IntegerField(
+        default=int(ACCESS_LIFETIME.total_seconds()), help_text="Seconds for which `access` is valid."
+    )
+    refresh_expires_in = serializers.IntegerField(
+        default=int(REFRESH_LIFETIME.total_seconds()), help_text="Seconds for which `refresh` is valid."
+    )
 
 
 class NoCredential(BaseAuthentication):

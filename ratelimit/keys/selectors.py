@@ -16,8 +16,6 @@ from store.instant_text import format_instant
 
 KeyColumn = Literal["digest", "prefix", "certificate"]
 
-MAX_CACHED_KEYS = 10_000
-
 
 @dataclass(frozen=True, slots=True)
 class CachedKey:
@@ -43,7 +41,7 @@ class KeyCache(FreshCache[tuple[str, str], CachedKey]):
         self.remove(lambda cached: cached.key_id == key_id)
 
 
-key_cache = KeyCache(capacity=MAX_CACHED_KEYS)
+key_cache = KeyCache()
 
 
 def caller_of_key(key: CachedKey, *, now: datetime) -> Caller:

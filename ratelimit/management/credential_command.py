@@ -4,9 +4,9 @@ import json
 import re
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -15,6 +15,10 @@ from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.entitlements import NO_QUOTA, TIERS
 from ratelimit.exceptions import KeyAdministrationError
 from store.instant_text import parse_instant
+
+DEFAULT_SCOPE = "market:read"
+
+_Value = TypeVar("_Value")
 
 
 class CredentialCommand(BaseCommand, ABC):
@@ -37,13 +41,10 @@ class CredentialCommand(BaseCommand, ABC):
         except KeyAdministrationError as error:
             raise CommandError(str(error)) from None
 
-    def tell(self, document: Any, lines: Iterable[str], options: dict[str, Any]) -> None:
+    def print_result(self, document: Any, lines: Iterable[str], options: dict[str, Any]) -> None:
         """Print the document as JSON with `--json`, else the lines."""
         for line in [json.dumps(document)] if options["json"] else lines:
             self.stdout.write(line)
-
-
-DEFAULT_SCOPE = "market:read"
 
 
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -67,7 +68,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def add_entitlement(create: ArgumentParser) -> None:
+def add_grant_options(create: ArgumentParser) -> None:
     """Add the arguments: name, tier, scopes, limits, accounts, sensitivity, networks, expiry."""
     create.add_argument("name")
     create.add_argument("--tier", default="default", choices=[*TIERS])
@@ -80,12 +81,12 @@ def add_entitlement(create: ArgumentParser) -> None:
         choices=[ALL_SCOPES, *SCOPES],
         help=f"repeatable; default: {DEFAULT_SCOPE}",
     )
-    for option, what in _OPTIONS.items():
-        create.add_argument(option, **what)
+    for option, settings in _OPTIONS.items():
+        create.add_argument(option, **settings)
 
 
-def entitlement_of(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes of a new credential from the options, as KeyTerms. Raises CommandError."""
+def terms_in(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a new credential, as KeyTerms, from the options. Raises CommandError."""
     role = ROLES.get(options["role"])
     scopes = options["scopes"] or ([DEFAULT_SCOPE] if role is None else [*role.scopes])
     return {
@@ -99,21 +100,21 @@ def entitlement_of(options: dict[str, Any]) -> dict[str, Any]:
         "accounts": _accounts(options["accounts"], scopes),
         "sensitivity": options["sensitivity"] or (None if role is None else role.sensitivity),
         "networks": options["networks"] or (),
-        "expires_at": None if options["expires"] is None else read(parse_instant, options["expires"]),
+        "expires_at": None if options["expires"] is None else parse_option(parse_instant, options["expires"]),
     }
 
 
-def read(reader: Any, text: str) -> Any:
-    """Parse an option with `reader`; its ValueError becomes a CommandError."""
+def parse_option(parse: Callable[[str], _Value], text: str) -> _Value:
+    """Parse an option with `parse`; its ValueError becomes a CommandError."""
     try:
-        return reader(text)
+        return parse(text)
     except ValueError as error:
         raise CommandError(str(error)) from error
 
 
-def _accounts(named: list[str] | None, scopes: list[str]) -> list[str]:
-    if named:
-        return named
+def _accounts(accounts: list[str] | None, scopes: list[str]) -> list[str]:
+    if accounts:
+        return accounts
     return [ALL_ACCOUNTS] if ALL_SCOPES in scopes else []
 
 
@@ -127,13 +128,13 @@ def _quota(text: str | None) -> int | None:
     return int(text)
 
 
-_SPAN = re.compile(r"(\d{1,9})([smhd]?)", re.ASCII)
-_SECONDS_OF = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"(\d{1,9})([smhd]?)", re.ASCII)
+_UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def parse_span(text: str) -> timedelta:
+def parse_duration(text: str) -> timedelta:
     """Parse a duration: a whole number of seconds, or of the unit `s`, `m`, `h` or `d`. Raises ValueError."""
-    found = _SPAN.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text[:64]!r} is not a span such as 3600, 90m, 12h or 7d")
-    return timedelta(seconds=int(found[1]) * _SECONDS_OF[found[2]])
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text[:64]!r} is not a duration such as 3600, 90m, 12h or 7d")
+    return timedelta(seconds=int(match[1]) * _UNIT_SECONDS[match[2]])

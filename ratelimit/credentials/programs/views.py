@@ -10,22 +10,52 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from oauth2_provider.views.mixins import OAuthLibMixin
+from rest_framework import serializers
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ratelimit.credentials import serializers
 from ratelimit.credentials.authentication import REALM
 from ratelimit.credentials.bearer import caller_of_program_token
 from ratelimit.credentials.views import NOT_STORED, NoCredential
 from ratelimit.exceptions import InvalidToken
 
 _FORM = "application/x-www-form-urlencoded"
+
+
+class OAuthTokenRequestSerializer(serializers.Serializer[Any]):
+    grant_type = serializers.ChoiceField(choices=["client_credentials"])
+    scope = serializers.CharField(
+        required=False, help_text="Some of the client's scopes, separated by spaces; default: all."
+    )
+    client_id = serializers.CharField(required=False, help_text="Unless sent by HTTP Basic.")
+    client_secret = serializers.CharField(required=False, help_text="Unless sent by HTTP Basic.")
+
+
+class OAuthTokenSerializer(serializers.Serializer[Any]):
+    access_token = serializers.CharField()
+    token_type = serializers.CharField(default="Bearer")
+    expires_in = serializers.IntegerField(help_text="Seconds for which the token is valid.")
+    scope = serializers.CharField()
+
+
+class OAuthRevocationRequestSerializer(serializers.Serializer[Any]):
+    token = serializers.CharField()
+    token_type_hint = serializers.CharField(required=False)
+    client_id = serializers.CharField(required=False, help_text="Unless sent by HTTP Basic.")
+    client_secret = serializers.CharField(required=False, help_text="Unless sent by HTTP Basic.")
+
+
+class OAuthErrorSerializer(serializers.Serializer[Any]):
+    """An error as OAuth2 clients expect it (RFC 6749, 5.2)."""
+
+    error = serializers.CharField(help_text="invalid_client, invalid_scope, unsupported_grant_type, …")
+    error_description = serializers.CharField(required=False)
+
+
 _ERRORS = {
-    400: OpenApiResponse(serializers.OAuthErrorSerializer, description="OAuth2's error."),
-    401: OpenApiResponse(
-        serializers.OAuthErrorSerializer, description="The client is unknown, or its secret is wrong."
-    ),
+    400: OpenApiResponse(OAuthErrorSerializer, description="OAuth2's error."),
+    401: OpenApiResponse(OAuthErrorSerializer, description="The client is unknown, or its secret is wrong."),
 }
 _REQUEST = OpenApiExample(
     "All scopes of the client",
@@ -70,8 +100,8 @@ class OAuthTokenView(_Endpoint):
         summary="Get an access token for a program",
         tags=["auth"],
         auth=[],
-        request={_FORM: serializers.OAuthTokenRequestSerializer},
-        responses={200: serializers.OAuthTokenSerializer, **_ERRORS},
+        request={_FORM: OAuthTokenRequestSerializer},
+        responses={200: OAuthTokenSerializer, **_ERRORS},
         examples=[_REQUEST, _TOKEN],
     )
     def post(self, request: Request) -> HttpResponse:
@@ -94,7 +124,7 @@ class OAuthRevokeView(_Endpoint):
         summary="Revoke an access token",
         tags=["auth"],
         auth=[],
-        request={_FORM: serializers.OAuthRevocationRequestSerializer},
+        request={_FORM: OAuthRevocationRequestSerializer},
         responses={
             200: OpenApiResponse(description="The token is not valid, or no longer valid."),
             **_ERRORS,

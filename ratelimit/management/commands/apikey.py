@@ -17,10 +17,10 @@ from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_rota
 from ratelimit.keys.terms import BEFORE_EXPIRY
 from ratelimit.management.credential_command import (
     CredentialCommand,
-    add_entitlement,
-    entitlement_of,
-    parse_span,
-    read,
+    add_grant_options,
+    parse_duration,
+    parse_option,
+    terms_in,
 )
 from ratelimit.models import ApiKey
 from store.instant_text import format_instant
@@ -54,28 +54,28 @@ class Command(CredentialCommand):
     def create(self, options: dict[str, Any]) -> None:
         now = timezone.now()
         created = key_create(
-            **entitlement_of(options),
+            **terms_in(options),
             signed_only=options["signed_only"],
             certificate=_fingerprint(options["certificate"]),
             before_expiry=options["before_expiry"],
             now=now,
             actor=command_actor(),
         )
-        self._tell_created(created, now, options)
+        self._print_created(created, now, options)
 
     def rotate(self, options: dict[str, Any]) -> None:
         now, key = timezone.now(), key_named(options["reference"])
         created = key_rotate(
-            key=key, overlap=read(parse_span, options["overlap"]), now=now, actor=command_actor()
+            key=key, overlap=parse_option(parse_duration, options["overlap"]), now=now, actor=command_actor()
         )
-        self._tell_created(created, now, options)
+        self._print_created(created, now, options)
 
     def list(self, options: dict[str, Any]) -> None:
-        self._tell_keys(key_list().prefetch_related("successors"), _LINE, options)
+        self._print_keys(key_list().prefetch_related("successors"), _LINE, options)
 
     def expiring(self, options: dict[str, Any]) -> None:
-        keys = keys_expiring(now=timezone.now(), within=read(parse_span, options["within"]))
-        self._tell_keys(keys, f"{{expires_at}}  {_LINE}", options)
+        keys = keys_expiring(now=timezone.now(), within=parse_option(parse_duration, options["within"]))
+        self._print_keys(keys, f"{{expires_at}}  {_LINE}", options)
 
     def revoke(self, options: dict[str, Any]) -> None:
         now, key = timezone.now(), key_named(options["reference"])
@@ -83,27 +83,27 @@ class Command(CredentialCommand):
         key.refresh_from_db()
         is_first = any(each.pk == key.pk for each in revoked)
         documents = [key_document(each, now=now) for each in (revoked if is_first else [key, *revoked])]
-        told = [_REVOKED if is_first else _REVOKED_BEFORE, *[_REVOKED] * (len(documents) - 1)]
+        messages = [_REVOKED if is_first else _REVOKED_BEFORE, *[_REVOKED] * (len(documents) - 1)]
         document = documents if options["successors"] else documents[0]
-        lines = (line.format_map(each) for line, each in zip(told, documents, strict=True))
-        self.tell(document, lines, options)
+        lines = map(str.format_map, messages, documents)
+        self.print_result(document, lines, options)
 
-    def _tell_created(self, created: CreatedKey, now: datetime, options: dict[str, Any]) -> None:
+    def _print_created(self, created: CreatedKey, now: datetime, options: dict[str, Any]) -> None:
         document = created.document(now=now)
-        self.tell(document, _created_lines(created, document), options)
+        self.print_result(document, _created_lines(created, document), options)
 
-    def _tell_keys(self, keys: Iterable[ApiKey], line: str, options: dict[str, Any]) -> None:
+    def _print_keys(self, keys: Iterable[ApiKey], line: str, options: dict[str, Any]) -> None:
         now = timezone.now()
         rows = [key_document(key, now=now) for key in keys]
-        self.tell(rows, map(line.format_map, rows), options)
+        self.print_result(rows, map(line.format_map, rows), options)
 
 
 def _created_lines(created: CreatedKey, document: dict[str, Any]) -> Iterator[str]:
     yield f"{created.key}\n"
     yield f"Signing secret: {created.signing_secret}"
     yield "They are shown only now."
-    told = "id {id}, tier {tier}, {rate} requests/s".format(**document)
-    yield f"{told}, scopes {' '.join(document['scopes'])}"
+    grants = "id {id}, tier {tier}, {rate} requests/s".format(**document)
+    yield f"{grants}, scopes {' '.join(document['scopes'])}"
     replaced = created.stored.replaces
     if replaced is not None:
         end = format_instant(replaced.revoked_at or replaced.expires_at)
@@ -111,7 +111,7 @@ def _created_lines(created: CreatedKey, document: dict[str, Any]) -> Iterator[st
 
 
 def _add_create(create: ArgumentParser) -> None:
-    add_entitlement(create)
+    add_grant_options(create)
     create.add_argument("--signed-only", action="store_true", help="accept signed requests only")
     create.add_argument(
         "--certificate",

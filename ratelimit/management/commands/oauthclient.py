@@ -12,7 +12,7 @@ from ratelimit.credentials.programs.clients import (
     client_named,
     client_revoke,
 )
-from ratelimit.management.credential_command import CredentialCommand, add_entitlement, entitlement_of
+from ratelimit.management.credential_command import CredentialCommand, add_grant_options, terms_in
 
 _LINE = "{id:>5}  {client_id}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}"
 
@@ -21,28 +21,28 @@ class Command(CredentialCommand):
     help = "Creates, lists and revokes OAuth2 clients. The server may be running."
 
     def add_verbs(self, verbs: Any) -> None:
-        add_entitlement(verbs.add_parser("create", help="create a client and show its secret, once"))
+        add_grant_options(verbs.add_parser("create", help="create a client and show its secret, once"))
         verbs.add_parser("list", help="show all clients, without their secrets")
         revoke = verbs.add_parser("revoke", help="revoke a client, everywhere within a second")
         revoke.add_argument("reference", metavar="CLIENT_ID_OR_NUMBER")
 
     def create(self, options: dict[str, Any]) -> None:
         now = timezone.now()
-        document = client_create(**entitlement_of(options), now=now, actor=command_actor()).document(now=now)
+        document = client_create(**terms_in(options), now=now, actor=command_actor()).document(now=now)
         lines = [
             "client_id     {client_id}\nclient_secret {client_secret}".format(**document),
             "The secret is shown only now.",
             f"Scopes {' '.join(document['scopes'])}, tier {document['tier']}",
         ]
-        self.tell(document, lines, options)
+        self.print_result(document, lines, options)
 
     def list(self, options: dict[str, Any]) -> None:
         now = timezone.now()
         rows = [client_document(client, now=now) for client in client_list()]
-        self.tell(rows, map(_LINE.format_map, rows), options)
+        self.print_result(rows, map(_LINE.format_map, rows), options)
 
     def revoke(self, options: dict[str, Any]) -> None:
         now = timezone.now()
         client = client_revoke(client=client_named(options["reference"]), now=now, actor=command_actor())
-        told = f"Client {client.client_id} ({client.name}) is revoked, everywhere within a second."
-        self.tell(client_document(client, now=now), [told], options)
+        message = f"Client {client.client_id} ({client.name}) is revoked, everywhere within a second."
+        self.print_result(client_document(client, now=now), [message], options)

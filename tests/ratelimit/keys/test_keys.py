@@ -92,7 +92,7 @@ def test_a_revocation_is_seen_here_at_once_and_is_kept_as_first_made():
 
 def test_a_revocation_elsewhere_is_seen_within_a_second():
     clock = Clock()
-    cache = KeyCache(capacity=10, clock=clock)
+    cache = KeyCache(clock=clock)
     created = made_key()
     key = ApiKey.objects.get()
     assert found(cache, key).revoked_at is None

@@ -219,7 +219,7 @@ def deleted(user):
 def test_another_process_refuses_within_a_second(end):
     user = person(scopes=["market:read"])
     tokens, moment = logged_in(), [0.0]
-    other = TokenCache(capacity=10, clock=lambda: moment[0])
+    other = TokenCache(clock=lambda: moment[0])
     known = other.find(tokens["access"], now=timezone.now())
     end(user)
     moment[0] = 0.89
@@ -234,7 +234,7 @@ def test_another_process_refuses_within_a_second(end):
 def test_a_change_of_the_profile_is_seen_within_a_second():
     person(scopes=["market:read"])
     tokens, moment = logged_in(), [0.0]
-    cache = TokenCache(capacity=10, clock=lambda: moment[0])
+    cache = TokenCache(clock=lambda: moment[0])
     assert cache.find(tokens["access"], now=timezone.now()).caller.scopes == {"market:read"}
     AccessProfile.objects.update(scopes=["audit:read"])
     moment[0] = 0.9

@@ -231,7 +231,7 @@ def test_neither_tokens_nor_secrets_are_stored_or_logged(caplog):
 
 def test_a_token_given_back_is_refused_at_once_here_and_within_a_second_elsewhere():
     client, moment = client_of(), [0.0]
-    token, other = issued(client), TokenCache(capacity=10, clock=lambda: moment[0])
+    token, other = issued(client), TokenCache(clock=lambda: moment[0])
     assert called(token).status_code == 200
     other.find(token, now=timezone.now())
     response = post("revoke", {"token": token}, by_basic(client))
