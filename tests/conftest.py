@@ -22,7 +22,7 @@ from tests.faults import table
 from tests.hostile import figures
 from tests.installation import caches_clear
 from tests.patience import PATIENCE_SECONDS
-from tests.ratelimit.connected_server import connected_server
+from tests.ratelimit.connected_server import connected_server, spare_server_end
 from tests.ratelimit.redis_server import RedisServer, patience_of
 from tests.store_settings import IS_OF_FILES, stores_at
 
@@ -117,6 +117,10 @@ def standing_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing flows into the shared buckets during the test, however long it takes."""
     standing = partial(take_shared, now_us=time.time_ns() // 1000)
     monkeypatch.setattr("ratelimit.limits.limiter.take_shared", standing)
+
+
+def pytest_sessionfinish() -> None:
+    spare_server_end()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

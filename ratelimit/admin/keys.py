@@ -15,8 +15,7 @@ from ratelimit.callers import Caller
 from ratelimit.credentials.people.grants import caller_of_person, person_may
 from ratelimit.entitlements import GRANTS, STATES, state_of
 from ratelimit.exceptions import KeyAdministrationError
-from ratelimit.keys.lists import in_state
-from ratelimit.keys.selectors import keys_visible
+from ratelimit.keys.selectors import in_state, keys_visible
 from ratelimit.keys.services import (
     DEFAULT_OVERLAP,
     CreatedKey,

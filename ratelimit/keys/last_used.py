@@ -18,15 +18,14 @@ logger = logging.getLogger(__name__)
 
 
 class LastUsed:
-    """The latest use of each key in this process, and the latest one written to the database."""
+    """The latest use of each key in this process that is not written to the database yet. Thread-safe."""
 
     def __init__(self) -> None:
-        self._noted: dict[int, datetime] = {}
-        self._flushed: dict[int, datetime] = {}
+        self._unwritten: dict[int, datetime] = {}
         self._flushing = threading.Lock()
 
-    def note(self, key_id: int, at: datetime) -> None:
-        self._noted[key_id] = at
+    def note(self, key_id: int, used_at: datetime) -> None:
+        self._unwritten[key_id] = used_at
 
     def flush(self) -> int:
         """Write new uses to the database; never replace a later use written by another process.
@@ -34,16 +33,16 @@ class LastUsed:
         Returns the number of keys. Raises django.db.Error; then the next call writes the rest.
         """
         with self._flushing:
-            fresh = [(key_id, at) for key_id, at in self._noted.copy().items() if self._is_news(key_id, at)]
-            for key_id, at in fresh:
-                never_or_before = Q(last_used_at=None) | Q(last_used_at__lt=at)
-                ApiKey.objects.filter(never_or_before, pk=key_id).update(last_used_at=at)
-                self._flushed[key_id] = at
-            return len(fresh)
-
-    def _is_news(self, key_id: int, at: datetime) -> bool:
-        flushed = self._flushed.get(key_id)
-        return flushed is None or at > flushed
+            key_ids = list(self._unwritten)
+            for key_id in key_ids:
+                used_at = self._unwritten.pop(key_id)
+                never_or_before = Q(last_used_at=None) | Q(last_used_at__lt=used_at)
+                try:
+                    ApiKey.objects.filter(never_or_before, pk=key_id).update(last_used_at=used_at)
+                except Error:
+                    self._unwritten.setdefault(key_id, used_at)
+                    raise
+            return len(key_ids)
 
 
 class LastUsedWriter:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.entitlements import caller_from, granted_document, state_of
@@ -81,6 +82,16 @@ def keys_visible(caller: Caller) -> QuerySet[ApiKey]:
     # Compared in Python, because databases differ in how they query JSON lists. Distinct lists are few.
     lists = ApiKey.objects.order_by().values_list("accounts", flat=True).distinct()
     return key_list().filter(accounts__in=[accounts for accounts in lists if all(map(caller.owns, accounts))])
+
+
+def in_state(keys: QuerySet[ApiKey], state: str) -> QuerySet[ApiKey]:
+    """Return the keys that are in `state`, one of STATES, now."""
+    now = timezone.now()
+    if state == "revoked":
+        return keys.exclude(revoked_at=None)
+    is_expired = Q(expires_at__lte=now)
+    valid = keys.filter(revoked_at=None)
+    return valid.filter(is_expired) if state == "expired" else valid.exclude(is_expired)
 
 
 def key_visible(caller: Caller, reference: str) -> ApiKey:

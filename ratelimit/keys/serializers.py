@@ -8,10 +8,8 @@ from drf_spectacular.utils import Direction, extend_schema_field
 from rest_framework import serializers
 
 from http_requests.field_errors import KnownFieldsSerializer
-from listing.pages import PAGE_LIMIT, SORTS
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
 from ratelimit.entitlements import STATES, TIERS
-from ratelimit.keys.lists import KeyPagination
 from ratelimit.keys.services import DEFAULT_OVERLAP, MAX_OVERLAP
 from ratelimit.keys.terms import BEFORE_EXPIRY, MAX_LISTED, MAX_NAME_LENGTH, MAX_RATE
 from ratelimit.limits.quotas import MAX_QUOTA
@@ -178,18 +176,6 @@ class RotationSerializer(KnownFieldsSerializer):
         max_value=_LONGEST_OVERLAP,
         help_text="How long the old key stays valid, at most until its own expiry; 0 revokes it at once.",
     )
-
-
-class KeysQuerySerializer(serializers.Serializer[Any]):
-    """The list's query parameters, for a browser's form only; KeyFilter and KeyPagination validate them."""
-
-    tier = serializers.ChoiceField(list(TIERS), required=False)
-    state = serializers.ChoiceField(list(STATES), required=False)
-    name = serializers.CharField(required=False, help_text="The beginning of the key's name.")
-    prefix = serializers.CharField(required=False, help_text="The key's prefix.")
-    limit = serializers.IntegerField(min_value=1, max_value=PAGE_LIMIT, default=KeyPagination.default_limit)
-    cursor = serializers.CharField(required=False)
-    sort = serializers.ChoiceField(list(SORTS), required=False)
 
 
 class KeySerializer(serializers.Serializer[Any]):

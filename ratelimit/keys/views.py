@@ -1,15 +1,20 @@
-"""The endpoints of keys."""
+"""The endpoints of keys, and the filters and pages of their list."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
+import django_filters
+from django.db.models import QuerySet
 from django.utils import timezone
+from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from audit.calls.strict import change_and_record
@@ -17,11 +22,11 @@ from audit.services import EventRecorder
 from http_requests.parameters import is_true, single_parameters
 from http_requests.parsers import request_document
 from idempotency.answers import REPLAYED, Document, answer_once, keyed_call
-from listing.filters import StrictFilterBackend
-from listing.pages import PAGE_PARAMETERS
+from listing.filters import StrictFilterBackend, choice_filter
+from listing.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
 from ratelimit.callers import Caller
-from ratelimit.keys.lists import KeyFilter, KeyPagination
-from ratelimit.keys.selectors import key_document, key_visible, keys_visible
+from ratelimit.entitlements import STATES, TIERS
+from ratelimit.keys.selectors import in_state, key_document, key_visible, keys_visible
 from ratelimit.keys.serializers import (
     KEY,
     NEW_KEY,
@@ -29,7 +34,6 @@ from ratelimit.keys.serializers import (
     ROTATED_KEY_ANSWER,
     ROTATION,
     KeySerializer,
-    KeysQuerySerializer,
     NewKeyAnswerSerializer,
     NewKeySerializer,
     RotationSerializer,
@@ -57,6 +61,48 @@ _IDEMPOTENCY_KEY = OpenApiParameter(
 )
 # No cache may store keys.
 _PRIVATE = {"Cache-Control": "no-store"}
+
+
+class KeyPagination(KeysetPagination):
+    """Pages of keys, ordered by id."""
+
+    rows_name = "keys"
+    by = "id"
+    sort_description = "By id, oldest first."
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
+        """Return the page's keys, with prefetched successors. Raises RequestError."""
+        return super().paginate_queryset(queryset.prefetch_related("successors"), request, view)
+
+
+class KeyFilter(FilterSet):  # type: ignore[misc]  # not typed
+    """The filters of the list, combined with AND."""
+
+    tier = choice_filter(tuple(TIERS), "The key's tier.")
+    state = choice_filter(STATES, "The key's state.", method="of_state")
+    name = django_filters.CharFilter(
+        lookup_expr="istartswith", max_length=100, help_text="The beginning of the key's name."
+    )
+    prefix = django_filters.CharFilter(max_length=8, help_text="The key's prefix: `md_<prefix>_…`.")
+
+    class Meta:
+        model = ApiKey
+        fields: tuple[str, ...] = ()
+
+    def of_state(self, keys: QuerySet[ApiKey], _: str, state: str) -> QuerySet[ApiKey]:
+        return in_state(keys, state)
+
+
+class KeysQuerySerializer(serializers.Serializer[Any]):
+    """The list's query parameters, for a browser's form only; KeyFilter and KeyPagination validate them."""
+
+    tier = serializers.ChoiceField(list(TIERS), required=False)
+    state = serializers.ChoiceField(list(STATES), required=False)
+    name = serializers.CharField(required=False, help_text="The beginning of the key's name.")
+    prefix = serializers.CharField(required=False, help_text="The key's prefix.")
+    limit = serializers.IntegerField(min_value=1, max_value=PAGE_LIMIT, default=KeyPagination.default_limit)
+    cursor = serializers.CharField(required=False)
+    sort = serializers.ChoiceField(list(SORTS), required=False)
 
 
 class KeysViewSet(GenericViewSet[ApiKey]):

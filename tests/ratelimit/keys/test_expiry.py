@@ -35,21 +35,21 @@ def made(life: timedelta | None = 100 * DAY, **changes) -> CreatedKey:
     return key_create(**terms, now=NOW, actor="test")
 
 
-def watched_hourly(start: timedelta, end: timedelta) -> list[tuple[int, ExpiryRun]]:
-    """What was done, by the day after NOW on which it was, of a worker that looks each hour."""
-    done = []
-    for hour in range(int(start / HOUR), int(end / HOUR) + 1):
-        seen = keys_watch(now=NOW + hour * HOUR)
-        if seen != ExpiryRun(0, 0):
-            done.append((hour // 24, seen))
-    return done
+def watched(start: timedelta, end: timedelta) -> list[tuple[int, ExpiryRun]]:
+    """The runs that did something, with the day after NOW, of a worker that runs every six hours."""
+    runs = []
+    for hour in range(int(start / HOUR), int(end / HOUR) + 1, 6):
+        run = keys_watch(now=NOW + hour * HOUR)
+        if run != ExpiryRun(0, 0):
+            runs.append((hour // 24, run))
+    return runs
 
 
 def test_a_key_is_warned_of_14_7_and_1_days_before_its_end_once_each(events, caplog):
     created = made()
     events.clear()
     with caplog.at_level(logging.WARNING):
-        assert watched_hourly(80 * DAY, 101 * DAY) == [
+        assert watched(80 * DAY, 101 * DAY) == [
             (86, ExpiryRun(1, 0)),
             (93, ExpiryRun(1, 0)),
             (99, ExpiryRun(1, 0)),
@@ -64,7 +64,7 @@ def test_a_key_is_warned_of_14_7_and_1_days_before_its_end_once_each(events, cap
 
 def test_a_worker_that_was_away_sends_the_last_due_warning_once(events):
     made()
-    assert watched_hourly(94 * DAY, 98 * DAY) == [(94, ExpiryRun(1, 0))]
+    assert watched(94 * DAY, 98 * DAY) == [(94, ExpiryRun(1, 0))]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_worker_that_was_away_sends_the_last_due_warning_once(events):
 )
 def test_a_warning_that_would_come_with_the_key_is_none(life, days):
     made(life)
-    assert [day for day, _ in watched_hourly(timedelta(0), 16 * DAY)] == days
+    assert [day for day, _ in watched(timedelta(0), 16 * DAY)] == days
 
 
 def test_invalid_and_rotated_keys_get_no_warning():
@@ -80,14 +80,14 @@ def test_invalid_and_rotated_keys_get_no_warning():
     key_rotate(key=made().stored, overlap=30 * DAY, now=NOW, actor="test")
     ApiKey.objects.filter(replaces=None).update(expires_at=NOW + 5 * DAY)
     ApiKey.objects.exclude(replaces=None).update(expires_at=NOW - DAY)
-    assert watched_hourly(timedelta(0), 6 * DAY) == []
+    assert watched(timedelta(0), 6 * DAY) == []
 
 
 def test_a_key_is_rotated_once_a_week_before_its_end(events, folder, caplog):
     old = made(before_expiry="rotate", rate=7)
     events.clear()
     with caplog.at_level(logging.WARNING):
-        assert watched_hourly(80 * DAY, 100 * DAY) == [(93, ExpiryRun(0, 1))]
+        assert watched(80 * DAY, 100 * DAY) == [(93, ExpiryRun(0, 1))]
     new = ApiKey.objects.get(replaces=old.id)
     assert (new.rate, new.before_expiry, new.expires_at) == (7, "rotate", NOW + 193 * DAY)
     assert ApiKey.objects.get(pk=old.id).expires_at == NOW + 100 * DAY
@@ -165,7 +165,7 @@ def test_a_short_lived_key_is_rotated_in_the_second_half_of_its_life(life, at, f
 
 def test_each_successor_is_rotated_in_its_turn(folder):
     made(20 * DAY, before_expiry="rotate")
-    days = [day for day, seen in watched_hourly(timedelta(0), 60 * DAY) if seen.rotated]
+    days = [day for day, seen in watched(timedelta(0), 60 * DAY) if seen.rotated]
     assert days == [13, 26, 39, 52]
     assert len(list(folder.iterdir())) == 4
 

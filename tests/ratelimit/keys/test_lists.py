@@ -6,8 +6,7 @@ import pytest
 from django.utils import timezone
 
 from listing.pages import PAGE_PARAMETERS
-from ratelimit.keys.lists import KeyFilter
-from ratelimit.keys.serializers import KeysQuerySerializer
+from ratelimit.keys.views import KeyFilter, KeysQuerySerializer
 from ratelimit.models import ApiKey
 from tests.api_client import answer, problem
 from tests.ratelimit.keys.key_calls import KEYS, keys_of, stored

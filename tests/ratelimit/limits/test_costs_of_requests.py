@@ -1,4 +1,4 @@
-"""What requests are charged, however they say how many rows they want: through Django and through the front door."""
+"""What requests are charged for their rows, through Django and through the front door."""
 
 import pytest
 from django.utils import timezone
@@ -39,18 +39,20 @@ def charged(path: str, **headers: str) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("path", "status", "tokens"),
     [
-        (f"{path}&{asked}", status, tokens)
-        for path in (BARS, TREE, SEVERAL, INSTRUMENTS, AUDIT, KEYS)
-        for asked, status, tokens in (
+        (f"{BARS}&{query}", status, tokens)
+        for query, status, tokens in (
             ("limit=5000", 200, 5),
-            ("%6cimit=5000", 200, 5),
             ("lim%69t=10000", 200, 10),
             ("limit=%310000", 200, 10),
             ("limit=010000", 400, 10),
-            ("limit=10001", 400, 10),
             ("limit=" + "9" * 50, 400, 10),
             ("limit=x", 400, 1),
         )
+    ]
+    + [
+        (f"{path}&{query}", status, tokens)
+        for path in (TREE, SEVERAL, INSTRUMENTS, AUDIT, KEYS)
+        for query, status, tokens in (("%6cimit=5000", 200, 5), ("limit=10001", 400, 10))
     ]
     + [
         (BARS, 200, 1),
@@ -60,7 +62,7 @@ def charged(path: str, **headers: str) -> tuple[int, int]:
         (f"{AUDIT}&limit=2500", 200, 3),
     ],
 )  # fmt: skip
-def test_rows_are_charged_however_they_are_asked_for(api, path, status, tokens):
+def test_a_page_is_charged_by_its_rows(api, path, status, tokens):
     for symbol in ("AAPL", "MSFT"):
         assert api.ingest(trade(symbol=symbol)).status_code == 200
     assert charged(path) == (status, tokens)
