@@ -21,18 +21,18 @@ from ratelimit.keys.selectors import caller_of_key, key_cache, key_used
 VERIFIED = "SUCCESS"
 MAX_CACHED_CERTIFICATES = 1_024
 # The longest X-SSL-Client-Cert, in characters.
-LONGEST_HEADER = 16_384
+MAX_HEADER_LENGTH = 16_384
 
 
 def caller_of_certificate(call: ReceivedCall, *, now: datetime) -> Caller:
     """Return the caller of the certificate's key. Raises InvalidCertificate, RevokedApiKey, ExpiredApiKey."""
     if call.headers.get("x-ssl-client-verify") != VERIFIED:
         raise InvalidCertificate("the client certificate was not verified")
-    known = key_cache.find(fingerprint_of(call.headers.get("x-ssl-client-cert", "")), by="certificate")
-    if known is None:
+    key = key_cache.find(fingerprint_of(call.headers.get("x-ssl-client-cert", "")), by="certificate")
+    if key is None:
         raise InvalidCertificate("the client certificate belongs to no key; register it with one")
-    caller = replace(caller_of_key(known, now=now), credential="certificate")
-    key_used(known, now=now)
+    caller = replace(caller_of_key(key, now=now), credential="certificate")
+    key_used(key, now=now)
     return caller
 
 
@@ -42,7 +42,7 @@ def fingerprint_of(escaped: str) -> str:
 
     escaped: the certificate as URL-encoded PEM. Raises InvalidCertificate.
     """
-    if len(escaped) > LONGEST_HEADER:
+    if len(escaped) > MAX_HEADER_LENGTH:
         raise InvalidCertificate("the client certificate is too long")
     try:
         certificate = x509.load_pem_x509_certificate(unquote(escaped, errors="strict").encode("ascii"))

@@ -1,4 +1,4 @@
-"""Finds the one credential in a request's headers, and its caller. A signed body's digest is checked later."""
+"""Finds the credential in a request's headers, and its caller. The digest of a signed body is checked later."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -53,19 +53,19 @@ def identify(
     """
     headers = call.headers
     authorization = headers.get("authorization")
-    authorized = None if authorization is None else authorization_of(authorization)
-    kind = _kind(headers, None if authorized is None else authorized[0])
-    if kind is None:
+    scheme, token = (None, "") if authorization is None else authorization_of(authorization)
+    credential = _only_credential(headers, scheme)
+    if credential is None:
         return None
-    if kind == API_KEY:
+    if credential == API_KEY:
         caller = _caller_of_key(headers, now=now)
-    elif kind == SIGNATURE:
+    elif credential == SIGNATURE:
         signature = signature or signature_verified(call, now=now)
         caller = signer_of(signature, now=now)
-    elif kind == CERTIFICATE:
+    elif credential == CERTIFICATE:
         caller = caller_of_certificate(call, now=now)
     else:
-        caller = caller_of_bearer(authorized[1] if authorized else "", now=now)
+        caller = caller_of_bearer(token, now=now)
     check_network(caller, call.address)
     return Identity(caller, signature)
 
@@ -84,25 +84,25 @@ def complete_identity(
 
 
 def use_nonce(identity: Identity) -> Identity:
-    """Use the nonce of a signed call. Returns the identity with this noted. Raises NonceUsed."""
+    """Use the nonce of a signed call. Returns the identity with its signature marked as used. Raises NonceUsed."""
     if identity.signature is None:
         return identity
     return identity._replace(signature=with_nonce_used(identity.signature, identity=identity.caller.identity))
 
 
 def authorization_of(header: str) -> tuple[str, str]:
-    """Return the kind of credential and the credential in an Authorization header.
+    """Return the scheme (API_KEY or BEARER) and the credential in an Authorization header.
 
     Raises InvalidAuthorization; AmbiguousCredentials if the request had several such headers.
     """
     if "," in header:
         # Servers join repeated headers with commas, and credentials do not contain commas.
         raise AmbiguousCredentials("there is more than one credential in Authorization; send one")
-    found = _AUTHORIZATION.fullmatch(header.strip(" \t"))
-    kind = _SCHEMES.get(found[1].lower()) if found else None
-    if found is None or kind is None:
+    match = _AUTHORIZATION.fullmatch(header.strip(" \t"))
+    scheme = _SCHEMES.get(match[1].lower()) if match else None
+    if match is None or scheme is None:
         raise InvalidAuthorization("Authorization must be one of: Api-Key <key>, Bearer <token>")
-    return kind, found[2]
+    return scheme, match[2]
 
 
 def check_network(caller: Caller, address: str) -> None:
@@ -113,9 +113,12 @@ def check_network(caller: Caller, address: str) -> None:
         )
 
 
-def _kind(headers: Mapping[str, str], authorized: str | None) -> str | None:
-    """Return the kind of the one credential in the headers; None if there is none. Raises AmbiguousCredentials."""
-    kinds = {authorized} if authorized else set()
+def _only_credential(headers: Mapping[str, str], scheme: str | None) -> str | None:
+    """Return the kind of credential in the headers; None if there is none. Raises AmbiguousCredentials.
+
+    scheme: that of the header Authorization.
+    """
+    kinds = {scheme} if scheme else set()
     if "x-api-key" in headers:
         kinds.add(API_KEY)
     if "signature" in headers or "signature-input" in headers:
@@ -128,14 +131,14 @@ def _kind(headers: Mapping[str, str], authorized: str | None) -> str | None:
 
 
 def _caller_of_key(headers: Mapping[str, str], *, now: datetime) -> Caller:
-    key = key_in_headers(authorization=headers.get("authorization"), x_api_key=headers.get("x-api-key"))
-    known = key_cache.find(digest(key or ""))
-    if known is None:
+    text = key_in_headers(authorization=headers.get("authorization"), x_api_key=headers.get("x-api-key"))
+    key = key_cache.find(digest(text or ""))
+    if key is None:
         raise InvalidApiKey("the API key is unknown")
-    caller = caller_of_key(known, now=now)
-    if known.signed_only:
+    caller = caller_of_key(key, now=now)
+    if key.signed_only:
         raise SignatureRequired("this key is for signing only; sign the request instead of sending the key")
-    key_used(known, now=now)
+    key_used(key, now=now)
     return caller
 
 
@@ -146,10 +149,10 @@ def exposed_credential(call: ReceivedCall, *, now: datetime) -> str | None:
     """
     authorization = call.headers.get("authorization")
     try:
-        key = key_in_headers(authorization=authorization, x_api_key=call.headers.get("x-api-key"))
-        if key is not None:
-            known = key_cache.find(digest(key))
-            return None if known is None or known.revoked_at else f"the API key md_{prefix_of(key)}"
+        text = key_in_headers(authorization=authorization, x_api_key=call.headers.get("x-api-key"))
+        if text is not None:
+            key = key_cache.find(digest(text))
+            return None if key is None or key.revoked_at else f"the API key md_{prefix_of(text)}"
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             return None

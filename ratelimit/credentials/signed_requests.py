@@ -41,7 +41,7 @@ AHEAD_SECONDS = 5
 NONCE_LENGTHS = range(16, 129)
 # The longest signature header, in characters. It limits the time of the parser, which is written in Python. Real
 # headers are far shorter.
-LONGEST_HEADER = 2_048
+MAX_HEADER_LENGTH = 2_048
 # Signatures of these methods must cover a digest, even of an empty body.
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 # Headers that change what a request does must be covered if they are sent.
@@ -201,8 +201,10 @@ def verified(
 
     Raises InvalidSignature, SignatureExpired.
     """
-    if any(len(message.headers.get(name, "")) > LONGEST_HEADER for name in ("signature", "signature-input")):
-        raise InvalidSignature(f"the signature's headers are longer than {LONGEST_HEADER} characters")
+    if any(
+        len(message.headers.get(name, "")) > MAX_HEADER_LENGTH for name in ("signature", "signature-input")
+    ):
+        raise InvalidSignature(f"the signature's headers are longer than {MAX_HEADER_LENGTH} characters")
     try:
         return RequestVerifier(key_resolver=key_resolver, now=now).verify(message)[0]
     except HTTPMessageSignaturesException as error:

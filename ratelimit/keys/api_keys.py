@@ -67,17 +67,17 @@ def key_in_headers(*, authorization: str | None, x_api_key: str | None) -> str |
     `Authorization` is read only if its scheme is `Api-Key` (in upper or lower case). Raises InvalidApiKey for a
     malformed key, AmbiguousCredentials for several keys.
     """
-    found = [key for key in (_from_authorization(authorization), x_api_key) if key is not None]
-    if not found:
+    keys = [key for key in (_from_authorization(authorization), x_api_key) if key is not None]
+    if not keys:
         return None
-    if len(found) > 1 and not hmac.compare_digest(found[0].encode(), found[1].encode()):
+    if len(keys) > 1 and not hmac.compare_digest(keys[0].encode(), keys[1].encode()):
         raise AmbiguousCredentials("Authorization and X-API-Key have different keys; send one")
-    if "," in found[-1]:
+    if "," in keys[-1]:
         # Servers join repeated headers with commas, and keys do not contain commas.
         raise AmbiguousCredentials("there is more than one key in X-API-Key; send one")
-    if not is_well_formed(found[0]):
+    if not is_well_formed(keys[0]):
         raise InvalidApiKey("the API key is malformed; send it as it was shown")
-    return found[0]
+    return keys[0]
 
 
 def _from_authorization(authorization: str | None) -> str | None:
@@ -92,10 +92,9 @@ def _random(length: int) -> str:
 
 
 # The prefix of signing secrets, so that leaked ones are recognised (secret scanners, log masking).
-MARK = "mds_"
+SIGNING_SECRET_PREFIX = "mds_"  # noqa: S105 what all secrets begin with
 _MASTER_LABEL = b"marketdata signing master 1"
 _KEY_LABEL = b"marketdata signing secret 1:"
-_BYTES = 32
 
 
 def signing_secret(digest: str) -> str:
@@ -105,26 +104,27 @@ def signing_secret(digest: str) -> str:
 
 def signing_secrets(digest: str) -> tuple[str, ...]:
     """Return the key's signing secret, then older ones, derived from SECRET_KEY_FALLBACKS, that are still accepted."""
-    return tuple(_of_key(master, digest) for master in _masters())
+    return tuple(_secret_of(master, digest) for master in _masters())
 
 
 def _masters() -> list[bytes]:
     if settings.SIGNING_SECRET:
         return [settings.SIGNING_SECRET.encode()]
-    return [_of_secret_key(str(key)) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+    return [_master_of(str(key)) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
 
 
 @lru_cache(maxsize=16)
-def _of_secret_key(secret_key: str) -> bytes:
-    return _derived(secret_key.encode(), _MASTER_LABEL)
+def _master_of(secret_key: str) -> bytes:
+    return derive_key(secret_key.encode(), _MASTER_LABEL)
 
 
 # Cached because every signed request needs it.
 @lru_cache(maxsize=10_000)
-def _of_key(master: bytes, digest: str) -> str:
-    derived = _derived(master, _KEY_LABEL + digest.encode())
-    return MARK + urlsafe_b64encode(derived).rstrip(b"=").decode()
+def _secret_of(master: bytes, digest: str) -> str:
+    key = derive_key(master, _KEY_LABEL + digest.encode())
+    return SIGNING_SECRET_PREFIX + urlsafe_b64encode(key).rstrip(b"=").decode()
 
 
-def _derived(secret: bytes, info: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=_BYTES, salt=None, info=info).derive(secret)
+def derive_key(secret: bytes, info: bytes) -> bytes:
+    """Derive a key of 32 bytes with HKDF-SHA256. A different `info` makes an independent key."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(secret)

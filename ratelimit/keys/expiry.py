@@ -42,9 +42,10 @@ def keys_watch(*, now: datetime) -> ExpiryRun:
     warned = rotated = 0
     for key in list(keys_expiring(now=now, within=max(WARNINGS))):
         try:
-            is_rotated = _is_rotation_due(key, now=now) and _rotated(key, now=now)
-            rotated += is_rotated
-            warned += not is_rotated and _is_warning_due(key, now=now) and _warned(key, now=now)
+            if key.before_expiry == "rotate" and rotation_is_due(key, now=now) and _rotate(key, now=now):
+                rotated += 1
+            elif _is_warning_due(key, now=now) and _warn(key, now=now):
+                warned += 1
         except (Error, KeyAdministrationError):
             logger.exception("API key %d (%s) expires soon and could not be handled", key.pk, key.prefix)
     return ExpiryRun(warned=warned, rotated=rotated)
@@ -52,8 +53,8 @@ def keys_watch(*, now: datetime) -> ExpiryRun:
 
 def rotation_is_due(key: ApiKey, *, now: datetime) -> bool:
     """Return whether to rotate a key: in the last week before its expiry, but not in the first half of its lifetime."""
-    life = _end_of(key) - key.created_at
-    return _end_of(key) - now <= min(ROTATED_BEFORE, life / 2)
+    lifetime = _expiry_of(key) - key.created_at
+    return _expiry_of(key) - now <= min(ROTATED_BEFORE, lifetime / 2)
 
 
 def due_warning(key: ApiKey, *, now: datetime) -> timedelta | None:
@@ -61,12 +62,8 @@ def due_warning(key: ApiKey, *, now: datetime) -> timedelta | None:
 
     Warnings that would come before the key was created are skipped.
     """
-    left, life = _end_of(key) - now, _end_of(key) - key.created_at
-    return min((before for before in WARNINGS if left <= before < life), default=None)
-
-
-def _is_rotation_due(key: ApiKey, *, now: datetime) -> bool:
-    return key.before_expiry == "rotate" and rotation_is_due(key, now=now)
+    remaining, lifetime = _expiry_of(key) - now, _expiry_of(key) - key.created_at
+    return min((before for before in WARNINGS if remaining <= before < lifetime), default=None)
 
 
 def _is_warning_due(key: ApiKey, *, now: datetime) -> bool:
@@ -74,34 +71,32 @@ def _is_warning_due(key: ApiKey, *, now: datetime) -> bool:
     if key.before_expiry == "rotate" and not rotation_is_due(key, now=now):
         return False
     before = due_warning(key, now=now)
-    return before is not None and (key.warned_at is None or key.warned_at < _end_of(key) - before)
+    return before is not None and (key.warned_at is None or key.warned_at < _expiry_of(key) - before)
 
 
-def _warned(key: ApiKey, *, now: datetime) -> bool:
+def _warn(key: ApiKey, *, now: datetime) -> bool:
     """Log and record a warning. Returns False if a concurrent call did it."""
     with transaction.atomic():
-        untouched = ApiKey.objects.filter(
+        unchanged = ApiKey.objects.filter(
             pk=key.pk, warned_at=key.warned_at, revoked_at=None, successors=None
         )
-        if not untouched.update(warned_at=now):
+        if not unchanged.update(warned_at=now):
             return False
-        end = format_instant(key.expires_at)
-        key_event(
-            at=now, actor=ACTOR, event="key.expiring", subject=f"key:{key.pk}", detail={"expires_at": end}
-        )
-    logger.warning("API key %d (%s, %s) expires at %s", key.pk, key.prefix, key.name, end)
+        detail = {"expires_at": format_instant(key.expires_at)}
+        key_event(at=now, actor=ACTOR, event="key.expiring", subject=f"key:{key.pk}", detail=detail)
+    logger.warning("API key %d (%s, %s) expires at %s", key.pk, key.prefix, key.name, detail["expires_at"])
     return True
 
 
-def _rotated(key: ApiKey, *, now: datetime) -> bool:
+def _rotate(key: ApiKey, *, now: datetime) -> bool:
     """Rotate the key and write the successor's secrets to a file. Returns False if that was not possible."""
     folder = Path(settings.ROTATED_KEYS_DIR)
     try:
         with transaction.atomic():
-            created = key_rotate(key=key, overlap=_end_of(key) - now, now=now, actor=ACTOR)
+            created = key_rotate(key=key, overlap=_expiry_of(key) - now, now=now, actor=ACTOR)
             # The file is written before the commit, so that no successor can exist whose key is lost. If the commit
             # fails, the next rotation overwrites the file.
-            path = _written(created, folder / f"{key.prefix}.json", now=now)
+            path = _write_file(created, folder / f"{key.prefix}.json", now=now)
     except NotRotatable:
         # A concurrent call rotated it.
         return False
@@ -117,7 +112,7 @@ def _rotated(key: ApiKey, *, now: datetime) -> bool:
     return True
 
 
-def _written(created: CreatedKey, path: Path, *, now: datetime) -> Path:
+def _write_file(created: CreatedKey, path: Path, *, now: datetime) -> Path:
     """Write a new key and its secrets atomically to a file that only the owner can read. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
@@ -130,18 +125,15 @@ def _written(created: CreatedKey, path: Path, *, now: datetime) -> Path:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    _sync(path.parent)
+    # Makes the file's name survive a power cut, too.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
     return path
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _end_of(key: ApiKey) -> datetime:
+def _expiry_of(key: ApiKey) -> datetime:
     assert key.expires_at is not None  # noqa: S101 `keys_expiring` returns only such keys
     return key.expires_at

@@ -7,20 +7,19 @@ from typing import TypeVar
 
 from ratelimit.access.scopes import SENSITIVITIES
 from ratelimit.callers import Caller, Network
-from ratelimit.entitlements import caller_from
 from ratelimit.exceptions import GrantExceeded
+from ratelimit.keys.selectors import stored_caller
 from ratelimit.models import ApiKey
 
 _Bound = TypeVar("_Bound", int, datetime)
 
 
-# Attributes that are ignored when a caller revokes a key.
-_OF_THE_KEY_ITSELF = frozenset({"expires_at", "signed_only"})
+_IGNORED_BY_REVOCATION = frozenset({"expires_at", "signed_only"})
 
 
 def check_within(caller: Caller | None, key: ApiKey) -> None:
     """Raise GrantExceeded if a key has more grants than the caller. None: an operator, who may grant anything."""
-    _refuse(() if caller is None else exceeded_grants(caller, _granted_by(key)))
+    _refuse(() if caller is None else exceeded_grants(caller, stored_caller(key)))
 
 
 def check_may_renew(caller: Caller | None, before_expiry: str) -> None:
@@ -34,35 +33,31 @@ def check_may_revoke(caller: Caller | None, key: ApiKey) -> None:
 
     caller: None is an operator, who may revoke every key.
     """
-    exceeded = () if caller is None else exceeded_grants(caller, _granted_by(key))
-    _refuse([name for name in exceeded if name not in _OF_THE_KEY_ITSELF])
+    exceeded = () if caller is None else exceeded_grants(caller, stored_caller(key))
+    _refuse([name for name in exceeded if name not in _IGNORED_BY_REVOCATION])
 
 
-def end_within(caller: Caller | None, end: datetime | None) -> datetime | None:
+def expiry_within(caller: Caller | None, expiry: datetime | None) -> datetime | None:
     """Return the earlier of an expiry and the caller's own expiry; None is no expiry."""
     own = None if caller is None else caller.expires_at
-    return min((each for each in (end, own) if each is not None), default=None)
+    return min((each for each in (expiry, own) if each is not None), default=None)
 
 
-def exceeded_grants(caller: Caller, wanted: Caller) -> list[str]:
-    """Return the names of the grants in which `wanted` exceeds `caller`."""
+def exceeded_grants(caller: Caller, requested: Caller) -> list[str]:
+    """Return the names of the grants in which `requested` exceeds `caller`."""
     within = {
-        "scopes": wanted.scopes <= caller.scopes,
-        "accounts": all(caller.owns(account) for account in wanted.accounts),
-        "sensitivity": SENSITIVITIES.index(wanted.sensitivity) <= SENSITIVITIES.index(caller.sensitivity),
-        "networks": _is_inside(wanted.networks, caller.networks),
-        "rate": wanted.rate <= caller.rate,
-        "trading_rate": wanted.trading_rate <= caller.trading_rate,
-        "daily_quota": _is_at_most(wanted.daily_quota, caller.daily_quota),
-        "monthly_quota": _is_at_most(wanted.monthly_quota, caller.monthly_quota),
-        "expires_at": _is_at_most(wanted.expires_at, caller.expires_at),
-        "signed_only": wanted.signed_only or not caller.signed_only,
+        "scopes": requested.scopes <= caller.scopes,
+        "accounts": all(caller.owns(account) for account in requested.accounts),
+        "sensitivity": SENSITIVITIES.index(requested.sensitivity) <= SENSITIVITIES.index(caller.sensitivity),
+        "networks": _is_inside(requested.networks, caller.networks),
+        "rate": requested.rate <= caller.rate,
+        "trading_rate": requested.trading_rate <= caller.trading_rate,
+        "daily_quota": _is_at_most(requested.daily_quota, caller.daily_quota),
+        "monthly_quota": _is_at_most(requested.monthly_quota, caller.monthly_quota),
+        "expires_at": _is_at_most(requested.expires_at, caller.expires_at),
+        "signed_only": requested.signed_only or not caller.signed_only,
     }
     return [name for name, is_within in within.items() if not is_within]
-
-
-def _granted_by(key: ApiKey) -> Caller:
-    return caller_from(key, identity=f"key:{key.pk}", name=key.name, credential="api_key")
 
 
 def _refuse(exceeded: Sequence[str]) -> None:
@@ -70,21 +65,21 @@ def _refuse(exceeded: Sequence[str]) -> None:
         raise GrantExceeded(f"beyond what the caller itself was granted: {', '.join(exceeded)}; ask for less")
 
 
-def _is_at_most(wanted: _Bound | None, most: _Bound | None) -> bool:
-    """Return whether a quota or an expiry is not above another; None is unlimited."""
-    return most is None or (wanted is not None and wanted <= most)
+def _is_at_most(value: _Bound | None, maximum: _Bound | None) -> bool:
+    """Return whether a quota or an expiry is not above a maximum; None is unlimited."""
+    return maximum is None or (value is not None and value <= maximum)
 
 
-def _is_inside(networks: tuple[Network, ...], outer: tuple[Network, ...]) -> bool:
-    """Return whether all `networks` lie within `outer`; an empty tuple means every network."""
-    if not outer:
+def _is_inside(networks: tuple[Network, ...], allowed: tuple[Network, ...]) -> bool:
+    """Return whether all `networks` lie within the allowed ones; an empty tuple means every network."""
+    if not allowed:
         return True
     return bool(networks) and all(
-        any(_is_subnet(network, around) for around in outer) for network in networks
+        any(_is_subnet(network, other) for other in allowed) for network in networks
     )
 
 
-def _is_subnet(network: Network, around: Network) -> bool:
+def _is_subnet(network: Network, other: Network) -> bool:
     if isinstance(network, IPv4Network):
-        return isinstance(around, IPv4Network) and network.subnet_of(around)
-    return isinstance(around, IPv6Network) and network.subnet_of(around)
+        return isinstance(other, IPv4Network) and network.subnet_of(other)
+    return isinstance(other, IPv6Network) and network.subnet_of(other)

@@ -59,9 +59,13 @@ def key_used(key: CachedKey, *, now: datetime) -> None:
     last_used.note(key.key_id, now)
 
 
-def family_of(key: ApiKey) -> str:
-    """Return the identity that owns a key's buckets and quotas: the first key of its chain of rotations."""
-    return f"key:{key.pk if key.family is None else key.family}"
+def stored_caller(key: ApiKey) -> Caller:
+    """Return a stored key's caller, whether the key is valid or not.
+
+    Its family, which owns the buckets and quotas, is the first key of its chain of rotations.
+    """
+    family = f"key:{key.pk if key.family is None else key.family}"
+    return caller_from(key, identity=f"key:{key.pk}", name=key.name, credential="api_key", family=family)
 
 
 def key_list() -> QuerySet[ApiKey]:
@@ -127,9 +131,7 @@ def _load(name: tuple[str, str]) -> CachedKey | None:
         key_id=key.pk,
         digest=key.digest,
         signed_only=key.signed_only,
-        caller=caller_from(
-            key, identity=f"key:{key.pk}", name=key.name, credential="api_key", family=family_of(key)
-        ),
+        caller=stored_caller(key),
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,
     )
@@ -140,13 +142,12 @@ def key_document(key: ApiKey, *, now: datetime) -> dict[str, Any]:
 
     Rates and quotas are the effective ones; a quota of None is unlimited.
     """
-    caller = caller_from(key, identity=f"key:{key.pk}", name=key.name, credential="api_key")
     return {
         "id": key.pk,
         "prefix": key.prefix,
         "name": key.name,
         "state": state_of(key, now=now),
-        **granted_document(key, caller),
+        **granted_document(key, stored_caller(key)),
         "signed_only": key.signed_only,
         "certificate": key.certificate,
         "before_expiry": key.before_expiry,

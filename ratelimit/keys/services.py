@@ -20,7 +20,7 @@ from ratelimit.events import key_event
 from ratelimit.exceptions import InvalidKeyRequest, NotRotatable
 from ratelimit.keys import api_keys
 from ratelimit.keys.api_keys import signing_secret
-from ratelimit.keys.grants import check_may_renew, check_may_revoke, check_within, end_within
+from ratelimit.keys.grants import check_may_renew, check_may_revoke, check_within, expiry_within
 from ratelimit.keys.selectors import key_cache, key_document
 from ratelimit.keys.terms import KeyTerms, columns_of
 from ratelimit.models import ApiKey
@@ -202,7 +202,7 @@ def _successor(key: ApiKey, *, now: datetime, within: Caller | None) -> ApiKey:
     inherited = {name: getattr(key, name) for name in _INHERITED}
     expires_at = None if key.expires_at is None else now + (key.expires_at - key.created_at)
     family = key.pk if key.family is None else key.family
-    return ApiKey(**inherited, expires_at=end_within(within, expires_at), replaces=key, family=family)
+    return ApiKey(**inherited, expires_at=expiry_within(within, expires_at), replaces=key, family=family)
 
 
 def _end(key: ApiKey, *, overlap: timedelta, now: datetime) -> None:

@@ -79,14 +79,16 @@ def least_sensitivity(scopes: Iterable[str]) -> str:
 
 
 def _name(name: str) -> str:
-    is_good = bool(name.strip()) and len(name) <= MAX_NAME_LENGTH and name.isprintable()
-    _check(is_good, "name", f"the name must be 1 to {MAX_NAME_LENGTH} printable characters")
-    _check(_SECRET.search(name) is None, "name", "the name holds what looks like a key or a secret")
+    is_valid = bool(name.strip()) and len(name) <= MAX_NAME_LENGTH and name.isprintable()
+    _check(is_valid, "name", f"the name must be 1 to {MAX_NAME_LENGTH} printable characters")
+    _check(
+        _SECRET.search(name) is None, "name", "the name contains something that looks like a key or a secret"
+    )
     return name
 
 
 def _end(end: datetime | None, *, now: datetime) -> datetime | None:
-    _check(end is None or end > now, "expires_at", "the expiry must lie in the future")
+    _check(end is None or end > now, "expires_at", "the expiry must be in the future")
     is_in_range = end is None or end.year in YEARS
     _check(is_in_range, "expires_at", f"the expiry must not be later than the year {YEARS[-1]}")
     return end
@@ -99,12 +101,12 @@ def _number(terms: KeyTerms, field: str, wording: str, *, least: int, most: int)
 
 
 def _accounts(accounts: Iterable[str]) -> list[str]:
-    listed = list(dict.fromkeys(accounts))
-    _check(len(listed) <= MAX_LISTED, "accounts", f"a key has at most {MAX_LISTED} accounts")
-    for account in listed:
-        is_good = re.fullmatch(ACCOUNT_FORM, account) is not None
-        _check(is_good, "accounts", f"{account[:64]!r} is not the id of an account")
-    return [ALL_ACCOUNTS] if ALL_ACCOUNTS in listed else listed
+    distinct = list(dict.fromkeys(accounts))
+    _check(len(distinct) <= MAX_LISTED, "accounts", f"a key has at most {MAX_LISTED} accounts")
+    for account in distinct:
+        is_valid = re.fullmatch(ACCOUNT_FORM, account) is not None
+        _check(is_valid, "accounts", f"{account[:64]!r} is not the id of an account")
+    return [ALL_ACCOUNTS] if ALL_ACCOUNTS in distinct else distinct
 
 
 def _sensitivity(sensitivity: str | None, scopes: Iterable[str]) -> str:
@@ -112,9 +114,9 @@ def _sensitivity(sensitivity: str | None, scopes: Iterable[str]) -> str:
 
 
 def _networks(networks: Iterable[str]) -> list[str]:
-    listed = list(dict.fromkeys(_network(text) for text in networks))
-    _check(len(listed) <= MAX_LISTED, "networks", f"a key has at most {MAX_LISTED} networks")
-    return listed
+    distinct = list(dict.fromkeys(_network(text) for text in networks))
+    _check(len(distinct) <= MAX_LISTED, "networks", f"a key has at most {MAX_LISTED} networks")
+    return distinct
 
 
 def _network(text: str) -> str:
@@ -124,8 +126,8 @@ def _network(text: str) -> str:
         raise InvalidKeyRequest(f"{text[:64]!r} is not a network such as 10.1.0.0/16", "networks") from error
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
     if mapped is not None and network.prefixlen >= _MAPPED_BITS:
-        plain = ip_network((mapped, network.prefixlen - _MAPPED_BITS), strict=False)
-        raise InvalidKeyRequest(f"{text[:64]!r} is a network of IPv4 in IPv6; write {plain}", "networks")
+        ipv4 = ip_network((mapped, network.prefixlen - _MAPPED_BITS), strict=False)
+        raise InvalidKeyRequest(f"{text[:64]!r} is a network of IPv4 in IPv6; write {ipv4}", "networks")
     # An address with an interface (fe80::1%eth0) has a meaning on one machine only.
     _check("%" not in text, "networks", f"{text[:64]!r} names an interface")
     return str(network)
@@ -135,10 +137,10 @@ def _certificate(fingerprint: str | None) -> str | None:
     """Return a fingerprint in lower case, without OpenSSL's colons. Raises InvalidKeyRequest."""
     if fingerprint is None:
         return None
-    bare = fingerprint.replace(":", "").lower()
-    is_good = re.fullmatch(CERTIFICATE_FORM, bare) is not None
-    _check(is_good, "certificate", "the certificate must be its SHA-256, 64 hexadecimal digits")
-    return bare
+    digits = fingerprint.replace(":", "").lower()
+    is_valid = re.fullmatch(CERTIFICATE_FORM, digits) is not None
+    _check(is_valid, "certificate", "the certificate must be its SHA-256, 64 hexadecimal digits")
+    return digits
 
 
 def _word(word: str, field: str, words: tuple[str, ...]) -> str:
@@ -146,6 +148,6 @@ def _word(word: str, field: str, words: tuple[str, ...]) -> str:
     return word
 
 
-def _check(is_good: bool, field: str, message: str) -> None:
-    if not is_good:
+def _check(is_valid: bool, field: str, message: str) -> None:
+    if not is_valid:
         raise InvalidKeyRequest(message, field)

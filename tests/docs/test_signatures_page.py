@@ -12,7 +12,7 @@ from django.utils import timezone
 from http_requests.received import call_in
 from ratelimit.credentials.signed_requests import (
     AHEAD_SECONDS,
-    LONGEST_HEADER,
+    MAX_HEADER_LENGTH,
     NONCE_LENGTHS,
 )
 from ratelimit.exceptions import DigestMismatch
@@ -69,4 +69,4 @@ def test_the_figures_of_the_page_are_those_of_the_program():
     assert f"at most {settings.SIGNATURE_WINDOW_SECONDS} s ago" in PAGE
     assert f"{AHEAD_SECONDS} s ahead" in PAGE
     assert f"{NONCE_LENGTHS.start} to {NONCE_LENGTHS.stop - 1} characters" in PAGE
-    assert f"{LONGEST_HEADER:,} characters" in PAGE
+    assert f"{MAX_HEADER_LENGTH:,} characters" in PAGE

@@ -12,8 +12,6 @@ from functools import lru_cache
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from jwt.utils import base64url_decode, base64url_encode
 from rest_framework_simplejwt.backends import TokenBackend
@@ -21,6 +19,7 @@ from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from ratelimit.exceptions import InvalidToken
+from ratelimit.keys.api_keys import derive_key
 
 ALGORITHM = "HS256"
 ACCESS_LIFETIME = timedelta(minutes=5)
@@ -70,10 +69,7 @@ def signing_keys() -> tuple[bytes, ...]:
 
 @lru_cache(maxsize=4)
 def _derived(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
-    return tuple(
-        HKDF(algorithm=SHA256(), length=32, salt=None, info=_LABEL).derive(secret.encode())
-        for secret in secrets
-    )
+    return tuple(derive_key(secret.encode(), _LABEL) for secret in secrets)
 
 
 class Backend(TokenBackend):
@@ -100,10 +96,10 @@ class Backend(TokenBackend):
                     leeway=LEEWAY,
                     options={"require": _CLAIMS, "strict_aud": True, "verify_signature": verify},
                 )
-            except jwt.InvalidSignatureError as found:
-                error = found
-            except jwt.InvalidTokenError as found:
-                raise TokenBackendError("the token is invalid") from found
+            except jwt.InvalidSignatureError as signature_error:
+                error = signature_error
+            except jwt.InvalidTokenError as token_error:
+                raise TokenBackendError("the token is invalid") from token_error
         raise TokenBackendError("no key of this installation signed the token") from error
 
 
@@ -142,12 +138,12 @@ def read_refresh_token(token: str) -> Claims:
     return claims
 
 
-def _read(token: str, kind: type[PersonsAccessToken] | type[PersonsRefreshToken]) -> Claims:
+def _read(token: str, token_class: type[PersonsAccessToken] | type[PersonsRefreshToken]) -> Claims:
     if not _is_well_formed(token):
         raise InvalidToken
     try:
         # The library annotates the parameter wrongly.
-        payload = kind(token).payload  # type: ignore[arg-type]
+        payload = token_class(token).payload  # type: ignore[arg-type]
         expires_at = datetime.fromtimestamp(payload["exp"], tz=UTC) + LEEWAY
         logged_in_at = _instant(payload[LOGIN_TIME])
     except (TokenError, ValueError, OverflowError):
@@ -175,11 +171,11 @@ def _instant(seconds: object) -> datetime:
 
 def _is_well_formed(token: str) -> bool:
     """Return whether the token is short enough, has our exact header, and a canonically encoded signature."""
-    found = _SEGMENTS.fullmatch(token) if len(token) <= MAX_LENGTH else None
-    if found is None or found[1] != _HEADER:
+    match = _SEGMENTS.fullmatch(token) if len(token) <= MAX_LENGTH else None
+    if match is None or match[1] != _HEADER:
         return False
     try:
-        return base64url_encode(base64url_decode(found[3])) == found[3].encode()
+        return base64url_encode(base64url_decode(match[3])) == match[3].encode()
     except ValueError:
         return False
 

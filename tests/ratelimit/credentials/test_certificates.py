@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from http_requests.received import ReceivedCall
-from ratelimit.credentials.certificates import LONGEST_HEADER, caller_of_certificate, fingerprint_of
+from ratelimit.credentials.certificates import MAX_HEADER_LENGTH, caller_of_certificate, fingerprint_of
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import digest
 from ratelimit.keys.selectors import key_cache
@@ -75,8 +75,8 @@ def test_a_malformed_certificate_is_refused(stored, issued):
         quote(pem.replace("CERTIFICATE", "PUBLIC KEY")),
         quote(pem[: len(pem) // 2]),
         quote(issued.key_pem.decode()),
-        "x" * (LONGEST_HEADER + 1),
-        escaped(issued) + " " * LONGEST_HEADER,
+        "x" * (MAX_HEADER_LENGTH + 1),
+        escaped(issued) + " " * MAX_HEADER_LENGTH,
     ):
         assert refusal(call_with(wrong)) == "invalid_certificate", wrong
 

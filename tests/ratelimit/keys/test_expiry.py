@@ -183,13 +183,13 @@ def test_a_step_that_another_worker_did_is_not_repeated(monkeypatch, folder):
 def test_one_key_that_fails_does_not_keep_the_others(settings, monkeypatch, caplog):
     first = made(99 * DAY)
     made()
-    warned = expiry._warned
+    warned = expiry._warn
 
     def failing(key: ApiKey, *, now: datetime) -> bool:
         if key.pk == first.id:
             raise DatabaseError("locked")
         return warned(key, now=now)
 
-    monkeypatch.setattr(expiry, "_warned", failing)
+    monkeypatch.setattr(expiry, "_warn", failing)
     assert keys_watch(now=NOW + 90 * DAY) == ExpiryRun(1, 0)
     assert "could not be handled" in caplog.text

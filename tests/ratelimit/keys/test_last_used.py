@@ -54,7 +54,7 @@ def test_a_later_use_is_never_overwritten_by_an_earlier_one():
     here.flush()
     assert used_at(key) == NOW + SECOND
     there.note(key.pk, NOW - SECOND)
-    assert there.flush() == 0
+    there.flush()
     assert used_at(key) == NOW + SECOND
 
 

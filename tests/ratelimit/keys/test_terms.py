@@ -141,4 +141,4 @@ def test_a_network_of_ipv4_in_ipv6_is_refused_with_how_to_write_it():
 def test_a_name_that_looks_like_a_secret_is_not_repeated():
     with pytest.raises(InvalidKeyRequest) as refusal:
         columns(name=f"md_abcdefgh_{'x' * 43}")
-    assert str(refusal.value) == "the name holds what looks like a key or a secret"
+    assert str(refusal.value) == "the name contains something that looks like a key or a secret"
