@@ -75,30 +75,28 @@ def admission_of(
     *,
     is_short: bool,
 ) -> Admission:
-    """Make the Admission of a request from the states after it.
+    """Return the Admission of a request from the states after it.
 
     is_short: the bucket had enough tokens, and a quota did not.
     """
-    refused: Sequence[bool] = ()
+    refused = [False] * len(quotas)
     if is_short or not bucket.admitted:
-        # Check quotas also if the bucket refused. Otherwise a caller may wait for the bucket, and a quota refuses then.
+        # Check quotas also if the bucket refused. Otherwise a caller would wait for the bucket and then meet the quota.
         refused = list(map(exceeds_quota, quotas, balances))
         if is_short and not any(refused):
             refused = list(map(is_short_of, quotas, balances))
     now_us = bucket.now_us
-    return Admission(
-        bucket,
-        tuple(
-            QuotaState(
-                period_at(quota.unit, now_us),
-                quota.limit,
-                None if balance is None else balance.remaining(quota.limit),
-                not (refused and refused[number]),
-                now_us,
-            )
-            for number, (quota, balance) in enumerate(zip(quotas, balances, strict=True))
-        ),
-    )
+    states = [
+        QuotaState(
+            period=period_at(quota.unit, now_us),
+            limit=quota.limit,
+            remaining=None if balance is None else balance.remaining(quota.limit),
+            admitted=not is_refused,
+            now_us=now_us,
+        )
+        for quota, balance, is_refused in zip(quotas, balances, refused, strict=True)
+    ]
+    return Admission(bucket, tuple(states))
 
 
 def admission_headers(admission: Admission) -> dict[str, str]:
@@ -107,17 +105,17 @@ def admission_headers(admission: Admission) -> dict[str, str]:
     policies = _policy(bucket.name, bucket.limit, bucket.refill_us)
     limits = _limit(bucket.name, bucket.remaining, bucket.retry_after_us or bucket.until_full_us)
     tightest: BucketState | QuotaState = bucket
-    left = bucket.remaining
+    least_remaining = bucket.remaining
     for quota in quotas:
         policies += f", {_policy(quota.name, quota.limit, quota.period.ends_us - quota.period.begins_us)}"
         if quota.remaining is None:
             continue
         limits += f", {_limit(quota.name, quota.remaining, quota.until_reset_us)}"
-        if quota.remaining < left:
-            tightest, left = quota, quota.remaining
+        if quota.remaining < least_remaining:
+            tightest, least_remaining = quota, quota.remaining
     headers = {
         "X-RateLimit-Limit": str(tightest.limit),
-        "X-RateLimit-Remaining": str(left),
+        "X-RateLimit-Remaining": str(least_remaining),
         "X-RateLimit-Reset": str(tightest.reset),
         "RateLimit-Policy": policies,
         "RateLimit": limits,

@@ -7,12 +7,12 @@ from urllib.parse import parse_qsl
 
 ROWS_PER_TOKEN = 1_000
 # A page has at most 10,000 rows.
-MOST_PAGE_TOKENS = 10
+MAX_PAGE_TOKENS = 10
 STREAM_TOKENS = 10
 EXPORT_FORMAT = "ndjson"
-_ROWS_ASKED = ("limit", "last")
+_ROW_PARAMETERS = ("limit", "last")
 # A number with more digits, even leading zeros, is refused later.
-_MOST_DIGITS = 9
+_MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,16 @@ def _page(query: str, _format: str) -> int:
     # With a `%` in the query, the parameters' names may be percent-encoded.
     if "limit" not in query and "last" not in query and "%" not in query:
         return 1
-    rows = [_rows(value) for name, value in parse_qsl(query, keep_blank_values=True) if name in _ROWS_ASKED]
-    return min(max(1, -(-max(rows, default=1) // ROWS_PER_TOKEN)), MOST_PAGE_TOKENS)
+    rows = [
+        _rows(value) for name, value in parse_qsl(query, keep_blank_values=True) if name in _ROW_PARAMETERS
+    ]
+    return min(max(1, -(-max(rows, default=1) // ROWS_PER_TOKEN)), MAX_PAGE_TOKENS)
 
 
 def _rows(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         return 0
-    return int(text) if len(text) <= _MOST_DIGITS else ROWS_PER_TOKEN * MOST_PAGE_TOKENS
+    return int(text) if len(text) <= _MAX_DIGITS else ROWS_PER_TOKEN * MAX_PAGE_TOKENS
 
 
 def _stream(_query: str, _format: str) -> int:

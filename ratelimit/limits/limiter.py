@@ -18,9 +18,9 @@ from ratelimit.limits.token_bucket import BucketState, Charge
 
 logger = logging.getLogger(__name__)
 
-# Attempts to reserve tokens for one request. A second one is needed only if, between a reservation and the call that
-# sends it to Redis, the period ends or Redis loses the quota.
-_RESERVATION_TRIES = 3
+# Attempts to reserve tokens for one request. A second attempt is needed only if the period ends, or Redis loses the
+# quota, between a reservation and the call that sends it to Redis.
+_MAX_RESERVATION_ATTEMPTS = 3
 
 
 class Limiter:
@@ -45,13 +45,17 @@ class Limiter:
 
     def admit(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission:
         """Charge a bucket and quotas for a request: all of them, or none. Raises DatabaseError."""
-        kept_by = "redis"
+        counted_in = "redis"
         try:
             admission = self._admit_shared(charge, quotas)
         except RedisError as error:
-            self._note_away(error)
-            admission, kept_by = self._admit_locally(charge, quotas), "process"
-        LIMIT_DECISIONS.add(charge.name, "admitted" if admission.admitted else "refused", kept_by)
+            if not self._is_local:
+                self._is_local = True
+                logger.warning("Redis is away, limits are kept by each process alone: %s", error)
+            now_us, epoch_now_us = self._clock() // 1000, self._wall_clock() // 1000
+            admission = self._local.admit(charge, quotas, now_us=now_us, epoch_now_us=epoch_now_us)
+            counted_in = "process"
+        LIMIT_DECISIONS.add(charge.name, "admitted" if admission.admitted else "refused", counted_in)
         return admission
 
     def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
@@ -79,31 +83,19 @@ class Limiter:
         """Charge the limits in Redis. If it has too few unspent tokens of a quota, reserve more first."""
         answer = take_shared(charge, quotas=quotas)
         if self._is_local:
-            self._note_back()
+            self._is_local = False
+            logger.info("Redis is back, limits are shared again")
         if not _needs_reservation(quotas, answer):
             return answer
         with self._reserving:
             # Another thread may have reserved meanwhile.
             answer = take_shared(charge, quotas=quotas)
-            for _ in range(_RESERVATION_TRIES):
+            for _ in range(_MAX_RESERVATION_ATTEMPTS):
                 if not _needs_reservation(quotas, answer):
                     break
                 reservations = _reservations(charge.identity, quotas, answer)
                 answer = take_shared(charge, quotas=quotas, reservations=reservations)
         return answer
-
-    def _admit_locally(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
-        now_us, epoch_now_us = self._clock() // 1000, self._wall_clock() // 1000
-        return self._local.admit(charge, quotas, now_us=now_us, epoch_now_us=epoch_now_us)
-
-    def _note_away(self, error: RedisError) -> None:
-        if not self._is_local:
-            self._is_local = True
-            logger.warning("Redis is away, limits are kept by each process alone: %s", error)
-
-    def _note_back(self) -> None:
-        self._is_local = False
-        logger.info("Redis is back, limits are shared again")
 
 
 def _needs_reservation(quotas: Sequence[QuotaCharge], answer: SharedAnswer) -> bool:

@@ -21,17 +21,22 @@ from redis_calls.script import Script
 
 # Tokens are prefetched for buckets with a higher rate, in tokens per second.
 PREFETCH_ABOVE = 10_000
-LIFETIME_NS = 10_000_000
+PREFETCH_LIFETIME_NS = 10_000_000
 # The most buckets with prefetched tokens.
 MAX_PREFETCHED = 1_000
 
 BucketKey = tuple[str, str, int]
 
+_KEYS_PER_SCAN = 1_000
+# The script's outcome if the bucket has enough tokens and a quota has not. The others are 1 (admitted) and 0 (the
+# bucket has too few).
+_QUOTA_SHORT = 2
+
 
 @dataclass(slots=True)
-class _TokensLeft:
+class _Prefetch:
     tokens: int
-    ends_at_ns: int
+    expires_at_ns: int
     bucket: BucketState
 
 
@@ -44,36 +49,30 @@ class PrefetchedTokens:
     """Prefetched tokens by bucket, in an LRU cache. `now_ns` is of a monotonic clock. Thread-safe."""
 
     def __init__(self, *, capacity: int = MAX_PREFETCHED) -> None:
-        self._left: LRUCache[BucketKey, _TokensLeft] = LRUCache(capacity)
+        self._prefetches: LRUCache[BucketKey, _Prefetch] = LRUCache(capacity)
         self._lock = threading.Lock()
 
     def spend(self, key: BucketKey, *, cost: int, now_ns: int) -> BucketState | None:
         """Pay with prefetched tokens. Returns the bucket's state when they were taken; None if too few are left."""
         with self._lock:
-            left = self._left.get(key)
-            if left is None or now_ns >= left.ends_at_ns or left.tokens < cost:
+            prefetch = self._prefetches.get(key)
+            if prefetch is None or now_ns >= prefetch.expires_at_ns or prefetch.tokens < cost:
                 return None
-            left.tokens -= cost
-            return left.bucket
+            prefetch.tokens -= cost
+            return prefetch.bucket
 
     def keep(self, key: BucketKey, *, tokens: int, bucket: BucketState, now_ns: int) -> None:
-        """Store tokens that were requested at `now_ns`. They are added to valid ones, and then expire with those."""
+        """Store tokens that were requested at `now_ns`. Added to valid ones, they expire with those."""
         with self._lock:
-            left = self._left.get(key)
-            if left is not None and now_ns < left.ends_at_ns:
-                left.tokens += tokens
-                left.bucket = bucket
-                return
-            self._left[key] = _TokensLeft(tokens=tokens, ends_at_ns=now_ns + LIFETIME_NS, bucket=bucket)
+            prefetch = self._prefetches.get(key)
+            if prefetch is not None and now_ns < prefetch.expires_at_ns:
+                prefetch.tokens += tokens
+                prefetch.bucket = bucket
+            else:
+                self._prefetches[key] = _Prefetch(tokens, now_ns + PREFETCH_LIFETIME_NS, bucket)
 
     def __len__(self) -> int:
-        return len(self._left)
-
-
-_KEYS_PER_SCAN = 1_000
-# The script's outcome if the bucket has enough tokens and a quota has not. The others are 1 (admitted) and 0 (the
-# bucket has too few).
-_QUOTA_SHORT = 2
+        return len(self._prefetches)
 
 
 class SharedAnswer(NamedTuple):
@@ -109,7 +108,7 @@ def take_shared(
     keys = [bucket_key(charge), *[quota_key(charge.identity, quota.unit) for quota in quotas]]
     arguments: list[str | int] = [bucket.rate, bucket.burst, charge.cost, "" if now_us is None else now_us]
     if quotas:
-        arguments += (quotas[0].tokens, *(quota.limit for quota in quotas), *map(_text, reservations))
+        arguments += (quotas[0].tokens, *(quota.limit for quota in quotas), *map(_argument, reservations))
     # A repeated call would add its reservation twice.
     answer = admission_script()(keys, arguments, is_once=any(reservations))
     return _answer(charge, answer)
@@ -140,7 +139,7 @@ def _answer(charge: Charge, answer: list[int]) -> SharedAnswer:
     return SharedAnswer(state, balances, outcome == _QUOTA_SHORT)
 
 
-def _text(reservation: Reservation | None) -> str:
+def _argument(reservation: Reservation | None) -> str:
     if reservation is None:
         return ""
     period = reservation.period
@@ -150,8 +149,8 @@ def _text(reservation: Reservation | None) -> str:
 def _drop_reservations() -> None:
     """Delete the balances of all quotas.
 
-    A restarted Redis may have loaded an old copy, in which tokens are unspent that were given since. The deleted
-    tokens stay reserved in the database, so callers may get fewer than their quota, never more.
+    A restarted Redis may have loaded an old copy of its data. In it, tokens that were given since are unspent. The
+    deleted tokens stay reserved in the database, so callers may get fewer than their quota, never more.
     """
     client = get_redis_connection("default")
     for key in client.scan_iter(match=quota_key("*", "*"), count=_KEYS_PER_SCAN):

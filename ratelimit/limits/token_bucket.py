@@ -73,9 +73,9 @@ def take(bucket: Bucket, *, full_at: int | None, now_us: int, cost: int = 1) -> 
     """
     start = now_us * bucket.rate
     latest = start + bucket.capacity
-    begin = start if full_at is None else min(max(start, full_at), latest)
-    end = begin + cost * bucket.period_us
-    return Taken(True, end) if end <= latest else Taken(False, begin)
+    full_before = start if full_at is None else min(max(start, full_at), latest)
+    full_after = full_before + cost * bucket.period_us
+    return Taken(True, full_after) if full_after <= latest else Taken(False, full_before)
 
 
 def bucket_state(

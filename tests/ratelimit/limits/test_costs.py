@@ -6,7 +6,7 @@ from listing.pages import PAGE_LIMIT
 from marketdata_project.access_table import ACCESS
 from ratelimit.access.table import READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
-from ratelimit.limits.costs import COST_RULES, EXPORT, MOST_PAGE_TOKENS, PAGE, ROWS_PER_TOKEN, cost_of
+from ratelimit.limits.costs import COST_RULES, EXPORT, MAX_PAGE_TOKENS, PAGE, ROWS_PER_TOKEN, cost_of
 from ratelimit.limits.services import admit, bucket_name, bucket_state_of, kind_of
 
 ACCESS_PAGE = Access("market:read", cost=PAGE)
@@ -67,7 +67,7 @@ def test_an_export_is_a_stream_as_ndjson_and_a_page_otherwise():
 
 
 def test_the_largest_page_costs_the_most():
-    assert cost_of(PAGE, f"limit={PAGE_LIMIT}") == MOST_PAGE_TOKENS == PAGE_LIMIT / ROWS_PER_TOKEN
+    assert cost_of(PAGE, f"limit={PAGE_LIMIT}") == MAX_PAGE_TOKENS == PAGE_LIMIT / ROWS_PER_TOKEN
 
 
 def test_every_endpoints_cost_is_a_rule():

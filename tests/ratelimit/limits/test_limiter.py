@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from metrics.declarations import LIMIT_DECISIONS
 from ratelimit.limits import shared_limits
 from ratelimit.limits.limiter import Limiter, process_limiter
-from ratelimit.limits.shared_limits import LIFETIME_NS, PrefetchedTokens, SharedAnswer, prefetch_size
+from ratelimit.limits.shared_limits import PREFETCH_LIFETIME_NS, PrefetchedTokens, SharedAnswer, prefetch_size
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge
 from redis_calls.connection import breaker
 from tests.marketdata_project.front_server import eventually
@@ -243,10 +243,10 @@ def test_tokens_taken_in_advance_add_up_keep_their_end_and_are_bounded():
     prefetched, bucket = PrefetchedTokens(capacity=2), BucketState(True, "read", 2, 1, 1, 1, 1, 0)
     key = ("key:1", "read", 20_000)
     prefetched.keep(key, tokens=1, bucket=bucket, now_ns=0)
-    prefetched.keep(key, tokens=1, bucket=bucket, now_ns=LIFETIME_NS - 1)
-    assert prefetched.spend(key, cost=2, now_ns=LIFETIME_NS) is None
-    assert prefetched.spend(key, cost=3, now_ns=LIFETIME_NS - 1) is None
-    assert prefetched.spend(key, cost=2, now_ns=LIFETIME_NS - 1) is bucket
+    prefetched.keep(key, tokens=1, bucket=bucket, now_ns=PREFETCH_LIFETIME_NS - 1)
+    assert prefetched.spend(key, cost=2, now_ns=PREFETCH_LIFETIME_NS) is None
+    assert prefetched.spend(key, cost=3, now_ns=PREFETCH_LIFETIME_NS - 1) is None
+    assert prefetched.spend(key, cost=2, now_ns=PREFETCH_LIFETIME_NS - 1) is bucket
     for i in range(5):
         prefetched.keep((f"key:{i}", "read", 20_000), tokens=1, bucket=bucket, now_ns=0)
     assert len(prefetched) == 2
