@@ -21,7 +21,7 @@ from django.db import close_old_connections, reset_queries
 from django.urls import get_resolver
 
 from marketdata_project.front.application import DjangoHandler
-from stats.options.quantlib import quantlib
+from stats.options.european import quantlib
 from stats.sessions.services import calendars_load
 from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SEED_TRADES
@@ -65,7 +65,7 @@ def load_libraries() -> Thread:
 
 def _load_libraries() -> None:
     try:
-        calendars_load(listed=market_store().declared_instruments(), now_ns=time.time_ns())
+        calendars_load(instruments=market_store().declared_instruments(), now_ns=time.time_ns())
         quantlib()
     except Exception:
         logger.exception("Calendars or QuantLib could not be loaded; requests that need them will try again")

@@ -14,13 +14,13 @@ from stats.rendering.table import ColumnRole, OutColumn
 from store.datasets import DATASETS
 from store.resolutions import Resolution
 
-EXAMPLE_SYMBOLS = {
+_EXAMPLE_SYMBOLS = {
     "equities": "AAPL",
     "futures": "ESZ5",
     "options": "AAPL250117C00150000",
     "crypto": "BTC-USD",
 }
-EXAMPLE_COVERAGE = {
+_EXAMPLE_COVERAGE = {
     "dataset": "quotes",
     "first": "2025-01-02T14:30:00Z",
     "last": "2025-01-02T20:59:59.5Z",
@@ -62,8 +62,7 @@ _BY_NAME: dict[str, Any] = {
 }
 
 
-def example_row(columns: Iterable[OutColumn]) -> dict[str, Any]:
-    """An example row of the columns."""
+def _example_row(columns: Iterable[OutColumn]) -> dict[str, Any]:
     return {column.name: _BY_NAME.get(column.name, _BY_ROLE[column.role]) for column in columns}
 
 
@@ -82,52 +81,63 @@ _TYPES: dict[ColumnRole, Schema] = {
 _BINARY = OpenApiTypes.BINARY
 _OTHER_FORMATS = {"columnar": OpenApiTypes.OBJECT, "csv": OpenApiTypes.STR, "ndjson": OpenApiTypes.STR}
 _CURSOR: Schema = {"type": ["string", "null"]}
-_ABSENCE: Schema = {
-    "type": "object",
-    "required": ["start", "end", "reason"],
-    "properties": {
+_SYMBOL: Schema = {"type": "string"}
+_SYMBOLS: Schema = {"type": "array", "items": _SYMBOL}
+
+
+def _object(properties: Schema, required: Iterable[str] | None = None) -> Schema:
+    """Return the schema of an object. required: None for all properties."""
+    return {
+        "type": "object",
+        "required": list(properties if required is None else required),
+        "properties": properties,
+    }
+
+
+_ABSENCE = _object(
+    {
         "start": {"type": "string", "format": "date-time"},
         "end": {"type": "string", "format": "date-time"},
         "reason": {"type": "string", "enum": list(REASONS)},
-    },
-}
-
+    }
+)
 _INSTANT: Schema = {"type": ["string", "null"], "format": "date-time"}
-_COVERAGE: Schema = {
-    "dataset": {"type": "string", "enum": list(DATASETS)},
-    "first": _INSTANT,
-    "last": _INSTANT,
-    "rows": {"type": "integer"},
-    "commits": {"type": "integer"},
-    "head": {"type": "string", "description": "The newest commit, as in X-Commit."},
-}
+_COVERAGE = _object(
+    {
+        "dataset": {"type": "string", "enum": list(DATASETS)},
+        "first": _INSTANT,
+        "last": _INSTANT,
+        "rows": {"type": "integer"},
+        "commits": {"type": "integer"},
+        "head": {"type": "string", "description": "The newest commit, as in X-Commit."},
+    }
+)
 
 
 def page_schema(market_class: MarketClass, form: DatasetForm, *, several: bool) -> dict[str, Any]:
-    """The schema of a dataset's pages."""
-    schema = _page(form, several=several)
-    rest = {
+    """Return the schema of a dataset's pages."""
+    other_formats = {
         (200, each.media_type): _OTHER_FORMATS.get(each.name, _BINARY)
         for each in FORMATS.values()
         if each.name != "json"
     }
     return {
-        **_named(market_class, form, "of_symbols" if several else ""),
+        **_identity(market_class, form, "_of_symbols" if several else ""),
         "summary": f"{form.name.capitalize()} of {'several symbols' if several else 'a symbol'}",
         "parameters": _parameters(form, streamed=False, several=several),
-        "responses": {(200, "application/json"): schema, **rest},
+        "responses": {(200, "application/json"): _page(form, several=several), **other_formats},
         "examples": [_example(_example_page(market_class, form, several=several))],
     }
 
 
 def stream_schema(market_class: MarketClass, form: DatasetForm) -> dict[str, Any]:
-    """The schema of a dataset's stream."""
+    """Return the schema of a dataset's stream."""
     formats = [each for each in FORMATS.values() if each.stream]
     line = OpenApiExample(
-        "A line", value=example_row(form.columns), media_type="application/x-ndjson", response_only=True
+        "A line", value=_example_row(form.columns), media_type="application/x-ndjson", response_only=True
     )
     return {
-        **_named(market_class, form, "stream"),
+        **_identity(market_class, form, "_stream"),
         "summary": f"All {form.name} of a symbol",
         "parameters": _parameters(form, streamed=True, several=False),
         "responses": {
@@ -139,53 +149,47 @@ def stream_schema(market_class: MarketClass, form: DatasetForm) -> dict[str, Any
 
 
 def report_schema(
-    market_class: MarketClass, report: str, members: Iterable[tuple[str, DatasetForm]], *, several: bool
+    market_class: MarketClass, report: str, members: Sequence[tuple[str, DatasetForm]], *, several: bool
 ) -> dict[str, Any]:
-    """The schema of a report. members: the name of each member, and the dataset whose row it is."""
-    named = list(members)
+    """Return the schema of a report. members: the name of each member, and the dataset whose row it is."""
     names = ("symbols", "as_of") if several else ("as_of",)
-    one = _of_one_symbol(named)
-    symbol = EXAMPLE_SYMBOLS[market_class.path]
+    rows = {name: {**_row(form.columns), "type": ["object", "null"]} for name, form in members}
+    schema = _object({"symbol": _SYMBOL, **rows})
+    symbol = _EXAMPLE_SYMBOLS[market_class.path]
     example: dict[str, Any] = {
         "symbol": symbol,
-        **{name: example_row(form.columns) for name, form in named},
+        **{name: _example_row(form.columns) for name, form in members},
     }
+    if several:
+        schema = _object({"symbols": _SYMBOLS, report: {"type": "array", "items": schema}})
+        example = {"symbols": [symbol], report: [example]}
     return {
         "operation_id": f"{market_class.path}_{report}" + ("_of_symbols" if several else ""),
         "tags": [market_class.path],
         "summary": f"The {report} of {'several symbols' if several else 'a symbol'}",
         "parameters": [query_serializer(f"{'Several' if several else ''}{report.title()}", names)],
-        "responses": {(200, "application/json"): _of_symbols(report, one) if several else one},
-        "examples": [_example({"symbols": [symbol], report: [example]} if several else example)],
+        "responses": {(200, "application/json"): schema},
+        "examples": [_example(example)],
     }
 
 
 def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
-    """The schema of the coverage report."""
-    symbol = EXAMPLE_SYMBOLS[market_class.path]
-    row = {"type": "object", "required": list(_COVERAGE), "properties": _COVERAGE}
+    """Return the schema of the coverage report."""
+    datasets = {"type": "array", "items": _COVERAGE}
+    example = {"symbol": _EXAMPLE_SYMBOLS[market_class.path], "datasets": [_EXAMPLE_COVERAGE]}
     return {
         "operation_id": f"{market_class.path}_coverage",
         "tags": [market_class.path],
         "summary": "The stored data of a symbol",
         "parameters": [query_serializer("Coverage", ("as_of",))],
-        "responses": {
-            (200, "application/json"): {
-                "type": "object",
-                "required": ["symbol", "datasets"],
-                "properties": {
-                    "symbol": {"type": "string"},
-                    "datasets": {"type": "array", "items": row},
-                },
-            }
-        },
-        "examples": [_example({"symbol": symbol, "datasets": [EXAMPLE_COVERAGE]})],
+        "responses": {(200, "application/json"): _object({"symbol": _SYMBOL, "datasets": datasets})},
+        "examples": [_example(example)],
     }
 
 
-def _named(market_class: MarketClass, form: DatasetForm, suffix: str) -> dict[str, Any]:
-    words = [market_class.path, form.name.replace("-", "_"), *([suffix] if suffix else [])]
-    return {"operation_id": "_".join(words), "tags": [market_class.path]}
+def _identity(market_class: MarketClass, form: DatasetForm, suffix: str) -> dict[str, Any]:
+    operation_id = f"{market_class.path}_{form.name.replace('-', '_')}{suffix}"
+    return {"operation_id": operation_id, "tags": [market_class.path]}
 
 
 def _parameters(form: DatasetForm, *, streamed: bool, several: bool) -> list[Any]:
@@ -195,16 +199,10 @@ def _parameters(form: DatasetForm, *, streamed: bool, several: bool) -> list[Any
 
 
 def _page(form: DatasetForm, *, several: bool) -> Schema:
-    symbol = (
-        {"symbols": {"type": "array", "items": {"type": "string"}}}
-        if several
-        else {"symbol": {"type": "string"}}
-    )
+    symbol = {"symbols": _SYMBOLS} if several else {"symbol": _SYMBOL}
     columns = (OutColumn("symbol", ColumnRole.TEXT), *form.columns) if several else form.columns
-    return {
-        "type": "object",
-        "required": [*symbol, form.rows_name, "next_cursor", "prev_cursor", "total_estimate"],
-        "properties": {
+    return _object(
+        {
             **symbol,
             "resolution": {"type": "string", "enum": Resolution.names()},
             form.rows_name: {"type": "array", "items": _row(columns)},
@@ -214,29 +212,8 @@ def _page(form: DatasetForm, *, several: bool) -> Schema:
             "total_estimate": {"type": "integer", "description": "An upper bound of the number of rows."},
             "reason": {"type": "string", "description": "Why there are no rows."},
         },
-    }
-
-
-def _of_one_symbol(members: Sequence[tuple[str, DatasetForm]]) -> Schema:
-    return {
-        "type": "object",
-        "required": ["symbol", *(name for name, _ in members)],
-        "properties": {
-            "symbol": {"type": "string"},
-            **{name: {**_row(form.columns), "type": ["object", "null"]} for name, form in members},
-        },
-    }
-
-
-def _of_symbols(report: str, one: Schema) -> Schema:
-    return {
-        "type": "object",
-        "required": ["symbols", report],
-        "properties": {
-            "symbols": {"type": "array", "items": {"type": "string"}},
-            report: {"type": "array", "items": one},
-        },
-    }
+        required=(*symbol, form.rows_name, "next_cursor", "prev_cursor", "total_estimate"),
+    )
 
 
 def _row(columns: Iterable[OutColumn]) -> Schema:
@@ -245,13 +222,10 @@ def _row(columns: Iterable[OutColumn]) -> Schema:
 
 
 def _example_page(market_class: MarketClass, form: DatasetForm, *, several: bool) -> dict[str, Any]:
-    symbol = EXAMPLE_SYMBOLS[market_class.path]
-    row = example_row(form.columns)
-    named: dict[str, Any] = {"symbols": [symbol]} if several else {"symbol": symbol}
-    resolution = {} if form.resolution.is_tick else {"resolution": form.resolution.value}
+    symbol, row = _EXAMPLE_SYMBOLS[market_class.path], _example_row(form.columns)
     return {
-        **named,
-        **resolution,
+        **({"symbols": [symbol]} if several else {"symbol": symbol}),
+        **({} if form.resolution.is_tick else {"resolution": form.resolution.value}),
         form.rows_name: [{"symbol": symbol, **row} if several else row],
         "next_cursor": None,
         "prev_cursor": None,

@@ -49,13 +49,13 @@ class ReadPoint:
     as_of_ns: int | None
     seen: Sequence[SeenCommit] | None
 
-    def log(self, dataset: Dataset, symbol: str, place: int) -> LogView:
-        """The log at its newest commit within this read point; without rows if it has no such commit.
+    def log(self, dataset: Dataset, symbol: str, log_index: int) -> LogView:
+        """Return the log at its newest commit within this read point; without rows if it has no such commit.
 
-        place: the log's index among the query's logs. Raises `ResyncRequired`.
+        log_index: the log's index among the query's logs. Raises `ResyncRequired`.
         """
         if self.seen is not None:
-            return _as_seen(dataset, symbol, self.seen[place])
+            return _as_seen(dataset, symbol, self.seen[log_index])
         store = market_store()
         try:
             newest = None if self.as_of_ns is None else store.commit_as_of(dataset, symbol, self.as_of_ns)
@@ -64,14 +64,14 @@ class ReadPoint:
             return empty_view(store, dataset, symbol)
 
     def limited_to(self, log: LogView, needed: Window) -> LogView:
-        """The log at the newest commit that changed a window. A cursor's log is returned unchanged."""
+        """Return the log at the newest commit that changed a window. A cursor's log is returned unchanged."""
         if self.seen is not None or log.is_empty:
             return log
         return replace(log, commit=log.version(needed))
 
 
 def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
-    """The log at a cursor's commit.
+    """Return the log at a cursor's commit.
 
     Raises `UnknownSymbol` if the symbol no longer exists, and `ResyncRequired` if the commit differs now.
     """
@@ -88,10 +88,13 @@ def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
     return LogView(store, dataset, symbol, commit, commit)
 
 
-def commits_of(logs: Iterable[PinnedLog], *, named: bool) -> str:
-    """The header `X-Commit` with the logs' newest commits: `trades=17-9f3a2c`, or `trades:AAPL=…` if `named`."""
+def commits_of(logs: Iterable[PinnedLog], *, with_symbols: bool) -> str:
+    """Return the header `X-Commit` with the logs' newest commits.
+
+    An item is `trades=17-9f3a2c` or, with symbols, `trades:AAPL=17-9f3a2c`.
+    """
     return ", ".join(
-        f"{log.dataset.name}{f':{log.symbol}' if named else ''}={log.head.token}"
+        f"{log.dataset.name}{f':{log.symbol}' if with_symbols else ''}={log.head.token}"
         for log in logs
         if log.head != NO_COMMIT
     )

@@ -1,5 +1,6 @@
 """Plans. A plan holds the logs that a query for one symbol reads, and the source of its rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -24,7 +25,7 @@ class Range:
     end_ns: int
 
     def since(self, first_ns: int) -> Window:
-        """The range as a window. first_ns: its start if the range has none."""
+        """Return the range as a window. first_ns: its start if the range has none."""
         start_ns = first_ns if self.start_ns is None else self.start_ns
         return Window(start_ns, max(start_ns, self.end_ns))
 
@@ -75,14 +76,15 @@ class SymbolQuery:
             self.query.check_range(self.now_ns)
 
     def validity(self, next_change_ns: int | None, range_end_ns: int) -> "Validity":
-        """The validity of a plan whose rows first change at `next_change_ns`; None if they never change.
+        """Return the validity of a plan whose rows first change at `next_change_ns`; None if they never change.
 
         range_end_ns: the end of the range, used as the walk's "now" if the rows never change.
         """
         walk_now_ns = range_end_ns if next_change_ns is None else next_change_ns - 1
-        begins = [self.query.start_ns + 1] if self.is_ahead and self.query.start_ns is not None else []
-        changes = [] if next_change_ns is None else [next_change_ns]
-        return Validity(walk_now_ns, min([*begins, *changes], default=None))
+        changes_ns = [] if next_change_ns is None else [next_change_ns]
+        if self.is_ahead and self.query.start_ns is not None:
+            changes_ns.append(self.query.start_ns + 1)
+        return Validity(walk_now_ns, min(changes_ns, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,62 +119,52 @@ class Plan:
     absences: AbsencesOfPage | None = None
 
     @property
-    def rules(self) -> str:
-        """A text of everything that the rows are made from, commits included; equal on all pages of a walk."""
+    def inputs_text(self) -> str:
+        """Everything that the rows are made from, commits included, as text; the same on all pages of a walk."""
         return repr(key_parts(self.source, of_walk=True))
 
 
-class MarketDataset(Protocol):
-    """A dataset of the market-data API."""
+@dataclass(frozen=True, slots=True, eq=False)
+class MarketDataset:
+    """A dataset of the market-data API.
 
-    @property
-    def form(self) -> DatasetForm: ...
+    plan: chooses the commits and everything else that a symbol's rows are made from; raises `StatsError`s and
+    `StorageError`s. logs_of: returns the stored datasets of the symbol that a plan reads; () if the plan itself
+    chooses its logs, because some are of other symbols. log_count: the number of logs of such a plan.
+    """
 
-    @property
-    def log_count(self) -> int:
-        """The number of logs in a plan."""
-        ...
-
-    def declared_logs(self, query: MarketDataQuery) -> tuple[Dataset, ...] | None:
-        """The stored datasets of the symbol that a plan reads; None if it also reads other symbols."""
-        ...
-
-    def plan(self, symbol_query: SymbolQuery) -> Plan:
-        """Make a plan: choose the commits and everything else that the rows are made from.
-
-        Raises `StatsError`s and `StorageError`s.
-        """
-        ...
+    form: DatasetForm
+    plan: Callable[[SymbolQuery], Plan]
+    logs_of: Callable[[MarketDataQuery], tuple[Dataset, ...]] = lambda _query: ()
+    log_count: int = 0
 
 
-def listed(query: MarketDataQuery, symbol: str) -> Instrument:
-    """The symbol's instrument, as declared by the query's `as_of`. Raises `WrongClass`."""
-    if _is_underlying(query):
+def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
+    """Return the symbol's instrument, as declared by the query's `as_of`.
+
+    Raises `WrongClass`, except for datasets of one symbol that may be an underlying, which has another class.
+    """
+    if query.form.takes_underlyings and not query.several:
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
     return instrument_in(query.market_class, symbol, query.as_of_ns, name=query.form.name)
 
 
 def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str) -> Instrument:
-    """The symbol's instrument, as declared by `as_of_ns`; None for now.
+    """Return the symbol's instrument, as declared by `as_of_ns`; None for now.
 
     name: the dataset or report, for the message. Raises `WrongClass` if it belongs to another class.
     """
     instrument = market_store().instrument(symbol, as_of_ns=as_of_ns)
     if market_class.instrument_class not in {"", instrument.instrument_class}:
         check_known(symbol)
-        there = class_of(instrument.instrument_class)
-        has_none = name in market_class.datasets and name not in there.datasets
-        path = f"/api/v1/market-data/{there.path}/{symbol}/{there.datasets[0] if has_none else name}"
+        own_class = class_of(instrument.instrument_class)
+        lacks_dataset = name in market_class.datasets and name not in own_class.datasets
+        path = f"/api/v1/market-data/{own_class.path}/{symbol}/{own_class.datasets[0] if lacks_dataset else name}"
         raise WrongClass(
             f"{symbol} is of the class {instrument.instrument_class}: see {path}"
             f" (or declare its class: PUT /api/v1/instruments/{symbol})"
         )
     return instrument
-
-
-def _is_underlying(query: MarketDataQuery) -> bool:
-    """Whether the path's symbol may be an underlying, which belongs to another class."""
-    return query.form.takes_underlyings and not query.several
 
 
 def check_known(symbol: str) -> None:
@@ -181,5 +173,5 @@ def check_known(symbol: str) -> None:
 
 
 def reason_for_none(symbol_query: SymbolQuery) -> str:
-    """The document's `reason` for a range without rows of a known symbol."""
+    """Return the document's `reason` for a range without rows of a known symbol."""
     return "not_yet" if symbol_query.is_ahead else "no_data"

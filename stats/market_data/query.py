@@ -9,12 +9,12 @@ from rest_framework import serializers
 from http_requests.exceptions import InvalidParameter
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant, key_parts
 from stats.exceptions import RangeTooLarge
-from stats.market_data.query_parameters import PAGE, STREAM, query_serializer
+from stats.market_data.query_parameters import PAGE_PARAMETERS, STREAM_PARAMETERS, query_serializer
 from stats.parameters import DEFAULT_PAGE, query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn
-from stats.sessions.spans import Hours, SessionMode
+from stats.sessions.schedule import Hours, SessionMode
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
 from store.resolutions import Resolution
@@ -58,7 +58,7 @@ MARKET_CLASSES = {
 
 
 def class_of(instrument_class: str) -> MarketClass:
-    """The `MarketClass` of an instrument class."""
+    """Return the `MarketClass` of an instrument class."""
     return next(
         market_class
         for market_class in MARKET_CLASSES.values()
@@ -86,23 +86,23 @@ class DatasetForm:
     stream_resolution: Resolution | None = None
 
     def default_resolution(self, *, streamed: bool) -> Resolution:
-        """The resolution of a query without `resolution`."""
+        """Return the resolution of a query without `resolution`."""
         return self.stream_resolution or self.resolution if streamed else self.resolution
 
     def parameters(self, *, streamed: bool, several: bool) -> tuple[str, ...]:
-        """The names of all parameters. several: whether the path takes several symbols."""
+        """Return the names of all parameters. several: whether the path takes several symbols."""
         own = tuple(name for name in self.own if name != "coverage") if streamed or several else self.own
-        names = (*own, *(STREAM if streamed else PAGE))
+        names = (*own, *(STREAM_PARAMETERS if streamed else PAGE_PARAMETERS))
         return ("symbols", *names) if several else names
 
     def serializer(self, *, streamed: bool, several: bool) -> type[serializers.Serializer[Any]]:
-        """The serializer of the parameters."""
+        """Return the serializer of the parameters."""
         options = {"streamed": streamed, "several": several}
         resolution = self.default_resolution(streamed=streamed).value
         return query_serializer(self.title(**options), self.parameters(**options), resolution)
 
     def title(self, *, streamed: bool, several: bool) -> str:
-        """The name in the OpenAPI schema."""
+        """Return the name in the OpenAPI schema."""
         words = self.name.title().replace("-", "")
         return f"{'Several' if several else ''}{words}{'Stream' if streamed else ''}"
 
@@ -152,16 +152,12 @@ class MarketDataQuery:
         """Raise `RangeTooLarge` if the range is too long. Streams and `/stats/ohlc` have no maximum."""
         if self.start_ns is None or not self.has_maximum_range:
             return
-        limit = maximum_range_ns(self.resolution)
+        limit, name = maximum_range_ns(self.resolution), self.form.name
         if (now_ns if self.end_ns is None else self.end_ns) - self.start_ns > limit:
             raise RangeTooLarge(
-                f"at {self.resolution.value} a range may be at most {_spoken(limit)} long: ask for a shorter one"
-                + (f", or for …/{self.form.name}/stream" if self._has_stream else "")
+                f"at {self.resolution.value} a range may be at most {_length_text(limit)} long: ask for a shorter one"
+                + (f", or for …/{name}/stream" if name in self.market_class.streamed else "")
             )
-
-    @property
-    def _has_stream(self) -> bool:
-        return self.form.name in self.market_class.streamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,66 +174,64 @@ class Target:
 def parse_query(target: Target, query_string: str) -> MarketDataQuery:
     """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
     form, several = target.form, target.symbol is None
-    options = {"streamed": target.streamed, "several": several}
-    serializer = form.serializer(**options)
-    found = query_values(serializer, query_string)
+    values = query_values(form.serializer(streamed=target.streamed, several=several), query_string)
     return MarketDataQuery(
         market_class=MARKET_CLASSES[target.market_class],
         form=form,
-        symbols=found["symbols"] if target.symbol is None else (requested_symbol(target.symbol),),
+        symbols=values["symbols"] if target.symbol is None else (requested_symbol(target.symbol),),
         several=several,
         streamed=target.streamed,
         has_maximum_range=not target.streamed,
-        **_range(found),
-        **_shape(found, form.default_resolution(streamed=target.streamed)),
+        **_range(values),
+        **_shape(values, form.default_resolution(streamed=target.streamed)),
     )
 
 
-def _range(found: dict[str, Any]) -> dict[str, Any]:
-    start, end = found.get("start"), found.get("end")
+def _range(values: dict[str, Any]) -> dict[str, Any]:
+    start, end = values.get("start"), values.get("end")
     return {
         "start_ns": start and start.instant_ns,
         "end_ns": end and end.instant_ns,
         "whole_dates": tuple(bound is not None and bound.is_date for bound in (start, end)),
-        "last": found.get("last"),
-        "limit": found.get("limit") or _usual_limit(found),
-        "cursor": found.get("cursor"),
-        "as_of_ns": found.get("as_of"),
+        "last": values.get("last"),
+        "limit": values.get("limit") or _default_limit(values),
+        "cursor": values.get("cursor"),
+        "as_of_ns": values.get("as_of"),
     }
 
 
-def _usual_limit(found: dict[str, Any]) -> int:
-    """A page's default limit: `last`, if given, else 1,000 rows; at least 1,000 for several symbols."""
-    last: int = found.get("last", DEFAULT_PAGE)
-    return max(last, DEFAULT_PAGE) if "symbols" in found else last
+def _default_limit(values: dict[str, Any]) -> int:
+    """Return a page's default limit: `last`, if given, else 1,000 rows; at least 1,000 for several symbols."""
+    last: int = values.get("last", DEFAULT_PAGE)
+    return max(last, DEFAULT_PAGE) if "symbols" in values else last
 
 
-def _shape(found: dict[str, Any], resolution: Resolution) -> dict[str, Any]:
-    session, time_form = found.get("session"), found.get("time")
+def _shape(values: dict[str, Any], resolution: Resolution) -> dict[str, Any]:
+    session, time_form = values.get("session"), values.get("time")
     return {
-        "resolution": found.get("resolution", resolution),
-        "is_descending": found.get("sort") == "desc",
-        "fields": found.get("fields"),
+        "resolution": values.get("resolution", resolution),
+        "is_descending": values.get("sort") == "desc",
+        "fields": values.get("fields"),
         "session": session and SessionMode(session),
-        "hours": Hours(found.get("hours", Hours.ALL)),
-        "adjustment": found.get("adjustment", "raw"),
-        "with_partial": found.get("partial") != "exclude",
-        "with_coverage": found.get("coverage", False),
+        "hours": Hours(values.get("hours", Hours.ALL)),
+        "adjustment": values.get("adjustment", "raw"),
+        "with_partial": values.get("partial") != "exclude",
+        "with_coverage": values.get("coverage", False),
         "time_form": time_form and TimeForm(time_form),
-        "with_trailer": found.get("trailer", False),
-        "expiry_ns": found.get("expiry"),
-        "after_ns": found.get("after"),
-        "inputs": tuple((name, found[name]) for name in ("rate", "dividend_yield") if name in found),
+        "with_trailer": values.get("trailer", False),
+        "expiry_ns": values.get("expiry"),
+        "after_ns": values.get("after"),
+        "inputs": tuple((name, values[name]) for name in ("rate", "dividend_yield") if name in values),
     }
 
 
-def _spoken(length_ns: int) -> str:
+def _length_text(length_ns: int) -> str:
     hours = length_ns // (DAY_NS // 24)
     return f"{hours} h" if hours <= 24 else f"{length_ns // DAY_NS:,} d"
 
 
 def check_format(query: MarketDataQuery, format_name: str) -> None:
-    """Raise `InvalidParameter` if the query asks for absences and the format has no place for them."""
+    """Raise `InvalidParameter` if the query asks for absences and the format has only rows."""
     if query.with_coverage and not FORMATS[format_name].has_envelope:
         with_envelope = ", ".join(name for name, each in FORMATS.items() if each.has_envelope)
         raise InvalidParameter(
@@ -260,5 +254,5 @@ _MAXIMUM_RANGES_NS = (
 
 
 def maximum_range_ns(resolution: Resolution) -> int:
-    """The maximum length of a page's range at a resolution, in nanoseconds."""
+    """Return the maximum length of a page's range at a resolution, in nanoseconds."""
     return next(limit for longest, limit in _MAXIMUM_RANGES_NS if resolution.rank <= longest.rank)

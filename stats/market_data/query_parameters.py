@@ -17,7 +17,7 @@ from stats.parameters import (
     SymbolsField,
     WordField,
 )
-from stats.sessions.spans import Hours, SessionMode
+from stats.sessions.schedule import Hours, SessionMode
 
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 
@@ -95,17 +95,16 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
     ),
 }
 
-READ = ("as_of",)
-RANGE = ("start", "end", *READ)
-PAGE = (*RANGE, "last", "limit", "cursor", "sort", "fields", "time")
-STREAM = (*RANGE, "fields", "time", "sort", "trailer")
+_RANGE = ("start", "end", "as_of")
+PAGE_PARAMETERS = (*_RANGE, "last", "limit", "cursor", "sort", "fields", "time")
+STREAM_PARAMETERS = (*_RANGE, "fields", "time", "sort", "trailer")
 
 
 @cache
 def query_serializer(
     title: str, names: tuple[str, ...], resolution: str | None = None
 ) -> type[serializers.Serializer[Any]]:
-    """The serializer of a query with these parameters; `title` names it in the schema.
+    """Return the serializer of a query with these parameters; `title` names it in the schema.
 
     resolution: the default of the parameter `resolution`.
     """
@@ -115,9 +114,9 @@ def query_serializer(
 
 
 def _field(name: str, resolution: str | None) -> serializers.Field[Any, Any, Any, Any]:
-    kind, options = _FIELDS[name]
-    own_default = {"schema_default": resolution} if kind is ResolutionField else {}
-    return kind(**{"required": False, **options, **own_default})
+    field_class, options = _FIELDS[name]
+    default = {"schema_default": resolution} if field_class is ResolutionField else {}
+    return field_class(**{"required": False, **options, **default})
 
 
 class _RangeSerializer(serializers.Serializer[Any]):

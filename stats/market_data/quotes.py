@@ -12,19 +12,19 @@ from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import (
     bar_range,
     bar_window,
+    final_until_ns_of,
     grid_of,
     next_change_ns_of,
     part_in_memory,
 )
-from stats.market_data.plan import Plan, SymbolQuery, check_known, reason_for_none
-from stats.market_data.query import DatasetForm, MarketDataQuery
+from stats.market_data.plan import MarketDataset, Plan, SymbolQuery, check_known, reason_for_none
+from stats.market_data.query import DatasetForm
 from stats.market_data.rows import Rows, WindowedSource
 from stats.market_data.ticks import QUOTE_STATE, out_columns, tick_plan
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
 from store.bars.quote_bars import QuoteBars, quote_bars_of
 from store.datasets import QUOTES
-from store.declarations import Dataset
 from store.lazy_imports import compute as pc
 from store.log_views.grids import OUTSIDE
 from store.log_views.log_view import LogView
@@ -38,41 +38,43 @@ _SIZES = ("bid_size", "ask_size")
 
 @dataclass(frozen=True, slots=True)
 class QuoteBarReader:
-    """Quote bars on a grid, one series per exchange. A bar opens at the last quote before its interval.
+    """Reads quote bars on a grid, one series per exchange. A bar opens at the last quote before its interval.
 
-    window: the part of the range that may have bars. whole: whether sizes are integers. final_until_ns: bars
-    that end later are not final.
+    window: the part of the range that may have bars. has_integer_volume: whether sizes are integers.
+    final_until_ns: bars that end later are not final.
     """
 
     log: LogView
     window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
     grid: BarGrid
-    whole: bool
+    has_integer_volume: bool
     final_until_ns: Annotated[int, DIFFERS_BY_PAGE]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
-        return quote_bar_columns(whole=self.whole, with_date=self.grid.resolution.is_period)
+        return quote_bar_columns(
+            has_integer_volume=self.has_integer_volume, with_date=self.grid.resolution.is_period
+        )
 
     def floor(self, time_ns: int) -> int:
-        return self.grid.aligned(time_ns, time_ns + 1).start_ns
+        return self.grid.interval(time_ns).start_ns
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
         return part_in_memory(self.log, self.grid, window, count, from_end=from_end)
 
     def rows(self, window: Window) -> Rows:
-        found = list(self._by_exchange(self.log.rows(window), window))
-        time_ns = np.concatenate([np.empty(0, np.int64), *(bars.time_ns for _, bars in found)])
+        series = list(self._by_exchange(self.log.rows(window), window))
+        time_ns = np.concatenate([np.empty(0, np.int64), *(bars.time_ns for _, bars in series)])
         order = np.argsort(time_ns, kind="stable")
         ends_ns, dates = self.grid.ends_and_dates(time_ns, window)
         values = {
             "timestamp": time_ns,
-            "exchange": [exchange for exchange, bars in found for _ in range(len(bars))],
+            "exchange": [exchange for exchange, bars in series for _ in range(len(bars))],
             **{
-                name: np.concatenate([np.empty(0), *(getattr(bars, name) for _, bars in found)])
+                name: np.concatenate([np.empty(0), *(getattr(bars, name) for _, bars in series)])
                 for name in (*_PRICES, *_SIZES)
             },
-            "quote_count": np.concatenate([np.empty(0, np.int64), *(bars.quote_count for _, bars in found)]),
+            "quote_count": np.concatenate([np.empty(0, np.int64), *(bars.quote_count for _, bars in series)]),
             "final": ends_ns <= self.final_until_ns,
             "date": dates,
         }
@@ -124,60 +126,27 @@ def _merged(bars: QuoteBars) -> QuoteBars:
 
 
 def _first_known(values: Floats, starts: Integers) -> Floats:
-    """The first value of each slice that is not NaN; NaN if there is none."""
-    places = np.where(np.isnan(values), len(values), np.arange(len(values)))
-    return np.append(values, np.nan)[np.minimum.reduceat(places, starts)]
+    """Return the first value of each slice that is not NaN; NaN if there is none."""
+    indices = np.where(np.isnan(values), len(values), np.arange(len(values)))
+    return np.append(values, np.nan)[np.minimum.reduceat(indices, starts)]
 
 
-def quote_bar_columns(*, whole: bool, with_date: bool) -> tuple[OutColumn, ...]:
-    """The columns of quote bars. Sizes are those at the close."""
+def quote_bar_columns(*, has_integer_volume: bool, with_date: bool) -> tuple[OutColumn, ...]:
+    """Return the columns of quote bars. Sizes are those at the close."""
     return (
         OutColumn("timestamp", ColumnRole.TIME, is_integer=True),
         OutColumn("exchange", ColumnRole.TEXT),
         *(OutColumn(name, ColumnRole.NUMBER) for name in _PRICES),
-        *(OutColumn(name, ColumnRole.VOLUME, whole) for name in _SIZES),
+        *(OutColumn(name, ColumnRole.VOLUME, has_integer_volume) for name in _SIZES),
         OutColumn("quote_count", ColumnRole.INTEGER),
         OutColumn("final", ColumnRole.FLAG),
         *((OutColumn("date", ColumnRole.DATE),) if with_date else ()),
     )
 
 
-QUOTES_FORM = DatasetForm(
-    name="quotes",
-    rows_name="quotes",
-    own=("resolution", "session", "hours", "partial"),
-    resolution=Resolution.TICK,
-    columns=tuple(
-        dict.fromkeys(
-            (
-                *out_columns(QUOTES, whole=True),
-                QUOTE_STATE.column,
-                *quote_bar_columns(whole=True, with_date=True),
-            )
-        )
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class QuotesDataset:
-    """The dataset `/quotes`, read from the class's stored dataset of quotes."""
-
-    form: DatasetForm = QUOTES_FORM
-    log_count: int = 1
-
-    def declared_logs(self, query: MarketDataQuery) -> tuple[Dataset, ...]:
-        """See `MarketDataset.declared_logs`."""
-        return (query.market_class.quotes,)
-
-    def plan(self, symbol_query: SymbolQuery) -> Plan:
-        """See `MarketDataset.plan`."""
-        if symbol_query.query.resolution.is_tick:
-            return tick_plan(symbol_query, (QUOTE_STATE,))
-        return _bars(symbol_query)
-
-
-def _bars(symbol_query: SymbolQuery) -> Plan:
+def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
+    if symbol_query.query.resolution.is_tick:
+        return tick_plan(symbol_query, (QUOTE_STATE,))
     (log,) = symbol_query.logs
     if log.is_empty:
         check_known(symbol_query.symbol)
@@ -188,7 +157,7 @@ def _bars(symbol_query: SymbolQuery) -> Plan:
     log = symbol_query.read_point.limited_to(
         log, Window(min(ALL_TIME.start_ns, window.start_ns), window.end_ns)
     )
-    final_until_ns = min(grid.constant_window(symbol_query.now_ns).start_ns, query_range.end_ns)
+    final_until_ns = final_until_ns_of(symbol_query, grid, query_range)
     next_change_ns = next_change_ns_of(symbol_query, grid, query_range)
     return Plan(
         source=WindowedSource(
@@ -200,3 +169,24 @@ def _bars(symbol_query: SymbolQuery) -> Plan:
         validity=symbol_query.validity(next_change_ns, query_range.end_ns),
         head=(("resolution", grid.resolution.value),),
     )
+
+
+QUOTE_ROWS = MarketDataset(
+    form=DatasetForm(
+        name="quotes",
+        rows_name="quotes",
+        own=("resolution", "session", "hours", "partial"),
+        resolution=Resolution.TICK,
+        columns=tuple(
+            dict.fromkeys(
+                (
+                    *out_columns(QUOTES, has_integer_volume=True),
+                    QUOTE_STATE.column,
+                    *quote_bar_columns(has_integer_volume=True, with_date=True),
+                )
+            )
+        ),
+    ),
+    plan=_quotes_plan,
+    logs_of=lambda query: (query.market_class.quotes,),
+)

@@ -50,6 +50,9 @@ _BARS = (
 REPORTS = {"latest": (_TRADE, _QUOTE), "snapshot": (_TRADE, _QUOTE, *_BARS)}
 
 
+COVERAGE = "coverage"
+
+
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
     """A report and its symbols. as_of_ns: commits stored later are ignored; None for no bound."""
@@ -62,11 +65,10 @@ class ReportQuery:
 
 
 @dataclass(frozen=True, eq=False)
-class NewestReport(PinnedContent):
-    """A report on the newest rows. members: a page per symbol and part; None if the resolution is unavailable."""
+class _Report(PinnedContent):
+    """The base of reports."""
 
     query: ReportQuery
-    members: tuple[tuple[PinnedPage | None, ...], ...]
 
     @property
     def name(self) -> str:
@@ -80,6 +82,13 @@ class NewestReport(PinnedContent):
     def as_of_ns(self) -> int | None:
         return self.query.as_of_ns
 
+
+@dataclass(frozen=True, eq=False)
+class NewestReport(_Report):
+    """A report on the newest rows. members: a page per symbol and part; None if the resolution is unavailable."""
+
+    members: tuple[tuple[PinnedPage | None, ...], ...]
+
     @cached_property
     def pages(self) -> list[PinnedPage]:
         """The pages of all members."""
@@ -88,7 +97,7 @@ class NewestReport(PinnedContent):
     @cached_property
     def commits(self) -> str:
         logs = {(log.dataset.name, log.symbol): log for page in self.pages for log in page.logs}
-        return commits_of(logs.values(), named=self.query.several)
+        return commits_of(logs.values(), with_symbols=self.query.several)
 
     def rendered(self, _format_name: str) -> Rendered:
         """See `PinnedContent.rendered`."""
@@ -108,9 +117,9 @@ class NewestReport(PinnedContent):
 def parse_report_query(report: str, market_class: str, symbol: str | None, query_string: str) -> ReportQuery:
     """Parse a URL's query string. symbol: None if it has the symbols. Raises `InvalidParameter`, `InvalidValue`."""
     names = ("symbols", "as_of") if symbol is None else ("as_of",)
-    found = query_values(query_serializer(f"{report}{len(names)}", names), query_string)
-    symbols = found["symbols"] if symbol is None else (requested_symbol(symbol),)
-    return ReportQuery(report, market_class, symbols, symbol is None, found.get("as_of"))
+    values = query_values(query_serializer(f"{report}{len(names)}", names), query_string)
+    symbols = values["symbols"] if symbol is None else (requested_symbol(symbol),)
+    return ReportQuery(report, market_class, symbols, symbol is None, values.get("as_of"))
 
 
 def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
@@ -132,47 +141,30 @@ def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PinnedPag
 
 
 def _row(part: ReportPart, page: PinnedPage | None) -> orjson.Fragment | None:
-    """The member's row as a JSON object; None if there are not enough rows."""
+    """Return the member's row as a JSON object; None if there are not enough rows."""
     rows = page.page().rows if page is not None else None
     if rows is None or len(rows) < part.back:
         return None
     return orjson.Fragment(row_objects(rows[:1].table, TimeForm.RFC3339, ""))
 
 
-COVERAGE = "coverage"
-
-
 @dataclass(frozen=True, eq=False)
-class CoverageReport(PinnedContent):
+class CoverageReport(_Report):
     """The coverage of a symbol's logs: first and last time, numbers of rows and commits.
 
     logs: the logs that have a commit.
     """
 
-    query: ReportQuery
-    symbol: Annotated[str, Irrelevant("the key has it")]
     logs: tuple[LogView, ...]
-
-    @property
-    def name(self) -> str:
-        return f"{self.query.market_class}-{COVERAGE}"
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        return (self.symbol,)
-
-    @property
-    def as_of_ns(self) -> int | None:
-        return self.query.as_of_ns
 
     @cached_property
     def commits(self) -> str:
-        return commits_of(self.logs, named=False)
+        return commits_of(self.logs, with_symbols=False)
 
     def rendered(self, _format_name: str) -> Rendered:
         """See `PinnedContent.rendered`."""
         return Rendered(
-            orjson.dumps({"symbol": self.symbol, "datasets": [_log_row(log) for log in self.logs]})
+            orjson.dumps({"symbol": self.symbols[0], "datasets": [_log_row(log) for log in self.logs]})
         )
 
 
@@ -182,25 +174,25 @@ def coverage_pin(query: ReportQuery) -> CoverageReport:
     Raises `UnknownSymbol`, `WrongClass` and the store's errors.
     """
     symbol = symbol_canonical(query.symbols[0])
-    instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=COVERAGE)
+    instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=query.report)
     read_point = ReadPoint(query.as_of_ns, None)
     logs = tuple(
         log for dataset in DATASETS.values() if not (log := read_point.log(dataset, symbol, 0)).is_empty
     )
     if not logs:
         check_known(symbol)
-    return CoverageReport(query, symbol, logs)
+    return CoverageReport(replace(query, symbols=(symbol,)), logs)
 
 
 def _log_row(log: LogView) -> dict[str, str | int | None]:
-    found = log_coverage(log)
+    coverage = log_coverage(log)
     return {
         "dataset": log.dataset.name,
-        "first": _text(found.first_ns),
-        "last": _text(found.last_ns),
-        "rows": found.rows,
-        "commits": found.commits,
-        "head": found.head.token,
+        "first": _text(coverage.first_ns),
+        "last": _text(coverage.last_ns),
+        "rows": coverage.rows,
+        "commits": coverage.commits,
+        "head": coverage.head.token,
     }
 
 

@@ -18,10 +18,10 @@ _MOST_AHEAD = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table, and the position of each row, ascending. place, time_ns, ordinal: see `RowPosition`."""
+    """A table, and the position of each row, ascending. symbol_index, time_ns, ordinal: see `RowPosition`."""
 
     table: Table
-    place: Integers
+    symbol_index: Integers
     time_ns: Integers
     ordinal: Integers
 
@@ -32,42 +32,43 @@ class Rows:
         start, end, _ = part.indices(len(self))
         if (start, end) == (0, len(self)):
             return self
-        return Rows(self.table.slice(start, end), self.place[part], self.time_ns[part], self.ordinal[part])
+        return Rows(
+            self.table.slice(start, end), self.symbol_index[part], self.time_ns[part], self.ordinal[part]
+        )
 
     def position(self, row: int) -> RowPosition:
-        """The position of a row; -1 is the last row."""
-        return RowPosition(int(self.place[row]), int(self.time_ns[row]), int(self.ordinal[row]))
+        """Return the position of a row; -1 is the last row."""
+        return RowPosition(int(self.symbol_index[row]), int(self.time_ns[row]), int(self.ordinal[row]))
 
     def row_of(self, position: RowPosition) -> int:
-        """The number of rows before a position. All rows must belong to one symbol."""
+        """Return the number of rows before a position. All rows must belong to one symbol."""
         first, end = np.searchsorted(self.time_ns, [position.time_ns, position.time_ns + 1]).tolist()
         return int(first) + int(np.searchsorted(self.ordinal[first:end], position.ordinal))
 
     @classmethod
     def of(cls, table: Table, time_ns: Integers) -> "Rows":
         """Number the rows of a table that is ordered by time. It must hold all rows of its first time."""
+        zeros = np.zeros(len(time_ns), np.int64)
         changes = np.flatnonzero(time_ns[1:] != time_ns[:-1]) + 1
         if len(changes) >= len(time_ns) - 1:
-            nothing = np.zeros(len(time_ns), np.int64)
-            return cls(table, nothing, time_ns, nothing)
+            return cls(table, zeros, time_ns, zeros)
         starts = np.concatenate([[0], changes])
         ordinal = np.arange(len(time_ns)) - np.repeat(starts, np.diff(np.append(starts, len(time_ns))))
-        return cls(table, np.zeros(len(time_ns), np.int64), time_ns, ordinal)
+        return cls(table, zeros, time_ns, ordinal)
 
 
 def joined(columns: Sequence[OutColumn], parts: Sequence[Rows]) -> Rows:
-    """Concatenate the parts."""
+    """Concatenate the parts. columns: the columns of the result if no part has rows."""
+    parts = [part for part in parts if len(part)]
     if len(parts) == 1:
         return parts[0]
     if not parts:
         return Rows.of(Table.empty(columns), np.empty(0, np.int64))
-    table = Table(tuple(columns), pa.concat_tables([part.table.data for part in parts]))
     return Rows(
-        table,
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("place", "time_ns", "ordinal")
-        ),
+        Table(tuple(columns), pa.concat_tables([part.table.data for part in parts])),
+        symbol_index=np.concatenate([part.symbol_index for part in parts]),
+        time_ns=np.concatenate([part.time_ns for part in parts]),
+        ordinal=np.concatenate([part.ordinal for part in parts]),
     )
 
 
@@ -78,11 +79,11 @@ class RowSource(Protocol):
     def columns(self) -> tuple[OutColumn, ...]: ...
 
     def after(self, position: RowPosition | None, count: int) -> Rows:
-        """The first `count` rows at or after a position; None for the start."""
+        """Return the first `count` rows at or after a position; None for the start."""
         ...
 
     def before(self, position: RowPosition | None, count: int) -> Rows:
-        """The last `count` rows before a position, ascending; None for the end."""
+        """Return the last `count` rows before a position, ascending; None for the end."""
         ...
 
     def total_estimate(self) -> int:
@@ -101,19 +102,19 @@ class WindowReader(Protocol):
 
     @property
     def window(self) -> Window:
-        """The whole window of the query."""
+        """The window of the query."""
         ...
 
     def floor(self, time_ns: int) -> int:
-        """The start of the unit of a row with this time."""
+        """Return the start of the unit of a row with this time."""
         ...
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
-        """A part of the window with about `count` rows, at its start or its end."""
+        """Return a part of the window with about `count` rows, at its start or its end."""
         ...
 
     def rows(self, window: Window) -> Rows:
-        """The rows in a window."""
+        """Return the rows in a window."""
         ...
 
     def total_estimate(self) -> int:
@@ -135,33 +136,35 @@ class WindowedSource:
         return self.reader.total_estimate()
 
     def after(self, position: RowPosition | None, count: int) -> Rows:
-        found: list[Rows] = []
-        window, wanted = self.reader.window, count
+        parts: list[Rows] = []
+        window, missing = self.reader.window, count
         start = window.start_ns if position is None else self.reader.floor(position.time_ns)
         ahead = count if position is None else count + position.ordinal
-        while start < window.end_ns and wanted > 0:
+        while start < window.end_ns and missing > 0:
             part = self.reader.part(Window(start, window.end_ns), ahead, from_end=False)
-            rows = _from(self.reader.rows(part), position)
-            found.append(rows[:wanted])
-            wanted -= len(found[-1])
+            rows = self.reader.rows(part)
+            first = 0 if position is None else rows.row_of(position)
+            parts.append(rows[first : first + missing])
+            missing -= len(parts[-1])
             start, ahead = part.end_ns, max(count, min(ahead * 4, _MOST_AHEAD))
-        return joined(self.columns, [rows for rows in found if len(rows)])
+        return joined(self.columns, parts)
 
     def before(self, position: RowPosition | None, count: int) -> Rows:
-        found: list[Rows] = []
-        window, wanted = self.reader.window, count
+        parts: list[Rows] = []
+        window, missing = self.reader.window, count
         end = window.end_ns if position is None else self._end_of(position)
         ahead = count
-        while end > window.start_ns and wanted > 0:
+        while end > window.start_ns and missing > 0:
             part = self.reader.part(Window(window.start_ns, end), ahead, from_end=True)
-            rows = _until(self.reader.rows(part), position)
-            found.insert(0, rows[max(len(rows) - wanted, 0) :])
-            wanted -= len(found[0])
+            rows = self.reader.rows(part)
+            row_end = len(rows) if position is None else rows.row_of(position)
+            parts.insert(0, rows[max(row_end - missing, 0) : row_end])
+            missing -= len(parts[0])
             end, ahead = part.start_ns, max(count, min(ahead * 4, _MOST_AHEAD))
-        return joined(self.columns, [rows for rows in found if len(rows)])
+        return joined(self.columns, parts)
 
     def _end_of(self, position: RowPosition) -> int:
-        """The end of a window that holds all rows before a position.
+        """Return the end of a window that holds all rows before a position.
 
         It also holds later rows if they share the position's unit.
         """
@@ -181,51 +184,42 @@ class ChainedSource:
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
-        of_sources = zip(*(source.columns for source in self.sources), strict=True)
-        return (OutColumn("symbol", ColumnRole.TEXT), *(_of_all(columns) for columns in of_sources))
+        # A column has integers only if it has for every symbol.
+        shared = (
+            replace(columns[0], is_integer=all(column.is_integer for column in columns))
+            for columns in zip(*(source.columns for source in self.sources), strict=True)
+        )
+        return (OutColumn("symbol", ColumnRole.TEXT), *shared)
 
     def total_estimate(self) -> int:
         return sum(source.total_estimate() for source in self.sources)
 
     def after(self, position: RowPosition | None, count: int) -> Rows:
-        found: list[Rows] = []
-        for place in range(position.symbol_index if position else 0, len(self.sources)):
-            at = position if position is not None and position.symbol_index == place else None
-            found.append(self._named(place, self.sources[place].after(at, count)))
-            count -= len(found[-1])
+        parts: list[Rows] = []
+        first = 0 if position is None else position.symbol_index
+        for index in range(first, len(self.sources)):
+            start = position if index == first else None
+            parts.append(self._with_symbol(index, self.sources[index].after(start, count)))
+            count -= len(parts[-1])
             if count <= 0:
                 break
-        return joined(self.columns, [rows for rows in found if len(rows)])
+        return joined(self.columns, parts)
 
     def before(self, position: RowPosition | None, count: int) -> Rows:
-        found: list[Rows] = []
-        for place in range(position.symbol_index if position else len(self.sources) - 1, -1, -1):
-            at = position if position is not None and position.symbol_index == place else None
-            found.insert(0, self._named(place, self.sources[place].before(at, count)))
-            count -= len(found[0])
+        parts: list[Rows] = []
+        last = len(self.sources) - 1 if position is None else position.symbol_index
+        for index in range(last, -1, -1):
+            end = position if index == last else None
+            parts.insert(0, self._with_symbol(index, self.sources[index].before(end, count)))
+            count -= len(parts[0])
             if count <= 0:
                 break
-        return joined(self.columns, [rows for rows in found if len(rows)])
+        return joined(self.columns, parts)
 
-    def _named(self, place: int, rows: Rows) -> Rows:
-        symbol = pa.repeat(self.symbols[place], len(rows))
-        data = rows.table.data.add_column(0, "symbol", symbol)
-        return Rows(
-            Table(self.columns, data), np.full(len(rows), place, np.int64), rows.time_ns, rows.ordinal
-        )
-
-
-def _of_all(columns: Sequence[OutColumn]) -> OutColumn:
-    """One column for the values of all symbols. It has integers only if every symbol's column has."""
-    return replace(columns[0], is_integer=all(column.is_integer for column in columns))
-
-
-def _from(rows: Rows, position: RowPosition | None) -> Rows:
-    return rows if position is None else rows[rows.row_of(position) :]
-
-
-def _until(rows: Rows, position: RowPosition | None) -> Rows:
-    return rows if position is None else rows[: rows.row_of(position)]
+    def _with_symbol(self, symbol_index: int, rows: Rows) -> Rows:
+        symbol = pa.repeat(self.symbols[symbol_index], len(rows))
+        table = Table(self.columns, rows.table.data.add_column(0, "symbol", symbol))
+        return Rows(table, np.full(len(rows), symbol_index, np.int64), rows.time_ns, rows.ordinal)
 
 
 @dataclass(frozen=True, slots=True)

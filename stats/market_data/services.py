@@ -10,7 +10,6 @@ from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import (
-    MarketClass,
     MarketDataQuery,
     Target,
     check_format,
@@ -23,7 +22,7 @@ from trades.stores import market_store
 
 
 def market_data_page(*, query: MarketDataQuery, now_ns: int) -> PinnedPage:
-    """A page of rows at the newest commits or, with a cursor, at the cursor's. now_ns: nanoseconds UTC.
+    """Return a page of rows at the newest commits or, with a cursor, at the cursor's. now_ns: nanoseconds UTC.
 
     Raises `InvalidParameter`, the store's `StorageError`s and every `StatsError`.
     """
@@ -31,7 +30,7 @@ def market_data_page(*, query: MarketDataQuery, now_ns: int) -> PinnedPage:
 
 
 def market_data_stream(*, query: MarketDataQuery, format_name: str, now_ns: int) -> RowStream:
-    """A stream of all rows of a range.
+    """Return a stream of all rows of a range.
 
     Raises the errors of `market_data_page` at once, before the first row is sent.
     """
@@ -39,7 +38,7 @@ def market_data_stream(*, query: MarketDataQuery, format_name: str, now_ns: int)
 
 
 def market_data_report(*, query: ReportQuery, now_ns: int) -> PinnedContent:
-    """A report on symbols at the newest commits. Raises the errors of `market_data_page`."""
+    """Return a report on symbols at the newest commits. Raises the errors of `market_data_page`."""
     return coverage_pin(query) if query.report == COVERAGE else report_pin(query, now_ns=now_ns)
 
 
@@ -63,7 +62,11 @@ def warm(
     queries = list(query_strings)
     for symbol in symbols:
         market_class = class_of(market_store().instrument(symbol).instrument_class)
-        _check_has(market_class, dataset, symbol)
+        if dataset not in market_class.datasets:
+            raise InvalidValue(
+                "invalid_parameter",
+                f"{symbol} is in {market_class.path}, which has {', '.join(market_class.datasets)}, not {dataset}",
+            )
         target = Target(market_class.path, MARKET_DATASETS[dataset].form, symbol)
         for query_string in queries:
             query = parse_query(target, query_string)
@@ -74,11 +77,3 @@ def warm(
                 for encoding in (None, *ENCODINGS)
             ]
             yield Warmed(symbol, query_string, outcomes[0].value)
-
-
-def _check_has(market_class: MarketClass, dataset: str, symbol: str) -> None:
-    if dataset not in market_class.datasets:
-        there = ", ".join(market_class.datasets)
-        raise InvalidValue(
-            "invalid_parameter", f"{symbol} is in {market_class.path}, which has {there}, not {dataset}"
-        )

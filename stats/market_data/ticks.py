@@ -10,12 +10,11 @@ import pyarrow as pa
 from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, tick_window
-from stats.market_data.plan import Plan, Range, SymbolQuery, check_known, reason_for_none
-from stats.market_data.query import DatasetForm, MarketDataQuery
+from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, check_known, reason_for_none
+from stats.market_data.query import DatasetForm
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from stats.sessions.spans import Hours
-from store.arrays import Integers, Mask
+from stats.sessions.schedule import Hours
 from store.datasets import OPEN_INTEREST, TRADES
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from store.log_views.log_view import LogView
@@ -35,16 +34,16 @@ _FORM_ROLES = {ColumnForm.DATE: ColumnRole.DATE, ColumnForm.WORDS: ColumnRole.WO
 _VOLUMES = frozenset({"volume", "bid_size", "ask_size", "open_interest"})
 
 
-def out_column(column: Column, *, whole: bool) -> OutColumn:
-    """The answer's column for a stored column. whole: whether the instrument's volumes are integers."""
+def out_column(column: Column, *, has_integer_volume: bool) -> OutColumn:
+    """Return the answer's column for a stored column. has_integer_volume: whether the instrument's volumes are integers."""
     if column.name in _VOLUMES:
-        return OutColumn(column.name, ColumnRole.VOLUME, whole)
+        return OutColumn(column.name, ColumnRole.VOLUME, has_integer_volume)
     return OutColumn(column.name, _FORM_ROLES.get(column.form, _ROLES[column.kind]))
 
 
-def out_columns(dataset: Dataset, *, whole: bool) -> tuple[OutColumn, ...]:
-    """The answer's columns for all columns of a stored dataset, in order."""
-    return tuple(out_column(column, whole=whole) for column in dataset.columns)
+def out_columns(dataset: Dataset, *, has_integer_volume: bool) -> tuple[OutColumn, ...]:
+    """Return the answer's columns for all columns of a stored dataset, in order."""
+    return tuple(out_column(column, has_integer_volume=has_integer_volume) for column in dataset.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +60,23 @@ class AddedColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class WithinHours:
-    """Tells which instants lie in the query's hours."""
-
-    grid: BarGrid
-
-    def __call__(self, time_ns: Integers) -> Mask:
-        """Whether each of the ascending instants lies in the hours."""
-        if not len(time_ns):
-            return np.zeros(0, dtype=bool)
-        spans = self.grid.hours_in(Window(int(time_ns[0]), int(time_ns[-1]) + 1))
-        if not len(spans.start_ns):
-            return np.zeros(len(time_ns), dtype=bool)
-        place = np.searchsorted(spans.start_ns, time_ns, side="right") - 1
-        return (place >= 0) & (time_ns < spans.end_ns[place])
-
-
-@dataclass(frozen=True, slots=True)
 class TickReader:
     """Reads the rows of a log.
 
-    window: the part of the range that may have rows. whole: whether volumes are integers. within: the query's
-    hours; None for all hours. added: computed columns.
+    window: the part of the range that may have rows. has_integer_volume: whether volumes are integers.
+    hours_grid: a grid whose hours are the query's; None for all hours. added: computed columns.
     """
 
     log: LogView
     window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
-    whole: bool
-    within: WithinHours | None = None
-    added: tuple[AddedColumn, ...] = ()
+    has_integer_volume: bool
+    hours_grid: BarGrid | None
+    added: tuple[AddedColumn, ...]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
         return (
-            *out_columns(self.log.dataset, whole=self.whole),
+            *out_columns(self.log.dataset, has_integer_volume=self.has_integer_volume),
             *(added.column for added in self.added),
         )
 
@@ -107,8 +89,8 @@ class TickReader:
     def rows(self, window: Window) -> Rows:
         stored = self.log.rows(window)
         time_ns = stored.column(0).to_numpy()
-        if self.within is not None:
-            inside = self.within(time_ns)
+        if self.hours_grid is not None:
+            inside = self.hours_grid.within_hours(time_ns)
             stored, time_ns = stored.filter(pa.array(inside)), time_ns[inside]
         values = {name: stored.column(name) for name in stored.column_names}
         for column in self.columns:
@@ -121,42 +103,8 @@ class TickReader:
         return self.log.row_bound(self.window)
 
 
-TRADE_TICKS = DatasetForm(
-    name="trades",
-    rows_name="trades",
-    own=("hours",),
-    resolution=Resolution.TICK,
-    columns=out_columns(TRADES, whole=True),
-)
-OPEN_INTEREST_REPORTS = DatasetForm(
-    name="open-interest",
-    rows_name="open_interest",
-    own=(),
-    resolution=Resolution.DAY,
-    columns=out_columns(OPEN_INTEREST, whole=True),
-    of_instants=True,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRows:
-    """A dataset whose rows are answered as stored."""
-
-    form: DatasetForm
-    dataset: Dataset
-    log_count: int = 1
-
-    def declared_logs(self, _query: MarketDataQuery) -> tuple[Dataset, ...]:
-        """See `MarketDataset.declared_logs`."""
-        return (self.dataset,)
-
-    def plan(self, symbol_query: SymbolQuery) -> Plan:
-        """See `MarketDataset.plan`."""
-        return tick_plan(symbol_query)
-
-
 def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = ()) -> Plan:
-    """The plan for rows as stored. added: computed columns.
+    """Make the plan for rows as stored. added: computed columns.
 
     Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`.
     """
@@ -167,14 +115,14 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = ()) ->
     query_range = tick_range(symbol_query)
     log = symbol_query.read_point.limited_to(log, tick_window(query_range, (log,)))
     window = tick_window(query_range, (log,))
-    within = None if grid.hours is Hours.ALL else WithinHours(grid)
+    hours_grid = None if grid.hours is Hours.ALL else grid
     # A range that ends after the last row has the same answer whenever it ends.
     end_ns = query_range.end_ns if window is NOTHING else window.end_ns
     next_second_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
     is_open = symbol_query.query.end_ns is None and end_ns == query_range.end_ns
     return Plan(
         source=WindowedSource(
-            TickReader(log, window, symbol_query.instrument.has_integer_volume, within, added)
+            TickReader(log, window, symbol_query.instrument.has_integer_volume, hours_grid, added)
         ),
         range=Range(query_range.start_ns, end_ns),
         reason=reason_for_none(symbol_query),
@@ -192,3 +140,27 @@ def _state(rows: pa.Table) -> pa.Array:
 
 # The column `state` of quotes: normal, locked, crossed or one_sided.
 QUOTE_STATE = AddedColumn(OutColumn("state", ColumnRole.TEXT), _state)
+
+TRADE_TICKS = MarketDataset(
+    form=DatasetForm(
+        name="trades",
+        rows_name="trades",
+        own=("hours",),
+        resolution=Resolution.TICK,
+        columns=out_columns(TRADES, has_integer_volume=True),
+    ),
+    plan=tick_plan,
+    logs_of=lambda _query: (TRADES,),
+)
+OPEN_INTEREST_REPORTS = MarketDataset(
+    form=DatasetForm(
+        name="open-interest",
+        rows_name="open_interest",
+        own=(),
+        resolution=Resolution.DAY,
+        columns=out_columns(OPEN_INTEREST, has_integer_volume=True),
+        of_instants=True,
+    ),
+    plan=tick_plan,
+    logs_of=lambda _query: (OPEN_INTEREST,),
+)

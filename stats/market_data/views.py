@@ -1,19 +1,20 @@
 """The endpoints of the market-data API. Functions make one viewset per class and dataset or report."""
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from stats.delivery.responses import content_response, is_browsed, page_query
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.navigation import links_beside, page_name, stream_links
+from stats.market_data.navigation import links_beside, stream_links
 from stats.market_data.openapi import coverage_schema, page_schema, report_schema, stream_schema
 from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, check_format, parse_query
 from stats.market_data.query_parameters import query_serializer
@@ -24,28 +25,24 @@ from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORM
 
 
 class MarketDataViewSet(ViewSet):
-    """The base of a dataset's endpoints."""
+    """The base of the endpoints. subject: the dataset or report. title_prefix: before it in titles."""
 
     market_class: MarketClass
-    dataset: str
-    streamed = False
+    subject: str
+    title_prefix = ""
+
+    def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
+        """Answer the request. symbol: None if the symbols are in the query string."""
+        raise NotImplementedError
 
     def get_view_name(self) -> str:
-        """The title of the browsable page."""
-        return page_name(self, f"all {self.dataset}" if self.streamed else self.dataset)
-
-    def target(self, symbol: str | None) -> Target:
-        """The parsed path."""
-        form = MARKET_DATASETS[self.dataset].form
-        return Target(self.market_class.path, form, symbol, self.streamed)
+        """Return the title of the browsable page."""
+        symbol: str | None = getattr(self, "kwargs", {}).get("symbol")
+        return f"{symbol or self.market_class.path}: {self.title_prefix}{self.subject}"
 
     def see_also(self) -> list[PageLink]:
-        """The links of the browsable page."""
-        symbol: str | None = self.kwargs.get("symbol")
-        beside = links_beside(self.market_class, symbol)
-        if self.streamed or symbol is None:
-            return beside
-        return [*beside, *stream_links(self.market_class, self.dataset, symbol, self.request.query_params)]
+        """Return the links of the browsable page."""
+        return links_beside(self.market_class, self.kwargs.get("symbol"))
 
 
 class PageViewSet(MarketDataViewSet):
@@ -53,24 +50,32 @@ class PageViewSet(MarketDataViewSet):
 
     renderer_classes = RENDERERS
 
-    def page(self, request: Request, symbol: str | None) -> HttpResponseBase:
-        """The response with the page, in the client's format and encoding."""
-        now_ns, query = time.time_ns(), parse_query(self.target(symbol), page_query(request))
+    def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
+        """Return the page in the client's format and encoding."""
+        target = Target(self.market_class.path, MARKET_DATASETS[self.subject].form, symbol)
+        now_ns, query = time.time_ns(), parse_query(target, page_query(request))
         check_format(query, "json" if is_browsed(request) else request.accepted_renderer.format)
         return content_response(request, market_data_page(query=query, now_ns=now_ns), now_ns=now_ns)
+
+    def see_also(self) -> list[PageLink]:
+        """Return the links of the browsable page, with a link to the stream of the same range."""
+        symbol, query = self.kwargs.get("symbol"), self.request.query_params
+        streams = [] if symbol is None else stream_links(self.market_class, self.subject, symbol, query)
+        return [*super().see_also(), *streams]
 
 
 class StreamViewSet(MarketDataViewSet):
     """All of a dataset's rows."""
 
     renderer_classes = STREAM_RENDERERS
-    streamed = True
+    title_prefix = "all "
 
-    def stream(self, request: Request, symbol: str | None) -> HttpResponseBase:
-        """The streamed response; in the browsable API only its URLs, one per format."""
+    def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
+        """Return the stream; in the browsable API only its URLs, one per format."""
+        target = Target(self.market_class.path, MARKET_DATASETS[self.subject].form, symbol, streamed=True)
         browsed = is_browsed(request)
         rows = market_data_stream(
-            query=parse_query(self.target(symbol), request.META["QUERY_STRING"]),
+            query=parse_query(target, request.META["QUERY_STRING"]),
             format_name=STREAM_FORMATS[0] if browsed else request.accepted_renderer.format,
             now_ns=time.time_ns(),
         )
@@ -80,40 +85,89 @@ class StreamViewSet(MarketDataViewSet):
         return StreamingHttpResponse(rows, content_type=rows.content_type, headers=rows.headers)
 
 
+class ReportViewSet(MarketDataViewSet):
+    """A report's endpoint."""
+
+    renderer_classes = DOCUMENT_RENDERERS
+
+    def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
+        """Return the report on the symbol in the path or the symbols in the query string."""
+        path, query_string = self.market_class.path, request.META["QUERY_STRING"]
+        now_ns, query = time.time_ns(), parse_report_query(self.subject, path, symbol, query_string)
+        return content_response(request, market_data_report(query=query, now_ns=now_ns), now_ns=now_ns)
+
+
 def page_view(market_class: MarketClass, dataset: str, *, several: bool) -> type[PageViewSet]:
     """Make the viewset for pages of a dataset in a class, for one symbol or for several."""
-
-    def retrieve(
-        self: PageViewSet, request: Request, symbol: str | None = None, **_: object
-    ) -> HttpResponseBase:
-        return self.page(request, symbol)
-
     form = MARKET_DATASETS[dataset].form
-    attributes = {
-        "__doc__": "A page of the rows of a range, or of the newest rows.",
-        "market_class": market_class,
-        "dataset": dataset,
-        "query_serializer_class": form.serializer(streamed=False, several=several),
-        "retrieve": extend_schema(**page_schema(market_class, form, several=several))(retrieve),
-    }
-    return type(f"{_title(market_class.path)}{_title(dataset)}ViewSet", (PageViewSet,), attributes)
+    return _viewset(
+        PageViewSet,
+        market_class,
+        dataset,
+        doc="A page of the rows of a range, or of the newest rows.",
+        serializer=form.serializer(streamed=False, several=several),
+        schema=page_schema(market_class, form, several=several),
+    )
 
 
 def stream_view(market_class: MarketClass, dataset: str) -> type[StreamViewSet]:
     """Make the viewset for a dataset's stream."""
-
-    def retrieve(self: StreamViewSet, request: Request, symbol: str, **_: object) -> HttpResponseBase:
-        return self.stream(request, symbol)
-
     form = MARKET_DATASETS[dataset].form
+    return _viewset(
+        StreamViewSet,
+        market_class,
+        dataset,
+        doc="All rows of a range, as a stream.",
+        serializer=form.serializer(streamed=True, several=False),
+        schema=stream_schema(market_class, form),
+    )
+
+
+def report_view(market_class: MarketClass, report: str, *, several: bool) -> type[ReportViewSet]:
+    """Make the viewset for a report on symbols of a class."""
+    if report == COVERAGE:
+        schema = coverage_schema(market_class)
+    else:
+        members = [(part.name, MARKET_DATASETS[part.dataset].form) for part in REPORTS[report]]
+        schema = report_schema(market_class, report, members, several=several)
+    return _viewset(
+        ReportViewSet,
+        market_class,
+        report,
+        doc=f"The {report} of {market_class.path}.",
+        serializer=query_serializer(
+            f"{'Several' if several else ''}{report.title()}", ("symbols", "as_of") if several else ("as_of",)
+        ),
+        schema=schema,
+    )
+
+
+ViewSetType = TypeVar("ViewSetType", bound=MarketDataViewSet)
+
+
+def _viewset(
+    base: type[ViewSetType],
+    market_class: MarketClass,
+    subject: str,
+    *,
+    doc: str,
+    serializer: type[serializers.Serializer[Any]],
+    schema: dict[str, Any],
+) -> type[ViewSetType]:
+    """Make a viewset with its own schema, so a class of its own with its own method `retrieve`."""
+
+    def retrieve(self: Any, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
+        return base.retrieve(self, request, symbol)
+
     attributes = {
-        "__doc__": "All rows of a range, as a stream.",
+        "__doc__": doc,
         "market_class": market_class,
-        "dataset": dataset,
-        "query_serializer_class": form.serializer(streamed=True, several=False),
-        "retrieve": extend_schema(**stream_schema(market_class, form))(retrieve),
+        "subject": subject,
+        "query_serializer_class": serializer,
+        "retrieve": extend_schema(**schema)(retrieve),
     }
-    return type(f"{_title(market_class.path)}{_title(dataset)}StreamViewSet", (StreamViewSet,), attributes)
+    title = f"{market_class.path}-{subject}".title().replace("-", "")
+    return type(f"{title}{base.__name__}", (base,), attributes)
 
 
 def branches() -> Iterator[tuple[MarketClass, str]]:
@@ -122,56 +176,3 @@ def branches() -> Iterator[tuple[MarketClass, str]]:
         for dataset in market_class.datasets:
             if dataset in MARKET_DATASETS:
                 yield market_class, dataset
-
-
-def _title(name: str) -> str:
-    return name.title().replace("-", "")
-
-
-class ReportViewSet(ViewSet):
-    """A report's endpoint."""
-
-    renderer_classes = DOCUMENT_RENDERERS
-    market_class: MarketClass
-    report: str
-
-    def get_view_name(self) -> str:
-        """The title of the browsable page."""
-        return page_name(self, self.report)
-
-    def see_also(self) -> list[PageLink]:
-        """The links of the browsable page."""
-        return links_beside(self.market_class, self.kwargs.get("symbol"))
-
-    def answer(self, request: Request, symbol: str | None) -> HttpResponseBase:
-        """The response with the report on the symbol in the path or the symbols in the query string."""
-        path, query_string = self.market_class.path, request.META["QUERY_STRING"]
-        now_ns, query = time.time_ns(), parse_report_query(self.report, path, symbol, query_string)
-        return content_response(request, market_data_report(query=query, now_ns=now_ns), now_ns=now_ns)
-
-
-def report_view(market_class: MarketClass, report: str, *, several: bool) -> type[ReportViewSet]:
-    """Make the viewset for a report on symbols of a class."""
-
-    def retrieve(
-        self: ReportViewSet, request: Request, symbol: str | None = None, **_: object
-    ) -> HttpResponseBase:
-        return self.answer(request, symbol)
-
-    names = ("symbols", "as_of") if several else ("as_of",)
-    title = f"{'Several' if several else ''}{report.title()}"
-    attributes: dict[str, Any] = {
-        "__doc__": f"The {report} of {market_class.path}.",
-        "market_class": market_class,
-        "report": report,
-        "query_serializer_class": query_serializer(title, names),
-        "retrieve": _described(market_class, report, several=several)(retrieve),
-    }
-    return type(f"{market_class.path.title()}{title}ViewSet", (ReportViewSet,), attributes)
-
-
-def _described(market_class: MarketClass, report: str, *, several: bool) -> Callable[..., Any]:
-    if report == COVERAGE:
-        return extend_schema(**coverage_schema(market_class))
-    members = [(part.name, MARKET_DATASETS[part.dataset].form) for part in REPORTS[report]]
-    return extend_schema(**report_schema(market_class, report, members, several=several))

@@ -10,13 +10,15 @@ from stats.exceptions import NoData, RangeTooLarge
 from stats.market_data.answers.pin import MAX_PAGES, page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.ohlcv.bar_rows import bar_columns
-from stats.market_data.ohlcv.dataset import BarsOfTrades
+from stats.market_data.ohlcv.dataset import trade_bars_plan
+from stats.market_data.plan import MarketDataset
 from stats.market_data.query import DatasetForm, MarketClass, MarketDataQuery
 from stats.ohlc.serializers import OhlcInterval, OhlcQuerySerializer
 from stats.parameters import DEFAULT_PAGE, query_values
 from stats.rendering.format import Document, Rendered
 from stats.rendering.formats import FORMATS
-from stats.sessions.spans import Hours, SessionMode
+from stats.sessions.schedule import Hours, SessionMode
+from store.datasets import TRADES
 from store.protocol import ALL_TIME, NO_COMMIT
 from store.resolutions import Resolution
 
@@ -29,7 +31,7 @@ OHLC = DatasetForm(
     rows_name="data",
     own=("interval",),
     resolution=Resolution.MINUTE,
-    columns=bar_columns(whole=True, with_date=False),
+    columns=bar_columns(has_integer_volume=True, with_date=False),
 )
 _COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 
@@ -81,7 +83,7 @@ def parse_ohlc_query(query_string: str) -> OhlcQuery:
     return OhlcQuery(interval, bars, values.get("end"), is_paged)
 
 
-_BARS = BarsOfTrades(OHLC)
+_BARS = MarketDataset(form=OHLC, plan=trade_bars_plan, logs_of=lambda _query: (TRADES,))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,7 @@ interpolated by Chebyshev polynomials; the price is an integral over it. Units a
 from collections.abc import Callable
 from typing import Any
 
-from stats.options.european import BlackScholes, Slopes
-from stats.options.quantlib import quantlib
+from stats.options.european import BlackScholes, Slopes, quantlib
 
 # `QdFpLegendreScheme`: points of the boundary's integrals, iterations, nodes of the boundary, points of the
 # price's integral.

@@ -5,13 +5,21 @@ and prices are per unit of strike. So one option of strike 1 prices all calls, a
 (1976): the price depends only on the forward x e^(a - b) and the discount e^(-a).
 """
 
+from functools import cache
+from importlib import import_module
 from math import exp
+from typing import Any
 
 import numpy as np
 
 from stats.options.inputs import Inputs
-from stats.options.quantlib import quantlib
 from store.arrays import Floats, Mask
+
+
+@cache
+def quantlib() -> Any:
+    """The module `QuantLib`, which has no type hints."""
+    return import_module("QuantLib")
 
 
 def lowest_prices(inputs: Inputs, american: Mask) -> Floats:

@@ -3,38 +3,21 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from stats.exceptions import UnknownExchange
 from stats.sessions import library
 from stats.sessions.exchanges import EXCHANGES, calendar_name
 from stats.sessions.schedule import Schedule, joined
 from store.arrays import Integers
-from store.instruments import CRYPTO
+from store.instruments import CRYPTO, Instrument
 from store.timestamps import DAY_NS
 
 # The trading date of an instant is looked for from two days before its UTC date (time zones, evening sessions)
 # to twelve days after it (closed days).
-_DAYS_BEFORE, _DAYS_BEHIND = 2, 12
-
-
-class ListedInstrument(Protocol):
-    """An instrument with a trading calendar.
-
-    instrument_class: crypto trades at all hours. exchange: its MIC; None if there is none, which means all
-    hours. calendar: a name in pandas-market-calendars, if its hours differ from its exchange's usual ones.
-    """
-
-    @property
-    def instrument_class(self) -> str: ...
-
-    @property
-    def exchange(self) -> str | None: ...
-
-    @property
-    def calendar(self) -> str | None: ...
+_DAYS_BEFORE, _DAYS_AFTER = 2, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +37,7 @@ class TradingCalendar:
         return library.zone_of(self.name)
 
     def on_dates(self, first_day: int, last_day: int) -> Schedule:
-        """The trading dates in `[first_day, last_day]`, days since 1970.
+        """Return the trading dates in `[first_day, last_day]`, days since 1970.
 
         There are none outside the years 1890-2209.
         """
@@ -62,35 +45,37 @@ class TradingCalendar:
         return joined([library.decade(self.name, number) for number in decades]).between(first_day, last_day)
 
     def around(self, first_ns: int, last_ns: int) -> Schedule:
-        """A schedule that includes the trading dates of all instants in `[first_ns, last_ns]`."""
-        first_day, last_day = first_ns // DAY_NS - _DAYS_BEFORE, last_ns // DAY_NS + _DAYS_BEHIND
-        found = self.on_dates(first_day, last_day)
-        reach = _DAYS_BEHIND
-        while (not len(found) or found.end_ns[-1] <= last_ns) and _decade(last_day) < library.LAST_DECADE:
+        """Return a schedule that includes the trading dates of all instants in `[first_ns, last_ns]`."""
+        first_day, last_day = first_ns // DAY_NS - _DAYS_BEFORE, last_ns // DAY_NS + _DAYS_AFTER
+        schedule = self.on_dates(first_day, last_day)
+        reach = _DAYS_AFTER
+        while (not len(schedule) or schedule.end_ns[-1] <= last_ns) and _decade(
+            last_day
+        ) < library.LAST_DECADE:
             reach *= 4
             last_day += reach
-            found = self.on_dates(first_day, last_day)
-        return found
+            schedule = self.on_dates(first_day, last_day)
+        return schedule
 
     def trading_date_of(self, instants: Integers) -> Integers:
-        """The trading date of each instant, in days since 1970; on a closed day the next trading date."""
+        """Return each instant's trading date, in days since 1970; on a closed day the next trading date."""
         if not len(instants):
             return np.empty(0, dtype=np.int64)
         schedule = self.around(int(instants.min()), int(instants.max()))
-        places = np.searchsorted(schedule.end_ns, instants, side="right")
-        dates: Integers = schedule.date[np.minimum(places, len(schedule) - 1)]
+        indices = np.searchsorted(schedule.end_ns, instants, side="right")
+        dates: Integers = schedule.date[np.minimum(indices, len(schedule) - 1)]
         return dates
 
     def start_of_date(self, day: int) -> int:
-        """The start of a trading date; if the day is closed, of the next trading date. day: days since 1970."""
-        reach = _DAYS_BEHIND
-        while not len(found := self.on_dates(day, day + reach)):
+        """Return the start of a trading date; if the day is closed, of the next one. day: days since 1970."""
+        reach = _DAYS_AFTER
+        while not len(schedule := self.on_dates(day, day + reach)):
             reach *= 4
-        return int(found.start_ns[0])
+        return int(schedule.start_ns[0])
 
 
-def calendar_for(instrument: ListedInstrument) -> TradingCalendar | None:
-    """An instrument's own calendar, else its exchange's; None for crypto, and if it has neither.
+def calendar_for(instrument: Instrument) -> TradingCalendar | None:
+    """Return an instrument's own calendar, else its exchange's; None for crypto, and if it has neither.
 
     Raises `UnknownExchange` if no trading hours are known for its exchange or calendar.
     """
@@ -101,19 +86,27 @@ def calendar_for(instrument: ListedInstrument) -> TradingCalendar | None:
     return exchange_calendar(instrument.exchange)
 
 
-def never_closes(instrument: ListedInstrument) -> bool:
-    """Whether an instrument trades at all hours, with UTC days: crypto without a calendar of its own."""
+def calendar_if_known(instrument: Instrument) -> TradingCalendar | None:
+    """Like `calendar_for`, but None if no trading hours are known for its exchange or calendar."""
+    try:
+        return calendar_for(instrument)
+    except UnknownExchange:
+        return None
+
+
+def never_closes(instrument: Instrument) -> bool:
+    """Return whether an instrument trades at all hours, with UTC days: crypto without its own calendar."""
     return instrument.instrument_class == CRYPTO and instrument.calendar is None
 
 
 def exchange_calendar(exchange: str) -> TradingCalendar:
-    """The calendar of an exchange, by MIC. Raises `UnknownExchange`."""
+    """Return the calendar of an exchange, by MIC. Raises `UnknownExchange`."""
     return TradingCalendar(calendar_name(exchange))
 
 
 @lru_cache(maxsize=256)
 def named_calendar(name: str) -> TradingCalendar:
-    """The calendar with a name in pandas-market-calendars. Raises `UnknownExchange`."""
+    """Return the calendar with a name in pandas-market-calendars. Raises `UnknownExchange`."""
     if name not in EXCHANGES.values():
         library.require_hours(name)
     return TradingCalendar(name)

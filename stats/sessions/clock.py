@@ -32,7 +32,6 @@ class Clock:
     regular trading next starts and stops, also after and for a break; None if it never does.
     """
 
-    at_ns: int
     phase: Phase
     date: int
     next_open_ns: int | None
@@ -44,30 +43,30 @@ class Clock:
         return self.phase is Phase.REGULAR
 
 
-def clock_at(at_ns: int, calendar: TradingCalendar | None) -> Clock:
-    """The state at an instant. Without a calendar, trading never ends and dates are UTC dates."""
+def clock_at(instant_ns: int, calendar: TradingCalendar | None) -> Clock:
+    """Return the state at an instant. Without a calendar, trading never ends and dates are UTC dates."""
     if calendar is None:
-        return Clock(at_ns, Phase.REGULAR, at_ns // DAY_NS, None, None)
-    date = int(calendar.trading_date_of(np.array([at_ns]))[0])
+        return Clock(Phase.REGULAR, instant_ns // DAY_NS, None, None)
+    date = int(calendar.trading_date_of(np.array([instant_ns]))[0])
     schedule = calendar.on_dates(date, date + _REACH_DAYS)
     starts, ends = _merged(schedule)
-    return Clock(at_ns, _phase(schedule, at_ns), date, _next(starts, at_ns), _next(ends, at_ns))
+    return Clock(_phase(schedule, instant_ns), date, _next(starts, instant_ns), _next(ends, instant_ns))
 
 
-def _phase(schedule: Schedule, at_ns: int) -> Phase:
-    """The phase at an instant. The schedule must begin with the instant's trading date."""
-    if not schedule.pre_ns[0] <= at_ns < schedule.post_ns[0]:
+def _phase(schedule: Schedule, instant_ns: int) -> Phase:
+    """Return the phase at an instant. The schedule must begin with the instant's trading date."""
+    if not schedule.pre_ns[0] <= instant_ns < schedule.post_ns[0]:
         return Phase.CLOSED
-    if at_ns < schedule.open_ns[0]:
+    if instant_ns < schedule.open_ns[0]:
         return Phase.PRE
-    if at_ns >= schedule.close_ns[0]:
+    if instant_ns >= schedule.close_ns[0]:
         return Phase.POST
-    is_break = schedule.break_start_ns[0] <= at_ns < schedule.break_end_ns[0]
+    is_break = schedule.break_start_ns[0] <= instant_ns < schedule.break_end_ns[0]
     return Phase.BREAK if is_break else Phase.REGULAR
 
 
 def _merged(schedule: Schedule) -> tuple[Integers, Integers]:
-    """The starts and ends of regular trading.
+    """Return the starts and ends of regular trading.
 
     Sessions without time between them are merged. The end of the last session is left out, because the next
     session may follow at once.
@@ -77,6 +76,6 @@ def _merged(schedule: Schedule) -> tuple[Integers, Integers]:
     return segments.start_ns[np.append(True, parted)], segments.end_ns[:-1][parted]
 
 
-def _next(instants: Integers, at_ns: int) -> int | None:
-    later = instants[instants > at_ns]
+def _next(instants: Integers, instant_ns: int) -> int | None:
+    later = instants[instants > instant_ns]
     return int(later[0]) if len(later) else None

@@ -42,7 +42,7 @@ EXCHANGES: dict[str, str] = {
 
 
 def calendar_name(exchange: str) -> str:
-    """The name of an exchange's calendar, by MIC. Raises `UnknownExchange`."""
+    """Return the name of an exchange's calendar, by MIC. Raises `UnknownExchange`."""
     try:
         return EXCHANGES[exchange]
     except KeyError:

@@ -44,19 +44,19 @@ _LOCK = Lock()
 
 @cache
 def versions() -> str:
-    """The versions of pandas-market-calendars and exchange-calendars, its source of many calendars: `5.5.0-4.13.2`."""
+    """Return the versions of pandas-market-calendars and exchange-calendars, its source of many calendars: `5.5.0-4.13.2`."""
     return f"{version('pandas-market-calendars')}-{version('exchange-calendars')}"
 
 
 def load() -> None:
     """Import the library."""
-    with _alone():
+    with _locked():
         _library()
 
 
 @cache
 def zone_of(name: str) -> ZoneInfo:
-    """The time zone of a calendar's hours."""
+    """Return the time zone of a calendar's hours."""
     return ZoneInfo(str(_calendar(name).tz))
 
 
@@ -71,9 +71,9 @@ def require_hours(name: str) -> None:
 
 @lru_cache(maxsize=_DECADES_KEPT)
 def decade(name: str, number: int) -> Schedule:
-    """The trading dates of a decade (202 is 2020-2029); none if the exchange opened after it."""
+    """Return the trading dates of a decade (202 is 2020-2029); none if the exchange opened after it."""
     calendar = _calendar(name)
-    with _alone():
+    with _locked():
         frame = calendar.schedule(
             date(number * 10 - _MARGIN_YEARS, 1, 1),
             date(number * 10 + 9 + _MARGIN_YEARS, 12, 31),
@@ -92,12 +92,12 @@ def _library() -> Any:
 
 @cache
 def _calendar(name: str) -> Any:
-    with _alone():
+    with _locked():
         return _library().get_calendar(name)
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _locked() -> Iterator[None]:
     """Let only one thread at a time use the library, and ignore its known warnings."""
     with _LOCK, warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* are discontinued", UserWarning)
@@ -106,9 +106,9 @@ def _alone() -> Iterator[None]:
 
 
 def _without_discontinued(frame: Any, calendar: Any) -> Any:
-    """The schedule without hours after they were discontinued, which the library still fills in."""
-    for name, given_up in calendar.discontinued_market_times.items():
-        frame[name] = frame[name].where(frame.index < str(given_up))
+    """Remove hours after they were discontinued, which the library still fills in."""
+    for name, end_date in calendar.discontinued_market_times.items():
+        frame[name] = frame[name].where(frame.index < str(end_date))
     return frame
 
 
@@ -147,12 +147,12 @@ def _schedule(frame: Any, zone: ZoneInfo, early: Any) -> Schedule:
 
 
 def _instants(column: Any) -> Integers:
-    found: Integers = column.to_numpy("datetime64[ns]").astype(np.int64)
-    return found
+    instants: Integers = column.to_numpy("datetime64[ns]").astype(np.int64)
+    return instants
 
 
 def _breaks(frame: Any, opens: Integers, closes: Integers, post: Integers) -> tuple[Integers, Integers]:
-    """The start and end of each session's break; both are `post` if there is none.
+    """Return the start and end of each session's break; both are `post` if there is none.
 
     A maintenance pause after the close is not a break.
     """
@@ -160,28 +160,28 @@ def _breaks(frame: Any, opens: Integers, closes: Integers, post: Integers) -> tu
         return post, post
     starts = np.clip(_instants(frame["break_start"]), opens, closes)
     ends = np.clip(_instants(frame["break_end"]), starts, closes)
-    none = frame["break_start"].isna().to_numpy() | (starts >= ends)
-    return np.where(none, post, starts), np.where(none, post, ends)
+    has_none = frame["break_start"].isna().to_numpy() | (starts >= ends)
+    return np.where(has_none, post, starts), np.where(has_none, post, ends)
 
 
 def _days(dates: Any, pre: Integers, zone: ZoneInfo) -> tuple[Integers, Integers]:
-    """The label of each date, and the same local time a day later.
+    """Return the label of each date, and the same local time a day later.
 
     The label is the date's midnight if trading starts on that date, else (futures) the opening in the evening
     before.
     """
     pandas = import_module("pandas")
     opening = pandas.DatetimeIndex(pre.view("M8[ns]"), tz="UTC").tz_convert(zone).tz_localize(None)
-    wall = pandas.DatetimeIndex(
+    local = pandas.DatetimeIndex(
         np.where(opening.normalize() == dates, dates.as_unit("ns").to_numpy(), opening.to_numpy())
     )
-    return _utc(wall, zone), _utc(wall + pandas.Timedelta(days=1), zone)
+    return _utc(local, zone), _utc(local + pandas.Timedelta(days=1), zone)
 
 
-def _utc(wall: Any, zone: ZoneInfo) -> Integers:
-    """The instants of local times.
+def _utc(local: Any, zone: ZoneInfo) -> Integers:
+    """Return the instants of local times.
 
     An ambiguous time means the first of its two instants, a skipped time the instant of the clock change.
     """
-    first = np.ones(len(wall), dtype=np.bool_)
-    return _instants(wall.tz_localize(zone, ambiguous=first, nonexistent="shift_forward").tz_convert(None))
+    first = np.ones(len(local), dtype=np.bool_)
+    return _instants(local.tz_localize(zone, ambiguous=first, nonexistent="shift_forward").tz_convert(None))

@@ -31,12 +31,12 @@ class SessionMode(StrEnum):
 class OpenSegments:
     """Periods of trading, ascending and disjoint, in nanoseconds UTC.
 
-    place: the index of each period's trading date in the schedule.
+    date_index: the index of each period's trading date in the schedule.
     """
 
     start_ns: Integers
     end_ns: Integers
-    place: Integers
+    date_index: Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,34 +64,30 @@ class Schedule:
     def __len__(self) -> int:
         return len(self.date)
 
-    def __getitem__(self, places: slice) -> "Schedule":
-        return Schedule(*(getattr(self, column.name)[places] for column in fields(self)))
+    def __getitem__(self, part: slice) -> "Schedule":
+        return Schedule(*(getattr(self, column.name)[part] for column in fields(self)))
 
     def between(self, first_day: int, last_day: int) -> "Schedule":
-        """The trading dates in `[first_day, last_day]`, days since 1970."""
-        first, behind = np.searchsorted(self.date, [first_day, last_day + 1])
-        return self[int(first) : int(behind)]
-
-    def has_break(self, place: int) -> bool:
-        """Whether the session has a break."""
-        return bool(self.break_start_ns[place] < self.break_end_ns[place])
+        """Return the trading dates in `[first_day, last_day]`, days since 1970."""
+        start, end = np.searchsorted(self.date, [first_day, last_day + 1])
+        return self[int(start) : int(end)]
 
     def opens_ns(self, hours: Hours) -> Integers:
-        """The start of each date's trading. All hours are treated as extended hours."""
+        """Return the start of each date's trading. All hours are treated as extended hours."""
         return self.open_ns if hours is Hours.REGULAR else self.pre_ns
 
     def closes_ns(self, hours: Hours) -> Integers:
-        """The end of each date's trading. All hours are treated as extended hours."""
+        """Return the end of each date's trading. All hours are treated as extended hours."""
         return self.close_ns if hours is Hours.REGULAR else self.post_ns
 
     def segments(self, hours: Hours) -> OpenSegments:
-        """The periods of trading: two for a date with a break, one for other dates."""
+        """Return the periods of trading: two for a date with a break, one for other dates."""
         opens, closes = self.opens_ns(hours), self.closes_ns(hours)
         starts = np.column_stack([opens, np.maximum(self.break_end_ns, opens)]).ravel()
         ends = np.column_stack([np.minimum(self.break_start_ns, closes), closes]).ravel()
         is_open = starts < ends
-        place = np.repeat(np.arange(len(self), dtype=np.int64), 2)
-        return OpenSegments(starts[is_open], ends[is_open], place[is_open])
+        date_index = np.repeat(np.arange(len(self), dtype=np.int64), 2)
+        return OpenSegments(starts[is_open], ends[is_open], date_index[is_open])
 
 
 def joined(parts: Sequence[Schedule]) -> Schedule:

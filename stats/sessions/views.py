@@ -35,9 +35,9 @@ class CalendarViewSet(ViewSet):
     def retrieve(self, request: Request) -> Response:
         """The trading dates in `[start, end)`, at most 3,650 days, with their hours in UTC."""
         query = query_values(CalendarQuerySerializer, request.META["QUERY_STRING"])
-        first_day, behind_day = _days(query.get("start"), query.get("end"), time.time_ns())
-        found = calendar_dates(exchange=query["exchange"], first_day=first_day, behind_day=behind_day)
-        return tagged_answer(request, found)
+        first_day, end_day = _days(query.get("start"), query.get("end"), time.time_ns())
+        dates = calendar_dates(exchange=query["exchange"], first_day=first_day, end_day=end_day)
+        return tagged_answer(request, dates)
 
 
 class ClockViewSet(ViewSet):
@@ -54,14 +54,14 @@ class ClockViewSet(ViewSet):
     def retrieve(self, request: Request) -> Response:
         """The phase of trading at an instant, and when regular trading next starts and stops."""
         query = query_values(ClockQuerySerializer, request.META["QUERY_STRING"])
-        found = market_clock(exchange=query.get("exchange"), at_ns=query.get("at", time.time_ns()))
-        return Response(found, headers={"Cache-Control": "no-store"})
+        clock = market_clock(exchange=query.get("exchange"), instant_ns=query.get("at", time.time_ns()))
+        return Response(clock, headers={"Cache-Control": "no-store"})
 
 
 def _days(start_ns: int | None, end_ns: int | None, now_ns: int) -> tuple[int, int]:
-    """The first day of a range, and the day after its last, in days since 1970."""
+    """Return the first day of a range, and the day after its last, in days since 1970."""
     if end_ns is None:
         first_day = (now_ns if start_ns is None else start_ns) // DAY_NS
         return first_day, first_day + _DEFAULT_DAYS
-    behind_day = -(-end_ns // DAY_NS)
-    return behind_day - _DEFAULT_DAYS if start_ns is None else start_ns // DAY_NS, behind_day
+    end_day = -(-end_ns // DAY_NS)
+    return end_day - _DEFAULT_DAYS if start_ns is None else start_ns // DAY_NS, end_day

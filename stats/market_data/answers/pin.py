@@ -11,7 +11,7 @@ from listing.cursors import InvalidCursor
 from stats.cursors import PageCursor
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.pinned_logs import ReadPoint
-from stats.market_data.plan import MarketDataset, SymbolQuery, listed
+from stats.market_data.plan import MarketDataset, SymbolQuery, queried_instrument
 from stats.market_data.query import MarketDataQuery
 from trades.instruments.services import symbol_canonical
 
@@ -31,39 +31,50 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
     if symbols != query.symbols:
         query = replace(query, symbols=symbols)
     cursor = PageCursor.decode(query.cursor, query=query.subject) if query.cursor else None
-    if cursor and len(cursor.commits) != len(symbols) * dataset.log_count:
-        raise InvalidCursor("the cursor does not fit the query: start again at the first page")
-    walk_now_ns = now_ns if cursor is None else cursor.walk_now_ns
-    symbol_queries = [
-        _symbol_query(dataset, query, index, cursor, walk_now_ns) for index in range(len(symbols))
-    ]
+    symbol_queries = _symbol_queries(dataset, query, cursor, now_ns)
     if query.streamed or cursor or not all(each.logs for each in symbol_queries):
         return _pinned(dataset, query, symbol_queries, cursor)
     key = query, tuple((each.instrument, each.logs) for each in symbol_queries)
-    query_ns = symbol_queries[0].now_ns
+    query_now_ns = symbol_queries[0].now_ns
     with _lock:
         pinned_ns, page = _pages.get(key, (None, None))
-    if pinned_ns is None or page is None or not pinned_ns <= query_ns < (page.expires_ns or query_ns + 1):
+    if (
+        page is None
+        or pinned_ns is None
+        or not pinned_ns <= query_now_ns < (page.expires_ns or query_now_ns + 1)
+    ):
         page = _pinned(dataset, query, symbol_queries, cursor)
         with _lock:
-            _pages[key] = query_ns, page
+            _pages[key] = query_now_ns, page
     return page
 
 
-def _symbol_query(
-    dataset: MarketDataset,
-    query: MarketDataQuery,
-    symbol_index: int,
-    cursor: PageCursor | None,
-    walk_now_ns: int,
-) -> SymbolQuery:
-    """Return the query for one symbol, with its logs if the dataset declares them."""
-    symbol, count = query.symbols[symbol_index], dataset.log_count
-    read_point = ReadPoint(query.as_of_ns, None if cursor is None else cursor.commits[symbol_index * count :])
-    declared = dataset.declared_logs(query) or ()
-    logs = tuple(read_point.log(each, symbol, number) for number, each in enumerate(declared))
-    as_known_ns = walk_now_ns if query.as_of_ns is None else min(walk_now_ns, query.as_of_ns)
-    return SymbolQuery(query, listed(query, symbol), read_point, logs, as_known_ns)
+def pages_forget() -> None:
+    """Empty the cache of first pages."""
+    with _lock:
+        _pages.clear()
+
+
+def _symbol_queries(
+    dataset: MarketDataset, query: MarketDataQuery, cursor: PageCursor | None, now_ns: int
+) -> list[SymbolQuery]:
+    """Return the query for each symbol, with its logs unless the plan chooses them."""
+    stored_datasets = dataset.logs_of(query)
+    log_count = len(stored_datasets) or dataset.log_count
+    if cursor and len(cursor.commits) != len(query.symbols) * log_count:
+        raise InvalidCursor("the cursor does not fit the query: start again at the first page")
+    walk_now_ns = now_ns if cursor is None else cursor.walk_now_ns
+    query_now_ns = walk_now_ns if query.as_of_ns is None else min(walk_now_ns, query.as_of_ns)
+    symbol_queries = []
+    for index, symbol in enumerate(query.symbols):
+        seen = None if cursor is None else cursor.commits[index * log_count :]
+        read_point = ReadPoint(query.as_of_ns, seen)
+        logs = tuple(
+            read_point.log(each, symbol, log_index) for log_index, each in enumerate(stored_datasets)
+        )
+        instrument = queried_instrument(query, symbol)
+        symbol_queries.append(SymbolQuery(query, instrument, read_point, logs, query_now_ns))
+    return symbol_queries
 
 
 def _pinned(
@@ -73,8 +84,8 @@ def _pinned(
     cursor: PageCursor | None,
 ) -> PinnedPage:
     plans = tuple(map(dataset.plan, symbol_queries))
-    later = {name for plan in plans for log in plan.logs for name in log.dataset.later_names}
-    columns = tuple(column.name for column in query.form.columns if column.name in later)
+    later_names = {name for plan in plans for log in plan.logs for name in log.dataset.later_names}
+    columns = tuple(column.name for column in query.form.columns if column.name in later_names)
     page = PinnedPage(query, plans, cursor, columns or None)
     if cursor:
         cursor.check(page.range_hash, page.inputs_hash)
@@ -82,7 +93,7 @@ def _pinned(
 
 
 def _canonical(symbols: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the canonical names of symbols. Raises `InvalidParameter` if two symbols name the same instrument."""
+    """Return the symbols' canonical names. Raises `InvalidParameter` if two of them name the same instrument."""
     canonical = tuple(map(symbol_canonical, symbols))
     if len(set(canonical)) < len(canonical):
         raise InvalidParameter("repeated_symbol", "symbols: two of them name the same instrument")

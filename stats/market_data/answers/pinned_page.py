@@ -8,21 +8,50 @@ from typing import Annotated, Any
 from http_requests.exceptions import InvalidParameter
 from http_requests.nearest_name import nearest_or_all
 from stats.caching.keys import Irrelevant
-from stats.cursors import PageCursor, fingerprint, seen_commits
+from stats.cursors import PageCursor, RowPosition, fingerprint, seen_commits
 from stats.delivery.finished_answers import NEXT, PREVIOUS
 from stats.delivery.pinned_answer import PinnedContent
-from stats.market_data.answers.paging import PageEdge, PageRows, first_page, page_at
 from stats.market_data.pinned_logs import PinnedLog, commits_of
 from stats.market_data.plan import Plan
 from stats.market_data.query import MarketDataQuery
-from stats.market_data.rows import ChainedSource, NewestSource, RowSource
+from stats.market_data.rows import ChainedSource, NewestSource, Rows, RowSource
 from stats.rendering.format import Document, Rendered
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Table
 
 
+@dataclass(frozen=True, slots=True)
+class PageEdge:
+    """Where a page begins: it has the rows from `position` on or, if `earlier`, the last rows before it."""
+
+    earlier: bool
+    position: RowPosition
+
+
+@dataclass(frozen=True, slots=True)
+class PageRows:
+    """The rows of a page, ascending. earlier, later: the neighbouring pages in time; None if there is none."""
+
+    rows: Rows
+    earlier: PageEdge | None
+    later: PageEdge | None
+
+
+def read_page(source: RowSource, edge: PageEdge | None, limit: int, *, from_end: bool) -> PageRows:
+    """Read the page at an edge of another page. Without an edge: the first page or, with `from_end`, the last."""
+    position = None if edge is None else edge.position
+    previous = None if edge is None else PageEdge(not edge.earlier, edge.position)
+    if edge.earlier if edge is not None else from_end:
+        rows = source.before(position, limit + 1)
+        has_more, rows = len(rows) > limit, rows[max(len(rows) - limit, 0) :]
+        return PageRows(rows, PageEdge(True, rows.position(0)) if has_more else None, previous)
+    rows = source.after(position, limit + 1)
+    following = PageEdge(False, rows.position(limit)) if len(rows) > limit else None
+    return PageRows(rows[:limit], previous, following)
+
+
 def selected_columns(columns: Sequence[OutColumn], names: Sequence[str] | None) -> tuple[OutColumn, ...]:
-    """The named columns in the order of `names`; None for all.
+    """Return the named columns in the order of `names`; None for all.
 
     Raises `InvalidParameter` for unknown names.
     """
@@ -37,7 +66,7 @@ def selected_columns(columns: Sequence[OutColumn], names: Sequence[str] | None) 
 
 
 def selected(table: Table, names: Sequence[str] | None) -> Table:
-    """The table with only the named columns, which must exist; None for all."""
+    """Return the table with only the named columns, which must exist; None for all."""
     return table if names is None else table.select(names)
 
 
@@ -82,13 +111,14 @@ class PinnedPage(PinnedContent):
     @cached_property
     def commits(self) -> str:
         logs = self.logs
-        return commits_of(logs, named=self.query.several or len({log.symbol for log in logs}) > 1)
+        with_symbols = self.query.several or len({log.symbol for log in logs}) > 1
+        return commits_of(logs, with_symbols=with_symbols)
 
     @property
     def expires_ns(self) -> int | None:
         """The first instant at which the same query gets another answer if nothing is written; None for never."""
-        found = (plan.validity.expires_ns for plan in self.plans)
-        return min((expires_ns for expires_ns in found if expires_ns is not None), default=None)
+        expiries = (plan.validity.expires_ns for plan in self.plans)
+        return min((each for each in expiries if each is not None), default=None)
 
     @property
     def walk_now_ns(self) -> int:
@@ -105,7 +135,7 @@ class PinnedPage(PinnedContent):
     @property
     def inputs_hash(self) -> bytes:
         """A hash of everything that the walk's rows are made from, as a cursor stores it."""
-        return fingerprint(repr([plan.rules for plan in self.plans]))
+        return fingerprint(repr([plan.inputs_text for plan in self.plans]))
 
     @cached_property
     def source(self) -> RowSource:
@@ -132,23 +162,21 @@ class PinnedPage(PinnedContent):
         oldest of the `last` rows.
         """
         query, cursor = self.query, self.cursor
-        if cursor is not None:
-            return page_at(self.source, PageEdge(cursor.earlier, cursor.position), query.limit)
+        edge = None if cursor is None else PageEdge(cursor.earlier, cursor.position)
         from_end = query.is_descending or (query.last is not None and not query.several)
-        return first_page(self.source, query.limit, from_end=from_end)
+        return read_page(self.source, edge, query.limit, from_end=from_end)
 
     def document(self) -> Document:
-        """The page as a document. Raises `InvalidParameter` for unknown columns."""
+        """Return the page as a document. Raises `InvalidParameter` for unknown columns."""
         query = self.query
         selected_columns(self.source.columns, query.fields)
         page = self.page()
         neighbours = self.neighbours(page)
+        table = page.rows.table.reversed() if query.is_descending else page.rows.table
         return Document(
             head=self._head(),
             rows_name=query.form.rows_name,
-            table=selected(
-                page.rows.table.reversed() if query.is_descending else page.rows.table, query.fields
-            ),
+            table=selected(table, query.fields),
             tail={**neighbours, **self._absence(page)},
             next_cursor=neighbours["next_cursor"],
             prev_cursor=neighbours["prev_cursor"],
@@ -156,29 +184,35 @@ class PinnedPage(PinnedContent):
         )
 
     def neighbours(self, page: PageRows) -> dict[str, Any]:
-        """`next_cursor`, `prev_cursor` and `total_estimate`: an upper bound of the number of rows, at most `last`."""
+        """Return `next_cursor`, `prev_cursor` and `total_estimate`, an upper bound of the number of rows.
+
+        With `last` the estimate is at most `last`.
+        """
         query, (following, preceding) = self.query, (page.later, page.earlier)
         if query.is_descending:
             following, preceding = preceding, following
         total = len(page.rows) if following is preceding is None else self.source.total_estimate()
         if query.last is not None and not query.several:
             total = min(total, query.last)
-        cursors = {"next_cursor": self._cursor(following), "prev_cursor": self._cursor(preceding)}
-        return {**cursors, "total_estimate": total}
+        return {
+            "next_cursor": self._cursor(following),
+            "prev_cursor": self._cursor(preceding),
+            "total_estimate": total,
+        }
 
     def _absence(self, page: PageRows) -> dict[str, Any]:
-        """`absences`, if the query asks for them, and `reason`, if there are no rows."""
-        plan, said = self.plans[0], dict[str, Any]()
+        """Return `absences`, if the query asks for them, and `reason`, if there are no rows."""
+        plan, fields = self.plans[0], dict[str, Any]()
         if plan.absences is not None:
-            said["absences"] = plan.absences.of_page(_time_of(page.earlier), _time_of(page.later))
+            fields["absences"] = plan.absences.of_page(_time_of(page.earlier), _time_of(page.later))
         if not len(page.rows):
-            said["reason"] = plan.reason
-        return said
+            fields["reason"] = plan.reason
+        return fields
 
     def _head(self) -> Mapping[str, Any]:
         query = self.query
-        named = {"symbols": list(query.symbols)} if query.several else {"symbol": query.symbols[0]}
-        return {**named, **dict(self.plans[0].head)}
+        symbols = {"symbols": list(query.symbols)} if query.several else {"symbol": query.symbols[0]}
+        return {**symbols, **dict(self.plans[0].head)}
 
     def _cursor(self, edge: PageEdge | None) -> str | None:
         if edge is None:
@@ -191,5 +225,5 @@ class PinnedPage(PinnedContent):
 
 
 def _time_of(edge: PageEdge | None) -> int | None:
-    """An edge's time; None if there is no neighbouring page."""
+    """Return an edge's time; None if there is no neighbouring page."""
     return None if edge is None else edge.position.time_ns

@@ -7,14 +7,14 @@ from stats.exceptions import NoExchange, UnknownExchange
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
 from stats.market_data.plan import Range, SymbolQuery
 from stats.sessions.calendars import TradingCalendar, calendar_for, never_closes
-from stats.sessions.spans import Hours, SessionMode
+from stats.sessions.schedule import Hours, SessionMode
 from store.log_views.log_view import ROWS_AT_ONCE, LogView, newest_date, oldest_date
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS, SECOND_NS
 
 
 def grid_of(symbol_query: SymbolQuery) -> BarGrid:
-    """The grid of a query.
+    """Return the grid of a query.
 
     Raises `NoExchange` or `UnknownExchange` if the query depends on the exchange's sessions.
     """
@@ -26,17 +26,18 @@ def grid_of(symbol_query: SymbolQuery) -> BarGrid:
             f"{symbol_query.symbol} names no exchange, so its sessions are not known: declare it by"
             f" PUT /api/v1/instruments/{symbol_query.symbol}, or ask with session=utc and hours=all"
         )
-    named = SessionMode.UTC if calendar is None else SessionMode.EXCHANGE
-    grid = BarGrid(query.resolution, calendar, query.session or named, query.hours)
+    default_session = SessionMode.UTC if calendar is None else SessionMode.EXCHANGE
+    grid = BarGrid(query.resolution, calendar, query.session or default_session, query.hours)
     has_dates = query.resolution.is_period or query.adjustment != "raw" or query.with_coverage
     # A plain grid without dates is the same for every exchange.
     return grid if has_dates or not grid.is_plain else utc_grid(query.resolution)
 
 
 def _calendar(symbol_query: SymbolQuery) -> TradingCalendar | None:
-    """The instrument's calendar; None if it has no exchange.
+    """Return the instrument's calendar; None if it has no exchange.
 
-    For an exchange without known hours: None if the query does not depend on them, else `UnknownExchange`.
+    If the hours of its exchange are unknown, return None if the query does not depend on them. Otherwise raise
+    `UnknownExchange`.
     """
     query = symbol_query.query
     is_needed = query.session is not SessionMode.UTC and (
@@ -56,7 +57,7 @@ _MARGIN_NS = 7 * DAY_NS
 
 
 def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
-    """The range of a query, extended to whole intervals.
+    """Return the range of a query, extended to whole intervals.
 
     If the grid follows trading dates, a bound without a time is a trading date. Raises `RangeTooLarge`.
     """
@@ -67,19 +68,19 @@ def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
         start_ns = grid.date_start(start_ns) if start_ns is not None and query.whole_dates[0] else start_ns
         end_ns = grid.date_start(end_ns) if query.whole_dates[1] else end_ns
     first_ns = end_ns - 1 if start_ns is None else start_ns
-    whole = grid.aligned(first_ns, max(first_ns + 1, end_ns))
+    aligned = grid.aligned(first_ns, max(first_ns + 1, end_ns))
     if end_ns <= first_ns:
         # The range has only closed dates, so it has no bars.
-        return Range(whole.start_ns, whole.start_ns)
-    end_ns = (
-        whole.end_ns if query.with_partial else min(whole.end_ns, grid.first_open_ns(symbol_query.now_ns))
-    )
-    return Range(None if start_ns is None else whole.start_ns, end_ns)
+        return Range(aligned.start_ns, aligned.start_ns)
+    end_ns = aligned.end_ns
+    if not query.with_partial:
+        end_ns = min(end_ns, grid.first_open_ns(symbol_query.now_ns))
+    return Range(None if start_ns is None else aligned.start_ns, end_ns)
 
 
 def bar_window(query_range: Range, grid: BarGrid, logs: Iterable[LogView]) -> Window:
-    """The part of a range that may have bars, in whole intervals."""
-    extent = extent_of(logs)
+    """Return the part of a range that may have bars, in whole intervals."""
+    extent = _extent_of(logs)
     if extent is None:
         return NOTHING
     first_ns = extent.start_ns - _MARGIN_NS
@@ -89,7 +90,7 @@ def bar_window(query_range: Range, grid: BarGrid, logs: Iterable[LogView]) -> Wi
 
 
 def tick_range(symbol_query: SymbolQuery) -> Range:
-    """The range of a query for stored rows. Without an end it ends with the current second.
+    """Return the range of a query for stored rows. Without an end it ends with the current second.
 
     Raises `RangeTooLarge`.
     """
@@ -100,8 +101,8 @@ def tick_range(symbol_query: SymbolQuery) -> Range:
 
 
 def tick_window(query_range: Range, logs: Iterable[LogView]) -> Window:
-    """The part of a range that may have rows."""
-    extent = extent_of(logs)
+    """Return the part of a range that may have rows."""
+    extent = _extent_of(logs)
     if extent is None:
         return NOTHING
     start_ns = max(extent.start_ns if query_range.start_ns is None else query_range.start_ns, extent.start_ns)
@@ -110,7 +111,7 @@ def tick_window(query_range: Range, logs: Iterable[LogView]) -> Window:
 
 
 def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> int | None:
-    """The next instant at which a bar of the range becomes final or begins; None if all bars are final."""
+    """Return the next instant at which a bar of the range becomes final or begins; None if all bars are final."""
     query, constant_window = symbol_query.query, grid.constant_window(symbol_query.now_ns)
     is_open = (
         query.end_ns is None
@@ -120,12 +121,17 @@ def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Ran
     return constant_window.end_ns if is_open else None
 
 
-def extent_of(logs: Iterable[LogView]) -> Window | None:
-    """The window from the first to the last event date of all logs, in whole UTC days; None without rows."""
-    found = [extent for log in logs if (extent := _extent(log)) is not None]
-    if not found:
+def final_until_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> int:
+    """Return the instant until which bars of the range are final: those that end later are not."""
+    return min(grid.constant_window(symbol_query.now_ns).start_ns, query_range.end_ns)
+
+
+def _extent_of(logs: Iterable[LogView]) -> Window | None:
+    """Return the window from the first to the last event date of all logs, in UTC days; None without rows."""
+    extents = [extent for log in logs if (extent := _extent(log)) is not None]
+    if not extents:
         return None
-    return Window(min(each.start_ns for each in found), max(each.end_ns for each in found))
+    return Window(min(each.start_ns for each in extents), max(each.end_ns for each in extents))
 
 
 @lru_cache(maxsize=4096)
@@ -139,7 +145,7 @@ def _extent(log: LogView) -> Window | None:
 def part_over_gaps(
     logs: Sequence[LogView], grid: BarGrid, window: Window, count: int, *, from_end: bool
 ) -> Window:
-    """A part of a window with about `count` intervals, at its start or its end, longer if it has few rows.
+    """Return a part of a window with about `count` intervals, at its start or its end, longer if it has few rows.
 
     It is extended until one log has `count` rows. Otherwise years without rows would be read in many small
     steps, above all for ticks, whose interval is a nanosecond.
@@ -149,15 +155,15 @@ def part_over_gaps(
         return part
     if not grid.resolution.is_tick and sum(log.row_bound(part) for log in logs) >= count:
         return part
-    reaches = [log.take_window(window, count, from_end=from_end) for log in logs if not log.is_empty]
-    if not reaches:
+    row_windows = [log.take_window(window, count, from_end=from_end) for log in logs if not log.is_empty]
+    if not row_windows:
         return window
     if from_end:
-        start_ns = max(reach.start_ns for reach in reaches)
-        start_ns = min(part.start_ns, grid.aligned(start_ns, start_ns + 1).start_ns)
+        start_ns = max(each.start_ns for each in row_windows)
+        start_ns = min(part.start_ns, grid.interval(start_ns).start_ns)
         return Window(max(start_ns, window.start_ns), window.end_ns)
-    end_ns = min(reach.end_ns for reach in reaches)
-    end_ns = max(part.end_ns, grid.aligned(end_ns - 1, end_ns).end_ns)
+    end_ns = min(each.end_ns for each in row_windows)
+    end_ns = max(part.end_ns, grid.interval(end_ns - 1).end_ns)
     return Window(window.start_ns, min(end_ns, window.end_ns))
 
 
@@ -166,21 +172,13 @@ def part_in_memory(log: LogView, grid: BarGrid, window: Window, count: int, *, f
     part = part_over_gaps((log,), grid, window, count, from_end=from_end)
     if log.row_bound(part) <= ROWS_AT_ONCE:
         return part
-    few = log.take_window(part, ROWS_AT_ONCE, from_end=from_end)
-    return _last_of(grid, part, few.start_ns) if from_end else _first_of(grid, part, few.end_ns)
-
-
-def _first_of(grid: BarGrid, part: Window, end_ns: int) -> Window:
-    """The intervals of a part that end at or before `end_ns`; the first interval if there are none."""
-    end_ns = grid.aligned(end_ns, end_ns + 1).start_ns
+    few_rows = log.take_window(part, ROWS_AT_ONCE, from_end=from_end)
+    if from_end:
+        start_ns = grid.interval(few_rows.start_ns - 1).end_ns
+        if start_ns >= part.end_ns:
+            start_ns = grid.interval(part.end_ns - 1).start_ns
+        return Window(max(start_ns, part.start_ns), part.end_ns)
+    end_ns = grid.interval(few_rows.end_ns).start_ns
     if end_ns <= part.start_ns:
-        end_ns = grid.aligned(part.start_ns, part.start_ns + 1).end_ns
+        end_ns = grid.interval(part.start_ns).end_ns
     return Window(part.start_ns, min(end_ns, part.end_ns))
-
-
-def _last_of(grid: BarGrid, part: Window, start_ns: int) -> Window:
-    """The intervals of a part that start at or after `start_ns`; the last interval if there are none."""
-    start_ns = grid.aligned(start_ns - 1, start_ns).end_ns
-    if start_ns >= part.end_ns:
-        start_ns = grid.aligned(part.end_ns - 1, part.end_ns).start_ns
-    return Window(max(start_ns, part.start_ns), part.end_ns)

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from stats.sessions.calendars import TradingCalendar
-from stats.sessions.schedule import Schedule
-from stats.sessions.spans import Hours, expected_intervals, trading_date_of
+from stats.sessions.schedule import Hours, Schedule
+from stats.sessions.spans import expected_intervals, trading_date_of
 from store.arrays import Integers, Mask
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
@@ -33,7 +33,7 @@ _REACH = 400
 
 
 def closed_dates(days: Integers, calendar: TradingCalendar, hours: Hours) -> tuple[Integers, Integers]:
-    """The starts and ends, nanoseconds UTC, of closed dates. days: ascending, days since 1970.
+    """Return the starts and ends, nanoseconds UTC, of closed dates. days: ascending, days since 1970.
 
     A run of closed dates lasts from the end of the previous trading date to the start of the next one. Within
     the run, dates change at the local time of the next trading date's label: midnight; for futures, evening.
@@ -41,32 +41,32 @@ def closed_dates(days: Integers, calendar: TradingCalendar, hours: Hours) -> tup
     if not len(days):
         return days, days
     schedule = calendar.on_dates(int(days[0]) - _REACH, int(days[-1]) + _REACH)
-    edges = [_edge(int(day), schedule, calendar, hours) for day in np.union1d(days, days + 1)]
-    place = np.searchsorted(np.union1d(days, days + 1), days)
-    found = np.array(edges, dtype=np.int64)
-    return found[place], found[place + 1]
+    edge_days = np.union1d(days, days + 1)
+    edges = np.array([_edge(int(day), schedule, calendar, hours) for day in edge_days], dtype=np.int64)
+    index = np.searchsorted(edge_days, days)
+    return edges[index], edges[index + 1]
 
 
 def _edge(day: int, schedule: Schedule, calendar: TradingCalendar, hours: Hours) -> int:
-    """The start of a date that is closed or follows a closed date."""
-    place = int(np.searchsorted(schedule.date, day))
-    if not 0 < place < len(schedule):
+    """Return the start of a date that is closed or follows a closed date."""
+    index = int(np.searchsorted(schedule.date, day))
+    if not 0 < index < len(schedule):
         return day * DAY_NS
     is_all = hours is Hours.ALL
-    begins = int((schedule.label_ns if is_all else schedule.opens_ns(hours))[place])
-    if schedule.date[place] == day:
-        return begins
-    ended = int((schedule.end_ns if is_all else schedule.closes_ns(hours))[place - 1])
-    if schedule.date[place - 1] == day - 1:
-        return ended
-    before = _days_before(int(schedule.label_ns[place]), int(schedule.date[place]) - day, calendar)
-    return min(max(before, ended), begins)
+    next_start_ns = int((schedule.label_ns if is_all else schedule.opens_ns(hours))[index])
+    if schedule.date[index] == day:
+        return next_start_ns
+    previous_end_ns = int((schedule.end_ns if is_all else schedule.closes_ns(hours))[index - 1])
+    if schedule.date[index - 1] == day - 1:
+        return previous_end_ns
+    day_start_ns = _days_before(int(schedule.label_ns[index]), int(schedule.date[index]) - day, calendar)
+    return min(max(day_start_ns, previous_end_ns), next_start_ns)
 
 
 def _days_before(instant_ns: int, days: int, calendar: TradingCalendar) -> int:
-    """The same local time of the exchange, some days earlier. The instant must be a whole second."""
-    then = dt.datetime.fromtimestamp(instant_ns // SECOND_NS, calendar.zone) - dt.timedelta(days=days)
-    return int(then.timestamp()) * SECOND_NS
+    """Return the same local time of the exchange, some days earlier. The instant must be a full second."""
+    local = dt.datetime.fromtimestamp(instant_ns // SECOND_NS, calendar.zone) - dt.timedelta(days=days)
+    return int(local.timestamp()) * SECOND_NS
 
 
 REASONS = ("closed", "not_yet", "no_trades", "halted", "gap", "pending", "unlisted")
@@ -87,24 +87,24 @@ class _Intervals:
     start_ns: Integers
     end_ns: Integers
     date: Integers
-    is_open: npt.NDArray[np.bool_]
+    is_open: Mask
 
 
 @dataclass(frozen=True, slots=True)
 class Absences:
     """Decides why an interval of a grid has no bar.
 
-    maker: makes the grid's bars. days: makes the daily bars of `day_grid`. unexplained: finds volume that only
-    coarser bars have. listed: the window in which the instrument may have rows. final_until_ns: intervals that
-    end later have not ended.
+    maker: makes the grid's bars. days: makes the daily bars of `day_grid`. unexplained_volume: finds volume that
+    only coarser bars have. listing_window: the window in which the instrument may have rows. final_until_ns:
+    intervals that end later have not ended.
     """
 
     grid: BarGrid
     maker: BarMaker
     days: BarMaker
     day_grid: BarGrid
-    unexplained: UnexplainedVolume
-    listed: Window
+    unexplained_volume: UnexplainedVolume
+    listing_window: Window
     final_until_ns: int
 
     def runs(self, window: Window, dates: range) -> list[dict[str, str]]:
@@ -113,24 +113,24 @@ class Absences:
         window: aligned to the grid. dates: days since 1970; for daily bars the closed dates among them are
         listed, too.
         """
-        bars, traded = self._bars_and_dates(window)
+        labels, traded_dates = self._labels_and_dates(window)
         intervals = self._intervals(window, dates)
-        missing = np.flatnonzero(~np.isin(intervals.label, bars))
-        is_unexplained = self._is_unexplained(window, intervals)
-        return list(_runs(intervals, missing, self._reasons(intervals, traded, is_unexplained)[missing]))
+        missing = np.flatnonzero(~np.isin(intervals.label, labels))
+        reasons = self._reasons(intervals, traded_dates, self._is_unexplained(window, intervals))
+        return list(_runs(intervals, missing, reasons[missing]))
 
-    def _bars_and_dates(self, window: Window) -> tuple[Integers, Integers]:
-        """The timestamps of the window's bars, and the dates of its daily bars."""
+    def _labels_and_dates(self, window: Window) -> tuple[Integers, Integers]:
+        """Return the timestamps of the window's bars, and the dates of its daily bars."""
         if window.start_ns >= window.end_ns:
             return _NONE, _NONE
-        whole = self.day_grid.aligned(window.start_ns, window.end_ns)
-        _, dates = self.day_grid.ends_and_dates(self.days.bars(whole).time_ns, whole)
+        days_window = self.day_grid.aligned(window.start_ns, window.end_ns)
+        _, dates = self.day_grid.ends_and_dates(self.days.bars(days_window).time_ns, days_window)
         return self.maker.bars(window).time_ns, dates
 
     def _is_unexplained(self, window: Window, intervals: _Intervals) -> Mask:
         if self.grid.resolution.is_period:
             return np.zeros(len(intervals.label), dtype=bool)
-        return self.unexplained.touched(window, intervals.start_ns, intervals.date)
+        return self.unexplained_volume.is_unexplained(window, intervals.start_ns, intervals.date)
 
     def _intervals(self, window: Window, dates: range) -> _Intervals:
         if self.grid.resolution.is_period:
@@ -142,24 +142,25 @@ class Absences:
             starts,
             starts + length,
             trading_date_of(starts, self.day_grid.cut_by),
-            self._is_open(starts, length, window),
+            self._is_open(starts, window),
         )
 
-    def _is_open(self, starts: Integers, length: int, window: Window) -> npt.NDArray[np.bool_]:
-        return np.isin(starts, expected_intervals(length, window, self.grid.calendar, self.grid.hours))
+    def _is_open(self, starts: Integers, window: Window) -> Mask:
+        grid = self.grid
+        return np.isin(starts, expected_intervals(grid.resolution, window, grid.calendar, grid.hours))
 
     def _periods(self, window: Window, dates: range) -> _Intervals:
-        """The window's days, weeks or months. Days include closed dates."""
-        found = self._open_periods(window)
+        """Return the window's days, weeks or months. Days include closed dates."""
+        periods = self._open_periods(window)
         if self.grid.resolution is not Resolution.DAY:
-            return found
+            return periods
         if self.grid.cut_by is None:
-            return self._utc_days(found, window)
+            return self._utc_days(periods, window)
         if not dates:
-            return found
-        trading = self.grid.cut_by.on_dates(dates[0], dates[-1]).date
-        closed = np.setdiff1d(np.array(dates), trading)
-        return _with_closed(found, closed, *closed_dates(closed, self.grid.cut_by, self.grid.hours))
+            return periods
+        trading_dates = self.grid.cut_by.on_dates(dates[0], dates[-1]).date
+        closed = np.setdiff1d(np.array(dates), trading_dates)
+        return _with_closed(periods, closed, *closed_dates(closed, self.grid.cut_by, self.grid.hours))
 
     def _open_periods(self, window: Window) -> _Intervals:
         if window.start_ns >= window.end_ns:
@@ -168,43 +169,38 @@ class Absences:
         is_open = np.ones(len(periods.labels), dtype=bool)
         return _Intervals(periods.labels, periods.labels, periods.ends_ns, periods.dates, is_open)
 
-    def _utc_days(self, found: _Intervals, window: Window) -> _Intervals:
-        """All UTC days of the window. A day with sessions ends with its last session."""
+    def _utc_days(self, open_days: _Intervals, window: Window) -> _Intervals:
+        """Return all UTC days of the window. A day with sessions ends with its last session."""
         starts = np.arange(window.start_ns, window.end_ns, DAY_NS)
         ends = starts + DAY_NS
-        ends[np.searchsorted(starts, found.label)] = found.end_ns
-        return _Intervals(starts, starts, ends, starts // DAY_NS, self._is_open(starts, DAY_NS, window))
+        ends[np.searchsorted(starts, open_days.label)] = open_days.end_ns
+        return _Intervals(starts, starts, ends, starts // DAY_NS, self._is_open(starts, window))
 
-    def _reasons(self, intervals: _Intervals, traded: Integers, is_unexplained: Mask) -> Words:
+    def _reasons(self, intervals: _Intervals, traded_dates: Integers, is_unexplained: Mask) -> Words:
         starts, ends = intervals.start_ns, intervals.end_ns
         return np.select(
             [
                 ends > self.final_until_ns,
                 ~intervals.is_open,
-                (ends <= self.listed.start_ns) | (starts >= self.listed.end_ns),
-                np.isin(intervals.date, traded) & ~is_unexplained,
+                (ends <= self.listing_window.start_ns) | (starts >= self.listing_window.end_ns),
+                np.isin(intervals.date, traded_dates) & ~is_unexplained,
             ],
             ["not_yet", "closed", "unlisted", "no_trades"],
             "gap",
         )
 
 
-def _with_closed(found: _Intervals, closed: Integers, starts: Integers, ends: Integers) -> _Intervals:
-    """The intervals and the closed dates, ordered by date."""
-    no_label = np.full(len(closed), -1, dtype=np.int64)
-    columns = (
-        np.concatenate(pair)
-        for pair in (
-            (found.label, no_label),
-            (found.start_ns, starts),
-            (found.end_ns, ends),
-            (found.date, closed),
-            (found.is_open, np.zeros(len(closed), dtype=bool)),
-        )
+def _with_closed(days: _Intervals, closed: Integers, starts: Integers, ends: Integers) -> _Intervals:
+    """Return the days and the closed dates, ordered by date."""
+    no_label, is_open = np.full(len(closed), -1, dtype=np.int64), np.zeros(len(closed), dtype=bool)
+    order = np.argsort(np.append(days.date, closed))
+    return _Intervals(
+        label=np.append(days.label, no_label)[order],
+        start_ns=np.append(days.start_ns, starts)[order],
+        end_ns=np.append(days.end_ns, ends)[order],
+        date=np.append(days.date, closed)[order],
+        is_open=np.append(days.is_open, is_open)[order],
     )
-    every = _Intervals(*columns)
-    order = np.argsort(every.date)
-    return _Intervals(*(getattr(every, name)[order] for name in _Intervals.__slots__))
 
 
 def _runs(intervals: _Intervals, missing: Integers, reasons: Words) -> Iterator[dict[str, str]]:

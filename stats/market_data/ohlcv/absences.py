@@ -14,11 +14,11 @@ from stats.market_data.ohlcv.corporate_actions import BarInputs, day_grid
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from stats.market_data.plan import Range, SymbolQuery
 from stats.market_data.query import maximum_range_ns
-from stats.sessions.spans import Hours, trading_date_of
+from stats.sessions.schedule import Hours
+from stats.sessions.spans import trading_date_of
 from store.datasets import BARS
 from store.log_views.log_view import LogView, first_row
 from store.log_views.stored_bars import stored_bar_dates
-from store.log_views.trade_bars import BarMaker
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, parse_timestamp
@@ -26,7 +26,7 @@ from store.timestamps import DAY_NS, parse_timestamp
 
 @dataclass(frozen=True, slots=True)
 class BarAbsences:
-    """Lists the intervals of a range without a bar, with their reasons.
+    """Finds the intervals of a range without a bar, and their reasons.
 
     days: see `queried_days`. end_ns: absences end at or before it. final_until_ns: intervals that end later
     have not ended. expiry: an ISO date; None if the instrument does not expire.
@@ -41,13 +41,13 @@ class BarAbsences:
     expiry: str | None
 
     def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
-        """The absences of a page, so that the pages together list each absence of the range once.
+        """Return the absences of a page, so that the pages together list each absence of the range once.
 
         start_ns: the time of the page's first row; None for the start of the range. end_ns: the time of the
         first row after the page; None for the end of the range. Raises `RangeTooLarge`.
         """
         absences = self._absences()
-        window = self._window(absences.listed.start_ns, start_ns, end_ns)
+        window = self._window(absences.listing_window.start_ns, start_ns, end_ns)
         self._check_length(window)
         dates = range(self._first_day(start_ns, window), self._end_day(end_ns, window))
         return absences.runs(window, dates)
@@ -56,27 +56,28 @@ class BarAbsences:
         days, logs = day_grid(self.grid), (self.inputs.trades, self.inputs.stored)
         return Absences(
             grid=self.grid,
-            maker=self.inputs.printed(self.grid),
-            days=self.inputs.printed(days),
+            maker=self.inputs.unadjusted(self.grid),
+            days=self.inputs.unadjusted(days),
             day_grid=days,
-            unexplained=self._unexplained_volume(),
-            listed=listed_window(self.expiry, days, logs),
+            unexplained_volume=self._unexplained_volume(),
+            listing_window=_listing_window(self.expiry, days, logs),
             final_until_ns=self.final_until_ns,
         )
 
     def _unexplained_volume(self) -> UnexplainedVolume:
-        of_all_hours = replace(self.grid, hours=Hours.ALL)
-
-        def maker_of(resolution: Resolution) -> BarMaker:
-            return self.inputs.printed(replace(of_all_hours, resolution=resolution))
-
-        return UnexplainedVolume(self.inputs.stored, self.grid, maker_of, day_grid(of_all_hours))
+        all_hours_grid = replace(self.grid, hours=Hours.ALL)
+        return UnexplainedVolume(
+            self.inputs.stored,
+            self.grid,
+            maker_of=lambda resolution: self.inputs.unadjusted(all_hours_grid.with_resolution(resolution)),
+            day_grid=day_grid(all_hours_grid),
+        )
 
     def _window(self, first_ns: int, start_ns: int | None, end_ns: int | None) -> Window:
         aligned = self.range.since(first_ns)
         return Window(
-            aligned.start_ns if start_ns is None else self.grid.aligned(start_ns, start_ns + 1).start_ns,
-            aligned.end_ns if end_ns is None else self.grid.aligned(end_ns, end_ns + 1).start_ns,
+            aligned.start_ns if start_ns is None else self.grid.interval(start_ns).start_ns,
+            aligned.end_ns if end_ns is None else self.grid.interval(end_ns).start_ns,
         )
 
     def _check_length(self, window: Window) -> None:
@@ -89,13 +90,13 @@ class BarAbsences:
             )
 
     def _first_day(self, start_ns: int | None, window: Window) -> int:
-        """The first date of a page. Absences before its first row belong to the previous page."""
+        """Return the first date of a page. Absences before its first row belong to the previous page."""
         date = self._date(window.start_ns if start_ns is None else start_ns)
         first_day, _ = self.days
         return date if start_ns is not None or first_day is None else min(date, first_day)
 
     def _end_day(self, end_ns: int | None, window: Window) -> int:
-        """The date after the last date of a page."""
+        """Return the date after the last date of a page."""
         if end_ns is not None:
             return self._date(end_ns)
         return max(self._date(window.end_ns - 1), self.days[1])
@@ -106,16 +107,16 @@ class BarAbsences:
 
 
 def queried_days(symbol_query: SymbolQuery) -> tuple[int | None, int]:
-    """The first day of a query's range (None without a start), and the day after its last; days since 1970.
+    """Return the first day of a query's range (None without a start), and the day after its last; days since 1970.
 
-    They are needed because closed days at the edges of a range have no intervals, but are listed as absences.
+    They are needed because closed days at the edges of a range have no intervals, but are answered as absences.
     """
     start_ns = symbol_query.query.start_ns
     return None if start_ns is None else start_ns // DAY_NS, -(-symbol_query.end_ns // DAY_NS)
 
 
-def listed_window(expiry: str | None, days: BarGrid, logs: Iterable[LogView]) -> Window:
-    """The window in which an instrument may have rows: from the date of its first stored row to its expiry.
+def _listing_window(expiry: str | None, days: BarGrid, logs: Iterable[LogView]) -> Window:
+    """Return the window in which an instrument may have rows: from the date of its first row to its expiry.
 
     Without rows it starts at the end of time. expiry: an ISO date, included in the window; None for no end.
     days: the grid of the dates.
@@ -128,11 +129,11 @@ def listed_window(expiry: str | None, days: BarGrid, logs: Iterable[LogView]) ->
 
 
 def _first_date_ns(log: LogView, days: BarGrid) -> int | None:
-    """The start of the date of a log's first row; None if the log has no rows."""
+    """Return the start of the date of a log's first row; None if the log has no rows."""
     first = first_row(log)
     if first is None:
         return None
     time_ns = first.column("timestamp")[0].as_py()
     if log.dataset is BARS and Resolution(first.column("resolution")[0].as_py()).is_period:
         return days.date_start(int(stored_bar_dates(np.array([time_ns]), days)[0]) * DAY_NS)
-    return days.aligned(time_ns, time_ns + 1).start_ns
+    return days.interval(time_ns).start_ns

@@ -34,16 +34,13 @@ class Adjustment:
     dividend: Floats
 
     def applied(self, bars: Bars) -> Bars:
-        """The bars, adjusted to the shares after the last action."""
+        """Return the bars, adjusted to the shares after the last action."""
         if not len(self.time_ns) or not len(bars):
             return bars
-        place = np.searchsorted(self.time_ns, bars.time_ns, side="right")
-        split, dividend = self.split[place], self.dividend[place]
+        index = np.searchsorted(self.time_ns, bars.time_ns, side="right")
+        split, dividend = self.split[index], self.dividend[index]
         prices = {name: getattr(bars, name) * dividend / split for name in ("open", "high", "low", "close")}
         return replace(bars, **prices, volume=bars.volume * split, notional=bars.notional * dividend)
-
-
-RAW = Adjustment(np.empty(0, np.int64), np.ones(1), np.ones(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +55,13 @@ class AdjustmentRules:
     until_ns: Annotated[int, DIFFERS_BY_PAGE]
 
     def applies(self, dividend: Mapping[str, Any]) -> bool:
-        """Whether a dividend is applied.
+        """Return whether a dividend is applied.
 
         It is if dividends are asked for, and its currency is the prices' or one of the two is unknown.
         """
         currency = dividend["currency"]
-        is_of_prices = None in {self.currency, currency} or currency == self.currency
-        return self.with_dividends and is_of_prices
+        has_same_currency = None in {self.currency, currency} or currency == self.currency
+        return self.with_dividends and has_same_currency
 
 
 def adjustment_of(
@@ -74,7 +71,7 @@ def adjustment_of(
     rules: AdjustmentRules,
     close_before: CloseBefore,
 ) -> Adjustment:
-    """The adjustment for stored corporate actions, ordered by time.
+    """Return the adjustment for stored corporate actions, ordered by time.
 
     takes_effect: returns when an action takes effect, given its stored time. Actions at or after
     `rules.until_ns` are ignored. A dividend is also ignored unless the close before it is known and above its
@@ -96,9 +93,11 @@ def adjustment_of(
         times.append(time_ns)
         splits.append(split)
         dividends.append(dividend)
-    return Adjustment(np.array(times, np.int64), _from_the_right(splits), _from_the_right(dividends))
+    return Adjustment(
+        np.array(times, np.int64), _products_from_right(splits), _products_from_right(dividends)
+    )
 
 
-def _from_the_right(factors: list[float]) -> Floats:
-    """The cumulative products from the right, followed by 1."""
+def _products_from_right(factors: list[float]) -> Floats:
+    """Return the cumulative products from the right, followed by 1."""
     return np.append(np.cumprod(np.array(factors, np.float64)[::-1])[::-1], 1.0)

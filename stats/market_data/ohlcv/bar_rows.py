@@ -22,34 +22,37 @@ from store.protocol import Window
 
 @dataclass(frozen=True)
 class BarRowReader:
-    """Bars on a grid, as rows.
+    """Reads bars on a grid as rows.
 
-    window: the part of the range that may have bars. whole: whether volumes are integers. final_until_ns: bars
-    that end later are not final; None if the rows have no column `final`.
+    window: the part of the range that may have bars. has_integer_volume: whether volumes are integers.
+    final_until_ns: bars that end later are not final; None if the rows have no column `final`.
     """
 
     inputs: BarInputs
     window: Annotated[Window, Irrelevant("the plan's range, and where the logs have rows, say it")]
     grid: BarGrid
-    whole: bool
+    has_integer_volume: bool
     final_until_ns: Annotated[int | None, DIFFERS_BY_PAGE]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
-        is_period = self.grid.resolution.is_period
-        return bar_columns(whole=self.whole, with_date=is_period, with_final=self.final_until_ns is not None)
+        return bar_columns(
+            has_integer_volume=self.has_integer_volume,
+            with_date=self.grid.resolution.is_period,
+            with_final=self.final_until_ns is not None,
+        )
 
     @property
     def _maker(self) -> BarMaker:
         # Not a cached_property: in Python 3.11 it holds one lock for all instances, and this reads rows.
-        known = vars(self)
-        if "maker" not in known:
-            known["maker"] = self.inputs.adjusted(self.grid)
-        maker: BarMaker = known["maker"]
+        attributes = vars(self)
+        if "maker" not in attributes:
+            attributes["maker"] = self.inputs.adjusted(self.grid)
+        maker: BarMaker = attributes["maker"]
         return maker
 
     def floor(self, time_ns: int) -> int:
-        return self.grid.aligned(time_ns, time_ns + 1).start_ns
+        return self.grid.interval(time_ns).start_ns
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
         return part_over_gaps(
@@ -80,13 +83,15 @@ class BarRowReader:
 
 
 @cache
-def bar_columns(*, whole: bool, with_date: bool, with_final: bool = True) -> tuple[OutColumn, ...]:
-    """The columns of bars. whole: whether volumes are integers."""
+def bar_columns(
+    *, has_integer_volume: bool, with_date: bool, with_final: bool = True
+) -> tuple[OutColumn, ...]:
+    """Return the columns of bars. has_integer_volume: whether volumes are integers."""
     prices = (OutColumn(name, ColumnRole.NUMBER) for name in ("open", "high", "low", "close"))
     return (
         OutColumn("timestamp", ColumnRole.TIME, is_integer=True),
         *prices,
-        OutColumn("volume", ColumnRole.VOLUME, whole),
+        OutColumn("volume", ColumnRole.VOLUME, has_integer_volume),
         OutColumn("vwap", ColumnRole.NUMBER),
         OutColumn("trade_count", ColumnRole.INTEGER),
         *((OutColumn("final", ColumnRole.FLAG),) if with_final else ()),
@@ -95,7 +100,7 @@ def bar_columns(*, whole: bool, with_date: bool, with_final: bool = True) -> tup
 
 
 def vwap_of(bars: Bars, *, every_print: bool) -> Floats:
-    """Notional / volume, each an exact sum rounded once; NaN if the volume is zero or the notional unknown.
+    """Return notional / volume, each an exact sum rounded once; NaN if the volume is zero or the notional unknown.
 
     If every print counts, the result is clipped to low and high, which rounding could otherwise exceed.
     """

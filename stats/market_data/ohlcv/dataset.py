@@ -1,19 +1,24 @@
 """The dataset `/ohlcv`: plans of bars."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
-from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, next_change_ns_of
+from stats.market_data.intervals.windows import (
+    bar_range,
+    bar_window,
+    final_until_ns_of,
+    grid_of,
+    next_change_ns_of,
+)
 from stats.market_data.ohlcv.absences import BarAbsences, queried_days
 from stats.market_data.ohlcv.adjustment import AdjustmentRules
 from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
 from stats.market_data.ohlcv.corporate_actions import CLOSE_LOOKBACK_NS, BarInputs, day_grid
-from stats.market_data.plan import Plan, Range, SymbolQuery, check_known, reason_for_none
+from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, check_known, reason_for_none
 from stats.market_data.query import DatasetForm, MarketDataQuery
 from stats.market_data.rows import WindowedSource
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
-from store.declarations import Dataset
 from store.log_views.log_view import LogView, empty_view
 from store.log_views.stored_bars import is_made_of, stored_bars_window, stored_resolutions
 from store.log_views.trade_bars import trade_bars
@@ -21,84 +26,57 @@ from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
-OHLCV = DatasetForm(
-    name="ohlcv",
-    rows_name="bars",
-    own=("resolution", "session", "hours", "adjustment", "partial", "coverage"),
-    resolution=Resolution.DAY,
-    columns=bar_columns(whole=True, with_date=True),
-    stream_resolution=Resolution.MINUTE,
+
+def _ohlcv_plan(symbol_query: SymbolQuery) -> Plan:
+    """Make the plan of bars made from trades or, for intervals without trades, from stored bars."""
+    trades, stored, actions = symbol_query.logs
+    _check_available(symbol_query, trades, stored)
+    return _bars_plan(symbol_query, grid_of(symbol_query), trades, stored, actions)
+
+
+OHLCV = MarketDataset(
+    form=DatasetForm(
+        name="ohlcv",
+        rows_name="bars",
+        own=("resolution", "session", "hours", "adjustment", "partial", "coverage"),
+        resolution=Resolution.DAY,
+        columns=bar_columns(has_integer_volume=True, with_date=True),
+        stream_resolution=Resolution.MINUTE,
+    ),
+    plan=_ohlcv_plan,
+    logs_of=lambda _query: (TRADES, BARS, CORPORATE_ACTIONS),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Ohlcv:
-    """The dataset `/ohlcv`: bars made from trades or, for intervals without trades, from stored bars."""
-
-    form: DatasetForm = OHLCV
-    log_count: int = 3
-
-    def declared_logs(self, _query: MarketDataQuery) -> tuple[Dataset, ...]:
-        """See `MarketDataset.declared_logs`."""
-        return TRADES, BARS, CORPORATE_ACTIONS
-
-    def plan(self, symbol_query: SymbolQuery) -> Plan:
-        """See `MarketDataset.plan`."""
-        trades, stored, actions = symbol_query.logs
-        _check_available(symbol_query, trades, stored)
-        return bars_plan(symbol_query, grid_of(symbol_query), trades, stored, actions)
+def trade_bars_plan(symbol_query: SymbolQuery) -> Plan:
+    """Make the plan of bars made from trades alone, unadjusted, in UTC."""
+    (trades,) = symbol_query.logs
+    if trades.is_empty:
+        check_known(symbol_query.symbol)
+    stored, actions = (
+        empty_view(trades.store, dataset, symbol_query.symbol) for dataset in (BARS, CORPORATE_ACTIONS)
+    )
+    plan = _bars_plan(symbol_query, utc_grid(symbol_query.query.resolution), trades, stored, actions)
+    return replace(plan, logs=plan.logs[:1])
 
 
-@dataclass(frozen=True, slots=True)
-class BarsOfTrades:
-    """Bars made from trades alone, unadjusted, in UTC."""
-
-    form: DatasetForm
-    log_count: int = 1
-
-    def declared_logs(self, _query: MarketDataQuery) -> tuple[Dataset, ...]:
-        """See `MarketDataset.declared_logs`."""
-        return (TRADES,)
-
-    def plan(self, symbol_query: SymbolQuery) -> Plan:
-        """See `MarketDataset.plan`."""
-        (trades,) = symbol_query.logs
-        if trades.is_empty:
-            check_known(symbol_query.symbol)
-        stored, actions = (
-            empty_view(trades.store, dataset, symbol_query.symbol) for dataset in (BARS, CORPORATE_ACTIONS)
-        )
-        plan = bars_plan(symbol_query, utc_grid(symbol_query.query.resolution), trades, stored, actions)
-        return replace(plan, logs=plan.logs[: self.log_count])
-
-
-def bars_plan(
+def _bars_plan(
     symbol_query: SymbolQuery, grid: BarGrid, trades: LogView, stored: LogView, actions: LogView
 ) -> Plan:
-    """The plan for the bars of a grid, made from these logs."""
     query = symbol_query.query
     if query.adjustment == "raw":
         actions = empty_view(actions.store, actions.dataset, actions.symbol)
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (trades, stored))
-    needed = _needed(
-        symbol_query,
-        grid,
-        query_range,
-        trade_bars(trades, grid, symbol_query.instrument.policy).needed(window),
-        actions,
-    )
+    trades_window = trade_bars(trades, grid, symbol_query.instrument.policy).needed(window)
+    needed = _needed(symbol_query, grid, query_range, trades_window, actions)
     stored_grid = grid if actions.is_empty else day_grid(grid)
     stored_needed = stored_bars_window(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
     limited_to = symbol_query.read_point.limited_to
     logs = (limited_to(trades, needed), limited_to(stored, stored_needed), actions)
     rules = None if actions.is_empty else _adjustment_rules(symbol_query, grid)
     inputs = BarInputs(*logs, symbol_query.instrument.policy, rules)
-    final_until_ns = (
-        min(grid.constant_window(symbol_query.now_ns).start_ns, query_range.end_ns)
-        if _tells_final(query)
-        else None
-    )
+    final_until_ns = final_until_ns_of(symbol_query, grid, query_range) if _has_final(query) else None
     absences = _absences(symbol_query, grid, query_range, inputs) if query.with_coverage else None
     next_change_ns = _next_change_ns(symbol_query, grid, query_range, rules, absences)
     return Plan(
@@ -125,37 +103,37 @@ def _check_available(symbol_query: SymbolQuery, trades: LogView, stored: LogView
         return
     resolution, available = symbol_query.query.resolution, stored_resolutions(stored)
     if not any(is_made_of(resolution, each) for each in available):
-        named = ", ".join(each.value for each in available)
+        names = ", ".join(each.value for each in available)
         raise ResolutionUnavailable(
-            f"{symbol_query.symbol} has only stored bars of {named}; {resolution.value} cannot be made from them"
+            f"{symbol_query.symbol} has only stored bars of {names}; {resolution.value} cannot be made from them"
         )
 
 
 def _needed(
-    symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, of_trades: Window, actions: LogView
+    symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, trades_window: Window, actions: LogView
 ) -> Window:
-    """The window of trades on which the bars of a range depend.
+    """Return the window of trades on which the bars of a range depend.
 
     Adjusted bars also depend on all later trades and on the close before a dividend. An action on a closed day
     takes effect days later, hence twice the lookback. Absences depend on the whole day and on the first row.
     """
-    needed = of_trades
+    needed = trades_window
     if not actions.is_empty:
         needed = Window(needed.start_ns - 2 * CLOSE_LOOKBACK_NS, ALL_TIME.end_ns)
     if symbol_query.query.with_coverage:
-        last = day_grid(grid).aligned(query_range.end_ns - 1, query_range.end_ns)
-        needed = Window(ALL_TIME.start_ns, max(needed.end_ns, last.end_ns))
+        last_day = day_grid(grid).interval(query_range.end_ns - 1)
+        needed = Window(ALL_TIME.start_ns, max(needed.end_ns, last_day.end_ns))
     return needed
 
 
 def _adjustment_rules(symbol_query: SymbolQuery, grid: BarGrid) -> AdjustmentRules:
-    today = day_grid(grid).aligned(symbol_query.now_ns, symbol_query.now_ns + 1)
+    today = day_grid(grid).interval(symbol_query.now_ns)
     return AdjustmentRules(
         symbol_query.query.adjustment == "all", symbol_query.instrument.currency, today.end_ns
     )
 
 
-def _tells_final(query: MarketDataQuery) -> bool:
+def _has_final(query: MarketDataQuery) -> bool:
     return query.fields is None or "final" in query.fields
 
 
@@ -166,26 +144,26 @@ def _next_change_ns(
     rules: AdjustmentRules | None,
     absences: BarAbsences | None,
 ) -> int | None:
-    """The next instant at which bars or absences change if nothing is written; None for never.
+    """Return the next instant at which bars or absences change if nothing is written; None for never.
 
     Adjusted bars may change every day, because actions take effect.
     """
     query, constant_window = symbol_query.query, grid.constant_window(symbol_query.now_ns)
-    found = [] if rules is None else [rules.until_ns]
+    changes_ns = [] if rules is None else [rules.until_ns]
     if absences is not None and (query.end_ns is None or constant_window.start_ns < absences.end_ns):
         # A query without an end covers another day after midnight.
-        found += [constant_window.end_ns, (symbol_query.now_ns // DAY_NS + 1) * DAY_NS]
-    if _tells_final(query) or query.end_ns is None or not query.with_partial:
-        until_ns = next_change_ns_of(symbol_query, grid, query_range)
-        found += [] if until_ns is None else [until_ns]
-    return min(found, default=None)
+        changes_ns += [constant_window.end_ns, (symbol_query.now_ns // DAY_NS + 1) * DAY_NS]
+    if _has_final(query) or query.end_ns is None or not query.with_partial:
+        bar_change_ns = next_change_ns_of(symbol_query, grid, query_range)
+        changes_ns += [] if bar_change_ns is None else [bar_change_ns]
+    return min(changes_ns, default=None)
 
 
 def _absences(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inputs: BarInputs) -> BarAbsences:
     days, final_until_ns = queried_days(symbol_query), grid.constant_window(symbol_query.now_ns).start_ns
     # Closed days at the end of the range last until the start of the next trading date.
     next_date_ns = day_grid(grid).date_start(days[1] * DAY_NS)
-    absences_end_ns = max(query_range.end_ns, day_grid(grid).aligned(next_date_ns, next_date_ns + 1).end_ns)
+    absences_end_ns = max(query_range.end_ns, day_grid(grid).interval(next_date_ns).end_ns)
     return BarAbsences(
         inputs,
         grid,

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stats.exceptions import UnknownExchange
 from stats.options.expiry import Settlement, TradingDates, last_trade_ns
-from stats.sessions.calendars import TradingCalendar, calendar_for
+from stats.sessions.calendars import TradingCalendar, calendar_if_known
 from stats.sessions.schedule import Hours
 from store.instruments import Instrument
 from store.timestamps import format_timestamp
@@ -77,14 +76,7 @@ def contract_of(option: Instrument, underlying: Instrument) -> OptionContract | 
 
 
 def _calendar(option: Instrument, underlying: Instrument) -> TradingCalendar | None:
-    for listed in (option, underlying):
-        try:
-            calendar = calendar_for(listed)
-        except UnknownExchange:
-            continue
-        if calendar is not None:
-            return calendar
-    return None
+    return calendar_if_known(option) or calendar_if_known(underlying)
 
 
 @lru_cache(maxsize=4096)

@@ -4,7 +4,6 @@ The answer is about one contract or, if the path's symbol is an underlying, abou
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from importlib.metadata import version
@@ -21,8 +20,16 @@ from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
 from stats.market_data.options.rows import GREEKS, OptionRows, option_columns
 from stats.market_data.options.surface import SURFACE_COLUMNS, SurfaceSource
 from stats.market_data.options.underlying_price import LOG_COUNT, underlying_price
-from stats.market_data.plan import Plan, Range, SymbolQuery, Validity, check_known, reason_for_none
-from stats.market_data.query import DatasetForm, MarketDataQuery
+from stats.market_data.plan import (
+    MarketDataset,
+    Plan,
+    Range,
+    SymbolQuery,
+    Validity,
+    check_known,
+    reason_for_none,
+)
+from stats.market_data.query import DatasetForm
 from stats.market_data.rows import WindowedSource
 from stats.options.rates import rates_of
 from store.datasets import OPTION_QUOTES
@@ -38,43 +45,37 @@ _OWN, _CHAIN, _UNDERLYING = 0, 1, range(2, 2 + LOG_COUNT)
 _PARAMETERS = ("resolution", "session", "hours", "partial", "rate", "dividend_yield")
 
 
-@dataclass(frozen=True, slots=True)
-class OptionValues:
-    """A dataset of values implied by an option's quotes. names: the `GREEKS` that it answers."""
-
-    form: DatasetForm
-    names: tuple[str, ...]
-    log_count: int = 2 + LOG_COUNT
-
-    def declared_logs(self, _query: MarketDataQuery) -> None:
-        """See `MarketDataset.declared_logs`."""
-
-    def plan(self, symbol_query: SymbolQuery) -> Plan:
-        """See `MarketDataset.plan`. Also raises `NoContract`."""
-        if symbol_query.instrument.instrument_class == OPTION:
-            return _contract_plan(symbol_query, self.names)
-        return _surface_plan(symbol_query)
+def _option_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
+    """Make the plan of a contract or a surface. names: the `GREEKS` to answer. Raises `NoContract`."""
+    if symbol_query.instrument.instrument_class == OPTION:
+        return _contract_plan(symbol_query, names)
+    return _surface_plan(symbol_query)
 
 
-_OF_CONTRACT, _VOLATILITY = (
-    option_columns(names, of_bars=True, with_date=True) for names in (GREEKS, ("iv",))
-)
-OPTION_GREEKS = OptionValues(
-    DatasetForm(
-        name="greeks", rows_name="greeks", own=_PARAMETERS, resolution=Resolution.TICK, columns=_OF_CONTRACT
+OPTION_GREEKS = MarketDataset(
+    form=DatasetForm(
+        name="greeks",
+        rows_name="greeks",
+        own=_PARAMETERS,
+        resolution=Resolution.TICK,
+        columns=option_columns(GREEKS, of_bars=True, with_date=True),
     ),
-    GREEKS,
+    plan=lambda symbol_query: _option_plan(symbol_query, GREEKS),
+    log_count=2 + LOG_COUNT,
 )
-IMPLIED_VOLATILITY = OptionValues(
-    DatasetForm(
+IMPLIED_VOLATILITY = MarketDataset(
+    form=DatasetForm(
         name="implied-volatility",
         rows_name="implied_volatility",
         own=("expiry", *_PARAMETERS),
         resolution=Resolution.TICK,
-        columns=tuple(dict.fromkeys((*SURFACE_COLUMNS, *_VOLATILITY))),
+        columns=tuple(
+            dict.fromkeys((*SURFACE_COLUMNS, *option_columns(("iv",), of_bars=True, with_date=True)))
+        ),
         takes_underlyings=True,
     ),
-    ("iv",),
+    plan=lambda symbol_query: _option_plan(symbol_query, ("iv",)),
+    log_count=2 + LOG_COUNT,
 )
 
 

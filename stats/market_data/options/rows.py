@@ -13,11 +13,10 @@ from stats.market_data.intervals.windows import part_in_memory
 from stats.market_data.options.contract import OptionContract
 from stats.market_data.options.market import OptionMarket
 from stats.market_data.rows import Rows
-from stats.market_data.ticks import WithinHours
 from stats.options.inputs import ForwardSource, Inputs, mid_prices, words
 from stats.options.pricing import Valuation, valuation
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from stats.sessions.spans import Hours
+from stats.sessions.schedule import Hours
 from store.arrays import Floats, Integers
 from store.log_views.grids import OUTSIDE
 from store.log_views.log_view import LogView
@@ -27,34 +26,35 @@ GREEKS = ("delta", "gamma", "theta", "vega", "rho", "iv")
 INPUTS = ("price", "spot", "forward", "forward_source", "rate", "dividend_yield", "t")
 
 
-def greek_columns(found: Valuation) -> dict[str, pa.Array]:
-    """`GREEKS` by name; null in rows with a reason."""
-    return {name: _numbers(getattr(found, name)) for name in GREEKS}
+def greek_columns(values: Valuation) -> dict[str, pa.Array]:
+    """Return `GREEKS` by name; null in rows with a reason."""
+    return {name: number_column(getattr(values, name)) for name in GREEKS}
 
 
-def input_columns(inputs: Inputs, found: Valuation) -> dict[str, pa.Array]:
-    """`INPUTS` and `reason` by name; null for unknown values."""
-    columns = {name: _numbers(getattr(inputs, name)) for name in INPUTS if name != "forward_source"}
-    columns["forward_source"] = _sources(inputs)
-    return {**{name: columns[name] for name in INPUTS}, "reason": words(found.reason)}
+def input_columns(inputs: Inputs, values: Valuation) -> dict[str, pa.Array]:
+    """Return `INPUTS` and `reason` by name; null for unknown values."""
+    sources = pa.array([str(ForwardSource.SPOT), str(ForwardSource.PARITY)])
+    is_unknown = ~np.isfinite(inputs.forward)
+    columns = {name: number_column(getattr(inputs, name)) for name in INPUTS if name != "forward_source"}
+    columns["forward_source"] = sources.take(pa.array(inputs.by_parity.astype(np.int8), mask=is_unknown))
+    return {**{name: columns[name] for name in INPUTS}, "reason": words(values.reason)}
 
 
-def _sources(inputs: Inputs) -> pa.Array:
-    words_of = pa.array([str(ForwardSource.SPOT), str(ForwardSource.PARITY)])
-    unknown = ~np.isfinite(inputs.forward)
-    return words_of.take(pa.array(inputs.by_parity.astype(np.int8), mask=unknown))
+def number_column(values: Floats) -> pa.Array:
+    """Return numbers as a column; null for NaN and infinity."""
+    return pa.array(values, mask=~np.isfinite(values))
 
 
-def _numbers(column: Floats) -> pa.Array:
-    return pa.array(column, mask=~np.isfinite(column))
-
-
-_TIMES = {"forward_source": ColumnRole.TEXT, "spot_timestamp": ColumnRole.TIME}
 # The columns of the inputs. `spot` is followed by `spot_timestamp`, the time of that price.
-ECHOED = tuple(
-    OutColumn(name, _TIMES.get(name, ColumnRole.NUMBER))
-    for given in INPUTS
-    for name in ((given, "spot_timestamp") if given == "spot" else (given,))
+INPUT_COLUMNS = (
+    OutColumn("price", ColumnRole.NUMBER),
+    OutColumn("spot", ColumnRole.NUMBER),
+    OutColumn("spot_timestamp", ColumnRole.TIME),
+    OutColumn("forward", ColumnRole.NUMBER),
+    OutColumn("forward_source", ColumnRole.TEXT),
+    OutColumn("rate", ColumnRole.NUMBER),
+    OutColumn("dividend_yield", ColumnRole.NUMBER),
+    OutColumn("t", ColumnRole.NUMBER),
 )
 REASON = OutColumn("reason", ColumnRole.TEXT)
 
@@ -81,7 +81,7 @@ class OptionRows:
         return option_columns(self.names, of_bars=not resolution.is_tick, with_date=resolution.is_period)
 
     def floor(self, time_ns: int) -> int:
-        return time_ns if self.grid.resolution.is_tick else self.grid.aligned(time_ns, time_ns + 1).start_ns
+        return time_ns if self.grid.resolution.is_tick else self.grid.interval(time_ns).start_ns
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
         if not self.grid.resolution.is_tick:
@@ -103,37 +103,37 @@ class OptionRows:
         return self.log.row_bound(self.window)
 
     def _labelled(self, window: Window) -> tuple[pa.Table, Integers]:
-        """The quotes from which the rows are made, and the rows' timestamps."""
+        """Return the quotes from which the rows are made, and the rows' timestamps."""
         quotes = self.log.rows(window)
         times = quotes.column("timestamp").to_numpy()
         if self.grid.resolution.is_tick:
             if self.grid.hours is Hours.ALL:
                 return quotes, times
-            inside = WithinHours(self.grid)(times)
+            inside = self.grid.within_hours(times)
             return quotes.filter(pa.array(inside)), times[inside]
         labels = self.grid.labels_of(times, window)
-        counted = np.flatnonzero(labels != OUTSIDE)
-        is_last = np.append(labels[counted][1:] != labels[counted][:-1], True)[: len(counted)]
-        places = counted[is_last]
-        return quotes.take(pa.array(places)), labels[places]
+        inside_indices = np.flatnonzero(labels != OUTSIDE)
+        labels = labels[inside_indices]
+        is_last = np.append(labels[1:] != labels[:-1], True)[: len(labels)]
+        return quotes.take(pa.array(inside_indices[is_last])), labels[is_last]
 
     def _implied(self, instants: Integers, bid: Floats, ask: Floats) -> dict[str, object]:
         price, quoted = mid_prices(bid, ask)
         inputs, spot = self.market.inputs(self.contract, instants, price)
-        found = valuation(inputs, np.full(len(instants), self.contract.american), quoted)
-        made_at = pa.array(spot.time_ns, mask=~np.isfinite(spot.price))
-        return {**greek_columns(found), **input_columns(inputs, found), "spot_timestamp": made_at}
+        values = valuation(inputs, np.full(len(instants), self.contract.american), quoted)
+        spot_time = pa.array(spot.time_ns, mask=~np.isfinite(spot.price))
+        return {**greek_columns(values), **input_columns(inputs, values), "spot_timestamp": spot_time}
 
 
 def option_columns(names: Iterable[str], *, of_bars: bool, with_date: bool) -> tuple[OutColumn, ...]:
-    """The columns of an option's rows. names: the `GREEKS` to answer. of_bars: whether rows are of intervals."""
+    """Return the columns of an option's rows. names: the `GREEKS` to answer. of_bars: whether rows are of intervals."""
     return (
         OutColumn("timestamp", ColumnRole.TIME),
         *((OutColumn("quote_timestamp", ColumnRole.TIME),) if of_bars else ()),
         OutColumn("bid", ColumnRole.NUMBER),
         OutColumn("ask", ColumnRole.NUMBER),
         *(OutColumn(name, ColumnRole.NUMBER) for name in names),
-        *ECHOED,
+        *INPUT_COLUMNS,
         REASON,
         *((OutColumn("final", ColumnRole.FLAG),) if of_bars else ()),
         *((OutColumn("date", ColumnRole.DATE),) if with_date else ()),

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from stats.sessions.calendars import exchange_calendar
-from stats.sessions.spans import Hours, PeriodSpans, period_spans, trading_date_of, whole_window
+from stats.sessions.schedule import Hours
+from stats.sessions.spans import aligned_window, period_spans, trading_date_of
+from store.bars.spans import PeriodSpans
 from store.protocol import Window
 from store.resolutions import Resolution
 from tests.stats.sessions.published import WEEKS, Week, day, ns
@@ -52,7 +54,7 @@ def test_the_first_and_the_last_instant_of_a_period_are_of_its_date(week):
 def test_a_range_that_touches_a_date_is_made_whole(week):
     calendar = exchange_calendar(week.exchange)
     for published in week.dates:
-        touched = whole_window(
+        touched = aligned_window(
             Resolution.DAY, ns(published.closes), ns(published.closes) + 1, calendar=calendar
         )
         assert touched == Window(ns(published.start), ns(published.end))

@@ -1,4 +1,4 @@
-"""What holds of the windows of any range: they part time, stand in order, and lie within each other."""
+"""Spans of any range: disjoint, ascending, and nested by resolution and hours."""
 
 import numpy as np
 import pytest
@@ -6,16 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stats.sessions.calendars import TradingCalendar, exchange_calendar, named_calendar
+from stats.sessions.schedule import Hours, SessionMode
 from stats.sessions.spans import (
-    Hours,
-    SessionMode,
+    aligned_window,
     expected_intervals,
     intraday_spans,
     open_windows,
     period_spans,
-    start_of_date,
     trading_date_of,
-    whole_window,
 )
 from store.bars.spans import Spans
 from store.protocol import Window
@@ -65,7 +63,7 @@ def stand_in_order(spans: Spans) -> bool:
 
 @seeded
 @given(periods, windows(), maybe_calendars, modes, st.data())
-def test_periods_of_all_hours_part_time(resolution, window, calendar, mode, data):
+def test_periods_of_all_hours_cover_all_time(resolution, window, calendar, mode, data):
     found = period_spans(resolution, window, calendar=calendar, hours=Hours.ALL, mode=mode)
     spans = found.spans
     assert (spans.start_ns[1:] == spans.end_ns[:-1]).all()
@@ -81,12 +79,12 @@ def test_an_instant_lies_in_the_period_of_its_trading_date(window, calendar, dat
     found = period_spans(Resolution.DAY, window, calendar=calendar, hours=Hours.ALL)
     place = int(np.searchsorted(found.spans.end_ns, instant, side="right"))
     assert trading_date_of(np.array([instant]), calendar).tolist() == [found.dates[place]]
-    assert start_of_date(int(found.dates[place]), calendar) == found.spans.start_ns[place]
+    assert calendar.start_of_date(int(found.dates[place])) == found.spans.start_ns[place]
 
 
 @seeded
 @given(periods, windows(), maybe_calendars, some_hours, modes)
-def test_spans_are_disjoint_and_ascending_and_labels_are_told_once(resolution, window, calendar, hours, mode):
+def test_spans_are_disjoint_and_ascending_and_labels_are_distinct(resolution, window, calendar, hours, mode):
     found = period_spans(resolution, window, calendar=calendar, hours=hours, mode=mode)
     assert stand_in_order(found.spans)
     assert (np.diff(found.labels) > 0).all()
@@ -98,7 +96,9 @@ def test_spans_are_disjoint_and_ascending_and_labels_are_told_once(resolution, w
 
 @seeded
 @given(periods, windows(), calendars, modes)
-def test_regular_hours_lie_within_the_extended_ones_and_those_within_all(resolution, window, calendar, mode):
+def test_regular_hours_lie_within_extended_hours_and_those_within_all_hours(
+    resolution, window, calendar, mode
+):
     regular, extended, everything = (
         period_spans(resolution, window, calendar=calendar, hours=hours, mode=mode)
         for hours in (Hours.REGULAR, Hours.EXTENDED, Hours.ALL)
@@ -115,31 +115,32 @@ def test_regular_hours_lie_within_the_extended_ones_and_those_within_all(resolut
 
 @seeded
 @given(resolutions, windows(), maybe_calendars)
-def test_a_whole_window_covers_the_range_and_is_whole_already(resolution, window, calendar):
-    whole = whole_window(resolution, window.start_ns, window.end_ns, calendar=calendar)
+def test_an_aligned_window_covers_the_range_and_is_aligned_already(resolution, window, calendar):
+    whole = aligned_window(resolution, window.start_ns, window.end_ns, calendar=calendar)
     assert whole.start_ns <= window.start_ns
     assert window.end_ns <= whole.end_ns
-    assert whole_window(resolution, whole.start_ns, whole.end_ns, calendar=calendar) == whole
+    assert aligned_window(resolution, whole.start_ns, whole.end_ns, calendar=calendar) == whole
 
 
 @seeded
 @given(periods, windows(), maybe_calendars)
-def test_a_whole_window_is_its_periods(resolution, window, calendar):
-    whole = whole_window(resolution, window.start_ns, window.end_ns, calendar=calendar)
+def test_an_aligned_window_consists_of_its_periods(resolution, window, calendar):
+    whole = aligned_window(resolution, window.start_ns, window.end_ns, calendar=calendar)
     spans = period_spans(resolution, whole, calendar=calendar, hours=Hours.ALL).spans
     assert (spans.start_ns[0], spans.end_ns[-1]) == (whole.start_ns, whole.end_ns)
 
 
 @seeded
 @given(
-    st.sampled_from((SECOND_NS * 1800, MINUTE_NS, 3600 * SECOND_NS, 12 * 3600 * SECOND_NS)),
+    st.sampled_from((Resolution.HALF_HOUR, Resolution.MINUTE, Resolution.HOUR, Resolution.TWELVE_HOURS)),
     windows(longest_ns=9 * DAY_NS),
     calendars,
     st.sampled_from((Hours.REGULAR, Hours.EXTENDED)),
 )
-def test_intervals_are_cut_to_what_the_days_are_made_of(length, window, calendar, hours):
+def test_intervals_are_cut_to_the_sessions_of_days(resolution, window, calendar, hours):
+    length = resolution.length_ns
     whole = Window(window.start_ns // length * length, -(-window.end_ns // length) * length)
-    spans = intraday_spans(length, whole, calendar=calendar, hours=hours)
+    spans = intraday_spans(resolution, whole, calendar=calendar, hours=hours)
     assert stand_in_order(spans)
     assert (spans.label_ns % length == 0).all()
     assert (spans.label_ns <= spans.start_ns).all()
@@ -169,7 +170,7 @@ def closed_spans(window: Window, calendar: TradingCalendar | None, hours: Hours)
 @given(windows(longest_ns=9 * DAY_NS), calendars, some_hours)
 def test_an_interval_is_expected_or_closed(window, calendar, hours):
     whole = Window(window.start_ns // MINUTE_NS * MINUTE_NS, -(-window.end_ns // MINUTE_NS) * MINUTE_NS)
-    expected = expected_intervals(MINUTE_NS, whole, calendar, hours)
+    expected = expected_intervals(Resolution.MINUTE, whole, calendar, hours)
     closed = closed_spans(whole, calendar, hours)
     assert stand_in_order(closed)
     assert (closed.end_ns[:-1] < closed.start_ns[1:]).all(), "touching closures are one"
@@ -185,7 +186,7 @@ def test_an_interval_is_expected_or_closed(window, calendar, hours):
         (Resolution.MONTH, "1969-12-31T23:59", "1970-02-01T00:00", ["1969-12-01", "1970-01-01"]),
     ],
 )
-def test_without_a_calendar_periods_are_those_of_utc(resolution, start, end, dates):
+def test_without_a_calendar_periods_follow_utc(resolution, start, end, dates):
     found = period_spans(resolution, Window(ns(start), ns(end)), calendar=None, hours=Hours.REGULAR)
     assert found.dates.tolist() == [day(date) for date in dates]
     assert found.labels.tolist() == found.spans.start_ns.tolist() == [ns(date) for date in dates]
@@ -208,9 +209,9 @@ def test_utc_days_of_regular_hours_are_cut_to_the_session():
     assert found.spans.end_ns.tolist() == [ns(end) for _, end in pieces]
 
 
-def test_an_hour_that_the_session_begins_in_is_cut_to_it():
+def test_an_hour_in_which_the_session_begins_is_cut_to_the_session():
     window = Window(ns("2024-11-29T14:00"), ns("2024-11-29T19:00"))
-    spans = intraday_spans(3600 * SECOND_NS, window, calendar=exchange_calendar("XNYS"), hours=Hours.REGULAR)
+    spans = intraday_spans(Resolution.HOUR, window, calendar=exchange_calendar("XNYS"), hours=Hours.REGULAR)
     assert spans.label_ns.tolist() == [ns(f"2024-11-29T{hour}:00") for hour in (14, 15, 16, 17)]
     assert spans.start_ns[0] == ns("2024-11-29T14:30")
     assert spans.end_ns[-1] == ns("2024-11-29T18:00")
@@ -219,23 +220,22 @@ def test_an_hour_that_the_session_begins_in_is_cut_to_it():
 def test_an_interval_around_a_break_has_two_windows():
     window = Window(ns("2024-12-02T02:00"), ns("2024-12-02T04:00"))
     spans = intraday_spans(
-        2 * 3600 * SECOND_NS, window, calendar=exchange_calendar("XTKS"), hours=Hours.REGULAR
+        Resolution.TWO_HOURS, window, calendar=exchange_calendar("XTKS"), hours=Hours.REGULAR
     )
     assert spans.label_ns.tolist() == [ns("2024-12-02T02:00")] * 2
     assert spans.start_ns.tolist() == [ns("2024-12-02T02:00"), ns("2024-12-02T03:30")]
     assert spans.end_ns.tolist() == [ns("2024-12-02T02:30"), ns("2024-12-02T04:00")]
 
 
-def test_of_all_hours_those_are_expected_in_which_the_exchange_trades():
+def test_all_hours_expect_the_same_intervals_as_extended_hours():
     window = Window(ns("2024-11-29T00:00"), ns("2024-11-30T00:00"))
-    hour = 3600 * SECOND_NS
     calendar = exchange_calendar("XNYS")
-    of_day = {hours: expected_intervals(hour, window, calendar, hours).tolist() for hours in Hours}
+    of_day = {hours: expected_intervals(Resolution.HOUR, window, calendar, hours).tolist() for hours in Hours}
     assert of_day[Hours.REGULAR] == [ns(f"2024-11-29T{at}:00") for at in range(14, 18)]
     assert (
         of_day[Hours.ALL] == of_day[Hours.EXTENDED] == [ns(f"2024-11-29T{at:02}:00") for at in range(9, 22)]
     )
-    assert len(expected_intervals(hour, window, None, Hours.REGULAR)) == 24
+    assert len(expected_intervals(Resolution.HOUR, window, None, Hours.REGULAR)) == 24
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -243,7 +243,7 @@ def test_the_first_and_the_last_instant_that_can_be_stored_have_periods(name):
     calendar = TradingCalendar(name)
     for instant in (ns("1900-01-01"), ns("2201-01-01") - 1):
         for resolution in PERIODS:
-            window = whole_window(resolution, instant, instant + 1, calendar=calendar)
+            window = aligned_window(resolution, instant, instant + 1, calendar=calendar)
             assert window.start_ns <= instant < window.end_ns
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.sessions.spans import Hours, SessionMode
+from stats.sessions.schedule import Hours, SessionMode
 from store.bars.spans import PeriodSpans, Spans
 from store.log_views.grids import plain_grid
 from store.protocol import Window
