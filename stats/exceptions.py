@@ -1,14 +1,14 @@
 """Errors of the read side.
 
 StatsError
-├── NoData         the symbol is known, but has no rows in the range
-├── RangeTooLarge  the answer would be too long: ask for a shorter range, or for pages
-├── WrongClass     the symbol has another class: use the path in the message
-├── ResolutionUnavailable  only coarser bars are stored: ask for a coarser resolution
-├── NoContract     the option's underlying, expiry, strike or right is unknown: declare it
-├── NoExchange     the instrument has no exchange: declare it, or ask for UTC days and all hours
-├── ResyncRequired  the cursor is no longer valid: start again at the first page
-└── UnknownExchange  no trading hours are known for the exchange or calendar
+├── NoData                the symbol is known, but has no rows in the range
+├── RangeTooLarge         the answer would be too long: ask for a shorter range, or for pages
+├── WrongClass            the symbol has another class: use the path in the message
+├── ResolutionUnavailable only coarser bars are stored: ask for a coarser resolution
+├── NoContract            the option's underlying, expiry, strike or right is unknown: declare it
+├── NoExchange            the instrument has no exchange: declare it, or ask for UTC days and all hours
+├── ResyncRequired        the cursor is no longer valid: start again at the first page
+└── UnknownExchange       no trading hours are known for the exchange or calendar
 
 Invalid query parameters raise `http_requests.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`.
 Cursors of other installations or other queries raise `listing.cursors.InvalidCursor`.

@@ -33,12 +33,12 @@ def symbol_prefix(symbol: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Irrelevant:
-    """Annotates a dataclass field that is left out of keys. reason: why no answer depends on it."""
+    """An annotation of a dataclass field that is left out of keys. reason: why no answer depends on it."""
 
     reason: str
 
 
-# Annotates a dataclass field that is part of keys, but may differ between the pages of one walk.
+# An annotation of a dataclass field that is part of keys, but may differ between the pages of one walk.
 DIFFERS_BY_PAGE = "differs by page"
 
 
@@ -68,8 +68,9 @@ def key_parts(value: object, *, of_walk: bool = False) -> KeyParts:
     """Return the key parts of a frozen dataclass: all fields that are not `Irrelevant`; inner ones as `outer.inner`.
 
     A field may be a text, a number, an enum, a tuple, an object with a `key` (a log if it also has a `dataset`),
-    or a dataclass of these. None is left out. of_walk: leave out `DIFFERS_BY_PAGE` fields, too. Raises
-    `TypeError` for any other value, because its key might not be unique.
+    or a dataclass of these. None is left out. of_walk: leave out `DIFFERS_BY_PAGE` fields, too.
+
+    Raises `TypeError` for any other value, because its key might not be unique.
     """
     parameters: list[tuple[str, str]] = []
     versions: list[str] = []

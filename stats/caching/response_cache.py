@@ -6,7 +6,6 @@ Different processes may compute the same answer at the same time. It is cached, 
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from metrics.declarations import CACHE_ANSWERS, CACHE_BYTES
@@ -22,22 +21,22 @@ PATIENCE_SECONDS = 30.0
 _HOUR = 3_600
 _DAY = 86_400
 # Seconds to live by the age of an answer's end: (age below, seconds), and the seconds for older ends.
-_STEPS = ((_HOUR, 30), (_DAY, 300), (3 * _DAY, 3_600))
-_OLD = 7 * _DAY
-_COARSE_FACTOR = 4
+_SECONDS_BY_AGE = ((_HOUR, 30), (_DAY, 300), (3 * _DAY, 3_600))
+_SECONDS_OF_OLD = 7 * _DAY
+_PERIOD_FACTOR = 4
 
 
-def seconds_to_live(end_ns: int | None, *, now_ns: int, coarse: bool) -> int:
+def seconds_to_live(end_ns: int | None, *, now_ns: int, is_period: bool) -> int:
     """Return how many seconds an answer is cached, by the age of its end; 0 if the end is in the future.
 
     end_ns: the requested end before rounding, nanoseconds since the epoch; None means now. now_ns: the time of
-    the call. coarse: whether intervals are a day or longer; multiplies the result by four.
+    the call. is_period: whether rows are of a day or longer; multiplies the result by four.
     """
     age_ns = 0 if end_ns is None else now_ns - end_ns
     if age_ns < 0:
         return 0
-    seconds = next((seconds for limit, seconds in _STEPS if age_ns < limit * SECOND_NS), _OLD)
-    return seconds * _COARSE_FACTOR if coarse else seconds
+    seconds = next((seconds for age, seconds in _SECONDS_BY_AGE if age_ns < age * SECOND_NS), _SECONDS_OF_OLD)
+    return seconds * _PERIOD_FACTOR if is_period else seconds
 
 
 class Outcome(StrEnum):
@@ -45,14 +44,6 @@ class Outcome(StrEnum):
 
     HIT = "hit"
     MISS = "miss"
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """entries: the number of entries that were removed from Redis. If Redis was not reached, they may remain."""
-
-    entries: int
-    redis_reached: bool
 
 
 class _Computation:
@@ -106,16 +97,16 @@ class ResponseCache:
                 return computation.entry, Outcome.HIT
         return self._fetch_alone(key, compute, seconds)
 
-    def drop(self, symbol: str) -> Dropped:
+    def drop(self, symbol: str) -> int | None:
         """Remove every answer about `symbol` from Redis and from this process's memory.
 
-        This is not needed for correctness, because keys contain commits. It frees memory and forces a recomputation.
+        Return the number removed from Redis; None if Redis is unreachable, where they may remain. This is not needed for correctness, because keys contain commits. It frees memory and forces a recomputation.
         Other processes keep answers in their own memory for up to 5 s.
         """
         prefix = symbol_prefix(symbol)
-        entries = self.shared.drop(prefix)
+        count = self.shared.drop(prefix)
         self.local.drop(prefix)
-        return Dropped(entries=entries or 0, redis_reached=entries is not None)
+        return count
 
     def waiting(self, key: str) -> int:
         """Return the number of threads that wait for the computation of `key`."""

@@ -43,6 +43,5 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
         serializer = self.get_serializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)
         symbol = symbol_canonical(serializer.validated_data["symbol"])
-        dropped = RESPONSE_CACHE.drop(symbol)
-        answer = {"symbol": symbol, "entries": dropped.entries, "redis_reached": dropped.redis_reached}
-        return Response(InvalidatedSerializer(answer).data)
+        count = RESPONSE_CACHE.drop(symbol)
+        return Response({"symbol": symbol, "entries": count or 0, "redis_reached": count is not None})

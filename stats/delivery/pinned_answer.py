@@ -96,7 +96,7 @@ def cached_entry(pinned: PinnedAnswer, *, now_ns: int) -> tuple[Entry, Outcome]:
     Raises the errors of `PinnedContent.rendered`.
     """
     content = pinned.content
-    seconds = seconds_to_live(content.end_ns, now_ns=now_ns, coarse=content.is_period)
+    seconds = seconds_to_live(content.end_ns, now_ns=now_ns, is_period=content.is_period)
     return RESPONSE_CACHE.fetch(pinned.cache_key, lambda: computed_entry(pinned, now_ns), seconds=seconds)
 
 

@@ -69,10 +69,10 @@ def test_it_tells_how_long_answers_are_kept():
         for first, rest, kept in rows
     }
     assert told == {
-        name: seconds_to_live(-age * SECOND_NS, now_ns=0, coarse=False) for name, age in ages.items()
+        name: seconds_to_live(-age * SECOND_NS, now_ns=0, is_period=False) for name, age in ages.items()
     }
-    assert seconds_to_live(None, now_ns=0, coarse=False) == told["1 h"]
-    assert seconds_to_live(None, now_ns=0, coarse=True) == 4 * told["1 h"]
+    assert seconds_to_live(None, now_ns=0, is_period=False) == told["1 h"]
+    assert seconds_to_live(None, now_ns=0, is_period=True) == 4 * told["1 h"]
 
 
 def test_its_table_of_reasons_is_of_all_of_them():

@@ -22,10 +22,10 @@ class Command(BaseCommand):
             symbol = symbol_canonical(parse_symbol(symbol))
         except (InvalidSymbol, StorageError) as error:
             raise CommandError(f"{symbol}: {error}") from error
-        dropped = RESPONSE_CACHE.drop(symbol)
-        if dropped.redis_reached:
-            self.stdout.write(f"{symbol}: {dropped.entries} entries dropped.")
-        else:
+        count = RESPONSE_CACHE.drop(symbol)
+        if count is None:
             self.stdout.write(
                 f"{symbol}: nothing dropped, Redis is away. Run this again when it is back, if it kept its data."
             )
+        else:
+            self.stdout.write(f"{symbol}: {count} entries dropped.")

@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from stats.caching.keys import symbol_prefix
-from stats.caching.response_cache import RESPONSE_CACHE, Dropped, ResponseCache
+from stats.caching.response_cache import RESPONSE_CACHE, ResponseCache
 from tests.stats.caching.builders import client_of, entry_of
 
 
@@ -16,16 +16,16 @@ def fill(cache: ResponseCache, *symbols: str, datasets: int = 3) -> None:
 
 def test_only_the_symbol_is_dropped(cache: ResponseCache, redis_server):
     fill(cache, "A", "AB", "A:B", "A*", "*")
-    assert cache.drop("A") == Dropped(entries=3, redis_reached=True)
-    assert cache.drop("*") == Dropped(entries=3, redis_reached=True)
-    assert cache.drop("A") == Dropped(entries=0, redis_reached=True)
+    assert cache.drop("A") == 3
+    assert cache.drop("*") == 3
+    assert cache.drop("A") == 0
     with client_of(redis_server) as client:
         assert client.dbsize() == 9
 
 
 def test_thousands_of_entries_are_counted(cache: ResponseCache):
     fill(cache, "A", datasets=2_500)
-    assert cache.drop("A").entries == 2_500
+    assert cache.drop("A") == 2_500
 
 
 def test_entries_leave_the_memory_with_and_without_redis(cache: ResponseCache, redis_server):
@@ -34,7 +34,7 @@ def test_entries_leave_the_memory_with_and_without_redis(cache: ResponseCache, r
             cache.local.put(f"{symbol_prefix(symbol)}1", entry_of(), seconds=5)
         if is_away:
             redis_server.kill()
-        assert cache.drop("A") == Dropped(entries=0, redis_reached=not is_away)
+        assert cache.drop("A") == (None if is_away else 0)
         assert cache.local.get(f"{symbol_prefix('A')}1") is None
         assert cache.local.get(f"{symbol_prefix('AB')}1") is not None
 

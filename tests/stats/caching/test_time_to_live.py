@@ -24,19 +24,19 @@ HOUR = 3_600 * SECOND_NS
         pytest.param(9_000 * DAY, 604_800, id="old"),
     ],
 )
-@pytest.mark.parametrize(("coarse", "factor"), [(False, 1), (True, 4)], ids=["fine", "coarse"])
-def test_seconds_by_age_of_the_end(age_ns: int, seconds: int, coarse: bool, factor: int):
-    assert seconds_to_live(NOW - age_ns, now_ns=NOW, coarse=coarse) == seconds * factor
+@pytest.mark.parametrize(("is_period", "factor"), [(False, 1), (True, 4)], ids=["fine", "is_period"])
+def test_seconds_by_age_of_the_end(age_ns: int, seconds: int, is_period: bool, factor: int):
+    assert seconds_to_live(NOW - age_ns, now_ns=NOW, is_period=is_period) == seconds * factor
 
 
-@pytest.mark.parametrize(("coarse", "seconds"), [(False, 30), (True, 120)])
-def test_everything_stored_ends_now(coarse: bool, seconds: int):
-    assert seconds_to_live(None, now_ns=NOW, coarse=coarse) == seconds
+@pytest.mark.parametrize(("is_period", "seconds"), [(False, 30), (True, 120)])
+def test_everything_stored_ends_now(is_period: bool, seconds: int):
+    assert seconds_to_live(None, now_ns=NOW, is_period=is_period) == seconds
 
 
 @given(st.integers(0, 2**62), st.integers(0, 2**62), st.booleans())
-def test_an_older_end_is_kept_at_least_as_long(one: int, other: int, coarse: bool):
+def test_an_older_end_is_kept_at_least_as_long(one: int, other: int, is_period: bool):
     older, newer = sorted((one, other))
-    kept = [seconds_to_live(end, now_ns=NOW, coarse=coarse) for end in (older, newer)]
+    kept = [seconds_to_live(end, now_ns=NOW, is_period=is_period) for end in (older, newer)]
     assert kept[0] >= kept[1]
     assert (kept[1] == 0) == (newer > NOW)
