@@ -9,12 +9,12 @@ from store.row_rules import (
     SIZE,
     VOLUME,
     RowRule,
-    is_no_dividend,
-    is_no_split,
-    is_off_its_edge,
-    is_outside_of_its_range,
-    is_split_in_a_currency,
-    lacks_both_sides,
+    has_neither_side,
+    is_inconsistent_bar,
+    is_invalid_dividend,
+    is_invalid_split,
+    is_misplaced_bar,
+    is_split_with_currency,
 )
 
 TIME, NUMBER, INTEGER, TEXT, BOOLEAN = ColumnKind
@@ -79,7 +79,7 @@ _QUOTE_COLUMNS = (
     Column("conditions", TEXT, help="Quote conditions, as words.", form=ColumnForm.WORDS),
     _RECEIVED_AT,
 )
-_ONE_SIDE = RowRule("missing_side", "needs a bid, an ask, or both", ("bid", "ask"), lacks_both_sides)
+_ONE_SIDE = RowRule("missing_side", "needs a bid, an ask, or both", ("bid", "ask"), has_neither_side)
 
 # Locked (bid = ask) and crossed (bid > ask) quotes are stored as they are.
 QUOTES = Dataset(name="quotes", row_name="quote", columns=_QUOTE_COLUMNS, rules=(_ONE_SIDE,))
@@ -122,14 +122,14 @@ BARS = Dataset(
             "inconsistent_bar",
             "open and close must lie between low and high",
             ("open", "high", "low", "close"),
-            is_outside_of_its_range,
+            is_inconsistent_bar,
         ),
         RowRule(
             "misplaced_bar",
             "timestamp must be the start of an interval of the bar's resolution: a multiple of it in UTC; of 1d, 1w and 1M a whole minute, of 1M in"
             " the first two weeks",
             ("timestamp", "resolution"),
-            is_off_its_edge,
+            is_misplaced_bar,
         ),
     ),
     conflict=(
@@ -197,16 +197,16 @@ CORPORATE_ACTIONS = Dataset(
             "inconsistent_action",
             "a split has a ratio and no amount",
             ("kind", "ratio", "amount"),
-            is_no_split,
+            is_invalid_split,
         ),
         RowRule(
-            "inconsistent_action", "a split has no currency", ("kind", "currency"), is_split_in_a_currency
+            "inconsistent_action", "a split has no currency", ("kind", "currency"), is_split_with_currency
         ),
         RowRule(
             "inconsistent_action",
             "a dividend has an amount and no ratio",
             ("kind", "ratio", "amount"),
-            is_no_dividend,
+            is_invalid_dividend,
         ),
     ),
     conflict=(

@@ -18,7 +18,7 @@ SETTLEMENTS = ("am", "pm")
 # Joins aliases in one text; no symbol contains it.
 ALIAS_SEPARATOR = ";"
 _SHARES_PER_CONTRACT = 100.0
-_REMEMBERED = 1 << 16
+_CACHE_SIZE = 1 << 16
 
 
 class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,7 +82,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.volume_kind == WHOLE_UNITS
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=_CACHE_SIZE)
 def default_instrument(symbol: str) -> Instrument:
     """Return an undeclared instrument: an option if `symbol` is an OCC symbol, else an equity."""
     option = parse_option_symbol(symbol)
@@ -128,14 +128,14 @@ class InstrumentHistory:
 
     def instrument(self, symbol: str, as_of_ns: int | None) -> Instrument:
         symbol = self._owners.get(symbol, symbol)
-        declared = self._found(symbol, as_of_ns)
+        declared = self._declaration(symbol, as_of_ns)
         return default_instrument(symbol) if declared is None else declared
 
     def declared(self, symbol: str | None, as_of_ns: int | None) -> list[Instrument]:
         """See `MarketStore.declared_instruments`."""
         symbols = sorted(set(self._declared).difference(self._owners)) if symbol is None else [symbol]
-        found = (self._found(each, as_of_ns) for each in symbols)
-        return [instrument for instrument in found if instrument is not None]
+        declarations = (self._declaration(each, as_of_ns) for each in symbols)
+        return [instrument for instrument in declarations if instrument is not None]
 
     def last_declared_ns(self, as_of_ns: int) -> int:
         """See `MarketStore.last_declared_ns`."""
@@ -161,10 +161,10 @@ class InstrumentHistory:
                 raise AliasTaken(index, symbol, f"it is an alias of {owners[symbol]}: declare that one")
 
     def _has_aliases(self, symbol: str) -> bool:
-        declared = self._found(symbol, None)
+        declared = self._declaration(symbol, None)
         return declared is not None and bool(declared.aliases)
 
-    def _found(self, symbol: str, as_of_ns: int | None) -> Instrument | None:
+    def _declaration(self, symbol: str, as_of_ns: int | None) -> Instrument | None:
         for declared_at, instrument in reversed(self._declared.get(symbol, ())):
             if as_of_ns is None or declared_at <= as_of_ns:
                 return instrument

@@ -161,9 +161,11 @@ class Receipt:
 
 
 class MarketStore(Protocol):
-    """The methods of a backend. It keeps instruments, and for each dataset and symbol a log of rows in numbered commits.
+    """The methods of a backend. It keeps instruments and, for each dataset and symbol, a log of rows.
 
-    Safe for many threads and processes. `QueryableStore` adds queries that are computed from these methods.
+    A log consists of numbered commits. Safe for many threads and processes. `QueryableStore` adds queries that
+    are computed from these methods.
+
     commit: the number of the commit as of which to answer; None means the newest. Reads raise `UnknownSymbol`
     for a log without a commit, and `DataDamaged` if bytes that they need are damaged. committed: hooks that
     the writing process calls with dataset, symbol and commit after each of its commits, once the commit is
@@ -233,7 +235,7 @@ class MarketStore(Protocol):
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
         """Return an instrument by symbol or alias, as of now or an instant.
 
-        An undeclared one is `default_instrument`.
+        If it was not declared by then, return its `default_instrument`.
         """
 
     @abstractmethod

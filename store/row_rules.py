@@ -57,27 +57,27 @@ class RowRule:
 
 
 # A missing number is NaN, which is not equal to itself. `&` and `|` take both masks and booleans.
-def lacks_both_sides(bid: Any, ask: Any) -> Any:
+def has_neither_side(bid: Any, ask: Any) -> Any:
     return (bid != bid) & (ask != ask)  # noqa: PLR0124
 
 
-def is_outside_of_its_range(open: Any, high: Any, low: Any, close: Any) -> Any:  # noqa: A002
+def is_inconsistent_bar(open: Any, high: Any, low: Any, close: Any) -> Any:  # noqa: A002
     return (low > open) | (low > close) | (open > high) | (close > high)
 
 
-def is_no_split(kind: Any, ratio: Any, amount: Any) -> Any:
+def is_invalid_split(kind: Any, ratio: Any, amount: Any) -> Any:
     return (kind == "split") & ((ratio != ratio) | (amount == amount))  # noqa: PLR0124
 
 
-def is_split_in_a_currency(kind: Any, currency: Any) -> Any:
+def is_split_with_currency(kind: Any, currency: Any) -> Any:
     return (kind == "split") & (currency != None)  # noqa: E711 element by element
 
 
-def is_no_dividend(kind: Any, ratio: Any, amount: Any) -> Any:
+def is_invalid_dividend(kind: Any, ratio: Any, amount: Any) -> Any:
     return (kind == "dividend") & ((amount != amount) | (ratio == ratio))  # noqa: PLR0124
 
 
-def is_off_its_edge(timestamp: Any, resolution: Any) -> Any:
+def is_misplaced_bar(timestamp: Any, resolution: Any) -> Any:
     """Return whether a bar's time cannot be the start of an interval of its resolution. Missing values pass.
 
     Intervals up to 12h start at multiples of their length in UTC. Days, weeks and months start at a date or
@@ -85,21 +85,20 @@ def is_off_its_edge(timestamp: Any, resolution: Any) -> Any:
     start in its first two weeks.
     """
     times, names = np.atleast_1d(timestamp), np.atleast_1d(resolution)
-    off = np.zeros(len(times), dtype=bool)
+    is_misplaced = np.zeros(len(times), dtype=bool)
     for name in _BAR_NAMES.intersection(names.tolist()):  # other names are reported by the column's own check
-        of_name = names == name
-        off[of_name] = _is_off(times[of_name], name)
-    return off if np.ndim(timestamp) else bool(off[0])
+        has_name = names == name
+        is_misplaced[has_name] = _is_misplaced(times[has_name], Resolution(name))
+    return is_misplaced if np.ndim(timestamp) else bool(is_misplaced[0])
 
 
-def _is_off(times: Any, name: str) -> Any:
-    resolution = Resolution(name)
+def _is_misplaced(times: Any, resolution: Resolution) -> Any:
     if not resolution.is_period:
         return times % resolution.length_ns != 0
-    off = times % _MINUTE_NS != 0
-    return off | _is_late_in_its_month(times) if resolution is Resolution.MONTH else off
+    is_within_minute = times % _MINUTE_NS != 0
+    return is_within_minute | _is_late_in_month(times) if resolution is Resolution.MONTH else is_within_minute
 
 
-def _is_late_in_its_month(times: Any) -> Any:
+def _is_late_in_month(times: Any) -> Any:
     dates = (times + _EARLIEST_EVENING_NS).astype("datetime64[ns]").astype("datetime64[D]")
     return (dates - dates.astype("datetime64[M]")).astype(np.int64) >= _LATEST_FIRST_DAY

@@ -89,8 +89,8 @@ def parse_timestamp_or_epoch(text: str) -> int:
 def format_timestamp(instant_ns: int) -> str:
     """Return RFC 3339 in UTC, ending in `Z`, with as many fractional digits as needed."""
     seconds, fraction = divmod(instant_ns, SECOND_NS)
-    whole = np.datetime_as_string(np.datetime64(seconds, "s"))
-    return f"{whole}.{fraction:09d}".rstrip("0") + "Z" if fraction else f"{whole}Z"
+    text = np.datetime_as_string(np.datetime64(seconds, "s"))
+    return f"{text}.{fraction:09d}".rstrip("0") + "Z" if fraction else f"{text}Z"
 
 
 def fixed_width_text(instants: Instants, end: str = "") -> pa.Array:
@@ -117,11 +117,11 @@ def fixed_width_text(instants: Instants, end: str = "") -> pa.Array:
 def seconds_text(instants: Instants, before: str = "", end: str = "") -> pa.Array:
     """Return texts such as `2025-01-02T14:30:00`, cut to seconds, between two ASCII texts."""
     count, date = len(instants), len(before)
-    behind = date + _SECONDS_WIDTH
+    end_offset = date + _SECONDS_WIDTH
     pieces = {"date": ("S11", date), "clock": ("u8", date + 11)}
-    around = {"before": (before.encode(), 0), "end": (end.encode(), behind)}
+    around = {"before": (before.encode(), 0), "end": (end.encode(), end_offset)}
     pieces |= {name: (f"S{len(text)}", offset) for name, (text, offset) in around.items() if text}
-    cells = np.empty(count, dtype=_cells(pieces, behind + len(end)))
+    cells = np.empty(count, dtype=_cells(pieces, end_offset + len(end)))
     days, within = np.divmod(instants, DAY_NS)
     cells["date"] = _dates(days)
     cells["clock"] = _digits()[0][within // SECOND_NS]

@@ -38,12 +38,9 @@ from store.walk import CommitHook, CommitPiece, CommitRecord, LogPosition, Resyn
 class MemoryCatalogue:
     """The instruments and symbols of a store in memory."""
 
-    def __init__(self, known: Callable[[], set[tuple[str, str]]], clock: Callable[[], int]) -> None:
-        """Create it.
-
-        known: returns (dataset's name, symbol) of the logs with commits.
-        """
-        self._known_logs = known
+    def __init__(self, log_keys: Callable[[], set[tuple[str, str]]], clock: Callable[[], int]) -> None:
+        """Create it. log_keys: returns (dataset's name, symbol) of the logs with commits."""
+        self._log_keys = log_keys
         self._clock = clock
         self._history = InstrumentHistory()
         self._declaring = threading.Lock()
@@ -81,22 +78,22 @@ class MemoryCatalogue:
 
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
         """See `MarketStore.check_instruments`."""
-        with_data = {symbol for _, symbol in self._known_logs()}
+        with_data = {symbol for _, symbol in self._log_keys()}
         self._history.check(instruments, with_data.__contains__)
 
     def catalogue_stamp(self) -> Hashable:
         """See `MarketStore.catalogue_stamp`."""
-        return self._token, self._declarations, len(self._known_logs())
+        return self._token, self._declarations, len(self._log_keys())
 
     def symbols(self, dataset: Dataset) -> list[str]:
-        return sorted(symbol for name, symbol in self._known_logs() if name == dataset.name)
+        return sorted(symbol for name, symbol in self._log_keys() if name == dataset.name)
 
 
 class MemoryStore(MemoryCatalogue, QueryableStore):
     """A `QueryableStore` for one process, without files and without optimizations."""
 
     def __init__(self, *, clock: Callable[[], int] = time.time_ns) -> None:
-        super().__init__(self._known, clock)
+        super().__init__(self._logs_with_commits, clock)
         self.committed: list[CommitHook] = []
         self._clock = clock
         self._logs: dict[tuple[str, str], MemoryLog] = defaultdict(MemoryLog)
@@ -126,7 +123,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
         """See `MarketStore.heads`. A token is the newest commit."""
         names = self.symbols(dataset) if symbols is None else symbols
-        logs = self._known()
+        logs = self._logs_with_commits()
         return {name: self.head(dataset, name) for name in names if (dataset.name, name) in logs}
 
     def apply(self, dataset: Dataset, symbol: str, piece: CommitPiece) -> None:
@@ -194,7 +191,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
             apply_change(log, correction.arrival, correction.action, correction.row)
         return receipt
 
-    def _known(self) -> set[tuple[str, str]]:
+    def _logs_with_commits(self) -> set[tuple[str, str]]:
         """Return (dataset's name, symbol) of the logs with commits."""
         return {key for key, log in list(self._logs.items()) if log.commits}
 

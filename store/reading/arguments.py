@@ -34,9 +34,9 @@ _UNITS_NS = {
 _INTERVAL = re.compile(r"([1-9][0-9]{0,17})(ns|us|ms|s|min|m|h|d)")
 _LONGEST_NS = 36_525 * DAY_NS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_REMEMBERED = 4096
+_CACHE_SIZE = 4096
 
-spelled = lru_cache(maxsize=1 << 16)(parse_symbol)
+canonical_symbol = lru_cache(maxsize=1 << 16)(parse_symbol)
 
 
 def aligned_window(start: InstantArgument | None, end: InstantArgument | None, interval_ns: int) -> Window:
@@ -47,7 +47,7 @@ def aligned_window(start: InstantArgument | None, end: InstantArgument | None, i
     first = ALL_TIME.start_ns if start is None else start if type(start) is int else instant_ns(start)
     last = ALL_TIME.end_ns if end is None else end if type(end) is int else instant_ns(end)
     if not EARLIEST_NS <= first < last <= LATEST_NS + 1:
-        raise _refused(first, last)
+        raise _window_error(first, last)
     return Window(first - first % interval_ns, last + -last % interval_ns)
 
 
@@ -92,7 +92,7 @@ def interval_ns(value: object) -> int:
     elif isinstance(value, timedelta):  # also pandas.Timedelta, which has nanoseconds
         length = value // timedelta(microseconds=1) * 1_000 + int(getattr(value, "nanoseconds", 0))
     else:
-        length = _whole(value)
+        length = _integer_ns(value)
     if not 0 < length <= _LONGEST_NS:
         raise InvalidInterval(
             f"{value!r} is not an interval: give a fixed positive length of at most a century"
@@ -100,7 +100,7 @@ def interval_ns(value: object) -> int:
     return length
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=_CACHE_SIZE)
 def _instant_of_text(text: str) -> int:
     try:
         return parse_timestamp(text)
@@ -108,7 +108,7 @@ def _instant_of_text(text: str) -> int:
         raise InvalidInstant(f"{text!r}: {error}") from error
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=_CACHE_SIZE)
 def _interval_of_text(text: str) -> int:
     match = _INTERVAL.fullmatch(text)
     if not match or (length := int(match[1]) * _UNITS_NS[match[2]]) > _LONGEST_NS:
@@ -118,7 +118,7 @@ def _interval_of_text(text: str) -> int:
     return length
 
 
-def _whole(value: Any) -> int:
+def _integer_ns(value: Any) -> int:
     try:
         if not isinstance(value, bool):
             return operator.index(value)
@@ -154,7 +154,7 @@ def _within(nanoseconds: int, value: object) -> int:
     return nanoseconds
 
 
-def _refused(first: int, last: int) -> ValueError:
+def _window_error(first: int, last: int) -> ValueError:
     for instant in (first, last):
         try:
             _within(instant, instant)

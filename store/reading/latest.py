@@ -11,7 +11,7 @@ from store.datasets import TRADES
 from store.log_views.log_view import last_row, view_as_of
 from store.protocol import ALL_TIME, Window
 
-_REMEMBERED = 1 << 16
+_CACHE_SIZE = 1 << 16
 
 
 class Trade(NamedTuple):
@@ -71,7 +71,7 @@ class LatestTrades:
             rows = last_row(view)
         if rows is None:
             raise NoTrade(f"every trade of {symbol} has been cancelled")
-        if len(self._cached) >= _REMEMBERED:
+        if len(self._cached) >= _CACHE_SIZE:
             self._cached.clear()
         trade = _last(rows)
         if signature != NO_FILE:

@@ -10,7 +10,7 @@ from store.datasets import DATASETS
 from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.log_views.log_view import Coverage, log_coverage, view_as_of
-from store.reading.arguments import InstantArgument, exact_window, instant_ns, spelled
+from store.reading.arguments import InstantArgument, canonical_symbol, exact_window, instant_ns
 from store.reading.columns import Columns, select
 from store.reading.exceptions import NoSuchStore, UnknownDataset
 
@@ -154,7 +154,7 @@ class RowReader:
 
     def _named(self, symbol: str) -> str:
         """Return the symbol for a spelling or an alias. Raises `InvalidSymbol`, `StoreUnavailable`."""
-        return self._store.canonical(spelled(symbol))
+        return self._store.canonical(canonical_symbol(symbol))
 
     def _commit_as_of(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
         """Return the commit to read at; None for the newest."""

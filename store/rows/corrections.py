@@ -57,7 +57,7 @@ def changes(corrections: Sequence[Correction], histories: Iterable[RowHistory]) 
     for index, correction in enumerate(corrections):
         candidates = by_row.candidates(correction)
         standing = [
-            history for history in candidates if history.stands and _fits(history.states[-1], correction)
+            history for history in candidates if history.stands and _matches(history.states[-1], correction)
         ]
         if not standing:
             if not any(_was_applied(history, correction) for history in candidates):
@@ -102,11 +102,11 @@ class _RowHistories:
         self._by_values[key][history.arrival] = history
 
 
-def _fits(state: Row, correction: Correction) -> bool:
-    return all(state.get(name) == value for name, value in _given(correction))
+def _matches(state: Row, correction: Correction) -> bool:
+    return all(state.get(name) == value for name, value in _identifying_values(correction))
 
 
-def _given(correction: Correction) -> Iterator[tuple[str, object]]:
+def _identifying_values(correction: Correction) -> Iterator[tuple[str, object]]:
     for name in ("trade_id", "exchange", "price", "volume"):
         value = getattr(correction, name)
         if value is not None:
@@ -124,7 +124,7 @@ def _corrected(history: RowHistory, correction: Correction) -> Row | None:
 
 def _was_applied(history: RowHistory, correction: Correction) -> bool:
     """Return whether the row was already changed in this way: from the named to the new values."""
-    fitting = [index for index, state in enumerate(history.states) if _fits(state, correction)]
+    fitting = [index for index, state in enumerate(history.states) if _matches(state, correction)]
     if correction.action is Action.CANCEL:
         return bool(fitting) and not history.stands
     results = [{**history.states[index], **correction.new} for index in fitting]

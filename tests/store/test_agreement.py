@@ -180,7 +180,7 @@ def changed(revisions: list[Revision]) -> list[Revision]:
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(steps())
-def test_memory_and_folder_agree_however_the_folder_is_opened(plan: list[Step]):
+def test_memory_and_csv_stores_agree(plan: list[Step]):
     clock = Clock()
     memory = MemoryStore(clock=clock)
     with tempfile.TemporaryDirectory(dir="/tmp") as name:

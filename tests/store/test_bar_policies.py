@@ -62,12 +62,12 @@ def role(words: str, policy: BarPolicy = US_EQUITIES) -> tuple[bool, bool, bool]
         ("suspicious;regular", NOWHERE),
     ],
 )
-def test_us_equities_count_a_print_by_its_words(words: str, expected: tuple[bool, bool, bool]):
+def test_us_equities_policy_by_condition(words: str, expected: tuple[bool, bool, bool]):
     assert role(words) == expected
 
 
 @given(st.lists(st.sampled_from([*US_EQUITIES.effects, "never_heard_of"])), st.randoms(use_true_random=False))
-def test_the_order_of_words_and_repetitions_change_nothing(words, random):
+def test_order_and_repetition_of_words_do_not_matter(words, random):
     shuffled = [*words, *words[:2]]
     random.shuffle(shuffled)
     assert US_EQUITIES.role(words) == US_EQUITIES.role(shuffled)
@@ -93,7 +93,7 @@ def test_the_fingerprint_follows_the_data_and_not_the_order_of_declaration():
     assert len(US_EQUITIES.fingerprint) == 12
 
 
-def test_rows_are_told_apart_by_their_words():
+def test_has_condition():
     said = ["regular", None, "average_price", "closing_print;never_heard_of", "", "average_price"]
     rows = pa.table({"conditions": pa.chunked_array([said[:2], said[2:]], pa.string())})
     open_close, high_low, volume = masks_of(rows, US_EQUITIES)
@@ -118,13 +118,13 @@ def test_rows_without_conditions_count_everywhere(rows: pa.Table):
     assert has_condition(rows, "suspicious").tolist() == [False, False]
 
 
-def test_no_rows_have_no_roles():
+def test_masks_without_rows_are_empty():
     rows = pa.table({"conditions": pa.chunked_array([], pa.string())})
     assert [len(mask) for mask in masks_of(rows, US_EQUITIES)] == [0, 0, 0]
     assert len(has_condition(rows, "suspicious")) == 0
 
 
-def test_the_page_of_policies_shows_the_table_that_there_is():
+def test_page_shows_the_policies_table():
     page = (settings.BASE_DIR / "docs" / "bar_policies.md").read_text()
     lines = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \| (\w+) \|$", page, re.MULTILINE)
     effects = US_EQUITIES.effects.items()

@@ -8,7 +8,7 @@ from store.protocol import ALL_TIME, NO_COMMIT, Dedupe, Window
 from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
 
 
-def test_a_batch_becomes_commit_1_and_its_rows_are_read_back_as_they_were(store):
+def test_first_batch_is_commit_1_and_its_rows_are_read_back(store):
     rows = [
         trade(1, 100.25, 10, trade_id="a", sequence=7, exchange="N", conditions="x;y", received_at=NOON + 9),
         trade(2, 1e-300, 0.1),
@@ -30,7 +30,7 @@ def test_commits_are_counted_from_1_and_the_receipt_names_the_head(store):
     assert store.head(TRADES, SYMBOL, commit=0) == NO_COMMIT
 
 
-def test_logs_of_two_symbols_are_counted_apart(store):
+def test_each_symbol_has_its_own_commit_numbers(store):
     store.append(batch(trade(1)))
     store.append(batch(trade(2)))
     assert store.append(batch(trade(1), symbol="BRK.B")).commit.number == 1
@@ -62,7 +62,7 @@ def test_a_symbol_whose_only_batch_was_refused_is_unknown(store):
     assert store.symbols(TRADES) == []
 
 
-def test_symbols_are_listed_sorted_and_as_they_were_given(store):
+def test_symbols_are_listed_sorted(store):
     assert store.symbols(TRADES) == []
     symbols = ["MSFT", "BRK.B", "^GSPC", "BTC-USD", "ES=F", "A:B", "X+Y", "CON", "CON.", "A B", "AAPL"]
     for symbol in symbols:
@@ -104,7 +104,7 @@ def test_a_request_key_with_another_batch_is_refused(store, other):
     assert stored(store) == [trade(1), trade(2)]
 
 
-def test_a_batch_whose_dates_come_in_another_order_is_another_batch(store):
+def test_request_key_with_rows_in_another_order_of_dates_is_refused(store):
     store.append(batch(trade(0), trade(DAY), request_key="k"))
     with pytest.raises(RequestKeyReused):
         store.append(batch(trade(DAY), trade(0), request_key="k"))
@@ -119,7 +119,7 @@ def test_a_request_key_belongs_to_its_caller_and_its_symbol(store):
     assert (other_symbol.stored, other_symbol.replayed) == (1, False)
 
 
-def test_a_refusal_does_not_use_up_the_request_key(store):
+def test_refused_batch_does_not_use_its_request_key(store):
     store.append(batch(trade(1, trade_id="a")))
     with pytest.raises(IdConflict):
         store.append(batch(trade(2, trade_id="a"), request_key="k"))

@@ -45,7 +45,7 @@ def fill(store) -> None:
     store.append(batch(trade(9, 9.0)))
 
 
-def test_a_commit_comes_as_its_record_and_then_its_rows_date_by_date(store, clock):
+def test_commit_yields_its_record_then_rows_by_date(store, clock):
     receipt = store.append(
         batch(trade(DAY, 1.0), trade(2, 2.0), trade(1, 3.0), caller="key:7", request_key="k")
     )
@@ -89,7 +89,7 @@ def test_rows_that_were_duplicates_have_no_ordinal(store):
     assert flat(walk(store))[-2:] == [(commit, 0, trade(3, 3.0)), (commit, 1, trade(4, 4.0))]
 
 
-def test_a_walk_goes_on_behind_any_place(store):
+def test_commits_continue_after_any_position(store):
     fill(store)
     whole = flat(walk(store))
     assert [each.id.number for each in whole if isinstance(each, CommitRecord)] == [1, 2, 3, 4, 5, 6]
@@ -105,7 +105,7 @@ def walk_up_to(store, place: LogPosition):
     return pieces[: [piece.position for piece in pieces].index(place) + 1]
 
 
-def test_the_place_of_a_whole_commit_and_the_beginning(store):
+def test_positions_of_a_whole_commit_and_of_the_beginning(store):
     fill(store)
     whole = flat(walk(store))
     third = store.head(TRADES, SYMBOL, commit=3)
@@ -116,7 +116,7 @@ def test_the_place_of_a_whole_commit_and_the_beginning(store):
 
 
 @pytest.mark.parametrize("upto", [0, 1, 3, 5])
-def test_a_walk_ends_with_a_commit(store, upto: int):
+def test_upto_ends_the_commits(store, upto: int):
     fill(store)
     pieces = walk(store, upto=upto)
     assert [each.id.number for each in pieces if isinstance(each, CommitRecord)] == [*range(1, upto + 1)]
@@ -126,7 +126,7 @@ def test_a_walk_ends_with_a_commit(store, upto: int):
     assert [each.id.number for each in of] == [*range(after + 1, upto + 1)]
 
 
-def test_a_walk_ends_with_what_was_there_when_it_was_asked_for(store):
+def test_commits_end_with_the_newest_at_the_call(store):
     store.append(batch(trade(1)))
     begun = store.commits(TRADES, SYMBOL, BEGINNING, 99)
     store.append(batch(trade(2)))
@@ -134,14 +134,14 @@ def test_a_walk_ends_with_what_was_there_when_it_was_asked_for(store):
 
 
 @pytest.mark.parametrize("place", [LogPosition(CommitId(1, "f" * 64)), LogPosition(CommitId(9, "0" * 64), 0)])
-def test_a_place_that_the_log_does_not_have_is_resync(store, place: LogPosition):
+def test_unknown_position_raises_resync(store, place: LogPosition):
     head = store.append(batch(trade(1))).commit
     with pytest.raises(Resync, match=f"{SYMBOL} was restored and is at commit {head.token} now") as caught:
         store.commits(TRADES, SYMBOL, place)
     assert (caught.value.symbol, caught.value.head) == (SYMBOL, head)
 
 
-def test_a_log_that_is_not_there(store):
+def test_commits_of_an_unknown_log(store):
     store.append(batch(trade(1), symbol="OTHER"))
     with pytest.raises(UnknownSymbol):
         store.commits(TRADES, SYMBOL, BEGINNING)
@@ -150,13 +150,13 @@ def test_a_log_that_is_not_there(store):
     assert caught.value.head == NO_COMMIT
 
 
-def test_each_dataset_is_a_log_of_its_own(store):
+def test_each_dataset_has_its_own_log(store):
     fill(store)
     with pytest.raises(UnknownSymbol):
         store.commits(QUOTES, SYMBOL, BEGINNING)
 
 
-def test_heads_change_with_every_commit_and_with_nothing_else(store):
+def test_heads_change_only_with_commits(store):
     assert store.heads(TRADES) == {}
     store.append(batch(trade(1)))
     store.append(batch(trade(1), symbol="MSFT"))

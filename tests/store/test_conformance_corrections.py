@@ -43,7 +43,7 @@ def test_a_cancelled_row_is_gone_and_stays_readable_at_earlier_commits(store):
     assert prices(store, commit=1) == [1.0, 2.0]
 
 
-def test_a_corrected_row_has_its_new_values_in_its_old_place(store):
+def test_corrected_row_has_new_values_at_its_position(store):
     store.append(batch(trade(1, 1.0), trade(1, 2.0, conditions="x"), trade(1, 3.0)))
     new = {"price": 20.0, "volume": 7.0, "conditions": None}
     store.correct(amendment(correct(1, price=2.0, volume=1.0, new=new)))
@@ -116,7 +116,7 @@ def test_corrections_of_many_dates_are_one_commit(store):
         pytest.param({"price": 5.0, "volume": 1.0, "exchange": "P"}, 5, id="price, volume and exchange"),
     ],
 )
-def test_what_names_a_row(store, named: dict[str, Any], place: int):
+def test_values_that_identify_a_row(store, named: dict[str, Any], place: int):
     rows = [
         trade(1, 1.0, trade_id="a", exchange="N"),
         trade(1, 2.0, trade_id="b"),
@@ -144,7 +144,7 @@ def test_what_names_a_row(store, named: dict[str, Any], place: int):
         pytest.param(correct(2, trade_id="a", new={"price": 1.0}), id="a correct"),
     ],
 )
-def test_a_correction_of_no_row_is_refused_and_nothing_is_changed(store, correction: Correction):
+def test_correction_without_a_matching_row_is_refused(store, correction: Correction):
     store.append(batch(trade(1, trade_id="a", exchange="N"), trade(1, trade_id="z")))
     with pytest.raises(CorrectionTargetMissing) as missing:
         store.correct(amendment(cancel(1, trade_id="z"), correction))
@@ -153,7 +153,7 @@ def test_a_correction_of_no_row_is_refused_and_nothing_is_changed(store, correct
     assert store.head(TRADES, SYMBOL).number == 1
 
 
-def test_rows_that_differ_and_fit_alike_are_ambiguous(store):
+def test_different_matching_rows_are_ambiguous(store):
     store.append(batch(trade(1, exchange="N"), trade(1, exchange="P"), trade(2)))
     with pytest.raises(CorrectionAmbiguous) as ambiguous:
         store.correct(amendment(cancel(2, **NAMED), cancel(1, **NAMED)))
@@ -161,7 +161,7 @@ def test_rows_that_differ_and_fit_alike_are_ambiguous(store):
     assert len(stored(store)) == 3
 
 
-def test_of_equal_rows_the_one_that_arrived_last_is_meant(store):
+def test_last_of_equal_rows_is_corrected(store):
     store.append(batch(trade(1), trade(1, 2.0), trade(1)))
     store.correct(amendment(correct(1, **NAMED, new={"price": 3.0})))
     assert prices(store) == [100.0, 2.0, 3.0]
@@ -206,7 +206,7 @@ REPEATABLE = [
 
 
 @pytest.mark.parametrize("corrections", REPEATABLE)
-def test_a_batch_sent_again_was_applied_before_and_makes_no_commit(store, corrections: list[Correction]):
+def test_repeated_corrections_make_no_commit(store, corrections: list[Correction]):
     store.append(batch(trade(1, trade_id="a"), trade(2)))
     store.correct(amendment(*corrections))
     rows = stored(store)
@@ -217,7 +217,7 @@ def test_a_batch_sent_again_was_applied_before_and_makes_no_commit(store, correc
     assert stored(store) == rows
 
 
-def test_what_is_new_of_a_batch_is_applied_beside_what_was_applied_before(store):
+def test_new_corrections_are_applied_beside_repeated_ones(store):
     store.append(batch(trade(1, trade_id="a"), trade(2, trade_id="b")))
     store.correct(amendment(cancel(1, trade_id="a")))
     receipt = store.correct(amendment(cancel(1, trade_id="a"), cancel(2, trade_id="b")))
@@ -235,7 +235,7 @@ def test_a_cancelled_row_sent_again_is_a_duplicate_and_does_not_come_back(store,
     assert store.append(batch(trade(1, 50.0))).stored == 1
 
 
-def test_an_id_is_known_by_its_original_and_all_its_corrected_values(store):
+def test_row_with_id_is_a_duplicate_of_original_and_corrected_values(store):
     row = trade(1, trade_id="a")
     store.append(batch(row))
     store.correct(amendment(correct(1, trade_id="a", new={"price": 2.0})))
@@ -258,7 +258,7 @@ def test_an_id_is_known_by_its_original_and_all_its_corrected_values(store):
     assert stored(store) == said[3:]
 
 
-def test_rows_without_ids_are_counted_by_what_came_in_corrected_or_not(store):
+def test_rows_without_ids_are_counted_by_original_values(store):
     store.append(batch(trade(1), trade(1), trade(1)))
     store.correct(amendment(cancel(1, **NAMED), correct(1, **NAMED, new={"price": 5.0})))
     assert store.append(batch(*(trade(1) for _ in range(4)))).stored == 1
@@ -266,7 +266,7 @@ def test_rows_without_ids_are_counted_by_what_came_in_corrected_or_not(store):
     assert sorted(prices(store)) == [5.0, 5.0, 100.0, 100.0]
 
 
-def test_rows_that_come_after_a_correction_are_correctable_too(store):
+def test_row_stored_after_a_correction_can_be_corrected(store):
     store.append(batch(trade(1, trade_id="a"), trade(DAY, trade_id="x")))
     store.correct(amendment(cancel(1, trade_id="a"), cancel(DAY, trade_id="x")))
     store.append(
@@ -288,7 +288,7 @@ def test_the_same_idempotency_key_and_corrections_give_the_first_answer(store):
     assert len(stored(store)) == 1
 
 
-def test_an_idempotency_key_is_its_callers_own(store):
+def test_idempotency_key_belongs_to_its_caller(store):
     store.append(batch(trade(1), trade(1)))
     store.correct(keyed(cancel(1, **NAMED)))
     assert not store.correct(keyed(cancel(1, **NAMED), caller="key:2")).replayed
@@ -304,7 +304,7 @@ def test_an_idempotency_key_is_its_callers_own(store):
         pytest.param(keyed(correct(1, **NAMED, new={"price": 2.0, "volume": 1.0})), id="other values"),
     ],
 )
-def test_an_idempotency_key_of_other_content_is_refused(store, other: Amendment):
+def test_idempotency_key_of_other_corrections_is_refused(store, other: Amendment):
     store.append(batch(trade(1), trade(2)))
     store.correct(keyed(cancel(1, **NAMED)))
     with pytest.raises(RequestKeyReused):
@@ -313,13 +313,13 @@ def test_an_idempotency_key_of_other_content_is_refused(store, other: Amendment)
         store.append(batch(trade(5), request_key="k"))
 
 
-def test_an_idempotency_key_of_a_batch_of_rows_is_not_one_of_corrections(store):
+def test_idempotency_key_of_rows_is_refused_for_corrections(store):
     store.append(batch(trade(1), request_key="k"))
     with pytest.raises(RequestKeyReused):
         store.correct(keyed(cancel(1, **NAMED)))
 
 
-def test_a_key_keeps_the_answer_also_where_all_was_applied_before(store):
+def test_idempotency_key_replays_a_batch_without_new_corrections(store):
     store.append(batch(trade(1)))
     store.correct(amendment(cancel(1, **NAMED)))
     first = store.correct(keyed(cancel(1, **NAMED)))
@@ -336,7 +336,7 @@ def test_a_symbol_that_was_never_stored_cannot_be_corrected(store):
 @pytest.mark.parametrize(
     "new", [{"timestamp": 5}, {"trade_id": "b"}, {"exchange": "N"}, {"colour": "red"}, {}], ids=str
 )
-def test_what_identifies_a_row_is_never_corrected(new: dict[str, Any]):
+def test_identifying_columns_cannot_be_corrected(new: dict[str, Any]):
     with pytest.raises(ValueError, match=r"may change|needs new values"):
         amendment(correct(1, trade_id="a", new=new))
 

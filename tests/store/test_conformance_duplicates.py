@@ -52,7 +52,7 @@ def test_a_row_is_recognised_whatever_columns_its_neighbours_have(store):
     assert store.append(batch(full)).duplicate_rows == (0,)
 
 
-def test_two_reports_of_an_id_may_have_arrived_at_different_moments(store):
+def test_reports_of_an_id_may_differ_in_received_at(store):
     row = trade(1, trade_id="a", received_at=4)
     store.append(batch(row))
     assert store.append(batch(row | {"received_at": 5}, row | {"received_at": None})).duplicate_rows == (0, 1)
@@ -111,7 +111,7 @@ def test_mode_batch_also_knows_batches_that_came_in_other_modes(store):
     assert store.append(batch(trade(1), trade(2), dedupe=Dedupe.BATCH)).stored == 0
 
 
-def test_mode_none_stores_everything_even_taken_ids(store):
+def test_mode_none_stores_repeated_ids(store):
     row = trade(1, trade_id="7")
     for number in (1, 2):
         assert store.append(batch(row, row, dedupe=Dedupe.NONE)).commit.number == number

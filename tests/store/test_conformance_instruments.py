@@ -50,14 +50,14 @@ def interest() -> Append:
     ],
     ids=["equity", "no option of a real date", "option"],
 )
-def test_nobody_told_about_it(store, symbol: str, expected: Instrument):
+def test_undeclared_instrument_is_the_default(store, symbol: str, expected: Instrument):
     assert store.instrument(symbol) == expected
     assert store.canonical(symbol) == symbol
     assert store.declared_instruments() == store.declared_instruments(symbol=symbol) == []
 
 
 @pytest.mark.parametrize("instrument", [FUTURE, OPTION, Instrument("AAPL")], ids=lambda each: each.symbol)
-def test_all_that_was_told_is_kept(store, instrument: Instrument):
+def test_declared_fields_are_read_back(store, instrument: Instrument):
     store.set_instrument(instrument)
     assert store.instrument(instrument.symbol) == instrument
     assert (
@@ -69,13 +69,13 @@ def test_all_that_was_told_is_kept(store, instrument: Instrument):
     ("instrument_class", "kind"),
     [("equity", "whole"), ("future", "whole"), ("option", "whole"), ("crypto", "fractional")],
 )
-def test_a_volume_is_a_count_but_for_crypto(store, instrument_class: str, kind: str):
+def test_volume_kind_is_fractional_only_for_crypto(store, instrument_class: str, kind: str):
     store.set_instrument(Instrument("X", instrument_class=instrument_class))
     assert store.instrument("X").volume_kind == kind
     assert store.instrument("X").has_integer_volume is (kind == "whole")
 
 
-def test_an_instant_is_answered_with_what_had_been_told_by_then(store, clock: Clock):
+def test_instrument_as_of_an_instant(store, clock: Clock):
     told = [Instrument(SYMBOL, exchange=exchange) for exchange in ("XNAS", "XNYS")]
     for instrument in told:
         clock.now += 10
@@ -95,7 +95,7 @@ def test_an_instant_is_answered_with_what_had_been_told_by_then(store, clock: Cl
     ]
 
 
-def test_an_alias_stands_for_its_symbol_until_it_is_given_up(store):
+def test_alias_is_resolved_until_it_is_removed(store):
     store.set_instruments([FUTURE, Instrument("META", aliases=("FB",))])
     assert [store.canonical(each) for each in ("ES1", "ES MAR26", "FB", "ESH26", "META")] == [
         "ESH26", "ESH26", "META", "ESH26", "META",
@@ -124,9 +124,7 @@ def test_an_alias_stands_for_its_symbol_until_it_is_given_up(store):
         "told at once", "has aliases itself",
     ],
 )  # fmt: skip
-def test_an_alias_that_means_something_else_is_refused_with_all_that_was_told_at_once(
-    store, instruments: list[Instrument], place: int, taken: str
-):
+def test_taken_alias_refuses_all_declarations(store, instruments: list[Instrument], place: int, taken: str):
     store.append(batch(trade(), symbol="IBM"))
     store.append(interest())
     store.set_instruments([Instrument("ALPHABET", aliases=("GOOG",))])
@@ -137,20 +135,20 @@ def test_an_alias_that_means_something_else_is_refused_with_all_that_was_told_at
     assert [each.symbol for each in store.declared_instruments()] == ["ALPHABET"]
 
 
-def test_a_symbol_that_was_told_about_in_vain_may_become_an_alias(store):
+def test_symbol_declared_without_data_may_become_an_alias(store):
     store.set_instrument(Instrument("FB", exchange="XNAS"))
     store.set_instrument(Instrument("META", aliases=("FB",)))
     assert store.canonical("FB") == "META"
     assert [each.symbol for each in store.declared_instruments()] == ["META"]
 
 
-def test_aliases_change_hands_at_once(store):
+def test_aliases_can_be_swapped_in_one_call(store):
     store.set_instruments([Instrument("A", aliases=("X",)), Instrument("B", aliases=("Y",))])
     store.set_instruments([Instrument("A", aliases=("Y",)), Instrument("B", aliases=("X",))])
     assert (store.canonical("X"), store.canonical("Y")) == ("B", "A")
 
 
-def test_the_stamp_changes_with_symbols_and_instruments_and_with_nothing_else(store):
+def test_catalogue_stamp_changes_only_with_symbols_and_instruments(store):
     stamps = [store.catalogue_stamp()]
 
     def has_changed() -> bool:

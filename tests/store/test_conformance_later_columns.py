@@ -36,9 +36,7 @@ def test_rows_with_and_without_the_column_are_read_back_as_they_were(store):
 @pytest.mark.parametrize("trade_id", ["a", None])
 @pytest.mark.parametrize("sent", FLAGS)
 @pytest.mark.parametrize("kept", FLAGS)
-def test_a_row_sent_again_is_a_duplicate_unless_both_give_the_column_and_disagree(
-    store, kept, sent, trade_id
-):
+def test_repeated_row_is_a_duplicate_unless_both_values_differ(store, kept, sent, trade_id):
     store.append(batch(flagged(kept, trade_id=trade_id)))
     again = batch(flagged(sent, trade_id=trade_id), flagged(sent, 2, trade_id="b"))
     if None in (kept, sent) or kept == sent:
@@ -54,7 +52,7 @@ def test_a_row_sent_again_is_a_duplicate_unless_both_give_the_column_and_disagre
         assert flags(store) == [kept]
 
 
-def test_every_conflict_of_a_batch_is_named_whatever_it_is_about(store):
+def test_all_conflicts_of_a_batch_are_reported(store):
     store.append(
         batch(*(flagged(True, at, trade_id=str(at)) for at in range(4)), flagged(True, DAY, trade_id="0"))
     )
@@ -168,7 +166,7 @@ def test_a_correction_sets_the_column_and_unsets_it(store):
     assert store.correct(again).duplicates == 1
 
 
-def test_a_request_key_of_corrections_is_of_all_that_they_say(store):
+def test_digest_of_corrections_covers_later_columns(store):
     store.append(batch(trade(1, trade_id="a")))
     said = [correct(1, trade_id="a", new={"buyer_is_maker": flag}) for flag in (True, False)]
     store.correct(amendment(said[0], request_key="k"))
@@ -184,7 +182,7 @@ def test_a_correction_of_another_column_keeps_it(store):
     assert stored(store) == [flagged(True, price=7.0, trade_id="a")]
 
 
-def test_an_id_is_known_by_the_column_as_it_came_in_and_as_it_was_corrected(store):
+def test_row_with_id_matches_original_and_corrected_later_column(store):
     store.append(batch(flagged(True, trade_id="a")))
     store.correct(amendment(correct(1, trade_id="a", new={"price": 7.0, "buyer_is_maker": False})))
     for known in (flagged(True, trade_id="a"), flagged(False, price=7.0, trade_id="a")):
@@ -194,7 +192,7 @@ def test_an_id_is_known_by_the_column_as_it_came_in_and_as_it_was_corrected(stor
             store.append(batch(other))
 
 
-def test_a_row_without_an_id_is_known_by_the_column_as_it_came_in(store):
+def test_row_without_id_matches_original_later_column(store):
     store.append(batch(flagged(True)))
     store.correct(amendment(correct(1, price=100.0, volume=1.0, new={"buyer_is_maker": False})))
     assert store.append(batch(flagged(True))).stored == 0

@@ -47,7 +47,7 @@ def test_a_window_includes_its_start_and_not_its_end(store):
         pytest.param(MIDNIGHT + 24 * 3600 * 10**9 - 10**9, id="last second of a day"),
     ],
 )
-def test_instants_at_the_bounds_are_in_their_own_day(store, instant):
+def test_earliest_and_latest_instants_belong_to_their_own_day(store, instant):
     row = trade(1) | {"timestamp": instant}
     store.append(batch(row))
     start = instant // DAY * DAY
@@ -62,7 +62,7 @@ def test_instants_at_the_bounds_are_in_their_own_day(store, instant):
     assert store.append(batch(row)).stored == 0
 
 
-def test_reads_at_a_commit_see_what_was_stored_by_then(store):
+def test_reads_at_a_commit_see_earlier_rows_only(store):
     history = []
     for number in range(1, 5):
         store.append(batch(trade(10 - number, float(number)), trade(DAY * number)))

@@ -108,7 +108,7 @@ def test_the_dependency_window_ends_with_the_next_interval_that_has_a_price(
     assert found == Window(window.start_ns, end)
 
 
-def test_the_dependency_window_is_that_of_the_commit_asked_for(credited):
+def test_dependency_window_as_of_a_commit(credited):
     credited.append(batch(trade(62 * MINUTE, 12.0, trade_id="a")))
     credited.correct(amendment(cancel(62 * MINUTE, trade_id="a")))
     ends = [
@@ -148,7 +148,7 @@ def test_a_late_trade_and_corrections_revise_the_bars_that_they_change_and_no_ot
     assert revised(store, Window(NOON + MINUTE, NOON + 3 * MINUTE)) == [emptied]
 
 
-def test_a_bar_that_comes_back_is_a_revision_and_a_new_one_is_none(store):
+def test_reappearing_bar_is_a_revision_and_a_new_bar_is_not(store):
     store.append(batch(trade(0, 5.0, trade_id="a")))
     store.correct(amendment(cancel(0, trade_id="a")))
     store.append(batch(trade(1, 6.0), trade(MINUTE, 8.0)))
@@ -161,7 +161,7 @@ def test_a_bar_that_comes_back_is_a_revision_and_a_new_one_is_none(store):
 @pytest.mark.parametrize(
     "later", [2 * MINUTE, 3 * MINUTE, 59 * MINUTE, 60 * MINUTE, 61 * MINUTE, DAY, 9 * DAY]
 )
-def test_a_bar_whose_absence_could_be_seen_is_a_revision(store, later: int):
+def test_late_bar_in_a_visible_gap_is_a_revision(store, later: int):
     store.append(batch(trade(0, 5.0), trade(later, 7.0, trade_id="a")))
     store.append(batch(trade(MINUTE + 1, 6.0)))
     store.append(batch(trade(MINUTE + 2, 6.0)))
@@ -175,7 +175,7 @@ def test_a_bar_whose_absence_could_be_seen_is_a_revision(store, later: int):
     assert revised(store, after=0, commit=1) == []
 
 
-def test_what_was_cancelled_was_known_and_what_comes_with_a_bar_was_not(store):
+def test_cancelled_rows_make_gaps_visible_but_rows_of_the_same_commit_do_not(store):
     store.append(batch(trade(0, 5.0)))
     store.append(batch(trade(MINUTE, 6.0), trade(20 * MINUTE, 6.0, trade_id="a")))
     store.correct(amendment(cancel(20 * MINUTE, trade_id="a")))
@@ -184,7 +184,7 @@ def test_what_was_cancelled_was_known_and_what_comes_with_a_bar_was_not(store):
     assert found == [(20, 3, bar(6.0)), (10, 4, None), (19, 4, None), (20, 4, None)]
 
 
-def test_a_correction_that_first_gives_a_bar_its_price_is_a_revision_where_something_later_was_known(store):
+def test_correction_that_makes_a_bar_in_a_visible_gap_is_a_revision(store):
     store.append(batch(trade(MINUTE, 6.0, trade_id="a", **ODD), trade(5 * MINUTE, 6.0, trade_id="b", **ODD)))
     regular = {"conditions": None}
     store.correct(

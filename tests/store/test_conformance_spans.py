@@ -78,12 +78,12 @@ def test_volume_without_a_price_is_credited_over_touching_spans(day, spans, expe
     assert volumes(day, *spans) == expected
 
 
-def test_without_credits_the_volume_of_a_label_without_a_price_is_nobodys(day):
+def test_volume_without_a_price_is_dropped_without_credits(day):
     spans = [(0, 1, 0), (1, 2, 1), (2, 3, 2), (3, 4, 2), (4, 5, 4)]
     assert volumes(day, *spans, credits=False) == {0: 1.0, 2: 5.0}
 
 
-def test_no_spans_have_no_bars(day):
+def test_no_spans_give_no_bars(day):
     bars = day.span_bars(SYMBOL, columns([]), credits=True)
     assert len(bars) == 0
     assert bars.time_ns.dtype == np.int64
@@ -164,7 +164,7 @@ EDGES = sorted(
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_bars_of_random_spans_are_those_made_row_by_row(store, seed: int):
+def test_bars_of_random_spans_equal_bars_made_row_by_row(store, seed: int):
     rng = random.Random(seed)
     standing = []
     for _ in range(5):

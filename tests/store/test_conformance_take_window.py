@@ -53,7 +53,7 @@ def random_trade(rng: random.Random) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_taken_window_holds_so_many_rows_that_stand_and_those_that_share_their_time(store, seed: int):
+def test_take_window_has_the_rows_and_those_of_the_same_time(store, seed: int):
     rng = random.Random(seed)
     for _ in range(4):
         store.append(batch(*(random_trade(rng) for _ in range(rng.randint(1, 30)))))
@@ -96,7 +96,7 @@ def test_rows_of_every_dataset_are_found(store, dataset: Dataset, values: dict[s
         check(store, dataset, rng.randint(0, number + 1), rng)
 
 
-def test_equal_times_are_never_cut_apart(store):
+def test_rows_of_one_time_are_never_split(store):
     store.append(batch(*(trade(5, float(price)) for price in range(1, 9)), trade(4), trade(6)))
     for rows in (2, 5, 9):
         assert store.take_window(TRADES, SYMBOL, ALL_TIME, rows) == Window(ALL_TIME.start_ns, NOON + 6)
@@ -122,7 +122,7 @@ def test_cancelled_rows_and_those_of_later_commits_are_not_counted(store):
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset.name)
-def test_of_an_unknown_symbol_nothing_is_found(store, dataset: Dataset):
+def test_take_window_of_an_unknown_symbol_raises(store, dataset: Dataset):
     with pytest.raises(UnknownSymbol):
         store.take_window(dataset, SYMBOL, ALL_TIME, 1)
     with pytest.raises(UnknownSymbol):

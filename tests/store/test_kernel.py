@@ -16,12 +16,12 @@ def declared(kind: type) -> set[str]:
     }
 
 
-def test_the_store_in_memory_does_what_a_backend_must_and_nothing_more():
+def test_memory_store_has_only_the_methods_of_a_backend():
     assert not declared(MemoryStore) & declared(QueryableStore)
     assert declared(MemoryStore) - {"apply"} <= MarketStore.__abstractmethods__
 
 
-def test_a_backend_that_leaves_something_out_cannot_be_made():
+def test_backend_without_a_method_cannot_be_created():
     unfinished = type("Unfinished", (QueryableStore,), {})
     with pytest.raises(TypeError, match="append"):
         unfinished()

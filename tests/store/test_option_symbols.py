@@ -23,7 +23,7 @@ CALL = OptionSymbol("AAPL", date(2025, 1, 17), "call", 150_000)
     ],
     ids=["four", "one", "two, mills", "three, largest", "five, leap day", "six", "adjusted", "flexible"],
 )  # fmt: skip
-def test_both_spellings_say_the_same_and_can_be_written_again(
+def test_padded_and_compact_symbols_parse_to_the_same_option(
     compact: str, padded: str, option: OptionSymbol, strike: float
 ):
     assert parse_option_symbol(compact) == parse_option_symbol(padded) == option
@@ -41,7 +41,7 @@ def test_both_spellings_say_the_same_and_can_be_written_again(
         "AAPL250117C0015000\u0660",
     ],
 )  # fmt: skip
-def test_what_is_none(text: str):
+def test_text_that_is_no_option_symbol(text: str):
     assert parse_option_symbol(text) is None
 
 

@@ -61,7 +61,7 @@ def loaded(ticks: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return folder, sum(store.append(each).stored for each in shuffled_batches(ticks))
 
 
-def test_every_tick_is_stored_once_as_it_was(loaded: tuple[Path, int], ticks: pa.Table):
+def test_every_tick_is_stored_once(loaded: tuple[Path, int], ticks: pa.Table):
     folder, count = loaded
     rows = CsvStore(folder).rows(TRADES, SYMBOL, ALL_TIME)
     assert count == len(rows) == len(ticks)
@@ -71,7 +71,7 @@ def test_every_tick_is_stored_once_as_it_was(loaded: tuple[Path, int], ticks: pa
 
 
 @pytest.mark.parametrize(("frequency", "minutes"), [("1min", 1), ("5min", 5), ("1h", 60), ("24h", 1440)])
-def test_bars_are_those_of_pandas_over_the_files(loaded: tuple[Path, int], frequency: str, minutes: int):
+def test_bars_equal_pandas_over_the_files(loaded: tuple[Path, int], frequency: str, minutes: int):
     folder, _ = loaded
     files = sorted((folder / TRADES.name / SYMBOL).glob("*.csv"))
     frame = pd.concat(pd.read_csv(file, parse_dates=["timestamp"]) for file in files)

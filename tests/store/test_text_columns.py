@@ -42,9 +42,7 @@ def sliced(values: list[str | None]) -> pa.Array:
 
 @settings(deadline=None)
 @given(drawn=lines, at_once=st.integers(1, 4))
-def test_lines_are_their_pieces_one_behind_the_other(
-    drawn: tuple[int, list[str | list[str | None]]], at_once: int
-):
+def test_lines_join_their_pieces(drawn: tuple[int, list[str | list[str | None]]], at_once: int):
     count, pieces = drawn
     expected = "".join(
         piece if isinstance(piece, str) else piece[line] or "" for line in range(count) for piece in pieces

@@ -31,7 +31,7 @@ def by_numpy(instants: list[int], end: str) -> list[str]:
     instants=st.lists(INSTANTS | st.sampled_from(EDGES), max_size=20),
     end=st.sampled_from(["", ",", ",AAPL,"]),
 )
-def test_texts_are_numpys(instants: list[int], end: str):
+def test_texts_equal_numpy(instants: list[int], end: str):
     assert fixed_width_text(np.array(instants, dtype=np.int64), end).to_pylist() == by_numpy(instants, end)
 
 
@@ -47,7 +47,7 @@ def test_every_digit_of_a_day_is_written(unit: int):
     before=st.sampled_from(["", '{"timestamp":"']),
     end=st.sampled_from(["", "Z", ".0Z,"]),
 )
-def test_seconds_are_numpys(instants: list[int], before: str, end: str):
+def test_seconds_equal_numpy(instants: list[int], before: str, end: str):
     floored = np.array(instants, dtype=np.int64) // 10**9
     texts = np.datetime_as_string(floored.view("datetime64[s]"), unit="s")
     expected = [f"{before}{text}{end}" for text in texts]
@@ -68,7 +68,7 @@ def read(parse: Callable[[str], int], text: str) -> int | str:
     ),
     end=st.sampled_from(["Z", "", ".5Z", "z", "+00:00", "Z "]),
 )  # fmt: skip
-def test_one_instant_is_read_as_many_are(parts: tuple[int, ...], end: str):
+def test_one_text_parses_like_a_column(parts: tuple[int, ...], end: str):
     text = "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}".format(*parts) + end
     one, many = read(parse_timestamp, text), read(lambda each: int(parse_timestamps([each])[0]), text)
     # Of one text it is also known when its year is too far away to be counted.

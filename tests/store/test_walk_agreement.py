@@ -66,7 +66,7 @@ def keys_of(store: QueryableStore, symbol: str) -> dict[tuple[str, str], tuple[s
 @pytest.mark.parametrize("opened", WALKED.values(), ids=list(WALKED))
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(plan=steps(), data=st.data())
-def test_a_store_made_of_a_walk_is_the_same_store(opened: Opened, plan: list[Step], data: Any):
+def test_store_built_from_commits_equals_the_original(opened: Opened, plan: list[Step], data: Any):
     clock = Clock()
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         store = opened(Path(name), clock)
@@ -92,7 +92,7 @@ def check_a_place_by_chance(store: QueryableStore, symbol: str, data: Any) -> No
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(plan=steps(), more=steps())
-def test_a_store_made_of_a_walk_goes_on_as_the_other_would_have(plan: list[Step], more: list[Step]):
+def test_store_built_from_commits_continues_like_the_original(plan: list[Step], more: list[Step]):
     """Keys that come again too: both know the same digests."""
     clock = Clock()
     store, replica = MemoryStore(clock=clock), MemoryStore(clock=clock)
@@ -107,7 +107,7 @@ def test_a_store_made_of_a_walk_goes_on_as_the_other_would_have(plan: list[Step]
         assert history(replica, symbol) == history(store, symbol)
 
 
-def test_a_key_of_another_kind_of_store_is_refused_not_stored_twice(tmp_path: Path):
+def test_request_key_from_another_backend_is_refused(tmp_path: Path):
     store, replica = CsvStore(tmp_path), MemoryStore()
     store.append(batch(trade(1), request_key="k"))
     for piece in walk(store):
@@ -117,7 +117,7 @@ def test_a_key_of_another_kind_of_store_is_refused_not_stored_twice(tmp_path: Pa
     assert replica.append(batch(trade(1))).duplicate_rows == (0,)
 
 
-def test_a_piece_that_does_not_follow_is_refused():
+def test_piece_out_of_order_raises():
     store, replica = MemoryStore(), MemoryStore()
     store.append(batch(trade(1), trade(2)))
     store.append(batch(trade(3)))
@@ -134,7 +134,7 @@ def test_a_piece_that_does_not_follow_is_refused():
     assert stored(replica) == stored(store)
 
 
-def test_a_commit_that_lacks_rows_is_not_followed_by_another():
+def test_commit_after_an_incomplete_one_raises():
     store, mirror = MemoryStore(), MemoryStore()
     store.append(batch(trade(1), trade(2)))
     store.append(batch(trade(3)))

@@ -35,7 +35,7 @@ trades = st.lists(
 @pytest.mark.parametrize("frequency", FREQUENCIES)
 @settings(max_examples=examples(25), deadline=None)
 @given(rows=trades)
-def test_bars_are_those_of_pandas(frequency, rows):
+def test_bars_equal_pandas(frequency, rows):
     arrived = pa.Table.from_batches([record_batch(*rows)])
     table = stored_in_order(stored_rows(arrived, [ArrivalRun(0, 1, len(rows))]))
     bars = bars_of_rows(table, FREQUENCIES[frequency])

@@ -62,7 +62,7 @@ def found(store, interval_ns: int) -> list[tuple[object, ...]]:
     [[-37.63, -0.01, 0.0, 0.01, 11.2], [-1e-9, 1e-9, 1e9, -1e9], [-5.0], [0.0]],
     ids=["a day of oil", "cancelling out", "below zero only", "zero only"],
 )
-def test_bars_are_exact_whatever_the_sign(store, prices: list[float]):
+def test_bars_are_exact_for_negative_prices(store, prices: list[float]):
     rows = prints(1, prices)
     for start in range(0, 400, 90):
         store.append(batch(*rows[start : start + 90]))
@@ -80,7 +80,7 @@ def test_a_correction_may_take_a_price_below_zero(store):
     assert [(each.before.low, each.after.low) for each in changed] == [(5.0, -5.5), (-5.5, -5.5)]
 
 
-def test_the_session_of_prices_below_zero(store):
+def test_session_bar_of_negative_prices(store):
     words = ("opening_print", None, None, "closing_print")
     rows = [
         trade(place * MINUTE, price, 10.0, conditions=word)

@@ -44,7 +44,7 @@ def assert_same(left: Aggregates, right: Aggregates) -> None:
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
 @settings(max_examples=examples(60), deadline=None)
 @given(drawn=days, interval=st.sampled_from(INTERVALS), at=st.sampled_from([None, 1, 2, 3, 4, 6]))
-def test_bars_are_those_made_row_by_row(policy, drawn, interval, at):
+def test_bars_equal_bars_made_row_by_row(policy, drawn, interval, at):
     rows = in_order(drawn)
     expected = slow_bars(rows, policy, interval, STANDS - 1 if at is None else at)
     prints = prints_of(table(rows), policy, commit=at)
@@ -55,7 +55,7 @@ def test_bars_are_those_made_row_by_row(policy, drawn, interval, at):
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
 @settings(max_examples=examples(60), deadline=None)
 @given(drawn=days, data=st.data())
-def test_any_split_and_any_merge_tree_gives_the_same_aggregates(policy, drawn, data):
+def test_any_merge_tree_gives_the_same_aggregates(policy, drawn, data):
     rows = in_order(drawn)
     owner = data.draw(st.lists(st.integers(0, 4), min_size=len(rows), max_size=len(rows)))
     groups = [[row for row, each in zip(rows, owner, strict=True) if each == group] for group in range(5)]
@@ -68,7 +68,7 @@ def test_any_split_and_any_merge_tree_gives_the_same_aggregates(policy, drawn, d
 
 @settings(max_examples=examples(40), deadline=None)
 @given(drawn=days)
-def test_an_interval_says_the_newest_commit_that_touched_it(drawn):
+def test_newest_is_the_last_commit_that_touched_the_interval(drawn):
     rows = in_order(drawn)
     aggregates = aggregated(rows, US_EQUITIES, MINUTE)
     for time, newest in zip(aggregates.time.tolist(), aggregates.newest.tolist(), strict=True):
@@ -81,7 +81,7 @@ def a_print(at: int = 0, **others: object) -> Row:
     return row | {"commit": 1, "lasts": None} | others
 
 
-def test_an_interval_of_which_nothing_stands_stays_as_a_tombstone():
+def test_interval_with_only_cancelled_rows_stays_with_counts_of_zero():
     aggregates = aggregated(in_order([a_print(lasts=2), a_print(MINUTE)]), EVERY_PRINT, MINUTE)
     assert aggregates.time.tolist() == [NOON, NOON + MINUTE]
     assert aggregates.newest.tolist() == [3, 1]
@@ -115,7 +115,7 @@ def test_a_bar_without_prints_for_high_and_low_spans_open_and_close():
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
-def test_merged_prints_of_one_instant_go_by_sequence_and_then_by_arrival(order: list[int]):
+def test_merged_prints_of_one_instant_are_ordered_by_sequence_then_arrival(order: list[int]):
     rows = in_order([a_print(price=float(place), sequence=[7, None, 3, 7][place]) for place in range(4)])
     parts = [aggregated([rows[place]], EVERY_PRINT, SECOND) for place in order]
     merged = merge(parts, MINUTE)
@@ -125,7 +125,7 @@ def test_merged_prints_of_one_instant_go_by_sequence_and_then_by_arrival(order: 
     assert (merge(equal, MINUTE).open.tolist(), merge(equal, MINUTE).close.tolist()) == ([0.0], [3.0])
 
 
-def test_bars_without_a_gap_are_the_aggregates_own_columns():
+def test_bars_without_gaps_share_the_aggregates_columns():
     aggregates = aggregated(in_order([a_print(each * MINUTE) for each in range(5)]), EVERY_PRINT, MINUTE)
     bars = bars_of(aggregates)
     assert bars.open is aggregates.open
@@ -133,7 +133,7 @@ def test_bars_without_a_gap_are_the_aggregates_own_columns():
     assert merge([aggregates], MINUTE) is aggregates
 
 
-def test_nothing_merges_to_nothing():
+def test_merge_of_nothing_is_empty():
     empty = merge([], MINUTE)
     assert len(empty) == len(bars_of(empty)) == len(merge([empty, empty], MINUTE)) == 0
     assert (

@@ -60,7 +60,7 @@ def slow_bars(rows, carried: KnownQuote) -> dict[int, dict[str, float]]:
 
 @settings(max_examples=examples(200), deadline=None)
 @given(rows=quotes, carried=known)
-def test_quote_bars_are_those_made_quote_by_quote(rows, carried):
+def test_quote_bars_equal_bars_made_quote_by_quote(rows, carried):
     bars = quote_bars_of(table(rows), MINUTE, carried)
     expected = slow_bars(rows, carried)
     assert bars.time_ns.tolist() == sorted(expected)
@@ -71,7 +71,7 @@ def test_quote_bars_are_those_made_quote_by_quote(rows, carried):
 
 @settings(max_examples=examples(100), deadline=None)
 @given(rows=quotes, edge=st.integers(-10, 10).map(lambda minute: NOON + minute * MINUTE))
-def test_a_window_with_what_is_known_before_it_gives_the_same_bars(rows, edge):
+def test_carried_quote_gives_the_same_bars_as_all_rows(rows, edge):
     before = [row for row in rows if row["timestamp"] < edge]
     after = [row for row in rows if row["timestamp"] >= edge]
     whole = quote_bars_of(table(rows), MINUTE)
@@ -81,7 +81,7 @@ def test_a_window_with_what_is_known_before_it_gives_the_same_bars(rows, edge):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole[skipped:], name), err_msg=name)
 
 
-def test_what_is_known_is_the_last_of_each_side():
+def test_known_quote_is_the_last_of_each_side():
     rows = [
         {"timestamp": NOON, "bid": 1.0, "bid_size": 5.0, "ask": None, "ask_size": None},
         {"timestamp": NOON, "bid": None, "bid_size": 9.0, "ask": 2.0, "ask_size": 6.0},

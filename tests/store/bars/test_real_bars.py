@@ -56,14 +56,14 @@ def equal_and_extra(bars: Bars, vendor: pd.DataFrame) -> tuple[int, int]:
         (EVERY_PRINT, SECOND, 3346, 1203),
     ],
 )
-def test_bars_by_condition_are_the_vendors(
+def test_bars_by_condition_equal_the_vendors(
     ibm: pa.Table, policy: BarPolicy, interval: int, equal: int, extra: int
 ):
     vendor = equity_bars(VENDOR_BARS[interval], MIDNIGHT)
     assert equal_and_extra(made(ibm, policy, interval), vendor) == (equal, extra)
 
 
-def test_seconds_merged_before_volume_is_credited_give_the_minutes(ibm: pa.Table):
+def test_merged_seconds_equal_minutes(ibm: pa.Table):
     prints = prints_of(ibm, US_EQUITIES)
     minutes = merge([aggregate_prints(prints, SECOND)], MINUTE)
     at_once = aggregate_prints(prints, MINUTE)
@@ -72,7 +72,7 @@ def test_seconds_merged_before_volume_is_credited_give_the_minutes(ibm: pa.Table
     assert equal_and_extra(bars_of(minutes), equity_bars(VENDOR_BARS[MINUTE], MIDNIGHT)) == (451, 0)
 
 
-def test_the_daily_bar_of_the_session_is_the_vendors(ibm: pa.Table):
+def test_daily_session_bar_equals_the_vendors(ibm: pa.Table):
     vendor = real_frame("equity/ibm_201310_daily_trade.csv", ["date", *FIVE], index_col="date")
     expected = (vendor.loc["20131007 00:00", FIVE[:4]] / PRICE_UNIT).tolist()
     bars = session_bars_of(ibm, US_EQUITIES)
@@ -80,7 +80,7 @@ def test_the_daily_bar_of_the_session_is_the_vendors(ibm: pa.Table):
     assert [getattr(bars, name)[0] for name in FIVE[:4]] == expected == [182.00, 183.30, 181.85, 182.01]
 
 
-def test_quote_bars_opened_at_the_quote_carried_in_are_the_vendors():
+def test_quote_bars_equal_the_vendors():
     sides = ["bid", "bid_size", "ask", "ask_size"]
     path = "equity/ibm_20131007_tick_quote_partial.csv"
     frame = real_frame(path, ["ms", *sides, "exchange", "mask", "suspicious"])
@@ -97,7 +97,7 @@ def test_quote_bars_opened_at_the_quote_carried_in_are_the_vendors():
         assert getattr(bars, name).tolist() == vendor.loc[bars.time_ns, name].tolist(), name
 
 
-def test_minutes_of_futures_are_the_vendors_when_prints_of_no_size_count():
+def test_minutes_of_futures_with_prints_of_size_zero_equal_the_vendors():
     names = ["ms", "price", "size", "exchange", "mask", "suspicious"]
     ticks = real_frame("future/gc_20131007_tick_trade.csv", names)
     assert (ticks["size"] == 0).any()

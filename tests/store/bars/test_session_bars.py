@@ -51,7 +51,7 @@ def slow_session(rows: list[Row], at: int) -> tuple[float, ...] | None:
 
 @settings(max_examples=examples(150), deadline=None)
 @given(drawn=st.lists(several_days, max_size=30), at=st.sampled_from([None, 1, 3]))
-def test_session_bars_are_those_made_row_by_row(drawn, at):
+def test_session_bars_equal_bars_made_row_by_row(drawn, at):
     rows = in_order(drawn)
     expected = []
     for date in sorted({row["timestamp"] // DAY * DAY for row in rows}):
@@ -64,7 +64,7 @@ def test_session_bars_are_those_made_row_by_row(drawn, at):
 
 @given(drawn=st.lists(several_days, max_size=20))
 @settings(max_examples=examples(30), deadline=None)
-def test_a_policy_without_a_daily_table_gives_whole_dates(drawn):
+def test_policy_without_daily_table_gives_bars_of_utc_dates(drawn):
     rows = in_order(drawn)
     assert tuples(session_bars_of(table(rows), EVERY_PRINT)) == slow_bars(rows, EVERY_PRINT, DAY)
 
@@ -89,7 +89,7 @@ def ohlcv(bars: Bars) -> list[float]:
     return [getattr(bars, name)[0] for name in ("open", "high", "low", "close", "volume")]
 
 
-def test_auctions_belong_to_the_session_by_condition_whenever_they_are_printed():
+def test_auction_print_belongs_to_the_session_at_any_time():
     bars = day(
         (9.0, 7.0, "extended_hours"),
         (10.5, 1.0, "regular"),
@@ -102,7 +102,7 @@ def test_auctions_belong_to_the_session_by_condition_whenever_they_are_printed()
     assert bars.time_ns.tolist() == [int(datetime(2025, 1, 2, tzinfo=UTC).timestamp()) * 10**9]
 
 
-def test_the_largest_auction_counts_and_the_first_of_equals():
+def test_largest_auction_print_counts_or_the_first_of_equals():
     small, first, second = (
         (1.0, 10.0, "opening_print"),
         (2.0, 90.0, "opening_print"),
@@ -111,7 +111,7 @@ def test_the_largest_auction_counts_and_the_first_of_equals():
     assert ohlcv(day(small, first, second))[0] == 2.0
 
 
-def test_without_a_closing_auction_the_official_close_is_the_close_and_is_no_volume():
+def test_official_close_is_used_without_a_closing_auction():
     assert ohlcv(day((1.0, 5.0, None), (2.0, 5.0, None), (3.0, 8.0, "official_close"))) == [
         1.0,
         3.0,
@@ -121,22 +121,22 @@ def test_without_a_closing_auction_the_official_close_is_the_close_and_is_no_vol
     ]
 
 
-def test_without_auctions_the_session_opens_and_closes_with_its_first_and_last_price():
+def test_session_without_auctions_opens_at_first_and_closes_at_last_price():
     bars = day(
         (5.0, 1.0, "extended_hours"), (1.0, 1.0, None), (2.0, 1.0, "regular"), (7.0, 1.0, "average_price")
     )
     assert ohlcv(bars) == [1.0, 2.0, 1.0, 2.0, 3.0]
 
 
-def test_an_auction_that_is_distrusted_is_none():
+def test_suspicious_auction_print_is_ignored():
     assert ohlcv(day((4.0, 9.0, "opening_print;suspicious"), (1.0, 1.0, None))) == [1.0, 1.0, 1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("said", ["extended_hours", "average_price", "official_close"])
-def test_a_date_without_a_price_of_the_session_has_no_bar(said: str):
+def test_date_without_a_session_price_has_no_bar(said: str):
     assert not len(day((1.0, 1.0, said)))
 
 
-def test_sums_of_absurd_range_are_rounded_once():
+def test_sums_of_a_wide_range_are_rounded_once():
     sizes = [1e15, 1e-5, 1e-100, 1e-300]
     assert ohlcv(day(*((1.0, size, None) for size in sizes)))[4] == math.fsum(sizes)

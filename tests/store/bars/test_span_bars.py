@@ -30,7 +30,7 @@ prints = st.one_of(printed, several_days)
     credits=st.booleans(),
     at=st.sampled_from([None, 1, 2, 4]),
 )
-def test_bars_of_prints_are_those_made_row_by_row(policy, drawn, spans: list[Span], credits, at):
+def test_span_bars_equal_bars_made_row_by_row(policy, drawn, spans: list[Span], credits, at):
     rows = in_order(drawn)
     expected = slow_span_bars(rows, policy, spans, credits=credits, at=STANDS - 1 if at is None else at)
     prints = prints_of(table(rows), policy, commit=at)
@@ -46,7 +46,7 @@ def test_bars_of_prints_are_those_made_row_by_row(policy, drawn, spans: list[Spa
     credits=st.booleans(),
     data=st.data(),
 )
-def test_any_split_of_the_rows_into_aggregates_gives_the_same_bars(policy, drawn, spans, credits, data):
+def test_any_split_into_aggregates_gives_the_same_bars(policy, drawn, spans, credits, data):
     rows = in_order(drawn)
     owner = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)))
     groups = [[row for row, each in zip(rows, owner, strict=True) if each == group] for group in range(4)]
@@ -70,7 +70,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("given_columns", BAD.values(), ids=list(BAD))
-def test_what_are_no_spans_is_refused(given_columns: tuple[list[int], ...]):
+def test_invalid_spans_raise(given_columns: tuple[list[int], ...]):
     with pytest.raises(ValueError):
         Spans(*(np.array(column, np.int64) for column in given_columns))
 
@@ -86,7 +86,7 @@ def test_what_are_no_spans_is_refused(given_columns: tuple[list[int], ...]):
         )
     )
 )
-def test_layers_hold_each_instant_of_the_spans_once_in_whole_intervals_of_none_but_its_span(
+def test_layers_cover_each_span_once_with_aligned_intervals(
     spans: list[Span],
 ):
     of_spans = columns(spans)

@@ -31,7 +31,7 @@ def log(store: QueryableStore) -> LogView:
     return view_as_of(store, TRADES, SYMBOL, None)
 
 
-def test_a_walk_gives_every_row_once(log: LogView, monkeypatch: pytest.MonkeyPatch):
+def test_rows_backwards_yields_every_row_once(log: LogView, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(log_view, "_FEW_ROWS", 1)
     for many, commit in product([1, 4, 1000], [None, 1, 4]):
         monkeypatch.setattr(log_view, "ROWS_AT_ONCE", many)
@@ -48,14 +48,14 @@ def assert_walk_gives_every_row_once(log: LogView, commit: int | None) -> None:
     assert all(before[-1] < after[0] for before, after in pairwise(times))
 
 
-def test_a_walk_ends_before_its_instant(log: LogView):
+def test_rows_backwards_starts_before_the_instant(log: LogView):
     end_ns = NOON + 9 * DAY + 3
     assert pa.concat_tables(reversed(list(rows_backwards(log, end_ns)))).equals(
         log.rows(Window(ALL_TIME.start_ns, end_ns))
     )
 
 
-def test_the_rows_before_and_after_an_instant(log: LogView):
+def test_first_and_last_row_around_an_instant(log: LogView):
     rows = log.rows(ALL_TIME).to_pylist()
     for instant in sorted({row["timestamp"] + near for row in rows for near in (0, 1)}):
         before = [row for row in rows if row["timestamp"] < instant]
@@ -71,7 +71,7 @@ def only(rows: pa.Table | None) -> dict[str, Any] | None:
     return None if rows is None else rows.to_pylist()[0]
 
 
-def test_coverage_is_what_is_stored_at_a_commit(log: LogView):
+def test_coverage_as_of_a_commit(log: LogView):
     for commit in (None, 1, 4, 5):
         found = log_coverage(view_as_of(log.store, TRADES, SYMBOL, commit))
         times = log.store.rows(TRADES, SYMBOL, ALL_TIME, commit=commit).column(0).to_pylist()
@@ -83,7 +83,7 @@ def test_coverage_is_what_is_stored_at_a_commit(log: LogView):
             assert found.rows == len(times)
 
 
-def test_coverage_of_a_log_of_which_nothing_stands(store: QueryableStore):
+def test_coverage_of_a_log_with_only_cancelled_rows(store: QueryableStore):
     store.append(batch(trade(0, trade_id="a")))
     store.correct(amendment(cancel(0, trade_id="a")))
     assert log_coverage(view_as_of(store, TRADES, SYMBOL, None))[:4] == (None, None, 0, 2)

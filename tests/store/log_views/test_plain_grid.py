@@ -18,7 +18,7 @@ TIMES = np.array([NOON - 1, NOON, NOON + 1, NOON + 7 * MINUTE, NOON + DAY, -1, 0
 
 
 @pytest.mark.parametrize("resolution", FIXED, ids=lambda each: each.value)
-def test_both_grids_are_the_same(resolution: Resolution):
+def test_plain_grid_equals_bar_grid(resolution: Resolution):
     grid = plain_grid(resolution.length_ns, lambda time_ns: time_ns // DAY)
     other = BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
     assert grid.resolution is resolution
@@ -29,7 +29,7 @@ def test_both_grids_are_the_same(resolution: Resolution):
     assert grid.trading_dates(TIMES).tolist() == other.trading_dates(TIMES).tolist()
 
 
-def test_both_have_the_same_days():
+def test_daily_periods_equal_bar_grid():
     window = Window(NOON // DAY * DAY, NOON // DAY * DAY + 3 * DAY)
     days = plain_grid(DAY, lambda time_ns: time_ns // DAY).periods(window)
     others = BarGrid(Resolution.DAY, None, SessionMode.UTC, Hours.ALL).periods(window)
@@ -37,7 +37,7 @@ def test_both_have_the_same_days():
 
 
 @pytest.mark.parametrize(("days", "is_period"), [(2, True), (7, True), (31, True), (1.5, False)])
-def test_lengths_that_no_resolution_has_are_of_days_or_not(days: float, is_period: bool):
+def test_length_without_resolution_is_a_period_if_whole_days(days: float, is_period: bool):
     length = plain_grid(int(days * DAY), lambda time_ns: time_ns // DAY).resolution
     assert (length.length_ns, length.is_period) == (days * DAY, is_period)
     assert not isinstance(length, Resolution)

@@ -67,7 +67,7 @@ def test_exchanges_are_not_mixed(store):
     assert (carried["N"].bid, carried["Q"].bid) == (20.0, 10.0)
 
 
-def test_a_side_that_was_not_quoted_on_many_dates_with_quotes_is_not_known(store, few):
+def test_side_not_quoted_on_many_dates_is_unknown(store, few):
     log = quote_log(
         store,
         quote(-2 * DAY * DATES_LOOKED_BACK - 5, bid=9.0, exchange="Q"),
@@ -101,7 +101,7 @@ def random_log(store: QueryableStore, seed: int) -> LogView:
 
 
 @pytest.mark.parametrize("seed", range(3 if SOAK else 1))
-def test_bars_of_windows_are_those_of_the_whole(store, few, seed: int):
+def test_bars_of_part_windows_equal_bars_of_the_whole(store, few, seed: int):
     log = random_log(store, seed)
     interval = 60 * MINUTE
     rows = log.rows(ALL_TIME)

@@ -80,7 +80,7 @@ def test_a_date_is_its_midnight():
     ],
     ids=repr,
 )
-def test_what_is_no_instant_is_refused(wrong: Any):
+def test_invalid_instant_raises(wrong: Any):
     with pytest.raises(InvalidInstant):
         instant_ns(wrong)
     if wrong is not None:
@@ -123,7 +123,7 @@ def test_one_interval_in_every_form(given_as: Any, length: int):
     ],
     ids=repr,
 )  # fmt: skip
-def test_what_is_no_interval_is_refused(wrong: Any):
+def test_invalid_interval_raises(wrong: Any):
     with pytest.raises(InvalidInterval):
         interval_ns(wrong)
 
@@ -133,20 +133,20 @@ def test_what_is_no_interval_is_refused(wrong: Any):
     st.integers(1, 10**15),
     st.sampled_from([1, 7, 10**9, MINUTE, 1440 * MINUTE]),
 )
-def test_whole_bars_cover_the_window_and_not_one_more(start: int, length: int, interval: int):
+def test_aligned_window_has_no_extra_bar(start: int, length: int, interval: int):
     end = min(start + length, LATEST_NS + 1)
     window = aligned_window(start, end, interval)
     assert window.start_ns % interval == window.end_ns % interval == 0
     assert start - interval < window.start_ns <= start < end <= window.end_ns < end + interval
 
 
-def test_open_windows_are_all_time():
+def test_open_window_is_all_time():
     assert exact_window(None, None) == ALL_TIME
     assert exact_window(NS, None) == Window(NS, ALL_TIME.end_ns)
     assert exact_window(None, "2025-01-02") == Window(ALL_TIME.start_ns, instant_ns("2025-01-02"))
 
 
 @pytest.mark.parametrize(("start", "end"), [(NS, NS), (NS + 1, NS), ("2025-01-02", "2025-01-01")])
-def test_a_window_that_does_not_begin_before_its_end_is_refused(start: Any, end: Any):
+def test_window_must_start_before_its_end(start: Any, end: Any):
     with pytest.raises(InvalidWindow, match="the start of a window must be before its end"):
         exact_window(start, end)

@@ -29,7 +29,7 @@ def expected_bars(reader: Reader, symbol: str, length: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("interval", ["1s", "1min", "5min", "15min", "1h", "1d", "7min"])
-def test_bars_are_those_of_pandas(sample: Reader, interval: str):
+def test_bars_equal_pandas(sample: Reader, interval: str):
     expected = expected_bars(sample, "DEMOA", interval)
     frame: Any = sample.bars("DEMOA", interval=interval, frame=True)
     assert frame.index.equals(expected.index)
@@ -80,14 +80,14 @@ def test_policies_by_name_by_value_and_of_the_instrument(tmp_path: Path):
         reader.bars("AAPL", policy="us_equity")
 
 
-def test_a_frame_of_bars_of_nothing_has_its_columns(sample: Reader):
+def test_frame_without_bars_has_all_columns(sample: Reader):
     frame: Any = sample.bars("DEMOA", "2024-01-01", "2024-01-02", frame=True)
     assert len(frame) == 0
     assert frame.columns.tolist()[:5] == [*PRICES, "volume"]
     assert str(frame.index.tz) == "UTC"
 
 
-def test_session_bars_are_those_of_the_policys_table(tmp_path: Path):
+def test_session_bars_follow_the_policys_daily_table(tmp_path: Path):
     add(
         tmp_path,
         trade(0, 9.0, 1.0, conditions="extended_hours"),

@@ -18,20 +18,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_log_that_is_far_behind_is_derived_at_its_first_use(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_log_far_behind_is_derived_at_first_use(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(rows, "ROWS_BEHIND", 30)
     bars = open_store(folder).bars(SYMBOL)
     assert (folder / MANIFEST).exists()
     assert bars.trade_count.tolist() == [30]
 
 
-def test_a_short_tail_is_read_as_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_log_little_behind_is_not_derived(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(rows, "ROWS_BEHIND", 31)
     assert open_store(folder).bars(SYMBOL).trade_count.tolist() == [30]
     assert not (folder / MANIFEST).exists()
 
 
-def test_where_derived_files_cannot_be_made_the_rows_answer(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_rows_are_read_if_derived_files_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(rows, "ROWS_BEHIND", 1)
     (folder / "trades" / SYMBOL / ".derived").write_text("not a folder")
     assert len(open_store(folder).trades(SYMBOL)) == 30

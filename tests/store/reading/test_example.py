@@ -78,7 +78,7 @@ def expected_account(prices: np.ndarray, fast: int, slow: int, cost: float) -> t
     return len(changes), (value * prices[-1] if len(changes) % 2 else value) - 10_000.0
 
 
-def test_it_trades_what_its_averages_say(tmp_path: Path):
+def test_example_trades_on_crossing_averages(tmp_path: Path):
     rng = np.random.default_rng(11)
     store, expected = CsvStore(tmp_path), []
     for symbol in ("UP", "DOWN"):
@@ -94,7 +94,7 @@ def test_it_trades_what_its_averages_say(tmp_path: Path):
         assert float(found[2].replace(",", "")) == pytest.approx(profit, abs=0.006)
 
 
-def test_without_data_it_says_how_to_get_some(tmp_path: Path):
+def test_example_without_data_tells_how_to_get_some(tmp_path: Path):
     for folder in (tmp_path, tmp_path / "nowhere"):
         done = run_example(folder, folder=tmp_path)
         assert done.returncode == 1
@@ -111,7 +111,7 @@ def test_without_data_it_says_how_to_get_some(tmp_path: Path):
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_wrong_arguments_are_named(sample_folder: Path, tmp_path: Path, arguments: list[str], said: str):
+def test_example_names_wrong_arguments(sample_folder: Path, tmp_path: Path, arguments: list[str], said: str):
     done = run_example(sample_folder, *arguments, folder=tmp_path)
     assert done.returncode == 2
     assert said in done.stderr

@@ -31,7 +31,7 @@ def test_the_examples_run_over_the_sample(
     assert names["symbol"] in {"DEMOA", "DEMOB", "DEMOC"}
 
 
-def test_what_the_page_says_that_is_there_is_there(sample_folder: Path):
+def test_names_on_the_page_exist(sample_folder: Path):
     assert open_store(sample_folder).symbols() == ["DEMOA", "DEMOB", "DEMOC"]
     assert "['DEMOA', 'DEMOB', 'DEMOC']" in PAGE
 

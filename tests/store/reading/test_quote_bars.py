@@ -13,7 +13,7 @@ from tests.store.builders import DAY, NOON, SECOND
 from tests.store.quotes import quote
 
 
-def test_the_readers_quote_bars_are_cut_at_whole_intervals(tmp_path: Path):
+def test_quote_bars_are_aligned_to_intervals(tmp_path: Path):
     declared = DATASETS["quotes"]
     rows = [quote(-DAY, bid=10.0, ask=11.0, exchange="Q"), quote(30 * SECOND, bid=10.5, exchange="Q")]
     filled = [{name: row.get(name) for name in declared.schema.names} for row in rows]

@@ -96,7 +96,7 @@ def test_a_frame_has_utc_times_and_types_that_do_not_depend_on_the_values(mixed:
     assert frame.equals(mixed.trades("AAPL").frame())
 
 
-def test_a_frame_is_what_pandas_reads_of_the_file(sample: Reader, sample_folder: Path):
+def test_frame_equals_the_csv_file_read_by_pandas(sample: Reader, sample_folder: Path):
     files = sorted((sample_folder / "trades" / "DEMOB").glob("*.csv"))
     raw = pd.concat(pd.read_csv(file, parse_dates=["timestamp", "received_at"]) for file in files)
     expected = raw.sort_values(["timestamp", "sequence"], kind="stable").set_index("timestamp")
@@ -107,7 +107,7 @@ def test_a_frame_is_what_pandas_reads_of_the_file(sample: Reader, sample_folder:
         assert frame[name].tolist() == expected[name].tolist()
 
 
-def test_chosen_columns_come_with_their_time_in_the_order_asked_for(mixed: Reader):
+def test_selected_columns_keep_their_order_after_the_time(mixed: Reader):
     assert list(mixed.trades("AAPL", columns=["volume", "price"])) == ["timestamp", "volume", "price"]
     frame: Any = mixed.trades("AAPL", columns=["volume"], frame=True)
     assert frame.columns.tolist() == ["volume"]
@@ -124,7 +124,7 @@ def test_a_window_is_exact_and_half_open(mixed: Reader):
     assert len(empty.frame()) == 0
 
 
-def test_as_of_is_what_was_known_then(tmp_path: Path):
+def test_as_of_reads_earlier_commits_only(tmp_path: Path):
     clock = iter([NOON, NOON + DAY])
     store = CsvStore(tmp_path, clock=lambda: next(clock))
     store.append(batch(trade(0, 1.0)))
@@ -137,7 +137,7 @@ def test_as_of_is_what_was_known_then(tmp_path: Path):
     assert reader.version("AAPL", as_of=NOON).startswith("1-")
 
 
-def test_what_does_not_exist_is_named(mixed: Reader, tmp_path: Path):
+def test_unknown_name_is_in_the_message(mixed: Reader, tmp_path: Path):
     with pytest.raises(NoSuchStore, match="is not a folder: give the DATA_DIR"):
         open_store(tmp_path / "nowhere")
     with pytest.raises(UnknownSymbol, match="MSFT"):
@@ -160,7 +160,7 @@ def test_symbols_are_spelled_as_over_http(mixed: Reader):
     assert len(mixed.bars("aapl")) == 1
 
 
-def test_damage_is_named_and_other_dates_are_served(tmp_path: Path):
+def test_damage_raises_and_other_dates_are_served(tmp_path: Path):
     add(tmp_path, trade(0, 1.0), trade(DAY, 2.0))
     file = tmp_path / "trades" / "AAPL" / "2025-01-02.csv"
     file.write_bytes(file.read_bytes().replace(b",1,", b",3,"))

@@ -59,7 +59,7 @@ def test_a_scan_has_the_bars_of_every_symbol(
         assert found[symbol] == bars_of(sample, symbol, *window)
 
 
-def test_rows_and_columns_say_the_same(sample: Reader):
+def test_slice_rows_equal_its_columns(sample: Reader):
     for _, view in sample.scan(["DEMOC", "DEMOA"], interval="1h"):
         rows = list(view.rows())
         assert len(rows) == len(view)
@@ -75,7 +75,7 @@ def test_without_symbols_all_are_scanned(sample: Reader):
     assert view.universe == SYMBOLS
 
 
-def test_filled_bars_are_those_of_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_filled_bars_equal_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     rng = np.random.default_rng(3)
     store = CsvStore(tmp_path)
     for symbol in ("A", "B", "C"):
@@ -110,7 +110,7 @@ def test_as_of_fixes_one_instant_for_all(tmp_path: Path):
     assert closes == [[], [[1.0]], [[1.0, 1.0]], [[2.0, 1.0]], [[2.0, 2.0]]]
 
 
-def test_what_cannot_be_scanned_is_refused_at_once(sample: Reader):
+def test_invalid_scan_raises_at_the_call(sample: Reader):
     with pytest.raises(InvalidUniverse, match="takes a list of symbols"):
         sample.scan("DEMOA")
     with pytest.raises(InvalidUniverse, match="twice"):

@@ -50,7 +50,7 @@ def prices(rows: pa.Table, commit: int | None = None) -> list[float]:
     return found
 
 
-def test_rows_get_their_arrival_and_commit_and_stand():
+def test_stored_rows_have_arrival_commit_and_until():
     rows = base(2, 0, 3)
     assert rows.schema.equals(stored_schema(TRADES))
     assert rows.column("arrival").to_pylist() == [0, 1, 2, 3, 4]
@@ -58,14 +58,14 @@ def test_rows_get_their_arrival_and_commit_and_stand():
     assert set(rows.column("until").to_pylist()) == {STANDS}
 
 
-def test_runs_of_a_part_of_the_log_keep_their_numbers():
+def test_runs_keep_their_arrival_numbers():
     table = pa.Table.from_batches([record_batch(trade(1), trade(2), trade(3))])
     rows = stored_rows(table, [ArrivalRun(70, 4, 1), ArrivalRun(900, 9, 2)])
     assert rows.column("arrival").to_pylist() == [70, 900, 901]
     assert rows.column("commit").to_pylist() == [4, 9, 9]
 
 
-def test_no_rows_are_no_rows():
+def test_no_rows():
     rows = stored_rows(TRADES.schema.empty_table(), [])
     assert apply_corrections(rows, corrections(change(0, 2))).num_rows == 0
     assert visible(rows).schema.equals(TRADES.schema)
@@ -77,21 +77,21 @@ def test_a_cancelled_row_stands_until_its_cancel():
     assert prices(rows, 2) == prices(rows) == [1.0, 3.0]
 
 
-def test_a_corrected_row_keeps_its_place():
+def test_corrected_row_keeps_its_position():
     rows = apply_corrections(base(7), corrections(change(0, 2, "correct", price=50.0)))
     assert prices(rows, 1) == [1.0, 4.0, 7.0, 2.0, 5.0, 3.0, 6.0]
     assert prices(rows) == [50.0, 4.0, 7.0, 2.0, 5.0, 3.0, 6.0]
     assert rows.schema.equals(stored_schema(TRADES))
 
 
-def test_a_row_that_one_commit_corrects_twice_was_never_seen_in_between():
+def test_row_corrected_twice_in_one_commit_has_one_new_version():
     twice = [change(0, 2, "correct", price=50.0), change(0, 2, "correct", price=60.0), change(0, 3)]
     rows = apply_corrections(base(1), corrections(*twice))
     assert [prices(rows, at) for at in range(4)] == [[], [1.0], [60.0], []]
     assert rows.num_rows == 2
 
 
-def test_corrections_of_rows_that_are_not_there_are_passed_over():
+def test_correction_of_an_absent_row_is_ignored():
     rows = base(2)
     assert apply_corrections(rows, corrections(change(5, 2, "correct", price=1.5))).equals(rows)
     assert apply_corrections(rows, corrections()).equals(rows)
@@ -133,7 +133,7 @@ def changes_of_six_rows(draw: Any) -> list[Change]:
 
 @settings(deadline=None)
 @given(changes_of_six_rows(), st.integers(1, 6))
-def test_any_corrections_give_what_a_walk_through_them_gives(changes: list[Change], cut: int):
+def test_corrections_equal_applying_them_one_by_one(changes: list[Change], cut: int):
     rows = base(6)
     originals = rows.select(TRADES.schema.names).to_pylist()
     whole = apply_corrections(rows, corrections(*changes))
@@ -147,6 +147,6 @@ def test_any_corrections_give_what_a_walk_through_them_gives(changes: list[Chang
 
 
 @pytest.mark.parametrize("commit", [0, 1, 2, 3])
-def test_what_is_visible_is_in_the_datasets_columns(commit: int):
+def test_visible_rows_have_the_datasets_schema(commit: int):
     rows = apply_corrections(base(1, 1), corrections(change(0, 3)))
     assert visible(rows, commit).schema.equals(TRADES.schema)
