@@ -76,10 +76,16 @@ def _header(name: str) -> str:
 
 
 def _decoded(path: str) -> str:
-    """Decode a PEP 3333 path (one character per byte) as UTF-8. Other bytes are percent-encoded, as in Django."""
+    """Decode a PEP 3333 path (one character per byte) as UTF-8. Other bytes are percent-encoded, as in Django.
+
+    Without a server before it, Django has decoded the path already; it is then returned unchanged.
+    """
     if path.isascii():
         return path or "/"
-    return path.encode("latin-1").decode("utf-8", _REQUOTE)
+    try:
+        return path.encode("latin-1").decode("utf-8", _REQUOTE)
+    except UnicodeEncodeError:
+        return path
 
 
 def _requoted(error: UnicodeError) -> tuple[str, int]:
