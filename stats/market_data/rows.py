@@ -87,7 +87,7 @@ class RowSource(Protocol):
         ...
 
     def total_estimate(self) -> int:
-        """An upper bound of the number of rows."""
+        """Return an upper bound of the number of rows."""
         ...
 
 
@@ -118,7 +118,7 @@ class WindowReader(Protocol):
         ...
 
     def total_estimate(self) -> int:
-        """An upper bound of the number of rows."""
+        """Return an upper bound of the number of rows."""
         ...
 
 

@@ -21,7 +21,7 @@ _ITERATIONS = 100
 _NEGLIGIBLE = 1e-12
 
 # Values of v from which to start if the price is above every European price.
-_WIDE = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_HIGH_DEVIATIONS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 # Steps of the differences: x, in units of x · v; v, in units of v; a.
 _SPOT_STEP = 0.01
@@ -40,34 +40,34 @@ class AndersenLake:
         self._is_call = is_call
         ql = quantlib()
         self._last = (1.0, 0.01, 0.01, 0.2)
-        self._quotes = [ql.SimpleQuote(number) for number in self._last]
+        self._quotes = [ql.SimpleQuote(value) for value in self._last]
         self._option = _option(ql, is_call=is_call, quotes=self._quotes)
 
     def value(self, x: float, a: float, b: float, v: float) -> float:
-        """The price. Raises `RuntimeError` for arguments that QuantLib refuses, such as a put with b < a < 0."""
-        for place, number in enumerate((x, a, b, v)):
-            if number != self._last[place]:
-                self._quotes[place].setValue(number)
+        """Return the price. Raises `RuntimeError` for arguments that QuantLib refuses, such as a put with b < a < 0."""
+        for quote, last_value, value in zip(self._quotes, self._last, (x, a, b, v), strict=True):
+            if value != last_value:
+                quote.setValue(value)
         self._last = (x, a, b, v)
         return self._option.NPV()  # type: ignore[no-any-return]
 
     def premium(self, x: float, a: float, b: float, v: float) -> float:
-        """The price of the right to early exercise: American minus European."""
+        """Return the price of the right to early exercise: American minus European."""
         if self.is_never_early(a, b):
             return 0.0
         return self.value(x, a, b, v) - self.european.value(x, a, b, v)
 
     def is_never_early(self, a: float, b: float) -> bool:
-        """Whether early exercise never pays.
+        """Return whether early exercise never pays.
 
-        True for a call if its strike earns at least the underlying's yield, for a put if the underlying earns
-        at least the strike's rate.
+        That holds for a call if its strike earns at least the underlying's yield, and for a put if the
+        underlying earns at least the strike's rate.
         """
         earned, paid = (a, b) if self._is_call else (b, a)
         return paid <= 0 and paid <= earned
 
     def deviation(self, x: float, a: float, b: float, price: float) -> float:
-        """The v at which the option has this price. Raises `RuntimeError` if there is none.
+        """Return the v at which the option has this price. Raises `RuntimeError` if there is none.
 
         The secant method within a bracket, started at a v at or above the solution.
         """
@@ -81,37 +81,37 @@ class AndersenLake:
         return _root(lambda v: self.value(x, a, b, v) - price, highest, excess, vega)
 
     def _highest(self, x: float, a: float, b: float, price: float) -> float:
-        """A v at which the option costs at least `price`: the European solution if there is one."""
+        """Return a v at which the option costs at least `price`: the European solution if there is one."""
         try:
             return self.european.deviation(x, a, b, price)
         except RuntimeError:
-            for v in _WIDE:
+            for v in _HIGH_DEVIATIONS:
                 if self.value(x, a, b, v) >= price:
                     return v
             raise
 
     def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
-        """The derivatives as in `BlackScholes.slopes`: the European ones plus finite differences of the premium.
+        """Return the derivatives as in `BlackScholes.slopes`: the European ones plus finite differences of the premium.
 
         Steps: x · v · 1 % in x (central), v · 10⁻⁴ in v and 10⁻⁶ in a (both forward). Only the premium is
         differenced; it is small, so the error is small, too.
         """
         delta, gamma, vega, rho = self.european.slopes(x, a, b, v)
-        here = self.premium(x, a, b, v)
-        if abs(here) < _NEGLIGIBLE:
+        premium = self.premium(x, a, b, v)
+        if abs(premium) < _NEGLIGIBLE:
             return delta, gamma, vega, rho
-        step, wider = x * min(_SPOT_STEP * v, 0.1), v * _DEVIATION_STEP
-        above, below = self.premium(x + step, a, b, v), self.premium(x - step, a, b, v)
+        x_step, v_step = x * min(_SPOT_STEP * v, 0.1), v * _DEVIATION_STEP
+        above, below = self.premium(x + x_step, a, b, v), self.premium(x - x_step, a, b, v)
         return (
-            delta + (above - below) / (2 * step),
-            gamma + (above - 2 * here + below) / step**2,
-            vega + (self.premium(x, a, b, v + wider) - here) / wider,
-            rho + (self.premium(x, a + _RATE_STEP, b, v) - here) / _RATE_STEP,
+            delta + (above - below) / (2 * x_step),
+            gamma + (above - 2 * premium + below) / x_step**2,
+            vega + (self.premium(x, a, b, v + v_step) - premium) / v_step,
+            rho + (self.premium(x, a + _RATE_STEP, b, v) - premium) / _RATE_STEP,
         )
 
 
 def _root(excess_at: Callable[[float], float], high: float, excess: float, slope: float) -> float:
-    """The zero of an increasing function in `(0, high)`; `excess` is its value at `high`.
+    """Return the zero of an increasing function in `(0, high)`; `excess` is its value at `high`.
 
     Raises `RuntimeError` if there is none.
     """
@@ -119,17 +119,17 @@ def _root(excess_at: Callable[[float], float], high: float, excess: float, slope
     for _ in range(_ITERATIONS):
         if not low < guess < high:
             guess = (low + high) / 2
-        now = excess_at(guess)
-        if abs(now) <= _ACCURACY:
+        new_excess = excess_at(guess)
+        if abs(new_excess) <= _ACCURACY:
             return guess
-        low, high = (guess, high) if now < 0 else (low, guess)
-        rise = (now - excess) / (guess - last)
-        last, excess, guess = guess, now, guess - now / rise if rise > 0 else high
+        low, high = (guess, high) if new_excess < 0 else (low, guess)
+        slope = (new_excess - excess) / (guess - last)
+        last, excess, guess = guess, new_excess, guess - new_excess / slope if slope > 0 else high
     raise RuntimeError("no volatility gives the price")
 
 
 def _option(ql: Any, *, is_call: bool, quotes: list[Any]) -> Any:
-    """An option of one year and strike 1, with its pricing engine. Its dates are far in the future."""
+    """Return an option of one year and strike 1, with its pricing engine. Its dates are far in the future."""
     start, days = ql.Date(1, 1, 2190), ql.Actual365Fixed()
     spot, rate, dividend_yield, deviation = map(ql.QuoteHandle, quotes)
     process = ql.BlackScholesMertonProcess(

@@ -18,12 +18,12 @@ from store.arrays import Floats, Mask
 
 @cache
 def quantlib() -> Any:
-    """The module `QuantLib`, which has no type hints."""
+    """Return the module `QuantLib`, imported at first use: processes that price no options do not load it."""
     return import_module("QuantLib")
 
 
 def lowest_prices(inputs: Inputs, american: Mask) -> Floats:
-    """Each option's value at zero volatility.
+    """Return each option's value at zero volatility.
 
     European: max(0, ±(spot e^(-q t) - strike e^(-r t))). American: the maximum of this over all exercise times
     from now to expiry.
@@ -39,18 +39,19 @@ def lowest_prices(inputs: Inputs, american: Mask) -> Floats:
 
 
 def highest_prices(inputs: Inputs, american: Mask) -> Floats:
-    """Each option's value at infinite volatility: the underlying for a call, the strike for a put.
+    """Return each option's value at infinite volatility: the underlying for a call, the strike for a put.
 
     European: discounted from expiry. American: discounted or not, whichever is larger.
     """
     with np.errstate(all="ignore"):
-        most = np.where(inputs.is_call, inputs.spot, inputs.strike)
-        then = most * np.exp(-np.where(inputs.is_call, inputs.dividend_yield, inputs.rate) * inputs.t)
-    return np.where(american, np.maximum(most, then), then)
+        undiscounted = np.where(inputs.is_call, inputs.spot, inputs.strike)
+        rate = np.where(inputs.is_call, inputs.dividend_yield, inputs.rate)
+        discounted = undiscounted * np.exp(-rate * inputs.t)
+    return np.where(american, np.maximum(undiscounted, discounted), discounted)
 
 
 def _exercised(inputs: Inputs, t: Floats) -> Floats:
-    """The present value of an exercise after `t` years at zero volatility; at least zero."""
+    """Return the present value of an exercise after `t` years at zero volatility; at least zero."""
     with np.errstate(all="ignore"):
         gained = inputs.spot * np.exp(-inputs.dividend_yield * t) - inputs.strike * np.exp(-inputs.rate * t)
     return np.maximum(np.where(inputs.is_call, gained, -gained), 0.0)
@@ -60,7 +61,6 @@ def _exercised(inputs: Inputs, t: Floats) -> Floats:
 Slopes = tuple[float, float, float, float]
 
 # The solver's accuracy in v, and its maximum number of iterations.
-
 _ACCURACY = 1e-14
 _ITERATIONS = 100
 
@@ -78,17 +78,17 @@ class BlackScholes:
         self._guess = ql.nullDouble()
 
     def value(self, x: float, a: float, b: float, v: float) -> float:
-        """The price. Raises `RuntimeError` for arguments that QuantLib refuses."""
+        """Return the price. Raises `RuntimeError` for arguments that QuantLib refuses."""
         return self._price(self._right, 1.0, x * exp(a - b), v, exp(-a))  # type: ignore[no-any-return]
 
     def deviation(self, x: float, a: float, b: float, price: float) -> float:
-        """The v at which the option has this price. Raises `RuntimeError` if there is none."""
-        found: float = self._deviation(
+        """Return the v at which the option has this price. Raises `RuntimeError` if there is none."""
+        deviation: float = self._deviation(
             self._right, 1.0, x * exp(a - b), price, exp(-a), 0.0, self._guess, _ACCURACY, _ITERATIONS
         )
-        return found
+        return deviation
 
     def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
-        """The first and second derivative by x, the derivative by v, and the one by a at constant x and b."""
-        at = self._calculator(self._payoff, x * exp(a - b), v, exp(-a))
-        return at.delta(x), at.gamma(x), at.vega(1.0), at.rho(1.0)
+        """Return the first and second derivative by x, the derivative by v, and the one by a at constant x and b."""
+        option = self._calculator(self._payoff, x * exp(a - b), v, exp(-a))
+        return option.delta(x), option.gamma(x), option.vega(1.0), option.rho(1.0)

@@ -39,7 +39,7 @@ class TradingDates:
 def last_trade_ns(
     expiry: date, settlement: Settlement = Settlement.PM, dates: TradingDates | None = None
 ) -> int:
-    """The last-trade instant, nanoseconds UTC.
+    """Return the last-trade instant, nanoseconds UTC.
 
     If the expiry has no session (a Saturday, a holiday), the trading date before it is used. PM-settled options
     trade until its close. AM-settled options settle at its opening, so they trade until the previous trading
@@ -56,7 +56,7 @@ def last_trade_ns(
 
 
 def years_until(last_trade: Integers, instants: Integers) -> Floats:
-    """Years (of 365 days of 86,400 seconds) from each instant to the last trade; 0 from the last trade on."""
+    """Return years (of 365 days of 86,400 seconds) from each instant to the last trade; 0 from the last trade on."""
     years: Floats = np.maximum(last_trade - instants, 0) / np.float64(YEAR_NS)
     return years
 
@@ -68,7 +68,8 @@ def _weekday_close(day: date) -> int | None:
 
 
 def _weekday_before(day: date) -> date:
-    return day - timedelta(days=max(1, day.weekday() - 4 if day.weekday() >= 5 else 3 * (day.weekday() == 0)))
+    # Monday's is three days before, Sunday's two.
+    return day - timedelta(days={0: 3, 6: 2}.get(day.weekday(), 1))
 
 
 WEEKDAYS = TradingDates(_weekday_close, _weekday_before)

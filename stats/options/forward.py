@@ -11,9 +11,9 @@ from store.arrays import Floats, Integers, Mask
 # The number of pairs nearest to the money, whose median forward is used.
 NEAREST_PAIRS = 5
 
-# The iteration for American options ends when the forward's relative change is below `_STILL`.
-_STILL = 1e-7
-_ROUNDS = 50
+# The iteration for American options ends when the forward's relative change is below `_TOLERANCE`.
+_TOLERANCE = 1e-7
+_ITERATIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Carry:
 
 
 def parity_forwards(pairs: OptionPairs, carry: Carry, *, american: bool) -> Floats:
-    """The implied forward at each instant.
+    """Return the implied forward at each instant.
 
     European: the median of strike + (call - put) e^(rate t), of mid prices, over the (up to five) strikes where
     call and put cost most nearly the same; the lower middle value of an even number. Crossed quotes are
@@ -60,10 +60,10 @@ def parity_forwards(pairs: OptionPairs, carry: Carry, *, american: bool) -> Floa
         implied = pairs.strikes + (call - put) * np.exp(carry.rate * carry.t)[:, None]
     usable = np.isfinite(implied) & (implied > 0) & (carry.t > 0)[:, None]
     chosen, has_pair = _middle(implied, np.abs(call - put), usable)
-    every = np.arange(len(chosen))
-    forwards = np.where(has_pair, implied[every, chosen], np.nan)
+    all_rows = np.arange(len(chosen))
+    forwards = np.where(has_pair, implied[all_rows, chosen], np.nan)
     if american and has_pair.any():
-        legs = np.stack([pairs.strikes[chosen], call[every, chosen], put[every, chosen]])
+        legs = np.stack([pairs.strikes[chosen], call[all_rows, chosen], put[all_rows, chosen]])
         forwards[has_pair] = _without_early_exercise(legs[:, has_pair], forwards[has_pair], carry, has_pair)
     return forwards
 
@@ -74,7 +74,7 @@ def _mids(bid: Floats, ask: Floats) -> Floats:
 
 
 def _middle(implied: Floats, distance: Floats, usable: Mask) -> tuple[Integers, Mask]:
-    """For each row the column of the median implied forward among the nearest strikes.
+    """Return for each row the column of the median implied forward among the nearest strikes.
 
     The mask tells which rows have such a column.
     """
@@ -82,13 +82,13 @@ def _middle(implied: Floats, distance: Floats, usable: Mask) -> tuple[Integers, 
     nearest = np.argsort(np.where(usable, distance, np.inf), axis=1, kind="stable")[:, :count]
     values = np.where(usable, implied, np.inf)
     by_value = np.argsort(np.take_along_axis(values, nearest, axis=1), axis=1, kind="stable")
-    heard = np.minimum(usable.sum(axis=1), count)
-    middle = np.take_along_axis(by_value, (np.maximum(heard, 1) - 1)[:, None] // 2, axis=1)
-    return np.take_along_axis(nearest, middle, axis=1)[:, 0].astype(np.int64), heard > 0
+    usable_count = np.minimum(usable.sum(axis=1), count)
+    middle = np.take_along_axis(by_value, (np.maximum(usable_count, 1) - 1)[:, None] // 2, axis=1)
+    return np.take_along_axis(nearest, middle, axis=1)[:, 0].astype(np.int64), usable_count > 0
 
 
 def _without_early_exercise(legs: Floats, forwards: Floats, carry: Carry, rows: Mask) -> Floats:
-    """The forwards at which put-call parity holds for the prices less their early-exercise premiums.
+    """Return the forwards at which put-call parity holds for the prices less their early-exercise premiums.
 
     legs: rows strike, call, put. Iterates: the forward implies the dividend yield; the leg out of the money
     implies the volatility; both imply the premiums; the prices less the premiums imply the next forward. At the
@@ -96,8 +96,8 @@ def _without_early_exercise(legs: Floats, forwards: Floats, carry: Carry, rows: 
     value.
     """
     call_model, put_model = AndersenLake(is_call=True), AndersenLake(is_call=False)
-    known = (carry.t, carry.rate, carry.spot, carry.dividend_yield)
-    columns = np.stack([*legs, *(column[rows] for column in known)])
+    carry_columns = (carry.t, carry.rate, carry.spot, carry.dividend_yield)
+    columns = np.stack([*legs, *(column[rows] for column in carry_columns)])
     parities = [_Parity(*row) for row in columns.T.tolist()]
     return np.array(
         [
@@ -120,10 +120,10 @@ class _Parity:
     dividend_yield: float
 
     def fixed_point(self, call_model: AndersenLake, put_model: AndersenLake, forward: float) -> float:
-        """The forward to which the iteration from `forward` converges; NaN if it does not converge."""
+        """Return the forward to which the iteration from `forward` converges; NaN if it does not converge."""
         early_call = early_put = 0.0
         try:
-            for _ in range(_ROUNDS):
+            for _ in range(_ITERATIONS):
                 x, a, b = self._scaled(forward)
                 model, price = (
                     (call_model, self.call - early_call)
@@ -135,8 +135,8 @@ class _Parity:
                 v = model.european.deviation(x, a, b, price / self.strike)
                 early_call = self.strike * call_model.premium(x, a, b, v)
                 early_put = self.strike * put_model.premium(x, a, b, v)
-                before, forward = forward, self._forward(self.call - early_call, self.put - early_put)
-                if abs(forward - before) <= _STILL * before:
+                previous, forward = forward, self._forward(self.call - early_call, self.put - early_put)
+                if abs(forward - previous) <= _TOLERANCE * previous:
                     return forward
         except (RuntimeError, ValueError, OverflowError):
             # QuantLib found no volatility, or the forward became zero or negative.
@@ -147,7 +147,7 @@ class _Parity:
         return self.strike + (call - put) * exp(self.rate * self.t)
 
     def _scaled(self, forward: float) -> tuple[float, float, float]:
-        """The models' arguments x, a and b."""
+        """Return the models' arguments x, a and b."""
         a = self.rate * self.t
         spot = self.spot if self.spot > 0 else forward * exp(self.dividend_yield * self.t - a)
         return spot / self.strike, a, a - log(forward / spot)

@@ -48,9 +48,9 @@ def mark(codes: Codes, where: npt.NDArray[np.bool_], reason: Reason) -> None:
 
 
 def words(codes: Codes) -> pa.Array:
-    """The reasons as a text column; null for `SOLVED`."""
-    known = pa.array([None, *map(str, _ORDER)], pa.string())
-    return known.take(pa.array(codes))
+    """Return the reasons as a text column; null for `SOLVED`."""
+    texts = pa.array([None, *map(str, _ORDER)], pa.string())
+    return texts.take(pa.array(codes))
 
 
 class ForwardSource(StrEnum):
@@ -102,18 +102,19 @@ def make_inputs(
     """
     rates = np.broadcast_to(np.asarray(rate, float), price.shape)
     yields = np.broadcast_to(np.asarray(dividend_yield, float), price.shape)
-    given = np.full(price.shape, np.nan) if parity_forward is None else parity_forward
+    if parity_forward is None:
+        parity_forward = np.full(price.shape, np.nan)
     with np.errstate(all="ignore"):
-        by_parity = (given > 0) & (t > 0)
-        spots = np.where(by_parity & ~(spot > 0), given * np.exp((yields - rates) * t), spot)
-        implied = rates - np.log(given / spots) / t
-        yields = np.where(by_parity & (spot > 0), implied, yields)
-        forward = np.where(by_parity, given, spots * np.exp((rates - yields) * t))
+        by_parity = (parity_forward > 0) & (t > 0)
+        spots = np.where(by_parity & ~(spot > 0), parity_forward * np.exp((yields - rates) * t), spot)
+        implied_yields = rates - np.log(parity_forward / spots) / t
+        yields = np.where(by_parity & (spot > 0), implied_yields, yields)
+        forward = np.where(by_parity, parity_forward, spots * np.exp((rates - yields) * t))
     return Inputs(price, spots, forward, strike, t, rates, yields, is_call, by_parity)
 
 
 def mid_prices(bid: Floats, ask: Floats) -> tuple[Floats, Codes]:
-    """The mid prices, also of locked and crossed quotes, and reason codes.
+    """Return the mid prices, also of locked and crossed quotes, and reason codes.
 
     A row with a missing side (NaN) has the price NaN and a reason.
     """

@@ -44,16 +44,16 @@ def valuation(inputs: Inputs, american: Mask, quoted: Codes) -> Valuation:
     """
     codes = _reasons(inputs, american, quoted)
     scaled = _scaled(inputs)
-    found = np.full((5, len(inputs)), np.nan)
+    solutions = np.full((5, len(inputs)), np.nan)
     for is_american in (False, True):
         for is_call in (False, True):
             rows = np.flatnonzero((codes == SOLVED) & (american == is_american) & (inputs.is_call == is_call))
-            model = (AndersenLake if is_american else BlackScholes)(is_call=is_call) if len(rows) else None
-            if model is not None:
-                found[:, rows] = _solved(model, scaled[:, rows])
-    columns = _in_units(inputs, found)
-    is_known: Mask = np.asarray(np.isfinite(columns).all(axis=0))
-    mark(codes, ~is_known, Reason.NO_SOLUTION)
+            if len(rows):
+                model = (AndersenLake if is_american else BlackScholes)(is_call=is_call)
+                solutions[:, rows] = _solved(model, scaled[:, rows])
+    columns = _in_units(inputs, solutions)
+    is_solved: Mask = np.asarray(np.isfinite(columns).all(axis=0))
+    mark(codes, ~is_solved, Reason.NO_SOLUTION)
     columns[:, codes != SOLVED] = np.nan
     iv, delta, gamma, theta, vega, rho = columns
     return Valuation(iv, delta, gamma, theta, vega, rho, codes)
@@ -67,18 +67,20 @@ def _reasons(inputs: Inputs, american: Mask, quoted: Codes) -> Codes:
     mark(codes, ~(inputs.spot > 0), Reason.NO_UNDERLYING)
     with np.errstate(all="ignore"):
         growth = np.maximum(abs(inputs.rate * inputs.t), abs(inputs.dividend_yield * inputs.t))
-        sound = (inputs.strike > 0) & (growth <= _LARGEST_GROWTH) & np.isfinite(inputs.spot / inputs.strike)
+        in_model_range = (
+            (inputs.strike > 0) & (growth <= _LARGEST_GROWTH) & np.isfinite(inputs.spot / inputs.strike)
+        )
         tolerance = _ROUNDING * (inputs.spot + inputs.strike)
         below = ~(inputs.price > lowest_prices(inputs, american) + tolerance)
         above = ~(inputs.price < highest_prices(inputs, american) - tolerance)
-    mark(codes, ~sound, Reason.NO_SOLUTION)
+    mark(codes, ~in_model_range, Reason.NO_SOLUTION)
     mark(codes, below, Reason.BELOW_INTRINSIC)
     mark(codes, above, Reason.ABOVE_MAXIMUM)
     return codes
 
 
 def _scaled(inputs: Inputs) -> Floats:
-    """The models' arguments as rows x, a, b and price (see `stats.options.european`)."""
+    """Return the models' arguments as rows x, a, b and price (see `stats.options.european`)."""
     with np.errstate(all="ignore"):
         return np.stack(
             [
@@ -91,7 +93,7 @@ def _scaled(inputs: Inputs) -> Floats:
 
 
 def _solved(model: BlackScholes | AndersenLake, columns: Floats) -> Floats:
-    """Rows v and the four `Slopes`; NaN in columns without a solution."""
+    """Return rows v and the four `Slopes`; NaN in columns without a solution."""
     return np.array([_solution(model, *row) for row in columns.T.tolist()]).T
 
 
@@ -105,9 +107,9 @@ def _solution(
         return (np.nan,) * 5
 
 
-def _in_units(inputs: Inputs, found: Floats) -> Floats:
-    """The models' results, converted to rows iv, delta, gamma, theta, vega, rho in the units of `Valuation`."""
-    v, by_x, by_x_twice, by_v, by_a = found
+def _in_units(inputs: Inputs, solutions: Floats) -> Floats:
+    """Return the models' results, converted to rows iv, delta, gamma, theta, vega, rho in the units of `Valuation`."""
+    v, by_x, by_x_twice, by_v, by_a = solutions
     strike, t = inputs.strike, inputs.t
     with np.errstate(all="ignore"):
         iv, gamma = v / np.sqrt(t), by_x_twice / strike

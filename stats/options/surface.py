@@ -31,7 +31,7 @@ class OptionChain:
         return len(self.strike)
 
     def at(self, rows: Integers | Mask) -> "OptionChain":
-        """The given rows, in the given order."""
+        """Return the options at these row indices, in this order."""
         names = ("expiry", "last_trade_ns", "strike", "is_call", "american", "bid", "ask")
         return OptionChain(*(getattr(self, name)[rows] for name in names))
 
@@ -87,26 +87,32 @@ def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> OptionPai
     If two options have the same strike and right, the first is used. If a strike has only a call or only a put,
     the other's quotes are NaN.
     """
-    strikes, place = np.unique(strike, return_inverse=True)
+    strikes, strike_index = np.unique(strike, return_inverse=True)
     sides = [np.full((len(bid), len(strikes)), np.nan) for _ in range(4)]
     # Backwards, so that the first of equal options is written last.
     for option in range(len(strike) - 1, -1, -1):
         bids, asks = sides[:2] if is_call[option] else sides[2:]
-        bids[:, place[option]], asks[:, place[option]] = bid[:, option], ask[:, option]
+        bids[:, strike_index[option]], asks[:, strike_index[option]] = bid[:, option], ask[:, option]
     return OptionPairs(strikes, *sides)
 
 
 def _forwards(chain: OptionChain, t: Floats, market: MarketInputs) -> Floats:
-    """Each option's forward, by put-call parity of the options with its expiry, last trade and exercise style.
+    """Return each option's forward, by put-call parity of the options of its expiry, last trade and exercise style.
 
-    NaN if there is none.
+    The forward is NaN if there is none.
     """
     forwards = np.full(len(chain), np.nan)
     groups = np.unique(np.stack([chain.expiry, chain.last_trade_ns, chain.american]), axis=1).T
     for expiry, last_trade, american in groups.tolist():
-        same = (chain.expiry == expiry) & (chain.last_trade_ns == last_trade) & (chain.american == american)
-        rows = np.flatnonzero(same)
+        rows = np.flatnonzero(
+            (chain.expiry == expiry) & (chain.last_trade_ns == last_trade) & (chain.american == american)
+        )
         pairs = paired(chain.strike[rows], chain.is_call[rows], chain.bid[None, rows], chain.ask[None, rows])
-        given = (t[rows[:1]], *(np.array([n]) for n in (market.rate, market.spot, market.dividend_yield)))
-        forwards[rows] = parity_forwards(pairs, Carry(*given), american=bool(american))
+        carry = Carry(
+            t=t[rows[:1]],
+            rate=np.array([market.rate]),
+            spot=np.array([market.spot]),
+            dividend_yield=np.array([market.dividend_yield]),
+        )
+        forwards[rows] = parity_forwards(pairs, carry, american=bool(american))
     return forwards

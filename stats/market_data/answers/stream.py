@@ -71,21 +71,21 @@ class RowStream:
         While a piece is sent, its rows are not kept in memory.
         """
         with_trailer = self._page.query.with_trailer
-        digest, total, before = hashlib.sha256(), 0, encoder.begin()
+        digest, total, beginning = hashlib.sha256(), 0, encoder.begin()
         position: RowPosition | None = None
         for count in _sizes():
             rows, position = self._part(position, count)
             total += len(rows)
-            piece = before + self._encoded(encoder, rows)
+            piece = beginning + self._encoded(encoder, rows)
             del rows
             if with_trailer:
                 digest.update(piece)
             yield piece
             if position is None:
                 break
-            before = b""
-        said = {"end": True, "rows": total, "sha256": digest.hexdigest(), "commit": self._page.commits}
-        yield (encoder.trailer(said) or b"" if with_trailer else b"") + encoder.end()
+            beginning = b""
+        trailer = {"end": True, "rows": total, "sha256": digest.hexdigest(), "commit": self._page.commits}
+        yield (encoder.trailer(trailer) or b"" if with_trailer else b"") + encoder.end()
 
     def _encoded(self, encoder: StreamEncoder, rows: Rows) -> bytes:
         table = rows.table.reversed() if self._page.query.is_descending else rows.table

@@ -7,7 +7,7 @@ from store.instruments import Instrument
 
 
 def regular_days(instrument: Instrument) -> BarGrid:
-    """The grid of an instrument's regular sessions, as over HTTP with `hours=regular`; UTC days for crypto.
+    """Return the grid of an instrument's regular sessions, as over HTTP with `hours=regular`; UTC days for crypto.
 
     Raises `NoExchange` if it has no exchange, `UnknownExchange` if no trading hours are known for it.
     """

@@ -26,15 +26,15 @@ CHAIN = Dataset(name="chain", columns=OPTION_QUOTES.columns)
 class PinnedChain:
     """The quotes of some options of an underlying, as committed by an instant.
 
-    listed: the options that were quoted or declared by that instant. members: the listed options with quotes in
-    the needed window, and their logs. seen_by_ns: an instant that gives the same chain, the last change of its
-    quotes or of any declaration. So calls with the same answer have the same cache key.
+    contracts: the options that were quoted or declared by that instant. members: those with quotes in the needed
+    window, and their logs. last_change_ns: the last change of its quotes or of any declaration. At that instant
+    the chain was the same, so calls with the same answer have the same cache key.
     """
 
     symbol: str
-    listed: tuple[OptionContract, ...]
+    contracts: tuple[OptionContract, ...]
     members: tuple[tuple[OptionContract, LogView], ...]
-    seen_by_ns: int
+    last_change_ns: int
     dataset: Dataset = CHAIN
 
     @property
@@ -44,7 +44,7 @@ class PinnedChain:
 
     @cached_property
     def _digest(self) -> str:
-        digest = hashlib.sha256(repr(self.listed).encode())
+        digest = hashlib.sha256(repr(self.contracts).encode())
         digest.update(_digest_of((log.symbol, log.commit) for _, log in self.members).encode())
         return digest.hexdigest()
 
@@ -59,88 +59,91 @@ class PinnedChain:
     @property
     def commit(self) -> CommitId:
         """The commit that a cursor stores: the instant, and a hash of the options and their commits."""
-        return CommitId(self.seen_by_ns, self._digest)
+        return CommitId(self.last_change_ns, self._digest)
 
     @property
     def key(self) -> str:
         """The text that stands for the chain in cache keys: a hash of options and commits, and the instant."""
-        return f"{self._digest[:24]}-{self.seen_by_ns}"
+        return f"{self._digest[:24]}-{self.last_change_ns}"
 
 
 def options_of(underlying: str, as_of_ns: int | None) -> tuple[Instrument, ...]:
-    """The options of an underlying that have quotes or were declared, ordered by symbol."""
+    """Return the options of an underlying that have quotes or were declared, ordered by symbol."""
     store = market_store()
     return _options(cast("Hashable", store), store.catalogue_stamp(), as_of_ns).get(underlying, ())
 
 
-def seen_by(symbol_query: SymbolQuery, place: int) -> int:
-    """The instant up to which a chain's commits and declarations are read: `now_ns`, or the cursor's instant.
+def chain_instant_ns(symbol_query: SymbolQuery, log_index: int) -> int:
+    """Return the instant up to which a chain's commits and declarations are read: `now_ns`, or the cursor's.
 
-    place: the chain's index among the query's logs.
+    log_index: the chain's index among the query's logs.
     """
     seen = symbol_query.read_point.seen
-    return symbol_query.now_ns if seen is None else seen[place].number
+    return symbol_query.now_ns if seen is None else seen[log_index].number
 
 
 def pinned_chain(
     symbol_query: SymbolQuery,
-    place: int,
+    log_index: int,
     underlying: str,
     contracts: Iterable[OptionContract],
     needed: Window,
 ) -> PinnedChain:
-    """The quotes of an underlying's options in a window, the same on all pages of a walk.
+    """Return the quotes of an underlying's options in a window.
 
-    place: the chain's index among the query's logs. needed: the window, the same on all pages. Raises
+    log_index: the chain's index among the query's logs. needed: the window, the same on all pages. Raises
     `ResyncRequired` if the quotes differ from the first page's: a log was restored, or a commit that had begun
     by then was finished since.
     """
-    seen, known_by_ns = symbol_query.read_point.seen, seen_by(symbol_query, place)
-    declared = {each.symbol for each in market_store().declared_instruments(as_of_ns=known_by_ns)}
-    read_point = ReadPoint(known_by_ns, None)
-    logs = [(contract, read_point.log(OPTION_QUOTES, contract.symbol, 0)) for contract in contracts]
-    listed = [each for each in logs if each[1].head != NO_COMMIT or each[0].symbol in declared]
-    pinned = [(contract, read_point.limited_to(log, needed)) for contract, log in listed]
+    seen, instant_ns = symbol_query.read_point.seen, chain_instant_ns(symbol_query, log_index)
+    declared = {each.symbol for each in market_store().declared_instruments(as_of_ns=instant_ns)}
+    read_point, pinned = ReadPoint(instant_ns, None), []
+    for contract in contracts:
+        log = read_point.log(OPTION_QUOTES, contract.symbol, 0)
+        if log.head != NO_COMMIT or contract.symbol in declared:
+            pinned.append((contract, read_point.limited_to(log, needed)))
     chain = PinnedChain(
         symbol=underlying,
-        listed=tuple(contract for contract, _ in pinned),
+        contracts=tuple(contract for contract, _ in pinned),
         members=tuple((contract, log) for contract, log in pinned if not log.is_empty),
-        seen_by_ns=_last_change(known_by_ns, [log for _, log in pinned]) if seen is None else known_by_ns,
+        last_change_ns=_last_change_ns(instant_ns, [log for _, log in pinned])
+        if seen is None
+        else instant_ns,
     )
-    if seen is not None and SeenCommit.of(chain.commit) != seen[place]:
+    if seen is not None and SeenCommit.of(chain.commit) != seen[log_index]:
         raise ResyncRequired(
             "the quotes of an option have changed since the cursor was made; start again at the first page"
         )
     return chain
 
 
-def _last_change(known_by_ns: int, logs: Iterable[LogView]) -> int:
-    """The latest of: the last declaration, the newest commit of each log, an unneeded option's first commit."""
+def _last_change_ns(instant_ns: int, logs: Iterable[LogView]) -> int:
+    """Return the time of the last declaration before an instant, or of the newest commit of a log if it is later."""
     store = market_store()
-    # An option without needed quotes is still listed, from its first commit on.
+    # An option without needed quotes belongs to the chain from its first commit on.
     numbers = ((log, log.commit.number or 1) for log in logs if log.head != NO_COMMIT)
     commits = (store.committed_at(log.dataset, log.symbol, number) for log, number in numbers)
-    return max(store.last_declared_ns(known_by_ns), *commits, 0)
+    return max(store.last_declared_ns(instant_ns), *commits, 0)
 
 
 def contracts_of(options: Iterable[Instrument], underlying: Instrument) -> list[OptionContract]:
-    """The contracts of options; options whose terms are unknown are left out."""
+    """Return the contracts of options; options whose terms are unknown are left out."""
     return [terms for option in options if (terms := contract_of(option, underlying)) is not None]
 
 
 @lru_cache(maxsize=8)
-def _options(store: Hashable, _stamp: Hashable, as_of_ns: int | None) -> dict[str, tuple[Instrument, ...]]:
-    return _by_underlying(cast("MarketStore", store), as_of_ns)
-
-
-def _by_underlying(store: MarketStore, as_of_ns: int | None) -> dict[str, tuple[Instrument, ...]]:
+def _options(
+    hashable_store: Hashable, _stamp: Hashable, as_of_ns: int | None
+) -> dict[str, tuple[Instrument, ...]]:
+    """Return all options by their underlying."""
+    store = cast("MarketStore", hashable_store)
     declared = {each.symbol: each for each in store.declared_instruments(as_of_ns=as_of_ns)}
-    found: dict[str, list[Instrument]] = {}
+    by_underlying: dict[str, list[Instrument]] = {}
     for symbol in sorted({*declared, *store.symbols(OPTION_QUOTES)}):
         option = declared.get(symbol) or default_instrument(symbol)
         if option.instrument_class == OPTION and option.underlying is not None:
-            found.setdefault(store.canonical(option.underlying), []).append(option)
-    return {underlying: tuple(options) for underlying, options in found.items()}
+            by_underlying.setdefault(store.canonical(option.underlying), []).append(option)
+    return {underlying: tuple(options) for underlying, options in by_underlying.items()}
 
 
 def _digest_of(commits: Iterable[tuple[str, CommitId]]) -> str:

@@ -40,7 +40,7 @@ class OptionContract:
         return self.expiry, self.last_trade_ns, self.american
 
     def terms(self) -> dict[str, Any]:
-        """The terms, as fields of an answer."""
+        """Return the terms, as fields of an answer."""
         return {
             "underlying": self.underlying,
             "expiry": (_EPOCH + timedelta(days=self.expiry)).isoformat(),
@@ -52,7 +52,7 @@ class OptionContract:
 
 
 def contract_of(option: Instrument, underlying: Instrument) -> OptionContract | None:
-    """An option's terms; None if its underlying, expiry, strike or right is unknown.
+    """Return an option's terms; None if its underlying, expiry, strike or right is unknown.
 
     Its calendar is its own exchange's, else the underlying's; without either it trades on weekdays until 16:00
     in New York. An exchange without known hours is skipped, so that it does not fail the whole chain. The
@@ -85,21 +85,21 @@ def _last_trade(expiry: date, settlement: Settlement, calendar: TradingCalendar 
 
 
 def trading_dates(calendar: TradingCalendar) -> TradingDates:
-    """A calendar's trading dates, with the close of the regular session of each."""
+    """Return a calendar's trading dates, with the close of the regular session of each."""
 
     def close_of(day: date) -> int | None:
-        number = (day - _EPOCH).days
-        closes = calendar.on_dates(number, number).closes_ns(Hours.REGULAR)
+        day_number = (day - _EPOCH).days
+        closes = calendar.on_dates(day_number, day_number).closes_ns(Hours.REGULAR)
         return int(closes[0]) if len(closes) else None
 
     def previous(day: date) -> date:
-        number = (day - _EPOCH).days
-        dates = calendar.on_dates(number - _LONGEST_CLOSURE_DAYS, number - 1).date
+        day_number = (day - _EPOCH).days
+        dates = calendar.on_dates(day_number - _LONGEST_CLOSURE_DAYS, day_number - 1).date
         return _EPOCH + timedelta(days=int(dates[-1]))
 
     return TradingDates(close_of, previous)
 
 
-def column_of(contracts: list[OptionContract], name: str, kind: type) -> np.ndarray[Any, Any]:
-    """An attribute of the contracts as an array. name: the attribute. kind: its type."""
-    return np.array([getattr(contract, name) for contract in contracts], kind)
+def column_of(contracts: list[OptionContract], name: str, dtype: type) -> np.ndarray[Any, Any]:
+    """Return an attribute of the contracts as an array."""
+    return np.array([getattr(contract, name) for contract in contracts], dtype)

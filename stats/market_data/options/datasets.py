@@ -14,7 +14,7 @@ from http_requests.exceptions import InvalidParameter
 from stats.exceptions import NoContract
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, tick_range, tick_window
-from stats.market_data.options.chain import contracts_of, options_of, pinned_chain, seen_by
+from stats.market_data.options.chain import chain_instant_ns, contracts_of, options_of, pinned_chain
 from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
 from stats.market_data.options.rows import GREEKS, OptionRows, option_columns
@@ -95,16 +95,18 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     market = _market(
         symbol_query, underlying, _same_class(symbol_query, contract, underlying), window, needed
     )
-    constant = _constant_window(symbol_query, grid)
-    final_until_ns = min(constant.start_ns, query_range.end_ns)
+    constant_window = _constant_window(symbol_query, grid)
+    final_until_ns = min(constant_window.start_ns, query_range.end_ns)
     return Plan(
         source=WindowedSource(OptionRows(log, window, grid, contract, market, names, final_until_ns)),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(log, market.chain, *market.underlying.logs),
         validity=Validity(
-            constant.end_ns - 1 if constant.start_ns < query_range.end_ns else query_range.end_ns,
-            constant.end_ns,
+            constant_window.end_ns - 1
+            if constant_window.start_ns < query_range.end_ns
+            else query_range.end_ns,
+            constant_window.end_ns,
         ),
         head=_contract_head(symbol_query, contract),
     )
@@ -126,13 +128,12 @@ def _surface_plan(symbol_query: SymbolQuery) -> Plan:
         window,
         window,
     )
-    contracts = market.chain.listed
-    own = empty_view(market_store(), OPTION_QUOTES, symbol_query.symbol)
+    own_log = empty_view(market_store(), OPTION_QUOTES, symbol_query.symbol)
     return Plan(
-        source=SurfaceSource(contracts, market, instant_ns),
+        source=SurfaceSource(market.chain.contracts, market, instant_ns),
         range=Range(window.start_ns, window.end_ns),
         reason="no_data",
-        logs=(own, market.chain, *market.underlying.logs),
+        logs=(own_log, market.chain, *market.underlying.logs),
         validity=Validity(instant_ns - 1, now_ns),
         head=(("at", format_timestamp(instant_ns)),),
     )
@@ -141,22 +142,22 @@ def _surface_plan(symbol_query: SymbolQuery) -> Plan:
 def _same_class(
     symbol_query: SymbolQuery, contract: OptionContract, underlying: Instrument
 ) -> Iterator[OptionContract]:
-    """The options whose quotes determine a contract's forward, the contract included."""
+    """Return the options whose quotes determine a contract's forward, the contract included."""
     options = options_of(underlying.symbol, _declarations_until(symbol_query))
-    of_expiry = (each for each in options if each.expiry == symbol_query.instrument.expiry)
-    return (each for each in contracts_of(of_expiry, underlying) if each.class_key == contract.class_key)
+    same_expiry = (each for each in options if each.expiry == symbol_query.instrument.expiry)
+    return (each for each in contracts_of(same_expiry, underlying) if each.class_key == contract.class_key)
 
 
 def _constant_window(symbol_query: SymbolQuery, grid: BarGrid) -> Window:
-    """The window around now in which the answer stays the same; for ticks the current second."""
+    """Return the window around now in which the answer stays the same; for ticks the current second."""
     if not grid.resolution.is_tick:
         return grid.constant_window(symbol_query.now_ns)
-    second = symbol_query.now_ns // SECOND_NS * SECOND_NS
-    return Window(second, second + SECOND_NS)
+    second_ns = symbol_query.now_ns // SECOND_NS * SECOND_NS
+    return Window(second_ns, second_ns + SECOND_NS)
 
 
 def _contract(symbol_query: SymbolQuery) -> tuple[OptionContract, Instrument]:
-    """The option's contract and its underlying. Raises `NoContract`."""
+    """Return the option's contract and its underlying. Raises `NoContract`."""
     store, option = market_store(), symbol_query.instrument
     if option.underlying is not None:
         underlying = store.instrument(
@@ -172,16 +173,16 @@ def _contract(symbol_query: SymbolQuery) -> tuple[OptionContract, Instrument]:
 
 
 def _declarations_until(symbol_query: SymbolQuery) -> int | None:
-    """The instant up to which declarations of options are visible; None for all."""
-    return (
-        symbol_query.query.as_of_ns if symbol_query.read_point.seen is None else seen_by(symbol_query, _CHAIN)
-    )
+    """Return the instant up to which declarations of options are visible; None for all."""
+    if symbol_query.read_point.seen is None:
+        return symbol_query.query.as_of_ns
+    return chain_instant_ns(symbol_query, _CHAIN)
 
 
 def _surface_contracts(
     symbol_query: SymbolQuery, options: Iterable[Instrument], instant_ns: int
 ) -> Iterator[OptionContract]:
-    """The options of the query's expiry; without an expiry, all options that still trade at the instant."""
+    """Yield the options of the query's expiry; without an expiry, all options that still trade at the instant."""
     expiry_ns = symbol_query.query.expiry_ns
     if expiry_ns is not None:
         expiry = (date(1970, 1, 1) + timedelta(days=expiry_ns // DAY_NS)).isoformat()
@@ -198,32 +199,32 @@ def _market(
     window: Window,
     needed: Window,
 ) -> OptionMarket:
-    """The inputs for pricing an underlying's options.
+    """Return the inputs for pricing an underlying's options.
 
     window: the window of the instants to price. needed: the same, but equal on all pages; the chain's quotes are
     read for it. The query's `rate` and `dividend_yield` take precedence over the settings.
     """
-    contracts, given = tuple(contracts), dict(symbol_query.query.inputs)
+    contracts, overrides = tuple(contracts), dict(symbol_query.query.inputs)
     currency = next((each.currency for each in contracts if each.currency), underlying.currency)
     rates = rates_of(currency, settings.OPTION_RATES)
-    rate = given.get("rate", rates.rate)
+    rate = overrides.get("rate", rates.rate)
     # For a future the yield is the rate, so that its own price is the forward.
-    usual = rate if underlying.instrument_class == FUTURE else rates.dividend_yield
-    quoted = Window(
+    default_yield = rate if underlying.instrument_class == FUTURE else rates.dividend_yield
+    quotes_window = Window(
         max(needed.start_ns - QUOTE_REACH_NS, ALL_TIME.start_ns), min(needed.end_ns, ALL_TIME.end_ns)
     )
     return OptionMarket(
         underlying=underlying_price(symbol_query, underlying, _UNDERLYING, window),
-        chain=pinned_chain(symbol_query, _CHAIN, underlying.symbol, contracts, quoted),
+        chain=pinned_chain(symbol_query, _CHAIN, underlying.symbol, contracts, quotes_window),
         rate=rate,
-        dividend_yield=given.get("dividend_yield", usual),
-        parity="dividend_yield" not in given,
-        models=_models(),
+        dividend_yield=overrides.get("dividend_yield", default_yield),
+        parity="dividend_yield" not in overrides,
+        models=_pricing_version(),
     )
 
 
 @cache
-def _models() -> str:
+def _pricing_version() -> str:
     return version("quantlib")
 
 

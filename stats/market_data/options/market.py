@@ -44,7 +44,7 @@ class OptionMarket:
     def inputs(
         self, contract: OptionContract, instants: Integers, price: Floats
     ) -> tuple[Inputs, SpotPrices]:
-        """The inputs for an option with these prices at ascending instants, and its underlying's prices."""
+        """Return the inputs for an option with these prices at ascending instants, and its underlying's prices."""
         spot = self.underlying.at(instants)
         count = len(instants)
         t = years_until(np.full(count, contract.last_trade_ns), instants)
@@ -61,7 +61,7 @@ class OptionMarket:
         return inputs, spot
 
     def _forwards(self, contract: OptionContract, instants: Integers, t: Floats, spot: Floats) -> Floats:
-        """The forward at each instant that the options of the contract's class imply; NaN if there is none.
+        """Return the forward at each instant that the options of the contract's class imply; NaN if there is none.
 
         Strikes near spot are tried first.
         """
@@ -73,11 +73,11 @@ class OptionMarket:
         if not len(strikes):
             return forwards
         nearest = np.where(np.isfinite(spot), np.searchsorted(strikes, spot), -1)
-        for place in np.unique(nearest[(nearest >= 0) & (t > 0)]).tolist():
-            near = strikes[max(place - _NEAR_STRIKES // 2, 0) : place + _NEAR_STRIKES // 2]
-            rows = np.flatnonzero((nearest == place) & (t > 0))
-            some = [each for each in members if near[0] <= each[0].strike <= near[-1]]
-            forwards[rows] = self._implied(some, instants[rows], t[rows], spot[rows])
+        for index in np.unique(nearest[(nearest >= 0) & (t > 0)]).tolist():
+            near_strikes = strikes[max(index - _NEAR_STRIKES // 2, 0) : index + _NEAR_STRIKES // 2]
+            near_members = [each for each in members if near_strikes[0] <= each[0].strike <= near_strikes[-1]]
+            rows = np.flatnonzero((nearest == index) & (t > 0))
+            forwards[rows] = self._implied(near_members, instants[rows], t[rows], spot[rows])
         rows = np.flatnonzero(~np.isfinite(forwards) & (t > 0))
         if len(rows) and (len(strikes) > _NEAR_STRIKES or not np.isfinite(spot[rows]).all()):
             forwards[rows] = self._implied(members, instants[rows], t[rows], spot[rows])
@@ -98,9 +98,10 @@ class OptionMarket:
 
 
 def _with_both_rights(members: Members) -> Members:
-    rights = {right: {each.strike for each, _ in members if each.is_call is right} for right in (True, False)}
-    both = rights[True] & rights[False]
-    return [(contract, log) for contract, log in members if contract.strike in both]
+    """Return the options whose strike has both a call and a put."""
+    call_strikes = {contract.strike for contract, _ in members if contract.is_call}
+    put_strikes = {contract.strike for contract, _ in members if not contract.is_call}
+    return [each for each in members if each[0].strike in call_strikes & put_strikes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +117,12 @@ class QuoteMatrix:
 
 
 def quotes_at(members: Members, instants: Integers) -> QuoteMatrix:
-    """Each option's newest quote at each of the ascending instants."""
+    """Return each option's newest quote at each of the ascending instants."""
     shape = len(instants), len(members)
-    found = QuoteMatrix(np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, NEVER_NS))
+    quotes = QuoteMatrix(np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, NEVER_NS))
     for column, (_, log) in enumerate(members):
         last = last_rows_at(log, instants, reach_ns=QUOTE_REACH_NS)
-        for side, name in ((found.bid, "bid"), (found.ask, "ask")):
-            side[:, column] = last.values(name).to_numpy(zero_copy_only=False)
-        found.time_ns[:, column] = last.time_ns
-    return found
+        quotes.bid[:, column] = last.values("bid").to_numpy(zero_copy_only=False)
+        quotes.ask[:, column] = last.values("ask").to_numpy(zero_copy_only=False)
+        quotes.time_ns[:, column] = last.time_ns
+    return quotes

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.options.last_rows import NEVER_NS, Keep, LastRows, last_rows_at
+from stats.market_data.options.last_rows import NEVER_NS, RowFilter, last_rows_at
 from stats.market_data.plan import SymbolQuery
 from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy
@@ -54,14 +54,14 @@ class UnderlyingPrice:
         return self.quotes, self.trades, self.bars
 
     def at(self, instants: Integers) -> SpotPrices:
-        """The price at each of the ascending instants."""
+        """Return the price at each of the ascending instants."""
         newest = SpotPrices(np.full(len(instants), np.nan), np.full(len(instants), NEVER_NS))
         # If several prices have the same time, the last one in this order is used.
-        for found in (self._of_bars(instants), self._of_trades(instants), self._of_quotes(instants)):
-            is_newer = np.isfinite(found.price) & (found.time_ns >= newest.time_ns)
+        for each in (self._of_bars(instants), self._of_trades(instants), self._of_quotes(instants)):
+            is_newer = np.isfinite(each.price) & (each.time_ns >= newest.time_ns)
             newest = SpotPrices(
-                np.where(is_newer, found.price, newest.price),
-                np.where(is_newer, found.time_ns, newest.time_ns),
+                np.where(is_newer, each.price, newest.price),
+                np.where(is_newer, each.time_ns, newest.time_ns),
             )
         return newest
 
@@ -69,59 +69,56 @@ class UnderlyingPrice:
         def sets_close(rows: pa.Table) -> Mask:
             return masks_of(rows, self.policy)[0]
 
-        return _prices(last_rows_at(self.trades, instants, reach_ns=_REACH_NS, keep=sets_close), "price")
+        return _prices(self.trades, instants, "price", sets_close)
 
     def _of_quotes(self, instants: Integers) -> SpotPrices:
-        bid, ask = (
-            _prices(last_rows_at(self.quotes, instants, reach_ns=_REACH_NS, keep=_named(side)), side)
-            for side in ("bid", "ask")
-        )
+        bid, ask = (_prices(self.quotes, instants, side, _has_side(side)) for side in ("bid", "ask"))
         with np.errstate(invalid="ignore"):
             middle = np.where(bid.price <= ask.price, bid.price / 2 + ask.price / 2, np.nan)
         return SpotPrices(middle, np.maximum(bid.time_ns, ask.time_ns))
 
     def _of_bars(self, instants: Integers) -> SpotPrices:
-        """The closes of finished bars of the finest stored resolution."""
+        """Return the closes of finished bars of the finest stored resolution."""
         if self.bars.is_empty:
             return SpotPrices(np.full(len(instants), np.nan), np.full(len(instants), NEVER_NS))
         finest = stored_resolutions(self.bars)[0]
         length = finest.length_ns
 
         def is_finest(rows: pa.Table) -> Mask:
-            found: Mask = pc.equal(rows.column("resolution"), finest.value).to_numpy()
-            return found
+            mask: Mask = pc.equal(rows.column("resolution"), finest.value).to_numpy()
+            return mask
 
-        found = _prices(
-            last_rows_at(self.bars, instants - length, reach_ns=_REACH_NS, keep=is_finest), "close"
-        )
-        return SpotPrices(found.price, np.where(found.time_ns == NEVER_NS, NEVER_NS, found.time_ns + length))
+        closes = _prices(self.bars, instants - length, "close", is_finest)
+        end_ns = np.where(closes.time_ns == NEVER_NS, NEVER_NS, closes.time_ns + length)
+        return SpotPrices(closes.price, end_ns)
 
 
 def underlying_price(
-    symbol_query: SymbolQuery, instrument: Instrument, places: range, window: Window
+    symbol_query: SymbolQuery, instrument: Instrument, log_indices: range, window: Window
 ) -> UnderlyingPrice:
-    """The price of an instrument, for instants in a window.
+    """Return the price of an instrument, for instants in a window.
 
-    places: the indices of its three logs among the query's logs.
+    log_indices: the indices of its three logs among the query's logs.
     """
     needed = Window(max(window.start_ns - _REACH_NS - _LONGEST_BAR_NS, ALL_TIME.start_ns), window.end_ns)
     quotes, trades, bars = (
         symbol_query.read_point.limited_to(
-            symbol_query.read_point.log(dataset, instrument.symbol, place), needed
+            symbol_query.read_point.log(dataset, instrument.symbol, log_index), needed
         )
-        for dataset, place in zip((QUOTES, TRADES, BARS), places, strict=True)
+        for dataset, log_index in zip((QUOTES, TRADES, BARS), log_indices, strict=True)
     )
     return UnderlyingPrice(instrument.policy, quotes, trades, bars)
 
 
-def _named(side: str) -> Keep:
-    def is_named(rows: pa.Table) -> Mask:
-        found: Mask = np.isfinite(rows.column(side).to_numpy())
-        return found
+def _has_side(side: str) -> RowFilter:
+    def has_side(rows: pa.Table) -> Mask:
+        mask: Mask = np.isfinite(rows.column(side).to_numpy())
+        return mask
 
-    return is_named
+    return has_side
 
 
-def _prices(last: LastRows, column: str) -> SpotPrices:
+def _prices(log: LogView, instants: Integers, column: str, row_filter: RowFilter) -> SpotPrices:
+    last = last_rows_at(log, instants, reach_ns=_REACH_NS, row_filter=row_filter)
     price = last.values(column).to_numpy(zero_copy_only=False).astype(float)
     return SpotPrices(price, last.time_ns)

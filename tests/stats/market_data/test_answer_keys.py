@@ -239,7 +239,7 @@ def test_answers_that_differ_have_different_keys(api: Api, settings: Any, monkey
 
 
 @pytest.mark.parametrize("until", ["minute", "evening", "days"])
-def test_a_page_that_is_given_again_is_the_one_that_would_be_pinned(market: Market, until: str):
+def test_a_cached_page_equals_the_one_that_would_be_pinned(market: Market, until: str):
     """At any two instants, the second one soon after the first."""
     chance, compared = random.Random(until), 0
     step_ns = {"minute": 60 * SECOND_NS, "evening": 8 * HOUR_NS, "days": 60 * HOUR_NS}[until]
@@ -258,7 +258,7 @@ def test_a_page_that_is_given_again_is_the_one_that_would_be_pinned(market: Mark
     assert compared > 5
 
 
-def test_what_has_no_text_has_no_place_in_a_key():
+def test_a_value_without_text_cannot_be_in_a_key():
     @dataclass(frozen=True)
     class Odd:
         value: object
@@ -267,7 +267,7 @@ def test_what_has_no_text_has_no_place_in_a_key():
         key_parts(Odd({}))
 
 
-def test_a_page_that_is_forgotten_is_gone_without_a_collection(market: Market):
+def test_a_page_dropped_from_the_cache_is_freed_at_once(market: Market):
     query = parse_query(Target("equities", MARKET_DATASETS["ohlcv"].form, EQUITY), f"start={TIMES[0]}")
     page = market_data_page(query=query, now_ns=NOW_NS)
     computed_entry(PinnedAnswer(page, Representation("json")), NOW_NS)

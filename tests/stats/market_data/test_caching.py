@@ -68,7 +68,7 @@ def forget_process_memory() -> None:
         ("1735808401", "1735811999000"),
     ],
 )
-def test_a_range_that_touches_the_same_bars_is_a_hit_and_right(minutes: Market, start: str, end: str):
+def test_ranges_of_the_same_bars_share_a_cached_answer(minutes: Market, start: str, end: str):
     first, second = ask(minutes), ask(minutes, start=start, end=end)
     assert (first["X-Cache"], second["X-Cache"]) == ("miss", "hit")
     assert (second.content, second["ETag"]) == (first.content, first["ETag"])
@@ -83,7 +83,7 @@ def test_a_range_that_touches_the_same_bars_is_a_hit_and_right(minutes: Market, 
     ],
     ids=str,
 )  # fmt: skip
-def test_what_changes_the_answer_is_another_entry(minutes: Market, changes: dict[str, str]):
+def test_a_parameter_that_changes_the_answer_makes_another_entry(minutes: Market, changes: dict[str, str]):
     first, second = ask(minutes), ask(minutes, **changes)
     assert second["X-Cache"] == "miss"
     assert second["ETag"] != first["ETag"]
@@ -101,7 +101,7 @@ def test_ticks_of_another_range_are_another_entry(minutes: Market):
     )
 
 
-def test_an_answer_says_how_it_may_be_kept(minutes: Market):
+def test_answers_have_cache_headers(minutes: Market):
     response = ask(minutes)
     assert response["Cache-Control"] == "private, no-cache"
     assert response["Vary"] == VARY
@@ -113,7 +113,7 @@ def test_an_answer_says_how_it_may_be_kept(minutes: Market):
 
 @pytest.mark.parametrize("encoding", [None, "gzip", "zstd"])
 @pytest.mark.parametrize("name", MEDIA_TYPES)
-def test_who_has_a_representation_gets_304_without_a_body(minutes: Market, name: str, encoding: str | None):
+def test_a_current_etag_is_304_without_a_body(minutes: Market, name: str, encoding: str | None):
     headers = {"accept": MEDIA_TYPES[name]} | ({} if encoding is None else {"accept_encoding": encoding})
     first = ask(minutes, headers)
     again = minutes.api.get(PATH, MINUTES, if_none_match=first["ETag"], **headers)
@@ -133,9 +133,7 @@ def test_each_representation_has_a_tag_of_its_own(minutes: Market):
 
 @pytest.mark.parametrize("encoding", DECODERS)
 @pytest.mark.parametrize("name", MEDIA_TYPES)
-def test_a_compressed_answer_is_kept_compressed_and_the_same(
-    project_redis, minutes: Market, name: str, encoding: str
-):
+def test_a_compressed_answer_is_cached_compressed(project_redis, minutes: Market, name: str, encoding: str):
     plain = ask(minutes, {"accept": MEDIA_TYPES[name]})
     packed = {"accept": MEDIA_TYPES[name], "accept_encoding": encoding}
     first = ask(minutes, packed)
@@ -169,7 +167,7 @@ def test_a_late_trade_is_seen_at_once(minutes: Market):
     assert nested(answer(second)["bars"]) == wanted(minutes)
 
 
-def test_a_trade_of_another_date_leaves_what_is_kept(minutes: Market):
+def test_a_trade_of_another_date_keeps_the_cached_answer(minutes: Market):
     first = ask(minutes)
     minutes.add("trades", EQUITY, [{"time_ns": NINE_NS + 48 * HOUR_NS, "price": 1.0, "volume": 1.0}])
     second = ask(minutes)
@@ -184,9 +182,7 @@ def test_a_trade_of_another_date_leaves_what_is_kept(minutes: Market):
         ("corporate_actions", {"adjustment": "split"}, {"kind": "split", "ratio": 2.0}),
     ],
 )
-def test_everything_that_an_answer_is_made_of_changes_it(
-    minutes: Market, dataset: str, changes: Any, row: Any
-):
+def test_every_input_of_an_answer_changes_its_etag(minutes: Market, dataset: str, changes: Any, row: Any):
     end = {"end": "2025-01-02T10:10:00Z"}
     first = ask(minutes, **changes, **end)
     ingest(minutes.api, dataset, EQUITY, [{"time_ns": NINE_NS + HOUR_NS, **row}])
@@ -195,7 +191,7 @@ def test_everything_that_an_answer_is_made_of_changes_it(
     assert second.content != first.content
 
 
-def test_an_instrument_that_is_told_otherwise_changes_answers_at_once(minutes: Market):
+def test_a_changed_instrument_changes_answers_at_once(minutes: Market):
     first = ask(minutes, resolution="1d")
     tell(minutes.api, EQUITY, exchange="XNYS")
     second = ask(minutes, resolution="1d")
@@ -221,7 +217,7 @@ def test_another_bar_policy_changes_answers_at_once(minutes: Market):
     assert highest == [500, 106, 500]
 
 
-def test_only_an_answer_of_the_settled_past_is_immutable(minutes: Market):
+def test_only_an_old_as_of_makes_an_answer_immutable(minutes: Market):
     assert ask(minutes, as_of="2100-01-01")["Cache-Control"] == "private, no-cache"
     past = ask(minutes, as_of="2026-01-01")
     assert past["Cache-Control"].startswith("private, max-age=")
@@ -229,7 +225,7 @@ def test_only_an_answer_of_the_settled_past_is_immutable(minutes: Market):
     assert past["X-As-Of"] == "2026-01-01T00:00:00Z"
 
 
-def test_an_answer_up_to_the_future_is_not_kept_and_right(minutes: Market):
+def test_an_answer_up_to_the_future_is_not_cached(minutes: Market):
     query = {"start": "2025-01-02", "end": "2034-01-01", "resolution": "1d"}
     first, second = ask(minutes, **query), ask(minutes, **query)
     assert (first["X-Cache"], second["X-Cache"], first.content) == ("miss", "miss", second.content)
@@ -237,9 +233,7 @@ def test_an_answer_up_to_the_future_is_not_kept_and_right(minutes: Market):
 
 @pytest.mark.parametrize("hours", ["all", "regular", "extended"])
 @pytest.mark.parametrize("resolution", ["1h", "1d"])
-def test_what_is_final_is_told_anew_when_the_interval_is_over(
-    market_of_new_york: Market, hours: str, resolution: str
-):
+def test_a_bar_becomes_final_when_its_interval_ends(market_of_new_york: Market, hours: str, resolution: str):
     """The ends of the hour in which the session closes, of the session, of what is behind it, of the date."""
     query = {
         "start": "2025-01-02T20:00:00Z",
@@ -276,13 +270,13 @@ def test_keys_are_readable_and_scannable_by_symbol(project_redis, minutes: Marke
         assert 6 * 86_400 < client.ttl(key) <= 7 * 86_400
 
 
-def test_callers_share_what_is_kept(minutes: Market):
+def test_callers_share_cached_answers(minutes: Market):
     ask(minutes)
     other = Market(Api(make_key(scopes=("market:read",))))
     assert ask(other)["X-Cache"] == "hit"
 
 
-def test_a_page_with_a_cursor_is_kept_too(minutes: Market):
+def test_a_page_with_a_cursor_is_cached_too(minutes: Market):
     cursor = answer(ask(minutes, limit="10"))["next_cursor"]
     first, second = (ask(minutes, limit="10", cursor=cursor) for _ in range(2))
     assert (first["X-Cache"], second["X-Cache"], second.content) == ("miss", "hit", first.content)

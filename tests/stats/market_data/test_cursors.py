@@ -37,7 +37,7 @@ def second(log: Log) -> str:
     return str(answer(first_page(log))["next_cursor"])
 
 
-def test_a_walk_knows_no_later_time_than_its_first_page(log: Log):
+def test_all_pages_use_the_first_page_s_now(log: Log):
     """The second page is asked for after a bar was closed, and after trades of the future have come."""
     now_ns = START_NS + 90 * SECOND_NS
     path = f"/api/v1/market-data/equities/{log.symbol}/ohlcv"
@@ -52,12 +52,12 @@ def test_a_walk_knows_no_later_time_than_its_first_page(log: Log):
     assert second_page["next_cursor"] is None
 
 
-def test_an_answer_says_about_how_many_rows_there_are(log: Log):
+def test_total_estimate_is_an_upper_bound(log: Log):
     assert answer(first_page(log))["total_estimate"] >= 30
     assert answer(first_page(log, end=timestamp(START_NS + 1)))["total_estimate"] >= 10
 
 
-def test_a_page_back_is_the_page_before_with_the_same_cursors(log: Log):
+def test_prev_cursor_gives_the_previous_page(log: Log):
     first = answer(first_page(log))
     again = answer(follow(log, answer(follow(log, first["next_cursor"]))["prev_cursor"]))
     assert again["trades"] == first["trades"]
@@ -75,7 +75,7 @@ def test_pages_with_equal_cursors_have_equal_bytes(log: Log):
 @pytest.mark.parametrize(
     "change", [{"fields": "price"}, {"limit": "3"}, {"time": "ms"}, {"format": "csv"}], ids=str
 )
-def test_what_a_page_looks_like_may_change_on_the_way(log: Log, change: dict[str, str]):
+def test_format_and_fields_may_change_between_pages(log: Log, change: dict[str, str]):
     assert follow(log, second(log), **change).status_code == 200
 
 
@@ -130,7 +130,7 @@ def test_a_cursor_with_any_letter_changed_is_400(log: Log):
     ],
     ids=ascii,
 )
-def test_what_never_was_a_cursor_is_400(log: Log, text: str):
+def test_other_text_as_a_cursor_is_400(log: Log, text: str):
     assert problem(follow(log, text)) == (400, "invalid_cursor")
 
 
@@ -146,7 +146,7 @@ def test_a_cursor_of_another_installation_is_400(log: Log, settings: Any):
 
 
 @pytest.mark.parametrize("commits", [0, 1, 2])
-def test_a_cursor_of_a_log_that_was_restored_is_409(log: Log, store_path: Any, settings: Any, commits: int):
+def test_a_cursor_of_a_restored_log_is_409(log: Log, store_path: Any, settings: Any, commits: int):
     log.write([5])
     cursor = second(log)
     shutil.rmtree(store_path)

@@ -26,7 +26,7 @@ def add(market: Market, *flags: bool | None) -> None:
 
 @pytest.mark.parametrize("flags", [(True, None, False), (True, False), (None, None)])
 @pytest.mark.parametrize("name", MEDIA_TYPES)
-def test_true_false_and_absent_are_told_in_every_format(empty_market: Market, name: str, flags: Any):
+def test_true_false_and_null_are_written_in_every_format(empty_market: Market, name: str, flags: Any):
     add(empty_market, *flags)
     response = empty_market.api.get(
         f"/api/v1/market-data/equities/{EQUITY}/trades", {**RANGE, "format": name}
@@ -48,7 +48,7 @@ def key(dataset: str) -> str:
     return PinnedAnswer(page, Representation("json")).cache_key
 
 
-def test_an_answer_with_the_column_is_not_kept_under_the_key_of_one_without(empty_market: Market):
+def test_answers_with_and_without_the_column_have_different_keys(empty_market: Market):
     add(empty_market, True)
     assert "later_columns=buyer_is_maker" in key("trades")
     assert "later" not in key("ohlcv")

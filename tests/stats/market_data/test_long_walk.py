@@ -119,7 +119,7 @@ def walked(api: Api, sort: str, writer: Writer) -> tuple[list[str], int]:
 
 
 @pytest.mark.parametrize("sort", ["asc", "desc"])
-def test_a_walk_is_the_snapshot_of_its_first_page(filled: Api, tape: pa.RecordBatch, sort: str):
+def test_many_pages_have_the_first_page_s_snapshot(filled: Api, tape: pa.RecordBatch, sort: str):
     store = market_store()
     with Writer(store, tape).writing() as writer:
         writer.await_commit()

@@ -45,7 +45,7 @@ steps = st.lists(
 @pytest.mark.parametrize("count", [1, 2], ids=["one_symbol", "two_symbols"])
 @pytest.mark.parametrize("dataset", ["trades", "ohlcv"])
 @pytest.mark.parametrize("sort", ["asc", "desc"])
-def test_every_page_is_of_the_snapshot_of_the_first(api: Api, dataset: str, sort: str, count: int):
+def test_every_page_has_the_first_page_s_snapshot(api: Api, dataset: str, sort: str, count: int):
     @seed(20_241_223)
     @examples(max_examples=300 if SOAK else 6, phases=[Phase.generate])
     @given(
@@ -72,7 +72,7 @@ def test_every_page_is_of_the_snapshot_of_the_first(api: Api, dataset: str, sort
 
 @pytest.mark.parametrize("dataset", ["trades", "ohlcv"])
 @pytest.mark.parametrize("sort", ["asc", "desc"])
-def test_the_newest_rows_of_several_symbols_are_a_walk_of_their_own(api: Api, dataset: str, sort: str):
+def test_the_newest_rows_of_several_symbols_are_paged(api: Api, dataset: str, sort: str):
     @seed(20_241_224)
     @examples(max_examples=300 if SOAK else 8, phases=[Phase.generate])
     @given(
@@ -108,7 +108,7 @@ def assert_whole(client: Walk, size: int = 3) -> None:
 
 @pytest.mark.parametrize("subject", WALKED, ids=str)
 @pytest.mark.parametrize("sort", ["asc", "desc"])
-def test_pages_of_every_dataset_put_together_are_all_of_it(
+def test_pages_of_every_dataset_together_have_all_rows(
     market: Market, oracle: Any, subject: Subject, sort: str
 ):
     session = ("exchange", "regular")

@@ -24,7 +24,7 @@ TREE = "/api/v1/market-data"
         ("options/AAPL/greeks/stream", ""),
     ],
 )
-def test_a_misspelt_path_is_told_the_nearest_name(api: Api, path: str, hint: str) -> None:
+def test_a_misspelt_path_gets_the_nearest_name(api: Api, path: str, hint: str) -> None:
     response = api.get(f"{TREE}/{path}")
     assert problem(response) == (404, "not_found")
     assert answer(response)["message"] == f"there is nothing at {TREE}/{path}{hint}"
@@ -33,7 +33,7 @@ def test_a_misspelt_path_is_told_the_nearest_name(api: Api, path: str, hint: str
 @pytest.mark.parametrize(
     "path", ["/api/v1/market/equities", "/market-data/equity", "/api/v2/market-data/equity"]
 )
-def test_a_path_outside_the_tree_is_told_nothing_of_it(api: Api, path: str) -> None:
+def test_a_path_outside_market_data_gets_no_hint(api: Api, path: str) -> None:
     assert answer(api.get(path))["message"] == f"there is nothing at {path}"
 
 
@@ -51,7 +51,7 @@ def test_the_symbol_that_cannot_be_one_is_named_among_several(api: Api) -> None:
         ("/api/v1/calendar", "exchange"),
     ],
 )
-def test_what_is_left_out_is_said_as_everything_else(api: Api, path: str, name: str) -> None:
+def test_a_missing_parameter_is_reported_like_other_errors(api: Api, path: str, name: str) -> None:
     response = api.get(path)
     assert problem(response) == (400, "missing_parameter")
     assert answer(response)["message"] == f"{name}: is required"

@@ -113,7 +113,7 @@ def test_a_resolution(market: Market, oracle: Any, cell: Cell):
 
 @subjects
 @pytest.mark.parametrize("name", FORMATS)
-def test_ways_to_ask_for_a_format_give_the_same_bytes(market: Market, subject: Subject, name: str):
+def test_suffix_and_accept_header_give_the_same_bytes(market: Market, subject: Subject, name: str):
     bodies = [ask(market, subject, name, way) for way in WAYS]
     assert {response["Content-Type"].split(";")[0] for response in bodies} == {MEDIA_TYPES[name]}
     assert len({response.content for response in bodies}) == 1
@@ -126,7 +126,7 @@ def test_the_size_beside_messagepack_is_that_of_the_columnar_answer(market: Mark
 
 
 @subjects
-def test_no_cell_is_about_nothing(oracle: Any, subject: Subject):
+def test_every_cell_has_rows(oracle: Any, subject: Subject):
     """The data of each cell tells hours and directions apart, and is small."""
     counts = {hours: len(oracle(subject, "utc", hours)) for hours in HOURS}
     assert 1 < counts["regular"] <= counts["extended"] <= counts["all"] < 1_000

@@ -37,14 +37,14 @@ def warm(*arguments: str) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def test_what_was_warmed_is_a_hit(stored):
+def test_a_warmed_answer_is_a_hit(stored):
     assert warm("AAPL", "--query", MINUTES) == [f"AAPL ohlcv?{MINUTES}: miss"]
     response = stored.get(f"{PATH}?{MINUTES}")
     assert (response.status_code, response["X-Cache"]) == (200, "hit")
     assert response.content.count(b'"timestamp"') == 30
 
 
-def test_only_what_was_warmed_is_a_hit(stored):
+def test_other_answers_are_no_hit(stored):
     warm("AAPL", "--query", MINUTES)
     assert stored.get(f"{PATH}?{MINUTES}&limit=10")["X-Cache"] == "miss"
     assert stored.get(f"{TREE}/equities/MSFT/ohlcv?{MINUTES}")["X-Cache"] == "miss"
@@ -57,13 +57,13 @@ def test_another_spelling_of_the_range_is_the_same_answer(stored):
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd", "gzip, deflate, br, zstd"])
-def test_whatever_encoding_a_client_takes(stored, encoding):
+def test_every_encoding_is_warmed(stored, encoding):
     warm("AAPL", "--query", MINUTES)
     assert stored.get(f"{PATH}?{MINUTES}", Accept_Encoding=encoding)["X-Cache"] == "hit"
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_in_the_format_that_was_named(stored, name):
+def test_the_named_format_is_warmed(stored, name):
     warm("AAPL", "--query", MINUTES, "--format", name)
     assert stored.get(f"{PATH}.{name}?{MINUTES}")["X-Cache"] == "hit"
     assert {
@@ -81,7 +81,7 @@ def test_several_symbols_and_queries_each_in_its_own_class(stored):
         assert stored.get(f"{TREE}/crypto/BTC-USD/ohlcv?{query}")["X-Cache"] == "hit"
 
 
-def test_other_datasets(stored):
+def test_other_datasets_can_be_warmed(stored):
     warm("AAPL", "--dataset", "trades", "--query", RANGE)
     assert stored.get(f"{TREE}/equities/AAPL/trades?{RANGE}")["X-Cache"] == "hit"
 
@@ -97,12 +97,12 @@ def test_an_alias_warms_its_symbol(stored):
     assert stored.get(f"{PATH}?{MINUTES}")["X-Cache"] == "hit"
 
 
-def test_again_it_says_what_was_kept_already(stored):
+def test_a_second_run_reports_hits(stored):
     warm("AAPL", "--query", MINUTES)
     assert warm("AAPL", "--query", MINUTES) == [f"AAPL ohlcv?{MINUTES}: hit"]
 
 
-def test_a_trade_of_the_range_ends_it_and_one_of_another_day_does_not(stored):
+def test_only_a_trade_of_the_range_ends_a_warmed_answer(stored):
     warm("AAPL", "--query", MINUTES)
     stored.ingest(trade(timestamp="2025-01-06T15:00:00Z"))
     assert stored.get(f"{PATH}?{MINUTES}")["X-Cache"] == "hit"
@@ -124,12 +124,12 @@ def test_a_trade_of_the_range_ends_it_and_one_of_another_day_does_not(stored):
     ],
     ids=lambda one: "-".join(one) if isinstance(one, list) else None,
 )
-def test_what_has_no_answer_fails_the_command(stored, arguments, message):
+def test_an_error_fails_the_command(stored, arguments, message):
     with pytest.raises(CommandError, match=message):
         warm(*arguments)
 
 
-def test_without_redis_nothing_is_kept_and_the_command_says_so(api: Api):
+def test_without_redis_the_command_reports_that_nothing_is_cached(api: Api):
     api.ingest(trade())
     with pytest.raises(CommandError, match="Redis is away"):
         warm("AAPL", "--query", MINUTES)

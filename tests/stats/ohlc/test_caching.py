@@ -120,7 +120,7 @@ def test_who_has_an_older_one_gets_the_new_one(seeded):
     assert seeded.get(OHLC, MINUTES, **{"If-None-Match": tag}).status_code == 200
 
 
-def test_an_answer_up_to_the_future_is_not_kept_and_right(seeded):
+def test_an_answer_up_to_the_future_is_not_cached(seeded):
     params = {"symbol": "AAPL", "end": "2199-01-01"}
     first, second = seeded.ohlc(params), seeded.ohlc(params)
     assert (first["X-Cache"], second["X-Cache"]) == ("miss", "miss")
@@ -169,7 +169,7 @@ def test_the_cache_counts_what_it_did(seeded):
     assert (change["misses"], change["hits_local"], change["bytes_served"]) == (1, 1, len(body))
 
 
-def test_callers_share_what_is_kept(seeded):
+def test_callers_share_cached_answers(seeded):
     seeded.ohlc(MINUTES)
     other = type(seeded)(make_key(scopes=("market:read",)))
     assert other.ohlc(MINUTES)["X-Cache"] == "hit"

@@ -74,7 +74,7 @@ def test_volumes_are_written_by_the_kind_of_the_instrument_not_of_the_bar(
     assert re.findall(rb'"volume":([^}]*)}', body) == expected
 
 
-def test_another_kind_of_volume_is_another_answer(api: Api) -> None:
+def test_another_volume_kind_changes_the_answer(api: Api) -> None:
     api.ingest(trade(volume=5))
     whole = api.ohlc(symbol="AAPL")
     instrument_set(instrument=Instrument("AAPL", volume_kind="fractional"))

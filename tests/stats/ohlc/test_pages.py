@@ -163,7 +163,7 @@ def test_a_cursor_is_of_its_secret(api, ten_bars, settings):
 
 
 @pytest.mark.parametrize("commits", [1, 2, 3])
-def test_a_cursor_of_a_log_that_was_restored_is_409(api, ten_bars, store_path, settings, commits):
+def test_a_cursor_of_a_restored_log_is_409(api, ten_bars, store_path, settings, commits):
     api.ingest(minute(11))
     cursor = page(api, limit=3)["next_cursor"]
     shutil.rmtree(store_path)
@@ -203,7 +203,7 @@ def test_pages_as_of_a_moment(api, ten_bars):
     assert [bar for bars in pages for bar in bars] == ten_bars
 
 
-def test_only_an_answer_of_the_settled_past_is_immutable(api):
+def test_only_an_old_as_of_makes_an_answer_immutable(api):
     with time_machine.travel("2025-06-01T00:00:00Z"):
         api.ingest(minute(0))
     past = api.ohlc(symbol="AAPL", as_of="2025-06-02")

@@ -63,14 +63,14 @@ def test_a_calendar_that_contradicts_itself_is_refused():
         last_trade_ns(date(2014, 6, 20), PM, never)
 
 
-def test_time_runs_in_seconds_and_ends():
+def test_time_to_expiry_counts_seconds_and_ends_at_zero():
     last = nanoseconds(datetime(2014, 6, 20, 20, tzinfo=UTC))
     instants = np.array([last - YEAR_NS, last - 10**9, last, last + 10**9])
     years = years_until(np.full(4, last), instants)
     assert years.tolist() == pytest.approx([1.0, 1 / 31_536_000, 0.0, 0.0], rel=1e-15)
 
 
-def test_a_change_of_clocks_makes_no_hour():
+def test_a_clock_change_does_not_change_the_time_to_expiry():
     # Between two four-o'clocks over a change to summer time lie 24 h less one.
     before, after = (last_trade_ns(date(2014, 3, day)) for day in (7, 10))
     assert after - before == (3 * 24 - 1) * 3600 * 10**9

@@ -99,7 +99,7 @@ def test_without_a_usable_pair_there_is_none(call, put, t, american):
     assert np.isnan(parity_forwards(pairs_of(call, put), carry_of(t=t), american=american)).all()
 
 
-def test_one_sided_and_crossed_quotes_are_passed_over():
+def test_one_sided_and_crossed_quotes_are_ignored():
     pairs = priced_pairs(american=False)
     pairs.call_bid[0, :3] = NAN
     pairs.put_ask[0, 4:] = NAN

@@ -106,7 +106,7 @@ REASONS = {
 
 @STYLES
 @pytest.mark.parametrize(("columns", "reason"), REASONS.values(), ids=REASONS)
-def test_what_has_no_volatility_says_why(columns, reason, american):
+def test_without_a_volatility_there_is_a_reason(columns, reason, american):
     found = one(american=american, **columns)
     assert found["reason"] == reason
     assert all(np.isnan(found[name]) for name in NUMBERS)
@@ -144,7 +144,7 @@ def test_exercise_between_now_and_expiry_bounds_an_american_option():
     assert one(american=True, price=best + 1.0, **columns)["reason"] is None
 
 
-def test_what_the_engine_cannot_do_is_no_solution():
+def test_inputs_that_the_engine_refuses_have_no_solution():
     # Two exercise boundaries: the yield is below a negative rate.
     found = one(
         american=True,

@@ -40,7 +40,7 @@ USUAL = st.floats(-1.0, 200.0)
 )
 @example([(4.76, 42.0, 40.0, 0.5, 0.1, 0.0, True, True)])
 @example([(1.0, 2.0, 104.0, 1.7285510912137654e306, 0.0, 0.0, True, False)])
-def test_whatever_comes_in_numbers_or_a_reason_come_out(rows):
+def test_any_inputs_give_numbers_or_a_reason(rows):
     price, spot, strike, t, rate, dividend_yield, is_call, american = (
         list(column) for column in zip(*rows, strict=True)
     )
@@ -80,7 +80,7 @@ def has_volatilities(*found: Valuation) -> bool:
 @STYLES
 @FEW
 @given(OPTIONS)
-def test_the_volatility_found_gives_the_price_again(american, option):
+def test_the_implied_volatility_gives_the_price(american, option):
     found = priced(option, american=american)
     assume(has_volatilities(found))
     is_call, strike, _, a, b = option

@@ -34,7 +34,7 @@ def test_an_option_without_a_currency_is_in_dollars():
 
 
 @pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_said(text, said):
+def test_invalid_rates_raise_with_the_reason(text, said):
     with pytest.raises(ValueError, match=said):
         parse_rates(text)
 
@@ -50,7 +50,7 @@ def start(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_start_with_wrong_rates_is_refused_with_what_is_wrong():
+def test_a_start_with_invalid_rates_fails_with_the_reason():
     tried = start("import django; django.setup()", OPTION_RATES='{"USD": {"rate": 4}}')
     assert tried.returncode == 1
     assert "ImproperlyConfigured: OPTION_RATES: Expected `float` <= 1.0" in tried.stderr

@@ -53,7 +53,7 @@ def test_a_calendar_has_dates_in_every_year(eras):
         assert years.tolist() == list(range(first, last + 1))
 
 
-def test_its_instants_are_in_order_and_its_periods_leave_nothing_out(eras):
+def test_instants_ascend_and_periods_cover_all_time(eras):
     order = ("start_ns", "label_ns", "pre_ns", "open_ns", "close_ns", "post_ns", "end_ns")
     for history in eras:
         for earlier, later in pairwise(order):
@@ -66,7 +66,7 @@ def test_its_instants_are_in_order_and_its_periods_leave_nothing_out(eras):
         assert (history.break_end_ns <= history.close_ns)[has_break].all()
 
 
-def test_its_edges_are_whole_minutes(eras):
+def test_instants_are_full_minutes(eras):
     for history in eras:
         for column in fields(history):
             if column.name.endswith("_ns"):
@@ -197,7 +197,7 @@ def test_the_page_says_which_calendar_an_exchange_has():
     assert told == others
 
 
-def test_threads_that_ask_at_once_are_told_the_same():
+def test_concurrent_threads_get_the_same_schedule():
     """The library's rules for holidays cache in themselves."""
     wanted = [(name, number) for name in ("NYSE", "XLON", "CME Globex Equity") for number in range(198, 204)]
     alone = [library.decade(*each) for each in wanted]

@@ -61,7 +61,7 @@ def test_an_evening_session_opens_on_the_day_before(api):
     assert (monday["pre"], monday["post"]) == (None, None)
 
 
-def test_a_lunch_break_is_told(api):
+def test_a_lunch_break_is_in_breaks(api):
     (date,) = told(api, CALENDAR, exchange="XTKS", start="2024-12-02", end="2024-12-03")["dates"]
     assert date["breaks"] == [{"start": "2024-12-02T02:30:00Z", "end": "2024-12-02T03:30:00Z"}]
 
@@ -117,7 +117,7 @@ def test_the_longest_range_is_3650_days(api):
     assert "3,650" in orjson.loads(response.content)["message"]
 
 
-def test_an_unknown_exchange_is_told_the_nearest_or_all_known_ones(api):
+def test_an_unknown_exchange_gets_the_nearest_or_all_names(api):
     near, far = (
         orjson.loads(api.get(CLOCK, {"exchange": each}).content)["message"] for each in ("XTKZ", "ZZZZ")
     )
@@ -188,7 +188,7 @@ def test_a_client_that_has_the_calendar_gets_304(api):
     assert api.get(CALENDAR, {**params, "end": "2024-12-03"}, If_None_Match=first["ETag"]).status_code == 200
 
 
-def test_a_clock_is_not_kept(api):
+def test_a_clock_is_not_cached(api):
     for params in ({}, {"exchange": "XNYS", "at": "2024-12-02T15:00Z"}):
         response = api.get(CLOCK, params)
         assert response["Cache-Control"] == "no-store"

@@ -28,7 +28,7 @@ def told(spans: PeriodSpans) -> list[tuple[str, str, str, str]]:
 
 
 @pytest.mark.parametrize("week", WEEKS, ids=str)
-def test_all_that_is_printed_belongs_to_a_trading_date(week):
+def test_every_print_belongs_to_a_trading_date(week):
     assert told(daily(week, Hours.ALL)) == [(d.date, d.start, d.end, d.label) for d in week.dates]
 
 
@@ -51,7 +51,7 @@ def test_the_first_and_the_last_instant_of_a_period_are_of_its_date(week):
 
 
 @pytest.mark.parametrize("week", WEEKS, ids=str)
-def test_a_range_that_touches_a_date_is_made_whole(week):
+def test_a_range_within_a_date_is_aligned_to_the_date(week):
     calendar = exchange_calendar(week.exchange)
     for published in week.dates:
         touched = aligned_window(

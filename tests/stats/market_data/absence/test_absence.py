@@ -54,9 +54,7 @@ def test_an_unknown_symbol_is_404(market: Market, market_class: str, dataset: st
     ("asked", "symbol"),
     [(asked, SYMBOLS[told]) for asked in PATHS for told in PATHS if asked != told],
 )
-def test_a_symbol_of_another_class_is_404_with_a_pointer_to_its_place(
-    market: Market, asked: str, symbol: str
-):
+def test_a_symbol_of_another_class_is_404_with_its_path(market: Market, asked: str, symbol: str):
     dataset = PATHS[asked][0]
     response = market.api.get(f"{TREE}/{asked}/{symbol}/{dataset}", HOUR)
     assert problem(response) == (404, "wrong_class")
@@ -104,7 +102,7 @@ def test_only_reading_is_possible(market: Market, market_class: str, dataset: st
 
 
 @pytest.mark.parametrize("symbol", ["..%2F..%2Fx", "%00", "A" * 33, "%D0%90CME", "-X", "A%20%20B"])
-def test_what_cannot_be_a_symbol_is_422(market: Market, symbol: str):
+def test_an_invalid_symbol_is_422(market: Market, symbol: str):
     assert problem(market.api.get(f"{TREE}/equities/{symbol}/ohlcv", HOUR)) in {
         (422, "invalid_symbol"),
         (404, "not_found"),
@@ -114,7 +112,7 @@ def test_what_cannot_be_a_symbol_is_422(market: Market, symbol: str):
 @pytest.mark.parametrize(
     ("path", "symbol"), [("equities/acme", EQUITY), ("crypto/btc-usd", CRYPTO), ("crypto/BTC%2FUSD", CRYPTO)]
 )
-def test_a_symbol_may_be_spelled_otherwise(market: Market, path: str, symbol: str):
+def test_other_spellings_of_a_symbol_are_accepted(market: Market, path: str, symbol: str):
     found = answer(market.api.get(f"{TREE}/{path}/ohlcv", {**HOUR, "resolution": "1m"}))
     assert (found["symbol"], len(found["bars"]) > 1) == (symbol, True)
 

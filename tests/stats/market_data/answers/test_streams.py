@@ -157,7 +157,7 @@ def test_a_stream_is_all_pages(shared: Api, subject: str, option: str, format_na
 
 
 @pytest.mark.parametrize("format_name", STREAMED)
-def test_rows_come_before_the_rest_is_read(filled: Api, monkeypatch, format_name: str):
+def test_the_first_rows_are_sent_before_later_rows_are_read(filled: Api, monkeypatch, format_name: str):
     reads = Mock(wraps=market_store().rows)
     monkeypatch.setattr(market_store(), "rows", reads)
     response = filled.get(f"{ROOT}/trades/stream.{format_name}", RANGE)
@@ -172,7 +172,7 @@ def test_rows_come_before_the_rest_is_read(filled: Api, monkeypatch, format_name
         assert len(first.splitlines()) == 256 + (format_name == "csv")
 
 
-def test_a_stream_is_of_what_was_stored_when_it_began(filled: Api):
+def test_a_stream_has_the_rows_of_its_start(filled: Api):
     response = filled.get(f"{ROOT}/trades/stream", RANGE)
     stream = response.streaming_content
     first = next(stream)
@@ -184,7 +184,7 @@ def test_a_stream_is_of_what_was_stored_when_it_began(filled: Api):
     assert now.startswith(whole)
 
 
-def test_as_of_is_what_was_stored_by_then(filled: Api):
+def test_as_of_ignores_later_commits(filled: Api):
     before = b"".join(pieces(filled, "trades", RANGE))
     as_of = format_timestamp(time.time_ns())
     late = tapes.trades(np.random.default_rng(5), np.full(3, HOUR.start_ns), first=10**6)
@@ -195,7 +195,7 @@ def test_as_of_is_what_was_stored_by_then(filled: Api):
     assert b"".join(pieces(filled, "trades", RANGE)) != before
 
 
-def test_the_trailer_of_lines_says_what_came_before_it(shared: Api):
+def test_the_ndjson_trailer_has_count_and_hash_of_the_lines(shared: Api):
     response = shared.get(f"{ROOT}/trades/stream", {**RANGE, "trailer": "1"})
     body = b"".join(response.streaming_content)
     *lines, last = body.splitlines(keepends=True)
@@ -208,7 +208,7 @@ def test_the_trailer_of_lines_says_what_came_before_it(shared: Api):
     assert b"".join(lines) == b"".join(pieces(shared, "trades", RANGE))
 
 
-def test_the_trailer_of_batches_says_what_came_before_it(shared: Api):
+def test_the_arrow_trailer_has_count_and_hash_of_the_batches(shared: Api):
     response = shared.get(f"{ROOT}/trades/stream.arrow", {**RANGE, "trailer": "1"})
     *before, last = list(response.streaming_content)
     reader = pa.ipc.open_stream(b"".join(before) + last)
@@ -233,7 +233,7 @@ def test_an_empty_range_is_a_stream_of_no_rows(shared: Api, format_name: str):
         assert len(body.splitlines()) == (format_name == "csv")
 
 
-def test_a_trailer_of_no_rows_is_there(shared: Api):
+def test_an_empty_stream_has_a_trailer(shared: Api):
     nothing = {"start": "2025-02-01T00:00:00Z", "end": "2025-02-02T00:00:00Z", "trailer": "1"}
     said = json.loads(b"".join(pieces(shared, "trades", nothing)))
     assert (said["rows"], said["sha256"]) == (0, hashlib.sha256().hexdigest())
@@ -257,11 +257,11 @@ def test_a_trailer_of_no_rows_is_there(shared: Api):
         "suffix of no stream", "format of no stream",
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_a_problem(shared: Api, path: str, query: dict[str, str], status: int, code: str):
+def test_an_invalid_query_is_a_problem(shared: Api, path: str, query: dict[str, str], status: int, code: str):
     assert problem(shared.get(f"{ROOT}/{path}", query)) == (status, code)
 
 
-def test_a_stream_without_a_range_is_all_there_is(shared: Api):
+def test_a_stream_without_a_range_has_all_rows(shared: Api):
     assert len(b"".join(pieces(shared, "trades", {})).splitlines()) == ROWS
 
 
@@ -298,7 +298,7 @@ def test_damage_before_the_first_row_is_a_problem(filled: Api, monkeypatch):
 
 
 @pytest.mark.parametrize("format_name", STREAMED)
-def test_damage_in_the_midst_leaves_the_stream_without_an_end(filled: Api, monkeypatch, format_name: str):
+def test_damage_after_the_first_rows_leaves_the_stream_incomplete(filled: Api, monkeypatch, format_name: str):
     whole = b"".join(pieces(filled, "trades", RANGE, format_name))
     damage_after(monkeypatch, reads=2)
     response = filled.get(f"{ROOT}/trades/stream.{format_name}", {**RANGE})
@@ -321,7 +321,7 @@ def damage_after(monkeypatch, *, reads: int) -> None:
     monkeypatch.setattr(store, "rows", damaged)
 
 
-def test_a_response_that_is_closed_lets_go_of_its_rows(filled: Api):
+def test_a_closed_response_frees_its_rows(filled: Api):
     with patch.object(RowStream, "close", autospec=True, side_effect=RowStream.close) as close:
         response = filled.get(f"{ROOT}/trades/stream", RANGE)
         stream = iter(response.streaming_content)
@@ -331,7 +331,7 @@ def test_a_response_that_is_closed_lets_go_of_its_rows(filled: Api):
     assert len(list(stream)) <= 1
 
 
-def test_seconds_of_a_gap_of_years_are_passed_over(filled: Api):
+def test_a_gap_of_years_is_skipped(filled: Api):
     far = tapes.trades(np.random.default_rng(6), HOUR.start_ns - np.arange(5)[::-1] * 400 * DAY_NS)
     store = market_store()
     tapes.store_rows(store, TRADES, "SPARSE", far)

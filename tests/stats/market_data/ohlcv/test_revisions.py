@@ -146,7 +146,7 @@ def told(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def test_late_trades_corrections_and_cancels_are_told(told):
+def test_late_trades_corrections_and_cancels_are_revisions(told):
     minute = {"timestamp": "2025-01-02T14:30:00Z"}
     first = {
         **dict.fromkeys(("open", "high", "low", "close", "vwap"), 190.0),
@@ -175,14 +175,14 @@ def sides(before: Row, after: Row) -> Row:
 
 
 @pytest.mark.parametrize("resolution", LENGTHS)
-def test_every_change_of_a_bar_is_told(told, resolution):
+def test_every_change_of_a_bar_is_a_revision(told, resolution):
     found = revisions(told.api, resolution=resolution)
     assert found == told.expected(resolution)
     assert len(found) >= 3
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_any_history_changed_is_told(ledger, seed):
+def test_any_history_has_the_revisions_of_its_changes(ledger, seed):
     chance = random.Random(seed)
     for _ in range(14):
         if (standing := ledger.stands[-1]) and chance.random() < 0.5:
@@ -210,7 +210,7 @@ def test_what_any_history_changed_is_told(ledger, seed):
         assert found
 
 
-def test_a_change_that_only_the_average_shows_is_told_with_it(ledger):
+def test_a_change_of_vwap_alone_is_a_revision(ledger):
     ledger.ingest((0, 10.0, 1), (10, 12.0, 1), (20, 11.0, 2), (30, 12.0, 1), (40, 10.0, 5))
     ledger.correct((20, 11.0, 2), price=11.5)
     (row,) = revisions(ledger.api, resolution="1m")
@@ -267,7 +267,7 @@ def test_after_an_instant_only_what_later_commits_changed(told, after, commits):
 
 
 @pytest.mark.parametrize("by", [2, 3])
-def test_as_of_an_instant_only_what_was_known_then(told, by):
+def test_as_of_ignores_later_revisions(told, by):
     assert revisions(told.api, resolution="1m", as_of=told.committed_at(by)) == told.expected("1m", by=by)
 
 
@@ -294,7 +294,7 @@ def test_pages_split_the_revisions_of_a_bar(told, sort, limit):
     assert before["revisions"] == whole[: -len(page["revisions"])][-limit:]
 
 
-def test_a_walk_does_not_see_what_comes_meanwhile(told):
+def test_later_pages_ignore_new_commits(told):
     expected = told.expected("1m")
     first = get(told.api, resolution="1m", limit=1)
     told.ingest((71, 200.0, 1), (1, 200.0, 1))
@@ -319,7 +319,7 @@ def test_as_csv_they_have_the_same_values_and_a_link(told):
     assert 'rel="next"' in response["Link"]
 
 
-def test_an_answer_is_kept_until_the_log_changes(told):
+def test_an_answer_is_cached_until_the_log_changes(told):
     params = {**DAY, "resolution": "1m"}
     assert [told.api.get(PATH, params)["X-Cache"] for _ in range(2)] == ["miss", "hit"]
     told.ingest((5, 180.0, 1))
@@ -362,7 +362,7 @@ def test_they_are_of_bars_of_trades_alone_and_say_so(told):
 
 
 @pytest.mark.parametrize("resolution", ["tick", "1w", "1M"])
-def test_of_what_has_no_fixed_length_none_is_told(told, resolution):
+def test_ticks_weeks_and_months_have_no_revisions(told, resolution):
     hour = {"start": "2025-01-02T14:00Z", "end": "2025-01-02T15:00Z"}
     response = told.api.get(PATH, {**hour, "resolution": resolution})
     assert problem(response) == (404, "resolution_unavailable")

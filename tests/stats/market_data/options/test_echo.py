@@ -8,7 +8,7 @@ from stats.market_data.options.rows import GREEKS, INPUTS, greek_columns, input_
 from tests.stats.options.builders import inputs_of, valued
 
 
-def test_everything_that_an_answer_was_made_of_is_in_it():
+def test_the_answer_has_every_input():
     inputs = inputs_of(
         price=[4.76, np.nan, 4.0, 4.0],
         spot=[42.0, 42.0, np.nan, np.nan],

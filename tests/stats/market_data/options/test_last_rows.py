@@ -55,12 +55,12 @@ def slowly(times: list[int], bids: list[float], at: int, *, kept=lambda _bid: Tr
 
 @pytest.mark.parametrize("whole_rows", [0, 10, 100, 16_384])
 @pytest.mark.parametrize("every", [1, 7], ids=["every row", "some rows"])
-def test_it_is_the_last_one_at_or_before_it(quoted, monkeypatch, whole_rows, every):
-    monkeypatch.setattr(last_rows, "_WHOLE_ROWS", whole_rows)
+def test_the_row_is_the_last_at_or_before_the_instant(quoted, monkeypatch, whole_rows, every):
+    monkeypatch.setattr(last_rows, "_MOST_ROWS", whole_rows)
     log, times, bids = quoted
     instants = np.array(sorted({*times, *(time - 1 for time in times), START - 1, START + 10**13}))
     found = last_rows_at(
-        log, instants, reach_ns=REACH_NS, keep=lambda rows: rows.column("bid").to_numpy() % every == 0
+        log, instants, reach_ns=REACH_NS, row_filter=lambda rows: rows.column("bid").to_numpy() % every == 0
     )
     wanted = [slowly(times, bids, at, kept=lambda bid: bid % every == 0) for at in instants.tolist()]
     assert found.values("bid").to_pylist() == wanted
@@ -68,7 +68,7 @@ def test_it_is_the_last_one_at_or_before_it(quoted, monkeypatch, whole_rows, eve
 
 
 def test_rows_before_the_first_instant_are_not_read_for_the_others(quoted, monkeypatch):
-    monkeypatch.setattr(last_rows, "_WHOLE_ROWS", 50)
+    monkeypatch.setattr(last_rows, "_MOST_ROWS", 50)
     log, times, bids = quoted
     reads = []
     read = LogView.rows
@@ -84,7 +84,7 @@ def test_rows_before_the_first_instant_are_not_read_for_the_others(quoted, monke
     assert found.values("bid").to_pylist()[-1] == bids[np.searchsorted(times, instants[-1], "right") - 1]
 
 
-def test_an_empty_log_has_nothing_that_stands(quoted):
+def test_an_empty_log_has_no_last_rows(quoted):
     log, times, _ = quoted
     nothing = replace(log, commit=NO_COMMIT)
     assert last_rows_at(nothing, np.array(times), reach_ns=REACH_NS).values("bid").null_count == len(times)

@@ -82,13 +82,13 @@ def test_implied_volatility_is_that_of_the_greeks(market: Api):
     assert row == {name: value for name, value in greeks.items() if name not in set(GREEKS) - {"iv"}}
 
 
-def test_a_yield_that_is_asked_for_replaces_parity(market: Api):
+def test_the_parameter_dividend_yield_replaces_parity(market: Api):
     (row,) = rows_of(market, CALL.symbol, dividend_yield="0.03")
     assert (row["forward_source"], row["dividend_yield"]) == ("spot", 0.03)
     assert row["forward"] == pytest.approx(SPOT * np.exp((0.04 - 0.03) * T))
 
 
-def test_a_rate_that_is_asked_for_discounts(market: Api):
+def test_the_parameter_rate_is_the_discount_rate(market: Api):
     (row,) = rows_of(market, CALL.symbol, rate="0.01")
     assert (row["forward_source"], row["rate"]) == ("parity", 0.01)
     assert row["forward"] == pytest.approx(FORWARD, abs=0.05)
@@ -117,7 +117,7 @@ ABSENT = {
 
 
 @pytest.mark.parametrize(("quotes", "reason"), ABSENT.values(), ids=ABSENT)
-def test_what_has_no_volatility_is_null_with_a_reason(api: Api, quotes, reason):
+def test_without_a_volatility_numbers_are_null_with_a_reason(api: Api, quotes, reason):
     store_spot(api, OPENING)
     deep = Contract(90.0, True)
     store_quotes(api, [{"timestamp": OPENING, "symbol": deep.symbol, **quote} for quote in quotes])
@@ -180,7 +180,7 @@ def test_after_the_last_trade_it_is_expired(market: Api, late: str, dataset: str
     assert (row["reason"], row["t"], row["iv"]) == ("expired", 0.0, None)
 
 
-def test_forwards_are_of_the_quotes_that_stood_at_each_instant(market: Api):
+def test_forwards_come_from_the_quotes_valid_at_each_instant(market: Api):
     # Ten seconds later the underlying is dearer, and so are the options, one after the other.
     later = seconds_after(OPENING, 10)
     store_quotes(market, [CALL.quote(seconds_after(OPENING, 5))])
@@ -192,7 +192,7 @@ def test_forwards_are_of_the_quotes_that_stood_at_each_instant(market: Api):
     assert [row["iv"] for row in rows] == pytest.approx([VOLATILITY] * 3, abs=1e-3)
 
 
-def test_quotes_do_not_stand_overnight(market: Api):
+def test_quotes_are_not_valid_overnight(market: Api):
     morning = "2025-01-03T15:00:00Z"
     store_quotes(market, [CALL.quote(morning)])
     (row,) = rows_of(market, CALL.symbol, start=morning, end="2025-01-03T15:30:00Z")
@@ -200,7 +200,7 @@ def test_quotes_do_not_stand_overnight(market: Api):
 
 
 @pytest.mark.parametrize("kind", ["quotes", "ticks", "bars"])
-def test_spot_is_the_newest_price_there_is(api: Api, kind):
+def test_spot_is_the_newest_price(api: Api, kind):
     store_quotes(api, [CALL.quote(seconds_after(OPENING, 120))])
     store_spot(api, OPENING, 90.0)
     at = seconds_after(OPENING, 60)
@@ -230,7 +230,7 @@ def test_with_a_resolution_the_last_quote_of_each_interval_counts(market: Api):
     assert (day["date"], day["quote_timestamp"]) == ("2025-01-02", seconds_after(OPENING, 300))
 
 
-def test_a_calendar_and_a_settlement_that_were_told_say_when_it_ends(api: Api):
+def test_declared_calendar_and_settlement_decide_the_last_trade(api: Api):
     symbol = "IDX-C"
     market_store().set_instruments([
         Instrument("IDX", exchange="XNYS"),
@@ -292,7 +292,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("path", "params", "refusal"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_asked_is_refused(market: Api, path, params, refusal):
+def test_conflicting_parameters_are_400(market: Api, path, params, refusal):
     market_store().set_instrument(Instrument("VAGUE", instrument_class=OPTION, underlying="ABC"))
     assert problem(market.get(f"{ROOT}/{path}", params)) == refusal
 

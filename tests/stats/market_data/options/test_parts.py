@@ -66,7 +66,7 @@ def test_bars_are_the_same_however_few_rows_are_read_at_once(
 
     monkeypatch.setattr(LogView, "rows", counted)
     monkeypatch.setattr(windows, "ROWS_AT_ONCE", AT_ONCE)
-    monkeypatch.setattr(last_rows, "_WHOLE_ROWS", AT_ONCE)
+    monkeypatch.setattr(last_rows, "_MOST_ROWS", AT_ONCE)
     assert [asked("asc"), asked("desc")] == wanted
     assert len(wanted[0]) > {"1h": 20, "1d": 3, "1w": 0}[resolution]
     at_most = {"1h": AT_ONCE, "1d": ROWS / 2, "1w": ROWS}[resolution]

@@ -79,7 +79,7 @@ def test_rows_are_what_quantlib_says_of_their_inputs(market: Api, symbol: str):
             assert row[name] == pytest.approx(value, abs=part * max(abs(value), 0.1)), name
 
 
-def test_what_is_missing_says_why(market: Api):
+def test_missing_values_have_a_reason(market: Api):
     rows = [
         row for symbol in SYMBOLS for row in answer(market.get(f"{ROOT}/{symbol}/greeks", HOUR))["greeks"]
     ]

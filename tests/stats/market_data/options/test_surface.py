@@ -45,7 +45,7 @@ def market(api: Api) -> Api:
     return api
 
 
-def test_it_gives_back_the_volatility_that_the_chain_was_made_with(market: Api):
+def test_the_surface_has_the_volatilities_that_made_the_quotes(market: Api):
     rows = surface_of(market, end=seconds_after(OPENING, 1))
     assert [row["iv"] for row in rows] == pytest.approx([VOLATILITY] * len(rows), abs=1e-4)
     assert {row["forward_source"] for row in rows} == {"parity"}
@@ -67,7 +67,7 @@ def test_time_to_expiry_is_counted_from_its_instant(market: Api):
     assert {row["t"] for row in rows} == {(LAST_TRADE - parse_timestamp(NOON)) / YEAR_NS}
 
 
-def test_an_expiry_that_is_asked_for_comes_alone(market: Api):
+def test_expiry_selects_one_expiry(market: Api):
     page = surface_page(market, end=NOON, expiry="2025-03-21")
     assert {row["expiry"] for row in page["implied_volatility"]} == {"2025-03-21"}
     assert page["at"] == NOON
@@ -75,7 +75,7 @@ def test_an_expiry_that_is_asked_for_comes_alone(market: Api):
     assert (nothing["implied_volatility"], nothing["reason"]) == ([], "no_data")
 
 
-def test_what_has_expired_comes_only_if_it_is_asked_for(market: Api):
+def test_expired_options_need_the_parameter_expiry(market: Api):
     late = "2025-02-03T15:00:00Z"
     store_quotes(market, [each.quote(late) for each in MARCH])
     at = seconds_after(late, 1)
@@ -112,7 +112,7 @@ def test_an_option_without_a_quote_is_a_row_with_the_reason(market: Api):
     assert row["forward_source"] == "parity"
 
 
-def test_without_a_pair_of_an_expiry_spot_takes_its_place(api: Api):
+def test_without_a_pair_the_forward_comes_from_spot(api: Api):
     store_chain(api, contracts=[CALL])
     (row,) = surface_of(api, end=NOON)
     assert (row["forward_source"], row["rate"], row["dividend_yield"]) == ("spot", RATE, 0.0)
@@ -126,7 +126,7 @@ def test_now_is_its_instant_without_an_end(market: Api):
 
 @pytest.mark.parametrize("limit", [1, 5, 12, 100])
 @pytest.mark.parametrize("sort", ["asc", "desc"])
-def test_pages_put_together_are_all_of_it(market: Api, limit: int, sort: str):
+def test_pages_together_have_all_rows(market: Api, limit: int, sort: str):
     whole = surface_of(market, end=NOON)
     page = surface_page(market, end=NOON, limit=limit, sort=sort)
     walked, pages = list(page["implied_volatility"]), [page]
@@ -140,7 +140,7 @@ def test_pages_put_together_are_all_of_it(market: Api, limit: int, sort: str):
         assert back["implied_volatility"] == earlier["implied_volatility"]
 
 
-def test_a_walk_does_not_see_what_is_written_meanwhile(market: Api):
+def test_later_pages_ignore_new_quotes(market: Api):
     whole = surface_of(market, end=NOON)
     page = surface_page(market, end=NOON, limit=4)
     walked = list(page["implied_volatility"])

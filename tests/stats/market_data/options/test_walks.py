@@ -51,7 +51,7 @@ def market(api: Api) -> Api:
 
 @pytest.mark.parametrize("limit", [1, 7, 40])
 @pytest.mark.parametrize("resolution", ["tick", "1m"])
-def test_pages_put_together_are_all_rows(market: Api, limit: int, resolution: str):
+def test_pages_together_have_all_rows(market: Api, limit: int, resolution: str):
     whole = rows_of(market, CALL.symbol, resolution=resolution)
     assert len(whole) == (QUOTES + 1 if resolution == "tick" else 7)
     assert {row["reason"] for row in whole} == {None}
@@ -75,7 +75,7 @@ def late_quotes(market: Api, number: int) -> None:
     store_spot(market, at, 140.0)
 
 
-def test_a_walk_is_of_one_snapshot_while_others_write(market: Api):
+def test_pages_have_one_snapshot_while_others_write(market: Api):
     whole = rows_of(market, CALL.symbol)
     page = page_of(market, CALL.symbol, limit=10)
     pages = [page]
@@ -112,7 +112,7 @@ def test_an_answer_that_is_computed_again_has_the_same_cursors(market: Api, data
 
 @pytest.mark.parametrize("dataset", WALKS)
 @pytest.mark.parametrize("late", [PUT, Contract(99.0, False)], ids=["an option of it", "a new option"])
-def test_a_commit_that_was_under_way_then_ends_the_walk(
+def test_a_commit_that_had_begun_before_the_first_page_is_409(
     market: Api, monkeypatch, dataset: str, late: Contract
 ):
     cursor = answer(walked(market, dataset))["next_cursor"]
@@ -139,7 +139,7 @@ def seen_late(symbol: str, number: int, stamped_ns: int) -> Any:
 
 
 @pytest.mark.parametrize("dataset", WALKS)
-def test_what_was_told_behind_the_newest_commit_is_the_same_on_all_pages(market: Api, dataset: str):
+def test_a_declaration_after_the_newest_commit_is_the_same_on_all_pages(market: Api, dataset: str):
     store = market_store()
     told: dict[str, Any] = {"instrument_class": OPTION, "underlying": UNDERLYING, "expiry": CALL.expiry}
     store.set_instrument(Instrument("TOLD-P", **told, strike=102.0, right="put"))
@@ -153,7 +153,7 @@ def test_what_was_told_behind_the_newest_commit_is_the_same_on_all_pages(market:
     assert rows == wanted
 
 
-def test_what_was_known_is_answered_as_of_then(market: Api):
+def test_as_of_gives_the_quotes_and_declarations_of_that_time(market: Api):
     before = rows_of(market, CALL.symbol)
     known = format_timestamp(time.time_ns())
     late_quotes(market, 1)
@@ -181,20 +181,20 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_an_answer_is_kept_until_something_that_it_was_made_of_changes(market: Api, change):
+def test_an_answer_is_cached_until_one_of_its_inputs_changes(market: Api, change):
     assert [outcome(market), outcome(market)] == ["miss", "hit"]
     change(market)
     assert outcome(market) == "miss"
 
 
-def test_writes_of_other_days_and_other_expiries_leave_it(market: Api):
+def test_writes_of_other_days_and_expiries_keep_the_cached_answer(market: Api):
     assert outcome(market) == "miss"
     other = Contract(100.0, True, "2025-02-21")
     store_quotes(market, [PUT.quote("2025-01-06T15:00:00Z"), other.quote(OPENING)])
     assert outcome(market) == "hit"
 
 
-def test_other_inputs_are_other_answers(market: Api, settings):
+def test_rate_and_dividend_yield_make_other_answers(market: Api, settings):
     assert outcome(market) == "miss"
     assert outcome(market, rate="0.01") == "miss"
     assert outcome(market, dividend_yield="0.01") == "miss"
@@ -208,7 +208,7 @@ def test_a_forged_cursor_is_refused(market: Api):
     assert problem(response) == (400, "invalid_cursor")
 
 
-def test_a_walk_over_several_options_is_of_one_snapshot(market: Api):
+def test_pages_of_several_options_have_one_snapshot(market: Api):
     params = {
         "symbols": f"{PUT.symbol},{CALL.symbol}",
         "start": OPENING,

@@ -122,7 +122,7 @@ def test_a_day_of_an_exchange_is_final_when_it_is_over(market: Market, now: str,
 @pytest.mark.parametrize(
     "now", ["2024-12-23T20:59:00Z", "2024-12-23T21:00:00Z", "2024-12-24T01:00:00Z", "2024-12-24T06:00:00Z"]
 )
-def test_what_is_not_final_can_be_left_out(market: Market, now: str, hours: str):
+def test_partial_exclude_leaves_out_open_bars(market: Market, now: str, hours: str):
     query = {"start": "2024-12-23", "end": "2024-12-24", "hours": hours}
     with time_machine.travel(now, tick=False):
         found = get(market, OHLCV, query)["bars"]
@@ -131,7 +131,7 @@ def test_what_is_not_final_can_be_left_out(market: Market, now: str, hours: str)
     assert closed == [bar for bar in found if bar["final"]]
 
 
-def test_at_ticks_a_bar_is_what_was_printed_at_one_instant(market: Market):
+def test_a_tick_bar_has_the_prints_of_one_instant(market: Market):
     found = nested(get(market, resolution="tick")["bars"])
     rows = ticks(market.rows["trades", EQUITY], Cut("tick"), EQUITY_HOUR, EQUITY_HOUR + HOUR_NS)
     wanted = [(at, bar(list(prints))) for at, prints in groupby(rows, key=lambda row: row["time_ns"])]

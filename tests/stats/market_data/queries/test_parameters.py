@@ -101,7 +101,7 @@ def test_a_parameter_of_another_dataset_is_refused(market: Market, path: str):
     assert problem(ask(market, path, query, adjustment="raw")) == (400, "unknown_parameter")
 
 
-def test_without_start_and_last_nothing_is_answered(market: Market):
+def test_without_start_and_last_is_400(market: Market):
     response = ask(market, start=...)
     assert problem(response) == (400, "missing_parameter")
     assert "last" in answer(response)["message"]

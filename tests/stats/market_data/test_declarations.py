@@ -32,7 +32,7 @@ def bars(api, path: str = "AAPL/ohlcv", **query):
     return response
 
 
-def test_another_kind_of_volume_is_another_answer(traded):
+def test_another_volume_kind_changes_the_answer(traded):
     whole = bars(traded)
     tell(volume_kind="fractional")
     fractional = bars(traded)
@@ -41,14 +41,14 @@ def test_another_kind_of_volume_is_another_answer(traded):
 
 
 @pytest.mark.parametrize("terms", [{"exchange": "XNYS"}, {"expiry": "2025-01-03"}], ids=str)
-def test_why_there_is_no_bar_follows_what_is_told(traded, terms):
+def test_absence_reasons_follow_declarations(traded, terms):
     query = {"resolution": "1h", "coverage": "1", "start": "2025-01-04", "end": "2025-01-06"}
     before = answer(bars(traded, **query))["absences"]
     tell(**{"instrument_class": "equity", **terms})
     assert answer(bars(traded, **query))["absences"] != before
 
 
-def test_a_walk_over_symbols_of_two_calendars_ends(traded):
+def test_pages_of_symbols_with_two_calendars_end(traded):
     tell(exchange="XNYS")
     query = {"symbols": "AAPL,MSFT", "resolution": "1d"}
     whole = answer(bars(traded, "ohlcv", **query))["bars"]
@@ -61,7 +61,7 @@ def test_a_walk_over_symbols_of_two_calendars_ends(traded):
     assert {row["symbol"] for row in rows} == {"AAPL", "MSFT"}
 
 
-def test_a_walk_over_symbols_whose_rows_end_on_other_dates_ends(traded):
+def test_pages_of_symbols_whose_rows_end_on_other_dates_end(traded):
     later = [
         trade(symbol="MSFT", timestamp=f"2025-01-09T{hour:02d}:00:00Z", trade_id=str(hour))
         for hour in range(3)
@@ -82,7 +82,7 @@ def test_a_walk_over_symbols_whose_rows_end_on_other_dates_ends(traded):
     ],
     ids=["tree", "dialect"],
 )
-def test_an_exchange_that_the_rows_do_not_depend_on_ends_no_walk(traded, path, query, rows):
+def test_a_changed_exchange_keeps_cursors_of_rows_that_do_not_depend_on_it(traded, path, query, rows):
     first = answer(traded.get(path, {**query, "limit": "2"}))
     tell(exchange="XNYS")
     response = traded.get(path, {**query, "limit": "2", "cursor": first["next_cursor"]})
@@ -90,7 +90,7 @@ def test_an_exchange_that_the_rows_do_not_depend_on_ends_no_walk(traded, path, q
     assert answer(response)[rows][0]["timestamp"] > first[rows][-1]["timestamp"]
 
 
-def test_the_longest_range_is_no_longer_on_its_second_page(traded):
+def test_the_longest_range_has_a_second_page(traded):
     query = {"resolution": "1h", "limit": "1"}
     with time_machine.travel("2025-12-31T00:30:00Z", tick=False):
         first = answer(traded.get(f"{TREE}/AAPL/ohlcv", {**query, "start": "2024-12-31T00:30:00Z"}))
@@ -98,13 +98,13 @@ def test_the_longest_range_is_no_longer_on_its_second_page(traded):
         assert traded.get(f"{TREE}/AAPL/ohlcv", {**query, **cursor}).status_code == 200
 
 
-def test_symbols_of_two_kinds_of_volume_are_written_alike(traded):
+def test_symbols_with_two_volume_kinds_have_one_number_format(traded):
     tell("MSFT", volume_kind="fractional")
     content = bars(traded, "ohlcv", symbols="AAPL,MSFT", resolution="1d").content
     assert (b'"volume":2400.0,' in content, b'"volume":2400,' in content) == (True, False)
 
 
-def test_an_instrument_told_otherwise_in_midst_of_a_walk_ends_it(traded):
+def test_a_declaration_between_two_pages_is_409(traded):
     page = answer(bars(traded, resolution="1d", session="utc", limit="1"))
     tell(bar_policy="us_equities")
     response = traded.get(
@@ -113,12 +113,12 @@ def test_an_instrument_told_otherwise_in_midst_of_a_walk_ends_it(traded):
     assert problem(response) == (409, "resync")
 
 
-def test_two_names_of_one_instrument_are_one_too_many(traded):
+def test_two_names_of_one_instrument_are_400(traded):
     tell(aliases=("APPLE",))
     assert problem(traded.get(f"{TREE}/ohlcv", {**DAYS, "symbols": "AAPL,APPLE"})) == (400, "repeated_symbol")
 
 
-def test_an_exchange_that_nobody_knows_matters_where_sessions_do(traded):
+def test_an_unknown_exchange_is_refused_only_where_sessions_matter(traded):
     tell(exchange="XXXX")
     assert bars(traded, resolution="1h").status_code == 200
     assert bars(traded, session="utc").status_code == 200
@@ -130,7 +130,7 @@ def test_an_exchange_that_nobody_knows_matters_where_sessions_do(traded):
     [{"session": "exchange"}, {"hours": "regular"}, {"hours": "extended", "resolution": "1h"}],
     ids=str,
 )
-def test_sessions_of_what_names_no_exchange_are_refused(traded, query):
+def test_sessions_without_an_exchange_are_refused(traded, query):
     assert problem(traded.get(f"{TREE}/AAPL/ohlcv", {**DAYS, **query})) == (400, "no_exchange")
 
 
@@ -162,7 +162,7 @@ def test_crypto_is_open_on_a_saturday_whatever_its_exchange(api, exchange, query
     ],
     ids=["still to come", "split", "more than the price", "in another currency", "dividend"],
 )
-def test_what_adjusts_has_taken_effect_and_is_of_the_prices(traded, action, factor):
+def test_only_effective_actions_in_the_prices_currency_adjust(traded, action, factor):
     tell(currency="USD")
     body = orjson.dumps({"corporate_actions": [{"symbol": "AAPL", **action}]})
     assert traded.ingest(body, path="/api/v1/corporate-actions/ingest").status_code == 200
@@ -171,18 +171,18 @@ def test_what_adjusts_has_taken_effect_and_is_of_the_prices(traded, action, fact
 
 
 @pytest.mark.parametrize("market_class", ["equities", "futures", "crypto"])
-def test_a_symbol_that_nobody_knows_is_unknown_in_every_class(traded, market_class):
+def test_an_unknown_symbol_is_404_in_every_class(traded, market_class):
     response = traded.get(f"/api/v1/market-data/{market_class}/NOPE9/ohlcv", {"last": "1"})
     assert problem(response) == (404, "unknown_symbol")
 
 
-def test_a_symbol_that_was_told_of_has_no_bars(traded):
+def test_a_declared_symbol_without_rows_has_no_bars(traded):
     tell("TOLD", exchange="XNYS")
     assert problem(traded.ohlc(symbol="TOLD")) == (404, "no_data")
     assert problem(traded.ohlc(symbol="NOPE9")) == (404, "unknown_symbol")
 
 
 @pytest.mark.parametrize("format_name", ["csv", "ndjson", "arrow"])
-def test_what_has_no_place_in_a_format_is_refused(traded, format_name):
+def test_coverage_in_a_format_of_rows_is_400(traded, format_name):
     query = {**DAYS, "coverage": "1", "format": format_name}
     assert problem(traded.get(f"{TREE}/AAPL/ohlcv", query)) == (400, "conflicting_parameters")
