@@ -34,13 +34,13 @@ def measure_access(sizes: Sizes) -> Iterator[Row]:
         }
         code = _IN_PROCESS.format(rounds=4 * sizes.rounds)
         log = server.folder / "access.log"
-        found = json.loads(
+        microseconds = json.loads(
             run_python("django", "shell", "--no-imports", "-c", code, environment=environment, log=log)
         )
     for path, name in _PATHS.items():
-        taken = found[path]
-        complete = taken.pop("nothing")
-        for part, without in taken.items():
+        by_part = microseconds[path]
+        complete = by_part.pop("nothing")
+        for part, without in by_part.items():
             yield Ratio(f"a cached answer {name}, against one without {part}", complete, without, "us")
-        difference = complete - taken["all three"]
+        difference = complete - by_part["all three"]
         yield Note(f"{name}, authentication, limits and audit take {difference:.0f} us (wanted: at most 120)")

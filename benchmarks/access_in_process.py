@@ -57,16 +57,16 @@ def measure(rounds: int) -> dict[str, dict[str, float]]:
 def _medians(
     variants: Mapping[str, Variant], environ: NewEnviron, refresh: Handler, rounds: int
 ) -> dict[str, float]:
-    """Microseconds of a call of each variant: the median of rounds in turn, without the first round."""
-    taken: dict[str, list[float]] = {name: [] for name in variants}
+    """Return the microseconds of a call of each variant: the median of rounds in turn, without the first round."""
+    by_variant: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds + 1):
         for name, variant in variants.items():
-            taken[name].append(_microseconds(variant, environ, refresh))
-    return {name: median(microseconds[1:]) for name, microseconds in taken.items()}
+            by_variant[name].append(_microseconds(variant, environ, refresh))
+    return {name: median(microseconds[1:]) for name, microseconds in by_variant.items()}
 
 
 def _microseconds(variant: Variant, environ: NewEnviron, refresh: Handler) -> float:
-    """Processor time of a call. Raises `SystemExit` unless every call is answered 200."""
+    """Return the processor time of a call. Raises SystemExit unless every call is answered 200."""
     handler, switch_off = variant
     for _ in range(_TRIES):
         requests = [environ() for _ in range(_CALLS)]
@@ -120,7 +120,7 @@ def _door_variants(key: str) -> dict[str, Variant]:
 
 
 def _django_handler(*, recorded: bool) -> Handler:
-    """Django's middleware and views as a web process has them, with or without the audit middleware."""
+    """Return Django's middleware and views as a web process has them, with or without the audit middleware."""
     middleware = [name for name in settings.MIDDLEWARE if recorded or not name.startswith("audit.")]
     with override_settings(MIDDLEWARE=middleware):
         handler = DjangoHandler()
@@ -152,7 +152,7 @@ def _caller(key: str) -> Caller:
 
 
 def _environ_with(headers: Mapping[str, str]) -> NewEnviron:
-    """A function that makes the request for the cached bars: Django changes an environ, so each call needs its own."""
+    """Return a function that makes the request for the cached bars. Each call needs its own, because Django changes it."""
     template = {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "",

@@ -28,7 +28,7 @@ class Load(NamedTuple):
 
 
 def measure_cached(sizes: Sizes) -> Iterator[Row]:
-    """Answers per second and latencies, against the plain peer's."""
+    """Yield answers per second and latencies, against the plain peer's."""
     if not shutil.which("wrk"):
         yield Note("Left out: cached bars: wrk is not installed")
         return
@@ -72,7 +72,7 @@ def _prepare(server: Server, target: str) -> int:
 
 
 def _load(server: Server, target: str, seconds: int) -> Load:
-    """Ask again and again on persistent connections. Raises `UnexpectedAnswer` if an answer is not a 200."""
+    """Send requests on persistent connections. Raises `UnexpectedAnswer` if an answer is not a 200."""
     command = ["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "--latency"]
     command += ["-H", f"X-API-Key: {server.key}", f"http://{server.host}:{server.port}{target}"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout

@@ -64,7 +64,7 @@ class _Run:
 
 
 def measure_cold(sizes: Sizes) -> Iterator[Row]:
-    """Seconds of the whole process, and of the answer without imports."""
+    """Yield the time of the whole process, and of the answer without imports."""
     pythons = {"store": sys.executable, "pandas": sys.executable}
     if (PEER_VENV / ".installed").exists():
         pythons |= dict.fromkeys(_OF_PARQUET, str(PEER_VENV / "bin" / "python"))
@@ -94,7 +94,9 @@ def measure_cold(sizes: Sizes) -> Iterator[Row]:
 def _add(sizes: Sizes, runs: Mapping[str, list[_Run]]) -> Iterator[Row]:
     for name, label in _NAMES.items():
         for what in _WHATS if name in runs else ():
-            theirs, ours = (median(getattr(run, what) for run in runs[who]) for who in (name, "store"))
+            theirs, ours = (
+                median(getattr(run, what) for run in runs[program]) for program in (name, "store")
+            )
             yield Ratio(
                 f"a day of {sizes.trades / 1e6:g} million trades, {_WHATS[what]}: {label}, against the store",
                 here=theirs * 1e3,
@@ -113,10 +115,10 @@ def _run(python: str, name: str, day: int, *, paths: Mapping[str, Path], environ
 
 
 def _output(command: Sequence[str], environment: Environment) -> bytes:
-    done = subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, check=False)
-    if done.returncode:
-        raise UnexpectedAnswer(f"{command}: {done.stderr.decode()[-500:]}")
-    return done.stdout
+    process = subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, check=False)
+    if process.returncode:
+        raise UnexpectedAnswer(f"{command}: {process.stderr.decode()[-500:]}")
+    return process.stdout
 
 
 def _check(name: str, run: _Run, expected: _Run) -> None:
@@ -129,12 +131,12 @@ def _written(folder: Path, rows: int) -> dict[str, Path]:
     paths = {"store": folder / "store", "pandas": folder / "trades.csv"}
     paths |= dict.fromkeys(_OF_PARQUET, folder / "trades.parquet")
     stored(paths["store"], _STREAM, rows)
-    with paths["pandas"].open("wb") as whole:
+    with paths["pandas"].open("wb") as target:
         for number, part in enumerate(sorted((paths["store"] / TRADES.name / SYMBOL).glob("*.csv"))):
             with part.open("rb") as file:
                 header = file.readline()
-                whole.write(header if number == 0 else b"")
-                shutil.copyfileobj(file, whole, 2**20)
+                target.write(header if number == 0 else b"")
+                shutil.copyfileobj(file, target, 2**20)
     _write_parquet(paths["duckdb"], rows)
     return paths
 

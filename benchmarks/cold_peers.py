@@ -23,7 +23,7 @@ _SQL = """
 
 
 def store(path: str, start: int, end: int) -> Answer:
-    """By this project's reader in process."""
+    """Use this project's reader in process."""
     from store.reading import Reader
 
     began = time.perf_counter()
@@ -32,7 +32,7 @@ def store(path: str, start: int, end: int) -> Answer:
 
 
 def pandas(path: str, start: int, end: int) -> Answer:
-    """By `read_csv` of the columns that are needed, and `resample`."""
+    """Use `read_csv` of the columns that are needed, and `resample`."""
     import pandas as pd
 
     began = time.perf_counter()
@@ -45,7 +45,7 @@ def pandas(path: str, start: int, end: int) -> Answer:
 
 
 def duckdb(path: str, start: int, end: int) -> Answer:
-    """By SQL over Parquet; the answer as rows of Python."""
+    """Use SQL over Parquet; the answer is Python rows."""
     import duckdb as db
 
     began = time.perf_counter()
@@ -54,7 +54,7 @@ def duckdb(path: str, start: int, end: int) -> Answer:
 
 
 def polars(path: str, start: int, end: int) -> Answer:
-    """By a lazy scan of Parquet; the answer as its own columns."""
+    """Use a lazy scan of Parquet; the answer is columns."""
     import polars as pl
 
     began = time.perf_counter()

@@ -59,7 +59,7 @@ _TRADE_COLUMNS = (
 
 
 def measure_formats(_sizes: Sizes) -> Iterator[Row]:
-    """Sizes against JSON; a table of all formats; streams against Django REST Framework's encoder."""
+    """Yield sizes against JSON, a table of all formats, and streams against Django REST Framework's encoder."""
     bars = _bars()
     if not _ticks().exists():
         yield Note("the bars were generated: REAL_DATA names no folder of real trades")
@@ -97,25 +97,25 @@ def _bars() -> Table:
 
 def _real_rows(ticks: Path) -> pa.RecordBatch:
     milliseconds, price, size, *_ = pacsv.read_csv(ticks).columns
-    given = {
+    values = {
         "timestamp": parse_timestamp(_MIDNIGHT) + milliseconds.to_numpy() * 1_000_000,
         "price": price.to_numpy() / 10_000,
         "volume": size.to_numpy().astype(float),
     }
     empty = pa.nulls(len(price))
     return pa.record_batch(
-        [pa.array(given.get(field.name, empty), field.type) for field in TRADES.schema], schema=TRADES.schema
+        [pa.array(values.get(field.name, empty), field.type) for field in TRADES.schema], schema=TRADES.schema
     )
 
 
 def _selected(rows: pa.RecordBatch) -> pa.Table:
-    """The rows as a table with nullable columns."""
+    """Return the rows as a table with nullable columns."""
     names = [column.name for column in _TRADE_COLUMNS]
     return pa.Table.from_arrays([rows.column(name) for name in names], names=names)
 
 
 def _repeated(bars: Table) -> Table:
-    """The bars repeated to the size of a stream's chunk."""
+    """Return the bars repeated to the size of a stream's chunk."""
     times = -(-_CHUNK_ROWS // len(bars))
     return Table(bars.columns, pa.concat_tables([bars.data] * times).combine_chunks()).slice(0, _CHUNK_ROWS)
 
@@ -124,7 +124,7 @@ def _measure_sizes(bars: Table) -> Iterator[Row]:
     tail = {"next_cursor": None, "prev_cursor": None, "total_estimate": len(bars)}
     document = Document({"symbol": "IBM", "resolution": "1s"}, "bars", bars, tail)
     bodies = {name: each.render(document, None).body for name, each in FORMATS.items()}
-    taken = _seconds(
+    seconds = _seconds(
         {name: lambda each=each: each.render(document, None) for name, each in FORMATS.items()}
         | {
             (name, encoding): lambda body=body, encoding=encoding: compressed(body, encoding)
@@ -134,39 +134,39 @@ def _measure_sizes(bars: Table) -> Iterator[Row]:
     )
     lines = [f"{'format':10}{'bytes':>9}{'of rows':>9}{'us':>8}{'of rows':>9}"]
     for name, body in bodies.items():
-        lines.append(_line(name, len(body), taken[name], of=(len(bodies[_ROWS]), taken[_ROWS])))
+        lines.append(_line(name, len(body), seconds[name], rows=(len(bodies[_ROWS]), seconds[_ROWS])))
         for encoding in _ENCODINGS:
-            size, seconds = len(compressed(body, encoding).body), taken[name] + taken[name, encoding]
-            lines.append(_line(f"  {encoding}", size, seconds, of=(len(bodies[_ROWS]), taken[_ROWS])))
+            size, total = len(compressed(body, encoding).body), seconds[name] + seconds[name, encoding]
+            lines.append(_line(f"  {encoding}", size, total, rows=(len(bodies[_ROWS]), seconds[_ROWS])))
     yield Note("\n".join(lines))
     for name, wanted in _WANTED.items():
         what = f"size of {len(bars):,} bars, {name} against rows"
         yield Ratio(what, here=len(bodies[name]), peer=len(bodies[_ROWS]), unit="bytes", wanted=wanted)
 
 
-def _line(label: str, size: int, seconds: float, *, of: tuple[int, float]) -> str:
-    return f"{label:10}{size:9,}{size / of[0]:9.3f}{seconds * 1e6:8.0f}{seconds / of[1]:9.2f}"
+def _line(label: str, size: int, seconds: float, *, rows: tuple[int, float]) -> str:
+    return f"{label:10}{size:9,}{size / rows[0]:9.3f}{seconds * 1e6:8.0f}{seconds / rows[1]:9.2f}"
 
 
 def _measure_streams(what: str, table: Table) -> Iterator[Row]:
-    """Rows per second of a chunk, against the framework's encoder over ready dictionaries."""
+    """Yield the rows per second of a chunk, against the framework's encoder over ready dictionaries."""
     lines = FORMATS["ndjson"].render(Document({}, "rows", table, {}), None).body.splitlines()
     rows, render = [orjson.loads(line) for line in lines], _frameworks_renderer()
     encoders = {name: each.stream(table.columns, None) for name, each in FORMATS.items() if each.stream}
     acts = {name: lambda encoder=encoder: encoder.rows(table) for name, encoder in encoders.items()}
-    taken = _seconds(acts | {_PEER: lambda: render(rows)})
+    seconds = _seconds(acts | {_PEER: lambda: render(rows)})
     for name in encoders:
         yield Ratio(
             f"encoding {what} for a stream of {name}, against {_PEER}",
-            here=len(table) / taken[name],
-            peer=len(table) / taken[_PEER],
+            here=len(table) / seconds[name],
+            peer=len(table) / seconds[_PEER],
             unit="rows/s",
             wanted="at least 5",
         )
 
 
 def _frameworks_renderer() -> Callable[[object], bytes]:
-    """Django REST Framework's JSON with its default settings."""
+    """Return Django REST Framework's JSON renderer with its default settings."""
     if not settings.configured:
         settings.configure()
     from rest_framework.renderers import JSONRenderer  # noqa: PLC0415 only after the set-up
@@ -176,7 +176,7 @@ def _frameworks_renderer() -> Callable[[object], bytes]:
 
 
 def _seconds(acts: dict[Any, Callable[[], object]]) -> dict[Any, float]:
-    """The least seconds of each, tried in turn: other load only adds to them."""
+    """Return the least seconds of each, tried in turn: other load only adds to them."""
     least = dict.fromkeys(acts, math.inf)
     for _ in range(_ROUNDS):
         for name, act in acts.items():

@@ -49,7 +49,7 @@ _CSV = _Line(_CSV_ROW, 0, _CSV_ROW.index(b"100.00"), _CSV_ROW.rindex(b"100.0"), 
 
 
 def batch_rows(number: int, *, feed: int = 0, feeds: int = 1) -> Rows:
-    """Row numbers of a feed's batch.
+    """Return the row numbers of a feed's batch.
 
     Several feeds share the stream row by row, each a batch ahead of the last.
     """
@@ -58,26 +58,26 @@ def batch_rows(number: int, *, feed: int = 0, feeds: int = 1) -> Rows:
 
 
 def json_body(rows: Rows, *, symbol: str = "BENCH") -> bytes:
-    """A body for `POST /v1/trades/ingest`. `symbol` has five characters."""
+    """Return a body for `POST /v1/trades/ingest`. `symbol` has five characters."""
     text = _filled(_JSON, rows).tobytes().replace(b"BENCH", symbol.encode())
     return b'{"trades":[' + text[:-1] + b"]}"
 
 
 def csv_text(rows: Rows) -> bytes:
-    """The same rows as the plain peer stores them, without its header."""
+    """Return the same rows as the plain peer stores them, without its header."""
     return _filled(_CSV, rows).tobytes()
 
 
 def spread_rows(count: int, *, minutes: int) -> Rows:
-    """Row numbers evenly over the first `minutes` of the first day."""
+    """Return row numbers evenly over the first `minutes` of the first day."""
     return np.linspace(0, minutes * 60_000_000 // _STEP_US - 1, count).astype(np.int64)
 
 
 def _filled(line: _Line, rows: Rows) -> Text:
     count = len(rows)
     text = np.tile(np.frombuffer(line.text, np.uint8), (count, 1))
-    days, places = np.divmod(rows, ROWS_A_DAY)
-    times = _FIRST_DATE + days * _ONE_DAY + (places * _STEP_US).astype("m8[us]")
+    days, steps = np.divmod(rows, ROWS_A_DAY)
+    times = _FIRST_DATE + days * _ONE_DAY + (steps * _STEP_US).astype("m8[us]")
     written = np.datetime_as_string(times, unit="us").astype("S26")
     text[:, line.time : line.time + 26] = written.view(np.uint8).reshape(count, 26)
     text[:, line.time + 10] = line.separator[0]
@@ -88,9 +88,9 @@ def _filled(line: _Line, rows: Rows) -> Text:
     return text
 
 
-def _put_digits(text: Text, at: int, values: Rows, *, width: int) -> None:
-    for place in range(width):
-        text[:, at + place] = ord("0") + values // 10 ** (width - 1 - place) % 10
+def _put_digits(text: Text, offset: int, values: Rows, *, width: int) -> None:
+    for digit in range(width):
+        text[:, offset + digit] = ord("0") + values // 10 ** (width - 1 - digit) % 10
 
 
 FIRST_DAY_NS = 1_577_836_800 * SECOND_NS  # 2020-01-01
@@ -110,26 +110,26 @@ class Stream:
     with_ids: bool = False
 
     def window(self, first: int, count: int) -> Window:
-        """The minutes of these rows; `first` and `count` are multiples of `a_minute`."""
+        """Return the minutes of these rows; `first` and `count` are multiples of `a_minute`."""
         start = self.start_ns + first // self.a_minute * MINUTE_NS
         return Window(start, start + count // self.a_minute * MINUTE_NS)
 
     def batches(self, count: int, *, first: int = 0) -> Iterator[pa.RecordBatch]:
-        """`count` rows from row `first` on: a row is the same at every call."""
+        """Yield `count` rows from row `first` on. A row is the same at every call."""
         for start in range(first // CHUNK_ROWS * CHUNK_ROWS, first + count, CHUNK_ROWS):
             inside = max(first - start, 0)
             yield self._rows(start).slice(inside, first + count - start - inside)
 
     def _rows(self, first: int) -> pa.RecordBatch:
-        """The chunk that begins with row `first`, a multiple of `CHUNK_ROWS`."""
+        """Return the chunk that begins with row `first`, a multiple of `CHUNK_ROWS`."""
         rows = np.arange(first, first + CHUNK_ROWS)
         rng = np.random.default_rng(first)
-        given = {
+        values = {
             "timestamp": self._times(rows, rng),
             "price": (20_000 + np.cumsum(rng.integers(-5, 6, CHUNK_ROWS))) / 100,
             "volume": rng.integers(1, 500, CHUNK_ROWS).astype(np.float64),
         }
-        columns = {name: pa.array(values) for name, values in given.items()}
+        columns = {name: pa.array(column) for name, column in values.items()}
         if self.with_ids:
             columns |= _identities(rows, rng)
         return pa.record_batch(
@@ -140,8 +140,8 @@ class Stream:
     def _times(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
         step = MINUTE_NS // self.a_minute // 1000
         shifts = rng.integers(0, step, len(rows))
-        minutes, places = np.divmod(rows, self.a_minute)
-        return self.start_ns + minutes * MINUTE_NS + (places * step + shifts) * 1000
+        minutes, numbers = np.divmod(rows, self.a_minute)
+        return self.start_ns + minutes * MINUTE_NS + (numbers * step + shifts) * 1000
 
 
 class Unsynced(Disk):
@@ -155,7 +155,7 @@ class Unsynced(Disk):
 
 
 def stored(folder: Path, stream: Stream, count: int, *, first: int = 0, derived: bool = True) -> CsvStore:
-    """A new store with `count` rows of a stream from row `first` on."""
+    """Make a store with `count` rows of a stream from row `first` on."""
     store = CsvStore(folder, disk=Unsynced())
     for batch in stream.batches(count, first=first):
         store.append(Append(TRADES, SYMBOL, batch, "bench", Dedupe.NONE))
@@ -165,7 +165,7 @@ def stored(folder: Path, stream: Stream, count: int, *, first: int = 0, derived:
 
 
 def _identities(rows: npt.NDArray[np.int64], rng: np.random.Generator) -> dict[str, pa.Array]:
-    """Ids, sequence numbers, exchanges and conditions, as of a consolidated feed."""
+    """Return ids, sequence numbers, exchanges and conditions, as of a consolidated feed."""
     conditions = _CONDITIONS[rng.choice(len(_CONDITIONS), len(rows), p=(0.3, 0.3, 0.2, 0.2))]
     return {
         "trade_id": pa.array(52_983_525_000_000 + rows).cast(pa.string()),

@@ -22,30 +22,30 @@ _WANTED = "at least 0.5"
 
 
 def measure_import(sizes: Sizes) -> Iterator[Row]:
-    """Rows per second of an import into an empty store and of pyarrow's two readers; peak memory."""
+    """Yield the rows per second of an import into an empty store and of pyarrow's two readers, and peak memory."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "BENCH.csv"
         _write(file, sizes.import_rows)
         seconds: dict[str, list[float]] = {"stream": [], "table": [], "import": []}
         peaks: list[int] = []
         for turn in range(sizes.rounds):
-            for how, taken in seconds.items():
-                found = _measured(how, file, Path(folder) / f"{how}-{turn}")
-                taken.append(found["seconds"])
-                peaks += [found["peak"]] if how == "import" else []
-    rates = {how: sizes.import_rows / median(taken) for how, taken in seconds.items()}
-    for name, how in (("streaming", "stream"), ("reading it into memory", "table")):
+            for method, per_round in seconds.items():
+                result = _measured(method, file, Path(folder) / f"{method}-{turn}")
+                per_round.append(result["seconds"])
+                peaks += [result["peak"]] if method == "import" else []
+    rates = {method: sizes.import_rows / median(per_round) for method, per_round in seconds.items()}
+    for name, method in (("streaming", "stream"), ("reading it into memory", "table")):
         yield Ratio(
             f"import of {sizes.import_rows:,} trades against pyarrow {name}",
             here=rates["import"],
-            peer=rates[how],
+            peer=rates[method],
             unit="rows/s",
             wanted=_WANTED,
         )
     yield Note(f"the import had at most {max(peaks) / 2**20:.0f} MiB in memory")
 
 
-def _measured(how: str, file: Path, data_dir: Path) -> dict[str, float]:
+def _measured(method: str, file: Path, data_dir: Path) -> dict[str, float]:
     data_dir.mkdir()
     settings = {
         "DATA_DIR": str(data_dir),
@@ -54,10 +54,10 @@ def _measured(how: str, file: Path, data_dir: Path) -> dict[str, float]:
     log = data_dir / "errors.log"
     cores = [str(core) for core in CORES]
     printed = run_python(
-        "benchmarks.import_csv", how, str(file), *cores, environment={**os.environ, **settings}, log=log
+        "benchmarks.import_csv", method, str(file), *cores, environment={**os.environ, **settings}, log=log
     )
-    found: dict[str, float] = json.loads(printed)
-    return found
+    result: dict[str, float] = json.loads(printed)
+    return result
 
 
 def _write(file: Path, rows: int) -> None:
@@ -68,40 +68,40 @@ def _write(file: Path, rows: int) -> None:
 
 
 def by_stream(file: Path) -> int:
-    """The number of rows, by pyarrow's streaming reader."""
+    """Return the number of rows, by pyarrow's streaming reader."""
     return sum(batch.num_rows for batch in pacsv.open_csv(file))
 
 
 def by_table(file: Path) -> int:
-    """The number of rows, by pyarrow's reader of the whole file."""
+    """Return the number of rows, by pyarrow's reader of the whole file."""
     return int(pacsv.read_csv(file).num_rows)
 
 
 def by_import(file: Path) -> int:
-    """The number of rows, by an import. Raises `SystemExit` unless all are stored."""
+    """Return the number of rows, by an import. Raises SystemExit unless all are stored."""
     from django.conf import settings  # noqa: PLC0415 only after the set-up, and not for pyarrow
 
     from store.datasets import TRADES  # noqa: PLC0415
     from trades.imports.layout import ReadOptions  # noqa: PLC0415
     from trades.imports.services import csv_import  # noqa: PLC0415
 
-    done = csv_import(path=file, options=ReadOptions(TRADES), notes=settings.DATA_DIR / "imports")
-    if done.stored != done.rows:
-        sys.exit(f"{done.rows - done.stored} rows were not stored")
-    return done.rows
+    imported = csv_import(path=file, options=ReadOptions(TRADES), notes=settings.DATA_DIR / "imports")
+    if imported.stored != imported.rows:
+        sys.exit(f"{imported.rows - imported.stored} rows were not stored")
+    return imported.rows
 
 
-def main(how: str, file: str, cores: list[str]) -> None:
+def main(method: str, file: str, cores: list[str]) -> None:
     """Run one of the three and print rows, seconds and peak memory as JSON."""
     if cores:
         os.sched_setaffinity(0, map(int, cores))
-    ways: dict[str, Callable[[Path], int]] = {"stream": by_stream, "table": by_table, "import": by_import}
-    if how == "import":
+    methods: dict[str, Callable[[Path], int]] = {"stream": by_stream, "table": by_table, "import": by_import}
+    if method == "import":
         import django  # noqa: PLC0415
 
         django.setup()
     started = time.perf_counter()
-    rows = ways[how](Path(file))
+    rows = methods[method](Path(file))
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"rows": rows, "seconds": seconds, "peak": peak}))

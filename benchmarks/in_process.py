@@ -36,7 +36,7 @@ Column = npt.NDArray[Any]
 
 
 def measure_in_process(sizes: Sizes) -> Iterator[Row]:
-    """`bars`, `latest` and `scan`, warm and with current derived files."""
+    """Yield the times of `bars`, `latest` and `scan`, warm and with current derived files."""
     with _universe(sizes.symbols) as folder:
         reader = open_store(folder)
         symbol = reader.symbols()[0]
@@ -48,10 +48,10 @@ def measure_in_process(sizes: Sizes) -> Iterator[Row]:
 
 
 def _measure_bars(reader: Reader, symbol: str, folder: Path) -> Iterator[Row]:
-    whole = reader.bars(symbol)
-    first = len(whole) // 2 - _BARS // 2
-    start, end = int(whole.time_ns[first]), int(whole.time_ns[first + _BARS])
-    maps = [_mapped(folder / f"{name}.npy", getattr(whole, name)) for name in _COLUMNS]
+    bars = reader.bars(symbol)
+    first = len(bars) // 2 - _BARS // 2
+    start, end = int(bars.time_ns[first]), int(bars.time_ns[first + _BARS])
+    maps = [_mapped(folder / f"{name}.npy", getattr(bars, name)) for name in _COLUMNS]
     assert len(reader.bars(symbol, start, end)) == len(_sliced(maps, start, end)[0]) == _BARS
     for name, columns in (("maps", maps), ("maps as plain arrays", [np.asarray(column) for column in maps])):
         here, peer = _microseconds(
@@ -63,7 +63,7 @@ def _measure_bars(reader: Reader, symbol: str, folder: Path) -> Iterator[Row]:
 
 
 def _measure_scan(reader: Reader) -> Iterator[Row]:
-    """Bars per second of a warm scan over every close, against pandas' groups by time over one day of the same bars."""
+    """Yield the bars per second of a warm scan over every close, against pandas' groups by time over one day of them."""
     day_end = _FIRST_DAY_NS + DAY_NS
     _scanned(reader, None)
     here = max(_rate(lambda: _scanned(reader, None)) for _ in range(3))
@@ -98,17 +98,17 @@ def _rate(work: Callable[[], int]) -> float:
 
 
 def _microseconds(here: Callable[[], object], peer: Callable[[], object]) -> tuple[float, float]:
-    """Microseconds of a call of each: the medians of rounds taken in turn."""
-    taken: tuple[list[float], list[float]] = ([], [])
+    """Return the microseconds of a call of each: the medians of rounds in turn."""
+    per_call: tuple[list[float], list[float]] = ([], [])
     for _ in range(_ROUNDS):
-        for work, seconds in zip((here, peer), taken, strict=True):
+        for work, seconds in zip((here, peer), per_call, strict=True):
             began, calls, spent = time.perf_counter(), 0, 0.0
             while spent < _ROUND_SECONDS:
                 for _ in range(_CALLS_TIMED):
                     work()
                 calls, spent = calls + _CALLS_TIMED, time.perf_counter() - began
             seconds.append(spent / calls)
-    return median(taken[0]) * 1e6, median(taken[1]) * 1e6
+    return median(per_call[0]) * 1e6, median(per_call[1]) * 1e6
 
 
 def _mapped(path: Path, column: Column) -> Column:
@@ -123,7 +123,7 @@ def _sliced(columns: list[Column], start: int, end: int) -> list[Column]:
 
 @contextmanager
 def _universe(symbols: int) -> Iterator[Path]:
-    """A store of symbols with trades in each minute of five days' regular hours, with derived files."""
+    """Make a store of symbols with trades in each minute of five days' regular hours, with derived files."""
     rng = np.random.default_rng(5)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         store = CsvStore(folder)
@@ -137,12 +137,13 @@ def _universe(symbols: int) -> Iterator[Path]:
 def _trades(rng: np.random.Generator) -> pa.RecordBatch:
     minutes = (np.arange(_DAYS)[:, None] * DAY_NS + np.arange(870, 1260) * _MINUTE_NS).ravel()
     time_ns = _FIRST_DAY_NS + (minutes[:, None] + np.arange(_PRINTS_A_MINUTE) * 5 * SECOND_NS).ravel()
-    given = {
+    values = {
         "timestamp": time_ns,
         "price": 100 + np.cumsum(rng.integers(-5, 6, len(time_ns))) / 100,
         "volume": rng.integers(1, 500, len(time_ns)).astype(np.float64),
     }
     columns = [
-        pa.array(given[f.name]) if f.name in given else pa.nulls(len(time_ns), f.type) for f in TRADES.schema
+        pa.array(values[f.name]) if f.name in values else pa.nulls(len(time_ns), f.type)
+        for f in TRADES.schema
     ]
     return pa.record_batch(columns, schema=TRADES.schema)

@@ -50,14 +50,14 @@ class Feeder:
         self._sent += count
 
     def seconds_each(self, batches: int) -> list[float]:
-        """Seconds of each of the next batches, by one client."""
+        """Return the seconds of each of the next batches, by one client."""
         bodies = list(self._bodies(batches, 0))
         self._sent += batches
         with Connection(self.server) as connection:
             return connection.post(bodies)
 
     def seconds_together(self, batches: int) -> float:
-        """Seconds from the common start of all clients, with `batches` each, to the end of the last."""
+        """Return the seconds from the common start of all clients, with `batches` each, to the end of the last."""
         bodies = [list(self._bodies(batches, feed)) for feed in range(self._feeds)]
         self._sent += batches
         return post_together(self.server, bodies)
@@ -69,7 +69,7 @@ class Feeder:
 
 
 def measure_one_feed(sizes: Sizes) -> Iterator[Row]:
-    """One feed against the plain peer, the bare work of an ingest, and an empty store."""
+    """Yield one feed against the plain peer, against the bare work of an ingest, and against an empty store."""
     with our_server() as server:
         feeder = Feeder(server)
         ours = {}
@@ -85,7 +85,7 @@ def measure_one_feed(sizes: Sizes) -> Iterator[Row]:
 
 
 def measure_several_feeds(sizes: Sizes) -> Iterator[Row]:
-    """Four feeds of one symbol out of step: with many rows stored against an empty store."""
+    """Yield four feeds of one symbol out of step: with many rows stored, against an empty store."""
     with our_server() as full_server, our_server() as empty_server:
         full, empty = Feeder(full_server, feeds=FEEDS), Feeder(empty_server, feeds=FEEDS)
         empty.warm_up()
@@ -105,13 +105,13 @@ def measure_several_feeds(sizes: Sizes) -> Iterator[Row]:
 
 
 def _measure_peer(sizes: Sizes, ours: dict[str, float]) -> Iterator[Row]:
-    stored = {"small": sizes.small_rows, "large": sizes.large_rows}
+    row_counts = {"small": sizes.small_rows, "large": sizes.large_rows}
     if obstacle := peer_obstacle():
         yield Note(f"Left out: ingest against the plain peer: {obstacle}")
         return
     with naive_peer() as peer:
         position = 0
-        for name, rows in stored.items():
+        for name, rows in row_counts.items():
             position = _preload(peer.folder / "trades.csv", position, rows // BATCH_ROWS)
             bodies = [
                 (json_body(batch_rows(position + more)), BATCH_ROWS) for more in range(sizes.peer_batches)
@@ -131,7 +131,7 @@ def _measure_peer(sizes: Sizes, ours: dict[str, float]) -> Iterator[Row]:
 def _measure_growth(
     sizes: Sizes, full: Feeder, empty: Feeder, bare: Callable[[int], list[float]]
 ) -> Iterator[Row]:
-    """All in turn in each round, so that other load on the machine slows all alike."""
+    """Measure all in turn in each round, so that other load on the machine slows all alike."""
     with_much: list[float] = []
     with_none: list[float] = []
     without_server: list[float] = []
@@ -157,15 +157,15 @@ def _measure_growth(
 
 @contextmanager
 def _bare_work() -> Iterator[Callable[[int], list[float]]]:
-    """A function that has the plain script store the next batches, and returns the seconds of each."""
+    """Yield a function that makes the plain script store the next batches, and returns the seconds of each."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         log = Path(folder) / "bare.log"
         command = [sys.executable, "-m", "benchmarks.ingest", folder]
         with running(command, environment=os.environ, log=log) as process:
-            yield lambda count: _asked(process, count, log)
+            yield lambda count: _bare_seconds(process, count, log)
 
 
-def _asked(process: subprocess.Popen[bytes], count: int, log: Path) -> list[float]:
+def _bare_seconds(process: subprocess.Popen[bytes], count: int, log: Path) -> list[float]:
     if process.stdin is None:
         return []
     process.stdin.write(b"%d\n" % count)
@@ -202,8 +202,8 @@ class _Batch(msgspec.Struct, gc=False):
 _decoder = msgspec.json.Decoder(_Batch)
 
 
-def _store(body: bytes, data: int, log: int) -> None:
-    """Store a batch in two open files, durably."""
+def _store(body: bytes, rows_file: int, log_file: int) -> None:
+    """Store a batch durably in two open files."""
     trades = _decoder.decode(body).trades
     (symbol,) = set(map(attrgetter("symbol"), trades))
     texts = pa.array(list(map(attrgetter("timestamp"), trades)), pa.string())
@@ -220,34 +220,34 @@ def _store(body: bytes, data: int, log: int) -> None:
     text = io.BytesIO()
     pacsv.write_csv(pa.table(columns), text, pacsv.WriteOptions(include_header=False, quoting_style="none"))
     rows = text.getbuffer()
-    os.write(data, rows)
-    os.fdatasync(data)
+    os.write(rows_file, rows)
+    os.fdatasync(rows_file)
     record = {"rows": len(trades), "digest": hashlib.sha256(rows).hexdigest()}
-    os.write(log, json.dumps(record).encode() + b"\n")
-    os.fdatasync(log)
+    os.write(log_file, json.dumps(record).encode() + b"\n")
+    os.fdatasync(log_file)
 
 
 def _timed(bodies: list[bytes], folder: Path) -> Iterator[float]:
-    """Seconds of each batch."""
+    """Yield the seconds of each batch."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    data, log = (os.open(folder / name, flags, 0o644) for name in ("rows.csv", "log.jsonl"))
+    rows_file, log_file = (os.open(folder / name, flags, 0o644) for name in ("rows.csv", "log.jsonl"))
     try:
         for body in bodies:
             started = time.perf_counter()
-            _store(body, data, log)
+            _store(body, rows_file, log_file)
             yield time.perf_counter() - started
     finally:
-        os.close(data)
-        os.close(log)
+        os.close(rows_file)
+        os.close(log_file)
 
 
 def main(folder: Path) -> None:
     """Serve the commands on standard input."""
-    done = 0
+    position = 0
     for line in sys.stdin:
         count = int(line)
-        bodies = [json_body(batch_rows(done + number)) for number in range(count)]
-        done += count
+        bodies = [json_body(batch_rows(position + number)) for number in range(count)]
+        position += count
         print(json.dumps(list(_timed(bodies, folder))), flush=True)
 
 

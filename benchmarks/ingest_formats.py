@@ -30,31 +30,32 @@ class _Format:
 
 
 def measure_ingest_formats(sizes: Sizes) -> Iterator[Row]:
-    """All formats in turn in each round; each has its own symbol."""
+    """Measure all formats in turn in each round; each has its own symbol."""
     seconds: dict[str, list[float]] = {name: [] for name in _FORMATS}
     with our_server() as server, Connection(server) as connection:
         for turn in range(sizes.rounds + 1):
             count = sizes.batches if turn else _WARM_UP_BATCHES
-            for place, name in enumerate(_FORMATS):
-                requests = [_request(server, name, place, turn * sizes.batches + n) for n in range(count)]
-                taken = [_posted(connection, request) for request in requests]
-                seconds[name] += taken if turn else []
-    for name, taken in seconds.items():
+            for number, name in enumerate(_FORMATS):
+                symbol, first = f"FORMAT{number}", turn * sizes.batches
+                requests = [_request(server, name, symbol, first + batch) for batch in range(count)]
+                measured = [_posted(connection, request) for request in requests]
+                seconds[name] += measured if turn else []
+    for name, measured in seconds.items():
         if name != _BASE:
             yield Ratio(
                 f"ingest of batches of {_ROWS:,} rows, {name} against {_BASE}",
-                here=_ROWS / median(taken),
+                here=_ROWS / median(measured),
                 peer=_ROWS / median(seconds[_BASE]),
                 unit="rows/s",
                 wanted=_FORMATS[name].wanted,
             )
 
 
-def _request(server: Server, name: str, place: int, number: int) -> bytes:
-    kind, symbol = _FORMATS[name], f"FORMAT{place}"
+def _request(server: Server, name: str, symbol: str, number: int) -> bytes:
+    batch_format = _FORMATS[name]
     (rows,) = _STREAM.batches(_ROWS, first=number * _ROWS)
     target = INGEST_PATH if name == _BASE else f"{INGEST_PATH}?symbol={symbol}"
-    return server.request("POST", target, kind.body(rows, symbol), media_type=kind.media_type)
+    return server.request("POST", target, batch_format.body(rows, symbol), media_type=batch_format.media_type)
 
 
 def _posted(connection: Connection, request: bytes) -> float:
@@ -70,11 +71,13 @@ def _texts(rows: pa.RecordBatch) -> list[str]:
     return texts
 
 
-def _rows(rows: pa.RecordBatch, **every: str) -> list[Mapping[str, object]]:
+def _rows(rows: pa.RecordBatch, **constants: str) -> list[Mapping[str, object]]:
     columns = zip(
         _texts(rows), rows.column("price").to_pylist(), rows.column("volume").to_pylist(), strict=True
     )
-    return [{"timestamp": time, **every, "price": price, "volume": volume} for time, price, volume in columns]
+    return [
+        {"timestamp": time, **constants, "price": price, "volume": volume} for time, price, volume in columns
+    ]
 
 
 def _json(rows: pa.RecordBatch, symbol: str) -> bytes:

@@ -67,7 +67,7 @@ def _measure_round(server: Server, web: int, *, name: str, count: int) -> tuple[
 
 
 def _measure_first(server: Server, count: int, name: str) -> Iterator[Row]:
-    """Time to the first row of a stream against a page of one row, in turns, each on a new connection."""
+    """Yield the time to the first row of a stream against a page of one row, in turns, each on a new connection."""
     first, page = [], []
     for turn in range(_TURNS):
         began = time.perf_counter()
@@ -89,7 +89,7 @@ def _measure_first(server: Server, count: int, name: str) -> Iterator[Row]:
 
 @contextmanager
 def _answer(server: Server, target: str) -> Iterator[HTTPResponse]:
-    """The answer to a GET; its connection is closed at the end. Raises `UnexpectedAnswer` unless it is 200."""
+    """Yield the answer to a GET, and close its connection at the end. Raises `UnexpectedAnswer` unless it is 200."""
     connection = HTTPConnection(server.host, server.port, timeout=_PATIENCE_SECONDS)
     try:
         connection.request("GET", target, headers={"X-API-Key": server.key})
@@ -103,14 +103,14 @@ def _answer(server: Server, target: str) -> Iterator[HTTPResponse]:
 
 
 def _lines(response: HTTPResponse, *, header: int = 0) -> Iterator[int]:
-    """The number of line ends in each piece."""
+    """Yield the number of line ends in each piece."""
     yield -header
     while piece := response.read(_MIB):
         yield piece.count(b"\n")
 
 
 def _batches(response: HTTPResponse) -> Iterator[int]:
-    """The number of rows of each batch."""
+    """Yield the number of rows of each batch."""
     with pa.ipc.open_stream(response) as batches:
         for batch in batches:
             yield batch.num_rows
@@ -121,7 +121,7 @@ _FIRST_BYTES = 1_500  # more than the head of any format and a row
 
 
 def _memory(web: int) -> dict[str, float]:
-    """MiB of a process by measure."""
+    """Return the MiB of a process by measure."""
     return {measure: memory_of_process(measure, web) / _MIB for measure in _MEASURES}
 
 

@@ -30,7 +30,7 @@ _MIB = 2**20
 
 
 def measure_many_symbols(sizes: Sizes) -> Iterator[Row]:
-    """Each cost by a new process, in turn with a store of one symbol."""
+    """Measure each cost in a new process, in turn with a store of one symbol."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         wide, single = Path(folder) / "wide", Path(folder) / "single"
         for store, symbols in ((single, 1), (wide, sizes.logs)):
@@ -65,10 +65,10 @@ def measure_many_symbols(sizes: Sizes) -> Iterator[Row]:
 def _cost(store: Path, dates: int) -> dict[str, float]:
     start = FIRST_DAY_NS + dates // 2 * DAY_NS
     command = [sys.executable, "-m", "benchmarks.many_symbols", str(store), str(start), str(start + DAY_NS)]
-    done = subprocess.run(command, cwd=BASE_DIR, capture_output=True, check=False)
-    if done.returncode:
-        raise UnexpectedAnswer(done.stderr.decode()[-500:])
-    cost: Mapping[str, float] = json.loads(done.stdout)
+    process = subprocess.run(command, cwd=BASE_DIR, capture_output=True, check=False)
+    if process.returncode:
+        raise UnexpectedAnswer(process.stderr.decode()[-500:])
+    cost: Mapping[str, float] = json.loads(process.stdout)
     if not cost["bars"]:
         raise UnexpectedAnswer("there are no bars")
     return dict(cost)
@@ -92,14 +92,14 @@ def _linked_or_copied(source: str, target: str) -> None:
 
 
 def _rows(dates: int) -> pa.RecordBatch:
-    days, places = np.divmod(np.arange(dates * _ROWS_A_DATE), _ROWS_A_DATE)
-    given = {
-        "timestamp": FIRST_DAY_NS + days * DAY_NS + (14 * 60 + places) * MINUTE_NS,
-        "price": 100 + places / 100,
-        "volume": places + 1.0,
+    days, minutes = np.divmod(np.arange(dates * _ROWS_A_DATE), _ROWS_A_DATE)
+    values = {
+        "timestamp": FIRST_DAY_NS + days * DAY_NS + (14 * 60 + minutes) * MINUTE_NS,
+        "price": 100 + minutes / 100,
+        "volume": minutes + 1.0,
     }
     columns = [
-        pa.array(given[f.name]) if f.name in given else pa.nulls(len(days), f.type) for f in TRADES.schema
+        pa.array(values[f.name]) if f.name in values else pa.nulls(len(days), f.type) for f in TRADES.schema
     ]
     return pa.record_batch(columns, schema=TRADES.schema)
 
@@ -117,9 +117,9 @@ def main(store: str, start: int, end: int) -> None:
     listed = time.perf_counter()
     seconds, bars = [], 0
     for symbol in sorted(symbols, key=lambda name: name != symbols[len(symbols) // 2]):
-        asked = time.perf_counter()
+        started = time.perf_counter()
         bars += len(reader.bars(symbol, start, end))
-        seconds.append(time.perf_counter() - asked)
+        seconds.append(time.perf_counter() - started)
     cost = {
         "opening": opened - began,
         "listing": listed - opened,

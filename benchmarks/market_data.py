@@ -37,7 +37,7 @@ class _Walk:
     step_ns: int
 
     def first(self, number: int) -> str:
-        """The address of the first page."""
+        """Return the address of the first page."""
         start_ns = self.start_ns + number * self.step_ns
         return f"{self.target}&limit={self.limit}&{_range(start_ns, start_ns + self.length_ns)}"
 
@@ -53,7 +53,7 @@ _WALKS = (
 
 
 def measure_market_data(sizes: Sizes) -> Iterator[Row]:
-    """One client, one web process."""
+    """Measure with one client and one web process."""
     pages = _PAGES if sizes.trades > _PAGES**2 else _QUICK_PAGES
     with our_server() as server:
         stored(server.folder, _SPARSE, _SPARSE_MINUTES * _SPARSE.a_minute)
@@ -77,7 +77,7 @@ def _measure_misses(server: Server, connection: Connection, format_name: str) ->
         misses.append(_timed(connection, request, "miss")[0])
         hits.append(_timed(connection, request, "hit")[0])
     yield Ratio(
-        f"a page of {_BARS:,} bars in {format_name}, made, against the same one kept",
+        f"a page of {_BARS:,} bars in {format_name}, computed, against the same one cached",
         here=1e3 * median(misses),
         peer=1e3 * median(hits),
         unit="ms",
@@ -86,11 +86,11 @@ def _measure_misses(server: Server, connection: Connection, format_name: str) ->
 
 
 def _walked(server: Server, connection: Connection, target: str, pages: int) -> list[float]:
-    """Seconds of each page of a walk."""
+    """Return the seconds of each page of a walk."""
     seconds, cursor = [], ""
     for _ in range(pages):
-        taken, body = _timed(connection, server.request("GET", target + cursor), "miss")
-        seconds.append(taken)
+        page_seconds, body = _timed(connection, server.request("GET", target + cursor), "miss")
+        seconds.append(page_seconds)
         cursor = f"&cursor={orjson.loads(body)['next_cursor']}"
     return seconds
 
@@ -106,16 +106,16 @@ def _measure_walk(walk: _Walk, walks: list[list[float]]) -> Iterator[Row]:
 
 
 def _timed(connection: Connection, request: bytes, outcome: str) -> tuple[float, bytes]:
-    """Seconds and body of an answer that was computed (`miss`) or cached (`hit`).
+    """Return the seconds and the body of an answer that was computed (`miss`) or cached (`hit`).
 
     Raises `UnexpectedAnswer` for another outcome.
     """
     started = time.perf_counter()
     head, body = connection.answer(request)
-    taken = time.perf_counter() - started
+    seconds = time.perf_counter() - started
     if b"x-cache: " + outcome.encode() not in head:
         raise UnexpectedAnswer(f"no {outcome}: {head!r}")
-    return taken, body
+    return seconds, body
 
 
 def _range(start_ns: int, end_ns: int) -> str:

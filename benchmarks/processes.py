@@ -79,10 +79,7 @@ def running(
 
 
 def line_with(process: subprocess.Popen[bytes], text: str, *, log: Path) -> str:
-    """The first line of a process's output that contains `text`.
-
-    Raises `StartFailed` when none comes in time.
-    """
+    """Return the first line of a process's output that contains `text`. Raises `StartFailed` if none comes in time."""
     output = process.stdout
     if output is None:
         raise StartFailed("the process has no output to read")
@@ -117,7 +114,7 @@ def run_python(module: str, *arguments: str, environment: Mapping[str, str], log
 
 
 def memory_of_process(measure: str, pid: int | str = "self") -> int:
-    """Bytes of memory of a process, by default this one, by a measure of `/proc/PID/status`.
+    """Return the bytes of memory of a process, by default this one, by a measure of `/proc/PID/status`.
 
     `VmRSS`: resident; `RssAnon`: without files; `RssFile`: of mapped files; `VmHWM`: resident at its peak.
     """

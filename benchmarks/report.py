@@ -60,7 +60,7 @@ class Ratio:
     wanted: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        """The cells of its row."""
+        """Return the cells of its row."""
         ratio = self.here / self.peer
         return (
             self.name,
@@ -93,7 +93,7 @@ _RIGHT_ALIGNED = {1, 2, 4}
 
 
 def table(rows: list[Row]) -> str:
-    """The ratios as an aligned table, then the notes."""
+    """Return the ratios as an aligned table, then the notes."""
     cells = [_HEADER, *(row.cells() for row in rows if isinstance(row, Ratio))]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [

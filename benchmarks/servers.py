@@ -37,17 +37,14 @@ class Server:
     def request(
         self, method: str, target: str, body: bytes | None = None, *, media_type: str = "application/json"
     ) -> bytes:
-        """The bytes of a request."""
+        """Return the bytes of a request."""
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self.host}:{self.port}", f"X-API-Key: {self.key}"]
         if body is not None:
             lines += [f"Content-Type: {media_type}", f"Content-Length: {len(body)}"]
         return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
 
     def process(self, argument: str) -> int:
-        """The id of the server's process with this argument.
-
-        Raises `OSError` if there is none.
-        """
+        """Return the id of the server's process with this argument. Raises OSError if there is none."""
         for process in Path("/proc").iterdir():
             try:
                 if argument.encode() in (process / "cmdline").read_bytes().split(b"\0"):
@@ -63,7 +60,7 @@ class Server:
 def our_server(
     *, settings: str = "marketdata_project.settings.development", **variables: str
 ) -> Iterator[Server]:
-    """`manage.py serve` on an empty data folder, with one worker, without the sample; `variables` go into its environment."""
+    """Run `manage.py serve` on an empty data folder, with one worker, without the sample; add `variables` to its environment."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         data, log = Path(folder) / "data", Path(folder) / "serve.log"
         environment = {
@@ -79,14 +76,14 @@ def our_server(
         command = [sys.executable, "manage.py", "serve"]
         with running(command, environment=environment, log=log) as process:
             host, port = line_with(process, "Ready on", log=log).rsplit("/", 1)[-1].strip().split(":")
-            made = run_python(
+            created = run_python(
                 "django", "apikey", "create", "bench", *_KEY_OPTIONS, environment=environment, log=log
             )
-            yield Server(host, int(port), json.loads(made)["key"], data)
+            yield Server(host, int(port), json.loads(created)["key"], data)
 
 
 def peer_obstacle() -> str | None:
-    """Why the plain peer cannot be run; None if it can."""
+    """Return why the plain peer cannot be run; None if it can."""
     if not (_PEERS / "naive" / "app.py").is_file():
         return f"there is no naive/app.py in the folder that PEERS names, {_PEERS}"
     if not (PEER_VENV / ".installed").exists():
@@ -96,7 +93,7 @@ def peer_obstacle() -> str | None:
 
 @contextmanager
 def naive_peer() -> Iterator[Server]:
-    """The plain peer with one uvicorn worker, and a Redis of its own; all on the servers' core."""
+    """Run the plain peer with one uvicorn worker and a Redis of its own, all on the servers' core."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         redis = EmbeddedRedis(socket_path=folder / "redis.sock", run_dir=folder)
@@ -142,14 +139,11 @@ class Connection:
         self._socket.close()
 
     def exchange(self, request: bytes) -> bytes:
-        """Send a whole request; returns the body of its answer.
-
-        Raises `UnexpectedAnswer` unless it is a 200 or 201.
-        """
+        """Send a whole request and return the body of its answer. Raises `UnexpectedAnswer` unless it is a 200 or 201."""
         return self.answer(request)[1]
 
     def answer(self, request: bytes) -> tuple[bytes, bytes]:
-        """The same; returns the answer's head in lower case, too."""
+        """Do the same, and return the answer's head in lower case, too."""
         self._socket.sendall(request)
         received = b""
         while (end := received.find(b"\r\n\r\n")) < 0:
@@ -166,7 +160,7 @@ class Connection:
         return head, body
 
     def post(self, bodies: Iterable[tuple[bytes, int]]) -> list[float]:
-        """Seconds that each batch (a body and its rows) took from the first byte sent to the answer."""
+        """Return the seconds of each batch (a body and its rows), from the first byte sent to the answer."""
         seconds = []
         for body, rows in bodies:
             request = self._server.request("POST", INGEST_PATH, body)
@@ -184,7 +178,7 @@ class Connection:
 
 
 def post_together(server: Server, by_client: Sequence[Iterable[tuple[bytes, int]]]) -> float:
-    """Seconds from the common start of all clients, each with its own batches, to the end of the last."""
+    """Return the seconds from the common start of all clients, each with its own batches, to the end of the last."""
     return run_together(server, [lambda client, own=bodies: client.post(own) for bodies in by_client])
 
 
@@ -219,10 +213,7 @@ def run_together(server: Server, clients: Sequence[Callable[[Connection], object
 
 
 def check_stored(answer: bytes, rows: int) -> None:
-    """Check that an ingest stored `rows` rows, all of them new.
-
-    Raises `UnexpectedAnswer`.
-    """
+    """Raise `UnexpectedAnswer` unless an ingest stored `rows` rows, all of them new."""
     stored = json.loads(answer)["stored"]
     if stored != rows:
         raise UnexpectedAnswer(f"{stored} of {rows} new rows were stored")

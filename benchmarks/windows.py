@@ -20,29 +20,31 @@ _DAYS = 30
 _MINUTES = _DAYS * 24 * 60
 # 30 days of the sparse stream are 86,400 trades, of the dense one 864,000.
 _STREAMS = {"2 a minute": Stream(a_minute=2), "20 a minute": Stream(a_minute=20)}
-_PLACES = (0.1, 0.23, 0.37, 0.5, 0.63, 0.77, 0.9)
+_POSITIONS = (0.1, 0.23, 0.37, 0.5, 0.63, 0.77, 0.9)
 _ROUNDS = 7
 _READS = 20
 
 
 def measure_windows(sizes: Sizes) -> Iterator[Row]:
-    """A sparse and a dense symbol, read first by a new reader, then again."""
+    """Measure a sparse and a dense symbol, read first by a new reader, then again."""
     for name, stream in _STREAMS.items():
         yield from _measure_window(name, stream, sizes.trades)
 
 
 def _measure_window(name: str, stream: Stream, trades: int) -> Iterator[Row]:
     count = min(_MINUTES * stream.a_minute, trades // 4)
-    firsts = [int((trades - count) * place) // stream.a_minute * stream.a_minute for place in _PLACES]
+    firsts = [
+        int((trades - count) * position) // stream.a_minute * stream.a_minute for position in _POSITIONS
+    ]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        whole = Path(folder) / "whole"
-        stored(whole, stream, trades)
+        long = Path(folder) / "long"
+        stored(long, stream, trades)
         pairs: dict[str, list[tuple[float, float]]] = {"first read": [], "again": []}
-        for place, first in enumerate(firsts):
-            alone = Path(folder) / str(place)
+        for number, first in enumerate(firsts):
+            alone = Path(folder) / str(number)
             stored(alone, stream, count, first=first)
             window = stream.window(first, count)
-            for what, seconds in _read_seconds([whole, alone], window).items():
+            for what, seconds in _read_seconds([long, alone], window).items():
                 pairs[what].append((seconds[0], seconds[1]))
     for what, taken in pairs.items():
         yield Ratio(
@@ -56,7 +58,7 @@ def _measure_window(name: str, stream: Stream, trades: int) -> Iterator[Row]:
 
 
 def _read_seconds(folders: Sequence[Path], window: Window) -> dict[str, list[float]]:
-    """Seconds of a read of each store in turn, by new readers and by readers that read the window before."""
+    """Return the seconds of a read of each store in turn, by new readers and by readers that read the window before."""
     answers = [_read(open_store(folder), window) for folder in folders]
     if not all(np.array_equal(answers[0].close, answer.close) for answer in answers):
         raise UnexpectedAnswer("the stores have different bars")

@@ -53,10 +53,10 @@ class Crossover:
         """Trade the previous bar's decision at the open, then decide at the close."""
         if self.is_wanted != (self.shares > 0):
             self.trade(open_)
-        place = self.bars % self.slow
-        self.slow_sum += close - self.closes[place]
-        self.fast_sum += close - self.closes[place - self.fast]  # a negative place counts from the ring's end
-        self.closes[place] = close
+        index = self.bars % self.slow
+        self.slow_sum += close - self.closes[index]
+        self.fast_sum += close - self.closes[index - self.fast]  # a negative index counts from the ring's end
+        self.closes[index] = close
         self.bars += 1
         self.is_wanted = self.bars >= self.slow and self.fast_sum * self.slow > self.slow_sum * self.fast
 
@@ -78,8 +78,8 @@ class Crossover:
 def run(slices: Iterable[tuple[int, Slice]], strategies: list[Crossover]) -> None:
     """Pass each bar to its symbol's strategy, in order of time; `strategies` are in the order of the symbols."""
     for _, view in slices:
-        for place, open_, _, _, close, _ in view.rows():
-            strategies[place].on_bar(open_, close)
+        for symbol_index, open_, _, _, close, _ in view.rows():
+            strategies[symbol_index].on_bar(open_, close)
 
 
 def backtest(reader: Reader, options: argparse.Namespace) -> str:

@@ -34,10 +34,10 @@ def signature_headers(
 
     `url` is absolute and percent-encoded, exactly as it is sent.
     """
-    sent = headers or {}
+    own_headers = headers or {}
     digest = f"sha-256=:{_base64(hashlib.sha256(body).digest())}:"
     covered = {"@method": method, "@target-uri": url, "content-digest": digest}
-    covered |= {name.lower(): value for name, value in sent.items()}
+    covered |= {name.lower(): value for name, value in own_headers.items()}
     names = " ".join(f'"{name}"' for name in covered)
     params = (
         f'({names});created={int(time.time())};nonce="{secrets.token_urlsafe(24)}"'
@@ -47,7 +47,7 @@ def signature_headers(
     lines = [f'"{name}": {value}' for name, value in {**covered, "@signature-params": params}.items()]
     signature = hmac.new(secret.encode(), "\n".join(lines).encode("ascii"), hashlib.sha256).digest()
     return {
-        **sent,
+        **own_headers,
         "Content-Digest": digest,
         "Signature-Input": f"sig={params}",
         "Signature": f"sig=:{_base64(signature)}:",
@@ -78,16 +78,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--idempotency-key", help="sent as Idempotency-Key, and signed")
     options = parser.parse_args(arguments)
     body = options.body.read_bytes() if options.body else b""
-    sent = {"Content-Type": "application/json"} if body else {}
+    headers = {"Content-Type": "application/json"} if body else {}
     if options.idempotency_key:
-        sent["Idempotency-Key"] = options.idempotency_key
+        headers["Idempotency-Key"] = options.idempotency_key
     signed = signature_headers(
         options.method,
         options.url,
         key_id=options.key_id,
         secret=os.environ["MARKETDATA_SIGNING_SECRET"],
         body=body,
-        headers=sent,
+        headers=headers,
     )
     status, answer = send(options.method, options.url, signed, body)
     sys.stdout.write(f"{status}\n{answer.decode(errors='replace')}\n")

@@ -202,7 +202,7 @@ def _check_reception(request: HttpRequest) -> None:
 
 
 def _of_drf(error: Exception) -> Problem:
-    assert isinstance(error, drf.APIException)  # noqa: S101 the table says so
+    assert isinstance(error, drf.APIException)  # noqa: S101 _FOREIGN passes nothing else
     if isinstance(error, drf.ValidationError):
         errors = list(field_errors(error.detail))
         path = errors[0].path or "the body"

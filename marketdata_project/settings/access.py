@@ -43,10 +43,10 @@ TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 METRICS_NETWORKS = networks("METRICS_NETWORKS", default="127.0.0.0/8,::1")
 # Whether TRUSTED_PROXIES set X-Forwarded-Proto to the scheme of the client's connection.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
-# The signing secrets of all keys are derived from it; from SECRET_KEY if it is empty.
+# All keys' signing secrets are derived from it, or from SECRET_KEY if it is empty.
 SIGNING_SECRET = secret("SIGNING_SECRET")
 
-# The key of the chain of audit records; SECRET_KEY if it is empty.
+# The key of the audit records' hash chain; SECRET_KEY if it is empty.
 AUDIT_KEY = secret("AUDIT_KEY")
 AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")
 AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 365)

@@ -106,7 +106,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "marketdata_project.correlation.CorrelationMiddleware",
-    # First, so that redirects and refusals by the next two middlewares have a correlation id.
+    # After CorrelationMiddleware, so that redirects and refusals have a correlation id.
     "marketdata_project.plain_http.PlainHttpMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

@@ -38,7 +38,7 @@ AUTHENTICATION_BACKENDS = [
     "ratelimit.credentials.people.logins.LoginLimit",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# Attempts per second from one address. One name, over all addresses, has five times as many.
+# Attempts per second from one address; five times as many for one name from all addresses.
 LOGIN_RATE = integer("LOGIN_RATE", 2)
 _VALIDATION = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [

@@ -35,7 +35,7 @@ class Command(BaseCommand):
             stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
-        # Under a supervisor Ctrl-C is left to the supervisor: a second signal during the first would deadlock.
+        # A supervisor sends SIGTERM at Ctrl-C. A second signal while the first is handled would deadlock.
         if options["parent"] is None:
             signal.signal(signal.SIGINT, stop)
         else:
