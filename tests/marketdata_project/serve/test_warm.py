@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 
+import pytest
 import uvicorn
 from django.conf import settings
 from django.core import signals
@@ -55,6 +56,7 @@ print([name for name in {large} if name in sys.modules], library.decade.cache_in
 """
 
 
+@pytest.mark.system
 def test_large_libraries_are_loaded_after_the_start_and_not_for_it(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", LOADING.format(large=LARGE)],
