@@ -16,7 +16,6 @@ from benchmarks.greeks import measure_greeks
 from benchmarks.import_csv import measure_import
 from benchmarks.in_process import measure_in_process
 from benchmarks.ingest import measure_one_feed, measure_several_feeds
-from benchmarks.ingest_formats import measure_ingest_formats
 from benchmarks.long_stream import measure_long_stream
 from benchmarks.many_symbols import measure_many_symbols
 from benchmarks.market_data import measure_market_data
@@ -35,7 +34,6 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "windows": ("a window of a long history", measure_windows),
     "many_symbols": ("a store of many symbols", measure_many_symbols),
-    "ingest_formats": ("ingest in every format", measure_ingest_formats),
     "formats": ("answers in every format: size and time", measure_formats),
     "market_data": ("pages of the market-data tree: computed, cached, far into a walk", measure_market_data),
     "long_stream": ("ten million trades in one answer", measure_long_stream),

@@ -34,13 +34,11 @@ class Server:
     key: str
     folder: Path
 
-    def request(
-        self, method: str, target: str, body: bytes | None = None, *, media_type: str = "application/json"
-    ) -> bytes:
+    def request(self, method: str, target: str, body: bytes | None = None) -> bytes:
         """Return the bytes of a request."""
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self.host}:{self.port}", f"X-API-Key: {self.key}"]
         if body is not None:
-            lines += [f"Content-Type: {media_type}", f"Content-Length: {len(body)}"]
+            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
 
     def process(self, argument: str) -> int:

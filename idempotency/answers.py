@@ -91,7 +91,7 @@ def answer_once(call: KeyedCall, make: Callable[[], Document], *, now: datetime)
         if earlier is not None:
             return _answer(earlier, call), True
         answer = make()
-        _rows_of(call).update(sealed=_encrypted(orjson.dumps(answer)))
+        _rows_of(call).update(sealed=_cipher().encrypt(orjson.dumps(answer)).decode())
         return answer, False
 
 
@@ -131,10 +131,6 @@ def _columns_of(call: KeyedCall) -> dict[str, str]:
 
 
 _LABEL = b"marketdata sealed answers 1"
-
-
-def _encrypted(data: bytes) -> str:
-    return _cipher().encrypt(data).decode()
 
 
 def _decrypted(sealed: str) -> bytes | None:

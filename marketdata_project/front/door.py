@@ -6,7 +6,7 @@ callers, answers that are not in memory.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from io import BytesIO
@@ -40,22 +40,18 @@ from stats.delivery.pinned_answer import PinnedAnswer, Representation
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 
 Environ = dict[str, Any]
-CachedAnswer = Callable[[ReceivedCall], FinishedAnswer | None]
 
 
 def _cached_bars(call: ReceivedCall) -> FinishedAnswer | None:
+    """Return the JSON answer to a call if it is in memory. Raises the same errors as the endpoint's view."""
     now_ns, encoding = time.time_ns(), accepted_encoding(call.headers.get("accept-encoding"))
     bars = ohlc_pin(parse_ohlc_query(call.query), now_ns=now_ns)
     pinned = PinnedAnswer(bars, Representation("json", encoding))
     return finished_answer_if_cached(pinned, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
 
 
-CACHED: Mapping[str, CachedAnswer] = {"ohlc": _cached_bars}
-"""Functions by url name, for endpoints without path arguments. Each finds the JSON answer to a GET in memory.
-
-It returns None if the answer is not in memory, and raises the same errors as the endpoint's view.
-"""
-
+# The url name of the endpoint whose answers the door sends.
+_ENDPOINT = "ohlc"
 _DJANGO_HEADERS = frozenset({"cookie", "origin", "signature", "signature-input"})
 _JSON = frozenset({"*/*", "application/json"})
 _SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
@@ -110,14 +106,15 @@ class FrontDoor:
 def _prepared(call: ReceivedCall, environ: Environ, now: datetime) -> _Prepared | None:
     """Return the answer in memory if the caller may have it, else None. Charges nothing."""
     endpoint = endpoint_at(call.path) if call.method == "GET" else None
-    cached_answer = None if endpoint is None else CACHED.get(endpoint.url_name or "")
-    if endpoint is None or cached_answer is None or BODY_TOO_LARGE in environ or not _asks_for_json(call):
+    if endpoint is None or endpoint.url_name != _ENDPOINT:
+        return None
+    if BODY_TOO_LARGE in environ or not _asks_for_json(call):
         return None
     access, secure = access_of(endpoint.url_name, call.method), is_secure(environ)
     # Django must answer a call with an audit class: it is recorded in the view's transaction.
     if access is None or access.audit_class or secure is None:
         return None
-    caller, answer = _answer_for(call, access, cached_answer, now)
+    caller, answer = _answer_for(call, access, now)
     environ[ROUTE] = route_of(endpoint)
     if caller is None or answer is None:
         return None
@@ -125,14 +122,14 @@ def _prepared(call: ReceivedCall, environ: Environ, now: datetime) -> _Prepared 
 
 
 def _answer_for(
-    call: ReceivedCall, access: Access, cached_answer: CachedAnswer, now: datetime
+    call: ReceivedCall, access: Access, now: datetime
 ) -> tuple[Caller | None, FinishedAnswer | None]:
     """Return the caller and the answer in memory; None for one of them leaves the call to Django."""
     try:
         identity = identify(call, now=now)
         if identity is None or denial_of(identity.caller, access) is not None:
             return None, None
-        return identity.caller, cached_answer(call)
+        return identity.caller, _cached_bars(call)
     except Exception:  # noqa: BLE001 Django will meet the same error, answer and record it
         return None, None
 
@@ -195,16 +192,9 @@ setting_changed.connect(_forget, dispatch_uid="marketdata_project.front.door")
 
 @cache
 def _allowed(view: Any) -> str:
-    """Return the `Allow` header of DRF's answers. `view` is the result of `as_view` of a view or a viewset."""
-    actions = getattr(view, "actions", None)
-    names = (
-        {name for name in view.cls.http_method_names if hasattr(view.cls, name)}
-        if actions is None
-        else {*actions}
-    )
-    return ", ".join(
-        name.upper() for name in view.cls.http_method_names if name in {*names, "head", "options"}
-    )
+    """Return the `Allow` header of DRF's answers. `view` is the result of a viewset's `as_view`."""
+    methods = {*view.actions, "head", "options"}
+    return ", ".join(name.upper() for name in view.cls.http_method_names if name in methods)
 
 
 def _security_headers(*, is_secure: bool) -> dict[str, str]:

@@ -24,13 +24,7 @@ from marketdata_project.front.answers import (
 from marketdata_project.front.limits import ConnectionSlots
 from metrics.declarations import CONNECTIONS
 
-_FIRST_WITH_CHUNKS = "1.1"
 _Application = Callable[[Any, Any, Any], Awaitable[None]]
-
-
-def knows_chunks(http_version: str) -> bool:
-    """Return whether a request of that version may be answered in chunks (RFC 9112, 6.1)."""
-    return http_version >= _FIRST_WITH_CHUNKS
 
 
 def without_chunks(app: ASGI3Application, cycle: RequestResponseCycle) -> _Application:
@@ -159,7 +153,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        if not knows_chunks(cycle.scope["http_version"]):
+        # Only HTTP/1.1 clients know chunks (RFC 9112, 6.1).
+        if cycle.scope["http_version"] < "1.1":
             app = without_chunks(app, cycle)
         super()._start_asgi_task(cycle, app)
 

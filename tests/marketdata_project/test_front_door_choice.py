@@ -1,18 +1,15 @@
 """Which requests the front door answers itself: only those whose answers this process holds, whole and for JSON."""
 
 from collections.abc import Iterator
-from io import BytesIO
-from typing import Any, cast
 
 import pytest
 from django.db import OperationalError
 
 from http_requests.wsgi_variables import BODY_TOO_LARGE
 from marketdata_project.front.application import DjangoHandler
-from marketdata_project.front.door import CACHED, FrontDoor
+from marketdata_project.front.door import FrontDoor
 from ratelimit.keys.selectors import key_cache
 from stats.caching.response_cache import RESPONSE_CACHE
-from stats.delivery.finished_answers import FinishedAnswer
 from tests.api_client import Api, make_key
 from tests.system.batches import Batch
 from tests.system.front_door import (
@@ -80,18 +77,6 @@ def test_a_compressed_answer_is_given_where_it_is_held_compressed(key, api, acce
     assert door.headers.get("Content-Encoding") == used
     assert visible(door.headers) == visible(dict(django.items()))
     assert door.body == b"".join(django)
-
-
-@pytest.mark.parametrize(
-    ("name", "path"), [("clock", "/api/v1/clock"), ("instruments", "/api/v1/instruments")]
-)
-def test_another_endpoint_is_held_by_one_declaration(key, monkeypatch, name, path):
-    monkeypatch.setitem(cast("Any", CACHED), name, lambda _call: FinishedAnswer(200, {"X-Held": "1"}, b"{}"))
-    environ = {**environ_of("GET", "", {"X-API-Key": key}), "PATH_INFO": path, "REQUEST_URI": path}
-    given = FrontDoor()(environ)
-    assert given is not None
-    django = DjangoHandler().respond({**environ, "wsgi.input": BytesIO()})
-    assert (given.headers["X-Held"], given.headers["Allow"]) == ("1", django["Allow"])
 
 
 def test_a_stale_answer_is_not_given(key, api):
