@@ -82,9 +82,7 @@ class ResolutionField(serializers.Field[Resolution, str, str, Any]):
 
     def __init__(self, *, schema_default: str | None = None, **options: Any) -> None:
         super().__init__(**options)
-        set_override(
-            self, "field", _with_default({"type": "string", "enum": Resolution.names()}, schema_default)
-        )
+        _set_schema(self, Resolution.names(), schema_default)
 
     def to_internal_value(self, data: str) -> Resolution:
         try:
@@ -104,9 +102,7 @@ class WordField(serializers.Field[str, str, str, Any]):
     def __init__(self, *, words: Sequence[str], schema_default: str | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.words = tuple(str(word) for word in words)
-        set_override(
-            self, "field", _with_default({"type": "string", "enum": list(self.words)}, schema_default)
-        )
+        _set_schema(self, list(self.words), schema_default)
 
     def to_internal_value(self, data: str) -> str:
         if data not in self.words:
@@ -192,8 +188,9 @@ def _instant(text: str) -> int:
         raise serializers.ValidationError(f"{text[:64]!r}: {error}{hint}", code=error.code) from error
 
 
-def _with_default(schema: dict[str, Any], schema_default: str | None) -> dict[str, Any]:
-    return schema if schema_default is None else {**schema, "default": schema_default}
+def _set_schema(field: serializers.Field[Any, str, str, Any], words: list[str], default: str | None) -> None:
+    schema = {"type": "string", "enum": words}
+    set_override(field, "field", schema if default is None else {**schema, "default": default})
 
 
 # This API's codes and messages, by DRF's own error codes.

@@ -1,6 +1,6 @@
 """The response cache of a process: its memory, then Redis, then one computation per key at a time.
 
-Different processes may compute the same answer at the same time. It is cached, so each does so once at most.
+Processes do not wait for one another: each may compute the same answer once.
 """
 
 import threading

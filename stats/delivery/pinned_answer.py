@@ -23,7 +23,7 @@ class Representation:
 
     @property
     def key(self) -> str:
-        """The text that stands for it in cache keys: `json`, `json+gzip`."""
+        """Return its part of cache keys: `json`, `json+gzip`."""
         return self.format + (f"+{self.encoding}" if self.encoding else "")
 
 
@@ -67,7 +67,7 @@ class PinnedContent(ABC):
 
     @cached_property
     def key_prefix(self) -> str:
-        """The cache key without the representation."""
+        """Return the cache key without the representation."""
         return answer_prefix(key_parts(self), symbol=",".join(self.symbols), dataset=self.name)
 
 

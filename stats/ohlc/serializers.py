@@ -21,12 +21,12 @@ class OhlcInterval(Enum):
 
     @property
     def resolution(self) -> Resolution:
-        """The resolution of the same length."""
+        """Return the resolution of the same length."""
         return Resolution.spelled(self.value)
 
     @classmethod
     def names(cls) -> list[str]:
-        """All names, from the shortest interval to the longest."""
+        """Return all names, from the shortest interval to the longest."""
         return [interval.value for interval in cls]
 
 

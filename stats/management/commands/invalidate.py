@@ -25,7 +25,7 @@ class Command(BaseCommand):
         count = RESPONSE_CACHE.drop(symbol)
         if count is None:
             self.stdout.write(
-                f"{symbol}: nothing dropped, Redis is away. Run this again when it is back, if it kept its data."
+                f"{symbol}: nothing dropped, Redis is away. Run this again when it is back, unless it lost its data."
             )
         else:
             self.stdout.write(f"{symbol}: {count} entries dropped.")

@@ -25,7 +25,7 @@ class Command(BaseCommand):
             "--query",
             action="append",
             metavar="QUERY",
-            help="a query string as clients send it; may be given several times (default: last=1000)",
+            help="a query string as clients send it; may be repeated (default: last=1000)",
         )
         parser.add_argument("--format", choices=list(FORMATS), default="json", help="(default: %(default)s)")
 
@@ -37,15 +37,17 @@ class Command(BaseCommand):
         Raises `CommandError` if a symbol or a query has no answer, and if Redis is away.
         """
         try:
-            for done in warm(
+            for warmed in warm(
                 symbols=[parse_symbol(symbol) for symbol in symbols],
                 dataset=dataset,
                 query_strings=query or ["last=1000"],
                 format_name=options["format"],
                 now_ns=time.time_ns(),
             ):
-                self.stdout.write(f"{done.symbol} {dataset}?{done.query_string}: {done.outcome}")
+                self.stdout.write(f"{warmed.symbol} {dataset}?{warmed.query_string}: {warmed.outcome}")
         except (InvalidSymbol, RequestError, StatsError, StorageError) as error:
             raise CommandError(str(error)) from error
         if RESPONSE_CACHE.shared.is_away:
-            raise CommandError("Redis is away, so the answers were not kept: run this again when it is back")
+            raise CommandError(
+                "Redis is away, so the answers were not cached: run this again when it is back"
+            )
