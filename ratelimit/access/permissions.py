@@ -48,14 +48,14 @@ class HasAccess(BasePermission):
 
 def access_of_request(request: Request, view: "APIView") -> Access | None:
     """Return the row that applies to a request; None if access is denied. Cached on the request for the throttle."""
-    of_request = vars(request)
-    if "access_of_request" not in of_request:
-        of_request["access_of_request"] = _asked_access(request, view)
-    access: Access | None = of_request["access_of_request"]
+    cache = vars(request)
+    if "access_of_request" not in cache:
+        cache["access_of_request"] = _row_for(request, view)
+    access: Access | None = cache["access_of_request"]
     return access
 
 
-def _asked_access(request: Request, view: "APIView") -> Access | None:
+def _row_for(request: Request, view: "APIView") -> Access | None:
     match = request.resolver_match
     url_name = None if match is None else match.url_name
     method = request.method or ""

@@ -22,12 +22,12 @@ SENSITIVITIES = ("public", "internal", "confidential")
 
 def expand_scopes(names: Iterable[str]) -> tuple[str, ...]:
     """Return the named scopes, each once, in the order of SCOPES; `all` means every scope. Raises UnknownScope."""
-    wanted = set(names)
-    unknown = sorted(wanted.difference(SCOPES, [ALL_SCOPES]))
+    requested = set(names)
+    unknown = sorted(requested.difference(SCOPES, [ALL_SCOPES]))
     if unknown:
-        known = ", ".join((ALL_SCOPES, *SCOPES))
-        raise UnknownScope(f"there is no scope {unknown[0]!r}; the scopes are {known}")
-    return SCOPES if ALL_SCOPES in wanted else tuple(scope for scope in SCOPES if scope in wanted)
+        valid = ", ".join((ALL_SCOPES, *SCOPES))
+        raise UnknownScope(f"there is no scope {unknown[0]!r}; the scopes are {valid}")
+    return SCOPES if ALL_SCOPES in requested else tuple(scope for scope in SCOPES if scope in requested)
 
 
 @dataclass(frozen=True, slots=True)

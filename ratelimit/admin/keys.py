@@ -89,8 +89,8 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
     actions = ("rotate", "revoke", "revoke_with_successors")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
-        within = _within(request)
-        return super().get_queryset(request) if within is None else keys_visible(within)
+        caller = _caller_limit(request)
+        return super().get_queryset(request) if caller is None else keys_visible(caller)
 
     @admin.display(description="state")
     def state(self, key: ApiKey) -> str:
@@ -132,7 +132,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         """Create a key. Existing keys are never changed here."""
         if not change:
-            created = key_create(**form.cleaned_data, now=timezone.now(), **_by(request))
+            created = key_create(**form.cleaned_data, now=timezone.now(), **_services_arguments(request))
             obj.pk, obj.name, obj.prefix = created.id, created.stored.name, created.prefix
             self._show(request, created)
 
@@ -140,7 +140,9 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
     def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in self._selected(request, queryset):
             try:
-                created = key_rotate(key=key, overlap=DEFAULT_OVERLAP, now=timezone.now(), **_by(request))
+                created = key_rotate(
+                    key=key, overlap=DEFAULT_OVERLAP, now=timezone.now(), **_services_arguments(request)
+                )
             except KeyAdministrationError as error:
                 self.message_user(request, f"Key {key}: {error}", messages.ERROR)
             else:
@@ -157,7 +159,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
         self._revoke(request, queryset, with_successors=True)
 
     def _revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey], *, with_successors: bool) -> None:
-        options = {"now": timezone.now(), "with_successors": with_successors, **_by(request)}
+        options = {"now": timezone.now(), "with_successors": with_successors, **_services_arguments(request)}
         revoked: set[int] = set()
         for key in self._selected(request, queryset):
             try:
@@ -187,7 +189,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
         )
 
 
-def _within(request: HttpRequest) -> Caller | None:
+def _caller_limit(request: HttpRequest) -> Caller | None:
     """Return the person as a caller, whose grants new keys may not exceed; None (no bound) for a superuser.
 
     Raises PermissionDenied for a person without grants.
@@ -200,6 +202,6 @@ def _within(request: HttpRequest) -> Caller | None:
     return caller
 
 
-def _by(request: HttpRequest) -> dict[str, Any]:
+def _services_arguments(request: HttpRequest) -> dict[str, Any]:
     """Return the arguments for `ratelimit.keys.services` that name the person and the request."""
-    return {**actor_of(request), "within": _within(request)}
+    return {**actor_of(request), "within": _caller_limit(request)}

@@ -17,7 +17,7 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
-class _Recorded(ChangedBySuperusers):
+class _AuditedAdmin(ChangedBySuperusers):
     """Pages that write an audit record for each change, in the same transaction."""
 
     subject_type: str
@@ -29,13 +29,13 @@ class _Recorded(ChangedBySuperusers):
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
         """Store the object, and remember its old document for `save_related`."""
         stored = self.get_queryset(request).get(pk=obj.pk) if change else None
-        vars(request)["stored_before"] = {} if stored is None else self.document(stored)
+        vars(request)["document_before"] = {} if stored is None else self.document(stored)
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Store related objects, and record the change. Django's view has already opened a transaction."""
         super().save_related(request, form, formsets, change)
-        before, after = vars(request)["stored_before"], self.document(form.instance)
+        before, after = vars(request)["document_before"], self.document(form.instance)
         self.record(request, form.instance, "changed" if change else "added", before, after)
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
@@ -65,7 +65,7 @@ class _Recorded(ChangedBySuperusers):
 
 
 @admin.register(User)
-class RecordedUserAdmin(_Recorded, UserAdmin):  # type: ignore[type-arg]  # not generic at run time
+class AuditedUserAdmin(_AuditedAdmin, UserAdmin):  # type: ignore[type-arg]  # not generic at run time
     """People: whether they may log in, and their permissions in the admin."""
 
     subject_type = "user"
@@ -78,7 +78,7 @@ class RecordedUserAdmin(_Recorded, UserAdmin):  # type: ignore[type-arg]  # not 
             "is_staff": obj.is_staff,
             "is_superuser": obj.is_superuser,
             "groups": sorted(obj.groups.values_list("name", flat=True)),
-            "permissions": _names(obj.user_permissions.all()),
+            "permissions": _permission_names(obj.user_permissions.all()),
         }
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 Django's
@@ -97,17 +97,17 @@ class RecordedUserAdmin(_Recorded, UserAdmin):  # type: ignore[type-arg]  # not 
 
 
 @admin.register(Group)
-class RecordedGroupAdmin(_Recorded, GroupAdmin):
+class AuditedGroupAdmin(_AuditedAdmin, GroupAdmin):
     """Groups: the permissions of their members in the admin."""
 
     subject_type = "group"
 
     def document(self, obj: Group) -> dict[str, Any]:
         """Return the group's permissions."""
-        return {"name": obj.name, "permissions": _names(obj.permissions.all())}
+        return {"name": obj.name, "permissions": _permission_names(obj.permissions.all())}
 
 
-def _names(permissions: QuerySet[Permission]) -> list[str]:
+def _permission_names(permissions: QuerySet[Permission]) -> list[str]:
     return sorted(
         f"{app}.{name}" for app, name in permissions.values_list("content_type__app_label", "codename")
     )

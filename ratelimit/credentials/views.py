@@ -103,14 +103,14 @@ class TokenView(_SessionView):
     )
     def post(self, request: Request) -> Response:
         """Log in with name and password. Returns an access token for five minutes and a refresh token for a day."""
-        login = _valid(LoginSerializer, request)
+        login = _validated(LoginSerializer, request)
         pair = session_begin(
             username=login["username"],
             password=login["password"],
             request=request._request,  # noqa: SLF001 for the signals of Django's logins
             now=timezone.now(),
         )
-        return _answer(request, pair)
+        return _token_response(request, pair)
 
 
 class RefreshView(_SessionView):
@@ -125,8 +125,8 @@ class RefreshView(_SessionView):
     )
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for two new tokens. It is valid once: a second use may be theft, and ends the session."""
-        refresh = _valid(RefreshSerializer, request)["refresh"]
-        return _answer(request, session_continue(refresh=refresh, now=timezone.now()))
+        refresh = _validated(RefreshSerializer, request)["refresh"]
+        return _token_response(request, session_continue(refresh=refresh, now=timezone.now()))
 
 
 class LogoutView(_SessionView):
@@ -141,23 +141,23 @@ class LogoutView(_SessionView):
     )
     def post(self, request: Request) -> Response:
         """End the session of a refresh token. Within a second none of the session's tokens is accepted."""
-        identity = session_end(refresh=_valid(RefreshSerializer, request)["refresh"])
+        identity = session_end(refresh=_validated(RefreshSerializer, request)["refresh"])
         token_cache.forget(identity)
         # For the audit log: the caller, without any grants.
         request.user = Caller(identity, identity, "default", 0, frozenset(), credential=CREDENTIAL)  # type: ignore[assignment]
         return Response(status=204, headers=NOT_STORED)
 
 
-def _valid(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+def _validated(serializer_class: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     """Return the validated body. Query parameters are refused, because they would appear in logs."""
     single_parameters(request.GET, ("format",))
-    serializer = kind(data=request_document(request))
-    serializer.is_valid(raise_exception=True)
-    valid: dict[str, Any] = serializer.validated_data
-    return valid
+    serializer = serializer_class(data=request_document(request))
+    serializer.is_validated(raise_exception=True)
+    body: dict[str, Any] = serializer.validated_data
+    return body
 
 
-def _answer(request: Request, pair: TokenPair) -> Response:
+def _token_response(request: Request, pair: TokenPair) -> Response:
     # For the audit log.
     request.user = pair.caller  # type: ignore[assignment]  # as after every other authentication
     body = TokenPairSerializer({"access": pair.access, "refresh": pair.refresh}).data

@@ -58,32 +58,32 @@ ROTATED_KEY_ANSWER: dict[str, Any] = {**NEW_KEY_ANSWER, "replaces": 11}
 _LONGEST_OVERLAP = int(MAX_OVERLAP.total_seconds())
 
 
-class _Typed(serializers.Field[Any, Any, Any, Any]):
+class _OneType(serializers.Field[Any, Any, Any, Any]):
     """A field that accepts one JSON type only; other types are not converted."""
 
-    kind: type
-    wording: str
+    json_type: type
+    type_name: str
 
     def to_internal_value(self, data: Any) -> Any:
-        if type(data) is not self.kind:
-            raise serializers.ValidationError(f"must be {self.wording}", code="invalid_type")
+        if type(data) is not self.json_type:
+            raise serializers.ValidationError(f"must be {self.type_name}", code="invalid_type")
         return super().to_internal_value(data)
 
 
-class Text(_Typed, serializers.CharField):
-    kind, wording = str, "a text"
+class Text(_OneType, serializers.CharField):
+    json_type, type_name = str, "a text"
 
 
-class Integer(_Typed, serializers.IntegerField):
-    kind, wording = int, "a whole number"
+class Integer(_OneType, serializers.IntegerField):
+    json_type, type_name = int, "a whole number"
 
 
-class Word(_Typed, serializers.ChoiceField):
-    kind, wording = str, "a text"
+class Word(_OneType, serializers.ChoiceField):
+    json_type, type_name = str, "a text"
 
 
-class Flag(_Typed, serializers.BooleanField):
-    kind, wording = bool, "true or false"
+class Flag(_OneType, serializers.BooleanField):
+    json_type, type_name = bool, "true or false"
 
 
 @extend_schema_field({"type": "string", "format": "date-time", "examples": ["2030-01-02T03:04:05Z"]})
@@ -108,8 +108,8 @@ class EachOnce(serializers.ListField):
         values: list[Any] = super().to_internal_value(data)
         repeats = [index for index, value in enumerate(values) if value in values[:index]]
         if repeats:
-            refusal = serializers.ErrorDetail("is already in the list; remove it", "repeated")
-            errors: dict[Any, Any] = {index: [refusal] for index in repeats}  # as DRF's own lists do
+            error = serializers.ErrorDetail("is already in the list; remove it", "repeated")
+            errors: dict[Any, Any] = {index: [error] for index in repeats}  # as DRF's own lists do
             raise serializers.ValidationError(errors)
         return values
 
@@ -119,16 +119,16 @@ class EachOnceInSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-unty
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
         """Return the list's schema with `uniqueItems`."""
-        listed = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)  # type: ignore[no-untyped-call]  # noqa: SLF001 its own way
-        return {**listed, "uniqueItems": True}
+        schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)  # type: ignore[no-untyped-call]  # noqa: SLF001 its own way
+        return {**schema, "uniqueItems": True}
 
 
-def _listed(child: serializers.Field[Any, Any, Any, Any], text: str, **options: Any) -> EachOnce:
+def _list_of(child: serializers.Field[Any, Any, Any, Any], text: str, **options: Any) -> EachOnce:
     return EachOnce(child=child, max_length=MAX_LISTED, help_text=text, **options)
 
 
-def _number(text: str, *, least: int, most: int) -> Integer:
-    return Integer(required=False, allow_null=True, min_value=least, max_value=most, help_text=text)
+def _number(text: str, *, minimum: int, maximum: int) -> Integer:
+    return Integer(required=False, allow_null=True, min_value=minimum, max_value=maximum, help_text=text)
 
 
 class NewKeySerializer(KnownFieldsSerializer):
@@ -136,20 +136,22 @@ class NewKeySerializer(KnownFieldsSerializer):
 
     name = Text(max_length=MAX_NAME_LENGTH)
     tier = Word(list(TIERS), required=False)
-    scopes = _listed(Word([ALL_SCOPES, *SCOPES]), "`all` is every scope.", allow_empty=False)
-    rate = _number("Requests per second instead of the tier's.", least=1, most=MAX_RATE)
-    trading_rate = _number("Trading calls per second instead of the default.", least=1, most=MAX_RATE)
-    daily_quota = _number("Tokens per UTC day instead of the tier's; 0: unlimited.", least=0, most=MAX_QUOTA)
-    monthly_quota = _number(
-        "Tokens per UTC month instead of the tier's; 0: unlimited.", least=0, most=MAX_QUOTA
+    scopes = _list_of(Word([ALL_SCOPES, *SCOPES]), "`all` is every scope.", allow_empty=False)
+    rate = _number("Requests per second instead of the tier's.", minimum=1, maximum=MAX_RATE)
+    trading_rate = _number("Trading calls per second instead of the default.", minimum=1, maximum=MAX_RATE)
+    daily_quota = _number(
+        "Tokens per UTC day instead of the tier's; 0: unlimited.", minimum=0, maximum=MAX_QUOTA
     )
-    accounts = _listed(Text(max_length=64), "Accounts by id; `*` is every account.", required=False)
+    monthly_quota = _number(
+        "Tokens per UTC month instead of the tier's; 0: unlimited.", minimum=0, maximum=MAX_QUOTA
+    )
+    accounts = _list_of(Text(max_length=64), "Accounts by id; `*` is every account.", required=False)
     sensitivity = Word(
         list(SENSITIVITIES),
         required=False,
         help_text="The most sensitive data that the key may read. Default: the lowest level that the scopes need.",
     )
-    networks = _listed(
+    networks = _list_of(
         Text(max_length=64),
         "Networks (CIDR) to call from; an empty list allows every address.",
         required=False,

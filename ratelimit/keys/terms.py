@@ -58,10 +58,10 @@ def columns_of(terms: KeyTerms, *, now: datetime) -> dict[str, Any]:
     return {
         "name": _name(terms["name"]),
         "tier": tier_named(terms.get("tier", "default")).name,
-        "rate": _number(terms, "rate", "the rate", least=1, most=MAX_RATE),
-        "trading_rate": _number(terms, "trading_rate", "the trading rate", least=1, most=MAX_RATE),
-        "daily_quota": _number(terms, "daily_quota", "the daily quota", least=0, most=MAX_QUOTA),
-        "monthly_quota": _number(terms, "monthly_quota", "the monthly quota", least=0, most=MAX_QUOTA),
+        "rate": _number(terms, "rate", "the rate", minimum=1, maximum=MAX_RATE),
+        "trading_rate": _number(terms, "trading_rate", "the trading rate", minimum=1, maximum=MAX_RATE),
+        "daily_quota": _number(terms, "daily_quota", "the daily quota", minimum=0, maximum=MAX_QUOTA),
+        "monthly_quota": _number(terms, "monthly_quota", "the monthly quota", minimum=0, maximum=MAX_QUOTA),
         "scopes": list(scopes),
         "accounts": _accounts(terms.get("accounts", ())),
         "sensitivity": _sensitivity(terms.get("sensitivity"), scopes),
@@ -94,9 +94,9 @@ def _end(end: datetime | None, *, now: datetime) -> datetime | None:
     return end
 
 
-def _number(terms: KeyTerms, field: str, wording: str, *, least: int, most: int) -> int | None:
+def _number(terms: KeyTerms, field: str, wording: str, *, minimum: int, maximum: int) -> int | None:
     number: Any = terms.get(field)
-    _check(number is None or least <= number <= most, field, f"{wording} must be {least} to {most}")
+    _check(number is None or minimum <= number <= maximum, field, f"{wording} must be {minimum} to {maximum}")
     return None if number is None else int(number)
 
 

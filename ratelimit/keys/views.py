@@ -14,7 +14,6 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
-from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from audit.calls.strict import change_and_record
@@ -59,8 +58,7 @@ _IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="For a day, requests with the same key get the same answer, with `Idempotency-Replayed: true`.",
 )
-# No cache may store keys.
-_PRIVATE = {"Cache-Control": "no-store"}
+_NOT_STORED = {"Cache-Control": "no-store"}
 
 
 class KeyPagination(KeysetPagination):
@@ -69,10 +67,6 @@ class KeyPagination(KeysetPagination):
     rows_name = "keys"
     by = "id"
     sort_description = "By id, oldest first."
-
-    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
-        """Return the page's keys, with prefetched successors. Raises RequestError."""
-        return super().paginate_queryset(queryset.prefetch_related("successors"), request, view)
 
 
 class KeyFilter(FilterSet):  # type: ignore[misc]  # not typed
@@ -127,10 +121,12 @@ class KeysViewSet(GenericViewSet[ApiKey]):
     def list(self, request: Request) -> Response:
         """Keys, without their secrets."""
         single_parameters(request.GET, (*KeyFilter.base_filters, *PAGE_PARAMETERS, "format"))
-        pages = KeyPagination()
-        keys = pages.paginate_queryset(self.filter_queryset(keys_visible(_caller(request))), request)
-        now = timezone.now()
-        return Response(pages.envelope([key_document(key, now=now) for key in keys]), headers=_PRIVATE)
+        visible = keys_visible(_caller(request)).prefetch_related("successors")
+        pagination, now = KeyPagination(), timezone.now()
+        keys = pagination.paginate_queryset(self.filter_queryset(visible), request)
+        return Response(
+            pagination.envelope([key_document(key, now=now) for key in keys]), headers=_NOT_STORED
+        )
 
     @extend_schema(
         operation_id="key_create",
@@ -150,10 +146,10 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         serializer.is_valid(raise_exception=True)
         terms, by = serializer.validated_data, _by(request)
 
-        def make(now: datetime, record: EventRecorder) -> Document:
+        def create(now: datetime, record: EventRecorder) -> Document:
             return key_create(**terms, **by, now=now, record=record).document(now=now)
 
-        return self._made(request, make)
+        return self._create_once(request, create)
 
     @extend_schema(
         operation_id="key",
@@ -165,7 +161,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         """A key, without its secrets."""
         single_parameters(request.GET, ("format",))
         stored = key_visible(_caller(request), key)
-        return Response(key_document(stored, now=timezone.now()), headers=_PRIVATE)
+        return Response(key_document(stored, now=timezone.now()), headers=_NOT_STORED)
 
     @extend_schema(
         operation_id="key_revoke",
@@ -185,7 +181,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         def write(record: EventRecorder) -> Response:
             key_revoke(key=stored, now=now, with_successors=with_successors, record=record, **_by(request))
             revoked = key_visible(_caller(request), key)
-            return Response(key_document(revoked, now=now), headers=_PRIVATE)
+            return Response(key_document(revoked, now=now), headers=_NOT_STORED)
 
         return change_and_record(self, write)
 
@@ -208,20 +204,22 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         stored = key_visible(_caller(request), key)
         overlap, by = timedelta(seconds=serializer.validated_data["overlap_seconds"]), _by(request)
 
-        def make(now: datetime, record: EventRecorder) -> Document:
+        def create(now: datetime, record: EventRecorder) -> Document:
             return key_rotate(key=stored, overlap=overlap, now=now, record=record, **by).document(now=now)
 
-        return self._made(request, make)
+        return self._create_once(request, create)
 
-    def _made(self, request: Request, make: Callable[[datetime, EventRecorder], Document]) -> Response:
+    def _create_once(
+        self, request: Request, create: Callable[[datetime, EventRecorder], Document]
+    ) -> Response:
         """Return the answer with a new key; the stored answer if the Idempotency-Key was used before."""
         now, call = timezone.now(), keyed_call(request, request.data if request.stream is not None else {})
 
         def write(record: EventRecorder) -> Response:
             if call is None:
-                return Response(make(now, record), status=HTTPStatus.CREATED, headers=_PRIVATE)
-            document, is_replayed = answer_once(call, lambda: make(now, record), now=now)
-            headers = {**_PRIVATE, **(REPLAYED if is_replayed else {})}
+                return Response(create(now, record), status=HTTPStatus.CREATED, headers=_NOT_STORED)
+            document, is_replayed = answer_once(call, lambda: create(now, record), now=now)
+            headers = {**_NOT_STORED, **(REPLAYED if is_replayed else {})}
             return Response(document, status=HTTPStatus.CREATED, headers=headers)
 
         return change_and_record(self, write)
@@ -235,7 +233,7 @@ def _caller(request: Request) -> Caller:
 
 
 def _by(request: Request) -> dict[str, Any]:
-    """Return the arguments for `ratelimit.keys.services` that name the caller and the request."""
+    """Return the arguments of the services that name the caller and the request."""
     caller = _caller(request)
     correlation_id = getattr(request, "correlation_id", "")
     return {"actor": caller.identity, "within": caller, "correlation_id": correlation_id}

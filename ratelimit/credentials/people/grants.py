@@ -17,7 +17,7 @@ from ratelimit.entitlements import GRANTS, caller_from, tier_named
 from ratelimit.models import AccessProfile
 from store.instant_text import format_instant
 
-PEOPLES_TIER = "internal"
+DEFAULT_PERSON_TIER = "internal"
 # The scopes of staff without an access profile.
 STAFF_SCOPES = frozenset({"market:read"})
 
@@ -33,15 +33,17 @@ def caller_of_person(
     if not user.is_active or user.pk is None:
         return None
     if getattr(user, "is_superuser", False):
-        everything = frozenset(SCOPES)
-        accounts = frozenset({ALL_ACCOUNTS})
-        return _of_tier(
-            user, credential=credential, scopes=everything, accounts=accounts, sensitivity=SENSITIVITIES[-1]
+        return _with_tier(
+            user,
+            credential=credential,
+            scopes=frozenset(SCOPES),
+            accounts=frozenset({ALL_ACCOUNTS}),
+            sensitivity=SENSITIVITIES[-1],
         )
     profile = AccessProfile.objects.filter(user_id=user.pk).first()
     if profile is None:
         is_staff = getattr(user, "is_staff", False)
-        return _of_tier(user, credential=credential, scopes=STAFF_SCOPES) if is_staff else None
+        return _with_tier(user, credential=credential, scopes=STAFF_SCOPES) if is_staff else None
     if profile.revoked_at is not None or (profile.expires_at is not None and now >= profile.expires_at):
         return None
     return caller_from(profile, identity=f"user:{user.pk}", name=user.get_username(), credential=credential)
@@ -58,11 +60,11 @@ def profile_document(profile: AccessProfile) -> dict[str, Any]:
 
 def person_of(user_id: str) -> User | None:
     """Return the person with that id (at most 18 digits), or None."""
-    found = get_user_model().objects.filter(pk=int(user_id)).first()
-    return found if isinstance(found, User) else None
+    user = get_user_model().objects.filter(pk=int(user_id)).first()
+    return user if isinstance(user, User) else None
 
 
-def _of_tier(
+def _with_tier(
     user: AbstractBaseUser | AnonymousUser,
     *,
     credential: str,
@@ -70,7 +72,7 @@ def _of_tier(
     accounts: frozenset[str] = frozenset(),
     sensitivity: str = SENSITIVITIES[0],
 ) -> Caller:
-    tier = tier_named(PEOPLES_TIER)
+    tier = tier_named(DEFAULT_PERSON_TIER)
     return Caller(
         identity=f"user:{user.pk}",
         name=user.get_username(),

@@ -42,7 +42,7 @@ def session_begin(*, username: str, password: str, request: HttpRequest | None, 
     if not isinstance(user, User) or caller is None:
         raise InvalidLogin
     OutstandingToken.objects.filter(user=user, expires_at__lt=now).delete()
-    return _issued(user, caller, session_id=jwt.new_session_id(), logged_in_at=now)
+    return _issue(user, caller, session_id=jwt.new_session_id(), logged_in_at=now)
 
 
 def session_continue(*, refresh: str, now: datetime) -> TokenPair:
@@ -53,15 +53,15 @@ def session_continue(*, refresh: str, now: datetime) -> TokenPair:
     claims = jwt.read_refresh_token(refresh)
     with transaction.atomic():
         outstanding = OutstandingToken.objects.filter(jti=claims.token_id).first()
-        user = _holder(claims)
+        user = _person(claims)
         if outstanding is not None and user is not None:
             _, is_first = BlacklistedToken.objects.get_or_create(token=outstanding)
             caller = caller_of_person(user, credential=CREDENTIAL, now=now)
             is_over = now - claims.logged_in_at >= jwt.SESSION_LIFETIME
             if is_first and caller is not None and not is_over:
-                return _issued(user, caller, session_id=claims.session_id, logged_in_at=claims.logged_in_at)
-            # The token was used before, so one of its two holders stole it; or the grants were lost; or the session is
-            # too old.
+                return _issue(user, caller, session_id=claims.session_id, logged_in_at=claims.logged_in_at)
+            # The token was used before (one of its two holders may be a thief), the person lost all grants, or the
+            # session is too old.
             _end(claims)
     raise InvalidToken
 
@@ -76,8 +76,8 @@ def session_end(*, refresh: str) -> str:
 
 def caller_in_session(claims: jwt.Claims, *, now: datetime) -> Caller:
     """Return the caller of an access token whose session is open. Raises InvalidToken."""
-    user = _holder(claims)
-    if user is None or not _living(claims).exists():
+    user = _person(claims)
+    if user is None or not _open_tokens(claims).exists():
         raise InvalidToken
     caller = caller_of_person(user, credential=CREDENTIAL, now=now)
     if caller is None:
@@ -85,7 +85,7 @@ def caller_in_session(claims: jwt.Claims, *, now: datetime) -> Caller:
     return caller
 
 
-def _holder(claims: jwt.Claims) -> User | None:
+def _person(claims: jwt.Claims) -> User | None:
     """Return the token's person; None if the person was deleted, or changed the password since the login."""
     user = person_of(claims.user_id)
     if user is None:
@@ -95,8 +95,8 @@ def _holder(claims: jwt.Claims) -> User | None:
     return user if is_same else None
 
 
-def _living(claims: jwt.Claims) -> QuerySet[OutstandingToken]:
-    """Return the session's tokens that are not blacklisted. The filter by person makes the query use an index."""
+def _open_tokens(claims: jwt.Claims) -> QuerySet[OutstandingToken]:
+    """Return the session's tokens that are not blacklisted. With the filter by person the query uses an index."""
     prefix = f"{claims.session_id}."
     return OutstandingToken.objects.filter(
         user_id=claims.user_id, jti__startswith=prefix, blacklistedtoken=None
@@ -105,12 +105,12 @@ def _living(claims: jwt.Claims) -> QuerySet[OutstandingToken]:
 
 def _end(claims: jwt.Claims) -> None:
     # Loops because a concurrent call may issue another token while this one waits to blacklist the first.
-    while living := list(_living(claims)):
-        for token in living:
+    while tokens := list(_open_tokens(claims)):
+        for token in tokens:
             BlacklistedToken.objects.get_or_create(token=token)
 
 
-def _issued(user: User, caller: Caller, *, session_id: str, logged_in_at: datetime) -> TokenPair:
+def _issue(user: User, caller: Caller, *, session_id: str, logged_in_at: datetime) -> TokenPair:
     token = jwt.new_refresh_token(
         user_id=str(user.pk),
         session_id=session_id,

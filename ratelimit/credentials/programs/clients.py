@@ -19,7 +19,7 @@ from store.instant_text import format_instant
 
 # In the format of API keys, so that log masking and secret scanners recognise client secrets, too.
 SECRET_PREFIX = "md_oauth2cl_"  # noqa: S105 what all secrets begin with
-_ONLY_OF_KEYS = ("signed_only", "certificate", "before_expiry")
+_KEY_COLUMNS = ("signed_only", "certificate", "before_expiry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def client_create(
             client_type=OAuthClient.CLIENT_CONFIDENTIAL,
             authorization_grant_type=OAuthClient.GRANT_CLIENT_CREDENTIALS,
             client_secret=secret,
-            **{name: value for name, value in columns.items() if name not in _ONLY_OF_KEYS},
+            **{name: value for name, value in columns.items() if name not in _KEY_COLUMNS},
         )
         key_event(
             at=now,
@@ -88,8 +88,8 @@ def client_list() -> QuerySet[OAuthClient]:
 def client_named(reference: str) -> OAuthClient:
     """Return the client with that number (`OAuthClient.pk`) or client id. Raises UnknownClient."""
     is_number = reference.isascii() and reference.isdecimal() and len(reference) < 19
-    wanted = Q(client_id=reference) | Q(pk=int(reference)) if is_number else Q(client_id=reference)
-    client = client_list().filter(wanted).first()
+    by_client_id = Q(client_id=reference)
+    client = client_list().filter(by_client_id | Q(pk=int(reference)) if is_number else by_client_id).first()
     if client is None:
         raise UnknownClient(f"there is no client with the number or client id {reference[:64]!r}")
     return client

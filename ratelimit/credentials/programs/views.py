@@ -78,15 +78,15 @@ class _Endpoint(OAuthLibMixin, APIView):  # type: ignore[misc]  # without types
     authentication_classes = [NoCredential]
     parser_classes = [FormParser]
 
-    def _answered(self, request: Request, answer: Any) -> HttpResponse:
-        """Return the library's answer, or an error found by checks that the library omits."""
+    def _respond(self, request: Request, create_response: Any) -> HttpResponse:
+        """Return the response of the library, or an error that it does not check for."""
         django_request = request._request  # noqa: SLF001 what the library reads
-        error = _wrong_with(django_request)
+        error = _request_error(django_request)
         if error is not None:
             return JsonResponse(
                 {"error": "invalid_request", "error_description": error}, status=400, headers=NOT_STORED
             )
-        _url, headers, body, status = answer(django_request)
+        _url, headers, body, status = create_response(django_request)
         response = HttpResponse(body, status=status, headers={**headers, **NOT_STORED})
         response["Content-Type"] = "application/json"
         if status == 401:
@@ -109,13 +109,13 @@ class OAuthTokenView(_Endpoint):
 
         Errors have OAuth2's format; they are not problem documents.
         """
-        answer = self._answered(request, self.create_token_response)
-        if answer.status_code == 200:
-            token = msgspec.json.decode(answer.content)["access_token"]
+        response = self._respond(request, self.create_token_response)
+        if response.status_code == 200:
+            token = msgspec.json.decode(response.content)["access_token"]
             # For the audit log.
             with suppress(InvalidToken):
                 request.user = cast("Any", caller_of_program_token(token, now=timezone.now())[0])
-        return answer
+        return response
 
 
 class OAuthRevokeView(_Endpoint):
@@ -133,23 +133,22 @@ class OAuthRevokeView(_Endpoint):
     )
     def post(self, request: Request) -> HttpResponse:
         """Revoke one of the client's own tokens (RFC 7009), everywhere within a second."""
-        return self._answered(request, self.create_revocation_response)
+        return self._respond(request, self.create_revocation_response)
 
 
-def _wrong_with(request: HttpRequest) -> str | None:
-    """Return a message about an error that the library misses or crashes on; None if there is none."""
+def _request_error(request: HttpRequest) -> str | None:
+    """Return a message about an error that the library misses or crashes on, else None."""
     charset = (request.content_params or {}).get("charset", "utf-8").lower()
     if request.content_type != _FORM or charset not in ("utf-8", "utf8"):
         return f"the body must be {_FORM} in UTF-8"
     if request.META.get("QUERY_STRING"):
         return "send parameters in the body, not in the query"
-    repeated = [name for name, values in request.POST.lists() if len(values) > 1]
-    if repeated:
+    if any(len(values) > 1 for _name, values in request.POST.lists()):
         return "a parameter is given more than once"
-    return _wrong_with_client(request)
+    return _client_error(request)
 
 
-def _wrong_with_client(request: HttpRequest) -> str | None:
+def _client_error(request: HttpRequest) -> str | None:
     """Return a message about an error in the client's authentication, or about a NUL, which databases refuse."""
     if not request.META.get("HTTP_AUTHORIZATION", "").isascii():
         return "Authorization must be ASCII"
