@@ -21,17 +21,17 @@ _ERRORS: dict[str, type[APIException]] = {"not_authenticated": NotAuthenticated,
 
 
 class HasAccess(BasePermission):
-    """Admits a request if its row in the access table allows it. Without a row nobody is admitted.
+    """The permission to use an endpoint, from its row in the access table. Without a row nobody has it.
 
     OPTIONS, and methods that the view lacks (405), require a credential, unless the endpoint is open to everybody.
     An account that the caller does not own is 404, like an unknown one. A refused caller is charged like an admitted
-    one. If refusals were free, the charge would reveal which accounts exist.
+    one, because a free refusal would reveal which accounts exist.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         """Return True, or raise NotAuthenticated, PermissionDenied or NotFound, or Throttled if a limit is reached.
 
-        Raises BodyTooLarge if the body was not read because the call was to be refused, but now it would be admitted.
+        Raises BodyTooLarge if the body was not read, because the call was to be refused, and the call is admitted now.
         """
         access, user = access_of_request(request, view), request.user
         caller = user if isinstance(user, Caller) else None

@@ -134,7 +134,7 @@ class AccessProfileAdmin(ChangedBySuperusers):
 
 @admin.register(OAuthClient)
 class OAuthClientAdmin(ChangedBySuperusers):
-    """Shows and revokes OAuth2 clients. `manage.py oauthclient create` creates them and shows the secret once."""
+    """OAuth2 clients: shown and revoked here, created by `manage.py oauthclient create`, which shows the secret once."""
 
     list_display = ("id", "name", "client_id", "tier", "created", "expires_at", "revoked_at")
     list_filter = ("tier", "sensitivity")

@@ -70,7 +70,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Creates, shows, rotates and revokes keys. Keys cannot be edited or deleted."""
+    """API keys: created, shown, rotated and revoked, but never edited or deleted."""
 
     # As many columns as fit beside the filters in 1,200 px. A key's own page has the rest.
     list_display = ("prefix", "name", "state", "tier", "expires_at", "last_used_at")

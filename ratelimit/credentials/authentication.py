@@ -18,7 +18,7 @@ CHALLENGE = ", ".join(f'{scheme} realm="{REALM}"' for scheme in ("Api-Key", "Bea
 
 
 class CredentialAuthentication(authentication.BaseAuthentication):
-    """Authenticates by key, bearer token, signature or certificate; `request.user` becomes a Caller."""
+    """Authentication by key, bearer token, signature or certificate. `request.user` becomes a Caller."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         django_request = request._request  # noqa: SLF001 DRF's own way to the body as it was sent
@@ -42,7 +42,7 @@ class CredentialAuthentication(authentication.BaseAuthentication):
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """Authenticates by a person's session, with CSRF checks, for the browsable API."""
+    """Authentication by a person's session, with CSRF checks, for the browsable API."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         user = getattr(request._request, "user", None)  # noqa: SLF001 DRF's own way to the session's user

@@ -17,7 +17,7 @@ def _header(name: str, description: str) -> dict[str, Any]:
     return {"type": "apiKey", "in": "header", "name": name, "description": description}
 
 
-# The security schemes by name. A request needs one of them.
+# The security schemes by name.
 _SCHEMES: dict[str, dict[str, Any]] = {
     "ApiKey": _header("Authorization", "`Authorization: Api-Key <key>`"),
     "XApiKey": _header("X-API-Key", "`X-API-Key: <key>`"),
@@ -48,7 +48,7 @@ _SCHEMES: dict[str, dict[str, Any]] = {
 
 
 class CredentialSchemes(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Describes the schemes of CredentialAuthentication. A request needs one of them."""
+    """The schemes of CredentialAuthentication. A request needs one of them."""
 
     target_class = "ratelimit.credentials.authentication.CredentialAuthentication"
     name = list(_SCHEMES)

@@ -82,7 +82,7 @@ class AnyOfSecrets(HMAC_SHA256):
 
 
 class SigningKeys(HTTPSignatureKeyResolver):
-    """Finds the signing secrets for a key's prefix. `key` is the key that was last looked up; None if unknown."""
+    """The signing secrets of keys, by prefix. `key` is the key that was last looked up; None if unknown."""
 
     key: CachedKey | None = None
 
@@ -94,7 +94,7 @@ class SigningKeys(HTTPSignatureKeyResolver):
 
 
 class RequestVerifier(HTTPMessageVerifier):
-    """The library's verifier with our rules for a signature's age at `now`."""
+    """The library's verifier with our limits for a signature's age at `now`."""
 
     def __init__(self, *, key_resolver: HTTPSignatureKeyResolver, now: datetime) -> None:
         super().__init__(signature_algorithm=AnyOfSecrets, key_resolver=key_resolver)

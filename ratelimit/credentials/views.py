@@ -72,7 +72,7 @@ class TokenPairSerializer(serializers.Serializer[Any]):
 
 
 class NoCredential(BaseAuthentication):
-    """Ignores credentials in headers, so that an expired one does not prevent getting a new one."""
+    """No authentication: an expired credential in the headers must not prevent getting a new one."""
 
     def authenticate(self, request: Request) -> None:
         return None

@@ -49,7 +49,7 @@ class CreatedKey:
         return self.stored.prefix
 
     def document(self, *, now: datetime) -> dict[str, Any]:
-        """The key with its secrets."""
+        """Return the key with its secrets."""
         described = key_document(self.stored, now=now)
         return {"id": self.id, "key": self.key, "signing_secret": self.signing_secret, **described}
 

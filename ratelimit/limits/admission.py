@@ -126,7 +126,7 @@ def admission_headers(admission: Admission) -> dict[str, str]:
 
 
 class RateLimitHeadersMiddleware:
-    """Adds the headers to every answer to a request that was charged or refused."""
+    """Middleware that adds the headers to every response to a request that was charged or refused."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

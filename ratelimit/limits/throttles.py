@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # DRF's views import this module through their settings
 
 
 class TokenBucketThrottle(BaseThrottle):
-    """Charges the caller, or an anonymous client's address, unless the call is charged already."""
+    """A throttle that charges the caller, or an anonymous client's address, unless the call was already charged."""
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         """Return True or raise LimitReached."""
@@ -33,7 +33,7 @@ class TokenBucketThrottle(BaseThrottle):
 
 
 class LimitReached(Throttled):
-    """Status 429; the code tells whether the bucket or a quota refused. Retry after `wait` seconds."""
+    """A refusal, status 429. Its code tells whether the bucket or a quota refused. Retry after `wait` seconds."""
 
     def __init__(self, admission: Admission) -> None:
         super().__init__(detail=admission.message, code=admission.code)

@@ -73,7 +73,7 @@ def _derived(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
 
 
 class Backend(TokenBackend):
-    """Signs with the first of `signing_keys`, verifies with any of them, and requires every claim."""
+    """A backend that signs with the first of `signing_keys`, verifies with any of them, and requires every claim."""
 
     def __init__(self) -> None:
         super().__init__(algorithm=ALGORITHM, audience=AUDIENCE, issuer=settings.TOKEN_ISSUER, leeway=LEEWAY)

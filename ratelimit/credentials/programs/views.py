@@ -73,7 +73,7 @@ _REVOCATION = OpenApiExample("The token", value={"token": "9f…"}, request_only
 
 
 class _Endpoint(OAuthLibMixin, APIView):  # type: ignore[misc]  # without types
-    """Authenticates clients by HTTP Basic or by the form, never by other credentials."""
+    """A view whose clients authenticate by HTTP Basic or by the form, never by other credentials."""
 
     authentication_classes = [NoCredential]
     parser_classes = [FormParser]

