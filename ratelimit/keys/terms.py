@@ -66,7 +66,7 @@ def columns_of(terms: KeyTerms, *, now: datetime) -> dict[str, Any]:
         "accounts": _accounts(terms.get("accounts", ())),
         "sensitivity": _sensitivity(terms.get("sensitivity"), scopes),
         "networks": _networks(terms.get("networks", ())),
-        "expires_at": _end(terms.get("expires_at"), now=now),
+        "expires_at": _expiry(terms.get("expires_at"), now=now),
         "signed_only": terms.get("signed_only", False),
         "certificate": _certificate(terms.get("certificate")),
         "before_expiry": _word(terms.get("before_expiry", "warn"), "before_expiry", BEFORE_EXPIRY),
@@ -87,11 +87,12 @@ def _name(name: str) -> str:
     return name
 
 
-def _end(end: datetime | None, *, now: datetime) -> datetime | None:
-    _check(end is None or end > now, "expires_at", "the expiry must be in the future")
-    is_in_range = end is None or end.year in YEARS
-    _check(is_in_range, "expires_at", f"the expiry must not be later than the year {YEARS[-1]}")
-    return end
+def _expiry(expiry: datetime | None, *, now: datetime) -> datetime | None:
+    if expiry is not None:
+        _check(expiry > now, "expires_at", "the expiry must be in the future")
+        is_in_range = expiry.year in YEARS
+        _check(is_in_range, "expires_at", f"the expiry must not be later than the year {YEARS[-1]}")
+    return expiry
 
 
 def _number(terms: KeyTerms, field: str, wording: str, *, minimum: int, maximum: int) -> int | None:

@@ -1,1 +1,1 @@
-"""Rate limits: tiers, costs, token buckets, quotas, and their headers."""
+"""Rate limits: costs, token buckets, quotas, and their headers."""
