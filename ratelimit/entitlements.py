@@ -1,7 +1,6 @@
 """Tiers (the default limits), and how the stored grants of a credential become a Caller."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Any
@@ -45,7 +44,6 @@ def tier_named(name: str) -> Tier:
 
 # A stored quota of 0 means unlimited; None means the tier's quota.
 NO_QUOTA = 0
-STATES = ("active", "expired", "revoked")
 # The fields of an Entitlement that are grants: all except `expires_at` and `revoked_at`.
 GRANTS = (
     "tier",
@@ -95,10 +93,3 @@ def granted_document(entitlement: Entitlement, caller: Caller) -> dict[str, Any]
     """Return the grants as a document, with the caller's effective rates and quotas (None: unlimited)."""
     of_caller = ("rate", "trading_rate", "daily_quota", "monthly_quota")
     return {name: getattr(caller if name in of_caller else entitlement, name) for name in GRANTS}
-
-
-def state_of(entitlement: Entitlement, *, now: datetime) -> str:
-    """Return the credential's state at `now`, one of STATES."""
-    if entitlement.revoked_at is not None:
-        return "revoked"
-    return "expired" if entitlement.expires_at is not None and entitlement.expires_at <= now else "active"

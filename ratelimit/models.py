@@ -8,6 +8,8 @@ from django.db import models
 from django.utils import timezone
 from oauth2_provider.models import AbstractApplication
 
+STATES = ("active", "expired", "revoked")
+
 
 class Entitlement(models.Model):
     """The grants of a credential: what its holder may do, and how much."""
@@ -38,6 +40,12 @@ class Entitlement(models.Model):
 
     class Meta:
         abstract = True
+
+    def state_at(self, now: datetime) -> str:
+        """Return the credential's state at an instant, one of STATES."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
 
 
 class ApiKey(Entitlement):
@@ -91,13 +99,9 @@ class OAuthClient(AbstractApplication, Entitlement):  # type: ignore[misc]  # wi
     def __str__(self) -> str:
         return str(self.name or self.client_id)
 
-    def is_good(self, *, now: datetime) -> bool:
-        """Return whether the client is neither revoked nor expired."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
-
     def is_usable(self, request: Any) -> bool:
         """Return whether the client may get tokens. The library asks before it issues or revokes a token."""
-        return self.is_good(now=timezone.now())
+        return self.state_at(timezone.now()) == "active"
 
 
 class AccessProfile(Entitlement):

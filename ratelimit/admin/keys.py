@@ -13,7 +13,7 @@ from ratelimit.access.scopes import SENSITIVITIES
 from ratelimit.admin.access import GrantsForm, actor_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.people.grants import caller_of_person, person_may
-from ratelimit.entitlements import GRANTS, STATES, state_of
+from ratelimit.entitlements import GRANTS
 from ratelimit.exceptions import KeyAdministrationError
 from ratelimit.keys.selectors import in_state, keys_visible
 from ratelimit.keys.services import (
@@ -24,7 +24,7 @@ from ratelimit.keys.services import (
     key_rotate,
 )
 from ratelimit.keys.terms import columns_of
-from ratelimit.models import ApiKey
+from ratelimit.models import STATES, ApiKey
 
 _GRANTED = (*GRANTS, "expires_at", "signed_only", "certificate", "before_expiry")
 
@@ -94,7 +94,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 
     @admin.display(description="state")
     def state(self, key: ApiKey) -> str:
-        return state_of(key, now=timezone.now())
+        return key.state_at(timezone.now())
 
     def has_view_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         return super().has_view_permission(request, obj) and person_may(request, "keys", "GET")

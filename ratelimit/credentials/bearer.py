@@ -72,7 +72,7 @@ def caller_of_program_token(token: str, *, now: datetime) -> tuple[Caller, datet
     checksum = hashlib.sha256(token.encode()).hexdigest()
     row = AccessToken.objects.select_related("application").filter(token_checksum=checksum).first()
     client = None if row is None else row.application
-    if row is None or client is None or now >= row.expires or not client.is_good(now=now):
+    if row is None or client is None or now >= row.expires or client.state_at(now) != "active":
         raise InvalidToken
     caller = caller_from(client, identity=client_identity(client), name=str(client), credential=OAUTH2)
     caller = replace(caller, scopes=caller.scopes & frozenset(row.scope.split()))

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from ratelimit.callers import ALL_ACCOUNTS, Caller
-from ratelimit.entitlements import caller_from, granted_document, state_of
+from ratelimit.entitlements import caller_from, granted_document
 from ratelimit.exceptions import AmbiguousKey, ExpiredApiKey, RevokedApiKey, UnknownKey
 from ratelimit.fresh_cache import FreshCache
 from ratelimit.keys.last_used import last_used
@@ -98,10 +98,15 @@ def in_state(keys: QuerySet[ApiKey], state: str) -> QuerySet[ApiKey]:
     return valid.filter(is_expired) if state == "expired" else valid.exclude(is_expired)
 
 
+def id_of(reference: str) -> int | None:
+    """Return the row id that a text is; None if it is not a number, or is too large for an id."""
+    is_id = reference.isascii() and reference.isdecimal() and len(reference) < 19
+    return int(reference) if is_id else None
+
+
 def key_visible(caller: Caller, reference: str) -> ApiKey:
     """Return the key with that id. Raises UnknownKey, also if the caller may not see the key."""
-    is_id = reference.isascii() and reference.isdecimal() and len(reference) < 19
-    key = ApiKey.objects.filter(pk=int(reference)).first() if is_id else None
+    key = ApiKey.objects.filter(pk=id_of(reference)).first()
     if key is None or not all(map(caller.owns, key.accounts)):
         raise UnknownKey(f"there is no key with the id {reference[:64]!r}")
     return key
@@ -109,10 +114,8 @@ def key_visible(caller: Caller, reference: str) -> ApiKey:
 
 def key_named(reference: str) -> ApiKey:
     """Return the key with that id or prefix (`<prefix>` or `md_<prefix>`). Raises UnknownKey, AmbiguousKey."""
-    if reference.isascii() and reference.isdecimal():
-        keys = list(ApiKey.objects.filter(pk=int(reference)) if len(reference) < 19 else ())
-    else:
-        keys = list(ApiKey.objects.filter(prefix=reference.removeprefix("md_"))[:2])
+    by_id, by_prefix = Q(pk=id_of(reference)), Q(prefix=reference.removeprefix("md_"))
+    keys = list(ApiKey.objects.filter(by_id | by_prefix)[:2])
     if not keys:
         raise UnknownKey(f"there is no key with the id or prefix {reference!r}")
     if len(keys) > 1:
@@ -146,7 +149,7 @@ def key_document(key: ApiKey, *, now: datetime) -> dict[str, Any]:
         "id": key.pk,
         "prefix": key.prefix,
         "name": key.name,
-        "state": state_of(key, now=now),
+        "state": key.state_at(now),
         **granted_document(key, stored_caller(key)),
         "signed_only": key.signed_only,
         "certificate": key.certificate,

@@ -9,10 +9,11 @@ from rest_framework import serializers
 
 from http_requests.field_errors import KnownFieldsSerializer
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
-from ratelimit.entitlements import STATES, TIERS
+from ratelimit.entitlements import TIERS
 from ratelimit.keys.services import DEFAULT_OVERLAP, MAX_OVERLAP
 from ratelimit.keys.terms import BEFORE_EXPIRY, MAX_LISTED, MAX_NAME_LENGTH, MAX_RATE
 from ratelimit.limits.quotas import MAX_QUOTA
+from ratelimit.models import STATES
 from store.instant_text import parse_instant
 
 NEW_KEY: dict[str, Any] = {

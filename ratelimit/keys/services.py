@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 
 from audit.services import EventRecorder
 from ratelimit.callers import Caller
-from ratelimit.entitlements import GRANTS, state_of
+from ratelimit.entitlements import GRANTS
 from ratelimit.events import key_event
 from ratelimit.exceptions import InvalidKeyRequest, NotRotatable
 from ratelimit.keys import api_keys
@@ -146,7 +146,7 @@ def key_revoke(
     with transaction.atomic():
         following: ApiKey | None = key
         while following is not None:
-            if following.pk == key.pk or state_of(following, now=now) == "active":
+            if following.pk == key.pk or following.state_at(now) == "active":
                 revoked += _revoked(following.pk, now=now, within=within, write_event=write_event)
             # Read the successor only after the key is locked and revoked: now it cannot get another one.
             successors = ApiKey.objects.filter(replaces_id=following.pk)
@@ -188,7 +188,7 @@ def _store(key: ApiKey, *, now: datetime, within: Caller | None) -> CreatedKey:
 
 
 def _check_rotatable(key: ApiKey, *, now: datetime) -> None:
-    state = state_of(key, now=now)
+    state = key.state_at(now)
     if state != "active":
         word = "was revoked" if state == "revoked" else "has expired"
         raise NotRotatable(f"the key {key.pk} {word}; create a new one")

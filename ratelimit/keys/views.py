@@ -24,7 +24,7 @@ from idempotency.answers import REPLAYED, Document, answer_once, keyed_call
 from listing.filters import StrictFilterBackend, choice_filter
 from listing.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
 from ratelimit.callers import Caller
-from ratelimit.entitlements import STATES, TIERS
+from ratelimit.entitlements import TIERS
 from ratelimit.keys.selectors import in_state, key_document, key_visible, keys_visible
 from ratelimit.keys.serializers import (
     KEY,
@@ -38,7 +38,7 @@ from ratelimit.keys.serializers import (
     RotationSerializer,
 )
 from ratelimit.keys.services import key_create, key_revoke, key_rotate
-from ratelimit.models import ApiKey
+from ratelimit.models import STATES, ApiKey
 
 _ID = OpenApiParameter(
     "key",

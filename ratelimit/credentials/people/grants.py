@@ -44,7 +44,7 @@ def caller_of_person(
     if profile is None:
         is_staff = getattr(user, "is_staff", False)
         return _with_tier(user, credential=credential, scopes=STAFF_SCOPES) if is_staff else None
-    if profile.revoked_at is not None or (profile.expires_at is not None and now >= profile.expires_at):
+    if profile.state_at(now) != "active":
         return None
     return caller_from(profile, identity=f"user:{user.pk}", name=user.get_username(), credential=credential)
 

@@ -10,9 +10,10 @@ from django.db.models import Q, QuerySet
 from oauth2_provider.models import AccessToken
 
 from ratelimit.credentials.bearer import OAUTH2, client_identity, token_cache
-from ratelimit.entitlements import caller_from, granted_document, state_of
+from ratelimit.entitlements import caller_from, granted_document
 from ratelimit.events import key_event
 from ratelimit.exceptions import UnknownClient
+from ratelimit.keys.selectors import id_of
 from ratelimit.keys.terms import KeyTerms, columns_of
 from ratelimit.models import OAuthClient
 from store.instant_text import format_instant
@@ -87,9 +88,7 @@ def client_list() -> QuerySet[OAuthClient]:
 
 def client_named(reference: str) -> OAuthClient:
     """Return the client with that number (`OAuthClient.pk`) or client id. Raises UnknownClient."""
-    is_number = reference.isascii() and reference.isdecimal() and len(reference) < 19
-    by_client_id = Q(client_id=reference)
-    client = client_list().filter(by_client_id | Q(pk=int(reference)) if is_number else by_client_id).first()
+    client = client_list().filter(Q(client_id=reference) | Q(pk=id_of(reference))).first()
     if client is None:
         raise UnknownClient(f"there is no client with the number or client id {reference[:64]!r}")
     return client
@@ -102,7 +101,7 @@ def client_document(client: OAuthClient, *, now: datetime) -> dict[str, Any]:
         "id": client.pk,
         "client_id": client.client_id,
         "name": client.name,
-        "state": state_of(client, now=now),
+        "state": client.state_at(now),
         **granted_document(client, caller),
         "created_at": format_instant(client.created),
         "expires_at": format_instant(client.expires_at),
