@@ -152,7 +152,7 @@ def _validated(serializer_class: type[Serializer[Any]], request: Request) -> dic
     """Return the validated body. Query parameters are refused, because they would appear in logs."""
     single_parameters(request.GET, ("format",))
     serializer = serializer_class(data=request_document(request))
-    serializer.is_validated(raise_exception=True)
+    serializer.is_valid(raise_exception=True)
     body: dict[str, Any] = serializer.validated_data
     return body
 

@@ -106,7 +106,7 @@ def id_of(reference: str) -> int | None:
 
 def key_visible(caller: Caller, reference: str) -> ApiKey:
     """Return the key with that id. Raises UnknownKey, also if the caller may not see the key."""
-    key = ApiKey.objects.filter(pk=id_of(reference)).first()
+    key = ApiKey.objects.filter(Q(pk=id_of(reference))).first()
     if key is None or not all(map(caller.owns, key.accounts)):
         raise UnknownKey(f"there is no key with the id {reference[:64]!r}")
     return key
