@@ -147,7 +147,7 @@ def key_revoke(
         following: ApiKey | None = key
         while following is not None:
             if following.pk == key.pk or following.state_at(now) == "active":
-                revoked += _revoked(following.pk, now=now, within=within, write_event=write_event)
+                revoked += _revoke_one(following.pk, now=now, within=within, write_event=write_event)
             # Read the successor only after the key is locked and revoked: now it cannot get another one.
             successors = ApiKey.objects.filter(replaces_id=following.pk)
             following = successors.first() if with_successors else None
@@ -156,7 +156,7 @@ def key_revoke(
     return revoked
 
 
-def _revoked(
+def _revoke_one(
     pk: int, *, now: datetime, within: Caller | None, write_event: Callable[..., None]
 ) -> list[ApiKey]:
     """Revoke one key in the current transaction. Returns it; an empty list if it was already revoked."""
