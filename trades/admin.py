@@ -8,19 +8,11 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from store.bar_policies import BAR_POLICIES
 from store.exceptions import AliasTaken
-from store.instruments import (
-    EXERCISES,
-    INSTRUMENT_CLASSES,
-    RIGHTS,
-    SETTLEMENTS,
-    VOLUME_KINDS,
-    Instrument,
-)
+from store.instruments import Instrument
 from store.symbols import InvalidSymbol, parse_symbol
 from trades.instruments.catalogue import catalogue_refresh
-from trades.instruments.serializers import INSTRUMENT_FIELDS
+from trades.instruments.serializers import FIELD_CHOICES, INSTRUMENT_FIELDS
 from trades.instruments.services import instruments_declare, symbol_canonical
 from trades.instruments.texts import read_texts
 from trades.models import InstrumentEntry
@@ -34,15 +26,6 @@ else:
     _ModelAdmin = admin.ModelAdmin
     _ModelForm = forms.ModelForm
 
-_CHOICES = {
-    "instrument_class": INSTRUMENT_CLASSES,
-    "bar_policy": tuple(BAR_POLICIES),
-    "volume_kind": VOLUME_KINDS,
-    "right": RIGHTS,
-    "exercise": EXERCISES,
-    "settlement": SETTLEMENTS,
-}
-
 
 class InstrumentEntryForm(_ModelForm):
     """The form of an instrument's declaration; an empty field is undeclared."""
@@ -55,7 +38,7 @@ class InstrumentEntryForm(_ModelForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        for name, words in _CHOICES.items():
+        for name, words in FIELD_CHOICES.items():
             choices = [("", ""), *((word, word) for word in words)]
             self.fields[name] = forms.ChoiceField(choices=choices, required=False)
         self.fields["aliases"].widget = forms.TextInput(attrs={"size": 60})

@@ -32,6 +32,9 @@ def policy_document(policy: BarPolicy) -> dict[str, Any]:
     }
 
 
+POLICIES_DOCUMENT = {"bar_policies": [policy_document(policy) for policy in BAR_POLICIES.values()]}
+
+
 class ConditionSerializer(serializers.Serializer[Any]):
     """The effects of a condition word. If a print has several words, the strongest effect decides."""
 
@@ -78,13 +81,7 @@ class ConditionsViewSet(ViewSet):
         operation_id="conditions",
         summary="Sale conditions and their effects under each bar policy",
         responses={200: BarPoliciesSerializer},
-        examples=[
-            OpenApiExample(
-                "Bar policies",
-                value={"bar_policies": [policy_document(policy) for policy in BAR_POLICIES.values()]},
-                response_only=True,
-            )
-        ],
+        examples=[OpenApiExample("Bar policies", value=POLICIES_DOCUMENT, response_only=True)],
     )
     def list(self, request: Request) -> Response:
         """List the condition words of each bar policy: whether a print with one sets prices and counts in volume.
@@ -92,6 +89,4 @@ class ConditionsViewSet(ViewSet):
         If a print has several words, the strongest effect decides: `never`, then `always`, then `no`, then `yes`.
         """
         single_parameters(request.GET, ("format",))
-        return tagged_answer(
-            request, {"bar_policies": [policy_document(policy) for policy in BAR_POLICIES.values()]}
-        )
+        return tagged_answer(request, POLICIES_DOCUMENT)

@@ -8,7 +8,8 @@ import datetime as dt
 import hashlib
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Final
+from functools import cache
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -85,15 +86,21 @@ def trading_sessions(*, now: dt.datetime, days: int) -> tuple[TradingSession, ..
         raise ValueError("days must be at least 1")
     today = now.astimezone(EXCHANGE_ZONE).date()
     first = today - dt.timedelta(days=days * 2 + 10)
-    schedule = pandas_market_calendars.get_calendar("XNYS").schedule(first.isoformat(), today.isoformat())
+    schedule = _calendar().schedule(first.isoformat(), today.isoformat())
     sessions = [
         _session(day.date(), opens.value, closes.value)
         for day, opens, closes in zip(
             schedule.index, schedule["market_open"], schedule["market_close"], strict=True
         )
     ]
-    begun = [session for session in sessions if session.begins <= now.timestamp() * SECOND_NS]
-    return tuple(begun[-days:])
+    begun_sessions = [session for session in sessions if session.begins <= now.timestamp() * SECOND_NS]
+    return tuple(begun_sessions[-days:])
+
+
+@cache
+def _calendar() -> Any:
+    """Return the exchange's calendar. The first schedule of each calendar takes half a second."""
+    return pandas_market_calendars.get_calendar("XNYS")
 
 
 def _session(day: dt.date, opens: int, closes: int) -> TradingSession:

@@ -16,7 +16,7 @@ from tests.api_client import Api, answer, problem, trade
 from tests.trades.formats.bodies import ENCODERS
 from tests.trades.imports.files import written
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.instruments.services import instrument_set, instruments_set
+from trades.instruments.services import instruments_set
 from trades.stores import market_store
 
 META = Instrument("META", aliases=("FB", "FACEBOOK INC"))
@@ -26,7 +26,7 @@ AT = trade()["timestamp"]
 @pytest.fixture
 def meta(api: Api) -> Api:
     """A caller before a store that was told of an alias."""
-    instrument_set(instrument=META)
+    instruments_set(instruments=[META])
     return api
 
 
@@ -35,7 +35,7 @@ def meta(api: Api) -> Api:
 def test_ingest_stores_under_the_symbol(meta: Api, dataset: Dataset, name: str):
     media_type, encode = ENCODERS[name]
     if dataset.instrument_class is not None:
-        instrument_set(instrument=replace(META, instrument_class=dataset.instrument_class))
+        instruments_set(instruments=[replace(META, instrument_class=dataset.instrument_class)])
     path = f"/api/v1/{dataset.name.replace('_', '-')}/ingest"
     for spelling in ("fb", "META", "facebook inc"):
         rows = [{**row, "symbol": spelling} for row in SAMPLE_ROWS[dataset.name]]
@@ -90,7 +90,7 @@ def test_a_walk_goes_on_under_either_name(meta: Api):
 def test_an_alias_that_is_told_of_later_counts_at_once(api: Api):
     api.ingest(trade(symbol="META"))
     assert problem(api.ohlc(symbol="FB")) == (404, "unknown_symbol")
-    instrument_set(instrument=META)
+    instruments_set(instruments=[META])
     assert answer(api.ohlc(symbol="FB"))["symbol"] == "META"
     instruments_set(instruments=[Instrument("META")])
     assert problem(api.ohlc(symbol="FB")) == (404, "unknown_symbol")

@@ -20,7 +20,7 @@ from trades.batches.row_batch import BatchOptions
 from trades.batches.value_rules import LARGEST_NUMBER
 from trades.exceptions import BatchRefused
 from trades.formats import READERS
-from trades.instruments.services import instrument_set
+from trades.instruments.services import instruments_set
 from trades.stores import market_store
 
 AT = "2020-04-20T18:00:00Z"
@@ -43,10 +43,9 @@ of_every_price = pytest.mark.parametrize(
 @pytest.fixture
 def oil(api: Api) -> Api:
     """A caller before a store that was told of oil's prices."""
-    instrument_set(
-        instrument=Instrument(OIL, instrument_class="future", allow_nonpositive_price=True, aliases=("OIL",))
-    )
-    return api  # fmt: skip
+    crude = Instrument(OIL, instrument_class="future", allow_nonpositive_price=True, aliases=("OIL",))
+    instruments_set(instruments=[crude])
+    return api
 
 
 def send(api: Api, dataset: Dataset, name: str, rows: list[dict[str, Any]]) -> Any:
@@ -63,9 +62,8 @@ def renamed(rows: list[dict[str, Any]], symbol: str) -> list[dict[str, Any]]:
 @in_every_format
 def test_they_are_taken_of_an_instrument_that_has_the_setting(oil: Api, dataset: Dataset, name: str):
     told = market_store().instrument(OIL)
-    instrument_set(
-        instrument=replace(told, instrument_class=dataset.instrument_class or told.instrument_class)
-    )
+    instrument_class = dataset.instrument_class or told.instrument_class
+    instruments_set(instruments=[replace(told, instrument_class=instrument_class)])
     for symbol in (OIL, "oil"):
         assert answer(send(oil, dataset, name, renamed(ROWS[dataset.name], symbol)))["symbol"] == OIL
     stored = market_store().rows(dataset, OIL, ALL_TIME).to_pylist()
@@ -124,7 +122,7 @@ def body_of_price(name: str, price: float) -> bytes:
 
 BEYOND = {
     "float": float(-LARGEST_NUMBER - 2),
-    "integer": -LARGEST_NUMBER - 1,
+    "integer": -LARGEST_NUMBER - 2,
     "the smallest of 64 bits": -(2**63),
     "huge": -(10**400),
 }

@@ -27,6 +27,7 @@ from trades.batches.validation import (
     TypedColumn,
     column_rule,
     fault_masks,
+    null_mask,
     row_errors,
     validate_columns,
 )
@@ -49,23 +50,22 @@ def read_json_rows(rows: Sequence[Any], options: BatchOptions, *, epoch: bool = 
 
     epoch: times may also be nanoseconds since the Unix epoch.
     """
+
+    def allows_nonpositive() -> bool:
+        return options.allows_nonpositive(row.get("symbol") for row in rows if isinstance(row, dict))
+
     pieces: list[Mapping[str, pa.Array]] = []
-    found: list[RowError] = []
+    errors: list[RowError] = []
     for start in range(0, max(len(rows), 1), _ROWS_AT_ONCE):
-        if len(found) >= ERRORS_LIMIT:
+        if len(errors) >= ERRORS_LIMIT:
             break
-        piece = rows[start : start + _ROWS_AT_ONCE]
-        values, of_piece = _read_piece(
-            piece, options, epoch=epoch, allows_nonpositive=lambda: _allows_nonpositive(options, rows)
+        values, piece_errors = _read_piece(
+            rows[start : start + _ROWS_AT_ONCE], options, epoch=epoch, allows_nonpositive=allows_nonpositive
         )
         pieces.append(values)
-        found += (replace(error, row=start + error.row) for error in of_piece)
+        errors += (replace(error, row=start + error.row) for error in piece_errors)
     columns = {name: pa.concat_arrays([piece[name] for piece in pieces]) for name in pieces[0]}
-    return JsonRows(columns, len(rows), found[:ERRORS_LIMIT])
-
-
-def _allows_nonpositive(options: BatchOptions, rows: Sequence[Any]) -> bool:
-    return options.allows_nonpositive(row.get("symbol") for row in rows if isinstance(row, dict))
+    return JsonRows(columns, len(rows), errors[:ERRORS_LIMIT])
 
 
 def _read_piece(
@@ -82,9 +82,9 @@ def _read_piece(
     values, broken = validate_columns(
         options.dataset, columns, allows_nonpositive=allows_nonpositive, skipped=skipped
     )
-    found = [replace(error, row=indexes[error.row]) for error in (*row_errors(broken), *unknown)]
-    found += islice(_no_objects(rows), ERRORS_LIMIT)
-    return values, sorted(found, key=lambda error: error.row)
+    errors = [replace(error, row=indexes[error.row]) for error in (*row_errors(broken), *unknown)]
+    errors += islice(_no_objects(rows), ERRORS_LIMIT)
+    return values, sorted(errors, key=lambda error: error.row)
 
 
 def json_column(column: Column, values: Sequence[object], *, epoch: bool = False) -> TypedColumn:
@@ -94,12 +94,12 @@ def json_column(column: Column, values: Sequence[object], *, epoch: bool = False
     rule, faults = column_rule(column), {}
     stored: list[Any] = []
     for index, value in enumerate(values):
-        found = _absent(column, value)
-        if found is UNSET:
-            found = rule.convert(value)
-        if isinstance(found, Fault):
-            faults[index], found = found, None
-        stored.append(found)
+        converted = _absent(column, value)
+        if converted is UNSET:
+            converted = rule.convert(value)
+        if isinstance(converted, Fault):
+            faults[index], converted = converted, None
+        stored.append(converted)
     if column.form is ColumnForm.WORDS:
         stored = [text or None for text in stored]
     return TypedColumn(pa.array(stored, ARROW_TYPES[column.kind]), fault_masks(len(stored), faults))
@@ -109,19 +109,19 @@ def parse_time_column(column: Column, texts: pa.Array) -> TypedColumn:
     """Convert a column of texts to instants; nulls stay nulls. Reports at most `ERRORS_LIMIT` wrong texts."""
     present = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
     instants = np.zeros(len(texts), dtype=np.int64)
-    mask = None if len(present) == len(texts) else texts.is_null().to_numpy(zero_copy_only=False)
-    given = texts.drop_null() if texts.null_count else texts
+    present_texts = texts.drop_null() if texts.null_count else texts
+    faults: dict[int, Fault] = {}
     try:
-        instants[present] = parse_timestamps(given)
+        instants[present] = parse_timestamps(present_texts)
     except InvalidTimestamp:
-        given = pc.utf8_slice_codeunits(given, 0, LONGEST_TEXT + 1)
-        wrong = invalid_timestamps(given, limit=ERRORS_LIMIT)
-        sought = wrong[-1] + 1 if len(wrong) == ERRORS_LIMIT else len(given)
-        right = np.delete(np.arange(sought), wrong)
-        instants[present[right]] = parse_timestamps(given.take(pa.array(right)))
-        faults = {int(present[index]): column_rule(column).convert(given[index].as_py()) for index in wrong}
-        return TypedColumn(pa.array(instants, mask=mask), fault_masks(len(texts), faults))
-    return TypedColumn(pa.array(instants, mask=mask))
+        cut_texts = pc.utf8_slice_codeunits(present_texts, 0, LONGEST_TEXT + 1)
+        wrong = invalid_timestamps(cut_texts, limit=ERRORS_LIMIT)
+        checked = wrong[-1] + 1 if len(wrong) == ERRORS_LIMIT else len(cut_texts)
+        right = np.delete(np.arange(checked), wrong)
+        instants[present[right]] = parse_timestamps(cut_texts.take(pa.array(right)))
+        convert = column_rule(column).convert
+        faults = {int(present[index]): convert(cut_texts[index].as_py()) for index in wrong}
+    return TypedColumn(pa.array(instants, mask=null_mask(texts)), fault_masks(len(texts), faults))
 
 
 def _absent(column: Column, value: object) -> object:

@@ -103,9 +103,9 @@ def check_symbols(spellings: Iterable[str], canonical: Callable[[str], str] = st
 
 def check_dates(times: Integers) -> None:
     """Raise `BatchRefused` if event times (int64 ns) fall on too many UTC dates."""
-    dates = (
-        len(np.unique(times // DAY_NS)) if times.max() // DAY_NS - times.min() // DAY_NS >= DATES_LIMIT else 1
-    )
+    if times.max() // DAY_NS - times.min() // DAY_NS < DATES_LIMIT:
+        return
+    dates = len(np.unique(times // DAY_NS))
     if dates > DATES_LIMIT:
         raise BatchRefused(
             "too_many_dates", f"a batch touches at most {DATES_LIMIT} dates; this one has {dates}"

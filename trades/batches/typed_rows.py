@@ -1,6 +1,6 @@
 """The fast path: decodes rows by their types in one pass. Refuses a wrong batch without saying why."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -46,13 +46,13 @@ def row_struct(
     """Return the struct of a row in a body. lenient: ignore unknown fields."""
     fields: list[Any] = []
     for column in columns_of(dataset):
-        kind = value_type(column, epoch=epoch)
+        type_ = value_type(column, epoch=epoch)
         if column.required and column.name not in given:
-            fields.append((column.name, kind))
+            fields.append((column.name, type_))
         elif column.required:
-            fields.append((column.name, kind | UnsetType, UNSET))
+            fields.append((column.name, type_ | UnsetType, UNSET))
         else:
-            fields.append((column.name, kind | UnsetType | None, UNSET))
+            fields.append((column.name, type_ | UnsetType | None, UNSET))
     return msgspec.defstruct(
         "Row", fields, gc=False, kw_only=True, forbid_unknown_fields=not lenient, module=__name__
     )
@@ -103,37 +103,15 @@ def typed_column(column: Column, values: Iterable[Any], count: int) -> TypedColu
         raise TypedDecodeFailed(str(error)) from error
 
 
-def holds_largest_number(dataset: Dataset, rows: pa.RecordBatch) -> bool:
-    """Return whether any number is 2^53: it may be a larger integer that was rounded."""
-    return any(
-        is_at_largest_number(rows[column.name])
-        for column in dataset.columns
-        if column.kind is ColumnKind.NUMBER
-    )
-
-
-def is_at_largest_number(numbers: pa.Array) -> bool:
-    """Return whether any number is 2^53 or -2^53."""
-    return numbers.null_count < len(numbers) and bool(np.equal(np.abs(numbers), LARGEST_NUMBER).any())
-
-
-def check_not_rounded(dataset: Dataset, rows: Collection[Mapping[str, Any]]) -> None:
-    """Raise `TypedDecodeFailed` for integers beyond 2^53, which the typed decoder rounds to 2^53."""
-    names = [column.name for column in dataset.columns if column.kind is ColumnKind.NUMBER]
-    for row in rows:
-        if any(isinstance(row.get(name), int) and abs(row[name]) > LARGEST_NUMBER for name in names):
-            raise TypedDecodeFailed("a number is over 2^53")
-
-
 def _filled(
     options: BatchOptions, column: Column, values: Mapping[str, Iterable[Any]], count: int
 ) -> Iterable[Any]:
     """Return a column's values, with the query's value for rows without one; empty if there is no value at all."""
-    found = values.get(column.name, ())
+    column_values = values.get(column.name, ())
     given = options.given.get(column.name)
     if given is None:
-        return found
-    return [given if value is UNSET else value for value in found] or [given] * count
+        return column_values
+    return [given if value is UNSET else value for value in column_values] or [given] * count
 
 
 def _column(column: Column, values: Iterable[Any], count: int) -> pa.Array:

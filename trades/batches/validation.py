@@ -89,6 +89,16 @@ def _rules_of(dataset: Dataset) -> dict[str, ValueRule]:
     return {column.name: column_rule(column) for column in (SYMBOL, *dataset.columns)}
 
 
+def null_mask(values: pa.Array) -> Mask | None:
+    """Return a mask of the nulls, or None if there are none: the `mask` that `pa.array` takes."""
+    return values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
+
+
+def number_column(numbers: pa.Array) -> pa.Array:
+    """Return a column of floats with zero in place of minus zero."""
+    return pa.array(numbers.to_numpy(zero_copy_only=False) + 0.0, mask=null_mask(numbers))
+
+
 def fault_masks(count: int, faults: Mapping[int, Fault]) -> FaultMasks:
     """Convert faults by row number to a mask of `count` rows per fault."""
     masks: dict[Fault, Mask] = {}
@@ -126,12 +136,12 @@ def validate_columns(
 
 def row_errors(broken: Iterable[Violation], limit: int = ERRORS_LIMIT) -> list[RowError]:
     """Return the first `limit` errors, in the order of rows, then of columns."""
-    found = [
+    errors = [
         RowError(row, each.column, each.fault.code, each.fault.message)
         for each in broken
         for row in np.flatnonzero(each.rows)[:limit].tolist()
     ]
-    return sorted(found, key=lambda error: error.row)[:limit]
+    return sorted(errors, key=lambda error: error.row)[:limit]
 
 
 def _broken(
@@ -141,13 +151,13 @@ def _broken(
     allows_nonpositive: AllowsNonpositive,
 ) -> Iterator[Violation]:
     """Yield the first fault of each wrong value: a failed conversion, then a null, then the column's rule."""
-    found = list(faults)
+    masks = list(faults)
     if rule.column.required and values.null_count:
-        found.append((NULL, values.is_null().to_numpy(zero_copy_only=False)))
+        masks.append((NULL, values.is_null().to_numpy(zero_copy_only=False)))
     if values.null_count < len(values):
-        found += rule.check_column(values, allows_nonpositive)
+        masks += rule.check_column(values, allows_nonpositive)
     reported: Mask | None = None
-    for fault, mask in found:
+    for fault, mask in masks:
         rows = mask if reported is None else mask & ~reported
         reported = mask if reported is None else mask | reported
         if rows.any():

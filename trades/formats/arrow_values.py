@@ -14,16 +14,14 @@ from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, 
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
 from trades.batches.json_columns import parse_time_column
 from trades.batches.refusals import refusal_of
-from trades.batches.validation import TypedColumn, column_rule, fault_masks
+from trades.batches.validation import TypedColumn, column_rule, fault_masks, null_mask, number_column
 from trades.batches.value_rules import (
     COUNT_OUT_OF_RANGE,
     ID_LENGTH,
     LARGEST_NUMBER,
-    NUMBER_OUT_OF_RANGE,
     TIME_OUT_OF_RANGE,
     WORDS_LIMIT,
     Fault,
-    FaultMasks,
 )
 
 _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -71,43 +69,38 @@ def _times(column: Column, values: pa.Array) -> TypedColumn:
 def _instants(values: pa.Array) -> TypedColumn:
     """Return timestamps and dates as nanoseconds; integers already count nanoseconds."""
     unit_ns = _unit_of(values.type)
-    whole = values.cast(pa.int32()) if types.is_date32(values.type) else values
-    if types.is_uint64(whole.type):
+    integers = values.cast(pa.int32()) if types.is_date32(values.type) else values
+    if types.is_uint64(integers.type):
         latest = pa.scalar(LATEST_NS + 1, pa.uint64())
-        whole = pc.min_element_wise(whole, latest, skip_nulls=False)
-    counted = whole.cast(pa.int64())
-    counts: Integers = (counted.fill_null(0) if counted.null_count else counted).to_numpy()
+        integers = pc.min_element_wise(integers, latest, skip_nulls=False)
+    integers = integers.cast(pa.int64())
+    counts: Integers = (integers.fill_null(0) if integers.null_count else integers).to_numpy()
     wrong = (counts < -(-EARLIEST_NS // unit_ns)) | (counts > LATEST_NS // unit_ns)
     instants = np.where(wrong, 0, counts) * unit_ns if unit_ns > 1 or wrong.any() else counts
-    mask = counted.is_null().to_numpy(zero_copy_only=False) if counted.null_count else None
-    return TypedColumn(pa.array(instants, mask=mask), [(TIME_OUT_OF_RANGE, wrong)] if wrong.any() else ())
+    faults = [(TIME_OUT_OF_RANGE, wrong)] if wrong.any() else ()
+    return TypedColumn(pa.array(instants, mask=null_mask(integers)), faults)
 
 
-def _unit_of(kind: pa.DataType) -> int:
-    if types.is_timestamp(kind):
-        return _UNIT_NS[kind.unit]
-    if types.is_date32(kind):
+def _unit_of(arrow_type: pa.DataType) -> int:
+    if types.is_timestamp(arrow_type):
+        return _UNIT_NS[arrow_type.unit]
+    if types.is_date32(arrow_type):
         return DAY_NS
-    if types.is_date64(kind):
+    if types.is_date64(arrow_type):
         return _UNIT_NS["ms"]
-    if types.is_int64(kind) or types.is_uint64(kind):
+    if types.is_int64(arrow_type) or types.is_uint64(arrow_type):
         return 1
     raise _OfAnotherType
 
 
 def _numbers(_column: Column, values: pa.Array) -> TypedColumn:
-    faults: FaultMasks = []
     if types.is_integer(values.type):
-        rounded = ~_at_most_exact(values).fill_null(True).to_numpy(zero_copy_only=False)
-        faults = [(NUMBER_OUT_OF_RANGE, rounded)] if rounded.any() else []
         numbers = values.cast(pa.float64(), safe=False)
     elif types.is_floating(values.type) or types.is_decimal(values.type):
         numbers = values.cast(pa.float64())
     else:
         raise _OfAnotherType
-    mask = numbers.is_null().to_numpy(zero_copy_only=False) if numbers.null_count else None
-    # Adding 0.0 turns minus zero into zero.
-    return TypedColumn(pa.array(numbers.to_numpy(zero_copy_only=False) + 0.0, mask=mask), faults)
+    return TypedColumn(number_column(numbers))
 
 
 def _integers(column: Column, values: pa.Array) -> TypedColumn:
@@ -121,14 +114,14 @@ def _integers(column: Column, values: pa.Array) -> TypedColumn:
     else:
         raise _OfAnotherType
     faults = {
-        int(index): column_rule(column).convert(_whole(wide[int(index)].as_py()))
+        int(index): column_rule(column).convert(_integer(wide[int(index)].as_py()))
         for index in np.flatnonzero(pc.invert(fits).fill_null(False))
     }
     return TypedColumn(pc.if_else(fits, wide, None).cast(pa.int64()), fault_masks(len(values), faults))
 
 
-def _whole(number: float) -> float:
-    """Return a float as an integer if it has an integer value."""
+def _integer(number: float) -> float:
+    """Return a float with an integer value as an integer, any other float unchanged."""
     return int(number) if math.isfinite(number) and number == math.floor(number) else number
 
 
@@ -167,21 +160,21 @@ def _joined(column: Column, lists: pa.Array) -> TypedColumn:
     """Join lists of words by semicolons."""
     # Some writers use large strings or string views, which Arrow cannot search or join in lists.
     lists = lists.cast(pa.list_(pa.string()))
-    words = lists.flatten()
+    all_words = lists.flatten()
     faults: dict[int, Fault] = {}
-    if words.null_count or pc.any(pc.match_substring(words, WORD_SEPARATOR)).as_py():
-        stored = (
-            None if found is None else column_rule(column).convert(found) for found in lists.to_pylist()
-        )
-        faults = {index: found for index, found in enumerate(stored) if isinstance(found, Fault)}
+    if all_words.null_count or pc.any(pc.match_substring(all_words, WORD_SEPARATOR)).as_py():
+        rule = column_rule(column)
+        converted = (None if words is None else rule.convert(words) for words in lists.to_pylist())
+        faults = {index: value for index, value in enumerate(converted) if isinstance(value, Fault)}
     texts = pc.binary_join(lists, WORD_SEPARATOR)
     # An empty list is null; a list of one empty word joins to the same text, and is refused.
     is_empty = pc.equal(pc.list_value_length(lists), 0)
     return TypedColumn(pc.if_else(is_empty, None, texts), fault_masks(len(lists), faults))
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+def _is_text(arrow_type: pa.DataType) -> bool:
+    checks = (types.is_string, types.is_large_string, types.is_string_view)
+    return any(check(arrow_type) for check in checks)
 
 
 _READERS: dict[ColumnKind, Callable[[Column, pa.Array], TypedColumn]] = {

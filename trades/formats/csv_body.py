@@ -19,7 +19,7 @@ from store.declarations import ARROW_TYPES, Column, ColumnKind
 from store.text_columns import ESCAPED_FIRST
 from trades.batches.json_columns import parse_time_column
 from trades.batches.row_batch import BatchOptions, RowBatch
-from trades.batches.validation import TypedColumn, column_rule, fault_masks
+from trades.batches.validation import TypedColumn, column_rule, fault_masks, number_column
 from trades.batches.value_rules import LARGEST_NUMBER, Fault, FaultMasks
 from trades.formats.columns import check_not_repeated, read_columns
 
@@ -103,13 +103,13 @@ def _check_quotes(body: bytes) -> None:
 def _cells(names: list[str], body: bytes, start: int) -> pa.Table:
     """Return all cells as texts, null where empty."""
     types = dict.fromkeys(names, pa.string())
-    rest = body[start:]
-    if not rest.strip(b"\r\n"):
+    lines = body[start:]
+    if not lines.strip(b"\r\n"):
         return pa.table({name: pa.array([], pa.string()) for name in names})
     try:
         table = pacsv.read_csv(
-            pa.BufferReader(rest),
-            pacsv.ReadOptions(column_names=names, use_threads=False, block_size=len(rest) + 1),
+            pa.BufferReader(lines),
+            pacsv.ReadOptions(column_names=names, use_threads=False, block_size=len(lines) + 1),
             pacsv.ParseOptions(newlines_in_values=True),
             pacsv.ConvertOptions(
                 column_types=types,
@@ -160,13 +160,11 @@ def _numbers(column: Column, cells: pa.Array) -> TypedColumn:
     except pa.ArrowInvalid:
         fits = pc.match_substring_regex(cells, _NUMBER)
         numbers = pc.if_else(fits, cells, None).cast(pa.float64())
-    values = numbers.to_numpy(zero_copy_only=False) + 0.0  # minus zero is zero
-    # Numbers to check again: texts that the cast accepts but JSON does not, and integers that it rounded to 2^53.
-    looked_at = ~(np.abs(values) < LARGEST_NUMBER)
+    # The cast accepts texts that JSON does not, such as nan and inf. NaN is in no range.
+    suspect = ~(np.abs(numbers.to_numpy(zero_copy_only=False)) <= LARGEST_NUMBER)
     if cells.null_count:
-        looked_at &= cells.is_valid().to_numpy(zero_copy_only=False)
-    mask = numbers.is_null().to_numpy(zero_copy_only=False) if numbers.null_count else None
-    return TypedColumn(pa.array(values, mask=mask), _faults(column, cells, np.flatnonzero(looked_at)))
+        suspect &= cells.is_valid().to_numpy(zero_copy_only=False)
+    return TypedColumn(number_column(numbers), _faults(column, cells, np.flatnonzero(suspect)))
 
 
 def _integers(column: Column, cells: pa.Array) -> TypedColumn:
@@ -191,11 +189,11 @@ def _texts(_column: Column, cells: pa.Array) -> TypedColumn:
 def _faults(column: Column, cells: pa.Array, indexes: Iterable[int]) -> FaultMasks:
     """Return the faults of the cells at these indexes. Nulls have none."""
     rule, faults = column_rule(column), {}
-    for index in indexes:
-        cell = cells[int(index)].as_py()
-        found = None if cell is None else rule.convert(_json_value(cell))
-        if isinstance(found, Fault):
-            faults[int(index)] = found
+    for index in map(int, indexes):
+        cell = cells[index].as_py()
+        value = None if cell is None else rule.convert(_json_value(cell))
+        if isinstance(value, Fault):
+            faults[index] = value
     return fault_masks(len(cells), faults)
 
 

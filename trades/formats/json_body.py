@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -15,8 +14,6 @@ from store.declarations import ColumnKind, Dataset
 from trades.batches.refusals import document_refusal
 from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch, TypedDecodeFailed, check_size
 from trades.batches.typed_rows import (
-    check_not_rounded,
-    holds_largest_number,
     required_values,
     row_struct,
     row_values,
@@ -58,15 +55,12 @@ def decode_json(body: bytes, options: BatchOptions) -> RowBatch:
     Raises `TypedDecodeFailed` for a wrong value, `MalformedDocument` for repeated keys, `BatchRefused` for
     valid rows that do not form a batch: none, too many, several symbols, too many dates.
     """
-    rows, is_strict = _decode(body, options)
-    values, has_surplus = _values(body, rows, options, keys_beside=1)
+    document, is_strict = _first_decoded(options, lambda decoders: decoders[0].decode(body))
+    rows: Sequence[Any] = getattr(document, options.dataset.name)
+    values, has_surplus = _values(body, rows, options, other_keys=1)
     if has_surplus or not is_strict:
         read_json(body)
-    batch = typed_batch(options, values, len(rows))
-    if holds_largest_number(options.dataset, batch.rows):
-        document: Any = read_json(body)
-        check_not_rounded(options.dataset, document[options.dataset.name])
-    return batch
+    return typed_batch(options, values, len(rows))
 
 
 def json_refusal(body: bytes, options: BatchOptions) -> BatchRefused | MalformedDocument:
@@ -79,15 +73,15 @@ def json_refusal(body: bytes, options: BatchOptions) -> BatchRefused | Malformed
 
 
 def _values(
-    body: bytes, rows: Sequence[Any], options: BatchOptions, *, keys_beside: int
+    body: bytes, rows: Sequence[Any], options: BatchOptions, *, other_keys: int
 ) -> tuple[dict[str, Iterable[Any]], bool]:
-    """Return the rows' values by column, and whether the body may repeat a key.
+    """Return the rows' values by column, and whether the body may repeat a key. other_keys: keys outside of rows.
 
     Without escapes, each key and text has two quotation marks. A repeated key makes the body's count too high.
     """
     marks = int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == _QUOTATION_MARK))
     required = required_values(rows, options)
-    surplus = marks - 2 * (keys_beside + (len(required) + _texts_among(options)) * len(rows))
+    surplus = marks - 2 * (other_keys + (len(required) + _required_texts(options)) * len(rows))
     if not surplus and b"\\" not in body:
         return required, False
     optional = row_values(rows, [name for name in options.names if name not in required])
@@ -95,17 +89,17 @@ def _values(
     return required | optional, bool(surplus) or b"\\" in body
 
 
-def _texts_among(options: BatchOptions) -> int:
-    """Return how many of the required fields have texts as JSON values."""
+def _required_texts(options: BatchOptions) -> int:
+    """Return the number of required fields whose JSON values are texts."""
     texts = {column.name for column in options.columns if column.kind in {ColumnKind.TIME, ColumnKind.TEXT}}
     return len(texts.intersection(options.required))
 
 
 def _keys_and_texts(values: Sequence[Any]) -> int:
-    """Return how many keys and texts an optional column has in the body."""
-    given = [value for value in values if value is not UNSET]
-    texts = sum(len(value) if isinstance(value, list) else isinstance(value, str) for value in given)
-    return len(given) + texts
+    """Return the number of keys and texts that an optional column has in the body."""
+    present = [value for value in values if value is not UNSET]
+    texts = sum(len(value) if isinstance(value, list) else isinstance(value, str) for value in present)
+    return len(present) + texts
 
 
 @cache
@@ -119,12 +113,6 @@ def _decoders(dataset: Dataset, given: frozenset[str], *, lenient: bool) -> tupl
         forbid_unknown_fields=not lenient,
     )
     return msgspec.json.Decoder(body), msgspec.json.Decoder(row)
-
-
-def _decode(body: bytes, options: BatchOptions) -> tuple[Sequence[Any], bool]:
-    """Return the rows, and whether all keys in the body are known."""
-    document, is_strict = _first_decoded(options, lambda decoders: decoders[0].decode(body))
-    return getattr(document, options.dataset.name), is_strict
 
 
 def _first_decoded(options: BatchOptions, decode: Callable[[tuple[Any, Any]], Any]) -> tuple[Any, bool]:
@@ -147,48 +135,29 @@ def _first_decoded(options: BatchOptions, decode: Callable[[tuple[Any, Any]], An
 
 def _decode_lines(body: bytes, lines: Sequence[bytes], options: BatchOptions) -> RowBatch:
     rows, is_strict = _first_decoded(options, lambda decoders: list(map(decoders[1].decode, lines)))
-    values, has_surplus = _values(body, rows, options, keys_beside=0)
+    values, has_surplus = _values(body, rows, options, other_keys=0)
     if has_surplus or not is_strict:
         _documents(body, lines)
-    batch = typed_batch(options, values, len(rows))
-    if holds_largest_number(options.dataset, batch.rows):
-        check_not_rounded(options.dataset, _documents(body, lines))
-    return batch
+    return typed_batch(options, values, len(rows))
 
 
 def _documents(body: bytes, lines: Sequence[bytes]) -> list[Any]:
     """Return each line's document, read strictly. Raises `MalformedDocument` with the line's number."""
-    documents = _joined(lines)
-    if documents is not None:
-        return documents
-    first, count = 0, len(lines)
-    while count > 1:  # the malformed line is one of `count`
-        half = count // 2
-        if _joined(lines[first : first + half]) is None:
-            count = half
-        else:
-            first, count = first + half, count - half
-    numbers = (
-        number for number, line in enumerate(body.split(b"\n"), start=1) if line and not line.isspace()
-    )
-    number = next(islice(numbers, first, None))
-    try:
-        read_json(lines[first])
-    except MalformedDocument as error:
-        code = "malformed_ndjson" if error.code == "malformed_json" else error.code
-        raise MalformedDocument(code, f"line {number}: {error}") from error
-    raise MalformedDocument("malformed_ndjson", f"line {number} is not one JSON object")
-
-
-def _joined(lines: Sequence[bytes]) -> list[Any] | None:
-    """Return the lines' documents, read in one pass; None if any line is malformed.
-
-    Raises `MalformedDocument` if the documents together are too large.
-    """
     try:
         documents: Any = read_json(b"[%b]" % b",".join(lines))
     except MalformedDocument as error:
         if error.code == "document_too_large":
             raise
-        return None
-    return documents if len(documents) == len(lines) else None
+    else:
+        if len(documents) == len(lines):
+            return list(documents)
+    numbered = enumerate(body.split(b"\n"), start=1)
+    return [_document(number, line) for number, line in numbered if line and not line.isspace()]
+
+
+def _document(number: int, line: bytes) -> Any:
+    try:
+        return read_json(line)
+    except MalformedDocument as error:
+        code = "malformed_ndjson" if error.code == "malformed_json" else error.code
+        raise MalformedDocument(code, f"line {number}: {error}") from error

@@ -15,14 +15,11 @@ import msgspec
 from msgspec import UNSET
 
 from http_requests.exceptions import MalformedDocument
-from store.declarations import Column, ColumnKind, Dataset
+from store.declarations import Column, Dataset
 from trades.batches.json_columns import json_column
 from trades.batches.refusals import document_refusal
 from trades.batches.row_batch import BatchOptions, RowBatch, TypedDecodeFailed, check_size
 from trades.batches.typed_rows import (
-    check_not_rounded,
-    holds_largest_number,
-    is_at_largest_number,
     required_values,
     row_struct,
     row_values,
@@ -39,7 +36,7 @@ KEYS_LIMIT = 1_000
 _LAST_SMALL_MAP = 0x8F
 _DECODED_BYTES_LIMIT = 16 * 2**10
 _map_of_raw = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
-_UNREADABLE = "malformed_msgpack"
+_MALFORMED = "malformed_msgpack"
 _raw_list = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 Fields = Mapping[str, msgspec.Raw]
@@ -66,8 +63,8 @@ def shape_of(value: bytes | msgspec.Raw) -> tuple[Shape | None, int]:
 
 def length_of(value: bytes | msgspec.Raw, shape: Shape) -> int | None:
     """Return the declared length of a value of this shape; None for others."""
-    found, length = shape_of(value)
-    return length if found is shape else None
+    value_shape, length = shape_of(value)
+    return length if value_shape is shape else None
 
 
 def fields_of(value: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
@@ -79,11 +76,11 @@ def fields_of(value: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
     if declared is None:
         return None
     if declared > KEYS_LIMIT:
-        raise MalformedDocument("malformed_msgpack", f"a map has more than {KEYS_LIMIT:,} keys")
+        raise MalformedDocument(_MALFORMED, f"a map has more than {KEYS_LIMIT:,} keys")
     try:
         fields = _map_of_raw.decode(value)
     except msgspec.ValidationError as error:
-        raise MalformedDocument("malformed_msgpack", "a key of a map is not a text") from error
+        raise MalformedDocument(_MALFORMED, "a key of a map is not a text") from error
     if len(fields) < declared:
         raise MalformedDocument("duplicate_key", "a key is repeated in one map")
     return fields
@@ -117,7 +114,7 @@ def read_msgpack_body(body: bytes, options: BatchOptions) -> RowBatch:
             "nesting_too_deep", "the body is nested deeper than any batch needs"
         ) from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise MalformedDocument(_UNREADABLE, f"the body is not MessagePack: {error}") from error
+        raise MalformedDocument(_MALFORMED, f"the body is not MessagePack: {error}") from error
 
 
 def _is_columnar(fields: Fields) -> bool:
@@ -134,18 +131,15 @@ def _read_rows(fields: Fields, options: BatchOptions) -> RowBatch:
         raise _refusal(options, document, is_document=True)
     check_size(count, name)
     try:
-        batch = typed_batch(options, _typed_rows(fields[name], options), count)
-        if holds_largest_number(options.dataset, batch.rows):
-            check_not_rounded(options.dataset, _document_rows(fields[name]))
+        return typed_batch(options, _typed_rows(fields[name], options), count)
     except TypedDecodeFailed:
         raise _refusal(options, _document_rows(fields[name])) from None
-    return batch
 
 
 def _refusal(
     options: BatchOptions, document: Any, *, is_document: bool = False
 ) -> BatchRefused | MalformedDocument:
-    return document_refusal(options, document, unreadable=_UNREADABLE, is_document=is_document, epoch=True)
+    return document_refusal(options, document, unreadable=_MALFORMED, is_document=is_document, epoch=True)
 
 
 @cache
@@ -208,11 +202,11 @@ class PackedColumns:
     def typed(self, column: Column) -> TypedColumn:
         packed = self.fields[column.name]
         try:
-            typed = typed_column(column, _column_decoder(column).decode(packed), self.count)
+            return typed_column(column, _column_decoder(column).decode(packed), self.count)
         except (msgspec.ValidationError, TypedDecodeFailed):
-            return _careful_column(column, packed)
-        is_rounded = column.kind is ColumnKind.NUMBER and is_at_largest_number(typed.values)
-        return _careful_column(column, packed) if is_rounded else typed
+            # Convert value by value, to find the wrong values.
+            values = [bounded_value(raw) for raw in _raw_list.decode(packed)]
+            return json_column(column, values, epoch=True)
 
 
 def _read_columns(fields: Fields, options: BatchOptions) -> RowBatch:
@@ -228,10 +222,5 @@ def _read_columns(fields: Fields, options: BatchOptions) -> RowBatch:
 
 @cache
 def _column_decoder(column: Column) -> Any:
-    kind = value_type(column, epoch=True)
-    return msgspec.msgpack.Decoder(list[kind] if column.required else list[kind | None])  # type: ignore[valid-type]
-
-
-def _careful_column(column: Column, packed: msgspec.Raw) -> TypedColumn:
-    """Convert a column value by value, to find the wrong values."""
-    return json_column(column, [bounded_value(raw) for raw in _raw_list.decode(packed)], epoch=True)
+    type_ = value_type(column, epoch=True)
+    return msgspec.msgpack.Decoder(list[type_] if column.required else list[type_ | None])  # type: ignore[valid-type]

@@ -13,7 +13,14 @@ import pyarrow.compute as pc
 from store.arrays import Mask
 from store.declarations import ARROW_TYPES, Column, ColumnForm, ColumnKind
 from store.symbols import InvalidSymbol, parse_symbol
-from trades.batches.validation import TypedColumn, Violation, fault_masks, validate_columns
+from trades.batches.validation import (
+    TypedColumn,
+    Violation,
+    fault_masks,
+    null_mask,
+    number_column,
+    validate_columns,
+)
 from trades.batches.value_rules import NO_TIME, Fault
 from trades.exceptions import BadRow, ImportRefused
 from trades.formats.csv_body import typed_cells, unescaped
@@ -216,12 +223,11 @@ class BlockParser:
             return TypedColumn(pa.nulls(count, ARROW_TYPES[column.kind]))
         if column.kind is not ColumnKind.NUMBER:
             return typed
-        values = typed.values
-        numbers = values.fill_null(np.nan).to_numpy()
         scale = self._options.scale.get(column.name)
-        numbers = (scale.applied(numbers) if scale else numbers) + 0.0  # minus zero is zero
-        mask = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
-        return TypedColumn(pa.array(numbers, mask=mask), typed.faults)
+        if scale is None:
+            return TypedColumn(number_column(typed.values), typed.faults)
+        scaled = scale.applied(typed.values.fill_null(np.nan).to_numpy()) + 0.0  # minus zero is zero
+        return TypedColumn(pa.array(scaled, mask=null_mask(typed.values)), typed.faults)
 
     def _symbols(
         self, table: pa.Table, lines: LineNumbers, wrong: Any, bad: list[BadRow]

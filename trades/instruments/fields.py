@@ -1,6 +1,7 @@
 """The serializer fields of an instrument. No JSON type is coerced into another."""
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from drf_spectacular.drainage import set_override
@@ -15,59 +16,55 @@ NAME_LENGTH = 200
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-class PatternField(serializers.Field[str, str, str, Any]):
-    """A text of at most `longest` characters that matches a pattern; `wording` describes it in errors."""
+class TextField(serializers.Field[str, str, str, Any]):
+    """A nullable text that `is_valid` accepts. `code` and `wording` tell a client why it does not."""
 
-    default_error_messages = {"invalid_type": "must be a string", "invalid_format": "must be {wording}"}
-
-    def __init__(self, pattern: str, *, longest: int, wording: str, **options: Any) -> None:
-        super().__init__(**options)
-        self._pattern = re.compile(pattern)
-        self._longest = longest
-        self._wording = wording
-        schema = {"type": "string", "pattern": f"^{pattern}$", "maxLength": longest}
-        set_override(self, "field", schema)
-
-    def to_internal_value(self, data: object) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid_type")
-        if len(data) > self._longest or not self._pattern.fullmatch(data):
-            self.fail("invalid_format", wording=self._wording)
-        return data
-
-
-@extend_schema_field({"type": "string", "minLength": 1, "maxLength": NAME_LENGTH})
-class NameField(serializers.Field[str, str, str, Any]):
-    """A readable name: printable characters, no blanks at the ends."""
-
-    default_error_messages = {
-        "invalid_type": "must be a string",
-        "invalid_text": f"must be 1-{NAME_LENGTH} printable characters without blanks at the ends",
-    }
+    def __init__(
+        self,
+        code: str,
+        wording: str,
+        is_valid: Callable[[str], bool],
+        schema: Mapping[str, Any],
+        **options: Any,
+    ) -> None:
+        super().__init__(required=False, allow_null=True, **options)
+        self._code = code
+        self._is_valid = is_valid
+        self.error_messages |= {"invalid_type": "must be a string", code: f"must be {wording}"}
+        set_override(self, "field", {"type": "string", **schema})
 
     def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):
             self.fail("invalid_type")
-        if not 1 <= len(data) <= NAME_LENGTH or not data.isprintable() or data != data.strip():
-            self.fail("invalid_text")
+        if not self._is_valid(data):
+            self.fail(self._code)
         return data
 
 
-@extend_schema_field({"type": "string", "format": "date", "examples": ["2026-03-20"]})
-class CalendarDateField(serializers.Field[str, str, str, Any]):
-    """A date of the years 1900-2200, kept as text: yyyy-mm-dd."""
+def pattern_field(pattern: str, longest: int, wording: str, help_text: str) -> TextField:
+    """Return the field of a text of at most `longest` characters that matches a pattern."""
 
-    default_error_messages = {
-        "invalid_type": "must be a string",
-        "invalid_date": "must be a date such as 2026-03-20",
-    }
+    def is_valid(text: str) -> bool:
+        return len(text) <= longest and re.fullmatch(pattern, text) is not None
 
-    def to_internal_value(self, data: object) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid_type")
-        if not _is_date(data):
-            self.fail("invalid_date")
-        return data
+    schema = {"pattern": f"^{pattern}$", "maxLength": longest}
+    return TextField("invalid_format", wording, is_valid, schema, help_text=help_text)
+
+
+def is_name(text: str) -> bool:
+    """Return whether a text is a readable name: printable characters, no blanks at the ends."""
+    return 1 <= len(text) <= NAME_LENGTH and text.isprintable() and text == text.strip()
+
+
+def is_calendar_date(text: str) -> bool:
+    """Return whether a text is a date of the years 1900-2200: yyyy-mm-dd."""
+    if not _DATE.fullmatch(text):
+        return False
+    try:
+        parse_timestamp(text)
+    except InvalidTimestamp:
+        return False
+    return True
 
 
 @extend_schema_field(
@@ -87,13 +84,3 @@ class AliasesField(serializers.Field[tuple[str, ...], list[str], list[str], Any]
         if len(data) > ALIASES_LIMIT:
             self.fail("too_many")
         return tuple(dict.fromkeys(map(SymbolField().to_internal_value, data)))
-
-
-def _is_date(text: str) -> bool:
-    if not _DATE.fullmatch(text):
-        return False
-    try:
-        parse_timestamp(text)
-    except InvalidTimestamp:
-        return False
-    return True

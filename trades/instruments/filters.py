@@ -69,16 +69,16 @@ def _date(text: str, lookup: str) -> django_filters.DateFilter:
 
 
 def _code(regex: str, wording: str, text: str) -> Any:
-    found = CodeFilter(
+    each = CodeFilter(
         regex=rf"\A{regex}\Z", strip=False, help_text=text, error_messages={"invalid": f"must be {wording}"}
     )
-    return _declared(found, {"type": "string", "pattern": f"^{regex}$"})
+    return _with_schema(each, {"type": "string", "pattern": f"^{regex}$"})
 
 
-def _declared(found: Any, schema: dict[str, Any]) -> Any:
+def _with_schema(each: Any, schema: dict[str, Any]) -> Any:
     """Return the filter after giving it a schema of its values."""
-    set_override(found, "field", schema)
-    return found
+    set_override(each, "field", schema)
+    return each
 
 
 class InstrumentFilter(FilterSet):  # type: ignore[misc]
@@ -87,7 +87,7 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
     instrument_class = choice_filter(INSTRUMENT_CLASSES, "What it is.", field_name="instrument_class")
     exchange = _code("[A-Z0-9]{4}", "a MIC, four of A-Z and 0-9, such as XNAS", "MIC of its exchange.")
     currency = _code("[A-Z]{3}", "three of A-Z, such as USD", "Of its prices.")
-    underlying = _declared(
+    underlying = _with_schema(
         SymbolFilter(help_text="The underlying of futures and options."),
         {"type": "string", "minLength": 1, "maxLength": 32, "examples": ["AAPL"]},
     )
@@ -97,7 +97,7 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
     right = choice_filter(RIGHTS, "Of options.")
     strike = django_filters.NumberFilter(help_text="Of options: the strike price.")
     bar_policy = choice_filter(tuple(BAR_POLICIES), "Which prints make its bars.")
-    search = _declared(
+    search = _with_schema(
         django_filters.CharFilter(
             method="search_words",
             max_length=SEARCH_LENGTH,
@@ -118,10 +118,10 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
     def search_words(self, entries: Entries, _: str, text: str) -> Entries:
         """Return the rows in which all words of `text` occur."""
         for word in text.split():
-            found = Q()
+            occurs = Q()
             for name in _SEARCHED:
-                found |= Q(**{f"{name}__icontains": word})
-            entries = entries.filter(found)
+                occurs |= Q(**{f"{name}__icontains": word})
+            entries = entries.filter(occurs)
         return entries
 
 
@@ -142,10 +142,10 @@ class ShownField(serializers.CharField):
         set_override(self, "field", dict(schema))
 
 
-def _of_filter(found: Any) -> ShownField:
-    choices = [value for value, _ in found.extra["choices"]] if isinstance(found, ChoiceFilter) else []
-    schema = {"enum": choices} if choices else get_override(found, "field", {})
-    return ShownField(schema=schema, help_text=str(found.extra["help_text"]))
+def _parameter_field(each: Any) -> ShownField:
+    choices = [value for value, _ in each.extra["choices"]] if isinstance(each, ChoiceFilter) else []
+    schema = {"enum": choices} if choices else get_override(each, "field", {})
+    return ShownField(schema=schema, help_text=str(each.extra["help_text"]))
 
 
 def _query_serializer(name: str, fields: Mapping[str, ShownField]) -> type[serializers.Serializer[Any]]:
@@ -155,7 +155,7 @@ def _query_serializer(name: str, fields: Mapping[str, ShownField]) -> type[seria
 
 InstrumentsQuerySerializer = _query_serializer(
     "InstrumentsQuerySerializer",
-    {name: _of_filter(found) for name, found in InstrumentFilter.base_filters.items()}
+    {name: _parameter_field(each) for name, each in InstrumentFilter.base_filters.items()}
     | {
         each["name"]: ShownField(schema=each["schema"], help_text=each["description"])
         for each in InstrumentPagination().get_schema_operation_parameters(APIView())

@@ -1,6 +1,6 @@
 """The serializer of instruments: the rules of declarations over HTTP and in files, and the JSON document."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,7 +25,14 @@ from store.instruments import (
 )
 from store.row_rules import POSITIVE
 from trades.batches.serializers import ColumnField, SymbolField
-from trades.instruments.fields import AliasesField, CalendarDateField, NameField, PatternField
+from trades.instruments.fields import (
+    NAME_LENGTH,
+    AliasesField,
+    TextField,
+    is_calendar_date,
+    is_name,
+    pattern_field,
+)
 
 CLASS = "class"
 # The instrument classes that have a field; fields that are not listed belong to all classes.
@@ -38,7 +45,7 @@ CLASSES_WITH = {
     "exercise": (OPTION,),
     "settlement": (OPTION,),
 }
-_OPTION_NEEDS = ("underlying", "expiry", "strike", "right")
+_REQUIRED_OF_OPTIONS = ("underlying", "expiry", "strike", "right")
 FUTURE_DOCUMENT = {
     "symbol": "ESH26",
     "class": "future",
@@ -60,12 +67,20 @@ FUTURE_DOCUMENT = {
     "settlement": None,
 }
 
+FIELD_CHOICES: dict[str, tuple[str, ...]] = {
+    "instrument_class": INSTRUMENT_CLASSES,
+    "bar_policy": tuple(BAR_POLICIES),
+    "volume_kind": VOLUME_KINDS,
+    "right": RIGHTS,
+    "exercise": EXERCISES,
+    "settlement": SETTLEMENTS,
+}
 # The attribute of each field, in the order of the document.
 INSTRUMENT_FIELDS = {name: "instrument_class" if name == CLASS else name for name in FUTURE_DOCUMENT}
 
 
-def _word(name: str, choices: Sequence[str], help_text: str, **options: Any) -> ColumnField:
-    column = Column(name, ColumnKind.TEXT, required=True, help=help_text, choices=tuple(choices))
+def _word(name: str, help_text: str, **options: Any) -> ColumnField:
+    column = Column(name, ColumnKind.TEXT, required=True, help=help_text, choices=FIELD_CHOICES[name])
     return ColumnField(column, required=False, **options)
 
 
@@ -83,28 +98,25 @@ class InstrumentSerializer(KnownFieldsSerializer):
     """
 
     symbol = SymbolField(required=False, help_text="Its one symbol.")
-    instrument_class = _word("instrument_class", INSTRUMENT_CLASSES, "What it is.", source="instrument_class")
-    name = NameField(required=False, allow_null=True, help_text="What people call it.")
-    exchange = PatternField(
+    instrument_class = _word("instrument_class", "What it is.", source="instrument_class")
+    name = TextField(
+        "invalid_text",
+        f"1-{NAME_LENGTH} printable characters without blanks at the ends",
+        is_name,
+        {"minLength": 1, "maxLength": NAME_LENGTH},
+        help_text="What people call it.",
+    )
+    exchange = pattern_field(
         "[A-Z0-9]{4}",
-        longest=4,
-        wording="a MIC, four of A-Z and 0-9, such as XNAS",
-        required=False,
-        allow_null=True,
-        help_text="The market identifier code (ISO 10383) of its exchange. Its hours must be known, or `calendar` must give them.",
+        4,
+        "a MIC, four of A-Z and 0-9, such as XNAS",
+        "The market identifier code (ISO 10383) of its exchange. Its hours must be known, or `calendar` must give them.",
     )
-    currency = PatternField(
-        "[A-Z]{3}",
-        longest=3,
-        wording="three of A-Z, such as USD",
-        required=False,
-        allow_null=True,
-        help_text="The currency of its prices (ISO 4217).",
+    currency = pattern_field(
+        "[A-Z]{3}", 3, "three of A-Z, such as USD", "The currency of its prices (ISO 4217)."
     )
-    bar_policy = _word("bar_policy", tuple(BAR_POLICIES), "Which prints make its bars.")
-    volume_kind = _word(
-        "volume_kind", VOLUME_KINDS, "Whether volumes are counts; whole by default, fractional for crypto."
-    )
+    bar_policy = _word("bar_policy", "Which prints make its bars.")
+    volume_kind = _word("volume_kind", "Whether volumes are counts; whole by default, fractional for crypto.")
     tick_size = _number("tick_size", "The smallest step of its price.")
     aliases = AliasesField(required=False, help_text="Other symbols that mean it.")
     allow_nonpositive_price = ColumnField(
@@ -112,27 +124,27 @@ class InstrumentSerializer(KnownFieldsSerializer):
         required=False,
         help_text="Whether its prices may be zero or less.",
     )
-    calendar = PatternField(
+    calendar = pattern_field(
         "[A-Za-z0-9_.&+-]+( [A-Za-z0-9_.&+-]+)*",
-        longest=64,
-        wording="the name of a calendar",
-        required=False,
-        allow_null=True,
-        help_text="The name of its trading calendar, where the exchange has several.",
+        64,
+        "the name of a calendar",
+        "The name of its trading calendar, where the exchange has several.",
     )
     underlying = SymbolField(
         required=False, allow_null=True, help_text="Of a future or an option: its underlying."
     )
-    expiry = CalendarDateField(
-        required=False, allow_null=True, help_text="Of a future or an option: the date on which it expires."
+    expiry = TextField(
+        "invalid_date",
+        "a date such as 2026-03-20",
+        is_calendar_date,
+        {"format": "date", "examples": ["2026-03-20"]},
+        help_text="Of a future or an option: the date on which it expires.",
     )
     strike = _number("strike", "Of an option: the strike price.")
-    right = _word("right", RIGHTS, "Of an option: the right to buy (call) or to sell (put).", allow_null=True)
+    right = _word("right", "Of an option: the right to buy (call) or to sell (put).", allow_null=True)
     multiplier = _number("multiplier", "Of a future or an option: units of the underlying in a contract.")
-    exercise = _word("exercise", EXERCISES, "Of an option: when it may be exercised.", allow_null=True)
-    settlement = _word(
-        "settlement", SETTLEMENTS, "Of an option: settled to the opening or the close.", allow_null=True
-    )
+    exercise = _word("exercise", "Of an option: when it may be exercised.", allow_null=True)
+    settlement = _word("settlement", "Of an option: settled to the opening or the close.", allow_null=True)
 
     default_error_messages = {
         "other_symbol": "must be {symbol}, or be left out",
@@ -171,7 +183,7 @@ class InstrumentSerializer(KnownFieldsSerializer):
                     instrument_class=instrument.instrument_class,
                 )
         if instrument.instrument_class == OPTION:
-            for name in _OPTION_NEEDS:
+            for name in _REQUIRED_OF_OPTIONS:
                 if getattr(instrument, name) is None:
                     raise self._error(name, "required_of_option")
 

@@ -1,7 +1,7 @@
 """The services of instruments: read them, declare them, and record declarations in the audit log."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 
 from django.db import Error, transaction
 from django.utils import timezone
@@ -47,13 +47,17 @@ def instruments_declare(*, instruments: Sequence[Instrument], actor: str) -> lis
     Returns the instruments as stored. After `AliasTaken`, another `StorageError` or django.db.Error nothing was
     done. After `OutcomeUnknown` the change is made, but its audit record may be missing.
     """
-    with _recorded(instruments, actor):
-        return instruments_set(instruments=instruments)
-
-
-def instrument_set(*, instrument: Instrument) -> Instrument:
-    """Store an instrument without an audit record, as `instruments_set` does."""
-    return instruments_set(instruments=[instrument])[0]
+    is_stored = False
+    try:
+        with transaction.atomic():
+            _record_changes(instruments, actor)
+            stored = instruments_set(instruments=instruments)
+            is_stored = True
+    except Error as error:
+        if is_stored:
+            raise OutcomeUnknown(_UNCONFIRMED) from error
+        raise
+    return stored
 
 
 def instruments_set(*, instruments: Sequence[Instrument]) -> list[Instrument]:
@@ -105,21 +109,6 @@ def _has_data(symbol: str, as_of_ns: int | None) -> bool:
             if head if as_of_ns is None else store.commit_as_of(dataset, symbol, as_of_ns):
                 return True
     return False
-
-
-@contextmanager
-def _recorded(instruments: Sequence[Instrument], actor: str) -> Iterator[None]:
-    """Record the changes, then run the body. If the record fails, the body does not run."""
-    is_made = False
-    try:
-        with transaction.atomic():
-            _record_changes(instruments, actor)
-            yield
-            is_made = True
-    except Error as error:
-        if is_made:
-            raise OutcomeUnknown(_UNCONFIRMED) from error
-        raise
 
 
 def _record_changes(instruments: Sequence[Instrument], actor: str) -> None:

@@ -29,7 +29,7 @@ from trades.instruments.serializers import FUTURE_DOCUMENT, InstrumentSerializer
 from trades.instruments.services import (
     instrument_get,
     instrument_resolved,
-    instrument_set,
+    instruments_set,
     requested_symbol,
     symbol_canonical,
 )
@@ -126,7 +126,8 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
         def write() -> tuple[Any, Any]:
             # Declarations are locked here: no other process can change the instrument before it is replaced.
             before = instrument_document(market_store().instrument(instrument.symbol))
-            return before, instrument_document(instrument_set(instrument=instrument))
+            (stored,) = instruments_set(instruments=[instrument])
+            return before, instrument_document(stored)
 
         return change_outside_and_record(self, Response(instrument_document(instrument)), write)
 

@@ -171,7 +171,7 @@ def test_user_without_identity_is_nobody(records, user):
 
 def test_line_feeds_from_a_client_add_no_record(records):
     request = api_request(correlation_id='x\r\n{"at":"2025-01-01T00:00:00Z"}\n')
-    request.path_info = "/api/v1/a\nb\r\nc"
+    request.path_info = request.META["PATH_INFO"] = "/api/v1/a\nb\r\nc"
     answer(request, HttpResponse())
     (record,) = records()
     assert record["path"] == "/api/v1/***"

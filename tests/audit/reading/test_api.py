@@ -33,23 +33,22 @@ def test_the_newest_come_first(log):
     assert listed(log, sort="asc", limit="3") == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ({"caller": "-"}, [20]),
-        ({"method": "POST"}, [20]),
-        ({"path": "/v1/"}, [20]),
-        ({"status_class": "4xx"}, [20]),
-        ({"class": "config"}, [21]),
-        ({"event": "key."}, [22]),
-        ({"correlation_id": "call-7"}, [7]),
-        ({"since": "2025-01-02T03:05Z", "until": "1735787160"}, [5]),
-        ({"caller": "key:1", "status_class": "5xx"}, []),
-    ],
-    ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
-)
-def test_filters(log, query, expected):
-    assert listed(log, **query) == expected
+FILTERS = [
+    ({"caller": "-"}, [20]),
+    ({"method": "POST"}, [20]),
+    ({"path": "/v1/"}, [20]),
+    ({"status_class": "4xx"}, [20]),
+    ({"class": "config"}, [21]),
+    ({"event": "key."}, [22]),
+    ({"correlation_id": "call-7"}, [7]),
+    ({"since": "2025-01-02T03:05Z", "until": "1735787160"}, [5]),
+    ({"caller": "key:1", "status_class": "5xx"}, []),
+]
+
+
+def test_filters(log):
+    for query, expected in FILTERS:
+        assert listed(log, **query) == expected
 
 
 def test_a_record_is_told_with_its_detail_and_the_hash_before(log):
@@ -82,33 +81,33 @@ def test_an_empty_list_has_no_cursors(log):
     assert (page["records"], page["next_cursor"], page["prev_cursor"]) == ([], None, None)
 
 
-@pytest.mark.parametrize(
-    ("query", "code"),
-    [
-        ("limit=0", "invalid_limit"),
-        ("limit=x", "invalid_limit"),
-        ("limit=10001", "invalid_limit"),
-        ("sort=up", "invalid_parameter"),
-        ("cursor=abc", "invalid_cursor"),
-        ("cursor=%C3%A9", "invalid_cursor"),
-        ("since=yesterday", "invalid_parameter"),
-        ("since=123", "invalid_parameter"),
-        ("since=2300-01-01", "invalid_parameter"),
-        ("since=2025-01-03&until=2025-01-02", "invalid_range"),
-        ("since=2025-01-02&until=2025-01-02T00:00:00Z", "invalid_range"),
-        ("method=get", "invalid_parameter"),
-        ("class=none", "invalid_parameter"),
-        ("caler=key:1", "unknown_parameter"),
-        ("zzz=1", "unknown_parameter"),
-        ("caller=a&caller=b", "repeated_parameter"),
-        ("caller=", "empty_parameter"),
-        ("format=ndjson&limit=3", "unknown_parameter"),
-    ],
-)
-def test_what_is_wrong_is_400(log, query, code):
-    answer = log.get(f"{AUDIT}?{query}")
-    assert (answer.status_code, json.loads(answer.content)["code"]) == (400, code)
-    assert answer["Content-Type"] == "application/problem+json"
+WRONG_QUERIES = [
+    ("limit=0", "invalid_limit"),
+    ("limit=x", "invalid_limit"),
+    ("limit=10001", "invalid_limit"),
+    ("sort=up", "invalid_parameter"),
+    ("cursor=abc", "invalid_cursor"),
+    ("cursor=%C3%A9", "invalid_cursor"),
+    ("since=yesterday", "invalid_parameter"),
+    ("since=123", "invalid_parameter"),
+    ("since=2300-01-01", "invalid_parameter"),
+    ("since=2025-01-03&until=2025-01-02", "invalid_range"),
+    ("since=2025-01-02&until=2025-01-02T00:00:00Z", "invalid_range"),
+    ("method=get", "invalid_parameter"),
+    ("class=none", "invalid_parameter"),
+    ("caler=key:1", "unknown_parameter"),
+    ("zzz=1", "unknown_parameter"),
+    ("caller=a&caller=b", "repeated_parameter"),
+    ("caller=", "empty_parameter"),
+    ("format=ndjson&limit=3", "unknown_parameter"),
+]
+
+
+def test_what_is_wrong_is_400(log):
+    for query, code in WRONG_QUERIES:
+        answer = log.get(f"{AUDIT}?{query}")
+        assert (answer.status_code, json.loads(answer.content)["code"]) == (400, code)
+        assert answer["Content-Type"] == "application/problem+json"
 
 
 def test_a_cursor_of_another_query_is_400(log):
@@ -135,9 +134,12 @@ def test_the_log_is_for_those_who_may_read_it(log):
     assert Api(None).get(AUDIT).status_code == 401
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_nothing_is_written_there(log, method):
-    assert log.call(method, AUDIT, b"{}").status_code in {403, 405}
+METHODS = ["POST", "PUT", "PATCH", "DELETE"]
+
+
+def test_nothing_is_written_there(log):
+    for method in METHODS:
+        assert log.call(method, AUDIT, b"{}").status_code in {403, 405}
 
 
 def test_a_page_for_people_is_shown(log):

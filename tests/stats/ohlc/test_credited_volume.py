@@ -12,7 +12,7 @@ from store.instruments import Instrument
 from store.maintained import MaintainedStore
 from tests.api_client import Api, answer, trade
 from tests.store.builders import SYMBOL
-from trades.instruments.services import instrument_set
+from trades.instruments.services import instruments_set
 from trades.stores import market_store
 
 FIRST_DAY = {"symbol": SYMBOL, "start": "2025-01-02T00:00:00Z", "end": "2025-01-03T00:00:00Z"}
@@ -53,7 +53,7 @@ def volumes(response: Any) -> list[float]:
 def test_a_lot_of_the_next_day_changes_the_tag_of_the_day_before(
     traded: Api, derive: Any, interval: str
 ) -> None:
-    instrument_set(instrument=Instrument(SYMBOL, US_EQUITIES.name))
+    instruments_set(instruments=[Instrument(SYMBOL, US_EQUITIES.name)])
     derive()
     before = read(traded, interval=interval)
     assert read(traded, interval=interval)["X-Cache"] == "hit"
@@ -68,7 +68,7 @@ def test_a_lot_of_the_next_day_changes_the_tag_of_the_day_before(
 
 
 def test_under_the_policy_of_every_print_the_day_before_stays_as_it_was(traded: Api, derive: Any) -> None:
-    instrument_set(instrument=Instrument(SYMBOL, EVERY_PRINT.name))
+    instruments_set(instruments=[Instrument(SYMBOL, EVERY_PRINT.name)])
     derive()
     before = read(traded)
     traded.ingest(LATE_LOT)
@@ -77,7 +77,7 @@ def test_under_the_policy_of_every_print_the_day_before_stays_as_it_was(traded: 
 
 
 def test_a_lot_behind_the_next_price_leaves_the_day_before_in_the_cache(traded: Api, derive: Any) -> None:
-    instrument_set(instrument=Instrument(SYMBOL, US_EQUITIES.name))
+    instruments_set(instruments=[Instrument(SYMBOL, US_EQUITIES.name)])
     derive()
     before = read(traded)
     traded.ingest(trade(timestamp="2025-01-07T09:00:00Z", volume=7, conditions=["odd_lot"]))
@@ -85,7 +85,7 @@ def test_a_lot_behind_the_next_price_leaves_the_day_before_in_the_cache(traded: 
 
 
 def test_a_cancel_of_the_next_price_credits_what_came_behind_it(traded: Api, derive: Any) -> None:
-    instrument_set(instrument=Instrument(SYMBOL, US_EQUITIES.name))
+    instruments_set(instruments=[Instrument(SYMBOL, US_EQUITIES.name)])
     traded.ingest(trade(timestamp="2025-01-07T09:00:00Z", volume=7, conditions=["odd_lot"]))
     derive()
     assert volumes(read(traded)) == [1, 1, 1]
@@ -99,7 +99,7 @@ def test_a_cancel_of_the_next_price_credits_what_came_behind_it(traded: Api, der
 
 def test_as_of_gives_what_was_known_also_from_rollups(api: Api, derive: Any) -> None:
     with time_machine.travel(NOW.format(0), tick=False):
-        instrument_set(instrument=Instrument(SYMBOL, US_EQUITIES.name))
+        instruments_set(instruments=[Instrument(SYMBOL, US_EQUITIES.name)])
     known = []
     for number in range(4):
         with time_machine.travel(NOW.format(2 * number), tick=False):
@@ -116,7 +116,7 @@ def test_as_of_gives_what_was_known_also_from_rollups(api: Api, derive: Any) -> 
 
 
 def test_a_walk_through_pages_is_one_snapshot_before_and_after_derivation(traded: Api, derive: Any) -> None:
-    instrument_set(instrument=Instrument(SYMBOL, US_EQUITIES.name))
+    instruments_set(instruments=[Instrument(SYMBOL, US_EQUITIES.name)])
     first = answer(read(traded, limit=2))
     traded.ingest(LATE_LOT)
     derive()

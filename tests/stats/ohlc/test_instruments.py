@@ -7,7 +7,7 @@ import time_machine
 
 from store.instruments import Instrument
 from tests.api_client import Api, problem, trade
-from trades.instruments.services import instrument_set
+from trades.instruments.services import instruments_set
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def traded(api: Api) -> Api:
 
 
 def test_bars_follow_the_policy_of_their_instrument(traded: Api) -> None:
-    instrument_set(instrument=Instrument("IBM", "us_equities"))
+    instruments_set(instruments=[Instrument("IBM", "us_equities")])
     assert [traded.bars(symbol)[0]["high"] for symbol in ("AAPL", "IBM")] == [99, 10]
 
 
@@ -27,7 +27,7 @@ def test_an_answer_as_of_the_past_goes_by_the_policy_of_then_and_may_be_kept_for
         api.ingest(trade(symbol="IBM", price=10), trade(symbol="IBM", price=99, conditions=["odd_lot"]))
     with time_machine.travel("2026-01-05T12:00:00Z", tick=False):
         before = api.ohlc(symbol="IBM", as_of="2026-01-05T11:00:00Z")
-        instrument_set(instrument=Instrument("IBM", "us_equities"))
+        instruments_set(instruments=[Instrument("IBM", "us_equities")])
         again = api.ohlc(symbol="IBM", as_of="2026-01-05T11:00:00Z")
     assert "immutable" in before["Cache-Control"]
     assert (again.content, again["ETag"]) == (before.content, before["ETag"])
@@ -61,7 +61,7 @@ def test_bars_whose_policy_cannot_be_told_are_503(traded: Api, store_path, line:
 def test_volumes_are_written_by_the_kind_of_the_instrument_not_of_the_bar(
     api: Api, instrument: Instrument, expected: list[bytes]
 ) -> None:
-    instrument_set(instrument=instrument)
+    instruments_set(instruments=[instrument])
     volumes = [(100, 250), (1.5, 0.5), (0.25, 0.25), (2**53, 2**53)]
     for minute, pair in enumerate(volumes):
         api.ingest(
@@ -77,9 +77,9 @@ def test_volumes_are_written_by_the_kind_of_the_instrument_not_of_the_bar(
 def test_another_volume_kind_changes_the_answer(api: Api) -> None:
     api.ingest(trade(volume=5))
     whole = api.ohlc(symbol="AAPL")
-    instrument_set(instrument=Instrument("AAPL", volume_kind="fractional"))
+    instruments_set(instruments=[Instrument("AAPL", volume_kind="fractional")])
     fractional = api.ohlc(symbol="AAPL")
     assert (b'"volume":5}' in whole.content, b'"volume":5.0}' in fractional.content) == (True, True)
     assert whole["ETag"] != fractional["ETag"]
-    instrument_set(instrument=Instrument("AAPL"))
+    instruments_set(instruments=[Instrument("AAPL")])
     assert api.ohlc(symbol="AAPL")["X-Cache"] == "hit"

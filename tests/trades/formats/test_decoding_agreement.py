@@ -207,7 +207,7 @@ def bodies(draw) -> bytes:
     return text.encode(codec, "backslashreplace" if codec == "latin-1" else "surrogatepass")
 
 
-@settings(max_examples=5_000 if SOAK else 100, deadline=None)
+@settings(max_examples=5_000 if SOAK else 40, deadline=None)
 @given(body=bodies())
 @example(body=b'{"trades":[],"trades":[]}')
 @example(body=b"")
@@ -215,7 +215,7 @@ def test_a_mutated_body_is_accepted_by_both_or_refused_by_both(body):
     assert_agreement(body)
 
 
-@settings(max_examples=2_000 if SOAK else 50, deadline=None)
+@settings(max_examples=2_000 if SOAK else 20, deadline=None)
 @given(text=timestamps, field=st.sampled_from(["timestamp", "received_at"]), beside=st.booleans())
 def test_both_take_the_same_forms_of_time(text, field, beside):
     rows = [trade(**{field: text}), *([trade()] if beside else [])]
@@ -232,9 +232,11 @@ def test_both_judge_a_damaged_body_alike(place, byte, width):
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_both_judge_each_value_alike(field):
-    for value in NUMBERS + OTHER_VALUES:
+    for number, value in enumerate(NUMBERS + OTHER_VALUES):
         row = "{" + ",".join(f'"{n}":{value if n == field else v}' for n, v in FULL.items()) + "}"
-        assert_agreement(f'{{"trades":[{row}]}}'.encode("utf-8", "surrogatepass"))
+        # How a refusal is told, and unknown fields, are the same for all values.
+        thorough = SOAK or number % 10 == 0
+        assert_agreement(f'{{"trades":[{row}]}}'.encode("utf-8", "surrogatepass"), thorough=thorough)
 
 
 def test_both_judge_each_price_alike_of_an_instrument_that_may_have_any():
@@ -256,9 +258,14 @@ def test_both_judge_each_price_alike_of_an_instrument_that_may_have_any():
     assert accepted > 30
 
 
-@pytest.mark.parametrize("field", [*TEXT_FIELDS, "conditions", "name"])
-def test_both_judge_each_naughty_string_in_each_text_alike(field):
-    for text in naughty_strings():
+@pytest.mark.parametrize(
+    ("index", "field"),
+    [*enumerate([*TEXT_FIELDS, "conditions", "name"])],
+    ids=[*TEXT_FIELDS, "conditions", "name"],
+)
+def test_both_judge_naughty_strings_in_each_text_alike(index, field):
+    # Each string in one field; all of them in all fields with SOAK=1.
+    for text in naughty_strings() if SOAK else naughty_strings()[index::7]:
         row = (
             trade(**{text: 1})
             if field == "name"

@@ -17,6 +17,7 @@ from drf_spectacular.generators import SchemaGenerator
 from marketdata_project.error_codes import ERROR_CODES
 from store.datasets import DATASETS, TRADES
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
+from tests.chance import SOAK
 from tests.trades.formats.bodies import ENCODERS, Row, arrow_column, csv_body, stream_of, used
 from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.batches.sample_rows import SAMPLE_ROWS
@@ -72,7 +73,7 @@ TIMES: list[Case] = [
 NUMBERS: list[Case] = [
     (1e300, ALL, "out_of_range", FINITE),
     (-1e300, ALL, "out_of_range", FINITE),
-    (2**53 + 1, TEXT, "out_of_range", FINITE),
+    (2**53 + 2, TEXT, "out_of_range", FINITE),
     (10**400, (*JSON, "csv"), "out_of_range", FINITE),
     ("1", TYPED, "invalid_type", "must be a number"),
     ("ten", TEXT, "invalid_type", "must be a number"),
@@ -223,13 +224,18 @@ def arrow(dataset: Dataset, rows: list[Row], column: str) -> bytes:
 
 
 def every_column() -> Iterator[Any]:
+    """One column of each rule; all columns of all datasets with SOAK=1."""
+    rules = set()
     for dataset in ROWS:
         for column in (
             *dataset.columns,
             Column("symbol", ColumnKind.TEXT, required=True, form=ColumnForm.SYMBOL),
         ):
-            title = "flagged" if dataset is FLAGGED else dataset.name
-            yield pytest.param(dataset, column, id=f"{title}-{column.name}")
+            rule = (column.kind, column.form, column.required, column.lower_bound, column.choices)
+            if SOAK or rule not in rules:
+                title = "flagged" if dataset is FLAGGED else dataset.name
+                yield pytest.param(dataset, column, id=f"{title}-{column.name}")
+            rules.add(rule)
 
 
 @pytest.mark.parametrize(("dataset", "column"), [*every_column()])
@@ -275,8 +281,6 @@ def test_an_import_says_of_a_cell_what_a_csv_body_says(
     for value, formats, code, message in cases(dataset, column, row):
         if "csv" not in formats or code == "invalid_timestamp" or value == "9999-12-31":
             continue  # an import takes more texts for times, and says which
-        if value in (2**53 + 1, -(2**53) - 1) and column.kind is ColumnKind.NUMBER:
-            continue  # an import reads numbers as floats
         header, _, lines = csv_body(dataset, [row, {**row, column.name: value}]).partition(b"\n")
         parser = BlockParser(file, file_layout(header, reading), reading, symbol=None, skip_bad=False)
         if not code:

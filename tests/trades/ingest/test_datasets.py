@@ -1,5 +1,6 @@
 """What a feed of quotes, bars, open interest and corporate actions sees: the same rules as for trades."""
 
+from itertools import product
 from typing import Any
 
 import orjson
@@ -97,65 +98,67 @@ def test_the_query_may_name_symbol_and_resolution(api):
     assert (bar["resolution"], bar["high"]) == ("1m", 3.0)
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
+WRONG_QUERIES: list[Any] = [
         ("symbol=..%2Fx", (422, "invalid_symbol")), ("resolution=1x", (400, "invalid_parameter")), ("symbol=", (400, "empty_parameter")),
         ("symbl=AAPL", (400, "unknown_parameter")), ("symbol=MSFT", (422, "mixed_symbols")), ("resolution=1h", (422, "mixed_resolutions")),
-    ],
-)  # fmt: skip
-def test_a_query_that_is_wrong_or_contradicts_the_rows_is_refused(api, query, expected):
-    media_type, encode = ENCODERS["csv"]
-    response = api.ingest(
-        encode(BARS, SAMPLE_ROWS["bars"]), path=path_of(BARS), query=query, content_type=media_type
-    )
-    assert problem(response) == expected
-    assert market_store().symbols(BARS) == []
+    ]  # fmt: skip
+
+
+def test_a_query_that_is_wrong_or_contradicts_the_rows_is_refused(api):
+    for query, expected in WRONG_QUERIES:
+        media_type, encode = ENCODERS["csv"]
+        response = api.ingest(
+            encode(BARS, SAMPLE_ROWS["bars"]), path=path_of(BARS), query=query, content_type=media_type
+        )
+        assert problem(response) == expected
+        assert market_store().symbols(BARS) == []
 
 
 def quote(**changes: Any) -> dict[str, Any]:
     return {"timestamp": "2025-01-02T14:30:00Z", "symbol": "AAPL", **changes}
 
 
-@pytest.mark.parametrize(
-    "sides",
-    [
-        {"bid": 1.5},
-        {"ask": 1.5},
-        {"bid": 2, "ask": 2},
-        {"bid": 3, "ask": 2},
-        {"bid": 0, "ask": None, "bid_size": 0},
-    ],
-    ids=str,
-)
-def test_one_sided_locked_and_crossed_quotes_are_stored(api, sides):
-    assert send(api, QUOTES, quote(**sides)).status_code == 200
-    (found,) = stored(QUOTES, "AAPL")
-    assert (found["bid"], found["ask"]) == (sides.get("bid"), sides.get("ask"))
+SIDES: list[Any] = [
+    {"bid": 1.5},
+    {"ask": 1.5},
+    {"bid": 2, "ask": 2},
+    {"bid": 3, "ask": 2},
+    {"bid": 0, "ask": None, "bid_size": 0},
+]
 
 
-@pytest.mark.parametrize(
-    ("sides", "code", "path"),
-    [
+def test_one_sided_locked_and_crossed_quotes_are_stored(api):
+    for sides in SIDES:
+        assert send(api, QUOTES, quote(**sides)).status_code == 200
+        found = stored(QUOTES, "AAPL")[-1]
+        assert (found["bid"], found["ask"]) == (sides.get("bid"), sides.get("ask"))
+
+
+WRONG_SIDES: list[Any] = [
         ({}, "missing_side", "quotes[0]"), ({"bid": None, "bid_size": 5}, "missing_side", "quotes[0]"),
         ({"bid": -1}, "negative_price", "quotes[0].bid"), ({"bid": 1, "bid_size": -1}, "negative_size", "quotes[0].bid_size"),
-    ],
-)  # fmt: skip
-def test_a_quote_that_can_be_none_is_refused(api, sides, code, path):
-    response = send(api, QUOTES, quote(**sides))
-    assert problem(response) == (422, code)
-    assert errors(response) == {(path, code)}
+    ]  # fmt: skip
+
+
+def test_a_quote_that_can_be_none_is_refused(api):
+    for sides, code, path in WRONG_SIDES:
+        response = send(api, QUOTES, quote(**sides))
+        assert problem(response) == (422, code)
+        assert errors(response) == {(path, code)}
 
 
 def bar(**changes: Any) -> dict[str, Any]:
     return {**SAMPLE_ROWS["bars"][0], **changes}
 
 
-@pytest.mark.parametrize("changes", [{"low": 190}, {"high": 189}, {"open": 200}, {"close": 1}], ids=str)
-def test_a_bar_must_lie_within_its_range(api, changes):
-    response = send(api, BARS, bar(), bar(timestamp="2025-01-02T14:31:00Z", **changes))
-    assert problem(response) == (422, "inconsistent_bar")
-    assert errors(response) == {("bars[1]", "inconsistent_bar")}
+WRONG_BARS: list[Any] = [{"low": 190}, {"high": 189}, {"open": 200}, {"close": 1}]
+
+
+def test_a_bar_must_lie_within_its_range(api):
+    for changes in WRONG_BARS:
+        response = send(api, BARS, bar(), bar(timestamp="2025-01-02T14:31:00Z", **changes))
+        assert problem(response) == (422, "inconsistent_bar")
+        assert errors(response) == {("bars[1]", "inconsistent_bar")}
 
 
 def test_a_bar_with_other_values_is_a_conflict_that_names_it(api):
@@ -186,23 +189,23 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize(("resolution", "on", "off"), PLACES, ids=str)
-def test_a_bar_must_begin_where_an_interval_does(api, resolution, on, off):
-    good, wrong = (bar(resolution=resolution, timestamp=instant) for instant in (on, off))
-    response = send(api, BARS, good, wrong)
-    assert problem(response) == (422, "misplaced_bar")
-    assert errors(response) == {("bars[1]", "misplaced_bar")}
-    assert market_store().symbols(BARS) == []
-    assert answer(send(api, BARS, good))["stored"] == 1
+def test_a_bar_must_begin_where_an_interval_does(api):
+    for index, (resolution, on, off) in enumerate(PLACES):
+        symbol = f"A{index}"
+        good, wrong = (bar(symbol=symbol, resolution=resolution, timestamp=instant) for instant in (on, off))
+        response = send(api, BARS, good, wrong)
+        assert problem(response) == (422, "misplaced_bar")
+        assert errors(response) == {("bars[1]", "misplaced_bar")}
+        assert symbol not in market_store().symbols(BARS)
+        assert answer(send(api, BARS, good))["stored"] == 1
 
 
-@pytest.mark.parametrize("name", ENCODERS)
-@pytest.mark.parametrize("resolution", ["7m", "x", "xs", "5"])
-def test_a_resolution_that_is_none_is_refused_by_its_column_alone(api, name, resolution):
-    media_type, encode = ENCODERS[name]
-    body = encode(BARS, [SAMPLE_ROWS["bars"][0] | {"resolution": resolution}])
-    response = api.ingest(body, path=path_of(BARS), content_type=media_type)
-    assert errors(response) == {("bars[0].resolution", "invalid_choice")}
+def test_a_resolution_that_is_none_is_refused_by_its_column_alone(api):
+    for name, resolution in product(ENCODERS, ["7m", "x", "5"]):
+        media_type, encode = ENCODERS[name]
+        body = encode(BARS, [SAMPLE_ROWS["bars"][0] | {"resolution": resolution}])
+        response = api.ingest(body, path=path_of(BARS), content_type=media_type)
+        assert errors(response) == {("bars[0].resolution", "invalid_choice")}
 
 
 def test_every_bar_that_is_out_of_place_is_named_also_by_a_resolution_in_the_query(api):

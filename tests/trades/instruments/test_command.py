@@ -15,7 +15,7 @@ from audit.models import AuditRecord
 from store.instruments import Instrument, default_instrument
 from tests.store.builders import batch, trade
 from trades.instruments.serializers import FUTURE_DOCUMENT
-from trades.instruments.services import instrument_set
+from trades.instruments.services import instruments_set
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
@@ -261,4 +261,4 @@ def test_what_was_there_before_is_read_when_nobody_else_can_change_it(store_path
 
 
 def told_in_between() -> None:
-    instrument_set(instrument=replace(declared("AAPL"), name="Between"))
+    instruments_set(instruments=[replace(declared("AAPL"), name="Between")])

@@ -59,41 +59,40 @@ def test_every_symbol_with_data_and_every_declared_instrument_is_listed_whole(st
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ({"class": "equity"}, ["AAPL", "META"]),
-        ({"class": "option"}, [CALL, PUT]),
-        ({"class": "crypto"}, ["BTC-USD"]),
-        ({"exchange": "XCME"}, ["ESH26", "ESM26"]),
-        ({"currency": "USD"}, ["BTC-USD", "ESH26", "ESM26"]),
-        ({"currency": "USD", "class": "future"}, ["ESH26", "ESM26"]),
-        ({"underlying": "aapl"}, [CALL, PUT]),
-        ({"underlying": "ES"}, ["ESH26", "ESM26"]),
-        ({"expiry": "2026-03-20"}, ["ESH26"]),
-        ({"expiry_from": "2025-03-21"}, [PUT, "ESH26", "ESM26"]),
-        ({"expiry_to": "2025-03-21"}, [CALL, PUT]),
-        ({"expiry_from": "2025-01-18", "expiry_to": "2026-03-20"}, [PUT, "ESH26"]),
-        ({"right": "put"}, [PUT]),
-        ({"strike": "142.5"}, [PUT]),
-        ({"strike": "142.500", "right": "call"}, []),
-        ({"search": "a " * 100}, ["AAPL", CALL, PUT, "FDAX", "META"]),
-        ({"bar_policy": "us_equities"}, ["ESH26"]),
-        ({"search": "es"}, ["ESH26", "ESM26"]),
-        ({"search": "dax1"}, ["FDAX"]),
-        ({"search": "Fut dax"}, ["FDAX"]),
-        ({"search": "e-MINI"}, ["ESH26"]),
-        ({"search": "100%"}, ["BTC-USD"]),
-        ({"search": "%"}, ["BTC-USD"]),
-        ({"search": "AAPL"}, ["AAPL", CALL, PUT]),
-        ({"search": "nothing of it"}, []),
-        ({"search": "aapl", "class": "option", "sort": "desc"}, [PUT, CALL]),
-        ({"sort": "desc"}, ALL[::-1]),
-    ],
-    ids=str,
-)
-def test_filters_and_search_hold_together(stocked: Api, query: dict[str, str], expected: list[str]):
-    assert found(stocked, **query) == expected
+FILTERS = [
+    ({"class": "equity"}, ["AAPL", "META"]),
+    ({"class": "option"}, [CALL, PUT]),
+    ({"class": "crypto"}, ["BTC-USD"]),
+    ({"exchange": "XCME"}, ["ESH26", "ESM26"]),
+    ({"currency": "USD"}, ["BTC-USD", "ESH26", "ESM26"]),
+    ({"currency": "USD", "class": "future"}, ["ESH26", "ESM26"]),
+    ({"underlying": "aapl"}, [CALL, PUT]),
+    ({"underlying": "ES"}, ["ESH26", "ESM26"]),
+    ({"expiry": "2026-03-20"}, ["ESH26"]),
+    ({"expiry_from": "2025-03-21"}, [PUT, "ESH26", "ESM26"]),
+    ({"expiry_to": "2025-03-21"}, [CALL, PUT]),
+    ({"expiry_from": "2025-01-18", "expiry_to": "2026-03-20"}, [PUT, "ESH26"]),
+    ({"right": "put"}, [PUT]),
+    ({"strike": "142.5"}, [PUT]),
+    ({"strike": "142.500", "right": "call"}, []),
+    ({"search": "a " * 100}, ["AAPL", CALL, PUT, "FDAX", "META"]),
+    ({"bar_policy": "us_equities"}, ["ESH26"]),
+    ({"search": "es"}, ["ESH26", "ESM26"]),
+    ({"search": "dax1"}, ["FDAX"]),
+    ({"search": "Fut dax"}, ["FDAX"]),
+    ({"search": "e-MINI"}, ["ESH26"]),
+    ({"search": "100%"}, ["BTC-USD"]),
+    ({"search": "%"}, ["BTC-USD"]),
+    ({"search": "AAPL"}, ["AAPL", CALL, PUT]),
+    ({"search": "nothing of it"}, []),
+    ({"search": "aapl", "class": "option", "sort": "desc"}, [PUT, CALL]),
+    ({"sort": "desc"}, ALL[::-1]),
+]
+
+
+def test_filters_and_search_hold_together(stocked: Api):
+    for query, expected in FILTERS:
+        assert found(stocked, **query) == expected
 
 
 def test_an_underlying_may_be_named_by_an_alias(stocked: Api):
@@ -101,47 +100,54 @@ def test_an_underlying_may_be_named_by_an_alias(stocked: Api):
     assert found(stocked, underlying="apple") == [CALL, PUT]
 
 
+WRONG_PARAMETERS = [
+    ("clas=equity", (400, "unknown_parameter"), "did you mean class?"),
+    ("instrument_class=equity", (400, "unknown_parameter"), "instrument_class"),
+    ("class=bond", (400, "invalid_parameter"), "class: must be one of equity, future, option, crypto"),
+    ("class=", (400, "empty_parameter"), "class"),
+    ("class=equity&class=option", (400, "repeated_parameter"), "class"),
+    ("exchange=nasdaq", (400, "invalid_parameter"), "exchange: must be a MIC"),
+    ("exchange=XNAS%20", (400, "invalid_parameter"), "exchange"),
+    ("exchange=XNAS%0A", (400, "invalid_parameter"), "exchange"),
+    ("search=" + "a%20" * 101, (400, "invalid_parameter"), "search"),
+    ("currency=usd", (400, "invalid_parameter"), "currency"),
+    ("underlying=../x", (422, "invalid_symbol"), "underlying"),
+    ("expiry=tomorrow", (400, "invalid_parameter"), "expiry: must be a date"),
+    ("expiry_from=2026-02-30", (400, "invalid_parameter"), "expiry_from"),
+    ("expiry_to=20260320", (400, "invalid_parameter"), "expiry_to"),
+    ("right=C", (400, "invalid_parameter"), "right"),
+    ("strike=high", (400, "invalid_parameter"), "strike"),
+    ("strike=1e999999", (400, "invalid_parameter"), "strike"),
+    ("strike=NaN", (400, "invalid_parameter"), "strike"),
+    ("strike=Infinity", (400, "invalid_parameter"), "strike"),
+    ("bar_policy=none", (400, "invalid_parameter"), "bar_policy"),
+    ("search=%00", (400, "invalid_parameter"), "search"),
+    ("limit=0", (400, "invalid_limit"), "limit"),
+    ("limit=10001", (400, "invalid_limit"), "limit"),
+    ("limit=ten", (400, "invalid_limit"), "limit"),
+    ("sort=up", (400, "invalid_parameter"), "sort is one of asc, desc"),
+    ("cursor=abc", (400, "invalid_cursor"), "cursor"),
+    ("cursor=%C3%A9", (400, "invalid_cursor"), "cursor"),
+]
+
+
+def test_wrong_parameters_are_refused(stocked: Api):
+    for query, refusal, message in WRONG_PARAMETERS:
+        response = stocked.get(f"{PATH}?{query}")
+        assert problem(response) == refusal
+        assert message in answer(response)["message"]
+
+
 @pytest.mark.parametrize(
-    ("query", "refusal", "message"),
+    ("sort", "query", "limit"),
     [
-        ("clas=equity", (400, "unknown_parameter"), "did you mean class?"),
-        ("instrument_class=equity", (400, "unknown_parameter"), "instrument_class"),
-        ("class=bond", (400, "invalid_parameter"), "class: must be one of equity, future, option, crypto"),
-        ("class=", (400, "empty_parameter"), "class"),
-        ("class=equity&class=option", (400, "repeated_parameter"), "class"),
-        ("exchange=nasdaq", (400, "invalid_parameter"), "exchange: must be a MIC"),
-        ("exchange=XNAS%20", (400, "invalid_parameter"), "exchange"),
-        ("exchange=XNAS%0A", (400, "invalid_parameter"), "exchange"),
-        ("search=" + "a%20" * 101, (400, "invalid_parameter"), "search"),
-        ("currency=usd", (400, "invalid_parameter"), "currency"),
-        ("underlying=../x", (422, "invalid_symbol"), "underlying"),
-        ("expiry=tomorrow", (400, "invalid_parameter"), "expiry: must be a date"),
-        ("expiry_from=2026-02-30", (400, "invalid_parameter"), "expiry_from"),
-        ("expiry_to=20260320", (400, "invalid_parameter"), "expiry_to"),
-        ("right=C", (400, "invalid_parameter"), "right"),
-        ("strike=high", (400, "invalid_parameter"), "strike"),
-        ("strike=1e999999", (400, "invalid_parameter"), "strike"),
-        ("strike=NaN", (400, "invalid_parameter"), "strike"),
-        ("strike=Infinity", (400, "invalid_parameter"), "strike"),
-        ("bar_policy=none", (400, "invalid_parameter"), "bar_policy"),
-        ("search=%00", (400, "invalid_parameter"), "search"),
-        ("limit=0", (400, "invalid_limit"), "limit"),
-        ("limit=10001", (400, "invalid_limit"), "limit"),
-        ("limit=ten", (400, "invalid_limit"), "limit"),
-        ("sort=up", (400, "invalid_parameter"), "sort is one of asc, desc"),
-        ("cursor=abc", (400, "invalid_cursor"), "cursor"),
-        ("cursor=%C3%A9", (400, "invalid_cursor"), "cursor"),
+        ("asc", {}, 1),
+        ("desc", {}, 3),
+        ("asc", {}, 8),
+        ("asc", {"class": "future"}, 2),
+        ("desc", {"search": "a"}, 9),
     ],
 )
-def test_wrong_parameters_are_refused(stocked: Api, query: str, refusal: tuple[int, str], message: str):
-    response = stocked.get(f"{PATH}?{query}")
-    assert problem(response) == refusal
-    assert message in answer(response)["message"]
-
-
-@pytest.mark.parametrize("sort", ["asc", "desc"])
-@pytest.mark.parametrize("query", [{}, {"class": "future"}, {"search": "a"}], ids=str)
-@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 9])
 def test_a_walk_shows_each_once_forward_and_back(stocked: Api, sort: str, query: dict[str, str], limit: int):
     whole = found(stocked, sort=sort, **query)
     pages, cursor = [], None
@@ -229,39 +235,42 @@ def test_a_search_of_a_store_that_has_not_changed_costs_few_queries(stocked: Api
         assert client.get(PATH, headers={"X-API-Key": key}).status_code == 200
 
 
-@pytest.mark.parametrize("path", [f"{PATH}/", f"{PATH}/AAPL/", f"{PATH}/aapl", "/api/v1/conditions/"])
-def test_a_slash_and_the_case_do_not_matter(stocked: Api, path: str):
-    assert stocked.get(path).status_code == 200
+SAME_PATHS = [f"{PATH}/", f"{PATH}/AAPL/", f"{PATH}/aapl", "/api/v1/conditions/"]
 
 
-@pytest.mark.parametrize(
-    ("symbol", "expected"),
-    [
-        ("AAPL", Instrument("AAPL")),
-        (CALL, default_instrument(CALL)),
-        ("AAPL%20%20250117C00150000", default_instrument(CALL)),
-        ("ESH26", TOLD[0]),
-        ("dax1", TOLD[2]),
-        ("DAX%20FUT", TOLD[2]),
-        ("BTC/USD", TOLD[3]),
-        ("BTC%2FUSD", TOLD[3]),
-    ],
-)
-def test_one_is_shown_by_symbol_or_alias(stocked: Api, symbol: str, expected: Instrument):
-    document = answer(stocked.get(f"{PATH}/{symbol}"))
-    assert document == {**instrument_document(expected), "aliases": list(expected.aliases)}
-    assert list(document) == list(FUTURE_DOCUMENT)
+def test_a_slash_and_the_case_do_not_matter(stocked: Api):
+    for path in SAME_PATHS:
+        assert stocked.get(path).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("path", "refusal"),
-    [
+SPELLINGS = [
+    ("AAPL", Instrument("AAPL")),
+    (CALL, default_instrument(CALL)),
+    ("AAPL%20%20250117C00150000", default_instrument(CALL)),
+    ("ESH26", TOLD[0]),
+    ("dax1", TOLD[2]),
+    ("DAX%20FUT", TOLD[2]),
+    ("BTC/USD", TOLD[3]),
+    ("BTC%2FUSD", TOLD[3]),
+]
+
+
+def test_one_is_shown_by_symbol_or_alias(stocked: Api):
+    for symbol, expected in SPELLINGS:
+        document = answer(stocked.get(f"{PATH}/{symbol}"))
+        assert document == {**instrument_document(expected), "aliases": list(expected.aliases)}
+        assert list(document) == list(FUTURE_DOCUMENT)
+
+
+MISSING = [
         ("/NOPE", (404, "unknown_symbol")), ("/AAPL250117C00160000", (404, "unknown_symbol")), ("/..%2Fx", (422, "invalid_symbol")),
         ("/AAPL?as_of=soon", (400, "invalid_timestamp")), ("/AAPL?asof=2025", (400, "unknown_parameter")), ("/AAPL?as_of=3000-01-01", (400, "timestamp_out_of_range")),
-    ],
-)  # fmt: skip
-def test_one_that_there_is_not(stocked: Api, path: str, refusal: tuple[int, str]):
-    assert problem(stocked.get(PATH + path)) == refusal
+    ]  # fmt: skip
+
+
+def test_one_that_there_is_not(stocked: Api):
+    for path, refusal in MISSING:
+        assert problem(stocked.get(PATH + path)) == refusal
 
 
 def test_as_of_an_instant_it_is_what_was_declared_by_then(api: Api):
@@ -299,43 +308,39 @@ def test_what_is_left_out_is_undeclared(stocked: Api):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("symbol", "body", "refusal", "path"),
-    [
-        ("AAPL", {"exchange": "NASDAQ"}, (422, "validation_failed"), "exchange"),
-        ("AAPL", {"exchange": "ZZZZ"}, (422, "validation_failed"), "exchange"),
-        ("AAPL", {"exchange": "XNYS", "calendar": "NOPE"}, (422, "validation_failed"), "calendar"),
-        ("AAPL", {"symbol": "IBM"}, (422, "validation_failed"), "symbol"),
-        ("AAPL", {"exchnage": "XNAS"}, (422, "validation_failed"), "exchnage"),
-        ("AAPL", [], (422, "validation_failed"), ""),
-        ("AAPL", {"aliases": ["META"]}, (422, "alias_taken"), None),
-        ("AAPL", {"aliases": ["DAX1"]}, (422, "alias_taken"), None),
-        ("AAPL", {"aliases": ["AAPL"]}, (422, "alias_taken"), None),
-        ("..%2Fx", {}, (422, "invalid_symbol"), None),
-    ],
-)
-def test_what_cannot_be_declared_changes_nothing(
-    stocked: Api, symbol: str, body: object, refusal: tuple[int, str], path: str | None
-):
-    response = put(stocked, symbol, body)
-    assert problem(response) == refusal
-    assert [error["path"] for error in answer(response)["errors"]] == ([] if path is None else [path])
-    assert market_store().declared_instruments(symbol="AAPL") == []
+REFUSED_DECLARATIONS = [
+    ("AAPL", {"exchange": "NASDAQ"}, (422, "validation_failed"), "exchange"),
+    ("AAPL", {"exchange": "ZZZZ"}, (422, "validation_failed"), "exchange"),
+    ("AAPL", {"exchange": "XNYS", "calendar": "NOPE"}, (422, "validation_failed"), "calendar"),
+    ("AAPL", {"symbol": "IBM"}, (422, "validation_failed"), "symbol"),
+    ("AAPL", {"exchnage": "XNAS"}, (422, "validation_failed"), "exchnage"),
+    ("AAPL", [], (422, "validation_failed"), ""),
+    ("AAPL", {"aliases": ["META"]}, (422, "alias_taken"), None),
+    ("AAPL", {"aliases": ["DAX1"]}, (422, "alias_taken"), None),
+    ("AAPL", {"aliases": ["AAPL"]}, (422, "alias_taken"), None),
+    ("..%2Fx", {}, (422, "invalid_symbol"), None),
+]
 
 
-@pytest.mark.parametrize(
-    ("body", "headers", "refusal"),
-    [
+def test_what_cannot_be_declared_changes_nothing(stocked: Api):
+    for symbol, body, refusal, path in REFUSED_DECLARATIONS:
+        response = put(stocked, symbol, body)
+        assert problem(response) == refusal
+        assert [error["path"] for error in answer(response)["errors"]] == ([] if path is None else [path])
+        assert market_store().declared_instruments(symbol="AAPL") == []
+
+
+WRONG_BODIES = [
         (b"", {}, (400, "malformed_json")),
         (b"{bad", {}, (400, "malformed_json")),
         (b'{"exchange":"XNAS","exchange":"XNYS"}', {}, (400, "duplicate_key")),
         (b"exchange=XNAS", {"content_type": "application/x-www-form-urlencoded"}, (415, "unsupported_media_type")),
-    ],
-)  # fmt: skip
-def test_a_body_that_is_no_document(
-    stocked: Api, body: bytes, headers: dict[str, str], refusal: tuple[int, str]
-):
-    assert problem(stocked.call("PUT", f"{PATH}/AAPL", body, **headers)) == refusal
+    ]  # fmt: skip
+
+
+def test_a_body_that_is_no_document(stocked: Api):
+    for body, headers, refusal in WRONG_BODIES:
+        assert problem(stocked.call("PUT", f"{PATH}/AAPL", body, **headers)) == refusal
 
 
 def test_readers_do_not_write_and_writers_do_not_read(stocked: Api):

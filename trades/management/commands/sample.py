@@ -1,23 +1,23 @@
-"""`manage.py sample`: generates trades of a few demo symbols and stores them like any client's trades."""
+"""`manage.py sample`: generates trades of a few demo symbols and stores them."""
 
 import datetime as dt
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
+import pyarrow as pa
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from command_line import command_actor
 from store.datasets import TRADES
+from store.declarations import WORD_SEPARATOR
 from store.exceptions import StorageError
 from store.instruments import Instrument
 from store.symbols import InvalidSymbol, parse_symbol
-from store.timestamps import SECOND_NS, fixed_width_text
-from trades.batches.row_batch import BatchOptions
+from store.timestamps import SECOND_NS
+from trades.batches.row_batch import RowBatch
 from trades.exceptions import BatchRefused
-from trades.formats.json_body import read_json_body
 from trades.instruments.services import instruments_declare
 from trades.sample import SymbolDay, TradingSession, symbol_day, trading_sessions
 from trades.services import rows_ingest
@@ -91,26 +91,25 @@ def _ingest(
     for session in sessions:
         day = symbol_day(seed=seed, symbol=symbol, session=session).reported_by(now_ns)
         if len(day):
-            batch = read_json_body(_body(day), BatchOptions(TRADES))
-            receipt = rows_ingest(dataset=TRADES, batch=batch, caller=CALLER).receipt
+            receipt = rows_ingest(dataset=TRADES, batch=_batch(day), caller=CALLER).receipt
             stored, duplicates = stored + receipt.stored, duplicates + receipt.duplicates
     return stored, duplicates
 
 
-def _body(day: SymbolDay) -> bytes:
-    """Return the day as the JSON that a client would send."""
-    columns = zip(
-        fixed_width_text(day.time_ns).to_pylist(),
-        day.price.tolist(),
-        day.volume.tolist(),
-        day.trade_id,
-        day.sequence.tolist(),
-        day.exchange,
-        day.conditions,
-        fixed_width_text(day.received_at_ns).to_pylist(),
-        strict=True,
-    )
-    names = ("timestamp", "price", "volume", "trade_id", "sequence", "exchange", "conditions", "received_at")
-    return orjson.dumps(
-        {"trades": [{"symbol": day.symbol, **dict(zip(names, row, strict=True))} for row in columns]}
-    )
+def _batch(day: SymbolDay) -> RowBatch:
+    """Return the day in the store's schema."""
+    columns = {
+        "timestamp": day.time_ns,
+        "price": day.price,
+        "volume": day.volume,
+        "trade_id": day.trade_id,
+        "sequence": day.sequence,
+        "exchange": day.exchange,
+        "conditions": list(map(WORD_SEPARATOR.join, day.conditions)),
+        "received_at": day.received_at_ns,
+    }
+    arrays = [
+        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(len(day), field.type)
+        for field in TRADES.schema
+    ]
+    return RowBatch(day.symbol, pa.record_batch(arrays, schema=TRADES.schema))

@@ -19,7 +19,7 @@ from store.timestamps import format_timestamp
 from trades.stores import LogName, NotMaintained, logs_of, maintained_store
 
 _VERIFY = (
-    "LogCheck every byte against the commit records: the hash chain, and the checksum of every 4 KiB. Prints the"
+    "Check every byte against the commit records: the hash chain, and the checksum of every 4 KiB. Prints the"
     " position of each damage with its file, offset, commit and the times of the rows that cannot be served: the very"
     " byte if a single one was changed; otherwise the first line that the store would not have written; otherwise the"
     " start of the 4 KiB. For a commit record, the start of its line. Continues with the other symbols. Exit status 1"
@@ -39,13 +39,15 @@ class Command(BaseCommand):
             "compact-derived": "Merge small derived files.",
         }
         for verb, text in texts.items():
-            of_verb = verbs.add_parser(verb, help=text.partition(":")[0].partition(".")[0], description=text)
-            of_verb.add_argument("symbols", nargs="*", metavar="SYMBOL", help="default: all")
-            of_verb.add_argument(
+            verb_parser = verbs.add_parser(
+                verb, help=text.partition(":")[0].partition(".")[0], description=text
+            )
+            verb_parser.add_argument("symbols", nargs="*", metavar="SYMBOL", help="default: all")
+            verb_parser.add_argument(
                 "--dataset", action="append", dest="datasets", choices=list(DATASETS), help="default: all"
             )
             if verb == "stats":
-                of_verb.add_argument("--json", action="store_true", help="print JSON only")
+                verb_parser.add_argument("--json", action="store_true", help="print JSON only")
 
     def handle(self, *_: Any, verb: str, symbols: list[str], **options: Any) -> None:
         """Run a verb over the logs. Raises CommandError, with status 1, for damage or an unknown symbol."""
@@ -55,16 +57,16 @@ class Command(BaseCommand):
                 symbols=list(map(parse_symbol, symbols)),
                 with_empty=verb == "verify",
             )
-            {
-                "verify": self._verify,
-                "stats": self._stats,
-                "rebuild": self._derive,
-                "compact-derived": self._derive,
-            }[verb](logs, {**options, "verb": verb})
+            if verb == "verify":
+                self._verify(logs)
+            elif verb == "stats":
+                self._stats(logs, as_json=options["json"])
+            else:
+                self._derive(logs, is_rebuilt=verb == "rebuild")
         except (StorageError, NotMaintained, InvalidSymbol) as error:
             raise CommandError(str(error)) from error
 
-    def _verify(self, logs: list[LogName], _: dict[str, Any]) -> None:
+    def _verify(self, logs: list[LogName]) -> None:
         commits = rows = size = damages = 0
         store = maintained_store()
         checks = [(f"{dataset.name}/{symbol}", store.check(dataset, symbol)) for dataset, symbol in logs]
@@ -73,50 +75,48 @@ class Command(BaseCommand):
             for name, check in checks:
                 bar.update(task, description=name)
                 check.progress = partial(bar.advance, task)
-                damages += sum(self._report(name, found) for found in _findings(name, check))
+                damages += sum(self._report(name, finding) for finding in _findings(name, check))
                 commits, rows = commits + check.checked.commits, rows + check.checked.rows
                 size += check.checked.bytes
         self.stdout.write(f"{len(logs):,} logs, {commits:,} commits, {rows:,} rows, {size:,} bytes checked")
         if damages:
             raise CommandError(f"{damages} damaged", returncode=1)
 
-    def _report(self, log: str, found: LogFinding) -> bool:
+    def _report(self, log: str, finding: LogFinding) -> bool:
         """Print a finding; return whether it is damage."""
-        commit = f" (commit {found.commit})" if found.commit is not None else ""
+        commit = f" (commit {finding.commit})" if finding.commit is not None else ""
         times = ""
-        if found.first_ns is not None and found.last_ns is not None:
-            first, last = format_timestamp(found.first_ns), format_timestamp(found.last_ns)
+        if finding.first_ns is not None and finding.last_ns is not None:
+            first, last = format_timestamp(finding.first_ns), format_timestamp(finding.last_ns)
             times = f"; rows from {first} to {last} cannot be served"
-        word = "note" if found.is_harmless else "damaged"
-        self.stdout.write(f"{word}: {log}/{found.file}, byte {found.offset}{commit}: {found.message}{times}")
-        return not found.is_harmless
+        word = "note" if finding.is_harmless else "damaged"
+        position = f"{log}/{finding.file}, byte {finding.offset}{commit}"
+        self.stdout.write(f"{word}: {position}: {finding.message}{times}")
+        return not finding.is_harmless
 
-    def _stats(self, logs: list[LogName], options: dict[str, Any]) -> None:
+    def _stats(self, logs: list[LogName], *, as_json: bool) -> None:
         store = maintained_store()
         rows = [_row(log, store.statistics(*log)) for log in logs]
-        if options["json"]:
+        if as_json:
             self.stdout.write(json.dumps(rows))
             return
         table = Table(box=None)
-        for name in ("dataset", "symbol"):
-            table.add_column(name)
-        for name in ("commits", "rows", "bytes", "derived"):
-            table.add_column(name, justify="right")
-        table.add_column("first")
-        table.add_column("last")
+        for name in ("dataset", "symbol", "commits", "rows", "bytes", "derived", "first", "last"):
+            is_number = name in {"commits", "rows", "bytes", "derived"}
+            table.add_column(name, justify="right" if is_number else "left")
         for row in rows:
             table.add_row(
                 *(f"{cell:,}" if isinstance(cell, int) else str(cell or "") for cell in row.values())
             )
         Console(file=self.stdout, width=180).print(table)  # type: ignore[arg-type]
 
-    def _derive(self, logs: list[LogName], options: dict[str, Any]) -> None:
-        store, is_rebuilt = maintained_store(), options["verb"] == "rebuild"
+    def _derive(self, logs: list[LogName], *, is_rebuilt: bool) -> None:
+        store = maintained_store()
         for dataset, symbol in logs:
-            made = store.derive(dataset, symbol, rebuild=is_rebuilt, compact=not is_rebuilt)
+            files = store.derive(dataset, symbol, rebuild=is_rebuilt, compact=not is_rebuilt)
             result = "skipped: another process is building it; run the command again later"
-            if made is not None:
-                result = f"{made.segments:,} segments, {made.rows:,} rows, {made.bytes:,} bytes, to commit {made.commit}"
+            if files is not None:
+                result = f"{files.segments:,} segments, {files.rows:,} rows, {files.bytes:,} bytes, to commit {files.commit}"
             self.stdout.write(f"{dataset.name}/{symbol}: {result}")
 
 
