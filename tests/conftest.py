@@ -1,5 +1,6 @@
 """What several apps' tests share: a store of one's own, the API over it, and a real Redis."""
 
+import gc
 import os
 import shutil
 import time
@@ -16,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from audit.chain.tables import triggers_drop
 from ratelimit.keys.selectors import key_cache
 from ratelimit.limits.shared_limits import take_shared
-from tests.api_client import Api, make_key
+from tests.api_client import Api, usual_key
 from tests.chance import SOAK
 from tests.faults import table
 from tests.hostile import figures
@@ -49,6 +50,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(here).parts[0] in SYSTEM_FOLDERS:
             item.add_marker("system")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the thousands of collected tests, which live to the end."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +95,7 @@ def store_path(default_store: Path) -> Path:
 def api(db, default_store: Path) -> Iterator[Api]:
     """A caller with every scope and no limit to speak of, before an empty store and an empty cache."""
     caches_clear()
-    yield Api(make_key())
+    yield Api(usual_key())
     key_cache.clear()
 
 
