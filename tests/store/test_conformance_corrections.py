@@ -14,6 +14,7 @@ from store.exceptions import (
 )
 from store.protocol import ALL_TIME, Amendment, Correction, Window
 from store.queries import QueryableStore
+from tests.chance import SOAK
 from tests.store.builders import (
     DAY,
     MINUTE,
@@ -341,13 +342,18 @@ def test_identifying_columns_cannot_be_corrected(new: dict[str, Any]):
         amendment(correct(1, trade_id="a", new=new))
 
 
-def test_a_thousand_corrections_of_a_large_day(store):
-    rows = [trade(number, float(1 + number), trade_id=str(number)) for number in range(3000)]
+COUNT = 3_000 if SOAK else 900
+
+
+def test_hundreds_of_corrections_of_a_large_day(store):
+    rows = [trade(number, float(1 + number), trade_id=str(number)) for number in range(COUNT)]
     store.append(batch(*rows))
     store.correct(
         amendment(
-            *(cancel(number, trade_id=str(number)) for number in range(0, 3000, 3)),
-            *(correct(number, trade_id=str(number), new={"price": 0.5}) for number in range(1, 3000, 3)),
+            *(cancel(number, trade_id=str(number)) for number in range(0, COUNT, 3)),
+            *(correct(number, trade_id=str(number), new={"price": 0.5}) for number in range(1, COUNT, 3)),
         )
     )
-    assert prices(store) == [0.5 if number % 3 == 1 else 1.0 + number for number in range(3000) if number % 3]
+    assert prices(store) == [
+        0.5 if number % 3 == 1 else 1.0 + number for number in range(COUNT) if number % 3
+    ]

@@ -11,6 +11,7 @@ from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.protocol import ALL_TIME, Append, Window
 from store.queries import QueryableStore
+from tests.chance import SOAK
 from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, correct, stored, trade
 
 
@@ -31,7 +32,7 @@ def random_window(rng: random.Random, times: list[int]) -> Window:
 
 def check(store: QueryableStore, dataset: Dataset, at: int | None, rng: random.Random) -> None:
     times = store.rows(dataset, SYMBOL, ALL_TIME, commit=at).column(0).to_pylist()
-    for _ in range(20):
+    for _ in range(20 if SOAK else 10):
         window, rows, from_end = (
             random_window(rng, times or [NOON]),
             rng.choice([1, 2, 3, 7, 30]),
@@ -52,7 +53,7 @@ def random_trade(rng: random.Random) -> dict[str, Any]:
     )
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(8 if SOAK else 2))
 def test_take_window_has_the_rows_and_those_of_the_same_time(store, seed: int):
     rng = random.Random(seed)
     for _ in range(4):

@@ -1,8 +1,9 @@
 """Cells of class by dataset by format by direction by session by hours, their values against the oracle.
 
-Every one with SOAK=1; otherwise each dataset with each pair of the others' values.
+Every one with SOAK=1; otherwise each dataset in each format, with one choice of the others.
 """
 
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.chance import SOAK, cases_of
+from tests.chance import SOAK, chosen_seed
 from tests.stats.market_data.builders import Market
 from tests.stats.market_data.option_oracle import GREEKS
 from tests.stats.market_data.oracle import Row
@@ -18,6 +19,7 @@ from tests.stats.market_data.representations import MEDIA_TYPES, Page, decoded
 from tests.stats.market_data.subjects import DATASETS, RESOLUTIONS, Subject
 
 pytestmark = pytest.mark.django_db
+CHANCE = random.Random(chosen_seed())
 FORMATS = tuple(MEDIA_TYPES)
 SESSIONS, HOURS, DIRECTIONS = ("utc", "exchange"), ("all", "regular", "extended"), ("asc", "desc")
 # How far a quotient, an implied volatility and what follows may lie from the oracle's, as a part of it.
@@ -50,19 +52,26 @@ class Cell:
 def cells(subjects: Iterable[Subject], formats: Iterable[str], directions: Iterable[str]) -> list[Cell]:
     """Every request once: what a dataset does not take, it is not asked with."""
     found: dict[Any, Cell] = {}
-    requests = cases_of(formats, directions, SESSIONS, HOURS)
-    for cell in (Cell(subject, *each) for subject, each in product(subjects, requests)):
+    for subject, *each in product(subjects, formats, directions, SESSIONS, HOURS):
+        cell = Cell(subject, *each)
         shape = cell.subject.shape(cell.session, cell.hours)
         found.setdefault((cell.subject, cell.format, cell.sort, *shape.values()), cell)
     return list(found.values())
 
 
-CELLS = cells(DATASETS, FORMATS, DIRECTIONS)
-# How days are cut matters to bars of days and longer ones; others take turns.
+def drawn(subjects: Iterable[Subject], formats: Iterable[str], directions: tuple[str, ...]) -> list[Cell]:
+    """Each subject in each format once, with a direction, a session and hours that chance chooses."""
+    axes = (directions, SESSIONS, HOURS)
+    return [Cell(*each, *(CHANCE.choice(axis) for axis in axes)) for each in product(subjects, formats)]
+
+
+CELLS = cells(DATASETS, FORMATS, DIRECTIONS) if SOAK else drawn(DATASETS, FORMATS, DIRECTIONS)
+# How days are cut matters to bars of days and longer ones.
+PERIODS = [one for one in RESOLUTIONS if one.is_period]
+INTRADAY = [one for one in RESOLUTIONS if not one.is_period]
 JSON_CELLS = [
-    cell
-    for cell in cells(RESOLUTIONS, ("json",), ("asc",))
-    if SOAK or cell.subject.is_period or cell.session == SESSIONS[HOURS.index(cell.hours) % 2]
+    *cells(PERIODS, ("json",), ("asc",)),
+    *(cells if SOAK else drawn)(INTRADAY, ("json",), ("asc",)),
 ]
 subjects = pytest.mark.parametrize("subject", DATASETS, ids=str)
 

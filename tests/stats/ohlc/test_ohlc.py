@@ -1,11 +1,22 @@
 """Bars over HTTP: which there are, what they hold, and what is refused."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from tests.api_client import OHLC, Api, answer, make_key, problem, trade, until_limited
+from tests.installation import shared_installation
 from trades.batches.sample_rows import SEED_TRADES
+
+
+@pytest.fixture(scope="module")
+def seeded(django_db_setup, django_db_blocker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A caller before the stored seed, for tests that only read."""
+    path = tmp_path_factory.mktemp("seeded") / "store"
+    with shared_installation(django_db_blocker, path) as api:
+        api.ingest(*SEED_TRADES)
+        yield api
 
 
 def at(time: str, price: float = 10, volume: float = 1, **more: object) -> dict[str, object]:
@@ -143,6 +154,7 @@ def test_prices_come_back_as_they_were_sent(api):
     assert [bar["open"] for bar in api.bars()] == [0.30000000000000004, 5e-324, 2**53]
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
@@ -193,10 +205,9 @@ def test_prices_come_back_as_they_were_sent(api):
         ("symbol=AAPL&as_of=soon", 400, "invalid_timestamp"),
     ],
 )
-def test_a_query_that_has_no_answer_is_refused(api, query, status, code):
-    api.ingest(*SEED_TRADES)
+def test_a_query_that_has_no_answer_is_refused(seeded, query, status, code):
     for path in (OHLC, "/v1/stats/ohlc/"):
-        assert problem(api.get(f"{path}?{query}")) == (status, code)
+        assert problem(seeded.get(f"{path}?{query}")) == (status, code)
 
 
 def test_a_symbol_is_known_under_all_its_spellings(api):

@@ -12,6 +12,7 @@ import pytest
 from store.instruments import CRYPTO, FUTURE, Instrument
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, problem, trade
+from tests.chance import SOAK
 from tests.installation import shared_installation
 from tests.stats.market_data.absence.absent_week import Run, Traded, runs
 from tests.stats.sessions.published import WEEKS, Week, day
@@ -48,7 +49,7 @@ def absences(api: Api, path: str = STOCKS, **params: Any) -> list[Run]:
     return found
 
 
-@pytest.fixture(scope="module", params=WEEKS, ids=str)
+@pytest.fixture(scope="module", params=WEEKS if SOAK else WEEKS[::2], ids=str)
 def traded(
     request, django_db_setup, django_db_blocker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Api, Traded]]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.api_client import answer
+from tests.chance import cases_of
 from tests.stats.market_data.builders import ACTIONS, BEHIND, FIRST, SPLIT, Market, ingest, midnight_ns
 from tests.stats.market_data.oracle import PERIODS, Cut, Row, adjusted, bars, midnight
 from tests.stats.market_data.published_hours import XNYS
@@ -32,9 +33,10 @@ def wanted(market: Market, mode: str, cut: Cut) -> list[Row]:
     return bars(prints, cut, start_ns, midnight_ns(ends))
 
 
-@pytest.mark.parametrize("mode", ["raw", "split", "all"])
-@pytest.mark.parametrize("session", ["exchange", "utc"])
-@pytest.mark.parametrize("resolution", ["1m", "1h", "12h", "1d", "1w", "1M"])
+@pytest.mark.parametrize(
+    ("mode", "session", "resolution"),
+    cases_of(["raw", "split", "all"], ["exchange", "utc"], ["1m", "1h", "12h", "1d", "1w", "1M"]),
+)
 def test_bars_are_those_of_adjusted_prints(market: Market, mode: str, session: str, resolution: str):
     cut = Cut(resolution, XNYS, by_date=session == "exchange")
     bars_found = found(market, adjustment=mode, session=session, resolution=resolution)

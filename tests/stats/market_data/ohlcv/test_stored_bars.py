@@ -8,6 +8,7 @@ import pytest
 
 from store.instruments import FUTURE, Instrument
 from tests.api_client import Api, answer, problem, trade
+from tests.chance import cases_of
 from trades.stores import market_store
 
 TREE = "/api/v1/market-data"
@@ -202,9 +203,10 @@ def test_parts_of_lengths_that_do_not_divide_each_other_do_not_take_from_one_ano
 ROUND_TRIPS = {"XNYS": "equities", "XCME": "futures", "XLON": "equities", "XJPX": "equities"}
 
 
-@pytest.mark.parametrize("hours", ["all", "regular", "extended"])
-@pytest.mark.parametrize("month", ["2024-12", "2025-06"])
-@pytest.mark.parametrize("exchange", ROUND_TRIPS)
+@pytest.mark.parametrize(
+    ("exchange", "month", "hours"),
+    cases_of(ROUND_TRIPS, ["2024-12", "2025-06"], ["all", "regular", "extended"]),
+)
 def test_what_is_answered_can_be_stored_again(api: Api, exchange, month, hours):
     kind = FUTURE if exchange == "XCME" else "equity"
     for symbol in ("FROM", "TO"):
