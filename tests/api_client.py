@@ -59,7 +59,7 @@ def usual_key() -> str:
 def _usual_key_and_columns() -> tuple[str, dict[str, Any]]:
     with transaction.atomic():
         text = make_key()
-        columns: dict[str, Any] = ApiKey.objects.values().latest("pk")
+        columns = dict[str, Any](ApiKey.objects.values().latest("pk"))
         transaction.set_rollback(True)
     del columns["id"]
     return text, columns
