@@ -45,7 +45,7 @@ def with_stored_bars(trades: LogView, stored: LogView, grid: Grid, policy: BarPo
 
 @dataclass(frozen=True, slots=True)
 class _WithStoredBars:
-    """Makes bars from trades, and fills intervals without trades from stored bars.
+    """A maker of bars from trades; intervals without trades are filled from stored bars.
 
     If an interval has shorter stored bars, they are merged with bars of its trades: a backfilled morning
     becomes part of the day's bar. The interval's own stored bar is used if the interval has no trades and the

@@ -18,13 +18,13 @@ UNKNOWN_COUNT = -1
 
 
 class BarMaker(Protocol):
-    """Makes the bars of any aligned window of a grid; their `time_ns` is the grid's label."""
+    """A maker of the bars of any aligned window of a grid; their `time_ns` is the grid's label."""
 
     def bars(self, window: Window) -> Bars: ...
 
 
 class TradeBars(BarMaker, Protocol):
-    """Makes bars from a log of trades."""
+    """A maker of bars from a log of trades."""
 
     def needed(self, window: Window) -> Window:
         """Return the window of the log on which the bars of a window depend."""

@@ -51,7 +51,7 @@ def session_bars(logs: BarLogs, dates: Window, grid: DayGrid, policy: BarPolicy)
 
     The bars' time is midnight UTC of their date.
     """
-    stored_dates = dates_with_rows([(view, _DATES_APART_NS) for view in logs], dates)
+    stored_dates = dates_with_rows([logs], dates, trades_margin_ns=_DATES_APART_NS)
     window = Window(grid.date_start(stored_dates.start_ns), grid.date_start(stored_dates.end_ns))
     if window.start_ns >= window.end_ns:
         return joined_bars([])
@@ -60,31 +60,23 @@ def session_bars(logs: BarLogs, dates: Window, grid: DayGrid, policy: BarPolicy)
     return replace(bars, time_ns=days * DAY_NS)
 
 
-def with_bars(logs: Iterable[BarLogs], window: Window) -> Window:
-    """Return the part of a window, from midnight to midnight UTC, in which any of the logs may have bars."""
-    margins = [
-        (view, margin) for each in logs for view, margin in zip(each, (0, _DATES_APART_NS), strict=True)
-    ]
-    return dates_with_rows(margins, window)
+def dates_with_rows(logs: Iterable[BarLogs], window: Window, *, trades_margin_ns: int = 0) -> Window:
+    """Return the part of a window that the event dates of logs cover; it is empty if they have no rows there.
 
-
-def dates_with_rows(logs: Iterable[tuple[LogView, int]], window: Window) -> Window:
-    """Return the part of a window that the event dates of logs cover.
-
-    Each log's dates are widened by its margin, in nanoseconds, at both ends.
-
-    The part is empty if the logs have no rows in the window.
+    Trades may be `trades_margin_ns` before or after their date, stored bars `_DATES_APART_NS`.
     """
     windows: list[Window] = []
-    for view, margin in logs:
-        first_ns, end_ns = (
-            max(window.start_ns - margin, ALL_TIME.start_ns),
-            min(window.end_ns + margin, ALL_TIME.end_ns),
-        )
-        oldest = oldest_date(view, first_ns)
-        newest = newest_date(view, end_ns)
-        if oldest is not None and newest is not None:
-            windows.append(Window(oldest * DAY_NS - margin, (newest + 1) * DAY_NS + margin))
+    for trades, stored in logs:
+        windows += _dates_with_rows(trades, window, trades_margin_ns)
+        windows += _dates_with_rows(stored, window, _DATES_APART_NS)
     start_ns = max(window.start_ns, min((each.start_ns for each in windows), default=window.end_ns))
     end_ns = min(window.end_ns, max((each.end_ns for each in windows), default=start_ns))
     return Window(start_ns, max(start_ns, end_ns))
+
+
+def _dates_with_rows(view: LogView, window: Window, margin_ns: int) -> list[Window]:
+    oldest = oldest_date(view, max(window.start_ns - margin_ns, ALL_TIME.start_ns))
+    newest = newest_date(view, min(window.end_ns + margin_ns, ALL_TIME.end_ns))
+    if oldest is None or newest is None:
+        return []
+    return [Window(oldest * DAY_NS - margin_ns, (newest + 1) * DAY_NS + margin_ns)]

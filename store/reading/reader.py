@@ -25,8 +25,8 @@ from store.reading.bar_logs import (
     BarLogs,
     RegularSessions,
     bar_logs,
+    dates_with_rows,
     session_bars,
-    with_bars,
 )
 from store.reading.exceptions import InvalidUniverse, NoSessions, UnknownPolicy
 from store.reading.latest import LatestTrades, Trade
@@ -39,7 +39,7 @@ BarsOrFrame: TypeAlias = Bars | Any
 
 
 class Reader(RowReader):
-    """Reads rows and bars of a store in a folder; every call sees the newest commits. Thread-safe.
+    """A reader of the rows and bars of a store in a folder; every call sees the newest commits. Thread-safe.
 
     The only files that it writes are derived files. Symbols are spelled as over HTTP, and an alias stands for
     its symbol. Windows are `[start, end)`; None is open. Instants are integers (nanoseconds since 1970), ISO
@@ -78,7 +78,7 @@ class Reader(RowReader):
         nanoseconds, or a timedelta. Days are UTC days.
         """
         name, length = self._named(symbol), interval_ns(interval)
-        self._begin(TRADES, name)
+        self._derive_at_first_use(TRADES, name)
         window, rule = aligned_window(start, end, length), self._policy(name, policy, as_of)
         if self._has_stored_bars(name):
             bars = self._maker(name, self._bar_logs(name, as_of), length, rule, as_of).bars(window)
@@ -163,7 +163,7 @@ class Reader(RowReader):
         logs = [self._bar_logs(symbol, as_of) for symbol in universe]
         window = aligned_window(start, end, length)
         if start is None or end is None:
-            stored_dates = with_bars(logs, window)
+            stored_dates = dates_with_rows(logs, window)
             window = Window(
                 stored_dates.start_ns - stored_dates.start_ns % length,
                 stored_dates.end_ns + -stored_dates.end_ns % length,
@@ -233,7 +233,7 @@ class Reader(RowReader):
         return universe
 
     def _pinned(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
-        self._begin(dataset, symbol)
+        self._derive_at_first_use(dataset, symbol)
         return self._commit_as_of(dataset, symbol, as_of)
 
 

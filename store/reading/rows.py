@@ -30,22 +30,22 @@ class RowOptions(TypedDict, total=False):
 
 
 class RowReader:
-    """Reads rows by dataset. Every method takes a window `[start, end)` to the nanosecond, and `RowOptions`."""
+    """A reader of rows by dataset. Every method takes a window `[start, end)` to the nanosecond, and `RowOptions`."""
 
     def __init__(self, path: Path | str) -> None:
         if not Path(path).is_dir():
             raise NoSuchStore(f"{path} is not a folder: give the DATA_DIR of a store")
         self._store = CsvStore(path)
-        self._begun: set[tuple[str, str]] = set()
+        self._used: set[tuple[str, str]] = set()
 
-    def _begin(self, dataset: Dataset, symbol: str) -> None:
-        """At the first use of a log, update its derived files if they are far behind.
+    def _derive_at_first_use(self, dataset: Dataset, symbol: str) -> None:
+        """Update a log's derived files at its first use, if they are far behind.
 
         If they cannot be written, answers are the same but slower.
         """
         key = (dataset.name, symbol)
-        if key not in self._begun:
-            self._begun.add(key)
+        if key not in self._used:
+            self._used.add(key)
             with suppress(StorageError):
                 if self._store.rows_behind(dataset, symbol) >= ROWS_BEHIND:
                     self._store.derive(dataset, symbol)
@@ -124,7 +124,7 @@ class RowReader:
         """Return the rows of a dataset by (event time, sequence, arrival)."""
         declared, name = dataset_named(dataset), self._named(symbol)
         names = None if columns is None else select(declared, columns)
-        self._begin(declared, name)
+        self._derive_at_first_use(declared, name)
         commit = self._commit_as_of(declared, name, as_of)
         table = self._store.rows(declared, name, exact_window(start, end), commit=commit)
         rows = Columns(declared, table if names is None else table.select(names))
