@@ -137,7 +137,7 @@ def _django_handler(*, recorded: bool) -> Handler:
 
 
 class _KnownCaller(BaseAuthentication):
-    """Always the same caller, without a look at the request."""
+    """An authentication that always returns the same caller."""
 
     caller: Caller
 

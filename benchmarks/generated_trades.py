@@ -103,7 +103,7 @@ _CONDITIONS = np.array(["", "odd_lot", "intermarket_sweep", "odd_lot;intermarket
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Trades day and night from `start_ns` on, `a_minute` each minute, in whole microseconds; `with_ids` adds the optional columns."""
+    """Trades from `start_ns` on, `a_minute` each minute, day and night. with_ids: with the optional columns."""
 
     a_minute: int
     start_ns: int = FIRST_DAY_NS

@@ -30,7 +30,7 @@ _PEER_WANTED = {"small": "at least 50", "large": "at least 400"}
 
 
 class Feeder:
-    """Sends the next batches of the stream, by one client or by several that share it."""
+    """A sender of the stream's next batches: one client, or several that share the stream."""
 
     def __init__(self, server: Server, *, feeds: int = 1) -> None:
         self.server = server

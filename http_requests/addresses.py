@@ -1,9 +1,10 @@
 """The client of an IP address, for rate limits: an IPv4 address or an IPv6 /64. IPv4-mapped IPv6 counts as IPv4."""
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 # Prefix length in bits. IPv6 providers give each customer at least a network of this size.
 CLIENT_BITS = 64

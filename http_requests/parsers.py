@@ -17,7 +17,7 @@ _UTF_8 = {"utf-8", "utf8"}
 
 
 class BytesParser(BaseParser):
-    """Returns the body as bytes."""
+    """A parser that returns the body as bytes."""
 
     def parse(
         self,

@@ -13,7 +13,7 @@ from http_requests.exceptions import InvalidParameter
 
 
 class StrictFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # not typed
-    """Filters a list; answers `invalid_parameter` if a filter's value is invalid."""
+    """A filter backend that refuses an invalid value with `invalid_parameter`."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> Any:
         """Return the matching rows. Raises the exception that `refusal` returns."""

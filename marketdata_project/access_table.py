@@ -56,10 +56,6 @@ def _tree() -> Iterator[tuple[str, Access]]:
 
 _TREE: Table = {(name, "GET"): access for name, access in _tree()}
 
-_LIMITS: Table = {
-    ("limits", "GET"): Access(ANY_CALLER, group="access", cost="unmetered"),
-}
-
 _KEYS_READ = Access("keys:manage", sensitivity="confidential", group="access")
 _KEYS_WRITE = Access(
     "keys:manage", sensitivity="confidential", group="access", kind=WRITE, audit_class="keys"
@@ -74,25 +70,18 @@ _KEYS: Table = {
 }
 
 _CREDENTIALS: Table = {
-    ("auth-token", "POST"): Access(ANYBODY, group="access", kind=WRITE),
-    ("auth-refresh", "POST"): Access(ANYBODY, group="access", kind=WRITE),
-    ("auth-logout", "POST"): Access(ANYBODY, group="access", kind=WRITE),
-    ("oauth-token", "POST"): Access(ANYBODY, group="access", kind=WRITE),
-    ("oauth-revoke", "POST"): Access(ANYBODY, group="access", kind=WRITE),
-}
-
-_AUDIT: Table = {
-    ("audit", "GET"): Access("audit:read", sensitivity="confidential", group="access", cost="export"),
+    (name, "POST"): Access(ANYBODY, group="access", kind=WRITE)
+    for name in ("auth-token", "auth-refresh", "auth-logout", "oauth-token", "oauth-revoke")
 }
 
 ACCESS: Table = {
     **_MARKET_DATA,
     **_INGESTS,
     **_TREE,
-    **_LIMITS,
+    ("limits", "GET"): Access(ANY_CALLER, group="access", cost="unmetered"),
     **_KEYS,
     **_CREDENTIALS,
-    **_AUDIT,
+    ("audit", "GET"): Access("audit:read", sensitivity="confidential", group="access", cost="export"),
 }
 
 # Views without a row, open to anybody: web pages, the documentation, health and metrics.

@@ -26,7 +26,7 @@ _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 
 
 class AnonymousClientMiddleware:
-    """Charges public pages before the view, and answers 401, 404, 406 and 413 after it.
+    """A middleware that charges public pages before the view, and answers 401, 404, 406 and 413 after it.
 
     A 401 is charged to the address, all others to the caller, or to the address if there is no caller. Over the
     limit the answer is 429 instead. A caller who is charged after the view becomes the request's user, so that

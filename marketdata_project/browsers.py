@@ -53,7 +53,7 @@ def _has_session(request: HttpRequest) -> bool:
 
 
 class PagePolicyMiddleware(CSPMiddleware):
-    """Adds Content-Security-Policy (django-csp) and Permissions-Policy to HTML answers only.
+    """A middleware that adds Content-Security-Policy (django-csp) and Permissions-Policy to HTML answers only.
 
     Browsers do not render other answers. No page needs a nonce: scripts and styles are files.
     """

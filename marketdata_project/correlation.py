@@ -45,7 +45,7 @@ def correlation_headers(request_id: str) -> dict[str, str]:
 
 
 class CorrelationFilter(logging.Filter):
-    """Sets `correlation_id` on each log record; `-` outside a request."""
+    """A filter that sets `correlation_id` on each log record; `-` outside a request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.correlation_id = correlation_id() or "-"
@@ -53,7 +53,7 @@ class CorrelationFilter(logging.Filter):
 
 
 class CorrelationMiddleware:
-    """Sets `correlation_id` on each request and the headers of `correlation_headers` on its answer."""
+    """A middleware that sets `correlation_id` on each request, and the headers of `correlation_headers` on its answer."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

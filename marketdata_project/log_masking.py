@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class MaskingFormatter(logging.Formatter):
-    """Replaces secrets by `***`: the installation's own, query strings of URLs, and texts that look like credentials.
+    """A formatter that masks secrets: the installation's own, query strings of URLs, texts that look like credentials.
 
     A record is one line, followed by its indented traceback, so that no text in it can look like another record.
     """

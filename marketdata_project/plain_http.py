@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class PlainHttpMiddleware:
-    """Changes the redirects of Django's SecurityMiddleware: to 308, which keeps method and body, or to 403 for API calls.
+    """A middleware that makes SecurityMiddleware's redirects a 308, which keeps method and body; a 403 for API calls.
 
     An API client that follows redirects would send its key unencrypted with every call and never notice. Over the
     address's limit the answer is 429.

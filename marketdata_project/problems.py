@@ -166,7 +166,7 @@ _ANY_HOST_PATHS = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/", "/m
 
 
 class ProblemMiddleware:
-    """Answers requests that reach no DRF view: a wrong host, a body over the limit, errors outside DRF."""
+    """A middleware for requests that reach no DRF view: a wrong host, a body over the limit, errors outside DRF."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

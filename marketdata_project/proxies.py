@@ -7,15 +7,12 @@ X-Forwarded-Proto and the X-SSL-Client headers.
 import re
 from collections.abc import MutableMapping, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from django.conf import settings
 
 from http_requests import addresses
-from http_requests.addresses import Address
-
-Network = IPv4Network | IPv6Network
+from http_requests.addresses import Address, Network
 
 # The longest chain of proxies. Entries of X-Forwarded-For beyond it are ignored.
 MOST_HOPS = 10

@@ -53,7 +53,7 @@ class Metric:
 
 
 class Counter(Metric):
-    """Counts up; exported as `<name>_total`."""
+    """A number that only grows; exported as `<name>_total`."""
 
     def add(self, *labels: str, amount: float = 1) -> None:
         """Add `amount`; 0 exports the series before its first event."""
@@ -98,7 +98,7 @@ class Gauge(Metric):
 
 
 class Histogram(Metric):
-    """Counts observations by bucket, and their sum."""
+    """The numbers of observations by bucket, and the sum of all observations."""
 
     def __init__(
         self, name: str, help_text: str, labels: Sequence[str] = (), *, bounds: Sequence[float]

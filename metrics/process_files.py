@@ -42,7 +42,7 @@ _DECODER = msgspec.json.Decoder(ProcessValues)
 
 
 class Publisher:
-    """Writes this process's numbers to `<process>.json` in `folder`.
+    """A writer of this process's numbers to `<process>.json` in `folder`.
 
     If the disk is full the file stays unchanged until the next second's try. A killed process loses the numbers
     of its last second.

@@ -68,7 +68,7 @@ class _Prepared(NamedTuple):
 
 
 class FrontDoor:
-    """Finds the answer to a call in memory, charges the caller and records the call."""
+    """A function that finds the answer to a call in memory, charges the caller and records the call."""
 
     def __init__(self) -> None:
         self._spool = call_spool()

@@ -2,20 +2,18 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network
 
 from http_requests import addresses
+from http_requests.addresses import Network
 
 MOST_PER_ADDRESS = 1000
 # Bytes for large bodies of known callers, and for small bodies, which are read before the caller is known.
 MOST_BODY_BYTES = 384 * 2**20
 MOST_SMALL_BODY_BYTES = 32 * 2**20
 
-Network = IPv4Network | IPv6Network
-
 
 class ConnectionSlots:
-    """At most `most` connections per IPv4 address or IPv6 /64; addresses in `uncounted` networks are not limited.
+    """Slots for `most` connections per IPv4 address or IPv6 /64. Addresses in `uncounted` networks are not limited.
 
     Not thread safe: for an event loop's thread.
     """

@@ -59,7 +59,7 @@ _CORRELATION_ID = HEADER.lower().encode()
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Closes connections whose headers take longer than HEADER_SECONDS, or are too many or too large.
+    """A protocol that closes connections whose headers take longer than HEADER_SECONDS, or are too many or too large.
 
     `slots` limits the connections of the process; a connection without a slot is refused before anything is read.
     HEADER_BYTES also limits other bytes that complete neither a piece of a body nor a request, such as trailers.

@@ -21,7 +21,7 @@ _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 class AnswerSender:
-    """Sends answers. Streams have threads of their own.
+    """A sender of answers. Streams have threads of their own.
 
     Any of these threads may make the next piece of a stream: it must not keep a database cursor open between
     pieces.

@@ -23,7 +23,7 @@ from marketdata_project.serve.watchdog import Watchdog
 
 
 class SignalInbox:
-    """Collects `signals` while entered, so that they interrupt nothing. For the main thread only."""
+    """A context that collects `signals`, so that they interrupt nothing. For the main thread only."""
 
     def __init__(self, signals: Iterable[signal.Signals]) -> None:
         self._signals = tuple(signals)
@@ -102,7 +102,7 @@ def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, p
 
 
 class Supervisor:
-    """Runs a plan in the foreground, in the main thread of a process without other threads."""
+    """The parent of a plan's processes, in the main thread of a process without other threads."""
 
     def __init__(self, plan: ServePlan, *, say: Say) -> None:
         self._plan = plan

@@ -41,7 +41,7 @@ TICKS_BEFORE_LIBRARIES = 10
 
 
 class WebServer(uvicorn.Server):
-    """uvicorn's server; also ends when its parent is gone, and sends proofs of life through `pulse`."""
+    """uvicorn's server, which also ends when its parent is gone, and sends proofs of life through `pulse`."""
 
     parent: int | None = None
     pulse: Pulse | None = None
