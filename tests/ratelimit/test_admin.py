@@ -36,7 +36,7 @@ def key():
     return ApiKey.objects.get()
 
 
-def test_keys_can_be_looked_at_but_never_their_digest(staff, key):
+def test_the_admin_shows_keys_without_their_digest(staff, key):
     listing = staff.get(CHANGES).content.decode()
     page = staff.get(f"{CHANGES}{key.pk}/change/").content.decode()
     assert key.prefix in listing
@@ -51,7 +51,7 @@ def test_the_list_shows_a_keys_name_and_state(staff, key):
     assert '<td class="field-state">active</td>' in listing
 
 
-def test_keys_are_neither_deleted_nor_edited_here(staff, key):
+def test_keys_cannot_be_edited_or_deleted_in_the_admin(staff, key):
     assert staff.get(f"{CHANGES}{key.pk}/delete/").status_code == 403
     staff.post(f"{CHANGES}{key.pk}/change/", {"name": "other", "rate": "9"})
     key.refresh_from_db()
@@ -81,7 +81,7 @@ def page(response) -> str:
     return html.unescape(response.content.decode())
 
 
-def test_a_key_is_made_here_and_shown_once(staff, events):
+def test_the_admin_creates_a_key_and_shows_it_once(staff, events):
     assert "the lowest that the scopes need" in page(staff.get(f"{CHANGES}add/"))
     shown = page(staff.post(f"{CHANGES}add/", NEW, follow=True))
     made = ApiKey.objects.get()
@@ -158,7 +158,7 @@ def test_a_revoked_key_is_not_counted_again(staff, key, events):
     assert [told["event"] for told in events] == ["key.revoked"]
 
 
-def test_a_key_is_called_by_its_name_letter_by_letter(staff, key):
+def test_the_name_of_a_key_is_escaped_in_pages(staff, key):
     shown = act(staff, "rotate", key)
     assert f"Key feed ({ApiKey.objects.get(replaces=key).prefix}): md_" in shown
     assert f"Key feed ({key.prefix}): the key {key.pk} was rotated before" in act(staff, "rotate", key)
@@ -210,7 +210,7 @@ def test_keys_of_other_accounts_are_not_listed(clerk, key):
 
 
 @pytest.mark.parametrize("action", ["rotate", "revoke", "revoke_with_successors"])
-def test_of_keys_that_are_not_there_for_a_person_it_is_said_that_nothing_was_done(clerk, key, action):
+def test_actions_on_invisible_keys_do_nothing_and_say_so(clerk, key, action):
     granted(accounts=["A"])
     ApiKey.objects.update(accounts=["B"])
     shown = act(clerk, action, key)

@@ -45,7 +45,7 @@ def test_the_own_account_passes(api, method):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-def test_another_account_is_as_one_that_is_not_there(api, method):
+def test_another_account_is_answered_like_an_unknown_one(api, method):
     owner = holder("A1", "A9")
     unknown = owner.call(method, "/accounts/A9")
     another = owner.call(method, "/accounts/A2")

@@ -90,7 +90,7 @@ def test_staff_with_every_permission_give_nothing_to_anybody(client):
     assert AccessProfile.objects.get().user != clerk
 
 
-def test_clients_are_looked_at_and_withdrawn_never_made_nor_edited(root):
+def test_clients_are_shown_and_revoked_but_not_created_or_edited(root):
     created = client_create(now=timezone.now(), actor="command:test", name="desk", scopes=["market:read"])
     stored = OAuthClient.objects.get()
     page = root.get(f"{CLIENTS}{stored.pk}/change/").content.decode() + root.get(CLIENTS).content.decode()

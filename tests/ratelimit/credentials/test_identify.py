@@ -122,7 +122,7 @@ def test_two_keys_are_ambiguous_also_if_both_are_good():
         assert problem(Api(None).get(CLOCK, **headers)) == (401, "ambiguous_credentials")
 
 
-def test_beside_a_session_a_key_decides(client):
+def test_a_key_takes_precedence_over_a_session(client):
     client.force_login(person(scopes=["market:read"]))
     assert client.get(CLOCK).status_code == 200
     assert problem(client.get(CLOCK, headers={"X-API-Key": generate().key})) == (401, "invalid_api_key")
@@ -192,7 +192,7 @@ def test_a_key_for_signing_is_refused_as_it_is_and_a_revoked_one_as_revoked():
         ("x", False),
     ],
 )
-def test_a_key_is_good_from_its_networks_only(address, allowed):
+def test_a_key_is_valid_from_its_networks_only(address, allowed):
     key = make_key()
     ApiKey.objects.update(networks=["10.1.0.0/16", "2001:db8::/32"])
     call = with_headers(address, x_api_key=key)

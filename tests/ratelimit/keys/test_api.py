@@ -15,7 +15,7 @@ def _redis(project_redis):
     """Buckets that count."""
 
 
-def test_a_key_that_is_made_works_at_once_and_is_shown_once(api):
+def test_a_new_key_works_at_once_and_is_shown_once(api):
     response = post(api, body={**NEW, "networks": ["127.0.0.1"], "expires_at": "2030-01-02T03:04:05+02:00"})
     made = answer(response)
     assert (response.status_code, response["Cache-Control"]) == (201, "no-store")
@@ -56,7 +56,7 @@ def test_a_rotated_key_and_its_successor_both_work_during_the_overlap(api):
     assert problem(post(api, f"{KEYS}/{old['id']}/rotate", {})) == (409, "not_rotatable")
 
 
-def test_the_overlap_is_a_day_where_nothing_is_said(api):
+def test_the_default_overlap_is_a_day(api):
     old = answer(post(api))
     now = timezone.now()
     assert api.call("POST", f"{KEYS}/{old['id']}/rotate").status_code == 201
@@ -142,7 +142,7 @@ def test_an_overlap_out_of_bounds_is_422(api, seconds):
     assert problem(response) == (422, "validation_failed")
 
 
-def test_a_key_cannot_be_made_of_nothing(api):
+def test_an_empty_body_is_400(api):
     assert problem(api.call("POST", KEYS)) == (400, "malformed_json")
 
 
@@ -181,20 +181,20 @@ def test_a_key_that_belongs_to_another_account_is_as_if_it_were_not_there(api):
     ],
     ids=str,
 )
-def test_a_grant_beyond_ones_own_is_403(api, grant, named):
+def test_a_grant_beyond_the_callers_own_is_403(api, grant, named):
     response = post(manager(), body={**NEW, **grant})
     assert problem(response) == (403, "grant_exceeded")
     assert named in answer(response)["message"]
     assert not ApiKey.objects.filter(name="feed").exists()
 
 
-def test_grants_of_ones_own_may_be_given(api):
+def test_a_caller_may_grant_what_it_has(api):
     body = {**NEW, "tier": "premium", "scopes": ["keys:manage"], "accounts": ["A"], "rate": 100}
     assert post(manager(), body=body).status_code == 201
 
 
 @pytest.mark.parametrize(("method", "suffix"), [("DELETE", ""), ("POST", "/rotate")])
-def test_a_key_with_more_than_ones_own_is_not_ones_to_change(api, method, suffix):
+def test_a_key_with_more_grants_cannot_be_changed(api, method, suffix):
     more = stored("more", tier="internal", scopes=["audit:read"])
     assert problem(manager().call(method, f"{KEYS}/{more.pk}{suffix}")) == (403, "grant_exceeded")
     more.refresh_from_db()

@@ -120,7 +120,7 @@ def revoked() -> list[bool]:
     return [key.revoked_at is not None for key in ApiKey.objects.order_by("id")]
 
 
-def test_a_key_is_revoked_with_all_that_came_of_it_each_with_its_event(events):
+def test_a_key_is_revoked_with_its_successors_each_with_its_event(events):
     first, second, third = chain()
     made()
     events.clear()
@@ -144,7 +144,7 @@ def test_successors_of_a_revoked_key_are_revoked():
     assert revoked() == [True, True, True]
 
 
-def test_all_of_a_chain_is_revoked_or_none():
+def test_a_chain_is_revoked_entirely_or_not_at_all():
     first, _, third = chain()
     lesser = caller(first, scopes=frozenset({"market:read", "keys:manage"}))
     ApiKey.objects.filter(pk=third.id).update(scopes=["audit:read"])

@@ -45,7 +45,7 @@ def watched(start: timedelta, end: timedelta) -> list[tuple[int, ExpiryRun]]:
     return runs
 
 
-def test_a_key_is_warned_of_14_7_and_1_days_before_its_end_once_each(events, caplog):
+def test_warnings_are_logged_14_7_and_1_days_before_expiry(events, caplog):
     created = made()
     events.clear()
     with caplog.at_level(logging.WARNING):
@@ -70,7 +70,7 @@ def test_a_worker_that_was_away_sends_the_last_due_warning_once(events):
 @pytest.mark.parametrize(
     ("life", "days"), [(14 * DAY, [7, 13]), (15 * DAY, [1, 8, 14]), (7 * DAY, [6]), (DAY, []), (None, [])]
 )
-def test_a_warning_that_would_come_with_the_key_is_none(life, days):
+def test_warnings_before_the_creation_of_a_key_are_skipped(life, days):
     made(life)
     assert [day for day, _ in watched(timedelta(0), 16 * DAY)] == days
 
@@ -96,7 +96,7 @@ def test_a_key_is_rotated_once_a_week_before_its_end(events, folder, caplog):
     assert new.prefix in caplog.text
 
 
-def test_the_new_key_lies_in_a_file_for_its_owner_alone(folder):
+def test_the_new_key_is_in_a_file_that_only_the_owner_can_read(folder):
     old = made(before_expiry="rotate")
     keys_watch(now=NOW + 94 * DAY)
     (path,) = folder.iterdir()
@@ -110,7 +110,7 @@ def test_the_new_key_lies_in_a_file_for_its_owner_alone(folder):
         assert caller_by(key, now=NOW + 95 * DAY).name
 
 
-def test_a_folder_that_others_may_read_is_closed(folder):
+def test_the_folder_is_made_private(folder):
     folder.mkdir(mode=0o755, parents=True)
     made(before_expiry="rotate")
     keys_watch(now=NOW + 94 * DAY)
@@ -163,14 +163,14 @@ def test_a_short_lived_key_is_rotated_in_the_second_half_of_its_life(life, at, f
     assert keys_watch(now=NOW + at + HOUR).rotated == 0
 
 
-def test_each_successor_is_rotated_in_its_turn(folder):
+def test_each_successor_is_rotated_before_it_expires(folder):
     made(20 * DAY, before_expiry="rotate")
     days = [day for day, seen in watched(timedelta(0), 60 * DAY) if seen.rotated]
     assert days == [13, 26, 39, 52]
     assert len(list(folder.iterdir())) == 4
 
 
-def test_a_step_that_another_worker_did_is_not_repeated(monkeypatch, folder):
+def test_concurrent_workers_do_each_step_once(monkeypatch, folder):
     for life in (100 * DAY, 99 * DAY):
         made(life, before_expiry="rotate" if life == 99 * DAY else "warn")
     seen = list(keys_expiring(now=NOW + 95 * DAY, within=14 * DAY))

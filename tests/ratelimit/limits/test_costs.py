@@ -105,7 +105,7 @@ def test_trading_has_a_rate_of_its_own_and_a_cost_is_the_burst_at_most(project_r
     assert bucket_state_of(caller, group="data", kind=WRITE).remaining == 20
 
 
-def test_looking_charges_nothing_and_writes_nothing(project_redis, db, django_assert_num_queries):
+def test_reading_a_bucket_charges_nothing(project_redis, db, django_assert_num_queries):
     caller = Caller("key:1", "desk", "default", 10, frozenset(), daily_quota=5)
     with django_assert_num_queries(0):
         states = {bucket_state_of(caller, group="data", kind=READ).remaining for _ in range(50)}

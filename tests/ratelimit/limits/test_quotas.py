@@ -103,7 +103,7 @@ def reserved(unit: str = DAY) -> int:
     month=st.one_of(st.none(), st.integers(1, 60)),
     moves=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 7), st.integers(0, 30)), max_size=25),
 )
-def test_with_redis_there_every_answer_is_that_of_a_plain_count(made_world, day, month, moves):
+def test_with_redis_every_answer_is_that_of_one_counter(made_world, day, month, moves):
     """Admitted, remaining, which quota refused, when it begins anew: two processes are as one counter that forgets nothing."""
     world = made_world(workers=2)
     used: dict[str, int] = {}
@@ -140,7 +140,7 @@ def test_with_redis_there_every_answer_is_that_of_a_plain_count(made_world, day,
         max_size=30,
     ),
 )
-def test_whatever_redis_does_a_quota_is_never_exceeded_and_little_of_it_is_lost(
+def test_outages_of_redis_never_exceed_a_quota_and_lose_little_of_it(
     made_world, redis_server, quota, workers, moves
 ):
     world, given_out, losses = made_world(workers=workers), 0, 0
@@ -271,7 +271,7 @@ def test_a_call_without_quota_tokens_costs_its_bucket_where_a_limit_was_lowered(
         "another type",
     ],
 )
-def test_garbage_under_a_quotas_key_counts_as_nothing(made_world, garbage):
+def test_a_malformed_balance_counts_as_none(made_world, garbage):
     world, client = made_world(), get_redis_connection("default")
     key = shared_limits.quota_key("key:1", DAY)
     client.rpush(key, "x") if garbage == "list" else client.set(key, garbage)

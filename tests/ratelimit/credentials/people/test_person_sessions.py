@@ -216,7 +216,7 @@ def deleted(user):
 @pytest.mark.parametrize(
     "end", [deactivated, password_changed, logged_out, profile_revoked, profile_expired, deleted]
 )
-def test_another_process_refuses_within_a_second(end):
+def test_other_processes_refuse_an_ended_session_within_a_second(end):
     user = person(scopes=["market:read"])
     tokens, moment = logged_in(), [0.0]
     other = TokenCache(clock=lambda: moment[0])
@@ -241,7 +241,7 @@ def test_a_change_of_the_profile_is_seen_within_a_second():
     assert cache.find(tokens["access"], now=timezone.now()).caller.scopes == {"audit:read"}
 
 
-def test_an_access_token_is_good_for_five_minutes_also_when_it_is_remembered():
+def test_a_cached_access_token_is_valid_for_five_minutes():
     person(scopes=["market:read"])
     with time_machine.travel("2026-11-20T12:00:00Z", tick=False) as clock:
         tokens = logged_in()
@@ -256,7 +256,7 @@ def test_an_access_token_is_good_for_five_minutes_also_when_it_is_remembered():
         assert refreshed(tokens).status_code == 200
 
 
-def test_a_refresh_token_is_good_for_a_day():
+def test_a_refresh_token_is_valid_for_a_day():
     person(scopes=["market:read"])
     with time_machine.travel("2026-11-20T12:00:00Z", tick=False) as clock:
         tokens = logged_in()
@@ -315,7 +315,7 @@ def test_the_repr_of_tokens_has_no_secrets():
     assert pair.refresh not in repr(pair)
 
 
-def test_the_memory_of_tokens_is_bounded_and_drops_the_oldest():
+def test_the_token_cache_is_bounded_and_drops_the_oldest():
     person(scopes=["market:read"])
     cache = TokenCache(capacity=2)
     tokens = [logged_in()["access"] for _ in range(3)]
