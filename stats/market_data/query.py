@@ -175,54 +175,42 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
     """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
     form, several = target.form, target.symbol is None
     values = query_values(form.serializer(streamed=target.streamed, several=several), query_string)
+    start, end = values.get("start"), values.get("end")
+    session, time_form = values.get("session"), values.get("time")
     return MarketDataQuery(
         market_class=MARKET_CLASSES[target.market_class],
         form=form,
         symbols=values["symbols"] if target.symbol is None else (requested_symbol(target.symbol),),
         several=several,
         streamed=target.streamed,
+        resolution=values.get("resolution", form.default_resolution(streamed=target.streamed)),
+        start_ns=start and start.instant_ns,
+        end_ns=end and end.instant_ns,
+        whole_dates=(start is not None and start.is_date, end is not None and end.is_date),
+        last=values.get("last"),
+        limit=values.get("limit") or _default_limit(values),
+        cursor=values.get("cursor"),
+        is_descending=values.get("sort") == "desc",
+        fields=values.get("fields"),
+        as_of_ns=values.get("as_of"),
+        session=session and SessionMode(session),
+        hours=Hours(values.get("hours", Hours.ALL)),
+        adjustment=values.get("adjustment", "raw"),
+        with_partial=values.get("partial") != "exclude",
+        with_coverage=values.get("coverage", False),
+        time_form=time_form and TimeForm(time_form),
+        with_trailer=values.get("trailer", False),
+        expiry_ns=values.get("expiry"),
+        after_ns=values.get("after"),
+        inputs=tuple((name, values[name]) for name in ("rate", "dividend_yield") if name in values),
         has_maximum_range=not target.streamed,
-        **_range(values),
-        **_shape(values, form.default_resolution(streamed=target.streamed)),
     )
-
-
-def _range(values: dict[str, Any]) -> dict[str, Any]:
-    start, end = values.get("start"), values.get("end")
-    return {
-        "start_ns": start and start.instant_ns,
-        "end_ns": end and end.instant_ns,
-        "whole_dates": tuple(bound is not None and bound.is_date for bound in (start, end)),
-        "last": values.get("last"),
-        "limit": values.get("limit") or _default_limit(values),
-        "cursor": values.get("cursor"),
-        "as_of_ns": values.get("as_of"),
-    }
 
 
 def _default_limit(values: dict[str, Any]) -> int:
     """Return a page's default limit: `last`, if given, else 1,000 rows; at least 1,000 for several symbols."""
     last: int = values.get("last", DEFAULT_PAGE)
     return max(last, DEFAULT_PAGE) if "symbols" in values else last
-
-
-def _shape(values: dict[str, Any], resolution: Resolution) -> dict[str, Any]:
-    session, time_form = values.get("session"), values.get("time")
-    return {
-        "resolution": values.get("resolution", resolution),
-        "is_descending": values.get("sort") == "desc",
-        "fields": values.get("fields"),
-        "session": session and SessionMode(session),
-        "hours": Hours(values.get("hours", Hours.ALL)),
-        "adjustment": values.get("adjustment", "raw"),
-        "with_partial": values.get("partial") != "exclude",
-        "with_coverage": values.get("coverage", False),
-        "time_form": time_form and TimeForm(time_form),
-        "with_trailer": values.get("trailer", False),
-        "expiry_ns": values.get("expiry"),
-        "after_ns": values.get("after"),
-        "inputs": tuple((name, values[name]) for name in ("rate", "dividend_yield") if name in values),
-    }
 
 
 def _length_text(length_ns: int) -> str:

@@ -7,7 +7,6 @@ from http_requests.compression import ENCODINGS
 from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation, cached_entry
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
-from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import (
     MarketDataQuery,
@@ -27,14 +26,6 @@ def market_data_page(*, query: MarketDataQuery, now_ns: int) -> PinnedPage:
     Raises `InvalidParameter`, the store's `StorageError`s and every `StatsError`.
     """
     return page_pin(MARKET_DATASETS[query.form.name], query, now_ns=now_ns)
-
-
-def market_data_stream(*, query: MarketDataQuery, format_name: str, now_ns: int) -> RowStream:
-    """Return a stream of all rows of a range.
-
-    Raises the errors of `market_data_page` at once, before the first row is sent.
-    """
-    return RowStream(market_data_page(query=query, now_ns=now_ns), format_name)
 
 
 def market_data_report(*, query: ReportQuery, now_ns: int) -> PinnedContent:

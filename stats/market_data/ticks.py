@@ -87,16 +87,16 @@ class TickReader:
         return self.log.take_window(window, count, from_end=from_end)
 
     def rows(self, window: Window) -> Rows:
-        stored = self.log.rows(window)
-        time_ns = stored.column(0).to_numpy()
+        rows = self.log.rows(window)
+        time_ns = rows.column(0).to_numpy()
         if self.hours_grid is not None:
             inside = self.hours_grid.within_hours(time_ns)
-            stored, time_ns = stored.filter(pa.array(inside)), time_ns[inside]
-        values = {name: stored.column(name) for name in stored.column_names}
+            rows, time_ns = rows.filter(pa.array(inside)), time_ns[inside]
+        values = {name: rows.column(name) for name in rows.column_names}
         for column in self.columns:
             if column.role is ColumnRole.DATE:
-                values[column.name] = np.floor_divide(stored.column(column.name).to_numpy(), DAY_NS)
-        values |= {added.column.name: added.of_rows(stored) for added in self.added}
+                values[column.name] = np.floor_divide(rows.column(column.name).to_numpy(), DAY_NS)
+        values |= {added.column.name: added.of_rows(rows) for added in self.added}
         return Rows.of(Table.of(self.columns, values), time_ns)
 
     def total_estimate(self) -> int:

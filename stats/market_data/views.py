@@ -13,13 +13,14 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from stats.delivery.responses import content_response, is_browsed, page_query
+from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.navigation import links_beside, stream_links
 from stats.market_data.openapi import coverage_schema, page_schema, report_schema, stream_schema
 from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, check_format, parse_query
 from stats.market_data.query_parameters import query_serializer
 from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query
-from stats.market_data.services import market_data_page, market_data_report, market_data_stream
+from stats.market_data.services import market_data_page, market_data_report
 from stats.rendering.query_form import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
 
@@ -74,10 +75,10 @@ class StreamViewSet(MarketDataViewSet):
         """Return the stream; in the browsable API only its URLs, one per format."""
         target = Target(self.market_class.path, MARKET_DATASETS[self.subject].form, symbol, streamed=True)
         browsed = is_browsed(request)
-        rows = market_data_stream(
-            query=parse_query(target, request.META["QUERY_STRING"]),
-            format_name=STREAM_FORMATS[0] if browsed else request.accepted_renderer.format,
-            now_ns=time.time_ns(),
+        query = parse_query(target, request.META["QUERY_STRING"])
+        rows = RowStream(
+            market_data_page(query=query, now_ns=time.time_ns()),
+            STREAM_FORMATS[0] if browsed else request.accepted_renderer.format,
         )
         if browsed:
             links = format_links(request, list(STREAM_FORMATS))

@@ -6,8 +6,8 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 
 from stats.parameters import QueryTimeField
-from stats.sessions.clock import Phase
 from stats.sessions.exchanges import EXCHANGES
+from stats.sessions.services import Phase
 
 
 @extend_schema_field({"type": "string", "enum": sorted(EXCHANGES)})

@@ -1,6 +1,7 @@
 """The services behind `/calendar` and `/clock`, and checks of instruments' trading hours."""
 
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,24 @@ import numpy as np
 from stats.exceptions import RangeTooLarge, UnknownExchange
 from stats.sessions import library
 from stats.sessions.calendars import calendar_for, calendar_if_known, exchange_calendar
-from stats.sessions.clock import clock_at
-from stats.sessions.schedule import Schedule
+from stats.sessions.schedule import Hours, Schedule
 from store.arrays import Integers
 from store.instruments import Instrument
-from store.timestamps import format_timestamp
+from store.timestamps import DAY_NS, format_timestamp
 
 LONGEST_DAYS = 3_650
+# Days to look ahead for the next session. Only the NYSE in 1914 was closed for nearly as long.
+_LOOKAHEAD_DAYS = 200
+
+
+class Phase(StrEnum):
+    """The part of a trading date in which an instant lies; `closed` outside of trading."""
+
+    PRE = "pre"
+    REGULAR = "regular"
+    BREAK = "break"
+    POST = "post"
+    CLOSED = "closed"
 
 
 def calendar_dates(*, exchange: str, first_day: int, end_day: int) -> dict[str, Any]:
@@ -56,17 +68,55 @@ def hours_refusal(instrument: Instrument) -> tuple[str, str] | None:
 
 
 def market_clock(*, exchange: str | None, instant_ns: int) -> dict[str, Any]:
-    """Return the answer of `/clock`: an exchange's state at an instant. Raises `UnknownExchange`."""
-    clock = clock_at(instant_ns, None if exchange is None else exchange_calendar(exchange))
+    """Return the answer of `/clock`: an exchange's state at an instant.
+
+    Without an exchange, trading never ends and dates are UTC dates. Raises `UnknownExchange`.
+    """
+    phase, date = Phase.REGULAR, instant_ns // DAY_NS
+    opens = closes = np.empty(0, np.int64)
+    if exchange is not None:
+        calendar = exchange_calendar(exchange)
+        date = int(calendar.trading_date_of(np.array([instant_ns]))[0])
+        schedule = calendar.on_dates(date, date + _LOOKAHEAD_DAYS)
+        phase, (opens, closes) = _phase(schedule, instant_ns), _opens_and_closes(schedule)
     return {
         "timestamp": format_timestamp(instant_ns),
         "exchange": exchange,
-        "is_open": clock.is_open,
-        "phase": clock.phase.value,
-        "date": str(np.datetime64(clock.date, "D")),
-        "next_open": _text(clock.next_open_ns),
-        "next_close": _text(clock.next_close_ns),
+        "is_open": phase is Phase.REGULAR,
+        "phase": phase.value,
+        "date": str(np.datetime64(date, "D")),
+        "next_open": _first_after(opens, instant_ns),
+        "next_close": _first_after(closes, instant_ns),
     }
+
+
+def _phase(schedule: Schedule, instant_ns: int) -> Phase:
+    """Return the phase at an instant. The schedule must begin with the instant's trading date."""
+    if not schedule.pre_ns[0] <= instant_ns < schedule.post_ns[0]:
+        return Phase.CLOSED
+    if instant_ns < schedule.open_ns[0]:
+        return Phase.PRE
+    if instant_ns >= schedule.close_ns[0]:
+        return Phase.POST
+    is_break = schedule.break_start_ns[0] <= instant_ns < schedule.break_end_ns[0]
+    return Phase.BREAK if is_break else Phase.REGULAR
+
+
+def _opens_and_closes(schedule: Schedule) -> tuple[Integers, Integers]:
+    """Return when regular trading starts and stops, also after and for breaks.
+
+    Sessions without time between them are merged. The end of the last session is left out, because the next
+    session may follow at once.
+    """
+    segments = schedule.segments(Hours.REGULAR)
+    has_gap = segments.start_ns[1:] != segments.end_ns[:-1]
+    return segments.start_ns[np.append(True, has_gap)], segments.end_ns[:-1][has_gap]
+
+
+def _first_after(instants: Integers, instant_ns: int) -> str | None:
+    """Return the first of ascending instants after another, as text; None if there is none."""
+    later = instants[instants > instant_ns]
+    return format_timestamp(int(later[0])) if len(later) else None
 
 
 def _rows(schedule: Schedule) -> Iterator[dict[str, Any]]:
@@ -91,7 +141,3 @@ def _texts(instants: Integers) -> list[str]:
     """Format instants as RFC 3339 without fractions of seconds; schedules have only whole minutes."""
     texts: list[str] = np.char.add(np.datetime_as_string(instants.view("M8[ns]"), unit="s"), "Z").tolist()
     return texts
-
-
-def _text(instant_ns: int | None) -> str | None:
-    return None if instant_ns is None else format_timestamp(instant_ns)

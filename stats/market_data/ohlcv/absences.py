@@ -53,7 +53,7 @@ class BarAbsences:
         return absences.runs(window, dates)
 
     def _absences(self) -> Absences:
-        days, logs = day_grid(self.grid), (self.inputs.trades, self.inputs.stored)
+        days, logs = day_grid(self.grid), (self.inputs.trades, self.inputs.stored_bars)
         return Absences(
             grid=self.grid,
             maker=self.inputs.unadjusted(self.grid),
@@ -67,7 +67,7 @@ class BarAbsences:
     def _unexplained_volume(self) -> UnexplainedVolume:
         all_hours_grid = replace(self.grid, hours=Hours.ALL)
         return UnexplainedVolume(
-            self.inputs.stored,
+            self.inputs.stored_bars,
             self.grid,
             maker_of=lambda resolution: self.inputs.unadjusted(all_hours_grid.with_resolution(resolution)),
             day_grid=day_grid(all_hours_grid),

@@ -56,7 +56,7 @@ class BarRowReader:
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
         return part_over_gaps(
-            (self.inputs.trades, self.inputs.stored), self.grid, window, count, from_end=from_end
+            (self.inputs.trades, self.inputs.stored_bars), self.grid, window, count, from_end=from_end
         )
 
     def rows(self, window: Window) -> Rows:
@@ -77,8 +77,10 @@ class BarRowReader:
         return Rows.of(Table.of(self.columns, values), bars.time_ns)
 
     def total_estimate(self) -> int:
-        trades, stored = self.inputs.trades, self.inputs.stored
-        rows = trades.row_bound(self.window) + stored.row_bound(stored_bars_window(self.window, self.grid))
+        trades, stored_bars = self.inputs.trades, self.inputs.stored_bars
+        rows = trades.row_bound(self.window) + stored_bars.row_bound(
+            stored_bars_window(self.window, self.grid)
+        )
         return min(rows, -(-(self.window.end_ns - self.window.start_ns) // self.grid.resolution.length_ns))
 
 

@@ -110,14 +110,14 @@ class BarInputs:
     """Everything that bars are made from. rules: which actions are applied; None for unadjusted bars."""
 
     trades: LogView
-    stored: LogView
+    stored_bars: LogView
     actions: LogView
     policy: BarPolicy
     rules: AdjustmentRules | None
 
     def unadjusted(self, grid: BarGrid) -> BarMaker:
         """Return the maker of a grid's unadjusted bars."""
-        return with_stored_bars(self.trades, self.stored, grid, self.policy)
+        return with_stored_bars(self.trades, self.stored_bars, grid, self.policy)
 
     def adjusted(self, grid: BarGrid) -> BarMaker:
         """Return the maker of a grid's adjusted bars; unadjusted if `rules` is None."""

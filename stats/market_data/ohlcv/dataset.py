@@ -29,9 +29,9 @@ from store.timestamps import DAY_NS
 
 def _ohlcv_plan(symbol_query: SymbolQuery) -> Plan:
     """Make the plan of bars made from trades or, for intervals without trades, from stored bars."""
-    trades, stored, actions = symbol_query.logs
-    _check_available(symbol_query, trades, stored)
-    return _bars_plan(symbol_query, grid_of(symbol_query), trades, stored, actions)
+    trades, stored_bars, actions = symbol_query.logs
+    _check_available(symbol_query, trades, stored_bars)
+    return _bars_plan(symbol_query, grid_of(symbol_query), trades, stored_bars, actions)
 
 
 OHLCV = MarketDataset(
@@ -53,27 +53,27 @@ def trade_bars_plan(symbol_query: SymbolQuery) -> Plan:
     (trades,) = symbol_query.logs
     if trades.is_empty:
         check_known(symbol_query.symbol)
-    stored, actions = (
+    stored_bars, actions = (
         empty_view(trades.store, dataset, symbol_query.symbol) for dataset in (BARS, CORPORATE_ACTIONS)
     )
-    plan = _bars_plan(symbol_query, utc_grid(symbol_query.query.resolution), trades, stored, actions)
+    plan = _bars_plan(symbol_query, utc_grid(symbol_query.query.resolution), trades, stored_bars, actions)
     return replace(plan, logs=plan.logs[:1])
 
 
 def _bars_plan(
-    symbol_query: SymbolQuery, grid: BarGrid, trades: LogView, stored: LogView, actions: LogView
+    symbol_query: SymbolQuery, grid: BarGrid, trades: LogView, stored_bars: LogView, actions: LogView
 ) -> Plan:
     query = symbol_query.query
     if query.adjustment == "raw":
         actions = empty_view(actions.store, actions.dataset, actions.symbol)
     query_range = bar_range(symbol_query, grid)
-    window = bar_window(query_range, grid, (trades, stored))
+    window = bar_window(query_range, grid, (trades, stored_bars))
     trades_window = trade_bars(trades, grid, symbol_query.instrument.policy).needed(window)
     needed = _needed(symbol_query, grid, query_range, trades_window, actions)
     stored_grid = grid if actions.is_empty else day_grid(grid)
     stored_needed = stored_bars_window(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
     limited_to = symbol_query.read_point.limited_to
-    logs = (limited_to(trades, needed), limited_to(stored, stored_needed), actions)
+    logs = (limited_to(trades, needed), limited_to(stored_bars, stored_needed), actions)
     rules = None if actions.is_empty else _adjustment_rules(symbol_query, grid)
     inputs = BarInputs(*logs, symbol_query.instrument.policy, rules)
     final_until_ns = final_until_ns_of(symbol_query, grid, query_range) if _has_final(query) else None
@@ -94,14 +94,14 @@ def _bars_plan(
     )
 
 
-def _check_available(symbol_query: SymbolQuery, trades: LogView, stored: LogView) -> None:
+def _check_available(symbol_query: SymbolQuery, trades: LogView, stored_bars: LogView) -> None:
     """Raise `UnknownSymbol`, or `ResolutionUnavailable` if only coarser bars are stored."""
     if not trades.is_empty:
         return
-    if stored.is_empty:
+    if stored_bars.is_empty:
         check_known(symbol_query.symbol)
         return
-    resolution, available = symbol_query.query.resolution, stored_resolutions(stored)
+    resolution, available = symbol_query.query.resolution, stored_resolutions(stored_bars)
     if not any(is_made_of(resolution, each) for each in available):
         names = ", ".join(each.value for each in available)
         raise ResolutionUnavailable(

@@ -25,7 +25,7 @@ class UnexplainedVolume:
     days.
     """
 
-    stored: LogView
+    stored_bars: LogView
     grid: BarGrid
     maker_of: Callable[[Resolution], BarMaker]
     day_grid: BarGrid
@@ -36,10 +36,10 @@ class UnexplainedVolume:
         starts, dates: the start of each interval, and its date in days since 1970.
         """
         mask = np.zeros(len(starts), dtype=bool)
-        if self.stored.is_empty or not len(starts):
+        if self.stored_bars.is_empty or not len(starts):
             return mask
         days = self.day_grid.aligned(window.start_ns, window.end_ns)
-        rows = self.stored.rows(stored_bars_window(days, self.day_grid))
+        rows = self.stored_bars.rows(stored_bars_window(days, self.day_grid))
         # Aligned to half days, so that no coarser bar lacks some of its finer bars.
         half_days = replace(self.grid, resolution=Resolution.TWELVE_HOURS, hours=Hours.ALL)
         finer_window = half_days.aligned(days.start_ns, days.end_ns)

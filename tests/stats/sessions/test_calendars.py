@@ -177,7 +177,7 @@ def test_a_process_starts_and_keys_are_made_without_the_library():
 import django, sys
 django.setup()
 import marketdata_project.urls
-from stats.sessions import calendars, clock, spans, views
+from stats.sessions import calendars, services, spans, views
 assert calendars.exchange_calendar("XNYS").key.startswith("NYSE-")
 assert calendars.named_calendar("CME Globex Equity").key
 print(sorted({"pandas", "pandas_market_calendars", "exchange_calendars"} & set(sys.modules)))
