@@ -11,7 +11,7 @@ from store.declarations import Dataset
 class LogFinding:
     """Damaged bytes, or a harmless leftover.
 
-    offset: the first wrong byte of the file, or the nearest known offset. first_ns, last_ns: smallest and
+    offset: where the damage begins in the file, or the damaged block. first_ns, last_ns: smallest and
     largest event time of the rows that cannot be served. is_harmless: no data is lost, for example because no
     commit names the bytes or this version does not know the column.
     """

@@ -4,9 +4,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from store.csv.files.disk import NEVER_SEEN, NO_FILE, Disk, file_signature, unavailable
+from store.csv.files.disk import NEVER_SEEN, NO_FILE, Disk, file_signature, unavailable_on_error
 from store.csv.files.file_names import folder_name, symbol_of
 from store.csv.instrument_file import InstrumentFile
 from store.csv.log.commit_log import has_commits
@@ -74,76 +75,54 @@ class CsvCatalogue:
         self._folders = {name: SymbolFolders(path / name) for name in DATASETS}
 
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
-        try:
+        with unavailable_on_error:
             return self._instruments.verified().instrument(symbol, as_of_ns)
-        except OSError as error:
-            raise unavailable(error) from error
 
     def canonical(self, symbol: str) -> str:
         """See `MarketStore.canonical`.
 
         An unreadable line must not stop ingest of other symbols, so readable lines are enough.
         """
-        try:
+        with unavailable_on_error:
             return self._instruments.readable().canonical(symbol)
-        except OSError as error:
-            raise unavailable(error) from error
 
     def declared_instruments(
         self, *, symbol: str | None = None, as_of_ns: int | None = None
     ) -> list[Instrument]:
-        """See `MarketStore.declared_instruments`."""
-        try:
+        with unavailable_on_error:
             return self._instruments.verified().declared(symbol, as_of_ns)
-        except OSError as error:
-            raise unavailable(error) from error
 
     def last_declared_ns(self, as_of_ns: int) -> int:
-        """See `MarketStore.last_declared_ns`."""
-        try:
+        with unavailable_on_error:
             return self._instruments.verified().last_declared_ns(as_of_ns)
-        except OSError as error:
-            raise unavailable(error) from error
 
     def set_instrument(self, instrument: Instrument) -> None:
-        """See `MarketStore.set_instrument`."""
         self.set_instruments([instrument])
 
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
-        """See `MarketStore.set_instruments`."""
-        try:
+        with unavailable_on_error:
             self._instruments.put(instruments, self._has_data)
-        except OSError as error:
-            raise unavailable(error) from error
 
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
-        """See `MarketStore.check_instruments`."""
-        try:
+        with unavailable_on_error:
             self._instruments.verified().check(instruments, self._has_data)
-        except OSError as error:
-            raise unavailable(error) from error
 
     def catalogue_stamp(self) -> Hashable:
-        """See `MarketStore.catalogue_stamp`."""
-        try:
+        with unavailable_on_error:
             return self._instruments.signature, *(folders.stamp() for folders in self._folders.values())
-        except OSError as error:
-            raise unavailable(error) from error
 
     def symbols(self, dataset: Dataset) -> list[str]:
-        try:
+        with unavailable_on_error:
             return list(self._folders[dataset.name].symbols())
-        except OSError as error:
-            raise unavailable(error) from error
 
     def folders(self, dataset: Dataset) -> list[str]:
-        try:
-            with os.scandir(self._path / dataset.name) as entries:
-                return sorted(symbol_of(entry.name) for entry in entries if entry.is_dir())
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise unavailable(error) from error
+        with (
+            unavailable_on_error,
+            suppress(FileNotFoundError),
+            os.scandir(self._path / dataset.name) as entries,
+        ):
+            return sorted(symbol_of(entry.name) for entry in entries if entry.is_dir())
+        return []
 
     def _has_data(self, symbol: str) -> bool:
         folder = folder_name(symbol)

@@ -12,10 +12,10 @@ from store.csv.derived.arrow_files import NotUsable
 from store.csv.derived.fold import Fold
 from store.csv.derived.keeper import DerivedKeeper
 from store.csv.derived.keeper import WatchedLog as KeptLog
-from store.csv.derived.segment_memory import SegmentMemory
 from store.csv.derived.segment_writer import SEGMENT_ROWS
+from store.csv.derived.segments import SegmentMappings
 from store.csv.derived.tail import TailRows
-from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable
+from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable_on_error
 from store.csv.files.file_names import folder_name, symbol_of
 from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_commits
 from store.csv.reading.bar_reader import BarReader
@@ -54,13 +54,13 @@ class CsvStore(CsvCatalogue, StoreReads):
         """Create it. segment_rows: the maximum rows of a derived segment."""
         self._disk = disk or Disk()
         CsvCatalogue.__init__(self, Path(path), self._disk, clock)
-        StoreReads.__init__(self, Path(path), self._opened)
+        StoreReads.__init__(self, Path(path), self._new_log)
         self.committed: list[CommitHook] = []
         self._clock = clock
         self._known_rows = KnownRows()
         self._segment_rows = segment_rows
         self._tail = TailRows()
-        self._segment_memory = SegmentMemory()
+        self._mappings = SegmentMappings()
 
     def append(self, batch: Append) -> Receipt:
         return self.prepare_append(batch)()
@@ -82,8 +82,7 @@ class CsvStore(CsvCatalogue, StoreReads):
 
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
         """Return roughly how many rows of a log its derived files lack. Raises the errors of `derive`."""
-        log = self._known_log(dataset, symbol)
-        return self._answer(log, symbol, None, log.reader.rows_behind)
+        return self._answer(dataset, symbol, None, lambda log, view: log.reader.rows_behind(view))
 
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
@@ -95,15 +94,14 @@ class CsvStore(CsvCatalogue, StoreReads):
         if rebuild:
             remove_hash_files(self._folder(dataset, symbol))
         try:
-            if rebuild or compact or history.is_worth_indexing:
-                self._log(dataset, symbol).commits.write_index()
-            return fold.run(partial(self._history, dataset, symbol), rebuild=rebuild, compact=compact)
+            with unavailable_on_error:
+                if rebuild or compact or history.is_worth_indexing:
+                    self._log(dataset, symbol).commits.write_index()
+                return fold.run(partial(self._history, dataset, symbol), rebuild=rebuild, compact=compact)
         except NotUsable as error:
             raise StoreUnavailable(
                 f"derived files were deleted while they were made, retry: {error}"
             ) from error
-        except OSError as error:
-            raise unavailable(error) from error
 
     def keeper(self) -> DerivedKeeper:
         return DerivedKeeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
@@ -111,11 +109,9 @@ class CsvStore(CsvCatalogue, StoreReads):
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
         """See `MarketStore.heads`. A token is the signature of the log's file."""
         names = self.symbols(dataset) if symbols is None else symbols
-        try:
-            found = {symbol: file_signature(self.commits_file(dataset, symbol)) for symbol in names}
-        except OSError as error:
-            raise unavailable(error) from error
-        return {symbol: token for symbol, token in found.items() if token != NO_FILE}
+        with unavailable_on_error:
+            tokens = {symbol: file_signature(self.commits_file(dataset, symbol)) for symbol in names}
+        return {symbol: token for symbol, token in tokens.items() if token != NO_FILE}
 
     def commits_file(self, dataset: Dataset, symbol: str) -> str:
         """Return the path of the file that changes with every commit of a log, and only then."""
@@ -135,10 +131,8 @@ class CsvStore(CsvCatalogue, StoreReads):
 
         if not has_commits(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
-        try:
+        with unavailable_on_error:
             return log_statistics(self._folder(dataset, symbol))
-        except OSError as error:
-            raise unavailable(error) from error
 
     def _all_logs(self) -> Iterator[KeptLog]:
         for dataset in DATASETS.values():
@@ -158,9 +152,9 @@ class CsvStore(CsvCatalogue, StoreReads):
         except StorageError:
             return ""
 
-    def _opened(self, dataset: Dataset, symbol: str) -> OpenLog:
+    def _new_log(self, dataset: Dataset, symbol: str) -> OpenLog:
         folder = self._folder(dataset, symbol)
         commits = CommitLog(folder, self._disk)
         writer = Writer(folder, commits, disk=self._disk, known_rows=self._known_rows, clock=self._clock)
-        reader = LogReader(dataset, symbol, folder, self._tail, self._segment_memory)
+        reader = LogReader(dataset, symbol, folder, self._tail, self._mappings)
         return OpenLog(commits, writer, reader, BarReader(reader), RowFinder(reader))

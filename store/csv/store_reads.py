@@ -13,7 +13,7 @@ from cachetools import LRUCache
 from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.bars.bars import Bars
 from store.bars.spans import Spans
-from store.csv.files.disk import unavailable
+from store.csv.files.disk import unavailable_on_error
 from store.csv.files.file_names import folder_name
 from store.csv.log.commit_log import CommitLog, has_log
 from store.csv.log.history import CommitHistory
@@ -45,46 +45,22 @@ class OpenLog:
     finder: RowFinder
 
 
-class OpenLogs:
-    """LRU cache of open logs.
-
-    Open logs hold no file handles. Thread-safe.
-    """
-
-    def __init__(self, opened: Callable[[Dataset, str], OpenLog], *, limit: int = LOGS_IN_MEMORY) -> None:
-        """Create it. `opened` opens the log of a dataset and a symbol."""
-        self._opened = opened
-        self._logs: LRUCache[tuple[str, str], OpenLog] = LRUCache(limit)
-        self._mutex = threading.Lock()
-
-    def has(self, dataset: Dataset, symbol: str) -> bool:
-        """Return whether a log is open."""
-        return (dataset.name, symbol) in self._logs
-
-    def get(self, dataset: Dataset, symbol: str) -> OpenLog:
-        """Return the log, opened if necessary; it need not exist."""
-        key = (dataset.name, symbol)
-        with self._mutex:
-            log = self._logs.get(key)
-            if log is None:
-                log = self._logs[key] = self._opened(dataset, symbol)
-            return log
-
-
 T = TypeVar("T")
 
 
 class StoreReads(QueryableStore):
     """The reads of a `QueryableStore` in a folder. They use derived files."""
 
-    def __init__(self, path: Path, opened: Callable[[Dataset, str], OpenLog]) -> None:
-        """Create it. `opened` opens the log of a dataset and a symbol."""
+    def __init__(self, path: Path, open_log: Callable[[Dataset, str], OpenLog]) -> None:
+        """Create it. open_log: opens the log of a dataset and a symbol."""
         self._path = path
-        self._logs = OpenLogs(opened)
+        self._open_log = open_log
+        # Open logs have no file handles.
+        self._logs: LRUCache[tuple[str, str], OpenLog] = LRUCache(LOGS_IN_MEMORY)
+        self._mutex = threading.Lock()
 
     def rows(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> pa.Table:
-        log = self._known_log(dataset, symbol)
-        return self._answer(log, symbol, commit, partial(log.reader.rows, window))
+        return self._answer(dataset, symbol, commit, lambda log, snapshot: log.reader.rows(window, snapshot))
 
     def take_window(
         self,
@@ -96,16 +72,13 @@ class StoreReads(QueryableStore):
         from_end: bool = False,
         commit: int | None = None,
     ) -> Window:
-        """See `QueryableStore.take_window`."""
-        log = self._known_log(dataset, symbol)
-        return self._answer(
-            log, symbol, commit, partial(log.finder.take_window, window, rows, from_end=from_end)
-        )
+        def answer(log: OpenLog, snapshot: LogSnapshot) -> Window:
+            return log.finder.take_window(window, rows, snapshot, from_end=from_end)
+
+        return self._answer(dataset, symbol, commit, answer)
 
     def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> int:
-        """See `QueryableStore.row_bound`."""
-        log = self._known_log(dataset, symbol)
-        return self._answer(log, symbol, commit, partial(log.finder.bound, window))
+        return self._answer(dataset, symbol, commit, lambda log, snapshot: log.finder.bound(window, snapshot))
 
     def bars(
         self,
@@ -116,17 +89,16 @@ class StoreReads(QueryableStore):
         policy: BarPolicy = EVERY_PRINT,
         commit: int | None = None,
     ) -> Bars:
-        log = self._known_log(TRADES, symbol)
-        return self._answer(
-            log, symbol, commit, partial(log.bars.bars, BarQuery(window, interval_ns, policy))
-        )
+        query = BarQuery(window, interval_ns, policy)
+        return self._answer(TRADES, symbol, commit, lambda log, snapshot: log.bars.bars(query, snapshot))
 
     def session_bars(
         self, symbol: str, window: Window, *, policy: BarPolicy, commit: int | None = None
     ) -> Bars:
-        """See `QueryableStore.session_bars`."""
-        log = self._known_log(TRADES, symbol)
-        return self._answer(log, symbol, commit, partial(log.bars.session_bars, window, policy))
+        def answer(log: OpenLog, snapshot: LogSnapshot) -> Bars:
+            return log.bars.session_bars(window, policy, snapshot)
+
+        return self._answer(TRADES, symbol, commit, answer)
 
     def span_bars(
         self,
@@ -137,21 +109,20 @@ class StoreReads(QueryableStore):
         credits: bool,
         commit: int | None = None,
     ) -> Bars:
-        """See `QueryableStore.span_bars`."""
-        log = self._known_log(TRADES, symbol)
-        return self._answer(
-            log, symbol, commit, partial(log.bars.span_bars, SpanQuery(spans, policy, credits))
-        )
+        query = SpanQuery(spans, policy, credits)
+        return self._answer(TRADES, symbol, commit, lambda log, snapshot: log.bars.span_bars(query, snapshot))
 
     def dependency_window(
         self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, commit: int | None = None
     ) -> Window:
-        """See `QueryableStore.dependency_window`."""
         if policy.counts_every_print:
             return window
-        log = self._known_log(TRADES, symbol)
         query = BarQuery(window, interval_ns, policy)
-        return self._answer(log, symbol, commit, partial(log.bars.dependency_window, query))
+
+        def answer(log: OpenLog, snapshot: LogSnapshot) -> Window:
+            return log.bars.dependency_window(query, snapshot)
+
+        return self._answer(TRADES, symbol, commit, answer)
 
     def revisions(
         self,
@@ -163,9 +134,8 @@ class StoreReads(QueryableStore):
         after: int,
         commit: int | None = None,
     ) -> list[Revision]:
-        log = self._known_log(TRADES, symbol)
-        revised = RevisionQuery(window, interval_ns, policy, after, commit)
-        return self._answer(log, symbol, commit, partial(log.bars.revisions, revised))
+        query = RevisionQuery(window, interval_ns, policy, after, commit)
+        return self._answer(TRADES, symbol, commit, lambda log, snapshot: log.bars.revisions(query, snapshot))
 
     def version(
         self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
@@ -176,11 +146,9 @@ class StoreReads(QueryableStore):
         return self._history(dataset, symbol).head(commit)
 
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
-        """See `MarketStore.committed_at`."""
         return self._history(dataset, symbol).committed_at_of(number)
 
     def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
-        """See `MarketStore.commit_as_of`."""
         return self._history(dataset, symbol).commit_as_of(instant_ns)
 
     def commits(
@@ -190,39 +158,47 @@ class StoreReads(QueryableStore):
         walk = CommitWalk(dataset, symbol, self._folder(dataset, symbol), log.commits, log.reader)
         return walk.pieces(after, upto)
 
-    def _answer(self, log: OpenLog, symbol: str, commit: int | None, make: Callable[[LogSnapshot], T]) -> T:
-        try:
-            history = log.commits.history()
-            if not history.head().number:
-                raise UnknownSymbol(symbol)
-            return log.reader.answer(history, commit, make)
-        except OSError as error:
-            raise unavailable(error) from error
+    def _answer(
+        self,
+        dataset: Dataset,
+        symbol: str,
+        commit: int | None,
+        answer: Callable[[OpenLog, LogSnapshot], T],
+    ) -> T:
+        """Return what `answer` returns for a log as of a commit. Raises the errors of `_history`."""
+        with unavailable_on_error:
+            log = self._known_log(dataset, symbol)
+            return log.reader.answer(_history_of(log, symbol), commit, partial(answer, log))
 
     def _history(self, dataset: Dataset, symbol: str) -> CommitHistory:
         """Return the history of a log, which has at least one commit.
 
         Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`.
         """
-        try:
-            history = self._known_log(dataset, symbol).commits.history()
-        except OSError as error:
-            raise unavailable(error) from error
-        if not history.head().number:
-            raise UnknownSymbol(symbol)
-        return history
+        with unavailable_on_error:
+            return _history_of(self._known_log(dataset, symbol), symbol)
 
     def _known_log(self, dataset: Dataset, symbol: str) -> OpenLog:
-        """Return a log that exists. So unknown symbols take no place in the cache.
-
-        Raises `UnknownSymbol`.
-        """
-        if not self._logs.has(dataset, symbol) and not has_log(self._folder(dataset, symbol)):
+        """Return a log that exists, so that unknown symbols are not cached. Raises `UnknownSymbol`."""
+        if (dataset.name, symbol) not in self._logs and not has_log(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
         return self._log(dataset, symbol)
 
     def _log(self, dataset: Dataset, symbol: str) -> OpenLog:
-        return self._logs.get(dataset, symbol)
+        """Return a log, opened if necessary; it need not exist."""
+        key = (dataset.name, symbol)
+        with self._mutex:
+            log = self._logs.get(key)
+            if log is None:
+                log = self._logs[key] = self._open_log(dataset, symbol)
+            return log
 
     def _folder(self, dataset: Dataset, symbol: str) -> Path:
         return self._path / dataset.name / folder_name(symbol)
+
+
+def _history_of(log: OpenLog, symbol: str) -> CommitHistory:
+    history = log.commits.history()
+    if not history.head().number:
+        raise UnknownSymbol(symbol)
+    return history

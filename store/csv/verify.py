@@ -5,24 +5,14 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import msgspec
 import numpy as np
 
-from store.csv.damage import Damage, changed_byte, changed_line
 from store.csv.derived.manifest import read_manifest
-from store.csv.files.codec import (
-    HEADER_LIMIT_BYTES,
-    Header,
-    header_line,
-    header_of,
-    parse_header,
-    unknown_names,
-)
+from store.csv.files.codec import HEADER_LIMIT_BYTES, header_of, parse_header, unknown_names
 from store.csv.files.commit_records import (
     BLOCK_BYTES,
     NOT_TORN,
@@ -41,7 +31,6 @@ from store.maintained import CheckProgress, LogFinding, LogStatistics
 from store.protocol import NO_COMMIT, CommitId
 
 READ_BYTES = 1024 * BLOCK_BYTES
-_LINE_BYTES_LOOKED_BACK = 16 * 2**10
 _CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}$')
 _loose = msgspec.json.Decoder(Commit)
 
@@ -56,7 +45,6 @@ class CsvLogCheck:
     checked: CheckProgress = field(default_factory=CheckProgress)
     progress: Callable[[int], None] = lambda _: None
     _newest: int = 0
-    _headers: dict[str, Header] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -70,16 +58,17 @@ class CsvLogCheck:
         Raises `OSError` if a file cannot be read.
         """
         ends: dict[str, int] = {}
-        with closing(_Files(self.folder)) as files:
-            for found in self._commits():
-                if isinstance(found, LogFinding):
-                    yield found
-                    continue
-                for part in found.parts:
-                    if part.file not in ends:
-                        yield from self._header(files, part)
-                    ends[part.file] = max(ends.get(part.file, 0), part.end)
-                    yield from self._part(files, found, part)
+        for record in self._commits():
+            if isinstance(record, LogFinding):
+                yield record
+                continue
+            for part in record.parts:
+                if part.file not in ends:
+                    yield from self._header(part)
+                ends[part.file] = max(ends.get(part.file, 0), part.end)
+                damage = self._part(record, part)
+                if damage is not None:
+                    yield damage
         yield from self._missing_records()
         yield from self._leftovers(ends)
 
@@ -111,15 +100,11 @@ class CsvLogCheck:
                     yield commit
                 except (DataDamaged, msgspec.MsgspecError) as error:
                     claimed = _CLAIMED_HASH.search(line[:-1])
-                    yield LogFinding(
-                        COMMITS_FILE, offset, f"begins a damaged record: {error}", head.number + 1
-                    )
+                    message = f"begins a damaged record: {error}"
+                    yield LogFinding(COMMITS_FILE, offset, message, head.number + 1)
                     if claimed is None:
-                        yield LogFinding(
-                            COMMITS_FILE,
-                            offset,
-                            "later records cannot be checked: restore the log from a backup",
-                        )
+                        message = "begins records that cannot be checked: restore the log from a backup"
+                        yield LogFinding(COMMITS_FILE, offset, message)
                         return
                     head = CommitId(head.number + 1, claimed[1].decode())
                     yield from _unproved(line[:-1])
@@ -127,86 +112,67 @@ class CsvLogCheck:
                 self._newest = head.number
                 self._count(len(line), commits=1)
 
-    def _header(self, files: "_Files", part: Part) -> Iterator[LogFinding]:
+    def _header(self, part: Part) -> Iterator[LogFinding]:
         """Check a file's header, which no commit's checksum covers, against the dataset's columns."""
         dataset = self.dataset if part.kind is PartKind.ROWS else corrections_of(self.dataset)
-        found = files.read(part.file, 0, min(part.offset, HEADER_LIMIT_BYTES))
-        if found is None:
+        text = self._read(part.file, 0, min(part.offset, HEADER_LIMIT_BYTES))
+        if text is None:
             return
         try:
-            header = self._headers[part.file] = parse_header(dataset, found)
+            header = parse_header(dataset, text)
         except DataDamaged:
-            wanted = header_line(header_of(dataset))
-            pairs = enumerate(zip(found, wanted, strict=False))
-            same = next((at for at, (byte, right) in pairs if byte != right), min(len(found), len(wanted)))
-            yield LogFinding(
-                part.file, same, "is in the file's first line, which is not a header: restore the line"
-            )
+            yield LogFinding(part.file, 0, "begins a line that is not a header: restore the line")
             return
-        yield from _later_columns(
-            dataset, header, part, files.read(part.file, part.offset, BLOCK_BYTES) or b""
-        )
+        rows = self._read(part.file, part.offset, BLOCK_BYTES) or b""
+        cells = next(csv.reader(io.StringIO(rows.decode(errors="replace"), newline="")), [])
+        unknown = unknown_names(dataset, header)
+        if len(header) > len(header_of(dataset)) and len(cells) != len(header):
+            yield LogFinding(part.file, 0, "begins a header that does not fit its rows: restore the line")
+        elif unknown:
+            message = (
+                f"begins a header with columns that this version does not know, {', '.join(unknown)}:"
+                " kept, but in no answer"
+            )
+            yield LogFinding(part.file, 0, message, is_harmless=True)
 
-    def _part(self, files: "_Files", commit: Commit, part: Part) -> Iterator[LogFinding]:
+    def _part(self, commit: Commit, part: Part) -> LogFinding | None:
+        """Return the first damage in a part."""
         written = np.frombuffer(base64.b64decode(part.checksums), dtype="<u4")
         self._count(0, rows=part.rows if part.kind is PartKind.ROWS else 0)
         for start in range(0, part.length, READ_BYTES):
             size = min(READ_BYTES, part.length - start)
-            text = files.read(part.file, part.offset + start, size)
+            text = self._read(part.file, part.offset + start, size)
             if text is None:
-                yield _finding(
-                    commit, part, 0, "is missing with the whole file: restore the file from a backup"
-                )
-                return
+                return _finding(commit, part, 0, "is missing with the whole file: restore it from a backup")
             self._count(len(text))
             if len(text) < size:
-                end = part.offset + start + len(text)
-                yield _finding(
-                    commit,
-                    part,
-                    end,
-                    f"and all later bytes are missing; the commit ends at {part.end}: restore the file",
-                )
-                return
-            found = np.frombuffer(base64.b64decode(block_checksums(text)), dtype="<u4")
+                message = f"and all later bytes are missing; the commit ends at {part.end}: restore the file"
+                return _finding(commit, part, part.offset + start + len(text), message)
+            checksums = np.frombuffer(base64.b64decode(block_checksums(text)), dtype="<u4")
             first = start // BLOCK_BYTES
-            wrong = np.flatnonzero(found != written[first : first + len(found)])
+            wrong = np.flatnonzero(checksums != written[first : first + len(checksums)])
             if len(wrong):
-                number = first + int(wrong[0])
-                damage = self._located(files, part, number, int(written[number]))
-                at = part.offset + number * BLOCK_BYTES + damage.at
-                yield _finding(commit, part, at, damage.message)
-                return
+                begin = (first + int(wrong[0])) * BLOCK_BYTES
+                length = min(BLOCK_BYTES, part.length - begin)
+                message = f"begins {length} bytes, some of which are not as written: restore the file"
+                return _finding(commit, part, part.offset + begin, message)
+        return None
 
-    def _located(self, files: "_Files", part: Part, number: int, checksum: int) -> Damage:
-        """Return the damage in a part's block. number: the block's index in the part."""
-        start = part.offset + number * BLOCK_BYTES
-        block = files.read(part.file, start, min(BLOCK_BYTES, part.end - start)) or b""
-        damage = changed_byte(block, checksum)
-        if damage is None and part.kind is PartKind.ROWS:
-            back = max(part.offset, start - _LINE_BYTES_LOOKED_BACK)
-            before = files.read(part.file, back, start - back) or b""
-            behind = files.read(part.file, start + len(block), _LINE_BYTES_LOOKED_BACK) or b""
-            begun = before[before.rfind(b"\n") + 1 :]
-            text = begun + block + behind[: behind.find(b"\n") + 1]
-            header = self._headers.get(part.file) or header_of(self.dataset)
-            damage = changed_line(self.dataset, self.symbol, text, (part.first_ns, part.last_ns), header)
-            if damage is not None and damage.at < len(begun):
-                damage = Damage(0, "is in the first line that differs from what the store writes")
-            elif damage is not None:
-                damage = Damage(damage.at - len(begun), damage.message)
-        return damage or Damage(0, f"begins {len(block)} bytes, some of which are not as written")
+    def _read(self, file: str, offset: int, size: int) -> bytes | None:
+        """Return bytes of a data file, fewer at its end; None if the file does not exist."""
+        try:
+            with (self.folder / file).open("rb") as opened:
+                opened.seek(offset)
+                return opened.read(size)
+        except FileNotFoundError:
+            return None
 
     def _leftovers(self, ends: dict[str, int]) -> Iterator[LogFinding]:
         for path in sorted(self.folder.glob("*.csv")):
             end, size = ends.get(path.name, 0), path.stat().st_size
             if size > end:
-                what = (
-                    "never acknowledged, harmless"
-                    if self._newest
-                    else "never acknowledged, or their log was lost"
-                )
-                message = f"begins {size - end} bytes that no commit names: {what}"
+                cause = "harmless" if self._newest else "or their log was lost"
+                message = f"begins {size - end} bytes that no commit names: never acknowledged, {cause}"
                 yield LogFinding(path.name, end, message, is_harmless=True)
 
     def _count(self, size: int, *, commits: int = 0, rows: int = 0) -> None:
@@ -214,53 +180,6 @@ class CsvLogCheck:
         self.checked.rows += rows
         self.checked.bytes += size
         self.progress(size)
-
-
-class _Files:
-    """Reads data files of a folder; the file used last stays open."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._name = ""
-        self._file: IO[bytes] | None = None
-
-    def read(self, name: str, offset: int, size: int) -> bytes | None:
-        """Return bytes of a file, fewer at its end; None if the file does not exist."""
-        if name != self._name:
-            self.close()
-            try:
-                self._file = (self._folder / name).open("rb")
-            except FileNotFoundError:
-                self._file = None
-            self._name = name
-        if self._file is None:
-            return None
-        self._file.seek(offset)
-        return self._file.read(size)
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-def _later_columns(dataset: Dataset, header: Header, part: Part, lines: bytes) -> Iterator[LogFinding]:
-    """Report later columns that do not fit the file's rows, or that this version does not know."""
-    first = header_of(dataset)
-    if len(header) == len(first):
-        return
-    end = len(header_line(first))
-    cells = next(csv.reader(io.StringIO(lines.decode(errors="replace"), newline="")), [])
-    if len(cells) != len(header):
-        yield LogFinding(
-            part.file, end, "is in the file's first line, which does not fit its rows: restore the line"
-        )
-    elif unknown := unknown_names(dataset, header):
-        message = (
-            f"begins columns that this version does not know, {', '.join(unknown)}: kept, but in no answer"
-        )
-        yield LogFinding(
-            part.file, header_line(header).index(unknown[0].encode(), end), message, is_harmless=True
-        )
 
 
 def _tail(line: bytes, offset: int, head: CommitId) -> LogFinding:

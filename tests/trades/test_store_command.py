@@ -9,10 +9,13 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from store.csv import CsvStore
+from store.csv.files.codec import header_line, header_of
 from store.datasets import TRADES
 from store.maintained import DerivedStatistics
 from tests.store.builders import batch, trade
 from trades.stores import market_store
+
+HEADER = len(header_line(header_of(TRADES)))
 
 
 def run(*arguments: str, **options: Any) -> str:
@@ -48,9 +51,9 @@ def test_damage_is_named_and_the_other_symbols_are_checked(filled: Path, capsys)
         call_command("store", "verify", stdout=output)
     assert failed.value.returncode == 1
     first, second, counts = output.getvalue().splitlines()
-    assert first.startswith("damaged: trades/AAPL/2025-01-02.csv, byte 100 (commit 1): is 0x")
+    assert first.startswith(f"damaged: trades/AAPL/2025-01-02.csv, byte {HEADER} (commit 1): begins ")
     assert first.endswith("; rows from 2025-01-02T12:00:00Z to 2025-01-02T12:00:01Z cannot be served")
-    assert second.startswith("damaged: trades/BRK:B/2025-01-02.csv, byte 120 (commit 1)")
+    assert second.startswith(f"damaged: trades/BRK:B/2025-01-02.csv, byte {HEADER} (commit 1)")
     assert counts.startswith("2 logs")
 
 

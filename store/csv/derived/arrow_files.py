@@ -11,15 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from store.csv.files.disk import MappedBytes
 from store.declarations import Dataset
 from store.rows.stored_rows import stored_schema
 
 FILE_SUFFIX = ".arrow"
 PARTIAL_SUFFIX = ".partial"
-_PIECE_BYTES = 2**20
-# Bytes per write. Reading one byte of a mapped file loads all that was written together with it.
-_WRITTEN_BYTES = 2**16
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _DTYPES: dict[pa.DataType, np.dtype[Any]] = {
     pa.int64(): np.dtype(np.int64),
@@ -44,10 +40,7 @@ def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatc
     data = memoryview(sink.getvalue())
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     try:
-        with partial.open("wb", buffering=0) as file:
-            left = data
-            while left:
-                left = left[file.write(left[:_WRITTEN_BYTES]) :]
+        partial.write_bytes(data)
         partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)
@@ -55,8 +48,8 @@ def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatc
     return zlib.crc32(data)
 
 
-def map_batches(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], MappedBytes]:
-    """Map a file into memory; return its batches, not copied, and the mapping.
+def map_batches(path: Path, checksum: int) -> list[pa.RecordBatch]:
+    """Map a file into memory; return its batches, not copied.
 
     Raises `NotUsable`, and `OSError` if handles or memory run out. No handle stays open: the batches keep
     the mapping and a deleted file alive.
@@ -64,11 +57,10 @@ def map_batches(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], Mapped
     try:
         with pa.memory_map(os.fspath(path)) as source:
             content = source.read_buffer()
-            mapping = MappedBytes(content)
-            if _checksum(memoryview(content), mapping) != checksum:
+            if zlib.crc32(memoryview(content)) != checksum:
                 raise NotUsable(f"{path.name} is not as written")
             reader = pa.ipc.open_file(content)
-            return [reader.get_batch(index) for index in range(reader.num_record_batches)], mapping
+            return [reader.get_batch(index) for index in range(reader.num_record_batches)]
     except pa.ArrowException as error:
         raise NotUsable(f"{path.name} is not as written") from error
     except OSError as error:
@@ -84,15 +76,6 @@ def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
     """
     dtype = _DTYPES[column.type]
     return np.frombuffer(column.buffers()[1], dtype, len(column), column.offset * dtype.itemsize)
-
-
-def _checksum(content: memoryview, mapping: MappedBytes) -> int:
-    """Return the CRC-32 of all bytes. Only one piece is in memory at a time."""
-    checksum = 0
-    for start in range(0, mapping.size, _PIECE_BYTES):
-        checksum = zlib.crc32(content[start : start + _PIECE_BYTES], checksum)
-        mapping.give_back(start, start + _PIECE_BYTES)
-    return checksum
 
 
 # A text column is stored as a dictionary if each text occurs at least this often on average.
@@ -118,15 +101,12 @@ def write_columns(path: Path, rows: pa.Table) -> int:
     return write_batches(path, batch.schema, [batch])
 
 
-def map_columns(path: Path, checksum: int) -> tuple[pa.RecordBatch, MappedBytes]:
-    """Return the stored rows of a file, dictionary columns not decoded, and the mapping.
-
-    Raises `NotUsable`.
-    """
-    batches, mapping = map_batches(path, checksum)
+def map_columns(path: Path, checksum: int) -> pa.RecordBatch:
+    """Return the stored rows of a file, dictionary columns not decoded. Raises `NotUsable`."""
+    batches = map_batches(path, checksum)
     if len(batches) != 1:
         raise NotUsable(f"{path.name} does not hold one batch of rows")
-    return batches[0], mapping
+    return batches[0]
 
 
 def plain_rows(dataset: Dataset, rows: pa.RecordBatch, names: Collection[str] = ()) -> pa.Table:

@@ -74,7 +74,7 @@ def write_rollups(path: Path, rollups: Rollups) -> int:
 
 def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
     """Return the levels of a file, by length. Raises `NotUsable`."""
-    batches, _ = map_batches(path, checksum)
+    batches = map_batches(path, checksum)
     if not batches or _METADATA not in (batches[0].schema.metadata or {}):
         raise NotUsable(f"{path.name} does not hold rollups")
     layout = msgspec.json.decode(batches[0].schema.metadata[_METADATA], type=_Layout)
@@ -138,7 +138,7 @@ def write_sessions(path: Path, sessions: SegmentSessions) -> int:
 
 def map_sessions(path: Path, checksum: int) -> SegmentSessions:
     """Return the sessions of a file. Raises `NotUsable`."""
-    batches, _ = map_batches(path, checksum)
+    batches = map_batches(path, checksum)
     if len(batches) != 1:
         raise NotUsable(f"{path.name} does not hold sessions")
     columns = {name: as_numpy(batches[0].column(name)) for name in (*_BAR_COLUMNS, "newest")}

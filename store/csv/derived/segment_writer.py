@@ -34,9 +34,7 @@ class SegmentWriter:
     def rows_of(self, segments: Iterable[Segment]) -> list[pa.Table]:
         """Return the stored rows of each segment. Raises `NotUsable`."""
         return [
-            plain_rows(
-                self._dataset, map_columns(self._folder / columns_file(segment.name), segment.columns)[0]
-            )
+            plain_rows(self._dataset, map_columns(self._folder / columns_file(segment.name), segment.columns))
             for segment in segments
         ]
 

@@ -1,8 +1,11 @@
-"""The current segments of a log, mapped at their first use."""
+"""The current segments of a log, mapped at their first use; bounds the mappings of a store."""
 
 import itertools
+import threading
+import weakref
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from store.arrays import Integers
-from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.bars import Bars, bars_of
 from store.csv.derived.arrow_files import as_numpy, map_columns
-from store.csv.derived.computed_bars import ComputedBars
 from store.csv.derived.manifest import (
     NO_ROLLUPS,
     Segment,
@@ -23,13 +24,17 @@ from store.csv.derived.manifest import (
     rollups_file,
     sessions_file,
 )
-from store.csv.derived.rollups import MINUTE_NS, Rollups, SegmentSessions, map_rollups, map_sessions
-from store.csv.derived.segment_memory import SegmentMemory
-from store.csv.files.disk import MappedBytes
+from store.csv.derived.rollups import Rollups, SegmentSessions, map_rollups, map_sessions
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, CommitId, Window
+
+# Each segment maps its columns and one or two files per policy. Linux allows a process 65,530 mappings, and
+# other code needs some, too.
+SEGMENTS_LIMIT = 8192
+# Above the limit, mappings are released down to this share of it, so that releases are rare.
+_KEPT_SHARE = 0.75
 
 _uses = itertools.count(1)
 
@@ -40,29 +45,19 @@ class MappedSegment:
     Every method raises `NotUsable` if its file is missing or damaged.
     """
 
-    def __init__(self, folder: Path, segment: Segment, memory: SegmentMemory) -> None:
+    def __init__(self, folder: Path, segment: Segment, mappings: "SegmentMappings") -> None:
         self.segment = segment
         self.used = 0
-        self.held_bytes = 0
         self._folder = folder
-        self._memory = memory
+        self._mappings = mappings
         self.release()
 
     def release(self) -> None:
-        """Release mappings and computed bars; concurrent readers keep theirs."""
+        """Release the mappings; concurrent readers keep theirs."""
         self._rows: pa.RecordBatch | None = None
-        self._mapping: MappedBytes | None = None
         self._rollups: dict[str, Rollups] = {}
         self._sessions: dict[str, SegmentSessions] = {}
         self._bars: dict[tuple[str, int], Bars | None] = {}
-        self._made: dict[tuple[str, int], ComputedBars] = {}
-        self.held_bytes = 0
-
-    def give_back(self) -> None:
-        """Release the loaded pages of its rows; they stay mapped."""
-        mapping = self._mapping
-        if mapping is not None:
-            mapping.give_back()
 
     @property
     def rows(self) -> pa.RecordBatch:
@@ -71,14 +66,14 @@ class MappedSegment:
         rows = self._rows
         if rows is None:
             path = self._folder / columns_file(self.segment.name)
-            rows, self._mapping = map_columns(path, self.segment.columns)
-            self._rows = rows
-            self._memory.add(self)
+            rows = self._rows = map_columns(path, self.segment.columns)
+            self._mappings.add(self)
         return rows
 
     def rows_in(self, window: Window) -> pa.RecordBatch:
         """Return its stored rows in the window."""
-        return self._slice(*self._indices(window))
+        start, end = self._indices(window)
+        return self.rows.slice(start, end - start)
 
     def standing_rows(self, window: Window, commit: int) -> pa.RecordBatch:
         """Return its rows in the window that are neither cancelled nor replaced as of a commit.
@@ -86,7 +81,7 @@ class MappedSegment:
         Corrections that no segment has are ignored.
         """
         start, end = self._indices(window)
-        rows = self._slice(start, end)
+        rows = self.rows.slice(start, end - start)
         stands = (self.column("commit", start, end) <= commit) & (self.column("until", start, end) > commit)
         return rows if stands.all() else rows.filter(pa.array(stands))
 
@@ -104,9 +99,7 @@ class MappedSegment:
         rows = self.rows
         rows = rows.select([name for name in rows.schema.names if name in names])
         if isinstance(indices, slice):
-            self._note_read(indices.stop - indices.start)
             return rows.slice(indices.start, indices.stop - indices.start)
-        self._note_read(len(indices))
         return rows.take(pa.array(indices))
 
     def aggregates(self, policy_key: str, level_ns: int) -> Aggregates | None:
@@ -118,7 +111,7 @@ class MappedSegment:
             path = self._folder / rollups_file(self.segment.name, policy_key)
             rollups = {} if checksum == NO_ROLLUPS else map_rollups(path, checksum)
             self._rollups[policy_key] = rollups
-            self._memory.add(self)
+            self._mappings.add(self)
         return rollups.get(level_ns)
 
     def sessions(self, policy_key: str) -> SegmentSessions | None:
@@ -130,21 +123,18 @@ class MappedSegment:
         if sessions is None:
             sessions = map_sessions(self._folder / sessions_file(self.segment.name, policy_key), checksum)
             self._sessions[policy_key] = sessions
-            self._memory.add(self)
+            self._mappings.add(self)
         return sessions
 
-    def finished_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
-        """Return bars of a level in the window, perhaps others around it, too.
+    def finished_bars(self, policy_key: str, level_ns: int) -> Bars | None:
+        """Return its bars of a level.
 
-        None if volume must be credited across intervals, or if a level below a minute is not stored. A longer
-        level that is not stored is computed from the rows and cached.
+        None if the level is not stored, or if volume must be credited across intervals.
         """
         self.used = next(_uses)
-        known, key = self._bars, (policy.key, level_ns)
+        known, key = self._bars, (policy_key, level_ns)
         if key not in known:
-            aggregates = self.aggregates(policy.key, level_ns)
-            if aggregates is None and level_ns >= MINUTE_NS:
-                return self._made_bars(policy, level_ns, window)
+            aggregates = self.aggregates(policy_key, level_ns)
             is_finished = aggregates is not None and bool((aggregates.price_count > 0).all())
             known[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
         return known[key]
@@ -154,26 +144,27 @@ class MappedSegment:
         start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
         return start, end
 
-    def _slice(self, start: int, end: int) -> pa.RecordBatch:
-        self._note_read(end - start)
-        return self.rows.slice(start, end - start)
 
-    def _note_read(self, count: int) -> None:
-        mapping = self._mapping
-        if mapping is not None and count:
-            self._memory.note_read(self, mapping.size * count // self.segment.rows)
+class SegmentMappings:
+    """The mapped segments of a store, by weak references."""
 
-    def _made_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
-        made, key = self._made, (policy.key, level_ns)
-        of_level = made.get(key)
-        if of_level is None:
-            of_level = made[key] = ComputedBars(self.rows, self.times, policy, level_ns)
-        bars = of_level.over(window.start_ns, window.end_ns)
-        held_bytes = sum(each.nbytes for each in list(made.values()))
-        if held_bytes > self.held_bytes:
-            self.held_bytes = held_bytes
-            self._memory.add(self)
-        return bars
+    def __init__(self, limit: int = SEGMENTS_LIMIT) -> None:
+        self._limit = limit
+        self._mapped: weakref.WeakSet[MappedSegment] = weakref.WeakSet()
+        self._mutex = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._mapped)
+
+    def add(self, segment: MappedSegment) -> None:
+        """Register a segment that was mapped; above the limit, release the least recently used ones."""
+        with self._mutex:
+            self._mapped.add(segment)
+            surplus = len(self._mapped) - int(self._limit * _KEPT_SHARE)
+            if len(self._mapped) > self._limit:
+                for each in sorted(self._mapped, key=attrgetter("used"))[:surplus]:
+                    self._mapped.discard(each)
+                    each.release()
 
 
 class LogSegments:
@@ -196,12 +187,12 @@ NO_SEGMENTS = LogSegments(NO_COMMIT, ())
 
 
 def open_segments(
-    dataset: Dataset, folder: Path, history: CommitHistory, before: LogSegments, memory: SegmentMemory
+    dataset: Dataset, folder: Path, history: CommitHistory, before: LogSegments, mappings: SegmentMappings
 ) -> LogSegments:
     """Return the segments of a log's current manifest; none if it is missing or of another history.
 
     Also none if they lack a column that the dataset and the rows have. before: the segments of the last
-    manifest; segments in both manifests stay mapped. memory: bounds the memory of all segments.
+    manifest; segments in both manifests stay mapped.
     """
     derived = folder / DERIVED_FOLDER
     manifest = read_manifest(derived)
@@ -212,7 +203,7 @@ def open_segments(
     for segment in manifest.segments:
         each = known.get(segment.name)
         is_known = each is not None and each.segment == segment
-        mapped.append(each if each and is_known else MappedSegment(derived, segment, memory))
+        mapped.append(each if each and is_known else MappedSegment(derived, segment, mappings))
     return LogSegments(manifest.head, mapped)
 
 

@@ -1,13 +1,9 @@
-"""File operations: durable writes, file signatures and mapped bytes. Tests inject faults into `Disk`."""
+"""File operations: durable writes and file signatures. Tests inject faults into `Disk`."""
 
-import ctypes
 import errno
-import mmap
 import os
 from pathlib import Path
 from typing import TypeAlias
-
-import pyarrow as pa
 
 from store.exceptions import StoreFull, StoreUnavailable
 
@@ -55,8 +51,25 @@ class Disk:
 
 def unavailable(error: OSError) -> StoreUnavailable:
     """Return the store's error for an error of the operating system."""
-    kind = StoreFull if error.errno in _NO_SPACE else StoreUnavailable
-    return kind(f"the store cannot be used: {os.strerror(error.errno or 0)}")
+    error_class = StoreFull if error.errno in _NO_SPACE else StoreUnavailable
+    return error_class(f"the store cannot be used: {os.strerror(error.errno or 0)}")
+
+
+class _UnavailableOnError:
+    """A context manager that raises `StoreUnavailable` or `StoreFull` instead of an `OSError`.
+
+    A class, because `contextlib.contextmanager` takes microseconds, and each request enters it.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
+        if isinstance(error, OSError):
+            raise unavailable(error) from error
+
+
+unavailable_on_error = _UnavailableOnError()
 
 
 # Inode, size, and modification time in nanoseconds: an append or a replacement changes at least one of them.
@@ -75,41 +88,9 @@ def file_signature(path: str | os.PathLike[str]) -> FileSignature:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-_madvise = ctypes.CDLL(None, use_errno=True).madvise
-_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-
-
 def signature_if_readable(path: str | os.PathLike[str]) -> FileSignature:
     """Return the signature of a file; `NO_FILE` if it is missing or cannot be read."""
     try:
         return file_signature(path)
     except OSError:
         return NO_FILE
-
-
-class MappedBytes:
-    """The bytes of a mapped file.
-
-    Pages that were read count as memory of the process until `give_back`.
-    """
-
-    def __init__(self, content: pa.Buffer) -> None:
-        """Create it. `content` must be mapped from a file: other memory would lose its content."""
-        self._content = content
-
-    @property
-    def size(self) -> int:
-        """The file's size in bytes."""
-        return self._content.size  # type: ignore[no-any-return]
-
-    def give_back(self, start: int = 0, end: int | None = None) -> None:
-        """Release the pages that lie entirely in a range of bytes, by default in the whole file.
-
-        Readers still see the same bytes: these are loaded again from the system's cache or the file. Failure
-        is ignored.
-        """
-        address, size, page = self._content.address, self._content.size, mmap.PAGESIZE
-        first = -(-(address + start) // page) * page
-        behind = (address + (size if end is None else min(end, size))) // page * page
-        if first < behind:
-            _madvise(first, behind - first, mmap.MADV_DONTNEED)

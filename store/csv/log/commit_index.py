@@ -174,13 +174,12 @@ class CommitIndex:
         if commit >= self.number:
             return self._first_part[indices + 1]
         commits = self.columns["part_commits"]
-        low, high = self._first_part[indices], self._first_part[indices + 1]
-        if len(indices) <= _FEW_DATES:
-            spans = zip(low.tolist(), high.tolist(), strict=True)
-            return np.array(
-                [a + commits.part(a, b).searchsorted(commit, "right") for a, b in spans], np.int64
-            )
-        return _bisected(commits.all(), low, high, commit)
+        starts, stops = self._first_part[indices].tolist(), self._first_part[indices + 1].tolist()
+        spans = zip(starts, stops, strict=True)
+        return np.array(
+            [start + commits.part(start, stop).searchsorted(commit, "right") for start, stop in spans],
+            np.int64,
+        )
 
     def _commits_of_parts(self, parts: Integers) -> Integers:
         commits = self.columns["part_commits"]
@@ -211,15 +210,3 @@ class CommitIndex:
         hashes = self.columns[column]
         found = hashes.part(hashes.search(hash_, "left"), hashes.search(hash_, "right"))
         return [int(commit) for commit in found["commit"][::-1]]
-
-
-def _bisected(commits: Records, low: Integers, high: Integers, commit: int) -> Integers:
-    """Return, for each range `[low, high)` of ascending numbers, the first index above `commit`."""
-    while (is_open := low < high).any():
-        middle = (low + high) // 2
-        is_later = commits[np.minimum(middle, len(commits) - 1)] > commit
-        low, high = (
-            np.where(is_open & ~is_later, middle + 1, low),
-            np.where(is_open & is_later, middle, high),
-        )
-    return low

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -11,7 +10,7 @@ import numpy as np
 from store.arrays import Integers
 from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.commit_records import AcceptedBatch, Commit, CommitLine, DateSummary, StoredPart
-from store.csv.files.disk import unavailable
+from store.csv.files.disk import unavailable_on_error
 from store.csv.log.commit_index import CommitIndex
 from store.csv.log.commit_tail import CommitTail
 from store.csv.log.index_builder import EMPTY, IndexBuilder
@@ -230,7 +229,7 @@ class CommitHistory:
             except ColumnsDamaged as error:
                 if self._source is None:
                     raise DataDamaged("a commit index is damaged: delete it, it is made again") from error
-                with self._repair, _unavailable_if_unreadable():
+                with self._repair, unavailable_on_error:
                     if known.base is base:
                         known.base = self._source.rebuilt(base)
 
@@ -244,21 +243,13 @@ class CommitHistory:
         if self._source is None:
             raise DataDamaged("there is no log to read the commits from")
         commit_id = before
-        with _unavailable_if_unreadable():
+        with unavailable_on_error:
             for commit, commit_id, _ in self._source.lines(start, end, before):
                 yield commit, commit_id
         if commit_id != last:
             raise DataDamaged(
                 f"commit record {last.number} is not as written: restore commits.jsonl from a backup"
             )
-
-
-@contextmanager
-def _unavailable_if_unreadable() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise unavailable(error) from error
 
 
 def _commit_id(known: _IndexedLog, number: int) -> CommitId:

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from store.csv.files.disk import Disk
@@ -13,25 +12,9 @@ from store.exceptions import StoreBusy
 
 LOCK_PATIENCE_SECONDS = 3.0
 _POLL_SECONDS = 0.0005
-# At most this much time between two attempts counts as waiting. If more passed, this process was suspended,
-# and perhaps the lock's holder, too.
-_LONGEST_COUNTED_STEP_SECONDS = 0.05
 
 _FOR_APPENDING = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _FOR_READING = os.O_RDONLY | os.O_CLOEXEC
-
-
-@dataclass(slots=True)
-class _Wait:
-    """A wait for the lock. at: the last attempt, by the monotonic clock. seconds: how long it has lasted."""
-
-    at: float
-    seconds: float = 0.0
-
-    def is_over(self, now: float) -> bool:
-        self.seconds += min(now - self.at, _LONGEST_COUNTED_STEP_SECONDS)
-        self.at = now
-        return self.seconds > LOCK_PATIENCE_SECONDS
 
 
 class LogLock:
@@ -46,38 +29,39 @@ class LogLock:
         """Hold the exclusive lock; yields a descriptor to append to. Creates the file if necessary."""
         if not self._path.exists():
             self._disk.make_folder(self._path.parent)
-        with self._held(_FOR_APPENDING, fcntl.LOCK_EX) as descriptor:
+        with self._locked(_FOR_APPENDING, fcntl.LOCK_EX) as descriptor:
             yield descriptor
 
     @contextmanager
     def shared(self) -> Iterator[int]:
         """Hold the shared lock, which excludes writers; yields a descriptor to read from."""
-        with self._held(_FOR_READING, fcntl.LOCK_SH) as descriptor:
+        with self._locked(_FOR_READING, fcntl.LOCK_SH) as descriptor:
             yield descriptor
 
     @contextmanager
-    def _held(self, flags: int, operation: int) -> Iterator[int]:
-        wait = _Wait(time.monotonic())
+    def _locked(self, flags: int, operation: int) -> Iterator[int]:
+        deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
         while True:
             descriptor = os.open(self._path, flags, 0o644)
             try:
-                self._lock(descriptor, operation, wait)
-                if self._is_current(descriptor):
+                _lock(descriptor, operation, deadline)
+                if self._is_current(descriptor):  # a restore may have replaced the file
                     yield descriptor
                     return
             finally:
                 os.close(descriptor)
 
-    def _lock(self, descriptor: int, operation: int, wait: _Wait) -> None:
-        while True:
-            with suppress(BlockingIOError):
-                fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
-                return
-            if wait.is_over(time.monotonic()):
-                raise StoreBusy("another process has held this symbol's lock for too long: retry")
-            time.sleep(_POLL_SECONDS)
-
     def _is_current(self, descriptor: int) -> bool:
         with suppress(FileNotFoundError):
             return os.fstat(descriptor).st_ino == os.stat(self._path).st_ino  # noqa: PTH116
         return False
+
+
+def _lock(descriptor: int, operation: int, deadline: float) -> None:
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            return
+        if time.monotonic() > deadline:
+            raise StoreBusy("another process has held this symbol's lock for too long: retry")
+        time.sleep(_POLL_SECONDS)

@@ -48,7 +48,7 @@ def _of_segments(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
         return None
     found: list[Bars] = []
     for mapped in snapshot.segments.within(window):
-        bars = mapped.finished_bars(query.policy, interval, window)
+        bars = mapped.finished_bars(query.policy.key, interval)
         if bars is None:
             return None
         found.append(bars)

@@ -14,8 +14,7 @@ import pyarrow as pa
 from store.arrays import Mask
 from store.csv.derived.arrow_files import NotUsable, plain_rows
 from store.csv.derived.manifest import discard_manifest, manifest_signature
-from store.csv.derived.segment_memory import SegmentMemory
-from store.csv.derived.segments import NO_SEGMENTS, LogSegments, is_of, open_segments
+from store.csv.derived.segments import NO_SEGMENTS, LogSegments, SegmentMappings, is_of, open_segments
 from store.csv.derived.tail import TailBlock, TailRows
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature
@@ -66,15 +65,15 @@ class LogReader:
     """Reads one log. Thread-safe; mapped files stay usable after their deletion."""
 
     def __init__(
-        self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows, memory: SegmentMemory
+        self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows, mappings: SegmentMappings
     ) -> None:
-        """Create it. `tail` and `memory` are shared by all logs of a store."""
+        """Create it. `tail` and `mappings` are shared by all logs of a store."""
         self._dataset = dataset
         self._symbol = symbol
         self._folder = folder
         self._derived = str(folder / DERIVED_FOLDER)
         self._tail = tail
-        self._memory = memory
+        self._mappings = mappings
         self._opened = _NOTHING
 
     def answer(self, history: CommitHistory, commit: int | None, make: Callable[[LogSnapshot], T]) -> T:
@@ -192,7 +191,7 @@ class LogReader:
             return opened
         signature, segments = manifest_signature(self._derived), opened.segments
         if signature != opened.signature or not is_of(segments.head, history):
-            segments = open_segments(self._dataset, self._folder, history, segments, self._memory)
+            segments = open_segments(self._dataset, self._folder, history, segments, self._mappings)
             if segments is NO_SEGMENTS and signature != NO_FILE:
                 signature = NEVER_SEEN  # the manifest may be of commits that this history does not have yet
         opened = self._opened = _Opened(head, signature, segments)

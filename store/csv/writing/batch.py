@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import ClassVar
+from functools import cache, cached_property, partial
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from store.csv.files.commit_records import PartKind, block_checksums
 from store.csv.files.part_reader import corrections_of, known_values
 from store.csv.writing.row_hashes import Hashes, RowHashes, StoredHashes, hash_rows
 from store.declarations import Dataset
-from store.protocol import Amendment, Append
+from store.protocol import Amendment, Append, Dedupe
 from store.rows.corrections import AppliedCorrection
 from store.rows.stored_rows import ACTION, ARRIVAL
 from store.timestamps import DAY_NS
@@ -26,24 +26,11 @@ from store.timestamps import DAY_NS
 _ENCODED_ROWS = 32_768
 
 
-class BatchHashes:
-    """The hashes of a batch's rows, computed for all dates at their first use."""
-
-    def __init__(self, dataset: Dataset, rows: pa.RecordBatch) -> None:
-        self._dataset = dataset
-        self._rows = rows
-
-    @cached_property
-    def rows(self) -> RowHashes:
-        """The hashes of all rows, in order."""
-        return hash_rows(self._dataset, self._rows)
-
-
 @dataclass(frozen=True)
 class Chunk:
     """A batch's rows of one event date, in order of arrival.
 
-    indices: the rows' indices in the batch.
+    indices: the rows' indices in the batch. batch_hashes: returns the hashes of all rows of the batch.
     """
 
     kind: ClassVar[PartKind] = PartKind.ROWS
@@ -53,7 +40,7 @@ class Chunk:
     day: int
     rows: pa.RecordBatch
     indices: Integers
-    of_batch: BatchHashes
+    batch_hashes: Callable[[], RowHashes]
 
     @cached_property
     def later(self) -> tuple[str, ...]:
@@ -95,7 +82,7 @@ class Chunk:
     @cached_property
     def hashes(self) -> RowHashes:
         """The hashes by which the rows are recognised."""
-        return self.of_batch.rows.taken(self.indices)
+        return self.batch_hashes().taken(self.indices)
 
     @cached_property
     def identities(self) -> Hashes:
@@ -133,25 +120,21 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class PreparedBatch:
-    """A batch and its chunks by event date."""
+class _Prepared:
+    """A batch of rows or corrections. received: their number."""
 
-    append: Append
-    chunks: tuple[Chunk, ...]
+    caller: str
+    key_hash: str | None
+    received: int
     digest: str
 
-    @property
-    def caller(self) -> str:
-        return self.append.caller
 
-    @property
-    def key_hash(self) -> str | None:
-        return self.append.key_hash
+@dataclass(frozen=True)
+class PreparedBatch(_Prepared):
+    """A batch of rows, divided by event date."""
 
-    @property
-    def received(self) -> int:
-        """The number of rows."""
-        return len(self.append.rows)
+    chunks: tuple[Chunk, ...]
+    dedupe: Dedupe
 
     @classmethod
     def of(cls, batch: Append) -> "PreparedBatch":
@@ -163,12 +146,12 @@ class PreparedBatch:
             _ = chunk.checksums
             if len(chunks) > 1:  # the order between dates is part of the batch
                 digest.update(chunk.indices.tobytes())
-        return cls(batch, chunks, digest.hexdigest())
+        return cls(batch.caller, batch.key_hash, len(batch.rows), digest.hexdigest(), chunks, batch.dedupe)
 
 
 def _chunks(batch: Append) -> list[Chunk]:
     days = batch.rows.column(0).to_numpy() // DAY_NS
-    indices, hashes = np.arange(len(days)), BatchHashes(batch.dataset, batch.rows)
+    indices, hashes = np.arange(len(days)), cache(partial(hash_rows, batch.dataset, batch.rows))
     if days.min() == days.max():
         return [Chunk(batch.dataset, batch.symbol, int(days[0]), batch.rows, indices, hashes)]
     by_day = [(int(day), np.flatnonzero(days == day)) for day in np.unique(days)]
@@ -193,11 +176,10 @@ class CorrectionChunk(Chunk):
 
 
 @dataclass(frozen=True)
-class PreparedAmendment:
-    """A batch of corrections and its digest."""
+class PreparedAmendment(_Prepared):
+    """A batch of corrections."""
 
     amendment: Amendment
-    digest: str
 
     @classmethod
     def of(cls, amendment: Amendment) -> "PreparedAmendment":
@@ -215,20 +197,8 @@ class PreparedAmendment:
             for each in amendment.corrections
         ]
         text = json.dumps(["corrections", values], sort_keys=True)
-        return cls(amendment, hashlib.sha256(text.encode()).hexdigest())
-
-    @property
-    def caller(self) -> str:
-        return self.amendment.caller
-
-    @property
-    def key_hash(self) -> str | None:
-        return self.amendment.key_hash
-
-    @property
-    def received(self) -> int:
-        """The number of corrections."""
-        return len(self.amendment.corrections)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return cls(amendment.caller, amendment.key_hash, len(values), digest, amendment)
 
     def chunks(self, made: Sequence[AppliedCorrection]) -> tuple[CorrectionChunk, ...]:
         """Return the applied corrections by event date, each date's in order."""
@@ -245,5 +215,10 @@ class PreparedAmendment:
             ]
             batch = pa.RecordBatch.from_pylist(rows, schema=dataset.schema)
             indices = np.array([change.index for change in of_day])
-            chunks.append(CorrectionChunk(*named, day, batch, indices, BatchHashes(dataset, batch)))
+            chunks.append(
+                CorrectionChunk(*named, day, batch, indices, cache(partial(hash_rows, dataset, batch)))
+            )
         return tuple(chunks)
+
+
+PreparedRequest: TypeAlias = PreparedBatch | PreparedAmendment

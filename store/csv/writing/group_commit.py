@@ -3,15 +3,12 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
-from store.csv.writing.batch import PreparedAmendment, PreparedBatch
+from store.csv.writing.batch import PreparedRequest
 from store.exceptions import OutcomeUnknown, RequestInProgress
 from store.protocol import Receipt
 
 GROUP_LIMIT = 64
-
-PreparedRequest: TypeAlias = PreparedBatch | PreparedAmendment
 
 
 @dataclass(slots=True, eq=False)

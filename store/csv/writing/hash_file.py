@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import pyarrow as pa
 
 from store.arrays import Integers
 from store.csv.files.column_file import (
@@ -23,7 +22,6 @@ from store.csv.files.column_file import (
     Records,
     records_in_piece,
 )
-from store.csv.files.disk import MappedBytes
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.csv.writing.row_hashes import NO_HASHES, Hashes, StoredHashes, between, bounds_in, hashed_columns
@@ -49,27 +47,19 @@ class HashFile:
     subject: see `subject_of`.
     """
 
-    def __init__(self, content: pa.Buffer) -> None:
-        columns = ColumnFile(content, KIND, _DTYPES)
+    def __init__(self, columns: ColumnFile) -> None:
         facts: Any = columns.facts
         self.head = CommitId(facts["number"], facts["hash"])
         self.subject: list[str] = facts["subject"]
         self.identity, self.rest = columns["identity"], columns["rest"]
-        self._mapping = MappedBytes(content)
 
     @classmethod
     def mapped(cls, path: Path) -> "HashFile":
         """Map a file. Also raises `OSError`."""
-        with pa.memory_map(str(path)) as file:
-            return cls(file.read_buffer())
+        return cls(ColumnFile.mapped(path, KIND, _DTYPES))
 
     def __len__(self) -> int:
         return len(self.identity)
-
-    @property
-    def nbytes(self) -> int:
-        """The file's size."""
-        return self._mapping.size
 
     def stored(self, wanted: Hashes) -> StoredHashes:
         """Return the rows whose identity is in `wanted`, by identity, then arrival.
@@ -86,10 +76,6 @@ class HashFile:
             rest = np.array([self.rest.part(index, index + 1)[0] for index in indices.tolist()], _REST)
         identity = np.repeat(wanted, stops - starts)
         return StoredHashes(identity, rest["check"], rest["value"], rest["arrival"])
-
-    def give_back(self) -> None:
-        """Release the pages that were read; see `MappedBytes.give_back`."""
-        self._mapping.give_back()
 
     def _bounds(self, wanted: Hashes) -> tuple[Integers, Integers]:
         """Return the start and end of each identity's rows."""

@@ -121,16 +121,6 @@ class KnownDate:
         """The approximate size in memory."""
         return _OWN_BYTES + self._tail.nbytes
 
-    @property
-    def file_bytes(self) -> int:
-        """The size of the hash file."""
-        return 0 if self._file is None else self._file.nbytes
-
-    def give_back(self) -> None:
-        """Release the pages of the hash file that were read."""
-        if self._file is not None:
-            self._file.give_back()
-
     def stored(self, wanted: Hashes) -> list[StoredHashes]:
         """Return the rows whose identity is in `wanted`, with rows of one identity in order of arrival.
 

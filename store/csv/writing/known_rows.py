@@ -6,19 +6,17 @@ from pathlib import Path
 
 from cachetools import LRUCache
 
-from store.csv.files.column_file import PIECE_BYTES, ColumnsDamaged
+from store.arrays import Mask
+from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.commit_records import DateSummary, StoredPart
 from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk
 from store.csv.writing.known_date import IdentityIndex, KnownDate
-from store.csv.writing.matching import Duplicates, duplicates_among
+from store.csv.writing.matching import duplicates_among
 from store.csv.writing.row_hashes import StoredHashes
 from store.exceptions import StorageError
 
 HELD_BYTES = 64 * 2**20
-# Pages of hash files that may stay loaded. Above this limit all are released; the system's cache still has
-# them.
-PAGES_BYTES = 16 * 2**20
 
 
 class KnownRows:
@@ -34,14 +32,12 @@ class KnownRows:
         self._dates: LRUCache[tuple[Path, int], KnownDate] = LRUCache(
             held_bytes, getsizeof=lambda date: min(date.nbytes, held_bytes)
         )
-        self._read: set[KnownDate] = set()
-        self._read_bytes = 0
         self._mutex = threading.Lock()
 
     def duplicates(
         self, chunk: Chunk, history: CommitHistory, folder: Path, *, staged: IdentityIndex | None
-    ) -> Duplicates:
-        """Return which rows of the chunk are stored or staged. Needs the log's lock.
+    ) -> Mask:
+        """Return a mask of the chunk's rows that are stored or staged. Needs the log's lock.
 
         Raises `IdConflict`, and `DataDamaged` if rows that must be read are damaged.
         """
@@ -89,7 +85,6 @@ class KnownRows:
             date.begin_anew(newest)
             found = date.stored(wanted)
         self._keep(key, date)
-        self._note_read(date, min(len(wanted) * PIECE_BYTES, date.file_bytes))
         return found
 
     def _held(self, key: tuple[Path, int]) -> KnownDate | None:
@@ -103,13 +98,3 @@ class KnownRows:
                 self._dates.pop(key, None)
             else:
                 self._dates[key] = date
-
-    def _note_read(self, date: KnownDate, size: int) -> None:
-        """Register bytes read from a date's file. Above the limit, release all pages."""
-        with self._mutex:
-            self._read.add(date)
-            self._read_bytes += size
-            if self._read_bytes > PAGES_BYTES:
-                for each in self._read:
-                    each.give_back()
-                self._read, self._read_bytes = set(), 0

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,52 +16,21 @@ from store.rows.duplicates import IdentifiedRow, stored_values_among
 
 # From this many rows on, processing whole columns is faster than processing rows.
 _MANY_ROWS = 512
-NOT_STORED = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicates:
-    """A mask of the chunk's rows that are stored; candidates: the stored rows with the chunk's identities."""
-
-    mask: Mask
-    candidates: StoredHashes
-
-    def arrivals(self, rows: RowHashes) -> Integers:
-        """Return the arrival number of the stored row that each row of the chunk duplicates.
-
-        It is `NOT_STORED` for rows that are new or repeat a row of their own batch. Equal rows without ids
-        are matched in order of arrival.
-        """
-        stored, indices = self.candidates, np.flatnonzero(self.mask)
-        found: dict[Hashable, list[int]] = defaultdict(list)
-        for identity, check, value, arrival in _items(
-            stored.identity, stored.check, stored.value, stored.arrival
-        ):
-            found[identity, check, value].append(arrival)
-        arrivals = np.full(len(rows), NOT_STORED)
-        taken: dict[Hashable, int] = defaultdict(int)
-        wanted = (rows.identity[indices], rows.check[indices], rows.value[indices])
-        for index, has_id, *row in _items(indices, rows.has_id[indices], *wanted):
-            key = tuple(row)
-            if key in found:
-                arrivals[index] = found[key][taken[key]]
-                taken[key] += not has_id
-        return arrivals
-
-
-def duplicates_among(chunk: Chunk, candidates: StoredHashes) -> Duplicates:
-    """Find the chunk's rows that are stored.
+def duplicates_among(chunk: Chunk, candidates: StoredHashes) -> Mask:
+    """Return a mask of the chunk's rows that are stored.
 
     candidates: the stored rows with the same identities; rows of one identity are in order of arrival.
     Raises `IdConflict`.
     """
     if chunk.rows.num_rows >= _MANY_ROWS and (len(candidates) or chunk.has_ids):
         with suppress(IdConflict):  # the exact rule below also accepts corrected values
-            return Duplicates(stored_rows(chunk.hashes, candidates, chunk.indices), candidates)
+            return stored_rows(chunk.hashes, candidates, chunk.indices)
     if not len(candidates) and not chunk.has_ids:
-        return Duplicates(np.zeros(chunk.rows.num_rows, dtype=bool), candidates)
+        return np.zeros(chunk.rows.num_rows, dtype=bool)
     stored = stored_values_among(_identified(chunk, candidates), _values(candidates))
-    return Duplicates(np.isin(chunk.indices, stored), candidates)
+    return np.isin(chunk.indices, stored)
 
 
 def stored_rows(rows: RowHashes, stored: StoredHashes, indices: Integers) -> Mask:

@@ -9,8 +9,7 @@ from store.csv.files.codec import Header, header_in, header_line
 from store.csv.files.commit_records import Commit, Part, PartKind, StoredPart
 from store.csv.files.file_names import file_for
 from store.csv.log.history import CommitHistory
-from store.csv.writing.batch import Chunk
-from store.csv.writing.group_commit import PreparedRequest
+from store.csv.writing.batch import Chunk, PreparedRequest
 from store.csv.writing.known_date import IdentityIndex
 from store.protocol import DUPLICATE_ROWS_KEPT
 

@@ -9,9 +9,9 @@ from store.arrays import Mask
 from store.csv.files.disk import Disk, unavailable
 from store.csv.log.commit_log import CommitLog, SyncFailed
 from store.csv.log.history import CommitHistory
-from store.csv.writing.batch import Chunk, PreparedAmendment, PreparedBatch
+from store.csv.writing.batch import Chunk, PreparedAmendment, PreparedBatch, PreparedRequest
 from store.csv.writing.correction_targets import new_changes
-from store.csv.writing.group_commit import GroupCommit, PendingCommit, PreparedRequest
+from store.csv.writing.group_commit import GroupCommit, PendingCommit
 from store.csv.writing.known_rows import KnownRows
 from store.csv.writing.later_columns import with_later_columns
 from store.csv.writing.staging import StagedCommits
@@ -150,11 +150,11 @@ class Writer:
         self, batch: PreparedBatch, stage: StagedCommits
     ) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
         """Return the batch's new rows by date, and the indices of its duplicates."""
-        dedupe = batch.append.dedupe
+        dedupe = batch.dedupe
         if dedupe is Dedupe.BATCH and (
             stage.history.knows_batch(batch.digest) or batch.digest in stage.digests
         ):
-            return (), tuple(range(batch.append.rows.num_rows))
+            return (), tuple(range(batch.received))
         if dedupe is not Dedupe.ROWS:
             return batch.chunks, ()
         new: list[Chunk] = []
@@ -175,7 +175,7 @@ class Writer:
     def _stored_rows(self, chunk: Chunk, stage: StagedCommits) -> Mask:
         def known(rows: Chunk) -> Mask:
             staged = stage.index_for(rows)
-            return self._known_rows.duplicates(rows, stage.history, self._folder, staged=staged).mask
+            return self._known_rows.duplicates(rows, stage.history, self._folder, staged=staged)
 
         return with_later_columns(chunk, stage, self._folder, known)
 

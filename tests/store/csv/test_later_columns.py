@@ -199,13 +199,13 @@ class TestUnknownColumns:
         assert manifest.lacking == ()
         assert [(row["buyer_is_maker"], row["venue_note"]) for row in read_as(NEWER, path)] == expected
 
-    def test_damage_in_their_lines_is_named(self, path: Path):
+    def test_damage_in_their_lines_is_reported(self, path: Path):
         file = folder_of(path) / f"{DATE}.csv"
         text = file.read_bytes()
         file.write_bytes(text.replace(b"100,1,a", b"1x0,1,b"))
         found = [each for each in findings(path) if not each.is_harmless]
         assert [each.offset for each in found] == [len(text.splitlines(keepends=True)[0])]
-        assert "differs from what the store writes" in found[0].message
+        assert "not as written" in found[0].message
 
 
 @pytest.mark.parametrize(

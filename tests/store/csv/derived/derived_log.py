@@ -57,7 +57,7 @@ class DerivedLog:
     def times(self) -> list[list[int]]:
         """The event times in each segment."""
         return [
-            map_columns(self.files / columns_file(each.name), each.columns)[0].column(0).to_pylist()
+            map_columns(self.files / columns_file(each.name), each.columns).column(0).to_pylist()
             for each in self.segments
         ]
 

@@ -1,17 +1,17 @@
-"""Bars that lie finished in segments, window by window; also where a segment keeps no rollups."""
+"""Bars that segments hold ready, window by window; also where a segment has no rollups of the level."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
-from store.bars.prints import prints_of
 from store.csv import CsvStore
-from store.csv.derived import computed_bars
 from store.csv.reading import bar_reader
 from store.datasets import TRADES
+from store.instruments import Instrument
 from store.memory import MemoryStore
 from store.protocol import Window
 from tests.store.bars.slow_spans import columns
@@ -25,14 +25,26 @@ SPARSE = [
 ]
 
 
-@pytest.fixture
-def stores(tmp_path) -> tuple[CsvStore, MemoryStore]:
-    """The same trades in a store with derived files, which keep no minutes of them, and in memory."""
-    store, memory = CsvStore(tmp_path), MemoryStore()
+DENSE = [
+    trade(at=NOON + n * 15 * SECOND, price=100.0 + n % 7, volume=1.0 + n) for n in range(4 * MINUTES // 2)
+]
+
+
+def stores_with(
+    path: Path, trades: list[dict[str, object]], policy: BarPolicy = EVERY_PRINT
+) -> tuple[CsvStore, MemoryStore]:
+    """The same trades in a store with derived files, and in memory."""
+    store, memory = CsvStore(path), MemoryStore()
     for each in (store, memory):
-        each.append(batch(*SPARSE))
+        each.append(batch(*trades))
+    store.set_instrument(Instrument(SYMBOL, policy.name))
     store.derive(TRADES, SYMBOL)
-    return CsvStore(tmp_path), memory
+    return CsvStore(path), memory
+
+
+@pytest.fixture(params=[SPARSE, DENSE], ids=["minutes not stored", "minutes stored"])
+def stores(request, tmp_path) -> tuple[CsvStore, MemoryStore]:
+    return stores_with(tmp_path, request.param)
 
 
 def assert_same(got: Bars, expected: Bars) -> None:
@@ -40,10 +52,13 @@ def assert_same(got: Bars, expected: Bars) -> None:
         assert np.array_equal(getattr(got, name), getattr(expected, name), equal_nan=True), name
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
-def test_bars_of_windows_in_any_order_are_those_of_memory(stores, policy: BarPolicy, seed: int):
-    store, memory = stores
+@pytest.mark.parametrize("trades", [SPARSE, DENSE], ids=["minutes not stored", "minutes stored"])
+def test_bars_of_windows_in_any_order_are_those_of_memory(
+    tmp_path, trades: list[dict[str, object]], policy: BarPolicy, seed: int
+):
+    store, memory = stores_with(tmp_path, trades, policy)
     rng = random.Random(seed)
     for _ in range(12):
         start = NOON + rng.randint(-30, MINUTES) * MINUTE
@@ -69,32 +84,14 @@ def test_volume_without_a_price_behind_a_window_is_credited_to_its_last_bar(tmp_
         assert bars.volume.tolist() == [1.0, 6.0]
 
 
-def test_a_window_makes_the_bars_of_its_own_rows_only_and_of_each_row_once(stores, monkeypatch):
-    store, _ = stores
-    made: list[int] = []
-
-    def counted(rows, policy, *, commit=None):
-        made.append(len(rows))
-        return prints_of(rows, policy, commit=commit)
-
-    monkeypatch.setattr(computed_bars, "prints_of", counted)
-    store.bars(SYMBOL, Window(NOON, NOON + 30 * MINUTE), MINUTE)
-    assert 0 < sum(made) < 30
-    for _ in range(2):
-        for minute in range(0, MINUTES, 30):
-            store.bars(SYMBOL, Window(NOON + minute * MINUTE, NOON + (minute + 30) * MINUTE), MINUTE)
-    assert sum(made) == len(SPARSE)
-    assert len(made) < 40
-
-
-def test_what_is_shared_cannot_be_changed(stores):
-    store, _ = stores
+def test_shared_bars_are_read_only(tmp_path):
+    store, _ = stores_with(tmp_path, DENSE)
     for window in (Window(NOON, NOON + 30 * MINUTE), Window(NOON, NOON + DAY)):
         bars = store.bars(SYMBOL, window, MINUTE)
         assert not any(getattr(bars, name).flags.writeable for name in Bars.__slots__)
 
 
-@pytest.mark.parametrize("apart", [20 * SECOND, 45 * SECOND], ids=["minutes kept", "minutes not kept"])
+@pytest.mark.parametrize("apart", [20 * SECOND, 45 * SECOND], ids=["minutes stored", "minutes not stored"])
 def test_a_window_over_several_segments_has_each_minute_once(tmp_path, apart: int):
     """Also a minute in the middle of which a segment ends and another begins."""
     store, memory = CsvStore(tmp_path, segment_rows=4), MemoryStore()
@@ -127,6 +124,7 @@ def test_bars_as_of_the_last_commit_on_their_dates_are_taken_as_they_are_from_a_
     for day in range(3):
         for each in (store, memory):
             each.append(batch(*(trade(at=NOON + day * DAY + n * 15 * SECOND, volume=1.0) for n in range(40))))
+    store.set_instrument(Instrument(SYMBOL, policy.name))
     store.derive(TRADES, SYMBOL)
     monkeypatch.delattr(bar_reader, "merge")
     window = Window(NOON + DAY, NOON + DAY + 5 * MINUTE)
@@ -150,18 +148,19 @@ def test_bars_as_of_a_commit_know_nothing_of_later_ones_in_their_segment(tmp_pat
         assert read[0].high.tolist() == [float(at)] * 4
 
 
-def test_spans_of_whole_intervals_take_finished_bars_as_they_are_beside_later_commits_on_other_dates(
-    stores, monkeypatch
+@pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
+def test_spans_of_whole_intervals_take_finished_bars_beside_later_commits_on_other_dates(
+    tmp_path, monkeypatch, policy: BarPolicy
 ):
+    stores = stores_with(tmp_path, DENSE, policy)
     for each in stores:
         each.append(batch(trade(at=NOON + 9 * DAY)))
     monkeypatch.delattr(bar_reader, "span_bars_of")
     starts = [NOON + minute * MINUTE for minute in (*range(5, 90), *range(200, 700, 3), *range(900, 1000))]
     spans = columns([(start, start + MINUTE, start) for start in starts])
-    for policy in (EVERY_PRINT, US_EQUITIES):
-        read = [each.span_bars(SYMBOL, spans, policy=policy, credits=True) for each in stores]
-        assert_same(*read)
-        assert len(read[0])
+    read = [each.span_bars(SYMBOL, spans, policy=policy, credits=True) for each in stores]
+    assert_same(*read)
+    assert len(read[0])
 
 
 def test_a_late_trade_is_in_spans_whose_bars_lay_finished(stores):

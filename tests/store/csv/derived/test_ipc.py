@@ -11,7 +11,6 @@ import pytest
 
 from store.csv.derived.arrow_files import NotUsable, as_numpy, map_batches, write_batches
 from store.csv.derived.manifest import MANIFEST_FILE, read_manifest
-from store.csv.files.disk import MappedBytes
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from tests.chance import SOAK
@@ -93,7 +92,7 @@ def test_damaged_files_that_cannot_be_deleted_are_looked_at_once(
         path.write_bytes(b"damaged")
     looked: list[str] = []
 
-    def counted(path: Path, checksum: int) -> tuple[list[pa.RecordBatch], MappedBytes]:
+    def counted(path: Path, checksum: int) -> list[pa.RecordBatch]:
         looked.append(path.name)
         return map_batches(path, checksum)
 
@@ -113,7 +112,7 @@ def test_a_mapped_file_outlives_its_deletion_and_holds_no_handle(tmp_path: Path)
     path = tmp_path / "numbers.arrow"
     rows = pa.record_batch({"n": pa.array(range(100_000))})
     checksum = write_batches(path, rows.schema, [rows])
-    (mapped,), _ = map_batches(path, checksum)
+    (mapped,) = map_batches(path, checksum)
     assert len(list(Path("/proc/self/fd").iterdir())) == handles
     path.unlink()
     numbers = as_numpy(mapped.slice(10).column(0))
@@ -135,7 +134,7 @@ def test_what_a_killed_process_left_of_the_same_number_is_written_over(tmp_path:
     path = tmp_path / "numbers.arrow"
     rows = pa.record_batch({"n": [1]})
     (tmp_path / f"numbers.arrow.{os.getpid()}.partial").write_bytes(b"x" * 10_000)
-    assert map_batches(path, write_batches(path, rows.schema, [rows]))[0] == [rows]
+    assert map_batches(path, write_batches(path, rows.schema, [rows])) == [rows]
     assert [each.name for each in tmp_path.iterdir()] == ["numbers.arrow"]
 
 

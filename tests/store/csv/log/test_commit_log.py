@@ -38,11 +38,11 @@ def times(store: CsvStore) -> list[int]:
     return [row["timestamp"] for row in stored(store)]
 
 
-class StandingStill:
-    """The clock of a process that stands still in each sleep, and what ends another's write meanwhile."""
+class FakeTime:
+    """A clock on which each sleep takes `seconds`; `release` is called after `sleeps` of them."""
 
-    def __init__(self, seconds: float, *, sleeps: int, end: Callable[[], None]) -> None:
-        self._seconds, self._sleeps, self._end = seconds, sleeps, end
+    def __init__(self, seconds: float, *, sleeps: int = -1, release: Callable[[], None]) -> None:
+        self._seconds, self._sleeps, self._release = seconds, sleeps, release
         self._now = 100.0
 
     def monotonic(self) -> float:
@@ -52,26 +52,21 @@ class StandingStill:
         self._now += self._seconds
         self._sleeps -= 1
         if self._sleeps == 0:
-            self._end()
+            self._release()
 
 
-@pytest.mark.parametrize(("seconds", "sleeps"), [(0.001, 2_000), (10.0, 5)])
-def test_who_waits_for_the_lock_does_not_count_the_time_in_which_it_stood_still(
-    written: Path, monkeypatch, seconds: float, sleeps: int
-):
+def test_a_writer_waits_for_the_lock(written: Path, monkeypatch):
     with (written / LOG).open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         release = partial(fcntl.flock, other, fcntl.LOCK_UN)
-        monkeypatch.setattr(log_lock, "time", StandingStill(seconds, sleeps=sleeps, end=release))
+        monkeypatch.setattr(log_lock, "time", FakeTime(0.001, sleeps=2_000, release=release))
         assert CsvStore(written).append(batch(trade(4))).stored == 1
 
 
-@pytest.mark.parametrize("seconds", [0.001, 10.0])
-def test_a_lock_that_is_never_free_is_not_waited_for_for_ever(written: Path, monkeypatch, seconds: float):
+def test_a_lock_that_is_not_free_in_time_is_store_busy(written: Path, monkeypatch):
     with (written / LOG).open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        unending = StandingStill(seconds, sleeps=-1, end=lambda: None)
-        monkeypatch.setattr(log_lock, "time", unending)
+        monkeypatch.setattr(log_lock, "time", FakeTime(0.001, release=lambda: None))
         with pytest.raises(StoreBusy):
             CsvStore(written).append(batch(trade(4)))
 

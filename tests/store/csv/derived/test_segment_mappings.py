@@ -1,0 +1,59 @@
+"""The number of mapped segments is bounded; released ones are mapped again."""
+
+import gc
+import os
+from pathlib import Path
+
+import pytest
+
+from store.csv.derived.segments import SegmentMappings
+from store.datasets import TRADES
+from store.protocol import ALL_TIME, Window
+from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, stored, trade
+from tests.store.csv.derived.derived_log import DerivedLog
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> DerivedLog:
+    """Forty segments."""
+    log = DerivedLog(tmp_path, segment_rows=2)
+    log.add_and_derive(*(trade(day * DAY // 2 + n * MINUTE) for day in range(40) for n in range(2)))
+    assert len(log.segments) == 40
+    return log
+
+
+def test_mappings_are_bounded_and_answers_are_the_same(log: DerivedLog) -> None:
+    log.store = log.opened()
+    log.store._mappings = mappings = SegmentMappings(10)
+    for _ in range(2):
+        assert len(stored(log.store)) == 80
+        assert len(log.store.bars(SYMBOL, ALL_TIME, DAY)) == 21
+        assert 0 < len(mappings) <= 10
+        assert mappings_under(log.files) <= 20
+    assert log.is_like_memory()
+
+
+def test_least_recently_used_segments_are_released_first(log: DerivedLog) -> None:
+    log.store = log.opened()
+    log.store._mappings = SegmentMappings(8)
+    reader = log.store._known_log(TRADES, SYMBOL).reader
+    log.store.bars(SYMBOL, Window(NOON, NOON + DAY // 2), DAY // 24)
+    mapped = reader._opened.segments.mapped[:9]
+    for each in (*mapped[1:8], mapped[0], mapped[8]):
+        assert len(each.rows)
+    assert [each._rows is None for each in mapped] == [False, True, True, True, *[False] * 5]
+
+
+def test_segments_that_a_fold_left_alone_stay_mapped(log: DerivedLog) -> None:
+    stored(log.store)
+    reader = log.store._known_log(TRADES, SYMBOL).reader
+    before = [id(each) for each in reader._opened.segments.mapped]
+    log.add_and_derive(trade(30 * DAY))
+    stored(log.store)
+    after = [id(each) for each in reader._opened.segments.mapped]
+    assert len({*before} & {*after}) >= 38
+
+
+def mappings_under(folder: Path) -> int:
+    gc.collect()
+    return sum(os.fspath(folder) in line for line in Path("/proc/self/maps").read_text().splitlines())
