@@ -1,7 +1,7 @@
 """A long history of trades in one answer: memory of the web process, rows per second, time to the first row.
 
-There are a thousand trades a minute, day and night, with ids: ten million are seven dates. Memory is counted as
-the kernel counts it: the process's own, and pages of mapped files, which the kernel takes back when it needs them.
+There are a thousand trades a minute, day and night, with ids: ten million are seven dates. Memory is the
+process's own, without pages of mapped files, which the kernel takes back when it needs them.
 """
 
 import time
@@ -25,7 +25,6 @@ _STREAM = Stream(a_minute=1_000, with_ids=True)
 _HOUR = 60 * _STREAM.a_minute
 _FORMATS = ("ndjson", "csv", "arrow")
 _MIB = 1 << 20
-_MEASURES = {"RssAnon": "own memory", "RssFile": "pages of mapped files"}
 _ALLOWED_MIB = 32
 _TURNS = 15
 _PATIENCE_SECONDS = 60.0
@@ -44,23 +43,22 @@ def measure_long_stream(sizes: Sizes) -> Iterator[Row]:
         for name in _FORMATS:
             rounds = [_measure_round(server, web, name=name, count=count) for _ in range(sizes.rounds)]
             what, seconds = f"{count:,} trades streamed as {name}", median(seconds for seconds, _ in rounds)
-            for measure, label in _MEASURES.items():
-                grown = max(peak[measure] for _, peak in rounds) - base[measure]
-                yield Ratio(f"{what}: {label}", here=grown, peer=_ALLOWED_MIB, unit="MiB", wanted="below 1")
+            grown = max(peak for _, peak in rounds) - base
+            yield Ratio(f"{what}: own memory", here=grown, peer=_ALLOWED_MIB, unit="MiB", wanted="below 1")
             yield Note(f"{what}: {count / seconds:,.0f} rows per second")
             yield from _measure_first(server, count, name)
 
 
-def _measure_round(server: Server, web: int, *, name: str, count: int) -> tuple[float, dict[str, float]]:
-    """Read one stream; return its seconds, and the process's peak of each measure of memory in MiB.
+def _measure_round(server: Server, web: int, *, name: str, count: int) -> tuple[float, float]:
+    """Read one stream; return its seconds, and the peak of the process's own memory in MiB.
 
     Raises `UnexpectedAnswer` if rows are missing.
     """
-    began, rows, peak = time.perf_counter(), 0, dict.fromkeys(_MEASURES, 0.0)
+    began, rows, peak = time.perf_counter(), 0, 0.0
     with _answer(server, _target(count, name)) as response:
         for new_rows in _COUNTS[name](response):
             rows += new_rows
-            peak = {measure: max(peak[measure], mib) for measure, mib in _memory(web).items()}
+            peak = max(peak, _memory(web))
     if rows != count:
         raise UnexpectedAnswer(f"{rows:,} of {count:,} rows were streamed as {name}")
     return time.perf_counter() - began, peak
@@ -120,9 +118,9 @@ _COUNTS = {"ndjson": _lines, "csv": lambda response: _lines(response, header=1),
 _FIRST_BYTES = 1_500  # more than the head of any format and a row
 
 
-def _memory(web: int) -> dict[str, float]:
-    """Return the MiB of a process by measure."""
-    return {measure: memory_of_process(measure, web) / _MIB for measure in _MEASURES}
+def _memory(web: int) -> float:
+    """Return the MiB of a process's own memory."""
+    return memory_of_process("RssAnon", web) / _MIB
 
 
 def _await_derived(store: CsvStore) -> None:

@@ -28,10 +28,6 @@ class Gauge:
         """What is resident and of no file: mapped files are the kernel's to let go."""
         return self._status("RssAnon")
 
-    def mapped_mib(self) -> float:
-        """What is resident of mapped files."""
-        return self._status("RssFile")
-
     def peak_mib(self) -> float:
         """The most that was resident since `forget_peak`."""
         return self._status("VmHWM")

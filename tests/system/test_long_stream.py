@@ -146,19 +146,13 @@ def webs(installation: Installation, stored: Summary) -> Webs:
 def test_a_long_stream_is_all_rows_and_leaves_the_server_as_large_as_it_was(
     installation: Installation, webs: Webs, stored: Summary, told: Told, format_name: str
 ):
-    own, mapped = webs.gauge.anonymous_mib(), webs.gauge.mapped_mib()
-    most_own = most_mapped = most = 0.0
+    memory, most = webs.gauge.anonymous_mib(), 0.0
     found = Summary()
     with streamed(installation.port, installation.key, path(RANGE, format_name)) as response:
         assert response.status == 200
         for rows in READERS[format_name](response):
             found.add(rows)
-            grown_own, grown_mapped = webs.gauge.anonymous_mib() - own, webs.gauge.mapped_mib() - mapped
-            most_own, most_mapped = max(most_own, grown_own), max(most_mapped, grown_mapped)
-            most = max(most, grown_own + grown_mapped)
+            most = max(most, webs.gauge.anonymous_mib() - memory)
     assert (found, found.rows) == (stored, ROWS)
-    told(
-        f"{ROWS:,} trades as {format_name}",
-        f"memory of its own {most_own:+.1f} MiB, of mapped files {most_mapped:+.1f} MiB, together {most:+.1f} MiB",
-    )
+    told(f"{ROWS:,} trades as {format_name}", f"memory of its own {most:+.1f} MiB")
     assert most < ALLOWED_MIB
