@@ -53,20 +53,20 @@ class Fold:
             if not is_ours:
                 return None
             history = commits()  # read under the lock, to include commits that another process has folded in
-            begun = _NOTHING if rebuild else _begun(self.dataset, derived, history)
+            old = _NOTHING if rebuild else _old_manifest(self.dataset, derived, history)
             try:
-                manifest = self._folded(derived, history, begun, compact=compact)
+                manifest = self._folded(derived, history, old, compact=compact)
             except NotUsable:
                 manifest = self._folded(derived, history, _NOTHING, compact=compact)
             finally:
                 _remove_others(derived)
             return _counted(derived, manifest)
 
-    def _folded(self, derived: Path, history: CommitHistory, begun: Manifest, *, compact: bool) -> Manifest:
+    def _folded(self, derived: Path, history: CommitHistory, old: Manifest, *, compact: bool) -> Manifest:
         writer = SegmentWriter(derived, self.dataset, self.policies, self.rows_limit)
         head = history.head()
-        segments, lacking = list(begun.segments), set(begun.lacking)
-        for parts in self._groups(history.parts_in(ALL_TIME, head.number, after=begun.commit)):
+        segments, lacking = list(old.segments), set(old.lacking)
+        for parts in self._groups(history.parts_in(ALL_TIME, head.number, after=old.commit)):
             lacking |= self._unknown_names(parts)
             segments = self._with_parts(writer, segments, parts)
         segments = self._joined(writer, segments, eagerly=compact)
@@ -76,7 +76,7 @@ class Fold:
             tuple(writer.with_rollups(each) for each in segments),
             lacking=tuple(sorted(lacking)),
         )
-        if manifest != begun:
+        if manifest != old:
             replace_manifest(derived, manifest)
         return manifest
 
@@ -150,7 +150,7 @@ class Fold:
 _NOTHING = Manifest(0, NO_COMMIT.hash)
 
 
-def _begun(dataset: Dataset, derived: Path, history: CommitHistory) -> Manifest:
+def _old_manifest(dataset: Dataset, derived: Path, history: CommitHistory) -> Manifest:
     """Return the manifest to continue from."""
     manifest = read_manifest(derived)
     if manifest is None or not is_of(manifest.head, history) or not manifest.has_all_of(dataset):

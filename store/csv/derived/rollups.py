@@ -63,9 +63,9 @@ def write_rollups(path: Path, rollups: Rollups) -> int:
     """Write the levels and return the file's checksum."""
     constants = {name: value for name in _COLUMNS[1:] if (value := _constant(rollups, name)) is not None}
     layout = _Layout(tuple(rollups), constants)
-    kept = [name for name in _COLUMNS if name not in constants]
+    names = [name for name in _COLUMNS if name not in constants]
     batches = [
-        pa.record_batch([pa.array(getattr(level, name)) for name in kept], names=kept)
+        pa.record_batch([pa.array(getattr(level, name)) for name in names], names=names)
         for level in rollups.values()
     ]
     schema = batches[0].schema.with_metadata({_METADATA: msgspec.json.encode(layout)})

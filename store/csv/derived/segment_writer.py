@@ -49,17 +49,17 @@ class SegmentWriter:
 
     def with_rollups(self, segment: Segment) -> Segment:
         """Return the segment with rollups and sessions of exactly the current policies. Raises `NotUsable`."""
-        wanted = {policy.key: policy for policy in self._policies}
-        if wanted.keys() == segment.rollups.keys():
+        policies = {policy.key: policy for policy in self._policies}
+        if policies.keys() == segment.rollups.keys():
             return segment
         (rows,) = self.rows_of([segment])
-        new = [policy for key, policy in wanted.items() if key not in segment.rollups]
-        rollups = segment.rollups | self._rollups(segment.name, rows, new)
-        sessions = segment.sessions | self._sessions(segment.name, rows, new)
+        added = [policy for key, policy in policies.items() if key not in segment.rollups]
+        rollups = segment.rollups | self._rollups(segment.name, rows, added)
+        sessions = segment.sessions | self._sessions(segment.name, rows, added)
         return msgspec.structs.replace(
             segment,
-            rollups={key: rollups[key] for key in wanted},
-            sessions={key: sessions[key] for key in wanted if key in sessions},
+            rollups={key: rollups[key] for key in policies},
+            sessions={key: sessions[key] for key in policies if key in sessions},
         )
 
     def _segment(self, rows: pa.Table) -> Segment:

@@ -132,12 +132,12 @@ class MappedSegment:
         None if the level is not stored, or if volume must be credited across intervals.
         """
         self.used = next(_uses)
-        known, key = self._bars, (policy_key, level_ns)
-        if key not in known:
+        cached, key = self._bars, (policy_key, level_ns)
+        if key not in cached:
             aggregates = self.aggregates(policy_key, level_ns)
             is_finished = aggregates is not None and bool((aggregates.price_count > 0).all())
-            known[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
-        return known[key]
+            cached[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
+        return cached[key]
 
     def _indices(self, window: Window) -> tuple[int, int]:
         """Return the indices of the first row in a window and of the row after its last one."""
@@ -198,12 +198,12 @@ def open_segments(
     manifest = read_manifest(derived)
     if manifest is None or not is_of(manifest.head, history) or not manifest.has_all_of(dataset):
         return NO_SEGMENTS
-    known = {each.segment.name: each for each in before.mapped}
+    mapped_before = {each.segment.name: each for each in before.mapped}
     mapped = []
     for segment in manifest.segments:
-        each = known.get(segment.name)
-        is_known = each is not None and each.segment == segment
-        mapped.append(each if each and is_known else MappedSegment(derived, segment, mappings))
+        each = mapped_before.get(segment.name)
+        is_unchanged = each is not None and each.segment == segment
+        mapped.append(each if each and is_unchanged else MappedSegment(derived, segment, mappings))
     return LogSegments(manifest.head, mapped)
 
 

@@ -59,12 +59,12 @@ class TailBlock:
 
     def aggregates(self, policy_key: str, level_ns: int, make: Make) -> Aggregates:
         """Return the aggregates of a level under a policy, cached for a few levels."""
-        found = self._aggregates.get((policy_key, level_ns))
-        if found is None:
+        aggregates = self._aggregates.get((policy_key, level_ns))
+        if aggregates is None:
             if len(self._aggregates) >= _LEVELS_LIMIT:
                 self._aggregates = {}
-            found = self._aggregates[policy_key, level_ns] = frozen(make(self.rows))
-        return found
+            aggregates = self._aggregates[policy_key, level_ns] = frozen(make(self.rows))
+        return aggregates
 
 
 @dataclass(slots=True)

@@ -78,12 +78,12 @@ class ColumnWriter:
         sums: list[int] = []
         firsts: list[Integers] = []
         for run in runs:
-            whole = np.ascontiguousarray(run, dtype)
-            self._end += self._file.write(whole.view(np.uint8).data)
-            count += len(whole)
-            sums.extend(zlib.crc32(whole[at : at + size].data) for at in range(0, len(whole), size))
+            records = np.ascontiguousarray(run, dtype)
+            self._end += self._file.write(records.view(np.uint8).data)
+            count += len(records)
+            sums.extend(zlib.crc32(records[at : at + size].data) for at in range(0, len(records), size))
             if searched is not None:
-                firsts.append(whole[searched][::size].astype(np.int64))
+                firsts.append(records[searched][::size].astype(np.int64))
         self._columns.append(_Extent(name, start, count, searched))
         self._tables.append(np.array(sums, "<u4").tobytes())
         if searched is not None:

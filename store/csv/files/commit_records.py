@@ -102,9 +102,9 @@ def decode_commit(line: bytes, previous: CommitId) -> tuple[Commit, CommitId]:
 
     Raises `DataDamaged` if a byte was changed or if the commit does not follow `previous`.
     """
-    payload, field, rest = line.rpartition(_HASH_FIELD)
-    commit_hash = rest[:_HASH_BYTES].decode("ascii", "replace")
-    if not field or rest[_HASH_BYTES:] != b'"}' or _chained(previous.hash, payload) != commit_hash:
+    payload, field, ending = line.rpartition(_HASH_FIELD)
+    commit_hash = ending[:_HASH_BYTES].decode("ascii", "replace")
+    if not field or ending[_HASH_BYTES:] != b'"}' or _chained(previous.hash, payload) != commit_hash:
         raise DataDamaged(
             f"commit record {previous.number + 1} is not as written: restore commits.jsonl from a backup"
         )
@@ -131,9 +131,9 @@ def first_damaged_block(data: bytes, part: Part) -> int | None:
     if len(data) == part.length and block_checksums(data) == part.checksums:
         return None
     written = np.frombuffer(base64.b64decode(part.checksums), dtype="<u4")
-    found = np.frombuffer(base64.b64decode(block_checksums(data)), dtype="<u4")
-    common = min(len(written), len(found))
-    wrong = np.flatnonzero(written[:common] != found[:common])
+    actual = np.frombuffer(base64.b64decode(block_checksums(data)), dtype="<u4")
+    common = min(len(written), len(actual))
+    wrong = np.flatnonzero(written[:common] != actual[:common])
     return part.offset + BLOCK_BYTES * int(wrong[0] if len(wrong) else common)
 
 
@@ -205,18 +205,18 @@ def read_lines(path: Path, start: int, end: int, previous: CommitId) -> Iterator
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        rest = b""
-        line_end = at = start
-        while data := os.pread(descriptor, min(_READ_BYTES, end - at), at):
-            at += len(data)
-            *lines, rest = (rest + data).split(b"\n")
+        incomplete = b""
+        line_end = position = start
+        while data := os.pread(descriptor, min(_READ_BYTES, end - position), position):
+            position += len(data)
+            *lines, incomplete = (incomplete + data).split(b"\n")
             for line in lines:
                 commit, previous = decode_commit(line, previous)
                 line_end += len(line) + 1
                 yield commit, previous, line_end
     finally:
         os.close(descriptor)
-    if NOT_TORN.search(rest):
+    if NOT_TORN.search(incomplete):
         raise DataDamaged(
             f"commit record {previous.number + 1} is not as written: restore commits.jsonl from a backup"
         )

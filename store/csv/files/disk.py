@@ -16,9 +16,9 @@ class Disk:
 
     def append(self, descriptor: int, data: bytes) -> None:
         """Write all of `data` at the end of the file."""
-        left = memoryview(data)
-        while left:
-            left = left[os.write(descriptor, left) :]
+        remaining = memoryview(data)
+        while remaining:
+            remaining = remaining[os.write(descriptor, remaining) :]
 
     def sync(self, descriptor: int) -> None:
         """Return once the file's content and length are durable."""
@@ -82,10 +82,10 @@ NEVER_SEEN: FileSignature = (-1, 0, 0)
 def file_signature(path: str | os.PathLike[str]) -> FileSignature:
     """Return the signature of a file; `NO_FILE` if it is missing. Costs one system call. Raises `OSError`."""
     try:
-        found = os.stat(path)  # noqa: PTH116 a quarter of Path.stat's time
+        status = os.stat(path)  # noqa: PTH116 a quarter of Path.stat's time
     except FileNotFoundError:
         return NO_FILE
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def signature_if_readable(path: str | os.PathLike[str]) -> FileSignature:

@@ -86,16 +86,16 @@ def read_parts(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> p
 
     Each file is read by its own header. Raises `DataDamaged`, naming the file and the first damaged block.
     """
-    found: list[tuple[Header, list[bytes]]] = []
-    for file, of_file in groupby(parts, key=lambda stored: stored.part.file):
-        header, texts = _verified_texts(dataset, folder / file, list(of_file))
-        if found and found[-1][0] == header:
-            found[-1][1].extend(texts)
+    by_header: list[tuple[Header, list[bytes]]] = []
+    for file, file_parts in groupby(parts, key=lambda stored: stored.part.file):
+        header, texts = _verified_texts(dataset, folder / file, list(file_parts))
+        if by_header and by_header[-1][0] == header:
+            by_header[-1][1].extend(texts)
         else:
-            found.append((header, texts))
-    if not found:
+            by_header.append((header, texts))
+    if not by_header:
         return dataset.schema.empty_table()
-    return pa.concat_tables(_decoded(dataset, folder, *each) for each in found)
+    return pa.concat_tables(_decoded(dataset, folder, *each) for each in by_header)
 
 
 def read_piecewise(dataset: Dataset, folder: Path, stored: StoredPart) -> Iterator[pa.Table]:
@@ -103,12 +103,12 @@ def read_piecewise(dataset: Dataset, folder: Path, stored: StoredPart) -> Iterat
 
     Raises `DataDamaged` like `read_parts`.
     """
-    rest = b""
+    incomplete = b""
     for each in _slices(stored):
         header, (text,) = _verified_texts(dataset, folder / each.part.file, [each])
-        text = rest + text
+        text = incomplete + text
         end = _lines_end(text)
-        rest = text[end:]
+        incomplete = text[end:]
         if end:
             yield _decoded(dataset, folder, header, [text[:end]])
 
@@ -131,8 +131,8 @@ def _lines_end(text: bytes) -> int:
     data = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
     quotes_before = np.flatnonzero(data == ord('"')).searchsorted(ends)
-    of_lines = ends[quotes_before % 2 == 0]
-    return int(of_lines[-1]) + 1 if len(of_lines) else 0
+    line_ends = ends[quotes_before % 2 == 0]
+    return int(line_ends[-1]) + 1 if len(line_ends) else 0
 
 
 def _decoded(dataset: Dataset, folder: Path, header: Header, texts: Sequence[bytes]) -> pa.Table:

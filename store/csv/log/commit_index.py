@@ -128,8 +128,8 @@ class CommitIndex:
     def file_end(self, file: str) -> int:
         """Return the offset after the last committed byte of a data file; 0 if no commit names the file."""
         files = self.columns["files"].all()
-        found = (int(index) for index in np.flatnonzero(files["hash"] == hashed(file)))
-        return next((int(files["end"][index]) for index in found if self.file_name(index) == file), 0)
+        indices = (int(index) for index in np.flatnonzero(files["hash"] == hashed(file)))
+        return next((int(files["end"][index]) for index in indices if self.file_name(index) == file), 0)
 
     def file_name(self, index: int) -> str:
         """Return the name of the file with an index."""
@@ -145,10 +145,10 @@ class CommitIndex:
         if not len(self.dates):
             return newest
         indices = np.minimum(self.dates.searchsorted(dates), len(self.dates) - 1)
-        is_there = self.dates[indices] == dates
-        indices = indices[is_there]
+        has_parts = self.dates[indices] == dates
+        indices = indices[has_parts]
         starts, stops = self._first_part[indices], self._parts_until(indices, commit)
-        newest[np.flatnonzero(is_there)[stops > starts]] = self._commits_of_parts(stops[stops > starts] - 1)
+        newest[np.flatnonzero(has_parts)[stops > starts]] = self._commits_of_parts(stops[stops > starts] - 1)
         return newest
 
     def parts_in(self, window: Window, after: int, commit: int) -> list[StoredPart]:
@@ -208,5 +208,5 @@ class CommitIndex:
 
     def _commits_of(self, column: str, hash_: int) -> list[int]:
         hashes = self.columns[column]
-        found = hashes.part(hashes.search(hash_, "left"), hashes.search(hash_, "right"))
-        return [int(commit) for commit in found["commit"][::-1]]
+        entries = hashes.part(hashes.search(hash_, "left"), hashes.search(hash_, "right"))
+        return [int(commit) for commit in entries["commit"][::-1]]

@@ -78,7 +78,7 @@ class CommitLog:
         """
         with self._mutex:
             history = self._catch_up(file_signature(self.path)).history
-        self._rebase(history, self._indexes.renewed(history))
+        self._rebase(history, self._indexes.renewed(history.builder))
 
     def forget(self) -> None:
         """Discard the cached history; the next use reads the file from its beginning."""
@@ -236,7 +236,7 @@ class CommitLog:
         try:
             self._rebase(history, self._indexes.newest(history.end))  # another process may have written it
             if history.has_long_tail:
-                self._rebase(history, self._indexes.renewed(history))
+                self._rebase(history, self._indexes.renewed(history.builder))
             if history.has_long_tail:
                 time.sleep(_FOLD_AGAIN_SECONDS)
         except (DataDamaged, OSError) as error:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,23 +14,13 @@ from store.csv.files.disk import unavailable_on_error
 from store.csv.log.commit_index import CommitIndex
 from store.csv.log.commit_tail import CommitTail
 from store.csv.log.index_builder import EMPTY, IndexBuilder
-from store.csv.log.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE
+from store.csv.log.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE, IndexFiles
 from store.exceptions import DataDamaged
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.timestamps import DAY_NS
 
 _Answer = TypeVar("_Answer")
 _NOTICED_COMMITS = 64
-
-
-class LogSource(Protocol):
-    """Reads commits that a history does not hold in memory."""
-
-    def lines(self, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
-        """Yield the commits in a range of the log's bytes."""
-
-    def rebuilt(self, damaged: CommitIndex) -> CommitIndex:
-        """Return a new index that replaces a damaged one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,57 +35,58 @@ class CommitHistory:
     """The commits of one log. Commits are only ever added; a restored log gets a new history.
 
     One thread may add while others read; these see only complete commits. Methods that must read the log
-    raise `DataDamaged` if it is damaged and `StoreUnavailable` if it cannot be read.
+    raise `DataDamaged` if it is damaged and `StoreUnavailable` if it cannot be read. source: reads the
+    commits that are not in memory.
     """
 
-    def __init__(self, base: CommitIndex = EMPTY, source: LogSource | None = None) -> None:
-        self._known = _IndexedLog(base, CommitTail(base))
+    def __init__(self, base: CommitIndex = EMPTY, source: IndexFiles | None = None) -> None:
+        self._view = _IndexedLog(base, CommitTail(base))
         self._source = source
         self._repair = threading.Lock()
 
     def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
         """Add the commit after the newest one. line_end: the offset in the log after its line."""
-        self._known.tail.add(commit, commit_id, line_end)
+        self._view.tail.add(commit, commit_id, line_end)
 
     def head(self, commit: int | None = None) -> CommitId:
         """Return the id of a commit, by default of the newest one."""
         if commit is None:
-            return self._known.tail.head
-        return self._ask(lambda known: _commit_id(known, commit))
+            return self._view.tail.head
+        return self._ask(lambda view: _commit_id(view, commit))
 
     @property
     def committed_at(self) -> int:
         """The time of the newest commit, in nanoseconds UTC; 0 without commits."""
-        return self._known.tail.committed_at
+        return self._view.tail.committed_at
 
     @property
     def rows(self) -> int:
         """The number of rows ever appended, which is the next arrival number."""
-        return self._known.tail.rows
+        return self._view.tail.rows
 
     @property
     def end(self) -> int:
         """The offset in the log after the newest commit's line."""
-        return self._known.tail.end
+        return self._view.tail.end
 
     def committed_at_of(self, number: int) -> int:
         """Return the time of a commit, in nanoseconds UTC."""
         return self._ask(
-            lambda known: (known.base if number <= known.base.number else known.tail).committed_at_of(number)
+            lambda view: (view.base if number <= view.base.number else view.tail).committed_at_of(number)
         )
 
     def commit_as_of(self, instant_ns: int) -> int:
         """Return the number of the newest commit made at or before an instant."""
 
-        def answer(known: _IndexedLog) -> int:
-            number = known.tail.commit_as_of(instant_ns)
-            return known.base.commit_as_of(instant_ns) if number is None else number
+        def answer(view: _IndexedLog) -> int:
+            number = view.tail.commit_as_of(instant_ns)
+            return view.base.commit_as_of(instant_ns) if number is None else number
 
         return self._ask(answer)
 
     def records(self, after: int, last: int) -> Iterator[tuple[Commit, CommitId]]:
         """Yield the records of the commits in `(after, last]`, which must exist, in order."""
-        indexed, newer = self._ask(lambda known: _records(known, after, last))
+        indexed, newer = self._ask(lambda view: _records(view, after, last))
         if indexed is not None:
             yield from self._indexed_records(*indexed)
         for commit, commit_id, _ in newer:
@@ -103,11 +94,11 @@ class CommitHistory:
 
     def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
         """Return the batch stored under a caller's key (given by its hash), or None."""
-        known = self._known
-        accepted = known.tail.accepted(caller, key_hash)
-        if accepted is not None or not known.base.number:
+        view = self._view
+        accepted = view.tail.accepted(caller, key_hash)
+        if accepted is not None or not view.base.number:
             return accepted
-        for number in self._ask(lambda known: known.base.request_commits(caller, key_hash)):
+        for number in self._ask(lambda view: view.base.request_commits(caller, key_hash)):
             commit = self._read(number)
             if (commit.caller, commit.key_hash) == (caller, key_hash):
                 return AcceptedBatch(commit.digest, commit.receipt(self.head(number).hash, replayed=True))
@@ -115,24 +106,24 @@ class CommitHistory:
 
     def knows_batch(self, digest: str) -> bool:
         """Return whether a batch with this digest was accepted before."""
-        known = self._known
-        if digest in known.tail.digests or not known.base.number:
-            return digest in known.tail.digests
-        numbers = self._ask(lambda known: known.base.batch_commits(digest))
+        view = self._view
+        if digest in view.tail.digests or not view.base.number:
+            return digest in view.tail.digests
+        numbers = self._ask(lambda view: view.base.batch_commits(digest))
         return any(self._read(number).digest == digest for number in numbers)
 
     def file_end(self, file: str) -> int:
         """Return the offset after the last committed byte of a data file; 0 if no commit names the file."""
-        end = self._known.tail.file_ends.get(file)
-        return self._ask(lambda known: known.base.file_end(file)) if end is None else end
+        end = self._view.tail.file_ends.get(file)
+        return self._ask(lambda view: view.base.file_end(file)) if end is None else end
 
     def day(self, date: int) -> DateSummary | None:
         """Return the summary of an event date (days since the epoch); None if it has no rows."""
-        return self._known.tail.dates.day(date)
+        return self._view.tail.dates.day(date)
 
     def version(self, window: Window, commit: int | None = None) -> CommitId:
         """Return the newest commit, not after `commit`, that touches an event date of the window."""
-        tail = self._known.tail
+        tail = self._view.tail
         head = tail.head  # read once: a writer may be adding
         number = head.number if commit is None else commit
         version = int(tail.dates.newest_in(window)[1].max(initial=0))
@@ -149,7 +140,7 @@ class CommitHistory:
     ) -> tuple[Integers, Integers]:
         """Return the same dates as `dates`, and for each the newest commit that is not after `commit`."""
         number = self._number(commit)
-        return self._ask(lambda known: _newest_by_date(known, window, number))
+        return self._ask(lambda view: _newest_by_date(view, window, number))
 
     def parts_in(self, window: Window, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
         """Return the parts of commits in `(after, commit]` with times in the window.
@@ -157,7 +148,7 @@ class CommitHistory:
         They are ordered by event date, then by commit.
         """
         number = self._number(commit)
-        return self._ask(lambda known: _parts_in(known, window, after, number))
+        return self._ask(lambda view: _parts_in(view, window, after, number))
 
     def parts_of(self, date: int, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
         """Return the parts of one event date, like `parts_in`."""
@@ -167,8 +158,8 @@ class CommitHistory:
         """Return the first commit up to `commit` with a row at or after an instant, or None."""
         low, number = 1, self._number(commit)
         midnight = -(-instant_ns // DAY_NS) * DAY_NS
-        of_date = [stored.commit for stored in self.parts_in(Window(instant_ns, midnight), number)]
-        high = min(of_date, default=number + 1)
+        commits = [stored.commit for stored in self.parts_in(Window(instant_ns, midnight), number)]
+        high = min(commits, default=number + 1)
         later = Window(midnight, ALL_TIME.end_ns)
         while low < high:
             middle = (low + high) // 2
@@ -181,24 +172,24 @@ class CommitHistory:
     @property
     def is_worth_indexing(self) -> bool:
         """Whether processes start noticeably slower because many commits are not in the index."""
-        known = self._known
-        return len(known.tail) >= max(_NOTICED_COMMITS, known.base.number // TAIL_SHARE)
+        view = self._view
+        return len(view.tail) >= max(_NOTICED_COMMITS, view.base.number // TAIL_SHARE)
 
     @property
     def has_long_tail(self) -> bool:
         """Whether a newer index would save memory and time because many commits are not in it."""
-        known = self._known
-        if len(known.tail) >= max(TAIL_COMMITS, known.base.number // TAIL_SHARE):
+        view = self._view
+        if len(view.tail) >= max(TAIL_COMMITS, view.base.number // TAIL_SHARE):
             return True
-        return known.tail.log_bytes >= max(TAIL_BYTES, known.base.end // TAIL_SHARE)
+        return view.tail.log_bytes >= max(TAIL_BYTES, view.base.end // TAIL_SHARE)
 
     def builder(self) -> IndexBuilder:
         """Return a builder for an index of the commits so far, after verifying its base."""
 
-        def answer(known: _IndexedLog) -> IndexBuilder:
-            known.base.columns.verify()
-            builder = IndexBuilder(known.base)
-            builder.add(known.tail.added[: known.tail.head.number - known.base.number])
+        def answer(view: _IndexedLog) -> IndexBuilder:
+            view.base.columns.verify()
+            builder = IndexBuilder(view.base)
+            builder.add(view.tail.added[: view.tail.head.number - view.base.number])
             return builder
 
         return self._ask(answer)
@@ -208,30 +199,30 @@ class CommitHistory:
 
         No other thread may add meanwhile.
         """
-        known = self._known
-        head, old = known.tail.head.number, known.base.number
-        is_of_these = old < base.number <= head and known.tail.commit_id(base.number) == base.head
-        if is_of_these or not head:
+        view = self._view
+        head, old_number = view.tail.head.number, view.base.number
+        is_same_log = old_number < base.number <= head and view.tail.commit_id(base.number) == base.head
+        if is_same_log or not head:
             tail = CommitTail(base)
-            for line in known.tail.added[base.number - old :]:
+            for line in view.tail.added[base.number - old_number :]:
                 tail.add(*line)
-            self._known = _IndexedLog(base, tail)
+            self._view = _IndexedLog(base, tail)
 
     def _number(self, commit: int | None) -> int:
-        return self._known.tail.head.number if commit is None else commit
+        return self._view.tail.head.number if commit is None else commit
 
     def _ask(self, answer: Callable[[_IndexedLog], _Answer]) -> _Answer:
-        known = self._known
+        view = self._view
         while True:
-            base = known.base
+            base = view.base
             try:
-                return answer(known)
+                return answer(view)
             except ColumnsDamaged as error:
                 if self._source is None:
                     raise DataDamaged("a commit index is damaged: delete it, it is made again") from error
                 with self._repair, unavailable_on_error:
-                    if known.base is base:
-                        known.base = self._source.rebuilt(base)
+                    if view.base is base:
+                        view.base = self._source.rebuilt(base)
 
     def _read(self, number: int) -> Commit:
         ((commit, _),) = self.records(number - 1, number)
@@ -252,44 +243,44 @@ class CommitHistory:
             )
 
 
-def _commit_id(known: _IndexedLog, number: int) -> CommitId:
+def _commit_id(view: _IndexedLog, number: int) -> CommitId:
     if number <= 0:
         return NO_COMMIT
-    return (known.base if number <= known.base.number else known.tail).commit_id(number)
+    return (view.base if number <= view.base.number else view.tail).commit_id(number)
 
 
 def _records(
-    known: _IndexedLog, after: int, last: int
+    view: _IndexedLog, after: int, last: int
 ) -> tuple[tuple[CommitId, CommitId, int, int] | None, list[CommitLine]]:
     """Return where to read the records that the index covers, and the later records themselves.
 
     Where to read: the commit before them, the last of them, and the start and end of their bytes; None if
     there are none.
     """
-    base = known.base
+    base = view.base
     newest = min(last, base.number)
-    newer = known.tail.added[max(after - base.number, 0) : max(last - base.number, 0)]
+    newer = view.tail.added[max(after - base.number, 0) : max(last - base.number, 0)]
     if after >= newest:
         return None, newer
     return (base.commit_id(after), base.commit_id(newest), base.line_end(after), base.line_end(newest)), newer
 
 
-def _newest_by_date(known: _IndexedLog, window: Window, number: int) -> tuple[Integers, Integers]:
-    dates, newest = (column.copy() for column in known.tail.dates.newest_in(window))
+def _newest_by_date(view: _IndexedLog, window: Window, number: int) -> tuple[Integers, Integers]:
+    dates, newest = (column.copy() for column in view.tail.dates.newest_in(window))
     late = np.flatnonzero(newest > number)
     if len(late):
-        of_base = known.base.newest_at(dates[late], number)
-        if number > known.base.number:
-            of_tail = [known.tail.newest_at(date, number) for date in dates[late].tolist()]
-            of_base = np.maximum(of_base, of_tail)
-        newest[late] = of_base
+        earlier = view.base.newest_at(dates[late], number)
+        if number > view.base.number:
+            in_tail = [view.tail.newest_at(date, number) for date in dates[late].tolist()]
+            earlier = np.maximum(earlier, in_tail)
+        newest[late] = earlier
         dates, newest = dates[newest > 0], newest[newest > 0]
     return dates, newest
 
 
-def _parts_in(known: _IndexedLog, window: Window, after: int, number: int) -> list[StoredPart]:
-    parts = known.base.parts_in(window, after, number) if after < known.base.number else []
-    newer = known.tail.parts_in(window, after, number) if number > known.base.number else []
+def _parts_in(view: _IndexedLog, window: Window, after: int, number: int) -> list[StoredPart]:
+    parts = view.base.parts_in(window, after, number) if after < view.base.number else []
+    newer = view.tail.parts_in(window, after, number) if number > view.base.number else []
     if not parts or not newer:
         return parts or newer
     return sorted([*parts, *newer], key=lambda stored: stored.part.day)

@@ -6,11 +6,10 @@ It may be deleted at any time.
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.commit_records import CommitLine, read_lines
@@ -50,13 +49,6 @@ def derived_lock(folder: Path) -> Iterator[bool]:
             yield True
     finally:
         os.close(descriptor)
-
-
-class IndexSource(Protocol):
-    """A source of commits to index."""
-
-    def builder(self) -> IndexBuilder:
-        """Return a builder for an index of the commits so far."""
 
 
 class IndexFiles:
@@ -107,18 +99,18 @@ class IndexFiles:
             )
         return index
 
-    def renewed(self, history: IndexSource) -> CommitIndex | None:
-        """Return an index of the commits so far: on disk, or in memory if the folder is not writable.
+    def renewed(self, build: Callable[[], IndexBuilder]) -> CommitIndex | None:
+        """Return an index of the commits that `build` collects: on disk, or in memory if the folder is not writable.
 
         None if another process is writing it or if the old index is damaged. A newer index of the same log is
         not replaced.
         """
         try:
             with derived_lock(self._log.parent) as is_ours:
-                return self._written(history.builder()) if is_ours else None
+                return self._written(build()) if is_ours else None
         except OSError as error:
             _logger.debug("the commit index %s cannot be written: %r", self.path, error)
-            return history.builder().in_memory()
+            return build().in_memory()
         except ColumnsDamaged:
             _logger.warning("the commit index %s was damaged while it was written", self.path)
             return None
@@ -159,5 +151,5 @@ class IndexFiles:
             return True
         previous = index.commit_id(index.number - 1)
         start = index.line_end(index.number - 1)
-        found = [(commit_id, end) for _, commit_id, end in self.lines(start, index.end, previous)]
-        return found == [(index.head, index.end)]
+        commits = [(commit_id, end) for _, commit_id, end in self.lines(start, index.end, previous)]
+        return commits == [(index.head, index.end)]

@@ -35,19 +35,19 @@ class AggregateReader:
             return
         windows = WindowList.together(list(layers.values()))
         corrected = self._corrected(layers, windows, snapshot)
-        for level_ns, of_level in layers.items():
-            for mapped in snapshot.segments.within(of_level.hull):
-                for part in _of_segment(mapped, of_level, level_ns, policy, snapshot.commit):
+        for level_ns, level_windows in layers.items():
+            for mapped in snapshot.segments.within(level_windows.hull):
+                for part in _segment_aggregates(mapped, level_windows, level_ns, policy, snapshot.commit):
                     yield _outside(part, corrected)
         if not snapshot.has_tail:
             return
         finest = min(layers)
         for block in self._reader.blocks(windows, snapshot):
-            yield _outside(_of_block(block, windows, finest, policy, snapshot.commit), corrected)
-        for of_date in corrected.by(DAY_NS):
-            rows = self._reader.stored(of_date.hull, snapshot, PRINT_COLUMNS)
-            made = _aggregated(rows, finest, policy, snapshot.commit)
-            yield made[of_date.indices(made.time)]
+            yield _outside(_block_aggregates(block, windows, finest, policy, snapshot.commit), corrected)
+        for date_windows in corrected.by(DAY_NS):
+            rows = self._reader.stored(date_windows.hull, snapshot, PRINT_COLUMNS)
+            aggregates = _aggregated(rows, finest, policy, snapshot.commit)
+            yield aggregates[date_windows.indices(aggregates.time)]
 
     def _corrected(self, layers: Layers, windows: WindowList, snapshot: LogSnapshot) -> WindowList:
         """Return the intervals (of their layer's length) with corrections that no segment has."""
@@ -55,55 +55,55 @@ class AggregateReader:
         if corrections is None:
             return _NONE
         times = corrections.column("timestamp").to_numpy()
-        found = []
-        for level_ns, of_level in layers.items():
-            starts = np.unique(times[of_level.contains(times)] // level_ns * level_ns)
-            found.append(WindowList(starts, starts + level_ns))
-        return WindowList.together(found)
+        corrected = []
+        for level_ns, level_windows in layers.items():
+            starts = np.unique(times[level_windows.contains(times)] // level_ns * level_ns)
+            corrected.append(WindowList(starts, starts + level_ns))
+        return WindowList.together(corrected)
 
 
 _NOTHING: Integers = np.empty(0, np.int64)
 _NONE = WindowList(_NOTHING, _NOTHING)
 
 
-def _of_segment(
+def _segment_aggregates(
     mapped: MappedSegment, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Iterator[Aggregates]:
     windows = windows.overlapping(mapped.segment.first_ns, mapped.segment.last_ns)
     if not len(windows):
         return
-    kept = mapped.aggregates(policy.key, level_ns)
-    if kept is None:
-        yield _of_rows(mapped, windows, level_ns, policy, commit)
+    aggregates = mapped.aggregates(policy.key, level_ns)
+    if aggregates is None:
+        yield _row_aggregates(mapped, windows, level_ns, policy, commit)
         return
-    part = kept[windows.indices(kept.time)]
+    part = aggregates[windows.indices(aggregates.time)]
     if mapped.segment.newest > commit and len(part):
         is_later = part.newest > commit
         starts = part.time[is_later]
         if len(starts):
-            yield _of_rows(mapped, WindowList(starts, starts + level_ns), level_ns, policy, commit)
+            yield _row_aggregates(mapped, WindowList(starts, starts + level_ns), level_ns, policy, commit)
             part = part[~is_later]
     yield part
 
 
-def _of_rows(
+def _row_aggregates(
     mapped: MappedSegment, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Aggregates:
     rows = mapped.rows_at(windows.indices(mapped.times), PRINT_COLUMNS)
     return _aggregated(plain_rows(TRADES, rows, PRINT_COLUMNS), level_ns, policy, commit)
 
 
-def _of_block(
+def _block_aggregates(
     block: TailBlock, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Aggregates:
     """Return a block's aggregates in the windows; they are cached if none of its commits is too new."""
     if block.newest <= commit:
-        made = block.aggregates(
+        aggregates = block.aggregates(
             policy.key, level_ns, lambda rows: _aggregated(rows, level_ns, policy, commit)
         )
     else:
-        made = _aggregated(block.rows, level_ns, policy, commit)
-    return made[windows.indices(made.time)]
+        aggregates = _aggregated(block.rows, level_ns, policy, commit)
+    return aggregates[windows.indices(aggregates.time)]
 
 
 def _aggregated(rows: pa.Table, level_ns: int, policy: BarPolicy, commit: int) -> Aggregates:

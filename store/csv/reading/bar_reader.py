@@ -70,20 +70,20 @@ class BarReader:
 
     def session_bars(self, window: Window, policy: BarPolicy, snapshot: LogSnapshot) -> Bars:
         """Return daily bars of the regular session, by the policy's daily table."""
-        whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+        dates_window = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         if policy.counts_every_print:
-            return self.bars(BarQuery(whole, DAY_NS, policy), snapshot)
-        dates = snapshot.history.dates(whole, snapshot.commit)
-        kept = joined_bars(list(_kept_sessions(whole, policy, snapshot)))
-        made = [
+            return self.bars(BarQuery(dates_window, DAY_NS, policy), snapshot)
+        dates = snapshot.history.dates(dates_window, snapshot.commit)
+        stored = joined_bars(list(_stored_sessions(dates_window, policy, snapshot)))
+        computed = [
             session_bars_of(
                 self._reader.stored(Window(date * DAY_NS, (date + 1) * DAY_NS), snapshot, PRINT_COLUMNS),
                 policy,
                 commit=snapshot.commit,
             )
-            for date in np.setdiff1d(dates, kept.time_ns // DAY_NS).tolist()
+            for date in np.setdiff1d(dates, stored.time_ns // DAY_NS).tolist()
         ]
-        bars = joined_bars([kept, *made])
+        bars = joined_bars([stored, *computed])
         order = np.argsort(bars.time_ns)
         return bars[order[~np.isnan(bars.open[order])]]
 
@@ -125,7 +125,7 @@ class BarReader:
         return merge(list(parts), query.interval_ns)
 
 
-def _kept_sessions(window: Window, policy: BarPolicy, snapshot: LogSnapshot) -> Iterator[Bars]:
+def _stored_sessions(window: Window, policy: BarPolicy, snapshot: LogSnapshot) -> Iterator[Bars]:
     """Yield the stored session bars of dates that are in one segment only and unchanged since."""
     within = snapshot.segments.within(window)
     edges = [(each.segment.first_ns // DAY_NS, each.segment.last_ns // DAY_NS) for each in within]

@@ -47,33 +47,33 @@ class CommitWalk:
 
     def pieces(self, after: LogPosition, upto: int | None) -> Iterator[CommitPiece]:
         history, head = self._confirmed(after.commit)
-        return self._walked(history, after, head.number if upto is None else min(upto, head.number))
+        return self._pieces_after(history, after, head.number if upto is None else min(upto, head.number))
 
-    def _confirmed(self, known: CommitId) -> tuple[CommitHistory, CommitId]:
-        """Return the history and its newest durable commit. Raises `Resync` if the log lacks `known`."""
+    def _confirmed(self, position: CommitId) -> tuple[CommitHistory, CommitId]:
+        """Return the history and its newest durable commit. Raises `Resync` if the log lacks `position`."""
         try:
             history, head = self._commits.durable()
         except FileNotFoundError:
             history, head = CommitHistory(), NO_COMMIT
         except OSError as error:
             raise unavailable(error) from error
-        if head == known == NO_COMMIT:
+        if head == position == NO_COMMIT:
             raise UnknownSymbol(self._symbol)
-        if known.number > head.number or history.head(known.number) != known:
+        if position.number > head.number or history.head(position.number) != position:
             raise Resync(self._symbol, head)
         return history, head
 
-    def _walked(self, history: CommitHistory, after: LogPosition, last: int) -> Iterator[CommitPiece]:
-        walked, newest = after.commit, history.head(last)
+    def _pieces_after(self, history: CommitHistory, after: LogPosition, last: int) -> Iterator[CommitPiece]:
+        position, newest = after.commit, history.head(last)
         try:
-            for commit, walked in history.records(max(after.commit.number - 1, 0), last):
-                taken = after.ordinal if walked == after.commit else 0
-                if walked != after.commit:
-                    yield _record(commit, walked)
-                yield from self._content(history, commit, walked, taken)
+            for commit, position in history.records(max(after.commit.number - 1, 0), last):
+                first_ordinal = after.ordinal if position == after.commit else 0
+                if position != after.commit:
+                    yield _record(commit, position)
+                yield from self._content(history, commit, position, first_ordinal)
         except (StoreUnavailable, OSError) as error:
-            now, head = self._confirmed(walked)
-            if newest.number > head.number or now.head(newest.number) != newest:
+            current, head = self._confirmed(position)
+            if newest.number > head.number or current.head(newest.number) != newest:
                 # The unread rows were removed, not damaged. The caller can continue from its position.
                 raise StoreUnavailable("the log was restored during the walk: continue the walk") from error
             if isinstance(error, OSError):
@@ -81,23 +81,23 @@ class CommitWalk:
             raise
 
     def _content(
-        self, history: CommitHistory, commit: Commit, commit_id: CommitId, taken: int
+        self, history: CommitHistory, commit: Commit, commit_id: CommitId, first_ordinal: int
     ) -> Iterator[CommittedRows | CommittedCorrections]:
-        """Yield the commit's rows or corrections after the first `taken` ones."""
+        """Yield the commit's rows or corrections from the ordinal `first_ordinal` on."""
         end = 0
         for part in commit.parts:
             start, end = end, end + part.rows
-            if end <= taken:
+            if end <= first_ordinal:
                 continue
             stored = StoredPart(commit.commit, 0, part)
             if part.kind == PartKind.ROWS:
-                for ordinal, rows in _batches(self._tables(self._dataset, stored), start, taken):
+                for ordinal, rows in _batches(self._tables(self._dataset, stored), start, first_ordinal):
                     yield CommittedRows(commit_id, ordinal, rows)
             else:
-                for ordinal, made in self._corrections(history, stored, start):
-                    rest = made[max(taken - ordinal, 0) :]
-                    if rest:
-                        yield CommittedCorrections(commit_id, max(ordinal, taken), rest)
+                for ordinal, corrections in self._corrections(history, stored, start):
+                    remaining = corrections[max(first_ordinal - ordinal, 0) :]
+                    if remaining:
+                        yield CommittedCorrections(commit_id, max(ordinal, first_ordinal), remaining)
 
     def _tables(self, dataset: Dataset, stored: StoredPart) -> Iterator[pa.Table]:
         return read_piecewise(dataset, self._folder, stored)
@@ -163,16 +163,18 @@ def _record(commit: Commit, commit_id: CommitId) -> CommitRecord:
     )
 
 
-def _batches(tables: Iterable[pa.Table], start: int, taken: int = 0) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield tables in pieces, each with its first ordinal; rows before the ordinal `taken` are left out.
+def _batches(
+    tables: Iterable[pa.Table], start: int, first_ordinal: int = 0
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield tables in pieces, each with its first ordinal; rows before `first_ordinal` are left out.
 
     start: the ordinal of the tables' first row.
     """
     for table in tables:
         for batch in table.combine_chunks().to_batches(max_chunksize=PIECE_ROWS):
             end = start + batch.num_rows
-            if end > taken:
-                yield max(start, taken), batch.slice(max(taken - start, 0))
+            if end > first_ordinal:
+                yield max(start, first_ordinal), batch.slice(max(first_ordinal - start, 0))
             start = end
 
 

@@ -13,15 +13,15 @@ from store.protocol import Window
 
 def finished_bars(query: BarQuery, snapshot: LogSnapshot) -> Bars | None:
     """Return the bars if segments hold them ready, and none of them extends over two segments; else None."""
-    found = _of_segments(query, snapshot)
-    if not found:
+    bars_of_segments = _segments_bars(query, snapshot)
+    if not bars_of_segments:
         return None
-    needed = _credited_window(found[-1], query)
+    needed = _credited_window(bars_of_segments[-1], query)
     if needed is None or _has_tail_in(needed, snapshot):
         return None
     if needed != query.window and _is_other_since(needed, snapshot):
         return None
-    return _joined([_cut(bars, query.window) for bars in found])
+    return _joined([_cut(bars, query.window) for bars in bars_of_segments])
 
 
 def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: LogSnapshot) -> Bars | None:
@@ -31,14 +31,14 @@ def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: LogSnapshot) -
     if length is None or length not in LEVELS_NS:
         return None
     query = BarQuery(windows.hull, length, policy)
-    found = _of_segments(query, snapshot)
-    if not found or _has_tail_in(query.window, snapshot):
+    bars_of_segments = _segments_bars(query, snapshot)
+    if not bars_of_segments or _has_tail_in(query.window, snapshot):
         return None
-    bars = _joined([_cut(each, query.window) for each in found])
+    bars = _joined([_cut(each, query.window) for each in bars_of_segments])
     return None if bars is None else bars[windows.joined().indices(bars.time_ns)]
 
 
-def _of_segments(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
+def _segments_bars(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
     """Return the bars of each segment: those in the window, and perhaps others.
 
     None if a segment does not hold them ready.
@@ -46,13 +46,13 @@ def _of_segments(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
     window, interval = query.window, query.interval_ns
     if interval not in LEVELS_NS or _is_other_since(window, snapshot):
         return None
-    found: list[Bars] = []
+    bars_of_segments: list[Bars] = []
     for mapped in snapshot.segments.within(window):
         bars = mapped.finished_bars(query.policy.key, interval)
         if bars is None:
             return None
-        found.append(bars)
-    return found
+        bars_of_segments.append(bars)
+    return bars_of_segments
 
 
 def _credited_window(last: Bars, query: BarQuery) -> Window | None:

@@ -81,16 +81,16 @@ class LogReader:
 
         If derived files are missing or damaged, they are discarded and the answer is made without them.
         """
-        known = history.head().number if commit is None else commit
+        number = history.head().number if commit is None else commit
         for _ in range(_TRIES):
             opened = self._current(history)
             try:
-                return make(LogSnapshot(history, known, opened.segments))
+                return make(LogSnapshot(history, number, opened.segments))
             except NotUsable as error:
                 if discard_manifest(self._derived, opened.signature):
                     logger.warning("the derived files in %s are made again: %s", self._derived, error)
                 self._opened = replace(opened, segments=NO_SEGMENTS)
-        return make(LogSnapshot(history, known, NO_SEGMENTS))
+        return make(LogSnapshot(history, number, NO_SEGMENTS))
 
     def rows_behind(self, snapshot: LogSnapshot) -> int:
         """Return approximately how many rows no segment holds, including replaced rows."""
@@ -163,8 +163,8 @@ class LogReader:
         if not parts:
             return None
         parts.sort(key=attrgetter("commit"))
-        found = read_corrections(self._dataset, self._folder, parts)
-        return found.filter(pa.array(windows.contains(found.column("timestamp").to_numpy())))
+        corrections = read_corrections(self._dataset, self._folder, parts)
+        return corrections.filter(pa.array(windows.contains(corrections.column("timestamp").to_numpy())))
 
     def _blocks_of_date(
         self, parts: Sequence[StoredPart], windows: WindowList, snapshot: LogSnapshot
@@ -181,8 +181,8 @@ class LogReader:
     def _tail_parts(self, windows: WindowList, snapshot: LogSnapshot) -> Sequence[StoredPart]:
         """Return all parts after the segments whose event dates are in or between the windows."""
         window = windows.hull
-        whole = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
-        return snapshot.history.parts_in(whole, after=snapshot.segments.head.number)
+        dates_window = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+        return snapshot.history.parts_in(dates_window, after=snapshot.segments.head.number)
 
     def _current(self, history: CommitHistory) -> _Opened:
         """Return the segments of the current manifest, checked against the history."""

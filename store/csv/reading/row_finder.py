@@ -20,47 +20,35 @@ from store.timestamps import DAY_NS
 T = TypeVar("T")
 
 
-class Direction(Protocol):
-    """The end of a window from which rows are counted."""
+class _Forwards:
+    """Counts rows from the start of a window."""
 
     def nearest(self, items: Sequence[T]) -> T:
         """Return the nearest of some ascending items."""
-
-    def stretch(self, window: Window, extents: Sequence[Window]) -> Window:
-        """Return the nearest part of a window, up to the next edge of one of the extents."""
-
-    def nearest_rows(self, window: Window, times: Integers, count: int) -> Window:
-        """Return the part of a window with the nearest `count` times, and all times equal to the last one.
-
-        times: ascending. If the window has fewer times, it is returned whole.
-        """
-
-    def behind(self, window: Window, part: Window) -> Window:
-        """Return the window without its nearest part `part`."""
-
-
-class _Forwards:
-    """Counts from the start of a window."""
-
-    def nearest(self, items: Sequence[T]) -> T:
         return items[0]
 
     def stretch(self, window: Window, extents: Sequence[Window]) -> Window:
+        """Return the nearest part of a window, up to the next edge of one of the extents."""
         start = window.start_ns
         edges = [each.end_ns if each.start_ns <= start else each.start_ns for each in extents]
         return Window(start, min(window.end_ns, *edges))
 
     def nearest_rows(self, window: Window, times: Integers, count: int) -> Window:
+        """Return the part of a window with the nearest `count` times, and all times equal to the last one.
+
+        times: ascending. If the window has fewer times, it is returned entirely.
+        """
         last = int(times.searchsorted(window.start_ns)) + count - 1
         end = int(times[last]) + 1 if last < len(times) else window.end_ns
         return Window(window.start_ns, min(window.end_ns, end))
 
     def behind(self, window: Window, part: Window) -> Window:
+        """Return the window without its nearest part `part`."""
         return Window(part.end_ns, window.end_ns)
 
 
-class _Backwards:
-    """Counts from the end of a window."""
+class _Backwards(_Forwards):
+    """Counts rows from the end of a window."""
 
     def nearest(self, items: Sequence[T]) -> T:
         return items[-1]
@@ -77,10 +65,6 @@ class _Backwards:
 
     def behind(self, window: Window, part: Window) -> Window:
         return Window(window.start_ns, part.start_ns)
-
-
-FORWARDS: Direction = _Forwards()
-BACKWARDS: Direction = _Backwards()
 
 
 # Up to this many rows, cancelled and replaced rows are left out of the count. Of more rows all are counted.
@@ -109,19 +93,19 @@ class RowFinder:
 
         The cost grows with `rows`, and with cancelled and replaced rows near them.
         """
-        direction = BACKWARDS if from_end else FORWARDS
-        dates, chunk, rest = _tail_dates(window, snapshot), rows, window
-        found: Integers = np.empty(0, np.int64)
-        while (near := self._nearest(rest, dates, snapshot, direction)) is not None:
-            stretch, sources = near
+        direction = _Backwards() if from_end else _Forwards()
+        dates, chunk, remaining = _tail_dates(window, snapshot), rows, window
+        times: Integers = np.empty(0, np.int64)
+        while (nearest := self._nearest(remaining, dates, snapshot, direction)) is not None:
+            stretch, sources = nearest
             part = stretch
             for source in sources:
                 part = direction.nearest_rows(part, source.times, chunk)
-            found = np.concatenate([found, *self._standing_times(part, sources, snapshot)])
-            if len(found) >= rows:
-                return direction.nearest_rows(window, np.sort(found), rows)
+            times = np.concatenate([times, *self._standing_times(part, sources, snapshot)])
+            if len(times) >= rows:
+                return direction.nearest_rows(window, np.sort(times), rows)
             chunk = chunk if part == stretch else 2 * chunk
-            rest = direction.behind(rest, part)
+            remaining = direction.behind(remaining, part)
         return window
 
     def bound(self, window: Window, snapshot: LogSnapshot) -> int:
@@ -132,8 +116,8 @@ class RowFinder:
         if not snapshot.has_tail:
             return count
         parts = snapshot.history.parts_in(window, snapshot.commit, after=snapshot.segments.head.number)
-        for day, of_date in groupby(of_kind(parts, PartKind.ROWS), key=lambda each: each.part.day):
-            count += self._count_of_date(day, list(of_date), window, snapshot)
+        for day, date_parts in groupby(of_kind(parts, PartKind.ROWS), key=lambda each: each.part.day):
+            count += self._count_of_date(day, list(date_parts), window, snapshot)
         # If the corrections are damaged, cancelled rows are counted: the result is an upper bound.
         try:
             return count - len(np.unique(self._cancelled(window, snapshot)))
@@ -141,23 +125,25 @@ class RowFinder:
             return count
 
     def _nearest(
-        self, rest: Window, dates: Integers, snapshot: LogSnapshot, direction: Direction
+        self, remaining: Window, dates: Integers, snapshot: LogSnapshot, direction: _Forwards
     ) -> tuple[Window, list[SortedRows]] | None:
         """Return the nearest part of a window in which all rows have the same sources, and these sources.
 
         None if no rows are left.
         """
-        if rest.start_ns >= rest.end_ns:
+        if remaining.start_ns >= remaining.end_ns:
             return None
-        segments = snapshot.segments.within(rest)
-        dates = dates[slice(*dates.searchsorted((rest.start_ns // DAY_NS, -(-rest.end_ns // DAY_NS))))]
+        segments = snapshot.segments.within(remaining)
+        dates = dates[
+            slice(*dates.searchsorted((remaining.start_ns // DAY_NS, -(-remaining.end_ns // DAY_NS))))
+        ]
         extents = [_extent(direction.nearest(segments).segment)] if len(segments) else []
         if len(dates):
             date = direction.nearest(dates.tolist())
             extents.append(Window(date * DAY_NS, (date + 1) * DAY_NS))
         if not extents:
             return None
-        stretch = direction.stretch(rest, extents)
+        stretch = direction.stretch(remaining, extents)
         sources: list[SortedRows] = [*snapshot.segments.within(stretch)]
         if len(dates) and _meet(extents[-1], stretch):
             sources += self._reader.blocks(WindowList.of(stretch), snapshot)
@@ -188,16 +174,16 @@ class RowFinder:
         self, day: int, parts: Sequence[StoredPart], window: Window, snapshot: LogSnapshot
     ) -> int:
         """Return the number of rows in a window of one date's parts, exact or too high."""
-        of_parts = sum(stored.part.rows for stored in parts)
+        row_count = sum(stored.part.rows for stored in parts)
         if all(_is_inside(stored.part.first_ns, stored.part.last_ns, window) for stored in parts):
-            return of_parts
-        of_date = Window(max(window.start_ns, day * DAY_NS), min(window.end_ns, (day + 1) * DAY_NS))
+            return row_count
+        date_window = Window(max(window.start_ns, day * DAY_NS), min(window.end_ns, (day + 1) * DAY_NS))
         # The number of rows in the commits is an upper bound, too. Whoever reads the rows gets the error.
         try:
-            blocks = list(self._reader.blocks(WindowList.of(of_date), snapshot))
+            blocks = list(self._reader.blocks(WindowList.of(date_window), snapshot))
         except DataDamaged:
-            return of_parts
-        return sum(_count(block, of_date, snapshot.commit) for block in blocks)
+            return row_count
+        return sum(_count(block, date_window, snapshot.commit) for block in blocks)
 
 
 def _tail_dates(window: Window, snapshot: LogSnapshot) -> Integers:

@@ -94,16 +94,16 @@ def layers_of(windows: WindowList) -> dict[int, WindowList]:
     No interval crosses a window's edge.
     """
     layers: dict[int, WindowList] = {}
-    left = windows
+    remaining = windows
     for level in (*reversed(LEVELS_NS), 1):
-        start, end = -(-left.start_ns // level) * level, left.end_ns // level * level
+        start, end = -(-remaining.start_ns // level) * level, remaining.end_ns // level * level
         fits = start < end
         if not fits.any():
             continue
         layers[level] = WindowList(start[fits], end[fits]).joined()
-        before = WindowList(left.start_ns, np.where(fits, start, left.end_ns))
-        behind = WindowList(np.where(fits, end, left.end_ns), left.end_ns)
-        left = WindowList.together([_filled(before), _filled(behind)])
+        before = WindowList(remaining.start_ns, np.where(fits, start, remaining.end_ns))
+        behind = WindowList(np.where(fits, end, remaining.end_ns), remaining.end_ns)
+        remaining = WindowList.together([_filled(before), _filled(behind)])
     return layers
 
 

@@ -115,8 +115,8 @@ class Chunk:
 
     def without(self, dropped: Mask) -> "Chunk":
         """Return the chunk without the rows that the mask selects."""
-        kept = ~dropped
-        return replace(self, rows=self.rows.filter(pa.array(kept)), indices=self.indices[kept])
+        is_kept = ~dropped
+        return replace(self, rows=self.rows.filter(pa.array(is_kept)), indices=self.indices[is_kept])
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ def _chunks(batch: Append) -> list[Chunk]:
         return [Chunk(batch.dataset, batch.symbol, int(days[0]), batch.rows, indices, hashes)]
     by_day = [(int(day), np.flatnonzero(days == day)) for day in np.unique(days)]
     return [
-        Chunk(batch.dataset, batch.symbol, day, batch.rows.take(pa.array(of_day)), of_day, hashes)
-        for day, of_day in by_day
+        Chunk(batch.dataset, batch.symbol, day, batch.rows.take(pa.array(day_indices)), day_indices, hashes)
+        for day, day_indices in by_day
     ]
 
 
@@ -200,21 +200,21 @@ class PreparedAmendment(_Prepared):
         digest = hashlib.sha256(text.encode()).hexdigest()
         return cls(amendment.caller, amendment.key_hash, len(values), digest, amendment)
 
-    def chunks(self, made: Sequence[AppliedCorrection]) -> tuple[CorrectionChunk, ...]:
+    def chunks(self, applied: Sequence[AppliedCorrection]) -> tuple[CorrectionChunk, ...]:
         """Return the applied corrections by event date, each date's in order."""
         dataset = corrections_of(self.amendment.dataset)
         time = self.amendment.dataset.columns[0].name
         by_day: dict[int, list[AppliedCorrection]] = defaultdict(list)
-        for change in made:
+        for change in applied:
             by_day[int(str(change.row[time])) // DAY_NS].append(change)
         chunks, named = [], (dataset, self.amendment.symbol)
-        for day, of_day in sorted(by_day.items()):
+        for day, day_changes in sorted(by_day.items()):
             rows = [
                 {**change.row, ARRIVAL.name: change.arrival, ACTION.name: change.action.value}
-                for change in of_day
+                for change in day_changes
             ]
             batch = pa.RecordBatch.from_pylist(rows, schema=dataset.schema)
-            indices = np.array([change.index for change in of_day])
+            indices = np.array([change.index for change in day_changes])
             chunks.append(
                 CorrectionChunk(*named, day, batch, indices, cache(partial(hash_rows, dataset, batch)))
             )

@@ -36,9 +36,11 @@ def new_changes(
             _RowsOfDate(amendment.dataset, folder, stage, day, sorted(instants[day]))
         )
     ]
-    made = changes(amendment.corrections, histories)
-    applied = {change.index for change in made}
-    return work.chunks(made), tuple(index for index in range(work.received) if index not in applied)
+    applied = changes(amendment.corrections, histories)
+    applied_indices = {change.index for change in applied}
+    return work.chunks(applied), tuple(
+        index for index in range(work.received) if index not in applied_indices
+    )
 
 
 class _RowsOfDate:

@@ -61,12 +61,12 @@ class HashFile:
     def __len__(self) -> int:
         return len(self.identity)
 
-    def stored(self, wanted: Hashes) -> StoredHashes:
-        """Return the rows whose identity is in `wanted`, by identity, then arrival.
+    def stored(self, identities: Hashes) -> StoredHashes:
+        """Return the rows whose identity is in `identities`, by identity, then arrival.
 
-        wanted: sorted and distinct.
+        identities: sorted and distinct.
         """
-        starts, stops = self._bounds(wanted)
+        starts, stops = self._bounds(identities)
         indices = between(starts, stops)
         if not len(indices):
             return NO_HASHES
@@ -74,22 +74,22 @@ class HashFile:
             rest = self.rest.all()[indices]
         else:
             rest = np.array([self.rest.part(index, index + 1)[0] for index in indices.tolist()], _REST)
-        identity = np.repeat(wanted, stops - starts)
+        identity = np.repeat(identities, stops - starts)
         return StoredHashes(identity, rest["check"], rest["value"], rest["arrival"])
 
-    def _bounds(self, wanted: Hashes) -> tuple[Integers, Integers]:
+    def _bounds(self, identities: Hashes) -> tuple[Integers, Integers]:
         """Return the start and end of each identity's rows."""
-        if len(wanted) > _FEW:
-            return bounds_in(self.identity.all()["identity"], wanted)
-        bounds = [self._bounds_of(each) for each in wanted.tolist()]
+        if len(identities) > _FEW:
+            return bounds_in(self.identity.all()["identity"], identities)
+        bounds = [self._bounds_of(each) for each in identities.tolist()]
         starts, stops = np.array(bounds, np.int64).T
         return starts, stops
 
     def _bounds_of(self, identity: int) -> tuple[int, int]:
         start = self.identity.search(identity, "left")
-        there = self.identity.part(start, min(start + 1, len(self)))["identity"]
-        is_there = len(there) and int(there[0]) == identity
-        return start, self.identity.search(identity, "right") if is_there else start
+        entry = self.identity.part(start, min(start + 1, len(self)))["identity"]
+        is_stored = len(entry) and int(entry[0]) == identity
+        return start, self.identity.search(identity, "right") if is_stored else start
 
 
 def hash_path(folder: Path, date: int) -> Path:

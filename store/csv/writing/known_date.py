@@ -59,17 +59,19 @@ class IdentityIndex:
         if self._recent_rows >= _RECENT_LIMIT:
             self._flush_recent()
 
-    def stored(self, wanted: Hashes) -> StoredHashes:
-        """Return the rows whose identity is in `wanted`, with rows of one identity in the order of adding.
+    def stored(self, identities: Hashes) -> StoredHashes:
+        """Return the rows whose identity is in `identities`, with rows of one identity in the order of adding.
 
-        wanted: sorted and distinct.
+        identities: sorted and distinct.
         """
-        found = [run.taken(between(*bounds_in(run.identity, wanted))) for run in self._runs]
+        parts = [run.taken(between(*bounds_in(run.identity, identities))) for run in self._runs]
         recent = self._recent
-        rows = [(i, *each) for i in wanted.tolist() if i in recent for each in recent[i]] if recent else []
+        rows = (
+            [(i, *each) for i in identities.tolist() if i in recent for each in recent[i]] if recent else []
+        )
         if rows:
-            found.append(StoredHashes(*np.array(rows, dtype=np.int64).T))
-        return StoredHashes.joined(found)
+            parts.append(StoredHashes(*np.array(rows, dtype=np.int64).T))
+        return StoredHashes.joined(parts)
 
     def by_identity(self) -> StoredHashes:
         """Return all rows by identity; rows of one identity are in the order of adding."""
@@ -78,7 +80,7 @@ class IdentityIndex:
 
     def _flush_recent(self) -> None:
         if self._recent_rows:
-            rows = [(identity, *each) for identity, known in self._recent.items() for each in known]
+            rows = [(identity, *each) for identity, others in self._recent.items() for each in others]
             self._recent, self._recent_rows = defaultdict(list), 0
             self._add_run(StoredHashes(*np.array(rows, dtype=np.int64).T).by_identity())
 
@@ -121,13 +123,13 @@ class KnownDate:
         """The approximate size in memory."""
         return _OWN_BYTES + self._tail.nbytes
 
-    def stored(self, wanted: Hashes) -> list[StoredHashes]:
-        """Return the rows whose identity is in `wanted`, with rows of one identity in order of arrival.
+    def stored(self, identities: Hashes) -> list[StoredHashes]:
+        """Return the rows whose identity is in `identities`, with rows of one identity in order of arrival.
 
-        wanted: sorted and distinct. Raises `ColumnsDamaged`.
+        identities: sorted and distinct. Raises `ColumnsDamaged`.
         """
-        in_file = [] if self._file is None else [self._file.stored(wanted)]
-        return [*in_file, self._tail.stored(wanted)]
+        in_file = [] if self._file is None else [self._file.stored(identities)]
+        return [*in_file, self._tail.stored(identities)]
 
     def catch_up(self, newest: int, held_bytes: int) -> None:
         """Read all rows up to the date's newest commit, from another process's hash file or the CSV files.

@@ -42,12 +42,12 @@ class KnownRows:
         Raises `IdConflict`, and `DataDamaged` if rows that must be read are damaged.
         """
         day = history.day(chunk.day)
-        found: list[StoredHashes] = []
+        stored: list[StoredHashes] = []
         if day is not None and (chunk.has_ids or chunk.overlaps(day.first_ns, day.last_ns)):
-            found += self._stored(chunk, history, folder, day.newest)
+            stored += self._stored(chunk, history, folder, day.newest)
         if staged is not None:
-            found.append(staged.stored(chunk.identities))
-        return duplicates_among(chunk, StoredHashes.joined(found))
+            stored.append(staged.stored(chunk.identities))
+        return duplicates_among(chunk, StoredHashes.joined(stored))
 
     def stored(
         self,
@@ -59,7 +59,7 @@ class KnownRows:
     ) -> None:
         """Add chunks that have just been stored for an event date. before: the date's summary before that."""
         number = chunks[0][1].day
-        date = self._held((folder, number))
+        date = self._cached((folder, number))
         day = history.day(number)
         if date is None or date.history is not history or day is None:
             return
@@ -73,21 +73,21 @@ class KnownRows:
 
     def _stored(self, chunk: Chunk, history: CommitHistory, folder: Path, newest: int) -> list[StoredHashes]:
         """Return the stored rows of the chunk's date that share an identity with one of its rows."""
-        key, wanted = (folder, chunk.day), chunk.identities
-        date = self._held(key)
+        key, identities = (folder, chunk.day), chunk.identities
+        date = self._cached(key)
         if date is None or date.history is not history:
             date = KnownDate(chunk.dataset, chunk.day, folder, history)
         try:
             date.catch_up(newest, self._limit // 2)
             date.write_if_due()
-            found = date.stored(wanted)
+            stored = date.stored(identities)
         except ColumnsDamaged:
             date.begin_anew(newest)
-            found = date.stored(wanted)
+            stored = date.stored(identities)
         self._keep(key, date)
-        return found
+        return stored
 
-    def _held(self, key: tuple[Path, int]) -> KnownDate | None:
+    def _cached(self, key: tuple[Path, int]) -> KnownDate | None:
         with self._mutex:
             return self._dates.get(key)
 

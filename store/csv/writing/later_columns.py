@@ -27,23 +27,23 @@ from store.rows.duplicates import IdentifiedRow, StoredValues, stored_rows_among
 
 
 def with_later_columns(
-    chunk: Chunk, stage: StagedCommits, folder: Path, known: Callable[[Chunk], Mask]
+    chunk: Chunk, stage: StagedCommits, folder: Path, is_stored: Callable[[Chunk], Mask]
 ) -> Mask:
     """Return a mask of the chunk's rows that are stored or staged.
 
-    known: returns the mask by the original columns only. Raises `IdConflict` with all rows that conflict in
-    original or later columns.
+    is_stored: returns the mask by the original columns only. Raises `IdConflict` with all rows that conflict
+    in original or later columns.
     """
     if not chunk.later:
-        return known(chunk)
+        return is_stored(chunk)
     try:
-        mask, conflicts, kept = known(chunk), [], chunk
+        mask, conflicts, remaining = is_stored(chunk), [], chunk
     except IdConflict as error:
         conflicts = error.rows
-        kept = chunk.without(np.isin(chunk.indices, conflicts))
-        mask = known(kept) if kept.rows.num_rows else np.zeros(0, dtype=bool)
+        remaining = chunk.without(np.isin(chunk.indices, conflicts))
+        mask = is_stored(remaining) if remaining.rows.num_rows else np.zeros(0, dtype=bool)
     try:
-        mask = _confirmed(kept, mask, _Candidates(kept, mask, stage, folder))
+        mask = _confirmed(remaining, mask, _Candidates(remaining, mask, stage, folder))
     except IdConflict as error:
         conflicts = [*conflicts, *error.rows]
     if conflicts:
@@ -70,11 +70,13 @@ class _Candidates:
 
     def have(self, names: Sequence[str]) -> bool:
         """Return whether any of these rows may have one of the columns. Reads only headers."""
-        wanted = set(names)
-        if any(wanted.intersection(staged.later) for staged in self._staged):
+        columns = set(names)
+        if any(columns.intersection(staged.later) for staged in self._staged):
             return True
         files = {stored.part.file for stored in self._parts}
-        return any(wanted.intersection(header_in(self._chunk.dataset, self._folder / file)) for file in files)
+        return any(
+            columns.intersection(header_in(self._chunk.dataset, self._folder / file)) for file in files
+        )
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield the rows as they came in, and the corrected values of rows with ids."""
@@ -93,12 +95,12 @@ class _Candidates:
 def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
     """Return the mask without rows whose later columns disagree. Raises `IdConflict`."""
     hashes = chunk.hashes
-    wanted = np.unique(hashes.identity[duplicates])
-    if not len(wanted) or not (_repeats_ids(hashes) or candidates.have(chunk.later)):
+    identities = np.unique(hashes.identity[duplicates])
+    if not len(identities) or not (_repeats_ids(hashes) or candidates.have(chunk.later)):
         return duplicates
-    stored = [_Compared.of(chunk.dataset, table, wanted) for table in candidates.tables()]
-    rows = _Compared.of(chunk.dataset, chunk.rows, wanted)
-    confirmed = np.isin(hashes.identity, wanted)
+    stored = [_Compared.of(chunk.dataset, table, identities) for table in candidates.tables()]
+    rows = _Compared.of(chunk.dataset, chunk.rows, identities)
+    confirmed = np.isin(hashes.identity, identities)
     differing = rows.differing(stored)
     if len(differing):
         stored_values: dict[Hashable, list[StoredValues]] = defaultdict(list)
@@ -129,10 +131,10 @@ class _Compared:
     exact: Hashes
 
     @classmethod
-    def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table, wanted: Hashes) -> "_Compared":
-        """Select the rows with an identity in `wanted`."""
+    def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table, identities: Hashes) -> "_Compared":
+        """Select the rows with an identity in `identities`."""
         hashed = hash_rows(dataset, rows)
-        indices = np.flatnonzero(np.isin(hashed.identity, wanted))
+        indices = np.flatnonzero(np.isin(hashed.identity, identities))
         hashes = hashed.taken(indices)
         later = rows.select(dataset.later_names).take(pa.array(indices))
         own = tuple(replace(column, later=False) for column in dataset.columns if column.later)
@@ -141,11 +143,13 @@ class _Compared:
 
     def differing(self, stored: Sequence["_Compared"]) -> Hashes:
         """Return identities with a row that is not stored. Equal rows without ids are counted."""
-        known = np.sort(np.concatenate([np.empty(0, np.int64), *(each.exact for each in stored)]))
+        stored_hashes = np.sort(np.concatenate([np.empty(0, np.int64), *(each.exact for each in stored)]))
         exact, inverse, counts = np.unique(self.exact, return_inverse=True, return_counts=True)
-        have = known.searchsorted(exact, side="right") - known.searchsorted(exact)
-        is_there = np.where(self.hashes.has_id, (have > 0)[inverse], (have >= counts)[inverse])
-        return np.unique(self.hashes.identity[~is_there])
+        stored_counts = stored_hashes.searchsorted(exact, side="right") - stored_hashes.searchsorted(exact)
+        is_found = np.where(
+            self.hashes.has_id, (stored_counts > 0)[inverse], (stored_counts >= counts)[inverse]
+        )
+        return np.unique(self.hashes.identity[~is_found])
 
     def identified(self, identities: Hashes) -> list[IdentifiedRow]:
         """Return the rows of some identities for `stored_rows_among`."""
@@ -156,8 +160,8 @@ class _Compared:
             *(values.to_pylist() for values in self.later.take(pa.array(chosen)).columns), strict=True
         )
         return [
-            IdentifiedRow(index, (identity, check), value, has_id, given)
-            for index, identity, check, value, has_id, given in zip(
+            IdentifiedRow(index, (identity, check), value, has_id, later_values)
+            for index, identity, check, value, has_id, later_values in zip(
                 *(column[chosen].tolist() for column in columns), later, strict=True
             )
         ]

@@ -40,7 +40,7 @@ def stored_rows(rows: RowHashes, stored: StoredHashes, indices: Integers) -> Mas
     rows are duplicates. With ids, all rows of a group but the first are duplicates and must have the first
     row's values. Raises `IdConflict` with the `indices` of rows that have other values.
     """
-    count, known = len(stored.identity), len(rows)
+    stored_count, row_count = len(stored.identity), len(rows)
     identity = np.concatenate([stored.identity, rows.identity])
     check = np.concatenate([stored.check, rows.check])
     order = np.lexsort((check, identity))
@@ -48,17 +48,17 @@ def stored_rows(rows: RowHashes, stored: StoredHashes, indices: Integers) -> Mas
     is_first[1:] = (np.diff(identity[order]) != 0) | (np.diff(check[order]) != 0)
     starts = np.flatnonzero(is_first)
     group = np.cumsum(is_first) - 1
-    in_store = np.add.reduceat((order < count).astype(np.int64), starts)[group]
+    in_store = np.add.reduceat((order < stored_count).astype(np.int64), starts)[group]
     rank = np.arange(len(order)) - starts[group] - in_store
-    is_row = order >= count
-    at = order[is_row] - count
-    duplicate, conflict = np.zeros(known, dtype=bool), np.zeros(known, dtype=bool)
-    duplicate[at] = (rank < in_store)[is_row]
+    is_row = order >= stored_count
+    index = order[is_row] - stored_count
+    duplicate, conflict = np.zeros(row_count, dtype=bool), np.zeros(row_count, dtype=bool)
+    duplicate[index] = (rank < in_store)[is_row]
     if rows.has_id.any():
         value = np.concatenate([stored.value, rows.value])[order]
-        is_known, is_equal = np.zeros(known, dtype=bool), np.zeros(known, dtype=bool)
-        is_known[at] = ~is_first[is_row]
-        is_equal[at] = (value == value[starts[group]])[is_row]
+        is_known, is_equal = np.zeros(row_count, dtype=bool), np.zeros(row_count, dtype=bool)
+        is_known[index] = ~is_first[is_row]
+        is_equal[index] = (value == value[starts[group]])[is_row]
         duplicate = np.where(rows.has_id, is_known & is_equal, duplicate)
         conflict = rows.has_id & is_known & ~is_equal
     if conflict.any():

@@ -205,12 +205,12 @@ def _combined(
     return mixed(total).view(np.int64)
 
 
-def bounds_in(identity: Hashes, wanted: Hashes) -> tuple[Integers, Integers]:
-    """Return the start and end of each wanted hash's entries in `identity`, which is sorted and not empty."""
-    starts = identity.searchsorted(wanted)
+def bounds_in(identity: Hashes, identities: Hashes) -> tuple[Integers, Integers]:
+    """Return the start and end of each identity's entries in `identity`, which is sorted and not empty."""
+    starts = identity.searchsorted(identities)
     stops = starts.copy()
-    there = np.flatnonzero(identity[np.minimum(starts, len(identity) - 1)] == wanted)
-    stops[there] = identity.searchsorted(wanted[there], "right")
+    is_found = np.flatnonzero(identity[np.minimum(starts, len(identity) - 1)] == identities)
+    stops[is_found] = identity.searchsorted(identities[is_found], "right")
     return starts, stops
 
 

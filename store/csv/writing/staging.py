@@ -62,8 +62,8 @@ class StagedCommits:
 
     def staged(self, day: int) -> list[tuple[StoredPart, Chunk]]:
         """Return the staged parts of an event date, in order."""
-        of_day = self._days.get(day, _StagedDay())
-        return list(zip(of_day.parts, of_day.chunks, strict=True))
+        staged_day = self._days.get(day, _StagedDay())
+        return list(zip(staged_day.parts, staged_day.chunks, strict=True))
 
     def stored_ends(self) -> dict[str, int]:
         """Return the committed ends of the files that get rows."""

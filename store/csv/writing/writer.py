@@ -133,8 +133,8 @@ class Writer:
         except StorageError as error:
             return error
         if not chunks and work.key_hash is None:
-            kept = duplicates[:DUPLICATE_ROWS_KEPT]
-            return lambda history: Receipt(work.received, 0, kept, history.head())
+            reported = duplicates[:DUPLICATE_ROWS_KEPT]
+            return lambda history: Receipt(work.received, 0, reported, history.head())
         commit = stage.add(work, chunks, duplicates, self._clock())
         return lambda history: commit.receipt(history.head(commit.commit).hash)
 
@@ -173,11 +173,11 @@ class Writer:
         return tuple(chunk for chunk in new if chunk.rows.num_rows), tuple(sorted(duplicates))
 
     def _stored_rows(self, chunk: Chunk, stage: StagedCommits) -> Mask:
-        def known(rows: Chunk) -> Mask:
+        def is_stored(rows: Chunk) -> Mask:
             staged = stage.index_for(rows)
             return self._known_rows.duplicates(rows, stage.history, self._folder, staged=staged)
 
-        return with_later_columns(chunk, stage, self._folder, known)
+        return with_later_columns(chunk, stage, self._folder, is_stored)
 
     def _write(self, descriptor: int, stage: StagedCommits) -> CommitHistory:
         append_rows(self._disk, self._folder, stage.writes, stage.stored_ends())
