@@ -38,30 +38,30 @@ class SymbolFolders:
     def symbols(self) -> tuple[str, ...]:
         """Return the symbols, sorted."""
         with self._mutex:
-            self._look()
+            self._refresh()
             return self._symbols
 
     def stamp(self) -> Hashable:
         """Return a value that changes when a symbol is added or removed; the same in every process."""
         with self._mutex:
-            self._look()
+            self._refresh()
             return (*self._signature, len(self._symbols))
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         signature = file_signature(self._folder)
         if signature != self._signature or not self._is_settled:
             self._is_settled = time.time_ns() - signature[2] > _SETTLED_NS
             names = os.listdir(self._folder) if signature != NO_FILE else []  # noqa: PTH208 names only
-            self._list(set(names))
+            self._check_new(set(names))
             self._signature = signature
         elif self._empty:
-            self._list(self._names)
+            self._check_new(self._names)
 
-    def _list(self, names: set[str]) -> None:
+    def _check_new(self, names: set[str]) -> None:
         """Check the folders that are new, or that had no commit at the last check."""
-        looked_at = names - self._names | self._empty & names
-        empty = {name for name in looked_at if not has_commits(self._folder / name)}
-        if looked_at - empty or self._names - names:
+        unchecked = names - self._names | self._empty & names
+        empty = {name for name in unchecked if not has_commits(self._folder / name)}
+        if unchecked - empty or self._names - names:
             self._symbols = tuple(sorted(map(symbol_of, names - empty)))
         self._names, self._empty = names, empty
 

@@ -16,7 +16,6 @@ from store.bar_policies import BarPolicy
 from store.csv.derived.arrow_files import FILE_SUFFIX, PARTIAL_SUFFIX, NotUsable
 from store.csv.derived.manifest import Manifest, Segment, read_manifest, replace_manifest
 from store.csv.derived.segment_writer import SEGMENT_ROWS, SegmentWriter
-from store.csv.derived.segments import is_of
 from store.csv.files.codec import header_in, unknown_names
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.part_reader import corrections_of, read_corrections, read_rows
@@ -49,27 +48,27 @@ class Fold:
         meanwhile, and `DataDamaged` if rows to fold in are damaged; then the old files stay.
         """
         derived = self.folder / DERIVED_FOLDER
-        with derived_lock(self.folder) as is_ours:
-            if not is_ours:
+        with derived_lock(self.folder) as is_locked:
+            if not is_locked:
                 return None
             history = commits()  # read under the lock, to include commits that another process has folded in
             old = _NOTHING if rebuild else _old_manifest(self.dataset, derived, history)
             try:
-                manifest = self._folded(derived, history, old, compact=compact)
+                manifest = self._fold(derived, history, old, compact=compact)
             except NotUsable:
-                manifest = self._folded(derived, history, _NOTHING, compact=compact)
+                manifest = self._fold(derived, history, _NOTHING, compact=compact)
             finally:
                 _remove_others(derived)
-            return _counted(derived, manifest)
+            return _statistics(derived, manifest)
 
-    def _folded(self, derived: Path, history: CommitHistory, old: Manifest, *, compact: bool) -> Manifest:
+    def _fold(self, derived: Path, history: CommitHistory, old: Manifest, *, compact: bool) -> Manifest:
         writer = SegmentWriter(derived, self.dataset, self.policies, self.rows_limit)
         head = history.head()
         segments, lacking = list(old.segments), set(old.lacking)
         for parts in self._groups(history.parts_in(ALL_TIME, head.number, after=old.commit)):
             lacking |= self._unknown_names(parts)
             segments = self._with_parts(writer, segments, parts)
-        segments = self._joined(writer, segments, eagerly=compact)
+        segments = self._join_small(writer, segments, eagerly=compact)
         manifest = Manifest(
             head.number,
             head.hash,
@@ -129,7 +128,9 @@ class Fold:
             written += writer.write(stored_in_order(stored))
         return written
 
-    def _joined(self, writer: SegmentWriter, segments: Sequence[Segment], *, eagerly: bool) -> list[Segment]:
+    def _join_small(
+        self, writer: SegmentWriter, segments: Sequence[Segment], *, eagerly: bool
+    ) -> list[Segment]:
         """Join small neighbours of similar size, so that each row is rewritten only a few times."""
         joined: list[Segment] = []
         for segment in segments:
@@ -153,12 +154,12 @@ _NOTHING = Manifest(0, NO_COMMIT.hash)
 def _old_manifest(dataset: Dataset, derived: Path, history: CommitHistory) -> Manifest:
     """Return the manifest to continue from."""
     manifest = read_manifest(derived)
-    if manifest is None or not is_of(manifest.head, history) or not manifest.has_all_of(dataset):
+    if manifest is None or not history.has(manifest.head) or not manifest.has_all_of(dataset):
         return _NOTHING
     return manifest
 
 
-def _counted(derived: Path, manifest: Manifest) -> DerivedStatistics:
+def _statistics(derived: Path, manifest: Manifest) -> DerivedStatistics:
     rows = sum(segment.rows for segment in manifest.segments)
     with os.scandir(derived) as entries:
         size = sum(entry.stat().st_size for entry in entries)

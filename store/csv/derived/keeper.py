@@ -59,7 +59,7 @@ class _FoldState:
     rests_until: float
     failures: int = 0
 
-    def is_of(self, log: WatchedLog) -> bool:
+    def is_unchanged(self, log: WatchedLog) -> bool:
         """Return whether the log and its derived files are unchanged since."""
         return (self.commits, self.manifest, self.policy_key) == (
             log.commits(),
@@ -113,7 +113,7 @@ class DerivedKeeper:
             folded = self._folded.get(log.key)
             if folded is None and log.commits() == NO_FILE:
                 continue
-            if folded is None or (folded.rests_until <= now and not folded.is_of(log)):
+            if folded is None or (folded.rests_until <= now and not folded.is_unchanged(log)):
                 due.append((folded.rests_until if folded else 0.0, log))
                 waiting[log.key] = self._waiting.get(log.key, now)
             elif log.key in self._waiting:  # resting after a failure

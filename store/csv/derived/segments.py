@@ -196,7 +196,7 @@ def open_segments(
     """
     derived = folder / DERIVED_FOLDER
     manifest = read_manifest(derived)
-    if manifest is None or not is_of(manifest.head, history) or not manifest.has_all_of(dataset):
+    if manifest is None or not history.has(manifest.head) or not manifest.has_all_of(dataset):
         return NO_SEGMENTS
     mapped_before = {each.segment.name: each for each in before.mapped}
     mapped = []
@@ -205,8 +205,3 @@ def open_segments(
         is_unchanged = each is not None and each.segment == segment
         mapped.append(each if each and is_unchanged else MappedSegment(derived, segment, mappings))
     return LogSegments(manifest.head, mapped)
-
-
-def is_of(head: CommitId, history: CommitHistory) -> bool:
-    """Return whether a commit is in this history; it is not if the log was restored since."""
-    return head.number <= history.head().number and history.head(head.number) == head

@@ -75,11 +75,6 @@ class _TailDate:
     covered: int = 0
     newest: CommitId = NO_COMMIT
 
-    def is_of(self, history: CommitHistory) -> bool:
-        """Return whether it was read from this history; it was not if the log was restored since."""
-        number = self.newest.number
-        return not number or (number <= history.head().number and history.head(number) == self.newest)
-
     @property
     def rows(self) -> int:
         return sum(block.rows.num_rows for block in self.blocks)
@@ -105,15 +100,15 @@ class TailRows:
         key = (log, parts[0].part.day)
         with self._mutex:
             date = self._dates.get(key) or _TailDate()
-        if not date.is_of(history):
+        if not history.has(date.newest):
             date = _TailDate()
         if date.covered < len(parts):
-            date = self._extended(date, parts, read, history.head(parts[-1].commit))
+            date = self._extend(date, parts, read, history.head(parts[-1].commit))
             with self._mutex:
                 self._dates[key] = date
         return date.blocks
 
-    def _extended(
+    def _extend(
         self, date: _TailDate, parts: Sequence[StoredPart], read: Read, newest: CommitId
     ) -> _TailDate:
         """Return the date with a block for the new parts. Blocks of similar size are merged."""

@@ -67,7 +67,7 @@ def header_in(dataset: Dataset, path: Path) -> Header:
 
     Raises `DataDamaged` if the file is missing, and `OSError`.
     """
-    descriptor = opened(path)
+    descriptor = open_file(path)
     try:
         return read_header(dataset, path, descriptor)
     except DataDamaged:
@@ -76,7 +76,7 @@ def header_in(dataset: Dataset, path: Path) -> Header:
         os.close(descriptor)
 
 
-def opened(path: Path) -> int:
+def open_file(path: Path) -> int:
     """Open a data file for reading; return its descriptor.
 
     Raises `DataDamaged` if it is missing, and `OSError`.

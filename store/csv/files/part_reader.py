@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from store.csv.files.codec import Header, decode_rows, opened, read_header
+from store.csv.files.codec import Header, decode_rows, open_file, read_header
 from store.csv.files.commit_records import BLOCK_BYTES, PartKind, StoredPart, first_damaged_block, of_kind
 from store.declarations import Column, ColumnKind, Dataset
 from store.exceptions import DataDamaged
@@ -144,7 +144,7 @@ def _decoded(dataset: Dataset, folder: Path, header: Header, texts: Sequence[byt
 
 
 def _verified_texts(dataset: Dataset, path: Path, parts: Sequence[StoredPart]) -> tuple[Header, list[bytes]]:
-    descriptor = opened(path)
+    descriptor = open_file(path)
     try:
         header = read_header(dataset, path, descriptor)
         return header, [_verified_text(descriptor, path, stored) for stored in parts]

@@ -55,7 +55,7 @@ class CommitLog:
         self._lock = LogLock(self.path, disk)
         self._mutex = threading.Lock()
         self._indexes = IndexFiles(self.path)
-        self._view = self._unread()
+        self._view = self._empty_view()
         self._folding = threading.Lock()
 
     def history(self) -> CommitHistory:
@@ -78,12 +78,12 @@ class CommitLog:
         """
         with self._mutex:
             history = self._catch_up(file_signature(self.path)).history
-        self._rebase(history, self._indexes.renewed(history.builder))
+        self._rebase(history, self._indexes.renew(history.builder))
 
     def forget(self) -> None:
         """Discard the cached history; the next use reads the file from its beginning."""
         with self._mutex:
-            self._view = self._unread()
+            self._view = self._empty_view()
 
     def durable(self) -> tuple[CommitHistory, CommitId]:
         """Return the history and its newest commit, both durable; sync the log if necessary.
@@ -201,25 +201,25 @@ class CommitLog:
             return view
         inode, size, _ = signature
         if inode != view.signature[0] or size <= view.end:  # another file, or its end was replaced
-            view = self._unread()
+            view = self._empty_view()
         if size:
             try:
                 self._read_into(view, size)
             except DataDamaged:
                 if view.end == 0:
                     raise
-                view = self._unread()  # records were cut off and replaced since they were read
+                view = self._empty_view()  # records were cut off and replaced since they were read
                 self._read_into(view, size)
         view.signature = signature
         self._view = view
         return view
 
-    def _unread(self) -> _LoadedLog:
+    def _empty_view(self) -> _LoadedLog:
         return _LoadedLog(CommitHistory(EMPTY, self._indexes))
 
     def _read_into(self, view: _LoadedLog, size: int) -> None:
         if view.end == 0:
-            view.history.rebase(self._indexes.opened(size))
+            view.history.rebase(self._indexes.open_index(size))
         for line in self._indexes.lines(view.end, size, view.history.head()):
             view.history.add(*line)
 
@@ -236,7 +236,7 @@ class CommitLog:
         try:
             self._rebase(history, self._indexes.newest(history.end))  # another process may have written it
             if history.has_long_tail:
-                self._rebase(history, self._indexes.renewed(history.builder))
+                self._rebase(history, self._indexes.renew(history.builder))
             if history.has_long_tail:
                 time.sleep(_FOLD_AGAIN_SECONDS)
         except (DataDamaged, OSError) as error:

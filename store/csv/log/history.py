@@ -52,7 +52,11 @@ class CommitHistory:
         """Return the id of a commit, by default of the newest one."""
         if commit is None:
             return self._view.tail.head
-        return self._ask(lambda view: _commit_id(view, commit))
+        return self._with_repair(lambda view: _commit_id(view, commit))
+
+    def has(self, commit: CommitId) -> bool:
+        """Return whether a commit is in this history. It is not if the log was restored since."""
+        return commit.number <= self.head().number and self.head(commit.number) == commit
 
     @property
     def committed_at(self) -> int:
@@ -71,22 +75,22 @@ class CommitHistory:
 
     def committed_at_of(self, number: int) -> int:
         """Return the time of a commit, in nanoseconds UTC."""
-        return self._ask(
+        return self._with_repair(
             lambda view: (view.base if number <= view.base.number else view.tail).committed_at_of(number)
         )
 
     def commit_as_of(self, instant_ns: int) -> int:
         """Return the number of the newest commit made at or before an instant."""
 
-        def answer(view: _IndexedLog) -> int:
+        def read(view: _IndexedLog) -> int:
             number = view.tail.commit_as_of(instant_ns)
             return view.base.commit_as_of(instant_ns) if number is None else number
 
-        return self._ask(answer)
+        return self._with_repair(read)
 
     def records(self, after: int, last: int) -> Iterator[tuple[Commit, CommitId]]:
         """Yield the records of the commits in `(after, last]`, which must exist, in order."""
-        indexed, newer = self._ask(lambda view: _records(view, after, last))
+        indexed, newer = self._with_repair(lambda view: _records(view, after, last))
         if indexed is not None:
             yield from self._indexed_records(*indexed)
         for commit, commit_id, _ in newer:
@@ -98,7 +102,7 @@ class CommitHistory:
         accepted = view.tail.accepted(caller, key_hash)
         if accepted is not None or not view.base.number:
             return accepted
-        for number in self._ask(lambda view: view.base.request_commits(caller, key_hash)):
+        for number in self._with_repair(lambda view: view.base.request_commits(caller, key_hash)):
             commit = self._read(number)
             if (commit.caller, commit.key_hash) == (caller, key_hash):
                 return AcceptedBatch(commit.digest, commit.receipt(self.head(number).hash, replayed=True))
@@ -109,13 +113,13 @@ class CommitHistory:
         view = self._view
         if digest in view.tail.digests or not view.base.number:
             return digest in view.tail.digests
-        numbers = self._ask(lambda view: view.base.batch_commits(digest))
+        numbers = self._with_repair(lambda view: view.base.batch_commits(digest))
         return any(self._read(number).digest == digest for number in numbers)
 
     def file_end(self, file: str) -> int:
         """Return the offset after the last committed byte of a data file; 0 if no commit names the file."""
         end = self._view.tail.file_ends.get(file)
-        return self._ask(lambda view: view.base.file_end(file)) if end is None else end
+        return self._with_repair(lambda view: view.base.file_end(file)) if end is None else end
 
     def day(self, date: int) -> DateSummary | None:
         """Return the summary of an event date (days since the epoch); None if it has no rows."""
@@ -140,7 +144,7 @@ class CommitHistory:
     ) -> tuple[Integers, Integers]:
         """Return the same dates as `dates`, and for each the newest commit that is not after `commit`."""
         number = self._number(commit)
-        return self._ask(lambda view: _newest_by_date(view, window, number))
+        return self._with_repair(lambda view: _newest_by_date(view, window, number))
 
     def parts_in(self, window: Window, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
         """Return the parts of commits in `(after, commit]` with times in the window.
@@ -148,7 +152,7 @@ class CommitHistory:
         They are ordered by event date, then by commit.
         """
         number = self._number(commit)
-        return self._ask(lambda view: _parts_in(view, window, after, number))
+        return self._with_repair(lambda view: _parts_in(view, window, after, number))
 
     def parts_of(self, date: int, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
         """Return the parts of one event date, like `parts_in`."""
@@ -186,13 +190,13 @@ class CommitHistory:
     def builder(self) -> IndexBuilder:
         """Return a builder for an index of the commits so far, after verifying its base."""
 
-        def answer(view: _IndexedLog) -> IndexBuilder:
+        def read(view: _IndexedLog) -> IndexBuilder:
             view.base.columns.verify()
             builder = IndexBuilder(view.base)
             builder.add(view.tail.added[: view.tail.head.number - view.base.number])
             return builder
 
-        return self._ask(answer)
+        return self._with_repair(read)
 
     def rebase(self, base: CommitIndex) -> None:
         """Replace the commits that an index covers by the index. An empty history begins with the index.
@@ -211,18 +215,18 @@ class CommitHistory:
     def _number(self, commit: int | None) -> int:
         return self._view.tail.head.number if commit is None else commit
 
-    def _ask(self, answer: Callable[[_IndexedLog], _Answer]) -> _Answer:
+    def _with_repair(self, read: Callable[[_IndexedLog], _Answer]) -> _Answer:
         view = self._view
         while True:
             base = view.base
             try:
-                return answer(view)
+                return read(view)
             except ColumnsDamaged as error:
                 if self._source is None:
                     raise DataDamaged("a commit index is damaged: delete it, it is made again") from error
                 with self._repair, unavailable_on_error:
                     if view.base is base:
-                        view.base = self._source.rebuilt(base)
+                        view.base = self._source.rebuild(base)
 
     def _read(self, number: int) -> Commit:
         ((commit, _),) = self.records(number - 1, number)

@@ -72,7 +72,7 @@ class IndexFiles:
         """See `read_lines`."""
         return read_lines(self._log, start, end, previous)
 
-    def opened(self, log_size: int) -> CommitIndex:
+    def open_index(self, log_size: int) -> CommitIndex:
         """Return an index with few commits after it; one is made if necessary.
 
         Raises `DataDamaged`, and `OSError` if the log cannot be read.
@@ -81,33 +81,33 @@ class IndexFiles:
         if log_size - base.end < max(TAIL_BYTES, base.end // TAIL_SHARE):
             return base
         try:
-            return self._extended(base, log_size)
+            return self._extend(base, log_size)
         except ColumnsDamaged:
-            return self._extended(EMPTY, log_size)
+            return self._extend(EMPTY, log_size)
 
-    def rebuilt(self, damaged: CommitIndex) -> CommitIndex:
+    def rebuild(self, damaged: CommitIndex) -> CommitIndex:
         """Return a new index that replaces a damaged one. Raises the errors of `opened`."""
         _logger.warning("the commit index %s is damaged and is made again", self.path)
         try:
             self.path.unlink(missing_ok=True)
         except OSError as error:
             _logger.debug("the commit index %s cannot be removed: %r", self.path, error)
-        index = self._extended(EMPTY, damaged.end)
+        index = self._extend(EMPTY, damaged.end)
         if index.head != damaged.head:
             raise DataDamaged(
                 f"commit record {damaged.number} is not as written: restore commits.jsonl from a backup"
             )
         return index
 
-    def renewed(self, build: Callable[[], IndexBuilder]) -> CommitIndex | None:
+    def renew(self, build: Callable[[], IndexBuilder]) -> CommitIndex | None:
         """Return an index of the commits that `build` collects: on disk, or in memory if the folder is not writable.
 
         None if another process is writing it or if the old index is damaged. A newer index of the same log is
         not replaced.
         """
         try:
-            with derived_lock(self._log.parent) as is_ours:
-                return self._written(build()) if is_ours else None
+            with derived_lock(self._log.parent) as is_locked:
+                return self._write(build()) if is_locked else None
         except OSError as error:
             _logger.debug("the commit index %s cannot be written: %r", self.path, error)
             return build().in_memory()
@@ -115,21 +115,21 @@ class IndexFiles:
             _logger.warning("the commit index %s was damaged while it was written", self.path)
             return None
 
-    def _extended(self, base: CommitIndex, log_size: int) -> CommitIndex:
+    def _extend(self, base: CommitIndex, log_size: int) -> CommitIndex:
         """Return an index of all complete lines in the log's first `log_size` bytes."""
         builder = IndexBuilder(base)
         lines = self.lines(base.end, log_size, base.head)
         while some := list(islice(lines, _COMMITS_AT_ONCE)):
             builder.add(some)
         try:
-            with derived_lock(self._log.parent) as is_ours:
-                index = self._written(builder) if is_ours else None
+            with derived_lock(self._log.parent) as is_locked:
+                index = self._write(builder) if is_locked else None
         except OSError as error:
             _logger.debug("the commit index %s cannot be written: %r", self.path, error)
             index = None
         return index or builder.in_memory()
 
-    def _written(self, builder: IndexBuilder) -> CommitIndex | None:
+    def _write(self, builder: IndexBuilder) -> CommitIndex | None:
         """Write the builder's index and return it, mapped; None if a newer one with other commits exists."""
         existing = self.newest(self._log.stat().st_size)
         if existing is not None and existing.number >= builder.number:

@@ -59,7 +59,7 @@ class CommitWalk:
             raise unavailable(error) from error
         if head == position == NO_COMMIT:
             raise UnknownSymbol(self._symbol)
-        if position.number > head.number or history.head(position.number) != position:
+        if position.number > head.number or not history.has(position):
             raise Resync(self._symbol, head)
         return history, head
 
@@ -73,7 +73,7 @@ class CommitWalk:
                 yield from self._content(history, commit, position, first_ordinal)
         except (StoreUnavailable, OSError) as error:
             current, head = self._confirmed(position)
-            if newest.number > head.number or current.head(newest.number) != newest:
+            if newest.number > head.number or not current.has(newest):
                 # The unread rows were removed, not damaged. The caller can continue from its position.
                 raise StoreUnavailable("the log was restored during the walk: continue the walk") from error
             if isinstance(error, OSError):

@@ -14,7 +14,7 @@ import pyarrow as pa
 from store.arrays import Mask
 from store.csv.derived.arrow_files import NotUsable, plain_rows
 from store.csv.derived.manifest import discard_manifest, manifest_signature
-from store.csv.derived.segments import NO_SEGMENTS, LogSegments, SegmentMappings, is_of, open_segments
+from store.csv.derived.segments import NO_SEGMENTS, LogSegments, SegmentMappings, open_segments
 from store.csv.derived.tail import TailBlock, TailRows
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature
@@ -190,7 +190,7 @@ class LogReader:
         if opened.head == head and opened.segments.head.number == head.number:
             return opened
         signature, segments = manifest_signature(self._derived), opened.segments
-        if signature != opened.signature or not is_of(segments.head, history):
+        if signature != opened.signature or not history.has(segments.head):
             segments = open_segments(self._dataset, self._folder, history, segments, self._mappings)
             if segments is NO_SEGMENTS and signature != NO_FILE:
                 signature = NEVER_SEEN  # the manifest may be of commits that this history does not have yet

@@ -119,9 +119,7 @@ def read_hash_file(path: Path, subject: list[str], history: CommitHistory) -> Ha
         if not isinstance(error, FileNotFoundError):
             _logger.debug("the hashes in %s cannot be used: %r", path, error)
         return None
-    head, newest = file.head, history.head()
-    is_known = head.number <= newest.number and history.head(head.number) == head
-    return file if is_known and file.subject == subject else None
+    return file if history.has(file.head) and file.subject == subject else None
 
 
 def write_hash_file(

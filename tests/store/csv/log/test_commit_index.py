@@ -161,7 +161,7 @@ def test_an_older_index_does_not_replace_a_newer_one(writer: LogWriter):
     stale = behind.history().builder()
     writer.write(20)
     log_of(writer).write_index()
-    assert IndexFiles(writer.path)._written(stale) is None
+    assert IndexFiles(writer.path)._write(stale) is None
     assert CommitIndex.mapped(index_of(writer)).number == 220
 
 
