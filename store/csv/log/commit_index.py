@@ -52,8 +52,6 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 SEARCHED = {"commits": "committed_at", "keys": "hash", "digests": "hash"}
 
-_FEW_DATES = 16
-
 
 def hashed(*texts: str) -> int:
     """Return a 63-bit hash of texts."""
@@ -148,7 +146,8 @@ class CommitIndex:
         has_parts = self.dates[indices] == dates
         indices = indices[has_parts]
         starts, stops = self._first_part[indices], self._parts_until(indices, commit)
-        newest[np.flatnonzero(has_parts)[stops > starts]] = self._commits_of_parts(stops[stops > starts] - 1)
+        commits = self.columns["part_commits"].all()
+        newest[np.flatnonzero(has_parts)[stops > starts]] = commits[stops[stops > starts] - 1]
         return newest
 
     def parts_in(self, window: Window, after: int, commit: int) -> list[StoredPart]:
@@ -173,19 +172,12 @@ class CommitIndex:
             return self._first_part[indices]
         if commit >= self.number:
             return self._first_part[indices + 1]
-        commits = self.columns["part_commits"]
+        commits = self.columns["part_commits"].all()
         starts, stops = self._first_part[indices].tolist(), self._first_part[indices + 1].tolist()
         spans = zip(starts, stops, strict=True)
         return np.array(
-            [start + commits.part(start, stop).searchsorted(commit, "right") for start, stop in spans],
-            np.int64,
+            [start + commits[start:stop].searchsorted(commit, "right") for start, stop in spans], np.int64
         )
-
-    def _commits_of_parts(self, parts: Integers) -> Integers:
-        commits = self.columns["part_commits"]
-        if len(parts) > _FEW_DATES:
-            return commits.all()[parts].astype(np.int64)
-        return np.array([int(commits.part(part, part + 1)[0]) for part in parts.tolist()], np.int64)
 
     def _stored(self, records: Records, window: Window) -> list[StoredPart]:
         in_window = (records["first_ns"] < window.end_ns) & (records["last_ns"] >= window.start_ns)

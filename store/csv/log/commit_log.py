@@ -126,24 +126,21 @@ class CommitLog:
         Needs the lock. After an `OSError` the log is unchanged. After its subclass `SyncFailed` the records
         may or may not be durable, and the cached history is discarded.
         """
-        view = self._view
-        previous, lines, ids = view.history.head(), [], []
+        view, texts, lines = self._view, [], []
+        previous, start = view.history.head(), view.end
+        end = start
         for commit in commits:
-            line, commit_hash = encode_commit(commit, previous.hash)
-            previous = CommitId(commit.commit, commit_hash)
-            lines.append(line)
-            ids.append(previous)
-        start = end = view.end
-        self._write(descriptor, b"".join(lines), start)
+            text, commit_hash = encode_commit(commit, previous.hash)
+            previous, end = CommitId(commit.commit, commit_hash), end + len(text)
+            texts.append(text)
+            lines.append((commit, previous, end))
+        self._write(descriptor, b"".join(texts), start)
         with self._mutex:
-            if (
-                self._view is not view or view.end != start
-            ):  # a reader in this process has read the records meanwhile
+            if self._view is not view or view.end != start:  # a reader of this process has read the records
                 self._read_back()
             else:
-                for commit, commit_id, line in zip(commits, ids, lines, strict=True):
-                    end += len(line)
-                    view.history.add(commit, commit_id, end)
+                for line in lines:
+                    view.history.add(*line)
                 view.signature = file_signature(self.path)
             self._view.confirmed = self._view.end
             history = self._view.history

@@ -52,8 +52,7 @@ class IdentityIndex:
             self._flush_recent()
             self._add_run(rows.by_identity())
             return
-        columns = (rows.identity, rows.check, rows.value, rows.arrival)
-        for identity, *others in zip(*(column.tolist() for column in columns), strict=True):
+        for identity, *others in zip(*(column.tolist() for column in rows.columns), strict=True):
             self._recent[identity].append(tuple(others))
         self._recent_rows += len(rows)
         if self._recent_rows >= _RECENT_LIMIT:

@@ -113,20 +113,20 @@ class StoredHashes:
         if len(full) < 2:
             return full[0] if full else NO_HASHES
         return cls(
-            np.concatenate([part.identity for part in full]),
-            np.concatenate([part.check for part in full]),
-            np.concatenate([part.value for part in full]),
-            np.concatenate([part.arrival for part in full]),
+            *(np.concatenate(columns) for columns in zip(*(part.columns for part in full), strict=True))
         )
+
+    @property
+    def columns(self) -> tuple[Integers, ...]:
+        """The four columns."""
+        return self.identity, self.check, self.value, self.arrival
 
     def __len__(self) -> int:
         return len(self.identity)
 
     def taken(self, indices: Integers) -> "StoredHashes":
         """Return the entries at some indices."""
-        return StoredHashes(
-            self.identity[indices], self.check[indices], self.value[indices], self.arrival[indices]
-        )
+        return StoredHashes(*(column[indices] for column in self.columns))
 
     def by_identity(self) -> "StoredHashes":
         """Return the entries sorted by identity; entries of one identity keep their order."""
