@@ -78,7 +78,7 @@ def test_bars_of_spans_are_withheld_only_where_damaged_rows_lie_in_a_span(folder
         store.span_bars(SYMBOL, columns(of_commits), credits=True)
 
 
-def test_writes_elsewhere_go_on_beside_damage(folder: Path):
+def test_other_dates_and_symbols_take_writes_despite_damage(folder: Path):
     text = bytearray((folder / FILE).read_bytes())
     text[-5] ^= 1
     (folder / FILE).write_bytes(text)
@@ -94,7 +94,7 @@ def test_writes_elsewhere_go_on_beside_damage(folder: Path):
         stored(store, window_of(COMMITS - 1))
 
 
-def test_a_block_of_nuls_is_named_by_its_place(tmp_path: Path):
+def test_a_block_of_nuls_is_reported_with_its_offset(tmp_path: Path):
     store = CsvStore(tmp_path)
     store.append(batch(*(trade(n, trade_id=str(n)) for n in range(600))))
     text = bytearray((tmp_path / FILE).read_bytes())
@@ -132,7 +132,7 @@ def test_a_data_file_that_is_missing_is_damage_and_other_dates_are_served(folder
     assert store.symbols(TRADES) == [SYMBOL, "MSFT"]
 
 
-def test_damage_that_is_mended_is_served_again(folder: Path):
+def test_mended_rows_are_served_again(folder: Path):
     store = CsvStore(folder)
     text = (folder / FILE).read_bytes()
     (folder / FILE).write_bytes(text.replace(b"0-3", b"0-4", 1))

@@ -93,7 +93,7 @@ def test_any_failure_leaves_the_store_as_it_was_and_a_retry_stores_once(
 
 
 @pytest.mark.parametrize("prior", [0, 2], ids=["first batch", "later batch"])
-def test_a_process_that_ends_amid_a_write_leaves_nothing_of_its_batch_or_all(tmp_path: Path, prior: int):
+def test_a_killed_writer_leaves_all_of_its_batch_or_nothing(tmp_path: Path, prior: int):
     for ending in count(1):
         folder = tmp_path / str(ending)
         disk = EndingDisk()
@@ -116,7 +116,7 @@ def test_a_process_that_ends_amid_a_write_leaves_nothing_of_its_batch_or_all(tmp
     assert ending > 8
 
 
-def test_a_record_that_was_not_confirmed_is_confirmed_before_it_is_replayed(tmp_path: Path):
+def test_an_unconfirmed_record_is_synced_before_it_is_replayed(tmp_path: Path):
     disk = FailingDisk()
     store = CsvStore(tmp_path, disk=disk)
     store.append(batch(trade(1)))
@@ -146,7 +146,7 @@ def test_a_record_that_was_not_confirmed_is_confirmed_before_it_is_replayed(tmp_
         pytest.param([batch(trade(0), trade(DAY))], "append append sync sync append sync", id="no new file"),
     ],
 )
-def test_rows_and_names_are_durable_before_the_record_is_written_and_the_record_before_the_answer(
+def test_rows_are_durable_before_the_record_and_the_record_before_the_answer(
     tmp_path: Path, prior: list[Append], expected: str
 ):
     disk = FailingDisk()
@@ -160,7 +160,7 @@ def test_rows_and_names_are_durable_before_the_record_is_written_and_the_record_
     assert calls == [*made_folders, *expected.split()]
 
 
-def test_a_failure_of_one_symbol_is_none_of_another(tmp_path: Path):
+def test_a_failure_of_one_symbol_does_not_affect_another(tmp_path: Path):
     disk = FailingDisk(1, lasting=True)
     store = CsvStore(tmp_path, disk=disk)
     with pytest.raises(StoreUnavailable):
@@ -171,7 +171,7 @@ def test_a_failure_of_one_symbol_is_none_of_another(tmp_path: Path):
 
 
 @pytest.mark.parametrize("failing", [1, 2, 3, 4])
-def test_rows_that_could_not_be_written_take_no_space(tmp_path: Path, failing: int):
+def test_rows_that_could_not_be_written_are_cut_off(tmp_path: Path, failing: int):
     disk = FailingDisk(code=errno.ENOSPC)
     store = CsvStore(tmp_path, disk=disk)
     store.append(batch(trade(0), trade(DAY)))
@@ -184,7 +184,7 @@ def test_rows_that_could_not_be_written_take_no_space(tmp_path: Path, failing: i
     assert [path.stat().st_size for path in files] == sizes
 
 
-def test_reads_go_on_while_nothing_can_be_written(tmp_path: Path):
+def test_reads_work_on_a_full_disk(tmp_path: Path):
     disk = FailingDisk()
     store = CsvStore(tmp_path, disk=disk)
     store.append(batch(trade(1)))

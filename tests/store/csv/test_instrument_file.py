@@ -30,12 +30,12 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / INSTRUMENTS_FILE
 
 
-def test_nobody_told_about_it_has_the_defaults(store: CsvStore) -> None:
+def test_an_undeclared_instrument_has_the_defaults(store: CsvStore) -> None:
     assert store.instrument(SYMBOL) == Instrument(SYMBOL, EVERY_PRINT.name)
     assert store.instrument(SYMBOL).policy is EVERY_PRINT
 
 
-def test_the_last_change_counts_in_every_store_over_the_folder(store: CsvStore, tmp_path: Path) -> None:
+def test_the_last_declaration_applies_in_every_store_of_the_folder(store: CsvStore, tmp_path: Path) -> None:
     other = CsvStore(tmp_path)
     for policy in (US_EQUITIES, EVERY_PRINT, US_EQUITIES):
         store.set_instrument(Instrument(SYMBOL, policy.name))
@@ -44,7 +44,7 @@ def test_the_last_change_counts_in_every_store_over_the_folder(store: CsvStore, 
 
 
 @pytest.mark.parametrize("torn", [b'{"symbol":"AAPL"}', b'{"symbol":"IBM","bar_pol', b"\x00\xff"])
-def test_a_torn_line_was_never_told_and_is_cut_off_by_the_next(
+def test_a_torn_line_is_ignored_and_cut_off_by_the_next_declaration(
     store: CsvStore, file: Path, torn: bytes
 ) -> None:
     store.set_instrument(US)
@@ -58,14 +58,14 @@ def test_a_torn_line_was_never_told_and_is_cut_off_by_the_next(
 
 
 @pytest.mark.parametrize("line", [b"garbage", b"[]", b'{"bar_policy":"all"}', b'{"symbol":"\xff"}', b""])
-def test_a_damaged_line_is_said_with_its_number(store: CsvStore, file: Path, line: bytes) -> None:
+def test_a_damaged_line_is_reported_with_its_number(store: CsvStore, file: Path, line: bytes) -> None:
     store.set_instrument(US)
     file.write_bytes(file.read_bytes() + line + b"\n")
     with pytest.raises(DataDamaged, match=r"instruments.jsonl, line 2"):
         store.instrument(SYMBOL)
 
 
-def test_fields_that_a_newer_version_knows_are_passed_over(store: CsvStore, file: Path) -> None:
+def test_fields_of_a_newer_version_are_ignored(store: CsvStore, file: Path) -> None:
     file.write_bytes(b'{"symbol":"AAPL","bar_policy":"us_equities","asset_class":"equity"}\n')
     assert store.instrument(SYMBOL) == US
 
@@ -98,7 +98,7 @@ def test_lines_of_earlier_versions_have_the_defaults_of_their_symbol(
     assert store.instrument(instrument.symbol) == instrument
 
 
-def test_ingest_goes_on_by_the_lines_that_can_be_read(store: CsvStore, file: Path) -> None:
+def test_ingest_uses_the_readable_lines(store: CsvStore, file: Path) -> None:
     store.set_instrument(Instrument(SYMBOL, aliases=("APPLE",)))
     file.write_bytes(b"garbage\n" + file.read_bytes())
     assert store.canonical("APPLE") == SYMBOL
@@ -128,7 +128,7 @@ def test_a_thousand_at_once_are_one_write(tmp_path: Path) -> None:
     assert disk.calls == {"append": 1, "sync": 1, "sync_folder": 1}
 
 
-def test_a_policy_that_only_a_newer_version_knows_is_a_clear_refusal(store: CsvStore, file: Path) -> None:
+def test_a_policy_of_a_newer_version_is_store_unavailable(store: CsvStore, file: Path) -> None:
     file.write_bytes(b'{"symbol":"AAPL","bar_policy":"of_tomorrow"}\n')
     assert store.instrument(SYMBOL).bar_policy == "of_tomorrow"
     with pytest.raises(StoreUnavailable, match="of_tomorrow"):
@@ -137,7 +137,7 @@ def test_a_policy_that_only_a_newer_version_knows_is_a_clear_refusal(store: CsvS
 
 
 @pytest.mark.parametrize("failing", range(1, 4))
-def test_a_change_that_the_disk_refuses_can_be_tried_again(tmp_path: Path, failing: int) -> None:
+def test_a_declaration_that_the_disk_refuses_can_be_repeated(tmp_path: Path, failing: int) -> None:
     disk = FailingDisk(failing)
     store = CsvStore(tmp_path, disk=disk)
     with pytest.raises(StoreUnavailable):
@@ -154,7 +154,7 @@ def test_a_change_that_the_disk_refuses_can_be_tried_again(tmp_path: Path, faili
     [([], 1), ([], 2), ([], 3), ([US], 1), ([US], 2)],
     ids=["first append", "first sync", "first sync of the folder", "append", "sync"],
 )
-def test_many_that_the_disk_refuses_are_not_told(
+def test_several_declarations_that_the_disk_refuses_have_no_effect(
     tmp_path: Path, before: list[Instrument], failing: int, share: float
 ) -> None:
     CsvStore(tmp_path).set_instruments(before)
@@ -169,7 +169,7 @@ def test_many_that_the_disk_refuses_are_not_told(
 
 
 @pytest.mark.parametrize(("share", "declared"), [(0.0, []), (0.99, []), (1.0, MANY)])
-def test_many_that_cannot_be_taken_back_are_in_doubt_but_told_all_or_none(
+def test_several_declarations_that_cannot_be_cut_off_are_outcome_unknown(
     tmp_path: Path, share: float, declared: list[Instrument]
 ) -> None:
     disk = FailingDisk(1, lasting=True, share=share)
@@ -179,7 +179,7 @@ def test_many_that_cannot_be_taken_back_are_in_doubt_but_told_all_or_none(
     assert CsvStore(tmp_path).declared_instruments() == declared
 
 
-def test_many_whose_write_ended_amid_are_told_all_or_none(store: CsvStore, file: Path) -> None:
+def test_several_declarations_take_effect_all_or_none(store: CsvStore, file: Path) -> None:
     store.set_instruments([US])
     before = file.read_bytes()
     store.set_instruments(MANY)
@@ -195,7 +195,7 @@ def test_many_whose_write_ended_amid_are_told_all_or_none(store: CsvStore, file:
     assert store.declared_instruments() == CsvStore(file.parent).declared_instruments() == [US, *MANY]
 
 
-def test_a_damaged_line_amid_many_is_said(store: CsvStore, file: Path) -> None:
+def test_a_damaged_line_among_others_is_reported(store: CsvStore, file: Path) -> None:
     store.set_instruments(MANY)
     lines = file.read_bytes().splitlines(keepends=True)
     for number in range(len(lines)):
@@ -213,7 +213,7 @@ def change(folder: Path, name: str) -> None:
         assert store.instrument(name).policy is policy
 
 
-def test_changes_of_several_processes_are_all_there(tmp_path: Path, file: Path) -> None:
+def test_declarations_of_several_processes_are_all_stored(tmp_path: Path, file: Path) -> None:
     names = ["A", "B", "C"]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([change.__module__])

@@ -170,7 +170,7 @@ class TestUnknownColumns:
         assert "buyer_is_maker, venue_note" in findings(path, OLDER)[0].message
         assert findings(path, NEWER) == []
 
-    def test_they_are_kept_while_an_older_version_writes(self, path: Path):
+    def test_unknown_columns_stay_while_an_older_version_writes(self, path: Path):
         before = (folder_of(path) / f"{DATE}.csv").read_bytes()
         store = CsvStore(path)
         store.append(batch(flagged(False, 3), trade(4)))
@@ -230,7 +230,7 @@ def test_a_damaged_header_refuses_its_rows_and_new_ones_go_to_another_file(tmp_p
 
 
 @pytest.mark.parametrize("wrong", [b"buyer,is_maker", b"Buyer_is_maker"])
-def test_a_damaged_name_of_a_later_column_is_damage_where_it_can_be_told(tmp_path, wrong):
+def test_a_detectable_wrong_name_of_a_later_column_is_damage(tmp_path, wrong):
     CsvStore(tmp_path).append(batch(flagged(True)))
     file = folder_of(tmp_path) / f"{DATE}.csv"
     header, lines = file.read_bytes().split(b"\n", 1)

@@ -30,7 +30,7 @@ def settle(folder: Path) -> None:
     os.utime(folder, (LONG_AGO, LONG_AGO))
 
 
-def test_symbols_come_and_go(folder: Path, other: CsvStore):
+def test_symbols_are_listed_while_they_exist(folder: Path, other: CsvStore):
     folders = SymbolFolders(folder)
     seen = [(folders.symbols(), folders.stamp())]
     for name in ("MSFT", "BRK:B", "AAPL"):
@@ -56,7 +56,7 @@ def test_a_symbol_appears_with_its_first_commit_not_with_its_folder(folder: Path
     assert folders.stamp() != before
 
 
-def test_a_change_within_the_tick_of_the_one_before_is_seen(folder: Path, other: CsvStore):
+def test_a_change_within_the_same_clock_tick_is_seen(folder: Path, other: CsvStore):
     other.append(batch(trade(), symbol="A"))
     now = time.time_ns()
     os.utime(folder, ns=(now, now))

@@ -52,7 +52,7 @@ def changed(path: Path, change: Callable[[bytearray], None]) -> None:
 
 
 @pytest.mark.parametrize("read_bytes", [4096, verify.READ_BYTES])
-def test_a_whole_log_has_no_findings_and_is_counted(folder: Path, monkeypatch, read_bytes: int):
+def test_an_undamaged_log_has_no_findings_and_is_counted(folder: Path, monkeypatch, read_bytes: int):
     monkeypatch.setattr(verify, "READ_BYTES", read_bytes)
     progress: list[int] = []
     check = CsvLogCheck(TRADES, SYMBOL, folder, progress=progress.append)
@@ -94,7 +94,7 @@ def test_every_damaged_part_is_reported(folder: Path):
 
 
 @pytest.mark.parametrize("place", [0, 1, COMMITS - 1])
-def test_a_damaged_record_is_named_and_the_others_go_on_being_checked(folder: Path, place: int):
+def test_a_damaged_record_is_reported_and_later_ones_are_checked(folder: Path, place: int):
     lines = (folder / "commits.jsonl").read_bytes().splitlines(keepends=True)
     start = sum(map(len, lines[:place]))
     at = start + lines[place].index(b'"caller":"') + 11
@@ -116,7 +116,7 @@ def test_a_missing_record_is_damage(folder: Path):
     assert (found[0].file, found[0].offset, found[0].commit) == ("commits.jsonl", len(lines[0]), 2)
 
 
-def test_a_file_that_ends_too_early_or_is_gone_is_named(folder: Path):
+def test_a_cut_or_missing_file_is_reported(folder: Path):
     commit, start, _ = parts(folder)[-1]
     with (folder / DAY_FILE).open("r+b") as file:
         file.truncate(start + 10)
@@ -128,13 +128,13 @@ def test_a_file_that_ends_too_early_or_is_gone_is_named(folder: Path):
     ]
 
 
-def test_a_changed_header_is_named(folder: Path):
+def test_a_changed_header_is_reported(folder: Path):
     changed(folder / DAY_FILE, lambda data: data.__setitem__(12, ord("X")))
     (found,) = findings(folder)
     assert (found.file, found.offset, found.commit) == (DAY_FILE, 0, None)
 
 
-def test_what_no_commit_names_is_harmless(folder: Path):
+def test_bytes_of_no_commit_are_harmless(folder: Path):
     size, end = (folder / "commits.jsonl").stat().st_size, (folder / DAY_FILE).stat().st_size
     for name in ("commits.jsonl", DAY_FILE):
         with (folder / name).open("ab") as file:

@@ -134,7 +134,7 @@ def test_bars_as_of_the_last_commit_on_their_dates_are_taken_as_they_are_from_a_
 
 
 @pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
-def test_bars_as_of_a_commit_know_nothing_of_later_ones_in_their_segment(tmp_path, policy: BarPolicy):
+def test_bars_as_of_a_commit_ignore_later_commits_in_their_segment(tmp_path, policy: BarPolicy):
     store, memory = CsvStore(tmp_path), MemoryStore()
     for number in range(4):
         rows = [trade(at=NOON + n * 15 * SECOND + number, price=1.0 + number, volume=1.0) for n in range(40)]
@@ -163,7 +163,7 @@ def test_spans_of_whole_intervals_take_finished_bars_beside_later_commits_on_oth
     assert len(read[0])
 
 
-def test_a_late_trade_is_in_spans_whose_bars_lay_finished(stores):
+def test_a_late_trade_is_in_spans_that_were_finished(stores):
     spans = columns([(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n * MINUTE) for n in range(10, 40)])
     for each in stores:
         each.append(batch(trade(at=NOON + 15 * MINUTE + 1, price=500.0)))
@@ -172,7 +172,7 @@ def test_a_late_trade_is_in_spans_whose_bars_lay_finished(stores):
     assert read[0].high.max() == 500.0
 
 
-def test_spans_that_are_no_intervals_are_merged_though_bars_lie_finished(stores):
+def test_spans_that_are_not_intervals_are_merged(stores):
     spans = columns(
         [(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n // 5 * 5 * MINUTE) for n in range(50)]
     )

@@ -35,7 +35,7 @@ def rows_of_day(day: int, count: int = 40) -> list[Row]:
     return [trade(day * DAY + n * SECOND, 1.0 + n) for n in range(count)]
 
 
-def test_segments_are_disjoint_ordered_and_no_larger_than_told(log: DerivedLog) -> None:
+def test_segments_are_disjoint_ordered_and_within_their_limit(log: DerivedLog) -> None:
     chooser = random.Random(7)
     for _ in range(12):
         times = [
@@ -54,7 +54,7 @@ def test_a_segment_ends_with_a_date_where_that_fills_half_of_it(log: DerivedLog)
     assert [segment.rows for segment in log.segments] == [30, 40, 50, 50, 20]
 
 
-def test_rows_of_one_time_are_never_parted(log: DerivedLog) -> None:
+def test_rows_of_one_time_are_never_split(log: DerivedLog) -> None:
     log.add_and_derive(*rows_of_day(0, 30), *[trade(DAY, 1.0 + n) for n in range(130)], trade(DAY + 1))
     assert [segment.rows for segment in log.segments] == [30, 130, 1]
 
@@ -105,7 +105,7 @@ def test_small_commits_are_written_again_only_a_few_times(
     assert sum(written) <= 2 * commits * (math.log2(commits) + 2)
 
 
-def test_a_fold_without_news_writes_nothing(log: DerivedLog) -> None:
+def test_a_fold_without_new_commits_writes_nothing(log: DerivedLog) -> None:
     log.add_and_derive(*rows_of_day(0), *rows_of_day(1))
     before = log.contents()
     assert log.derive() == log.derive()
@@ -121,7 +121,7 @@ def test_compacting_joins_all_neighbours_that_fit(tmp_path: Path) -> None:
     assert log.is_like_memory()
 
 
-def test_a_rebuild_writes_everything_anew(log: DerivedLog) -> None:
+def test_a_rebuild_writes_all_files_again(log: DerivedLog) -> None:
     log.add_and_derive(*rows_of_day(0), *rows_of_day(1))
     before = log.names
     rebuilt = log.derive(rebuild=True)
@@ -130,7 +130,7 @@ def test_a_rebuild_writes_everything_anew(log: DerivedLog) -> None:
     assert {path.name.split(".")[0] for path in log.files.glob("*.arrow")} == {*log.names}
 
 
-def test_what_killed_builds_left_is_deleted(log: DerivedLog) -> None:
+def test_files_of_killed_builds_are_deleted(log: DerivedLog) -> None:
     log.add_and_derive(*rows_of_day(0))
     left = [
         "0123456789abcdef.columns.arrow",
@@ -154,7 +154,7 @@ def test_rollups_of_a_policy_that_is_not_in_use_any_more_are_deleted(log: Derive
     assert rollups == [f"{name}.{US_EQUITIES.key}.rollups.arrow"]
 
 
-def test_a_fold_that_fails_leaves_what_was_there_and_nothing_else(log: DerivedLog) -> None:
+def test_a_failed_fold_leaves_the_old_files_only(log: DerivedLog) -> None:
     log.add_and_derive(*rows_of_day(0))
     log.append(*rows_of_day(1), *rows_of_day(2), *rows_of_day(3))
     before = log.contents()
@@ -166,7 +166,7 @@ def test_a_fold_that_fails_leaves_what_was_there_and_nothing_else(log: DerivedLo
         assert log.contents() == before
 
 
-def test_files_that_are_lost_while_they_are_made_are_a_clear_refusal(
+def test_files_deleted_during_a_fold_are_store_unavailable(
     log: DerivedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log.append(trade(0))
@@ -185,7 +185,7 @@ def test_files_that_are_lost_while_they_are_made_are_a_clear_refusal(
     assert log.derive().commit == 1
 
 
-def test_while_one_builds_another_gets_none(log: DerivedLog) -> None:
+def test_a_second_concurrent_build_returns_none(log: DerivedLog) -> None:
     log.append(*rows_of_day(0))
     with derived_lock(log.files.parent) as is_ours:
         assert is_ours
@@ -194,7 +194,7 @@ def test_while_one_builds_another_gets_none(log: DerivedLog) -> None:
     assert log.derive().commit == 1
 
 
-def test_a_builder_that_waited_with_an_older_view_of_the_log_folds_what_is_there_now(
+def test_a_builder_folds_commits_that_came_while_it_waited(
     log: DerivedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log.append(*rows_of_day(0))

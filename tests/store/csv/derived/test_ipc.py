@@ -58,7 +58,7 @@ def test_no_flipped_bit_of_any_file_changes_an_answer(log: DerivedLog) -> None:
 
 
 @pytest.mark.parametrize("end", [0, 1, -1, -8])
-def test_a_file_that_was_cut_is_done_without(log: DerivedLog, end: int) -> None:
+def test_a_cut_file_is_ignored(log: DerivedLog, end: int) -> None:
     for path in log.files.glob("*.arrow"):
         data = path.read_bytes()
         path.unlink()
@@ -68,7 +68,7 @@ def test_a_file_that_was_cut_is_done_without(log: DerivedLog, end: int) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["*.columns.arrow", "*.rollups.arrow", MANIFEST_FILE, "*"])
-def test_what_was_deleted_is_done_without_and_made_again(log: DerivedLog, pattern: str) -> None:
+def test_a_deleted_file_is_ignored_and_made_again(log: DerivedLog, pattern: str) -> None:
     for path in log.files.glob(pattern):
         path.unlink()
     assert same_answers(log)
@@ -78,7 +78,7 @@ def test_what_was_deleted_is_done_without_and_made_again(log: DerivedLog, patter
     assert same_answers(log)
 
 
-def test_a_folder_in_the_place_of_a_file_is_done_without(log: DerivedLog) -> None:
+def test_a_folder_instead_of_a_file_is_ignored(log: DerivedLog) -> None:
     for path in log.files.glob("*.arrow"):
         path.unlink()
         path.mkdir()
@@ -121,7 +121,7 @@ def test_a_mapped_file_outlives_its_deletion_and_holds_no_handle(tmp_path: Path)
     assert numbers.sum() == sum(range(10, 100_000))
 
 
-def test_a_store_goes_on_reading_what_is_mapped(log: DerivedLog) -> None:
+def test_a_store_continues_to_read_mapped_files(log: DerivedLog) -> None:
     before = log.store.rows(TRADES, SYMBOL, ALL_TIME)
     shutil.rmtree(log.files)
     assert log.store.rows(TRADES, SYMBOL, ALL_TIME).equals(before)
@@ -130,7 +130,7 @@ def test_a_store_goes_on_reading_what_is_mapped(log: DerivedLog) -> None:
     assert same_answers(log)
 
 
-def test_what_a_killed_process_left_of_the_same_number_is_written_over(tmp_path: Path) -> None:
+def test_a_partial_file_of_a_killed_process_with_the_same_id_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "numbers.arrow"
     rows = pa.record_batch({"n": [1]})
     (tmp_path / f"numbers.arrow.{os.getpid()}.partial").write_bytes(b"x" * 10_000)

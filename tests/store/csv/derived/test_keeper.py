@@ -71,7 +71,7 @@ def test_a_change_is_folded_once(kept: Kept) -> None:
     assert [kept.round(), kept.round(after=RETRY)] == [[SYMBOL], []]
 
 
-def test_what_is_not_folded_is_behind_until_it_is(kept: Kept) -> None:
+def test_unfolded_logs_are_in_the_backlog(kept: Kept) -> None:
     assert kept.keeper.backlog() == DerivedBacklog()
     kept.error = OSError(28, "full")
     kept.round()
@@ -111,7 +111,7 @@ def test_commits_during_a_fold_are_folded_next(kept: Kept) -> None:
 
 
 @pytest.mark.parametrize("error", [StorageError("damaged"), OSError(28, "full"), ValueError("a defect")])
-def test_what_failed_is_tried_again_later_and_does_not_hold_up_others(kept: Kept, error: Exception) -> None:
+def test_a_failed_log_is_retried_later_and_does_not_delay_others(kept: Kept, error: Exception) -> None:
     kept.error = error
     assert kept.round() == [SYMBOL]
     kept.error = None
@@ -136,7 +136,7 @@ def test_the_rest_after_failures_grows_up_to_a_minute_and_is_forgotten_after_a_s
     assert kept.round(after=REST) == [SYMBOL]
 
 
-def test_what_another_process_was_at_is_looked_at_again(kept: Kept) -> None:
+def test_a_log_that_another_process_folds_is_checked_again(kept: Kept) -> None:
     with derived_lock(kept.derived().parent):
         assert kept.round() == [SYMBOL]
     assert [kept.round(after=REST), kept.round(after=REST)] == [[SYMBOL], []]
@@ -169,7 +169,7 @@ def test_another_policy_gets_its_rollups(kept: Kept) -> None:
     assert [*segment.rollups] == [US_EQUITIES.key]
 
 
-def test_an_instrument_that_cannot_be_read_holds_up_nobody_else(kept: Kept) -> None:
+def test_an_unreadable_instrument_does_not_delay_other_logs(kept: Kept) -> None:
     kept.append(symbol="IBM")
     (kept.folder / "instruments.jsonl").write_text('{"symbol": "IBM", "bar_policy": "of_tomorrow"}\n')
     assert sorted(kept.round()) == [SYMBOL, "IBM"]
@@ -181,7 +181,7 @@ def test_an_instrument_that_cannot_be_read_holds_up_nobody_else(kept: Kept) -> N
 
 
 @pytest.mark.filterwarnings("error")
-def test_what_is_no_log_is_passed_over(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_folders_are_ignored(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
     (kept.folder / "trades" / ".DS_Store").write_text("x")
     (kept.folder / "trades" / "lost+found").mkdir()
     (kept.folder / "trades" / "TORN").mkdir()
@@ -191,7 +191,7 @@ def test_what_is_no_log_is_passed_over(kept: Kept, caplog: pytest.LogCaptureFixt
     assert caplog.records == []
 
 
-def test_a_store_that_is_not_there_yet_has_nothing_to_keep(tmp_path: Path) -> None:
+def test_a_missing_store_has_no_logs_to_keep(tmp_path: Path) -> None:
     assert CsvStore(tmp_path / "later").keeper().round(seconds=1.0) == 0
 
 

@@ -46,7 +46,7 @@ def same_bars(log: DerivedLog) -> bool:
 
 
 @pytest.mark.system
-def test_builders_that_are_killed_leave_the_same_answers_and_no_litter(log: DerivedLog, seed: int) -> None:
+def test_killed_builders_leave_the_same_answers_and_no_files(log: DerivedLog, seed: int) -> None:
     chooser = random.Random(seed)
     for cycle in range(CYCLES):
         processes = [builder(log, chooser.getrandbits(30)) for _ in range(2)]
@@ -74,7 +74,7 @@ def test_builders_that_are_killed_leave_the_same_answers_and_no_litter(log: Deri
 
 
 @pytest.mark.system
-def test_builders_beside_each_other_and_a_writer_end_at_the_newest_commit(log: DerivedLog) -> None:
+def test_concurrent_builders_and_a_writer_end_at_the_newest_commit(log: DerivedLog) -> None:
     processes = [builder(log, seed) for seed in range(3)]
     try:
         for number in range(25):

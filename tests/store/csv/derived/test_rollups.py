@@ -69,7 +69,7 @@ def test_what_is_written_is_read_to_the_last_bit(
         assert dtypes <= {np.dtype(np.int64), np.dtype(np.float64)}
 
 
-def test_a_column_of_one_value_takes_no_place(tmp_path: Path) -> None:
+def test_a_constant_column_takes_no_space(tmp_path: Path) -> None:
     many = aggregate_prints(prints(4096, SECOND), SECOND)
     path = tmp_path / "rollups.arrow"
     write_rollups(path, {SECOND: many})

@@ -83,7 +83,7 @@ def test_a_view_that_is_older_sees_at_least_its_own_rows(tail: Tail) -> None:
     assert tail.read == [1, 2]
 
 
-def test_dates_that_were_asked_for_longest_ago_are_let_go(tmp_path: Path) -> None:
+def test_least_recently_used_dates_are_evicted(tmp_path: Path) -> None:
     tail = Tail(tmp_path, rows_limit=5)
     tail.append(*(day * DAY + n for day in range(3) for n in range(2)))
     for day in (0, 1, 0, 2):  # the third pushes out the second
@@ -95,7 +95,7 @@ def test_dates_that_were_asked_for_longest_ago_are_let_go(tmp_path: Path) -> Non
     assert tail.read == [1]
 
 
-def test_one_date_is_kept_however_large(tmp_path: Path) -> None:
+def test_one_date_is_cached_whatever_its_size(tmp_path: Path) -> None:
     tail = Tail(tmp_path, rows_limit=5)
     tail.append(*range(50))
     tail.blocks()
@@ -121,7 +121,7 @@ def test_aggregates_of_a_block_are_made_once_and_are_not_kept_of_ever_more_level
 
 
 @pytest.mark.parametrize("commits", [1, 2, 3])
-def test_a_log_that_was_restored_is_read_anew(tail: Tail, commits: int) -> None:
+def test_a_restored_log_is_read_again(tail: Tail, commits: int) -> None:
     tail.append(1)
     tail.append(2)
     tail.blocks()
@@ -135,7 +135,7 @@ def test_a_log_that_was_restored_is_read_anew(tail: Tail, commits: int) -> None:
     assert tail.read == [*range(1, commits + 1)]
 
 
-def test_a_log_that_was_restored_under_a_running_store_answers_as_it_is_now(tmp_path: Path) -> None:
+def test_a_restore_under_a_running_store_is_noticed(tmp_path: Path) -> None:
     log = DerivedLog(tmp_path)
     log.add_and_derive(trade(1))
     kept = tmp_path / "kept"

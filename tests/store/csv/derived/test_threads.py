@@ -101,7 +101,7 @@ class Race:
             self.errors.append(traceback.format_exc())
 
 
-def test_every_answer_is_that_of_its_commit_whatever_happens_meanwhile(tmp_path: Path, seed: int) -> None:
+def test_answers_are_those_of_their_commit_during_concurrent_changes(tmp_path: Path, seed: int) -> None:
     race = Race(tmp_path, seed)
     readers = [lambda number=number: race.read(seed + number) for number in range(READERS)]
     race.run(race.write, race.derive, race.disturb, *readers)

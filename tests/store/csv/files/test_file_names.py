@@ -62,7 +62,7 @@ def test_two_symbols_have_two_folders_even_where_case_does_not_count(one, other)
 @given(symbols)
 @example("CON.")
 @example("NUL..")
-def test_a_folder_name_is_one_that_every_file_system_can_hold(symbol):
+def test_folder_names_are_valid_on_every_file_system(symbol):
     name = folder_name(symbol)
     assert re.fullmatch(r"[A-Z0-9%._=\-]+", name)
     assert len(name) <= 255
@@ -75,7 +75,7 @@ def test_a_folder_name_is_one_that_every_file_system_can_hold(symbol):
 @given(
     st.text(max_size=12) | st.sampled_from(["../x", "..", ".", "/", "A/../B", "a\0", "\\\\host\\x", "C:\\x"])
 )
-def test_no_text_leads_out_of_the_folder(text):
+def test_no_symbol_leads_out_of_the_folder(text):
     name = folder_name(text.encode("utf-8", "replace").decode())
     assert "/" not in name
     assert "\\" not in name

@@ -64,7 +64,7 @@ def indexed_batch(writer: LogWriter) -> str:
     return next(commit.digest for commit in writer.history.commits[:150] if commit.digest not in later)
 
 
-def test_an_index_is_mapped_and_only_what_follows_it_is_read(writer: LogWriter, monkeypatch):
+def test_an_index_is_mapped_and_only_later_records_are_read(writer: LogWriter, monkeypatch):
     ranges: list[tuple[int, int]] = []
 
     def read(path: Path, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
@@ -101,7 +101,7 @@ def test_a_damaged_index_never_gives_a_wrong_answer(tmp_path_factory, data):
     assert_equal(log_of(writer).history(), writer.history, writer, asked=2)
 
 
-def test_a_piece_that_turns_out_to_be_damaged_is_made_again_of_the_log(writer: LogWriter):
+def test_an_index_with_a_damaged_piece_is_rebuilt_from_the_log(writer: LogWriter):
     content = bytearray(index_of(writer).read_bytes())
     content[64 + 10] ^= 1  # the first commit's hash
     index_of(writer).write_bytes(content)
@@ -114,7 +114,7 @@ def test_a_piece_that_turns_out_to_be_damaged_is_made_again_of_the_log(writer: L
     assert mapped.number == 150
 
 
-def test_a_damaged_index_of_a_log_that_has_changed_meanwhile_is_damage(writer: LogWriter):
+def test_a_damaged_index_of_a_changed_log_is_data_damaged(writer: LogWriter):
     content = bytearray(index_of(writer).read_bytes())
     content[64 + 10] ^= 1
     index_of(writer).write_bytes(content)
@@ -128,7 +128,7 @@ def test_a_damaged_index_of_a_log_that_has_changed_meanwhile_is_damage(writer: L
         history.knows_batch(indexed_batch(writer))
 
 
-def test_a_log_that_cannot_be_read_when_its_index_turns_out_to_be_damaged_is_unavailable(writer: LogWriter):
+def test_a_damaged_index_of_an_unreadable_log_is_store_unavailable(writer: LogWriter):
     content = bytearray(index_of(writer).read_bytes())
     content[64 + 10] ^= 1
     index_of(writer).write_bytes(content)
@@ -165,7 +165,7 @@ def test_an_older_index_does_not_replace_a_newer_one(writer: LogWriter):
     assert CommitIndex.mapped(index_of(writer)).number == 220
 
 
-def test_an_index_is_not_written_while_somebody_else_is_at_it(writer: LogWriter):
+def test_an_index_is_not_written_while_another_process_writes_it(writer: LogWriter):
     log = log_of(writer)
     with derived_lock(writer.path.parent) as is_ours:
         assert is_ours
@@ -177,7 +177,7 @@ def test_an_index_is_not_written_while_somebody_else_is_at_it(writer: LogWriter)
     assert CommitIndex.mapped(index_of(writer)).number == 200
 
 
-def test_what_a_writer_that_was_killed_has_left_is_replaced(writer: LogWriter):
+def test_the_partial_index_of_a_killed_writer_is_replaced(writer: LogWriter):
     left = index_of(writer).with_suffix(".new")
     left.write_bytes(index_of(writer).read_bytes()[:1000])
     log_of(writer).write_index()
@@ -185,7 +185,7 @@ def test_what_a_writer_that_was_killed_has_left_is_replaced(writer: LogWriter):
     assert CommitIndex.mapped(index_of(writer)).number == 200
 
 
-def test_a_restored_log_is_not_answered_from_the_index_of_the_lost_one(writer: LogWriter):
+def test_a_restored_log_does_not_use_the_index_of_the_lost_log(writer: LogWriter):
     open_before = log_of(writer)
     open_before.write_index()
     lines = writer.path.read_bytes().splitlines(keepends=True)
@@ -207,7 +207,7 @@ def test_a_restored_log_is_not_answered_from_the_index_of_the_lost_one(writer: L
     assert_equal(log_of(writer).history(), restored.history, restored)
 
 
-def test_a_log_that_is_long_without_an_index_is_read_into_one(tmp_path: Path, monkeypatch):
+def test_a_long_log_without_an_index_gets_one(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(index_files, "TAIL_BYTES", 10_000)
     monkeypatch.setattr(index_files, "_COMMITS_AT_ONCE", 7)
     writer = LogWriter(tmp_path / "commits.jsonl", 3)
@@ -227,7 +227,7 @@ def test_a_log_that_is_long_without_an_index_is_read_into_one(tmp_path: Path, mo
     assert_equal(found, writer.history, writer)
 
 
-def test_where_nothing_can_be_written_a_long_tail_goes_into_an_index_in_memory(writer: LogWriter):
+def test_a_read_only_folder_has_its_index_in_memory(writer: LogWriter):
     shutil.rmtree(index_of(writer).parent)
     index_of(writer).parent.write_text("not a folder")
     log = log_of(writer)
@@ -254,9 +254,7 @@ def append_each_twice(store: CsvStore, derived: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize("readers", [1, 3])
-def test_a_long_tail_is_put_into_an_index_while_batches_are_stored_and_read(
-    tmp_path: Path, monkeypatch, readers: int
-):
+def test_a_long_tail_is_indexed_while_batches_are_stored_and_read(tmp_path: Path, monkeypatch, readers: int):
     monkeypatch.setattr(history, "TAIL_COMMITS", 5)
     store = CsvStore(tmp_path)
     store.append(batch(trade(0, trade_id="0"), trade(1)))

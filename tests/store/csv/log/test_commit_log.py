@@ -71,7 +71,7 @@ def test_a_lock_that_is_not_free_in_time_is_store_busy(written: Path, monkeypatc
             CsvStore(written).append(batch(trade(4)))
 
 
-def test_a_read_of_the_same_process_amid_a_write_does_not_count_the_commit_twice(tmp_path: Path):
+def test_a_read_during_a_write_does_not_count_the_commit_twice(tmp_path: Path):
     disk = WatchedDisk()
     store = CsvStore(tmp_path, disk=disk)
     store.append(batch(trade(0)))
@@ -87,7 +87,7 @@ def test_a_read_of_the_same_process_amid_a_write_does_not_count_the_commit_twice
     assert CsvStore(tmp_path).append(batch(trade(9))).commit.number == 5
 
 
-def test_readers_and_writers_in_threads_of_one_process_see_whole_commits_once(tmp_path: Path):
+def test_threads_see_complete_commits_once(tmp_path: Path):
     store, count = CsvStore(tmp_path), 60
     store.append(batch(trade(0), trade(DAY)))
     ended = threading.Event()
@@ -131,14 +131,14 @@ def test_one_flipped_bit_anywhere_in_the_log_is_damage(written: Path):
     assert len(stored(CsvStore(written))) == 6
 
 
-def test_a_record_that_was_taken_out_is_damage(written: Path):
+def test_a_removed_record_is_damage(written: Path):
     first, _, *rest = (written / LOG).read_bytes().splitlines(keepends=True)
     (written / LOG).write_bytes(b"".join([first, *rest]))
     with pytest.raises(DataDamaged):
         stored(CsvStore(written))
 
 
-def test_a_damaged_log_takes_no_writes_and_other_symbols_go_on(written: Path):
+def test_a_damaged_log_refuses_writes_and_other_symbols_work(written: Path):
     log = bytearray((written / LOG).read_bytes())
     log[10] ^= 1
     (written / LOG).write_bytes(log)
@@ -151,7 +151,7 @@ def test_a_damaged_log_takes_no_writes_and_other_symbols_go_on(written: Path):
     assert store.symbols(TRADES) == [SYMBOL, "MSFT"]
 
 
-def test_nuls_behind_the_log_are_damage_and_are_not_cut_off(written: Path):
+def test_nuls_after_the_log_are_damage_and_are_not_cut_off(written: Path):
     with (written / LOG).open("ab") as file:
         file.write(bytes(100))
     size = (written / LOG).stat().st_size
@@ -161,7 +161,7 @@ def test_nuls_behind_the_log_are_damage_and_are_not_cut_off(written: Path):
 
 
 @pytest.mark.parametrize("garbage", [b"x", b'{"commit":4', bytes(5000), b"1,2,3\n" * 1000], ids=len)
-def test_what_follows_the_last_commit_in_a_data_file_does_not_exist(written: Path, garbage: bytes):
+def test_bytes_after_the_last_commit_of_a_data_file_are_ignored(written: Path, garbage: bytes):
     whole = (written / FILE).read_bytes()
     before = stored(CsvStore(written))
     with (written / FILE).open("ab") as file:
@@ -199,7 +199,7 @@ def restored(request, tmp_path: Path) -> tuple[CsvStore, CsvStore]:
     return open_before, CsvStore(tmp_path / "store", clock=clock)
 
 
-def test_a_restored_log_is_noticed_and_its_numbers_come_again_with_another_hash(restored):
+def test_a_restored_log_repeats_numbers_with_other_hashes(restored):
     open_before, other = restored
     lost = open_before._log(TRADES, SYMBOL).commits._view.history.head()
     assert times(open_before) == [trade(1)["timestamp"], trade(2)["timestamp"]]
@@ -210,14 +210,14 @@ def test_a_restored_log_is_noticed_and_its_numbers_come_again_with_another_hash(
     assert times(open_before) == times(other)
 
 
-def test_a_restored_log_that_has_grown_to_its_old_length_is_noticed(restored):
+def test_a_restored_log_of_the_old_length_is_noticed(restored):
     open_before, other = restored
     again = other.append(batch(trade(4, trade_id="4"))).commit
     assert open_before.head(TRADES, SYMBOL) == again
     assert times(open_before) == times(other)
 
 
-def test_rows_that_a_restored_log_has_lost_are_stored_again(restored):
+def test_rows_that_a_restored_log_lacks_are_stored_again(restored):
     open_before, other = restored
     other.append(batch(trade(4, trade_id="4")))
     assert open_before.append(batch(trade(3, trade_id="3"))).stored == 1
@@ -225,7 +225,7 @@ def test_rows_that_a_restored_log_has_lost_are_stored_again(restored):
     assert len(stored(other)) == 4
 
 
-def test_a_log_that_is_deleted_is_unknown_and_begins_anew(written: Path):
+def test_a_deleted_log_is_unknown_and_can_begin_again(written: Path):
     store = CsvStore(written)
     assert len(stored(store)) == 6
     shutil.rmtree(written / f"trades/{SYMBOL}")
@@ -235,7 +235,7 @@ def test_a_log_that_is_deleted_is_unknown_and_begins_anew(written: Path):
     assert len(stored(store)) == 1
 
 
-def test_a_record_in_the_place_of_a_torn_one_of_its_length_is_not_cut_off(written: Path):
+def test_a_record_that_replaced_a_torn_one_of_its_length_is_not_cut_off(written: Path):
     log = (written / LOG).read_bytes()
     last = log.rindex(b"\n", 0, -1) + 1
     (written / LOG).write_bytes(log[:last] + b"x" * (len(log) - last))

@@ -30,7 +30,7 @@ def numbers(pieces: list[CommitPiece]) -> list[int]:
     return [piece.id.number for piece in pieces if isinstance(piece, CommitRecord)]
 
 
-def test_what_another_process_wrote_is_synced_once_before_it_is_yielded(tmp_path: Path):
+def test_commits_of_another_process_are_synced_once_before_they_are_yielded(tmp_path: Path):
     writer, disk = CsvStore(tmp_path), WatchedDisk()
     follower = CsvStore(tmp_path, disk=disk)
     writer.append(batch(trade(1)))
@@ -43,7 +43,7 @@ def test_what_another_process_wrote_is_synced_once_before_it_is_yielded(tmp_path
     assert disk.calls == {"sync": 2, "sync_folder": 1}
 
 
-def test_what_this_process_wrote_is_not_synced_again(tmp_path: Path):
+def test_commits_of_this_process_are_not_synced_again(tmp_path: Path):
     disk = WatchedDisk()
     store = CsvStore(tmp_path, disk=disk)
     store.append(batch(trade(1)))
@@ -53,7 +53,7 @@ def test_what_this_process_wrote_is_not_synced_again(tmp_path: Path):
     assert not disk.calls
 
 
-def test_nothing_is_yielded_that_the_disk_does_not_confirm(tmp_path: Path):
+def test_unconfirmed_commits_are_not_yielded(tmp_path: Path):
     CsvStore(tmp_path).append(batch(trade(1)))
     disk = FailingDisk(failing=1, code=errno.EIO)
     follower = CsvStore(tmp_path, disk=disk)
@@ -78,7 +78,7 @@ class FillingDisk(WatchedDisk):
         super().append(descriptor, data)
 
 
-def test_a_record_that_its_writer_takes_back_is_not_yielded(tmp_path: Path):
+def test_a_record_that_its_writer_removes_is_not_yielded(tmp_path: Path):
     """A disk that is full amid the records of a group: the first of them is whole, until it is cut off."""
     disk = FillingDisk()
     writer, follower = CsvStore(tmp_path, disk=disk), CsvStore(tmp_path)
@@ -111,7 +111,7 @@ def append_quietly(store: CsvStore, number: int) -> None:
         return
 
 
-def test_a_writer_that_stands_still_is_waited_for_only_where_something_is_to_be_synced(tmp_path: Path):
+def test_a_stopped_writer_delays_a_walk_only_if_records_must_be_synced(tmp_path: Path):
     writer, follower = CsvStore(tmp_path), CsvStore(tmp_path)
     writer.append(batch(trade(1)))
     assert numbers(walk(follower)) == [1]
@@ -121,7 +121,7 @@ def test_a_writer_that_stands_still_is_waited_for_only_where_something_is_to_be_
             walk(CsvStore(tmp_path))
 
 
-def test_a_walk_that_is_under_way_while_the_log_is_restored_is_resync(tmp_path: Path):
+def test_a_walk_during_a_restore_is_resync(tmp_path: Path):
     store = CsvStore(tmp_path / "store")
     store.append(batch(trade(1)))
     shutil.copytree(tmp_path / "store", tmp_path / "backup")
@@ -137,7 +137,7 @@ def test_a_walk_that_is_under_way_while_the_log_is_restored_is_resync(tmp_path: 
     assert numbers(walk(follower)) == [1]
 
 
-def test_a_log_that_was_restored_to_where_a_walk_is_is_not_damaged(tmp_path: Path):
+def test_a_log_restored_to_a_walks_position_is_not_damaged(tmp_path: Path):
     store = CsvStore(tmp_path / "store")
     place = LogPosition(store.append(batch(trade(1))).commit)
     shutil.copytree(tmp_path / "store", tmp_path / "backup")
@@ -152,7 +152,7 @@ def test_a_log_that_was_restored_to_where_a_walk_is_is_not_damaged(tmp_path: Pat
     assert not isinstance(caught.value, DataDamaged)
 
 
-def test_a_log_whose_memory_a_writer_drops_meanwhile_is_walked(
+def test_a_walk_continues_after_a_writer_discards_the_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     CsvStore(tmp_path).append(batch(trade(1)))
@@ -160,7 +160,7 @@ def test_a_log_whose_memory_a_writer_drops_meanwhile_is_walked(
     assert numbers(walk(CsvStore(tmp_path))) == [1]
 
 
-def test_a_log_that_is_gone_is_resync_for_who_has_followed_it(tmp_path: Path):
+def test_a_deleted_log_is_resync_for_its_followers(tmp_path: Path):
     store = CsvStore(tmp_path)
     place = LogPosition(store.append(batch(trade(1))).commit)
     begun = store.commits(TRADES, SYMBOL, BEGINNING)
@@ -171,7 +171,7 @@ def test_a_log_that_is_gone_is_resync_for_who_has_followed_it(tmp_path: Path):
         assert isinstance(caught.value, Resync)
 
 
-def test_a_log_whose_records_are_gone_before_they_are_read_is_resync(tmp_path: Path):
+def test_a_log_cut_before_it_is_read_is_resync(tmp_path: Path):
     store = CsvStore(tmp_path)
     commits = [store.append(batch(trade(number))).commit for number in range(70)]
     store._log(TRADES, SYMBOL).commits.write_index()
@@ -181,7 +181,7 @@ def test_a_log_whose_records_are_gone_before_they_are_read_is_resync(tmp_path: P
         list(begun)
 
 
-def test_damaged_rows_are_damaged_and_the_walk_goes_on_behind_them(tmp_path: Path):
+def test_a_walk_can_continue_after_damaged_rows(tmp_path: Path):
     store = CsvStore(tmp_path)
     for number in (1, 2, 3):
         store.append(batch(trade(number, float(number))))
@@ -196,7 +196,7 @@ def test_damaged_rows_are_damaged_and_the_walk_goes_on_behind_them(tmp_path: Pat
     assert numbers(walk(store, LogPosition(place.commit))) == [3]
 
 
-def test_records_that_are_in_the_index_alone_are_read_from_the_log(tmp_path: Path):
+def test_indexed_records_are_read_from_the_log(tmp_path: Path):
     store = CsvStore(tmp_path)
     for number in range(70):
         store.append(batch(trade(number)))
@@ -228,9 +228,7 @@ def test_a_large_commit_comes_in_bounded_pieces(tmp_path: Path, monkeypatch: pyt
     assert [each[1] for each in flat(walk(store, LogPosition(commit, 1234)))] == [*range(1234, 2000)]
 
 
-def test_corrections_come_in_bounded_pieces_from_any_of_them_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_corrections_come_in_bounded_pieces_from_any_ordinal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(commit_walk, "PIECE_ROWS", 3)
     store = CsvStore(tmp_path)
     store.append(batch(*(trade(n, 1.0 + n, trade_id=str(n)) for n in range(4))))

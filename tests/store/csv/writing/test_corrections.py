@@ -216,7 +216,7 @@ def test_corrections_are_durable_before_their_record_and_that_before_the_answer(
     assert calls == ["append", "append", "sync", "sync", "sync_folder", "append", "sync"]
 
 
-def test_what_stands_behind_the_last_commit_of_corrections_does_not_exist(store: CsvStore, tmp_path: Path):
+def test_bytes_after_the_last_commit_of_corrections_are_ignored(store: CsvStore, tmp_path: Path):
     store.correct(FIXES)
     path = folder_of(tmp_path) / "2025-01-02.corrections.csv"
     path.write_bytes(path.read_bytes() + b"2025-01-02T12:00:00.000000002Z,AAPL,6,1,,,,,,1,can")
@@ -246,7 +246,7 @@ def corrected(row: Row, number: int) -> list[Row]:
 
 
 @pytest.mark.system
-def test_four_processes_apply_every_correction_once_and_bring_nothing_back(tmp_path: Path):
+def test_four_processes_apply_every_correction_once(tmp_path: Path):
     CsvStore(tmp_path).append(batch(*map(pool_row, range(POOL))))
     context = multiprocessing.get_context("spawn")
     begin = context.Barrier(WRITERS)

@@ -59,7 +59,7 @@ def prepared(number: int, request_key: str | None = None) -> PreparedBatch:
     return PreparedBatch.of(batch(trade(number), request_key=request_key))
 
 
-def test_those_who_come_while_one_writes_are_written_together_by_the_first_of_them():
+def test_batches_that_wait_for_a_write_are_written_together():
     held = HeldWrites()
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(held.groups.commit, prepared(0))
@@ -88,7 +88,7 @@ def test_a_group_has_a_limit_and_the_rest_is_led_by_one_of_its_own():
 
 
 @pytest.mark.parametrize("failure", [OSError("disk"), MemoryError(), KeyboardInterrupt()], ids=repr)
-def test_a_failure_reaches_everyone_in_the_group_and_nobody_after_it(failure):
+def test_a_failure_reaches_all_of_its_group_and_no_later_batch(failure):
     held = HeldWrites()
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(held.groups.commit, prepared(0))
@@ -118,7 +118,7 @@ def test_a_request_key_that_is_being_written_is_in_progress_and_free_afterwards(
         assert held.groups.commit(prepared(0, "k")).stored == 1
 
 
-def test_a_ticket_that_was_not_settled_is_in_doubt():
+def test_a_batch_without_a_result_is_outcome_unknown():
     with pytest.raises(OutcomeUnknown):
         GroupCommit(lambda _group: None).commit(prepared(0))
 
@@ -197,7 +197,7 @@ GROUP_CALLS = {"data append": 3, "data sync": 4, "record append": 5, "record syn
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
 @pytest.mark.parametrize("failing", GROUP_CALLS.values(), ids=list(GROUP_CALLS))
-def test_nobody_in_a_group_is_answered_from_rows_that_could_not_be_written(
+def test_rows_that_could_not_be_written_are_not_duplicates_for_their_group(
     tmp_path: Path, failing: int, lasting: bool, share: float
 ):
     disk = FailingDisk(code=errno.ENOSPC, lasting=lasting, share=share)

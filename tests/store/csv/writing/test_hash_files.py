@@ -144,7 +144,7 @@ def test_the_same_rows_are_duplicates_whatever_happens_to_the_files(tmp_path: Pa
             assert stored(store) == stored(memory)
 
 
-def test_an_older_file_never_takes_the_place_of_a_newer_one(tmp_path: Path):
+def test_an_older_file_never_replaces_a_newer_one(tmp_path: Path):
     rng, before = random.Random(1), dict[str, int]()
     with small_files():
         stores = [opened(tmp_path) for _ in range(3)]
@@ -183,7 +183,7 @@ def test_a_corrected_row_is_recognised_by_its_old_and_its_new_values(tmp_path: P
         assert each.append(batch(rows[4], rows[3] | {"price": 9.0}, rows[3])).duplicates == 3
 
 
-def test_a_file_of_another_past_is_not_used(tmp_path: Path):
+def test_a_file_of_another_history_is_not_used(tmp_path: Path):
     ids = [trade(n, trade_id=str(n)) for n in range(60)]
     live, backup = tmp_path / "live", tmp_path / "backup"
     with small_files():
@@ -199,7 +199,7 @@ def test_a_file_of_another_past_is_not_used(tmp_path: Path):
 
 
 @pytest.mark.system
-def test_writers_that_are_killed_at_any_moment_leave_nothing_that_misleads(tmp_path: Path):
+def test_killed_writers_leave_no_wrong_hashes(tmp_path: Path):
     context, chooser = multiprocessing.get_context("spawn"), random.Random(7)
     sent: set[int] = set()
     for turn in range(8):
@@ -235,7 +235,7 @@ def test_files_are_made_again_by_a_rebuild(tmp_path: Path):
         assert hash_files(tmp_path)
 
 
-def test_dates_that_were_used_longest_ago_are_let_go_when_too_much_is_held(tmp_path: Path):
+def test_least_recently_used_dates_are_evicted_above_the_limit(tmp_path: Path):
     store = opened(tmp_path, held_bytes=20_000)
     batches = [batch(*(trade(n * DAY + m, trade_id=str(m)) for m in range(10))) for n in range(6)]
     for each in [*batches, *batches]:

@@ -47,7 +47,7 @@ def by_identity(parts: list[StoredHashes]) -> dict[int, list[tuple[int, int, int
     st.sampled_from([3, 40, 10_000]),
     st.integers(0, 2**32 - 1),
 )
-def test_an_index_finds_what_a_dictionary_finds_in_order_of_arrival(sizes, spread, seed):
+def test_an_identity_index_agrees_with_a_dictionary(sizes, spread, seed):
     rng, index = np.random.default_rng(seed), IdentityIndex()
     added: list[StoredHashes] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -91,7 +91,7 @@ columns = {
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.fixed_dictionaries(columns), min_size=2, max_size=6), st.data())
-def test_rows_have_equal_hashes_if_and_only_if_they_say_the_same(rows, data):
+def test_rows_have_equal_hashes_if_and_only_if_they_are_equal(rows, data):
     whole = hash_rows(TRADES, record_batch(*rows))
     cut = data.draw(st.integers(1, len(rows) - 1))
     halves = [hash_rows(TRADES, record_batch(*part)) for part in (rows[:cut], rows[cut:])]
