@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from store.csv.catalogue import CsvCatalogue
 from store.csv.derived.arrow_files import NotUsable
 from store.csv.derived.fold import Fold
-from store.csv.derived.keeper import DerivedKeeper
-from store.csv.derived.keeper import WatchedLog as KeptLog
+from store.csv.derived.keeper import DerivedKeeper, WatchedLog
 from store.csv.derived.segment_writer import SEGMENT_ROWS
 from store.csv.derived.segments import SegmentMappings
 from store.csv.derived.tail import TailRows
@@ -134,7 +133,7 @@ class CsvStore(CsvCatalogue, StoreReads):
         with unavailable_on_error:
             return log_statistics(self._folder(dataset, symbol))
 
-    def _all_logs(self) -> Iterator[KeptLog]:
+    def _all_logs(self) -> Iterator[WatchedLog]:
         for dataset in DATASETS.values():
             try:
                 names = os.listdir(self._path / dataset.name)  # noqa: PTH208 names are all that is needed
@@ -143,7 +142,7 @@ class CsvStore(CsvCatalogue, StoreReads):
             for name in names:
                 symbol = symbol_of(name)
                 key = self._policy_key(symbol) if dataset is TRADES else ""
-                yield KeptLog(dataset.name, symbol, f"{self._path}/{dataset.name}/{name}", key)
+                yield WatchedLog(dataset.name, symbol, f"{self._path}/{dataset.name}/{name}", key)
 
     def _policy_key(self, symbol: str) -> str:
         """Return the key of an instrument's bar policy; empty on an error, which `derive` will report."""

@@ -93,7 +93,7 @@ class CsvLogCheck:
         with (self.folder / COMMITS_FILE).open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
-                    yield _tail(line, offset, head)
+                    yield _incomplete_record(line, offset, head)
                     return
                 try:
                     commit, head = decode_commit(line[:-1], head)
@@ -107,7 +107,7 @@ class CsvLogCheck:
                         yield LogFinding(COMMITS_FILE, offset, message)
                         return
                     head = CommitId(head.number + 1, claimed[1].decode())
-                    yield from _unproved(line[:-1])
+                    yield from _unverified_commit(line[:-1])
                 offset += len(line)
                 self._newest = head.number
                 self._count(len(line), commits=1)
@@ -182,7 +182,7 @@ class CsvLogCheck:
         self.progress(size)
 
 
-def _tail(line: bytes, offset: int, head: CommitId) -> LogFinding:
+def _incomplete_record(line: bytes, offset: int, head: CommitId) -> LogFinding:
     if NOT_TORN.search(line):
         return LogFinding(
             COMMITS_FILE, offset, "begins a damaged record: its line end is missing", head.number + 1
@@ -191,7 +191,7 @@ def _tail(line: bytes, offset: int, head: CommitId) -> LogFinding:
     return LogFinding(COMMITS_FILE, offset, message, is_harmless=True)
 
 
-def _unproved(line: bytes) -> Iterator[Commit]:
+def _unverified_commit(line: bytes) -> Iterator[Commit]:
     """Yield the content of a damaged record if it can be decoded, so that its parts are checked."""
     try:
         yield _loose.decode(_CLAIMED_HASH.sub(b"}", line))

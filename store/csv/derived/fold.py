@@ -113,18 +113,20 @@ class Fold:
         corrections = read_corrections(
             self.dataset, self.folder, sorted(of_kind(parts, PartKind.CORRECTIONS), key=attrgetter("commit"))
         )
-        takers = _takers(segments, rows)
-        corrected = _takers(segments, corrections)
-        touched = {*takers.tolist(), *corrected.tolist()}
+        row_indices = _segment_indices(segments, rows)
+        correction_indices = _segment_indices(segments, corrections)
+        touched = {*row_indices.tolist(), *correction_indices.tolist()}
         written: list[Segment] = []
         for index in range(len(segments) + 1):
-            here = segments[index : index + 1]
+            replaced = segments[index : index + 1]
             if index not in touched:
-                written += here
+                written += replaced
                 continue
-            new = rows.filter(pa.array(takers == index))
-            amended = corrections.filter(pa.array(corrected == index))
-            stored = apply_corrections(pa.concat_tables([*writer.rows_of(here), new]), amended)
+            new_rows = rows.filter(pa.array(row_indices == index))
+            new_corrections = corrections.filter(pa.array(correction_indices == index))
+            stored = apply_corrections(
+                pa.concat_tables([*writer.rows_of(replaced), new_rows]), new_corrections
+            )
             written += writer.write(stored_in_order(stored))
         return written
 
@@ -166,7 +168,7 @@ def _statistics(derived: Path, manifest: Manifest) -> DerivedStatistics:
     return DerivedStatistics(manifest.commit, len(manifest.segments), rows, size)
 
 
-def _takers(segments: Sequence[Segment], rows: pa.Table) -> Integers:
+def _segment_indices(segments: Sequence[Segment], rows: pa.Table) -> Integers:
     """Return the index of each row's segment; `len(segments)` for rows later than all segments."""
     time = rows.column("timestamp").to_numpy()
     if not segments:

@@ -53,7 +53,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
 SEARCHED = {"commits": "committed_at", "keys": "hash", "digests": "hash"}
 
 
-def hashed(*texts: str) -> int:
+def text_hash(*texts: str) -> int:
     """Return a 63-bit hash of texts."""
     digest = hashlib.blake2b("\0".join(texts).encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
@@ -117,16 +117,16 @@ class CommitIndex:
 
     def request_commits(self, caller: str, key_hash: str) -> list[int]:
         """Return the commits that may have been made under a caller's key, newest first."""
-        return self._commits_of("keys", hashed(caller, key_hash))
+        return self._commits_of("keys", text_hash(caller, key_hash))
 
     def batch_commits(self, digest: str) -> list[int]:
         """Return the commits that may have this digest, newest first."""
-        return self._commits_of("digests", hashed(digest))
+        return self._commits_of("digests", text_hash(digest))
 
     def file_end(self, file: str) -> int:
         """Return the offset after the last committed byte of a data file; 0 if no commit names the file."""
         files = self.columns["files"].all()
-        indices = (int(index) for index in np.flatnonzero(files["hash"] == hashed(file)))
+        indices = (int(index) for index in np.flatnonzero(files["hash"] == text_hash(file)))
         return next((int(files["end"][index]) for index in indices if self.file_name(index) == file), 0)
 
     def file_name(self, index: int) -> str:

@@ -17,7 +17,7 @@ from store.csv.files.commit_records import (
 from store.csv.log.commit_index import CommitIndex, dates_of
 from store.protocol import CommitId, Window
 
-_ROOM = 16
+_SPARE_ROWS = 16
 
 
 @dataclass(slots=True)
@@ -30,17 +30,17 @@ class _DateColumns:
     last_ns: Integers
     count: int
 
-    def copied(self, index: int) -> "_DateColumns":
+    def copy_with_gap(self, index: int) -> "_DateColumns":
         """Return a copy with space to grow and, at an index, an empty entry that `count` does not include."""
 
-        def copied(column: Integers) -> Integers:
-            copy = np.zeros(self.count + self.count // 8 + _ROOM, np.int64)
-            copy[:index] = column[:index]
-            copy[index + 1 : self.count + 1] = column[index : self.count]
-            return copy
+        def copy(column: Integers) -> Integers:
+            new = np.zeros(self.count + self.count // 8 + _SPARE_ROWS, np.int64)
+            new[:index] = column[:index]
+            new[index + 1 : self.count + 1] = column[index : self.count]
+            return new
 
-        columns = copied(self.dates), copied(self.newest), copied(self.first_ns), copied(self.last_ns)
-        return _DateColumns(*columns, self.count)
+        columns = (self.dates, self.newest, self.first_ns, self.last_ns)
+        return _DateColumns(*map(copy, columns), self.count)
 
 
 class DateTable:
@@ -61,7 +61,7 @@ class DateTable:
             self._insert(index, date, commit, first_ns, last_ns)
             return
         if not self._is_own:
-            rows = rows.copied(rows.count)  # adds space at the end
+            rows = rows.copy_with_gap(rows.count)  # adds space at the end
         rows.newest[index] = commit
         rows.first_ns[index] = min(first_ns, int(rows.first_ns[index]))
         rows.last_ns[index] = max(last_ns, int(rows.last_ns[index]))
@@ -91,7 +91,7 @@ class DateTable:
     def _insert(self, index: int, date: int, commit: int, first_ns: int, last_ns: int) -> None:
         rows = self._rows
         if not self._is_own or index < rows.count or rows.count == len(rows.dates):
-            rows = rows.copied(index)
+            rows = rows.copy_with_gap(index)
         for column, value in (
             (rows.dates, date),
             (rows.newest, commit),

@@ -12,7 +12,7 @@ import numpy as np
 from store.arrays import Integers
 from store.csv.files.column_file import ColumnWriter, MappedColumn, Records, records_in_piece
 from store.csv.files.commit_records import Commit, CommitLine, PartKind
-from store.csv.log.commit_index import DTYPES, KIND, SEARCHED, CommitIndex, hashed
+from store.csv.log.commit_index import DTYPES, KIND, SEARCHED, CommitIndex, text_hash
 from store.protocol import NO_COMMIT
 from store.timestamps import DAY_NS
 
@@ -38,14 +38,14 @@ class IndexBuilder:
         if not added:
             return
         commits = [commit for commit, _, _ in added]
-        self._keep(
+        self._collect(
             "commits",
             [(bytes.fromhex(commit_id.hash), commit.committed_at, end) for commit, commit_id, end in added],
         )
         self._add_parts(commits)
-        self._keep("digests", [(hashed(commit.digest), commit.commit) for commit in commits])
+        self._collect("digests", [(text_hash(commit.digest), commit.commit) for commit in commits])
         keyed = [commit for commit in commits if commit.key_hash is not None]
-        self._keep("keys", [(hashed(c.caller, c.key_hash or ""), c.commit) for c in keyed])
+        self._collect("keys", [(text_hash(c.caller, c.key_hash or ""), c.commit) for c in keyed])
         self._committed_at = commits[-1].committed_at
         _, self.head, self._end = added[-1]
 
@@ -100,10 +100,10 @@ class IndexBuilder:
                 texts.append(text)
                 arrival += part.rows if is_rows else 0
         self._rows = arrival
-        self._keep("parts", records)
+        self._collect("parts", records)
         self._new["texts"].append(np.frombuffer(b"".join(texts) or bytearray(), np.uint8))
 
-    def _keep(self, name: str, records: Sequence[Any]) -> None:
+    def _collect(self, name: str, records: Sequence[Any]) -> None:
         self._new[name].append(np.array(records, DTYPES[name]))
 
     def _joined(self, name: str) -> Records:
@@ -114,12 +114,12 @@ class IndexBuilder:
         files = np.zeros(len(self._files), DTYPES["files"])
         old = self._base.columns["files"].all()
         files[: len(old)] = old
-        at, names = self._text_end, []
+        text_end, names = self._text_end, []
         for file, index in list(self._files.items())[len(old) :]:
             name = file.encode()
-            files[index] = (hashed(file), 0, at, len(name))
+            files[index] = (text_hash(file), 0, text_end, len(name))
             names.append(name)
-            at += len(name)
+            text_end += len(name)
         for index, end in self._file_ends.items():
             files["end"][index] = end
         return np.concatenate([self._joined("texts"), np.frombuffer(b"".join(names), np.uint8)]), files

@@ -16,7 +16,6 @@ from store.csv.derived.tail import TailBlock
 from store.csv.reading.log_reader import LogReader, LogSnapshot
 from store.csv.reading.window_list import Layers, WindowList
 from store.datasets import TRADES
-from store.timestamps import DAY_NS
 
 
 class AggregateReader:
@@ -44,7 +43,7 @@ class AggregateReader:
         finest = min(layers)
         for block in self._reader.blocks(windows, snapshot):
             yield _outside(_block_aggregates(block, windows, finest, policy, snapshot.commit), corrected)
-        for date_windows in corrected.by(DAY_NS):
+        for date_windows in corrected.by_date():
             rows = self._reader.stored(date_windows.hull, snapshot, PRINT_COLUMNS)
             aggregates = _aggregated(rows, finest, policy, snapshot.commit)
             yield aggregates[date_windows.indices(aggregates.time)]

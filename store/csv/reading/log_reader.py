@@ -158,7 +158,7 @@ class LogReader:
         parts = [
             stored
             for stored in of_kind(self._tail_parts(windows, snapshot), PartKind.CORRECTIONS)
-            if _matters(stored, windows, snapshot)
+            if _is_needed(stored, windows, snapshot)
         ]
         if not parts:
             return None
@@ -175,7 +175,7 @@ class LogReader:
         try:
             return self._tail.blocks(log, snapshot.history, parts, read)
         except DataDamaged:
-            needed = [stored for stored in parts if _matters(stored, windows, snapshot)]
+            needed = [stored for stored in parts if _is_needed(stored, windows, snapshot)]
             return [TailBlock(stored_in_order(read(needed)), needed[-1].commit)] if needed else []
 
     def _tail_parts(self, windows: WindowList, snapshot: LogSnapshot) -> Sequence[StoredPart]:
@@ -204,5 +204,5 @@ def _stands(stored: pa.Table, commit: int) -> Mask:
     return stands
 
 
-def _matters(stored: StoredPart, windows: WindowList, snapshot: LogSnapshot) -> bool:
+def _is_needed(stored: StoredPart, windows: WindowList, snapshot: LogSnapshot) -> bool:
     return stored.commit <= snapshot.commit and windows.overlaps(stored.part.first_ns, stored.part.last_ns)

@@ -11,6 +11,7 @@ from store.bar_policies import BarPolicy
 from store.bars.spans import Spans
 from store.csv.derived.rollups import LEVELS_NS, level_for
 from store.protocol import Window
+from store.timestamps import DAY_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,10 @@ class WindowList:
         index = self.start_ns.searchsorted(times, side="right") - 1
         return (index >= 0) & (times < np.append(self.end_ns, 0)[index])
 
-    def by(self, length_ns: int) -> Iterator["WindowList"]:
-        """Yield groups of windows that start in the same interval of length `length_ns`."""
-        interval = self.start_ns // length_ns
-        edges = np.flatnonzero(interval[1:] != interval[:-1]) + 1
+    def by_date(self) -> Iterator["WindowList"]:
+        """Yield the windows by the event date of their start."""
+        date = self.start_ns // DAY_NS
+        edges = np.flatnonzero(date[1:] != date[:-1]) + 1
         starts, ends = np.split(self.start_ns, edges), np.split(self.end_ns, edges)
         return (WindowList(start, end) for start, end in zip(starts, ends, strict=True) if len(start))
 

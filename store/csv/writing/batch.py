@@ -91,7 +91,7 @@ class Chunk:
         distinct: Hashes = ordered[np.append(True, ordered[1:] != ordered[:-1])]
         return distinct
 
-    def known(self, first_arrival: int) -> StoredHashes:
+    def stored_hashes(self, first_arrival: int) -> StoredHashes:
         """Return the hashes for comparison with later rows. first_arrival: the first row's number."""
         hashes = self.hashes
         return StoredHashes.of(hashes, np.arange(first_arrival, first_arrival + len(hashes)))
@@ -166,7 +166,7 @@ class CorrectionChunk(Chunk):
 
     kind = PartKind.CORRECTIONS
 
-    def known(self, first_arrival: int) -> StoredHashes:
+    def stored_hashes(self, first_arrival: int) -> StoredHashes:
         """Return the hashes of corrected rows with ids, under the arrival numbers of their rows."""
         own = {ARRIVAL.name, ACTION.name}
         columns = tuple(column for column in self.dataset.columns if column.name not in own)

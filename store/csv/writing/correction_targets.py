@@ -19,13 +19,13 @@ from store.timestamps import DAY_NS
 
 
 def new_changes(
-    work: PreparedAmendment, stage: StagedCommits, folder: Path
+    request: PreparedAmendment, stage: StagedCommits, folder: Path
 ) -> tuple[tuple[CorrectionChunk, ...], tuple[int, ...]]:
     """Return the new corrections by date, and the indices of those that were applied before.
 
     Raises `CorrectionTargetMissing`, `CorrectionAmbiguous`, `DataDamaged`.
     """
-    amendment = work.amendment
+    amendment = request.amendment
     instants: dict[int, set[int]] = defaultdict(set)
     for correction in amendment.corrections:
         instants[correction.timestamp_ns // DAY_NS].add(correction.timestamp_ns)
@@ -38,8 +38,8 @@ def new_changes(
     ]
     applied = changes(amendment.corrections, histories)
     applied_indices = {change.index for change in applied}
-    return work.chunks(applied), tuple(
-        index for index in range(work.received) if index not in applied_indices
+    return request.chunks(applied), tuple(
+        index for index in range(request.received) if index not in applied_indices
     )
 
 

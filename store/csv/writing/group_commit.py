@@ -15,7 +15,7 @@ GROUP_LIMIT = 64
 class PendingCommit:
     """A batch that waits to be written, and its result: a receipt or an error."""
 
-    work: PreparedRequest
+    request: PreparedRequest
     receipt: Receipt | None = None
     error: BaseException | None = None
     woken: threading.Event = field(default_factory=threading.Event)
@@ -41,34 +41,34 @@ class GroupCommit:
         self._is_led = False
         self._running_keys: set[tuple[str, str]] = set()
 
-    def commit(self, work: PreparedRequest) -> Receipt:
+    def commit(self, request: PreparedRequest) -> Receipt:
         """Return the receipt of a batch. Raises `RequestInProgress`, and the error that `write` set."""
-        ticket = PendingCommit(work)
-        key = (work.caller, work.key_hash) if work.key_hash is not None else None
+        pending = PendingCommit(request)
+        key = (request.caller, request.key_hash) if request.key_hash is not None else None
         with self._mutex:
             if key is not None:
                 if key in self._running_keys:
                     raise RequestInProgress
                 self._running_keys.add(key)
-            self._waiting.append(ticket)
-            ticket.leads, self._is_led = not self._is_led, True
+            self._waiting.append(pending)
+            pending.leads, self._is_led = not self._is_led, True
         try:
-            return self._outcome(ticket)
+            return self._outcome(pending)
         finally:
             if key is not None:
                 with self._mutex:
                     self._running_keys.discard(key)
 
-    def _outcome(self, ticket: PendingCommit) -> Receipt:
-        if not ticket.leads:
-            ticket.woken.wait()
-        if ticket.leads:
+    def _outcome(self, pending: PendingCommit) -> Receipt:
+        if not pending.leads:
+            pending.woken.wait()
+        if pending.leads:
             self._lead()
-        if ticket.error is not None:
-            raise ticket.error
-        if ticket.receipt is None:
+        if pending.error is not None:
+            raise pending.error
+        if pending.receipt is None:
             raise OutcomeUnknown("the batch was not confirmed: send it again")
-        return ticket.receipt
+        return pending.receipt
 
     def _lead(self) -> None:
         with self._mutex:
@@ -76,12 +76,12 @@ class GroupCommit:
         try:
             self._write(group)
         except BaseException as error:  # noqa: BLE001 waiting threads must get any error
-            for ticket in group:
-                ticket.error = error if ticket.is_open else ticket.error
+            for pending in group:
+                pending.error = error if pending.is_open else pending.error
         with self._mutex:
             self._is_led = bool(self._waiting)
             if self._waiting:
                 self._waiting[0].leads = True
                 self._waiting[0].woken.set()
-        for ticket in group:
-            ticket.woken.set()
+        for pending in group:
+            pending.woken.set()

@@ -24,7 +24,14 @@ from store.csv.files.column_file import (
 )
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
-from store.csv.writing.row_hashes import NO_HASHES, Hashes, StoredHashes, between, bounds_in, hashed_columns
+from store.csv.writing.row_hashes import (
+    NO_HASHES,
+    Hashes,
+    StoredHashes,
+    bounds_in,
+    hashed_columns,
+    indices_of_ranges,
+)
 from store.declarations import Dataset
 from store.protocol import CommitId
 
@@ -67,7 +74,7 @@ class HashFile:
         identities: sorted and distinct.
         """
         starts, stops = self._bounds(identities)
-        indices = between(starts, stops)
+        indices = indices_of_ranges(starts, stops)
         if not len(indices):
             return NO_HASHES
         if len(indices) > _FEW:

@@ -14,7 +14,7 @@ from store.csv.files.disk import NEVER_SEEN, NO_FILE, signature_if_readable
 from store.csv.files.part_reader import read_known
 from store.csv.log.history import CommitHistory
 from store.csv.writing.hash_file import HashFile, hash_path, read_hash_file, subject_of, write_hash_file
-from store.csv.writing.row_hashes import Hashes, StoredHashes, between, bounds_in, hash_rows
+from store.csv.writing.row_hashes import Hashes, StoredHashes, bounds_in, hash_rows, indices_of_ranges
 from store.declarations import Dataset
 from store.rows.stored_rows import ARRIVAL
 
@@ -63,7 +63,7 @@ class IdentityIndex:
 
         identities: sorted and distinct.
         """
-        parts = [run.taken(between(*bounds_in(run.identity, identities))) for run in self._runs]
+        parts = [run.taken(indices_of_ranges(*bounds_in(run.identity, identities))) for run in self._runs]
         recent = self._recent
         rows = (
             [(i, *each) for i in identities.tolist() if i in recent for each in recent[i]] if recent else []
@@ -115,7 +115,7 @@ class KnownDate:
         self._folder = folder
         self._path = hash_path(folder, day)
         self._signature = NEVER_SEEN  # of the file at the last look
-        self._begin(None)
+        self._start_from(None)
 
     @property
     def nbytes(self) -> int:
@@ -130,23 +130,23 @@ class KnownDate:
         in_file = [] if self._file is None else [self._file.stored(identities)]
         return [*in_file, self._tail.stored(identities)]
 
-    def catch_up(self, newest: int, held_bytes: int) -> None:
+    def catch_up(self, newest: int, limit_bytes: int) -> None:
         """Read all rows up to the date's newest commit, from another process's hash file or the CSV files.
 
-        If the rows need more memory than `held_bytes`, they are written to the hash file. Raises
+        If the rows need more memory than `limit_bytes`, they are written to the hash file. Raises
         `ColumnsDamaged`, `DataDamaged`.
         """
-        self._take_newer_file()
+        self._read_newer_file()
         if self.covered < newest:
-            self._read(newest, held_bytes)
+            self._read(newest, limit_bytes)
 
-    def begin_anew(self, newest: int) -> None:
+    def rebuild(self, newest: int) -> None:
         """Ignore the damaged hash file and read all rows of the CSV files.
 
         The file is replaced when rows are next added.
         """
         _logger.warning("the hashes in %s are damaged and are made again", self._path)
-        self._begin(None)
+        self._start_from(None)
         self._read(newest, math.inf)
 
     def add(self, rows: Sequence[StoredHashes], newest: int) -> None:
@@ -160,20 +160,20 @@ class KnownDate:
         if len(self._tail) >= self._due:
             self._write()
 
-    def _begin(self, file: HashFile | None) -> None:
+    def _start_from(self, file: HashFile | None) -> None:
         self._file, self._tail = file, IdentityIndex()
         self.covered = 0 if file is None else file.head.number
         self._due = max(FILE_ROWS, (0 if file is None else len(file)) // FILE_SHARE)
 
-    def _take_newer_file(self) -> None:
+    def _read_newer_file(self) -> None:
         signature = signature_if_readable(self._path)
         if signature not in (self._signature, NO_FILE):
             file = read_hash_file(self._path, subject_of(self._dataset, self._day), self.history)
             if file is not None and (self._file is None or file.head.number > self._file.head.number):
-                self._begin(file)
+                self._start_from(file)
         self._signature = signature
 
-    def _read(self, newest: int, held_bytes: float) -> None:
+    def _read(self, newest: int, limit_bytes: float) -> None:
         parts = self.history.parts_of(self._day, newest, after=self.covered)
         if len(parts) >= FILE_PARTS:
             self._due = 0
@@ -182,14 +182,14 @@ class KnownDate:
             arrival = rows.column(ARRIVAL.name).to_numpy()
             self._tail.add(StoredHashes.of(hash_rows(self._dataset, rows), arrival))
             self.covered = load[-1].commit
-            if self._tail.nbytes > held_bytes:
+            if self._tail.nbytes > limit_bytes:
                 self._write()
         self.covered = newest
 
     def _write(self) -> None:
         head, subject = self.history.head(self.covered), subject_of(self._dataset, self._day)
         try:
-            self._begin(write_hash_file(self._path, subject, head, self._tail.by_identity(), self._file))
+            self._start_from(write_hash_file(self._path, subject, head, self._tail.by_identity(), self._file))
         except OSError as error:
             self._due = len(self._tail) + max(FILE_ROWS, len(self._tail) // FILE_SHARE)
             _logger.debug("the hashes in %s cannot be written: %r", self._path, error)

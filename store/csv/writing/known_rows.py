@@ -16,21 +16,21 @@ from store.csv.writing.matching import duplicates_among
 from store.csv.writing.row_hashes import StoredHashes
 from store.exceptions import StorageError
 
-HELD_BYTES = 64 * 2**20
+LIMIT_BYTES = 64 * 2**20
 
 
 class KnownRows:
     """LRU cache of dates, for all logs of a store.
 
-    It takes at most `held_bytes` of memory, or what one date needs if that is more. Other dates are read
+    It takes at most `limit_bytes` of memory, or what one date needs if that is more. Other dates are read
     again.
     """
 
-    def __init__(self, held_bytes: int = HELD_BYTES) -> None:
-        self._limit = held_bytes
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._limit = limit_bytes
         # A date with more bytes than the limit counts as the limit; then no other date is cached.
         self._dates: LRUCache[tuple[Path, int], KnownDate] = LRUCache(
-            held_bytes, getsizeof=lambda date: min(date.nbytes, held_bytes)
+            limit_bytes, getsizeof=lambda date: min(date.nbytes, limit_bytes)
         )
         self._mutex = threading.Lock()
 
@@ -64,12 +64,12 @@ class KnownRows:
         if date is None or date.history is not history or day is None:
             return
         if date.covered >= (before.newest if before is not None else 0):
-            date.add([chunk.known(part.first_arrival) for part, chunk in chunks], day.newest)
+            date.add([chunk.stored_hashes(part.first_arrival) for part, chunk in chunks], day.newest)
             try:
                 date.write_if_due()
             except (ColumnsDamaged, StorageError):  # the batch is stored already
                 date = None
-            self._keep((folder, number), date)
+            self._cache((folder, number), date)
 
     def _stored(self, chunk: Chunk, history: CommitHistory, folder: Path, newest: int) -> list[StoredHashes]:
         """Return the stored rows of the chunk's date that share an identity with one of its rows."""
@@ -82,16 +82,16 @@ class KnownRows:
             date.write_if_due()
             stored = date.stored(identities)
         except ColumnsDamaged:
-            date.begin_anew(newest)
+            date.rebuild(newest)
             stored = date.stored(identities)
-        self._keep(key, date)
+        self._cache(key, date)
         return stored
 
     def _cached(self, key: tuple[Path, int]) -> KnownDate | None:
         with self._mutex:
             return self._dates.get(key)
 
-    def _keep(self, key: tuple[Path, int], date: KnownDate | None) -> None:
+    def _cache(self, key: tuple[Path, int], date: KnownDate | None) -> None:
         """Cache a date with its current size; None removes the entry."""
         with self._mutex:
             if date is None:

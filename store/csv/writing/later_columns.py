@@ -68,7 +68,7 @@ class _Candidates:
                 staged for _, staged in stage.staged(chunk.day) if staged.overlaps(*bounds.values())
             ]
 
-    def have(self, names: Sequence[str]) -> bool:
+    def may_have(self, names: Sequence[str]) -> bool:
         """Return whether any of these rows may have one of the columns. Reads only headers."""
         columns = set(names)
         if any(columns.intersection(staged.later) for staged in self._staged):
@@ -96,7 +96,7 @@ def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
     """Return the mask without rows whose later columns disagree. Raises `IdConflict`."""
     hashes = chunk.hashes
     identities = np.unique(hashes.identity[duplicates])
-    if not len(identities) or not (_repeats_ids(hashes) or candidates.have(chunk.later)):
+    if not len(identities) or not (_repeats_ids(hashes) or candidates.may_have(chunk.later)):
         return duplicates
     stored = [_Compared.of(chunk.dataset, table, identities) for table in candidates.tables()]
     rows = _Compared.of(chunk.dataset, chunk.rows, identities)

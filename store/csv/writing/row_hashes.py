@@ -214,7 +214,7 @@ def bounds_in(identity: Hashes, identities: Hashes) -> tuple[Integers, Integers]
     return starts, stops
 
 
-def between(starts: Integers, stops: Integers) -> Integers:
+def indices_of_ranges(starts: Integers, stops: Integers) -> Integers:
     """Return the indices in each of the ranges `[start, stop)`, one range after the other."""
     lengths = stops - starts
     begins = np.cumsum(lengths) - lengths

@@ -41,7 +41,7 @@ class StagedCommits:
         self._rows = history.rows
 
     def add(
-        self, work: PreparedRequest, chunks: Sequence[Chunk], duplicates: tuple[int, ...], now_ns: int
+        self, request: PreparedRequest, chunks: Sequence[Chunk], duplicates: tuple[int, ...], now_ns: int
     ) -> Commit:
         """Stage the new rows of a batch as a commit with a number, a time and parts; return it."""
         self._number += 1
@@ -49,15 +49,15 @@ class StagedCommits:
         commit = Commit(
             commit=self._number,
             committed_at=self._committed_at,
-            caller=work.caller,
-            digest=work.digest,
-            received=work.received,
+            caller=request.caller,
+            digest=request.digest,
+            received=request.received,
             parts=tuple(self._part_for(chunk) for chunk in chunks),
             duplicate_rows=duplicates[:DUPLICATE_ROWS_KEPT],
-            key_hash=work.key_hash,
+            key_hash=request.key_hash,
         )
         self.commits.append(commit)
-        self.digests.add(work.digest)
+        self.digests.add(request.digest)
         return commit
 
     def staged(self, day: int) -> list[tuple[StoredPart, Chunk]]:
@@ -79,7 +79,7 @@ class StagedCommits:
         if day is None or not (chunk.has_ids or any(chunk.overlaps(*staged.bounds) for staged in day.chunks)):
             return None
         for part, staged in self.staged(chunk.day)[day.indexed :]:
-            day.index.add(staged.known(part.first_arrival))
+            day.index.add(staged.stored_hashes(part.first_arrival))
         day.indexed = len(day.chunks)
         return day.index
 

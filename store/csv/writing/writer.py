@@ -96,16 +96,16 @@ class Writer:
         self._clock = clock
         self._groups = GroupCommit(self._write_group)
 
-    def commit(self, work: PreparedRequest) -> Receipt:
+    def commit(self, request: PreparedRequest) -> Receipt:
         """Store a batch of rows or corrections; see `MarketStore.append` and `MarketStore.correct`."""
-        return self._groups.commit(work)
+        return self._groups.commit(request)
 
     def _write_group(self, group: Sequence[PendingCommit]) -> None:
         try:
             with self._log.locked() as descriptor:
                 history = self._log.recover(descriptor)
                 stage = StagedCommits(history, self._folder)
-                outcomes = [self._decide(ticket, stage) for ticket in group]
+                outcomes = [self._decide(pending, stage) for pending in group]
                 if stage.commits:
                     history = self._write(descriptor, stage)
                 else:  # the duplicates' commit may not be synced yet
@@ -116,35 +116,35 @@ class Writer:
             raise unavailable(error) from error
         # Results are set after the write, because a duplicate may repeat a row that this group has just
         # written.
-        for ticket, outcome in zip(group, outcomes, strict=True):
+        for pending, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, StorageError):
-                ticket.error = outcome
+                pending.error = outcome
             else:
-                ticket.receipt = outcome(history)
+                pending.receipt = outcome(history)
 
-    def _decide(self, ticket: PendingCommit, stage: StagedCommits) -> Outcome | StorageError:
+    def _decide(self, pending: PendingCommit, stage: StagedCommits) -> Outcome | StorageError:
         """Stage the new rows of a batch; return a function that makes its receipt, or the batch's error."""
-        work = ticket.work
+        request = pending.request
         try:
-            replay = _replay(work, stage.history)
+            replay = _replay(request, stage.history)
             if replay is not None:
                 return lambda _: replay
-            chunks, duplicates = self._new_chunks(work, stage)
+            chunks, duplicates = self._new_chunks(request, stage)
         except StorageError as error:
             return error
-        if not chunks and work.key_hash is None:
+        if not chunks and request.key_hash is None:
             reported = duplicates[:DUPLICATE_ROWS_KEPT]
-            return lambda history: Receipt(work.received, 0, reported, history.head())
-        commit = stage.add(work, chunks, duplicates, self._clock())
+            return lambda history: Receipt(request.received, 0, reported, history.head())
+        commit = stage.add(request, chunks, duplicates, self._clock())
         return lambda history: commit.receipt(history.head(commit.commit).hash)
 
     def _new_chunks(
-        self, work: PreparedRequest, stage: StagedCommits
+        self, request: PreparedRequest, stage: StagedCommits
     ) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
         """Return the new rows or corrections of a batch, by date, and the indices of the others."""
-        if isinstance(work, PreparedAmendment):
-            return new_changes(work, stage, self._folder)
-        return self._new_rows(work, stage)
+        if isinstance(request, PreparedAmendment):
+            return new_changes(request, stage, self._folder)
+        return self._new_rows(request, stage)
 
     def _new_rows(
         self, batch: PreparedBatch, stage: StagedCommits
@@ -188,14 +188,14 @@ class Writer:
         return history
 
 
-def _replay(work: PreparedRequest, history: CommitHistory) -> Receipt | None:
+def _replay(request: PreparedRequest, history: CommitHistory) -> Receipt | None:
     """Return the receipt stored under the batch's idempotency key, or None.
 
     Raises `RequestKeyReused` if the key was used for another batch.
     """
-    if work.key_hash is None:
+    if request.key_hash is None:
         return None
-    accepted = history.accepted(work.caller, work.key_hash)
-    if accepted is not None and accepted.digest != work.digest:
+    accepted = history.accepted(request.caller, request.key_hash)
+    if accepted is not None and accepted.digest != request.digest:
         raise RequestKeyReused
     return accepted.receipt if accepted is not None else None

@@ -23,9 +23,9 @@ SEEDS = 60 if SOAK else 4
 NAMES = TRADES.schema.names
 
 
-def opened(folder: Path, held_bytes: int = 2**20) -> CsvStore:
+def opened(folder: Path, limit_bytes: int = 2**20) -> CsvStore:
     store = CsvStore(folder, clock=Clock())
-    store._known_rows = KnownRows(held_bytes)
+    store._known_rows = KnownRows(limit_bytes)
     return store
 
 
@@ -131,11 +131,11 @@ def head_numbers(folder: Path) -> dict[str, int]:
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_the_same_rows_are_duplicates_whatever_happens_to_the_files(tmp_path: Path, seed: int):
     rng, memory = random.Random(seed), MemoryStore(clock=Clock())
-    held_bytes = rng.choice([1, 2**14, 2**20])
+    limit_bytes = rng.choice([1, 2**14, 2**20])
     with small_files():
-        stores = [opened(tmp_path, held_bytes) for _ in range(3)]
+        stores = [opened(tmp_path, limit_bytes) for _ in range(3)]
         for _ in range(60):
-            stores[2] = opened(tmp_path, held_bytes)  # a process that has just begun
+            stores[2] = opened(tmp_path, limit_bytes)  # a process that has just begun
             request, store = random_request(rng), rng.choice(stores)
             assert answer(store, request) == answer(memory, request)
             if rng.random() < 0.3 and hash_files(tmp_path):
@@ -236,7 +236,7 @@ def test_files_are_made_again_by_a_rebuild(tmp_path: Path):
 
 
 def test_least_recently_used_dates_are_evicted_above_the_limit(tmp_path: Path):
-    store = opened(tmp_path, held_bytes=20_000)
+    store = opened(tmp_path, limit_bytes=20_000)
     batches = [batch(*(trade(n * DAY + m, trade_id=str(m)) for m in range(10))) for n in range(6)]
     for each in [*batches, *batches]:
         store.append(each)

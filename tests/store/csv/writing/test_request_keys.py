@@ -66,8 +66,8 @@ def test_an_index_of_an_earlier_version_is_not_asked_for_keys(tmp_path: Path, mo
         earlier.setattr(history, "TAIL_COMMITS", 1)
         for module in (commit_index, index_builder):
             earlier.setattr(module, "KIND", "commit index 2")
-        hashed = commit_index.hashed  # files and digests are found by theirs, keys are not
-        earlier.setattr(index_builder, "hashed", lambda *texts: 0 if len(texts) > 1 else hashed(*texts))
+        text_hash = commit_index.text_hash  # only keys are not found
+        earlier.setattr(index_builder, "text_hash", lambda *texts: 0 if len(texts) > 1 else text_hash(*texts))
         store = CsvStore(tmp_path)
         for sent in KEYED:
             store.append(sent)
