@@ -55,7 +55,7 @@ def index_of(writer: LogWriter) -> Path:
 
 
 def base_of(history: CommitHistory) -> CommitIndex:
-    return history._known.base
+    return history._view.base
 
 
 def indexed_batch(writer: LogWriter) -> str:
