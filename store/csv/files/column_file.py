@@ -81,7 +81,9 @@ class ColumnWriter:
             records = np.ascontiguousarray(run, dtype)
             self._end += self._file.write(records.view(np.uint8).data)
             count += len(records)
-            sums.extend(zlib.crc32(records[at : at + size].data) for at in range(0, len(records), size))
+            sums.extend(
+                zlib.crc32(records[index : index + size].data) for index in range(0, len(records), size)
+            )
             if searched is not None:
                 firsts.append(records[searched][::size].astype(np.int64))
         self._columns.append(_Extent(name, start, count, searched))

@@ -122,7 +122,7 @@ def decode_commit(line: bytes, previous: CommitId) -> tuple[Commit, CommitId]:
 def block_checksums(data: bytes) -> str:
     """Return the CRC-32 of each 4 KiB block of a part, little-endian, base64."""
     view = memoryview(data)
-    sums = [zlib.crc32(view[at : at + BLOCK_BYTES]) for at in range(0, len(data), BLOCK_BYTES)]
+    sums = [zlib.crc32(view[offset : offset + BLOCK_BYTES]) for offset in range(0, len(data), BLOCK_BYTES)]
     return base64.b64encode(np.array(sums, dtype="<u4").tobytes()).decode()
 
 

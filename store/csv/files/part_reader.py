@@ -116,11 +116,11 @@ def read_piecewise(dataset: Dataset, folder: Path, stored: StoredPart) -> Iterat
 def _slices(stored: StoredPart) -> Iterator[StoredPart]:
     """Yield the part in slices of `SLICE_BLOCKS` blocks."""
     part, sums = stored.part, base64.b64decode(stored.part.checksums)
-    for at in range(0, part.length, SLICE_BLOCKS * BLOCK_BYTES):
-        first = at // BLOCK_BYTES
+    for start in range(0, part.length, SLICE_BLOCKS * BLOCK_BYTES):
+        first = start // BLOCK_BYTES
         checksums = base64.b64encode(sums[4 * first : 4 * (first + SLICE_BLOCKS)]).decode()
-        length = min(part.length - at, SLICE_BLOCKS * BLOCK_BYTES)
-        cut = msgspec.structs.replace(part, offset=part.offset + at, length=length, checksums=checksums)
+        length = min(part.length - start, SLICE_BLOCKS * BLOCK_BYTES)
+        cut = msgspec.structs.replace(part, offset=part.offset + start, length=length, checksums=checksums)
         yield replace(stored, part=cut)
 
 

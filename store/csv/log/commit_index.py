@@ -30,7 +30,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
             ("last_ns", "<i8"),
             ("first_arrival", "<i8"),
             ("offset", "<i8"),
-            ("text_at", "<i8"),
+            ("text_offset", "<i8"),
             ("text_length", "<u4"),
             ("length", "<u4"),
             ("rows", "<u4"),
@@ -45,7 +45,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "first_ns": np.dtype("<i8"),
     "last_ns": np.dtype("<i8"),
     "first_part": np.dtype("<i8"),
-    "files": np.dtype([("hash", "<i8"), ("end", "<i8"), ("text_at", "<i8"), ("text_length", "<i8")]),
+    "files": np.dtype([("hash", "<i8"), ("end", "<i8"), ("text_offset", "<i8"), ("text_length", "<i8")]),
     "texts": np.dtype("u1"),
     "keys": _HASHED,
     "digests": _HASHED,
@@ -184,12 +184,12 @@ class CommitIndex:
         records = records[in_window]
         if not len(records):
             return []
-        text_start = int(records["text_at"].min())
-        text = self._text(text_start, int((records["text_at"] + records["text_length"]).max()))
+        text_start = int(records["text_offset"].min())
+        text = self._text(text_start, int((records["text_offset"] + records["text_length"]).max()))
         parts = []
-        for first_ns, last_ns, arrival, offset, text_at, size, *numbers in records.tolist():
+        for first_ns, last_ns, arrival, offset, text_offset, size, *numbers in records.tolist():
             length, rows, commit, file, kind = numbers
-            checksums = text[text_at - text_start : text_at - text_start + size].decode()
+            checksums = text[text_offset - text_start : text_offset - text_start + size].decode()
             name = self.file_name(file)
             part = Part(name, offset, length, rows, first_ns, last_ns, checksums, self.kinds[kind])
             parts.append(StoredPart(commit, arrival, part))

@@ -90,13 +90,13 @@ class BarReader:
     def revisions(self, revised: RevisionQuery, snapshot: LogSnapshot) -> list[Revision]:
         """Return the changes that commits made to visible bars."""
         revised = replace(revised, commit=snapshot.commit)
-        rows = self._reader.stored(self._needed_since(revised, snapshot), snapshot)
+        rows = self._reader.stored(self._revision_window(revised, snapshot), snapshot)
         history, end_ns = snapshot.history, revised.window.end_ns
         return revisions_of(
             rows, revised, history.committed_at_of, history.first_from(end_ns, snapshot.commit)
         )
 
-    def _needed_since(self, revised: RevisionQuery, snapshot: LogSnapshot) -> Window:
+    def _revision_window(self, revised: RevisionQuery, snapshot: LogSnapshot) -> Window:
         """Return a window on which the bars depend at each of the commits.
 
         It ends after an interval with a price that was valid at all of them.

@@ -46,10 +46,10 @@ class CommitWalk:
         self._reader = reader
 
     def pieces(self, after: LogPosition, upto: int | None) -> Iterator[CommitPiece]:
-        history, head = self._confirmed(after.commit)
+        history, head = self._durable_history(after.commit)
         return self._pieces_after(history, after, head.number if upto is None else min(upto, head.number))
 
-    def _confirmed(self, position: CommitId) -> tuple[CommitHistory, CommitId]:
+    def _durable_history(self, position: CommitId) -> tuple[CommitHistory, CommitId]:
         """Return the history and its newest durable commit. Raises `Resync` if the log lacks `position`."""
         try:
             history, head = self._commits.durable()
@@ -70,9 +70,9 @@ class CommitWalk:
                 first_ordinal = after.ordinal if position == after.commit else 0
                 if position != after.commit:
                     yield _record(commit, position)
-                yield from self._content(history, commit, position, first_ordinal)
+                yield from self._commit_pieces(history, commit, position, first_ordinal)
         except (StoreUnavailable, OSError) as error:
-            current, head = self._confirmed(position)
+            current, head = self._durable_history(position)
             if newest.number > head.number or not current.has(newest):
                 # The unread rows were removed, not damaged. The caller can continue from its position.
                 raise StoreUnavailable("the log was restored during the walk: continue the walk") from error
@@ -80,7 +80,7 @@ class CommitWalk:
                 raise unavailable(error) from error
             raise
 
-    def _content(
+    def _commit_pieces(
         self, history: CommitHistory, commit: Commit, commit_id: CommitId, first_ordinal: int
     ) -> Iterator[CommittedRows | CommittedCorrections]:
         """Yield the commit's rows or corrections from the ordinal `first_ordinal` on."""

@@ -19,7 +19,7 @@ def finished_bars(query: BarQuery, snapshot: LogSnapshot) -> Bars | None:
     needed = _credited_window(bars_of_segments[-1], query)
     if needed is None or _has_tail_in(needed, snapshot):
         return None
-    if needed != query.window and _is_other_since(needed, snapshot):
+    if needed != query.window and _has_later_commits(needed, snapshot):
         return None
     return _joined([_cut(bars, query.window) for bars in bars_of_segments])
 
@@ -44,7 +44,7 @@ def _segments_bars(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
     None if a segment does not hold them ready.
     """
     window, interval = query.window, query.interval_ns
-    if interval not in LEVELS_NS or _is_other_since(window, snapshot):
+    if interval not in LEVELS_NS or _has_later_commits(window, snapshot):
         return None
     bars_of_segments: list[Bars] = []
     for mapped in snapshot.segments.within(window):
@@ -83,7 +83,7 @@ def _joined(parts: list[Bars]) -> Bars | None:
     return None if is_cut else joined_bars(parts)
 
 
-def _is_other_since(window: Window, snapshot: LogSnapshot) -> bool:
+def _has_later_commits(window: Window, snapshot: LogSnapshot) -> bool:
     """Return whether segments may hold commits after the snapshot's in the window."""
     is_earlier = snapshot.commit < snapshot.segments.head.number
     return is_earlier and snapshot.history.version(window).number > snapshot.commit

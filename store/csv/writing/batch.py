@@ -76,7 +76,9 @@ class Chunk:
         return text, block_checksums(text)
 
     def _encoded(self, header: Header) -> bytes:
-        pieces = (self.rows.slice(at, _ENCODED_ROWS) for at in range(0, self.rows.num_rows, _ENCODED_ROWS))
+        pieces = (
+            self.rows.slice(start, _ENCODED_ROWS) for start in range(0, self.rows.num_rows, _ENCODED_ROWS)
+        )
         return b"".join(encode_rows(self.dataset, self.symbol, piece, header) for piece in pieces)
 
     @cached_property

@@ -44,16 +44,19 @@ def text_words(values: pa.Array) -> Words:
     ends = text_ends(values).astype(np.int64)
     padded = np.zeros(ends[-1] - ends[0] + _WORD_BYTES, np.uint8)
     padded[:-_WORD_BYTES] = np.frombuffer(values.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
-    word_at = np.ndarray(len(padded) - _WORD_BYTES + 1, "<u8", padded, strides=(1,))
+    words_from = np.ndarray(len(padded) - _WORD_BYTES + 1, "<u8", padded, strides=(1,))
     starts, lengths = ends[:-1] - ends[0], np.diff(ends)
     hashes = mixed(lengths.view(np.uint64) + _SEEDS)
-    for at in range(0, int(lengths.max(initial=1)), _WORD_BYTES):
-        if at == 0:
-            words = word_at[starts] & _OWN_BYTES[np.minimum(lengths, _WORD_BYTES)]
+    for offset in range(0, int(lengths.max(initial=1)), _WORD_BYTES):
+        if offset == 0:
+            words = words_from[starts] & _OWN_BYTES[np.minimum(lengths, _WORD_BYTES)]
             hashes = mixed((hashes ^ words) * MIX_2 + _SEEDS)
         else:
-            longer = np.flatnonzero(lengths > at)
-            words = word_at[starts[longer] + at] & _OWN_BYTES[np.minimum(lengths[longer] - at, _WORD_BYTES)]
+            longer = np.flatnonzero(lengths > offset)
+            words = (
+                words_from[starts[longer] + offset]
+                & _OWN_BYTES[np.minimum(lengths[longer] - offset, _WORD_BYTES)]
+            )
             hashes[:, longer] = mixed((hashes[:, longer] ^ words) * MIX_2 + _SEEDS)
     return hashes
 
