@@ -100,10 +100,10 @@ class IndexFiles:
         return index
 
     def renew(self, build: Callable[[], IndexBuilder]) -> CommitIndex | None:
-        """Return an index of the commits that `build` collects: on disk, or in memory if the folder is not writable.
+        """Return an index of the commits so far: on disk, or in memory if the folder is not writable.
 
-        None if another process is writing it or if the old index is damaged. A newer index of the same log is
-        not replaced.
+        build: collects the commits. None if another process is writing the index or if the old one is
+        damaged. A newer index of the same log is not replaced.
         """
         try:
             with derived_lock(self._log.parent) as is_locked:

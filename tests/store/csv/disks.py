@@ -45,11 +45,11 @@ class WatchedDisk(Disk):
 
 
 class Ended(BaseException):
-    """The process has ended amid a call to the disk."""
+    """The process ended during a call to the disk."""
 
 
 class EndingDisk(WatchedDisk):
-    """Its nth call does not take place, nor does a later one, not even to clean up: 0 for never."""
+    """Its nth call and all later ones do not take place; 0 means never."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,9 +62,9 @@ class EndingDisk(WatchedDisk):
 
 
 class FailingDisk(WatchedDisk):
-    """Its nth call fails, or every one from there on; an append that fails has written a part of its data.
+    """Its nth call fails, or every call from it on. A failed append has written a part of its data.
 
-    `share` is the part of the data that is written then: 0 nothing, 1 all.
+    share: the part of the data that a failed append writes, from 0 to 1.
     """
 
     def __init__(

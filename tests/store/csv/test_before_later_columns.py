@@ -1,4 +1,4 @@
-"""A store that was written by a version without later columns: see tests/store/data/before_later_columns."""
+"""A store written by a version without later columns: tests/store/data/before_later_columns."""
 
 import shutil
 from pathlib import Path

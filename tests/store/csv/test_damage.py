@@ -1,4 +1,4 @@
-"""Stored bytes that are not what was written: found, named, kept from answers; all else is served."""
+"""Damaged bytes are found, reported and in no answer; everything else is served."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Each call to the disk fails, once or from there on: the store is as before, a retry stores once."""
+"""Each call to the disk fails, once or from then on: the store is unchanged, and a retry stores once."""
 
 import errno
 from dataclasses import replace
@@ -39,7 +39,7 @@ def lines_in_files(folder: Path) -> int:
 def fault(
     store: CsvStore, disk: FailingDisk, failing: int, request_key: str | None
 ) -> StoreUnavailable | None:
-    """The error of the batch when its nth call to the disk fails; None when it has fewer calls than that."""
+    """Return the batch's error if the nth call to the disk fails; None if there are fewer calls."""
     disk.calls.clear()
     disk.failing = failing
     try:

@@ -1,4 +1,4 @@
-"""Instruments as lines of a file: the last one counts, torn and foreign ones are met with a clear word."""
+"""Instruments as lines of a file: the last line applies; torn and unreadable lines are reported."""
 
 import multiprocessing
 from pathlib import Path
@@ -205,7 +205,7 @@ def test_a_damaged_line_among_others_is_reported(store: CsvStore, file: Path) ->
 
 
 def change(folder: Path, name: str) -> None:
-    """Run as a process: changes that end with an instrument under the policy of US equities."""
+    """Declare an instrument repeatedly, last under the policy of US equities. Runs as a process."""
     store = CsvStore(folder)
     for number in range(CHANGES):
         policy = US_EQUITIES if number % 2 else EVERY_PRINT

@@ -1,4 +1,4 @@
-"""Files whose headers differ: each is read by its own, and a row that a header cannot hold begins another file."""
+"""Files with different headers: each is read by its own; rows with other columns begin another file."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from tests.store.csv.writing.test_group_commit import written_together
 FIRST_FORM = "timestamp,symbol,price,volume,trade_id,sequence,exchange,conditions,received_at"
 FLAG = ",buyer_is_maker"
 DATE = "2025-01-02"
-# A version that does not know the column, and one that knows another one, too.
+# A version that does not know the column, and one that knows one more.
 OLDER = TRADES.first_form
 NEWER = replace(TRADES, columns=(*TRADES.columns, Column("venue_note", ColumnKind.TEXT, later=True)))
 
@@ -39,13 +39,13 @@ def folder_of(path: Path) -> Path:
 
 
 def headers(path: Path) -> dict[str, str]:
-    """Of each file, what its header has behind the first form's columns."""
+    """Return the later columns in each file's header."""
     files = sorted(folder_of(path).glob("*.csv"))
     return {file.name: file.read_text().partition("\n")[0].removeprefix(FIRST_FORM) for file in files}
 
 
 def cells(path: Path, file: str) -> list[str]:
-    """The last cell of each line of a file."""
+    """Return the last cell of each line of a file."""
     return [line.rpartition(",")[2] for line in (folder_of(path) / file).read_text().splitlines()[1:]]
 
 
@@ -54,7 +54,7 @@ def findings(path: Path, dataset: Dataset = TRADES) -> list[LogFinding]:
 
 
 def rows_of(dataset: Dataset, *rows: Row) -> Append:
-    """A batch of a version with this declaration."""
+    """Return a batch of a version with this declaration."""
     filled = [dict.fromkeys(dataset.schema.names) | row for row in rows]
     return Append(dataset, SYMBOL, pa.RecordBatch.from_pylist(filled, schema=dataset.schema), "key:1")
 
@@ -141,10 +141,12 @@ def test_stored_rows_are_read_only_where_a_batch_and_a_candidate_give_the_column
     monkeypatch.setattr(later_columns, "read_known", counted)
     store = CsvStore(tmp_path)
     store.append(batch(trade(1, trade_id="a"), trade(1)))
-    store.append(batch(flagged(True, 1, trade_id="a"), flagged(True, 1)))  # no candidate has it
-    store.append(batch(flagged(True, 5, trade_id="b"), flagged(True, 5)))  # no candidates
-    store.append(batch(trade(5, trade_id="b"), trade(5)))  # the batch does not give it
-    store.append(batch(flagged(True, 1, trade_id="a")))  # others of the date have it
+    store.append(
+        batch(flagged(True, 1, trade_id="a"), flagged(True, 1))
+    )  # no stored row of these times has the column
+    store.append(batch(flagged(True, 5, trade_id="b"), flagged(True, 5)))  # no stored rows of these times
+    store.append(batch(trade(5, trade_id="b"), trade(5)))  # the batch does not have the column
+    store.append(batch(flagged(True, 1, trade_id="a")))  # other rows of the date have the column
     assert reads == []
     store.append(batch(flagged(True, 5, trade_id="b"), flagged(True, 5)))
     assert reads == [1]

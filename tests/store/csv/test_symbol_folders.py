@@ -1,4 +1,4 @@
-"""The list of a dataset's symbols follows its folder, whoever writes to it."""
+"""The list of a dataset's symbols follows its folder, which other processes change, too."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def other(tmp_path: Path) -> CsvStore:
-    """What another process writes with."""
+    """A store that represents another process."""
     return CsvStore(tmp_path)
 
 

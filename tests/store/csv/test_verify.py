@@ -1,4 +1,4 @@
-"""The check of every byte: what was changed in a log's files is found, and named."""
+"""The check of every byte: changed bytes in a log's files are found and reported."""
 
 import json
 import random
@@ -22,7 +22,7 @@ ROWS = 300
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A log of four commits, each of several blocks, of one date; the last one of two."""
+    """A log of four commits of several blocks and one date each; the last one has two dates."""
     store = CsvStore(tmp_path)
     for number in range(COMMITS):
         first = number * ROWS
@@ -39,7 +39,7 @@ def findings(folder: Path) -> list[LogFinding]:
 
 
 def parts(folder: Path) -> list[tuple[int, int, int]]:
-    """Commit, first byte and end of each part in the first date's file."""
+    """Return commit, start and end of each part in the first date's file."""
     lines = [json.loads(line) for line in (folder / "commits.jsonl").read_text().splitlines()]
     found = [(line["commit"], part) for line in lines for part in line["parts"] if part["file"] == DAY_FILE]
     return [(commit, part["offset"], part["offset"] + part["length"]) for commit, part in found]

@@ -1,4 +1,4 @@
-"""What the processes of test_processes do: build derived files until killed, read under few handles."""
+"""Subprocesses of test_processes: build derived files until killed; read with few file handles."""
 
 import json
 import random
@@ -15,14 +15,14 @@ LOGS, HANDLES = 100, 64
 
 
 def build_until_killed(folder: Path, symbol: str, seed: int) -> None:
-    """Build in every way, again and again."""
+    """Build, rebuild and compact until killed."""
     chooser, store = random.Random(seed), CsvStore(folder, segment_rows=50)
     while True:
         store.derive(TRADES, symbol, rebuild=chooser.random() < 0.5, compact=chooser.random() < 0.3)
 
 
 def read_under_few_handles(folder: Path) -> None:
-    """Prints as JSON how many rows and bars of each log are read, twice, with `HANDLES` descriptors."""
+    """Print as JSON the number of rows and bars of each log, read twice with at most `HANDLES` descriptors."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (HANDLES, HANDLES))
     store = CsvStore(folder)
     symbols = [f"S{number}" for number in range(LOGS)]

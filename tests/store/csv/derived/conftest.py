@@ -7,7 +7,7 @@ from tests.chance import chosen_seed
 
 @pytest.fixture
 def seed() -> int:
-    """What decides all that is left to chance; shown when a test fails."""
+    """Return the random seed. A failing test shows it."""
     seed = chosen_seed()
     logging.getLogger(__name__).info("SEED=%d", seed)
     return seed

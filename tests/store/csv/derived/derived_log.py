@@ -1,4 +1,4 @@
-"""One derived log as a subject of tests: its store, its files, what its manifest says."""
+"""A derived log for tests: its store, files and manifest."""
 
 import hashlib
 from pathlib import Path
@@ -28,7 +28,7 @@ class DerivedLog:
         return self.folder / "trades" / SYMBOL / ".derived"
 
     def opened(self) -> CsvStore:
-        """A new store over the same folder."""
+        """Return a new store of the same folder."""
         return CsvStore(self.folder, segment_rows=self.segment_rows)
 
     def append(self, *rows: Row) -> None:
@@ -55,7 +55,7 @@ class DerivedLog:
         return [segment.name for segment in self.segments]
 
     def times(self) -> list[list[int]]:
-        """The event times in each segment."""
+        """Return the event times in each segment."""
         return [
             map_columns(self.files / columns_file(each.name), each.columns).column(0).to_pylist()
             for each in self.segments
@@ -67,6 +67,6 @@ class DerivedLog:
         return all(rows.equals(expected) for rows in found)
 
     def contents(self) -> dict[str, str]:
-        """A digest of each file that a fold writes."""
+        """Return a digest of each file that a fold writes."""
         paths = [path for path in self.files.iterdir() if path.name != INDEX_FILE]
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

@@ -1,4 +1,4 @@
-"""Volume without a price is credited to the bar before it, whatever is derived already."""
+"""Volume without a price is credited to the bar before it, from rollups and from rows."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def volumes(store: CsvStore | MemoryStore, interval_ns: int = DAY) -> list[float
 
 @pytest.fixture
 def stores(tmp_path: Path) -> tuple[CsvStore, MemoryStore]:
-    """Two stores with a price today and one in two days, derived where there is something to derive."""
+    """Two stores with a price today and one in two days. The store of files is derived."""
     stores = CsvStore(tmp_path), MemoryStore()
     for store in stores:
         store.append(batch(trade(volume=1.0), trade(2 * DAY, volume=1.0, trade_id="later"), trade(3 * DAY)))

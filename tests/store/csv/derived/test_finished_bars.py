@@ -93,7 +93,7 @@ def test_shared_bars_are_read_only(tmp_path):
 
 @pytest.mark.parametrize("apart", [20 * SECOND, 45 * SECOND], ids=["minutes stored", "minutes not stored"])
 def test_a_window_over_several_segments_has_each_minute_once(tmp_path, apart: int):
-    """Also a minute in the middle of which a segment ends and another begins."""
+    """Some minutes are divided between two segments."""
     store, memory = CsvStore(tmp_path, segment_rows=4), MemoryStore()
     rows = [trade(at=NOON + place * apart, price=100.0 + place, volume=1.0 + place) for place in range(60)]
     for each in (store, memory):

@@ -1,4 +1,4 @@
-"""Commits are folded into disjoint segments, each row written a few times, the newest build winning."""
+"""Folds write disjoint segments and rewrite each row only a few times; the newest build applies."""
 
 import math
 import random

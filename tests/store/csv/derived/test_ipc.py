@@ -1,4 +1,4 @@
-"""Derived files as they lie on the disk: changed, cut, deleted or foreign ones never change an answer."""
+"""Derived files that were changed, cut, deleted or exchanged never change an answer."""
 
 import os
 import random
@@ -30,7 +30,7 @@ def log(tmp_path: Path) -> DerivedLog:
 
 
 def same_answers(log: DerivedLog) -> bool:
-    """Rows, bars that are merged, and bars that lie finished, of a store without anything in memory."""
+    """Compare rows, merged bars and finished bars of a store that has read nothing yet."""
     if not log.is_like_memory():
         return False
     for interval_ns in (SECOND, MINUTE, 5 * MINUTE):
@@ -72,7 +72,7 @@ def test_a_deleted_file_is_ignored_and_made_again(log: DerivedLog, pattern: str)
     for path in log.files.glob(pattern):
         path.unlink()
     assert same_answers(log)
-    assert read_manifest(log.files) is None  # so that it is seen that there is something to do
+    assert read_manifest(log.files) is None  # makes the missing file noticed
     log.derive()
     assert len(log.segments) == 2
     assert same_answers(log)

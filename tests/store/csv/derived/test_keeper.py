@@ -1,4 +1,4 @@
-"""The keeper folds what has changed, once per change, in turn, with rests; the clock is the test's."""
+"""The keeper folds each changed log once per change, in turn, with rests. The clock is fake."""
 
 import shutil
 from pathlib import Path
@@ -20,7 +20,7 @@ REST, RETRY = 2.0, 64.0
 
 
 class Kept:
-    """A store with a keeper whose folds are listed, may take time, and may fail."""
+    """A store and its keeper. Folds are recorded; they can take time and fail."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,14 +35,14 @@ class Kept:
         self.store.append(batch(trade(at), symbol=symbol))
 
     def round(self, *, after: float = 0.0, seconds: float = 1.0) -> list[str]:
-        """The symbols that a round folds, so many seconds after the one before."""
+        """Return the symbols that a round folds, some seconds after the one before."""
         self.now += after
         self.folds = []
         assert self.keeper.round(seconds=seconds) == len(self.folds)
         return self.folds
 
     def is_due_after(self, seconds: float) -> bool:
-        """Whether there is something to fold so many seconds after the last fold; it is then, if there is."""
+        """Return whether a log is due some seconds after the last fold. If so, fold it."""
         is_due = self.keeper._folded["trades", SYMBOL].rests_until <= self.now + seconds
         self.now += seconds if is_due else 0.0
         return is_due

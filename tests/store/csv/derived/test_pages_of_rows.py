@@ -1,4 +1,4 @@
-"""Pages of ticks out of very many: found without reading, each row once, whatever is written meanwhile."""
+"""Pages of ticks of a long log: found without reading rows; each row once, despite concurrent writes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ PAGE = 2_000 if SOAK else 1_000
 
 
 def crowded(count: int, *, seed: int, price: float) -> Append:
-    """Trades in whole milliseconds of an hour, in any order: many share one."""
+    """Trades at milliseconds of an hour, in any order. Many share a time."""
     rng = np.random.default_rng(seed)
     columns = {
         "timestamp": pa.array(NOON + rng.integers(0, 3_600_000, count) * 10**6),
@@ -33,7 +33,7 @@ def crowded(count: int, *, seed: int, price: float) -> Append:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All rows in one hour, derived."""
+    """A derived log with all rows in one hour."""
     folder = tmp_path_factory.mktemp("crowded")
     store = CsvStore(folder, segment_rows=3 * ROWS // 10)
     for seed in range(10):
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pages(store: CsvStore, at: int, *, from_end: bool) -> Iterator[pa.Table]:
-    """All rows of the hour at a commit, a page at a time, and those that share a time with its last."""
+    """Return all rows of the hour as of a commit, read in pages."""
     rest = HOUR
     while rest.start_ns < rest.end_ns:
         window = store.take_window(TRADES, SYMBOL, rest, PAGE, from_end=from_end, commit=at)
@@ -59,7 +59,7 @@ def test_a_walk_gives_each_row_once_while_late_ones_are_written_and_folded_in(fo
     walked = []
     for number, page in enumerate(pages(store, at, from_end=from_end)):
         walked.append(page)
-        # A millisecond has at most about a third of a row, so that few share the last one's.
+        # There is at most about a third of a row per millisecond, so few share the last row's time.
         assert page.num_rows < PAGE + 50
         if number % 40 == 20:
             writer.append(crowded(200, seed=number, price=2.0))

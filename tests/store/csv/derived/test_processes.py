@@ -1,4 +1,4 @@
-"""Real processes: builders that are killed, several at once, and a hundred logs under a few handles."""
+"""Real processes: killed builders, concurrent builders, and a hundred logs with few file handles."""
 
 import json
 import multiprocessing
@@ -32,7 +32,7 @@ def log(tmp_path: Path) -> DerivedLog:
 
 
 def builder(log: DerivedLog, seed: int) -> BaseProcess:
-    """A process that builds; one that imports nothing any more when it starts."""
+    """A process that builds. It has imported everything before it starts."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([build_until_killed.__module__])
     process = context.Process(target=build_until_killed, args=(log.folder, SYMBOL, seed), daemon=True)

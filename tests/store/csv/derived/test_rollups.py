@@ -1,4 +1,4 @@
-"""Rollups come back as written, to the last bit, and are kept only where smaller than the rows."""
+"""Rollups are read as written, bit by bit, and stored only if smaller than the rows."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -34,7 +34,7 @@ FLOATS = [0.0, -0.0, 1.5, -1e308, 5e-324, float("nan"), float("inf"), float("-in
 
 @st.composite
 def aggregates(draw: st.DrawFn) -> Aggregates:
-    """Columns of any values; many of them of one value throughout."""
+    """Columns of any values; many are constant."""
     count = draw(st.integers(1, 4))
     columns = []
     for dtype in COLUMNS.values():

@@ -1,4 +1,4 @@
-"""Whatever becomes of a log and its derived files, rows and bars are those of a store that has none."""
+"""Random operations on a log and its derived files: rows and bars equal those of a store without them."""
 
 import random
 import shutil
@@ -40,7 +40,7 @@ Store = CsvStore | MemoryStore
 
 
 class House:
-    """The store under test with small segments, one in memory beside it, and what may happen to both."""
+    """The store under test, with small segments; a store in memory; random operations on both."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
@@ -78,7 +78,7 @@ class House:
             if self.random.random() < 0.5 and path.stat().st_size:
                 data = bytearray(path.read_bytes())
                 data[self.random.randrange(len(data))] ^= 1 << self.random.randrange(8)
-                path.unlink()  # what others have mapped is not changed in place by anybody
+                path.unlink()  # mapped files are never changed in place
                 path.write_bytes(data[: self.random.choice([len(data), len(data) // 2])])
 
     def reopen(self) -> None:
@@ -218,4 +218,4 @@ def test_same_rows_and_bars_whatever_happens_to_derived_files(happenings: list[s
         head = house.memory.head(TRADES, SYMBOL).number
         for at in {head, house.random.randint(1, head), house.random.randint(1, head)}:
             check(house, at, seed)
-            check(house, at, seed)  # again, with what the first time left in memory
+            check(house, at, seed)  # again, with the caches of the first time

@@ -1,4 +1,4 @@
-"""Daily bars of the regular session are kept beside the rollups: a read of them makes nothing anew."""
+"""Daily bars of the regular session are stored beside the rollups; reads use them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rows that no segment holds are decoded once, kept in blocks of growing size, and bounded in memory."""
+"""Rows that no segment has are decoded once and cached in blocks of growing size, within a limit."""
 
 import math
 import shutil
@@ -24,7 +24,7 @@ from tests.store.csv.derived.derived_log import DerivedLog
 
 
 class Tail:
-    """The tail of one log, read through a cache that tells which commits it had to read."""
+    """The tail of one log. It records the commits that the cache reads."""
 
     def __init__(self, folder: Path, *, rows_limit: int = 1000) -> None:
         self.log = DerivedLog(folder)
@@ -86,7 +86,7 @@ def test_a_view_that_is_older_sees_at_least_its_own_rows(tail: Tail) -> None:
 def test_least_recently_used_dates_are_evicted(tmp_path: Path) -> None:
     tail = Tail(tmp_path, rows_limit=5)
     tail.append(*(day * DAY + n for day in range(3) for n in range(2)))
-    for day in (0, 1, 0, 2):  # the third pushes out the second
+    for day in (0, 1, 0, 2):  # the third evicts the second
         tail.blocks(day)
     tail.read.clear()
     tail.blocks(0)

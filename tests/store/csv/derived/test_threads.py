@@ -1,4 +1,4 @@
-"""Threads that read while others append, correct, derive and delete: every answer is that of its commit."""
+"""Threads read while others append, correct, derive and delete: every answer is that of its commit."""
 
 import random
 import shutil
@@ -29,9 +29,9 @@ TURNS, WHOLE = 60, {(5, 1.0), (5, 100.0)}
 
 
 class Race:
-    """A house in which everything happens at once.
+    """A store in which everything happens concurrently.
 
-    The store in memory is always at least as far as the other one.
+    The store in memory always has at least the commits of the other one.
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
@@ -42,7 +42,7 @@ class Race:
         self._began = time.monotonic()
 
     def goes_on(self) -> bool:
-        """Whether its time is not over yet, or it was none: a machine that stands still takes all of it."""
+        """Return whether to continue: until the time is over, but at least once."""
         seconds = time.monotonic() - self._began
         return seconds < RACE_SECONDS or (self.reads <= ENOUGH and seconds < PATIENCE_SECONDS)
 
@@ -55,7 +55,7 @@ class Race:
     def derive(self) -> None:
         chooser = random.Random(self.seed + 1)
         while self.goes_on():
-            with suppress(StoreUnavailable):  # the folder was deleted in its midst
+            with suppress(StoreUnavailable):  # the folder was deleted during the fold
                 self.house.store.derive(TRADES, SYMBOL, rebuild=chooser.random() < 0.1)
 
     def disturb(self) -> None:
@@ -131,7 +131,7 @@ def test_readers_of_a_log_that_is_restored_never_mix_the_two(tmp_path: Path) -> 
 
     def look() -> None:
         while not ended.is_set():
-            with suppress(StorageError):  # in the midst of a restore there may be anything but a mixture
+            with suppress(StorageError):  # during a restore any answer but a mixture is allowed
                 volumes = store.rows(TRADES, SYMBOL, ALL_TIME).column("volume").to_pylist()
                 seen.add((len(volumes), *sorted({*volumes})))
 

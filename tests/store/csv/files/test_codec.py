@@ -1,4 +1,4 @@
-"""Rows as CSV text: lossless, and read by others as well."""
+"""Rows as CSV text: lossless, and readable by other programs."""
 
 import csv
 import io
@@ -71,7 +71,7 @@ def escaped(text):
 
 
 def exact(rows):
-    """Rows with their floats as bits, so that -0.0 is not 0.0."""
+    """Return rows with their floats as bits, so that -0.0 is not 0.0."""
     return [row | {name: row[name].hex() for name in ("price", "volume")} for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""The record of a commit: chained, verified, and the checksums of its parts."""
+"""Commit records: the chain of hashes, and the checksums of parts."""
 
 import json
 
@@ -50,9 +50,7 @@ def test_a_record_is_one_line_of_json_and_is_read_back_as_it_was(commit):
     line, commit_hash = encode_commit(commit, NO_COMMIT.hash)
     assert line.count(b"\n") == 1
     assert json.loads(line)["hash"] == commit_hash
-    written = [
-        part.get("kind") for part in json.loads(line)["parts"]
-    ]  # records of rows are as they ever were
+    written = [part.get("kind") for part in json.loads(line)["parts"]]  # records of rows have not changed
     assert written == [None if part.kind == PartKind.ROWS else part.kind for part in commit.parts]
     assert decode_commit(line[:-1], NO_COMMIT) == (commit, CommitId(1, commit_hash))
 

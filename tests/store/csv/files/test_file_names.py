@@ -1,4 +1,4 @@
-"""Folders and files: every symbol has its own on any file system, and nothing leaves the store."""
+"""Every symbol has its own folder on any file system, inside of the store's folder."""
 
 import re
 from dataclasses import replace
@@ -108,7 +108,7 @@ def test_the_dates_of_a_year_share_its_files(tmp_path, monkeypatch, limit):
     yearly = replace(TRADES, name="yearly", partition=Partition.YEAR)
     days = [0, 5, 1, 5, 362, 1, 400]
     rows = [trade(NOON + day * DAY + number, trade_id=str(number)) for number, day in enumerate(days)]
-    for at in range(0, len(rows), 2):  # two dates in a batch, and each store sees what the one before wrote
+    for at in range(0, len(rows), 2):  # two dates in a batch; each store reads the commits of the one before
         appended = replace(batch(*rows[at : at + 2]), dataset=yearly)
         assert CsvStore(tmp_path).append(appended).commit.number == at // 2 + 1
     files = {path.name.partition(".")[0] for path in (tmp_path / "yearly" / SYMBOL).glob("*.csv")}

@@ -1,4 +1,4 @@
-"""The oracle of a log's history: answers by going through all commits, and logs to ask about."""
+"""A reference implementation of a log's history, which scans all commits; and random logs."""
 
 import random
 from pathlib import Path
@@ -20,7 +20,7 @@ FIRST_DAY = 20_000
 
 
 class PlainHistory:
-    """All commits in a list."""
+    """A list of all commits."""
 
     def __init__(self) -> None:
         self.commits: list[Commit] = []
@@ -60,7 +60,7 @@ class PlainHistory:
         return sum(part.rows for c in self.commits for part in c.parts if part.kind == PartKind.ROWS)
 
     def stored(self, after: int = 0, commit: int | None = None) -> list[StoredPart]:
-        """The parts in order of arrival."""
+        """Return the parts in order of arrival."""
         parts, arrival = [], 0
         for made in self.commits[:commit]:
             for part in made.parts:
@@ -94,7 +94,7 @@ class PlainHistory:
 
 
 class LogWriter:
-    """Appends random commits to a log's file: few dates and keys, so that they come again."""
+    """Appends random commits to a log's file. There are few dates and keys, so they repeat."""
 
     def __init__(self, path: Path, seed: int, *, dates: int = 12) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""The commit index on disk: damaged, deleted, out of date, of another log, or written by several at once."""
+"""The commit index on disk: damaged, deleted, old, of another log, or written concurrently."""
 
 import multiprocessing
 import shutil
@@ -59,7 +59,7 @@ def base_of(history: CommitHistory) -> CommitIndex:
 
 
 def indexed_batch(writer: LogWriter) -> str:
-    """The digest of a batch that only a commit of the index has: its record is read from the log."""
+    """Return the digest of a batch whose commit is only in the index, so its record is read from the log."""
     later = {commit.digest for commit in writer.history.commits[150:]}
     return next(commit.digest for commit in writer.history.commits[:150] if commit.digest not in later)
 
@@ -220,7 +220,7 @@ def test_a_long_log_without_an_index_gets_one(tmp_path: Path, monkeypatch):
     assert CommitIndex.mapped(index_of(writer)).number == 100
     writer.write(40)
     content = bytearray(index_of(writer).read_bytes())
-    content[64 + 10] ^= 1  # found only when the index is to be extended
+    content[64 + 10] ^= 1  # noticed only when the index is extended
     index_of(writer).write_bytes(content)
     found = log_of(writer).history()
     assert base_of(found).number == 140

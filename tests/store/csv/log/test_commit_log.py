@@ -1,4 +1,4 @@
-"""The log's file: what readers and writers make of it while others write, cut, damage or replace it."""
+"""Reads and writes of a log's file while others write, cut, damage or replace it."""
 
 import fcntl
 import os
@@ -187,7 +187,7 @@ def restored_in_place(backup: Path, folder: Path) -> None:
 
 @pytest.fixture(params=[restored_by_rename, restored_in_place])
 def restored(request, tmp_path: Path) -> tuple[CsvStore, CsvStore]:
-    """A store object that read three commits of a log, which is then restored to two, and another one."""
+    """Return a store that read three commits of a log, which was then restored to two and got another one."""
     clock = Clock()
     open_before = CsvStore(tmp_path / "store", clock=clock)
     for number in (1, 2):

@@ -1,4 +1,4 @@
-"""A history of an index and the commits after it, against one that goes through all commits."""
+"""A history with an index and later commits agrees with the reference implementation."""
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +18,7 @@ DATES = 12
 
 @pytest.fixture(params=[256, column_file.PIECE_BYTES], autouse=True)
 def piece_bytes(request, monkeypatch) -> None:
-    """Small pieces, so that a short log has many."""
+    """Make pieces small, so that a short log has many."""
     monkeypatch.setattr(column_file, "PIECE_BYTES", request.param)
 
 

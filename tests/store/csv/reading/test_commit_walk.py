@@ -1,4 +1,4 @@
-"""A walk over a log of files: what is synced before it is yielded, what writers take back, logs that change."""
+"""A walk over a log: commits are synced before they are yielded; writers remove records; logs change."""
 
 import errno
 import os
@@ -63,7 +63,7 @@ def test_unconfirmed_commits_are_not_yielded(tmp_path: Path):
 
 
 class FillingDisk(WatchedDisk):
-    """Full amid the second write of commit records: one record of a group is written, and taken back."""
+    """A disk that is full during the second write of commit records: one record of a group is written and removed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class FillingDisk(WatchedDisk):
 
 
 def test_a_record_that_its_writer_removes_is_not_yielded(tmp_path: Path):
-    """A disk that is full amid the records of a group: the first of them is whole, until it is cut off."""
+    """A disk that is full during the records of a group: the first one is complete until it is cut off."""
     disk = FillingDisk()
     writer, follower = CsvStore(tmp_path, disk=disk), CsvStore(tmp_path)
     groups = writer._log(TRADES, SYMBOL).writer._groups
@@ -87,11 +87,11 @@ def test_a_record_that_its_writer_removes_is_not_yielded(tmp_path: Path):
     following = threading.Thread(target=lambda: seen.append(numbers(walk(follower))))
 
     def gather(name: str, _number: int) -> None:
-        if name == "append" and not disk.logs:  # the first one's rows: two others come meanwhile
+        if name == "append" and not disk.logs:  # during the first batch's rows two others come
             wait_until(lambda: len(groups._waiting) == 2)
         if name == "truncate" and disk.logs == 2 and not following.is_alive() and not seen:
             following.start()
-            following.join(0.3)  # without the lock it would be done by now
+            following.join(0.3)  # without the lock it would have ended by now
 
     disk.before = gather
     threads = [threading.Thread(target=append_quietly, args=(writer, number)) for number in range(3)]
@@ -217,7 +217,7 @@ def commit_of(each: object) -> CommitId:
 
 
 def test_a_large_commit_comes_in_bounded_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Read some blocks at a time, wherever these cut a line, a quoted line end, or a character."""
+    """Pieces of a few blocks are read correctly, wherever they cut a line, a quoted line end, or a character."""
     monkeypatch.setattr(part_reader, "SLICE_BLOCKS", 1)
     rows = [trade(n, 1.0 + n, conditions=f"é,{n}\n\n\n" * (n % 7)) for n in range(2000)]
     store = CsvStore(tmp_path)

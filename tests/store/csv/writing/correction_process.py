@@ -1,4 +1,4 @@
-"""What the processes of test_corrections do: correct and ingest the same trades at once."""
+"""Subprocesses of test_corrections: correct and ingest the same trades concurrently."""
 
 import random
 from multiprocessing.connection import Connection
@@ -16,9 +16,9 @@ def pool_row(number: int) -> Row:
 
 
 def write(folder: Path, writer: int, begin: Any, outbox: Connection) -> None:
-    """Cancel a third of the pool, correct another, in an order of its own, sending rows again meanwhile.
+    """Cancel a third of the pool and correct another third, in random order, and send rows again meanwhile.
 
-    Sends how many corrections were applied and how many rows were stored.
+    Sends the numbers of applied corrections and stored rows.
     """
     store, applied, added = CsvStore(folder), 0, 0
     order = list(range(POOL))

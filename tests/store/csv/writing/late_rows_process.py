@@ -1,4 +1,4 @@
-"""What the processes of test_hash_files do: send late rows until killed."""
+"""Subprocesses of test_hash_files: send late rows until killed."""
 
 import random
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ POOL = 3_000
 
 @contextmanager
 def small_files() -> Iterator[None]:
-    """Files are written from eight rows on, in pieces of a few rows, and searched in either way."""
+    """Write hash files from eight rows on, in pieces of a few rows, and use both ways of searching."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(known_date, "FILE_ROWS", 8)
         patch.setattr(known_date, "FILE_PARTS", 5)
@@ -29,12 +29,12 @@ def small_files() -> Iterator[None]:
 
 
 def pool_row(number: int) -> Row:
-    """One of so many different rows, half of them with ids, of three dates."""
+    """Return a row of a pool on three dates; half of the rows have ids."""
     return trade(number + DAY * (number % 3), trade_id=str(number) if number % 2 else None)
 
 
 def append_until_killed(folder: Path, seed: int, outbox: Connection) -> None:
-    """Send some of the pool again and again, and tell of each batch that was stored."""
+    """Send rows of the pool again and again, and report each stored batch."""
     chooser = random.Random(seed)
     with small_files():
         store = CsvStore(folder)

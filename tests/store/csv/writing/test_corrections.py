@@ -1,4 +1,4 @@
-"""Corrections in files: their lines, their commits, faults and other processes."""
+"""Corrections in files: lines, commits, faults, and other processes."""
 
 import errno
 import json
@@ -142,7 +142,7 @@ def test_rows_and_corrections_of_one_group_see_each_other_in_order(tmp_path: Pat
 
 
 def attempt(folder: Path, disk: FailingDisk, failing: int) -> tuple[CsvStore, StoreUnavailable | None]:
-    """A store whose nth call to the disk fails while it corrects; None when it has fewer calls than that."""
+    """Return a store whose nth call to the disk failed during a correction; None if there are fewer calls."""
     store = CsvStore(folder, disk=disk)
     store.append(batch(*ROWS))
     disk.calls.clear()

@@ -1,4 +1,4 @@
-"""Group commit: which thread writes for which others, and the result that each of them gets."""
+"""Group commit: which thread writes which batches, and the result of each."""
 
 import errno
 import threading
@@ -33,7 +33,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 class HeldWrites:
-    """Writes of a `GroupCommit`; each waits until it is let go, then settles its tickets or fails."""
+    """Writes of a `GroupCommit`. Each waits until it is released, then sets the results or fails."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -130,7 +130,7 @@ def commit(store: CsvStore, work: Append | Amendment) -> Receipt:
 def written_together(
     store: CsvStore, disk: WatchedDisk, batches: Sequence[Append | Amendment]
 ) -> list[Future[Receipt]]:
-    """The batches as one group, in this order: they wait behind a batch whose sync waits for them."""
+    """Commit the batches as one group, in this order: they wait for a batch whose sync waits for them."""
     groups = store._log(TRADES, SYMBOL).writer._groups
     arrived, inner = threading.Event(), disk.before
 

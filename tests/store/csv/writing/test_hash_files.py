@@ -1,4 +1,4 @@
-"""Files of hashes: whatever happens to them, the same rows are duplicates; and the CSV is not read for it."""
+"""Hash files: whatever happens to them, the same rows are duplicates; with them, no CSV is read."""
 
 import multiprocessing
 import random
@@ -37,7 +37,7 @@ def hash_files(folder: Path) -> list[Path]:
     return sorted((log_folder(folder) / ".derived" / HASHES_FOLDER).glob("*.hashes"))
 
 
-# What happens to the files between two batches. Nothing is cut or changed in place: a process may have mapped it.
+# Faults between two batches. No file is cut or changed in place, because a process may have mapped it.
 def replace(path: Path, content: bytes) -> None:
     new = path.with_suffix(".other")
     new.write_bytes(content)
@@ -94,7 +94,7 @@ FAULTS: list[Fault] = [
 
 
 def random_row(rng: random.Random) -> Row:
-    """Of two dates; with an id or not, and seldom with an id that other values have."""
+    """Return a row on one of two dates, with or without an id, and seldom with the id of other values."""
     date = rng.randrange(2) * DAY
     if rng.random() < 0.5:
         return trade(date + rng.randrange(60), rng.choice([1.0, 1.0, 2.0]))
@@ -135,7 +135,7 @@ def test_the_same_rows_are_duplicates_whatever_happens_to_the_files(tmp_path: Pa
     with small_files():
         stores = [opened(tmp_path, limit_bytes) for _ in range(3)]
         for _ in range(60):
-            stores[2] = opened(tmp_path, limit_bytes)  # a process that has just begun
+            stores[2] = opened(tmp_path, limit_bytes)  # a process that has just started
             request, store = random_request(rng), rng.choice(stores)
             assert answer(store, request) == answer(memory, request)
             if rng.random() < 0.3 and hash_files(tmp_path):
@@ -164,9 +164,7 @@ def test_rows_in_a_file_are_recognised_without_the_csv(tmp_path: Path):
         assert len(hash_files(tmp_path)) == 1
         csv = next(log_folder(tmp_path).glob("*.csv"))
         content = csv.read_bytes()
-        csv.write_bytes(
-            content[:100].ljust(len(content) - 60, b"x") + content[-60:]
-        )  # but for the newest row
+        csv.write_bytes(content[:100].ljust(len(content) - 60, b"x") + content[-60:])  # except the newest row
         assert opened(tmp_path).append(batch(*reversed(rows))).stored == 0
         hash_files(tmp_path)[0].unlink()
         with pytest.raises(DataDamaged):
@@ -193,7 +191,7 @@ def test_a_file_of_another_history_is_not_used(tmp_path: Path):
         opened(live).append(batch(ids[0]))
         assert head_numbers(live) == {"2025-01-02.hashes": 2}
         shutil.copytree(log_folder(live) / ".derived", log_folder(backup) / ".derived")
-        opened(backup).append(batch(trade(1000)))  # commit 2 of this past, which had no need to look
+        opened(backup).append(batch(trade(1000)))  # commit 2 of this history, which needs no hash file
         assert opened(backup).append(batch(*ids[10:30])).stored == 20
         assert opened(backup).append(batch(*ids)).duplicates == 30
 

@@ -1,4 +1,4 @@
-"""The index of what is stored, against a dictionary."""
+"""The index of stored rows agrees with a dictionary."""
 
 from collections import defaultdict
 from typing import Any
@@ -107,7 +107,7 @@ def test_rows_have_equal_hashes_if_and_only_if_they_are_equal(rows, data):
 
 
 def test_hashes_are_those_in_the_files_of_this_version():
-    """Whoever changes them must change `hash_file.KIND`: files of the version before say something else."""
+    """If this test has to change, change `hash_file.KIND`, too: older files have other hashes."""
     rows = [
         trade("2025-01-02T12:00:00Z", 100.25, 3.0, exchange="N", conditions="a;bcdefghi", sequence=7),
         trade("2025-01-02T12:00:00Z", 100.25, 3.0, exchange="N", trade_id="52983525027888", received_at=5),

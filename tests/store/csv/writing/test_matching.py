@@ -1,4 +1,4 @@
-"""The rule for duplicates by whole columns, against the rule row by row."""
+"""The vectorised rule for duplicates agrees with the rule for single rows."""
 
 from collections.abc import Hashable
 
@@ -17,7 +17,7 @@ Row = tuple[int, int, int, bool]  # identity, check, value, has an id
 
 
 def _row(identity: int, check: int, value: int, has_id: bool) -> Row:
-    """Rows with ids have other identities than rows without, whose value is their identity."""
+    """Return a row. Rows with ids have other identities than rows without, whose value is their identity."""
     return (identity + 10, check, value, True) if has_id else (identity, check, identity * 2 + check, False)
 
 

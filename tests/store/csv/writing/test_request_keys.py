@@ -1,4 +1,4 @@
-"""Idempotency keys on disk: only their hashes are kept, and plain ones of earlier versions still hold."""
+"""Idempotency keys on disk: only hashes are stored; plain keys of earlier versions remain valid."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def log_in(folder: Path) -> Path:
 
 
 def as_earlier_version(folder: Path) -> None:
-    """Write the log of `KEYED` anew with plain keys and without their hashes."""
+    """Rewrite the log of `KEYED` with plain keys instead of hashes."""
     lines, read, written = [], NO_COMMIT, NO_COMMIT
     for line, sent in zip(log_in(folder).read_bytes().splitlines(), KEYED, strict=True):
         commit, read = decode_commit(line, read)

@@ -1,4 +1,4 @@
-"""Hashes of texts by whole columns."""
+"""Vectorised hashes of texts."""
 
 import pyarrow as pa
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from store.csv.writing.row_hashes import text_words
 
-# Lengths around those of a word, texts that begin alike, and zero bytes, with which words are filled up.
+# Lengths around a word's, texts with equal beginnings, and zero bytes, which also pad words.
 _texts = st.one_of(
     st.text(st.sampled_from("ab\0é"), max_size=20), st.integers(0, 30).map(lambda length: "a" * length)
 )
@@ -15,7 +15,7 @@ _texts = st.one_of(
 @given(texts=st.lists(st.one_of(_texts, st.none()), min_size=1, max_size=20))
 def test_texts_have_equal_hashes_if_and_only_if_they_are_equal(texts: list[str | None]):
     words = text_words(pa.array(texts, pa.string()))
-    for row in words:  # each of both, so that together they tell twice as many texts apart
+    for row in words:  # each half alone, so that both together distinguish all texts
         hashes = [each for each, text in zip(row.tolist(), texts, strict=True) if text is not None]
         present = [text for text in texts if text is not None]
         assert len(set(zip(hashes, present, strict=True))) == len(set(hashes)) == len(set(present))
