@@ -39,8 +39,9 @@ class _DateColumns:
             new[index + 1 : self.count + 1] = column[index : self.count]
             return new
 
-        columns = (self.dates, self.newest, self.first_ns, self.last_ns)
-        return _DateColumns(*map(copy, columns), self.count)
+        return _DateColumns(
+            copy(self.dates), copy(self.newest), copy(self.first_ns), copy(self.last_ns), self.count
+        )
 
 
 class DateTable:
