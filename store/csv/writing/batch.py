@@ -122,7 +122,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class _RequestFacts:
     """A batch of rows or corrections. received: their number."""
 
     caller: str
@@ -132,7 +132,7 @@ class _Prepared:
 
 
 @dataclass(frozen=True)
-class PreparedBatch(_Prepared):
+class PreparedBatch(_RequestFacts):
     """A batch of rows, divided by event date."""
 
     chunks: tuple[Chunk, ...]
@@ -178,7 +178,7 @@ class CorrectionChunk(Chunk):
 
 
 @dataclass(frozen=True)
-class PreparedAmendment(_Prepared):
+class PreparedAmendment(_RequestFacts):
     """A batch of corrections."""
 
     amendment: Amendment
