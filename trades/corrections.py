@@ -101,16 +101,16 @@ class CorrectionSerializer(KnownFieldsSerializer):
     }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        given = {name: value for name, value in attrs.items() if value is not None}
-        if "trade_id" not in given and not {"price", "volume"} <= set(given):
+        values = {name: value for name, value in attrs.items() if value is not None}
+        if "trade_id" not in values and not {"price", "volume"} <= set(values):
             self.fail("target_required")
-        new = [name for name in _NEW_FIELDS.values() if name in given]
-        if given["action"] == Action.CANCEL and new:
+        new_fields = [name for name in _NEW_FIELDS.values() if name in values]
+        if values["action"] == Action.CANCEL and new_fields:
             message = self.error_messages["new_value_forbidden"]
-            raise serializers.ValidationError(dict.fromkeys(new, message), code="new_value_forbidden")
-        if given["action"] == Action.CORRECT and not new:
+            raise serializers.ValidationError(dict.fromkeys(new_fields, message), code="new_value_forbidden")
+        if values["action"] == Action.CORRECT and not new_fields:
             self.fail("new_value_required")
-        return given
+        return values
 
 
 class CorrectionBatchSerializer(KnownFieldsSerializer):
@@ -147,10 +147,10 @@ def read_corrections(body: bytes) -> CorrectionBatch:
     )
     if not serializer.is_valid():
         raise refusal_of(list(islice(field_errors(serializer.errors), ERRORS_LIMIT)))
-    given = serializer.validated_data
-    corrections = tuple(_correction(each) for each in given["corrections"])
+    values = serializer.validated_data
+    corrections = tuple(map(_correction, values["corrections"]))
     check_dates(np.array([correction.timestamp_ns for correction in corrections]))
-    return CorrectionBatch(symbol_canonical(given["symbol"]), corrections)
+    return CorrectionBatch(symbol_canonical(values["symbol"]), corrections)
 
 
 def _check_size(count: int) -> None:
@@ -162,19 +162,19 @@ def _check_size(count: int) -> None:
         )
 
 
-def _correction(given: Mapping[str, Any]) -> Correction:
+def _correction(values: Mapping[str, Any]) -> Correction:
     return Correction(
-        action=Action(given["action"]),
-        timestamp_ns=given["timestamp"],
-        trade_id=given.get("trade_id"),
-        exchange=given.get("exchange"),
-        price=given.get("price"),
-        volume=given.get("volume"),
+        action=Action(values["action"]),
+        timestamp_ns=values["timestamp"],
+        trade_id=values.get("trade_id"),
+        exchange=values.get("exchange"),
+        price=values.get("price"),
+        volume=values.get("volume"),
         new={
             # An empty list of conditions is stored as null.
-            column: (given[name] or None) if column == "conditions" else given[name]
+            column: (values[name] or None) if column == "conditions" else values[name]
             for column, name in _NEW_FIELDS.items()
-            if name in given
+            if name in values
         },
     )
 

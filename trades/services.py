@@ -73,14 +73,14 @@ def request_keys_refused() -> Iterator[None]:
 
 def class_refusal(*, dataset: Dataset, symbol: str) -> str | None:
     """Return why this dataset is not for the symbol's class, or None if it is. Raises `StorageError`s."""
-    only = dataset.instrument_class
-    if only is None:
+    required_class = dataset.instrument_class
+    if required_class is None:
         return None
-    found = market_store().instrument(symbol).instrument_class
-    if found == only:
+    actual_class = market_store().instrument(symbol).instrument_class
+    if actual_class == required_class:
         return None
     return (
-        f"{dataset.name} are of the class {only}, and {symbol} is of the class {found}: name it as the OCC does,"
+        f"{dataset.name} are of the class {required_class}, and {symbol} is of the class {actual_class}: name it as the OCC does,"
         f" such as AAPL250117C00190000, or declare its terms first by PUT /api/v1/instruments/{symbol}"
     )
 

@@ -104,14 +104,14 @@ def logs_of(*, datasets: Sequence[str], symbols: Sequence[str], with_empty: bool
 
     with_empty: include folders without a commit, whose log may be lost.
     """
-    known_in = maintained_store().folders if with_empty else market_store().symbols
-    found = [(DATASETS[name], set(known_in(DATASETS[name]))) for name in datasets or DATASETS]
+    symbols_of = maintained_store().folders if with_empty else market_store().symbols
+    logs = [(DATASETS[name], set(symbols_of(DATASETS[name]))) for name in datasets or DATASETS]
     for symbol in symbols:
-        if not any(symbol in known for _, known in found):
+        if not any(symbol in stored_symbols for _, stored_symbols in logs):
             raise UnknownSymbol(symbol)
     return [
         (dataset, symbol)
-        for dataset, known in found
-        for symbol in symbols or sorted(known)
-        if symbol in known
+        for dataset, stored_symbols in logs
+        for symbol in symbols or sorted(stored_symbols)
+        if symbol in stored_symbols
     ]

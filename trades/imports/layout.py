@@ -47,7 +47,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """The caller's options for reading a file.
+    """The options for reading a file.
 
     symbol: the symbol of all rows; None takes it from a column or the file's name. zone: the time zone of times
     without an offset. ambiguous: how to read a local time that occurred twice: "raise", "earliest", "latest".
@@ -66,12 +66,12 @@ class ReadOptions:
     given: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = {column.name: column.kind for column in self.dataset.columns}
+        kinds = {column.name: column.kind for column in self.dataset.columns}
         for name in self.columns:
-            if name not in known and name != SYMBOL:
-                raise ImportRefused(f"{self.dataset.name} has no column {name!r}; it has {', '.join(known)}")
+            if name not in kinds and name != SYMBOL:
+                raise ImportRefused(f"{self.dataset.name} has no column {name!r}; it has {', '.join(kinds)}")
         for name in self.scale:
-            if known.get(name) is not ColumnKind.NUMBER:
+            if kinds.get(name) is not ColumnKind.NUMBER:
                 raise ImportRefused(f"{self.dataset.name} has no numbers {name!r} to scale")
         try:
             ZoneInfo(self.zone)
@@ -107,20 +107,18 @@ def file_layout(header: bytes, options: ReadOptions) -> FileLayout:
         raise ImportRefused("the first line is not CSV, or lines do not end with a line feed") from error
     if len(set(names)) < len(names):
         raise ImportRefused(f"the first line names a column twice: {text}")
-    wanted = [column.name for column in options.dataset.columns]
-    sources = {name: options.columns.get(name, name) for name in [*wanted, SYMBOL]}
-    for name, source in sources.items():
+    columns = options.dataset.columns
+    all_sources = {name: options.columns.get(name, name) for name in [*(c.name for c in columns), SYMBOL]}
+    for name, source in all_sources.items():
         if source not in names and options.columns.get(name):
             raise ImportRefused(f"there is no column {source!r}; the first line is {text}")
-    found = {name: source for name, source in sources.items() if source in names}
-    missing = [
-        c.name for c in options.dataset.columns if c.required and c.name not in {*found, *options.given}
-    ]
+    sources = {name: source for name, source in all_sources.items() if source in names}
+    missing = [c.name for c in columns if c.required and c.name not in {*sources, *options.given}]
     if missing:
         raise ImportRefused(f"the columns {', '.join(missing)} are missing; the first line is {text}")
-    symbol = found.pop(SYMBOL, None)
-    used = {*found.values(), symbol}
-    return FileLayout(names, found, symbol, tuple(name for name in names if name not in used))
+    symbol = sources.pop(SYMBOL, None)
+    used = {*sources.values(), symbol}
+    return FileLayout(names, sources, symbol, tuple(name for name in names if name not in used))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +141,7 @@ def read_lines(text: bytes, names: Sequence[str], types: dict[str, pa.DataType])
         return "skip"
 
     if not text or text.isspace():
-        return LineTable(pa.table({name: pa.array([], kind) for name, kind in types.items()}))
+        return LineTable(pa.table({name: pa.array([], type_) for name, type_ in types.items()}))
     cells = pacsv.read_csv(
         pa.py_buffer(text),
         pacsv.ReadOptions(column_names=list(names), use_threads=False, block_size=len(text) + 1),

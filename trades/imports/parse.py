@@ -87,15 +87,15 @@ class BlockParser:
                 f"{self._path}: from line {first_line} on, the quotation marks do not match: correct them"
             )
         lines = first_line + numbers[0]
-        wanted = f"instead of {len(self._layout.names)}"
-        for line, (_, found) in zip(numbers[1].tolist(), table.torn, strict=True):
-            bad.append(self._bad(first_line + line, None, f"has {found} cells {wanted}"))
-        rows, symbols, kept = self._checked(table.cells, cells, lines, bad)
+        for line, (_, count_in_line) in zip(numbers[1].tolist(), table.torn, strict=True):
+            message = f"has {count_in_line} cells instead of {len(self._layout.names)}"
+            bad.append(self._bad(first_line + line, None, message))
+        rows, symbols, is_valid = self._checked(table.cells, cells, lines, bad)
         if bad and self._limit is not None:
             raise min(bad, key=lambda row: row.line)
-        if not kept.all():
-            mask = pa.array(kept)
-            rows, symbols, lines = rows.filter(mask), symbols.filter(mask), lines[kept]
+        if not is_valid.all():
+            mask = pa.array(is_valid)
+            rows, symbols, lines = rows.filter(mask), symbols.filter(mask), lines[is_valid]
         bad.sort(key=lambda row: row.line)
         return ParsedBlock(rows.cast(self._options.dataset.schema), symbols, lines, tuple(bad), count)
 
@@ -108,28 +108,28 @@ class BlockParser:
             cells = {column.name: self._parse_cells(table, column) for column in self._columns}
         columns = {c.name: self._scaled(cells.get(c.name), c, table.num_rows) for c in dataset.columns}
         symbols = self._symbols(table, lines, wrong, bad)
-        values, found = validate_columns(
+        values, violations = validate_columns(
             dataset, columns, allows_nonpositive=partial(self._allows_nonpositive, symbols)
         )
-        for broken in found:
-            fresh = np.flatnonzero(broken.rows & ~wrong)[: self._limit].tolist()
+        for violation in violations:
+            new_rows = np.flatnonzero(violation.rows & ~wrong)[: self._limit].tolist()
             bad += [
-                self._bad(int(lines[row]), broken.column, self._message(table, columns, broken, row))
-                for row in fresh
+                self._bad(int(lines[row]), violation.column, self._message(table, columns, violation, row))
+                for row in new_rows
             ]
-            wrong |= broken.rows
+            wrong |= violation.rows
         return pa.record_batch(list(values.values()), names=list(values)), symbols, ~wrong
 
     def _message(
-        self, table: pa.Table, columns: Mapping[str, TypedColumn], broken: Violation, row: int
+        self, table: pa.Table, columns: Mapping[str, TypedColumn], violation: Violation, row: int
     ) -> str:
         """Return the message for a row, with the cell's text if it could not be converted."""
-        message = broken.fault.message
-        if broken.column is None or all(
-            fault is not broken.fault for fault, _ in columns[broken.column].faults
+        message = violation.fault.message
+        if violation.column is None or all(
+            fault is not violation.fault for fault, _ in columns[violation.column].faults
         ):
             return message
-        cell = table.column(self._layout.sources[broken.column])[row].as_py()
+        cell = table.column(self._layout.sources[violation.column])[row].as_py()
         return f"{message}: {cell!r:.60}"
 
     def _allows_nonpositive(self, symbols: pa.DictionaryArray) -> Mask:
@@ -242,9 +242,10 @@ class BlockParser:
         parsed = [self._parsed_symbol(spelling) for spelling in spellings]
         codes = encoded.indices.fill_null(len(spellings) - 1).to_numpy()
         refused = np.array([symbol is None for symbol in parsed])[codes]
-        fresh = np.flatnonzero(refused & ~wrong)[: self._limit]
+        new_rows = np.flatnonzero(refused & ~wrong)[: self._limit]
         bad += [
-            self._bad(int(lines[row]), SYMBOL, self._symbol_message(spellings[codes[row]])) for row in fresh
+            self._bad(int(lines[row]), SYMBOL, self._symbol_message(spellings[codes[row]]))
+            for row in new_rows
         ]
         wrong |= refused
         distinct = sorted({symbol or "" for symbol in parsed})

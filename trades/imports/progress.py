@@ -46,15 +46,15 @@ class ProgressNote:
     """The saved progress of importing one file with some options. A changed file or option starts a new note."""
 
     def __init__(self, folder: Path, path: Path, options: str) -> None:
-        found = path.stat()
-        identity = f"{path.resolve()}\0{found.st_size}\0{found.st_mtime_ns}\0{options}"
+        state = path.stat()
+        identity = f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\0{options}"
         name = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         self._path = folder / f"{name}.json"
         self.spool = folder / f"{name}.spool"
         self._lock = folder / f"{name}.lock"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Lock the file against imports of other processes. Raises `ImportRunning`."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -78,6 +78,6 @@ class ProgressNote:
 
     def save(self, progress: ImportProgress) -> None:
         """Save the progress without fsync. After a power cut it may be older; rows that are read again are duplicates."""
-        written = self._path.with_suffix(".new")
-        written.write_text(json.dumps(asdict(progress)))
-        written.replace(self._path)
+        new = self._path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(progress)))
+        new.replace(self._path)

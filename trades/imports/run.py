@@ -76,13 +76,13 @@ class AppendGroup:
 def _read_ahead(items: Iterator[_Item]) -> Iterator[Iterator[_Item]]:
     """Yield an iterator over `items` that prepares the next item in a thread. No item may be None."""
     with ThreadPoolExecutor(1) as pool:
-        yield _made_ahead(pool, items)
+        yield _submitted(pool, items)
 
 
-def _made_ahead(pool: ThreadPoolExecutor, items: Iterator[_Item]) -> Iterator[_Item]:
-    made = pool.submit(next, items, None)
-    while (item := made.result()) is not None:
-        made = pool.submit(next, items, None)
+def _submitted(pool: ThreadPoolExecutor, items: Iterator[_Item]) -> Iterator[_Item]:
+    future = pool.submit(next, items, None)
+    while (item := future.result()) is not None:
+        future = pool.submit(next, items, None)
         yield item
         del item  # frees its memory while waiting for the next item
 
@@ -190,14 +190,14 @@ class FileImport:
         for partitions, group in _partition_groups(spool.partitions()):
             rows = sum(partition.rows for partition in group)
             if partitions > (self._done.partitions or 0):
-                left = rows
+                remaining = rows
                 for table in _group_tables(spool, group):
-                    left -= table.num_rows
+                    remaining -= table.num_rows
                     batch = table.combine_chunks().to_batches()[0]
                     lines = batch.column(_LINE).to_numpy()
                     appends = self._prepared(group[0].symbol, batch.select(self._dataset.schema.names), lines)
-                    done = stored + rows - left
-                    yield AppendGroup(appends, done, partitions=before if left else partitions)
+                    done = stored + rows - remaining
+                    yield AppendGroup(appends, done, partitions=before if remaining else partitions)
             stored, before = stored + rows, partitions
 
     def _prepared(self, symbol: str, rows: pa.RecordBatch, lines: LineNumbers) -> tuple[PreparedAppend, ...]:

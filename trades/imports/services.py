@@ -26,7 +26,7 @@ class ImportResult:
     bad: int
     examples: tuple[BadRow, ...] = ()
     unread_columns: tuple[str, ...] = ()
-    was_known: bool = False
+    was_finished: bool = False
 
     @property
     def duplicates(self) -> int:
@@ -50,31 +50,31 @@ def csv_import(
     if options.symbol is not None:
         options = replace(options, symbol=symbol_canonical(options.symbol))
     note = ProgressNote(notes, path, f"{options!r}{skip_bad}")
-    with note.held():
+    with note.locked():
         file = CsvFile(path)
         layout, start = file.layout(options)
-        known = None if restart else _current_progress(note.load(), options)
-        if known is not None and known.is_finished:
-            return ImportResult(path, known.rows, 0, known.bad, (), layout.unread_columns, was_known=True)
+        saved = None if restart else _current_progress(note.load(), options)
+        if saved is not None and saved.is_finished:
+            return ImportResult(path, saved.rows, 0, saved.bad, (), layout.unread_columns, was_finished=True)
         symbol = _symbol_of(path, layout, options)
         parser = BlockParser(path, layout, options, symbol=symbol, skip_bad=skip_bad)
         file_import = FileImport(
-            file, parser, note, start=start, done=known or ImportProgress(), progress=progress
+            file, parser, note, start=start, done=saved or ImportProgress(), progress=progress
         )
         done, examples = file_import.run()
         return ImportResult(path, done.rows, done.stored, done.bad, examples, layout.unread_columns)
 
 
-def _current_progress(known: ImportProgress | None, options: ReadOptions) -> ImportProgress | None:
+def _current_progress(saved: ImportProgress | None, options: ReadOptions) -> ImportProgress | None:
     """Return the progress if the store still has its newest commit, None if the store was emptied or restored."""
-    if known is None or known.commit is None:
+    if saved is None or saved.commit is None:
         return None
-    symbol, number, commit_hash = known.commit
+    symbol, number, commit_hash = saved.commit
     store = market_store()
     try:
         if store.head(options.dataset, symbol).number < number:
             return None
-        return known if store.head(options.dataset, symbol, commit=number).hash == commit_hash else None
+        return saved if store.head(options.dataset, symbol, commit=number).hash == commit_hash else None
     except StorageError:
         return None
 

@@ -61,12 +61,12 @@ class SortSpool:
         """Open a spool that an earlier process filled; None if it is incomplete."""
         spool = cls(folder, schema)
         try:
-            kept = [SpoolPartition(**item) for item in json.loads((folder / _MANIFEST).read_bytes())]
-            if any((folder / partition.file).stat().st_size != partition.bytes for partition in kept):
+            partitions = [SpoolPartition(**item) for item in json.loads((folder / _MANIFEST).read_bytes())]
+            if any((folder / each.file).stat().st_size != each.bytes for each in partitions):
                 return None
         except (OSError, ValueError, TypeError):
             return None
-        spool._partitions = {(each.symbol, each.first_slice): each for each in kept}
+        spool._partitions = {(each.symbol, each.first_slice): each for each in partitions}
         return spool
 
     def add(self, rows: pa.RecordBatch, symbols: pa.DictionaryArray) -> None:

@@ -49,18 +49,18 @@ def _is_current(stamp: str) -> bool:
 
 def _bring_up_to(stamp: str) -> None:
     # `stamp` was read before the instruments are, so a later change makes the next refresh run.
-    known = {instrument.symbol: instrument for instrument in instruments_all()}
+    instruments = {instrument.symbol: instrument for instrument in instruments_all()}
     documents = dict(InstrumentEntry.objects.values_list("symbol", "document"))
     entries = (
         entry_of(instrument)
-        for instrument in known.values()
+        for instrument in instruments.values()
         if documents.get(instrument.symbol) != _encode(instrument).decode()
     )
-    for some in _batches(entries):
-        _put(some)
-    for gone in _batches(iter(sorted(documents.keys() - known.keys()))):
-        InstrumentEntry.objects.filter(symbol__in=gone).delete()
-    CatalogueState.objects.update_or_create(pk=_STATE, defaults={"stamp": stamp, "rows": len(known)})
+    for batch in _batches(entries):
+        _put(batch)
+    for symbols in _batches(iter(sorted(documents.keys() - instruments.keys()))):
+        InstrumentEntry.objects.filter(symbol__in=symbols).delete()
+    CatalogueState.objects.update_or_create(pk=_STATE, defaults={"stamp": stamp, "rows": len(instruments)})
 
 
 def catalogue_first(instrument_class: str, count: int) -> list[Instrument]:
@@ -79,10 +79,10 @@ def _one_at_a_time() -> Iterator[None]:
     if transaction.get_connection().in_atomic_block:
         yield
         return
-    with ExitStack() as held:
+    with ExitStack() as stack:
         with suppress(OSError):
             settings.RUN_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fcntl.flock(held.enter_context((settings.RUN_DIR / _LOCK).open("ab")), fcntl.LOCK_EX)
+            fcntl.flock(stack.enter_context((settings.RUN_DIR / _LOCK).open("ab")), fcntl.LOCK_EX)
         yield
 
 
@@ -113,8 +113,8 @@ def _put(entries: Sequence[InstrumentEntry]) -> None:
 
 
 def _batches(items: Iterator[_T]) -> Iterator[list[_T]]:
-    while some := list(islice(items, _ROWS_AT_ONCE)):
-        yield some
+    while batch := list(islice(items, _ROWS_AT_ONCE)):
+        yield batch
 
 
 def _date(text: str | None) -> date | None:

@@ -74,14 +74,13 @@ def read_csv(file: TextIO, current: Callable[[str], Instrument]) -> list[Instrum
         for row in reader if not errors else ():
             if not row:
                 continue
-            line, found, wrong = reader.line_num, None, _wrong_count(row, names)
-            if not wrong:
-                found, wrong = _read_row(dict(zip(names, row, strict=True)), current)
-            if found is not None and found.symbol in declared:
-                wrong = [f"{found.symbol} is in line {declared[found.symbol].line} already"]
-            errors += [f"line {line}: {text}" for text in wrong]
-            if found is not None:
-                declared.setdefault(found.symbol, InstrumentDeclaration(line, found))
+            line = reader.line_num
+            instrument, messages = _read_row(names, row, current)
+            if instrument is not None and instrument.symbol in declared:
+                messages = [f"{instrument.symbol} is in line {declared[instrument.symbol].line} already"]
+            errors += [f"line {line}: {message}" for message in messages]
+            if instrument is not None:
+                declared.setdefault(instrument.symbol, InstrumentDeclaration(line, instrument))
     except csv.Error as error:
         errors.append(f"line {reader.line_num}: {error}")
     if errors:
@@ -90,8 +89,11 @@ def read_csv(file: TextIO, current: Callable[[str], Instrument]) -> list[Instrum
 
 
 def _read_row(
-    cells: dict[str, str], current: Callable[[str], Instrument]
+    names: list[str], row: list[str], current: Callable[[str], Instrument]
 ) -> tuple[Instrument | None, list[str]]:
+    if len(row) != len(names):
+        return None, [f"has {len(row)} cells instead of {len(names)}"]
+    cells = dict(zip(names, row, strict=True))
     try:
         instrument = current(parse_symbol(cells.pop("symbol")))
     except InvalidSymbol as error:
@@ -103,16 +105,12 @@ def _read_row(
 def _wrong_names(names: list[str]) -> list[str]:
     if "symbol" not in names:
         return [f"line 1: names the columns, symbol among them; known are {', '.join(INSTRUMENT_FIELDS)}"]
-    wrong = [f"line 1: the column {name} is named twice" for name in set(names) if names.count(name) > 1]
+    messages = [f"line 1: the column {name} is named twice" for name in set(names) if names.count(name) > 1]
     for name in names:
         if name not in INSTRUMENT_FIELDS:
             hint = nearest_name(name, INSTRUMENT_FIELDS)
-            wrong.append(f"line 1: {name[:LONGEST_SHOWN]!r} is not a column of instruments{hint}")
-    return wrong
-
-
-def _wrong_count(row: list[str], names: list[str]) -> list[str]:
-    return [] if len(row) == len(names) else [f"has {len(row)} cells instead of {len(names)}"]
+            messages.append(f"line 1: {name[:LONGEST_SHOWN]!r} is not a column of instruments{hint}")
+    return messages
 
 
 def _json_value(name: str, text: str) -> Any:

@@ -123,18 +123,18 @@ def test_a_bad_row_leaves_what_blocks_before_it_stored(store_path: Path, tmp_pat
 def test_a_note_of_another_store_is_not_believed(store_path: Path, tmp_path: Path, settings):
     path = written(tmp_path / "A.csv", [line_of(*row) for row in generated(50)])
     assert imported(path, tmp_path / "notes").stored == 50
-    assert imported(path, tmp_path / "notes").was_known
+    assert imported(path, tmp_path / "notes").was_finished
     settings.MARKET_STORES = {
         "default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": tmp_path / "other"}}
     }
     again = imported(path, tmp_path / "notes")
-    assert (again.was_known, again.stored) == (False, 50)
+    assert (again.was_finished, again.stored) == (False, 50)
 
 
 def test_two_imports_of_one_file_at_once_are_refused(store_path: Path, tmp_path: Path):
     path = written(tmp_path / "A.csv", [line_of(NOON, 1.0, 1.0)])
     with (
-        ProgressNote(tmp_path / "notes", path, f"{ReadOptions(TRADES)!r}{False}").held(),
+        ProgressNote(tmp_path / "notes", path, f"{ReadOptions(TRADES)!r}{False}").locked(),
         pytest.raises(ImportRunning),
     ):
         imported(path, tmp_path / "notes")

@@ -69,7 +69,7 @@ class Command(BaseCommand):
         parts = [f"{done.rows:,} rows", f"{done.stored:,} stored", f"{done.duplicates:,} already there"]
         if done.bad:
             parts.append(f"{done.bad:,} bad")
-        if done.was_known:
+        if done.was_finished:
             parts.append("imported before (--restart reads it again)")
         if done.unread_columns:
             parts.append(f"columns not read: {', '.join(done.unread_columns)}")
@@ -108,15 +108,16 @@ def files_of(patterns: Sequence[str]) -> list[Path]:
     files: dict[Path, None] = {}
     for pattern in patterns:
         matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 a pattern may be absolute
-        found = [Path(pattern)] if Path(pattern).exists() else sorted(map(Path, matches))
-        within = [file for path in found for file in _within(path)]
-        if not within:
+        paths = [Path(pattern)] if Path(pattern).exists() else sorted(map(Path, matches))
+        csv_files = [file for path in paths for file in _csv_files(path)]
+        if not csv_files:
             raise ImportRefused(f"{pattern} names no .csv or .csv.gz file")
-        files.update(dict.fromkeys(within))
+        files.update(dict.fromkeys(csv_files))
     return list(files)
 
 
-def _within(path: Path) -> list[Path]:
+def _csv_files(path: Path) -> list[Path]:
+    """Return the file, or the files in a folder."""
     if path.is_dir():
         return sorted(
             each
@@ -133,12 +134,12 @@ def _read_options(options: dict[str, Any]) -> ReadOptions:
     except (InvalidSymbol, ValueError) as error:
         raise ImportRefused(str(error)) from error
     dataset = DATASETS[options["dataset"]]
-    given = options["resolution"]
-    if given and dataset.query_column != "resolution":
+    resolution = options["resolution"]
+    if resolution and dataset.query_column != "resolution":
         raise ImportRefused(f"{dataset.name} have no resolution")
     return ReadOptions(
         dataset,
-        given={"resolution": given} if given else {},
+        given={"resolution": resolution} if resolution else {},
         symbol=symbol,
         zone=options["timezone"],
         ambiguous=options["ambiguous"],
@@ -148,8 +149,8 @@ def _read_options(options: dict[str, Any]) -> ReadOptions:
     )
 
 
-def _pairs(given: Sequence[str] | str | None, option: str) -> dict[str, str]:
-    text = given if isinstance(given, str) else ",".join(given or [])
+def _pairs(values: Sequence[str] | str | None, option: str) -> dict[str, str]:
+    text = values if isinstance(values, str) else ",".join(values or [])
     pairs = [pair.partition("=") for pair in text.split(",") if pair]
     if any(not equals for _, equals, _ in pairs):
         raise ImportRefused(f"{option} is a list such as price=px,volume=qty, not {text!r}")

@@ -9,19 +9,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from command_line import command_actor
-from store.bar_policies import BAR_POLICIES
 from store.exceptions import AliasTaken, StorageError
-from store.instruments import (
-    ALIAS_SEPARATOR,
-    EXERCISES,
-    INSTRUMENT_CLASSES,
-    RIGHTS,
-    SETTLEMENTS,
-    VOLUME_KINDS,
-    Instrument,
-)
+from store.instruments import ALIAS_SEPARATOR, Instrument
 from store.symbols import InvalidSymbol, parse_symbol
-from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_document
+from trades.instruments.serializers import FIELD_CHOICES, INSTRUMENT_FIELDS, instrument_document
 from trades.instruments.services import instruments_all, instruments_declare
 from trades.instruments.texts import (
     InstrumentsRefused,
@@ -34,20 +25,20 @@ from trades.stores import market_store
 
 _HELP = {
     "name": "what people call it",
-    "class": ", ".join(INSTRUMENT_CLASSES),
+    "class": ", ".join(FIELD_CHOICES["instrument_class"]),
     "exchange": "MIC, such as XNAS",
     "currency": "such as USD",
-    "bar_policy": f"which prints make its bars: {', '.join(BAR_POLICIES)} (docs/bar_policies.md)",
-    "volume_kind": ", ".join(VOLUME_KINDS),
+    "bar_policy": f"which prints make its bars: {', '.join(FIELD_CHOICES['bar_policy'])} (docs/bar_policies.md)",
+    "volume_kind": ", ".join(FIELD_CHOICES["volume_kind"]),
     "tick_size": "the smallest step of its price",
     "calendar": "name of its trading calendar, where the exchange has several",
     "underlying": "of a future or an option",
     "expiry": "of a future or an option, such as 2026-03-20",
     "strike": "of an option",
-    "right": ", ".join(RIGHTS),
+    "right": ", ".join(FIELD_CHOICES["right"]),
     "multiplier": "units of the underlying in a contract",
-    "exercise": ", ".join(EXERCISES),
-    "settlement": ", ".join(SETTLEMENTS),
+    "exercise": ", ".join(FIELD_CHOICES["exercise"]),
+    "settlement": ", ".join(FIELD_CHOICES["settlement"]),
 }
 
 
@@ -103,12 +94,12 @@ class Command(BaseCommand):
 
 def _cells(options: dict[str, Any]) -> dict[str, str]:
     """Return the given fields of an instrument as texts."""
-    given = {name: options[name] for name in INSTRUMENT_FIELDS if options.get(name) is not None}
-    if "aliases" in given:
-        given["aliases"] = ALIAS_SEPARATOR.join(given["aliases"])
-    if "allow_nonpositive_price" in given:
-        given["allow_nonpositive_price"] = str(given["allow_nonpositive_price"]).lower()
-    return given
+    cells = {name: options[name] for name in INSTRUMENT_FIELDS if options.get(name) is not None}
+    if "aliases" in cells:
+        cells["aliases"] = ALIAS_SEPARATOR.join(cells["aliases"])
+    if "allow_nonpositive_price" in cells:
+        cells["allow_nonpositive_price"] = str(cells["allow_nonpositive_price"]).lower()
+    return cells
 
 
 def _changed(symbol: str, cells: dict[str, str]) -> Instrument:
