@@ -37,7 +37,7 @@ def test_a_cursor_has_one_spelling(ending):
         Cursor.decode(Cursor(False, "7", QUERY).encode() + ending, query=QUERY)
 
 
-def test_a_cursor_outlives_the_secret_that_sealed_it_for_as_long_as_that_is_a_fallback(settings):
+def test_fallback_secrets_unseal_cursors(settings):
     text = Cursor(False, "7", QUERY).encode()
     before, settings.SECRET_KEY = settings.SECRET_KEY, "another"
     with pytest.raises(InvalidCursor):

@@ -8,7 +8,7 @@ from stats.cursors import PageCursor, RowPosition, SeenCommit
 CURSOR = PageCursor(False, RowPosition(0, 10**18), (SeenCommit(5, "ab" * 8),))
 
 
-def test_a_cursor_outlives_the_secret_that_sealed_it_for_as_long_as_that_is_a_fallback(settings):
+def test_fallback_secrets_unseal_cursors(settings):
     text = CURSOR.encode("bars")
     before, settings.SECRET_KEY = settings.SECRET_KEY, "another"
     with pytest.raises(InvalidCursor):

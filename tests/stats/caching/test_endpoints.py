@@ -1,4 +1,4 @@
-"""What the cache's own endpoints refuse; what they do is told in tests/stats/ohlc/test_caching.py."""
+"""What the endpoints of the cache refuse; their answers are tested in tests/stats/ohlc/test_caching.py."""
 
 import pytest
 

@@ -95,7 +95,7 @@ def test_each_encoding_has_a_strong_tag_of_its_own(stocked: Api, name: str):
 
 @pytest.mark.parametrize("encoding", DECODERS)
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_who_has_a_compressed_document_gets_304(stocked: Api, name: str, encoding: str):
+def test_etag_of_a_compressed_document_is_304(stocked: Api, name: str, encoding: str):
     first = ask(stocked, name, accept_encoding=encoding)
     path, params = DOCUMENTS[name]
     again = stocked.get(path, params, if_none_match=first["ETag"], accept_encoding=encoding)
@@ -125,7 +125,7 @@ def test_a_compressed_document_is_kept_compressed(project_redis, stocked: Api, n
         *(("bars", accepted) for accepted in ("", "identity", "br", "gzip;q=0", "*;q=0")),
     ],
 )
-def test_who_takes_no_encoding_gets_the_document_as_it_is(stocked: Api, name: str, accepted: str | None):
+def test_client_without_encodings_gets_the_plain_document(stocked: Api, name: str, accepted: str | None):
     headers = {} if accepted is None else {"accept_encoding": accepted}
     response = ask(stocked, name, **headers)
     assert "Content-Encoding" not in response

@@ -90,7 +90,7 @@ def read(api: Any, symbol: str, query: dict[str, Any]) -> tuple[int, list[Any]]:
 
 
 @pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "away"])
-def test_every_read_is_what_was_written_before_it(request, api, with_redis):
+def test_reads_equal_the_writes_before_them(request, api, with_redis):
     server = request.getfixturevalue("project_redis") if with_redis else None
     client = redis.Redis(unix_socket_path=str(server.socket)) if server else None
 
@@ -165,7 +165,7 @@ class Race:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "away"])
-def test_a_read_beside_writers_has_all_that_was_acknowledged_before_it(request, api, with_redis):
+def test_read_beside_writers_has_every_acknowledged_trade(request, api, with_redis):
     if with_redis:
         request.getfixturevalue("project_redis")
     race = Race(api)
@@ -177,7 +177,7 @@ def test_a_read_beside_writers_has_all_that_was_acknowledged_before_it(request, 
 
 
 @pytest.mark.parametrize("redis_timeout", [2.0])
-def test_a_read_is_right_before_during_and_after_an_outage_of_redis(api, project_redis):
+def test_reads_are_right_before_during_and_after_a_redis_outage(api, project_redis):
     def written_and_read(number: int) -> Any:
         api.ingest(trade(timestamp=at(number), volume=1))
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Tags, freshness and what the cache says of itself, as a client meets them."""
+"""ETags, caching headers and cache statistics, as a client sees them."""
 
 import pytest
 import redis
@@ -16,11 +16,11 @@ def seeded(api):
     return api
 
 
-def forget_process_memory() -> None:
+def clear_process_memory() -> None:
     RESPONSE_CACHE.local.clear()
 
 
-def test_a_read_says_how_it_may_be_kept(seeded):
+def test_response_has_caching_headers(seeded):
     response = seeded.ohlc(symbol="AAPL")
     assert response["Cache-Control"] == "private, no-cache"
     assert response["Vary"] == "Accept, Accept-Encoding, Authorization, X-API-Key"
@@ -41,9 +41,9 @@ def test_the_second_read_is_a_hit_with_the_same_bytes(request, api, with_redis):
     assert ("X-Degraded" in second) is not with_redis
 
 
-def test_what_one_process_computed_is_a_hit_for_another(project_redis, seeded):
+def test_answer_computed_by_one_process_is_a_hit_in_another(project_redis, seeded):
     first = seeded.ohlc(MINUTES)
-    forget_process_memory()
+    clear_process_memory()
     second = seeded.ohlc(MINUTES)
     assert (first["X-Cache"], second["X-Cache"], second.content) == ("miss", "hit", first.content)
 
@@ -57,7 +57,7 @@ def test_what_one_process_computed_is_a_hit_for_another(project_redis, seeded):
         ("1735808401", "1735811999000"),
     ],
 )
-def test_a_range_that_touches_the_same_bars_is_the_same_entry(seeded, start, end):
+def test_ranges_over_the_same_bars_share_an_entry(seeded, start, end):
     first = seeded.ohlc(MINUTES)
     second = seeded.ohlc(symbol="aapl", start=start, end=end, interval="1min")
     assert (first["X-Cache"], second["X-Cache"]) == ("miss", "hit")
@@ -71,13 +71,13 @@ def test_a_range_that_touches_the_same_bars_is_the_same_entry(seeded, start, end
     ],
     ids=str,
 )  # fmt: skip
-def test_another_range_interval_or_page_is_another_entry(seeded, changes):
+def test_other_range_interval_or_page_is_another_entry(seeded, changes):
     first, second = seeded.ohlc(MINUTES), seeded.ohlc(MINUTES | changes)
     assert second["X-Cache"] == "miss"
     assert first["ETag"] != second["ETag"]
 
 
-def test_a_write_to_the_date_changes_the_tag_and_a_write_elsewhere_does_not(seeded):
+def test_only_a_write_to_the_queried_date_changes_the_etag(seeded):
     first = seeded.ohlc(MINUTES)
     seeded.ingest(trade(timestamp="2025-01-03T09:15:00Z"))
     elsewhere = seeded.ohlc(MINUTES)
@@ -89,14 +89,14 @@ def test_a_write_to_the_date_changes_the_tag_and_a_write_elsewhere_does_not(seed
     assert here["ETag"] != first["ETag"]
 
 
-def test_duplicates_leave_the_tag_as_it_is(seeded):
+def test_duplicates_do_not_change_the_etag(seeded):
     first = seeded.ohlc(symbol="AAPL")
     assert answer(seeded.ingest(*SEED_TRADES))["stored"] == 0
     assert seeded.ohlc(symbol="AAPL")["ETag"] == first["ETag"]
 
 
 @pytest.mark.parametrize("form", ["{0}", "W/{0}", '"x", {0}', "*"])
-def test_who_has_the_representation_gets_304_without_a_body(seeded, form):
+def test_current_etag_is_304_without_a_body(seeded, form):
     first = seeded.ohlc(MINUTES)
     condition = form.format(first["ETag"])
     response = seeded.get(OHLC, MINUTES, **{"If-None-Match": condition})
@@ -108,13 +108,13 @@ def test_who_has_the_representation_gets_304_without_a_body(seeded, form):
 
 def test_a_304_computes_nothing(seeded):
     tag = seeded.ohlc(MINUTES)["ETag"]
-    forget_process_memory()
+    clear_process_memory()
     before = cache_statistics()
     assert seeded.get(OHLC, MINUTES, **{"If-None-Match": tag}).status_code == 304
     assert cache_statistics() == before
 
 
-def test_who_has_an_older_one_gets_the_new_one(seeded):
+def test_old_etag_is_200(seeded):
     tag = seeded.ohlc(MINUTES)["ETag"]
     seeded.ingest(trade(timestamp="2025-01-02T09:15:01Z"))
     assert seeded.get(OHLC, MINUTES, **{"If-None-Match": tag}).status_code == 200
@@ -127,7 +127,7 @@ def test_an_answer_up_to_the_future_is_not_cached(seeded):
     assert first.content == second.content
 
 
-def test_an_error_is_not_kept(api):
+def test_errors_are_not_cached(api):
     assert api.ohlc(symbol="AAPL").status_code == 404
     api.ingest(*SEED_TRADES)
     assert api.ohlc(symbol="AAPL", start="2025-01-02T20:00:00Z").status_code == 404
@@ -135,7 +135,7 @@ def test_an_error_is_not_kept(api):
     assert api.ohlc(symbol="AAPL", start="2025-01-02T20:00:00Z").status_code == 200
 
 
-def test_a_warm_request_asks_the_database_nothing(seeded, django_assert_num_queries):
+def test_cached_answer_needs_no_database_query(seeded, django_assert_num_queries):
     seeded.ohlc(MINUTES)
     with django_assert_num_queries(0):
         assert seeded.ohlc(MINUTES)["X-Cache"] == "hit"
@@ -152,7 +152,7 @@ def test_keys_are_readable_and_scannable_by_symbol(project_redis, seeded):
         assert 6 * 86_400 < client.ttl(key) <= 7 * 86_400
 
 
-def test_invalidation_drops_what_is_kept_of_a_symbol(project_redis, seeded):
+def test_invalidation_drops_the_answers_about_a_symbol(project_redis, seeded):
     first = seeded.ohlc(MINUTES)
     response = seeded.call("POST", "/api/v1/cache/invalidate", b'{"symbol":"aapl"}')
     assert answer(response) == {"symbol": "AAPL", "entries": 1, "redis_reached": True}
@@ -160,7 +160,7 @@ def test_invalidation_drops_what_is_kept_of_a_symbol(project_redis, seeded):
     assert (again["X-Cache"], again.content) == ("miss", first.content)
 
 
-def test_the_cache_counts_what_it_did(seeded):
+def test_cache_statistics_count_hits_and_misses(seeded):
     before = answer(seeded.get("/api/v1/cache/stats"))
     seeded.ohlc(MINUTES)
     body = seeded.ohlc(MINUTES).content

@@ -36,7 +36,7 @@ def corrected_today(api) -> Api:
     return api  # type: ignore[no-any-return]
 
 
-def test_a_correction_of_a_year_old_trade_changes_one_bar_and_leaves_the_rest_cached(corrected_today):
+def test_correction_of_an_old_trade_changes_one_bar_and_leaves_the_rest_cached(corrected_today):
     api = corrected_today
     with time_machine.travel(TODAY, tick=False):
         before = {date: read(api, date) for date in (LAST_YEAR, *OTHER_DATES)}
@@ -61,7 +61,7 @@ def test_a_correction_of_a_year_old_trade_changes_one_bar_and_leaves_the_rest_ca
             assert after[date]["X-Commit"] == fixed["X-Commit"]
 
 
-def test_as_of_yesterday_still_gives_what_was_known_then(corrected_today):
+def test_as_of_yesterday_ignores_a_correction_of_today(corrected_today):
     api = corrected_today
     with time_machine.travel(TODAY, tick=False):
         known = read(api, LAST_YEAR)
@@ -73,7 +73,7 @@ def test_as_of_yesterday_still_gives_what_was_known_then(corrected_today):
         assert highs(now) == highs(read(api, LAST_YEAR)) == [100, 101, 102, 103]
 
 
-def test_a_range_whose_only_trade_was_cancelled_has_no_data_and_had_some(api):
+def test_range_whose_only_trade_was_cancelled_has_no_data(api):
     with time_machine.travel(YESTERDAY, tick=False):
         api.ingest(trade(**SPIKE))
     with time_machine.travel(TODAY, tick=False):
@@ -82,7 +82,7 @@ def test_a_range_whose_only_trade_was_cancelled_has_no_data_and_had_some(api):
         assert highs(read(api, LAST_YEAR, as_of=AFTER_YESTERDAY)) == [189.98]
 
 
-def test_a_walk_that_began_before_a_correction_ends_as_it_began(corrected_today):
+def test_walk_that_began_before_a_correction_does_not_see_it(corrected_today):
     api = corrected_today
     with time_machine.travel(TODAY, tick=False):
         first = read(api, LAST_YEAR, limit="1")

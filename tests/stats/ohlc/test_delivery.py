@@ -57,22 +57,22 @@ def test_an_instant_is_settled_after_a_minute(seconds_ago: int, immutable: bool)
 
 
 @pytest.mark.usefixtures("seeded")
-def test_an_end_in_the_callers_future_is_not_kept():
+def test_answer_with_a_future_end_is_not_cached():
     before = parse_timestamp("2025-01-02T23:00:00Z")
     outcomes = [bars_read(QUERY, now_ns) for now_ns in (before, before, NOW_NS)]
-    assert [found and found.headers["X-Cache"] for found in outcomes] == ["miss", "miss", "miss"]
+    assert [finished and finished.headers["X-Cache"] for finished in outcomes] == ["miss", "miss", "miss"]
 
 
 @pytest.mark.usefixtures("seeded")
-def test_only_what_is_held_is_given_to_who_wants_nothing_else(monkeypatch: pytest.MonkeyPatch):
-    def held() -> HTTPStatus | int | None:
+def test_answer_if_cached_computes_nothing(monkeypatch: pytest.MonkeyPatch):
+    def status_if_cached() -> HTTPStatus | int | None:
         bars = PinnedAnswer(ohlc_pin(parse_ohlc_query(QUERY), now_ns=NOW_NS), Representation("json"))
-        found = finished_answer_if_cached(bars, if_none_match=None, now_ns=NOW_NS)
-        return None if found is None else found.status
+        finished = finished_answer_if_cached(bars, if_none_match=None, now_ns=NOW_NS)
+        return None if finished is None else finished.status
 
-    assert held() is None
+    assert status_if_cached() is None
     bars_read(QUERY, NOW_NS)
     monkeypatch.setattr(type(market_store()), "bars", lambda *_, **__: pytest.fail("the store was asked"))
-    assert held() == HTTPStatus.OK
+    assert status_if_cached() == HTTPStatus.OK
     RESPONSE_CACHE.local.clear()
-    assert held() is None
+    assert status_if_cached() is None

@@ -22,7 +22,7 @@ def test_bars_follow_the_policy_of_their_instrument(traded: Api) -> None:
     assert [traded.bars(symbol)[0]["high"] for symbol in ("AAPL", "IBM")] == [99, 10]
 
 
-def test_an_answer_as_of_the_past_goes_by_the_policy_of_then_and_may_be_kept_for_ever(api: Api) -> None:
+def test_as_of_uses_the_policy_of_that_time_and_is_immutable(api: Api) -> None:
     with time_machine.travel("2026-01-05T10:00:00Z", tick=False):
         api.ingest(trade(symbol="IBM", price=10), trade(symbol="IBM", price=99, conditions=["odd_lot"]))
     with time_machine.travel("2026-01-05T12:00:00Z", tick=False):
@@ -38,7 +38,7 @@ def test_an_answer_as_of_the_past_goes_by_the_policy_of_then_and_may_be_kept_for
     ("line", "code"),
     [('{"symbol":"IBM","bar_policy":"of_tomorrow"}', "store_unavailable"), ("garbage", "data_damaged")],
 )
-def test_bars_whose_policy_cannot_be_told_are_503(traded: Api, store_path, line: str, code: str) -> None:
+def test_bars_with_an_unreadable_policy_are_503(traded: Api, store_path, line: str, code: str) -> None:
     assert traded.bars("IBM")
     (store_path / "instruments.jsonl").write_text(f"{line}\n")
     assert problem(traded.ohlc(symbol="IBM")) == (503, code)
@@ -58,7 +58,7 @@ def test_bars_whose_policy_cannot_be_told_are_503(traded: Api, store_path, line:
     ],
     ids=["nobody told", "fractional", "crypto", "future"],
 )
-def test_volumes_are_written_by_the_kind_of_the_instrument_not_of_the_bar(
+def test_volumes_are_integers_if_the_instrument_says_so(
     api: Api, instrument: Instrument, expected: list[bytes]
 ) -> None:
     instruments_set(instruments=[instrument])

@@ -79,7 +79,7 @@ def test_bars_before_1970_are_bars(api):
         (None, None, ["14:30", "14:31", "14:32"]),
     ],
 )
-def test_a_range_holds_whole_bars_from_start_to_before_end(api, start, end, expected):
+def test_range_is_extended_to_whole_bars_and_excludes_its_end(api, start, end, expected):
     api.ingest(at("14:30:30", volume=3), at("14:31:30", volume=3), at("14:32:30", volume=3))
     given = {"start": start, "end": end}
     bars = api.bars(**{name: f"2025-01-02T{time}Z" for name, time in given.items() if time})
@@ -120,21 +120,21 @@ def test_a_late_trade_changes_its_bar(api, late_first):
     }  # fmt: skip
 
 
-def test_within_an_instant_the_sequence_decides_and_what_has_none_comes_last(api):
+def test_trades_of_one_instant_are_ordered_by_sequence_nulls_last(api):
     api.ingest(at("14:30:00", 1), at("14:30:00", 2, sequence=9))
     api.ingest(at("14:30:00", 3, sequence=4), at("14:30:00", 4))
     (bar,) = api.bars()
     assert (bar["open"], bar["close"]) == (3, 4)
 
 
-def test_without_a_sequence_arrival_decides(api):
+def test_trades_without_a_sequence_are_ordered_by_arrival(api):
     api.ingest(at("14:30:00", 5), at("14:30:00", 1), at("14:30:00", 7))
     api.ingest(at("14:30:00", 3))
     (bar,) = api.bars()
     assert (bar["open"], bar["close"]) == (5, 3)
 
 
-def test_a_nanosecond_decides_before_the_sequence(api):
+def test_nanoseconds_order_trades_before_the_sequence(api):
     api.ingest(at("14:30:00.000000002", 1, sequence=1), at("14:30:00.000000001", 2, sequence=2))
     (bar,) = api.bars()
     assert (bar["open"], bar["close"]) == (2, 1)
@@ -205,12 +205,12 @@ def test_prices_come_back_as_they_were_sent(api):
         ("symbol=AAPL&as_of=soon", 400, "invalid_timestamp"),
     ],
 )
-def test_a_query_that_has_no_answer_is_refused(seeded, query, status, code):
+def test_unanswerable_query_is_refused(seeded, query, status, code):
     for path in (OHLC, "/v1/stats/ohlc/"):
         assert problem(seeded.get(f"{path}?{query}")) == (status, code)
 
 
-def test_a_symbol_is_known_under_all_its_spellings(api):
+def test_symbol_spellings_have_the_same_answer(api):
     api.ingest(trade(symbol="BTC/USD"))
     for spelling in ("btc/usd", "BTC-USD", "btc%2Fusd"):
         assert answer(api.get(f"{OHLC}?symbol={spelling}"))["symbol"] == "BTC-USD"
@@ -222,7 +222,7 @@ def test_the_nearest_parameter_is_named(api):
     assert {error["path"] for error in response["errors"]} == {"start", "limit"}
 
 
-def test_a_plus_in_an_offset_that_was_not_encoded_is_an_error_and_never_another_time(api):
+def test_unencoded_plus_in_an_offset_is_400(api):
     api.ingest(*SEED_TRADES)
     assert problem(api.get(f"{OHLC}?symbol=AAPL&start=2025-01-02T14:31:00+05:00")) == (
         400,
@@ -230,7 +230,7 @@ def test_a_plus_in_an_offset_that_was_not_encoded_is_an_error_and_never_another_
     )
 
 
-def test_more_bars_than_an_answer_holds_is_400_and_says_what_to_do(api):
+def test_too_many_bars_is_400_with_advice(api):
     minutes = [datetime(2025, 1, 1, tzinfo=UTC).timestamp() + 60 * n for n in range(50_001)]
     rows = [trade(timestamp=datetime.fromtimestamp(m, UTC).isoformat()) for m in minutes]
     api.ingest(*rows[:-1])
@@ -252,7 +252,7 @@ def test_both_prefixes_answer_the_same_with_and_without_a_slash(api, path):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE"])
-def test_another_method_is_405_with_those_that_are_allowed(api, method):
+def test_other_methods_are_405_with_allow(api, method):
     response = api.call(method, f"{OHLC}?symbol=AAPL")
     assert problem(response) == (405, "method_not_allowed")
     assert response["Allow"] == "GET, HEAD, OPTIONS"
@@ -265,7 +265,7 @@ def test_head_has_the_headers_of_get(api):
     assert all(head[name] == got[name] for name in ("ETag", "X-Commit", "Content-Type", "Vary"))
 
 
-def test_who_has_no_key_is_401_and_who_may_only_write_is_403(api):
+def test_no_key_is_401_and_write_only_key_is_403(api):
     assert problem(Api(None).ohlc(symbol="AAPL")) == (401, "not_authenticated")
     assert problem(Api("md_x").ohlc(symbol="AAPL")) == (401, "invalid_api_key")
     response = Api(make_key(scopes=("market:write",))).ohlc(symbol="AAPL")
@@ -282,7 +282,7 @@ def test_over_the_rate_is_429(api):
 
 
 @pytest.mark.parametrize("accept", ["application/xml", "text/csv", "image/png;q=0.5"])
-def test_a_format_that_there_is_not_is_406(api, accept):
+def test_unknown_accept_is_406(api, accept):
     api.ingest(*SEED_TRADES)
     assert problem(api.get(f"{OHLC}?symbol=AAPL", accept=accept)) == (406, "not_acceptable")
 

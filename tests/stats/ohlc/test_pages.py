@@ -41,14 +41,14 @@ def ten_bars(api):
 
 
 @pytest.mark.parametrize("limit", [1, 3, 9, 10, 11, 10_000])
-def test_a_walk_forward_is_all_bars_once(api, ten_bars, limit):
+def test_forward_walk_has_every_bar_once(api, ten_bars, limit):
     pages = walk(api, "next_cursor", page(api, limit=limit), limit=limit)
     assert [bar for bars in pages for bar in bars] == ten_bars
     assert {len(bars) for bars in pages[:-1]} <= {limit}
 
 
 @pytest.mark.parametrize("limit", [1, 3, 4])
-def test_a_walk_back_is_the_rows_just_before_in_the_same_order(api, ten_bars, limit):
+def test_previous_page_has_the_rows_before_in_ascending_order(api, ten_bars, limit):
     last = page(api, limit=limit)
     while last["next_cursor"]:
         last = page(api, limit=limit, cursor=last["next_cursor"])
@@ -56,7 +56,7 @@ def test_a_walk_back_is_the_rows_just_before_in_the_same_order(api, ten_bars, li
     assert [bar for bars in reversed(pages) for bar in bars] == ten_bars
 
 
-def test_back_and_forth_gives_the_page_again(api, ten_bars):
+def test_next_after_previous_is_the_same_page(api, ten_bars):
     first = page(api, limit=4)
     second = page(api, limit=4, cursor=first["next_cursor"])
     assert page(api, limit=4, cursor=second["prev_cursor"])["data"] == first["data"]
@@ -65,7 +65,7 @@ def test_back_and_forth_gives_the_page_again(api, ten_bars):
     assert (first["prev_cursor"], first["total_estimate"]) == (None, 10)
 
 
-def test_the_size_of_a_page_may_change_on_the_way(api, ten_bars):
+def test_limit_may_change_during_a_walk(api, ten_bars):
     first = page(api, limit=2)
     assert page(api, limit=5, cursor=first["next_cursor"])["data"] == ten_bars[2:7]
     assert page(api, cursor=first["next_cursor"])["data"] == ten_bars[2:]
@@ -85,7 +85,7 @@ def test_a_walk_keeps_to_its_range_and_interval(api, ten_bars):
     assert [bar for bars in pages for bar in bars] == ten_bars[2:7]
 
 
-def test_a_walk_sees_one_snapshot_while_trades_are_added(api, ten_bars):
+def test_walk_does_not_see_later_trades(api, ten_bars):
     first = page(api, limit=3)
     found = list(first["data"])
     cursor, number = first["next_cursor"], 0
@@ -137,7 +137,7 @@ def damaged(cursor: str) -> list[str]:
     ]  # fmt: skip
 
 
-def test_a_cursor_that_was_not_made_here_is_400(api, ten_bars):
+def test_forged_cursor_is_400(api, ten_bars):
     cursor = page(api, limit=3)["next_cursor"]
     for forged in damaged(cursor):
         assert problem(api.ohlc(symbol="AAPL", limit=3, cursor=forged)) == (400, "invalid_cursor"), forged
@@ -156,7 +156,7 @@ def test_a_cursor_of_another_query_is_400(api, ten_bars, params):
     assert problem(api.ohlc({"symbol": "AAPL", "cursor": cursor, **params})) == (400, "invalid_cursor")
 
 
-def test_a_cursor_is_of_its_secret(api, ten_bars, settings):
+def test_cursor_sealed_with_another_secret_is_400(api, ten_bars, settings):
     cursor = page(api, limit=3)["next_cursor"]
     settings.SECRET_KEY = "another"
     assert problem(api.ohlc(symbol="AAPL", cursor=cursor)) == (400, "invalid_cursor")
@@ -173,14 +173,14 @@ def test_a_cursor_of_a_restored_log_is_409(api, ten_bars, store_path, settings, 
     assert problem(api.ohlc(symbol="AAPL", cursor=cursor)) == (409, "resync")
 
 
-def test_a_cursor_of_a_symbol_that_is_gone_is_404(api, ten_bars, store_path, settings):
+def test_cursor_of_a_deleted_symbol_is_404(api, ten_bars, store_path, settings):
     cursor = page(api, limit=3)["next_cursor"]
     shutil.rmtree(store_path)
     settings.MARKET_STORES = dict(settings.MARKET_STORES)
     assert problem(api.ohlc(symbol="AAPL", cursor=cursor)) == (404, "unknown_symbol")
 
 
-def test_as_of_a_moment_only_what_was_stored_by_then_exists(api, ten_bars):
+def test_as_of_ignores_later_commits(api, ten_bars):
     moment = format_timestamp(time.time_ns())
     api.ingest(minute(0, volume=5), minute(30))
     response = api.ohlc(symbol="AAPL", as_of=moment)
@@ -191,7 +191,7 @@ def test_as_of_a_moment_only_what_was_stored_by_then_exists(api, ten_bars):
     assert api.bars(as_of="2100-01-01") == api.bars()
 
 
-def test_as_of_a_moment_before_the_first_commit_there_is_no_data(api, ten_bars):
+def test_as_of_before_the_first_commit_has_no_data(api, ten_bars):
     assert problem(api.ohlc(symbol="AAPL", as_of="2020-01-01")) == (404, "no_data")
     assert problem(api.ohlc(symbol="NOPE", as_of="2020-01-01")) == (404, "unknown_symbol")
 

@@ -56,7 +56,7 @@ def test_values_are_kept_but_a_cursor_is_not():
     assert found.selected() == ["1h", "true"]
 
 
-def test_what_is_sent_and_what_is_told_of_it_is_escaped():
+def test_values_and_errors_are_escaped():
     html = respond(FormBars, "symbol=%22%3E%3Cscript%3Ex", accept=HTML).content.decode()
     assert "<script>x" not in html
     assert "&quot;&gt;&lt;script&gt;x" in html
@@ -154,13 +154,13 @@ def test_bars_are_looked_through_page_by_page(browser: Client):
     assert browser.get(back, headers=HEADERS).content.decode().count("&quot;timestamp&quot;") == 100
 
 
-def test_who_opens_bars_without_a_symbol_is_offered_the_form(browser: Client):
+def test_page_without_a_symbol_shows_the_form(browser: Client):
     response = browser.get(OHLC, headers=HEADERS)
     assert response.status_code == 200
     assert "symbol" in Page(response.content.decode()).inputs()
 
 
-def test_an_empty_parameter_is_refused_where_no_form_sent_it(api):
+def test_empty_parameter_outside_the_form_is_refused(api):
     api.ingest(trade())
     assert api.get(f"{OHLC}?symbol=AAPL&start=").status_code == 400
 

@@ -51,7 +51,7 @@ def test_the_client_gets_the_format_it_likes_best(accept: str, name: str):
     assert respond(PlainBars, accept=accept)["Content-Type"] == FORMATS[name].content_type
 
 
-def test_a_name_in_the_address_stands_above_what_the_client_accepts():
+def test_format_in_the_url_overrides_accept():
     response = respond(PlainBars, "format=csv", accept="application/json")
     assert response["Content-Type"] == FORMATS["csv"].content_type
 
@@ -66,7 +66,7 @@ def test_a_name_in_the_address_stands_above_what_the_client_accepts():
     ],
     ids=["format", "suffix", "accept", "refused"],
 )
-def test_what_there_is_not_is_406_with_the_list(asked: dict[str, str], listed: list[str]):
+def test_unknown_format_is_406_with_the_known_ones(asked: dict[str, str], listed: list[str]):
     response = respond(PlainBars, **asked)
     assert (response.status_code, response["Content-Type"]) == (406, "application/problem+json")
     assert json.loads(response.content)["message"].endswith(f" are {', '.join(listed)}")
@@ -80,7 +80,7 @@ def test_an_error_is_a_problem_whatever_the_format(name: str):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_what_has_no_format_is_json_and_says_so(name: str):
+def test_answer_without_rows_is_json(name: str):
     response = respond(SpeakingBars, f"format={name}", method="put")
     assert (response["Content-Type"], json.loads(response.content)) == ("application/json", {"said": True})
 

@@ -79,11 +79,11 @@ def test_the_trailer_is_a_last_line():
     assert trailer.endswith(b"}\n")
 
 
-def test_csv_has_no_place_for_a_trailer():
+def test_csv_has_no_trailer():
     assert encoder("csv", TWO_TRADES).trailer(SAID) is None
 
 
-def test_the_trailer_of_batches_is_metadata_that_readers_of_rows_pass_over():
+def test_arrow_trailer_is_metadata_of_an_empty_batch():
     made = encoder("arrow", TWO_TRADES)
     trailer = made.trailer(SAID)
     assert trailer is not None
@@ -102,7 +102,7 @@ def test_a_stream_without_rows_is_whole(name: str):
 
 
 @pytest.mark.parametrize("name", STREAMED)
-def test_an_encoder_keeps_nothing_of_what_it_wrote(name: str):
+def test_encoders_are_stateless(name: str):
     table = many_trades(5_000)
     made = encoder(name, table)
     made.rows(table)

@@ -1,4 +1,4 @@
-"""Tables: of which types they are, and their parts."""
+"""Tables: their types and their parts."""
 
 import pyarrow as pa
 import pytest
@@ -21,7 +21,7 @@ THREE = table_of([{"price": number / 2, "sequence": number} for number in range(
     ],
     ids=["another name", "another type", "a column more", "another order"],
 )
-def test_data_that_are_not_of_the_columns_are_refused(columns: tuple[OutColumn, ...], data: pa.Table):
+def test_data_with_other_columns_is_a_value_error(columns: tuple[OutColumn, ...], data: pa.Table):
     with pytest.raises(ValueError, match="the data's columns are"):
         Table(columns, data)
 
@@ -39,7 +39,7 @@ def test_columns_are_selected_in_the_order_asked_for():
     assert chosen.columns[1].is_integer
 
 
-def test_a_column_that_there_is_not_cannot_be_selected():
+def test_selecting_an_unknown_column_is_a_key_error():
     with pytest.raises(KeyError):
         TWO_BARS.select(["cost"])
 
