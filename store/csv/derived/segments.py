@@ -1,4 +1,4 @@
-"""The current segments of a log, mapped at their first use; bounds the mappings of a store."""
+"""The current segments of a log, mapped at their first use; bounds the mappings of a store and the bars that it computed."""
 
 import itertools
 import threading
@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy.typing as npt
 import pyarrow as pa
+from cachetools import LRUCache
 
 from store.arrays import Integers
+from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.bars import Bars, bars_of
 from store.csv.derived.arrow_files import as_numpy, map_columns
+from store.csv.derived.computed_bars import ComputedBars, SegmentRows
 from store.csv.derived.manifest import (
     NO_ROLLUPS,
     Segment,
@@ -24,7 +27,7 @@ from store.csv.derived.manifest import (
     rollups_file,
     sessions_file,
 )
-from store.csv.derived.rollups import Rollups, SegmentSessions, map_rollups, map_sessions
+from store.csv.derived.rollups import MINUTE_NS, Rollups, SegmentSessions, map_rollups, map_sessions
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.declarations import Dataset
@@ -33,6 +36,7 @@ from store.protocol import NO_COMMIT, CommitId, Window
 # Each segment maps its columns and one or two files per policy. Linux allows a process 65,530 mappings, and
 # other code needs some, too.
 SEGMENTS_LIMIT = 8192
+BARS_BYTES = 64 * 2**20
 # Above the limit, mappings are released down to this share of it, so that releases are rare.
 _KEPT_SHARE = 0.75
 
@@ -52,6 +56,11 @@ class MappedSegment:
         self._mappings = mappings
         self.release()
 
+    @property
+    def columns(self) -> tuple[Path, int]:
+        """The path and the checksum of its file of columns."""
+        return self._folder / columns_file(self.segment.name), self.segment.columns
+
     def release(self) -> None:
         """Release the mappings; concurrent readers keep theirs."""
         self._rows: pa.RecordBatch | None = None
@@ -65,8 +74,7 @@ class MappedSegment:
         self.used = next(_uses)
         rows = self._rows
         if rows is None:
-            path = self._folder / columns_file(self.segment.name)
-            rows = self._rows = map_columns(path, self.segment.columns)
+            rows = self._rows = map_columns(*self.columns)
             self._mappings.add(self)
         return rows
 
@@ -126,15 +134,18 @@ class MappedSegment:
             self._mappings.add(self)
         return sessions
 
-    def finished_bars(self, policy_key: str, level_ns: int) -> Bars | None:
-        """Return its bars of a level.
+    def finished_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
+        """Return its bars of a level in an aligned window, and perhaps others.
 
-        None if the level is not stored, or if volume must be credited across intervals.
+        None if volume must be credited across intervals, or if a level below a minute is not stored. A longer
+        level that is not stored is computed from the rows and cached.
         """
         self.used = next(_uses)
-        cached, key = self._bars, (policy_key, level_ns)
+        cached, key = self._bars, (policy.key, level_ns)
         if key not in cached:
-            aggregates = self.aggregates(policy_key, level_ns)
+            aggregates = self.aggregates(policy.key, level_ns)
+            if aggregates is None and level_ns >= MINUTE_NS:
+                return self._mappings.computed_bars(self, policy, level_ns, window)
             is_finished = aggregates is not None and bool((aggregates.price_count > 0).all())
             cached[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
         return cached[key]
@@ -146,10 +157,13 @@ class MappedSegment:
 
 
 class SegmentMappings:
-    """The mapped segments of a store, by weak references."""
+    """The mapped segments of a store, by weak references, and the bars that were computed from their rows."""
 
-    def __init__(self, limit: int = SEGMENTS_LIMIT) -> None:
+    def __init__(self, limit: int = SEGMENTS_LIMIT, bars_bytes: int = BARS_BYTES) -> None:
         self._limit = limit
+        self._computed: LRUCache[tuple[Path, int, str, int], ComputedBars] = LRUCache(
+            bars_bytes, getsizeof=lambda computed: computed.nbytes
+        )
         self._mapped: weakref.WeakSet[MappedSegment] = weakref.WeakSet()
         self._mutex = threading.Lock()
 
@@ -165,6 +179,19 @@ class SegmentMappings:
                 for each in sorted(self._mapped, key=attrgetter("used"))[:surplus]:
                     self._mapped.discard(each)
                     each.release()
+
+    def computed_bars(
+        self, segment: MappedSegment, policy: BarPolicy, level_ns: int, window: Window
+    ) -> Bars | None:
+        """Return bars of a level without rollups. See `ComputedBars.over`."""
+        key = (*segment.columns, policy.key, level_ns)
+        with self._mutex:
+            computed = self._computed.pop(key, None) or ComputedBars(policy, level_ns)
+        bars = computed.over(SegmentRows(segment.rows, segment.times), window.start_ns, window.end_ns)
+        with self._mutex:
+            if computed.nbytes <= self._computed.maxsize:
+                self._computed[key] = computed
+        return bars
 
 
 class LogSegments:

@@ -48,7 +48,7 @@ def _segments_bars(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
         return None
     bars_of_segments: list[Bars] = []
     for mapped in snapshot.segments.within(window):
-        bars = mapped.finished_bars(query.policy.key, interval)
+        bars = mapped.finished_bars(query.policy, interval, window)
         if bars is None:
             return None
         bars_of_segments.append(bars)

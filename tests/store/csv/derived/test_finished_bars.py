@@ -8,7 +8,9 @@ import pytest
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
+from store.bars.prints import prints_of
 from store.csv import CsvStore
+from store.csv.derived import computed_bars
 from store.csv.reading import bar_reader
 from store.datasets import TRADES
 from store.instruments import Instrument
@@ -84,8 +86,26 @@ def test_volume_without_a_price_behind_a_window_is_credited_to_its_last_bar(tmp_
         assert bars.volume.tolist() == [1.0, 6.0]
 
 
-def test_shared_bars_are_read_only(tmp_path):
-    store, _ = stores_with(tmp_path, DENSE)
+def test_each_row_is_computed_once_and_only_for_windows_that_were_read(tmp_path, monkeypatch):
+    store, _ = stores_with(tmp_path, SPARSE)
+    counts: list[int] = []
+
+    def counted(rows, policy, *, commit=None):
+        counts.append(len(rows))
+        return prints_of(rows, policy, commit=commit)
+
+    monkeypatch.setattr(computed_bars, "prints_of", counted)
+    store.bars(SYMBOL, Window(NOON, NOON + 30 * MINUTE), MINUTE)
+    assert 0 < sum(counts) < 30
+    for _ in range(2):
+        for minute in range(0, MINUTES, 30):
+            store.bars(SYMBOL, Window(NOON + minute * MINUTE, NOON + (minute + 30) * MINUTE), MINUTE)
+    assert sum(counts) == len(SPARSE)
+    assert len(counts) < 40
+
+
+def test_shared_bars_are_read_only(stores):
+    store, _ = stores
     for window in (Window(NOON, NOON + 30 * MINUTE), Window(NOON, NOON + DAY)):
         bars = store.bars(SYMBOL, window, MINUTE)
         assert not any(getattr(bars, name).flags.writeable for name in Bars.__slots__)

@@ -9,7 +9,7 @@ import pytest
 from store.csv.derived.segments import SegmentMappings
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Window
-from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, stored, trade
+from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, batch, stored, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
 
@@ -31,6 +31,18 @@ def test_mappings_are_bounded_and_answers_are_the_same(log: DerivedLog) -> None:
         assert 0 < len(mappings) <= 10
         assert mappings_under(log.files) <= 20
     assert log.is_like_memory()
+
+
+def test_computed_bars_of_sparse_symbols_are_bounded(tmp_path: Path) -> None:
+    store = DerivedLog(tmp_path).store
+    store._mappings = mappings = SegmentMappings(bars_bytes=20_000)
+    for number in range(20):
+        store.append(batch(*(trade(n * MINUTE) for n in range(30)), symbol=f"S{number}"))
+        store.derive(TRADES, f"S{number}")
+    for _ in range(2):
+        for number in range(20):
+            assert len(store.bars(f"S{number}", ALL_TIME, MINUTE)) == 30
+        assert 1_000 < mappings._computed.currsize <= 20_000
 
 
 def test_least_recently_used_segments_are_released_first(log: DerivedLog) -> None:

@@ -1,0 +1,106 @@
+"""Bars of a level (interval length) without rollups, computed from a segment's rows and cached."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from store.arrays import Integers
+from store.bar_policies import BarPolicy
+from store.bars.aggregation import aggregate_prints
+from store.bars.bars import Bars, bars_of, joined_bars
+from store.bars.prints import prints_of
+from store.csv.derived.arrow_files import PRINT_COLUMNS, plain_rows
+from store.datasets import TRADES
+
+
+class SegmentRows(NamedTuple):
+    """The rows of a segment that were stored as trades, and their event times, ascending."""
+
+    rows: pa.RecordBatch
+    times: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class _BarRange:
+    """The bars of the rows `[start, end)`, which make up whole intervals."""
+
+    start: int
+    end: int
+    bars: Bars
+
+
+class ComputedBars:
+    """The bars of one segment under one policy at one level, computed for the windows that were read.
+
+    Each time the computed range grows at an end, it grows by at least its own length. So no row is aggregated
+    twice, and each bar is copied only a few times.
+    """
+
+    def __init__(self, policy: BarPolicy, level_ns: int) -> None:
+        self._policy = policy
+        self._level_ns = level_ns
+        self._computed: _BarRange | None = None
+        self._has_unfinished = False
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the bars in memory."""
+        return self._computed.bars.nbytes if self._computed else 0
+
+    def over(self, segment: SegmentRows, start_ns: int, end_ns: int) -> Bars | None:
+        """Return bars of an aligned window, and others; None if volume must be credited across intervals.
+
+        The interval after the window is computed, too: if it has volume without a price, that volume belongs
+        to the last bar.
+        """
+        if self._has_unfinished:
+            return None
+        start, last = segment.times.searchsorted((start_ns, end_ns)).tolist()
+        computed, end = self._computed, self._interval_end(segment, last)
+        if computed is None or start < computed.start or end > computed.end:
+            computed = self._grown(segment, computed, start, end)
+            self._computed, self._has_unfinished = computed, computed is None
+        return computed.bars if computed else None
+
+    def _grown(
+        self, segment: SegmentRows, computed: _BarRange | None, start: int, end: int
+    ) -> _BarRange | None:
+        if computed is None:
+            bars = self._bars(segment, start, end)
+            return _BarRange(start, end, _read_only(bars)) if bars is not None else None
+        new_start, new_end, length = computed.start, computed.end, computed.end - computed.start
+        if start < new_start:
+            new_start = self._interval_start(segment, max(min(start, new_start - length), 0))
+        if end > new_end:
+            new_end = self._interval_end(segment, max(end, new_end + length))
+        before = self._bars(segment, new_start, computed.start)
+        after = self._bars(segment, computed.end, new_end)
+        if before is None or after is None:
+            return None
+        return _BarRange(new_start, new_end, _read_only(joined_bars([before, computed.bars, after])))
+
+    def _bars(self, segment: SegmentRows, start: int, end: int) -> Bars | None:
+        """Return the bars of rows; None if an interval has no price."""
+        rows = plain_rows(TRADES, segment.rows.slice(start, end - start), PRINT_COLUMNS)
+        aggregates = aggregate_prints(prints_of(rows, self._policy), self._level_ns)
+        return bars_of(aggregates) if bool((aggregates.price_count > 0).all()) else None
+
+    def _interval_start(self, segment: SegmentRows, row: int) -> int:
+        """Return the first row in the interval of a row."""
+        start_ns = segment.times[row] // self._level_ns * self._level_ns
+        return int(segment.times.searchsorted(start_ns))
+
+    def _interval_end(self, segment: SegmentRows, row: int) -> int:
+        """Return the first row after the interval of a row; the number of rows if there is none."""
+        if row >= len(segment.times):
+            return len(segment.times)
+        end_ns = (segment.times[row] // self._level_ns + 1) * self._level_ns
+        return int(segment.times.searchsorted(end_ns))
+
+
+def _read_only(bars: Bars) -> Bars:
+    """Return the bars with read-only columns, so that they can be shared."""
+    for name in Bars.__slots__:
+        getattr(bars, name).flags.writeable = False
+    return bars
