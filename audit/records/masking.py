@@ -26,8 +26,6 @@ _SECRET = re.compile(
     r"|(?P<url>://)[^\s/?#@\"']+(?=@)"
     r"|(?P<name>(?i:key|token|secret|passw(?:or)?d|passphrase|pwd|signature|cookie|credential|authorization)[\w-]{0,16}+"
     r"""(?:(?:\\*["'])?\s*+=|\\*["']\s*+:|:(?=\s))\s*+)"""
-    # One capital letter at the end is no secret: the symbol of a future is such as `KEY=F`.
-    r"(?![A-Z]\Z)"
     # The value: quoted, quoted within a quoted text, or a word, which may follow the name of a scheme.
     r"""(?:"(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|(?P<quote>\\++["']).*?(?:(?P=quote)|\Z)"""
     r"""|(?:(?i:basic|bearer|digest|api-key)(?:\s|%20|\+)+)?[^\s,;&'"()\[\]{}]+)""",
