@@ -100,8 +100,9 @@ class ResponseCache:
     def drop(self, symbol: str) -> int | None:
         """Remove every answer about `symbol` from Redis and from this process's memory.
 
-        Return the number removed from Redis; None if Redis is unreachable, where they may remain. This is not needed for correctness, because keys contain commits. It frees memory and forces a recomputation.
-        Other processes keep answers in their own memory for up to 5 s.
+        Return the number removed from Redis; None if Redis is unreachable, where they may remain. Other processes
+        keep answers in their own memory for up to 5 s. Correctness does not need this, because keys contain
+        commits: it frees memory and forces a recomputation.
         """
         prefix = symbol_prefix(symbol)
         count = self.shared.drop(prefix)

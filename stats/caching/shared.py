@@ -82,11 +82,12 @@ class SharedCache:
     """Entries in Redis.
 
     Redis errors are never raised: an unreachable Redis acts as an empty cache. The connection's circuit breaker
-    keeps calls to it short. is_away: whether the last call failed.
+    keeps calls to it short. is_away: whether the last call got no answer.
     """
 
     def __init__(self) -> None:
         self.is_away = False
+        self._refuses_writes = False
 
     def get(self, key: str) -> Entry | None:
         """Return the entry of `key`; None if there is none, it is damaged, or Redis is unreachable."""
@@ -95,7 +96,10 @@ class SharedCache:
     def store(self, key: str, entry: Entry, *, seconds: int) -> int:
         """Store `entry` for `seconds`. Return the stored size in bytes; 0 if it could not be stored."""
         stored = entry.to_bytes(key)
-        return len(stored) if self._attempt(lambda: redis_call("SET", key, stored, "EX", seconds)) else 0
+        if not self._attempt(lambda: redis_call("SET", key, stored, "EX", seconds)):
+            return 0
+        self._refuses_writes = False
+        return len(stored)
 
     def drop(self, prefix: str) -> int | None:
         """Remove every entry whose key starts with `prefix`. Return their number; None if Redis is unreachable.
@@ -108,6 +112,11 @@ class SharedCache:
         """Return the result of `operation`; None after a Redis error."""
         try:
             result = operation()
+        except ResponseError as error:  # a full or read-only Redis, which still answers reads
+            if not self._refuses_writes:
+                logger.warning("Redis refuses to store answers: %s", error)
+            self._refuses_writes = True
+            return None
         except RedisError as error:
             if not self.is_away:
                 self.is_away = True

@@ -100,8 +100,8 @@ class OptionMarket:
 def _with_both_rights(members: Members) -> Members:
     """Return the options whose strike has both a call and a put."""
     call_strikes = {contract.strike for contract, _ in members if contract.is_call}
-    put_strikes = {contract.strike for contract, _ in members if not contract.is_call}
-    return [each for each in members if each[0].strike in call_strikes & put_strikes]
+    strikes = call_strikes & {contract.strike for contract, _ in members if not contract.is_call}
+    return [each for each in members if each[0].strike in strikes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
 """Bars of a level (interval length) without rollups, computed from a segment's rows and cached."""
 
+import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+from cachetools import LRUCache
 
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
@@ -12,11 +15,18 @@ from store.bars.bars import Bars, bars_of, joined_bars
 from store.bars.prints import prints_of
 from store.csv.derived.arrow_files import PRINT_COLUMNS, plain_rows
 from store.datasets import TRADES
+from store.protocol import Window
+
+BARS_BYTES = 64 * 2**20
+# The memory of an entry without bars.
+_ENTRY_BYTES = 1024
 
 
 class SegmentRows(NamedTuple):
-    """The rows of a segment that were stored as trades, and their event times, ascending."""
+    """The stored rows of a segment and their event times, ascending; path and checksum of their file."""
 
+    path: Path
+    checksum: int
     rows: pa.RecordBatch
     times: Integers
 
@@ -45,8 +55,8 @@ class ComputedBars:
 
     @property
     def nbytes(self) -> int:
-        """The size of the bars in memory."""
-        return self._computed.bars.nbytes if self._computed else 0
+        """Roughly its size in memory."""
+        return _ENTRY_BYTES + (self._computed.bars.nbytes if self._computed else 0)
 
     def over(self, segment: SegmentRows, start_ns: int, end_ns: int) -> Bars | None:
         """Return bars of an aligned window, and others; None if volume must be credited across intervals.
@@ -97,6 +107,31 @@ class ComputedBars:
             return len(segment.times)
         end_ns = (segment.times[row] // self._level_ns + 1) * self._level_ns
         return int(segment.times.searchsorted(end_ns))
+
+
+class ComputedBarsCache:
+    """The computed bars of a store's segments, at most `maxsize` bytes. They hold no rows. Thread-safe."""
+
+    def __init__(self, maxsize: int = BARS_BYTES) -> None:
+        self.lru: LRUCache[tuple[Path, int, str, int], ComputedBars] = LRUCache(
+            maxsize, getsizeof=lambda computed: computed.nbytes
+        )
+        self._mutex = threading.Lock()
+
+    def bars(self, segment: SegmentRows, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
+        """See `ComputedBars.over`."""
+        key = (segment.path, segment.checksum, policy.key, level_ns)
+        with self._mutex:
+            computed = self.lru.get(key)
+        if computed is None:
+            computed = ComputedBars(policy, level_ns)
+        bars = computed.over(segment, window.start_ns, window.end_ns)
+        with self._mutex:
+            if computed.nbytes <= self.lru.maxsize:
+                self.lru[key] = computed  # with its new size
+            else:
+                self.lru.pop(key, None)
+        return bars
 
 
 def _read_only(bars: Bars) -> Bars:

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy.typing as npt
 import pyarrow as pa
-from cachetools import LRUCache
 
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.bars import Bars, bars_of
 from store.csv.derived.arrow_files import as_numpy, map_columns
-from store.csv.derived.computed_bars import ComputedBars, SegmentRows
+from store.csv.derived.computed_bars import BARS_BYTES, ComputedBarsCache, SegmentRows
 from store.csv.derived.manifest import (
     NO_ROLLUPS,
     Segment,
@@ -36,7 +35,6 @@ from store.protocol import NO_COMMIT, CommitId, Window
 # Each segment maps its columns and one or two files per policy. Linux allows a process 65,530 mappings, and
 # other code needs some, too.
 SEGMENTS_LIMIT = 8192
-BARS_BYTES = 64 * 2**20
 # Above the limit, mappings are released down to this share of it, so that releases are rare.
 _KEPT_SHARE = 0.75
 
@@ -145,7 +143,8 @@ class MappedSegment:
         if key not in cached:
             aggregates = self.aggregates(policy.key, level_ns)
             if aggregates is None and level_ns >= MINUTE_NS:
-                return self._mappings.computed_bars(self, policy, level_ns, window)
+                rows = SegmentRows(*self.columns, self.rows, self.times)
+                return self._mappings.computed.bars(rows, policy, level_ns, window)
             is_finished = aggregates is not None and bool((aggregates.price_count > 0).all())
             cached[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
         return cached[key]
@@ -157,13 +156,14 @@ class MappedSegment:
 
 
 class SegmentMappings:
-    """The mapped segments of a store, by weak references, and the bars that were computed from their rows."""
+    """The mapped segments of a store, by weak references.
+
+    computed: the bars that were computed from their rows.
+    """
 
     def __init__(self, limit: int = SEGMENTS_LIMIT, bars_bytes: int = BARS_BYTES) -> None:
         self._limit = limit
-        self._computed: LRUCache[tuple[Path, int, str, int], ComputedBars] = LRUCache(
-            bars_bytes, getsizeof=lambda computed: computed.nbytes
-        )
+        self.computed = ComputedBarsCache(bars_bytes)
         self._mapped: weakref.WeakSet[MappedSegment] = weakref.WeakSet()
         self._mutex = threading.Lock()
 
@@ -179,19 +179,6 @@ class SegmentMappings:
                 for each in sorted(self._mapped, key=attrgetter("used"))[:surplus]:
                     self._mapped.discard(each)
                     each.release()
-
-    def computed_bars(
-        self, segment: MappedSegment, policy: BarPolicy, level_ns: int, window: Window
-    ) -> Bars | None:
-        """Return bars of a level without rollups. See `ComputedBars.over`."""
-        key = (*segment.columns, policy.key, level_ns)
-        with self._mutex:
-            computed = self._computed.pop(key, None) or ComputedBars(policy, level_ns)
-        bars = computed.over(SegmentRows(segment.rows, segment.times), window.start_ns, window.end_ns)
-        with self._mutex:
-            if computed.nbytes <= self._computed.maxsize:
-                self._computed[key] = computed
-        return bars
 
 
 class LogSegments:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import redis
 
 from redis_calls.connection import breaker
 from stats.caching.response_cache import ResponseCache, cache_statistics
@@ -147,6 +148,17 @@ def test_redis_killed_and_back(subject: Subject, redis_server, monkeypatch, capl
     subject.cache.local.clear()
     assert subject.seen() == ("hit", b"AAPL 3")
     assert [message.split(",")[0] for message in caplog.messages] == ["Redis is away", "Redis is back"]
+
+
+def test_a_full_redis_is_logged_once_and_answers_come_from_memory(subject: Subject, redis_server, caplog):
+    with redis.Redis(unix_socket_path=str(redis_server.socket)) as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+    with caplog.at_level(logging.INFO, logger="stats"):
+        for number in range(3):
+            assert subject.seen(str(number))[0] == "miss"
+            assert subject.seen(str(number))[0] == "hit"
+    assert [message.split(":")[0] for message in caplog.messages] == ["Redis refuses to store answers"]
 
 
 @pytest.mark.parametrize("redis_timeout", [2.0])

@@ -2,11 +2,13 @@
 
 import time
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
 
 from http_requests.exceptions import RequestError
+from http_requests.json_document import read_json
 from tests.machine import slowness
 from tests.trades.formats.bodies import CSV, MSGPACK, NDJSON
 from trades.batches.row_batch import BatchOptions
@@ -177,6 +179,13 @@ def test_nanoseconds_that_are_out_of_range_are_named(instant):
 )  # fmt: skip
 def test_a_document_that_is_none_is_refused(body, code):
     assert refusal(MSGPACK, body)[0] == code
+
+
+def test_a_malformed_line_is_found_with_few_reads(monkeypatch):
+    reads = Mock(wraps=read_json)
+    monkeypatch.setattr("trades.formats.json_body.read_json", reads)
+    assert refusal(NDJSON, b"{}\n" * 20_000 + b"{\n")[0] == "malformed_ndjson"
+    assert reads.call_count < 20
 
 
 def test_unknown_keys_of_any_depth_are_passed_over_when_asked():

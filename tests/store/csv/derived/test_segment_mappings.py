@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from store.bar_policies import EVERY_PRINT
+from store.csv.derived.computed_bars import ComputedBars, ComputedBarsCache
 from store.csv.derived.segments import SegmentMappings
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Window
@@ -42,7 +44,14 @@ def test_computed_bars_of_sparse_symbols_are_bounded(tmp_path: Path) -> None:
     for _ in range(2):
         for number in range(20):
             assert len(store.bars(f"S{number}", ALL_TIME, MINUTE)) == 30
-        assert 1_000 < mappings._computed.currsize <= 20_000
+        assert 1_000 < mappings.computed.lru.currsize <= 20_000
+
+
+def test_entries_without_bars_are_bounded_too() -> None:
+    cache = ComputedBarsCache(10_000)
+    for number in range(100):
+        cache.lru[Path(), number, "", 0] = ComputedBars(EVERY_PRINT, MINUTE)
+    assert len(cache.lru) < 10
 
 
 def test_least_recently_used_segments_are_released_first(log: DerivedLog) -> None:
