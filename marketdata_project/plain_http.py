@@ -1,6 +1,7 @@
 """Plain HTTP where TLS is required: redirects pages and refuses API calls.
 
-Each call is recorded and charged to its address. If it carried a valid key or token, the log names the key or token.
+Each request counts against the rate limit of the client's IP address. Each API call is written to the audit log. If
+a refused call carried a valid key or token, the program's log names it.
 """
 
 import logging
@@ -25,7 +26,7 @@ from ratelimit.limits.admission import admission_headers
 
 # Statuses of SecurityMiddleware's own answers: a redirect, or a refused host. Other answers come from a view.
 _REDIRECTED = HTTPStatus.MOVED_PERMANENTLY
-_ANSWERED = frozenset({_REDIRECTED, HTTPStatus.BAD_REQUEST})
+_OWN_STATUSES = frozenset({_REDIRECTED, HTTPStatus.BAD_REQUEST})
 _HTTPS_REQUIRED = Problem(
     "https_required",
     "the API is called over https; the request's credential was readable on its way: replace it",
@@ -35,10 +36,10 @@ logger = logging.getLogger(__name__)
 
 
 class PlainHttpMiddleware:
-    """A middleware that makes SecurityMiddleware's redirects a 308, which keeps method and body; a 403 for API calls.
+    """Replaces SecurityMiddleware's 301 by a 308 for pages, and by a 403 for API calls. A 308 keeps method and body.
 
-    An API client that follows redirects would send its key unencrypted with every call and never notice. Over the
-    address's limit the answer is 429.
+    An API client that follows redirects would send its key unencrypted with every call and never notice. If
+    the client's address has exceeded its rate limit, the answer is 429.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -50,10 +51,10 @@ class PlainHttpMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         now, started = datetime.now(UTC), perf_counter_ns()
         response = self._get_response(request)
-        if response.status_code not in _ANSWERED or request.is_secure():
+        if response.status_code not in _OWN_STATUSES or request.is_secure():
             return response
         is_call = is_api_call(request.path_info)
-        response = _charge_address(request, _refused(response) if is_call else response)
+        response = _charge_address(request, _refuse_redirect(response) if is_call else response)
         if is_call:
             if response.status_code == _HTTPS_REQUIRED.status:
                 _name_exposed(request, now)
@@ -69,7 +70,7 @@ class PlainHttpMiddleware:
         return response
 
 
-def _refused(response: HttpResponse) -> HttpResponse:
+def _refuse_redirect(response: HttpResponse) -> HttpResponse:
     """Return the 403 that replaces a redirect, with the redirect's other headers. Return any other response unchanged."""
     if response.status_code != _REDIRECTED:
         return response

@@ -120,7 +120,10 @@ def totals(metrics: Iterable[Metric] = METRICS) -> dict[Metric, Series]:
 
 
 def _published() -> list[ProcessValues]:
-    """Return the content of all files. Write this process's file first, so that no number falls if it is killed."""
+    """Return the content of all files.
+
+    Publishes this process's own values first, so that no exported counter falls if the process is killed.
+    """
     if _publisher is None:
         return [_own_values("this")]
     _publisher.publish()

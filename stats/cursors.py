@@ -18,8 +18,8 @@ from store.protocol import CommitId
 class RowPosition:
     """A row's position in an answer.
 
-    symbol_index: of its symbol in the query. time_ns: nanoseconds UTC. ordinal: its index among the rows of the
-    same symbol and time.
+    symbol_index: the index of its symbol in the query. time_ns: nanoseconds UTC. ordinal: its index among the
+    rows of the same symbol and time.
     """
 
     symbol_index: int

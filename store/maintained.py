@@ -27,7 +27,7 @@ class LogFinding:
 
 @dataclass(slots=True)
 class CheckProgress:
-    """The progress of a check. bytes: of the commit records read so far and of the parts that they name."""
+    """The progress of a check. bytes: the bytes read so far, of commit records and of the parts that they name."""
 
     commits: int = 0
     rows: int = 0

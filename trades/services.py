@@ -13,7 +13,7 @@ from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing, IdCon
 from store.protocol import Amendment, Append, Correction, Dedupe, Receipt
 from trades.batches.row_batch import RowBatch
 from trades.exceptions import BatchRefused
-from trades.stores import counted, market_store
+from trades.stores import market_store, write_measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def rows_ingest(
     append = Append(dataset, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
     try:
         with request_keys_refused():
-            return Ingested(batch.symbol, counted(dataset, lambda: market_store().append(append)))
+            return Ingested(batch.symbol, write_measured(dataset, lambda: market_store().append(append)))
     except IdConflict as error:
         code, message, column = dataset.conflict
         paths = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
@@ -94,7 +94,7 @@ def trades_correct(*, batch: CorrectionBatch, caller: str, request_key: str | No
     amendment = Amendment(TRADES, batch.symbol, batch.corrections, caller, request_key)
     try:
         with request_keys_refused():
-            return Ingested(batch.symbol, counted(TRADES, lambda: market_store().correct(amendment)))
+            return Ingested(batch.symbol, write_measured(TRADES, lambda: market_store().correct(amendment)))
     except (CorrectionTargetMissing, CorrectionAmbiguous) as error:
         fields = [
             FieldError(f"corrections[{index}]{_target_field(batch, index)}", error.code, str(error))

@@ -49,7 +49,7 @@ def _make(alias: str) -> QueryableStore:
 
 
 @receiver(setting_changed)
-def _forget(*, setting: str, **_: Any) -> None:
+def _forget_stores(*, setting: str, **_: Any) -> None:
     if setting == "MARKET_STORES":
         _opened.clear()
 
@@ -64,7 +64,7 @@ def count_commit(dataset: Dataset, _symbol: str, _commit: CommitId) -> None:
     COMMITS.add(dataset.name)
 
 
-def counted(dataset: Dataset, write: Callable[[], Receipt]) -> Receipt:
+def write_measured(dataset: Dataset, write: Callable[[], Receipt]) -> Receipt:
     """Call `write` and return its receipt. Records its rows and duration, or its failure, as metrics."""
     began = time.perf_counter()
     try:

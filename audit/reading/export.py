@@ -1,4 +1,7 @@
-"""Exports records as NDJSON and verifies exports. A line also has the hash before it, so it can be verified alone."""
+"""Exports records as NDJSON and verifies exports.
+
+Each line also contains the hash of the record before it, so it can be verified alone.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -69,8 +72,8 @@ def exported_records(rows: Sequence[AuditRecord]) -> list[ExportedRecord]:
 def lines_verify(lines: Iterable[bytes], *, is_unfiltered: bool = False) -> Verification:
     """Verify the lines of an export up to the first wrong one.
 
-    Each line is verified alone; if the line before has the previous number, also against that line. A filtered
-    export may have gaps; with `is_unfiltered` a gap is a finding. A missing end cannot be detected.
+    Each line is verified alone. If the line before it is the preceding record, the two are also compared. A
+    filtered export may have gaps; with `is_unfiltered` a gap is a finding. A missing end cannot be detected.
     """
     key, result = chain_key(), Verification()
     gaps: list[int] = []
@@ -124,7 +127,7 @@ def _finding(key: ChainKey, before: Head, record: ExportedRecord) -> ChainFindin
 
 
 def _hashes_before(rows: Sequence[AuditRecord]) -> dict[int, str]:
-    """Return the hashes by number, of `rows` and of the record before each."""
+    """Return a map from sequence number to hash, for `rows` and for the record before each row."""
     hashes = {row.sequence: row.hash for row in rows}
     missing = [row.sequence - 1 for row in rows if row.sequence - 1 not in hashes]
     base = base_of_chain()

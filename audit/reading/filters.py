@@ -117,7 +117,7 @@ def _parameter_field(each: Any) -> serializers.Field[Any, Any, Any, Any]:
     return serializers.CharField(required=False, help_text=text)
 
 
-# Made by a call: `class` is a parameter's name, which a class statement in Python cannot define.
+# Created with `type()`, because one field is named `class`, which is a keyword in Python.
 RecordsQuerySerializer: type[serializers.Serializer[Any]] = type(
     "RecordsQuerySerializer",
     (serializers.Serializer,),

@@ -24,13 +24,13 @@ def end_with_parent() -> Callable[[], None]:
     parent = os.getpid()
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
-    def tie() -> None:
+    def bind() -> None:
         if prctl is not None:
             prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # the parent has ended since the fork
             os._exit(1)
 
-    return tie
+    return bind
 
 
 def parent_is(pid: int | None) -> bool:
@@ -46,16 +46,17 @@ _STEADY_SECONDS = 10.0
 class Program:
     """A program that the supervisor runs.
 
-    `before` is called before each start, `tie` in the new process. `apart` gives the process its own group.
-    `watchdog` receives the process's proofs of life.
+    `before` is called in the supervisor before each start. `bind_to_parent` is called in the new process; it makes the
+    process end with its parent. `own_group` gives the process its own process group. `watchdog` receives the
+    process's proofs of life.
     """
 
     name: str
     command: Callable[[], list[str]]
     environment: Mapping[str, str]
-    tie: Callable[[], None]
+    bind_to_parent: Callable[[], None]
     descriptors: tuple[int, ...] = ()
-    apart: bool = False
+    own_group: bool = False
     before: Callable[[], None] | None = None
     watchdog: Watchdog | None = None
 
@@ -86,15 +87,16 @@ class Child:
             env=program.environment,
             stdin=subprocess.DEVNULL,
             pass_fds=program.descriptors,
-            process_group=0 if program.apart else None,
+            process_group=0 if program.own_group else None,
             preexec_fn=self._begin,  # noqa: PLW1509 the supervisor has one thread
         )
 
     def _begin(self) -> None:
         """Prepare the new process, in which this runs."""
-        # Ctrl-C reaches the child, too, but the supervisor ends it. A starting Python would print a traceback.
+        # Ctrl-C reaches the child, too, but the supervisor stops it. Otherwise a Python that is starting would print a
+        # traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self.program.tie()
+        self.program.bind_to_parent()
 
     def postpone(self) -> float:
         """Schedule the next start. Return the delay in seconds, which grows while the process keeps failing."""
@@ -105,7 +107,7 @@ class Child:
         return delay
 
     def reap(self) -> str | None:
-        """Return a sentence on how the process ended, once; None while it runs or if there is none."""
+        """If the process has ended, return a sentence that says how, and forget the process. Otherwise return None."""
         if self.process is None or (code := self.process.poll()) is None:
             return None
         pid, self.process = self.process.pid, None

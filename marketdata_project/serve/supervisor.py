@@ -230,8 +230,8 @@ def _redis_programs(plan: ServePlan) -> list[Program]:
             name="redis",
             command=plan.redis.command,
             environment=plan.environment,
-            tie=end_with_parent(),
-            apart=True,
+            bind_to_parent=end_with_parent(),
+            own_group=True,
             before=plan.redis.prepare,
         )
     ]
@@ -256,7 +256,7 @@ def _web_program(plan: ServePlan, number: int) -> Program:
         name=f"web {number + 1}",
         command=lambda: command,
         environment={**plan.environment, "WORKER_NUMBER": str(number)},
-        tie=end_with_parent(),
+        bind_to_parent=end_with_parent(),
         descriptors=(fd,) if watchdog is None else (fd, watchdog.sender),
         before=None if watchdog is None else watchdog.reset,
         watchdog=watchdog,

@@ -12,8 +12,8 @@ from contextlib import suppress
 from marketdata_project.front.lanes import Lane
 
 BEAT_SECONDS = 0.5
-# One look counts at most this much silence. The supervisor looks every second. If it looks later, it did not run
-# itself, and its children may not have run either.
+# One look counts at most this much silence. The supervisor looks every second. If more time has passed, the supervisor
+# itself did not run, and its children may not have run either.
 LONGEST_LOOK_SECONDS = 2.0
 # Processor seconds that count as progress: more than waiting threads use, less than computing threads get in 10 s.
 PROGRESS_SECONDS = 0.05

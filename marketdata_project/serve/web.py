@@ -1,4 +1,4 @@
-"""A web process: the front and Django on a listening socket that the supervisor opened.
+"""A web process: runs the front (`marketdata_project.front`) and Django on a socket that the supervisor opened.
 
 Run as `python -m marketdata_project.serve.web --fd 5 --parent 4711`.
 """
@@ -51,7 +51,7 @@ class WebServer(uvicorn.Server):
     _beating: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve. The pulse beats until the loop ends, also while the last requests are finished."""
+        """Begin to serve. The pulse beats until the event loop ends, even while the last requests are finished."""
         if self.pulse is not None:
             # The watchdog watches the process from its first beat on.
             self.pulse.beat()
@@ -146,7 +146,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _serve(server: WebServer, listener: socket.socket) -> None:
-    """Serve until the server's end. Threads meanwhile write when keys were last used, refusals and metrics."""
+    """Serve until the server ends. Meanwhile, threads write the keys' last use, the refusals, and the metrics."""
     from audit.services import anonymous_refusals  # noqa: PLC0415 its models need the apps
     from ratelimit.keys.last_used import start_last_used_writer  # noqa: PLC0415 as above
 

@@ -4,7 +4,7 @@ from csp import constants as csp
 
 from marketdata_project.settings.environment import integer
 
-# Scripts and styles must be our own files, so that text on a page can never run as one.
+# Scripts and styles are loaded only from our own files, so that text injected into a page is never executed.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [csp.NONE],
@@ -38,7 +38,7 @@ AUTHENTICATION_BACKENDS = [
     "ratelimit.credentials.people.logins.LoginLimit",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# Attempts per second from one address; five times as many for one name from all addresses.
+# Login attempts per second from one address. For one user name, from all addresses, five times as many.
 LOGIN_RATE = integer("LOGIN_RATE", 2)
 _VALIDATION = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [

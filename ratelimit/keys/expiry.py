@@ -19,7 +19,7 @@ from ratelimit.models import ApiKey
 from store.instant_text import format_instant
 
 ACTOR = "worker"
-# How long before a key's expiry it is warned about, and rotated.
+# The times before a key's expiry at which a warning is given, and at which the key is rotated.
 WARNINGS = (timedelta(days=14), timedelta(days=7), timedelta(days=1))
 ROTATED_BEFORE = timedelta(days=7)
 

@@ -28,7 +28,7 @@ _EXAMPLE_COVERAGE = {
     "commits": 17,
     "head": "17-9f3a2c",
 }
-_BY_ROLE: dict[ColumnRole, Any] = {
+_EXAMPLES_BY_ROLE: dict[ColumnRole, Any] = {
     ColumnRole.TIME: "2025-01-02T14:30:00Z",
     ColumnRole.DATE: "2025-01-02",
     ColumnRole.NUMBER: 190.02,
@@ -38,7 +38,7 @@ _BY_ROLE: dict[ColumnRole, Any] = {
     ColumnRole.WORDS: ["regular"],
     ColumnRole.FLAG: True,
 }
-_BY_NAME: dict[str, Any] = {
+_EXAMPLES_BY_NAME: dict[str, Any] = {
     "exchange": "XNAS",
     "status": "final",
     "state": "normal",
@@ -63,7 +63,9 @@ _BY_NAME: dict[str, Any] = {
 
 
 def _example_row(columns: Iterable[OutColumn]) -> dict[str, Any]:
-    return {column.name: _BY_NAME.get(column.name, _BY_ROLE[column.role]) for column in columns}
+    return {
+        column.name: _EXAMPLES_BY_NAME.get(column.name, _EXAMPLES_BY_ROLE[column.role]) for column in columns
+    }
 
 
 Schema = dict[str, Any]
@@ -122,7 +124,7 @@ def page_schema(market_class: MarketClass, form: DatasetForm, *, several: bool) 
         if each.name != "json"
     }
     return {
-        **_identity(market_class, form, "_of_symbols" if several else ""),
+        **_operation_names(market_class, form, "_of_symbols" if several else ""),
         "summary": f"{form.name.capitalize()} of {'several symbols' if several else 'a symbol'}",
         "parameters": _parameters(form, streamed=False, several=several),
         "responses": {(200, "application/json"): _page(form, several=several), **other_formats},
@@ -137,7 +139,7 @@ def stream_schema(market_class: MarketClass, form: DatasetForm) -> dict[str, Any
         "A line", value=_example_row(form.columns), media_type="application/x-ndjson", response_only=True
     )
     return {
-        **_identity(market_class, form, "_stream"),
+        **_operation_names(market_class, form, "_stream"),
         "summary": f"All {form.name} of a symbol",
         "parameters": _parameters(form, streamed=True, several=False),
         "responses": {
@@ -187,7 +189,7 @@ def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
     }
 
 
-def _identity(market_class: MarketClass, form: DatasetForm, suffix: str) -> dict[str, Any]:
+def _operation_names(market_class: MarketClass, form: DatasetForm, suffix: str) -> dict[str, Any]:
     operation_id = f"{market_class.path}_{form.name.replace('-', '_')}{suffix}"
     return {"operation_id": operation_id, "tags": [market_class.path]}
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from stats.options.european import BlackScholes, Slopes, quantlib
 
-# `QdFpLegendreScheme`: points of the boundary's integrals, iterations, nodes of the boundary, points of the
-# price's integral.
+# Arguments of `QdFpLegendreScheme`: the number of quadrature points for the boundary, of iterations, of the boundary's
+# nodes, and of quadrature points for the price.
 _SCHEME = (5, 1, 4, 15)
 
 # The solver's accuracy, per unit of strike, and its maximum number of iterations.
@@ -21,18 +21,19 @@ _ITERATIONS = 100
 _NEGLIGIBLE = 1e-12
 
 # Values of v from which to start if the price is above every European price.
-_HIGH_DEVIATIONS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_HIGH_VOLATILITIES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
-# Steps of the differences: x, in units of x · v; v, in units of v; a.
+# Steps of the finite differences: _SPOT_STEP · x · v in x (at most x / 10), _VOLATILITY_STEP · v in v, and
+# _RATE_STEP in a.
 _SPOT_STEP = 0.01
-_DEVIATION_STEP = 1e-4
+_VOLATILITY_STEP = 1e-4
 _RATE_STEP = 1e-6
 
 
 class AndersenLake:
     """Prices American calls, or American puts. Arguments as in `stats.options.european`.
 
-    Not thread-safe: each price first sets the engine's shared quotes.
+    Not thread-safe: every pricing call changes the engine's shared quotes.
     """
 
     def __init__(self, *, is_call: bool) -> None:
@@ -60,19 +61,19 @@ class AndersenLake:
     def is_never_early(self, a: float, b: float) -> bool:
         """Return whether early exercise never pays.
 
-        That holds for a call if its strike earns at least the underlying's yield, and for a put if the
-        underlying earns at least the strike's rate.
+        For a call, that is so if b is neither positive nor greater than a; for a put, if a is neither positive
+        nor greater than b.
         """
         earned, paid = (a, b) if self._is_call else (b, a)
         return paid <= 0 and paid <= earned
 
-    def deviation(self, x: float, a: float, b: float, price: float) -> float:
+    def total_volatility(self, x: float, a: float, b: float, price: float) -> float:
         """Return the v at which the option has this price. Raises `RuntimeError` if there is none.
 
-        The secant method within a bracket, started at a v at or above the solution.
+        Uses the secant method within a bracket. The first v is not below the solution.
         """
         if self.is_never_early(a, b):
-            return self.european.deviation(x, a, b, price)
+            return self.european.total_volatility(x, a, b, price)
         highest = self._highest(x, a, b, price)
         excess = self.value(x, a, b, highest) - price
         if excess <= _ACCURACY:
@@ -83,9 +84,9 @@ class AndersenLake:
     def _highest(self, x: float, a: float, b: float, price: float) -> float:
         """Return a v at which the option costs at least `price`: the European solution if there is one."""
         try:
-            return self.european.deviation(x, a, b, price)
+            return self.european.total_volatility(x, a, b, price)
         except RuntimeError:
-            for v in _HIGH_DEVIATIONS:
+            for v in _HIGH_VOLATILITIES:
                 if self.value(x, a, b, v) >= price:
                     return v
             raise
@@ -93,14 +94,14 @@ class AndersenLake:
     def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
         """Return the derivatives as in `BlackScholes.slopes`: the European ones plus finite differences of the premium.
 
-        Steps: x · v · 1 % in x (central), v · 10⁻⁴ in v and 10⁻⁶ in a (both forward). Only the premium is
-        differenced; it is small, so the error is small, too.
+        Steps: x · v · 1 % (at most x / 10) in x (central), v · 10⁻⁴ in v and 10⁻⁶ in a (both forward). Only the
+        premium is differenced; it is small, so the error is small, too.
         """
         delta, gamma, vega, rho = self.european.slopes(x, a, b, v)
         premium = self.premium(x, a, b, v)
         if abs(premium) < _NEGLIGIBLE:
             return delta, gamma, vega, rho
-        x_step, v_step = x * min(_SPOT_STEP * v, 0.1), v * _DEVIATION_STEP
+        x_step, v_step = x * min(_SPOT_STEP * v, 0.1), v * _VOLATILITY_STEP
         above, below = self.premium(x + x_step, a, b, v), self.premium(x - x_step, a, b, v)
         return (
             delta + (above - below) / (2 * x_step),
@@ -131,12 +132,12 @@ def _root(excess_at: Callable[[float], float], high: float, excess: float, slope
 def _option(ql: Any, *, is_call: bool, quotes: list[Any]) -> Any:
     """Return an option of one year and strike 1, with its pricing engine. Its dates are far in the future."""
     start, days = ql.Date(1, 1, 2190), ql.Actual365Fixed()
-    spot, rate, dividend_yield, deviation = map(ql.QuoteHandle, quotes)
+    spot, rate, dividend_yield, volatility = map(ql.QuoteHandle, quotes)
     process = ql.BlackScholesMertonProcess(
         spot,
         ql.YieldTermStructureHandle(ql.FlatForward(start, dividend_yield, days)),
         ql.YieldTermStructureHandle(ql.FlatForward(start, rate, days)),
-        ql.BlackVolTermStructureHandle(ql.BlackConstantVol(start, ql.NullCalendar(), deviation, days)),
+        ql.BlackVolTermStructureHandle(ql.BlackConstantVol(start, ql.NullCalendar(), volatility, days)),
     )
     right = ql.Option.Call if is_call else ql.Option.Put
     option = ql.VanillaOption(ql.PlainVanillaPayoff(right, 1.0), ql.AmericanExercise(start, start + 365))

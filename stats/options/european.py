@@ -73,7 +73,7 @@ class BlackScholes:
         self._right = ql.Option.Call if is_call else ql.Option.Put
         self._payoff = ql.PlainVanillaPayoff(self._right, 1.0)
         self._price = ql.blackFormula
-        self._deviation = ql.blackFormulaImpliedStdDev
+        self._total_volatility = ql.blackFormulaImpliedStdDev
         self._calculator = ql.BlackCalculator
         self._guess = ql.nullDouble()
 
@@ -81,12 +81,12 @@ class BlackScholes:
         """Return the price. Raises `RuntimeError` for arguments that QuantLib refuses."""
         return self._price(self._right, 1.0, x * exp(a - b), v, exp(-a))  # type: ignore[no-any-return]
 
-    def deviation(self, x: float, a: float, b: float, price: float) -> float:
+    def total_volatility(self, x: float, a: float, b: float, price: float) -> float:
         """Return the v at which the option has this price. Raises `RuntimeError` if there is none."""
-        deviation: float = self._deviation(
+        v: float = self._total_volatility(
             self._right, 1.0, x * exp(a - b), price, exp(-a), 0.0, self._guess, _ACCURACY, _ITERATIONS
         )
-        return deviation
+        return v
 
     def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
         """Return the first and second derivative by x, the derivative by v, and the one by a at constant x and b."""

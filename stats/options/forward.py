@@ -132,7 +132,7 @@ class _Parity:
                 )
                 if price <= 0:
                     return nan
-                v = model.european.deviation(x, a, b, price / self.strike)
+                v = model.european.total_volatility(x, a, b, price / self.strike)
                 early_call = self.strike * call_model.premium(x, a, b, v)
                 early_put = self.strike * put_model.premium(x, a, b, v)
                 previous, forward = forward, self._forward(self.call - early_call, self.put - early_put)

@@ -64,7 +64,7 @@ class ForwardSource(StrEnum):
 class Inputs:
     """Columns of equal length, one row per option and instant. NaN means unknown.
 
-    price: of the option, per unit of the underlying. spot, forward: prices of the underlying now and for
+    price: the option's price, per unit of the underlying. spot, forward: prices of the underlying now and for
     delivery at expiry. t: years to the last-trade instant, at least 0. rate, dividend_yield: per year,
     continuously compounded; forward = spot · e^((rate - dividend_yield) t). by_parity: whether the forward
     comes from put-call parity or, if false, from spot.

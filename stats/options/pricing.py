@@ -36,13 +36,13 @@ class Valuation:
     reason: Codes
 
 
-def valuation(inputs: Inputs, american: Mask, quoted: Codes) -> Valuation:
+def valuation(inputs: Inputs, american: Mask, quote_codes: Codes) -> Valuation:
     """Compute implied volatility and greeks.
 
-    Models: Andersen-Lake-Offengenden for American options, Black-Scholes-Merton for European ones. quoted: the
-    reason codes of `mid_prices`. Raises nothing; a row that cannot be valued gets a reason.
+    Models: Andersen-Lake-Offengenden for American options, Black-Scholes-Merton for European ones.
+    quote_codes: the reason codes of `mid_prices`. Raises nothing; a row that cannot be valued gets a reason.
     """
-    codes = _reasons(inputs, american, quoted)
+    codes = _reasons(inputs, american, quote_codes)
     scaled = _scaled(inputs)
     solutions = np.full((5, len(inputs)), np.nan)
     for is_american in (False, True):
@@ -59,10 +59,10 @@ def valuation(inputs: Inputs, american: Mask, quoted: Codes) -> Valuation:
     return Valuation(iv, delta, gamma, theta, vega, rho, codes)
 
 
-def _reasons(inputs: Inputs, american: Mask, quoted: Codes) -> Codes:
+def _reasons(inputs: Inputs, american: Mask, quote_codes: Codes) -> Codes:
     codes = np.full(len(inputs), SOLVED, np.int8)
     mark(codes, inputs.t <= 0, Reason.EXPIRED)
-    codes = np.where(codes == SOLVED, quoted, codes)
+    codes = np.where(codes == SOLVED, quote_codes, codes)
     mark(codes, ~np.isfinite(inputs.price), Reason.NO_QUOTE)
     mark(codes, ~(inputs.spot > 0), Reason.NO_UNDERLYING)
     with np.errstate(all="ignore"):
@@ -93,7 +93,7 @@ def _scaled(inputs: Inputs) -> Floats:
 
 
 def _solved(model: BlackScholes | AndersenLake, columns: Floats) -> Floats:
-    """Return rows v and the four `Slopes`; NaN in columns without a solution."""
+    """Return a matrix of five rows: v and the four `Slopes`. A column without a solution is NaN."""
     return np.array([_solution(model, *row) for row in columns.T.tolist()]).T
 
 
@@ -101,7 +101,7 @@ def _solution(
     model: BlackScholes | AndersenLake, x: float, a: float, b: float, price: float
 ) -> tuple[float, ...]:
     try:
-        v = model.deviation(x, a, b, price)
+        v = model.total_volatility(x, a, b, price)
         return (v, *model.slopes(x, a, b, v))
     except RuntimeError:
         return (np.nan,) * 5

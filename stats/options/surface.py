@@ -66,7 +66,7 @@ def volatility_surface(chain: OptionChain, market: MarketInputs) -> VolatilitySu
     Options without an implied volatility are included, with their reasons.
     """
     chain = chain.at(np.lexsort((~chain.is_call, chain.strike, chain.last_trade_ns, chain.expiry)))
-    price, quoted = mid_prices(chain.bid, chain.ask)
+    price, quote_codes = mid_prices(chain.bid, chain.ask)
     t = years_until(chain.last_trade_ns, np.full(len(chain), market.instant_ns))
     inputs = make_inputs(
         price=price,
@@ -78,7 +78,7 @@ def volatility_surface(chain: OptionChain, market: MarketInputs) -> VolatilitySu
         is_call=chain.is_call,
         parity_forward=_forwards(chain, t, market) if market.parity else None,
     )
-    return VolatilitySurface(chain, inputs, valuation(inputs, chain.american, quoted))
+    return VolatilitySurface(chain, inputs, valuation(inputs, chain.american, quote_codes))
 
 
 def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> OptionPairs:

@@ -24,7 +24,7 @@ _STREAM_END = b"\xff\xff\xff\xff\0\0\0\0"
 class ArrowEncoder:
     """Encodes a stream of record batches.
 
-    form: of times; None for Arrow timestamps. metadata: of the schema.
+    form: the form of times; None for Arrow timestamps. metadata: the schema's metadata.
     """
 
     columns: Sequence[OutColumn]

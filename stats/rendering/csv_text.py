@@ -21,7 +21,7 @@ _LINE_END = "\r\n"
 
 @dataclass(frozen=True, slots=True)
 class CsvEncoder:
-    """Encodes a stream of CSV. form: of times."""
+    """Encodes a stream of CSV. form: the form of times."""
 
     columns: Sequence[OutColumn]
     form: TimeForm

@@ -22,7 +22,7 @@ _DAYS_BEFORE, _DAYS_AFTER = 2, 12
 
 @dataclass(frozen=True, slots=True)
 class TradingCalendar:
-    """A calendar's trading dates and hours. name: in pandas-market-calendars."""
+    """The trading dates and hours of one calendar. name: the calendar's name in pandas-market-calendars."""
 
     name: str
 
@@ -67,7 +67,10 @@ class TradingCalendar:
         return dates
 
     def start_of_date(self, day: int) -> int:
-        """Return the start of a trading date; if the day is closed, of the next one. day: days since 1970."""
+        """Return the start of a day's trading date. day: days since 1970.
+
+        If the exchange is closed on that day, return the start of the next trading date.
+        """
         reach = _DAYS_AFTER
         while not len(schedule := self.on_dates(day, day + reach)):
             reach *= 4
@@ -75,9 +78,10 @@ class TradingCalendar:
 
 
 def calendar_for(instrument: Instrument) -> TradingCalendar | None:
-    """Return an instrument's own calendar, else its exchange's; None for crypto, and if it has neither.
+    """Return the instrument's own calendar if it has one, otherwise its exchange's.
 
-    Raises `UnknownExchange` if no trading hours are known for its exchange or calendar.
+    Return None if it has neither, and for crypto without its own calendar. Raises `UnknownExchange` if no trading
+    hours are known for its exchange or calendar.
     """
     if instrument.calendar is not None:
         return named_calendar(instrument.calendar)

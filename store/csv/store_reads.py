@@ -168,7 +168,7 @@ class StoreReads(QueryableStore):
         """Return what `answer` returns for a log as of a commit. Raises the errors of `_history`."""
         with unavailable_on_error:
             log = self._known_log(dataset, symbol)
-            return log.reader.answer(_history_of(log, symbol), commit, partial(answer, log))
+            return log.reader.with_snapshot(_history_of(log, symbol), commit, partial(answer, log))
 
     def _history(self, dataset: Dataset, symbol: str) -> CommitHistory:
         """Return the history of a log, which has at least one commit.

@@ -15,7 +15,7 @@ from store.csv.derived.manifest import read_manifest
 from store.csv.files.codec import HEADER_LIMIT_BYTES, header_of, parse_header, unknown_names
 from store.csv.files.commit_records import (
     BLOCK_BYTES,
-    NOT_TORN,
+    DAMAGED_END,
     Commit,
     Part,
     PartKind,
@@ -32,12 +32,12 @@ from store.protocol import NO_COMMIT, CommitId
 
 READ_BYTES = 1024 * BLOCK_BYTES
 _CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}$')
-_loose = msgspec.json.Decoder(Commit)
+_commit_decoder = msgspec.json.Decoder(Commit)
 
 
 @dataclass
 class CsvLogCheck:
-    """The check of one log, in bounded memory. `findings` runs it, once; `checked` counts its progress."""
+    """Checks one log in bounded memory. Call `findings` once to run the check; `checked` holds its progress."""
 
     dataset: Dataset
     symbol: str
@@ -183,7 +183,7 @@ class CsvLogCheck:
 
 
 def _incomplete_record(line: bytes, offset: int, head: CommitId) -> LogFinding:
-    if NOT_TORN.search(line):
+    if DAMAGED_END.search(line):
         return LogFinding(
             COMMITS_FILE, offset, "begins a damaged record: its line end is missing", head.number + 1
         )
@@ -194,7 +194,7 @@ def _incomplete_record(line: bytes, offset: int, head: CommitId) -> LogFinding:
 def _unverified_commit(line: bytes) -> Iterator[Commit]:
     """Yield the content of a damaged record if it can be decoded, so that its parts are checked."""
     try:
-        yield _loose.decode(_CLAIMED_HASH.sub(b"}", line))
+        yield _commit_decoder.decode(_CLAIMED_HASH.sub(b"}", line))
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return
 

@@ -57,7 +57,7 @@ def exact_window(start: InstantArgument | None, end: InstantArgument | None) -> 
 
 
 def instant_ns(value: object) -> int:
-    """Return an instant as nanoseconds UTC. Without a zone it is in UTC; a date is its midnight.
+    """Return an instant as nanoseconds UTC. Without a time zone it is in UTC. A date means midnight UTC.
 
     Raises `InvalidInstant`.
     """

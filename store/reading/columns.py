@@ -15,7 +15,7 @@ from store.timestamps import Instants
 # The value of a null among integers and instants; as a datetime64 it is NaT.
 NULL = int(np.iinfo(np.int64).min)
 
-_CONCRETE = {ColumnKind.TIME: NULL, ColumnKind.INTEGER: NULL, ColumnKind.NUMBER: float("nan")}
+_FILL_VALUES = {ColumnKind.TIME: NULL, ColumnKind.INTEGER: NULL, ColumnKind.NUMBER: float("nan")}
 _OBJECTS = (ColumnKind.TEXT, ColumnKind.BOOLEAN)
 
 
@@ -96,7 +96,7 @@ def _array(column: pa.ChunkedArray, column_kind: ColumnKind) -> npt.NDArray[Any]
     if column_kind in _OBJECTS:
         array = np.array(values.to_pylist(), dtype=object)
     else:
-        filled = pc.fill_null(values, _CONCRETE[column_kind]) if values.null_count else values
+        filled = pc.fill_null(values, _FILL_VALUES[column_kind]) if values.null_count else values
         array = filled.to_numpy()
     array.flags.writeable = False
     return array

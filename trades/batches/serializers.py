@@ -22,7 +22,7 @@ from trades.exceptions import BatchRefused
 
 
 class ColumnField(serializers.Field[Any, Any, Any, Any]):
-    """A value of a column, returned in the column's type; a list of words becomes one text.
+    """A field for one column's value, which it converts to the column's type. A list of words becomes one text.
 
     Options default to the column's declaration. Prices have no lower bound if the context's
     `allows_nonpositive_price()` is true.
@@ -36,7 +36,7 @@ class ColumnField(serializers.Field[Any, Any, Any, Any]):
             self.error_messages[fault.code] = fault.message
         schema = self._rule.schema
         if column.choices and self.allow_null:
-            # drf-spectacular would name a plain enum, and drop its null.
+            # drf-spectacular would make a plain enum a named component, and lose the null.
             schema = {"anyOf": [schema]}
         set_override(self, "field", schema)
 
@@ -88,7 +88,7 @@ class BatchSerializer(KnownFieldsSerializer):
 
     @property
     def options(self) -> BatchOptions:
-        """Return how the document is read."""
+        """Return the options for reading the document."""
         ignore_unknown = bool(self.context.get("ignore_unknown"))
         return self.context.get("options") or BatchOptions(self.dataset, ignore_unknown)
 
@@ -114,7 +114,7 @@ def row_serializer(dataset: Dataset) -> type[RowSerializer]:
     first, *others = dataset.columns
     symbol = SymbolField(help_text="The instrument; one symbol in a batch.")
     fields = {first.name: ColumnField(first), "symbol": symbol} | {c.name: ColumnField(c) for c in others}
-    title = _title(dataset) + "Row"  # without "Row" it is the name of the serializer of answers
+    title = _title(dataset) + "Row"  # without "Row" it is the name of the response's serializer
     doc = f"One {dataset.row_name.replace('_', ' ')}."
     return type(f"{title}Serializer", (RowSerializer,), {"__doc__": doc, "dataset": dataset, **fields})
 

@@ -63,10 +63,13 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
     query_serializer_classes = {"list": InstrumentsQuerySerializer, "retrieve": InstrumentQuerySerializer}
 
     def get_serializer_context(self) -> dict[str, Any]:
-        """Add the symbol's default instrument as `base`: PUT replaces the whole declaration."""
+        """Add the symbol's default instrument as `base`.
+
+        PUT replaces the whole declaration: missing fields get the values of `base`.
+        """
         symbol = self.kwargs.get("symbol")
         context = dict(super().get_serializer_context())
-        # The browsable page of an error may be for an invalid symbol.
+        # The browsable API calls this for error pages, too. Then the symbol may be invalid.
         with suppress(InvalidValue):
             if symbol is not None:
                 context["base"] = default_instrument(_symbol(symbol))

@@ -18,7 +18,7 @@ from marketdata_project.serve.status import Heartbeat, start_publishing_metrics
 PERIOD_SECONDS = 1.0
 # How long to wait for running duties at the end; after `END_SECONDS` the supervisor kills the worker.
 PATIENCE_SECONDS = 3.0
-# Lowers the worker's priority: at full load it would delay the slowest requests.
+# The worker's niceness. With normal priority it would delay the slowest requests at full load.
 _NICENESS = 10
 
 

@@ -1,4 +1,4 @@
-"""`manage.py apikey create | list | rotate | revoke | expiring`. No argument is a secret."""
+"""`manage.py apikey create | list | rotate | revoke | expiring`. Secrets are never passed as arguments."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""`manage.py oauthclient create | list | revoke`. No argument is a secret."""
+"""`manage.py oauthclient create | list | revoke`. Secrets are never passed as arguments."""
 
 from typing import Any
 

@@ -29,7 +29,7 @@ class BarGrid:
     hours: Hours
 
     @property
-    def cut_by(self) -> TradingCalendar | None:
+    def period_calendar(self) -> TradingCalendar | None:
         """The calendar whose trading dates the periods follow; None if they follow UTC dates."""
         is_cut = self.resolution.is_period and self.session is SessionMode.EXCHANGE
         return self.calendar if is_cut else None
@@ -38,12 +38,12 @@ class BarGrid:
     def is_plain(self) -> bool:
         """Whether all intervals have one length, start at its multiples since the epoch, and count all hours."""
         is_fixed = not self.resolution.is_period or self.resolution is Resolution.DAY
-        return is_fixed and self.cut_by is None and self.hours is Hours.ALL
+        return is_fixed and self.period_calendar is None and self.hours is Hours.ALL
 
     @property
     def is_of_regular_sessions(self) -> bool:
         """See `Grid.is_of_regular_sessions`."""
-        return self.cut_by is not None and self.hours is Hours.REGULAR
+        return self.period_calendar is not None and self.hours is Hours.REGULAR
 
     def with_resolution(self, resolution: Resolution) -> "BarGrid":
         """See `Grid.with_resolution`."""
@@ -51,7 +51,7 @@ class BarGrid:
 
     def aligned(self, start_ns: int, end_ns: int) -> Window:
         """Return the window of all intervals that overlap a range."""
-        return aligned_window(self.resolution, start_ns, end_ns, calendar=self.cut_by)
+        return aligned_window(self.resolution, start_ns, end_ns, calendar=self.period_calendar)
 
     def interval(self, instant_ns: int) -> Window:
         """Return the interval that contains an instant."""
@@ -99,11 +99,12 @@ class BarGrid:
         return interval.start_ns if is_open else interval.end_ns
 
     def date_start(self, day_ns: int) -> int:
-        """Return the start of a trading date; of the next one if the exchange is closed on that date.
+        """Return the start of a trading date.
 
-        day_ns: the date's midnight UTC. Intraday grids use the exchange's trading dates if there is an exchange.
+        If the exchange is closed on that date, return the start of the next one. day_ns: the date's midnight UTC.
+        Intraday grids use the exchange's trading dates if there is an exchange.
         """
-        calendar = self.cut_by if self.resolution.is_period else self.calendar
+        calendar = self.period_calendar if self.resolution.is_period else self.calendar
         return day_ns if calendar is None else calendar.start_of_date(day_ns // DAY_NS)
 
     def periods(self, window: Window) -> PeriodSpans:

@@ -64,7 +64,7 @@ def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
     query = symbol_query.query
     symbol_query.check_range()
     start_ns, end_ns = query.start_ns, symbol_query.end_ns
-    if grid.cut_by is not None:
+    if grid.period_calendar is not None:
         start_ns = grid.date_start(start_ns) if start_ns is not None and query.whole_dates[0] else start_ns
         end_ns = grid.date_start(end_ns) if query.whole_dates[1] else end_ns
     first_ns = end_ns - 1 if start_ns is None else start_ns

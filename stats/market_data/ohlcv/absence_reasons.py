@@ -27,8 +27,8 @@ from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 
-# Days around closed dates in which trading dates are looked for. Since 1970 no exchange was closed for longer.
-# For earlier dates without trading dates nearby, midnight UTC is used.
+# How many days before and after the closed dates to search for trading dates. Since 1970 no exchange was closed for
+# longer. A date that is not between two trading dates found there begins at midnight UTC.
 _REACH = 400
 
 
@@ -36,7 +36,8 @@ def closed_dates(days: Integers, calendar: TradingCalendar, hours: Hours) -> tup
     """Return the starts and ends, nanoseconds UTC, of closed dates. days: ascending, days since 1970.
 
     A run of closed dates lasts from the end of the previous trading date to the start of the next one. Within
-    the run, dates change at the local time of the next trading date's label: midnight; for futures, evening.
+    the run, each date begins at the local time of the next trading date's label: midnight, or the evening for
+    futures.
     """
     if not len(days):
         return days, days
@@ -79,8 +80,8 @@ _NONE = np.empty(0, dtype=np.int64)
 class _Intervals:
     """Intervals as columns of equal length.
 
-    label: of the interval's bar; -1 for closed dates. date: the trading date, days since 1970. is_open: whether
-    the exchange was open.
+    label: the timestamp of the interval's bar; -1 for a closed date. date: the trading date, days since 1970.
+    is_open: whether the exchange was open.
     """
 
     label: Integers
@@ -91,17 +92,17 @@ class _Intervals:
 
 
 @dataclass(frozen=True, slots=True)
-class Absences:
+class AbsenceFinder:
     """Decides why an interval of a grid has no bar.
 
-    maker: makes the grid's bars. days: makes the daily bars of `day_grid`. unexplained_volume: finds volume that
-    only coarser bars have. listing_window: the window in which the instrument may have rows. final_until_ns:
-    intervals that end later have not ended.
+    bar_maker: makes the grid's bars. daily_bar_maker: makes the daily bars of `day_grid`. unexplained_volume:
+    finds volume that only coarser bars have. listing_window: the window in which the instrument may have
+    rows. final_until_ns: the time until which bars are final; an interval that ends later is `not_yet`.
     """
 
     grid: BarGrid
-    maker: BarMaker
-    days: BarMaker
+    bar_maker: BarMaker
+    daily_bar_maker: BarMaker
     day_grid: BarGrid
     unexplained_volume: UnexplainedVolume
     listing_window: Window
@@ -124,8 +125,8 @@ class Absences:
         if window.start_ns >= window.end_ns:
             return _NONE, _NONE
         days_window = self.day_grid.aligned(window.start_ns, window.end_ns)
-        _, dates = self.day_grid.ends_and_dates(self.days.bars(days_window).time_ns, days_window)
-        return self.maker.bars(window).time_ns, dates
+        _, dates = self.day_grid.ends_and_dates(self.daily_bar_maker.bars(days_window).time_ns, days_window)
+        return self.bar_maker.bars(window).time_ns, dates
 
     def _is_unexplained(self, window: Window, intervals: _Intervals) -> Mask:
         if self.grid.resolution.is_period:
@@ -141,7 +142,7 @@ class Absences:
             starts,
             starts,
             starts + length,
-            trading_date_of(starts, self.day_grid.cut_by),
+            trading_date_of(starts, self.day_grid.period_calendar),
             self._is_open(starts, window),
         )
 
@@ -154,13 +155,15 @@ class Absences:
         periods = self._open_periods(window)
         if self.grid.resolution is not Resolution.DAY:
             return periods
-        if self.grid.cut_by is None:
+        if self.grid.period_calendar is None:
             return self._utc_days(periods, window)
         if not dates:
             return periods
-        trading_dates = self.grid.cut_by.on_dates(dates[0], dates[-1]).date
+        trading_dates = self.grid.period_calendar.on_dates(dates[0], dates[-1]).date
         closed = np.setdiff1d(np.array(dates), trading_dates)
-        return _with_closed(periods, closed, *closed_dates(closed, self.grid.cut_by, self.grid.hours))
+        return _with_closed(
+            periods, closed, *closed_dates(closed, self.grid.period_calendar, self.grid.hours)
+        )
 
     def _open_periods(self, window: Window) -> _Intervals:
         if window.start_ns >= window.end_ns:

@@ -9,7 +9,7 @@ import numpy as np
 from stats.caching.keys import DIFFERS_BY_PAGE
 from stats.exceptions import RangeTooLarge
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.ohlcv.absence_reasons import Absences
+from stats.market_data.ohlcv.absence_reasons import AbsenceFinder
 from stats.market_data.ohlcv.corporate_actions import BarInputs, day_grid
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from stats.market_data.plan import Range, SymbolQuery
@@ -52,12 +52,12 @@ class BarAbsences:
         dates = range(self._first_day(start_ns, window), self._end_day(end_ns, window))
         return absences.runs(window, dates)
 
-    def _absences(self) -> Absences:
+    def _absences(self) -> AbsenceFinder:
         days, logs = day_grid(self.grid), (self.inputs.trades, self.inputs.stored_bars)
-        return Absences(
+        return AbsenceFinder(
             grid=self.grid,
-            maker=self.inputs.unadjusted(self.grid),
-            days=self.inputs.unadjusted(days),
+            bar_maker=self.inputs.unadjusted(self.grid),
+            daily_bar_maker=self.inputs.unadjusted(days),
             day_grid=days,
             unexplained_volume=self._unexplained_volume(),
             listing_window=_listing_window(self.expiry, days, logs),
@@ -102,7 +102,7 @@ class BarAbsences:
         return max(self._date(window.end_ns - 1), self.days[1])
 
     def _date(self, instant_ns: int) -> int:
-        dates = trading_date_of(np.array([instant_ns]), day_grid(self.grid).cut_by)
+        dates = trading_date_of(np.array([instant_ns]), day_grid(self.grid).period_calendar)
         return int(dates[0])
 
 

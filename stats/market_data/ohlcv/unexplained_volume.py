@@ -51,7 +51,7 @@ class UnexplainedVolume:
             time_ns, volume = (coarser.column(name).to_numpy() for name in ("timestamp", "volume"))
             if resolution is Resolution.DAY:
                 keys = stored_bar_dates(time_ns, self.day_grid)
-                finer_keys = trading_date_of(finer.time_ns, self.day_grid.cut_by)
+                finer_keys = trading_date_of(finer.time_ns, self.day_grid.period_calendar)
                 interval_keys = [dates]
             else:
                 length, last_ns = resolution.length_ns, starts + self.grid.resolution.length_ns - 1

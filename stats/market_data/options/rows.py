@@ -118,9 +118,9 @@ class OptionRows:
         return quotes.take(pa.array(inside_indices[is_last])), labels[is_last]
 
     def _implied(self, instants: Integers, bid: Floats, ask: Floats) -> dict[str, object]:
-        price, quoted = mid_prices(bid, ask)
+        price, quote_codes = mid_prices(bid, ask)
         inputs, spot = self.market.inputs(self.contract, instants, price)
-        values = valuation(inputs, np.full(len(instants), self.contract.american), quoted)
+        values = valuation(inputs, np.full(len(instants), self.contract.american), quote_codes)
         spot_time = pa.array(spot.time_ns, mask=~np.isfinite(spot.price))
         return {**greek_columns(values), **input_columns(inputs, values), "spot_timestamp": spot_time}
 

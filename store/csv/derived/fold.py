@@ -16,7 +16,7 @@ from store.bar_policies import BarPolicy
 from store.csv.derived.arrow_files import FILE_SUFFIX, PARTIAL_SUFFIX, NotUsable
 from store.csv.derived.manifest import Manifest, Segment, read_manifest, replace_manifest
 from store.csv.derived.segment_writer import SEGMENT_ROWS, SegmentWriter
-from store.csv.files.codec import header_in, unknown_names
+from store.csv.files.codec import header_or_empty, unknown_names
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.part_reader import corrections_of, read_corrections, read_rows
 from store.csv.log.history import CommitHistory
@@ -87,7 +87,7 @@ class Fold:
             name
             for file, kind in files
             for dataset in [self.dataset if kind == PartKind.ROWS else of_corrections]
-            for name in unknown_names(dataset, header_in(dataset, self.folder / file))
+            for name in unknown_names(dataset, header_or_empty(dataset, self.folder / file))
         }
 
     def _groups(self, parts: Sequence[StoredPart]) -> Iterator[list[StoredPart]]:

@@ -28,7 +28,10 @@ _LATER_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def header_of(dataset: Dataset, later: Collection[str] = ()) -> Header:
-    """Return the header of a new file: the dataset's original columns, then the named later columns."""
+    """Return the header of a new file: the dataset's original columns, then some that were added to it later.
+
+    later: the names of these columns.
+    """
     first, *others = dataset.first_form.schema.names
     return (first, "symbol", *others, *(name for name in dataset.later_names if name in later))
 
@@ -62,7 +65,7 @@ def read_header(dataset: Dataset, path: Path, descriptor: int) -> Header:
         raise DataDamaged(f"{path.parent.name}/{path.name}: {error}") from error
 
 
-def header_in(dataset: Dataset, path: Path) -> Header:
+def header_or_empty(dataset: Dataset, path: Path) -> Header:
     """Return the header of a file; empty if it is damaged.
 
     Raises `DataDamaged` if the file is missing, and `OSError`.
@@ -103,10 +106,11 @@ _READ_TYPES = {
 
 
 def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch, header: Header | None = None) -> bytes:
-    """Return one line per row, in order. Times are UTC at full precision, floats their shortest exact text.
+    """Return one line per row, in order.
 
-    header: the file's header; by default it has all of the dataset's columns. Cells of columns that the
-    dataset does not have are empty.
+    Times are in UTC at full precision. A float is the shortest text that gives the same float. header: the
+    file's header; by default it has all of the dataset's columns. Cells of columns that the dataset does not have
+    are empty.
     """
     columns = {column.name: column for column in dataset.columns}
     first, _, *others = header or header_of(dataset, dataset.later_names)

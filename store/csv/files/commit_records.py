@@ -191,8 +191,9 @@ def loads_of(parts: Iterable[StoredPart]) -> Iterator[list[StoredPart]]:
 
 _READ_BYTES = 2**20
 
-# An interrupted write leaves the beginning of a record, never NULs and never bytes after a complete record.
-NOT_TORN = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
+# Matches an incomplete last record that is damaged. An interrupted write only leaves the beginning of a record, never
+# NULs and never bytes after a complete record.
+DAMAGED_END = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
 
 CommitLine = tuple[Commit, CommitId, int]
 
@@ -216,7 +217,7 @@ def read_lines(path: Path, start: int, end: int, previous: CommitId) -> Iterator
                 yield commit, previous, line_end
     finally:
         os.close(descriptor)
-    if NOT_TORN.search(incomplete):
+    if DAMAGED_END.search(incomplete):
         raise DataDamaged(
             f"commit record {previous.number + 1} is not as written: restore commits.jsonl from a backup"
         )

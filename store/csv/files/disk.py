@@ -25,7 +25,7 @@ class Disk:
         os.fdatasync(descriptor)
 
     def rewrite(self, path: Path, start: int) -> None:
-        """Write the bytes from `start` on over themselves, so that the next sync writes them to the disk."""
+        """Rewrite the file from `start` on with the same bytes, so that the next sync writes them to the disk."""
         with path.open("r+b", buffering=0) as file:
             while data := os.pread(file.fileno(), _REWRITTEN_AT_ONCE, start):
                 start += os.pwrite(file.fileno(), data, start)

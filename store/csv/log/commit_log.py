@@ -231,7 +231,9 @@ class CommitLog:
 
     def _fold_tail(self, history: CommitHistory) -> None:
         try:
-            self._rebase(history, self._indexes.newest(history.end))  # another process may have written it
+            self._rebase(
+                history, self._indexes.load_usable(history.end)
+            )  # another process may have written it
             if history.has_long_tail:
                 self._rebase(history, self._indexes.renew(history.builder))
             if history.has_long_tail:

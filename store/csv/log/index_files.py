@@ -21,8 +21,9 @@ from store.protocol import CommitId
 DERIVED_FOLDER = ".derived"
 INDEX_FILE = "commits.index"
 
-# The index is rewritten once the commits after it reach one of these limits, but at least 1/TAIL_SHARE of the
-# index. So both memory and the work of rewriting stay small for logs of any length.
+# The index is rewritten once TAIL_COMMITS commits or TAIL_BYTES bytes of the log are not in it. For a long log both
+# limits grow, to 1/TAIL_SHARE of what the index covers. So both memory and the work of rewriting stay small for
+# logs of any length.
 TAIL_COMMITS = 4096
 TAIL_BYTES = 4 * 2**20
 TAIL_SHARE = 64
@@ -58,7 +59,7 @@ class IndexFiles:
         self._log = log
         self.path = log.parent / DERIVED_FOLDER / INDEX_FILE
 
-    def newest(self, log_size: int) -> CommitIndex | None:
+    def load_usable(self, log_size: int) -> CommitIndex | None:
         """Return the index if it is usable and covers at most the log's first `log_size` bytes; else None."""
         try:
             index = CommitIndex.mapped(self.path)
@@ -73,11 +74,11 @@ class IndexFiles:
         return read_lines(self._log, start, end, previous)
 
     def open_index(self, log_size: int) -> CommitIndex:
-        """Return an index with few commits after it; one is made if necessary.
+        """Return an index that covers the log up to a short tail of new commits. Extend the index if necessary.
 
         Raises `DataDamaged`, and `OSError` if the log cannot be read.
         """
-        base = self.newest(log_size) or EMPTY
+        base = self.load_usable(log_size) or EMPTY
         if log_size - base.end < max(TAIL_BYTES, base.end // TAIL_SHARE):
             return base
         try:
@@ -86,7 +87,7 @@ class IndexFiles:
             return self._extend(EMPTY, log_size)
 
     def rebuild(self, damaged: CommitIndex) -> CommitIndex:
-        """Return a new index that replaces a damaged one. Raises the errors of `opened`."""
+        """Return a new index that replaces a damaged one. Raises the errors of `open_index`."""
         _logger.warning("the commit index %s is damaged and is made again", self.path)
         try:
             self.path.unlink(missing_ok=True)
@@ -102,8 +103,9 @@ class IndexFiles:
     def renew(self, build: Callable[[], IndexBuilder]) -> CommitIndex | None:
         """Return an index of the commits so far: on disk, or in memory if the folder is not writable.
 
-        build: collects the commits. None if another process is writing the index or if the old one is
-        damaged. A newer index of the same log is not replaced.
+        Return None if another process is writing the index, if the old index is damaged, or if a newer one with
+        other commits exists. A newer index of the same log is not replaced. build: returns a builder with the
+        commits so far.
         """
         try:
             with derived_lock(self._log.parent) as is_locked:
@@ -131,7 +133,7 @@ class IndexFiles:
 
     def _write(self, builder: IndexBuilder) -> CommitIndex | None:
         """Write the builder's index and return it, mapped; None if a newer one with other commits exists."""
-        existing = self.newest(self._log.stat().st_size)
+        existing = self.load_usable(self._log.stat().st_size)
         if existing is not None and existing.number >= builder.number:
             return existing if existing.head == builder.head else None
         new = self.path.with_suffix(".new")

@@ -31,7 +31,7 @@ from store.timestamps import DAY_NS
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
-# A manifest and its files may be replaced while they are read, but not repeatedly.
+# Derived files may be replaced while they are read. A read is tried this often with them, then once without them.
 _TRIES = 3
 
 
@@ -76,21 +76,23 @@ class LogReader:
         self._mappings = mappings
         self._opened = _NOTHING
 
-    def answer(self, history: CommitHistory, commit: int | None, make: Callable[[LogSnapshot], T]) -> T:
-        """Return what `make` returns for a snapshot.
+    def with_snapshot(
+        self, history: CommitHistory, commit: int | None, read: Callable[[LogSnapshot], T]
+    ) -> T:
+        """Return what `read` returns for a snapshot.
 
-        If derived files are missing or damaged, they are discarded and the answer is made without them.
+        If derived files are missing or damaged, they are discarded, and `read` is called without them.
         """
         number = history.head().number if commit is None else commit
         for _ in range(_TRIES):
             opened = self._current(history)
             try:
-                return make(LogSnapshot(history, number, opened.segments))
+                return read(LogSnapshot(history, number, opened.segments))
             except NotUsable as error:
                 if discard_manifest(self._derived, opened.signature):
                     logger.warning("the derived files in %s are made again: %s", self._derived, error)
                 self._opened = replace(opened, segments=NO_SEGMENTS)
-        return make(LogSnapshot(history, number, NO_SEGMENTS))
+        return read(LogSnapshot(history, number, NO_SEGMENTS))
 
     def rows_behind(self, snapshot: LogSnapshot) -> int:
         """Return approximately how many rows no segment holds, including replaced rows."""
@@ -115,7 +117,7 @@ class LogReader:
         """Return the stored rows in the window, in order, with all corrections up to the snapshot's commit.
 
         Rows of later commits may be included. columns: the columns to return; empty means all. is_standing:
-        cancelled and replaced rows may be left out.
+        the caller does not need cancelled and replaced rows, so some of them may be missing.
         """
         names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
         tables = [stored_schema(self._dataset).empty_table().select(names)]
@@ -147,14 +149,17 @@ class LogReader:
         return stored.filter(pa.array(_stands(stored, snapshot.commit)))
 
     def blocks(self, windows: WindowList, snapshot: LogSnapshot) -> Iterator[TailBlock]:
-        """Yield the rows of the windows' event dates that no segment holds, perhaps also others."""
+        """Yield the rows in the windows that no segment holds. Rows outside the windows may be included."""
         for day, of_date in groupby(self._tail_parts(windows, snapshot), key=lambda each: each.part.day):
             parts = of_kind(of_date, PartKind.ROWS)
             if parts and windows.overlaps(day * DAY_NS, (day + 1) * DAY_NS - 1):
                 yield from self._blocks_of_date(parts, windows, snapshot)
 
     def corrections(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table | None:
-        """Return the corrections of rows in the windows that no segment has, by commit, or None."""
+        """Return the corrections that no segment holds, for rows in the windows, ordered by commit.
+
+        Return None if there are none.
+        """
         parts = [
             stored
             for stored in of_kind(self._tail_parts(windows, snapshot), PartKind.CORRECTIONS)

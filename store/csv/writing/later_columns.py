@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from store.arrays import Integers, Mask
-from store.csv.files.codec import header_in
+from store.csv.files.codec import header_or_empty
 from store.csv.files.commit_records import PartKind, StoredPart, loads_of
 from store.csv.files.part_reader import known_values, read_known
 from store.csv.writing.batch import Chunk
@@ -75,7 +75,7 @@ class _Candidates:
             return True
         files = {stored.part.file for stored in self._parts}
         return any(
-            columns.intersection(header_in(self._chunk.dataset, self._folder / file)) for file in files
+            columns.intersection(header_or_empty(self._chunk.dataset, self._folder / file)) for file in files
         )
 
     def tables(self) -> Iterator[pa.Table]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from store.csv.files.codec import Header, header_in, header_line
+from store.csv.files.codec import Header, header_line, header_or_empty
 from store.csv.files.commit_records import Commit, Part, PartKind, StoredPart
 from store.csv.files.file_names import file_for
 from store.csv.log.history import CommitHistory
@@ -111,7 +111,7 @@ class StagedCommits:
         missing.
         """
         if file not in self._headers:
-            self._headers[file] = header_in(chunk.dataset, self._folder / file)
+            self._headers[file] = header_or_empty(chunk.dataset, self._folder / file)
         return set(chunk.header).issubset(self._headers[file])
 
     def _record(self, chunk: Chunk, part: Part) -> None:
