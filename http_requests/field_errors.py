@@ -24,12 +24,18 @@ CODES_OF_DRF = {
     "max_string_length": "out_of_range",
 }
 
+MISSING = "is missing; give a value"
+NOT_NULL = "must not be null; give a value"
+# Our words for DRF's messages, by its code.
+_MESSAGES_OF_DRF = {"required": MISSING, "null": NOT_NULL, "not_a_list": "must be a list"}
+
 
 def field_errors(detail: Any, path: str = "") -> Iterator[FieldError]:
     """Yield DRF's nested errors as a flat sequence; paths look like `trades[3].price`."""
     if isinstance(detail, ErrorDetail):
         code = detail.code or "invalid"
-        yield FieldError(path, CODES_OF_DRF.get(code, code), str(detail))
+        message = _MESSAGES_OF_DRF.get(code, str(detail))
+        yield FieldError(path, CODES_OF_DRF.get(code, code), message.removesuffix("."))
     elif isinstance(detail, dict):
         for name, inner in detail.items():
             yield from field_errors(inner, _extended(path, name))

@@ -22,4 +22,4 @@ def nearest_or_all(name: str, known: Collection[str]) -> str:
 
 def no_such_field(name: str, known: Collection[str]) -> str:
     """Return the message for an unknown field."""
-    return f"is not a field of this object{nearest_name(name, known)}"
+    return f"is not a field of this object{nearest_or_all(name, known)}"

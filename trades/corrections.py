@@ -74,11 +74,15 @@ def _field(column: str, help_text: str, *, required: bool = False, **changes: An
     return ColumnField(replace(TRADES.column(column), required=required, help=help_text, **changes))
 
 
+_ACTIONS = [action.value for action in Action]
+
+
 class CorrectionSerializer(KnownFieldsSerializer):
     """Cancels or corrects one stored trade, identified by `trade_id` or by `price` and `volume`."""
 
     action = serializers.ChoiceField(
-        choices=[action.value for action in Action],
+        choices=list(_ACTIONS),
+        error_messages={"invalid_choice": f"must be one of {', '.join(_ACTIONS)}"},
         help_text="`cancel` removes the trade, `correct` changes its values.",
     )
     timestamp = _field("timestamp", "The event time of the trade, to the nanosecond.", required=True)

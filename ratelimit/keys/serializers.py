@@ -1,5 +1,6 @@
 """Request and response bodies of the key endpoints, with examples for the schema."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
@@ -81,6 +82,10 @@ class Integer(_OneType, serializers.IntegerField):
 
 class Word(_OneType, serializers.ChoiceField):
     json_type, type_name = str, "a text"
+
+    def __init__(self, choices: Sequence[str], **options: Any) -> None:
+        super().__init__(choices, **options)
+        self.error_messages["invalid_choice"] = f"must be one of {', '.join(choices)}"
 
 
 class Flag(_OneType, serializers.BooleanField):

@@ -104,14 +104,19 @@ def block_of_nuls(data: bytearray, rng: random.Random) -> int:
 
 
 def commits_at(folder: Path, file: str, changed: np.ndarray) -> set[int]:
-    """The commits, from 0, that name any of the changed bytes of a data file."""
+    """The commits, from 0, whose rows need any of the changed bytes of a data file: its header is of all rows."""
     records = [orjson.loads(line) for line in (folder / "commits.jsonl").read_bytes().splitlines()]
-    return {
-        record["commit"] - 1
+    parts = [
+        (record["commit"] - 1, part["offset"], part["offset"] + part["length"])
         for record in records
         for part in record["parts"]
         if part["file"] == file
-        and ((changed >= part["offset"]) & (changed < part["offset"] + part["length"])).any()
+    ]
+    rows_start = min(start for _, start, _ in parts)
+    return {
+        number
+        for number, start, end in parts
+        if ((changed < rows_start) | ((changed >= start) & (changed < end))).any()
     }
 
 

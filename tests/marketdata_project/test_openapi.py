@@ -128,6 +128,7 @@ def test_every_operation_has_an_example_of_its_answer_and_of_its_body():
     assert without == []
 
 
+@pytest.mark.system
 def test_every_refusal_has_an_example_that_is_a_problem():
     refusals = 0
     for name, operation in operations().items():

@@ -128,6 +128,7 @@ def test_a_window_without_trades_has_no_bars(store):
     assert len(store.bars(SYMBOL, whole_day(3), MINUTE)) == 0
 
 
+@pytest.mark.system
 def test_hundreds_of_dates_in_one_batch(store):
     rows = [
         trade("2020-01-01T00:00:00Z") | {"timestamp": EARLIEST_NS + days_on * DAY} for days_on in range(366)

@@ -21,6 +21,8 @@ from tests.store.conftest import FoldedStore, PartlyFoldedStore
 from tests.store.test_agreement import EXAMPLES, Step, outcome, steps
 from tests.store.walking import flat, walk
 
+pytestmark = pytest.mark.system
+
 Opened = Callable[[Path, Clock], QueryableStore]
 WALKED: dict[str, Opened] = {
     "memory": lambda _, clock: MemoryStore(clock=clock),

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from http_requests.field_errors import MISSING, NOT_NULL
 from store.arrays import Mask
 from store.declarations import Column, ColumnForm
 from store.row_rules import LowerBound
@@ -38,9 +39,9 @@ class Fault:
     message: str
 
 
-# REQUIRED and NULL have Django REST Framework's messages, as on all other endpoints.
-REQUIRED = Fault("required", "This field is required.")
-NULL = Fault("null", "This field may not be null.")
+# REQUIRED and NULL have the messages of all other endpoints.
+REQUIRED = Fault("required", MISSING)
+NULL = Fault("null", NOT_NULL)
 NO_OBJECT = Fault("invalid_type", "must be an object")
 NO_TIME = Fault(InvalidTimestamp.code, NO_TIMESTAMP)
 TIME_OUT_OF_RANGE = Fault(TimestampOutOfRange.code, OUT_OF_RANGE)

@@ -109,7 +109,8 @@ class History:
         ingest(self.market.api, "corporate_actions", self.subject.symbol, [row])
 
     def tell(self) -> None:
-        """Another bar policy, and other hours, from now on."""
+        """Another bar policy, and other hours, from now on. A walk by trading dates ends with its exchange."""
+        self.cursor = None
         policy, exchange = (("us_equities", "XLON"), ("all", "XNYS"))[next(numbers) % 2]
         tell(self.market.api, EQUITY, **{"class": "equity", "exchange": exchange, "bar_policy": policy})
 

@@ -43,6 +43,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("count", [1, 2], ids=["one_symbol", "two_symbols"])
 @pytest.mark.parametrize("dataset", ["trades", "ohlcv"])
 @pytest.mark.parametrize("sort", ["asc", "desc"])
@@ -71,6 +72,7 @@ def test_every_page_has_the_first_page_s_snapshot(api: Api, dataset: str, sort: 
     holds()
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("dataset", ["trades", "ohlcv"])
 @pytest.mark.parametrize("sort", ["asc", "desc"])
 def test_the_newest_rows_of_several_symbols_are_paged(api: Api, dataset: str, sort: str):

@@ -15,6 +15,8 @@ from tests.store.builders import SYMBOL
 from trades.instruments.services import instruments_set
 from trades.stores import market_store
 
+pytestmark = pytest.mark.system
+
 FIRST_DAY = {"symbol": SYMBOL, "start": "2025-01-02T00:00:00Z", "end": "2025-01-03T00:00:00Z"}
 LATE_LOT = trade(timestamp="2025-01-03T09:00:00Z", volume=7, conditions=["odd_lot"], trade_id="late")
 NOW = "2026-01-05T18:00:0{}Z"

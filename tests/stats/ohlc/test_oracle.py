@@ -13,6 +13,8 @@ from store.timestamps import format_timestamp
 from tests.api_client import trade
 from tests.chance import examples
 
+pytestmark = pytest.mark.system
+
 RULES = {"1min": "1min", "5min": "5min", "1h": "1h", "1d": "1D"}
 BASE_NS = 1_735_776_000 * 10**9  # midnight of 2 January 2025
 SECOND_NS = 10**9

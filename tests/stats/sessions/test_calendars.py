@@ -178,6 +178,8 @@ import django, sys
 django.setup()
 import marketdata_project.urls
 from stats.sessions import calendars, services, spans, views
+
+pytestmark = pytest.mark.system
 assert calendars.exchange_calendar("XNYS").key.startswith("NYSE-")
 assert calendars.named_calendar("CME Globex Equity").key
 print(sorted({"pandas", "pandas_market_calendars", "exchange_calendars"} & set(sys.modules)))

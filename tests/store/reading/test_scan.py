@@ -131,6 +131,7 @@ print(len(closes), sum(close for _, close in closes))
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("derived", [False, True], ids=["rows", "derived files"])
 def test_more_symbols_than_file_handles(tmp_path: Path, derived: bool):
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 48

@@ -14,6 +14,7 @@ import pytest
 from django.urls import path
 from drf_spectacular.generators import SchemaGenerator
 
+from http_requests.field_errors import MISSING, NOT_NULL
 from marketdata_project.error_codes import ERROR_CODES
 from store.datasets import DATASETS, TRADES
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
@@ -170,7 +171,7 @@ def cases(dataset: Dataset, column: Column, row: Row) -> Iterator[Case]:
 
 
 def all_cases(column: Column) -> Iterator[Case]:
-    yield (None, ALL, "null", "This field may not be null.") if column.required else (None, ALL, "", "")
+    yield (None, ALL, "null", NOT_NULL) if column.required else (None, ALL, "", "")
     if column.choices:
         yield from NO_STRINGS
         for word in ("other", "a b"):
@@ -269,7 +270,7 @@ def test_a_field_that_a_row_lacks_is_required(dataset: Dataset, name: str):
                 read(name, dataset, rows, column.name)
             (error,) = refused.value.errors
             assert (error.path, error.code) == (f"{dataset.name}[1].{column.name}", "required")
-            assert error.message == "This field is required."
+            assert error.message == MISSING
 
 
 @pytest.mark.parametrize(("dataset", "column"), [*every_column()])

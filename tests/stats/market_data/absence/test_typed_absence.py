@@ -18,7 +18,7 @@ from tests.stats.market_data.absence.absent_week import Run, Traded, runs
 from tests.stats.sessions.published import WEEKS, Week, day
 from trades.stores import market_store
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 MINUTE = 60 * 10**9
 HOUR = 60 * MINUTE
 LENGTHS = {"5m": 5 * MINUTE, "1h": HOUR, "6h": 6 * HOUR}

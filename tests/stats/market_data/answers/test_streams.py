@@ -142,6 +142,7 @@ JOINED: dict[str, Callable[[Iterator[bytes]], Any]] = {
 }
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("subject", "option", "format_name"), CELLS)
 def test_a_stream_is_all_pages(shared: Api, subject: str, option: str, format_name: str):
     dataset, query = SUBJECTS[subject]

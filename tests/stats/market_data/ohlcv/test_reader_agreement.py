@@ -18,7 +18,7 @@ from tests.api_client import Api, answer
 from tests.stats.market_data.builders import ingest, midnight_ns, tell
 from tests.stats.market_data.oracle import SECOND_NS, Row
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store_path")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store_path"), pytest.mark.system]
 MINUTE, HOUR, DAY = 60 * SECOND_NS, 3_600 * SECOND_NS, 86_400 * SECOND_NS
 # Monday to Sunday: Thanksgiving on Thursday, a close at 13:00 Eastern on Friday.
 FIRST, BEHIND = "2024-11-25", "2024-12-02"

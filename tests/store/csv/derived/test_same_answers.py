@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,8 @@ from store.protocol import ALL_TIME, Action, Amendment, Correction, Window
 from tests.chance import SOAK
 from tests.store.bars.slow_spans import columns, random_spans
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Row, bars_of_rows, batch, trade
+
+pytestmark = pytest.mark.system
 
 EXAMPLES = 150 if SOAK else 6
 INTERVALS = (SECOND, 7 * SECOND, MINUTE, 5 * MINUTE, 60 * MINUTE, DAY)

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from store.bar_policies import BAR_POLICIES
 from store.csv import CsvStore
@@ -21,6 +22,8 @@ from tests.chance import SOAK
 from tests.patience import PATIENCE_SECONDS
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, batch, trade
 from tests.store.csv.derived.test_same_answers import House
+
+pytestmark = pytest.mark.system
 
 RACE_SECONDS = 60.0 if SOAK else 1.0
 INTERVALS = (SECOND, 7 * MINUTE, MINUTE, 11 * 60 * MINUTE, DAY, 7 * SECOND // 2)

@@ -13,6 +13,8 @@ from store.timestamps import DAY_NS
 from tests.chance import examples
 from tests.store.csv.log.plain_history import FIRST_DAY, LogWriter, PlainHistory
 
+pytestmark = pytest.mark.system
+
 DATES = 12
 
 

@@ -19,6 +19,8 @@ from tests.chance import SOAK
 from tests.store.builders import DAY, SYMBOL, Clock, Row, amendment, batch, cancel, correct, stored, trade
 from tests.store.csv.writing.late_rows_process import POOL, append_until_killed, pool_row, small_files
 
+pytestmark = pytest.mark.system
+
 SEEDS = 60 if SOAK else 4
 NAMES = TRADES.schema.names
 
