@@ -21,6 +21,8 @@ from store.instruments import EQUITY, Instrument
 from tests.chance import SOAK
 from tests.stats.sessions.published import day, ns
 
+pytestmark = pytest.mark.system
+
 CALENDARS = sorted(set(EXCHANGES.values()))
 ERAS = ((1899, 1912), (1935, 1952), (1989, 2031), (2191, 2201))
 
@@ -179,7 +181,6 @@ django.setup()
 import marketdata_project.urls
 from stats.sessions import calendars, services, spans, views
 
-pytestmark = pytest.mark.system
 assert calendars.exchange_calendar("XNYS").key.startswith("NYSE-")
 assert calendars.named_calendar("CME Globex Equity").key
 print(sorted({"pandas", "pandas_market_calendars", "exchange_calendars"} & set(sys.modules)))

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+pytestmark = pytest.mark.system
+
 HEAVY = [
     "django",
     "pandas",
@@ -59,7 +61,6 @@ def test_session_bars_load_the_calendars_and_still_not_django(sample_folder: Pat
 from stats.market_data.intervals.regular_days import regular_days
 from store.instruments import Instrument
 
-pytestmark = pytest.mark.system
 regular_days(Instrument(symbol, exchange="XNYS")).date_start(0)
 """
     assert loaded(sample_folder, asked) == ["pandas", "pandas_market_calendars"]
