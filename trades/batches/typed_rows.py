@@ -1,6 +1,6 @@
 """The fast path: decodes rows by their types in one pass. Refuses a wrong batch without saying why."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -101,6 +101,28 @@ def typed_column(column: Column, values: Iterable[Any], count: int) -> TypedColu
         return TypedColumn(_column(column, values, count))
     except (InvalidTimestamp, OverflowError, UnicodeEncodeError) as error:
         raise TypedDecodeFailed(str(error)) from error
+
+
+def holds_largest_number(dataset: Dataset, rows: pa.RecordBatch) -> bool:
+    """Return whether any number is 2^53: it may be a larger integer that was rounded."""
+    return any(
+        is_at_largest_number(rows[column.name])
+        for column in dataset.columns
+        if column.kind is ColumnKind.NUMBER
+    )
+
+
+def is_at_largest_number(numbers: pa.Array) -> bool:
+    """Return whether any number is 2^53 or -2^53."""
+    return numbers.null_count < len(numbers) and bool(np.equal(np.abs(numbers), LARGEST_NUMBER).any())
+
+
+def check_not_rounded(dataset: Dataset, rows: Collection[Mapping[str, Any]]) -> None:
+    """Raise `TypedDecodeFailed` for integers beyond 2^53, which the typed decoder rounds to 2^53."""
+    names = [column.name for column in dataset.columns if column.kind is ColumnKind.NUMBER]
+    for row in rows:
+        if any(isinstance(row.get(name), int) and abs(row[name]) > LARGEST_NUMBER for name in names):
+            raise TypedDecodeFailed("a number is over 2^53")
 
 
 def _filled(

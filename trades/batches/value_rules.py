@@ -159,7 +159,7 @@ class TimeRule(_NumericRule):
 
 
 class NumberRule(_NumericRule):
-    """A finite number of magnitude at most 2^53, as the nearest float. Texts and booleans are refused."""
+    """A finite number of magnitude at most 2^53. Texts and booleans are refused."""
 
     type_message = "must be a number"
 
@@ -177,10 +177,9 @@ class NumberRule(_NumericRule):
     def convert(self, value: object) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return self.invalid_type
-        try:
-            return value + 0.0  # minus zero is zero
-        except OverflowError:
+        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:  # as a float it might be rounded to 2^53
             return NUMBER_OUT_OF_RANGE
+        return value + 0.0  # minus zero is zero
 
 
 def _bound(lower_bound: LowerBound) -> NumberCheck:

@@ -19,9 +19,11 @@ from trades.batches.value_rules import (
     COUNT_OUT_OF_RANGE,
     ID_LENGTH,
     LARGEST_NUMBER,
+    NUMBER_OUT_OF_RANGE,
     TIME_OUT_OF_RANGE,
     WORDS_LIMIT,
     Fault,
+    FaultMasks,
 )
 
 _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -94,13 +96,16 @@ def _unit_of(arrow_type: pa.DataType) -> int:
 
 
 def _numbers(_column: Column, values: pa.Array) -> TypedColumn:
+    faults: FaultMasks = []
     if types.is_integer(values.type):
+        too_large = ~_at_most_exact(values).fill_null(True).to_numpy(zero_copy_only=False)
+        faults = [(NUMBER_OUT_OF_RANGE, too_large)] if too_large.any() else []
         numbers = values.cast(pa.float64(), safe=False)
     elif types.is_floating(values.type) or types.is_decimal(values.type):
         numbers = values.cast(pa.float64())
     else:
         raise _OfAnotherType
-    return TypedColumn(number_column(numbers))
+    return TypedColumn(number_column(numbers), faults)
 
 
 def _integers(column: Column, values: pa.Array) -> TypedColumn:

@@ -160,8 +160,8 @@ def _numbers(column: Column, cells: pa.Array) -> TypedColumn:
     except pa.ArrowInvalid:
         fits = pc.match_substring_regex(cells, _NUMBER)
         numbers = pc.if_else(fits, cells, None).cast(pa.float64())
-    # The cast accepts texts that JSON does not, such as nan and inf. NaN is in no range.
-    suspect = ~(np.abs(numbers.to_numpy(zero_copy_only=False)) <= LARGEST_NUMBER)
+    # The cast accepts texts that JSON does not, such as nan and inf, and rounds 2^53 + 1. NaN is in no range.
+    suspect = ~(np.abs(numbers.to_numpy(zero_copy_only=False)) < LARGEST_NUMBER)
     if cells.null_count:
         suspect &= cells.is_valid().to_numpy(zero_copy_only=False)
     return TypedColumn(number_column(numbers), _faults(column, cells, np.flatnonzero(suspect)))

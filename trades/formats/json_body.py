@@ -15,6 +15,8 @@ from store.declarations import ColumnKind, Dataset
 from trades.batches.refusals import document_refusal
 from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch, TypedDecodeFailed, check_size
 from trades.batches.typed_rows import (
+    check_not_rounded,
+    holds_largest_number,
     required_values,
     row_struct,
     row_values,
@@ -61,7 +63,11 @@ def decode_json(body: bytes, options: BatchOptions) -> RowBatch:
     values, has_surplus = _values(body, rows, options, other_keys=1)
     if has_surplus or not is_strict:
         read_json(body)
-    return typed_batch(options, values, len(rows))
+    batch = typed_batch(options, values, len(rows))
+    if holds_largest_number(options.dataset, batch.rows):
+        checked: Any = read_json(body)
+        check_not_rounded(options.dataset, checked[options.dataset.name])
+    return batch
 
 
 def json_refusal(body: bytes, options: BatchOptions) -> BatchRefused | MalformedDocument:
@@ -139,7 +145,10 @@ def _decode_lines(body: bytes, lines: Sequence[bytes], options: BatchOptions) ->
     values, has_surplus = _values(body, rows, options, other_keys=0)
     if has_surplus or not is_strict:
         _documents(body, lines)
-    return typed_batch(options, values, len(rows))
+    batch = typed_batch(options, values, len(rows))
+    if holds_largest_number(options.dataset, batch.rows):
+        check_not_rounded(options.dataset, _documents(body, lines))
+    return batch
 
 
 def _documents(body: bytes, lines: Sequence[bytes]) -> list[Any]:

