@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit.builders import spooled
+from tests.audit.builders import sealed, spooled
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 
@@ -87,7 +87,8 @@ def data_dir(migrated, tmp_path):
     folder.mkdir(parents=True)
     lines = [spooled(number) for number in range(COUNT)]
     for part in range(4):
-        (folder / f"{part}-1.jsonl").write_bytes(b"".join(lines[part::4]))
+        name = f"{part}-1.sealed.jsonl"
+        (folder / name).write_bytes(sealed(name, *lines[part::4]))
     return tmp_path
 
 
