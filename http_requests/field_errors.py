@@ -53,7 +53,7 @@ def _extended(path: str, name: str | int) -> str:
 
 
 class KnownFieldsSerializer(serializers.Serializer[Any]):
-    """A serializer that refuses undeclared fields. The error names the most similar declared field."""
+    """A serializer that refuses undeclared fields. The error names a similar one, or lists those declared."""
 
     default_error_messages = {"invalid": "must be an object"}
 

@@ -32,7 +32,7 @@ def correlated(request_id: str) -> Iterator[None]:
         _current.reset(token)
 
 
-def request_id_for(client_id: str | None) -> str:
+def accepted_id(client_id: str | None) -> str:
     """Return the client's id if it has 1 to 128 allowed characters and does not look like a secret, else a new id."""
     if client_id is None or not _ALLOWED.fullmatch(client_id) or masked_text(client_id) != client_id:
         return secrets.token_hex(16)
@@ -59,7 +59,7 @@ class CorrelationMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = request_id_for(request.META.get("HTTP_X_CORRELATION_ID"))
+        request_id = accepted_id(request.META.get("HTTP_X_CORRELATION_ID"))
         request.correlation_id = request_id  # type: ignore[attr-defined]  # the audit middleware reads it
         with correlated(request_id):
             response = self._get_response(request)

@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
 from http_requests.wsgi_variables import ROUTE
-from marketdata_project.correlation import correlation_headers, request_id_for
+from marketdata_project.correlation import accepted_id, correlation_headers
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 from metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
@@ -122,7 +122,7 @@ class Refusal:
 
     def http_bytes(self, *, client_id: str | None) -> bytes:
         """Return the answer as HTTP/1.1 bytes, with the client's correlation id if it is allowed, else with a new one."""
-        headers, body = self.render(correlation_id=request_id_for(client_id))
+        headers, body = self.render(correlation_id=accepted_id(client_id))
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (self.status, self.status.phrase.encode(), lines, body)
 

@@ -19,7 +19,7 @@ from django.urls import ResolverMatch
 
 from http_requests.received import SAFE_METHODS, call_in
 from http_requests.wsgi_variables import ROUTE
-from marketdata_project.correlation import correlated, request_id_for
+from marketdata_project.correlation import accepted_id, correlated
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.answers import (
     APPLICATION_FAILED,
@@ -126,7 +126,7 @@ class Front:
         trusted_environ(environ)
         environ["wsgi.input"] = BytesIO()
         # All later code finds the chosen id in the header's variable.
-        environ[_CORRELATION_ID] = request_id_for(environ.get(_CORRELATION_ID))
+        environ[_CORRELATION_ID] = accepted_id(environ.get(_CORRELATION_ID))
         call = call_in(environ)
         lane = self._reads if scope["method"] in SAFE_METHODS else self._writes
         started, reserved = perf_counter_ns(), None

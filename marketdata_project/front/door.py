@@ -27,7 +27,7 @@ from audit.services import call_record, call_spool
 from http_requests.compression import accepted_encoding
 from http_requests.received import ReceivedCall, call_in
 from http_requests.wsgi_variables import ADMISSION, BODY_TOO_LARGE, ROUTE
-from marketdata_project.correlation import correlation_headers, request_id_for
+from marketdata_project.correlation import accepted_id, correlation_headers
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.answers import route_of
 from ratelimit.access.table import Access, access_of, denial_of
@@ -83,7 +83,7 @@ class FrontDoor:
         admission = _admitted(call, prepared, environ)
         if admission is None:
             return None
-        answer, correlation_id = prepared.answer, request_id_for(call.headers.get("x-correlation-id"))
+        answer, correlation_id = prepared.answer, accepted_id(call.headers.get("x-correlation-id"))
         call_record(
             spool=self._spool,
             call=call,

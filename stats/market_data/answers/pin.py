@@ -49,12 +49,6 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
     return page
 
 
-def pages_forget() -> None:
-    """Empty the cache of first pages."""
-    with _lock:
-        _pages.clear()
-
-
 def _symbol_queries(
     dataset: MarketDataset, query: MarketDataQuery, cursor: PageCursor | None, now_ns: int
 ) -> list[SymbolQuery]:

@@ -21,6 +21,8 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
 from tests.stats.sessions.published import day, ns
 
+pytestmark = pytest.mark.system
+
 MINUTE_NS = 60 * SECOND_NS
 PERIODS = (Resolution.DAY, Resolution.WEEK, Resolution.MONTH)
 NAMES = ("NYSE", "CME Globex Equity", "CBOT_Agriculture", "XTKS", "XTAE", "XBOM", "24/7", "CME Globex Crypto")

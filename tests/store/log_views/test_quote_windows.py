@@ -19,6 +19,8 @@ from tests.chance import SOAK
 from tests.store.builders import DAY, MINUTE, NOON, SECOND
 from tests.store.quotes import quote, quote_log
 
+pytestmark = pytest.mark.system
+
 FIRST_MINUTE = Window(NOON, NOON + MINUTE)
 EXCHANGES = (None, "N", "Q")
 

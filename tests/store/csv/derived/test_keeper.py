@@ -54,7 +54,7 @@ class Kept:
         self.folds.append(symbol)
         self.now += self.takes
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)  # it would grow with each round
         return self.store.derive(TRADES, symbol)
 
 
