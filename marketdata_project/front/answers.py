@@ -138,6 +138,7 @@ TOO_MANY_BODIES = Refusal(
     "server_busy",
     "Too much is being received at once, in all or from this caller or address; nothing was stored.",
 )
+DATABASE_UNAVAILABLE = Refusal("database_unavailable", "The database cannot be used now; nothing was stored.")
 HEADERS_TOO_SLOW = Refusal("request_timeout", "The request's headers did not arrive in time.")
 BODY_TOO_SLOW = Refusal("request_timeout", "The request's body did not arrive in time.")
 APPLICATION_FAILED = Refusal("internal_error", "The server failed to answer this request.")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_started
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
@@ -24,6 +24,7 @@ from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.answers import (
     APPLICATION_FAILED,
     BODY_TOO_SLOW,
+    DATABASE_UNAVAILABLE,
     TOO_MANY_BODIES,
     Answer,
     Refusal,
@@ -170,5 +171,8 @@ def _refusal_of(error: Exception) -> Refusal:
         return BODY_TOO_SLOW
     if isinstance(error, BodyBudgetExhausted):
         return TOO_MANY_BODIES
+    if isinstance(error, DatabaseError):
+        logger.error("the database cannot be used", exc_info=error)
+        return DATABASE_UNAVAILABLE
     logger.error("The application failed outside of its own error handling", exc_info=error)
     return APPLICATION_FAILED

@@ -4,15 +4,12 @@ from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError
-
 from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
 from http_requests.received import ReceivedCall, call_in
 from http_requests.wsgi_variables import ADMISSION, VERIFIED_SIGNATURE
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.application import RefusedCall
-from marketdata_project.front.body import BodyBudgetExhausted
 from marketdata_project.front.door import is_secure
 from ratelimit.access.table import Access, Denial, access_of, denial_of
 from ratelimit.callers import Caller
@@ -25,7 +22,7 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
     """Authenticate, authorize and charge the caller by the headers; return its identity, or None for a refusal.
 
     Django's middlewares answer the refusal. Admission and verified signature are left in the environ, so that
-    they do not charge or verify again. Raises BodyBudgetExhausted while the database cannot be used.
+    they do not charge or verify again. Raises DatabaseError.
     """
     if is_secure(environ) is None:
         return None
@@ -40,8 +37,6 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
         is_admitted = _is_admitted(call, identity.caller, environ)
     except (CredentialError, NetworkNotAllowed):
         return None
-    except DatabaseError as error:
-        raise BodyBudgetExhausted from error
     return identity.caller.identity if is_admitted else None
 
 

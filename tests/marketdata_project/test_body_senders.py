@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.conf import settings
+from django.db import OperationalError
 from django.http import HttpResponse
 
 from http_requests.wsgi_variables import BODY_TOO_LARGE
@@ -83,6 +84,16 @@ def test_a_session_is_told_how_much_it_may_send():
     with serving() as port:
         reply = ask(port, post(LARGE, more=cookie) + b"a" * LARGE)
     assert (reply.status, reply.body) == (413, b"%d" % SMALL_BODY_BYTES)
+
+
+def test_without_the_database_a_large_body_is_refused(caplog):
+    def owner_in_database(_environ) -> str | None:
+        raise OperationalError("disk I/O error")
+
+    with running(told, max_body_bytes=LIMIT, body_sender=owner_in_database) as port:
+        reply = ask(port, post(LARGE, key="key:1") + b"a" * LARGE)
+    assert (reply.status, reply.json()["code"]) == (503, "database_unavailable")
+    assert "the database cannot be used" in caplog.messages
 
 
 def test_a_known_caller_is_told_the_endpoints_own_limit():

@@ -74,8 +74,8 @@ MASKED = [
         (rb"cursor=[0-9A-Za-z_%=-]+", b"cursor=masked"),
     )
 ]
-# Whose answers are figures of the process that gives them: their status and headers are looked at.
-OF_THE_PROCESS = frozenset({"/api/v1/cache/stats"})
+# Their bodies differ: one has figures of the process, the other the records that were collected by then.
+BODY_DIFFERS = frozenset({b"/api/v1/cache/stats", b"/api/v1/audit"})
 OF_EACH_RECORD = frozenset({"id", "sequence", "at", "latency_us", "correlation_id", "hash"})
 
 
@@ -270,13 +270,18 @@ def visible(asked: Asked, reply: Reply) -> Visible:
     headers.pop("set-cookie", None)
     # A page for people has tokens of its own.
     is_page = headers.get("content-type", b"").startswith(b"text/html")
-    body = b"" if is_page or asked.target in OF_THE_PROCESS else reply.body
+    body = b"" if is_page or path_of(asked.target) in BODY_DIFFERS else reply.body
     if correlation_id := reply.headers.get("x-correlation-id", "").encode():
         body = body.replace(correlation_id, b"id")
     if policy := headers.pop("content-security-policy", None):
         # Its parts come in any order, each process's own.
         headers["content-security-policy"] = b"; ".join(sorted(policy.split(b"; ")))
     return reply.status, {name: masked(value) for name, value in headers.items()}, masked(body)
+
+
+def path_of(target: str | bytes) -> bytes:
+    raw = target.encode("utf-8", "surrogateescape") if isinstance(target, str) else target
+    return raw.partition(b"?")[0].rstrip(b"/")
 
 
 def masked(content: bytes) -> bytes:
