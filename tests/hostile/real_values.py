@@ -35,6 +35,9 @@ def real_query(operation: Operation, drawn: dict[str, Any], call: Call) -> dict[
     left_out = {"cursor", "expiry", *_names_in_body(operation)}
     if "last" in drawn:
         left_out |= {"start", "limit"}
+    if operation.name == "audit" and drawn.get("format") == "ndjson":
+        # An export is no page.
+        left_out |= {"limit", "sort"}
     if _HAS_NO_EXCHANGE in operation.path:
         left_out |= {"session", "hours"}
     found = {
