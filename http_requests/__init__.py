@@ -1,4 +1,4 @@
-"""Strict parsing of requests (bodies, parameters, client addresses), and encodings and entity tags of answers.
+"""Parses requests strictly (bodies, parameters, client addresses); compresses answers and makes their entity tags.
 
-It refuses unknown parameters and fields instead of ignoring them. Imports none of the apps.
+Unknown parameters and fields are refused, not ignored. This package imports none of the apps.
 """

@@ -1,4 +1,7 @@
-"""The client of an IP address, for rate limits: an IPv4 address or an IPv6 /64. IPv4-mapped IPv6 counts as IPv4."""
+"""Maps an IP address to the client that rate limits count: an IPv4 address or an IPv6 /64 network.
+
+An IPv4-mapped IPv6 address counts as IPv4.
+"""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -6,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# Prefix length in bits. IPv6 providers give each customer at least a network of this size.
+# The prefix length, in bits, of an IPv6 client's network. Providers give each customer a network at least this large.
 CLIENT_BITS = 64
 _MAX_TEXT_LENGTH = 64
 
@@ -28,9 +31,9 @@ def client_of(address: Address) -> str:
 
 @lru_cache(maxsize=4096)
 def identity_of(text: str) -> str:
-    """Return the identity to which an address's token buckets belong: the result of `client_of`.
+    """Return the identity that owns an address's token buckets: the result of `client_of`.
 
-    A text that is not an IP address (unix sockets have none) is returned itself, cut to 64 characters.
+    A text that is not an IP address (unix sockets have none) is returned as it is, cut to 64 characters.
     """
     try:
         return client_of(parse(text))

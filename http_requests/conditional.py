@@ -14,7 +14,7 @@ _ITEM = re.compile(r'[ \t]*(?:(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|\
 
 @lru_cache(maxsize=4096)
 def etag_of(key: str) -> str:
-    """Return a representation's strong entity tag, a hash of `key`: its version, query and format."""
+    """Return a strong entity tag, a hash of `key`, which names a representation's version, query and format."""
     return content_tag(key.encode("utf-8", "surrogatepass"))
 
 

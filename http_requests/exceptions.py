@@ -11,7 +11,7 @@ Apps define their own errors about a request's content, with the same attributes
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# An error lists at most this many wrong fields, rows or corrections. The check stops when it has found so many.
+# An error lists at most this many wrong fields, rows or corrections. The check stops at this number.
 ERRORS_LIMIT = 100
 
 

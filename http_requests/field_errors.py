@@ -1,4 +1,4 @@
-"""Serializers that refuse unknown fields, and DRF's nested validation errors as a flat list."""
+"""A base class for serializers that refuse unknown fields, and a flat list of DRF's nested validation errors."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -26,7 +26,7 @@ CODES_OF_DRF = {
 
 MISSING = "is missing; give a value"
 NOT_NULL = "must not be null; give a value"
-# Our words for DRF's messages, by its code.
+# Our messages that replace DRF's, by DRF's error code.
 _MESSAGES_OF_DRF = {"required": MISSING, "null": NOT_NULL, "not_a_list": "must be a list"}
 
 
@@ -69,7 +69,7 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
         return value
 
     def _unknown(self, data: Any) -> dict[str, list[serializers.ErrorDetail]]:
-        """Return an error for each undeclared field, at most ERRORS_LIMIT; none if `data` is not an object."""
+        """Return errors for at most ERRORS_LIMIT undeclared fields; no errors if `data` is not an object."""
         names = data if isinstance(data, Mapping) else ()
         undeclared = (str(name) for name in names if name not in self.fields)
         return {name[:LONGEST_SHOWN]: [self._refusal(name)] for name in islice(undeclared, ERRORS_LIMIT)}

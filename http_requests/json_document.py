@@ -10,17 +10,17 @@ import numpy as np
 
 from http_requests.exceptions import MalformedDocument
 
-# Levels of nesting.
+# The deepest accepted nesting, in levels.
 DEPTH_LIMIT = 500
-# Lists and objects, and values, in one document. Enough for a batch of 100,000 rows, each with at most two lists or
-# objects and about 15 values.
+# The most lists and objects, and the most values, in one document. They allow a batch of 100,000 rows that have at most
+# two lists or objects and about 15 values per row.
 CONTAINERS_LIMIT = 250_000
 VALUES_LIMIT = 2_000_000
 _PIECE_BYTES = 2**20
-# In digits. An integer with so many digits or more is read as infinity.
+# An integer with this many digits or more is read as infinity.
 _LONGEST_INTEGER = 300
 _QUOTE, _COMMA = ord('"'), ord(",")
-# The change of depth at each byte: +1 for an opening bracket, -1 for a closing one, else 0.
+# The change of depth for each byte value: +1 for an opening bracket, -1 for a closing one, 0 for all others.
 _STEPS = np.zeros(256, dtype=np.int8)
 _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
 # Translates every digit to 0, so that a search for _LONG_RUN finds any run of _LONGEST_INTEGER digits.
@@ -32,8 +32,8 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 def read_json(body: bytes) -> object:
     """Parse one JSON document (RFC 8259, UTF-8). Numbers beyond a float's range become infinite.
 
-    Raises MalformedDocument for invalid JSON, and for a byte order mark, NaN, Infinity, half of a surrogate pair,
-    a key that is repeated in one object, and a document over one of the limits above, which are checked first.
+    Raises MalformedDocument for invalid JSON, a byte order mark, NaN, Infinity, half of a surrogate pair, or a key that
+    is repeated in one object; and, before parsing, for a document over one of the limits above.
     """
     if body.startswith(b"\xef\xbb\xbf"):
         raise MalformedDocument(
@@ -45,7 +45,7 @@ def read_json(body: bytes) -> object:
             body.decode(),
             object_pairs_hook=_object,
             parse_constant=_refuse_constant,
-            # A Python function for each integer would add a third to the time.
+            # Calling a Python function for each integer takes a third longer, so it is done only if needed.
             parse_int=_integer if _LONG_RUN in body.translate(_AS_ZEROS) else int,
         )
         if _SURROGATE.search(body):

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 LONGEST_SHOWN = 64
-# The least similarity, from 0 to 1. With less, every short name would be similar to some other.
+# The least similarity (0 to 1) of a suggested name. With a lower one, every short name would be similar to another.
 _SIMILARITY = 0.75
 
 
@@ -16,7 +16,7 @@ def nearest_name(name: str, known: Collection[str]) -> str:
 
 
 def nearest_or_all(name: str, known: Collection[str]) -> str:
-    """Return the text of `nearest_name`; if no name is similar, a list of all known names."""
+    """Return the text of `nearest_name`. If no name is similar, return a list of all known names."""
     return nearest_name(name, known) or (f"; known are {', '.join(sorted(known))}" if known else "")
 
 

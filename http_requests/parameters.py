@@ -9,10 +9,10 @@ from http_requests.nearest_name import LONGEST_SHOWN, nearest_or_all
 
 
 def single_parameters(query: QueryDict, known: Collection[str]) -> dict[str, str]:
-    """Return each parameter's value.
+    """Return the values of the query's parameters, by name.
 
-    Raises InvalidParameter for an unknown name (the message has the most similar known one), a repeated parameter
-    and an empty value.
+    Raises InvalidParameter for an unknown name (its message suggests a known one), a repeated parameter, and an empty
+    value.
     """
     for name in query:
         if name not in known:
@@ -32,7 +32,7 @@ def single_parameters(query: QueryDict, known: Collection[str]) -> dict[str, str
 
 
 def choice(values: Mapping[str, str], name: str, choices: Collection[str], default: str) -> str:
-    """Return a parameter's value, `default` if it is absent. Raises InvalidParameter unless it is in `choices`."""
+    """Return a parameter's value; `default` if it is absent. Raises InvalidParameter if it is not in `choices`."""
     value = values.get(name, default)
     if value not in choices:
         message = f"{name} is one of {', '.join(choices)}, not {value[:LONGEST_SHOWN]!r}"

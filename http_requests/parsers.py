@@ -34,7 +34,7 @@ class JSONBytesParser(BytesParser):
     """`application/json` as bytes."""
 
     media_type = "application/json"
-    renderer_class = JSONRenderer  # fills the browsable form
+    renderer_class = JSONRenderer  # the browsable API fills its form with it
 
 
 class JSONDocumentParser(JSONBytesParser):

@@ -12,16 +12,16 @@ _HEADER = "HTTP_"
 _BARE_HEADERS = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
 # Characters that a path may contain without percent-encoding (RFC 3986, 3.3).
 _PATH_CHARACTERS = "/:@!$&'()*+,;=~"
-# Django percent-encodes bytes of a path that are not UTF-8, except these characters.
+# The argument `safe` with which Django percent-encodes those bytes of a path that are not UTF-8.
 _REQUOTED_SAFE = "/#%[]=:;$&()+,!?*@'~"
 
 
 class ReceivedCall(NamedTuple):
-    """A request as it was received, made once and before anything is changed.
+    """A request as it was received. `call_in` makes it once per request.
 
-    `path` is decoded, as the URLconf resolves it. `target` is the path as it was sent, percent-encoded, and so is
-    `query`. Header names are in lower case. Behind a trusted proxy `address` and `scheme` are the client's, not
-    the proxy's.
+    `path` is decoded, as the URLconf resolves it. `target` (the path) and `query` are percent-encoded, as they were
+    sent. Header names are in lower case. Behind a trusted proxy `address` and `scheme` are the client's, not the
+    proxy's.
     """
 
     method: str
@@ -41,8 +41,8 @@ class ReceivedCall(NamedTuple):
 def call_in(environ: MutableMapping[str, Any]) -> ReceivedCall:
     """Return the call in a WSGI environ (Django's META), and cache it there.
 
-    Apply a trusted proxy's headers first, and change nothing else before. The target is `REQUEST_URI` if the server
-    sets it; otherwise the decoded path, encoded again as UTF-8.
+    Before the first call, apply a trusted proxy's headers to the environ, and change nothing else in it. `target` is
+    the path in `REQUEST_URI` if the server sets that; otherwise it is the decoded path, percent-encoded again.
     """
     cached: ReceivedCall | None = environ.get(RECEIVED_CALL)
     if cached is not None:
@@ -76,9 +76,10 @@ def _header(name: str) -> str:
 
 
 def _decoded(path: str) -> str:
-    """Decode a PEP 3333 path (one character per byte) as UTF-8. Other bytes are percent-encoded, as in Django.
+    """Decode a PEP 3333 path (one character per byte) as UTF-8.
 
-    Without a server before it, Django has decoded the path already; it is then returned unchanged.
+    Bytes that are not UTF-8 are percent-encoded, as in Django. A path that Django's test client has already decoded is
+    returned unchanged.
     """
     if path.isascii():
         return path or "/"

@@ -16,7 +16,7 @@ from http_requests.conditional import REVALIDATED, content_tag, is_current
 
 
 def tagged_answer(request: Request, data: Any, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the answer with these data, compressed by `Accept-Encoding`; 304 if `If-None-Match` has its tag.
+    """Return the answer with `data`, compressed as `Accept-Encoding` allows; a 304 if `If-None-Match` has its tag.
 
     An HTML page of the browsable API has no tag and is never compressed, because it may contain a CSRF token.
     """

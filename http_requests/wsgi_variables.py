@@ -1,6 +1,6 @@
 """Names of this project's WSGI variables (Django's META): results of earlier steps in handling a request."""
 
-# The ReceivedCall, made before anything in the environ is changed.
+# The request's ReceivedCall.
 RECEIVED_CALL = "marketdata.received_call"
 # The name of the request's route, for metrics.
 ROUTE = "marketdata.route"
