@@ -80,10 +80,10 @@ def keyed_call(request: Request, body: Any) -> KeyedCall | None:
 
 
 def answer_once(call: KeyedCall, make: Callable[[], Document], *, now: datetime) -> tuple[Document, bool]:
-    """Return the answer to a call, and whether it is a stored one.
+    """Return the answer to a call, and whether an earlier call had stored it.
 
-    A first call's answer is made by `make`, in the transaction that stores it; if `make` raises, nothing is stored.
-    A concurrent second call waits for the first. Raises IdempotencyKeyReused, AlreadyMade.
+    The first call runs `make` in the transaction that stores the answer; if `make` raises, nothing is stored. A
+    concurrent second call waits for the first. Raises IdempotencyKeyReused, AlreadyMade.
     """
     with transaction.atomic():
         answers_delete_expired(now=now)

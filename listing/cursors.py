@@ -1,4 +1,4 @@
-"""Opaque cursors of lists. A seal, an HMAC made with SECRET_KEY, makes them unforgeable."""
+"""Opaque cursors of lists. Each ends with a seal, an HMAC made with SECRET_KEY, so that clients cannot forge them."""
 
 import base64
 import binascii
@@ -20,7 +20,7 @@ _FORGED = "the cursor was altered, or is not of this service; start again withou
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A position in the result of `query`. Its page starts at the position; a `backward` page ends just before it."""
+    """A position in the result of `query`. The page starts at the position; if `backward`, it ends just before it."""
 
     backward: bool
     position: str
@@ -68,7 +68,7 @@ def unseal_text(text: str, *, label: str) -> bytes:
 
 
 def _canonical(data: bytes) -> str:
-    """Return the canonical base64. Decoders also accept padding and other values of the unused last bits."""
+    """Return the canonical base64 text. Decoders also accept texts with padding or with other unused last bits."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 

@@ -16,7 +16,7 @@ class StrictFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # not typ
     """A filter backend that refuses an invalid value with `invalid_parameter`."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> Any:
-        """Return the matching rows. Raises the exception that `refusal` returns."""
+        """Return the matching rows. Raises the exception that `refusal` returns for an invalid value."""
         filters = self.get_filterset(request, queryset, view)
         if filters.is_valid():
             return filters.qs

@@ -39,7 +39,7 @@ class OrderedRows:
     query: str
 
     def page(self, cursor: Cursor | None, limit: int) -> Page:
-        """Return at most `limit` rows from the cursor on; the first rows without a cursor."""
+        """Return the cursor's page; the first page without a cursor. It has at most `limit` rows."""
         if cursor is not None and cursor.backward:
             one_more = list(self._before(cursor.position).reverse()[: limit + 1])
             rows = one_more[:limit][::-1]
@@ -77,9 +77,9 @@ class OrderedRows:
 class KeysetPagination(BasePagination):
     """Pages by the parameters `limit`, `cursor` and `sort`.
 
-    A client that follows the cursors gets each row that exists all the while exactly once. A subclass sets
-    `rows_name` (the name of the list of rows in the document) and `by` (the unique column that orders them).
-    `counted` is the largest `total_estimate`; None counts all rows.
+    A client that follows the cursors gets a row exactly once if the row exists from the first request to the last. A
+    subclass sets `rows_name` (the name of the list of rows in the document) and `by` (the unique column that orders
+    them). `counted` is the largest `total_estimate`; with None all rows are counted.
     """
 
     rows_name: ClassVar[str]

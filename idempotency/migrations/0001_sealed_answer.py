@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Take over the table that `ratelimit` has made, with the answers in it."""
+    """Take over the table that the app `ratelimit` created, with its rows."""
 
     initial = True
     dependencies = [("ratelimit", "0005_hashed_idempotency_keys")]
