@@ -1,1 +1,1 @@
-"""Metrics: declared here, counted in each process, summed over all processes, exported."""
+"""Metrics: declared here, counted in each process, summed over all processes, and exported."""

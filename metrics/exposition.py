@@ -14,7 +14,7 @@ from metrics.metric_types import Counter, Gauge, Histogram, Metric, Series
 
 
 def exposition(totals: Mapping[Metric, Series], *, accept: str) -> tuple[bytes, str]:
-    """Return the document and its media type: OpenMetrics if the Accept header names it, else text 0.0.4."""
+    """Return the document and its media type: OpenMetrics if the Accept header names it, else text format 0.0.4."""
     encode, content_type = choose_encoder(accept)
     registry = CollectorRegistry()
     registry.register(_Totals(totals))

@@ -1,6 +1,7 @@
 """Counters, gauges and histograms of one process: plain numbers in memory.
 
-An increment costs a tenth of one in prometheus_client's multi-process mode, which writes to a mapped file.
+An increment takes a tenth of the time that it takes in prometheus_client's multi-process mode, which writes to a
+memory-mapped file.
 `process_files` shares the numbers with other processes.
 """
 
@@ -10,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 Labels = tuple[str, ...]
 Series = dict[Labels, list[float]]
-"""Numbers by label values. A counter or gauge has one; a histogram has each bucket's count, then the sum."""
+"""Maps label values to numbers. A counter or gauge has one number; a histogram has a count per bucket, then the sum."""
 
 
 class Metric:
-    """A metric with its name (without suffix, in base units), help text and labels. Thread safe.
+    """A metric with its name (in base units, without the suffix `_total`), help text and labels. Thread-safe.
 
     A counter or histogram without labels is exported from the start, other metrics after their first value.
     """
@@ -56,7 +57,7 @@ class Counter(Metric):
     """A number that only grows; exported as `<name>_total`."""
 
     def add(self, *labels: str, amount: float = 1) -> None:
-        """Add `amount`; 0 exports the series before its first event."""
+        """Add `amount`. Adding 0 makes the series visible before its first event."""
         with self._lock:
             self._values(labels)[0] += amount
 
@@ -88,7 +89,7 @@ class Gauge(Metric):
             self._values(labels)[0] += amount
 
     def follow(self, source: Callable[[], float]) -> None:
-        """Take the value from `source` at each export; it must not raise."""
+        """Take the value from `source` at each export. `source` must not raise."""
         self._source = source
 
     def series(self) -> Series:

@@ -1,7 +1,7 @@
-"""Shares each process's numbers in a file that is replaced once a second, and sums the numbers of all processes.
+"""Writes each process's numbers to a file once a second, and sums the numbers of all processes.
 
-A process that replaces another continues from its file, so counters never fall. Gauges count only while the
-process that wrote them lives.
+A process that replaces another continues from its predecessor's file, so counters never fall. A gauge counts only
+while the process that wrote it lives.
 """
 
 import logging
@@ -44,8 +44,8 @@ _DECODER = msgspec.json.Decoder(ProcessValues)
 class Publisher:
     """A writer of this process's numbers to `<process>.json` in `folder`.
 
-    If the disk is full the file stays unchanged until the next second's try. A killed process loses the numbers
-    of its last second.
+    If the disk is full, the file stays unchanged until the next attempt, a second later. A killed process loses the
+    numbers of its last second.
     """
 
     def __init__(self, folder: Path, process: str) -> None:
