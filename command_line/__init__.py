@@ -1,4 +1,4 @@
-"""For the commands of all apps: the actor for the audit log, and a quiet exit if standard output is closed."""
+"""Helpers for the commands of all apps: the actor for the audit log, and a quiet exit if standard output is closed."""
 
 import getpass
 import os
@@ -16,7 +16,7 @@ def command_actor() -> str:
     """Return the user as an actor of the audit log: `command:alice`, or `command:1000` for a user without a name."""
     try:
         return f"command:{getpass.getuser()}"
-    except (KeyError, OSError):  # containers often run as a number without a name
+    except (KeyError, OSError):  # containers often run as a user id that has no name
         return f"command:{os.getuid()}"
 
 
@@ -24,7 +24,8 @@ def command_actor() -> str:
 def quiet_without_a_reader() -> Iterator[None]:
     """Exit with status 141, without a traceback, if the reader of standard output ends first, as `head` does.
 
-    SIGPIPE stays ignored: it would end a server when a client disconnects. Other broken pipes are raised.
+    SIGPIPE itself stays ignored, because it would end a server when a client disconnects. A BrokenPipeError of another
+    pipe is raised.
     """
     try:
         yield
@@ -33,7 +34,7 @@ def quiet_without_a_reader() -> Iterator[None]:
     except BrokenPipeError:
         if not _reader_is_gone():
             raise
-        # At exit the interpreter flushes what is still buffered, which would fail again.
+        # Otherwise the interpreter would flush its buffer to the closed pipe at exit, and fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_SIGPIPE_STATUS)
 
@@ -42,5 +43,5 @@ def _reader_is_gone() -> bool:
     if sys.stdout is None:
         return False
     output = select.poll()
-    output.register(sys.stdout.fileno(), 0)  # no events: poll always reports errors
+    output.register(sys.stdout.fileno(), 0)  # 0, because poll reports errors without being asked
     return bool(output.poll(0))

@@ -1,4 +1,4 @@
-"""Dependency inversion: a lower package declares a value that it needs from a higher one, which it may not import.
+"""Dependency inversion: a lower package declares a value that it needs from a higher package without importing it.
 
 `marketdata_project` provides the values at start-up. This package imports none of the apps.
 """

@@ -1,1 +1,1 @@
-"""Calls of Lua scripts in Redis, over one connection per thread that fails at once while Redis is unreachable."""
+"""Commands and Lua scripts in Redis. Each thread has one connection, which fails at once while Redis is unreachable."""

@@ -4,7 +4,7 @@ All connections of the process share one breaker. A failed connect, or a command
 For `PAUSE_SECONDS` every connect and send then raises redis.exceptions.ConnectionError without touching a socket.
 Afterwards one connection, the probe, tries to use Redis while the others keep failing. An answer closes the breaker;
 a failure starts the next pause. A socket closed by the server does not open the breaker: Redis may only have been
-restarted, and the next connect shows whether it was.
+restarted. The next connect shows whether it is reachable.
 """
 
 import threading
@@ -48,7 +48,7 @@ class Breaker:
         return self._is_open
 
     def check(self, connection: object) -> bool:
-        """Return whether the connection becomes the probe. Raises ConnectionError if it may not use Redis."""
+        """Return whether the connection has just become the probe. Raises ConnectionError if it may not use Redis."""
         if not self._is_open:
             return False
         with self._lock:
@@ -91,7 +91,7 @@ breaker = Breaker()
 
 
 def is_available() -> bool:
-    """Return False from a failure until Redis answers again, else True."""
+    """Return whether Redis is reachable: False from a failure until Redis answers again."""
     return not breaker.is_open
 
 
@@ -124,7 +124,7 @@ class FailFast(AbstractConnection):
         try:
             response = super().read_response(*args, **kwargs)
         except RedisError as error:
-            # Calls with their own timeout wait for a published message, which may never come, not for an answer.
+            # A call with its own timeout waits for a published message, which may never come. No answer is due.
             self._report(error, is_answer_due="timeout" not in kwargs)
             raise
         breaker.succeeded()
@@ -135,9 +135,9 @@ class FailFast(AbstractConnection):
 
         Unlike a pool, it does not first check whether the server has closed the socket.
         """
-        packed = pack_command(command)  # type: ignore[arg-type]  # its stub has tuples of one
+        packed = pack_command(command)  # type: ignore[arg-type]  # the stub allows one item only
         if breaker.check(self):
-            # The server has most likely closed a socket that was open before the outage. The probe would fail on it.
+            # The server has probably closed a socket that was open before the outage, so the probe would fail on it.
             self.disconnect()  # type: ignore[no-untyped-call]
         try:
             super().send_packed_command((packed,))  # type: ignore[no-untyped-call]
@@ -148,7 +148,7 @@ class FailFast(AbstractConnection):
         breaker.succeeded()
         return answer
 
-    # Called in `except` blocks. A context manager would make every command a tenth slower.
+    # Called in `except` blocks, because a context manager would make every command a tenth slower.
     def _report(self, error: RedisError, *, is_answer_due: bool = True) -> None:
         """Report a failed command to the breaker. An error that Redis returned counts as an answer."""
         if isinstance(error, RedisTimeoutError):

@@ -1,6 +1,6 @@
 """Commands and Lua scripts in Redis, over one connection per thread. Scripts are called by their SHA-1 (EVALSHA).
 
-Threads do not use a pool, because taking a connection and giving it back costs a third of a round trip.
+Threads do not use a pool, because taking a connection and returning it takes a third of the time of a round trip.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ class _ThreadConnection(threading.local):
 
 
 class _Connections:
-    """One connection per thread, closed when the thread ends. After a fork or a change of CACHES all are replaced."""
+    """One connection per thread, closed when the thread ends. A fork or a change of CACHES replaces all of them."""
 
     def __init__(self) -> None:
         self._of_thread = _ThreadConnection()
@@ -55,7 +55,7 @@ def redis_call(*command: str | bytes | int, is_once: bool = False) -> Any:
     """Send one command on the thread's connection and return its answer. Raises redis.exceptions.RedisError.
 
     If an open connection turns out to be closed (Redis was restarted), the command is sent once more on a new one.
-    is_once: do not send it again, because Redis may have carried out the first call.
+    is_once: never send the command again, because Redis may have carried out the first one.
     """
     connection = thread_connection()
     was_connected = connection.is_connected
