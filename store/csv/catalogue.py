@@ -15,13 +15,13 @@ from store.datasets import DATASETS
 from store.declarations import Dataset
 from store.instruments import Instrument
 
-# How long after its last change a folder is still listed each time. File systems record times in steps, so a
-# second change within one step may leave the folder's time as it was.
+# For this long after its last change, a folder is listed at every call. File systems record times in steps: two
+# changes within one step may leave the folder with the same modification time.
 _SETTLED_NS = 1_000_000_000
 
 
 class SymbolFolders:
-    """The symbols with commits in a folder of logs, listed again only if the folder has changed.
+    """The symbols that have commits, in one dataset's folder. The folder is listed again only after a change.
 
     Thread-safe. Raises `OSError`.
     """
@@ -42,7 +42,7 @@ class SymbolFolders:
             return self._symbols
 
     def stamp(self) -> Hashable:
-        """Return a value that changes when a symbol is added or removed; the same in every process."""
+        """Return a value that changes when a symbol is added or removed. It is the same in every process."""
         with self._mutex:
             self._refresh()
             return (*self._signature, len(self._symbols))
@@ -81,7 +81,7 @@ class CsvCatalogue:
     def canonical(self, symbol: str) -> str:
         """See `MarketStore.canonical`.
 
-        An unreadable line must not stop ingest of other symbols, so readable lines are enough.
+        Unreadable lines are ignored here, so that one of them does not stop ingest of other symbols.
         """
         with unavailable_on_error:
             return self._instruments.readable().canonical(symbol)

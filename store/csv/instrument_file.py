@@ -20,14 +20,14 @@ INSTRUMENTS_FILE = "instruments.jsonl"
 class _DeclaredInstrument(Instrument, frozen=True, omit_defaults=True):
     """A declared instrument. changed_at: when the declaration takes effect, in nanoseconds UTC.
 
-    more: the number of lines of the same request that follow; without them the line is ignored.
+    more: how many more lines of the same request follow. If they are missing, the line is ignored.
     """
 
     changed_at: int = 0
     more: int = 0
 
     def __post_init__(self) -> None:
-        """Fill in nothing: lines of earlier versions have only a policy; `instrument` adds the rest."""
+        """Do not fill in defaults. Lines of earlier versions have only a policy; `instrument` adds the rest."""
 
     @property
     def instrument(self) -> Instrument:
@@ -47,7 +47,7 @@ _encoder = msgspec.json.Encoder()
 class InstrumentFile:
     """The declared instruments of a store.
 
-    Lines without an end, or of an incomplete request, were never acknowledged and are ignored.
+    A line without a line end, or of an incomplete request, was never acknowledged. It is ignored.
     """
 
     def __init__(self, folder: Path, disk: Disk, clock: Callable[[], int]) -> None:
@@ -64,21 +64,21 @@ class InstrumentFile:
         return file_signature(self._path)
 
     def readable(self) -> InstrumentHistory:
-        """Return the history of all readable lines; it grows with the file. Raises `OSError`."""
+        """Return the history of all readable lines. Later reads add new lines to it. Raises `OSError`."""
         signature = file_signature(self._path)
         if signature != self._signature:
             self._read(signature)
         return self._history
 
     def verified(self) -> InstrumentHistory:
-        """Return the history of all lines. Raises `OSError`, and `DataDamaged` if a line is unreadable."""
+        """Return the same as `readable`. Raises `OSError`, and `DataDamaged` if a line is unreadable."""
         history = self.readable()
         if self._damage is not None:
             raise DataDamaged(self._damage)
         return history
 
     def put(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
-        """Declare instruments from now on, durably, all or none.
+        """Store declarations that take effect now. They are durable, and either all or none are stored.
 
         Raises `AliasTaken`, `OSError` and `DataDamaged`. After `OutcomeUnknown` they may or may not be
         stored.
@@ -93,7 +93,7 @@ class InstrumentFile:
             self._append(descriptor, length, _lines(instruments, self._clock()))
 
     def _append(self, descriptor: int, length: int, lines: bytes) -> None:
-        """Write lines after the first `length` bytes, durably. On an error, cut them off again."""
+        """Append lines durably to the file, which has `length` bytes. On an error, cut them off again."""
         try:
             self._disk.append(descriptor, lines)
             self._disk.sync(descriptor)
@@ -115,7 +115,7 @@ class InstrumentFile:
         self._damage: str | None = None
 
     def _read(self, signature: FileSignature) -> None:
-        """Read the new lines; if lines that were read before have changed, read all lines again."""
+        """Read the new lines. If lines that were read before have changed, read all lines again."""
         with self._mutex:
             data = self._path.read_bytes() if signature != NO_FILE else b""
             length = _acknowledged_length(data)

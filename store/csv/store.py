@@ -80,13 +80,13 @@ class CsvStore(CsvCatalogue, StoreReads):
         return call_hooks(self.committed, amendment, log.writer.commit(PreparedAmendment.of(amendment)))
 
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
-        """Return roughly how many rows of a log its derived files lack. Raises the errors of `derive`."""
+        """Return roughly how many rows of a log are not in its derived files. Raises the errors of `derive`."""
         return self._answer(dataset, symbol, None, lambda log, view: log.reader.rows_behind(view))
 
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
     ) -> DerivedStatistics | None:
-        """See `MaintainedStore.derive`. compact: join all segments that fit into one."""
+        """See `MaintainedStore.derive`. compact: join neighbouring segments wherever they fit into one."""
         policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
         fold = Fold(dataset, self._folder(dataset, symbol), policies, self._segment_rows)
         history = self._history(dataset, symbol)
@@ -114,11 +114,11 @@ class CsvStore(CsvCatalogue, StoreReads):
 
     def commits_file(self, dataset: Dataset, symbol: str) -> str:
         """Return the path of the file that changes with every commit of a log, and only then."""
-        # A string, not a Path: `heads` asks for thousands.
+        # A string, because a Path takes longer to make and `heads` needs thousands.
         return f"{self._path}/{dataset.name}/{folder_name(symbol)}/{COMMITS_FILE}"
 
     def check(self, dataset: Dataset, symbol: str) -> "CsvLogCheck":
-        # Imported here, because only maintenance needs this module.
+        # Imported here, because only maintenance commands need this module.
         from store.csv.verify import CsvLogCheck  # noqa: PLC0415
 
         if not self._folder(dataset, symbol).is_dir():
@@ -145,7 +145,7 @@ class CsvStore(CsvCatalogue, StoreReads):
                 yield WatchedLog(dataset.name, symbol, f"{self._path}/{dataset.name}/{name}", key)
 
     def _policy_key(self, symbol: str) -> str:
-        """Return the key of an instrument's bar policy; empty on an error, which `derive` will report."""
+        """Return the key of an instrument's bar policy; an empty text on an error, which `derive` reports."""
         try:
             return self.instrument(symbol).policy.key
         except StorageError:

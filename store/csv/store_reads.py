@@ -55,7 +55,7 @@ class StoreReads(QueryableStore):
         """Create it. open_log: opens the log of a dataset and a symbol."""
         self._path = path
         self._open_log = open_log
-        # Open logs have no file handles.
+        # So many logs can stay open because an open log keeps no file handle.
         self._logs: LRUCache[tuple[str, str], OpenLog] = LRUCache(LOGS_IN_MEMORY)
         self._mutex = threading.Lock()
 
@@ -165,7 +165,7 @@ class StoreReads(QueryableStore):
         commit: int | None,
         answer: Callable[[OpenLog, LogSnapshot], T],
     ) -> T:
-        """Return what `answer` returns for a log as of a commit. Raises the errors of `_history`."""
+        """Call `answer` with a log and its snapshot at a commit; return the result. Raises as `_history` does."""
         with unavailable_on_error:
             log = self._known_log(dataset, symbol)
             return log.reader.with_snapshot(_history_of(log, symbol), commit, partial(answer, log))
@@ -179,13 +179,13 @@ class StoreReads(QueryableStore):
             return _history_of(self._known_log(dataset, symbol), symbol)
 
     def _known_log(self, dataset: Dataset, symbol: str) -> OpenLog:
-        """Return a log that exists, so that unknown symbols are not cached. Raises `UnknownSymbol`."""
+        """Return an existing log. Raises `UnknownSymbol`, so that the cache has no logs of unknown symbols."""
         if (dataset.name, symbol) not in self._logs and not has_log(self._folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
         return self._log(dataset, symbol)
 
     def _log(self, dataset: Dataset, symbol: str) -> OpenLog:
-        """Return a log, opened if necessary; it need not exist."""
+        """Return a log from the cache, or open it. Its files need not exist."""
         key = (dataset.name, symbol)
         with self._mutex:
             log = self._logs.get(key)

@@ -37,7 +37,10 @@ _commit_decoder = msgspec.json.Decoder(Commit)
 
 @dataclass
 class CsvLogCheck:
-    """Checks one log in bounded memory. Call `findings` once to run the check; `checked` holds its progress."""
+    """Checks one log in bounded memory. Call `findings` once to run the check.
+
+    checked: what was checked so far. progress: called with each number of bytes that were checked.
+    """
 
     dataset: Dataset
     symbol: str
@@ -73,9 +76,9 @@ class CsvLogCheck:
         yield from self._leftovers(ends)
 
     def _missing_records(self) -> Iterator[LogFinding]:
-        """Report records that the log lacks although derived files were made from them.
+        """Report that the log lacks commits from which derived files were made.
 
-        This is the only sign of a log that was cut between records.
+        If the log was cut exactly between two records, nothing else shows it.
         """
         manifest = read_manifest(self.folder / DERIVED_FOLDER)
         if manifest is not None and manifest.commit > self._newest:
@@ -113,7 +116,7 @@ class CsvLogCheck:
                 self._count(len(line), commits=1)
 
     def _header(self, part: Part) -> Iterator[LogFinding]:
-        """Check a file's header, which no commit's checksum covers, against the dataset's columns."""
+        """Check a file's header against the dataset's columns. No checksum covers the header."""
         dataset = self.dataset if part.kind is PartKind.ROWS else corrections_of(self.dataset)
         text = self._read(part.file, 0, min(part.offset, HEADER_LIMIT_BYTES))
         if text is None:
@@ -159,7 +162,7 @@ class CsvLogCheck:
         return None
 
     def _read(self, file: str, offset: int, size: int) -> bytes | None:
-        """Return bytes of a data file, fewer at its end; None if the file does not exist."""
+        """Return `size` bytes of a data file, or fewer if it ends before; None if it does not exist."""
         try:
             with (self.folder / file).open("rb") as opened:
                 opened.seek(offset)
@@ -192,7 +195,7 @@ def _incomplete_record(line: bytes, offset: int, head: CommitId) -> LogFinding:
 
 
 def _unverified_commit(line: bytes) -> Iterator[Commit]:
-    """Yield the content of a damaged record if it can be decoded, so that its parts are checked."""
+    """Yield a damaged record's commit if it can be decoded, so that the caller can check its parts."""
     try:
         yield _commit_decoder.decode(_CLAIMED_HASH.sub(b"}", line))
     except (msgspec.MsgspecError, UnicodeDecodeError):

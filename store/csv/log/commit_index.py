@@ -1,7 +1,8 @@
 """The commit index: a log's records up to one commit, as mapped columns that can be searched.
 
-Commits are in order of number; parts are in order of event date and commit. There is a row per date and a row
-per file. The hashes of request keys and batches are sorted. A hit is checked in the log itself.
+Commits are in order of number; parts are in order of event date and commit. There is one entry per date and
+one per file. The hashes of idempotency keys and of batches are sorted. Different keys may have the same hash,
+so a commit that is found by a hash is read from the log and compared.
 """
 
 import hashlib
@@ -21,7 +22,8 @@ KIND = "commit index 3"
 
 _HASHED = np.dtype([("hash", "<i8"), ("commit", "<i8")])
 
-# `checksums` and file names are in `texts`; `line_end` is an offset in the log.
+# `texts` has the parts' checksums and the names of files; `text_offset` and `text_length` point into it. `line_end`
+# is an offset in the log. `newest`, `first_ns`, `last_ns` and `first_part` have one entry for each entry of `dates`.
 DTYPES: dict[str, np.dtype[Any]] = {
     "commits": np.dtype([("hash", "V32"), ("committed_at", "<i8"), ("line_end", "<i8")]),
     "parts": np.dtype(
@@ -54,7 +56,7 @@ SEARCHED = {"commits": "committed_at", "keys": "hash", "digests": "hash"}
 
 
 def text_hash(*texts: str) -> int:
-    """Return a 63-bit hash of texts."""
+    """Return a 63-bit hash of one or more texts."""
     digest = hashlib.blake2b("\0".join(texts).encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
@@ -67,8 +69,8 @@ def dates_of(window: Window) -> tuple[int, int]:
 class CommitIndex:
     """The columns of an index, mapped or in memory. All methods raise `ColumnsDamaged`.
 
-    number, head, committed_at: number, id and time of the newest commit. end: the offset in the log after its
-    line. rows: how many arrival numbers were assigned up to it.
+    number, head, committed_at: number, id and time of the newest commit. end: the offset in the log after
+    that commit's line. rows: the number of rows that were appended up to that commit.
     """
 
     def __init__(self, columns: ColumnFile) -> None:
@@ -116,7 +118,7 @@ class CommitIndex:
         return self.columns["commits"].search(instant_ns, "right")
 
     def request_commits(self, caller: str, key_hash: str) -> list[int]:
-        """Return the commits that may have been made under a caller's key, newest first."""
+        """Return the commits that may have a caller's idempotency key (given by its hash), newest first."""
         return self._commits_of("keys", text_hash(caller, key_hash))
 
     def batch_commits(self, digest: str) -> list[int]:
@@ -130,7 +132,7 @@ class CommitIndex:
         return next((int(files["end"][index]) for index in indices if self.file_name(index) == file), 0)
 
     def file_name(self, index: int) -> str:
-        """Return the name of the file with an index."""
+        """Return the name of a file. index: of its entry in `files`."""
         name = self._names.get(index)
         if name is None:
             _, _, start, length = self.columns["files"].all()[index].item()
@@ -138,7 +140,7 @@ class CommitIndex:
         return name
 
     def newest_at(self, dates: Integers, commit: int) -> Integers:
-        """Return the newest commit, not after `commit`, of each date; 0 if there is none."""
+        """Return, for each date, the newest commit up to `commit` that touches it; 0 if there is none."""
         newest = np.zeros(len(dates), np.int64)
         if not len(self.dates):
             return newest
@@ -167,14 +169,17 @@ class CommitIndex:
         return parts
 
     def _parts_until(self, indices: Integers, commit: int) -> Integers:
-        """Return, for each date, the index of its first part from a commit after `commit`."""
+        """Return, for each date, how far its parts of commits up to `commit` reach: the index after the last.
+
+        indices: of the dates in `self.dates`.
+        """
         if commit <= 0:
             return self._first_part[indices]
         if commit >= self.number:
             return self._first_part[indices + 1]
         commits = self.columns["part_commits"].all()
         low, high = self._first_part[indices], self._first_part[indices + 1]
-        # Bisects all ranges at once: 5,000 dates one by one take 12 ms.
+        # Bisects the ranges of all dates at once. One by one, 5,000 dates would take 12 ms.
         while (is_open := low < high).any():
             middle = (low + high) // 2
             is_later = commits[np.minimum(middle, len(commits) - 1)] > commit

@@ -27,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _LoadedLog:
-    """The history in the part of the file that was read, and the file's signature at that time.
+    """The commits that were read from the file, and the file's signature at that time.
 
     confirmed: the offset up to which this process knows the records to be durable.
     """
@@ -43,7 +43,7 @@ class _LoadedLog:
 
 
 class CommitLog:
-    """`commits.jsonl` of one symbol, and its history: a commit index and the records after it.
+    """The file `commits.jsonl` of one symbol, and its history: a commit index and the records after it.
 
     A record is complete once its line end is written. Bytes after the last complete record were never
     acknowledged: readers ignore them, and the next writer cuts them off under the lock.
@@ -72,7 +72,7 @@ class CommitLog:
         return view
 
     def write_index(self) -> None:
-        """Write all commits to the commit index, unless another process is doing so.
+        """Write a commit index of all commits, unless another process is doing so.
 
         If the folder is not writable, the index stays in memory. Raises the errors of `history`.
         """
@@ -86,13 +86,13 @@ class CommitLog:
             self._view = self._empty_view()
 
     def durable(self) -> tuple[CommitHistory, CommitId]:
-        """Return the history and its newest commit, both durable; sync the log if necessary.
+        """Return the history and its newest commit after making them durable. Syncs the log if necessary.
 
         A sync takes the shared lock, because a writer may remove its own records until it releases the
         exclusive lock. Raises `StoreBusy`, and the errors of `history`.
         """
         view = self._current()
-        head = view.history.head()  # before the check: a commit may be added meanwhile
+        head = view.history.head()  # read before the check, because a commit may be added after it
         if view.end <= view.confirmed:
             return view.history, head
         while True:
@@ -103,7 +103,7 @@ class CommitLog:
                     return view.history, view.history.head()
 
     def locked(self) -> AbstractContextManager[int]:
-        """Hold the log's exclusive lock; yields the descriptor to append to.
+        """Hold the log's exclusive lock. Yields the descriptor to append to.
 
         Raises `StoreBusy` if the lock is not free in time.
         """
@@ -113,7 +113,7 @@ class CommitLog:
         """Cut off bytes after the last complete record, and return the history. Needs the lock."""
         history = self.history()
         if os.fstat(descriptor).st_size > self._view.end:
-            # Another writer may have replaced a torn record by a complete one: read again before cutting.
+            # Read again before cutting: another writer may have replaced an incomplete record by a complete one.
             self.forget()
             history = self.history()
             if os.fstat(descriptor).st_size > self._view.end:
@@ -121,7 +121,7 @@ class CommitLog:
         return history
 
     def append(self, descriptor: int, commits: Sequence[Commit]) -> CommitHistory:
-        """Write the records after the newest one, durably; return the history with them.
+        """Append the commits' records durably; return the history that includes them.
 
         Needs the lock. After an `OSError` the log is unchanged. After its subclass `SyncFailed` the records
         may or may not be durable, and the cached history is discarded.
@@ -136,7 +136,7 @@ class CommitLog:
             lines.append((commit, previous, end))
         self._write(descriptor, b"".join(texts), start)
         with self._mutex:
-            if self._view is not view or view.end != start:  # a reader of this process has read the records
+            if self._view is not view or view.end != start:  # another thread has read the new records already
                 self._read_back()
             else:
                 for line in lines:
@@ -148,9 +148,9 @@ class CommitLog:
         return history
 
     def confirm(self, descriptor: int) -> None:
-        """Sync until all records are durable, including those of a writer whose sync failed. Needs the lock.
+        """Sync the file unless all records are durable. A sync of another writer may have failed.
 
-        Raises `SyncFailed`.
+        Needs the lock. Raises `SyncFailed`.
         """
         self._confirm(self._view, descriptor)
 
@@ -179,7 +179,7 @@ class CommitLog:
             if is_new:
                 self._disk.sync_folder(self.path.parent)
         except OSError as error:
-            # After a failed sync the system may treat the pages as clean and the next sync as successful.
+            # After a failed sync the kernel may mark the unwritten pages as clean; the next sync would then skip them.
             with suppress(OSError):
                 self._disk.rewrite(self.path, self._view.confirmed)
             self.forget()
@@ -188,7 +188,7 @@ class CommitLog:
     def _cut(self, descriptor: int, end: int) -> None:
         try:
             self._disk.truncate(descriptor, end)
-        except OSError as error:  # complete records of a group may have been written
+        except OSError as error:  # some complete records of the group may be in the file
             self.forget()
             raise SyncFailed(*error.args) from error
 
@@ -197,7 +197,7 @@ class CommitLog:
         if signature == view.signature:
             return view
         inode, size, _ = signature
-        if inode != view.signature[0] or size <= view.end:  # another file, or its end was replaced
+        if inode != view.signature[0] or size <= view.end:  # the file or its end was replaced
             view = self._empty_view()
         if size:
             try:
@@ -205,7 +205,7 @@ class CommitLog:
             except DataDamaged:
                 if view.end == 0:
                     raise
-                view = self._empty_view()  # records were cut off and replaced since they were read
+                view = self._empty_view()  # records that were read before have been cut off and replaced
                 self._read_into(view, size)
         view.signature = signature
         self._view = view
@@ -221,7 +221,7 @@ class CommitLog:
             view.history.add(*line)
 
     def _fold_if_long(self, history: CommitHistory) -> None:
-        """If many commits are not in the index, start a thread that adds them. No caller waits for it."""
+        """If many commits are not in the index, start a thread that adds them. Does not wait for the thread."""
         if history.has_long_tail and self._folding.acquire(blocking=False):
             try:
                 threading.Thread(target=self._fold_tail, args=(history,), name="commit index").start()
@@ -233,7 +233,7 @@ class CommitLog:
         try:
             self._rebase(
                 history, self._indexes.load_usable(history.end)
-            )  # another process may have written it
+            )  # another process may have written a newer index
             if history.has_long_tail:
                 self._rebase(history, self._indexes.renew(history.builder))
             if history.has_long_tail:
@@ -250,11 +250,11 @@ class CommitLog:
 
 
 class SyncFailed(OSError):
-    """The records were written, but the sync failed: after a crash they may or may not be there."""
+    """The records were written, but not confirmed as durable: after a crash they may or may not be there."""
 
 
 def has_log(folder: Path) -> bool:
-    """Return whether anything was ever written to a log, even a torn or damaged record."""
+    """Return whether a log's file is not empty; an incomplete or damaged record is enough."""
     try:
         return os.stat(folder / COMMITS_FILE).st_size > 0  # noqa: PTH116 as in the log itself
     except (FileNotFoundError, NotADirectoryError):

@@ -31,7 +31,7 @@ class _DateColumns:
     count: int
 
     def copy_with_gap(self, index: int) -> "_DateColumns":
-        """Return a copy with space to grow and, at an index, an empty entry that `count` does not include."""
+        """Return a copy with space to grow and an empty entry at `index`. Its `count` is unchanged."""
 
         def copy(column: Integers) -> Integers:
             new = np.zeros(self.count + self.count // 8 + _SPARE_ROWS, np.int64)
@@ -45,10 +45,10 @@ class _DateColumns:
 
 
 class DateTable:
-    """The event dates of a log in order, each with its newest commit and bounds of its event times.
+    """The event dates of a log in order, with the newest commit and the range of event times of each date.
 
-    It starts with columns of another object and copies them before the first change. One thread may add while
-    others read; these may see a commit that is only partly added.
+    The columns that it starts with belong to another object, so it copies them before its first change. One
+    thread may add while others read; the readers may see a commit that is only partly added.
     """
 
     def __init__(self, dates: Integers, newest: Integers, first_ns: Integers, last_ns: Integers) -> None:
@@ -56,7 +56,7 @@ class DateTable:
         self._is_own = False
 
     def add(self, date: int, commit: int, first_ns: int, last_ns: int) -> None:
-        """Add a part of the newest commit to its date."""
+        """Add a part of the newest commit. date: the part's event date."""
         rows, index = self._rows, self._index(date)
         if index == rows.count or rows.dates[index] != date:
             self._insert(index, date, commit, first_ns, last_ns)
@@ -76,7 +76,7 @@ class DateTable:
         return DateSummary(int(rows.newest[index]), int(rows.first_ns[index]), int(rows.last_ns[index]))
 
     def newest_in(self, window: Window) -> tuple[Integers, Integers]:
-        """Return the window's dates and their newest commits, as views that `add` may change."""
+        """Return the window's dates and their newest commits. Both are views, which `add` may change."""
         rows = self._rows
         dates = rows.dates[: rows.count]
         first, last = dates_of(window)
@@ -85,7 +85,7 @@ class DateTable:
 
     def _index(self, date: int) -> int:
         rows = self._rows
-        if rows.count and rows.dates[rows.count - 1] == date:  # nearly always the newest date
+        if rows.count and rows.dates[rows.count - 1] == date:  # mostly the newest date
             return rows.count - 1
         return int(rows.dates[: rows.count].searchsorted(date))
 
@@ -112,8 +112,8 @@ class CommitTail:
     """The commits after an index. Commits are only ever added.
 
     One thread may add while others read: a commit is visible once it is the head, which is set last. dates:
-    includes the index's commits. end: the offset in the log after the newest line. rows: the number of
-    arrival numbers assigned so far.
+    the dates of all commits, including those in the index. end: the offset in the log after the newest
+    commit's line. rows: the number of rows ever appended, including those of the index's commits.
     """
 
     def __init__(self, base: CommitIndex) -> None:
@@ -132,7 +132,7 @@ class CommitTail:
         self._committed_at: list[int] = []
 
     def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
-        """Add the commit after the newest one."""
+        """Add the next commit."""
         for part in commit.parts:
             is_rows = part.kind == PartKind.ROWS
             stored = StoredPart(commit.commit, self.rows if is_rows else 0, part)
@@ -162,7 +162,7 @@ class CommitTail:
         return self.added[number - self._first][1]
 
     def commit_as_of(self, instant_ns: int) -> int | None:
-        """Return the number of the newest commit made at or before an instant; None if it is in the index."""
+        """Return the number of the newest commit made at or before an instant; None if it is not in the tail."""
         count = bisect_right(self._committed_at, instant_ns)
         return min(self._first + count - 1, self.head.number) if count else None
 
@@ -175,7 +175,7 @@ class CommitTail:
         return self._accepted.get((caller, key_hash))
 
     def newest_at(self, date: int, commit: int) -> int:
-        """Return the newest of these commits, not after `commit`, that touches a date; 0 if there is none."""
+        """Return the tail's newest commit, not after `commit`, that touches a date; 0 if there is none."""
         parts = self._days.get(date, ())
         count = bisect_right(parts, commit, key=_commit_of)
         return parts[count - 1].commit if count else 0

@@ -25,7 +25,7 @@ _NOTICED_COMMITS = 64
 
 @dataclass(slots=True, eq=False)
 class _IndexedLog:
-    """An index and the commits after it. Only an index of the same commits may replace `base`."""
+    """An index (`base`) and the commits after it. Only an index of the same commits may replace `base`."""
 
     base: CommitIndex
     tail: CommitTail
@@ -34,8 +34,8 @@ class _IndexedLog:
 class CommitHistory:
     """The commits of one log. Commits are only ever added; a restored log gets a new history.
 
-    One thread may add while others read; these see only complete commits. Methods that must read the log
-    raise `DataDamaged` if it is damaged and `StoreUnavailable` if it cannot be read. source: reads the
+    One thread may add while others read; the readers see only complete commits. Methods that must read the
+    log raise `DataDamaged` if it is damaged and `StoreUnavailable` if it cannot be read. source: reads the
     commits that are not in memory.
     """
 
@@ -45,7 +45,7 @@ class CommitHistory:
         self._repair = threading.Lock()
 
     def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
-        """Add the commit after the newest one. line_end: the offset in the log after its line."""
+        """Add the next commit. line_end: the offset in the log after its line."""
         self._view.tail.add(commit, commit_id, line_end)
 
     def head(self, commit: int | None = None) -> CommitId:
@@ -55,7 +55,7 @@ class CommitHistory:
         return self._with_repair(lambda view: _commit_id(view, commit))
 
     def has(self, commit: CommitId) -> bool:
-        """Return whether a commit is in this history. It is not if the log was restored since."""
+        """Return whether this history has a commit. It may lack a commit that a restore of the log removed."""
         return commit.number <= self.head().number and self.head(commit.number) == commit
 
     @property
@@ -126,7 +126,10 @@ class CommitHistory:
         return self._view.tail.dates.day(date)
 
     def version(self, window: Window, commit: int | None = None) -> CommitId:
-        """Return the newest commit, not after `commit`, that touches an event date of the window."""
+        """Return the newest commit, not after `commit`, that touches an event date of the window.
+
+        Return `NO_COMMIT` if there is none.
+        """
         tail = self._view.tail
         head = tail.head  # read once: a writer may be adding
         number = head.number if commit is None else commit
@@ -136,13 +139,16 @@ class CommitHistory:
         return head if version == head.number else self.head(version)
 
     def dates(self, window: Window = ALL_TIME, commit: int | None = None) -> Integers:
-        """Return the window's event dates with parts as of a commit, in days since the epoch, ascending."""
+        """Return the window's event dates on which commits up to `commit` have parts.
+
+        The dates are days since the epoch, ascending.
+        """
         return self.newest_by_date(window, commit)[0]
 
     def newest_by_date(
         self, window: Window = ALL_TIME, commit: int | None = None
     ) -> tuple[Integers, Integers]:
-        """Return the same dates as `dates`, and for each the newest commit that is not after `commit`."""
+        """Return the same dates as `dates`, and the newest commit up to `commit` that touches each of them."""
         number = self._number(commit)
         return self._with_repair(lambda view: _newest_by_date(view, window, number))
 
@@ -155,11 +161,11 @@ class CommitHistory:
         return self._with_repair(lambda view: _parts_in(view, window, after, number))
 
     def parts_of(self, date: int, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
-        """Return the parts of one event date, like `parts_in`."""
+        """Return the parts of one event date, as `parts_in` does."""
         return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), commit, after=after)
 
     def first_from(self, instant_ns: int, commit: int | None = None) -> int | None:
-        """Return the first commit up to `commit` with a row at or after an instant, or None."""
+        """Return the first commit with an event time at or after an instant; None if none up to `commit` has."""
         low, number = 1, self._number(commit)
         midnight = -(-instant_ns // DAY_NS) * DAY_NS
         commits = [stored.commit for stored in self.parts_in(Window(instant_ns, midnight), number)]
@@ -175,20 +181,20 @@ class CommitHistory:
 
     @property
     def is_worth_indexing(self) -> bool:
-        """Whether processes start noticeably slower because many commits are not in the index."""
+        """Whether so many commits are not in the index that processes start noticeably slower."""
         view = self._view
         return len(view.tail) >= max(_NOTICED_COMMITS, view.base.number // TAIL_SHARE)
 
     @property
     def has_long_tail(self) -> bool:
-        """Whether a newer index would save memory and time because many commits are not in it."""
+        """Whether so many commits are not in the index that a newer one would save memory and time."""
         view = self._view
         if len(view.tail) >= max(TAIL_COMMITS, view.base.number // TAIL_SHARE):
             return True
         return view.tail.log_bytes >= max(TAIL_BYTES, view.base.end // TAIL_SHARE)
 
     def builder(self) -> IndexBuilder:
-        """Return a builder for an index of the commits so far, after verifying its base."""
+        """Verify the index, and return a builder for an index of all commits so far."""
 
         def read(view: _IndexedLog) -> IndexBuilder:
             view.base.columns.verify()
@@ -201,7 +207,7 @@ class CommitHistory:
     def rebase(self, base: CommitIndex) -> None:
         """Replace the commits that an index covers by the index. An empty history begins with the index.
 
-        No other thread may add meanwhile.
+        An index of other commits is ignored. No other thread may add commits meanwhile.
         """
         view = self._view
         head, old_number = view.tail.head.number, view.base.number
@@ -258,8 +264,8 @@ def _records(
 ) -> tuple[tuple[CommitId, CommitId, int, int] | None, list[CommitLine]]:
     """Return where to read the records that the index covers, and the later records themselves.
 
-    Where to read: the commit before them, the last of them, and the start and end of their bytes; None if
-    there are none.
+    The first value is the commit before the indexed records, the last indexed commit, and the start and end
+    of their bytes in the log; None if the index covers none of the records.
     """
     base = view.base
     newest = min(last, base.number)

@@ -1,4 +1,4 @@
-"""Builds a commit index from an older one and the commits after it.
+"""Builds a commit index from an older index and the commits after it.
 
 Needs about 110 bytes of memory per commit of the older index, plus the new commits.
 """
@@ -20,7 +20,7 @@ _PIECES_IN_RUN = 64
 
 
 class IndexBuilder:
-    """Collects commits; `write` writes the older index and these commits. head: the newest commit."""
+    """Collects commits. `write` writes an index of the older index's commits and these. head: the newest one."""
 
     def __init__(self, base: CommitIndex) -> None:
         self._base = base
@@ -34,7 +34,7 @@ class IndexBuilder:
         self._file_ends: dict[int, int] = {}
 
     def add(self, added: Sequence[CommitLine]) -> None:
-        """Add the commits that follow."""
+        """Add the commits after the newest one, in order."""
         if not added:
             return
         commits = [commit for commit, _, _ in added]
@@ -61,7 +61,7 @@ class IndexBuilder:
         return CommitIndex.of(file.getvalue())
 
     def write(self, file: BinaryIO) -> None:
-        """Write the index. Raises `ColumnsDamaged` if the older one is damaged, and `OSError`."""
+        """Write the index. Raises `ColumnsDamaged` if the older index is damaged, and `OSError`."""
         texts, files = self._texts_and_files()
         writer = ColumnWriter(file)
         for name, new in (("commits", self._joined("commits")), ("texts", texts)):
@@ -110,7 +110,7 @@ class IndexBuilder:
         return np.concatenate([np.empty(0, DTYPES[name]), *self._new[name]])
 
     def _texts_and_files(self) -> tuple[Records, Records]:
-        """Return the column of new texts, and the column of all files."""
+        """Return the new records of the column `texts`, and all records of the column `files`."""
         files = np.zeros(len(self._files), DTYPES["files"])
         old = self._base.columns["files"].all()
         files[: len(old)] = old
@@ -145,7 +145,7 @@ class IndexBuilder:
             _write(writer, name, _split(values, name))
 
     def _bounds(self, dates: Integers, new: Records) -> tuple[Integers, Integers]:
-        """Return the smallest and largest event time of each date."""
+        """Return each date's smallest event times and largest event times, as two columns."""
         first, last = np.full(len(dates), np.iinfo(np.int64).max), np.full(len(dates), np.iinfo(np.int64).min)
         old = dates.searchsorted(self._base.dates)
         first[old], last[old] = self._base.first_ns, self._base.last_ns
@@ -161,7 +161,10 @@ def _dates(old: MappedColumn, new: Records) -> Integers:
 
 
 def _runs(old: MappedColumn, new: Records, order: Integers | None = None) -> Iterator[Records]:
-    """Yield the old and then the new records, or all in a given order, in runs of many pieces."""
+    """Yield all records in arrays of many pieces: the old ones, then the new ones.
+
+    order: if given, the indices of the records (old, then new) in the order in which to yield them.
+    """
     count, size = len(old) + len(new), _run_size(new.dtype)
     for start in range(0, count, size):
         stop = min(start + size, count)

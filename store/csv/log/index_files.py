@@ -1,6 +1,6 @@
-"""A log's commit index on disk: reads it, checks it against the log, and replaces it by renaming.
+"""The file of a log's commit index: reads it, checks it against the log, and replaces it by renaming.
 
-It may be deleted at any time.
+The file may be deleted at any time.
 """
 
 import fcntl
@@ -21,9 +21,8 @@ from store.protocol import CommitId
 DERIVED_FOLDER = ".derived"
 INDEX_FILE = "commits.index"
 
-# The index is rewritten once TAIL_COMMITS commits or TAIL_BYTES bytes of the log are not in it. For a long log both
-# limits grow, to 1/TAIL_SHARE of what the index covers. So both memory and the work of rewriting stay small for
-# logs of any length.
+# The index is rewritten once TAIL_COMMITS commits or TAIL_BYTES bytes of the log are not in it. For a long log the
+# limits are 1/TAIL_SHARE of the commits and bytes that the index covers, so that it is rewritten less often.
 TAIL_COMMITS = 4096
 TAIL_BYTES = 4 * 2**20
 TAIL_SHARE = 64
@@ -34,9 +33,9 @@ _logger = logging.getLogger(__name__)
 
 @contextmanager
 def derived_lock(folder: Path) -> Iterator[bool]:
-    """Lock the derived files of a symbol's folder; yield False if another process has the lock.
+    """Lock the derived files of a log. Yields whether the lock was free. Does not wait for it.
 
-    Does not wait. Raises `OSError`.
+    folder: the log's folder. Raises `OSError`.
     """
     derived = folder / DERIVED_FOLDER
     derived.mkdir(exist_ok=True)
@@ -53,7 +52,7 @@ def derived_lock(folder: Path) -> Iterator[bool]:
 
 
 class IndexFiles:
-    """The index of one log. It is optional: without it the log is read and indexed in memory."""
+    """The index of one log. It is optional: without it the whole log is read, and indexed in memory."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -103,9 +102,8 @@ class IndexFiles:
     def renew(self, build: Callable[[], IndexBuilder]) -> CommitIndex | None:
         """Return an index of the commits so far: on disk, or in memory if the folder is not writable.
 
-        Return None if another process is writing the index, if the old index is damaged, or if a newer one with
-        other commits exists. A newer index of the same log is not replaced. build: returns a builder with the
-        commits so far.
+        Return None if another process is writing the index, if the old index is damaged, or if the existing one
+        is newer or has other commits; that one is kept. build: returns a builder with the commits so far.
         """
         try:
             with derived_lock(self._log.parent) as is_locked:
@@ -132,7 +130,10 @@ class IndexFiles:
         return index or builder.in_memory()
 
     def _write(self, builder: IndexBuilder) -> CommitIndex | None:
-        """Write the builder's index and return it, mapped; None if a newer one with other commits exists."""
+        """Write the builder's index and return it, mapped.
+
+        If the existing index is at least as new, keep it; return it if it has the same commits, else None.
+        """
         existing = self.load_usable(self._log.stat().st_size)
         if existing is not None and existing.number >= builder.number:
             return existing if existing.head == builder.head else None
@@ -148,7 +149,7 @@ class IndexFiles:
         return index
 
     def _agrees(self, index: CommitIndex) -> bool:
-        """Return whether the log has the index's newest commit at the same offset."""
+        """Return whether the log has the index's newest commit, at the offset that the index states."""
         if not index.number:
             return True
         previous = index.commit_id(index.number - 1)

@@ -1,4 +1,4 @@
-"""The lock of one log between processes: exclusive for writers, shared for a follower's sync."""
+"""The lock of one log between processes. Writers hold it exclusively; a reader that syncs the log shares it."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ _FOR_READING = os.O_RDONLY | os.O_CLOEXEC
 
 
 class LogLock:
-    """The lock of a log's file. Raises `StoreBusy` if it is not free in time, and `OSError`."""
+    """The lock of a log's file. Raises `OSError`, and `StoreBusy` if it is not free within three seconds."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self._path = path
@@ -26,7 +26,7 @@ class LogLock:
 
     @contextmanager
     def exclusive(self) -> Iterator[int]:
-        """Hold the exclusive lock; yields a descriptor to append to. Creates the file if necessary."""
+        """Hold the exclusive lock. Yields a descriptor to append to. Creates the file if necessary."""
         if not self._path.exists():
             self._disk.make_folder(self._path.parent)
         with self._locked(_FOR_APPENDING, fcntl.LOCK_EX) as descriptor:
@@ -34,7 +34,7 @@ class LogLock:
 
     @contextmanager
     def shared(self) -> Iterator[int]:
-        """Hold the shared lock, which excludes writers; yields a descriptor to read from."""
+        """Hold the shared lock, which excludes writers. Yields a descriptor to read from."""
         with self._locked(_FOR_READING, fcntl.LOCK_SH) as descriptor:
             yield descriptor
 
