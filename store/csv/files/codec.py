@@ -28,9 +28,9 @@ _LATER_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def header_of(dataset: Dataset, later: Collection[str] = ()) -> Header:
-    """Return the header of a new file: the dataset's original columns, then some that were added to it later.
+    """Return the header of a new file: the dataset's original columns, then columns that were added later.
 
-    later: the names of these columns.
+    later: the names of the added columns that the file gets.
     """
     first, *others = dataset.first_form.schema.names
     return (first, "symbol", *others, *(name for name in dataset.later_names if name in later))
@@ -42,7 +42,7 @@ def header_line(header: Header) -> bytes:
 
 
 def parse_header(dataset: Dataset, text: bytes) -> Header:
-    """Return the header at the beginning of a file.
+    """Return the header in `text`, the beginning of a file.
 
     It may have later columns that this version does not know. Raises `DataDamaged` if it does not begin with
     the dataset's original columns.
@@ -58,7 +58,7 @@ def parse_header(dataset: Dataset, text: bytes) -> Header:
 
 
 def read_header(dataset: Dataset, path: Path, descriptor: int) -> Header:
-    """Return the header of an open file. Raises `DataDamaged`, naming the file, and `OSError`."""
+    """Return the header of an open file. Raises `OSError`, and `DataDamaged` with the file's name."""
     try:
         return parse_header(dataset, os.pread(descriptor, HEADER_LIMIT_BYTES, 0))
     except DataDamaged as error:
@@ -109,8 +109,8 @@ def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch, header: Hea
     """Return one line per row, in order.
 
     Times are in UTC at full precision. A float is the shortest text that gives the same float. header: the
-    file's header; by default it has all of the dataset's columns. Cells of columns that the dataset does not have
-    are empty.
+    file's header; by default it has all of the dataset's columns. A column that the dataset does not have gets
+    empty cells.
     """
     columns = {column.name: column for column in dataset.columns}
     first, _, *others = header or header_of(dataset, dataset.later_names)
@@ -123,7 +123,7 @@ def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch, header: Hea
 
 
 def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> pa.Table:
-    """Return the rows of lines from `encode_rows` with the same header, in the dataset's schema.
+    """Return the rows that `encode_rows` wrote as `text` with the same header, in the dataset's schema.
 
     Columns that the header lacks are null; columns that the dataset lacks are ignored. Raises
     `pa.ArrowInvalid` if the lines do not have the header's columns.
@@ -154,7 +154,7 @@ def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> 
 
 
 def _cells(column: Column, values: pa.Array, end: str) -> list[TextPiece]:
-    """Return a column's cells, each followed by `end`; a null cell is an empty one."""
+    """Return a column's cells, each followed by `end`. A null becomes an empty cell."""
     if values.null_count == len(values):
         return [end]
     if column.kind is ColumnKind.TIME:
@@ -170,7 +170,7 @@ def _cells(column: Column, values: pa.Array, end: str) -> list[TextPiece]:
 
 
 def _numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
-    """Return each number's text followed by `end`; integers without a point."""
+    """Return each number's text followed by `end`. If all are whole numbers, none has a decimal point."""
     if numbers.dtype.kind == "f" and are_exact_integers(numbers):
         numbers = numbers.astype(np.int64)
     return ended_numbers(numbers, end)

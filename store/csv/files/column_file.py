@@ -3,8 +3,8 @@
     magic · columns, each at a multiple of 64 bytes · tables · header (JSON) · trailer
 
 Each column is divided into pieces of about 64 KiB. The tables hold the CRC-32 of every piece and, for a
-searched column, every piece's first value. Opening a file verifies only the tables and the header. Columns
-are written one after the other, so the writer holds only a part of one column in memory.
+column that can be searched, every piece's first value. Opening a file verifies only the tables and the
+header. Columns are written one after the other, so the writer holds only a part of one column in memory.
 """
 
 import struct
@@ -28,18 +28,18 @@ Facts = Mapping[str, int | str | list[str]]
 
 _MAGIC = b"columns1"
 _ALIGNMENT = 64
-# The tables' offset, their length, the header's length, the CRC-32 of both, and `_MAGIC`.
+# The tables' offset, the tables' length, the header's length, the CRC-32 of tables and header, and `_MAGIC`.
 _TRAILER = struct.Struct("<QQQI8s")
 
 
 class ColumnsDamaged(Exception):
-    """The file does not have the bytes that were written. Use the data that it was made from."""
+    """The file does not have the bytes that were written. Make it again from its source data."""
 
 
 class _Extent(msgspec.Struct, frozen=True):
-    """The offset and length of a column, the length in records.
+    """A column's name, its offset in the file and its number of records.
 
-    searched: the ascending field that can be searched, or None.
+    searched: the field that can be searched, which is in ascending order; None if the column has none.
     """
 
     name: str
@@ -56,7 +56,7 @@ class _Header(msgspec.Struct, frozen=True):
 
 
 def records_in_piece(dtype: np.dtype[Any], piece_bytes: int | None = None) -> int:
-    """Return the number of records per piece (and so per checksum)."""
+    """Return the number of records in a piece. Each piece has a checksum."""
     return max(1, (piece_bytes or PIECE_BYTES) // dtype.itemsize)
 
 
@@ -72,7 +72,7 @@ class ColumnWriter:
     def write(
         self, name: str, dtype: np.dtype[Any], runs: Iterable[Records], *, searched: str | None = None
     ) -> None:
-        """Write a column, given as runs of records; every run but the last must be a whole number of pieces."""
+        """Write a column. runs: arrays of its records; all but the last must consist of whole pieces."""
         self._end += self._file.write(bytes(-self._end % _ALIGNMENT))
         start, count, size = self._end, 0, records_in_piece(dtype)
         sums: list[int] = []
@@ -92,7 +92,7 @@ class ColumnWriter:
             self._tables.append(np.concatenate(firsts, dtype="<i8").tobytes() if firsts else b"")
 
     def finish(self, kind: str, facts: Facts) -> None:
-        """Write tables and header. kind: the name of the content's layout."""
+        """Write the tables and the header. kind: the name of the file's layout. facts: stored in the header."""
         tables = b"".join(self._tables)
         header = msgspec.json.encode(_Header(kind, PIECE_BYTES, facts, self._columns))
         checksum = zlib.crc32(header, zlib.crc32(tables))
@@ -131,7 +131,7 @@ class MappedColumn:
         return self.part(0, len(self._values))
 
     def search(self, value: int, side: Literal["left", "right"]) -> int:
-        """Return the same as `numpy.searchsorted` on the searched field; reads only one piece."""
+        """Return the same as `numpy.searchsorted` on the field that can be searched. Reads only one piece."""
         if self._searched is None:
             raise TypeError("the column is not in order")
         start = (int(self._firsts.searchsorted(value, side)) - 1) * self._size
@@ -150,7 +150,7 @@ class MappedColumn:
 
 
 class ColumnFile:
-    """The columns and facts of a file. Raises `ColumnsDamaged` if the bytes are not a whole file."""
+    """The columns and facts of a file. Raises `ColumnsDamaged` if the content is not a complete such file."""
 
     def __init__(self, content: pa.Buffer | bytes, kind: str, dtypes: DTypes) -> None:
         self._content = memoryview(content)
@@ -173,7 +173,7 @@ class ColumnFile:
         return self._columns[name]
 
     def verify(self) -> None:
-        """Verify all pieces that were not used yet."""
+        """Verify all pieces that were not verified yet."""
         for column in self._columns.values():
             column.all()
 

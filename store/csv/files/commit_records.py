@@ -32,8 +32,8 @@ class PartKind(StrEnum):
 class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A commit's lines of one event date: the bytes `[offset, offset + length)` of a file.
 
-    rows: number of lines. first_ns, last_ns: smallest and largest event time. checksums: CRC-32 of each 4
-    KiB block, base64.
+    rows: number of lines. first_ns, last_ns: smallest and largest event time. checksums: see
+    `block_checksums`.
     """
 
     file: str
@@ -59,10 +59,10 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One accepted batch: its number, time, caller, result, and parts.
 
-    committed_at: nanoseconds UTC, larger than in any earlier commit. digest: SHA-256 of the batch as CSV
-    text. duplicate_rows: indices in the batch of the first hundred rows (or corrections) that were stored
-    before. key_hash: SHA-256 of the idempotency key. request_key: the key itself, only in lines of earlier
-    versions; decoding replaces it by `key_hash`.
+    committed_at: nanoseconds UTC, larger than in any earlier commit. digest: SHA-256 of the batch: of rows as
+    CSV without later columns, or of corrections as JSON. duplicate_rows: indices in the batch of the first
+    hundred rows (or corrections) that were stored before. key_hash: SHA-256 of the idempotency key.
+    request_key: the key itself, only in lines of earlier versions; decoding replaces it by `key_hash`.
     """
 
     commit: int
@@ -91,7 +91,7 @@ _decoder = msgspec.json.Decoder(Commit)
 
 
 def encode_commit(commit: Commit, previous_hash: str) -> tuple[bytes, str]:
-    """Return the commit's line, with its line end, and its hash."""
+    """Return the commit's line, including the line end, and the commit's hash."""
     payload = _encoder.encode(commit)[:-1]
     commit_hash = _chained(previous_hash, payload)
     return payload + _HASH_FIELD + commit_hash.encode() + b'"}\n', commit_hash
@@ -120,7 +120,7 @@ def decode_commit(line: bytes, previous: CommitId) -> tuple[Commit, CommitId]:
 
 
 def block_checksums(data: bytes) -> str:
-    """Return the CRC-32 of each 4 KiB block of a part, little-endian, base64."""
+    """Return the CRC-32 of each 4 KiB block of a part: little-endian integers, as base64."""
     view = memoryview(data)
     sums = [zlib.crc32(view[offset : offset + BLOCK_BYTES]) for offset in range(0, len(data), BLOCK_BYTES)]
     return base64.b64encode(np.array(sums, dtype="<u4").tobytes()).decode()
@@ -171,12 +171,12 @@ class AcceptedBatch:
 
 
 def of_kind(parts: Iterable[StoredPart], kind: PartKind) -> list[StoredPart]:
-    """Return the parts of a kind, in their order."""
+    """Return the parts of one kind, in the same order."""
     return [stored for stored in parts if stored.part.kind == kind]
 
 
 def loads_of(parts: Iterable[StoredPart]) -> Iterator[list[StoredPart]]:
-    """Yield the parts in order, in lists of about 16 MiB that do not divide adjacent parts of one commit."""
+    """Yield the parts in order, in lists of about 16 MiB. Adjacent parts of one commit stay in one list."""
     load: list[StoredPart] = []
     size = 0
     for stored in parts:
@@ -191,15 +191,15 @@ def loads_of(parts: Iterable[StoredPart]) -> Iterator[list[StoredPart]]:
 
 _READ_BYTES = 2**20
 
-# Matches an incomplete last record that is damaged. An interrupted write only leaves the beginning of a record, never
-# NULs and never bytes after a complete record.
+# Matches an incomplete last record that is damaged, not just interrupted. An interrupted write leaves the beginning of
+# a record. It leaves no NUL bytes, and no bytes after the end of a record other than a line end.
 DAMAGED_END = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
 
 CommitLine = tuple[Commit, CommitId, int]
 
 
 def read_lines(path: Path, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
-    """Yield the commits in bytes `[start, end)`, each with the offset after its line.
+    """Yield the commits in the log's bytes `[start, end)`, each with its id and the offset after its line.
 
     previous: the commit before the first one. An incomplete record at the end is ignored. Raises
     `DataDamaged` for any other wrong byte, and `OSError`.

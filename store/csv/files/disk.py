@@ -41,7 +41,7 @@ class Disk:
             self.sync_folder(path.parent)  # even if it exists: its creator may have died before syncing
 
     def sync_folder(self, folder: Path) -> None:
-        """Return once the names in the folder are durable."""
+        """Return once the folder's entries (file names) are durable."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
@@ -50,7 +50,7 @@ class Disk:
 
 
 def unavailable(error: OSError) -> StoreUnavailable:
-    """Return the store's error for an error of the operating system."""
+    """Return the `StoreUnavailable` (or `StoreFull`) to raise for an error of the operating system."""
     error_class = StoreFull if error.errno in _NO_SPACE else StoreUnavailable
     return error_class(f"the store cannot be used: {os.strerror(error.errno or 0)}")
 
@@ -58,7 +58,7 @@ def unavailable(error: OSError) -> StoreUnavailable:
 class _UnavailableOnError:
     """A context manager that raises `StoreUnavailable` or `StoreFull` instead of an `OSError`.
 
-    A class, because `contextlib.contextmanager` takes microseconds, and each request enters it.
+    It is a class because `contextlib.contextmanager` takes microseconds, which every request would pay.
     """
 
     def __enter__(self) -> None:
@@ -73,14 +73,14 @@ unavailable_on_error = _UnavailableOnError()
 
 
 # Inode, size, and modification time in nanoseconds: an append or a replacement changes at least one of them.
-# It is a plain tuple because every read makes one.
+# It is a plain tuple because every read makes one, and a tuple is made fastest.
 FileSignature: TypeAlias = tuple[int, int, int]
 NO_FILE: FileSignature = (0, 0, 0)
 NEVER_SEEN: FileSignature = (-1, 0, 0)
 
 
 def file_signature(path: str | os.PathLike[str]) -> FileSignature:
-    """Return the signature of a file; `NO_FILE` if it is missing. Costs one system call. Raises `OSError`."""
+    """Return the signature of a file; `NO_FILE` if it is missing. Makes one system call. Raises `OSError`."""
     try:
         status = os.stat(path)  # noqa: PTH116 a quarter of Path.stat's time
     except FileNotFoundError:

@@ -40,7 +40,7 @@ def file_for(
     """Return the file for new lines of a date: the partition's first file that can take them, or a new one.
 
     A file can take them if it is smaller than 256 MiB and `holds` accepts it. end_of: returns the length of a
-    file, 0 if it does not exist. holds: returns whether an existing file's header has the lines' columns.
+    file, or 0 if it does not exist. holds: returns whether an existing file's header has the lines' columns.
     """
     name = str(np.datetime64(day, "D"))
     if partition is Partition.YEAR:

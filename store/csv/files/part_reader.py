@@ -22,7 +22,7 @@ from store.timestamps import format_timestamp
 
 
 def corrections_of(dataset: Dataset) -> Dataset:
-    """Return the columns of a file of corrections: `arrival` and `action` come before later columns."""
+    """Return a dataset with the columns of a file of corrections: `arrival` and `action` precede later columns."""
     own = (
         Column(ARRIVAL.name, ColumnKind.INTEGER, required=True),
         Column(ACTION.name, ColumnKind.TEXT, required=True),
@@ -32,7 +32,7 @@ def corrections_of(dataset: Dataset) -> Dataset:
 
 
 def known_values(dataset: Dataset, corrections: pa.RecordBatch | pa.Table) -> pa.RecordBatch | pa.Table:
-    """Return the new values of corrected rows that have ids; these values count as known, too.
+    """Return the new values of corrected rows that have ids. A later row with such values is a duplicate, too.
 
     The columns are the dataset's and `arrival`.
     """
@@ -46,17 +46,17 @@ SLICE_BLOCKS = 1024
 
 
 def read_rows(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
-    """Return the stored rows of parts of rows, as they came in. Raises `DataDamaged`."""
+    """Return the stored rows of parts, as they came in, without their corrections. Raises `DataDamaged`."""
     return rows_table(read_parts(dataset, folder, parts), parts)
 
 
 def read_corrections(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
-    """Return the corrections in parts of corrections, with their commits. Raises `DataDamaged`."""
+    """Return the corrections in parts, each with its commit's number. Raises `DataDamaged`."""
     return corrections_table(read_parts(corrections_of(dataset), folder, parts), parts)
 
 
 def read_known(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
-    """Return the rows that new rows are compared with: rows as they came in, and corrected rows with ids.
+    """Return the rows to compare new rows with: rows as they came in, and the `known_values` of corrections.
 
     The columns are the dataset's and `arrival`. Raises `DataDamaged`.
     """
@@ -82,9 +82,9 @@ def corrections_table(corrections: pa.Table, parts: Sequence[StoredPart]) -> pa.
 
 
 def read_parts(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
-    """Return the rows of the parts, part by part, each in order of arrival.
+    """Return the rows of the parts, part by part, and in order of arrival within a part.
 
-    Each file is read by its own header. Raises `DataDamaged`, naming the file and the first damaged block.
+    Each file's own header names its columns. Raises `DataDamaged` with the file and the first damaged block.
     """
     by_header: list[tuple[Header, list[bytes]]] = []
     for file, file_parts in groupby(parts, key=lambda stored: stored.part.file):
@@ -138,7 +138,7 @@ def _lines_end(text: bytes) -> int:
 def _decoded(dataset: Dataset, folder: Path, header: Header, texts: Sequence[bytes]) -> pa.Table:
     try:
         return decode_rows(dataset, b"".join(texts), header)
-    except pa.ArrowInvalid as error:  # the lines are as written
+    except pa.ArrowInvalid as error:  # the lines are verified, so the header must be wrong
         message = f"{folder.name}: a header of {dataset.name} does not fit its lines: {','.join(header)}; restore the file"
         raise DataDamaged(message) from error
 

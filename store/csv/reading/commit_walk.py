@@ -50,7 +50,7 @@ class CommitWalk:
         return self._pieces_after(history, after, head.number if upto is None else min(upto, head.number))
 
     def _durable_history(self, position: CommitId) -> tuple[CommitHistory, CommitId]:
-        """Return the history and its newest durable commit. Raises `Resync` if the log lacks `position`."""
+        """Return the history and its newest commit, made durable. Raises `Resync` if the log lacks `position`."""
         try:
             history, head = self._commits.durable()
         except FileNotFoundError:
@@ -74,7 +74,7 @@ class CommitWalk:
         except (StoreUnavailable, OSError) as error:
             current, head = self._durable_history(position)
             if newest.number > head.number or not current.has(newest):
-                # The unread rows were removed, not damaged. The caller can continue from its position.
+                # A restore of the log removed the unread rows; they are not damaged. The caller can continue.
                 raise StoreUnavailable("the log was restored during the walk: continue the walk") from error
             if isinstance(error, OSError):
                 raise unavailable(error) from error
@@ -83,7 +83,7 @@ class CommitWalk:
     def _commit_pieces(
         self, history: CommitHistory, commit: Commit, commit_id: CommitId, first_ordinal: int
     ) -> Iterator[CommittedRows | CommittedCorrections]:
-        """Yield the commit's rows or corrections from the ordinal `first_ordinal` on."""
+        """Yield the commit's rows or corrections, from the one with index `first_ordinal` on."""
         end = 0
         for part in commit.parts:
             start, end = end, end + part.rows
@@ -107,7 +107,8 @@ class CommitWalk:
     ) -> Iterator[tuple[int, tuple[CommittedCorrection, ...]]]:
         """Yield the corrections of a part in pieces, each with the ordinal of its first correction.
 
-        All corrections of the part are read, because a row may be corrected repeatedly.
+        Ordinals are indices in the commit. The whole part is read, because its earlier corrections may be of
+        the same rows as the later ones.
         """
         tables = self._tables(corrections_of(self._dataset), stored)
         states: dict[int, Row] = {}
@@ -118,7 +119,7 @@ class CommitWalk:
             yield ordinal, tuple(_correction(line, states, targets) for line in lines.to_pylist())
 
     def _before(self, history: CommitHistory, number: int, lines: pa.RecordBatch) -> Mapping[int, Row]:
-        """Return the corrected rows as they were before a commit, by arrival number."""
+        """Return the rows that `lines` correct, by arrival number, as they were before the commit `number`."""
         instants = np.unique(lines.column(0).to_numpy())
         read = partial(self._reader.standing, WindowList(instants, instants + 1))
         rows = self._reader.with_snapshot(history, number - 1, read)
@@ -140,7 +141,7 @@ class _Targets:
         self._starts: dict[int, int] = {}
 
     def of(self, arrival: int) -> tuple[int, int]:
-        """Return the commit's number and the row's ordinal in it."""
+        """Return the number of the commit that stored a row, and the row's ordinal in it."""
         index = int(self._firsts.searchsorted(arrival, "right")) - 1
         stored = self._parts[index]
         start = self._starts.get(index)
@@ -150,7 +151,7 @@ class _Targets:
 
 
 def _ordinal(history: CommitHistory, stored: StoredPart) -> int:
-    """Return the ordinal of a part's first line in its commit."""
+    """Return the index, in its commit, of a part's first line."""
     ((commit, _),) = history.records(stored.commit - 1, stored.commit)
     before = takewhile(lambda part: part != stored.part, commit.parts)
     return sum(part.rows for part in before)
@@ -166,9 +167,9 @@ def _record(commit: Commit, commit_id: CommitId) -> CommitRecord:
 def _batches(
     tables: Iterable[pa.Table], start: int, first_ordinal: int = 0
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield tables in pieces, each with its first ordinal; rows before `first_ordinal` are left out.
+    """Yield the tables' rows in pieces, each with the ordinal of its first row.
 
-    start: the ordinal of the tables' first row.
+    start: the ordinal of the first table's first row. Rows before `first_ordinal` are left out.
     """
     for table in tables:
         for batch in table.combine_chunks().to_batches(max_chunksize=PIECE_ROWS):
@@ -179,7 +180,7 @@ def _batches(
 
 
 def _correction(line: Row, states: dict[int, Row], targets: _Targets) -> CommittedCorrection:
-    """Return the effect of a line of corrections, and update the state of its row."""
+    """Return the effect of one correction, and update its row in `states`."""
     arrival, action = line.pop(ARRIVAL.name), Action(str(line.pop(ACTION.name)))
     assert isinstance(arrival, int)  # noqa: S101 the column's type
     before = states[arrival]

@@ -1,4 +1,7 @@
-"""Reads bars that segments hold ready for use: slices them without merging or crediting."""
+"""Returns a query's bars directly from segments, if they need no merging and no credited volume.
+
+Volume without a price is credited to the bar before it; `BarReader` does that.
+"""
 
 from itertools import pairwise
 
@@ -12,7 +15,7 @@ from store.protocol import Window
 
 
 def finished_bars(query: BarQuery, snapshot: LogSnapshot) -> Bars | None:
-    """Return the bars if segments hold them ready, and none of them extends over two segments; else None."""
+    """Return the bars if segments have them ready and none of them extends over two segments; else None."""
     bars_of_segments = _segments_bars(query, snapshot)
     if not bars_of_segments:
         return None
@@ -25,7 +28,7 @@ def finished_bars(query: BarQuery, snapshot: LogSnapshot) -> Bars | None:
 
 
 def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: LogSnapshot) -> Bars | None:
-    """Return the same for spans; None unless all are intervals of one level, labelled by their start."""
+    """Return the bars of spans as `finished_bars` does. None unless the spans are intervals of one rollup level."""
     windows = WindowList(spans.start_ns, spans.end_ns)
     length = spans.interval_ns
     if length is None or length not in LEVELS_NS:
@@ -39,9 +42,9 @@ def finished_span_bars(spans: Spans, policy: BarPolicy, snapshot: LogSnapshot) -
 
 
 def _segments_bars(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
-    """Return the bars of each segment: those in the window, and perhaps others.
+    """Return each segment's bars in the window, and perhaps bars outside it.
 
-    None if a segment does not hold them ready.
+    None if a segment does not have them ready, or has commits in the window that the snapshot does not.
     """
     window, interval = query.window, query.interval_ns
     if interval not in LEVELS_NS or _has_later_commits(window, snapshot):
@@ -56,9 +59,10 @@ def _segments_bars(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
 
 
 def _credited_window(last: Bars, query: BarQuery) -> Window | None:
-    """Return the window extended to the end of the next bar: volume before that bar is credited.
+    """Return the window, extended to the end of the next bar after it; None if there is no such bar.
 
-    None if there is no next bar.
+    Volume before that bar is credited to the window's last bar. Not extended if the policy counts every print.
+    last: the bars of the window's last segment.
     """
     window = query.window
     if query.policy.counts_every_print:
@@ -75,7 +79,7 @@ def _cut(bars: Bars, window: Window) -> Bars:
 
 
 def _joined(parts: list[Bars]) -> Bars | None:
-    """Join the bars of segments; None if a bar extends over two segments."""
+    """Return the bars of all segments; None if a bar extends over two segments."""
     if len(parts) == 1:
         return parts[0]
     parts = [part for part in parts if len(part)]
@@ -84,7 +88,7 @@ def _joined(parts: list[Bars]) -> Bars | None:
 
 
 def _has_later_commits(window: Window, snapshot: LogSnapshot) -> bool:
-    """Return whether segments may hold commits after the snapshot's in the window."""
+    """Return whether segments may have commits in the window that are newer than the snapshot."""
     is_earlier = snapshot.commit < snapshot.segments.head.number
     return is_earlier and snapshot.history.version(window).number > snapshot.commit
 

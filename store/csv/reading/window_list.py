@@ -1,4 +1,4 @@
-"""Lists of disjoint windows, their division into rollup levels, and the queries for bars."""
+"""Lists of disjoint windows, how to divide them into rollup levels, and the parameters of bar queries."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from store.timestamps import DAY_NS
 
 @dataclass(frozen=True, slots=True)
 class WindowList:
-    """Disjoint windows `[start_ns, end_ns)`, ascending: equally long int64 columns."""
+    """Disjoint windows `[start_ns, end_ns)` in ascending order, as two int64 columns of the same length."""
 
     start_ns: Integers
     end_ns: Integers
@@ -28,7 +28,7 @@ class WindowList:
 
     @classmethod
     def together(cls, parts: Sequence["WindowList"]) -> "WindowList":
-        """Return the windows of all parts, of which there must be at least one. Windows must not overlap."""
+        """Return one list of all parts' windows, which must not overlap. There must be at least one part."""
         start = np.concatenate([part.start_ns for part in parts])
         order = np.argsort(start)
         return cls(start[order], np.concatenate([part.end_ns for part in parts])[order])
@@ -45,23 +45,23 @@ class WindowList:
 
     @property
     def hull(self) -> Window:
-        """The window from the first start to the last end; an empty window if there is none."""
+        """The window from the first start to the last end; an empty window if the list is empty."""
         return Window(int(self.start_ns[0]), int(self.end_ns[-1])) if len(self) else Window(0, 0)
 
     def overlapping(self, first_ns: int, last_ns: int) -> "WindowList":
-        """Return the windows that contain an instant of `[first_ns, last_ns]`."""
+        """Return the windows that overlap `[first_ns, last_ns]`; both ends are inclusive."""
         begin = int(self.end_ns.searchsorted(first_ns, side="right"))
         end = int(self.start_ns.searchsorted(last_ns, side="right"))
         return WindowList(self.start_ns[begin:end], self.end_ns[begin:end])
 
     def overlaps(self, first_ns: int, last_ns: int) -> bool:
-        """Return whether any window contains an instant of `[first_ns, last_ns]`."""
+        """Return whether any window overlaps `[first_ns, last_ns]`; both ends are inclusive."""
         return len(self.overlapping(first_ns, last_ns)) > 0
 
     def indices(self, times: Integers) -> slice | Integers:
-        """Return the indices of those of the ascending times that are in the windows.
+        """Return the indices of the times that are in the windows. times: ascending.
 
-        They are a slice if they are consecutive.
+        The result is a slice if at most one window contains any of the times.
         """
         begin, end = times.searchsorted(self.start_ns), times.searchsorted(self.end_ns)
         filled = np.flatnonzero(begin < end)
@@ -73,24 +73,24 @@ class WindowList:
         return indices
 
     def contains(self, times: Integers) -> Mask:
-        """Return whether each of the times, in any order, is in a window."""
+        """Return a mask of the times that are in a window. times: in any order."""
         index = self.start_ns.searchsorted(times, side="right") - 1
         return (index >= 0) & (times < np.append(self.end_ns, 0)[index])
 
     def by_date(self) -> Iterator["WindowList"]:
-        """Yield the windows by the event date of their start."""
+        """Yield one list for each event date on which windows start."""
         date = self.start_ns // DAY_NS
         edges = np.flatnonzero(date[1:] != date[:-1]) + 1
         starts, ends = np.split(self.start_ns, edges), np.split(self.end_ns, edges)
         return (WindowList(start, end) for start, end in zip(starts, ends, strict=True) if len(start))
 
 
-# Maps the length of intervals, in nanoseconds, to the windows that are read at that length.
+# Maps an interval length, in nanoseconds, to the windows to read with aggregates of that length.
 Layers: TypeAlias = Mapping[int, WindowList]
 
 
 def layers_of(windows: WindowList) -> dict[int, WindowList]:
-    """Divide windows into layers: the longest intervals that fit, and at the edges shorter ones (to 1 ns).
+    """Divide windows into layers: the longest intervals that fit, and shorter ones (down to 1 ns) at the edges.
 
     No interval crosses a window's edge.
     """
@@ -115,20 +115,20 @@ def _filled(windows: WindowList) -> WindowList:
 
 @dataclass(frozen=True, slots=True)
 class BarQuery:
-    """Bars of equal intervals; `window` is aligned to `interval_ns`."""
+    """A query for bars of equal intervals. `window` is aligned to `interval_ns`."""
 
     window: Window
     interval_ns: int
     policy: BarPolicy
 
     def layers(self, window: Window) -> Layers:
-        """Return the one layer of aggregates from which the bars of an aligned window are merged."""
+        """Return the layer of aggregates from which the bars of a window are merged. window: aligned."""
         return {level_for(self.interval_ns) or self.interval_ns: WindowList.of(window)}
 
 
 @dataclass(frozen=True, slots=True)
 class SpanQuery:
-    """Bars of spans; see `QueryableStore.span_bars`."""
+    """A query for bars of spans; see `QueryableStore.span_bars`."""
 
     spans: Spans
     policy: BarPolicy
