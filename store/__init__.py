@@ -17,9 +17,9 @@ def open_store(path: Path | str, *, sessions: "RegularSessions | None" = None) -
     """Return a reader of the store in a folder, such as a server's DATA_DIR.
 
     Other processes may write to the store meanwhile. sessions: a function from an instrument to its regular
-    sessions, such as `stats.market_data.intervals.regular_days.regular_days`. Only `session_bars` needs it,
-    and stored days that begin at another time than midnight UTC. Raises `NoSuchStore` unless the path is a
-    folder.
+    sessions, such as `stats.market_data.intervals.regular_days.regular_days`. It is needed only for
+    `session_bars` and for stored daily bars that do not begin at midnight UTC. Raises `NoSuchStore` unless the
+    path is a folder.
     """
     # Only programs that open a store import the reader's modules.
     from store.reading.reader import Reader  # noqa: PLC0415

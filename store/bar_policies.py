@@ -50,10 +50,10 @@ class PrintRole:
 class DailyTable:
     """The condition words that make the daily bar of the regular session.
 
-    opening: marks prints of the opening auction. The day's largest one is the open; the first, if several are
-    equal. closing: likewise for the close. official_close: its largest print is the close if no print has
-    `closing`. outside: marks prints outside regular hours. Auction prints are always inside. distrusted:
-    marks prints that are excluded from everything.
+    opening: marks prints of the opening auction. The day's largest one sets the open; if several are equally
+    large, the first one does. closing: likewise for the close. official_close: if no print has `closing`, the
+    largest print with this word sets the close. outside: marks prints outside regular hours. Auction prints are
+    always inside. distrusted: marks prints that are excluded from everything.
     """
 
     opening: str
@@ -67,7 +67,7 @@ class DailyTable:
 class BarPolicy:
     """The effects of condition words, and the table of the regular session's daily bar.
 
-    daily: None if days are made like any other bar.
+    daily: None if daily bars are made like all other bars.
     """
 
     name: str
@@ -125,7 +125,7 @@ US_EQUITIES = BarPolicy(
         "official_close": _NOTHING,
         "official_open": _PRICE_ONLY,
         "trade_through_exempt": _EVERYTHING,
-        # Follows the tapes' own rule; the measured days have no odd lots.
+        # This is the rule of the tapes (CTA, UTP). The days that the policy was derived from have no odd lots.
         "odd_lot": _VOLUME_ONLY,
         "suspicious": ConditionEffect(Effect.NEVER, Effect.NEVER, Effect.NEVER),
     },

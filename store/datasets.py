@@ -189,7 +189,7 @@ CORPORATE_ACTIONS = Dataset(
         Column("amount", NUMBER, help="Cash per share of a dividend, above zero.", lower_bound=POSITIVE),
         Column("currency", TEXT, help="Currency of the amount."),
     ),
-    # An action is stored once however often it is sent: a split stored twice would adjust twice.
+    # An action that is sent again is not stored again: a split stored twice would adjust prices twice.
     id_columns=("kind", "amount", "currency", "timestamp"),
     partition=Partition.YEAR,
     rules=(

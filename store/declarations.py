@@ -27,9 +27,9 @@ class ColumnKind(Enum):
 class ColumnForm(Enum):
     """The form of a value within its kind.
 
-    DATE: a time that is midnight UTC. ID: a word, or an integer, which is stored as its text. WORDS: a list
-    of words, stored as one text joined by `WORD_SEPARATOR`. SYMBOL: an instrument's symbol. PLAIN: a text is
-    one word.
+    DATE: a time that is midnight UTC. ID: a word, or an integer, which is stored as text. WORDS: a list of
+    words, stored as one text joined by `WORD_SEPARATOR`. SYMBOL: an instrument's symbol. PLAIN: no special
+    form; a text is one word.
     """
 
     PLAIN = "plain"
@@ -40,7 +40,7 @@ class ColumnForm(Enum):
 
 
 class Partition(StrEnum):
-    """Whether a file holds the rows of an event date or of a year. It decides only the file's name."""
+    """Whether a file holds the rows of one event date or of one year. Only the files' names depend on it."""
 
     DAY = "day"
     YEAR = "year"
@@ -59,9 +59,9 @@ ARROW_TYPES = {
 class Column:
     """One column. It may hold nulls unless it is required.
 
-    lower_bound: the lower bound of a number; `INTEGER` columns are never negative. choices: the allowed
-    texts. aliases: pairs of another spelling and the choice that it means. later: the column was added after
-    the dataset's first version; it is optional, and identities and digests do not depend on it.
+    lower_bound: the lower bound of a number; `INTEGER` columns are never negative. choices: the allowed texts.
+    aliases: pairs (another spelling of a choice, the choice). later: the column was added after the dataset's
+    first version; it is optional, and identities and digests do not depend on it.
     """
 
     name: str
@@ -81,13 +81,14 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A kind of rows: its columns, event time first and later columns last, and their identity.
+    """A kind of rows: its columns (event time first, `later` columns last) and what identifies a row.
 
-    id_columns: the columns that identify a row, the id itself last, or empty; a row whose id is null is
-    identified by all its columns. arrival_columns: describe how a row reached us; two reports of one id may
-    differ in them. row_name: the singular name of a row. conflict: error code and message if an id is stored
-    with other values, and the column at fault or "". query_column: a column that may be given in the query,
-    for all rows. instrument_class: the only class of instruments that may have such rows; None means any.
+    id_columns: the columns that identify a row; the last one is the id itself. If there are none, or if a row's
+    id is null, the row is identified by all its columns. arrival_columns: describe how a row reached us; two
+    reports of one id may differ in them. row_name: the singular name of a row. conflict: the error if an id is
+    stored with other values: code, message, and the column at fault or "". query_column: a column whose value
+    may be given once in the query, for all rows. instrument_class: the only class of instruments that may have
+    such rows; None means any.
     """
 
     name: str

@@ -141,6 +141,6 @@ class OutcomeUnknown(StoreUnavailable):
 
 
 class DataDamaged(StoreUnavailable):
-    """Stored bytes fail their checksum. An operator must restore them; reads that do not need them go on."""
+    """Stored bytes fail their checksum. An operator must restore them; reads that do not need them still work."""
 
     code = "data_damaged"

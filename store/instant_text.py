@@ -11,7 +11,7 @@ YEARS = range(1900, 2201)
 _TIME = r"[Tt ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?"
 _OFFSET = r"[Zz]|[+-]\d\d(:?[0-5]\d)?"
 _INSTANT = re.compile(rf"\d{{4}}-\d\d-\d\d({_TIME}({_OFFSET})?)?", re.ASCII)
-# Number of digits of an epoch integer, and its unit in nanoseconds: s, ms, µs, ns.
+# Maps the number of digits of an epoch integer to its unit (s, ms, µs, ns) in nanoseconds.
 _EPOCH_UNITS_NS = {10: 1_000_000_000, 13: 1_000_000, 16: 1_000, 19: 1}
 _DIGITS = re.compile(r"\d{10,19}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -25,11 +25,11 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     """An instrument as last declared. `default_instrument` returns instruments that were never declared.
 
     bar_policy: the name of the policy that decides which prints make its bars. instrument_class: one of
-    `INSTRUMENT_CLASSES`. exchange: ISO 10383 code (MIC). currency: ISO 4217 code. tick_size: the smallest
-    price step. volume_kind: one of `VOLUME_KINDS`; by default fractional for crypto, else whole. aliases:
-    other symbols of the instrument. underlying: the symbol under a future or an option. expiry: ISO date of a
-    future or an option. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`): the
-    terms of an option. multiplier: units of the underlying per contract. calendar: the trading calendar's
+    `INSTRUMENT_CLASSES`. exchange: ISO 10383 code (MIC). currency: ISO 4217 code. tick_size: the smallest price
+    step. volume_kind: one of `VOLUME_KINDS`; by default fractional for crypto, else whole. aliases: other
+    symbols of the instrument. underlying: the symbol of the underlying of a future or an option. expiry: ISO
+    date of a future or an option. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`):
+    the terms of an option. multiplier: units of the underlying per contract. calendar: the trading calendar's
     name if the exchange has several. allow_nonpositive_price: whether prices may be zero or less. None means
     unknown.
     """
@@ -73,7 +73,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def has_sessions(self) -> bool:
-        """Whether it names a calendar or, unless it is crypto, an exchange."""
+        """Whether it has a calendar, or has an exchange and is not crypto."""
         return self.calendar is not None or (self.exchange is not None and self.instrument_class != CRYPTO)
 
     @property
@@ -110,13 +110,13 @@ class InstrumentHistory:
         self._instants: list[int] = []
 
     def add(self, declared_at: int, instrument: Instrument) -> None:
-        """Add a declaration that holds from an instant on, in nanoseconds UTC."""
+        """Add a declaration that is valid from `declared_at` on (nanoseconds UTC)."""
         declared = self._declared.setdefault(instrument.symbol, [])
         before = declared[-1][1].aliases if declared else ()
         declared.append((declared_at, instrument))
         insort(self._instants, declared_at)
-        # New aliases are set before old ones are deleted, so that other threads never miss an alias that
-        # stays.
+        # New aliases are set before old ones are deleted, so that other threads always find an alias that both
+        # declarations have.
         self._owners.update(dict.fromkeys(instrument.aliases, instrument.symbol))
         for alias in set(before).difference(instrument.aliases):
             if self._owners.get(alias) == instrument.symbol:
@@ -143,7 +143,7 @@ class InstrumentHistory:
         return self._instants[newest - 1] if newest else 0
 
     def check(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
-        """Raise `AliasTaken` if these instruments, each with its own symbol, conflict with the others."""
+        """Raise `AliasTaken` if an alias or symbol of these instruments is taken. Their symbols must be distinct."""
         declared = {instrument.symbol: instrument for instrument in instruments}
         # Copied in one step: another thread may add an alias during the loop.
         owners = {alias: owner for alias, owner in self._owners.copy().items() if owner not in declared}

@@ -11,9 +11,9 @@ from store.declarations import Dataset
 class LogFinding:
     """Damaged bytes, or a harmless leftover.
 
-    offset: where the damage begins in the file, or the damaged block. first_ns, last_ns: smallest and
-    largest event time of the rows that cannot be served. is_harmless: no data is lost, for example because no
-    commit names the bytes or this version does not know the column.
+    offset: the position in the file where the damage, or the damaged block, begins. first_ns, last_ns: smallest
+    and largest event time of the rows that cannot be served. is_harmless: no data is lost, for example because
+    no commit names the bytes or this version does not know the column.
     """
 
     file: str
@@ -52,7 +52,7 @@ class LogStatistics:
 
 @dataclass(frozen=True, slots=True)
 class DerivedStatistics:
-    """The derived files of a log: the commit up to which they go, and their segments, rows and bytes."""
+    """The derived files of a log: the newest commit in them, and the numbers of segments, rows and bytes."""
 
     commit: int
     segments: int
@@ -119,7 +119,7 @@ class MaintainedStore(Protocol):
     ) -> DerivedStatistics | None:
         """Update a log's derived files to its newest commit; return None if another process is doing it.
 
-        rebuild: start from nothing. compact: join segments that fit into one. Raises `StoreUnavailable`, and
+        rebuild: make all files anew. compact: join segments that fit into one. Raises `StoreUnavailable`, and
         `DataDamaged` if rows that must be read are damaged.
         """
 

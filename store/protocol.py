@@ -30,7 +30,7 @@ ALL_TIME = Window(EARLIEST_NS, LATEST_NS + 1)
 
 @dataclass(frozen=True, slots=True)
 class CommitId:
-    """A commit of one log: its number from 1, and its hash, which differs after the log was restored."""
+    """A commit of one log: its number from 1, and its hash. If a restored log reuses a number, the hash differs."""
 
     number: int
     hash: str
@@ -47,8 +47,8 @@ NO_COMMIT = CommitId(0, "0" * 64)
 class Dedupe(StrEnum):
     """How duplicates are recognised.
 
-    rows: a row by its id or, if it has none, by all its columns; equal rows are counted. batch: only a whole
-    batch that was accepted before. none: never.
+    rows: a row is recognised by its id or, without an id, by all its columns; equal rows are counted. batch:
+    only a whole batch that was accepted before is recognised. none: nothing is recognised.
     """
 
     ROWS = "rows"
@@ -91,7 +91,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A cancel or a correction of the row that has the event time and all given values now.
+    """A cancel or a correction of the row that now has this event time and all given values.
 
     trade_id, or price and volume, identify the row; all other given values must match, too. new: the new
     values by column; event time, trade_id and exchange cannot be changed.
@@ -267,7 +267,8 @@ class MarketStore(Protocol):
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
         """Raise the `AliasTaken` that `set_instruments` would raise.
 
-        An alias may not be a symbol with data, another instrument's alias, or its instrument's own symbol.
+        An alias may not be a symbol with data, another instrument's alias, the symbol of one of these
+        instruments, or the symbol of an instrument with aliases.
         """
 
     @abstractmethod

@@ -109,10 +109,11 @@ class QueryableStore(MarketStore):
     def dependency_window(
         self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, commit: int | None = None
     ) -> Window:
-        """Return the window of rows on which a window's bars depend: credited volume may come after it.
+        """Return the window of rows on which a window's bars depend.
 
-        It ends after the first interval, at or after the window's end, that has a price; without one it has
-        no end. If every print counts, it is the window itself.
+        Volume after the window may be credited to its last bar. So the result ends with the first interval
+        after the window that has a price; if there is none, it has no end. If every print counts, it is the
+        window itself.
         """
         if policy.counts_every_print or window.end_ns >= ALL_TIME.end_ns:
             return window

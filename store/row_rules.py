@@ -80,8 +80,8 @@ def is_invalid_dividend(kind: Any, ratio: Any, amount: Any) -> Any:
 def is_misplaced_bar(timestamp: Any, resolution: Any) -> Any:
     """Return whether a bar's time cannot be the start of an interval of its resolution. Missing values pass.
 
-    Intervals up to 12h start at multiples of their length in UTC. Days, weeks and months start at a date or
-    at an exchange's session, whose calendar may be declared later: any whole minute is valid; a month must
+    Intervals up to 12h start at multiples of their length in UTC. Days, weeks and months start at a date or at
+    an exchange's session, whose calendar may be declared later. So any whole minute is valid, but a month must
     start in its first two weeks.
     """
     times, names = np.atleast_1d(timestamp), np.atleast_1d(resolution)

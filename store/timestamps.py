@@ -24,7 +24,7 @@ LATEST_NS = int(datetime(YEARS.stop, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS 
 # The form that most clients send. The standard library parses it in a thirtieth of Arrow's time.
 _WHOLE_SECONDS = re.compile(r"(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _ZONED = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
-# Years outside 1900-2200. Nanoseconds since 1970 in int64 cannot hold many of them.
+# Years outside 1900-2200. Parsing fails for many of them: int64 cannot hold their nanoseconds since 1970.
 _FAR_YEAR = re.compile(r"(?!19|20|21|2200)[0-9]{4}-[0-9]{2}-[0-9]{2}")
 OUT_OF_RANGE = f"years from {YEARS[0]} to {YEARS[-1]} can be stored"
 NO_TIMESTAMP = "not an ISO 8601 / RFC 3339 date or time"

@@ -35,9 +35,9 @@ BEGINNING = LogPosition(NO_COMMIT)
 class CommitRecord:
     """A commit without its rows.
 
-    committed_at: nanoseconds UTC. key_hash: SHA-256 of the idempotency key, in hex, or None. digest:
-    identifies the batch; a batch under the same key must have the same digest. receipt: the answer that the
-    caller got; `stored` counts the commit's rows or corrections.
+    committed_at: nanoseconds UTC. key_hash: SHA-256 of the idempotency key, in hex, or None. digest: identifies
+    the batch; a batch under the same key must have the same digest. receipt: the answer that the caller got;
+    its `stored` is the number of the commit's rows or corrections.
     """
 
     id: CommitId

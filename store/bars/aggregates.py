@@ -151,7 +151,7 @@ def _reduced(rows: Aggregates, time: Integers, starts: Integers) -> Aggregates:
 
 
 def _first_and_last(rows: Aggregates, time: Integers, starts: Integers) -> tuple[Integers, Integers]:
-    """Return the row indices of each slice's first and last print with a price; an arbitrary row if none."""
+    """Return the row indices of each slice's first and last print with a price; arbitrary rows if it has none."""
     priced = np.flatnonzero(rows.price_count)
     ends = np.append(starts[1:], len(time))
     # Usually each row's prints come before those of the next row: no sort is needed.

@@ -62,7 +62,7 @@ def aggregate_prints(prints: Prints, interval_ns: int) -> Aggregates:
 
 @dataclass(frozen=True, slots=True)
 class _Edges:
-    """Per slice: how many rows the mask selects, and the first and last of their indices (0 if none)."""
+    """For each slice: how many rows the mask selects, and the first and last of their indices (arbitrary if none)."""
 
     count: Integers
     first: Integers

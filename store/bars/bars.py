@@ -55,8 +55,8 @@ def bars_of(aggregates: Aggregates) -> Bars:
     """Return the bars of all intervals with a price.
 
     Volume, notional and count of an interval without a price are credited to the bar before it; before the
-    first bar they are dropped. Merge aggregates first and credit once: credited bars cannot be merged.
-    Without gaps the bars share the aggregates' columns.
+    first bar they are dropped. Merge aggregates first and credit once: credited bars cannot be merged. If every
+    interval has a price, the bars share the aggregates' columns.
     """
     if aggregates.price_count.all():
         return _bars(aggregates, aggregates.volume, aggregates.trade_count, aggregates.notional)
@@ -68,8 +68,8 @@ def bars_of(aggregates: Aggregates) -> Bars:
 def credited_bars(priced: Aggregates, rows: Aggregates, starts: Integers) -> Bars:
     """Return bars whose volume, notional and count are summed from their start to the next bar's start.
 
-    priced: the aggregates with a price. rows: all aggregates; starts: the index of each bar's first row in
-    them.
+    priced: the aggregates with a price. rows: all aggregates. starts: the index in `rows` of each bar's first
+    row.
     """
     return _bars(
         priced,

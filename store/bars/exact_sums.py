@@ -49,7 +49,7 @@ def merged_sums(sums: ExactSums, starts: Integers) -> ExactSums:
 def _grid_sums(parts: Sequence[Floats], starts: Integers) -> list[Floats]:
     """Return the slices' sums on each grid, the coarsest grid first. Added up, they are exact.
 
-    Numbers that are infinite or above 2^900, which the API does not store, are added as they are.
+    If a number is infinite or above 2^900 (the API stores neither), the sums are ordinary rounded sums.
     """
     if not len(starts):
         return [np.empty(0)]
@@ -75,7 +75,7 @@ def _exponent(part: Floats) -> int:
 
 
 def _on_grid(part: Floats, step: float) -> Floats:
-    """Return each value rounded to a multiple of `step`, a power of two; exact below 2^51 steps."""
+    """Return each value rounded to a multiple of `step`, a power of two. Values must be below 2^51 steps."""
     shift = 1.5 * 2.0**52 * step
     return (part + shift) - shift
 
@@ -112,7 +112,7 @@ def _distilled(components: list[Floats]) -> list[Floats]:
 
 
 def _tie_broken(components: list[Floats]) -> list[Floats]:
-    """Correct ties: round away from zero if the third component makes the second more than half a unit."""
+    """Correct ties: if the second component is half a unit and the third has its sign, round to the other side."""
     if len(components) < 3:
         return components
     first, second, third = components[:3]

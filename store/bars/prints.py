@@ -1,4 +1,4 @@
-"""Prints: rows of a trades log, with masks that say what each does under a bar policy."""
+"""Prints: rows of a trades log, with masks that say which parts of a bar each one affects under a policy."""
 
 from dataclasses import dataclass
 

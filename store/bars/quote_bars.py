@@ -76,7 +76,7 @@ def joined_quote_bars(parts: Sequence[QuoteBars]) -> QuoteBars:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One side's price and size in each row, NaN if absent. carried_*: those known before the first row."""
+    """One side's price and size in each row, NaN if absent. carried_*: price and size known before the first row."""
 
     price: Floats
     size: Floats
@@ -130,7 +130,7 @@ def _side_bars(side: _Side, starts: Integers) -> tuple[Floats, Floats, Floats, F
     if not len(starts):
         return (np.empty(0),) * 5
     quoted = ~np.isnan(side.price)
-    # The last quoted row up to each row, as an index: 0 is the carried quote, n + 1 is row n.
+    # For each row, the index of the last row up to it that quotes this side; 0 is the carried quote, n + 1 is row n.
     last_quoted = np.maximum.accumulate(np.where(quoted, np.arange(1, len(quoted) + 1), 0))
     price, size = np.append(side.carried_price, side.price), np.append(side.carried_size, side.size)
     last = last_quoted[np.append(starts[1:], len(quoted)) - 1]

@@ -20,11 +20,10 @@ from store.timestamps import DAY_NS
 def session_bars_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -> Bars:
     """Return one bar per UTC event date on which the regular session has a price.
 
-    rows, commit: as in `prints_of`. Open: the largest opening print, else the session's first price. Close:
-    the largest closing print, else the largest official close, else the last price. If several are equally
-    large, the first counts. High and low cover the session's prices, open and close. Volume, notional and
-    count cover the session's prints, each once. If the policy has no daily table, the bars are those of UTC
-    dates.
+    rows, commit: as in `prints_of`. Open: the largest opening print, else the session's first price. Close: the
+    largest closing print, else the largest official close, else the last price. If several are equally large,
+    the first counts. High and low cover the session's prices, open and close. Volume, notional and count cover
+    the session's prints, each once. If the policy has no daily table, these are ordinary bars of UTC dates.
     """
     rows = present_rows(rows, commit)
     prints = prints_of(rows, policy, commit=commit)

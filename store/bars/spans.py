@@ -14,8 +14,8 @@ from store.bars.bars import Bars, bars_of, credited_bars
 class Spans:
     """Disjoint windows `[start_ns, end_ns)`, ascending; each belongs to the bar labelled `label_ns`.
 
-    Equally long int64 columns, nanoseconds UTC. Windows with the same label are consecutive, and labels
-    ascend. Raises ValueError.
+    Equally long int64 columns, nanoseconds UTC. Windows with the same label are consecutive, and labels ascend.
+    Raises ValueError for columns that break these rules.
     """
 
     start_ns: Integers
@@ -52,7 +52,7 @@ class Spans:
     def indices(self, time: Integers) -> Integers:
         """Return the index of the span that holds each instant, -1 if none does."""
         index = self.start_ns.searchsorted(time, side="right") - 1
-        # Before the first span the index is -1. It then reads the last span's end, and stays -1.
+        # Before the first span the index is -1. `end_ns[-1]` is then the last span's end, so the result is -1.
         return np.where(time < self.end_ns[index], index, -1) if len(self) else index
 
     def owners(self, priced: Mask, *, credits: bool) -> Integers:
@@ -75,8 +75,8 @@ class Spans:
 class PeriodSpans:
     """Days, weeks or months, ascending, and the windows that belong to them.
 
-    labels: the time that names each bar, ascending, nanoseconds UTC. dates: each label as days since 1970:
-    the trading date, the Monday, or the first of the month. ends_ns: when each period is over.
+    labels: each bar's label, ascending, nanoseconds UTC. dates: each period's first date (the trading date, the
+    Monday, or the first of the month) in days since 1970. ends_ns: when each period is over.
     """
 
     spans: Spans

@@ -1,4 +1,4 @@
-"""Grids: the division of time into the intervals of bars. Here: the grid of equal intervals in UTC."""
+"""Grids divide time into the intervals of bars. Here: their protocols, and the grid of equal intervals in UTC."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ OUTSIDE = -1
 
 
 class BarLength(Protocol):
-    """The length of a bar; a `Resolution` is one.
+    """The length of a bar, such as a `Resolution`.
 
     length_ns: for weeks and months, the longest possible. is_period: whether it is a whole number of days.
     """
@@ -138,5 +138,5 @@ class PlainGrid:
 
 
 def plain_grid(interval_ns: int, dates_of: DatesOf) -> PlainGrid:
-    """Return the grid of a length in nanoseconds."""
+    """Return the grid of equal intervals of this length in nanoseconds."""
     return PlainGrid(_NAMED.get(interval_ns) or _Length(interval_ns), dates_of)

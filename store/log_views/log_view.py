@@ -21,8 +21,8 @@ ROWS_AT_ONCE = 1 << 18
 class LogView:
     """One log of a symbol as of a commit.
 
-    commit: the newest commit that is read; `NO_COMMIT` means that nothing is read. head: the newest commit
-    that could be read. `commit` is older than `head` if the commits between do not change the answer.
+    commit: the newest commit that is read; `NO_COMMIT` means that nothing is read. head: the newest commit that
+    could be read. `commit` may be older than `head` if the commits after it do not change the answer.
     """
 
     store: QueryableStore
@@ -68,7 +68,7 @@ class LogView:
 
 
 def view_as_of(store: QueryableStore, dataset: Dataset, symbol: str, commit: int | None) -> LogView:
-    """Return a log as of the commit with this number; None means the newest, 0 before the first.
+    """Return a log as of the commit with this number; None means the newest, 0 the log before its first commit.
 
     Raises `UnknownSymbol`.
     """

@@ -23,10 +23,12 @@ from store.log_views.log_view import ROWS_AT_ONCE, LogView, rows_backwards
 from store.protocol import Window
 from store.timestamps import DAY_NS
 
-# Quotes are looked up on this many earlier dates with quotes; a side without one counts as never quoted.
+# The last quote before a window is searched on this many dates that have quotes. A side without a quote on them counts
+# as never quoted.
 DATES_LOOKED_BACK = 10
 
-# The exchange of a stream; None for quotes without one, or for all quotes as one stream.
+# The exchange of a stream. None means the quotes without an exchange; in `windowed_quote_bars` it means all
+# quotes.
 Exchange: TypeAlias = str | None
 # Returns those of the rows that belong to a stream.
 StreamRows: TypeAlias = Callable[[pa.Table, Exchange], pa.Table]
@@ -69,7 +71,7 @@ def _by_whole_intervals(view: LogView, window: Window, interval_ns: int) -> Iter
 def _carried_in(
     view: LogView, start_ns: int, exchanges: Collection[Exchange], stream_rows: StreamRows
 ) -> dict[Exchange, KnownQuote]:
-    """Return the quotes of some streams just before an instant."""
+    """Return each stream's last known quote before an instant."""
     known = dict.fromkeys(exchanges, NO_QUOTE)
     incomplete = set(exchanges)
     for rows in _looked_back(view, start_ns) if incomplete else ():

@@ -20,7 +20,8 @@ from store.timestamps import DAY_NS
 _PRICES_AND_VOLUME = ("open", "high", "low", "close", "volume")
 # A stored bar may begin this long before its window, because closed dates belong to the next trading date.
 _ROWS_BEFORE_NS = 14 * DAY_NS
-# Trading dates are looked up from this long before a window, so that each row has a trading date after it.
+# Trading dates are looked up from this long before a window, so that the trading date at or after each row is
+# found.
 _DATES_BEFORE_NS = 28 * DAY_NS
 
 
@@ -70,7 +71,7 @@ class _WithStoredBars:
         for resolution, stored in reversed(by_resolution.items()):
             labels = stored.time_ns
             for longer, longer_labels in merged_labels.items():
-                # Bars of these intervals that were merged from a longer resolution include this resolution.
+                # Bars that were merged from a longer resolution already contain the bars of this one.
                 labels = np.setdiff1d(labels, longer_labels) if is_made_of(longer, resolution) else labels
             if len(labels):
                 bars = larger_by_volume(bars, self._of_parts(resolution, labels, window))
@@ -79,7 +80,10 @@ class _WithStoredBars:
         return with_missing_bars(bars, of_trades)
 
     def _by_resolution(self, window: Window) -> dict[Resolution, Bars]:
-        """Return the window's stored bars, merged to the grid's labels, by usable resolution, ascending."""
+        """Return the window's stored bars by resolution, shortest first, each merged to the grid's intervals.
+
+        Resolutions of which the grid's bars cannot be made are left out.
+        """
         rows = self.stored.rows(stored_bars_window(window, self.grid))
         by_resolution = {}
         for resolution in resolutions_in(rows):
@@ -91,7 +95,7 @@ class _WithStoredBars:
         return by_resolution
 
     def _of_parts(self, resolution: Resolution, labels: Integers, window: Window) -> Bars:
-        """Return those of the bars with these labels that have a stored part, merged from shorter bars."""
+        """Return the bars with these labels, merged from shorter bars; bars without a stored part are left out."""
         first, last = int(labels[0]), int(labels[-1])
         parts_window = Window(
             max(self.grid.aligned(first, first + 1).start_ns, window.start_ns),
@@ -131,7 +135,7 @@ class _WithStoredBars:
         return np.where(spans.label_ns[first] == spans.label_ns[last], spans.label_ns[first], OUTSIDE)
 
     def _nests(self, resolution: Resolution, window: Window) -> bool:
-        """Return whether no bar of a resolution has prints of two of the grid's intervals."""
+        """Return whether no bar of a resolution can have prints of two of the grid's intervals."""
         if resolution.is_period or not self.grid.resolution.is_period:
             return True
         spans, length = self.grid.spans(stored_bars_window(window, self.grid)), resolution.length_ns
@@ -190,7 +194,8 @@ def stored_bars_window(window: Window, grid: Grid) -> Window:
 def stored_bar_dates(time_ns: Integers, grid: Grid) -> Integers:
     """Return the dates, in days since 1970, of stored bars of a day or longer that begin at these times.
 
-    Midnight UTC means its UTC date. Any other time, such as a session's start, means its trading date.
+    A bar at midnight UTC has that UTC date. A bar at any other time, such as a session's start, has the trading
+    date of that time.
     """
     is_instant = time_ns % DAY_NS != 0
     days = time_ns // DAY_NS

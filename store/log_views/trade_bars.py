@@ -18,7 +18,7 @@ UNKNOWN_COUNT = -1
 
 
 class BarMaker(Protocol):
-    """A maker of the bars of any aligned window of a grid; their `time_ns` is the grid's label."""
+    """Makes a grid's bars for any aligned window. A bar's `time_ns` is the label of its interval."""
 
     def bars(self, window: Window) -> Bars: ...
 
@@ -76,7 +76,7 @@ class _SpanBars:
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
-        """Return the window, and the rest of its last session, whose volume may be credited to its last bar."""
+        """Return the window and the day after it: volume of the same session may be credited to the last bar."""
         if self.grid.resolution.is_period or self.policy.counts_every_print:
             return window
         return Window(window.start_ns, min(window.end_ns + DAY_NS, ALL_TIME.end_ns))
@@ -112,7 +112,7 @@ class _AuctionBars:
 
 
 def merged_days(days: Bars, grid: Grid, window: Window) -> Bars:
-    """Merge daily bars into the bars of a grid's periods. days: their time is midnight UTC of the date."""
+    """Merge daily bars into the bars of a grid's periods. days: bars at midnight UTC of their date."""
     periods = grid.periods(window)
     index = np.searchsorted(periods.dates, days.time_ns // DAY_NS, side="right") - 1
     inside = (index >= 0) & (days.time_ns < periods.ends_ns[index])

@@ -66,12 +66,12 @@ class MemoryLog:
 
     @property
     def originals(self) -> dict[int, RowVersion]:
-        """The rows as they came in, by arrival number."""
+        """The first version of each row, by arrival number."""
         return {version.arrival: version for version in reversed(self.versions)}
 
 
 def first_form(dataset: Dataset, rows: Sequence[Row]) -> list[Row]:
-    """Return rows without later columns, from which digests are made."""
+    """Return the rows without later columns. Digests are made from these."""
     names = dataset.first_form.schema.names
     return [{name: row[name] for name in names} for row in rows]
 
@@ -190,7 +190,7 @@ def has_position(log: MemoryLog, position: LogPosition) -> bool:
 
 
 def apply_piece(log: MemoryLog, piece: CommitPiece) -> None:
-    """Add a piece of another log. Raises `ValueError` unless it follows the pieces before it."""
+    """Add a piece of another log. Raises `ValueError` unless it is the next piece."""
     if isinstance(piece, CommitRecord):
         is_complete = not log.commits or _newest_commit_length(log) == log.commits[-1].record.receipt.stored
         if piece.id.number != log.head.number + 1 or not is_complete:

@@ -130,9 +130,10 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         """Add a piece of another store's log. Pieces must be applied in order, from the log's beginning.
 
         Commits keep their numbers, hashes and times. A commit is complete once its last piece is applied. A
-        batch that is sent again under its key is recognised only if the other store was in memory, too. CSV
-        stores have other digests, so `RequestKeyReused` is raised. Raises `ValueError` for a piece that does
-        not follow. The cost grows with the log: for tests and small logs. Hooks are not called.
+        batch that is sent again under its key is recognised only if the other store was in memory, too. The
+        digests of a CSV store are different, so `RequestKeyReused` is raised. Raises `ValueError` for a piece
+        that does not follow. The cost grows with the log, so it is only for tests and small logs. Hooks are not
+        called.
         """
         with self._mutex:
             apply_piece(self._logs[dataset.name, symbol], piece)

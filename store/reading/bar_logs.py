@@ -61,9 +61,10 @@ def session_bars(logs: BarLogs, dates: Window, grid: DayGrid, policy: BarPolicy)
 
 
 def dates_with_rows(logs: Iterable[BarLogs], window: Window, *, trades_margin_ns: int = 0) -> Window:
-    """Return the part of a window that the event dates of logs cover; it is empty if they have no rows there.
+    """Return the part of a window from the first to the last event date with rows in any of the logs.
 
-    Trades may be `trades_margin_ns` before or after their date, stored bars `_DATES_APART_NS`.
+    It is empty if there are none. It is extended at both ends, because a row's time may differ from its trading
+    date: by at most `trades_margin_ns` for trades, and `_DATES_APART_NS` for stored bars.
     """
     windows: list[Window] = []
     for trades, stored in logs:

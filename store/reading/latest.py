@@ -37,7 +37,7 @@ class NoTrade(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class _CachedTrade:
-    """The last trade at the time when the log's file had this signature."""
+    """The last trade. It is current as long as the commits file has this signature."""
 
     commits_file: str
     signature: FileSignature
@@ -63,7 +63,8 @@ class LatestTrades:
 
     def _read(self, symbol: str, cached: _CachedTrade | None) -> Trade:
         file = cached.commits_file if cached else self._store.commits_file(TRADES, symbol)
-        # Taken before the rows are read: if a commit is made meanwhile, the next call reads again.
+        # The signature is taken before the rows are read: if a commit is made meanwhile, the next call reads them
+        # again.
         signature = file_signature(file)
         view = view_as_of(self._store, TRADES, symbol, None)
         rows = view.rows(Window(cached.trade.time_ns, ALL_TIME.end_ns)) if cached else None

@@ -181,7 +181,7 @@ class Reader(RowReader):
     def _policy(
         self, symbol: str, policy: str | BarPolicy | None, as_of: InstantArgument | None = None
     ) -> BarPolicy:
-        """Return the given policy, else the instrument's as of now or `as_of`. Raises `UnknownPolicy`."""
+        """Return the given policy; if None, the instrument's, as of now or `as_of`. Raises `UnknownPolicy`."""
         if policy is None:
             return self._instrument(symbol, as_of).policy
         return policy if isinstance(policy, BarPolicy) else policy_named(policy)

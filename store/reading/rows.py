@@ -143,7 +143,7 @@ class RowReader:
         dataset: str = "trades",
         as_of: InstantArgument | None = None,
     ) -> str:
-        """Return the newest commit that touches the window's event dates, as `17-9f3a2c`."""
+        """Return the newest commit that touches the window's event dates, in the form `17-9f3a2c`."""
         declared, name = dataset_named(dataset), self._named(symbol)
         commit = self._commit_as_of(declared, name, as_of)
         return self._store.version(declared, name, exact_window(start, end), commit=commit).token
@@ -157,7 +157,7 @@ class RowReader:
         return self._store.canonical(canonical_symbol(symbol))
 
     def _commit_as_of(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
-        """Return the commit to read at; None for the newest."""
+        """Return the number of the commit to read as of; None means the newest."""
         return None if as_of is None else self._store.commit_as_of(dataset, symbol, instant_ns(as_of))
 
 

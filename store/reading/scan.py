@@ -174,7 +174,7 @@ _NO_BARS: _SymbolColumns = [np.empty(0, np.int64), *(np.empty(0) for _ in _COLUM
 
 
 def _filled(by_symbol: dict[int, _SymbolColumns], last_close: list[float]) -> dict[int, _SymbolColumns]:
-    """Return, in each interval with a bar, a bar of every symbol that has had one so far.
+    """Return, for each interval with a bar of any symbol, a bar of every symbol that has had one so far.
 
     last_close: each symbol's last close, NaN before its first bar; it is updated.
     """

@@ -75,7 +75,7 @@ def changes(corrections: Sequence[Correction], histories: Iterable[RowHistory]) 
 
 
 class _RowHistories:
-    """Row histories by event time and id, and by event time, price and volume of any state."""
+    """Looks up row histories by event time and id, or by event time and the price and volume of any state."""
 
     def __init__(self, histories: Iterable[RowHistory]) -> None:
         self._by_id: dict[Hashable, list[RowHistory]] = defaultdict(list)
@@ -114,7 +114,7 @@ def _identifying_values(correction: Correction) -> Iterator[tuple[str, object]]:
 
 
 def _corrected(history: RowHistory, correction: Correction) -> Row | None:
-    """Return the row for `AppliedCorrection`; None if the stored row has the new values already."""
+    """Return the `row` of the `AppliedCorrection`; None if the stored row already has the new values."""
     present = history.states[-1]
     if correction.action is Action.CANCEL:
         return present
@@ -123,7 +123,7 @@ def _corrected(history: RowHistory, correction: Correction) -> Row | None:
 
 
 def _was_applied(history: RowHistory, correction: Correction) -> bool:
-    """Return whether the row was already changed in this way: from the named to the new values."""
+    """Return whether the correction was applied before: the row was cancelled, or has or once got the new values."""
     fitting = [index for index, state in enumerate(history.states) if _matches(state, correction)]
     if correction.action is Action.CANCEL:
         return bool(fitting) and not history.stands

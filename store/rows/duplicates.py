@@ -9,7 +9,7 @@ from store.exceptions import IdConflict
 
 # A row's values of later columns, in the dataset's order; an absent value is None.
 LaterValues: TypeAlias = tuple[object, ...]
-# A stored row: a value that represents its original columns, and its values of later columns.
+# A stored row: its value as in `IdentifiedRow`, and its values of later columns.
 StoredValues: TypeAlias = tuple[Hashable, LaterValues]
 
 
@@ -17,7 +17,7 @@ StoredValues: TypeAlias = tuple[Hashable, LaterValues]
 class IdentifiedRow:
     """A row of a batch: its index, its identity, its values, and whether it has an id.
 
-    value: represents all columns except the later ones.
+    value: rows of the same identity are the same if their values are equal and their later columns agree.
     """
 
     row: int

@@ -49,7 +49,7 @@ _VALUES = BarValues.__slots__
 
 @dataclass(frozen=True, slots=True)
 class RevisionQuery:
-    """A selection of revisions: those of a window's bars by commits in `(after, commit]`; None means the newest."""
+    """Selects the revisions of a window's bars by commits in `(after, commit]`; None means up to the newest."""
 
     window: Window
     interval_ns: int

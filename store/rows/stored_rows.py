@@ -57,9 +57,9 @@ def stored_schema(dataset: Dataset) -> pa.Schema:
 
 
 def stored_rows(rows: pa.Table, runs: Sequence[ArrivalRun]) -> pa.Table:
-    """Return new rows with their system columns; all of them stand.
+    """Return new rows with their system columns. No row is cancelled or replaced yet.
 
-    runs: cover the rows, in order.
+    runs: describe all rows, in order.
     """
     counts = [run.rows for run in runs]
     firsts = np.array([run.first_arrival for run in runs], dtype=np.int64)
