@@ -1,4 +1,4 @@
-"""Instruments in the admin: searched in the search table, changed by the same service as over HTTP."""
+"""Instruments in the admin: searched in the search table, changed by the same service as by commands."""
 
 from datetime import date
 from typing import TYPE_CHECKING, Any

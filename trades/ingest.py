@@ -30,7 +30,7 @@ UNKNOWN_CHOICES = ["refuse", "ignore"]
 
 @dataclass(frozen=True, slots=True)
 class IngestQuery:
-    """The query parameters of an ingest request. `given`: values by column, for rows without one."""
+    """The query parameters of an ingest request. `given`: by column, the value of rows without one."""
 
     dedupe: Dedupe
     ignore_unknown: bool

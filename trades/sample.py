@@ -1,7 +1,7 @@
 """Generates plausible, reproducible trades for the demo symbols; each day independently of the days before it.
 
-Prints arrive by a Poisson process: thin in extended hours, U-shaped over the regular session. The price is a
-random walk. Nothing here reads a clock or a store.
+Prints arrive by a Poisson process: few in extended hours; over the regular session their rate is U-shaped. The
+price is a random walk. Nothing here reads a clock or a store.
 """
 
 import datetime as dt

@@ -155,7 +155,7 @@ def _times(column: Column, values: Sequence[object], *, epoch: bool) -> TypedCol
 
 
 def _with_counts(typed: TypedColumn, counted: Mapping[int, int], faults: dict[int, Fault]) -> TypedColumn:
-    """Return the column with the nanoseconds in `counted`, by row; adds times out of range to `faults`."""
+    """Return the column with the times in `counted` (row to nanoseconds); add times out of range to `faults`."""
     instants = typed.values.fill_null(0).to_numpy().copy()
     nulls = typed.values.is_null().to_numpy(zero_copy_only=False).copy()
     for index, count in counted.items():
@@ -167,7 +167,7 @@ def _with_counts(typed: TypedColumn, counted: Mapping[int, int], faults: dict[in
 
 
 def _values(options: BatchOptions, column: Column, rows: Sequence[Mapping[str, Any]]) -> list[object]:
-    """Return a column's values, with the query's value for rows without one."""
+    """Return a column's values. Rows without a value get the query's."""
     default = options.given.get(column.name, UNSET)
     return [row.get(column.name, default) for row in rows]
 

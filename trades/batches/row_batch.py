@@ -34,10 +34,10 @@ class RowBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """How a body is read.
+    """The options for reading a body.
 
-    given: the query's values by column, for rows without one; may include the symbol. canonical: resolves an
-    alias. allows_nonpositive_price: takes a canonical symbol.
+    given: the query's values by column (or "symbol"), for rows without one. canonical: resolves an alias.
+    allows_nonpositive_price: returns whether a canonical symbol's prices may be zero or less.
     """
 
     dataset: Dataset = TRADES

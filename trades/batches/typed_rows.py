@@ -104,7 +104,7 @@ def typed_column(column: Column, values: Iterable[Any], count: int) -> TypedColu
 
 
 def holds_largest_number(dataset: Dataset, rows: pa.RecordBatch) -> bool:
-    """Return whether any number is 2^53: it may be a larger integer that was rounded."""
+    """Return whether any number is 2^53 or -2^53: it may be a larger integer that was rounded."""
     return any(
         is_at_largest_number(rows[column.name])
         for column in dataset.columns
@@ -128,7 +128,7 @@ def check_not_rounded(dataset: Dataset, rows: Collection[Mapping[str, Any]]) -> 
 def _filled(
     options: BatchOptions, column: Column, values: Mapping[str, Iterable[Any]], count: int
 ) -> Iterable[Any]:
-    """Return a column's values, with the query's value for rows without one; empty if there is no value at all."""
+    """Return a column's values; rows without a value get the query's. Empty if there is no value at all."""
     column_values = values.get(column.name, ())
     given = options.given.get(column.name)
     if given is None:
@@ -149,7 +149,7 @@ def _column(column: Column, values: Iterable[Any], count: int) -> pa.Array:
 
 
 def _build_of(column: Column) -> Callable[[Iterable[Any]], pa.Array]:
-    """Return the function that builds a column of values, null for None."""
+    """Return the function that builds an Arrow column from values; None becomes null."""
     if column.kind is ColumnKind.TIME:
         return lambda values: _times(list(values))
     if column.kind is ColumnKind.NUMBER:

@@ -182,7 +182,7 @@ def _broken_rules(dataset: Dataset, values: Mapping[str, pa.Array], wrong: Mask)
 
 
 def _operand(column: Column, values: pa.Array, indexes: Any) -> Any:
-    """Return a column as an argument of a rule; `indexes` selects rows, None all."""
+    """Return a column as an argument of a rule; `indexes`: the rows to take, or None for all."""
     some = values if indexes is None else values.take(pa.array(indexes))
     if column.kind is ColumnKind.TEXT:
         return np.asarray(some.to_pylist(), dtype=object)

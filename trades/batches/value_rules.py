@@ -39,7 +39,7 @@ class Fault:
     message: str
 
 
-# REQUIRED and NULL have the messages of all other endpoints.
+# REQUIRED and NULL have the same messages as in all other endpoints.
 REQUIRED = Fault("required", MISSING)
 NULL = Fault("null", NOT_NULL)
 NO_OBJECT = Fault("invalid_type", "must be an object")

@@ -49,7 +49,7 @@ def typed_values(column: Column, values: pa.Array) -> TypedColumn:
 
 
 def _decoded(values: pa.Array) -> pa.Array:
-    """Return the values, decoded if they are dictionary-encoded; texts that are too long are cut."""
+    """Return the values, decoded if dictionary-encoded. Too long texts of a dictionary become an invalid text."""
     if not types.is_dictionary(values.type):
         return values
     dictionary = values.dictionary
@@ -137,7 +137,7 @@ def _booleans(_column: Column, values: pa.Array) -> TypedColumn:
 
 
 def _at_most_exact(values: pa.Array) -> pa.Array:
-    """Return a mask of the integers of at most 2^53 in magnitude; larger floats are not exact."""
+    """Return a mask of the integers of at most 2^53 in magnitude; larger ones are not exact as floats."""
     if types.is_uint64(values.type):
         return pc.less_equal(values, pa.scalar(LARGEST_NUMBER, pa.uint64()))
     wide = values.cast(pa.int64())

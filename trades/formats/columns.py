@@ -61,7 +61,7 @@ def check_names(names: list[str], options: BatchOptions) -> None:
 
 
 def _typed(source: ColumnSource, options: BatchOptions, column: Column) -> TypedColumn:
-    """Return a column from the body; if the body lacks it, filled with the query's value, or with nulls."""
+    """Return a column of the body. A column that the body lacks has the query's value in all rows, or nulls."""
     if column.name in source.names:
         return source.typed(column)
     given = options.given.get(column.name)

@@ -1,6 +1,6 @@
 """Bodies of CSV (RFC 4180) with a header line; an empty cell is null.
 
-Cells are converted strictly: a number must be one that JSON would take.
+Cells are converted strictly: a number is decimal, with an optional exponent; nan and inf are refused.
 """
 
 import csv
@@ -160,7 +160,8 @@ def _numbers(column: Column, cells: pa.Array) -> TypedColumn:
     except pa.ArrowInvalid:
         fits = pc.match_substring_regex(cells, _NUMBER)
         numbers = pc.if_else(fits, cells, None).cast(pa.float64())
-    # The cast accepts texts that JSON does not, such as nan and inf, and rounds 2^53 + 1. NaN is in no range.
+    # The cast accepts texts such as nan and inf, and rounds 2^53 + 1 to 2^53. NaN fails the comparison, so it is
+    # suspect, too.
     suspect = ~(np.abs(numbers.to_numpy(zero_copy_only=False)) < LARGEST_NUMBER)
     if cells.null_count:
         suspect &= cells.is_valid().to_numpy(zero_copy_only=False)

@@ -82,9 +82,10 @@ def json_refusal(body: bytes, options: BatchOptions) -> BatchRefused | Malformed
 def _values(
     body: bytes, rows: Sequence[Any], options: BatchOptions, *, other_keys: int
 ) -> tuple[dict[str, Iterable[Any]], bool]:
-    """Return the rows' values by column, and whether the body may repeat a key. other_keys: keys outside of rows.
+    """Return the rows' values by column, and whether the body may repeat a key.
 
-    Without escapes, each key and text has two quotation marks. A repeated key makes the body's count too high.
+    other_keys: the number of keys outside of rows. Without escapes, each key and text has two quotation marks.
+    A repeated key makes the body's count too high.
     """
     marks = int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == _QUOTATION_MARK))
     required = required_values(rows, options)
@@ -123,7 +124,7 @@ def _decoders(dataset: Dataset, given: frozenset[str], *, lenient: bool) -> tupl
 
 
 def _first_decoded(options: BatchOptions, decode: Callable[[tuple[Any, Any]], Any]) -> tuple[Any, bool]:
-    """Decode strictly, then leniently if unknown fields are ignored; return the result and whether it was strict.
+    """Decode strictly; if that fails and unknown fields are ignored, leniently. Return also whether it was strict.
 
     Raises `TypedDecodeFailed`. No frame keeps the exception: its traceback would hold the body until the next
     garbage collection.
@@ -160,7 +161,7 @@ def _documents(body: bytes, lines: Sequence[bytes]) -> list[Any]:
     if documents is not None:
         return documents
     first, count = 0, len(lines)
-    while count > 1:  # the first malformed line is one of `count`
+    while count > 1:  # the first malformed line is among the `count` lines from `first` on
         half = count // 2
         if _joined(lines[first : first + half]) is None:
             count = half

@@ -80,7 +80,7 @@ class CsvFile:
 
 
 def blocks_in_order(file: CsvFile, parser: BlockParser, start: FilePosition) -> Iterator[RowBlock]:
-    """Yield the rows after `start` of a file with one symbol in order of time; equal times share a block.
+    """Yield the rows after `start` of a file in order of time with one symbol. Equal times share a block.
 
     Raises `NotInOrder` for any other file.
     """
@@ -135,7 +135,10 @@ def _rows_before_last_time(parsed: ParsedBlock) -> int:
 
 
 def _checked_order(parsed: ParsedBlock, kept: int, before: FilePosition) -> tuple[int | None, str | None]:
-    """Return the last time and the symbol of the first `kept` rows. Raises `NotInOrder`, also against `before`."""
+    """Return the last time and the symbol of the first `kept` rows.
+
+    Raises `NotInOrder` unless the rows follow `before`, in order of time and with its symbol.
+    """
     times = parsed.rows.column(0).to_numpy()
     if not len(times):
         return before.last_ns, before.symbol

@@ -123,7 +123,10 @@ def file_layout(header: bytes, options: ReadOptions) -> FileLayout:
 
 @dataclass(frozen=True, slots=True)
 class LineTable:
-    """Columns by their names in the file. `torn`: (index among non-empty lines, cells) of lines with too many or few cells."""
+    """Columns by their names in the file.
+
+    torn: lines with too many or too few cells, as (index among the non-empty lines, number of cells).
+    """
 
     cells: pa.Table
     torn: list[tuple[int, int]] = field(default_factory=list)

@@ -173,7 +173,7 @@ class BlockParser:
             return LineTable(pa.table(columns), table.torn)
 
     def _style(self, text: bytes, column: Column) -> TimeStyle:
-        """Return the style of a time column, from its first cell in the file or in `text`."""
+        """Return the style of a time column. If no earlier block has set it, the column's first cell in `text` does."""
         if column.name not in self._styles:
             source = self._layout.sources[column.name]
             line = text.lstrip(b"\r\n").partition(b"\n")[0]

@@ -19,8 +19,9 @@ class ImportProgress:
     """The progress of a file's import.
 
     position: the position after the last committed row of a file in order. partitions: the number of committed
-    partitions of a sorted file, None for a file in order. rows, stored, bad: the file's rows so far, the new and
-    the bad ones among them. commit: symbol, number and hash of the newest commit, made or found.
+    partitions of a sorted file, None for a file in order. rows, stored, bad: the numbers of the file's rows so
+    far, of those newly stored, and of the bad ones. commit: symbol, number and hash of the newest commit that
+    the import made or found.
     """
 
     position: FilePosition | None = None
@@ -77,7 +78,11 @@ class ProgressNote:
             return None
 
     def save(self, progress: ImportProgress) -> None:
-        """Save the progress without fsync. After a power cut it may be older; rows that are read again are duplicates."""
+        """Save the progress without fsync.
+
+        After a power cut an older progress may be loaded. Rows that are then read again are recognised as
+        duplicates.
+        """
         new = self._path.with_suffix(".new")
         new.write_text(json.dumps(asdict(progress)))
         new.replace(self._path)

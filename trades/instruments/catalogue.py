@@ -74,7 +74,7 @@ def catalogue_first(instrument_class: str, count: int) -> list[Instrument]:
 def _one_at_a_time() -> Iterator[None]:
     """Lock out other threads and processes, which would only repeat the same work.
 
-    A caller inside a transaction does not wait: it may hold the database lock that the lock's holder needs.
+    A caller inside a transaction does not wait: it may hold a database lock for which the holder waits.
     """
     if transaction.get_connection().in_atomic_block:
         yield

@@ -17,7 +17,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class TextField(serializers.Field[str, str, str, Any]):
-    """A nullable text that `is_valid` accepts. `code` and `wording` tell a client why it does not."""
+    """A nullable text that `is_valid` accepts. `code` and `wording` are the error for any other text."""
 
     def __init__(
         self,

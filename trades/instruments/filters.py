@@ -31,7 +31,7 @@ class InstrumentPagination(KeysetPagination):
     sort_description = "By symbol."
 
 
-# Each word adds a condition; SQLite allows a thousand.
+# In characters. Each word adds a condition to the query, and SQLite allows a thousand.
 SEARCH_LENGTH = 200
 _SEARCHED = ("symbol", "name", "aliases", "underlying")
 Entries = QuerySet[InstrumentEntry]
@@ -76,7 +76,7 @@ def _code(regex: str, wording: str, text: str) -> Any:
 
 
 def _with_schema(each: Any, schema: dict[str, Any]) -> Any:
-    """Return the filter after giving it a schema of its values."""
+    """Set the OpenAPI schema of a filter's values; return the filter."""
     set_override(each, "field", schema)
     return each
 

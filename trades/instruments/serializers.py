@@ -35,7 +35,7 @@ from trades.instruments.fields import (
 )
 
 CLASS = "class"
-# The instrument classes that have a field; fields that are not listed belong to all classes.
+# Maps a field to the instrument classes that have it. Fields that are not listed belong to all classes.
 CLASSES_WITH = {
     "underlying": (FUTURE, OPTION),
     "expiry": (FUTURE, OPTION),
@@ -75,7 +75,7 @@ FIELD_CHOICES: dict[str, tuple[str, ...]] = {
     "exercise": EXERCISES,
     "settlement": SETTLEMENTS,
 }
-# The attribute of each field, in the order of the document.
+# Maps each field of the document, in its order, to the attribute of `Instrument`.
 INSTRUMENT_FIELDS = {name: "instrument_class" if name == CLASS else name for name in FUTURE_DOCUMENT}
 
 

@@ -113,7 +113,7 @@ def _has_data(symbol: str, as_of_ns: int | None) -> bool:
 
 def _record_changes(instruments: Sequence[Instrument], actor: str) -> None:
     """Record the instruments that differ from the stored ones, in one event."""
-    events_lock()  # no other declaration until the transaction ends: `before` stays the stored one
+    events_lock()  # prevents other declarations until the transaction ends
     store = market_store()
     before = {each.symbol: instrument_document(store.instrument(each.symbol)) for each in instruments}
     after = {each.symbol: instrument_document(each) for each in instruments}

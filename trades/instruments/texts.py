@@ -114,7 +114,7 @@ def _wrong_names(names: list[str]) -> list[str]:
 
 
 def _json_value(name: str, text: str) -> Any:
-    """Return a text as the field's JSON value; a text that is none is returned unchanged, for the serializer to refuse."""
+    """Return a text as the field's JSON value. An invalid text is returned unchanged; the serializer refuses it."""
     if name in _NUMBERS:
         return float(text) if _NUMBER.fullmatch(text) else text
     if name == "aliases":
