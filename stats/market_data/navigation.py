@@ -11,13 +11,16 @@ from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.market_data.reports import COVERAGE, REPORTS
 from stats.rendering.query_form import PageLink
 
-# The `last` of links to a dataset: for one symbol, and for several symbols (rows of each).
+# The value of `last` in links to a dataset, a number of rows per symbol: for one symbol, and for several symbols.
 _ROWS = 100
 _ROWS_EACH = 5
 
 
 def nearest_path(path: str) -> str:
-    """Return a hint for an unknown path: the most similar name, or all names; "" outside /api/v1/market-data."""
+    """Return a hint for an unknown path: the most similar name, or all names.
+
+    Return "" outside /api/v1/market-data, and if the name is valid.
+    """
     root, _, subpath = path.partition("/market-data/")
     if root != "/api/v1":
         return ""
@@ -43,7 +46,7 @@ def links_beside(market_class: MarketClass, symbol: str | None) -> list[PageLink
 
 
 def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[PageLink]:
-    """Return links to datasets and reports, each of several symbols at once; none without symbols."""
+    """Return links to the datasets and reports of several symbols at once; none without symbols."""
     if not symbols:
         return []
     symbols_query = {"symbols": ",".join(symbols)}
@@ -57,7 +60,7 @@ def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[Page
 
 
 def surface_links(market_class: MarketClass, underlying: str) -> list[PageLink]:
-    """Return links to the datasets of all options of an underlying."""
+    """Return links to the datasets that have rows of all options of an underlying."""
     return [
         PageLink(_path(market_class, dataset, underlying), f"{dataset} of all of {underlying}")
         for dataset in market_class.datasets
@@ -73,7 +76,7 @@ def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: Qu
     names = form.parameters(streamed=True, several=False)
     parameters = {name: value for name, value in query.items() if name in names and value}
     if form.stream_resolution is not None:
-        # Streams have another default resolution than pages.
+        # The stream's default resolution differs from the page's, so the link names the page's.
         parameters.setdefault("resolution", form.resolution.value)
     path = _path(market_class, f"{dataset}-stream", symbol)
     query_string = f"?{urlencode(parameters)}" if parameters else ""

@@ -40,19 +40,20 @@ class PinnedLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReadPoint:
-    """The newest commits that an answer may read.
+    """The newest commits that an answer may read for one symbol.
 
-    as_of_ns: commits stored later are ignored; None for no bound. seen: the cursor's commits, in the order of
-    the query's logs; None on a first page.
+    as_of_ns: commits stored later are ignored; None for no bound. seen: the cursor's commits, from the commit of
+    the symbol's first log on; None on a first page.
     """
 
     as_of_ns: int | None
     seen: Sequence[SeenCommit] | None
 
     def log(self, dataset: Dataset, symbol: str, log_index: int) -> LogView:
-        """Return the log at its newest commit within this read point; without rows if it has no such commit.
+        """Return the log at the newest commit that may be read. Without such a commit the log has no rows.
 
-        log_index: the log's index among the query's logs. Raises `ResyncRequired`.
+        log_index: the log's index among the plan's logs. Raises `ResyncRequired`, and `UnknownSymbol` if a
+        cursor's symbol no longer exists.
         """
         if self.seen is not None:
             return _as_seen(dataset, symbol, self.seen[log_index])
@@ -64,7 +65,7 @@ class ReadPoint:
             return empty_view(store, dataset, symbol)
 
     def limited_to(self, log: LogView, needed: Window) -> LogView:
-        """Return the log at the newest commit that changed a window. A cursor's log is returned unchanged."""
+        """Return the log at the newest commit that touches a date of a window. A cursor's log is returned unchanged."""
         if self.seen is not None or log.is_empty:
             return log
         return replace(log, commit=log.version(needed))
@@ -73,7 +74,7 @@ class ReadPoint:
 def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
     """Return the log at a cursor's commit.
 
-    Raises `UnknownSymbol` if the symbol no longer exists, and `ResyncRequired` if the commit differs now.
+    Raises `UnknownSymbol` if the symbol no longer exists, and `ResyncRequired` if the log now has another commit.
     """
     store = market_store()
     if not seen.number:

@@ -1,4 +1,7 @@
-"""Plans. A plan holds the logs that a query for one symbol reads, and the source of its rows."""
+"""Plans. A plan holds the logs that a query for one symbol reads, and the source of its rows.
+
+A walk is the sequence of pages that a client reads by following cursors (see `stats.cursors`).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,28 +28,28 @@ class Range:
     end_ns: int
 
     def since(self, first_ns: int) -> Window:
-        """Return the range as a window. first_ns: its start if the range has none."""
+        """Return the range as a window. first_ns: the window's start if the range has no start."""
         start_ns = first_ns if self.start_ns is None else self.start_ns
         return Window(start_ns, max(start_ns, self.end_ns))
 
 
 class AbsencesOfPage(Protocol):
-    """Tells why parts of a page have no rows. A frozen dataclass, because it is part of cache keys."""
+    """Tells why parts of a page have no rows. Must be a frozen dataclass, because it is part of cache keys."""
 
     def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
-        """Return `start`, `end` and `reason` of each run without rows, from `start_ns` to before `end_ns`.
+        """Return `start`, `end` and `reason` of each run of intervals without rows in `[start_ns, end_ns)`.
 
-        start_ns: None for the start of the range. end_ns: None for its end.
+        start_ns: None for the start of the range. end_ns: None for the end of the range.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolQuery:
-    """A query for one of its symbols.
+    """A query, limited to one of its symbols.
 
-    logs: the logs that the dataset declares, at their newest commits within the read point. now_ns: the walk's
-    frozen "now", or `as_of` if that is earlier.
+    logs: the logs of the datasets that `MarketDataset.logs_of` returns, as of the newest commits that the read
+    point allows. now_ns: the walk's frozen "now", or `as_of` if that is earlier.
     """
 
     query: MarketDataQuery
@@ -62,7 +65,7 @@ class SymbolQuery:
 
     @property
     def end_ns(self) -> int:
-        """The exclusive end of the range; `now_ns` if the query has none."""
+        """The exclusive end of the range; `now_ns` if the query has no end."""
         return self.now_ns if self.query.end_ns is None else self.query.end_ns
 
     @property
@@ -71,14 +74,15 @@ class SymbolQuery:
         return self.query.start_ns is not None and self.query.start_ns >= self.now_ns
 
     def check_range(self) -> None:
-        """Raise `RangeTooLarge` if the range is too long. Only first pages are checked; later ones keep their range."""
+        """Raise `RangeTooLarge` if the range is too long. Only first pages are checked; later pages keep the range."""
         if self.read_point.seen is None:
             self.query.check_range(self.now_ns)
 
     def validity(self, next_change_ns: int | None, range_end_ns: int) -> "Validity":
-        """Return the validity of a plan whose rows first change at `next_change_ns`; None if they never change.
+        """Return the validity of a plan.
 
-        range_end_ns: the end of the range, used as the walk's "now" if the rows never change.
+        next_change_ns: when its rows first change if nothing is written; None for never. range_end_ns: the end of
+        the range, used as the walk's "now" if the rows never change.
         """
         walk_now_ns = range_end_ns if next_change_ns is None else next_change_ns - 1
         changes_ns = [] if next_change_ns is None else [next_change_ns]
@@ -101,11 +105,11 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that rows of one symbol are made from; nothing is looked up later.
+    """Everything that the rows of one symbol are made from; nothing is looked up later.
 
-    source: makes the rows. range: cursors are bound to it. reason: why there are no rows, in case there are
-    none. logs: in the dataset's order, empty ones included. head: the document's fields before the rows.
-    absences: tells why intervals have no rows; None unless the query asks for it.
+    source: makes the rows. range: cursors are bound to it. reason: the document's `reason` if there are no rows.
+    logs: in the dataset's order, including empty logs. head: the document's fields between the symbol and the
+    rows. absences: tells why intervals have no rows; None without `coverage`.
     """
 
     source: RowSource
@@ -120,7 +124,7 @@ class Plan:
 
     @property
     def inputs_text(self) -> str:
-        """Everything that the rows are made from, commits included, as text; the same on all pages of a walk."""
+        """A text of everything that the rows are made from, with the commits. It is the same on all pages of a walk."""
         return repr(key_parts(self.source, of_walk=True))
 
 
@@ -128,9 +132,9 @@ class Plan:
 class MarketDataset:
     """A dataset of the market-data API.
 
-    plan: chooses the commits and everything else that a symbol's rows are made from; raises `StatsError`s and
-    `StorageError`s. logs_of: returns the stored datasets of the symbol that a plan reads; () if the plan itself
-    chooses its logs, because some are of other symbols. log_count: the number of logs of such a plan.
+    plan: makes the plan for one symbol; raises `StatsError`s and `StorageError`s. logs_of: returns the stored
+    datasets that the plan reads for its symbol; () if the plan itself chooses its logs, because some belong to
+    other symbols. log_count: the number of logs of a plan that chooses them itself.
     """
 
     form: DatasetForm
@@ -140,9 +144,10 @@ class MarketDataset:
 
 
 def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
-    """Return the symbol's instrument, as declared by the query's `as_of`.
+    """Return the symbol's instrument as it was declared at the query's `as_of`.
 
-    Raises `WrongClass`, except for datasets of one symbol that may be an underlying, which has another class.
+    Raises `WrongClass` if it belongs to another class. The class is not checked if the query has one symbol and
+    its dataset accepts underlyings, which belong to other classes.
     """
     if query.form.takes_underlyings and not query.several:
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
@@ -150,9 +155,9 @@ def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
 
 
 def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str) -> Instrument:
-    """Return the symbol's instrument, as declared by `as_of_ns`; None for now.
+    """Return the symbol's instrument as it was declared at `as_of_ns`; None for now.
 
-    name: the dataset or report, for the message. Raises `WrongClass` if it belongs to another class.
+    name: the dataset or report, for the message. Raises `WrongClass` if the instrument has another class.
     """
     instrument = market_store().instrument(symbol, as_of_ns=as_of_ns)
     if market_class.instrument_class not in {"", instrument.instrument_class}:
@@ -173,5 +178,5 @@ def check_known(symbol: str) -> None:
 
 
 def reason_for_none(symbol_query: SymbolQuery) -> str:
-    """Return the document's `reason` for a range without rows of a known symbol."""
+    """Return the document's `reason` for a range without rows. The symbol must be known."""
     return "not_yet" if symbol_query.is_ahead else "no_data"

@@ -26,8 +26,9 @@ from trades.instruments.services import requested_symbol
 class MarketClass:
     """A class of instruments in the market-data API, such as `equities`.
 
-    path: its name in URLs. instrument_class: the class of its instruments; "" for any. datasets: their names
-    in URLs. streamed: the datasets that have a stream. quotes: the stored dataset that holds its quotes.
+    path: its name in URLs. instrument_class: the class of its instruments; "" for any. datasets: the names
+    of its datasets in URLs. streamed: the datasets that have a stream. quotes: the stored dataset that holds
+    its quotes.
     """
 
     path: str
@@ -70,10 +71,11 @@ def class_of(instrument_class: str) -> MarketClass:
 class DatasetForm:
     """A dataset's parameters and the shape of its answers.
 
-    name: its name in URLs. rows_name: the rows' field in a document. own: parameters that not every dataset
-    has. resolution: the default. columns: all columns that its rows may have. takes_underlyings: whether the
-    path's symbol may be an underlying. of_instants: whether a row belongs to an instant at every resolution,
-    not to an interval. stream_resolution: the default of streams; None if it is the same.
+    name: its name in URLs. rows_name: the rows' field in a document. own: the parameters that it has besides
+    those of every dataset. resolution: the default resolution. columns: all columns that its rows may have.
+    takes_underlyings: whether the path's symbol may be an underlying. of_instants: whether a row belongs to an
+    instant at every resolution, not to an interval. stream_resolution: the default resolution of streams; None
+    if it is `resolution`.
     """
 
     name: str
@@ -90,7 +92,7 @@ class DatasetForm:
         return self.stream_resolution or self.resolution if streamed else self.resolution
 
     def parameters(self, *, streamed: bool, several: bool) -> tuple[str, ...]:
-        """Return the names of all parameters. several: whether the path takes several symbols."""
+        """Return the names of all parameters. several: whether the endpoint is for several symbols."""
         own = tuple(name for name in self.own if name != "coverage") if streamed or several else self.own
         names = (*own, *(STREAM_PARAMETERS if streamed else PAGE_PARAMETERS))
         return ("symbols", *names) if several else names
@@ -111,8 +113,9 @@ class DatasetForm:
 class MarketDataQuery:
     """A query for rows of a dataset, for one or several symbols of a class.
 
-    Times are nanoseconds UTC. start_ns: None with `last`. end_ns: exclusive; None for now. whole_dates: whether
-    start and end were dates without a time. streamed: whether one answer has all rows.
+    Times are nanoseconds UTC. start_ns: None if the query has no start. end_ns: exclusive; None for now.
+    whole_dates: whether start and end were dates without a time. streamed: whether one answer has all rows of
+    the range.
     """
 
     market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
@@ -144,7 +147,7 @@ class MarketDataQuery:
 
     @property
     def subject(self) -> str:
-        """A text that is equal for all spellings of a query. Cursors are bound to it."""
+        """A text that is the same for all query strings with the same meaning. Cursors are bound to it."""
         own = key_parts(self, of_walk=True).parameters
         return repr((self.market_class.path, self.form.name, self.symbols, own))
 
@@ -162,7 +165,7 @@ class MarketDataQuery:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a URL's path names. symbol: None if the symbols are in the query string."""
+    """The dataset and symbol in a URL's path. symbol: None if the symbols are in the query string."""
 
     market_class: str
     form: DatasetForm
@@ -208,7 +211,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
 
 
 def _default_limit(values: dict[str, Any]) -> int:
-    """Return a page's default limit: `last`, if given, else 1,000 rows; at least 1,000 for several symbols."""
+    """Return a page's default limit: `last` if given, else 1,000 rows. For several symbols it is at least 1,000."""
     last: int = values.get("last", DEFAULT_PAGE)
     return max(last, DEFAULT_PAGE) if "symbols" in values else last
 
@@ -228,7 +231,7 @@ def check_format(query: MarketDataQuery, format_name: str) -> None:
 
 
 _HOUR_NS = 3_600 * SECOND_NS
-# The longest range of a page, up to and including each resolution.
+# The maximum range of a page, by the longest resolution that it applies to.
 _MAXIMUM_RANGES_NS = (
     (Resolution.TICK, _HOUR_NS),
     (Resolution.SECOND, DAY_NS),

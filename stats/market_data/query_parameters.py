@@ -1,4 +1,4 @@
-"""The query parameters of the market-data API: their serializer fields, and the sets common to datasets."""
+"""The query parameters of the market-data API: their serializer fields, and the names common to all datasets."""
 
 from functools import cache
 from typing import Any
@@ -104,9 +104,9 @@ STREAM_PARAMETERS = (*_RANGE, "fields", "time", "sort", "trailer")
 def query_serializer(
     title: str, names: tuple[str, ...], resolution: str | None = None
 ) -> type[serializers.Serializer[Any]]:
-    """Return the serializer of a query with these parameters; `title` names it in the schema.
+    """Return the serializer of a query with the named parameters.
 
-    resolution: the default of the parameter `resolution`.
+    title: the serializer's name in the OpenAPI schema. resolution: the default of the parameter `resolution`.
     """
     fields = {name: _field(name, resolution) for name in names}
     doc = {"__doc__": "The query parameters.", "__module__": __name__}

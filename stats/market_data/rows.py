@@ -12,13 +12,14 @@ from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Integers
 from store.protocol import Window
 
-# The maximum `count` when the search for rows crosses a gap. Larger windows could hold too many rows after it.
+# While windows have too few rows, each further window is made for four times as many rows, up to this number.
+# A larger window could have too many rows after a gap.
 _MOST_AHEAD = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table, and the position of each row, ascending. symbol_index, time_ns, ordinal: see `RowPosition`."""
+    """A table and the positions of its rows, ascending. symbol_index, time_ns, ordinal: see `RowPosition`."""
 
     table: Table
     symbol_index: Integers
@@ -47,7 +48,10 @@ class Rows:
 
     @classmethod
     def of(cls, table: Table, time_ns: Integers) -> "Rows":
-        """Number the rows of a table that is ordered by time. It must hold all rows of its first time."""
+        """Return a table of one symbol with its rows' positions.
+
+        The table must be ordered by time and have all rows of its first time.
+        """
         zeros = np.zeros(len(time_ns), np.int64)
         changes = np.flatnonzero(time_ns[1:] != time_ns[:-1]) + 1
         if len(changes) >= len(time_ns) - 1:
@@ -58,7 +62,7 @@ class Rows:
 
 
 def joined(columns: Sequence[OutColumn], parts: Sequence[Rows]) -> Rows:
-    """Concatenate the parts. columns: the columns of the result if no part has rows."""
+    """Concatenate the parts. columns: the columns of the result, also if no part has rows."""
     parts = [part for part in parts if len(part)]
     if len(parts) == 1:
         return parts[0]
@@ -164,9 +168,9 @@ class WindowedSource:
         return joined(self.columns, parts)
 
     def _end_of(self, position: RowPosition) -> int:
-        """Return the end of a window that holds all rows before a position.
+        """Return the end of a window that contains all rows before a position.
 
-        It also holds later rows if they share the position's unit.
+        The window may also contain later rows of the position's unit.
         """
         floor = self.reader.floor(position.time_ns)
         if not position.ordinal and floor == position.time_ns:
@@ -177,14 +181,14 @@ class WindowedSource:
 
 @dataclass(frozen=True, slots=True)
 class ChainedSource:
-    """The rows of several symbols, in the query's order, with a column `symbol`."""
+    """The rows of several symbols, one symbol after the other in the query's order, with a column `symbol`."""
 
     symbols: tuple[str, ...]
     sources: tuple[RowSource, ...]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
-        # A column has integers only if it has for every symbol.
+        # A column has integers only if it has integers for every symbol.
         shared = (
             replace(columns[0], is_integer=all(column.is_integer for column in columns))
             for columns in zip(*(source.columns for source in self.sources), strict=True)

@@ -21,7 +21,7 @@ from trades.stores import market_store
 
 
 def market_data_page(*, query: MarketDataQuery, now_ns: int) -> PinnedPage:
-    """Return a page of rows at the newest commits or, with a cursor, at the cursor's. now_ns: nanoseconds UTC.
+    """Return a page of rows at the newest commits or, with a cursor, at the cursor's commits. now_ns: nanoseconds UTC.
 
     Raises `InvalidParameter`, the store's `StorageError`s and every `StatsError`.
     """

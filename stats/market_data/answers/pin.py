@@ -1,4 +1,4 @@
-"""Pins a query: makes the page that answers it, at fixed commits."""
+"""Pins queries: makes the page that answers a query at fixed commits."""
 
 import threading
 from collections.abc import Hashable
@@ -16,7 +16,7 @@ from stats.market_data.query import MarketDataQuery
 from trades.instruments.services import symbol_canonical
 
 MAX_PAGES = 2_048
-# The instant at which a page was pinned, and the page; by query, instruments and commits.
+# First pages, each with the "now" that it was made for. The keys are query, instruments and logs.
 _pages: LRUCache[Hashable, tuple[int, PinnedPage]] = LRUCache(MAX_PAGES)
 _lock = threading.Lock()
 
@@ -24,8 +24,9 @@ _lock = threading.Lock()
 def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> PinnedPage:
     """Return the page that answers a query: at the newest commits or, with a cursor, at the cursor's commits.
 
-    First pages are cached. They are reused until they expire or a log has a new commit. Raises
-    `UnknownSymbol`, `WrongClass`, `ResyncRequired`, `InvalidCursor` and the errors of the dataset's plan.
+    First pages are cached until they expire or a log has a new commit. Streams, and pages whose plans choose
+    their own logs, are not cached. Raises `UnknownSymbol`, `WrongClass`, `ResyncRequired`, `InvalidCursor` and
+    the errors of the dataset's plan.
     """
     symbols = _canonical(query.symbols)
     if symbols != query.symbols:
@@ -52,7 +53,7 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
 def _symbol_queries(
     dataset: MarketDataset, query: MarketDataQuery, cursor: PageCursor | None, now_ns: int
 ) -> list[SymbolQuery]:
-    """Return the query for each symbol, with its logs unless the plan chooses them."""
+    """Return the query for each symbol, with the symbol's logs unless the plan chooses its logs itself."""
     stored_datasets = dataset.logs_of(query)
     log_count = len(stored_datasets) or dataset.log_count
     if cursor and len(cursor.commits) != len(query.symbols) * log_count:

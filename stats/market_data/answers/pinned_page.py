@@ -22,7 +22,7 @@ from stats.rendering.table import OutColumn, Table
 
 @dataclass(frozen=True, slots=True)
 class PageEdge:
-    """Where a page begins: it has the rows from `position` on or, if `earlier`, the last rows before it."""
+    """The start of a page. The page has the rows from `position` on or, if `earlier`, the last rows before it."""
 
     earlier: bool
     position: RowPosition
@@ -30,7 +30,7 @@ class PageEdge:
 
 @dataclass(frozen=True, slots=True)
 class PageRows:
-    """The rows of a page, ascending. earlier, later: the neighbouring pages in time; None if there is none."""
+    """The rows of a page, ascending. earlier, later: the edges of the pages before and after it in time, if any."""
 
     rows: Rows
     earlier: PageEdge | None
@@ -38,7 +38,7 @@ class PageRows:
 
 
 def read_page(source: RowSource, edge: PageEdge | None, limit: int, *, from_end: bool) -> PageRows:
-    """Read the page at an edge of another page. Without an edge: the first page or, with `from_end`, the last."""
+    """Read the page that starts at an edge. Without an edge, read the first page or, with `from_end`, the last page."""
     position = None if edge is None else edge.position
     previous = None if edge is None else PageEdge(not edge.earlier, edge.position)
     if edge.earlier if edge is not None else from_end:
@@ -72,10 +72,10 @@ def selected(table: Table, names: Sequence[str] | None) -> Table:
 
 @dataclass(frozen=True, eq=False)
 class PinnedPage(PinnedContent):
-    """A page of rows at fixed commits: its query, and a plan per symbol with all that the rows are made from.
+    """A page of rows at fixed commits.
 
-    cursor: None on a first page. later_columns: the answer's columns that older versions of the stored
-    datasets lack; None if there are none.
+    plans: one per symbol, with everything that the rows are made from. cursor: None on a first page.
+    later_columns: the answer's columns that were added to the stored datasets later; None if there are none.
     """
 
     query: MarketDataQuery
@@ -186,7 +186,7 @@ class PinnedPage(PinnedContent):
     def neighbours(self, page: PageRows) -> dict[str, Any]:
         """Return `next_cursor`, `prev_cursor` and `total_estimate`, an upper bound of the number of rows.
 
-        With `last` the estimate is at most `last`.
+        With `last` the estimate is at most `last` for each symbol.
         """
         query, (following, preceding) = self.query, (page.later, page.earlier)
         if query.is_descending:
@@ -225,5 +225,5 @@ class PinnedPage(PinnedContent):
 
 
 def _time_of(edge: PageEdge | None) -> int | None:
-    """Return an edge's time; None if there is no neighbouring page."""
+    """Return an edge's time; None without an edge."""
     return None if edge is None else edge.position.time_ns

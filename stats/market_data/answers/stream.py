@@ -14,7 +14,8 @@ from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS
 from store.timestamps import format_timestamp
 
-# Rows per piece. The first piece is small, so that it is sent early; the next ones grow up to the maximum.
+# Rows per piece. The first piece is small, so that it is sent early. Each further piece has `_GROWTH` times as
+# many rows, up to the maximum.
 _FIRST_ROWS = 256
 _MOST_ROWS = 8_192
 _GROWTH = 4
@@ -23,8 +24,9 @@ _GROWTH = 4
 class RowStream:
     """All rows of a page's range, in a format that can be streamed. Iterating yields the body in pieces.
 
-    The constructor makes the first piece and raises its errors, and `InvalidParameter` if a trailer is asked
-    for and the format has none. The iterator raises later errors; the body is then incomplete.
+    The constructor makes the first piece, so it raises the errors of the first rows. It raises
+    `InvalidParameter` if the query asks for a trailer and the format has none. Later errors are raised by the
+    iterator; the body is then incomplete.
     """
 
     def __init__(self, page: PinnedPage, format_name: str) -> None:
@@ -54,7 +56,7 @@ class RowStream:
         pa.default_memory_pool().release_unused()
 
     def _encoder(self) -> StreamEncoder:
-        assert self._format.stream is not None  # noqa: S101 formats without one are not negotiated
+        assert self._format.stream is not None  # noqa: S101 formats without a stream are not negotiated
         query = self._page.query
         columns = selected_columns(self._page.source.columns, query.fields)
         encoder = self._format.stream(columns, query.time_form)
@@ -66,7 +68,7 @@ class RowStream:
         return encoder
 
     def _body(self, encoder: StreamEncoder) -> Generator[bytes]:
-        """Yield the pieces of the body: the format's beginning with the first rows, more rows, the format's end.
+        """Yield the pieces of the body: its beginning with the first rows, more rows, and its end.
 
         While a piece is sent, its rows are not kept in memory.
         """

@@ -19,8 +19,8 @@ from store.timestamps import DAY_NS
 class BarGrid:
     """The intervals of a resolution.
 
-    calendar: the exchange's; None if the instrument has no exchange. session: whether days, weeks and months
-    follow its trading dates or UTC. hours: the hours of the exchange whose rows count.
+    calendar: the exchange's calendar; None if the instrument has no exchange. session: whether days, weeks and
+    months follow trading dates or UTC dates. hours: only rows within these hours of the exchange count.
     """
 
     resolution: Resolution
@@ -36,7 +36,7 @@ class BarGrid:
 
     @property
     def is_plain(self) -> bool:
-        """Whether all intervals have one length, start at its multiples since the epoch, and count all hours."""
+        """Whether all intervals have one length, start at multiples of it since 1970 UTC, and include all hours."""
         is_fixed = not self.resolution.is_period or self.resolution is Resolution.DAY
         return is_fixed and self.period_calendar is None and self.hours is Hours.ALL
 
@@ -67,7 +67,7 @@ class BarGrid:
         return Window(window.start_ns, min(aligned.end_ns, window.end_ns))
 
     def labels_of(self, time_ns: Integers, window: Window) -> Integers:
-        """Return the label (timestamp) of each instant's bar; `OUTSIDE` for instants outside the window or the hours."""
+        """Return the label (timestamp) of each instant's bar; `OUTSIDE` if it is outside the window or the hours."""
         if self.is_plain:
             labels = time_ns // self.resolution.length_ns * self.resolution.length_ns
             return np.where((labels >= window.start_ns) & (labels < window.end_ns), labels, OUTSIDE)
@@ -82,7 +82,7 @@ class BarGrid:
         return trading_date_of(time_ns, self.calendar)
 
     def constant_window(self, now_ns: int) -> Window:
-        """Return the window around `now_ns` in which no bar becomes final and none begins."""
+        """Return the window around `now_ns` in which no bar begins or becomes final."""
         interval = self.interval(now_ns)
         if self.is_plain or not self.resolution.is_period:
             return interval
@@ -99,10 +99,10 @@ class BarGrid:
         return interval.start_ns if is_open else interval.end_ns
 
     def date_start(self, day_ns: int) -> int:
-        """Return the start of a trading date.
+        """Return the start of a trading date. day_ns: the date's midnight UTC.
 
-        If the exchange is closed on that date, return the start of the next one. day_ns: the date's midnight UTC.
-        Intraday grids use the exchange's trading dates if there is an exchange.
+        If the exchange is closed on that date, return the start of the next trading date. Without an exchange,
+        and for days, weeks and months in UTC, return `day_ns`.
         """
         calendar = self.period_calendar if self.resolution.is_period else self.calendar
         return day_ns if calendar is None else calendar.start_of_date(day_ns // DAY_NS)
@@ -128,7 +128,7 @@ class BarGrid:
         return periods.ends_ns[index], periods.dates[index]
 
     def within_hours(self, time_ns: Integers) -> Mask:
-        """Return which of the ascending instants lie in the hours."""
+        """Return which of the ascending instants lie within the grid's hours."""
         if not len(time_ns):
             return np.zeros(0, dtype=bool)
         window = utc_grid(Resolution.DAY).aligned(int(time_ns[0]), int(time_ns[-1]) + 1)

@@ -9,7 +9,7 @@ from store.instruments import Instrument
 def regular_days(instrument: Instrument) -> BarGrid:
     """Return the grid of an instrument's regular sessions, as over HTTP with `hours=regular`; UTC days for crypto.
 
-    Raises `NoExchange` if it has no exchange, `UnknownExchange` if no trading hours are known for it.
+    Raises `NoExchange` if it has no exchange, and `UnknownExchange` if the exchange's hours are not known.
     """
     calendar = calendar_for(instrument)
     if calendar is None and not never_closes(instrument):

@@ -16,7 +16,7 @@ from store.timestamps import DAY_NS, SECOND_NS
 def grid_of(symbol_query: SymbolQuery) -> BarGrid:
     """Return the grid of a query.
 
-    Raises `NoExchange` or `UnknownExchange` if the query depends on the exchange's sessions.
+    Raises `NoExchange` or `UnknownExchange` if the query depends on an exchange's sessions that are not known.
     """
     query, calendar = symbol_query.query, _calendar(symbol_query)
     if never_closes(symbol_query.instrument):
@@ -36,8 +36,8 @@ def grid_of(symbol_query: SymbolQuery) -> BarGrid:
 def _calendar(symbol_query: SymbolQuery) -> TradingCalendar | None:
     """Return the instrument's calendar; None if it has no exchange.
 
-    If the hours of its exchange are unknown, return None if the query does not depend on them. Otherwise raise
-    `UnknownExchange`.
+    If the exchange's hours are not known, raise `UnknownExchange` if the query depends on them; otherwise return
+    None.
     """
     query = symbol_query.query
     is_needed = query.session is not SessionMode.UTC and (
@@ -59,7 +59,7 @@ _MARGIN_NS = 7 * DAY_NS
 def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
     """Return the range of a query, extended to whole intervals.
 
-    If the grid follows trading dates, a bound without a time is a trading date. Raises `RangeTooLarge`.
+    If the grid follows trading dates, a bound without a time means a trading date. Raises `RangeTooLarge`.
     """
     query = symbol_query.query
     symbol_query.check_range()
@@ -122,7 +122,7 @@ def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Ran
 
 
 def final_until_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> int:
-    """Return the instant until which bars of the range are final: those that end later are not."""
+    """Return the instant until which bars of the range are final. A bar that ends later is not final."""
     return min(grid.constant_window(symbol_query.now_ns).start_ns, query_range.end_ns)
 
 
@@ -145,10 +145,10 @@ def _extent(log: LogView) -> Window | None:
 def part_over_gaps(
     logs: Sequence[LogView], grid: BarGrid, window: Window, count: int, *, from_end: bool
 ) -> Window:
-    """Return a part of a window with about `count` intervals, at its start or its end, longer if it has few rows.
+    """Return a part of a window, at its start or its end, with about `count` intervals, or more if it has few rows.
 
-    It is extended until one log has `count` rows. Otherwise years without rows would be read in many small
-    steps, above all for ticks, whose interval is a nanosecond.
+    A part with few rows is extended until one log has `count` rows in it. Otherwise years without rows would be
+    read in many small steps, above all for ticks, whose interval is a nanosecond.
     """
     part = grid.part(window, count, from_end=from_end)
     if part == window:
