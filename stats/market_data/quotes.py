@@ -85,7 +85,7 @@ class QuoteBarReader:
         return self.log.row_bound(self.window)
 
     def _by_exchange(self, quotes: pa.Table, window: Window) -> Iterator[tuple[str | None, QuoteBars]]:
-        """Yield each exchange's name and bars, ordered by name; None for quotes without an exchange.
+        """Yield each exchange's name and bars, ordered by name. Quotes without an exchange have the name None.
 
         Quotes outside the query's hours are labelled `OUTSIDE`. They make no bar, but the next bar opens at the
         last of them.

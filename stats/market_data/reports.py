@@ -85,7 +85,7 @@ class _Report(PinnedContent):
 
 @dataclass(frozen=True, eq=False)
 class NewestReport(_Report):
-    """A report on the newest rows. members: a page per symbol and part; None if the resolution is unavailable."""
+    """A report on the newest rows. members: for each symbol a page per part; None if its resolution is unavailable."""
 
     members: tuple[tuple[PinnedPage | None, ...], ...]
 
@@ -115,7 +115,10 @@ class NewestReport(_Report):
 
 @lru_cache(maxsize=4096)
 def parse_report_query(report: str, market_class: str, symbol: str | None, query_string: str) -> ReportQuery:
-    """Parse a URL's query string. symbol: None if it has the symbols. Raises `InvalidParameter`, `InvalidValue`."""
+    """Parse a URL's query string. symbol: None if the query string has the symbols.
+
+    Raises `InvalidParameter` and `InvalidValue`.
+    """
     names = ("symbols", "as_of") if symbol is None else ("as_of",)
     values = query_values(query_serializer(f"{report}{len(names)}", names), query_string)
     symbols = values["symbols"] if symbol is None else (requested_symbol(symbol),)

@@ -1,4 +1,4 @@
-"""Datasets whose rows are answered as stored: trades, quotes, open interest."""
+"""Datasets whose rows are returned as stored: trades, quotes, open interest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _VOLUMES = frozenset({"volume", "bid_size", "ask_size", "open_interest"})
 
 
 def out_column(column: Column, *, has_integer_volume: bool) -> OutColumn:
-    """Return the answer's column for a stored column. has_integer_volume: whether the instrument's volumes are integers."""
+    """Return the answer's column for a stored column. has_integer_volume: whether volumes are integers."""
     if column.name in _VOLUMES:
         return OutColumn(column.name, ColumnRole.VOLUME, has_integer_volume)
     return OutColumn(column.name, _FORM_ROLES.get(column.form, _ROLES[column.kind]))
@@ -48,7 +48,7 @@ def out_columns(dataset: Dataset, *, has_integer_volume: bool) -> tuple[OutColum
 
 @dataclass(frozen=True, slots=True)
 class AddedColumn:
-    """A column computed from a dataset's rows."""
+    """A column computed from a dataset's rows. of_rows: returns its values."""
 
     column: OutColumn
     of_rows: Callable[[pa.Table], object]
@@ -116,7 +116,7 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = ()) ->
     log = symbol_query.read_point.limited_to(log, tick_window(query_range, (log,)))
     window = tick_window(query_range, (log,))
     hours_grid = None if grid.hours is Hours.ALL else grid
-    # A range that ends after the last row has the same answer whenever it ends.
+    # All ranges that end after the last row have the same answer, so their plans have the same end.
     end_ns = query_range.end_ns if window is NOTHING else window.end_ns
     next_second_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
     is_open = symbol_query.query.end_ns is None and end_ns == query_range.end_ns

@@ -1,4 +1,4 @@
-"""The endpoints of the market-data API. Functions make one viewset per class and dataset or report."""
+"""The endpoints of the market-data API. Functions make one viewset for each dataset or report of a class."""
 
 import time
 from collections.abc import Iterator
@@ -155,7 +155,7 @@ def _viewset(
     serializer: type[serializers.Serializer[Any]],
     schema: dict[str, Any],
 ) -> type[ViewSetType]:
-    """Make a viewset with its own schema, so a class of its own with its own method `retrieve`."""
+    """Make a viewset class with its own method `retrieve`, because `extend_schema` adds the schema to the method."""
 
     def retrieve(self: Any, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         return base.retrieve(self, request, symbol)

@@ -2,7 +2,7 @@
 
 - `closed`: the exchange was closed.
 - `not_yet`: the interval has not ended.
-- `unlisted`: it is before the date of the first stored row, or after the instrument's expiry.
+- `unlisted`: the interval is before the date of the first stored row, or after the instrument's expiry.
 - `no_trades`: the exchange was open, and other intervals of the day have bars.
 - `gap`: the exchange was open, but the whole day has no bars, or a coarser stored bar has more volume than the
   finer bars within it.
@@ -111,8 +111,8 @@ class AbsenceFinder:
     def runs(self, window: Window, dates: range) -> list[dict[str, str]]:
         """Return `start`, `end` and `reason` of each run of intervals without a bar, ascending.
 
-        window: aligned to the grid. dates: days since 1970; for daily bars the closed dates among them are
-        listed, too.
+        window: aligned to the grid. dates: days since 1970; for daily bars, the runs also include the
+        closed dates among them.
         """
         labels, traded_dates = self._labels_and_dates(window)
         intervals = self._intervals(window, dates)

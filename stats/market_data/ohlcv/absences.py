@@ -26,10 +26,10 @@ from store.timestamps import DAY_NS, parse_timestamp
 
 @dataclass(frozen=True, slots=True)
 class BarAbsences:
-    """Finds the intervals of a range without a bar, and their reasons.
+    """Finds the intervals of a range that have no bar, and their reasons.
 
-    days: see `queried_days`. end_ns: absences end at or before it. final_until_ns: intervals that end later
-    have not ended. expiry: an ISO date; None if the instrument does not expire.
+    days: see `queried_days`. end_ns: no absence ends later. final_until_ns: an interval that ends later is
+    `not_yet`. expiry: an ISO date; None if the instrument does not expire.
     """
 
     inputs: BarInputs
@@ -41,7 +41,7 @@ class BarAbsences:
     expiry: str | None
 
     def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
-        """Return the absences of a page, so that the pages together list each absence of the range once.
+        """Return the absences of a page. All pages together list each absence of the range once.
 
         start_ns: the time of the page's first row; None for the start of the range. end_ns: the time of the
         first row after the page; None for the end of the range. Raises `RangeTooLarge`.
@@ -90,7 +90,7 @@ class BarAbsences:
             )
 
     def _first_day(self, start_ns: int | None, window: Window) -> int:
-        """Return the first date of a page. Absences before its first row belong to the previous page."""
+        """Return the first date of a page. Absences before the page's first row belong to the previous page."""
         date = self._date(window.start_ns if start_ns is None else start_ns)
         first_day, _ = self.days
         return date if start_ns is not None or first_day is None else min(date, first_day)
@@ -107,9 +107,9 @@ class BarAbsences:
 
 
 def queried_days(symbol_query: SymbolQuery) -> tuple[int | None, int]:
-    """Return the first day of a query's range (None without a start), and the day after its last; days since 1970.
+    """Return the first day of a query's range (None without a start) and the day after its last, as days since 1970.
 
-    They are needed because closed days at the edges of a range have no intervals, but are answered as absences.
+    Closed days at the edges of a range have no intervals, but are listed as absences.
     """
     start_ns = symbol_query.query.start_ns
     return None if start_ns is None else start_ns // DAY_NS, -(-symbol_query.end_ns // DAY_NS)
@@ -118,8 +118,8 @@ def queried_days(symbol_query: SymbolQuery) -> tuple[int | None, int]:
 def _listing_window(expiry: str | None, days: BarGrid, logs: Iterable[LogView]) -> Window:
     """Return the window in which an instrument may have rows: from the date of its first row to its expiry.
 
-    Without rows it starts at the end of time. expiry: an ISO date, included in the window; None for no end.
-    days: the grid of the dates.
+    Without rows it starts at `ALL_TIME.end_ns`. expiry: an ISO date, included in the window; None for no end.
+    days: the grid of the instrument's dates.
     """
     starts = [start for log in logs if (start := _first_date_ns(log, days)) is not None]
     start_ns = min(starts, default=ALL_TIME.end_ns)

@@ -2,7 +2,7 @@
 
 A split divides the prices before its ex-date by its ratio and multiplies the volumes by it. A dividend
 multiplies the prices before its ex-date by 1 - amount / close, where close is the last official close before
-it (CRSP database, "Data Definitions: Factor to Adjust Price").
+the ex-date (CRSP database, "Data Definitions: Factor to Adjust Price").
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from stats.caching.keys import DIFFERS_BY_PAGE
 from store.arrays import Floats, Integers
 from store.bars.bars import Bars
 
-# Takes an action's stored time; returns the last official close before it, or None if it is unknown.
+# Takes an action's stored time. Returns the last official close before the action; None if it is unknown.
 CloseBefore = Callable[[int], float | None]
 
 
@@ -24,9 +24,9 @@ CloseBefore = Callable[[int], float | None]
 class Adjustment:
     """Adjustment factors of bars, selected by a bar's start.
 
-    time_ns: when the actions take effect, ascending. split, dividend: one factor more than times; the last is 1
-    (for bars after the last action). Prices are multiplied by `dividend` and divided by `split`; volumes are
-    multiplied by `split`.
+    time_ns: when the actions take effect, ascending. split, dividend: for the bars before each action, the product
+    of its factor and all later ones; then 1 for the bars after the last action. Prices are multiplied by
+    `dividend` and divided by `split`; volumes are multiplied by `split`.
     """
 
     time_ns: Integers
@@ -45,9 +45,10 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True)
 class AdjustmentRules:
-    """Which actions are applied: splits and, with `with_dividends`, dividends that take effect before `until_ns`.
+    """The rules by which actions are applied.
 
-    currency: the currency of the prices; None if unknown.
+    with_dividends: whether dividends are applied; splits always are. currency: the currency of the prices; None
+    if unknown. until_ns: actions that take effect at or after this time are ignored.
     """
 
     with_dividends: bool
@@ -57,7 +58,7 @@ class AdjustmentRules:
     def applies(self, dividend: Mapping[str, Any]) -> bool:
         """Return whether a dividend is applied.
 
-        It is if dividends are asked for, and its currency is the prices' or one of the two is unknown.
+        It is applied if `with_dividends` is true and the currencies of dividend and prices are equal or one is unknown.
         """
         currency = dividend["currency"]
         has_same_currency = None in {self.currency, currency} or currency == self.currency
@@ -73,9 +74,8 @@ def adjustment_of(
 ) -> Adjustment:
     """Return the adjustment for stored corporate actions, ordered by time.
 
-    takes_effect: returns when an action takes effect, given its stored time. Actions at or after
-    `rules.until_ns` are ignored. A dividend is also ignored unless the close before it is known and above its
-    amount.
+    takes_effect: returns when an action takes effect, given its stored time. A dividend is ignored
+    if the close before it is unknown or not above its amount.
     """
     times: list[int] = []
     splits: list[float] = []

@@ -44,7 +44,7 @@ class BarRowReader:
 
     @property
     def _maker(self) -> BarMaker:
-        # Not a cached_property: in Python 3.11 it holds one lock for all instances, and this reads rows.
+        # Not a cached_property: in Python 3.11 it would hold one lock for all instances while rows are read.
         attributes = vars(self)
         if "maker" not in attributes:
             attributes["maker"] = self.inputs.adjusted(self.grid)
@@ -102,9 +102,9 @@ def bar_columns(
 
 
 def vwap_of(bars: Bars, *, every_print: bool) -> Floats:
-    """Return notional / volume, each an exact sum rounded once; NaN if the volume is zero or the notional unknown.
+    """Return notional / volume; NaN if the volume is zero or the notional unknown.
 
-    If every print counts, the result is clipped to low and high, which rounding could otherwise exceed.
+    If every print counts, the result is clipped to low and high, because rounding could take it beyond them.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         vwap = np.where(bars.volume > 0, bars.notional / bars.volume, np.nan)

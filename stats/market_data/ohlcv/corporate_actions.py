@@ -26,8 +26,8 @@ MINUTE_NS = Resolution.MINUTE.length_ns
 class AdjustedBars:
     """Makes the bars of `unadjusted`, adjusted to the shares after the last action.
 
-    A bar during which an action takes effect is merged from adjusted minute bars. If there are none, the bar is
-    adjusted as if all of it were before the action.
+    A bar during which an action takes effect is merged from adjusted minute bars. If there are none, the whole bar
+    is adjusted as if it were before the action.
     """
 
     unadjusted: BarMaker
@@ -46,7 +46,7 @@ class AdjustedBars:
         return bars
 
     def _intervals_with_action(self, window: Window) -> Iterator[Window]:
-        """Yield the intervals of a window during which, not at whose start, an action takes effect."""
+        """Yield the intervals of a window, longer than a minute, in which an action takes effect after the start."""
         time_ns = self.adjustment.time_ns
         for effect_ns in time_ns[(time_ns >= window.start_ns) & (time_ns < window.end_ns)].tolist():
             interval = self.grid.interval(effect_ns)
@@ -58,8 +58,8 @@ class AdjustedBars:
 class BarsOfDays:
     """Makes weeks or months from adjusted days, because an action may take effect within a week or month.
 
-    direct: makes the same weeks or months without days. They are used if no days are known, adjusted by their
-    start.
+    direct: makes the same weeks or months without days. Its bars are used for weeks or months that have no daily
+    bars; they are adjusted by the factors at their start.
     """
 
     days: AdjustedBars
@@ -84,9 +84,10 @@ def day_grid(grid: BarGrid) -> BarGrid:
 
 
 def _official_close(days: BarMaker, grid: BarGrid, time_ns: int) -> float | None:
-    """Return the last close before an action, given its stored time; None if the 14 days before it have none.
+    """Return the last official close in the 14 days before an action takes effect; None if there is none.
 
-    grid: the instrument's `regular_day_grid`, the same for every query. days: makes its bars.
+    days: makes the bars of `grid`. grid: the instrument's `regular_day_grid`, the same for every query. time_ns:
+    the action's stored time.
     """
     effect_ns = _takes_effect(grid, time_ns)
     first_ns = max(effect_ns - CLOSE_LOOKBACK_NS, ALL_TIME.start_ns)
@@ -100,7 +101,7 @@ def _official_close(days: BarMaker, grid: BarGrid, time_ns: int) -> float | None
 def _takes_effect(grid: BarGrid, time_ns: int) -> int:
     """Return when an action takes effect, given its stored time.
 
-    A midnight UTC means the start of that trading date; any other time is the instant itself.
+    Midnight UTC means the start of that trading date. At any other time the action takes effect at that instant.
     """
     return time_ns if time_ns % DAY_NS else grid.date_start(time_ns)
 

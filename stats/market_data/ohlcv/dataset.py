@@ -115,7 +115,8 @@ def _needed(
     """Return the window of trades on which the bars of a range depend.
 
     Adjusted bars also depend on all later trades and on the close before a dividend. An action on a closed day
-    takes effect days later, hence twice the lookback. Absences depend on the whole day and on the first row.
+    takes effect days later, hence twice the lookback. Absences also depend on all earlier trades, because they
+    need the first row, and on the whole last day.
     """
     needed = trades_window
     if not actions.is_empty:
@@ -151,7 +152,7 @@ def _next_change_ns(
     query, constant_window = symbol_query.query, grid.constant_window(symbol_query.now_ns)
     changes_ns = [] if rules is None else [rules.until_ns]
     if absences is not None and (query.end_ns is None or constant_window.start_ns < absences.end_ns):
-        # A query without an end covers another day after midnight.
+        # After midnight UTC, a query without an end covers one more day.
         changes_ns += [constant_window.end_ns, (symbol_query.now_ns // DAY_NS + 1) * DAY_NS]
     if _has_final(query) or query.end_ns is None or not query.with_partial:
         bar_change_ns = next_change_ns_of(symbol_query, grid, query_range)

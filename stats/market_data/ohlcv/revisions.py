@@ -61,8 +61,8 @@ def _revisions_plan(symbol_query: SymbolQuery) -> Plan:
     grid = utc_grid(query.resolution)
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (log,))
-    # Open-ended, because later volume without a price may be credited to the last bar. It reaches up to the
-    # next print with a price, and which print that is varies by commit.
+    # The window has no end, because the last bar may be credited with volume without a price, up to the next
+    # print with a price. Which print that is depends on the commit.
     log = symbol_query.read_point.limited_to(log, Window(window.start_ns, ALL_TIME.end_ns))
     after = _commit_before(log, query.after_ns)
     reader = _RevisionReader(log, window, grid, instrument.policy, after, instrument.has_integer_volume)

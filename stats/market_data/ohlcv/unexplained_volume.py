@@ -1,4 +1,4 @@
-"""Finds volume of stored bars that finer bars lack: there were trades, but their times are unknown."""
+"""Finds stored bars with more volume than the finer bars in them: their other trades have no known times."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,10 +19,10 @@ from store.resolutions import Resolution
 
 @dataclass(frozen=True, slots=True)
 class UnexplainedVolume:
-    """Compares stored bars that are coarser than an intraday grid, up to days, with the finer bars in them.
+    """Compares stored bars, coarser than an intraday grid and at most daily, with the finer bars in them.
 
-    maker_of: returns the maker of a resolution's bars, with all hours. day_grid: the grid of the intervals'
-    days.
+    maker_of: returns the maker of a resolution's bars, with all hours. day_grid: the grid of daily bars, with
+    all hours.
     """
 
     stored_bars: LogView

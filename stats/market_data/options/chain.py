@@ -26,9 +26,9 @@ CHAIN = Dataset(name="chain", columns=OPTION_QUOTES.columns)
 class PinnedChain:
     """The quotes of some options of an underlying, as committed by an instant.
 
-    contracts: the options that were quoted or declared by that instant. members: those with quotes in the needed
-    window, and their logs. last_change_ns: the last change of its quotes or of any declaration. At that instant
-    the chain was the same, so calls with the same answer have the same cache key.
+    contracts: the options that were quoted or declared by that instant. members: the contracts with quotes in the
+    needed window, and their logs. last_change_ns: the last change of the chain's quotes or of any declaration. It
+    stands for the instant in cache keys and cursors, so that calls with the same answer have the same key.
     """
 
     symbol: str
@@ -58,12 +58,12 @@ class PinnedChain:
 
     @property
     def commit(self) -> CommitId:
-        """The commit that a cursor stores: the instant, and a hash of the options and their commits."""
+        """The commit that a cursor stores: `last_change_ns`, and a hash of the options and their commits."""
         return CommitId(self.last_change_ns, self._digest)
 
     @property
     def key(self) -> str:
-        """The text that stands for the chain in cache keys: a hash of options and commits, and the instant."""
+        """The text that stands for the chain in cache keys: a hash of options and commits, and `last_change_ns`."""
         return f"{self._digest[:24]}-{self.last_change_ns}"
 
 
@@ -74,9 +74,9 @@ def options_of(underlying: str, as_of_ns: int | None) -> tuple[Instrument, ...]:
 
 
 def chain_instant_ns(symbol_query: SymbolQuery, log_index: int) -> int:
-    """Return the instant up to which a chain's commits and declarations are read: `now_ns`, or the cursor's.
+    """Return the instant up to which a chain's commits and declarations are read: `now_ns`, or the cursor's instant.
 
-    log_index: the chain's index among the query's logs.
+    log_index: the chain's index among the plan's logs.
     """
     seen = symbol_query.read_point.seen
     return symbol_query.now_ns if seen is None else seen[log_index].number
@@ -91,9 +91,9 @@ def pinned_chain(
 ) -> PinnedChain:
     """Return the quotes of an underlying's options in a window.
 
-    log_index: the chain's index among the query's logs. needed: the window, the same on all pages. Raises
-    `ResyncRequired` if the quotes differ from the first page's: a log was restored, or a commit that had begun
-    by then was finished since.
+    log_index: the chain's index among the plan's logs. needed: the window, the same on all pages. Raises
+    `ResyncRequired` if the quotes differ from the first page's quotes, because a log was restored, or because a
+    commit that had begun before the first page was finished after it.
     """
     seen, instant_ns = symbol_query.read_point.seen, chain_instant_ns(symbol_query, log_index)
     declared = {each.symbol for each in market_store().declared_instruments(as_of_ns=instant_ns)}
@@ -118,7 +118,7 @@ def pinned_chain(
 
 
 def _last_change_ns(instant_ns: int, logs: Iterable[LogView]) -> int:
-    """Return the time of the last declaration before an instant, or of the newest commit of a log if it is later."""
+    """Return the time of the last declaration up to an instant or of the logs' newest commit, whichever is later."""
     store = market_store()
     # An option without needed quotes belongs to the chain from its first commit on.
     numbers = ((log, log.commit.number or 1) for log in logs if log.head != NO_COMMIT)
@@ -135,7 +135,7 @@ def contracts_of(options: Iterable[Instrument], underlying: Instrument) -> list[
 def _options(
     hashable_store: Hashable, _stamp: Hashable, as_of_ns: int | None
 ) -> dict[str, tuple[Instrument, ...]]:
-    """Return all options by their underlying."""
+    """Return all options by their underlying. _stamp: the store's `catalogue_stamp`, so that changes are noticed."""
     store = cast("MarketStore", hashable_store)
     declared = {each.symbol: each for each in store.declared_instruments(as_of_ns=as_of_ns)}
     by_underlying: dict[str, list[Instrument]] = {}

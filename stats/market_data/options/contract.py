@@ -14,7 +14,7 @@ from store.instruments import Instrument
 from store.timestamps import format_timestamp
 
 _EPOCH = date(1970, 1, 1)
-# Days to look back for the previous trading date. No exchange was closed for longer.
+# How many days to look back for the previous trading date. No exchange was closed for longer.
 _LONGEST_CLOSURE_DAYS = 400
 
 
@@ -54,9 +54,9 @@ class OptionContract:
 def contract_of(option: Instrument, underlying: Instrument) -> OptionContract | None:
     """Return an option's terms; None if its underlying, expiry, strike or right is unknown.
 
-    Its calendar is its own exchange's, else the underlying's; without either it trades on weekdays until 16:00
-    in New York. An exchange without known hours is skipped, so that it does not fail the whole chain. The
-    option is American and PM-settled unless declared otherwise.
+    The option has its own calendar or, if that is not known, the underlying's. Without either it trades on weekdays
+    until 16:00 in New York. An exchange without known hours is not an error, because one option would then make the
+    whole chain fail. The option is American and PM-settled unless declared otherwise.
     """
     if option.underlying is None or option.expiry is None or option.strike is None or option.right is None:
         return None
@@ -85,7 +85,7 @@ def _last_trade(expiry: date, settlement: Settlement, calendar: TradingCalendar 
 
 
 def trading_dates(calendar: TradingCalendar) -> TradingDates:
-    """Return a calendar's trading dates, with the close of the regular session of each."""
+    """Return a calendar's trading dates, and the close of each date's regular session."""
 
     def close_of(day: date) -> int | None:
         day_number = (day - _EPOCH).days

@@ -46,7 +46,7 @@ _PARAMETERS = ("resolution", "session", "hours", "partial", "rate", "dividend_yi
 
 
 def _option_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
-    """Make the plan of a contract or a surface. names: the `GREEKS` to answer. Raises `NoContract`."""
+    """Make the plan of a contract or a surface. names: the columns of `GREEKS` to return. Raises `NoContract`."""
     if symbol_query.instrument.instrument_class == OPTION:
         return _contract_plan(symbol_query, names)
     return _surface_plan(symbol_query)
@@ -90,7 +90,7 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     query_range = tick_range(symbol_query) if resolution.is_tick else bar_range(symbol_query, grid)
     window = tick_window(query_range, (log,)) if resolution.is_tick else bar_window(query_range, grid, (log,))
     log = symbol_query.read_point.limited_to(log, window)
-    # The requested range, not `window`: `window` depends on the option's last quote, and all pages need the same.
+    # Not `window`, which depends on the option's last quote: all pages must read the chain's quotes of one window.
     needed = query_range.since(ALL_TIME.start_ns)
     market = _market(
         symbol_query, underlying, _same_class(symbol_query, contract, underlying), window, needed
@@ -182,7 +182,7 @@ def _declarations_until(symbol_query: SymbolQuery) -> int | None:
 def _surface_contracts(
     symbol_query: SymbolQuery, options: Iterable[Instrument], instant_ns: int
 ) -> Iterator[OptionContract]:
-    """Yield the options of the query's expiry; without an expiry, all options that still trade at the instant."""
+    """Yield the options of the query's expiry; without an expiry, all options that trade after the instant."""
     expiry_ns = symbol_query.query.expiry_ns
     if expiry_ns is not None:
         expiry = (date(1970, 1, 1) + timedelta(days=expiry_ns // DAY_NS)).isoformat()
@@ -201,14 +201,14 @@ def _market(
 ) -> OptionMarket:
     """Return the inputs for pricing an underlying's options.
 
-    window: the window of the instants to price. needed: the same, but equal on all pages; the chain's quotes are
-    read for it. The query's `rate` and `dividend_yield` take precedence over the settings.
+    window: the window of the instants to price. needed: the window for which the chain's quotes are read, equal on
+    all pages. The query's `rate` and `dividend_yield` take precedence over the settings.
     """
     contracts, overrides = tuple(contracts), dict(symbol_query.query.inputs)
     currency = next((each.currency for each in contracts if each.currency), underlying.currency)
     rates = rates_of(currency, settings.OPTION_RATES)
     rate = overrides.get("rate", rates.rate)
-    # For a future the yield is the rate, so that its own price is the forward.
+    # If the underlying is a future, the yield is the rate, so that the future's price is the forward.
     default_yield = rate if underlying.instrument_class == FUTURE else rates.dividend_yield
     quotes_window = Window(
         max(needed.start_ns - QUOTE_REACH_NS, ALL_TIME.start_ns), min(needed.end_ns, ALL_TIME.end_ns)

@@ -15,17 +15,17 @@ NEVER_NS = int(np.iinfo(np.int64).min)
 
 RowFilter = Callable[[pa.Table], Mask]
 
-# The most rows between the first and last instant that are read at once. If there are more, the instants are
-# split into halves.
+# The maximum number of rows, from the first instant to the last, that are read at once. If there are more, the
+# instants are split into halves.
 _MOST_ROWS = 16_384
-# Rows of the first search backwards for a row, and the factor by which each further search grows.
+# How many rows the first search backwards reads, and the factor by which each further search reads more.
 _FIRST_ROWS = 8
 _GROWTH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class LastRows:
-    """The last row at each of several instants. indices: the index of each instant's row; -1 if there is none."""
+    """The last row at or before each of several instants. indices: each instant's index in `rows`; -1 for no row."""
 
     rows: pa.Table
     indices: Integers

@@ -19,10 +19,10 @@ from store.timestamps import DAY_NS
 
 Members = Sequence[tuple[OptionContract, LogView]]
 
-# The maximum age of a quote: it is valid until the option's next quote, but not overnight.
+# The maximum age of a quote. A quote is valid until the option's next quote, but not overnight.
 QUOTE_REACH_NS = DAY_NS // 2
 
-# The number of strikes nearest to spot at which pairs of call and put are looked for first.
+# How many strikes around the spot price are searched first for pairs of a call and a put.
 _NEAR_STRIKES = 8
 
 
@@ -44,7 +44,7 @@ class OptionMarket:
     def inputs(
         self, contract: OptionContract, instants: Integers, price: Floats
     ) -> tuple[Inputs, SpotPrices]:
-        """Return the inputs for an option with these prices at ascending instants, and its underlying's prices."""
+        """Return an option's pricing inputs and its underlying's prices, at ascending instants. price: the option's."""
         spot = self.underlying.at(instants)
         count = len(instants)
         t = years_until(np.full(count, contract.last_trade_ns), instants)
@@ -61,9 +61,9 @@ class OptionMarket:
         return inputs, spot
 
     def _forwards(self, contract: OptionContract, instants: Integers, t: Floats, spot: Floats) -> Floats:
-        """Return the forward at each instant that the options of the contract's class imply; NaN if there is none.
+        """Return, for each instant, the forward that the options of the contract's class imply; NaN if there is none.
 
-        Strikes near spot are tried first.
+        Strikes near the spot price are tried first.
         """
         members = _with_both_rights(
             [each for each in self.chain.members if each[0].class_key == contract.class_key]

@@ -27,12 +27,12 @@ INPUTS = ("price", "spot", "forward", "forward_source", "rate", "dividend_yield"
 
 
 def greek_columns(values: Valuation) -> dict[str, pa.Array]:
-    """Return `GREEKS` by name; null in rows with a reason."""
+    """Return the columns of `GREEKS` by name. They are null in rows with a `reason`."""
     return {name: number_column(getattr(values, name)) for name in GREEKS}
 
 
 def input_columns(inputs: Inputs, values: Valuation) -> dict[str, pa.Array]:
-    """Return `INPUTS` and `reason` by name; null for unknown values."""
+    """Return the columns of `INPUTS` and `reason` by name. Unknown values are null."""
     sources = pa.array([str(ForwardSource.SPOT), str(ForwardSource.PARITY)])
     is_unknown = ~np.isfinite(inputs.forward)
     columns = {name: number_column(getattr(inputs, name)) for name in INPUTS if name != "forward_source"}
@@ -63,8 +63,8 @@ REASON = OutColumn("reason", ColumnRole.TEXT)
 class OptionRows:
     """Rows of an option: each quote, or the last quote of each interval of a grid.
 
-    window: the part of the range that may have rows. names: the `GREEKS` to answer. final_until_ns: intervals
-    that end later are not final.
+    window: the part of the range that may have rows. names: the columns of `GREEKS` to return.
+    final_until_ns: intervals that end later are not final.
     """
 
     log: LogView
@@ -126,7 +126,10 @@ class OptionRows:
 
 
 def option_columns(names: Iterable[str], *, of_bars: bool, with_date: bool) -> tuple[OutColumn, ...]:
-    """Return the columns of an option's rows. names: the `GREEKS` to answer. of_bars: whether rows are of intervals."""
+    """Return the columns of an option's rows.
+
+    names: the columns of `GREEKS` to return. of_bars: whether each row belongs to an interval, not to a quote.
+    """
     return (
         OutColumn("timestamp", ColumnRole.TIME),
         *((OutColumn("quote_timestamp", ColumnRole.TIME),) if of_bars else ()),

@@ -41,9 +41,9 @@ _TERMS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class SurfaceSource:
-    """A row per option, ordered by expiry, strike and right, made from the last quotes before an instant.
+    """The rows of a surface: one per option, made from its last quote before an instant.
 
-    The timestamp of all rows is that instant.
+    Rows are ordered by expiry, strike and right. Their timestamp is the instant.
     """
 
     contracts: tuple[OptionContract, ...]

@@ -98,7 +98,7 @@ def underlying_price(
 ) -> UnderlyingPrice:
     """Return the price of an instrument, for instants in a window.
 
-    log_indices: the indices of its three logs among the query's logs.
+    log_indices: the indices of the instrument's three logs among the plan's logs.
     """
     needed = Window(max(window.start_ns - _REACH_NS - _LONGEST_BAR_NS, ALL_TIME.start_ns), window.end_ns)
     quotes, trades, bars = (
