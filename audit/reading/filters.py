@@ -114,8 +114,7 @@ def _parameter_field(each: Any) -> serializers.Field[Any, Any, Any, Any]:
     text = str(each.extra["help_text"])
     if isinstance(each, ChoiceFilter):
         return serializers.ChoiceField(list(each.extra["choices"]), required=False, help_text=text)
-    longest = each.extra.get("max_length")
-    return serializers.CharField(required=False, min_length=1, max_length=longest, help_text=text)
+    return serializers.CharField(required=False, help_text=text)
 
 
 # Created with `type()`, because one field is named `class`, which is a keyword in Python.

@@ -42,7 +42,8 @@ def real_query(operation: Operation, drawn: dict[str, Any], call: Call) -> dict[
         left_out |= {"session", "hours"}
     found = {
         **_needed(operation, known),
-        **{name: value for name, value in drawn.items() if name not in left_out},
+        # An empty value is refused for every parameter.
+        **{name: value for name, value in drawn.items() if name not in left_out and value != ""},
     }
     if "last" in drawn:
         found.pop("start", None)
