@@ -1,1 +1,1 @@
-"""The append-only record of every API call."""
+"""The append-only log of API calls and events."""

@@ -1,6 +1,6 @@
 """The audit log in the admin: records can be read, filtered and exported, not changed.
 
-Its queries suit tables of many millions of rows.
+Its queries stay fast in a table of many millions of rows.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _block(document: Any) -> SafeString:
 
 
 COUNTED_RECORDS = 10_000
-# Generic for the type checker only: at run time Django's classes take no parameter.
+# Generic for the type checker only: at run time these classes of Django cannot be subscripted.
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[AuditRecord]
     _Paginator = Paginator[AuditRecord]
@@ -86,7 +86,7 @@ else:
 
 
 class BoundedPaginator(_Paginator):
-    """Counts at most COUNTED_RECORDS; filters reach older records."""
+    """Counts at most COUNTED_RECORDS records. To see older records, use the filters."""
 
     @cached_property
     def count(self) -> int:
@@ -95,7 +95,7 @@ class BoundedPaginator(_Paginator):
 
 
 class FilteredList(ChangeList):
-    """A list whose filters are those of `GET /audit`."""
+    """A list with the filters of `GET /audit`."""
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         """Return the parameters for Django's own filter, the date hierarchy."""
@@ -103,7 +103,7 @@ class FilteredList(ChangeList):
         return {name: value for name, value in parameters.items() if name not in AuditFilter.base_filters}
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        """Return the records that match all filters; none if a filter's value is wrong, which the form shows."""
+        """Return the records that match all filters. If a filter's value is invalid, return none; the form says why."""
         self.filters = AuditFilter(request.GET, super().get_queryset(request, exclude_parameters))
         return cast(
             "QuerySet[Any]", self.filters.qs if self.filters.is_valid() else AuditRecord.objects.none()
@@ -198,7 +198,7 @@ class AuditRecordAdmin(_ModelAdmin):
         return _exported(records)
 
     def get_fields(self, request: HttpRequest, obj: AuditRecord | None = None) -> tuple[str, ...]:
-        """Return the fields that are not empty: a call has no event, and an event no path."""
+        """Return the fields that are not empty. A call has no event; an event has no path."""
         return tuple(name for name in self.fields if self._value(name, obj) not in ("", NOTHING))
 
     def _value(self, name: str, record: AuditRecord | None) -> Any:
@@ -220,7 +220,7 @@ class AuditRecordAdmin(_ModelAdmin):
         return FilteredList
 
     def has_view_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
-        """Return whether the person has Django's permission and the access of `GET /audit`."""
+        """Return whether the user has Django's view permission and may call `GET /audit`."""
         return super().has_view_permission(request, obj) and PERSON_MAY.get()(request, "audit", "GET")
 
     def has_add_permission(self, request: HttpRequest) -> bool:

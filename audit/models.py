@@ -10,7 +10,7 @@ from django.db.models import Q
 from audit.exceptions import AppendOnly
 from audit.records import columns
 
-# Generic for the type checker only: at run time Django's class takes no parameter here.
+# Generic for the type checker only: at run time Django ignores the parameter.
 if TYPE_CHECKING:
     _QuerySet = models.QuerySet["AuditRecord"]
 else:
@@ -34,7 +34,7 @@ class AuditRecord(models.Model):
     The chain numbers records by `sequence`, from 1 on without a gap.
     """
 
-    # In SQLite an integer primary key is the row id. The chain always sets the number.
+    # BigAutoField, because SQLite uses it as the row id. The number is never generated: the chain sets it.
     sequence = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(help_text="When the call began, UTC.")
     caller = models.CharField(
@@ -78,7 +78,7 @@ class AuditRecord(models.Model):
 class ChainEnds(models.Model):
     """The chain's head, which every writer locks, and its base: the last record that was pruned.
 
-    There is one row, made with the first record. `base_seal` proves that the audit log set the base.
+    The table has one row, made with the first record. `base_seal` proves that the audit log set the base.
     """
 
     head_sequence = models.PositiveBigIntegerField()

@@ -1,4 +1,4 @@
-"""Functions of higher apps that the audit log needs; they are provided at start-up."""
+"""Functions and values of higher apps that the audit log needs; they are provided at start-up."""
 
 from collections.abc import Callable
 
@@ -8,13 +8,13 @@ from django.http.response import HttpResponseBase
 from needs import Need
 
 CLASS_OF_CALL: Need[Callable[[str | None, str], str]] = Need("audit.needs.CLASS_OF_CALL")
-"""The audit class of a call, by URL name and method; "" for calls that are recorded in the spool."""
+"""Returns the audit class of a call, by URL name and method; "" for calls that are recorded in the spool."""
 
 RECORDED_NAMES: Need[frozenset[str]] = Need("audit.needs.RECORDED_NAMES")
-"""The query parameters and body fields that the API declares: their values are recorded, all others masked."""
+"""The names of the API's query parameters and body fields. Their values are recorded; all other values are masked."""
 
 PROBLEM_ANSWER: Need[Callable[[Exception], HttpResponseBase]] = Need("audit.needs.PROBLEM_ANSWER")
 """Makes the answer for an error with which the audit log refuses a call."""
 
 PERSON_MAY: Need[Callable[[HttpRequest, str, str], bool]] = Need("audit.needs.PERSON_MAY")
-"""Whether a session's user may call an endpoint, given by URL name and method."""
+"""Returns whether the user of a request's session may call the endpoint with this URL name and method."""

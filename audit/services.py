@@ -96,8 +96,8 @@ def event_record(
     """Record an event that is no API call, such as one of a command, the admin or the worker.
 
     The record belongs to the current transaction, so it is committed together with the change that it describes.
-    `actor` is `key:12`, `user:7` or `command:root`; `event` a name such as `key.rotated`; `subject` the changed
-    thing (`key:12`). `detail` is a JSON document. Secrets in it are masked; its member `change`, a pair of
+    `actor` is for example `key:12`, `user:7` or `command:root`, `event` a name such as `key.rotated`, `subject` the
+    changed object (`key:12`). `detail` is a JSON document. Secrets in it are masked; its member `change`, a pair of
     documents before and after, becomes the list of differences. Locks the chain's head until the transaction
     ends. Raises django.db.Error, and ValueError for an `at` without an offset.
     """
@@ -122,10 +122,10 @@ def events_lock() -> None:
 
 
 def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
-    """Move spooled records into the database, oldest file first; return the number of them.
+    """Move spooled records into the database, oldest file first; return the number of moved records.
 
-    Stops after about `limit` records (two or three seconds). Returns 0 while another collector runs. A file that
-    cannot be read is logged and skipped. Raises django.db.Error; no record is lost then.
+    Stops after about `limit` records (two or three seconds). Returns 0 if another collector is running. A file that
+    cannot be read is logged and skipped. Raises django.db.Error, without losing a record.
     """
     with exclusive(Path(settings.AUDIT_DIR) / "collector.lock") as is_locked:
         if not is_locked:

@@ -33,8 +33,8 @@ class CallUnderway:
 
     `at` is the time when it began, `started` the same time by `perf_counter_ns`. A call with an `audit_class`
     is recorded in the database, with its `body`, before its answer is sent; any other call is recorded in the
-    spool. `is_change_made`: from here on a failure leaves the outcome unknown. `is_recorded`: the record is
-    committed.
+    spool. `is_change_made`: the change was made, so the outcome of a failure is unknown. `is_recorded`: the record
+    is committed.
     """
 
     at: datetime
@@ -46,7 +46,7 @@ class CallUnderway:
 
 
 def call_underway(request: HttpRequest) -> CallUnderway | None:
-    """Return the call that the middleware stored on the request; None if the request is no API call."""
+    """Return the call that the middleware stored on the request; None if the request is not an API call."""
     return vars(request).get(_UNDERWAY)
 
 
@@ -62,10 +62,11 @@ def is_api_call(path: str) -> bool:
 
 
 class AuditMiddleware:
-    """Records API calls with the time until their answer (for a stream: its headers) was ready.
+    """Records API calls with their latency: the time until the answer, or a stream's headers, was ready.
 
-    Calls with an audit class (CLASS_OF_CALL) are recorded in the database before they are answered: changes by
-    `audit.calls.strict`, in the same transaction, all others here. Calls without one go to the spool.
+    Strict calls, which have an audit class (CLASS_OF_CALL), are recorded in the database before they are answered.
+    `audit.calls.strict` records those that make a change; this class records the others. Calls without an audit
+    class are recorded in the spool.
     """
 
     sync_capable = True
@@ -105,7 +106,7 @@ class AuditMiddleware:
     ) -> HttpResponseBase:
         """Record a strict call that made no change; return the answer, or a 503 if recording failed.
 
-        Refusals of anonymous clients are only counted, except the first of an address in a minute.
+        Refusals of anonymous clients are only counted, except an address's first in a minute.
         """
         status = response.status_code
         address = request.META.get("REMOTE_ADDR", "")
@@ -124,7 +125,7 @@ class AuditMiddleware:
 def strict_columns(
     request: HttpRequest, call: CallUnderway, status: int, detail: Mapping[str, Any]
 ) -> AuditColumns:
-    """Return the record of a strict call, with its masked body added to `detail`."""
+    """Return the record of a strict call. The call's masked body is added to `detail`."""
     body = {"body": body_detail(call.body, RECORDED_NAMES.get())} if call.body else {}
     record = record_of_call(**received_fields(call_in(request.META)), **_outcome(request, call, status))
     return columns_of_strict_call(record, audit_class=call.audit_class, detail={**body, **detail})
@@ -142,6 +143,6 @@ def _outcome(request: HttpRequest, call: CallUnderway, status: int) -> dict[str,
 
 
 def _caller(request: HttpRequest) -> str:
-    """Return the authenticated caller's identity, or "". Loading a session's lazy user would cost a query."""
+    """Return the authenticated caller's identity, or "". Does not load a session's lazy user, which costs a query."""
     user = request.__dict__.get("user")
     return "" if user is None or isinstance(user, LazyObject) else str(getattr(user, "identity", ""))

@@ -1,8 +1,9 @@
 """Commits a call's change together with its audit record: both or neither. A strict call has an audit class.
 
-A view parses and checks first, then writes its change through these functions. The chain's head is locked only
-while the record is appended; on SQLite a writing transaction excludes all others. The middleware records strict
-calls that make no change, such as refusals and reads.
+A view parses and checks first, then writes its change through these functions. `change_and_record` locks the chain's
+head only while it appends the record, `change_outside_and_record` also while the change is made. On SQLite a
+writing transaction excludes all others. The middleware records strict calls that make no change, such as refusals
+and reads.
 """
 
 import logging
@@ -29,8 +30,8 @@ _REFUSED = 400
 def change_and_record(view: APIView, write: Callable[[EventRecorder], Response]) -> Response:
     """Make a change in the database and record the call in one transaction; return the rendered answer.
 
-    `write` makes the change and returns the answer. Its argument replaces `event_record`: it collects events,
-    which are appended with the call's record, after rendering. If `write` raises or its answer is a refusal,
+    `write` makes the change and returns the answer. Its argument is called like `event_record`, but only collects
+    the events; they are appended with the call's record, after rendering. If `write` raises or its answer is a refusal,
     the change is rolled back, and the middleware records the refusal. Raises AuditUnavailable if nothing was
     done, ChangeOutcomeUnknown if the commit was not confirmed.
     """
@@ -55,9 +56,9 @@ def change_outside_and_record(
 ) -> Response:
     """Make a change outside the database, such as in the market store, and record the call.
 
-    Renders the answer, then locks the chain's head, then makes the change: if the call cannot be recorded,
-    nothing was done. `write` makes the change and returns the documents before and after it. Returns the
-    rendered answer. Raises AuditUnavailable if nothing was done, ChangeOutcomeUnknown if the change is made but
+    Renders the answer, then locks the chain's head, then makes the change, so nothing is changed if the head
+    cannot be locked. `write` makes the change and returns the documents before and after it. Returns the
+    rendered answer. Raises AuditUnavailable if nothing was done, ChangeOutcomeUnknown if the change was made but
     its record was not confirmed.
     """
     answer = _rendered(view, answer)

@@ -37,7 +37,7 @@ def spool_key() -> bytes:
 
 
 def spool_keys() -> tuple[bytes, ...]:
-    """Return the keys that may have sealed lines of the spool: the current key and the former keys in the settings."""
+    """Return the keys with which spool lines may be sealed: the current key, and former keys in the settings."""
     secrets = (settings.AUDIT_KEY, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return tuple(_key_of(secret).derived(_SPOOL) for secret in dict.fromkeys(secrets) if secret)
 
@@ -50,7 +50,7 @@ def _key_of(secret: str) -> ChainKey:
 def head_lock() -> Head:
     """Lock the chain's head until this transaction ends, and return it. Raises django.db.Error.
 
-    PostgreSQL locks the row; on SQLite no other transaction writes.
+    On PostgreSQL the row is locked. On SQLite the transaction excludes all other writing transactions.
     """
     ends = ChainEnds.objects.select_for_update().filter(pk=_ENDS).first()
     return Head(ends.head_sequence, ends.head_hash) if ends is not None else _make_head()
@@ -143,7 +143,7 @@ def _make_head() -> Head:
 
 
 def _hash_of(sequence: int) -> str | None:
-    """Return the hash of a record in the database; None without a record of that number."""
+    """Return the hash of a record in the database; None if there is no record of that number."""
     base = base_of_chain()
     if sequence == base.sequence:
         return base.hash

@@ -1,4 +1,4 @@
-"""The hash chain: each record has a keyed hash over itself and the hash before.
+"""The hash chain: each record has a keyed hash over itself and the hash of the record before it.
 
 Pure: no Django, no files, no clock. The hash of record n is HMAC-SHA256(key, hash of n - 1 ‖ JSON of [n, its
 columns in the order of `AuditColumns`]), in hex. Without the key nobody can compute a valid hash. The JSON is
@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Head(NamedTuple):
-    """The last record of a chain, or of a part of it."""
+    """Number and hash of the last record of a chain, or of a part of it."""
 
     sequence: int
     hash: str
@@ -32,7 +32,7 @@ BEGINNING = Head(0, GENESIS)
 
 
 class Link(NamedTuple):
-    """A record with its place in the chain."""
+    """A record with its number and hash."""
 
     sequence: int
     columns: AuditColumns
@@ -40,14 +40,14 @@ class Link(NamedTuple):
 
 
 class ChainKey:
-    """The key of hashes and seals, derived from a secret; its repr does not show it."""
+    """The key of hashes and seals, derived from a secret. The repr of this object does not show the secret."""
 
     def __init__(self, secret: str) -> None:
         self._root = hashlib.sha256(secret.encode()).digest()
         self._records = self._keyed("records")
 
     def hash(self, previous: str, sequence: int, columns: Iterable[object]) -> str:
-        """Return the hash of a record that follows one with the hash `previous`. Times are aware."""
+        """Return the hash of a record. `previous` is the hash of the record before it. Times must be aware."""
         mac = self._records.copy()
         mac.update(previous.encode())
         mac.update(_encode((sequence, *columns)))

@@ -23,7 +23,7 @@ BATCH_SIZE = 10_000
 
 
 def records_prune(*, before: datetime, now: datetime, actor: str, unverified: bool = False) -> int:
-    """Remove the oldest records, up to the first that began at or after `before`; return the number of them.
+    """Remove all records before the first that began at or after `before`; return the number of removed records.
 
     The event `audit.pruned` is recorded with the first removal. If verification fails, raises NotAsWritten and
     removes nothing; with `unverified` the records are removed anyway, and the event contains the finding.
@@ -49,7 +49,7 @@ def records_prune(*, before: datetime, now: datetime, actor: str, unverified: bo
 
 
 def records_delete_old(*, now: datetime) -> int:
-    """Remove records older than AUDIT_RETENTION_DAYS (0 keeps all); return the number of them."""
+    """Remove records older than AUDIT_RETENTION_DAYS (0 keeps all); return the number of removed records."""
     days: int = settings.AUDIT_RETENTION_DAYS
     return records_prune(before=now - timedelta(days=days), now=now, actor="worker") if days > 0 else 0
 

@@ -59,7 +59,7 @@ def triggers_drop(_apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 def rows_delete(end: int) -> None:
-    """Delete the records up to number `end`; the chain's base must be there already. Raises django.db.Error."""
+    """Delete the records up to number `end`. The chain's base must be set to `end` before. Raises django.db.Error."""
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {_TABLE} WHERE sequence <= %s", [end])  # noqa: S608
 

@@ -1,4 +1,4 @@
-"""Verifies the chain: every record is unaltered and in its place, up to the last one that the witness files know.
+"""Verifies that every record is unaltered and in its place in the chain, up to the last one in the witness files.
 
 A finding gives the number of a record that is missing, or whose hash does not fit its content and the hash before
 it. It does not say what happened (edited, moved, inserted, renumbered): compare the record with an export or a
@@ -47,7 +47,7 @@ _LOST = {HEAD_LOST: "the head outside was", ANCHORS_LOST: "anchors were"}
 
 
 class ChainFinding(NamedTuple):
-    """The number of the wrong record, or of the last one before it, and a readable sentence."""
+    """A finding about one record, or about what follows it. `message` is a readable sentence."""
 
     kind: FindingKind
     sequence: int
@@ -111,7 +111,7 @@ class Evidence:
 
 @dataclass(slots=True)
 class Verification:
-    """The number of unaltered records, the last of them, and the findings by record number.
+    """The number of unaltered records, the last of them, and the findings.
 
     `remark` is a sentence about the verification that is not a finding.
     """
@@ -131,8 +131,8 @@ class _Ends(NamedTuple):
 def chain_verify(*, first: int | None = None) -> Verification:
     """Verify all records in the database, or those from number `first` on; the record before `first` is trusted.
 
-    Records may be added or pruned meanwhile. Reads CHUNK records at a time. Raises
-    NoSuchBeginning if there is no record before `first`.
+    Records may be added or pruned meanwhile. Reads CHUNK records at a time. Raises NoSuchBeginning if there is no
+    record before `first`.
     """
     # Read these before the records: records that are added later only lengthen the chain.
     outside, ends = evidence(chain_key()), _ends()
@@ -209,7 +209,7 @@ def _verify_after(
 ) -> tuple[Head, ChainFinding | None]:
     """Verify the records after `start`, up to number `end`; return the last valid record and the first finding.
 
-    A record's hash must also be the one in `outside_hashes`, if that has the record's number.
+    If `outside_hashes` has a hash for a record's number, the record's hash must equal it.
     """
     hash_of = chain_key().hash
     last, previous = start
@@ -245,7 +245,7 @@ def _contradiction(sequence: int, outside_hashes: Mapping[int, str]) -> ChainFin
 
 
 def _end_finding(last: Head, head: Head, outside_hashes: Mapping[int, str]) -> ChainFinding | None:
-    """Return the finding about the end of a chain whose records are valid up to `last`."""
+    """Return a finding if records after `last`, the last valid one, are missing, or if the head has another hash."""
     reached = max((head.sequence, *outside_hashes))
     if last.sequence < reached:
         remark = f"the records up to {reached:,} had been written and were cut off"
@@ -256,7 +256,7 @@ def _end_finding(last: Head, head: Head, outside_hashes: Mapping[int, str]) -> C
 
 
 def _headless_finding(outside: Evidence, last: int) -> ChainFinding | None:
-    """Return the finding if there is no head file; the chain ends with record `last` (0: no records).
+    """Return a finding if there is no head file. `last` is the number of the chain's last record (0: no records).
 
     The first record is committed shortly before the head file is made, so this looks for the file again.
     """

@@ -1,7 +1,7 @@
 """The witness: files outside the database that hold the chain's head. They reveal if the chain's end was cut off.
 
-`head` holds the last head; it is replaced atomically, under a file lock. `anchors.jsonl` gets a line (an anchor)
-with the head every 10,000 records or every hour, and one if the database was restored to a state before the head.
+`head` holds the newest head; it is replaced atomically, under a file lock. Every 10,000 records or every hour a line
+with the head (an anchor) is added to `anchors.jsonl`, and also if the database was restored to an earlier state.
 All lines are sealed with the chain's key. Anchors are also logged, and written to AUDIT_ANCHOR_FILE if it is set.
 """
 
@@ -36,8 +36,8 @@ class UnreadableWitness(ValueError):
 class WitnessNote(msgspec.Struct, frozen=True):
     """A line of the witness's files: the head at a time.
 
-    `anchored` and `anchored_at` are the number and time of the last anchor; in a PUT_BACK line, of the head
-    before the restore.
+    `anchored` and `anchored_at` are the number and time of the last anchor. In a PUT_BACK line they are those of
+    the head before the restore.
     """
 
     kind: str
@@ -59,7 +59,7 @@ _DECODER = msgspec.json.Decoder(WitnessNote)
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """Reads and writes the files in `folder`, and anchors also in `copy`."""
+    """Reads and writes the files in `folder`. Anchors are also written to the file `copy`, unless it is None."""
 
     folder: Path
     key: ChainKey
@@ -88,7 +88,7 @@ class Witness:
                     yield from self._notes(file, on_error)
 
     def has_anchor(self, head_note: WitnessNote) -> bool:
-        """Return whether the last anchor that a head note names is at the end of `anchors.jsonl`. Raises OSError."""
+        """Return whether the anchor that `head_note` refers to is near the end of `anchors.jsonl`. Raises OSError."""
         try:
             with (self.folder / "anchors.jsonl").open("rb") as file:
                 file.seek(max(os.fstat(file.fileno()).st_size - _TAIL_BYTES, 0))
@@ -269,7 +269,7 @@ def _is_old(note: WitnessNote, now: datetime) -> bool:
 
 
 def _append(path: Path, line: bytes) -> None:
-    """Append a line, whole or not at all; if a crash left a torn line, begin a new one."""
+    """Append a whole line or nothing. If a crash left a torn line, first end that line."""
     with _opened(path, os.O_APPEND) as fd:
         size = os.fstat(fd).st_size
         is_torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"

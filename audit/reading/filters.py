@@ -27,7 +27,7 @@ Records = QuerySet[AuditRecord]
 
 
 class InstantFormField(forms.CharField):
-    """An instant as an aware datetime."""
+    """A form field for an instant; its value is an aware datetime."""
 
     def clean(self, value: Any) -> datetime | None:
         text = super().clean(value)
@@ -70,7 +70,7 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
 
     @classmethod
     def get_filters(cls) -> dict[str, Any]:
-        """Return the filters by parameter name; `class` cannot be an attribute in Python."""
+        """Return the filters by parameter name. `class` is a keyword in Python, so the attribute is `audit_class`."""
         return {
             "class" if name == "audit_class" else name: each for name, each in super().get_filters().items()
         }
@@ -106,7 +106,7 @@ class RecordPagination(KeysetPagination):
     sort_description = "By sequence, the newest first."
     default_limit = 100
     default_sort = "desc"
-    # Records counted at most: the table may hold many millions.
+    # The maximum number of records that are counted, because the table may have many millions.
     counted = 10_000
 
 

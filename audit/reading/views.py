@@ -51,7 +51,7 @@ _PRIVATE = {"Cache-Control": "no-store"}
 
 
 class AuditFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # not typed
-    """Raises InvalidParameter for a wrong filter value, as other query parameters do."""
+    """Filters records. Raises InvalidParameter for an invalid value, as for other query parameters."""
 
     def filter_queryset(self, request: Request, queryset: Records, view: APIView) -> Records:
         """Return the records that match the query. Raises InvalidParameter."""

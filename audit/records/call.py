@@ -23,7 +23,7 @@ from audit.records.detail import detail_text
 from audit.records.masking import masked_path, masked_query, masked_text
 
 LINE_BYTES = 4096
-"""The longest spool line with its seal and line feed: PIPE_BUF, so that one write is atomic on any file."""
+"""The longest spool line, with its seal and line feed. It equals PIPE_BUF, so that one write is atomic on any file."""
 
 
 class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -108,7 +108,7 @@ def columns_of_event(
 ) -> AuditColumns:  # fmt: skip
     """Return an event as columns of the chain. Secrets in `detail` and `correlation_id` are masked.
 
-    A subject is kept: the program names its own things (`key:12`, a symbol), and a symbol may look like `KEY=F`.
+    A subject (`key:12`, a symbol) is not masked: it is not a secret, but a symbol such as `KEY=F` may look like one.
     """
     return AuditColumns(
         at, _storable(actor, CALLER_CHARS), "", "", "", 0, 0, "", _storable(masked_text(correlation_id), CORRELATION_ID_CHARS),

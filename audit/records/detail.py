@@ -12,13 +12,14 @@ from audit.records.columns import DETAIL_CHARS
 from audit.records.masking import masked_body, masked_document
 
 BODY_BYTES = 4096
-"""Only the size and the hash of a longer body are recorded."""
+"""The maximum size of a recorded body. Only the size and the hash of a longer body are recorded."""
 
 
 def detail_text(detail: Mapping[str, Any]) -> str:
-    """Return the detail as masked JSON; "" if it is empty, its size and hash if it is longer than DETAIL_CHARS.
+    """Return the detail as masked JSON; "" if it is empty. If the JSON is too long, return its size and hash instead.
 
-    Its member `change`, a pair of documents before and after, becomes the list of differences.
+    The limit is DETAIL_CHARS. The member `change`, a pair of documents before and after, becomes the list of
+    differences.
     """
     document = {name: list(changes(*value)) if name == "change" else value for name, value in detail.items()}
     if not document:
@@ -28,7 +29,10 @@ def detail_text(detail: Mapping[str, Any]) -> str:
 
 
 def body_detail(body: bytes, declared: frozenset[str]) -> dict[str, Any]:
-    """Return the audit detail of a body: the `declared` members of a short JSON object; size and SHA-256 of any other body."""
+    """Return a JSON object of at most BODY_BYTES, with the members masked that are not `declared`.
+
+    Return the size and SHA-256 of any other body.
+    """
     if len(body) <= BODY_BYTES:
         with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             document = msgspec.json.decode(body)
@@ -43,7 +47,7 @@ def size_of(body: bytes) -> dict[str, Any]:
 
 
 def json_text(document: Any) -> str:
-    """Return a document as JSON; values that JSON cannot represent become texts."""
+    """Return a document as JSON. Values that JSON cannot represent become strings."""
     try:
         return msgspec.json.encode(document, enc_hook=str).decode()
     except (UnicodeEncodeError, TypeError):

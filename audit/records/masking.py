@@ -13,11 +13,11 @@ from urllib.parse import unquote_plus
 
 MASK = "***"
 DEPTH = 8
-"""Levels of a body that are recorded; deeper ones are masked."""
+"""The number of nested levels of a body that are recorded; deeper levels are masked."""
 
 _SECRET = re.compile(
     r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)"
-    # Possessive, so that a word is read once: a text of many such words takes no more time than others.
+    # Possessive: each word is read once, without backtracking, so a text of many such words is not slower.
     r"|\beyJ[\w-]{4,}+(?:\.[\w.-]+)?"
     r"|md_[\w-]{8}_[\w-]+|\bmds_[\w-]{20,}"
     # The random part of a key, alone or with its prefix: 43 letters of base64url, of both cases.
@@ -44,7 +44,7 @@ _PARAMETER_NAME = re.compile(r"[A-Za-z_-]{1,24}")
 
 
 def masked_text(text: str) -> str:
-    """Replace the secrets in a text: what looks like one, and what is assigned to a secret's name."""
+    """Replace the secrets in a text: text that looks like a credential, and values assigned to a secret's name."""
     lowered = text.lower()
     for hint in _HINTS:
         if hint in lowered:
@@ -56,7 +56,7 @@ def masked_path(path: str) -> str:
     """Replace the secrets in a decoded path, and segments that are not plain ASCII or still percent-encoded."""
     masked = masked_text(path)
     if masked != path and "-----" not in path:
-        # A value ends with its segment. (A PEM block has slashes of its own.)
+        # Mask each segment alone, because a secret ends with its segment. Only a PEM block may contain slashes.
         masked = "/".join(map(masked_text, path.split("/")))
     if _PLAIN.fullmatch(masked):
         return masked

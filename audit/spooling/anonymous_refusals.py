@@ -12,7 +12,7 @@ from audit.spooling.spool import Spool
 from http_requests.addresses import identity_of
 
 MOST_ADDRESSES = 1_000
-"""Addresses counted separately in a minute. Further ones share a count, and none of their refusals is recorded."""
+"""How many addresses a minute are counted separately. Others share a count, and none of their refusals is recorded."""
 OTHER_ADDRESSES = "other addresses"
 _MINUTE_SECONDS = 60
 
@@ -20,8 +20,8 @@ _MINUTE_SECONDS = 60
 class AnonymousRefusals:
     """Counts this process's anonymous refusals in the current minute; an IPv6 address counts as its /64.
 
-    The first call after a minute spools its counts: one line per address with more than one refusal. `clock`
-    returns seconds since the epoch. Thread safe.
+    The first method call after a minute's end spools the minute's counts: one line per address with more than one
+    refusal. `clock` returns seconds since the epoch. Thread safe.
     """
 
     def __init__(self, spool: Spool, *, clock: Callable[[], float] = time.time) -> None:
@@ -33,7 +33,7 @@ class AnonymousRefusals:
         self._counted: dict[str, Counter[int]] = {}
 
     def take_first(self, address: str) -> bool:
-        """Return whether this is the address's first refusal in this minute: then the caller must record it.
+        """Return whether this is the address's first refusal in this minute. If so, the caller must record it.
 
         Returns False for addresses after the first MOST_ADDRESSES.
         """

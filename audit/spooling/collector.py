@@ -33,7 +33,7 @@ READ_BYTES = 2**20
 _SAMPLE_BYTES = 200
 
 Fits = Callable[[bytes, int], bool]
-"""Returns whether a line has the seal of its file and of the offset at which it begins."""
+"""Returns whether a line's seal is right for its file and for the offset at which the line begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ def exclusive(path: Path) -> Iterator[bool]:
 def file_collect(path: Path, *, now: datetime, limit: int) -> int:
     """Move about `limit` records of one spool file, in whole batches; delete it when it is finished.
 
-    Returns the number of moved records. Ignores lines written after the call. Raises OSError if the file cannot be
-    read.
+    Returns the number of moved records. Lines that are written during the call are left for the next one. Raises
+    OSError if the file cannot be read.
     """
     with _opened(path) as fd:
         # Lock before reading the size: if the lock is ours, the writer is gone and the size is final.
@@ -89,7 +89,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def read_batch(fd: int, *, start: int, size: int, fits: Fits) -> SpoolBatch:
-    """Return at most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) without any."""
+    """Return at most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) if there is none."""
     chunk = os.pread(fd, min(READ_BYTES, size - start), start) if size > start else b""
     lines = chunk.split(b"\n", BATCH_RECORDS)
     incomplete_line = lines.pop()
@@ -114,7 +114,7 @@ def _sealed_record(line: bytes, offset: int, fits: Fits) -> CallRecord:
 
 
 def _seal_check(name: str) -> Fits:
-    """Return the check of a file's seals."""
+    """Return a function that checks the seals of a file's lines."""
     seals = [FileSeal(key, name) for key in spool_keys()]
     return lambda line, offset: any(seal.fits(line, offset) for seal in seals)
 

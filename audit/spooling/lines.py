@@ -13,14 +13,14 @@ from audit.records.columns import PATH_CHARS, QUERY_CHARS, fitted
 from audit.records.detail import json_text
 
 SEAL_BYTES = 43
-"""The length of a seal at a line's end."""
+"""The length of the seal at a line's end."""
 
 _HEX_BYTES = 32
 _SEAL_MEMBER = b',"seal":"%s"}'
 
 
 class FileSeal:
-    """Seals the lines of one spool file: each seal covers the file's name and the line's offset.
+    """Seals the lines of one spool file. Each seal covers the line, its offset and the file's name.
 
     Without the key nobody can add, alter or move a line. A seal is the last member of the line's JSON object:
     keyed BLAKE2b, 128 bits, in hex. It costs a third of an HMAC.
@@ -30,7 +30,7 @@ class FileSeal:
         self._keyed = hashlib.blake2b(name.encode() + b"\0", key=key, digest_size=_HEX_BYTES // 2)
 
     def sealed(self, line: bytes, offset: int) -> bytes:
-        """Return the line with its seal. It must be a JSON object with at least one member, and a line feed."""
+        """Return the line with its seal. `line` must be a JSON object with at least one member, then a line feed."""
         members = line[:-2]
         return members + self._seal(members, offset) + b"\n"
 
@@ -54,7 +54,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(CallRecord)
 _LOST = "audit.records_lost"
 _COUNTED = "audit.refusals_counted"
-# The only events that are spooled, with the type of their details.
+# The only events that are spooled, each with the pattern of its `detail`.
 _DETAILS = {
     _LOST: re.compile(r'\{"records":[0-9]{1,18}\}'),
     _COUNTED: re.compile(
@@ -66,7 +66,7 @@ _DETAILS = {
 def encode_line(record: CallRecord) -> bytes:
     """Return the record as one line of JSON, short enough for a seal.
 
-    If characters of several bytes make it too long, path and query are cut further, but never the caller. A lone
+    If multi-byte characters make it too long, path and query are cut further, but never the caller. A lone
     surrogate, which UTF-8 cannot encode, becomes an escape.
     """
     try:

@@ -1,4 +1,4 @@
-"""Spool files hold records of calls until the collector moves them. One write per record: kill -9 loses none.
+"""Spool files hold records of calls until the collector moves them. Each record is one write, so kill -9 loses none.
 
 Each process writes its own files, `<start ns>-<pid>.sealed.jsonl`, and holds an flock on the current one; the
 collector gets the lock once the file is finished or its writer is gone.
@@ -76,7 +76,7 @@ class Spool:
         # The line's offset, correct even if another program has written into the file.
         size = os.lseek(self._fd, 0, os.SEEK_END)
         if size < self._size:
-            # The collector may already be past this offset.
+            # The collector may already have read beyond this offset, so use a new file.
             logger.error("the audit spool file %s was cut off: records in it may be lost", self._path)
             self._open_next()
             size = os.lseek(self._fd, 0, os.SEEK_END)

@@ -106,7 +106,7 @@ def _add_prune(prune: ArgumentParser) -> None:
 
 
 def _opened(name: str, mode: str) -> BinaryIO:
-    """Open a file, or standard input or output, which stays open."""
+    """Open a file; `-` opens standard input or output. Closing the result does not close those."""
     if name != _TERMINAL:
         return Path(name).open(mode)  # type: ignore[return-value]
     descriptor = sys.stdout.fileno() if mode == "wb" else sys.stdin.fileno()
