@@ -63,7 +63,7 @@ class PageCursor:
     """The start of a page: the page has the rows from `position` on or, if `earlier`, the last rows before it.
 
     commits: the commits that every page reads, one per log, in the order of the query's logs. walk_now_ns: the
-    walk's frozen "now" (see `Validity`). inputs_hash: of everything besides the logs that the rows are made from.
+    walk's frozen "now" (see `Validity`). inputs_hash: a hash of everything that the rows are made from, except logs.
     """
 
     earlier: bool

@@ -29,7 +29,7 @@ _TIME_SCHEMA = {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-
 
 @extend_schema_field(_TIME_SCHEMA)
 class QueryTimeField(serializers.Field[int, str, str, Any]):
-    """A time, as nanoseconds UTC: ISO 8601 text, or an epoch integer of 10, 13, 16 or 19 digits (s, ms, µs, ns)."""
+    """A time: ISO 8601 text, or an epoch integer of 10, 13, 16 or 19 digits (s, ms, µs, ns). Gives nanoseconds UTC."""
 
     def to_internal_value(self, data: str) -> int:
         return _instant(data)
@@ -44,7 +44,7 @@ class Bound(NamedTuple):
 
 @extend_schema_field(_TIME_SCHEMA)
 class BoundField(serializers.Field[Bound, str, str, Any]):
-    """A time as in `QueryTimeField`, as a `Bound`."""
+    """A time, written as in `QueryTimeField`. Gives a `Bound`."""
 
     def to_internal_value(self, data: str) -> Bound:
         return Bound(_instant(data), _DATE.fullmatch(data) is not None)
@@ -76,7 +76,7 @@ class PageLimitField(serializers.Field[int, str, str, Any]):
 
 
 class ResolutionField(serializers.Field[Resolution, str, str, Any]):
-    """A resolution by name or alias. schema_default: shown in the schema only."""
+    """A resolution by name or alias. schema_default: a default that is shown in the schema, but not applied."""
 
     default_error_messages = {"unknown_resolution": f"must be one of {', '.join(Resolution.names())}"}
 
@@ -95,7 +95,7 @@ class ResolutionField(serializers.Field[Resolution, str, str, Any]):
 
 
 class WordField(serializers.Field[str, str, str, Any]):
-    """One of several words. schema_default: shown in the schema only."""
+    """One of several words. schema_default: a default that is shown in the schema, but not applied."""
 
     default_error_messages = {"invalid_parameter": "must be one of {words}"}
 
@@ -193,7 +193,7 @@ def _set_schema(field: serializers.Field[Any, str, str, Any], words: list[str], 
     set_override(field, "field", schema if default is None else {**schema, "default": default})
 
 
-# This API's codes and messages, by DRF's own error codes.
+# The codes and messages that replace DRF's, by DRF's error code.
 _CODES = {"required": "missing_parameter"}
 _MESSAGES = {"required": "is required"}
 # Codes of values that are well-formed but unknown: 422 instead of 400.

@@ -33,8 +33,8 @@ class CallUnderway:
 
     `at` is the time when it began, `started` the same time by `perf_counter_ns`. A call with an `audit_class`
     is recorded in the database, with its `body`, before its answer is sent; any other call is recorded in the
-    spool. `is_change_made`: the change was made, so the outcome of a failure is unknown. `is_recorded`: the record
-    is committed.
+    spool. `is_change_made`: the change was made; if a failure follows, its outcome is unknown. `is_recorded`: the
+    record is committed.
     """
 
     at: datetime

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 PREFIX = "mktdata"
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
-# Longer fields are hashed.
+# In characters. A longer field is replaced by its hash.
 _MAX_FIELD_LENGTH = 2_048
 
 
@@ -33,12 +33,12 @@ def symbol_prefix(symbol: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Irrelevant:
-    """An annotation of a dataclass field that is left out of keys. reason: why no answer depends on it."""
+    """Marks a dataclass field that is left out of keys. reason: why no answer depends on it."""
 
     reason: str
 
 
-# An annotation of a dataclass field that is part of keys, but may differ between the pages of one walk.
+# Marks a dataclass field that is part of keys, but may differ between the pages of one walk (see `stats.cursors`).
 DIFFERS_BY_PAGE = "differs by page"
 
 
@@ -65,10 +65,10 @@ def answer_prefix(parts: KeyParts, *, symbol: str, dataset: str) -> str:
 
 
 def key_parts(value: object, *, of_walk: bool = False) -> KeyParts:
-    """Return the key parts of a frozen dataclass: all fields that are not `Irrelevant`; inner ones as `outer.inner`.
+    """Return the key parts of a frozen dataclass: all its fields except those that are `Irrelevant` or None.
 
     A field may be a text, a number, an enum, a tuple, an object with a `key` (a log if it also has a `dataset`),
-    or a dataclass of these. None is left out. of_walk: leave out `DIFFERS_BY_PAGE` fields, too.
+    or a dataclass of these, whose fields are named `outer.inner`. of_walk: leave out `DIFFERS_BY_PAGE` fields, too.
 
     Raises `TypeError` for any other value, because its key might not be unique.
     """

@@ -15,12 +15,12 @@ from stats.caching.local import LocalCache
 from stats.caching.shared import Entry, SharedCache
 from store.timestamps import SECOND_NS
 
-# A thread that has waited so long for another's computation computes by itself.
+# A thread that has waited this long for another thread's computation computes the answer itself.
 PATIENCE_SECONDS = 30.0
 
 _HOUR = 3_600
 _DAY = 86_400
-# Seconds to live by the age of an answer's end: (age below, seconds), and the seconds for older ends.
+# Pairs of (maximum age of an answer's end, seconds to live), both in seconds; then the seconds to live for older ends.
 _SECONDS_BY_AGE = ((_HOUR, 30), (_DAY, 300), (3 * _DAY, 3_600))
 _SECONDS_OF_OLD = 7 * _DAY
 _PERIOD_FACTOR = 4
@@ -30,7 +30,7 @@ def seconds_to_live(end_ns: int | None, *, now_ns: int, is_period: bool) -> int:
     """Return how many seconds an answer is cached, by the age of its end; 0 if the end is in the future.
 
     end_ns: the requested end before rounding, nanoseconds since the epoch; None means now. now_ns: the time of
-    the call. is_period: whether rows are of a day or longer; multiplies the result by four.
+    the call. is_period: whether a row covers a day or more; if so, the result is four times as long.
     """
     age_ns = 0 if end_ns is None else now_ns - end_ns
     if age_ns < 0:
@@ -100,9 +100,9 @@ class ResponseCache:
     def drop(self, symbol: str) -> int | None:
         """Remove every answer about `symbol` from Redis and from this process's memory.
 
-        Return the number removed from Redis; None if Redis is unreachable, where they may remain. Other processes
-        keep answers in their own memory for up to 5 s. Correctness does not need this, because keys contain
-        commits: it frees memory and forces a recomputation.
+        Return the number of answers removed from Redis; None if Redis is unreachable, so that they may remain there.
+        Other processes keep answers in their own memory for up to 5 s. Answers are never stale, because keys contain
+        commits, so this only frees memory and forces a recomputation.
         """
         prefix = symbol_prefix(symbol)
         count = self.shared.drop(prefix)

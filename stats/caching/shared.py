@@ -33,7 +33,7 @@ _description = msgspec.msgpack.Decoder(_Description).decode
 class Entry:
     """A rendered answer.
 
-    etag: strong and quoted. computed_at: seconds since the epoch. headers: further headers of the body.
+    etag: strong and quoted. computed_at: seconds since the epoch. headers: further headers of the answer.
     """
 
     body: bytes
@@ -82,7 +82,7 @@ class SharedCache:
     """Entries in Redis.
 
     Redis errors are never raised: an unreachable Redis acts as an empty cache. The connection's circuit breaker
-    keeps calls to it short. is_away: whether the last call got no answer.
+    keeps calls to an unreachable Redis short. is_away: whether the last call got no answer.
     """
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class SharedCache:
 
 
 def _stored(key: str) -> bytes | None:
-    """Return what Redis has under `key`; None for a value that is not a string."""
+    """Return the value of `key` in Redis; None if there is none, or if it is not a string."""
     try:
         stored: bytes | None = redis_call("GET", key)
     except ResponseError:

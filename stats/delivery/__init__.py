@@ -1,1 +1,1 @@
-"""Turns a pinned query into a response: ETag, encoding, headers and body."""
+"""Turns a pinned query, which reads fixed commits, into a response: ETag, encoding, headers and body."""

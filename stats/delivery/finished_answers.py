@@ -9,8 +9,8 @@ from stats.caching.shared import Entry
 from stats.delivery.pinned_answer import PinnedAnswer, cached_entry
 from store.timestamps import SECOND_NS, format_timestamp
 
-# A cached entry has the cursors of the next and previous page among its headers, under these names. The header
-# `Link` is made of them and the request's URL.
+# The names under which a cached entry's headers have the cursors of the next and previous page. The header `Link` is
+# made from these cursors and the request's URL.
 NEXT, PREVIOUS = "next", "prev"
 
 
@@ -23,13 +23,13 @@ class FinishedAnswer:
     body: bytes = b""
 
 
-# Answers with an older `as_of` cannot change: no commit gets a time so far in the past.
+# An answer whose `as_of` is older than this cannot change, because no new commit has a time so far in the past.
 _SETTLED_NS = 60 * SECOND_NS
 _IMMUTABLE_SECONDS = 31_536_000
 
 
 def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int) -> FinishedAnswer:
-    """Return an answer, ready to send: 304 if the client has it, else from the cache or computed.
+    """Return the answer, ready to send: a 304 if the client has it, else from the cache or computed.
 
     Raises the errors of `PinnedContent.rendered`.
     """

@@ -1,4 +1,4 @@
-"""Everything that an answer is computed from, its format and encoding, and its cached bytes."""
+"""Pinned answers: everything that an answer is computed from, its format and encoding, and its cached bytes."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -33,8 +33,8 @@ class PinnedContent(ABC):
     Its fields make the cache key; see `key_parts`.
 
     name: the dataset or report, for cache keys. end_ns: the requested end before rounding, nanoseconds UTC;
-    None if there is none. is_period: whether rows are of a day or longer. as_of_ns: commits stored later are
-    ignored; None for no bound. commits: the header `X-Commit`.
+    None if there is none. is_period: whether a row covers a day or more. as_of_ns: commits stored later are
+    ignored; None for no bound. commits: the value of the header `X-Commit`.
     """
 
     @property
@@ -75,7 +75,7 @@ class PinnedContent(ABC):
 class PinnedAnswer:
     """A content in one representation.
 
-    Its key names the cached bytes and makes the ETag. It does not depend on the caller.
+    `cache_key` is the key of the cached bytes; the ETag is its hash. Neither depends on the caller.
     """
 
     content: PinnedContent
@@ -101,7 +101,7 @@ def cached_entry(pinned: PinnedAnswer, *, now_ns: int) -> tuple[Entry, Outcome]:
 
 
 def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
-    """Compute the answer's bytes. A compressed answer is made from the uncompressed one, which is cached, too."""
+    """Compute the answer's bytes. A compressed answer is made from the uncompressed answer, which is also cached."""
     representation = pinned.representation
     if representation.encoding is not None:
         plain = PinnedAnswer(pinned.content, Representation(representation.format))

@@ -44,7 +44,7 @@ def is_browsed(request: Request) -> bool:
 
 
 def page_query(request: Request) -> str:
-    """Return the query string; in the browsable API with `limit=100` if it has neither `limit` nor `last`."""
+    """Return the query string. In the browsable API, add `limit=100` if it has neither `limit` nor `last`."""
     query: str = request.META["QUERY_STRING"]
     if not is_browsed(request) or {"limit", "last"} & set(QueryDict(query)):
         return query

@@ -2,7 +2,7 @@
 
 Andersen, L., Lake, M., Offengenden, D. (2016): High-performance American option pricing. Journal of
 Computational Finance 20(1), 39-87. The exercise boundary is the fixed point of an integral equation,
-interpolated by Chebyshev polynomials; the price is an integral over it. Units as in `stats.options.european`.
+interpolated by Chebyshev polynomials; the price is an integral over the boundary. Units: `stats.options.european`.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,10 @@ _SCHEME = (5, 1, 4, 15)
 # The solver's accuracy, per unit of strike, and its maximum number of iterations.
 _ACCURACY = 1e-10
 _ITERATIONS = 100
-# A premium below this, per unit of strike, does not change the first ten digits of any derivative.
+# An early-exercise premium below this, per unit of strike, does not change the first ten digits of any derivative.
 _NEGLIGIBLE = 1e-12
 
-# Values of v from which to start if the price is above every European price.
+# If the price is above every European price, the solver starts at the first of these v that gives at least the price.
 _HIGH_VOLATILITIES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 # Steps of the finite differences: _SPOT_STEP · x · v in x (at most x / 10), _VOLATILITY_STEP · v in v, and
@@ -92,7 +92,7 @@ class AndersenLake:
             raise
 
     def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
-        """Return the derivatives as in `BlackScholes.slopes`: the European ones plus finite differences of the premium.
+        """Return the derivatives of `BlackScholes.slopes`: the European ones plus finite differences of the premium.
 
         Steps: x · v · 1 % (at most x / 10) in x (central), v · 10⁻⁴ in v and 10⁻⁶ in a (both forward). Only the
         premium is differenced; it is small, so the error is small, too.
@@ -112,9 +112,9 @@ class AndersenLake:
 
 
 def _root(excess_at: Callable[[float], float], high: float, excess: float, slope: float) -> float:
-    """Return the zero of an increasing function in `(0, high)`; `excess` is its value at `high`.
+    """Return the zero of an increasing function in `(0, high)`. Raises `RuntimeError` if there is none.
 
-    Raises `RuntimeError` if there is none.
+    excess, slope: the function's value and an estimate of its slope at `high`.
     """
     low, last, guess = 0.0, high, high - excess / slope if slope > 0 else high / 2
     for _ in range(_ITERATIONS):
@@ -130,7 +130,7 @@ def _root(excess_at: Callable[[float], float], high: float, excess: float, slope
 
 
 def _option(ql: Any, *, is_call: bool, quotes: list[Any]) -> Any:
-    """Return an option of one year and strike 1, with its pricing engine. Its dates are far in the future."""
+    """Return an option of one year and strike 1, with its pricing engine. It starts in 2190, so it never expires."""
     start, days = ql.Date(1, 1, 2190), ql.Actual365Fixed()
     spot, rate, dividend_yield, volatility = map(ql.QuoteHandle, quotes)
     process = ql.BlackScholesMertonProcess(
@@ -141,7 +141,7 @@ def _option(ql: Any, *, is_call: bool, quotes: list[Any]) -> Any:
     )
     right = ql.Option.Call if is_call else ql.Option.Put
     option = ql.VanillaOption(ql.PlainVanillaPayoff(right, 1.0), ql.AmericanExercise(start, start + 365))
-    # Always the same equation. By default the engine changes it at |a - b| = 0.001, and prices would jump there.
+    # Always use the same equation. By default the engine changes it at |a - b| = 0.001, so that prices jump there.
     scheme = ql.QdFpLegendreScheme(*_SCHEME)
     option.setPricingEngine(ql.QdFpAmericanEngine(process, scheme, ql.QdFpAmericanEngine.FP_A))
     return option

@@ -1,8 +1,8 @@
 """European options by Black-Scholes-Merton, through QuantLib, and the bounds of option prices.
 
 All arguments are dimensionless: x = spot / strike, a = rate · t, b = dividend yield · t, v = volatility · √t,
-and prices are per unit of strike. So one option of strike 1 prices all calls, and one all puts. Black, F.
-(1976): the price depends only on the forward x e^(a - b) and the discount e^(-a).
+and prices are per unit of strike. So one call of strike 1 prices all calls, and one put of strike 1 all puts. Black, F.
+(1976): besides v, the price depends only on the forward x e^(a - b) and the discount e^(-a).
 """
 
 from functools import cache
@@ -31,7 +31,7 @@ def lowest_prices(inputs: Inputs, american: Mask) -> Floats:
     at_expiry = _exercised(inputs, inputs.t)
     with np.errstate(all="ignore"):
         carry = inputs.dividend_yield - inputs.rate
-        # The exercise time at which the derivative of the exercise value by time is zero.
+        # The exercise time at which the derivative of the exercise value with respect to time is zero.
         turn = np.log(inputs.dividend_yield * inputs.spot / (inputs.rate * inputs.strike)) / carry
         between = np.where((turn > 0) & (turn < inputs.t), turn, 0.0)
     early = np.maximum(_exercised(inputs, np.zeros_like(inputs.t)), _exercised(inputs, between))
@@ -57,7 +57,7 @@ def _exercised(inputs: Inputs, t: Floats) -> Floats:
     return np.maximum(np.where(inputs.is_call, gained, -gained), 0.0)
 
 
-# The derivatives that `slopes` returns.
+# The derivatives that `BlackScholes.slopes` returns, in its order.
 Slopes = tuple[float, float, float, float]
 
 # The solver's accuracy in v, and its maximum number of iterations.
@@ -89,6 +89,6 @@ class BlackScholes:
         return v
 
     def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
-        """Return the first and second derivative by x, the derivative by v, and the one by a at constant x and b."""
+        """Return four derivatives of the price: by x, twice by x, by v, and by a (at constant x and b)."""
         option = self._calculator(self._payoff, x * exp(a - b), v, exp(-a))
         return option.delta(x), option.gamma(x), option.vega(1.0), option.rho(1.0)

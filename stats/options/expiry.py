@@ -28,7 +28,7 @@ class Settlement(StrEnum):
 class TradingDates:
     """An exchange's trading dates.
 
-    close_of: the close of a date's regular session, nanoseconds UTC, early closes included; None if it has no
+    close_of: the close (or early close) of a date's regular session, nanoseconds UTC; None if the date has no
     session. previous: the last date with a session before a date.
     """
 
@@ -41,9 +41,10 @@ def last_trade_ns(
 ) -> int:
     """Return the last-trade instant, nanoseconds UTC.
 
-    If the expiry has no session (a Saturday, a holiday), the trading date before it is used. PM-settled options
-    trade until its close. AM-settled options settle at its opening, so they trade until the previous trading
-    date's close. Without `dates` every weekday is a trading date that closes at 16:00 in New York.
+    PM-settled options trade until the close of the expiry date. AM-settled options settle at that date's opening, so
+    they trade until the previous trading date's close. If the expiry date has no session (a Saturday, a holiday),
+    the trading date before it is used. Without `dates` every weekday is a trading date that closes at 16:00 in New
+    York.
     """
     dates = dates or WEEKDAYS
     last = expiry if dates.close_of(expiry) is not None else dates.previous(expiry)
@@ -68,7 +69,7 @@ def _weekday_close(day: date) -> int | None:
 
 
 def _weekday_before(day: date) -> date:
-    # Monday's is three days before, Sunday's two.
+    # The weekday before a Monday is three days earlier, the one before a Sunday two days.
     return day - timedelta(days={0: 3, 6: 2}.get(day.weekday(), 1))
 
 

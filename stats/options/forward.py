@@ -8,7 +8,7 @@ import numpy as np
 from stats.options.american import AndersenLake
 from store.arrays import Floats, Integers, Mask
 
-# The number of pairs nearest to the money, whose median forward is used.
+# The median forward of at most this many call-put pairs, those nearest to the money, is used.
 NEAREST_PAIRS = 5
 
 # The iteration for American options ends when the forward's relative change is below `_TOLERANCE`.
@@ -47,10 +47,11 @@ class Carry:
 def parity_forwards(pairs: OptionPairs, carry: Carry, *, american: bool) -> Floats:
     """Return the implied forward at each instant.
 
-    European: the median of strike + (call - put) e^(rate t), of mid prices, over the (up to five) strikes where
-    call and put cost most nearly the same; the lower middle value of an even number. Crossed quotes are
-    ignored. American: parity holds only without early exercise, so the median pair is priced without it (see
-    `_without_early_exercise`). NaN if no strike has call and put quoted on both sides, and from expiry on.
+    European options: the median of strike + (call - put) e^(rate t), with mid prices, over the (up to five) strikes
+    whose call and put prices differ least. Of an even number of values the lower middle one is used. Crossed quotes
+    are ignored. American options: parity does not hold with a right to early exercise, so the median pair's forward
+    is computed again without it (see `_without_early_exercise`). NaN from expiry on, and if at no strike both call
+    and put have a bid and an ask.
     """
     if not len(pairs.strikes):
         return np.full(len(carry.t), np.nan)

@@ -14,7 +14,7 @@ PERCENT = 0.01
 
 # A price within this tolerance of a bound, relative to spot + strike, counts as equal to the bound.
 _ROUNDING = 1e-12
-# The largest |rate · t| and |dividend yield · t|: all exponentials stay finite.
+# The maximum of |rate · t| and |dividend yield · t|, so that all exponentials stay finite.
 _LARGEST_GROWTH = 100.0
 
 

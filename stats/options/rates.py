@@ -33,5 +33,5 @@ def parse_rates(text: str) -> dict[str, Rates]:
 
 
 def rates_of(currency: str | None, by_currency: Mapping[str, Rates]) -> Rates:
-    """Return the rates of a currency, USD for None; zeros if it has no rates."""
+    """Return the rates of a currency; None means USD. They are zero if the currency has no rates."""
     return by_currency.get(currency or DEFAULT_CURRENCY, Rates())

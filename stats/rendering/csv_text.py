@@ -14,7 +14,7 @@ from store.arrays import Floats
 from store.lazy_imports import compute as pc
 from store.text_columns import TextPiece, ended_numbers, escaped, joined_lines, quoted
 
-# Rows that are encoded at once; see `stats.rendering.json_rows`.
+# The number of rows that are encoded at once; see `stats.rendering.json_rows`.
 _BLOCK_ROWS = 16_384
 _LINE_END = "\r\n"
 

@@ -20,8 +20,8 @@ class TimeForm(StrEnum):
 class Document:
     """An answer without a format: the fields of `head`, the rows under `rows_name`, the fields of `tail`.
 
-    next_cursor, prev_cursor: for formats without a tail. bars_times: whether columnar formats write times in
-    milliseconds, as for bars, or in nanoseconds, as for ticks.
+    next_cursor, prev_cursor: for formats that do not write the tail. bars_times: whether columnar formats write
+    times in milliseconds, as for bars, or in nanoseconds, as for ticks.
     """
 
     head: Mapping[str, Any]
@@ -49,7 +49,7 @@ class Rendered:
 class StreamEncoder(Protocol):
     """Encodes a stream: `begin`, any number of `rows`, optionally a `trailer`, `end`.
 
-    It is stateless. Splitting the rows into other tables does not change the bytes, except in Arrow, where each
+    It is stateless. The bytes do not depend on how the rows are split into tables, except in Arrow, where each
     table is a batch.
     """
 

@@ -66,7 +66,7 @@ def _words(values: pa.Array, before: str, end: str) -> list[TextPiece]:
 
 def _flags(values: pa.Array, before: str, end: str) -> list[TextPiece]:
     if values.true_count == len(values):
-        return [f"{before}true{end}"]  # usual: only the last bar may not be final
+        return [f"{before}true{end}"]  # the usual case: all bars are final, except perhaps the last
     text = pc.if_else(values, f"{before}true{end}", f"{before}false{end}")
     return [text.fill_null(f"{before}null{end}") if values.null_count else text]
 
@@ -98,7 +98,7 @@ _TEXTS: dict[ColumnRole, Callable[[pa.Array, str, str], list[TextPiece]]] = {
 }
 
 
-# Rows that are encoded at once. Their text fits into the processor's cache, and into one Arrow array.
+# The number of rows that are encoded at once. Their text fits into the processor's cache, and into one Arrow array.
 _BLOCK_ROWS = 16_384
 
 

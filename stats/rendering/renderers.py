@@ -56,7 +56,7 @@ class QueryFormRenderer(BrowsableAPIRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Render the page. If the query is empty and a parameter is required, the status is 200: the form is shown."""
+        """Render the page. If a required parameter is missing because the query is empty, the status is 200."""
         page = super().render(data, accepted_media_type, renderer_context)
         if renderer_context and _is_empty_query(data, renderer_context["request"]):
             renderer_context["response"].status_code = HTTPStatus.OK
@@ -136,7 +136,7 @@ _BY_NAME: dict[str, type[BaseRenderer]] = {
     each.name: JSONRenderer if each.name == JSONRenderer.format else _renderer(each)
     for each in FORMATS.values()
 }
-# The renderers of pages of rows, of streams, and of other documents. The first of each is the default.
+# Three lists of renderers: for pages of rows, for streams, and for other documents. The first in a list is the default.
 RENDERERS: tuple[type[BaseRenderer], ...] = (*_BY_NAME.values(), QueryFormRenderer)
 STREAM_FORMATS = tuple(each.name for each in FORMATS.values() if each.stream)
 STREAM_RENDERERS: tuple[type[BaseRenderer], ...] = (

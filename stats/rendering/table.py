@@ -10,7 +10,7 @@ import pyarrow as pa
 
 
 class ColumnRole(Enum):
-    """What a column's values are.
+    """The kind of a column's values.
 
     TIME: nanoseconds since the epoch, UTC. DATE: days since 1970-01-01. NUMBER, VOLUME: NaN means null.
     WORDS: non-empty words, joined by `;`; "" means no words.
@@ -57,7 +57,7 @@ class OutColumn:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows. `data` must have exactly `columns`, in order, each with its role's Arrow type, else `ValueError`."""
+    """Rows. Raises `ValueError` unless `data` has exactly `columns`, in order, each with its role's Arrow type."""
 
     columns: tuple[OutColumn, ...]
     data: pa.Table

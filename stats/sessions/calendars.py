@@ -28,7 +28,7 @@ class TradingCalendar:
 
     @property
     def key(self) -> str:
-        """The text for cache keys: the calendar's name and the libraries' versions, as `NYSE-5.5.0-4.13.2`."""
+        """The text for cache keys: the calendar's name and the libraries' versions, such as `NYSE-5.5.0-4.13.2`."""
         return f"{re.sub('[^A-Za-z0-9]', '_', self.name)}-{library.versions()}"
 
     @property

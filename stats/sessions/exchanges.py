@@ -1,12 +1,12 @@
-"""The table of exchanges: MIC (ISO 10383) to name of the calendar in pandas-market-calendars."""
+"""The exchanges by MIC (ISO 10383), each with the name of its calendar in pandas-market-calendars."""
 
 from http_requests.nearest_name import nearest_or_all
 from stats.exceptions import UnknownExchange
 
 # The usual hours of each exchange. A product with other hours declares its own calendar (`Instrument.calendar`).
 EXCHANGES: dict[str, str] = {
-    # US stocks have the same hours on all exchanges, including pre- and post-market. Stock options close with
-    # them, so they use the same calendar; the library's Cboe calendar lacks the early close on Christmas Eve.
+    # US stocks have the same hours on all exchanges, including pre- and post-market. Stock options close when stocks
+    # do, so they use the same calendar; the library's Cboe calendar lacks the early close on Christmas Eve.
     **dict.fromkeys(
         (
             *("XNYS", "XNAS", "XASE", "ARCX", "XNGS", "XNMS", "XNCM", "XCIS", "XCHI", "XBOS", "XPHL", "XPSX"),

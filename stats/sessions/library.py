@@ -27,10 +27,10 @@ from store.timestamps import SECOND_NS
 _MINUTE_NS = 60 * SECOND_NS
 # The decades (year // 10) whose instants pandas can store in nanoseconds, with a year of margin on both sides.
 FIRST_DECADE, LAST_DECADE = 189, 220
-# Years that are read before and after a decade, because a trading date ends where the next one begins. No
-# exchange was closed for longer.
+# The number of years that are read before and after a decade, because a trading date ends where the next one begins.
+# No exchange was closed for longer than this.
 _MARGIN_YEARS = 1
-# The maximum number of decades in memory, of some 200 kB each.
+# The maximum number of decades in memory; each takes some 200 kB.
 _DECADES_KEPT = 128
 _EMPTY = Schedule(
     early=np.empty(0, dtype=np.bool_),
@@ -44,7 +44,7 @@ _LOCK = Lock()
 
 @cache
 def versions() -> str:
-    """Return the versions of pandas-market-calendars and exchange-calendars, its source of many calendars: `5.5.0-4.13.2`."""
+    """Return the versions of pandas-market-calendars and exchange-calendars, which it uses: `5.5.0-4.13.2`."""
     return f"{version('pandas-market-calendars')}-{version('exchange-calendars')}"
 
 
@@ -106,7 +106,7 @@ def _locked() -> Iterator[None]:
 
 
 def _without_discontinued(frame: Any, calendar: Any) -> Any:
-    """Remove hours after they were discontinued, which the library still fills in."""
+    """Remove hours from the date on which they were discontinued. The library still fills them in."""
     for name, end_date in calendar.discontinued_market_times.items():
         frame[name] = frame[name].where(frame.index < str(end_date))
     return frame
@@ -167,8 +167,8 @@ def _breaks(frame: Any, opens: Integers, closes: Integers, post: Integers) -> tu
 def _days(dates: Any, pre: Integers, zone: ZoneInfo) -> tuple[Integers, Integers]:
     """Return the label of each date, and the same local time a day later.
 
-    The label is the date's midnight if trading starts on that date, else (futures) the opening in the evening
-    before.
+    The label is the date's midnight if trading starts on that date. Otherwise (futures) it is the opening, on the
+    evening before.
     """
     pandas = import_module("pandas")
     opening = pandas.DatetimeIndex(pre.view("M8[ns]"), tz="UTC").tz_convert(zone).tz_localize(None)

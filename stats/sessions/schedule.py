@@ -10,7 +10,7 @@ from store.arrays import Integers, Mask
 
 
 class Hours(StrEnum):
-    """The hours whose rows count.
+    """The hours whose rows are used.
 
     all: every instant. regular: the sessions without their breaks. extended: also pre- and post-market.
     """
@@ -73,11 +73,11 @@ class Schedule:
         return self[int(start) : int(end)]
 
     def opens_ns(self, hours: Hours) -> Integers:
-        """Return the start of each date's trading. All hours are treated as extended hours."""
+        """Return the start of each date's trading. `Hours.ALL` is treated as `Hours.EXTENDED`."""
         return self.open_ns if hours is Hours.REGULAR else self.pre_ns
 
     def closes_ns(self, hours: Hours) -> Integers:
-        """Return the end of each date's trading. All hours are treated as extended hours."""
+        """Return the end of each date's trading. `Hours.ALL` is treated as `Hours.EXTENDED`."""
         return self.close_ns if hours is Hours.REGULAR else self.post_ns
 
     def segments(self, hours: Hours) -> OpenSegments:

@@ -30,7 +30,7 @@ class Phase(StrEnum):
 
 
 def calendar_dates(*, exchange: str, first_day: int, end_day: int) -> dict[str, Any]:
-    """Return the answer of `/calendar`: the trading dates in `[first_day, end_day)`, days since 1970.
+    """Return the answer of `/calendar`: the trading dates in `[first_day, end_day)`, in days since 1970.
 
     Raises `UnknownExchange` and `RangeTooLarge`.
     """
@@ -56,9 +56,9 @@ def calendars_load(*, instruments: Iterable[Instrument], now_ns: int) -> None:
 
 
 def hours_refusal(instrument: Instrument) -> tuple[str, str] | None:
-    """Return the wrong field (`exchange` or `calendar`) of an instrument without known hours, and a message.
+    """Return None if an instrument's trading hours are known, else the wrong field and a message.
 
-    Return None if its trading hours are known.
+    The field is `exchange` or `calendar`.
     """
     try:
         calendar_for(instrument)
@@ -103,7 +103,7 @@ def _phase(schedule: Schedule, instant_ns: int) -> Phase:
 
 
 def _opens_and_closes(schedule: Schedule) -> tuple[Integers, Integers]:
-    """Return when regular trading starts and stops, also after and for breaks.
+    """Return the instants at which regular trading starts, and those at which it stops; a break is a stop.
 
     Sessions without time between them are merged. The end of the last session is left out, because the next
     session may follow at once.
@@ -114,7 +114,7 @@ def _opens_and_closes(schedule: Schedule) -> tuple[Integers, Integers]:
 
 
 def _first_after(instants: Integers, instant_ns: int) -> str | None:
-    """Return the first of ascending instants after another, as text; None if there is none."""
+    """Return the first of the ascending `instants` that is later than `instant_ns`, as text; None if there is none."""
     later = instants[instants > instant_ns]
     return format_timestamp(int(later[0])) if len(later) else None
 

@@ -77,11 +77,11 @@ def period_spans(
     hours: Hours,
     mode: SessionMode = SessionMode.EXCHANGE,
 ) -> PeriodSpans:
-    """Return the days, weeks or months that overlap a window, uncut.
+    """Return the days, weeks or months that overlap a window, not cut to the window.
 
-    With a calendar they consist of trading dates. A period's label is the label of its first date or, if only
-    some hours count, the start of its first session. With all hours the periods cover all time. Without a
-    calendar, and with `mode` UTC, periods start at midnight UTC, and an empty window has no periods.
+    With a calendar they consist of trading dates. A period's label is the label of its first date; if only regular
+    or extended hours are used, it is the start of its first session. With `Hours.ALL` the periods cover all time.
+    Without a calendar, and with `mode` UTC, periods start at midnight UTC, and an empty window has no periods.
     """
     if calendar is None or mode is SessionMode.UTC:
         return _utc_periods(UtcGrid(resolution), window, calendar, hours)
@@ -105,8 +105,8 @@ def intraday_spans(
 ) -> Spans:
     """Return a window's intervals in UTC that overlap a session, cut to the session.
 
-    Labels are the intervals' starts. An interval with a break inside gives two spans. With all hours, or without
-    a calendar, the result has every interval, uncut.
+    Labels are the intervals' starts. An interval with a break inside gives two spans. With `Hours.ALL`, or without
+    a calendar, the result has every interval, not cut to sessions.
     """
     if calendar is None or hours is Hours.ALL:
         return _cut(_integers(window.start_ns), _integers(window.end_ns), UtcGrid(resolution))
@@ -119,7 +119,7 @@ def expected_intervals(
 ) -> Integers:
     """Return the starts of a window's intervals in UTC that overlap a session, ascending.
 
-    In the other intervals the exchange is closed. All hours are treated as extended hours. Without a calendar
+    In the other intervals the exchange is closed. `Hours.ALL` is treated as `Hours.EXTENDED`. Without a calendar
     the result has every interval.
     """
     trading_hours = Hours.EXTENDED if hours is Hours.ALL else hours
@@ -129,7 +129,7 @@ def expected_intervals(
 def open_windows(window: Window, *, calendar: TradingCalendar, hours: Hours) -> tuple[Integers, Integers]:
     """Return the starts and ends of the periods of trading in a window, ascending and disjoint.
 
-    All hours are treated as extended hours.
+    `Hours.ALL` is treated as `Hours.EXTENDED`.
     """
     if window.end_ns <= window.start_ns:
         return _integers(), _integers()
