@@ -3,9 +3,9 @@
 `X-RateLimit-*` show the bucket or the quota that has the fewest tokens left: its size, the tokens left, and the
 epoch second at which it is full again. `RateLimit-Policy` and `RateLimit` are the structured fields of
 draft-ietf-httpapi-ratelimit-headers-11, with one item for the bucket and one for each quota: `q` tokens per `w`
-seconds, `r` tokens left, `t` seconds until it is full again or, for a bucket that refused, until the request would
-be admitted. The draft's optional unit and partition key are left out: the unit is the default, and the partition
-would repeat the credential.
+seconds, `r` tokens left, and `t` seconds until it is full again. If the bucket refused, `t` is the time until the
+request would be admitted. The draft's optional unit and partition key are left out, because the unit is the default
+and the partition would repeat the credential.
 """
 
 from collections.abc import Callable, Sequence
@@ -75,13 +75,13 @@ def admission_of(
     *,
     is_short: bool,
 ) -> Admission:
-    """Return the Admission of a request from the states after it.
+    """Return a request's Admission, made from the states of the bucket and the quotas after the request.
 
-    is_short: the bucket had enough tokens, and a quota did not.
+    is_short: the bucket had enough tokens, but a quota had too few unspent ones.
     """
     refused = [False] * len(quotas)
     if is_short or not bucket.admitted:
-        # Check quotas also if the bucket refused. Otherwise a caller would wait for the bucket and then meet the quota.
+        # Check quotas even if the bucket refused. Otherwise a caller might wait for the bucket in vain.
         refused = list(map(exceeds_quota, quotas, balances))
         if is_short and not any(refused):
             refused = list(map(is_short_of, quotas, balances))

@@ -11,14 +11,15 @@ MAX_PAGE_TOKENS = 10
 STREAM_TOKENS = 10
 EXPORT_FORMAT = "ndjson"
 _ROW_PARAMETERS = ("limit", "last")
-# A number with more digits, even leading zeros, is refused later.
+# A number with more digits, even with leading zeros, costs the most and is refused later.
 _MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
 class CostRule:
-    """A rule. `tokens(query, format)` returns the cost: `query` as sent, `format` of the answer or "".
+    """A rule for the cost of a request.
 
+    `tokens(query, format)` returns the cost; `query` is the query string as sent, `format` the answer's format or "".
     is_metered: whether the tokens count towards quotas, too.
     """
 

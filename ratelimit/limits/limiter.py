@@ -18,8 +18,8 @@ from ratelimit.limits.token_bucket import BucketState, Charge
 
 logger = logging.getLogger(__name__)
 
-# Attempts to reserve tokens for one request. A second attempt is needed only if the period ends, or Redis loses the
-# quota, between a reservation and the call that sends it to Redis.
+# Attempts to reserve quota tokens for one request. A second attempt is needed only if, between a reservation and the
+# call that sends it to Redis, the period ends or Redis loses the quota's balance.
 _MAX_RESERVATION_ATTEMPTS = 3
 
 
@@ -59,7 +59,7 @@ class Limiter:
         return admission
 
     def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
-        """Charge the limits in Redis, or tokens taken from it in advance. Raises RedisError, DatabaseError."""
+        """Charge the limits in Redis, or spend tokens taken from it in advance. Raises RedisError, DatabaseError."""
         # Quota tokens are never taken in advance, because unspent ones would be lost to the caller.
         tokens = charge.cost if quotas or not charge.cost else prefetch_size(charge.bucket.rate, charge.cost)
         if tokens > charge.cost:
@@ -80,7 +80,7 @@ class Limiter:
         return answer.bucket
 
     def _take_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> SharedAnswer:
-        """Charge the limits in Redis. If it has too few unspent tokens of a quota, reserve more first."""
+        """Charge the limits in Redis. If Redis has too few unspent tokens of a quota, reserve more first."""
         answer = take_shared(charge, quotas=quotas)
         if self._is_local:
             self._is_local = False
@@ -105,7 +105,10 @@ def _needs_reservation(quotas: Sequence[QuotaCharge], answer: SharedAnswer) -> b
 def _reservations(
     identity: str, quotas: Sequence[QuotaCharge], answer: SharedAnswer
 ) -> list[Reservation | None]:
-    """Return a new reservation for each quota with too few unspent tokens, else None, in Redis's current period."""
+    """Return an item for each quota: a new reservation if the quota has too few unspent tokens, else None.
+
+    Tokens are reserved in the period that is current by Redis's clock.
+    """
     now_us = answer.bucket.now_us
     return [
         quota_reserve(identity, quota, now_us=now_us) if is_short_of(quota, balance) else None

@@ -1,8 +1,8 @@
 """Limits in the memory of one process, used while Redis is away.
 
-Each of N processes gives 1/N of every bucket: of its rate, and of its size (at least one token). It reserves tokens
-of quotas for itself. The processes do not communicate, and the shared bucket in Redis is not charged afterwards for
-tokens given meanwhile; `docs/limits.md` states the worst case.
+Each of N processes gives 1/N of every bucket's rate, and 1/N of its size (at least one token). It reserves quota
+tokens for itself in the database. The processes do not communicate. Tokens that they give are not charged to the
+bucket in Redis afterwards. `docs/limits.md` states the worst case.
 """
 
 import threading
@@ -35,7 +35,7 @@ class LocalLimits:
     def __init__(self, *, workers: int, buckets: int = MAX_BUCKETS, quotas: int = MAX_RESERVATIONS) -> None:
         self._workers = max(1, workers)
         self._full_at: LRUCache[tuple[str, str, int], int] = LRUCache(buckets)
-        # Tokens that this process reserved for itself, by identity and name of the period.
+        # The quota tokens that this process reserved for itself, by identity and name of the period.
         self._balances: LRUCache[tuple[str, str], QuotaBalance] = LRUCache(quotas)
         self._bucket_lock = threading.Lock()
         self._quota_lock = threading.Lock()
@@ -45,8 +45,8 @@ class LocalLimits:
     ) -> Admission:
         """Charge this process's share of the bucket, then the quotas.
 
-        `now_us` is of a monotonic clock. A cost above the share's size is charged as that size. If the bucket admits
-        and a quota refuses, the bucket's tokens are spent. Raises DatabaseError.
+        `now_us` is the time of a monotonic clock. A cost above the share's size is charged as that size. If the bucket
+        admits but a quota refuses, the bucket's tokens are spent nevertheless. Raises DatabaseError.
         """
         bucket = self._take(charge, now_us=now_us, epoch_now_us=epoch_now_us)
         if not quotas:

@@ -13,11 +13,11 @@ from ratelimit.limits.token_bucket import SECOND_US
 from ratelimit.models import QuotaUse
 
 DAY, MONTH = "day", "month"
-# In tokens: the largest number that every JSON reader, and Lua in Redis (doubles), represent exactly.
+# The largest quota in tokens. Lua in Redis, and many readers of JSON, use doubles, which are exact up to this number.
 MAX_QUOTA = 2**53 - 1
 RESERVATIONS_PER_QUOTA = 1000
-# How long a row is kept after it was last written. It is longer than a month, so the row's period is over by then,
-# even by a wrong clock.
+# How long a row is kept after it was last written. It is longer than a month, so that the row's period is over by then,
+# even if a clock is wrong by days.
 KEPT = timedelta(days=40)
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -52,7 +52,7 @@ class QuotaBalance:
     reserved: int
 
     def usable(self, limit: int) -> int:
-        """Return how many unspent tokens may be given. If more than `limit` are reserved, the excess may not."""
+        """Return how many unspent tokens may be given. Tokens that were reserved beyond `limit` may not."""
         return max(0, self.unspent - max(0, self.reserved - limit))
 
     def remaining(self, limit: int) -> int:
@@ -71,7 +71,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class QuotaState:
-    """A quota after a charge, as a caller sees it. `remaining` is None if Redis has no balance of it."""
+    """A quota after a charge, as a caller sees it. `remaining` is None if the balance is unknown."""
 
     period: QuotaPeriod
     limit: int
@@ -150,8 +150,8 @@ def quota_reserve(identity: str, quota: QuotaCharge, *, now_us: int) -> Reservat
         tokens = max(0, min(reservation_size(quota), quota.limit - reserved))
         if tokens == 0:
             return Reservation(period, 0, reserved)
-        # Succeeds only if nobody else has reserved meanwhile. Each failure means that another reservation was made,
-        # so the loop ends.
+        # The update fails only if another call has reserved tokens meanwhile. The loop ends at the latest when all
+        # tokens of the quota are reserved.
         if rows.filter(booked=reserved).update(booked=reserved + tokens, updated_at=now):
             return Reservation(period, tokens, reserved + tokens)
 

@@ -1,8 +1,8 @@
 """Buckets and quotas in Redis, shared by all processes. One script call per request, by Redis's own clock.
 
 For keys with a rate above 10,000 per second, a process takes the tokens of one millisecond in one call. They are
-charged to the bucket at once, and are lost unless spent within 10 ms. Without this each request of such a key would
-cost a round trip to Redis.
+charged to the bucket at once, and are lost if they are not spent within 10 ms. Without this, each request of such a key
+would cost a round trip to Redis.
 """
 
 import threading
@@ -19,17 +19,17 @@ from ratelimit.limits.quotas import QuotaBalance, QuotaCharge, Reservation
 from ratelimit.limits.token_bucket import BucketState, Charge, Taken, bucket_state
 from redis_calls.script import Script
 
-# Tokens are prefetched for buckets with a higher rate, in tokens per second.
+# In tokens per second. Tokens are prefetched for buckets with a higher rate.
 PREFETCH_ABOVE = 10_000
 PREFETCH_LIFETIME_NS = 10_000_000
-# The most buckets with prefetched tokens.
+# The largest number of buckets with prefetched tokens.
 MAX_PREFETCHED = 1_000
 
 BucketKey = tuple[str, str, int]
 
 _KEYS_PER_SCAN = 1_000
-# The script's outcome if the bucket has enough tokens and a quota has not. The others are 1 (admitted) and 0 (the
-# bucket has too few).
+# The script's outcome if the bucket has enough tokens but a quota has too few. The other outcomes are 1 (admitted) and
+# 0 (the bucket has too few).
 _QUOTA_SHORT = 2
 
 
@@ -46,14 +46,17 @@ def prefetch_size(rate: int, cost: int) -> int:
 
 
 class PrefetchedTokens:
-    """Prefetched tokens by bucket, in an LRU cache. `now_ns` is of a monotonic clock. Thread-safe."""
+    """Prefetched tokens by bucket, in an LRU cache. `now_ns` is the time of a monotonic clock. Thread-safe."""
 
     def __init__(self, *, capacity: int = MAX_PREFETCHED) -> None:
         self._prefetches: LRUCache[BucketKey, _Prefetch] = LRUCache(capacity)
         self._lock = threading.Lock()
 
     def spend(self, key: BucketKey, *, cost: int, now_ns: int) -> BucketState | None:
-        """Pay with prefetched tokens. Returns the bucket's state when they were taken; None if too few are left."""
+        """Pay with prefetched tokens. Returns None if too few are left.
+
+        Otherwise returns the bucket's state at the time when the tokens were taken from Redis.
+        """
         with self._lock:
             prefetch = self._prefetches.get(key)
             if prefetch is None or now_ns >= prefetch.expires_at_ns or prefetch.tokens < cost:
@@ -62,7 +65,7 @@ class PrefetchedTokens:
             return prefetch.bucket
 
     def keep(self, key: BucketKey, *, tokens: int, bucket: BucketState, now_ns: int) -> None:
-        """Store tokens that were requested at `now_ns`. Added to valid ones, they expire with those."""
+        """Store tokens that were requested at `now_ns`. If valid tokens are left, the new ones expire with them."""
         with self._lock:
             prefetch = self._prefetches.get(key)
             if prefetch is not None and now_ns < prefetch.expires_at_ns:
@@ -78,7 +81,7 @@ class PrefetchedTokens:
 class SharedAnswer(NamedTuple):
     """The bucket and the quotas' balances after a charge.
 
-    is_short: the bucket had enough tokens and a quota had not, so nothing was charged.
+    is_short: the bucket had enough tokens, but a quota had too few unspent ones, so nothing was charged.
     """
 
     bucket: BucketState
@@ -101,8 +104,8 @@ def take_shared(
 ) -> SharedAnswer:
     """Charge a bucket and quotas: all of them, or none.
 
-    All `quotas` must have the same `tokens`. `reservations` are new ones to add first: an item, or None, for each
-    quota; or empty. `now_us` replaces the server's clock. Raises redis.exceptions.RedisError.
+    All `quotas` must have the same `tokens`. `reservations` is empty, or has an item for each quota: a new reservation
+    to add to the balance first, or None. `now_us` replaces the server's clock. Raises redis.exceptions.RedisError.
     """
     bucket = charge.bucket
     keys = [bucket_key(charge), *[quota_key(charge.identity, quota.unit) for quota in quotas]]
@@ -149,8 +152,8 @@ def _argument(reservation: Reservation | None) -> str:
 def _drop_reservations() -> None:
     """Delete the balances of all quotas.
 
-    A restarted Redis may have loaded an old copy of its data. In it, tokens that were given since are unspent. The
-    deleted tokens stay reserved in the database, so callers may get fewer than their quota, never more.
+    A restarted Redis may have loaded an old copy of its data, in which tokens that were given later are still unspent.
+    The deleted tokens stay reserved in the database, so callers may get fewer than their quota, never more.
     """
     client = get_redis_connection("default")
     for key in client.scan_iter(match=quota_key("*", "*"), count=_KEYS_PER_SCAN):

@@ -41,9 +41,9 @@ class LimitReached(Throttled):
 
 
 def _admission(request: Request, view: "APIView") -> Admission:
-    """Charge a request by its row in the access table; without a row, one token by its method."""
+    """Charge a request by its row in the access table; without a row, charge one token to its method's bucket."""
     caller = request.user if isinstance(request.user, Caller) else None
     access = access_of_request(request, view) or Access(ANY_CALLER, kind=kind_of(request.method))
-    # DRF negotiates the format before it authenticates.
+    # DRF has already negotiated the format when it authenticates the request.
     answer_format = getattr(getattr(request, "accepted_renderer", None), "format", None) or ""
     return admit_call(call_in(request.META), caller, access, answer_format=answer_format)

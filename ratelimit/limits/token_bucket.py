@@ -2,8 +2,8 @@
 
 The arithmetic is exact, on integers. Instants and durations are counted in *parts*: a part is 1/rate of a
 microsecond, so one token refills in `period_us` parts at any rate. The script `admission.lua` computes the same
-with pairs (microseconds, parts), because a double holds 53 bits.
-The types are NamedTuples because every request makes several, and a frozen dataclass takes several times as long.
+with pairs (microseconds, parts), because its numbers are doubles, which are exact only up to 53 bits.
+The types are NamedTuples because every request makes several, and making a frozen dataclass takes several times as long.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Bucket(NamedTuple):
 
     @property
     def capacity(self) -> int:
-        """The parts that an empty bucket takes to fill up."""
+        """The time that an empty bucket takes to fill up, in parts."""
         return self.burst * self.period_us
 
 
@@ -67,9 +67,9 @@ def burst_of(rate: int) -> int:
 def take(bucket: Bucket, *, full_at: int | None, now_us: int, cost: int = 1) -> Taken:
     """Take `cost` tokens at `now_us`.
 
-    `full_at` is the stored state in parts. None, or an instant before now, means a full bucket. An instant later
-    than that of an empty bucket (the clock was set back) means an empty bucket. A cost above the burst is never
-    admitted.
+    `full_at` is the stored state, an instant in parts. None, or an instant before now, means a full bucket. If the
+    clock was set back, the instant may be later than that of an empty bucket; it then means an empty bucket. A cost
+    above the burst is never admitted.
     """
     start = now_us * bucket.rate
     latest = start + bucket.capacity
@@ -84,7 +84,7 @@ def bucket_state(
     """Return the bucket's state after `take`.
 
     `now_us` is the one given to `take`; `epoch_now_us` is the same instant since the epoch. `retry_after_us` is the
-    time until `cost` tokens are there if nobody takes any; 0 if admitted.
+    time until the bucket has `cost` tokens if nobody takes any; 0 if admitted.
     """
     rate, burst, period_us = bucket
     capacity, used = burst * period_us, taken.full_at - now_us * rate

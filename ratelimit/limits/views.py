@@ -19,7 +19,7 @@ from ratelimit.limits.quotas import QuotaState, quota_reserved
 from ratelimit.limits.services import DATA_GROUP, bucket_name, bucket_state_of, rate_of
 from ratelimit.limits.token_bucket import BucketState
 
-# Every caller has these buckets, whatever endpoints there are.
+# The buckets that every caller sees, even if the access table has no endpoint that is charged to them.
 _BUCKETS_OF_ALL = [(DATA_GROUP, READ), (DATA_GROUP, WRITE), (DATA_GROUP, TRADING)]
 
 
