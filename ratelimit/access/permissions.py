@@ -21,17 +21,18 @@ _ERRORS: dict[str, type[APIException]] = {"not_authenticated": NotAuthenticated,
 
 
 class HasAccess(BasePermission):
-    """The permission to use an endpoint, from its row in the access table. Without a row nobody has it.
+    """The permission to call an endpoint, decided by its row in the access table. Without a row nobody may call it.
 
     OPTIONS, and methods that the view lacks (405), require a credential, unless the endpoint is open to everybody.
-    An account that the caller does not own is 404, like an unknown one. A refused caller is charged like an admitted
-    one, because a free refusal would reveal which accounts exist.
+    If the caller does not own the account, the answer is 404, as for an unknown account. A refused caller is charged
+    like an admitted one, because a free refusal would reveal which accounts exist.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        """Return True, or raise NotAuthenticated, PermissionDenied or NotFound, or Throttled if a limit is reached.
+        """Return True if the caller may call the endpoint.
 
-        Raises BodyTooLarge if the body was not read, because the call was to be refused, and the call is admitted now.
+        Otherwise raises NotAuthenticated, PermissionDenied or NotFound; Throttled if a limit is reached. Raises
+        BodyTooLarge if the caller may, but the body was not read because a refusal was expected.
         """
         access, user = access_of_request(request, view), request.user
         caller = user if isinstance(user, Caller) else None

@@ -1,4 +1,4 @@
-"""The access table: for each endpoint and method who may call it, its bucket and cost, and how it is audited.
+"""The access table. The row of an endpoint and method tells who may call it, its bucket and cost, and its audit class.
 
 `marketdata_project` provides the rows at start-up, by (url name, method). HEAD uses the row of GET. Without a row
 nobody may call an endpoint.
@@ -11,7 +11,7 @@ from needs import Need
 from ratelimit.access.scopes import SENSITIVITIES
 from ratelimit.callers import Caller
 
-# Values of `Access.scope` besides SCOPES: everybody, and every caller with a valid credential.
+# Two more values of `Access.scope`: everybody, and every caller with a valid credential.
 ANYBODY = "anybody"
 ANY_CALLER = "any caller"
 
@@ -19,7 +19,7 @@ READ, WRITE, TRADING = "read", "write", "trading"
 KINDS = (READ, WRITE, TRADING)
 # Bodies of at most this many bytes are read before the caller is authenticated.
 SMALL_BODY_BYTES = 16 * 2**10
-# The audit classes. A call of one of them is never answered without its audit record.
+# A call with one of these audit classes is never answered without its audit record.
 AUDIT_CLASSES = ("trading", "risk", "config", "keys")
 
 
@@ -49,9 +49,10 @@ _OPEN_TO_CALLERS = Access(ANY_CALLER)
 
 
 class AccessTable:
-    """The rows, and for each endpoint (by url name) the access for OPTIONS and for methods that it lacks.
+    """The rows of the access table.
 
-    These need a credential, unless one of the endpoint's methods is open to everybody.
+    `other_methods` has each endpoint's access (by url name) for OPTIONS and for methods that the endpoint lacks. Such
+    calls need a credential, unless one of the endpoint's methods is open to everybody.
     """
 
     def __init__(self, rows: Table) -> None:

@@ -56,7 +56,7 @@ class WordListField(forms.CharField):
         return super().clean(value).replace(",", " ").split()
 
 
-# These pages allow deletion, and deleting a row that marks a token as used would make the token valid again.
+# The libraries' pages allow deletion. Deleting a row that marks a token as used would make the token valid again.
 for of_library in (
     AccessToken,
     Grant,
@@ -72,7 +72,7 @@ _GRANTED = (*GRANTS, "expires_at", "revoked_at")
 
 
 class GrantsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """The fields of grants that have a choice or a list of words."""
+    """Form fields for those grants that are a choice or a list of words."""
 
     tier = forms.ChoiceField(choices=[(tier, tier) for tier in TIERS])
     scopes = forms.MultipleChoiceField(choices=[(scope, scope) for scope in SCOPES])
@@ -95,7 +95,7 @@ class AccessProfileForm(GrantsForm):
         cleaned = super().clean() or {}
         if self.errors:
             return cleaned
-        # Not checked: a key's expiry must be in the future, but an expired profile may be saved.
+        # The expiry is not validated: a key's must be in the future, but an expired profile may be saved.
         terms = {name: cleaned[name] for name in _GRANTED if name not in ("expires_at", "revoked_at")}
         try:
             columns = columns_of({"name": str(cleaned["user"]), **terms}, now=timezone.now())  # type: ignore[typeddict-item]

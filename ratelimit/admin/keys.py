@@ -30,7 +30,7 @@ _GRANTED = (*GRANTS, "expires_at", "signed_only", "certificate", "before_expiry"
 
 
 class NewKeyForm(GrantsForm):
-    """A new key's attributes. The functions that validate them are those of the API and the command."""
+    """A new key's attributes, validated by the same function as in the API and the command."""
 
     sensitivity = forms.ChoiceField(
         choices=[("", "the lowest that the scopes need"), *((word, word) for word in SENSITIVITIES)],
@@ -47,7 +47,7 @@ class NewKeyForm(GrantsForm):
         if self.errors:
             return terms
         try:
-            columns_of(terms, now=timezone.now())  # type: ignore[arg-type]  # the fields are the terms'
+            columns_of(terms, now=timezone.now())  # type: ignore[arg-type]  # the form has the fields of KeyTerms
         except KeyAdministrationError as error:
             raise forms.ValidationError(str(error)) from error
         return terms
@@ -190,7 +190,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 
 
 def _caller_limit(request: HttpRequest) -> Caller | None:
-    """Return the person as a caller, whose grants new keys may not exceed; None (no bound) for a superuser.
+    """Return the person as a caller, whose grants new keys may not exceed; None (no limit) for a superuser.
 
     Raises PermissionDenied for a person without grants.
     """
