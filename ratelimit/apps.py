@@ -7,6 +7,6 @@ class RateLimitConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        # These modules register themselves when imported: for the login signals, and for the schema generator.
+        # Importing these modules registers classes with the schema generator, and handlers of the login signals.
         from ratelimit.credentials import schema  # noqa: F401, PLC0415
         from ratelimit.credentials.people import logins  # noqa: F401, PLC0415

@@ -13,11 +13,12 @@ Network = IPv4Network | IPv6Network
 class Caller:
     """A caller and its grants.
 
-    `identity` is permanent: `key:12`, `client:3` (OAuth2), `user:7` (a person). `credential` is the kind that this
-    request used: `api_key`, `jwt`, `oauth2`, `signature`, `certificate` or `session`. Rates are in tokens per
-    second. Quotas are in tokens; None is unlimited. `accounts` contains ALL_ACCOUNTS if all are granted. `family`
-    is the identity that owns the buckets and quotas: for a key that was made by rotation, the first key of its chain
-    (`key:3`); otherwise the caller's own. `expires_at` ends the grants. A `signed_only` key may only sign requests.
+    `identity` is permanent: `key:12`, `client:3` (OAuth2), `user:7` (a person). `credential` is the kind of credential
+    that this request used: `api_key`, `jwt`, `oauth2`, `signature`, `certificate` or `session`. Rates are in tokens
+    per second. Quotas are in tokens; None is unlimited. `accounts` contains ALL_ACCOUNTS if every account is granted.
+    `family` is the identity that owns the buckets and quotas: for a key that was made by rotation, the first key of
+    its chain (`key:3`); otherwise the caller's own identity. The grants end at `expires_at`. A `signed_only` key may
+    only sign requests.
     """
 
     identity: str
@@ -48,7 +49,7 @@ class Caller:
         return ALL_ACCOUNTS in self.accounts or account in self.accounts
 
     def may_call_from(self, address: str) -> bool:
-        """Return whether an IP address is in one of the caller's networks; True if it has none."""
+        """Return whether an IP address is in one of the caller's networks; True if the caller has no networks."""
         if not self.networks:
             return True
         try:

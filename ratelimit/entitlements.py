@@ -14,7 +14,10 @@ from ratelimit.models import ApiKey, Entitlement
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """`rate` is in tokens per second, for each bucket. Quotas are in tokens per UTC day and month; None: no quota."""
+    """Default limits. `rate` is in tokens per second for each bucket. Quotas are in tokens per UTC day and month.
+
+    A quota of None is unlimited.
+    """
 
     name: str
     rate: int
@@ -61,7 +64,10 @@ GRANTS = (
 def caller_from(
     entitlement: Entitlement, *, identity: str, name: str, credential: str, family: str = ""
 ) -> Caller:
-    """Return the caller with these grants. A limit that it does not have itself is its tier's. Raises UnknownTier."""
+    """Return the caller with these grants. Raises UnknownTier.
+
+    A missing rate or quota is the tier's; a missing trading rate is the setting TRADING_RATE.
+    """
     tier = tier_named(entitlement.tier)
     return Caller(
         identity=identity,
@@ -83,7 +89,7 @@ def caller_from(
 
 
 def quota(own: int | None, *, of_tier: int | None) -> int | None:
-    """Return the effective quota, in tokens: the credential's own, else the tier's. None is unlimited."""
+    """Return the effective quota in tokens: the credential's own, else the tier's. None is unlimited."""
     if own is None:
         return of_tier
     return None if own == NO_QUOTA else own

@@ -21,7 +21,7 @@ def key_event(
     """Write an audit record in the transaction of the change, so that no change is stored without its record.
 
     `detail` must not contain secrets; its `change` is a pair of documents, before and after. `record` is the function
-    that writes the record, by default `event_record`. Raises what it raises.
+    that writes the record, by default `event_record`. Raises what `record` raises.
     """
     (record or event_record)(
         at=at,

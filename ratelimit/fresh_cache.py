@@ -1,4 +1,4 @@
-"""A cache in memory of what the database says about credentials."""
+"""A cache, in memory, for credentials that were read from the database."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from cachetools import LRUCache
 
-# In seconds. A revocation is promised to be effective within 1 s.
+# Below 1 s, because a revocation must be effective within 1 s.
 MAX_AGE_SECONDS = 0.9
 MAX_ENTRIES = 10_000
 
@@ -32,7 +32,7 @@ class FreshCache(Generic[K, V]):
 
     def get_or_load(self, key: K, load: Callable[[K], V | None]) -> V | None:
         """Return the cached value, else the loaded one. None is not cached. Raises what `load` raises."""
-        # Read before loading, so that a change during the load is not missed for longer than `max_age`.
+        # The value's age counts from before the load, so that a change during the load is seen after `max_age`.
         now = self._clock()
         with self._lock:
             entry = self._entries.get(key)
