@@ -37,7 +37,7 @@ class ExpiryRun:
 def keys_watch(*, now: datetime) -> ExpiryRun:
     """Warn about keys 14, 7 and 1 days before they expire; rotate keys with `before_expiry` "rotate" a week before.
 
-    Concurrent calls do each step once. A failed step is logged; the next call tries it again.
+    If calls are concurrent, each step is done once. A failed step is logged, and the next call tries it again.
     """
     warned = rotated = 0
     for key in list(keys_expiring(now=now, within=max(WARNINGS))):
@@ -94,7 +94,7 @@ def _rotate(key: ApiKey, *, now: datetime) -> bool:
     try:
         with transaction.atomic():
             created = key_rotate(key=key, overlap=_expiry_of(key) - now, now=now, actor=ACTOR)
-            # The file is written before the commit, so that no successor can exist whose key is lost. If the commit
+            # The file is written before the commit, so that the key of a stored successor is never lost. If the commit
             # fails, the next rotation overwrites the file.
             path = _write_file(created, folder / f"{key.prefix}.json", now=now)
     except NotRotatable:
@@ -125,7 +125,7 @@ def _write_file(created: CreatedKey, path: Path, *, now: datetime) -> Path:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    # Makes the file's name survive a power cut, too.
+    # Without this, a power cut could undo the renaming.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -18,20 +18,23 @@ _IGNORED_BY_REVOCATION = frozenset({"expires_at", "signed_only"})
 
 
 def check_within(caller: Caller | None, key: ApiKey) -> None:
-    """Raise GrantExceeded if a key has more grants than the caller. None: an operator, who may grant anything."""
+    """Raise GrantExceeded if a key has more grants than the caller. None is an operator, who may grant anything."""
     _refuse(() if caller is None else exceeded_grants(caller, stored_caller(key)))
 
 
 def check_may_renew(caller: Caller | None, before_expiry: str) -> None:
-    """Raise GrantExceeded if the caller expires and the key rotates automatically, because the key would outlive it."""
+    """Raise GrantExceeded if the caller expires and the key rotates automatically.
+
+    Such a key's successors would outlive the caller.
+    """
     if caller is not None and caller.expires_at is not None and before_expiry == "rotate":
         _refuse(("before_expiry",))
 
 
 def check_may_revoke(caller: Caller | None, key: ApiKey) -> None:
-    """Raise GrantExceeded if a key has more grants than the caller; expiry and `signed_only` are ignored.
+    """Raise GrantExceeded if a key has more grants than the caller; `expires_at` and `signed_only` are ignored.
 
-    caller: None is an operator, who may revoke every key.
+    A caller of None is an operator, who may revoke every key.
     """
     exceeded = () if caller is None else exceeded_grants(caller, stored_caller(key))
     _refuse([name for name in exceeded if name not in _IGNORED_BY_REVOCATION])

@@ -11,14 +11,14 @@ from django.db.models import Q
 from ratelimit.models import ApiKey
 
 FLUSH_SECONDS = 30.0
-# How long a process waits for the last write when it ends. Uses that are not written by then may be lost.
+# How long an ending process waits for the last write. Uses that are not written by then may be lost.
 PATIENCE_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
 
 class LastUsed:
-    """The latest use of each key in this process that is not written to the database yet. Thread-safe."""
+    """The time of each key's latest use in this process, until it is written to the database. Thread-safe."""
 
     def __init__(self) -> None:
         self._unwritten: dict[int, datetime] = {}
@@ -28,9 +28,9 @@ class LastUsed:
         self._unwritten[key_id] = used_at
 
     def flush(self) -> int:
-        """Write new uses to the database; never replace a later use written by another process.
+        """Write new uses to the database. A later use, written by another process, is never replaced.
 
-        Returns the number of keys. Raises django.db.Error; then the next call writes the rest.
+        Returns the number of keys. Raises django.db.Error; then the next call writes the remaining uses.
         """
         with self._flushing:
             key_ids = list(self._unwritten)

@@ -55,7 +55,7 @@ def caller_of_key(key: CachedKey, *, now: datetime) -> Caller:
 
 
 def key_used(key: CachedKey, *, now: datetime) -> None:
-    """Note the use of a key. Call it after its credential is verified."""
+    """Note the use of a key. Call it after the request's credential is verified."""
     last_used.note(key.key_id, now)
 
 
@@ -80,16 +80,16 @@ def keys_expiring(*, now: datetime, within: timedelta) -> QuerySet[ApiKey]:
 
 
 def keys_visible(caller: Caller) -> QuerySet[ApiKey]:
-    """Return the keys whose accounts are all the caller's own (it may see no others), oldest first."""
+    """Return the keys that the caller may see (those whose accounts are all its own), oldest first."""
     if ALL_ACCOUNTS in caller.accounts:
         return key_list()
-    # Compared in Python, because databases differ in how they query JSON lists. Distinct lists are few.
+    # Lists are compared in Python, because databases differ in how they query JSON. There are few distinct lists.
     lists = ApiKey.objects.order_by().values_list("accounts", flat=True).distinct()
     return key_list().filter(accounts__in=[accounts for accounts in lists if all(map(caller.owns, accounts))])
 
 
 def in_state(keys: QuerySet[ApiKey], state: str) -> QuerySet[ApiKey]:
-    """Return the keys that are in `state`, one of STATES, now."""
+    """Return the keys whose state is now `state`, one of STATES."""
     now = timezone.now()
     if state == "revoked":
         return keys.exclude(revoked_at=None)
@@ -99,7 +99,7 @@ def in_state(keys: QuerySet[ApiKey], state: str) -> QuerySet[ApiKey]:
 
 
 def id_of(reference: str) -> int | None:
-    """Return the row id that a text is; None if it is not a number, or is too large for an id."""
+    """Parse a row id. Returns None if the text is not a number, or the number is too large for an id."""
     is_id = reference.isascii() and reference.isdecimal() and len(reference) < 19
     return int(reference) if is_id else None
 

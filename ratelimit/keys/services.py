@@ -1,8 +1,8 @@
 """Creates, rotates and revokes keys. Changes take effect at once in this process, within a second in others.
 
-Common arguments: `actor` is named in the audit log: a caller's identity, `command:<login>`, or `worker`. `within` is
-the caller whose grants the key may not exceed; None is an operator. `record` is the function that writes the audit
-record, by default `event_record`.
+Common arguments: `actor`, for the audit log, is a caller's identity, `command:<login>` or `worker`. `within` is the
+caller whose grants the key may not exceed; None is an operator, who has no limit. `record` is the function that writes
+the audit record, by default `event_record`.
 """
 
 from collections.abc import Callable
@@ -100,7 +100,7 @@ def key_rotate(
     """Create a successor with the same grants and the same lifetime.
 
     The old key stays valid for `overlap`, at most until its own expiry; with overlap 0 it is revoked. The successor
-    expires no later than `within`, and takes over a client certificate at once. If calls are concurrent, one
+    expires no later than `within`, and takes over a client certificate at once. If calls are concurrent, only one
     succeeds. Raises NotRotatable, InvalidKeyRequest, GrantExceeded.
     """
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
@@ -137,7 +137,7 @@ def key_revoke(
     correlation_id: str = "",
     record: EventRecorder | None = None,
 ) -> list[ApiKey]:
-    """Revoke a key and, if `with_successors`, its valid successors by rotation: all, or none.
+    """Revoke a key and, if `with_successors`, all its valid successors by rotation. An error revokes none of them.
 
     Returns the keys that this call revoked; an empty list if all were already revoked. Raises GrantExceeded.
     """
@@ -148,7 +148,7 @@ def key_revoke(
         while following is not None:
             if following.pk == key.pk or following.state_at(now) == "active":
                 revoked += _revoke_one(following.pk, now=now, within=within, write_event=write_event)
-            # Read the successor only after the key is locked and revoked: now it cannot get another one.
+            # Read the successor only now that the key is locked and revoked, so that it cannot get another one.
             successors = ApiKey.objects.filter(replaces_id=following.pk)
             following = successors.first() if with_successors else None
     for each in (key, *revoked):
@@ -159,7 +159,7 @@ def key_revoke(
 def _revoke_one(
     pk: int, *, now: datetime, within: Caller | None, write_event: Callable[..., None]
 ) -> list[ApiKey]:
-    """Revoke one key in the current transaction. Returns it; an empty list if it was already revoked."""
+    """Revoke one key in the current transaction. Returns a list of the key; an empty list if it was revoked before."""
     key = ApiKey.objects.select_for_update().get(pk=pk)
     check_may_revoke(within, key)
     if key.revoked_at is not None:
@@ -198,7 +198,7 @@ def _check_rotatable(key: ApiKey, *, now: datetime) -> None:
 
 
 def _successor(key: ApiKey, *, now: datetime, within: Caller | None) -> ApiKey:
-    """Return the successor, without storing it. Its lifetime is the one that the key had when it was created."""
+    """Return the successor, without storing it. Its lifetime is as long as the key's was when the key was created."""
     inherited = {name: getattr(key, name) for name in _INHERITED}
     expires_at = None if key.expires_at is None else now + (key.expires_at - key.created_at)
     family = key.pk if key.family is None else key.family
@@ -221,6 +221,6 @@ def _subject(key: ApiKey) -> str:
 
 
 def _forget(pk: int) -> None:
-    """Remove a changed key from the cache, now and after the commit, because until then threads read the old row."""
+    """Remove a changed key from the cache, now and after the commit, because until then others read the old row."""
     key_cache.forget(pk)
     transaction.on_commit(lambda: key_cache.forget(pk))

@@ -14,7 +14,7 @@ from ratelimit.limits.quotas import MAX_QUOTA
 from store.instant_text import YEARS
 
 MAX_NAME_LENGTH = 100
-MAX_RATE = 2**31 - 1  # fits the column; twice as much in microseconds is exact in the Lua script
+MAX_RATE = 2**31 - 1  # fits the column; the bucket's capacity in parts (2 · 10^6 · rate) is exact in Lua
 MAX_LISTED = 100
 BEFORE_EXPIRY = ("warn", "rotate")
 
