@@ -1,4 +1,4 @@
-"""Buckets and quotas are a chain of rotations': what its keys have booked each by themselves is booked by the first of them."""
+"""Makes the first key of a chain of rotations the owner of the chain's quotas: adds all keys' reserved tokens to it."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from django.db import migrations, models
 
 
 def note_families(apps: Any, schema_editor: Any) -> None:
-    """Give each successor its family, and that what the successor has booked."""
+    """Store the family of each successor, and move the successor's reserved tokens to the family."""
     alias = schema_editor.connection.alias
     keys = apps.get_model("ratelimit", "ApiKey").objects.using(alias)
     uses = apps.get_model("ratelimit", "QuotaUse").objects.using(alias)
     families: dict[int, int] = {}
-    # A successor has the greater id, so that its predecessor's family is known.
+    # A successor has a greater id than its predecessor, so the predecessor's family is already known.
     for key_id, replaced in keys.exclude(replaces=None).order_by("pk").values_list("pk", "replaces_id"):
         families[key_id] = families.get(replaced, replaced)
     for key_id, family in families.items():
@@ -21,7 +21,7 @@ def note_families(apps: Any, schema_editor: Any) -> None:
 
 
 def give(uses: Any, use: Any, identity: str) -> None:
-    """Book what was booked by one identity by another."""
+    """Move the reserved tokens in a row to the row of another identity in the same period."""
     to, is_new = uses.get_or_create(
         identity=identity,
         period=use.period,

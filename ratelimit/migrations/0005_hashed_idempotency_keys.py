@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 def hash_keys(apps, schema_editor):
-    """Replace the plain keys that the version before kept, so that its answers are still found."""
+    """Replace the plain keys that the previous version stored by their hashes, so that its answers are still found."""
     answers = apps.get_model("ratelimit", "SealedAnswer").objects.using(schema_editor.connection.alias)
     for pk, plain in answers.values_list("pk", "idempotency_key"):
         answers.filter(pk=pk).update(idempotency_key=hashlib.sha256(plain.encode()).hexdigest())
