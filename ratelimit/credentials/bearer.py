@@ -16,13 +16,13 @@ from ratelimit.fresh_cache import FreshCache
 from ratelimit.models import OAuthClient
 
 OAUTH2 = "oauth2"
-# RFC 6750, 2.1.
+# The syntax of a token (RFC 6750, 2.1).
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class CachedToken:
-    """A token that was valid when it was read."""
+    """A token that was valid when it was loaded."""
 
     caller: Caller
     expires_at: datetime
@@ -65,7 +65,7 @@ def _load(token: str, *, now: datetime) -> CachedToken:
 
 
 def caller_of_program_token(token: str, *, now: datetime) -> tuple[Caller, datetime]:
-    """Return the caller of a program's access token, and when the token or its client expires.
+    """Return the caller of a program's access token, and the time at which the token or its client expires.
 
     The caller has the scopes that both the client and the token have. Raises InvalidToken.
     """

@@ -1,7 +1,7 @@
 """Authentication over mTLS: the caller is the key with which the client certificate is registered.
 
-The proxy verifies the certificate's chain, dates and revocation, and passes it in headers, which are accepted from
-trusted proxies only. The key is found by the certificate's SHA-256.
+The proxy verifies the certificate's chain, dates and revocation, and passes the certificate in headers. They are
+accepted from trusted proxies only. The key is found by the certificate's SHA-256.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ from ratelimit.keys.selectors import caller_of_key, key_cache, key_used
 # The value of nginx's $ssl_client_verify for a valid certificate.
 VERIFIED = "SUCCESS"
 MAX_CACHED_CERTIFICATES = 1_024
-# The longest X-SSL-Client-Cert, in characters.
+# The longest accepted header X-SSL-Client-Cert, in characters.
 MAX_HEADER_LENGTH = 16_384
 
 

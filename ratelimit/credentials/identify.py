@@ -116,7 +116,7 @@ def check_network(caller: Caller, address: str) -> None:
 def _only_credential(headers: Mapping[str, str], scheme: str | None) -> str | None:
     """Return the kind of credential in the headers; None if there is none. Raises AmbiguousCredentials.
 
-    scheme: that of the header Authorization.
+    scheme: API_KEY or BEARER, from the header Authorization; None without it.
     """
     kinds = {scheme} if scheme else set()
     if "x-api-key" in headers:
@@ -145,7 +145,7 @@ def _caller_of_key(headers: Mapping[str, str], *, now: datetime) -> Caller:
 def exposed_credential(call: ReceivedCall, *, now: datetime) -> str | None:
     """Return a description, without secrets, of the valid key or token that a call over plain HTTP exposes.
 
-    None if it exposes none; signatures do not expose secrets.
+    Returns None if the call exposes neither. A signature exposes no secret.
     """
     authorization = call.headers.get("authorization")
     try:

@@ -31,10 +31,10 @@ from ratelimit.keys.api_keys import signing_secrets
 from ratelimit.keys.selectors import CachedKey, caller_of_key, key_cache, key_used
 from ratelimit.models import UsedNonce
 
-# Nonces are stored this much longer than their signatures are valid. So no replay is accepted if a clock, here or in
-# the process that deletes nonces, is wrong by less.
+# Nonces are stored this much longer than their signatures are valid. So no replay is accepted if the clock of this
+# process, or of the one that deletes nonces, is wrong by less.
 KEPT_LONGER = timedelta(hours=1)
-# Nonces that one call deletes.
+# The most nonces that one call deletes.
 MOST_AT_ONCE = 5_000
 # A client's clock may be ahead by this much.
 AHEAD_SECONDS = 5
@@ -42,7 +42,7 @@ NONCE_LENGTHS = range(16, 129)
 # The longest signature header, in characters. It limits the time of the parser, which is written in Python. Real
 # headers are far shorter.
 MAX_HEADER_LENGTH = 2_048
-# Signatures of these methods must cover a digest, even of an empty body.
+# Signatures of requests with these methods must cover the body's digest, even if the body is empty.
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 # Headers that change what a request does must be covered if they are sent.
 COVERED_IF_SENT = ("content-type", "idempotency-key")
@@ -50,7 +50,7 @@ _DIGEST = "content-digest"
 _DIGEST_NOT_COVERED = f"the signature does not cover {_DIGEST}"
 _TARGET = ("@target-uri",)
 _TARGET_IN_PARTS = ("@scheme", "@authority", "@path", "@query")
-# Used as the secret of unknown keys, so that they take as long, and get the same answer, as a wrong signature.
+# The secret of unknown keys, so that a request with one takes as long as a wrong signature, and gets the same answer.
 _NOBODYS_SECRET = secrets.token_bytes(32)
 
 
@@ -73,7 +73,7 @@ class AnyOfSecrets(HMAC_SHA256):
         ]
 
     def verify(self, signature: bytes, message: bytes) -> None:
-        """Raise the library's InvalidSignature unless one of the secrets made the signature."""
+        """Raise CryptographyInvalidSignature unless one of the secrets made the signature."""
         for hmac in self._each[:-1]:
             with suppress(CryptographyInvalidSignature):
                 hmac.verify(signature, message)
@@ -157,7 +157,7 @@ def signature_verified(call: ReceivedCall, *, now: datetime) -> VerifiedSignatur
 def signer_of(signature: VerifiedSignature, *, now: datetime) -> Caller:
     """Return the caller of the key that made a verified signature.
 
-    Raises InvalidSignature if the key no longer exists, RevokedApiKey, ExpiredApiKey.
+    Raises RevokedApiKey, ExpiredApiKey; InvalidSignature if the key no longer exists.
     """
     key = key_cache.find(signature.key_prefix, by="prefix")
     if key is None:
@@ -166,7 +166,10 @@ def signer_of(signature: VerifiedSignature, *, now: datetime) -> Caller:
 
 
 def with_nonce_used(signature: VerifiedSignature, *, identity: str) -> VerifiedSignature:
-    """Use the nonce for the key `identity`, unless this call did. Returns it with `is_used` set. Raises NonceUsed."""
+    """Use the nonce for the key `identity`, unless this call has already used it.
+
+    Returns the signature with `is_used` set. Raises NonceUsed.
+    """
     if signature.is_used:
         return signature
     nonce_use(identity=identity, nonce=signature.nonce, useless_at=signature.useless_at)
@@ -176,7 +179,7 @@ def with_nonce_used(signature: VerifiedSignature, *, identity: str) -> VerifiedS
 def check_signed_body(
     signature: VerifiedSignature, call: ReceivedCall, body: bytes, *, identity: str, now: datetime
 ) -> None:
-    """Check the body against a verified signature, and use the nonce unless this call did already.
+    """Check the body against a verified signature, and use the nonce unless this call has already used it.
 
     Raises InvalidSignature, DigestMismatch, NonceUsed.
     """
@@ -250,8 +253,9 @@ def _needs_digest(message: SignedMessage) -> bool:
 def nonce_use(*, identity: str, nonce: str, useless_at: datetime) -> None:
     """Use a nonce. Raises NonceUsed if it was used before.
 
-    useless_at: when signatures with this nonce are no longer valid. A unique constraint decides between concurrent
-    calls. The row is committed at once, whatever happens to the request, so do not call this in a transaction.
+    useless_at: the time after which signatures with this nonce are invalid. A unique constraint decides between
+    concurrent calls. The row is committed at once, even if the request fails later, so do not call this in a
+    transaction.
     """
     try:
         with transaction.atomic(durable=True):

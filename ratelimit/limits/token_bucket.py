@@ -3,7 +3,8 @@
 The arithmetic is exact, on integers. Instants and durations are counted in *parts*: a part is 1/rate of a
 microsecond, so one token refills in `period_us` parts at any rate. The script `admission.lua` computes the same
 with pairs (microseconds, parts), because its numbers are doubles, which are exact only up to 53 bits.
-The types are NamedTuples because every request makes several, and making a frozen dataclass takes several times as long.
+The types are NamedTuples because every request makes several, and a frozen dataclass takes several times as long to
+make.
 """
 
 from typing import NamedTuple

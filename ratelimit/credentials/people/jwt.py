@@ -1,7 +1,7 @@
 """Makes and parses the tokens of people (JWT, RFC 7519). `sessions` checks whether a token's session is still open.
 
-They are simplejwt's tokens with stricter rules: one algorithm, one exact header, and their own keys, derived from
-SECRET_KEY (HKDF, RFC 5869), so that nothing else signed by this installation can pass for a token.
+The tokens are simplejwt's, with stricter rules: one algorithm and one exact header. They have their own keys, derived
+from SECRET_KEY (HKDF, RFC 5869), so that nothing else signed by this installation can pass for a token.
 """
 
 import re
@@ -24,18 +24,18 @@ from ratelimit.keys.api_keys import derive_key
 ALGORITHM = "HS256"
 ACCESS_LIFETIME = timedelta(minutes=5)
 REFRESH_LIFETIME = timedelta(days=1)
-# A session ends this long after its login, however often it is renewed. That limits the damage of an unnoticed theft.
+# A session ends this long after its login, however often it is renewed. This limits the use of a stolen token.
 SESSION_LIFETIME = timedelta(days=30)
 # The clocks of two hosts may differ by this much.
 LEEWAY = timedelta(seconds=2)
 # The longest token, in characters.
 MAX_LENGTH = 2048
 AUDIENCE = "marketdata-api"
-# Names of claims. SESSION: the id of the session.
+# The claim with the id of the session.
 SESSION = "sid"
-# The time of the login, in seconds since the epoch.
+# The claim with the time of the login, in seconds since the epoch.
 LOGIN_TIME = "auth_time"
-# A digest of the stored password hash. Changing the password changes it, and so ends the sessions.
+# The claim with a digest of the stored password hash. A new password changes the digest, which ends the sessions.
 PASSWORD_DIGEST = "pwd"  # noqa: S105 the name of a claim
 
 _LABEL = b"marketdata: tokens of people, 1"
@@ -104,7 +104,7 @@ class Backend(TokenBackend):
 
 
 class PersonsAccessToken(AccessToken):
-    """An access token. It has the session claims of the refresh token from which it is made."""
+    """An access token. Its session claims are copied from the refresh token from which it is made."""
 
     lifetime = ACCESS_LIFETIME
 
@@ -163,7 +163,7 @@ def _read(token: str, token_class: type[PersonsAccessToken] | type[PersonsRefres
 
 def _instant(seconds: object) -> datetime:
     """Return whole seconds since the epoch as a datetime. Raises ValueError, OverflowError."""
-    # A bool is an int, too.
+    # Not isinstance, because a bool is an int, too.
     if type(seconds) is not int:
         raise ValueError("not whole seconds")
     return datetime.fromtimestamp(seconds, tz=UTC)

@@ -20,7 +20,7 @@ from ratelimit.limits.throttles import LimitReached
 
 # URL namespaces of the sites with a login form for browser sessions: the admin and the browsable API.
 _LOGIN_SITES = frozenset({"admin", "rest_framework"})
-# Characters of a name in the audit log.
+# The most characters of a name that the audit log shows.
 _NAME_SHOWN = 150
 
 

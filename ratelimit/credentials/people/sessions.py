@@ -1,7 +1,8 @@
-"""Token sessions of people: begun with a password, continued with refresh tokens that are valid once, ended.
+"""Token sessions of people. A password begins a session; refresh tokens, each valid once, continue or end it.
 
 The ids of a session's refresh tokens begin with the session's id. At most one of these tokens is not blacklisted.
-When all are, the session is over. It also ends SESSION_LIFETIME after the login. Only the tokens' ids are stored.
+When all are blacklisted, the session is over. It also ends SESSION_LIFETIME after the login. Only the tokens' ids are
+stored.
 """
 
 import hmac
@@ -104,7 +105,7 @@ def _open_tokens(claims: jwt.Claims) -> QuerySet[OutstandingToken]:
 
 
 def _end(claims: jwt.Claims) -> None:
-    # Loops because a concurrent call may issue another token while this one waits to blacklist the first.
+    # Loops because a concurrent call may issue another token while this call waits to blacklist the first one.
     while tokens := list(_open_tokens(claims)):
         for token in tokens:
             BlacklistedToken.objects.get_or_create(token=token)
