@@ -1,6 +1,6 @@
 """The market store: datasets declared as data, the protocol of a backend, bars, and the reader `open_store`.
 
-It can be installed without the server; it imports none of the apps.
+The package can be installed without the server, because it imports none of the Django apps.
 """
 
 from pathlib import Path

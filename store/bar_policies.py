@@ -48,7 +48,7 @@ class PrintRole:
 
 @dataclass(frozen=True, slots=True)
 class DailyTable:
-    """The condition words that make the daily bar of the regular session.
+    """The condition words by which the daily bar of the regular session is made.
 
     opening: marks prints of the opening auction. The day's largest one sets the open; if several are equally
     large, the first one does. closing: likewise for the close. official_close: if no print has `closing`, the

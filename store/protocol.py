@@ -166,11 +166,11 @@ class MarketStore(Protocol):
     A log consists of numbered commits. Safe for many threads and processes. `QueryableStore` adds queries that
     are computed from these methods.
 
-    commit: the number of the commit as of which to answer; None means the newest. Reads raise `UnknownSymbol`
-    for a log without a commit, and `DataDamaged` if bytes that they need are damaged. committed: hooks that
-    the writing process calls with dataset, symbol and commit after each of its commits, once the commit is
-    durable and visible. They run in the writing thread, in any order if several threads write. A follower
-    that must not miss a commit also polls `heads`.
+    commit: a read answers as of the commit with this number; None means the newest. Reads raise `UnknownSymbol`
+    for a log without a commit, and `DataDamaged` if bytes that they need are damaged. committed: hooks that the
+    writing process calls with dataset, symbol and commit after each of its commits, once the commit is durable
+    and visible. They run in the writing thread, in any order if several threads write. A follower that must not
+    miss a commit also polls `heads`.
     """
 
     committed: "list[CommitHook]"

@@ -43,10 +43,10 @@ class QueryableStore(MarketStore):
         from_end: bool = False,
         commit: int | None = None,
     ) -> Window:
-        """Return the part of the window, from its start or end, that has at least `rows` rows.
+        """Return the part of the window, at its start or its end, that has `rows` rows.
 
-        If the window has fewer rows, it is returned whole. rows: at least 1. The part has more rows only if
-        they have the last one's event time. An override's cost does not grow with the window.
+        rows: at least 1. If the window has fewer rows, it is returned whole. The part has more rows only if
+        further rows have the same event time as the last one. An override's cost does not grow with the window.
         """
         times = self.rows(dataset, symbol, window, commit=commit).column(0).to_pylist()
         if len(times) < rows:

@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """A follower's position in a log: a commit, and how many of its rows or corrections were taken.
+    """A position in a log: a commit, and how many of its rows or corrections a follower has read.
 
     ordinal: `ALL_ROWS`, or any number of at least the commit's `receipt.stored`, means all of them.
     """

@@ -34,7 +34,7 @@ class ImportRefused(ImportsError):
 
 
 class BadRow(ImportsError):
-    """A row cannot be stored. Correct the file, or skip bad rows. `line` counts from 1, the header."""
+    """A row cannot be stored. Correct the file, or skip bad rows. `line` counts from 1, which is the header."""
 
     def __init__(self, path: Path, line: int, field: str | None, message: str) -> None:
         where = f"{path}, line {line}" + (f", {field}" if field else "")

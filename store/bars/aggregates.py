@@ -19,11 +19,12 @@ class Aggregates:
     """Equally long columns, one row per interval that has stored rows, ascending by time.
 
     time: start of the interval, nanoseconds UTC. first_*, last_*: sort keys of the prints that set open and
-    close, `AFTER_ALL` and `BEFORE_ALL` if none does. open, high, low, close: NaN if no print sets them.
-    volume, notional: exact sums rounded once; the columns `…_mid` and `…_low` hold the rounding error.
-    price_count: number of prints that set open and close. trade_count: number of prints that count in the volume.
-    newest: the newest commit that touched a row of the interval. An interval whose rows are all cancelled stays as a row
-    with counts of 0. Volume of an interval without a price is not yet credited to the bar before it.
+    close, `AFTER_ALL` and `BEFORE_ALL` if none does. open, high, low, close: NaN if no print sets them. volume,
+    notional: exact sums rounded once; the columns `…_mid` and `…_low` hold the rounding error. price_count:
+    number of prints that set open and close. trade_count: number of prints that count in the volume. newest:
+    the newest commit that stored, cancelled or replaced a row of the interval. An interval whose rows are all
+    cancelled stays as a row with counts of 0. Volume of an interval without a price is not yet credited to the
+    bar before it.
     """
 
     time: Integers

@@ -20,8 +20,8 @@ NO_SEQUENCE = 2**63 - 1
 class Prints:
     """Equally long columns, ordered by (time, sequence, arrival).
 
-    time: nanoseconds UTC. sequence: `NO_SEQUENCE` if absent. newest: the newest commit that touched the row.
-    The masks are False for cancelled and replaced rows.
+    time: nanoseconds UTC. sequence: `NO_SEQUENCE` if absent. newest: the newest commit that stored, cancelled
+    or replaced the row. The masks are False for cancelled and replaced rows.
     """
 
     time: Integers

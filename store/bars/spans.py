@@ -50,13 +50,13 @@ class Spans:
         return length if is_of_intervals else None
 
     def indices(self, time: Integers) -> Integers:
-        """Return the index of the span that holds each instant, -1 if none does."""
+        """For each instant, return the index of the span that contains it; -1 if none does."""
         index = self.start_ns.searchsorted(time, side="right") - 1
         # Before the first span the index is -1. `end_ns[-1]` is then the last span's end, so the result is -1.
         return np.where(time < self.end_ns[index], index, -1) if len(self) else index
 
     def owners(self, priced: Mask, *, credits: bool) -> Integers:
-        """Return the index of the span whose bar gets the volume of each span; -1 if it is dropped.
+        """For each span, return the index of the span whose bar gets its volume; -1 if the volume is dropped.
 
         Indices ascend except for -1. priced: whether each span's label has a price; such spans keep their
         volume. With `credits`, another span's volume goes to the last priced span before it unless a gap lies

@@ -38,7 +38,7 @@ class LogView:
 
     @property
     def key(self) -> str:
-        """The commit for cache keys: its number, and enough of its hash to recognise a restored log."""
+        """The commit as used in cache keys: its number, and enough of its hash to recognise a restored log."""
         return f"{self.commit.number}-{self.commit.hash[:12]}"
 
     def rows(self, window: Window) -> pa.Table:

@@ -40,7 +40,7 @@ canonical_symbol = lru_cache(maxsize=1 << 16)(parse_symbol)
 
 
 def aligned_window(start: InstantArgument | None, end: InstantArgument | None, interval_ns: int) -> Window:
-    """Return `[start, end)` aligned to whole bars: start floored, end ceiled. None is open.
+    """Return `[start, end)` aligned to whole bars: start floored, end ceiled. None means no bound.
 
     Raises `InvalidInstant` and `InvalidWindow`.
     """

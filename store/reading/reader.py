@@ -42,11 +42,11 @@ class Reader(RowReader):
     """A reader of the rows and bars of a store in a folder; every call sees the newest commits. Thread-safe.
 
     The only files that it writes are derived files. Symbols are spelled as over HTTP, and an alias stands for
-    its symbol. Windows are `[start, end)`; None is open. Instants are integers (nanoseconds since 1970), ISO
-    8601 texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC unless they have a zone. Bars are
-    whole: start is rounded down and end is rounded up to the interval. `policy` is a bar policy or its name,
-    by default the instrument's. With `as_of` only commits made by that instant are read. `frame=True` returns
-    a pandas DataFrame indexed by UTC times. Raises `UnknownSymbol`, `DataDamaged` and the other
+    its symbol. Windows are `[start, end)`; None means no bound. Instants are integers (nanoseconds since 1970),
+    ISO 8601 texts, datetimes, `numpy.datetime64` or `pandas.Timestamp`, in UTC unless they have a zone. Bars
+    are whole: start is rounded down and end is rounded up to the interval. `policy` is a bar policy or its
+    name, by default the instrument's. With `as_of` only commits made by that instant are read. `frame=True`
+    returns a pandas DataFrame indexed by UTC times. Raises `UnknownSymbol`, `DataDamaged` and the other
     `StorageError`s, and ValueErrors for invalid arguments: `InvalidArgument` with its subclasses, and
     `InvalidSymbol`.
     """

@@ -22,7 +22,7 @@ Rows: TypeAlias = Columns | Any
 
 
 class RowOptions(TypedDict, total=False):
-    """as_of: ignore later commits. columns: those to read besides event time. frame: return a DataFrame."""
+    """as_of: ignore commits made later. columns: those to read besides event time. frame: return a DataFrame."""
 
     as_of: InstantArgument | None
     columns: Sequence[str] | None

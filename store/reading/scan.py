@@ -31,7 +31,7 @@ _SymbolColumns: TypeAlias = list[npt.NDArray[Any]]
 
 
 class MergedBars:
-    """Bars of many symbols by (interval, index in the universe): equally long columns."""
+    """Bars of many symbols as equally long columns, sorted by (interval, index of the symbol in the universe)."""
 
     __slots__ = ("_lists", "columns", "place")
 
@@ -126,7 +126,7 @@ def merged_slices(
     indices: Sequence[int] = range(len(universe))
     for part in _parts(window, interval_ns, len(universe)):
         columns = {index: _columns(bars) for index in indices if len(bars := bars_of(index, part))}
-        indices = indices[::-1]  # the logs read last are still cached
+        indices = indices[::-1]  # reversed, because the logs read last are still cached
         if not columns:
             continue
         if fill:

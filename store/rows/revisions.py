@@ -136,7 +136,7 @@ def _with(aggregates: Aggregates, recomputed: Aggregates) -> Aggregates:
 
 
 class _KnownTimes:
-    """The newest event time before each commit. Missing bars up to that time count as visible."""
+    """The newest event time that was stored before each commit. Missing bars up to that time count as visible."""
 
     def __init__(self, rows: pa.Table, window: Window, first_behind: int | None) -> None:
         commit, time = (rows.column(name).to_numpy() for name in ("commit", "timestamp"))

@@ -71,7 +71,7 @@ def stored_rows(rows: pa.Table, runs: Sequence[ArrivalRun]) -> pa.Table:
 
 
 def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
-    """Return the stored rows with corrections applied in order. corrections: those of whole commits.
+    """Return the stored rows with corrections applied in order. corrections: all those of some commits.
 
     A correction has the dataset's columns with the row's new values (for a cancel, the old values), the
     corrected row's `arrival`, `action` and `commit`. It sets `until` of the standing row with this arrival

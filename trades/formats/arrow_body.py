@@ -30,7 +30,7 @@ _DICTIONARY_DATA = 1  # DictionaryBatch: id, data, …
 
 
 def is_compressed(message_type: str, metadata: pa.Buffer) -> bool:
-    """Return whether a message is a compressed record batch or dictionary. `metadata` must be verified."""
+    """Return whether a message is a compressed record batch or dictionary. Arrow must have verified `metadata`."""
     if message_type not in {"record batch", "dictionary"}:
         return False
     data = memoryview(metadata)

@@ -59,7 +59,7 @@ class CsvFile:
 
     @contextmanager
     def opened(self, offset: int = 0) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-        """Open the text at `offset`; yields it and the raw file, whose `tell()` counts the bytes read."""
+        """Yield the uncompressed text from `offset` on, and the raw file, whose `tell()` counts the bytes read."""
         with self.path.open("rb") as raw:
             is_compressed = self.path.name.endswith(".gz")
             text = cast("IO[bytes]", gzip.GzipFile(fileobj=raw) if is_compressed else raw)

@@ -44,8 +44,9 @@ def csv_import(
 ) -> ImportResult:
     """Store those rows of a `.csv` or `.csv.gz` file that are not stored yet, in bounded memory.
 
-    Equal rows are counted over the whole file. notes: the folder of saved progress. restart: ignore saved
-    progress. Raises `ImportsError`s, the store's `StorageError`s, `OSError`.
+    Equal rows without an id are separate rows: afterwards the store has at least as many of them as the file.
+    notes: the folder of saved progress. restart: ignore saved progress. Raises `ImportsError`s, the store's
+    `StorageError`s, `OSError`.
     """
     if options.symbol is not None:
         options = replace(options, symbol=symbol_canonical(options.symbol))

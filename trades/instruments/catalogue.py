@@ -48,7 +48,7 @@ def _is_current(stamp: str) -> bool:
 
 
 def _bring_up_to(stamp: str) -> None:
-    # `stamp` was read before the instruments are, so a later change makes the next refresh run.
+    # `stamp` was read before the instruments: if they change meanwhile, the next refresh updates the table again.
     instruments = {instrument.symbol: instrument for instrument in instruments_all()}
     documents = dict(InstrumentEntry.objects.values_list("symbol", "document"))
     entries = (

@@ -22,7 +22,7 @@ _FLAGS = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class InstrumentDeclaration:
-    """An instrument declared by a line of a file. `line` counts from 1, the header."""
+    """An instrument declared by a line of a file. `line` counts from 1, which is the header."""
 
     line: int
     instrument: Instrument
