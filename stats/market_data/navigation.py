@@ -11,7 +11,7 @@ from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.market_data.reports import COVERAGE, REPORTS
 from stats.rendering.query_form import PageLink
 
-# The value of `last` in links to a dataset, a number of rows per symbol: for one symbol, and for several symbols.
+# The number of rows per symbol in links to a dataset: for one symbol, and for several symbols.
 _ROWS = 100
 _ROWS_EACH = 5
 

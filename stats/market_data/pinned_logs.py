@@ -74,7 +74,7 @@ class ReadPoint:
 def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
     """Return the log at a cursor's commit.
 
-    Raises `UnknownSymbol` if the symbol no longer exists, and `ResyncRequired` if the log now has another commit.
+    Raises `UnknownSymbol` if the symbol no longer exists, and `ResyncRequired` if the log no longer has the commit.
     """
     store = market_store()
     if not seen.number:

@@ -104,7 +104,7 @@ class DatasetForm:
         return query_serializer(self.title(**options), self.parameters(**options), resolution)
 
     def title(self, *, streamed: bool, several: bool) -> str:
-        """Return the name in the OpenAPI schema."""
+        """Return the serializer's name in the OpenAPI schema."""
         words = self.name.title().replace("-", "")
         return f"{'Several' if several else ''}{words}{'Stream' if streamed else ''}"
 

@@ -85,7 +85,10 @@ class _Report(PinnedContent):
 
 @dataclass(frozen=True, eq=False)
 class NewestReport(_Report):
-    """A report on the newest rows. members: for each symbol a page per part; None if its resolution is unavailable."""
+    """A report on the newest rows.
+
+    members: for each symbol, the page of each part; None if the part's resolution is unavailable.
+    """
 
     members: tuple[tuple[PinnedPage | None, ...], ...]
 

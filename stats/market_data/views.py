@@ -172,7 +172,7 @@ def _viewset(
 
 
 def branches() -> Iterator[tuple[MarketClass, str]]:
-    """Yield each class with each of its datasets."""
+    """Yield each pair of a class and one of its datasets."""
     for market_class in MARKET_CLASSES.values():
         for dataset in market_class.datasets:
             if dataset in MARKET_DATASETS:

@@ -40,8 +40,8 @@ _COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 class OhlcQuery:
     """A query for bars of a symbol.
 
-    bars: the equivalent query of the market-data API. end_ns: as requested; None if there is none. is_paged:
-    whether the answer is a page, with cursors.
+    bars: the equivalent query of the market-data API. end_ns: the requested end; None if there is none.
+    is_paged: whether the answer is a page, with cursors.
     """
 
     interval: OhlcInterval

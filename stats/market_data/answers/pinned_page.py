@@ -22,7 +22,7 @@ from stats.rendering.table import OutColumn, Table
 
 @dataclass(frozen=True, slots=True)
 class PageEdge:
-    """The start of a page. The page has the rows from `position` on or, if `earlier`, the last rows before it."""
+    """The edge of a page: the page has the rows from `position` on or, if `earlier`, the last rows before it."""
 
     earlier: bool
     position: RowPosition
@@ -30,7 +30,7 @@ class PageEdge:
 
 @dataclass(frozen=True, slots=True)
 class PageRows:
-    """The rows of a page, ascending. earlier, later: the edges of the pages before and after it in time, if any."""
+    """The rows of a page, ascending. earlier, later: the edges of the earlier and the later page; None if there is none."""
 
     rows: Rows
     earlier: PageEdge | None
@@ -38,7 +38,7 @@ class PageRows:
 
 
 def read_page(source: RowSource, edge: PageEdge | None, limit: int, *, from_end: bool) -> PageRows:
-    """Read the page that starts at an edge. Without an edge, read the first page or, with `from_end`, the last page."""
+    """Read the page at an edge. Without an edge, read the first page or, with `from_end`, the last page."""
     position = None if edge is None else edge.position
     previous = None if edge is None else PageEdge(not edge.earlier, edge.position)
     if edge.earlier if edge is not None else from_end:

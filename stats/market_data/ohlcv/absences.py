@@ -109,7 +109,7 @@ class BarAbsences:
 def queried_days(symbol_query: SymbolQuery) -> tuple[int | None, int]:
     """Return the first day of a query's range (None without a start) and the day after its last, as days since 1970.
 
-    Closed days at the edges of a range have no intervals, but are listed as absences.
+    The days are needed because closed days at the edges of a range have no intervals, but are listed as absences.
     """
     start_ns = symbol_query.query.start_ns
     return None if start_ns is None else start_ns // DAY_NS, -(-symbol_query.end_ns // DAY_NS)

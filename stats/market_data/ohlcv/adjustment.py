@@ -25,7 +25,7 @@ class Adjustment:
     """Adjustment factors of bars, selected by a bar's start.
 
     time_ns: when the actions take effect, ascending. split, dividend: for the bars before each action, the product
-    of its factor and all later ones; then 1 for the bars after the last action. Prices are multiplied by
+    of its factor and all later factors; then 1 for the bars after the last action. Prices are multiplied by
     `dividend` and divided by `split`; volumes are multiplied by `split`.
     """
 
@@ -72,10 +72,10 @@ def adjustment_of(
     rules: AdjustmentRules,
     close_before: CloseBefore,
 ) -> Adjustment:
-    """Return the adjustment for stored corporate actions, ordered by time.
+    """Return the adjustment for stored corporate actions.
 
-    takes_effect: returns when an action takes effect, given its stored time. A dividend is ignored
-    if the close before it is unknown or not above its amount.
+    actions: ordered by time. takes_effect: returns when an action takes effect, given its stored time. A dividend
+    is ignored if the close before it is unknown or not above its amount.
     """
     times: list[int] = []
     splits: list[float] = []

@@ -46,7 +46,7 @@ class AdjustedBars:
         return bars
 
     def _intervals_with_action(self, window: Window) -> Iterator[Window]:
-        """Yield the intervals of a window, longer than a minute, in which an action takes effect after the start."""
+        """Yield the window's intervals of more than a minute in which an action takes effect after their start."""
         time_ns = self.adjustment.time_ns
         for effect_ns in time_ns[(time_ns >= window.start_ns) & (time_ns < window.end_ns)].tolist():
             interval = self.grid.interval(effect_ns)
@@ -108,7 +108,7 @@ def _takes_effect(grid: BarGrid, time_ns: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BarInputs:
-    """Everything that bars are made from. rules: which actions are applied; None for unadjusted bars."""
+    """Everything that bars are made from. rules: how actions are applied; None for unadjusted bars."""
 
     trades: LogView
     stored_bars: LogView

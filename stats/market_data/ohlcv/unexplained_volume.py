@@ -1,4 +1,4 @@
-"""Finds stored bars with more volume than the finer bars in them: their other trades have no known times."""
+"""Finds stored bars with more volume than the finer bars in them: the times of some of their trades are unknown."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -25,7 +25,10 @@ _GROWTH = 16
 
 @dataclass(frozen=True, slots=True)
 class LastRows:
-    """The last row at or before each of several instants. indices: each instant's index in `rows`; -1 for no row."""
+    """The last row at or before each of several instants.
+
+    indices: the index in `rows` of each instant's row; -1 if there is none.
+    """
 
     rows: pa.Table
     indices: Integers

@@ -44,7 +44,10 @@ class OptionMarket:
     def inputs(
         self, contract: OptionContract, instants: Integers, price: Floats
     ) -> tuple[Inputs, SpotPrices]:
-        """Return an option's pricing inputs and its underlying's prices, at ascending instants. price: the option's."""
+        """Return an option's pricing inputs and its underlying's prices, at ascending instants.
+
+        price: the option's price at each instant.
+        """
         spot = self.underlying.at(instants)
         count = len(instants)
         t = years_until(np.full(count, contract.last_trade_ns), instants)

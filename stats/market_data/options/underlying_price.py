@@ -38,7 +38,7 @@ class SpotPrices:
 
 @dataclass(frozen=True, slots=True)
 class UnderlyingPrice:
-    """The newest of three prices: mid quote, last trade that sets a close, close of a finished stored bar.
+    """The newest of three prices: the mid quote, the last trade that sets a close, a finished stored bar's close.
 
     If the newest quote has one side only, the other side comes from an earlier quote.
     """
