@@ -44,7 +44,7 @@ class ImportProgress:
 
 
 class ProgressNote:
-    """The saved progress of importing one file with some options. If the file or an option changes, the import starts anew."""
+    """The saved progress of importing one file with some options. If either changes, the import starts anew."""
 
     def __init__(self, folder: Path, path: Path, options: str) -> None:
         state = path.stat()
