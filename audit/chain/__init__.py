@@ -1,1 +1,1 @@
-"""Writes, proves, verifies and prunes the chain of audit records in the database."""
+"""Appends to, verifies and prunes the chain of audit records in the database."""

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 ANCHOR_RECORDS = 10_000
 ANCHOR_PERIOD = timedelta(hours=1)
 ANCHOR, PUT_BACK, HEAD_LOST, ANCHORS_LOST = "anchor", "put back", "head lost", "anchors lost"
-# Bytes read from the end of the anchors file: about a dozen anchors.
+# The number of bytes that are read from the end of the anchors file: about a dozen anchors.
 _TAIL_BYTES = 4096
 
 
@@ -34,7 +34,7 @@ class UnreadableWitness(ValueError):
 
 
 class WitnessNote(msgspec.Struct, frozen=True):
-    """A line of the witness's files: the head at a time.
+    """A line of the witness files: the chain's head at the time `at`.
 
     `anchored` and `anchored_at` are the number and time of the last anchor. In a PUT_BACK line they are those of
     the head before the restore.

@@ -29,9 +29,9 @@ def detail_text(detail: Mapping[str, Any]) -> str:
 
 
 def body_detail(body: bytes, declared: frozenset[str]) -> dict[str, Any]:
-    """Return a JSON object of at most BODY_BYTES, with the members masked that are not `declared`.
+    """Return the members of a body that is a JSON object of at most BODY_BYTES, masked unless they are `declared`.
 
-    Return the size and SHA-256 of any other body.
+    For any other body return its size and SHA-256.
     """
     if len(body) <= BODY_BYTES:
         with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -91,10 +91,10 @@ def _middle(implied: Floats, distance: Floats, usable: Mask) -> tuple[Integers, 
 def _without_early_exercise(legs: Floats, forwards: Floats, carry: Carry, rows: Mask) -> Floats:
     """Return the forwards at which put-call parity holds for the prices less their early-exercise premiums.
 
-    legs: rows strike, call, put. Iterates: the forward implies the dividend yield; the leg out of the money
-    implies the volatility; both imply the premiums; the prices less the premiums imply the next forward. At the
-    fixed point call and put have the same volatility. NaN if there is none, for example if a leg has no time
-    value.
+    legs: rows strike, call, put. In each iteration the forward implies the dividend yield; the leg out of the money
+    implies the volatility; yield and volatility imply the premiums; the prices less the premiums imply the next
+    forward. At the fixed point call and put have the same volatility. NaN if there is no fixed point, for example if
+    a leg has no time value.
     """
     call_model, put_model = AndersenLake(is_call=True), AndersenLake(is_call=False)
     carry_columns = (carry.t, carry.rate, carry.spot, carry.dividend_yield)

@@ -16,7 +16,7 @@ class OptionChain:
     """Options of one underlying, as columns of equal length.
 
     expiry: the contract's date, days since 1970. last_trade_ns: nanoseconds UTC. strike: above zero. american:
-    whether early exercise is allowed. bid, ask: at the instant; NaN if there is none.
+    whether early exercise is allowed. bid, ask: the quotes at the instant; NaN if there is none.
     """
 
     expiry: Integers
@@ -97,9 +97,9 @@ def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> OptionPai
 
 
 def _forwards(chain: OptionChain, t: Floats, market: MarketInputs) -> Floats:
-    """Return each option's forward, by put-call parity of the options of its expiry, last trade and exercise style.
+    """Return each option's forward; NaN if there is none.
 
-    The forward is NaN if there is none.
+    It is computed by put-call parity from the options with the same expiry, last trade and exercise style.
     """
     forwards = np.full(len(chain), np.nan)
     groups = np.unique(np.stack([chain.expiry, chain.last_trade_ns, chain.american]), axis=1).T

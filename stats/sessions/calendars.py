@@ -15,8 +15,8 @@ from store.arrays import Integers
 from store.instruments import CRYPTO, Instrument
 from store.timestamps import DAY_NS
 
-# The trading date of an instant is looked for from two days before its UTC date (time zones, evening sessions)
-# to twelve days after it (closed days).
+# An instant's trading date is searched from two days before its UTC date (because of time zones and evening sessions)
+# to twelve days after it (because of closed days).
 _DAYS_BEFORE, _DAYS_AFTER = 2, 12
 
 

@@ -15,7 +15,7 @@ from store.instruments import Instrument
 from store.timestamps import DAY_NS, format_timestamp
 
 LONGEST_DAYS = 3_650
-# Days to look ahead for the next session. Only the NYSE in 1914 was closed for nearly as long.
+# The number of days to look ahead for the next session. Only the NYSE in 1914 was closed for nearly as long.
 _LOOKAHEAD_DAYS = 200
 
 
