@@ -28,7 +28,7 @@ class CredentialAuthentication(authentication.BaseAuthentication):
             identity = identify(call, now=now, signature=meta.get(VERIFIED_SIGNATURE))
             if identity is None:
                 return None
-            # The body was not read because the request will be refused, so its digest cannot be checked.
+            # The body was not read, because the request will be refused. So the body's digest cannot be checked.
             if BODY_UNREAD in meta:
                 return use_nonce(identity).caller, None
             return complete_identity(identity, call, body=lambda: django_request.body, now=now), None

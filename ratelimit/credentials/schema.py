@@ -17,7 +17,6 @@ def _header(name: str, description: str) -> dict[str, Any]:
     return {"type": "apiKey", "in": "header", "name": name, "description": description}
 
 
-# The security schemes by name.
 _SCHEMES: dict[str, dict[str, Any]] = {
     "ApiKey": _header("Authorization", "`Authorization: Api-Key <key>`"),
     "XApiKey": _header("X-API-Key", "`X-API-Key: <key>`"),

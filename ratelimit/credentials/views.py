@@ -143,7 +143,7 @@ class LogoutView(_SessionView):
         """End the session of a refresh token. Within a second none of the session's tokens is accepted."""
         identity = session_end(refresh=_validated(RefreshSerializer, request)["refresh"])
         token_cache.forget(identity)
-        # For the audit log: the caller, without any grants.
+        # The audit log names this caller, who needs no grants.
         request.user = Caller(identity, identity, "default", 0, frozenset(), credential=CREDENTIAL)  # type: ignore[assignment]
         return Response(status=204, headers=NOT_STORED)
 
@@ -158,7 +158,7 @@ def _validated(serializer_class: type[Serializer[Any]], request: Request) -> dic
 
 
 def _token_response(request: Request, pair: TokenPair) -> Response:
-    # For the audit log.
+    # The audit log names this caller.
     request.user = pair.caller  # type: ignore[assignment]  # as after every other authentication
     body = TokenPairSerializer({"access": pair.access, "refresh": pair.refresh}).data
     return Response(body, headers=NOT_STORED)

@@ -98,7 +98,7 @@ def _rotate(key: ApiKey, *, now: datetime) -> bool:
             # fails, the next rotation overwrites the file.
             path = _write_file(created, folder / f"{key.prefix}.json", now=now)
     except NotRotatable:
-        # A concurrent call rotated it.
+        # A concurrent call has rotated the key.
         return False
     except OSError:
         logger.exception(

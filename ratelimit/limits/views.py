@@ -59,7 +59,7 @@ def _bucket_documents(caller: Caller, charged: BucketState) -> list[dict[str, An
 def _quota_document(caller: Caller, quota: QuotaState) -> dict[str, Any]:
     remaining = quota.remaining
     if remaining is None:
-        # Redis has no balance of this quota, so all reserved tokens count as used.
+        # The balance is unknown, so all reserved tokens count as used.
         remaining = max(0, quota.limit - quota_reserved(identity=caller.family, period=quota.period))
     return {
         "name": quota.name,

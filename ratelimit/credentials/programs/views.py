@@ -112,7 +112,7 @@ class OAuthTokenView(_Endpoint):
         response = self._respond(request, self.create_token_response)
         if response.status_code == 200:
             token = msgspec.json.decode(response.content)["access_token"]
-            # For the audit log.
+            # The audit log names this caller.
             with suppress(InvalidToken):
                 request.user = cast("Any", caller_of_program_token(token, now=timezone.now())[0])
         return response
@@ -172,6 +172,6 @@ def _names_two_clients(request: HttpRequest) -> bool:
     try:
         client_id = unquote_plus(b64decode(encoded).decode().partition(":")[0])
     except ValueError:
-        # The library refuses it.
+        # The library refuses the malformed header.
         return False
     return request.POST.get("client_id", client_id) != client_id
