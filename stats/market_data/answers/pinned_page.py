@@ -30,7 +30,10 @@ class PageEdge:
 
 @dataclass(frozen=True, slots=True)
 class PageRows:
-    """The rows of a page, ascending. earlier, later: the edges of the earlier and the later page; None if there is none."""
+    """The rows of a page, ascending.
+
+    earlier, later: the edges of the pages before and after it in time; None if there is no such page.
+    """
 
     rows: Rows
     earlier: PageEdge | None
