@@ -1,1 +1,1 @@
-"""Derived files: columns, rollups and sessions up to a commit. They may be deleted at any time."""
+"""Derived files: columns, rollups and session bars of a log up to a commit. They may be deleted at any time."""

@@ -1,4 +1,4 @@
-"""Arrow IPC files: written under a temporary name, renamed, verified by checksum, mapped."""
+"""Arrow IPC files: written under a temporary name and renamed; verified by checksum and mapped."""
 
 import errno
 import os
@@ -25,13 +25,13 @@ _DTYPES: dict[pa.DataType, np.dtype[Any]] = {
 
 
 class NotUsable(Exception):
-    """A derived file is missing or damaged. Answer without derived files, and make them again."""
+    """A derived file is missing or damaged. Callers answer without derived files and make them again."""
 
 
 def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> int:
     """Write the batches and return the file's CRC-32. Raises `OSError`.
 
-    The file is not synced: after a power cut its checksum may fail.
+    The file is not synced: after a power cut it may not match its checksum.
     """
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
@@ -51,8 +51,8 @@ def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatc
 def map_batches(path: Path, checksum: int) -> list[pa.RecordBatch]:
     """Map a file into memory; return its batches, not copied.
 
-    Raises `NotUsable`, and `OSError` if handles or memory run out. No handle stays open: the batches keep
-    the mapping and a deleted file alive.
+    Raises `NotUsable`, and `OSError` if handles or memory run out. No handle stays open. The mapping lasts as
+    long as the batches, even if the file is deleted.
     """
     try:
         with pa.memory_map(os.fspath(path)) as source:
@@ -70,7 +70,7 @@ def map_batches(path: Path, checksum: int) -> list[pa.RecordBatch]:
 
 
 def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
-    """Return a column of numbers without nulls as a view.
+    """Return a numpy view of a column of numbers without nulls.
 
     Arrow's own conversion imports pandas, which takes half a second.
     """
@@ -81,16 +81,16 @@ def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
 # A text column is stored as a dictionary if each text occurs at least this often on average.
 _REPEATS = 4
 
-# The columns that bars need.
+# The columns of stored rows from which bars are made.
 PRINT_COLUMNS = frozenset(
     ("timestamp", "price", "volume", "sequence", "conditions", "arrival", "commit", "until")
 )
 
 
 def write_columns(path: Path, rows: pa.Table) -> int:
-    """Write ordered stored rows and return the file's checksum.
+    """Write stored rows, which are in order, and return the file's checksum.
 
-    Columns that hold only nulls are left out.
+    Columns that have only nulls are left out.
     """
     columns = {
         name: _compact(column.combine_chunks())
@@ -102,7 +102,7 @@ def write_columns(path: Path, rows: pa.Table) -> int:
 
 
 def map_columns(path: Path, checksum: int) -> pa.RecordBatch:
-    """Return the stored rows of a file, dictionary columns not decoded. Raises `NotUsable`."""
+    """Return the stored rows of a file without decoding dictionary columns. Raises `NotUsable`."""
     batches = map_batches(path, checksum)
     if len(batches) != 1:
         raise NotUsable(f"{path.name} does not hold one batch of rows")
@@ -112,7 +112,7 @@ def map_columns(path: Path, checksum: int) -> pa.RecordBatch:
 def plain_rows(dataset: Dataset, rows: pa.RecordBatch, names: Collection[str] = ()) -> pa.Table:
     """Return mapped rows in the schema of stored rows. Missing columns are null; dictionaries are decoded.
 
-    names: only these columns, in the schema's order; empty means all.
+    names: the columns to return, in the schema's order; empty means all.
     """
     schema = stored_schema(dataset)
     if names:

@@ -1,4 +1,4 @@
-"""Bars of a level (interval length) without rollups, computed from a segment's rows and cached."""
+"""Bars of a level (interval length) that has no rollups: computed from a segment's rows and cached."""
 
 import threading
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from store.datasets import TRADES
 from store.protocol import Window
 
 BARS_BYTES = 64 * 2**20
-# The memory of an entry without bars.
+# The memory of a cache entry without its bars.
 _ENTRY_BYTES = 1024
 
 
 class SegmentRows(NamedTuple):
-    """The stored rows of a segment and their event times, ascending; path and checksum of their file."""
+    """The stored rows of a segment, their event times (ascending), and the path and checksum of their file."""
 
     path: Path
     checksum: int
@@ -33,7 +33,7 @@ class SegmentRows(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _BarRange:
-    """The bars of the rows `[start, end)`, which make up whole intervals."""
+    """The bars of a segment's rows `[start, end)`, which are all rows of their intervals."""
 
     start: int
     end: int
@@ -43,8 +43,8 @@ class _BarRange:
 class ComputedBars:
     """The bars of one segment under one policy at one level, computed for the windows that were read.
 
-    Each time the computed range grows at an end, it grows by at least its own length. So no row is aggregated
-    twice, and each bar is copied only a few times.
+    When the range of computed bars must grow at one end, it grows by at least its own length. So each bar is
+    copied only a few times. No row is aggregated twice.
     """
 
     def __init__(self, policy: BarPolicy, level_ns: int) -> None:
@@ -55,14 +55,14 @@ class ComputedBars:
 
     @property
     def nbytes(self) -> int:
-        """Roughly its size in memory."""
+        """The approximate size in memory."""
         return _ENTRY_BYTES + (self._computed.bars.nbytes if self._computed else 0)
 
     def over(self, segment: SegmentRows, start_ns: int, end_ns: int) -> Bars | None:
-        """Return bars of an aligned window, and others; None if volume must be credited across intervals.
+        """Return the bars of an aligned window, and others; None if volume must be credited across intervals.
 
         The interval after the window is computed, too: if it has volume without a price, that volume belongs
-        to the last bar.
+        to the window's last bar.
         """
         if self._has_unfinished:
             return None
@@ -91,18 +91,18 @@ class ComputedBars:
         return _BarRange(new_start, new_end, _read_only(joined_bars([before, computed.bars, after])))
 
     def _bars(self, segment: SegmentRows, start: int, end: int) -> Bars | None:
-        """Return the bars of rows; None if an interval has no price."""
+        """Return the bars of the rows `[start, end)`; None if an interval has no price."""
         rows = plain_rows(TRADES, segment.rows.slice(start, end - start), PRINT_COLUMNS)
         aggregates = aggregate_prints(prints_of(rows, self._policy), self._level_ns)
         return bars_of(aggregates) if bool((aggregates.price_count > 0).all()) else None
 
     def _interval_start(self, segment: SegmentRows, row: int) -> int:
-        """Return the first row in the interval of a row."""
+        """Return the index of the first row in the same interval as a row."""
         start_ns = segment.times[row] // self._level_ns * self._level_ns
         return int(segment.times.searchsorted(start_ns))
 
     def _interval_end(self, segment: SegmentRows, row: int) -> int:
-        """Return the first row after the interval of a row; the number of rows if there is none."""
+        """Return the index of the first row after a row's interval; the number of rows if there is none."""
         if row >= len(segment.times):
             return len(segment.times)
         end_ns = (segment.times[row] // self._level_ns + 1) * self._level_ns
@@ -110,7 +110,7 @@ class ComputedBars:
 
 
 class ComputedBarsCache:
-    """The computed bars of a store's segments, at most `maxsize` bytes. They hold no rows. Thread-safe."""
+    """LRU cache of the computed bars of a store's segments: at most `maxsize` bytes. Thread-safe."""
 
     def __init__(self, maxsize: int = BARS_BYTES) -> None:
         self.lru: LRUCache[tuple[Path, int, str, int], ComputedBars] = LRUCache(
@@ -128,7 +128,7 @@ class ComputedBarsCache:
         bars = computed.over(segment, window.start_ns, window.end_ns)
         with self._mutex:
             if computed.nbytes <= self.lru.maxsize:
-                self.lru[key] = computed  # with its new size
+                self.lru[key] = computed  # the cache must count its new size
             else:
                 self.lru.pop(key, None)
         return bars

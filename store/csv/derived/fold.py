@@ -1,4 +1,4 @@
-"""Folds new commits of a log into its segments."""
+"""Folds (adds) new commits of a log into its segments."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ _OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX)
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Updates the derived files of one log, for some policies and a maximum size of segments."""
+    """Updates the derived files of one log. rows_limit: the maximum number of rows in a segment."""
 
     dataset: Dataset
     folder: Path
@@ -41,17 +41,17 @@ class Fold:
     def run(
         self, commits: Callable[[], CommitHistory], *, rebuild: bool = False, compact: bool = False
     ) -> DerivedStatistics | None:
-        """Fold in all commits; return the result, or None if another process is doing it.
+        """Fold all new commits; return the result, or None if another process is doing it.
 
-        commits: returns the log's history at the time of the call. rebuild: start from nothing. compact:
-        join all neighbours that fit into one segment. Raises `OSError`, `NotUsable` if files are lost
-        meanwhile, and `DataDamaged` if rows to fold in are damaged; then the old files stay.
+        commits: returns the log's current history. rebuild: ignore the existing files. compact: join all
+        neighbouring segments that fit into one. Raises `OSError`, and `NotUsable` if files are deleted
+        meanwhile. Raises `DataDamaged` if new rows are damaged; the old files are then kept.
         """
         derived = self.folder / DERIVED_FOLDER
         with derived_lock(self.folder) as is_locked:
             if not is_locked:
                 return None
-            history = commits()  # read under the lock, to include commits that another process has folded in
+            history = commits()  # read under the lock, to include all commits that another process has folded
             old = _NOTHING if rebuild else _old_manifest(self.dataset, derived, history)
             try:
                 manifest = self._fold(derived, history, old, compact=compact)
@@ -80,7 +80,7 @@ class Fold:
         return manifest
 
     def _unknown_names(self, parts: Sequence[StoredPart]) -> set[str]:
-        """Return the columns of the parts' files that this version does not know."""
+        """Return those columns in the parts' files that this version does not know."""
         of_corrections = corrections_of(self.dataset)
         files = {(stored.part.file, stored.part.kind) for stored in parts}
         return {
@@ -91,7 +91,7 @@ class Fold:
         }
 
     def _groups(self, parts: Sequence[StoredPart]) -> Iterator[list[StoredPart]]:
-        """Yield parts of whole event dates, as many as fill a segment."""
+        """Yield the parts in groups that fill a segment. All parts of one event date are in one group."""
         group: list[StoredPart] = []
         rows = 0
         for _, parts_of_date in groupby(parts, key=lambda stored: stored.part.day):
@@ -108,7 +108,7 @@ class Fold:
     def _with_parts(
         self, writer: SegmentWriter, segments: Sequence[Segment], parts: Sequence[StoredPart]
     ) -> list[Segment]:
-        """Return the segments with the parts added. Segments whose times the parts touch are rewritten."""
+        """Return the segments with the parts added. Segments that get new rows or corrections are rewritten."""
         rows = read_rows(self.dataset, self.folder, of_kind(parts, PartKind.ROWS))
         corrections = read_corrections(
             self.dataset, self.folder, sorted(of_kind(parts, PartKind.CORRECTIONS), key=attrgetter("commit"))
@@ -133,7 +133,10 @@ class Fold:
     def _join_small(
         self, writer: SegmentWriter, segments: Sequence[Segment], *, eagerly: bool
     ) -> list[Segment]:
-        """Join small neighbours of similar size, so that each row is rewritten only a few times."""
+        """Join neighbouring segments of similar size, so that each row is rewritten only a few times.
+
+        eagerly: join them whatever their sizes, if they fit into one segment.
+        """
         joined: list[Segment] = []
         for segment in segments:
             run = [segment]
@@ -154,7 +157,7 @@ _NOTHING = Manifest(0, NO_COMMIT.hash)
 
 
 def _old_manifest(dataset: Dataset, derived: Path, history: CommitHistory) -> Manifest:
-    """Return the manifest to continue from."""
+    """Return the manifest to continue from; an empty one if the existing one cannot be used."""
     manifest = read_manifest(derived)
     if manifest is None or not history.has(manifest.head) or not manifest.has_all_of(dataset):
         return _NOTHING
@@ -179,7 +182,7 @@ def _segment_indices(segments: Sequence[Segment], rows: pa.Table) -> Integers:
 
 
 def _remove_others(derived: Path) -> None:
-    """Delete files that the manifest does not name. Readers that have mapped them can still read them."""
+    """Delete the derived files that the manifest does not name. Readers that have mapped them can still read them."""
     manifest = read_manifest(derived) or _NOTHING
     named = {file for segment in manifest.segments for file in segment.files}
     with suppress(OSError):

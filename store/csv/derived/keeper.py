@@ -12,10 +12,10 @@ from store.csv.log.index_files import DERIVED_FOLDER
 from store.exceptions import UnknownSymbol
 from store.maintained import DerivedBacklog
 
-# After a fold a log rests this long, or as long as the fold took if that is longer. So folding it takes at
-# most half of a processor.
+# The minimum pause after a fold of a log. If the fold took longer, the pause is as long as the fold, so that
+# folding one log takes at most half of a processor.
 _REST_SECONDS = 2.0
-# The rest doubles with each failure in a row, at most this many times (to about a minute).
+# The pause doubles with each consecutive failure, at most this many times (up to about a minute).
 _DOUBLINGS = 5
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ _NOT_FOLDED = NEVER_SEEN
 
 @dataclass(frozen=True, slots=True)
 class WatchedLog:
-    """A log to keep current: its folder, and the policy of its bars."""
+    """A log whose derived files are kept current: its folder, and the key of its bar policy."""
 
     dataset: str
     symbol: str
@@ -48,9 +48,9 @@ class WatchedLog:
 
 @dataclass(frozen=True, slots=True)
 class _FoldState:
-    """The state of a log at its last fold, and when it may be folded again.
+    """The state of a log at its last fold.
 
-    commits: `_NOT_FOLDED` if the fold failed.
+    commits: `_NOT_FOLDED` if the fold failed. rests_until: when it may be folded again.
     """
 
     commits: FileSignature
@@ -60,7 +60,7 @@ class _FoldState:
     failures: int = 0
 
     def is_unchanged(self, log: WatchedLog) -> bool:
-        """Return whether the log and its derived files are unchanged since."""
+        """Return whether the log and its derived files are unchanged since the fold."""
         return (self.commits, self.manifest, self.policy_key) == (
             log.commits(),
             log.manifest(),
@@ -69,7 +69,7 @@ class _FoldState:
 
 
 class DerivedKeeper:
-    """Folds the logs that have grown since their last fold; the one that has rested longest comes first."""
+    """Folds logs that have grown: adds their new commits to the derived files. The first to be due comes first."""
 
     def __init__(
         self,
@@ -80,18 +80,18 @@ class DerivedKeeper:
     ) -> None:
         """Create it.
 
-        logs: returns all logs of the store. fold: folds the log of a dataset and symbol; returns None if
-        another process is doing it.
+        logs: returns all logs of the store. fold: folds the log of a dataset and symbol. It returns None if
+        another process is folding it.
         """
         self._logs = logs
         self._fold = fold
         self._clock = clock
         self._folded: dict[tuple[str, str], _FoldState] = {}
-        # When each log was first seen to have grown.
+        # For each log that has grown, when this was first noticed.
         self._waiting: dict[tuple[str, str], float] = {}
 
     def round(self, *, seconds: float) -> int:
-        """Fold logs for about `seconds`, but at least one if any has grown; return their number."""
+        """Fold logs for about `seconds`; return their number. If any has grown, at least one is folded."""
         ends = self._clock() + seconds
         count = 0
         for log in self._due():
@@ -116,7 +116,7 @@ class DerivedKeeper:
             if folded is None or (folded.rests_until <= now and not folded.is_unchanged(log)):
                 due.append((folded.rests_until if folded else 0.0, log))
                 waiting[log.key] = self._waiting.get(log.key, now)
-            elif log.key in self._waiting:  # resting after a failure
+            elif log.key in self._waiting:  # in the pause after a failure
                 waiting[log.key] = self._waiting[log.key]
         self._waiting = waiting
         return [log for _, log in sorted(due, key=lambda each: each[0])]
@@ -128,8 +128,8 @@ class DerivedKeeper:
             if self._fold(*log.key) is None:
                 commits = _NOT_FOLDED
         except UnknownSymbol:
-            pass  # its first commit is under way, or was cut off
-        except Exception as error:  # noqa: BLE001 an error of one log must not stop the others
+            pass  # its first commit is being written, or was cut off
+        except Exception as error:  # noqa: BLE001 an error in one log must not stop the others
             logger.warning(
                 "the derived files of %s/%s could not be made and will be tried again: %r", *log.key, error
             )

@@ -1,6 +1,6 @@
-"""The manifest: lists the current derived files, and the commit up to which they hold all rows.
+"""The manifest: lists the current derived files, and the commit up to which they have all rows.
 
-A small JSON file, replaced as a whole.
+It is a small JSON file that is replaced as a whole.
 """
 
 import os
@@ -36,13 +36,13 @@ def sessions_file(name: str, policy_key: str) -> str:
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """At most a million rows of one range of event times. Ranges of a manifest's segments do not overlap.
+    """About a million rows or fewer, of one range of event times. The ranges of segments do not overlap.
 
     name: the prefix of its files' names. standing: the number of rows that are neither cancelled nor
     replaced. first_ns, last_ns: smallest and largest event time, inclusive. newest: the newest commit that
     stored, cancelled or replaced one of its rows. columns: CRC-32 of the file of columns. rollups: CRC-32 of
-    each policy's file, by policy key; `NO_ROLLUPS` if it has none, as an earlier version wrote it. sessions: the same for files of
-    daily bars, for policies with a daily table.
+    each policy's file, by policy key. Earlier versions wrote `NO_ROLLUPS` for a policy without a file.
+    sessions: the same for files of session bars, for policies with a daily table.
     """
 
     name: str
@@ -66,10 +66,10 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """The segments in order of time, and the commit up to which they hold all rows.
+    """The segments in order of time, and the commit up to which they have all rows.
 
-    lacking: columns of the CSV files that are not in the segments, because the version that wrote them did
-    not know these columns.
+    lacking: columns of the CSV files that are not in the segments, because the version that wrote the segments
+    did not know these columns.
     """
 
     commit: int
@@ -80,7 +80,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def head(self) -> CommitId:
-        """The commit up to which it holds all rows."""
+        """The commit up to which the segments have all rows."""
         return CommitId(self.commit, self.hash)
 
     def has_all_of(self, dataset: Dataset) -> bool:
@@ -100,7 +100,7 @@ _decoder = msgspec.json.Decoder(Manifest)
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest in a derived folder; None if it is missing or damaged."""
+    """Return the manifest in a derived folder; None if it is missing, damaged or of another format."""
     try:
         sealed = _sealed.decode((folder / MANIFEST_FILE).read_bytes())
         if zlib.crc32(sealed.manifest) != sealed.checksum:
@@ -125,7 +125,10 @@ def manifest_signature(folder: str) -> FileSignature:
 
 
 def discard_manifest(folder: str, signature: FileSignature) -> bool:
-    """Delete a manifest of unusable files. Return False if it is missing or was replaced meanwhile."""
+    """Delete a manifest whose files are unusable. Return False if it is missing or was replaced meanwhile.
+
+    signature: the manifest's signature when its files were opened.
+    """
     if signature == NO_FILE or signature != manifest_signature(folder):
         return False
     with suppress(OSError):

@@ -1,7 +1,7 @@
 """The rollups and the daily session bars of a segment under one bar policy.
 
 Rollups are aggregates, one record batch per level (interval length). A level with few rows per interval is
-left out, because it would be larger than the rows. A constant column is stored as one value.
+left out, because it would be larger than the rows. If a column is constant, only its value is stored.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from store.csv.derived.arrow_files import NotUsable, as_numpy, map_batches, writ
 from store.timestamps import DAY_NS, SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
-# Sessions nearly always start and end on half hours, so this level suffices for their bars.
+# For session bars: sessions nearly always start and end on the hour or half hour.
 HALF_HOUR_NS = 30 * MINUTE_NS
 HOUR_NS = 60 * MINUTE_NS
 LEVELS_NS = (SECOND_NS, MINUTE_NS, HALF_HOUR_NS, HOUR_NS, DAY_NS)
@@ -37,14 +37,14 @@ Rollups = Mapping[int, Aggregates]
 
 
 class _Layout(msgspec.Struct, frozen=True):
-    """The batches' levels in order, and the value of each column that is constant in all batches."""
+    """The level of each batch, in order, and the value of each column that is constant in all batches."""
 
     levels: tuple[int, ...]
     constants: dict[str, int | float]
 
 
 def level_for(interval_ns: int) -> int | None:
-    """Return the longest level that divides an interval; None if none does."""
+    """Return the longest level whose multiple the interval is; None if there is none."""
     return next((level for level in reversed(LEVELS_NS) if interval_ns % level == 0), None)
 
 
@@ -60,7 +60,7 @@ def rollups_of(prints: Prints) -> dict[int, Aggregates]:
 
 
 def write_rollups(path: Path, rollups: Rollups) -> int:
-    """Write the levels and return the file's checksum."""
+    """Write the levels to a file and return its checksum."""
     constants = {name: value for name in _COLUMNS[1:] if (value := _constant(rollups, name)) is not None}
     layout = _Layout(tuple(rollups), constants)
     names = [name for name in _COLUMNS if name not in constants]
@@ -73,7 +73,7 @@ def write_rollups(path: Path, rollups: Rollups) -> int:
 
 
 def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
-    """Return the levels of a file, by length. Raises `NotUsable`."""
+    """Return the levels of a file by length in nanoseconds. Raises `NotUsable`."""
     batches = map_batches(path, checksum)
     if not batches or _METADATA not in (batches[0].schema.metadata or {}):
         raise NotUsable(f"{path.name} does not hold rollups")
@@ -107,9 +107,9 @@ _BAR_COLUMNS = tuple(field.name for field in fields(Bars))
 
 @dataclass(frozen=True, slots=True)
 class SegmentSessions:
-    """Daily session bars, one row per event date.
+    """Daily session bars, one for each event date of the segment.
 
-    bars: NaN prices on a date without a session. newest: the newest commit that touched the date.
+    bars: a date without a session has a bar with NaN prices. newest: the newest commit that touched the date.
     """
 
     bars: Bars
@@ -120,7 +120,7 @@ class SegmentSessions:
 
 
 def sessions_of(rows: pa.Table, policy: BarPolicy) -> SegmentSessions:
-    """Return the sessions of ordered stored rows, at least one row."""
+    """Return the daily session bars of stored rows. rows: in order, at least one."""
     date = rows.column("timestamp").to_numpy() // DAY_NS
     starts = np.concatenate([[0], np.flatnonzero(date[1:] != date[:-1]) + 1])
     commit, until = (rows.column(name).to_numpy() for name in ("commit", "until"))
@@ -130,14 +130,14 @@ def sessions_of(rows: pa.Table, policy: BarPolicy) -> SegmentSessions:
 
 
 def write_sessions(path: Path, sessions: SegmentSessions) -> int:
-    """Write the sessions and return the file's checksum."""
+    """Write the session bars to a file and return its checksum."""
     columns = {name: pa.array(getattr(sessions.bars, name)) for name in _BAR_COLUMNS}
     batch = pa.record_batch({**columns, "newest": pa.array(sessions.newest)})
     return write_batches(path, batch.schema, [batch])
 
 
 def map_sessions(path: Path, checksum: int) -> SegmentSessions:
-    """Return the sessions of a file. Raises `NotUsable`."""
+    """Return the session bars of a file. Raises `NotUsable`."""
     batches = map_batches(path, checksum)
     if len(batches) != 1:
         raise NotUsable(f"{path.name} does not hold sessions")
@@ -146,7 +146,7 @@ def map_sessions(path: Path, checksum: int) -> SegmentSessions:
 
 
 def _on_every_date(time: Integers, bars: Bars) -> Bars:
-    """Return the bars with a row for each date; a date without a bar has NaN prices."""
+    """Return a bar for each date in `time`; a date without a bar in `bars` gets NaN prices."""
     indices = time.searchsorted(bars.time_ns)
 
     def spread(name: str) -> np.ndarray[tuple[int], np.dtype[np.generic]]:

@@ -1,4 +1,4 @@
-"""Cuts ordered rows into segments and writes the files of each: columns, rollups and sessions."""
+"""Divides ordered rows into segments and writes each segment's files: columns, rollups and session bars."""
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ SEGMENT_ROWS = 1_000_000
 
 
 class SegmentWriter:
-    """Writes into one derived folder, whose lock the caller holds. Raises `OSError`."""
+    """Writes segments into one derived folder. The caller holds the folder's lock. Raises `OSError`."""
 
     def __init__(
         self, folder: Path, dataset: Dataset, policies: Sequence[BarPolicy], rows_limit: int
@@ -39,7 +39,7 @@ class SegmentWriter:
         ]
 
     def write(self, rows: pa.Table) -> Iterator[Segment]:
-        """Write ordered stored rows as segments; yield the segments."""
+        """Write stored rows, which are in order, as segments; yield the segments."""
         time = rows.column("timestamp").to_numpy()
         start = 0
         while start < len(time):
@@ -48,7 +48,7 @@ class SegmentWriter:
             start = end
 
     def with_rollups(self, segment: Segment) -> Segment:
-        """Return the segment with rollups and sessions of exactly the current policies. Raises `NotUsable`."""
+        """Return the segment with rollups and session bars of exactly the current policies. Raises `NotUsable`."""
         policies = {policy.key: policy for policy in self._policies}
         if policies.keys() == segment.rollups.keys():
             return segment
@@ -97,9 +97,9 @@ class SegmentWriter:
 
 
 def _cut(time: Integers, start: int, limit: int) -> int:
-    """Return the end of the segment that begins at `start`: the end of a date if it is half full by then.
+    """Return the end index of the segment that begins at index `start`.
 
-    Rows of one event time are never split.
+    It ends with an event date if it is at least half full there. Rows of one event time stay together.
     """
     end = start + limit
     if end >= len(time):

@@ -1,4 +1,4 @@
-"""The current segments of a log, mapped at their first use; bounds the mappings of a store and the bars that it computed."""
+"""The current segments of a log, mapped at their first use, and limits on all mappings of a store."""
 
 import itertools
 import threading
@@ -32,10 +32,10 @@ from store.csv.log.index_files import DERIVED_FOLDER
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, CommitId, Window
 
-# Each segment maps its columns and one or two files per policy. Linux allows a process 65,530 mappings, and
-# other code needs some, too.
+# The maximum number of mapped segments. Each maps its columns and one or two files per policy. Linux allows a process
+# 65,530 mappings, and other code needs some of them.
 SEGMENTS_LIMIT = 8192
-# Above the limit, mappings are released down to this share of it, so that releases are rare.
+# When the limit is exceeded, segments are released until this share of it remains, so that releases are rare.
 _KEPT_SHARE = 0.75
 
 _uses = itertools.count(1)
@@ -56,11 +56,11 @@ class MappedSegment:
 
     @property
     def columns(self) -> tuple[Path, int]:
-        """The path and the checksum of its file of columns."""
+        """The path and the checksum of the segment's file of columns."""
         return self._folder / columns_file(self.segment.name), self.segment.columns
 
     def release(self) -> None:
-        """Release the mappings; concurrent readers keep theirs."""
+        """Release the mappings. Concurrent readers keep theirs."""
         self._rows: pa.RecordBatch | None = None
         self._rollups: dict[str, Rollups] = {}
         self._sessions: dict[str, SegmentSessions] = {}
@@ -77,14 +77,14 @@ class MappedSegment:
         return rows
 
     def rows_in(self, window: Window) -> pa.RecordBatch:
-        """Return its stored rows in the window."""
+        """Return the segment's stored rows in the window."""
         start, end = self._indices(window)
         return self.rows.slice(start, end - start)
 
     def standing_rows(self, window: Window, commit: int) -> pa.RecordBatch:
-        """Return its rows in the window that are neither cancelled nor replaced as of a commit.
+        """Return the rows in the window that are neither cancelled nor replaced as of a commit.
 
-        Corrections that no segment has are ignored.
+        Corrections that are in no segment are ignored.
         """
         start, end = self._indices(window)
         rows = self.rows.slice(start, end - start)
@@ -93,15 +93,15 @@ class MappedSegment:
 
     @property
     def times(self) -> Integers:
-        """The event times of its stored rows, ascending."""
+        """The event times of the stored rows, ascending."""
         return as_numpy(self.rows.column(0))
 
     def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
-        """Return a column of numbers without nulls, of the rows `[start, end)`."""
+        """Return the values of the rows `[start, end)` in a column of numbers without nulls."""
         return as_numpy(self.rows.column(name))[start:end]
 
     def rows_at(self, indices: slice | Integers, names: Collection[str]) -> pa.RecordBatch:
-        """Return its stored rows at some indices, with those of the named columns that the file has."""
+        """Return the stored rows with these indices, and of the named columns those that the file has."""
         rows = self.rows
         rows = rows.select([name for name in rows.schema.names if name in names])
         if isinstance(indices, slice):
@@ -109,7 +109,7 @@ class MappedSegment:
         return rows.take(pa.array(indices))
 
     def aggregates(self, policy_key: str, level_ns: int) -> Aggregates | None:
-        """Return its aggregates of a level (interval length); None if the level is not stored."""
+        """Return the aggregates of a level (interval length); None if the level is not stored."""
         self.used = next(_uses)
         rollups = self._rollups.get(policy_key)
         if rollups is None:
@@ -121,7 +121,7 @@ class MappedSegment:
         return rollups.get(level_ns)
 
     def sessions(self, policy_key: str) -> SegmentSessions | None:
-        """Return its daily session bars; None if the policy has none."""
+        """Return the daily session bars; None if the segment has none for the policy."""
         checksum = self.segment.sessions.get(policy_key)
         if checksum is None:
             return None
@@ -133,10 +133,10 @@ class MappedSegment:
         return sessions
 
     def finished_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
-        """Return its bars of a level in an aligned window, and perhaps others.
+        """Return the bars of a level in an aligned window, and perhaps others.
 
-        None if volume must be credited across intervals, or if a level below a minute is not stored. A longer
-        level that is not stored is computed from the rows and cached.
+        A level of a minute or longer that is not stored is computed from the rows and cached. None if a
+        shorter level is not stored, or if volume must be credited across intervals.
         """
         self.used = next(_uses)
         cached, key = self._bars, (policy.key, level_ns)
@@ -158,7 +158,7 @@ class MappedSegment:
 class SegmentMappings:
     """The mapped segments of a store, by weak references.
 
-    computed: the bars that were computed from their rows.
+    computed: caches the bars that are computed from the segments' rows.
     """
 
     def __init__(self, limit: int = SEGMENTS_LIMIT, bars_bytes: int = BARS_BYTES) -> None:
@@ -171,7 +171,7 @@ class SegmentMappings:
         return len(self._mapped)
 
     def add(self, segment: MappedSegment) -> None:
-        """Register a segment that was mapped; above the limit, release the least recently used ones."""
+        """Register a segment that was mapped. Above the limit, release the least recently used ones."""
         with self._mutex:
             self._mapped.add(segment)
             surplus = len(self._mapped) - int(self._limit * _KEPT_SHARE)
@@ -203,10 +203,11 @@ NO_SEGMENTS = LogSegments(NO_COMMIT, ())
 def open_segments(
     dataset: Dataset, folder: Path, history: CommitHistory, before: LogSegments, mappings: SegmentMappings
 ) -> LogSegments:
-    """Return the segments of a log's current manifest; none if it is missing or of another history.
+    """Return the segments of a log's current manifest.
 
-    Also none if they lack a column that the dataset and the rows have. before: the segments of the last
-    manifest; segments in both manifests stay mapped.
+    Return `NO_SEGMENTS` if the manifest is missing, if the history does not have its commit, or if its
+    segments lack a column that the dataset and the CSV files have. before: the segments of the last manifest;
+    segments in both manifests stay mapped.
     """
     derived = folder / DERIVED_FOLDER
     manifest = read_manifest(derived)

@@ -1,4 +1,4 @@
-"""A bounded cache, by event date, of the rows that were committed after the segments."""
+"""A bounded cache of the rows that were committed after the segments, by event date."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from store.rows.stored_rows import stored_in_order
 ROWS_LIMIT = 2_000_000
 _LEVELS_LIMIT = 6
 
-# Dataset, symbol, and the commit up to which the log's segments hold all rows.
+# Dataset, symbol, and the commit up to which the log's segments have all rows.
 LogKey = tuple[str, str, int]
 Read = Callable[[Sequence[StoredPart]], pa.Table]
 Make = Callable[[pa.Table], Aggregates]
@@ -27,7 +27,10 @@ Make = Callable[[pa.Table], Aggregates]
 
 @dataclass(eq=False, slots=True)
 class TailBlock:
-    """Ordered stored rows of one event date and consecutive commits, with their aggregates so far."""
+    """The stored rows of one event date from consecutive commits, in order, and the aggregates made of them.
+
+    newest: the newest of these commits.
+    """
 
     rows: pa.Table
     newest: int
@@ -43,7 +46,7 @@ class TailBlock:
         return times
 
     def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
-        """Return a column of numbers without nulls, of the rows `[start, end)`."""
+        """Return the values of the rows `[start, end)` in a column of numbers without nulls."""
         return self.rows.column(name).slice(start, end - start).to_numpy()  # type: ignore[no-any-return]
 
     def rows_in(self, window: Window) -> pa.Table:
@@ -52,13 +55,13 @@ class TailBlock:
         return self.rows.slice(start, end - start)
 
     def rows_at(self, indices: slice | Integers) -> pa.Table:
-        """Return its rows at some indices."""
+        """Return its rows with these indices."""
         if isinstance(indices, slice):
             return self.rows.slice(indices.start, indices.stop - indices.start)
         return self.rows.take(pa.array(indices))
 
     def aggregates(self, policy_key: str, level_ns: int, make: Make) -> Aggregates:
-        """Return the aggregates of a level under a policy, cached for a few levels."""
+        """Return the aggregates of a level (interval length) under a policy. A few levels are cached."""
         aggregates = self._aggregates.get((policy_key, level_ns))
         if aggregates is None:
             if len(self._aggregates) >= _LEVELS_LIMIT:
@@ -69,7 +72,10 @@ class TailBlock:
 
 @dataclass(slots=True)
 class _TailDate:
-    """One event date: its blocks by commit, the number of parts in them, and the last part's commit."""
+    """One event date: its blocks in order of commit.
+
+    covered: the number of parts in the blocks. newest: the commit of the last of these parts.
+    """
 
     blocks: tuple[TailBlock, ...] = ()
     covered: int = 0
@@ -81,7 +87,7 @@ class _TailDate:
 
 
 class TailRows:
-    """LRU cache of dates, for all logs of a store."""
+    """LRU cache of event dates, for all logs of a store."""
 
     def __init__(self, rows_limit: int = ROWS_LIMIT) -> None:
         # A date with more rows than the limit counts as the limit; then no other date is cached.
@@ -93,9 +99,9 @@ class TailRows:
     def blocks(
         self, log: LogKey, history: CommitHistory, parts: Sequence[StoredPart], read: Read
     ) -> Sequence[TailBlock]:
-        """Return the rows of `parts`, which are all parts of one date after the segments.
+        """Return the rows of `parts`, which must be all parts of one date that were committed after the segments.
 
-        Rows of later parts may be included. read: returns the stored rows of parts.
+        Rows of newer parts may be included. read: returns the stored rows of parts.
         """
         key = (log, parts[0].part.day)
         with self._mutex:

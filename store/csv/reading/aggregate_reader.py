@@ -1,4 +1,4 @@
-"""Reads a log's aggregates: from rollups where no later commit has changed them, else from rows."""
+"""Reads a log's aggregates: from rollups where no later commit has changed them, and otherwise from rows."""
 
 from collections.abc import Iterator
 
@@ -25,10 +25,10 @@ class AggregateReader:
         self._reader = reader
 
     def parts(self, layers: Layers, policy: BarPolicy, snapshot: LogSnapshot) -> Iterator[Aggregates]:
-        """Yield aggregates that together hold every print in the layers' windows once.
+        """Yield aggregates that together count every print in the layers' windows once.
 
-        layers: windows by interval length, aligned to it; each length divides the longer ones. No aggregate
-        crosses a window's edge.
+        No aggregate crosses a window's edge. layers: windows by interval length. The windows are aligned to
+        their length, and each length divides the longer ones.
         """
         if not layers:
             return
@@ -49,7 +49,7 @@ class AggregateReader:
             yield aggregates[date_windows.indices(aggregates.time)]
 
     def _corrected(self, layers: Layers, windows: WindowList, snapshot: LogSnapshot) -> WindowList:
-        """Return the intervals (of their layer's length) with corrections that no segment has."""
+        """Return the intervals, of their layer's length, for which there are corrections that are in no segment."""
         corrections = self._reader.corrections(windows, snapshot) if snapshot.has_tail else None
         if corrections is None:
             return _NONE
@@ -95,7 +95,7 @@ def _row_aggregates(
 def _block_aggregates(
     block: TailBlock, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Aggregates:
-    """Return a block's aggregates in the windows; they are cached if none of its commits is too new."""
+    """Return a block's aggregates in the windows. They are cached if the block has no commit after `commit`."""
     if block.newest <= commit:
         aggregates = block.aggregates(
             policy.key, level_ns, lambda rows: _aggregated(rows, level_ns, policy, commit)

@@ -1,4 +1,4 @@
-"""Reads a log's bars: from rollups where no later commit has changed them, else from rows."""
+"""Reads a log's bars: from rollups where no later commit has changed them, and otherwise from rows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +24,7 @@ from store.timestamps import DAY_NS
 
 
 class BarReader:
-    """Makes bars of the rows that a `LogReader` reads."""
+    """Makes bars from the rows that a `LogReader` reads."""
 
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
@@ -54,8 +54,8 @@ class BarReader:
     def dependency_window(self, query: BarQuery, snapshot: LogSnapshot) -> Window:
         """Return the window on which the bars depend: it ends after the next interval that has a price.
 
-        Volume before that interval is credited to the last bar. If there is no such interval, the window has
-        no end, because more volume may come.
+        Volume before that interval's price is credited to the last bar. If there is no such interval, the
+        window ends with `ALL_TIME`, because more volume may come.
         """
         window, interval = query.window, query.interval_ns
         if query.policy.counts_every_print or window.end_ns >= ALL_TIME.end_ns:
@@ -69,7 +69,7 @@ class BarReader:
         return Window(window.start_ns, ALL_TIME.end_ns)
 
     def session_bars(self, window: Window, policy: BarPolicy, snapshot: LogSnapshot) -> Bars:
-        """Return daily bars of the regular session, by the policy's daily table."""
+        """Return daily bars of the regular session, which the policy's daily table defines."""
         dates_window = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         if policy.counts_every_print:
             return self.bars(BarQuery(dates_window, DAY_NS, policy), snapshot)
@@ -97,9 +97,9 @@ class BarReader:
         )
 
     def _revision_window(self, revised: RevisionQuery, snapshot: LogSnapshot) -> Window:
-        """Return a window on which the bars depend at each of the commits.
+        """Return a window that has all rows on which the bars depend, at each commit of the query.
 
-        It ends after an interval with a price that was valid at all of them.
+        It ends after a later interval with a price that was valid at all these commits.
         """
         window, interval = revised.window, revised.interval_ns
         if revised.policy.counts_every_print:
@@ -126,7 +126,7 @@ class BarReader:
 
 
 def _stored_sessions(window: Window, policy: BarPolicy, snapshot: LogSnapshot) -> Iterator[Bars]:
-    """Yield the stored session bars of dates that are in one segment only and unchanged since."""
+    """Yield the stored session bars of dates that lie in one segment and that no later commit has changed."""
     within = snapshot.segments.within(window)
     edges = [(each.segment.first_ns // DAY_NS, each.segment.last_ns // DAY_NS) for each in within]
     shared = [last for (_, last), (first, _) in pairwise(edges) if first == last]

@@ -37,7 +37,7 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class LogSnapshot:
-    """The data that an answer is made from: a history up to a commit, and segments that hold part of it."""
+    """The data that an answer is made from: a history up to `commit`, and segments with some of its rows."""
 
     history: CommitHistory
     commit: int
@@ -45,13 +45,13 @@ class LogSnapshot:
 
     @property
     def has_tail(self) -> bool:
-        """Whether there are commits after the segments."""
+        """Whether the snapshot has commits that are newer than the segments."""
         return self.commit > self.segments.head.number
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A manifest's segments and signature, and the log's newest commit when they were checked."""
+    """The segments of a manifest, its signature, and the log's newest commit (`head`) when they were checked."""
 
     head: CommitId
     signature: FileSignature
@@ -62,7 +62,7 @@ _NOTHING = _Opened(NO_SEGMENTS.head, NEVER_SEEN, NO_SEGMENTS)
 
 
 class LogReader:
-    """Reads one log. Thread-safe; mapped files stay usable after their deletion."""
+    """Reads one log. Thread-safe. A file that is mapped can be read even after its deletion."""
 
     def __init__(
         self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows, mappings: SegmentMappings
@@ -79,7 +79,7 @@ class LogReader:
     def with_snapshot(
         self, history: CommitHistory, commit: int | None, read: Callable[[LogSnapshot], T]
     ) -> T:
-        """Return what `read` returns for a snapshot.
+        """Call `read` with a snapshot and return the result. commit: of the snapshot; by default the newest.
 
         If derived files are missing or damaged, they are discarded, and `read` is called without them.
         """
@@ -95,7 +95,7 @@ class LogReader:
         return read(LogSnapshot(history, number, NO_SEGMENTS))
 
     def rows_behind(self, snapshot: LogSnapshot) -> int:
-        """Return approximately how many rows no segment holds, including replaced rows."""
+        """Return approximately how many rows are in no segment, including replaced rows."""
         in_segments = sum(each.segment.rows for each in snapshot.segments.mapped)
         return max(snapshot.history.rows - in_segments, 0)
 
@@ -114,7 +114,7 @@ class LogReader:
         *,
         is_standing: bool = False,
     ) -> pa.Table:
-        """Return the stored rows in the window, in order, with all corrections up to the snapshot's commit.
+        """Return the stored rows in the window, in order, after all corrections up to the snapshot's commit.
 
         Rows of later commits may be included. columns: the columns to return; empty means all. is_standing:
         the caller does not need cancelled and replaced rows, so some of them may be missing.
@@ -133,7 +133,7 @@ class LogReader:
         return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
 
     def standing(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table:
-        """Return the rows in the windows, in any order, without cancelled and replaced ones."""
+        """Return the rows in the windows that are neither cancelled nor replaced, in any order."""
         tables = [stored_schema(self._dataset).empty_table()]
         for mapped in snapshot.segments.within(windows.hull):
             rows = mapped.rows_at(windows.indices(mapped.times), tables[0].column_names)
@@ -149,14 +149,17 @@ class LogReader:
         return stored.filter(pa.array(_stands(stored, snapshot.commit)))
 
     def blocks(self, windows: WindowList, snapshot: LogSnapshot) -> Iterator[TailBlock]:
-        """Yield the rows in the windows that no segment holds. Rows outside the windows may be included."""
+        """Yield the rows in the windows that are in no segment.
+
+        Rows outside the windows and rows of later commits may be included.
+        """
         for day, of_date in groupby(self._tail_parts(windows, snapshot), key=lambda each: each.part.day):
             parts = of_kind(of_date, PartKind.ROWS)
             if parts and windows.overlaps(day * DAY_NS, (day + 1) * DAY_NS - 1):
                 yield from self._blocks_of_date(parts, windows, snapshot)
 
     def corrections(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table | None:
-        """Return the corrections that no segment holds, for rows in the windows, ordered by commit.
+        """Return the corrections that are in no segment, for rows in the windows, ordered by commit.
 
         Return None if there are none.
         """
@@ -174,7 +177,7 @@ class LogReader:
     def _blocks_of_date(
         self, parts: Sequence[StoredPart], windows: WindowList, snapshot: LogSnapshot
     ) -> Sequence[TailBlock]:
-        """Return the date's cached rows; if some are damaged, only the needed ones."""
+        """Return all rows of the date's parts, from the cache. If some are damaged, read only the needed parts."""
         log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
         read = partial(read_rows, self._dataset, self._folder)
         try:
@@ -184,7 +187,7 @@ class LogReader:
             return [TailBlock(stored_in_order(read(needed)), needed[-1].commit)] if needed else []
 
     def _tail_parts(self, windows: WindowList, snapshot: LogSnapshot) -> Sequence[StoredPart]:
-        """Return all parts after the segments whose event dates are in or between the windows."""
+        """Return the parts of all commits after the segments, with event dates in or between the windows."""
         window = windows.hull
         dates_window = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         return snapshot.history.parts_in(dates_window, after=snapshot.segments.head.number)
@@ -198,7 +201,7 @@ class LogReader:
         if signature != opened.signature or not history.has(segments.head):
             segments = open_segments(self._dataset, self._folder, history, segments, self._mappings)
             if segments is NO_SEGMENTS and signature != NO_FILE:
-                signature = NEVER_SEEN  # the manifest may be of commits that this history does not have yet
+                signature = NEVER_SEEN  # look again: this history may not have the manifest's commit yet
         opened = self._opened = _Opened(head, signature, segments)
         return opened
 

@@ -1,4 +1,4 @@
-"""Finds the window of the first or last N rows, and counts rows, without reading them."""
+"""Finds the window of the first or last N rows, and counts rows. Of segments it reads only the columns needed."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -24,11 +24,11 @@ class _Forwards:
     """Counts rows from the start of a window."""
 
     def nearest(self, items: Sequence[T]) -> T:
-        """Return the nearest of some ascending items."""
+        """Return the nearest item. items: ascending."""
         return items[0]
 
     def stretch(self, window: Window, extents: Sequence[Window]) -> Window:
-        """Return the nearest part of a window, up to the next edge of one of the extents."""
+        """Return the nearest part of a window: up to the next start or end of an extent."""
         start = window.start_ns
         edges = [each.end_ns if each.start_ns <= start else each.start_ns for each in extents]
         return Window(start, min(window.end_ns, *edges))
@@ -43,7 +43,7 @@ class _Forwards:
         return Window(window.start_ns, min(window.end_ns, end))
 
     def behind(self, window: Window, part: Window) -> Window:
-        """Return the window without its nearest part `part`."""
+        """Return the rest of a window. part: its nearest part, which is left out."""
         return Window(part.end_ns, window.end_ns)
 
 
@@ -67,19 +67,20 @@ class _Backwards(_Forwards):
         return Window(window.start_ns, part.start_ns)
 
 
-# Up to this many rows, cancelled and replaced rows are left out of the count. Of more rows all are counted.
+# If a window has more than this many rows of one source, they are counted without looking for cancelled and replaced
+# rows. The count is then too high.
 _COUNTED_ROWS = 1 << 17
 
 
 class SortedRows(Protocol):
-    """Stored rows in order of time."""
+    """Stored rows in order of event time, from one source: a segment or a block of newer commits."""
 
     @property
     def times(self) -> Integers:
         """The event times."""
 
     def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
-        """Return a column of numbers, of the rows `[start, end)`."""
+        """Return the values of the rows `[start, end)` in a column of numbers."""
 
 
 class RowFinder:
@@ -91,7 +92,7 @@ class RowFinder:
     def take_window(self, window: Window, rows: int, snapshot: LogSnapshot, *, from_end: bool) -> Window:
         """See `QueryableStore.take_window`.
 
-        The cost grows with `rows`, and with cancelled and replaced rows near them.
+        The cost grows with `rows` and with the number of cancelled and replaced rows near them.
         """
         direction = _Backwards() if from_end else _Forwards()
         dates, chunk, remaining = _tail_dates(window, snapshot), rows, window
@@ -118,7 +119,7 @@ class RowFinder:
         parts = snapshot.history.parts_in(window, snapshot.commit, after=snapshot.segments.head.number)
         for day, date_parts in groupby(of_kind(parts, PartKind.ROWS), key=lambda each: each.part.day):
             count += self._count_of_date(day, list(date_parts), window, snapshot)
-        # If the corrections are damaged, cancelled rows are counted: the result is an upper bound.
+        # If the corrections are damaged, cancelled rows are counted, too: the result is only an upper bound.
         try:
             return count - len(np.unique(self._cancelled(window, snapshot)))
         except DataDamaged:
@@ -127,7 +128,7 @@ class RowFinder:
     def _nearest(
         self, remaining: Window, dates: Integers, snapshot: LogSnapshot, direction: _Forwards
     ) -> tuple[Window, list[SortedRows]] | None:
-        """Return the nearest part of a window in which all rows have the same sources, and these sources.
+        """Return the nearest part of a window throughout which rows have the same sources, and these sources.
 
         None if no rows are left.
         """
@@ -152,7 +153,7 @@ class RowFinder:
     def _standing_times(
         self, window: Window, sources: Sequence[SortedRows], snapshot: LogSnapshot
     ) -> Iterator[Integers]:
-        """Yield the times of each source's rows in the window, without cancelled and replaced ones."""
+        """Yield, for each source, the times of its rows in the window that are neither cancelled nor replaced."""
         cancelled = self._cancelled(window, snapshot)
         for source in sources:
             start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
@@ -162,7 +163,7 @@ class RowFinder:
             yield source.times[start:end][stands]
 
     def _cancelled(self, window: Window, snapshot: LogSnapshot) -> Integers:
-        """Return the arrival numbers of rows in the window that were cancelled after the segments."""
+        """Return the arrival numbers of rows in the window that commits after the segments have cancelled."""
         corrections = self._reader.corrections(WindowList.of(window), snapshot) if snapshot.has_tail else None
         if corrections is None:
             return np.empty(0, np.int64)
@@ -173,12 +174,12 @@ class RowFinder:
     def _count_of_date(
         self, day: int, parts: Sequence[StoredPart], window: Window, snapshot: LogSnapshot
     ) -> int:
-        """Return the number of rows in a window of one date's parts, exact or too high."""
+        """Return how many rows of one date's parts are in a window: the exact number or an upper bound."""
         row_count = sum(stored.part.rows for stored in parts)
         if all(_is_inside(stored.part.first_ns, stored.part.last_ns, window) for stored in parts):
             return row_count
         date_window = Window(max(window.start_ns, day * DAY_NS), min(window.end_ns, (day + 1) * DAY_NS))
-        # The number of rows in the commits is an upper bound, too. Whoever reads the rows gets the error.
+        # If rows are damaged, return the number that the commits state: also an upper bound. Reading them will fail.
         try:
             blocks = list(self._reader.blocks(WindowList.of(date_window), snapshot))
         except DataDamaged:
@@ -187,7 +188,7 @@ class RowFinder:
 
 
 def _tail_dates(window: Window, snapshot: LogSnapshot) -> Integers:
-    """Return the event dates in a window, ascending, with rows that no segment holds."""
+    """Return the event dates in a window, ascending, that commits after the segments touch."""
     if not snapshot.has_tail:
         return np.empty(0, np.int64)
     dates, newest = snapshot.history.newest_by_date(window, snapshot.commit)
@@ -221,7 +222,7 @@ def _count(source: SortedRows, window: Window, commit: int) -> int:
 
 
 def _stand(source: SortedRows, start: int, end: int, commit: int) -> Mask:
-    """Return which rows of `[start, end)` are neither cancelled nor replaced, as far as the source knows."""
+    """Return a mask of the rows `[start, end)` that are neither cancelled nor replaced, as far as the source knows."""
     stands: Mask = (source.column("commit", start, end) <= commit) & (
         source.column("until", start, end) > commit
     )
