@@ -1,4 +1,4 @@
-"""Prepares batches of rows and corrections without a lock: splits them by event date, encodes and hashes."""
+"""Prepares batches of rows and corrections without a lock: splits them by event date, encodes and hashes them."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from store.rows.corrections import AppliedCorrection
 from store.rows.stored_rows import ACTION, ARRIVAL
 from store.timestamps import DAY_NS
 
-# Rows are encoded in pieces that fit into the processor's cache.
+# Rows are encoded in pieces of this many rows, which fit into the processor's cache.
 _ENCODED_ROWS = 32_768
 
 
@@ -44,7 +44,7 @@ class Chunk:
 
     @cached_property
     def later(self) -> tuple[str, ...]:
-        """The later columns that have a value in any row."""
+        """The names of the dataset's later columns that have a value in any row."""
         rows = self.rows
         return tuple(n for n in self.dataset.later_names if rows.column(n).null_count < rows.num_rows)
 
@@ -55,21 +55,21 @@ class Chunk:
 
     @cached_property
     def first_form_text(self) -> bytes:
-        """The rows as CSV without later columns, from which a batch's digest is made."""
+        """The rows as CSV without later columns. The batch's digest is made from it."""
         return self.text if not self.later else self._encoded(header_of(self.dataset))
 
     @cached_property
     def text(self) -> bytes:
-        """The rows as lines of a file with `header`."""
+        """The rows as lines of a file whose header is `header`."""
         return self._encoded(self.header)
 
     @cached_property
     def checksums(self) -> str:
-        """The checksums of the lines in `text`, block by block."""
+        """The checksums of the blocks of `text`."""
         return block_checksums(self.text)
 
     def lines_in(self, header: Header) -> tuple[bytes, str]:
-        """Return the rows as lines of a file with another header, and their checksums."""
+        """Return the rows as lines of a file with the given header, and the lines' checksums."""
         if header == self.header:
             return self.text, self.checksums
         text = self._encoded(header)
@@ -94,7 +94,7 @@ class Chunk:
         return distinct
 
     def stored_hashes(self, first_arrival: int) -> StoredHashes:
-        """Return the hashes for comparison with later rows. first_arrival: the first row's number."""
+        """Return the hashes for comparison with later rows. first_arrival: the first row's arrival number."""
         hashes = self.hashes
         return StoredHashes.of(hashes, np.arange(first_arrival, first_arrival + len(hashes)))
 
@@ -123,7 +123,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class _RequestFacts:
-    """A batch of rows or corrections. received: their number."""
+    """What batches of rows and of corrections have in common. received: the number of rows or corrections."""
 
     caller: str
     key_hash: str | None
@@ -146,7 +146,7 @@ class PreparedBatch(_RequestFacts):
         for chunk in chunks:
             digest.update(chunk.first_form_text)
             _ = chunk.checksums
-            if len(chunks) > 1:  # the order between dates is part of the batch
+            if len(chunks) > 1:  # two batches differ if rows of different dates have another order
                 digest.update(chunk.indices.tobytes())
         return cls(batch.caller, batch.key_hash, len(batch.rows), digest.hexdigest(), chunks, batch.dedupe)
 
@@ -164,12 +164,12 @@ def _chunks(batch: Append) -> list[Chunk]:
 
 
 class CorrectionChunk(Chunk):
-    """Corrections of one event date in the columns of `corrections_of`, in the order in which they apply."""
+    """Corrections of one event date, in the order in which they apply. Their columns are those of `corrections_of`."""
 
     kind = PartKind.CORRECTIONS
 
     def stored_hashes(self, first_arrival: int) -> StoredHashes:
-        """Return the hashes of corrected rows with ids, under the arrival numbers of their rows."""
+        """Return the hashes of the new values of corrected rows with ids, with the rows' arrival numbers."""
         own = {ARRIVAL.name, ACTION.name}
         columns = tuple(column for column in self.dataset.columns if column.name not in own)
         dataset = replace(self.dataset, columns=columns).first_form
@@ -203,7 +203,7 @@ class PreparedAmendment(_RequestFacts):
         return cls(amendment.caller, amendment.key_hash, len(values), digest, amendment)
 
     def chunks(self, applied: Sequence[AppliedCorrection]) -> tuple[CorrectionChunk, ...]:
-        """Return the applied corrections by event date, each date's in order."""
+        """Return the applied corrections as one chunk per event date, in order within a date."""
         dataset = corrections_of(self.amendment.dataset)
         time = self.amendment.dataset.columns[0].name
         by_day: dict[int, list[AppliedCorrection]] = defaultdict(list)

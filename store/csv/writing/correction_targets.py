@@ -1,4 +1,4 @@
-"""Finds the rows, stored or staged before, to which a batch of corrections may refer."""
+"""Finds the stored and staged rows to which a batch of corrections may refer, and the corrections that are new."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from store.timestamps import DAY_NS
 def new_changes(
     request: PreparedAmendment, stage: StagedCommits, folder: Path
 ) -> tuple[tuple[CorrectionChunk, ...], tuple[int, ...]]:
-    """Return the new corrections by date, and the indices of those that were applied before.
+    """Return the new corrections by event date, and the indices of corrections that were applied before.
 
     Raises `CorrectionTargetMissing`, `CorrectionAmbiguous`, `DataDamaged`.
     """
@@ -44,7 +44,7 @@ def new_changes(
 
 
 class _RowsOfDate:
-    """One event date's rows and corrections at a batch's event times, stored or staged before the batch."""
+    """The rows and corrections of one event date at some event times. All were stored or staged before the batch."""
 
     def __init__(
         self, dataset: Dataset, folder: Path, stage: StagedCommits, day: int, instants: list[int]
@@ -57,7 +57,7 @@ class _RowsOfDate:
         self._window = Window(instants[0], instants[-1] + 1)
 
     def rows(self) -> Iterator[pa.Table]:
-        """Yield rows as they came in, in order of arrival."""
+        """Yield the rows as they came in, in order of arrival."""
         for parts in self._loads(PartKind.ROWS):
             yield self._at_instants(read_rows(self.dataset, self._folder, parts))
         for part, chunk in self._stage.staged(self._day):
@@ -65,7 +65,7 @@ class _RowsOfDate:
                 yield self._at_instants(rows_table(pa.Table.from_batches([chunk.rows]), [part]))
 
     def corrections(self) -> Iterator[pa.Table]:
-        """Yield corrections in the order in which they were made."""
+        """Yield the corrections in the order in which they were made."""
         for parts in self._loads(PartKind.CORRECTIONS):
             yield self._at_instants(read_corrections(self.dataset, self._folder, parts))
         for part, chunk in self._stage.staged(self._day):
@@ -73,7 +73,7 @@ class _RowsOfDate:
                 yield self._at_instants(corrections_table(pa.Table.from_batches([chunk.rows]), [part]))
 
     def _loads(self, kind: PartKind) -> Iterator[list[StoredPart]]:
-        """Yield the parts of a kind in lists of bounded size."""
+        """Yield the stored parts of one kind in lists of bounded size."""
         return loads_of(of_kind(self._stage.history.parts_in(self._window), kind))
 
     def _at_instants(self, table: pa.Table) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Group commit: one of the threads that write to a log writes the batches of all that are waiting."""
+"""Group commit: one of the threads that write to a log writes the batches of all waiting threads."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -13,7 +13,10 @@ GROUP_LIMIT = 64
 
 @dataclass(slots=True, eq=False)
 class PendingCommit:
-    """A batch that waits to be written, and its result: a receipt or an error."""
+    """A batch that waits to be written, and its result: a receipt or an error.
+
+    leads: whether its thread must write a group. woken: set when its thread must stop waiting.
+    """
 
     request: PreparedRequest
     receipt: Receipt | None = None
@@ -28,10 +31,10 @@ class PendingCommit:
 
 
 class GroupCommit:
-    """Passes the waiting batches, at most 64 at a time, to `write`, which sets each one's result.
+    """Passes the waiting batches, at most 64 at a time, to `write`, which sets the result of each batch.
 
-    The group includes the writing thread's own batch. Then the next waiting thread writes, so that no thread
-    writes for others forever.
+    The group includes the writing thread's own batch. After it, another waiting thread writes, so that no
+    thread writes for others forever.
     """
 
     def __init__(self, write: Callable[[Sequence[PendingCommit]], None]) -> None:
@@ -42,7 +45,11 @@ class GroupCommit:
         self._running_keys: set[tuple[str, str]] = set()
 
     def commit(self, request: PreparedRequest) -> Receipt:
-        """Return the receipt of a batch. Raises `RequestInProgress`, and the error that `write` set."""
+        """Wait until a batch is written; return its receipt.
+
+        Raises the error that `write` set, and `RequestInProgress` if an earlier batch with its key is not
+        finished yet.
+        """
         pending = PendingCommit(request)
         key = (request.caller, request.key_hash) if request.key_hash is not None else None
         with self._mutex:

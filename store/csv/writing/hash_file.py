@@ -1,8 +1,8 @@
 """Hash files: sorted hashes of one event date's rows, to find duplicates without reading the CSV.
 
-`.derived/hashes/2025-01-02.hashes` holds the date's rows up to a commit, and names that commit and its hash.
-It may be deleted at any time. Only the holder of the log's lock writes it, so an older file never replaces a
-newer one.
+`.derived/hashes/2025-01-02.hashes` has the hashes of the date's rows up to a commit, and that commit's number
+and hash. It may be deleted at any time. Only the holder of the log's lock writes it, so an older file never
+replaces a newer one.
 """
 
 import logging
@@ -42,7 +42,8 @@ _IDENTITY = np.dtype([("identity", "<i8")])
 _REST = np.dtype([("check", "<i8"), ("value", "<i8"), ("arrival", "<i8")])
 _DTYPES: dict[str, np.dtype[Any]] = {"identity": _IDENTITY, "rest": _REST}
 _PIECES_IN_RUN = 16
-# Up to this many identities are searched one by one: each verifies a piece or two, not the whole column.
+# Up to this many identities or rows are looked up one by one. Each look-up verifies a piece or two of a column; a
+# look-up of many at once verifies the whole column.
 _FEW = 16
 
 _logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class HashFile:
         return len(self.identity)
 
     def stored(self, identities: Hashes) -> StoredHashes:
-        """Return the rows whose identity is in `identities`, by identity, then arrival.
+        """Return the rows whose identity is in `identities`, in order of identity, then of arrival.
 
         identities: sorted and distinct.
         """
@@ -100,25 +101,25 @@ class HashFile:
 
 
 def hash_path(folder: Path, date: int) -> Path:
-    """Return the path of an event date's hash file (days since the epoch) in a log's folder."""
+    """Return the path of an event date's hash file in a log's folder. date: days since the epoch."""
     return folder / DERIVED_FOLDER / HASHES_FOLDER / f"{np.datetime64(date, 'D')}.hashes"
 
 
 def remove_hash_files(folder: Path) -> None:
-    """Delete all hash files of a log; errors are ignored."""
+    """Delete all hash files of a log. Errors are ignored."""
     shutil.rmtree(folder / DERIVED_FOLDER / HASHES_FOLDER, ignore_errors=True)
 
 
 def subject_of(dataset: Dataset, date: int) -> list[str]:
-    """Return the date and the hashed columns. A file with another subject must not be used."""
+    """Return the date and the hashed columns. A hash file with another subject must not be used."""
     columns = (f"{column.name} {column.kind.value}" for column in hashed_columns(dataset))
     return [str(date), dataset.name, *columns, *dataset.id_columns, *dataset.arrival_columns]
 
 
 def read_hash_file(path: Path, subject: list[str], history: CommitHistory) -> HashFile | None:
-    """Return a hash file, or None.
+    """Return a hash file.
 
-    None if it is damaged or missing, has another subject, or names a commit that is not in this history.
+    Return None if it is damaged or missing, has another subject, or names a commit that is not in the history.
     """
     try:
         file = HashFile.mapped(path)
@@ -134,8 +135,8 @@ def write_hash_file(
 ) -> HashFile:
     """Replace a hash file by one with the rows of `base` and the newer `rows`.
 
-    rows: sorted by identity. Memory is bounded. Needs the log's lock. Raises `OSError`, and `ColumnsDamaged`
-    if `base` is damaged.
+    rows: sorted by identity. head: the newest commit of these rows. Needs the log's lock. Raises `OSError`,
+    and `ColumnsDamaged` if `base` is damaged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
@@ -167,7 +168,10 @@ def _write_columns(file: BinaryIO, rows: StoredHashes, base: HashFile | None) ->
 
 
 def _runs(new: Records, indices: Integers, old: MappedColumn | None) -> Iterator[Records]:
-    """Yield the merged records in runs of many pieces. indices: the new records' indices among all."""
+    """Yield the old and new records, merged, in arrays of many pieces.
+
+    indices: the indices of the new records among all records.
+    """
     count = len(new) + (0 if old is None else len(old))
     size = _PIECES_IN_RUN * records_in_piece(new.dtype)
     for start in range(0, count, size):

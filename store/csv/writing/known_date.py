@@ -29,7 +29,7 @@ _Recent = tuple[int, int, int]  # (check, value, arrival) of a stored row
 
 @dataclass(slots=True)
 class IdentityIndex:
-    """Hashes in memory: sorted runs, which are merged as they grow, and a dictionary of small batches.
+    """Hashes in memory: sorted runs, which are merged as they grow, and a dictionary of rows of small batches.
 
     The cost of a search grows with the logarithm of the number of rows.
     """
@@ -47,7 +47,7 @@ class IdentityIndex:
         return len(self) * _RUN_ROW_BYTES + self._recent_rows * (_RECENT_ROW_BYTES - _RUN_ROW_BYTES)
 
     def add(self, rows: StoredHashes) -> None:
-        """Add rows that are now stored."""
+        """Add rows that were stored or staged."""
         if len(rows) >= _SMALL:
             self._flush_recent()
             self._add_run(rows.by_identity())
@@ -59,7 +59,7 @@ class IdentityIndex:
             self._flush_recent()
 
     def stored(self, identities: Hashes) -> StoredHashes:
-        """Return the rows whose identity is in `identities`, with rows of one identity in the order of adding.
+        """Return the rows whose identity is in `identities`. Rows of one identity are in the order of adding.
 
         identities: sorted and distinct.
         """
@@ -73,7 +73,7 @@ class IdentityIndex:
         return StoredHashes.joined(parts)
 
     def by_identity(self) -> StoredHashes:
-        """Return all rows by identity; rows of one identity are in the order of adding."""
+        """Return all rows, sorted by identity. Rows of one identity are in the order of adding."""
         self._flush_recent()
         return StoredHashes.joined(self._runs).by_identity()
 
@@ -89,11 +89,11 @@ class IdentityIndex:
         self._runs.append(run)
 
 
-# The file is rewritten once this many newer rows exist, but at least 1/FILE_SHARE of its own rows. So each
-# row is written about five times in all.
+# The hash file is rewritten once the newer rows number at least FILE_ROWS and at least 1/FILE_SHARE of its own rows.
+# So each row is written about five times in all.
 FILE_ROWS = 4_096
 FILE_SHARE = 4
-# It is also rewritten once this many newer parts had to be read.
+# It is also rewritten once this many newer parts had to be read from the CSV.
 FILE_PARTS = 256
 
 _OWN_BYTES = 4_096
@@ -102,9 +102,9 @@ _logger = logging.getLogger(__name__)
 
 
 class KnownDate:
-    """The hashes of one event date; used by one thread at a time, under its log's lock.
+    """The hashes of one event date's rows. Used by one thread at a time, under the log's lock.
 
-    covered: the commit up to which the date's rows are known.
+    covered: the commit up to which the date's rows are included.
     """
 
     def __init__(self, dataset: Dataset, day: int, folder: Path, history: CommitHistory) -> None:
@@ -114,7 +114,7 @@ class KnownDate:
         self._day = day
         self._folder = folder
         self._path = hash_path(folder, day)
-        self._signature = NEVER_SEEN  # of the file at the last look
+        self._signature = NEVER_SEEN  # of the hash file when it was last checked
         self._start_from(None)
 
     @property
@@ -123,7 +123,7 @@ class KnownDate:
         return _OWN_BYTES + self._tail.nbytes
 
     def stored(self, identities: Hashes) -> list[StoredHashes]:
-        """Return the rows whose identity is in `identities`, with rows of one identity in order of arrival.
+        """Return the rows whose identity is in `identities`. Rows of one identity are in order of arrival.
 
         identities: sorted and distinct. Raises `ColumnsDamaged`.
         """
@@ -131,26 +131,26 @@ class KnownDate:
         return [*in_file, self._tail.stored(identities)]
 
     def catch_up(self, newest: int, limit_bytes: int) -> None:
-        """Read all rows up to the date's newest commit, from another process's hash file or the CSV files.
+        """Read the missing rows: from a hash file that another process wrote, and from the CSV files.
 
-        If the rows need more memory than `limit_bytes`, they are written to the hash file. Raises
-        `ColumnsDamaged`, `DataDamaged`.
+        newest: the date's newest commit. If the rows need more memory than `limit_bytes`, they are written to
+        the hash file. Raises `ColumnsDamaged`, `DataDamaged`.
         """
         self._read_newer_file()
         if self.covered < newest:
             self._read(newest, limit_bytes)
 
     def rebuild(self, newest: int) -> None:
-        """Ignore the damaged hash file and read all rows of the CSV files.
+        """Ignore the damaged hash file and read all rows from the CSV files.
 
-        The file is replaced when rows are next added.
+        The file is replaced at the next `write_if_due` with enough rows.
         """
         _logger.warning("the hashes in %s are damaged and are made again", self._path)
         self._start_from(None)
         self._read(newest, math.inf)
 
     def add(self, rows: Sequence[StoredHashes], newest: int) -> None:
-        """Add the rows of the commits after the covered ones, up to `newest`."""
+        """Add the rows of the commits in `(covered, newest]`."""
         for each in rows:
             self._tail.add(each)
         self.covered = newest

@@ -1,4 +1,4 @@
-"""Finds the rows of a batch that are stored, and caches the hashes of the dates that it read."""
+"""Finds the rows of a batch that are stored already, and caches the hashes of the event dates that it read."""
 
 import threading
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ LIMIT_BYTES = 64 * 2**20
 
 
 class KnownRows:
-    """LRU cache of dates, for all logs of a store.
+    """LRU cache of the hashes of event dates, for all logs of a store.
 
-    It takes at most `limit_bytes` of memory, or what one date needs if that is more. Other dates are read
-    again.
+    It takes at most `limit_bytes` of memory, or what one date needs if that is more. Dates that are not in the
+    cache are read again.
     """
 
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -37,9 +37,10 @@ class KnownRows:
     def duplicates(
         self, chunk: Chunk, history: CommitHistory, folder: Path, *, staged: IdentityIndex | None
     ) -> Mask:
-        """Return a mask of the chunk's rows that are stored or staged. Needs the log's lock.
+        """Return a mask of the chunk's rows that are stored or staged already. Needs the log's lock.
 
-        Raises `IdConflict`, and `DataDamaged` if rows that must be read are damaged.
+        staged: an index of the date's staged rows. Raises `IdConflict`, and `DataDamaged` if rows that must be
+        read are damaged.
         """
         day = history.day(chunk.day)
         stored: list[StoredHashes] = []
@@ -57,7 +58,7 @@ class KnownRows:
         *,
         before: DateSummary | None,
     ) -> None:
-        """Add chunks that have just been stored for an event date. before: the date's summary before that."""
+        """Add chunks that have just been stored for one event date. before: the date's summary without them."""
         number = chunks[0][1].day
         date = self._cached((folder, number))
         day = history.day(number)
@@ -67,12 +68,12 @@ class KnownRows:
             date.add([chunk.stored_hashes(part.first_arrival) for part, chunk in chunks], day.newest)
             try:
                 date.write_if_due()
-            except (ColumnsDamaged, StorageError):  # the batch is stored already
+            except (ColumnsDamaged, StorageError):  # no error for the caller: the batch is stored
                 date = None
             self._cache((folder, number), date)
 
     def _stored(self, chunk: Chunk, history: CommitHistory, folder: Path, newest: int) -> list[StoredHashes]:
-        """Return the stored rows of the chunk's date that share an identity with one of its rows."""
+        """Return the stored rows of the chunk's date that have the identity of one of the chunk's rows."""
         key, identities = (folder, chunk.day), chunk.identities
         date = self._cached(key)
         if date is None or date.history is not history:

@@ -1,7 +1,7 @@
-"""Finds duplicates by all columns, including later columns, which hashes do not cover.
+"""Finds duplicates by all columns, including columns that were added to a dataset later.
 
-Stored rows are read and compared if the batch has a later column and a stored row that it repeats may have
-one, too.
+Hashes do not cover these later columns. So stored rows are read and compared if the batch has a later column
+and one of the stored rows that it seems to repeat may have it, too.
 """
 
 from collections import defaultdict
@@ -29,10 +29,10 @@ from store.rows.duplicates import IdentifiedRow, StoredValues, stored_rows_among
 def with_later_columns(
     chunk: Chunk, stage: StagedCommits, folder: Path, is_stored: Callable[[Chunk], Mask]
 ) -> Mask:
-    """Return a mask of the chunk's rows that are stored or staged.
+    """Return a mask of the chunk's rows that are stored or staged already.
 
-    is_stored: returns the mask by the original columns only. Raises `IdConflict` with all rows that conflict
-    in original or later columns.
+    is_stored: returns this mask for a comparison of the original columns only. Raises `IdConflict` with all
+    rows that conflict in original or later columns.
     """
     if not chunk.later:
         return is_stored(chunk)
@@ -69,7 +69,7 @@ class _Candidates:
             ]
 
     def may_have(self, names: Sequence[str]) -> bool:
-        """Return whether any of these rows may have one of the columns. Reads only headers."""
+        """Return whether any of these rows may have a value in one of the columns. Reads only headers."""
         columns = set(names)
         if any(columns.intersection(staged.later) for staged in self._staged):
             return True
@@ -79,7 +79,7 @@ class _Candidates:
         )
 
     def tables(self) -> Iterator[pa.Table]:
-        """Yield the rows as they came in, and the corrected values of rows with ids."""
+        """Yield the rows as they came in, and the new values of corrected rows that have ids."""
         dataset = self._chunk.dataset
         for parts in loads_of(self._parts):
             yield self._at_instants(read_known(dataset, self._folder, parts))
@@ -93,7 +93,7 @@ class _Candidates:
 
 
 def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
-    """Return the mask without rows whose later columns disagree. Raises `IdConflict`."""
+    """Return the mask without the rows that equal no stored row in their later columns. Raises `IdConflict`."""
     hashes = chunk.hashes
     identities = np.unique(hashes.identity[duplicates])
     if not len(identities) or not (_repeats_ids(hashes) or candidates.may_have(chunk.later)):
@@ -116,14 +116,14 @@ def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
 
 
 def _repeats_ids(hashes: RowHashes) -> bool:
-    """Return whether two rows of a chunk have the same id; their later columns may differ."""
+    """Return whether two rows of a chunk have the same id. Their later columns may differ."""
     ids = hashes.identity[hashes.has_id]
     return len(np.unique(ids)) < len(ids)
 
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """Rows selected by identity: indices in a table, hashes, later columns, and a hash of all columns."""
+    """Some rows of a table: their indices in it, hashes, later columns, and a hash of all columns."""
 
     indices: Integers
     hashes: RowHashes
@@ -132,7 +132,7 @@ class _Compared:
 
     @classmethod
     def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table, identities: Hashes) -> "_Compared":
-        """Select the rows with an identity in `identities`."""
+        """Select the table's rows whose identity is in `identities`."""
         hashed = hash_rows(dataset, rows)
         indices = np.flatnonzero(np.isin(hashed.identity, identities))
         hashes = hashed.taken(indices)
@@ -142,7 +142,10 @@ class _Compared:
         return cls(indices, hashes, later, exact)
 
     def differing(self, stored: Sequence["_Compared"]) -> Hashes:
-        """Return identities with a row that is not stored. Equal rows without ids are counted."""
+        """Return the identities of rows that no stored row equals in all columns.
+
+        Of k equal rows without ids, none counts as stored unless at least k are.
+        """
         stored_hashes = np.sort(np.concatenate([np.empty(0, np.int64), *(each.exact for each in stored)]))
         exact, inverse, counts = np.unique(self.exact, return_inverse=True, return_counts=True)
         stored_counts = stored_hashes.searchsorted(exact, side="right") - stored_hashes.searchsorted(exact)

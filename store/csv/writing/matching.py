@@ -1,4 +1,4 @@
-"""Finds the rows of a batch that are stored: the vectorised form of `store.rows.duplicates`, by hashes."""
+"""Finds the rows of a batch that are stored already, by hashes: the vectorised form of `store.rows.duplicates`."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
@@ -14,18 +14,18 @@ from store.csv.writing.row_hashes import RowHashes, StoredHashes
 from store.exceptions import IdConflict
 from store.rows.duplicates import IdentifiedRow, stored_values_among
 
-# From this many rows on, processing whole columns is faster than processing rows.
+# From this many rows on, processing whole columns is faster than processing row by row.
 _MANY_ROWS = 512
 
 
 def duplicates_among(chunk: Chunk, candidates: StoredHashes) -> Mask:
-    """Return a mask of the chunk's rows that are stored.
+    """Return a mask of the chunk's rows that are stored already.
 
-    candidates: the stored rows with the same identities; rows of one identity are in order of arrival.
-    Raises `IdConflict`.
+    candidates: the stored rows with the same identities. Rows of one identity are in order of arrival. Raises
+    `IdConflict`.
     """
     if chunk.rows.num_rows >= _MANY_ROWS and (len(candidates) or chunk.has_ids):
-        with suppress(IdConflict):  # the exact rule below also accepts corrected values
+        with suppress(IdConflict):  # the slower, exact rule below also accepts corrected values
             return stored_rows(chunk.hashes, candidates, chunk.indices)
     if not len(candidates) and not chunk.has_ids:
         return np.zeros(chunk.rows.num_rows, dtype=bool)
@@ -34,9 +34,9 @@ def duplicates_among(chunk: Chunk, candidates: StoredHashes) -> Mask:
 
 
 def stored_rows(rows: RowHashes, stored: StoredHashes, indices: Integers) -> Mask:
-    """Return a mask of the rows that are stored. stored: all stored rows with the same identities.
+    """Return a mask of the rows that are duplicates. stored: all stored rows with the same identities.
 
-    Rows are grouped by identity, stored ones first. Without ids, the first k rows of a group with k stored
+    Rows are grouped by identity, stored ones first. Without ids, the first k new rows of a group with k stored
     rows are duplicates. With ids, all rows of a group but the first are duplicates and must have the first
     row's values. Raises `IdConflict` with the `indices` of rows that have other values.
     """

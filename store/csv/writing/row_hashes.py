@@ -1,7 +1,8 @@
-"""Hashes that identify rows, the same in every process and version.
+"""Hashes that identify rows. They are the same in every process and version.
 
-A row is identified by 128 bits (`identity`, `check`): a hash of its id columns if it has an id, else of all
-columns. `value` is a hash that shows whether rows with the same id differ.
+A row is identified by 128 bits (`identity`, `check`): a hash of its id columns if it has an id, otherwise of
+all columns. `value` shows whether rows with the same id differ: it is a hash of their columns, without the
+dataset's `arrival_columns`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -37,9 +38,9 @@ def mixed(words: Words) -> Words:
 
 
 def text_words(values: pa.Array) -> Words:
-    """Return a 128-bit hash of each text: an array with two rows of words. Words of nulls are undefined.
+    """Return a 128-bit hash of each text: an array with two rows of 64-bit words. Words of nulls are undefined.
 
-    Reads all texts at once, eight bytes at a time.
+    Each step reads the next eight bytes of all texts.
     """
     ends = text_ends(values).astype(np.int64)
     padded = np.zeros(ends[-1] - ends[0] + _WORD_BYTES, np.uint8)
@@ -67,7 +68,7 @@ Hashes: TypeAlias = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class _ColumnWords:
-    """One or two rows of words for a column's values. present: None if no value is null."""
+    """One or two words for each value of a column. present: a mask of the values; None if no value is null."""
 
     words: Words
     present: Mask | None
@@ -75,7 +76,7 @@ class _ColumnWords:
 
 @dataclass(frozen=True, slots=True)
 class RowHashes:
-    """Equally long columns, one entry per row, in order of arrival."""
+    """The hashes of rows: columns of the same length with one entry per row, in order of arrival."""
 
     identity: Hashes
     check: Hashes
@@ -86,7 +87,7 @@ class RowHashes:
         return len(self.identity)
 
     def taken(self, indices: Integers) -> "RowHashes":
-        """Return the hashes of the rows at some indices."""
+        """Return the hashes of the rows with these indices."""
         return RowHashes(
             self.identity[indices], self.check[indices], self.value[indices], self.has_id[indices]
         )
@@ -94,9 +95,10 @@ class RowHashes:
 
 @dataclass(frozen=True, slots=True)
 class StoredHashes:
-    """Equally long columns: an entry per stored row, and one more per correction of a row with an id.
+    """The hashes of stored rows, as columns of the same length.
 
-    arrival: the row's number in its log.
+    There is one entry per stored row, and one more per correction that gave a row with an id new values.
+    arrival: the row's arrival number.
     """
 
     identity: Hashes
@@ -111,7 +113,7 @@ class StoredHashes:
 
     @classmethod
     def joined(cls, parts: Sequence["StoredHashes"]) -> "StoredHashes":
-        """Return the entries of all parts, one part after the other."""
+        """Return the entries of all parts in one object, one part after the other."""
         full = [part for part in parts if len(part)]
         if len(full) < 2:
             return full[0] if full else NO_HASHES
@@ -128,11 +130,11 @@ class StoredHashes:
         return len(self.identity)
 
     def taken(self, indices: Integers) -> "StoredHashes":
-        """Return the entries at some indices."""
+        """Return the entries with these indices."""
         return StoredHashes(*(column[indices] for column in self.columns))
 
     def by_identity(self) -> "StoredHashes":
-        """Return the entries sorted by identity; entries of one identity keep their order."""
+        """Return the entries, sorted by identity. Entries of one identity keep their order."""
         return self.taken(np.argsort(self.identity, kind="stable"))
 
 
@@ -141,12 +143,12 @@ NO_HASHES = StoredHashes(_NONE, _NONE, _NONE, _NONE)
 
 
 def hashed_columns(dataset: Dataset) -> Sequence[Column]:
-    """Return the columns that are hashed."""
+    """Return the columns that are hashed: the dataset's original columns."""
     return dataset.first_form.columns
 
 
 def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
-    """Return the hashes of rows; later columns are not hashed.
+    """Return the hashes of rows. Later columns are not hashed.
 
     If the hashed columns or the hash function change, `hash_file.KIND` must change.
     """
@@ -178,7 +180,7 @@ def _by_id(dataset: Dataset, columns: Mapping[str, _ColumnWords | None], has_id:
 
 
 def _words(values: pa.Array | pa.ChunkedArray, kind: ColumnKind) -> _ColumnWords | None:
-    """Return a word per value, two per text; None if all values are null."""
+    """Return one word per value, or two per text. Return None if all values are null."""
     if values.null_count == len(values):
         return None
     present = values.is_valid().to_numpy(zero_copy_only=False) if values.null_count else None
@@ -195,7 +197,10 @@ def _words(values: pa.Array | pa.ChunkedArray, kind: ColumnKind) -> _ColumnWords
 def _combined(
     columns: Mapping[str, _ColumnWords | None], names: Collection[str], *, seeds: Sequence[int], count: int
 ) -> Hashes:
-    """Return one row of hashes per seed: sums of the named columns' mixed words. A null adds nothing."""
+    """Return one row of hashes per seed. A hash is made from the sum of the mixed words of the named columns.
+
+    A null adds nothing. count: the number of rows.
+    """
     salts = np.array([[seed * int(STEP) % 2**64] for seed in seeds], dtype=np.uint64)
     total = np.repeat(salts, count, axis=1)
     for index, (name, column) in enumerate(columns.items()):
@@ -209,7 +214,10 @@ def _combined(
 
 
 def bounds_in(identity: Hashes, identities: Hashes) -> tuple[Integers, Integers]:
-    """Return the start and end of each identity's entries in `identity`, which is sorted and not empty."""
+    """Return the start and end of the entries of each of `identities` in `identity`.
+
+    identity: sorted, not empty.
+    """
     starts = identity.searchsorted(identities)
     stops = starts.copy()
     is_found = np.flatnonzero(identity[np.minimum(starts, len(identity) - 1)] == identities)
@@ -218,7 +226,7 @@ def bounds_in(identity: Hashes, identities: Hashes) -> tuple[Integers, Integers]
 
 
 def indices_of_ranges(starts: Integers, stops: Integers) -> Integers:
-    """Return the indices in each of the ranges `[start, stop)`, one range after the other."""
+    """Return the indices in all ranges `[start, stop)`, one range after the other."""
     lengths = stops - starts
     begins = np.cumsum(lengths) - lengths
     return np.repeat(starts - begins, lengths) + np.arange(lengths.sum())

@@ -1,4 +1,4 @@
-"""Staged commits: the commits of a group of batches, numbered and assigned to files but not yet written."""
+"""Staged commits: the commits of a group of batches. They have numbers and files but are not written yet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from store.protocol import DUPLICATE_ROWS_KEPT
 
 @dataclass(slots=True)
 class _StagedDay:
-    """The chunks of one event date, their parts, and an index of the first `indexed` chunks' rows."""
+    """The chunks of one event date, their parts, and an index of the rows of the first `indexed` chunks."""
 
     chunks: list[Chunk] = field(default_factory=list)
     parts: list[StoredPart] = field(default_factory=list)
@@ -25,7 +25,10 @@ class _StagedDay:
 
 
 class StagedCommits:
-    """Collects the commits of batches. commits, writes: the records, and each file's texts, in order."""
+    """Collects the commits of batches.
+
+    commits: their records, in order. writes: the texts to append to each file, in order.
+    """
 
     def __init__(self, history: CommitHistory, folder: Path) -> None:
         self.history = history
@@ -43,7 +46,10 @@ class StagedCommits:
     def add(
         self, request: PreparedRequest, chunks: Sequence[Chunk], duplicates: tuple[int, ...], now_ns: int
     ) -> Commit:
-        """Stage the new rows of a batch as a commit with a number, a time and parts; return it."""
+        """Stage the new rows of a batch: make a commit with a number, a time and parts, and return it.
+
+        duplicates: indices of the batch's other rows.
+        """
         self._number += 1
         self._committed_at = max(now_ns, self._committed_at + 1)
         commit = Commit(
@@ -66,7 +72,7 @@ class StagedCommits:
         return list(zip(staged_day.parts, staged_day.chunks, strict=True))
 
     def stored_ends(self) -> dict[str, int]:
-        """Return the committed ends of the files that get rows."""
+        """Return the committed length of each file that gets rows."""
         return {file: self.history.file_end(file) for file in self.writes}
 
     def days(self) -> list[int]:
@@ -74,7 +80,7 @@ class StagedCommits:
         return list(self._days)
 
     def index_for(self, chunk: Chunk) -> IdentityIndex | None:
-        """Return an index of the date's staged rows if one may equal a row of the chunk; else None."""
+        """Return an index of the date's staged rows if one of them may equal a row of the chunk; else None."""
         day = self._days.get(chunk.day)
         if day is None or not (chunk.has_ids or any(chunk.overlaps(*staged.bounds) for staged in day.chunks)):
             return None

@@ -1,4 +1,7 @@
-"""Writes batches as commits of one log: lock, find new rows, append and sync them, then their records."""
+"""Writes batches as commits of one log.
+
+Takes the log's lock, finds the new rows, appends and syncs them, and then appends the commit records.
+"""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +22,7 @@ from store.exceptions import DataDamaged, IdConflict, OutcomeUnknown, RequestKey
 from store.protocol import DUPLICATE_ROWS_KEPT, Dedupe, Receipt
 
 FILES_AT_ONCE = 64
-"""The maximum number of open files; a batch may have more dates than a process has handles."""
+"""The maximum number of data files open at once. A batch may have more dates than a process may open files."""
 
 
 def append_rows(
@@ -27,8 +30,8 @@ def append_rows(
 ) -> None:
     """Append texts to files, one write and one sync per file. Needs the log's lock.
 
-    ends: the committed end of each file. Bytes after it were never acknowledged and are cut off. On an
-    `OSError` the files are cut to their committed ends, as far as the disk allows.
+    ends: the committed length of each file. Bytes after it were never acknowledged and are cut off. After an
+    `OSError` the files are cut to their committed lengths, as far as the disk allows.
     """
     files = list(writes)
     try:
@@ -84,7 +87,7 @@ Outcome = Callable[[CommitHistory], Receipt]
 
 
 class Writer:
-    """Commits batches to one log. Threads of this process share writes; processes wait for the log's lock."""
+    """Commits batches to one log. The batches of waiting threads are written together. Processes take turns."""
 
     def __init__(
         self, folder: Path, log: CommitLog, *, disk: Disk, known_rows: KnownRows, clock: Callable[[], int]
@@ -108,14 +111,13 @@ class Writer:
                 outcomes = [self._decide(pending, stage) for pending in group]
                 if stage.commits:
                     history = self._write(descriptor, stage)
-                else:  # the duplicates' commit may not be synced yet
+                else:  # the commit that stored the duplicates may not be synced yet
                     self._log.confirm(descriptor)
         except SyncFailed as error:
             raise OutcomeUnknown("the disk did not confirm the commit; send the batch again") from error
         except OSError as error:
             raise unavailable(error) from error
-        # Results are set after the write, because a duplicate may repeat a row that this group has just
-        # written.
+        # Results are set only after the write, because a batch may repeat a row that this group has just written.
         for pending, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, StorageError):
                 pending.error = outcome
@@ -123,7 +125,7 @@ class Writer:
                 pending.receipt = outcome(history)
 
     def _decide(self, pending: PendingCommit, stage: StagedCommits) -> Outcome | StorageError:
-        """Stage the new rows of a batch; return a function that makes its receipt, or the batch's error."""
+        """Stage the new rows of a batch. Return a function that makes its receipt, or the batch's error."""
         request = pending.request
         try:
             replay = _replay(request, stage.history)
@@ -141,7 +143,7 @@ class Writer:
     def _new_chunks(
         self, request: PreparedRequest, stage: StagedCommits
     ) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
-        """Return the new rows or corrections of a batch, by date, and the indices of the others."""
+        """Return the batch's new rows or corrections by event date, and the indices of the others."""
         if isinstance(request, PreparedAmendment):
             return new_changes(request, stage, self._folder)
         return self._new_rows(request, stage)
@@ -149,7 +151,7 @@ class Writer:
     def _new_rows(
         self, batch: PreparedBatch, stage: StagedCommits
     ) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
-        """Return the batch's new rows by date, and the indices of its duplicates."""
+        """Return the batch's new rows by event date, and the indices of its duplicates."""
         dedupe = batch.dedupe
         if dedupe is Dedupe.BATCH and (
             stage.history.knows_batch(batch.digest) or batch.digest in stage.digests
