@@ -69,7 +69,7 @@ class _FoldState:
 
 
 class DerivedKeeper:
-    """Folds logs that have grown: adds their new commits to the derived files. The first to be due comes first."""
+    """Folds logs that have grown (adds new commits to their derived files), in the order in which they became due."""
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ class _Layout(msgspec.Struct, frozen=True):
 
 
 def level_for(interval_ns: int) -> int | None:
-    """Return the longest level whose multiple the interval is; None if there is none."""
+    """Return the longest level that divides an interval without remainder; None if there is none."""
     return next((level for level in reversed(LEVELS_NS) if interval_ns % level == 0), None)
 
 

@@ -99,7 +99,8 @@ class SegmentWriter:
 def _cut(time: Integers, start: int, limit: int) -> int:
     """Return the end index of the segment that begins at index `start`.
 
-    It ends with an event date if it is at least half full there. Rows of one event time stay together.
+    The segment ends where an event date ends if it is at least half full by then. Rows of one event time stay
+    together.
     """
     end = start + limit
     if end >= len(time):

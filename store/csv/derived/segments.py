@@ -42,7 +42,7 @@ _uses = itertools.count(1)
 
 
 class MappedSegment:
-    """The files of one segment, mapped at their first use, and again after `release`.
+    """The files of one segment. They are mapped at their first use, and at the first use after `release`.
 
     Every method raises `NotUsable` if its file is missing or damaged.
     """

@@ -59,8 +59,8 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One accepted batch: its number, time, caller, result, and parts.
 
-    committed_at: nanoseconds UTC, larger than in any earlier commit. digest: SHA-256 of the batch: of rows as
-    CSV without later columns, or of corrections as JSON. duplicate_rows: indices in the batch of the first
+    committed_at: nanoseconds UTC, larger than in any earlier commit. digest: SHA-256 of the batch's rows (as
+    CSV without later columns) or corrections (as JSON). duplicate_rows: indices in the batch of the first
     hundred rows (or corrections) that were stored before. key_hash: SHA-256 of the idempotency key.
     request_key: the key itself, only in lines of earlier versions; decoding replaces it by `key_hash`.
     """
@@ -98,9 +98,9 @@ def encode_commit(commit: Commit, previous_hash: str) -> tuple[bytes, str]:
 
 
 def decode_commit(line: bytes, previous: CommitId) -> tuple[Commit, CommitId]:
-    """Return the commit in a line (without line end) that follows the commit `previous`.
+    """Return the commit in a line, and the commit's id. line: without its line end.
 
-    Raises `DataDamaged` if a byte was changed or if the commit does not follow `previous`.
+    Raises `DataDamaged` if a byte was changed or if the commit does not follow the commit `previous`.
     """
     payload, field, ending = line.rpartition(_HASH_FIELD)
     commit_hash = ending[:_HASH_BYTES].decode("ascii", "replace")

@@ -35,7 +35,7 @@ class Disk:
         os.ftruncate(descriptor, length)
 
     def make_folder(self, folder: Path) -> None:
-        """Create a folder and the two above it, durably."""
+        """Create a folder and the two folders above it, durably."""
         for path in (folder.parent.parent, folder.parent, folder):
             path.mkdir(parents=True, exist_ok=True)
             self.sync_folder(path.parent)  # even if it exists: its creator may have died before syncing

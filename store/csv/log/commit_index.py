@@ -132,7 +132,7 @@ class CommitIndex:
         return next((int(files["end"][index]) for index in indices if self.file_name(index) == file), 0)
 
     def file_name(self, index: int) -> str:
-        """Return the name of a file. index: of its entry in `files`."""
+        """Return the name of a file. index: the index of its entry in `files`."""
         name = self._names.get(index)
         if name is None:
             _, _, start, length = self.columns["files"].all()[index].item()
@@ -169,9 +169,9 @@ class CommitIndex:
         return parts
 
     def _parts_until(self, indices: Integers, commit: int) -> Integers:
-        """Return, for each date, how far its parts of commits up to `commit` reach: the index after the last.
+        """Return, for each date, the index after its last part from a commit up to `commit`.
 
-        indices: of the dates in `self.dates`.
+        indices: the dates' indices in `self.dates`.
         """
         if commit <= 0:
             return self._first_part[indices]

@@ -148,9 +148,9 @@ class CommitLog:
         return history
 
     def confirm(self, descriptor: int) -> None:
-        """Sync the file unless all records are durable. A sync of another writer may have failed.
+        """Make all records durable, including those of other writers. Needs the lock.
 
-        Needs the lock. Raises `SyncFailed`.
+        Syncs the file only if necessary. Raises `SyncFailed`.
         """
         self._confirm(self._view, descriptor)
 

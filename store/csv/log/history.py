@@ -55,7 +55,7 @@ class CommitHistory:
         return self._with_repair(lambda view: _commit_id(view, commit))
 
     def has(self, commit: CommitId) -> bool:
-        """Return whether this history has a commit. It may lack a commit that a restore of the log removed."""
+        """Return whether this history has a commit. False, for example, if a restore of the log removed it."""
         return commit.number <= self.head().number and self.head(commit.number) == commit
 
     @property
@@ -165,7 +165,7 @@ class CommitHistory:
         return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), commit, after=after)
 
     def first_from(self, instant_ns: int, commit: int | None = None) -> int | None:
-        """Return the first commit with an event time at or after an instant; None if none up to `commit` has."""
+        """Return the first commit, not after `commit`, with an event time at or after an instant; else None."""
         low, number = 1, self._number(commit)
         midnight = -(-instant_ns // DAY_NS) * DAY_NS
         commits = [stored.commit for stored in self.parts_in(Window(instant_ns, midnight), number)]

@@ -145,7 +145,7 @@ class IndexBuilder:
             _write(writer, name, _split(values, name))
 
     def _bounds(self, dates: Integers, new: Records) -> tuple[Integers, Integers]:
-        """Return each date's smallest event times and largest event times, as two columns."""
+        """Return two columns: the smallest and the largest event time of each date."""
         first, last = np.full(len(dates), np.iinfo(np.int64).max), np.full(len(dates), np.iinfo(np.int64).min)
         old = dates.searchsorted(self._base.dates)
         first[old], last[old] = self._base.first_ns, self._base.last_ns

@@ -88,7 +88,7 @@ def _joined(parts: list[Bars]) -> Bars | None:
 
 
 def _has_later_commits(window: Window, snapshot: LogSnapshot) -> bool:
-    """Return whether segments may have commits in the window that are newer than the snapshot."""
+    """Return whether segments may have commits in the window that are newer than the snapshot's commit."""
     is_earlier = snapshot.commit < snapshot.segments.head.number
     return is_earlier and snapshot.history.version(window).number > snapshot.commit
 

@@ -114,7 +114,7 @@ class LogReader:
         *,
         is_standing: bool = False,
     ) -> pa.Table:
-        """Return the stored rows in the window, in order, after all corrections up to the snapshot's commit.
+        """Return the stored rows in the window, in order. Corrections up to the snapshot's commit are applied.
 
         Rows of later commits may be included. columns: the columns to return; empty means all. is_standing:
         the caller does not need cancelled and replaced rows, so some of them may be missing.

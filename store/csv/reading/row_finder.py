@@ -128,7 +128,7 @@ class RowFinder:
     def _nearest(
         self, remaining: Window, dates: Integers, snapshot: LogSnapshot, direction: _Forwards
     ) -> tuple[Window, list[SortedRows]] | None:
-        """Return the nearest part of a window throughout which rows have the same sources, and these sources.
+        """Return the nearest part of a window in which all rows come from the same sources, and these sources.
 
         None if no rows are left.
         """

@@ -123,7 +123,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class _RequestFacts:
-    """What batches of rows and of corrections have in common. received: the number of rows or corrections."""
+    """The fields of every prepared batch. received: the number of rows or corrections in the batch."""
 
     caller: str
     key_hash: str | None
@@ -140,7 +140,7 @@ class PreparedBatch(_RequestFacts):
 
     @classmethod
     def of(cls, batch: Append) -> "PreparedBatch":
-        """Do all work that needs no lock."""
+        """Prepare a batch: do all work that needs no lock."""
         chunks = tuple(_chunks(batch))
         digest = hashlib.sha256()
         for chunk in chunks:
@@ -185,7 +185,7 @@ class PreparedAmendment(_RequestFacts):
 
     @classmethod
     def of(cls, amendment: Amendment) -> "PreparedAmendment":
-        """Do all work that needs no lock."""
+        """Prepare a batch: do all work that needs no lock."""
         values = [
             [
                 each.action,
