@@ -1,4 +1,4 @@
-"""Answers that the front sends: finished bodies, streams, and refusals of requests before Django; and their metrics."""
+"""The front's answers (finished bodies, streams), its refusals of requests before Django, and the metrics of both."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Stream:
 
 
 def answer_of_response(response: HttpResponseBase, *, is_head: bool) -> Answer:
-    """Convert Django's response to an answer. Closes a finished response; the sender closes a stream."""
+    """Convert Django's response to an answer. Closes the response, unless it is a stream: the sender closes that."""
     status = response.status_code
     headers = _encoded_headers(response, without_length=not response.streaming or status in WITHOUT_BODY)
     if not isinstance(response, HttpResponse):
@@ -69,13 +69,16 @@ def answer_of_finished(finished: FinishedAnswer) -> Answer:
 
 
 def _pieces(response: HttpResponseBase) -> Iterator[bytes]:
-    """Return a response's pieces. A file's pieces have 256 KiB, not Django's 4 KiB: each costs two thread switches."""
+    """Return a response's pieces. A file is read in pieces of 256 KiB instead of Django's 4 KiB.
+
+    Each piece costs two thread switches.
+    """
     file: IO[bytes] | None = getattr(response, "file_to_stream", None)
     return iter(response) if file is None else iter(partial(file.read, FILE_PIECE_BYTES), b"")
 
 
 def _encoded_headers(response: HttpResponseBase, *, without_length: bool) -> list[tuple[bytes, bytes]]:
-    """Return a response's headers and cookies in ASGI's form, with or without its own Content-Length."""
+    """Return a response's headers and cookies in ASGI's form. without_length: leave out its Content-Length."""
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
     if without_length and response.has_header("Content-Length"):
         headers = [header for header in headers if header[0] != b"content-length"]
@@ -97,7 +100,7 @@ class Refusal:
         return HTTPStatus(DECLARED[self.code].status)
 
     def render(self, *, correlation_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Return the headers and body, for the request with that id."""
+        """Return the headers and body. `correlation_id` is the request's id."""
         retry_seconds = DECLARED[self.code].retry_seconds
         body = orjson.dumps(
             problem_body(
@@ -121,7 +124,7 @@ class Refusal:
         return headers, body
 
     def http_bytes(self, *, client_id: str | None) -> bytes:
-        """Return the answer as HTTP/1.1 bytes, with the client's correlation id if it is allowed, else with a new one."""
+        """Return the answer as HTTP/1.1 bytes, with the client's correlation id if it is valid, else with a new id."""
         headers, body = self.render(correlation_id=accepted_id(client_id))
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (self.status, self.status.phrase.encode(), lines, body)
@@ -167,7 +170,7 @@ def count_answer(environ: dict[str, Any], status: int, *, began_ns: int) -> None
 
 
 def count_refusal(refusal: Refusal, *, method: str = "") -> None:
-    """Count a refusal before Django; `method` is "" if it was not read."""
+    """Count a refusal before Django. `method` is "" if the request line was not read."""
     FRONT_REFUSALS.add(refusal.code)
     REQUESTS.add(UNROUTED, _method(method), _CLASSES[refusal.status // 100])
 

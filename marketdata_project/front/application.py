@@ -1,7 +1,7 @@
 """The front: an ASGI application that reads requests in the event loop and runs Django's WSGI handler in threads.
 
-Reads and writes have threads of their own, so that writes that wait for the disk never delay reads. A body is read
-before a thread is used: a slow client occupies a coroutine, not a thread.
+Reads and writes run in separate threads, so that writes that wait for the disk never delay reads. A body is read in
+the event loop: a slow client occupies a coroutine, not a thread.
 """
 
 import logging
@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 
 
 class RefusedCall(NamedTuple):
-    """A request that the front itself refused, with `status`, after `latency_us`."""
+    """A request that the front itself refused. latency_us: microseconds until the refusal was sent."""
 
     environ: dict[str, Any]
     status: int
@@ -76,7 +76,7 @@ class DjangoHandler(WSGIHandler):
         return response
 
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
-        """Return the view of a request, from the cache of paths. Raises Resolver404."""
+        """Return the view of a request. Paths are cached. Raises Resolver404."""
         match = endpoint_at(request.path_info)
         if match is None:
             return super().resolve_request(request)
@@ -126,7 +126,7 @@ class Front:
         environ = environ_for(scope)
         trusted_environ(environ)
         environ["wsgi.input"] = BytesIO()
-        # All later code finds the chosen id in the header's variable.
+        # All later code reads the accepted id from the header's variable.
         environ[_CORRELATION_ID] = accepted_id(environ.get(_CORRELATION_ID))
         call = call_in(environ)
         lane = self._reads if scope["method"] in SAFE_METHODS else self._writes
@@ -152,7 +152,8 @@ class Front:
             finally:
                 if reserved is not None:
                     reserved.release()
-                    # Django's and DRF's requests are reference cycles: without this they keep the body until garbage collection.
+                    # Django's and DRF's requests are reference cycles, which would keep the body in memory until
+                    # the next garbage collection.
                     environ["wsgi.input"].close()
             await self._sender.send(answer, environ, receive, send)
 

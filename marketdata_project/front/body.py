@@ -23,9 +23,9 @@ from marketdata_project.front.lanes import Lane
 from marketdata_project.front.limits import MOST_BODY_BYTES, MOST_SMALL_BODY_BYTES, BodyBudget, ReservedBytes
 from ratelimit.access.table import SMALL_BODY_BYTES
 
-# The body is refused if no byte of it arrives for so many seconds,
+# A body is refused if none of its bytes arrives for PROGRESS_SECONDS.
 PROGRESS_SECONDS = 5.0
-# or if it takes longer than GRACE_SECONDS plus one second per SLOWEST_BYTES_PER_SECOND bytes.
+# A body is refused if it takes longer than GRACE_SECONDS plus one second per SLOWEST_BYTES_PER_SECOND bytes.
 GRACE_SECONDS = 20.0
 SLOWEST_BYTES_PER_SECOND = 128 * 1024
 LINGER_SECONDS = 2.0
@@ -37,11 +37,11 @@ class BodyError(Exception):
 
 
 class BodyOverLimit(BodyError):
-    """The body is over the limit. Send less."""
+    """The body is larger than the limit. Send less."""
 
 
 class BodyTooSlow(BodyError):
-    """The body did not come in time. Send it again."""
+    """The body did not arrive in time. Send it again."""
 
 
 class BodyBudgetExhausted(BodyError):
@@ -53,9 +53,9 @@ class ClientGone(BodyError):
 
 
 class BodyAllowance(NamedTuple):
-    """How much of a body may be read: at most `limit` bytes, counted in `reserved`.
+    """How much of a body may be read: at most `limit` bytes, which `reserved` counts.
 
-    is_refused: the limit is low only because the caller may not send a large body.
+    is_refused: whether the limit is low only because the caller may not send a large body.
     """
 
     limit: int
@@ -64,7 +64,7 @@ class BodyAllowance(NamedTuple):
 
 
 class BodyReader:
-    """A reader of bodies: small ones before the caller is known, large ones only from callers who may send them."""
+    """Reads small bodies before the caller is known, and large bodies only from callers who may send them."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class BodyReader:
         body_sender: Callable[[dict[str, Any]], str | None],
         budget: BodyBudget | None = None,
     ) -> None:
-        """`body_limit` returns the largest body in bytes for a path and method; it is called in the event loop.
+        """`body_limit` returns the size limit of a body in bytes, by path and method. The event loop calls it.
 
         `body_sender` is called in a thread; it returns the identity of a caller who may send a large body, or None.
         `budget` bounds all large bodies together.
@@ -86,7 +86,7 @@ class BodyReader:
     async def allowance(self, call: ReceivedCall, environ: dict[str, Any], lane: Lane) -> BodyAllowance:
         """Return how much of a call's body may be read. The caller releases the reserved bytes.
 
-        A small body counts for the address. Before a larger one is read, a thread of `lane` authenticates and
+        A small body counts for the address. Before a larger body is read, a thread of `lane` authenticates and
         authorises the caller by the headers.
         """
         limit = self._body_limit(call.path, call.method)
@@ -105,8 +105,8 @@ class BodyReader:
     async def add_body(environ: dict[str, Any], receive: Receive, allowance: BodyAllowance) -> None:
         """Set the environ's body. If the body is too large, set an empty one and BODY_UNREAD.
 
-        Then Django answers: 413 with the limit if it knows the caller (also by a session), otherwise the reason
-        why it does not.
+        Django then answers 413 with the limit, or, if it does not accept the caller, the reason for that. A caller
+        may also be known by a session.
         """
         declared = environ.get("CONTENT_LENGTH", "")
         try:
@@ -128,8 +128,8 @@ def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 async def read_body(receive: Receive, allowance: BodyAllowance, *, declared: str) -> BytesIO:
     """Return the whole body, positioned at its beginning. `declared` is the Content-Length or ''.
 
-    Raises BodyOverLimit (at once if `declared` exceeds the limit, else with the first byte over it), BodyTooSlow,
-    BodyBudgetExhausted and ClientGone.
+    Raises BodyTooSlow, BodyBudgetExhausted, ClientGone, and BodyOverLimit: at once if `declared` exceeds the limit,
+    else at the first byte beyond the limit.
     """
     if declared and int(declared) > allowance.limit:
         raise BodyOverLimit
@@ -138,7 +138,7 @@ async def read_body(receive: Receive, allowance: BodyAllowance, *, declared: str
         await _fill(buffer, receive, allowance)
     except TimeoutError:
         raise BodyTooSlow from None
-    buffer.getvalue()  # trims the buffer, so that a later read() of all of it copies nothing
+    buffer.getvalue()  # trims the buffer, so that a later read() of the whole body copies nothing
     buffer.seek(0)
     return buffer
 
@@ -166,9 +166,9 @@ async def _fill(buffer: BytesIO, receive: Receive, allowance: BodyAllowance) -> 
 
 
 async def discard_rest(receive: Receive) -> None:
-    """Read and discard the rest of a body for LINGER_SECONDS, so that the client can read its answer.
+    """Read and discard the rest of a body, for at most LINGER_SECONDS and LINGER_BYTES.
 
-    Closing at once would reset the connection before the answer arrives.
+    Meanwhile the client can read its answer. Closing at once would reset the connection before the answer arrives.
     """
     remaining_bytes = LINGER_BYTES
     with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""What the front does without Django's middlewares: authenticates and charges senders of large bodies, records refusals."""
+"""Authenticates and charges senders of large bodies, and records the front's refusals, without Django's middlewares."""
 
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
@@ -19,10 +19,10 @@ from ratelimit.limits.services import admit_call
 
 
 def body_sender(environ: MutableMapping[str, Any]) -> str | None:
-    """Authenticate, authorize and charge the caller by the headers; return its identity, or None for a refusal.
+    """Authenticate, authorize and charge the caller by the headers; return its identity, or None if one of them fails.
 
-    Django's middlewares answer the refusal. Admission and verified signature are left in the environ, so that
-    they do not charge or verify again. Raises DatabaseError.
+    Then Django answers with the reason. The admission and the verified signature are left in the environ, so that
+    Django neither charges nor verifies again. Raises DatabaseError.
     """
     if is_secure(environ) is None:
         return None
@@ -58,7 +58,7 @@ def _access_and_denial(call: ReceivedCall, caller: Caller) -> tuple[Access | Non
 
 
 def refusal_recorder() -> Callable[[RefusedCall], None]:
-    """Return a function that records a refused API call. Its caller is empty: nobody was authenticated."""
+    """Return a function that writes the audit record of a refused API call. The record names no caller."""
     spool = call_spool()
 
     def record(call: RefusedCall) -> None:

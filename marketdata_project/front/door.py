@@ -1,8 +1,8 @@
-"""The front door: answers from this process's memory without Django, in a fifth of the processor time.
+"""The front door: answers calls from this process's memory, without Django. That takes a fifth of the processor time.
 
-It calls the functions for identity, access, cost and record that DRF's classes and the middlewares call. It answers
-only calls whose JSON answer is in memory. Django answers all others: other formats, sessions, signatures, refused
-callers, answers that are not in memory.
+It authenticates, checks access, charges and records with the same functions as DRF's classes and the middlewares.
+It answers only calls whose JSON answer is in memory. Django answers all others: other formats, sessions, signatures,
+refused callers, answers that are not in memory.
 """
 
 import time
@@ -58,7 +58,10 @@ _SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
 
 
 class _Prepared(NamedTuple):
-    """An answer in memory, the caller, its row in the table of access, and the values that the headers depend on."""
+    """An answer in memory, its caller, the endpoint's row in the access table, and what other headers depend on.
+
+    allowed: the `Allow` header. is_secure: whether the call came over TLS.
+    """
 
     answer: FinishedAnswer
     caller: Caller
@@ -68,7 +71,7 @@ class _Prepared(NamedTuple):
 
 
 class FrontDoor:
-    """A function that finds the answer to a call in memory, charges the caller and records the call."""
+    """A callable that finds the answer to a call in memory, charges the caller and records the call."""
 
     def __init__(self) -> None:
         self._spool = call_spool()
@@ -111,7 +114,7 @@ def _prepared(call: ReceivedCall, environ: Environ, now: datetime) -> _Prepared 
     if BODY_TOO_LARGE in environ or not _asks_for_json(call):
         return None
     access, secure = access_of(endpoint.url_name, call.method), is_secure(environ)
-    # Django must answer a call with an audit class: it is recorded in the view's transaction.
+    # A call with an audit class is recorded in the view's transaction, so Django must answer it.
     if access is None or access.audit_class or secure is None:
         return None
     caller, answer = _answer_for(call, access, now)
@@ -124,7 +127,7 @@ def _prepared(call: ReceivedCall, environ: Environ, now: datetime) -> _Prepared 
 def _answer_for(
     call: ReceivedCall, access: Access, now: datetime
 ) -> tuple[Caller | None, FinishedAnswer | None]:
-    """Return the caller and the answer in memory; None for one of them leaves the call to Django."""
+    """Return the caller and the answer in memory. If one of them is None, Django answers the call."""
     try:
         identity = identify(call, now=now)
         if identity is None or denial_of(identity.caller, access) is not None:
@@ -135,9 +138,9 @@ def _answer_for(
 
 
 def _admitted(call: ReceivedCall, prepared: _Prepared, environ: Environ) -> Admission | None:
-    """Charge a call; return the admission, or None if the limit refused or the database cannot be used.
+    """Charge a call; return the admission, or None if the limit refuses it or the database cannot be used.
 
-    Leaves a refusal in the environ for Django's throttle.
+    A refused admission is left in the environ, where DRF's throttle finds it.
     """
     try:
         admission = admit_call(call, prepared.caller, prepared.access)
@@ -155,13 +158,13 @@ def _asks_for_json(call: ReceivedCall) -> bool:
     return (
         headers.get("accept", "*/*") in _JSON
         and "format=" not in unquote(call.query)
-        # Django's middlewares handle these headers: they use up nonces, open sessions, check CORS.
+        # Only Django's middlewares can handle these headers: nonces, sessions and CORS.
         and headers.keys().isdisjoint(_DJANGO_HEADERS)
     )
 
 
 def is_secure(environ: Mapping[str, Any]) -> bool | None:
-    """Return whether a call came over TLS; None if Django would refuse its host or redirect it."""
+    """Return whether a call came over TLS; None if Django would refuse its host or redirect it to https."""
     proxy_header = settings.SECURE_PROXY_SSL_HEADER
     scheme_header = proxy_header[0] if proxy_header else "HTTP_X_FORWARDED_PROTO"
     names = ("wsgi.url_scheme", "HTTP_HOST", "HTTP_X_FORWARDED_HOST", scheme_header)

@@ -11,9 +11,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-# In bytes. CPython before 3.11.10 and 3.12.6 parses a quoted cookie with escapes in quadratic time.
+# Bytes. A longer Cookie header with escapes is dropped: CPython before 3.11.10 and 3.12.6 parses it in quadratic time.
 _LONGEST_ESCAPED_COOKIES = 4096
-# Entries in the cache of header names; names come from clients, so it must be bounded.
+# The most entries in the cache of header names. Names come from clients, so the cache must be bounded.
 _MOST_NAMES = 512
 _names: dict[bytes, str] = {}
 _SERVER = {
@@ -25,7 +25,7 @@ _SERVER = {
 
 
 def environ_for(scope: Scope) -> dict[str, Any]:
-    """Return the environ without `wsgi.input`, and without Transfer-Encoding, because the front decodes the body."""
+    """Return the environ without `wsgi.input`. Transfer-Encoding is left out, too: Django gets a decoded body."""
     raw_path: bytes = scope["raw_path"]
     server = scope.get("server") or ("localhost", None)
     client = scope.get("client") or ("", 0)

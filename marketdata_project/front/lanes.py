@@ -1,6 +1,6 @@
 """Lanes: small thread pools for blocking work of an event loop.
 
-A job costs about half as much as with `loop.run_in_executor`: one queue, one future, one wake-up of the loop.
+A job costs about half as much as with `loop.run_in_executor`: it needs one queue, one future and one wake-up.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class _Job(NamedTuple):
 
 
 class Lane:
-    """Up to `threads` daemon threads that do jobs first in, first out.
+    """A pool of up to `threads` daemon threads, which do jobs first in, first out.
 
     `after` is called in the thread after every job. A new thread starts only if a job finds all threads busy,
     because each thread holds memory.
@@ -42,12 +42,12 @@ class Lane:
 
     @property
     def open(self) -> int:
-        """Number of unfinished jobs, as known in the loop."""
+        """Number of unfinished jobs. A job is finished once the event loop has its result."""
         return self._open
 
     @property
     def finished(self) -> int:
-        """Number of finished jobs, as known in the loop."""
+        """Number of jobs whose result the event loop has."""
         return self._finished
 
     def processor_seconds(self) -> float:
@@ -58,7 +58,7 @@ class Lane:
         return sum(time.clock_gettime(clock_of(thread.ident)) for thread in self._running if thread.ident)
 
     def run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> asyncio.Future[Result]:
-        """Run `function(*arguments)` in a thread; call it in the loop that awaits the future."""
+        """Run `function(*arguments)` in a thread. Call `run` in the event loop that awaits the future."""
         self._open += 1
         if len(self._running) < min(self._open, self._threads):
             self._start()

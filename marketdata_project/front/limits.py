@@ -7,7 +7,7 @@ from http_requests import addresses
 from http_requests.addresses import Network
 
 MOST_PER_ADDRESS = 1000
-# Bytes for large bodies of known callers, and for small bodies, which are read before the caller is known.
+# Bytes in memory of large bodies from known callers, and of small bodies, which are read before the caller is known.
 MOST_BODY_BYTES = 384 * 2**20
 MOST_SMALL_BODY_BYTES = 32 * 2**20
 
@@ -24,7 +24,7 @@ class ConnectionSlots:
         self._taken: dict[str, int] = {}
 
     def take(self, address: str) -> bool:
-        """Take a slot for a connection of `address`; False if all its slots are in use."""
+        """Take a slot for a connection of `address`; return False if all its slots are in use."""
         client = client_of(address, self._uncounted)
         if not client:
             return True
@@ -49,7 +49,7 @@ class ConnectionSlots:
 
 
 class BodyBudget:
-    """Bytes of the bodies in memory: at most `most` in all, and a quarter of that per holder.
+    """Counts the bytes of bodies in memory: at most `most` in all, and at most a quarter of that for each holder.
 
     A holder is a caller or an address. Not thread safe: for an event loop's thread.
     """
@@ -61,7 +61,7 @@ class BodyBudget:
         self.taken = 0
 
     def take(self, count: int, holders: Sequence[str]) -> bool:
-        """Add `count` bytes for each of the holders; False, without adding, if that exceeds a limit."""
+        """Add `count` bytes for each of the holders. If that would exceed a limit, add nothing and return False."""
         totals = [self._of_holder.get(holder, 0) + count for holder in holders]
         if self.taken + count > self._most or any(total > self._share for total in totals):
             return False
@@ -87,7 +87,7 @@ class ReservedBytes:
         self._count = 0
 
     def take(self, count: int) -> bool:
-        """Add `count` bytes; False if the budget refuses."""
+        """Add `count` bytes; return False if the budget refuses them."""
         is_taken = self._budget.take(count, self._holders)
         self._count += count if is_taken else 0
         return is_taken
@@ -101,7 +101,7 @@ class ReservedBytes:
 
 @lru_cache(maxsize=1024)
 def client_of(address: str, uncounted: tuple[Network, ...]) -> str:
-    """Return the client whose slots an address takes; "" if it is not counted, such as a unix socket's."""
+    """Return the client (IPv4 address or IPv6 /64) that an address counts for; "" if it is not counted."""
     try:
         parsed = addresses.parse(address)
     except ValueError:

@@ -63,7 +63,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     `slots` limits the connections of the process; a connection without a slot is refused before anything is read.
     HEADER_BYTES also limits other bytes that complete neither a piece of a body nor a request, such as trailers.
-    One timer per connection checks every few seconds; one per request would be too expensive.
+    Each connection has one timer, which checks every CHECK_SECONDS. A timer per request would be too expensive.
     """
 
     slots = ConnectionSlots()
@@ -106,10 +106,10 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_header(name, value.strip(b" \t"))
 
     def on_headers_complete(self) -> None:
-        """Check the headers; from here on the application limits the body.
+        """Check the headers. From then on the application limits the body.
 
-        Raises HttpParserError for headers that are too large, for no Host or several (RFC 9112, 3.2), and for a
-        Transfer-Encoding other than `chunked`: the end of the body would be unknown (RFC 9112, 6.3).
+        Raises HttpParserError if the headers are too large, if there is not exactly one Host (RFC 9112, 3.2), or if
+        Transfer-Encoding is not `chunked`: the end of the body would be unknown (RFC 9112, 6.3).
         """
         if (refusal := _excess(self.url, self.headers)) is not None:
             self._refuse(refusal)
@@ -125,7 +125,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_in_body = self._has_progress = True
         super().on_headers_complete()
         if framings:
-            # Trailers must not become headers (RFC 9110, 6.5.1): proxies do not check them.
+            # The parser adds trailers to this list. They must not become headers, because proxies do not check
+            # them (RFC 9110, 6.5.1).
             self.headers = []
 
     def on_body(self, body: bytes) -> None:
@@ -140,7 +141,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data. Refuse if HEADER_BYTES arrived that complete nothing."""
+        """Parse the data. Refuse the request if more than HEADER_BYTES arrived without completing anything."""
         self._has_progress = False
         super().data_received(data)
         self._unfinished_bytes = 0 if self._has_progress else self._unfinished_bytes + len(data)
@@ -181,7 +182,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _refuse(self, refusal: Refusal | None) -> None:
-        """Answer and close; if an earlier request is being answered, only close. No other answer follows."""
+        """Send the refusal and close the connection. While an earlier request is being answered, only close it."""
         if self.transport.is_closing():
             return
         if refusal is not None and (not self._is_answering() or self._awaits_own_body()):
@@ -193,7 +194,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _awaits_own_body(self) -> bool:
-        """Return whether the request to be answered is the one whose body is still arriving."""
+        """Return whether the request to answer next is the request whose body is still arriving."""
         return self._is_in_body and self._running is self.cycle and not self.cycle.response_started
 
 

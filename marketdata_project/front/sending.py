@@ -21,10 +21,10 @@ _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 class AnswerSender:
-    """A sender of answers. Streams have threads of their own.
+    """Sends answers. Streams are made in threads of their own.
 
-    Any of these threads may make the next piece of a stream: it must not keep a database cursor open between
-    pieces.
+    Each piece of a stream may be made by another of these threads, so a stream must not keep a database cursor
+    open between pieces.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class AnswerSender:
                 await asyncio.shield(self._lane.run(stream.close))
 
     async def _send_pieces(self, stream: Stream, gone: asyncio.Future[None], send: Send) -> None:
-        """Make and send the pieces, each in parts. Makes a piece after the client has taken the one before."""
+        """Make and send the pieces, each in parts. A piece is made after the client has taken the piece before."""
         while (piece := await self._lane.run(stream.next_piece)) is not None:
             for offset in range(0, len(piece), PART_BYTES):
                 if gone.done():
@@ -76,7 +76,7 @@ class AnswerSender:
 
     @property
     def _lane(self) -> Lane:
-        """The first idle lane, else the one with the fewest jobs. Few streams start few threads, which hold memory."""
+        """The first idle lane, else the lane with the fewest jobs. So a few streams start only as many threads."""
         return min(self._lanes, key=attrgetter("open"))
 
 
