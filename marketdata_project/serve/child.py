@@ -18,8 +18,8 @@ _PR_SET_PDEATHSIG = 1
 def end_with_parent() -> Callable[[], None]:
     """Return a function for `preexec_fn` that makes the kernel kill the child when this process's main thread ends.
 
-    Linux only; on other systems Python children poll `parent_is`. The C function is loaded here because little is
-    allowed between fork and exec.
+    Linux only; on other systems Python children poll `parent_is`. The C function is loaded before the fork, because
+    little is allowed between fork and exec.
     """
     parent = os.getpid()
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -63,7 +63,7 @@ class Program:
 
 @dataclass(slots=True)
 class Child:
-    """A program's process, or, if it is not running, the monotonic time `due_at` at which to start it again."""
+    """A program's process. While there is none, `due_at` is the monotonic time at which to start it, in seconds."""
 
     program: Program
     process: subprocess.Popen[bytes] | None = None
@@ -93,8 +93,8 @@ class Child:
 
     def _begin(self) -> None:
         """Prepare the new process, in which this runs."""
-        # Ctrl-C reaches the child, too, but the supervisor stops it. Otherwise a Python that is starting would print a
-        # traceback.
+        # Ignore Ctrl-C, which reaches the child, too: the supervisor stops the child. Otherwise a Python that is still
+        # starting would print a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.program.bind_to_parent()
 
@@ -122,5 +122,5 @@ class Child:
 
 
 def restart_delay(failures: int) -> float:
-    """Return the seconds to wait after so many failures in a row (1, 2, …): 0.1, 0.2, 0.4 … at most 5."""
+    """Return the seconds to wait after 1, 2, 3, … failures in a row: 0.1, 0.2, 0.4, …, at most 5."""
     return min(0.1 * 2.0 ** min(failures - 1, 10), _LONGEST_DELAY_SECONDS)

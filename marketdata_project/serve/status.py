@@ -22,7 +22,7 @@ from store.maintained import Upkeep
 
 
 def start_publishing_metrics(process: str) -> Publisher:
-    """Start publishing the metrics of this process, `web-1` or `worker`; the caller stops the publisher."""
+    """Start publishing this process's metrics, under a name such as `web-1`. The caller stops the publisher."""
     REDIS_AVAILABLE.follow(is_available)
     publisher = Publisher(settings.METRICS_DIR, process)
     publisher.start()
@@ -76,9 +76,9 @@ class Heartbeat:
         self._path.unlink(missing_ok=True)
 
     def age(self, *, now: float) -> float | None:
-        """Return the seconds since the last beat, negative if the clock went back; None without a file.
+        """Return the seconds since the last beat; None if there is no file. `now` is in epoch seconds.
 
-        `now` is in epoch seconds.
+        The result is negative if the clock was set back.
         """
         try:
             return now - self._path.stat().st_mtime

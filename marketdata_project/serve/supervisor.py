@@ -23,7 +23,7 @@ from marketdata_project.serve.watchdog import Watchdog
 
 
 class SignalInbox:
-    """A context that collects `signals`, so that they interrupt nothing. For the main thread only."""
+    """A context manager that collects `signals`, so that they do not interrupt the program. For the main thread."""
 
     def __init__(self, signals: Iterable[signal.Signals]) -> None:
         self._signals = tuple(signals)
@@ -102,7 +102,7 @@ def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, p
 
 
 class Supervisor:
-    """The parent of a plan's processes, in the main thread of a process without other threads."""
+    """Starts and supervises a plan's processes. For the main thread of a process without other threads."""
 
     def __init__(self, plan: ServePlan, *, say: Say) -> None:
         self._plan = plan
@@ -113,7 +113,7 @@ class Supervisor:
         self._replaced = 0
 
     def run(self, *, on_ready: Callable[[], None]) -> None:
-        """Run until a stop signal; `on_ready` is called once, when `/readyz` answers 200."""
+        """Run until a stop signal. `on_ready` is called once, when `/readyz` first answers 200."""
         with SignalInbox([*STOP_SIGNALS, signal.SIGCHLD]) as inbox:
             try:
                 if self._start(inbox):
@@ -175,7 +175,7 @@ class Supervisor:
                 self._say(f"{message}; starting it again in {child.postpone():.1f} s")
 
     def _kill_silent(self, children: Iterable[Child]) -> None:
-        """Kill web processes without proof of life. They are reaped and restarted like any process that ended."""
+        """Kill web processes that sent no proof of life for `watchdog_seconds`. They restart like any ended process."""
         for child in children:
             watchdog = child.program.watchdog
             if watchdog is None or child.process is None:
@@ -205,7 +205,7 @@ class Supervisor:
         deadline = time.monotonic() + seconds
         for child in children:
             child.send(signal.SIGTERM)
-            child.send(signal.SIGCONT)  # a stopped process could not end
+            child.send(signal.SIGCONT)  # a process that SIGSTOP suspended could not handle SIGTERM
         while any(child.running for child in children) and time.monotonic() < deadline:
             inbox.wait(min(0.1, deadline - time.monotonic()))
             for child in children:
@@ -224,7 +224,7 @@ class Supervisor:
 def _redis_programs(plan: ServePlan) -> list[Program]:
     if plan.redis is None:
         return []
-    # Redis gets its own process group: Ctrl-C goes to a whole group and would end Redis before its users.
+    # Redis gets its own process group. Otherwise Ctrl-C would end it before the processes that use it.
     return [
         Program(
             name="redis",

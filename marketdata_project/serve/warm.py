@@ -76,8 +76,8 @@ def _load_libraries() -> None:
 def share_allocator() -> None:
     """Make Arrow use the C library's allocator, and glibc return freed blocks over OWN_BLOCK_BYTES at once.
 
-    Arrow's own allocator keeps 20 MiB for each thread that ever made rows. glibc would raise its threshold for
-    separate blocks up to 32 MiB: eight bodies of that size, received at once, left 1.3 GiB of unused heap.
+    Arrow's own allocator keeps 20 MiB for each thread that ever made rows. By default glibc raises this threshold,
+    up to 32 MiB: then eight bodies of that size, received at once, left 1.3 GiB of unused heap.
     """
     pa.set_memory_pool(pa.system_memory_pool())
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -86,7 +86,7 @@ def share_allocator() -> None:
 
 
 def tune_garbage_collector() -> None:
-    """Make full collections rare and short: they cause the slowest 1 % of the answers.
+    """Make full collections rare and short, because they cause the slowest 1 % of the answers.
 
     The collector skips the objects that exist now, because they are never freed.
     """
@@ -99,7 +99,7 @@ def drop_request_signals() -> None:
     """Disconnect Django's own receivers of the request signals, which cost 20 µs per request and have no effect here.
 
     - `close_old_connections` (connected twice): the front calls it once after each job;
-    - `reset_queries`: the log of queries exists in DEBUG only, where it stays connected;
+    - `reset_queries`: the query log exists only in DEBUG, and there this receiver stays connected;
     - `close_caches`: django-redis keeps its connections, so closing does nothing;
     - `reset_urlconf`: the handler sets the URLconf at the beginning of each request.
 

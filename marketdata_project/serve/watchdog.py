@@ -12,8 +12,8 @@ from contextlib import suppress
 from marketdata_project.front.lanes import Lane
 
 BEAT_SECONDS = 0.5
-# One look counts at most this much silence. The supervisor looks every second. If more time has passed, the supervisor
-# itself did not run, and its children may not have run either.
+# One call of `look` adds at most this many seconds of silence. The supervisor calls it every second. If more time has
+# passed, the supervisor itself did not run, and its children may not have run either.
 LONGEST_LOOK_SECONDS = 2.0
 # Processor seconds that count as progress: more than waiting threads use, less than computing threads get in 10 s.
 PROGRESS_SECONDS = 0.05
@@ -23,7 +23,7 @@ _PIPE_BYTES = 65_536
 class Watchdog:
     """The supervisor's end of one web process's pipe. `clock` is monotonic, in seconds.
 
-    Silence counts from the first proof on. Until then the process is starting.
+    Seconds without a proof count only after the first proof. Until then the process is starting.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -41,7 +41,7 @@ class Watchdog:
         self._looked_at = self._clock()
 
     def look(self) -> float:
-        """Return the seconds without a proof; each look adds at most LONGEST_LOOK_SECONDS."""
+        """Return the seconds without a proof. Each call adds at most LONGEST_LOOK_SECONDS."""
         now = self._clock()
         elapsed, self._looked_at = min(now - self._looked_at, LONGEST_LOOK_SECONDS), now
         if self._has_proof():
@@ -82,7 +82,7 @@ class Pulse:
             await asyncio.sleep(BEAT_SECONDS)
 
     def beat(self) -> None:
-        """Send a proof if there was progress; the first beat always does. Call it in the event loop."""
+        """Send a proof if there was progress. The first call always sends one. Call it in the event loop."""
         if self._progresses():
             self._finished, self._processor_seconds = self._lane.finished, self._lane.processor_seconds()
             # Errors do not matter: a full pipe holds enough proofs, and without a supervisor nobody reads them.

@@ -41,7 +41,7 @@ TICKS_BEFORE_LIBRARIES = 10
 
 
 class WebServer(uvicorn.Server):
-    """uvicorn's server, which also ends when its parent is gone, and sends proofs of life through `pulse`."""
+    """uvicorn's server. It also ends when its parent process has ended, and sends proofs of life by `pulse`."""
 
     parent: int | None = None
     pulse: Pulse | None = None
@@ -51,17 +51,17 @@ class WebServer(uvicorn.Server):
     _beating: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve. The pulse beats until the event loop ends, even while the last requests are finished."""
+        """Begin to serve. The pulse beats until the event loop ends, also while the last requests are finished."""
         if self.pulse is not None:
-            # The watchdog watches the process from its first beat on.
+            # From the first beat on, the watchdog counts the seconds without a proof.
             self.pulse.beat()
             self._beating = asyncio.create_task(self.pulse.run())
         await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        """Return whether to end; called ten times a second.
+        """Return whether to end; uvicorn calls this ten times a second.
 
-        Loads libraries after the first second, and calls `each_second` in a thread each second.
+        After the first second it loads libraries. Each second it calls `each_second` in a thread.
         """
         if counter == TICKS_BEFORE_LIBRARIES and self._libraries is None:
             self._libraries = load_libraries()
@@ -88,7 +88,7 @@ def web_server(*, pulse: int | None = None) -> WebServer:
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="error",  # warnings are about malformed requests: clients could fill the log with them
+        log_level="error",  # warnings are about malformed requests, with which clients could fill the log
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -111,7 +111,7 @@ def _protocol() -> type[GuardedProtocol]:
 
 
 def _front(handler: DjangoHandler) -> Front:
-    """Return the front; its parts are imported here because they need Django's apps."""
+    """Return the front. Its parts are imported here because they need Django's apps."""
     from marketdata_project.endpoints import body_limit  # noqa: PLC0415
     from marketdata_project.front.calls import body_sender, refusal_recorder  # noqa: PLC0415
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
@@ -138,7 +138,7 @@ def main(arguments: list[str]) -> None:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         server.should_exit = True
 
-    # Used until uvicorn installs its own handlers; at its end uvicorn raises the signal again.
+    # For signals before uvicorn installs its own handlers, and for the signal that uvicorn raises again at its end.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     _serve(server, socket.socket(fileno=options.fd))

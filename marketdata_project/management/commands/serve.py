@@ -56,7 +56,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _prepare(self) -> None:
-        """Migrate the database, make the first key, load the sample, remove the last run's counters."""
+        """Remove the last run's counters, migrate the database, make the first key, load the sample."""
         allow_many_files()
         _remove_counters()
         self._migrate()
@@ -120,7 +120,7 @@ class Command(BaseCommand):
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> None:
-    """Handle a stop signal that arrives before anything runs: end the command."""
+    """End the command, at a stop signal that arrives before any process runs."""
     raise SystemExit(0)
 
 

@@ -16,7 +16,7 @@ from marketdata_project.serve.duties import DUTIES, DutyThreads, store_duties
 from marketdata_project.serve.status import Heartbeat, start_publishing_metrics
 
 PERIOD_SECONDS = 1.0
-# How long to wait for running duties at the end; after `END_SECONDS` the supervisor kills the worker.
+# How long the worker waits at its end for running duties. After `END_SECONDS` the supervisor kills the worker.
 PATIENCE_SECONDS = 3.0
 # The worker's niceness. With normal priority it would delay the slowest requests at full load.
 _NICENESS = 10
@@ -35,7 +35,8 @@ class Command(BaseCommand):
             stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
-        # A supervisor sends SIGTERM at Ctrl-C. A second signal while the first is handled would deadlock.
+        # With a supervisor SIGINT is ignored, because at Ctrl-C the supervisor sends SIGTERM: handling a second signal
+        # while the first is handled would deadlock.
         if options["parent"] is None:
             signal.signal(signal.SIGINT, stop)
         else:
