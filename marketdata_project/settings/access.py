@@ -32,10 +32,10 @@ PASSWORD_HASHERS = [
     *global_settings.PASSWORD_HASHERS,
     "ratelimit.credentials.programs.server.SecretHasher",
 ]
-# The issuer in people's tokens. Installations should not share a secret; if they do, they need different issuers.
+# The issuer (`iss`) in people's tokens. Installations should not share a secret; if they do, their issuers must differ.
 TOKEN_ISSUER = env.str("TOKEN_ISSUER", "marketdata")
 SIMPLE_JWT = {"USER_ID_CLAIM": "sub"}
-# Trading calls per second of every tier.
+# Trading calls per second, the same for every tier.
 TRADING_RATE = integer("TRADING_RATE", 1)
 # Proxies whose X-Forwarded-For, X-Forwarded-Proto and X-SSL-Client headers are used.
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
@@ -43,10 +43,10 @@ TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 METRICS_NETWORKS = networks("METRICS_NETWORKS", default="127.0.0.0/8,::1")
 # Whether TRUSTED_PROXIES set X-Forwarded-Proto to the scheme of the client's connection.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
-# All keys' signing secrets are derived from it, or from SECRET_KEY if it is empty.
+# The secret from which all keys' signing secrets are derived; SECRET_KEY if it is empty.
 SIGNING_SECRET = secret("SIGNING_SECRET")
 
-# The key of the audit records' hash chain; SECRET_KEY if it is empty.
+# The HMAC key of the audit records' hash chain; SECRET_KEY if it is empty.
 AUDIT_KEY = secret("AUDIT_KEY")
 AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")
 AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 365)

@@ -63,7 +63,10 @@ CORS_EXPOSE_HEADERS = [
 
 
 def _redis_socket(run_dir: Path) -> Path:
-    """Return the embedded Redis's socket. A path has at most 107 bytes: for a deep folder the socket is in a temporary one."""
+    """Return the path of the embedded Redis's socket. It has at most 107 bytes, the limit of unix sockets.
+
+    If the path in `run_dir` is longer, the socket is in a temporary folder.
+    """
     socket = run_dir / "redis.sock"
     if len(os.fsencode(socket)) <= 107:
         return socket
@@ -153,12 +156,13 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        # Seconds; half of WATCHDOG_SECONDS, so that a thread stops waiting for the database before its process is replaced.
+        # Seconds to wait for a locked database. Half of the default WATCHDOG_SECONDS, so that a thread stops waiting
+        # before its process is replaced.
         "timeout": 5,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 
-# Configures django-redis's connections; nothing uses Django's cache itself.
+# These are the Redis connections (django-redis). Nothing uses Django's cache itself.
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -224,7 +228,7 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
-# The processes' files of metrics.
+# In this folder each process writes its metrics.
 METRICS_DIR = RUN_DIR / "metrics"
 
 LOGGING = {
@@ -241,8 +245,8 @@ LOGGING = {
         "stderr": {"class": "logging.StreamHandler", "filters": ["correlation"], "formatter": "line"},
     },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
-    # Each 4xx has an audit record. Lines for them would let any client fill the log. Django logs suspicious
-    # requests as errors, with a traceback.
+    # A 4xx has an audit record; a log line for each would let any client fill the log. `django.security` would log
+    # suspicious requests as errors, with a traceback.
     "loggers": {
         "django.request": {"level": "ERROR"},
         "django.security": {"level": "CRITICAL"},

@@ -9,7 +9,7 @@ from marketdata_project.settings.environment import secret
 
 
 def _stored_secret(path: Path) -> str:
-    """Return the secret in `path`. The first call makes it; linked into place, it is the same for two processes."""
+    """Return the secret in `path`. The first call makes it. If two processes make it at once, both use the same one."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-# The minimums of Django's check of SECRET_KEY (security.W009).
+# The fewest characters, and the fewest different characters, that Django's check of SECRET_KEY accepts (security.W009).
 SHORTEST_SECRET = 50
 FEWEST_CHARACTERS = 5
 _NOT_SECRET = ("django-insecure-", "changeme", "change-me")
@@ -24,7 +24,7 @@ def integer(name: str, default: int) -> int:
 
 
 def networks(name: str, *, default: str = "") -> tuple[IPv4Network | IPv6Network, ...]:
-    """Return the variable's networks and addresses, separated by commas. Raises ImproperlyConfigured, which names it."""
+    """Return the networks and addresses in a comma-separated variable. Raises ImproperlyConfigured, which names it."""
     texts = env.str(name, default).split(",")
     return tuple(_network(name, text.strip()) for text in texts if text.strip())
 
@@ -40,7 +40,7 @@ def _network(name: str, text: str) -> IPv4Network | IPv6Network:
 
 
 def secret(name: str) -> str:
-    """Return the secret in the variable `name`, or in the file that `name`_FILE names; "" without either.
+    """Return the secret in the variable `name`, or in the file that `name`_FILE names; "" if neither is set.
 
     Raises ImproperlyConfigured if both are given, or the file cannot be read.
     """
@@ -67,7 +67,10 @@ def required_secret(name: str) -> str:
 
 
 def secrets_list(name: str) -> list[str]:
-    """Return the secrets of that name, separated by commas or lines. Raises ImproperlyConfigured if one could be guessed."""
+    """Return the secrets of that name, which commas or white space separate.
+
+    Raises ImproperlyConfigured if one of them could be guessed.
+    """
     values = secret(name).replace(",", "\n").split()
     return [checked_secret(f"{name}, number {number},", value) for number, value in enumerate(values, 1)]
 

@@ -23,5 +23,5 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_H
 ADDRESS_RATE = 1_000_000
 LOGIN_RATE = 1_000_000
 
-# Each test client makes the middlewares anew. With this, static files are found on request and not listed each time.
+# Each test client makes new middlewares. With this, WhiteNoise finds static files on request, without listing them all.
 WHITENOISE_AUTOREFRESH = True

@@ -38,7 +38,7 @@ AUTHENTICATION_BACKENDS = [
     "ratelimit.credentials.people.logins.LoginLimit",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# Login attempts per second from one address. For one user name, from all addresses, five times as many.
+# Login attempts per second from one address. For one user name the limit, over all addresses, is five times as high.
 LOGIN_RATE = integer("LOGIN_RATE", 2)
 _VALIDATION = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [
@@ -53,6 +53,6 @@ MAX_CONNECTIONS_PER_ADDRESS = integer("MAX_CONNECTIONS_PER_ADDRESS", 1000)
 
 MAX_BODY_BYTES = 32 * 2**20
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
-# Fields in a query or a form; no form accepts a file.
+# The most fields in a query or a form. No form accepts a file.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 DATA_UPLOAD_MAX_NUMBER_FILES = 0
