@@ -31,10 +31,9 @@ _MARKET_DATA: Table = {
     ("cache-invalidate", "POST"): Access("market:write", sensitivity="internal", kind=WRITE),
 }
 
-# One row per dataset.
 _INGESTS: Table = {(f"{name.replace('_', '-')}-ingest", "POST"): _INGEST for name in DATASETS}
 
-# The market-data tree (`/market-data`): one row per instrument class and dataset, as its paths are declared.
+# The market-data tree (`/market-data`): one row for each path of an instrument class.
 _REVISIONS = Access("market:read", sensitivity="internal", cost="page")
 _STREAM = Access("market:read", cost="stream")
 

@@ -1,4 +1,7 @@
-"""Charges requests that no throttle charges: public pages, 401s and unknown paths. Without a caller, the address pays."""
+"""Charges requests that DRF's throttles do not see: public pages, 401s and unknown paths.
+
+The charge counts against the caller's rate limit, or, without a caller, against the client's address.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,17 +23,17 @@ from ratelimit.limits.costs import UNMETERED
 from ratelimit.limits.services import admit_call
 from ratelimit.limits.throttles import LimitReached
 
-# Views that are not charged: load balancers, the supervisor and Prometheus request them.
+# Views that are not charged, because load balancers, the supervisor and Prometheus request them.
 _FREE_VIEWS = frozenset({"healthz", "readyz", "metrics"})
 _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 
 
 class AnonymousClientMiddleware:
-    """A middleware that charges public pages before the view, and answers 401, 404, 406 and 413 after it.
+    """A middleware that charges public pages before the view, and answers 401, 404, 406 and 413 after the view.
 
-    A 401 is charged to the address, all others to the caller, or to the address if there is no caller. Over the
-    limit the answer is 429 instead. A caller who is charged after the view becomes the request's user, so that
-    the audit record names it.
+    A 401 is charged to the address, any other answer to the caller, or to the address if there is no caller. If the
+    limit refuses the charge, the answer becomes 429. A caller who is charged after the view becomes the request's
+    user, so that the audit record names it.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -53,7 +56,7 @@ class AnonymousClientMiddleware:
         return response
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
-        """Charge a public page; return the 429 if it is over the limit, else None."""
+        """Charge a public page; return the 429 if the limit refuses, else None."""
         match = request.resolver_match
         if match is None or match.url_name not in PUBLIC_VIEWS - _FREE_VIEWS or ADMISSION in request.META:
             return None
@@ -67,9 +70,9 @@ def charge(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:
 
 
 def _known_caller(request: HttpRequest) -> Caller | None:
-    """Return the caller by credential or session; None without one, or if it is invalid or cannot be looked up now."""
+    """Return the caller by credential or session; None if there is none, or it is invalid or cannot be checked now."""
     call, now = call_in(request.META), timezone.now()
-    # Verifying a signature would use up its nonce, and this page needs no caller.
+    # Verifying a signature would use up its nonce, and this answer does not depend on the caller.
     if {"signature", "signature-input"} & call.headers.keys():
         return None
     try:

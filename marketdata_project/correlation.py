@@ -53,7 +53,7 @@ class CorrelationFilter(logging.Filter):
 
 
 class CorrelationMiddleware:
-    """A middleware that sets `correlation_id` on each request, and the headers of `correlation_headers` on its answer."""
+    """A middleware that sets `correlation_id` on each request, and adds `correlation_headers` to the answer."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

@@ -6,7 +6,8 @@ from django.urls import Resolver404, ResolverMatch, resolve
 
 from ratelimit.access.table import SMALL_BODY_BYTES, access_of
 
-# In characters. Endpoints' paths are shorter; longer paths, which any client may send, must not fill the cache.
+# Characters of the longest path that is cached. All endpoints' paths are shorter. Any client may send longer paths,
+# which must not fill the cache.
 _LONGEST_CACHED = 256
 
 
@@ -16,7 +17,7 @@ def endpoint_at(path: str) -> ResolverMatch | None:
 
 
 def body_limit(path: str, method: str) -> int:
-    """Return the largest body of a call in bytes; SMALL_BODY_BYTES for a path or method that is no endpoint."""
+    """Return the size limit of a call's body in bytes; SMALL_BODY_BYTES if no endpoint has this path and method."""
     endpoint = endpoint_at(path)
     access = None if endpoint is None else access_of(endpoint.url_name, method)
     return SMALL_BODY_BYTES if access is None else access.body_bytes

@@ -24,7 +24,7 @@ class NextStep(StrEnum):
 
 
 class GivenBy(Enum):
-    """The operations that list a code in the OpenAPI document, among all operations that list its status."""
+    """Which operations list a code in the OpenAPI document, out of those that list its HTTP status."""
 
     EVERY = auto()
     READS = auto()
@@ -42,7 +42,7 @@ class GivenBy(Enum):
 class ErrorCode:
     """A code with its HTTP status, its meaning in sentences, and the client's next step.
 
-    retry_seconds: the value of `Retry-After`; None if there is no such header or a limiter computes it.
+    retry_seconds: the value of `Retry-After`; None if the answer has no such header or if a limiter computes it.
     """
 
     status: int
@@ -151,7 +151,7 @@ ERROR_CODES = (
     *_codes(403, NextStep.MORE_ACCESS, GivenBy.KEY_CHANGES,
         grant_exceeded="The key has, or would have, access that the caller lacks; the message names it.",
     ),
-    # 404 to 415: the resource does not exist, or not in this form or state.
+    # 404 to 415: the resource does not exist, or does not have this form or state.
     *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
         not_found="There is nothing at this path.",
         unknown_symbol="Nothing was ever stored under this symbol.",

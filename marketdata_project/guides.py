@@ -1,4 +1,7 @@
-"""The guides of `docs/` as HTML pages, each rendered once per process: the list at `/docs/guide`, one at `/docs/guide/NAME`."""
+"""The guides of `docs/` as HTML pages: the list at `/docs/guide`, each guide at `/docs/guide/NAME`.
+
+Each process renders a page once.
+"""
 
 import hashlib
 import re
@@ -28,7 +31,7 @@ _DROPPED_FROM_ANCHORS = re.compile(r"[^\w\- ]")
 
 @dataclass(frozen=True, slots=True)
 class GuidePage:
-    """A page as it is sent."""
+    """A page's HTML and its ETag."""
 
     body: bytes
     etag: str
@@ -63,7 +66,7 @@ def contents_page() -> GuidePage:
 
 @cache
 def guide_page(name: str) -> GuidePage:
-    """Return the page of a guide of `guide_names()`."""
+    """Return the page of the guide `name`, one of `guide_names()`."""
     tokens = _parsed(name)
     _add_anchors(tokens)
     for token in tokens:
@@ -102,7 +105,7 @@ def _response(request: HttpRequest, page: GuidePage) -> HttpResponseBase:
 
 
 def _add_anchors(tokens: Sequence[Token]) -> None:
-    """Give each heading the id that GitHub gives it; equal headings are numbered."""
+    """Give each heading the id that GitHub gives it. Repeated headings get a number at the end of the id."""
     counts: dict[str, int] = {}
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open":
@@ -116,7 +119,7 @@ def _heading_text(inline: Token) -> str:
 
 
 def _with_served_links(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Turn links to guides into links to their pages, with titles; other links into the repository become plain text."""
+    """Turn links to guides into links to their pages, with titles. Links to other files become plain text."""
     name, is_text = "", False
     for token in tokens:
         if token.type == "link_open":

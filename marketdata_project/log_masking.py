@@ -1,4 +1,4 @@
-"""Masks secrets in log lines: in message, arguments and traceback. No client can forge a log line."""
+"""Masks secrets in log lines: in message, arguments and traceback. No text of a client can look like a log line."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from django.conf import settings
 
 from audit.records.masking import MASK, masked_text
 
-# Characters. A shorter secret is not masked: it would occur in ordinary words.
+# Characters of the shortest secret that is masked. Shorter secrets would occur in ordinary words.
 _SHORTEST = 6
 _SECRETS = ("SECRET_KEY", "SIGNING_SECRET", "AUDIT_KEY")
 _URLS = ("DATABASE_URL", "REDIS_URL")
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 
 class MaskingFormatter(logging.Formatter):
-    """A formatter that masks secrets: the installation's own, query strings of URLs, texts that look like credentials.
+    """A formatter that masks the installation's secrets, query strings of URLs, and texts that look like credentials.
 
-    A record is one line, followed by its indented traceback, so that no text in it can look like another record.
+    A record is one line and its indented traceback, so that no text in it can look like another record.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -48,7 +48,7 @@ def masked(text: str) -> str:
 
 @cache
 def own_secrets() -> tuple[str, ...]:
-    """Return the secrets in the settings, as they may occur in a text; the longest first."""
+    """Return the secrets in the settings, the longest first. A URL's password is given as it is and unquoted."""
     values = {str(getattr(settings, name, "")) for name in _SECRETS}
     values.update(getattr(settings, "SECRET_KEY_FALLBACKS", []))
     for name in _URLS:

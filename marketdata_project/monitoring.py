@@ -29,13 +29,13 @@ from metrics.exposition import exposition
 from metrics.metric_types import Metric
 from metrics.process_files import totals
 
-# With less free space a batch of some thousand rows cannot be stored.
+# Bytes. With less free space a batch of some thousand rows cannot be stored.
 _FREE_BYTES = 2**20
 
 
 @require_safe
 def healthz(_request: HttpRequest) -> JsonResponse:
-    """Answer 200 as long as the process answers at all."""
+    """Answer 200: the process can answer requests."""
     return JsonResponse({"status": "ok"})
 
 
@@ -52,7 +52,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
 
 
 def _database_problems() -> list[str]:
-    """Read a table that exists after the first migration."""
+    """Return a problem if a table that the first migration creates cannot be read."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
@@ -76,7 +76,7 @@ def _store_problems() -> list[str]:
 
 
 def _space_problems() -> list[str]:
-    # Without free space reads work, writes do not.
+    # Without free space reads still work, so the server is only degraded.
     free = shutil.disk_usage(settings.DATA_DIR).free
     return [] if free >= _FREE_BYTES else [f"disk: {free:,} bytes are left, nothing can be stored"]
 
@@ -122,7 +122,7 @@ def _is_allowed(address: str) -> bool:
 
 
 def _installation_values() -> dict[Metric, float]:
-    """Return the values that no process counts, without those that cannot be read now."""
+    """Return the values of the whole installation. A value that cannot be read now is left out."""
     values: dict[Metric, float] = {WEB_PROCESSES_WANTED: settings.WORKERS}
     with suppress(OSError):
         values[DISK_FREE] = shutil.disk_usage(settings.DATA_DIR).free

@@ -19,11 +19,11 @@ _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 class ContentNegotiation(DefaultContentNegotiation):
-    """DRF's negotiation with the weights of RFC 9110, 12.4.2.
+    """DRF's negotiation, which also applies the weights (`q`) of RFC 9110, 12.4.2.
 
-    A suffix or `format` in the URL overrides `Accept`; if the URL has both they must agree. An empty
-    `Accept` means `*/*`. An unknown format is 406 and an unknown body type 415, each with the list of known
-    ones. For an HTML page empty query parameters are dropped.
+    A suffix or `format` in the URL overrides `Accept`; if the URL has both, they must agree. An empty `Accept` means
+    `*/*`. The answer is 406 for an unknown format and 415 for an unknown body type; both list the known ones. For an
+    HTML page empty query parameters are dropped.
     """
 
     def select_renderer(
@@ -94,7 +94,7 @@ def _drop_empty_inputs(request: HttpRequest) -> None:
 
 @lru_cache(maxsize=256)
 def _weights(accept: tuple[str, ...], media_types: tuple[str, ...]) -> tuple[float, ...]:
-    """Return the weight of each media type by the ranges of `Accept`; 0 if no range covers it."""
+    """Return the weight that the ranges of `Accept` give each media type; 0 if no range covers the type."""
     ranges = [_MediaType(text) for text in accept]
     return tuple(_weight(_MediaType(media_type), ranges) for media_type in media_types)
 

@@ -1,4 +1,4 @@
-"""Hooks of the OpenAPI document: one path per endpoint, and each operation's access and error codes."""
+"""Hooks of drf-spectacular: keep one path per endpoint, and add each operation's access and error codes."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +17,7 @@ Operations = dict[tuple[str, str], Access | None]
 
 
 def access_of_operations(endpoints: list[tuple[Any, ...]]) -> Operations:
-    """Return the access table's row of each operation: a path and a lower-case method of the schema generator."""
+    """Return the access table's row of each operation. An operation is a path and a lower-case method."""
     names = dict(_names(get_resolver()))
     return {
         (path, method.lower()): access_of(names.get(callback), method)
@@ -34,7 +34,7 @@ def _names(resolver: URLResolver) -> Iterator[tuple[Any, str | None]]:
 
 
 def add_access(operation: dict[str, Any], access: Access | None) -> None:
-    """Add an operation's requirements: members `x-required-…`, and a sentence in the description."""
+    """Add an operation's requirements: the members `x-required-…`, and a sentence at the end of the description."""
     if access is None:
         return
     needed = _needed(access)
@@ -51,9 +51,9 @@ def add_access(operation: dict[str, Any], access: Access | None) -> None:
 
 
 def is_given_by(error: ErrorCode, access: Access | None, method: str) -> bool:
-    """Return whether an operation with that row and lower-case method can answer with an error code.
+    """Return whether an operation can answer with an error code. `method` is in lower case.
 
-    Without a row it can answer with every code that fits the method.
+    access: the operation's row in the access table; with None every code that fits the method is possible.
     """
     if error.given_by in _CHANGES and method == "get":
         return False
@@ -142,7 +142,7 @@ _PROBLEM = {
 
 
 def canonical_paths(endpoints: list[tuple[Any, ...]], **_: Any) -> list[tuple[Any, ...]]:
-    """Keep each endpoint once, below /api/v1, without the optional slash (preprocessing hook of drf-spectacular)."""
+    """Keep each endpoint once: below /api/v1, without the trailing slash (preprocessing hook of drf-spectacular)."""
     return [
         (path.rstrip("/"), *fields)
         for path, *fields in endpoints
@@ -180,7 +180,7 @@ def _codes(status: int, method: str, access: Access | None) -> list[str]:
 
 
 def _response(status: int, codes: list[str]) -> dict[str, Any]:
-    """Return the response with one of these codes. Examples are references because many operations share them."""
+    """Return a response that has one of these codes. Examples are references, because many operations share them."""
     return {
         "description": TITLES[status],
         "content": {

@@ -16,7 +16,7 @@ from store.exceptions import StorageError
 from store.instruments import Instrument
 from trades.instruments.catalogue import catalogue_first
 
-# Symbols in a link to several symbols.
+# How many symbols a link to several symbols has.
 _SEVERAL = 3
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0; color: #1c2530; background: #fafbfc; }
@@ -32,7 +32,7 @@ ul.columns { columns: 18rem 3; }
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A class of instruments with links to answers for its first symbol. several: links for several symbols at once."""
+    """A class of instruments. links: answers for its first symbol. several: answers for several symbols at once."""
 
     path: str
     instrument_class: str
@@ -56,7 +56,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _branches() -> list[Branch]:
-    """Return the branches; none while the store cannot be used, so that the page still opens."""
+    """Return a branch for each class of instruments; [] while the store cannot be used, so that the page opens."""
     try:
         return [
             _branch(market_class, catalogue_first(market_class.instrument_class, _SEVERAL))
@@ -84,7 +84,7 @@ def _ingests() -> list[PageLink]:
 
 @require_safe
 def errors(request: HttpRequest) -> HttpResponse:
-    """Answer with every error code and its meaning. A problem's `type` links to a row of this page."""
+    """Answer with every error code and its meaning. The `type` of an error response links to a row of this page."""
     return render(request, "errors.html", {"errors": ERROR_CODES})
 
 

@@ -91,7 +91,7 @@ def _name_exposed(request: HttpRequest, now: datetime) -> None:
 
 
 def _charge_address(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Charge the address; return the response with rate-limit headers, or the 429 if the limit refuses."""
+    """Charge the client's address; return the response with rate-limit headers, or a 429 if the limit refuses."""
     if response.status_code == _REDIRECTED:
         response.status_code = HTTPStatus.PERMANENT_REDIRECT
     refusal = charge(request, None)

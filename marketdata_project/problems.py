@@ -41,7 +41,7 @@ from store import exceptions as storage
 
 logger = logging.getLogger(__name__)
 
-# The error classes of the apps that a client can meet; each has a declared code.
+# Base classes of the apps' errors that a client can meet. Each error has a declared code.
 OWN_ERRORS = (
     requests.RequestError,
     storage.StorageError,
@@ -66,7 +66,7 @@ _DRF_CODES = {
 class Problem:
     """An error as clients see it, with a declared code.
 
-    wait_seconds: `Retry-After` as computed by a limiter; None means the code's default.
+    wait_seconds: the `Retry-After` that a limiter computed; None means the code's default.
     """
 
     code: str
@@ -90,18 +90,18 @@ class Problem:
         )
 
     def headers(self) -> dict[str, str]:
-        """Return the headers beyond the content type."""
+        """Return `Retry-After` if the error has one."""
         seconds = self.wait_seconds or DECLARED[self.code].retry_seconds
         return {} if seconds is None else {"Retry-After": str(seconds)}
 
     def response(self) -> HttpResponse:
-        """Return a finished response, for answers outside DRF."""
+        """Return a Django response, for code outside DRF."""
         body = orjson.dumps(self.body())
         return HttpResponse(body, status=self.status, content_type=CONTENT_TYPE, headers=self.headers())
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return the problem for any exception. Logs an unknown one, which becomes `internal_error`."""
+    """Return the problem for any exception. An unknown exception is logged and becomes `internal_error`."""
     if isinstance(error, OWN_ERRORS) and getattr(error, "code", None) in DECLARED:
         return Problem(error.code, str(error), getattr(error, "errors", ()))
     for classes, convert in _FOREIGN:
@@ -114,7 +114,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """Return the problem as a response, which the browsable API can show, too (DRF's EXCEPTION_HANDLER)."""
+    """Return the problem as a DRF response, which the browsable API can also show (DRF's EXCEPTION_HANDLER)."""
     set_rollback()
     problem = problem_of(error)
     request = context.get("request")
@@ -125,7 +125,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
     is_html = getattr(getattr(request, "accepted_renderer", None), "format", "json") == "api"
     if request is not None and not is_html:
-        # A problem is JSON, whatever format a successful answer would have had.
+        # A problem is JSON, whatever the format of a successful answer.
         request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
     return Response(
         problem.body(), status=problem.status, headers=headers, content_type=None if is_html else CONTENT_TYPE
@@ -161,7 +161,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     ).response()
 
 
-# Paths served under any Host: the supervisor, load balancers and Prometheus may use any address of the process.
+# Paths whose Host is not checked: the supervisor, load balancers and Prometheus may use any address of the process.
 _ANY_HOST_PATHS = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/", "/metrics", "/metrics/"})
 
 
@@ -191,7 +191,7 @@ class ProblemMiddleware:
 
 
 def _check_reception(request: HttpRequest) -> None:
-    """Raise DisallowedHost or BodyTooLarge. The front has already measured chunked bodies."""
+    """Raise DisallowedHost or BodyTooLarge, if one applies. The front has already measured chunked bodies."""
     if request.path_info not in _ANY_HOST_PATHS:
         request.get_host()
     if BODY_TOO_LARGE in request.META:

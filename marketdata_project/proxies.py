@@ -1,7 +1,7 @@
-"""Client address, scheme and certificate from a proxy's headers, if the proxy is in TRUSTED_PROXIES.
+"""Takes the client's address, scheme and certificate from a proxy's headers, if the proxy is in TRUSTED_PROXIES.
 
-They are set once, when a request arrives. Later code may trust `REMOTE_ADDR`, `wsgi.url_scheme`,
-X-Forwarded-Proto and the X-SSL-Client headers.
+This is done once, when a request arrives. Later code may trust `REMOTE_ADDR`, `wsgi.url_scheme`, X-Forwarded-Proto
+and the X-SSL-Client headers.
 """
 
 import re
@@ -23,7 +23,7 @@ CLIENT_CERT = "HTTP_X_SSL_CLIENT_CERT"
 _MAPPED = "::ffff:"
 _SCHEMES = frozenset({"http", "https"})
 _LONGEST_ENTRY = 64
-# An entry: [2001:db8::1], [2001:db8::1]:443, 192.0.2.1:443, or an address alone.
+# Forms of an entry: [2001:db8::1], [2001:db8::1]:443, 192.0.2.1:443, or only an address.
 _ENTRY = re.compile(
     r"\[(?P<bracketed>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}|(?P<bare>[0-9A-Fa-f:.]+)",
     re.ASCII,
@@ -35,7 +35,7 @@ def trusted_environ(environ: MutableMapping[str, Any]) -> None:
 
     If the peer is a trusted proxy, X-Forwarded-For sets REMOTE_ADDR, and with BEHIND_TLS_PROXY X-Forwarded-Proto
     sets `wsgi.url_scheme`. Otherwise X-Forwarded-Proto and the X-SSL-Client headers are removed. X-Forwarded-For
-    is always removed. An IPv4 address in REMOTE_ADDR has no IPv6 prefix.
+    is always removed. If REMOTE_ADDR is an IPv4 address within IPv6, its prefix ::ffff: is removed.
     """
     forwarded = environ.pop(FORWARDED_FOR, "")
     trusted: tuple[Network, ...] = settings.TRUSTED_PROXIES
@@ -53,8 +53,8 @@ def trusted_environ(environ: MutableMapping[str, Any]) -> None:
 def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
     """Return the client's address: the right-most entry of X-Forwarded-For that is not a trusted proxy's.
 
-    `forwarded` is X-Forwarded-For, several headers joined by commas. The hop to the right of an entry wrote it, so
-    entries are read from the right, at most MOST_HOPS, up to the first that is not an address.
+    `forwarded` is X-Forwarded-For, several headers joined by commas. Each proxy appends the address of its own client.
+    So entries are read from the right: at most MOST_HOPS, and none beyond the first that is not an address.
     """
     address = parsed_address(peer)
     if address is None or not _lies_in(address, trusted):
@@ -96,12 +96,12 @@ def _is_trusted(peer: str, trusted: tuple[Network, ...]) -> bool:
 def _set_address(environ: MutableMapping[str, Any], address: str) -> None:
     if address != environ["REMOTE_ADDR"]:
         environ["REMOTE_ADDR"] = address
-        # This is the proxy's port.
+        # The port is the proxy's, not the client's.
         environ.pop("REMOTE_PORT", None)
 
 
 def _set_scheme(environ: MutableMapping[str, Any]) -> None:
-    """Keep the last entry of X-Forwarded-Proto, which the trusted proxy wrote, if it is http or https."""
+    """Set the scheme from the last entry of X-Forwarded-Proto, which the trusted proxy wrote, if it is valid."""
     scheme = str(environ.pop(FORWARDED_PROTO, "")).rpartition(",")[2].strip().lower()
     if scheme not in _SCHEMES:
         return

@@ -59,7 +59,7 @@ class SchemaView(SpectacularAPIView):
 
 @cache
 def schema_document(name: str, encoding: Encoding | None = None) -> SchemaDocument:
-    """Return the document in a format (`json` or `yaml`) and a content encoding, made once."""
+    """Return the document in the format `name` (`json` or `yaml`) and a content encoding. Each is made once."""
     if encoding is not None:
         plain = schema_document(name)
         encoded = compressed(plain.body, encoding)

@@ -114,7 +114,7 @@ access = [
     re_path(r"^audit/?\Z", AuditViewSet.as_view({"get": "list"}), name="audit"),
 ]
 
-# Also served without a version.
+# These paths are also served without a version.
 documentation = [
     re_path(r"^schema/?\Z", SchemaView.as_view(), name="schema"),
     re_path(

@@ -1,6 +1,6 @@
-"""Provides lower apps with functions and values of higher apps, which they may not import (see `needs`).
+"""Gives lower apps functions and values of higher apps, which lower apps may not import (see `needs`).
 
-Each value is imported at its first use, so commands that use none do not load the endpoints.
+Each value is imported at its first use, so commands that use none of them do not load the endpoints.
 """
 # ruff: noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The WSGI application for other servers. `manage.py serve` does not use it: it has an ASGI front."""
+"""The WSGI application for other servers. `manage.py serve` does not use it, because it has an ASGI front."""
 
 import atexit
 import os
@@ -24,7 +24,7 @@ atexit.register(anonymous_refusals().close)
 
 
 def application(environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
-    """Apply the proxies' headers and pass the request to Django."""
+    """Apply trusted proxies' headers and pass the request to Django."""
     trusted_environ(environ)
     call_in(environ)
     return _django(environ, start_response)
