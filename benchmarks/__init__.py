@@ -1,1 +1,1 @@
-"""Ratios against peers and limits, measured side by side in one run: `make bench`. Nothing is asserted."""
+"""`make bench`: measures speed and memory against other programs (peers) and limits, in one run. Asserts nothing."""

@@ -1,7 +1,7 @@
-"""`python -m benchmarks [--quick] [--only NAME]` measures ratios in one run and prints a table of them.
+"""`python -m benchmarks [--quick] [--only NAME]` measures ratios in one run and prints them as a table.
 
-The folder of the plain peer is in the environment variable PEERS. Without it, or without .venv-bench, the
-ratios against the peers are left out.
+The environment variable PEERS names the folder of the plain peer, a simple server to compare with. Without PEERS, or
+without .venv-bench, the ratios against the peers are left out.
 """
 
 import argparse
@@ -42,7 +42,7 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run all benchmarks, or some; returns 1 if one of them failed."""
+    """Run the chosen benchmarks, by default all; return 1 if one of them failed, else 0."""
     options = _parser().parse_args(arguments)
     sizes = QUICK if options.quick else FULL
     if options.import_rows:

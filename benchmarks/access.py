@@ -1,4 +1,4 @@
-"""What authentication, limits and audit cost: each is switched off in turn, in processor time of one request."""
+"""The processor time that authentication, limits and audit add to a request, measured by switching each off in turn."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from benchmarks.report import Note, Ratio, Row, Sizes
 from benchmarks.servers import OF_OTHERS, Connection, our_server
 
 BARS = "/v1/stats/ohlc"
-# A day that is over: the answer stays cached as long as there is room.
+# The window is in the past, so its answer stays cached as long as there is room.
 QUERY = "symbol=BENCH&interval=1min&start=2025-01-06T00:00:00Z&end=2025-01-06T01:00:00Z"
 _PATHS = {"drf": "through Django", "door": "at the front door"}
 _ROWS = 1_000
@@ -20,12 +20,12 @@ _IN_PROCESS = (
 
 
 def measure_access(sizes: Sizes) -> Iterator[Row]:
-    """Yield the microseconds of a request, by what is switched off."""
+    """Yield the microseconds of a complete request, against those with one part, or all three, switched off."""
     with our_server() as server:
         with Connection(server) as connection:
             connection.post([(json_body(spread_rows(_ROWS, minutes=60)), _ROWS)])
             connection.exchange(server.request("GET", f"{BARS}?{QUERY}"))
-        # A process beside the server answers the requests, over the server's database, Redis and store.
+        # A second process answers the requests, with the server's database, Redis and store.
         environment = {
             **{name: value for name, value in os.environ.items() if name not in OF_OTHERS},
             "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.development",

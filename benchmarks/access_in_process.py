@@ -1,6 +1,6 @@
-"""Requests answered in this process, with parts of access switched off in turn. Django must be set up.
+"""Answers requests in this process, with authentication, limits and audit switched off in turn.
 
-The process has the settings, the database, Redis and the store of a running server.
+Django must be set up. The process uses the settings, the database, Redis and the store of a running server.
 """
 
 import time
@@ -38,12 +38,12 @@ _TRIES = 5
 Environ = dict[str, Any]
 NewEnviron = Callable[[], Environ]
 Handler = Callable[[Environ], Any]
-# The handler to call, and what replaces its parts meanwhile.
+# The handler to call, and a function that returns a context in which parts of the handler are replaced.
 Variant = tuple[Handler, Callable[[], AbstractContextManager[None]]]
 
 
 def measure(rounds: int) -> dict[str, dict[str, float]]:
-    """Return microseconds of processor time, by path (`drf`, `door`) and part switched off."""
+    """Return the microseconds of processor time of a request, by path (`drf`, `door`) and by part switched off."""
     key = _new_key()
     through_django = _django_variants(key)
     refresh = through_django["nothing"][0]
@@ -57,7 +57,10 @@ def measure(rounds: int) -> dict[str, dict[str, float]]:
 def _medians(
     variants: Mapping[str, Variant], environ: NewEnviron, refresh: Handler, rounds: int
 ) -> dict[str, float]:
-    """Return the microseconds of a call of each variant: the median of rounds in turn, without the first round."""
+    """Return the microseconds of a call of each variant: the median of all rounds except the first.
+
+    Each round measures all variants.
+    """
     by_variant: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds + 1):
         for name, variant in variants.items():
@@ -66,11 +69,11 @@ def _medians(
 
 
 def _microseconds(variant: Variant, environ: NewEnviron, refresh: Handler) -> float:
-    """Return the processor time of a call. Raises SystemExit unless every call is answered 200."""
+    """Return the microseconds of processor time of a call. Raises SystemExit if calls are not answered 200."""
     handler, switch_off = variant
     for _ in range(_TRIES):
         requests = [environ() for _ in range(_CALLS)]
-        # The front door answers from the process's cache and leaves an expired entry to Django.
+        # Renew the cached answer, because the front door leaves a call to Django if its answer has expired.
         refresh(environ())
         with switch_off():
             began = time.process_time_ns()
@@ -152,7 +155,7 @@ def _caller(key: str) -> Caller:
 
 
 def _environ_with(headers: Mapping[str, str]) -> NewEnviron:
-    """Return a function that makes the request for the cached bars. Each call needs its own, because Django changes it."""
+    """Return a function that makes a new environ of the request for the cached bars. Django changes an environ."""
     template = {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "",
@@ -172,7 +175,7 @@ def _environ_with(headers: Mapping[str, str]) -> NewEnviron:
 
 
 def _new_key() -> str:
-    """Return a key of the highest rate at which every request asks Redis."""
+    """Return a new key. Its rate is the highest at which every request still asks Redis."""
     created = key_create(
         name="bench",
         actor="bench",

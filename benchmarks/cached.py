@@ -1,4 +1,4 @@
-"""A bar query whose answer is cached, over HTTP: key, bucket, cache, headers, audit. The load is made by wrk."""
+"""A bar query over HTTP whose answer is cached: key, rate limit, cache, headers, audit. wrk sends the requests."""
 
 import json
 import re
@@ -28,7 +28,7 @@ class Load(NamedTuple):
 
 
 def measure_cached(sizes: Sizes) -> Iterator[Row]:
-    """Yield answers per second and latencies, against the plain peer's."""
+    """Yield answers per second and latencies, against the plain peer's if it can be run."""
     if not shutil.which("wrk"):
         yield Note("Left out: cached bars: wrk is not installed")
         return
@@ -60,7 +60,7 @@ def _medians(loads: list[Load] | tuple[Load, ...]) -> Load:
 
 
 def _prepare(server: Server, target: str) -> int:
-    """Store the trades and have the answer cached; returns its size in bytes."""
+    """Store the trades and request the answer, so that it is cached; return its size in bytes."""
     with Connection(server) as connection:
         connection.post([(json_body(spread_rows(BATCH_ROWS, minutes=_MINUTES)), BATCH_ROWS)])
         answer = connection.exchange(server.request("GET", target))
@@ -72,7 +72,7 @@ def _prepare(server: Server, target: str) -> int:
 
 
 def _load(server: Server, target: str, seconds: int) -> Load:
-    """Send requests on persistent connections. Raises `UnexpectedAnswer` if an answer is not a 200."""
+    """Send requests for `seconds` on persistent connections. Raises `UnexpectedAnswer` if an answer is not 2xx."""
     command = ["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "--latency"]
     command += ["-H", f"X-API-Key: {server.key}", f"http://{server.host}:{server.port}{target}"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout

@@ -1,8 +1,8 @@
-"""One-minute bars of a day of a year of trades, by new processes.
+"""One-minute bars of one day out of a year of trades, made by new processes.
 
-The store and its peers hold the same trades: the store with derived files; pandas all of the store's CSV in
-one file; DuckDB and polars one Parquet file, in order of time, in row groups of 122,880 rows. All of them are
-in the system's cache of files.
+The store and its peers read the same trades. The store has derived files. pandas reads one CSV file with all of the
+store's rows. DuckDB and polars read one Parquet file, in order of time, in row groups of 122,880 rows. All of these
+files are in the system's file cache.
 """
 
 import json
@@ -35,7 +35,7 @@ Environment = Mapping[str, str]
 _STREAM = Stream(a_minute=20)
 _ROWS_A_DAY = 20 * 24 * 60
 _ROW_GROUP = 122_880
-_PANDAS_ROUNDS = 1  # it takes as long as all others together
+_PANDAS_ROUNDS = 1  # one round of pandas takes as long as all other programs together
 _OF_PARQUET = ("duckdb", "polars")
 _MODULES = {
     "store": "store.reading",
@@ -55,7 +55,7 @@ _WHATS = {"process": "cold process", "answer": "without imports"}
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Seconds of the process and of the answer without imports; the number of bars and the sum of their values."""
+    """Seconds of the process and of the answer without imports. total: the sum of the bars' volumes and closes."""
 
     process: float
     answer: float
@@ -64,7 +64,7 @@ class _Run:
 
 
 def measure_cold(sizes: Sizes) -> Iterator[Row]:
-    """Yield the time of the whole process, and of the answer without imports."""
+    """Yield each peer's time against the store's: of the whole process, and of the answer without imports."""
     pythons = {"store": sys.executable, "pandas": sys.executable}
     if (PEER_VENV / ".installed").exists():
         pythons |= dict.fromkeys(_OF_PARQUET, str(PEER_VENV / "bin" / "python"))
@@ -73,7 +73,7 @@ def measure_cold(sizes: Sizes) -> Iterator[Row]:
     runs: dict[str, list[_Run]] = {name: [] for name in pythons}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, unpinned():
         paths = _written(Path(folder), sizes.trades)
-        # All find their bytecode compiled, as installed programs do.
+        # All programs find their bytecode compiled, as installed programs do.
         environment = {
             **os.environ,
             "PYTHONPYCACHEPREFIX": f"{folder}/bytecode",
@@ -127,7 +127,7 @@ def _check(name: str, run: _Run, expected: _Run) -> None:
 
 
 def _written(folder: Path, rows: int) -> dict[str, Path]:
-    """Write the input of each program; returns the paths."""
+    """Write the input of each program; return the paths by program."""
     paths = {"store": folder / "store", "pandas": folder / "trades.csv"}
     paths |= dict.fromkeys(_OF_PARQUET, folder / "trades.parquet")
     stored(paths["store"], _STREAM, rows)

@@ -1,9 +1,8 @@
-"""One-minute bars of a day, by a new process.
+"""Makes the one-minute bars of a day, in a new process.
 
-Run as `python -m benchmarks.cold_peers NAME PATH START END`, the bounds as integers of seconds: prints a line
-of JSON with the seconds of the answer alone, without the imports, its bars, and the sum of their volumes and
-closes. NAME is `store` (PATH: a store), `pandas` (a CSV file), `duckdb` or `polars` (a
-Parquet file).
+Run as `python -m benchmarks.cold_peers NAME PATH START END`. NAME is `store` (PATH: a store), `pandas` (a CSV file),
+`duckdb` or `polars` (a Parquet file); START and END are epoch seconds. Prints a JSON list: the seconds of the answer
+without the imports, the number of bars, and the sum of their volumes and closes.
 """
 
 import json
@@ -23,7 +22,7 @@ _SQL = """
 
 
 def store(path: str, start: int, end: int) -> Answer:
-    """Use this project's reader in process."""
+    """Use this project's reader."""
     from store.reading import Reader
 
     began = time.perf_counter()
@@ -32,7 +31,7 @@ def store(path: str, start: int, end: int) -> Answer:
 
 
 def pandas(path: str, start: int, end: int) -> Answer:
-    """Use `read_csv` of the columns that are needed, and `resample`."""
+    """Use `read_csv` for only the needed columns, and `resample`."""
     import pandas as pd
 
     began = time.perf_counter()
@@ -45,7 +44,7 @@ def pandas(path: str, start: int, end: int) -> Answer:
 
 
 def duckdb(path: str, start: int, end: int) -> Answer:
-    """Use SQL over Parquet; the answer is Python rows."""
+    """Use SQL over Parquet. The result is a list of Python tuples."""
     import duckdb as db
 
     began = time.perf_counter()
@@ -54,7 +53,7 @@ def duckdb(path: str, start: int, end: int) -> Answer:
 
 
 def polars(path: str, start: int, end: int) -> Answer:
-    """Use a lazy scan of Parquet; the answer is columns."""
+    """Use a lazy scan of Parquet. The result is a DataFrame."""
     import polars as pl
 
     began = time.perf_counter()

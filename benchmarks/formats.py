@@ -1,6 +1,6 @@
 """Answers in every format: size and time of 1,000 bars, and rows per second of a stream.
 
-Bars of a second, made from the real trades in the folder REAL_DATA, or else from generated ones.
+The bars are one-second bars of the real trades in the folder REAL_DATA, or of generated trades if there are none.
 """
 
 import math
@@ -109,13 +109,13 @@ def _real_rows(ticks: Path) -> pa.RecordBatch:
 
 
 def _selected(rows: pa.RecordBatch) -> pa.Table:
-    """Return the rows as a table with nullable columns."""
+    """Return the columns of `_TRADE_COLUMNS` as a table in which all columns are nullable."""
     names = [column.name for column in _TRADE_COLUMNS]
     return pa.Table.from_arrays([rows.column(name) for name in names], names=names)
 
 
 def _repeated(bars: Table) -> Table:
-    """Return the bars repeated to the size of a stream's chunk."""
+    """Repeat the bars until they fill a stream's chunk; return that chunk."""
     times = -(-_CHUNK_ROWS // len(bars))
     return Table(bars.columns, pa.concat_tables([bars.data] * times).combine_chunks()).slice(0, _CHUNK_ROWS)
 
@@ -149,7 +149,7 @@ def _line(label: str, size: int, seconds: float, *, rows: tuple[int, float]) -> 
 
 
 def _measure_streams(what: str, table: Table) -> Iterator[Row]:
-    """Yield the rows per second of a chunk, against the framework's encoder over ready dictionaries."""
+    """Yield the rows per second of encoding a chunk, against DRF's encoder, which gets finished dictionaries."""
     lines = FORMATS["ndjson"].render(Document({}, "rows", table, {}), None).body.splitlines()
     rows, render = [orjson.loads(line) for line in lines], _frameworks_renderer()
     encoders = {name: each.stream(table.columns, None) for name, each in FORMATS.items() if each.stream}
@@ -176,7 +176,7 @@ def _frameworks_renderer() -> Callable[[object], bytes]:
 
 
 def _seconds(acts: dict[Any, Callable[[], object]]) -> dict[Any, float]:
-    """Return the least seconds of each, tried in turn: other load only adds to them."""
+    """Return the shortest time of each act, in seconds. Other load on the machine can only make an act slower."""
     least = dict.fromkeys(acts, math.inf)
     for _ in range(_ROUNDS):
         for name, act in acts.items():

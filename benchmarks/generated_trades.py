@@ -1,7 +1,7 @@
 """Generated trades of one symbol, the same at every call: as JSON, as CSV, as record batches, and stored.
 
-The stream is addressed by row number, so that any part of it can be made by itself. Rows have no ids; their
-times differ, so none is a duplicate of another.
+Rows are addressed by number, so that any part can be made by itself. No two rows have the same time, so none is a
+duplicate of another, even without ids.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from store.protocol import Append, Dedupe, Window
 from store.timestamps import SECOND_NS
 
 BATCH_ROWS = 10_000
-# A busy symbol's day. Spread over 23 h 20 min, so that no date holds more.
+# A busy symbol's day. With _STEP_US between rows it takes 23 h 20 min, so it fits on one date.
 ROWS_A_DAY = 1_400_000
 _STEP_US = 60_000
 _FIRST_DATE = np.datetime64("2025-01-06", "us")
@@ -35,7 +35,7 @@ Text = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """Offsets of the values in a line of text; each value has a fixed width."""
+    """A line of text with the offsets of its values, which have fixed widths. separator: between date and time."""
 
     text: bytes
     time: int
@@ -51,7 +51,7 @@ _CSV = _Line(_CSV_ROW, 0, _CSV_ROW.index(b"100.00"), _CSV_ROW.rindex(b"100.0"), 
 def batch_rows(number: int, *, feed: int = 0, feeds: int = 1) -> Rows:
     """Return the row numbers of a feed's batch.
 
-    Several feeds share the stream row by row, each a batch ahead of the last.
+    Feed f of n sends the rows f, f + n, f + 2n, …, and is f batches ahead of feed 0.
     """
     first = (number + feed) * BATCH_ROWS
     return np.arange(first, first + BATCH_ROWS) * feeds + feed
@@ -64,12 +64,12 @@ def json_body(rows: Rows, *, symbol: str = "BENCH") -> bytes:
 
 
 def csv_text(rows: Rows) -> bytes:
-    """Return the same rows as the plain peer stores them, without its header."""
+    """Return the same rows as lines of the plain peer's file, without its header."""
     return _filled(_CSV, rows).tobytes()
 
 
 def spread_rows(count: int, *, minutes: int) -> Rows:
-    """Return row numbers evenly over the first `minutes` of the first day."""
+    """Return `count` row numbers, spread evenly over the first `minutes` of the first day."""
     return np.linspace(0, minutes * 60_000_000 // _STEP_US - 1, count).astype(np.int64)
 
 
@@ -103,7 +103,7 @@ _CONDITIONS = np.array(["", "odd_lot", "intermarket_sweep", "odd_lot;intermarket
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Trades from `start_ns` on, `a_minute` each minute, day and night. with_ids: with the optional columns."""
+    """Trades from `start_ns` on, `a_minute` in each minute of the day. with_ids: they also have optional columns."""
 
     a_minute: int
     start_ns: int = FIRST_DAY_NS
@@ -145,7 +145,7 @@ class Stream:
 
 
 class Unsynced(Disk):
-    """A disk without syncs: a store that is only read here needs no durability."""
+    """A disk that does not sync. Stores that benchmarks only read need no durability."""
 
     def sync(self, descriptor: int) -> None:
         """Return at once."""
@@ -155,7 +155,7 @@ class Unsynced(Disk):
 
 
 def stored(folder: Path, stream: Stream, count: int, *, first: int = 0, derived: bool = True) -> CsvStore:
-    """Make a store with `count` rows of a stream from row `first` on."""
+    """Make and return a store with `count` rows of a stream from row `first` on. derived: also build derived files."""
     store = CsvStore(folder, disk=Unsynced())
     for batch in stream.batches(count, first=first):
         store.append(Append(TRADES, SYMBOL, batch, "bench", Dedupe.NONE))
@@ -165,7 +165,7 @@ def stored(folder: Path, stream: Stream, count: int, *, first: int = 0, derived:
 
 
 def _identities(rows: npt.NDArray[np.int64], rng: np.random.Generator) -> dict[str, pa.Array]:
-    """Return ids, sequence numbers, exchanges and conditions, as of a consolidated feed."""
+    """Return the columns of ids, sequence numbers, exchanges and conditions, as a consolidated feed has them."""
     conditions = _CONDITIONS[rng.choice(len(_CONDITIONS), len(rows), p=(0.3, 0.3, 0.2, 0.2))]
     return {
         "trade_id": pa.array(52_983_525_000_000 + rows).cast(pa.string()),

@@ -18,7 +18,7 @@ _DAYS = np.array([7, 36, 91, 182, 365, 730])
 
 
 def measure_greeks(_sizes: Sizes) -> Iterator[Row]:
-    """Yield the seconds for European and American quotes of random strikes, expiries and volatilities."""
+    """Yield the processor seconds for European and for American quotes of random strikes, expiries and volatilities."""
     for american in (False, True):
         style, quotes = "American" if american else "European", _quotes(american=american)
         yield Ratio(
@@ -41,7 +41,7 @@ def _seconds(quotes: Inputs, *, american: bool) -> float:
 
 
 def _quotes(*, american: bool) -> Inputs:
-    """Return quotes that have a volatility. Prices are rounded to cents."""
+    """Return quotes that have an implied volatility. Prices are rounded to cents."""
     random, count = np.random.default_rng(1), 2 * _QUOTES
     strike, days = random.uniform(70, 130, count).round(), random.choice(_DAYS, count)
     is_call, t = random.random(count) < 0.5, days / 365
@@ -52,7 +52,7 @@ def _quotes(*, american: bool) -> Inputs:
         [k * models[c].value(_SPOT / k, _RATE * y, _YIELD * y, v * y**0.5) for c, k, y, v in rows]
     ).round(2)
     inputs = _inputs(price, strike, t, is_call)
-    # An option without time value has no volatility.
+    # An option without time value has no implied volatility.
     reasons = valuation(inputs, np.full(count, american), np.zeros(count, np.int8)).reason
     useful = np.flatnonzero(reasons == SOLVED)[:_QUOTES]
     return _inputs(price[useful], strike[useful], t[useful], is_call[useful])

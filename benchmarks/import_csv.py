@@ -21,7 +21,7 @@ _PIECE = 500_000
 
 
 def measure_import(sizes: Sizes) -> Iterator[Row]:
-    """Yield the rows per second of an import into an empty store and of pyarrow's streaming reader, and peak memory."""
+    """Yield rows per second of imports into empty stores, against pyarrow's streaming reader, and their peak memory."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "BENCH.csv"
         _write(file, sizes.import_rows)
@@ -66,12 +66,12 @@ def _write(file: Path, rows: int) -> None:
 
 
 def by_stream(file: Path) -> int:
-    """Return the number of rows, by pyarrow's streaming reader."""
+    """Read the file by pyarrow's streaming reader; return the number of rows."""
     return sum(batch.num_rows for batch in pacsv.open_csv(file))
 
 
 def by_import(file: Path) -> int:
-    """Return the number of rows, by an import. Raises SystemExit unless all are stored."""
+    """Import the file; return the number of rows. Raises SystemExit unless all are stored."""
     from django.conf import settings  # noqa: PLC0415 only after the set-up, and not for pyarrow
 
     from store.datasets import TRADES  # noqa: PLC0415
@@ -85,7 +85,7 @@ def by_import(file: Path) -> int:
 
 
 def main(method: str, file: str, cores: list[str]) -> None:
-    """Run one of the three and print rows, seconds and peak memory as JSON."""
+    """Run one method on `cores`; print the rows, the seconds and the peak memory in bytes as JSON."""
     if cores:
         os.sched_setaffinity(0, map(int, cores))
     methods: dict[str, Callable[[Path], int]] = {"stream": by_stream, "import": by_import}

@@ -1,4 +1,4 @@
-"""Reads in process, against slices of memory maps, one `stat` of a file, and pandas."""
+"""Reads in process, against slices of memory-mapped arrays, one `stat` of a file, and pandas."""
 
 import os
 import tempfile
@@ -36,7 +36,7 @@ Column = npt.NDArray[Any]
 
 
 def measure_in_process(sizes: Sizes) -> Iterator[Row]:
-    """Yield the times of `bars`, `latest` and `scan`, warm and with current derived files."""
+    """Yield the times of repeated calls of `bars`, `latest` and `scan`, with current derived files."""
     with _universe(sizes.symbols) as folder:
         reader = open_store(folder)
         symbol = reader.symbols()[0]
@@ -63,7 +63,7 @@ def _measure_bars(reader: Reader, symbol: str, folder: Path) -> Iterator[Row]:
 
 
 def _measure_scan(reader: Reader) -> Iterator[Row]:
-    """Yield the bars per second of a warm scan over every close, against pandas' groups by time over one day of them."""
+    """Yield the bars per second of a repeated scan of all closes, against pandas' groupby by time over one day."""
     day_end = _FIRST_DAY_NS + DAY_NS
     _scanned(reader, None)
     here = max(_rate(lambda: _scanned(reader, None)) for _ in range(3))
@@ -98,7 +98,7 @@ def _rate(work: Callable[[], int]) -> float:
 
 
 def _microseconds(here: Callable[[], object], peer: Callable[[], object]) -> tuple[float, float]:
-    """Return the microseconds of a call of each: the medians of rounds in turn."""
+    """Return the microseconds of a call of `here` and of `peer`: the medians of alternating rounds."""
     per_call: tuple[list[float], list[float]] = ([], [])
     for _ in range(_ROUNDS):
         for work, seconds in zip((here, peer), per_call, strict=True):
@@ -123,7 +123,7 @@ def _sliced(columns: list[Column], start: int, end: int) -> list[Column]:
 
 @contextmanager
 def _universe(symbols: int) -> Iterator[Path]:
-    """Make a store of symbols with trades in each minute of five days' regular hours, with derived files."""
+    """Yield the folder of a store with derived files. Each symbol trades in all regular minutes of five days."""
     rng = np.random.default_rng(5)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         store = CsvStore(folder)

@@ -1,4 +1,4 @@
-"""Batches of 10,000 trades over HTTP, acknowledged when they are durable."""
+"""The ingest of batches of 10,000 trades over HTTP. A batch is acknowledged when it is durable."""
 
 import hashlib
 import io
@@ -30,7 +30,7 @@ _PEER_WANTED = {"small": "at least 50", "large": "at least 400"}
 
 
 class Feeder:
-    """A sender of the stream's next batches: one client, or several that share the stream."""
+    """Sends the next batches of the generated trades, by one client, or by `feeds` clients that share them."""
 
     def __init__(self, server: Server, *, feeds: int = 1) -> None:
         self.server = server
@@ -38,26 +38,26 @@ class Feeder:
         self._sent = 0
 
     def warm_up(self) -> None:
-        """Send batches of another symbol: the first ones import modules and allocate memory."""
+        """Send batches of another symbol, because a server's first batches import modules and allocate memory."""
         bodies = [(json_body(batch_rows(n), symbol="WARMU"), BATCH_ROWS) for n in range(WARM_UP_BATCHES)]
         with Connection(self.server) as connection:
             connection.post(bodies)
 
     def fill(self, rows: int) -> None:
-        """Send batches until `rows` are stored."""
+        """Send batches until `rows` rows are stored in all."""
         count = rows // (BATCH_ROWS * self._feeds) - self._sent
         post_together(self.server, [self._bodies(count, feed) for feed in range(self._feeds)])
         self._sent += count
 
     def seconds_each(self, batches: int) -> list[float]:
-        """Return the seconds of each of the next batches, by one client."""
+        """Send the next batches by one client; return the seconds of each."""
         bodies = list(self._bodies(batches, 0))
         self._sent += batches
         with Connection(self.server) as connection:
             return connection.post(bodies)
 
     def seconds_together(self, batches: int) -> float:
-        """Return the seconds from the common start of all clients, with `batches` each, to the end of the last."""
+        """Send the next `batches` of each client, all at once; return the seconds until the last client is done."""
         bodies = [list(self._bodies(batches, feed)) for feed in range(self._feeds)]
         self._sent += batches
         return post_together(self.server, bodies)
@@ -69,7 +69,10 @@ class Feeder:
 
 
 def measure_one_feed(sizes: Sizes) -> Iterator[Row]:
-    """Yield one feed against the plain peer, against the bare work of an ingest, and against an empty store."""
+    """Yield one feed's speed against the plain peer, against an empty store, and against a plain script.
+
+    The script does only the work that no ingest can leave out.
+    """
     with our_server() as server:
         feeder = Feeder(server)
         ours = {}
@@ -85,7 +88,10 @@ def measure_one_feed(sizes: Sizes) -> Iterator[Row]:
 
 
 def measure_several_feeds(sizes: Sizes) -> Iterator[Row]:
-    """Yield four feeds of one symbol out of step: with many rows stored, against an empty store."""
+    """Yield the speed of four feeds of one symbol with many rows stored, against an empty store.
+
+    The feeds are out of step: each is one batch ahead of the feed before.
+    """
     with our_server() as full_server, our_server() as empty_server:
         full, empty = Feeder(full_server, feeds=FEEDS), Feeder(empty_server, feeds=FEEDS)
         empty.warm_up()
@@ -131,7 +137,7 @@ def _measure_peer(sizes: Sizes, ours: dict[str, float]) -> Iterator[Row]:
 def _measure_growth(
     sizes: Sizes, full: Feeder, empty: Feeder, bare: Callable[[int], list[float]]
 ) -> Iterator[Row]:
-    """Measure all in turn in each round, so that other load on the machine slows all alike."""
+    """Measure all three in each round, so that other load on the machine slows them equally."""
     with_much: list[float] = []
     with_none: list[float] = []
     without_server: list[float] = []
@@ -157,7 +163,7 @@ def _measure_growth(
 
 @contextmanager
 def _bare_work() -> Iterator[Callable[[int], list[float]]]:
-    """Yield a function that makes the plain script store the next batches, and returns the seconds of each."""
+    """Yield a function. It makes the plain script store the next batches, and returns the seconds of each."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         log = Path(folder) / "bare.log"
         command = [sys.executable, "-m", "benchmarks.ingest", folder]
@@ -173,7 +179,7 @@ def _bare_seconds(process: subprocess.Popen[bytes], count: int, log: Path) -> li
 
 
 def _preload(path: Path, position: int, batches: int) -> int:
-    """Append to the peer's file until it holds `batches`; returns the number of the next batch."""
+    """Append batches to the peer's file until it holds `batches`; return the number of the next batch."""
     with path.open("ab") as file:
         if position == 0:
             file.write(CSV_HEADER)
@@ -203,7 +209,7 @@ _decoder = msgspec.json.Decoder(_Batch)
 
 
 def _store(body: bytes, rows_file: int, log_file: int) -> None:
-    """Store a batch durably in two open files."""
+    """Store a batch durably: its rows in one open file, their digest in another."""
     trades = _decoder.decode(body).trades
     (symbol,) = set(map(attrgetter("symbol"), trades))
     texts = pa.array(list(map(attrgetter("timestamp"), trades)), pa.string())
@@ -211,7 +217,7 @@ def _store(body: bytes, rows_file: int, log_file: int) -> None:
     prices = np.fromiter(map(attrgetter("price"), trades), np.float64, len(trades))
     volumes = np.fromiter(map(attrgetter("volume"), trades), np.float64, len(trades))
     columns = {
-        # without a zone: a column with one is written ten times as slowly
+        # without a time zone: a column with one is written ten times as slowly
         "timestamp": times.cast(pa.timestamp("ns")).cast(pa.string()),
         "symbol": pa.repeat(symbol, len(trades)),
         "price": prices,
@@ -228,7 +234,7 @@ def _store(body: bytes, rows_file: int, log_file: int) -> None:
 
 
 def _timed(bodies: list[bytes], folder: Path) -> Iterator[float]:
-    """Yield the seconds of each batch."""
+    """Store the batches in new files of `folder`; yield the seconds of each."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     rows_file, log_file = (os.open(folder / name, flags, 0o644) for name in ("rows.csv", "log.jsonl"))
     try:
@@ -242,7 +248,7 @@ def _timed(bodies: list[bytes], folder: Path) -> Iterator[float]:
 
 
 def main(folder: Path) -> None:
-    """Serve the commands on standard input."""
+    """For each number on standard input, store so many batches and print the seconds of each as JSON."""
     position = 0
     for line in sys.stdin:
         count = int(line)

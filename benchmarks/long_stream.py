@@ -1,7 +1,7 @@
 """A long history of trades in one answer: memory of the web process, rows per second, time to the first row.
 
-There are a thousand trades a minute, day and night, with ids: ten million are seven dates. Memory is the
-process's own, without pages of mapped files, which the kernel takes back when it needs them.
+There are a thousand trades with ids in each minute of the day, so ten million trades are on seven dates. Memory is
+the process's own. Pages of mapped files are not counted, because the kernel takes them back when it needs them.
 """
 
 import time
@@ -31,7 +31,7 @@ _PATIENCE_SECONDS = 60.0
 
 
 def measure_long_stream(sizes: Sizes) -> Iterator[Row]:
-    """Yield the ratios of each format, with one client and one web process."""
+    """Yield memory, rows per second and the time to the first row, by format, for one client and one web process."""
     count = sizes.trades // _STREAM.a_minute * _STREAM.a_minute
     with our_server() as server:
         _await_derived(stored(server.folder, _STREAM, count))
@@ -65,7 +65,7 @@ def _measure_round(server: Server, web: int, *, name: str, count: int) -> tuple[
 
 
 def _measure_first(server: Server, count: int, name: str) -> Iterator[Row]:
-    """Yield the time to the first row of a stream against a page of one row, in turns, each on a new connection."""
+    """Yield the time to the first row of a stream against a page of one row. They alternate, on new connections."""
     first, page = [], []
     for turn in range(_TURNS):
         began = time.perf_counter()
@@ -101,7 +101,7 @@ def _answer(server: Server, target: str) -> Iterator[HTTPResponse]:
 
 
 def _lines(response: HTTPResponse, *, header: int = 0) -> Iterator[int]:
-    """Yield the number of line ends in each piece."""
+    """Yield the number of rows (line ends) in each piece. First yields minus the number of header lines."""
     yield -header
     while piece := response.read(_MIB):
         yield piece.count(b"\n")
@@ -115,7 +115,7 @@ def _batches(response: HTTPResponse) -> Iterator[int]:
 
 
 _COUNTS = {"ndjson": _lines, "csv": lambda response: _lines(response, header=1), "arrow": _batches}
-_FIRST_BYTES = 1_500  # more than the head of any format and a row
+_FIRST_BYTES = 1_500  # more than any format's header and first row
 
 
 def _memory(web: int) -> float:
@@ -124,7 +124,7 @@ def _memory(web: int) -> float:
 
 
 def _await_derived(store: CsvStore) -> None:
-    """Build derived files until they hold all rows; the server's worker may build them, too."""
+    """Build derived files until they hold all rows. The server's worker may build them at the same time."""
     while store.rows_behind(TRADES, SYMBOL):
         store.derive(TRADES, SYMBOL)
         time.sleep(0.1)

@@ -30,7 +30,7 @@ _MIB = 2**20
 
 
 def measure_many_symbols(sizes: Sizes) -> Iterator[Row]:
-    """Measure each cost in a new process, in turn with a store of one symbol."""
+    """Yield the costs against those of a store of one symbol. The two alternate, each in a new process."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         wide, single = Path(folder) / "wide", Path(folder) / "single"
         for store, symbols in ((single, 1), (wide, sizes.logs)):
@@ -75,7 +75,7 @@ def _cost(store: Path, dates: int) -> dict[str, float]:
 
 
 def _write(folder: Path, symbols: int, dates: int) -> None:
-    """Store one symbol; the others have hard links to its CSV files and copies of all other files."""
+    """Store one symbol. The other symbols get hard links to its CSV files and copies of its other files."""
     store = CsvStore(folder, disk=Unsynced())
     store.append(Append(TRADES, "S0000", _rows(dates), "bench", Dedupe.NONE))
     store.derive(TRADES, "S0000", rebuild=True)
@@ -108,7 +108,7 @@ _MEASURES = ("VmRSS", "RssAnon")
 
 
 def main(store: str, start: int, end: int) -> None:
-    """Open the store, read the middle symbol first, then all others; print the costs as JSON."""
+    """Open the store, read the middle symbol, then all others. Print the seconds, bytes and counts as JSON."""
     before = {measure: memory_of_process(measure) for measure in _MEASURES}
     began = time.perf_counter()
     reader = open_store(store)

@@ -1,7 +1,7 @@
-"""Pages of the market-data tree over HTTP: computed against cached, and page 1,000 of a walk against page 1.
+"""Pages of the market-data tree over HTTP: a computed page against a cached one, and page 1,000 against page 1.
 
-Bars of a minute are of 30 days with 20 trades a minute; trades are of an hour with 20,000 a minute. All of
-them are folded.
+The one-minute bars are of 30 days with 20 trades a minute, the trades of an hour with 20,000 trades a minute. All of
+them are in derived files.
 """
 
 import time
@@ -27,7 +27,10 @@ _PAGES, _QUICK_PAGES = 1_000, 100
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """Pages of `limit` rows. Each walk begins a step later, so that none of its pages is cached."""
+    """A query that is read page by page, `limit` rows a page.
+
+    Each walk (one reading of all pages) begins `step_ns` later, so that none of its pages is cached.
+    """
 
     what: str
     target: str
@@ -37,7 +40,7 @@ class _Walk:
     step_ns: int
 
     def first(self, number: int) -> str:
-        """Return the address of the first page."""
+        """Return the path and query of the first page of walk `number`."""
         start_ns = self.start_ns + number * self.step_ns
         return f"{self.target}&limit={self.limit}&{_range(start_ns, start_ns + self.length_ns)}"
 
@@ -53,7 +56,7 @@ _WALKS = (
 
 
 def measure_market_data(sizes: Sizes) -> Iterator[Row]:
-    """Measure with one client and one web process."""
+    """Yield the ratios, for one client and one web process."""
     pages = _PAGES if sizes.trades > _PAGES**2 else _QUICK_PAGES
     with our_server() as server:
         stored(server.folder, _SPARSE, _SPARSE_MINUTES * _SPARSE.a_minute)

@@ -1,4 +1,4 @@
-"""Processes of a benchmark: started on the servers' core, awaited, ended."""
+"""Starts a benchmark's processes on the servers' core, waits for them, and ends them."""
 
 import os
 import selectors
@@ -69,7 +69,7 @@ def running(
             stdout=subprocess.PIPE,
             stderr=errors,
             pass_fds=descriptors,
-            bufsize=0,  # so that a line that is there is seen by select
+            bufsize=0,  # select would not see a line that is already in a buffer
             process_group=0,
         )
     try:
@@ -96,7 +96,7 @@ def line_with(process: subprocess.Popen[bytes], text: str, *, log: Path) -> str:
 
 
 def await_ready(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], *, log: Path) -> None:
-    """Call `is_ready` until it is true. Raises `StartFailed`."""
+    """Call `is_ready` until it returns True. Raises `StartFailed` if the process ends or the time is over."""
     deadline = time.monotonic() + START_SECONDS
     while not is_ready():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -105,7 +105,7 @@ def await_ready(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], 
 
 
 def run_python(module: str, *arguments: str, environment: Mapping[str, str], log: Path) -> str:
-    """Run a module to its end on the servers' core; returns what it prints."""
+    """Run a module to its end on the servers' core; return its output. Raises `StartFailed` if it fails."""
     with running([sys.executable, "-m", module, *arguments], environment=environment, log=log) as process:
         output, _ = process.communicate(timeout=600)
     if process.returncode:
@@ -114,9 +114,9 @@ def run_python(module: str, *arguments: str, environment: Mapping[str, str], log
 
 
 def memory_of_process(measure: str, pid: int | str = "self") -> int:
-    """Return the bytes of memory of a process, by default this one, by a measure of `/proc/PID/status`.
+    """Return the memory of a process in bytes, by default of this process. `measure` is a line of `/proc/PID/status`.
 
-    `VmRSS`: resident; `RssAnon`: without files; `RssFile`: of mapped files; `VmHWM`: resident at its peak.
+    `VmRSS`: resident; `RssAnon`: resident without files; `RssFile`: resident of mapped files; `VmHWM`: peak resident.
     """
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{measure}:"))

@@ -1,4 +1,4 @@
-"""A benchmark is a function of `Sizes` that yields `Ratio`s and `Note`s; `table` prints them."""
+"""A benchmark is a function of `Sizes` that yields `Ratio`s and `Note`s. `table` formats them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured."""
+    """How much a run measures: numbers of rounds, rows, batches, symbols and dates."""
 
     rounds: int
-    seconds: int  # of load in a round
-    small_rows: int  # stored before ingest is measured
+    seconds: int  # seconds of load in a round
+    small_rows: int  # rows that are stored before ingest is measured
     large_rows: int
-    batches: int  # of 10,000 rows, in a round
-    peer_batches: int  # to the plain peer, which slows down with what it stores
-    symbols: int  # read in process
-    import_rows: int  # of the imported file
-    trades: int  # of one symbol with a long history
+    batches: int  # batches of 10,000 rows in a round
+    peer_batches: int  # batches sent to the plain peer, which each stored row makes slower
+    symbols: int  # symbols read in process
+    import_rows: int  # rows of the imported file
+    trades: int  # trades of one symbol with a long history
     logs: int  # symbols of the store of many symbols
-    dates: int  # of each of these symbols
+    dates: int  # dates of each of these symbols
 
 
 FULL = Sizes(
@@ -51,7 +51,7 @@ QUICK = Sizes(
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """`here` divided by `peer`, both in `unit`. wanted: the aim, as text."""
+    """`here` divided by `peer`, both in `unit`. wanted: the target, as text."""
 
     name: str
     here: float
@@ -60,7 +60,7 @@ class Ratio:
     wanted: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        """Return the cells of its row."""
+        """Return the cells of the ratio's row in the table."""
         ratio = self.here / self.peer
         return (
             self.name,

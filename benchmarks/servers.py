@@ -1,4 +1,4 @@
-"""The servers that are compared, and their clients: this project's `serve` with one worker, and the plain peer."""
+"""The servers that are compared (this project's `serve` with one web process, the plain peer) and their clients."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ RATE = 1_000_000
 PEER_VENV = BASE_DIR / ".venv-bench"
 _PEERS = Path(os.environ.get("PEERS") or "peers").resolve()
 INGEST_PATH = "/v1/trades/ingest"
-# Removed from the environment: they may name an installation that others use.
+# Variables that are removed from the environment, because they may name an installation that others use.
 OF_OTHERS = frozenset({"REDIS_URL", "DATABASE_URL"})
 _KEY_OPTIONS = ("--tier", "internal", "--scope", "all", "--rate", str(RATE), "--json")
 
@@ -58,7 +58,10 @@ class Server:
 def our_server(
     *, settings: str = "marketdata_project.settings.development", **variables: str
 ) -> Iterator[Server]:
-    """Run `manage.py serve` on an empty data folder, with one worker, without the sample; add `variables` to its environment."""
+    """Run `manage.py serve` on an empty data folder, with one web process and without the sample.
+
+    `variables` are added to its environment.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         data, log = Path(folder) / "data", Path(folder) / "serve.log"
         environment = {
@@ -119,7 +122,7 @@ _CHUNK = 256 * 1024
 
 
 class UnexpectedAnswer(Exception):
-    """A server's answer is not the one that is measured."""
+    """An answer differs from what the benchmark expects."""
 
 
 class Connection:
@@ -137,11 +140,11 @@ class Connection:
         self._socket.close()
 
     def exchange(self, request: bytes) -> bytes:
-        """Send a whole request and return the body of its answer. Raises `UnexpectedAnswer` unless it is a 200 or 201."""
+        """Send a request; return the body of its answer. Raises `UnexpectedAnswer` unless the status is 200 or 201."""
         return self.answer(request)[1]
 
     def answer(self, request: bytes) -> tuple[bytes, bytes]:
-        """Do the same, and return the answer's head in lower case, too."""
+        """Send a request; return the answer's head in lower case, and its body. Raises as `exchange` does."""
         self._socket.sendall(request)
         received = b""
         while (end := received.find(b"\r\n\r\n")) < 0:
@@ -158,7 +161,7 @@ class Connection:
         return head, body
 
     def post(self, bodies: Iterable[tuple[bytes, int]]) -> list[float]:
-        """Return the seconds of each batch (a body and its rows), from the first byte sent to the answer."""
+        """Send batches, each a body and its number of rows; return the seconds from the first byte to the answer."""
         seconds = []
         for body, rows in bodies:
             request = self._server.request("POST", INGEST_PATH, body)
@@ -176,14 +179,14 @@ class Connection:
 
 
 def post_together(server: Server, by_client: Sequence[Iterable[tuple[bytes, int]]]) -> float:
-    """Return the seconds from the common start of all clients, each with its own batches, to the end of the last."""
+    """Send the batches of all clients at once; return the seconds until the last client is done."""
     return run_together(server, [lambda client, own=bodies: client.post(own) for bodies in by_client])
 
 
 def run_together(server: Server, clients: Sequence[Callable[[Connection], object]]) -> float:
-    """Run each function in a thread with a connection of its own; seconds from their common start to the end of the last.
+    """Run each function in a thread with its own connection; return the seconds until the last one is done.
 
-    Raises the first exception of a function.
+    All start at the same time. Raises the first exception of a function.
     """
     ready = threading.Barrier(len(clients) + 1)
     errors: list[BaseException] = []
@@ -211,7 +214,7 @@ def run_together(server: Server, clients: Sequence[Callable[[Connection], object
 
 
 def check_stored(answer: bytes, rows: int) -> None:
-    """Raise `UnexpectedAnswer` unless an ingest stored `rows` rows, all of them new."""
+    """Raise `UnexpectedAnswer` unless the answer of an ingest says that `rows` new rows were stored."""
     stored = json.loads(answer)["stored"]
     if stored != rows:
         raise UnexpectedAnswer(f"{stored} of {rows} new rows were stored")

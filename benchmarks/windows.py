@@ -26,7 +26,7 @@ _READS = 20
 
 
 def measure_windows(sizes: Sizes) -> Iterator[Row]:
-    """Measure a sparse and a dense symbol, read first by a new reader, then again."""
+    """Yield the ratios for a sparse and for a dense symbol: for a new reader's first read, and for its next reads."""
     for name, stream in _STREAMS.items():
         yield from _measure_window(name, stream, sizes.trades)
 
@@ -58,7 +58,7 @@ def _measure_window(name: str, stream: Stream, trades: int) -> Iterator[Row]:
 
 
 def _read_seconds(folders: Sequence[Path], window: Window) -> dict[str, list[float]]:
-    """Return the seconds of a read of each store in turn, by new readers and by readers that read the window before."""
+    """Return the seconds of a read of each store: the first read of a new reader, and its later reads of the window."""
     answers = [_read(open_store(folder), window) for folder in folders]
     if not all(np.array_equal(answers[0].close, answer.close) for answer in answers):
         raise UnexpectedAnswer("the stores have different bars")

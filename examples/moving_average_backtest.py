@@ -32,7 +32,7 @@ NO_DATA = """there are no trades in {folder}: run `make run` once, which loads a
 
 @dataclass(slots=True)
 class Crossover:
-    """One symbol's averages and account. cost: cost of a trade, as a fraction of its value. closes: a ring buffer."""
+    """One symbol's averages and account. cost: a fraction of a trade's value. closes: a ring of the last closes."""
 
     fast: int
     slow: int
@@ -76,7 +76,7 @@ class Crossover:
 
 
 def run(slices: Iterable[tuple[int, Slice]], strategies: list[Crossover]) -> None:
-    """Pass each bar to its symbol's strategy, in order of time; `strategies` are in the order of the symbols."""
+    """Pass each bar to its symbol's strategy, in order of time. `strategies` has the order of the scan's symbols."""
     for _, view in slices:
         for symbol_index, open_, _, _, close, _ in view.rows():
             strategies[symbol_index].on_bar(open_, close)
@@ -106,7 +106,7 @@ def backtest(reader: Reader, options: argparse.Namespace) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run from the command line; return 0, or 1 without trades, or exit with 2 for wrong arguments."""
+    """Run from the command line; return 0, or 1 if there are no trades. Exits with 2 for wrong arguments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     folder = os.environ.get("DATA_DIR", PROJECT / "data")
     parser.add_argument("data_dir", nargs="?", default=folder, type=Path, metavar="DATA_DIR")

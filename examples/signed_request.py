@@ -43,7 +43,7 @@ def signature_headers(
         f'({names});created={int(time.time())};nonce="{secrets.token_urlsafe(24)}"'
         f';keyid="{key_id}";alg="hmac-sha256"'
     )
-    # RFC 9421, 2.5: a line for each component, the parameters last, and no line feed at the end.
+    # RFC 9421, 2.5: one line for each component, then the parameters, without a line feed at the end.
     lines = [f'"{name}": {value}' for name, value in {**covered, "@signature-params": params}.items()]
     signature = hmac.new(secret.encode(), "\n".join(lines).encode("ascii"), hashlib.sha256).digest()
     return {
