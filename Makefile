@@ -7,7 +7,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 PYTEST ?= $(PY) -m pytest
 PEERS ?=
 COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
-# What production refuses to start without; only checks run with it.
+# The settings without which production does not start. Only checks use them.
 PRODUCTION := DJANGO_SETTINGS_MODULE=marketdata_project.settings.production SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')
 
 help:  ## list the verbs
@@ -32,7 +32,7 @@ setup: .venv/.installed  ## make .venv with what the server runs on
 run: setup  ## set up, then run every process in the foreground until Ctrl-C
 	@exec $(PY) manage.py serve
 
-# Tests start many processes: modules are compiled once, whatever the environment says.
+# Tests start many processes, which share compiled modules: so bytecode is written, whatever the environment says.
 test test-system soak: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/.installed-dev  ## run the tests without the system suites
@@ -43,7 +43,7 @@ test-system: .venv/.installed-dev  ## run the system suites: real processes, fau
 	@echo "Testing real processes"
 	@$(PYTEST) -n 2 --dist loadgroup -m system
 
-# Tests of promises in seconds come last, when nothing runs beside them.
+# Tests that measure seconds run last and one at a time, so that other tests do not slow them.
 soak: .venv/.installed-dev  ## run all tests with full counts
 	@echo "Testing with full counts"
 	@SOAK=1 $(PYTEST) -n 2 --dist loadgroup -m "not seconds"; outcome=$$?; \
