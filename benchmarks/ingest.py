@@ -30,7 +30,7 @@ _PEER_WANTED = {"small": "at least 50", "large": "at least 400"}
 
 
 class Feeder:
-    """Sends the next batches of the generated trades, by one client, or by `feeds` clients that share them."""
+    """A sender of the next batches of the generated trades: one client, or `feeds` clients that share them."""
 
     def __init__(self, server: Server, *, feeds: int = 1) -> None:
         self.server = server

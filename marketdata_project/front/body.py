@@ -64,7 +64,7 @@ class BodyAllowance(NamedTuple):
 
 
 class BodyReader:
-    """Reads small bodies before the caller is known, and large bodies only from callers who may send them."""
+    """A reader of bodies: small ones before the caller is known, large ones only from callers who may send them."""
 
     def __init__(
         self,

@@ -49,7 +49,7 @@ class ConnectionSlots:
 
 
 class BodyBudget:
-    """Counts the bytes of bodies in memory: at most `most` in all, and at most a quarter of that for each holder.
+    """The number of bytes of bodies in memory: at most `most` in all, and at most a quarter of that for each holder.
 
     A holder is a caller or an address. Not thread safe: for an event loop's thread.
     """

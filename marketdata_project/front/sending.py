@@ -21,7 +21,7 @@ _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 class AnswerSender:
-    """Sends answers. Streams are made in threads of their own.
+    """A sender of answers. Streams are made in threads of their own.
 
     Each piece of a stream may be made by another of these threads, so a stream must not keep a database cursor
     open between pieces.

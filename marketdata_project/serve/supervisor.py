@@ -102,7 +102,7 @@ def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, p
 
 
 class Supervisor:
-    """Starts and supervises a plan's processes. For the main thread of a process without other threads."""
+    """The parent process that starts and restarts a plan's processes. For the main thread, without other threads."""
 
     def __init__(self, plan: ServePlan, *, say: Say) -> None:
         self._plan = plan
