@@ -110,7 +110,7 @@ class Stream:
     with_ids: bool = False
 
     def window(self, first: int, count: int) -> Window:
-        """Return the minutes of these rows; `first` and `count` are multiples of `a_minute`."""
+        """Return the window of `count` rows from row `first` on. Both are multiples of `a_minute`."""
         start = self.start_ns + first // self.a_minute * MINUTE_NS
         return Window(start, start + count // self.a_minute * MINUTE_NS)
 

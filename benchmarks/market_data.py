@@ -89,7 +89,7 @@ def _measure_misses(server: Server, connection: Connection, format_name: str) ->
 
 
 def _walked(server: Server, connection: Connection, target: str, pages: int) -> list[float]:
-    """Return the seconds of each page of a walk."""
+    """Request `pages` pages, each with the cursor of the page before; return the seconds of each."""
     seconds, cursor = [], ""
     for _ in range(pages):
         page_seconds, body = _timed(connection, server.request("GET", target + cursor), "miss")

@@ -27,7 +27,7 @@ _KEY_OPTIONS = ("--tier", "internal", "--scope", "all", "--rate", str(RATE), "--
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a server listens, which key it takes and where it keeps its data."""
+    """A server's address, an API key for it, and its data folder."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class Server:
     folder: Path
 
     def request(self, method: str, target: str, body: bytes | None = None) -> bytes:
-        """Return the bytes of a request."""
+        """Return the bytes of an HTTP request with the API key."""
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self.host}:{self.port}", f"X-API-Key: {self.key}"]
         if body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
@@ -84,7 +84,7 @@ def our_server(
 
 
 def peer_obstacle() -> str | None:
-    """Return why the plain peer cannot be run; None if it can."""
+    """Return the reason why the plain peer cannot be run; None if it can."""
     if not (_PEERS / "naive" / "app.py").is_file():
         return f"there is no naive/app.py in the folder that PEERS names, {_PEERS}"
     if not (PEER_VENV / ".installed").exists():

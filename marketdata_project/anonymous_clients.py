@@ -72,7 +72,7 @@ def charge(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:
 def _known_caller(request: HttpRequest) -> Caller | None:
     """Return the caller by credential or session; None if there is none, or it is invalid or cannot be checked now."""
     call, now = call_in(request.META), timezone.now()
-    # Verifying a signature would use up its nonce, and this answer does not depend on the caller.
+    # Verifying a signature would use up its nonce. Here the caller is only charged, and the address can be, instead.
     if {"signature", "signature-input"} & call.headers.keys():
         return None
     try:

@@ -10,7 +10,7 @@ from enum import Enum, StrEnum, auto
 
 
 class NextStep(StrEnum):
-    """What a client should do about a code."""
+    """The next action of a client that receives a code."""
 
     CORRECT = "correct the request"
     ASK_OTHERWISE = "ask for something else"
@@ -24,7 +24,7 @@ class NextStep(StrEnum):
 
 
 class GivenBy(Enum):
-    """Which operations list a code in the OpenAPI document, out of those that list its HTTP status."""
+    """The operations that list a code in the OpenAPI document, out of those that list its HTTP status."""
 
     EVERY = auto()
     READS = auto()

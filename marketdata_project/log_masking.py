@@ -48,7 +48,7 @@ def masked(text: str) -> str:
 
 @cache
 def own_secrets() -> tuple[str, ...]:
-    """Return the secrets in the settings, the longest first. A URL's password is given as it is and unquoted."""
+    """Return the secrets in the settings, the longest first. A URL's password is listed as written and unquoted."""
     values = {str(getattr(settings, name, "")) for name in _SECRETS}
     values.update(getattr(settings, "SECRET_KEY_FALLBACKS", []))
     for name in _URLS:

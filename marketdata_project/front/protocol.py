@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with limits on connections, header time and header size, and problem bodies."""
+"""uvicorn's HTTP/1.1 protocol with limits on connections and on the time and size of headers, and JSON error bodies."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -108,8 +108,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Check the headers. From then on the application limits the body.
 
-        Raises HttpParserError if the headers are too large, if there is not exactly one Host (RFC 9112, 3.2), or if
-        Transfer-Encoding is not `chunked`: the end of the body would be unknown (RFC 9112, 6.3).
+        Raises HttpParserError if the headers are too large, if a request has several Hosts or, in HTTP/1.1, none (RFC
+        9112, 3.2), or if Transfer-Encoding is not `chunked`: the end of the body would be unknown (RFC 9112, 6.3).
         """
         if (refusal := _excess(self.url, self.headers)) is not None:
             self._refuse(refusal)

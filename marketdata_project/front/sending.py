@@ -76,12 +76,12 @@ class AnswerSender:
 
     @property
     def _lane(self) -> Lane:
-        """The first idle lane, else the lane with the fewest jobs. So a few streams start only as many threads."""
+        """The first idle lane, else the lane with the fewest jobs. So a few streams start only a few threads."""
         return min(self._lanes, key=attrgetter("open"))
 
 
 async def send_refusal(refusal: Refusal, send: Send, *, correlation_id: str) -> None:
-    """Send a problem instead of an answer."""
+    """Send a refusal instead of an answer."""
     headers, body = refusal.render(correlation_id=correlation_id)
     await send({"type": "http.response.start", "status": refusal.status.value, "headers": headers})
     await send({"type": "http.response.body", "body": body})

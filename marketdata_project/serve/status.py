@@ -30,7 +30,7 @@ def start_publishing_metrics(process: str) -> Publisher:
 
 
 def publish_fold_lag(keeper: Upkeep) -> None:
-    """Publish how far the derived files are behind the commits."""
+    """Publish how many logs have commits that the derived files lack, and for how long."""
     FOLD_WAITING_LOGS.follow(lambda: keeper.backlog().logs)
     FOLD_LAG_SECONDS.follow(lambda: keeper.backlog().seconds)
 

@@ -76,7 +76,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ServePlan:
-    """What to run: `workers` web processes on `listener`, a worker, and `redis` unless it is None.
+    """The processes to run: `workers` web processes on `listener`, a worker, and `redis` unless it is None.
 
     A web process that gives no proof of life for `watchdog_seconds` is replaced; 0 turns that off.
     """
@@ -102,7 +102,7 @@ def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, p
 
 
 class Supervisor:
-    """The parent process that starts and restarts a plan's processes. For the main thread, without other threads."""
+    """The parent of a plan's processes. For the main thread of a process that has no other threads."""
 
     def __init__(self, plan: ServePlan, *, say: Say) -> None:
         self._plan = plan

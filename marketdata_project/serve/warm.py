@@ -28,7 +28,7 @@ from trades.batches.sample_rows import SEED_TRADES
 from trades.formats.json_body import decode_json
 from trades.stores import market_store
 
-# A constant of glibc's malloc.h.
+# A constant of glibc's malloc.h: the option of `mallopt` that OWN_BLOCK_BYTES sets.
 _M_MMAP_THRESHOLD = -3
 OWN_BLOCK_BYTES = 4 * 2**20
 

@@ -83,7 +83,7 @@ def checked_secret(name: str, value: str) -> str:
 
 
 def weakness_of(value: str) -> str:
-    """Return why a secret could be guessed; "" if it is long and random enough."""
+    """Return the reason why a secret could be guessed; "" if it is long and random enough."""
     if len(value) < SHORTEST_SECRET:
         return f"it has {len(value)} characters, fewer than {SHORTEST_SECRET}"
     if len(set(value)) < FEWEST_CHARACTERS:

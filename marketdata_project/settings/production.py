@@ -7,13 +7,13 @@ from marketdata_project.settings.base import AUDIT_KEY, BEHIND_TLS_PROXY, SIGNIN
 from marketdata_project.settings.environment import checked_secret, env, required_secret, secrets_list
 
 SECRET_KEY = required_secret("SECRET_KEY")
-# Former keys, which stay valid for decryption and verification while a key is being replaced.
+# Earlier secret keys. They still decrypt and verify while SECRET_KEY is being replaced.
 SECRET_KEY_FALLBACKS = secrets_list("SECRET_KEY_FALLBACKS")
 for _name, _value in (("AUDIT_KEY", AUDIT_KEY), ("SIGNING_SECRET", SIGNING_SECRET)):
     if _value:
         checked_secret(_name, _value)
 DEBUG = False
-# This check does not recognise our subclass of the CSRF middleware.
+# security.W003 does not recognise our subclass of the CSRF middleware.
 SILENCED_SYSTEM_CHECKS = ["security.W003"]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
