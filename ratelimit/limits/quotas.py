@@ -18,7 +18,7 @@ MAX_QUOTA = 2**53 - 1
 RESERVATIONS_PER_QUOTA = 1000
 # How long a row is kept after it was last written. It is longer than a month, so that the row's period is over by then,
 # even if a clock is wrong by days.
-KEPT = timedelta(days=40)
+RETENTION = timedelta(days=40)
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,7 +37,7 @@ class QuotaPeriod:
 
 @dataclass(frozen=True, slots=True)
 class QuotaCharge:
-    """Tokens that a request takes from a quota of `limit` per `unit`; 0 tokens only read the balance."""
+    """A charge of `tokens` to a quota of `limit` tokens per `unit`. A charge of 0 tokens only reads the balance."""
 
     unit: str
     limit: int
@@ -52,7 +52,10 @@ class QuotaBalance:
     reserved: int
 
     def usable(self, limit: int) -> int:
-        """Return how many unspent tokens may be given. Tokens that were reserved beyond `limit` may not."""
+        """Return how many unspent tokens may be given.
+
+        More than `limit` are reserved if the limit was lowered in this period. The excess must not be given.
+        """
         return max(0, self.unspent - max(0, self.reserved - limit))
 
     def remaining(self, limit: int) -> int:
@@ -163,6 +166,6 @@ def quota_reserved(*, identity: str, period: QuotaPeriod) -> int:
 
 
 def quota_usage_delete_old(*, now: datetime) -> int:
-    """Delete rows that were last written more than KEPT ago. Returns how many."""
-    removed, _ = QuotaUse.objects.filter(updated_at__lt=now - KEPT).delete()
+    """Delete rows that were last written more than RETENTION ago. Returns how many."""
+    removed, _ = QuotaUse.objects.filter(updated_at__lt=now - RETENTION).delete()
     return removed

@@ -18,8 +18,8 @@ from ratelimit.limits.admission import QUOTA_EXCEEDED, RATE_LIMITED, Admission
 from ratelimit.limits.limiter import Limiter
 from ratelimit.limits.quotas import (
     DAY,
-    KEPT,
     MONTH,
+    RETENTION,
     QuotaCharge,
     period_at,
     quota_reserve,
@@ -327,9 +327,9 @@ def test_reservations_never_exceed_the_limit():
 
 def test_rows_of_periods_long_over_are_removed_and_no_others():
     for period, age in (
-        ("2026-10-20", KEPT + timedelta(seconds=1)),
-        ("2026-11", KEPT),
-        ("2026-11-30", KEPT * 0),
+        ("2026-10-20", RETENTION + timedelta(seconds=1)),
+        ("2026-11", RETENTION),
+        ("2026-11-30", RETENTION * 0),
     ):
         QuotaUse.objects.create(identity="key:1", period=period, booked=1, updated_at=NOW - age)
     assert quota_usage_delete_old(now=NOW) == 1
