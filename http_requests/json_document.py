@@ -18,14 +18,14 @@ CONTAINERS_LIMIT = 250_000
 VALUES_LIMIT = 2_000_000
 _PIECE_BYTES = 2**20
 # An integer with this many digits or more is read as infinity.
-_LONGEST_INTEGER = 300
+_TOO_MANY_DIGITS = 300
 _QUOTE, _COMMA = ord('"'), ord(",")
 # The change of depth for each byte value: +1 for an opening bracket, -1 for a closing one, 0 for all others.
 _STEPS = np.zeros(256, dtype=np.int8)
 _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
-# Translates every digit to 0, so that a search for _LONG_RUN finds any run of _LONGEST_INTEGER digits.
+# Translates every digit to 0, so that a search for _LONG_RUN finds any run of _TOO_MANY_DIGITS digits.
 _AS_ZEROS = bytes.maketrans(b"0123456789", b"0" * 10)
-_LONG_RUN = b"0" * _LONGEST_INTEGER
+_LONG_RUN = b"0" * _TOO_MANY_DIGITS
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -119,4 +119,4 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) < _LONGEST_INTEGER else math.inf
+    return int(digits) if len(digits) < _TOO_MANY_DIGITS else math.inf

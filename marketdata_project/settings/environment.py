@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 # The fewest characters, and the fewest different characters, that Django's check of SECRET_KEY accepts (security.W009).
 SHORTEST_SECRET = 50
-FEWEST_CHARACTERS = 5
+FEWEST_DISTINCT_CHARACTERS = 5
 _NOT_SECRET = ("django-insecure-", "changeme", "change-me")
 
 env = environ.Env()
@@ -76,7 +76,7 @@ def secrets_list(name: str) -> list[str]:
 
 
 def checked_secret(name: str, value: str) -> str:
-    """Return `value`. Raises ImproperlyConfigured, which does not show it, if it could be guessed."""
+    """Return `value`. If it could be guessed, raises ImproperlyConfigured with a message that does not contain it."""
     if weakness := weakness_of(value):
         raise ImproperlyConfigured(f"{name} is too weak: {weakness}; {_REMEDY}")
     return value
@@ -86,8 +86,8 @@ def weakness_of(value: str) -> str:
     """Return the reason why a secret could be guessed; "" if it is long and random enough."""
     if len(value) < SHORTEST_SECRET:
         return f"it has {len(value)} characters, fewer than {SHORTEST_SECRET}"
-    if len(set(value)) < FEWEST_CHARACTERS:
-        return f"it has fewer than {FEWEST_CHARACTERS} different characters"
+    if len(set(value)) < FEWEST_DISTINCT_CHARACTERS:
+        return f"it has fewer than {FEWEST_DISTINCT_CHARACTERS} different characters"
     if value.lower().startswith(_NOT_SECRET):
         return "it begins as examples do"
     return ""

@@ -22,7 +22,7 @@ from trades.formats.columns import check_not_repeated, read_columns
 
 COLUMNS_LIMIT = 1_000
 _MESSAGES_LIMIT = 10_000
-_MESSAGE_LIMIT = 200
+_ERROR_CHARS_LIMIT = 200
 _FILE_MAGIC = b"ARROW1"
 _MESSAGE_HEADER = 2  # Message: version, header_type, header, …
 _BATCH_COMPRESSION = 3  # RecordBatch: length, nodes, buffers, compression
@@ -81,7 +81,7 @@ def read_arrow_body(body: bytes, options: BatchOptions) -> RowBatch:
         return read_columns(source, options)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         text = str(error).encode("ascii", "replace").decode()
-        raise _malformed(f"the body is not an Arrow stream: {text[:_MESSAGE_LIMIT]}") from error
+        raise _malformed(f"the body is not an Arrow stream: {text[:_ERROR_CHARS_LIMIT]}") from error
 
 
 def _read(body: bytes, options: BatchOptions) -> tuple[list[str], list[pa.RecordBatch]]:

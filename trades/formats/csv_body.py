@@ -25,7 +25,7 @@ from trades.formats.columns import check_not_repeated, read_columns
 
 COLUMNS_LIMIT = 1_000
 _HEADER_BYTES_LIMIT = 64 * 2**10
-_MESSAGE_LIMIT = 200
+_ERROR_CHARS_LIMIT = 200
 _PIECE_BYTES = 2**20
 _STRAY_QUOTE = "a quotation mark is inside of a cell, or is not closed"
 _QUOTE = ord('"')
@@ -125,7 +125,7 @@ def _cells(names: list[str], body: bytes, start: int) -> pa.Table:
 
 def _short(error: Exception) -> str:
     text = str(error).encode("ascii", "replace").decode()
-    return text if len(text) <= _MESSAGE_LIMIT else f"{text[:_MESSAGE_LIMIT]}…"
+    return text if len(text) <= _ERROR_CHARS_LIMIT else f"{text[:_ERROR_CHARS_LIMIT]}…"
 
 
 def _malformed(message: str) -> MalformedDocument:
