@@ -19,11 +19,10 @@ from store.timestamps import format_timestamp
 from trades.stores import LogName, NotMaintained, logs_of, maintained_store
 
 _VERIFY = (
-    "Check every byte against the commit records: the hash chain, and the checksum of every 4 KiB. Prints the"
-    " position of each damage with its file, offset, commit and the times of the rows that cannot be served: the very"
-    " byte if a single one was changed; otherwise the first line that the store would not have written; otherwise the"
-    " start of the 4 KiB. For a commit record, the start of its line. Continues with the other symbols. Exit status 1"
-    " if anything is damaged."
+    "Check every byte against the commit records: the hash chain, and the checksum of every 4 KiB. Prints each damage"
+    " with its file, offset, commit and the times of the rows that cannot be served. The offset is the start of the"
+    " damaged 4 KiB block, the first of missing bytes, or the start of a damaged commit record's line. Continues with"
+    " the other symbols. Exit status 1 if anything is damaged."
 )
 
 
