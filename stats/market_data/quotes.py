@@ -153,7 +153,8 @@ def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
     grid = grid_of(symbol_query)
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (log,))
-    # The quote at which a bar opens may be arbitrarily old.
+    # A bar opens at a quote from the last ten dates with quotes. These dates may be arbitrarily old, so the view must
+    # have every commit that touches a date before the window.
     log = symbol_query.read_point.limited_to(
         log, Window(min(ALL_TIME.start_ns, window.start_ns), window.end_ns)
     )
