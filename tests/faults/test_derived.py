@@ -150,7 +150,7 @@ def read(folder: Path, inbox: Connection, outbox: Connection) -> None:
 def test_derived_files_that_vanish_and_rot_while_others_read_and_write(
     tmp_path: Path, rng: random.Random, tallied: Tallies
 ):
-    tally = tallied("12 .derived deleted and replaced amid reads and writes")
+    tally = tallied("12 .derived deleted and replaced while in use")
     with children(write, [(tmp_path,)]) as [writer], children(read, [(tmp_path,)] * 2) as readers:
         spoiled = 0
         while not writer.inbox.poll() or spoiled < TRIES:

@@ -76,7 +76,7 @@ def test_a_log_whose_unsynced_end_became_nuls_is_refused_until_they_are_cut_off(
 
     They could be a damaged record: nobody guesses.
     """
-    tally = tallied("01 power cut that leaves NULs in the log")
+    tally = tallied("01 power cut that leaves NUL bytes in commits.jsonl")
     disk, refused = PowerCutDisk(tmp_path / "store"), 0
     store = CsvStore(tmp_path / "store", disk=disk)
     for number in BATCHES:

@@ -141,7 +141,7 @@ def check_a_store_that_opens_meanwhile(
 def test_a_process_that_opens_while_another_is_amid_a_write(
     tmp_path: Path, tallied: Tallies, prior: int, *, killed: bool
 ):
-    tally = tallied("11 a process opens while another is amid a write")
+    tally = tallied("11 a process opens while another is writing")
     for turn in range(STOPS_AT_EACH_CALL):
         for call in count(1):
             folder = tmp_path / f"{turn}-{call}"
