@@ -30,15 +30,22 @@ FRONT_REFUSALS = Counter(
 CONNECTIONS = Gauge("marketdata_open_connections", "Open client connections.")
 
 # The cache of answers.
-CACHE_ANSWERS = Counter("marketdata_cache_answers", "Answers by source.", ("source",))
+CACHE_ANSWERS = Counter(
+    "marketdata_cache_answers",
+    "Answers of the response cache: hit_local (from the process's memory), hit_redis, "
+    "joined (computed for another request at the same time), miss (computed).",
+    ("source",),
+)
 CACHE_BYTES = Counter(
-    "marketdata_cache_bytes", "Bytes stored in Redis and bytes served from the cache.", ("way",)
+    "marketdata_cache_bytes",
+    "Bytes of answers that the response cache wrote to Redis (stored) and answered with (served).",
+    ("way",),
 )
 
 # Limits.
 LIMIT_DECISIONS = Counter(
     "marketdata_limit_decisions",
-    "Requests admitted or refused by the limiter, by bucket and by where it was kept: in Redis or in the process.",
+    "Requests that the limiter admitted or refused, by bucket and by where its tokens were counted: in Redis or in the process.",
     ("bucket", "outcome", "kept_by"),
 )
 REDIS_AVAILABLE = Gauge(
