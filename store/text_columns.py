@@ -46,7 +46,10 @@ def joined_lines(pieces: Sequence[TextPiece], count: int) -> bytes:
 
 @lru_cache(maxsize=16)
 def _indices(layout: tuple[bool, ...], lines: int) -> pa.Array:
-    """Return, line by line, each piece's index in an array of all columns, one after the other, and the constants."""
+    """Return the index of every piece of every line, line by line.
+
+    The indices are those of an array that has all columns, one after the other, and then the constants.
+    """
     is_constant = np.array(layout, dtype=bool)
     first = np.where(is_constant, np.cumsum(is_constant) - 1, (np.cumsum(~is_constant) - 1) * lines)
     first[is_constant] += lines * np.count_nonzero(~is_constant)

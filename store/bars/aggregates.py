@@ -18,13 +18,15 @@ BEFORE_ALL = -(2**63)
 class Aggregates:
     """Equally long columns, one row per interval that has stored rows, ascending by time.
 
-    time: start of the interval, nanoseconds UTC. first_*, last_*: sort keys of the prints that set open and
-    close, `AFTER_ALL` and `BEFORE_ALL` if none does. open, high, low, close: NaN if no print sets them. volume,
-    notional: exact sums rounded once; the columns `…_mid` and `…_low` hold the rounding error. price_count:
-    number of prints that set open and close. trade_count: number of prints that count in the volume. newest:
-    the newest commit that stored, cancelled or replaced a row of the interval. An interval whose rows are all
-    cancelled stays as a row with counts of 0. Volume of an interval without a price is not yet credited to the
-    bar before it.
+    time: start of the interval, nanoseconds UTC. first_*: the time, sequence and arrival of the print that sets
+    the open; `AFTER_ALL` if none does. last_*: those of the print that sets the close; `BEFORE_ALL` if none does.
+    open, high, low, close: NaN if no print sets them. volume, notional: exact sums rounded once; the columns
+    `…_mid` and `…_low` hold the rounding error. price_count: number of prints that set open and close.
+    trade_count: number of prints that count in the volume. newest: the newest commit that stored, cancelled or
+    replaced a row of the interval.
+
+    An interval whose rows are all cancelled stays as a row with counts of 0. The volume of an interval without a
+    price is still in the interval's own row; `bars_of` credits it to the bar before.
     """
 
     time: Integers

@@ -4,10 +4,10 @@ An exact sum is three doubles: `total` is the correctly rounded sum (`math.fsum`
 the sum itself. The three depend only on the sum's value. A sum of more than 159 bits, such as 1e15 + 1e-300,
 is cut to three doubles; merging it with others may change the last bit of `total`.
 
-Values are cut onto grids of powers of two. The parts on one grid add up without rounding while the sum is
-below 2^53 steps, so numpy may add them in any order (Rump, Ogita, Oishi: "Accurate floating-point
-summation", SIAM J. Sci. Comput. 31, 2008). The grids' sums are then combined by error-free additions
-(Knuth's two-sum).
+A grid is the multiples of its step, a power of two. Each value is split into parts, one on each grid. The
+parts on one grid are added without rounding if their sum is below 2^53 steps, so numpy may add them in any
+order (Rump, Ogita, Oishi: "Accurate floating-point summation", SIAM J. Sci. Comput. 31, 2008). The grids' sums
+are then combined by error-free additions (Knuth's two-sum).
 """
 
 import math
@@ -47,7 +47,9 @@ def merged_sums(sums: ExactSums, starts: Integers) -> ExactSums:
 
 
 def _grid_sums(parts: Sequence[Floats], starts: Integers) -> list[Floats]:
-    """Return the slices' sums on each grid, the coarsest grid first. Added up, they are exact.
+    """Return one array per grid, the coarsest first: the sum of each slice's parts on that grid.
+
+    The exact sum of a slice is the total of its sums on all grids.
 
     If a number is infinite or above 2^900 (the API stores neither), the sums are ordinary rounded sums.
     """
@@ -112,7 +114,11 @@ def _distilled(components: list[Floats]) -> list[Floats]:
 
 
 def _tie_broken(components: list[Floats]) -> list[Floats]:
-    """Correct ties: if the second component is half a unit and the third has its sign, round to the other side."""
+    """Return the components, with the first one rounded correctly where the rounding was a tie.
+
+    It was a tie if the second component is half a unit in the last place of the first. If the third then has the
+    second's sign, the exact sum is nearer to the first's neighbour, which replaces the first.
+    """
     if len(components) < 3:
         return components
     first, second, third = components[:3]

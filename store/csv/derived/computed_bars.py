@@ -33,7 +33,7 @@ class SegmentRows(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _BarRange:
-    """The bars of a segment's rows `[start, end)`, which are all rows of their intervals."""
+    """The bars of a segment's rows `[start, end)`. The range has all rows of an interval, or none."""
 
     start: int
     end: int
@@ -59,10 +59,10 @@ class ComputedBars:
         return _ENTRY_BYTES + (self._computed.bars.nbytes if self._computed else 0)
 
     def over(self, segment: SegmentRows, start_ns: int, end_ns: int) -> Bars | None:
-        """Return the bars of an aligned window, and others; None if volume must be credited across intervals.
+        """Return the bars of an aligned window, and of other intervals around it that were computed.
 
-        The interval after the window is computed, too: if it has volume without a price, that volume belongs
-        to the window's last bar.
+        Return None if an interval has no price, because its volume belongs to the bar before it. The next interval
+        with rows after the window is computed, too: if it has no price, its volume belongs to the window's last bar.
         """
         if self._has_unfinished:
             return None

@@ -42,8 +42,8 @@ _IDENTITY = np.dtype([("identity", "<i8")])
 _REST = np.dtype([("check", "<i8"), ("value", "<i8"), ("arrival", "<i8")])
 _DTYPES: dict[str, np.dtype[Any]] = {"identity": _IDENTITY, "rest": _REST}
 _PIECES_IN_RUN = 16
-# Up to this many identities or rows are looked up one by one. Each look-up verifies a piece or two of a column; a
-# look-up of many at once verifies the whole column.
+# At most this many identities or rows are looked up one by one. Each such look-up verifies only one or two pieces of a
+# column. More are looked up all at once, which verifies the whole column.
 _FEW = 16
 
 _logger = logging.getLogger(__name__)
@@ -111,7 +111,10 @@ def remove_hash_files(folder: Path) -> None:
 
 
 def subject_of(dataset: Dataset, date: int) -> list[str]:
-    """Return the date and the hashed columns. A hash file with another subject must not be used."""
+    """Return what a hash file depends on: the date, the dataset's name, and the columns that are hashed.
+
+    A hash file with another subject must not be used.
+    """
     columns = (f"{column.name} {column.kind.value}" for column in hashed_columns(dataset))
     return [str(date), dataset.name, *columns, *dataset.id_columns, *dataset.arrival_columns]
 
@@ -168,7 +171,7 @@ def _write_columns(file: BinaryIO, rows: StoredHashes, base: HashFile | None) ->
 
 
 def _runs(new: Records, indices: Integers, old: MappedColumn | None) -> Iterator[Records]:
-    """Yield the old and new records, merged, in arrays of many pieces.
+    """Yield the old and new records, merged, in arrays of `_PIECES_IN_RUN` pieces; the last may be shorter.
 
     indices: the indices of the new records among all records.
     """

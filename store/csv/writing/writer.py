@@ -111,7 +111,8 @@ class Writer:
                 outcomes = [self._decide(pending, stage) for pending in group]
                 if stage.commits:
                     history = self._write(descriptor, stage)
-                else:  # the commit that stored the duplicates may not be synced yet
+                else:
+                    # Another process may have stored these rows without having synced its commit yet.
                     self._log.confirm(descriptor)
         except SyncFailed as error:
             raise OutcomeUnknown("the disk did not confirm the commit; send the batch again") from error
@@ -125,7 +126,11 @@ class Writer:
                 pending.receipt = outcome(history)
 
     def _decide(self, pending: PendingCommit, stage: StagedCommits) -> Outcome | StorageError:
-        """Stage the new rows of a batch. Return a function that makes its receipt, or the batch's error."""
+        """Stage the new rows or corrections of a batch.
+
+        Return a function that makes the batch's receipt from the history after the write. If the batch is refused,
+        return its error.
+        """
         request = pending.request
         try:
             replay = _replay(request, stage.history)
