@@ -102,7 +102,7 @@ class RevokedApiKey(CredentialError):
 
 
 class InvalidSignature(CredentialError):
-    """The signature is malformed, wrong, by an unknown key, or covers too little; sign the request as it is sent."""
+    """The signature is malformed or wrong, names an unknown key, or omits a required part; sign the request as sent."""
 
     code = "invalid_signature"
 

@@ -31,7 +31,10 @@ class _Connections:
         setting_changed.connect(self._note_setting)
 
     def own(self) -> FailFast:
-        """Return the calling thread's connection. Its class in CACHES must be one from `connection_class_for`."""
+        """Return the calling thread's connection. The first call makes it.
+
+        In CACHES, the option `connection_class` must be the result of `connection_class_for`.
+        """
         own = self._of_thread
         if own.connection is None:
             pool = get_redis_connection("default").connection_pool

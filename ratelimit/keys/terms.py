@@ -14,7 +14,9 @@ from ratelimit.limits.quotas import MAX_QUOTA
 from store.instant_text import YEARS
 
 MAX_NAME_LENGTH = 100
-MAX_RATE = 2**31 - 1  # fits the column; the bucket's capacity in parts (2 · 10^6 · rate) is exact in Lua
+# The largest number that the database column holds. A bucket's capacity, 2 · 10^6 · rate parts, is then below 2^53, so
+# that Lua's doubles hold it exactly.
+MAX_RATE = 2**31 - 1
 MAX_LISTED = 100
 BEFORE_EXPIRY = ("warn", "rotate")
 

@@ -77,7 +77,8 @@ def admission_of(
 ) -> Admission:
     """Return a request's Admission, made from the states of the bucket and the quotas after the request.
 
-    is_short: the bucket had enough tokens, but a quota had too few unspent ones.
+    is_short: the bucket had enough tokens, but too few reserved tokens of a quota were unspent: in Redis, or in this
+    process while Redis is away.
     """
     refused = [False] * len(quotas)
     if is_short or not bucket.admitted:

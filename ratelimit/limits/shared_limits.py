@@ -81,7 +81,8 @@ class PrefetchedTokens:
 class SharedAnswer(NamedTuple):
     """The bucket and the quotas' balances after a charge.
 
-    is_short: the bucket had enough tokens, but a quota had too few unspent ones, so nothing was charged.
+    is_short: the bucket had enough tokens, but Redis had too few reserved, unspent tokens of a quota, so nothing was
+    charged.
     """
 
     bucket: BucketState

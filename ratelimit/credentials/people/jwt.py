@@ -187,7 +187,10 @@ def new_session_id() -> str:
 def new_refresh_token(
     *, user_id: str, session_id: str, password_digest: str, logged_in_at: datetime
 ) -> PersonsRefreshToken:
-    """Make a session's refresh token, with its `access_token`. Store it as an OutstandingToken to make it valid."""
+    """Make a session's refresh token. Its property `access_token` is an access token of the same session.
+
+    The refresh token is valid once an OutstandingToken with its `jti` is stored.
+    """
     token = PersonsRefreshToken()
     token["sub"] = user_id
     token[SESSION] = session_id

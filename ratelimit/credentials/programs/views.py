@@ -79,7 +79,7 @@ class _Endpoint(OAuthLibMixin, APIView):  # type: ignore[misc]  # without types
     parser_classes = [FormParser]
 
     def _respond(self, request: Request, create_response: Any) -> HttpResponse:
-        """Return the response of the library, or an error that it does not check for."""
+        """Return the library's response; 400 for an error that the library does not check for (`_request_error`)."""
         django_request = request._request  # noqa: SLF001 what the library reads
         error = _request_error(django_request)
         if error is not None:
