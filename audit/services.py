@@ -49,7 +49,9 @@ def call_record(
     latency_us: int,
     correlation_id: str,
 ) -> bool:
-    """Record an API call in the spool. Anonymous refusals are only counted, except an address's first in a minute.
+    """Record an API call in the spool.
+
+    An anonymous refusal is recorded only if it is its address's first in the minute. All others are counted.
 
     `at` is when the call began (aware, UTC), `caller` the authenticated caller or "". Returns False if the record
     could not be written; that is logged and counted, and the call need not fail.
@@ -93,13 +95,15 @@ def event_record(
     detail: dict[str, Any],
     correlation_id: str = "",
 ) -> None:
-    """Record an event that is no API call, such as one of a command, the admin or the worker.
+    """Record an event, such as a change by a command, in the admin, by the worker or by an API call.
 
     The record belongs to the current transaction, so it is committed together with the change that it describes.
     `actor` is for example `key:12`, `user:7` or `command:root`, `event` a name such as `key.rotated`, `subject` the
-    changed object (`key:12`). `detail` is a JSON document. Secrets in it are masked; its member `change`, a pair of
-    documents before and after, becomes the list of differences. Locks the chain's head until the transaction
-    ends. Raises django.db.Error, and ValueError for an `at` without an offset.
+    changed object (`key:12`). `detail` is a JSON document, whose secrets are masked. Its member `change` is a pair:
+    the document before and after the change. The list of their differences is recorded instead of the pair.
+
+    Locks the chain's head until the transaction ends. Raises django.db.Error, and ValueError for an `at` without an
+    offset.
     """
     columns = columns_of_event(
         at=at,

@@ -1,4 +1,4 @@
-"""Instruments in the admin: searched in the search table, changed by the same service as by commands."""
+"""The admin of instruments. It searches the table InstrumentEntry, and changes the store by the commands' service."""
 
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,11 @@ class InstrumentEntryForm(_ModelForm):
         self.fields["aliases"].widget = forms.TextInput(attrs={"size": 60})
 
     def clean_symbol(self) -> str:
-        """Return the normalized symbol. Refuses an alias: change the instrument that has it."""
+        """Return the normalized symbol.
+
+        Raises ValidationError if it is malformed, or is an alias: then the user must edit the instrument that has the
+        alias.
+        """
         try:
             symbol = parse_symbol(self.cleaned_data["symbol"])
         except InvalidSymbol as error:

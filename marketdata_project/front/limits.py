@@ -7,8 +7,9 @@ from http_requests import addresses
 from http_requests.addresses import Network
 
 MOST_PER_ADDRESS = 1000
-# Bytes in memory of large bodies from known callers, and of small bodies, which are read before the caller is known.
+# The most bytes in memory of bodies that may be over SMALL_BODY_BYTES. The caller is authenticated before they are read.
 MOST_BODY_BYTES = 384 * 2**20
+# The most bytes in memory of other bodies. They are read before the caller is authenticated.
 MOST_SMALL_BODY_BYTES = 32 * 2**20
 
 

@@ -28,8 +28,9 @@ from trades.batches.sample_rows import SEED_TRADES
 from trades.formats.json_body import decode_json
 from trades.stores import market_store
 
-# A constant of glibc's malloc.h: the option of `mallopt` that OWN_BLOCK_BYTES sets.
+# The number of `mallopt`'s option M_MMAP_THRESHOLD, from glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
+# The value of that option: glibc maps each block of at least this size by itself, and unmaps it when it is freed.
 OWN_BLOCK_BYTES = 4 * 2**20
 
 logger = logging.getLogger(__name__)
@@ -76,8 +77,9 @@ def _load_libraries() -> None:
 def share_allocator() -> None:
     """Make Arrow use the C library's allocator, and glibc return freed blocks over OWN_BLOCK_BYTES at once.
 
-    Arrow's own allocator keeps 20 MiB for each thread that ever made rows. By default glibc raises this threshold,
-    up to 32 MiB: then eight bodies of that size, received at once, left 1.3 GiB of unused heap.
+    Arrow's own allocator keeps 20 MiB for each thread that ever made rows. By default glibc raises its threshold each
+    time that a larger block is freed, up to 32 MiB. With that, eight bodies of 32 MiB, received at once, left 1.3 GiB
+    of unused heap.
     """
     pa.set_memory_pool(pa.system_memory_pool())
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -98,7 +100,7 @@ def tune_garbage_collector() -> None:
 def drop_request_signals() -> None:
     """Disconnect Django's own receivers of the request signals, which cost 20 µs per request and have no effect here.
 
-    - `close_old_connections` (connected twice): the front calls it once after each job;
+    - `close_old_connections` (receives both signals): the front itself calls it once after each job;
     - `reset_queries`: the query log exists only in DEBUG, and there this receiver stays connected;
     - `close_caches`: django-redis keeps its connections, so closing does nothing;
     - `reset_urlconf`: the handler sets the URLconf at the beginning of each request.

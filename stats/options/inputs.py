@@ -97,8 +97,9 @@ def make_inputs(
 ) -> Inputs:
     """Make inputs. Each of forward, spot and dividend yield can be computed from the other two and the rate.
 
-    With a parity forward the dividend yield is computed; if spot is unknown, spot is computed instead, from the
-    given yield. Without a parity forward the forward is computed.
+    With a parity forward and spot, the dividend yield is computed and the given one is ignored. With a parity
+    forward but no spot, spot is computed from the given yield. Without a parity forward, or at t = 0, the forward is
+    computed from spot and the given yield.
     """
     rates = np.broadcast_to(np.asarray(rate, float), price.shape)
     yields = np.broadcast_to(np.asarray(dividend_yield, float), price.shape)
