@@ -98,9 +98,10 @@ def event_record(
     """Record an event, such as a change by a command, in the admin, by the worker or by an API call.
 
     The record belongs to the current transaction, so it is committed together with the change that it describes.
-    `actor` is for example `key:12`, `user:7` or `command:root`, `event` a name such as `key.rotated`, `subject` the
-    changed object (`key:12`). `detail` is a JSON document, whose secrets are masked. Its member `change` is a pair:
-    the document before and after the change. The list of their differences is recorded instead of the pair.
+    `actor` is the identity of whoever made the change, such as `key:12`, `user:7` or `command:root`. `event` is a name
+    such as `key.rotated`. `subject` is the changed object, such as `key:12`. `detail` is a JSON document, whose
+    secrets are masked. Its member `change` is a pair: the document before and after the change. The list of their
+    differences is recorded instead of the pair.
 
     Locks the chain's head until the transaction ends. Raises django.db.Error, and ValueError for an `at` without an
     offset.

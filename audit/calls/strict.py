@@ -1,7 +1,7 @@
 """Commits a call's change together with its audit record: both or neither. A strict call has an audit class.
 
-A view parses and checks first, then writes its change through these functions. `change_and_record` locks the chain's
-head only while it appends the record, `change_outside_and_record` also while the change is made. On SQLite a
+A view parses and checks first, then writes its change through one of two functions. `change_and_record` locks the
+chain's head while it appends the record. `change_outside_and_record` locks it during the change, too. On SQLite a
 writing transaction excludes all others. The middleware records strict calls that make no change, such as refusals
 and reads.
 """
@@ -56,10 +56,10 @@ def change_outside_and_record(
 ) -> Response:
     """Make a change outside the database, such as in the market store, and record the call.
 
-    Renders the answer, then locks the chain's head, then makes the change, so nothing is changed if the head
-    cannot be locked. `write` makes the change and returns the documents before and after it. Returns the
-    rendered answer. Raises AuditUnavailable if nothing was done, ChangeOutcomeUnknown if the change was made but
-    its record was not confirmed.
+    Renders the answer, locks the chain's head, then makes the change. If the head cannot be locked, nothing is
+    changed. `write` makes the change and returns the documents before and after it. Returns the rendered answer.
+    Raises AuditUnavailable: nothing was done. Raises ChangeOutcomeUnknown: the change was made, but its record was
+    not confirmed.
     """
     answer = _rendered(view, answer)
     with _one_commit(view) as call:

@@ -1,8 +1,9 @@
 """The hash chain: each record has a keyed hash over itself and the hash of the record before it.
 
-Pure: no Django, no files, no clock. The hash of record n is HMAC-SHA256(key, hash of n - 1 ‖ JSON of [n, its
-columns in the order of `AuditColumns`]), in hex. Without the key nobody can compute a valid hash. The JSON is
-msgspec's: without spaces, times in RFC 3339 and UTC with as many digits as needed.
+Pure: no Django, no files, no clock. The hash of record n is an HMAC-SHA256 with the key, in hex. Its input is the
+hash of record n - 1, followed by the JSON of a list: n, then the record's columns in the order of `AuditColumns`.
+Without the key nobody can compute a valid hash. The JSON is msgspec's: it has no spaces, and times are in RFC 3339
+and UTC with as many digits as needed.
 """
 
 import hashlib

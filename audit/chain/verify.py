@@ -1,8 +1,8 @@
 """Verifies that every record is unaltered and in its place in the chain, up to the last one in the witness files.
 
-A finding gives the number of a record that is missing, or whose hash does not fit its content and the hash before
-it. It does not say what happened (edited, moved, inserted, renumbered): compare the record with an export or a
-backup.
+A finding gives the number of a record. Either the record is missing, or its hash does not fit its content and the
+hash of the record before it. A finding does not say what happened (edited, moved, inserted, renumbered): compare
+the record with an export or a backup.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,8 @@
 """The witness: files outside the database that hold the chain's head. They reveal if the chain's end was cut off.
 
-`head` holds the newest head; it is replaced atomically, under a file lock. Every 10,000 records or every hour a line
-with the head (an anchor) is added to `anchors.jsonl`, and also if the database was restored to an earlier state.
-All lines are sealed with the chain's key. Anchors are also logged, and written to AUDIT_ANCHOR_FILE if it is set.
+`head` holds the newest head; it is replaced atomically, under a file lock. `anchors.jsonl` gets a line with the head
+(an anchor) every 10,000 records, every hour, and after the database was restored to an earlier state. All lines are
+sealed with the chain's key. Anchors are also logged, and written to AUDIT_ANCHOR_FILE if it is set.
 """
 
 import contextlib

@@ -35,9 +35,8 @@ from tests.ratelimit.processes import asked_at_once
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DAY_US = 86_400 * SECOND_US
-# The last hour of a month.
-START_US = int(datetime(2026, 11, 30, 23, tzinfo=UTC).timestamp()) * SECOND_US
-NOW = datetime(2026, 11, 30, 23, tzinfo=UTC)
+NOW = datetime(2026, 11, 30, 23, tzinfo=UTC)  # the last hour of a month
+START_US = int(NOW.timestamp()) * SECOND_US
 WIDE = Bucket(1_000_000, 2_000_000)
 ATTEMPTS = 10
 
