@@ -6,7 +6,7 @@ The bars are one-second bars of the real trades in the folder REAL_DATA, or of g
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from django.conf import settings
 
 from benchmarks.generated_trades import Stream
 from benchmarks.report import Note, Ratio, Row, Sizes
-from http_requests.compression import Encoding, compressed
+from http_requests.compression import Encoding, compressed, compressed_pieces
 from stats.rendering.format import Document
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn, Table
@@ -163,6 +163,31 @@ def _measure_streams(what: str, table: Table) -> Iterator[Row]:
             unit="rows/s",
             wanted="at least 5",
         )
+    yield from _measure_compression(what, {name: act() for name, act in acts.items()}, seconds)
+
+
+def _measure_compression(what: str, pieces: dict[str, bytes], seconds: dict[Any, float]) -> Iterator[Row]:
+    """Yield a table of a stream's piece in each encoding. seconds: of making the pieces, by format."""
+
+    def piece_of(body: bytes) -> Generator[bytes]:
+        yield body
+
+    acts = {
+        (name, encoding): lambda body=body, encoding=encoding: b"".join(
+            compressed_pieces(piece_of(body), encoding)
+        )
+        for name, body in pieces.items()
+        for encoding in _ENCODINGS
+    }
+    packing = _seconds(acts)
+    lines = [f"{what + ', streamed':18}{'bytes':>9}{'of plain':>9}{'us':>8}{'of plain':>9}"]
+    for name, body in pieces.items():
+        plain = (len(body), seconds[name])
+        lines.append(_line(f"{name:18}", *plain, rows=plain))
+        for encoding in _ENCODINGS:
+            size, total = len(acts[name, encoding]()), seconds[name] + packing[name, encoding]
+            lines.append(_line(f"  {encoding:16}", size, total, rows=plain))
+    yield Note("\n".join(lines))
 
 
 def _frameworks_renderer() -> Callable[[object], bytes]:

@@ -2,7 +2,8 @@
 
 import gzip
 import re
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -17,6 +18,10 @@ _LEAST_BYTES = 1024
 # and take three times as long.
 _GZIP_LEVEL = 4
 _ZSTD_LEVEL = 3
+# Of a stream of NDJSON, gzip level 4 would save an eighth of the bytes and take almost twice as long. zstd has Arrow's
+# default level, 1: level 3 takes half as long again and saves nothing.
+_STREAM_GZIP_LEVEL = 1
+_GZIP_WRAPPER = 16 + zlib.MAX_WBITS
 
 # The first is preferred if a client accepts both equally: zstd is five times as fast, and its output is smaller.
 ENCODINGS: tuple[Encoding, ...] = ("zstd", "gzip")
@@ -59,12 +64,61 @@ def compressed(body: bytes, encoding: Encoding | None) -> Encoded:
     return Encoded(body, None)
 
 
+def compressed_pieces(pieces: Generator[bytes], encoding: Encoding | None) -> Generator[bytes]:
+    """Yield a body's pieces compressed: one gzip member or one zstd frame. None leaves them as they are.
+
+    A client can decode each piece as soon as it arrives. If `pieces` raises an error, the compressed body has no
+    end.
+    """
+    return pieces if encoding is None else _STREAM[encoding](pieces)
+
+
 def _weights(header: str) -> Iterator[tuple[str, float]]:
     for part in header.split(","):
         match = _WEIGHTED.fullmatch(part)
         if match:
             name = match[1].lower()
             yield _ALIASES.get(name, name), float(match[2] or 1)
+
+
+def _gzip_pieces(pieces: Generator[bytes]) -> Generator[bytes]:
+    compressor = zlib.compressobj(_STREAM_GZIP_LEVEL, wbits=_GZIP_WRAPPER)
+    for piece in pieces:
+        yield compressor.compress(piece) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    yield compressor.flush()
+
+
+def _zstd_pieces(pieces: Generator[bytes]) -> Generator[bytes]:
+    sink = _Sink()
+    with pa.CompressedOutputStream(pa.PythonFile(sink, "w"), "zstd") as compressor:
+        for piece in pieces:
+            compressor.write(piece)
+            compressor.flush()
+            yield sink.taken()
+    yield sink.taken()
+
+
+class _Sink:
+    """A file for Arrow that keeps what is written until it is taken."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self._parts.append(bytes(data))
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing, so that the end can be taken."""
+
+    def taken(self) -> bytes:
+        """Return what was written since the last call."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
 
 
 def _zstd(body: bytes) -> bytes:
@@ -74,4 +128,8 @@ def _zstd(body: bytes) -> bytes:
 _COMPRESS: dict[Encoding, Callable[[bytes], bytes]] = {
     "gzip": lambda body: gzip.compress(body, _GZIP_LEVEL, mtime=0),
     "zstd": _zstd,
+}
+_STREAM: dict[Encoding, Callable[[Generator[bytes]], Generator[bytes]]] = {
+    "gzip": _gzip_pieces,
+    "zstd": _zstd_pieces,
 }

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from http_requests.compression import accepted_encoding
 from stats.delivery.responses import content_response, is_browsed, page_query
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
@@ -79,6 +80,7 @@ class StreamViewSet(MarketDataViewSet):
         rows = RowStream(
             market_data_page(query=query, now_ns=time.time_ns()),
             STREAM_FORMATS[0] if browsed else request.accepted_renderer.format,
+            accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING")),
         )
         if browsed:
             links = format_links(request, list(STREAM_FORMATS))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from http.client import IncompleteRead
 from typing import Any, cast
 from urllib.request import Request, urlopen
@@ -15,8 +15,10 @@ import requests
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 
+from http_requests.compression import accepted_encoding, compressed_pieces
 from stats.rendering.formats import FORMATS
 from tests.api_client import trade
+from tests.encodings import decoded
 from tests.marketdata_project.front_server import running
 from tests.stats.rendering.tables import TWO_TRADES
 
@@ -34,7 +36,7 @@ MODULES: dict[str, Any] = {
 PRICES = TWO_TRADES.data.column("price").to_pylist()
 
 
-def pieces(format_name: str, *, with_trailer: bool) -> Iterator[bytes]:
+def pieces(format_name: str, *, with_trailer: bool) -> Generator[bytes]:
     """A stream of two rows, piece by piece."""
     stream = FORMATS[format_name].stream
     assert stream is not None
@@ -49,7 +51,10 @@ def whole(environ: dict[str, Any]) -> HttpResponse | StreamingHttpResponse:
     if environ.get("HTTP_X_API_KEY") != "the key":
         return HttpResponse(status=401)
     format_name = environ["PATH_INFO"].partition("/stream")[2].removeprefix(".") or "ndjson"
-    return StreamingHttpResponse(pieces(format_name, with_trailer="trailer=1" in environ["QUERY_STRING"]))
+    made = pieces(format_name, with_trailer="trailer=1" in environ["QUERY_STRING"])
+    encoding = accepted_encoding(environ.get("HTTP_ACCEPT_ENCODING"))
+    headers = {} if encoding is None else {"Content-Encoding": encoding}
+    return StreamingHttpResponse(compressed_pieces(made, encoding), headers=headers)
 
 
 def broken(environ: dict[str, Any]) -> HttpResponse | StreamingHttpResponse:
@@ -60,7 +65,7 @@ def broken(environ: dict[str, Any]) -> HttpResponse | StreamingHttpResponse:
         yield next(iter(cast("Iterator[bytes]", response.streaming_content)))
         raise OSError("a block is damaged")
 
-    return StreamingHttpResponse(cut())
+    return StreamingHttpResponse(cut(), headers=dict(response.items()))
 
 
 def read(program: str, respond: Any) -> list[dict[str, Any]]:
@@ -92,13 +97,18 @@ def test_a_program_notices_a_stream_that_breaks(program: str, error: Any):
 
 
 @pytest.mark.parametrize("format_name", ["ndjson", "csv", "arrow"])
-def test_a_stream_is_kept_by_nobody_and_not_compressed(api, format_name: str):
+def test_a_stream_is_kept_by_nobody_and_compressed_for_who_asks(api, format_name: str):
     minutes = [f"2025-01-02T15:{minute:02}:00Z" for minute in range(60)]
     api.ingest(*(trade(timestamp=minute) for minute in minutes))
     path = f"/api/v1/market-data/equities/AAPL/trades/stream.{format_name}"
-    response = api.get(path, accept_encoding="gzip, zstd")
-    assert len(b"".join(response.streaming_content)) > 1_024
-    told = dict(re.findall(r"`([A-Z][\w-]+): ([\w-]+)`", PAGE))
-    assert told == {"Cache-Control": "no-store", "X-Cache": "bypass", "Vary": "Accept"}
-    assert {name: response[name] for name in told} == told
-    assert not {"ETag", "Content-Encoding"} & set(response.headers)
+    line = next(line for line in PAGE.splitlines() if "Never cached" in line)
+    told = dict(re.findall(r"`([A-Z][\w-]+): ([\w, -]+)`", line))
+    assert told == {"Cache-Control": "no-store", "X-Cache": "bypass", "Vary": "Accept, Accept-Encoding"}
+    plain = api.get(path)
+    rows = b"".join(plain.streaming_content)
+    for accepted, encoding in {"": None, "gzip": "gzip", "gzip, zstd": "zstd"}.items():
+        response = api.get(path, accept_encoding=accepted)
+        assert {name: response[name] for name in told} == told
+        assert "ETag" not in response.headers
+        assert response.headers.get("Content-Encoding") == encoding
+        assert decoded(b"".join(response.streaming_content), encoding) == rows

@@ -1,22 +1,19 @@
 """Content encodings: which one a client gets, and that the body comes back."""
 
-import gzip
 import random
+import zlib
+from collections.abc import Callable, Generator
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from http_requests.compression import Encoded, accepted_encoding, compressed
+from http_requests.compression import Encoded, Encoding, accepted_encoding, compressed, compressed_pieces
+from tests.chance import examples
+from tests.encodings import decoded
 
 LARGE = b'{"timestamp":"2025-01-02T14:30:00Z","open":189.98}\n' * 100
-
-
-def decoded(body: bytes, encoding: str | None) -> bytes:
-    if encoding == "gzip":
-        return gzip.decompress(body)
-    if encoding == "zstd":
-        return pa.input_stream(pa.BufferReader(body), compression="zstd").read()  # type: ignore[no-any-return]
-    return body
 
 
 @pytest.mark.parametrize(
@@ -80,3 +77,80 @@ def test_a_body_is_small_below_a_kib():
 
 def test_no_encoding_leaves_the_body():
     assert compressed(LARGE, None).body is LARGE
+
+
+def generated(pieces: list[bytes]) -> Generator[bytes]:
+    yield from pieces
+
+
+def decoder(encoding: Encoding) -> Callable[[bytes], bytes]:
+    """A function that returns what can be decoded once a further piece has come."""
+    if encoding == "gzip":
+        return zlib.decompressobj(wbits=31).decompress
+    received, known = bytearray(), 0
+
+    def decode(piece: bytes) -> bytes:
+        nonlocal known
+        received.extend(piece)
+        found, stream = bytearray(), pa.CompressedInputStream(pa.BufferReader(bytes(received)), "zstd")
+        try:
+            while part := stream.read(1):
+                found += part
+        except OSError:  # the frame has no end yet
+            pass
+        new, known = bytes(found[known:]), len(found)
+        return new
+
+    return decode
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+@settings(max_examples=examples(50), deadline=None)
+@given(pieces=st.lists(st.binary(max_size=300) | st.just(LARGE), max_size=5))
+def test_pieces_come_back_whole(encoding: Encoding, pieces: list[bytes]):
+    body = b"".join(compressed_pieces(generated(pieces), encoding))
+    assert decoded(body, encoding) == b"".join(pieces)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_each_piece_can_be_read_when_it_comes(encoding: Encoding):
+    pieces, decode = [LARGE, b"a", LARGE[:2_000]], decoder(encoding)
+    packed = compressed_pieces(generated(pieces), encoding)
+    assert [decode(next(packed)) for _ in pieces] == pieces
+    assert sum(map(len, packed)) < 20
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_pieces_that_break_off_have_no_end(encoding: Encoding):
+    def broken() -> Generator[bytes]:
+        yield LARGE
+        raise OSError("a block is damaged")
+
+    packed = compressed_pieces(broken(), encoding)
+    begun = next(packed)
+    with pytest.raises(OSError, match="damaged"):
+        next(packed)
+    assert next(packed, b"") == b""
+    with pytest.raises((EOFError, OSError)):
+        decoded(begun, encoding)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", None])
+def test_pieces_that_nobody_wants_any_more_are_not_made(encoding: Encoding | None):
+    closed = []
+
+    def endless() -> Generator[bytes]:
+        try:
+            while True:
+                yield LARGE
+        finally:
+            closed.append(True)
+
+    packed = compressed_pieces(endless(), encoding)
+    next(packed)
+    packed.close()
+    assert closed
+
+
+def test_pieces_without_an_encoding_stay_as_they_are():
+    assert list(compressed_pieces(generated([b"a", b""]), None)) == [b"a", b""]

@@ -6,6 +6,7 @@ from itertools import chain
 
 import pyarrow as pa
 
+from http_requests.compression import Encoding, compressed_pieces
 from http_requests.exceptions import InvalidParameter
 from stats.cursors import RowPosition
 from stats.market_data.answers.pinned_page import PinnedPage, selected, selected_columns
@@ -24,15 +25,17 @@ _GROWTH = 4
 class RowStream:
     """All rows of a page's range, in a format that can be streamed. Iterating yields the body in pieces.
 
+    encoding: how the body is compressed; None if it is not. Each piece can be decoded when it arrives.
     The constructor makes the first piece, so it raises the errors of the first rows. It raises
     `InvalidParameter` if the query asks for a trailer and the format has none. Later errors are raised by the
     iterator; the body is then incomplete.
     """
 
-    def __init__(self, page: PinnedPage, format_name: str) -> None:
+    def __init__(self, page: PinnedPage, format_name: str, encoding: Encoding | None = None) -> None:
         self._page = page
         self._format = FORMATS[format_name]
-        self._pieces = self._body(self._encoder())
+        self._encoding = encoding
+        self._pieces = compressed_pieces(self._body(self._encoder()), encoding)
         self._first = next(self._pieces)
 
     @property
@@ -45,7 +48,15 @@ class RowStream:
         """The response headers."""
         as_of_ns = self._page.as_of_ns
         as_of = {} if as_of_ns is None else {"X-As-Of": format_timestamp(as_of_ns)}
-        return {"X-Commit": self._page.commits, "X-Cache": "bypass", "Cache-Control": "no-store", **as_of}
+        encoded = {} if self._encoding is None else {"Content-Encoding": self._encoding}
+        return {
+            "X-Commit": self._page.commits,
+            "X-Cache": "bypass",
+            "Cache-Control": "no-store",
+            "Vary": "Accept, Accept-Encoding",
+            **encoded,
+            **as_of,
+        }
 
     def __iter__(self) -> Iterator[bytes]:
         return chain((self._first,), self._pieces)
