@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -229,6 +229,14 @@ class MarketStore(Protocol):
 
         A log without commits may be missing. While a log's token is the same, nothing was committed to it. A
         token costs one stat call. Only tokens of the same store at the same path can be compared.
+        """
+
+    @abstractmethod
+    def change_stamp(self, logs: Iterable[tuple[Dataset, str]]) -> Callable[[], Hashable]:
+        """Return a function whose result changes with each commit to these logs and each declaration of an instrument.
+
+        Logs are pairs of dataset and symbol; they need not exist. A call costs a stat call for each log and one
+        more. The function raises `OSError`.
         """
 
     @abstractmethod

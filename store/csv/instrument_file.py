@@ -51,7 +51,7 @@ class InstrumentFile:
     """
 
     def __init__(self, folder: Path, disk: Disk, clock: Callable[[], int]) -> None:
-        self._path = folder / INSTRUMENTS_FILE
+        self.path = folder / INSTRUMENTS_FILE
         self._disk = disk
         self._clock = clock
         self._mutex = threading.Lock()
@@ -61,11 +61,11 @@ class InstrumentFile:
     @property
     def signature(self) -> FileSignature:
         """A value that changes with every declaration. Raises `OSError`."""
-        return file_signature(self._path)
+        return file_signature(self.path)
 
     def readable(self) -> InstrumentHistory:
         """Return the history of all readable lines. Later reads add new lines to it. Raises `OSError`."""
-        signature = file_signature(self._path)
+        signature = file_signature(self.path)
         if signature != self._signature:
             self._read(signature)
         return self._history
@@ -83,8 +83,8 @@ class InstrumentFile:
         Raises `AliasTaken`, `OSError` and `DataDamaged`. After `OutcomeUnknown` they may or may not be
         stored.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self._path) as descriptor:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(self.path) as descriptor:
             size = os.fstat(descriptor).st_size
             length = _acknowledged_length(os.pread(descriptor, size, 0))
             if length < size:
@@ -98,7 +98,7 @@ class InstrumentFile:
             self._disk.append(descriptor, lines)
             self._disk.sync(descriptor)
             if not length:
-                self._disk.sync_folder(self._path.parent)
+                self._disk.sync_folder(self.path.parent)
         except OSError:
             self._cut(descriptor, length)
             raise
@@ -117,7 +117,7 @@ class InstrumentFile:
     def _read(self, signature: FileSignature) -> None:
         """Read the new lines. If lines that were read before have changed, read all lines again."""
         with self._mutex:
-            data = self._path.read_bytes() if signature != NO_FILE else b""
+            data = self.path.read_bytes() if signature != NO_FILE else b""
             length = _acknowledged_length(data)
             if length < self._length or zlib.crc32(data[: self._length]) != self._checksum:
                 self._read_nothing()

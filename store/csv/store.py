@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,6 +111,14 @@ class CsvStore(CsvCatalogue, StoreReads):
         with unavailable_on_error:
             tokens = {symbol: file_signature(self.commits_file(dataset, symbol)) for symbol in names}
         return {symbol: token for symbol, token in tokens.items() if token != NO_FILE}
+
+    def change_stamp(self, logs: Iterable[tuple[Dataset, str]]) -> Callable[[], Hashable]:
+        """See `MarketStore.change_stamp`."""
+        paths = (
+            str(self._instruments.path),
+            *(self.commits_file(dataset, symbol) for dataset, symbol in logs),
+        )
+        return lambda: tuple(map(file_signature, paths))
 
     def commits_file(self, dataset: Dataset, symbol: str) -> str:
         """Return the path of the file that changes with every commit of a log, and only then."""

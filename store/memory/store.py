@@ -5,7 +5,7 @@ import secrets
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -125,6 +125,18 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         names = self.symbols(dataset) if symbols is None else symbols
         logs = self._logs_with_commits()
         return {name: self.head(dataset, name) for name in names if (dataset.name, name) in logs}
+
+    def change_stamp(self, logs: Iterable[tuple[Dataset, str]]) -> Callable[[], Hashable]:
+        """See `MarketStore.change_stamp`."""
+        keys = [(dataset.name, symbol) for dataset, symbol in logs]
+
+        def stamp() -> Hashable:
+            with self._mutex:
+                return self._declarations, *(
+                    self._logs[key].head if key in self._logs else None for key in keys
+                )
+
+        return stamp
 
     def apply(self, dataset: Dataset, symbol: str, piece: CommitPiece) -> None:
         """Add a piece of another store's log. Pieces must be applied in order, from the log's beginning.
