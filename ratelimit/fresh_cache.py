@@ -30,6 +30,12 @@ class FreshCache(Generic[K, V]):
         self._max_age = max_age
         self._clock = clock
 
+    def get(self, key: K) -> V | None:
+        """Return the cached value; None if there is none or it is too old."""
+        with self._lock:
+            entry = self._entries.get(key)
+        return None if entry is None or self._clock() - entry[0] >= self._max_age else entry[1]
+
     def get_or_load(self, key: K, load: Callable[[K], V | None]) -> V | None:
         """Return the cached value, else the loaded one. None is not cached. Raises what `load` raises."""
         # The value's age counts from before the load, so that a change during the load is seen after `max_age`.

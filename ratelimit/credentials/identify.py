@@ -142,6 +142,28 @@ def _caller_of_key(headers: Mapping[str, str], *, now: datetime) -> Caller:
     return caller
 
 
+def caller_if_cached(
+    *, authorization: str | None, x_api_key: str | None, address: str, now: datetime
+) -> Caller | None:
+    """Return the caller whose API key is in these headers, without using the database.
+
+    None if `identify` must decide: the key is not cached, or the call has no key, a wrong one or another credential.
+    """
+    try:
+        if authorization is not None and authorization_of(authorization)[0] != API_KEY:
+            return None
+        text = key_in_headers(authorization=authorization, x_api_key=x_api_key)
+        key = None if text is None else key_cache.find_cached(digest(text))
+        if key is None or key.signed_only:
+            return None
+        caller = caller_of_key(key, now=now)
+        check_network(caller, address)
+    except (CredentialError, NetworkNotAllowed):
+        return None
+    key_used(key, now=now)
+    return caller
+
+
 def exposed_credential(call: ReceivedCall, *, now: datetime) -> str | None:
     """Return a description, without secrets, of the valid key or token that a call over plain HTTP exposes.
 

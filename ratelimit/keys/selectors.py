@@ -37,6 +37,10 @@ class KeyCache(FreshCache[tuple[str, str], CachedKey]):
         """Return the key with that digest, prefix or certificate; None if unknown."""
         return self.get_or_load((by, value), _load)
 
+    def find_cached(self, digest: str) -> CachedKey | None:
+        """Return the key with that digest without using the database; None if it is not cached."""
+        return self.get(("digest", digest))
+
     def forget(self, key_id: int) -> None:
         """Remove a key from the cache."""
         self.remove(lambda cached: cached.key_id == key_id)

@@ -12,9 +12,10 @@ from redis.exceptions import RedisError
 from metrics.declarations import LIMIT_DECISIONS
 from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.local_limits import LocalLimits
+from ratelimit.limits.local_reservations import LocalReservations, bucket_of, is_reservable
 from ratelimit.limits.quotas import QuotaCharge, Reservation, exceeds_quota, is_short_of, quota_reserve
-from ratelimit.limits.shared_limits import PrefetchedTokens, SharedAnswer, prefetch_size, take_shared
-from ratelimit.limits.token_bucket import BucketState, Charge
+from ratelimit.limits.shared_limits import SharedAnswer, take_shared
+from ratelimit.limits.token_bucket import Charge
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +39,16 @@ class Limiter:
     ) -> None:
         self._clock = clock
         self._wall_clock = wall_clock
-        self._prefetched = PrefetchedTokens()
+        self._reservations = LocalReservations()
         self._local = LocalLimits(workers=workers)
         self._reserving = threading.Lock()
         self._is_local = False
 
     def admit(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission:
         """Charge a bucket and quotas for a request: all of them, or none. Raises DatabaseError."""
+        admission = self.admit_reserved(charge, quotas)
+        if admission is not None:
+            return admission
         counted_in = "redis"
         try:
             admission = self._admit_shared(charge, quotas)
@@ -58,26 +62,33 @@ class Limiter:
         LIMIT_DECISIONS.add(charge.name, "admitted" if admission.admitted else "refused", counted_in)
         return admission
 
+    def admit_reserved(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission | None:
+        """Charge tokens that this process has reserved; None if it has too few. Does not use Redis."""
+        if not is_reservable(charge, quotas):
+            return None
+        admission = self._reservations.spend(bucket_of(charge), charge.cost, now_ns=self._clock())
+        if admission is not None:
+            LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
+        return admission
+
     def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
-        """Charge the limits in Redis, or spend tokens taken from it in advance. Raises RedisError, DatabaseError."""
-        # Quota tokens are never taken in advance, because unspent ones would be lost to the caller.
-        tokens = charge.cost if quotas or not charge.cost else prefetch_size(charge.bucket.rate, charge.cost)
-        if tokens > charge.cost:
-            return Admission(self._take_prefetched(charge, tokens))
+        """Charge the limits in Redis, and take tokens ahead. Raises RedisError, DatabaseError."""
+        if not is_reservable(charge, quotas):
+            return self._charged(charge, quotas)
+        key, now_ns = bucket_of(charge), self._clock()
+        ahead = self._reservations.ahead(key, now_ns=now_ns)
+        admission = self._charged(charge._replace(cost=charge.cost + ahead), quotas)
+        if ahead and not admission.admitted:
+            ahead, admission = 0, self._charged(charge, quotas)
+        if admission.admitted:
+            self._reservations.keep(key, admission, ahead, spent=charge.cost, now_ns=now_ns)
+        return admission
+
+    def _charged(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
         answer = self._take_shared(charge, quotas)
         if not quotas:
             return Admission(answer.bucket)
         return admission_of(answer.bucket, quotas, answer.balances, is_short=answer.is_short)
-
-    def _take_prefetched(self, charge: Charge, tokens: int) -> BucketState:
-        key, now_ns = (charge.identity, charge.name, charge.bucket.rate), self._clock()
-        bucket = self._prefetched.spend(key, cost=charge.cost, now_ns=now_ns)
-        if bucket is not None:
-            return bucket
-        answer = self._take_shared(charge._replace(cost=tokens), ())
-        if answer.bucket.admitted:
-            self._prefetched.keep(key, tokens=tokens - charge.cost, bucket=answer.bucket, now_ns=now_ns)
-        return answer.bucket
 
     def _take_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> SharedAnswer:
         """Charge the limits in Redis. If Redis has too few unspent tokens of a quota, reserve more first."""

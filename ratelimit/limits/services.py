@@ -34,6 +34,16 @@ def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
     return process_limiter().admit(charge, _quota_charges(caller.daily_quota, caller.monthly_quota, metered))
 
 
+def admit_reserved(caller: Caller, access: Access, *, cost: int) -> Admission | None:
+    """Charge tokens that this process has reserved for the caller; None if `admit` must. Uses no Redis."""
+    if caller.daily_quota is not None or caller.monthly_quota is not None:
+        return None
+    kind = access.kind
+    return process_limiter().admit_reserved(
+        _charge(caller.family, access.group, kind, rate_of(caller, kind), cost)
+    )
+
+
 def admit_call(
     call: ReceivedCall, caller: Caller | None, access: Access, *, answer_format: str = ""
 ) -> Admission:

@@ -1,81 +1,20 @@
-"""Buckets and quotas in Redis, shared by all processes. One script call per request, by Redis's own clock.
+"""Buckets and quotas in Redis, shared by all processes. One script call charges both, by Redis's own clock."""
 
-For keys with a rate above 10,000 per second, a process takes the tokens of one millisecond in one call. They are
-charged to the bucket at once, and are lost if they are not spent within 10 ms. Without this, each request of such a key
-would cost a round trip to Redis.
-"""
-
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from cachetools import LRUCache
 from django_redis import get_redis_connection
 
 from ratelimit.limits.quotas import QuotaBalance, QuotaCharge, Reservation
 from ratelimit.limits.token_bucket import BucketState, Charge, Taken, bucket_state
 from redis_calls.script import Script
 
-# In tokens per second. Tokens are prefetched for buckets with a higher rate.
-PREFETCH_ABOVE = 10_000
-PREFETCH_LIFETIME_NS = 10_000_000
-# The largest number of buckets with prefetched tokens.
-MAX_PREFETCHED = 1_000
-
-BucketKey = tuple[str, str, int]
-
 _KEYS_PER_SCAN = 1_000
 # The script's outcome if the bucket has enough tokens but a quota has too few. The other outcomes are 1 (admitted) and
 # 0 (the bucket has too few).
 _QUOTA_SHORT = 2
-
-
-@dataclass(slots=True)
-class _Prefetch:
-    tokens: int
-    expires_at_ns: int
-    bucket: BucketState
-
-
-def prefetch_size(rate: int, cost: int) -> int:
-    """Return how many tokens to take in one call for a request that costs `cost`; `rate` is per second."""
-    return max(cost, rate // 1000) if rate > PREFETCH_ABOVE else cost
-
-
-class PrefetchedTokens:
-    """Prefetched tokens by bucket, in an LRU cache. `now_ns` is the time of a monotonic clock. Thread-safe."""
-
-    def __init__(self, *, capacity: int = MAX_PREFETCHED) -> None:
-        self._prefetches: LRUCache[BucketKey, _Prefetch] = LRUCache(capacity)
-        self._lock = threading.Lock()
-
-    def spend(self, key: BucketKey, *, cost: int, now_ns: int) -> BucketState | None:
-        """Pay with prefetched tokens. Returns None if too few are left.
-
-        Otherwise returns the bucket's state at the time when the tokens were taken from Redis.
-        """
-        with self._lock:
-            prefetch = self._prefetches.get(key)
-            if prefetch is None or now_ns >= prefetch.expires_at_ns or prefetch.tokens < cost:
-                return None
-            prefetch.tokens -= cost
-            return prefetch.bucket
-
-    def keep(self, key: BucketKey, *, tokens: int, bucket: BucketState, now_ns: int) -> None:
-        """Store tokens that were requested at `now_ns`. If valid tokens are left, the new ones expire with them."""
-        with self._lock:
-            prefetch = self._prefetches.get(key)
-            if prefetch is not None and now_ns < prefetch.expires_at_ns:
-                prefetch.tokens += tokens
-                prefetch.bucket = bucket
-            else:
-                self._prefetches[key] = _Prefetch(tokens, now_ns + PREFETCH_LIFETIME_NS, bucket)
-
-    def __len__(self) -> int:
-        return len(self._prefetches)
 
 
 class SharedAnswer(NamedTuple):

@@ -2,7 +2,6 @@ import logging
 import math
 import os
 import threading
-from typing import Any
 
 import pytest
 from django_redis import get_redis_connection
@@ -11,7 +10,7 @@ from redis.exceptions import RedisError
 from metrics.declarations import LIMIT_DECISIONS
 from ratelimit.limits import shared_limits
 from ratelimit.limits.limiter import Limiter, process_limiter
-from ratelimit.limits.shared_limits import PREFETCH_LIFETIME_NS, PrefetchedTokens, SharedAnswer, prefetch_size
+from ratelimit.limits.shared_limits import SharedAnswer
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge
 from redis_calls.connection import breaker
 from tests.marketdata_project.front_server import eventually
@@ -191,65 +190,6 @@ def test_a_frozen_redis_costs_one_timeout_and_stays_limited(redis_server, monkey
     redis_server.freeze()
     assert admitted_of(limiter, 1000) == 20
     assert len(waited) == 1
-
-
-@pytest.mark.parametrize(
-    ("rate", "cost", "expected"),
-    [(1, 1, 1), (1000, 1, 1), (10_000, 1, 1), (10_001, 1, 10), (100_000, 1, 100), (100_000, 500, 500)],
-)
-def test_only_rates_above_ten_thousand_take_tokens_in_advance(rate, cost, expected):
-    assert prefetch_size(rate, cost) == expected
-
-
-def test_tokens_taken_in_advance_are_spent_before_more_are_taken(redis_server, monkeypatch):
-    limiter, _ = made_limiter(workers=1)
-    trips = []
-
-    def counted(charge: Charge, **details: Any) -> SharedAnswer:
-        trips.append(charge.cost)
-        return shared_limits.take_shared(charge, **details)
-
-    monkeypatch.setattr("ratelimit.limits.limiter.take_shared", counted)
-    assert all(ask(limiter, rate=100_000).admitted for _ in range(250))
-    assert trips == [100, 100, 100]
-
-
-def test_tokens_taken_in_advance_lapse(redis_server):
-    limiter, clock = made_limiter(workers=1)
-    first = ask(limiter, rate=100_000)
-    assert ask(limiter, rate=100_000) is first
-    clock.forward(0.02)
-    assert ask(limiter, rate=100_000) is not first
-
-
-def test_threads_never_spend_a_token_twice():
-    prefetched, spent = PrefetchedTokens(), []
-    bucket = BucketState(True, "read", 2, 1, 1, 1, 1, 0)
-    prefetched.keep(("key:1", "read", 20_000), tokens=1000, bucket=bucket, now_ns=0)
-
-    def spend() -> None:
-        while prefetched.spend(("key:1", "read", 20_000), cost=1, now_ns=0):
-            spent.append(1)
-
-    threads = [threading.Thread(target=spend) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(spent) == 1000
-
-
-def test_tokens_taken_in_advance_add_up_keep_their_end_and_are_bounded():
-    prefetched, bucket = PrefetchedTokens(capacity=2), BucketState(True, "read", 2, 1, 1, 1, 1, 0)
-    key = ("key:1", "read", 20_000)
-    prefetched.keep(key, tokens=1, bucket=bucket, now_ns=0)
-    prefetched.keep(key, tokens=1, bucket=bucket, now_ns=PREFETCH_LIFETIME_NS - 1)
-    assert prefetched.spend(key, cost=2, now_ns=PREFETCH_LIFETIME_NS) is None
-    assert prefetched.spend(key, cost=3, now_ns=PREFETCH_LIFETIME_NS - 1) is None
-    assert prefetched.spend(key, cost=2, now_ns=PREFETCH_LIFETIME_NS - 1) is bucket
-    for i in range(5):
-        prefetched.keep((f"key:{i}", "read", 20_000), tokens=1, bucket=bucket, now_ns=0)
-    assert len(prefetched) == 2
 
 
 def test_a_refusal_leaves_nothing_to_spend(redis_server):

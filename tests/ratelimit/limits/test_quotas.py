@@ -302,7 +302,7 @@ def test_a_caller_with_a_quota_takes_no_more_than_its_request_costs(made_world):
     world, wide = made_world(), Bucket(100_000, 200_000)
     remaining = [world.ask(day=1000, bucket=wide).bucket.remaining for _ in range(3)]
     assert remaining == [199_999, 199_998, 199_997]
-    assert world.ask(bucket=wide).bucket.remaining == 199_897
+    assert world.ask(bucket=wide).bucket.remaining == 199_996
 
 
 def test_the_unspent_tokens_live_in_redis_until_the_period_ends(redis_server):
