@@ -11,7 +11,11 @@ from stats.caching.response_cache import RESPONSE_CACHE, Outcome, seconds_to_liv
 from stats.caching.shared import Entry
 from stats.rendering.format import Rendered
 from stats.rendering.formats import FORMATS
+from store.declarations import Dataset
 from store.timestamps import SECOND_NS
+
+WatchedLog = tuple[Dataset, str]
+"""A dataset, and the symbol of a log of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,16 @@ class PinnedContent(ABC):
     @property
     def is_period(self) -> bool:
         return False
+
+    @property
+    def watched(self) -> frozenset[WatchedLog] | None:
+        """The logs whose commits may change the answer, besides declarations; None if they cannot be named."""
+        return None
+
+    @property
+    def expires_ns(self) -> int | None:
+        """The first instant at which the answer may change although nothing is written; None for never."""
+        return None
 
     @abstractmethod
     def rendered(self, format_name: str) -> Rendered:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import orjson
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import PinnedContent
+from stats.delivery.pinned_answer import PinnedContent, WatchedLog
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
@@ -97,6 +97,17 @@ class NewestReport(_Report):
         """The pages of all members."""
         return [page for pages in self.members for page in pages if page is not None]
 
+    @property
+    def watched(self) -> frozenset[WatchedLog] | None:
+        of_pages = [page.watched for page in self.pages]
+        named = [logs for logs in of_pages if logs is not None]
+        return frozenset[WatchedLog]().union(*named) if len(named) == len(of_pages) else None
+
+    @property
+    def expires_ns(self) -> int | None:
+        expiries = (page.expires_ns for page in self.pages)
+        return min((each for each in expiries if each is not None), default=None)
+
     @cached_property
     def commits(self) -> str:
         logs = {(log.dataset.name, log.symbol): log for page in self.pages for log in page.logs}
@@ -162,6 +173,10 @@ class CoverageReport(_Report):
     """
 
     logs: tuple[LogView, ...]
+
+    @property
+    def watched(self) -> frozenset[WatchedLog]:
+        return frozenset((dataset, symbol) for dataset in DATASETS.values() for symbol in self.symbols)
 
     @cached_property
     def commits(self) -> str:

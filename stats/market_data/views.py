@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from django.http import StreamingHttpResponse
@@ -13,7 +14,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from http_requests.compression import accepted_encoding
-from stats.delivery.responses import content_response, is_browsed, page_query
+from stats.delivery.held_answer import Pin
+from stats.delivery.responses import ContentViewSet, is_browsed, page_query
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.navigation import links_beside, stream_links
@@ -47,17 +49,23 @@ class MarketDataViewSet(ViewSet):
         return links_beside(self.market_class, self.kwargs.get("symbol"))
 
 
-class PageViewSet(MarketDataViewSet):
+class PageViewSet(MarketDataViewSet, ContentViewSet):
     """A page of a dataset's rows."""
 
     renderer_classes = RENDERERS
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         """Return the page in the client's format and encoding."""
-        target = Target(self.market_class.path, MARKET_DATASETS[self.subject].form, symbol)
-        now_ns, query = time.time_ns(), parse_query(target, page_query(request))
-        check_format(query, "json" if is_browsed(request) else request.accepted_renderer.format)
-        return content_response(request, market_data_page(query=query, now_ns=now_ns), now_ns=now_ns)
+        return self.respond(request, page_query(request), symbol=symbol)
+
+    @classmethod
+    def pin(cls, query_string: str, answer_format: str, *, symbol: str | None = None, **path: Any) -> Pin:
+        """See `ContentViewSet.pin`."""
+        query = parse_query(
+            Target(cls.market_class.path, MARKET_DATASETS[cls.subject].form, symbol), query_string
+        )
+        check_format(query, answer_format)
+        return partial(market_data_page, query=query)
 
     def see_also(self) -> list[PageLink]:
         """Return the links of the browsable page, with a link to the stream of the same range."""
@@ -88,16 +96,20 @@ class StreamViewSet(MarketDataViewSet):
         return StreamingHttpResponse(rows, content_type=rows.content_type, headers=rows.headers)
 
 
-class ReportViewSet(MarketDataViewSet):
+class ReportViewSet(MarketDataViewSet, ContentViewSet):
     """A report's endpoint."""
 
     renderer_classes = DOCUMENT_RENDERERS
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         """Return the report on the symbol in the path or the symbols in the query string."""
-        path, query_string = self.market_class.path, request.META["QUERY_STRING"]
-        now_ns, query = time.time_ns(), parse_report_query(self.subject, path, symbol, query_string)
-        return content_response(request, market_data_report(query=query, now_ns=now_ns), now_ns=now_ns)
+        return self.respond(request, request.META["QUERY_STRING"], symbol=symbol)
+
+    @classmethod
+    def pin(cls, query_string: str, answer_format: str, *, symbol: str | None = None, **path: Any) -> Pin:
+        """See `ContentViewSet.pin`."""
+        query = parse_report_query(cls.subject, cls.market_class.path, symbol, query_string)
+        return partial(market_data_report, query=query)
 
 
 def page_view(market_class: MarketClass, dataset: str, *, several: bool) -> type[PageViewSet]:

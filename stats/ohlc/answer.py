@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Annotated
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import PinnedContent
+from stats.delivery.pinned_answer import PinnedContent, WatchedLog
 from stats.exceptions import NoData, RangeTooLarge
 from stats.market_data.answers.pin import MAX_PAGES, page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
@@ -116,6 +116,14 @@ class OhlcBars(PinnedContent):
     @property
     def commits(self) -> str:
         return self.bars.commits
+
+    @property
+    def watched(self) -> frozenset[WatchedLog] | None:
+        return self.bars.watched
+
+    @property
+    def expires_ns(self) -> int | None:
+        return self.bars.expires_ns
 
     def rendered(self, format_name: str) -> Rendered:
         """See `PinnedContent.rendered`. Raises `NoData` and `RangeTooLarge`."""

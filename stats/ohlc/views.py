@@ -1,14 +1,15 @@
 """The endpoint `/stats/ohlc`."""
 
-import time
+from functools import partial
+from typing import Any
 
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
-from rest_framework.viewsets import ViewSet
 
-from stats.delivery.responses import content_response, page_query
+from stats.delivery.held_answer import Pin
+from stats.delivery.responses import ContentViewSet, page_query
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from stats.ohlc.serializers import OhlcAnswerSerializer, OhlcQuerySerializer
 from stats.rendering.renderers import QueryFormRenderer
@@ -41,7 +42,7 @@ _BARS = OpenApiExample(
 )
 
 
-class OhlcViewSet(ViewSet):
+class OhlcViewSet(ContentViewSet):
     """Bars made from stored trades."""
 
     query_serializer_class = OhlcQuerySerializer
@@ -60,6 +61,9 @@ class OhlcViewSet(ViewSet):
         Trades are ordered by event time, then `sequence`, then arrival. Intervals without a price have no bar.
         The instrument's bar policy decides which trades set prices and which count in the volume. Days are UTC.
         """
-        now_ns = time.time_ns()
-        bars = ohlc_pin(parse_ohlc_query(page_query(request)), now_ns=now_ns)
-        return content_response(request, bars, now_ns=now_ns)
+        return self.respond(request, page_query(request))
+
+    @classmethod
+    def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
+        """See `ContentViewSet.pin`."""
+        return partial(ohlc_pin, parse_ohlc_query(query_string))

@@ -10,7 +10,7 @@ from http_requests.nearest_name import nearest_or_all
 from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, RowPosition, fingerprint, seen_commits
 from stats.delivery.finished_answers import NEXT, PREVIOUS
-from stats.delivery.pinned_answer import PinnedContent
+from stats.delivery.pinned_answer import PinnedContent, WatchedLog
 from stats.market_data.pinned_logs import PinnedLog, commits_of
 from stats.market_data.plan import Plan
 from stats.market_data.query import MarketDataQuery
@@ -18,6 +18,7 @@ from stats.market_data.rows import ChainedSource, NewestSource, Rows, RowSource
 from stats.rendering.format import Document, Rendered
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Table
+from store.log_views.log_view import LogView
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,13 @@ class PinnedPage(PinnedContent):
         logs = self.logs
         with_symbols = self.query.several or len({log.symbol for log in logs}) > 1
         return commits_of(logs, with_symbols=with_symbols)
+
+    @property
+    def watched(self) -> frozenset[WatchedLog] | None:
+        logs = self.logs
+        if not all(isinstance(log, LogView) for log in logs):
+            return None
+        return frozenset((log.dataset, log.symbol) for log in logs)
 
     @property
     def expires_ns(self) -> int | None:
