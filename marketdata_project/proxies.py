@@ -30,6 +30,19 @@ _ENTRY = re.compile(
 )
 
 
+def is_trusted(peer: str) -> bool:
+    """Return whether a peer is a trusted proxy."""
+    trusted: tuple[Network, ...] = settings.TRUSTED_PROXIES
+    return bool(trusted) and _is_trusted(peer, trusted)
+
+
+def address_of(peer: str, forwarded: str) -> str:
+    """Return the address of the client of a peer that sent this X-Forwarded-For."""
+    if is_trusted(peer):
+        return client_address(peer, forwarded, settings.TRUSTED_PROXIES)
+    return str(parsed_address(peer) or peer) if peer.startswith(_MAPPED) else peer
+
+
 def trusted_environ(environ: MutableMapping[str, Any]) -> None:
     """Set a WSGI environ's address and scheme to the client's, in place. Call it once per request.
 

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from time import perf_counter_ns
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import orjson
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from http_requests.wsgi_variables import ROUTE
 from marketdata_project.correlation import accepted_id, correlation_headers
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_body import CONTENT_TYPE, problem_body
@@ -162,11 +161,10 @@ def route_of(match: ResolverMatch | None) -> str:
     return min(sites) if sites else match.url_name or UNROUTED
 
 
-def count_answer(environ: dict[str, Any], status: int, *, began_ns: int) -> None:
+def count_answer(route: str, method: str, status: int, *, began_ns: int) -> None:
     """Count an answer and its duration; `began_ns` comes from `perf_counter_ns`."""
-    route = environ.get(ROUTE, UNROUTED)
     REQUEST_SECONDS.observe((perf_counter_ns() - began_ns) / 1e9, route)
-    REQUESTS.add(route, _method(environ["REQUEST_METHOD"]), _CLASSES[status // 100])
+    REQUESTS.add(route, _method(method), _CLASSES[status // 100])
 
 
 def count_refusal(refusal: Refusal, *, method: str = "") -> None:

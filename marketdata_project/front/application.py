@@ -45,7 +45,7 @@ from marketdata_project.front.environ import Receive, Scope, Send, environ_for
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.sending import AnswerSender, send_refusal
 from marketdata_project.proxies import trusted_environ
-from metrics.declarations import REQUESTS_IN_FLIGHT
+from metrics.declarations import REQUESTS_IN_FLIGHT, UNROUTED
 from stats.delivery.finished_answers import FinishedAnswer
 
 READ_THREADS = 3
@@ -139,7 +139,8 @@ class Front:
                     await self._bodies.add_body(environ, receive, allowance)
                 began_ns = perf_counter_ns()
                 answer = await lane.run(self._call, environ)
-                count_answer(environ, answer.status, began_ns=began_ns)
+                route = environ.get(ROUTE, UNROUTED)
+                count_answer(route, scope["method"], answer.status, began_ns=began_ns)
             except ClientGone:
                 return
             except Exception as error:  # noqa: BLE001 unknown ones are logged by _refusal_of

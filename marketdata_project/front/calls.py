@@ -10,7 +10,7 @@ from http_requests.received import ReceivedCall, call_in
 from http_requests.wsgi_variables import ADMISSION, VERIFIED_SIGNATURE
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.application import RefusedCall
-from marketdata_project.front.door import is_secure
+from marketdata_project.front.prepared import is_secure
 from ratelimit.access.table import Access, Denial, access_of, denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify, use_nonce

@@ -6,7 +6,7 @@ from typing import Any
 
 from httptools import HttpParserError
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from marketdata_project.correlation import HEADER
 from marketdata_project.front.answers import (
@@ -22,6 +22,7 @@ from marketdata_project.front.answers import (
     count_refusal,
 )
 from marketdata_project.front.limits import ConnectionSlots
+from marketdata_project.front.ready_answer import ReadyAnswer
 from metrics.declarations import CONNECTIONS
 
 _Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -67,6 +68,8 @@ class GuardedProtocol(HttpToolsProtocol):
     """
 
     slots = ConnectionSlots()
+    door: Callable[[str, bytes, list[tuple[bytes, bytes]]], ReadyAnswer | None] | None = None
+    _is_answered = False
     _has_slot = False
     _headers_since: float | None
     _check: asyncio.TimerHandle
@@ -123,6 +126,8 @@ class GuardedProtocol(HttpToolsProtocol):
             raise HttpParserError("the end of the body cannot be known")
         self._headers_since = None
         self._is_in_body = self._has_progress = True
+        if self._answered_at_once():
+            return
         super().on_headers_complete()
         if framings:
             # The parser adds trailers to this list. They must not become headers, because proxies do not check
@@ -138,6 +143,10 @@ class GuardedProtocol(HttpToolsProtocol):
         """Note that a request is complete."""
         self._is_in_request = self._is_in_body = False
         self._has_progress = True
+        if self._is_answered:
+            self._is_answered = False
+            self.on_response_complete()
+            return
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
@@ -158,6 +167,22 @@ class GuardedProtocol(HttpToolsProtocol):
         if cycle.scope["http_version"] < "1.1":
             app = without_chunks(app, cycle)
         super()._start_asgi_task(cycle, app)
+
+    def _answered_at_once(self) -> bool:
+        """Send an answer that the process has at hand. Return whether there is one."""
+        parser = self.parser
+        if self.door is None or parser.get_method() != b"GET" or parser.get_http_version() != "1.1":
+            return False
+        if not parser.should_keep_alive() or self._is_answering() or self.pipeline or self.flow.write_paused:
+            return False
+        answer = self.door(self._address, self.url, self.headers)
+        if answer is None:
+            return False
+        date = b"".join([name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers])
+        head = STATUS_LINE[answer.status] + date + answer.lines + b"\r\n"
+        self.transport.writelines((head, answer.body))
+        self._is_answered = True
+        return True
 
     def _check_headers(self) -> None:
         since = self._headers_since

@@ -103,8 +103,10 @@ def web_server(*, pulse: int | None = None) -> WebServer:
 
 def _protocol() -> type[GuardedProtocol]:
     """Return the protocol class with the connection slots of the settings."""
+    from marketdata_project.front.loop_door import LoopDoor  # noqa: PLC0415 needs the apps
 
     class Protocol(GuardedProtocol):
+        door = staticmethod(LoopDoor().answer)
         slots = ConnectionSlots(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
 
     return Protocol

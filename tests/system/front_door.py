@@ -11,7 +11,7 @@ SYMBOL = "FRONTDOOR"
 _VARYING = {"Age", "Content-Length", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit"}
 FORCES_DJANGO = {
     "cookie": {"Cookie": "theme=dark"},
-    "accept": {"Accept": "application/json, */*;q=0.5"},
+    "accept": {"Accept": "text/html, */*;q=0.5"},
 }
 TAKEN = {
     "all": "",
@@ -19,6 +19,8 @@ TAKEN = {
     "range": "&start=2025-01-02&end=2025-01-03",
     "page": "&limit=2",
     "as of": "&as_of=2100-01-01",
+    "json by format": "&format=json",
+    "format in disguise": "&%66ormat=json",
 }
 ENCODINGS: dict[str, str | None] = {
     "identity": None,
@@ -33,7 +35,6 @@ LEFT: dict[str, tuple[str, str, dict[str, str]]] = {
     "no data": ("GET", "&start=2001-01-01&end=2001-01-02", {}),
     "forged cursor": ("GET", "&cursor=Zm9yZ2Vk", {}),
     "page for people": ("GET", "&format=api", {}),
-    "json by format": ("GET", "&format=json", {}),
     "unknown format": ("GET", "&format=xml", {}),
     "HEAD": ("HEAD", "", {}),
     "POST": ("POST", "", {}),

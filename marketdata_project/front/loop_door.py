@@ -1,0 +1,143 @@
+"""Answers in the event loop: calls whose caller, tokens and answer this process has at hand.
+
+Nothing here waits. A call for which anything must be read, computed or charged elsewhere is left to the front.
+"""
+
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+from time import perf_counter_ns
+from typing import NamedTuple
+
+from audit.services import call_record, call_spool
+from http_requests.received import ReceivedCall, call_in
+from marketdata_project.correlation import accepted_id, correlation_headers
+from marketdata_project.front.answers import WITHOUT_BODY, count_answer
+from marketdata_project.front.environ import environ_for
+from marketdata_project.front.prepared import MAX_PREPARED, PreparedCall, key_of, prepared_call
+from marketdata_project.front.ready_answer import ReadyAnswer
+from marketdata_project.proxies import address_of, is_trusted, trusted_environ
+from ratelimit.access.table import denial_of
+from ratelimit.credentials.identify import caller_if_cached
+from ratelimit.limits.admission import admission_headers
+from ratelimit.limits.services import admit_reserved
+from stats.delivery.finished_answers import finished_answer_if_cached
+from stats.delivery.responses import with_link
+
+# Headers of bodies, sessions, signatures, certificates and other protocols.
+_NOT_PLAIN = frozenset(
+    {
+        b"content-length", b"content-type", b"transfer-encoding", b"expect", b"upgrade", b"cookie", b"origin",
+        b"signature", b"signature-input", b"x-ssl-client-verify", b"x-ssl-client-cert",
+    }
+)  # fmt: skip
+# The headers that decide what a call means, in any order.
+_DECIDING = (b"accept", b"accept-encoding", b"host", b"x-forwarded-host", b"x-forwarded-proto")
+
+
+class _KnownCall(NamedTuple):
+    """A GET without its address and its other headers, prepared."""
+
+    call: ReceivedCall
+    prepared: PreparedCall
+
+
+class LoopDoor:
+    """Finds an answer in this process's memory, charges the caller and records the call."""
+
+    def __init__(self) -> None:
+        self._spool = call_spool()
+
+    def answer(self, peer: str, target: bytes, headers: list[tuple[bytes, bytes]]) -> ReadyAnswer | None:
+        """Return the answer to a GET over HTTP/1.1; None leaves the call to the front, which has not been charged.
+
+        target: as sent. headers: with names in lower case.
+        """
+        began_ns = perf_counter_ns()
+        if not _are_plain(tuple([name for name, _ in headers])):
+            return None
+        values = dict(headers)
+        known = _known_call(
+            target, peer if is_trusted(peer) else "", tuple([values.get(name) for name in _DECIDING])
+        )
+        if known is None:
+            return None
+        now, now_ns = datetime.now(UTC), time.time_ns()
+        call, prepared = known
+        address = address_of(peer, _text(values, b"x-forwarded-for") or "")
+        caller = caller_if_cached(
+            authorization=_text(values, b"authorization"),
+            x_api_key=_text(values, b"x-api-key"),
+            address=address,
+            now=now,
+        )
+        if caller is None or denial_of(caller, prepared.access) is not None:
+            return None
+        pinned = prepared.answer.if_newest(now_ns)
+        if pinned is None:
+            return None
+        answer = finished_answer_if_cached(
+            pinned, if_none_match=_text(values, b"if-none-match"), now_ns=now_ns
+        )
+        admission = None if answer is None else admit_reserved(caller, prepared.access, cost=prepared.cost)
+        if answer is None or admission is None:
+            return None
+        correlation_id = accepted_id(_text(values, b"x-correlation-id"))
+        call_record(
+            spool=self._spool,
+            call=call._replace(address=address),
+            at=now,
+            caller=caller.identity,
+            status=answer.status,
+            latency_us=(perf_counter_ns() - began_ns) // 1000,
+            correlation_id=correlation_id,
+        )
+        lines = {
+            **with_link(answer.headers, path=call.path, query=call.query),
+            **prepared.headers,
+            **admission_headers(admission),
+            **correlation_headers(correlation_id),
+        }
+        if answer.status not in WITHOUT_BODY:
+            lines["Content-Length"] = str(len(answer.body))
+        text = "".join([f"{name}: {value}\r\n" for name, value in lines.items()])
+        count_answer(prepared.route, "GET", answer.status, began_ns=began_ns)
+        return ReadyAnswer(answer.status, text.encode("latin-1"), answer.body)
+
+
+@lru_cache(maxsize=4_096)
+def _are_plain(names: tuple[bytes, ...]) -> bool:
+    """Return whether no header is repeated, dropped by the front (`_` in its name), or in need of more than this."""
+    return (
+        len(set(names)) == len(names)
+        and _NOT_PLAIN.isdisjoint(names)
+        and not any(b"_" in name for name in names)
+    )
+
+
+@lru_cache(maxsize=MAX_PREPARED)
+def _known_call(target: bytes, proxy: str, deciding: tuple[bytes | None, ...]) -> _KnownCall | None:
+    """Return what a GET means; None if the front must answer it. proxy: the peer if it is a trusted proxy, else ""."""
+    if not target.startswith(b"/") or not target.isascii() or b"#" in target:
+        return None
+    path, _, query = target.partition(b"?")
+    environ = environ_for(
+        {
+            "method": "GET",
+            "raw_path": path,
+            "query_string": query,
+            "http_version": "1.1",
+            "client": (proxy, 0),
+            "scheme": "http",
+            "headers": [(n, v) for n, v in zip(_DECIDING, deciding, strict=True) if v is not None],
+        }
+    )
+    trusted_environ(environ)
+    call = call_in(environ)
+    prepared = prepared_call(key_of(call, environ))
+    return None if prepared is None else _KnownCall(call, prepared)
+
+
+def _text(values: dict[bytes, bytes], name: bytes) -> str | None:
+    value = values.get(name)
+    return None if value is None else value.decode("latin-1")

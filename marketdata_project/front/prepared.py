@@ -1,0 +1,163 @@
+"""GETs that the front answers without Django, prepared: all that a call means apart from its caller.
+
+A call is prepared once for all calls with the same target, Host, Accept and Accept-Encoding.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.wsgi import WSGIRequest
+from django.core.signals import setting_changed
+from django.http import HttpResponse
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.security import SecurityMiddleware
+from rest_framework.renderers import BrowsableAPIRenderer
+from rest_framework.request import Request
+
+from http_requests.compression import accepted_encoding
+from http_requests.received import ReceivedCall
+from marketdata_project.endpoints import endpoint_at
+from marketdata_project.front.answers import route_of
+from ratelimit.access.table import Access, access_of
+from ratelimit.limits.costs import cost_of
+from stats.delivery.held_answer import HeldAnswer
+from stats.delivery.pinned_answer import Representation
+from stats.delivery.responses import ContentViewSet
+
+MAX_PREPARED = 4_096
+_SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
+
+
+class CallKey(NamedTuple):
+    """What the answer to a GET depends on besides the caller. path: decoded. transport: variables of `is_secure`."""
+
+    path: str
+    query: str
+    accept: str
+    accept_encoding: str | None
+    transport: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCall:
+    """A call without its caller. headers: those that depend on neither the caller nor the answer. cost: in tokens."""
+
+    route: str
+    access: Access
+    cost: int
+    answer: HeldAnswer
+    headers: Mapping[str, str]
+
+
+def key_of(call: ReceivedCall, environ: Mapping[str, Any]) -> CallKey:
+    """Return the key of a GET. environ: the call's, after `trusted_environ`."""
+    return CallKey(
+        call.path,
+        call.query,
+        call.headers.get("accept", "*/*"),
+        call.headers.get("accept-encoding"),
+        _transport(environ),
+    )
+
+
+@lru_cache(maxsize=MAX_PREPARED)
+def prepared_call(key: CallKey) -> PreparedCall | None:
+    """Prepare a GET; None if Django must answer it, because it is for people, wrong, or of another endpoint."""
+    endpoint = endpoint_at(key.path)
+    view = None if endpoint is None else getattr(endpoint.func, "cls", None)
+    if endpoint is None or view is None or not issubclass(view, ContentViewSet):
+        return None
+    access, secure = access_of(endpoint.url_name, "GET"), _is_secure(key.transport)
+    # A call with an audit class is recorded in its view's transaction.
+    if access is None or access.audit_class or secure is None:
+        return None
+    path = {name: value for name, value in endpoint.kwargs.items() if name != "format"}
+    try:
+        answer_format = _negotiated(view, key, endpoint.kwargs.get("format"))
+        pin = None if answer_format is None else view.pin(key.query, answer_format, **path)
+    except Exception:  # noqa: BLE001 Django will meet the same error and answer it
+        return None
+    if answer_format is None or pin is None:
+        return None
+    return PreparedCall(
+        route=route_of(endpoint),
+        access=access,
+        cost=cost_of(access.cost, key.query, answer_format),
+        answer=HeldAnswer(pin, Representation(answer_format, accepted_encoding(key.accept_encoding))),
+        headers={"Allow": _allowed(endpoint.func), **_security_headers(is_secure=secure)},
+    )
+
+
+def _negotiated(view: type[ContentViewSet], key: CallKey, suffix: str | None) -> str | None:
+    """Return the name of the answer's format; None for a page for people. Raises what the view would raise."""
+    bare = _bare_request({"QUERY_STRING": key.query, "HTTP_ACCEPT": key.accept})
+    renderers = [renderer() for renderer in view.renderer_classes]
+    renderer, _ = view.content_negotiation_class().select_renderer(Request(bare), renderers, suffix)
+    return None if isinstance(renderer, BrowsableAPIRenderer) else renderer.format
+
+
+def is_secure(environ: Mapping[str, Any]) -> bool | None:
+    """Return whether a call came over TLS; None if Django would refuse its host or redirect it."""
+    return _is_secure(_transport(environ))
+
+
+def _transport(environ: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the variables from which Django tells the host and the scheme."""
+    proxy_header = settings.SECURE_PROXY_SSL_HEADER
+    scheme_header = proxy_header[0] if proxy_header else "HTTP_X_FORWARDED_PROTO"
+    names = ("wsgi.url_scheme", "HTTP_HOST", "HTTP_X_FORWARDED_HOST", scheme_header)
+    return tuple((name, environ[name]) for name in names if name in environ)
+
+
+@lru_cache(maxsize=256)
+def _is_secure(transport: tuple[tuple[str, str], ...]) -> bool | None:
+    request = _bare_request(dict(transport))
+    try:
+        request.get_host()
+    except DisallowedHost:
+        return None
+    is_secure = request.is_secure()
+    return None if settings.SECURE_SSL_REDIRECT and not is_secure else is_secure
+
+
+@cache
+def _allowed(view: Any) -> str:
+    """Return the `Allow` header of DRF's answers. `view` is the result of a viewset's `as_view`."""
+    methods = {*view.actions, "head", "options"}
+    return ", ".join(name.upper() for name in view.cls.http_method_names if name in methods)
+
+
+def _security_headers(*, is_secure: bool) -> dict[str, str]:
+    """Return the headers that Django's security middlewares add, if they are in MIDDLEWARE."""
+    request = _bare_request({"wsgi.url_scheme": "https" if is_secure else "http"})
+    plain, secured = HttpResponse(), HttpResponse()
+    for middleware in _SECURITY:
+        if f"{middleware.__module__}.{middleware.__name__}" in settings.MIDDLEWARE:
+            middleware(lambda _: plain).process_response(request, secured)
+    return {name: value for name, value in secured.headers.items() if name not in plain.headers}
+
+
+def _bare_request(variables: Mapping[str, str]) -> WSGIRequest:
+    return WSGIRequest(
+        {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": BytesIO(),
+            **variables,
+        }
+    )
+
+
+def _forget(**_: Any) -> None:
+    prepared_call.cache_clear()
+    _is_secure.cache_clear()
+
+
+# Only tests change settings.
+setting_changed.connect(_forget, dispatch_uid="marketdata_project.front.prepared")
