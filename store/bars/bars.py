@@ -1,7 +1,7 @@
 """Bars, and how they are made of aggregates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,6 +44,13 @@ class Bars:
         return self[first:behind]
 
 
+def read_only(bars: Bars) -> Bars:
+    """Return the bars with read-only columns, so that they can be shared."""
+    for name in Bars.__slots__:
+        getattr(bars, name).flags.writeable = False
+    return bars
+
+
 def joined_bars(parts: Sequence[Bars]) -> Bars:
     """Return the bars of the parts one after the other."""
     if not parts:
@@ -80,8 +87,16 @@ def credited_bars(priced: Aggregates, rows: Aggregates, starts: Integers) -> Bar
 
 
 def _bars(priced: Aggregates, volume: Floats, trade_count: Integers, notional: Floats) -> Bars:
-    high, low = priced.high, priced.low
-    if np.isnan(high).any():
-        high = np.where(np.isnan(high), np.maximum(priced.open, priced.close), high)
-        low = np.where(np.isnan(low), np.minimum(priced.open, priced.close), low)
-    return Bars(priced.time, priced.open, high, low, priced.close, volume, trade_count, notional)
+    return priced_bars(
+        Bars(priced.time, priced.open, priced.high, priced.low, priced.close, volume, trade_count, notional)
+    )
+
+
+def priced_bars(bars: Bars) -> Bars:
+    """Return the bars with the higher and lower of open and close where no print sets high and low (NaN)."""
+    is_unset = np.isnan(bars.high)
+    if not is_unset.any():
+        return bars
+    high = np.where(is_unset, np.maximum(bars.open, bars.close), bars.high)
+    low = np.where(np.isnan(bars.low), np.minimum(bars.open, bars.close), bars.low)
+    return replace(bars, high=high, low=low)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.csv.catalogue import CsvCatalogue
-from store.csv.derived.arrow_files import NotUsable
 from store.csv.derived.fold import Fold
 from store.csv.derived.keeper import DerivedKeeper, WatchedLog
 from store.csv.derived.segment_writer import SEGMENT_ROWS
 from store.csv.derived.segments import SegmentMappings
 from store.csv.derived.tail import TailRows
+from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable_on_error
 from store.csv.files.file_names import folder_name, symbol_of
 from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_commits
@@ -97,7 +97,7 @@ class CsvStore(CsvCatalogue, StoreReads):
                 if rebuild or compact or history.is_worth_indexing:
                     self._log(dataset, symbol).commits.write_index()
                 return fold.run(partial(self._history, dataset, symbol), rebuild=rebuild, compact=compact)
-        except NotUsable as error:
+        except ColumnsDamaged as error:
             raise StoreUnavailable(
                 f"derived files were deleted while they were made, retry: {error}"
             ) from error

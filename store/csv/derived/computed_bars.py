@@ -3,32 +3,20 @@
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import pyarrow as pa
 from cachetools import LRUCache
 
-from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.aggregation import aggregate_prints
-from store.bars.bars import Bars, bars_of, joined_bars
+from store.bars.bars import Bars, bars_of, joined_bars, read_only
 from store.bars.prints import prints_of
-from store.csv.derived.arrow_files import PRINT_COLUMNS, plain_rows
+from store.csv.derived.segment_rows import PRINT_COLUMNS, SegmentRows, plain_rows
 from store.datasets import TRADES
 from store.protocol import Window
 
 BARS_BYTES = 64 * 2**20
 # The memory of a cache entry without its bars.
 _ENTRY_BYTES = 1024
-
-
-class SegmentRows(NamedTuple):
-    """The stored rows of a segment, their event times (ascending), and the path and checksum of their file."""
-
-    path: Path
-    checksum: int
-    rows: pa.RecordBatch
-    times: Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +46,7 @@ class ComputedBars:
         """The approximate size in memory."""
         return _ENTRY_BYTES + (self._computed.bars.nbytes if self._computed else 0)
 
-    def over(self, segment: SegmentRows, start_ns: int, end_ns: int) -> Bars | None:
+    def over(self, rows: SegmentRows, start_ns: int, end_ns: int) -> Bars | None:
         """Return the bars of an aligned window, and of other intervals around it that were computed.
 
         Return None if an interval has no price, because its volume belongs to the bar before it. The next interval
@@ -66,76 +54,70 @@ class ComputedBars:
         """
         if self._has_unfinished:
             return None
-        start, last = segment.times.searchsorted((start_ns, end_ns)).tolist()
-        computed, end = self._computed, self._interval_end(segment, last)
+        start, last = rows.times.searchsorted((start_ns, end_ns)).tolist()
+        computed, end = self._computed, self._interval_end(rows, last)
         if computed is None or start < computed.start or end > computed.end:
-            computed = self._grown(segment, computed, start, end)
+            computed = self._grown(rows, computed, start, end)
             self._computed, self._has_unfinished = computed, computed is None
         return computed.bars if computed else None
 
-    def _grown(
-        self, segment: SegmentRows, computed: _BarRange | None, start: int, end: int
-    ) -> _BarRange | None:
+    def _grown(self, rows: SegmentRows, computed: _BarRange | None, start: int, end: int) -> _BarRange | None:
         if computed is None:
-            bars = self._bars(segment, start, end)
-            return _BarRange(start, end, _read_only(bars)) if bars is not None else None
+            bars = self._bars(rows, start, end)
+            return _BarRange(start, end, read_only(bars)) if bars is not None else None
         new_start, new_end, length = computed.start, computed.end, computed.end - computed.start
         if start < new_start:
-            new_start = self._interval_start(segment, max(min(start, new_start - length), 0))
+            new_start = self._interval_start(rows, max(min(start, new_start - length), 0))
         if end > new_end:
-            new_end = self._interval_end(segment, max(end, new_end + length))
-        before = self._bars(segment, new_start, computed.start)
-        after = self._bars(segment, computed.end, new_end)
+            new_end = self._interval_end(rows, max(end, new_end + length))
+        before = self._bars(rows, new_start, computed.start)
+        after = self._bars(rows, computed.end, new_end)
         if before is None or after is None:
             return None
-        return _BarRange(new_start, new_end, _read_only(joined_bars([before, computed.bars, after])))
+        return _BarRange(new_start, new_end, read_only(joined_bars([before, computed.bars, after])))
 
-    def _bars(self, segment: SegmentRows, start: int, end: int) -> Bars | None:
+    def _bars(self, rows: SegmentRows, start: int, end: int) -> Bars | None:
         """Return the bars of the rows `[start, end)`; None if an interval has no price."""
-        rows = plain_rows(TRADES, segment.rows.slice(start, end - start), PRINT_COLUMNS)
-        aggregates = aggregate_prints(prints_of(rows, self._policy), self._level_ns)
+        batch = rows.batch(start, end, PRINT_COLUMNS)
+        prints = prints_of(plain_rows(TRADES, batch, PRINT_COLUMNS), self._policy)
+        aggregates = aggregate_prints(prints, self._level_ns)
         return bars_of(aggregates) if bool((aggregates.price_count > 0).all()) else None
 
-    def _interval_start(self, segment: SegmentRows, row: int) -> int:
+    def _interval_start(self, rows: SegmentRows, row: int) -> int:
         """Return the index of the first row in the same interval as a row."""
-        start_ns = segment.times[row] // self._level_ns * self._level_ns
-        return int(segment.times.searchsorted(start_ns))
+        start_ns = rows.times[row] // self._level_ns * self._level_ns
+        return int(rows.times.searchsorted(start_ns))
 
-    def _interval_end(self, segment: SegmentRows, row: int) -> int:
+    def _interval_end(self, rows: SegmentRows, row: int) -> int:
         """Return the index of the first row after a row's interval; the number of rows if there is none."""
-        if row >= len(segment.times):
-            return len(segment.times)
-        end_ns = (segment.times[row] // self._level_ns + 1) * self._level_ns
-        return int(segment.times.searchsorted(end_ns))
+        if row >= len(rows.times):
+            return len(rows.times)
+        end_ns = (rows.times[row] // self._level_ns + 1) * self._level_ns
+        return int(rows.times.searchsorted(end_ns))
 
 
 class ComputedBarsCache:
     """LRU cache of the computed bars of a store's segments: at most `maxsize` bytes. Thread-safe."""
 
     def __init__(self, maxsize: int = BARS_BYTES) -> None:
-        self.lru: LRUCache[tuple[Path, int, str, int], ComputedBars] = LRUCache(
+        self.lru: LRUCache[tuple[Path, str, int], ComputedBars] = LRUCache(
             maxsize, getsizeof=lambda computed: computed.nbytes
         )
         self._mutex = threading.Lock()
 
-    def bars(self, segment: SegmentRows, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
-        """See `ComputedBars.over`."""
-        key = (segment.path, segment.checksum, policy.key, level_ns)
+    def bars(
+        self, path: Path, rows: SegmentRows, policy: BarPolicy, level_ns: int, window: Window
+    ) -> Bars | None:
+        """See `ComputedBars.over`. path: of the rows' file; no two files have the same path."""
+        key = (path, policy.key, level_ns)
         with self._mutex:
             computed = self.lru.get(key)
         if computed is None:
             computed = ComputedBars(policy, level_ns)
-        bars = computed.over(segment, window.start_ns, window.end_ns)
+        bars = computed.over(rows, window.start_ns, window.end_ns)
         with self._mutex:
             if computed.nbytes <= self.lru.maxsize:
                 self.lru[key] = computed  # the cache must count its new size
             else:
                 self.lru.pop(key, None)
         return bars
-
-
-def _read_only(bars: Bars) -> Bars:
-    """Return the bars with read-only columns, so that they can be shared."""
-    for name in Bars.__slots__:
-        getattr(bars, name).flags.writeable = False
-    return bars

@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
-from store.csv.derived.arrow_files import FILE_SUFFIX, PARTIAL_SUFFIX, NotUsable
 from store.csv.derived.manifest import Manifest, Segment, read_manifest, replace_manifest
+from store.csv.derived.segment_files import FILE_SUFFIX, PARTIAL_SUFFIX
 from store.csv.derived.segment_writer import SEGMENT_ROWS, SegmentWriter
 from store.csv.files.codec import header_or_empty, unknown_names
+from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.part_reader import corrections_of, read_corrections, read_rows
 from store.csv.log.history import CommitHistory
@@ -26,7 +27,8 @@ from store.maintained import DerivedStatistics
 from store.protocol import ALL_TIME, NO_COMMIT
 from store.rows.stored_rows import apply_corrections, stored_in_order
 
-_OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX)
+# Earlier versions wrote Arrow files.
+_OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX, ".arrow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Fold:
         """Fold all new commits; return the result, or None if another process is doing it.
 
         commits: returns the log's current history. rebuild: ignore the existing files. compact: join all
-        neighbouring segments that fit into one. Raises `OSError`, and `NotUsable` if files are deleted
+        neighbouring segments that fit into one. Raises `OSError`, and `ColumnsDamaged` if files are deleted
         meanwhile. Raises `DataDamaged` if new rows are damaged; the old files are then kept.
         """
         derived = self.folder / DERIVED_FOLDER
@@ -55,7 +57,7 @@ class Fold:
             old = _NOTHING if rebuild else _old_manifest(self.dataset, derived, history)
             try:
                 manifest = self._fold(derived, history, old, compact=compact)
-            except NotUsable:
+            except ColumnsDamaged:
                 manifest = self._fold(derived, history, _NOTHING, compact=compact)
             finally:
                 _remove_others(derived)

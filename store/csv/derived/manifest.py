@@ -10,19 +10,18 @@ from pathlib import Path
 
 import msgspec
 
-from store.csv.derived.arrow_files import FILE_SUFFIX, PARTIAL_SUFFIX
+from store.csv.derived.segment_files import FILE_SUFFIX, PARTIAL_SUFFIX
 from store.csv.files.disk import NO_FILE, FileSignature, signature_if_readable
 from store.declarations import Dataset
 from store.protocol import CommitId
 
 MANIFEST_FILE = "manifest.json"
-FORMAT = 2
-NO_ROLLUPS = 0
+FORMAT = 3
 
 
-def columns_file(name: str) -> str:
-    """Return the name of a segment's file of columns."""
-    return f"{name}.columns{FILE_SUFFIX}"
+def rows_file(name: str) -> str:
+    """Return the name of a segment's file of stored rows."""
+    return f"{name}.rows{FILE_SUFFIX}"
 
 
 def rollups_file(name: str, policy_key: str) -> str:
@@ -40,9 +39,9 @@ class Segment(msgspec.Struct, frozen=True):
 
     name: the prefix of its files' names. standing: the number of rows that are neither cancelled nor
     replaced. first_ns, last_ns: smallest and largest event time, inclusive. newest: the newest commit that
-    stored, cancelled or replaced one of its rows. columns: CRC-32 of the file of columns. rollups: CRC-32 of
-    each policy's file, by policy key. Earlier versions wrote `NO_ROLLUPS` for a policy without a file.
-    sessions: the same for files of session bars, for policies with a daily table.
+    stored, cancelled or replaced one of its rows. stored: the checksum of the file of stored rows. rollups:
+    that of each policy's file, by policy key. sessions: the same for files of session bars, for policies with a
+    daily table.
     """
 
     name: str
@@ -51,7 +50,7 @@ class Segment(msgspec.Struct, frozen=True):
     first_ns: int
     last_ns: int
     newest: int
-    columns: int
+    stored: int
     rollups: dict[str, int]
     sessions: dict[str, int]
 
@@ -59,7 +58,7 @@ class Segment(msgspec.Struct, frozen=True):
     def files(self) -> list[str]:
         """The names of its files."""
         return [
-            columns_file(self.name),
+            rows_file(self.name),
             *(rollups_file(self.name, key) for key in self.rollups),
             *(sessions_file(self.name, key) for key in self.sessions),
         ]

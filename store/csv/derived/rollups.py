@@ -1,26 +1,24 @@
-"""The rollups and the daily session bars of a segment under one bar policy.
+"""The rollups of a segment under one bar policy: aggregates by level (interval length).
 
-Rollups are aggregates, one record batch per level (interval length). A level with few rows per interval is
-left out, because it would be larger than the rows. If a column is constant, only its value is stored.
+A level with few rows per interval is left out, because it would be larger than the rows. If a column is constant
+in all levels, only its value is stored.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from store.arrays import Integers
-from store.bar_policies import BarPolicy
-from store.bars.aggregates import Aggregates, merge
+from store.bars.aggregates import COLUMNS, Aggregates, merge
 from store.bars.aggregation import aggregate_prints
-from store.bars.bars import Bars
-from store.bars.prints import STANDS, Prints
-from store.bars.session_bars import session_bars_of
-from store.csv.derived.arrow_files import NotUsable, as_numpy, map_batches, write_batches
+from store.bars.bars import Bars, priced_bars, read_only
+from store.bars.prints import Prints
+from store.csv.derived.segment_files import map_file, write_file
+from store.csv.files.column_file import WHOLE, ColumnFile, ColumnWriter, MappedColumn
+from store.protocol import Window
 from store.timestamps import DAY_NS, SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
@@ -30,17 +28,9 @@ HOUR_NS = 60 * MINUTE_NS
 LEVELS_NS = (SECOND_NS, MINUTE_NS, HALF_HOUR_NS, HOUR_NS, DAY_NS)
 # A level is stored if its intervals have at least this many rows on average.
 _WORTH = {SECOND_NS: 8, MINUTE_NS: 3, HALF_HOUR_NS: 3, HOUR_NS: 3, DAY_NS: 0}
-_COLUMNS = tuple(field.name for field in fields(Aggregates))
-_METADATA = b"rollups"
+_KIND = "rollups 1"
 
 Rollups = Mapping[int, Aggregates]
-
-
-class _Layout(msgspec.Struct, frozen=True):
-    """The level of each batch, in order, and the value of each column that is constant in all batches."""
-
-    levels: tuple[int, ...]
-    constants: dict[str, int | float]
 
 
 def level_for(interval_ns: int) -> int | None:
@@ -61,27 +51,86 @@ def rollups_of(prints: Prints) -> dict[int, Aggregates]:
 
 def write_rollups(path: Path, rollups: Rollups) -> int:
     """Write the levels to a file and return its checksum."""
-    constants = {name: value for name in _COLUMNS[1:] if (value := _constant(rollups, name)) is not None}
-    layout = _Layout(tuple(rollups), constants)
-    names = [name for name in _COLUMNS if name not in constants]
-    batches = [
-        pa.record_batch([pa.array(getattr(level, name)) for name in names], names=names)
-        for level in rollups.values()
-    ]
-    schema = batches[0].schema.with_metadata({_METADATA: msgspec.json.encode(layout)})
-    return write_batches(path, schema, [batch.replace_schema_metadata(schema.metadata) for batch in batches])
+    names = [name for name in COLUMNS if name != "time"]
+    constants = {name: value for name in names if (value := _constant(rollups, name)) is not None}
+
+    def write(writer: ColumnWriter) -> None:
+        for level_ns, level in rollups.items():
+            for name, dtype in COLUMNS.items():
+                if name not in constants:
+                    searched = WHOLE if name == "time" else None
+                    column = getattr(level, name)
+                    writer.write(f"{name} {level_ns}", np.dtype(dtype), [column], searched=searched)
+
+    return write_file(path, _KIND, {"levels": list(rollups), "constants": constants}, write)
 
 
-def map_rollups(path: Path, checksum: int) -> dict[int, Aggregates]:
-    """Return the levels of a file by length in nanoseconds. Raises `NotUsable`."""
-    batches = map_batches(path, checksum)
-    if not batches or _METADATA not in (batches[0].schema.metadata or {}):
-        raise NotUsable(f"{path.name} does not hold rollups")
-    layout = msgspec.json.decode(batches[0].schema.metadata[_METADATA], type=_Layout)
-    return {
-        level: _aggregates(batch, layout.constants)
-        for level, batch in zip(layout.levels, batches, strict=True)
-    }
+def map_rollups(path: Path, checksum: int) -> "dict[int, RollupLevel]":
+    """Return the levels of a file by length in nanoseconds.
+
+    Raises `ColumnsDamaged`, and `OSError` as `map_file` does.
+    """
+    file = map_file(path, _KIND, checksum, _dtype_of)
+    return {level_ns: RollupLevel(file, level_ns) for level_ns in file.facts["levels"]}
+
+
+class RollupLevel:
+    """The aggregates of one level. Bytes are verified before they are returned.
+
+    Methods raise `ColumnsDamaged`.
+    """
+
+    def __init__(self, file: ColumnFile, level_ns: int) -> None:
+        self._file = file
+        self._level_ns = level_ns
+        self._constants: Mapping[str, Any] = file.facts["constants"]
+        # The window of the last finished bars, and these bars.
+        self._finished: tuple[Window, Bars] | None = None
+
+    def within(self, window: Window) -> Aggregates:
+        """Return the aggregates of the intervals that start in a window."""
+        start, stop = self._indices(window)
+        return Aggregates(*(self._column(name, start, stop) for name in COLUMNS))
+
+    def finished_bars(self, window: Window) -> Bars | None:
+        """Return the bars of an aligned window and the next one after it, and perhaps others.
+
+        None if one of these intervals has no price: its volume is credited to the bar before it.
+        """
+        if self._finished is not None:
+            known, bars = self._finished
+            if known.start_ns <= window.start_ns and window.end_ns <= known.end_ns:
+                return bars
+            if known.start_ns <= window.end_ns and window.start_ns <= known.end_ns:
+                window = Window(min(known.start_ns, window.start_ns), max(known.end_ns, window.end_ns))
+        start, stop = self._indices(window)
+        stop = min(stop + 1, len(self._time))
+        if not self._column("price_count", start, stop).all():
+            return None
+        bars = read_only(priced_bars(Bars(*(self._column(name, start, stop) for name in _BAR_COLUMNS))))
+        self._finished = window, bars
+        return bars
+
+    def _indices(self, window: Window) -> tuple[int, int]:
+        time = self._time
+        return time.search(window.start_ns, "left"), time.search(window.end_ns, "left")
+
+    @property
+    def _time(self) -> MappedColumn:
+        return self._file[f"time {self._level_ns}"]
+
+    def _column(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
+        if name in self._constants:
+            return np.broadcast_to(np.asarray(self._constants[name]), stop - start)
+        return self._file[f"{name} {self._level_ns}"].part(start, stop)
+
+
+_BAR_COLUMNS = ("time", "open", "high", "low", "close", "volume", "trade_count", "notional")
+
+
+@cache
+def _dtype_of(part: str) -> np.dtype[Any]:
+    return np.dtype(COLUMNS[part.split(maxsplit=1)[0]])
 
 
 def _constant(rollups: Rollups, name: str) -> int | float | None:
@@ -91,68 +140,3 @@ def _constant(rollups: Rollups, name: str) -> int | float | None:
     if not len(bits) or (bits != bits[0]).any() or not np.isfinite(column[0]):
         return None
     return column[0].item()  # type: ignore[no-any-return]
-
-
-def _aggregates(batch: pa.RecordBatch, constants: Mapping[str, int | float]) -> Aggregates:
-    def column(name: str) -> npt.NDArray[np.generic]:
-        if name not in constants:
-            return as_numpy(batch.column(name))
-        return np.broadcast_to(np.asarray(constants[name]), batch.num_rows)
-
-    return Aggregates(*(column(name) for name in _COLUMNS))  # type: ignore[arg-type]
-
-
-_BAR_COLUMNS = tuple(field.name for field in fields(Bars))
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentSessions:
-    """Daily session bars, one for each event date of the segment.
-
-    bars: a date without a session has a bar with NaN prices. newest: the newest commit that touched the date.
-    """
-
-    bars: Bars
-    newest: Integers
-
-    def __len__(self) -> int:
-        return len(self.newest)
-
-
-def sessions_of(rows: pa.Table, policy: BarPolicy) -> SegmentSessions:
-    """Return the daily session bars of stored rows. rows: in order, at least one."""
-    date = rows.column("timestamp").to_numpy() // DAY_NS
-    starts = np.concatenate([[0], np.flatnonzero(date[1:] != date[:-1]) + 1])
-    commit, until = (rows.column(name).to_numpy() for name in ("commit", "until"))
-    newest = np.maximum.reduceat(np.maximum(commit, np.where(until == STANDS, 0, until)), starts)
-    time = date[starts] * DAY_NS
-    return SegmentSessions(_on_every_date(time, session_bars_of(rows, policy)), newest.astype(np.int64))
-
-
-def write_sessions(path: Path, sessions: SegmentSessions) -> int:
-    """Write the session bars to a file and return its checksum."""
-    columns = {name: pa.array(getattr(sessions.bars, name)) for name in _BAR_COLUMNS}
-    batch = pa.record_batch({**columns, "newest": pa.array(sessions.newest)})
-    return write_batches(path, batch.schema, [batch])
-
-
-def map_sessions(path: Path, checksum: int) -> SegmentSessions:
-    """Return the session bars of a file. Raises `NotUsable`."""
-    batches = map_batches(path, checksum)
-    if len(batches) != 1:
-        raise NotUsable(f"{path.name} does not hold sessions")
-    columns = {name: as_numpy(batches[0].column(name)) for name in (*_BAR_COLUMNS, "newest")}
-    return SegmentSessions(Bars(*(columns[name] for name in _BAR_COLUMNS)), columns["newest"])
-
-
-def _on_every_date(time: Integers, bars: Bars) -> Bars:
-    """Return a bar for each date in `time`; a date without a bar in `bars` gets NaN prices."""
-    indices = time.searchsorted(bars.time_ns)
-
-    def spread(name: str) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
-        column = getattr(bars, name)
-        spread = np.full(len(time), np.nan if column.dtype.kind == "f" else 0, column.dtype)
-        spread[indices] = column
-        return spread
-
-    return Bars(time, *(spread(name) for name in _BAR_COLUMNS[1:]))  # type: ignore[arg-type]

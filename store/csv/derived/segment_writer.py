@@ -10,9 +10,10 @@ import pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.prints import STANDS, prints_of
-from store.csv.derived.arrow_files import map_columns, plain_rows, write_columns
-from store.csv.derived.manifest import Segment, columns_file, rollups_file, sessions_file
-from store.csv.derived.rollups import rollups_of, sessions_of, write_rollups, write_sessions
+from store.csv.derived.manifest import Segment, rollups_file, rows_file, sessions_file
+from store.csv.derived.rollups import rollups_of, write_rollups
+from store.csv.derived.segment_rows import map_rows, plain_rows, write_rows
+from store.csv.derived.sessions import sessions_of, write_sessions
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.timestamps import DAY_NS
@@ -32,11 +33,9 @@ class SegmentWriter:
         self._rows_limit = rows_limit
 
     def rows_of(self, segments: Iterable[Segment]) -> list[pa.Table]:
-        """Return the stored rows of each segment. Raises `NotUsable`."""
-        return [
-            plain_rows(self._dataset, map_columns(self._folder / columns_file(segment.name), segment.columns))
-            for segment in segments
-        ]
+        """Return the stored rows of each segment. Raises `ColumnsDamaged`."""
+        files = [map_rows(self._folder / rows_file(each.name), each.stored) for each in segments]
+        return [plain_rows(self._dataset, file.batch(0, len(file))) for file in files]
 
     def write(self, rows: pa.Table) -> Iterator[Segment]:
         """Write stored rows, which are in order, as segments; yield the segments."""
@@ -48,7 +47,7 @@ class SegmentWriter:
             start = end
 
     def with_rollups(self, segment: Segment) -> Segment:
-        """Return the segment with rollups and session bars of exactly the current policies. Raises `NotUsable`."""
+        """Return the segment with rollups and session bars of exactly the current policies. Raises `ColumnsDamaged`."""
         policies = {policy.key: policy for policy in self._policies}
         if policies.keys() == segment.rollups.keys():
             return segment
@@ -73,7 +72,7 @@ class SegmentWriter:
             first_ns=int(time[0]),
             last_ns=int(time[-1]),
             newest=int(max(commit.max(), ended.max(initial=0))),
-            columns=write_columns(self._folder / columns_file(name), rows),
+            stored=write_rows(self._folder / rows_file(name), rows),
             rollups=self._rollups(name, rows, self._policies),
             sessions=self._sessions(name, rows, self._policies),
         )

@@ -4,7 +4,7 @@ import itertools
 import threading
 import weakref
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,14 @@ from typing import Any
 import numpy.typing as npt
 import pyarrow as pa
 
-from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
-from store.bars.bars import Bars, bars_of
-from store.csv.derived.arrow_files import as_numpy, map_columns
-from store.csv.derived.computed_bars import BARS_BYTES, ComputedBarsCache, SegmentRows
-from store.csv.derived.manifest import (
-    NO_ROLLUPS,
-    Segment,
-    columns_file,
-    read_manifest,
-    rollups_file,
-    sessions_file,
-)
-from store.csv.derived.rollups import MINUTE_NS, Rollups, SegmentSessions, map_rollups, map_sessions
+from store.bars.bars import Bars
+from store.csv.derived.computed_bars import BARS_BYTES, ComputedBarsCache
+from store.csv.derived.manifest import Segment, read_manifest, rollups_file, rows_file, sessions_file
+from store.csv.derived.rollups import MINUTE_NS, RollupLevel, map_rollups
+from store.csv.derived.segment_rows import MappedTimes, SegmentRows, map_rows
+from store.csv.derived.sessions import SegmentSessions, map_sessions
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.declarations import Dataset
@@ -44,7 +37,7 @@ _uses = itertools.count(1)
 class MappedSegment:
     """The files of one segment. They are mapped at their first use, and at the first use after `release`.
 
-    Every method raises `NotUsable` if its file is missing or damaged.
+    Every method raises `ColumnsDamaged` if its file is missing or damaged.
     """
 
     def __init__(self, folder: Path, segment: Segment, mappings: "SegmentMappings") -> None:
@@ -55,70 +48,64 @@ class MappedSegment:
         self.release()
 
     @property
-    def columns(self) -> tuple[Path, int]:
-        """The path and the checksum of the segment's file of columns."""
-        return self._folder / columns_file(self.segment.name), self.segment.columns
+    def _rows_path(self) -> Path:
+        return self._folder / rows_file(self.segment.name)
 
     def release(self) -> None:
         """Release the mappings. Concurrent readers keep theirs."""
-        self._rows: pa.RecordBatch | None = None
-        self._rollups: dict[str, Rollups] = {}
+        self._rows: SegmentRows | None = None
+        self._rollups: dict[str, Mapping[int, RollupLevel]] = {}
         self._sessions: dict[str, SegmentSessions] = {}
-        self._bars: dict[tuple[str, int], Bars | None] = {}
 
     @property
-    def rows(self) -> pa.RecordBatch:
+    def rows(self) -> SegmentRows:
         """All stored rows of the segment, in order."""
         self.used = next(_uses)
         rows = self._rows
         if rows is None:
-            rows = self._rows = map_columns(*self.columns)
+            rows = self._rows = map_rows(self._rows_path, self.segment.stored)
             self._mappings.add(self)
         return rows
 
-    def rows_in(self, window: Window) -> pa.RecordBatch:
-        """Return the segment's stored rows in the window."""
-        start, end = self._indices(window)
-        return self.rows.slice(start, end - start)
+    def rows_in(
+        self, window: Window, names: Collection[str], *, standing_at: int | None = None
+    ) -> pa.RecordBatch:
+        """Return the stored rows in the window: of the named columns those that the file has.
 
-    def standing_rows(self, window: Window, commit: int) -> pa.RecordBatch:
-        """Return the rows in the window that are neither cancelled nor replaced as of a commit.
-
+        standing_at: leave out rows that are cancelled or replaced as of this commit, or stored by a later one.
         Corrections that are in no segment are ignored.
         """
-        start, end = self._indices(window)
-        rows = self.rows.slice(start, end - start)
-        stands = (self.column("commit", start, end) <= commit) & (self.column("until", start, end) > commit)
+        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
+        rows = self.rows.batch(start, end, names)
+        if standing_at is None:
+            return rows
+        stored, ended = (self.column(name, start, end) for name in ("commit", "until"))
+        stands = (stored <= standing_at) & (ended > standing_at)
         return rows if stands.all() else rows.filter(pa.array(stands))
 
     @property
-    def times(self) -> Integers:
+    def times(self) -> MappedTimes:
         """The event times of the stored rows, ascending."""
-        return as_numpy(self.rows.column(0))
+        return self.rows.times
 
     def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
         """Return the values of the rows `[start, end)` in a column of numbers without nulls."""
-        return as_numpy(self.rows.column(name))[start:end]
+        return self.rows.column(name, start, end)
 
-    def rows_at(self, indices: slice | Integers, names: Collection[str]) -> pa.RecordBatch:
-        """Return the stored rows with these indices, and of the named columns those that the file has."""
-        rows = self.rows
-        rows = rows.select([name for name in rows.schema.names if name in names])
-        if isinstance(indices, slice):
-            return rows.slice(indices.start, indices.stop - indices.start)
-        return rows.take(pa.array(indices))
+    def aggregates(self, policy_key: str, level_ns: int, window: Window) -> Aggregates | None:
+        """Return the aggregates of a level (interval length) in a window; None if the level is not stored."""
+        level = self._level(policy_key, level_ns)
+        return None if level is None else level.within(window)
 
-    def aggregates(self, policy_key: str, level_ns: int) -> Aggregates | None:
-        """Return the aggregates of a level (interval length); None if the level is not stored."""
+    def _level(self, policy_key: str, level_ns: int) -> RollupLevel | None:
         self.used = next(_uses)
-        rollups = self._rollups.get(policy_key)
-        if rollups is None:
-            checksum = self.segment.rollups.get(policy_key, NO_ROLLUPS)
+        levels = self._rollups.get(policy_key)
+        if levels is None:
+            checksum = self.segment.rollups.get(policy_key)
             path = self._folder / rollups_file(self.segment.name, policy_key)
-            rollups = {} if checksum == NO_ROLLUPS else map_rollups(path, checksum)
-            self._rollups[policy_key] = rollups
+            levels = self._rollups[policy_key] = {} if checksum is None else map_rollups(path, checksum)
             self._mappings.add(self)
-        return rollups.get(level_ns)
+        return levels.get(level_ns)
 
     def sessions(self, policy_key: str) -> SegmentSessions | None:
         """Return the daily session bars; None if the segment has none for the policy."""
@@ -133,26 +120,17 @@ class MappedSegment:
         return sessions
 
     def finished_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
-        """Return the bars of a level in an aligned window, and perhaps others.
+        """Return the bars of a level in an aligned window and the next one after it, and perhaps others.
 
         A level of a minute or longer that is not stored is computed from the rows and cached. None if a
         shorter level is not stored, or if volume must be credited across intervals.
         """
-        self.used = next(_uses)
-        cached, key = self._bars, (policy.key, level_ns)
-        if key not in cached:
-            aggregates = self.aggregates(policy.key, level_ns)
-            if aggregates is None and level_ns >= MINUTE_NS:
-                rows = SegmentRows(*self.columns, self.rows, self.times)
-                return self._mappings.computed.bars(rows, policy, level_ns, window)
-            is_finished = aggregates is not None and bool((aggregates.price_count > 0).all())
-            cached[key] = bars_of(aggregates) if aggregates is not None and is_finished else None
-        return cached[key]
-
-    def _indices(self, window: Window) -> tuple[int, int]:
-        """Return the indices of the first row in a window and of the row after its last one."""
-        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
-        return start, end
+        level = self._level(policy.key, level_ns)
+        if level is not None:
+            return level.finished_bars(window)
+        if level_ns < MINUTE_NS:
+            return None
+        return self._mappings.computed.bars(self._rows_path, self.rows, policy, level_ns, window)
 
 
 class SegmentMappings:

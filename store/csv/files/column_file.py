@@ -2,29 +2,33 @@
 
     magic · columns, each at a multiple of 64 bytes · tables · header (JSON) · trailer
 
-Each column is divided into pieces of about 64 KiB. The tables hold the CRC-32 of every piece and, for a
+Each column is divided into pieces of a fixed size. The tables hold the CRC-32 of every piece and, for a
 column that can be searched, every piece's first value. Opening a file verifies only the tables and the
 header. Columns are written one after the other, so the writer holds only a part of one column in memory.
 """
 
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, KeysView, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from store.arrays import Integers
+from store.csv.files.mapping import mapped_bytes
 
 PIECE_BYTES = 65_536
 
 Records = npt.NDArray[Any]
-DTypes = Mapping[str, np.dtype[Any]]
-Facts = Mapping[str, int | str | list[str]]
+# Returns the type of a column's records by the column's name.
+DTypeOf = Callable[[str], np.dtype[Any]]
+Facts = Mapping[str, Any]
+
+# The records of a column can be searched by themselves, because they are integers.
+WHOLE = ""
 
 _MAGIC = b"columns1"
 _ALIGNMENT = 64
@@ -39,7 +43,8 @@ class ColumnsDamaged(Exception):
 class _Extent(msgspec.Struct, frozen=True):
     """A column's name, its offset in the file and its number of records.
 
-    searched: the field that can be searched, which is in ascending order; None if the column has none.
+    searched: the field that can be searched, which is in ascending order; `WHOLE` for the records themselves;
+    None if the column cannot be searched.
     """
 
     name: str
@@ -61,10 +66,14 @@ def records_in_piece(dtype: np.dtype[Any], piece_bytes: int | None = None) -> in
 
 
 class ColumnWriter:
-    """Writes the columns of a file one after the other; call `finish` at the end."""
+    """Writes the columns of a file one after the other; call `finish` at the end.
 
-    def __init__(self, file: BinaryIO) -> None:
+    piece_bytes: the size of a piece; by default `PIECE_BYTES`.
+    """
+
+    def __init__(self, file: BinaryIO, piece_bytes: int | None = None) -> None:
         self._file = file
+        self._piece_bytes = piece_bytes or PIECE_BYTES
         self._end = file.write(_MAGIC)
         self._columns: list[_Extent] = []
         self._tables: list[bytes] = []
@@ -74,7 +83,7 @@ class ColumnWriter:
     ) -> None:
         """Write a column. runs: arrays of its records; all but the last must consist of whole pieces."""
         self._end += self._file.write(bytes(-self._end % _ALIGNMENT))
-        start, count, size = self._end, 0, records_in_piece(dtype)
+        start, count, size = self._end, 0, records_in_piece(dtype, self._piece_bytes)
         sums: list[int] = []
         firsts: list[Integers] = []
         for run in runs:
@@ -85,19 +94,30 @@ class ColumnWriter:
                 zlib.crc32(records[index : index + size].data) for index in range(0, len(records), size)
             )
             if searched is not None:
-                firsts.append(records[searched][::size].astype(np.int64))
+                firsts.append(_keys(records, searched)[::size].astype(np.int64))
         self._columns.append(_Extent(name, start, count, searched))
         self._tables.append(np.array(sums, "<u4").tobytes())
         if searched is not None:
             self._tables.append(np.concatenate(firsts, dtype="<i8").tobytes() if firsts else b"")
 
-    def finish(self, kind: str, facts: Facts) -> None:
-        """Write the tables and the header. kind: the name of the file's layout. facts: stored in the header."""
+    def finish(self, kind: str, facts: Facts) -> int:
+        """Write the tables and the header; return their CRC-32, which depends on every byte of the columns.
+
+        kind: the name of the file's layout. facts: stored in the header.
+        """
         tables = b"".join(self._tables)
-        header = msgspec.json.encode(_Header(kind, PIECE_BYTES, facts, self._columns))
+        header = msgspec.json.encode(_Header(kind, self._piece_bytes, facts, self._columns))
         checksum = zlib.crc32(header, zlib.crc32(tables))
         self._file.write(tables + header)
         self._file.write(_TRAILER.pack(self._end, len(tables), len(header), checksum, _MAGIC))
+        return checksum
+
+
+class _Index(NamedTuple):
+    """The field that can be searched, and its first value in each piece."""
+
+    searched: str
+    firsts: Integers
 
 
 class MappedColumn:
@@ -107,14 +127,20 @@ class MappedColumn:
     """
 
     def __init__(
-        self, values: Records, size: int, sums: Integers, searched: str | None, firsts: Integers
+        self, title: str, values: Records, size: int, sums: Integers, index: "_Index | None"
     ) -> None:
+        """Create it. title: names the column in errors. size: the records in a piece. index: to search it."""
+        self._title = title
         self._values = values
         self._size = size
         self._sums = sums
-        self._searched = searched
-        self._firsts = firsts
+        self._index = index
         self._verified = bytearray(len(sums))
+
+    @property
+    def unverified(self) -> Records:
+        """All records, not copied. Hand out only those that `part` has verified."""
+        return self._values
 
     def __len__(self) -> int:
         return len(self._values)
@@ -132,70 +158,97 @@ class MappedColumn:
 
     def search(self, value: int, side: Literal["left", "right"]) -> int:
         """Return the same as `numpy.searchsorted` on the field that can be searched. Reads only one piece."""
-        if self._searched is None:
+        if self._index is None:
             raise TypeError("the column is not in order")
-        start = (int(self._firsts.searchsorted(value, side)) - 1) * self._size
+        start = (int(self._index.firsts.searchsorted(value, side)) - 1) * self._size
         if start < 0:
             return 0
         piece = self.part(start, min(start + self._size, len(self._values)))
-        return start + int(piece[self._searched].searchsorted(value, side))
+        return start + int(_keys(piece, self._index.searched).searchsorted(value, side))
 
     def _verify(self, first: int, last: int) -> None:
         for piece in range(first, last):
             if not self._verified[piece]:
                 records = self._values[piece * self._size : (piece + 1) * self._size]
                 if zlib.crc32(records.data) != self._sums[piece]:
-                    raise ColumnsDamaged
+                    raise ColumnsDamaged(f"piece {piece} of {self._title} is not as written")
                 self._verified[piece] = 1
 
 
-class ColumnFile:
-    """The columns and facts of a file. Raises `ColumnsDamaged` if the content is not a complete such file."""
+def _keys(records: Records, searched: str) -> Records:
+    return records if searched == WHOLE else records[searched]
 
-    def __init__(self, content: pa.Buffer | bytes, kind: str, dtypes: DTypes) -> None:
+
+class ColumnFile:
+    """The columns and facts of a file. Raises `ColumnsDamaged` if the content is not a complete such file.
+
+    checksum: as returned by `ColumnWriter.finish`.
+    """
+
+    def __init__(
+        self, content: memoryview | bytes, kind: str, dtype_of: DTypeOf, *, name: str = "a column file"
+    ) -> None:
+        """Create it. name: the file's name, for errors."""
         self._content = memoryview(content)
-        tables, header = self._verified_ends()
+        self._name = name
+        self._dtype_of = dtype_of
+        self._tables, header, self.checksum = self._verified_ends()
         if header.kind != kind:
-            raise ColumnsDamaged
+            raise ColumnsDamaged(f"{name} is a file of another kind: {header.kind}")
         self.facts = header.facts
+        self._extents: dict[str, tuple[_Extent, int]] = {}
+        self._piece_bytes = header.piece_bytes
         self._columns: dict[str, MappedColumn] = {}
+        offset = 0
         for extent in header.columns:
-            dtype = dtypes[extent.name]
-            tables = self._take(extent, dtype, records_in_piece(dtype, header.piece_bytes), tables)
+            self._extents[extent.name] = extent, offset
+            size = records_in_piece(dtype_of(extent.name), header.piece_bytes)
+            offset += -(-extent.count // size) * (4 if extent.searched is None else 12)
 
     @classmethod
-    def mapped(cls, path: Path, kind: str, dtypes: DTypes) -> "ColumnFile":
+    def mapped(cls, path: Path, kind: str, dtype_of: DTypeOf) -> "ColumnFile":
         """Map a file. No descriptor stays open. Also raises `OSError`."""
-        with pa.memory_map(str(path)) as file:
-            return cls(file.read_buffer(), kind, dtypes)
+        return cls(mapped_bytes(path), kind, dtype_of, name=path.name)
+
+    @property
+    def names(self) -> KeysView[str]:
+        """The columns' names, in the order in which they were written."""
+        return self._extents.keys()
 
     def __getitem__(self, name: str) -> MappedColumn:
-        return self._columns[name]
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = self._column(*self._extents[name])
+        return column
 
     def verify(self) -> None:
         """Verify all pieces that were not verified yet."""
-        for column in self._columns.values():
-            column.all()
+        for name in self._extents:
+            self[name].all()
 
-    def _verified_ends(self) -> tuple[memoryview, _Header]:
-        content = self._content
+    def _verified_ends(self) -> tuple[memoryview, _Header, int]:
+        content, damaged = self._content, ColumnsDamaged(f"the end of {self._name} is not as written")
         if len(content) < _TRAILER.size:
-            raise ColumnsDamaged
+            raise damaged
         start, tables_size, header_size, checksum, magic = _TRAILER.unpack(content[-_TRAILER.size :])
         end = start + tables_size
         if magic != _MAGIC or end + header_size + _TRAILER.size != len(content):
-            raise ColumnsDamaged
+            raise damaged
         if zlib.crc32(content[start : -_TRAILER.size]) != checksum:
-            raise ColumnsDamaged
-        return content[start:end], msgspec.json.decode(content[end : end + header_size], type=_Header)
+            raise damaged
+        header = msgspec.json.decode(content[end : end + header_size], type=_Header)
+        return content[start:end], header, checksum
 
-    def _take(self, extent: _Extent, dtype: np.dtype[Any], size: int, tables: memoryview) -> memoryview:
+    def _column(self, extent: _Extent, offset: int) -> MappedColumn:
+        """Return a column. offset: where its sums and first values are in the tables."""
+        dtype = self._dtype_of(extent.name)
         values = np.frombuffer(self._content, dtype, extent.count, extent.start)
+        size = records_in_piece(dtype, self._piece_bytes)
         pieces = -(-extent.count // size)
-        sums = np.frombuffer(tables, "<u4", pieces).astype(np.int64)
-        tables, firsts = tables[4 * pieces :], np.empty(0, np.int64)
+        sums = np.frombuffer(self._tables, "<u4", pieces, offset).astype(np.int64)
+        index = None
         if extent.searched is not None:
-            firsts = np.frombuffer(bytes(tables[: 8 * pieces]), "<i8")
-            tables = tables[8 * pieces :]
-        self._columns[extent.name] = MappedColumn(values, size, sums, extent.searched, firsts)
-        return tables
+            firsts = bytes(self._tables[offset + 4 * pieces :][: 8 * pieces])
+            index = _Index(extent.searched, np.frombuffer(firsts, "<i8"))
+        title = f"the column {extent.name!r} in {self._name}"
+        return MappedColumn(title, values, size, sums, index)

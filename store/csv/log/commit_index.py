@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from store.arrays import Integers
 from store.csv.files.column_file import ColumnFile, Records
@@ -92,12 +91,12 @@ class CommitIndex:
     @classmethod
     def mapped(cls, path: Path) -> "CommitIndex":
         """Map an index file. Also raises `OSError`."""
-        return cls(ColumnFile.mapped(path, KIND, DTYPES))
+        return cls(ColumnFile.mapped(path, KIND, DTYPES.__getitem__))
 
     @classmethod
-    def of(cls, content: pa.Buffer | bytes) -> "CommitIndex":
+    def of(cls, content: bytes) -> "CommitIndex":
         """Return an index from the content of its file."""
-        return cls(ColumnFile(content, KIND, DTYPES))
+        return cls(ColumnFile(content, KIND, DTYPES.__getitem__))
 
     def commit_id(self, number: int) -> CommitId:
         """Return the id of a commit."""

@@ -10,7 +10,7 @@ from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.aggregation import aggregate_prints
 from store.bars.prints import prints_of
-from store.csv.derived.arrow_files import PRINT_COLUMNS, plain_rows
+from store.csv.derived.segment_rows import PRINT_COLUMNS, plain_rows
 from store.csv.derived.segments import MappedSegment
 from store.csv.derived.tail import TailBlock
 from store.csv.reading.log_reader import LogReader, LogSnapshot
@@ -71,7 +71,7 @@ def _segment_aggregates(
     windows = windows.overlapping(mapped.segment.first_ns, mapped.segment.last_ns)
     if not len(windows):
         return
-    aggregates = mapped.aggregates(policy.key, level_ns)
+    aggregates = mapped.aggregates(policy.key, level_ns, windows.hull)
     if aggregates is None:
         yield _row_aggregates(mapped, windows, level_ns, policy, commit)
         return
@@ -88,7 +88,7 @@ def _segment_aggregates(
 def _row_aggregates(
     mapped: MappedSegment, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Aggregates:
-    rows = mapped.rows_at(windows.indices(mapped.times), PRINT_COLUMNS)
+    rows = mapped.rows.at(windows.indices(mapped.times), PRINT_COLUMNS)
     return _aggregated(plain_rows(TRADES, rows, PRINT_COLUMNS), level_ns, policy, commit)
 
 

@@ -13,7 +13,7 @@ from store.bars.bars import Bars, bars_of, joined_bars
 from store.bars.prints import prints_of, standing
 from store.bars.session_bars import session_bars_of
 from store.bars.spans import span_bars_of
-from store.csv.derived.arrow_files import PRINT_COLUMNS
+from store.csv.derived.segment_rows import PRINT_COLUMNS
 from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.finished_bars import finished_bars, finished_span_bars
 from store.csv.reading.log_reader import LogReader, LogSnapshot

@@ -12,10 +12,11 @@ from typing import TypeVar
 import pyarrow as pa
 
 from store.arrays import Mask
-from store.csv.derived.arrow_files import NotUsable, plain_rows
 from store.csv.derived.manifest import discard_manifest, manifest_signature
+from store.csv.derived.segment_rows import plain_rows
 from store.csv.derived.segments import NO_SEGMENTS, LogSegments, SegmentMappings, open_segments
 from store.csv.derived.tail import TailBlock, TailRows
+from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature
 from store.csv.files.part_reader import read_corrections, read_rows
@@ -88,7 +89,7 @@ class LogReader:
             opened = self._current(history)
             try:
                 return read(LogSnapshot(history, number, opened.segments))
-            except NotUsable as error:
+            except ColumnsDamaged as error:
                 if discard_manifest(self._derived, opened.signature):
                     logger.warning("the derived files in %s are made again: %s", self._derived, error)
                 self._opened = replace(opened, segments=NO_SEGMENTS)
@@ -122,7 +123,8 @@ class LogReader:
         names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
         tables = [stored_schema(self._dataset).empty_table().select(names)]
         for mapped in snapshot.segments.within(window):
-            rows = mapped.standing_rows(window, snapshot.commit) if is_standing else mapped.rows_in(window)
+            commit = snapshot.commit if is_standing else None
+            rows = mapped.rows_in(window, names, standing_at=commit)
             tables.append(plain_rows(self._dataset, rows, names))
         if not snapshot.has_tail:
             return pa.concat_tables(tables)
@@ -136,7 +138,7 @@ class LogReader:
         """Return the rows in the windows that are neither cancelled nor replaced, in any order."""
         tables = [stored_schema(self._dataset).empty_table()]
         for mapped in snapshot.segments.within(windows.hull):
-            rows = mapped.rows_at(windows.indices(mapped.times), tables[0].column_names)
+            rows = mapped.rows.at(windows.indices(mapped.times), tables[0].column_names)
             tables.append(plain_rows(self._dataset, rows))
         corrections = None
         if snapshot.has_tail:

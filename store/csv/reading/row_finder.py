@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from store.arrays import Integers, Mask
 from store.csv.derived.manifest import Segment
+from store.csv.derived.segment_rows import Times
 from store.csv.derived.segments import MappedSegment
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.reading.log_reader import LogReader, LogSnapshot
@@ -33,7 +34,7 @@ class _Forwards:
         edges = [each.end_ns if each.start_ns <= start else each.start_ns for each in extents]
         return Window(start, min(window.end_ns, *edges))
 
-    def nearest_rows(self, window: Window, times: Integers, count: int) -> Window:
+    def nearest_rows(self, window: Window, times: Times, count: int) -> Window:
         """Return the part of a window with the nearest `count` times, and all times equal to the last one.
 
         times: ascending. If the window has fewer times, it is returned entirely.
@@ -58,7 +59,7 @@ class _Backwards(_Forwards):
         edges = [each.start_ns if each.end_ns >= end else each.end_ns for each in extents]
         return Window(max(window.start_ns, *edges), end)
 
-    def nearest_rows(self, window: Window, times: Integers, count: int) -> Window:
+    def nearest_rows(self, window: Window, times: Times, count: int) -> Window:
         last = int(times.searchsorted(window.end_ns)) - count
         start = int(times[last]) if last >= 0 else window.start_ns
         return Window(max(window.start_ns, start), window.end_ns)
@@ -76,7 +77,7 @@ class SortedRows(Protocol):
     """Stored rows in order of event time, from one source: a segment or a block of newer commits."""
 
     @property
-    def times(self) -> Integers:
+    def times(self) -> Times:
         """The event times."""
 
     def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:

@@ -10,6 +10,7 @@ from store.arrays import Integers, Mask
 from store.bar_policies import BarPolicy
 from store.bars.spans import Spans
 from store.csv.derived.rollups import LEVELS_NS, level_for
+from store.csv.derived.segment_rows import Times
 from store.protocol import Window
 from store.timestamps import DAY_NS
 
@@ -58,7 +59,7 @@ class WindowList:
         """Return whether any window overlaps `[first_ns, last_ns]`; both ends are inclusive."""
         return len(self.overlapping(first_ns, last_ns)) > 0
 
-    def indices(self, times: Integers) -> slice | Integers:
+    def indices(self, times: Times) -> slice | Integers:
         """Return the indices of the times that are in the windows. times: ascending.
 
         The result is a slice if at most one window contains any of the times.

@@ -64,7 +64,7 @@ class HashFile:
     @classmethod
     def mapped(cls, path: Path) -> "HashFile":
         """Map a file. Also raises `OSError`."""
-        return cls(ColumnFile.mapped(path, KIND, _DTYPES))
+        return cls(ColumnFile.mapped(path, KIND, _DTYPES.__getitem__))
 
     def __len__(self) -> int:
         return len(self.identity)

@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 
 from store.csv import CsvStore
-from store.csv.derived.arrow_files import map_columns
-from store.csv.derived.manifest import Segment, columns_file, read_manifest
+from store.csv.derived.manifest import Segment, read_manifest, rows_file
+from store.csv.derived.segment_rows import map_rows
 from store.csv.log.index_files import INDEX_FILE
 from store.datasets import TRADES
 from store.maintained import DerivedStatistics
@@ -57,7 +57,7 @@ class DerivedLog:
     def times(self) -> list[list[int]]:
         """Return the event times in each segment."""
         return [
-            map_columns(self.files / columns_file(each.name), each.columns).column(0).to_pylist()
+            map_rows(self.files / rows_file(each.name), each.stored).times[:].tolist()
             for each in self.segments
         ]
 

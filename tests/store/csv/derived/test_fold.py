@@ -127,17 +127,17 @@ def test_a_rebuild_writes_all_files_again(log: DerivedLog) -> None:
     rebuilt = log.derive(rebuild=True)
     assert {*log.names}.isdisjoint(before)
     assert (rebuilt.commit, rebuilt.rows, rebuilt.segments) == (1, 80, 2)
-    assert {path.name.split(".")[0] for path in log.files.glob("*.arrow")} == {*log.names}
+    assert {path.name.split(".")[0] for path in log.files.glob("*.columns")} == {*log.names}
 
 
 def test_files_of_killed_builds_are_deleted(log: DerivedLog) -> None:
     log.add_and_derive(*rows_of_day(0))
     left = [
-        "0123456789abcdef.columns.arrow",
+        "0123456789abcdef.rows.columns",
         "manifest.json.1.partial",
-        "0123456789abcdef.columns.arrow.1.partial",
+        "0123456789abcdef.rows.columns.1.partial",
     ]
-    left += [f"{log.names[0]}.gone-000000000000.rollups.arrow", f"{log.names[0]}.columns.arrow.1.partial"]
+    left += [f"{log.names[0]}.gone-000000000000.rollups.columns", f"{log.names[0]}.rows.columns.1.partial"]
     for name in left:
         (log.files / name).write_bytes(b"half")
     log.derive()
@@ -150,8 +150,8 @@ def test_rollups_of_a_policy_that_is_not_in_use_any_more_are_deleted(log: Derive
     log.store.set_instrument(Instrument(SYMBOL, US_EQUITIES.name))
     log.derive()
     (name,) = log.names
-    rollups = [path.name for path in log.files.glob("*.rollups.arrow")]
-    assert rollups == [f"{name}.{US_EQUITIES.key}.rollups.arrow"]
+    rollups = [path.name for path in log.files.glob("*.rollups.columns")]
+    assert rollups == [f"{name}.{US_EQUITIES.key}.rollups.columns"]
 
 
 def test_a_failed_fold_leaves_the_old_files_only(log: DerivedLog) -> None:
@@ -174,7 +174,7 @@ def test_files_deleted_during_a_fold_are_store_unavailable(
 
     def lost(self: SegmentWriter, rows: pa.Table) -> Segment:
         segment = written(self, rows)
-        for path in log.files.glob("*.arrow"):
+        for path in log.files.glob("*.columns"):
             path.unlink()
         return msgspec.structs.replace(segment, rollups={})
 

@@ -2,8 +2,10 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -22,6 +24,7 @@ from store.csv.derived.rollups import (
     rollups_of,
     write_rollups,
 )
+from store.protocol import ALL_TIME
 from store.rows.stored_rows import ArrivalRun, stored_rows
 from tests.chance import examples
 from tests.store.builders import DAY, MINUTE, SECOND, Row, record_batch, trade
@@ -34,10 +37,11 @@ FLOATS = [0.0, -0.0, 1.5, -1e308, 5e-324, float("nan"), float("inf"), float("-in
 
 @st.composite
 def aggregates(draw: st.DrawFn) -> Aggregates:
-    """Columns of any values; many are constant."""
-    count = draw(st.integers(1, 4))
-    columns = []
-    for dtype in COLUMNS.values():
+    """Columns of any values; many are constant. Times ascend."""
+    times = draw(st.sets(st.integers(ALL_TIME.start_ns, ALL_TIME.end_ns - 1), min_size=1, max_size=4))
+    count = len(times)
+    columns: list[npt.NDArray[Any]] = [np.array(sorted(times), np.int64)]
+    for dtype in [*COLUMNS.values()][1:]:
         values = st.sampled_from(EXTREMES if dtype is np.int64 else FLOATS)
         is_constant = draw(st.booleans())
         columns.append(
@@ -60,9 +64,12 @@ def bits(rollups: Rollups) -> dict[int, list[bytes]]:
 def test_what_is_written_is_read_to_the_last_bit(
     tmp_path_factory: pytest.TempPathFactory, levels: list[Aggregates]
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "one.arrow"
+    path = tmp_path_factory.getbasetemp() / "one.columns"
     rollups = dict(zip(LEVELS_NS, levels, strict=False))
-    found = map_rollups(path, write_rollups(path, rollups))
+    found = {
+        level_ns: level.within(ALL_TIME)
+        for level_ns, level in map_rollups(path, write_rollups(path, rollups)).items()
+    }
     assert bits(found) == bits(rollups)
     for level in found.values():
         dtypes = {getattr(level, each.name).dtype for each in fields(level)}
@@ -71,7 +78,7 @@ def test_what_is_written_is_read_to_the_last_bit(
 
 def test_a_constant_column_takes_no_space(tmp_path: Path) -> None:
     many = aggregate_prints(prints(4096, SECOND), SECOND)
-    path = tmp_path / "rollups.arrow"
+    path = tmp_path / "rollups.columns"
     write_rollups(path, {SECOND: many})
     assert path.stat().st_size < 10 * many.time.nbytes
 

@@ -50,7 +50,7 @@ def test_computed_bars_of_sparse_symbols_are_bounded(tmp_path: Path) -> None:
 def test_entries_without_bars_are_bounded_too() -> None:
     cache = ComputedBarsCache(10_000)
     for number in range(100):
-        cache.lru[Path(), number, "", 0] = ComputedBars(EVERY_PRINT, MINUTE)
+        cache.lru[Path(str(number)), "", 0] = ComputedBars(EVERY_PRINT, MINUTE)
     assert len(cache.lru) < 10
 
 

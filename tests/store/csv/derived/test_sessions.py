@@ -29,7 +29,7 @@ def test_all_files_that_a_manifest_names_are_there_after_a_fold_and_after_reads(
     for _ in range(2):
         manifest = read_manifest(derived)
         assert manifest is not None
-        assert {path.name for path in derived.glob("*.arrow")} == set(manifest.segments[0].files)
+        assert {path.name for path in derived.glob("*.columns")} == set(manifest.segments[0].files)
         assert sum("sessions" in file for file in manifest.segments[0].files) == 1
         assert len(store.session_bars(SYMBOL, ALL_TIME, policy=US_EQUITIES)) == 1
 
@@ -37,5 +37,5 @@ def test_all_files_that_a_manifest_names_are_there_after_a_fold_and_after_reads(
 def test_files_of_a_policy_that_is_not_in_use_any_more_are_deleted(store: CsvStore, tmp_path: Path) -> None:
     store.set_instrument(Instrument(SYMBOL, bar_policy=EVERY_PRINT.name))
     assert store.derive(TRADES, SYMBOL) is not None
-    left = {path.name for path in (tmp_path / "trades" / SYMBOL / ".derived").glob("*.arrow")}
-    assert {name.split(".", 1)[1] for name in left} == {"columns.arrow", f"{EVERY_PRINT.key}.rollups.arrow"}
+    left = {path.name for path in (tmp_path / "trades" / SYMBOL / ".derived").glob("*.columns")}
+    assert {name.split(".", 1)[1] for name in left} == {"rows.columns", f"{EVERY_PRINT.key}.rollups.columns"}

@@ -1,20 +1,24 @@
 """Derived files that were changed, cut, deleted or exchanged never change an answer."""
 
+import gc
 import os
 import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from store.csv.derived.arrow_files import NotUsable, as_numpy, map_batches, write_batches
 from store.csv.derived.manifest import MANIFEST_FILE, read_manifest
+from store.csv.derived.segment_files import map_file, write_file
+from store.csv.files import column_file
+from store.csv.files.column_file import ColumnFile, ColumnsDamaged, ColumnWriter
+from store.csv.files.mapping import mapped_bytes
 from store.datasets import TRADES
-from store.protocol import ALL_TIME
+from store.protocol import ALL_TIME, Window
 from tests.chance import SOAK
-from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, trade
+from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
 FLIPS = 600 if SOAK else 24
@@ -59,7 +63,7 @@ def test_no_flipped_bit_of_any_file_changes_an_answer(log: DerivedLog) -> None:
 
 @pytest.mark.parametrize("end", [0, 1, -1, -8])
 def test_a_cut_file_is_ignored(log: DerivedLog, end: int) -> None:
-    for path in log.files.glob("*.arrow"):
+    for path in log.files.glob("*.columns"):
         data = path.read_bytes()
         path.unlink()
         path.write_bytes(data[:end])
@@ -67,7 +71,7 @@ def test_a_cut_file_is_ignored(log: DerivedLog, end: int) -> None:
     assert same_answers(log)
 
 
-@pytest.mark.parametrize("pattern", ["*.columns.arrow", "*.rollups.arrow", MANIFEST_FILE, "*"])
+@pytest.mark.parametrize("pattern", ["*.rows.columns", "*.rollups.columns", MANIFEST_FILE, "*"])
 def test_a_deleted_file_is_ignored_and_made_again(log: DerivedLog, pattern: str) -> None:
     for path in log.files.glob(pattern):
         path.unlink()
@@ -79,7 +83,7 @@ def test_a_deleted_file_is_ignored_and_made_again(log: DerivedLog, pattern: str)
 
 
 def test_a_folder_instead_of_a_file_is_ignored(log: DerivedLog) -> None:
-    for path in log.files.glob("*.arrow"):
+    for path in log.files.glob("*.columns"):
         path.unlink()
         path.mkdir()
     assert same_answers(log)
@@ -88,15 +92,15 @@ def test_a_folder_instead_of_a_file_is_ignored(log: DerivedLog) -> None:
 def test_damaged_files_that_cannot_be_deleted_are_looked_at_once(
     log: DerivedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in log.files.glob("*.arrow"):
+    for path in log.files.glob("*.columns"):
         path.write_bytes(b"damaged")
     looked: list[str] = []
 
-    def counted(path: Path, checksum: int) -> list[pa.RecordBatch]:
+    def counted(path: Path) -> memoryview:
         looked.append(path.name)
-        return map_batches(path, checksum)
+        return mapped_bytes(path)
 
-    monkeypatch.setattr("store.csv.derived.arrow_files.map_batches", counted)
+    monkeypatch.setattr(column_file, "mapped_bytes", counted)
     monkeypatch.setattr(Path, "unlink", refused)
     for _ in range(5):
         assert len(log.store.rows(TRADES, SYMBOL, ALL_TIME)) == 80
@@ -107,18 +111,55 @@ def refused(_path: Path, *, missing_ok: bool = False) -> None:
     raise PermissionError(missing_ok)
 
 
+NUMBERS = np.dtype("<i8")
+
+
+def written(path: Path, numbers: Sequence[int]) -> int:
+    """Write a file with one column and return its checksum."""
+
+    def write(writer: ColumnWriter) -> None:
+        writer.write("n", NUMBERS, [np.array(numbers, NUMBERS)])
+
+    return write_file(path, "numbers", {}, write)
+
+
+def opened(path: Path, checksum: int) -> ColumnFile:
+    return map_file(path, "numbers", checksum, lambda _: NUMBERS)
+
+
 def test_a_mapped_file_outlives_its_deletion_and_holds_no_handle(tmp_path: Path) -> None:
     handles = len(list(Path("/proc/self/fd").iterdir()))
-    path = tmp_path / "numbers.arrow"
-    rows = pa.record_batch({"n": pa.array(range(100_000))})
-    checksum = write_batches(path, rows.schema, [rows])
-    (mapped,) = map_batches(path, checksum)
+    path = tmp_path / "numbers.columns"
+    file = opened(path, written(path, range(100_000)))
     assert len(list(Path("/proc/self/fd").iterdir())) == handles
     path.unlink()
-    numbers = as_numpy(mapped.slice(10).column(0))
+    numbers = file["n"].part(10, 100_000)
+    del file
+    assert str(path) in Path("/proc/self/maps").read_text()
     assert (numbers == np.arange(10, 100_000)).all()
-    del mapped
-    assert numbers.sum() == sum(range(10, 100_000))
+    assert not numbers.flags.writeable
+    del numbers
+    gc.collect()
+    assert str(path) not in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize("place", [0, 8 * 40_000, 8 * 100_000 - 1])
+def test_a_damaged_piece_is_found_when_it_is_read_and_only_then(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "numbers.columns"
+    checksum = written(path, range(100_000))
+    content = bytearray(path.read_bytes())
+    content[64 + place] ^= 1
+    path.write_bytes(content)
+    found: list[str] = []
+    for start in range(0, 100_000, 1000):
+        try:
+            part = opened(path, checksum)["n"].part(start, start + 1000)
+            assert (part == np.arange(start, start + 1000)).all()
+        except ColumnsDamaged as error:
+            found.append(str(error))
+    assert 1 <= len(found) <= 4
+    assert len({*found}) == 1
+    assert found[0].endswith("of the column 'n' in numbers.columns is not as written")
 
 
 def test_a_store_continues_to_read_mapped_files(log: DerivedLog) -> None:
@@ -131,17 +172,37 @@ def test_a_store_continues_to_read_mapped_files(log: DerivedLog) -> None:
 
 
 def test_a_partial_file_of_a_killed_process_with_the_same_id_is_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / "numbers.arrow"
-    rows = pa.record_batch({"n": [1]})
-    (tmp_path / f"numbers.arrow.{os.getpid()}.partial").write_bytes(b"x" * 10_000)
-    assert map_batches(path, write_batches(path, rows.schema, [rows])) == [rows]
-    assert [each.name for each in tmp_path.iterdir()] == ["numbers.arrow"]
+    path = tmp_path / "numbers.columns"
+    (tmp_path / f"numbers.columns.{os.getpid()}.partial").write_bytes(b"x" * 10_000)
+    assert opened(path, written(path, [1]))["n"].all().tolist() == [1]
+    assert [each.name for each in tmp_path.iterdir()] == ["numbers.columns"]
 
 
 def test_another_file_of_the_same_name_is_not_usable(tmp_path: Path) -> None:
-    path = tmp_path / "numbers.arrow"
-    one, two = (pa.record_batch({"n": [number]}) for number in (1, 2))
-    checksum = write_batches(path, one.schema, [one])
-    write_batches(path, two.schema, [two])
-    with pytest.raises(NotUsable):
-        map_batches(path, checksum)
+    path = tmp_path / "numbers.columns"
+    checksum = written(path, [1])
+    written(path, [2])
+    with pytest.raises(ColumnsDamaged):
+        opened(path, checksum)
+
+
+@pytest.mark.parametrize("file", ["rows", "rollups"])
+def test_a_read_of_a_window_needs_only_its_pieces(tmp_path: Path, file: str) -> None:
+    """With the last price damaged, reads before it use the files; a read of it does without and has them made."""
+    log = DerivedLog(tmp_path, segment_rows=20_000)
+    log.add_and_derive(*(trade(n * SECOND // 8, 1.0 + n) for n in range(20_000)))
+    (path,) = log.files.glob(f"*.{file}.columns")
+    content = path.read_bytes()
+    place = content.index(np.float64(20_000.0).tobytes())
+    path.write_bytes(content[:place] + b"x" + content[place + 1 :])
+    for start, is_kept in ((0, True), (2_400 * SECOND, False)):
+        window = Window(NOON + start, NOON + start + 100 * SECOND)
+        found, expected = (
+            store.rows(TRADES, SYMBOL, window)["price"].to_pylist()
+            if file == "rows"
+            else store.bars(SYMBOL, window, SECOND).close.tolist()
+            for store in (log.opened(), log.memory)
+        )
+        assert found == expected
+        assert len(found) >= 100
+        assert (read_manifest(log.files) is not None) == is_kept
