@@ -2,10 +2,9 @@
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
-
-from cachetools import LRUCache
 
 # Below 1 s, because a revocation must be effective within 1 s.
 MAX_AGE_SECONDS = 0.9
@@ -25,32 +24,40 @@ class FreshCache(Generic[K, V]):
         max_age: float = MAX_AGE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._entries: LRUCache[K, tuple[float, V]] = LRUCache(capacity)
+        # Least recently used first. Not cachetools' LRUCache: that takes several times as long on each request.
+        self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
+        self._capacity = capacity
         self._lock = threading.Lock()
         self._max_age = max_age
         self._clock = clock
 
     def get(self, key: K) -> V | None:
         """Return the cached value; None if there is none or it is too old."""
+        now = self._clock()
         with self._lock:
             entry = self._entries.get(key)
-        return None if entry is None or self._clock() - entry[0] >= self._max_age else entry[1]
+            if entry is None:
+                return None
+            if now - entry[0] >= self._max_age:
+                del self._entries[key]
+                return None
+            self._entries.move_to_end(key)
+            return entry[1]
 
     def get_or_load(self, key: K, load: Callable[[K], V | None]) -> V | None:
         """Return the cached value, else the loaded one. None is not cached. Raises what `load` raises."""
         # The value's age counts from before the load, so that a change during the load is seen after `max_age`.
         now = self._clock()
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is not None and now - entry[0] >= self._max_age:
-                del self._entries[key]
-                entry = None
-        if entry is not None:
-            return entry[1]
+        value = self.get(key)
+        if value is not None:
+            return value
         value = load(key)
         if value is not None:
             with self._lock:
                 self._entries[key] = now, value
+                self._entries.move_to_end(key)
+                if len(self._entries) > self._capacity:
+                    self._entries.popitem(last=False)
         return value
 
     def remove(self, matches: Callable[[V], bool]) -> None:

@@ -54,6 +54,12 @@ def masked_text(text: str) -> str:
 
 def masked_path(path: str) -> str:
     """Replace the secrets in a decoded path, and segments that are not plain ASCII or still percent-encoded."""
+    return (_masked_path if len(path) <= _CACHED_CHARS else _masked_path.__wrapped__)(path)
+
+
+# Callers repeat their paths and queries, so results are cached; long ones are not, which bounds the cache's memory.
+@lru_cache(maxsize=1024)
+def _masked_path(path: str) -> str:
     masked = masked_text(path)
     if masked != path and "-----" not in path:
         # Mask each segment alone, because a secret ends with its segment. Only a PEM block may contain slashes.
@@ -71,7 +77,6 @@ def masked_query(query: str, declared: frozenset[str]) -> str:
     return (_masked_query if len(query) <= _CACHED_CHARS else _masked_query.__wrapped__)(query, declared)
 
 
-# Callers repeat their queries, so results are cached; long queries are not, which bounds the cache's memory.
 @lru_cache(maxsize=1024)
 def _masked_query(query: str, declared: frozenset[str]) -> str:
     parts = query.split("&")
