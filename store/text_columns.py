@@ -16,6 +16,8 @@ from store.lazy_imports import compute as pc
 TextPiece: TypeAlias = pa.Array | str
 _Ends: TypeAlias = npt.NDArray[np.int32]
 
+_COLUMN_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+
 # Lines per step: few enough that their texts fit into the processor's cache.
 _LINES_AT_ONCE = 4_096
 
@@ -66,15 +68,36 @@ def _constants_joined(pieces: Sequence[TextPiece]) -> Iterator[TextPiece]:
 def ended_numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
     """Return each number's shortest exact text followed by `end`, an ASCII character.
 
-    The text of a number that is not finite is `null`. All texts come from one JSON list, whose commas are
-    overwritten.
+    The text of a number that is not finite is `null`.
     """
-    text = np.frombuffer(bytearray(orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)), dtype=np.uint8)
-    text[-1] = ord(",")
-    commas = np.flatnonzero(text == ord(","))
-    text[commas] = ord(end)
-    offsets = np.append(1, commas + 1).astype(np.int32)
-    return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(text))
+    return ended_columns([numbers], [end])[0]
+
+
+def ended_columns(columns: Sequence[npt.NDArray[Any]], ends: Sequence[str]) -> list[pa.Array]:
+    """Return the JSON texts of several columns of one length, each followed by its column's `end`, an ASCII character.
+
+    Numbers are as in `ended_numbers`; times are quoted RFC 3339 in UTC. All texts come from JSON lists, one for each
+    run of columns of a type, whose commas are overwritten.
+    """
+    count = len(columns[0])
+    listed = [_listed(list(run)) for _, run in groupby(columns, key=lambda column: column.dtype)]
+    text = np.frombuffer(bytearray(b",".join(listed) + b","), dtype=np.uint8)
+    commas = np.flatnonzero(text == ord(","))[
+        : count * len(columns)
+    ]  # without rows the last comma ends no text
+    for index, end in enumerate(ends):
+        if end != ",":
+            text[commas[index * count : (index + 1) * count]] = ord(end)
+    offsets = np.zeros(len(commas) + 1, np.int32)
+    np.add(commas, 1, out=offsets[1:], casting="same_kind")
+    texts = pa.StringArray.from_buffers(len(commas), pa.py_buffer(offsets), pa.py_buffer(text))
+    return [texts.slice(index * count, count) for index in range(len(columns))]
+
+
+def _listed(columns: Sequence[npt.NDArray[Any]]) -> bytes:
+    """Return the elements of a JSON list of all values."""
+    values = columns[0] if len(columns) == 1 else np.concatenate(columns)
+    return orjson.dumps(values, option=_COLUMN_OPTIONS)[1:-1]
 
 
 def are_exact_integers(numbers: npt.NDArray[np.float64]) -> bool:

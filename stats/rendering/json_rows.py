@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,21 @@ from stats.rendering.value_text import (
     ended_integers,
     ended_volumes,
     floats,
+    json_values,
+    listable,
     time_pieces,
     time_text,
     unit_ns,
     words,
 )
 from store.lazy_imports import compute as pc
-from store.text_columns import TextPiece, ended_numbers, joined_lines, text_bytes
+from store.text_columns import TextPiece, ended_columns, joined_lines, text_bytes
 
 
 def _cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end: str) -> list[TextPiece]:
     """Return the JSON texts of a column, each between `before` and `end`, an ASCII character. Needs at least one value.
+
+    Not for columns that are `listable`.
 
     `before` and `end` are part of the column's texts where that costs nothing, because each further piece costs
     as much time as a short text.
@@ -33,9 +38,8 @@ def _cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end
     if values.null_count == len(values):
         return [f"{before}null{end}"]
     match column.role:
-        case ColumnRole.NUMBER | ColumnRole.VOLUME:
-            ended = ended_volumes if column.is_integer else ended_numbers
-            return [before, ended(floats(values), end)]
+        case ColumnRole.VOLUME:
+            return [before, ended_volumes(floats(values), end)]
         case ColumnRole.INTEGER:
             return [before, ended_integers(values, null="null", end=end)]
         case ColumnRole.TIME if form is not TimeForm.RFC3339:
@@ -100,6 +104,8 @@ _TEXTS: dict[ColumnRole, Callable[[pa.Array, str, str], list[TextPiece]]] = {
 
 # The number of rows that are encoded at once. Their text fits into the processor's cache, and into one Arrow array.
 _BLOCK_ROWS = 16_384
+# Up to this number, rows are faster to write one by one than by column.
+_FEW_ROWS = 16
 
 
 def render_rows(document: Document, form: TimeForm | None) -> Rendered:
@@ -145,14 +151,49 @@ def stream_lines(_columns: Sequence[OutColumn], form: TimeForm | None) -> LinesE
 
 def row_objects(table: Table, form: TimeForm, between: str) -> bytes:
     """Return one object per row, each followed by `between`."""
+    if len(table) <= _FEW_ROWS:
+        return _few_objects(table, form, between)
     blocks = range(0, len(table), _BLOCK_ROWS)
     return b"".join(_block(table.slice(start, start + _BLOCK_ROWS), form, between) for start in blocks)
 
 
+def _few_objects(table: Table, form: TimeForm, between: str) -> bytes:
+    pairs = zip(table.columns, table.arrays(), strict=True)
+    columns = [json_values(column, values.to_pylist(), form) for column, values in pairs]
+    names, after = [column.name for column in table.columns], between.encode()
+    return b"".join(
+        orjson.dumps(dict(zip(names, row, strict=True))) + after for row in zip(*columns, strict=True)
+    )
+
+
 def _block(table: Table, form: TimeForm, between: str) -> bytes:
+    columns = list(zip(table.columns, table.arrays(), strict=True))
+    ends = [","] * (len(columns) - 1) + ["}"]
+    listed = _listed_texts(columns, form, ends)
     pieces: list[TextPiece] = []
-    last = len(table.columns) - 1
-    for index, (column, values) in enumerate(zip(table.columns, table.arrays(), strict=True)):
-        before = ("" if index else "{") + orjson.dumps(column.name).decode() + ":"
-        pieces += _cells(column, values, form, before, "}" if index == last else ",")
+    for index, ((column, values), end) in enumerate(zip(columns, ends, strict=True)):
+        before = ("" if index else "{") + _field_text(column.name)
+        text = listed.get(index)
+        pieces += _cells(column, values, form, before, end) if text is None else [before, text]
     return joined_lines([*pieces, between], len(table))
+
+
+@cache
+def _field_text(name: str) -> str:
+    return orjson.dumps(name).decode() + ":"
+
+
+def _listed_texts(
+    columns: Sequence[tuple[OutColumn, pa.Array]], form: TimeForm, ends: Sequence[str]
+) -> dict[int, pa.Array]:
+    """Return the JSON texts of columns that are `listable`, each followed by its column's end, by index.
+
+    Written together they take two thirds of the time.
+    """
+    listed = {index: listable(column, values, form) for index, (column, values) in enumerate(columns)}
+    arrays = {index: array for index, array in listed.items() if array is not None}
+    if not arrays:
+        return {}
+    return dict(
+        zip(arrays, ended_columns(list(arrays.values()), [ends[index] for index in arrays]), strict=True)
+    )

@@ -1,16 +1,23 @@
 """Converts columns of numbers and times to text."""
 
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from stats.rendering.format import TimeForm
+from stats.rendering.table import ColumnRole, OutColumn
 from store.arrays import Floats, Mask
 from store.declarations import WORD_SEPARATOR
 from store.lazy_imports import compute as pc
 from store.text_columns import TextPiece, are_exact_integers, ended_numbers
-from store.timestamps import SECOND_NS, Instants, fixed_width_text, seconds_text
+from store.timestamps import SECOND_NS, Instants, fixed_width_text, format_timestamp, seconds_text
 
 _INTEGERS_END = 2.0**63
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 def floats(values: pa.Array) -> Floats:
@@ -22,6 +29,56 @@ def integer_mask(numbers: Floats) -> Mask:
     """Return which numbers are integers that fit into 64 bits."""
     is_integer: Mask = numbers == np.floor(numbers)
     return is_integer & (np.abs(numbers) < _INTEGERS_END)
+
+
+def listable(column: OutColumn, values: pa.Array, form: TimeForm) -> npt.NDArray[Any] | None:
+    """Return a column's values as an array that `orjson` writes in the column's form; None if there is none."""
+    match column.role:
+        case ColumnRole.NUMBER:
+            return floats(values)
+        case ColumnRole.VOLUME:
+            return _listable_volumes(floats(values), is_integer=column.is_integer)
+        case ColumnRole.INTEGER if not values.null_count:
+            return values.to_numpy()  # type: ignore[no-any-return]
+        case ColumnRole.TIME if not values.null_count:
+            return _listable_times(values.to_numpy(), form, are_seconds=column.is_integer)
+    return None
+
+
+def _listable_volumes(volumes: Floats, *, is_integer: bool) -> npt.NDArray[Any] | None:
+    if not is_integer:
+        return volumes
+    return volumes.astype(np.int64) if are_exact_integers(volumes) else None
+
+
+def _listable_times(instants: Instants, form: TimeForm, *, are_seconds: bool) -> npt.NDArray[Any] | None:
+    if form is not TimeForm.RFC3339:
+        return instants // unit_ns(form)
+    return instants.view("datetime64[ns]").astype("datetime64[s]") if are_seconds else None
+
+
+def json_values(column: OutColumn, values: list[Any], form: TimeForm) -> list[Any]:
+    """Return a column's values, as Python has them, in the form in which `orjson` writes them."""
+    convert: Callable[[Any], Any] | None = None
+    match column.role:
+        case ColumnRole.TIME:
+            unit = None if form is TimeForm.RFC3339 else unit_ns(form)
+            convert = format_timestamp if unit is None else unit.__rfloordiv__
+        case ColumnRole.DATE:
+            convert = _date_text
+        case ColumnRole.VOLUME if column.is_integer:
+            convert = _integer_if_whole
+        case ColumnRole.WORDS:
+            convert = words
+    return values if convert is None else [None if value is None else convert(value) for value in values]
+
+
+def _date_text(day: int) -> str:
+    return date.fromordinal(_EPOCH_DAY + day).isoformat()
+
+
+def _integer_if_whole(number: float) -> float | int:
+    return int(number) if number.is_integer() and abs(number) < _INTEGERS_END else number
 
 
 def ended_volumes(numbers: Floats, end: str) -> pa.Array:

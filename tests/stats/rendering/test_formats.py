@@ -13,6 +13,7 @@ from hypothesis import given, settings
 
 from stats.rendering.format import TimeForm
 from stats.rendering.formats import FORMATS
+from stats.rendering.json_rows import row_objects
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from tests.chance import examples
 from tests.stats.rendering.readers import READERS
@@ -69,6 +70,14 @@ def assert_read_back(name: str, form: TimeForm | None, table: Table) -> None:
     if name == "csv":
         expected = [without_empty(row) for row in expected]
     assert same(READERS[name](rendered.body, table.columns, read_as), expected), (name, form)
+
+
+@settings(max_examples=examples(250), deadline=None)
+@given(table=tables)
+def test_many_rows_are_written_by_column_as_few_are_one_by_one(table: Table):
+    many = Table(table.columns, pa.concat_tables([table.data] * 20).combine_chunks())
+    for form in TimeForm:
+        assert row_objects(many, form, ",") == row_objects(table, form, ",") * 20
 
 
 @settings(deadline=None)
