@@ -11,6 +11,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple, cast
 
+from http_requests.after_answer import postponed_work
+
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
 
@@ -27,8 +29,8 @@ class _Job(NamedTuple):
 class Lane:
     """A pool of up to `threads` daemon threads, which do jobs first in, first out.
 
-    `after` is called in the thread after every job. A new thread starts only if a job finds all threads busy,
-    because each thread holds memory.
+    After every job its thread does the work that the job postponed (see `after_answer`), and calls `after`. A new
+    thread starts only if a job finds all threads busy, because each thread holds memory.
     """
 
     def __init__(self, name: str, *, threads: int, after: Callable[[], None]) -> None:
@@ -80,18 +82,20 @@ class Lane:
     def _do(self, job: _Job) -> None:
         failure: BaseException | None = None
         result = None
-        try:
-            result = job.function(*job.arguments)
-        except BaseException as error:  # noqa: BLE001 raised where the job is awaited
-            failure = error
+        with postponed_work() as works:
+            try:
+                result = job.function(*job.arguments)
+            except BaseException as error:  # noqa: BLE001 raised where the job is awaited
+                failure = error
         try:
             job.loop.call_soon_threadsafe(self._deliver, job.future, result, failure)
         except RuntimeError:  # the loop is closed
             return
-        try:
-            self._after()
-        except Exception:
-            logger.exception("Tidying up after a request failed")
+        for work in (*works, self._after):
+            try:
+                work()
+            except Exception:
+                logger.exception("Work after a request failed")
 
     def _deliver(self, future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
         self._open -= 1

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
+from http_requests.after_answer import after_answer
 from metrics.declarations import CACHE_ANSWERS, CACHE_BYTES
 from metrics.process_files import totals
 from stats.caching.keys import symbol_prefix
 from stats.caching.local import LocalCache
 from stats.caching.shared import Entry, SharedCache
+from stats.caching.shared_room import SharedRoom
 from store.timestamps import SECOND_NS
 
 # A thread that has waited this long for another thread's computation computes the answer itself.
@@ -60,6 +62,7 @@ class _Computation:
 class ResponseCache:
     """Rendered answers by key. Redis errors are never raised.
 
+    A computed answer is stored in Redis after it was sent; see `SharedRoom` for which.
     Threads that ask for a key while it is being computed wait for the result. If the computation raises, only the
     computing thread gets the exception, and the next waiting thread computes.
     """
@@ -67,6 +70,7 @@ class ResponseCache:
     def __init__(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.local = LocalCache()
         self.shared = SharedCache()
+        self.room = SharedRoom()
         self._patience_seconds = patience_seconds
         self._lock = threading.Lock()
         self._computations: dict[str, _Computation] = {}
@@ -159,9 +163,14 @@ class ResponseCache:
         CACHE_ANSWERS.add("miss")
         entry = compute()
         if seconds:
-            CACHE_BYTES.add("stored", amount=self.shared.store(key, entry, seconds=seconds))
             self.local.put(key, entry, seconds=seconds)
+            after_answer(lambda: self._share(key, entry, seconds))
         return entry, Outcome.MISS
+
+    def _share(self, key: str, entry: Entry, seconds: int) -> None:
+        """Store an answer in Redis, unless Redis should keep its room for others."""
+        if self.room.takes(key):
+            CACHE_BYTES.add("stored", amount=self.shared.store(key, entry, seconds=seconds))
 
 
 RESPONSE_CACHE = ResponseCache()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
+import pyarrow as pa
 import redis
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError, ResponseError
@@ -18,13 +19,19 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_MAGIC = b"MDE3"
+_MAGIC = b"MDE4"
 _FRAME = struct.Struct("<4sI")  # magic, checksum of the key and of all bytes after the frame
 _HEAD = struct.Struct("<dI")  # computed_at, length of the description in bytes
 _BODY_MIN = _FRAME.size + _HEAD.size
 _SCAN_COUNT = 1_000
 
-_Description = tuple[str, str, tuple[tuple[str, str], ...]]
+# Smaller bodies are stored as they are. LZ4 costs less than sending what it saves: 118 KB of bars take 55 µs, and become
+# 19 KB; zstd takes 150 µs.
+_LEAST_PACKED = 1024
+_CODEC = "lz4_raw"
+
+# The last item is the body's length if it is packed; 0 if it is not.
+_Description = tuple[str, str, tuple[tuple[str, str], ...], int]
 _describe = msgspec.msgpack.Encoder().encode
 _description = msgspec.msgpack.Decoder(_Description).decode
 
@@ -44,8 +51,9 @@ class Entry:
 
     def to_bytes(self, key: str) -> bytes:
         """Return the bytes to store under `key`."""
-        description = _describe((self.content_type, self.etag, self.headers))
-        payload = (_HEAD.pack(self.computed_at, len(description)), description, self.body)
+        body, length = self._packed()
+        description = _describe((self.content_type, self.etag, self.headers, length))
+        payload = (_HEAD.pack(self.computed_at, len(description)), description, body)
         return b"".join((_FRAME.pack(_MAGIC, _checksum(key, *payload)), *payload))
 
     @classmethod
@@ -59,16 +67,26 @@ class Entry:
         computed_at, length = _HEAD.unpack_from(stored, _FRAME.size)
         body_start = _BODY_MIN + length
         try:
-            content_type, etag, headers = _description(memoryview(stored)[_BODY_MIN:body_start])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            content_type, etag, headers, unpacked = _description(memoryview(stored)[_BODY_MIN:body_start])
+            body = stored[body_start:]
+            if unpacked:
+                body = pa.Codec(_CODEC).decompress(body, unpacked, asbytes=True)
+        except (msgspec.MsgspecError, UnicodeDecodeError, pa.ArrowException, OSError):
             return None
         return cls(
-            body=stored[body_start:],
+            body=body,
             content_type=content_type,
             etag=etag,
             computed_at=computed_at,
             headers=headers,
         )
+
+    def _packed(self) -> tuple[bytes, int]:
+        """Return the body as it is stored, and its length if that is not the body itself, else 0."""
+        if len(self.body) < _LEAST_PACKED or any(name == "Content-Encoding" for name, _ in self.headers):
+            return self.body, 0
+        packed: bytes = pa.Codec(_CODEC).compress(self.body, asbytes=True)
+        return (packed, len(self.body)) if len(packed) < len(self.body) else (self.body, 0)
 
 
 def _checksum(key: str, *payload: bytes | memoryview) -> int:

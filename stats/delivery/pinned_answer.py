@@ -115,11 +115,15 @@ def cached_entry(pinned: PinnedAnswer, *, now_ns: int) -> tuple[Entry, Outcome]:
 
 
 def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
-    """Compute the answer's bytes. A compressed answer is made from the uncompressed answer, which is also cached."""
+    """Compute the answer's bytes.
+
+    A compressed answer is made from the uncompressed one, which is not stored again: it is taken from this process's
+    memory, or computed, for all encodings that wait for it.
+    """
     representation = pinned.representation
     if representation.encoding is not None:
         plain = PinnedAnswer(pinned.content, Representation(representation.format))
-        entry, _ = cached_entry(plain, now_ns=now_ns)
+        entry, _ = RESPONSE_CACHE.fetch(plain.cache_key, lambda: computed_entry(plain, now_ns), seconds=0)
         return _encoded(entry, representation.encoding, pinned.etag)
     rendered = pinned.content.rendered(representation.format)
     return Entry(

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from http_requests.after_answer import after_answer
 from marketdata_project.front.lanes import Lane
 
 
@@ -21,6 +22,33 @@ def test_a_lane_survives_what_fails_in_it(caplog):
 
     assert asyncio.run(use()) == 7
     assert "tidying" in caplog.text
+
+
+def test_a_lane_does_postponed_work_after_the_result_was_handed_on(caplog):
+    lane, gate, done = Lane("test", threads=1, after=lambda: None), threading.Event(), []
+
+    def job(number: int) -> int:
+        after_answer(gate.wait)
+        after_answer(lambda: 1 // 0)
+        after_answer(lambda: done.append(number))
+        return number
+
+    async def use() -> None:
+        assert await lane.run(job, 1) == 1
+        assert done == []
+        gate.set()
+        assert await lane.run(job, 2) == 2
+        await lane.run(int)
+
+    asyncio.run(use())
+    assert done == [1, 2]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_other_threads_postpone_nothing():
+    done: list[int] = []
+    after_answer(lambda: done.append(1))
+    assert done == [1]
 
 
 def test_a_lane_has_no_more_threads_than_jobs_at_a_time():

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -28,6 +29,27 @@ entries = st.builds(
 @given(entries, st.text(max_size=30))
 def test_stored_entry_comes_back_equal(entry: Entry, key: str):
     assert Entry.from_bytes(entry.to_bytes(key), key) == entry
+
+
+def test_a_large_body_is_stored_packed_once():
+    large = replace(ENTRY, body=ENTRY.body * 1_000)
+    assert len(large.to_bytes("key")) < len(large.body) / 10
+    assert Entry.from_bytes(large.to_bytes("key"), "key") == large
+    encoded = replace(large, headers=(("Content-Encoding", "gzip"),))
+    assert large.body in encoded.to_bytes("key")
+    assert Entry.from_bytes(encoded.to_bytes("key"), "key") == encoded
+
+
+def test_a_body_that_does_not_shrink_is_stored_as_it_is():
+    random = replace(ENTRY, body=os.urandom(4_096))
+    assert random.body in random.to_bytes("key")
+    assert Entry.from_bytes(random.to_bytes("key"), "key") == random
+
+
+def test_a_packed_body_that_cannot_be_unpacked_is_a_miss():
+    description = msgspec.msgpack.encode(("text/plain", '"0f"', (), 1_000))
+    payload = _HEAD.pack(1.0, len(description)) + description + os.urandom(500)
+    assert Entry.from_bytes(_FRAME.pack(_MAGIC, _checksum("key", payload)) + payload, "key") is None
 
 
 @pytest.mark.parametrize("length", range(len(STORED)))

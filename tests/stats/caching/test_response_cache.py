@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import redis
 
+from http_requests.after_answer import postponed_work
 from redis_calls.connection import breaker
 from stats.caching.response_cache import ResponseCache, cache_statistics
 from stats.caching.shared import Entry
+from stats.caching.shared_room import ASKED_SECONDS, SharedRoom
 from tests.patience import PATIENCE_SECONDS
 from tests.stats.caching.builders import client_of, entry_of
 
@@ -132,6 +134,47 @@ def test_an_answer_for_which_redis_has_no_room_is_cached_in_memory(subject: Subj
         assert client.dbsize() == 0
 
 
+def test_an_answer_is_stored_in_redis_after_it_went_out(subject: Subject, redis_server):
+    with client_of(redis_server) as client:
+        with postponed_work() as works:
+            assert subject.seen() == ("miss", b"AAPL 1")
+            assert subject.seen() == ("hit", b"AAPL 1")
+            assert client.dbsize() == 0
+        for work in works:
+            work()
+        assert client.dbsize() == 1
+    subject.cache.local.clear()
+    assert subject.seen() == ("hit", b"AAPL 1")
+
+
+def test_over_half_full_redis_gets_only_answers_that_were_missed_before(cache: ResponseCache, redis_server):
+    clock = [0.0]
+    cache.room = SharedRoom(clock=lambda: clock[0])
+    subject = Subject(cache)
+
+    def stored() -> set[bytes]:
+        cache.local.clear()
+        return set(client.scan_iter()) - {b"ballast"}
+
+    with client_of(redis_server) as client:
+        client.config_set("maxmemory", 64 * 2**20)
+        subject.body("room")
+        assert stored() == {b"room"}
+        client.setrange("ballast", 40 * 2**20, b"x")
+        subject.body("not asked again yet")
+        assert stored() == {b"room", b"not asked again yet"}
+        clock[0] += ASKED_SECONDS
+        subject.body("once")
+        subject.body("twice")
+        assert stored() == {b"room", b"not asked again yet"}
+        subject.body("twice")
+        assert stored() == {b"room", b"not asked again yet", b"twice"}
+        client.config_set("maxmemory", 0)
+        clock[0] += ASKED_SECONDS
+        subject.body("no limit")
+        assert stored() == {b"room", b"not asked again yet", b"twice", b"no limit"}
+
+
 def test_redis_killed_and_back(subject: Subject, redis_server, monkeypatch, caplog):
     clock = [0.0]
     monkeypatch.setattr(breaker, "_clock", lambda: clock[0])
@@ -158,6 +201,8 @@ def test_a_full_redis_is_logged_once_and_answers_come_from_memory(subject: Subje
         for number in range(3):
             assert subject.seen(str(number))[0] == "miss"
             assert subject.seen(str(number))[0] == "hit"
+            subject.cache.local.clear()
+            assert subject.seen(str(number))[0] == "miss"
     assert [message.split(":")[0] for message in caplog.messages] == ["Redis refuses to store answers"]
 
 
