@@ -1,69 +1,87 @@
-"""`python -m benchmarks [--quick] [--only NAME]` measures ratios in one run and prints them as a table.
+"""`python -m benchmarks [--quick] [--only NAME]` measures ratios in one run and prints docs/performance.md's figures.
 
-The environment variable PEERS names the folder of the plain peer, a simple server to compare with. Without PEERS, or
-without .venv-bench, the ratios against the peers are left out.
+The environment variable PEERS names the folder of the peers, simple servers to compare with. Without PEERS, or without
+.venv-bench, the ratios against them are left out, and the notes say so.
 """
 
 import argparse
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
 
-from benchmarks.access import measure_access
-from benchmarks.cached import measure_cached
 from benchmarks.cold import measure_cold
 from benchmarks.formats import measure_formats
 from benchmarks.greeks import measure_greeks
+from benchmarks.held import measure_held
 from benchmarks.import_csv import measure_import
 from benchmarks.in_process import measure_in_process
 from benchmarks.ingest import measure_one_feed, measure_several_feeds
 from benchmarks.long_stream import measure_long_stream
+from benchmarks.machine import described
 from benchmarks.many_symbols import measure_many_symbols
 from benchmarks.market_data import measure_market_data
-from benchmarks.processes import LOAD_CORE, StartFailed, pinned
-from benchmarks.report import FULL, QUICK, Measure, Note, Row, table
-from benchmarks.servers import UnexpectedAnswer
+from benchmarks.mixed import measure_mixed
+from benchmarks.peers import PeersMissing, peers_missing
+from benchmarks.processes import CORES, LOAD_CORE, StartFailed, on_cores
+from benchmarks.report import FULL, QUICK, Measure, Note, Row, Sizes, UnexpectedAnswer, table
+from benchmarks.small_batches import measure_small_batches
 from benchmarks.windows import measure_windows
 
 BENCHMARKS: dict[str, tuple[str, Measure]] = {
+    "held": ("held answers over HTTP, against FastAPI and nginx", measure_held),
+    "market_data": ("pages that are not held, and pages far into a walk", measure_market_data),
+    "mixed": ("readers and feeds at once", measure_mixed),
     "ingest": ("ingest by one feed", measure_one_feed),
     "feeds": ("ingest by four feeds", measure_several_feeds),
-    "cached": ("cached bars over HTTP", measure_cached),
-    "access": ("authentication, limits and audit of one request", measure_access),
-    "in_process": ("reads in process", measure_in_process),
+    "small_batches": ("small batches of many symbols", measure_small_batches),
+    "formats": ("answers in every format: size and time", measure_formats),
+    "long_stream": ("ten million trades in one answer", measure_long_stream),
+    "windows": ("a window of a long history", measure_windows),
     "import": ("import of a CSV file", measure_import),
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
-    "windows": ("a window of a long history", measure_windows),
+    "in_process": ("reads in process", measure_in_process),
     "many_symbols": ("a store of many symbols", measure_many_symbols),
-    "formats": ("answers in every format: size and time", measure_formats),
-    "market_data": ("pages of the market-data tree: computed, cached, far into a walk", measure_market_data),
-    "long_stream": ("ten million trades in one answer", measure_long_stream),
     "greeks": ("implied volatility and greeks of 10,000 quotes", measure_greeks),
 }
 
 
 def main(arguments: list[str]) -> int:
-    """Run the chosen benchmarks, by default all; return 1 if one of them failed, else 0."""
+    """Run the chosen benchmarks, by default all; return 1 if one of them failed, 2 if PEERS has no peers, else 0.
+
+    The page goes to the standard output, everything else to the standard error.
+    """
     options = _parser().parse_args(arguments)
     sizes = QUICK if options.quick else FULL
-    if options.import_rows:
-        sizes = replace(sizes, import_rows=options.import_rows)
+    try:
+        peers_missing()
+    except PeersMissing as error:
+        print(error, file=sys.stderr)
+        return 2
     rows: list[Row] = []
-    failed = False
-    if LOAD_CORE is None:
+    if options.quick:
+        rows.append(Note("A quick run: its counts are too small to show how fast anything is."))
+    if len(CORES) == 1:
         rows.append(Note("Servers and load shared a core."))
-    with pinned(LOAD_CORE):
-        for name in options.only or BENCHMARKS:
-            title, measure = BENCHMARKS[name]
-            print(f"Measuring {title}", flush=True)
-            try:
-                for row in measure(sizes):
-                    print(row, flush=True)
-                    rows.append(row)
-            except (StartFailed, UnexpectedAnswer, OSError) as error:
-                rows.append(Note(f"FAILED: {title}: {type(error).__name__}: {error}"))
-                failed = True
-    print(f"\n{table(rows)}")
+    with on_cores(LOAD_CORE):
+        failed = _run_all(options.only or list(BENCHMARKS), sizes, rows)
+    print(f"{described()}\n\n{table(rows)}")
     return int(failed)
+
+
+def _run_all(names: Sequence[str], sizes: Sizes, rows: list[Row]) -> bool:
+    """Add the rows of each benchmark; return whether one failed."""
+    failed = False
+    for name in names:
+        title, measure = BENCHMARKS[name]
+        print(f"Measuring {title}", file=sys.stderr, flush=True)
+        try:
+            for row in measure(sizes):
+                print(row, file=sys.stderr, flush=True)
+                rows.append(row)
+        except (StartFailed, UnexpectedAnswer, OSError) as error:
+            rows.append(Note(f"FAILED: {title}: {type(error).__name__}: {error}"))
+            print(rows[-1], file=sys.stderr, flush=True)
+            failed = True
+    return failed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +97,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", choices=BENCHMARKS, action="append", help="one benchmark; repeatable", metavar="NAME"
     )
-    parser.add_argument("--import-rows", type=int, help="of the file that is imported (default 2,000,000)")
     return parser
 
 

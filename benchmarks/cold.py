@@ -24,9 +24,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.generated_trades import SYMBOL, Stream, stored
-from benchmarks.processes import BASE_DIR, unpinned
-from benchmarks.report import Note, Ratio, Row, Sizes
-from benchmarks.servers import PEER_VENV, UnexpectedAnswer
+from benchmarks.peers import PEER_VENV
+from benchmarks.processes import BASE_DIR, CORES, on_cores
+from benchmarks.report import Goal, Note, Ratio, Row, Sizes, UnexpectedAnswer
 from store.datasets import TRADES
 from store.timestamps import DAY_NS, SECOND_NS
 
@@ -64,14 +64,14 @@ class _Run:
 
 
 def measure_cold(sizes: Sizes) -> Iterator[Row]:
-    """Yield each peer's time against the store's: of the whole process, and of the answer without imports."""
+    """Yield the store's time against each peer's: of the whole process, and of the answer without imports."""
     pythons = {"store": sys.executable, "pandas": sys.executable}
     if (PEER_VENV / ".installed").exists():
         pythons |= dict.fromkeys(_OF_PARQUET, str(PEER_VENV / "bin" / "python"))
     else:
-        yield Note("DuckDB and polars: requirements-bench.txt is not installed in .venv-bench")
+        yield Note("Left out: DuckDB and polars: requirements-bench.txt is not installed in .venv-bench.")
     runs: dict[str, list[_Run]] = {name: [] for name in pythons}
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, unpinned():
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, on_cores(CORES):
         paths = _written(Path(folder), sizes.trades)
         # All programs find their bytecode compiled, as installed programs do.
         environment = {
@@ -94,15 +94,16 @@ def measure_cold(sizes: Sizes) -> Iterator[Row]:
 def _add(sizes: Sizes, runs: Mapping[str, list[_Run]]) -> Iterator[Row]:
     for name, label in _NAMES.items():
         for what in _WHATS if name in runs else ():
-            theirs, ours = (
-                median(getattr(run, what) for run in runs[program]) for program in (name, "store")
+            ours, theirs = (
+                median(getattr(run, what) for run in runs[program]) for program in ("store", name)
             )
             yield Ratio(
-                f"a day of {sizes.trades / 1e6:g} million trades, {_WHATS[what]}: {label}, against the store",
-                here=theirs * 1e3,
-                peer=ours * 1e3,
+                f"bars of a day of {sizes.trades / 1e6:g} million trades, {_WHATS[what]}, against {label}",
+                here=ours * 1e3,
+                beside=theirs * 1e3,
                 unit="ms",
-                wanted="at least 20" if name == "pandas" else "above 1",
+                goal=Goal(most=0.05) if name == "pandas" else None,
+                rival=True,
             )
 
 

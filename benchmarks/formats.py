@@ -17,7 +17,7 @@ import pyarrow.csv as pacsv
 from django.conf import settings
 
 from benchmarks.generated_trades import Stream
-from benchmarks.report import Note, Ratio, Row, Sizes
+from benchmarks.report import Goal, Note, Ratio, Row, Sizes
 from http_requests.compression import Encoding, compressed, compressed_pieces
 from stats.rendering.format import Document
 from stats.rendering.formats import FORMATS
@@ -33,7 +33,7 @@ _ROUNDS = 25
 _TICKS = "equity/ibm_20131007_tick_trade.csv"
 _MIDNIGHT = "2013-10-07T00:00:00-04:00"
 _GENERATED_ROWS = 24_000
-_WANTED = {"columnar": "at most 0.70", "msgpack": "at most 0.45"}
+_GOALS = {"columnar": Goal(most=0.70), "msgpack": Goal(most=0.45)}
 _ENCODINGS: tuple[Encoding, ...] = ("gzip", "zstd")
 _ROWS = "json"
 _PEER = "DRF's JSON"
@@ -62,7 +62,7 @@ def measure_formats(_sizes: Sizes) -> Iterator[Row]:
     """Yield sizes against JSON, a table of all formats, and streams against Django REST Framework's encoder."""
     bars = _bars()
     if not _ticks().exists():
-        yield Note("the bars were generated: REAL_DATA names no folder of real trades")
+        yield Note("The bars of the formats were generated: REAL_DATA names no folder of real trades.")
     yield from _measure_sizes(bars.slice(0, _BARS))
     (trades,) = Stream(a_minute=600, with_ids=True).batches(_CHUNK_ROWS)
     yield from _measure_streams("bars", _repeated(bars))
@@ -139,9 +139,9 @@ def _measure_sizes(bars: Table) -> Iterator[Row]:
             size, total = len(compressed(body, encoding).body), seconds[name] + seconds[name, encoding]
             lines.append(_line(f"  {encoding}", size, total, rows=(len(bodies[_ROWS]), seconds[_ROWS])))
     yield Note("\n".join(lines))
-    for name, wanted in _WANTED.items():
+    for name, goal in _GOALS.items():
         what = f"size of {len(bars):,} bars, {name} against rows"
-        yield Ratio(what, here=len(bodies[name]), peer=len(bodies[_ROWS]), unit="bytes", wanted=wanted)
+        yield Ratio(what, here=len(bodies[name]), beside=len(bodies[_ROWS]), unit="bytes", goal=goal)
 
 
 def _line(label: str, size: int, seconds: float, *, rows: tuple[int, float]) -> str:
@@ -159,9 +159,10 @@ def _measure_streams(what: str, table: Table) -> Iterator[Row]:
         yield Ratio(
             f"encoding {what} for a stream of {name}, against {_PEER}",
             here=len(table) / seconds[name],
-            peer=len(table) / seconds[_PEER],
+            beside=len(table) / seconds[_PEER],
             unit="rows/s",
-            wanted="at least 5",
+            goal=Goal(least=5),
+            rival=True,
         )
     yield from _measure_compression(what, {name: act() for name, act in acts.items()}, seconds)
 

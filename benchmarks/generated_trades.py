@@ -48,13 +48,13 @@ _JSON = _Line(_JSON_ROW, _JSON_ROW.index(b"2025"), _JSON_ROW.index(b"100.00"), _
 _CSV = _Line(_CSV_ROW, 0, _CSV_ROW.index(b"100.00"), _CSV_ROW.rindex(b"100.0"), b" ")
 
 
-def batch_rows(number: int, *, feed: int = 0, feeds: int = 1) -> Rows:
+def batch_rows(number: int, *, feed: int = 0, feeds: int = 1, size: int = BATCH_ROWS) -> Rows:
     """Return the row numbers of a feed's batch.
 
     Feed f of n sends the rows f, f + n, f + 2n, …, and is f batches ahead of feed 0.
     """
-    first = (number + feed) * BATCH_ROWS
-    return np.arange(first, first + BATCH_ROWS) * feeds + feed
+    first = (number + feed) * size
+    return np.arange(first, first + size) * feeds + feed
 
 
 def json_body(rows: Rows, *, symbol: str = "BENCH") -> bytes:

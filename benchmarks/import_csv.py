@@ -15,7 +15,7 @@ import pyarrow.csv as pacsv
 
 from benchmarks.generated_trades import CSV_HEADER, csv_text
 from benchmarks.processes import CORES, run_python
-from benchmarks.report import Note, Ratio, Row, Sizes
+from benchmarks.report import Goal, Ratio, Row, Sizes
 
 _PIECE = 500_000
 
@@ -36,11 +36,12 @@ def measure_import(sizes: Sizes) -> Iterator[Row]:
     yield Ratio(
         f"import of {sizes.import_rows:,} trades against pyarrow streaming the file",
         here=rates["import"],
-        peer=rates["stream"],
+        beside=rates["stream"],
         unit="rows/s",
-        wanted="at least 0.5",
+        goal=Goal(least=0.5),
+        rival=True,
     )
-    yield Note(f"the import had at most {max(peaks) / 2**20:.0f} MiB in memory")
+    yield Ratio(f"import of {sizes.import_rows:,} trades: peak memory", max(peaks) / 2**20, None, "MiB")
 
 
 def _measured(method: str, file: Path, data_dir: Path) -> dict[str, float]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from benchmarks.report import Ratio, Row, Sizes
+from benchmarks.report import Goal, Ratio, Row, Sizes
 from store import open_store
 from store.csv import CsvStore
 from store.datasets import TRADES
@@ -31,6 +31,7 @@ _PRINTS_A_MINUTE = 10
 _ROUNDS = 9
 _ROUND_SECONDS = 0.05
 _CALLS_TIMED = 50
+_SCAN = Goal(least=1e6, unit="bars/s")
 
 Column = npt.NDArray[Any]
 
@@ -43,7 +44,13 @@ def measure_in_process(sizes: Sizes) -> Iterator[Row]:
         yield from _measure_bars(reader, symbol, folder)
         file = str(folder / TRADES.name / symbol / "commits.jsonl")
         here, peer = _microseconds(lambda: reader.latest(symbol), lambda: os.stat(file))  # noqa: PTH116
-        yield Ratio("latest(), against one stat of its log", here=here, peer=peer, unit="us", wanted="< 5 us")
+        yield Ratio(
+            "latest(), against one stat of its log",
+            here=here,
+            beside=peer,
+            unit="µs",
+            goal=Goal(most=5, unit="µs"),
+        )
         yield from _measure_scan(reader)
 
 
@@ -58,7 +65,7 @@ def _measure_bars(reader: Reader, symbol: str, folder: Path) -> Iterator[Row]:
             lambda: reader.bars(symbol, start, end), lambda columns=columns: _sliced(columns, start, end)
         )
         yield Ratio(
-            f"bars() of {_BARS} minutes, against slices of {name}", here=here, peer=peer, unit="us", wanted="<= 3, < 20 us"
+            f"bars() of {_BARS} minutes, against slices of {name}", here=here, beside=peer, unit="µs", goal=Goal(most=3)
         )  # fmt: skip
 
 
@@ -70,9 +77,9 @@ def _measure_scan(reader: Reader) -> Iterator[Row]:
     frames = [reader.bars(symbol, end=day_end, frame=True)[["close"]] for symbol in reader.symbols()]
     peer = _rate(lambda: _grouped(frames))
     name = f"scan() of {len(frames)} symbols, against pandas' groupby"
-    yield Ratio(name, here=here, peer=peer, unit="bars/s", wanted="> 1 M bars/s")
+    yield Ratio(name, here=here, beside=peer, unit="bars/s", goal=_SCAN)
     rows = max(_rate(lambda: _scanned_rows(reader)) for _ in range(3))
-    yield Ratio("the same by rows()", here=rows, peer=peer, unit="bars/s", wanted="> 1 M bars/s")
+    yield Ratio("the same by rows()", here=rows, beside=peer, unit="bars/s", goal=_SCAN)
 
 
 def _scanned(reader: Reader, end: int | None) -> int:

@@ -19,14 +19,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from benchmarks.clients import Connection, post_together
 from benchmarks.generated_trades import BATCH_ROWS, CSV_HEADER, batch_rows, csv_text, json_body
+from benchmarks.peers import naive_peer, peers_missing
 from benchmarks.processes import line_with, running
-from benchmarks.report import Note, Ratio, Row, Sizes
-from benchmarks.servers import Connection, Server, naive_peer, our_server, peer_obstacle, post_together
+from benchmarks.report import Goal, Note, Ratio, Row, Sizes
+from benchmarks.servers import Server, our_server
 
 FEEDS = 4
 WARM_UP_BATCHES = 10
-_PEER_WANTED = {"small": "at least 50", "large": "at least 400"}
+_PEER_GOALS = {"small": Goal(least=50), "large": Goal(least=400)}
 
 
 class Feeder:
@@ -104,18 +106,19 @@ def measure_several_feeds(sizes: Sizes) -> Iterator[Row]:
     yield Ratio(
         f"four feeds out of step, {_millions(sizes.large_rows)} rows stored, against none",
         here=rows / median(seconds for seconds, _ in pairs),
-        peer=rows / median(seconds for _, seconds in pairs),
+        beside=rows / median(seconds for _, seconds in pairs),
         unit="rows/s",
-        wanted="at least 0.9",
+        goal=Goal(least=0.9),
     )
 
 
 def _measure_peer(sizes: Sizes, ours: dict[str, float]) -> Iterator[Row]:
     row_counts = {"small": sizes.small_rows, "large": sizes.large_rows}
-    if obstacle := peer_obstacle():
-        yield Note(f"Left out: ingest against the plain peer: {obstacle}")
+    if reason := peers_missing():
+        yield Note(f"Left out: ingest against naive FastAPI: {reason}.")
         return
-    with naive_peer() as peer:
+    with naive_peer() as naive:
+        peer = naive.server
         position = 0
         for name, rows in row_counts.items():
             position = _preload(peer.folder / "trades.csv", position, rows // BATCH_ROWS)
@@ -126,11 +129,12 @@ def _measure_peer(sizes: Sizes, ours: dict[str, float]) -> Iterator[Row]:
             with Connection(peer) as connection:
                 theirs = median(connection.post(bodies))
             yield Ratio(
-                f"ingest, {_millions(rows)} rows stored, against the plain peer",
+                f"ingest, {_millions(rows)} rows stored, against {naive.name}",
                 here=BATCH_ROWS / ours[name],
-                peer=BATCH_ROWS / theirs,
+                beside=BATCH_ROWS / theirs,
                 unit="rows/s",
-                wanted=_PEER_WANTED[name],
+                goal=_PEER_GOALS[name],
+                rival=True,
             )
 
 
@@ -148,16 +152,16 @@ def _measure_growth(
     yield Ratio(
         f"ingest, {_millions(sizes.large_rows)} rows stored, against none",
         here=BATCH_ROWS / median(with_much),
-        peer=BATCH_ROWS / median(with_none),
+        beside=BATCH_ROWS / median(with_none),
         unit="rows/s",
-        wanted="at least 0.9",
+        goal=Goal(least=0.9),
     )
     yield Ratio(
         "time of an ingest, against the bare work in a plain script",
         here=1000 * median(with_none),
-        peer=1000 * median(without_server),
+        beside=1000 * median(without_server),
         unit="ms",
-        wanted="at most 1.6",
+        goal=Goal(most=1.5),
     )
 
 
@@ -208,7 +212,7 @@ class _Batch(msgspec.Struct, gc=False):
 _decoder = msgspec.json.Decoder(_Batch)
 
 
-def _store(body: bytes, rows_file: int, log_file: int) -> None:
+def store_bare(body: bytes, rows_file: int, log_file: int) -> None:
     """Store a batch durably: its rows in one open file, their digest in another."""
     trades = _decoder.decode(body).trades
     (symbol,) = set(map(attrgetter("symbol"), trades))
@@ -233,18 +237,25 @@ def _store(body: bytes, rows_file: int, log_file: int) -> None:
     os.fdatasync(log_file)
 
 
-def _timed(bodies: list[bytes], folder: Path) -> Iterator[float]:
-    """Store the batches in new files of `folder`; yield the seconds of each."""
+@contextmanager
+def bare_files(folder: Path, name: str) -> Iterator[tuple[int, int]]:
+    """Open the files of rows and of digests to append to them."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    rows_file, log_file = (os.open(folder / name, flags, 0o644) for name in ("rows.csv", "log.jsonl"))
+    files = [os.open(folder / f"{name}.{suffix}", flags, 0o644) for suffix in ("csv", "jsonl")]
     try:
+        yield files[0], files[1]
+    finally:
+        for file in files:
+            os.close(file)
+
+
+def _timed(bodies: list[bytes], folder: Path) -> Iterator[float]:
+    """Store the batches in two open files of `folder`; yield the seconds of each."""
+    with bare_files(folder, "rows") as files:
         for body in bodies:
             started = time.perf_counter()
-            _store(body, rows_file, log_file)
+            store_bare(body, *files)
             yield time.perf_counter() - started
-    finally:
-        os.close(rows_file)
-        os.close(log_file)
 
 
 def main(folder: Path) -> None:

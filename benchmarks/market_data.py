@@ -1,4 +1,4 @@
-"""Pages of the market-data tree over HTTP: a computed page against a cached one, and page 1,000 against page 1.
+"""Pages that are not held: their processor time against that of held ones, and page 1,000 of a walk against page 1.
 
 The one-minute bars are of 30 days with 20 trades a minute, the trades of an hour with 20,000 trades a minute. All of
 them are in derived files.
@@ -11,18 +11,25 @@ from statistics import median
 
 import orjson
 
+from benchmarks.clients import Connection, header
 from benchmarks.generated_trades import FIRST_DAY_NS, MINUTE_NS, SYMBOL, Stream, stored
-from benchmarks.report import Ratio, Row, Sizes
-from benchmarks.servers import Connection, Server, UnexpectedAnswer, our_server
+from benchmarks.load import MISSING, load
+from benchmarks.report import Goal, Note, Ratio, Row, Sizes, UnexpectedAnswer
+from benchmarks.servers import Server, our_server
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 
 _ROOT = f"/api/v1/market-data/equities/{SYMBOL}"
 _SPARSE_MINUTES, _SPARSE = 30 * 1440, Stream(a_minute=20, with_ids=True)
-_DENSE_MINUTES, _DENSE = 61, Stream(a_minute=20_000, start_ns=FIRST_DAY_NS + 60 * DAY_NS, with_ids=True)
+_DENSE_MINUTES, _QUICK_MINUTES = 61, 6
+_DENSE = Stream(a_minute=20_000, start_ns=FIRST_DAY_NS + 60 * DAY_NS, with_ids=True)
 _BARS = 1_000
-_PAIRS = 200
+_MOST_MISSES_PER_SECOND = 5_000
+NOT_HELD = {
+    "`/stats/ohlc`": f"/api/v1/stats/ohlc?symbol={SYMBOL}&interval=1min",
+    "a page of the tree": f"{_ROOT}/ohlcv.json?resolution=1m&limit={_BARS}",
+}
 _WALKS_EACH = 9
-_PAGES, _QUICK_PAGES = 1_000, 100
+_PAGES, _QUICK_PAGES = 1_000, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +64,13 @@ _WALKS = (
 
 def measure_market_data(sizes: Sizes) -> Iterator[Row]:
     """Yield the ratios, for one client and one web process."""
-    pages = _PAGES if sizes.trades > _PAGES**2 else _QUICK_PAGES
+    quick = sizes.trades < _PAGES**2
+    pages, minutes = (_QUICK_PAGES, _QUICK_MINUTES) if quick else (_PAGES, _DENSE_MINUTES)
     with our_server() as server:
         stored(server.folder, _SPARSE, _SPARSE_MINUTES * _SPARSE.a_minute)
-        stored(server.folder, _DENSE, _DENSE_MINUTES * _DENSE.a_minute)
+        stored(server.folder, _DENSE, minutes * _DENSE.a_minute)
+        yield from _measure_misses(server, sizes)
         with Connection(server) as connection:
-            for format_name in ("json", "columnar"):
-                yield from _measure_misses(server, connection, format_name)
             for walk in _WALKS:
                 firsts = [walk.first(number) for number in range(_WALKS_EACH)]
                 yield from _measure_walk(
@@ -71,28 +78,33 @@ def measure_market_data(sizes: Sizes) -> Iterator[Row]:
                 )
 
 
-def _measure_misses(server: Server, connection: Connection, format_name: str) -> Iterator[Row]:
-    misses, hits = [], []
-    for number in range(_PAIRS):
-        start_ns = FIRST_DAY_NS + number * MINUTE_NS
-        query = f"resolution=1m&limit={_BARS}&{_range(start_ns, start_ns + _BARS * MINUTE_NS)}"
-        request = server.request("GET", f"{_ROOT}/ohlcv.{format_name}?{query}")
-        misses.append(_timed(connection, request, "miss")[0])
-        hits.append(_timed(connection, request, "hit")[0])
-    yield Ratio(
-        f"a page of {_BARS:,} bars in {format_name}, computed, against the same one cached",
-        here=1e3 * median(misses),
-        peer=1e3 * median(hits),
-        unit="ms",
-        wanted="at most 2",
-    )
+def bar_window(number: int) -> str:
+    """Return the query of a window of 1,000 bars, another one for each number up to 40,000."""
+    start_ns = FIRST_DAY_NS + number * MINUTE_NS
+    return _range(start_ns, start_ns + _BARS * MINUTE_NS)
+
+
+def _measure_misses(server: Server, sizes: Sizes) -> Iterator[Row]:
+    """Yield the processor time of 1,000 bars. Every request of the misses is for another window."""
+    if MISSING:
+        yield Note(f"Left out: answers that are not held: {MISSING}.")
+        return
+    count = _MOST_MISSES_PER_SECOND * sizes.seconds
+    for name, target in NOT_HELD.items():
+        hits = server.by_all_keys(f"{target}&{bar_window(40_000)}")
+        misses = [server.request("GET", f"{target}&{bar_window(number)}") for number in range(count)]
+        load(server, hits, 1)
+        miss, hit = load(server, misses, sizes.seconds, once=True), load(server, hits, sizes.seconds)
+        label = f"{_BARS:,} bars of {name}, not held, against held: "
+        yield Ratio(label + "processor time", miss.processor_us, hit.processor_us, "µs", Goal(most=3))
+        yield Ratio(label + "one pinned worker", miss.per_second, hit.per_second, "answers/s")
 
 
 def _walked(server: Server, connection: Connection, target: str, pages: int) -> list[float]:
     """Request `pages` pages, each with the cursor of the page before; return the seconds of each."""
     seconds, cursor = [], ""
     for _ in range(pages):
-        page_seconds, body = _timed(connection, server.request("GET", target + cursor), "miss")
+        page_seconds, body = _timed(connection, server.request("GET", target + cursor))
         seconds.append(page_seconds)
         cursor = f"&cursor={orjson.loads(body)['next_cursor']}"
     return seconds
@@ -102,22 +114,19 @@ def _measure_walk(walk: _Walk, walks: list[list[float]]) -> Iterator[Row]:
     yield Ratio(
         f"page {len(walks[0]):,} of a walk over {walk.what}, {walk.limit:,} a page, against page 1",
         here=1e3 * median(seconds[-1] for seconds in walks),
-        peer=1e3 * median(seconds[0] for seconds in walks),
+        beside=1e3 * median(seconds[0] for seconds in walks),
         unit="ms",
-        wanted="0.8 to 1.2",
+        goal=Goal(0.8, 1.2),
     )
 
 
-def _timed(connection: Connection, request: bytes, outcome: str) -> tuple[float, bytes]:
-    """Return the seconds and the body of an answer that was computed (`miss`) or cached (`hit`).
-
-    Raises `UnexpectedAnswer` for another outcome.
-    """
+def _timed(connection: Connection, request: bytes) -> tuple[float, bytes]:
+    """Return the seconds and the body of an answer. Raises `UnexpectedAnswer` unless it was computed."""
     started = time.perf_counter()
     head, body = connection.answer(request)
     seconds = time.perf_counter() - started
-    if b"x-cache: " + outcome.encode() not in head:
-        raise UnexpectedAnswer(f"no {outcome}: {head!r}")
+    if header(head, "x-cache") != "miss":
+        raise UnexpectedAnswer(f"no miss: {head!r}")
     return seconds, body
 
 

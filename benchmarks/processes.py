@@ -1,12 +1,13 @@
-"""Starts a benchmark's processes on the servers' core, waits for them, and ends them."""
+"""Starts a benchmark's processes on chosen cores, waits for them, measures them, and ends them."""
 
+import contextlib
 import os
 import selectors
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,25 +17,12 @@ def _cores() -> list[int]:
 
 
 CORES = _cores()
-SERVER_CORE, LOAD_CORE = (CORES[0], CORES[-1]) if len(CORES) > 1 else (None, None)
+SERVER_CORE, LOAD_CORE = (CORES[:1], CORES[-1:]) if len(CORES) > 1 else (CORES, CORES)
 
 
 @contextmanager
-def pinned(core: int | None) -> Iterator[None]:
-    """Run this thread, and the processes that it starts meanwhile, on one core; None changes nothing."""
-    with _on(set() if core is None else {core}):
-        yield
-
-
-@contextmanager
-def unpinned() -> Iterator[None]:
-    """Run this thread, and the processes that it starts meanwhile, on all cores."""
-    with _on(set(CORES)):
-        yield
-
-
-@contextmanager
-def _on(cores: set[int]) -> Iterator[None]:
+def on_cores(cores: Collection[int]) -> Iterator[None]:
+    """Run this thread, and the processes that it starts meanwhile, on these cores; with none nothing changes."""
     if not cores:
         yield
         return
@@ -57,10 +45,15 @@ class StartFailed(Exception):
 
 @contextmanager
 def running(
-    command: Sequence[str], *, environment: Mapping[str, str], descriptors: tuple[int, ...] = (), log: Path
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    log: Path,
+    descriptors: tuple[int, ...] = (),
+    cores: Collection[int] = SERVER_CORE,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command from the project's folder; its standard output is a pipe, its standard error goes to `log`."""
-    with log.open("w") as errors, pinned(SERVER_CORE):
+    with log.open("w") as errors, on_cores(cores):
         process = subprocess.Popen(
             command,
             cwd=BASE_DIR,
@@ -106,7 +99,8 @@ def await_ready(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], 
 
 def run_python(module: str, *arguments: str, environment: Mapping[str, str], log: Path) -> str:
     """Run a module to its end on the servers' core; return its output. Raises `StartFailed` if it fails."""
-    with running([sys.executable, "-m", module, *arguments], environment=environment, log=log) as process:
+    command = [sys.executable, "-m", module, *arguments]
+    with running(command, environment=environment, log=log) as process:
         output, _ = process.communicate(timeout=600)
     if process.returncode:
         raise StartFailed(f"{module} failed: {log.read_text()[-2000:]}")
@@ -120,6 +114,29 @@ def memory_of_process(measure: str, pid: int | str = "self") -> int:
     """
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{measure}:"))
+
+
+def descendants(roots: Sequence[int]) -> list[int]:
+    """Return the ids of these processes and of all processes below them."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # a process that has ended meanwhile
+            parents[int(stat.parent.name)] = int(_stat_fields(stat)[1])
+    found = [*roots]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found
+
+
+def processor_seconds(roots: Sequence[int]) -> float:
+    """Return the processor seconds, user and system, that these processes and all below them have used."""
+    used = [_stat_fields(Path(f"/proc/{pid}/stat"))[11:13] for pid in descendants(roots)]
+    return sum(int(ticks) for pair in used for ticks in pair) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat_fields(stat: Path) -> list[str]:
+    """Return the fields after the program's name, which may contain spaces and parentheses."""
+    return stat.read_text().rpartition(")")[2].split()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,7 +1,11 @@
-"""A benchmark is a function of `Sizes` that yields `Ratio`s and `Note`s. `table` formats them."""
+"""A benchmark is a function of `Sizes` that yields `Ratio`s and `Note`s. `table` writes them as Markdown."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+
+
+class UnexpectedAnswer(Exception):
+    """An answer differs from what the benchmark expects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +21,14 @@ class Sizes:
     symbols: int  # symbols read in process
     import_rows: int  # rows of the imported file
     trades: int  # trades of one symbol with a long history
-    logs: int  # symbols of the store of many symbols
+    logs: int  # symbols of the stores of many symbols
     dates: int  # dates of each of these symbols
+    small_batches: int  # batches of 100 rows for each of these symbols
 
 
 FULL = Sizes(
     rounds=5,
-    seconds=5,
+    seconds=3,
     small_rows=1_000_000,
     large_rows=5_000_000,
     batches=10,
@@ -33,46 +38,82 @@ FULL = Sizes(
     trades=10_000_000,
     logs=2_000,
     dates=250,
+    small_batches=10,
 )
 QUICK = Sizes(
-    rounds=3,
-    seconds=2,
-    small_rows=100_000,
-    large_rows=400_000,
-    batches=5,
-    peer_batches=2,
-    symbols=40,
-    import_rows=200_000,
+    rounds=1,
+    seconds=1,
+    small_rows=50_000,
+    large_rows=200_000,
+    batches=3,
+    peer_batches=1,
+    symbols=20,
+    import_rows=100_000,
     trades=400_000,
-    logs=50,
-    dates=20,
+    logs=40,
+    dates=10,
+    small_batches=3,
 )
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """Bounds of a ratio or, with a unit, of the figure itself."""
+
+    least: float | None = None
+    most: float | None = None
+    unit: str = ""
+
+    def met(self, value: float) -> bool:
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+    def __str__(self) -> str:
+        if self.least is None or self.most is None:
+            bound, sign = (self.most, "≤") if self.least is None else (self.least, "≥")
+            return f"{sign} {bound:,.10g} {self.unit}".rstrip()
+        return f"{self.least:g} to {self.most:g} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
 class Ratio:
-    """`here` divided by `peer`, both in `unit`. wanted: the target, as text."""
+    """A figure and another one beside it, both in `unit`. rival: the other one is another program's.
+
+    More is better if the unit ends in `/s`; otherwise less is.
+    """
 
     name: str
     here: float
-    peer: float
+    beside: float | None
     unit: str
-    wanted: str = ""
+    goal: Goal | None = None
+    rival: bool = False
+
+    @property
+    def ratio(self) -> float | None:
+        return self.here / self.beside if self.beside else None
+
+    @property
+    def outcome(self) -> str:
+        """Whether the goal is met, and whether this project loses against another program."""
+        value = self.here if self.goal and self.goal.unit else self.ratio
+        words = []
+        if self.goal and value is not None:
+            words.append("met" if self.goal.met(value) else "**missed**")
+        if self.rival and self.ratio is not None:
+            wins = self.ratio >= 1 if self.unit.endswith("/s") else self.ratio <= 1
+            words.append("wins" if wins else "**loses**")
+        return ", ".join(words)
 
     def cells(self) -> tuple[str, ...]:
-        """Return the cells of the ratio's row in the table."""
-        ratio = self.here / self.peer
-        return (
-            self.name,
-            _number(self.here),
-            _number(self.peer),
-            self.unit,
-            f"{ratio:.2f}" if ratio < 20 else f"{ratio:.0f}",
-            self.wanted,
+        """Return the cells of its row in the table."""
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}" if self.ratio < 20 else f"{self.ratio:,.0f}"
+        figures = (
+            f"{_number(each)} {self.unit}" if each is not None else "" for each in (self.here, self.beside)
         )
+        return (self.name, *figures, ratio, str(self.goal or ""), self.outcome)
 
     def __str__(self) -> str:
-        return "  ".join(self.cells()[:5])
+        return "  ".join(cell for cell in self.cells() if cell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +129,19 @@ class Note:
 Row = Ratio | Note
 Measure = Callable[[Sizes], Iterator[Row]]
 
-_HEADER = ("what", "here", "peer", "unit", "ratio", "wanted")
-_RIGHT_ALIGNED = {1, 2, 4}
+_HEADER = ("case", "here", "beside it", "ratio", "goal", "outcome")
+_ALIGNED = ("---", "--:", "--:", "--:", "---", "---")
 
 
-def table(rows: list[Row]) -> str:
-    """Return the ratios as an aligned table, then the notes."""
-    cells = [_HEADER, *(row.cells() for row in rows if isinstance(row, Ratio))]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if number in _RIGHT_ALIGNED else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
-    return "\n".join([*lines, *(str(row) for row in rows if isinstance(row, Note))])
+def table(rows: Iterable[Row]) -> str:
+    """Return the ratios as a Markdown table, then the notes, one paragraph each. Tables of text are fenced."""
+    rows = list(rows)
+    cells = [_HEADER, _ALIGNED, *(row.cells() for row in rows if isinstance(row, Ratio))]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    notes = [row.text for row in rows if isinstance(row, Note)]
+    paragraphs = [f"```\n{note}\n```" if "\n" in note else note for note in notes]
+    return "\n\n".join(["\n".join(lines), *paragraphs])
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -9,8 +9,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.generated_trades import MINUTE_NS, SYMBOL, Stream, stored
-from benchmarks.report import Ratio, Row, Sizes
-from benchmarks.servers import UnexpectedAnswer
+from benchmarks.report import Goal, Ratio, Row, Sizes, UnexpectedAnswer
 from store import open_store
 from store.bars.bars import Bars
 from store.protocol import Window
@@ -23,10 +22,12 @@ _STREAMS = {"2 a minute": Stream(a_minute=2), "20 a minute": Stream(a_minute=20)
 _POSITIONS = (0.1, 0.23, 0.37, 0.5, 0.63, 0.77, 0.9)
 _ROUNDS = 7
 _READS = 20
+_FIRST, _SECOND, _REPEATED = "first read", "second read", "repeated reads"
+_SHIFT_NS = 60 * MINUTE_NS
 
 
 def measure_windows(sizes: Sizes) -> Iterator[Row]:
-    """Yield the ratios for a sparse and for a dense symbol: for a new reader's first read, and for its next reads."""
+    """Yield the ratios for a sparse and for a dense symbol: for a new reader's first read, and for its next ones."""
     for name, stream in _STREAMS.items():
         yield from _measure_window(name, stream, sizes.trades)
 
@@ -39,39 +40,51 @@ def _measure_window(name: str, stream: Stream, trades: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         long = Path(folder) / "long"
         stored(long, stream, trades)
-        pairs: dict[str, list[tuple[float, float]]] = {"first read": [], "again": []}
+        pairs: dict[str, list[tuple[float, float]]] = {_FIRST: [], _SECOND: [], _REPEATED: []}
         for number, first in enumerate(firsts):
             alone = Path(folder) / str(number)
             stored(alone, stream, count, first=first)
             window = stream.window(first, count)
             for what, seconds in _read_seconds([long, alone], window).items():
                 pairs[what].append((seconds[0], seconds[1]))
-    for what, taken in pairs.items():
+    label = f"{count // stream.a_minute // 1440} days of minute bars ({name})"
+    first, second = (1e3 * median(here for here, _ in pairs[what]) for what in (_FIRST, _SECOND))
+    name = f"{label}, {_FIRST} of a new reader, against its second, of a window an hour later"
+    yield Ratio(name, first, second, "ms", Goal(most=2))
+    for what in (_FIRST, _REPEATED):
+        taken = pairs[what]
         yield Ratio(
-            f"{_DAYS if count == _MINUTES * stream.a_minute else count // stream.a_minute // 1440} days of minute bars"
-            f" ({name}), {what}: out of {trades / 1e6:g} million trades against {count / 1e6:g} million",
+            f"{label}, {what}: out of {trades / 1e6:g} million trades against {count / 1e6:g} million",
             here=1e3 * median(here for here, _ in taken),
-            peer=1e3 * median(peer for _, peer in taken),
+            beside=1e3 * median(peer for _, peer in taken),
             unit="ms",
-            wanted="0.8 to 1.2",
+            goal=Goal(0.8, 1.2),
         )
 
 
 def _read_seconds(folders: Sequence[Path], window: Window) -> dict[str, list[float]]:
-    """Return the seconds of a read of each store: the first read of a new reader, and its later reads of the window."""
+    """Return the seconds of a read of each store.
+
+    They are those of a new reader's first read, of its second one, which begins an hour later, and of later ones of the
+    first window.
+    """
+    shifted = Window(window.start_ns + _SHIFT_NS, window.end_ns + _SHIFT_NS)
     answers = [_read(open_store(folder), window) for folder in folders]
     if not all(np.array_equal(answers[0].close, answer.close) for answer in answers):
         raise UnexpectedAnswer("the stores have different bars")
     first: list[list[float]] = [[] for _ in folders]
-    again: list[list[float]] = [[] for _ in folders]
+    repeated: list[list[float]] = [[] for _ in folders]
+    second: list[list[float]] = [[] for _ in folders]
     for _ in range(_ROUNDS):
-        for folder, new, old in zip(folders, first, again, strict=True):
+        for folder, new, beside, again in zip(folders, first, second, repeated, strict=True):
             reader = open_store(folder)
             new.append(_timed(lambda reader=reader: _read(reader, window), 1))
-            old.append(_timed(lambda reader=reader: _read(reader, window), _READS))
+            beside.append(_timed(lambda reader=reader: _read(reader, shifted), 1))
+            again.append(_timed(lambda reader=reader: _read(reader, window), _READS))
     return {
-        "first read": [median(seconds) for seconds in first],
-        "again": [median(seconds) for seconds in again],
+        _FIRST: [median(seconds) for seconds in first],
+        _SECOND: [median(seconds) for seconds in second],
+        _REPEATED: [median(seconds) for seconds in repeated],
     }
 
 

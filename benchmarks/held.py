@@ -1,0 +1,152 @@
+"""Held answers: answers that the server has computed before. wrk sends real keys by turns on 32 connections.
+
+Each answer is measured by one web process on a core of its own and, at the same time of the run, by the default set-up
+on all cores and by the peers, which answer the same bytes. One of `_EVERYWHERE` also by one web process on all cores.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import orjson
+
+from benchmarks.clients import Connection, header
+from benchmarks.generated_trades import BATCH_ROWS, json_body, spread_rows
+from benchmarks.load import MISSING, Load, load, medians
+from benchmarks.peers import NGINX, Peer, naive_peer, nginx_peer, peers_missing, pipelined_peer
+from benchmarks.report import Goal, Note, Ratio, Row, Sizes, UnexpectedAnswer
+from benchmarks.servers import KEYS, Server, our_server
+
+_MINUTES = 570  # bars of about 60 KB
+_WINDOW = "start=2025-01-06T00:00:00Z&end=2025-01-06T09:30:00Z"
+_OHLC = f"/api/v1/stats/ohlc?symbol=BENCH&interval=1min&{_WINDOW}"
+_TREE = "/api/v1/market-data/equities/BENCH"
+_BARS = f"{_TREE}/ohlcv.%s?resolution=1m&limit=1000&{_WINDOW}"
+_HOUR = "start=2025-01-06T00:00:00Z&end=2025-01-06T01:00:00Z"
+_TRADES = f"/api/v1/market-data/equities/TICKS/trades.%s?limit={BATCH_ROWS}&{_HOUR}"
+_NGINX, _LATENCY, _DEFAULT_COST = Goal(least=0.3), Goal(most=3), Goal(most=1.2)
+_PINNED, _ONE, _DEFAULT = "one pinned worker", "one worker, not pinned", "default set-up"
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """An answer. pipelined: the goal against that peer; None leaves all peers out. rows: of the answer, if checked."""
+
+    name: str
+    target: str
+    pipelined: Goal | None = None
+    rows: int = 0
+    unchanged: bool = False  # ask with the answer's ETag, for a 304
+
+
+_CASES = (
+    _Case("bars of `/stats/ohlc`", _OHLC, Goal(least=5), _MINUTES),
+    _Case("page of bars, JSON", _BARS % "json", Goal(least=5), _MINUTES),
+    _Case("page of bars, columnar", _BARS % "columnar"),
+    _Case("page of bars, msgpack", _BARS % "msgpack"),
+    _Case("page of 10,000 trades, JSON", _TRADES % "json", rows=BATCH_ROWS),
+    _Case("page of 10,000 trades, columnar", _TRADES % "columnar"),
+    _Case("page of 10,000 trades, msgpack", _TRADES % "msgpack"),
+    _Case("`latest`", f"{_TREE}/latest", Goal(least=3)),
+    _Case("`snapshot`", f"{_TREE}/snapshot", Goal(least=2)),
+    _Case("304 of `/stats/ohlc`", _OHLC, unchanged=True),
+    _Case("304 of a page of bars", _BARS % "json", unchanged=True),
+)
+_EVERYWHERE = _CASES[:2]
+
+
+def measure_held(sizes: Sizes) -> Iterator[Row]:
+    """Yield answers per second, latencies and processor time of each answer, against the peers' and the default set-up."""
+    if MISSING:
+        yield Note(f"Left out: held answers: {MISSING}.")
+        return
+    yield Note(
+        f"Held answers: {KEYS} keys of tier `internal` by turns, 32 connections, no `Accept-Encoding`."
+    )
+    with ExitStack() as stack:
+        ours = {
+            _PINNED: stack.enter_context(our_server()),
+            _ONE: stack.enter_context(our_server(pinned=False)),
+            _DEFAULT: stack.enter_context(our_server(workers=None, pinned=False)),
+        }
+        for server in ours.values():
+            _store(server)
+        peers: list[Peer] = []
+        yield from _add_peers(stack, peers)
+        for case in _CASES:
+            yield from _measure_case(case, sizes, ours, peers)
+
+
+def _store(server: Server) -> None:
+    bars, ticks = (spread_rows(BATCH_ROWS, minutes=minutes) for minutes in (_MINUTES, 60))
+    with Connection(server) as connection:
+        connection.post([(json_body(bars), BATCH_ROWS), (json_body(ticks, symbol="TICKS"), BATCH_ROWS)])
+
+
+def _add_peers(stack: ExitStack, peers: list[Peer]) -> Iterator[Note]:
+    if reason := peers_missing():
+        yield Note(f"Left out: held answers against FastAPI: {reason}.")
+    else:
+        peers += [stack.enter_context(pipelined_peer()), stack.enter_context(naive_peer())]
+    if NGINX:
+        peers.append(stack.enter_context(nginx_peer()))
+    else:
+        yield Note("Left out: held answers against nginx: it is not installed.")
+
+
+def _measure_case(
+    case: _Case, sizes: Sizes, ours: Mapping[str, Server], peers: Sequence[Peer]
+) -> Iterator[Row]:
+    if case not in _EVERYWHERE:
+        ours = {name: server for name, server in ours.items() if name != _ONE}
+    requests, bodies = {}, []
+    for name, server in ours.items():
+        headers, body = _warmed(server, case)
+        requests[name] = server.by_all_keys(case.target, **headers)
+        bodies.append(body)
+    runs = {name: partial(load, ours[name], requests[name]) for name in ours}
+    for peer in peers if case.pipelined else ():
+        peer.serve(bodies[0])
+        runs[peer.name] = partial(load, peer.server, peer.server.by_all_keys(peer.target))
+    for run in runs.values() if sizes.rounds > 1 else ():
+        run(1)  # warms up
+    loads: dict[str, list[Load]] = {name: [] for name in runs}
+    for _ in range(sizes.rounds):
+        for name, run in runs.items():
+            loads[name].append(run(sizes.seconds))
+    yield from _rows(case, {name: medians(each) for name, each in loads.items()}, len(bodies[0]))
+
+
+def _warmed(server: Server, case: _Case) -> tuple[dict[str, str], bytes]:
+    """Ask twice; return the headers for wrk's requests, and the answer. Raises `UnexpectedAnswer` for a wrong one."""
+    with Connection(server) as connection:
+        connection.exchange(server.request("GET", case.target))
+        head, body = connection.answer(server.request("GET", case.target))
+        headers = {"If_None_Match": header(head, "etag")} if case.unchanged else {}
+        if case.unchanged:
+            connection.answer(server.request("GET", case.target, **headers), expected=(304,))
+    rows = next(iter(v for v in orjson.loads(body).values() if isinstance(v, list))) if case.rows else ()
+    if len(rows) != case.rows:
+        raise UnexpectedAnswer(f"{len(rows)} rows instead of {case.rows}: {case.target}")
+    return headers, body
+
+
+def _rows(case: _Case, by_name: Mapping[str, Load], size: int) -> Iterator[Row]:
+    one = by_name[_PINNED]
+    label = f"{case.name} ({0 if case.unchanged else size:,} bytes): "
+    goals = {"pipelined FastAPI": case.pipelined, "nginx": _NGINX}
+    if not case.pipelined:
+        yield Ratio(label + _PINNED, one.per_second, None, "answers/s")
+    for name in [name for name in by_name if name not in (_PINNED, _ONE, _DEFAULT)]:
+        theirs, goal = by_name[name].per_second, goals.get(name)
+        yield Ratio(
+            f"{label}{_PINNED}, against {name}", one.per_second, theirs, "answers/s", goal, rival=True
+        )
+    yield Ratio(f"{label}{_PINNED}, p99 against p50", one.p99_ms, one.p50_ms, "ms", _LATENCY)
+    for name in [name for name in by_name if name in (_ONE, _DEFAULT)]:
+        other, against = by_name[name], f"{label}{name}, against {_PINNED}"
+        goal = _DEFAULT_COST if name == _DEFAULT else None
+        yield Ratio(against, other.per_second, one.per_second, "answers/s")
+        yield Ratio(f"{against}, processor time", other.processor_us, one.processor_us, "µs", goal)
+        yield Ratio(f"{label}{name}, p99 against p50", other.p99_ms, other.p50_ms, "ms")

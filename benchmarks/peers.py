@@ -1,0 +1,145 @@
+"""The other programs that serve the same bytes: plain FastAPI, pipelined FastAPI, and nginx.
+
+The environment variable PEERS names the folder of the first two. They run with one uvicorn worker and a Redis of their
+own. Every program keeps to the servers' core.
+"""
+
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis import Redis
+
+from benchmarks.processes import BASE_DIR, await_ready, running
+from benchmarks.servers import Server
+from marketdata_project.serve.embedded_redis import EmbeddedRedis
+
+PEER_VENV = BASE_DIR / ".venv-bench"
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+_NGINX_CACHE_SECONDS = 2.1  # longer than a file is cached
+_PEERS = os.environ.get("PEERS", "")
+_APPS = ("naive", "pipelined")
+_UVICORN = "--loop uvloop --http httptools --no-access-log --log-level warning"
+_NGINX_CONFIGURATION = """
+daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; keepalive_requests 1000000000; default_type application/json;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi; open_file_cache max=100; open_file_cache_valid 1s;
+    server {{ listen 127.0.0.1:{port}; location / {{ root {folder}; }} }}
+}}
+"""
+
+
+class PeersMissing(Exception):
+    """PEERS names a folder without the peers."""
+
+
+def peers_missing() -> str | None:
+    """Return the reason why FastAPI's peers are left out; None if they can be run.
+
+    Raises `PeersMissing` if PEERS names a folder that does not have both: a run without ratios is not what was asked.
+    """
+    if not _PEERS:
+        return "PEERS is unset"
+    folder = Path(_PEERS).resolve()
+    missing = [f"{name}/app.py" for name in _APPS if not (folder / name / "app.py").is_file()]
+    if missing:
+        raise PeersMissing(f"PEERS names {folder}, which has no {' and no '.join(missing)}")
+    if not (PEER_VENV / ".installed").exists():
+        return "requirements-bench.txt is not installed in .venv-bench"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A running program. `serve` sets the bytes that it answers to `target`."""
+
+    name: str
+    server: Server
+    target: str
+    serve: Callable[[bytes], None]
+
+
+@contextmanager
+def naive_peer() -> Iterator[Peer]:
+    """Run the plain peer: a key, a token bucket and an answer from Redis in three calls."""
+    answer = "ohlc:BENCH:1min:None:None"
+    with _fastapi("naive", redis_variable="NAIVE_REDIS", keys=["key"]) as server:
+        yield Peer("naive FastAPI", server, "/v1/stats/cached?symbol=BENCH", _setter(server, answer))
+
+
+@contextmanager
+def pipelined_peer() -> Iterator[Peer]:
+    """Run the peer with one Redis pipeline a request, and keys of 1,000 requests a second."""
+    keys = [f"key{number}" for number in range(32)]
+    with _fastapi("pipelined", redis_variable="PEER_REDIS", keys=keys) as server:
+        yield Peer("pipelined FastAPI", server, "/bars?symbol=BENCH", _setter(server, "BODY"))
+
+
+@contextmanager
+def nginx_peer() -> Iterator[Peer]:
+    """Run nginx with one process and a static file."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+        folder, log = Path(temporary), Path(temporary) / "nginx.log"
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]  # free again for nginx, which cannot choose one
+        (folder / "nginx.conf").write_text(_NGINX_CONFIGURATION.format(port=port, folder=folder))
+        command = [str(NGINX), "-p", str(folder), "-e", "stderr", "-c", "nginx.conf"]
+        with running(command, environment=os.environ, log=log) as process:
+            await_ready(process, lambda: _listens(port), log=log)
+            server = Server("127.0.0.1", port, ["key"], folder, (process.pid,))
+            yield Peer("nginx", server, "/answer", lambda body: _write_static(folder / "answer", body))
+
+
+def _write_static(file: Path, body: bytes) -> None:
+    file.write_bytes(body)
+    time.sleep(_NGINX_CACHE_SECONDS)
+
+
+def _setter(server: Server, name: str) -> Callable[[bytes], None]:
+    def serve(body: bytes) -> None:
+        with Redis(unix_socket_path=str(_redis_in(server.folder).socket_path)) as redis:
+            redis.set(name, body)
+
+    return serve
+
+
+@contextmanager
+def _fastapi(name: str, *, redis_variable: str, keys: Sequence[str]) -> Iterator[Server]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        redis, log = _redis_in(folder), folder / "redis.err"
+        process = stack.enter_context(running(redis.command(), environment=os.environ, log=log))
+        await_ready(process, redis.answers, log=log)
+        redis_pid, log = process.pid, folder / f"{name}.log"
+        with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+            port, fd = listener.getsockname()[1], listener.fileno()
+            command = [str(PEER_VENV / "bin" / "python"), "-m", "uvicorn", "app:app", "--fd", str(fd)]
+            command += ["--app-dir", str(Path(_PEERS).resolve() / name), *_UVICORN.split()]
+            environment = {
+                "PATH": os.environ.get("PATH", ""),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "NAIVE_CSV": str(folder / "trades.csv"),
+                redis_variable: f"unix://{redis.socket_path}",
+            }
+            process = stack.enter_context(
+                running(command, environment=environment, descriptors=(fd,), log=log)
+            )
+        yield Server("127.0.0.1", port, keys, folder, (process.pid, redis_pid))
+
+
+def _redis_in(folder: Path) -> EmbeddedRedis:
+    return EmbeddedRedis(socket_path=folder / "redis.sock", run_dir=folder)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
