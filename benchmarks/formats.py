@@ -153,7 +153,7 @@ def _measure_streams(what: str, table: Table) -> Iterator[Row]:
     lines = FORMATS["ndjson"].render(Document({}, "rows", table, {}), None).body.splitlines()
     rows, render = [orjson.loads(line) for line in lines], _frameworks_renderer()
     encoders = {name: each.stream(table.columns, None) for name, each in FORMATS.items() if each.stream}
-    acts = {name: lambda encoder=encoder: encoder.rows(table) for name, encoder in encoders.items()}
+    acts = {name: lambda encoder=encoder: b"".join(encoder.rows(table)) for name, encoder in encoders.items()}
     seconds = _seconds(acts | {_PEER: lambda: render(rows)})
     for name in encoders:
         yield Ratio(

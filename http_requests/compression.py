@@ -11,6 +11,8 @@ from typing import Literal, TypeAlias
 import pyarrow as pa
 
 Encoding: TypeAlias = Literal["gzip", "zstd"]
+# A body that is made piece by piece.
+Pieces: TypeAlias = Generator[bytes | memoryview]
 
 # Smaller bodies are not compressed, because they fit into one packet together with the headers.
 _LEAST_BYTES = 1024
@@ -64,7 +66,7 @@ def compressed(body: bytes, encoding: Encoding | None) -> Encoded:
     return Encoded(body, None)
 
 
-def compressed_pieces(pieces: Generator[bytes], encoding: Encoding | None) -> Generator[bytes]:
+def compressed_pieces(pieces: Pieces, encoding: Encoding | None) -> Pieces:
     """Yield a body's pieces compressed: one gzip member or one zstd frame. None leaves them as they are.
 
     A client can decode each piece as soon as it arrives. If `pieces` raises an error, the compressed body has no
@@ -81,14 +83,14 @@ def _weights(header: str) -> Iterator[tuple[str, float]]:
             yield _ALIASES.get(name, name), float(match[2] or 1)
 
 
-def _gzip_pieces(pieces: Generator[bytes]) -> Generator[bytes]:
+def _gzip_pieces(pieces: Pieces) -> Pieces:
     compressor = zlib.compressobj(_STREAM_GZIP_LEVEL, wbits=_GZIP_WRAPPER)
     for piece in pieces:
         yield compressor.compress(piece) + compressor.flush(zlib.Z_SYNC_FLUSH)
     yield compressor.flush()
 
 
-def _zstd_pieces(pieces: Generator[bytes]) -> Generator[bytes]:
+def _zstd_pieces(pieces: Pieces) -> Pieces:
     sink = _Sink()
     with pa.CompressedOutputStream(pa.PythonFile(sink, "w"), "zstd") as compressor:
         for piece in pieces:
@@ -129,7 +131,7 @@ _COMPRESS: dict[Encoding, Callable[[bytes], bytes]] = {
     "gzip": lambda body: gzip.compress(body, _GZIP_LEVEL, mtime=0),
     "zstd": _zstd,
 }
-_STREAM: dict[Encoding, Callable[[Generator[bytes]], Generator[bytes]]] = {
+_STREAM: dict[Encoding, Callable[[Pieces], Pieces]] = {
     "gzip": _gzip_pieces,
     "zstd": _zstd_pieces,
 }

@@ -189,8 +189,19 @@ class MarketStore(Protocol):
         """
 
     @abstractmethod
-    def rows(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> pa.Table:
-        """Return the rows in the window by (event time, sequence, arrival), in the dataset's schema."""
+    def rows(
+        self,
+        dataset: Dataset,
+        symbol: str,
+        window: Window,
+        *,
+        commit: int | None = None,
+        coded_texts: bool = False,
+    ) -> pa.Table:
+        """Return the rows in the window by (event time, sequence, arrival), in the dataset's schema.
+
+        coded_texts: a column of few distinct texts may be dictionary-encoded, with `int32` indices.
+        """
 
     @abstractmethod
     def version(

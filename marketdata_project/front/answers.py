@@ -35,10 +35,10 @@ class Answer(NamedTuple):
 class Stream:
     """A body that is made piece by piece. Call `close` once."""
 
-    pieces: Iterator[bytes]
+    pieces: Iterator[bytes | memoryview]
     close: Callable[[], None]
 
-    def next_piece(self) -> bytes | None:
+    def next_piece(self) -> bytes | memoryview | None:
         """Make the next piece; None after the last one."""
         return next(self.pieces, None)
 

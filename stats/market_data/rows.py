@@ -69,7 +69,7 @@ def joined(columns: Sequence[OutColumn], parts: Sequence[Rows]) -> Rows:
     if not parts:
         return Rows.of(Table.empty(columns), np.empty(0, np.int64))
     return Rows(
-        Table(tuple(columns), pa.concat_tables([part.table.data for part in parts])),
+        Table(tuple(columns), pa.concat_tables([part.table.plain().data for part in parts])),
         symbol_index=np.concatenate([part.symbol_index for part in parts]),
         time_ns=np.concatenate([part.time_ns for part in parts]),
         ordinal=np.concatenate([part.ordinal for part in parts]),

@@ -87,7 +87,7 @@ class TickReader:
         return self.log.take_window(window, count, from_end=from_end)
 
     def rows(self, window: Window) -> Rows:
-        rows = self.log.rows(window)
+        rows = self.log.rows(window, coded_texts=True)
         time_ns = rows.column(0).to_numpy()
         if self.hours_grid is not None:
             inside = self.hours_grid.within_hours(time_ns)

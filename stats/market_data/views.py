@@ -74,6 +74,13 @@ class PageViewSet(MarketDataViewSet, ContentViewSet):
         return [*super().see_also(), *streams]
 
 
+class PiecesResponse(StreamingHttpResponse):
+    """A stream whose pieces are bytes or memoryviews. Django would copy each memoryview."""
+
+    def make_bytes(self, value: object) -> Any:
+        return value
+
+
 class StreamViewSet(MarketDataViewSet):
     """All of a dataset's rows."""
 
@@ -93,7 +100,7 @@ class StreamViewSet(MarketDataViewSet):
         if browsed:
             links = format_links(request, list(STREAM_FORMATS))
             return Response({link.label: request.build_absolute_uri(link.url) for link in links})
-        return StreamingHttpResponse(rows, content_type=rows.content_type, headers=rows.headers)
+        return PiecesResponse(rows, content_type=rows.content_type, headers=rows.headers)
 
 
 class ReportViewSet(MarketDataViewSet, ContentViewSet):

@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 
 from stats.rendering.format import Document, Rendered, TimeForm
-from stats.rendering.table import ColumnRole, OutColumn, Table
+from stats.rendering.table import ColumnRole, OutColumn, Table, plain_texts
 from stats.rendering.value_text import dates, floats, time_text, unit_ns, words
 from store.lazy_imports import compute as pc
 
@@ -35,9 +35,9 @@ class ArrowEncoder:
         """Return the schema."""
         return self._schema().serialize().to_pybytes()  # type: ignore[no-any-return]
 
-    def rows(self, table: Table) -> bytes:
+    def rows(self, table: Table) -> list[memoryview]:
         """Return a record batch; no bytes if there are no rows."""
-        return self._batch(table).serialize().to_pybytes() if len(table) else b""
+        return [memoryview(self._batch(table).serialize())] if len(table) else []
 
     def trailer(self, fields: Mapping[str, Any]) -> bytes | None:
         """Return a batch without rows whose metadata is `fields`. Readers that ignore metadata see no rows in it."""
@@ -57,7 +57,7 @@ class ArrowEncoder:
         return pa.schema(fields, self.metadata or None)
 
     def _batch(self, table: Table) -> pa.RecordBatch:
-        pairs = zip(table.columns, table.arrays(), strict=True)
+        pairs = zip(table.columns, table.coded_arrays(), strict=True)
         return pa.record_batch(
             [_values(column, values, self.form) for column, values in pairs], schema=self._schema()
         )
@@ -71,7 +71,7 @@ def stream_arrow(columns: Sequence[OutColumn], form: TimeForm | None) -> ArrowEn
 def render_arrow(document: Document, form: TimeForm | None) -> Rendered:
     """Write one record batch. The head becomes the schema's metadata; values other than texts become JSON."""
     encoder = ArrowEncoder(document.table.columns, form, _texts(document.head))
-    return Rendered(encoder.begin() + encoder.rows(document.table) + encoder.end())
+    return Rendered(b"".join((encoder.begin(), *encoder.rows(document.table), encoder.end())))
 
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
@@ -98,7 +98,7 @@ def _values(column: OutColumn, values: pa.Array, form: TimeForm | None) -> pa.Ar
             return dates(values)
         case ColumnRole.WORDS:
             return _lists(values)
-    return values
+    return plain_texts(values)
 
 
 def _times(values: pa.Array, form: TimeForm | None) -> pa.Array:
@@ -110,6 +110,6 @@ def _times(values: pa.Array, form: TimeForm | None) -> pa.Array:
 
 
 def _lists(values: pa.Array) -> pa.Array:
-    encoded = values.dictionary_encode()
+    encoded = values if isinstance(values, pa.DictionaryArray) else values.dictionary_encode()
     lists = [words(text) for text in encoded.dictionary.to_pylist()]
     return pa.array(lists, pa.list_(pa.string())).take(encoded.indices)

@@ -1,7 +1,8 @@
 """The format `csv`: rows as CSV (RFC 4180) with a header line."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.rendering.value_text import dates, ended_integers, ended_volumes, floats, time_pieces, unit_ns
 from store.arrays import Floats
 from store.lazy_imports import compute as pc
-from store.text_columns import TextPiece, ended_numbers, escaped, joined_lines, quoted
+from store.text_columns import TextPiece, each_distinct, ended_numbers, escaped, line_blocks, quoted
 
 # The number of rows that are encoded at once; see `stats.rendering.json_rows`.
 _BLOCK_ROWS = 16_384
@@ -30,10 +31,11 @@ class CsvEncoder:
         """Return the header line."""
         return (",".join(column.name for column in self.columns) + _LINE_END).encode()
 
-    def rows(self, table: Table) -> bytes:
+    def rows(self, table: Table) -> list[memoryview]:
         """Return one line per row. Nulls are empty cells."""
-        blocks = range(0, len(table), _BLOCK_ROWS)
-        return b"".join(_block(table.slice(start, start + _BLOCK_ROWS), self.form) for start in blocks)
+        starts = range(0, len(table), _BLOCK_ROWS)
+        blocks = (_block(table.slice(start, start + _BLOCK_ROWS), self.form) for start in starts)
+        return list(chain.from_iterable(blocks))
 
     def trailer(self, fields: Mapping[str, Any]) -> bytes | None:
         """Return None: CSV has no trailer."""
@@ -52,16 +54,16 @@ def stream_csv(columns: Sequence[OutColumn], form: TimeForm | None) -> CsvEncode
 def render_csv(document: Document, form: TimeForm | None) -> Rendered:
     """Write a header line and one line per row. Head and tail are left out."""
     encoder = stream_csv(document.table.columns, form)
-    return Rendered(encoder.begin() + encoder.rows(document.table))
+    return Rendered(b"".join((encoder.begin(), *encoder.rows(document.table))))
 
 
-def _block(table: Table, form: TimeForm) -> bytes:
+def _block(table: Table, form: TimeForm) -> Iterator[memoryview]:
     pieces: list[TextPiece] = []
     last = len(table.columns) - 1
     null = "" if last else '""'  # most readers skip empty lines
-    for index, (column, values) in enumerate(zip(table.columns, table.arrays(), strict=True)):
+    for index, (column, values) in enumerate(zip(table.columns, table.coded_arrays(), strict=True)):
         pieces += _cells(column, values, form, null=null, end="\r" if index == last else ",")
-    return joined_lines([*pieces, "\n"], len(table))
+    return line_blocks([*pieces, "\n"], len(table))
 
 
 def _cells(column: OutColumn, values: pa.Array, form: TimeForm, *, null: str, end: str) -> list[TextPiece]:
@@ -77,7 +79,13 @@ def _cells(column: OutColumn, values: pa.Array, form: TimeForm, *, null: str, en
             return [ended_integers(values, null=null, end=end, unit=unit_ns(form))]
         case ColumnRole.TIME:
             return _times(values, always_point=not column.is_integer, null=null, end=end)
-    return [_TEXTS[column.role](values).fill_null(null), end]
+    return [_texts(values, _TEXTS[column.role], null), end]
+
+
+def _texts(values: pa.Array, convert: Callable[[pa.Array], pa.Array], null: str) -> pa.Array:
+    if isinstance(values, pa.DictionaryArray):
+        return each_distinct(values, convert, null=null)
+    return convert(values).fill_null(null)
 
 
 def _numbers(column: OutColumn, numbers: Floats, *, null: str, end: str) -> pa.Array:

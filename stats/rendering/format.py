@@ -57,8 +57,8 @@ class StreamEncoder(Protocol):
         """Return the bytes before the first row."""
         ...
 
-    def rows(self, table: Table) -> bytes:
-        """Return the bytes of rows. The table must have the stream's columns."""
+    def rows(self, table: Table) -> Sequence[memoryview]:
+        """Return the bytes of rows, in parts. The table must have the stream's columns."""
         ...
 
     def trailer(self, fields: Mapping[str, Any]) -> bytes | None:

@@ -1,6 +1,6 @@
 """The formats `json` and `ndjson`: rows as JSON objects, in one document or one per line."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,7 +24,7 @@ from stats.rendering.value_text import (
     words,
 )
 from store.lazy_imports import compute as pc
-from store.text_columns import TextPiece, ended_columns, joined_lines, text_bytes
+from store.text_columns import TextPiece, each_distinct, ended_columns, line_blocks, text_bytes
 
 
 def _cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end: str) -> list[TextPiece]:
@@ -58,14 +58,28 @@ def _dates(values: pa.Array, before: str, end: str) -> list[TextPiece]:
 
 
 def _texts(values: pa.Array, before: str, end: str) -> list[TextPiece]:
-    text = text_bytes(values)
-    if np.any((text < ord(" ")) | (text == ord('"')) | (text == ord("\\"))):
-        return _each_distinct(values, orjson.dumps, before, end)
+    if isinstance(values, pa.DictionaryArray) or _needs_escapes(values):
+        return [before, each_distinct(values, _quoted, null="null"), end]
     return _between_quotes(values, values, before, end)
 
 
+def _needs_escapes(values: pa.Array) -> bool:
+    text = text_bytes(values)
+    return bool(np.any((text < ord(" ")) | (text == ord('"')) | (text == ord("\\"))))
+
+
+def _quoted(values: pa.Array) -> pa.Array:
+    if not _needs_escapes(values):
+        return pc.binary_join_element_wise('"', values, '"', "")
+    return pa.array([orjson.dumps(text).decode() for text in values.to_pylist()], pa.string())
+
+
 def _words(values: pa.Array, before: str, end: str) -> list[TextPiece]:
-    return _each_distinct(values, lambda text: orjson.dumps(words(text)), before, end)
+    return [before, each_distinct(values, _word_lists, null="null"), end]
+
+
+def _word_lists(values: pa.Array) -> pa.Array:
+    return pa.array([orjson.dumps(words(text)).decode() for text in values.to_pylist()], pa.string())
 
 
 def _flags(values: pa.Array, before: str, end: str) -> list[TextPiece]:
@@ -84,13 +98,6 @@ def _between_quotes(values: pa.Array, text: pa.Array, before: str, end: str) -> 
         pc.if_else(values.is_valid(), pc.binary_join_element_wise('"', text, '"', ""), "null"),
         end,
     ]
-
-
-def _each_distinct(values: pa.Array, dumps: Callable[[str], bytes], before: str, end: str) -> list[TextPiece]:
-    """Return the JSON text of each value. Each distinct value is encoded once."""
-    encoded = values.dictionary_encode(null_encoding="encode")
-    texts = ["null" if text is None else dumps(text).decode() for text in encoded.dictionary.to_pylist()]
-    return [pa.array([f"{before}{text}{end}" for text in texts], pa.string()).take(encoded.indices)]
 
 
 _TEXTS: dict[ColumnRole, Callable[[pa.Array, str, str], list[TextPiece]]] = {
@@ -131,9 +138,9 @@ class LinesEncoder:
         """Return no bytes."""
         return b""
 
-    def rows(self, table: Table) -> bytes:
+    def rows(self, table: Table) -> list[memoryview]:
         """Return one line per row."""
-        return row_objects(table, self.form, "\n")
+        return list(_parts(table, self.form, "\n"))
 
     def trailer(self, fields: Mapping[str, Any]) -> bytes | None:
         """Return one line with the trailer's fields."""
@@ -151,10 +158,15 @@ def stream_lines(_columns: Sequence[OutColumn], form: TimeForm | None) -> LinesE
 
 def row_objects(table: Table, form: TimeForm, between: str) -> bytes:
     """Return one object per row, each followed by `between`."""
+    return b"".join(_parts(table, form, between))
+
+
+def _parts(table: Table, form: TimeForm, between: str) -> Iterator[memoryview]:
     if len(table) <= _FEW_ROWS:
-        return _few_objects(table, form, between)
-    blocks = range(0, len(table), _BLOCK_ROWS)
-    return b"".join(_block(table.slice(start, start + _BLOCK_ROWS), form, between) for start in blocks)
+        yield memoryview(_few_objects(table, form, between))
+        return
+    for start in range(0, len(table), _BLOCK_ROWS):
+        yield from _block(table.slice(start, start + _BLOCK_ROWS), form, between)
 
 
 def _few_objects(table: Table, form: TimeForm, between: str) -> bytes:
@@ -166,8 +178,8 @@ def _few_objects(table: Table, form: TimeForm, between: str) -> bytes:
     )
 
 
-def _block(table: Table, form: TimeForm, between: str) -> bytes:
-    columns = list(zip(table.columns, table.arrays(), strict=True))
+def _block(table: Table, form: TimeForm, between: str) -> Iterator[memoryview]:
+    columns = list(zip(table.columns, table.coded_arrays(), strict=True))
     ends = [","] * (len(columns) - 1) + ["}"]
     listed = _listed_texts(columns, form, ends)
     pieces: list[TextPiece] = []
@@ -175,7 +187,7 @@ def _block(table: Table, form: TimeForm, between: str) -> bytes:
         before = ("" if index else "{") + _field_text(column.name)
         text = listed.get(index)
         pieces += _cells(column, values, form, before, end) if text is None else [before, text]
-    return joined_lines([*pieces, between], len(table))
+    return line_blocks([*pieces, between], len(table))
 
 
 @cache

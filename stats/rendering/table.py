@@ -57,14 +57,17 @@ class OutColumn:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows. Raises `ValueError` unless `data` has exactly `columns`, in order, each with its role's Arrow type."""
+    """Rows. Raises `ValueError` unless `data` has exactly `columns`, in order, each with its role's Arrow type.
+
+    A column of texts may also be dictionary-encoded, with `int32` indices.
+    """
 
     columns: tuple[OutColumn, ...]
     data: pa.Table
 
     def __post_init__(self) -> None:
         expected = [(column.name, column.role.arrow_type) for column in self.columns]
-        actual = [(field.name, field.type) for field in self.data.schema]
+        actual = [(field.name, _plain_type(field.type)) for field in self.data.schema]
         if actual != expected:
             raise ValueError(f"the data's columns are {actual}, expected are {expected}")
 
@@ -86,11 +89,21 @@ class Table:
         return cls.of(columns, {column.name: [] for column in columns})
 
     def arrays(self) -> list[pa.Array]:
-        """Return each column as one array."""
+        """Return each column as one array of its role's Arrow type."""
+        return [plain_texts(array) for array in self.coded_arrays()]
+
+    def coded_arrays(self) -> list[pa.Array]:
+        """Return each column as one array. Texts stay dictionary-encoded."""
         return [
             chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
             for chunks in self.data.columns
         ]
+
+    def plain(self) -> "Table":
+        """Return the table with its dictionary-encoded columns decoded."""
+        if not any(map(pa.types.is_dictionary, self.data.schema.types)):
+            return self
+        return Table.of(self.columns, dict(zip(self.data.column_names, self.arrays(), strict=True)))
 
     def select(self, names: Sequence[str]) -> "Table":
         """Return the named columns in the order of `names`. Raises `KeyError` for an unknown name."""
@@ -111,5 +124,17 @@ class Table:
 
 def _typed(values: Any, arrow_type: pa.DataType) -> pa.Array | pa.ChunkedArray:
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
-        return values if values.type == arrow_type else values.cast(arrow_type)
+        return values if _plain_type(values.type) == arrow_type else values.cast(arrow_type)
     return pa.array(values, arrow_type)
+
+
+_CODED_TEXTS = pa.dictionary(pa.int32(), pa.string())
+
+
+def _plain_type(arrow_type: pa.DataType) -> pa.DataType:
+    return pa.string() if arrow_type == _CODED_TEXTS else arrow_type
+
+
+def plain_texts(values: pa.Array) -> pa.Array:
+    """Return the values, decoded if they are dictionary-encoded."""
+    return values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values

@@ -59,8 +59,19 @@ class StoreReads(QueryableStore):
         self._logs: LRUCache[tuple[str, str], OpenLog] = LRUCache(LOGS_IN_MEMORY)
         self._mutex = threading.Lock()
 
-    def rows(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> pa.Table:
-        return self._answer(dataset, symbol, commit, lambda log, snapshot: log.reader.rows(window, snapshot))
+    def rows(
+        self,
+        dataset: Dataset,
+        symbol: str,
+        window: Window,
+        *,
+        commit: int | None = None,
+        coded_texts: bool = False,
+    ) -> pa.Table:
+        def answer(log: OpenLog, snapshot: LogSnapshot) -> pa.Table:
+            return log.reader.rows(window, snapshot, coded_texts=coded_texts)
+
+        return self._answer(dataset, symbol, commit, answer)
 
     def take_window(
         self,

@@ -41,10 +41,13 @@ class LogView:
         """The commit as used in cache keys: its number, and enough of its hash to recognise a restored log."""
         return f"{self.commit.number}-{self.commit.hash[:12]}"
 
-    def rows(self, window: Window) -> pa.Table:
+    def rows(self, window: Window, *, coded_texts: bool = False) -> pa.Table:
+        """See `QueryableStore.rows`."""
         if self.is_empty:
             return self.dataset.schema.empty_table()
-        return self.store.rows(self.dataset, self.symbol, window, commit=self.commit.number)
+        return self.store.rows(
+            self.dataset, self.symbol, window, commit=self.commit.number, coded_texts=coded_texts
+        )
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
         """See `QueryableStore.take_window`. If nothing is read, return the whole window."""

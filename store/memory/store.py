@@ -150,7 +150,15 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         with self._mutex:
             apply_piece(self._logs[dataset.name, symbol], piece)
 
-    def rows(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> pa.Table:
+    def rows(
+        self,
+        dataset: Dataset,
+        symbol: str,
+        window: Window,
+        *,
+        commit: int | None = None,
+        coded_texts: bool = False,
+    ) -> pa.Table:
         return visible(stored_rows_of(dataset, self._log(dataset, symbol)), commit, window)
 
     def version(

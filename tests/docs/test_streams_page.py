@@ -41,7 +41,8 @@ def pieces(format_name: str, *, with_trailer: bool) -> Generator[bytes]:
     stream = FORMATS[format_name].stream
     assert stream is not None
     encoder = stream(TWO_TRADES.columns, None)
-    before = [encoder.begin() + encoder.rows(TWO_TRADES.slice(0, 1)), encoder.rows(TWO_TRADES.slice(1, 2))]
+    first, second = (b"".join(encoder.rows(TWO_TRADES.slice(row, row + 1))) for row in range(2))
+    before = [encoder.begin() + first, second]
     yield from before
     said = {"end": True, "rows": 2, "sha256": hashlib.sha256(b"".join(before)).hexdigest()}
     yield (encoder.trailer(said) or b"" if with_trailer else b"") + encoder.end()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from store import text_columns
 from store.text_columns import (
+    each_distinct,
     ended_numbers,
     escaped,
     escaped_text,
@@ -30,7 +31,14 @@ columns = st.lists(texts, max_size=8)
 lines = st.integers(0, 9).flatmap(
     lambda count: st.tuples(
         st.just(count),
-        st.lists(st.one_of(st.text(max_size=3), st.lists(texts, min_size=count, max_size=count)), max_size=5),
+        st.lists(
+            st.one_of(
+                st.text(max_size=3),
+                st.lists(texts, min_size=count, max_size=count),
+                st.lists(st.sampled_from("abc"), min_size=count, max_size=count).map(tuple),
+            ),
+            max_size=5,
+        ),
     )
 )
 
@@ -42,15 +50,39 @@ def sliced(values: list[str | None]) -> pa.Array:
 
 @settings(deadline=None)
 @given(drawn=lines, at_once=st.integers(1, 4))
-def test_lines_join_their_pieces(drawn: tuple[int, list[str | list[str | None]]], at_once: int):
+def test_lines_join_their_pieces(drawn: tuple[int, list[str | list[str | None] | tuple[str]]], at_once: int):
+    """Tuples are dictionary-encoded."""
     count, pieces = drawn
     expected = "".join(
         piece if isinstance(piece, str) else piece[line] or "" for line in range(count) for piece in pieces
     )
-    arrays = [piece if isinstance(piece, str) else sliced(piece) for piece in pieces]
+    arrays = [
+        piece
+        if isinstance(piece, str)
+        else sliced(list(piece)).dictionary_encode()
+        if isinstance(piece, tuple)
+        else sliced(piece)
+        for piece in pieces
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_columns, "_LINES_AT_ONCE", at_once)
         assert joined_lines(arrays, count) == expected.encode()
+
+
+@settings(deadline=None)
+@given(values=columns)
+def test_each_distinct_text_is_converted_once(values: list[str | None]):
+    converted: list[str] = []
+
+    def convert(distinct: pa.Array) -> pa.Array:
+        converted.extend(distinct.to_pylist())
+        return pa.array([f"<{text}>" for text in distinct.to_pylist()], pa.string())
+
+    expected = ["none" if text is None else f"<{text}>" for text in values]
+    for array in (sliced(values), sliced(values).dictionary_encode()):
+        converted.clear()
+        assert each_distinct(array, convert, null="none").to_pylist() == expected
+        assert len(converted) == len(set(converted))
 
 
 @settings(deadline=None)

@@ -1,7 +1,7 @@
 """Streams: all rows of a range, read and sent in pieces, in bounded memory."""
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from itertools import chain
 
 import pyarrow as pa
@@ -58,7 +58,7 @@ class RowStream:
             **as_of,
         }
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes | memoryview]:
         return chain((self._first,), self._pieces)
 
     def close(self) -> None:
@@ -78,29 +78,31 @@ class RowStream:
             )
         return encoder
 
-    def _body(self, encoder: StreamEncoder) -> Generator[bytes]:
+    def _body(self, encoder: StreamEncoder) -> Generator[bytes | memoryview]:
         """Yield the pieces of the body: its beginning with the first rows, more rows, and its end.
 
         While a piece is sent, its rows are not kept in memory.
         """
         with_trailer = self._page.query.with_trailer
-        digest, total, beginning = hashlib.sha256(), 0, encoder.begin()
+        digest, total = hashlib.sha256(), 0
         position: RowPosition | None = None
         for count in _sizes():
             rows, position = self._part(position, count)
             total += len(rows)
-            piece = beginning + self._encoded(encoder, rows)
+            pieces: Sequence[bytes | memoryview] = self._encoded(encoder, rows)
             del rows
-            if with_trailer:
-                digest.update(piece)
-            yield piece
+            if count == _FIRST_ROWS:
+                pieces = [b"".join((encoder.begin(), *pieces))]
+            for piece in pieces:
+                if with_trailer:
+                    digest.update(piece)
+                yield piece
             if position is None:
                 break
-            beginning = b""
         trailer = {"end": True, "rows": total, "sha256": digest.hexdigest(), "commit": self._page.commits}
         yield (encoder.trailer(trailer) or b"" if with_trailer else b"") + encoder.end()
 
-    def _encoded(self, encoder: StreamEncoder, rows: Rows) -> bytes:
+    def _encoded(self, encoder: StreamEncoder, rows: Rows) -> Sequence[memoryview]:
         table = rows.table.reversed() if self._page.query.is_descending else rows.table
         return encoder.rows(selected(table, self._page.query.fields))
 

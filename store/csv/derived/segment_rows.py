@@ -167,10 +167,13 @@ class SegmentRows:
 _ARROW_TYPES = {"int64": pa.int64(), "int32": pa.int32(), "double": pa.float64(), "bits": pa.bool_()}
 
 
-def plain_rows(dataset: Dataset, rows: pa.RecordBatch, names: Collection[str] = ()) -> pa.Table:
+def plain_rows(
+    dataset: Dataset, rows: pa.RecordBatch, names: Collection[str] = (), *, coded_texts: bool = False
+) -> pa.Table:
     """Return mapped rows in the schema of stored rows. Missing columns are null; dictionaries are decoded.
 
-    names: the columns to return, in the schema's order; empty means all.
+    names: the columns to return, in the schema's order; empty means all. coded_texts: keep dictionaries that have few
+    texts for the number of rows.
     """
     schema = stored_schema(dataset)
     if names:
@@ -178,14 +181,17 @@ def plain_rows(dataset: Dataset, rows: pa.RecordBatch, names: Collection[str] = 
     columns = [
         pa.nulls(rows.num_rows, field.type)
         if field.name not in rows.schema.names
-        else _plain(rows.column(field.name))
+        else _plain(rows.column(field.name), keep_few=coded_texts)
         for field in schema
     ]
-    return pa.table(columns, schema=schema)
+    return pa.table(columns, names=schema.names) if coded_texts else pa.table(columns, schema=schema)
 
 
-def _plain(column: pa.Array) -> pa.Array:
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+def _plain(column: pa.Array, *, keep_few: bool) -> pa.Array:
+    if not isinstance(column, pa.DictionaryArray):
+        return column
+    is_kept = keep_few and len(column.dictionary) * _REPEATS <= len(column)
+    return column if is_kept else column.dictionary_decode()
 
 
 @cache

@@ -14,7 +14,13 @@ import pyarrow as pa
 from store.arrays import Mask
 from store.csv.derived.manifest import discard_manifest, manifest_signature
 from store.csv.derived.segment_rows import plain_rows
-from store.csv.derived.segments import NO_SEGMENTS, LogSegments, SegmentMappings, open_segments
+from store.csv.derived.segments import (
+    NO_SEGMENTS,
+    LogSegments,
+    MappedSegment,
+    SegmentMappings,
+    open_segments,
+)
 from store.csv.derived.tail import TailBlock, TailRows
 from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
@@ -100,8 +106,15 @@ class LogReader:
         in_segments = sum(each.segment.rows for each in snapshot.segments.mapped)
         return max(snapshot.history.rows - in_segments, 0)
 
-    def rows(self, window: Window, snapshot: LogSnapshot) -> pa.Table:
-        """Return the rows in the window that are neither cancelled nor replaced, in order."""
+    def rows(self, window: Window, snapshot: LogSnapshot, *, coded_texts: bool = False) -> pa.Table:
+        """Return the rows in the window that are neither cancelled nor replaced, in order.
+
+        coded_texts: see `QueryableStore.rows`.
+        """
+        if coded_texts and (mapped := self._only_segment(window, snapshot)) is not None:
+            names = self._dataset.schema.names
+            rows = mapped.rows_in(window, names, standing_at=snapshot.commit)
+            return plain_rows(self._dataset, rows, names, coded_texts=True)
         stored = self.stored(window, snapshot, is_standing=True)
         stands = _stands(stored, snapshot.commit)
         stored = stored if stands.all() else stored.filter(pa.array(stands))
@@ -175,6 +188,13 @@ class LogReader:
         parts.sort(key=attrgetter("commit"))
         corrections = read_corrections(self._dataset, self._folder, parts)
         return corrections.filter(pa.array(windows.contains(corrections.column("timestamp").to_numpy())))
+
+    def _only_segment(self, window: Window, snapshot: LogSnapshot) -> MappedSegment | None:
+        """Return the segment that has all rows in the window; None if there is no such segment."""
+        within = snapshot.segments.within(window)
+        if len(within) != 1 or (snapshot.has_tail and len(self._tail_parts(WindowList.of(window), snapshot))):
+            return None
+        return within[0]
 
     def _blocks_of_date(
         self, parts: Sequence[StoredPart], windows: WindowList, snapshot: LogSnapshot

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from stats.rendering.format import StreamEncoder, TimeForm
 from stats.rendering.formats import FORMATS
-from stats.rendering.table import Table
+from stats.rendering.table import ColumnRole, Table
 from tests.chance import examples
+from tests.stats.rendering import row_by_row
 from tests.stats.rendering.tables import BARS, OPENING_NS, TRADES, TWO_TRADES, document, tables
 
 STREAMED = [name for name, each in FORMATS.items() if each.stream is not None]
@@ -29,8 +30,18 @@ def encoder(name: str, table: Table, form: TimeForm | None = None) -> StreamEnco
 def streamed(name: str, table: Table, cuts: list[int], form: TimeForm | None = None) -> bytes:
     made = encoder(name, table, form)
     edges = [0, *sorted(cut % (len(table) + 1) for cut in cuts), len(table)]
-    parts = [made.rows(table.slice(start, end)) for start, end in itertools.pairwise(edges)]
+    parts = [part for start, end in itertools.pairwise(edges) for part in made.rows(table.slice(start, end))]
     return b"".join((made.begin(), *parts, made.end()))
+
+
+def coded(table: Table) -> Table:
+    """The table with its texts dictionary-encoded, as the store has them; the dictionaries have other texts, too."""
+    values = dict(zip(table.data.column_names, table.arrays(), strict=True))
+    for column in table.columns:
+        if column.role in {ColumnRole.TEXT, ColumnRole.WORDS}:
+            longer = pa.concat_arrays([pa.array(['"unused"', ",;"]), values[column.name]])
+            values[column.name] = longer.dictionary_encode().slice(2)
+    return Table.of(table.columns, values)
 
 
 def many_trades(count: int) -> Table:
@@ -57,6 +68,33 @@ def test_a_stream_is_the_document_however_it_is_cut(table: Table, cuts: list[int
         whole = FORMATS["arrow"].render(document(table, head={}), form).body
         batches = streamed("arrow", table, cuts, form)
         assert pa.ipc.open_stream(batches).read_all().equals(pa.ipc.open_stream(whole).read_all())
+
+
+def repeated(table: Table, times: int) -> Table:
+    return Table(table.columns, pa.concat_tables([table.data] * times).combine_chunks())
+
+
+@pytest.mark.parametrize("times", [1, 20])
+@settings(max_examples=examples(100), deadline=None)
+@given(table=tables)
+def test_lines_are_the_same_as_written_value_by_value(table: Table, times: int):
+    """Few rows and many, because they are written in different ways."""
+    many = repeated(table, times)
+    for form in TimeForm:
+        ndjson = row_by_row.ndjson(table, form) * times
+        csv = row_by_row.csv(many, form)
+        for each in (many, coded(many)):
+            assert streamed("ndjson", each, [], form) == ndjson
+            assert streamed("csv", each, [], form) == csv
+
+
+@pytest.mark.parametrize("times", [1, 20])
+@settings(deadline=None)
+@given(table=tables)
+def test_coded_texts_give_the_same_bytes(table: Table, times: int):
+    many = repeated(table, times)
+    for name, each in FORMATS.items():
+        assert each.render(document(coded(many)), None).body == each.render(document(many), None).body, name
 
 
 @pytest.mark.parametrize("name", STREAMED)
@@ -87,7 +125,7 @@ def test_arrow_trailer_is_metadata_of_an_empty_batch():
     made = encoder("arrow", TWO_TRADES)
     trailer = made.trailer(SAID)
     assert trailer is not None
-    body = b"".join((made.begin(), made.rows(TWO_TRADES), trailer, made.end()))
+    body = b"".join((made.begin(), *made.rows(TWO_TRADES), trailer, made.end()))
     assert pa.ipc.open_stream(body).read_all().num_rows == 2
     reader = pa.ipc.open_stream(body)
     batches = [reader.read_next_batch_with_custom_metadata() for _ in range(2)]
@@ -108,7 +146,7 @@ def test_encoders_are_stateless(name: str):
     made.rows(table)
     tracemalloc.start()
     arrow_before = pa.total_allocated_bytes()
-    written = sum(len(made.rows(table)) for _ in range(20))
+    written = sum(len(part) for _ in range(20) for part in made.rows(table))
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert written > 2 * 10**6
