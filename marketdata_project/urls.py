@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from django.contrib import admin
-from django.urls import URLPattern, include, path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from audit.reading.views import AuditViewSet
@@ -16,9 +16,9 @@ from ratelimit.credentials.views import LogoutView, RefreshView, TokenView
 from ratelimit.keys.views import KeysViewSet
 from ratelimit.limits.views import LimitsViewSet
 from stats.caching.views import CacheViewSet
-from stats.market_data.query import MARKET_CLASSES
+from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.market_data.reports import COVERAGE, REPORTS
-from stats.market_data.views import branches, page_view, report_view, stream_view
+from stats.market_data.views import datasets_of, page_view, report_view, stream_view
 from stats.ohlc.views import OhlcViewSet
 from stats.sessions.views import CalendarViewSet, ClockViewSet
 from store.datasets import DATASETS, TRADES
@@ -59,36 +59,39 @@ _SYMBOL = r"(?P<symbol>[^/]+(?:/[^/]+)?)"
 _SUFFIX = r"\.(?P<format>[A-Za-z0-9]+)"
 
 
-def _datasets() -> Iterator[URLPattern]:
-    """Yield the paths of each instrument class's datasets, such as `market-data/equities/AAPL/ohlcv.csv`."""
-    for market_class, dataset in branches():
-        root = f"market-data/{market_class.path}"
-        name = f"{market_class.path}-{dataset}"
-        if dataset in market_class.streamed:
-            stream = stream_view(market_class, dataset).as_view({"get": "retrieve"})
-            yield re_path(rf"^{root}/{_SYMBOL}/{dataset}/stream/?\Z", stream, name=f"{name}-stream")
-            yield re_path(rf"^{root}/{_SYMBOL}/{dataset}/stream{_SUFFIX}/?\Z", stream, name=f"{name}-stream")
-        several = page_view(market_class, dataset, several=True).as_view({"get": "retrieve"})
-        yield re_path(rf"^{root}/{dataset}/?\Z", several, name=f"{name}-several")
-        yield re_path(rf"^{root}/{dataset}{_SUFFIX}/?\Z", several, name=f"{name}-several")
-        page = page_view(market_class, dataset, several=False).as_view({"get": "retrieve"})
-        yield re_path(rf"^{root}/{_SYMBOL}/{dataset}/?\Z", page, name=name)
-        yield re_path(rf"^{root}/{_SYMBOL}/{dataset}{_SUFFIX}/?\Z", page, name=name)
+def _class_paths(market_class: MarketClass) -> Iterator[URLPattern]:
+    """Yield the paths of a class's datasets and reports, such as `AAPL/ohlcv.csv` and `AAPL/coverage`."""
+    for dataset in datasets_of(market_class):
+        yield from _dataset_paths(market_class, dataset)
+    for report in REPORTS:
+        name = f"{market_class.path}-{report}"
+        several = report_view(market_class, report, several=True).as_view({"get": "retrieve"})
+        yield re_path(rf"^{report}/?\Z", several, name=f"{name}-several")
+        one = report_view(market_class, report, several=False).as_view({"get": "retrieve"})
+        yield re_path(rf"^{_SYMBOL}/{report}/?\Z", one, name=name)
+    coverage = report_view(market_class, COVERAGE, several=False).as_view({"get": "retrieve"})
+    yield re_path(rf"^{_SYMBOL}/{COVERAGE}/?\Z", coverage, name=f"{market_class.path}-{COVERAGE}")
 
 
-def _reports() -> Iterator[URLPattern]:
-    """Yield the paths of each instrument class's reports, such as `market-data/equities/AAPL/coverage`."""
-    for market_class in MARKET_CLASSES.values():
-        root = f"market-data/{market_class.path}"
-        for report in REPORTS:
-            name = f"{market_class.path}-{report}"
-            several = report_view(market_class, report, several=True).as_view({"get": "retrieve"})
-            yield re_path(rf"^{root}/{report}/?\Z", several, name=f"{name}-several")
-            one = report_view(market_class, report, several=False).as_view({"get": "retrieve"})
-            yield re_path(rf"^{root}/{_SYMBOL}/{report}/?\Z", one, name=name)
-        coverage = report_view(market_class, COVERAGE, several=False).as_view({"get": "retrieve"})
-        yield re_path(rf"^{root}/{_SYMBOL}/{COVERAGE}/?\Z", coverage, name=f"{market_class.path}-{COVERAGE}")
+def _dataset_paths(market_class: MarketClass, dataset: str) -> Iterator[URLPattern]:
+    name = f"{market_class.path}-{dataset}"
+    if dataset in market_class.streamed:
+        stream = stream_view(market_class, dataset).as_view({"get": "retrieve"})
+        yield re_path(rf"^{_SYMBOL}/{dataset}/stream/?\Z", stream, name=f"{name}-stream")
+        yield re_path(rf"^{_SYMBOL}/{dataset}/stream{_SUFFIX}/?\Z", stream, name=f"{name}-stream")
+    several = page_view(market_class, dataset, several=True).as_view({"get": "retrieve"})
+    yield re_path(rf"^{dataset}/?\Z", several, name=f"{name}-several")
+    yield re_path(rf"^{dataset}{_SUFFIX}/?\Z", several, name=f"{name}-several")
+    page = page_view(market_class, dataset, several=False).as_view({"get": "retrieve"})
+    yield re_path(rf"^{_SYMBOL}/{dataset}/?\Z", page, name=name)
+    yield re_path(rf"^{_SYMBOL}/{dataset}{_SUFFIX}/?\Z", page, name=name)
 
+
+# Nested, so that a path is compared with its own class's patterns only.
+market_data = [
+    path(f"{market_class.path}/", include(list(_class_paths(market_class))))
+    for market_class in MARKET_CLASSES.values()
+]
 
 cache_and_sessions = [
     re_path(r"^cache/stats/?\Z", CacheViewSet.as_view({"get": "stats"}), name="cache-stats"),
@@ -129,12 +132,11 @@ documentation = [
     re_path(r"^docs/guide/(?P<guide>[a-z_]+)/?\Z", guide, name="guide"),
 ]
 
-below_api_v1 = [
+below_api_v1: list[URLPattern | URLResolver] = [
+    path("market-data/", include(market_data)),
     *also_below_v1,
     *(_ingest(dataset) for dataset in DATASETS.values() if dataset is not TRADES),
     *instruments,
-    *_datasets(),
-    *_reports(),
     *cache_and_sessions,
     *access,
     *documentation,

@@ -195,6 +195,10 @@ def _viewset(
 def branches() -> Iterator[tuple[MarketClass, str]]:
     """Yield each pair of a class and one of its datasets."""
     for market_class in MARKET_CLASSES.values():
-        for dataset in market_class.datasets:
-            if dataset in MARKET_DATASETS:
-                yield market_class, dataset
+        for dataset in datasets_of(market_class):
+            yield market_class, dataset
+
+
+def datasets_of(market_class: MarketClass) -> list[str]:
+    """Return the names of a class's datasets that have an endpoint."""
+    return [dataset for dataset in market_class.datasets if dataset in MARKET_DATASETS]
