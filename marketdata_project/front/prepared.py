@@ -78,7 +78,7 @@ def prepared_call(key: CallKey) -> PreparedCall | None:
         return None
     path = {name: value for name, value in endpoint.kwargs.items() if name != "format"}
     try:
-        answer_format = _negotiated(view, key, endpoint.kwargs.get("format"))
+        answer_format = _negotiated(view, _format_query(key.query), key.accept, endpoint.kwargs.get("format"))
         pin = None if answer_format is None else view.pin(key.query, answer_format, **path)
     except Exception:  # noqa: BLE001 Django will meet the same error and answer it
         return None
@@ -93,9 +93,15 @@ def prepared_call(key: CallKey) -> PreparedCall | None:
     )
 
 
-def _negotiated(view: type[ContentViewSet], key: CallKey, suffix: str | None) -> str | None:
+def _format_query(query: str) -> str:
+    """Return a query string with the same `format`, the same for most query strings."""
+    return query if "format" in query or "%" in query else ""
+
+
+@lru_cache(maxsize=1_024)
+def _negotiated(view: type[ContentViewSet], query: str, accept: str, suffix: str | None) -> str | None:
     """Return the name of the answer's format; None for a page for people. Raises what the view would raise."""
-    bare = _bare_request({"QUERY_STRING": key.query, "HTTP_ACCEPT": key.accept})
+    bare = _bare_request({"QUERY_STRING": query, "HTTP_ACCEPT": accept})
     renderers = [renderer() for renderer in view.renderer_classes]
     renderer, _ = view.content_negotiation_class().select_renderer(Request(bare), renderers, suffix)
     return None if isinstance(renderer, BrowsableAPIRenderer) else renderer.format
@@ -132,6 +138,7 @@ def _allowed(view: Any) -> str:
     return ", ".join(name.upper() for name in view.cls.http_method_names if name in methods)
 
 
+@cache
 def _security_headers(*, is_secure: bool) -> dict[str, str]:
     """Return the headers that Django's security middlewares add, if they are in MIDDLEWARE."""
     request = _bare_request({"wsgi.url_scheme": "https" if is_secure else "http"})
@@ -155,8 +162,8 @@ def _bare_request(variables: Mapping[str, str]) -> WSGIRequest:
 
 
 def _forget(**_: Any) -> None:
-    prepared_call.cache_clear()
-    _is_secure.cache_clear()
+    for remembered in (prepared_call, _is_secure, _negotiated, _security_headers):
+        remembered.cache_clear()
 
 
 # Only tests change settings.
