@@ -3,12 +3,13 @@
 Decoders, serializers and the OpenAPI schema are made from the declarations.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from functools import cached_property
 
-import pyarrow as pa
-
+from store import lazy_pyarrow as pa
 from store.row_rules import LowerBound, RowRule
 
 WORD_SEPARATOR = ";"
@@ -46,12 +47,13 @@ class Partition(StrEnum):
     YEAR = "year"
 
 
+# The names of Arrow's types; pyarrow's functions take a name instead of a type.
 ARROW_TYPES = {
-    ColumnKind.TIME: pa.int64(),
-    ColumnKind.NUMBER: pa.float64(),
-    ColumnKind.INTEGER: pa.int64(),
-    ColumnKind.TEXT: pa.string(),
-    ColumnKind.BOOLEAN: pa.bool_(),
+    ColumnKind.TIME: "int64",
+    ColumnKind.NUMBER: "double",
+    ColumnKind.INTEGER: "int64",
+    ColumnKind.TEXT: "string",
+    ColumnKind.BOOLEAN: "bool",
 }
 
 
@@ -110,7 +112,7 @@ class Dataset:
         )
 
     @cached_property
-    def first_form(self) -> "Dataset":
+    def first_form(self) -> Dataset:
         """The dataset without later columns.
 
         Every file has these columns. Identities and digests depend on them only.

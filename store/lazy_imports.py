@@ -1,16 +1,22 @@
 """pyarrow's slow modules and pandas, imported at their first use.
 
-`pyarrow.compute` and `pyarrow.csv` would take a third of the import time of a program that reads derived
-files, and such a program needs neither.
+`pyarrow.compute` and `pyarrow.csv` would take a third of the import time of a program that reads rows from
+derived files, and such a program needs neither.
 """
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
+from threading import get_ident
 from types import ModuleType
 from typing import Any
 
-import pyarrow as pa
+
+def imported(module: str) -> ModuleType:
+    """Import pyarrow or one of its modules, without pandas."""
+    _postpone_pandas()
+    return import_module(module)
 
 
 class _Later:
@@ -20,7 +26,7 @@ class _Later:
         self._module = module
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(import_module(self._module), name)
+        value = getattr(imported(self._module), name)
         setattr(self, name, value)  # later uses do not call this method
         return value
 
@@ -30,28 +36,32 @@ csv: Any = _Later("pyarrow.csv")
 
 
 class _NoPandas:
-    """An import finder that reports pandas as not installed.
+    """An import finder that reports pandas as not installed, to the thread that made it.
 
     It has no base class: `importlib.abc` takes 6 ms to import.
     """
 
+    def __init__(self) -> None:
+        self._thread = get_ident()
+
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
-        if fullname == "pandas":
+        if fullname == "pandas" and get_ident() == self._thread:
             raise ModuleNotFoundError(fullname, name=fullname)
 
 
-def postpone_pandas() -> None:
-    """Keep pyarrow from importing pandas until a caller needs it.
+@cache
+def _postpone_pandas() -> None:
+    """Import pyarrow and keep it from importing pandas until a caller needs it.
 
     At its first conversion from or to numpy pyarrow tries to import pandas, which takes 0.4 s and 60 MB. This
     function makes that one attempt fail; `to_pandas` and `from_pandas` try again. Until then `pyarrow.array`
-    treats a pandas Series as a plain sequence. So this function does nothing if pandas is already imported.
+    treats a pandas Series as a plain sequence. So pandas is not postponed if it is already imported.
     """
     if "pandas" in sys.modules:
         return
     finder = _NoPandas()
     sys.meta_path.insert(0, finder)
     try:
-        pa.array([0])
+        import_module("pyarrow").array([0])
     finally:
         sys.meta_path.remove(finder)

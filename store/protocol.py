@@ -1,5 +1,7 @@
 """The protocol of a market store, and the values that its methods take and return."""
 
+from __future__ import annotations
+
 import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -7,8 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-import pyarrow as pa
-
+from store import lazy_pyarrow as pa
 from store.declarations import Dataset
 from store.instruments import Instrument
 from store.timestamps import EARLIEST_NS, LATEST_NS
@@ -173,7 +174,7 @@ class MarketStore(Protocol):
     miss a commit also polls `heads`.
     """
 
-    committed: "list[CommitHook]"
+    committed: list[CommitHook]
 
     @abstractmethod
     def append(self, batch: Append) -> Receipt:
@@ -223,8 +224,8 @@ class MarketStore(Protocol):
 
     @abstractmethod
     def commits(
-        self, dataset: Dataset, symbol: str, after: "LogPosition", upto: int | None = None
-    ) -> Iterator["CommitPiece"]:
+        self, dataset: Dataset, symbol: str, after: LogPosition, upto: int | None = None
+    ) -> Iterator[CommitPiece]:
         """Yield the commits after a position: for each its record, then its rows or corrections in pieces.
 
         Rows are in order of arrival; corrections are by event date, then in the order in which they apply.

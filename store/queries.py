@@ -1,11 +1,13 @@
 """Queries that are computed from the methods of `MarketStore`: windows of rows, bars, revisions."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars

@@ -1,5 +1,7 @@
 """Converts whole columns to text, and joins the cells of all rows to lines at once."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -8,12 +10,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import orjson
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.lazy_imports import compute as pc
 
 # A part of every line: one text per row, or a constant. A dictionary array must have no nulls.
-TextPiece: TypeAlias = pa.Array | str
+TextPiece: TypeAlias = "pa.Array | str"
 _Ends: TypeAlias = npt.NDArray[np.int32]
 
 _COLUMN_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z

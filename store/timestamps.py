@@ -1,5 +1,7 @@
 """Columns of instants: int64 nanoseconds since the Unix epoch, UTC, and their text."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,8 +10,8 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.instant_text import YEARS, epoch_ns
 from store.lazy_imports import compute as pc
 

@@ -1,12 +1,13 @@
 """The pieces of a log's commits that `MarketStore.commits` yields, and the hooks that a writer calls."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import pyarrow as pa
-
+from store import lazy_pyarrow as pa
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Receipt
 

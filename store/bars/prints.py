@@ -1,11 +1,13 @@
 """Prints: rows of a trades log, with masks that say which parts of a bar each one affects under a policy."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy
 from store.declarations import WORD_SEPARATOR

@@ -1,12 +1,14 @@
 """Quote bars: open, high, low, close of bid and ask. The open is the last quote before the interval."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Floats, Integers, Mask
 
 NAN = float("nan")
@@ -26,7 +28,7 @@ class KnownQuote:
         """Whether both sides are known."""
         return not (isnan(self.bid) or isnan(self.ask))
 
-    def or_else(self, older: "KnownQuote") -> "KnownQuote":
+    def or_else(self, older: KnownQuote) -> KnownQuote:
         """Return this quote; a side that is unknown is taken from the older quote."""
         bid, ask = (older if isnan(self.bid) else self), (older if isnan(self.ask) else self)
         return KnownQuote(bid.bid, bid.bid_size, ask.ask, ask.ask_size)
@@ -59,7 +61,7 @@ class QuoteBars:
     def __len__(self) -> int:
         return len(self.time_ns)
 
-    def __getitem__(self, part: slice | Mask) -> "QuoteBars":
+    def __getitem__(self, part: slice | Mask) -> QuoteBars:
         return QuoteBars(*(getattr(self, name)[part] for name in self.__slots__))
 
 

@@ -4,11 +4,13 @@ Condition words, not times, decide which prints belong to the session: auction p
 and are not marked as outside regular hours.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy
 from store.bars.aggregation import aggregate_prints, bars_of_prints

@@ -1,5 +1,7 @@
 """The reads of the CSV store, and the cache of its open logs."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import pyarrow as pa
 from cachetools import LRUCache
 
+from store import lazy_pyarrow as pa
 from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.bars.bars import Bars
 from store.bars.spans import Spans

@@ -1,12 +1,13 @@
 """A view of one log as of a commit: its first and last rows, its rows backwards, and its coverage."""
 
+from __future__ import annotations
+
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import pyarrow as pa
-
+from store import lazy_pyarrow as pa
 from store.declarations import Dataset
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.queries import QueryableStore

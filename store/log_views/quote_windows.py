@@ -4,12 +4,14 @@ A *stream* is a series of quotes that makes bars of its own: the quotes of one e
 log.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Iterator
 from typing import TypeAlias
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.bars.quote_bars import (
     NO_QUOTE,
     KnownQuote,
@@ -31,7 +33,7 @@ DATES_LOOKED_BACK = 10
 # quotes.
 Exchange: TypeAlias = str | None
 # Returns those of the rows that belong to a stream.
-StreamRows: TypeAlias = Callable[[pa.Table, Exchange], pa.Table]
+StreamRows: TypeAlias = "Callable[[pa.Table, Exchange], pa.Table]"
 
 _COLUMNS = ["timestamp", "bid", "bid_size", "ask", "ask_size", "exchange"]
 

@@ -1,11 +1,13 @@
 """Stored bars: bars from a vendor or an import. They fill intervals without trades."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars

@@ -1,12 +1,14 @@
 """Rows as numpy columns. A column without nulls is a view of the store's memory."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.declarations import ColumnKind, Dataset
 from store.lazy_imports import compute as pc
 from store.reading.exceptions import UnknownColumn

@@ -1,10 +1,11 @@
 """Each symbol's last trade, cached until its commit log changes."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import pyarrow as pa
-
+from store import lazy_pyarrow as pa
 from store.csv.files.disk import NO_FILE, FileSignature, file_signature
 from store.csv.store import CsvStore
 from store.datasets import TRADES

@@ -13,7 +13,6 @@ from store.csv.files.disk import file_signature
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
-from store.lazy_imports import postpone_pandas
 from store.log_views.grids import plain_grid
 from store.log_views.log_view import view_as_of
 from store.log_views.quote_windows import windowed_quote_bars
@@ -53,7 +52,6 @@ class Reader(RowReader):
 
     def __init__(self, path: Path | str, *, sessions: RegularSessions | None = None) -> None:
         """See `open_store`."""
-        postpone_pandas()
         super().__init__(path)
         self._latest = LatestTrades(self._store)
         self._bars_files: dict[str, str] = {}

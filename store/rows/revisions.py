@@ -1,11 +1,13 @@
 """Revisions: changes of bars after they became visible."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Mask
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, concatenated

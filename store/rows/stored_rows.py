@@ -6,14 +6,16 @@ N if `commit <= N < until`. A corrected row keeps the arrival number of the row 
 position in the order.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bars.prints import STANDS, sequences
 from store.declarations import Dataset
@@ -35,11 +37,23 @@ def stored_in_order(rows: pa.Table) -> pa.Table:
     return rows if is_ordered else rows.take(pa.array(order))
 
 
-ARRIVAL = pa.field("arrival", pa.int64(), nullable=False)
-ACTION = pa.field("action", pa.string(), nullable=False)
-COMMIT = pa.field("commit", pa.int32(), nullable=False)
-UNTIL = pa.field("until", pa.int32(), nullable=False)
-SYSTEM_FIELDS = (ARRIVAL, COMMIT, UNTIL)
+class SystemColumn(NamedTuple):
+    """A column of stored rows or corrections that the dataset does not have. type: the name of its Arrow type."""
+
+    name: str
+    type: str
+
+    @property
+    def field(self) -> pa.Field:
+        """Arrow's field."""
+        return pa.field(self.name, self.type, nullable=False)
+
+
+ARRIVAL = SystemColumn("arrival", "int64")
+ACTION = SystemColumn("action", "string")
+COMMIT = SystemColumn("commit", "int32")
+UNTIL = SystemColumn("until", "int32")
+_SYSTEM_COLUMNS = (ARRIVAL, COMMIT, UNTIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,7 @@ class ArrivalRun:
 
 def stored_schema(dataset: Dataset) -> pa.Schema:
     """Return Arrow's schema of stored rows."""
-    return pa.schema([*dataset.schema, *SYSTEM_FIELDS])
+    return pa.schema([*dataset.schema, *(column.field for column in _SYSTEM_COLUMNS)])
 
 
 def stored_rows(rows: pa.Table, runs: Sequence[ArrivalRun]) -> pa.Table:
@@ -113,7 +127,7 @@ def visible(rows: pa.Table, commit: int | None = None, window: Window = ALL_TIME
     time = _integers(rows, "timestamp")
     inside = (time >= window.start_ns) & (time < window.end_ns)
     selected = stored_in_order(rows.filter(pa.array(stands & inside)))
-    return selected.drop_columns([field.name for field in SYSTEM_FIELDS])
+    return selected.drop_columns([column.name for column in _SYSTEM_COLUMNS])
 
 
 def _integers(table: pa.Table, name: str) -> Integers:
@@ -131,7 +145,7 @@ def _indices(ascending: Integers, wanted: Integers) -> Integers:
 
 def _with_columns(table: pa.Table, **columns: npt.NDArray[Any]) -> pa.Table:
     """Return the table with system columns set or added."""
-    fields = {field.name: field for field in SYSTEM_FIELDS}
+    fields = {column.name: column.field for column in _SYSTEM_COLUMNS}
     for name, values in columns.items():
         index = table.schema.get_field_index(name)
         column = pa.chunked_array([pa.array(values, fields[name].type)])

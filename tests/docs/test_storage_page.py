@@ -63,7 +63,7 @@ def test_every_file_of_a_store_is_on_the_page(store: CsvStore, tmp_path: Path):
 def pattern(name: str) -> str:
     """A file's name as the page has it."""
     name = re.sub(r"^\d{4}-\d\d-\d\d", "2025-01-02", name)
-    name = re.sub(r"^[0-9a-f]{16}\.columns", "NAME.columns", name)
+    name = re.sub(r"^[0-9a-f]{16}\.rows", "NAME.rows", name)
     return re.sub(r"^[0-9a-f]{16}\..*\.(rollups|sessions)", r"NAME.POLICY.\1", name)
 
 

@@ -1,5 +1,7 @@
 """Folds (adds) new commits of a log into its segments."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -9,8 +11,8 @@ from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.csv.derived.manifest import Manifest, Segment, read_manifest, replace_manifest

@@ -6,6 +6,8 @@ as `offsets` into a `text`. If texts occur repeatedly, these two hold the distin
 each row's text. A column that has only nulls is left out.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
@@ -13,8 +15,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.csv.derived.segment_files import map_file, write_file
 from store.csv.files.column_file import WHOLE, ColumnFile, ColumnWriter, MappedColumn
@@ -55,7 +57,7 @@ def write_rows(path: Path, rows: pa.Table) -> int:
     return write_file(path, _KIND, {"rows": rows.num_rows}, write)
 
 
-def map_rows(path: Path, checksum: int) -> "SegmentRows":
+def map_rows(path: Path, checksum: int) -> SegmentRows:
     """Return the stored rows of a file. Raises `ColumnsDamaged`, and `OSError` as `map_file` does."""
     return SegmentRows(map_file(path, _KIND, checksum, _dtype_of))
 
@@ -161,10 +163,8 @@ class SegmentRows:
         if "text" in buffers:
             return pa.Array.from_buffers(pa.string(), self._count, [valid, *texts[1:]])
         ((role, values),) = buffers.items()
-        return pa.Array.from_buffers(_ARROW_TYPES[role], self._count, [valid, values])
-
-
-_ARROW_TYPES = {"int64": pa.int64(), "int32": pa.int32(), "double": pa.float64(), "bits": pa.bool_()}
+        type_ = pa.bool_() if role == "bits" else pa.type_for_alias(role)
+        return pa.Array.from_buffers(type_, self._count, [valid, values])
 
 
 def plain_rows(

@@ -1,12 +1,14 @@
 """Divides ordered rows into segments and writes each segment's files: columns, rollups and session bars."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.prints import STANDS, prints_of

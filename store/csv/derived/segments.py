@@ -1,5 +1,7 @@
 """The current segments of a log, mapped at their first use, and limits on all mappings of a store."""
 
+from __future__ import annotations
+
 import itertools
 import threading
 import weakref
@@ -10,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.bars import Bars
@@ -40,7 +42,7 @@ class MappedSegment:
     Every method raises `ColumnsDamaged` if its file is missing or damaged.
     """
 
-    def __init__(self, folder: Path, segment: Segment, mappings: "SegmentMappings") -> None:
+    def __init__(self, folder: Path, segment: Segment, mappings: SegmentMappings) -> None:
         self.segment = segment
         self.used = 0
         self._folder = folder

@@ -1,12 +1,14 @@
 """The daily session bars of a segment under one bar policy."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars

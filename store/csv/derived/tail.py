@@ -1,14 +1,16 @@
 """A bounded cache of the rows that were committed after the segments, by event date."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy.typing as npt
-import pyarrow as pa
 from cachetools import LRUCache
 
+from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bars.aggregates import Aggregates, frozen
 from store.csv.files.commit_records import StoredPart
@@ -21,8 +23,8 @@ _LEVELS_LIMIT = 6
 
 # Dataset, symbol, and the commit up to which the log's segments have all rows.
 LogKey = tuple[str, str, int]
-Read = Callable[[Sequence[StoredPart]], pa.Table]
-Make = Callable[[pa.Table], Aggregates]
+Read: TypeAlias = "Callable[[Sequence[StoredPart]], pa.Table]"
+Make: TypeAlias = "Callable[[pa.Table], Aggregates]"
 
 
 @dataclass(eq=False, slots=True)

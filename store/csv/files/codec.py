@@ -3,6 +3,8 @@
 pandas, spreadsheets and awk can read the files.
 """
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Collection
@@ -11,8 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.declarations import ARROW_TYPES, Column, ColumnKind, Dataset
 from store.exceptions import DataDamaged
 from store.lazy_imports import compute as pc
@@ -96,15 +98,6 @@ def unknown_names(dataset: Dataset, header: Header) -> list[str]:
     return [name for name in header if name not in known]
 
 
-_READ_TYPES = {
-    ColumnKind.TIME: pa.timestamp("ns", "UTC"),
-    ColumnKind.NUMBER: pa.float64(),
-    ColumnKind.INTEGER: pa.int64(),
-    ColumnKind.TEXT: pa.string(),
-    ColumnKind.BOOLEAN: pa.bool_(),
-}
-
-
 def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch, header: Header | None = None) -> bytes:
     """Return one line per row, in order.
 
@@ -129,7 +122,7 @@ def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> 
     `pa.ArrowInvalid` if the lines do not have the header's columns.
     """
     names = header or header_of(dataset, dataset.later_names)
-    types = {column.name: _READ_TYPES[column.kind] for column in dataset.columns if column.name in names}
+    types = {column.name: _read_type(column.kind) for column in dataset.columns if column.name in names}
     table = pacsv.read_csv(
         pa.BufferReader(text),
         pacsv.ReadOptions(column_names=list(names), use_threads=False, block_size=max(len(text), 1)),
@@ -151,6 +144,10 @@ def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> 
         for column in dataset.columns
     ]
     return pa.table(columns, schema=dataset.schema)
+
+
+def _read_type(kind: ColumnKind) -> pa.DataType | str:
+    return pa.timestamp("ns", "UTC") if kind is ColumnKind.TIME else ARROW_TYPES[kind]
 
 
 def _cells(column: Column, values: pa.Array, end: str) -> list[TextPiece]:

@@ -1,5 +1,7 @@
 """Reads the rows and corrections of parts; every block is verified."""
 
+from __future__ import annotations
+
 import base64
 import os
 from collections.abc import Iterator, Sequence
@@ -9,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.csv.files.codec import Header, decode_rows, open_file, read_header
 from store.csv.files.commit_records import BLOCK_BYTES, PartKind, StoredPart, first_damaged_block, of_kind
 from store.declarations import Column, ColumnKind, Dataset
@@ -60,7 +62,7 @@ def read_known(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> p
 
     The columns are the dataset's and `arrival`. Raises `DataDamaged`.
     """
-    schema = dataset.schema.append(ARRIVAL)
+    schema = dataset.schema.append(ARRIVAL.field)
     came_in = read_rows(dataset, folder, of_kind(parts, PartKind.ROWS)).select(schema.names)
     corrections = of_kind(parts, PartKind.CORRECTIONS)
     if not corrections:
@@ -78,7 +80,7 @@ def corrections_table(corrections: pa.Table, parts: Sequence[StoredPart]) -> pa.
     """Return the corrections of parts with the column `commit`."""
     commits = np.array([each.commit for each in parts], dtype=np.int32)
     commit = np.repeat(commits, [each.part.rows for each in parts])
-    return corrections.append_column(COMMIT, pa.array(commit))
+    return corrections.append_column(COMMIT.field, pa.array(commit))
 
 
 def read_parts(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:

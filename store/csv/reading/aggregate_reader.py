@@ -1,10 +1,12 @@
 """Reads a log's aggregates: from rollups where no later commit has changed them, and otherwise from rows."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates

@@ -1,12 +1,14 @@
 """Reads a log's bars: from rollups where no later commit has changed them, and otherwise from rows."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, merge
 from store.bars.bars import Bars, bars_of, joined_bars

@@ -1,5 +1,7 @@
 """Iterates over the commits of one log (a walk), from its records and data files."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import takewhile
@@ -7,8 +9,8 @@ from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.csv.files.commit_records import Commit, PartKind, StoredPart, of_kind
 from store.csv.files.disk import unavailable
 from store.csv.files.part_reader import corrections_of, read_piecewise

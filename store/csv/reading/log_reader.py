@@ -1,5 +1,7 @@
 """Reads rows of one log: from its segments, and from the commits after them."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
-import pyarrow as pa
-
+from store import lazy_pyarrow as pa
 from store.arrays import Mask
 from store.csv.derived.manifest import discard_manifest, manifest_signature
 from store.csv.derived.segment_rows import plain_rows

@@ -1,5 +1,7 @@
 """Prepares batches of rows and corrections without a lock: splits them by event date, encodes and hashes them."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections import defaultdict
@@ -9,8 +11,8 @@ from functools import cache, cached_property, partial
 from typing import ClassVar, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
 from store.csv.files.codec import Header, encode_rows, header_of
 from store.csv.files.commit_records import PartKind, block_checksums
@@ -115,7 +117,7 @@ class Chunk:
         first, last = self.bounds
         return first <= last_ns and last >= first_ns
 
-    def without(self, dropped: Mask) -> "Chunk":
+    def without(self, dropped: Mask) -> Chunk:
         """Return the chunk without the rows that the mask selects."""
         is_kept = ~dropped
         return replace(self, rows=self.rows.filter(pa.array(is_kept)), indices=self.indices[is_kept])
@@ -139,7 +141,7 @@ class PreparedBatch(_RequestFacts):
     dedupe: Dedupe
 
     @classmethod
-    def of(cls, batch: Append) -> "PreparedBatch":
+    def of(cls, batch: Append) -> PreparedBatch:
         """Prepare a batch: do all work that needs no lock."""
         chunks = tuple(_chunks(batch))
         digest = hashlib.sha256()
@@ -184,7 +186,7 @@ class PreparedAmendment(_RequestFacts):
     amendment: Amendment
 
     @classmethod
-    def of(cls, amendment: Amendment) -> "PreparedAmendment":
+    def of(cls, amendment: Amendment) -> PreparedAmendment:
         """Prepare a batch: do all work that needs no lock."""
         values = [
             [

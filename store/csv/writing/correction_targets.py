@@ -1,11 +1,12 @@
 """Finds the stored and staged rows to which a batch of corrections may refer, and the corrections that are new."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-
+from store import lazy_pyarrow as pa
 from store.csv.files.commit_records import PartKind, StoredPart, loads_of, of_kind
 from store.csv.files.part_reader import corrections_table, read_corrections, read_rows, rows_table
 from store.csv.writing.batch import CorrectionChunk, PreparedAmendment

@@ -4,14 +4,16 @@ Hashes do not cover these later columns. So stored rows are read and compared if
 and one of the stored rows that it seems to repeat may have it, too.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
 from store.csv.files.codec import header_or_empty
 from store.csv.files.commit_records import PartKind, StoredPart, loads_of
@@ -131,7 +133,7 @@ class _Compared:
     exact: Hashes
 
     @classmethod
-    def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table, identities: Hashes) -> "_Compared":
+    def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table, identities: Hashes) -> _Compared:
         """Select the table's rows whose identity is in `identities`."""
         hashed = hash_rows(dataset, rows)
         indices = np.flatnonzero(np.isin(hashed.identity, identities))
@@ -141,7 +143,7 @@ class _Compared:
         exact = hashes.value ^ hash_rows(replace(dataset, columns=own, id_columns=()), later).identity
         return cls(indices, hashes, later, exact)
 
-    def differing(self, stored: Sequence["_Compared"]) -> Hashes:
+    def differing(self, stored: Sequence[_Compared]) -> Hashes:
         """Return the identities of rows that no stored row equals in all columns.
 
         Of k equal rows without ids, none counts as stored unless at least k are.

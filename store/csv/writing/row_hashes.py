@@ -5,14 +5,16 @@ all columns. `value` shows whether rows with the same id differ: it is a hash of
 dataset's `arrival_columns`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
 from store.declarations import Column, ColumnKind, Dataset
 from store.text_columns import text_ends
@@ -86,7 +88,7 @@ class RowHashes:
     def __len__(self) -> int:
         return len(self.identity)
 
-    def taken(self, indices: Integers) -> "RowHashes":
+    def taken(self, indices: Integers) -> RowHashes:
         """Return the hashes of the rows with these indices."""
         return RowHashes(
             self.identity[indices], self.check[indices], self.value[indices], self.has_id[indices]
@@ -107,12 +109,12 @@ class StoredHashes:
     arrival: Integers
 
     @classmethod
-    def of(cls, rows: RowHashes, arrival: Integers) -> "StoredHashes":
+    def of(cls, rows: RowHashes, arrival: Integers) -> StoredHashes:
         """Return the hashes of rows with these arrival numbers."""
         return cls(rows.identity, rows.check, rows.value, arrival)
 
     @classmethod
-    def joined(cls, parts: Sequence["StoredHashes"]) -> "StoredHashes":
+    def joined(cls, parts: Sequence[StoredHashes]) -> StoredHashes:
         """Return the entries of all parts in one object, one part after the other."""
         full = [part for part in parts if len(part)]
         if len(full) < 2:
@@ -129,11 +131,11 @@ class StoredHashes:
     def __len__(self) -> int:
         return len(self.identity)
 
-    def taken(self, indices: Integers) -> "StoredHashes":
+    def taken(self, indices: Integers) -> StoredHashes:
         """Return the entries with these indices."""
         return StoredHashes(*(column[indices] for column in self.columns))
 
-    def by_identity(self) -> "StoredHashes":
+    def by_identity(self) -> StoredHashes:
         """Return the entries, sorted by identity. Entries of one identity keep their order."""
         return self.taken(np.argsort(self.identity, kind="stable"))
 

@@ -1,12 +1,17 @@
-"""The reader is light to import, and pandas comes only with a frame."""
+"""The reader is light to import: pyarrow comes only with rows, and pandas only with a frame."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+
+from store.csv import CsvStore
+from store.datasets import TRADES
+from tests.store.builders import MINUTE, SYMBOL, batch, trade
 
 pytestmark = pytest.mark.system
 
@@ -21,21 +26,27 @@ HEAVY = [
     "scipy",
 ]
 
-READ = """
+OPENED = """
 import json, sys
 from store import open_store
 reader = open_store(sys.argv[1])
 symbol = reader.symbols()[0]
-reader.latest(symbol), reader.version(symbol), reader.coverage(symbol), reader.bars(symbol), len(reader.trades(symbol))
-list(reader.scan([symbol], interval="1h"))
 {then}
 print(json.dumps([name for name in {heavy} if name in sys.modules]))
 """
+READ = """
+reader.latest(symbol), reader.version(symbol), reader.coverage(symbol), reader.bars(symbol), len(reader.trades(symbol))
+list(reader.scan([symbol], interval="1h"))
+"""
+BARS = """
+assert len(reader.bars(symbol)) == len(reader.bars(symbol, interval="2min")) * 2 == 40
+assert len(list(reader.scan([symbol]))) == 40
+"""
 
 
-def loaded(folder: Path, then: str = "") -> list[str]:
-    """Which of the heavy modules a fresh interpreter has after reading."""
-    code = READ.format(heavy=HEAVY, then=then)
+def loaded(folder: Path, then: str, heavy: Sequence[str] = HEAVY) -> list[str]:
+    """Return which of the heavy modules a new interpreter has after opening a store and `then`."""
+    code = OPENED.format(heavy=heavy, then=then)
     environment = {"PYTHONPATH": str(settings.BASE_DIR), "PATH": ""}
     done = subprocess.run(
         [sys.executable, "-c", code, folder], env=environment, capture_output=True, text=True, check=False
@@ -45,15 +56,23 @@ def loaded(folder: Path, then: str = "") -> list[str]:
     return names
 
 
+def test_bars_of_derived_files_load_no_pyarrow_and_rows_do(tmp_path: Path):
+    store = CsvStore(tmp_path)
+    store.append(batch(*(trade(n * MINUTE // 4, volume=1.0) for n in range(160))))
+    store.derive(TRADES, SYMBOL)
+    assert loaded(tmp_path, BARS, ["pyarrow", "pandas"]) == []
+    assert loaded(tmp_path, BARS + "reader.trades(symbol)", ["pyarrow", "pandas"]) == ["pyarrow"]
+
+
 def test_reading_loads_neither_django_nor_pandas_nor_redis(sample_folder: Path):
-    assert loaded(sample_folder) == []
+    assert loaded(sample_folder, READ) == []
 
 
 @pytest.mark.parametrize(
     "asked", ["reader.bars(symbol, frame=True)", "reader.trades(symbol).frame()"], ids=["bars", "rows"]
 )
 def test_a_frame_loads_pandas_and_still_not_django(sample_folder: Path, asked: str):
-    assert loaded(sample_folder, asked) == ["pandas"]
+    assert loaded(sample_folder, READ + asked) == ["pandas"]
 
 
 def test_session_bars_load_the_calendars_and_still_not_django(sample_folder: Path):
@@ -63,4 +82,4 @@ from store.instruments import Instrument
 
 regular_days(Instrument(symbol, exchange="XNYS")).date_start(0)
 """
-    assert loaded(sample_folder, asked) == ["pandas", "pandas_market_calendars"]
+    assert loaded(sample_folder, READ + asked) == ["pandas", "pandas_market_calendars"]

@@ -35,7 +35,9 @@ def change(arrival: int, commit: int, action: str = "cancel", **new: Any) -> Cha
 
 
 def corrections(*changes: Change) -> pa.Table:
-    return pa.Table.from_pylist(list(changes), schema=pa.schema([*TRADES.schema, ARRIVAL, ACTION, COMMIT]))
+    return pa.Table.from_pylist(
+        list(changes), schema=pa.schema([*TRADES.schema, ARRIVAL.field, ACTION.field, COMMIT.field])
+    )
 
 
 def base(*counts: int) -> pa.Table:
