@@ -109,9 +109,10 @@ def _real_rows(ticks: Path) -> pa.RecordBatch:
 
 
 def _selected(rows: pa.RecordBatch) -> pa.Table:
-    """Return the columns of `_TRADE_COLUMNS` as a table in which all columns are nullable."""
-    names = [column.name for column in _TRADE_COLUMNS]
-    return pa.Table.from_arrays([rows.column(name) for name in names], names=names)
+    """Return the columns of `_TRADE_COLUMNS`, with texts as the store's files have them."""
+    columns = {column.name: rows.column(column.name) for column in _TRADE_COLUMNS}
+    columns |= {name: columns[name].dictionary_encode() for name in ("exchange", "conditions")}
+    return pa.table(columns)
 
 
 def _repeated(bars: Table) -> Table:
@@ -153,7 +154,7 @@ def _measure_streams(what: str, table: Table) -> Iterator[Row]:
     lines = FORMATS["ndjson"].render(Document({}, "rows", table, {}), None).body.splitlines()
     rows, render = [orjson.loads(line) for line in lines], _frameworks_renderer()
     encoders = {name: each.stream(table.columns, None) for name, each in FORMATS.items() if each.stream}
-    acts = {name: lambda encoder=encoder: b"".join(encoder.rows(table)) for name, encoder in encoders.items()}
+    acts = {name: lambda encoder=encoder: encoder.rows(table) for name, encoder in encoders.items()}
     seconds = _seconds(acts | {_PEER: lambda: render(rows)})
     for name in encoders:
         yield Ratio(
@@ -164,7 +165,7 @@ def _measure_streams(what: str, table: Table) -> Iterator[Row]:
             goal=Goal(least=5),
             rival=True,
         )
-    yield from _measure_compression(what, {name: act() for name, act in acts.items()}, seconds)
+    yield from _measure_compression(what, {name: b"".join(act()) for name, act in acts.items()}, seconds)
 
 
 def _measure_compression(what: str, pieces: dict[str, bytes], seconds: dict[Any, float]) -> Iterator[Row]:
