@@ -13,6 +13,7 @@ from django.utils import timezone
 from audit.chain.prune import records_delete_old
 from audit.services import spool_collect
 from idempotency.answers import answers_delete_expired
+from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release
 from marketdata_project.serve.status import counted_duty, publish_fold_lag
 from ratelimit.credentials.signed_requests import nonces_delete_expired
 from ratelimit.keys.expiry import keys_watch
@@ -35,6 +36,7 @@ class Duty:
 
 DUTIES: tuple[Duty, ...] = (
     Duty(spool_collect, period=SECOND, after_error=SECOND),
+    Duty(memory_release, period=RELEASE_SECONDS),
     Duty(nonces_delete_expired, period=SECOND, after_error=SECOND),
     Duty(keys_watch, period=HOUR),
     Duty(answers_delete_expired, period=HOUR),

@@ -1,9 +1,8 @@
-"""Warms up a web process before it serves: loads modules, tunes memory and the garbage collector.
+"""Warms up a web process before it serves: loads modules, tunes the garbage collector.
 
 Afterwards a thread loads large libraries that few requests need.
 """
 
-import ctypes
 import gc
 import logging
 import time
@@ -12,7 +11,6 @@ from threading import Thread
 from typing import Any
 
 import orjson
-import pyarrow as pa
 from django.conf import settings
 from django.core import signals
 from django.core.cache import close_caches
@@ -27,11 +25,6 @@ from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SEED_TRADES
 from trades.formats.json_body import decode_json
 from trades.stores import market_store
-
-# The number of `mallopt`'s option M_MMAP_THRESHOLD, from glibc's malloc.h.
-_M_MMAP_THRESHOLD = -3
-# The value of that option: glibc maps each block of at least this size by itself, and unmaps it when it is freed.
-OWN_BLOCK_BYTES = 4 * 2**20
 
 logger = logging.getLogger(__name__)
 
@@ -72,19 +65,6 @@ def _load_libraries() -> None:
         logger.exception("Calendars or QuantLib could not be loaded; requests that need them will try again")
     # Exempts the new objects from collection, as `tune_garbage_collector` does after start-up.
     gc.freeze()
-
-
-def share_allocator() -> None:
-    """Make Arrow use the C library's allocator, and glibc return freed blocks over OWN_BLOCK_BYTES at once.
-
-    Arrow's own allocator keeps 20 MiB for each thread that ever made rows. By default glibc raises its threshold each
-    time that a larger block is freed, up to 32 MiB. With that, eight bodies of 32 MiB, received at once, left 1.3 GiB
-    of unused heap.
-    """
-    pa.set_memory_pool(pa.system_memory_pool())
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, OWN_BLOCK_BYTES)
 
 
 def tune_garbage_collector() -> None:

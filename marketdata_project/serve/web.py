@@ -25,12 +25,12 @@ from marketdata_project.front.protocol import GuardedProtocol
 from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.child import parent_is
 from marketdata_project.serve.installation import hide_new_files
+from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release, share_allocator
 from marketdata_project.serve.status import start_publishing_metrics
 from marketdata_project.serve.warm import (
     drop_request_signals,
     load_everything,
     load_libraries,
-    share_allocator,
     tune_garbage_collector,
 )
 from marketdata_project.serve.watchdog import Pulse
@@ -61,7 +61,8 @@ class WebServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Return whether to end; uvicorn calls this ten times a second.
 
-        After the first second it loads libraries. Each second it calls `each_second` in a thread.
+        After the first second it loads libraries. Each second it calls `each_second` in a thread. It also
+        returns unused memory from time to time.
         """
         if counter == TICKS_BEFORE_LIBRARIES and self._libraries is None:
             self._libraries = load_libraries()
@@ -69,6 +70,8 @@ class WebServer(uvicorn.Server):
             self.should_exit = True
         if counter % 10 == 0 and self.each_second is not None:
             await asyncio.to_thread(self.each_second)
+        if counter % (10 * RELEASE_SECONDS) == 0:
+            await asyncio.to_thread(memory_release)
         return await super().on_tick(counter)
 
 

@@ -176,8 +176,13 @@ CACHES = {
 }
 
 MARKET_STORES = {
-    "default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": DATA_DIR}},
+    "default": {
+        "BACKEND": "store.csv.CsvStore",
+        "OPTIONS": {"path": DATA_DIR, "memory_mib": integer("STORE_MEMORY_MIB", 96)},
+    },
 }
+# The maximum size of the finished answers in a process's memory.
+ANSWERS_MEMORY_MIB = integer("ANSWERS_MEMORY_MIB", 32)
 
 
 def _option_rates() -> dict[str, Rates]:

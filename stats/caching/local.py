@@ -9,7 +9,7 @@ from cachetools import LRUCache
 
 from stats.caching.shared import Entry
 
-DEFAULT_BYTES = 64 * 2**20
+DEFAULT_BYTES = 32 * 2**20
 RESIDENCE_SECONDS = 5.0
 OVERHEAD_BYTES = 512
 """Estimated bookkeeping cost of one entry. It is counted, so that many small answers are bounded too."""

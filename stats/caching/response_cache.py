@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
+from django.conf import settings
+
 from http_requests.after_answer import after_answer
 from metrics.declarations import CACHE_ANSWERS, CACHE_BYTES
 from metrics.process_files import totals
@@ -68,7 +70,7 @@ class ResponseCache:
     """
 
     def __init__(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self.local = LocalCache()
+        self.local = LocalCache(max_bytes=settings.ANSWERS_MEMORY_MIB * 2**20)
         self.shared = SharedCache()
         self.room = SharedRoom()
         self._patience_seconds = patience_seconds

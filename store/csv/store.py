@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.csv.catalogue import CsvCatalogue
+from store.csv.derived.computed_bars import BARS_BYTES
 from store.csv.derived.fold import Fold
 from store.csv.derived.keeper import DerivedKeeper, WatchedLog
 from store.csv.derived.segment_writer import SEGMENT_ROWS
 from store.csv.derived.segments import SegmentMappings
-from store.csv.derived.tail import TailRows
+from store.csv.derived.tail import ROWS_LIMIT, TailRows
 from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable_on_error
 from store.csv.files.file_names import folder_name, symbol_of
@@ -20,10 +21,10 @@ from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_commits
 from store.csv.reading.bar_reader import BarReader
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
-from store.csv.store_reads import OpenLog, StoreReads
+from store.csv.store_reads import LOGS_BYTES, OpenLog, StoreReads
 from store.csv.writing.batch import PreparedAmendment, PreparedBatch
 from store.csv.writing.hash_file import remove_hash_files
-from store.csv.writing.known_rows import KnownRows
+from store.csv.writing.known_rows import LIMIT_BYTES, KnownRows
 from store.csv.writing.writer import Writer
 from store.datasets import DATASETS, TRADES
 from store.declarations import Dataset
@@ -34,6 +35,9 @@ from store.walk import CommitHook, call_hooks
 
 if TYPE_CHECKING:
     from store.csv.verify import CsvLogCheck
+
+MEMORY_MIB = 96
+"""The maximum size of a store's caches, as sum of their own default limits (`docs/memory.md`)."""
 
 
 class CsvStore(CsvCatalogue, StoreReads):
@@ -49,17 +53,25 @@ class CsvStore(CsvCatalogue, StoreReads):
         clock: Callable[[], int] = time.time_ns,
         disk: Disk | None = None,
         segment_rows: int = SEGMENT_ROWS,
+        memory_mib: int = MEMORY_MIB,
     ) -> None:
-        """Create it. segment_rows: the maximum rows of a derived segment."""
+        """Create it.
+
+        segment_rows: the maximum rows of a derived segment. memory_mib: the maximum size of all caches; each
+        gets its share.
+        """
         self._disk = disk or Disk()
         CsvCatalogue.__init__(self, Path(path), self._disk, clock)
-        StoreReads.__init__(self, Path(path), self._new_log)
+        if memory_mib < 1:
+            raise ValueError(f"memory_mib must be 1 or more, not {memory_mib}")
+        share = memory_mib / MEMORY_MIB
+        StoreReads.__init__(self, Path(path), self._new_log, logs_bytes=int(LOGS_BYTES * share))
         self.committed: list[CommitHook] = []
         self._clock = clock
-        self._known_rows = KnownRows()
+        self._known_rows = KnownRows(int(LIMIT_BYTES * share))
         self._segment_rows = segment_rows
-        self._tail = TailRows()
-        self._mappings = SegmentMappings()
+        self._tail = TailRows(int(ROWS_LIMIT * share))
+        self._mappings = SegmentMappings(bars_bytes=int(BARS_BYTES * share))
 
     def append(self, batch: Append) -> Receipt:
         return self.prepare_append(batch)()
@@ -69,7 +81,9 @@ class CsvStore(CsvCatalogue, StoreReads):
         prepared = PreparedBatch.of(batch)
 
         def store() -> Receipt:
-            receipt = self._log(batch.dataset, batch.symbol).writer.commit(prepared)
+            log = self._log(batch.dataset, batch.symbol)
+            receipt = log.writer.commit(prepared)
+            self._count(batch.dataset, batch.symbol, log)
             return call_hooks(self.committed, batch, receipt)
 
         return store

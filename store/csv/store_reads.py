@@ -33,18 +33,27 @@ from store.queries import QueryableStore
 from store.rows.revisions import Revision, RevisionQuery
 from store.walk import CommitPiece, LogPosition
 
-LOGS_IN_MEMORY = 4096
+LOGS_BYTES = 48 * 2**20
+# The memory of an open log without commits, and of each commit that no index covers. Measured with `tracemalloc`.
+_LOG_BYTES = 7 * 1024
+_COMMIT_BYTES = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class OpenLog:
-    """The objects that read and write one log."""
+    """The objects that read and write one log. counted: its size as the cache knows it."""
 
     commits: CommitLog
     writer: Writer
     reader: LogReader
     bars: BarReader
     finder: RowFinder
+    counted: int = _LOG_BYTES
+
+    @property
+    def nbytes(self) -> int:
+        """The approximate size in memory."""
+        return _LOG_BYTES + _COMMIT_BYTES * self.commits.commits_in_memory
 
 
 T = TypeVar("T")
@@ -53,12 +62,20 @@ T = TypeVar("T")
 class StoreReads(QueryableStore):
     """The reads of a `QueryableStore` in a folder. They use derived files."""
 
-    def __init__(self, path: Path, open_log: Callable[[Dataset, str], OpenLog]) -> None:
-        """Create it. open_log: opens the log of a dataset and a symbol."""
+    def __init__(
+        self, path: Path, open_log: Callable[[Dataset, str], OpenLog], *, logs_bytes: int = LOGS_BYTES
+    ) -> None:
+        """Create it.
+
+        open_log: opens the log of a dataset and a symbol. logs_bytes: the maximum memory of all open logs. A
+        log that needs more counts as the maximum; then no other log stays open.
+        """
         self._path = path
         self._open_log = open_log
         # So many logs can stay open because an open log keeps no file handle.
-        self._logs: LRUCache[tuple[str, str], OpenLog] = LRUCache(LOGS_IN_MEMORY)
+        self._logs: LRUCache[tuple[str, str], OpenLog] = LRUCache(
+            logs_bytes, getsizeof=lambda log: min(log.counted, logs_bytes)
+        )
         self._mutex = threading.Lock()
 
     def rows(
@@ -181,7 +198,8 @@ class StoreReads(QueryableStore):
         """Call `answer` with a log and its snapshot at a commit; return the result. Raises as `_history` does."""
         with unavailable_on_error:
             log = self._known_log(dataset, symbol)
-            return log.reader.with_snapshot(_history_of(log, symbol), commit, partial(answer, log))
+            history = self._history_of(log, dataset, symbol)
+            return log.reader.with_snapshot(history, commit, partial(answer, log))
 
     def _history(self, dataset: Dataset, symbol: str) -> CommitHistory:
         """Return the history of a log, which has at least one commit.
@@ -189,7 +207,14 @@ class StoreReads(QueryableStore):
         Raises `UnknownSymbol`, `DataDamaged`, `StoreUnavailable`.
         """
         with unavailable_on_error:
-            return _history_of(self._known_log(dataset, symbol), symbol)
+            return self._history_of(self._known_log(dataset, symbol), dataset, symbol)
+
+    def _history_of(self, log: OpenLog, dataset: Dataset, symbol: str) -> CommitHistory:
+        history = log.commits.history()
+        self._count(dataset, symbol, log)
+        if not history.head().number:
+            raise UnknownSymbol(symbol)
+        return history
 
     def _known_log(self, dataset: Dataset, symbol: str) -> OpenLog:
         """Return an existing log. Raises `UnknownSymbol`, so that the cache has no logs of unknown symbols."""
@@ -206,12 +231,14 @@ class StoreReads(QueryableStore):
                 log = self._logs[key] = self._open_log(dataset, symbol)
             return log
 
+    def _count(self, dataset: Dataset, symbol: str, log: OpenLog) -> None:
+        """Tell the cache a log's size if that has changed: commits were read, added or indexed."""
+        size, key = log.nbytes, (dataset.name, symbol)
+        if size != log.counted:
+            with self._mutex:
+                if self._logs.get(key) is log:
+                    log.counted = size
+                    self._logs[key] = log
+
     def _folder(self, dataset: Dataset, symbol: str) -> Path:
         return self._path / dataset.name / folder_name(symbol)
-
-
-def _history_of(log: OpenLog, symbol: str) -> CommitHistory:
-    history = log.commits.history()
-    if not history.head().number:
-        raise UnknownSymbol(symbol)
-    return history

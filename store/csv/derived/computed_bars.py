@@ -14,7 +14,7 @@ from store.csv.derived.segment_rows import PRINT_COLUMNS, SegmentRows, plain_row
 from store.datasets import TRADES
 from store.protocol import Window
 
-BARS_BYTES = 64 * 2**20
+BARS_BYTES = 16 * 2**20
 # The memory of a cache entry without its bars.
 _ENTRY_BYTES = 1024
 

@@ -18,7 +18,7 @@ from store.csv.log.history import CommitHistory
 from store.protocol import NO_COMMIT, CommitId, Window
 from store.rows.stored_rows import stored_in_order
 
-ROWS_LIMIT = 2_000_000
+ROWS_LIMIT = 200_000
 _LEVELS_LIMIT = 6
 
 # Dataset, symbol, and the commit up to which the log's segments have all rows.

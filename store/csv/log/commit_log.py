@@ -58,6 +58,11 @@ class CommitLog:
         self._view = self._empty_view()
         self._folding = threading.Lock()
 
+    @property
+    def commits_in_memory(self) -> int:
+        """The number of commits that this process holds in memory, because its index does not cover them."""
+        return self._view.history.commits_in_memory
+
     def history(self) -> CommitHistory:
         """Return all commits so far, of all processes. Raises `DataDamaged` and `OSError`."""
         return self._current().history

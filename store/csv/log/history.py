@@ -180,6 +180,11 @@ class CommitHistory:
         return high if high <= number else None
 
     @property
+    def commits_in_memory(self) -> int:
+        """The number of commits that the index does not cover."""
+        return len(self._view.tail)
+
+    @property
     def is_worth_indexing(self) -> bool:
         """Whether so many commits are not in the index that processes start noticeably slower."""
         view = self._view

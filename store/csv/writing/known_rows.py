@@ -16,7 +16,7 @@ from store.csv.writing.matching import duplicates_among
 from store.csv.writing.row_hashes import StoredHashes
 from store.exceptions import StorageError
 
-LIMIT_BYTES = 64 * 2**20
+LIMIT_BYTES = 16 * 2**20
 
 
 class KnownRows:

@@ -21,7 +21,9 @@ def configure() -> None:
 
     cache: dict[str, Any] = base.CACHES["default"]
     cache["OPTIONS"] |= patience_of(PATIENCE_SECONDS)
-    settings.configure(CACHES=base.CACHES, RUN_DIR=Path(sys.argv[1]))
+    settings.configure(
+        CACHES=base.CACHES, RUN_DIR=Path(sys.argv[1]), ANSWERS_MEMORY_MIB=base.ANSWERS_MEMORY_MIB
+    )
     django.setup()
 
 

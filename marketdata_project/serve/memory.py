@@ -1,0 +1,38 @@
+"""How a process allocates memory, and returns unused memory to the system."""
+
+import ctypes
+from datetime import datetime
+
+import pyarrow as pa
+
+# The number of `mallopt`'s option M_MMAP_THRESHOLD, from glibc's malloc.h.
+_M_MMAP_THRESHOLD = -3
+# The value of that option: glibc maps each block of at least this size by itself, and unmaps it when it is freed.
+OWN_BLOCK_BYTES = 4 * 2**20
+RELEASE_SECONDS = 10
+
+_libc = ctypes.CDLL(None)
+
+
+def share_allocator() -> None:
+    """Make Arrow use the C library's allocator, and glibc return freed blocks over OWN_BLOCK_BYTES at once.
+
+    Arrow's own allocator keeps 20 MiB for each thread that ever made rows. By default glibc raises its threshold each
+    time that a larger block is freed, up to 32 MiB. With that, eight bodies of 32 MiB, received at once, left 1.3 GiB
+    of unused heap.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
+    mallopt = getattr(_libc, "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, OWN_BLOCK_BYTES)
+
+
+def memory_release(*, now: datetime | None = None) -> None:
+    """Return the unused pages of the heap to the system; without glibc, do nothing. now: is not used.
+
+    By itself glibc returns only the end of the heap. The pages between entries of caches added up to as much as the
+    entries. A call takes 6 ms with nothing to return and 40 ms with 200 MB. Other threads run meanwhile.
+    """
+    malloc_trim = getattr(_libc, "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
