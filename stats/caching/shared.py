@@ -25,8 +25,8 @@ _HEAD = struct.Struct("<dI")  # computed_at, length of the description in bytes
 _BODY_MIN = _FRAME.size + _HEAD.size
 _SCAN_COUNT = 1_000
 
-# Smaller bodies are stored as they are. LZ4 costs less than sending what it saves: 118 KB of bars take 55 µs, and become
-# 19 KB; zstd takes 150 µs.
+# Smaller bodies are stored as they are. 1,000 bars (107 KB) take a quarter of the room. Packing costs this process 0.11 ms
+# and Redis's own share falls by 0.01; reading them back is 0.04 ms cheaper in all. zstd takes three times as long as LZ4.
 _LEAST_PACKED = 1024
 _CODEC = "lz4_raw"
 
