@@ -78,10 +78,11 @@ Say = Callable[[str], None]
 class ServePlan:
     """The processes to run: `workers` web processes on `listener`, a worker, and `redis` unless it is None.
 
-    A web process that gives no proof of life for `watchdog_seconds` is replaced; 0 turns that off.
+    `turns` is the descriptor of the memory by which the web processes take turns (`serve/turns.py`). A web process that gives no proof of life for `watchdog_seconds` is replaced; 0 turns that off.
     """
 
     listener: socket.socket
+    turns: int
     workers: int
     redis: EmbeddedRedis | None
     environment: dict[str, str]
@@ -119,6 +120,8 @@ class Supervisor:
                 if self._start(inbox):
                     self._keep_running(inbox, on_ready)
                 self._say("Stopping")
+                # Without this, connections that no process accepts any more would wait until the end.
+                self._plan.listener.close()
                 self._end(self._others, inbox, END_SECONDS)
                 self._end(self._redis, inbox, REDIS_END_SECONDS)
             finally:
@@ -249,7 +252,7 @@ def _web_program(plan: ServePlan, number: int) -> Program:
     fd = plan.listener.fileno()
     watchdog = Watchdog() if plan.watchdog_seconds > 0 else None
     command = [sys.executable, "-m", "marketdata_project.serve.web"]
-    command += ["--fd", str(fd), "--parent", str(os.getpid())]
+    command += ["--fd", str(fd), "--turns", str(plan.turns), "--parent", str(os.getpid())]
     if watchdog is not None:
         command += ["--pulse", str(watchdog.sender)]
     return Program(
@@ -257,7 +260,7 @@ def _web_program(plan: ServePlan, number: int) -> Program:
         command=lambda: command,
         environment={**plan.environment, "WORKER_NUMBER": str(number)},
         bind_to_parent=end_with_parent(),
-        descriptors=(fd,) if watchdog is None else (fd, watchdog.sender),
+        descriptors=(fd, plan.turns, *(() if watchdog is None else (watchdog.sender,))),
         before=None if watchdog is None else watchdog.reset,
         watchdog=watchdog,
     )

@@ -1,6 +1,6 @@
 """A web process: runs the front (`marketdata_project.front`) and Django on a socket that the supervisor opened.
 
-Run as `python -m marketdata_project.serve.web --fd 5 --parent 4711`.
+Run as `python -m marketdata_project.serve.web --fd 5 --turns 6 --parent 4711`.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Thread
 from types import FrameType
 
@@ -27,6 +27,7 @@ from marketdata_project.serve.child import parent_is
 from marketdata_project.serve.installation import hide_new_files
 from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release, share_allocator
 from marketdata_project.serve.status import start_publishing_metrics
+from marketdata_project.serve.turns import Acceptor, Turns
 from marketdata_project.serve.warm import (
     drop_request_signals,
     load_everything,
@@ -47,16 +48,37 @@ class WebServer(uvicorn.Server):
     pulse: Pulse | None = None
     each_second: Callable[[], None] | None = None
 
+    turns: Turns
+
     _libraries: Thread | None = None
     _beating: asyncio.Task[None] | None = None
+    _acceptors: Sequence[Acceptor] = ()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve. The pulse beats until the event loop ends, also while the last requests are finished."""
+        """Begin to serve, by turns. The pulse beats until the event loop ends, also while requests are finished."""
         if self.pulse is not None:
             # From the first beat on, the watchdog counts the seconds without a proof.
             self.pulse.beat()
             self._beating = asyncio.create_task(self.pulse.run())
-        await super().startup(sockets)
+        await super().startup([])
+        self._acceptors = [
+            Acceptor(listener, self.turns, self._new_protocol, self.server_state.connections)
+            for listener in sockets or []
+        ]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more; then finish running requests. Connections that were just accepted end, too."""
+        for acceptor in self._acceptors:
+            acceptor.close()
+            await acceptor.wait_closed()
+        await super().shutdown(sockets)
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        """Return the protocol of a new connection, as uvicorn makes it."""
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to end; uvicorn calls this ten times a second.
@@ -75,7 +97,7 @@ class WebServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def web_server(*, pulse: int | None = None) -> WebServer:
+def web_server(*, turns: Turns, pulse: int | None = None) -> WebServer:
     """Return the server with everything loaded and tuned. `pulse` is the descriptor of the watchdog's pipe."""
     django.setup(set_prefix=False)
     log_uncaught()
@@ -87,7 +109,7 @@ def web_server(*, pulse: int | None = None) -> WebServer:
     config = uvicorn.Config(
         front,
         loop="uvloop",
-        http=_protocol(),
+        http=_protocol(turns),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -100,17 +122,22 @@ def web_server(*, pulse: int | None = None) -> WebServer:
     )
     tune_garbage_collector()
     server = WebServer(config)
+    server.turns = turns
     server.pulse = None if pulse is None else Pulse(pulse, front.reads)
     return server
 
 
-def _protocol() -> type[GuardedProtocol]:
-    """Return the protocol class with the connection slots of the settings."""
+def _protocol(turns: Turns) -> type[GuardedProtocol]:
+    """Return the protocol class with the connection slots of the settings. It counts ended connections in `turns`."""
     from marketdata_project.front.loop_door import LoopDoor  # noqa: PLC0415 needs the apps
 
     class Protocol(GuardedProtocol):
         door = staticmethod(LoopDoor().answer)
         slots = ConnectionSlots(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            turns.connections -= 1
 
     return Protocol
 
@@ -133,11 +160,13 @@ def main(arguments: list[str]) -> None:
     """Serve until SIGTERM; then finish running requests for at most DRAIN_SECONDS."""
     parser = argparse.ArgumentParser(prog="web", description="One web process of `manage.py serve`.")
     parser.add_argument("--fd", type=int, required=True, help="the listening socket's descriptor")
+    parser.add_argument("--turns", type=int, required=True, help="the descriptor of the memory for turns")
     parser.add_argument("--parent", type=int, help="end when this process has ended")
     parser.add_argument("--pulse", type=int, help="the descriptor of the watchdog's pipe")
     options = parser.parse_args(arguments)
     hide_new_files()
-    server = web_server(pulse=options.pulse)
+    turns = Turns(options.turns, own=settings.WORKER_NUMBER)
+    server = web_server(turns=turns, pulse=options.pulse)
     server.parent = options.parent
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -6,14 +6,17 @@ import signal
 import socket
 import stat
 import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
-from tests.marketdata_project.front_server import connected, eventually
-from tests.marketdata_project.serve_process import serving, sockets_of, start
+from tests.marketdata_project.front_server import connected, eventually, read_reply
+from tests.marketdata_project.serve_process import Served, serving, sockets_of, start
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, is_kept
+from tests.system.clients import is_alive, process_at_the_other_end
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("serve")]
 
@@ -152,11 +155,20 @@ def begin(connection: socket.socket, method: bytes) -> None:
     assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
 
 
-def test_a_request_under_way_is_answered_before_the_end(tmp_path):
+def is_refused(port: int) -> bool:
+    try:
+        with connected(port):
+            return False
+    except OSError:
+        return True
+
+
+def test_a_request_under_way_is_answered_before_the_end_and_new_connections_are_refused(tmp_path):
     with serving(tmp_path) as served, connected(served.port) as connection:
         begin(connection, b"GET")
         os.kill(served.process.pid, signal.SIGTERM)
-        time.sleep(0.5)
+        assert eventually(lambda: is_refused(served.port))
+        assert served.process.poll() is None
         connection.sendall(b"ab")
         assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
         assert served.ended()
@@ -218,6 +230,60 @@ def test_a_failing_sample_does_not_keep_the_server_from_starting(tmp_path):
     with serving(tmp_path, LOAD_SAMPLE="1") as served:
         assert served.port
         assert "Sample: not loaded" in served.output.read_text()
+
+
+class Kept:
+    """Connections that stay open, and the web processes that have them."""
+
+    def __init__(self, served: Served) -> None:
+        self._served, self._port = served, served.port
+        self._webs = {pid for pid, command in served.members().items() if "serve.web" in command}
+        self.open: list[tuple[socket.socket, int]] = []
+
+    def add(self) -> int:
+        """Open another one; return its process."""
+        connection = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE_SECONDS)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert read_reply(connection).status == 200
+        self._webs |= {pid for pid, command in self._served.members().items() if "serve.web" in command}
+        process = process_at_the_other_end(connection.getsockname()[1], self._port, list(self._webs))
+        assert process is not None
+        self.open.append((connection, process))
+        return process
+
+    def try_one(self) -> int:
+        """Open one and close it; return its process."""
+        process = self.add()
+        self.open.pop()[0].close()
+        return process
+
+    def spread(self) -> list[int]:
+        """How many each process has that has any."""
+        return sorted(Counter(process for _, process in self.open if is_alive(process)).values())
+
+
+@pytest.fixture
+def kept(served: Served) -> Iterator[Kept]:
+    made = Kept(served)
+    yield made
+    for connection, _ in made.open:
+        connection.close()
+
+
+def test_long_lived_connections_are_spread_evenly_also_once_a_process_was_replaced(served, kept):
+    assert eventually(lambda: len({kept.add(), kept.add()}) == 2)
+    for _ in range(20):
+        kept.add()
+    few, many = kept.spread()
+    assert many - few <= 1
+    _, victim = kept.open[0]
+    os.kill(victim, signal.SIGKILL)
+    before = {process for _, process in kept.open}
+    assert eventually(lambda: kept.try_one() not in before)
+    for _ in range(20):
+        kept.add()
+    few, many = kept.spread()
+    assert many - few <= 1
 
 
 def test_requests_go_on_while_a_web_process_is_away(served):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -78,16 +79,22 @@ class Client:
         if self.process is None or not is_alive(self.process):
             self.process = None
             return
-        ends_at = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < ends_at and is_alive(self.process):
-            self._http.request("GET", "/healthz")
-            self._http.getresponse().read()
-            if _process_at_the_other_end(self, self._http.port, [self.process]) is not None:
-                return
-            self.close()
-            # One that stands still for a while has no part in the connections.
-            time.sleep(0.005)
-        raise ConnectionResetError(f"process {self.process} is not reached")
+        ends_at, elsewhere = time.monotonic() + PATIENCE_SECONDS, []
+        try:
+            while time.monotonic() < ends_at and is_alive(self.process):
+                self._http.request("GET", "/healthz")
+                self._http.getresponse().read()
+                if process_at_the_other_end(self.local_port, self._http.port, [self.process]) is not None:
+                    return
+                # Kept open, so that the other process has as many connections as this one.
+                elsewhere.append(self._http)
+                self._http = HTTPConnection("127.0.0.1", self._http.port, timeout=PATIENCE_SECONDS)
+                # One that stands still for a while has no part in the connections.
+                time.sleep(0.005)
+            raise ConnectionResetError(f"process {self.process} is not reached")
+        finally:
+            for connection in elsewhere:
+                connection.close()
 
     @property
     def local_port(self) -> int:
@@ -113,6 +120,7 @@ def clients_of_every_web(served: Served, key: str | None, *, each: int) -> Itera
     """`each` clients of every web process, in turns: the first of each, the second of each …"""
     webs = [pid for pid, command in served.members().items() if "serve.web" in command]
     reached: dict[int, list[Client]] = {pid: [] for pid in webs}
+    too_many: list[Client] = []
     port = served.port
     try:
         ends_at = time.monotonic() + PATIENCE_SECONDS
@@ -120,20 +128,22 @@ def clients_of_every_web(served: Served, key: str | None, *, each: int) -> Itera
         while time.monotonic() < ends_at:
             client = Client(port, key)
             client.get("/healthz")
-            client.process = _process_at_the_other_end(client, port, webs)
+            client.process = process_at_the_other_end(client.local_port, port, webs)
             if client.process is None or len(reached[client.process]) == each:
-                client.close()
+                # Kept open for now: the process with the fewest connections takes the next one.
+                too_many.append(client)
                 time.sleep(0.005)
             else:
                 reached[client.process].append(client)
             if all(len(clients) == each for clients in reached.values()):
                 break
         assert all(len(clients) == each for clients in reached.values()), reached
+        while too_many:
+            too_many.pop().close()
         yield [client for turn in zip(*reached.values(), strict=True) for client in turn]
     finally:
-        for clients in reached.values():
-            for client in clients:
-                client.close()
+        for client in chain(too_many, *reached.values()):
+            client.close()
 
 
 def is_alive(pid: int) -> bool:
@@ -144,8 +154,9 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def _process_at_the_other_end(client: Client, port: int, webs: list[int]) -> int | None:
-    here, there = f"0100007F:{port:04X}", f"0100007F:{client.local_port:04X}"
+def process_at_the_other_end(local_port: int, port: int, webs: list[int]) -> int | None:
+    """The web process that has the connection from `local_port` to `port`."""
+    here, there = f"0100007F:{port:04X}", f"0100007F:{local_port:04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     inode = next((row[9] for row in rows if row[1] == here and row[2] == there), None)
     return next((pid for pid in webs if is_alive(pid) and inode in sockets_of(pid)), None)

@@ -26,6 +26,7 @@ from marketdata_project.serve.installation import (
     url_of,
 )
 from marketdata_project.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, child_environment
+from marketdata_project.serve.turns import shared_memory
 from metrics.process_files import remove_files
 from ratelimit.access.scopes import ALL_SCOPES
 from ratelimit.callers import ALL_ACCOUNTS
@@ -51,7 +52,8 @@ class Command(BaseCommand):
                 redis = _embedded_redis()
                 with open_listener(host=settings.HOST, port=settings.PORT) as listener:
                     self._prepare()
-                    self._run(listener, redis)
+                    with shared_memory(settings.WORKERS) as turns:
+                        self._run(listener, turns.fileno(), redis)
         except InstallationError as error:
             raise CommandError(str(error)) from error
 
@@ -94,7 +96,7 @@ class Command(BaseCommand):
         except Exception as error:  # noqa: BLE001 reported; the server starts all the same
             self.stderr.write(f"Sample: not loaded ({type(error).__name__}: {error})")
 
-    def _run(self, listener: socket.socket, redis: EmbeddedRedis | None) -> None:
+    def _run(self, listener: socket.socket, turns: int, redis: EmbeddedRedis | None) -> None:
         _, port = address_of(listener)
         environment = child_environment(
             settings_module=settings.SETTINGS_MODULE,
@@ -104,6 +106,7 @@ class Command(BaseCommand):
         )
         plan = ServePlan(
             listener=listener,
+            turns=turns,
             workers=settings.WORKERS,
             redis=redis,
             environment=environment,
