@@ -20,7 +20,9 @@ from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.timestamps import DAY_NS
 
 _Answer = TypeVar("_Answer")
+# So many commits or bytes of the log take about a millisecond to read.
 _NOTICED_COMMITS = 64
+_NOTICED_BYTES = 65_536
 
 
 @dataclass(slots=True, eq=False)
@@ -186,9 +188,11 @@ class CommitHistory:
 
     @property
     def is_worth_indexing(self) -> bool:
-        """Whether so many commits are not in the index that processes start noticeably slower."""
+        """Whether so much of the log is not in the index that processes start noticeably slower."""
         view = self._view
-        return len(view.tail) >= max(_NOTICED_COMMITS, view.base.number // TAIL_SHARE)
+        if len(view.tail) >= max(_NOTICED_COMMITS, view.base.number // TAIL_SHARE):
+            return True
+        return view.tail.log_bytes >= max(_NOTICED_BYTES, view.base.end // TAIL_SHARE)
 
     @property
     def has_long_tail(self) -> bool:

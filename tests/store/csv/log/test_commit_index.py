@@ -20,13 +20,13 @@ from store.csv.log import history, index_files
 from store.csv.log.commit_index import CommitIndex
 from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import CommitHistory
-from store.csv.log.index_files import IndexFiles, derived_lock
+from store.csv.log.index_files import DERIVED_FOLDER, INDEX_FILE, IndexFiles, derived_lock
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, StoreUnavailable
 from store.protocol import ALL_TIME, CommitId, hash_of_key
 from tests.chance import examples
 from tests.patience import PROGRAM_SECONDS
-from tests.store.builders import SYMBOL, batch, stored, trade
+from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
 from tests.store.csv.log.plain_history import LogWriter
 from tests.store.csv.log.test_history import assert_equal
 
@@ -205,6 +205,18 @@ def test_a_restored_log_does_not_use_the_index_of_the_lost_log(writer: LogWriter
     open_before.write_index()
     assert base_of(log_of(writer).history()).number == 300
     assert_equal(log_of(writer).history(), restored.history, restored)
+
+
+@pytest.mark.parametrize(("dates", "is_indexed"), [(2, False), (800, True)])
+def test_a_log_of_few_but_long_records_is_indexed_with_its_derived_files(
+    tmp_path: Path, dates: int, is_indexed: bool
+):
+    store = CsvStore(tmp_path)
+    store.append(batch(*(trade(NOON + date * DAY) for date in range(dates))))
+    store.derive(TRADES, SYMBOL)
+    (log,) = tmp_path.glob("trades/*/commits.jsonl")
+    assert (log.stat().st_size > 65_536) is is_indexed
+    assert (log.parent / DERIVED_FOLDER / INDEX_FILE).exists() is is_indexed
 
 
 def test_a_long_log_without_an_index_gets_one(tmp_path: Path, monkeypatch):
