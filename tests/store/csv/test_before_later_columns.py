@@ -64,13 +64,19 @@ def test_it_is_read_as_it_was(path: Path, derived: bool):
     assert list(store.check(TRADES, SYMBOL).findings()) == []
 
 
-def test_its_segments_are_used(path: Path, store: CsvStore):
+def test_its_segments_are_of_another_format_and_made_again(path: Path, store: CsvStore):
+    derived = path / FOLDER / ".derived"
+    assert list(derived.glob("*.arrow"))
+    assert read_manifest(derived) is None
+    store.derive(TRADES, SYMBOL)
+    assert not list(derived.glob("*.arrow"))
     for file in (path / FOLDER).glob("*.csv"):
         file.write_bytes(b"")
     assert stored(store, commit=3) == [row for row in STANDING if row != LAST]
 
 
 def test_its_segments_are_folded_on(path: Path, store: CsvStore):
+    store.derive(TRADES, SYMBOL)
     store.append(batch(*with_flag([trade(30, 1.0)])))
     segments = read_manifest(path / FOLDER / ".derived").segments  # type: ignore[union-attr]
     store.derive(TRADES, SYMBOL)
