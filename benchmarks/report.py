@@ -106,7 +106,7 @@ class Ratio:
 
     def cells(self) -> tuple[str, ...]:
         """Return the cells of its row in the table."""
-        ratio = "" if self.ratio is None else f"{self.ratio:.2f}" if self.ratio < 20 else f"{self.ratio:,.0f}"
+        ratio = "" if self.ratio is None else _ratio(self.ratio)
         figures = (
             f"{_number(each)} {self.unit}" if each is not None else "" for each in (self.here, self.beside)
         )
@@ -141,6 +141,10 @@ def table(rows: Iterable[Row]) -> str:
     notes = [row.text for row in rows if isinstance(row, Note)]
     paragraphs = [f"```\n{note}\n```" if "\n" in note else note for note in notes]
     return "\n\n".join(["\n".join(lines), *paragraphs])
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2g}" if value < 0.1 else f"{value:.2f}" if value < 20 else f"{value:,.0f}"
 
 
 def _number(value: float) -> str:
