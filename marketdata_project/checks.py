@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 
+from marketdata_project.serve.cores import worker_cores
 from trades.stores import market_store
 
 _HIGHEST_PORT = 65_535
@@ -70,6 +71,17 @@ def _is_csrf(middleware: object) -> bool:
     return isinstance(middleware, type) and issubclass(middleware, CsrfViewMiddleware)
 
 
+def check_worker_cores(**_: Any) -> list[CheckMessage]:
+    """Check that WORKER_CORES names cores that exist (marketdata.E007; E006 was another check)."""
+    try:
+        worker_cores(settings.WORKER_CORES, workers=settings.WORKERS)
+    except ValueError as error:
+        message = f"WORKER_CORES is {settings.WORKER_CORES!r}: {error}."
+        hint = "Set WORKER_CORES to auto, none, or numbers of cores separated by commas."
+        return [Error(message, hint=hint, id="marketdata.E007")]
+    return []
+
+
 def check_debug(**_: Any) -> list[CheckMessage]:
     """Check that DEBUG is off if other machines can connect (marketdata.W001)."""
     if not settings.DEBUG or _is_local(settings.HOST):
@@ -102,7 +114,15 @@ def check_data_folder(**_: Any) -> list[CheckMessage]:
     return [Warning(message, hint=f"chmod o-rwx {folder}", id="marketdata.W003")]
 
 
-_CHECKS = (check_workers, check_port, check_store, check_proxies, check_csrf, check_debug)
+_CHECKS = (
+    check_workers,
+    check_port,
+    check_store,
+    check_proxies,
+    check_csrf,
+    check_worker_cores,
+    check_debug,
+)
 _DEPLOYMENT_CHECKS = (check_hosts, check_data_folder)
 
 

@@ -48,7 +48,7 @@ class Program:
 
     `before` is called in the supervisor before each start. `bind_to_parent` is called in the new process; it makes the
     process end with its parent. `own_group` gives the process its own process group. `watchdog` receives the
-    process's proofs of life.
+    process's proofs of life. The process keeps to `core`, unless that is None or exists no longer.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Program:
     own_group: bool = False
     before: Callable[[], None] | None = None
     watchdog: Watchdog | None = None
+    core: int | None = None
 
 
 @dataclass(slots=True)
@@ -96,6 +97,9 @@ class Child:
         # Ignore Ctrl-C, which reaches the child, too: the supervisor stops the child. Otherwise a Python that is still
         # starting would print a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if self.program.core is not None:
+            with suppress(OSError):
+                os.sched_setaffinity(0, {self.program.core})
         self.program.bind_to_parent()
 
     def postpone(self) -> float:

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -78,12 +78,14 @@ Say = Callable[[str], None]
 class ServePlan:
     """The processes to run: `workers` web processes on `listener`, a worker, and `redis` unless it is None.
 
-    `turns` is the descriptor of the memory by which the web processes take turns (`serve/turns.py`). A web process that gives no proof of life for `watchdog_seconds` is replaced; 0 turns that off.
+    `turns` is the descriptor of the memory by which the web processes take turns (`serve/turns.py`). They keep to
+    `cores`, in order and repeated; if there are none, to no core. A web process that gives no proof of life for `watchdog_seconds` is replaced; 0 turns that off.
     """
 
     listener: socket.socket
     turns: int
     workers: int
+    cores: Sequence[int]
     redis: EmbeddedRedis | None
     environment: dict[str, str]
     watchdog_seconds: float
@@ -263,6 +265,7 @@ def _web_program(plan: ServePlan, number: int) -> Program:
         descriptors=(fd, plan.turns, *(() if watchdog is None else (watchdog.sender,))),
         before=None if watchdog is None else watchdog.reset,
         watchdog=watchdog,
+        core=plan.cores[number % len(plan.cores)] if plan.cores else None,
     )
 
 

@@ -23,6 +23,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 HOST = env.str("HOST", "127.0.0.1")
 PORT = integer("PORT", 8000)
 WORKERS = integer("WORKERS", os.cpu_count() or 1)
+WORKER_CORES = env.str("WORKER_CORES", "auto")
 WATCHDOG_SECONDS = integer("WATCHDOG_SECONDS", 10)
 DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 RUN_DIR = DATA_DIR / "run"

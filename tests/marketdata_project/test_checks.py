@@ -1,5 +1,6 @@
 """Settings that cannot work are found by `manage.py check`, with an id and a hint."""
 
+import os
 from ipaddress import ip_network
 
 import pytest
@@ -7,6 +8,8 @@ from django.core.checks import registry, run_checks
 
 from marketdata_project import checks
 from store.memory import MemoryStore
+
+CORE = str(min(os.sched_getaffinity(0)))
 
 
 class Locked(MemoryStore):
@@ -32,6 +35,20 @@ STORES = {
 def test_there_is_a_worker(settings, workers, ids):
     settings.WORKERS = workers
     assert [found.id for found in checks.check_workers()] == ids
+
+
+@pytest.mark.parametrize("cores", ["auto", "none", CORE, f"{CORE}, {CORE}"])
+def test_workers_keep_to_cores_that_there_are(settings, cores):
+    settings.WORKER_CORES = cores
+    assert checks.check_worker_cores() == []
+
+
+@pytest.mark.parametrize("cores", ["", "all", "0-1", "-1", "1000000", f"{CORE},"])
+def test_cores_that_there_are_not_are_refused(settings, cores):
+    settings.WORKER_CORES = cores
+    (found,) = checks.check_worker_cores()
+    assert found.id == "marketdata.E007"
+    assert repr(cores) in found.msg
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,12 @@ pytestmark = [pytest.mark.system, pytest.mark.xdist_group("serve")]
 
 STOP_SECONDS = 10.0
 FIRST_ANSWER_SECONDS = 5.0
+FIRST, *_, LAST = [*sorted(os.sched_getaffinity(0))] * 2
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("served"), WORKERS="2") as running:
+    with serving(tmp_path_factory.mktemp("served"), WORKERS="2", WORKER_CORES=f"{FIRST},{LAST}") as running:
         assert running.port
         yield running
 
@@ -53,6 +54,14 @@ def test_processes_are_one_supervisor_two_webs_a_worker_and_redis(served):
     assert sum("serve.web" in command for command in commands) == 2
     assert sum("django worker" in command for command in commands) == 1
     assert sum("redis-server" in command for command in commands) == 1
+
+
+def test_web_processes_keep_to_their_cores_and_others_go_anywhere(served):
+    assert eventually(lambda: len(served.members()) == 5)
+    cores = {pid: os.sched_getaffinity(pid) for pid in served.members()}
+    webs = [pid for pid, command in served.members().items() if "serve.web" in command]
+    assert sorted(map(list, (cores.pop(pid) for pid in webs))) == [[FIRST], [LAST]]
+    assert all(each == os.sched_getaffinity(0) for each in cores.values())
 
 
 def test_redis_listens_on_a_private_socket_only(served):

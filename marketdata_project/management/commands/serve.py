@@ -12,6 +12,7 @@ from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from marketdata_project.serve.cores import worker_cores
 from marketdata_project.serve.embedded_redis import EmbeddedRedis
 from marketdata_project.serve.installation import (
     FolderUnavailable,
@@ -108,6 +109,7 @@ class Command(BaseCommand):
             listener=listener,
             turns=turns,
             workers=settings.WORKERS,
+            cores=worker_cores(settings.WORKER_CORES, workers=settings.WORKERS),
             redis=redis,
             environment=environment,
             watchdog_seconds=settings.WATCHDOG_SECONDS,
