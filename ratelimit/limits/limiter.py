@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from metrics.declarations import LIMIT_DECISIONS
 from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.local_limits import LocalLimits
-from ratelimit.limits.local_reservations import LocalReservations, bucket_of, is_reservable
+from ratelimit.limits.local_reservations import LocalReservations, Order
 from ratelimit.limits.quotas import QuotaCharge, Reservation, exceeds_quota, is_short_of, quota_reserve
 from ratelimit.limits.shared_limits import SharedAnswer, take_shared
 from ratelimit.limits.token_bucket import Charge
@@ -64,38 +64,31 @@ class Limiter:
 
     def admit_reserved(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission | None:
         """Charge tokens that this process has reserved; None if it has too few. Does not use Redis."""
-        if not is_reservable(charge, quotas):
-            return None
-        admission = self._reservations.spend(bucket_of(charge), charge.cost, now_ns=self._clock())
+        admission = self._reservations.spend(charge, quotas, now_ns=self._clock())
         if admission is not None:
             LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
         return admission
 
     def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
         """Charge the limits in Redis, and take tokens ahead. Raises RedisError, DatabaseError."""
-        if not is_reservable(charge, quotas):
-            return self._charged(charge, quotas)
-        key, now_ns = bucket_of(charge), self._clock()
-        ahead = self._reservations.ahead(key, now_ns=now_ns)
-        admission = self._charged(charge._replace(cost=charge.cost + ahead), quotas)
-        if ahead and not admission.admitted:
-            ahead, admission = 0, self._charged(charge, quotas)
-        if admission.admitted:
-            self._reservations.keep(key, admission, ahead, spent=charge.cost, now_ns=now_ns)
+        order, admission = self._settled(charge, quotas)
+        while order.ahead and not admission.admitted:
+            # After a refusal, an order takes nothing ahead.
+            order, admission = self._settled(charge, quotas)
         return admission
 
-    def _charged(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
-        answer = self._take_shared(charge, quotas)
-        if not quotas:
-            return Admission(answer.bucket)
-        return admission_of(answer.bucket, quotas, answer.balances, is_short=answer.is_short)
+    def _settled(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> tuple[Order, Admission]:
+        order, admission = self._reservations.order(charge, quotas, now_ns=self._clock()), None
+        try:
+            admission = _admission(self._take_shared(order.charge, order.quotas), order)
+        finally:
+            self._reservations.settle(order, admission)
+        return order, admission
 
     def _take_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> SharedAnswer:
         """Charge the limits in Redis. If Redis has too few unspent tokens of a quota, reserve more first."""
         answer = take_shared(charge, quotas=quotas)
-        if self._is_local:
-            self._is_local = False
-            logger.info("Redis is back, limits are shared again")
+        self._note_answer()
         if not _needs_reservation(quotas, answer):
             return answer
         with self._reserving:
@@ -107,6 +100,17 @@ class Limiter:
                 reservations = _reservations(charge.identity, quotas, answer)
                 answer = take_shared(charge, quotas=quotas, reservations=reservations)
         return answer
+
+    def _note_answer(self) -> None:
+        if self._is_local:
+            self._is_local = False
+            logger.info("Redis is back, limits are shared again")
+
+
+def _admission(answer: SharedAnswer, order: Order) -> Admission:
+    if not order.quotas:
+        return Admission(answer.bucket)
+    return admission_of(answer.bucket, order.quotas, answer.balances, is_short=answer.is_short)
 
 
 def _needs_reservation(quotas: Sequence[QuotaCharge], answer: SharedAnswer) -> bool:

@@ -1,16 +1,18 @@
-"""Tokens that this process took from Redis ahead of need, so that most calls of a busy key need no trip to Redis.
+"""Tokens that this process takes from Redis ahead of need, so that most calls of a busy key need no trip to Redis.
 
-A process takes ahead what it spent for the key in the last 20 ms, at most 2 % of a second's tokens. They are charged
-at once, and lapse after 20 ms: a caller may get a little less than its rate, never more. Tokens of a quota do not
-lapse: they are spent before others are taken. Keys with a rate below 1,000 per second are always charged exactly.
+With a call's own tokens a process takes as many as it spent for that key in the last 20 ms, at most 2 % of a second's
+tokens. They are charged at once. What is not spent within 20 ms is lost to the bucket: a caller may get a little less
+than its rate, never more. A quota's tokens do not lapse: they pay for the key's next calls in this process.
+
+Charged exactly, without tokens taken ahead: keys with a rate below 1,000 per second, keys whose bucket is less than
+half full, and keys that have less than a second's tokens left of a quota.
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
-
-from cachetools import LRUCache
 
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.quotas import QuotaCharge
@@ -21,38 +23,45 @@ MIN_RATE = 1_000
 LIFETIME_NS = 20_000_000
 # The most tokens that are taken ahead are the rate divided by this.
 _RATE_DIVISOR = 50
-MAX_BUCKETS = 10_000
+MAX_RESERVATIONS = 4_096
+# In the last minute of a period nothing is held for later. Otherwise tokens of one day could pay for calls of the
+# next, if this process's clock and Redis's do not run equally fast.
+_BEFORE_PERIOD_ENDS_NS = 60 * 10**9
+_NEVER_NS = 2**63
+
+_Key = tuple[object, ...]
 
 
-class BucketKey(NamedTuple):
-    """A caller's bucket."""
+class Order(NamedTuple):
+    """What to charge in Redis for a call: its own tokens and `ahead` more.
 
-    identity: str
-    name: str
-    rate: int
+    held: quota tokens of earlier orders that pay for a part, so `quotas` charge that much less. key: None if nothing
+    may be taken ahead for such calls. at_ns: when it was made.
+    """
 
-
-def bucket_of(charge: Charge) -> BucketKey:
-    """Return the bucket of a charge."""
-    return BucketKey(charge.identity, charge.name, charge.bucket.rate)
-
-
-def is_reservable(charge: Charge, quotas: Sequence[QuotaCharge]) -> bool:
-    """Return whether tokens for such charges may be taken ahead."""
-    return charge.bucket.rate >= MIN_RATE and charge.cost > 0 and not quotas
+    charge: Charge
+    quotas: Sequence[QuotaCharge]
+    key: _Key | None = None
+    cost: int = 0
+    ahead: int = 0
+    held: int = 0
+    at_ns: int = 0
 
 
 @dataclass(slots=True)
 class _Reservation:
-    """The unspent tokens of one bucket, and its recent spending.
+    """The unspent tokens of a key, and its recent spending.
 
-    admission: the outcome of the call to Redis that took the newest tokens. spent: tokens spent since `window_ns`.
-    spent_before: tokens spent in the 20 ms before `window_ns`.
+    admission: the outcome of the newest order. tokens: may be spent before `expires_ns`. held: quota tokens that are
+    charged and not spent, `tokens` among them; usable before `period_ends_ns`. spent: since `window_ns`;
+    spent_before: in the 20 ms before that. is_awaited: an order with tokens ahead is on its way.
     """
 
     admission: Admission
     tokens: int = 0
     expires_ns: int = 0
+    held: int = 0
+    period_ends_ns: int = _NEVER_NS
     window_ns: int = 0
     spent: int = 0
     spent_before: int = 0
@@ -72,68 +81,110 @@ class _Reservation:
             return self.spent * max(0, 2 * LIFETIME_NS - elapsed) // LIFETIME_NS
         return self.spent + self.spent_before * (LIFETIME_NS - elapsed) // LIFETIME_NS
 
+    def ahead(self, rate: int, now_ns: int) -> int:
+        """Return how many tokens to take ahead."""
+        bucket, quotas = self.admission
+        if self.is_awaited or now_ns >= self.period_ends_ns or bucket.remaining * 2 < bucket.limit:
+            return 0
+        if any(quota.remaining is None or quota.remaining < rate for quota in quotas):
+            return 0
+        return min(self.spent_lately(now_ns), rate // _RATE_DIVISOR)
+
 
 class LocalReservations:
-    """Reservations by bucket, in an LRU cache. `now_ns` is of a monotonic clock. Thread-safe."""
+    """Reservations by key, in an LRU cache. `now_ns` is of a monotonic clock. Thread-safe."""
 
-    def __init__(self, *, capacity: int = MAX_BUCKETS) -> None:
-        self._reservations: LRUCache[BucketKey, _Reservation] = LRUCache(capacity)
+    def __init__(self, *, capacity: int = MAX_RESERVATIONS) -> None:
+        self._capacity = capacity
+        self._reservations: OrderedDict[_Key, _Reservation] = OrderedDict()
         self._lock = threading.Lock()
 
-    def spend(self, key: BucketKey, cost: int, *, now_ns: int) -> Admission | None:
+    def spend(self, charge: Charge, quotas: Sequence[QuotaCharge], *, now_ns: int) -> Admission | None:
         """Pay for a call with reserved tokens. Return the admission that took them; None if too few are left."""
+        key = _key(charge, quotas)
+        if key is None:
+            return None
         with self._lock:
             reservation = self._reservations.get(key)
-            if reservation is None or reservation.tokens < cost or now_ns >= reservation.expires_ns:
+            if reservation is None or reservation.tokens < charge.cost or now_ns >= reservation.expires_ns:
                 return None
-            reservation.tokens -= cost
-            reservation.note_spent(cost, now_ns)
+            reservation.tokens -= charge.cost
+            reservation.held -= charge.cost
+            reservation.note_spent(charge.cost, now_ns)
             return reservation.admission
 
-    def ahead(self, key: BucketKey, *, now_ns: int) -> int:
-        """Return how many tokens to take ahead."""
-        with self._lock:
-            reservation = self._reservations.get(key)
-            return 0 if reservation is None else self._ahead(key, reservation, now_ns)
-
-    def missing(self, key: BucketKey, *, now_ns: int) -> int:
-        """Return how many tokens to take ahead now, if fewer than half of that are left; otherwise 0.
-
-        After a positive result it returns 0 until `keep` or `give_up` is called.
-        """
-        with self._lock:
-            reservation = self._reservations.get(key)
-            if reservation is None or reservation.is_awaited:
-                return 0
-            wanted = self._ahead(key, reservation, now_ns)
-            if reservation.tokens * 2 >= wanted:
-                return 0
-            reservation.is_awaited = True
-            return wanted
-
-    def keep(self, key: BucketKey, admission: Admission, tokens: int, *, spent: int, now_ns: int) -> None:
-        """Add tokens that Redis gave for calls to come; `spent` more paid for the call that asked for them."""
+    def order(self, charge: Charge, quotas: Sequence[QuotaCharge], *, now_ns: int) -> Order:
+        """Return what to charge in Redis for a call. After that, call `settle`."""
+        key = _key(charge, quotas)
+        if key is None:
+            return Order(charge, quotas)
         with self._lock:
             reservation = self._reservations.get(key)
             if reservation is None:
-                reservation = self._reservations[key] = _Reservation(admission)
-            if now_ns >= reservation.expires_ns:
-                reservation.tokens = 0
-            reservation.admission, reservation.is_awaited = admission, False
-            reservation.tokens += tokens
-            reservation.expires_ns = now_ns + LIFETIME_NS
-            reservation.note_spent(spent, now_ns)
+                return Order(charge, quotas, key, charge.cost, at_ns=now_ns)
+            ahead = reservation.ahead(charge.bucket.rate, now_ns)
+            held = reservation.held if quotas and now_ns < reservation.period_ends_ns else 0
+            tokens = charge.cost + ahead
+            paid = min(held, tokens)
+            reservation.held, reservation.tokens = held - paid, 0
+            reservation.is_awaited = reservation.is_awaited or ahead > 0
+        if tokens > charge.cost:
+            charge = charge._replace(cost=tokens)
+        if quotas:
+            quotas = [replace(quota, tokens=tokens - paid) for quota in quotas]
+        return Order(charge, quotas, key, tokens - ahead, ahead, paid, now_ns)
 
-    def give_up(self, key: BucketKey) -> None:
-        """Note that the tokens that `missing` asked for do not come."""
+    def settle(self, order: Order, admission: Admission | None) -> None:
+        """Note the outcome of an order; None if it is unknown."""
+        if order.key is None:
+            return
         with self._lock:
-            reservation = self._reservations.get(key)
-            if reservation is not None:
+            reservation = self._reservations.get(order.key)
+            if reservation is None:
+                if admission is None or not admission.admitted:
+                    return
+                reservation = self._add(order.key, admission)
+            if order.ahead:
                 reservation.is_awaited = False
+            if admission is None or not admission.admitted:
+                reservation.held += order.held
+                # The next order takes nothing ahead.
+                reservation.spent = reservation.spent_before = 0
+                return
+            self._reservations.move_to_end(order.key)
+            reservation.admission = admission
+            reservation.period_ends_ns = _period_ends_ns(admission, order.at_ns)
+            reservation.held += order.ahead
+            if order.ahead:
+                reservation.tokens = order.ahead
+                reservation.expires_ns = min(order.at_ns + LIFETIME_NS, reservation.period_ends_ns)
+            reservation.note_spent(order.cost, order.at_ns)
 
-    @staticmethod
-    def _ahead(key: BucketKey, reservation: _Reservation, now_ns: int) -> int:
-        return min(reservation.spent_lately(now_ns), key.rate // _RATE_DIVISOR)
+    def _add(self, key: _Key, admission: Admission) -> _Reservation:
+        if len(self._reservations) >= self._capacity:
+            self._reservations.popitem(last=False)
+        reservation = self._reservations[key] = _Reservation(admission)
+        return reservation
 
     def __len__(self) -> int:
         return len(self._reservations)
+
+
+def _key(charge: Charge, quotas: Sequence[QuotaCharge]) -> _Key | None:
+    """Return the key of a charge's reservation; None if nothing may be taken ahead for it."""
+    rate = charge.bucket.rate
+    if rate < MIN_RATE or charge.cost == 0:
+        return None
+    if not quotas:
+        return charge.identity, charge.name, rate
+    if quotas[0].tokens != charge.cost:
+        return None
+    return charge.identity, charge.name, rate, *((quota.unit, quota.limit) for quota in quotas)
+
+
+def _period_ends_ns(admission: Admission, at_ns: int) -> int:
+    """Return when to stop holding tokens of the quotas. at_ns: when the order was made, before Redis's `now_us`."""
+    ends_us = min((quota.period.ends_us for quota in admission.quotas), default=None)
+    if ends_us is None:
+        return _NEVER_NS
+    return at_ns + (ends_us - admission.bucket.now_us) * 1000 - _BEFORE_PERIOD_ENDS_NS

@@ -26,22 +26,12 @@ def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
     all of them, or none. A cost above the bucket's size is charged as that size. Raises DatabaseError if tokens of a
     quota cannot be reserved.
     """
-    kind = access.kind
-    charge = _charge(caller.family, access.group, kind, rate_of(caller, kind), cost)
-    if caller.daily_quota is None and caller.monthly_quota is None:
-        return process_limiter().admit(charge)
-    metered = charge.cost if COST_RULES[access.cost].is_metered else 0
-    return process_limiter().admit(charge, _quota_charges(caller.daily_quota, caller.monthly_quota, metered))
+    return process_limiter().admit(*_charges(caller, access, cost))
 
 
 def admit_reserved(caller: Caller, access: Access, *, cost: int) -> Admission | None:
-    """Charge tokens that this process has reserved for the caller; None if `admit` must. Uses no Redis."""
-    if caller.daily_quota is not None or caller.monthly_quota is not None:
-        return None
-    kind = access.kind
-    return process_limiter().admit_reserved(
-        _charge(caller.family, access.group, kind, rate_of(caller, kind), cost)
-    )
+    """Charge tokens that this process has reserved for the caller; None if it has too few. Does not use Redis."""
+    return process_limiter().admit_reserved(*_charges(caller, access, cost))
 
 
 def admit_call(
@@ -89,6 +79,15 @@ def rate_of(caller: Caller, kind: str) -> int:
 def kind_of(method: str | None) -> str:
     """Return the kind of bucket to charge for a method if the access table has no row: READ or WRITE."""
     return READ if method in SAFE_METHODS else WRITE
+
+
+def _charges(caller: Caller, access: Access, cost: int) -> tuple[Charge, tuple[QuotaCharge, ...]]:
+    kind = access.kind
+    charge = _charge(caller.family, access.group, kind, rate_of(caller, kind), cost)
+    if caller.daily_quota is None and caller.monthly_quota is None:
+        return charge, ()
+    metered = charge.cost if COST_RULES[access.cost].is_metered else 0
+    return charge, _quota_charges(caller.daily_quota, caller.monthly_quota, metered)
 
 
 # Cached because a caller repeats its requests.

@@ -20,8 +20,8 @@ _ATTEMPTS = 10
 _RETRY_SECONDS = 1.0
 _LOSSES = re.compile(rf"^(\S+ \S+) \w+ {re.escape(limiter.logger.name)} ", re.MULTILINE)
 _LOST = re.compile(rf"^\S+ \S+ WARNING {re.escape(limiter.logger.name)} Redis is away", re.MULTILINE)
-# What a limit is asked about, of a rate that no tokens are taken in advance of.
-_PATH, _RATE = f"{OHLC}?symbol=NOTSTORED", 1000
+# What a limit is asked about, of a rate that is charged exactly.
+_PATH, _RATE = f"{OHLC}?symbol=NOTSTORED", 999
 
 
 def is_disturbed(replies: Sequence[Reply]) -> bool:
