@@ -212,7 +212,7 @@ def invalid_timestamps(texts: Sequence[str], *, limit: int) -> list[int]:
 
 def _cast(texts: Sequence[str] | pa.Array, zone: str | None) -> Instants:
     instants = pa.array(texts, pa.string()).cast(pa.timestamp("ns", zone))
-    return instants.cast(pa.int64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    return instants.view(pa.int64()).to_numpy()  # type: ignore[no-any-return]
 
 
 def _parse_mixed(texts: Sequence[str]) -> Instants:

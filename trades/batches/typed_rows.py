@@ -83,8 +83,11 @@ def typed_batch(options: BatchOptions, values: Mapping[str, Iterable[Any]], coun
     symbols = set(values.get("symbol", ())) - {UNSET}
     if not all(map(is_symbol, symbols)):
         raise TypedDecodeFailed("a text is not a symbol")
+    present = values.keys() | options.given.keys()
     columns = {
         column.name: typed_column(column, _filled(options, column, values, count), count)
+        if column.name in present
+        else TypedColumn(pa.nulls(count, ARROW_TYPES[column.kind]))
         for column in dataset.columns
     }
     stored, broken = validate_columns(

@@ -122,9 +122,14 @@ def validate_columns(
     values: dict[str, pa.Array] = {}
     broken: list[Violation] = []
     for name, rule in _rules_of(dataset).items():
-        if name in columns:
-            values[name] = rule.normalized(columns[name].values)
-            broken += _broken(rule, values[name], columns[name].faults, allows_nonpositive)
+        column = columns.get(name)
+        if column is None:
+            continue
+        if not (rule.column.required or column.faults) and column.values.null_count == len(column.values):
+            values[name] = column.values
+            continue
+        values[name] = rule.normalized(column.values)
+        broken += _broken(rule, values[name], column.faults, allows_nonpositive)
     if dataset.rules:
         wrong = np.zeros(len(values[dataset.columns[0].name]), dtype=bool)
         wrong[list(skipped)] = True

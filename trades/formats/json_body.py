@@ -22,6 +22,7 @@ from trades.batches.typed_rows import (
     row_values,
     typed_batch,
 )
+from trades.batches.validation import columns_of
 from trades.exceptions import BatchRefused
 
 _LINES_LIMIT = 10 * ROWS_LIMIT
@@ -99,8 +100,14 @@ def _values(
 
 def _required_texts(options: BatchOptions) -> int:
     """Return the number of required fields whose JSON values are texts."""
-    texts = {column.name for column in options.columns if column.kind in {ColumnKind.TIME, ColumnKind.TEXT}}
-    return len(texts.intersection(options.required))
+    return len(_text_names(options.dataset).intersection(options.required))
+
+
+@cache
+def _text_names(dataset: Dataset) -> frozenset[str]:
+    """Return the fields whose JSON values are texts."""
+    kinds = {ColumnKind.TIME, ColumnKind.TEXT}
+    return frozenset(column.name for column in columns_of(dataset) if column.kind in kinds)
 
 
 def _keys_and_texts(values: Sequence[Any]) -> int:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from store import lazy_pyarrow as pa
 from store.declarations import ARROW_TYPES, Column, ColumnKind, Dataset
@@ -26,6 +27,8 @@ from store.timestamps import fixed_width_text
 Header: TypeAlias = tuple[str, ...]
 
 HEADER_LIMIT_BYTES = 4096
+# Up to this many rows, making lines row by row is faster than making whole columns of texts.
+_FEW_ROWS = 200
 _LATER_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -106,7 +109,10 @@ def encode_rows(dataset: Dataset, symbol: str, rows: pa.RecordBatch, header: Hea
     empty cells.
     """
     columns = {column.name: column for column in dataset.columns}
-    first, _, *others = header or header_of(dataset, dataset.later_names)
+    header = header or header_of(dataset, dataset.later_names)
+    if rows.num_rows <= _FEW_ROWS:
+        return _few_lines([columns.get(name) for name in header], symbol, rows)
+    first, _, *others = header
     ends = [","] * (len(others) - 1) + ["\n"]
     pieces = _cells(columns[first], rows.column(first), f",{symbol},")
     for name, end in zip(others, ends, strict=True):
@@ -168,9 +174,45 @@ def _cells(column: Column, values: pa.Array, end: str) -> list[TextPiece]:
 
 def _numbers(numbers: npt.NDArray[Any], end: str) -> pa.Array:
     """Return each number's text followed by `end`. If all are whole numbers, none has a decimal point."""
+    return ended_numbers(_whole(numbers), end)
+
+
+def _whole(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return floats as integers if all are whole numbers."""
     if numbers.dtype.kind == "f" and are_exact_integers(numbers):
-        numbers = numbers.astype(np.int64)
-    return ended_numbers(numbers, end)
+        return numbers.astype(np.int64)
+    return numbers
+
+
+def _few_lines(columns: Sequence[Column | None], symbol: str, rows: pa.RecordBatch) -> bytes:
+    """Return the same lines, made row by row: for few rows this takes a third of the time.
+
+    columns: those of the header; None for the symbol and for those that the dataset does not have.
+    """
+    cells, template = [], []
+    for index, column in enumerate(columns):
+        values: Any = None if column is None else rows.column(column.name)
+        if index == 1:
+            template.append(symbol.replace("%", "%%"))
+        elif column is None or values.null_count == rows.num_rows:
+            template.append("")
+        else:
+            template.append("%s")
+            cells.append(_texts(column, values))
+    line = ",".join(template) + "\n"
+    return "".join([line % row for row in zip(*cells, strict=True)]).encode()
+
+
+def _texts(column: Column, values: pa.Array) -> list[str]:
+    """Return the cells of a column that has a value."""
+    if not values.null_count and column.kind is ColumnKind.TIME:
+        instants = values.to_numpy().view("datetime64[ns]")
+        return np.datetime_as_string(instants, timezone="UTC").tolist()  # type: ignore[no-any-return]
+    if not values.null_count and column.kind in {ColumnKind.NUMBER, ColumnKind.INTEGER}:
+        numbers = orjson.dumps(_whole(values.to_numpy()), option=orjson.OPT_SERIALIZE_NUMPY)
+        return numbers[1:-1].decode().split(",")
+    texts: Any = _cells(column, values, "")[0]
+    return [text or "" for text in texts.to_pylist()]
 
 
 def _read_column(column: Column, cells: pa.ChunkedArray) -> pa.ChunkedArray:

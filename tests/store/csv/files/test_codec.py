@@ -8,6 +8,7 @@ import subprocess
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from tests.store.builders import NOON, record_batch, trade
 EXAMPLES = 1000 if SOAK else 30
 TEXTS = ("trade_id", "exchange", "conditions")
 HEADER_LINE = header_line(header_of(TRADES, TRADES.later_names))
+COPIES = 500
 FLAGS = {"true": True, "false": False}
 
 visible = st.characters(min_codepoint=33, max_codepoint=126)
@@ -93,6 +95,14 @@ def test_the_same_rows_in_other_places_of_a_buffer_are_the_same_text(given_rows)
     whole = record_batch(trade(0, trade_id="=0"), *given_rows, trade(0, trade_id="9"))
     part = whole.slice(1, len(given_rows))
     assert encode_rows(TRADES, "X", part) == encode_rows(TRADES, "X", record_batch(*given_rows))
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(rows, min_size=1, max_size=6))
+def test_few_rows_and_many_are_the_same_text(given_rows):
+    few = record_batch(*given_rows)
+    many = few.take(pa.array(list(range(len(given_rows))) * COPIES))
+    assert encode_rows(TRADES, "X%", many) == encode_rows(TRADES, "X%", few) * COPIES
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
