@@ -111,6 +111,34 @@ def test_a_key_is_read_from_the_database_once_while_it_is_fresh(django_assert_nu
             caller_by(created.key, now=NOW)
 
 
+def test_keys_in_use_are_renewed_in_one_query(django_assert_num_queries):
+    clock = Clock()
+    cache = KeyCache(clock=clock)
+    for name in "abc":
+        made_key(name=name)
+    used, unused, revoked = key_list()
+    for key in (used, unused, revoked):
+        found(cache, key)
+    for _ in range(5):
+        clock.now += 0.3
+        assert cache.find_cached(used.digest) is not None
+        assert cache.find_cached(revoked.digest) is not None
+        with django_assert_num_queries(1):
+            cache.renew_used()
+    ApiKey.objects.filter(pk=revoked.pk).update(revoked_at=NOW)
+    ApiKey.objects.filter(pk=used.pk).delete()
+    for key in (used, revoked):
+        cache.find_cached(key.digest)
+    cache.renew_used()
+    assert found(cache, revoked).revoked_at == NOW
+    assert cache.find_cached(unused.digest) is None
+    clock.now += 0.9
+    assert cache.find_cached(used.digest) is None
+    cache.renew_used()
+    with django_assert_num_queries(0):
+        cache.renew_used()
+
+
 def test_the_cache_is_bounded_and_drops_the_least_recently_used():
     clock = Clock()
     cache = KeyCache(capacity=2, clock=clock)
