@@ -12,6 +12,7 @@ class RecordSyncFails(Disk):
     """Every sync of a log fails while `switch` exists."""
 
     def __init__(self, switch: Path) -> None:
+        super().__init__()
         self.switch = switch
 
     def sync(self, descriptor: int) -> None:

@@ -148,6 +148,7 @@ class PowerCutDisk(Disk):
     """
 
     def __init__(self, root: Path) -> None:
+        super().__init__()
         self.moments: list[Moment] = []
         self.fail_record_syncs = 0
         self._root = root

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,6 +14,9 @@ _REWRITTEN_AT_ONCE = 2**20
 
 class Disk:
     """Appends and syncs. Every method raises `OSError`."""
+
+    def __init__(self) -> None:
+        self._listed: dict[Path, int] = {}  # the inodes of shared folders whose names are durable
 
     def append(self, descriptor: int, data: bytes) -> None:
         """Write all of `data` at the end of the file."""
@@ -36,9 +40,20 @@ class Disk:
 
     def make_folder(self, folder: Path) -> None:
         """Create a folder and the two folders above it, durably."""
-        for path in (folder.parent.parent, folder.parent, folder):
-            path.mkdir(parents=True, exist_ok=True)
-            self.sync_folder(path.parent)  # even if it exists: its creator may have died before syncing
+        for shared in (folder.parent.parent, folder.parent):
+            self._make_shared(shared)
+        folder.mkdir(exist_ok=True)
+        self.sync_folder(folder.parent)  # even if it exists: its creator may have died before syncing
+
+    def _make_shared(self, folder: Path) -> None:
+        """Create a folder durably. If it exists, its name is synced once by each process."""
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            self._listed.pop(folder, None)
+        inode = folder.stat().st_ino
+        if self._listed.get(folder) != inode:
+            self.sync_folder(folder.parent)
+            self._listed[folder] = inode
 
     def sync_folder(self, folder: Path) -> None:
         """Return once the folder's entries (file names) are durable."""

@@ -125,10 +125,10 @@ class CommitLog:
                 self._disk.truncate(descriptor, self._view.end)
         return history
 
-    def append(self, descriptor: int, commits: Sequence[Commit]) -> CommitHistory:
+    def append(self, descriptor: int, commits: Sequence[Commit], *, is_listed: bool = False) -> CommitHistory:
         """Append the commits' records durably; return the history that includes them.
 
-        Needs the lock. After an `OSError` the log is unchanged. After its subclass `SyncFailed` the records
+        Needs the lock. is_listed: the folder was synced since the lock was taken. After an `OSError` the log is unchanged. After its subclass `SyncFailed` the records
         may or may not be durable, and the cached history is discarded.
         """
         view, texts, lines = self._view, [], []
@@ -139,7 +139,7 @@ class CommitLog:
             previous, end = CommitId(commit.commit, commit_hash), end + len(text)
             texts.append(text)
             lines.append((commit, previous, end))
-        self._write(descriptor, b"".join(texts), start)
+        self._write(descriptor, b"".join(texts), start, is_new=start == 0 and not is_listed)
         with self._mutex:
             if self._view is not view or view.end != start:  # another thread has read the new records already
                 self._read_back()
@@ -170,13 +170,13 @@ class CommitLog:
         except OSError as error:  # the records are durable but cannot be read
             raise SyncFailed(*error.args) from error
 
-    def _write(self, descriptor: int, data: bytes, end: int) -> None:
+    def _write(self, descriptor: int, data: bytes, end: int, *, is_new: bool) -> None:
         try:
             self._disk.append(descriptor, data)
         except OSError:
             self._cut(descriptor, end)
             raise
-        self._sync(descriptor, is_new=end == 0)
+        self._sync(descriptor, is_new=is_new)
 
     def _sync(self, descriptor: int, *, is_new: bool) -> None:
         try:

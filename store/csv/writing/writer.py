@@ -27,23 +27,25 @@ FILES_AT_ONCE = 64
 
 def append_rows(
     disk: Disk, folder: Path, writes: Mapping[str, Sequence[bytes]], ends: Mapping[str, int]
-) -> None:
+) -> bool:
     """Append texts to files, one write and one sync per file. Needs the log's lock.
 
-    ends: the committed length of each file. Bytes after it were never acknowledged and are cut off. After an
+    Returns whether a file is new, so that the folder was synced, too. ends: the committed length of each file. Bytes after it were never acknowledged and are cut off. After an
     `OSError` the files are cut to their committed lengths, as far as the disk allows.
     """
     files = list(writes)
     try:
         for start in range(0, len(files), FILES_AT_ONCE):
             _append_to(disk, folder, files[start : start + FILES_AT_ONCE], writes, ends)
-        if any(ends.get(file, 0) == 0 for file in files):
+        has_new = any(ends.get(file, 0) == 0 for file in files)
+        if has_new:
             disk.sync_folder(folder)
     except OSError:
         for file in files:
             with suppress(OSError, DataDamaged):
                 _cut_back(disk, folder / file, ends.get(file, 0))
         raise
+    return has_new
 
 
 def _append_to(
@@ -187,9 +189,10 @@ class Writer:
         return with_later_columns(chunk, stage, self._folder, is_stored)
 
     def _write(self, descriptor: int, stage: StagedCommits) -> CommitHistory:
-        append_rows(self._disk, self._folder, stage.writes, stage.stored_ends())
+        # The log's file exists while its lock is held, so a sync of the folder makes its name durable, too.
+        is_listed = append_rows(self._disk, self._folder, stage.writes, stage.stored_ends())
         staged = [(stage.staged(day), stage.history.day(day)) for day in stage.days()]
-        history = self._log.append(descriptor, stage.commits)
+        history = self._log.append(descriptor, stage.commits, is_listed=is_listed)
         for chunks, before in staged:
             self._known_rows.stored(chunks, history, self._folder, before=before)
         return history

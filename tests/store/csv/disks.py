@@ -13,6 +13,7 @@ class WatchedDisk(Disk):
     """Counts its calls; `before` and `after` are called around each of them with its name and its number."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.calls: Counter[str] = Counter()
         self.before: Callable[[str, int], None] = lambda _name, _number: None
         self.after: Callable[[str, int], None] = lambda _name, _number: None

@@ -1,6 +1,7 @@
 """Each call to the disk fails, once or from then on: the store is unchanged, and a retry stores once."""
 
 import errno
+import shutil
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -141,7 +142,7 @@ def test_an_unconfirmed_record_is_synced_before_it_is_replayed(tmp_path: Path):
 @pytest.mark.parametrize(
     ("prior", "expected"),
     [
-        pytest.param([], "append append sync sync sync_folder append sync sync_folder", id="first batch"),
+        pytest.param([], "append append sync sync sync_folder append sync", id="first batch"),
         pytest.param([batch(trade(0))], "append append sync sync sync_folder append sync", id="new file"),
         pytest.param([batch(trade(0), trade(DAY))], "append append sync sync append sync", id="no new file"),
     ],
@@ -158,6 +159,33 @@ def test_rows_are_durable_before_the_record_and_the_record_before_the_answer(
     store.append(batch(trade(5), trade(DAY + 5)))
     made_folders = ["sync_folder"] * (0 if prior else 3)
     assert calls == [*made_folders, *expected.split()]
+
+
+def synced_folders(disk: FailingDisk, store: CsvStore, symbol: str) -> int:
+    disk.calls.clear()
+    store.append(batch(trade(1), symbol=symbol))
+    return disk.calls["sync_folder"]
+
+
+def test_the_folders_of_all_symbols_are_synced_once_by_each_store(tmp_path: Path):
+    disk = FailingDisk()
+    store = CsvStore(tmp_path / "store", disk=disk)
+    assert synced_folders(disk, store, "A") == 4
+    assert synced_folders(disk, store, "B") == 2
+    other = CsvStore(tmp_path / "store", disk=(its_disk := FailingDisk()))
+    assert synced_folders(its_disk, other, "C") == 4
+
+
+def test_a_folder_that_was_deleted_is_synced_when_it_is_made_again(tmp_path: Path):
+    disk = FailingDisk()
+    store = CsvStore(tmp_path / "store", disk=disk)
+    store.append(batch(trade(1), symbol="A"))
+    shutil.rmtree(tmp_path / "store")
+    disk.failing = 1
+    with pytest.raises(StoreUnavailable):
+        synced_folders(disk, store, "B")
+    disk.heal()
+    assert synced_folders(disk, store, "B") == 4
 
 
 def test_a_failure_of_one_symbol_does_not_affect_another(tmp_path: Path):
