@@ -32,6 +32,7 @@ from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release, sha
 from marketdata_project.serve.status import start_publishing_metrics
 from marketdata_project.serve.turns import Acceptor, Turns
 from marketdata_project.serve.warm import (
+    collect_if_due,
     drop_request_signals,
     load_everything,
     load_libraries,
@@ -91,9 +92,12 @@ class WebServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Return whether to end; uvicorn calls this ten times a second.
 
-        After the first second it loads libraries. Each second it calls `each_second` in a thread. It also
-        returns unused memory from time to time, and calls `renew_keys` unless the last call still runs.
+        After the first second it loads libraries. Each second it calls `each_second` in a thread. It
+        returns unused memory from time to time, calls `renew_keys` unless the last call still runs, and collects
+        garbage while no request is being answered.
         """
+        if not self.server_state.tasks:
+            collect_if_due()
         if counter == TICKS_BEFORE_LIBRARIES and self._libraries is None:
             self._libraries = load_libraries()
         if counter % 10 == 0 and not parent_is(self.parent):

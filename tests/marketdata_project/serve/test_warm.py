@@ -1,10 +1,14 @@
 """What a web process loads, when, and what it drops."""
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
 import threading
+import weakref
+from collections.abc import Iterator
+from typing import cast
 
 import pytest
 import uvicorn
@@ -82,6 +86,56 @@ def test_a_library_that_cannot_be_loaded_is_told_of_and_no_more(monkeypatch, cap
     monkeypatch.setattr("gc.freeze", lambda: None)
     warm.load_libraries().join()
     assert "no such library" in caplog.text
+    assert gc.isenabled()
+
+
+class Ring:
+    """An object that refers to itself: only the garbage collector frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def thresholds() -> Iterator[None]:
+    """No collections by themselves; the collector is as it was afterwards."""
+    before = gc.get_threshold()
+    gc.set_threshold(0)
+    gc.collect()
+    yield
+    gc.set_threshold(*before)
+
+
+def young_passes(count: int) -> None:
+    for _ in range(count):
+        gc.collect(1)
+
+
+def test_unused_cycles_are_collected_between_requests_after_many_new_objects(thresholds):
+    server = web.WebServer(uvicorn.Config("unused", log_config=None))
+    tasks = server.server_state.tasks
+    ring = Ring()
+    unused = weakref.ref(ring)
+
+    def is_kept() -> bool:
+        asyncio.run(server.on_tick(1))
+        return unused() is not None
+
+    young_passes(warm.DUE_PASSES - 1)
+    del ring
+    assert is_kept()
+    young_passes(1)
+    tasks.add(cast("asyncio.Task[None]", "a request that is being answered"))
+    assert is_kept()
+    tasks.clear()
+    assert not is_kept()
+
+
+def test_a_process_that_is_never_idle_collects_by_itself_but_later(thresholds, monkeypatch):
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    warm.tune_garbage_collector()
+    assert gc.isenabled()
+    assert warm.DUE_PASSES < gc.get_threshold()[2] <= 10 * warm.DUE_PASSES
 
 
 def test_a_web_process_loads_large_libraries_once_and_not_at_once(monkeypatch):
