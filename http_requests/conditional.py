@@ -9,6 +9,8 @@ REVALIDATED = {
     "Cache-Control": "private, no-cache",
     "Vary": "Accept, Accept-Encoding, Authorization, X-API-Key",
 }
+# For every answer that is never stored, such as a stream.
+NOT_STORED = {"X-Cache": "bypass", "Cache-Control": "no-store", "Vary": "Accept, Accept-Encoding"}
 _ITEM = re.compile(r'[ \t]*(?:(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|\Z)')
 
 

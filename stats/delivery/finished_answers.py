@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from http_requests.conditional import REVALIDATED, is_current
+from http_requests.conditional import NOT_STORED, REVALIDATED, is_current
 from stats.caching.response_cache import RESPONSE_CACHE, Outcome
 from stats.caching.shared import Entry
 from stats.delivery.pinned_answer import PinnedAnswer, cached_entry
+from stats.rendering.formats import FORMATS
 from store.timestamps import SECOND_NS, format_timestamp
 
 # The names under which a cached entry's headers have the cursors of the next and previous page. The header `Link` is
@@ -33,6 +34,8 @@ def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: 
 
     Raises the errors of `PinnedContent.rendered`.
     """
+    if not pinned.content.is_cacheable:
+        return _not_stored(pinned)
     if is_current(if_none_match, pinned.etag):
         return _not_modified(pinned, now_ns)
     entry, outcome = cached_entry(pinned, now_ns=now_ns)
@@ -47,6 +50,18 @@ def finished_answer_if_cached(
         return _not_modified(pinned, now_ns)
     entry = RESPONSE_CACHE.get(pinned.cache_key)
     return None if entry is None else _finished(entry, Outcome.HIT, pinned, now_ns)
+
+
+def _not_stored(pinned: PinnedAnswer) -> FinishedAnswer:
+    """Compute an answer that is not cacheable. It is not compressed."""
+    format_name = pinned.representation.format
+    rendered = pinned.content.rendered(format_name)
+    headers = {
+        "Content-Type": FORMATS[format_name].content_type,
+        **NOT_STORED,
+        **dict(rendered.headers),
+    }
+    return FinishedAnswer(HTTPStatus.OK, headers, rendered.body)
 
 
 def _not_modified(pinned: PinnedAnswer, now_ns: int) -> FinishedAnswer:

@@ -66,6 +66,11 @@ class PinnedContent(ABC):
         return False
 
     @property
+    def is_cacheable(self) -> bool:
+        """Whether the answer may be stored, by this service and by clients. If not, it may not be `watched` either."""
+        return True
+
+    @property
     def watched(self) -> frozenset[WatchedLog] | None:
         """The logs whose commits may change the answer, besides declarations; None if they cannot be named."""
         return None

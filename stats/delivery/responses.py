@@ -80,7 +80,8 @@ def _browsable_response(request: Request, content: PinnedContent, now_ns: int) -
     answer = PinnedAnswer(content, Representation("json"))
     finished = finished_answer(answer, if_none_match=None, now_ns=now_ns)
     headers = with_link(finished.headers, path=request.path, query=page_query(request))
-    del headers["Content-Type"], headers["ETag"]
+    del headers["Content-Type"]
+    headers.pop("ETag", None)
     return Response(orjson.loads(finished.body), headers=headers)
 
 

@@ -1,12 +1,12 @@
-"""The services behind `/calendar` and `/clock`, and checks of instruments' trading hours."""
+"""The state of an exchange at an instant, and checks of instruments' trading hours."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
-from stats.exceptions import RangeTooLarge, UnknownExchange
+from stats.exceptions import UnknownExchange
 from stats.sessions import library
 from stats.sessions.calendars import calendar_for, calendar_if_known, exchange_calendar
 from stats.sessions.schedule import Hours, Schedule
@@ -14,7 +14,6 @@ from store.arrays import Integers
 from store.instruments import Instrument
 from store.timestamps import DAY_NS, format_timestamp
 
-LONGEST_DAYS = 3_650
 # The number of days to look ahead for the next session. Only the NYSE in 1914 was closed for nearly as long.
 _LOOKAHEAD_DAYS = 200
 
@@ -27,22 +26,6 @@ class Phase(StrEnum):
     BREAK = "break"
     POST = "post"
     CLOSED = "closed"
-
-
-def calendar_dates(*, exchange: str, first_day: int, end_day: int) -> dict[str, Any]:
-    """Return the answer of `/calendar`: the trading dates in `[first_day, end_day)`, in days since 1970.
-
-    Raises `UnknownExchange` and `RangeTooLarge`.
-    """
-    if end_day - first_day > LONGEST_DAYS:
-        raise RangeTooLarge(f"a calendar's range may have at most {LONGEST_DAYS:,} days")
-    calendar = exchange_calendar(exchange)
-    return {
-        "exchange": exchange,
-        "calendar": calendar.name,
-        "timezone": calendar.zone.key,
-        "dates": list(_rows(calendar.on_dates(first_day, end_day - 1))),
-    }
 
 
 def calendars_load(*, instruments: Iterable[Instrument], now_ns: int) -> None:
@@ -117,27 +100,3 @@ def _first_after(instants: Integers, instant_ns: int) -> str | None:
     """Return the first of the ascending `instants` that is later than `instant_ns`, as text; None if there is none."""
     later = instants[instants > instant_ns]
     return format_timestamp(int(later[0])) if len(later) else None
-
-
-def _rows(schedule: Schedule) -> Iterator[dict[str, Any]]:
-    dates = np.datetime_as_string(schedule.date.view("M8[D]"))
-    opens, closes = _texts(schedule.open_ns), _texts(schedule.close_ns)
-    pre, post = _texts(schedule.pre_ns), _texts(schedule.post_ns)
-    break_starts, break_ends = _texts(schedule.break_start_ns), _texts(schedule.break_end_ns)
-    has_break = schedule.break_start_ns < schedule.break_end_ns
-    for index, date in enumerate(dates.tolist()):
-        yield {
-            "date": date,
-            "open": opens[index],
-            "close": closes[index],
-            "pre": pre[index] if pre[index] != opens[index] else None,
-            "post": post[index] if post[index] != closes[index] else None,
-            "early_close": bool(schedule.early[index]),
-            "breaks": [{"start": break_starts[index], "end": break_ends[index]}] if has_break[index] else [],
-        }
-
-
-def _texts(instants: Integers) -> list[str]:
-    """Format instants as RFC 3339 without fractions of seconds; schedules have only whole minutes."""
-    texts: list[str] = np.char.add(np.datetime_as_string(instants.view("M8[ns]"), unit="s"), "Z").tolist()
-    return texts

@@ -1,27 +1,25 @@
 """The endpoints `/calendar` and `/clock`."""
 
-import time
+from functools import partial
+from typing import Any
 
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
-from http_requests.tagged_answer import tagged_answer
+from stats.delivery.held_answer import Pin
+from stats.delivery.responses import ContentViewSet
 from stats.parameters import query_values
+from stats.sessions.answers import calendar_pin, clock_pin
 from stats.sessions.serializers import (
     CalendarAnswerSerializer,
     CalendarQuerySerializer,
     ClockAnswerSerializer,
     ClockQuerySerializer,
 )
-from stats.sessions.services import calendar_dates, market_clock
-from store.timestamps import DAY_NS
-
-_DEFAULT_DAYS = 30
 
 
-class CalendarViewSet(ViewSet):
+class CalendarViewSet(ContentViewSet):
     """Trading dates of exchanges."""
 
     query_serializer_class = CalendarQuerySerializer
@@ -32,15 +30,20 @@ class CalendarViewSet(ViewSet):
         parameters=[CalendarQuerySerializer],
         responses={200: CalendarAnswerSerializer},
     )
-    def retrieve(self, request: Request) -> Response:
+    def retrieve(self, request: Request) -> HttpResponseBase:
         """The trading dates in `[start, end)`, at most 3,650 days, with their hours in UTC."""
-        query = query_values(CalendarQuerySerializer, request.META["QUERY_STRING"])
-        first_day, end_day = _days(query.get("start"), query.get("end"), time.time_ns())
-        dates = calendar_dates(exchange=query["exchange"], first_day=first_day, end_day=end_day)
-        return tagged_answer(request, dates)
+        return self.respond(request, request.META["QUERY_STRING"])
+
+    @classmethod
+    def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
+        """See `ContentViewSet.pin`."""
+        query = query_values(CalendarQuerySerializer, query_string)
+        return partial(
+            calendar_pin, exchange=query["exchange"], start_ns=query.get("start"), end_ns=query.get("end")
+        )
 
 
-class ClockViewSet(ViewSet):
+class ClockViewSet(ContentViewSet):
     """The states of exchanges."""
 
     query_serializer_class = ClockQuerySerializer
@@ -51,17 +54,12 @@ class ClockViewSet(ViewSet):
         parameters=[ClockQuerySerializer],
         responses={200: ClockAnswerSerializer},
     )
-    def retrieve(self, request: Request) -> Response:
+    def retrieve(self, request: Request) -> HttpResponseBase:
         """The phase of trading at an instant, and when regular trading next starts and stops."""
-        query = query_values(ClockQuerySerializer, request.META["QUERY_STRING"])
-        clock = market_clock(exchange=query.get("exchange"), instant_ns=query.get("at", time.time_ns()))
-        return Response(clock, headers={"Cache-Control": "no-store"})
+        return self.respond(request, request.META["QUERY_STRING"])
 
-
-def _days(start_ns: int | None, end_ns: int | None, now_ns: int) -> tuple[int, int]:
-    """Return the first day of a range, and the day after its last, in days since 1970."""
-    if end_ns is None:
-        first_day = (now_ns if start_ns is None else start_ns) // DAY_NS
-        return first_day, first_day + _DEFAULT_DAYS
-    end_day = -(-end_ns // DAY_NS)
-    return end_day - _DEFAULT_DAYS if start_ns is None else start_ns // DAY_NS, end_day
+    @classmethod
+    def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
+        """See `ContentViewSet.pin`."""
+        query = query_values(ClockQuerySerializer, query_string)
+        return partial(clock_pin, exchange=query.get("exchange"), at_ns=query.get("at"))

@@ -1,6 +1,7 @@
 """Which requests the front door answers itself: valid GETs of pinned contents, by callers that are admitted."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from django.db import OperationalError
@@ -13,13 +14,17 @@ from stats.caching.response_cache import RESPONSE_CACHE
 from tests.api_client import Api, make_key
 from tests.system.batches import Batch
 from tests.system.front_door import (
+    CALENDARS,
+    CLOCKS,
     ENCODINGS,
     FORCES_DJANGO,
     LEFT,
     SYMBOL,
     TAKEN,
+    environ_at,
     environ_of,
     hour_of,
+    tree_targets,
     visible,
 )
 
@@ -71,6 +76,28 @@ def test_an_answer_that_is_not_held_is_computed_in_each_encoding(key, api, accep
     assert held.headers.get("Content-Encoding") == used
     assert visible(held.headers) == visible(dict(django.items()))
     assert computed.body == held.body == b"".join(django)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("target", [*tree_targets(SYMBOL), *CALENDARS, *CLOCKS])
+def test_pages_reports_calendars_and_clocks_are_answered_as_by_django(key, time_machine, target, encoding):
+    time_machine.move_to(datetime.now(UTC), tick=False)
+    headers = {"X-API-Key": key, "Accept-Encoding": encoding, "X-Correlation-ID": "tree"}
+    environ = environ_at("GET", target, headers)
+    computed, held, django = FrontDoor()(environ), FrontDoor()(environ), DjangoHandler().respond(environ)
+    assert computed is not None
+    assert held is not None
+    outcomes = ("bypass", "bypass") if target in CLOCKS else ("miss", "hit")
+    assert (computed.headers["X-Cache"], held.headers["X-Cache"]) == outcomes
+    assert (held.status, visible(held.headers)) == (django.status_code, visible(dict(django.items())))
+    assert computed.body == held.body == b"".join(django)
+
+
+@pytest.mark.parametrize(
+    "query", ["exchange=XXXX", "exchange=XNYS&start=2010-01-01&end=2024-01-01", "start=2024-01-01"]
+)
+def test_a_calendar_that_is_refused_is_left_to_django(key, query):
+    assert FrontDoor()(environ_at("GET", f"/api/v1/calendar?{query}", {"X-API-Key": key})) is None
 
 
 def test_a_write_is_in_the_next_answer(key, api):

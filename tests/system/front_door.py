@@ -4,6 +4,7 @@ from io import BytesIO
 from typing import Any
 
 from marketdata_project.front.environ import environ_for
+from stats.rendering.formats import FORMATS
 from tests.api_client import body_of, trade
 from tests.system.clients import OHLC
 
@@ -55,8 +56,40 @@ def hour_of(symbol: str) -> bytes:
     return body_of(*(trade(symbol=symbol, timestamp=minute) for minute in minutes))
 
 
+def tree_targets(symbol: str) -> list[str]:
+    """Pages of the market-data tree in every format, and reports, of an equity that has trades on 2 January 2025."""
+    tree, minutes = "/api/v1/market-data/equities", "start=2025-01-02&end=2025-01-03&resolution=1m"
+    return [
+        *(f"{tree}/{symbol}/ohlcv?{minutes}&format={name}" for name in FORMATS),
+        f"{tree}/{symbol}/ohlcv.csv?{minutes}&limit=2",
+        f"{tree}/{symbol}/trades?start=2025-01-02T14:30:00Z&end=2025-01-02T15:30:00Z",
+        f"{tree}/ohlcv?symbols={symbol}&{minutes}",
+        f"{tree}/{symbol}/latest",
+        f"{tree}/{symbol}/snapshot/",
+        f"{tree}/{symbol}/coverage",
+        f"{tree}/latest?symbols={symbol}",
+    ]
+
+
+CALENDARS = [
+    "/api/v1/calendar?exchange=XNYS",
+    "/api/v1/calendar/?exchange=xtks&start=2024-01-01&end=2025-01-01",
+]
+CLOCKS = [
+    "/api/v1/clock",
+    "/api/v1/clock?exchange=XNYS",
+    "/api/v1/clock?exchange=XNYS&at=2024-11-29T14:30:00Z",
+]
+
+
 def environ_of(method: str, query: str, headers: dict[str, str]) -> dict[str, Any]:
+    """The WSGI environ of a request for bars as a web process makes it."""
+    return environ_at(method, f"{OHLC}?symbol={SYMBOL}{query}", headers)
+
+
+def environ_at(method: str, target: str, headers: dict[str, str]) -> dict[str, Any]:
     """The WSGI environ of a request as a web process makes it."""
+    path, _, query = target.partition("?")
     lower = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     environ = environ_for(
         {
@@ -64,9 +97,9 @@ def environ_of(method: str, query: str, headers: dict[str, str]) -> dict[str, An
             "http_version": "1.1",
             "method": method,
             "scheme": "http",
-            "path": OHLC,
-            "raw_path": OHLC.encode(),
-            "query_string": f"symbol={SYMBOL}{query}".encode(),
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
             "root_path": "",
             "headers": [*([] if "Host" in headers else [(b"host", b"localhost")]), *lower],
             "client": ("127.0.0.1", 50000),

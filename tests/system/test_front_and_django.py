@@ -20,6 +20,7 @@ import pytest
 from ratelimit.access.scopes import ALL_SCOPES
 from tests.api_client import body_of, trade
 from tests.chance import chosen_seed
+from tests.encodings import decoded
 from tests.hostile import callers, failing_settings, stock
 from tests.hostile.bombs import LONG_HEADERS, LONG_TARGETS
 from tests.hostile.mutants import mutate
@@ -33,7 +34,7 @@ from tests.marketdata_project.front_server import Reply, eventually
 from tests.marketdata_project.serve_process import serving
 from tests.patience import PROGRAM_SECONDS
 from tests.ratelimit.access.urlconf import METHODS, endpoints
-from tests.system.front_door import LEFT, TAKEN
+from tests.system.front_door import CALENDARS, CLOCKS, ENCODINGS, LEFT, TAKEN, tree_targets
 from tests.system.installation import ENVIRONMENT, Installation, installed
 
 pytestmark = pytest.mark.xdist_group("front and django")
@@ -226,7 +227,7 @@ def of_roles(both: Prepared, rng: random.Random) -> Iterator[Asked]:
         yield Asked(method, route.path, {**JSON, **both.roles[role]}, b"")
 
 
-def of_held_bars(both: Prepared, _rng: random.Random) -> Iterator[Asked]:
+def of_held_answers(both: Prepared, _rng: random.Random) -> Iterator[Asked]:
     """What the door may answer, and what it leaves to Django, by callers of all roles; both hold the answer by then."""
     path = "/api/v1/stats/ohlc?symbol=AAPL"
     ways: list[tuple[str, str, dict[str, str]]] = [("GET", query, {}) for query in TAKEN.values()] + list(
@@ -238,6 +239,11 @@ def of_held_bars(both: Prepared, _rng: random.Random) -> Iterator[Asked]:
     for headers in both.roles.values():
         yield Asked("GET", path, {**headers})
         yield Asked("GET", path, {**headers, "If-None-Match": "*"})
+    for target in (*tree_targets("AAPL"), *CALENDARS, *CLOCKS):
+        for accepted in ENCODINGS:
+            headers = {**by_key, "Accept-Encoding": accepted}
+            yield from (Asked("GET", target, {**headers}) for _ in range(2))
+            yield Asked("GET", target, {**headers, "If-None-Match": "*"})
 
 
 def of_large_bodies(both: Prepared, _rng: random.Random) -> Iterator[Asked]:
@@ -273,13 +279,17 @@ def visible(asked: Asked, reply: Reply) -> Visible:
     headers.pop("set-cookie", None)
     # A page for people has tokens of its own.
     is_page = headers.get("content-type", b"").startswith(b"text/html")
-    body = b"" if is_page or has_own_body(asked, reply) else reply.body
+    body = b"" if is_page or has_own_body(asked, reply) else plain_body(reply)
     own_id = reply.headers.get("x-correlation-id", "").encode()
     body = body.replace(b'"correlation_id":"%s"' % own_id, b'"correlation_id":"masked"')
     if policy := headers.pop("content-security-policy", None):
         # Its parts come in any order, each process's own.
         headers["content-security-policy"] = b"; ".join(sorted(policy.split(b"; ")))
     return reply.status, {name: masked(value) for name, value in headers.items()}, masked(body)
+
+
+def plain_body(reply: Reply) -> bytes:
+    return decoded(reply.body, reply.headers.get("content-encoding")) if reply.body else b""
 
 
 def has_own_body(asked: Asked, reply: Reply) -> bool:
@@ -318,7 +328,7 @@ SUITES = {
     "credentials": of_credentials,
     "long requests": of_long_requests,
     "roles": of_roles,
-    "held bars": of_held_bars,
+    "held answers": of_held_answers,
     "large bodies": of_large_bodies,
 }
 

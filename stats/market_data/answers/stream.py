@@ -7,6 +7,7 @@ from itertools import chain
 import pyarrow as pa
 
 from http_requests.compression import Encoding, compressed_pieces
+from http_requests.conditional import NOT_STORED
 from http_requests.exceptions import InvalidParameter
 from stats.cursors import RowPosition
 from stats.market_data.answers.pinned_page import PinnedPage, selected, selected_columns
@@ -51,9 +52,7 @@ class RowStream:
         encoded = {} if self._encoding is None else {"Content-Encoding": self._encoding}
         return {
             "X-Commit": self._page.commits,
-            "X-Cache": "bypass",
-            "Cache-Control": "no-store",
-            "Vary": "Accept, Accept-Encoding",
+            **NOT_STORED,
             **encoded,
             **as_of,
         }

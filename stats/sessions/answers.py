@@ -1,0 +1,145 @@
+"""The answers of `/calendar` and `/clock`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+
+from stats.caching.keys import Irrelevant
+from stats.delivery.pinned_answer import PinnedContent, WatchedLog
+from stats.exceptions import RangeTooLarge
+from stats.rendering.format import Rendered
+from stats.sessions.calendars import TradingCalendar, exchange_calendar
+from stats.sessions.schedule import Schedule
+from stats.sessions.services import market_clock
+from store.arrays import Integers
+from store.timestamps import DAY_NS
+
+LONGEST_DAYS = 3_650
+_DEFAULT_DAYS = 30
+
+
+class _SessionContent(PinnedContent):
+    """The base of contents that no stored row changes."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def commits(self) -> str:
+        return ""
+
+    @property
+    def as_of_ns(self) -> int | None:
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class CalendarDates(_SessionContent):
+    """The trading dates of an exchange in `[first_day, end_day)`, in days since 1970.
+
+    It has no `end_ns`: dates in the future are as final as others, so the answer is cached for the same time.
+    """
+
+    exchange: str
+    calendar: TradingCalendar
+    first_day: int
+    end_day: int
+    begins_today: Annotated[bool, Irrelevant("the first day is in the key")]
+
+    @property
+    def name(self) -> str:
+        return "calendar"
+
+    @property
+    def is_period(self) -> bool:
+        return True
+
+    @property
+    def watched(self) -> frozenset[WatchedLog]:
+        return frozenset()
+
+    @property
+    def expires_ns(self) -> int | None:
+        return (self.first_day + 1) * DAY_NS if self.begins_today else None
+
+    def rendered(self, _format_name: str) -> Rendered:
+        """See `PinnedContent.rendered`."""
+        document = {
+            "exchange": self.exchange,
+            "calendar": self.calendar.name,
+            "timezone": self.calendar.zone.key,
+            "dates": list(_rows(self.calendar.on_dates(self.first_day, self.end_day - 1))),
+        }
+        return Rendered(orjson.dumps(document))
+
+
+@dataclass(frozen=True, eq=False)
+class ClockState(_SessionContent):
+    """The state of an exchange at an instant; without an exchange, of a market that never closes."""
+
+    exchange: str | None
+    instant_ns: int
+
+    @property
+    def name(self) -> str:
+        return "clock"
+
+    @property
+    def is_cacheable(self) -> bool:
+        return False
+
+    def rendered(self, _format_name: str) -> Rendered:
+        """See `PinnedContent.rendered`. Raises `UnknownExchange`."""
+        return Rendered(orjson.dumps(market_clock(exchange=self.exchange, instant_ns=self.instant_ns)))
+
+
+def calendar_pin(*, exchange: str, start_ns: int | None, end_ns: int | None, now_ns: int) -> CalendarDates:
+    """Return the trading dates of whole days in UTC. Raises `UnknownExchange` and `RangeTooLarge`."""
+    first_day, end_day = _days(start_ns, end_ns, now_ns)
+    if end_day - first_day > LONGEST_DAYS:
+        raise RangeTooLarge(f"a calendar's range may have at most {LONGEST_DAYS:,} days")
+    return CalendarDates(
+        exchange, exchange_calendar(exchange), first_day, end_day, begins_today=start_ns is None is end_ns
+    )
+
+
+def clock_pin(*, exchange: str | None, at_ns: int | None, now_ns: int) -> ClockState:
+    """Return the state at an instant, by default now."""
+    return ClockState(exchange, now_ns if at_ns is None else at_ns)
+
+
+def _days(start_ns: int | None, end_ns: int | None, now_ns: int) -> tuple[int, int]:
+    """Return the first day of a range, and the day after its last, in days since 1970."""
+    if end_ns is None:
+        first_day = (now_ns if start_ns is None else start_ns) // DAY_NS
+        return first_day, first_day + _DEFAULT_DAYS
+    end_day = -(-end_ns // DAY_NS)
+    return end_day - _DEFAULT_DAYS if start_ns is None else start_ns // DAY_NS, end_day
+
+
+def _rows(schedule: Schedule) -> Iterator[dict[str, Any]]:
+    dates = np.datetime_as_string(schedule.date.view("M8[D]"))
+    opens, closes = _texts(schedule.open_ns), _texts(schedule.close_ns)
+    pre, post = _texts(schedule.pre_ns), _texts(schedule.post_ns)
+    break_starts, break_ends = _texts(schedule.break_start_ns), _texts(schedule.break_end_ns)
+    has_break = schedule.break_start_ns < schedule.break_end_ns
+    for index, date in enumerate(dates.tolist()):
+        yield {
+            "date": date,
+            "open": opens[index],
+            "close": closes[index],
+            "pre": pre[index] if pre[index] != opens[index] else None,
+            "post": post[index] if post[index] != closes[index] else None,
+            "early_close": bool(schedule.early[index]),
+            "breaks": [{"start": break_starts[index], "end": break_ends[index]}] if has_break[index] else [],
+        }
+
+
+def _texts(instants: Integers) -> list[str]:
+    """Format instants as RFC 3339 without fractions of seconds; schedules have only whole minutes."""
+    texts: list[str] = np.char.add(np.datetime_as_string(instants.view("M8[ns]"), unit="s"), "Z").tolist()
+    return texts
