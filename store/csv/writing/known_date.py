@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from store.csv.files.commit_records import loads_of
+from store.csv.files.commit_records import PartKind, StoredPart, loads_of, of_kind
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, signature_if_readable
 from store.csv.files.part_reader import read_known
 from store.csv.log.history import CommitHistory
 from store.csv.writing.hash_file import HashFile, hash_path, read_hash_file, subject_of, write_hash_file
 from store.csv.writing.row_hashes import Hashes, StoredHashes, bounds_in, hash_rows, indices_of_ranges
 from store.declarations import Dataset
+from store.protocol import Window
 from store.rows.stored_rows import ARRIVAL
 
 _SMALL = 512
@@ -96,6 +97,9 @@ FILE_SHARE = 4
 # It is also rewritten once this many newer parts had to be read from the CSV.
 FILE_PARTS = 256
 
+# Reading one part takes as long as reading this many more rows of a part.
+_ROWS_OF_A_READ = 2_048
+
 _OWN_BYTES = 4_096
 
 _logger = logging.getLogger(__name__)
@@ -115,6 +119,7 @@ class KnownDate:
         self._folder = folder
         self._path = hash_path(folder, day)
         self._signature = NEVER_SEEN  # of the hash file when it was last checked
+        self._readable_alone: int | None = None  # the rows that may be read before reading all is cheaper
         self._start_from(None)
 
     @property
@@ -129,6 +134,28 @@ class KnownDate:
         """
         in_file = [] if self._file is None else [self._file.stored(identities)]
         return [*in_file, self._tail.stored(identities)]
+
+    def missing_between(self, newest: int, first_ns: int, last_ns: int) -> IdentityIndex | None:
+        """Return the missing rows of the parts that overlap `[first_ns, last_ns]`, if they are few; else None.
+
+        So a late batch without ids waits for the rows beside it, not for the whole date. Calls that together read
+        half of the missing rows return None from then on: then `catch_up` is cheaper. newest: the date's newest
+        commit. Raises `DataDamaged`.
+        """
+        self._read_newer_file()
+        if self.covered == newest:
+            return None
+        if self._readable_alone is None:
+            missing = self.history.parts_of(self._day, newest, after=self.covered)
+            self._readable_alone = sum(each.part.rows for each in missing) // 2
+        parts = self.history.parts_in(Window(first_ns, last_ns + 1), newest, after=self.covered)
+        self._readable_alone -= sum(each.part.rows for each in parts) + _ROWS_OF_A_READ
+        if self._readable_alone < 0:
+            return None
+        between = IdentityIndex()
+        for load in loads_of(of_kind(parts, PartKind.ROWS)):
+            between.add(self._hashes(load))
+        return between
 
     def catch_up(self, newest: int, limit_bytes: int) -> None:
         """Read the missing rows: from a hash file that another process wrote, and from the CSV files.
@@ -164,6 +191,7 @@ class KnownDate:
         self._file, self._tail = file, IdentityIndex()
         self.covered = 0 if file is None else file.head.number
         self._due = max(FILE_ROWS, (0 if file is None else len(file)) // FILE_SHARE)
+        self._readable_alone = None
 
     def _read_newer_file(self) -> None:
         signature = signature_if_readable(self._path)
@@ -178,13 +206,15 @@ class KnownDate:
         if len(parts) >= FILE_PARTS:
             self._due = 0
         for load in loads_of(parts):
-            rows = read_known(self._dataset, self._folder, load)
-            arrival = rows.column(ARRIVAL.name).to_numpy()
-            self._tail.add(StoredHashes.of(hash_rows(self._dataset, rows), arrival))
+            self._tail.add(self._hashes(load))
             self.covered = load[-1].commit
             if self._tail.nbytes > limit_bytes:
                 self._write()
         self.covered = newest
+
+    def _hashes(self, parts: Sequence[StoredPart]) -> StoredHashes:
+        rows = read_known(self._dataset, self._folder, parts)
+        return StoredHashes.of(hash_rows(self._dataset, rows), rows.column(ARRIVAL.name).to_numpy())
 
     def _write(self) -> None:
         head, subject = self.history.head(self.covered), subject_of(self._dataset, self._day)

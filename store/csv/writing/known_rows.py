@@ -79,9 +79,14 @@ class KnownRows:
         if date is None or date.history is not history:
             date = KnownDate(chunk.dataset, chunk.day, folder, history)
         try:
-            date.catch_up(newest, self._limit // 2)
-            date.write_if_due()
+            # A row without an id equals only rows of its own time.
+            between = None if chunk.has_ids else date.missing_between(newest, *chunk.bounds)
+            if between is None:
+                date.catch_up(newest, self._limit // 2)
+                date.write_if_due()
             stored = date.stored(identities)
+            if between is not None:
+                stored.append(between.stored(identities))
         except ColumnsDamaged:
             date.rebuild(newest)
             stored = date.stored(identities)

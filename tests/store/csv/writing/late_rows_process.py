@@ -22,6 +22,7 @@ def small_files() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(known_date, "FILE_ROWS", 8)
         patch.setattr(known_date, "FILE_PARTS", 5)
+        patch.setattr(known_date, "_ROWS_OF_A_READ", 0)
         patch.setattr(column_file, "PIECE_BYTES", 64)
         patch.setattr(hash_file, "_PIECES_IN_RUN", 2)
         patch.setattr(hash_file, "_FEW", 3)
