@@ -19,7 +19,7 @@ from store.declarations import Dataset
 from store.protocol import Window
 from store.rows.stored_rows import ARRIVAL
 
-_SMALL = 512
+_SMALL = 64
 _RECENT_LIMIT = 1024
 _GROWTH = 4
 _RUN_ROW_BYTES = 32
