@@ -117,8 +117,9 @@ class Acceptor:
         self._watch()
 
     def _beat(self) -> None:
-        # Corrects the number after an error that kept a protocol from counting.
-        self._turns.connections = len(self._open_now)
+        # Corrects the number after an error that kept a protocol from counting. `_open_now` lacks those that open.
+        if not self._opening:
+            self._turns.connections = len(self._open_now)
         self._turns.beat()
         self._beating = self._loop.call_later(BEAT_SECONDS, self._beat)
 

@@ -194,6 +194,25 @@ def test_a_closed_one_takes_no_part_and_what_it_left_in_the_queue_is_taken(run):
     run(story)
 
 
+def test_a_connection_counts_from_its_acceptance_and_a_wrong_number_is_corrected(run):
+    async def story(world: World) -> None:
+        first = world.processes[0]
+        for other in world.processes[1:]:
+            other.acceptor.close()
+        with socket.create_connection(world.address):
+            first.acceptor._accept()
+            first.acceptor._beat()
+            assert (len(first.open_now), first.turns.connections) == (0, 1)
+            await world.are(1)
+            first.turns.connections = 7
+            await first.acceptor.wait_closed()
+            first.acceptor._beat()
+            assert first.turns.connections == 1
+        await world.are(0)
+
+    run(story)
+
+
 def test_nobody_waits_for_long_for_one_that_stands_still(run):
     async def story(world: World) -> None:
         still = world.processes[0].acceptor
