@@ -93,9 +93,14 @@ class Script:
         self, keys: Sequence[str], arguments: Sequence[str | bytes | int], *, is_once: bool = False
     ) -> Any:
         """Run the script and return its answer. is_once and errors: as for `redis_call`."""
-        parameters = (len(keys), *keys, *arguments)
         try:
-            return redis_call("EVALSHA", self.sha, *parameters, is_once=is_once)
+            return redis_call(*self.command(keys, arguments), is_once=is_once)
         except NoScriptError:
             self.note_restart()
-            return redis_call("EVAL", self.text, *parameters, is_once=is_once)
+            return redis_call("EVAL", self.text, len(keys), *keys, *arguments, is_once=is_once)
+
+    def command(
+        self, keys: Sequence[str], arguments: Sequence[str | bytes | int]
+    ) -> tuple[str | bytes | int, ...]:
+        """Return the command that runs the script if Redis knows it."""
+        return ("EVALSHA", self.sha, len(keys), *keys, *arguments)

@@ -1,13 +1,17 @@
-"""Answers in the event loop: calls whose caller, tokens and answer this process has at hand.
+"""Answers in the event loop: calls whose caller and answer this process has at hand.
 
-Nothing here waits. A call for which anything must be read, computed or charged elsewhere is left to the front.
+Nothing here waits. If the process has no tokens of the caller at hand, the answer follows when Redis has charged it. A
+call for which anything must be read or computed elsewhere is left to the front.
 """
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import perf_counter_ns
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from django.core.signals import setting_changed
 
 from audit.services import call_record, call_spool
 from http_requests.received import ReceivedCall, call_in
@@ -15,13 +19,15 @@ from marketdata_project.correlation import accepted_id, correlation_headers
 from marketdata_project.front.answers import WITHOUT_BODY, count_answer
 from marketdata_project.front.environ import environ_for
 from marketdata_project.front.prepared import MAX_PREPARED, PreparedCall, key_of, prepared_call
-from marketdata_project.front.ready_answer import ReadyAnswer
+from marketdata_project.front.ready_answer import AWAITED, Awaited, ReadyAnswer
 from marketdata_project.proxies import address_of, is_trusted, trusted_environ
 from ratelimit.access.table import denial_of
+from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_if_cached
-from ratelimit.limits.admission import admission_headers
-from ratelimit.limits.services import admit_reserved
-from stats.delivery.finished_answers import finished_answer_if_cached
+from ratelimit.limits.admission import Admission, admission_headers
+from ratelimit.limits.services import admit_reserved, admit_soon
+from redis_calls.loop_connection import LoopConnection
+from stats.delivery.finished_answers import FinishedAnswer, finished_answer_if_cached
 from stats.delivery.responses import with_link
 
 # Headers of bodies, sessions, signatures, certificates and other protocols.
@@ -42,50 +48,61 @@ class _KnownCall(NamedTuple):
     prepared: PreparedCall
 
 
+class _Found(NamedTuple):
+    """A call, its caller and its answer, before the caller is charged."""
+
+    call: ReceivedCall
+    prepared: PreparedCall
+    caller: Caller
+    answer: FinishedAnswer
+    correlation_id: str
+    now: datetime
+    began_ns: int
+
+
 class LoopDoor:
     """Finds an answer in this process's memory, charges the caller and records the call."""
 
     def __init__(self) -> None:
         self._spool = call_spool()
+        self._redis = LoopConnection()
 
-    def answer(self, peer: str, target: bytes, headers: list[tuple[bytes, bytes]]) -> ReadyAnswer | None:
-        """Return the answer to a GET over HTTP/1.1; None leaves the call to the front, which has not been charged.
+    def answer(
+        self,
+        peer: str,
+        target: bytes,
+        headers: list[tuple[bytes, bytes]],
+        deliver: Callable[[ReadyAnswer | None], object],
+    ) -> ReadyAnswer | Awaited | None:
+        """Return the answer to a GET over HTTP/1.1, or AWAITED; None leaves the call to the front, uncharged.
 
-        target: as sent. headers: with names in lower case.
+        target: as sent. headers: with names in lower case. deliver: if AWAITED was returned, called once, in a later
+        turn of the loop, with the answer or None.
         """
-        began_ns = perf_counter_ns()
-        if not _are_plain(tuple([name for name, _ in headers])):
+        found = _found(peer, target, headers)
+        if found is None:
             return None
-        values = dict(headers)
-        known = _known_call(
-            target, peer if is_trusted(peer) else "", tuple([values.get(name) for name in _DECIDING])
-        )
-        if known is None:
-            return None
-        now, now_ns = datetime.now(UTC), time.time_ns()
-        call, prepared = known
-        address = address_of(peer, _text(values, b"x-forwarded-for") or "")
-        caller = caller_if_cached(
-            authorization=_text(values, b"authorization"),
-            x_api_key=_text(values, b"x-api-key"),
-            address=address,
-            now=now,
-        )
-        if caller is None or denial_of(caller, prepared.access) is not None:
-            return None
-        pinned = prepared.answer.if_newest(now_ns)
-        if pinned is None:
-            return None
-        answer = finished_answer_if_cached(
-            pinned, if_none_match=_text(values, b"if-none-match"), now_ns=now_ns
-        )
-        admission = None if answer is None else admit_reserved(caller, prepared.access, cost=prepared.cost)
-        if answer is None or admission is None:
-            return None
-        correlation_id = accepted_id(_text(values, b"x-correlation-id"))
+        caller, access, cost = found.caller, found.prepared.access, found.prepared.cost
+        admission = admit_reserved(caller, access, cost=cost)
+        if admission is not None:
+            return self._ready(found, admission)
+
+        def charged(admission: Admission | None) -> None:
+            ready = None
+            try:
+                ready = None if admission is None else self._ready(found, admission)
+            finally:
+                deliver(ready)
+
+        is_sent = admit_soon(caller, access, cost=cost, redis=self._redis, then=charged)
+        return AWAITED if is_sent else None
+
+    def _ready(self, found: _Found, admission: Admission) -> ReadyAnswer:
+        """Record a call that was admitted, and return its answer."""
+        call, prepared, caller, answer, correlation_id, now, began_ns = found
         call_record(
             spool=self._spool,
-            call=call._replace(address=address),
+            call=call,
             at=now,
             caller=caller.identity,
             status=answer.status,
@@ -103,6 +120,39 @@ class LoopDoor:
         text = "".join([f"{name}: {value}\r\n" for name, value in lines.items()])
         count_answer(prepared.route, "GET", answer.status, began_ns=began_ns)
         return ReadyAnswer(answer.status, text.encode("latin-1"), answer.body)
+
+
+def _found(peer: str, target: bytes, headers: list[tuple[bytes, bytes]]) -> _Found | None:
+    """Return what this process knows of a GET; None if it does not know all of it."""
+    began_ns = perf_counter_ns()
+    if not _are_plain(tuple([name for name, _ in headers])):
+        return None
+    values = dict(headers)
+    known = _known_call(
+        target, peer if is_trusted(peer) else "", tuple([values.get(name) for name in _DECIDING])
+    )
+    if known is None:
+        return None
+    now, now_ns = datetime.now(UTC), time.time_ns()
+    call, prepared = known
+    address = address_of(peer, _text(values, b"x-forwarded-for") or "")
+    caller = caller_if_cached(
+        authorization=_text(values, b"authorization"),
+        x_api_key=_text(values, b"x-api-key"),
+        address=address,
+        now=now,
+    )
+    if caller is None or denial_of(caller, prepared.access) is not None:
+        return None
+    pinned = prepared.answer.if_newest(now_ns)
+    if pinned is None:
+        return None
+    answer = finished_answer_if_cached(pinned, if_none_match=_text(values, b"if-none-match"), now_ns=now_ns)
+    if answer is None:
+        return None
+    call = call._replace(address=address)
+    correlation_id = accepted_id(_text(values, b"x-correlation-id"))
+    return _Found(call, prepared, caller, answer, correlation_id, now, began_ns)
 
 
 @lru_cache(maxsize=4_096)
@@ -141,3 +191,11 @@ def _known_call(target: bytes, proxy: str, deciding: tuple[bytes | None, ...]) -
 def _text(values: dict[bytes, bytes], name: bytes) -> str | None:
     value = values.get(name)
     return None if value is None else value.decode("latin-1")
+
+
+def _forget(**_: Any) -> None:
+    _known_call.cache_clear()
+
+
+# Only tests change settings.
+setting_changed.connect(_forget, dispatch_uid="marketdata_project.front.loop_door")

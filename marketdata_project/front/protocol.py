@@ -22,10 +22,14 @@ from marketdata_project.front.answers import (
     count_refusal,
 )
 from marketdata_project.front.limits import ConnectionSlots
-from marketdata_project.front.ready_answer import ReadyAnswer
+from marketdata_project.front.ready_answer import Awaited, ReadyAnswer
 from metrics.declarations import CONNECTIONS
 
 _Application = Callable[[Any, Any, Any], Awaitable[None]]
+_Door = Callable[
+    [str, bytes, list[tuple[bytes, bytes]], Callable[[ReadyAnswer | None], None]],
+    ReadyAnswer | Awaited | None,
+]
 
 
 def without_chunks(app: ASGI3Application, cycle: RequestResponseCycle) -> _Application:
@@ -68,8 +72,10 @@ class GuardedProtocol(HttpToolsProtocol):
     """
 
     slots = ConnectionSlots()
-    door: Callable[[str, bytes, list[tuple[bytes, bytes]]], ReadyAnswer | None] | None = None
+    door: _Door | None = None
     _is_answered = False
+    _is_awaited = False
+    _awaiting: tuple[RequestResponseCycle, ASGI3Application] | None = None
     _has_slot = False
     _headers_since: float | None
     _check: asyncio.TimerHandle
@@ -163,26 +169,49 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        if self._is_awaited:
+            self._is_awaited, self._awaiting = False, (cycle, app)
+            return
         # Only HTTP/1.1 clients know chunks (RFC 9112, 6.1).
         if cycle.scope["http_version"] < "1.1":
             app = without_chunks(app, cycle)
         super()._start_asgi_task(cycle, app)
 
     def _answered_at_once(self) -> bool:
-        """Send an answer that the process has at hand. Return whether there is one."""
+        """Send an answer that the process has at hand. Return False if there is none, or if it follows later."""
         parser = self.parser
         if self.door is None or parser.get_method() != b"GET" or parser.get_http_version() != "1.1":
             return False
         if not parser.should_keep_alive() or self._is_answering() or self.pipeline or self.flow.write_paused:
             return False
-        answer = self.door(self._address, self.url, self.headers)
+        answer = self.door(self._address, self.url, self.headers, self._deliver)
+        if isinstance(answer, Awaited):
+            self._is_awaited = True
+            return False
         if answer is None:
             return False
+        self._send_ready(answer)
+        self._is_answered = True
+        return True
+
+    def _deliver(self, answer: ReadyAnswer | None) -> None:
+        """Send the awaited answer; None starts the application."""
+        if self._awaiting is None:
+            return
+        (cycle, app), self._awaiting = self._awaiting, None
+        # Where the server is about to end, uvicorn closes the connection after the application's answer.
+        if answer is None or self.flow.write_paused or not cycle.keep_alive:
+            self._start_asgi_task(cycle, app)
+            return
+        if not self.transport.is_closing():
+            self._send_ready(answer)
+        cycle.response_complete = True
+        self.on_response_complete()
+
+    def _send_ready(self, answer: ReadyAnswer) -> None:
         date = b"".join([name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers])
         head = STATUS_LINE[answer.status] + date + answer.lines + b"\r\n"
         self.transport.writelines((head, answer.body))
-        self._is_answered = True
-        return True
 
     def _check_headers(self) -> None:
         since = self._headers_since

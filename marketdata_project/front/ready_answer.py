@@ -1,4 +1,4 @@
-"""An answer that the event loop sends at once."""
+"""An answer that the event loop sends without the application."""
 
 from typing import NamedTuple
 
@@ -9,3 +9,10 @@ class ReadyAnswer(NamedTuple):
     status: int
     lines: bytes
     body: bytes
+
+
+class Awaited:
+    """Stands for an answer that is delivered later. `AWAITED` is the only one."""
+
+
+AWAITED = Awaited()

@@ -14,8 +14,9 @@ from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.local_limits import LocalLimits
 from ratelimit.limits.local_reservations import LocalReservations, Order
 from ratelimit.limits.quotas import QuotaCharge, Reservation, exceeds_quota, is_short_of, quota_reserve
-from ratelimit.limits.shared_limits import SharedAnswer, take_shared
+from ratelimit.limits.shared_limits import SharedAnswer, ask_shared, take_shared
 from ratelimit.limits.token_bucket import Charge
+from redis_calls.loop_connection import LoopConnection
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,38 @@ class Limiter:
         if admission is not None:
             LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
         return admission
+
+    def admit_soon(
+        self,
+        charge: Charge,
+        quotas: Sequence[QuotaCharge],
+        *,
+        redis: LoopConnection,
+        then: Callable[[Admission | None], object],
+    ) -> bool:
+        """Charge the limits in Redis from an event loop, without waiting. False: nothing was sent, call `admit`.
+
+        `then` gets the admission if the call was admitted. It gets None if `admit` must decide: the call was refused,
+        or Redis did not answer.
+        """
+        order = self._reservations.order(charge, quotas, now_ns=self._clock())
+
+        def settle(answer: SharedAnswer | None) -> None:
+            admission = None
+            if answer is not None:
+                self._note_answer()
+                admission = _admission(answer, order)
+            self._reservations.settle(order, admission)
+            if admission is not None and admission.admitted:
+                LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
+                then(admission)
+            else:
+                then(None)
+
+        is_sent = ask_shared(redis, order.charge, quotas=order.quotas, on_answer=settle)
+        if not is_sent:
+            self._reservations.settle(order, None)
+        return is_sent
 
     def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
         """Charge the limits in Redis, and take tokens ahead. Raises RedisError, DatabaseError."""

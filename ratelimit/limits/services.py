@@ -1,5 +1,6 @@
 """Charges each request or message to its caller's limits, or to its address's limits if it has no caller."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from ratelimit.limits.costs import COST_RULES, cost_of
 from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.quotas import DAY, MAX_QUOTA, MONTH, QuotaCharge
 from ratelimit.limits.token_bucket import Bucket, BucketState, Charge, burst_of
+from redis_calls.loop_connection import LoopConnection
 
 DATA_GROUP = "data"
 ADDRESS_BUCKET = "address"
@@ -32,6 +34,22 @@ def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
 def admit_reserved(caller: Caller, access: Access, *, cost: int) -> Admission | None:
     """Charge tokens that this process has reserved for the caller; None if it has too few. Does not use Redis."""
     return process_limiter().admit_reserved(*_charges(caller, access, cost))
+
+
+def admit_soon(
+    caller: Caller,
+    access: Access,
+    *,
+    cost: int,
+    redis: LoopConnection,
+    then: Callable[[Admission | None], object],
+) -> bool:
+    """Charge like `admit`, from an event loop and without waiting. False: nothing was sent, call `admit`.
+
+    `then` gets the admission if the call was admitted, and None if `admit` must decide.
+    """
+    charge, quotas = _charges(caller, access, cost)
+    return process_limiter().admit_soon(charge, quotas, redis=redis, then=then)
 
 
 def admit_call(

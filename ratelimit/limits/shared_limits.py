@@ -1,14 +1,15 @@
 """Buckets and quotas in Redis, shared by all processes. One script call charges both, by Redis's own clock."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django_redis import get_redis_connection
 
 from ratelimit.limits.quotas import QuotaBalance, QuotaCharge, Reservation
 from ratelimit.limits.token_bucket import BucketState, Charge, Taken, bucket_state
+from redis_calls.loop_connection import LoopConnection
 from redis_calls.script import Script
 
 _KEYS_PER_SCAN = 1_000
@@ -47,14 +48,28 @@ def take_shared(
     All `quotas` must have the same `tokens`. `reservations` is empty, or has an item for each quota: a new reservation
     to add to the balance first, or None. `now_us` replaces the server's clock. Raises redis.exceptions.RedisError.
     """
-    bucket = charge.bucket
-    keys = [bucket_key(charge), *[quota_key(charge.identity, quota.unit) for quota in quotas]]
-    arguments: list[str | int] = [bucket.rate, bucket.burst, charge.cost, "" if now_us is None else now_us]
-    if quotas:
-        arguments += (quotas[0].tokens, *(quota.limit for quota in quotas), *map(_argument, reservations))
+    keys, arguments = _parameters(charge, quotas, reservations, now_us)
     # A repeated call would add its reservation twice.
     answer = admission_script()(keys, arguments, is_once=any(reservations))
     return _answer(charge, answer)
+
+
+def ask_shared(
+    redis: LoopConnection,
+    charge: Charge,
+    *,
+    quotas: Sequence[QuotaCharge] = (),
+    on_answer: Callable[[SharedAnswer | None], object],
+) -> bool:
+    """Charge like `take_shared`, from an event loop and without waiting. Return whether the charge was sent.
+
+    `on_answer` is called later, with None if Redis did not answer or answered with an error.
+    """
+
+    def read(answer: Any) -> None:
+        on_answer(None if isinstance(answer, Exception) else _answer(charge, answer))
+
+    return redis.ask(read, *admission_script().command(*_parameters(charge, quotas)))
 
 
 def bucket_key(charge: Charge) -> str:
@@ -65,6 +80,21 @@ def bucket_key(charge: Charge) -> str:
 def quota_key(identity: str, unit: str) -> str:
     """Return the key in Redis of a quota's balance."""
     return f"ratelimit:quota:{unit}:{identity}"
+
+
+def _parameters(
+    charge: Charge,
+    quotas: Sequence[QuotaCharge],
+    reservations: Sequence[Reservation | None] = (),
+    now_us: int | None = None,
+) -> tuple[list[str], list[str | int]]:
+    """Return the script's KEYS and ARGV."""
+    bucket = charge.bucket
+    keys = [bucket_key(charge), *[quota_key(charge.identity, quota.unit) for quota in quotas]]
+    arguments: list[str | int] = [bucket.rate, bucket.burst, charge.cost, "" if now_us is None else now_us]
+    if quotas:
+        arguments += (quotas[0].tokens, *(quota.limit for quota in quotas), *map(_argument, reservations))
+    return keys, arguments
 
 
 def _answer(charge: Charge, answer: list[int]) -> SharedAnswer:

@@ -36,12 +36,18 @@ def running(
     max_body_bytes: int = 100_000,
     body_sender=lambda _environ: "key:1",
     budget: BodyBudget | None = None,
+    door=None,
     **options,
 ) -> Iterator[int]:
-    """Serve `respond(environ) -> HttpResponse` and yield the port; `options` are Front's.
+    """Serve `respond(environ) -> HttpResponse` and yield the port; `options` are Front's, `door` the protocol's.
 
     Every path takes bodies of `max_body_bytes`.
     """
+
+    class Protocol(GuardedProtocol):
+        pass
+
+    Protocol.door = None if door is None else staticmethod(door)
     bodies = BodyReader(
         body_limit=lambda _path, _method: max_body_bytes, body_sender=body_sender, budget=budget
     )
@@ -49,7 +55,7 @@ def running(
     config = uvicorn.Config(
         front,
         loop="uvloop",
-        http=GuardedProtocol,
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -1,0 +1,146 @@
+"""Answers that the event loop delivers when Redis has charged the caller: in order, once, and else by the application."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from django.http import HttpResponse
+
+from marketdata_project.front.ready_answer import AWAITED, Awaited, ReadyAnswer
+from tests.marketdata_project.front_server import connected, eventually, read_reply, running
+
+Deliver = Callable[[ReadyAnswer | None], object]
+
+
+def application(environ: dict[str, str]) -> HttpResponse:
+    return HttpResponse(f"application {environ['PATH_INFO']}")
+
+
+def ready(text: str) -> ReadyAnswer:
+    return ReadyAnswer(200, f"Content-Length: {len(text)}\r\n".encode(), text.encode())
+
+
+class Door:
+    """Awaits an answer to each path that begins with /soon, /never, and refuses the others. Remembers who waits."""
+
+    def __init__(self, *, seconds: float = 0.02) -> None:
+        self.seconds = seconds
+        self.asked: list[str] = []
+        self.delivered = 0
+
+    def __call__(
+        self, _peer: str, target: bytes, _headers: list[tuple[bytes, bytes]], deliver: Deliver
+    ) -> ReadyAnswer | Awaited | None:
+        path = target.decode()
+        self.asked.append(path)
+        if path.startswith("/at-once"):
+            return ready(f"door {path}")
+        if not path.startswith(("/soon", "/refused")):
+            return None
+        answer = ready(f"door {path}") if path.startswith("/soon") else None
+        asyncio.get_running_loop().call_later(self.seconds, self._deliver, deliver, answer)
+        return AWAITED
+
+    def _deliver(self, deliver: Deliver, answer: ReadyAnswer | None) -> None:
+        deliver(answer)
+        self.delivered += 1
+
+
+def request(path: str, *lines: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+
+
+def bodies(port: int, sent: bytes, count: int) -> list[str]:
+    """The bodies of the answers, which may arrive together."""
+    with connected(port) as connection, connection.makefile("rb") as received:
+        connection.sendall(sent)
+        answers = []
+        for _ in range(count):
+            lines = iter(received.readline, b"\r\n")
+            length = [
+                int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length")
+            ]
+            answers.append(received.read(*length).decode())
+    return answers
+
+
+def test_an_awaited_answer_is_sent_when_it_is_delivered_and_the_connection_goes_on():
+    with running(application, door=Door()) as port, connected(port) as connection:
+        for path in ("/soon/1", "/soon/2", "/application", "/at-once", "/soon/3"):
+            connection.sendall(request(path))
+            expected = "application" if path == "/application" else "door"
+            assert read_reply(connection).body.decode() == f"{expected} {path}"
+
+
+def test_where_no_answer_is_delivered_the_application_answers():
+    with running(application, door=Door()) as port:
+        assert bodies(port, request("/refused") + request("/soon"), 2) == [
+            "application /refused",
+            # While a request is being answered, those behind it are left to the application.
+            "application /soon",
+        ]
+
+
+@pytest.mark.parametrize("first", ["/soon/1", "/refused/1", "/at-once/1"])
+@pytest.mark.parametrize("others", [["/2", "/soon/3"], ["/at-once/2"], ["/soon/2", "/refused/3", "/4"]])
+def test_requests_sent_together_are_answered_in_order(first, others):
+    paths = [first, *others]
+    with running(application, door=Door()) as port:
+        answered = bodies(port, b"".join(map(request, paths)), len(paths))
+    assert [text.split()[1] for text in answered] == paths
+
+
+def test_a_request_that_arrives_while_another_one_is_awaited_is_answered_after_it():
+    door = Door(seconds=0.2)
+    with running(application, door=door) as port, connected(port) as connection:
+        connection.sendall(request("/soon"))
+        assert eventually(lambda: door.asked == ["/soon"])
+        connection.sendall(request("/behind"))
+        assert [read_reply(connection).body for _ in range(2)] == [b"door /soon", b"application /behind"]
+
+
+@pytest.mark.parametrize("path", ["/soon", "/refused"])
+def test_a_client_that_is_gone_before_its_answer_harms_nobody(path):
+    door = Door(seconds=0.1)
+    with running(application, door=door) as port:
+        with connected(port) as connection:
+            connection.sendall(request(path))
+            assert eventually(lambda: door.asked == [path])
+        assert eventually(lambda: door.delivered == 1)
+        assert bodies(port, request("/soon"), 1) == ["door /soon"]
+
+
+def test_a_malformed_request_behind_an_awaited_one_ends_the_connection_without_harm():
+    door = Door(seconds=0.05)
+    with running(application, door=door) as port:
+        with connected(port) as connection:
+            connection.sendall(request("/soon") + b"NONSENSE\r\n\r\n")
+            while connection.recv(1000):
+                pass
+        assert eventually(lambda: door.delivered == 1)
+        assert bodies(port, request("/soon"), 1) == ["door /soon"]
+
+
+def test_requests_with_another_framing_or_method_are_not_the_doors():
+    door = Door()
+    with running(application, door=door) as port:
+        for sent in (
+            b"POST /soon HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+            b"GET /soon HTTP/1.0\r\nHost: x\r\n\r\n",
+            request("/soon", "Connection: close"),
+        ):
+            assert bodies(port, sent, 1) == ["application /soon"]
+    assert door.asked == []
+
+
+def test_a_server_that_ends_answers_what_is_awaited_and_closes():
+    door = Door(seconds=0.3)
+    with running(application, door=door) as port:
+        connection = connected(port)
+        client = connection.__enter__()
+        client.sendall(request("/soon"))
+        assert eventually(lambda: door.asked == ["/soon"])
+    reply = read_reply(client)
+    assert reply.body == b"application /soon"
+    assert reply.headers["connection"] == "close"
+    connection.__exit__(None, None, None)
