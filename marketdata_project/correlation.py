@@ -1,8 +1,8 @@
 """The correlation id of a request: in its answer, its audit record and its log lines."""
 
 import logging
+import os
 import re
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -35,7 +35,7 @@ def correlated(request_id: str) -> Iterator[None]:
 def accepted_id(client_id: str | None) -> str:
     """Return the client's id if it has 1 to 128 allowed characters and does not look like a secret, else a new id."""
     if client_id is None or not _ALLOWED.fullmatch(client_id) or masked_text(client_id) != client_id:
-        return secrets.token_hex(16)
+        return os.urandom(16).hex()
     return client_id
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.core.signals import setting_changed
 
 from http_requests import addresses
 from http_requests.addresses import Address, Network
@@ -30,16 +31,20 @@ _ENTRY = re.compile(
 )
 
 
+@lru_cache(maxsize=1024)
 def is_trusted(peer: str) -> bool:
     """Return whether a peer is a trusted proxy."""
     trusted: tuple[Network, ...] = settings.TRUSTED_PROXIES
     return bool(trusted) and _is_trusted(peer, trusted)
 
 
-def address_of(peer: str, forwarded: str) -> str:
-    """Return the address of the client of a peer that sent this X-Forwarded-For."""
-    if is_trusted(peer):
-        return client_address(peer, forwarded, settings.TRUSTED_PROXIES)
+def address_of(proxy: str, forwarded: str) -> str:
+    """Return the address of the client of a trusted proxy that sent this X-Forwarded-For."""
+    return client_address(proxy, forwarded, settings.TRUSTED_PROXIES)
+
+
+def unmapped(peer: str) -> str:
+    """Return a peer's address; without its prefix ::ffff: if it is an IPv4 address within IPv6."""
     return str(parsed_address(peer) or peer) if peer.startswith(_MAPPED) else peer
 
 
@@ -59,8 +64,8 @@ def trusted_environ(environ: MutableMapping[str, Any]) -> None:
         return
     for name in (FORWARDED_PROTO, CLIENT_VERIFY, CLIENT_CERT):
         environ.pop(name, None)
-    if peer.startswith(_MAPPED):
-        environ["REMOTE_ADDR"] = str(parsed_address(peer) or peer)
+    if "REMOTE_ADDR" in environ:
+        environ["REMOTE_ADDR"] = unmapped(peer)
 
 
 def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
@@ -121,3 +126,7 @@ def _set_scheme(environ: MutableMapping[str, Any]) -> None:
     environ[FORWARDED_PROTO] = scheme
     if settings.BEHIND_TLS_PROXY:
         environ["wsgi.url_scheme"] = scheme
+
+
+# Only tests change settings.
+setting_changed.connect(lambda **_: is_trusted.cache_clear(), weak=False, dispatch_uid=__name__)

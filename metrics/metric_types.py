@@ -59,7 +59,8 @@ class Counter(Metric):
     def add(self, *labels: str, amount: float = 1) -> None:
         """Add `amount`. Adding 0 makes the series visible before its first event."""
         with self._lock:
-            self._values(labels)[0] += amount
+            # The series is nearly always there, and every request adds to several.
+            (self._series.get(labels) or self._values(labels))[0] += amount
 
 
 class Gauge(Metric):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -24,6 +25,9 @@ from audit.records.masking import masked_path, masked_query, masked_text
 
 LINE_BYTES = 4096
 """The longest spool line, with its seal and line feed. It equals PIPE_BUF, so that one write is atomic on any file."""
+
+
+_CACHED_CHARS = 512
 
 
 class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -72,17 +76,24 @@ def record_of_call(
 
     `declared`: the query parameters whose values are kept.
     """
+    is_short = len(path) + len(query) <= _CACHED_CHARS
     return CallRecord(
         at,
         fitted(caller, CALLER_CHARS),
-        fitted(method, METHOD_CHARS),
-        fitted(masked_path(path), PATH_CHARS),
-        fitted(masked_query(query, declared), QUERY_CHARS) if query else "",
+        *(_masked_target if is_short else _masked_target.__wrapped__)(method, path, query, declared),
         status,
         max(latency_us, 0),
         fitted(address, ADDRESS_CHARS),
         fitted(masked_text(correlation_id), CORRELATION_ID_CHARS),
     )
+
+
+# Callers repeat their calls, so results are cached; long ones are not, which bounds the cache's memory.
+@lru_cache(maxsize=1024)
+def _masked_target(method: str, path: str, query: str, declared: frozenset[str]) -> tuple[str, str, str]:
+    """Return the method, path and query of a record."""
+    masked = masked_query(query, declared) if query else ""
+    return fitted(method, METHOD_CHARS), fitted(masked_path(path), PATH_CHARS), fitted(masked, QUERY_CHARS)
 
 
 def columns_of_call(record: CallRecord) -> AuditColumns:

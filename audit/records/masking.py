@@ -7,7 +7,6 @@ a credential, and values assigned to a secret's name (`token=…`, `"password": 
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -39,7 +38,6 @@ _HINTS = (
 _RANDOM_PART = re.compile(r"(?<![\w-])[\w-]{43}", re.ASCII)
 # The characters of the API's own values and paths; no percent sign, which may encode a secret.
 _PLAIN = re.compile(r"[\w.,:;/*^~@|!$()&+= -]*", re.ASCII)
-_CACHED_CHARS = 256
 _PARAMETER_NAME = re.compile(r"[A-Za-z_-]{1,24}")
 
 
@@ -54,12 +52,6 @@ def masked_text(text: str) -> str:
 
 def masked_path(path: str) -> str:
     """Replace the secrets in a decoded path, and segments that are not plain ASCII or still percent-encoded."""
-    return (_masked_path if len(path) <= _CACHED_CHARS else _masked_path.__wrapped__)(path)
-
-
-# Callers repeat their paths and queries, so results are cached; long ones are not, which bounds the cache's memory.
-@lru_cache(maxsize=1024)
-def _masked_path(path: str) -> str:
     masked = masked_text(path)
     if masked != path and "-----" not in path:
         # Mask each segment alone, because a secret ends with its segment. Only a PEM block may contain slashes.
@@ -74,11 +66,6 @@ def masked_query(query: str, declared: frozenset[str]) -> str:
 
     A declared value is replaced, too, if it is not plain ASCII after decoding, or contains a secret.
     """
-    return (_masked_query if len(query) <= _CACHED_CHARS else _masked_query.__wrapped__)(query, declared)
-
-
-@lru_cache(maxsize=1024)
-def _masked_query(query: str, declared: frozenset[str]) -> str:
     parts = query.split("&")
     if _is_harmless(unquote_plus(query)) and declared.issuperset([part.partition("=")[0] for part in parts]):
         return query

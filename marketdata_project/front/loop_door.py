@@ -4,12 +4,13 @@ Nothing here waits. If the process has no tokens of the caller at hand, the answ
 call for which anything must be read or computed elsewhere is left to the front.
 """
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.core.signals import setting_changed
 
@@ -20,14 +21,14 @@ from marketdata_project.front.answers import WITHOUT_BODY, count_answer
 from marketdata_project.front.environ import environ_for
 from marketdata_project.front.prepared import MAX_PREPARED, PreparedCall, key_of, prepared_call
 from marketdata_project.front.ready_answer import AWAITED, Awaited, ReadyAnswer
-from marketdata_project.proxies import address_of, is_trusted, trusted_environ
+from marketdata_project.proxies import address_of, is_trusted, trusted_environ, unmapped
 from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_if_cached
 from ratelimit.limits.admission import Admission, admission_headers
 from ratelimit.limits.services import admit_reserved, admit_soon
 from redis_calls.loop_connection import LoopConnection
-from stats.delivery.finished_answers import FinishedAnswer, finished_answer_if_cached
+from stats.delivery.finished_answers import FinishedAnswer
 from stats.delivery.responses import with_link
 
 # Headers of bodies, sessions, signatures, certificates and other protocols.
@@ -41,18 +42,38 @@ _NOT_PLAIN = frozenset(
 _DECIDING = (b"accept", b"accept-encoding", b"host", b"x-forwarded-host", b"x-forwarded-proto")
 
 
-class _KnownCall(NamedTuple):
-    """A GET without its address and its other headers, prepared."""
+class _KnownCall:
+    """A GET without its address and its other headers, prepared; and the header lines of its last answer."""
 
-    call: ReceivedCall
-    prepared: PreparedCall
+    __slots__ = ("_sent", "call", "prepared")
+
+    def __init__(self, call: ReceivedCall, prepared: PreparedCall) -> None:
+        self.call = call
+        self.prepared = prepared
+        self._sent: tuple[FinishedAnswer, bytes] | None = None
+
+    def call_from(self, address: str) -> ReceivedCall:
+        """Return the call as a client at this address sends it."""
+        method, scheme, host, path, target, query, _, headers = self.call
+        return ReceivedCall(method, scheme, host, path, target, query, address, headers)
+
+    def lines(self, answer: FinishedAnswer) -> bytes:
+        """Return the header lines that do not depend on the caller. They are written once for each answer."""
+        sent = self._sent
+        if sent is None or sent[0] is not answer:
+            headers = with_link(answer.headers, path=self.call.path, query=self.call.query)
+            headers.update(self.prepared.headers)
+            if answer.status not in WITHOUT_BODY:
+                headers["Content-Length"] = str(len(answer.body))
+            sent = self._sent = answer, _lines(headers)
+        return sent[1]
 
 
 class _Found(NamedTuple):
     """A call, its caller and its answer, before the caller is charged."""
 
-    call: ReceivedCall
-    prepared: PreparedCall
+    known: _KnownCall
+    address: str
     caller: Caller
     answer: FinishedAnswer
     correlation_id: str
@@ -66,6 +87,7 @@ class LoopDoor:
     def __init__(self) -> None:
         self._spool = call_spool()
         self._redis = LoopConnection()
+        self._this_turn: object | None = None
 
     def answer(
         self,
@@ -79,10 +101,10 @@ class LoopDoor:
         target: as sent. headers: with names in lower case. deliver: if AWAITED was returned, called once, in a later
         turn of the loop, with the answer or None.
         """
-        found = _found(peer, target, headers)
+        found = self._find(peer, target, headers)
         if found is None:
             return None
-        caller, access, cost = found.caller, found.prepared.access, found.prepared.cost
+        caller, access, cost = found.caller, found.known.prepared.access, found.known.prepared.cost
         admission = admit_reserved(caller, access, cost=cost)
         if admission is not None:
             return self._ready(found, admission)
@@ -97,72 +119,78 @@ class LoopDoor:
         is_sent = admit_soon(caller, access, cost=cost, redis=self._redis, then=charged)
         return AWAITED if is_sent else None
 
+    def _find(self, peer: str, target: bytes, headers: list[tuple[bytes, bytes]]) -> _Found | None:
+        """Return what this process knows of a GET; None if it does not know all of it."""
+        began_ns = perf_counter_ns()
+        values = dict(headers)
+        if len(values) < len(headers) or not _are_plain(tuple(values)):
+            return None
+        is_proxy = is_trusted(peer)
+        known = _known_call(target, peer if is_proxy else "", tuple([values.get(name) for name in _DECIDING]))
+        if known is None:
+            return None
+        prepared = known.prepared
+        address = address_of(peer, _text(values, b"x-forwarded-for") or "") if is_proxy else unmapped(peer)
+        now, now_ns = datetime.now(UTC), time.time_ns()
+        caller = caller_if_cached(
+            authorization=_text(values, b"authorization"),
+            x_api_key=_text(values, b"x-api-key"),
+            address=address,
+            now=now,
+        )
+        if caller is None or denial_of(caller, prepared.access) is not None:
+            return None
+        answer = prepared.answer.finished_if_cached(
+            if_none_match=_text(values, b"if-none-match"), now_ns=now_ns, turn=self._turn()
+        )
+        if answer is None:
+            return None
+        correlation_id = accepted_id(_text(values, b"x-correlation-id"))
+        return _Found(known, address, caller, answer, correlation_id, now, began_ns)
+
+    def _turn(self) -> object:
+        """Return an object that stands for this turn of the event loop."""
+        if self._this_turn is None:
+            self._this_turn = object()
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return self._this_turn
+
+    def _end_turn(self) -> None:
+        self._this_turn = None
+
     def _ready(self, found: _Found, admission: Admission) -> ReadyAnswer:
         """Record a call that was admitted, and return its answer."""
-        call, prepared, caller, answer, correlation_id, now, began_ns = found
+        known, address, caller, answer, correlation_id, now, began_ns = found
         call_record(
             spool=self._spool,
-            call=call,
+            call=known.call_from(address),
             at=now,
             caller=caller.identity,
             status=answer.status,
             latency_us=(perf_counter_ns() - began_ns) // 1000,
             correlation_id=correlation_id,
         )
-        lines = {
-            **with_link(answer.headers, path=call.path, query=call.query),
-            **prepared.headers,
-            **admission_headers(admission),
-            **correlation_headers(correlation_id),
-        }
-        if answer.status not in WITHOUT_BODY:
-            lines["Content-Length"] = str(len(answer.body))
-        text = "".join([f"{name}: {value}\r\n" for name, value in lines.items()])
-        count_answer(prepared.route, "GET", answer.status, began_ns=began_ns)
-        return ReadyAnswer(answer.status, text.encode("latin-1"), answer.body)
+        lines = (
+            known.lines(answer) + _admission_lines(admission) + _lines(correlation_headers(correlation_id))
+        )
+        count_answer(known.prepared.route, "GET", answer.status, began_ns=began_ns)
+        return ReadyAnswer(answer.status, lines, answer.body)
 
 
-def _found(peer: str, target: bytes, headers: list[tuple[bytes, bytes]]) -> _Found | None:
-    """Return what this process knows of a GET; None if it does not know all of it."""
-    began_ns = perf_counter_ns()
-    if not _are_plain(tuple([name for name, _ in headers])):
-        return None
-    values = dict(headers)
-    known = _known_call(
-        target, peer if is_trusted(peer) else "", tuple([values.get(name) for name in _DECIDING])
-    )
-    if known is None:
-        return None
-    now, now_ns = datetime.now(UTC), time.time_ns()
-    call, prepared = known
-    address = address_of(peer, _text(values, b"x-forwarded-for") or "")
-    caller = caller_if_cached(
-        authorization=_text(values, b"authorization"),
-        x_api_key=_text(values, b"x-api-key"),
-        address=address,
-        now=now,
-    )
-    if caller is None or denial_of(caller, prepared.access) is not None:
-        return None
-    pinned = prepared.answer.if_newest(now_ns)
-    if pinned is None:
-        return None
-    answer = finished_answer_if_cached(pinned, if_none_match=_text(values, b"if-none-match"), now_ns=now_ns)
-    if answer is None:
-        return None
-    call = call._replace(address=address)
-    correlation_id = accepted_id(_text(values, b"x-correlation-id"))
-    return _Found(call, prepared, caller, answer, correlation_id, now, began_ns)
+# Cached because calls that one reservation pays for have the same admission.
+@lru_cache(maxsize=1_024)
+def _admission_lines(admission: Admission) -> bytes:
+    return _lines(admission_headers(admission))
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("latin-1")
 
 
 @lru_cache(maxsize=4_096)
 def _are_plain(names: tuple[bytes, ...]) -> bool:
-    """Return whether no header is repeated, dropped by the front (`_` in its name), or in need of more than this."""
-    return (
-        len(set(names)) == len(names)
-        and _NOT_PLAIN.isdisjoint(names)
-        and not any(b"_" in name for name in names)
-    )
+    """Return whether no header is dropped by the front (`_` in its name), or in need of more than this."""
+    return b"host" in names and _NOT_PLAIN.isdisjoint(names) and not any(b"_" in name for name in names)
 
 
 @lru_cache(maxsize=MAX_PREPARED)
@@ -193,9 +221,5 @@ def _text(values: dict[bytes, bytes], name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def _forget(**_: Any) -> None:
-    _known_call.cache_clear()
-
-
 # Only tests change settings.
-setting_changed.connect(_forget, dispatch_uid="marketdata_project.front.loop_door")
+setting_changed.connect(lambda **_: _known_call.cache_clear(), weak=False, dispatch_uid=__name__)

@@ -82,6 +82,9 @@ class GuardedProtocol(HttpToolsProtocol):
     _is_in_request = False
     _is_in_body = False
     _has_progress = False
+    _data_bytes = 0
+    _is_first = False
+    _is_small = False
     _unfinished_bytes = 0
     _running: RequestResponseCycle | None = None
 
@@ -108,11 +111,17 @@ class GuardedProtocol(HttpToolsProtocol):
         """Begin to wait for the request's headers."""
         self._headers_since = self.loop.time()
         self._is_in_request = True
+        self._is_small = self._is_first and self._data_bytes <= LINE_BYTES
+        self._is_first = False
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header without the white space around its value (RFC 9112, 5.1)."""
-        super().on_header(name, value.strip(b" \t"))
+        name = name.lower()
+        if name == b"expect":
+            super().on_header(name, value.strip(b" \t"))
+        else:
+            self.headers.append((name, value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Check the headers. From then on the application limits the body.
@@ -120,22 +129,17 @@ class GuardedProtocol(HttpToolsProtocol):
         Raises HttpParserError if the headers are too large, if a request has several Hosts or, in HTTP/1.1, none (RFC
         9112, 3.2), or if Transfer-Encoding is not `chunked`: the end of the body would be unknown (RFC 9112, 6.3).
         """
-        if (refusal := _excess(self.url, self.headers)) is not None:
-            self._refuse(refusal)
-            raise HttpParserError(refusal.message)
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
-            self._refuse(NOT_ONE_HOST)
-            raise HttpParserError(NOT_ONE_HOST.message)
-        framings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if any(framing.strip().lower() != b"chunked" for framing in framings):
-            raise HttpParserError("the end of the body cannot be known")
+        # A small request needs no further check if there is an answer at once. One that was sent behind another may
+        # be younger than the loop's turn, and gets none.
+        is_answered = self._is_small and len(self.headers) <= MOST_HEADERS and self._answered_at_once()
+        if not is_answered and not self._is_awaited:
+            self._check_headers_read()
         self._headers_since = None
         self._is_in_body = self._has_progress = True
-        if self._answered_at_once():
+        if is_answered:
             return
         super().on_headers_complete()
-        if framings:
+        if any(name == b"transfer-encoding" for name, _ in self.headers):
             # The parser adds trailers to this list. They must not become headers, because proxies do not check
             # them (RFC 9110, 6.5.1).
             self.headers = []
@@ -151,13 +155,19 @@ class GuardedProtocol(HttpToolsProtocol):
         self._has_progress = True
         if self._is_answered:
             self._is_answered = False
-            self.on_response_complete()
+            self.server_state.total_requests += 1
+            # `_check_headers` closes the connection if it stays idle: uvicorn would start a timer for each answer.
+            self._headers_since = self.loop.time()
             return
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         """Parse the data. Refuse the request if more than HEADER_BYTES arrived without completing anything."""
         self._has_progress = False
+        self._data_bytes = len(data)
+        self._is_first = not self._is_in_request
+        if self._is_in_request:
+            self._is_small = False
         super().data_received(data)
         self._unfinished_bytes = 0 if self._has_progress else self._unfinished_bytes + len(data)
         if self._unfinished_bytes > HEADER_BYTES:
@@ -176,6 +186,18 @@ class GuardedProtocol(HttpToolsProtocol):
         if cycle.scope["http_version"] < "1.1":
             app = without_chunks(app, cycle)
         super()._start_asgi_task(cycle, app)
+
+    def _check_headers_read(self) -> None:
+        if (refusal := _excess(self.url, self.headers)) is not None:
+            self._refuse(refusal)
+            raise HttpParserError(refusal.message)
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self._refuse(NOT_ONE_HOST)
+            raise HttpParserError(NOT_ONE_HOST.message)
+        framings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if any(framing.strip().lower() != b"chunked" for framing in framings):
+            raise HttpParserError("the end of the body cannot be known")
 
     def _answered_at_once(self) -> bool:
         """Send an answer that the process has at hand. Return False if there is none, or if it follows later."""

@@ -49,7 +49,7 @@ class Order(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Reservation:
+class _ReservedTokens:
     """The unspent tokens of a key, and its recent spending.
 
     admission: the outcome of the newest order. tokens: may be spent before `expires_ns`. held: quota tokens that are
@@ -96,7 +96,7 @@ class LocalReservations:
 
     def __init__(self, *, capacity: int = MAX_RESERVATIONS) -> None:
         self._capacity = capacity
-        self._reservations: OrderedDict[_Key, _Reservation] = OrderedDict()
+        self._reservations: OrderedDict[_Key, _ReservedTokens] = OrderedDict()
         self._lock = threading.Lock()
 
     def spend(self, charge: Charge, quotas: Sequence[QuotaCharge], *, now_ns: int) -> Admission | None:
@@ -160,10 +160,10 @@ class LocalReservations:
                 reservation.expires_ns = min(order.at_ns + LIFETIME_NS, reservation.period_ends_ns)
             reservation.note_spent(order.cost, order.at_ns)
 
-    def _add(self, key: _Key, admission: Admission) -> _Reservation:
+    def _add(self, key: _Key, admission: Admission) -> _ReservedTokens:
         if len(self._reservations) >= self._capacity:
             self._reservations.popitem(last=False)
-        reservation = self._reservations[key] = _Reservation(admission)
+        reservation = self._reservations[key] = _ReservedTokens(admission)
         return reservation
 
     def __len__(self) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from http_requests.conditional import NOT_STORED, REVALIDATED, is_current
-from stats.caching.response_cache import RESPONSE_CACHE, Outcome
+from stats.caching.response_cache import Outcome
 from stats.caching.shared import Entry
 from stats.delivery.pinned_answer import PinnedAnswer, cached_entry
 from stats.rendering.formats import FORMATS
@@ -42,14 +42,9 @@ def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: 
     return _finished(entry, outcome, pinned, now_ns)
 
 
-def finished_answer_if_cached(
-    pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int
-) -> FinishedAnswer | None:
-    """Return the same as `finished_answer`; None if the answer is not in this process's memory."""
-    if is_current(if_none_match, pinned.etag):
-        return _not_modified(pinned, now_ns)
-    entry = RESPONSE_CACHE.get(pinned.cache_key)
-    return None if entry is None else _finished(entry, Outcome.HIT, pinned, now_ns)
+def answer_in_memory(pinned: PinnedAnswer, entry: Entry | None, *, now_ns: int) -> FinishedAnswer:
+    """Return the answer with an entry of this process's memory; with None the 304."""
+    return _not_modified(pinned, now_ns) if entry is None else _finished(entry, Outcome.HIT, pinned, now_ns)
 
 
 def _not_stored(pinned: PinnedAnswer) -> FinishedAnswer:

@@ -8,6 +8,7 @@ import pytest
 
 from store.datasets import QUOTES, TRADES
 from store.exceptions import IdConflict, UnknownSymbol
+from store.instruments import Instrument
 from store.protocol import NO_COMMIT, Action, CommitId, hash_of_key
 from store.walk import (
     BEGINNING,
@@ -218,3 +219,24 @@ def test_a_hook_may_write_to_the_same_log(store):
     store.append(batch(trade(0)))
     assert [row["timestamp"] for row in stored(store)] == [NOON, NOON + SECOND, NOON + 2 * SECOND]
     assert threads == [threading.get_ident()] * 3
+
+
+def test_a_change_stamp_changes_with_commits_and_declarations(store):
+    store.append(batch(trade(1)))
+    stamp = store.change_stamp([(TRADES, SYMBOL), (TRADES, "NEW"), (QUOTES, SYMBOL)])
+    other = store.change_stamp([(QUOTES, "NOBODY")])
+    stamps, others = [stamp()], other()
+    store.append(batch(trade(1)))  # a duplicate
+    store.append(batch(trade(1), symbol="MSFT"))
+    assert stamp() == stamps[0]
+    store.append(batch(trade(2)))
+    stamps.append(stamp())
+    store.correct(amendment(cancel(1, price=100.0, volume=1.0)))
+    stamps.append(stamp())
+    store.append(batch(trade(1), symbol="NEW"))
+    stamps.append(stamp())
+    assert other() == others
+    store.set_instrument(Instrument(SYMBOL, exchange="XNAS"))
+    stamps.append(stamp())
+    assert len(set(stamps)) == len(stamps)
+    assert other() != others

@@ -1,17 +1,13 @@
 """Bars as other apps ask for them, at a time that the caller gives."""
 
-from http import HTTPStatus
-
 import pytest
 
-from stats.caching.response_cache import RESPONSE_CACHE
-from stats.delivery.finished_answers import FinishedAnswer, finished_answer, finished_answer_if_cached
+from stats.delivery.finished_answers import FinishedAnswer, finished_answer
 from stats.delivery.pinned_answer import PinnedAnswer, Representation
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.api_client import Api
 from trades.batches.sample_rows import SEED_TRADES
-from trades.stores import market_store
 
 QUERY = "symbol=AAPL&start=2025-01-02&end=2025-01-03"
 NOW_NS = parse_timestamp("2031-01-01")
@@ -61,18 +57,3 @@ def test_answer_with_a_future_end_is_not_cached():
     before = parse_timestamp("2025-01-02T23:00:00Z")
     outcomes = [bars_read(QUERY, now_ns) for now_ns in (before, before, NOW_NS)]
     assert [finished and finished.headers["X-Cache"] for finished in outcomes] == ["miss", "miss", "miss"]
-
-
-@pytest.mark.usefixtures("seeded")
-def test_answer_if_cached_computes_nothing(monkeypatch: pytest.MonkeyPatch):
-    def status_if_cached() -> HTTPStatus | int | None:
-        bars = PinnedAnswer(ohlc_pin(parse_ohlc_query(QUERY), now_ns=NOW_NS), Representation("json"))
-        finished = finished_answer_if_cached(bars, if_none_match=None, now_ns=NOW_NS)
-        return None if finished is None else finished.status
-
-    assert status_if_cached() is None
-    bars_read(QUERY, NOW_NS)
-    monkeypatch.setattr(type(market_store()), "bars", lambda *_, **__: pytest.fail("the store was asked"))
-    assert status_if_cached() == HTTPStatus.OK
-    RESPONSE_CACHE.local.clear()
-    assert status_if_cached() is None

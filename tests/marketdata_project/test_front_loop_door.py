@@ -1,0 +1,160 @@
+"""What the event loop answers itself: calls whose key and answer this process has in memory, as the front door does."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+import pytest
+
+from audit.services import call_spool
+from marketdata_project.front import loop_door
+from marketdata_project.front.door import FrontDoor
+from marketdata_project.front.loop_door import LoopDoor
+from marketdata_project.front.ready_answer import ReadyAnswer
+from ratelimit.keys.selectors import key_cache
+from ratelimit.limits.services import admit
+from stats.caching.response_cache import RESPONSE_CACHE
+from tests.api_client import Api, make_key
+from tests.system.batches import Batch
+from tests.system.clients import OHLC
+from tests.system.front_door import FORCES_DJANGO, LEFT, SYMBOL, TAKEN, environ_of, visible
+
+BY_NAME = {"X-Correlation-ID": "loop-door"}
+
+
+@pytest.fixture(autouse=True)
+def _with_tokens(monkeypatch):
+    """Charge at once what the loop door would charge by its own connection to Redis."""
+    monkeypatch.setattr(loop_door, "admit_reserved", admit)
+
+
+@pytest.fixture
+def key(api: Api) -> Iterator[str]:
+    assert api.ingest(Batch(1, SYMBOL, 300, has_ids=True).body).status_code == 200
+    yield make_key()
+    RESPONSE_CACHE.local.clear()
+
+
+def in_loop(query: str, headers: dict[str, str], *, peer: str = "127.0.0.1") -> ReadyAnswer | None:
+    """The event loop's answer."""
+    sent = [
+        (b"host", b"localhost"),
+        *((name.lower().encode(), text.encode()) for name, text in headers.items()),
+    ]
+    target = f"{OHLC}?symbol={SYMBOL}{query}".encode()
+    answer = answered(peer, target, sent)
+    assert answer is None or isinstance(answer, ReadyAnswer)
+    return answer
+
+
+def answered(peer: str, target: bytes, sent: list[tuple[bytes, bytes]]) -> object:
+    async def in_a_loop() -> object:
+        return LoopDoor().answer(peer, target, sent, lambda _answer: None)
+
+    return asyncio.run(in_a_loop())
+
+
+def headers_of(answer: ReadyAnswer) -> dict[str, str]:
+    lines = answer.lines.decode("latin-1").split("\r\n")
+    return dict(line.split(": ", 1) for line in lines if line)
+
+
+def records(correlation_id: str) -> list[dict[str, object]]:
+    lines = [
+        json.loads(line) for path in call_spool().folder.iterdir() for line in path.read_bytes().splitlines()
+    ]
+    return [
+        {name: line[name] for name in line.keys() - {"at", "latency_us", "seal"}}
+        for line in lines
+        if line["correlation_id"] == correlation_id
+    ]
+
+
+@pytest.mark.parametrize("condition", [{}, {"If-None-Match": "*"}], ids=["200", "304"])
+@pytest.mark.parametrize("query", TAKEN.values(), ids=TAKEN)
+def test_the_loop_answers_and_records_as_the_front_door_does(key, query, condition):
+    named = {"X-API-Key": key, **condition}
+    environ = environ_of("GET", query, {**named, "X-Correlation-ID": f"door{query}{len(condition)}"[:20]})
+    assert FrontDoor()(environ_of("GET", query, {"X-API-Key": key})) is not None
+    door = FrontDoor()(environ)
+    loop = in_loop(query, {**named, **BY_NAME})
+    assert door is not None
+    assert loop is not None
+    assert (loop.status, loop.body) == (door.status, door.body)
+    expected = {**visible(door.headers), **BY_NAME}
+    assert visible(headers_of(loop)) == expected
+
+
+def test_the_record_is_the_same(key):
+    headers = {"X-API-Key": key}
+    door = FrontDoor()(environ_of("GET", "&limit=2", {**headers, "X-Correlation-ID": "by-thread"}))
+    loop = in_loop("&limit=2", {**headers, "X-Correlation-ID": "by-loop"})
+    assert door is not None
+    assert loop is not None
+    (by_thread,), (by_loop,) = records("by-thread"), records("by-loop")
+    assert {**by_thread, "correlation_id": ""} == {**by_loop, "correlation_id": ""}
+
+
+@pytest.mark.parametrize(("method", "query", "headers"), LEFT.values(), ids=LEFT)
+def test_what_the_front_door_leaves_the_loop_leaves_too(key, method, query, headers):
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
+    if method == "GET":
+        assert in_loop(query, {"X-API-Key": key, **headers}) is None
+
+
+@pytest.mark.parametrize("headers", FORCES_DJANGO.values(), ids=FORCES_DJANGO)
+def test_what_needs_django_is_left(key, headers):
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
+    assert in_loop("", {"X-API-Key": key, **headers}) is None
+
+
+def test_only_what_is_in_memory_is_answered(key, api):
+    headers = {"X-API-Key": key}
+    assert in_loop("", headers) is None
+    assert FrontDoor()(environ_of("GET", "", headers)) is not None
+    assert in_loop("", headers) is not None
+    key_cache.clear()
+    assert in_loop("", headers) is None
+    assert FrontDoor()(environ_of("GET", "", headers)) is not None
+    api.ingest(Batch(2, SYMBOL, 1, has_ids=True).body)
+    assert in_loop("", headers) is None
+    assert FrontDoor()(environ_of("GET", "", headers)) is not None
+    RESPONSE_CACHE.local.clear()
+    assert in_loop("", headers) is None
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [(b"host", b"localhost"), (b"host", b"localhost")],
+        [],
+        [(b"host", b"localhost"), (b"x_api_key", b"other")],
+        [(b"host", b"evil.example"), (b"x-forwarded-host", b"localhost")],
+    ],
+    ids=["two hosts", "no host", "underscore", "foreign host"],
+)
+def test_headers_that_decide_otherwise_are_left(key, settings, sent):
+    settings.ALLOWED_HOSTS = ["localhost"]
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
+    target = f"{OHLC}?symbol={SYMBOL}".encode()
+    with_key = [*sent, (b"x-api-key", key.encode())]
+    assert answered("127.0.0.1", target, with_key) is None
+
+
+@pytest.mark.parametrize(
+    ("proxies", "expected"),
+    [(["192.0.2.0/24"], "198.51.100.7"), ([], "192.0.2.1")],
+    ids=["trusted", "unknown"],
+)
+def test_the_client_of_a_trusted_proxy_is_recorded(key, settings, proxies, expected):
+    settings.TRUSTED_PROXIES = tuple(map(ip_network, proxies))
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
+    headers = {
+        "X-API-Key": key,
+        "X-Forwarded-For": "198.51.100.7",
+        "X-Correlation-ID": f"proxied-{len(proxies)}",
+    }
+    assert in_loop("", headers, peer="192.0.2.1") is not None
+    (record,) = records(f"proxied-{len(proxies)}")
+    assert record["address"] == expected

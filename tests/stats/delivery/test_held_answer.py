@@ -1,0 +1,93 @@
+"""An answer is held while it is the newest, and sent from memory."""
+
+import time
+from functools import partial
+
+import pytest
+
+from stats.caching.response_cache import RESPONSE_CACHE
+from stats.delivery.finished_answers import finished_answer
+from stats.delivery.held_answer import HeldAnswer
+from stats.delivery.pinned_answer import Representation
+from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.query import Target, parse_query
+from stats.market_data.services import market_data_page
+from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
+from store.instruments import Instrument
+from store.timestamps import SECOND_NS
+from tests.api_client import Api, trade
+from trades.stores import market_store
+
+QUERY = "symbol=AAPL&start=2025-01-02&end=2025-01-03"
+
+
+@pytest.fixture
+def held(api: Api) -> HeldAnswer:
+    api.ingest(trade())
+    return HeldAnswer(partial(ohlc_pin, parse_ohlc_query(QUERY)), Representation("json"))
+
+
+def test_the_same_answer_is_held_until_a_commit(held: HeldAnswer, api: Api):
+    now_ns = time.time_ns()
+    assert held.if_newest(now_ns) is None
+    first = held.newest(now_ns)
+    assert held.newest(now_ns) is held.if_newest(now_ns) is first
+    api.ingest(trade(price=190.0))
+    assert held.if_newest(now_ns) is None
+    assert held.newest(now_ns).etag != first.etag
+
+
+def test_a_commit_to_another_symbol_leaves_the_answer(held: HeldAnswer, api: Api):
+    first = held.newest(time.time_ns())
+    api.ingest(trade(symbol="MSFT"))
+    assert held.if_newest(time.time_ns()) is first
+
+
+def test_a_declaration_ends_the_answer(held: HeldAnswer):
+    held.newest(time.time_ns())
+    market_store().set_instrument(Instrument("AAPL", bar_policy="us_equities"))
+    assert held.if_newest(time.time_ns()) is None
+
+
+def test_an_answer_that_changes_with_time_is_held_until_then(api: Api):
+    api.ingest(trade())
+    target = Target("equities", MARKET_DATASETS["ohlcv"].form, "AAPL")
+    query = parse_query(target, "last=1&resolution=1m")
+    held = HeldAnswer(partial(market_data_page, query=query), Representation("json"))
+    now_ns = time.time_ns()
+    expires_ns = held.newest(now_ns).content.expires_ns
+    assert expires_ns is not None
+    assert held.if_newest(expires_ns - 1) is not None
+    assert held.if_newest(expires_ns) is held.if_newest(now_ns - 1) is None
+
+
+def test_an_answer_is_sent_from_memory_only(held: HeldAnswer):
+    now_ns = time.time_ns() // SECOND_NS * SECOND_NS
+    sent = partial(held.finished_if_cached, if_none_match=None)
+    pinned = held.newest(now_ns)
+    assert sent(now_ns=now_ns) is None
+    computed = finished_answer(pinned, if_none_match=None, now_ns=now_ns)
+    first = sent(now_ns=now_ns)
+    assert first is not None
+    assert (first.body, first.headers) == (computed.body, {**computed.headers, "X-Cache": "hit"})
+    assert sent(now_ns=now_ns + SECOND_NS - 1) is first
+    later = sent(now_ns=now_ns + SECOND_NS)
+    assert later is not None
+    assert later.headers == {**first.headers, "Age": "1"}
+    RESPONSE_CACHE.local.clear()
+    assert sent(now_ns=now_ns) is None
+    unchanged = held.finished_if_cached(if_none_match=pinned.etag, now_ns=now_ns)
+    assert unchanged is not None
+    assert (unchanged.status, unchanged.body) == (304, b"")
+
+
+def test_an_answer_is_checked_once_in_a_turn(held: HeldAnswer, api: Api):
+    now_ns, turn = time.time_ns(), object()
+    first = held.newest(now_ns)
+    assert held.if_newest(now_ns, turn=turn) is first
+    api.ingest(trade(price=190.0))
+    assert held.if_newest(now_ns, turn=turn) is first
+    assert held.if_newest(now_ns) is None
+    assert held.if_newest(now_ns, turn=object()) is None
+    second = held.newest(now_ns)
+    assert held.if_newest(now_ns, turn=turn) is second is not first
