@@ -30,9 +30,7 @@ from store.text_columns import TextPiece, each_distinct, ended_columns, line_blo
 def _cells(column: OutColumn, values: pa.Array, form: TimeForm, before: str, end: str) -> list[TextPiece]:
     """Return the JSON texts of a column, each between `before` and `end`, an ASCII character. Needs at least one value.
 
-    Not for columns that are `listable`.
-
-    `before` and `end` are part of the column's texts where that costs nothing, because each further piece costs
+    Not for columns that are `listable`. `before` and `end` are part of the column's texts where that costs nothing, because each further piece costs
     as much time as a short text.
     """
     if values.null_count == len(values):

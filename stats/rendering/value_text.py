@@ -41,7 +41,7 @@ def listable(column: OutColumn, values: pa.Array, form: TimeForm) -> npt.NDArray
         case ColumnRole.INTEGER if not values.null_count:
             return values.to_numpy()  # type: ignore[no-any-return]
         case ColumnRole.TIME if not values.null_count:
-            return _listable_times(values.to_numpy(), form, are_seconds=column.is_integer)
+            return _listable_times(values.to_numpy(), form)
     return None
 
 
@@ -51,10 +51,12 @@ def _listable_volumes(volumes: Floats, *, is_integer: bool) -> npt.NDArray[Any] 
     return volumes.astype(np.int64) if are_exact_integers(volumes) else None
 
 
-def _listable_times(instants: Instants, form: TimeForm, *, are_seconds: bool) -> npt.NDArray[Any] | None:
+def _listable_times(instants: Instants, form: TimeForm) -> npt.NDArray[Any] | None:
     if form is not TimeForm.RFC3339:
         return instants // unit_ns(form)
-    return instants.view("datetime64[ns]").astype("datetime64[s]") if are_seconds else None
+    seconds = instants // SECOND_NS
+    # Bars begin at whole seconds, except the bars of single instants.
+    return seconds.view("datetime64[s]") if np.array_equal(seconds * SECOND_NS, instants) else None
 
 
 def json_values(column: OutColumn, values: list[Any], form: TimeForm) -> list[Any]:
