@@ -46,7 +46,7 @@ def routes(
 ) -> Iterator[Route]:
     """Every view, with the path at which it is asked; Django's own sites apart."""
     for entry in (resolver or get_resolver()).url_patterns:
-        pattern = f"{prefix}{entry.pattern}"
+        pattern = prefix + str(entry.pattern).removeprefix("^" if prefix else "")
         if isinstance(entry, URLPattern):
             path = f"/{prefix}{_sample(entry.pattern.regex.pattern)}"
             yield Route(namespaces, pattern, entry.name, entry.callback, path)
