@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeVar
 
 # Below 1 s, because a revocation must be effective within 1 s.
@@ -26,7 +26,6 @@ class FreshCache(Generic[K, V]):
     ) -> None:
         # Least recently used first. Not cachetools' LRUCache: that takes several times as long on each request.
         self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
-        self._read: set[K] = set()
         self._capacity = capacity
         self._lock = threading.Lock()
         self._max_age = max_age
@@ -43,7 +42,6 @@ class FreshCache(Generic[K, V]):
                 del self._entries[key]
                 return None
             self._entries.move_to_end(key)
-            self._read.add(key)
             return entry[1]
 
     def get_or_load(self, key: K, load: Callable[[K], V | None]) -> V | None:
@@ -62,22 +60,14 @@ class FreshCache(Generic[K, V]):
                     self._entries.popitem(last=False)
         return value
 
-    def renew(self, load_all: Callable[[list[K]], dict[K, V]], *, most: int) -> None:
-        """Load the values that were read since the last call again, all at once; at most `most` of them.
-
-        A value that `load_all` does not return stays until it is too old. Raises what `load_all` raises.
-        """
+    def refresh(self, values: Mapping[K, V], *, loaded_at: float) -> None:
+        """Replace cached values by those that were loaded at or after an instant of the clock."""
         with self._lock:
-            keys, self._read = list(self._read)[:most], set()
-        if not keys:
-            return
-        now = self._clock()
-        loaded = load_all(keys)
-        with self._lock:
-            for key, value in loaded.items():
-                # `remove` or `clear` may have come first.
-                if key in self._entries:
-                    self._entries[key] = now, value
+            for key, value in values.items():
+                entry = self._entries.get(key)
+                # The value may have been removed meanwhile, or loaded again.
+                if entry is not None and entry[0] < loaded_at:
+                    self._entries[key] = loaded_at, value
 
     def remove(self, matches: Callable[[V], bool]) -> None:
         """Remove the matching values."""
@@ -88,7 +78,6 @@ class FreshCache(Generic[K, V]):
     def clear(self) -> None:
         with self._lock:
             self._entries.clear()
-            self._read.clear()
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -36,20 +36,32 @@ class CachedKey:
 class KeyCache(FreshCache[tuple[str, str], CachedKey]):
     """Stored keys by digest, prefix or certificate. Unknown keys are not cached."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # Digests that were found since the last renewal.
+        self._used: set[str] = set()
+
     def find(self, value: str, *, by: KeyColumn = "digest") -> CachedKey | None:
         """Return the key with that digest, prefix or certificate; None if unknown."""
-        return self.get_or_load((by, value), _load)
+        cached = self.find_cached(value) if by == "digest" else None
+        return cached or self.get_or_load((by, value), _load)
 
     def find_cached(self, digest: str) -> CachedKey | None:
         """Return the key with that digest without using the database; None if it is not cached."""
-        return self.get(("digest", digest))
+        key = self.get(("digest", digest))
+        if key is not None and len(self._used) < _MOST_RENEWED:
+            self._used.add(digest)
+        return key
 
     def renew_used(self) -> None:
-        """Read the keys that were used since the last call again, in one query. Raises DatabaseError.
+        """Read the keys that were found by digest since the last call again, in one query. Raises DatabaseError.
 
-        Call it several times in `MAX_AGE_SECONDS`: then no request with a key in use waits for the database.
+        Call it several times in `MAX_AGE_SECONDS`: then requests with keys in use seldom wait for the database.
         """
-        self.renew(_load_digests, most=_MOST_RENEWED)
+        used, self._used = self._used, set()
+        if used:
+            loaded_at = self._clock()
+            self.refresh(_load_digests(used), loaded_at=loaded_at)
 
     def forget(self, key_id: int) -> None:
         """Remove a key from the cache."""
@@ -146,9 +158,7 @@ def _load(name: tuple[str, str]) -> CachedKey | None:
     return _cached(keys[0])
 
 
-def _load_digests(names: list[tuple[str, str]]) -> dict[tuple[str, str], CachedKey]:
-    """Load keys by digest. Keys that were found by another column are left to `_load`."""
-    digests = [value for column, value in names if column == "digest"]
+def _load_digests(digests: set[str]) -> dict[tuple[str, str], CachedKey]:
     return {("digest", key.digest): _cached(key) for key in ApiKey.objects.filter(digest__in=digests)}
 
 

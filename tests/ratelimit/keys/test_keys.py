@@ -127,6 +127,7 @@ def test_keys_in_use_are_renewed_in_one_query(django_assert_num_queries):
             cache.renew_used()
     ApiKey.objects.filter(pk=revoked.pk).update(revoked_at=NOW)
     ApiKey.objects.filter(pk=used.pk).delete()
+    clock.now += 0.1
     for key in (used, revoked):
         cache.find_cached(key.digest)
     cache.renew_used()
@@ -137,6 +138,21 @@ def test_keys_in_use_are_renewed_in_one_query(django_assert_num_queries):
     cache.renew_used()
     with django_assert_num_queries(0):
         cache.renew_used()
+
+
+def test_a_renewal_brings_no_older_key_back():
+    clock = Clock()
+    cache = KeyCache(clock=clock)
+    made_key()
+    key = key_list().get()
+    active = found(cache, key)
+    began = clock.now
+    clock.now += 0.1
+    cache.forget(key.pk)
+    ApiKey.objects.update(revoked_at=NOW)
+    revoked = found(cache, key)
+    cache.refresh({("digest", key.digest): active}, loaded_at=began)
+    assert cache.find_cached(key.digest) is revoked
 
 
 def test_the_cache_is_bounded_and_drops_the_least_recently_used():
