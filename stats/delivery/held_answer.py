@@ -1,13 +1,13 @@
 """The answer to one repeated call, held in this process as long as nothing that it depends on has changed."""
 
 from collections.abc import Callable, Hashable
+from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 from http_requests.conditional import is_current
 from stats.caching.response_cache import RESPONSE_CACHE
-from stats.caching.shared import Entry
 from stats.delivery.finished_answers import FinishedAnswer, answer_in_memory
-from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation, WatchedLog
+from stats.delivery.pinned_answer import LogName, PinnedAnswer, PinnedContent, Representation
 from store.timestamps import SECOND_NS
 from trades.stores import market_store
 
@@ -23,7 +23,7 @@ class Pin(Protocol):
 class _Watch(NamedTuple):
     """The logs that an answer depends on, and their stamp; see `MarketStore.change_stamp`."""
 
-    logs: frozenset[WatchedLog]
+    logs: frozenset[LogName]
     stamp: Callable[[], Hashable]
 
 
@@ -38,12 +38,15 @@ class _Held(NamedTuple):
 
 
 class _Sent(NamedTuple):
-    """The answer that was sent last, and what it was made from. entry: None for a 304."""
+    """The headers that were sent last, and what they were made from. computed_at: of the entry; None for a 304.
+
+    The body is not kept: it belongs to the response cache, whose size is limited.
+    """
 
     pinned: PinnedAnswer
-    entry: Entry | None
+    computed_at: float | None
     second: int
-    finished: FinishedAnswer
+    headers: dict[str, str]
 
 
 class HeldAnswer:
@@ -59,13 +62,13 @@ class HeldAnswer:
         self._checked: tuple[_Held, object] | None = None
 
     def finished_if_cached(
-        self, *, if_none_match: str | None, now_ns: int, turn: object | None = None
+        self, *, if_none_match: str | None, now_ns: int, poll: object | None = None
     ) -> FinishedAnswer | None:
         """Return the newest answer, ready to send; None if it is not in this process's memory.
 
-        Within a second, the same object is returned as long as the answer stays the same. turn: see `if_newest`.
+        Within a second, `headers` is the same object as long as the answer stays the same. poll: see `if_newest`.
         """
-        pinned = self.if_newest(now_ns, turn=turn)
+        pinned = self.if_newest(now_ns, poll=poll)
         if pinned is None:
             return None
         entry = None
@@ -73,30 +76,37 @@ class HeldAnswer:
             entry = RESPONSE_CACHE.get(pinned.cache_key)
             if entry is None:
                 return None
+        computed_at = None if entry is None else entry.computed_at
         second, sent = now_ns // SECOND_NS, self._sent
-        if sent is None or sent.pinned is not pinned or sent.entry is not entry or sent.second != second:
-            finished = answer_in_memory(pinned, entry, now_ns=now_ns)
-            sent = self._sent = _Sent(pinned, entry, second, finished)
-        return sent.finished
+        if (
+            sent is None
+            or (sent.computed_at, sent.second) != (computed_at, second)
+            or sent.pinned is not pinned
+        ):
+            headers = answer_in_memory(pinned, entry, now_ns=now_ns).headers
+            sent = self._sent = _Sent(pinned, computed_at, second, headers)
+        if entry is None:
+            return FinishedAnswer(HTTPStatus.NOT_MODIFIED, sent.headers)
+        return FinishedAnswer(HTTPStatus.OK, sent.headers, entry.body)
 
-    def if_newest(self, now_ns: int, *, turn: object | None = None) -> PinnedAnswer | None:
+    def if_newest(self, now_ns: int, *, poll: object | None = None) -> PinnedAnswer | None:
         """Return the held answer; None if it may have changed. Costs a stat call for each log and one more.
 
-        turn: stands for a turn of the event loop. The first check in a turn is enough, because all requests of the
-        turn were sent before it began.
+        poll: stands for one poll of the event loop for data. One check is enough for it, because all requests that it
+        found were sent before.
         """
         held = self._held
         if held is None or now_ns < held.from_ns or (held.until_ns is not None and now_ns >= held.until_ns):
             return None
         checked = self._checked
-        if turn is not None and checked is not None and checked[0] is held and checked[1] is turn:
+        if poll is not None and checked is not None and checked[0] is held and checked[1] is poll:
             return held.answer
         try:
             is_newest = held.watch.stamp() == held.seen
         except OSError:
             return None
-        if is_newest and turn is not None:
-            self._checked = held, turn
+        if is_newest and poll is not None:
+            self._checked = held, poll
         return held.answer if is_newest else None
 
     def newest(self, now_ns: int) -> PinnedAnswer:
@@ -105,16 +115,17 @@ class HeldAnswer:
         if answer is not None:
             return answer
         held, self._held = self._held, None
-        watch = self._watch(now_ns) if held is None else held.watch
+        if held is None:
+            content = self._pin(now_ns=now_ns)
+            if content.watched is None:
+                return PinnedAnswer(content, self._representation)
+            watch = _Watch(content.watched, market_store().change_stamp(content.watched))
+        else:
+            watch = held.watch
         # Taken before the pin: a commit that the pin misses changes the stamp afterwards.
-        seen = None if watch is None else watch.stamp()
+        seen = watch.stamp()
         content = self._pin(now_ns=now_ns)
         answer = PinnedAnswer(content, self._representation)
-        if watch is not None and content.watched == watch.logs:
+        if content.watched == watch.logs:
             self._held = _Held(answer, watch, seen, now_ns, content.expires_ns)
         return answer
-
-    def _watch(self, now_ns: int) -> _Watch | None:
-        """Return the watch of the logs that the answer depends on now; None if they cannot be named."""
-        logs = self._pin(now_ns=now_ns).watched
-        return None if logs is None else _Watch(logs, market_store().change_stamp(logs))

@@ -14,7 +14,7 @@ from stats.rendering.formats import FORMATS
 from store.declarations import Dataset
 from store.timestamps import SECOND_NS
 
-WatchedLog = tuple[Dataset, str]
+LogName = tuple[Dataset, str]
 """A dataset, and the symbol of a log of it."""
 
 
@@ -71,7 +71,7 @@ class PinnedContent(ABC):
         return True
 
     @property
-    def watched(self) -> frozenset[WatchedLog] | None:
+    def watched(self) -> frozenset[LogName] | None:
         """The logs whose commits may change the answer, besides declarations; None if they cannot be named."""
         return None
 

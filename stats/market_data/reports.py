@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import orjson
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import PinnedContent, WatchedLog
+from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
@@ -98,10 +98,13 @@ class NewestReport(_Report):
         return [page for pages in self.members for page in pages if page is not None]
 
     @property
-    def watched(self) -> frozenset[WatchedLog] | None:
+    def watched(self) -> frozenset[LogName] | None:
+        if any(page is None for pages in self.members for page in pages):
+            # A commit to a log that no page names may make the part's resolution available.
+            return None
         of_pages = [page.watched for page in self.pages]
         named = [logs for logs in of_pages if logs is not None]
-        return frozenset[WatchedLog]().union(*named) if len(named) == len(of_pages) else None
+        return frozenset[LogName]().union(*named) if len(named) == len(of_pages) else None
 
     @property
     def expires_ns(self) -> int | None:
@@ -175,7 +178,7 @@ class CoverageReport(_Report):
     logs: tuple[LogView, ...]
 
     @property
-    def watched(self) -> frozenset[WatchedLog]:
+    def watched(self) -> frozenset[LogName]:
         return frozenset((dataset, symbol) for dataset in DATASETS.values() for symbol in self.symbols)
 
     @cached_property

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Annotated
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import PinnedContent, WatchedLog
+from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import NoData, RangeTooLarge
 from stats.market_data.answers.pin import MAX_PAGES, page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
@@ -118,7 +118,7 @@ class OhlcBars(PinnedContent):
         return self.bars.commits
 
     @property
-    def watched(self) -> frozenset[WatchedLog] | None:
+    def watched(self) -> frozenset[LogName] | None:
         return self.bars.watched
 
     @property

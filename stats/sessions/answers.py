@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import PinnedContent, WatchedLog
+from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import RangeTooLarge
 from stats.rendering.format import Rendered
 from stats.sessions.calendars import TradingCalendar, exchange_calendar
@@ -59,7 +59,7 @@ class CalendarDates(_SessionContent):
         return True
 
     @property
-    def watched(self) -> frozenset[WatchedLog]:
+    def watched(self) -> frozenset[LogName]:
         return frozenset()
 
     @property
@@ -103,7 +103,11 @@ def calendar_pin(*, exchange: str, start_ns: int | None, end_ns: int | None, now
     if end_day - first_day > LONGEST_DAYS:
         raise RangeTooLarge(f"a calendar's range may have at most {LONGEST_DAYS:,} days")
     return CalendarDates(
-        exchange, exchange_calendar(exchange), first_day, end_day, begins_today=start_ns is None is end_ns
+        exchange,
+        exchange_calendar(exchange),
+        first_day,
+        end_day,
+        begins_today=start_ns is None and end_ns is None,
     )
 
 

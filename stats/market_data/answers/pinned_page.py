@@ -10,7 +10,7 @@ from http_requests.nearest_name import nearest_or_all
 from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, RowPosition, fingerprint, seen_commits
 from stats.delivery.finished_answers import NEXT, PREVIOUS
-from stats.delivery.pinned_answer import PinnedContent, WatchedLog
+from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.market_data.pinned_logs import PinnedLog, commits_of
 from stats.market_data.plan import Plan
 from stats.market_data.query import MarketDataQuery
@@ -119,7 +119,7 @@ class PinnedPage(PinnedContent):
         return commits_of(logs, with_symbols=with_symbols)
 
     @property
-    def watched(self) -> frozenset[WatchedLog] | None:
+    def watched(self) -> frozenset[LogName] | None:
         logs = self.logs
         if not all(isinstance(log, LogView) for log in logs):
             return None

@@ -85,12 +85,12 @@ class RowStream:
         with_trailer = self._page.query.with_trailer
         digest, total = hashlib.sha256(), 0
         position: RowPosition | None = None
-        for count in _sizes():
+        for number, count in enumerate(_sizes()):
             rows, position = self._part(position, count)
             total += len(rows)
             pieces: Sequence[bytes | memoryview] = self._encoded(encoder, rows)
             del rows
-            if count == _FIRST_ROWS:
+            if number == 0:
                 pieces = [b"".join((encoder.begin(), *pieces))]
             for piece in pieces:
                 if with_trailer:

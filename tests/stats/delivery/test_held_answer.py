@@ -1,8 +1,11 @@
 """An answer is held while it is the newest, and sent from memory."""
 
+import gc
 import time
+import types
 from functools import partial
 
+import orjson
 import pytest
 
 from stats.caching.response_cache import RESPONSE_CACHE
@@ -11,7 +14,8 @@ from stats.delivery.held_answer import HeldAnswer
 from stats.delivery.pinned_answer import Representation
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import Target, parse_query
-from stats.market_data.services import market_data_page
+from stats.market_data.reports import parse_report_query
+from stats.market_data.services import market_data_page, market_data_report
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from store.instruments import Instrument
 from store.timestamps import SECOND_NS
@@ -70,7 +74,9 @@ def test_an_answer_is_sent_from_memory_only(held: HeldAnswer):
     first = sent(now_ns=now_ns)
     assert first is not None
     assert (first.body, first.headers) == (computed.body, {**computed.headers, "X-Cache": "hit"})
-    assert sent(now_ns=now_ns + SECOND_NS - 1) is first
+    same = sent(now_ns=now_ns + SECOND_NS - 1)
+    assert same is not None
+    assert same.headers is first.headers
     later = sent(now_ns=now_ns + SECOND_NS)
     assert later is not None
     assert later.headers == {**first.headers, "Age": "1"}
@@ -81,13 +87,48 @@ def test_an_answer_is_sent_from_memory_only(held: HeldAnswer):
     assert (unchanged.status, unchanged.body) == (304, b"")
 
 
-def test_an_answer_is_checked_once_in_a_turn(held: HeldAnswer, api: Api):
-    now_ns, turn = time.time_ns(), object()
+def test_an_answer_is_checked_once_in_a_poll(held: HeldAnswer, api: Api):
+    now_ns, poll = time.time_ns(), object()
     first = held.newest(now_ns)
-    assert held.if_newest(now_ns, turn=turn) is first
+    assert held.if_newest(now_ns, poll=poll) is first
     api.ingest(trade(price=190.0))
-    assert held.if_newest(now_ns, turn=turn) is first
+    assert held.if_newest(now_ns, poll=poll) is first
     assert held.if_newest(now_ns) is None
-    assert held.if_newest(now_ns, turn=object()) is None
+    assert held.if_newest(now_ns, poll=object()) is None
     second = held.newest(now_ns)
-    assert held.if_newest(now_ns, turn=turn) is second is not first
+    assert held.if_newest(now_ns, poll=poll) is second is not first
+
+
+def test_a_body_is_kept_by_the_response_cache_alone(held: HeldAnswer):
+    now_ns = time.time_ns()
+    finished_answer(held.newest(now_ns), if_none_match=None, now_ns=now_ns)
+    entry = RESPONSE_CACHE.local.get(held.newest(now_ns).cache_key)
+    assert entry is not None
+    held.finished_if_cached(if_none_match=None, now_ns=now_ns)
+    RESPONSE_CACHE.local.clear()
+    gc.collect()
+    holders = [each for each in gc.get_referrers(entry.body) if not isinstance(each, types.FrameType)]
+    assert all(each is entry for each in holders)
+
+
+def test_a_report_without_a_part_sees_the_commit_that_makes_it_available(api: Api):
+    weekly = {
+        "timestamp": "2025-01-06",
+        "symbol": "WEEKLY",
+        "resolution": "1w",
+        "open": 1,
+        "high": 1,
+        "low": 1,
+        "close": 1,
+        "volume": 1,
+    }
+    path = "/api/v1/bars/ingest"
+    stored = api.call("POST", path, orjson.dumps({"bars": [weekly]}))
+    assert stored.status_code == 200, stored.content
+    query = parse_report_query("snapshot", "equities", "WEEKLY", "")
+    held = HeldAnswer(partial(market_data_report, query=query), Representation("json"))
+    before = held.newest(time.time_ns())
+    daily = {**weekly, "timestamp": "2025-01-07", "resolution": "1d"}
+    stored = api.call("POST", path, orjson.dumps({"bars": [daily]}))
+    assert stored.status_code == 200, stored.content
+    assert held.newest(time.time_ns()).etag != before.etag
