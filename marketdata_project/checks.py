@@ -72,7 +72,7 @@ def _is_csrf(middleware: object) -> bool:
 
 
 def check_worker_cores(**_: Any) -> list[CheckMessage]:
-    """Check that WORKER_CORES names cores that exist (marketdata.E007; E006 was another check)."""
+    """Check that WORKER_CORES names cores that exist (marketdata.E007)."""
     try:
         worker_cores(settings.WORKER_CORES, workers=settings.WORKERS)
     except ValueError as error:

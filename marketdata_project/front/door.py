@@ -28,6 +28,10 @@ Environ = dict[str, Any]
 _DJANGO_HEADERS = frozenset({"cookie", "origin", "signature", "signature-input"})
 
 
+# Longer calls are not prepared, which bounds the memory of prepared calls.
+LONGEST_TARGET = 2_048
+
+
 class FrontDoor:
     """A function that answers a call, charges the caller and records the call."""
 
@@ -40,6 +44,7 @@ class FrontDoor:
         if (
             call.method != "GET"
             or BODY_TOO_LARGE in environ
+            or len(call.target) + len(call.query) > LONGEST_TARGET
             or not call.headers.keys().isdisjoint(_DJANGO_HEADERS)
         ):
             return None
@@ -86,13 +91,8 @@ def _answered(
         return None
     now_ns = time.time_ns()
     pinned = prepared.answer.newest(now_ns)
-    admission = admit(identity.caller, prepared.access, cost=prepared.cost)
-    try:
-        if admission.admitted:
-            answer = finished_answer(pinned, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
-            return identity.caller, admission, answer
-    except Exception:
-        environ[ADMISSION] = admission
-        raise
-    environ[ADMISSION] = admission
-    return None
+    admission = environ[ADMISSION] = admit(identity.caller, prepared.access, cost=prepared.cost)
+    if not admission.admitted:
+        return None
+    answer = finished_answer(pinned, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
+    return identity.caller, admission, answer

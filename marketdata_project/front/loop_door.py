@@ -1,6 +1,6 @@
 """Answers in the event loop: calls whose caller and answer this process has at hand.
 
-Nothing here waits. If the process has no tokens of the caller at hand, the answer follows when Redis has charged it. A
+Nothing here waits for Redis, the database or a thread. If the process has no tokens of the caller at hand, the answer follows when Redis has charged it. A
 call for which anything must be read or computed elsewhere is left to the front.
 """
 
@@ -50,7 +50,7 @@ class _KnownCall:
     def __init__(self, call: ReceivedCall, prepared: PreparedCall) -> None:
         self.call = call
         self.prepared = prepared
-        self._sent: tuple[FinishedAnswer, bytes] | None = None
+        self._sent: tuple[dict[str, str], bytes] | None = None
 
     def call_from(self, address: str) -> ReceivedCall:
         """Return the call as a client at this address sends it."""
@@ -58,14 +58,14 @@ class _KnownCall:
         return ReceivedCall(method, scheme, host, path, target, query, address, headers)
 
     def lines(self, answer: FinishedAnswer) -> bytes:
-        """Return the header lines that do not depend on the caller. They are written once for each answer."""
+        """Return the header lines that do not depend on the caller. They are written once for the same headers."""
         sent = self._sent
-        if sent is None or sent[0] is not answer:
+        if sent is None or sent[0] is not answer.headers:
             headers = with_link(answer.headers, path=self.call.path, query=self.call.query)
             headers.update(self.prepared.headers)
             if answer.status not in WITHOUT_BODY:
                 headers["Content-Length"] = str(len(answer.body))
-            sent = self._sent = answer, _lines(headers)
+            sent = self._sent = answer.headers, _lines(headers)
         return sent[1]
 
 
@@ -87,7 +87,7 @@ class LoopDoor:
     def __init__(self) -> None:
         self._spool = call_spool()
         self._redis = LoopConnection()
-        self._this_turn: object | None = None
+        self._newest_poll: object | None = None
 
     def answer(
         self,
@@ -126,10 +126,6 @@ class LoopDoor:
         if len(values) < len(headers) or not _are_plain(tuple(values)):
             return None
         is_proxy = is_trusted(peer)
-        known = _known_call(target, peer if is_proxy else "", tuple([values.get(name) for name in _DECIDING]))
-        if known is None:
-            return None
-        prepared = known.prepared
         address = address_of(peer, _text(values, b"x-forwarded-for") or "") if is_proxy else unmapped(peer)
         now, now_ns = datetime.now(UTC), time.time_ns()
         caller = caller_if_cached(
@@ -138,25 +134,33 @@ class LoopDoor:
             address=address,
             now=now,
         )
-        if caller is None or denial_of(caller, prepared.access) is not None:
+        if caller is None:
+            return None
+        # Looked up after the caller, so that nobody without a key fills the cache of calls.
+        known = _known_call(target, peer if is_proxy else "", tuple([values.get(name) for name in _DECIDING]))
+        if known is None:
+            return None
+        prepared = known.prepared
+        if denial_of(caller, prepared.access) is not None:
             return None
         answer = prepared.answer.finished_if_cached(
-            if_none_match=_text(values, b"if-none-match"), now_ns=now_ns, turn=self._turn()
+            if_none_match=_text(values, b"if-none-match"), now_ns=now_ns, poll=self._poll()
         )
         if answer is None:
             return None
         correlation_id = accepted_id(_text(values, b"x-correlation-id"))
         return _Found(known, address, caller, answer, correlation_id, now, began_ns)
 
-    def _turn(self) -> object:
-        """Return an object that stands for this turn of the event loop."""
-        if self._this_turn is None:
-            self._this_turn = object()
-            asyncio.get_running_loop().call_soon(self._end_turn)
-        return self._this_turn
+    def _poll(self) -> object:
+        """Return an object that stands for the event loop's newest poll for data."""
+        if self._newest_poll is None:
+            self._newest_poll = object()
+            # Called before the next poll.
+            asyncio.get_running_loop().call_soon(self._end_poll)
+        return self._newest_poll
 
-    def _end_turn(self) -> None:
-        self._this_turn = None
+    def _end_poll(self) -> None:
+        self._newest_poll = None
 
     def _ready(self, found: _Found, admission: Admission) -> ReadyAnswer:
         """Record a call that was admitted, and return its answer."""
@@ -187,7 +191,7 @@ def _lines(headers: Mapping[str, str]) -> bytes:
     return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("latin-1")
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def _are_plain(names: tuple[bytes, ...]) -> bool:
     """Return whether no header is dropped by the front (`_` in its name), or in need of more than this."""
     return b"host" in names and _NOT_PLAIN.isdisjoint(names) and not any(b"_" in name for name in names)

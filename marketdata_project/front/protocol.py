@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 protocol with limits on connections and on the time and size of headers, and JSON error bodies."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -24,6 +25,8 @@ from marketdata_project.front.answers import (
 from marketdata_project.front.limits import ConnectionSlots
 from marketdata_project.front.ready_answer import Awaited, ReadyAnswer
 from metrics.declarations import CONNECTIONS
+
+logger = logging.getLogger(__name__)
 
 _Application = Callable[[Any, Any, Any], Awaitable[None]]
 _Door = Callable[
@@ -58,6 +61,8 @@ def without_chunks(app: ASGI3Application, cycle: RequestResponseCycle) -> _Appli
 HEADER_SECONDS = 20.0
 HEADER_BYTES = 64 * 1024
 LINE_BYTES = 16 * 1024
+# The event loop answers requests up to this size, if each comes with data of its own.
+ALONE_BYTES = 4 * 1024
 MOST_HEADERS = 100
 CHECK_SECONDS = 5.0
 _CORRELATION_ID = HEADER.lower().encode()
@@ -82,9 +87,8 @@ class GuardedProtocol(HttpToolsProtocol):
     _is_in_request = False
     _is_in_body = False
     _has_progress = False
-    _data_bytes = 0
-    _is_first = False
-    _is_small = False
+    _may_be_alone = False
+    _is_alone = False
     _unfinished_bytes = 0
     _running: RequestResponseCycle | None = None
 
@@ -111,8 +115,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Begin to wait for the request's headers."""
         self._headers_since = self.loop.time()
         self._is_in_request = True
-        self._is_small = self._is_first and self._data_bytes <= LINE_BYTES
-        self._is_first = False
+        self._is_alone, self._may_be_alone = self._may_be_alone, False
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -129,9 +132,9 @@ class GuardedProtocol(HttpToolsProtocol):
         Raises HttpParserError if the headers are too large, if a request has several Hosts or, in HTTP/1.1, none (RFC
         9112, 3.2), or if Transfer-Encoding is not `chunked`: the end of the body would be unknown (RFC 9112, 6.3).
         """
-        # A small request needs no further check if there is an answer at once. One that was sent behind another may
-        # be younger than the loop's turn, and gets none.
-        is_answered = self._is_small and len(self.headers) <= MOST_HEADERS and self._answered_at_once()
+        # A request that came alone needs no further check if there is an answer at once. One that was sent behind
+        # another may be younger than the loop's poll, and gets none.
+        is_answered = self._is_alone and len(self.headers) <= MOST_HEADERS and self._answered_at_once()
         if not is_answered and not self._is_awaited:
             self._check_headers_read()
         self._headers_since = None
@@ -164,10 +167,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse the data. Refuse the request if more than HEADER_BYTES arrived without completing anything."""
         self._has_progress = False
-        self._data_bytes = len(data)
-        self._is_first = not self._is_in_request
-        if self._is_in_request:
-            self._is_small = False
+        self._may_be_alone = not self._is_in_request and len(data) <= ALONE_BYTES
+        self._is_alone = False
         super().data_received(data)
         self._unfinished_bytes = 0 if self._has_progress else self._unfinished_bytes + len(data)
         if self._unfinished_bytes > HEADER_BYTES:
@@ -206,7 +207,12 @@ class GuardedProtocol(HttpToolsProtocol):
             return False
         if not parser.should_keep_alive() or self._is_answering() or self.pipeline or self.flow.write_paused:
             return False
-        answer = self.door(self._address, self.url, self.headers, self._deliver)
+        try:
+            answer = self.door(self._address, self.url, self.headers, self._deliver)
+        except Exception:
+            # The parser would take an error for a malformed request.
+            logger.exception("The event loop could not answer; the application does")
+            return False
         if isinstance(answer, Awaited):
             self._is_awaited = True
             return False
@@ -221,13 +227,15 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._awaiting is None:
             return
         (cycle, app), self._awaiting = self._awaiting, None
-        # Where the server is about to end, uvicorn closes the connection after the application's answer.
-        if answer is None or self.flow.write_paused or not cycle.keep_alive:
+        if answer is None:
             self._start_asgi_task(cycle, app)
             return
         if not self.transport.is_closing():
             self._send_ready(answer)
         cycle.response_complete = True
+        if not cycle.keep_alive:
+            # The server is about to end.
+            self.transport.close()
         self.on_response_complete()
 
     def _send_ready(self, answer: ReadyAnswer) -> None:

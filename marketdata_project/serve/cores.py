@@ -14,7 +14,7 @@ def allowed_cores() -> list[int]:
 
 
 def worker_cores(setting: str, *, workers: int) -> Sequence[int]:
-    """Return the cores of the web processes by number, to be repeated; none if they may use all.
+    """Return the cores of the web processes: process n gets core n modulo their number; empty if all may use all.
 
     `setting` is `auto` (a core each, if there are as many cores as processes), `none`, or numbers separated by commas.
     Raises ValueError if it is something else or names a core that this process may not use.

@@ -28,7 +28,7 @@ def share_allocator() -> None:
 
 
 def memory_release(*, now: datetime | None = None) -> None:
-    """Return the unused pages of the heap to the system; without glibc, do nothing. now: is not used.
+    """Return the unused pages of the heap to the system; without glibc, do nothing. now: unused; every duty gets it.
 
     By itself glibc returns only the end of the heap. The pages between entries of caches added up to as much as the
     entries. A call takes 6 ms with nothing to return and 40 ms with 200 MB. Other threads run meanwhile.

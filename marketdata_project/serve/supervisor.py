@@ -78,8 +78,9 @@ Say = Callable[[str], None]
 class ServePlan:
     """The processes to run: `workers` web processes on `listener`, a worker, and `redis` unless it is None.
 
-    `turns` is the descriptor of the memory by which the web processes take turns (`serve/turns.py`). They keep to
-    `cores`, in order and repeated; if there are none, to no core. A web process that gives no proof of life for `watchdog_seconds` is replaced; 0 turns that off.
+    `turns` is the descriptor of the memory by which the web processes take turns (`serve/turns.py`). Process n keeps to
+    `cores[n % len(cores)]`; to no core if `cores` is empty. A web process that gives no proof of life for
+    `watchdog_seconds` is replaced; 0 turns that off.
     """
 
     listener: socket.socket

@@ -60,6 +60,7 @@ class WebServer(uvicorn.Server):
 
     renew_keys: Callable[[], asyncio.Future[None]] | None = None
 
+    _answered = 0
     _libraries: Thread | None = None
     _renewal: asyncio.Future[None] | None = None
     _beating: asyncio.Task[None] | None = None
@@ -96,10 +97,12 @@ class WebServer(uvicorn.Server):
 
         After the first second it loads libraries. Each second it calls `each_second` in a thread. It
         returns unused memory from time to time, calls `renew_keys` unless the last call still runs, and collects
-        garbage while no request is being answered.
+        garbage after a tick without requests.
         """
-        if not self.server_state.tasks:
+        answered = self.server_state.total_requests
+        if not self.server_state.tasks and answered == self._answered:
             collect_if_due()
+        self._answered = answered
         if counter == TICKS_BEFORE_LIBRARIES and self._libraries is None:
             self._libraries = load_libraries()
         if counter % 10 == 0 and not parent_is(self.parent):

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from metrics.declarations import LIMIT_DECISIONS
 from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.local_limits import LocalLimits
-from ratelimit.limits.local_reservations import LocalReservations, Order
+from ratelimit.limits.local_reservations import LocalReservations, TokenOrder
 from ratelimit.limits.quotas import QuotaCharge, Reservation, exceeds_quota, is_short_of, quota_reserve
 from ratelimit.limits.shared_limits import SharedAnswer, ask_shared, take_shared
 from ratelimit.limits.token_bucket import Charge
@@ -110,7 +110,7 @@ class Limiter:
             order, admission = self._settled(charge, quotas)
         return admission
 
-    def _settled(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> tuple[Order, Admission]:
+    def _settled(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> tuple[TokenOrder, Admission]:
         order, admission = self._reservations.order(charge, quotas, now_ns=self._clock()), None
         try:
             admission = _admission(self._take_shared(order.charge, order.quotas), order)
@@ -140,7 +140,7 @@ class Limiter:
             logger.info("Redis is back, limits are shared again")
 
 
-def _admission(answer: SharedAnswer, order: Order) -> Admission:
+def _admission(answer: SharedAnswer, order: TokenOrder) -> Admission:
     if not order.quotas:
         return Admission(answer.bucket)
     return admission_of(answer.bucket, order.quotas, answer.balances, is_short=answer.is_short)

@@ -23,7 +23,7 @@ MIN_RATE = 1_000
 LIFETIME_NS = 20_000_000
 # The most tokens that are taken ahead are the rate divided by this.
 _RATE_DIVISOR = 50
-MAX_RESERVATIONS = 4_096
+MAX_KEYS = 4_096
 # In the last minute of a period nothing is held for later. Otherwise tokens of one day could pay for calls of the
 # next, if this process's clock and Redis's do not run equally fast.
 _BEFORE_PERIOD_ENDS_NS = 60 * 10**9
@@ -32,7 +32,7 @@ _NEVER_NS = 2**63
 _Key = tuple[object, ...]
 
 
-class Order(NamedTuple):
+class TokenOrder(NamedTuple):
     """What to charge in Redis for a call: its own tokens and `ahead` more.
 
     held: quota tokens of earlier orders that pay for a part, so `quotas` charge that much less. key: None if nothing
@@ -94,7 +94,7 @@ class _ReservedTokens:
 class LocalReservations:
     """Reservations by key, in an LRU cache. `now_ns` is of a monotonic clock. Thread-safe."""
 
-    def __init__(self, *, capacity: int = MAX_RESERVATIONS) -> None:
+    def __init__(self, *, capacity: int = MAX_KEYS) -> None:
         self._capacity = capacity
         self._reservations: OrderedDict[_Key, _ReservedTokens] = OrderedDict()
         self._lock = threading.Lock()
@@ -113,15 +113,15 @@ class LocalReservations:
             reservation.note_spent(charge.cost, now_ns)
             return reservation.admission
 
-    def order(self, charge: Charge, quotas: Sequence[QuotaCharge], *, now_ns: int) -> Order:
+    def order(self, charge: Charge, quotas: Sequence[QuotaCharge], *, now_ns: int) -> TokenOrder:
         """Return what to charge in Redis for a call. After that, call `settle`."""
         key = _key(charge, quotas)
         if key is None:
-            return Order(charge, quotas)
+            return TokenOrder(charge, quotas)
         with self._lock:
             reservation = self._reservations.get(key)
             if reservation is None:
-                return Order(charge, quotas, key, charge.cost, at_ns=now_ns)
+                return TokenOrder(charge, quotas, key, charge.cost, at_ns=now_ns)
             ahead = reservation.ahead(charge.bucket.rate, now_ns)
             held = reservation.held if quotas and now_ns < reservation.period_ends_ns else 0
             tokens = charge.cost + ahead
@@ -132,9 +132,9 @@ class LocalReservations:
             charge = charge._replace(cost=tokens)
         if quotas:
             quotas = [replace(quota, tokens=tokens - paid) for quota in quotas]
-        return Order(charge, quotas, key, tokens - ahead, ahead, paid, now_ns)
+        return TokenOrder(charge, quotas, key, tokens - ahead, ahead, paid, now_ns)
 
-    def settle(self, order: Order, admission: Admission | None) -> None:
+    def settle(self, order: TokenOrder, admission: Admission | None) -> None:
         """Note the outcome of an order; None if it is unknown."""
         if order.key is None:
             return

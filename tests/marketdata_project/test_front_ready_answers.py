@@ -1,6 +1,8 @@
 """Answers that the event loop sends: beside the application's, in the order of the requests, within the same limits."""
 
 import asyncio
+import contextlib
+import threading
 import time
 
 import pytest
@@ -18,7 +20,12 @@ def ready(target: bytes) -> ReadyAnswer:
 
 
 def door(_peer, target, _headers, deliver):
-    """Answers /door at once and /later in a later turn; leaves /left to the application later, all others at once."""
+    """Answers /door at once and /later in a later turn; leaves /left to the application later, all others at once.
+
+    Fails at /broken.
+    """
+    if target.startswith(b"/broken"):
+        raise RuntimeError("broken")
     if target.startswith(b"/door"):
         return ready(target)
     if target.startswith((b"/later", b"/left")):
@@ -125,3 +132,39 @@ def test_a_client_that_leaves_while_its_answer_is_awaited_does_no_harm(port, tar
             connection.sendall(get(target))
     time.sleep(0.1)
     assert path_in(ask(port, get("/door"))) == "/door"
+
+
+def test_a_failure_in_the_loop_is_logged_and_the_application_answers(port, caplog):
+    assert path_in(ask(port, get("/broken"))) == "/broken"
+    assert "RuntimeError: broken" in caplog.text
+
+
+def test_an_answer_awaited_at_the_end_of_the_server_is_sent_once():
+    told = []
+
+    def slow_door(_peer, target, _headers, deliver):
+        def finish():
+            told.append(target)
+            deliver(ready(target))
+
+        asyncio.get_running_loop().call_later(0.3, finish)
+        return AWAITED
+
+    calls = []
+
+    def respond(environ):
+        calls.append(environ["PATH_INFO"])
+        return echo(environ)
+
+    with contextlib.ExitStack() as stack:
+        server = contextlib.ExitStack()
+        number = server.enter_context(running(respond, door=slow_door))
+        connection = stack.enter_context(connected(number))
+        connection.sendall(get("/awaited"))
+        time.sleep(0.1)
+        ending = threading.Thread(target=server.close)
+        ending.start()
+        assert path_in(read_reply(connection)) == "/awaited"
+        assert connection.recv(1) == b""
+        ending.join()
+    assert (told, calls) == ([b"/awaited"], [])

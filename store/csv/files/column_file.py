@@ -27,7 +27,7 @@ Records = npt.NDArray[Any]
 DTypeOf = Callable[[str], np.dtype[Any]]
 Facts = Mapping[str, Any]
 
-# The records of a column can be searched by themselves, because they are integers.
+# Marks a column of integers, whose records are searched by themselves.
 WHOLE = ""
 
 _MAGIC = b"columns1"

@@ -128,8 +128,9 @@ class CommitLog:
     def append(self, descriptor: int, commits: Sequence[Commit], *, is_listed: bool = False) -> CommitHistory:
         """Append the commits' records durably; return the history that includes them.
 
-        Needs the lock. is_listed: the folder was synced since the lock was taken. After an `OSError` the log is unchanged. After its subclass `SyncFailed` the records
-        may or may not be durable, and the cached history is discarded.
+        Needs the lock. is_listed: the folder was synced since the lock was taken. After an `OSError` the log is
+        unchanged. After its subclass `SyncFailed` the records may or may not be durable, and the cached history is
+        discarded.
         """
         view, texts, lines = self._view, [], []
         previous, start = view.history.head(), view.end

@@ -30,8 +30,9 @@ def append_rows(
 ) -> bool:
     """Append texts to files, one write and one sync per file. Needs the log's lock.
 
-    Returns whether a file is new, so that the folder was synced, too. ends: the committed length of each file. Bytes after it were never acknowledged and are cut off. After an
-    `OSError` the files are cut to their committed lengths, as far as the disk allows.
+    Returns whether a file is new, so that the folder was synced, too. ends: the committed length of each file. Bytes
+    after it were never acknowledged and are cut off. After an `OSError` the files are cut to their committed lengths,
+    as far as the disk allows.
     """
     files = list(writes)
     try:
