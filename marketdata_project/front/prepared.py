@@ -116,7 +116,9 @@ def _transport(environ: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Return the variables from which Django tells the host and the scheme."""
     proxy_header = settings.SECURE_PROXY_SSL_HEADER
     scheme_header = proxy_header[0] if proxy_header else "HTTP_X_FORWARDED_PROTO"
-    names = ("wsgi.url_scheme", "HTTP_HOST", "HTTP_X_FORWARDED_HOST", scheme_header)
+    # HTTP/1.0 clients may send no Host.
+    host = ("HTTP_HOST",) if "HTTP_HOST" in environ else ("SERVER_NAME", "SERVER_PORT")
+    names = ("wsgi.url_scheme", *host, "HTTP_X_FORWARDED_HOST", scheme_header)
     return tuple((name, environ[name]) for name in names if name in environ)
 
 

@@ -144,6 +144,15 @@ def test_a_host_that_is_not_ours_is_left_to_django(key, settings, host, allowed,
     assert django.status_code == (200 if given else 400)
 
 
+@pytest.mark.parametrize(("allowed", "given"), [(["127.0.0.1"], True), (["example.org"], False)])
+def test_a_call_without_a_host_is_for_the_servers_address(key, settings, allowed, given):
+    settings.ALLOWED_HOSTS = allowed
+    environ = environ_of("GET", "", {"X-API-Key": key})
+    del environ["HTTP_HOST"]
+    assert (FrontDoor()({**environ}) is not None) is given
+    assert DjangoHandler().respond(environ).status_code == (200 if given else 400)
+
+
 # The connection, what the proxy says of it, and whether that is secure.
 SCHEMES: dict[str, tuple[str, dict[str, str], bool]] = {
     "plain": ("http", {}, False),
