@@ -101,7 +101,7 @@ def held(headers: Headers, query: str = "") -> dict[str, Any]:
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_callers_of_every_kind_get_djangos_answer(bars, project_redis, way):
     environ = held(way())
-    door, django = FrontDoor()(environ), DjangoHandler().respond(environ)
+    door, django = FrontDoor()({**environ}), DjangoHandler().respond(environ)
     assert door is not None
     assert (door.status, visible(door.headers)) == (200, visible(dict(django.items())))
     assert django.status_code == 200
@@ -111,7 +111,7 @@ def test_callers_of_every_kind_get_djangos_answer(bars, project_redis, way):
 @pytest.mark.parametrize(("way", "status", "code"), REFUSED.values(), ids=REFUSED)
 def test_whom_django_refuses_the_front_door_leaves_to_it(bars, project_redis, way, status, code):
     environ = held(way())
-    assert FrontDoor()(environ) is None
+    assert FrontDoor()({**environ}) is None
     django = DjangoHandler().respond(environ)
     assert (django.status_code, answer(django)["code"]) == (status, code)
 
@@ -122,7 +122,7 @@ def left(headers: Any) -> list[tuple[str, int]]:
 
 def test_a_page_costs_the_same_either_way(bars, project_redis):
     environ = held({"X-API-Key": make_key(daily_quota=100, monthly_quota=1_000)}, "&limit=2500")
-    door, django = FrontDoor()(environ), DjangoHandler().respond(environ)
+    door, django = FrontDoor()({**environ}), DjangoHandler().respond(environ)
     assert door is not None
     assert left(door.headers) == [("day", 97), ("month", 997)]
     assert left(django.headers) == [("day", 94), ("month", 994)]
@@ -130,8 +130,8 @@ def test_a_page_costs_the_same_either_way(bars, project_redis):
 
 def test_a_quota_that_is_used_up_is_djangos_to_tell(bars, project_redis):
     environ = held({"X-API-Key": make_key(daily_quota=1)})
-    assert FrontDoor()(environ) is not None
-    assert FrontDoor()(environ) is None
+    assert FrontDoor()({**environ}) is not None
+    assert FrontDoor()({**environ}) is None
     assert answer(DjangoHandler().respond(environ))["code"] == "quota_exceeded"
 
 
@@ -150,10 +150,10 @@ TABLES: dict[str, tuple[dict[tuple[str, str], Access], bool]] = {
 def test_the_table_of_access_decides_at_the_front_door_too(bars, table, given):
     environ = held({"X-API-Key": make_key(scopes=("market:read",), sensitivity="internal")})
     with ACCESS_TABLE.replaced(AccessTable(table)):
-        assert (FrontDoor()(environ) is not None) is given
+        assert (FrontDoor()({**environ}) is not None) is given
 
 
 def test_nobody_is_left_to_django_even_where_anybody_may(bars):
     environ = held({})
     with ACCESS_TABLE.replaced(AccessTable({("ohlc", "GET"): Access(ANYBODY)})):
-        assert FrontDoor()(environ) is None
+        assert FrontDoor()({**environ}) is None

@@ -69,7 +69,11 @@ def test_an_answer_that_is_not_held_is_computed_in_each_encoding(key, api, accep
     api.ingest(hour_of(SYMBOL))
     headers = {"X-API-Key": key, "Accept-Encoding": accepted, "X-Correlation-ID": "compressed"}
     environ = environ_of("GET", "", headers)
-    computed, held, django = FrontDoor()(environ), FrontDoor()(environ), DjangoHandler().respond(environ)
+    computed, held, django = (
+        FrontDoor()({**environ}),
+        FrontDoor()({**environ}),
+        DjangoHandler().respond(environ),
+    )
     assert computed is not None
     assert held is not None
     assert (computed.headers["X-Cache"], held.headers["X-Cache"]) == ("miss", "hit")
@@ -84,7 +88,11 @@ def test_pages_reports_calendars_and_clocks_are_answered_as_by_django(key, time_
     time_machine.move_to(datetime.now(UTC), tick=False)
     headers = {"X-API-Key": key, "Accept-Encoding": encoding, "X-Correlation-ID": "tree"}
     environ = environ_at("GET", target, headers)
-    computed, held, django = FrontDoor()(environ), FrontDoor()(environ), DjangoHandler().respond(environ)
+    computed, held, django = (
+        FrontDoor()({**environ}),
+        FrontDoor()({**environ}),
+        DjangoHandler().respond(environ),
+    )
     assert computed is not None
     assert held is not None
     outcomes = ("bypass", "bypass") if target in CLOCKS else ("miss", "hit")
@@ -183,7 +191,7 @@ def test_production_answers_the_same_either_way(production, key, redirects, case
     production.SECURE_SSL_REDIRECT = redirects
     environ = environ_of("GET", "", {"X-API-Key": key, "X-Correlation-ID": "production", **headers})
     environ["wsgi.url_scheme"] = scheme
-    door, django = FrontDoor()(environ), DjangoHandler().respond(environ)
+    door, django = FrontDoor()({**environ}), DjangoHandler().respond(environ)
     if redirects and not secure:
         assert door is None
         assert django.status_code == 403
