@@ -1,7 +1,8 @@
 """Held answers: answers that the server has computed before. wrk sends real keys by turns on 32 connections.
 
-Each answer is measured by one web process on a core of its own and, at the same time of the run, by the default set-up
-on all cores and by the peers, which answer the same bytes. One of `_EVERYWHERE` also by one web process on all cores.
+Each answer is measured in three ways, which alternate: one web process on a core of its own, the default set-up on all
+cores, and the peers, which answer the same bytes. Answers of `_EVERYWHERE` are also measured by one web process on all
+cores.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +58,7 @@ _EVERYWHERE = _CASES[:2]
 
 
 def measure_held(sizes: Sizes) -> Iterator[Row]:
-    """Yield answers per second, latencies and processor time of each answer, against the peers' and the default set-up."""
+    """Yield each answer's rate, latencies and processor time, beside those of the peers and the default set-up."""
     if MISSING:
         yield Note(f"Left out: held answers: {MISSING}.")
         return

@@ -31,8 +31,8 @@ class Load:
 def load(server: Server, requests: Sequence[bytes], seconds: int, *, once: bool = False) -> Load:
     """Send the requests by turns for `seconds`; return the figures.
 
-    Raises `UnexpectedAnswer` if an answer's status is 400 or above, if a connection breaks, and, with `once`, if the
-    requests do not suffice, so that one would be sent again.
+    once: no request may be sent twice. Raises `UnexpectedAnswer` if an answer's status is 400 or above, if a connection
+    breaks, or if `once` needs more requests.
     """
     with tempfile.NamedTemporaryFile(prefix="bench-") as file:
         for request in requests:

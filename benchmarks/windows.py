@@ -65,7 +65,7 @@ def _measure_window(name: str, stream: Stream, trades: int) -> Iterator[Row]:
 def _read_seconds(folders: Sequence[Path], window: Window) -> dict[str, list[float]]:
     """Return the seconds of a read of each store.
 
-    They are those of a new reader's first read, of its second one, which begins an hour later, and of later ones of the
+    Three kinds: a new reader's first read, its second read, whose window begins an hour later, and repeated reads of the
     first window.
     """
     shifted = Window(window.start_ns + _SHIFT_NS, window.end_ns + _SHIFT_NS)

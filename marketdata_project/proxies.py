@@ -56,10 +56,9 @@ def trusted_environ(environ: MutableMapping[str, Any]) -> None:
     is always removed. If REMOTE_ADDR is an IPv4 address within IPv6, its prefix ::ffff: is removed.
     """
     forwarded = environ.pop(FORWARDED_FOR, "")
-    trusted: tuple[Network, ...] = settings.TRUSTED_PROXIES
     peer = environ.get("REMOTE_ADDR", "")
-    if trusted and _is_trusted(peer, trusted):
-        _set_address(environ, client_address(peer, forwarded, trusted))
+    if is_trusted(peer):
+        _set_address(environ, address_of(peer, forwarded))
         _set_scheme(environ)
         return
     for name in (FORWARDED_PROTO, CLIENT_VERIFY, CLIENT_CERT):

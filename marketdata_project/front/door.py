@@ -13,7 +13,7 @@ from audit.services import call_record, call_spool
 from http_requests.received import ReceivedCall, call_in
 from http_requests.wsgi_variables import ADMISSION, BODY_TOO_LARGE, ROUTE
 from marketdata_project.correlation import accepted_id, correlation_headers
-from marketdata_project.front.prepared import PreparedCall, key_of, prepared_call
+from marketdata_project.front.prepared import LONGEST_KEY, PreparedCall, key_of, prepared_call
 from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify
@@ -28,10 +28,6 @@ Environ = dict[str, Any]
 _DJANGO_HEADERS = frozenset({"cookie", "origin", "signature", "signature-input"})
 
 
-# Longer calls are not prepared, which bounds the memory of prepared calls.
-LONGEST_TARGET = 2_048
-
-
 class FrontDoor:
     """A function that answers a call, charges the caller and records the call."""
 
@@ -44,11 +40,11 @@ class FrontDoor:
         if (
             call.method != "GET"
             or BODY_TOO_LARGE in environ
-            or len(call.target) + len(call.query) > LONGEST_TARGET
             or not call.headers.keys().isdisjoint(_DJANGO_HEADERS)
         ):
             return None
-        prepared = prepared_call(key_of(call, environ))
+        key = key_of(call, environ)
+        prepared = prepared_call(key) if key.length <= LONGEST_KEY else None
         if prepared is None:
             return None
         environ[ROUTE] = prepared.route

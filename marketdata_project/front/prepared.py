@@ -30,6 +30,8 @@ from stats.delivery.pinned_answer import Representation
 from stats.delivery.responses import ContentViewSet
 
 MAX_PREPARED = 4_096
+# In characters. Longer calls are not prepared, which bounds the memory of prepared calls: anybody can send them.
+LONGEST_KEY = 2_048
 _SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
 
 
@@ -41,6 +43,12 @@ class CallKey(NamedTuple):
     accept: str
     accept_encoding: str | None
     transport: tuple[tuple[str, str], ...]
+
+    @property
+    def length(self) -> int:
+        """The number of characters that the client chose."""
+        values = (value for _, value in self.transport)
+        return sum(map(len, (self.path, self.query, self.accept, self.accept_encoding or "", *values)))
 
 
 @dataclass(frozen=True, slots=True)
