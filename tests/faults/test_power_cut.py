@@ -65,7 +65,7 @@ def test_a_power_cut_at_any_write_or_sync(tmp_path: Path, rng: random.Random, ta
             look(folder, moment, tally)
             go_on(folder, moment, rng)
             shutil.rmtree(folder)
-    assert len(disk.moments) > 20
+    assert len(disk.moments) > 10, "a group makes as many calls as one batch does"
     tally.settle()
 
 
