@@ -21,7 +21,7 @@ from benchmarks.many_symbols import measure_many_symbols
 from benchmarks.market_data import measure_market_data
 from benchmarks.mixed import measure_mixed
 from benchmarks.peers import PeersMissing, peers_missing
-from benchmarks.processes import CORES, LOAD_CORE, StartFailed, on_cores
+from benchmarks.processes import CORES, LOAD_CORE, StartFailed, interrupted_by_sigterm, on_cores
 from benchmarks.report import FULL, QUICK, Measure, Note, Row, Sizes, UnexpectedAnswer, table
 from benchmarks.small_batches import measure_small_batches
 from benchmarks.windows import measure_windows
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
         rows.append(Note("A quick run: its counts are too small to show how fast anything is."))
     if len(CORES) == 1:
         rows.append(Note("Servers and load shared a core."))
-    with on_cores(LOAD_CORE):
+    with interrupted_by_sigterm(), on_cores(LOAD_CORE):
         failed = _run_all(options.only or list(BENCHMARKS), sizes, rows)
     print(f"{described()}\n\n{table(rows)}")
     return int(failed)

@@ -25,7 +25,7 @@ NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr
 _NGINX_CACHE_SECONDS = 2.1  # longer than a file is cached
 _PEERS = os.environ.get("PEERS", "")
 _APPS = ("naive", "pipelined")
-_UVICORN = "--loop uvloop --http httptools --no-access-log --log-level warning"
+_UVICORN = "--host 127.0.0.1 --loop uvloop --http httptools --no-access-log --log-level warning"
 _NGINX_CONFIGURATION = """
 daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr;
 events {{ worker_connections 1024; }}
@@ -89,8 +89,7 @@ def nginx_peer() -> Iterator[Peer]:
     """Run nginx with one process and a static file."""
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         folder, log = Path(temporary), Path(temporary) / "nginx.log"
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]  # free again for nginx, which cannot choose one
+        port = _free_port()
         (folder / "nginx.conf").write_text(_NGINX_CONFIGURATION.format(port=port, folder=folder))
         command = [str(NGINX), "-p", str(folder), "-e", "stderr", "-c", "nginx.conf"]
         with running(command, environment=os.environ, log=log) as process:
@@ -119,25 +118,30 @@ def _fastapi(name: str, *, redis_variable: str, keys: Sequence[str]) -> Iterator
         redis, log = _redis_in(folder), folder / "redis.err"
         process = stack.enter_context(running(redis.command(), environment=os.environ, log=log))
         await_ready(process, redis.answers, log=log)
-        redis_pid, log = process.pid, folder / f"{name}.log"
-        with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
-            port, fd = listener.getsockname()[1], listener.fileno()
-            command = [str(PEER_VENV / "bin" / "python"), "-m", "uvicorn", "app:app", "--fd", str(fd)]
-            command += ["--app-dir", str(Path(_PEERS).resolve() / name), *_UVICORN.split()]
-            environment = {
-                "PATH": os.environ.get("PATH", ""),
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "NAIVE_CSV": str(folder / "trades.csv"),
-                redis_variable: f"unix://{redis.socket_path}",
-            }
-            process = stack.enter_context(
-                running(command, environment=environment, descriptors=(fd,), log=log)
-            )
+        redis_pid, log, port = process.pid, folder / f"{name}.log", _free_port()
+        # Not with `--fd`: uvicorn takes that for a Unix socket, so that uvloop does not set TCP_NODELAY on connections.
+        command = [str(PEER_VENV / "bin" / "python"), "-m", "uvicorn", "app:app", "--port", str(port)]
+        command += ["--app-dir", str(Path(_PEERS).resolve() / name), *_UVICORN.split()]
+        environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "NAIVE_CSV": str(folder / "trades.csv"),
+            redis_variable: f"unix://{redis.socket_path}",
+        }
+        process = stack.enter_context(running(command, environment=environment, log=log))
+        await_ready(process, lambda: _listens(port), log=log)
         yield Server("127.0.0.1", port, keys, folder, (process.pid, redis_pid))
 
 
 def _redis_in(folder: Path) -> EmbeddedRedis:
     return EmbeddedRedis(socket_path=folder / "redis.sock", run_dir=folder)
+
+
+def _free_port() -> int:
+    """Return a port that nobody listens on, for a program that cannot choose one."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
 
 
 def _listens(port: int) -> bool:

@@ -34,6 +34,16 @@ def on_cores(cores: Collection[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """Take SIGTERM for Ctrl-C meanwhile, so that it ends the processes that were started, too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 START_SECONDS = 300.0  # a loaded machine starts slowly
 _END_SECONDS = 12.0
 BASE_DIR = Path(__file__).resolve().parents[1]
@@ -49,7 +59,6 @@ def running(
     *,
     environment: Mapping[str, str],
     log: Path,
-    descriptors: tuple[int, ...] = (),
     cores: Collection[int] = SERVER_CORE,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command from the project's folder; its standard output is a pipe, its standard error goes to `log`."""
@@ -61,7 +70,6 @@ def running(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            pass_fds=descriptors,
             bufsize=0,  # select would not see a line that is already in a buffer
             process_group=0,
         )
