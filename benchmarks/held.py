@@ -15,7 +15,16 @@ import orjson
 from benchmarks.clients import Connection, header
 from benchmarks.generated_trades import BATCH_ROWS, json_body, spread_rows
 from benchmarks.load import MISSING, Load, load, medians
-from benchmarks.peers import NGINX, Peer, naive_peer, nginx_peer, peers_missing, pipelined_peer
+from benchmarks.peers import (
+    FLOOR,
+    NGINX,
+    Peer,
+    naive_peer,
+    nginx_peer,
+    peers_missing,
+    pipelined_peer,
+    uvicorn_peer,
+)
 from benchmarks.report import Goal, Note, Ratio, Row, Sizes, UnexpectedAnswer
 from benchmarks.servers import KEYS, Server, our_server
 
@@ -90,6 +99,7 @@ def _add_peers(stack: ExitStack, peers: list[Peer]) -> Iterator[Note]:
         yield Note(f"Left out: held answers against FastAPI: {reason}.")
     else:
         peers += [stack.enter_context(pipelined_peer()), stack.enter_context(naive_peer())]
+    peers.append(stack.enter_context(uvicorn_peer()))
     if NGINX:
         peers.append(stack.enter_context(nginx_peer()))
     else:
@@ -142,7 +152,12 @@ def _rows(case: _Case, by_name: Mapping[str, Load], size: int) -> Iterator[Row]:
     for name in [name for name in by_name if name not in (_PINNED, _ONE, _DEFAULT)]:
         theirs, goal = by_name[name].per_second, goals.get(name)
         yield Ratio(
-            f"{label}{_PINNED}, against {name}", one.per_second, theirs, "answers/s", goal, rival=True
+            f"{label}{_PINNED}, against {name}",
+            one.per_second,
+            theirs,
+            "answers/s",
+            goal,
+            rival=name != FLOOR,
         )
     yield Ratio(f"{label}{_PINNED}, p99 against p50", one.p99_ms, one.p50_ms, "ms", _LATENCY)
     for name in [name for name in by_name if name in (_ONE, _DEFAULT)]:

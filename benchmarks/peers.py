@@ -1,4 +1,4 @@
-"""The other programs that serve the same bytes: plain FastAPI, pipelined FastAPI, and nginx.
+"""The other programs that serve the same bytes: plain FastAPI, pipelined FastAPI, nginx, and uvicorn alone.
 
 The environment variable PEERS names the folder of the first two. They run with one uvicorn worker and a Redis of their
 own. Every program keeps to the servers' core.
@@ -7,15 +7,17 @@ own. Every program keeps to the servers' core.
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from redis import Redis
 
+from benchmarks.clients import Connection
 from benchmarks.processes import BASE_DIR, await_ready, running
 from benchmarks.servers import Server
 from marketdata_project.serve.embedded_redis import EmbeddedRedis
@@ -24,6 +26,7 @@ PEER_VENV = BASE_DIR / ".venv-bench"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 _NGINX_CACHE_SECONDS = 2.1  # longer than a file is cached
 _PEERS = os.environ.get("PEERS", "")
+FLOOR = "uvicorn alone"
 _APPS = ("naive", "pipelined")
 _UVICORN = "--host 127.0.0.1 --loop uvloop --http httptools --no-access-log --log-level warning"
 _NGINX_CONFIGURATION = """
@@ -85,6 +88,17 @@ def pipelined_peer() -> Iterator[Peer]:
 
 
 @contextmanager
+def uvicorn_peer() -> Iterator[Peer]:
+    """Run this project's uvicorn with an application that sends bytes from memory: the floor of a Python server."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+        folder = Path(temporary)
+        command = [sys.executable, "-m", "uvicorn", "benchmarks.floor:app"]
+        with _uvicorn(command, os.environ, folder / "floor.log") as (pid, port):
+            server = Server("127.0.0.1", port, ["key"], folder, (pid,))
+            yield Peer(FLOOR, server, "/answer", lambda body: _post(server, body))
+
+
+@contextmanager
 def nginx_peer() -> Iterator[Peer]:
     """Run nginx with one process and a static file."""
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
@@ -96,6 +110,11 @@ def nginx_peer() -> Iterator[Peer]:
             await_ready(process, lambda: _listens(port), log=log)
             server = Server("127.0.0.1", port, ["key"], folder, (process.pid,))
             yield Peer("nginx", server, "/answer", lambda body: _write_static(folder / "answer", body))
+
+
+def _post(server: Server, body: bytes) -> None:
+    with Connection(server) as connection:
+        connection.exchange(server.request("POST", "/answer", body))
 
 
 def _write_static(file: Path, body: bytes) -> None:
@@ -118,19 +137,30 @@ def _fastapi(name: str, *, redis_variable: str, keys: Sequence[str]) -> Iterator
         redis, log = _redis_in(folder), folder / "redis.err"
         process = stack.enter_context(running(redis.command(), environment=os.environ, log=log))
         await_ready(process, redis.answers, log=log)
-        redis_pid, log, port = process.pid, folder / f"{name}.log", _free_port()
-        # Not with `--fd`: uvicorn takes that for a Unix socket, so that uvloop does not set TCP_NODELAY on connections.
-        command = [str(PEER_VENV / "bin" / "python"), "-m", "uvicorn", "app:app", "--port", str(port)]
-        command += ["--app-dir", str(Path(_PEERS).resolve() / name), *_UVICORN.split()]
+        redis_pid = process.pid
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "PYTHONDONTWRITEBYTECODE": "1",
             "NAIVE_CSV": str(folder / "trades.csv"),
             redis_variable: f"unix://{redis.socket_path}",
         }
-        process = stack.enter_context(running(command, environment=environment, log=log))
+        python, log = str(PEER_VENV / "bin" / "python"), folder / f"{name}.log"
+        command = [python, "-m", "uvicorn", "app:app", "--app-dir", str(Path(_PEERS).resolve() / name)]
+        pid, port = stack.enter_context(_uvicorn(command, environment, log))
+        yield Server("127.0.0.1", port, keys, folder, (pid, redis_pid))
+
+
+@contextmanager
+def _uvicorn(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[tuple[int, int]]:
+    """Run uvicorn with one worker; yield its process id and its port.
+
+    Not with `--fd`: uvicorn takes that for a Unix socket, so that uvloop does not set TCP_NODELAY on connections.
+    """
+    port = _free_port()
+    command = [*command, "--port", str(port), *_UVICORN.split()]
+    with running(command, environment=environment, log=log) as process:
         await_ready(process, lambda: _listens(port), log=log)
-        yield Server("127.0.0.1", port, keys, folder, (process.pid, redis_pid))
+        yield process.pid, port
 
 
 def _redis_in(folder: Path) -> EmbeddedRedis:
