@@ -24,7 +24,7 @@ from marketdata_project.front.ready_answer import AWAITED, Awaited, ReadyAnswer
 from marketdata_project.proxies import address_of, is_trusted, trusted_environ, unmapped
 from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import caller_if_cached
+from ratelimit.credentials.identify import caller_if_cached, only_key_digest
 from ratelimit.limits.admission import Admission, admission_headers
 from ratelimit.limits.services import admit_reserved, admit_soon
 from redis_calls.loop_connection import LoopConnection
@@ -40,6 +40,8 @@ _NOT_PLAIN = frozenset(
 )  # fmt: skip
 # The headers that decide what a call means, in any order.
 _DECIDING = (b"accept", b"accept-encoding", b"host", b"x-forwarded-host", b"x-forwarded-proto")
+# Longer requests are not remembered, which bounds the memory of those that are.
+_REMEMBERED_BYTES = 1_024
 
 
 class _KnownCall:
@@ -69,87 +71,94 @@ class _KnownCall:
         return sent[1]
 
 
-class _Found(NamedTuple):
-    """A call, its caller and its answer, before the caller is charged."""
+class _PlainCall(NamedTuple):
+    """A GET as its client sent it: everything that its bytes say, and what the process knows of it.
+
+    client_id: the client's X-Correlation-ID.
+    """
 
     known: _KnownCall
-    address: str
-    caller: Caller
-    answer: FinishedAnswer
-    correlation_id: str
-    now: datetime
-    began_ns: int
+    received: ReceivedCall
+    key_digest: str
+    if_none_match: str | None
+    client_id: str | None
 
 
 class LoopDoor:
-    """Finds an answer in this process's memory, charges the caller and records the call."""
+    """Finds an answer in this process's memory, charges the caller and records the call. See `protocol.Door`."""
 
     def __init__(self) -> None:
         self._spool = call_spool()
         self._redis = LoopConnection()
         self._newest_poll: object | None = None
+        # The oldest first.
+        self._calls: dict[tuple[str, bytes], _PlainCall] = {}
 
-    def answer(
-        self,
-        peer: str,
-        target: bytes,
-        headers: list[tuple[bytes, bytes]],
-        deliver: Callable[[ReadyAnswer | None], object],
-    ) -> ReadyAnswer | Awaited | None:
-        """Return the answer to a GET over HTTP/1.1, or AWAITED; None leaves the call to the front, uncharged.
+    def recalled(self, peer: str, data: bytes) -> _PlainCall | None:
+        """Return what `read` made of the same bytes; None if it is not remembered."""
+        return self._calls.get((peer, data))
 
-        target: as sent. headers: with names in lower case. deliver: if AWAITED was returned, called once, in a later
-        turn of the loop, with the answer or None.
-        """
-        found = self._find(peer, target, headers)
-        if found is None:
-            return None
-        caller, access, cost = found.caller, found.known.prepared.access, found.known.prepared.cost
-        admission = admit_reserved(caller, access, cost=cost)
-        if admission is not None:
-            return self._ready(found, admission)
-
-        def charged(admission: Admission | None) -> None:
-            ready = None
-            try:
-                ready = None if admission is None else self._ready(found, admission)
-            finally:
-                deliver(ready)
-
-        is_sent = admit_soon(caller, access, cost=cost, redis=self._redis, then=charged)
-        return AWAITED if is_sent else None
-
-    def _find(self, peer: str, target: bytes, headers: list[tuple[bytes, bytes]]) -> _Found | None:
-        """Return what this process knows of a GET; None if it does not know all of it."""
-        began_ns = perf_counter_ns()
+    def read(
+        self, peer: str, data: bytes, target: bytes, headers: list[tuple[bytes, bytes]]
+    ) -> _PlainCall | None:
+        """Return the call; None if the process does not know its key or what it means."""
         values = dict(headers)
         if len(values) < len(headers) or not _are_plain(tuple(values)):
             return None
         is_proxy = is_trusted(peer)
         address = address_of(peer, _text(values, b"x-forwarded-for") or "") if is_proxy else unmapped(peer)
-        now, now_ns = datetime.now(UTC), time.time_ns()
-        caller = caller_if_cached(
-            authorization=_text(values, b"authorization"),
-            x_api_key=_text(values, b"x-api-key"),
-            address=address,
-            now=now,
+        digest = only_key_digest(
+            authorization=_text(values, b"authorization"), x_api_key=_text(values, b"x-api-key")
         )
-        if caller is None:
+        # Nobody without a key fills the caches of calls.
+        if digest is None or caller_if_cached(digest, address=address, now=datetime.now(UTC)) is None:
             return None
-        # Looked up after the caller, so that nobody without a key fills the cache of calls.
         known = _known_call(target, peer if is_proxy else "", tuple([values.get(name) for name in _DECIDING]))
         if known is None:
             return None
-        prepared = known.prepared
-        if denial_of(caller, prepared.access) is not None:
+        client_id = _text(values, b"x-correlation-id")
+        call = _PlainCall(known, known.call_from(address), digest, _text(values, b"if-none-match"), client_id)
+        # Calls with their own ids are all different.
+        if client_id is None and len(data) <= _REMEMBERED_BYTES:
+            self._remember((peer, data), call)
+        return call
+
+    def answer(
+        self, call: _PlainCall, deliver: Callable[[ReadyAnswer | None], object]
+    ) -> ReadyAnswer | Awaited | None:
+        """Return the answer, or AWAITED; None if it must be read or computed, or the caller is refused."""
+        began_ns = perf_counter_ns()
+        now, prepared = datetime.now(UTC), call.known.prepared
+        caller = caller_if_cached(call.key_digest, address=call.received.address, now=now)
+        if caller is None or denial_of(caller, prepared.access) is not None:
             return None
         answer = prepared.answer.finished_if_cached(
-            if_none_match=_text(values, b"if-none-match"), now_ns=now_ns, poll=self._poll()
+            if_none_match=call.if_none_match, now_ns=time.time_ns(), poll=self._poll()
         )
         if answer is None:
             return None
-        correlation_id = accepted_id(_text(values, b"x-correlation-id"))
-        return _Found(known, address, caller, answer, correlation_id, now, began_ns)
+
+        def ready(admission: Admission) -> ReadyAnswer:
+            return self._recorded(call, caller, answer, admission, now=now, began_ns=began_ns)
+
+        def charged(admission: Admission | None) -> None:
+            made = None
+            try:
+                made = None if admission is None else ready(admission)
+            finally:
+                deliver(made)
+
+        access, cost = prepared.access, prepared.cost
+        admission = admit_reserved(caller, access, cost=cost)
+        if admission is not None:
+            return ready(admission)
+        is_sent = admit_soon(caller, access, cost=cost, redis=self._redis, then=charged)
+        return AWAITED if is_sent else None
+
+    def _remember(self, key: tuple[str, bytes], call: _PlainCall) -> None:
+        if len(self._calls) >= MAX_PREPARED:
+            del self._calls[next(iter(self._calls))]
+        self._calls[key] = call
 
     def _poll(self) -> object:
         """Return an object that stands for the event loop's newest poll for data."""
@@ -162,12 +171,21 @@ class LoopDoor:
     def _end_poll(self) -> None:
         self._newest_poll = None
 
-    def _ready(self, found: _Found, admission: Admission) -> ReadyAnswer:
+    def _recorded(
+        self,
+        call: _PlainCall,
+        caller: Caller,
+        answer: FinishedAnswer,
+        admission: Admission,
+        *,
+        now: datetime,
+        began_ns: int,
+    ) -> ReadyAnswer:
         """Record a call that was admitted, and return its answer."""
-        known, address, caller, answer, correlation_id, now, began_ns = found
+        known, correlation_id = call.known, accepted_id(call.client_id)
         call_record(
             spool=self._spool,
-            call=known.call_from(address),
+            call=call.received,
             at=now,
             caller=caller.identity,
             status=answer.status,

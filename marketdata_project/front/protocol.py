@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from httptools import HttpParserError
 from uvicorn._types import ASGI3Application
@@ -29,10 +29,27 @@ from metrics.declarations import CONNECTIONS
 logger = logging.getLogger(__name__)
 
 _Application = Callable[[Any, Any, Any], Awaitable[None]]
-_Door = Callable[
-    [str, bytes, list[tuple[bytes, bytes]], Callable[[ReadyAnswer | None], None]],
-    ReadyAnswer | Awaited | None,
-]
+
+
+class Door(Protocol):
+    """Answers GETs in the event loop, from memory. A call is whatever `read` makes of a request."""
+
+    def recalled(self, peer: str, data: bytes) -> Any | None:
+        """Return the call that `read` made of the same bytes of the same peer; None if it is not remembered."""
+
+    def read(self, peer: str, data: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> Any | None:
+        """Return the call that a GET over HTTP/1.1 makes; None leaves it to the application.
+
+        data: the whole request. target: as sent. headers: with names in lower case.
+        """
+
+    def answer(
+        self, call: Any, deliver: Callable[[ReadyAnswer | None], object]
+    ) -> ReadyAnswer | Awaited | None:
+        """Return the answer, or AWAITED; None leaves the call to the application, uncharged.
+
+        deliver: if AWAITED was returned, called once, in a later turn of the loop, with the answer or None.
+        """
 
 
 def without_chunks(app: ASGI3Application, cycle: RequestResponseCycle) -> _Application:
@@ -61,8 +78,9 @@ def without_chunks(app: ASGI3Application, cycle: RequestResponseCycle) -> _Appli
 HEADER_SECONDS = 20.0
 HEADER_BYTES = 64 * 1024
 LINE_BYTES = 16 * 1024
-# The event loop answers requests up to this size, if each comes with data of its own.
-ALONE_BYTES = 4 * 1024
+# The event loop answers requests up to this size, if each comes alone and whole.
+WHOLE_BYTES = 4 * 1024
+_HEAD_END = b"\r\n\r\n"
 MOST_HEADERS = 100
 CHECK_SECONDS = 5.0
 _CORRELATION_ID = HEADER.lower().encode()
@@ -77,18 +95,20 @@ class GuardedProtocol(HttpToolsProtocol):
     """
 
     slots = ConnectionSlots()
-    door: _Door | None = None
+    door: Door | None = None
+    # The lines that the server adds to each answer, and the list that they were made from.
+    _added: ClassVar[tuple[object, bytes]] = (None, b"")
+    _asked: tuple[Door, bytes] | None = None
+    _awaited: bytes | None = None
+    _behind = b""
     _is_answered = False
-    _is_awaited = False
-    _awaiting: tuple[RequestResponseCycle, ASGI3Application] | None = None
+    _is_ending = False
     _has_slot = False
     _headers_since: float | None
     _check: asyncio.TimerHandle
     _is_in_request = False
     _is_in_body = False
     _has_progress = False
-    _may_be_alone = False
-    _is_alone = False
     _unfinished_bytes = 0
     _running: RequestResponseCycle | None = None
 
@@ -105,6 +125,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the timer and release the slot."""
         self._check.cancel()
+        self._awaited = None
         CONNECTIONS.add(-1)
         if self._has_slot:
             self._has_slot = False
@@ -115,7 +136,6 @@ class GuardedProtocol(HttpToolsProtocol):
         """Begin to wait for the request's headers."""
         self._headers_since = self.loop.time()
         self._is_in_request = True
-        self._is_alone, self._may_be_alone = self._may_be_alone, False
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -132,15 +152,13 @@ class GuardedProtocol(HttpToolsProtocol):
         Raises HttpParserError if the headers are too large, if a request has several Hosts or, in HTTP/1.1, none (RFC
         9112, 3.2), or if Transfer-Encoding is not `chunked`: the end of the body would be unknown (RFC 9112, 6.3).
         """
-        # A request that came alone needs no further check if there is an answer at once. One that was sent behind
-        # another may be younger than the loop's poll, and gets none.
-        is_answered = self._is_alone and len(self.headers) <= MOST_HEADERS and self._answered_at_once()
-        if not is_answered and not self._is_awaited:
-            self._check_headers_read()
         self._headers_since = None
-        self._is_in_body = self._has_progress = True
-        if is_answered:
+        # A request that came whole needs no further check if the door answers it.
+        if self._asked is not None and self._is_for_door(*self._asked):
+            self._is_answered = True
             return
+        self._check_headers_read()
+        self._is_in_body = self._has_progress = True
         super().on_headers_complete()
         if any(name == b"transfer-encoding" for name, _ in self.headers):
             # The parser adds trailers to this list. They must not become headers, because proxies do not check
@@ -158,21 +176,33 @@ class GuardedProtocol(HttpToolsProtocol):
         self._has_progress = True
         if self._is_answered:
             self._is_answered = False
-            self.server_state.total_requests += 1
-            # `_check_headers` closes the connection if it stays idle: uvicorn would start a timer for each answer.
-            self._headers_since = self.loop.time()
             return
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data. Refuse the request if more than HEADER_BYTES arrived without completing anything."""
-        self._has_progress = False
-        self._may_be_alone = not self._is_in_request and len(data) <= ALONE_BYTES
-        self._is_alone = False
-        super().data_received(data)
-        self._unfinished_bytes = 0 if self._has_progress else self._unfinished_bytes + len(data)
-        if self._unfinished_bytes > HEADER_BYTES:
-            self._refuse(HEADERS_TOO_LARGE)
+        """Have the door answer a request that came whole; parse all other data.
+
+        A request whose bytes the door remembers is not parsed again. What arrives behind one whose answer is awaited
+        is read after it.
+        """
+        if self._awaited is not None:
+            self.flow.pause_reading()
+            self._behind += data
+            return
+        door = None if self._is_in_request or not self._is_free() else self.door
+        if door is not None and (call := door.recalled(self._address, data)) is not None:
+            if self._is_answered_by(door, call, data):
+                self._unset_keepalive_if_required()
+                return
+            door = None
+        self._parse(data, door)
+
+    def shutdown(self) -> None:
+        """Close the connection when the running request is answered."""
+        if self._awaited is None:
+            super().shutdown()
+        else:
+            self._is_ending = True
 
     def send_400_response(self, msg: str) -> None:
         """Answer a malformed request with a problem."""
@@ -180,13 +210,23 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        if self._is_awaited:
-            self._is_awaited, self._awaiting = False, (cycle, app)
-            return
         # Only HTTP/1.1 clients know chunks (RFC 9112, 6.1).
         if cycle.scope["http_version"] < "1.1":
             app = without_chunks(app, cycle)
         super()._start_asgi_task(cycle, app)
+
+    def _parse(self, data: bytes, door: Door | None) -> None:
+        """Parse the data; ask the door, if there is one, for the answer to a whole GET.
+
+        Refuse the request if more than HEADER_BYTES arrived without completing anything.
+        """
+        self._has_progress = False
+        self._asked = None if door is None or not _is_whole_get(data) else (door, data)
+        super().data_received(data)
+        self._asked = None
+        self._unfinished_bytes = 0 if self._has_progress else self._unfinished_bytes + len(data)
+        if self._unfinished_bytes > HEADER_BYTES:
+            self._refuse(HEADERS_TOO_LARGE)
 
     def _check_headers_read(self) -> None:
         if (refusal := _excess(self.url, self.headers)) is not None:
@@ -200,48 +240,63 @@ class GuardedProtocol(HttpToolsProtocol):
         if any(framing.strip().lower() != b"chunked" for framing in framings):
             raise HttpParserError("the end of the body cannot be known")
 
-    def _answered_at_once(self) -> bool:
-        """Send an answer that the process has at hand. Return False if there is none, or if it follows later."""
-        parser = self.parser
-        if self.door is None or parser.get_method() != b"GET" or parser.get_http_version() != "1.1":
-            return False
-        if not parser.should_keep_alive() or self._is_answering() or self.pipeline or self.flow.write_paused:
+    def _is_free(self) -> bool:
+        """Return whether an answer could be sent now: nothing is being answered, and the client reads."""
+        return not (self._is_answering() or self.pipeline or self.flow.write_paused)
+
+    def _is_for_door(self, door: Door, data: bytes) -> bool:
+        """Return whether the door answers the request whose headers were parsed. data: the whole request."""
+        if self.parser.get_http_version() != "1.1" or not self.parser.should_keep_alive():
             return False
         try:
-            answer = self.door(self._address, self.url, self.headers, self._deliver)
+            call = door.read(self._address, data, self.url, self.headers)
         except Exception:
             # The parser would take an error for a malformed request.
-            logger.exception("The event loop could not answer; the application does")
+            logger.exception("The event loop could not read a request; the application does")
             return False
-        if isinstance(answer, Awaited):
-            self._is_awaited = True
+        return call is not None and self._is_answered_by(door, call, data)
+
+    def _is_answered_by(self, door: Door, call: Any, data: bytes) -> bool:
+        """Ask the door. Return whether it has answered, or will."""
+        try:
+            answer = door.answer(call, self._deliver)
+        except Exception:
+            logger.exception("The event loop could not answer; the application does")
             return False
         if answer is None:
             return False
-        self._send_ready(answer)
-        self._is_answered = True
+        if isinstance(answer, Awaited):
+            self._awaited, self._behind = data, b""
+            self._headers_since = None
+        else:
+            self._send_ready(answer)
         return True
 
     def _deliver(self, answer: ReadyAnswer | None) -> None:
-        """Send the awaited answer; None starts the application."""
-        if self._awaiting is None:
+        """Send the awaited answer; None leaves the request to the application."""
+        data, self._awaited = self._awaited, None
+        if data is None:
             return
-        (cycle, app), self._awaiting = self._awaiting, None
         if answer is None:
-            self._start_asgi_task(cycle, app)
-            return
-        if not self.transport.is_closing():
+            self._parse(data, None)
+        elif not self.transport.is_closing():
             self._send_ready(answer)
-        cycle.response_complete = True
-        if not cycle.keep_alive:
-            # The server is about to end.
-            self.transport.close()
-        self.on_response_complete()
+        if self._is_ending:
+            super().shutdown()
+        elif self._behind:
+            self.flow.resume_reading()
+            self.data_received(self._behind)
 
     def _send_ready(self, answer: ReadyAnswer) -> None:
-        date = b"".join([name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers])
-        head = STATUS_LINE[answer.status] + date + answer.lines + b"\r\n"
+        added = self.server_state.default_headers
+        if self._added[0] is not added:
+            lines = b"".join([name + b": " + value + b"\r\n" for name, value in added])
+            GuardedProtocol._added = added, lines
+        head = STATUS_LINE[answer.status] + self._added[1] + answer.lines + b"\r\n"
         self.transport.writelines((head, answer.body))
+        self.server_state.total_requests += 1
+        # `_check_headers` closes the connection if it stays idle: uvicorn would start a timer for each answer.
+        self._headers_since = self.loop.time()
 
     def _check_headers(self) -> None:
         since = self._headers_since
@@ -263,7 +318,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return ids[0].decode("latin-1") if len(ids) == 1 else None
 
     def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        return self._awaited is not None or (self.cycle is not None and not self.cycle.response_complete)
 
     def _refuse(self, refusal: Refusal | None) -> None:
         """Send the refusal and close the connection. While an earlier request is being answered, only close it."""
@@ -280,6 +335,16 @@ class GuardedProtocol(HttpToolsProtocol):
     def _awaits_own_body(self) -> bool:
         """Return whether the request to answer next is the request whose body is still arriving."""
         return self._is_in_body and self._running is self.cycle and not self.cycle.response_started
+
+
+def _is_whole_get(data: bytes) -> bool:
+    """Return whether the data is a GET from its first to its last byte, without a body, and nothing else."""
+    return (
+        len(data) <= WHOLE_BYTES
+        and data.startswith(b"GET ")
+        and data.find(_HEAD_END) == len(data) - len(_HEAD_END)
+        and data.count(b"\r\n") <= MOST_HEADERS + 2
+    )
 
 
 def _excess(target: bytes, headers: list[tuple[bytes, bytes]]) -> Refusal | None:

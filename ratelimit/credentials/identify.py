@@ -142,20 +142,29 @@ def _caller_of_key(headers: Mapping[str, str], *, now: datetime) -> Caller:
     return caller
 
 
-def caller_if_cached(
-    *, authorization: str | None, x_api_key: str | None, address: str, now: datetime
-) -> Caller | None:
-    """Return the caller whose API key is in these headers, without using the database.
+def only_key_digest(*, authorization: str | None, x_api_key: str | None) -> str | None:
+    """Return the digest of the API key in these headers.
 
-    None if `identify` must decide: the key is not cached, or the call has no key, a wrong one or another credential.
+    None if `identify` must decide: they have no key, a wrong one or another credential.
     """
     try:
         if authorization is not None and authorization_of(authorization)[0] != API_KEY:
             return None
         text = key_in_headers(authorization=authorization, x_api_key=x_api_key)
-        key = None if text is None else key_cache.find_cached(digest(text))
-        if key is None or key.signed_only:
-            return None
+    except CredentialError:
+        return None
+    return None if text is None else digest(text)
+
+
+def caller_if_cached(key_digest: str, *, address: str, now: datetime) -> Caller | None:
+    """Return the caller whose API key has this digest, without using the database.
+
+    None if `identify` must decide: the key is not cached, or the caller is refused.
+    """
+    key = key_cache.find_cached(key_digest)
+    if key is None or key.signed_only:
+        return None
+    try:
         caller = caller_of_key(key, now=now)
         check_network(caller, address)
     except (CredentialError, NetworkNotAllowed):

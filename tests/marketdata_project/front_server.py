@@ -29,6 +29,23 @@ def eventually(condition: Callable[[], object], *, seconds: float = PATIENCE_SEC
     return True
 
 
+class FunctionDoor:
+    """A door that is one function of a call. It remembers every call."""
+
+    def __init__(self, answer) -> None:
+        self._answer = answer
+        self._calls: dict[tuple[str, bytes], tuple[object, ...]] = {}
+
+    def recalled(self, peer, data):
+        return self._calls.get((peer, data))
+
+    def read(self, peer, data, target, headers):
+        return self._calls.setdefault((peer, data), (peer, target, headers))
+
+    def answer(self, call, deliver):
+        return self._answer(*call, deliver)
+
+
 @contextlib.contextmanager
 def running(
     respond,
@@ -39,15 +56,15 @@ def running(
     door=None,
     **options,
 ) -> Iterator[int]:
-    """Serve `respond(environ) -> HttpResponse` and yield the port; `options` are Front's, `door` the protocol's.
+    """Serve `respond(environ) -> HttpResponse` and yield the port; `options` are Front's.
 
-    Every path takes bodies of `max_body_bytes`.
+    Every path takes bodies of `max_body_bytes`. door(peer, target, headers, deliver): the protocol's door.
     """
 
     class Protocol(GuardedProtocol):
         pass
 
-    Protocol.door = None if door is None else staticmethod(door)
+    Protocol.door = None if door is None else FunctionDoor(door)
     bodies = BodyReader(
         body_limit=lambda _path, _method: max_body_bytes, body_sender=body_sender, budget=budget
     )

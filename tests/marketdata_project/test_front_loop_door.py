@@ -4,16 +4,20 @@ import asyncio
 import json
 from collections.abc import Iterator
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from audit.services import call_spool
 from marketdata_project.front import loop_door
 from marketdata_project.front.door import FrontDoor
 from marketdata_project.front.loop_door import LoopDoor
 from marketdata_project.front.ready_answer import ReadyAnswer
+from ratelimit.keys.api_keys import prefix_of
 from ratelimit.keys.selectors import key_cache
 from ratelimit.limits.services import admit
+from ratelimit.models import ApiKey
 from stats.caching.response_cache import RESPONSE_CACHE
 from tests.api_client import Api, make_key
 from tests.system.batches import Batch
@@ -50,7 +54,9 @@ def in_loop(query: str, headers: dict[str, str], *, peer: str = "127.0.0.1") -> 
 
 def answered(peer: str, target: bytes, sent: list[tuple[bytes, bytes]]) -> object:
     async def in_a_loop() -> object:
-        return LoopDoor().answer(peer, target, sent, lambda _answer: None)
+        door = LoopDoor()
+        call = door.read(peer, b"", target, sent)
+        return None if call is None else door.answer(call, lambda _answer: None)
 
     return asyncio.run(in_a_loop())
 
@@ -158,3 +164,62 @@ def test_the_client_of_a_trusted_proxy_is_recorded(key, settings, proxies, expec
     assert in_loop("", headers, peer="192.0.2.1") is not None
     (record,) = records(f"proxied-{len(proxies)}")
     assert record["address"] == expected
+
+
+def door_and_call(key: str, *, peer: str = "127.0.0.1", **named: str) -> tuple[LoopDoor, bytes, object]:
+    """A door that has read a call, and the call's bytes, of which only their difference counts here."""
+    door, data = LoopDoor(), f"the call of {key}".encode()
+    sent = [(b"host", b"localhost"), (b"x-api-key", key.encode())]
+    sent += [(name.replace("_", "-").encode(), text.encode()) for name, text in named.items()]
+    return door, data, door.read(peer, data, f"{OHLC}?symbol={SYMBOL}".encode(), sent)
+
+
+def test_a_call_is_remembered_by_its_bytes_and_its_peer(key):
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
+    door, data, call = door_and_call(key)
+    assert call is not None
+    assert door.recalled("127.0.0.1", data) is call
+    assert door.recalled("127.0.0.2", data) is None
+    assert door.recalled("127.0.0.1", data + b" ") is None
+
+
+def test_a_remembered_call_is_answered_only_as_long_as_its_key_is_valid(key, api):
+    async def answer(door: LoopDoor, call: Any) -> object:
+        return door.answer(call, lambda _answer: None)
+
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
+    door, data, _ = door_and_call(key)
+    call = door.recalled("127.0.0.1", data)
+    assert asyncio.run(answer(door, call)) is not None
+    ApiKey.objects.filter(prefix=prefix_of(key)).update(revoked_at=timezone.now())
+    key_cache.clear()
+    assert asyncio.run(answer(door, call)) is None
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is None
+    assert asyncio.run(answer(door, call)) is None
+
+
+def test_calls_that_do_not_come_again_are_not_remembered(key):
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
+    door, data, call = door_and_call(key, x_correlation_id="once")
+    assert call is not None
+    assert door.recalled("127.0.0.1", data) is None
+
+
+def test_a_call_without_a_known_key_is_not_remembered(key):
+    door, data, call = door_and_call("md_" + "x" * 8 + "_" + "y" * 43)
+    assert call is None
+    assert door.recalled("127.0.0.1", data) is None
+
+
+def test_the_memory_of_calls_is_bounded(key, monkeypatch):
+    monkeypatch.setattr(loop_door, "MAX_PREPARED", 3)
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
+    door, data, _ = door_and_call(key)
+    target = f"{OHLC}?symbol={SYMBOL}".encode()
+    headers = [(b"host", b"localhost"), (b"x-api-key", key.encode())]
+    for number in range(3):
+        assert door.read("127.0.0.1", str(number).encode(), target, headers) is not None
+    assert door.recalled("127.0.0.1", data) is None
+    assert all(door.recalled("127.0.0.1", str(number).encode()) for number in range(3))
+    assert door.read("127.0.0.1", b"x" * 2_000, target, headers) is not None
+    assert door.recalled("127.0.0.1", b"x" * 2_000) is None

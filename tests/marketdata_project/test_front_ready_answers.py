@@ -86,6 +86,21 @@ def test_requests_of_a_connection_are_answered_in_order(port, first, second, is_
     assert all("date" in reply.headers for reply in replies)
 
 
+def test_a_request_that_the_door_remembers_leaves_the_connection_as_a_parsed_one_does(port):
+    with connected(port) as connection, connection.makefile("rb") as stream:
+        for target in ("/door", "/door", "/app", "/door"):
+            connection.sendall(get(target))
+            assert path_in(next_reply(stream)) == target
+        whole = get("/door")
+        for pieces in ((whole[:9], whole[9:]), (whole + get("/later"),), (b"\r\n" + whole,)):
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(0.02)
+            assert path_in(next_reply(stream)) == "/door"
+            if pieces[0].endswith(get("/later")):
+                assert path_in(next_reply(stream)) == "/later"
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [

@@ -41,7 +41,8 @@ class Client:
         self._headers = [(b"host", b"localhost"), (b"x-api-key", key.encode())]
 
     def ask(self, deliver: Callable[[ReadyAnswer | None], object]) -> ReadyAnswer | Awaited | None:
-        return self._door.answer("127.0.0.1", f"{OHLC}?symbol={SYMBOL}".encode(), self._headers, deliver)
+        call = self._door.read("127.0.0.1", b"", f"{OHLC}?symbol={SYMBOL}".encode(), self._headers)
+        return None if call is None else self._door.answer(call, deliver)
 
     async def answers(self, count: int) -> list[ReadyAnswer | None]:
         """The answers to calls of one turn of the loop; None is left to the front."""
