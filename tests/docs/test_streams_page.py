@@ -71,6 +71,8 @@ def broken(environ: dict[str, Any]) -> HttpResponse | StreamingHttpResponse:
 
 def read(program: str, respond: Any) -> list[dict[str, Any]]:
     found: dict[str, Any] = {}
+    # Lets pyarrow look for pandas again. `store.lazy_imports` hides it in this process, not in a client's.
+    pa.array([0]).to_pandas()
     with running(respond) as port:
         given = {"url": f"http://127.0.0.1:{port}/trades", "query": "start=2025-01-02", "key": "the key"}
         exec(PROGRAMS[program], MODULES | given | {"rows": []}, found)
