@@ -16,6 +16,7 @@ from marketdata_project.settings.access import *  # noqa: F403 settings by subje
 from marketdata_project.settings.environment import env, integer, secret
 from marketdata_project.settings.transport import *  # noqa: F403 settings by subject
 from redis_calls.connection import connection_class_for
+from stats.caching.local import DEFAULT_BYTES
 from stats.options.rates import DEFAULT_RATES, Rates, parse_rates
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -176,14 +177,16 @@ CACHES = {
     },
 }
 
+# Without the variable, the store's caches have their own default sizes.
+_STORE_MEMORY = {"memory_mib": integer("STORE_MEMORY_MIB", 0)} if "STORE_MEMORY_MIB" in env else {}
 MARKET_STORES = {
     "default": {
         "BACKEND": "store.csv.CsvStore",
-        "OPTIONS": {"path": DATA_DIR, "memory_mib": integer("STORE_MEMORY_MIB", 96)},
+        "OPTIONS": {"path": DATA_DIR, **_STORE_MEMORY},
     },
 }
 # The maximum size of the finished answers in a process's memory.
-ANSWERS_MEMORY_MIB = integer("ANSWERS_MEMORY_MIB", 32)
+ANSWERS_MEMORY_MIB = integer("ANSWERS_MEMORY_MIB", DEFAULT_BYTES // 2**20)
 
 
 def _option_rates() -> dict[str, Rates]:

@@ -4,10 +4,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
-from stats.caching.shared import Entry
+# Not imported at run time, because the settings take `DEFAULT_BYTES` from here.
+if TYPE_CHECKING:
+    from stats.caching.shared import Entry
 
 DEFAULT_BYTES = 32 * 2**20
 RESIDENCE_SECONDS = 5.0
@@ -17,7 +20,7 @@ OVERHEAD_BYTES = 512
 
 @dataclass(slots=True)
 class _LocalEntry:
-    entry: Entry
+    entry: "Entry"
     expires: float
     size: int
 
@@ -37,7 +40,7 @@ class LocalCache:
         self._lock = threading.Lock()
         self._entries: LRUCache[str, _LocalEntry] = LRUCache(max_bytes, getsizeof=lambda local: local.size)
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> "Entry | None":
         """Return the entry of `key`; None if there is none or it has expired."""
         with self._lock:
             local = self._entries.get(key)
@@ -48,7 +51,7 @@ class LocalCache:
                 return None
             return local.entry
 
-    def put(self, key: str, entry: Entry, *, seconds: float) -> None:
+    def put(self, key: str, entry: "Entry", *, seconds: float) -> None:
         """Store `entry` for `seconds`, but at most `RESIDENCE_SECONDS`."""
         size = len(entry.body) + 2 * len(key) + OVERHEAD_BYTES
         if seconds <= 0 or size > self._max_size:

@@ -5,6 +5,8 @@ from importlib import import_module
 
 from django.conf import settings
 
+from stats.caching.local import DEFAULT_BYTES
+from store.csv.store import MEMORY_MIB
 from tests.program import PACKAGES
 
 ROW = re.compile(r"^\| [^|]+ \| ([\d,]+) \| `([a-z_.]+)\.([A-Z_]+)` \|", re.MULTILINE)
@@ -26,3 +28,12 @@ def test_every_cache_is_on_the_page():
     }
     assert caches
     assert caches <= {module for _, module, _ in ROWS}
+
+
+def test_the_sizes_that_can_be_set_have_the_defaults_of_the_code():
+    page = (settings.BASE_DIR / "docs" / "settings.md").read_text()
+    defaults = dict(re.findall(r"^\| `(\w+_MEMORY_MIB)` \| `(\d+)` \|", page, re.MULTILINE))
+    assert defaults == {
+        "STORE_MEMORY_MIB": str(MEMORY_MIB),
+        "ANSWERS_MEMORY_MIB": str(DEFAULT_BYTES // 2**20),
+    }

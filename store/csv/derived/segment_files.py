@@ -11,7 +11,7 @@ FILE_SUFFIX = ".columns"
 PARTIAL_SUFFIX = ".partial"
 # A read of a few rows verifies one or two pieces of each of its columns. Smaller pieces make such a read little
 # faster; twice the size makes it a third slower.
-PIECE_BYTES = 16_384
+SEGMENT_PIECE_BYTES = 16_384
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -23,7 +23,7 @@ def write_file(path: Path, kind: str, facts: Facts, write: Callable[[ColumnWrite
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     try:
         with partial.open("wb") as file:
-            writer = ColumnWriter(file, PIECE_BYTES)
+            writer = ColumnWriter(file, SEGMENT_PIECE_BYTES)
             write(writer)
             checksum = writer.finish(kind, facts)
         partial.replace(path)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from store.arrays import Integers
 from store.csv.files.mapping import mapped_bytes
 
+# The size of a piece, unless the writer of a file chooses another one.
 PIECE_BYTES = 65_536
 
 Records = npt.NDArray[Any]

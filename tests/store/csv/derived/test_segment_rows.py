@@ -44,7 +44,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
 @pytest.fixture(params=[16, 16_384], autouse=True, scope="module")
 def pieces(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segment_files, "PIECE_BYTES", request.param)
+        patch.setattr(segment_files, "SEGMENT_PIECE_BYTES", request.param)
         yield
 
 
