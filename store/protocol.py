@@ -239,16 +239,18 @@ class MarketStore(Protocol):
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
         """Return a token for each log of the given symbols, by default of all symbols.
 
-        A log without commits may be missing. While a log's token is the same, nothing was committed to it. A
-        token costs one stat call. Only tokens of the same store at the same path can be compared.
+        For followers of commits: a changed token tells that there is more to read in that log. For answers that are
+        kept, use `change_stamp`. A log without commits may be missing. While a log's token is the same, nothing was
+        committed to it. A token costs one stat call. Only tokens of the same store at the same path can be compared.
         """
 
     @abstractmethod
     def change_stamp(self, logs: Iterable[tuple[Dataset, str]]) -> Callable[[], Hashable]:
         """Return a function whose result changes with each commit to these logs and each declaration of an instrument.
 
-        Logs are pairs of dataset and symbol; they need not exist. A call costs a stat call for each log and one
-        more. The function raises `OSError`.
+        For answers that are kept: while the result is the same, an answer made from these logs is the newest. It does
+        not tell which log changed; `heads` does. Logs are pairs of dataset and symbol; they need not exist. A call
+        costs a stat call for each log and one more. The function raises `OSError`.
         """
 
     @abstractmethod
