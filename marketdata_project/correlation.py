@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -35,8 +36,14 @@ def correlated(request_id: str) -> Iterator[None]:
 def accepted_id(client_id: str | None) -> str:
     """Return the client's id if it has 1 to 128 allowed characters and does not look like a secret, else a new id."""
     if client_id is None or not _ALLOWED.fullmatch(client_id) or masked_text(client_id) != client_id:
-        return os.urandom(16).hex()
+        return _new_id()
     return client_id
+
+
+def _new_id() -> str:
+    """Return 48 bits of time in milliseconds and 80 random bits, in hex."""
+    # The time comes first, because an index over random ids is written in as many places as there are records.
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 def correlation_headers(request_id: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from django.test import Client
 from marketdata_project.correlation import (
     CorrelationFilter,
     CorrelationMiddleware,
+    accepted_id,
     correlated,
     correlation_id,
 )
@@ -69,6 +70,18 @@ def test_one_that_looks_like_a_secret_is_replaced(db, path, offered):
 
 def test_requests_without_one_get_one_each(db):
     assert len({Client().get("/healthz")["X-Correlation-ID"] for _ in range(20)}) == 20
+
+
+def test_new_ids_are_in_the_order_of_their_milliseconds(monkeypatch):
+    clock = [1_735_700_000_000_000_000]
+    monkeypatch.setattr("marketdata_project.correlation.time.time_ns", lambda: clock[0])
+    ids = []
+    for _ in range(50):
+        ids.append(accepted_id(None))
+        clock[0] += 1_000_000
+    assert ids == sorted(ids)
+    assert {len(bytes.fromhex(each)) for each in ids} == {16}
+    assert len({accepted_id(None) for _ in range(50)}) == 50
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError], ids=["answered", "failed"])
