@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import partial
 
@@ -16,9 +17,10 @@ from store.bars.session_bars import session_bars_of
 from store.bars.spans import Spans, span_bars_of
 from store.datasets import TRADES
 from store.declarations import Dataset
-from store.protocol import ALL_TIME, Append, MarketStore, Receipt, Window
+from store.protocol import ALL_TIME, NO_COMMIT, Append, MarketStore, Receipt, Window
 from store.rows.revisions import Revision, values_at
 from store.rows.stored_rows import ArrivalRun, stored_rows
+from store.timestamps import DAY_NS
 
 
 class QueryableStore(MarketStore):
@@ -64,6 +66,24 @@ class QueryableStore(MarketStore):
         so may count rows that are cancelled or replaced at `commit`.
         """
         return int(self.rows(dataset, symbol, window, commit=commit).num_rows)
+
+    def extent(
+        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+    ) -> tuple[int, int] | None:
+        """Return the first and the last event date of the window that a commit touches, in days since 1970.
+
+        Return None if there is none. Here it is found by some 30 calls of `version`.
+        """
+
+        def touches(start_ns: int, end_ns: int) -> bool:
+            return self.version(dataset, symbol, Window(start_ns, end_ns), commit=commit) != NO_COMMIT
+
+        if window.start_ns >= window.end_ns or not touches(window.start_ns, window.end_ns):
+            return None
+        dates = range(window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS + 1)
+        first = bisect_left(dates, True, key=lambda date: touches(window.start_ns, (date + 1) * DAY_NS))
+        untouched = bisect_left(dates, True, key=lambda date: not touches(date * DAY_NS, window.end_ns))
+        return dates[first], dates[untouched - 1]
 
     def bars(
         self,

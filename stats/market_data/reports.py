@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import orjson
@@ -28,26 +29,24 @@ from trades.instruments.services import requested_symbol, symbol_canonical
 
 @dataclass(frozen=True, slots=True)
 class ReportPart:
-    """A member of a report: one row of a dataset. back: 1 for the newest row, 2 for the one before it."""
+    """The newest rows of a dataset in a report. names: the members, the newest row first."""
 
-    name: str
+    names: tuple[str, ...]
     dataset: str
     resolution: str | None = None
-    back: int = 1
 
     @property
     def query_string(self) -> str:
-        """The query string that reads the member."""
-        return f"last={self.back}" + (f"&resolution={self.resolution}" if self.resolution else "")
+        """The query string that reads the rows."""
+        return f"last={len(self.names)}" + (f"&resolution={self.resolution}" if self.resolution else "")
 
 
-_TRADE, _QUOTE = ReportPart("trade", "trades"), ReportPart("quote", "quotes")
+_TICKS = (ReportPart(("trade",), "trades"), ReportPart(("quote",), "quotes"))
 _BARS = (
-    ReportPart("minute_bar", "ohlcv", "1m"),
-    ReportPart("daily_bar", "ohlcv", "1d"),
-    ReportPart("previous_daily_bar", "ohlcv", "1d", back=2),
+    ReportPart(("minute_bar",), "ohlcv", "1m"),
+    ReportPart(("daily_bar", "previous_daily_bar"), "ohlcv", "1d"),
 )
-REPORTS = {"latest": (_TRADE, _QUOTE), "snapshot": (_TRADE, _QUOTE, *_BARS)}
+REPORTS = {"latest": _TICKS, "snapshot": (*_TICKS, *_BARS)}
 
 
 COVERAGE = "coverage"
@@ -122,7 +121,11 @@ class NewestReport(_Report):
         reports = [
             {
                 "symbol": symbol,
-                **{part.name: _row(part, page) for part, page in zip(parts, pages, strict=True)},
+                **{
+                    name: row
+                    for part, page in zip(parts, pages, strict=True)
+                    for name, row in zip_longest(part.names, () if page is None else _newest_rows(page))
+                },
             }
             for symbol, pages in zip(query.symbols, self.members, strict=True)
         ]
@@ -160,12 +163,17 @@ def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PinnedPag
             yield None
 
 
-def _row(part: ReportPart, page: PinnedPage | None) -> orjson.Fragment | None:
-    """Return the member's row as a JSON object; None if there are not enough rows."""
-    rows = page.page().rows if page is not None else None
-    if rows is None or len(rows) < part.back:
-        return None
-    return orjson.Fragment(row_objects(rows[:1].table, TimeForm.RFC3339, ""))
+def _newest_rows(page: PinnedPage) -> list[orjson.Fragment]:
+    """Return the rows of a query with `last` as JSON objects, the newest first.
+
+    They are read once per page: a page outlives reports on it, because a commit to one log leaves the pages of others.
+    """
+    rows = vars(page).get("newest_rows")
+    if rows is None:
+        table = page.source.before(None, page.query.last or 1).table
+        lines = row_objects(table, TimeForm.RFC3339, "\n").splitlines()
+        rows = vars(page)["newest_rows"] = [orjson.Fragment(line) for line in reversed(lines)]
+    return rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from stats.sessions.schedule import Hours
 from store.datasets import OPEN_INTEREST, TRADES
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from store.log_views.log_view import LogView
-from store.protocol import Window
+from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
 
@@ -112,14 +112,14 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = ()) ->
     if log.is_empty:
         check_known(symbol_query.symbol)
     grid = grid_of(symbol_query)
-    query_range = tick_range(symbol_query)
+    query_range = _settled_range(symbol_query, log) or tick_range(symbol_query)
     log = symbol_query.read_point.limited_to(log, tick_window(query_range, (log,)))
     window = tick_window(query_range, (log,))
     hours_grid = None if grid.hours is Hours.ALL else grid
     # All ranges that end after the last row have the same answer, so their plans have the same end.
     end_ns = query_range.end_ns if window is NOTHING else window.end_ns
     next_second_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
-    is_open = symbol_query.query.end_ns is None and end_ns == query_range.end_ns
+    is_open = symbol_query.query.end_ns is None and end_ns == query_range.end_ns < ALL_TIME.end_ns
     return Plan(
         source=WindowedSource(
             TickReader(log, window, symbol_query.instrument.has_integer_volume, hours_grid, added)
@@ -129,6 +129,21 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = ()) ->
         logs=(log,),
         validity=symbol_query.validity(next_second_ns if is_open else None, end_ns),
     )
+
+
+def _settled_range(symbol_query: SymbolQuery, log: LogView) -> Range | None:
+    """Return the range without an end if it has the same rows as the range up to now, and keeps them until a write.
+
+    Not for later pages, which must find the range of the first, nor for several symbols, whose pages share one "now".
+    Not with a start, because such a range becomes too long at some time. Not for a past instant, after which there
+    may be rows that it hides.
+    """
+    query = symbol_query.query
+    is_newest = query.last is not None and query.end_ns is None and query.as_of_ns is None
+    if not is_newest or query.several or symbol_query.read_point.seen is not None:
+        return None
+    later = tick_window(Range(tick_range(symbol_query).end_ns, ALL_TIME.end_ns), (log,))
+    return None if log.row_bound(later) else Range(None, ALL_TIME.end_ns)
 
 
 def _state(rows: pa.Table) -> pa.Array:

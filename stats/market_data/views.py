@@ -150,7 +150,9 @@ def report_view(market_class: MarketClass, report: str, *, several: bool) -> typ
     if report == COVERAGE:
         schema = coverage_schema(market_class)
     else:
-        members = [(part.name, MARKET_DATASETS[part.dataset].form) for part in REPORTS[report]]
+        members = [
+            (name, MARKET_DATASETS[part.dataset].form) for part in REPORTS[report] for name in part.names
+        ]
         schema = report_schema(market_class, report, members, several=several)
     return _viewset(
         ReportViewSet,

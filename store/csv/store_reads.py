@@ -110,6 +110,14 @@ class StoreReads(QueryableStore):
     def row_bound(self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None) -> int:
         return self._answer(dataset, symbol, commit, lambda log, snapshot: log.finder.bound(window, snapshot))
 
+    def extent(
+        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+    ) -> tuple[int, int] | None:
+        if window.start_ns >= window.end_ns:
+            return None
+        dates = self._history(dataset, symbol).dates(window, commit)
+        return (int(dates[0]), int(dates[-1])) if len(dates) else None
+
     def bars(
         self,
         symbol: str,

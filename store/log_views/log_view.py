@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +10,6 @@ from store import lazy_pyarrow as pa
 from store.declarations import Dataset
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.queries import QueryableStore
-from store.timestamps import DAY_NS
 
 # The number of rows that `rows_backwards` reads at first; it grows up to `ROWS_AT_ONCE`.
 _FEW_ROWS = 64
@@ -64,6 +62,12 @@ class LogView:
             return 0
         return self.store.row_bound(self.dataset, self.symbol, window, commit=self.commit.number)
 
+    def extent(self, window: Window) -> tuple[int, int] | None:
+        """See `QueryableStore.extent`; None if nothing is read."""
+        if self.is_empty:
+            return None
+        return self.store.extent(self.dataset, self.symbol, window, commit=self.commit.number)
+
     def version(self, window: Window) -> CommitId:
         """Return the newest commit that touches an event date of the window; `NO_COMMIT` if none does."""
         if self.is_empty or window.start_ns >= window.end_ns:
@@ -113,28 +117,6 @@ def rows_backwards(view: LogView, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.
         if rows.num_rows:
             yield rows
         count, window = min(4 * count, ROWS_AT_ONCE), Window(window.start_ns, part.start_ns)
-
-
-def newest_date(view: LogView, end_ns: int = ALL_TIME.end_ns) -> int | None:
-    """Return the last event date, in days since 1970, that a commit touches and that begins before `end_ns`."""
-
-    def is_after_last(date: int) -> bool:
-        return view.version(Window(date * DAY_NS, end_ns)) == NO_COMMIT
-
-    dates = range(ALL_TIME.start_ns // DAY_NS, -(-end_ns // DAY_NS))
-    after_last = bisect_left(dates, True, key=is_after_last)
-    return dates[after_last - 1] if after_last else None
-
-
-def oldest_date(view: LogView, start_ns: int = ALL_TIME.start_ns) -> int | None:
-    """Return the first event date, in days since 1970, that a commit touches and that ends after `start_ns`."""
-
-    def is_touched_by_end(date: int) -> bool:
-        return view.version(Window(start_ns, (date + 1) * DAY_NS)) != NO_COMMIT
-
-    dates = range(start_ns // DAY_NS, ALL_TIME.end_ns // DAY_NS)
-    first = bisect_left(dates, True, key=is_touched_by_end)
-    return dates[first] if first < len(dates) else None
 
 
 class Coverage(NamedTuple):

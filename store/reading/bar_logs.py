@@ -12,7 +12,7 @@ from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.log_views.grids import DayGrid
-from store.log_views.log_view import LogView, empty_view, newest_date, oldest_date, view_as_of
+from store.log_views.log_view import LogView, empty_view, view_as_of
 from store.log_views.stored_bars import with_stored_bars
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
@@ -76,8 +76,8 @@ def dates_with_rows(logs: Iterable[BarLogs], window: Window, *, trades_margin_ns
 
 
 def _dates_with_rows(view: LogView, window: Window, margin_ns: int) -> list[Window]:
-    oldest = oldest_date(view, max(window.start_ns - margin_ns, ALL_TIME.start_ns))
-    newest = newest_date(view, min(window.end_ns + margin_ns, ALL_TIME.end_ns))
-    if oldest is None or newest is None:
+    from_start = view.extent(Window(max(window.start_ns - margin_ns, ALL_TIME.start_ns), ALL_TIME.end_ns))
+    to_end = view.extent(Window(ALL_TIME.start_ns, min(window.end_ns + margin_ns, ALL_TIME.end_ns)))
+    if from_start is None or to_end is None:
         return []
-    return [Window(oldest * DAY_NS - margin_ns, (newest + 1) * DAY_NS + margin_ns)]
+    return [Window(from_start[0] * DAY_NS - margin_ns, (to_end[1] + 1) * DAY_NS + margin_ns)]

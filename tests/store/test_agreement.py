@@ -146,6 +146,7 @@ def picture(store: QueryableStore, symbol: str) -> dict[str, Any]:
         "versions": [
             store.version(TRADES, symbol, window, commit=at).number for window in windows for at in ats
         ],
+        "extents": [store.extent(TRADES, symbol, window, commit=at) for window in windows for at in ats],
         "as of": [store.commit_as_of(TRADES, symbol, NOON + late) for late in range(-30, 60, 3)],
         "bars": [
             columns(store.bars(symbol, window, interval_ns, policy=policy, commit=at))

@@ -95,6 +95,26 @@ def test_the_version_of_a_window_is_the_newest_commit_on_its_dates(store):
     assert store.version(TRADES, SYMBOL, Window(MIDNIGHT + 3 * DAY, MIDNIGHT + 5 * DAY + 1)) == commits[3]
 
 
+def test_the_extent_of_a_window_is_its_first_and_last_date_with_commits(store):
+    for days_on in (2, 0, 5):
+        store.append(batch(trade(days_on * DAY)))
+    first = MIDNIGHT // DAY
+
+    def extent(start: int, end: int, commit: int | None = None) -> tuple[int, ...]:
+        window = Window(MIDNIGHT + start, MIDNIGHT + end)
+        found = store.extent(TRADES, SYMBOL, window, commit=commit)
+        return () if found is None else tuple(date - first for date in found)
+
+    assert store.extent(TRADES, SYMBOL, ALL_TIME) == (first, first + 5)
+    assert (extent(-DAY, 9 * DAY), extent(-DAY, 9 * DAY, 1), extent(-DAY, 9 * DAY, 2)) == (
+        (0, 5),
+        (2, 2),
+        (0, 2),
+    )
+    assert (extent(1, 2 * DAY), extent(1, 2 * DAY + 1), extent(DAY, 5 * DAY)) == ((0, 0), (0, 2), (2, 2))
+    assert (extent(6 * DAY, 9 * DAY), extent(DAY, DAY), extent(2 * DAY, DAY)) == ((), (), ())
+
+
 def test_rows_that_were_stored_before_do_not_touch_the_version_of_their_date(store):
     first = store.append(batch(trade(0))).commit
     second = store.append(batch(trade(0), trade(DAY))).commit

@@ -8,7 +8,7 @@ from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
 from stats.market_data.plan import Range, SymbolQuery
 from stats.sessions.calendars import TradingCalendar, calendar_for, never_closes
 from stats.sessions.schedule import Hours, SessionMode
-from store.log_views.log_view import ROWS_AT_ONCE, LogView, newest_date, oldest_date
+from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS, SECOND_NS
 
@@ -136,10 +136,8 @@ def _extent_of(logs: Iterable[LogView]) -> Window | None:
 
 @lru_cache(maxsize=4096)
 def _extent(log: LogView) -> Window | None:
-    first, last = oldest_date(log), newest_date(log)
-    if first is None or last is None:
-        return None
-    return Window(first * DAY_NS, (last + 1) * DAY_NS)
+    dates = log.extent(ALL_TIME)
+    return None if dates is None else Window(dates[0] * DAY_NS, (dates[1] + 1) * DAY_NS)
 
 
 def part_over_gaps(

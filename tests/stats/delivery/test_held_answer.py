@@ -18,11 +18,12 @@ from stats.market_data.reports import parse_report_query
 from stats.market_data.services import market_data_page, market_data_report
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from store.instruments import Instrument
-from store.timestamps import SECOND_NS
+from store.timestamps import SECOND_NS, parse_timestamp
 from tests.api_client import Api, trade
 from trades.stores import market_store
 
 QUERY = "symbol=AAPL&start=2025-01-02&end=2025-01-03"
+LATEST = parse_report_query("latest", "equities", "AAPL", "")
 
 
 @pytest.fixture
@@ -63,6 +64,29 @@ def test_an_answer_that_changes_with_time_is_held_until_then(api: Api):
     assert expires_ns is not None
     assert held.if_newest(expires_ns - 1) is not None
     assert held.if_newest(expires_ns) is held.if_newest(now_ns - 1) is None
+
+
+def test_the_newest_rows_are_held_until_a_commit(api: Api):
+    api.ingest(trade())
+    held = HeldAnswer(partial(market_data_report, query=LATEST), Representation("json"))
+    noticed_ns = time.time_ns()
+    first = held.newest(noticed_ns)
+    assert held.if_newest(noticed_ns + 3_600 * SECOND_NS) is first
+    api.ingest(trade(price=190.0))
+    assert held.if_newest(noticed_ns) is None
+
+
+def test_a_row_of_the_future_is_answered_when_its_time_comes(api: Api):
+    api.ingest(trade(price=1.0), trade(price=2.0, timestamp="2025-01-02T14:30:10Z"))
+    held = HeldAnswer(partial(market_data_report, query=LATEST), Representation("json"))
+    first_ns = parse_timestamp("2025-01-02T14:30:00Z")
+    prices = [
+        orjson.loads(held.newest(first_ns + seconds * SECOND_NS).content.rendered("json").body)["trade"][
+            "price"
+        ]
+        for seconds in range(12)
+    ]
+    assert prices == [1.0] * 10 + [2.0] * 2
 
 
 def test_an_answer_is_sent_from_memory_only(held: HeldAnswer):

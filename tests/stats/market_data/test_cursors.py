@@ -52,6 +52,29 @@ def test_all_pages_use_the_first_page_s_now(log: Log):
     assert second_page["next_cursor"] is None
 
 
+@pytest.mark.parametrize("several", [False, True], ids=["one symbol", "several"])
+def test_a_walk_from_the_newest_rows_does_not_see_later_ones(log: Log, several: bool):
+    """The first page is asked for on the date of the rows; rows are written before the others."""
+    path, query = "/api/v1/market-data/equities", {"last": "7"}
+    if several:
+        Log.of(log.api, [0])
+        log.api.call("PUT", "/api/v1/instruments/EMPTY", b"{}")
+        query = {"symbols": f"{log.symbol},EMPTY,P{int(log.symbol[1:]) + 1}", "last": "15", "limit": "7"}
+    path, cursor = (
+        (f"{path}/trades", "next_cursor") if several else (f"{path}/{log.symbol}/trades", "prev_cursor")
+    )
+    with time_machine.travel((START_NS + 90 * SECOND_NS) / SECOND_NS, tick=False):
+        page = answer(log.api.get(path, query))
+    log.write([0, 1, 60, 200])
+    walked = [page["trades"]]
+    while page[cursor]:
+        page = answer(log.api.get(path, {**query, "cursor": page[cursor]}))
+        walked.append(page["trades"])
+    ids = [row["trade_id"] for rows in (walked if several else reversed(walked)) for row in rows]
+    newest = [f"t{number}" for number in range(1, 31)]
+    assert ids == ([*newest[-15:], "t1"] if several else newest)
+
+
 def test_total_estimate_is_an_upper_bound(log: Log):
     assert answer(first_page(log))["total_estimate"] >= 30
     assert answer(first_page(log, end=timestamp(START_NS + 1)))["total_estimate"] >= 10
