@@ -20,7 +20,6 @@ from ratelimit.credentials.identify import identify
 from ratelimit.limits.admission import Admission, admission_headers
 from ratelimit.limits.services import admit
 from stats.delivery.finished_answers import FinishedAnswer, finished_answer
-from stats.delivery.responses import with_link
 
 Environ = dict[str, Any]
 
@@ -66,8 +65,7 @@ class FrontDoor:
             correlation_id=correlation_id,
         )
         headers = {
-            **with_link(answer.headers, path=call.path, query=call.query),
-            **prepared.headers,
+            **prepared.headers_of(answer, call),
             **admission_headers(admission),
             **correlation_headers(correlation_id),
         }

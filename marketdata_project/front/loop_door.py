@@ -29,7 +29,6 @@ from ratelimit.limits.admission import Admission, admission_headers
 from ratelimit.limits.services import admit_reserved, admit_soon
 from redis_calls.loop_connection import LoopConnection
 from stats.delivery.finished_answers import FinishedAnswer
-from stats.delivery.responses import with_link
 
 # Headers of bodies, sessions, signatures, certificates and other protocols.
 _NOT_PLAIN = frozenset(
@@ -63,8 +62,7 @@ class _KnownCall:
         """Return the header lines that do not depend on the caller. They are written once for the same headers."""
         sent = self._sent
         if sent is None or sent[0] is not answer.headers:
-            headers = with_link(answer.headers, path=self.call.path, query=self.call.query)
-            headers.update(self.prepared.headers)
+            headers = self.prepared.headers_of(answer, self.call)
             if answer.status not in WITHOUT_BODY:
                 headers["Content-Length"] = str(len(answer.body))
             sent = self._sent = answer.headers, _lines(headers)
@@ -85,7 +83,7 @@ class _PlainCall(NamedTuple):
 
 
 class LoopDoor:
-    """Finds an answer in this process's memory, charges the caller and records the call. See `protocol.Door`."""
+    """Finds an answer in this process's memory, charges the caller and records the call. A `Door`."""
 
     def __init__(self) -> None:
         self._spool = call_spool()

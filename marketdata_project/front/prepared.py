@@ -25,9 +25,10 @@ from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.answers import route_of
 from ratelimit.access.table import Access, access_of
 from ratelimit.limits.costs import cost_of
+from stats.delivery.finished_answers import FinishedAnswer
 from stats.delivery.held_answer import HeldAnswer
 from stats.delivery.pinned_answer import Representation
-from stats.delivery.responses import ContentViewSet
+from stats.delivery.responses import ContentViewSet, with_link
 
 MAX_PREPARED = 4_096
 # In characters. Longer calls are not prepared, which bounds the memory of prepared calls: anybody can send them.
@@ -60,6 +61,10 @@ class PreparedCall:
     cost: int
     answer: HeldAnswer
     headers: Mapping[str, str]
+
+    def headers_of(self, answer: FinishedAnswer, call: ReceivedCall) -> dict[str, str]:
+        """Return the headers of an answer that do not depend on the caller."""
+        return {**with_link(answer.headers, path=call.path, query=call.query), **self.headers}
 
 
 def key_of(call: ReceivedCall, environ: Mapping[str, Any]) -> CallKey:

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from httptools import HttpParserError
 from uvicorn._types import ASGI3Application
@@ -11,77 +10,22 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from marketdata_project.correlation import HEADER
 from marketdata_project.front.answers import (
-    HEADER_TOO_LONG,
     HEADERS_TOO_LARGE,
     HEADERS_TOO_SLOW,
     MALFORMED,
     NOT_ONE_HOST,
-    TARGET_TOO_LONG,
     TOO_MANY_CONNECTIONS,
-    TOO_MANY_HEADERS,
     Refusal,
     count_refusal,
 )
+from marketdata_project.front.framing import HEADER_BYTES, excess, is_whole_get, without_chunks
 from marketdata_project.front.limits import ConnectionSlots
-from marketdata_project.front.ready_answer import Awaited, ReadyAnswer
+from marketdata_project.front.ready_answer import Awaited, Door, ReadyAnswer
 from metrics.declarations import CONNECTIONS
 
 logger = logging.getLogger(__name__)
 
-_Application = Callable[[Any, Any, Any], Awaitable[None]]
-
-
-class Door(Protocol):
-    """Answers GETs in the event loop, from memory. A call is whatever `read` makes of a request."""
-
-    def recalled(self, peer: str, data: bytes) -> Any | None:
-        """Return the call that `read` made of the same bytes of the same peer; None if it is not remembered."""
-
-    def read(self, peer: str, data: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> Any | None:
-        """Return the call that a GET over HTTP/1.1 makes; None leaves it to the application.
-
-        data: the whole request. target: as sent. headers: with names in lower case.
-        """
-
-    def answer(
-        self, call: Any, deliver: Callable[[ReadyAnswer | None], object]
-    ) -> ReadyAnswer | Awaited | None:
-        """Return the answer, or AWAITED; None leaves the call to the application, uncharged.
-
-        deliver: if AWAITED was returned, called once, in a later turn of the loop, with the answer or None.
-        """
-
-
-def without_chunks(app: ASGI3Application, cycle: RequestResponseCycle) -> _Application:
-    """Wrap `app` so that a body of unknown length is sent without chunks and ends with the connection (RFC 9112, 6.3).
-
-    Without chunks uvicorn sends at most the expected length, so each piece sets that to its own length.
-    """
-    has_no_length = False
-
-    async def send(message: Any) -> None:
-        nonlocal has_no_length
-        if message["type"] == "http.response.start":
-            has_no_length = all(name != b"content-length" for name, _ in message["headers"])
-            if has_no_length:
-                cycle.chunked_encoding = cycle.keep_alive = False
-        elif has_no_length:
-            cycle.expected_content_length = len(message["body"])
-        await cycle.send(message)
-
-    async def wrapped(scope: Any, receive: Any, _send: Any) -> None:
-        await app(scope, receive, send)
-
-    return wrapped
-
-
 HEADER_SECONDS = 20.0
-HEADER_BYTES = 64 * 1024
-LINE_BYTES = 16 * 1024
-# The event loop answers requests up to this size, if each comes alone and whole.
-WHOLE_BYTES = 4 * 1024
-_HEAD_END = b"\r\n\r\n"
-MOST_HEADERS = 100
 CHECK_SECONDS = 5.0
 _CORRELATION_ID = HEADER.lower().encode()
 
@@ -221,7 +165,7 @@ class GuardedProtocol(HttpToolsProtocol):
         Refuse the request if more than HEADER_BYTES arrived without completing anything.
         """
         self._has_progress = False
-        self._asked = None if door is None or not _is_whole_get(data) else (door, data)
+        self._asked = None if door is None or not is_whole_get(data) else (door, data)
         super().data_received(data)
         self._asked = None
         self._unfinished_bytes = 0 if self._has_progress else self._unfinished_bytes + len(data)
@@ -229,7 +173,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(HEADERS_TOO_LARGE)
 
     def _check_headers_read(self) -> None:
-        if (refusal := _excess(self.url, self.headers)) is not None:
+        if (refusal := excess(self.url, self.headers)) is not None:
             self._refuse(refusal)
             raise HttpParserError(refusal.message)
         hosts = sum(name == b"host" for name, _ in self.headers)
@@ -335,29 +279,3 @@ class GuardedProtocol(HttpToolsProtocol):
     def _awaits_own_body(self) -> bool:
         """Return whether the request to answer next is the request whose body is still arriving."""
         return self._is_in_body and self._running is self.cycle and not self.cycle.response_started
-
-
-def _is_whole_get(data: bytes) -> bool:
-    """Return whether the data is a GET from its first to its last byte, without a body, and nothing else."""
-    return (
-        len(data) <= WHOLE_BYTES
-        and data.startswith(b"GET ")
-        and data.find(_HEAD_END) == len(data) - len(_HEAD_END)
-        and data.count(b"\r\n") <= MOST_HEADERS + 2
-    )
-
-
-def _excess(target: bytes, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
-    """Return the refusal of a request line or headers over a limit; None within all limits."""
-    if len(headers) > MOST_HEADERS:
-        return TOO_MANY_HEADERS
-    total = len(target) + sum(len(name) + len(value) for name, value in headers)
-    # If all lines together are shorter than the limit of one line, no line exceeds it.
-    if total <= LINE_BYTES:
-        return None
-    if total > HEADER_BYTES:
-        return HEADERS_TOO_LARGE
-    if len(target) > LINE_BYTES:
-        return TARGET_TOO_LONG
-    is_long = any(len(name) + len(value) > LINE_BYTES for name, value in headers)
-    return HEADER_TOO_LONG if is_long else None

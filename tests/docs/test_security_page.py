@@ -10,7 +10,7 @@ from django.core.checks import registry
 
 from http_requests.json_document import CONTAINERS_LIMIT, DEPTH_LIMIT, VALUES_LIMIT
 from marketdata_project.error_codes import ERROR_CODES
-from marketdata_project.front import body, limits, protocol, sending
+from marketdata_project.front import body, framing, limits, protocol, sending
 from ratelimit.access.table import SMALL_BODY_BYTES
 
 PAGE = (settings.BASE_DIR / "docs" / "security.md").read_text()
@@ -44,8 +44,8 @@ def test_each_promise_names_tests():
 def test_the_limits_are_the_programs_own():
     table = PAGE.partition("## Limits on what comes in")[2].partition("## ")[0]
     said = [
-        f"{protocol.LINE_BYTES // 1024} KiB",
-        f"{protocol.MOST_HEADERS}; {protocol.LINE_BYTES // 1024} KiB; {protocol.HEADER_BYTES // 1024} KiB",
+        f"{framing.LINE_BYTES // 1024} KiB",
+        f"{framing.MOST_HEADERS}; {framing.LINE_BYTES // 1024} KiB; {framing.HEADER_BYTES // 1024} KiB",
         f"{protocol.HEADER_SECONDS - protocol.CHECK_SECONDS:.0f} to {protocol.HEADER_SECONDS:.0f} s; {body.GRACE_SECONDS:.0f} s plus 1 s per {body.SLOWEST_BYTES_PER_SECOND // 1024} KiB",
         f"{settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:,}; none",
         f"{body.PROGRESS_SECONDS:.0f} s",
