@@ -67,6 +67,12 @@ def test_a_call_is_refused_and_leaves_a_record_that_says_nothing_of_the_key(reco
     }
 
 
+def test_a_call_with_more_slashes_is_refused_as_well(records):
+    answer = Client().get("/", headers={"X-API-Key": make_key()}, PATH_INFO=f"/{OHLC}")
+    assert problem(answer) == (403, "https_required")
+    assert [record["path"] for record in records()] == [f"/{OHLC}"]
+
+
 @pytest.mark.parametrize("path", ["/", "/docs", "/api/v1/docs", "/api/v1/schema?x=1", "/admin/login/"])
 def test_a_page_is_redirected_by_a_method_that_keeps_its_body(records, path):
     answer = Client().post(path, b"{}", content_type="application/json")

@@ -81,6 +81,8 @@ def api_request(**changes):
         ("/v1/trades/ingest", True),
         ("/api/versions", True),
         ("/api/v1/documents", True),
+        ("//api/v1/stats/ohlc", True),
+        ("//api/v1/docs", False),
         ("/api/v1/docs", False),
         ("/api/v1/docs/", False),
         ("/api/v1/redoc", False),
