@@ -1,4 +1,4 @@
-"""A run without the peers that were asked for fails; a run without PEERS says that they are left out."""
+"""A run without the peers that were asked for fails, without PEERS it says that they are left out; the floor needs none."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks import peers
 from benchmarks.__main__ import main
-from benchmarks.peers import PeersMissing, peers_missing
+from benchmarks.clients import Connection
+from benchmarks.peers import PeersMissing, peers_missing, uvicorn_peer
 
 
 @pytest.fixture
@@ -44,3 +45,10 @@ def test_peers_without_their_packages_are_left_out(named, monkeypatch, tmp_path)
         add(named, name)
     monkeypatch.setattr(peers, "PEER_VENV", tmp_path / "none")
     assert "requirements-bench.txt" in str(peers_missing())
+
+
+def test_the_floor_answers_the_bytes_that_it_was_given():
+    with uvicorn_peer() as floor, Connection(floor.server) as connection:
+        for body in (b"one", b"two " * 50_000):
+            floor.serve(body)
+            assert connection.exchange(floor.server.request("GET", floor.target)) == body
