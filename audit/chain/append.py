@@ -3,7 +3,7 @@
 import fcntl
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -105,7 +105,7 @@ def records_append(rows: Iterable[AuditColumns], *, now: datetime) -> Head:
         before = head_lock()
         outside = witness(chain_key())
         outside.check(before, now=now, hash_of=_hash_of)
-        links = list(chain_key().chained(before, (row._replace(at=in_utc(row.at)) for row in rows)))
+        links = list(chain_key().chained(before, map(_with_utc, rows)))
         if not links:
             return before
         _insert(links)
@@ -150,10 +150,19 @@ def _hash_of(sequence: int) -> str | None:
     return AuditRecord.objects.filter(sequence=sequence).values_list("hash", flat=True).first()
 
 
+def _with_utc(row: AuditColumns) -> AuditColumns:
+    return row if row.at.tzinfo is UTC else row._replace(at=in_utc(row.at))
+
+
 def _insert(links: list[Link]) -> None:
-    adapt = connection.ops.adapt_datetimefield_value
+    adapt = _sqlite_text if connection.vendor == "sqlite" else connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
         cursor.executemany(
             _INSERT,
             [(sequence, adapt(row[0]), *row[1:], hash_) for sequence, row, hash_ in links],
         )
+
+
+def _sqlite_text(at: datetime) -> str:
+    """Return what Django stores for an instant in UTC. Django's own function takes four times as long."""
+    return str(at.replace(tzinfo=None))

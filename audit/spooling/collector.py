@@ -115,8 +115,8 @@ def _sealed_record(line: bytes, offset: int, fits: Fits) -> CallRecord:
 
 def _seal_check(name: str) -> Fits:
     """Return a function that checks the seals of a file's lines."""
-    seals = [FileSeal(key, name) for key in spool_keys()]
-    return lambda line, offset: any(seal.fits(line, offset) for seal in seals)
+    current, *former = (FileSeal(key, name) for key in spool_keys())
+    return lambda line, offset: current.fits(line, offset) or any(seal.fits(line, offset) for seal in former)
 
 
 def _batch_store(name: str, batch: SpoolBatch, *, now: datetime) -> bool:

@@ -41,8 +41,7 @@ class FileSeal:
 
     def _seal(self, members: bytes, offset: int) -> bytes:
         keyed = self._keyed.copy()
-        keyed.update(b"%d\0" % offset)
-        keyed.update(members)
+        keyed.update(b"%d\0%b" % (offset, members))
         return _SEAL_MEMBER % keyed.hexdigest().encode()
 
 
@@ -89,7 +88,8 @@ def decode_line(line: bytes) -> CallRecord:
         record = _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableRecordError(str(error)) from error
-    if any("\0" in text for text in call_texts(record).values()):
+    # JSON has no other way to write the character.
+    if b"\\u0000" in line and any("\0" in text for text in call_texts(record).values()):
         raise UnreadableRecordError("a NUL character, which no database column takes")
     is_call = record.event == record.detail == ""
     if not is_call and not (record.event in _DETAILS and _DETAILS[record.event].fullmatch(record.detail)):

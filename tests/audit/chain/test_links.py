@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from audit.chain.links import BEGINNING, GENESIS, ChainKey, Head, in_utc
+from audit.models import AuditRecord
 from audit.records.columns import AuditColumns
-from tests.audit.builders import AT, columns
+from tests.audit.builders import AT, columns, record
 
 KEY = ChainKey("a secret")
 
@@ -21,6 +22,14 @@ def test_a_hash_is_what_the_page_says():
     told = json.dumps([7, "2025-01-02T03:04:05.000678Z", *row[1:]], separators=(",", ":"), ensure_ascii=False)
     expected = hmac.new(key, GENESIS.encode() + told.encode(), "sha256").hexdigest()
     assert KEY.hash(GENESIS, 7, row) == expected
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "at", [AT, AT + timedelta(microseconds=5), AT.astimezone(timezone(timedelta(hours=9)))]
+)
+def test_a_record_is_found_by_the_instant_that_was_recorded(at):
+    assert record(at=at) == AuditRecord.objects.get(at=at)
 
 
 @pytest.mark.parametrize("name", AuditColumns._fields)
