@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from hiredis import HiredisError, Reader, pack_command
@@ -19,6 +19,7 @@ from redis_calls.connection import PAUSE_SECONDS, breaker
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 OnAnswer = Callable[[Any], object]
 """Called in the loop with a command's answer. An error that Redis returned, and a RedisError, are answers, too."""
 
@@ -38,6 +39,8 @@ class LoopConnection(asyncio.Protocol):
         self._reader = Reader(notEnoughData=_NOTHING)
         self._waiting: deque[tuple[float, OnAnswer]] = deque()
         self._unsent: list[bytes] = []
+        self._adding: list[Callable[[], object]] = []
+        self._is_turn_open = False
         self._connection: Any = None
         self._transport: asyncio.WriteTransport | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -47,21 +50,32 @@ class LoopConnection(asyncio.Protocol):
 
     def ask(self, on_answer: OnAnswer, *command: str | bytes | int) -> bool:
         """Send a command. Return False if there is no connection at the moment; then `on_answer` is not called."""
-        transport, loop = self._transport, asyncio.get_running_loop()
-        if breaker.is_open:
+        if not self.is_ready():
             return False
-        if transport is None:
-            if self._opening is None and loop.time() >= self._next_opening_at:
-                self._opening = loop.create_task(self._open())
-            return False
-        if not self._unsent:
-            loop.call_soon(self._send)
+        loop = asyncio.get_running_loop()
+        self._send_soon()
         self._unsent.append(pack_command(command))  # type: ignore[arg-type]  # the stub allows one item only
         deadline = loop.time() + self._timeout
         self._waiting.append((deadline, on_answer))
         if self._check is None:
             self._check = loop.call_at(deadline, self._check_oldest)
         return True
+
+    def is_ready(self) -> bool:
+        """Return whether a command can be sent at the moment. If there is no connection, one is opened."""
+        if breaker.is_open:
+            return False
+        if self._transport is not None:
+            return True
+        loop = asyncio.get_running_loop()
+        if self._opening is None and loop.time() >= self._next_opening_at:
+            self._opening = loop.create_task(self._open())
+        return False
+
+    def before_sending(self, add: Callable[[], object]) -> None:
+        """Call `add` at the end of this turn of the loop. What it asks is sent with the turn's other commands."""
+        self._adding.append(add)
+        self._send_soon()
 
     def close(self) -> None:
         """Close the connection. Commands without an answer fail."""
@@ -80,7 +94,7 @@ class LoopConnection(asyncio.Protocol):
         try:
             while (answer := self._reader.gets()) is not _NOTHING:
                 _, on_answer = self._waiting.popleft()
-                _give(on_answer, answer)
+                give(on_answer, answer)
         except (HiredisError, IndexError) as error:
             self._fail(RedisConnectionError(f"Redis sent something else than answers: {error}"))
 
@@ -101,8 +115,19 @@ class LoopConnection(asyncio.Protocol):
         self._timeout = connection.socket_timeout
         self._reader = Reader(notEnoughData=_NOTHING)
 
+    def _send_soon(self) -> None:
+        if not self._is_turn_open:
+            self._is_turn_open = True
+            asyncio.get_running_loop().call_soon(self._send)
+
     def _send(self) -> None:
-        if self._transport is not None:
+        try:
+            for add in self._adding:
+                add()
+        finally:
+            self._adding.clear()
+            self._is_turn_open = False
+        if self._unsent and self._transport is not None:
             self._transport.write(b"".join(self._unsent))
         self._unsent.clear()
 
@@ -132,7 +157,7 @@ class LoopConnection(asyncio.Protocol):
             connection._writer = None  # noqa: SLF001 otherwise it warns that it was not closed
         waiting, self._waiting = self._waiting, deque()
         for _, on_answer in waiting:
-            _give(on_answer, error)
+            give(on_answer, error)
 
 
 def _new_connection() -> Any:
@@ -147,7 +172,8 @@ def _new_connection() -> Any:
     return pool.make_connection()  # type: ignore[no-untyped-call]
 
 
-def _give(on_answer: OnAnswer, answer: Any) -> None:
+def give(on_answer: Callable[[T], object], answer: T) -> None:
+    """Call `on_answer`. Its error is logged, so that it does not harm those that wait for other answers."""
     try:
         on_answer(answer)
     except Exception:

@@ -14,7 +14,7 @@ from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.local_limits import LocalLimits
 from ratelimit.limits.local_reservations import LocalReservations, TokenOrder
 from ratelimit.limits.quotas import QuotaCharge, Reservation, exceeds_quota, is_short_of, quota_reserve
-from ratelimit.limits.shared_limits import SharedAnswer, ask_shared, take_shared
+from ratelimit.limits.shared_limits import SharedAnswer, SharedTurn, ask_shared, take_shared
 from ratelimit.limits.token_bucket import Charge
 from redis_calls.loop_connection import LoopConnection
 
@@ -44,6 +44,7 @@ class Limiter:
         self._local = LocalLimits(workers=workers)
         self._reserving = threading.Lock()
         self._is_local = False
+        self._turn: SharedTurn | None = None
 
     def admit(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission:
         """Charge a bucket and quotas for a request: all of them, or none. Raises DatabaseError."""
@@ -83,6 +84,8 @@ class Limiter:
         `then` gets the admission if the call was admitted. It gets None if `admit` must decide: the call was refused,
         or Redis did not answer.
         """
+        if not redis.is_ready():
+            return False
         order = self._reservations.order(charge, quotas, now_ns=self._clock())
 
         def settle(answer: SharedAnswer | None) -> None:
@@ -90,17 +93,22 @@ class Limiter:
             if answer is not None:
                 self._note_answer()
                 admission = _admission(answer, order)
+            is_admitted = admission is not None and admission.admitted
             self._reservations.settle(order, admission)
-            if admission is not None and admission.admitted:
+            if is_admitted:
                 LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
-                then(admission)
-            else:
-                then(None)
+            then(admission if is_admitted else None)
 
-        is_sent = ask_shared(redis, order.charge, quotas=order.quotas, on_answer=settle)
-        if not is_sent:
-            self._reservations.settle(order, None)
-        return is_sent
+        if quotas:
+            is_sent = ask_shared(redis, order.charge, order.quotas, settle)
+            if not is_sent:
+                self._reservations.settle(order, None)
+            return is_sent
+        turn = self._turn
+        if turn is None or not turn.is_open or turn.redis is not redis:
+            turn = self._turn = SharedTurn(redis)
+        turn.ask(order.charge, settle)
+        return True
 
     def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
         """Charge the limits in Redis, and take tokens ahead. Raises RedisError, DatabaseError."""

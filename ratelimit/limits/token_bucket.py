@@ -87,16 +87,24 @@ def bucket_state(
     `now_us` is the one given to `take`; `epoch_now_us` is the same instant since the epoch. `retry_after_us` is the
     time until the bucket has `cost` tokens if nobody takes any; 0 if admitted.
     """
+    used = taken.full_at - now_us * bucket.rate
+    return charged_state(bucket, taken.admitted, used, name=name, now_us=epoch_now_us, cost=cost)
+
+
+def charged_state(
+    bucket: Bucket, admitted: bool, used: int, *, name: str, now_us: int, cost: int
+) -> BucketState:
+    """Return the bucket's state like `bucket_state`. used: the time until it is full, in parts."""
     rate, burst, period_us = bucket
-    capacity, used = burst * period_us, taken.full_at - now_us * rate
-    missing = 0 if taken.admitted else max(0, used + cost * period_us - capacity)
+    capacity = burst * period_us
+    missing = 0 if admitted else max(0, used + cost * period_us - capacity)
     return BucketState(
-        admitted=taken.admitted,
-        name=name,
-        limit=burst,
-        remaining=max(0, capacity - used) // period_us,
-        refill_us=-(-capacity // rate),
-        now_us=epoch_now_us,
-        until_full_us=-(-used // rate),
-        retry_after_us=-(-missing // rate),
+        admitted,
+        name,
+        burst,
+        max(0, capacity - used) // period_us,
+        -(-capacity // rate),
+        now_us,
+        -(-used // rate),
+        -(-missing // rate),
     )

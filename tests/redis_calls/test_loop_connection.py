@@ -42,6 +42,12 @@ async def answer_to(connection: LoopConnection, *command: str | bytes | int) -> 
         return await answer
 
 
+def reads() -> int:
+    """How often Redis has read from a socket."""
+    count: int = get_redis_connection("default").info("stats")["total_reads_processed"]
+    return count
+
+
 def test_the_first_command_opens_the_connection_and_later_ones_are_answered_in_order(project_redis):
     async def test(connection: LoopConnection) -> None:
         answers: list[Any] = []
@@ -62,9 +68,39 @@ def test_commands_of_one_turn_of_the_loop_are_sent_together(project_redis):
         await answer_to(connection, "PING")
         assert reads() - before <= 2  # and the one that asks
 
-    def reads() -> int:
-        count: int = get_redis_connection("default").info("stats")["total_reads_processed"]
-        return count
+    run(test)
+
+
+def test_what_is_asked_at_the_end_of_a_turn_is_sent_with_the_commands_of_the_turn(project_redis):
+    async def test(connection: LoopConnection) -> None:
+        await answer_to(connection, "PING")
+        asked: list[str] = []
+        answers: list[Any] = []
+
+        def ask() -> None:
+            asked.append("end")
+            assert connection.ask(answers.append, "ECHO", "last")
+
+        connection.before_sending(ask)
+        assert connection.ask(answers.append, "ECHO", "first")
+        assert asked == []
+        before = reads()
+        assert await answer_to(connection, "ECHO", "second") == b"second"
+        await answer_to(connection, "PING")
+        assert answers == [b"first", b"last"]
+        assert asked == ["end"]
+        assert reads() - before <= 3  # the turn's, the PING, and the one that asks
+
+    run(test)
+
+
+def test_an_error_at_the_end_of_a_turn_does_not_end_the_connection(project_redis):
+    async def test(connection: LoopConnection) -> None:
+        await answer_to(connection, "PING")
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        connection.before_sending(lambda: 1 / 0)
+        await asyncio.sleep(0)
+        assert await answer_to(connection, "ECHO", "next") == b"next"
 
     run(test)
 

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 import uvloop
 from django.conf import settings as project_settings
+from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.limiter import Limiter
 from ratelimit.limits.quotas import DAY, QuotaCharge
-from ratelimit.limits.shared_limits import admission_script, take_shared
-from ratelimit.limits.token_bucket import Bucket, Charge
+from ratelimit.limits.shared_limits import MAX_TOGETHER, admission_script, take_shared
+from ratelimit.limits.token_bucket import Bucket, Charge, bucket_state, take
 from redis_calls.connection import breaker
 from redis_calls.loop_connection import LoopConnection
 from tests.patience import PATIENCE_SECONDS
@@ -44,6 +45,13 @@ class Caller:
         async with asyncio.timeout(PATIENCE_SECONDS):
             told: Admission | None = await admission
         return told
+
+
+def script_calls() -> int:
+    """How often a script was called by its name since the server was reset."""
+    commands = get_redis_connection("default").info("commandstats")
+    count: int = commands.get("cmdstat_evalsha", {"calls": 0})["calls"]
+    return count
 
 
 def run(
@@ -78,6 +86,77 @@ def test_calls_of_one_turn_are_charged_exactly(redis_server):
                 await asyncio.sleep(0.01)
         assert [one.bucket.remaining for one in told if one is not None] == [4, 3, 2, 1, 0]
         assert told[5:] == [None] * 3
+
+    run(test, SLOW)
+
+
+def test_keys_of_one_turn_are_charged_together_and_each_by_its_own_limit(redis_server):
+    def charge_of(number: int) -> Charge:
+        return Charge(f"key:{number}", "read", Bucket(number, 2 * number), cost=number % 3)
+
+    async def test(caller: Caller) -> None:
+        told: dict[int, list[Admission | None]] = {number: [] for number in range(1, 11)}
+        calls = script_calls()
+        for _ in range(3):
+            for number, admissions in told.items():
+                caller.charge = charge_of(number)
+                assert caller.asks(admissions.append)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not all(len(admissions) == 3 for admissions in told.values()):
+                await asyncio.sleep(0.01)
+        assert script_calls() - calls == 1
+        assert told == {number: expected(charge_of(number), told[3][0]) for number in told}
+        assert told[1][2] is told[2][2] is None
+
+    def expected(charge: Charge, first: Admission | None) -> list[Admission | None]:
+        """What three calls of a key get at the time of the first call."""
+        assert first is not None
+        now_us, full_at, admissions = first.bucket.now_us, None, []
+        for _ in range(3):
+            taken = take(charge.bucket, full_at=full_at, now_us=now_us, cost=charge.cost)
+            state = bucket_state(
+                charge.bucket, taken, name="read", now_us=now_us, epoch_now_us=now_us, cost=charge.cost
+            )
+            admissions.append(Admission(state) if taken.admitted else None)
+            full_at = taken.full_at
+        return admissions
+
+    run(test, SLOW)
+
+
+def test_a_turn_with_many_calls_occupies_redis_several_times_for_a_moment_each(redis_server):
+    async def test(caller: Caller) -> None:
+        told: list[Admission | None] = []
+        calls = script_calls()
+        for _ in range(2 * MAX_TOGETHER + 1):
+            assert caller.asks(told.append)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(told) < 2 * MAX_TOGETHER + 1:
+                await asyncio.sleep(0.01)
+        assert [one.bucket.remaining for one in told if one is not None] == [4, 3, 2, 1, 0]
+        assert script_calls() - calls == 3
+
+    run(test, SLOW)
+
+
+def test_a_call_that_fails_does_not_harm_those_that_are_charged_with_it(redis_server, caplog):
+    async def test(caller: Caller) -> None:
+        assert caller.asks(lambda _: 1 / 0)
+        told = await caller.told()
+        assert told is not None
+        assert told.bucket.remaining == 3
+
+    run(test, SLOW)
+    assert "An answer of Redis could not be used" in caplog.text
+
+
+def test_calls_that_are_not_sent_yet_when_the_connection_ends_are_decided_by_admit(redis_server):
+    async def test(caller: Caller) -> None:
+        told: list[Admission | None] = []
+        assert caller.asks(told.append)
+        caller._redis.close()
+        await asyncio.sleep(0)
+        assert told == [None]
 
     run(test, SLOW)
 
