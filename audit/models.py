@@ -57,14 +57,15 @@ class AuditRecord(models.Model):
 
     class Meta:
         ordering = ["-sequence"]
+        # Ascending, though the newest records are read first: an entry at the end of its value's entries is cheaper.
         indexes = [
             models.Index(fields=["at"], name="audit_record_at"),
-            models.Index(fields=["caller", "-sequence"], name="audit_record_caller"),
-            models.Index(fields=["method", "-sequence"], name="audit_record_method"),
-            models.Index(fields=["status", "-sequence"], name="audit_record_status"),
+            models.Index(fields=["caller", "sequence"], name="audit_record_caller"),
+            models.Index(fields=["method", "sequence"], name="audit_record_method"),
+            models.Index(fields=["status", "sequence"], name="audit_record_status"),
             models.Index(fields=["correlation_id"], name="audit_record_correlation"),
             models.Index(
-                fields=["audit_class", "-sequence"], name="audit_record_class", condition=~Q(audit_class="")
+                fields=["audit_class", "sequence"], name="audit_record_class", condition=~Q(audit_class="")
             ),
         ]
 

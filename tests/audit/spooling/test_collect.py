@@ -165,7 +165,8 @@ def test_file_that_cannot_be_read_does_not_hold_up_the_others(folder, caplog):
 
 @pytest.mark.django_db(transaction=True)
 def test_crash_between_insert_and_commit_moves_nothing_twice(folder, monkeypatch):
-    (folder / ONE).write_bytes(sealed(ONE, *(spooled(number) for number in range(1500))))
+    count = BATCH_RECORDS + 500
+    (folder / ONE).write_bytes(sealed(ONE, *(spooled(number) for number in range(count))))
     save, calls = SpoolFile.save, []
 
     def save_or_crash(self, **options):
@@ -179,10 +180,10 @@ def test_crash_between_insert_and_commit_moves_nothing_twice(folder, monkeypatch
     with pytest.raises(OperationalError):
         spool_collect(now=AT)
     monkeypatch.undo()
-    assert calls == [0, 1000, 1500]
-    assert len(collected()) == 1000
+    assert calls == [0, BATCH_RECORDS, count]
+    assert len(collected()) == BATCH_RECORDS
     assert spool_collect(now=AT) == 500
-    assert collected() == list(range(1500))
+    assert collected() == list(range(count))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -40,6 +40,8 @@ while True:
 # A batch for each line that it reads.
 COLLECT_AS_TOLD = """
 from audit.services import spool_collect
+from audit.spooling import collector
+collector.BATCH_RECORDS = 1000
 print("ready", flush=True)
 for line in sys.stdin:
     spool_collect(now=datetime.now(UTC), limit=1000)
