@@ -93,22 +93,25 @@ class Limiter:
             if answer is not None:
                 self._note_answer()
                 admission = _admission(answer, order)
-            is_admitted = admission is not None and admission.admitted
+            if admission is not None and not admission.admitted:
+                admission = None
             self._reservations.settle(order, admission)
-            if is_admitted:
+            if admission is not None:
                 LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
-            then(admission if is_admitted else None)
+            then(admission)
 
-        if quotas:
-            is_sent = ask_shared(redis, order.charge, order.quotas, settle)
-            if not is_sent:
-                self._reservations.settle(order, None)
-            return is_sent
+        if not quotas:
+            self._turn_of(redis).ask(order.charge, settle)
+        elif not ask_shared(redis, order.charge, order.quotas, settle):
+            self._reservations.settle(order, None)
+            return False
+        return True
+
+    def _turn_of(self, redis: LoopConnection) -> SharedTurn:
         turn = self._turn
         if turn is None or not turn.is_open or turn.redis is not redis:
             turn = self._turn = SharedTurn(redis)
-        turn.ask(order.charge, settle)
-        return True
+        return turn
 
     def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
         """Charge the limits in Redis, and take tokens ahead. Raises RedisError, DatabaseError."""
@@ -123,7 +126,8 @@ class Limiter:
         try:
             admission = _admission(self._take_shared(order.charge, order.quotas), order)
         finally:
-            self._reservations.settle(order, admission)
+            is_admitted = admission is not None and admission.admitted
+            self._reservations.settle(order, admission if is_admitted else None)
         return order, admission
 
     def _take_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> SharedAnswer:

@@ -77,18 +77,23 @@ class _ReservedTokens:
     def spent_lately(self, now_ns: int) -> int:
         """Return how many tokens were spent in the last 20 ms, as a sliding-window counter estimates it."""
         elapsed = now_ns - self.window_ns
+        if elapsed >= 2 * LIFETIME_NS:
+            return 0
         if elapsed >= LIFETIME_NS:
-            return self.spent * max(0, 2 * LIFETIME_NS - elapsed) // LIFETIME_NS
+            return self.spent * (2 * LIFETIME_NS - elapsed) // LIFETIME_NS
         return self.spent + self.spent_before * (LIFETIME_NS - elapsed) // LIFETIME_NS
 
     def ahead(self, rate: int, now_ns: int) -> int:
         """Return how many tokens to take ahead."""
+        spent = self.spent_lately(now_ns)
+        if spent == 0 or self.is_awaited or now_ns >= self.period_ends_ns:
+            return 0
         bucket, quotas = self.admission
-        if self.is_awaited or now_ns >= self.period_ends_ns or bucket.remaining * 2 < bucket.limit:
+        if bucket.remaining * 2 < bucket.limit:
             return 0
-        if any(quota.remaining is None or quota.remaining < rate for quota in quotas):
+        if quotas and any(quota.remaining is None or quota.remaining < rate for quota in quotas):
             return 0
-        return min(self.spent_lately(now_ns), rate // _RATE_DIVISOR)
+        return min(spent, rate // _RATE_DIVISOR)
 
 
 class LocalReservations:
@@ -121,8 +126,11 @@ class LocalReservations:
         with self._lock:
             reservation = self._reservations.get(key)
             if reservation is None:
-                return TokenOrder(charge, quotas, key, charge.cost, at_ns=now_ns)
+                return TokenOrder(charge, quotas, key, charge.cost, 0, 0, now_ns)
             ahead = reservation.ahead(charge.bucket.rate, now_ns)
+            if not quotas and not ahead:
+                reservation.held = reservation.tokens = 0
+                return TokenOrder(charge, quotas, key, charge.cost, 0, 0, now_ns)
             held = reservation.held if quotas and now_ns < reservation.period_ends_ns else 0
             tokens = charge.cost + ahead
             paid = min(held, tokens)
@@ -135,18 +143,18 @@ class LocalReservations:
         return TokenOrder(charge, quotas, key, tokens - ahead, ahead, paid, now_ns)
 
     def settle(self, order: TokenOrder, admission: Admission | None) -> None:
-        """Note the outcome of an order; None if it is unknown."""
+        """Note the outcome of an order: the admission; None if the call was refused or nobody knows."""
         if order.key is None:
             return
         with self._lock:
             reservation = self._reservations.get(order.key)
             if reservation is None:
-                if admission is None or not admission.admitted:
+                if admission is None:
                     return
                 reservation = self._add(order.key, admission)
             if order.ahead:
                 reservation.is_awaited = False
-            if admission is None or not admission.admitted:
+            if admission is None:
                 reservation.held += order.held
                 # The next order takes nothing ahead.
                 reservation.spent = reservation.spent_before = 0
@@ -184,7 +192,7 @@ def _key(charge: Charge, quotas: Sequence[QuotaCharge]) -> _Key | None:
 
 def _period_ends_ns(admission: Admission, at_ns: int) -> int:
     """Return when to stop holding tokens of the quotas. at_ns: when the order was made, before Redis's `now_us`."""
-    ends_us = min((quota.period.ends_us for quota in admission.quotas), default=None)
-    if ends_us is None:
+    if not admission.quotas:
         return _NEVER_NS
+    ends_us = min(quota.period.ends_us for quota in admission.quotas)
     return at_ns + (ends_us - admission.bucket.now_us) * 1000 - _BEFORE_PERIOD_ENDS_NS
