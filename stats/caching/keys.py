@@ -8,10 +8,9 @@ occur: the pattern for the symbol `A` matches neither `AB` nor `A:B` nor `A*`.
 
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, get_args, get_origin
 from urllib.parse import quote
 
@@ -24,6 +23,9 @@ _MAX_FIELD_LENGTH = 2_048
 def escaped(text: str) -> str:
     """Percent-encode a text except for letters, digits and `_.~-`. Different texts give different results."""
     return text if _PLAIN.fullmatch(text) else quote(text, safe="", errors="surrogatepass")
+
+
+_escaped_name = lru_cache(maxsize=1_024)(escaped)
 
 
 def symbol_prefix(symbol: str) -> str:
@@ -52,7 +54,7 @@ class KeyParts:
 
 def answer_prefix(parts: KeyParts, *, symbol: str, dataset: str) -> str:
     """Return the key of an answer up to its representation. Different answers have different prefixes."""
-    parameters = sorted(f"{escaped(name)}={escaped(value)}" for name, value in parts.parameters)
+    parameters = sorted([f"{_escaped_name(name)}={escaped(value)}" for name, value in parts.parameters])
     fields_ = (
         PREFIX,
         escaped(symbol),
@@ -72,52 +74,64 @@ def key_parts(value: object, *, of_walk: bool = False) -> KeyParts:
 
     Raises `TypeError` for any other value, because its key might not be unique.
     """
-    parameters: list[tuple[str, str]] = []
-    versions: list[str] = []
-    for path, leaf in _leaves("", value, of_walk):
-        if isinstance(leaf, str):
-            parameters.append((path, leaf))
-        elif hasattr(leaf, "dataset"):
-            versions.append(f"{leaf.dataset.name}={leaf.key}")
+    parts = _Parts(of_walk)
+    parts.add("", value)
+    return KeyParts(tuple(parts.parameters), ",".join(parts.versions))
+
+
+class _Parts:
+    """The parts of a key, while they are collected. A key has some 70 values, so each of them has a short way."""
+
+    __slots__ = ("_of_walk", "parameters", "versions")
+
+    def __init__(self, of_walk: bool) -> None:
+        self._of_walk = of_walk
+        self.parameters: list[tuple[str, str]] = []
+        self.versions: list[str] = []
+
+    def add(self, path: str, value: Any) -> None:
+        """Add a value. path: its field, or `outer.inner`."""
+        if value is None:
+            return
+        text = _text(value)
+        if text is not None:
+            self.parameters.append((path, text))
+        elif hasattr(value, "key"):
+            if hasattr(value, "dataset"):
+                self.versions.append(f"{value.dataset.name}={value.key}")
+            else:
+                self.parameters.append((path, value.key))
+        elif isinstance(value, tuple):
+            self._add_tuple(path, value)
+        elif is_dataclass(value) and not isinstance(value, type):
+            for name in _field_names(type(value), self._of_walk):
+                self.add(f"{path}.{name}" if path else name, getattr(value, name))
         else:
-            parameters.append((path, leaf.key))
-    return KeyParts(tuple(parameters), ",".join(versions))
+            raise TypeError(f"{path}: a {type(value).__name__} cannot be part of a key")
 
-
-def _leaves(path: str, value: Any, of_walk: bool) -> Iterator[tuple[str, Any]]:
-    """Yield every text, and every value that has a `key`, each with its path."""
-    text = _text(value)
-    if text is not None:
-        yield path, text
-    elif value is None:
-        return
-    elif hasattr(value, "key"):
-        yield path, value
-    elif isinstance(value, tuple):
-        yield from _leaves_of_tuple(path, value, of_walk)
-    elif is_dataclass(value) and not isinstance(value, type):
-        for name in _field_names(type(value), of_walk):
-            yield from _leaves(f"{path}.{name}" if path else name, getattr(value, name), of_walk)
-    else:
-        raise TypeError(f"{path}: a {type(value).__name__} cannot be part of a key")
-
-
-def _leaves_of_tuple(path: str, values: tuple[Any, ...], of_walk: bool) -> Iterator[tuple[str, Any]]:
-    texts = [_text(value) for value in values]
-    if None not in texts:
-        # "%" tells a tuple of one empty text from an empty tuple.
-        yield path, ",".join(escaped(text or "") or "%" for text in texts)
-    elif len(values) == 1:
-        yield from _leaves(path, values[0], of_walk)
-    elif all(hasattr(value, "key") for value in values):
-        yield from ((f"{path}.{number}", value) for number, value in enumerate(values))
-    else:
-        parts = [None if value is None else key_parts(value, of_walk=of_walk) for value in values]
-        yield path, hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    def _add_tuple(self, path: str, values: tuple[Any, ...]) -> None:
+        texts = [_text(value) for value in values]
+        if None not in texts:
+            # "%" tells a tuple of one empty text from an empty tuple.
+            self.parameters.append((path, ",".join([escaped(text or "") or "%" for text in texts])))
+        elif len(values) == 1:
+            self.add(path, values[0])
+        elif all(hasattr(value, "key") for value in values):
+            for number, value in enumerate(values):
+                self.add(f"{path}.{number}", value)
+        else:
+            parts = [None if value is None else key_parts(value, of_walk=self._of_walk) for value in values]
+            digest = hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass"))
+            self.parameters.append((path, digest.hexdigest()[:32]))
 
 
 def _text(value: object) -> str | None:
     """Return the text of an enum, number or text; None for any other value."""
+    kind = type(value)
+    if kind is str:
+        return value  # type: ignore[return-value]
+    if kind is int or kind is bool:
+        return str(value)
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, float):

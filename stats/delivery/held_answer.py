@@ -20,6 +20,17 @@ class Pin(Protocol):
         ...
 
 
+class LogsPin(NamedTuple):
+    """A pin, and the logs that its content will most likely watch. If they are others, only time is lost."""
+
+    pin: Pin
+    logs: frozenset[LogName]
+
+    def __call__(self, *, now_ns: int) -> PinnedContent:
+        """Return the content of the pin."""
+        return self.pin(now_ns=now_ns)
+
+
 class _Watch(NamedTuple):
     """The logs that an answer depends on, and their stamp; see `MarketStore.change_stamp`."""
 
@@ -52,11 +63,13 @@ class _Sent(NamedTuple):
 class HeldAnswer:
     """The newest answer to a query in one representation. Threads may use it at once."""
 
-    __slots__ = ("_checked", "_held", "_pin", "_representation", "_sent")
+    __slots__ = ("_checked", "_held", "_logs", "_pin", "_representation", "_sent", "_watch")
 
     def __init__(self, pin: Pin, representation: Representation) -> None:
         self._pin = pin
         self._representation = representation
+        self._logs = pin.logs if isinstance(pin, LogsPin) else None
+        self._watch: _Watch | None = None
         self._held: _Held | None = None
         self._sent: _Sent | None = None
         self._checked: tuple[_Held, object] | None = None
@@ -110,22 +123,25 @@ class HeldAnswer:
         return held.answer if is_newest else None
 
     def newest(self, now_ns: int) -> PinnedAnswer:
-        """Return the answer at the newest commits, and hold it. Raises the errors of the pin, and `OSError`."""
+        """Return the answer at the newest commits, and hold it. Raises the errors of the pin, and `OSError`.
+
+        The first call pins twice if the logs to watch are not known before.
+        """
         answer = self.if_newest(now_ns)
         if answer is not None:
             return answer
-        held, self._held = self._held, None
-        if held is None:
+        self._held = None
+        while True:
+            logs, watch = self._logs, self._watch
+            if watch is None and logs is not None:
+                watch = self._watch = _Watch(logs, market_store().change_stamp(logs))
+            # Taken before the pin: a commit that the pin misses changes the stamp afterwards.
+            seen = None if watch is None else watch.stamp()
             content = self._pin(now_ns=now_ns)
-            if content.watched is None:
-                return PinnedAnswer(content, self._representation)
-            watch = _Watch(content.watched, market_store().change_stamp(content.watched))
-        else:
-            watch = held.watch
-        # Taken before the pin: a commit that the pin misses changes the stamp afterwards.
-        seen = watch.stamp()
-        content = self._pin(now_ns=now_ns)
-        answer = PinnedAnswer(content, self._representation)
-        if content.watched == watch.logs:
-            self._held = _Held(answer, watch, seen, now_ns, content.expires_ns)
-        return answer
+            answer = PinnedAnswer(content, self._representation)
+            if watch is not None and content.watched == watch.logs:
+                self._held = _Held(answer, watch, seen, now_ns, content.expires_ns)
+                return answer
+            self._logs, self._watch = content.watched, None
+            if watch is not None or content.watched is None:
+                return answer

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from http_requests.compression import accepted_encoding
-from stats.delivery.held_answer import Pin
+from stats.delivery.held_answer import LogsPin, Pin
 from stats.delivery.responses import ContentViewSet, is_browsed, page_query
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
@@ -61,11 +61,13 @@ class PageViewSet(MarketDataViewSet, ContentViewSet):
     @classmethod
     def pin(cls, query_string: str, answer_format: str, *, symbol: str | None = None, **path: Any) -> Pin:
         """See `ContentViewSet.pin`."""
-        query = parse_query(
-            Target(cls.market_class.path, MARKET_DATASETS[cls.subject].form, symbol), query_string
-        )
+        dataset = MARKET_DATASETS[cls.subject]
+        query = parse_query(Target(cls.market_class.path, dataset.form, symbol), query_string)
         check_format(query, answer_format)
-        return partial(market_data_page, query=query)
+        pin, stored_datasets = partial(market_data_page, query=query), dataset.logs_of(query)
+        if not stored_datasets:
+            return pin
+        return LogsPin(pin, frozenset((stored, name) for stored in stored_datasets for name in query.symbols))
 
     def see_also(self) -> list[PageLink]:
         """Return the links of the browsable page, with a link to the stream of the same range."""

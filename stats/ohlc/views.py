@@ -8,11 +8,12 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from stats.delivery.held_answer import Pin
+from stats.delivery.held_answer import LogsPin, Pin
 from stats.delivery.responses import ContentViewSet, page_query
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from stats.ohlc.serializers import OhlcAnswerSerializer, OhlcQuerySerializer
 from stats.rendering.renderers import QueryFormRenderer
+from store.datasets import TRADES
 
 _BARS = OpenApiExample(
     "Two bars",
@@ -66,4 +67,5 @@ class OhlcViewSet(ContentViewSet):
     @classmethod
     def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
         """See `ContentViewSet.pin`."""
-        return partial(ohlc_pin, parse_ohlc_query(query_string))
+        query = parse_ohlc_query(query_string)
+        return LogsPin(partial(ohlc_pin, query), frozenset({(TRADES, query.bars.symbols[0])}))

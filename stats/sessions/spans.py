@@ -60,7 +60,10 @@ def aligned_window(
     Days, weeks and months follow the calendar or, without one, UTC. Shorter intervals always follow UTC.
     """
     last_ns = max(start_ns, end_ns - 1)
-    if calendar is None or not resolution.is_period:
+    if not resolution.is_period:
+        length = resolution.length_ns
+        return Window(start_ns // length * length, (last_ns // length + 1) * length)
+    if calendar is None:
         grid = UtcGrid(resolution)
         first, last = grid.number_of(_integers(start_ns, last_ns))
         start, end = grid.start_ns(_integers(first, last + 1))

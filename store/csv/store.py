@@ -16,8 +16,8 @@ from store.csv.derived.segments import SegmentMappings
 from store.csv.derived.tail import ROWS_LIMIT, TailRows
 from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable_on_error
-from store.csv.files.file_names import folder_name, symbol_of
-from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_commits
+from store.csv.files.file_names import symbol_of
+from store.csv.log.commit_log import CommitLog, has_commits
 from store.csv.reading.bar_reader import BarReader
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
@@ -133,11 +133,6 @@ class CsvStore(CsvCatalogue, StoreReads):
             *(self.commits_file(dataset, symbol) for dataset, symbol in logs),
         )
         return lambda: tuple(map(file_signature, paths))
-
-    def commits_file(self, dataset: Dataset, symbol: str) -> str:
-        """Return the path of the file that changes with every commit of a log, and only then."""
-        # A string, because a Path takes longer to make and `heads` needs thousands.
-        return f"{self._path}/{dataset.name}/{folder_name(symbol)}/{COMMITS_FILE}"
 
     def check(self, dataset: Dataset, symbol: str) -> "CsvLogCheck":
         # Imported here, because only maintenance commands need this module.

@@ -17,7 +17,7 @@ from store.bars.bars import Bars
 from store.bars.spans import Spans
 from store.csv.files.disk import unavailable_on_error
 from store.csv.files.file_names import folder_name
-from store.csv.log.commit_log import CommitLog, has_log
+from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_log
 from store.csv.log.history import CommitHistory
 from store.csv.reading.bar_reader import BarReader
 from store.csv.reading.commit_walk import CommitWalk
@@ -226,7 +226,7 @@ class StoreReads(QueryableStore):
 
     def _known_log(self, dataset: Dataset, symbol: str) -> OpenLog:
         """Return an existing log. Raises `UnknownSymbol`, so that the cache has no logs of unknown symbols."""
-        if (dataset.name, symbol) not in self._logs and not has_log(self._folder(dataset, symbol)):
+        if (dataset.name, symbol) not in self._logs and not has_log(self.commits_file(dataset, symbol)):
             raise UnknownSymbol(symbol)
         return self._log(dataset, symbol)
 
@@ -247,6 +247,11 @@ class StoreReads(QueryableStore):
                 if self._logs.get(key) is log:
                     log.counted = size
                     self._logs[key] = log
+
+    def commits_file(self, dataset: Dataset, symbol: str) -> str:
+        """Return the path of the file that changes with every commit of a log, and only then."""
+        # A string, because a Path takes longer to make and `heads` needs thousands.
+        return f"{self._path}/{dataset.name}/{folder_name(symbol)}/{COMMITS_FILE}"
 
     def _folder(self, dataset: Dataset, symbol: str) -> Path:
         return self._path / dataset.name / folder_name(symbol)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -16,6 +17,7 @@ _OF_KIND = {PartKind.ROWS: "", PartKind.CORRECTIONS: ".corrections"}
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\.|\Z)")
 
 
+@lru_cache(maxsize=4_096)
 def folder_name(symbol: str) -> str:
     """Return a symbol's folder name, which every file system allows; `symbol_of` is the inverse."""
     name = quote(symbol, safe="-_.=")

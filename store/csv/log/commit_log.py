@@ -259,10 +259,10 @@ class SyncFailed(OSError):
     """The records were written, but not confirmed as durable: after a crash they may or may not be there."""
 
 
-def has_log(folder: Path) -> bool:
+def has_log(path: str) -> bool:
     """Return whether a log's file is not empty; an incomplete or damaged record is enough."""
     try:
-        return os.stat(folder / COMMITS_FILE).st_size > 0  # noqa: PTH116 as in the log itself
+        return os.stat(path).st_size > 0  # noqa: PTH116 as in the log itself
     except (FileNotFoundError, NotADirectoryError):
         return False
 

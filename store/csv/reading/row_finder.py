@@ -210,9 +210,10 @@ def _is_inside(first_ns: int, last_ns: int, window: Window) -> bool:
 
 def _count_of_segment(mapped: MappedSegment, window: Window, commit: int) -> int:
     segment = mapped.segment
-    if not _is_inside(segment.first_ns, segment.last_ns, window):
-        return _count(mapped, window, commit)
-    return segment.standing if segment.newest <= commit else segment.rows
+    is_inside = _is_inside(segment.first_ns, segment.last_ns, window)
+    if segment.newest <= commit and (is_inside or segment.standing == segment.rows):
+        return segment.standing if is_inside else _stored_count(mapped, window)
+    return segment.rows if is_inside else _count(mapped, window, commit)
 
 
 def _count(source: SortedRows, window: Window, commit: int) -> int:
@@ -220,6 +221,12 @@ def _count(source: SortedRows, window: Window, commit: int) -> int:
     if end - start > _COUNTED_ROWS:
         return int(end - start)
     return int(np.count_nonzero(_stand(source, start, end, commit)))
+
+
+def _stored_count(source: SortedRows, window: Window) -> int:
+    """Return the number of rows in the window, with those that are cancelled or replaced."""
+    start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
+    return int(end - start)
 
 
 def _stand(source: SortedRows, start: int, end: int, commit: int) -> Mask:

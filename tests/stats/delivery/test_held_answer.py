@@ -10,13 +10,14 @@ import pytest
 
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.finished_answers import finished_answer
-from stats.delivery.held_answer import HeldAnswer
-from stats.delivery.pinned_answer import Representation
+from stats.delivery.held_answer import HeldAnswer, LogsPin
+from stats.delivery.pinned_answer import PinnedContent, Representation
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import Target, parse_query
 from stats.market_data.reports import parse_report_query
 from stats.market_data.services import market_data_page, market_data_report
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
+from store.datasets import TRADES
 from store.instruments import Instrument
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.api_client import Api, trade
@@ -40,6 +41,28 @@ def test_the_same_answer_is_held_until_a_commit(held: HeldAnswer, api: Api):
     api.ingest(trade(price=190.0))
     assert held.if_newest(now_ns) is None
     assert held.newest(now_ns).etag != first.etag
+
+
+@pytest.mark.parametrize(
+    ("symbol", "pins"), [("AAPL", [1]), ("MSFT", [1, 2])], ids=["the logs", "other logs"]
+)
+def test_an_answer_of_known_logs_is_pinned_once(api: Api, symbol: str, pins: list[int]):
+    """If the logs to watch are wrong, the second call pins again, with the logs of the first."""
+    api.ingest(trade())
+    calls: list[PinnedContent] = []
+
+    def pin(*, now_ns: int) -> PinnedContent:
+        calls.append(ohlc_pin(parse_ohlc_query(QUERY), now_ns=now_ns))
+        return calls[-1]
+
+    held = HeldAnswer(LogsPin(pin, frozenset({(TRADES, symbol)})), Representation("json"))
+    counts = []
+    while held.if_newest(time.time_ns()) is None:
+        held.newest(time.time_ns())
+        counts.append(len(calls))
+    assert counts == pins
+    api.ingest(trade(price=190.0))
+    assert held.if_newest(time.time_ns()) is None
 
 
 def test_a_commit_to_another_symbol_leaves_the_answer(held: HeldAnswer, api: Api):
