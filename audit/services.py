@@ -11,7 +11,7 @@ from django.conf import settings
 from audit.chain.append import chain_key, head_reserve, records_append, spool_key
 from audit.chain.witness import witness
 from audit.needs import RECORDED_NAMES
-from audit.records.call import columns_of_event, record_of_call
+from audit.records.call import CallRecord, columns_of_event, record_of_call
 from audit.spooling.anonymous_refusals import AnonymousRefusals, refusals_of
 from audit.spooling.collector import SpoolLag, exclusive, file_collect, spool_lag
 from audit.spooling.lines import encode_line
@@ -58,26 +58,28 @@ def call_record(
     """
     if is_anonymous_refusal(caller, status) and refusals_of(spool).count(call.address, status):
         return True
-    record = record_of_call(
-        at=at,
-        caller=caller,
-        status=status,
-        latency_us=latency_us,
-        correlation_id=correlation_id,
-        **received_fields(call),
+    record = record_of(
+        call, at=at, caller=caller, status=status, latency_us=latency_us, correlation_id=correlation_id
     )
     return spool.append(encode_line(record))
 
 
-def received_fields(call: ReceivedCall) -> dict[str, Any]:
-    """Return the arguments of `record_of_call` that come from the call itself."""
-    return {
-        "method": call.method,
-        "path": call.path,
-        "query": call.query,
-        "address": call.address,
-        "declared": RECORDED_NAMES.get(),
-    }
+def record_of(
+    call: ReceivedCall, *, at: datetime, caller: str, status: int, latency_us: int, correlation_id: str
+) -> CallRecord:
+    """Return the masked record of a call, whose outcome the other arguments are."""
+    return record_of_call(
+        at=at,
+        caller=caller,
+        method=call.method,
+        path=call.path,
+        query=call.query,
+        status=status,
+        latency_us=latency_us,
+        address=call.address,
+        correlation_id=correlation_id,
+        declared=RECORDED_NAMES.get(),
+    )
 
 
 def is_anonymous_refusal(caller: str, status: int) -> bool:

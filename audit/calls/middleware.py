@@ -16,10 +16,10 @@ from django.utils.functional import LazyObject
 from audit.chain.append import records_append, records_transaction
 from audit.exceptions import AuditUnavailable
 from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER, RECORDED_NAMES
-from audit.records.call import columns_of_strict_call, record_of_call
+from audit.records.call import columns_of_strict_call
 from audit.records.columns import AuditColumns
 from audit.records.detail import body_detail
-from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, received_fields
+from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, record_of
 from http_requests.received import call_in
 
 CORRELATION_ID = "correlation_id"
@@ -128,7 +128,7 @@ def strict_columns(
 ) -> AuditColumns:
     """Return the record of a strict call. The call's masked body is added to `detail`."""
     body = {"body": body_detail(call.body, RECORDED_NAMES.get())} if call.body else {}
-    record = record_of_call(**received_fields(call_in(request.META)), **_outcome(request, call, status))
+    record = record_of(call_in(request.META), **_outcome(request, call, status))
     return columns_of_strict_call(record, audit_class=call.audit_class, detail={**body, **detail})
 
 

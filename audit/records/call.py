@@ -1,5 +1,6 @@
 """Makes the records of API calls and events. Pure: no Django, no files, no clock."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -28,6 +29,8 @@ LINE_BYTES = 4096
 
 
 _CACHED_CHARS = 512
+# Ids such as the service's own and UUIDs. Nothing in them looks like a secret.
+_HEX_ID = re.compile(r"[0-9a-f-]{1,36}")
 
 
 class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -77,14 +80,20 @@ def record_of_call(
     `declared`: the query parameters whose values are kept.
     """
     is_short = len(path) + len(query) <= _CACHED_CHARS
+    masked = _masked_target if is_short else _masked_target.__wrapped__
+    method, path, query = masked(method, path, query, declared)
+    if not _HEX_ID.fullmatch(correlation_id):
+        correlation_id = fitted(masked_text(correlation_id), CORRELATION_ID_CHARS)
     return CallRecord(
         at,
         fitted(caller, CALLER_CHARS),
-        *(_masked_target if is_short else _masked_target.__wrapped__)(method, path, query, declared),
+        method,
+        path,
+        query,
         status,
         max(latency_us, 0),
         fitted(address, ADDRESS_CHARS),
-        fitted(masked_text(correlation_id), CORRELATION_ID_CHARS),
+        correlation_id,
     )
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from audit.records import columns
 from audit.records.call import LINE_BYTES, record_of_call
+from audit.records.masking import masked_text
 from audit.spooling.lines import UnreadableRecordError, decode_line, encode_line
 
 AT = datetime(2025, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -98,6 +99,18 @@ def test_secret_is_masked_before_the_value_is_cut():
     key = "md_a1B2c3D4_" + "x" * 40
     kept = call(query="q=" + "a" * (columns.QUERY_CHARS - 30) + "&x=" + key, path="/" + key).query
     assert "md_" not in kept
+
+
+@pytest.mark.parametrize(
+    "sent", ["md_a1B2c3D4_" + "x" * 32, "Ab3" * 14 + "d", "token=0a", "0a\ntoken=0a"], ids=ascii
+)
+def test_secret_is_masked_in_a_correlation_id(sent):
+    assert call(correlation_id=sent).correlation_id == masked_text(sent) != sent
+
+
+@given(st.from_regex(r"[0-9a-f-]{1,36}", fullmatch=True))
+def test_an_id_of_hexadecimal_digits_has_nothing_to_mask(sent):
+    assert call(correlation_id=sent).correlation_id == sent == masked_text(sent)
 
 
 @pytest.mark.parametrize(
