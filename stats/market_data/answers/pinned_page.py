@@ -127,9 +127,15 @@ class PinnedPage(PinnedContent):
 
     @property
     def expires_ns(self) -> int | None:
-        """The first instant at which the same query gets another answer if nothing is written; None for never."""
-        expiries = (plan.validity.expires_ns for plan in self.plans)
-        return min((each for each in expiries if each is not None), default=None)
+        """The first instant at which the same query gets another answer if nothing is written; None for never.
+
+        A query's "now" stays at `as_of` once that is past.
+        """
+        expiries = [plan.validity.expires_ns for plan in self.plans]
+        expires_ns = min((each for each in expiries if each is not None), default=None)
+        as_of_ns = self.as_of_ns
+        is_never = expires_ns is not None and as_of_ns is not None and as_of_ns < expires_ns
+        return None if is_never else expires_ns
 
     @property
     def walk_now_ns(self) -> int:

@@ -7,6 +7,7 @@ from functools import partial
 
 import orjson
 import pytest
+import time_machine
 
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.finished_answers import finished_answer
@@ -87,6 +88,23 @@ def test_an_answer_that_changes_with_time_is_held_until_then(api: Api):
     assert expires_ns is not None
     assert held.if_newest(expires_ns - 1) is not None
     assert held.if_newest(expires_ns) is held.if_newest(now_ns - 1) is None
+
+
+@pytest.mark.parametrize("seconds", [-5, 20, 90], ids=["past", "in the bar", "future"])
+def test_an_answer_at_an_instant_is_held_after_it(api: Api, seconds: int):
+    """The only bar is final a minute after its start, and `as_of` is before or after that."""
+    with time_machine.travel("2025-01-02T14:30:10Z", tick=False):
+        api.ingest(trade())
+    now_ns, end_ns = (parse_timestamp(f"2025-01-02T14:3{time}Z") for time in ("0:20", "1:00"))
+    as_of_ns = now_ns + seconds * SECOND_NS
+    target = Target("equities", MARKET_DATASETS["ohlcv"].form, "AAPL")
+    query = parse_query(target, f"last=1&resolution=1m&as_of={as_of_ns}")
+    held = HeldAnswer(partial(market_data_page, query=query), Representation("json"))
+    held.newest(now_ns)
+    assert (held.if_newest(end_ns) is None) == (as_of_ns >= end_ns)
+    later = held.newest(as_of_ns + SECOND_NS)
+    assert held.if_newest(as_of_ns + 3_600 * SECOND_NS) is later
+    assert later.content.expires_ns is None
 
 
 def test_the_newest_rows_are_held_until_a_commit(api: Api):
