@@ -25,8 +25,8 @@ from marketdata_project.proxies import address_of, is_trusted, trusted_environ, 
 from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_if_cached, only_key_digest
-from ratelimit.limits.admission import Admission, admission_headers
-from ratelimit.limits.services import admit_reserved, admit_soon
+from ratelimit.limits.admission import Admission, admission_lines
+from ratelimit.limits.services import admit_soon
 from redis_calls.loop_connection import LoopConnection
 from stats.delivery.finished_answers import FinishedAnswer
 
@@ -147,11 +147,10 @@ class LoopDoor:
                 deliver(made)
 
         access, cost = prepared.access, prepared.cost
-        admission = admit_reserved(caller, access, cost=cost)
-        if admission is not None:
+        admission = admit_soon(caller, access, cost=cost, redis=self._redis, then=charged)
+        if isinstance(admission, Admission):
             return ready(admission)
-        is_sent = admit_soon(caller, access, cost=cost, redis=self._redis, then=charged)
-        return AWAITED if is_sent else None
+        return AWAITED if admission else None
 
     def _remember(self, key: tuple[str, bytes], call: _PlainCall) -> None:
         if len(self._calls) >= MAX_PREPARED:
@@ -190,17 +189,9 @@ class LoopDoor:
             latency_us=(perf_counter_ns() - began_ns) // 1000,
             correlation_id=correlation_id,
         )
-        lines = (
-            known.lines(answer) + _admission_lines(admission) + _lines(correlation_headers(correlation_id))
-        )
+        lines = known.lines(answer) + admission_lines(admission) + _lines(correlation_headers(correlation_id))
         count_answer(known.prepared.route, "GET", answer.status, began_ns=began_ns)
         return ReadyAnswer(answer.status, lines, answer.body)
-
-
-# Cached because calls that one reservation pays for have the same admission.
-@lru_cache(maxsize=1_024)
-def _admission_lines(admission: Admission) -> bytes:
-    return _lines(admission_headers(admission))
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:

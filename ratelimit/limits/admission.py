@@ -27,6 +27,8 @@ from ratelimit.limits.token_bucket import SECOND_US, BucketState
 
 RATE_LIMITED = "rate_limited"
 QUOTA_EXCEEDED = "quota_exceeded"
+_NAMES = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit-Policy", "RateLimit")
+_LINES = "".join(f"{name}: %s\r\n" for name in _NAMES)
 
 
 class Admission(NamedTuple):
@@ -102,6 +104,21 @@ def admission_of(
 
 def admission_headers(admission: Admission) -> dict[str, str]:
     """Return header names and values for an admission, with `Retry-After` if it was refused."""
+    headers = dict(zip(_NAMES, map(str, _values(admission)), strict=True))
+    if not admission.admitted:
+        headers["Retry-After"] = str(admission.retry_after)
+    return headers
+
+
+# Cached because calls that one reservation pays for have the same admission.
+@lru_cache(maxsize=256)
+def admission_lines(admission: Admission) -> bytes:
+    """Return the same as header lines, for a call that was admitted."""
+    return (_LINES % _values(admission)).encode()
+
+
+def _values(admission: Admission) -> tuple[int, int, int, str, str]:
+    """Return the values of the headers `_NAMES`."""
     bucket, quotas = admission
     policies = _policy(bucket.name, bucket.limit, bucket.refill_us)
     limits = _limit(bucket.name, bucket.remaining, bucket.retry_after_us or bucket.until_full_us)
@@ -114,16 +131,7 @@ def admission_headers(admission: Admission) -> dict[str, str]:
         limits += f", {_limit(quota.name, quota.remaining, quota.until_reset_us)}"
         if quota.remaining < least_remaining:
             tightest, least_remaining = quota, quota.remaining
-    headers = {
-        "X-RateLimit-Limit": str(tightest.limit),
-        "X-RateLimit-Remaining": str(least_remaining),
-        "X-RateLimit-Reset": str(tightest.reset),
-        "RateLimit-Policy": policies,
-        "RateLimit": limits,
-    }
-    if not admission.admitted:
-        headers["Retry-After"] = str(admission.retry_after)
-    return headers
+    return tightest.limit, least_remaining, tightest.reset, policies, limits
 
 
 class RateLimitHeadersMiddleware:

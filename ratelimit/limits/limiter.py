@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -78,34 +78,42 @@ class Limiter:
         *,
         redis: LoopConnection,
         then: Callable[[Admission | None], object],
-    ) -> bool:
-        """Charge the limits in Redis from an event loop, without waiting. False: nothing was sent, call `admit`.
+    ) -> Admission | bool:
+        """Charge a call from an event loop, without waiting. False: nothing was sent, call `admit`.
 
-        `then` gets the admission if the call was admitted. It gets None if `admit` must decide: the call was refused,
-        or Redis did not answer.
+        Return the admission if reserved tokens pay. True: `then` gets the admission later if the call is admitted. It
+        gets None if `admit` must decide: the call was refused, or Redis did not answer.
         """
+        admission = self.admit_reserved(charge, quotas)
+        if admission is not None:
+            return admission
         if not redis.is_ready():
             return False
         order = self._reservations.order(charge, quotas, now_ns=self._clock())
-
-        def settle(answer: SharedAnswer | None) -> None:
-            admission = None
-            if answer is not None:
-                self._note_answer()
-                admission = _admission(answer, order)
-            if admission is not None and not admission.admitted:
-                admission = None
-            self._reservations.settle(order, admission)
-            if admission is not None:
-                LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
-            then(admission)
-
+        settle = partial(self._settle_soon, order, then)
         if not quotas:
             self._turn_of(redis).ask(order.charge, settle)
         elif not ask_shared(redis, order.charge, order.quotas, settle):
             self._reservations.settle(order, None)
             return False
         return True
+
+    def _settle_soon(
+        self,
+        order: TokenOrder,
+        then: Callable[[Admission | None], object],
+        answer: SharedAnswer | None,
+    ) -> None:
+        admission = None
+        if answer is not None:
+            self._note_answer()
+            admission = _admission(answer, order)
+        if admission is not None and not admission.admitted:
+            admission = None
+        self._reservations.settle(order, admission)
+        if admission is not None:
+            LIMIT_DECISIONS.add(order.charge.name, "admitted", "redis")
+        then(admission)
 
     def _turn_of(self, redis: LoopConnection) -> SharedTurn:
         turn = self._turn

@@ -31,11 +31,6 @@ def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
     return process_limiter().admit(*_charges(caller, access, cost))
 
 
-def admit_reserved(caller: Caller, access: Access, *, cost: int) -> Admission | None:
-    """Charge tokens that this process has reserved for the caller; None if it has too few. Does not use Redis."""
-    return process_limiter().admit_reserved(*_charges(caller, access, cost))
-
-
 def admit_soon(
     caller: Caller,
     access: Access,
@@ -43,10 +38,11 @@ def admit_soon(
     cost: int,
     redis: LoopConnection,
     then: Callable[[Admission | None], object],
-) -> bool:
-    """Charge like `admit`, from an event loop and without waiting. False: nothing was sent, call `admit`.
+) -> Admission | bool:
+    """Charge like `admit`, from an event loop and without waiting.
 
-    `then` gets the admission if the call was admitted, and None if `admit` must decide.
+    Return the admission if tokens that this process has reserved pay for the call. True: `then` gets the admission
+    later if the call is admitted, and None if `admit` must decide. False: nothing was sent, call `admit`.
     """
     charge, quotas = _charges(caller, access, cost)
     return process_limiter().admit_soon(charge, quotas, redis=redis, then=then)

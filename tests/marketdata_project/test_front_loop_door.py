@@ -30,7 +30,9 @@ BY_NAME = {"X-Correlation-ID": "loop-door"}
 @pytest.fixture(autouse=True)
 def _with_tokens(monkeypatch):
     """Charge at once what the loop door would charge by its own connection to Redis."""
-    monkeypatch.setattr(loop_door, "admit_reserved", admit)
+    monkeypatch.setattr(
+        loop_door, "admit_soon", lambda caller, access, *, cost, **_: admit(caller, access, cost=cost)
+    )
 
 
 @pytest.fixture

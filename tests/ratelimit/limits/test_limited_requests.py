@@ -10,8 +10,11 @@ from django.utils import timezone
 from django_redis import get_redis_connection
 
 from ratelimit.keys.services import key_create
+from ratelimit.limits.admission import Admission, admission_headers, admission_lines
 from ratelimit.limits.costs import COST_RULES
+from ratelimit.limits.quotas import DAY, MONTH, QuotaState, period_at
 from ratelimit.limits.services import admit_address
+from ratelimit.limits.token_bucket import BucketState
 from ratelimit.models import ApiKey, QuotaUse
 from tests.api_client import Api, answer, make_key, problem, trade, until_limited
 
@@ -35,6 +38,18 @@ def numbers(header: str) -> dict[str, dict[str, int]]:
     """A field of policies or limits by its rules, as a client's library reads it."""
     members: Any = http_sf.parse(header.encode(), tltype="list")
     return dict(members)
+
+
+def test_lines_of_headers_say_what_the_headers_say():
+    bucket = BucketState(True, "read", 200, 150, 2_000_000, 1_800_000_000_000_001, 500_000, 0)
+    quotas = [
+        QuotaState(period_at(unit, bucket.now_us), limit, remaining, admitted=True, now_us=bucket.now_us)
+        for unit, limit, remaining in ((DAY, 1000, 20), (MONTH, 5000, None))
+    ]
+    for admission in (Admission(bucket), Admission(bucket, tuple(quotas))):
+        lines = admission_lines(admission).decode()
+        assert lines.endswith("\r\n")
+        assert dict(line.split(": ") for line in lines.splitlines()) == admission_headers(admission)
 
 
 def test_reads_writes_and_the_groups_of_endpoints_have_buckets_of_their_own(api):
