@@ -67,7 +67,7 @@ def call_record(
 def record_of(
     call: ReceivedCall, *, at: datetime, caller: str, status: int, latency_us: int, correlation_id: str
 ) -> CallRecord:
-    """Return the masked record of a call, whose outcome the other arguments are."""
+    """Return the masked record of a call. The other arguments are its outcome."""
     return record_of_call(
         at=at,
         caller=caller,

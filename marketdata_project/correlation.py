@@ -42,7 +42,7 @@ def accepted_id(client_id: str | None) -> str:
 
 def _new_id() -> str:
     """Return 48 bits of time in milliseconds and 80 random bits, in hex."""
-    # The time comes first, because an index over random ids is written in as many places as there are records.
+    # Random ids touch another page of the database's index for each record.
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 

@@ -50,7 +50,7 @@ class LoopConnection(asyncio.Protocol):
 
     def ask(self, on_answer: OnAnswer, *command: str | bytes | int) -> bool:
         """Send a command. Return False if there is no connection at the moment; then `on_answer` is not called."""
-        if not self.is_ready():
+        if not self.ready_or_opening():
             return False
         loop = asyncio.get_running_loop()
         self._send_soon()
@@ -61,8 +61,8 @@ class LoopConnection(asyncio.Protocol):
             self._check = loop.call_at(deadline, self._check_oldest)
         return True
 
-    def is_ready(self) -> bool:
-        """Return whether a command can be sent at the moment. If there is no connection, one is opened."""
+    def ready_or_opening(self) -> bool:
+        """Return whether a command can be sent at the moment. If there is no connection, begin to open one."""
         if breaker.is_open:
             return False
         if self._transport is not None:
@@ -121,12 +121,13 @@ class LoopConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._send)
 
     def _send(self) -> None:
-        try:
-            for add in self._adding:
+        adding, self._adding = self._adding, []
+        for add in adding:
+            try:
                 add()
-        finally:
-            self._adding.clear()
-            self._is_turn_open = False
+            except Exception:
+                logger.exception("A turn's commands could not be made")
+        self._is_turn_open = False
         if self._unsent and self._transport is not None:
             self._transport.write(b"".join(self._unsent))
         self._unsent.clear()

@@ -239,8 +239,17 @@ def _given_values(
 
 @cache
 def _needed_fields(serializer_class: type[serializers.Serializer[Any]]) -> frozenset[str]:
-    """Return the names of the fields that are required or have a default."""
-    fields = _serializer(serializer_class).fields.items()
+    """Return the names of the fields that are required or have a default.
+
+    Raises TypeError for a serializer with rules that `_given_values` would not apply.
+    """
+    serializer = _serializer(serializer_class)
+    fields = serializer.fields.items()
+    has_own_rules = any(
+        field.source != name or hasattr(serializer, f"validate_{name}") for name, field in fields
+    )
+    if serializer.validators or has_own_rules:
+        raise TypeError(f"{serializer_class.__name__}: validate values in the fields or in validate()")
     return frozenset(name for name, field in fields if field.required or field.default is not empty)
 
 

@@ -20,9 +20,6 @@ GENESIS = "0" * 64
 """The "hash before" of the first record."""
 
 _encode = msgspec.json.Encoder().encode
-# RFC 2104: the key is combined with these bytes before each of the two hashes.
-_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Head(NamedTuple):
@@ -48,17 +45,13 @@ class ChainKey:
 
     def __init__(self, secret: str) -> None:
         self._root = hashlib.sha256(secret.encode()).digest()
-        # The states of an HMAC's two hashes after the key: copies of them cost half of a copied `hmac.HMAC`.
-        key = self.derived("records").ljust(hashlib.sha256().block_size, b"\0")
-        self._inner = hashlib.sha256(key.translate(_INNER_PAD))
-        self._outer = hashlib.sha256(key.translate(_OUTER_PAD))
+        self._records = self._keyed("records")
 
     def hash(self, previous: str, sequence: int, columns: Iterable[object]) -> str:
         """Return the hash of a record. `previous` is the hash of the record before it. Times must be aware."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(previous.encode() + _encode((sequence, *columns)))
-        outer.update(inner.digest())
-        return outer.hexdigest()
+        mac = self._records.copy()
+        mac.update(previous.encode() + _encode((sequence, *columns)))
+        return mac.hexdigest()
 
     def derived(self, purpose: str) -> bytes:
         """Return a key of 256 bits for this purpose and no other."""

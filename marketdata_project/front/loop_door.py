@@ -5,7 +5,10 @@ call for which anything must be read or computed elsewhere is left to the front.
 """
 
 import asyncio
+import hashlib
+import os
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -26,6 +29,7 @@ from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_if_cached, only_key_digest
 from ratelimit.limits.admission import Admission, admission_lines
+from ratelimit.limits.limiter import Charging
 from ratelimit.limits.services import admit_soon
 from redis_calls.loop_connection import LoopConnection
 from stats.delivery.finished_answers import FinishedAnswer
@@ -39,8 +43,13 @@ _NOT_PLAIN = frozenset(
 )  # fmt: skip
 # The headers that decide what a call means, in any order.
 _DECIDING = (b"accept", b"accept-encoding", b"host", b"x-forwarded-host", b"x-forwarded-proto")
+MAX_REMEMBERED = 4_096
 # Longer requests are not remembered, which bounds the memory of those that are.
 _REMEMBERED_BYTES = 1_024
+_DIGEST_BYTES = 16
+
+_Key = tuple[str, bytes]
+"""A peer's address, and a keyed hash of a request's bytes."""
 
 
 class _KnownCall:
@@ -70,11 +79,12 @@ class _KnownCall:
 
 
 class _PlainCall(NamedTuple):
-    """A GET as its client sent it: everything that its bytes say, and what the process knows of it.
+    """A parsed GET: what it means, as received, and three of its headers. client_id: the client's X-Correlation-ID.
 
-    client_id: the client's X-Correlation-ID.
+    key: its name among the remembered calls.
     """
 
+    key: _Key
     known: _KnownCall
     received: ReceivedCall
     key_digest: str
@@ -89,12 +99,18 @@ class LoopDoor:
         self._spool = call_spool()
         self._redis = LoopConnection()
         self._newest_poll: object | None = None
-        # The oldest first.
-        self._calls: dict[tuple[str, bytes], _PlainCall] = {}
+        self._calls: OrderedDict[_Key, _PlainCall] = OrderedDict()
+        self._secret = os.urandom(_DIGEST_BYTES)
 
     def recalled(self, peer: str, data: bytes) -> _PlainCall | None:
         """Return what `read` made of the same bytes; None if it is not remembered."""
-        return self._calls.get((peer, data))
+        if len(data) > _REMEMBERED_BYTES:
+            return None
+        key = self._key(peer, data)
+        call = self._calls.get(key)
+        if call is not None:
+            self._calls.move_to_end(key)
+        return call
 
     def read(
         self, peer: str, data: bytes, target: bytes, headers: list[tuple[bytes, bytes]]
@@ -115,10 +131,11 @@ class LoopDoor:
         if known is None:
             return None
         client_id = _text(values, b"x-correlation-id")
-        call = _PlainCall(known, known.call_from(address), digest, _text(values, b"if-none-match"), client_id)
+        key, if_none_match = self._key(peer, data), _text(values, b"if-none-match")
+        call = _PlainCall(key, known, known.call_from(address), digest, if_none_match, client_id)
         # Calls with their own ids are all different.
         if client_id is None and len(data) <= _REMEMBERED_BYTES:
-            self._remember((peer, data), call)
+            self._remember(call)
         return call
 
     def answer(
@@ -134,6 +151,8 @@ class LoopDoor:
             if_none_match=call.if_none_match, now_ns=time.time_ns(), poll=self._poll()
         )
         if answer is None:
+            # The front may have prepared the call again, and hold its newest answer there.
+            self._calls.pop(call.key, None)
             return None
 
         def ready(admission: Admission) -> ReadyAnswer:
@@ -147,15 +166,19 @@ class LoopDoor:
                 deliver(made)
 
         access, cost = prepared.access, prepared.cost
-        admission = admit_soon(caller, access, cost=cost, redis=self._redis, then=charged)
-        if isinstance(admission, Admission):
-            return ready(admission)
-        return AWAITED if admission else None
+        charge = admit_soon(caller, access, cost=cost, redis=self._redis, then=charged)
+        if isinstance(charge, Admission):
+            return ready(charge)
+        return AWAITED if charge is Charging.SENT else None
 
-    def _remember(self, key: tuple[str, bytes], call: _PlainCall) -> None:
-        if len(self._calls) >= MAX_PREPARED:
-            del self._calls[next(iter(self._calls))]
-        self._calls[key] = call
+    def _key(self, peer: str, data: bytes) -> _Key:
+        # The bytes contain the caller's key, which no process keeps.
+        return peer, hashlib.blake2b(data, digest_size=_DIGEST_BYTES, key=self._secret).digest()
+
+    def _remember(self, call: _PlainCall) -> None:
+        if len(self._calls) >= MAX_REMEMBERED:
+            self._calls.popitem(last=False)
+        self._calls[call.key] = call
 
     def _poll(self) -> object:
         """Return an object that stands for the event loop's newest poll for data."""

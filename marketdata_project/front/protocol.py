@@ -42,7 +42,7 @@ class GuardedProtocol(HttpToolsProtocol):
     door: Door | None = None
     # The lines that the server adds to each answer, and the list that they were made from.
     _added: ClassVar[tuple[object, bytes]] = (None, b"")
-    _asked: tuple[Door, bytes] | None = None
+    _whole: tuple[Door, bytes] | None = None
     _awaited: bytes | None = None
     _behind = b""
     _is_answered = False
@@ -98,7 +98,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """
         self._headers_since = None
         # A request that came whole needs no further check if the door answers it.
-        if self._asked is not None and self._is_for_door(*self._asked):
+        if self._whole is not None and self._ask_when_parsed(*self._whole):
             self._is_answered = True
             return
         self._check_headers_read()
@@ -135,8 +135,9 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         door = None if self._is_in_request or not self._is_free() else self.door
         if door is not None and (call := door.recalled(self._address, data)) is not None:
-            if self._is_answered_by(door, call, data):
+            if self._ask_door(door, call, data):
                 self._unset_keepalive_if_required()
+                self._unfinished_bytes = 0
                 return
             door = None
         self._parse(data, door)
@@ -165,9 +166,9 @@ class GuardedProtocol(HttpToolsProtocol):
         Refuse the request if more than HEADER_BYTES arrived without completing anything.
         """
         self._has_progress = False
-        self._asked = None if door is None or not is_whole_get(data) else (door, data)
+        self._whole = None if door is None or not is_whole_get(data) else (door, data)
         super().data_received(data)
-        self._asked = None
+        self._whole = None
         self._unfinished_bytes = 0 if self._has_progress else self._unfinished_bytes + len(data)
         if self._unfinished_bytes > HEADER_BYTES:
             self._refuse(HEADERS_TOO_LARGE)
@@ -188,8 +189,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Return whether an answer could be sent now: nothing is being answered, and the client reads."""
         return not (self._is_answering() or self.pipeline or self.flow.write_paused)
 
-    def _is_for_door(self, door: Door, data: bytes) -> bool:
-        """Return whether the door answers the request whose headers were parsed. data: the whole request."""
+    def _ask_when_parsed(self, door: Door, data: bytes) -> bool:
+        """Ask the door about the request that was parsed from `data`. Return whether it has answered, or will."""
         if self.parser.get_http_version() != "1.1" or not self.parser.should_keep_alive():
             return False
         try:
@@ -198,9 +199,9 @@ class GuardedProtocol(HttpToolsProtocol):
             # The parser would take an error for a malformed request.
             logger.exception("The event loop could not read a request; the application does")
             return False
-        return call is not None and self._is_answered_by(door, call, data)
+        return call is not None and self._ask_door(door, call, data)
 
-    def _is_answered_by(self, door: Door, call: Any, data: bytes) -> bool:
+    def _ask_door(self, door: Door, call: Any, data: bytes) -> bool:
         """Ask the door. Return whether it has answered, or will."""
         try:
             answer = door.answer(call, self._deliver)

@@ -22,7 +22,7 @@
 local SECOND_US = 1000000
 local INSTANT_DIGITS = 16  -- of microseconds since the epoch, until the year 2286
 
-local KEYS, ARGV, call, pcall, tonumber = KEYS, ARGV, redis.call, redis.pcall, tonumber
+local KEYS, ARGV, call, redis_pcall, tonumber = KEYS, ARGV, redis.call, redis.pcall, tonumber
 local fmod, format, match = math.fmod, string.format, string.match
 
 local given, buckets = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -57,7 +57,7 @@ end
 -- later than that of an empty bucket (the clock was set back), the bucket is empty. This correction is written even if
 -- the request is refused, so that the bucket fills up from now on.
 local function stored(key, rate, latest_us, latest_part)
-  local value = pcall('GET', key)
+  local value = redis_pcall('GET', key)
   if type(value) == 'string' then
     local us, part = match(value, '^(%d+) (%d+)$')
     local is_instant = us and #us <= INSTANT_DIGITS
@@ -74,10 +74,10 @@ local function stored(key, rate, latest_us, latest_part)
 end
 
 -- Charge the quotas if `outcome` is 1 and all have enough tokens. Return the outcome, and unspent and reserved of each.
-local function with_quotas(outcome)
+local function charge_quotas(outcome)
   -- The balance of a quota in the current period; nil if the stored value is of another period, malformed or missing.
   local function balance_in(key)
-    local value = pcall('GET', key)
+    local value = redis_pcall('GET', key)
     if type(value) == 'string' then
       local begins, ends, unspent, reserved = match(value, '^(%d+) (%d+) (%d+) (%d+)$')
       if begins and tonumber(begins) <= now and now < tonumber(ends) and tonumber(unspent) <= tonumber(reserved) then
@@ -141,7 +141,7 @@ for i = 1, buckets do
   local end_us, end_part = plus(us, part, cost * SECOND_US, rate)
   local outcome = is_later(end_us, end_part, latest_us, latest_part) and 0 or 1
   if #KEYS > buckets then
-    outcome, counts = with_quotas(outcome)
+    outcome, counts = charge_quotas(outcome)
   end
   if outcome == 1 then
     us, part = end_us, end_part

@@ -110,8 +110,6 @@ def admission_headers(admission: Admission) -> dict[str, str]:
     return headers
 
 
-# Cached because calls that one reservation pays for have the same admission.
-@lru_cache(maxsize=256)
 def admission_lines(admission: Admission) -> bytes:
     """Return the same as header lines, for a call that was admitted."""
     return (_LINES % _values(admission)).encode()

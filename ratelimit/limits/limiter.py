@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from enum import Enum
 from functools import cache, partial
 
 from django.conf import settings
@@ -23,6 +24,13 @@ logger = logging.getLogger(__name__)
 # Attempts to reserve quota tokens for one request. A second attempt is needed only if, between a reservation and the
 # call that sends it to Redis, the period ends or Redis loses the quota's balance.
 _MAX_RESERVATION_ATTEMPTS = 3
+
+
+class Charging(Enum):
+    """A charge from an event loop that reserved tokens did not pay. NOT_SENT: call `admit`."""
+
+    SENT = 1
+    NOT_SENT = 2
 
 
 class Limiter:
@@ -78,25 +86,25 @@ class Limiter:
         *,
         redis: LoopConnection,
         then: Callable[[Admission | None], object],
-    ) -> Admission | bool:
-        """Charge a call from an event loop, without waiting. False: nothing was sent, call `admit`.
+    ) -> Admission | Charging:
+        """Charge a call from an event loop, without waiting. Return the admission if reserved tokens pay.
 
-        Return the admission if reserved tokens pay. True: `then` gets the admission later if the call is admitted. It
-        gets None if `admit` must decide: the call was refused, or Redis did not answer.
+        After SENT `then` gets the admission if the call is admitted, and None if `admit` must decide: the call was
+        refused, or Redis did not answer.
         """
         admission = self.admit_reserved(charge, quotas)
         if admission is not None:
             return admission
-        if not redis.is_ready():
-            return False
+        if not redis.ready_or_opening():
+            return Charging.NOT_SENT
         order = self._reservations.order(charge, quotas, now_ns=self._clock())
         settle = partial(self._settle_soon, order, then)
         if not quotas:
             self._turn_of(redis).ask(order.charge, settle)
         elif not ask_shared(redis, order.charge, order.quotas, settle):
             self._reservations.settle(order, None)
-            return False
-        return True
+            return Charging.NOT_SENT
+        return Charging.SENT
 
     def _settle_soon(
         self,

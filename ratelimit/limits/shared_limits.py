@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from django_redis import get_redis_connection
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 from ratelimit.limits.quotas import QuotaBalance, QuotaCharge, Reservation
 from ratelimit.limits.token_bucket import BucketState, Charge, charged_state
@@ -92,7 +93,12 @@ class SharedTurn:
 
     def _send(self) -> None:
         self.is_open = False
-        if not self.redis.ask(self._read, *admission_script().command(*_parameters(self._charges))):
+        try:
+            is_sent = self.redis.ask(self._read, *admission_script().command(*_parameters(self._charges)))
+        except Exception:
+            self._read(RedisError("the charges could not be sent"))
+            raise
+        if not is_sent:
             self._read(RedisConnectionError("there is no connection"))
 
     def _read(self, answer: Any) -> None:
@@ -132,7 +138,7 @@ def _parameters(
 def _state(charge: Charge, now_us: int, outcome: int, full_us: int, full_part: int) -> BucketState:
     _, name, bucket, cost = charge
     used = (full_us - now_us) * bucket.rate + full_part
-    return charged_state(bucket, outcome != 0, used, name=name, now_us=now_us, cost=cost)
+    return charged_state(bucket, used, admitted=outcome != 0, name=name, now_us=now_us, cost=cost)
 
 
 def _answer(charge: Charge, answer: list[int]) -> SharedAnswer:

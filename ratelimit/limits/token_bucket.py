@@ -88,11 +88,11 @@ def bucket_state(
     time until the bucket has `cost` tokens if nobody takes any; 0 if admitted.
     """
     used = taken.full_at - now_us * bucket.rate
-    return charged_state(bucket, taken.admitted, used, name=name, now_us=epoch_now_us, cost=cost)
+    return charged_state(bucket, used, admitted=taken.admitted, name=name, now_us=epoch_now_us, cost=cost)
 
 
 def charged_state(
-    bucket: Bucket, admitted: bool, used: int, *, name: str, now_us: int, cost: int
+    bucket: Bucket, used: int, *, admitted: bool, name: str, now_us: int, cost: int
 ) -> BucketState:
     """Return the bucket's state like `bucket_state`. used: the time until it is full, in parts."""
     rate, burst, period_us = bucket

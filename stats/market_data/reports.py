@@ -19,8 +19,7 @@ from stats.market_data.plan import check_known, instrument_in
 from stats.market_data.query import MARKET_CLASSES, Target, parse_query
 from stats.market_data.query_parameters import query_serializer
 from stats.parameters import query_values
-from stats.rendering.format import Rendered, TimeForm
-from stats.rendering.json_rows import row_objects
+from stats.rendering.format import Rendered
 from store.datasets import DATASETS
 from store.log_views.log_view import LogView, log_coverage
 from store.timestamps import format_timestamp
@@ -124,7 +123,7 @@ class NewestReport(_Report):
                 **{
                     name: row
                     for part, page in zip(parts, pages, strict=True)
-                    for name, row in zip_longest(part.names, () if page is None else _newest_rows(page))
+                    for name, row in zip_longest(part.names, () if page is None else page.newest_rows)
                 },
             }
             for symbol, pages in zip(query.symbols, self.members, strict=True)
@@ -161,19 +160,6 @@ def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PinnedPag
             yield page_pin(dataset, parsed, now_ns=now_ns)
         except ResolutionUnavailable:
             yield None
-
-
-def _newest_rows(page: PinnedPage) -> list[orjson.Fragment]:
-    """Return the rows of a query with `last` as JSON objects, the newest first.
-
-    They are read once per page: a page outlives reports on it, because a commit to one log leaves the pages of others.
-    """
-    rows = vars(page).get("newest_rows")
-    if rows is None:
-        table = page.source.before(None, page.query.last or 1).table
-        lines = row_objects(table, TimeForm.RFC3339, "\n").splitlines()
-        rows = vars(page)["newest_rows"] = [orjson.Fragment(line) for line in reversed(lines)]
-    return rows
 
 
 @dataclass(frozen=True, eq=False)

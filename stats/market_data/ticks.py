@@ -135,8 +135,8 @@ def _settled_range(symbol_query: SymbolQuery, log: LogView) -> Range | None:
     """Return the range without an end if it has the same rows as the range up to now, and keeps them until a write.
 
     Not for later pages, which must find the range of the first, nor for several symbols, whose pages share one "now".
-    Not with a start, because such a range becomes too long at some time. Not for a past instant, after which there
-    may be rows that it hides.
+    Not for a past instant, after which there may be rows that it hides. The range has no start, because `last`
+    excludes `start`.
     """
     query = symbol_query.query
     is_newest = query.last is not None and query.end_ns is None and query.as_of_ns is None

@@ -214,7 +214,7 @@ def test_a_call_without_a_known_key_is_not_remembered(key):
 
 
 def test_the_memory_of_calls_is_bounded(key, monkeypatch):
-    monkeypatch.setattr(loop_door, "MAX_PREPARED", 3)
+    monkeypatch.setattr(loop_door, "MAX_REMEMBERED", 3)
     assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
     door, data, _ = door_and_call(key)
     target = f"{OHLC}?symbol={SYMBOL}".encode()
@@ -225,3 +225,14 @@ def test_the_memory_of_calls_is_bounded(key, monkeypatch):
     assert all(door.recalled("127.0.0.1", str(number).encode()) for number in range(3))
     assert door.read("127.0.0.1", b"x" * 2_000, target, headers) is not None
     assert door.recalled("127.0.0.1", b"x" * 2_000) is None
+
+
+def test_a_call_without_an_answer_at_hand_is_read_anew(key):
+    async def answer(door: LoopDoor, call: Any) -> object:
+        return door.answer(call, lambda _answer: None)
+
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
+    door, data, call = door_and_call(key)
+    RESPONSE_CACHE.local.clear()
+    assert asyncio.run(answer(door, call)) is None
+    assert door.recalled("127.0.0.1", data) is None

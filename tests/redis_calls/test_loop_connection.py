@@ -94,15 +94,18 @@ def test_what_is_asked_at_the_end_of_a_turn_is_sent_with_the_commands_of_the_tur
     run(test)
 
 
-def test_an_error_at_the_end_of_a_turn_does_not_end_the_connection(project_redis):
+def test_an_error_at_the_end_of_a_turn_harms_nothing_else(project_redis, caplog):
     async def test(connection: LoopConnection) -> None:
         await answer_to(connection, "PING")
-        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        answers: list[object] = []
         connection.before_sending(lambda: 1 / 0)
-        await asyncio.sleep(0)
+        connection.before_sending(lambda: connection.ask(answers.append, "ECHO", "behind"))
+        assert await answer_to(connection, "ECHO", "before") == b"before"
         assert await answer_to(connection, "ECHO", "next") == b"next"
+        assert answers == [b"behind"]
 
     run(test)
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_an_error_that_redis_returns_is_an_answer(project_redis):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
+import orjson
+
 from http_requests.exceptions import InvalidParameter
 from http_requests.nearest_name import nearest_or_all
 from stats.caching.keys import Irrelevant
@@ -15,8 +17,9 @@ from stats.market_data.pinned_logs import PinnedLog, commits_of
 from stats.market_data.plan import Plan
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.rows import ChainedSource, NewestSource, Rows, RowSource
-from stats.rendering.format import Document, Rendered
+from stats.rendering.format import Document, Rendered, TimeForm
 from stats.rendering.formats import FORMATS
+from stats.rendering.json_rows import row_objects
 from stats.rendering.table import OutColumn, Table
 from store.log_views.log_view import LogView
 
@@ -163,6 +166,16 @@ class PinnedPage(PinnedContent):
         if last is not None:
             sources = tuple(NewestSource(source, last) for source in sources)
         return ChainedSource(self.query.symbols, sources)
+
+    @cached_property
+    def newest_rows(self) -> list[orjson.Fragment]:
+        """The rows of a query with `last` as JSON objects, the newest first.
+
+        Reports read them. A page outlives the reports on it: a commit to one log leaves the pages of others.
+        """
+        table = self.source.before(None, self.query.last or 1).table
+        lines = row_objects(table, TimeForm.RFC3339, "\n").splitlines()
+        return [orjson.Fragment(line) for line in reversed(lines)]
 
     def rendered(self, format_name: str) -> Rendered:
         """See `PinnedContent.rendered`. The headers have the cursors of the next and previous page."""

@@ -211,9 +211,13 @@ def _is_inside(first_ns: int, last_ns: int, window: Window) -> bool:
 def _count_of_segment(mapped: MappedSegment, window: Window, commit: int) -> int:
     segment = mapped.segment
     is_inside = _is_inside(segment.first_ns, segment.last_ns, window)
-    if segment.newest <= commit and (is_inside or segment.standing == segment.rows):
-        return segment.standing if is_inside else _stored_count(mapped, window)
-    return segment.rows if is_inside else _count(mapped, window, commit)
+    if segment.newest > commit:
+        return segment.rows if is_inside else _count(mapped, window, commit)
+    if is_inside:
+        return segment.standing
+    if segment.standing == segment.rows:
+        return _stored_count(mapped, window)
+    return _count(mapped, window, commit)
 
 
 def _count(source: SortedRows, window: Window, commit: int) -> int:

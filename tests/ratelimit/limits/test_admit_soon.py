@@ -11,7 +11,7 @@ from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 from ratelimit.limits.admission import Admission
-from ratelimit.limits.limiter import Limiter
+from ratelimit.limits.limiter import Charging, Limiter
 from ratelimit.limits.quotas import DAY, QuotaCharge
 from ratelimit.limits.shared_limits import MAX_TOGETHER, admission_script, take_shared
 from ratelimit.limits.token_bucket import Bucket, Charge, bucket_state, take
@@ -34,17 +34,17 @@ class Caller:
         self.quotas = quotas
         self.limiter = Limiter(workers=1)
 
-    def asks(self, then: Callable[[Admission | None], object]) -> Admission | bool:
-        """What is returned at once; `then` is told what follows if it is True."""
+    def asks(self, then: Callable[[Admission | None], object]) -> Admission | Charging:
+        """What is returned at once; `then` is told what follows if it is SENT."""
         return self.limiter.admit_soon(self.charge, self.quotas, redis=self._redis, then=then)
 
     async def told(self) -> Admission | None:
         """What the next call is told; "None" if nothing was sent, too."""
         admission = asyncio.get_running_loop().create_future()
         at_once = self.asks(admission.set_result)
-        if not isinstance(at_once, bool):
+        if isinstance(at_once, Admission):
             return at_once
-        if not at_once:
+        if at_once is Charging.NOT_SENT:
             return None
         async with asyncio.timeout(PATIENCE_SECONDS):
             told: Admission | None = await admission
@@ -83,7 +83,7 @@ def test_calls_of_one_turn_are_charged_exactly(redis_server):
     async def test(caller: Caller) -> None:
         told: list[Admission | None] = []
         for _ in range(8):
-            assert caller.asks(told.append)
+            assert caller.asks(told.append) is Charging.SENT
         assert told == []
         async with asyncio.timeout(PATIENCE_SECONDS):
             while len(told) < 8:
@@ -104,7 +104,7 @@ def test_keys_of_one_turn_are_charged_together_and_each_by_its_own_limit(redis_s
         for _ in range(3):
             for number, admissions in told.items():
                 caller.charge = charge_of(number)
-                assert caller.asks(admissions.append)
+                assert caller.asks(admissions.append) is Charging.SENT
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not all(len(admissions) == 3 for admissions in told.values()):
                 await asyncio.sleep(0.01)
@@ -133,7 +133,7 @@ def test_a_turn_with_many_calls_occupies_redis_several_times_for_a_moment_each(r
         told: list[Admission | None] = []
         calls = script_calls()
         for _ in range(2 * MAX_TOGETHER + 1):
-            assert caller.asks(told.append)
+            assert caller.asks(told.append) is Charging.SENT
         async with asyncio.timeout(PATIENCE_SECONDS):
             while len(told) < 2 * MAX_TOGETHER + 1:
                 await asyncio.sleep(0.01)
@@ -145,7 +145,7 @@ def test_a_turn_with_many_calls_occupies_redis_several_times_for_a_moment_each(r
 
 def test_a_call_that_fails_does_not_harm_those_that_are_charged_with_it(redis_server, caplog):
     async def test(caller: Caller) -> None:
-        assert caller.asks(lambda _: 1 / 0)
+        assert caller.asks(lambda _: 1 / 0) is Charging.SENT
         told = await caller.told()
         assert told is not None
         assert told.bucket.remaining == 3
@@ -157,7 +157,7 @@ def test_a_call_that_fails_does_not_harm_those_that_are_charged_with_it(redis_se
 def test_calls_that_are_not_sent_yet_when_the_connection_ends_are_decided_by_admit(redis_server):
     async def test(caller: Caller) -> None:
         told: list[Admission | None] = []
-        assert caller.asks(told.append)
+        assert caller.asks(told.append) is Charging.SENT
         caller._redis.close()
         await asyncio.sleep(0)
         assert told == [None]
@@ -171,7 +171,7 @@ def test_tokens_taken_ahead_in_the_loop_are_spent_without_redis(redis_server):
         told = await caller.told()
         assert told is not None
         assert caller.asks(lambda _: None) is told
-        assert caller.asks(lambda _: None) is True
+        assert caller.asks(lambda _: None) is Charging.SENT
 
     run(test, INTERNAL)
 
@@ -216,7 +216,7 @@ def test_without_redis_admit_decides(redis_server):
     async def test(caller: Caller) -> None:
         redis_server.freeze()
         assert await caller.told() is None
-        assert not caller.asks(lambda _: None)
+        assert caller.asks(lambda _: None) is Charging.NOT_SENT
         assert caller.limiter.admit(caller.charge).admitted
 
     run(test, SLOW)
