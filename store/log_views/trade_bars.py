@@ -8,8 +8,9 @@ import numpy as np
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
+from store.bars.prints import masks_of
 from store.log_views.grids import Grid
-from store.log_views.log_view import LogView
+from store.log_views.log_view import LogView, rows_backwards
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
@@ -37,6 +38,18 @@ def trade_bars(view: LogView, grid: Grid, policy: BarPolicy) -> TradeBars:
     if grid.is_of_regular_sessions and policy.daily is not None:
         return _AuctionBars(view, grid, policy)
     return _SpanBars(view, grid, policy)
+
+
+def last_price_ns(log: LogView, policy: BarPolicy, end_ns: int) -> int | None:
+    """Return the event time of the last trade before an instant that may set open and close; None without one.
+
+    Reads backwards, only as far as needed. Cancelled and replaced trades do not count.
+    """
+    for rows in rows_backwards(log, end_ns):
+        prices = np.flatnonzero(masks_of(rows, policy)[0])
+        if len(prices):
+            return int(rows.column("timestamp")[int(prices[-1])].as_py())
+    return None
 
 
 @dataclass(frozen=True, slots=True)
