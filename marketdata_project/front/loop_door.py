@@ -47,6 +47,8 @@ MAX_REMEMBERED = 4_096
 # Longer requests are not remembered, which bounds the memory of those that are.
 _REMEMBERED_BYTES = 1_024
 _DIGEST_BYTES = 16
+# uvloop takes 1,024 events from a poll. If there are as many, it polls again in the same turn. Some are not clients'.
+_ONE_POLL_CONNECTIONS = 1_000
 
 _Key = tuple[str, bytes]
 """A peer's address, and a keyed hash of a request's bytes."""
@@ -93,10 +95,14 @@ class _PlainCall(NamedTuple):
 
 
 class LoopDoor:
-    """Finds an answer in this process's memory, charges the caller and records the call. A `Door`."""
+    """Finds an answer in this process's memory, charges the caller and records the call. A `Door`.
 
-    def __init__(self) -> None:
+    connections: returns the number of this process's open connections.
+    """
+
+    def __init__(self, connections: Callable[[], int] = lambda: 0) -> None:
         self._spool = call_spool()
+        self._connections = connections
         self._redis = LoopConnection()
         self._newest_poll: object | None = None
         self._calls: OrderedDict[_Key, _PlainCall] = OrderedDict()
@@ -164,6 +170,8 @@ class LoopDoor:
                 made = None if admission is None else ready(admission)
             finally:
                 deliver(made)
+                # The calls that came behind this one may have been answered after the loop's next poll began.
+                self._newest_poll = None
 
         access, cost = prepared.access, prepared.cost
         charge = admit_soon(caller, access, cost=cost, redis=self._redis, then=charged)
@@ -180,9 +188,11 @@ class LoopDoor:
             self._calls.popitem(last=False)
         self._calls[call.key] = call
 
-    def _poll(self) -> object:
-        """Return an object that stands for the event loop's newest poll for data."""
+    def _poll(self) -> object | None:
+        """Return an object that stands for the event loop's newest poll for data; None if a turn may have several."""
         if self._newest_poll is None:
+            if self._connections() >= _ONE_POLL_CONNECTIONS:
+                return None
             self._newest_poll = object()
             # Called before the next poll.
             asyncio.get_running_loop().call_soon(self._end_poll)

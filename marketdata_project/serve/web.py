@@ -167,7 +167,7 @@ def _protocol(turns: Turns) -> type[GuardedProtocol]:
     from marketdata_project.front.loop_door import LoopDoor  # noqa: PLC0415 needs the apps
 
     class Protocol(GuardedProtocol):
-        door = LoopDoor()
+        door = LoopDoor(lambda: turns.connections)
         slots = ConnectionSlots(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
 
         def connection_lost(self, exc: Exception | None) -> None:

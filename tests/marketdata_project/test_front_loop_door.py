@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
+import uvloop
 from django.utils import timezone
 
 from audit.services import call_spool
@@ -16,9 +18,11 @@ from marketdata_project.front.loop_door import LoopDoor
 from marketdata_project.front.ready_answer import ReadyAnswer
 from ratelimit.keys.api_keys import prefix_of
 from ratelimit.keys.selectors import key_cache
+from ratelimit.limits.limiter import Charging
 from ratelimit.limits.services import admit
 from ratelimit.models import ApiKey
 from stats.caching.response_cache import RESPONSE_CACHE
+from stats.delivery.held_answer import HeldAnswer
 from tests.api_client import Api, make_key
 from tests.system.batches import Batch
 from tests.system.clients import OHLC
@@ -168,7 +172,7 @@ def test_the_client_of_a_trusted_proxy_is_recorded(key, settings, proxies, expec
     assert record["address"] == expected
 
 
-def door_and_call(key: str, *, peer: str = "127.0.0.1", **named: str) -> tuple[LoopDoor, bytes, object]:
+def door_and_call(key: str, *, peer: str = "127.0.0.1", **named: str) -> tuple[LoopDoor, bytes, Any]:
     """A door that has read a call, and the call's bytes, of which only their difference counts here."""
     door, data = LoopDoor(), f"the call of {key}".encode()
     sent = [(b"host", b"localhost"), (b"x-api-key", key.encode())]
@@ -236,3 +240,67 @@ def test_a_call_without_an_answer_at_hand_is_read_anew(key):
     RESPONSE_CACHE.local.clear()
     assert asyncio.run(answer(door, call)) is None
     assert door.recalled("127.0.0.1", data) is None
+
+
+@pytest.fixture
+def polls(monkeypatch) -> list[object]:
+    """What stands for the poll of each call that the door looks up, in order."""
+    seen: list[object] = []
+    look_up = HeldAnswer.finished_if_cached
+
+    def noted(self, *, poll, **named):
+        seen.append(poll)
+        return look_up(self, poll=poll, **named)
+
+    monkeypatch.setattr(HeldAnswer, "finished_if_cached", noted)
+    return seen
+
+
+def test_a_call_behind_an_awaited_one_is_checked_apart_from_the_calls_of_the_next_poll(
+    key, polls, monkeypatch
+):
+    """A lost connection to Redis delivers between two polls. The next poll may find a call sent after a commit."""
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
+    door, _, call = door_and_call(key)
+
+    def admit_later(*_: object, then: Any, **_named: object) -> Charging:
+        asyncio.get_running_loop().call_soon(then, None)
+        return Charging.SENT
+
+    async def main() -> None:
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        received, sent = socket.socketpair()
+
+        def ask() -> None:
+            received.recv(1)
+            door.answer(call, behind if not polls else lambda _answer: done.set())
+
+        def behind(_answer: object) -> None:
+            door.answer(call, lambda _answer: None)
+            sent.send(b"2")
+
+        loop.add_reader(received, ask)
+        sent.send(b"1")
+        async with asyncio.timeout(10):
+            await done.wait()
+        loop.remove_reader(received)
+        received.close()
+        sent.close()
+
+    monkeypatch.setattr(loop_door, "admit_soon", admit_later)
+    uvloop.run(main())
+    assert len(polls) == len(set(polls)) == 3
+
+
+def test_each_call_is_checked_if_a_turn_of_the_loop_may_have_several_polls(key, polls):
+    async def answer(door: LoopDoor, call: Any) -> None:
+        for _ in range(2):
+            assert door.answer(call, lambda _answer: None) is not None
+
+    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
+    asyncio.run(answer(*door_and_call(key)[::2]))
+    assert polls[0] is polls[1] is not None
+    polls.clear()
+    _, _, call = door_and_call(key)
+    asyncio.run(answer(LoopDoor(lambda: 1_000), call))
+    assert polls == [None, None]
