@@ -30,6 +30,25 @@ ALL_TIME = Window(EARLIEST_NS, LATEST_NS + 1)
 
 
 @dataclass(frozen=True, slots=True)
+class Completeness:
+    """How far a log is known to be complete, nanoseconds UTC. Both are `ALL_TIME.start_ns` for nothing.
+
+    newest_ns: the largest event time of all rows ever stored, also of cancelled ones. complete_until_ns: the
+    largest instant up to which the feed declared to have sent everything.
+    """
+
+    newest_ns: int
+    complete_until_ns: int
+
+    def joined(self, newest_ns: int, complete_until_ns: int) -> Completeness:
+        """Return the completeness after a commit with this largest event time and this declaration."""
+        return Completeness(max(self.newest_ns, newest_ns), max(self.complete_until_ns, complete_until_ns))
+
+
+NOTHING_COMPLETE = Completeness(ALL_TIME.start_ns, ALL_TIME.start_ns)
+
+
+@dataclass(frozen=True, slots=True)
 class CommitId:
     """A commit of one log: its number from 1, and its hash. If a restored log reuses a number, the hash differs."""
 
@@ -66,8 +85,11 @@ def hash_of_key(request_key: str) -> str:
 class Append:
     """A batch of rows for one log.
 
-    rows: a record batch in the dataset's schema, in order of arrival, with at least one row. caller: the
-    sender, stored in the commit. request_key: the sender's idempotency key, or None; only its hash is stored.
+    rows: a record batch in the dataset's schema, in order of arrival, with at least one row unless there is a
+    `complete_until_ns`. caller: the sender, stored in the commit. request_key: the sender's idempotency key, or
+    None; only its hash is stored. complete_until_ns: the sender declares that it has sent all rows with event
+    times before this instant (nanoseconds UTC); None declares nothing. A declaration that is later than all
+    before makes a commit, also without new rows.
     """
 
     dataset: Dataset
@@ -76,6 +98,11 @@ class Append:
     caller: str
     dedupe: Dedupe = Dedupe.ROWS
     request_key: str | None = None
+    complete_until_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.rows.num_rows and self.complete_until_ns is None:
+            raise ValueError("a batch needs a row, or complete_until_ns")
 
     @property
     def key_hash(self) -> str | None:
@@ -213,6 +240,10 @@ class MarketStore(Protocol):
     @abstractmethod
     def head(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> CommitId:
         """Return the log's newest commit, or the commit with this number, which must exist."""
+
+    @abstractmethod
+    def completeness(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> Completeness:
+        """Return how far the log is known to be complete."""
 
     @abstractmethod
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:

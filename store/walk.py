@@ -38,7 +38,7 @@ class CommitRecord:
 
     committed_at: nanoseconds UTC. key_hash: SHA-256 of the idempotency key, in hex, or None. digest: identifies
     the batch; a batch under the same key must have the same digest. receipt: the answer that the caller got;
-    its `stored` is the number of the commit's rows or corrections.
+    its `stored` is the number of the commit's rows or corrections. complete_until_ns: see `Append`.
     """
 
     id: CommitId
@@ -47,6 +47,7 @@ class CommitRecord:
     key_hash: str | None
     digest: str
     receipt: Receipt
+    complete_until_ns: int | None = None
 
     @property
     def position(self) -> LogPosition:
@@ -126,11 +127,12 @@ CommitHook: TypeAlias = Callable[[Dataset, str, CommitId], None]
 
 
 def call_hooks(hooks: Iterable[CommitHook], request: Append | Amendment, receipt: Receipt) -> Receipt:
-    """Call every hook if the request made a commit, and return the receipt.
+    """Call every hook if the request made a commit (or repeated a declaration), and return the receipt.
 
     An exception in a hook is only logged: the commit is stored.
     """
-    if not receipt.replayed and (receipt.stored or request.request_key is not None):
+    is_declared = isinstance(request, Append) and request.complete_until_ns is not None
+    if not receipt.replayed and (receipt.stored or request.request_key is not None or is_declared):
         for hook in hooks:
             try:
                 hook(request.dataset, request.symbol, receipt.commit)

@@ -28,7 +28,7 @@ from store.csv.writing.writer import Writer
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.protocol import CommitId, Window
+from store.protocol import CommitId, Completeness, Window
 from store.queries import QueryableStore
 from store.rows.revisions import Revision, RevisionQuery
 from store.walk import CommitPiece, LogPosition
@@ -182,6 +182,9 @@ class StoreReads(QueryableStore):
 
     def head(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> CommitId:
         return self._history(dataset, symbol).head(commit)
+
+    def completeness(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> Completeness:
+        return self._history(dataset, symbol).completeness(commit)
 
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
         return self._history(dataset, symbol).committed_at_of(number)

@@ -10,7 +10,17 @@ import pyarrow as pa
 from store.bars.prints import STANDS
 from store.declarations import Dataset
 from store.exceptions import RequestKeyReused
-from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Dedupe, Receipt
+from store.protocol import (
+    NO_COMMIT,
+    NOTHING_COMPLETE,
+    Action,
+    Amendment,
+    Append,
+    CommitId,
+    Completeness,
+    Dedupe,
+    Receipt,
+)
 from store.rows.corrections import Row, RowHistory
 from store.rows.duplicates import IdentifiedRow, stored_rows_among
 from store.rows.stored_rows import stored_schema
@@ -76,16 +86,20 @@ def first_form(dataset: Dataset, rows: Sequence[Row]) -> list[Row]:
     return [{name: row[name] for name in names} for row in rows]
 
 
-def date_of(row: Row) -> int:
+def event_time(row: Row) -> int:
     time_ns = row["timestamp"]
     assert isinstance(time_ns, int)  # noqa: S101 the dataset's first column
-    return time_ns // DAY_NS
+    return time_ns
+
+
+def date_of(row: Row) -> int:
+    return event_time(row) // DAY_NS
 
 
 def digest_of(request: Append | Amendment) -> str:
     """Return a digest that identifies a batch."""
     values: Sequence[object] = (
-        first_form(request.dataset, request.rows.to_pylist())
+        [*first_form(request.dataset, request.rows.to_pylist()), request.complete_until_ns]
         if isinstance(request, Append)
         else [replace(each, new=dict(sorted(each.new.items()))) for each in request.corrections]
     )
@@ -128,6 +142,19 @@ def _identified(dataset: Dataset, index: int, row: Row) -> IdentifiedRow:
     identity = (date_of(row), *(row[name] for name in dataset.id_columns))
     values = tuple(row[name] for name in names if name not in dataset.arrival_columns)
     return IdentifiedRow(index, identity, values, has_id=True, later=later)
+
+
+def completeness_of(log: MemoryLog, number: int) -> Completeness:
+    """Return the log's completeness after a commit."""
+    completeness = NOTHING_COMPLETE
+    for version in log.originals.values():
+        if version.commit <= number:
+            completeness = completeness.joined(event_time(version.values), completeness.complete_until_ns)
+    for commit in log.commits[:number]:
+        declared_ns = commit.record.complete_until_ns
+        if declared_ns is not None:
+            completeness = completeness.joined(completeness.newest_ns, declared_ns)
+    return completeness
 
 
 def row_histories(log: MemoryLog) -> list[RowHistory]:

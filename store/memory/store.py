@@ -18,6 +18,7 @@ from store.memory.log import (
     add_rows,
     apply_change,
     apply_piece,
+    completeness_of,
     date_of,
     digest_of,
     duplicates_of,
@@ -27,7 +28,16 @@ from store.memory.log import (
     row_histories,
     stored_rows_of,
 )
-from store.protocol import DUPLICATE_ROWS_KEPT, NO_COMMIT, Amendment, Append, CommitId, Receipt, Window
+from store.protocol import (
+    DUPLICATE_ROWS_KEPT,
+    NO_COMMIT,
+    Amendment,
+    Append,
+    CommitId,
+    Completeness,
+    Receipt,
+    Window,
+)
 from store.queries import QueryableStore
 from store.rows.corrections import changes
 from store.rows.stored_rows import visible
@@ -174,6 +184,11 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         commits = self._log(dataset, symbol).commits[:commit]
         return commits[-1].id if commits else NO_COMMIT
 
+    def completeness(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> Completeness:
+        log = self._log(dataset, symbol)
+        number = len(log.commits) if commit is None else commit
+        return completeness_of(log, number)
+
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
         """See `MarketStore.committed_at`."""
         return self._log(dataset, symbol).commits[number - 1].committed_at
@@ -189,7 +204,11 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
             return replayed
         duplicates = duplicates_of(batch, rows, log)
         new = sorted((row for index, row in enumerate(rows) if index not in set(duplicates)), key=date_of)
-        if not new and batch.request_key is None:
+        declared_ns = batch.complete_until_ns
+        advances = (
+            declared_ns is not None and declared_ns > completeness_of(log, len(log.commits)).complete_until_ns
+        )
+        if not new and batch.request_key is None and not advances:
             return Receipt(len(rows), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
         receipt = self._commit(log, batch, len(rows), duplicates)
         add_rows(log, new)
@@ -230,6 +249,8 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         duplicate_rows = tuple(duplicates[:DUPLICATE_ROWS_KEPT])
         receipt = Receipt(received, received - len(duplicates), duplicate_rows, chained)
         committed_at = max(self._clock(), log.commits[-1].committed_at + 1 if log.commits else 0)
-        record = CommitRecord(chained, committed_at, request.caller, request.key_hash, digest, receipt)
+        declared_ns = request.complete_until_ns if isinstance(request, Append) else None
+        facts = (request.caller, request.key_hash, digest, receipt, declared_ns)
+        record = CommitRecord(chained, committed_at, *facts)
         log.commits.append(MemoryCommit(record, set()))
         return receipt

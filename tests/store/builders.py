@@ -56,8 +56,10 @@ def batch(
     caller: str = "key:1",
     dedupe: Dedupe = Dedupe.ROWS,
     request_key: str | None = None,
+    complete_until: int | None = None,
 ) -> Append:
-    return Append(TRADES, symbol, record_batch(*rows), caller, dedupe, request_key)
+    rows_batch = record_batch(*rows)
+    return Append(TRADES, symbol, rows_batch, caller, dedupe, request_key, complete_until)
 
 
 def stored(

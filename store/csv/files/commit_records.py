@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from store.exceptions import DataDamaged
-from store.protocol import CommitId, Receipt, hash_of_key
+from store.protocol import CommitId, Completeness, Receipt, hash_of_key
 from store.timestamps import DAY_NS
 
 BLOCK_BYTES = 4096
@@ -63,6 +63,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     CSV without later columns) or corrections (as JSON). duplicate_rows: indices in the batch of the first
     hundred rows (or corrections) that were stored before. key_hash: SHA-256 of the idempotency key.
     request_key: the key itself, only in lines of earlier versions; decoding replaces it by `key_hash`.
+    complete_until: see `Append.complete_until_ns`.
     """
 
     commit: int
@@ -74,6 +75,13 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     duplicate_rows: tuple[int, ...] = ()
     request_key: str | None = None
     key_hash: str | None = None
+    complete_until: int | None = None
+
+    def completeness_after(self, before: Completeness) -> Completeness:
+        """Return the log's completeness after this commit."""
+        newest_ns = max((part.last_ns for part in self.parts), default=before.newest_ns)
+        declared_ns = before.complete_until_ns if self.complete_until is None else self.complete_until
+        return before.joined(newest_ns, declared_ns)
 
     def receipt(self, commit_hash: str, *, replayed: bool = False) -> Receipt:
         """Return the receipt that the caller got."""

@@ -14,17 +14,26 @@ import numpy as np
 from store.arrays import Integers
 from store.csv.files.column_file import ColumnFile, Records
 from store.csv.files.commit_records import Part, PartKind, StoredPart
-from store.protocol import NO_COMMIT, CommitId, Window
+from store.protocol import NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Window
 from store.timestamps import DAY_NS
 
-KIND = "commit index 3"
+KIND = "commit index 4"
 
 _HASHED = np.dtype([("hash", "<i8"), ("commit", "<i8")])
 
-# `texts` has the parts' checksums and the names of files; `text_offset` and `text_length` point into it. `line_end`
-# is an offset in the log. `newest`, `first_ns`, `last_ns` and `first_part` have one entry for each entry of `dates`.
+# Of `commits`, `line_end` is an offset in the log, and `newest_ns` and `complete_until_ns` are the log's completeness
+# after the commit. `texts` has the parts' checksums and the names of files; `text_offset` and `text_length` point into
+# it. `newest`, `first_ns`, `last_ns` and `first_part` have one entry for each entry of `dates`.
 DTYPES: dict[str, np.dtype[Any]] = {
-    "commits": np.dtype([("hash", "V32"), ("committed_at", "<i8"), ("line_end", "<i8")]),
+    "commits": np.dtype(
+        [
+            ("hash", "V32"),
+            ("committed_at", "<i8"),
+            ("line_end", "<i8"),
+            ("newest_ns", "<i8"),
+            ("complete_until_ns", "<i8"),
+        ]
+    ),
     "parts": np.dtype(
         [
             ("first_ns", "<i8"),
@@ -111,6 +120,13 @@ class CommitIndex:
     def committed_at_of(self, number: int) -> int:
         """Return the time of a commit, in nanoseconds UTC."""
         return int(self.columns["commits"].part(number - 1, number)["committed_at"][0])
+
+    def completeness(self, number: int) -> Completeness:
+        """Return the log's completeness after a commit."""
+        if not number:
+            return NOTHING_COMPLETE
+        record = self.columns["commits"].part(number - 1, number)
+        return Completeness(int(record["newest_ns"][0]), int(record["complete_until_ns"][0]))
 
     def commit_as_of(self, instant_ns: int) -> int:
         """Return the number of the newest commit made at or before an instant."""

@@ -15,7 +15,7 @@ from store.csv.files.commit_records import (
     StoredPart,
 )
 from store.csv.log.commit_index import CommitIndex, dates_of
-from store.protocol import CommitId, Window
+from store.protocol import CommitId, Completeness, Window
 
 _SPARE_ROWS = 16
 
@@ -130,6 +130,8 @@ class CommitTail:
         self._days: dict[int, list[StoredPart]] = {}
         self._accepted: dict[tuple[str, str], AcceptedBatch] = {}
         self._committed_at: list[int] = []
+        self._base_completeness = base.completeness(base.number)
+        self._completeness: list[Completeness] = []
 
     def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
         """Add the next commit."""
@@ -147,6 +149,7 @@ class CommitTail:
         self.committed_at, self.end = commit.committed_at, line_end
         self.added.append((commit, commit_id, line_end))
         self._committed_at.append(commit.committed_at)
+        self._completeness.append(commit.completeness_after(self.completeness(self.head.number)))
         self.head = commit_id
 
     def __len__(self) -> int:
@@ -169,6 +172,11 @@ class CommitTail:
     def committed_at_of(self, number: int) -> int:
         """Return the time of a commit, in nanoseconds UTC."""
         return self._committed_at[number - self._first]
+
+    def completeness(self, number: int) -> Completeness:
+        """Return the log's completeness after a commit that is not older than the newest one of the index."""
+        index = number - self._first
+        return self._base_completeness if index < 0 else self._completeness[index]
 
     def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
         """Return the batch stored under a caller's key (given by its hash), or None."""

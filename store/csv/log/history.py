@@ -16,7 +16,7 @@ from store.csv.log.commit_tail import CommitTail
 from store.csv.log.index_builder import EMPTY, IndexBuilder
 from store.csv.log.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE, IndexFiles
 from store.exceptions import DataDamaged
-from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Window
 from store.timestamps import DAY_NS
 
 _Answer = TypeVar("_Answer")
@@ -79,6 +79,13 @@ class CommitHistory:
         """Return the time of a commit, in nanoseconds UTC."""
         return self._with_repair(
             lambda view: (view.base if number <= view.base.number else view.tail).committed_at_of(number)
+        )
+
+    def completeness(self, commit: int | None = None) -> Completeness:
+        """Return the log's completeness after a commit, by default after the newest one."""
+        number = self._number(commit)
+        return self._with_repair(
+            lambda view: (view.base if number < view.base.number else view.tail).completeness(number)
         )
 
     def commit_as_of(self, instant_ns: int) -> int:

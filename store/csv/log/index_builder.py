@@ -26,6 +26,7 @@ class IndexBuilder:
         self._base = base
         self.head, self._end = base.head, base.end
         self._committed_at, self._rows = base.committed_at, base.rows
+        self._completeness = base.completeness(base.number)
         self._kinds = {kind: index for index, kind in enumerate(base.kinds)}
         self._new: dict[str, list[Records]] = {name: [] for name in DTYPES}
         self._text_end = len(base.columns["texts"])
@@ -38,10 +39,17 @@ class IndexBuilder:
         if not added:
             return
         commits = [commit for commit, _, _ in added]
-        self._collect(
-            "commits",
-            [(bytes.fromhex(commit_id.hash), commit.committed_at, end) for commit, commit_id, end in added],
-        )
+        records = []
+        for commit, commit_id, end in added:
+            self._completeness = commit.completeness_after(self._completeness)
+            facts = (
+                commit.committed_at,
+                end,
+                self._completeness.newest_ns,
+                self._completeness.complete_until_ns,
+            )
+            records.append((bytes.fromhex(commit_id.hash), *facts))
+        self._collect("commits", records)
         self._add_parts(commits)
         self._collect("digests", [(text_hash(commit.digest), commit.commit) for commit in commits])
         keyed = [commit for commit in commits if commit.key_hash is not None]

@@ -161,9 +161,8 @@ def _ordinal(history: CommitHistory, stored: StoredPart) -> int:
 
 def _record(commit: Commit, commit_id: CommitId) -> CommitRecord:
     receipt = commit.receipt(commit_id.hash)
-    return CommitRecord(
-        commit_id, commit.committed_at, commit.caller, commit.key_hash, commit.digest, receipt
-    )
+    facts = (commit.caller, commit.key_hash, commit.digest, receipt, commit.complete_until)
+    return CommitRecord(commit_id, commit.committed_at, *facts)
 
 
 def _batches(

@@ -125,12 +125,16 @@ class Chunk:
 
 @dataclass(frozen=True)
 class _RequestFacts:
-    """The fields of every prepared batch. received: the number of rows or corrections in the batch."""
+    """The fields of every prepared batch. received: the number of rows or corrections in the batch.
+
+    complete_until_ns: see `Append`; None for corrections.
+    """
 
     caller: str
     key_hash: str | None
     received: int
     digest: str
+    complete_until_ns: int | None
 
 
 @dataclass(frozen=True)
@@ -150,10 +154,15 @@ class PreparedBatch(_RequestFacts):
             _ = chunk.checksums
             if len(chunks) > 1:  # two batches differ if rows of different dates have another order
                 digest.update(chunk.indices.tobytes())
-        return cls(batch.caller, batch.key_hash, len(batch.rows), digest.hexdigest(), chunks, batch.dedupe)
+        if batch.complete_until_ns is not None:
+            digest.update(f"complete until {batch.complete_until_ns}".encode())
+        facts = (batch.caller, batch.key_hash, batch.rows.num_rows, digest.hexdigest())
+        return cls(*facts, batch.complete_until_ns, chunks, batch.dedupe)
 
 
 def _chunks(batch: Append) -> list[Chunk]:
+    if not batch.rows.num_rows:
+        return []
     days = batch.rows.column(0).to_numpy() // DAY_NS
     indices, hashes = np.arange(len(days)), cache(partial(hash_rows, batch.dataset, batch.rows))
     if days.min() == days.max():
@@ -202,7 +211,7 @@ class PreparedAmendment(_RequestFacts):
         ]
         text = json.dumps(["corrections", values], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
-        return cls(amendment.caller, amendment.key_hash, len(values), digest, amendment)
+        return cls(amendment.caller, amendment.key_hash, len(values), digest, None, amendment)
 
     def chunks(self, applied: Sequence[AppliedCorrection]) -> tuple[CorrectionChunk, ...]:
         """Return the applied corrections as one chunk per event date, in order within a date."""

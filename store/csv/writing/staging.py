@@ -42,6 +42,12 @@ class StagedCommits:
         self._ends: dict[str, int] = {}
         self._headers: dict[str, Header] = {}
         self._rows = history.rows
+        self._completeness = history.completeness()
+
+    def advances(self, request: PreparedRequest) -> bool:
+        """Return whether a batch declares the log complete until a later instant than all before it."""
+        declared_ns = request.complete_until_ns
+        return declared_ns is not None and declared_ns > self._completeness.complete_until_ns
 
     def add(
         self, request: PreparedRequest, chunks: Sequence[Chunk], duplicates: tuple[int, ...], now_ns: int
@@ -61,7 +67,9 @@ class StagedCommits:
             parts=tuple(self._part_for(chunk) for chunk in chunks),
             duplicate_rows=duplicates[:DUPLICATE_ROWS_KEPT],
             key_hash=request.key_hash,
+            complete_until=request.complete_until_ns,
         )
+        self._completeness = commit.completeness_after(self._completeness)
         self.commits.append(commit)
         self.digests.add(request.digest)
         return commit

@@ -142,7 +142,7 @@ class Writer:
             chunks, duplicates = self._new_chunks(request, stage)
         except StorageError as error:
             return error
-        if not chunks and request.key_hash is None:
+        if not chunks and request.key_hash is None and not stage.advances(request):
             reported = duplicates[:DUPLICATE_ROWS_KEPT]
             return lambda history: Receipt(request.received, 0, reported, history.head())
         commit = stage.add(request, chunks, duplicates, self._clock())

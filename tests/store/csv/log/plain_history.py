@@ -13,7 +13,7 @@ from store.csv.files.commit_records import (
     block_checksums,
     encode_commit,
 )
-from store.protocol import NO_COMMIT, CommitId, Window
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Window
 from store.timestamps import DAY_NS
 
 FIRST_DAY = 20_000
@@ -41,6 +41,13 @@ class PlainHistory:
 
     def committed_at_of(self, number: int) -> int:
         return self.commits[number - 1].committed_at
+
+    def completeness(self, number: int) -> Completeness:
+        commits = self.commits[:number]
+        newest = [part.last_ns for commit in commits for part in commit.parts]
+        declared = [commit.complete_until for commit in commits if commit.complete_until is not None]
+        nothing = ALL_TIME.start_ns
+        return Completeness(max(newest, default=nothing), max(declared, default=nothing))
 
     def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
         for commit in reversed(self.commits):
@@ -130,6 +137,7 @@ class LogWriter:
             parts=tuple(parts),
             duplicate_rows=tuple(range(choice.randint(0, 2))),
             key_hash=choice.choice([None, None, str(choice.randrange(50))]),
+            complete_until=choice.choice([None, None, (FIRST_DAY + choice.randrange(self.dates)) * DAY_NS]),
         )
 
     def part(self, day: int, kind: PartKind) -> Part:

@@ -42,6 +42,7 @@ def assert_equal(history: CommitHistory, plain: PlainHistory, writer: LogWriter,
     for commit in ats:
         assert history.head(commit) == plain.head(commit)
         assert not commit or history.committed_at_of(commit) == plain.committed_at_of(commit)
+        assert history.completeness(commit) == plain.completeness(commit)
     for known in (None, *ats):
         for window in windows(writer, asked):
             assert_windows_equal(history, plain, window, known)

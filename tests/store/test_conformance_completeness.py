@@ -1,0 +1,104 @@
+"""How far a log is known to be complete, in every store."""
+
+import pytest
+
+from store.datasets import TRADES
+from store.exceptions import RequestKeyReused
+from store.protocol import ALL_TIME, NO_COMMIT, Action, Amendment, Completeness, Correction, Dedupe, Window
+from store.walk import BEGINNING, CommitRecord
+from tests.store.builders import DAY, NOON, SECOND, SYMBOL, batch, stored, trade
+
+NOTHING = ALL_TIME.start_ns
+
+
+def completeness(store, commit=None):
+    found = store.completeness(TRADES, SYMBOL, commit=commit)
+    return found.newest_ns, found.complete_until_ns
+
+
+def test_newest_event_time_grows_and_never_falls(store):
+    store.append(batch(trade(5), trade(9)))
+    store.append(batch(trade(7)))
+    store.append(batch(trade(DAY)))
+    assert [completeness(store, number) for number in (1, 2, 3)] == [
+        (NOON + 9, NOTHING),
+        (NOON + 9, NOTHING),
+        (NOON + DAY, NOTHING),
+    ]
+    assert store.completeness(TRADES, SYMBOL, commit=0) == Completeness(NOTHING, NOTHING)
+
+
+def test_a_cancelled_row_still_shows_how_far_the_feed_was(store):
+    store.append(batch(trade(5), trade(9, 2.0)))
+    cancel = Correction(Action.CANCEL, NOON + 9, price=2.0, volume=1.0)
+    store.correct(Amendment(TRADES, SYMBOL, (cancel,), "key:1"))
+    assert completeness(store) == (NOON + 9, NOTHING)
+
+
+def test_a_declaration_with_rows_is_part_of_their_commit(store):
+    receipt = store.append(batch(trade(5), complete_until=NOON + SECOND))
+    assert (receipt.stored, receipt.commit.number) == (1, 1)
+    assert completeness(store) == (NOON + 5, NOON + SECOND)
+
+
+def test_a_declaration_without_rows_is_a_commit_of_its_own(store):
+    store.append(batch(trade(5)))
+    receipt = store.append(batch(complete_until=NOON + SECOND))
+    assert (receipt.received, receipt.stored, receipt.commit.number) == (0, 0, 2)
+    assert [completeness(store, number) for number in (1, 2)] == [
+        (NOON + 5, NOTHING),
+        (NOON + 5, NOON + SECOND),
+    ]
+    assert stored(store) == [trade(5)]
+    assert store.version(TRADES, SYMBOL, Window(NOON, NOON + DAY)).number == 1
+
+
+def test_a_log_may_begin_with_a_declaration(store):
+    assert store.append(batch(complete_until=NOON)).commit.number == 1
+    assert completeness(store) == (NOTHING, NOON)
+    assert stored(store) == []
+    assert store.version(TRADES, SYMBOL, ALL_TIME) == NO_COMMIT
+    store.append(batch(trade(1)))
+    assert stored(store) == [trade(1)]
+
+
+def test_an_earlier_declaration_changes_nothing(store):
+    store.append(batch(trade(5), complete_until=NOON + SECOND))
+    assert store.append(batch(complete_until=NOON)).commit.number == 1
+    assert store.append(batch(trade(5), complete_until=NOON + SECOND)).commit.number == 1
+    receipt = store.append(batch(trade(5), complete_until=NOON + SECOND + 1))
+    assert (receipt.duplicates, receipt.commit.number) == (1, 2)
+
+
+def test_a_declaration_is_part_of_what_a_key_stands_for(store):
+    first = store.append(batch(trade(5), request_key="k", complete_until=NOON + SECOND))
+    again = store.append(batch(trade(5), request_key="k", complete_until=NOON + SECOND))
+    assert (again.commit, again.replayed) == (first.commit, True)
+    for other in (None, NOON + 2 * SECOND):
+        with pytest.raises(RequestKeyReused):
+            store.append(batch(trade(5), request_key="k", complete_until=other))
+
+
+def test_a_repeated_batch_may_declare_more(store):
+    store.append(batch(trade(5), dedupe=Dedupe.BATCH))
+    receipt = store.append(batch(complete_until=NOON + SECOND, dedupe=Dedupe.BATCH))
+    assert receipt.commit.number == 2
+
+
+def test_a_walk_tells_the_declarations(store):
+    store.append(batch(trade(5), complete_until=NOON + SECOND))
+    store.append(batch(trade(6)))
+    records = [piece for piece in store.commits(TRADES, SYMBOL, BEGINNING) if isinstance(piece, CommitRecord)]
+    assert [record.complete_until_ns for record in records] == [NOON + SECOND, None]
+
+
+def test_a_declaration_calls_the_hooks(store):
+    called = []
+    store.committed.append(lambda dataset, symbol, commit: called.append(commit.number))
+    store.append(batch(complete_until=NOON))
+    assert called == [1]
+
+
+def test_a_batch_needs_rows_or_a_declaration():
+    with pytest.raises(ValueError, match="needs a row"):
+        batch()
