@@ -205,6 +205,7 @@ ERROR_CODES = (
         empty_batch="The list of rows, or of corrections, is empty.",
         too_many_rows="The batch has more than 100,000 rows, or 10,000 corrections. Split it.",
         too_many_dates="The batch touches more than 366 dates. Split it.",
+        complete_until_ahead="`complete_until` is in the future. Send it once everything before it was sent.",
         mixed_symbols="The batch has several symbols. Split it by symbol.",
         mixed_resolutions="A row and the query have different resolutions.",
         unequal_columns="The columns of the batch do not all have the same number of values.",

@@ -9,6 +9,7 @@ import msgspec
 from store.bar_policies import BAR_POLICIES, EVERY_PRINT, BarPolicy
 from store.exceptions import AliasTaken, StoreUnavailable
 from store.symbols import parse_option_symbol
+from store.timestamps import SECOND_NS
 
 EQUITY, FUTURE, OPTION, CRYPTO = INSTRUMENT_CLASSES = ("equity", "future", "option", "crypto")
 WHOLE_UNITS, FRACTIONAL = VOLUME_KINDS = ("whole", "fractional")
@@ -17,6 +18,7 @@ EXERCISES = ("american", "european")
 SETTLEMENTS = ("am", "pm")
 # Joins aliases in one text; no symbol contains it.
 ALIAS_SEPARATOR = ";"
+DEFAULT_SETTLE = 2.0
 _SHARES_PER_CONTRACT = 100.0
 _CACHE_SIZE = 1 << 16
 
@@ -30,8 +32,9 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     symbols of the instrument. underlying: the symbol of the underlying of a future or an option. expiry: ISO
     date of a future or an option. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`):
     the terms of an option. multiplier: units of the underlying per contract. calendar: the trading calendar's
-    name if the exchange has several. allow_nonpositive_price: whether prices may be zero or less. None means
-    unknown.
+    name if the exchange has several. allow_nonpositive_price: whether prices may be zero or less. settle: rows may
+    arrive this many seconds out of order, so the log is complete up to its newest row's time minus `settle`. None
+    means unknown.
     """
 
     symbol: str
@@ -52,6 +55,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     calendar: str | None = None
     allow_nonpositive_price: bool = False
     name: str | None = None
+    settle: float = DEFAULT_SETTLE
 
     def __post_init__(self) -> None:
         if not self.volume_kind:
@@ -75,6 +79,11 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     def has_sessions(self) -> bool:
         """Whether it has a calendar, or has an exchange and is not crypto."""
         return self.calendar is not None or (self.exchange is not None and self.instrument_class != CRYPTO)
+
+    @property
+    def settle_ns(self) -> int:
+        """`settle` in nanoseconds."""
+        return round(self.settle * SECOND_NS)
 
     @property
     def has_integer_volume(self) -> bool:

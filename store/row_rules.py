@@ -32,6 +32,7 @@ QUOTED = LowerBound("negative_price", f"must be 0 or more {_HOW}", waivable=True
 VOLUME = LowerBound("negative_volume", "must be 0 or more")
 SIZE = LowerBound("negative_size", "must be 0 or more")
 POSITIVE = LowerBound("out_of_range", "must be greater than 0", zero_allowed=False)
+NOT_NEGATIVE = LowerBound("out_of_range", "must be 0 or more")
 
 
 _MINUTE_NS = Resolution.MINUTE.length_ns

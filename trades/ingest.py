@@ -1,9 +1,11 @@
 """The ingest endpoints: one per dataset, made from its declaration."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+import pyarrow as pa
 from django.http import QueryDict
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -17,9 +19,11 @@ from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.protocol import Dedupe
-from trades.batches.row_batch import BatchOptions
+from store.timestamps import SECOND_NS, InvalidTimestamp, parse_timestamp_or_epoch
+from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
+from trades.exceptions import BatchRefused
 from trades.formats import JSON, READERS, WITHOUT_SYMBOLS
 from trades.instruments.services import allows_nonpositive_price, requested_symbol, symbol_canonical
 from trades.services import rows_ingest
@@ -30,11 +34,15 @@ UNKNOWN_CHOICES = ["refuse", "ignore"]
 
 @dataclass(frozen=True, slots=True)
 class IngestQuery:
-    """The query parameters of an ingest request. `given`: by column, the value of rows without one."""
+    """The query parameters of an ingest request.
+
+    given: by column, the value of rows without one. complete_until_ns: nanoseconds UTC, or None.
+    """
 
     dedupe: Dedupe
     ignore_unknown: bool
     given: Mapping[str, str]
+    complete_until_ns: int | None
 
     @classmethod
     def parse(cls, query: QueryDict, dataset: Dataset, *, takes_symbol: bool) -> Self:
@@ -45,11 +53,12 @@ class IngestQuery:
                 "the parameter symbol is for the other formats: in JSON every row names its symbol",
             )
         of_rows = [name for name in ("symbol" if takes_symbol else None, dataset.query_column) if name]
-        values = single_parameters(query, ("dedupe", "unknown", "format", *of_rows))
+        values = single_parameters(query, ("dedupe", "unknown", "format", "complete_until", *of_rows))
         return cls(
             dedupe=Dedupe(choice(values, "dedupe", DEDUPE_CHOICES, Dedupe.ROWS)),
             ignore_unknown=choice(values, "unknown", UNKNOWN_CHOICES, "refuse") == "ignore",
             given={name: _given(values, dataset, name) for name in of_rows if name in values},
+            complete_until_ns=_complete_until(values),
         )
 
 
@@ -63,6 +72,35 @@ def _given(values: dict[str, str], dataset: Dataset, name: str) -> str:
     return aliases.get(word, word)
 
 
+def _complete_until(values: Mapping[str, str]) -> int | None:
+    """Return the parameter's instant, nanoseconds UTC; None if it is absent. Raises `BatchRefused` for the future."""
+    text = values.get("complete_until")
+    if text is None:
+        return None
+    try:
+        instant_ns = parse_timestamp_or_epoch(text)
+    except InvalidTimestamp as error:
+        raise InvalidParameter(error.code, f"complete_until: {text[:64]!r}: {error}") from error
+    if instant_ns > time.time_ns() + _CLOCKS_APART_NS:
+        raise BatchRefused(
+            "complete_until_ahead",
+            f"complete_until={text} is in the future: send it once everything before it was sent",
+        )
+    return instant_ns
+
+
+def _without_rows(query: IngestQuery, dataset: Dataset) -> RowBatch:
+    """Return the batch of an empty body with `complete_until`. Raises `InvalidParameter` without a symbol."""
+    if "symbol" not in query.given:
+        raise InvalidParameter(
+            "missing_parameter", "symbol is required if complete_until is sent without a body"
+        )
+    no_rows = pa.RecordBatch.from_pylist([], schema=dataset.schema)
+    return RowBatch(symbol_canonical(query.given["symbol"]), no_rows)
+
+
+# A sender's clock may be ahead of ours by this much.
+_CLOCKS_APART_NS = 60 * SECOND_NS
 _PARAMETERS = [
     OpenApiParameter(
         "dedupe",
@@ -78,7 +116,12 @@ _PARAMETERS = [
     ),
     OpenApiParameter(
         "symbol",
-        description="The symbol of rows that do not name it; not with `application/json`.",
+        description="The symbol of rows that do not name it; not with a body of `application/json`.",
+    ),
+    OpenApiParameter(
+        "complete_until",
+        description="The feed has sent all rows before this instant. Bars that end by then become final. With an"
+        " empty body (and `symbol`) only this is stored.",
     ),
     OpenApiParameter(
         "Idempotency-Key",
@@ -179,19 +222,22 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
 
     def store(self, request: Request) -> Response:
         """Read the body in its format, store its rows, answer with the result."""
-        media_type = media_type_of(request.content_type)
-        query = IngestQuery.parse(request.GET, self.dataset, takes_symbol=media_type in WITHOUT_SYMBOLS)
+        media_type, body = media_type_of(request.content_type), take_body(request)
+        is_declaration = not body and "complete_until" in request.GET
+        takes_symbol = is_declaration or media_type in WITHOUT_SYMBOLS
+        query = IngestQuery.parse(request.GET, self.dataset, takes_symbol=takes_symbol)
         request_key = idempotency_key(request)
-        body = take_body(request)
         options = BatchOptions(
             self.dataset, query.ignore_unknown, query.given, symbol_canonical, allows_nonpositive_price
         )
+        read = READERS.get(media_type, READERS[JSON])
         ingested = rows_ingest(
             dataset=self.dataset,
-            batch=READERS.get(media_type, READERS[JSON])(body, options),
+            batch=_without_rows(query, self.dataset) if is_declaration else read(body, options),
             caller=key_scope(request),
             dedupe=query.dedupe,
             request_key=request_key,
+            complete_until_ns=query.complete_until_ns,
         )
         headers = {"X-Commit": f"{self.dataset.name}={ingested.receipt.commit.token}"}
         if ingested.receipt.replayed:

@@ -4,6 +4,8 @@ from typing import Any
 
 from django.db import models
 
+from store.instruments import DEFAULT_SETTLE
+
 TEXT_LENGTHS = {
     "instrument_class": 16,
     "name": 200,
@@ -40,6 +42,7 @@ class InstrumentEntry(models.Model):
     tick_size = models.FloatField(null=True, blank=True)
     aliases = models.TextField(blank=True, help_text="Other symbols that mean it, separated by semicolons.")
     allow_nonpositive_price = models.BooleanField("prices of zero and less", default=False)
+    settle = models.FloatField(default=DEFAULT_SETTLE, blank=True)
     calendar = _text("calendar")
     underlying = _text("underlying")
     expiry = models.DateField(null=True, blank=True, db_index=True)

@@ -39,17 +39,18 @@ def rows_ingest(
     caller: str,
     dedupe: Dedupe = Dedupe.ROWS,
     request_key: str | None = None,
+    complete_until_ns: int | None = None,
 ) -> Ingested:
     """Store a checked batch durably, all of it or nothing.
 
-    caller: the sender's stable name, the scope of `request_key`. Raises `BatchRefused` if a stored row has the
+    caller: the sender's stable name, the scope of `request_key`. complete_until_ns: see `Append`. Raises `BatchRefused` if a stored row has the
     same id and other values, or if the dataset is not for the instrument's class; `IdempotencyError`s; the
     store's `StorageError`s.
     """
     refusal = class_refusal(dataset=dataset, symbol=batch.symbol)
     if refusal is not None:
         raise BatchRefused("not_an_option", refusal)
-    append = Append(dataset, batch.symbol, batch.rows, caller, dedupe=dedupe, request_key=request_key)
+    append = Append(dataset, batch.symbol, batch.rows, caller, dedupe, request_key, complete_until_ns)
     try:
         with request_keys_refused():
             return Ingested(batch.symbol, write_measured(dataset, lambda: market_store().append(append)))

@@ -21,7 +21,7 @@ from trades.stores import market_store
 _ROWS_AT_ONCE = 2_000
 _STATE = 1
 _LOCK = "catalogue.lock"
-_NUMBERS = ("tick_size", "strike", "multiplier")
+_NUMBERS = ("tick_size", "settle", "strike", "multiplier")
 _COLUMNS = [*TEXT_LENGTHS, *_NUMBERS, "aliases", "expiry", "allow_nonpositive_price", "document"]
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Instrument)

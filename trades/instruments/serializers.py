@@ -23,7 +23,7 @@ from store.instruments import (
     Instrument,
     default_instrument,
 )
-from store.row_rules import POSITIVE
+from store.row_rules import NOT_NEGATIVE, POSITIVE
 from trades.batches.serializers import ColumnField, SymbolField
 from trades.instruments.fields import (
     NAME_LENGTH,
@@ -57,6 +57,7 @@ FUTURE_DOCUMENT = {
     "tick_size": 0.25,
     "aliases": ["ES1"],
     "allow_nonpositive_price": False,
+    "settle": 2.0,
     "calendar": None,
     "underlying": "ES",
     "expiry": "2026-03-20",
@@ -123,6 +124,12 @@ class InstrumentSerializer(KnownFieldsSerializer):
         Column("allow_nonpositive_price", ColumnKind.BOOLEAN, required=True),
         required=False,
         help_text="Whether its prices may be zero or less.",
+    )
+    settle = ColumnField(
+        Column("settle", ColumnKind.NUMBER, required=True, lower_bound=NOT_NEGATIVE),
+        required=False,
+        help_text="How many seconds out of order its rows may arrive; 2 by default. A bar is final once a row is"
+        " stored that is later than its end by this.",
     )
     calendar = pattern_field(
         "[A-Za-z0-9_.&+-]+( [A-Za-z0-9_.&+-]+)*",

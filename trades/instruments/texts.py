@@ -14,7 +14,7 @@ from store.symbols import InvalidSymbol, parse_symbol
 from store.text_columns import escaped_text, unescaped_text
 from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_document, merged, read_instrument
 
-_NUMBERS = frozenset({"tick_size", "strike", "multiplier"})
+_NUMBERS = frozenset({"tick_size", "settle", "strike", "multiplier"})
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NULLABLE = frozenset(name for name, value in instrument_document(Instrument("A")).items() if value is None)
 _FLAGS = {"true": True, "false": False}

@@ -74,7 +74,7 @@ def test_what_is_declared(data: dict[str, object], base: Instrument, expected: I
         *(({"expiry": bad}, "expiry", "invalid_date") for bad in ("2026-02-30", "2026-3-1", "20260320", "2026-03-20T00:00:00Z", "1899-12-31", "soon", "٢٠٢٦-03-20")),
         ({"expiry": 20260320}, "expiry", "invalid_type"),
         *(({name: 0}, name, "out_of_range") for name in ("tick_size", "multiplier", "strike")),
-        *(({name: -0.5}, name, "out_of_range") for name in ("tick_size", "multiplier", "strike")),
+        *(({name: -0.5}, name, "out_of_range") for name in ("tick_size", "multiplier", "strike", "settle")), ({"settle": None}, "settle", "null"),
         ({"tick_size": "0.25"}, "tick_size", "invalid_type"), ({"strike": True}, "strike", "invalid_type"),
         ({"tick_size": float("inf")}, "tick_size", "out_of_range"), ({"tick_size": 2**53 + 1}, "tick_size", "out_of_range"),
         ({"class": "bond"}, "class", "invalid_choice"), ({"class": None}, "class", "null"), ({"class": "Equity"}, "class", "invalid_choice"),

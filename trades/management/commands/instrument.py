@@ -31,6 +31,7 @@ _HELP = {
     "bar_policy": f"which prints make its bars: {', '.join(FIELD_CHOICES['bar_policy'])} (docs/bar_policies.md)",
     "volume_kind": ", ".join(FIELD_CHOICES["volume_kind"]),
     "tick_size": "the smallest step of its price",
+    "settle": "how many seconds out of order its rows may arrive, 2 by default",
     "calendar": "name of its trading calendar, where the exchange has several",
     "underlying": "of a future or an option",
     "expiry": "of a future or an option, such as 2026-03-20",
