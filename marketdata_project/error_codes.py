@@ -211,6 +211,8 @@ ERROR_CODES = (
         unequal_columns="The columns of the batch do not all have the same number of values.",
         not_an_option="The symbol of option quotes is not an option. Use its OCC symbol, or set its terms first: "
         "class, underlying, expiry, strike, right.",
+        unknown_condition="A condition's meaning is not known, and the instrument refuses such rows "
+        "(`unknown_conditions`); `errors` names them.",
         nonpositive_price="A price is zero or less, and the instrument does not have `allow_nonpositive_price`.",
         negative_price="A bid or an ask is less than zero, and the instrument does not have "
         "`allow_nonpositive_price`.",

@@ -104,6 +104,7 @@ class BarPolicy:
 
 _EVERYTHING = ConditionEffect()
 _VOLUME_ONLY = ConditionEffect(Effect.NO, Effect.NO, Effect.YES)
+_RANGE_AND_VOLUME = ConditionEffect(Effect.NO, Effect.YES, Effect.YES)
 _PRICE_ONLY = ConditionEffect(Effect.YES, Effect.YES, Effect.NO)
 _NOTHING = ConditionEffect(Effect.NO, Effect.NO, Effect.NO)
 
@@ -127,6 +128,30 @@ US_EQUITIES = BarPolicy(
         "trade_through_exempt": _EVERYTHING,
         # This is the rule of the tapes (CTA, UTP). The days that the policy was derived from have no odd lots.
         "odd_lot": _VOLUME_ONLY,
+        # No print of the days that the policy was derived from has the words from here on. Sale conditions follow
+        # the consolidated rules of the tapes. Flags of a record (snapshot and the next two) change nothing.
+        "reopening_print": _EVERYTHING,
+        "automatic_execution": _EVERYTHING,
+        "acquisition": _EVERYTHING,
+        "distribution": _EVERYTHING,
+        "bunched": _EVERYTHING,
+        "split_trade": _EVERYTHING,
+        "stopped_stock": _EVERYTHING,
+        "rule_127_or_155": _EVERYTHING,
+        "yellow_flag": _EVERYTHING,
+        "sold_last": _EVERYTHING,
+        "bunched_sold": _RANGE_AND_VOLUME,
+        "prior_reference_price": _RANGE_AND_VOLUME,
+        "seller": _RANGE_AND_VOLUME,
+        "cash": _VOLUME_ONLY,
+        "next_day": _VOLUME_ONLY,
+        "price_variation": _VOLUME_ONLY,
+        "contingent": _VOLUME_ONLY,
+        "qualified_contingent": _VOLUME_ONLY,
+        "corrected_close": _PRICE_ONLY,
+        "snapshot": _EVERYTHING,
+        "bad_receive_time": _EVERYTHING,
+        "maybe_bad_book": _EVERYTHING,
         "suspicious": ConditionEffect(Effect.NEVER, Effect.NEVER, Effect.NEVER),
     },
     DailyTable(

@@ -13,6 +13,7 @@ from store.timestamps import SECOND_NS
 
 EQUITY, FUTURE, OPTION, CRYPTO = INSTRUMENT_CLASSES = ("equity", "future", "option", "crypto")
 WHOLE_UNITS, FRACTIONAL = VOLUME_KINDS = ("whole", "fractional")
+KEEP, REFUSE = UNKNOWN_CONDITIONS = ("keep", "refuse")
 RIGHTS = ("call", "put")
 EXERCISES = ("american", "european")
 SETTLEMENTS = ("am", "pm")
@@ -33,8 +34,9 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     date of a future or an option. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`):
     the terms of an option. multiplier: units of the underlying per contract. calendar: the trading calendar's
     name if the exchange has several. allow_nonpositive_price: whether prices may be zero or less. settle: rows may
-    arrive this many seconds out of order, so the log is complete up to its newest row's time minus `settle`. None
-    means unknown.
+    arrive this many seconds out of order, so the log is complete up to its newest row's time minus `settle`.
+    unknown_conditions: whether new rows with conditions of unknown meaning are kept or refused, one of
+    `UNKNOWN_CONDITIONS`. None means unknown.
     """
 
     symbol: str
@@ -55,6 +57,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     calendar: str | None = None
     allow_nonpositive_price: bool = False
     name: str | None = None
+    unknown_conditions: str = KEEP
     settle: float = DEFAULT_SETTLE
 
     def __post_init__(self) -> None:

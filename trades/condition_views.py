@@ -12,6 +12,8 @@ from rest_framework.viewsets import ViewSet
 from http_requests.parameters import single_parameters
 from http_requests.tagged_answer import tagged_answer
 from store.bar_policies import BAR_POLICIES, BarPolicy, Effect
+from trades.conditions import CONDITION_MAPS
+from trades.conditions.condition_map import ConditionMap
 
 EFFECTS = [effect.name.lower() for effect in Effect]
 
@@ -32,7 +34,26 @@ def policy_document(policy: BarPolicy) -> dict[str, Any]:
     }
 
 
-POLICIES_DOCUMENT = {"bar_policies": [policy_document(policy) for policy in BAR_POLICIES.values()]}
+def map_document(each: ConditionMap) -> dict[str, Any]:
+    """Return the document of a condition map."""
+    return {
+        "name": each.name,
+        "source": each.source,
+        "version": each.version,
+        "codes": {
+            dataset: [
+                {"code": code, "meaning": found.meaning, "conditions": [*found.words]}
+                for code, found in codes.items()
+            ]
+            for dataset, codes in each.codes.items()
+        },
+    }
+
+
+POLICIES_DOCUMENT = {
+    "bar_policies": [policy_document(policy) for policy in BAR_POLICIES.values()],
+    "condition_maps": [map_document(each) for each in CONDITION_MAPS.values()],
+}
 
 
 class ConditionSerializer(serializers.Serializer[Any]):
@@ -67,11 +88,31 @@ class BarPolicySerializer(serializers.Serializer[Any]):
     daily = DailyTableSerializer(allow_null=True)
 
 
+class ConditionCodeSerializer(serializers.Serializer[Any]):
+    """A vendor's code, and the words that are stored in its place."""
+
+    code = serializers.CharField()
+    meaning = serializers.CharField(help_text="Its name in the vendor's list.")
+    conditions = serializers.ListField(child=serializers.CharField())
+
+
+class ConditionMapSerializer(serializers.Serializer[Any]):
+    """A vendor's condition codes. Codes that are not listed are stored as they are."""
+
+    name = serializers.CharField(help_text="The value of the parameter `conditions` of an ingest.")
+    source = serializers.CharField()  # type: ignore[assignment]  # the field, not the attribute of DRF's Field
+    version = serializers.CharField()
+    codes = serializers.DictField(
+        child=ConditionCodeSerializer(many=True), help_text="The codes of each dataset's rows."
+    )
+
+
 @extend_schema_serializer(many=False)
 class BarPoliciesSerializer(serializers.Serializer[Any]):
-    """All bar policies."""
+    """All bar policies, and the maps of vendors' codes."""
 
     bar_policies = BarPolicySerializer(many=True)
+    condition_maps = ConditionMapSerializer(many=True)
 
 
 class ConditionsViewSet(ViewSet):
@@ -86,7 +127,8 @@ class ConditionsViewSet(ViewSet):
     def list(self, request: Request) -> Response:
         """List the condition words of each bar policy: whether a print with one sets prices and counts in volume.
 
-        If a print has several words, the strongest effect decides: `never`, then `always`, then `no`, then `yes`.
+        Also lists the vendors' codes that an ingest with `conditions=` stores as these words. If a print has several
+        words, the strongest effect decides: `never`, then `always`, then `no`, then `yes`.
         """
         single_parameters(request.GET, ("format",))
         return tagged_answer(request, POLICIES_DOCUMENT)

@@ -23,6 +23,8 @@ from store.timestamps import SECOND_NS, InvalidTimestamp, parse_timestamp_or_epo
 from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
+from trades.conditions import CONDITION_MAPS
+from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import BatchRefused
 from trades.formats import JSON, READERS, WITHOUT_SYMBOLS
 from trades.instruments.services import allows_nonpositive_price, requested_symbol, symbol_canonical
@@ -36,12 +38,14 @@ UNKNOWN_CHOICES = ["refuse", "ignore"]
 class IngestQuery:
     """The query parameters of an ingest request.
 
-    given: by column, the value of rows without one. complete_until_ns: nanoseconds UTC, or None.
+    given: by column, the value of rows without one. conditions: the map of the rows' condition codes, or None.
+    complete_until_ns: nanoseconds UTC, or None.
     """
 
     dedupe: Dedupe
     ignore_unknown: bool
     given: Mapping[str, str]
+    conditions: ConditionMap | None
     complete_until_ns: int | None
 
     @classmethod
@@ -53,13 +57,21 @@ class IngestQuery:
                 "the parameter symbol is for the other formats: in JSON every row names its symbol",
             )
         of_rows = [name for name in ("symbol" if takes_symbol else None, dataset.query_column) if name]
-        values = single_parameters(query, ("dedupe", "unknown", "format", "complete_until", *of_rows))
+        maps = condition_maps(dataset)
+        taken = ("conditions",) if maps else ()
+        values = single_parameters(query, ("dedupe", "unknown", "format", "complete_until", *taken, *of_rows))
         return cls(
             dedupe=Dedupe(choice(values, "dedupe", DEDUPE_CHOICES, Dedupe.ROWS)),
             ignore_unknown=choice(values, "unknown", UNKNOWN_CHOICES, "refuse") == "ignore",
             given={name: _given(values, dataset, name) for name in of_rows if name in values},
+            conditions=maps[choice(values, "conditions", [*maps], "")] if "conditions" in values else None,
             complete_until_ns=_complete_until(values),
         )
+
+
+def condition_maps(dataset: Dataset) -> dict[str, ConditionMap]:
+    """Return the maps that have codes of a dataset's rows, by name."""
+    return {name: each for name, each in CONDITION_MAPS.items() if dataset.name in each.codes}
 
 
 def _given(values: dict[str, str], dataset: Dataset, name: str) -> str:
@@ -140,7 +152,7 @@ def ingest_schema(dataset: Dataset) -> dict[str, Any]:
         "operation_id": f"{dataset.name}_ingest",
         "summary": f"Store a batch of {what}",
         "description": _description(dataset, what),
-        "parameters": [*_PARAMETERS, *_query_column(dataset)],
+        "parameters": [*_PARAMETERS, *_conditions(dataset), *_query_column(dataset)],
         "request": {media_type: _body(dataset, media_type) for media_type in READERS},
         "responses": {200: IngestAnswerSerializer},
         "examples": _examples(dataset, what),
@@ -163,6 +175,12 @@ def _description(dataset: Dataset, what: str) -> str:
         f"{text}Stored rows are recognised {known_by}, counted as a multiset. **A feed without ids must keep"
         " equal rows in one request**, or send `dedupe=batch` or `dedupe=none`: real prints do repeat."
     )
+
+
+def _conditions(dataset: Dataset) -> list[OpenApiParameter]:
+    maps = condition_maps(dataset)
+    text = "The vendor whose condition codes the rows have; they are stored as words of the bar policies."
+    return [OpenApiParameter("conditions", enum=[*maps], description=text)] if maps else []
 
 
 def _query_column(dataset: Dataset) -> list[OpenApiParameter]:
@@ -237,6 +255,7 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
             caller=key_scope(request),
             dedupe=query.dedupe,
             request_key=request_key,
+            conditions=query.conditions,
             complete_until_ns=query.complete_until_ns,
         )
         headers = {"X-Commit": f"{self.dataset.name}={ingested.receipt.commit.token}"}

@@ -13,6 +13,7 @@ TEXT_LENGTHS = {
     "currency": 3,
     "bar_policy": 64,
     "volume_kind": 16,
+    "unknown_conditions": 16,
     "calendar": 64,
     "underlying": 32,
     "right": 4,
@@ -42,6 +43,7 @@ class InstrumentEntry(models.Model):
     tick_size = models.FloatField(null=True, blank=True)
     aliases = models.TextField(blank=True, help_text="Other symbols that mean it, separated by semicolons.")
     allow_nonpositive_price = models.BooleanField("prices of zero and less", default=False)
+    unknown_conditions = _text("unknown_conditions")
     settle = models.FloatField(default=DEFAULT_SETTLE, blank=True)
     calendar = _text("calendar")
     underlying = _text("underlying")

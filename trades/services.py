@@ -1,8 +1,10 @@
 """Services that write batches of rows and corrections to the store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import pyarrow as pa
 
 from http_requests.exceptions import ERRORS_LIMIT, FieldError
 from idempotency.exceptions import IdempotencyKeyReused, RequestStillRunning
@@ -10,10 +12,15 @@ from store import exceptions as storage
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing, IdConflict, RequestKeyReused
+from store.instruments import REFUSE
 from store.protocol import Amendment, Append, Correction, Dedupe, Receipt
 from trades.batches.row_batch import RowBatch
+from trades.conditions.condition_map import ConditionMap
+from trades.conditions.rows import CONDITIONS, has_conditions, rows_with, translated_rows, unknown_words
 from trades.exceptions import BatchRefused
 from trades.stores import market_store, write_measured
+
+_WORDS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +33,11 @@ class CorrectionBatch:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """The result of a batch: its symbol, and the store's receipt."""
+    """The result of a batch: its symbol, the store's receipt, and the number of rows with each unknown condition."""
 
     symbol: str
     receipt: Receipt
+    unknown_conditions: Mapping[str, int] = field(default_factory=dict)
 
 
 def rows_ingest(
@@ -40,25 +48,48 @@ def rows_ingest(
     dedupe: Dedupe = Dedupe.ROWS,
     request_key: str | None = None,
     complete_until_ns: int | None = None,
+    conditions: ConditionMap | None = None,
 ) -> Ingested:
     """Store a checked batch durably, all of it or nothing.
 
-    caller: the sender's stable name, the scope of `request_key`. complete_until_ns: see `Append`. Raises `BatchRefused` if a stored row has the
-    same id and other values, or if the dataset is not for the instrument's class; `IdempotencyError`s; the
-    store's `StorageError`s.
+    caller: the sender's stable name, the scope of `request_key`. complete_until_ns: see `Append`. conditions: the
+    map of the rows' condition codes; None if they have words. Raises `BatchRefused` if a stored row has the same
+    id and other values, if the dataset is not for the instrument's class, or if the instrument refuses an
+    unknown condition; `IdempotencyError`s; the store's `StorageError`s.
     """
     refusal = class_refusal(dataset=dataset, symbol=batch.symbol)
     if refusal is not None:
         raise BatchRefused("not_an_option", refusal)
-    append = Append(dataset, batch.symbol, batch.rows, caller, dedupe, request_key, complete_until_ns)
+    rows = translated_rows(dataset, batch.rows, conditions)
+    unknown = conditions_check(dataset=dataset, symbol=batch.symbol, rows=rows, conditions=conditions)
+    append = Append(dataset, batch.symbol, rows, caller, dedupe, request_key, complete_until_ns)
     try:
         with request_keys_refused():
-            return Ingested(batch.symbol, write_measured(dataset, lambda: market_store().append(append)))
+            receipt = write_measured(dataset, lambda: market_store().append(append))
+            return Ingested(batch.symbol, receipt, unknown)
     except IdConflict as error:
         code, message, column = dataset.conflict
         paths = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
         fields = [FieldError(f"{path}.{column}" if column else path, code, message) for path in paths]
         raise BatchRefused(code, message, fields) from error
+
+
+def conditions_check(
+    *, dataset: Dataset, symbol: str, rows: pa.RecordBatch, conditions: ConditionMap | None
+) -> Mapping[str, int]:
+    """Return the number of rows with each condition word that neither the map nor the bar policy knows.
+
+    rows: with words. Raises `BatchRefused` if there are any and the instrument refuses them.
+    """
+    if not has_conditions(rows):
+        return {}
+    instrument = market_store().instrument(symbol)
+    unknown = unknown_words(dataset, rows, instrument.policy, conditions)
+    if unknown and instrument.unknown_conditions == REFUSE:
+        code, message = "unknown_condition", f"no meaning is known of {', '.join([*unknown][:_WORDS_SHOWN])}"
+        paths = [f"{dataset.name}[{row}].{CONDITIONS}" for row in rows_with(rows, unknown)[:ERRORS_LIMIT]]
+        raise BatchRefused(code, message, [FieldError(path, code, message) for path in paths])
+    return unknown
 
 
 @contextmanager

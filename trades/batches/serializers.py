@@ -150,6 +150,17 @@ class IngestAnswerSerializer(serializers.Serializer[Any]):
         source="receipt.commit.number",
         help_text="The number of the log's newest commit, with these rows in it.",
     )
+    unknown_conditions = serializers.DictField(
+        child=serializers.IntegerField(),
+        required=False,
+        help_text="Rows by condition whose meaning is not known; left out if there is none.",
+    )
+
+    def to_representation(self, instance: Any) -> Any:
+        document = super().to_representation(instance)
+        if not document.get("unknown_conditions"):
+            document.pop("unknown_conditions", None)
+        return document
 
 
 def _by_row(errors: Iterable[RowError]) -> dict[int, dict[str, list[serializers.ErrorDetail]]]:

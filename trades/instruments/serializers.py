@@ -19,6 +19,7 @@ from store.instruments import (
     OPTION,
     RIGHTS,
     SETTLEMENTS,
+    UNKNOWN_CONDITIONS,
     VOLUME_KINDS,
     Instrument,
     default_instrument,
@@ -57,6 +58,7 @@ FUTURE_DOCUMENT = {
     "tick_size": 0.25,
     "aliases": ["ES1"],
     "allow_nonpositive_price": False,
+    "unknown_conditions": "keep",
     "settle": 2.0,
     "calendar": None,
     "underlying": "ES",
@@ -72,6 +74,7 @@ FIELD_CHOICES: dict[str, tuple[str, ...]] = {
     "instrument_class": INSTRUMENT_CLASSES,
     "bar_policy": tuple(BAR_POLICIES),
     "volume_kind": VOLUME_KINDS,
+    "unknown_conditions": UNKNOWN_CONDITIONS,
     "right": RIGHTS,
     "exercise": EXERCISES,
     "settlement": SETTLEMENTS,
@@ -124,6 +127,9 @@ class InstrumentSerializer(KnownFieldsSerializer):
         Column("allow_nonpositive_price", ColumnKind.BOOLEAN, required=True),
         required=False,
         help_text="Whether its prices may be zero or less.",
+    )
+    unknown_conditions = _word(
+        "unknown_conditions", "Whether new rows with conditions of unknown meaning are kept or refused."
     )
     settle = ColumnField(
         Column("settle", ColumnKind.NUMBER, required=True, lower_bound=NOT_NEGATIVE),

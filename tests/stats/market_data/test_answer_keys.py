@@ -177,6 +177,8 @@ def other(instrument: Instrument, name: str) -> Instrument | None:
         "settlement": "am",
         "calendar": "LSE",
         "allow_nonpositive_price": True,
+        "unknown_conditions": "refuse",
+        "settle": 5.0,
         "name": "Another",
     }
     return None if name == "symbol" else structs.replace(instrument, **{name: values[name]})
