@@ -1,14 +1,18 @@
 """Where HTTP/1.1 requests begin and end (RFC 9112), how large they may be, and how bodies of unknown length are sent."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from httptools import HttpParserError
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from marketdata_project.front.answers import (
     HEADER_TOO_LONG,
     HEADERS_TOO_LARGE,
+    MALFORMED,
+    NOT_ONE_HOST,
     TARGET_TOO_LONG,
     TOO_MANY_HEADERS,
     Refusal,
@@ -20,6 +24,9 @@ MOST_HEADERS = 100
 # The event loop answers requests up to this size, if each comes alone and whole.
 WHOLE_BYTES = 4 * 1024
 _HEAD_END = b"\r\n\r\n"
+# Not in lower case: Django would take `get` for GET. PRI begins HTTP/2 (RFC 9113, 3.4).
+_UNKNOWN_METHOD = re.compile(rb"(?!(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|PRI) )([A-Z-]{1,20}) ")
+_ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#@]+)([/?#].*)?", re.DOTALL)
 
 _Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -34,7 +41,55 @@ def is_whole_get(data: bytes) -> bool:
     )
 
 
-def excess(target: bytes, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+def with_known_method(data: bytes) -> tuple[bytes, str | None]:
+    """Return the beginning of a request, with PATCH instead of a method that the parser may not know, and that method.
+
+    The method does not matter for where a request ends. So the application answers all methods that exist nowhere.
+    """
+    found = _UNKNOWN_METHOD.match(data)
+    if found is None:
+        return data, None
+    return b"PATCH" + data[found.end(1) :], found[1].decode()
+
+
+def origin_form(target: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Return a target's path and query. The authority of a target in absolute form replaces Host (RFC 9112, 3.2.2).
+
+    Raises HttpParserError if a target in another form than these and `*` has no host, names a user, or is not HTTP's.
+    """
+    if target.startswith((b"/", b"*")):
+        return target
+    found = _ABSOLUTE_FORM.fullmatch(target)
+    if found is None:
+        raise HttpParserError("the target has no known form")
+    headers[:] = [header for header in headers if header[0] != b"host"] + [(b"host", found[1])]
+    rest = found[2] or b""
+    return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def head_refusal(target: bytes, headers: list[tuple[bytes, bytes]], *, version: str) -> Refusal | None:
+    """Return the refusal of a request by its headers; None if it can be read.
+
+    Refused are headers over a limit; several Hosts or, in HTTP/1.1, none (RFC 9112, 3.2); and a Transfer-Encoding that
+    is not `chunked`: the end of the body would be unknown (RFC 9112, 6.3).
+    """
+    refusal = _excess(target, headers)
+    if refusal is not None:
+        return refusal
+    hosts = sum(name == b"host" for name, _ in headers)
+    if hosts > 1 or (hosts == 0 and version == "1.1"):
+        return NOT_ONE_HOST
+    framings = [value for name, value in headers if name == b"transfer-encoding"]
+    return MALFORMED if any(framing.strip().lower() != b"chunked" for framing in framings) else None
+
+
+def head_bytes(method: bytes, target: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Return a request line and headers as they are sent."""
+    lines = [name + b": " + value for name, value in headers]
+    return b"\r\n".join([b"%s %s HTTP/%s" % (method, target, version.encode()), *lines, b"", b""])
+
+
+def _excess(target: bytes, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
     """Return the refusal of a request line or headers over a limit; None within all limits."""
     if len(headers) > MOST_HEADERS:
         return TOO_MANY_HEADERS

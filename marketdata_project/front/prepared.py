@@ -34,6 +34,7 @@ MAX_PREPARED = 4_096
 # In characters. Longer calls are not prepared, which bounds the memory of prepared calls: anybody can send them.
 LONGEST_KEY = 2_048
 _SECURITY = (SecurityMiddleware, XFrameOptionsMiddleware)
+_CORS = "corsheaders.middleware.CorsMiddleware"
 
 
 class CallKey(NamedTuple):
@@ -64,7 +65,11 @@ class PreparedCall:
 
     def headers_of(self, answer: FinishedAnswer, call: ReceivedCall) -> dict[str, str]:
         """Return the headers of an answer that do not depend on the caller."""
-        return {**with_link(answer.headers, path=call.path, query=call.query), **self.headers}
+        headers = {**with_link(answer.headers, path=call.path, query=call.query), **self.headers}
+        if _CORS in settings.MIDDLEWARE:
+            # As it adds to answers of calls without Origin, too. Django answers the others.
+            headers["Vary"] += ", origin"
+        return headers
 
 
 def key_of(call: ReceivedCall, environ: Mapping[str, Any]) -> CallKey:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Any, ClassVar
 
-from httptools import HttpParserError
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -13,12 +13,19 @@ from marketdata_project.front.answers import (
     HEADERS_TOO_LARGE,
     HEADERS_TOO_SLOW,
     MALFORMED,
-    NOT_ONE_HOST,
     TOO_MANY_CONNECTIONS,
     Refusal,
     count_refusal,
 )
-from marketdata_project.front.framing import HEADER_BYTES, excess, is_whole_get, without_chunks
+from marketdata_project.front.framing import (
+    HEADER_BYTES,
+    head_bytes,
+    head_refusal,
+    is_whole_get,
+    origin_form,
+    with_known_method,
+    without_chunks,
+)
 from marketdata_project.front.limits import ConnectionSlots
 from marketdata_project.front.ready_answer import Awaited, Door, ReadyAnswer
 from metrics.declarations import CONNECTIONS
@@ -54,6 +61,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _is_in_body = False
     _has_progress = False
     _unfinished_bytes = 0
+    _unknown_method: str | None = None
     _running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
@@ -91,19 +99,25 @@ class GuardedProtocol(HttpToolsProtocol):
             self.headers.append((name, value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        """Check the headers. From then on the application limits the body.
-
-        Raises HttpParserError if the headers are too large, if a request has several Hosts or, in HTTP/1.1, none (RFC
-        9112, 3.2), or if Transfer-Encoding is not `chunked`: the end of the body would be unknown (RFC 9112, 6.3).
-        """
+        """Check the headers. From then on the application limits the body. Raises HttpParserError if it refuses."""
+        if self.parser.should_upgrade():
+            # `_feed` has the request parsed again.
+            return
         self._headers_since = None
         # A request that came whole needs no further check if the door answers it.
         if self._whole is not None and self._ask_when_parsed(*self._whole):
             self._is_answered = True
             return
-        self._check_headers_read()
+        refusal = head_refusal(self.url, self.headers, version=self.parser.get_http_version())
+        if refusal is not None:
+            self._refuse(refusal)
+            raise HttpParserError(refusal.message)
+        self.url = origin_form(self.url, self.headers)
         self._is_in_body = self._has_progress = True
         super().on_headers_complete()
+        if self._unknown_method is not None:
+            # The application begins in a later turn of the loop.
+            self.scope["method"], self._unknown_method = self._unknown_method, None
         if any(name == b"transfer-encoding" for name, _ in self.headers):
             # The parser adds trailers to this list. They must not become headers, because proxies do not check
             # them (RFC 9110, 6.5.1).
@@ -116,6 +130,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that a request is complete."""
+        if self.parser.should_upgrade():
+            return
         self._is_in_request = self._is_in_body = False
         self._has_progress = True
         if self._is_answered:
@@ -142,16 +158,19 @@ class GuardedProtocol(HttpToolsProtocol):
             door = None
         self._parse(data, door)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio does
+        """Return whether to keep a connection whose client sends no more: until its complete requests are answered."""
+        if self._is_in_request or not self._is_answering():
+            return False
+        self.shutdown()
+        return True
+
     def shutdown(self) -> None:
         """Close the connection when the running request is answered."""
         if self._awaited is None:
             super().shutdown()
         else:
             self._is_ending = True
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer a malformed request with a problem."""
-        self._refuse(MALFORMED)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
@@ -167,23 +186,38 @@ class GuardedProtocol(HttpToolsProtocol):
         """
         self._has_progress = False
         self._whole = None if door is None or not is_whole_get(data) else (door, data)
-        super().data_received(data)
+        self._feed(data)
         self._whole = None
         self._unfinished_bytes = 0 if self._has_progress else self._unfinished_bytes + len(data)
         if self._unfinished_bytes > HEADER_BYTES:
             self._refuse(HEADERS_TOO_LARGE)
 
-    def _check_headers_read(self) -> None:
-        if (refusal := excess(self.url, self.headers)) is not None:
-            self._refuse(refusal)
-            raise HttpParserError(refusal.message)
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
-            self._refuse(NOT_ONE_HOST)
-            raise HttpParserError(NOT_ONE_HOST.message)
-        framings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if any(framing.strip().lower() != b"chunked" for framing in framings):
-            raise HttpParserError("the end of the body cannot be known")
+    def _feed(self, data: bytes) -> None:
+        """Give the data to the parser; answer a malformed request with a problem."""
+        self._unset_keepalive_if_required()
+        if not self._is_in_request:
+            data, self._unknown_method = with_known_method(data)
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = self._after_upgrade(rest)
+        except HttpParserError:
+            self._refuse(MALFORMED)
+
+    def _after_upgrade(self, data: memoryview) -> memoryview:
+        """Give the parser the data to the end or up to a request to upgrade, and that request without Upgrade.
+
+        Return what is left. The parser would take it for another protocol, a body too. A server may ignore Upgrade
+        (RFC 9110, 7.8).
+        """
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            headers = [header for header in self.headers if header[0] != b"upgrade"]
+            parser = self.parser
+            parser.feed_data(head_bytes(parser.get_method(), self.url, parser.get_http_version(), headers))
+            return data[upgrade.args[0] :]
+        return data[:0]
 
     def _is_free(self) -> bool:
         """Return whether an answer could be sent now: nothing is being answered, and the client reads."""
@@ -226,11 +260,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._parse(data, None)
         elif not self.transport.is_closing():
             self._send_ready(answer)
-        if self._is_ending:
-            super().shutdown()
-        elif self._behind:
+        if self._behind:
             self.flow.resume_reading()
             self.data_received(self._behind)
+        if self._is_ending:
+            self.shutdown()
 
     def _send_ready(self, answer: ReadyAnswer) -> None:
         added = self.server_state.default_headers

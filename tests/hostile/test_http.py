@@ -21,6 +21,7 @@ pytestmark = pytest.mark.xdist_group("hostile")
 OHLC = "/api/v1/stats/ohlc?symbol=AAPL"
 INGEST = "/api/v1/trades/ingest"
 GET = b"GET /api/v1/stats/ohlc?symbol=AAPL HTTP/1.1\r\nHost: h\r\n"
+BARE = b"%s /api/v1/stats/ohlc?symbol=AAPL HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST /api/v1/trades/ingest HTTP/1.1\r\nHost: h\r\n"
 BROKEN = {
     "another version": b"GET / HTTP/3.0\r\nHost: h\r\n\r\n",
@@ -84,6 +85,15 @@ def asked(port: int, request: bytes) -> Reply:
 def test_what_is_no_http_is_400(wire: Wire, name: str):
     reply = checked(asked(wire.port, BROKEN[name]), name)
     assert (reply.status, code(reply)) in {(400, "malformed_request"), (400, "invalid_host")}
+
+
+@pytest.mark.parametrize("method", ["FOO", "TRACE"])
+@pytest.mark.parametrize(("has_key", "status"), [(True, 405), (False, 401)], ids=["key", "no key"])
+def test_an_unknown_method_is_answered_as_one_that_the_path_lacks(
+    wire: Wire, method: str, has_key: bool, status: int
+):
+    reply = checked(wire.ask(method, OHLC) if has_key else asked(wire.port, BARE % method.encode()), method)
+    assert (reply.status, reply.headers["allow"]) == (status, "GET, HEAD, OPTIONS")
 
 
 def test_trailers_without_end_cost_no_memory(wire: Wire, gauge: Gauge, told: Told):

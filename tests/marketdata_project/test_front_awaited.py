@@ -1,6 +1,7 @@
 """Answers that the event loop delivers when Redis has charged the caller: in order, once, and else by the application."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -146,3 +147,15 @@ def test_a_server_that_ends_answers_what_is_awaited_and_closes():
     assert reply.body == b"door /soon"
     assert client.recv(1) == b""
     connection.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("paths", [["/soon"], ["/refused"], ["/soon/1", "/soon/2"], ["/soon", "/2"]], ids=str)
+def test_a_client_that_sends_no_more_gets_what_is_awaited(paths):
+    door = Door(seconds=0.1)
+    with running(application, door=door) as port, connected(port) as connection:
+        for path in paths:
+            connection.sendall(request(path))
+            assert eventually(lambda: door.asked)
+        connection.shutdown(socket.SHUT_WR)
+        raw = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert [raw.count(f" {path}".encode()) for path in paths] == [1] * len(paths)

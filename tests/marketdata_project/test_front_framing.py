@@ -4,9 +4,11 @@ import socket
 import threading
 
 import pytest
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
 
-from tests.marketdata_project.front_server import ask, connected, echo, running
+from tests.marketdata_project.front_server import ask, connected, echo, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
@@ -171,3 +173,114 @@ def answer_until_close(port: int, request: bytes) -> tuple[bytes, bytes]:
         raw = b"".join(iter(lambda: connection.recv(65536), b""))
     head, _, body = raw.partition(b"\r\n\r\n")
     return head.lower(), body
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize(
+    ("target", "host", "received"),
+    [
+        ("http://other/a%20b?c=d", "other", "/a%20b?c=d"),
+        ("HTTPS://other:8443/a", "other:8443", "/a"),
+        ("http://[::1]:80//a//b", "[::1]:80", "//a//b"),
+        ("http://other", "other", "/"),
+        ("http://other?c=http://third/", "other", "/?c=http://third/"),
+        ("//a/b", "h", "//a/b"),
+    ],
+)
+def test_the_authority_of_a_target_in_absolute_form_replaces_the_header(
+    port, target, host, received, version
+):
+    """RFC 9112, 3.2.2."""
+    seen = ask(port, f"GET {target} HTTP/{version}\r\nHost: h\r\nX-A: b\r\n\r\n".encode()).json()
+    assert (seen["HTTP_HOST"], seen["REQUEST_URI"], seen["HTTP_X_A"]) == (host, received, "b")
+
+
+def test_the_authority_of_the_target_is_the_host_that_must_be_allowed(settings):
+    settings.ALLOWED_HOSTS = ["desk.example"]
+
+    def respond(environ):
+        try:
+            return HttpResponse(WSGIRequest(environ).get_host())
+        except DisallowedHost:
+            return HttpResponse(status=400)
+
+    with running(respond) as port:
+        for target, header, status in (("desk.example", "other", 200), ("other", "desk.example", 400)):
+            request = f"GET http://{target}/ HTTP/1.1\r\nHost: {header}\r\n\r\n"
+            assert ask(port, request.encode()).status == status
+
+
+def test_without_a_host_http_1_0_takes_that_of_the_target(port):
+    assert ask(port, b"GET http://other/ HTTP/1.0\r\n\r\n").json()["HTTP_HOST"] == "other"
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET http://other/ HTTP/1.1",
+        b"GET http://key@other/ HTTP/1.1\r\nHost: other",
+        b"GET http:/// HTTP/1.1\r\nHost: h",
+        b"GET ftp://other/ HTTP/1.1\r\nHost: h",
+        b"GET other:80 HTTP/1.1\r\nHost: h",
+        b"CONNECT other:80 HTTP/1.1\r\nHost: h",
+    ],
+)
+def test_other_forms_of_a_target_are_malformed(port, request_head):
+    reply = ask(port, request_head + b"\r\n\r\n")
+    assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+
+
+@pytest.mark.parametrize("method", ["FOO", "PROPFIND", "CONNECT", "M-SEARCH", "TRACE"])
+def test_an_unknown_method_is_the_applications(port, method):
+    request = f"{method} /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab".encode()
+    with connected(port) as connection:
+        for sent, expected in ((request, method), (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET")):
+            connection.sendall(sent)
+            assert read_reply(connection).json()["REQUEST_METHOD"] == expected
+
+
+@pytest.mark.parametrize("method", ["get", "Foo", "FOO@", "F" * 21, ""])
+def test_what_cannot_be_a_method_is_malformed(port, method):
+    reply = ask(port, f"{method} / HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+
+
+UPGRADE = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+
+
+@pytest.mark.parametrize("pieces", [1, 3], ids=["at once", "in turn"])
+@pytest.mark.parametrize("body", [b"", b"Content-Length: 2\r\n\r\nab"], ids=["", "with a body"])
+def test_a_request_to_upgrade_is_answered_like_any_other_and_so_are_those_behind_it(port, pieces, body):
+    first = b"POST /1 HTTP/1.1\r\nHost: h\r\n" + UPGRADE + (body or b"\r\n")
+    second = b"GET /2 HTTP/1.1\r\nHost: h\r\n" + UPGRADE + b"\r\n"
+    third = b"GET /3 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    with connected(port) as connection:
+        for sent in [first + second + third] if pieces == 1 else [first, second, third]:
+            connection.sendall(sent)
+        raw = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert [raw.count(b'"PATH_INFO":"/%d"' % number) for number in (1, 2, 3)] == [1, 1, 1]
+    assert raw.count(b'"body_length":2') == (1 if body else 0)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_client_that_sends_no_more_gets_the_answers_to_its_requests(count):
+    """A client may close its direction of the connection behind its requests (RFC 9112, 9.6)."""
+    going_on = threading.Event()
+
+    def respond(_environ):
+        assert going_on.wait(PATIENCE_SECONDS)
+        return HttpResponse(b"ok")
+
+    with running(respond) as port, connected(port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * count)
+        connection.shutdown(socket.SHUT_WR)
+        going_on.set()
+        raw = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert raw.count(b"HTTP/1.1 200 OK") == raw.count(b"\r\n\r\nok") == count
+
+
+def test_an_unfinished_request_ends_with_its_connection(port):
+    with connected(port) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nab")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b""
