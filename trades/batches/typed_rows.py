@@ -1,6 +1,7 @@
 """The fast path: decodes rows by their types in one pass. Refuses a wrong batch without saying why."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -73,29 +74,55 @@ def required_values(rows: Sequence[Any], options: BatchOptions) -> dict[str, Ite
     return values
 
 
-def typed_batch(options: BatchOptions, values: Mapping[str, Iterable[Any]], count: int) -> RowBatch:
-    """Return the batch of typed values; missing columns are null.
+@dataclass(frozen=True, slots=True)
+class TypedRows:
+    """Some rows of a body: the columns that they have, in Arrow types, and the distinct symbols."""
+
+    count: int
+    columns: Mapping[str, pa.Array]
+    symbols: frozenset[str]
+
+
+def typed_rows(options: BatchOptions, values: Mapping[str, Iterable[Any]], count: int) -> TypedRows:
+    """Convert typed values to columns. Raises `TypedDecodeFailed` for a wrong value."""
+    present = values.keys() | options.given.keys()
+    columns = {
+        column.name: typed_column(column, _filled(options, column, values, count), count).values
+        for column in options.dataset.columns
+        if column.name in present
+    }
+    return TypedRows(count, columns, frozenset(values.get("symbol", ())) - {UNSET})
+
+
+def typed_batch(options: BatchOptions, pieces: Sequence[TypedRows]) -> RowBatch:
+    """Return the batch of the pieces' rows, in order; missing columns are null.
 
     Raises `TypedDecodeFailed` for a wrong value, `BatchRefused` for valid rows that do not form a batch.
     """
     dataset = options.dataset
-    check_size(count, dataset.name)
-    symbols = set(values.get("symbol", ())) - {UNSET}
+    check_size(sum(piece.count for piece in pieces), dataset.name)
+    symbols = frozenset[str]().union(*(piece.symbols for piece in pieces))
     if not all(map(is_symbol, symbols)):
         raise TypedDecodeFailed("a text is not a symbol")
-    present = values.keys() | options.given.keys()
-    columns = {
-        column.name: typed_column(column, _filled(options, column, values, count), count)
-        if column.name in present
-        else TypedColumn(pa.nulls(count, ARROW_TYPES[column.kind]))
-        for column in dataset.columns
-    }
+    columns = {column.name: TypedColumn(_joined(column, pieces)) for column in dataset.columns}
     stored, broken = validate_columns(
         dataset, columns, allows_nonpositive=lambda: options.allows_nonpositive(symbols)
     )
     if broken:
         raise TypedDecodeFailed(broken[0].fault.message)
     return assemble_batch(options, stored, symbols)
+
+
+def _joined(column: Column, pieces: Sequence[TypedRows]) -> pa.Array:
+    """Return the pieces' values of a column, null where a piece lacks it."""
+    type_ = ARROW_TYPES[column.kind]
+    if not any(column.name in piece.columns for piece in pieces):
+        return pa.nulls(sum(piece.count for piece in pieces), type_)
+    arrays = [
+        piece.columns[column.name] if column.name in piece.columns else pa.nulls(piece.count, type_)
+        for piece in pieces
+    ]
+    return arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
 
 
 def typed_column(column: Column, values: Iterable[Any], count: int) -> TypedColumn:

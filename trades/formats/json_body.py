@@ -1,6 +1,8 @@
 """Bodies of JSON: a document with a list of rows, or one row per line (NDJSON)."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -15,18 +17,24 @@ from store.declarations import ColumnKind, Dataset
 from trades.batches.refusals import document_refusal
 from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch, TypedDecodeFailed, check_size
 from trades.batches.typed_rows import (
+    TypedRows,
     check_not_rounded,
     holds_largest_number,
     required_values,
     row_struct,
     row_values,
     typed_batch,
+    typed_rows,
 )
 from trades.batches.validation import columns_of
 from trades.exceptions import BatchRefused
 
 _LINES_LIMIT = 10 * ROWS_LIMIT
 _QUOTATION_MARK = ord('"')
+_ROW_END = b"},"
+# A body is decoded in pieces of this size. The rows of a larger one are many more objects than fit into the
+# processor's cache; and as a process grows older, they lie farther apart and take up to twice as long.
+_PIECE_BYTES = 128 * 2**10
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -59,16 +67,44 @@ def decode_json(body: bytes, options: BatchOptions) -> RowBatch:
     Raises `TypedDecodeFailed` for a wrong value, `MalformedDocument` for repeated keys, `BatchRefused` for
     valid rows that do not form a batch: none, too many, several symbols, too many dates.
     """
-    document, is_strict = _first_decoded(options, lambda decoders: decoders[0].decode(body))
-    rows: Sequence[Any] = getattr(document, options.dataset.name)
-    values, has_surplus = _values(body, rows, options, other_keys=1)
-    if has_surplus or not is_strict:
+    pieces = _pieces_of(body, options.dataset.name)
+    if len(pieces) > 1:
+        with suppress(TypedDecodeFailed):  # a text may hold what ends a row
+            return _decode_pieces(body, pieces, replace(options, ignore_unknown=False))
+    return _decode_pieces(body, [body], options)
+
+
+def _pieces_of(body: bytes, name: str) -> list[bytes]:
+    """Cut a document between rows into documents of about 128 KiB.
+
+    If all of them can be read strictly, they have the document's rows, in order. A document that has other keys
+    cannot be cut: rows of another list would become rows of the batch.
+    """
+    pieces: list[bytes] = []
+    beginning, start = b"", 0
+    while (end := body.find(_ROW_END, start + _PIECE_BYTES)) >= 0:
+        pieces.append(b"%b%b}]}" % (beginning, body[start:end]))
+        beginning, start = b'{"%b":[' % name.encode(), end + len(_ROW_END)
+    return [*pieces, beginning + body[start:]]
+
+
+def _decode_pieces(body: bytes, pieces: Sequence[bytes], options: BatchOptions) -> RowBatch:
+    decoded = [_decode_piece(piece, options) for piece in pieces]
+    if any(is_doubtful for _, is_doubtful in decoded):
         read_json(body)
-    batch = typed_batch(options, values, len(rows))
+    batch = typed_batch(options, [rows for rows, _ in decoded])
     if holds_largest_number(options.dataset, batch.rows):
         checked: Any = read_json(body)
         check_not_rounded(options.dataset, checked[options.dataset.name])
     return batch
+
+
+def _decode_piece(piece: bytes, options: BatchOptions) -> tuple[TypedRows, bool]:
+    """Return the rows of a document, and whether it may repeat a key or has unknown fields."""
+    document, is_strict = _first_decoded(options, lambda decoders: decoders[0].decode(piece))
+    rows: Sequence[Any] = getattr(document, options.dataset.name)
+    values, has_surplus = _values(piece, rows, options, other_keys=1)
+    return typed_rows(options, values, len(rows)), has_surplus or not is_strict
 
 
 def json_refusal(body: bytes, options: BatchOptions) -> BatchRefused | MalformedDocument:
@@ -153,7 +189,7 @@ def _decode_lines(body: bytes, lines: Sequence[bytes], options: BatchOptions) ->
     values, has_surplus = _values(body, rows, options, other_keys=0)
     if has_surplus or not is_strict:
         _documents(body, lines)
-    batch = typed_batch(options, values, len(rows))
+    batch = typed_batch(options, [typed_rows(options, values, len(rows))])
     if holds_largest_number(options.dataset, batch.rows):
         check_not_rounded(options.dataset, _documents(body, lines))
     return batch

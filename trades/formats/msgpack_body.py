@@ -28,6 +28,7 @@ from trades.batches.typed_rows import (
     row_values,
     typed_batch,
     typed_column,
+    typed_rows,
     value_type,
 )
 from trades.batches.validation import TypedColumn
@@ -134,7 +135,7 @@ def _read_rows(fields: Fields, options: BatchOptions) -> RowBatch:
         raise _refusal(options, document, is_document=True)
     check_size(count, name)
     try:
-        batch = typed_batch(options, _typed_rows(fields[name], options), count)
+        batch = typed_batch(options, [typed_rows(options, _row_values(fields[name], options), count)])
         if holds_largest_number(options.dataset, batch.rows):
             check_not_rounded(options.dataset, _document_rows(fields[name]))
     except TypedDecodeFailed:
@@ -154,7 +155,7 @@ def _rows_decoder(dataset: Dataset, given: frozenset[str], lenient: bool) -> Any
     return msgspec.msgpack.Decoder(list[row])  # type: ignore[valid-type]
 
 
-def _typed_rows(value: msgspec.Raw, options: BatchOptions) -> dict[str, Iterable[Any]]:
+def _row_values(value: msgspec.Raw, options: BatchOptions) -> dict[str, Iterable[Any]]:
     """Return the typed rows' values by field.
 
     Raises `TypedDecodeFailed`; `MalformedDocument` for a repeated key in a row.

@@ -17,6 +17,7 @@ from tests.chance import SOAK
 from trades.batches.row_batch import BatchOptions, TypedDecodeFailed
 from trades.batches.serializers import batch_serializer
 from trades.exceptions import BatchRefused
+from trades.formats import json_body
 from trades.formats.json_body import decode_json, json_refusal
 
 REFERENCE = project.REAL_DATA / "reference"
@@ -46,11 +47,19 @@ FULL = {
 
 
 def typed_accepts(body: bytes, *, ignore_unknown: bool) -> bool:
-    try:
-        decode_json(body, BatchOptions(ignore_unknown=ignore_unknown))
-    except (TypedDecodeFailed, BatchRefused, MalformedDocument):
-        return False
-    return True
+    """Whether the typed decoder accepts a body, decoded as a whole; checks that cut at every row it says the same."""
+    accepted = []
+    for piece_bytes in (len(body), 1):
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(json_body, "_PIECE_BYTES", piece_bytes)
+                decode_json(body, BatchOptions(ignore_unknown=ignore_unknown))
+        except (TypedDecodeFailed, BatchRefused, MalformedDocument):
+            accepted.append(False)
+        else:
+            accepted.append(True)
+    assert accepted[0] == accepted[1], (ignore_unknown, body)
+    return accepted[0]
 
 
 def declared_accepts(body: bytes, *, ignore_unknown: bool) -> bool:
