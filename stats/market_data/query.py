@@ -115,7 +115,7 @@ class MarketDataQuery:
 
     Times are nanoseconds UTC. start_ns: None if the query has no start. end_ns: exclusive; None for now.
     whole_dates: whether start and end were dates without a time. streamed: whether one answer has all rows of
-    the range.
+    the range. session, hours: None for the instrument's default.
     """
 
     market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
@@ -134,7 +134,7 @@ class MarketDataQuery:
     fields: Annotated[tuple[str, ...] | None, DIFFERS_BY_PAGE]
     as_of_ns: int | None
     session: Annotated[SessionMode | None, Irrelevant("plans have the grid")]
-    hours: Hours
+    hours: Annotated[Hours | None, Irrelevant("plans have the hours")]
     adjustment: str
     with_partial: bool
     with_coverage: bool
@@ -179,7 +179,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
     form, several = target.form, target.symbol is None
     values = query_values(form.serializer(streamed=target.streamed, several=several), query_string)
     start, end = values.get("start"), values.get("end")
-    session, time_form = values.get("session"), values.get("time")
+    session, hours, time_form = values.get("session"), values.get("hours"), values.get("time")
     return MarketDataQuery(
         market_class=MARKET_CLASSES[target.market_class],
         form=form,
@@ -197,7 +197,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         fields=values.get("fields"),
         as_of_ns=values.get("as_of"),
         session=session and SessionMode(session),
-        hours=Hours(values.get("hours", Hours.ALL)),
+        hours=hours and Hours(hours),
         adjustment=values.get("adjustment", "raw"),
         with_partial=values.get("partial") != "exclude",
         with_coverage=values.get("coverage", False),

@@ -54,8 +54,8 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         WordField,
         {
             "words": tuple(Hours),
-            "schema_default": Hours.ALL,
-            "help_text": "The exchange's hours whose rows count.",
+            "help_text": "The exchange's hours whose rows count. Default: `all`; for `1d`, `1w` and `1M` of trading"
+            " dates of equities and options `regular`, with the auctions.",
         },
     ),
     "adjustment": (
@@ -108,14 +108,16 @@ def query_serializer(
 
     title: the serializer's name in the OpenAPI schema. resolution: the default of the parameter `resolution`.
     """
-    fields = {name: _field(name, resolution) for name in names}
+    # Only bars have other hours by default; a read without `resolution` is of ticks.
+    defaults = {"resolution": resolution, "hours": None if "resolution" in names else Hours.ALL}
+    fields = {name: _field(name, defaults.get(name)) for name in names}
     doc = {"__doc__": "The query parameters.", "__module__": __name__}
     return type(f"{title}QuerySerializer", (_RangeSerializer,), {**doc, **fields})
 
 
-def _field(name: str, resolution: str | None) -> serializers.Field[Any, Any, Any, Any]:
+def _field(name: str, schema_default: str | None) -> serializers.Field[Any, Any, Any, Any]:
     field_class, options = _FIELDS[name]
-    default = {"schema_default": resolution} if field_class is ResolutionField else {}
+    default = {} if schema_default is None else {"schema_default": schema_default}
     return field_class(**{"required": False, **options, **default})
 
 

@@ -115,7 +115,8 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = ()) ->
     query_range = _settled_range(symbol_query, log) or tick_range(symbol_query)
     log = symbol_query.read_point.limited_to(log, tick_window(query_range, (log,)))
     window = tick_window(query_range, (log,))
-    hours_grid = None if grid.hours is Hours.ALL else grid
+    # The default hours of days are those of bars.
+    hours_grid = None if symbol_query.query.hours is None or grid.hours is Hours.ALL else grid
     # All ranges that end after the last row have the same answer, so their plans have the same end.
     end_ns = query_range.end_ns if window is NOTHING else window.end_ns
     next_second_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS

@@ -10,9 +10,9 @@ import numpy as np
 from stats.exceptions import UnknownExchange
 from stats.sessions import library
 from stats.sessions.exchanges import EXCHANGES, calendar_name
-from stats.sessions.schedule import Schedule, joined
+from stats.sessions.schedule import Hours, Schedule, joined
 from store.arrays import Integers
-from store.instruments import CRYPTO, Instrument
+from store.instruments import CRYPTO, EQUITY, OPTION, Instrument
 from store.timestamps import DAY_NS
 
 # An instant's trading date is searched from two days before its UTC date (because of time zones and evening sessions)
@@ -101,6 +101,11 @@ def calendar_if_known(instrument: Instrument) -> TradingCalendar | None:
 def never_closes(instrument: Instrument) -> bool:
     """Return whether an instrument trades at all hours, with UTC days: crypto without its own calendar."""
     return instrument.instrument_class == CRYPTO and instrument.calendar is None
+
+
+def daily_hours(instrument: Instrument) -> Hours:
+    """Return the hours of an instrument's daily bars by default: the regular session of equities and options."""
+    return Hours.REGULAR if instrument.instrument_class in {EQUITY, OPTION} else Hours.ALL
 
 
 def exchange_calendar(exchange: str) -> TradingCalendar:

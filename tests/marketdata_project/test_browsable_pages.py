@@ -167,7 +167,7 @@ def test_pages_are_named_after_their_symbol_and_lead_home(browser):
 
 def test_choices_say_which_one_is_meant_without_a_choice(browser):
     html = browser.get(f"{OHLCV}?last=1", headers=HTML).content.decode()
-    for default in ("1d", "all", "raw", "include", "asc", "0"):
+    for default in ("1d", "raw", "include", "asc", "0"):
         assert f"default: {default}<" in html
 
 

@@ -6,11 +6,14 @@ from functools import lru_cache
 from stats.exceptions import NoExchange, UnknownExchange
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
 from stats.market_data.plan import Range, SymbolQuery
-from stats.sessions.calendars import TradingCalendar, calendar_for, never_closes
+from stats.sessions.calendars import TradingCalendar, calendar_for, daily_hours, never_closes
 from stats.sessions.schedule import Hours, SessionMode
 from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS, SECOND_NS
+
+# The `hours` of queries that need no exchange.
+_ALL_HOURS = (None, Hours.ALL)
 
 
 def grid_of(symbol_query: SymbolQuery) -> BarGrid:
@@ -21,13 +24,15 @@ def grid_of(symbol_query: SymbolQuery) -> BarGrid:
     query, calendar = symbol_query.query, _calendar(symbol_query)
     if never_closes(symbol_query.instrument):
         return utc_grid(query.resolution)
-    if calendar is None and (query.session is SessionMode.EXCHANGE or query.hours is not Hours.ALL):
+    if calendar is None and (query.session is SessionMode.EXCHANGE or query.hours not in _ALL_HOURS):
         raise NoExchange(
             f"{symbol_query.symbol} names no exchange, so its sessions are not known: declare it by"
             f" PUT /api/v1/instruments/{symbol_query.symbol}, or ask with session=utc and hours=all"
         )
-    default_session = SessionMode.UTC if calendar is None else SessionMode.EXCHANGE
-    grid = BarGrid(query.resolution, calendar, query.session or default_session, query.hours)
+    session = query.session or (SessionMode.UTC if calendar is None else SessionMode.EXCHANGE)
+    is_of_dates = query.resolution.is_period and session is SessionMode.EXCHANGE
+    default_hours = daily_hours(symbol_query.instrument) if is_of_dates else Hours.ALL
+    grid = BarGrid(query.resolution, calendar, session, query.hours or default_hours)
     has_dates = query.resolution.is_period or query.adjustment != "raw" or query.with_coverage
     # A plain grid without dates is the same for every exchange.
     return grid if has_dates or not grid.is_plain else utc_grid(query.resolution)
@@ -46,7 +51,7 @@ def _calendar(symbol_query: SymbolQuery) -> TradingCalendar | None:
     try:
         return calendar_for(symbol_query.instrument)
     except UnknownExchange:
-        if is_needed or query.hours is not Hours.ALL:
+        if is_needed or query.hours not in _ALL_HOURS:
             raise
         return None
 

@@ -192,9 +192,9 @@ def test_every_input_of_an_answer_changes_its_etag(minutes: Market, dataset: str
 
 
 def test_a_changed_instrument_changes_answers_at_once(minutes: Market):
-    first = ask(minutes, resolution="1d")
+    first = ask(minutes, resolution="1d", hours="all")
     tell(minutes.api, EQUITY, exchange="XNYS")
-    second = ask(minutes, resolution="1d")
+    second = ask(minutes, resolution="1d", hours="all")
     assert answer(first)["bars"][0]["timestamp"] == "2025-01-02T00:00:00Z"
     assert answer(second)["bars"][0]["timestamp"] == "2025-01-02T05:00:00Z"
 

@@ -106,7 +106,7 @@ def test_format_and_fields_may_change_between_pages(log: Log, change: dict[str, 
     "change",
     [
         {"end": timestamp(START_NS + 61 * SECOND_NS)}, {"start": timestamp(START_NS + 1)}, {"sort": "desc"},
-        {"hours": "regular"}, {"as_of": "2100-01-01"}, {"path": "ohlcv", "resolution": "1m"}, {"path": "quotes"},
+        {"as_of": "2100-01-01"}, {"path": "ohlcv", "resolution": "1m"}, {"path": "quotes"},
     ],
     ids=str,
 )  # fmt: skip

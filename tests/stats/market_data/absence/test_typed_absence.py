@@ -43,7 +43,8 @@ def ingest(api: Api, *times: str | int, symbol: str = "GEN") -> None:
 
 
 def absences(api: Api, path: str = STOCKS, **params: Any) -> list[Run]:
-    response = api.get(path, {"coverage": 1, **params})
+    """Of all hours unless others are asked for."""
+    response = api.get(path, {"coverage": 1, "hours": "all", **params})
     assert response.status_code == 200, response.content
     found: list[Run] = answer(response)["absences"]
     return found
@@ -91,7 +92,7 @@ def pages(api: Api, path: str, **params: Any) -> list[list[Run]]:
     found: list[list[Run]] = []
     cursor: dict[str, str] = {}
     while True:
-        page = answer(api.get(path, {"coverage": 1, **params, **cursor}))
+        page = answer(api.get(path, {"coverage": 1, "hours": "all", **params, **cursor}))
         found.append(page["absences"])
         if page["next_cursor"] is None:
             return found
@@ -215,6 +216,12 @@ def test_a_range_tells_why_it_has_no_bars(stocks, params, expected):
     if "last" in params:
         found = found[-len(expected) :]
     assert found == expected
+
+
+def test_days_are_of_regular_hours_unless_others_are_asked_for(stocks):
+    query = {"start": "2024-11-27", "end": "2024-12-05", "coverage": 1}
+    explicit = answer(stocks.get(STOCKS, {**query, "hours": "regular"}))
+    assert answer(stocks.get(STOCKS, query)) == explicit
 
 
 def test_what_is_still_to_come_is_not_yet(stocks, time_machine):
@@ -369,7 +376,7 @@ def test_a_symbol_that_was_only_told_of_is_unlisted(api: Api):
     market_store().set_instrument(INSTRUMENTS["XNYS"])
     found = answer(api.get(STOCKS, {"coverage": 1, "start": "2024-12-02", "end": "2024-12-04"}))
     assert (found["bars"], found["reason"]) == ([], "no_data")
-    assert found["absences"] == [run("2024-12-02T05:00:00", "2024-12-04T05:00:00", "unlisted")]
+    assert found["absences"] == [run("2024-12-02T14:30:00", "2024-12-03T21:00:00", "unlisted")]
 
 
 def test_as_of_before_everything_all_is_unlisted(stocks):
@@ -389,7 +396,7 @@ def test_a_walk_keeps_its_snapshot_of_what_is_absent(stocks):
     first = answer(stocks.get(STOCKS, params))
     ingest(stocks, "2024-12-03T15:00:00Z", "2024-11-25T15:00:00Z")
     second = answer(stocks.get(STOCKS, {**params, "limit": 10, "cursor": first["next_cursor"]}))
-    assert second["absences"][-1] == run("2024-12-03T05:00:00", "2024-12-06T05:00:00", "gap")
+    assert second["absences"][-1] == run("2024-12-03T14:30:00", "2024-12-05T21:00:00", "gap")
 
 
 def test_the_newest_rows_may_lie_too_far_apart_to_tell_of_each_second(api: Api):

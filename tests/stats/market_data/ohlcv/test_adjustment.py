@@ -39,7 +39,7 @@ def wanted(market: Market, mode: str, cut: Cut) -> list[Row]:
 )
 def test_bars_are_those_of_adjusted_prints(market: Market, mode: str, session: str, resolution: str):
     cut = Cut(resolution, XNYS, by_date=session == "exchange")
-    bars_found = found(market, adjustment=mode, session=session, resolution=resolution)
+    bars_found = found(market, adjustment=mode, session=session, resolution=resolution, hours="all")
     bars_wanted = wanted(market, mode, cut)
     assert [bar["timestamp"] for bar in bars_found] == [bar["time_ns"] for bar in bars_wanted]
     for bar, want in zip(bars_found, bars_wanted, strict=True):

@@ -109,13 +109,14 @@ def volumes(bars: Iterable[Row], stored: str, cut: Cut) -> dict[int, int]:
     return found
 
 
-def asked_of(api: Api, path: str, asked: str, times: list[int]) -> Any:
+def asked_of(api: Api, listed: ListedInstrument, asked: str, times: list[int]) -> Any:
+    hours = {} if listed.exchange is None else {"hours": "all"}
     ends = MONTHS
     if asked not in PERIODS:
         ends = {"start": timestamp(times[0]), "end": timestamp(times[-1] + 12 * HOUR_NS)}
         if asked == "1s":
             ends["end"] = timestamp(times[-1] + SECOND_NS)
-    return api.get(path, {**ends, "resolution": asked, "limit": "10000"})
+    return api.get(listed.path, {**ends, "resolution": asked, "limit": "10000", **hours})
 
 
 def spelled(bars: dict[int, int]) -> list[tuple[str, int]]:
@@ -136,7 +137,7 @@ def test_stored_bars_make_the_intervals_that_contain_them(api: Api, listed: List
     rows = stored_bars(stored, times)
     ingest(api, "bars", "NEST", rows)
     for asked in (*INTRADAY, *PERIODS):
-        response = asked_of(api, listed.path, asked, times)
+        response = asked_of(api, listed, asked, times)
         if is_made_of(asked, stored):
             assert answered(response) == spelled(volumes(rows, stored, listed.cut(asked))), asked
         else:
@@ -175,7 +176,7 @@ def test_trades_count_where_they_were_made_and_stored_bars_where_none_were(
         for row in traded:
             label = cut.key(row["time_ns"])[0]
             wanted[label] = wanted.get(label, 0) + row["volume"]
-        response = asked_of(api, listed.path, asked, [FIRST_NS, FIRST_NS + 36 * HOUR_NS])
+        response = asked_of(api, listed, asked, [FIRST_NS, FIRST_NS + 36 * HOUR_NS])
         assert answered(response) == spelled(wanted), asked
 
 

@@ -156,9 +156,17 @@ def test_daily_bars_are_those_of_the_published_sessions(traded, hours):
     assert found == expected_days(week, prints, hours)
 
 
-def test_an_exchange_s_sessions_and_all_of_their_hours_are_the_default(traded):
+def test_days_of_stocks_are_regular_sessions_and_those_of_futures_whole_trading_dates(traded):
     api, week, prints = traded
-    assert bars(api, week) == expected_days(week, prints, "all")
+    hours = {"XNYS": "regular", "XCME": "all"}[week.exchange]
+    assert bars(api, week) == expected_days(week, prints, hours)
+    weeks = bars(api, week, resolution="1w")
+    assert weeks == bars(api, week, resolution="1w", session="exchange", hours=hours)
+
+
+def test_days_of_utc_have_all_hours(traded):
+    api, week, _ = traded
+    assert bars(api, week, session="utc") == bars(api, week, session="utc", hours="all")
 
 
 @pytest.mark.parametrize("hours", HOURS)

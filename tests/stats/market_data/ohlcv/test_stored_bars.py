@@ -297,14 +297,14 @@ def test_of_what_has_trades_every_resolution_is_available(api: Api):
 
 
 SESSION_DAYS = {
-    "XNYS": ("equities/AAPL", Instrument("AAPL", exchange="XNYS"), "2024-11-29", "2024-11-29T05:00:00Z"),
+    "XNYS": ("equities/AAPL", Instrument("AAPL", exchange="XNYS"), "2024-11-29", "2024-11-29T14:30:00Z"),
     "XCME": (
         "futures/ESZ4",
         Instrument("ESZ4", instrument_class=FUTURE, exchange="XCME"),
         "2024-12-02",
         "2024-12-01T23:00:00Z",
     ),
-    "XTKS": ("equities/7203", Instrument("7203", exchange="XTKS"), "2024-12-02", "2024-12-01T15:00:00Z"),
+    "XTKS": ("equities/7203", Instrument("7203", exchange="XTKS"), "2024-12-02", "2024-12-02T00:00:00Z"),
 }
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 def equity_bars(market: Market, start_ns: int, end_ns: int, resolution: str = "1m") -> list[Row]:
-    cut = Cut(resolution, XNYS, by_date=True)
+    cut = Cut(resolution, XNYS, by_date=True, hours="regular" if resolution == "1d" else "all")
     return [answered(row, None) for row in bars(market.rows["trades", EQUITY], cut, start_ns, end_ns)]
 
 
@@ -75,7 +75,7 @@ def test_the_default_is_daily_bars_by_trading_date(market: Market):
     assert nested(found["bars"]) == equity_bars(market, midnight(dt.date(2024, 12, 23)), 2**62, "1d")
     assert (
         found["bars"]
-        == get(market, OHLCV, DAYS, session="exchange", hours="all", adjustment="raw", sort="asc")["bars"]
+        == get(market, OHLCV, DAYS, session="exchange", hours="regular", adjustment="raw", sort="asc")["bars"]
     )
 
 

@@ -63,9 +63,9 @@ NEWEST_MINUTE = {
     "timestamp": "2025-01-06T15:30:00Z", "open": 5.0, "high": 6.0, "low": 5.0, "close": 6.0, "volume": 40, "vwap": 5.75,
     "trade_count": 2, "final": True,
 }  # fmt: skip
-NEWEST_DAY = {**NEWEST_MINUTE, "timestamp": "2025-01-06T05:00:00Z", "date": "2025-01-06"}
+NEWEST_DAY = {**NEWEST_MINUTE, "timestamp": "2025-01-06T14:30:00Z", "date": "2025-01-06"}
 DAY_BEFORE = {
-    "timestamp": "2025-01-03T05:00:00Z", **BAR, "volume": 5, "vwap": 2.8, "trade_count": 3, "final": True, "date": "2025-01-03",
+    "timestamp": "2025-01-03T14:30:00Z", **BAR, "volume": 5, "vwap": 2.8, "trade_count": 3, "final": True, "date": "2025-01-03",
 }  # fmt: skip
 SNAPSHOT = {
     "symbol": "ACME", "trade": NEWEST_TRADE, "quote": NEWEST_QUOTE, "minute_bar": NEWEST_MINUTE, "daily_bar": NEWEST_DAY,
