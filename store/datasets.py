@@ -114,6 +114,14 @@ BARS = Dataset(
             )
         ),
         Column("volume", NUMBER, required=True, help="Units traded, zero or more.", lower_bound=VOLUME),
+        Column(
+            "vwap",
+            NUMBER,
+            help="The volume-weighted average price; null if unknown.",
+            lower_bound=PRICE,
+            later=True,
+        ),
+        Column("trade_count", INTEGER, help="The number of trades; null if unknown.", later=True),
     ),
     id_columns=("resolution", "timestamp"),
     partition=Partition.YEAR,

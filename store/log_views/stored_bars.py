@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers
+from store.arrays import Integers, Mask
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
 from store.lazy_imports import compute as pc
@@ -52,8 +52,8 @@ class _WithStoredBars:
 
     If an interval has shorter stored bars, they are merged with bars of its trades: a backfilled morning
     becomes part of the day's bar. The interval's own stored bar is used if the interval has no trades and the
-    shorter bars do not have more volume. A bar with a stored part has `UNKNOWN_COUNT` trades and a notional
-    of NaN.
+    shorter bars do not have more volume. A bar has `UNKNOWN_COUNT` trades and a notional of NaN if one of its
+    parts is a stored bar without `trade_count` or `vwap`.
     """
 
     trades: LogView
@@ -62,7 +62,17 @@ class _WithStoredBars:
     policy: BarPolicy
 
     def bars(self, window: Window) -> Bars:
+        return self.marked_bars(window)[0]
+
+    def marked_bars(self, window: Window) -> tuple[Bars, Mask]:
+        """Return the window's bars, and whether each has a stored part."""
         of_trades = trade_bars(self.trades, self.grid, self.policy).bars(window)
+        stored = self._with_stored_part(window, of_trades)
+        bars = with_missing_bars(stored, of_trades)
+        return bars, np.isin(bars.time_ns, stored.time_ns)
+
+    def _with_stored_part(self, window: Window, of_trades: Bars) -> Bars:
+        """Return the window's bars that have a stored part. of_trades: its bars made from trades."""
         by_resolution = self._by_resolution(window)
         own_resolution = self.grid.resolution
         bars = of_trades[:0]
@@ -79,7 +89,7 @@ class _WithStoredBars:
                 bars = larger_by_volume(bars, self._of_parts(resolution, labels, window))
                 if self._nests(resolution, window):
                     merged_labels[resolution] = labels
-        return with_missing_bars(bars, of_trades)
+        return bars
 
     def _by_resolution(self, window: Window) -> dict[Resolution, Bars]:
         """Return the window's stored bars by resolution, shortest first, each merged to the grid's intervals.
@@ -103,27 +113,31 @@ class _WithStoredBars:
             max(self.grid.aligned(first, first + 1).start_ns, window.start_ns),
             min(self.grid.aligned(last, last + 1).end_ns, window.end_ns),
         )
-        parts, of_parts = self._parts(resolution, parts_window)
+        parts, of_parts, is_stored = self._parts(resolution, parts_window)
         merged = merged_bars(parts[of_parts != OUTSIDE], of_parts[of_parts != OUTSIDE])
-        return merged[(merged.trade_count == UNKNOWN_COUNT) & np.isin(merged.time_ns, labels)]
+        return merged[np.isin(merged.time_ns, of_parts[is_stored]) & np.isin(merged.time_ns, labels)]
 
-    def _parts(self, resolution: Resolution, window: Window) -> tuple[Bars, Integers]:
-        """Return the bars of a resolution in a window, and the label of the grid's bar to which each belongs.
+    def _parts(self, resolution: Resolution, window: Window) -> tuple[Bars, Integers, Mask]:
+        """Return the bars of a resolution in a window, the grid's label of each, and whether it has a stored part.
 
         A bar with prints of two of the grid's intervals is replaced by shorter ones.
         """
         maker = replace(self, grid=self.grid.with_resolution(resolution))
-        bars = maker.bars(maker.grid.aligned(window.start_ns, window.end_ns))
+        bars, is_stored = maker.marked_bars(maker.grid.aligned(window.start_ns, window.end_ns))
         labels = self._labels_of_parts(bars.time_ns, resolution, window)
         if self._nests(resolution, window):
-            return bars, labels
+            return bars, labels, is_stored
         length, is_shared = resolution.length_ns, labels == OUTSIDE
         shorter = next(each for each in _SHORTER[resolution] if self._nests(each, window))
-        pieces, of_pieces = self._parts(shorter, window)
+        pieces, of_pieces, has_stored_piece = self._parts(shorter, window)
         of_shared = np.isin(pieces.time_ns // length * length, bars.time_ns[is_shared])
         joined = joined_bars([bars[~is_shared], pieces[of_shared]])
         order = np.argsort(joined.time_ns)
-        return joined[order], np.concatenate([labels[~is_shared], of_pieces[of_shared]])[order]
+        return (
+            joined[order],
+            np.concatenate([labels[~is_shared], of_pieces[of_shared]])[order],
+            np.concatenate([is_stored[~is_shared], has_stored_piece[of_shared]])[order],
+        )
 
     def _labels_of_parts(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
         """Return the grid's labels for shorter bars; `OUTSIDE` if a bar has prints of two intervals."""
@@ -148,11 +162,13 @@ class _WithStoredBars:
         time_ns = rows.column("timestamp").to_numpy()
         labels = self._labels(time_ns, resolution, window)
         inside = labels != OUTSIDE
+        columns = {name: rows.column(name).to_numpy() for name in (*_PRICES_AND_VOLUME, "vwap")}
+        vwap, volume = columns.pop("vwap"), columns["volume"]
         bars = Bars(
             time_ns=time_ns,
-            **{name: rows.column(name).to_numpy() for name in _PRICES_AND_VOLUME},
-            trade_count=np.full(len(time_ns), UNKNOWN_COUNT),
-            notional=np.full(len(time_ns), np.nan),
+            **columns,
+            trade_count=pc.fill_null(rows.column("trade_count"), UNKNOWN_COUNT).to_numpy(),
+            notional=np.where(volume > 0, vwap * volume, 0.0),
         )
         return merged_bars(bars[inside], labels[inside])
 

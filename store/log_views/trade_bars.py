@@ -14,7 +14,7 @@ from store.log_views.log_view import LogView, rows_backwards
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
-# The trade count of stored bars, whose number of trades is unknown.
+# The trade count of a bar with a stored part whose number of trades is unknown.
 UNKNOWN_COUNT = -1
 
 

@@ -70,8 +70,8 @@ class Reader(RowReader):
     ) -> BarsOrFrame:
         """Return bars as equally long numpy columns, one row per interval with a price.
 
-        They are made from trades and, where there are no trades, from stored bars, as over HTTP. A bar with a
-        stored part has the trade_count -1 and the notional NaN, because neither is known. interval: `1s`,
+        They are made from trades and, where there are no trades, from stored bars, as over HTTP. A bar has
+        the trade_count -1 or the notional NaN if a stored part of it has no trade_count or vwap. interval: `1s`,
         `1min`, `5min`, `15min`, `1h`, `1d`, any other whole number of ns, us, ms, s, min, h or d, whole
         nanoseconds, or a timedelta. Days are UTC days.
         """

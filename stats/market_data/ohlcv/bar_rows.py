@@ -19,6 +19,10 @@ from store.log_views.stored_bars import stored_bars_window
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 
+# Every decimal number of this many digits is a float64 of its own.
+_EXACT_DIGITS = 15
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class BarRowReader:
@@ -69,12 +73,16 @@ class BarRowReader:
             "low": bars.low,
             "close": bars.close,
             "volume": bars.volume,
-            "vwap": vwap_of(bars, every_print=self.inputs.policy.counts_every_print),
+            "vwap": self._vwap(bars),
             "trade_count": pa.array(bars.trade_count, mask=bars.trade_count < 0),
             "final": ends_ns <= (self.final_until_ns or 0),
             "date": dates,
         }
         return Rows.of(Table.of(self.columns, values), bars.time_ns)
+
+    def _vwap(self, bars: Bars) -> Floats:
+        vwap = vwap_of(bars, every_print=self.inputs.policy.counts_every_print)
+        return vwap if self.inputs.stored_bars.is_empty else _as_stored(vwap, bars)
 
     def total_estimate(self) -> int:
         trades, stored_bars = self.inputs.trades, self.inputs.stored_bars
@@ -104,8 +112,23 @@ def bar_columns(
 def vwap_of(bars: Bars, *, every_print: bool) -> Floats:
     """Return notional / volume; NaN if the volume is zero or the notional unknown.
 
-    If every print counts, the result is clipped to low and high, because rounding could take it beyond them.
+    If every print counts, rounding could take the result beyond low and high; such an excess is cut off. A stored
+    vwap may lie beyond them by more.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         vwap = np.where(bars.volume > 0, bars.notional / bars.volume, np.nan)
-    return np.clip(vwap, bars.low, bars.high) if every_print else vwap
+    if not every_print:
+        return vwap
+    clipped = np.clip(vwap, bars.low, bars.high)
+    return np.where(np.abs(vwap - clipped) <= _ROUNDING * np.abs(clipped), clipped, vwap)
+
+
+def _as_stored(vwap: Floats, bars: Bars) -> Floats:
+    """Return the number of at most 15 digits that gives the bar's notional, where there is one; else `vwap`.
+
+    A stored vwap has no more digits. Its product with the volume is rounded, so the quotient may be its neighbour.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 10.0 ** (_EXACT_DIGITS - 1 - np.floor(np.log10(np.abs(vwap))))
+        rounded = np.rint(vwap * scale) / scale
+        return np.where(rounded * bars.volume == bars.notional, rounded, vwap)

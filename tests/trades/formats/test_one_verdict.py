@@ -183,7 +183,7 @@ def all_cases(column: Column) -> Iterator[Case]:
 
 
 def bounds(column: Column) -> Iterator[Case]:
-    if column.name in {"price", "open", "high", "low", "close"}:
+    if column.name in {"price", "open", "high", "low", "close", "vwap"}:
         yield -1.0, ALL, "nonpositive_price", f"must be greater than 0 {HOW}"
         yield 0.0, ALL, "nonpositive_price", f"must be greater than 0 {HOW}"
     elif column.name in {"bid", "ask"}:

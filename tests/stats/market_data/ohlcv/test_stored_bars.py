@@ -89,6 +89,42 @@ def test_an_imported_bar_never_hides_one_made_from_trades(listed, resolution):
     assert (bar["close"], bar["volume"], bar["trade_count"], bar["vwap"]) == (7, 3, 1, 7)
 
 
+@pytest.mark.parametrize("policy", ["all", "us_equities"])
+def test_an_imported_vwap_and_trade_count_come_out_as_they_went_in(api: Api, policy):
+    market_store().set_instrument(Instrument("AAPL", bar_policy=policy))
+    chance = np.random.default_rng(7)
+    known: list[Row] = [
+        {"vwap": round(chance.uniform(0.5, 500), 4), "trade_count": int(chance.integers(0, 10**6))}
+        for _ in range(58)
+    ]
+    bars = [
+        {**stored("1m", f"2024-11-27T15:{n:02}:00", 1, 2, float(chance.integers(1, 10**7))), **each}
+        for n, each in enumerate([*known, {"vwap": 2.5}, {"trade_count": 7}])
+    ]
+    put(api, *bars)
+    assert [(bar["vwap"], bar["trade_count"]) for bar in get(api, **HOUR)] == [
+        (each.get("vwap"), each.get("trade_count")) for each in bars
+    ]
+
+
+def test_a_merged_bar_has_vwap_and_trade_count_if_all_its_parts_have(api: Api):
+    known = {"vwap": 1.5, "trade_count": 4}
+    put(
+        api,
+        stored("1m", "2024-11-27T15:00:00", 1, 2, 10) | known,
+        stored("1m", "2024-11-27T15:01:00", 1, 2, 30) | {"vwap": 1.75, "trade_count": 6},
+        stored("1m", "2024-11-27T15:05:00", 1, 2, 10) | known,
+        stored("1m", "2024-11-27T15:06:00", 1, 2, 10) | {"vwap": 1.5},
+        stored("1m", "2024-11-27T15:10:00", 1, 2, 10) | known,
+        stored("1m", "2024-11-27T15:11:00", 1, 2, 10) | {"trade_count": 1},
+        stored("1m", "2024-11-27T15:15:00", 1, 2, 10) | known,
+        stored("1m", "2024-11-27T15:16:00", 1, 1, 0) | {"trade_count": 1},
+    )
+    trades(api, ("2024-11-27T15:16:30", 3, 10), ("2024-11-27T15:17:30", 2, 10))
+    found = [(bar["vwap"], bar["trade_count"]) for bar in get(api, **HOUR | {"resolution": "5m"})]
+    assert found == [(1.6875, 10), (1.5, None), (None, 5), (6.5 / 3, 6)]
+
+
 @pytest.mark.parametrize("order", ["trades first", "bars first"])
 def test_which_of_them_came_first_makes_no_difference(api: Api, order):
     steps = [
