@@ -20,6 +20,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))  # the project runs from its folder, it is not installed
 
+from stats.market_data.intervals.regular_days import regular_days  # noqa: E402
 from store import open_store  # noqa: E402
 from store.exceptions import StorageError  # noqa: E402
 from store.reading import Reader  # noqa: E402
@@ -128,7 +129,7 @@ def main(arguments: list[str]) -> int:
         print(NO_DATA.format(folder=options.data_dir), file=sys.stderr)
         return 1
     try:
-        print(backtest(open_store(options.data_dir), options))
+        print(backtest(open_store(options.data_dir, sessions=regular_days), options))
     except (ValueError, StorageError) as error:
         parser.error(str(error))
     return 0

@@ -18,7 +18,7 @@ def open_store(path: Path | str, *, sessions: "RegularSessions | None" = None) -
 
     Other processes may write to the store meanwhile. sessions: a function from an instrument to its regular
     sessions, such as `stats.market_data.intervals.regular_days.regular_days`. It is needed only for
-    `session_bars` and for stored daily bars that do not begin at midnight UTC. Raises `NoSuchStore` unless the
+    days of instruments with an exchange, and for stored daily bars that do not begin at midnight UTC. Raises `NoSuchStore` unless the
     path is a folder.
     """
     # Only programs that open a store import the reader's modules.

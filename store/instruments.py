@@ -89,6 +89,11 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
         return round(self.settle * SECOND_NS)
 
     @property
+    def has_regular_days(self) -> bool:
+        """Whether its daily bars are regular sessions by default, not whole trading dates or UTC dates."""
+        return self.has_sessions and self.instrument_class in {EQUITY, OPTION}
+
+    @property
     def has_integer_volume(self) -> bool:
         """Whether its volumes are integers."""
         return self.volume_kind == WHOLE_UNITS

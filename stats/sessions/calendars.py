@@ -12,7 +12,7 @@ from stats.sessions import library
 from stats.sessions.exchanges import EXCHANGES, calendar_name
 from stats.sessions.schedule import Hours, Schedule, joined
 from store.arrays import Integers
-from store.instruments import CRYPTO, EQUITY, OPTION, Instrument
+from store.instruments import CRYPTO, Instrument
 from store.timestamps import DAY_NS
 
 # An instant's trading date is searched from two days before its UTC date (because of time zones and evening sessions)
@@ -104,8 +104,8 @@ def never_closes(instrument: Instrument) -> bool:
 
 
 def daily_hours(instrument: Instrument) -> Hours:
-    """Return the hours of an instrument's daily bars by default: the regular session of equities and options."""
-    return Hours.REGULAR if instrument.instrument_class in {EQUITY, OPTION} else Hours.ALL
+    """Return the hours of an instrument's daily bars by default."""
+    return Hours.REGULAR if instrument.has_regular_days else Hours.ALL
 
 
 def exchange_calendar(exchange: str) -> TradingCalendar:

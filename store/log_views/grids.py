@@ -80,6 +80,9 @@ class DayGrid(Grid, Protocol):
     def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
         """Return the end of each bar's interval, and its date in days since 1970."""
 
+    def with_all_hours(self) -> "DayGrid":
+        """Return the grid of whole trading dates."""
+
 
 # Returns the trading date of each instant, in days since 1970.
 DatesOf: TypeAlias = Callable[[Integers], Integers]

@@ -1,7 +1,7 @@
 """The two logs from which a symbol's bars are made: trades and stored bars."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from store.bar_policies import BarPolicy
@@ -23,7 +23,7 @@ RegularSessions: TypeAlias = Callable[[Instrument], DayGrid]
 BarLogs: TypeAlias = tuple[LogView, LogView]
 
 # The time of a stored daily bar may be this far from its trading date.
-_DATES_APART_NS = 14 * DAY_NS
+DATES_APART_NS = 14 * DAY_NS
 
 
 def bar_logs(store: CsvStore, symbol: str, commit_of: Callable[[Dataset, str], int | None]) -> BarLogs:
@@ -46,30 +46,35 @@ def _log(
         return None
 
 
-def session_bars(logs: BarLogs, dates: Window, grid: DayGrid, policy: BarPolicy) -> Bars:
-    """Return the bars of the trading dates in a window of whole days.
+@dataclass(frozen=True, slots=True)
+class DatedBars:
+    """Makes the bars of trading dates. Their time is midnight UTC of their date."""
 
-    The bars' time is midnight UTC of their date.
-    """
-    stored_dates = dates_with_rows([logs], dates, trades_margin_ns=_DATES_APART_NS)
-    window = Window(grid.date_start(stored_dates.start_ns), grid.date_start(stored_dates.end_ns))
-    if window.start_ns >= window.end_ns:
-        return joined_bars([])
-    bars = with_stored_bars(*logs, grid, policy).bars(window)
-    _, days = grid.ends_and_dates(bars.time_ns, window)
-    return replace(bars, time_ns=days * DAY_NS)
+    logs: BarLogs
+    grid: DayGrid
+    policy: BarPolicy
+
+    def bars(self, window: Window) -> Bars:
+        """Return the bars of the dates in a window of whole days."""
+        grid, stored_dates = self.grid, dates_with_rows([self.logs], window, trades_margin_ns=DATES_APART_NS)
+        window = Window(grid.date_start(stored_dates.start_ns), grid.date_start(stored_dates.end_ns))
+        if window.start_ns >= window.end_ns:
+            return joined_bars([])
+        bars = with_stored_bars(*self.logs, grid, self.policy).bars(window)
+        _, days = grid.ends_and_dates(bars.time_ns, window)
+        return replace(bars, time_ns=days * DAY_NS)
 
 
 def dates_with_rows(logs: Iterable[BarLogs], window: Window, *, trades_margin_ns: int = 0) -> Window:
     """Return the part of a window from the first to the last event date with rows in any of the logs.
 
     It is empty if there are none. It is extended at both ends, because a row's time may differ from its trading
-    date: by at most `trades_margin_ns` for trades, and `_DATES_APART_NS` for stored bars.
+    date: by at most `trades_margin_ns` for trades, and `DATES_APART_NS` for stored bars.
     """
     windows: list[Window] = []
     for trades, stored in logs:
         windows += _dates_with_rows(trades, window, trades_margin_ns)
-        windows += _dates_with_rows(stored, window, _DATES_APART_NS)
+        windows += _dates_with_rows(stored, window, DATES_APART_NS)
     start_ns = max(window.start_ns, min((each.start_ns for each in windows), default=window.end_ns))
     end_ns = min(window.end_ns, max((each.end_ns for each in windows), default=start_ns))
     return Window(start_ns, max(start_ns, end_ns))

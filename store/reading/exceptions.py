@@ -9,6 +9,7 @@ InvalidArgument (a ValueError)
 │   ├── UnknownPolicy    not a bar policy
 │   ├── UnknownDataset   not a dataset
 │   └── UnknownColumn    not a column of the dataset
+├── InvalidSession       not the name of a kind of days
 ├── InvalidUniverse      a scan's symbols are not a list of different symbols
 └── NoSessions           the store was opened without the sessions that are needed
 
@@ -60,6 +61,10 @@ class UnknownDataset(UnknownName):
 
 class UnknownColumn(UnknownName):
     """The dataset has no column with this name. Choose one that the message lists."""
+
+
+class InvalidSession(InvalidArgument):
+    """The value is neither `utc` nor None. Correct it."""
 
 
 class InvalidUniverse(InvalidArgument):

@@ -13,7 +13,7 @@ from store.csv.files.disk import file_signature
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
-from store.log_views.grids import plain_grid
+from store.log_views.grids import DayGrid, plain_grid
 from store.log_views.log_view import view_as_of
 from store.log_views.quote_windows import windowed_quote_bars
 from store.log_views.stored_bars import with_stored_bars
@@ -21,13 +21,14 @@ from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 from store.reading.arguments import InstantArgument, IntervalArgument, aligned_window, instant_ns, interval_ns
 from store.reading.bar_logs import (
+    DATES_APART_NS,
     BarLogs,
+    DatedBars,
     RegularSessions,
     bar_logs,
     dates_with_rows,
-    session_bars,
 )
-from store.reading.exceptions import InvalidUniverse, NoSessions, UnknownPolicy
+from store.reading.exceptions import InvalidSession, InvalidUniverse, NoSessions, UnknownPolicy
 from store.reading.latest import LatestTrades, Trade
 from store.reading.rows import RowReader, dataset_named
 from store.reading.scan import Slice, merged_slices
@@ -64,6 +65,7 @@ class Reader(RowReader):
         end: InstantArgument | None = None,
         interval: IntervalArgument = "1min",
         *,
+        session: str | None = None,
         policy: str | BarPolicy | None = None,
         as_of: InstantArgument | None = None,
         frame: bool = False,
@@ -73,13 +75,17 @@ class Reader(RowReader):
         They are made from trades and, where there are no trades, from stored bars, as over HTTP. A bar has
         the trade_count -1 or the notional NaN if a stored part of it has no trade_count or vwap. interval: `1s`,
         `1min`, `5min`, `15min`, `1h`, `1d`, any other whole number of ns, us, ms, s, min, h or d, whole
-        nanoseconds, or a timedelta. Days are UTC days.
+        nanoseconds, or a timedelta. Bars of one day are trading dates if the instrument has sessions: the
+        regular session of equities and options, else the whole date. Their time is midnight UTC of the date. With
+        `session="utc"`, and of two days or more, days are UTC days. Raises `NoSessions` for trading dates if the
+        store was opened without `sessions`.
         """
         name, length = self._named(symbol), interval_ns(interval)
         self._derive_at_first_use(TRADES, name)
         window, rule = aligned_window(start, end, length), self._policy(name, policy, as_of)
-        if self._has_stored_bars(name):
-            bars = self._maker(name, self._bar_logs(name, as_of), length, rule, as_of).bars(window)
+        if length == DAY_NS or self._has_stored_bars(name):
+            logs = self._bar_logs(name, as_of)
+            bars = self._maker(name, logs, length, rule, session=session, as_of=as_of).bars(window)
         else:
             commit = self._commit_as_of(TRADES, name, as_of)
             bars = self._store.bars(name, window, length, policy=rule, commit=commit)
@@ -106,7 +112,7 @@ class Reader(RowReader):
             raise NoSessions("session bars")
         dates, rule = aligned_window(start, end, DAY_NS), self._policy(name, policy, as_of)
         grid = self._sessions(self._instrument(name, as_of))
-        bars = session_bars(self._bar_logs(name, as_of), dates, grid, rule)
+        bars = DatedBars(self._bar_logs(name, as_of), grid, rule).bars(dates)
         return bars_frame(bars) if frame else bars
 
     def quote_bars(
@@ -146,6 +152,7 @@ class Reader(RowReader):
         end: InstantArgument | None = None,
         interval: IntervalArgument = "1min",
         *,
+        session: str | None = None,
         policy: str | BarPolicy | None = None,
         as_of: InstantArgument | None = None,
         fill: bool = False,
@@ -154,20 +161,24 @@ class Reader(RowReader):
 
         symbols: the universe; None means all symbols. The scan is one snapshot: each symbol is read as of its
         newest commit at the call, or as of `as_of`. With `fill`, a symbol that had a bar in the scan has one
-        in every later slice: its last close, with volume 0. At most 2^18 bars are in memory.
+        in every later slice: its last close, with volume 0. At most 2^18 bars are in memory. Days are those of
+        `bars`.
         """
         universe = self._universe(symbols)
         length = interval_ns(interval)
         logs = [self._bar_logs(symbol, as_of) for symbol in universe]
         window = aligned_window(start, end, length)
         if start is None or end is None:
-            stored_dates = dates_with_rows(logs, window)
+            margin_ns = DATES_APART_NS if length == DAY_NS else 0
+            stored_dates = dates_with_rows(logs, window, trades_margin_ns=margin_ns)
             window = Window(
                 stored_dates.start_ns - stored_dates.start_ns % length,
                 stored_dates.end_ns + -stored_dates.end_ns % length,
             )
         makers = [
-            self._maker(symbol, each, length, self._policy(symbol, policy, as_of), as_of)
+            self._maker(
+                symbol, each, length, self._policy(symbol, policy, as_of), session=session, as_of=as_of
+            )
             for symbol, each in zip(universe, logs, strict=True)
         ]
 
@@ -201,10 +212,34 @@ class Reader(RowReader):
         """Return trades and stored bars as of their newest commits or `as_of`. Raises `UnknownSymbol`."""
         return bar_logs(self._store, symbol, lambda dataset, name: self._pinned(dataset, name, as_of))
 
+    def _trading_dates(
+        self, symbol: str, session: str | None, as_of: InstantArgument | None
+    ) -> DayGrid | None:
+        """Return the trading dates of an instrument's daily bars; None if they are UTC days."""
+        if session not in {None, "utc"}:
+            raise InvalidSession(f"{session!r} is not a session: give 'utc' for UTC days, or None")
+        instrument = self._instrument(symbol, as_of)
+        if session == "utc" or not instrument.has_sessions:
+            return None
+        if self._sessions is None:
+            raise NoSessions(f"days of {symbol} (give session='utc' for UTC days)")
+        grid = self._sessions(instrument)
+        return grid if instrument.has_regular_days else grid.with_all_hours()
+
     def _maker(
-        self, symbol: str, logs: BarLogs, length: int, policy: BarPolicy, as_of: InstantArgument | None
+        self,
+        symbol: str,
+        logs: BarLogs,
+        length: int,
+        policy: BarPolicy,
+        *,
+        session: str | None,
+        as_of: InstantArgument | None,
     ) -> BarMaker:
         """Return a maker of bars of one length."""
+        days = self._trading_dates(symbol, session, as_of) if length == DAY_NS else None
+        if days is not None:
+            return DatedBars(logs, days, policy)
 
         def dates_of(time_ns: Integers) -> Integers:
             instrument = self._instrument(symbol, as_of)

@@ -49,6 +49,10 @@ class BarGrid:
         """See `Grid.with_resolution`."""
         return replace(self, resolution=resolution)
 
+    def with_all_hours(self) -> "BarGrid":
+        """See `DayGrid.with_all_hours`."""
+        return replace(self, hours=Hours.ALL)
+
     def aligned(self, start_ns: int, end_ns: int) -> Window:
         """Return the window of all intervals that overlap a range."""
         return aligned_window(self.resolution, start_ns, end_ns, calendar=self.period_calendar)

@@ -12,7 +12,7 @@ from stats.market_data.intervals.regular_days import regular_days
 from store import open_store
 from store.exceptions import UnknownSymbol
 from store.reading import Reader
-from store.reading.exceptions import NoSessions
+from store.reading.exceptions import InvalidSession, NoSessions
 from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data.builders import ingest, midnight_ns, tell
@@ -40,6 +40,7 @@ def opened(**options: Any) -> Reader:
 
 def over_http(api: Api, symbol: str = "ACME", kind: str = "equities", **asked: str) -> list[tuple[Any, ...]]:
     query = {"start": FIRST, "end": BEHIND, "limit": "10000", **asked}
+    query.pop("by_date", None)
     response = api.get(f"/api/v1/market-data/{kind}/{symbol}/ohlcv", query)
     assert response.status_code == 200, response.content
     page = answer(response)
@@ -49,7 +50,9 @@ def over_http(api: Api, symbol: str = "ACME", kind: str = "equities", **asked: s
 
 def _time_ns(bar: Row, asked: dict[str, str]) -> int:
     """A session's bar is called by its date."""
-    return midnight_ns(bar["date"]) if "hours" in asked else parse_timestamp(bar["timestamp"])
+    return (
+        midnight_ns(bar["date"]) if {"hours", "by_date"} & set(asked) else parse_timestamp(bar["timestamp"])
+    )
 
 
 def rows(bars: Any) -> list[tuple[Any, ...]]:
@@ -172,9 +175,32 @@ def test_bars_are_those_of_trades_filled_with_stored_ones(mixed: Api, interval: 
     asked = {"end": "2024-11-26"} if interval == "1s" else {"start": "2024-11-26T20:00Z"}
     window = {"start": FIRST, "end": BEHIND} | asked
     expected = over_http(mixed, **window, resolution=interval, session="utc")
-    bars = opened().bars("ACME", window["start"], window["end"], interval)
+    bars = opened().bars("ACME", window["start"], window["end"], interval, session="utc")
     assert rows(bars) == expected
     assert expected
+
+
+@pytest.mark.parametrize(("kind", "exchange", "path"), [("equity", "XNYS", "equities"), ("future", "XCME", "futures"), ("crypto", "BINA", "crypto"), ("equity", None, "equities")])  # fmt: skip
+def test_days_are_those_of_http_by_default(api: Api, kind: str, exchange: str | None, path: str):
+    tell(api, "ACME", **{"class": kind, "exchange": exchange, "bar_policy": "us_equities"})
+    ingest(api, "trades", "ACME", prints())
+    reader, found = opened(), over_http(api, kind=path, resolution="1d", by_date="1")
+    assert rows(reader.bars("ACME", FIRST, BEHIND, "1d")) == found
+    scanned = [(at, view) for at, view in reader.scan(["ACME"], interval="1d") if at >= midnight_ns(FIRST)]
+    assert [(at, *view.close) for at, view in scanned][: len(found)] == [(row[0], row[4]) for row in found]
+    assert len(reader.bars("ACME", FIRST, BEHIND, "1d", session="utc")) == 7
+
+
+def test_days_need_sessions_or_utc(api: Api):
+    equity(api)
+    ingest(api, "trades", "ACME", prints())
+    reader = opened(sessions=None)
+    for read in (reader.bars, lambda name, **asked: list(reader.scan([name], **asked))):
+        with pytest.raises(NoSessions, match="session='utc'"):
+            read("ACME", interval="1d")
+        assert len(read("ACME", interval="1d", session="utc")) == 7
+        with pytest.raises(InvalidSession):
+            read("ACME", interval="1d", session="exchange")
 
 
 def test_bars_of_stored_ones_alone(api: Api):
@@ -218,12 +244,12 @@ def test_stored_days_that_begin_with_a_session_are_of_its_date(api: Api):
     equity(api, exchange="XJPX")
     midnight_in_tokyo = midnight_ns("2024-11-26") - 9 * HOUR
     ingest(api, "bars", "ACME", stored("1d", midnight_in_tokyo))
-    found = rows(opened().bars("ACME", interval="1d"))
+    found = rows(opened().bars("ACME", interval="1d", session="utc"))
     assert found == over_http(api, resolution="1d", session="utc")
     assert found[0][0] == midnight_ns("2024-11-26")
     # Its UTC date is the 25th: a reader that knows no sessions does not guess.
     with pytest.raises(NoSessions, match="stored days of ACME"):
-        opened(sessions=None).bars("ACME", interval="1d")
+        opened(sessions=None).bars("ACME", interval="1d", session="utc")
     assert len(opened(sessions=None).bars("ACME", interval="1h")) == 0
 
 
