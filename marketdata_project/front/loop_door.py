@@ -23,7 +23,7 @@ from marketdata_project.correlation import accepted_id, correlation_headers
 from marketdata_project.front.answers import WITHOUT_BODY, count_answer
 from marketdata_project.front.environ import environ_for
 from marketdata_project.front.prepared import MAX_PREPARED, PreparedCall, key_of, prepared_call
-from marketdata_project.front.ready_answer import AWAITED, Awaited, ReadyAnswer
+from marketdata_project.front.ready_answer import AWAITED, Awaited, Deliver, ReadyAnswer
 from marketdata_project.proxies import address_of, is_trusted, trusted_environ, unmapped
 from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
@@ -144,9 +144,7 @@ class LoopDoor:
             self._remember(call)
         return call
 
-    def answer(
-        self, call: _PlainCall, deliver: Callable[[ReadyAnswer | None], object]
-    ) -> ReadyAnswer | Awaited | None:
+    def answer(self, call: _PlainCall, deliver: Deliver) -> ReadyAnswer | Awaited | None:
         """Return the answer, or AWAITED; None if it must be read or computed, or the caller is refused."""
         began_ns = perf_counter_ns()
         now, prepared = datetime.now(UTC), call.known.prepared

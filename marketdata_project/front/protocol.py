@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn._types import ASGI3Application
@@ -27,8 +27,10 @@ from marketdata_project.front.framing import (
     without_chunks,
 )
 from marketdata_project.front.limits import ConnectionSlots
-from marketdata_project.front.ready_answer import Awaited, Door, ReadyAnswer
+from marketdata_project.front.ready_answer import Awaited, AwaitedRequest, Door, ReadyAnswer
 from metrics.declarations import CONNECTIONS
+
+Call = TypeVar("Call")
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +48,12 @@ class GuardedProtocol(HttpToolsProtocol):
     """
 
     slots = ConnectionSlots()
-    door: Door | None = None
+    door: Door[Any] | None = None
     # The lines that the server adds to each answer, and the list that they were made from.
     _added: ClassVar[tuple[object, bytes]] = (None, b"")
-    _whole: tuple[Door, bytes] | None = None
-    _awaited: bytes | None = None
-    _behind = b""
+    _whole: tuple[Door[Any], bytes] | None = None
+    _awaited: AwaitedRequest | None = None
     _is_answered = False
-    _is_ending = False
     _has_slot = False
     _headers_since: float | None
     _check: asyncio.TimerHandle
@@ -130,14 +130,14 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that a request is complete."""
-        if self.parser.should_upgrade():
-            return
-        self._is_in_request = self._is_in_body = False
-        self._has_progress = True
         if self._is_answered:
             self._is_answered = False
+        elif self.parser.should_upgrade():
             return
-        super().on_message_complete()
+        else:
+            super().on_message_complete()
+        self._is_in_request = self._is_in_body = False
+        self._has_progress = True
 
     def data_received(self, data: bytes) -> None:
         """Have the door answer a request that came whole; parse all other data.
@@ -147,7 +147,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """
         if self._awaited is not None:
             self.flow.pause_reading()
-            self._behind += data
+            self._awaited.behind += data
             return
         door = None if self._is_in_request or not self._is_free() else self.door
         if door is not None and (call := door.recalled(self._address, data)) is not None:
@@ -170,7 +170,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._awaited is None:
             super().shutdown()
         else:
-            self._is_ending = True
+            self._awaited.is_last = True
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
@@ -179,7 +179,7 @@ class GuardedProtocol(HttpToolsProtocol):
             app = without_chunks(app, cycle)
         super()._start_asgi_task(cycle, app)
 
-    def _parse(self, data: bytes, door: Door | None) -> None:
+    def _parse(self, data: bytes, door: Door[Any] | None) -> None:
         """Parse the data; ask the door, if there is one, for the answer to a whole GET.
 
         Refuse the request if more than HEADER_BYTES arrived without completing anything.
@@ -195,35 +195,35 @@ class GuardedProtocol(HttpToolsProtocol):
     def _feed(self, data: bytes) -> None:
         """Give the data to the parser; answer a malformed request with a problem."""
         self._unset_keepalive_if_required()
-        if not self._is_in_request:
+        if not self._is_in_request and not data.startswith(b"GET "):
             data, self._unknown_method = with_known_method(data)
-        rest = memoryview(data)
+        rest: bytes | memoryview = data
         try:
             while rest:
                 rest = self._after_upgrade(rest)
         except HttpParserError:
             self._refuse(MALFORMED)
 
-    def _after_upgrade(self, data: memoryview) -> memoryview:
+    def _after_upgrade(self, data: bytes | memoryview) -> bytes | memoryview:
         """Give the parser the data to the end or up to a request to upgrade, and that request without Upgrade.
 
         Return what is left. The parser would take it for another protocol, a body too. A server may ignore Upgrade
         (RFC 9110, 7.8).
         """
+        parser = self.parser
         try:
-            self.parser.feed_data(data)
+            parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             headers = [header for header in self.headers if header[0] != b"upgrade"]
-            parser = self.parser
             parser.feed_data(head_bytes(parser.get_method(), self.url, parser.get_http_version(), headers))
-            return data[upgrade.args[0] :]
-        return data[:0]
+            return memoryview(data)[upgrade.args[0] :]
+        return b""
 
     def _is_free(self) -> bool:
         """Return whether an answer could be sent now: nothing is being answered, and the client reads."""
         return not (self._is_answering() or self.pipeline or self.flow.write_paused)
 
-    def _ask_when_parsed(self, door: Door, data: bytes) -> bool:
+    def _ask_when_parsed(self, door: Door[Call], data: bytes) -> bool:
         """Ask the door about the request that was parsed from `data`. Return whether it has answered, or will."""
         if self.parser.get_http_version() != "1.1" or not self.parser.should_keep_alive():
             return False
@@ -235,7 +235,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return False
         return call is not None and self._ask_door(door, call, data)
 
-    def _ask_door(self, door: Door, call: Any, data: bytes) -> bool:
+    def _ask_door(self, door: Door[Call], call: Call, data: bytes) -> bool:
         """Ask the door. Return whether it has answered, or will."""
         try:
             answer = door.answer(call, self._deliver)
@@ -245,7 +245,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if answer is None:
             return False
         if isinstance(answer, Awaited):
-            self._awaited, self._behind = data, b""
+            self._awaited = AwaitedRequest(data)
             self._headers_since = None
         else:
             self._send_ready(answer)
@@ -253,17 +253,17 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _deliver(self, answer: ReadyAnswer | None) -> None:
         """Send the awaited answer; None leaves the request to the application."""
-        data, self._awaited = self._awaited, None
-        if data is None:
+        awaited, self._awaited = self._awaited, None
+        if awaited is None:
             return
         if answer is None:
-            self._parse(data, None)
+            self._parse(awaited.data, None)
         elif not self.transport.is_closing():
             self._send_ready(answer)
-        if self._behind:
+        if awaited.behind:
             self.flow.resume_reading()
-            self.data_received(self._behind)
-        if self._is_ending:
+            self.data_received(awaited.behind)
+        if awaited.is_last:
             self.shutdown()
 
     def _send_ready(self, answer: ReadyAnswer) -> None:

@@ -1,7 +1,8 @@
 """Answers that the event loop sends without the application."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeVar
 
 
 class ReadyAnswer(NamedTuple):
@@ -19,21 +20,35 @@ class Awaited:
 AWAITED = Awaited()
 
 
-class Door(Protocol):
-    """Answers GETs in the event loop, from memory. A call is whatever `read` makes of a request."""
+@dataclass(slots=True)
+class AwaitedRequest:
+    """A whole request whose answer is delivered later.
 
-    def recalled(self, peer: str, data: bytes) -> Any | None:
+    behind: what arrived meanwhile. is_last: whether the connection ends after the answer.
+    """
+
+    data: bytes
+    behind: bytes = b""
+    is_last: bool = False
+
+
+Deliver = Callable[[ReadyAnswer | None], object]
+Call = TypeVar("Call")
+
+
+class Door(Protocol[Call]):
+    """Answers GETs in the event loop, from memory. A call is what `read` makes of a request."""
+
+    def recalled(self, peer: str, data: bytes) -> Call | None:
         """Return the call that `read` made of the same bytes of the same peer; None if it is not remembered."""
 
-    def read(self, peer: str, data: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> Any | None:
+    def read(self, peer: str, data: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> Call | None:
         """Return the call that a GET over HTTP/1.1 makes; None leaves it to the application.
 
         data: the whole request. target: as sent. headers: with names in lower case.
         """
 
-    def answer(
-        self, call: Any, deliver: Callable[[ReadyAnswer | None], object]
-    ) -> ReadyAnswer | Awaited | None:
+    def answer(self, call: Call, deliver: Deliver) -> ReadyAnswer | Awaited | None:
         """Return the answer, or AWAITED; None leaves the call to the application, uncharged.
 
         deliver: if AWAITED was returned, called once, in a later turn of the loop, with the answer or None.
