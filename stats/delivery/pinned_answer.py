@@ -109,14 +109,16 @@ class PinnedAnswer:
         return etag_of(self.cache_key)
 
 
-def cached_entry(pinned: PinnedAnswer, *, now_ns: int) -> tuple[Entry, Outcome]:
-    """Return the answer's bytes, cached or computed. now_ns: the time of the call.
+def cached_entry(pinned: PinnedAnswer, *, now_ns: int, is_wanted: bool = False) -> tuple[Entry, Outcome]:
+    """Return the answer's bytes, cached or computed. now_ns: the time of the call. is_wanted: see `fetch`.
 
     Raises the errors of `PinnedContent.rendered`.
     """
     content = pinned.content
     seconds = seconds_to_live(content.end_ns, now_ns=now_ns, is_period=content.is_period)
-    return RESPONSE_CACHE.fetch(pinned.cache_key, lambda: computed_entry(pinned, now_ns), seconds=seconds)
+    return RESPONSE_CACHE.fetch(
+        pinned.cache_key, lambda: computed_entry(pinned, now_ns), seconds=seconds, is_wanted=is_wanted
+    )
 
 
 def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
