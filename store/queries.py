@@ -12,6 +12,7 @@ from store import lazy_pyarrow as pa
 from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars
+from store.bars.credit import DatesOf, credit_dates, credit_end_ns, utc_dates
 from store.bars.prints import Prints, prints_of
 from store.bars.session_bars import session_bars_of
 from store.bars.spans import Spans, span_bars_of
@@ -92,15 +93,18 @@ class QueryableStore(MarketStore):
         interval_ns: int,
         *,
         policy: BarPolicy = EVERY_PRINT,
+        dates_of: DatesOf = utc_dates,
         commit: int | None = None,
     ) -> Bars:
         """Return bars of the trades in the window, which must be aligned to `interval_ns`.
 
-        Volume of an interval without a price is credited to the bar before it, even if the interval is after
-        the window.
+        Volume of an interval without a price is credited to the nearest bar before it of the same trading
+        date, even if the interval is after the window. dates_of: returns the trading dates of instants; for
+        intervals of a day or longer nothing is credited.
         """
         prints = self._prints(symbol, Window(window.start_ns, ALL_TIME.end_ns), policy, commit)
-        return bars_of_prints(prints, interval_ns).between(window.start_ns, window.end_ns)
+        bars = bars_of_prints(prints, interval_ns, credit_dates(policy, interval_ns, dates_of))
+        return bars.between(window.start_ns, window.end_ns)
 
     def session_bars(
         self, symbol: str, window: Window, *, policy: BarPolicy, commit: int | None = None
@@ -117,31 +121,40 @@ class QueryableStore(MarketStore):
         spans: Spans,
         *,
         policy: BarPolicy = EVERY_PRINT,
-        credits: bool,
+        dates_of: DatesOf | None,
         commit: int | None = None,
     ) -> Bars:
         """Return a bar at each label that has a price, made of all trades in the label's spans.
 
-        If a span's label has no price, its volume is dropped. With `credits` it goes to the bar before it
-        unless a gap lies between that bar's last span and this one. Trades outside the spans are ignored.
+        If a span's label has no price, its volume goes to the nearest bar before it of the same trading date.
+        Without such a bar, or if `dates_of` is None, it is dropped. Trades outside the spans are ignored.
         """
         prints = self._prints(symbol, ALL_TIME, policy, commit)
-        return span_bars_of([aggregate_prints(prints, 1)], spans, credits=credits)
+        return span_bars_of([aggregate_prints(prints, 1)], spans, dates_of)
 
     def dependency_window(
-        self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, commit: int | None = None
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy,
+        dates_of: DatesOf = utc_dates,
+        commit: int | None = None,
     ) -> Window:
-        """Return the window of rows on which a window's bars depend.
+        """Return the window of rows on which a window's bars depend; see `bars`.
 
         Volume after the window may be credited to its last bar. So the result ends with the first interval
-        after the window that has a price; if there is none, it has no end. If every print counts, it is the
-        window itself.
+        after the window that has a price, and at the latest with the trading date of the window's last
+        interval.
         """
-        if policy.counts_every_print or window.end_ns >= ALL_TIME.end_ns:
+        end_ns = credit_end_ns(window.end_ns, interval_ns, credit_dates(policy, interval_ns, dates_of))
+        if end_ns == window.end_ns:
             return window
-        prints = self._prints(symbol, Window(window.end_ns, ALL_TIME.end_ns), policy, commit)
+        prints = self._prints(symbol, Window(window.end_ns, end_ns), policy, commit)
         times = prints.time[prints.sets_open_close]
-        end_ns = int(times[0]) // interval_ns * interval_ns + interval_ns if len(times) else ALL_TIME.end_ns
+        if len(times):
+            end_ns = int(times[0]) // interval_ns * interval_ns + interval_ns
         return Window(window.start_ns, end_ns)
 
     def revisions(
@@ -151,10 +164,11 @@ class QueryableStore(MarketStore):
         interval_ns: int,
         *,
         policy: BarPolicy,
+        dates_of: DatesOf = utc_dates,
         after: int,
         commit: int | None = None,
     ) -> list[Revision]:
-        """Return changes to visible bars by the commits in `(after, commit]`, by commit and time.
+        """Return changes to visible bars by the commits in `(after, commit]`, by commit and time; see `bars`.
 
         A missing bar counts as visible if an earlier commit stored a row at or after the bar's end. Here the
         bars of every commit are made and compared.
@@ -162,9 +176,9 @@ class QueryableStore(MarketStore):
         revisions: list[Revision] = []
         seen: set[int] = set()
         known_ns = ALL_TIME.start_ns
-        before = self.bars(symbol, window, interval_ns, policy=policy, commit=0)
+        before = self.bars(symbol, window, interval_ns, policy=policy, dates_of=dates_of, commit=0)
         for number in range(1, self.head(TRADES, symbol, commit=commit).number + 1):
-            now = self.bars(symbol, window, interval_ns, policy=policy, commit=number)
+            now = self.bars(symbol, window, interval_ns, policy=policy, dates_of=dates_of, commit=number)
             seen.update(start for start in now.time_ns.tolist() if start + interval_ns <= known_ns)
             starts = sorted(seen)
             pairs = zip(values_at(before, starts), values_at(now, starts), strict=True)

@@ -26,7 +26,7 @@ class Aggregates:
     replaced a row of the interval.
 
     An interval whose rows are all cancelled stays as a row with counts of 0. The volume of an interval without a
-    price is still in the interval's own row; `bars_of` credits it to the bar before.
+    price is still in the interval's own row; `bars_of` credits it to a bar before it.
     """
 
     time: Integers

@@ -1,9 +1,9 @@
 """Makes aggregates and bars of prints.
 
 `prints.prints_of` reads rows under a bar policy, `aggregate_prints` aggregates them, `aggregates.merge`
-merges aggregates, `bars.bars_of` makes the bars. Volume of an interval without a price is credited to the
-bar before it. Aggregates keep it in its own interval, so that it is credited once, at the requested
-resolution.
+merges aggregates, `bars.bars_of` makes the bars. Volume of an interval without a price is credited to a bar
+before it (see `credit`). Aggregates keep it in its own interval, so that it is credited once, at the
+requested resolution.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,14 @@ import numpy as np
 from store.arrays import Floats, Integers, Mask
 from store.bars.aggregates import AFTER_ALL, BEFORE_ALL, Aggregates, concatenated
 from store.bars.bars import Bars, bars_of
+from store.bars.credit import DatesOf
 from store.bars.exact_sums import exact_sums
 from store.bars.prints import Prints
 
 
-def bars_of_prints(prints: Prints, interval_ns: int) -> Bars:
-    """Return the bars of ordered prints."""
-    return bars_of(aggregate_prints(prints, interval_ns))
+def bars_of_prints(prints: Prints, interval_ns: int, dates_of: DatesOf | None = None) -> Bars:
+    """Return the bars of ordered prints. dates_of: see `credit.credit_dates`."""
+    return bars_of(aggregate_prints(prints, interval_ns), dates_of)
 
 
 def aggregate_prints(prints: Prints, interval_ns: int) -> Aggregates:

@@ -7,6 +7,7 @@ import numpy as np
 
 from store.arrays import Floats, Integers, Mask
 from store.bars.aggregates import Aggregates, concatenated
+from store.bars.credit import DatesOf, owners
 from store.bars.exact_sums import merged_sums
 
 
@@ -58,26 +59,31 @@ def joined_bars(parts: Sequence[Bars]) -> Bars:
     return Bars(*(np.concatenate([getattr(part, name) for part in parts]) for name in Bars.__slots__))
 
 
-def bars_of(aggregates: Aggregates) -> Bars:
+def bars_of(aggregates: Aggregates, dates_of: DatesOf | None = None) -> Bars:
     """Return the bars of all intervals with a price.
 
-    Volume, notional and count of an interval without a price are credited to the bar before it; before the
-    first bar they are dropped. Merge aggregates first and credit once: credited bars cannot be merged. If every
-    interval has a price, the bars share the aggregates' columns.
+    Volume, notional and count of an interval without a price are credited to the nearest bar before it of the
+    same trading date; without such a bar, or if `dates_of` is None, they are dropped. Merge aggregates first and
+    credit once: credited bars cannot be merged. If every interval has a price, the bars share the aggregates'
+    columns.
     """
-    if aggregates.price_count.all():
+    has_price = aggregates.price_count > 0
+    if has_price.all():
         return _bars(aggregates, aggregates.volume, aggregates.trade_count, aggregates.notional)
-    priced = np.flatnonzero(aggregates.price_count)
-    first = priced[0] if len(priced) else 0
-    return credited_bars(aggregates[priced], aggregates[first:], priced - first)
+    priced = aggregates[np.flatnonzero(has_price)]
+    return credited_bars(priced, aggregates, owners(aggregates.time, has_price, dates_of))
 
 
-def credited_bars(priced: Aggregates, rows: Aggregates, starts: Integers) -> Bars:
-    """Return bars whose volume, notional and count are summed from their start to the next bar's start.
+def credited_bars(priced: Aggregates, rows: Aggregates, owner: Integers) -> Bars:
+    """Return bars whose volume, notional and count are summed over the rows that they own.
 
-    priced: the aggregates with a price. rows: all aggregates. starts: the index in `rows` of each bar's first
-    row.
+    priced: the aggregates with a price. rows: all aggregates. owner: for each row a number that identifies its
+    bar, ascending; -1 if the row is left out. Every bar owns a row.
     """
+    owned = np.flatnonzero(owner >= 0)
+    if len(owned) < len(rows):
+        rows, owner = rows[owned], owner[owned]
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
     return _bars(
         priced,
         merged_sums(rows.volume_sums, starts).total,

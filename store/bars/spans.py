@@ -8,6 +8,7 @@ import numpy as np
 from store.arrays import Integers, Mask
 from store.bars.aggregates import Aggregates, concatenated, merged_by
 from store.bars.bars import Bars, bars_of, credited_bars
+from store.bars.credit import DatesOf, owners
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +56,6 @@ class Spans:
         # Before the first span the index is -1. `end_ns[-1]` is then the last span's end, so the result is -1.
         return np.where(time < self.end_ns[index], index, -1) if len(self) else index
 
-    def owners(self, priced: Mask, *, credits: bool) -> Integers:
-        """For each span, return the index of the span whose bar gets its volume; -1 if the volume is dropped.
-
-        Indices ascend except for -1. priced: whether each span's label has a price; such spans keep their
-        volume. With `credits`, another span's volume goes to the last priced span before it unless a gap lies
-        between; otherwise it is dropped.
-        """
-        index = np.arange(len(self))
-        owner = np.where(priced, index, -1)
-        if not credits or not len(self):
-            return owner
-        nearest = np.maximum.accumulate(owner)
-        gaps = np.append(0, np.cumsum(self.end_ns[:-1] != self.start_ns[1:]))
-        return np.where((nearest >= 0) & (gaps == gaps[nearest]), nearest, -1)
-
 
 @dataclass(frozen=True, slots=True)
 class PeriodSpans:
@@ -85,11 +71,11 @@ class PeriodSpans:
     ends_ns: Integers
 
 
-def span_bars_of(parts: Sequence[Aggregates], spans: Spans, *, credits: bool) -> Bars:
+def span_bars_of(parts: Sequence[Aggregates], spans: Spans, dates_of: DatesOf | None) -> Bars:
     """Return one bar per label that has a price, at the label's time; see `QueryableStore.span_bars`.
 
     parts: aggregates in any order and of any interval. No interval may cross a span's edge, and no print may
-    be in two parts. Aggregates outside all spans are ignored.
+    be in two parts. Aggregates outside all spans are ignored. dates_of: see `bars_of`.
     """
     joined = concatenated([part for part in parts if len(part)])
     index = spans.indices(joined.time)
@@ -102,16 +88,11 @@ def span_bars_of(parts: Sequence[Aggregates], spans: Spans, *, credits: bool) ->
     if has_price.all():
         return bars_of(labelled)
     priced = labelled[has_price]
-    owner = spans.owners(_are_of(spans, priced.time), credits=credits)[index]
-    owned = owner >= 0
-    return credited_bars(priced, of_spans[owned], _run_starts(spans.label_ns[owner[owned]]))
+    owner = owners(spans.start_ns, _are_of(spans, priced.time), dates_of)[index]
+    first_of_label = spans.label_ns.searchsorted(spans.label_ns[owner])
+    return credited_bars(priced, of_spans, np.where(owner < 0, -1, first_of_label))
 
 
 def _are_of(spans: Spans, labels: Integers) -> Mask:
     """Return whether each span's label is one of the ascending labels."""
     return labels.searchsorted(spans.label_ns, side="right") > labels.searchsorted(spans.label_ns)
-
-
-def _run_starts(values: Integers) -> Integers:
-    """Return the indices of the first value and of each value that differs from the one before it."""
-    return np.flatnonzero(np.append(len(values) > 0, values[1:] != values[:-1]))

@@ -14,6 +14,7 @@ from cachetools import LRUCache
 from store import lazy_pyarrow as pa
 from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.bars.bars import Bars
+from store.bars.credit import DatesOf, credit_dates, utc_dates
 from store.bars.spans import Spans
 from store.csv.files.disk import unavailable_on_error
 from store.csv.files.file_names import folder_name
@@ -125,9 +126,10 @@ class StoreReads(QueryableStore):
         interval_ns: int,
         *,
         policy: BarPolicy = EVERY_PRINT,
+        dates_of: DatesOf = utc_dates,
         commit: int | None = None,
     ) -> Bars:
-        query = BarQuery(window, interval_ns, policy)
+        query = BarQuery(window, interval_ns, policy, credit_dates(policy, interval_ns, dates_of))
         return self._answer(TRADES, symbol, commit, lambda log, snapshot: log.bars.bars(query, snapshot))
 
     def session_bars(
@@ -144,18 +146,25 @@ class StoreReads(QueryableStore):
         spans: Spans,
         *,
         policy: BarPolicy = EVERY_PRINT,
-        credits: bool,
+        dates_of: DatesOf | None,
         commit: int | None = None,
     ) -> Bars:
-        query = SpanQuery(spans, policy, credits)
+        query = SpanQuery(spans, policy, dates_of)
         return self._answer(TRADES, symbol, commit, lambda log, snapshot: log.bars.span_bars(query, snapshot))
 
     def dependency_window(
-        self, symbol: str, window: Window, interval_ns: int, *, policy: BarPolicy, commit: int | None = None
+        self,
+        symbol: str,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy,
+        dates_of: DatesOf = utc_dates,
+        commit: int | None = None,
     ) -> Window:
-        if policy.counts_every_print:
+        query = BarQuery(window, interval_ns, policy, credit_dates(policy, interval_ns, dates_of))
+        if query.dates_of is None:
             return window
-        query = BarQuery(window, interval_ns, policy)
 
         def answer(log: OpenLog, snapshot: LogSnapshot) -> Window:
             return log.bars.dependency_window(query, snapshot)
@@ -169,10 +178,12 @@ class StoreReads(QueryableStore):
         interval_ns: int,
         *,
         policy: BarPolicy,
+        dates_of: DatesOf = utc_dates,
         after: int,
         commit: int | None = None,
     ) -> list[Revision]:
-        query = RevisionQuery(window, interval_ns, policy, after, commit)
+        dates = credit_dates(policy, interval_ns, dates_of)
+        query = RevisionQuery(window, interval_ns, policy, after, commit, dates)
         return self._answer(TRADES, symbol, commit, lambda log, snapshot: log.bars.revisions(query, snapshot))
 
     def version(

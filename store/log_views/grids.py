@@ -1,12 +1,12 @@
 """Grids divide time into the intervals of bars. Here: their protocols, and the grid of equal intervals in UTC."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from store.arrays import Integers
+from store.bars.credit import DatesOf, utc_dates
 from store.bars.spans import PeriodSpans, Spans
 from store.protocol import Window
 from store.resolutions import Resolution
@@ -61,6 +61,9 @@ class Grid(Protocol):
     def trading_dates(self, time_ns: Integers) -> Integers:
         """Return each instant's trading date in days since 1970; without an exchange its UTC date."""
 
+    def dates_for_credit(self, time_ns: Integers, /) -> Integers:
+        """Return the trading dates that credited volume must not cross."""
+
     def spans(self, window: Window) -> Spans:
         """Return the spans of a window's bars, for a grid that is not plain."""
 
@@ -84,9 +87,6 @@ class DayGrid(Grid, Protocol):
         """Return the grid of whole trading dates."""
 
 
-# Returns the trading date of each instant, in days since 1970.
-DatesOf: TypeAlias = Callable[[Integers], Integers]
-
 _NAMED = {
     resolution.length_ns: resolution
     for resolution in Resolution
@@ -109,11 +109,13 @@ class _Length:
 class PlainGrid:
     """Intervals of one length that start at its multiples since 1970 UTC; labels are their starts.
 
-    dates_of: returns the trading dates of stored daily bars that begin at given instants.
+    dates_of: returns the trading dates of stored daily bars that begin at given instants. dates_for_credit:
+    see `Grid`.
     """
 
     resolution: BarLength
     dates_of: DatesOf
+    dates_for_credit: DatesOf = utc_dates
     is_plain: ClassVar[bool] = True
     is_of_regular_sessions: ClassVar[bool] = False
 
@@ -140,6 +142,6 @@ class PlainGrid:
         return PeriodSpans(Spans(starts, starts + length, starts), starts, starts // DAY_NS, starts + length)
 
 
-def plain_grid(interval_ns: int, dates_of: DatesOf) -> PlainGrid:
+def plain_grid(interval_ns: int, dates_of: DatesOf, dates_for_credit: DatesOf = utc_dates) -> PlainGrid:
     """Return the grid of equal intervals of this length in nanoseconds."""
-    return PlainGrid(_NAMED.get(interval_ns) or _Length(interval_ns), dates_of)
+    return PlainGrid(_NAMED.get(interval_ns) or _Length(interval_ns), dates_of, dates_for_credit)

@@ -8,10 +8,11 @@ import numpy as np
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
+from store.bars.credit import credit_dates, credit_end_ns
 from store.bars.prints import masks_of
 from store.log_views.grids import Grid
 from store.log_views.log_view import LogView, rows_backwards
-from store.protocol import ALL_TIME, Window
+from store.protocol import Window
 from store.timestamps import DAY_NS
 
 # The trade count of a bar with a stored part whose number of trades is unknown.
@@ -40,6 +41,18 @@ def trade_bars(view: LogView, grid: Grid, policy: BarPolicy) -> TradeBars:
     return _SpanBars(view, grid, policy)
 
 
+def credited_until_ns(grid: Grid, policy: BarPolicy, window: Window) -> int:
+    """Return the end of the rows whose volume may be credited to the bars of an aligned window.
+
+    It is the window's end if no later volume can be: at the end of a trading date, or without credit.
+    """
+    if window.start_ns >= window.end_ns:
+        return window.end_ns
+    length = grid.resolution.length_ns
+    dates = credit_dates(policy, length, grid.dates_for_credit)
+    return credit_end_ns(window.end_ns, length if grid.is_plain else 1, dates)
+
+
 def last_price_ns(log: LogView, policy: BarPolicy, end_ns: int) -> int | None:
     """Return the event time of the last trade before an instant that may set open and close; None without one.
 
@@ -61,47 +74,54 @@ class _PlainBars:
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
-        if self.view.is_empty:
+        if self.view.is_empty or window.start_ns >= window.end_ns:
             return window
-        length = self.grid.resolution.length_ns
         view = self.view
         return view.store.dependency_window(
-            view.symbol, window, length, policy=self.policy, commit=view.commit.number
+            view.symbol,
+            window,
+            self.grid.resolution.length_ns,
+            policy=self.policy,
+            dates_of=self.grid.dates_for_credit,
+            commit=view.commit.number,
         )
 
     def bars(self, window: Window) -> Bars:
         if self.view.is_empty:
             return joined_bars([])
-        length = self.grid.resolution.length_ns
         view = self.view
-        return view.store.bars(view.symbol, window, length, policy=self.policy, commit=view.commit.number)
+        return view.store.bars(
+            view.symbol,
+            window,
+            self.grid.resolution.length_ns,
+            policy=self.policy,
+            dates_of=self.grid.dates_for_credit,
+            commit=view.commit.number,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _SpanBars:
-    """Bars of the prints in the spans of a grid that is not plain.
-
-    Volume without a price is credited to the bar before it in the same session, never to another day.
-    """
+    """Bars of the prints in the spans of a grid that is not plain."""
 
     view: LogView
     grid: Grid
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
-        """Return the window and the day after it: volume of the same session may be credited to the last bar."""
-        if self.grid.resolution.is_period or self.policy.counts_every_print:
-            return window
-        return Window(window.start_ns, min(window.end_ns + DAY_NS, ALL_TIME.end_ns))
+        """Return the window and the rest of its last trading date, whose volume may be credited to its last bar."""
+        return Window(window.start_ns, credited_until_ns(self.grid, self.policy, window))
 
     def bars(self, window: Window) -> Bars:
         if self.view.is_empty:
             return joined_bars([])
         spans = self.grid.spans(self.needed(window))
-        is_period, view = self.grid.resolution.is_period, self.view
+        view, length = self.view, self.grid.resolution.length_ns
+        dates_of = credit_dates(self.policy, length, self.grid.dates_for_credit)
         bars = view.store.span_bars(
-            view.symbol, spans, policy=self.policy, credits=not is_period, commit=view.commit.number
+            view.symbol, spans, policy=self.policy, dates_of=dates_of, commit=view.commit.number
         )
+        is_period = self.grid.resolution.is_period
         return bars if is_period else bars.between(window.start_ns, window.end_ns)
 
 

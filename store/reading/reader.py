@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from store.arrays import Integers
 from store.bar_policies import BAR_POLICIES, BarPolicy
 from store.bars.bars import Bars
+from store.bars.credit import DatesOf, utc_dates
 from store.bars.quote_bars import QuoteBars
 from store.csv.files.disk import file_signature
 from store.datasets import BARS, TRADES
@@ -88,7 +89,8 @@ class Reader(RowReader):
             bars = self._maker(name, logs, length, rule, session=session, as_of=as_of).bars(window)
         else:
             commit = self._commit_as_of(TRADES, name, as_of)
-            bars = self._store.bars(name, window, length, policy=rule, commit=commit)
+            dates_of = self._dates_for_credit(name, rule, as_of)
+            bars = self._store.bars(name, window, length, policy=rule, dates_of=dates_of, commit=commit)
         return bars_frame(bars) if frame else bars
 
     def session_bars(
@@ -251,7 +253,15 @@ class Reader(RowReader):
                 )
             return self._sessions(instrument).trading_dates(time_ns)
 
-        return with_stored_bars(*logs, plain_grid(length, dates_of), policy)
+        grid = plain_grid(length, dates_of, self._dates_for_credit(symbol, policy, as_of))
+        return with_stored_bars(*logs, grid, policy)
+
+    def _dates_for_credit(self, symbol: str, policy: BarPolicy, as_of: InstantArgument | None) -> DatesOf:
+        """Return the trading dates that credited volume must not cross: UTC dates without `sessions`."""
+        if self._sessions is None or policy.counts_every_print:
+            return utc_dates
+        instrument = self._instrument(symbol, as_of)
+        return self._sessions(instrument).dates_for_credit if instrument.has_sessions else utc_dates
 
     def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:
         if isinstance(symbols, str):

@@ -13,6 +13,7 @@ from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, concatenated
 from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, bars_of
+from store.bars.credit import DatesOf
 from store.bars.prints import STANDS, prints_of
 from store.protocol import ALL_TIME, Window
 
@@ -51,13 +52,17 @@ _VALUES = BarValues.__slots__
 
 @dataclass(frozen=True, slots=True)
 class RevisionQuery:
-    """Selects the revisions of a window's bars by commits in `(after, commit]`; None means up to the newest."""
+    """Selects the revisions of a window's bars by commits in `(after, commit]`; None means up to the newest.
+
+    dates_of: see `credit_dates`.
+    """
 
     window: Window
     interval_ns: int
     policy: BarPolicy
     after: int
     commit: int | None = None
+    dates_of: DatesOf | None = None
 
     @property
     def newest(self) -> int:
@@ -119,12 +124,12 @@ def _bars_by_commit(rows: pa.Table, revised: RevisionQuery) -> Iterator[tuple[in
     bucket = rows.column("timestamp").to_numpy() // revised.interval_ns * revised.interval_ns
     touching = np.unique(np.concatenate([commit, until]))
     aggregates = _aggregates(rows, revised, revised.after)
-    yield revised.after, bars_of(aggregates)
+    yield revised.after, bars_of(aggregates, revised.dates_of)
     for number in touching[(touching > revised.after) & (touching <= revised.newest)].tolist():
         touched = np.unique(bucket[(commit == number) | (until == number)])
         recomputed = _aggregates(rows.filter(pa.array(np.isin(bucket, touched))), revised, number)
         aggregates = _with(aggregates, recomputed)
-        yield number, bars_of(aggregates)
+        yield number, bars_of(aggregates, revised.dates_of)
 
 
 def _aggregates(rows: pa.Table, revised: RevisionQuery, commit: int) -> Aggregates:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.bars.aggregation import bars_of_prints
 from store.bars.bars import Bars
+from store.bars.credit import DatesOf, credit_dates, utc_dates
 from store.bars.prints import prints_of
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Window
@@ -70,10 +71,12 @@ def stored(
     return rows
 
 
-def bars_of_rows(rows: pa.Table, interval_ns: int, policy: BarPolicy = EVERY_PRINT) -> Bars:
+def bars_of_rows(
+    rows: pa.Table, interval_ns: int, policy: BarPolicy = EVERY_PRINT, dates_of: DatesOf = utc_dates
+) -> Bars:
     """Bars of ordered rows, all of which stand, by the rows alone."""
     prints = prints_of(stored_rows(rows, [ArrivalRun(0, 1, rows.num_rows)]), policy)
-    return bars_of_prints(prints, interval_ns)
+    return bars_of_prints(prints, interval_ns, credit_dates(policy, interval_ns, dates_of))
 
 
 def cancel(at: int | str = NOON, **named: Any) -> Correction:

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,23 @@ from hypothesis import strategies as st
 from store.bar_policies import BarPolicy, PrintRole
 from store.bars.prints import NO_SEQUENCE, STANDS
 from store.datasets import TRADES
-from tests.store.builders import DAY, NOON
+from tests.store.builders import DAY, MINUTE, NOON
 
 Row = dict[str, Any]
+# The trading date of an instant, or of a column of them; None if no volume is credited.
+DateOf = Callable[[Any], Any] | None
+
+
+def utc_date(time_ns: Any) -> Any:
+    return time_ns // DAY
+
+
+def short_date(time_ns: Any) -> Any:
+    """Dates of seven minutes, which begin three minutes before a multiple of seven."""
+    return (time_ns + 3 * MINUTE) // (7 * MINUTE)
+
+
+DATES: list[DateOf] = [None, utc_date, short_date]
 
 WORDS = [
     "regular",
@@ -108,9 +123,9 @@ class SlowBar:
 
 
 def slow_bars(
-    rows: list[Row], policy: BarPolicy, interval: int, at: int = STANDS - 1
+    rows: list[Row], policy: BarPolicy, interval: int, at: int = STANDS - 1, date_of: DateOf = None
 ) -> list[tuple[float, ...]]:
-    """Bars of ordered rows; an interval without open and close gives its volume to the bar before."""
+    """Bars of ordered rows; an interval without open and close gives its volume to the date's bar before."""
     by_interval: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
         by_interval[row["timestamp"] // interval * interval].append(row)
@@ -122,8 +137,11 @@ def slow_bars(
             bars.append(
                 SlowBar(time, prices, [row["price"] for row, role in roles if role.sets_high_low], [], [])
             )
+        is_owned = bool(prices) or (
+            bool(bars) and date_of is not None and date_of(bars[-1].time) == date_of(time)
+        )
         for row, role in roles:
-            if role.counts_volume and bars:
+            if role.counts_volume and is_owned:
                 bars[-1].sizes.append(row["volume"])
                 bars[-1].amounts.append(row["price"] * row["volume"])
     return [bar.fields() for bar in bars]

@@ -76,17 +76,54 @@ def test_volume_without_a_price_is_credited_across_the_edge_of_a_window(credited
     assert volumes(credited.bars(SYMBOL, window, MINUTE, policy=policy)) == expected
 
 
-def test_volume_is_credited_across_dates_once_at_the_resolution_asked_for(store):
+def test_volume_is_never_credited_to_another_date(store):
     store.append(
-        batch(trade(0, 10.0, 1.0), *(trade(days_on * DAY, 9.0, 2.0, **ODD) for days_on in (1, 2, 5)))
-    )
-    for interval_ns, window in ((MINUTE, HOUR), (DAY, Window(MIDNIGHT, MIDNIGHT + DAY))):
-        bars = store.bars(SYMBOL, window, interval_ns, policy=US_EQUITIES)
-        assert (bars.volume.tolist(), bars.trade_count.tolist(), bars.notional.tolist()) == (
-            [7.0],
-            [4],
-            [64.0],
+        batch(
+            trade(0, 10.0, 1.0),
+            *(trade(MIDNIGHT + after * DAY - 1, 9.0, 2.0, **ODD) for after in (1, 2, 5)),
+            trade(MIDNIGHT + DAY, 9.0, 4.0, **ODD),
         )
+    )
+    for window in (HOUR, Window(MIDNIGHT, MIDNIGHT + DAY), ALL_TIME):
+        bars = store.bars(SYMBOL, window, MINUTE, policy=US_EQUITIES)
+        assert (bars.volume.tolist(), bars.trade_count.tolist(), bars.notional.tolist()) == (
+            [3.0],
+            [2],
+            [28.0],
+        )
+    for interval_ns, last in ((DAY, 3.0), (2 * DAY, 9.0)):
+        bars = store.bars(SYMBOL, ALL_TIME, interval_ns, policy=US_EQUITIES)
+        assert bars.volume.tolist() == [last]
+
+
+def test_volume_is_credited_within_the_dates_that_are_given(store):
+    """The date ends half an hour after noon."""
+    lots = (trade(minute * MINUTE, 9.0, 2.0**minute, **ODD) for minute in (1, 29, 30, 31))
+    store.append(batch(trade(0, 10.0, 1.0), *lots, trade(40 * MINUTE, 1.0, 1.0)))
+
+    def dates_of(time_ns):
+        return (time_ns - NOON) // (30 * MINUTE)
+
+    asked: dict[str, Any] = {"policy": US_EQUITIES, "dates_of": dates_of}
+    assert volumes(store.bars(SYMBOL, HOUR, MINUTE, **asked)) == {0: 3.0 + 2.0**29, 40: 1.0}
+    assert volumes(store.bars(SYMBOL, Window(NOON, NOON + MINUTE), MINUTE, **asked)) == {0: 3.0 + 2.0**29}
+    ends = [
+        store.dependency_window(SYMBOL, Window(NOON, NOON + minutes * MINUTE), MINUTE, **asked).end_ns
+        for minutes in (1, 30, 31, 41)
+    ]
+    assert ends == [NOON + minutes * MINUTE for minutes in (30, 30, 41, 60)]
+
+
+def test_an_interval_is_of_the_date_on_which_it_begins(store):
+    """Dates begin at noon. The eight hours from 08:00 on are of the date before."""
+    hour = 60 * MINUTE
+    store.append(batch(trade(-5 * hour), trade(1, volume=2.0, **ODD), trade(5 * hour, volume=4.0, **ODD)))
+    asked: dict[str, Any] = {"policy": US_EQUITIES, "dates_of": lambda time_ns: (time_ns - NOON) // DAY}
+    for end_ns in (MIDNIGHT + 8 * hour, MIDNIGHT + DAY):
+        window = Window(MIDNIGHT, end_ns)
+        assert store.bars(SYMBOL, window, 8 * hour, **asked).volume.tolist() == [3.0]
+        needed = store.dependency_window(SYMBOL, window, 8 * hour, **asked)
+        assert needed.end_ns == (NOON + 4 * hour if end_ns < NOON else MIDNIGHT + 40 * hour)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +133,13 @@ def test_volume_is_credited_across_dates_once_at_the_resolution_asked_for(store)
         (US_EQUITIES, HOUR, NOON + 71 * MINUTE),
         (US_EQUITIES, Window(NOON, NOON + MINUTE), NOON + 4 * MINUTE),
         (US_EQUITIES, Window(NOON, NOON + 3 * MINUTE), NOON + 4 * MINUTE),
-        (US_EQUITIES, Window(NOON, NOON + 71 * MINUTE), ALL_TIME.end_ns),
+        (US_EQUITIES, Window(NOON, NOON + 71 * MINUTE), MIDNIGHT + DAY),
+        (US_EQUITIES, Window(NOON, MIDNIGHT + DAY), MIDNIGHT + DAY),
         (US_EQUITIES, ALL_TIME, ALL_TIME.end_ns),
     ],
-    ids=["every print", "hour", "gap", "edge", "nothing follows", "all"],
+    ids=["every print", "hour", "gap", "edge", "nothing follows", "date", "all"],
 )
-def test_the_dependency_window_ends_with_the_next_interval_that_has_a_price(
+def test_the_dependency_window_ends_with_the_next_interval_that_has_a_price_or_the_date(
     credited, policy: BarPolicy, window, end: int
 ):
     found = credited.dependency_window(SYMBOL, window, MINUTE, policy=policy)
@@ -115,7 +153,7 @@ def test_dependency_window_as_of_a_commit(credited):
         credited.dependency_window(SYMBOL, HOUR, MINUTE, policy=US_EQUITIES, commit=at).end_ns
         for at in range(4)
     ]
-    assert ends == [ALL_TIME.end_ns, *(NOON + minutes * MINUTE for minutes in (71, 63, 71))]
+    assert ends == [MIDNIGHT + DAY, *(NOON + minutes * MINUTE for minutes in (71, 63, 71))]
 
 
 def test_bars_of_the_session_follow_corrections(store):
@@ -206,8 +244,8 @@ def test_a_correction_that_changes_no_bar_is_no_revision(store):
     ]
 
 
-def test_credited_volume_revises_a_bar_from_far_away(credited):
-    credited.append(batch(trade(30 * DAY, 1.0, 5.0, **ODD)))
+def test_credited_volume_revises_a_bar_of_the_same_date(credited):
+    credited.append(batch(trade(DAY // 2 - 1, 1.0, 5.0, **ODD), trade(DAY // 2, 1.0, 50.0, **ODD)))
     credited.append(batch(trade(62 * MINUTE, 12.0)))
     found = revised(credited, policy=US_EQUITIES)
     assert [(each.time_ns, each.commit, each.after and each.after.volume) for each in found] == [

@@ -7,6 +7,7 @@ import pytest
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES
 from store.bars.bars import Bars
+from store.bars.credit import DatesOf, utc_dates
 from store.bars.spans import Spans
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
@@ -27,6 +28,7 @@ from tests.store.builders import (
     correct,
     trade,
 )
+from tests.store.printed_days import DATES
 
 HOUR = 60 * MINUTE
 ODD_LOT = "odd_lot"
@@ -40,10 +42,13 @@ def in_hours(*spans: Span) -> Spans:
 
 
 def volumes(
-    store: QueryableStore, *spans: Span, credits: bool = True, commit: int | None = None
+    store: QueryableStore,
+    *spans: Span,
+    dates_of: DatesOf | None = utc_dates,
+    commit: int | None = None,
 ) -> dict[int, float]:
     """By hour after noon of the label, the volume of each bar; spans are in such hours, too."""
-    bars = store.span_bars(SYMBOL, in_hours(*spans), policy=US_EQUITIES, credits=credits, commit=commit)
+    bars = store.span_bars(SYMBOL, in_hours(*spans), policy=US_EQUITIES, dates_of=dates_of, commit=commit)
     return dict(zip(((bars.time_ns - NOON) // HOUR).tolist(), bars.volume.tolist(), strict=True))
 
 
@@ -58,45 +63,47 @@ def day(store: QueryableStore) -> QueryableStore:
 
 CREDITED = {
     "touching spans": ([(0, 1, 0), (1, 2, 1), (2, 3, 2), (3, 4, 3), (4, 6, 4)], {0: 7.0, 3: 25.0}),
-    "not over a gap": ([(0, 1, 0), (2, 3, 2), (3, 4, 3), (5, 6, 5)], {0: 1.0, 3: 1.0}),
-    "not behind a gap, though the spans touch there": (
-        [(0, 1, 0), (3, 4, 3), (4, 5, 4), (5, 6, 5)],
-        {0: 1.0, 3: 25.0},
-    ),
+    "over a gap": ([(0, 1, 0), (2, 3, 2), (3, 4, 3), (5, 6, 5)], {0: 5.0, 3: 17.0}),
     "not what is before the first bar": ([(1, 2, 1), (2, 3, 2), (3, 4, 3)], {3: 1.0}),
     "all windows of a label that has a price, over gaps, too": ([(0, 1, 0), (2, 3, 0), (5, 6, 0)], {0: 21.0}),
     "a label's window before its price": ([(0, 1, 0), (2, 3, 2), (3, 4, 2)], {0: 1.0, 2: 5.0}),
-    "a label of two windows without a price, of which one touches": (
-        [(0, 1, 0), (1, 2, 1), (4, 5, 1)],
-        {0: 3.0},
-    ),
+    "a label of two windows without a price": ([(0, 1, 0), (1, 2, 1), (4, 5, 1)], {0: 11.0}),
     "nothing outside of the spans": ([(0, 1, 0), (1, 2, 1)], {0: 3.0}),
 }
 
 
 @pytest.mark.parametrize(("spans", "expected"), CREDITED.values(), ids=list(CREDITED))
-def test_volume_without_a_price_is_credited_over_touching_spans(day, spans, expected):
+def test_volume_without_a_price_is_credited_within_a_date(day, spans, expected):
     assert volumes(day, *spans) == expected
 
 
-def test_volume_without_a_price_is_dropped_without_credits(day):
+def test_volume_without_a_price_is_dropped_without_dates(day):
     spans = [(0, 1, 0), (1, 2, 1), (2, 3, 2), (3, 4, 2), (4, 5, 4)]
-    assert volumes(day, *spans, credits=False) == {0: 1.0, 2: 5.0}
+    assert volumes(day, *spans, dates_of=None) == {0: 1.0, 2: 5.0}
+
+
+def test_volume_without_a_price_is_not_credited_to_the_date_before(day):
+    def from_five_on(time_ns):
+        return (time_ns >= NOON + 5 * HOUR).astype(np.int64)
+
+    spans = [(hour, hour + 1, hour) for hour in range(6)]
+    assert volumes(day, *spans) == {0: 7.0, 3: 25.0}
+    assert volumes(day, *spans, dates_of=from_five_on) == {0: 7.0, 3: 9.0}
 
 
 def test_no_spans_give_no_bars(day):
-    bars = day.span_bars(SYMBOL, columns([]), credits=True)
+    bars = day.span_bars(SYMBOL, columns([]), dates_of=None)
     assert len(bars) == 0
     assert bars.time_ns.dtype == np.int64
 
 
 def test_spans_without_trades_have_no_bars(day):
-    assert len(day.span_bars(SYMBOL, columns([(NOON + DAY, NOON + 2 * DAY, NOON)]), credits=True)) == 0
+    assert len(day.span_bars(SYMBOL, columns([(NOON + DAY, NOON + 2 * DAY, NOON)]), dates_of=None)) == 0
 
 
 def test_a_bar_is_of_all_windows_of_its_label(store):
     store.append(batch(*(trade(hour * HOUR, 1.0 + hour, 10.0**hour) for hour in (3, 0, 2, 1, 4))))
-    bars = store.span_bars(SYMBOL, in_hours((0, 1, -2), (2, 3, -2), (4, 5, 4)), credits=True)
+    bars = store.span_bars(SYMBOL, in_hours((0, 1, -2), (2, 3, -2), (4, 5, 4)), dates_of=None)
     found = list(zip(*(getattr(bars, name).tolist() for name in Bars.__slots__), strict=True))
     assert found == [
         (NOON - 2 * HOUR, 1.0, 3.0, 1.0, 3.0, 101.0, 2, 301.0),
@@ -128,13 +135,13 @@ def test_sizes_far_apart_are_summed_exactly(store):
     store.append(batch(*(trade(at * MINUTE, 1.0, size) for at, size in enumerate(sizes))))
     store.append(batch(trade(10 * MINUTE, 1.0, 7.0, conditions=ODD_LOT)))
     spans = columns([(NOON, NOON + 6 * MINUTE, NOON), (NOON + 6 * MINUTE, NOON + HOUR, NOON + 6 * MINUTE)])
-    bars = store.span_bars(SYMBOL, spans, policy=US_EQUITIES, credits=True)
+    bars = store.span_bars(SYMBOL, spans, policy=US_EQUITIES, dates_of=utc_dates)
     assert (bars.time_ns.tolist(), bars.volume.tolist()) == ([NOON], [float(2**53 + 10**15 + 8)])
 
 
 def test_an_unknown_symbol_has_no_bars_of_spans(store):
     with pytest.raises(UnknownSymbol):
-        store.span_bars("NONE", columns([]), credits=False)
+        store.span_bars("NONE", columns([]), dates_of=None)
 
 
 def random_row(rng: random.Random):
@@ -185,8 +192,8 @@ def test_bars_of_random_spans_equal_bars_made_row_by_row(store, seed: int):
         visible = stored_rows(table, [ArrivalRun(0, 1, len(table))]).to_pylist()
         assert at < 10 or len(visible) == len(standing)
         for policy in (EVERY_PRINT, US_EQUITIES):
-            for credits in (True, False):
+            for date_of in DATES:
                 spans = random_spans(rng, EDGES)
-                bars = store.span_bars(SYMBOL, columns(spans), policy=policy, credits=credits, commit=at)
+                bars = store.span_bars(SYMBOL, columns(spans), policy=policy, dates_of=date_of, commit=at)
                 found = list(zip(*(getattr(bars, name).tolist() for name in Bars.__slots__), strict=True))
-                assert found == slow_span_bars(visible, policy, spans, credits=credits)
+                assert found == slow_span_bars(visible, policy, spans, date_of=date_of)

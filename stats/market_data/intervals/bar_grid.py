@@ -85,6 +85,10 @@ class BarGrid:
         """See `Grid.trading_dates`."""
         return trading_date_of(time_ns, self.calendar)
 
+    def dates_for_credit(self, time_ns: Integers, /) -> Integers:
+        """See `Grid.dates_for_credit`."""
+        return self.trading_dates(time_ns)
+
     def constant_window(self, now_ns: int) -> Window:
         """Return the window around `now_ns` in which no bar begins or becomes final."""
         interval = self.interval(now_ns)

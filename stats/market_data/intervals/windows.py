@@ -1,15 +1,24 @@
 """Computes a query's grid and range, and the windows that may have rows."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from stats.exceptions import NoExchange, UnknownExchange
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
 from stats.market_data.plan import Range, SymbolQuery
-from stats.sessions.calendars import TradingCalendar, calendar_for, daily_hours, never_closes
+from stats.sessions.calendars import (
+    TradingCalendar,
+    calendar_for,
+    calendar_if_known,
+    daily_hours,
+    never_closes,
+)
 from stats.sessions.schedule import Hours, SessionMode
+from store.instruments import Instrument
 from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
 
 # The `hours` of queries that need no exchange.
@@ -34,8 +43,21 @@ def grid_of(symbol_query: SymbolQuery) -> BarGrid:
     default_hours = daily_hours(symbol_query.instrument) if is_of_dates else Hours.ALL
     grid = BarGrid(query.resolution, calendar, session, query.hours or default_hours)
     has_dates = query.resolution.is_period or query.adjustment != "raw" or query.with_coverage
-    # A plain grid without dates is the same for every exchange.
-    return grid if has_dates or not grid.is_plain else utc_grid(query.resolution)
+    if has_dates or not grid.is_plain:
+        return grid
+    return plain_grid_of(symbol_query.instrument, query.resolution)
+
+
+def plain_grid_of(instrument: Instrument, resolution: Resolution) -> BarGrid:
+    """Return the grid of an instrument's intervals in UTC, with all hours.
+
+    It has the instrument's calendar only if its policy credits volume, which stays within a trading date.
+    Otherwise it is the same for every exchange.
+    """
+    grid = utc_grid(resolution)
+    if instrument.policy.counts_every_print:
+        return grid
+    return replace(grid, calendar=calendar_if_known(instrument))
 
 
 def _calendar(symbol_query: SymbolQuery) -> TradingCalendar | None:

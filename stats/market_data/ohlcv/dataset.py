@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 from stats.exceptions import ResolutionUnavailable
-from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
+from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import (
     bar_range,
     bar_window,
     final_until_ns_of,
     grid_of,
     next_change_ns_of,
+    plain_grid_of,
 )
 from stats.market_data.ohlcv.absences import BarAbsences, queried_days
 from stats.market_data.ohlcv.adjustment import AdjustmentRules
@@ -56,7 +57,8 @@ def trade_bars_plan(symbol_query: SymbolQuery) -> Plan:
     stored_bars, actions = (
         empty_view(trades.store, dataset, symbol_query.symbol) for dataset in (BARS, CORPORATE_ACTIONS)
     )
-    plan = _bars_plan(symbol_query, utc_grid(symbol_query.query.resolution), trades, stored_bars, actions)
+    grid = plain_grid_of(symbol_query.instrument, symbol_query.query.resolution)
+    plan = _bars_plan(symbol_query, grid, trades, stored_bars, actions)
     return replace(plan, logs=plan.logs[:1])
 
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
-from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
-from stats.market_data.intervals.windows import bar_range, bar_window
+from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.windows import bar_range, bar_window, plain_grid_of
 from stats.market_data.ohlcv.bar_rows import vwap_of
 from stats.market_data.plan import MarketDataset, Plan, SymbolQuery, check_known, reason_for_none
 from stats.market_data.query import DatasetForm
@@ -19,7 +19,8 @@ from store.bar_policies import BarPolicy
 from store.bars.bars import Bars
 from store.datasets import TRADES
 from store.log_views.log_view import LogView
-from store.protocol import ALL_TIME, Window
+from store.log_views.trade_bars import credited_until_ns
+from store.protocol import Window
 from store.resolutions import Resolution
 from store.rows.revisions import BarValues, Revision
 
@@ -51,26 +52,26 @@ def _of_side(side: str, *, has_integer_volume: bool) -> tuple[OutColumn, ...]:
 
 
 def _revisions_plan(symbol_query: SymbolQuery) -> Plan:
-    query, instrument, (log,) = symbol_query.query, symbol_query.instrument, symbol_query.logs
+    query, instrument, (whole_log,) = symbol_query.query, symbol_query.instrument, symbol_query.logs
     if query.resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
         raise ResolutionUnavailable(
             f"revisions exist for bars from 1s to 1d, in UTC, not for {query.resolution.value}"
         )
-    if log.is_empty:
+    if whole_log.is_empty:
         check_known(symbol_query.symbol)
-    grid = utc_grid(query.resolution)
+    grid = plain_grid_of(instrument, query.resolution)
     query_range = bar_range(symbol_query, grid)
-    window = bar_window(query_range, grid, (log,))
-    # The window has no end, because the last bar may be credited with volume without a price, up to the next
-    # print with a price. Which print that is depends on the commit.
-    log = symbol_query.read_point.limited_to(log, Window(window.start_ns, ALL_TIME.end_ns))
+    window = bar_window(query_range, grid, (whole_log,))
+    # Which print ends the credit depends on the commit, so the rest of the trading date counts.
+    end_ns = credited_until_ns(grid, instrument.policy, window)
+    log = symbol_query.read_point.limited_to(whole_log, Window(window.start_ns, end_ns))
     after = _commit_before(log, query.after_ns)
     reader = _RevisionReader(log, window, grid, instrument.policy, after, instrument.has_integer_volume)
     next_change_ns = grid.constant_window(symbol_query.now_ns).end_ns if query.end_ns is None else None
     return Plan(
         source=WindowedSource(reader),
         range=query_range,
-        reason=reason_for_none(symbol_query) if log.is_empty else "no_revisions",
+        reason=reason_for_none(symbol_query) if whole_log.is_empty else "no_revisions",
         logs=(log,),
         validity=symbol_query.validity(next_change_ns, query_range.end_ns),
         head=(("resolution", query.resolution.value),),
@@ -138,6 +139,7 @@ class _RevisionReader:
             window,
             self.grid.resolution.length_ns,
             policy=self.policy,
+            dates_of=self.grid.dates_for_credit,
             after=self.after,
             commit=self.log.commit.number,
         )

@@ -49,8 +49,8 @@ class ComputedBars:
     def over(self, rows: SegmentRows, start_ns: int, end_ns: int) -> Bars | None:
         """Return the bars of an aligned window, and of other intervals around it that were computed.
 
-        Return None if an interval has no price, because its volume belongs to the bar before it. The next interval
-        with rows after the window is computed, too: if it has no price, its volume belongs to the window's last bar.
+        Return None if an interval has no price, because its volume may be credited to a bar before it. The next
+        interval with rows after the window is computed, too: its volume may be credited to the window's last bar.
         """
         if self._has_unfinished:
             return None

@@ -95,7 +95,7 @@ class RollupLevel:
     def finished_bars(self, window: Window) -> Bars | None:
         """Return the bars of an aligned window and the next one after it, and perhaps others.
 
-        None if one of these intervals has no price: its volume is credited to the bar before it.
+        None if one of these intervals has no price: its volume may be credited to a bar before it.
         """
         if self._finished is not None:
             known, bars = self._finished

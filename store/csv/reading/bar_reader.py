@@ -12,6 +12,7 @@ from store import lazy_pyarrow as pa
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, merge
 from store.bars.bars import Bars, bars_of, joined_bars
+from store.bars.credit import credit_end_ns
 from store.bars.prints import prints_of, standing
 from store.bars.session_bars import session_bars_of
 from store.bars.spans import span_bars_of
@@ -20,7 +21,7 @@ from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.finished_bars import finished_bars, finished_span_bars
 from store.csv.reading.log_reader import LogReader, LogSnapshot
 from store.csv.reading.window_list import BarQuery, SpanQuery, WindowList, layers_of
-from store.protocol import ALL_TIME, Window
+from store.protocol import Window
 from store.rows.revisions import Revision, RevisionQuery, revisions_of
 from store.timestamps import DAY_NS
 
@@ -38,7 +39,7 @@ class BarReader:
         if ready is not None:
             return ready
         needed = self.dependency_window(query, snapshot)
-        bars = bars_of(self._merged(needed, query, snapshot))
+        bars = bars_of(self._merged(needed, query, snapshot), query.dates_of)
         return bars[: int(bars.time_ns.searchsorted(query.window.end_ns))]
 
     def span_bars(self, query: SpanQuery, snapshot: LogSnapshot) -> Bars:
@@ -51,24 +52,25 @@ class BarReader:
             return ready
         layers = layers_of(WindowList(spans.start_ns, spans.end_ns))
         parts = list(self._aggregates.parts(layers, policy, snapshot))
-        return span_bars_of(parts, spans, credits=query.credits)
+        return span_bars_of(parts, spans, query.dates_of)
 
     def dependency_window(self, query: BarQuery, snapshot: LogSnapshot) -> Window:
         """Return the window on which the bars depend: it ends after the next interval that has a price.
 
-        Volume before that interval's price is credited to the last bar. If there is no such interval, the
-        window ends with `ALL_TIME`, because more volume may come.
+        Volume before that interval's price is credited to the last bar. If the trading date has no such
+        interval, the window ends with the date, because more volume may come.
         """
         window, interval = query.window, query.interval_ns
-        if query.policy.counts_every_print or window.end_ns >= ALL_TIME.end_ns:
+        behind = Window(window.end_ns, credit_end_ns(window.end_ns, interval, query.dates_of))
+        if behind.start_ns == behind.end_ns:
             return window
-        for date in snapshot.history.dates(Window(window.end_ns, ALL_TIME.end_ns)).tolist():
-            start = max(window.end_ns, date * DAY_NS // interval * interval)
+        for date in snapshot.history.dates(behind).tolist():
+            start = max(behind.start_ns, date * DAY_NS // interval * interval)
             end = max(-(-(date + 1) * DAY_NS // interval) * interval, start + interval)
-            priced = self._first_priced(Window(start, end), query, snapshot)
+            priced = self._first_priced(Window(start, min(end, behind.end_ns)), query, snapshot)
             if priced is not None:
                 return Window(window.start_ns, priced + interval)
-        return Window(window.start_ns, ALL_TIME.end_ns)
+        return Window(window.start_ns, behind.end_ns)
 
     def session_bars(self, window: Window, policy: BarPolicy, snapshot: LogSnapshot) -> Bars:
         """Return daily bars of the regular session, which the policy's daily table defines."""
@@ -101,20 +103,22 @@ class BarReader:
     def _revision_window(self, revised: RevisionQuery, snapshot: LogSnapshot) -> Window:
         """Return a window that has all rows on which the bars depend, at each commit of the query.
 
-        It ends after a later interval with a price that was valid at all these commits.
+        It ends after a later interval with a price that was valid at all these commits, or with the trading
+        date.
         """
         window, interval = revised.window, revised.interval_ns
-        if revised.policy.counts_every_print:
+        behind = Window(window.end_ns, credit_end_ns(window.end_ns, interval, revised.dates_of))
+        if behind.start_ns == behind.end_ns:
             return window
-        for date in snapshot.history.dates(Window(window.end_ns, ALL_TIME.end_ns)).tolist():
-            span = Window(max(window.end_ns, date * DAY_NS), (date + 1) * DAY_NS)
+        for date in snapshot.history.dates(behind).tolist():
+            span = Window(max(behind.start_ns, date * DAY_NS), min((date + 1) * DAY_NS, behind.end_ns))
             rows = self._reader.stored(span, snapshot, PRINT_COLUMNS)
             stood = rows.filter(pa.array(standing(rows, snapshot.commit)))
             prints = prints_of(stood, revised.policy, commit=revised.after)
             times = prints.time[prints.sets_open_close]
             if len(times):
                 return Window(window.start_ns, int(times[0]) // interval * interval + interval)
-        return Window(window.start_ns, max(window.end_ns, ALL_TIME.end_ns))
+        return Window(window.start_ns, behind.end_ns)
 
     def _first_priced(self, window: Window, query: BarQuery, snapshot: LogSnapshot) -> int | None:
         """Return the start of the first interval in the window that has a price, or None."""

@@ -1,12 +1,13 @@
 """Returns a query's bars directly from segments, if they need no merging and no credited volume.
 
-Volume without a price is credited to the bar before it; `BarReader` does that.
+Volume without a price is credited to a bar before it; `BarReader` does that.
 """
 
 from itertools import pairwise
 
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
+from store.bars.credit import credit_end_ns
 from store.bars.spans import Spans
 from store.csv.derived.rollups import LEVELS_NS
 from store.csv.reading.log_reader import LogSnapshot
@@ -59,17 +60,18 @@ def _segments_bars(query: BarQuery, snapshot: LogSnapshot) -> list[Bars] | None:
 
 
 def _credited_window(last: Bars, query: BarQuery) -> Window | None:
-    """Return the window, extended to the end of the next bar after it; None if there is no such bar.
+    """Return the window, extended to the end of the next bar after it.
 
-    Volume before that bar is credited to the window's last bar. Not extended if the policy counts every print.
-    last: the bars of the window's last segment.
+    Volume before that bar may be credited to the window's last bar. Not extended if no later volume can be; None
+    if it can be and no next bar is known. last: the bars of the window's last segment.
     """
     window = query.window
-    if query.policy.counts_every_print:
+    if query.dates_of is None:
         return window
     behind = int(last.time_ns.searchsorted(window.end_ns))
     if behind == len(last):
-        return None
+        end_ns = credit_end_ns(window.end_ns, query.interval_ns, query.dates_of)
+        return window if end_ns == window.end_ns else None
     return Window(window.start_ns, int(last.time_ns[behind]) + query.interval_ns)
 
 

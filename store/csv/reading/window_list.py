@@ -8,6 +8,7 @@ import numpy as np
 
 from store.arrays import Integers, Mask
 from store.bar_policies import BarPolicy
+from store.bars.credit import DatesOf
 from store.bars.spans import Spans
 from store.csv.derived.rollups import LEVELS_NS, level_for
 from store.csv.derived.segment_rows import Times
@@ -116,11 +117,15 @@ def _filled(windows: WindowList) -> WindowList:
 
 @dataclass(frozen=True, slots=True)
 class BarQuery:
-    """A query for bars of equal intervals. `window` is aligned to `interval_ns`."""
+    """A query for bars of equal intervals.
+
+    window: aligned to `interval_ns`. dates_of: see `credit_dates`.
+    """
 
     window: Window
     interval_ns: int
     policy: BarPolicy
+    dates_of: DatesOf | None = None
 
     def layers(self, window: Window) -> Layers:
         """Return the layer of aggregates from which the bars of a window are merged. window: aligned."""
@@ -133,4 +138,4 @@ class SpanQuery:
 
     spans: Spans
     policy: BarPolicy
-    credits: bool
+    dates_of: DatesOf | None

@@ -9,6 +9,7 @@ from stats.rendering.table import Table
 from store.bar_policies import US_EQUITIES
 from store.bars.aggregation import aggregate_prints
 from store.bars.bars import bars_of
+from store.bars.credit import utc_dates
 from store.bars.prints import prints_of
 from tests.stats.rendering.tables import BARS, document
 from tests.store.builders import SECOND
@@ -21,7 +22,7 @@ COUNT = 1_000
 def real_bars() -> Table:
     """Bars of a second, made from a day's trades."""
     rows = equity_trades("equity/ibm_20131007_tick_trade.csv", midnight_ns(2013, 10, 7))
-    bars = bars_of(aggregate_prints(prints_of(rows, US_EQUITIES), SECOND))
+    bars = bars_of(aggregate_prints(prints_of(rows, US_EQUITIES), SECOND), utc_dates)
     made = {"timestamp": bars.time_ns, "vwap": bars.notional / bars.volume, "final": np.ones(len(bars), bool)}
     others = {name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume", "trade_count")}
     return Table.of(BARS, made | others).slice(0, COUNT)

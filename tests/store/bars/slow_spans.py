@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from store.bar_policies import BarPolicy
 from store.bars.prints import STANDS
 from store.bars.spans import Spans
-from tests.store.printed_days import Row, SlowBar, role_of
+from tests.store.printed_days import DateOf, Row, SlowBar, role_of
 
 Span = tuple[int, int, int]
 
 
 def slow_span_bars(
-    rows: list[Row], policy: BarPolicy, spans: list[Span], *, credits: bool, at: int = STANDS - 1
+    rows: list[Row], policy: BarPolicy, spans: list[Span], *, date_of: DateOf, at: int = STANDS - 1
 ) -> list[tuple[float, ...]]:
     """Bars of ordered rows with their system columns; spans are (start, end, label)."""
     inside = [
@@ -27,13 +27,12 @@ def slow_span_bars(
         bar = bars.setdefault(label, SlowBar(label, [], [], [], []))
         bar.prices += [row["price"] for row, role in printed if role.sets_open_close]
         bar.extremes += [row["price"] for row, role in printed if role.sets_high_low]
-    taker, reaches = None, None
-    for (start, end, label), printed in zip(spans, inside, strict=True):
+    taker, date = None, None
+    for (start, _, label), printed in zip(spans, inside, strict=True):
         if bars[label].prices:
-            taker = bars[label]
-        elif not credits or start != reaches:
+            taker, date = bars[label], date_of and date_of(start)
+        elif date_of is None or date_of(start) != date:
             taker = None
-        reaches = end
         for row, role in printed:
             if role.counts_volume and taker is not None:
                 taker.sizes.append(row["volume"])

@@ -9,10 +9,11 @@ from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy, ConditionEff
 from store.bars.aggregates import Aggregates, merge
 from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars, bars_of
+from store.bars.credit import utc_dates
 from store.bars.prints import STANDS, prints_of
 from tests.chance import examples
 from tests.store.builders import DAY, MINUTE, NOON, SECOND
-from tests.store.printed_days import Row, in_order, printed, slow_bars, table
+from tests.store.printed_days import DATES, DateOf, Row, in_order, printed, several_days, slow_bars, table
 
 LOPSIDED = BarPolicy(
     "lopsided",
@@ -25,7 +26,7 @@ LOPSIDED = BarPolicy(
 )
 POLICIES = [EVERY_PRINT, US_EQUITIES, LOPSIDED]
 INTERVALS = [SECOND, MINUTE, 5 * MINUTE, 60 * MINUTE, DAY]
-days = st.lists(printed, min_size=1, max_size=40)
+days = st.lists(st.one_of(printed, printed, several_days), min_size=1, max_size=40)
 
 
 def tuples(bars: Bars) -> list[tuple[float, ...]]:
@@ -43,13 +44,18 @@ def assert_same(left: Aggregates, right: Aggregates) -> None:
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
 @settings(max_examples=examples(60), deadline=None)
-@given(drawn=days, interval=st.sampled_from(INTERVALS), at=st.sampled_from([None, 1, 2, 3, 4, 6]))
-def test_bars_equal_bars_made_row_by_row(policy, drawn, interval, at):
+@given(
+    drawn=days,
+    interval=st.sampled_from(INTERVALS),
+    at=st.sampled_from([None, 1, 2, 3, 4, 6]),
+    date_of=st.sampled_from(DATES),
+)
+def test_bars_equal_bars_made_row_by_row(policy, drawn, interval, at, date_of: DateOf):
     rows = in_order(drawn)
-    expected = slow_bars(rows, policy, interval, STANDS - 1 if at is None else at)
+    expected = slow_bars(rows, policy, interval, STANDS - 1 if at is None else at, date_of)
     prints = prints_of(table(rows), policy, commit=at)
-    assert tuples(bars_of_prints(prints, interval)) == expected
-    assert tuples(bars_of(merge([aggregate_prints(prints, SECOND)], interval))) == expected
+    assert tuples(bars_of_prints(prints, interval, date_of)) == expected
+    assert tuples(bars_of(merge([aggregate_prints(prints, SECOND)], interval), date_of)) == expected
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
@@ -97,14 +103,14 @@ def test_volume_without_a_price_is_credited_once_after_merging():
     ]
     rows.append(a_print(89 * SECOND, price=2.0))
     seconds = aggregated(in_order(rows), US_EQUITIES, SECOND)
-    bars = bars_of(merge([seconds], MINUTE))
+    bars = bars_of(merge([seconds], MINUTE), utc_dates)
     assert bars.volume.tolist() == [6.0, 4.0]
-    assert bars_of(seconds).volume.tolist() == [9.0, 1.0]
+    assert bars_of(seconds, utc_dates).volume.tolist() == [9.0, 1.0]
 
 
 def test_volume_before_the_first_bar_is_dropped():
     rows = in_order([a_print(conditions="average_price"), a_print(MINUTE, volume=5.0)])
-    assert bars_of(aggregated(rows, US_EQUITIES, MINUTE)).volume.tolist() == [5.0]
+    assert bars_of(aggregated(rows, US_EQUITIES, MINUTE), utc_dates).volume.tolist() == [5.0]
     assert not len(bars_of(aggregated(rows[:1], US_EQUITIES, MINUTE)))
 
 

@@ -9,6 +9,7 @@ from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.aggregates import merge
 from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, bars_of
+from store.bars.credit import utc_dates
 from store.bars.prints import prints_of
 from store.bars.quote_bars import quote_bars_of
 from store.bars.session_bars import session_bars_of
@@ -36,7 +37,7 @@ def ibm() -> pa.Table:
 
 
 def made(rows: pa.Table, policy: BarPolicy, interval: int) -> Bars:
-    return bars_of(aggregate_prints(prints_of(rows, policy), interval))
+    return bars_of(aggregate_prints(prints_of(rows, policy), interval), utc_dates)
 
 
 def equal_and_extra(bars: Bars, vendor: pd.DataFrame) -> tuple[int, int]:
@@ -69,7 +70,10 @@ def test_merged_seconds_equal_minutes(ibm: pa.Table):
     at_once = aggregate_prints(prints, MINUTE)
     for name in at_once.__slots__:
         np.testing.assert_array_equal(getattr(minutes, name), getattr(at_once, name), err_msg=name)
-    assert equal_and_extra(bars_of(minutes), equity_bars(VENDOR_BARS[MINUTE], MIDNIGHT)) == (451, 0)
+    assert equal_and_extra(bars_of(minutes, utc_dates), equity_bars(VENDOR_BARS[MINUTE], MIDNIGHT)) == (
+        451,
+        0,
+    )
 
 
 def test_daily_session_bar_equals_the_vendors(ibm: pa.Table):

@@ -14,7 +14,7 @@ from tests.chance import examples
 from tests.store.bars.slow_spans import Span, columns, drawn_spans, slow_span_bars
 from tests.store.bars.test_policy_bars import LOPSIDED, tuples
 from tests.store.builders import DAY, MINUTE, NOON, SECOND
-from tests.store.printed_days import in_order, printed, several_days, table
+from tests.store.printed_days import DATES, DateOf, in_order, printed, several_days, table
 
 POLICIES = [EVERY_PRINT, US_EQUITIES, LOPSIDED]
 QUARTERS = st.integers(-44, 44).map(lambda quarter: NOON + quarter * 15 * SECOND)
@@ -27,14 +27,14 @@ prints = st.one_of(printed, several_days)
 @given(
     drawn=st.lists(prints, max_size=40),
     spans=st.one_of(drawn_spans(QUARTERS, most=40), drawn_spans(ODD)),
-    credits=st.booleans(),
+    date_of=st.sampled_from(DATES),
     at=st.sampled_from([None, 1, 2, 4]),
 )
-def test_span_bars_equal_bars_made_row_by_row(policy, drawn, spans: list[Span], credits, at):
+def test_span_bars_equal_bars_made_row_by_row(policy, drawn, spans: list[Span], date_of: DateOf, at):
     rows = in_order(drawn)
-    expected = slow_span_bars(rows, policy, spans, credits=credits, at=STANDS - 1 if at is None else at)
+    expected = slow_span_bars(rows, policy, spans, date_of=date_of, at=STANDS - 1 if at is None else at)
     prints = prints_of(table(rows), policy, commit=at)
-    found = span_bars_of([aggregate_prints(prints, 1)], columns(spans), credits=credits)
+    found = span_bars_of([aggregate_prints(prints, 1)], columns(spans), date_of)
     assert tuples(found) == expected
 
 
@@ -43,10 +43,10 @@ def test_span_bars_equal_bars_made_row_by_row(policy, drawn, spans: list[Span], 
 @given(
     drawn=st.lists(printed, max_size=40),
     spans=drawn_spans(QUARTERS, most=40),
-    credits=st.booleans(),
+    date_of=st.sampled_from(DATES),
     data=st.data(),
 )
-def test_any_split_into_aggregates_gives_the_same_bars(policy, drawn, spans, credits, data):
+def test_any_split_into_aggregates_gives_the_same_bars(policy, drawn, spans, date_of: DateOf, data):
     rows = in_order(drawn)
     owner = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)))
     groups = [[row for row, each in zip(rows, owner, strict=True) if each == group] for group in range(4)]
@@ -55,8 +55,8 @@ def test_any_split_into_aggregates_gives_the_same_bars(policy, drawn, spans, cre
         aggregate_prints(prints_of(table(group), policy), interval)
         for group, interval in zip(groups, intervals, strict=True)
     ]
-    found = span_bars_of(parts, columns(spans), credits=credits)
-    assert tuples(found) == slow_span_bars(rows, policy, spans, credits=credits)
+    found = span_bars_of(parts, columns(spans), date_of)
+    assert tuples(found) == slow_span_bars(rows, policy, spans, date_of=date_of)
 
 
 BAD = {

@@ -73,9 +73,9 @@ def test_bars_of_spans_are_withheld_only_where_damaged_rows_lie_in_a_span(folder
     store = CsvStore(folder)
     of_commits = [(NOON + n * SPAN, NOON + (n + 1) * SPAN, NOON + n * SPAN) for n in range(COMMITS)]
     around = columns([*of_commits[:5], *of_commits[6:]])
-    assert store.span_bars(SYMBOL, around, credits=True).trade_count.tolist() == [ROWS] * (COMMITS - 1)
+    assert store.span_bars(SYMBOL, around, dates_of=None).trade_count.tolist() == [ROWS] * (COMMITS - 1)
     with pytest.raises(DataDamaged, match="commit 6"):
-        store.span_bars(SYMBOL, columns(of_commits), credits=True)
+        store.span_bars(SYMBOL, columns(of_commits), dates_of=None)
 
 
 def test_other_dates_and_symbols_take_writes_despite_damage(folder: Path):

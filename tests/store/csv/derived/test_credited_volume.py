@@ -1,10 +1,12 @@
-"""Volume without a price is credited to the bar before it, from rollups and from rows."""
+"""Volume without a price is credited to a bar before it of the same trading date, from rollups and from rows."""
 
 from pathlib import Path
 
 import pytest
 
+from store.arrays import Integers
 from store.bar_policies import US_EQUITIES
+from store.bars.credit import DatesOf, utc_dates
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.memory import MemoryStore
@@ -15,14 +17,21 @@ MORNING = NOON // DAY * DAY
 FIRST_DAY = Window(MORNING, MORNING + DAY)
 
 
-def volumes(store: CsvStore | MemoryStore, interval_ns: int = DAY) -> list[float]:
-    bars = store.bars(SYMBOL, FIRST_DAY, interval_ns, policy=US_EQUITIES)
+def long_dates(time_ns: Integers) -> Integers:
+    """Trading dates of four UTC days, such as one before which the exchange was closed."""
+    return (time_ns - MORNING) // (4 * DAY)
+
+
+def volumes(
+    store: CsvStore | MemoryStore, dates_of: DatesOf = long_dates, interval_ns: int = MINUTE
+) -> list[float]:
+    bars = store.bars(SYMBOL, FIRST_DAY, interval_ns, policy=US_EQUITIES, dates_of=dates_of)
     return bars.volume.tolist()  # type: ignore[no-any-return]
 
 
 @pytest.fixture
 def stores(tmp_path: Path) -> tuple[CsvStore, MemoryStore]:
-    """Two stores with a price today and one in two days. The store of files is derived."""
+    """Two stores with a price today, in two and in three days. The store of files is derived."""
     stores = CsvStore(tmp_path), MemoryStore()
     for store in stores:
         store.append(batch(trade(volume=1.0), trade(2 * DAY, volume=1.0, trade_id="later"), trade(3 * DAY)))
@@ -30,14 +39,18 @@ def stores(tmp_path: Path) -> tuple[CsvStore, MemoryStore]:
     return stores
 
 
-@pytest.mark.parametrize("interval_ns", [MINUTE, DAY])
-def test_volume_of_a_later_date_that_no_segment_holds_yet(
-    stores: tuple[CsvStore, MemoryStore], interval_ns: int
+@pytest.mark.parametrize(
+    ("dates_of", "interval_ns", "expected"),
+    [(long_dates, MINUTE, 8.0), (utc_dates, MINUTE, 1.0), (long_dates, DAY, 1.0)],
+    ids=["same trading date", "another date", "days"],
+)
+def test_volume_of_a_later_utc_date_that_no_segment_holds_yet(
+    stores: tuple[CsvStore, MemoryStore], dates_of: DatesOf, interval_ns: int, expected: float
 ) -> None:
-    assert [volumes(store, interval_ns) for store in stores] == [[1.0], [1.0]]
+    assert [volumes(store, dates_of, interval_ns) for store in stores] == [[1.0], [1.0]]
     for store in stores:
         store.append(batch(trade(DAY, volume=7.0, conditions="odd_lot")))
-    assert [volumes(store, interval_ns) for store in stores] == [[8.0], [8.0]]
+    assert [volumes(store, dates_of, interval_ns) for store in stores] == [[expected], [expected]]
 
 
 def test_volume_behind_the_next_price_once_that_is_cancelled(

@@ -8,6 +8,7 @@ import pytest
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
+from store.bars.credit import utc_dates
 from store.bars.prints import prints_of
 from store.csv import CsvStore
 from store.csv.derived import computed_bars
@@ -178,7 +179,7 @@ def test_spans_of_whole_intervals_take_finished_bars_beside_later_commits_on_oth
     monkeypatch.delattr(bar_reader, "span_bars_of")
     starts = [NOON + minute * MINUTE for minute in (*range(5, 90), *range(200, 700, 3), *range(900, 1000))]
     spans = columns([(start, start + MINUTE, start) for start in starts])
-    read = [each.span_bars(SYMBOL, spans, policy=policy, credits=True) for each in stores]
+    read = [each.span_bars(SYMBOL, spans, policy=policy, dates_of=utc_dates) for each in stores]
     assert_same(*read)
     assert len(read[0])
 
@@ -187,7 +188,7 @@ def test_a_late_trade_is_in_spans_that_were_finished(stores):
     spans = columns([(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n * MINUTE) for n in range(10, 40)])
     for each in stores:
         each.append(batch(trade(at=NOON + 15 * MINUTE + 1, price=500.0)))
-    read = [each.span_bars(SYMBOL, spans, credits=True) for each in stores]
+    read = [each.span_bars(SYMBOL, spans, dates_of=None) for each in stores]
     assert_same(*read)
     assert read[0].high.max() == 500.0
 
@@ -196,6 +197,6 @@ def test_spans_that_are_not_intervals_are_merged(stores):
     spans = columns(
         [(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n // 5 * 5 * MINUTE) for n in range(50)]
     )
-    read = [each.span_bars(SYMBOL, spans, credits=False) for each in stores]
+    read = [each.span_bars(SYMBOL, spans, dates_of=None) for each in stores]
     assert_same(*read)
     assert len(read[0]) == 10

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
+from store.bars.credit import DatesOf
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import NotStored
@@ -23,6 +24,7 @@ from store.protocol import ALL_TIME, Action, Amendment, Correction, Window
 from tests.chance import SOAK
 from tests.store.bars.slow_spans import columns, random_spans
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Row, bars_of_rows, batch, trade
+from tests.store.printed_days import DATES, short_date, utc_date
 
 pytestmark = pytest.mark.system
 
@@ -163,7 +165,9 @@ def check(house: House, at: int, seed: int) -> None:
     for interval_ns in INTERVALS:
         for policy in (EVERY_PRINT, US_EQUITIES):
             for window in windows(rows, interval_ns, seed):
-                check_bars(house.store, rows, window, interval_ns, policy=policy, commit=at)
+                dates_of = random.Random(seed).choice([utc_date, short_date])
+                asked: dict[str, Any] = {"policy": policy, "dates_of": dates_of}
+                check_bars(house.store, rows, window, interval_ns, commit=at, **asked)
 
 
 def check_span_bars(house: House, rows: pa.Table, *, commit: int, seed: int) -> None:
@@ -176,7 +180,7 @@ def check_span_bars(house: House, rows: pa.Table, *, commit: int, seed: int) -> 
         ]
         spans = columns(random_spans(rng, edges))
         for policy in (EVERY_PRINT, US_EQUITIES):
-            wanted: dict[str, Any] = {"policy": policy, "credits": rng.random() < 0.5, "commit": commit}
+            wanted: dict[str, Any] = {"policy": policy, "dates_of": rng.choice(DATES), "commit": commit}
             expected = house.memory.span_bars(SYMBOL, spans, **wanted)
             assert_equal(house.store.span_bars(SYMBOL, spans, **wanted), expected, (spans, wanted))
 
@@ -195,12 +199,19 @@ def check_take_window(house: House, rows: pa.Table, *, commit: int, seed: int) -
 
 
 def check_bars(
-    store: CsvStore, rows: pa.Table, window: Window, interval_ns: int, *, policy: BarPolicy, commit: int
+    store: CsvStore,
+    rows: pa.Table,
+    window: Window,
+    interval_ns: int,
+    *,
+    policy: BarPolicy,
+    dates_of: DatesOf,
+    commit: int,
 ) -> None:
-    of_all = bars_of_rows(rows, interval_ns, policy)
+    of_all = bars_of_rows(rows, interval_ns, policy, dates_of)
     start, end = of_all.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
-    found = store.bars(SYMBOL, window, interval_ns, policy=policy, commit=commit)
-    assert_equal(found, of_all[start:end], (interval_ns, policy.name, window, commit))
+    found = store.bars(SYMBOL, window, interval_ns, policy=policy, dates_of=dates_of, commit=commit)
+    assert_equal(found, of_all[start:end], (interval_ns, policy.name, dates_of, window, commit))
 
 
 def assert_equal(found: Bars, expected: Bars, of: object) -> None:
