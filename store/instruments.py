@@ -7,11 +7,12 @@ from functools import lru_cache
 import msgspec
 
 from store.bar_policies import BAR_POLICIES, EVERY_PRINT, BarPolicy
+from store.currencies import currency_pair
 from store.exceptions import AliasTaken, StoreUnavailable
 from store.symbols import parse_option_symbol
 from store.timestamps import SECOND_NS
 
-EQUITY, FUTURE, OPTION, CRYPTO = INSTRUMENT_CLASSES = ("equity", "future", "option", "crypto")
+EQUITY, FUTURE, OPTION, CRYPTO, FX = INSTRUMENT_CLASSES = ("equity", "future", "option", "crypto", "fx")
 WHOLE_UNITS, FRACTIONAL = VOLUME_KINDS = ("whole", "fractional")
 KEEP, REFUSE = UNKNOWN_CONDITIONS = ("keep", "refuse")
 RIGHTS = ("call", "put")
@@ -28,8 +29,9 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     """An instrument as last declared. `default_instrument` returns instruments that were never declared.
 
     bar_policy: the name of the policy that decides which prints make its bars. instrument_class: one of
-    `INSTRUMENT_CLASSES`. exchange: ISO 10383 code (MIC). currency: ISO 4217 code. tick_size: the smallest price
-    step. volume_kind: one of `VOLUME_KINDS`; by default fractional for crypto, else whole. aliases: other
+    `INSTRUMENT_CLASSES`. exchange: ISO 10383 code (MIC). currency: ISO 4217 code of its prices, for fx the quote
+    currency. base_currency: the currency that a price of fx is for; for fx both are taken from a symbol such as
+    EUR-USD. tick_size: the smallest price step. volume_kind: one of `VOLUME_KINDS`; by default fractional for crypto and fx, else whole. aliases: other
     symbols of the instrument. underlying: the symbol of the underlying of a future or an option. expiry: ISO
     date of a future or an option. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`):
     the terms of an option. multiplier: units of the underlying per contract. calendar: the trading calendar's
@@ -59,11 +61,15 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str | None = None
     unknown_conditions: str = KEEP
     settle: float = DEFAULT_SETTLE
+    base_currency: str | None = None
 
     def __post_init__(self) -> None:
         if not self.volume_kind:
-            kind = FRACTIONAL if self.instrument_class == CRYPTO else WHOLE_UNITS
+            kind = FRACTIONAL if self.instrument_class in {CRYPTO, FX} else WHOLE_UNITS
             msgspec.structs.force_setattr(self, "volume_kind", kind)
+        if self.instrument_class == FX and (pair := currency_pair(self.symbol)) is not None:
+            msgspec.structs.force_setattr(self, "base_currency", self.base_currency or pair.base)
+            msgspec.structs.force_setattr(self, "currency", self.currency or pair.quote)
 
     @property
     def policy(self) -> BarPolicy:
@@ -80,8 +86,10 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def has_sessions(self) -> bool:
-        """Whether it has a calendar, or has an exchange and is not crypto."""
-        return self.calendar is not None or (self.exchange is not None and self.instrument_class != CRYPTO)
+        """Whether it has a calendar, is fx, or has an exchange and is not crypto."""
+        if self.calendar is not None or self.instrument_class == FX:
+            return True
+        return self.exchange is not None and self.instrument_class != CRYPTO
 
     @property
     def settle_ns(self) -> int:

@@ -11,6 +11,7 @@ TEXT_LENGTHS = {
     "name": 200,
     "exchange": 4,
     "currency": 3,
+    "base_currency": 3,
     "bar_policy": 64,
     "volume_kind": 16,
     "unknown_conditions": 16,
@@ -38,6 +39,7 @@ class InstrumentEntry(models.Model):
     name = _text("name")
     exchange = _text("exchange", db_index=True)
     currency = _text("currency")
+    base_currency = _text("base_currency")
     bar_policy = _text("bar_policy")
     volume_kind = _text("volume_kind")
     tick_size = models.FloatField(null=True, blank=True)

@@ -19,6 +19,7 @@ _EXAMPLE_SYMBOLS = {
     "futures": "ESZ5",
     "options": "AAPL250117C00150000",
     "crypto": "BTC-USD",
+    "fx": "EUR-USD",
 }
 _EXAMPLE_COVERAGE = {
     "dataset": "quotes",

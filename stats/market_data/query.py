@@ -54,6 +54,7 @@ MARKET_CLASSES = {
             quotes=OPTION_QUOTES,
         ),
         MarketClass("crypto", "crypto", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
+        MarketClass("fx", "fx", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
     )
 }
 

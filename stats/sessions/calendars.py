@@ -9,10 +9,10 @@ import numpy as np
 
 from stats.exceptions import UnknownExchange
 from stats.sessions import library
-from stats.sessions.exchanges import EXCHANGES, calendar_name
+from stats.sessions.exchanges import EXCHANGES, FOREX, calendar_name
 from stats.sessions.schedule import Hours, Schedule, joined
 from store.arrays import Integers
-from store.instruments import CRYPTO, Instrument
+from store.instruments import CRYPTO, FX, Instrument
 from store.timestamps import DAY_NS
 
 # An instant's trading date is searched from two days before its UTC date (because of time zones and evening sessions)
@@ -78,13 +78,15 @@ class TradingCalendar:
 
 
 def calendar_for(instrument: Instrument) -> TradingCalendar | None:
-    """Return the instrument's own calendar if it has one, otherwise its exchange's.
+    """Return the instrument's own calendar if it has one, otherwise that of fx or of its exchange.
 
-    Return None if it has neither, and for crypto without its own calendar. Raises `UnknownExchange` if no trading
+    Return None if it has none, and for crypto without its own calendar. Raises `UnknownExchange` if no trading
     hours are known for its exchange or calendar.
     """
     if instrument.calendar is not None:
         return named_calendar(instrument.calendar)
+    if instrument.instrument_class == FX:
+        return TradingCalendar(FOREX)
     if instrument.exchange is None or instrument.instrument_class == CRYPTO:
         return None
     return exchange_calendar(instrument.exchange)

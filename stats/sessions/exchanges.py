@@ -1,8 +1,10 @@
-"""The exchanges by MIC (ISO 10383), each with the name of its calendar in pandas-market-calendars."""
+"""The exchanges by MIC (ISO 10383), and FOREX, each with the name of its calendar in pandas-market-calendars."""
 
 from http_requests.nearest_name import nearest_or_all
 from stats.exceptions import UnknownExchange
 
+# The calendar of foreign exchange, which has no exchange: Sunday 17:00 to Friday 17:00 in New York.
+FOREX = "FOREX"
 # The usual hours of each exchange. A product with other hours declares its own calendar (`Instrument.calendar`).
 EXCHANGES: dict[str, str] = {
     # US stocks have the same hours on all exchanges, including pre- and post-market. Stock options close when stocks
@@ -38,6 +40,7 @@ EXCHANGES: dict[str, str] = {
     "XJPX": "XTKS",
     "XSHE": "XSHG",
     "XTSX": "XTSE",
+    FOREX: FOREX,
 }  # fmt: skip
 
 

@@ -20,11 +20,13 @@ import numpy as np
 
 from http_requests.nearest_name import nearest_name
 from stats.exceptions import UnknownExchange
+from stats.sessions.exchanges import FOREX
 from stats.sessions.schedule import Schedule
 from store.arrays import Integers
 from store.timestamps import SECOND_NS
 
 _MINUTE_NS = 60 * SECOND_NS
+_SATURDAY = 5
 # The decades (year // 10) whose instants pandas can store in nanoseconds, with a year of margin on both sides.
 FIRST_DECADE, LAST_DECADE = 189, 220
 # The number of years that are read before and after a decade, because a trading date ends where the next one begins.
@@ -79,6 +81,9 @@ def decade(name: str, number: int) -> Schedule:
             date(number * 10 + 9 + _MARGIN_YEARS, 12, 31),
             market_times="all",
         )
+        if calendar.name == FOREX:
+            # The library adds Sundays that begin on Saturday at 17:00, when nothing trades.
+            frame = frame[frame.index.day_of_week < _SATURDAY]
         if frame.empty:
             return _EMPTY
         early = frame.index.isin(calendar.early_closes(frame).index)

@@ -7,7 +7,13 @@ from typing import Any
 import orjson
 
 SYMBOL = "AAPL"
-SYMBOLS = {"equities": SYMBOL, "futures": "ESH25", "options": "AAPL250117C00190000", "crypto": "BTC-USD"}
+SYMBOLS = {
+    "equities": SYMBOL,
+    "futures": "ESH25",
+    "options": "AAPL250117C00190000",
+    "crypto": "BTC-USD",
+    "fx": "EUR-USD",
+}
 INSTRUMENTS: dict[str, dict[str, Any]] = {
     SYMBOL: {"class": "equity", "exchange": "XNAS", "currency": "USD"},
     "ESH25": {
@@ -18,6 +24,7 @@ INSTRUMENTS: dict[str, dict[str, Any]] = {
         "expiry": "2025-03-21",
     },
     "BTC-USD": {"class": "crypto", "currency": "USD", "volume_kind": "fractional"},
+    "EUR-USD": {"class": "fx"},
 }
 EXPIRY = "2025-01-17"
 CORRECTABLE = 40

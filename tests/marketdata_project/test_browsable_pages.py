@@ -13,7 +13,7 @@ from django.test import Client
 from ratelimit.models import ApiKey
 from store.datasets import DATASETS
 from store.exceptions import StoreUnavailable
-from store.instruments import CRYPTO, FUTURE, Instrument
+from store.instruments import CRYPTO, FUTURE, FX, Instrument
 from tests.api_client import Api, trade
 from tests.html_page import Page
 from trades.stores import market_store
@@ -21,7 +21,13 @@ from trades.stores import market_store
 pytestmark = pytest.mark.system
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-SYMBOLS = {"equities": "AAPL", "futures": "ESZ5", "options": "AAPL250117C00150000", "crypto": "BTC-USD"}
+SYMBOLS = {
+    "equities": "AAPL",
+    "futures": "ESZ5",
+    "options": "AAPL250117C00150000",
+    "crypto": "BTC-USD",
+    "fx": "EUR-USD",
+}
 HOUR = "start=2025-01-02T14:00:00Z&end=2025-01-02T15:00:00Z"
 OHLCV = "/api/v1/market-data/equities/AAPL/ohlcv"
 
@@ -50,10 +56,11 @@ def path_of(template: str) -> str:
 
 @pytest.fixture
 def stored(api: Api) -> Api:
-    """An instrument of each class, two of them with trades."""
+    """An instrument of each class, three of them with trades."""
     market_store().set_instrument(Instrument("ESZ5", instrument_class=FUTURE))
     market_store().set_instrument(Instrument("BTC-USD", instrument_class=CRYPTO))
-    for symbol in ("AAPL", "BTC-USD"):
+    market_store().set_instrument(Instrument("EUR-USD", instrument_class=FX))
+    for symbol in ("AAPL", "BTC-USD", "EUR-USD"):
         api.ingest(trade(symbol=symbol), trade(symbol=symbol, timestamp="2025-01-02T14:31:00Z"))
     quote = {"symbol": SYMBOLS["options"], "timestamp": "2025-01-02T14:30:00Z", "bid": 4.1, "ask": 4.2}
     api.call("POST", "/api/v1/option-quotes/ingest", orjson.dumps({"option_quotes": [quote]}))

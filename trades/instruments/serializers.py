@@ -11,10 +11,12 @@ from http_requests.exceptions import FieldError
 from http_requests.field_errors import KnownFieldsSerializer, field_errors
 from needs import Need
 from store.bar_policies import BAR_POLICIES
+from store.currencies import currency_pair
 from store.declarations import Column, ColumnKind
 from store.instruments import (
     EXERCISES,
     FUTURE,
+    FX,
     INSTRUMENT_CLASSES,
     OPTION,
     RIGHTS,
@@ -38,6 +40,7 @@ from trades.instruments.fields import (
 CLASS = "class"
 # Maps a field to the instrument classes that have it. Fields that are not listed belong to all classes.
 CLASSES_WITH = {
+    "base_currency": (FX,),
     "underlying": (FUTURE, OPTION),
     "expiry": (FUTURE, OPTION),
     "multiplier": (FUTURE, OPTION),
@@ -53,6 +56,7 @@ FUTURE_DOCUMENT = {
     "name": "E-mini S&P 500, March 2026",
     "exchange": "XCME",
     "currency": "USD",
+    "base_currency": None,
     "bar_policy": "all",
     "volume_kind": "whole",
     "tick_size": 0.25,
@@ -117,10 +121,18 @@ class InstrumentSerializer(KnownFieldsSerializer):
         "The market identifier code (ISO 10383) of its exchange. Its hours must be known, or `calendar` must give them.",
     )
     currency = pattern_field(
-        "[A-Z]{3}", 3, "three of A-Z, such as USD", "The currency of its prices (ISO 4217)."
+        "[A-Z]{3}",
+        3,
+        "three of A-Z, such as USD",
+        "The currency of its prices (ISO 4217); of fx the quote currency.",
+    )
+    base_currency = pattern_field(
+        "[A-Z]{3}", 3, "three of A-Z, such as EUR", "Of fx: the currency that a price is for (ISO 4217)."
     )
     bar_policy = _word("bar_policy", "Which prints make its bars.")
-    volume_kind = _word("volume_kind", "Whether volumes are counts; whole by default, fractional for crypto.")
+    volume_kind = _word(
+        "volume_kind", "Whether volumes are counts; whole by default, fractional for crypto and fx."
+    )
     tick_size = _number("tick_size", "The smallest step of its price.")
     aliases = AliasesField(required=False, help_text="Other symbols that mean it.")
     allow_nonpositive_price = ColumnField(
@@ -163,6 +175,9 @@ class InstrumentSerializer(KnownFieldsSerializer):
         "other_symbol": "must be {symbol}, or be left out",
         "of_other_class": "is for an instrument of the class {classes}; this one is of the class {instrument_class}",
         "required_of_option": "is required of an option",
+        "required_of_fx": "is required of fx, because the symbol is not a pair of currencies such as EUR-USD",
+        "other_currency": "must be {currency}, as the symbol says",
+        "equal_currencies": "must not be the quote currency",
         "unknown_exchange": "{reason}",
     }
 
@@ -199,6 +214,21 @@ class InstrumentSerializer(KnownFieldsSerializer):
             for name in _REQUIRED_OF_OPTIONS:
                 if getattr(instrument, name) is None:
                     raise self._error(name, "required_of_option")
+
+        if instrument.instrument_class == FX:
+            self._check_currencies(instrument)
+
+    def _check_currencies(self, instrument: Instrument) -> None:
+        pair = currency_pair(instrument.symbol)
+        for name in ("base_currency", "currency"):
+            if getattr(instrument, name) is None:
+                raise self._error(name, "required_of_fx")
+        if pair is not None and instrument.base_currency != pair.base:
+            raise self._error("base_currency", "other_currency", currency=pair.base)
+        if pair is not None and instrument.currency != pair.quote:
+            raise self._error("currency", "other_currency", currency=pair.quote)
+        if instrument.base_currency == instrument.currency:
+            raise self._error("base_currency", "equal_currencies")
 
     def _error(self, field: str, code: str, **values: str) -> serializers.ValidationError:
         message = self.error_messages[code].format(**values)

@@ -54,7 +54,13 @@ from trades.stores import market_store
 
 Pin = Callable[[int], PinnedContent]
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
-SYMBOLS = {"equities": (EQUITY, SPLIT), "futures": (FUTURE,), "options": (CALL,), "crypto": (CRYPTO,)}
+SYMBOLS = {
+    "equities": (EQUITY, SPLIT),
+    "futures": (FUTURE,),
+    "options": (CALL,),
+    "crypto": (CRYPTO,),
+    "fx": (),
+}
 NOW_NS = EQUITY_HOUR + HOUR_NS // 2
 # When all actions have taken effect.
 LATE_NS = NOW_NS + 400 * 24 * HOUR_NS
@@ -180,6 +186,7 @@ def other(instrument: Instrument, name: str) -> Instrument | None:
         "unknown_conditions": "refuse",
         "settle": 5.0,
         "name": "Another",
+        "base_currency": "EUR",
     }
     return None if name == "symbol" else structs.replace(instrument, **{name: values[name]})
 

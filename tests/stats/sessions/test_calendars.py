@@ -15,7 +15,7 @@ from pandas_market_calendars import get_calendar_names
 from stats.exceptions import UnknownExchange
 from stats.sessions import library
 from stats.sessions.calendars import TradingCalendar, calendar_for, exchange_calendar, named_calendar
-from stats.sessions.exchanges import EXCHANGES
+from stats.sessions.exchanges import EXCHANGES, FOREX
 from stats.sessions.schedule import Hours, Schedule
 from store.instruments import EQUITY, Instrument
 from tests.chance import SOAK
@@ -35,11 +35,11 @@ def instrument(
 
 def test_every_exchange_has_a_calendar_of_the_library():
     assert set(CALENDARS) - set(get_calendar_names()) == set()
-    assert all(len(mic) == 4 and mic.isascii() and mic == mic.upper() for mic in EXCHANGES)
+    assert all(len(mic) == 4 and mic.isascii() and mic == mic.upper() for mic in EXCHANGES if mic != FOREX)
 
 
 # Years of a calendar take up to some seconds: usual runs try the best known ones, and a part of the others.
-USUAL = {"NYSE", "CME Globex Equity", "24/5", "XTKS", "XHKG", *CALENDARS[::8]}
+USUAL = {"NYSE", FOREX, "CME Globex Equity", "24/5", "XTKS", "XHKG", *CALENDARS[::8]}
 
 
 @pytest.fixture(scope="module", params=[name for name in CALENDARS if SOAK or name in USUAL])
@@ -85,6 +85,9 @@ def test_instants_are_full_minutes(eras):
         (instrument("XCBT", "CBOT_Rate"), "CBOT_Rate"),
         (instrument(None, "24/5"), "24/5"),
         (instrument("XCME", "CME Globex Crypto", "crypto"), "CME Globex Crypto"),
+        (instrument(None, None, "fx"), FOREX),
+        (instrument("XNYS", None, "fx"), FOREX),
+        (instrument(None, "CMEGlobex_Metals", "fx"), "CMEGlobex_Metals"),
     ],
 )
 def test_an_instrument_has_its_own_calendar_or_that_of_its_exchange(listing, name):

@@ -50,12 +50,16 @@ TERMS: dict[str, Any] = {"underlying": "TWX", "expiry": "2014-06-21", "strike": 
         ({"exchange": "XCBO"}, OCC, replace(OCC, exchange="XCBO")),
         ({"class": "future"}, OCC, Instrument(OCC.symbol, instrument_class="future", underlying="AAPL", expiry="2025-01-17", multiplier=100.0)),
         ({"class": "option", **TERMS}, Instrument("T1"), Instrument("T1", instrument_class="option", **TERMS)),
+        ({"class": "fx"}, Instrument("EURUSD"), Instrument("EURUSD", instrument_class="fx", base_currency="EUR", currency="USD", volume_kind="fractional")),
+        ({"class": "fx", "base_currency": "XAU", "currency": "EUR"}, Instrument("GOLD"), Instrument("GOLD", instrument_class="fx", base_currency="XAU", currency="EUR")),
+        ({"currency": None}, Instrument("XAU-USD", instrument_class="fx"), Instrument("XAU-USD", instrument_class="fx")),
+        ({"class": "crypto"}, Instrument("XAU-USD", instrument_class="fx"), Instrument("XAU-USD", instrument_class="crypto", currency="USD")),
         ({"bar_policy": "us_equities", "allow_nonpositive_price": True}, EQUITY, replace(EQUITY, bar_policy="us_equities", allow_nonpositive_price=True)),
     ],
     ids=[
         "nothing", "nothing of an option", "its own symbol", "exchange and currency", "an exchange whose hours are told", "nothing any more", "tick and calendar",
         "aliases in one spelling", "any script", "crypto counts fractions", "crypto of any exchange", "unless told", "the same class keeps all",
-        "another class drops terms", "an option stays one", "an option as a future", "terms of an option", "flag and policy",
+        "another class drops terms", "an option stays one", "an option as a future", "terms of an option", "a pair", "fx by another name", "a pair says its currencies again", "crypto has no base", "flag and policy",
     ],
 )  # fmt: skip
 def test_what_is_declared(data: dict[str, object], base: Instrument, expected: Instrument):
@@ -87,6 +91,9 @@ def test_what_is_declared(data: dict[str, object], base: Instrument, expected: I
         *(({name: value}, name, "of_other_class") for name, value in {**TERMS, "multiplier": 5, "exercise": "american", "settlement": "am"}.items()),
         *(({"class": "future", name: value}, name, "of_other_class") for name, value in (("strike", 5), ("right", "put"), ("exercise", "american"), ("settlement", "am"))),
         *(({"class": "option", **TERMS, name: None}, name, "required_of_option") for name in TERMS),
+        ({"base_currency": "EUR"}, "base_currency", "of_other_class"), ({"class": "fx", "base_currency": "eur"}, "base_currency", "invalid_format"),
+        ({"class": "fx"}, "base_currency", "required_of_fx"), ({"class": "fx", "base_currency": "XAU"}, "currency", "required_of_fx"),
+        ({"class": "fx", "base_currency": "USD", "currency": "USD"}, "base_currency", "equal_currencies"),
         ({"exchange": "ZZZZ"}, "exchange", "unknown_exchange"), ({"calendar": "NOPE"}, "calendar", "unknown_exchange"),
         ({"exchange": "XNYS", "calendar": "NOPE"}, "calendar", "unknown_exchange"), ({"class": "crypto", "calendar": "NOPE"}, "calendar", "unknown_exchange"), ({"calendar": "ASEX"}, "calendar", "unknown_exchange"),
         ({"class": "option", **TERMS, "right": "C"}, "right", "invalid_choice"), ({"class": "option", **TERMS, "exercise": "bermudan"}, "exercise", "invalid_choice"),
@@ -96,6 +103,12 @@ def test_what_cannot_be_declared_is_said_with_its_field(data: object, path: str,
     instrument, errors = read_instrument(data, base=EQUITY)
     assert [(error.path, error.code) for error in errors] == [(path, code)]
     assert instrument is EQUITY
+
+
+@pytest.mark.parametrize(("name", "code"), [("base_currency", "GBP"), ("currency", "JPY")])
+def test_currencies_must_be_those_of_the_symbol(name: str, code: str):
+    _, errors = read_instrument({"class": "fx", name: code}, base=Instrument("EUR-USD"))
+    assert [(error.path, error.code) for error in errors] == [(name, "other_currency")]
 
 
 def test_every_wrong_field_is_named():

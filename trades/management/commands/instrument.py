@@ -28,6 +28,7 @@ _HELP = {
     "class": ", ".join(FIELD_CHOICES["instrument_class"]),
     "exchange": "MIC, such as XNAS",
     "currency": "such as USD",
+    "base_currency": "of fx: the currency that a price is for, such as EUR; EUR-USD and EURUSD say it themselves",
     "bar_policy": f"which prints make its bars: {', '.join(FIELD_CHOICES['bar_policy'])} (docs/bar_policies.md)",
     "volume_kind": ", ".join(FIELD_CHOICES["volume_kind"]),
     "unknown_conditions": f"{', '.join(FIELD_CHOICES['unknown_conditions'])}: new rows with conditions of unknown meaning",

@@ -121,7 +121,7 @@ def test_what_cannot_be_answered_is_refused(api: Api, path, params, refusal):
     assert problem(api.get(f"{TREE}/{path}", params)) == refusal
 
 
-@pytest.mark.parametrize("market_class", ["equities", "futures", "options", "crypto"])
+@pytest.mark.parametrize("market_class", ["equities", "futures", "options", "crypto", "fx"])
 def test_each_class_has_it_and_its_example(api: Api, market_class):
     schema = answer(api.get("/api/v1/schema?format=json"))
     operation = schema["paths"][f"/api/v1/market-data/{market_class}/{{symbol}}/coverage"]["get"]
