@@ -10,7 +10,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 # glibc maps each block of at least this size by itself, and unmaps it when it is freed.
 OWN_BLOCK_BYTES = 4 * 2**20
 # glibc returns the end of a heap to the system when so much of it is free. `memory_release` returns the rest.
-FREE_END_BYTES = 16 * 2**20
+FREE_END_BYTES = 4 * 2**20
 RELEASE_SECONDS = 10
 
 _libc = ctypes.CDLL(None)
