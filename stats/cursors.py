@@ -30,6 +30,7 @@ class RowPosition:
 # earlier, symbol_index, time_ns, ordinal, walk_now_ns, hashes of query, range and inputs, number of commits.
 _LAYOUT = struct.Struct(">?HqIq8s8s8sH")
 _COMMIT = struct.Struct(">q8s")  # number, hash
+_INSTANT = struct.Struct(">q")
 _LABEL = "stats.cursors"
 
 
@@ -64,6 +65,7 @@ class PageCursor:
 
     commits: the commits that every page reads, one per log, in the order of the query's logs. walk_now_ns: the
     walk's frozen "now" (see `Validity`). inputs_hash: a hash of everything that the rows are made from, except logs.
+    final_until_ns: for each symbol, up to where bars are final; empty if the rows do not say which are.
     """
 
     earlier: bool
@@ -72,6 +74,7 @@ class PageCursor:
     walk_now_ns: int = 0
     range_hash: bytes = fingerprint("")
     inputs_hash: bytes = fingerprint("")
+    final_until_ns: tuple[int, ...] = ()
 
     def encode(self, query: str) -> str:
         """Return the cursor as URL-safe base64, sealed with the secret key and bound to the query."""
@@ -87,22 +90,27 @@ class PageCursor:
             len(self.commits),
         )
         commits = (_COMMIT.pack(commit.number, bytes.fromhex(commit.hash)) for commit in self.commits)
-        return seal_text(b"".join((head, *commits)), label=_LABEL)
+        final = map(_INSTANT.pack, self.final_until_ns)
+        return seal_text(b"".join((head, *commits, *final)), label=_LABEL)
 
     @classmethod
     def decode(cls, text: str, *, query: str) -> Self:
         """Return the cursor in `text`. Raises `InvalidCursor` unless it was made here for the same query."""
         payload = unseal_text(text, label=_LABEL)
         fields = _LAYOUT.unpack_from(payload)
-        earlier, symbol_index, time_ns, ordinal, walk_now_ns, query_hash, range_hash, inputs_hash, _ = fields
+        earlier, symbol_index, time_ns, ordinal, walk_now_ns, query_hash, range_hash, inputs_hash, count = (
+            fields
+        )
         if query_hash != fingerprint(query):
             raise InvalidCursor("the cursor belongs to another query")
+        commits_end = _LAYOUT.size + count * _COMMIT.size
         commits = tuple(
             SeenCommit(number, digest.hex())
-            for number, digest in _COMMIT.iter_unpack(payload[_LAYOUT.size :])
+            for number, digest in _COMMIT.iter_unpack(payload[_LAYOUT.size : commits_end])
         )
+        final = tuple(instant for (instant,) in _INSTANT.iter_unpack(payload[commits_end:]))
         position = RowPosition(symbol_index, time_ns, ordinal)
-        return cls(earlier, position, commits, walk_now_ns, range_hash, inputs_hash)
+        return cls(earlier, position, commits, walk_now_ns, range_hash, inputs_hash, final)
 
     def check(self, range_hash: bytes, inputs_hash: bytes) -> None:
         """Raise `InvalidCursor` if the range differs, `ResyncRequired` if the rows' inputs have changed."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from stats.cursors import SeenCommit
+from stats.market_data.exchange_reach import exchange_reach
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.log_views.log_view import LogView, empty_view, view_as_of
@@ -63,6 +64,10 @@ class ReadPoint:
             return view_as_of(store, dataset, symbol, newest)
         except UnknownSymbol:
             return empty_view(store, dataset, symbol)
+
+    def exchange_reach(self, exchange: str, wanted_ns: int) -> int:
+        """See `exchange_reach`, as of `as_of_ns`."""
+        return exchange_reach(exchange, wanted_ns, as_of_ns=self.as_of_ns)
 
     def limited_to(self, log: LogView, needed: Window) -> LogView:
         """Return the log at the newest commit that touches a date of a window. A cursor's log is returned unchanged."""

@@ -49,7 +49,8 @@ class SymbolQuery:
     """A query, limited to one of its symbols.
 
     logs: the logs of the datasets that `MarketDataset.logs_of` returns, as of the newest commits that the read
-    point allows. now_ns: the walk's frozen "now", or `as_of` if that is earlier.
+    point allows. now_ns: the walk's frozen "now", or `as_of` if that is earlier. walk_final_until_ns: up to where
+    bars are final, as the walk's first page found; None on a first page.
     """
 
     query: MarketDataQuery
@@ -57,6 +58,7 @@ class SymbolQuery:
     read_point: ReadPoint
     logs: tuple[LogView, ...]
     now_ns: int
+    walk_final_until_ns: int | None = None
 
     @property
     def symbol(self) -> str:
@@ -109,7 +111,8 @@ class Plan:
 
     source: makes the rows. range: cursors are bound to it. reason: the document's `reason` if there are no rows.
     logs: in the dataset's order, including empty logs. head: the document's fields between the symbol and the
-    rows. absences: tells why intervals have no rows; None without `coverage`.
+    rows. absences: tells why intervals have no rows; None without `coverage`. final_until_ns: bars that end later are
+    not final; None if the rows do not say which are.
     """
 
     source: RowSource
@@ -121,6 +124,7 @@ class Plan:
     validity: Validity
     head: tuple[tuple[str, str | float], ...] = ()
     absences: AbsencesOfPage | None = None
+    final_until_ns: Annotated[int | None, Irrelevant("the source has it")] = None
 
     @property
     def inputs_text(self) -> str:

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.finality import finality_of
 from stats.market_data.intervals.windows import (
     bar_range,
     bar_window,
-    final_until_ns_of,
     grid_of,
     next_change_ns_of,
     part_in_memory,
@@ -153,22 +153,23 @@ def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
     grid = grid_of(symbol_query)
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (log,))
+    finality = finality_of(symbol_query, grid, query_range, log)
     # A bar opens at a quote from the last ten dates with quotes. These dates may be arbitrarily old, so the view must
     # have every commit that touches a date before the window.
     log = symbol_query.read_point.limited_to(
         log, Window(min(ALL_TIME.start_ns, window.start_ns), window.end_ns)
     )
-    final_until_ns = final_until_ns_of(symbol_query, grid, query_range)
-    next_change_ns = next_change_ns_of(symbol_query, grid, query_range)
+    changes_ns = [next_change_ns_of(symbol_query, grid, query_range), finality.expires_ns]
+    next_change_ns = min((each for each in changes_ns if each is not None), default=None)
+    has_integer_volume = symbol_query.instrument.has_integer_volume
     return Plan(
-        source=WindowedSource(
-            QuoteBarReader(log, window, grid, symbol_query.instrument.has_integer_volume, final_until_ns)
-        ),
+        source=WindowedSource(QuoteBarReader(log, window, grid, has_integer_volume, finality.until_ns)),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(log,),
         validity=symbol_query.validity(next_change_ns, query_range.end_ns),
         head=(("resolution", grid.resolution.value),),
+        final_until_ns=finality.until_ns,
     )
 
 

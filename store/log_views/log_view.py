@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from store import lazy_pyarrow as pa
 from store.declarations import Dataset
-from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
+from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Window
 from store.queries import QueryableStore
 
 # The number of rows that `rows_backwards` reads at first; it grows up to `ROWS_AT_ONCE`.
@@ -67,6 +67,12 @@ class LogView:
         if self.is_empty:
             return None
         return self.store.extent(self.dataset, self.symbol, window, commit=self.commit.number)
+
+    def completeness(self) -> Completeness:
+        """Return how far the log is known to be complete."""
+        if self.is_empty:
+            return NOTHING_COMPLETE
+        return self.store.completeness(self.dataset, self.symbol, commit=self.commit.number)
 
     def version(self, window: Window) -> CommitId:
         """Return the newest commit that touches an event date of the window; `NO_COMMIT` if none does."""

@@ -68,7 +68,8 @@ def _symbol_queries(
             read_point.log(each, symbol, log_index) for log_index, each in enumerate(stored_datasets)
         )
         instrument = queried_instrument(query, symbol)
-        symbol_queries.append(SymbolQuery(query, instrument, read_point, logs, query_now_ns))
+        final_until_ns = cursor.final_until_ns[index] if cursor and cursor.final_until_ns else None
+        symbol_queries.append(SymbolQuery(query, instrument, read_point, logs, query_now_ns, final_until_ns))
     return symbol_queries
 
 

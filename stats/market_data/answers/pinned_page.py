@@ -248,9 +248,9 @@ class PinnedPage(PinnedContent):
         if edge is None:
             return None
         commits = seen_commits([log.commit for log in self.logs])
-        cursor = PageCursor(
-            edge.earlier, edge.position, commits, self.walk_now_ns, self.range_hash, self.inputs_hash
-        )
+        final = tuple(plan.final_until_ns for plan in self.plans if plan.final_until_ns is not None)
+        hashes = (self.range_hash, self.inputs_hash)
+        cursor = PageCursor(edge.earlier, edge.position, commits, self.walk_now_ns, *hashes, final)
         return cursor.encode(self.query.subject)
 
 

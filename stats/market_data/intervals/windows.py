@@ -148,8 +148,8 @@ def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Ran
     return constant_window.end_ns if is_open else None
 
 
-def final_until_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> int:
-    """Return the instant until which bars of the range are final. A bar that ends later is not final."""
+def over_until_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> int:
+    """Return the instant until which the intervals of the range are over. An interval that ends later is not over."""
     return min(grid.constant_window(symbol_query.now_ns).start_ns, query_range.end_ns)
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.finality import FinalBars
 from stats.market_data.intervals.windows import part_over_gaps
 from stats.market_data.ohlcv.corporate_actions import BarInputs
 from stats.market_data.rows import Rows
@@ -29,21 +30,21 @@ class BarRowReader:
     """Reads bars on a grid as rows.
 
     window: the part of the range that may have bars. has_integer_volume: whether volumes are integers.
-    final_until_ns: bars that end later are not final; None if the rows have no column `final`.
+    final_bars: tells which bars are final; None if the rows have no column `final`.
     """
 
     inputs: BarInputs
     window: Annotated[Window, Irrelevant("the plan's range, and where the logs have rows, say it")]
     grid: BarGrid
     has_integer_volume: bool
-    final_until_ns: Annotated[int | None, DIFFERS_BY_PAGE]
+    final_bars: Annotated[FinalBars | None, DIFFERS_BY_PAGE]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
         return bar_columns(
             has_integer_volume=self.has_integer_volume,
             with_date=self.grid.resolution.is_period,
-            with_final=self.final_until_ns is not None,
+            with_final=self.final_bars is not None,
         )
 
     @property
@@ -75,9 +76,10 @@ class BarRowReader:
             "volume": bars.volume,
             "vwap": self._vwap(bars),
             "trade_count": pa.array(bars.trade_count, mask=bars.trade_count < 0),
-            "final": ends_ns <= (self.final_until_ns or 0),
             "date": dates,
         }
+        if self.final_bars is not None:
+            values["final"] = self.final_bars.mask(bars.time_ns, ends_ns)
         return Rows.of(Table.of(self.columns, values), bars.time_ns)
 
     def _vwap(self, bars: Bars) -> Floats:

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.finality import FinalBars, Finality, finality_of
 from stats.market_data.intervals.windows import (
     bar_range,
     bar_window,
-    final_until_ns_of,
     grid_of,
     next_change_ns_of,
+    over_until_ns_of,
     plain_grid_of,
 )
 from stats.market_data.ohlcv.absences import BarAbsences, queried_days
@@ -78,12 +79,17 @@ def _bars_plan(
     logs = (limited_to(trades, needed), limited_to(stored_bars, stored_needed), actions)
     rules = None if actions.is_empty else _adjustment_rules(symbol_query, grid)
     inputs = BarInputs(*logs, symbol_query.instrument.policy, rules)
-    final_until_ns = final_until_ns_of(symbol_query, grid, query_range) if _has_final(query) else None
+    finality = None
+    if _has_final(query):
+        finality = finality_of(symbol_query, grid, query_range, trades, symbol_query.instrument.policy)
     absences = _absences(symbol_query, grid, query_range, inputs) if query.with_coverage else None
-    next_change_ns = _next_change_ns(symbol_query, grid, query_range, rules, absences)
+    changes_ns = [_next_change_ns(symbol_query, grid, query_range, rules, absences)]
+    changes_ns.append(None if finality is None else finality.expires_ns)
+    next_change_ns = min((each for each in changes_ns if each is not None), default=None)
+    final_bars = None if finality is None else _final_bars(symbol_query, grid, query_range, inputs, finality)
     return Plan(
         source=WindowedSource(
-            BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_until_ns)
+            BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars)
         ),
         range=query_range,
         reason=reason_for_none(symbol_query),
@@ -93,6 +99,7 @@ def _bars_plan(
         ),
         head=(("resolution", grid.resolution.value),),
         absences=absences,
+        final_until_ns=None if finality is None else finality.until_ns,
     )
 
 
@@ -134,6 +141,16 @@ def _adjustment_rules(symbol_query: SymbolQuery, grid: BarGrid) -> AdjustmentRul
     return AdjustmentRules(
         symbol_query.query.adjustment == "all", symbol_query.instrument.currency, today.end_ns
     )
+
+
+def _final_bars(
+    symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inputs: BarInputs, finality: Finality
+) -> FinalBars:
+    """Return which bars are final. Bars that begin after the last trade are made of stored bars alone."""
+    if inputs.stored_bars.is_empty:
+        return FinalBars(finality.until_ns, query_range.end_ns, query_range.end_ns)
+    stored_from_ns = min(inputs.trades.completeness().newest_ns + 1, query_range.end_ns)
+    return FinalBars(finality.until_ns, stored_from_ns, over_until_ns_of(symbol_query, grid, query_range))
 
 
 def _has_final(query: MarketDataQuery) -> bool:

@@ -13,6 +13,7 @@ from django.conf import settings
 from http_requests.exceptions import InvalidParameter
 from stats.exceptions import NoContract
 from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.finality import finality_of
 from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, tick_range, tick_window
 from stats.market_data.options.chain import chain_instant_ns, contracts_of, options_of, pinned_chain
 from stats.market_data.options.contract import OptionContract, contract_of
@@ -89,6 +90,7 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     grid = grid_of(symbol_query)
     query_range = tick_range(symbol_query) if resolution.is_tick else bar_range(symbol_query, grid)
     window = tick_window(query_range, (log,)) if resolution.is_tick else bar_window(query_range, grid, (log,))
+    finality = None if resolution.is_tick else finality_of(symbol_query, grid, query_range, log)
     log = symbol_query.read_point.limited_to(log, window)
     # Not `window`, which depends on the option's last quote: all pages must read the chain's quotes of one window.
     needed = query_range.since(ALL_TIME.start_ns)
@@ -96,9 +98,12 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
         symbol_query, underlying, _same_class(symbol_query, contract, underlying), window, needed
     )
     constant_window = _constant_window(symbol_query, grid)
-    final_until_ns = min(constant_window.start_ns, query_range.end_ns)
+    changes_ns = constant_window.end_ns
+    if finality is not None and finality.expires_ns is not None:
+        changes_ns = min(changes_ns, finality.expires_ns)
+    final_until_ns = None if finality is None else finality.until_ns
     return Plan(
-        source=WindowedSource(OptionRows(log, window, grid, contract, market, names, final_until_ns)),
+        source=WindowedSource(OptionRows(log, window, grid, contract, market, names, final_until_ns or 0)),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(log, market.chain, *market.underlying.logs),
@@ -106,9 +111,10 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
             constant_window.end_ns - 1
             if constant_window.start_ns < query_range.end_ns
             else query_range.end_ns,
-            constant_window.end_ns,
+            changes_ns,
         ),
         head=_contract_head(symbol_query, contract),
+        final_until_ns=final_until_ns,
     )
 
 

@@ -5,6 +5,7 @@ Rows are as the oracle takes them: in order of arrival, with `time_ns` for their
 
 import datetime as dt
 import random
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,11 @@ class Market:
         self.rows.setdefault((dataset, symbol), []).extend(rows)
 
 
+def complete_until_now() -> str:
+    """The query parameter by which a feed says that it has sent everything."""
+    return f"complete_until={int(time.time())}"
+
+
 def timestamp(time_ns: int) -> str:
     """RFC 3339, to the nanosecond."""
     seconds, rest = divmod(time_ns, SECOND_NS)
@@ -44,6 +50,7 @@ def timestamp(time_ns: int) -> str:
 
 
 def ingest(api: Api, dataset: str, symbol: str, rows: Iterable[Row]) -> None:
+    """Send rows of a feed that is complete until now, so that a bar is final as soon as its interval is over."""
     sent = [
         {
             "symbol": symbol,
@@ -53,7 +60,9 @@ def ingest(api: Api, dataset: str, symbol: str, rows: Iterable[Row]) -> None:
         for row in rows
     ]
     path = f"/api/v1/{dataset.replace('_', '-')}/ingest"
-    response = api.ingest(orjson.dumps({dataset: sent}), path=path, query="dedupe=none")
+    response = api.ingest(
+        orjson.dumps({dataset: sent}), path=path, query=f"dedupe=none&{complete_until_now()}"
+    )
     assert response.status_code == 200, response.content
     assert answer(response)["stored"] == len(sent)
 

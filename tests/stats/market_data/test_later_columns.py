@@ -51,4 +51,4 @@ def key(dataset: str) -> str:
 def test_answers_with_and_without_the_column_have_different_keys(empty_market: Market):
     add(empty_market, True)
     assert "later_columns=buyer_is_maker" in key("trades")
-    assert "later" not in key("ohlcv")
+    assert "buyer_is_maker" not in key("ohlcv")

@@ -9,6 +9,7 @@ from stats.caching.response_cache import RESPONSE_CACHE
 from stats.rendering.formats import FORMATS
 from store.instruments import CRYPTO, Instrument
 from tests.api_client import Api, trade
+from tests.stats.market_data.builders import complete_until_now
 from trades.stores import market_store
 
 RANGE = "start=2025-01-02T14:00:00Z&end=2025-01-02T15:00:00Z"
@@ -24,7 +25,8 @@ def stored(project_redis, api: Api) -> Api:
     market_store().set_instrument(Instrument("BTC-USD", instrument_class=CRYPTO))
     for symbol in ("AAPL", "MSFT", "BTC-USD"):
         api.ingest(
-            *(trade(symbol=symbol, timestamp=f"2025-01-02T14:{minute}:00Z") for minute in range(10, 40))
+            *(trade(symbol=symbol, timestamp=f"2025-01-02T14:{minute}:00Z") for minute in range(10, 40)),
+            query=complete_until_now(),
         )
     return api
 

@@ -18,6 +18,7 @@ from store.instruments import FUTURE, Instrument
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, trade
 from tests.installation import shared_installation
+from tests.stats.market_data.builders import complete_until_now
 from tests.stats.sessions.published import WEEKS, Published, Week, day, ns
 from trades.stores import market_store
 
@@ -135,7 +136,7 @@ def traded(
     ]
     with shared_installation(django_db_blocker, tmp_path_factory.mktemp("traded") / "store") as api:
         market_store().set_instrument(instrument)
-        assert api.ingest(*rows).status_code == 200
+        assert api.ingest(*rows, query=complete_until_now()).status_code == 200
         yield api, week, prints
 
 

@@ -9,6 +9,7 @@ import pytest
 from store.instruments import FUTURE, Instrument
 from tests.api_client import Api, answer, problem, trade
 from tests.chance import cases_of
+from tests.stats.market_data.builders import complete_until_now
 from trades.stores import market_store
 
 TREE = "/api/v1/market-data"
@@ -42,7 +43,7 @@ def trades(api: Api, *prints: tuple[str, float, float], symbol: str = "AAPL") ->
         trade(symbol=symbol, timestamp=f"{time}Z", price=price, volume=volume)
         for time, price, volume in prints
     )
-    response = api.ingest(*rows)
+    response = api.ingest(*rows, query=complete_until_now())
     assert response.status_code == 200, response.content
 
 

@@ -9,6 +9,7 @@ import orjson
 
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import Api, answer, trade
+from tests.stats.market_data.builders import complete_until_now
 from tests.stats.options.oracle import Option
 
 UNDERLYING = "ABC"
@@ -61,7 +62,7 @@ def store_quotes(api: Api, quotes: Iterable[dict[str, Any]]) -> None:
         by_symbol.setdefault(quote["symbol"], []).append(quote)
     for rows in by_symbol.values():
         body = orjson.dumps({"option_quotes": rows})
-        response = api.call("POST", "/api/v1/option-quotes/ingest", body)
+        response = api.ingest(body, path="/api/v1/option-quotes/ingest", query=complete_until_now())
         assert response.status_code == 200, response.content
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from store.instruments import CRYPTO, FUTURE, Instrument
 from tests.api_client import Api, answer, problem, trade
+from tests.stats.market_data.builders import complete_until_now
 from trades.stores import market_store
 
 TREE = "/api/v1/market-data"
@@ -17,7 +18,7 @@ REPORTS = ("latest", "snapshot")
 
 def ingest(api: Api, dataset: str, symbol: str, *rows: dict[str, Any]) -> None:
     body = orjson.dumps({dataset.replace("-", "_"): [{"symbol": symbol, **row} for row in rows]})
-    response = api.call("POST", f"/api/v1/{dataset}/ingest", body)
+    response = api.ingest(body, path=f"/api/v1/{dataset}/ingest", query=complete_until_now())
     assert response.status_code == 200, response.content
 
 

@@ -1,0 +1,76 @@
+"""How far an exchange's feed is known to have come, by all logs of its instruments."""
+
+import threading
+from collections.abc import Hashable, Iterator
+
+from cachetools import LRUCache
+
+from store.datasets import QUOTES, TRADES
+from store.exceptions import UnknownSymbol
+from store.instruments import Instrument
+from store.protocol import ALL_TIME
+from trades.stores import market_store
+
+_DATASETS = (TRADES, QUOTES)
+MAX_LOGS = 16_384
+# The log of each exchange that had come furthest, which is looked at first.
+_furthest: dict[str, tuple[str, str]] = {}
+# How far each log had come, and the token by which a change of the log is seen.
+_reaches: LRUCache[tuple[str, str], tuple[Hashable, int]] = LRUCache(MAX_LOGS)
+_lock = threading.Lock()
+
+
+def exchange_reach(exchange: str, wanted_ns: int, *, as_of_ns: int | None) -> int:
+    """Return the latest event time, or end of a declared completeness, in any log of an exchange's instruments.
+
+    exchange: MIC. wanted_ns: instants from here on are not told apart, so that mostly one log is looked at. as_of_ns:
+    commits and declarations after this instant are ignored; None for none. Logs of trades and of quotes count.
+    Returns nanoseconds UTC, at most `wanted_ns`; `ALL_TIME.start_ns` if nothing is stored.
+    """
+    reached_ns = ALL_TIME.start_ns
+    for name, symbol in _logs_of(exchange, _furthest.get(exchange), as_of_ns):
+        reach_ns = _reach_of(name, symbol, as_of_ns)
+        if reach_ns > reached_ns:
+            reached_ns = reach_ns
+            _furthest[exchange] = name, symbol
+        if reached_ns >= wanted_ns:
+            return wanted_ns
+    return reached_ns
+
+
+def _logs_of(
+    exchange: str, furthest: tuple[str, str] | None, as_of_ns: int | None
+) -> Iterator[tuple[str, str]]:
+    """Yield dataset and symbol of the exchange's logs, `furthest` first."""
+    store = market_store()
+    if furthest is not None and _trades_at(exchange, store.instrument(furthest[1], as_of_ns=as_of_ns)):
+        yield furthest
+    declared = store.declared_instruments(as_of_ns=as_of_ns)
+    symbols = [each.symbol for each in declared if _trades_at(exchange, each)]
+    for dataset in _DATASETS:
+        yield from ((dataset.name, symbol) for symbol in symbols)
+
+
+def _trades_at(exchange: str, instrument: Instrument) -> bool:
+    return instrument.exchange == exchange and instrument.has_sessions
+
+
+def _reach_of(name: str, symbol: str, as_of_ns: int | None) -> int:
+    dataset = next(each for each in _DATASETS if each.name == name)
+    store = market_store()
+    try:
+        if as_of_ns is not None:
+            commit = store.commit_as_of(dataset, symbol, as_of_ns)
+            found = store.completeness(dataset, symbol, commit=commit)
+            return max(found.newest_ns, found.complete_until_ns)
+        token = store.heads(dataset, (symbol,)).get(symbol)
+        with _lock:
+            known = _reaches.get((name, symbol))
+        if token is None or known is None or known[0] != token:
+            found = store.completeness(dataset, symbol)
+            known = token, max(found.newest_ns, found.complete_until_ns)
+            with _lock:
+                _reaches[name, symbol] = known
+        return known[1]
+    except UnknownSymbol:
+        return ALL_TIME.start_ns

@@ -1,0 +1,142 @@
+"""Decides which bars are final: those up to whose end a log is known to be complete."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+import numpy as np
+
+from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.plan import Range, SymbolQuery
+from stats.sessions.calendars import TradingCalendar, calendar_if_known
+from stats.sessions.schedule import Hours
+from store.arrays import Integers, Mask
+from store.bar_policies import EVERY_PRINT, BarPolicy
+from store.log_views.log_view import LogView
+from store.log_views.trade_bars import last_price_ns
+from store.timestamps import DAY_NS, SECOND_NS
+
+# If the exchange's feed has not come as far as the end of a session, it is asked for again after this time.
+_ASKED_AGAIN_NS = SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Finality:
+    """Bars that end by `until_ns` are final.
+
+    expires_ns: when `until_ns` may grow although nothing is written to the log; None if it cannot.
+    """
+
+    until_ns: int
+    expires_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FinalBars:
+    """Tells which bars of trades and stored bars are final.
+
+    Bars that end by `until_ns` are. Bars that begin at `stored_from_ns` or later are made of stored bars alone, and
+    are final once their interval is over: if it ends by `over_until_ns`.
+    """
+
+    until_ns: int
+    stored_from_ns: int
+    over_until_ns: int
+
+    def mask(self, starts_ns: Integers, ends_ns: Integers) -> Mask:
+        """Return whether each bar is final."""
+        is_stored = (starts_ns >= self.stored_from_ns) & (ends_ns <= self.over_until_ns)
+        return (ends_ns <= self.until_ns) | is_stored
+
+
+@dataclass(frozen=True, slots=True)
+class _Sessions:
+    """The trading hours of a calendar in a class of hours, regular or extended."""
+
+    calendar: TradingCalendar
+    hours: Hours
+
+    def closed_until(self, instant_ns: int) -> int:
+        """Return the next opening if the exchange is closed at an instant, otherwise the instant."""
+        segments = self.calendar.around(instant_ns, instant_ns).segments(self.hours)
+        index = int(segments.start_ns.searchsorted(instant_ns, side="right"))
+        is_open = index > 0 and instant_ns < segments.end_ns[index - 1]
+        return instant_ns if is_open or index == len(segments.start_ns) else int(segments.start_ns[index])
+
+    def closes(self, after_ns: int, end_ns: int) -> Integers:
+        """Return the ends of sessions after an instant, ascending, to the first one at or after `end_ns`.
+
+        With extended hours they include the ends of the regular sessions.
+        """
+        schedule = self.calendar.around(after_ns, max(after_ns, end_ns))
+        closes = np.unique(np.concatenate([schedule.close_ns, schedule.closes_ns(self.hours)]))
+        first, last = closes.searchsorted(after_ns, side="right"), closes.searchsorted(end_ns)
+        found: Integers = closes[first : last + 1]
+        return found
+
+
+def finality_of(
+    symbol_query: SymbolQuery,
+    grid: BarGrid,
+    query_range: Range,
+    log: LogView,
+    policy: BarPolicy = EVERY_PRINT,
+) -> Finality:
+    """Return which bars of a range are final. All pages of a walk get what its first page got.
+
+    log: at the newest commit that the query may see. It is complete up to its newest event time less the instrument's
+    `settle`, and up to what its feed declared. Once `settle` has passed after a session, it is complete up to the
+    session's end if any log of the exchange has come that far. policy: if it credits volume to earlier bars, a bar
+    is not final before the next price of its trading date, or the end of that date's hours.
+    """
+    if symbol_query.walk_final_until_ns is not None:
+        return Finality(symbol_query.walk_final_until_ns)
+    calendar, now_ns = calendar_if_known(symbol_query.instrument), symbol_query.now_ns
+    found = Finality(min(_complete_until(symbol_query, log), now_ns))
+    if calendar is not None and not log.is_empty:
+        sessions = _Sessions(calendar, Hours.REGULAR if grid.hours is Hours.REGULAR else Hours.EXTENDED)
+        if found.until_ns < min(query_range.end_ns, now_ns):
+            found = _by_exchange(symbol_query, sessions, query_range, found.until_ns)
+        opening_ns = sessions.closed_until(found.until_ns)
+        if opening_ns > found.until_ns:
+            return Finality(min(opening_ns, now_ns, query_range.end_ns), found.expires_ns)
+    until_ns = found.until_ns
+    if not policy.counts_every_print and not grid.resolution.is_period and not log.is_empty:
+        date_ns = _date_start(calendar, until_ns)
+        # Bars of earlier trading dates get no more volume.
+        if query_range.end_ns > date_ns:
+            price_ns = last_price_ns(log, policy, until_ns)
+            until_ns = max(date_ns, date_ns if price_ns is None else grid.interval(price_ns).start_ns)
+    return Finality(min(until_ns, query_range.end_ns), found.expires_ns)
+
+
+def _complete_until(symbol_query: SymbolQuery, log: LogView) -> int:
+    """Return the instant up to which the log itself shows that it is complete."""
+    completeness = log.completeness()
+    return max(completeness.newest_ns - symbol_query.instrument.settle_ns, completeness.complete_until_ns)
+
+
+def _by_exchange(symbol_query: SymbolQuery, sessions: _Sessions, query_range: Range, own_ns: int) -> Finality:
+    """Return the end of the last session that the exchange's feed has passed, if that is later than `own_ns`."""
+    exchange, now_ns = symbol_query.instrument.exchange, symbol_query.now_ns
+    if exchange is None:
+        return Finality(own_ns)
+    settle_ns = symbol_query.instrument.settle_ns
+    first_ns = own_ns if query_range.start_ns is None else max(own_ns, query_range.start_ns)
+    closes = sessions.closes(first_ns, min(query_range.end_ns, now_ns))
+    settled = closes[closes + settle_ns <= now_ns]
+    expires_ns = int(closes[-1]) + settle_ns if len(settled) < len(closes) else None
+    if not len(settled):
+        return Finality(own_ns, expires_ns)
+    reach_ns = symbol_query.read_point.exchange_reach(exchange, int(settled[-1]))
+    passed = settled[settled <= reach_ns]
+    if len(passed) < len(settled):
+        expires_ns = now_ns + _ASKED_AGAIN_NS
+    return Finality(max(own_ns, int(passed[-1])) if len(passed) else own_ns, expires_ns)
+
+
+def _date_start(calendar: TradingCalendar | None, instant_ns: int) -> int:
+    """Return the start of an instant's trading date, or of its UTC date without a calendar."""
+    if calendar is None:
+        return instant_ns // DAY_NS * DAY_NS
+    starts = calendar.around(instant_ns, instant_ns).start_ns.tolist()
+    return int(starts[max(bisect_right(starts, instant_ns) - 1, 0)])
