@@ -155,25 +155,33 @@ def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
     """
     if query.form.takes_underlyings and not query.several:
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
-    return instrument_in(query.market_class, symbol, query.as_of_ns, name=query.form.name)
+    return instrument_in(query.market_class, symbol, query.as_of_ns, name=query.path_name)
 
 
 def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str) -> Instrument:
     """Return the symbol's instrument as it was declared at `as_of_ns`; None for now.
 
-    name: the dataset or report, for the message. Raises `WrongClass` if the instrument has another class.
+    name: the path's end, such as `ohlcv`, `ohlcv/stream` or `latest`, for the message. Raises `WrongClass` if the
+    instrument has another class.
     """
     instrument = market_store().instrument(symbol, as_of_ns=as_of_ns)
     if market_class.instrument_class not in {"", instrument.instrument_class}:
         check_known(symbol)
         own_class = class_of(instrument.instrument_class)
-        lacks_dataset = name in market_class.datasets and name not in own_class.datasets
-        path = f"/api/v1/market-data/{own_class.path}/{symbol}/{own_class.datasets[0] if lacks_dataset else name}"
+        path = f"/api/v1/market-data/{own_class.path}/{symbol}"
         raise WrongClass(
-            f"{symbol} is of the class {instrument.instrument_class}: see {path}"
+            f"{symbol} is of the class {instrument.instrument_class}: see {path}/{_nearest(name, market_class, own_class)}"
             f" (or declare its class: PUT /api/v1/instruments/{symbol})"
         )
     return instrument
+
+
+def _nearest(name: str, asked: MarketClass, own: MarketClass) -> str:
+    """Return the end of a path in a symbol's own class: the same, without a stream that it lacks, or its first dataset."""
+    dataset, _, stream = name.partition("/")
+    if dataset in asked.datasets and dataset not in own.datasets:
+        dataset = own.datasets[0]
+    return f"{dataset}/{stream}" if stream and dataset in own.streamed else dataset
 
 
 def check_known(symbol: str) -> None:

@@ -147,6 +147,11 @@ class MarketDataQuery:
     has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
 
     @property
+    def path_name(self) -> str:
+        """The end of the path that was asked for, such as `ohlcv` or `ohlcv/stream`."""
+        return f"{self.form.name}/stream" if self.streamed else self.form.name
+
+    @property
     def subject(self) -> str:
         """A text that is the same for all query strings with the same meaning. Cursors are bound to it."""
         own = key_parts(self, of_walk=True).parameters

@@ -152,6 +152,7 @@ def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
 
 
 def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PinnedPage | None]:
+    instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=query.report)
     as_of = "" if query.as_of_ns is None else f"&as_of={format_timestamp(query.as_of_ns)}"
     for part in REPORTS[query.report]:
         dataset = MARKET_DATASETS[part.dataset]

@@ -12,6 +12,7 @@ from drf_spectacular.drainage import get_override, set_override
 from rest_framework import serializers
 from rest_framework.views import APIView
 
+from http_requests.exceptions import InvalidParameter
 from listing.filters import StrictFilterBackend, choice_filter
 from listing.pages import KeysetPagination
 from store.bar_policies import BAR_POLICIES
@@ -33,6 +34,7 @@ class InstrumentPagination(KeysetPagination):
 
 # In characters. Each word adds a condition to the query, and SQLite allows a thousand.
 SEARCH_LENGTH = 200
+_INVALID_NUMBER = "invalid_number"
 _SEARCHED = ("symbol", "name", "aliases", "underlying")
 Entries = QuerySet[InstrumentEntry]
 
@@ -50,6 +52,20 @@ class SymbolFormField(forms.CharField):
 
 class SymbolFilter(django_filters.CharFilter):  # type: ignore[misc]  # not typed
     field_class = SymbolFormField
+
+
+class NumberFormField(forms.DecimalField):
+    """A decimal number. Any other text has the code of query parameters that are numbers."""
+
+    def clean(self, value: Any) -> Any:
+        try:
+            return super().clean(value)
+        except forms.ValidationError as error:
+            raise forms.ValidationError("must be a number", code=_INVALID_NUMBER) from error
+
+
+class NumberFilter(django_filters.NumberFilter):  # type: ignore[misc]
+    field_class = NumberFormField
 
 
 class CodeFilter(django_filters.CharFilter):  # type: ignore[misc]
@@ -95,7 +111,7 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
     expiry_from = _date("It expires on this date or later.", "gte")
     expiry_to = _date("It expires on this date or earlier.", "lte")
     right = choice_filter(RIGHTS, "Of options.")
-    strike = django_filters.NumberFilter(help_text="Of options: the strike price.")
+    strike = NumberFilter(help_text="Of options: the strike price.")
     bar_policy = choice_filter(tuple(BAR_POLICIES), "Which prints make its bars.")
     search = _with_schema(
         django_filters.CharFilter(
@@ -126,11 +142,13 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
 
 
 class InstrumentFilterBackend(StrictFilterBackend):
-    """Refuses an invalid symbol with the same error as other endpoints."""
+    """Refuses an invalid symbol or number with the same error as other endpoints."""
 
     def refusal(self, code: str, message: str) -> Exception:
         if code == InvalidSymbol.code:
             return InvalidValue(code, message)
+        if code == _INVALID_NUMBER:
+            return InvalidParameter(code, message)
         return super().refusal(code, message)
 
 

@@ -66,6 +66,29 @@ def test_a_symbol_of_another_class_is_404_with_its_path(market: Market, asked: s
 
 
 @pytest.mark.parametrize(
+    ("path", "pointed"),
+    [
+        ("futures/ACME/latest", "equities/ACME/latest"),
+        ("options/ACME/snapshot", "equities/ACME/snapshot"),
+        ("crypto/ESH25/coverage", "futures/ESH25/coverage"),
+        ("crypto/ACME/ohlcv/stream", "equities/ACME/ohlcv/stream"),
+        (f"equities/{CALL}/trades/stream", f"options/{CALL}/greeks"),
+        (f"equities/{CALL}/quotes/stream", f"options/{CALL}/quotes/stream"),
+        (f"futures/{CALL}/open-interest", f"options/{CALL}/open-interest"),
+        ("options/ESH25/open-interest", "futures/ESH25/open-interest"),
+        ("futures/ACME/open-interest", "equities/ACME/ohlcv"),
+        ("futures/ACME/revisions", "equities/ACME/revisions"),
+        ("futures/latest?symbols=ACME", "equities/ACME/latest"),
+    ],
+)
+def test_the_path_of_the_right_class_is_that_of_the_same_read(market: Market, path: str, pointed: str):
+    query = HOUR if path.endswith(("open-interest", "revisions")) else {}
+    response = market.api.get(f"{TREE}/{path}", query)
+    assert problem(response) == (404, "wrong_class")
+    assert f"see {TREE}/{pointed} " in answer(response)["message"]
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "equities/ACME/greeks",
