@@ -84,13 +84,10 @@ class ResponseCache:
             _count_hit("hit_local", entry)
         return entry
 
-    def fetch(
-        self, key: str, compute: Callable[[], Entry], *, seconds: int, is_wanted: bool = False
-    ) -> tuple[Entry, Outcome]:
+    def fetch(self, key: str, compute: Callable[[], Entry], *, seconds: int) -> tuple[Entry, Outcome]:
         """Return the answer from the cache, from another thread's computation, or from `compute`.
 
-        seconds: how long to cache it; with 0 it is only shared with threads that wait for it. is_wanted: store a
-        computed answer in Redis whatever `SharedRoom` says.
+        seconds: how long to cache it; with 0 it is only shared with threads that wait for it.
         """
         entry = self.get(key)
         if entry is not None:
@@ -99,12 +96,12 @@ class ResponseCache:
         while (remaining := deadline - time.monotonic()) > 0:
             computation, is_leader = self._join(key)
             if is_leader:
-                return self._lead(key, computation, compute, seconds, is_wanted)
+                return self._lead(key, computation, compute, seconds)
             self._wait(computation, remaining)
             if computation.entry is not None:
                 _count_hit("joined", computation.entry)
                 return computation.entry, Outcome.HIT
-        return self._fetch_alone(key, compute, seconds, is_wanted)
+        return self._fetch_alone(key, compute, seconds)
 
     def drop(self, symbol: str) -> int | None:
         """Remove every answer about `symbol` from Redis and from this process's memory.
@@ -142,15 +139,10 @@ class ResponseCache:
                 computation.waiting -= 1
 
     def _lead(
-        self,
-        key: str,
-        computation: _Computation,
-        compute: Callable[[], Entry],
-        seconds: int,
-        is_wanted: bool,
+        self, key: str, computation: _Computation, compute: Callable[[], Entry], seconds: int
     ) -> tuple[Entry, Outcome]:
         try:
-            entry, outcome = self._fetch_alone(key, compute, seconds, is_wanted)
+            entry, outcome = self._fetch_alone(key, compute, seconds)
             computation.entry = entry
             return entry, outcome
         finally:
@@ -158,9 +150,7 @@ class ResponseCache:
                 del self._computations[key]
             computation.finished.set()
 
-    def _fetch_alone(
-        self, key: str, compute: Callable[[], Entry], seconds: int, is_wanted: bool
-    ) -> tuple[Entry, Outcome]:
+    def _fetch_alone(self, key: str, compute: Callable[[], Entry], seconds: int) -> tuple[Entry, Outcome]:
         """Return the answer from the cache or from `compute`, and cache it."""
         # Another thread may have cached the answer since this one looked.
         entry = self.local.get(key)
@@ -173,18 +163,16 @@ class ResponseCache:
             self.local.put(key, entry, seconds=seconds)
             return entry, Outcome.HIT
         CACHE_ANSWERS.add("miss")
-        began = time.thread_time()
         entry = compute()
         if seconds:
-            computed_seconds = time.thread_time() - began
             self.local.put(key, entry, seconds=seconds)
-            if self.room.takes(key, computed_seconds=computed_seconds) or is_wanted:
-                after_answer(lambda: self._share(key, entry, seconds))
+            after_answer(lambda: self._share(key, entry, seconds))
         return entry, Outcome.MISS
 
     def _share(self, key: str, entry: Entry, seconds: int) -> None:
-        """Store an answer in Redis."""
-        CACHE_BYTES.add("stored", amount=self.shared.store(key, entry, seconds=seconds))
+        """Store an answer in Redis, unless Redis should keep its room for others."""
+        if self.room.takes(key):
+            CACHE_BYTES.add("stored", amount=self.shared.store(key, entry, seconds=seconds))
 
 
 RESPONSE_CACHE = ResponseCache()

@@ -12,16 +12,13 @@ from redis_calls.script import redis_call
 # Redis is asked for its memory at most once in this time.
 ASKED_SECONDS = 1.0
 MAX_MISSED = 16_384
-# Storing 1,000 bars costs this process 0.3 ms and Redis 0.1 ms, and most answers are not asked for again. One that
-# took 25 times as long is stored at once.
-COSTLY_SECONDS = 0.01
 
 
 class SharedRoom:
-    """Tells which answers to store in Redis: those that were missed before and, until it is half full, costly ones.
+    """Tells which answers to store in Redis: all of them until it is half full, then those that were missed before.
 
-    Storing the others would cost more than it saves, and answers that nobody asks for again would displace those in
-    use. Misses are noted per process. clock: returns monotonic seconds.
+    Otherwise answers that nobody asks for again would displace the others. Misses are counted per process, and only
+    while Redis is over half full. clock: returns monotonic seconds.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,16 +28,14 @@ class SharedRoom:
         self._asked: float | None = None
         self._is_scarce = False
 
-    def takes(self, key: str, *, computed_seconds: float) -> bool:
-        """Return whether to store the answer of `key`, which was missed.
-
-        computed_seconds: the processor time of its computation.
-        """
-        name = hash(key)
+    def takes(self, key: str) -> bool:
+        """Return whether to store the answer of `key`, which was missed."""
+        if not self._is_scarce_now():
+            return True
         with self._lock:
-            was_missed = name in self._missed
-            self._missed[name] = None
-        return was_missed or (computed_seconds >= COSTLY_SECONDS and not self._is_scarce_now())
+            was_missed = hash(key) in self._missed
+            self._missed[hash(key)] = None
+        return was_missed
 
     def _is_scarce_now(self) -> bool:
         now = self._clock()

@@ -109,16 +109,14 @@ class PinnedAnswer:
         return etag_of(self.cache_key)
 
 
-def cached_entry(pinned: PinnedAnswer, *, now_ns: int, is_wanted: bool = False) -> tuple[Entry, Outcome]:
-    """Return the answer's bytes, cached or computed. now_ns: the time of the call. is_wanted: see `fetch`.
+def cached_entry(pinned: PinnedAnswer, *, now_ns: int) -> tuple[Entry, Outcome]:
+    """Return the answer's bytes, cached or computed. now_ns: the time of the call.
 
     Raises the errors of `PinnedContent.rendered`.
     """
     content = pinned.content
     seconds = seconds_to_live(content.end_ns, now_ns=now_ns, is_period=content.is_period)
-    return RESPONSE_CACHE.fetch(
-        pinned.cache_key, lambda: computed_entry(pinned, now_ns), seconds=seconds, is_wanted=is_wanted
-    )
+    return RESPONSE_CACHE.fetch(pinned.cache_key, lambda: computed_entry(pinned, now_ns), seconds=seconds)
 
 
 def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:

@@ -64,9 +64,7 @@ def warm(
             check_format(query, format_name)
             page = market_data_page(query=query, now_ns=now_ns)
             outcomes = [
-                cached_entry(
-                    PinnedAnswer(page, Representation(format_name, encoding)), now_ns=now_ns, is_wanted=True
-                )[1]
+                cached_entry(PinnedAnswer(page, Representation(format_name, encoding)), now_ns=now_ns)[1]
                 for encoding in (None, *ENCODINGS)
             ]
             yield Warmed(symbol, query_string, outcomes[0].value)

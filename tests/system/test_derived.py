@@ -12,7 +12,7 @@ from store.timestamps import format_timestamp
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.system.clients import OHLC, Client, clients_of_every_web, connected, trades_body
 from tests.system.installation import UNLIMITED, WORKERS, Installation
-from tests.system.undisturbed import undisturbed
+from tests.system.undisturbed import is_disturbed, undisturbed
 
 pytestmark = pytest.mark.xdist_group("installation")
 
@@ -132,11 +132,15 @@ def test_another_bar_policy_counts_at_once_in_every_process(
     assert {reply.headers["x-cache"] for reply in of_all} == {"hit"}
     assert set_policy(installation, "us_equities") == "INSTRUMENT: bar policy us_equities\n"
     of_us = replies()
-    assert {reply.headers["x-cache"] for reply in of_us} == {"miss"}
+    if not is_disturbed(of_us):
+        # The other one's, by way of Redis.
+        assert sorted(reply.headers["x-cache"] for reply in of_us) == ["hit", "miss"]
     assert {reply.headers["etag"] for reply in of_us}.isdisjoint(reply.headers["etag"] for reply in of_all)
     assert len({reply.body for reply in of_us} | {reply.body for reply in of_all}) == 2
     tagged = {"If-None-Match": of_all[0].headers["etag"]}
     assert clients[0].get(PATH, tagged).status == 200
     set_policy(installation, "all")
-    again = [(reply.headers["etag"], reply.body) for reply in replies()]
-    assert again == [(reply.headers["etag"], reply.body) for reply in of_all]
+    again = undisturbed(replies)
+    assert [(reply.headers["x-cache"], reply.headers["etag"], reply.body) for reply in again] == [
+        ("hit", reply.headers["etag"], reply.body) for reply in of_all
+    ]

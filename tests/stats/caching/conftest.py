@@ -22,7 +22,7 @@ def redis_server(project_redis: RedisServer) -> RedisServer:
 
 
 @pytest.fixture
-def cache(redis_server: RedisServer, every_answer_costly: None) -> ResponseCache:
+def cache(redis_server: RedisServer) -> ResponseCache:
     return ResponseCache()
 
 

@@ -10,7 +10,6 @@ import redis
 
 from http_requests.after_answer import postponed_work
 from redis_calls.connection import breaker
-from stats.caching import shared_room
 from stats.caching.response_cache import ResponseCache, cache_statistics
 from stats.caching.shared import Entry
 from stats.caching.shared_room import ASKED_SECONDS, SharedRoom
@@ -174,27 +173,6 @@ def test_over_half_full_redis_gets_only_answers_that_were_missed_before(cache: R
         clock[0] += ASKED_SECONDS
         subject.body("no limit")
         assert stored() == {b"room", b"not asked again yet", b"twice", b"no limit"}
-
-
-def test_redis_gets_costly_answers_at_once_and_others_at_their_second_miss(
-    subject: Subject, redis_server, monkeypatch
-):
-    monkeypatch.setattr(shared_room, "COSTLY_SECONDS", 0.01)
-
-    def spin() -> Entry:
-        until = time.thread_time() + 0.01
-        while time.thread_time() < until:
-            pass
-        return entry_of()
-
-    with client_of(redis_server) as client:
-        subject.seen("costly", compute=spin)
-        subject.seen("cheap")
-        assert set(client.scan_iter()) == {b"costly"}
-        subject.cache.fetch("wanted", entry_of, seconds=30, is_wanted=True)
-        subject.cache.local.clear()
-        subject.seen("cheap")
-        assert set(client.scan_iter()) == {b"costly", b"wanted", b"cheap"}
 
 
 def test_redis_killed_and_back(subject: Subject, redis_server, monkeypatch, caplog):

@@ -29,11 +29,9 @@ def configure() -> None:
 
 def serve() -> None:
     from metrics.process_files import Publisher  # noqa: PLC0415 after the path
-    from stats.caching import shared_room  # noqa: PLC0415 after the settings
     from stats.caching.response_cache import RESPONSE_CACHE, cache_statistics  # noqa: PLC0415 after the settings
     from stats.caching.shared import Entry  # noqa: PLC0415
 
-    shared_room.COSTLY_SECONDS = 0.0
     run_dir, name = Path(sys.argv[1]), sys.argv[2]
     publisher = Publisher(run_dir / "metrics", name)
     publisher.start()

@@ -105,7 +105,6 @@ def test_etag_of_a_compressed_document_is_304(stocked: Api, name: str, encoding:
     assert stocked.get(path, params, if_none_match=first["ETag"]).status_code == 200
 
 
-@pytest.mark.usefixtures("every_answer_costly")
 @pytest.mark.parametrize("name", KEPT)
 def test_a_compressed_document_is_kept_compressed(project_redis, stocked: Api, name: str):
     RESPONSE_CACHE.local.clear()

@@ -133,9 +133,7 @@ def test_each_representation_has_a_tag_of_its_own(minutes: Market):
 
 @pytest.mark.parametrize("encoding", DECODERS)
 @pytest.mark.parametrize("name", MEDIA_TYPES)
-def test_a_compressed_answer_is_cached_compressed(
-    project_redis, every_answer_costly, minutes: Market, name: str, encoding: str
-):
+def test_a_compressed_answer_is_cached_compressed(project_redis, minutes: Market, name: str, encoding: str):
     plain = ask(minutes, {"accept": MEDIA_TYPES[name]})
     packed = {"accept": MEDIA_TYPES[name], "accept_encoding": encoding}
     first = ask(minutes, packed)
@@ -257,7 +255,7 @@ def test_a_bar_becomes_final_when_its_interval_ends(market_of_new_york: Market, 
     assert found == [(False, "miss"), (True, "miss")]
 
 
-def test_keys_are_readable_and_scannable_by_symbol(project_redis, every_answer_costly, minutes: Market):
+def test_keys_are_readable_and_scannable_by_symbol(project_redis, minutes: Market):
     ask(minutes)
     with redis.Redis(unix_socket_path=str(project_redis.socket)) as client:
         (key,) = client.scan_iter(match=f"mktdata:{EQUITY}:*")

@@ -41,7 +41,7 @@ def test_the_second_read_is_a_hit_with_the_same_bytes(request, api, with_redis):
     assert ("X-Degraded" in second) is not with_redis
 
 
-def test_answer_computed_by_one_process_is_a_hit_in_another(project_redis, every_answer_costly, seeded):
+def test_answer_computed_by_one_process_is_a_hit_in_another(project_redis, seeded):
     first = seeded.ohlc(MINUTES)
     clear_process_memory()
     second = seeded.ohlc(MINUTES)
@@ -142,7 +142,7 @@ def test_cached_answer_needs_no_database_query(seeded, django_assert_num_queries
         assert seeded.ingest(trade()).status_code == 200
 
 
-def test_keys_are_readable_and_scannable_by_symbol(project_redis, every_answer_costly, seeded):
+def test_keys_are_readable_and_scannable_by_symbol(project_redis, seeded):
     seeded.ohlc(MINUTES)
     seeded.ingest(trade(symbol="AAPL.X"))
     seeded.ohlc(symbol="AAPL.X")
@@ -152,7 +152,7 @@ def test_keys_are_readable_and_scannable_by_symbol(project_redis, every_answer_c
         assert 6 * 86_400 < client.ttl(key) <= 7 * 86_400
 
 
-def test_invalidation_drops_the_answers_about_a_symbol(project_redis, every_answer_costly, seeded):
+def test_invalidation_drops_the_answers_about_a_symbol(project_redis, seeded):
     first = seeded.ohlc(MINUTES)
     response = seeded.call("POST", "/api/v1/cache/invalidate", b'{"symbol":"aapl"}')
     assert answer(response) == {"symbol": "AAPL", "entries": 1, "redis_reached": True}
