@@ -77,9 +77,9 @@ def by_import(file: Path) -> int:
 
     from store.datasets import TRADES  # noqa: PLC0415
     from trades.imports.layout import ReadOptions  # noqa: PLC0415
-    from trades.imports.services import csv_import  # noqa: PLC0415
+    from trades.imports.services import file_import  # noqa: PLC0415
 
-    imported = csv_import(path=file, options=ReadOptions(TRADES), notes=settings.DATA_DIR / "imports")
+    imported = file_import(path=file, options=ReadOptions(TRADES), notes=settings.DATA_DIR / "imports")
     if imported.stored != imported.rows:
         sys.exit(f"{imported.rows - imported.stored} rows were not stored")
     return imported.rows

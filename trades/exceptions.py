@@ -3,6 +3,7 @@
 RequestError
 ├── InvalidValue          a well-formed parameter names something that does not exist; correct it
 └── BatchRefused          a value of a well-formed batch is wrong; correct it
+    └── ConditionsRefused conditions have no known meaning, and the instrument refuses them
 ImportsError
 ├── ImportRefused         the arguments, or the file as a whole, are wrong; correct them
 ├── BadRow                a row of the file is wrong; correct it, or skip bad rows
@@ -12,6 +13,7 @@ ImportsError
 Errors in a request's syntax are in `http_requests.exceptions`, the store's errors in `store.exceptions`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from http_requests.exceptions import RequestError
@@ -23,6 +25,12 @@ class InvalidValue(RequestError):
 
 class BatchRefused(RequestError):
     """At least one value of a well-formed batch is wrong. Nothing was stored. Correct it."""
+
+
+class ConditionsRefused(BatchRefused):
+    """Conditions have no known meaning, and the instrument refuses such rows: `rows`, by number."""
+
+    rows: Sequence[int] = ()
 
 
 class ImportsError(Exception):

@@ -17,7 +17,7 @@ from store.protocol import Amendment, Append, Correction, Dedupe, Receipt
 from trades.batches.row_batch import RowBatch
 from trades.conditions.condition_map import ConditionMap
 from trades.conditions.rows import CONDITIONS, has_conditions, rows_with, translated_rows, unknown_words
-from trades.exceptions import BatchRefused
+from trades.exceptions import BatchRefused, ConditionsRefused
 from trades.stores import market_store, write_measured
 
 _WORDS_SHOWN = 5
@@ -79,7 +79,7 @@ def conditions_check(
 ) -> Mapping[str, int]:
     """Return the number of rows with each condition word that neither the map nor the bar policy knows.
 
-    rows: with words. Raises `BatchRefused` if there are any and the instrument refuses them.
+    rows: with words. Raises `ConditionsRefused` if there are any and the instrument refuses them.
     """
     if not has_conditions(rows):
         return {}
@@ -87,8 +87,11 @@ def conditions_check(
     unknown = unknown_words(dataset, rows, instrument.policy, conditions)
     if unknown and instrument.unknown_conditions == REFUSE:
         code, message = "unknown_condition", f"no meaning is known of {', '.join([*unknown][:_WORDS_SHOWN])}"
-        paths = [f"{dataset.name}[{row}].{CONDITIONS}" for row in rows_with(rows, unknown)[:ERRORS_LIMIT]]
-        raise BatchRefused(code, message, [FieldError(path, code, message) for path in paths])
+        wrong = rows_with(rows, unknown)
+        paths = [f"{dataset.name}[{row}].{CONDITIONS}" for row in wrong[:ERRORS_LIMIT]]
+        refused = ConditionsRefused(code, message, [FieldError(path, code, message) for path in paths])
+        refused.rows = wrong
+        raise refused
     return unknown
 
 

@@ -213,6 +213,6 @@ def test_other_bounds_hold_for_every_instrument():
         if column.lower_bound is not None and column.lower_bound.waivable
     }
     assert lifted == {
-        "trades.price", "bars.open", "bars.high", "bars.low", "bars.close",
+        "trades.price", "bars.open", "bars.high", "bars.low", "bars.close", "bars.vwap",
         "quotes.bid", "quotes.ask", "option_quotes.bid", "option_quotes.ask",
     }  # fmt: skip

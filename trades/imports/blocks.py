@@ -1,29 +1,27 @@
-"""Reads a CSV file as blocks of rows: 4 MiB at a time, cut where the event time changes."""
+"""Cuts a file into blocks of rows, where the event time changes."""
 
-import gzip
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, cast
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from trades.exceptions import BadRow, ImportRefused, NotInOrder
-from trades.imports.layout import FileLayout, LineNumbers, ReadOptions, file_layout
+from trades.exceptions import BadRow, NotInOrder
+from trades.imports.layout import LineNumbers
 from trades.imports.parse import BlockParser, ParsedBlock
 
 BLOCK_BYTES = 4 * 2**20
-LINE_BYTES = 64 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
 class FilePosition:
-    """A position between two lines.
+    """A position between two rows.
 
-    offset: uncompressed bytes before it. line: number of the next line. last_ns, symbol: time and symbol of the
+    offset: what the container counts before it: uncompressed bytes of text, else rows. line: number of the next line,
+    or row. last_ns, symbol: time and symbol of the
     row before it.
     """
 
@@ -50,80 +48,61 @@ class RowBlock:
         return str(self.symbols[0].as_py())
 
 
-class CsvFile:
-    """A `.csv` or `.csv.gz` file."""
+class Pieces(Protocol):
+    """A file that is read piece by piece."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size = path.stat().st_size
+    bytes_read: int
 
-    @contextmanager
-    def opened(self, offset: int = 0) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-        """Yield the uncompressed text from `offset` on, and the raw file, whose `tell()` counts the bytes read."""
-        with self.path.open("rb") as raw:
-            is_compressed = self.path.name.endswith(".gz")
-            text = cast("IO[bytes]", gzip.GzipFile(fileobj=raw) if is_compressed else raw)
-            text.seek(offset)
-            yield text, raw
+    def next(self) -> tuple[ParsedBlock, bool]:
+        """Return the rows of the next piece, those held back first, and whether the file has ended."""
+        ...
 
-    def layout(self, options: ReadOptions) -> tuple[FileLayout, FilePosition]:
-        """Return the layout that the first line gives, and the position of the first row. Raises `ImportRefused`."""
-        try:
-            with self.opened() as (text, _):
-                header = text.readline(LINE_BYTES)
-        except (EOFError, gzip.BadGzipFile) as error:
-            raise ImportRefused(f"{self.path}: {error}") from error
-        try:
-            return file_layout(header, options), FilePosition(len(header), 2)
-        except ImportRefused as error:
-            raise ImportRefused(f"{self.path}: {error}") from error
+    def take(self, line: int | None) -> FilePosition:
+        """Hold back the rows of the last piece from this line on, or none; return the position after the others."""
+        ...
 
 
-def blocks_in_order(file: CsvFile, parser: BlockParser, start: FilePosition) -> Iterator[RowBlock]:
+class SourceFile(Protocol):
+    """A file with rows. names: its columns."""
+
+    path: Path
+    size: int
+    names: tuple[str, ...]
+    start: FilePosition
+
+    def pieces(self, parser: BlockParser, start: FilePosition) -> AbstractContextManager[Pieces]:
+        """Open the file at a position."""
+        ...
+
+
+def blocks_in_order(file: SourceFile, parser: BlockParser, start: FilePosition) -> Iterator[RowBlock]:
     """Yield the rows after `start` of a file in order of time with one symbol. Equal times share a block.
 
     Raises `NotInOrder` for any other file.
     """
-    with file.opened(start.offset) as (stream, raw):
-        position, held_back, is_last = start, b"", False
+    with file.pieces(parser, start) as pieces:
+        position, is_last = start, False
         while not is_last:
-            text, is_last = _next_lines(file.path, stream, held_back)
-            parsed = parser.parse(text, position.line)
+            parsed, is_last = pieces.next()
             is_kept = is_last or not len(parsed.lines)
             kept = len(parsed.lines) if is_kept else _rows_before_last_time(parsed)
             newest, symbol = _checked_order(parsed, kept, position)
-            line = position.line + parsed.line_count if is_kept else int(parsed.lines[kept])
-            cut = len(text) if is_kept else _line_start(text, position.line + parsed.line_count - line)
-            position = FilePosition(position.offset + cut, line, newest, symbol)
-            held_back = text[cut:]
-            block = _block(parsed, kept, position, raw.tell())
-            del text, parsed  # frees their memory while the next block is read
+            end = pieces.take(None if is_kept else int(parsed.lines[kept]))
+            position = replace(end, last_ns=newest, symbol=symbol)
+            block = _block(parsed, kept, position, pieces.bytes_read)
+            del parsed  # frees its memory while the next block is read
             yield block
 
 
-def blocks_unordered(file: CsvFile, parser: BlockParser, start: FilePosition) -> Iterator[RowBlock]:
+def blocks_unordered(file: SourceFile, parser: BlockParser, start: FilePosition) -> Iterator[RowBlock]:
     """Yield the rows after `start` in the file's order, whatever their symbols."""
-    with file.opened(start.offset) as (stream, raw):
-        position, is_last = start, False
+    with file.pieces(parser, start) as pieces:
+        is_last = False
         while not is_last:
-            text, is_last = _next_lines(file.path, stream, b"")
-            parsed = parser.parse(text, position.line)
-            position = FilePosition(position.offset + len(text), position.line + parsed.line_count)
-            block = _block(parsed, len(parsed.lines), position, raw.tell())
-            del text, parsed
+            parsed, is_last = pieces.next()
+            block = _block(parsed, len(parsed.lines), pieces.take(None), pieces.bytes_read)
+            del parsed
             yield block
-
-
-def _next_lines(path: Path, stream: IO[bytes], held_back: bytes) -> tuple[bytes, bool]:
-    """Return the next complete lines, which begin with the text in `held_back`, and whether the file has ended."""
-    try:
-        piece = stream.read(BLOCK_BYTES)
-        rest = stream.readline(LINE_BYTES)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ImportRefused(f"{path}: the compressed file is damaged or cut off: {error}") from error
-    if len(rest) == LINE_BYTES:
-        raise ImportRefused(f"{path}: a line is longer than {LINE_BYTES:,} bytes")
-    return b"".join((held_back, piece, rest)), len(piece) < BLOCK_BYTES
 
 
 def _rows_before_last_time(parsed: ParsedBlock) -> int:
@@ -150,14 +129,6 @@ def _checked_order(parsed: ParsedBlock, kept: int, before: FilePosition) -> tupl
     if goes_back or (times[1:] < times[:-1]).any() or not kept:
         raise NotInOrder("rows go back in time")
     return int(times[kept - 1]), symbol
-
-
-def _line_start(text: bytes, lines: int) -> int:
-    """Return the offset of the last `lines` lines of a text that ends with a line end."""
-    offset = len(text)
-    for _ in range(lines + 1):
-        offset = text.rfind(b"\n", 0, offset)
-    return offset + 1
 
 
 def _block(parsed: ParsedBlock, kept: int, end: FilePosition, read: int) -> RowBlock:

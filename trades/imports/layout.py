@@ -1,4 +1,4 @@
-"""The layout of a CSV file: the options of a read, the header's columns, and lines as tables of cells."""
+"""The layout of a file: the options of a read, the columns of the file, and lines as tables of cells."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,9 @@ import pyarrow.csv as pacsv
 
 from store.arrays import Floats, Integers
 from store.declarations import ColumnKind, Dataset
+from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import ImportRefused
+from trades.imports.vendors.layout import Derived
 
 SYMBOL = "symbol"
 AMBIGUOUS = ("raise", "earliest", "latest")
@@ -53,7 +55,9 @@ class ReadOptions:
     without an offset. ambiguous: how to read a local time that occurred twice: "raise", "earliest", "latest".
     columns: dataset column to file column; an empty file column means that the column is not read. scale:
     factors by dataset column. date: the local date, if times count milliseconds since midnight. given: values
-    of columns that the file lacks, for all rows.
+    of columns that the file lacks, for all rows. symbols: the symbols whose rows are read; empty reads all.
+    conditions: the map of the file's condition codes. vendor: the name of the vendor's layout, or empty. derived,
+    kept, nulls, prefix: see `VendorLayout`.
     """
 
     dataset: Dataset
@@ -64,8 +68,38 @@ class ReadOptions:
     scale: Mapping[str, Scale] = field(default_factory=dict)
     date: np.datetime64 | None = None
     given: Mapping[str, str] = field(default_factory=dict)
+    symbols: frozenset[str] = frozenset()
+    conditions: ConditionMap | None = None
+    vendor: str = ""
+    derived: Mapping[str, Derived] = field(default_factory=dict)
+    kept: Derived | None = None
+    nulls: tuple[str, ...] = ()
+    prefix: str = ""
+
+    @property
+    def computed(self) -> list[Derived]:
+        """All computations: of columns, and of the rows that are read."""
+        return [*self.derived.values(), *([self.kept] if self.kept else [])]
+
+    @property
+    def identity(self) -> str:
+        """A text that differs if the options do; the same in every process."""
+        conditions = self.conditions and (self.conditions.name, self.conditions.version)
+        plain = (
+            self.vendor,
+            self.symbol,
+            self.zone,
+            self.ambiguous,
+            self.date,
+            sorted(self.symbols),
+            self.nulls,
+            self.prefix,
+        )
+        tables = [sorted(each.items()) for each in (self.columns, self.scale, self.given, self.derived)]
+        return repr((self.dataset.name, conditions, plain, tables, self.kept))
 
     def __post_init__(self) -> None:
+        self._check_given()
         kinds = {column.name: column.kind for column in self.dataset.columns}
         for name in self.columns:
             if name not in kinds and name != SYMBOL:
@@ -79,6 +113,15 @@ class ReadOptions:
             raise ImportRefused(
                 f"there is no time zone {self.zone!r}; give a name such as America/New_York"
             ) from error
+
+    def _check_given(self) -> None:
+        for name in self.given:
+            if name not in self.dataset.schema.names:
+                raise ImportRefused(f"{self.dataset.name} have no {name}")
+        if self.conditions is not None and self.dataset.name not in self.conditions.codes:
+            raise ImportRefused(
+                f"the condition map {self.conditions.name} has no codes of {self.dataset.name}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,29 +138,39 @@ class FileLayout:
     unread_columns: tuple[str, ...]
 
 
-def file_layout(header: bytes, options: ReadOptions) -> FileLayout:
-    """Return the layout of a file's first line. Raises `ImportRefused` for a missing or repeated column."""
+def header_names(header: bytes) -> tuple[str, ...]:
+    """Return the names in the first line of a CSV file. Raises `ImportRefused`."""
     try:
         text = header.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError as error:
         raise ImportRefused("the first line is not UTF-8 text") from error
     try:
-        names = tuple(name.strip() for name in next(csv.reader([text]), []))
+        return tuple(name.strip() for name in next(csv.reader([text]), []))
     except csv.Error as error:
         raise ImportRefused("the first line is not CSV, or lines do not end with a line feed") from error
+
+
+def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
+    """Return the layout of a file with these columns. Raises `ImportRefused` for a missing or repeated column."""
+    text = ",".join(names)
     if len(set(names)) < len(names):
-        raise ImportRefused(f"the first line names a column twice: {text}")
+        raise ImportRefused(f"a column is named twice: {text}")
     columns = options.dataset.columns
     all_sources = {name: options.columns.get(name, name) for name in [*(c.name for c in columns), SYMBOL]}
     for name, source in all_sources.items():
         if source not in names and options.columns.get(name):
-            raise ImportRefused(f"there is no column {source!r}; the first line is {text}")
-    sources = {name: source for name, source in all_sources.items() if source in names}
-    missing = [c.name for c in columns if c.required and c.name not in {*sources, *options.given}]
+            raise ImportRefused(f"there is no column {source!r}; the columns are {text}")
+    sources = {
+        name: source
+        for name, source in all_sources.items()
+        if source in names and name not in options.derived
+    }
+    supplied = {*sources, *options.given, *options.derived}
+    missing = [c.name for c in columns if c.required and c.name not in supplied]
     if missing:
-        raise ImportRefused(f"the columns {', '.join(missing)} are missing; the first line is {text}")
+        raise ImportRefused(f"the columns {', '.join(missing)} are missing; the columns are {text}")
     symbol = sources.pop(SYMBOL, None)
-    used = {*sources.values(), symbol}
+    used = {*sources.values(), symbol, *(source for each in options.computed for source in each.sources)}
     return FileLayout(names, sources, symbol, tuple(name for name in names if name not in used))
 
 
@@ -132,8 +185,10 @@ class LineTable:
     torn: list[tuple[int, int]] = field(default_factory=list)
 
 
-def read_lines(text: bytes, names: Sequence[str], types: dict[str, pa.DataType]) -> LineTable:
-    """Return the columns in `types`; lines with a wrong number of cells are left out.
+def read_lines(
+    text: bytes, names: Sequence[str], types: dict[str, pa.DataType], nulls: Sequence[str] = ()
+) -> LineTable:
+    """Return the columns in `types`; lines with a wrong number of cells are left out. nulls: texts for null.
 
     Raises `pa.ArrowInvalid`.
     """
@@ -152,7 +207,7 @@ def read_lines(text: bytes, names: Sequence[str], types: dict[str, pa.DataType])
         pacsv.ConvertOptions(
             column_types=types,
             include_columns=list(types),
-            null_values=[""],
+            null_values=["", *nulls],
             true_values=["true", "True", "TRUE"],
             false_values=["false", "False", "FALSE"],
             strings_can_be_null=True,

@@ -1,5 +1,6 @@
 """Parses blocks of lines to checked rows in the dataset's schema."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,8 +23,17 @@ from trades.batches.validation import (
     validate_columns,
 )
 from trades.batches.value_rules import NO_TIME, Fault
+from trades.conditions.rows import translated_rows
 from trades.exceptions import BadRow, ImportRefused
 from trades.formats.csv_body import typed_cells, unescaped
+from trades.imports.columns import (
+    computed_column,
+    encoded_texts,
+    mask_of,
+    one_array,
+    text_or_mark,
+    typed_column,
+)
 from trades.imports.layout import (
     SYMBOL,
     FileLayout,
@@ -60,6 +70,7 @@ class BlockParser:
         self, path: Path, layout: FileLayout, options: ReadOptions, *, symbol: str | None, skip_bad: bool
     ) -> None:
         self.dataset = options.dataset
+        self.conditions = options.conditions
         self.skips_bad = skip_bad
         self._path = path
         self._layout = layout
@@ -67,6 +78,7 @@ class BlockParser:
         self._symbol = symbol
         self._limit = None if skip_bad else 1
         self._styles: dict[str, TimeStyle] = {}
+        self._spellings: dict[str, str | None] = {}
         self._columns = [c for c in options.dataset.columns if c.name in layout.sources]
 
     def parse(self, text: bytes, first_line: int) -> ParsedBlock:
@@ -86,18 +98,64 @@ class BlockParser:
             raise ImportRefused(
                 f"{self._path}: from line {first_line} on, the quotation marks do not match: correct them"
             )
-        lines = first_line + numbers[0]
         for line, (_, count_in_line) in zip(numbers[1].tolist(), table.torn, strict=True):
             message = f"has {count_in_line} cells instead of {len(self._layout.names)}"
             bad.append(self._bad(first_line + line, None, message))
-        rows, symbols, is_valid = self._checked(table.cells, cells, lines, bad)
+        return self._parsed(table.cells, cells, first_line + numbers[0], bad, count)
+
+    def parse_records(self, table: pa.Table, first_row: int) -> ParsedBlock:
+        """Return the rows of a table with the file's columns. Raises the first `BadRow` unless bad rows are skipped."""
+        cells = {
+            column.name: typed_column(
+                table.column(self._layout.sources[column.name]),
+                column,
+                self._time_options(column),
+                self._path,
+            )
+            for column in self._columns
+        }
+        rows = first_row + np.arange(table.num_rows)
+        return self._parsed(table, cells, rows, [], table.num_rows)
+
+    def _parsed(
+        self,
+        table: pa.Table,
+        cells: dict[str, TypedColumn] | None,
+        lines: LineNumbers,
+        bad: list[BadRow],
+        count: int,
+    ) -> ParsedBlock:
+        selected = self._selected(table)
+        if selected is not None and not selected.all():
+            mask = pa.array(selected)
+            table, lines = table.filter(mask), lines[selected]
+            if cells is not None:
+                cells = {
+                    name: TypedColumn(
+                        each.values.filter(mask), [(fault, rows[selected]) for fault, rows in each.faults]
+                    )
+                    for name, each in cells.items()
+                }
+        rows, symbols, is_valid = self._checked(table, cells, lines, bad)
         if bad and self._limit is not None:
             raise min(bad, key=lambda row: row.line)
         if not is_valid.all():
             mask = pa.array(is_valid)
             rows, symbols, lines = rows.filter(mask), symbols.filter(mask), lines[is_valid]
         bad.sort(key=lambda row: row.line)
-        return ParsedBlock(rows.cast(self._options.dataset.schema), symbols, lines, tuple(bad), count)
+        rows = translated_rows(self.dataset, rows.cast(self.dataset.schema), self._options.conditions)
+        return ParsedBlock(rows, symbols, lines, tuple(bad), count)
+
+    def _selected(self, table: pa.Table) -> Mask | None:
+        """Return a mask of the rows that are read; None if there is no choice."""
+        masks: list[Mask] = []
+        if self._options.kept is not None:
+            masks.append(mask_of(computed_column(table, self._options.kept, self._path)))
+        if self._options.symbols and self._layout.symbol is not None:
+            encoded = encoded_texts(table.column(self._layout.symbol))
+            chosen = [self._spelled(each) in self._options.symbols for each in encoded.dictionary.to_pylist()]
+            masks.append(np.array([*chosen, False])[encoded.indices.fill_null(len(chosen)).to_numpy()])
+        return np.logical_and.reduce(masks) if masks else None
 
     def _checked(
         self, table: pa.Table, cells: dict[str, TypedColumn] | None, lines: LineNumbers, bad: list[BadRow]
@@ -106,6 +164,8 @@ class BlockParser:
         dataset, wrong = self._options.dataset, np.zeros(table.num_rows, dtype=bool)
         if cells is None:
             cells = {column.name: self._parse_cells(table, column) for column in self._columns}
+        for name, derived in self._options.derived.items():
+            cells[name] = TypedColumn(computed_column(table, derived, self._path))
         columns = {c.name: self._scaled(cells.get(c.name), c, table.num_rows) for c in dataset.columns}
         symbols = self._symbols(table, lines, wrong, bad)
         values, violations = validate_columns(
@@ -125,11 +185,11 @@ class BlockParser:
     ) -> str:
         """Return the message for a row, with the cell's text if it could not be converted."""
         message = violation.fault.message
-        if violation.column is None or all(
-            fault is not violation.fault for fault, _ in columns[violation.column].faults
-        ):
+        source = self._layout.sources.get(violation.column or "")
+        faults = columns[violation.column].faults if violation.column is not None else ()
+        if source is None or all(fault is not violation.fault for fault, _ in faults):
             return message
-        cell = table.column(self._layout.sources[violation.column])[row].as_py()
+        cell = table.column(source)[row].as_py()
         return f"{message}: {cell!r:.60}"
 
     def _allows_nonpositive(self, symbols: pa.DictionaryArray) -> Mask:
@@ -156,20 +216,26 @@ class BlockParser:
             types[self._layout.sources[column.name]] = (
                 self._style(text, column).value if is_time else ARROW_TYPES[column.kind]
             )
+        for derived in self._options.computed:
+            for source in derived.sources:
+                if source in self._layout.names:
+                    types.setdefault(source, pa.string())
         if self._layout.symbol is not None:
             types[self._layout.symbol] = _SYMBOLS
         try:
-            table = read_lines(text, self._layout.names, types)
+            table = read_lines(text, self._layout.names, types, self._options.nulls)
             return table, {column.name: self._cast(table.cells, column) for column in self._columns}
         except pa.ArrowInvalid:
             return self._read_as_text(text, list(types)), None
 
     def _read_as_text(self, text: bytes, sources: list[str]) -> LineTable:
         try:
-            return read_lines(text, self._layout.names, dict.fromkeys(sources, pa.string()))
+            return read_lines(
+                text, self._layout.names, dict.fromkeys(sources, pa.string()), self._options.nulls
+            )
         except pa.ArrowInvalid:
             table = read_lines(text, self._layout.names, dict.fromkeys(sources, pa.binary()))
-            columns = {name: _text_or_mark(table.cells.column(name)) for name in sources}
+            columns = {name: text_or_mark(table.cells.column(name)) for name in sources}
             return LineTable(pa.table(columns), table.torn)
 
     def _style(self, text: bytes, column: Column) -> TimeStyle:
@@ -192,7 +258,7 @@ class BlockParser:
 
     def _cast(self, table: pa.Table, column: Column) -> TypedColumn:
         """Convert a whole column at once. Raises `pa.ArrowInvalid` if any cell is wrong."""
-        values = _one_array(table.column(self._layout.sources[column.name]))
+        values = one_array(table.column(self._layout.sources[column.name]))
         if column.kind is ColumnKind.TEXT:
             return TypedColumn(unescaped(values))
         if column.kind is not ColumnKind.TIME:
@@ -205,7 +271,7 @@ class BlockParser:
 
     def _parse_cells(self, table: pa.Table, column: Column) -> TypedColumn:
         """Convert a column of texts cell by cell, with a fault for each wrong one."""
-        cells = _one_array(table.column(self._layout.sources[column.name]))
+        cells = one_array(table.column(self._layout.sources[column.name]))
         if column.kind is ColumnKind.TEXT:
             return typed_cells(column, cells)
         if column.kind is not ColumnKind.TIME:
@@ -236,8 +302,7 @@ class BlockParser:
         if self._layout.symbol is None:
             codes = pa.array(np.zeros(table.num_rows, dtype=np.int32))
             return pa.DictionaryArray.from_arrays(codes, pa.array([self._symbol]))
-        column = _one_array(table.column(self._layout.symbol))
-        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        encoded = encoded_texts(table.column(self._layout.symbol))
         spellings = [*encoded.dictionary.to_pylist(), ""]
         parsed = [self._parsed_symbol(spelling) for spelling in spellings]
         codes = encoded.indices.fill_null(len(spellings) - 1).to_numpy()
@@ -254,11 +319,18 @@ class BlockParser:
 
     def _parsed_symbol(self, spelling: str) -> str | None:
         """Return the canonical symbol; None if it is invalid or differs from the caller's symbol."""
-        try:
-            symbol = symbol_canonical(parse_symbol(spelling))
-        except InvalidSymbol:
-            return None
+        symbol = self._spelled(spelling)
         return symbol if self._options.symbol in (None, symbol) else None
+
+    def _spelled(self, spelling: str) -> str | None:
+        """Return the canonical symbol, without the vendor's prefix; None if it is invalid."""
+        if spelling not in self._spellings:
+            try:
+                bare = re.sub(self._options.prefix, "", spelling) if self._options.prefix else spelling
+                self._spellings[spelling] = symbol_canonical(parse_symbol(bare))
+            except InvalidSymbol:
+                self._spellings[spelling] = None
+        return self._spellings[spelling]
 
     def _symbol_message(self, spelling: str) -> str:
         try:
@@ -269,15 +341,3 @@ class BlockParser:
     def _bad(self, line: int, field: str | None, message: str) -> BadRow:
         source = self._layout.sources.get(field or "", self._layout.symbol if field == SYMBOL else field)
         return BadRow(self._path, line, source, message)
-
-
-def _one_array(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _text_or_mark(column: pa.ChunkedArray) -> pa.Array:
-    """Decode bytes; invalid UTF-8 is replaced by a character that no rule accepts."""
-    return pa.array(
-        [None if cell is None else cell.decode("utf-8", "replace") for cell in column.to_pylist()],
-        pa.string(),
-    )

@@ -4,9 +4,9 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ class ImportProgress:
     position: the position after the last committed row of a file in order. partitions: the number of committed
     partitions of a sorted file, None for a file in order. rows, stored, bad: the numbers of the file's rows so
     far, of those newly stored, and of the bad ones. commit: symbol, number and hash of the newest commit that
-    the import made or found.
+    the import made or found. unknown_conditions: the numbers of rows with each condition of unknown meaning.
     """
 
     position: FilePosition | None = None
@@ -31,6 +31,7 @@ class ImportProgress:
     bad: int = 0
     commit: tuple[str, int, str] | None = None
     is_finished: bool = False
+    unknown_conditions: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, content: Any) -> "ImportProgress":

@@ -1,6 +1,6 @@
 """Imports one file block by block if its rows are in order of time; otherwise sorts it in temporary files first."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,13 +13,14 @@ import pyarrow as pa
 from store.exceptions import IdConflict
 from store.protocol import Append, Receipt
 from store.timestamps import DAY_NS
-from trades.exceptions import BadRow, ImportRefused, NotInOrder
-from trades.imports.blocks import CsvFile, FilePosition, RowBlock, blocks_in_order, blocks_unordered
+from trades.conditions.rows import CONDITIONS
+from trades.exceptions import BadRow, ConditionsRefused, ImportRefused, NotInOrder
+from trades.imports.blocks import FilePosition, RowBlock, SourceFile, blocks_in_order, blocks_unordered
 from trades.imports.layout import LineNumbers
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.spool import ROWS_AT_ONCE, SortSpool, SpoolPartition
-from trades.services import class_refusal
+from trades.services import class_refusal, conditions_check
 from trades.stores import market_store
 
 DATES_AT_ONCE = 64
@@ -116,11 +117,10 @@ class FileImport:
 
     def __init__(
         self,
-        file: CsvFile,
+        file: SourceFile,
         parser: BlockParser,
         note: ProgressNote,
         *,
-        start: FilePosition,
         done: ImportProgress,
         progress: Callable[[StageStatus], None],
     ) -> None:
@@ -128,7 +128,6 @@ class FileImport:
         self._dataset = parser.dataset
         self._parser = parser
         self._note = note
-        self._start = start
         self._done = done
         self._progress = progress
         self._examples: list[BadRow] = []
@@ -149,7 +148,7 @@ class FileImport:
         return self._done, tuple(self._examples)
 
     def _store_in_order(self) -> None:
-        start = self._done.position or self._start
+        start = self._done.position or self._file.start
         with _read_ahead(blocks_in_order(self._file, self._parser, start)) as blocks:
             self._store_all(map(self._block_group, blocks), ImportStage.STORING, self._file.size)
 
@@ -171,9 +170,9 @@ class FileImport:
     def _filled_spool(self, schema: pa.Schema) -> SortSpool:
         """Read the whole file into a new spool."""
         self._examples.clear()
-        self._done = replace(self._done, position=None, partitions=None, rows=0, bad=0)
+        self._done = replace(self._done, position=None, partitions=None, rows=0, bad=0, unknown_conditions={})
         spool = SortSpool.create_empty(self._note.spool, schema)
-        with _read_ahead(blocks_unordered(self._file, self._parser, self._start)) as blocks:
+        with _read_ahead(blocks_unordered(self._file, self._parser, self._file.start)) as blocks:
             for block in blocks:
                 self._count(len(block.lines) + len(block.bad), block.bad)
                 columns = [*block.rows.columns, pa.array(block.lines)]
@@ -227,23 +226,44 @@ class FileImport:
                 self._report(stage, group.done, total)
 
     def _append(self, append: PreparedAppend) -> None:
-        """Store an append. Rows whose ids conflict become bad rows; the other rows are stored."""
+        """Store an append. Rows whose ids conflict, or whose conditions are refused, become bad rows."""
         try:
+            unknown = conditions_check(
+                dataset=self._dataset,
+                symbol=append.symbol,
+                rows=append.rows,
+                conditions=self._parser.conditions,
+            )
             receipt = append.store()
         except IdConflict as error:
-            field = self._dataset.id_columns[-1]
-            bad = [BadRow(self._file.path, int(append.lines[row]), field, str(error)) for row in error.rows]
-            if not self._parser.skips_bad:
-                raise bad[0] from error
-            self._count(0, tuple(bad))
-            kept = np.ones(len(append.lines), dtype=bool)
-            kept[error.rows] = False
-            rows = append.rows.filter(pa.array(kept))
-            for remaining in self._prepared(append.symbol, rows, append.lines[kept]):
-                self._append(remaining)
+            self._append_without(append, error.rows, self._dataset.id_columns[-1], error)
             return
+        except ConditionsRefused as error:
+            self._append_without(append, error.rows, CONDITIONS, error)
+            return
+        self._count_unknown(unknown)
         newest = (append.symbol, receipt.commit.number, receipt.commit.hash)
         self._done = replace(self._done, stored=self._done.stored + receipt.stored, commit=newest)
+
+    def _append_without(
+        self, append: PreparedAppend, wrong: Sequence[int], field: str, error: Exception
+    ) -> None:
+        """Store an append without its wrong rows. Raises the first of them unless bad rows are skipped."""
+        bad = [BadRow(self._file.path, int(append.lines[row]), field, str(error)) for row in wrong]
+        if not self._parser.skips_bad:
+            raise bad[0] from error
+        self._count(0, tuple(bad))
+        kept = np.ones(len(append.lines), dtype=bool)
+        kept[wrong] = False
+        rows = append.rows.filter(pa.array(kept))
+        for remaining in self._prepared(append.symbol, rows, append.lines[kept]):
+            self._append(remaining)
+
+    def _count_unknown(self, unknown: Mapping[str, int]) -> None:
+        if unknown:
+            before = self._done.unknown_conditions
+            total = {word: before.get(word, 0) + unknown.get(word, 0) for word in sorted({*before, *unknown})}
+            self._done = replace(self._done, unknown_conditions=total)
 
     def _count(self, rows: int, bad: tuple[BadRow, ...]) -> None:
         self._done = replace(self._done, rows=self._done.rows + rows, bad=self._done.bad + len(bad))

@@ -1,14 +1,15 @@
-"""`csv_import`: imports one file into the store."""
+"""`file_import`: imports one file into the store."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from store.exceptions import StorageError
 from store.symbols import InvalidSymbol, parse_symbol
 from trades.exceptions import BadRow, ImportRefused
-from trades.imports.blocks import CsvFile
-from trades.imports.layout import FileLayout, ReadOptions
+from trades.imports.blocks import SourceFile
+from trades.imports.formats import bare_name, opened_file
+from trades.imports.layout import FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.run import FileImport, StageStatus
@@ -18,7 +19,10 @@ from trades.stores import market_store
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """The result of an import. duplicates: rows that had been stored before. examples: the first bad rows."""
+    """The result of an import. duplicates: rows that had been stored before. examples: the first bad rows.
+
+    unknown_conditions: the number of rows with each condition of unknown meaning.
+    """
 
     path: Path
     rows: int
@@ -27,43 +31,68 @@ class ImportResult:
     examples: tuple[BadRow, ...] = ()
     unread_columns: tuple[str, ...] = ()
     was_finished: bool = False
+    unknown_conditions: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def duplicates(self) -> int:
         return self.rows - self.stored - self.bad
 
 
-def csv_import(
+def file_import(
     *,
     path: Path,
     options: ReadOptions,
     notes: Path,
+    file: SourceFile | None = None,
     skip_bad: bool = False,
     restart: bool = False,
     progress: Callable[[StageStatus], None] = lambda _: None,
 ) -> ImportResult:
-    """Store those rows of a `.csv` or `.csv.gz` file that are not stored yet, in bounded memory.
+    """Store those rows of a file that are not stored yet, in bounded memory.
 
     Equal rows without an id are separate rows: afterwards the store has at least as many of them as the file.
-    notes: the folder of saved progress. restart: ignore saved progress. Raises `ImportsError`s, the store's
+    notes: the folder of saved progress. file: the path's reader, if there is one already. restart: ignore saved
+    progress. Raises `ImportsError`s, the store's
     `StorageError`s, `OSError`.
     """
     if options.symbol is not None:
         options = replace(options, symbol=symbol_canonical(options.symbol))
-    note = ProgressNote(notes, path, f"{options!r}{skip_bad}")
+    options = replace(options, symbols=frozenset(map(symbol_canonical, options.symbols)))
+    note = ProgressNote(notes, path, f"{options.identity}{skip_bad}")
     with note.locked():
-        file = CsvFile(path)
-        layout, start = file.layout(options)
+        source = file or opened_file(path)
+        try:
+            layout = file_layout(source.names, options)
+        except ImportRefused as error:
+            raise ImportRefused(f"{path}: {error}") from error
         saved = None if restart else _current_progress(note.load(), options)
         if saved is not None and saved.is_finished:
-            return ImportResult(path, saved.rows, 0, saved.bad, (), layout.unread_columns, was_finished=True)
+            return _result(path, layout, replace(saved, stored=0), was_finished=True)
         symbol = _symbol_of(path, layout, options)
         parser = BlockParser(path, layout, options, symbol=symbol, skip_bad=skip_bad)
-        file_import = FileImport(
-            file, parser, note, start=start, done=saved or ImportProgress(), progress=progress
-        )
-        done, examples = file_import.run()
-        return ImportResult(path, done.rows, done.stored, done.bad, examples, layout.unread_columns)
+        done = saved or ImportProgress()
+        done, examples = FileImport(source, parser, note, done=done, progress=progress).run()
+        return _result(path, layout, done, examples)
+
+
+def _result(
+    path: Path,
+    layout: FileLayout,
+    done: ImportProgress,
+    examples: tuple[BadRow, ...] = (),
+    *,
+    was_finished: bool = False,
+) -> ImportResult:
+    return ImportResult(
+        path,
+        done.rows,
+        done.stored,
+        done.bad,
+        examples,
+        layout.unread_columns,
+        was_finished=was_finished,
+        unknown_conditions=done.unknown_conditions,
+    )
 
 
 def _current_progress(saved: ImportProgress | None, options: ReadOptions) -> ImportProgress | None:
@@ -83,9 +112,10 @@ def _current_progress(saved: ImportProgress | None, options: ReadOptions) -> Imp
 def _symbol_of(path: Path, layout: FileLayout, options: ReadOptions) -> str | None:
     if layout.symbol is not None or options.symbol is not None:
         return options.symbol
-    stem = path.name.removesuffix(".gz").removesuffix(".csv")
+    if options.vendor:
+        raise ImportRefused(f"{path}: no column has the symbol: give --symbol")
     try:
-        return symbol_canonical(parse_symbol(stem))
+        return symbol_canonical(parse_symbol(bare_name(path)))
     except InvalidSymbol as error:
         raise ImportRefused(
             f"{path}: no column has the symbol, and the file's name is not one: give --symbol"

@@ -24,7 +24,7 @@ from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.exceptions import BadRow, BatchRefused
 from trades.formats import READERS
-from trades.imports.layout import ReadOptions, file_layout
+from trades.imports.layout import ReadOptions, file_layout, header_names
 from trades.imports.parse import BlockParser
 from trades.ingest import ingest_view
 
@@ -285,7 +285,9 @@ def test_an_import_says_of_a_cell_what_a_csv_body_says(
         if value in (2**53 + 1, -(2**53) - 1) and column.kind is ColumnKind.NUMBER:
             continue  # an import reads numbers as floats
         header, _, lines = csv_body(dataset, [row, {**row, column.name: value}]).partition(b"\n")
-        parser = BlockParser(file, file_layout(header, reading), reading, symbol=None, skip_bad=False)
+        parser = BlockParser(
+            file, file_layout(header_names(header), reading), reading, symbol=None, skip_bad=False
+        )
         if not code:
             assert len(parser.parse(lines, 2).lines) == 2, value
             continue

@@ -12,7 +12,7 @@ from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from store.timestamps import fixed_width_text
 from trades.imports.layout import ReadOptions
-from trades.imports.services import ImportResult, csv_import
+from trades.imports.services import ImportResult, file_import
 from trades.stores import market_store
 
 HEADER = "timestamp,price,volume"
@@ -31,7 +31,7 @@ def imported(
     path: Path, notes: Path, *, skip_bad: bool = False, restart: bool = False, **options: Any
 ) -> ImportResult:
     read_options = ReadOptions(options.pop("dataset", TRADES), **options)
-    return csv_import(path=path, options=read_options, notes=notes, skip_bad=skip_bad, restart=restart)
+    return file_import(path=path, options=read_options, notes=notes, skip_bad=skip_bad, restart=restart)
 
 
 def stored_rows(symbol: str) -> Counter[tuple[int, float, float]]:

@@ -134,7 +134,7 @@ def test_a_note_of_another_store_is_not_believed(store_path: Path, tmp_path: Pat
 def test_two_imports_of_one_file_at_once_are_refused(store_path: Path, tmp_path: Path):
     path = written(tmp_path / "A.csv", [line_of(NOON, 1.0, 1.0)])
     with (
-        ProgressNote(tmp_path / "notes", path, f"{ReadOptions(TRADES)!r}{False}").locked(),
+        ProgressNote(tmp_path / "notes", path, f"{ReadOptions(TRADES).identity}{False}").locked(),
         pytest.raises(ImportRunning),
     ):
         imported(path, tmp_path / "notes")

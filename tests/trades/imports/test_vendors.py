@@ -1,0 +1,239 @@
+"""Files as vendors document them, made from our own rows: what comes out equals what went in."""
+
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from django.core.management import CommandError, call_command
+
+from store.datasets import BARS, DATASETS, QUOTES, TRADES
+from store.instruments import Instrument
+from store.protocol import ALL_TIME
+from tests.trades.imports import vendor_files as files
+from tests.trades.imports.vendor_files import Row
+from trades.imports import blocks, record_files, run, spool
+from trades.stores import market_store
+
+TRADE = ("price", "volume", "conditions")
+QUOTE = ("bid", "bid_size", "ask", "ask_size")
+BAR = ("open", "high", "low", "close", "volume")
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch, store_path: Path) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 700)
+    for module in (spool, run, record_files):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", 7)
+
+
+def imported(*arguments: object, **options: Any) -> str:
+    said = StringIO()
+    call_command("import", *map(str, arguments), stdout=said, stderr=StringIO(), **options)
+    return said.getvalue()
+
+
+def stored(dataset: str, symbol: str) -> list[Row]:
+    rows: list[Row] = market_store().rows(DATASETS[dataset], symbol, ALL_TIME).to_pylist()
+    return rows
+
+
+def check(dataset: str, rows: Sequence[Row], names: Sequence[str]) -> None:
+    """Compare the stored rows with those that went in, symbol by symbol."""
+    symbols = sorted({row["symbol"] for row in rows})
+    assert sorted(market_store().symbols(DATASETS[dataset])) == symbols
+    for symbol in symbols:
+        of_one = [row for row in rows if row["symbol"] == symbol]
+        found = [(row["timestamp"], *(row[name] for name in names)) for row in stored(dataset, symbol)]
+        assert found == [(row["time"], *(row[name] for name in names)) for row in of_one]
+
+
+def test_polygon_trades(tmp_path: Path):
+    path = files.polygon_trades(tmp_path / "2025-01-02.csv.gz", files.trades(), corrections=[3])
+    assert "79 rows; 79 stored" in imported(path, format="polygon")
+    check("trades", [row for number, row in enumerate(files.trades()) if number != 3], (*TRADE, "sequence"))
+    venues = [(row["exchange"], row["trade_id"]) for row in stored("trades", "AAPL")[:2]]
+    assert venues == [("4-202", "1000"), ("10", "1001")]
+    assert "79 already there" in imported(path, format="polygon", restart=True)
+
+
+def test_polygon_quotes(tmp_path: Path):
+    imported(files.polygon_quotes(tmp_path / "q.csv.gz", files.quotes()), format="polygon")
+    check("quotes", files.quotes(), (*QUOTE, "sequence"))
+
+
+@pytest.mark.parametrize(("folder", "resolution"), [("minute_aggs_v1", "1m"), ("day_aggs_v1", "1d")])
+def test_polygon_aggregates(tmp_path: Path, folder: str, resolution: str):
+    (tmp_path / folder).mkdir()
+    rows = files.bars() if resolution == "1m" else files.bars(count=1)
+    imported(files.polygon_bars(tmp_path / folder / "2025-01-02.csv.gz", rows), format="polygon")
+    check("bars", rows, (*BAR, "trade_count"))
+    assert {row["resolution"] for row in stored("bars", "AAPL")} == {resolution}
+
+
+def test_aggregates_outside_of_their_folder_need_a_resolution(tmp_path: Path):
+    path = files.polygon_bars(tmp_path / "bars.csv", files.bars())
+    with pytest.raises(CommandError, match="resolution are missing"):
+        imported(path, format="polygon")
+    imported(path, format="polygon", resolution="1m")
+    check("bars", files.bars(), BAR)
+
+
+@pytest.mark.parametrize("name", ["t.dbn", "t.dbn.zst", "raw.csv", "pretty.csv", "pretty.csv.zst"])
+def test_databento_trades(tmp_path: Path, name: str):
+    imported(files.dbn_file(tmp_path / name, "trades", files.trades()), format="databento")
+    rows = [{**row, "conditions": "publisher_specific"} for row in files.trades()]
+    check("trades", rows, (*TRADE, "sequence"))
+    first, second = stored("trades", "AAPL")[:2]
+    assert (first["received_at"] - first["timestamp"], first["exchange"]) == (9, "2")
+    assert (first["buyer_is_maker"], second["buyer_is_maker"]) == (False, True)
+
+
+@pytest.mark.parametrize("name", ["q.dbn", "raw.csv", "pretty.csv"])
+@pytest.mark.parametrize("schema", ["mbp-1", "tbbo"])
+def test_databento_quotes(tmp_path: Path, name: str, schema: str):
+    imported(files.dbn_file(tmp_path / name, schema, files.quotes()), format="databento")
+    check("quotes", files.quotes(), (*QUOTE, "sequence"))
+
+
+@pytest.mark.parametrize("name", ["b.dbn", "raw.csv", "pretty.csv"])
+def test_databento_bars(tmp_path: Path, name: str):
+    imported(files.dbn_file(tmp_path / name, "ohlcv-1m", files.bars()), format="databento")
+    check("bars", files.bars(), BAR)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "names"),
+    [
+        ("trades", files.trades(), TRADE),
+        ("quotes", files.quotes(), QUOTE),
+        ("bars", files.bars(), (*BAR, "trade_count", "vwap")),
+    ],
+)
+@pytest.mark.parametrize("container", ["csv", "json"])
+def test_alpaca(tmp_path: Path, kind: str, rows: list[Row], names: Sequence[str], container: str):
+    write = files.alpaca_csv if container == "csv" else files.alpaca_json
+    resolution = {"resolution": "1m"} if kind == "bars" else {}
+    imported(write(tmp_path / f"x.{container}", kind, rows), format="alpaca", **resolution)
+    check(kind, rows, names)
+
+
+def test_parquet_with_a_mapping_of_columns(tmp_path: Path):
+    rows = files.trades()
+    frame = pd.DataFrame(
+        {
+            "ts": pd.to_datetime([row["time"] for row in rows], utc=True),
+            "px": [row["price"] for row in rows],
+            "volume": [int(row["volume"]) for row in rows],
+            "symbol": [row["symbol"] for row in rows],
+            "conditions": [[*row["codes"]] for row in rows],
+        }
+    )
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=9)
+    imported(tmp_path / "t.parquet", format="parquet", columns=["timestamp=ts,price=px"], conditions="cta")
+    check("trades", rows, TRADE)
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("ns", "UTC"), pa.int64(), pa.string()])
+def test_times_of_parquet(tmp_path: Path, kind: pa.DataType):
+    times = pa.array([files.NINE_THIRTY], pa.int64())
+    if pa.types.is_string(kind):
+        times = pa.array(["2025-01-02T14:30:00Z"])
+    elif pa.types.is_timestamp(kind):
+        times = times.cast(pa.timestamp("ns")).cast(pa.timestamp(kind.unit)).cast(kind)
+    else:
+        times = pa.array([files.NINE_THIRTY // 10**6])
+    table = pa.table({"timestamp": times, "price": [1.5], "volume": pa.array([3], pa.int32())})
+    pq.write_table(table, tmp_path / "AAPL.parquet")
+    imported(tmp_path, format="parquet")
+    assert [row["timestamp"] for row in stored("trades", "AAPL")] == [files.NINE_THIRTY]
+
+
+def test_only_the_symbols_that_are_asked_for_are_read(tmp_path: Path):
+    path = files.polygon_trades(tmp_path / "t.csv", files.trades())
+    assert "40 rows" in imported(path, format="polygon", symbols="brk.b,MSFT")
+    assert market_store().symbols(TRADES) == ["BRK.B"]
+    assert "80 rows; 40 stored; 40 already there" in imported(path, format="polygon")
+
+
+@pytest.mark.parametrize("name", ["t.dbn.zst", "t.parquet", "t.csv.gz"])
+def test_an_import_that_stops_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    rows = [row for row in files.trades() if row["symbol"] == "AAPL"]
+    path, vendor = tmp_path / name, "parquet" if name == "t.parquet" else "databento"
+    if vendor == "parquet":
+        values = {"timestamp": [row["time"] for row in rows], "symbol": ["AAPL"] * len(rows)}
+        columns = {column: [row[column] for row in rows] for column in ("price", "volume")}
+        pq.write_table(pa.table(values | columns), path, row_group_size=11)
+    elif name == "t.csv.gz":
+        vendor, path = "polygon", files.polygon_trades(path, rows)
+    else:
+        files.dbn_file(path, "trades", rows)
+    append, stops = run.FileImport._append, [2]
+
+    def stopped(self: Any, prepared: Any) -> None:
+        if not stops[0]:
+            raise CommandError("stopped")
+        stops[0] -= 1
+        append(self, prepared)
+
+    monkeypatch.setattr(run.FileImport, "_append", stopped)
+    with pytest.raises(CommandError, match="stopped"):
+        imported(path, format=vendor)
+    before = len(stored("trades", "AAPL"))
+    assert 0 < before < 40
+    stops[0] = 10**9
+    assert "40 rows; 40 stored; 0 already there" in imported(path, format=vendor)
+    check("trades", rows, ("price", "volume"))
+
+
+def test_unknown_conditions_are_counted_and_may_be_refused(tmp_path: Path):
+    header, line = "timestamp,symbol,price,volume,conditions", "2025-01-02T14:30:00Z,AAPL,1,1,"
+    (tmp_path / "t.csv").write_text("\n".join([header, f"{line}@;J", f"{line}I", f"{line}J", ""]))
+    assert "unknown conditions: J 2" in imported(tmp_path / "t.csv", conditions="cta")
+    market_store().set_instrument(Instrument("AAPL", unknown_conditions="refuse"))
+    with pytest.raises(CommandError, match=r"t\.csv, line 2, conditions: no meaning is known of J"):
+        imported(tmp_path / "t.csv", conditions="cta", restart=True)
+    assert "2 bad" in imported(tmp_path / "t.csv", conditions="cta", restart=True, skip_bad=True)
+
+
+def test_trades_of_a_file_of_quotes_are_read_if_asked_for(tmp_path: Path):
+    path = files.dbn_file(tmp_path / "q.dbn", "mbp-1", files.quotes())
+    assert "0 rows" in imported(path, format="databento", dataset="trades")
+    assert market_store().symbols(QUOTES) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        ("t.csv", b"a,b\n1,2\n", {"format": "polygon"}, "a,b are no layout of polygon"),
+        ("t.csv", b"a,b\n1,2\n", {"format": "polygon", "columns": ["price=a"]}, "is fixed"),
+        ("t.dbn", b"DBM", {"format": "databento"}, "not a DBN file"),
+        ("t.dbn", b"DBN\x03\x02\x00\x00\x00xx", {"format": "databento"}, r"t\.dbn: "),
+        ("t.json", b"{}", {"format": "alpaca"}, "not an answer of Alpaca"),
+        ("t.json", b'{"bars":{"A":[1]}}', {"format": "alpaca"}, "not an answer of Alpaca"),
+        ("t.parquet", b"PAR1", {"format": "parquet"}, r"t\.parquet: "),
+        ("t.csv", b"timestamp\n", {"format": "parquet"}, r"names no \.parquet file"),
+        ("t.csv", b"timestamp,price,volume\n", {"resolution": "1m"}, "trades have no resolution"),
+        ("t.csv", b"timestamp\n", {"conditions": "cta", "dataset": "bars"}, "has no codes of bars"),
+    ],
+)
+def test_a_file_that_is_not_what_it_should_be_is_refused(tmp_path: Path, name, content, options, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CommandError, match=message):
+        imported(tmp_path / name, **options)
+    assert market_store().symbols(BARS) == []
+
+
+def test_a_dbn_file_that_is_cut_off_stores_what_is_whole(tmp_path: Path):
+    path = files.dbn_file(
+        tmp_path / "t.dbn", "trades", [row for row in files.trades() if row["symbol"] == "AAPL"]
+    )
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(CommandError, match="the last record is cut off"):
+        imported(path, format="databento")

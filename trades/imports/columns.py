@@ -1,0 +1,79 @@
+"""Arrow columns of a file: as texts, computed, and in the type of a dataset's column."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from store.arrays import Mask
+from store.declarations import WORD_SEPARATOR, Column, ColumnKind
+from trades.batches.validation import TypedColumn
+from trades.exceptions import BatchRefused, ImportRefused
+from trades.formats.arrow_values import typed_values
+from trades.imports.layout import ReadOptions
+from trades.imports.times import TimeStyle, cast_instants
+from trades.imports.vendors.layout import Derived
+
+
+def typed_column(column: pa.ChunkedArray, declared: Column, options: ReadOptions, path: Path) -> TypedColumn:
+    """Return a column of a file of records in the declared column's type. Raises `ImportRefused` for another type.
+
+    Timestamps without a time zone are local times of the options' zone. Integers count from the epoch in the unit
+    that their digits tell.
+    """
+    values = one_array(column)
+    is_local = pa.types.is_timestamp(values.type) and values.type.tz is None
+    try:
+        if declared.kind is ColumnKind.TIME and (is_local or pa.types.is_integer(values.type)):
+            style = TimeStyle.LOCAL if is_local else TimeStyle.EPOCH
+            return TypedColumn(cast_instants(values.cast(style.value), style, options, is_event=False))
+        return typed_values(declared, values)
+    except (pa.ArrowInvalid, BatchRefused) as error:
+        raise ImportRefused(f"{path}, {declared.name}: {error}") from error
+
+
+def computed_column(table: pa.Table, derived: Derived, path: Path) -> pa.Array:
+    """Return a computed column of a table. Raises `ImportRefused` if the values do not fit."""
+    names = set(table.column_names)
+    nothing = pa.nulls(table.num_rows, pa.string())
+    sources = [readable_texts(table.column(name)) if name in names else nothing for name in derived.sources]
+    try:
+        return derived.compute(*sources)
+    except pa.ArrowInvalid as error:
+        raise ImportRefused(f"{path}, {', '.join(derived.sources)}: {error}") from error
+
+
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    whole = column.combine_chunks()
+    return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+
+
+def encoded_texts(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Return texts dictionary-encoded."""
+    values = one_array(column)
+    return values if pa.types.is_dictionary(values.type) else values.cast(pa.string()).dictionary_encode()
+
+
+def readable_texts(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as texts, lists joined; floats as they are."""
+    values = one_array(column)
+    if pa.types.is_floating(values.type) or pa.types.is_string(values.type):
+        return values
+    if pa.types.is_list(values.type):
+        return pc.binary_join(values, WORD_SEPARATOR)
+    return values.cast(pa.string())
+
+
+def mask_of(values: pa.Array) -> Mask:
+    return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def text_or_mark(column: pa.ChunkedArray) -> pa.Array:
+    """Decode bytes; invalid UTF-8 is replaced by a character that no rule accepts."""
+    return pa.array(
+        [None if cell is None else cell.decode("utf-8", "replace") for cell in column.to_pylist()],
+        pa.string(),
+    )

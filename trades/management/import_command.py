@@ -1,0 +1,196 @@
+"""The base of `manage.py import` and `manage.py import_csv`."""
+
+import glob
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from store.datasets import DATASETS
+from store.exceptions import StorageError
+from store.symbols import InvalidSymbol, parse_symbol
+from trades.conditions import CONDITION_MAPS
+from trades.exceptions import ImportRefused, ImportsError
+from trades.imports.formats import FORMATS, opened_file, read_options
+from trades.imports.layout import AMBIGUOUS, Scale
+from trades.imports.run import StageStatus
+from trades.imports.services import ImportResult, file_import
+
+NOTES = "imports"
+
+
+class ImportCommand(BaseCommand):
+    """Imports files. A repeated run resumes where the last one stopped, and stores no row twice."""
+
+    help = "Import files of any size: files, patterns, folders. Rows that are stored already are skipped."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("patterns", nargs="+", metavar="PATTERN", help="a file, a pattern, a folder")
+        parser.add_argument(
+            "--dataset",
+            choices=list(DATASETS),
+            help="default: the vendor's; of a layout with trades and quotes, the quotes; else trades",
+        )
+        parser.add_argument("--symbol", help="default: the file's column, or its name (AAPL.csv is AAPL)")
+        parser.add_argument("--symbols", help="read only the rows of these: AAPL,MSFT")
+        parser.add_argument(
+            "--conditions",
+            choices=list(CONDITION_MAPS),
+            help="the vendor whose condition codes the file has (docs/bar_policies.md)",
+        )
+        parser.add_argument("--skip-bad", action="store_true", help="skip rows that cannot be stored")
+        parser.add_argument(
+            "--restart", action="store_true", help="read files from the beginning, whatever was imported"
+        )
+        _add_times(parser)
+        _add_columns(parser)
+
+    def handle(self, *_: Any, patterns: Sequence[str], **options: Any) -> None:
+        """Print a line per file. Raises CommandError for the first file that cannot be imported."""
+        try:
+            terms = _terms(options)
+            dataset = DATASETS[options["dataset"]] if options["dataset"] else None
+            files = files_of(patterns, options["format"])
+            with _bar(Console(stderr=True)) as task_for:
+                for number, path in enumerate(files, start=1):
+                    file = opened_file(path)
+                    imported = file_import(
+                        path=path,
+                        file=file,
+                        options=read_options(file, options["format"], dataset=dataset, **terms),
+                        notes=settings.DATA_DIR / NOTES,
+                        skip_bad=options["skip_bad"],
+                        restart=options["restart"],
+                        progress=task_for(f"{path.name} ({number} of {len(files)})"),
+                    )
+                    self._report(imported)
+        except (ImportsError, StorageError) as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"{error.filename or 'the file'}: {error.strerror or error}") from error
+
+    def _report(self, done: ImportResult) -> None:
+        parts = [f"{done.rows:,} rows", f"{done.stored:,} stored", f"{done.duplicates:,} already there"]
+        if done.bad:
+            parts.append(f"{done.bad:,} bad")
+        if done.was_finished:
+            parts.append("imported before (--restart reads it again)")
+        if done.unknown_conditions:
+            counts = (f"{word} {count:,}" for word, count in done.unknown_conditions.items())
+            parts.append(f"unknown conditions: {', '.join(counts)}")
+        if done.unread_columns:
+            parts.append(f"columns not read: {', '.join(done.unread_columns)}")
+        self.stdout.write(f"{done.path}: {'; '.join(parts)}")
+        for row in done.examples:
+            self.stderr.write(f"  {row}")
+
+
+def _add_times(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--timezone", default="UTC", help="time zone of times without an offset (default UTC)"
+    )
+    parser.add_argument(
+        "--ambiguous",
+        default="raise",
+        choices=AMBIGUOUS,
+        help="how to read a local time that occurred twice, when summer time ended (default: refuse it)",
+    )
+    parser.add_argument(
+        "--date", help="local date, such as 2013-10-07, if times count milliseconds since midnight"
+    )
+
+
+def _add_columns(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--columns",
+        action="append",
+        help="names in the file: timestamp=ts,price=px; an empty name leaves one out",
+    )
+    parser.add_argument("--scale", action="append", help="factors: price=0.0001")
+    parser.add_argument("--resolution", help="of all bars, where no column has it: 1m, 1d, …")
+
+
+def files_of(patterns: Sequence[str], file_format: str) -> list[Path]:
+    """Return the files that match the patterns, each once. Raises `ImportRefused` for a pattern without a file."""
+    suffixes = FORMATS[file_format]
+    files: dict[Path, None] = {}
+    for pattern in patterns:
+        matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 a pattern may be absolute
+        paths = [Path(pattern)] if Path(pattern).exists() else sorted(map(Path, matches))
+        found = [file for path in paths for file in _files(path, suffixes)]
+        if not found:
+            names = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}" if suffixes[1:] else suffixes[0]
+            raise ImportRefused(f"{pattern} names no {names} file")
+        files.update(dict.fromkeys(found))
+    return list(files)
+
+
+def _files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the file, or the files in a folder."""
+    if path.is_dir():
+        return sorted(
+            each
+            for each in path.iterdir()
+            if each.name.endswith(suffixes) and not each.name.startswith(".") and each.is_file()
+        )
+    return [path] if path.name.endswith(suffixes) else []
+
+
+def _terms(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `ReadOptions` but for the dataset. Raises `ImportRefused`."""
+    try:
+        symbol = parse_symbol(options["symbol"]) if options["symbol"] else None
+        symbols = frozenset(map(parse_symbol, filter(None, (options["symbols"] or "").split(","))))
+        date = np.datetime64(options["date"], "D") if options["date"] else None
+    except (InvalidSymbol, ValueError) as error:
+        raise ImportRefused(str(error)) from error
+    return {
+        "symbol": symbol,
+        "symbols": symbols,
+        "zone": options["timezone"],
+        "ambiguous": options["ambiguous"],
+        "columns": _pairs(options["columns"], "--columns"),
+        "scale": {name: Scale.of(text) for name, text in _pairs(options["scale"], "--scale").items()},
+        "date": date,
+        "given": {"resolution": options["resolution"]} if options["resolution"] else {},
+        "conditions": CONDITION_MAPS[options["conditions"]] if options["conditions"] else None,
+    }
+
+
+def _pairs(values: Sequence[str] | str | None, option: str) -> dict[str, str]:
+    text = values if isinstance(values, str) else ",".join(values or [])
+    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    if any(not equals for _, equals, _ in pairs):
+        raise ImportRefused(f"{option} is a list such as price=px,volume=qty, not {text!r}")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Callable[[str], Callable[[StageStatus], None]]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[rows]:,} rows"), console=console, transient=True) as bar:
+
+        def task_for(name: str) -> Callable[[StageStatus], None]:
+            task = bar.add_task(escape(name), total=None, rows=0)
+
+            def show(step: StageStatus) -> None:
+                bar.update(
+                    task,
+                    description=f"{escape(name)}: {step.stage}",
+                    completed=step.done,
+                    total=step.total,
+                    rows=step.rows,
+                    visible=step.done < step.total,
+                )
+
+            return show
+
+        yield task_for
