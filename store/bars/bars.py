@@ -78,17 +78,15 @@ def credited_bars(priced: Aggregates, rows: Aggregates, owner: Integers) -> Bars
     """Return bars whose volume, notional and count are summed over the rows that they own.
 
     priced: the aggregates with a price. rows: all aggregates. owner: for each row a number that identifies its
-    bar, ascending; -1 if the row is left out. Every bar owns a row.
+    bar; -1 if the row is left out. Each bar owns rows that follow one another.
     """
-    owned = np.flatnonzero(owner >= 0)
-    if len(owned) < len(rows):
-        rows, owner = rows[owned], owner[owned]
-    starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    starts = np.flatnonzero(np.diff(owner, prepend=-2))
+    is_owned = owner[starts] >= 0
     return _bars(
         priced,
-        merged_sums(rows.volume_sums, starts).total,
-        np.add.reduceat(rows.trade_count, starts),
-        merged_sums(rows.notional_sums, starts).total,
+        merged_sums(rows.volume_sums, starts).total[is_owned],
+        np.add.reduceat(rows.trade_count, starts)[is_owned],
+        merged_sums(rows.notional_sums, starts).total[is_owned],
     )
 
 

@@ -162,9 +162,10 @@ class StoreReads(QueryableStore):
         dates_of: DatesOf = utc_dates,
         commit: int | None = None,
     ) -> Window:
-        query = BarQuery(window, interval_ns, policy, credit_dates(policy, interval_ns, dates_of))
-        if query.dates_of is None:
+        dates = credit_dates(policy, interval_ns, dates_of)
+        if dates is None:
             return window
+        query = BarQuery(window, interval_ns, policy, dates)
 
         def answer(log: OpenLog, snapshot: LogSnapshot) -> Window:
             return log.bars.dependency_window(query, snapshot)

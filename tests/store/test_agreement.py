@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store.arrays import Integers
 from store.bar_policies import BAR_POLICIES, US_EQUITIES
 from store.bars.bars import Bars
+from store.bars.credit import utc_dates
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import StorageError
@@ -158,7 +160,17 @@ def picture(store: QueryableStore, symbol: str) -> dict[str, Any]:
             columns(store.session_bars(symbol, ALL_TIME, policy=US_EQUITIES, commit=at)) for at in ats
         ],
         "dependency_window": [
-            store.dependency_window(symbol, windows[1], MINUTE, policy=US_EQUITIES, commit=at) for at in ats
+            store.dependency_window(symbol, window, MINUTE, policy=US_EQUITIES, dates_of=dates_of, commit=at)
+            for window in (Window(NOON, NOON + MINUTE), windows[1])
+            for dates_of in (utc_dates, long_dates)
+            for at in ats
+        ],
+        "long dates": [
+            (
+                columns(store.bars(symbol, window, MINUTE, policy=US_EQUITIES, dates_of=long_dates)),
+                store.revisions(symbol, window, MINUTE, policy=US_EQUITIES, dates_of=long_dates, after=0),
+            )
+            for window in (windows[0], Window(NOON, NOON + MINUTE))
         ],
         "revisions": [
             changed(store.revisions(symbol, window, interval_ns, policy=policy, after=after, commit=at))
@@ -167,6 +179,11 @@ def picture(store: QueryableStore, symbol: str) -> dict[str, Any]:
             for after, at in ((0, None), (1, head // 2))
         ],
     }
+
+
+def long_dates(time_ns: Integers) -> Integers:
+    """Trading dates of two UTC days, such as one before which the exchange was closed."""
+    return (time_ns - NOON) // (2 * DAY)
 
 
 def columns(bars: Bars) -> list[list[float]]:
