@@ -91,6 +91,8 @@ def finality_of(
     if symbol_query.walk_final_until_ns is not None:
         return Finality(symbol_query.walk_final_until_ns)
     calendar, now_ns = calendar_if_known(symbol_query.instrument), symbol_query.now_ns
+    # Not `now_ns`: the result is part of cache keys, so it may change only when an interval ends.
+    latest_ns = min(grid.constant_window(now_ns).start_ns, query_range.end_ns)
     found = Finality(min(_complete_until(symbol_query, log), now_ns))
     if calendar is not None and not log.is_empty:
         sessions = _Sessions(calendar, Hours.REGULAR if grid.hours is Hours.REGULAR else Hours.EXTENDED)
@@ -98,7 +100,7 @@ def finality_of(
             found = _by_exchange(symbol_query, sessions, query_range, found.until_ns)
         opening_ns = sessions.closed_until(found.until_ns)
         if opening_ns > found.until_ns:
-            return Finality(min(opening_ns, now_ns, query_range.end_ns), found.expires_ns)
+            return Finality(min(opening_ns, latest_ns), found.expires_ns)
     until_ns = found.until_ns
     if not policy.counts_every_print and not grid.resolution.is_period and not log.is_empty:
         date_ns = _date_start(calendar, until_ns)
@@ -106,7 +108,7 @@ def finality_of(
         if query_range.end_ns > date_ns:
             price_ns = last_price_ns(log, policy, until_ns)
             until_ns = max(date_ns, date_ns if price_ns is None else grid.interval(price_ns).start_ns)
-    return Finality(min(until_ns, query_range.end_ns), found.expires_ns)
+    return Finality(min(until_ns, latest_ns), found.expires_ns)
 
 
 def _complete_until(symbol_query: SymbolQuery, log: LogView) -> int:

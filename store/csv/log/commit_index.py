@@ -78,7 +78,8 @@ class CommitIndex:
     """The columns of an index, mapped or in memory. All methods raise `ColumnsDamaged`.
 
     number, head, committed_at: number, id and time of the newest commit. end: the offset in the log after
-    that commit's line. rows: the number of rows that were appended up to that commit.
+    that commit's line. rows: the number of rows that were appended up to that commit. newest_completeness: the log's
+    completeness after it.
     """
 
     def __init__(self, columns: ColumnFile) -> None:
@@ -89,6 +90,7 @@ class CommitIndex:
         self.committed_at: int = facts["committed_at"]
         self.end: int = facts["end"]
         self.rows: int = facts["rows"]
+        self.newest_completeness = Completeness(facts["newest_ns"], facts["complete_until_ns"])
         self.kinds = [PartKind(kind) for kind in facts["kinds"]]
         self.dates: Integers = columns["dates"].all()
         self.newest: Integers = columns["newest"].all()

@@ -130,7 +130,7 @@ class CommitTail:
         self._days: dict[int, list[StoredPart]] = {}
         self._accepted: dict[tuple[str, str], AcceptedBatch] = {}
         self._committed_at: list[int] = []
-        self._base_completeness = base.completeness(base.number)
+        self._base_completeness = base.newest_completeness
         self._completeness: list[Completeness] = []
 
     def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:

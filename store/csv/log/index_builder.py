@@ -13,7 +13,7 @@ from store.arrays import Integers
 from store.csv.files.column_file import ColumnWriter, MappedColumn, Records, records_in_piece
 from store.csv.files.commit_records import Commit, CommitLine, PartKind
 from store.csv.log.commit_index import DTYPES, KIND, SEARCHED, CommitIndex, text_hash
-from store.protocol import NO_COMMIT
+from store.protocol import NO_COMMIT, NOTHING_COMPLETE
 from store.timestamps import DAY_NS
 
 _PIECES_IN_RUN = 64
@@ -26,7 +26,7 @@ class IndexBuilder:
         self._base = base
         self.head, self._end = base.head, base.end
         self._committed_at, self._rows = base.committed_at, base.rows
-        self._completeness = base.completeness(base.number)
+        self._completeness = base.newest_completeness
         self._kinds = {kind: index for index, kind in enumerate(base.kinds)}
         self._new: dict[str, list[Records]] = {name: [] for name in DTYPES}
         self._text_end = len(base.columns["texts"])
@@ -89,6 +89,8 @@ class IndexBuilder:
             "committed_at": self._committed_at,
             "end": self._end,
             "rows": self._rows,
+            "newest_ns": self._completeness.newest_ns,
+            "complete_until_ns": self._completeness.complete_until_ns,
             "kinds": list(self._kinds),
         }
 
@@ -214,6 +216,8 @@ def _empty() -> CommitIndex:
             "committed_at": 0,
             "end": 0,
             "rows": 0,
+            "newest_ns": NOTHING_COMPLETE.newest_ns,
+            "complete_until_ns": NOTHING_COMPLETE.complete_until_ns,
             "kinds": [PartKind.ROWS],
         },
     )
