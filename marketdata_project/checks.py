@@ -11,6 +11,8 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 
 from marketdata_project.serve.cores import worker_cores
+from store.datasets import TRADES
+from trades.conditions import CONDITION_MAPS
 from trades.stores import market_store
 
 _HIGHEST_PORT = 65_535
@@ -53,6 +55,16 @@ def check_proxies(**_: Any) -> list[CheckMessage]:
     )
     hint = "Set TRUSTED_PROXIES to the addresses of the proxies."
     return [Error(message, hint=hint, id="marketdata.E004")]
+
+
+def check_exchange_conditions(**_: Any) -> list[CheckMessage]:
+    """Check that EXCHANGE_CONDITIONS names condition maps of trades (marketdata.E008)."""
+    maps = [name for name, each in CONDITION_MAPS.items() if TRADES.name in each.codes]
+    unknown = sorted(set(settings.EXCHANGE_CONDITIONS.values()).difference(maps))
+    if not unknown:
+        return []
+    message = f"EXCHANGE_CONDITIONS names condition maps that do not exist: {', '.join(unknown)}."
+    return [Error(message, hint=f"Name one of {', '.join(maps)}.", id="marketdata.E008")]
 
 
 def check_csrf(**_: Any) -> list[CheckMessage]:
@@ -119,6 +131,7 @@ _CHECKS = (
     check_port,
     check_store,
     check_proxies,
+    check_exchange_conditions,
     check_csrf,
     check_worker_cores,
     check_debug,

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+from django.conf import settings
 
 from http_requests.exceptions import ERRORS_LIMIT, FieldError
 from idempotency.exceptions import IdempotencyKeyReused, RequestStillRunning
@@ -15,6 +16,7 @@ from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing, IdCon
 from store.instruments import REFUSE
 from store.protocol import Amendment, Append, Correction, Dedupe, Receipt
 from trades.batches.row_batch import RowBatch
+from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
 from trades.conditions.rows import CONDITIONS, has_conditions, rows_with, translated_rows, unknown_words
 from trades.exceptions import BatchRefused, ConditionsRefused
@@ -53,13 +55,14 @@ def rows_ingest(
     """Store a checked batch durably, all of it or nothing.
 
     caller: the sender's stable name, the scope of `request_key`. complete_until_ns: see `Append`. conditions: the
-    map of the rows' condition codes; None if they have words. Raises `BatchRefused` if a stored row has the same
+    map of the rows' condition codes; None takes that of the exchange, if it has one. Raises `BatchRefused` if a stored row has the same
     id and other values, if the dataset is not for the instrument's class, or if the instrument refuses an
     unknown condition; `IdempotencyError`s; the store's `StorageError`s.
     """
     refusal = class_refusal(dataset=dataset, symbol=batch.symbol)
     if refusal is not None:
         raise BatchRefused("not_an_option", refusal)
+    conditions = conditions_of(dataset=dataset, symbol=batch.symbol, given=conditions)
     rows = translated_rows(dataset, batch.rows, conditions)
     unknown = conditions_check(dataset=dataset, symbol=batch.symbol, rows=rows, conditions=conditions)
     append = Append(dataset, batch.symbol, rows, caller, dedupe, request_key, complete_until_ns)
@@ -72,6 +75,17 @@ def rows_ingest(
         paths = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
         fields = [FieldError(f"{path}.{column}" if column else path, code, message) for path in paths]
         raise BatchRefused(code, message, fields) from error
+
+
+def conditions_of(*, dataset: Dataset, symbol: str, given: ConditionMap | None) -> ConditionMap | None:
+    """Return the map of rows' condition codes: the one given, else that of the instrument's exchange, if there is one.
+
+    Raises `StorageError`s.
+    """
+    if given is not None or dataset is not TRADES or not settings.EXCHANGE_CONDITIONS:
+        return given
+    name = settings.EXCHANGE_CONDITIONS.get(market_store().instrument(symbol).exchange or "")
+    return None if name is None else CONDITION_MAPS[name]
 
 
 def conditions_check(

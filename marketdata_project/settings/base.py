@@ -198,6 +198,8 @@ def _option_rates() -> dict[str, Rates]:
 
 
 OPTION_RATES = _option_rates()
+# Maps an exchange to the condition map of trades that are sent without `conditions=`: XNYS=cta,XNAS=utp.
+EXCHANGE_CONDITIONS = env.dict("EXCHANGE_CONDITIONS", default={})
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -23,7 +23,6 @@ from trades.batches.validation import (
     validate_columns,
 )
 from trades.batches.value_rules import NO_TIME, Fault
-from trades.conditions.rows import translated_rows
 from trades.exceptions import BadRow, ImportRefused
 from trades.formats.csv_body import typed_cells, unescaped
 from trades.imports.columns import (
@@ -143,8 +142,7 @@ class BlockParser:
             mask = pa.array(is_valid)
             rows, symbols, lines = rows.filter(mask), symbols.filter(mask), lines[is_valid]
         bad.sort(key=lambda row: row.line)
-        rows = translated_rows(self.dataset, rows.cast(self.dataset.schema), self._options.conditions)
-        return ParsedBlock(rows, symbols, lines, tuple(bad), count)
+        return ParsedBlock(rows.cast(self.dataset.schema), symbols, lines, tuple(bad), count)
 
     def _selected(self, table: pa.Table) -> Mask | None:
         """Return a mask of the rows that are read; None if there is no choice."""

@@ -13,14 +13,15 @@ import pyarrow as pa
 from store.exceptions import IdConflict
 from store.protocol import Append, Receipt
 from store.timestamps import DAY_NS
-from trades.conditions.rows import CONDITIONS
+from trades.conditions.condition_map import ConditionMap
+from trades.conditions.rows import CONDITIONS, translated_rows
 from trades.exceptions import BadRow, ConditionsRefused, ImportRefused, NotInOrder
 from trades.imports.blocks import FilePosition, RowBlock, SourceFile, blocks_in_order, blocks_unordered
 from trades.imports.layout import LineNumbers
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.spool import ROWS_AT_ONCE, SortSpool, SpoolPartition
-from trades.services import class_refusal, conditions_check
+from trades.services import class_refusal, conditions_check, conditions_of
 from trades.stores import market_store
 
 DATES_AT_ONCE = 64
@@ -206,6 +207,7 @@ class FileImport:
             raise ImportRefused(f"{self._file.path}: {refusal}")
         if not rows.num_rows:
             return ()
+        rows = translated_rows(self._dataset, rows, self._conditions(symbol))
         days = rows.column(0).to_numpy() // DAY_NS
         starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1))[::DATES_AT_ONCE].tolist()
         appends = []
@@ -232,7 +234,7 @@ class FileImport:
                 dataset=self._dataset,
                 symbol=append.symbol,
                 rows=append.rows,
-                conditions=self._parser.conditions,
+                conditions=self._conditions(append.symbol),
             )
             receipt = append.store()
         except IdConflict as error:
@@ -244,6 +246,9 @@ class FileImport:
         self._count_unknown(unknown)
         newest = (append.symbol, receipt.commit.number, receipt.commit.hash)
         self._done = replace(self._done, stored=self._done.stored + receipt.stored, commit=newest)
+
+    def _conditions(self, symbol: str) -> ConditionMap | None:
+        return conditions_of(dataset=self._dataset, symbol=symbol, given=self._parser.conditions)
 
     def _append_without(
         self, append: PreparedAppend, wrong: Sequence[int], field: str, error: Exception

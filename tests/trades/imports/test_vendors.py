@@ -202,6 +202,18 @@ def test_unknown_conditions_are_counted_and_may_be_refused(tmp_path: Path):
     assert "2 bad" in imported(tmp_path / "t.csv", conditions="cta", restart=True, skip_bad=True)
 
 
+def test_a_file_is_translated_by_the_map_of_the_exchange(tmp_path: Path, settings: Any):
+    settings.EXCHANGE_CONDITIONS = {"XNYS": "cta"}
+    market_store().set_instrument(Instrument("IBM", exchange="XNYS"))
+    lines = [
+        "timestamp,symbol,price,volume,conditions",
+        *(f"2025-01-02T14:30:00Z,{symbol},1,1,I" for symbol in ("IBM", "AAPL")),
+    ]
+    (tmp_path / "t.csv").write_text("\n".join([*lines, ""]))
+    imported(tmp_path / "t.csv")
+    assert [stored("trades", symbol)[0]["conditions"] for symbol in ("IBM", "AAPL")] == ["odd_lot", "I"]
+
+
 def test_trades_of_a_file_of_quotes_are_read_if_asked_for(tmp_path: Path):
     path = files.dbn_file(tmp_path / "q.dbn", "mbp-1", files.quotes())
     assert "0 rows" in imported(path, format="databento", dataset="trades")

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from marketdata_project.checks import check_exchange_conditions
 from store.bar_policies import BAR_POLICIES, US_EQUITIES
 from store.datasets import DATASETS, TRADES
 from store.instruments import Instrument
@@ -114,6 +115,19 @@ def test_an_instrument_may_refuse_unknown_words(api):
         "trades[2].conditions",
     ]
     assert answer(api.ingest(*rows[:2], query="conditions=cta"))["stored"] == 2
+
+
+def test_an_exchange_may_have_a_map(api, settings):
+    settings.EXCHANGE_CONDITIONS = {"XNYS": "cta", "XNAS": "utp"}
+    declare(exchange="XNYS")
+    api.ingest(trade(conditions=["B"], trade_id="1"))
+    api.ingest(trade(conditions=["B"], trade_id="2"), query="conditions=utp")
+    declare(exchange="XLON")
+    api.ingest(trade(conditions=["B"], trade_id="3"))
+    assert stored() == ["average_price", "bunched", "B"]
+    assert check_exchange_conditions() == []
+    settings.EXCHANGE_CONDITIONS = {"XNYS": "sip"}
+    assert [found.id for found in check_exchange_conditions()] == ["marketdata.E008"]
 
 
 def test_a_map_is_for_datasets_whose_codes_it_lists(api):
