@@ -110,7 +110,7 @@ def polygon_quotes(path: Path, rows: Sequence[Row]) -> Path:
     header = "ticker,ask_exchange,ask_price,ask_size,bid_exchange,bid_price,bid_size,conditions,indicators,participant_timestamp,sequence_number,sip_timestamp,tape,trf_timestamp"
     lines = [
         (
-            row["symbol"], 11, row["ask"], row["ask_size"], 12, row["bid"], row["bid_size"], "1", "", row["time"],
+            row["symbol"], 11, row["ask"], row["ask_size"], 12, row["bid"] or 0, row["bid_size"], "1", "", row["time"],
             row["sequence"], row["time"], 1, 0,
         )
         for row in rows
@@ -233,7 +233,7 @@ def alpaca_csv(path: Path, kind: str, rows: Sequence[Row]) -> Path:
                 row["symbol"],
                 _pandas_time(row),
                 "V",
-                row["bid"],
+                row["bid"] or 0.0,
                 row["bid_size"],
                 "N",
                 row["ask"],
@@ -277,4 +277,4 @@ def _short(kind: str, row: Row) -> Row:
         }
     else:
         names = {"bp": "bid", "bs": "bid_size", "ap": "ask", "as": "ask_size"}
-    return {short: row[name] for short, name in names.items()}
+    return {short: row[name] or 0 for short, name in names.items()}

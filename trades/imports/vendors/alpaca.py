@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 from store.datasets import BARS, QUOTES, TRADES
 from trades.conditions import CONDITION_MAPS
 from trades.imports.vendors.layout import Derived, VendorLayout
+from trades.imports.vendors.sides import ASK_PRICE, BID_PRICE, HAS_SIDE
 
 _SOURCE = "https://docs.alpaca.markets/reference/stocktrades-1, https://github.com/alpacahq/alpaca-py (alpaca.data.models)"
 _LIST_MARKS = r"""[\[\]'" ]"""
@@ -48,9 +49,14 @@ ALPACA_LAYOUTS = (
         "alpaca quotes",
         QUOTES,
         _SOURCE,
-        {**_ROW, "bid": "bid_price", "bid_size": "bid_size", "ask": "ask_price", "ask_size": "ask_size"},
+        {**_ROW, "bid_size": "bid_size", "ask_size": "ask_size"},
         {},
-        {"conditions": Derived("words", ("conditions",), _words, ("conditions",))},
+        {
+            "bid": BID_PRICE,
+            "ask": ASK_PRICE,
+            "conditions": Derived("words", ("conditions",), _words, ("conditions",)),
+        },
+        HAS_SIDE,
     ),
     VendorLayout(
         "alpaca bars",

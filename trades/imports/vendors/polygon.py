@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 from store.datasets import BARS, QUOTES, TRADES
 from trades.conditions.polygon import POLYGON
 from trades.imports.vendors.layout import Derived, VendorLayout
+from trades.imports.vendors.sides import ASK_PRICE, BID_PRICE, HAS_SIDE
 
 _SOURCE = "https://massive.com/docs/flat-files (https://polygon.io/blog/insights-from-trade-level-data)"
 # O: options, X: crypto, C: currencies, I: indices.
@@ -74,11 +75,14 @@ POLYGON_LAYOUTS = (
         QUOTES,
         _SOURCE,
         {
-            "timestamp": "sip_timestamp", "symbol": "ticker", "bid": "bid_price", "bid_size": "bid_size",
-            "ask": "ask_price", "ask_size": "ask_size",
+            "timestamp": "sip_timestamp", "symbol": "ticker", "bid_size": "bid_size", "ask_size": "ask_size",
         },
         {"sequence": "sequence_number"},
-        {"conditions": Derived("words", ("conditions",), _words, ("conditions",))},
+        {
+            "bid": BID_PRICE, "ask": ASK_PRICE,
+            "conditions": Derived("words", ("conditions",), _words, ("conditions",)),
+        },
+        HAS_SIDE,
         prefix=_PREFIX,
     ),
     VendorLayout(
