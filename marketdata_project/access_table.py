@@ -95,7 +95,7 @@ DJANGO_SITES = frozenset({"admin", "rest_framework"})
 # their values and masks all others. A test compares the list with the OpenAPI document.
 RECORDED_NAMES = frozenset(
     """
-    accounts adjustment after aliases allow_nonpositive_price as_of at bar_policy base_currency before_expiry calendar
+    accounts adjustment after aliases allow_nonpositive_price anchor as_of at bar_policy base_currency before_expiry calendar
     caller certificate class complete_until conditions correlation_id coverage currency cursor daily_quota dedupe dividend_yield
     end event exchange exercise expires_at expiry expiry_from expiry_to fields format hours interval
     last limit method monthly_quota multiplier name networks overlap_seconds partial path prefix rate

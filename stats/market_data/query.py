@@ -14,7 +14,7 @@ from stats.parameters import DEFAULT_PAGE, query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn
-from stats.sessions.schedule import Hours, SessionMode
+from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
 from store.resolutions import Resolution
@@ -143,6 +143,7 @@ class MarketDataQuery:
     with_trailer: Annotated[bool, Irrelevant("streams are not kept")]
     expiry_ns: int | None = None
     after_ns: int | None = None
+    anchor: Annotated[Anchor, Irrelevant("plans have the grid")] = Anchor.CLOCK
     inputs: tuple[tuple[str, float], ...] = ()
     has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
 
@@ -211,6 +212,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         with_trailer=values.get("trailer", False),
         expiry_ns=values.get("expiry"),
         after_ns=values.get("after"),
+        anchor=Anchor(values.get("anchor", Anchor.CLOCK)),
         inputs=tuple((name, values[name]) for name in ("rate", "dividend_yield") if name in values),
         has_maximum_range=not target.streamed,
     )

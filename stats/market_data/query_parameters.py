@@ -17,7 +17,7 @@ from stats.parameters import (
     SymbolsField,
     WordField,
 )
-from stats.sessions.schedule import Hours, SessionMode
+from stats.sessions.schedule import Anchor, Hours, SessionMode
 
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 
@@ -56,6 +56,14 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
             "words": tuple(Hours),
             "help_text": "The exchange's hours whose rows count. Default: `all`; for `1d`, `1w` and `1M` of trading"
             " dates of equities and options `regular`, with the auctions.",
+        },
+    ),
+    "anchor": (
+        WordField,
+        {
+            "words": tuple(Anchor),
+            "schema_default": Anchor.CLOCK,
+            "help_text": "Where bars shorter than a day begin: at whole hours UTC, or at the session's open.",
         },
     ),
     "adjustment": (

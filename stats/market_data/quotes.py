@@ -177,7 +177,7 @@ QUOTE_ROWS = MarketDataset(
     form=DatasetForm(
         name="quotes",
         rows_name="quotes",
-        own=("resolution", "session", "hours", "partial"),
+        own=("resolution", "session", "hours", "anchor", "partial"),
         resolution=Resolution.TICK,
         columns=tuple(
             dict.fromkeys(

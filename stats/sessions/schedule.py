@@ -27,6 +27,13 @@ class SessionMode(StrEnum):
     EXCHANGE = "exchange"
 
 
+class Anchor(StrEnum):
+    """Where intervals shorter than a day begin: at multiples of their length in UTC, or at the session's open."""
+
+    CLOCK = "clock"
+    SESSION = "session"
+
+
 @dataclass(frozen=True, slots=True)
 class OpenSegments:
     """Periods of trading, ascending and disjoint, in nanoseconds UTC.

@@ -47,6 +47,49 @@ class UtcGrid:
         return numbers * 7 - _MONDAY_OFFSET if self.resolution is Resolution.WEEK else numbers
 
 
+@dataclass(frozen=True, slots=True)
+class SessionGrid:
+    """Consecutive intervals that are counted from the open of each trading date, in both directions.
+
+    edges_ns: ascending; each interval lasts from one edge to the next. They are the multiples of the length from
+    the open, and the start, the close and the end of each trading date. So the last interval of a session ends
+    at its close, and no interval belongs to two trading dates. A break does not start a new count.
+    """
+
+    edges_ns: Integers
+
+    def number_of(self, instants: Integers) -> Integers:
+        """Return the number of the interval that contains each instant."""
+        return np.searchsorted(self.edges_ns, instants, side="right") - 1
+
+    def start_ns(self, numbers: Integers) -> Integers:
+        """Return the start of each interval, nanoseconds UTC."""
+        return self.edges_ns[numbers]
+
+    def aligned(self, window: Window) -> Window:
+        """Return the window of all intervals that overlap a window."""
+        first, last = self.number_of(_integers(window.start_ns, window.end_ns - 1))
+        return Window(int(self.edges_ns[first]), int(self.edges_ns[last + 1]))
+
+
+def session_grid(resolution: Resolution, window: Window, calendar: TradingCalendar) -> SessionGrid:
+    """Return the intervals, shorter than a day, of the trading dates around a window."""
+    length, end_ns = resolution.length_ns, max(window.end_ns, window.start_ns + 1)
+    schedule = calendar.around(window.start_ns, end_ns - 1)
+    first_date, last_date = np.searchsorted(schedule.end_ns, [window.start_ns, end_ns - 1], side="right")
+    schedule = schedule[first_date : last_date + 1]
+    opens = schedule.open_ns
+    first = -((opens - np.maximum(schedule.start_ns, window.start_ns - length)) // length)
+    last = (np.minimum(schedule.end_ns, end_ns + length) - 1 - opens) // length
+    counts = np.maximum(last - first + 1, 0)
+    date_index = np.repeat(np.arange(len(opens)), counts)
+    number = np.arange(len(date_index)) - np.repeat(np.cumsum(counts) - counts, counts) + first[date_index]
+    multiples = opens[date_index] + number * length
+    return SessionGrid(
+        np.unique(np.concatenate([multiples, schedule.start_ns, schedule.close_ns, schedule.end_ns]))
+    )
+
+
 def trading_date_of(instants: Integers, calendar: TradingCalendar | None) -> Integers:
     """Return each instant's trading date, days since 1970; its UTC date without a calendar."""
     return instants // DAY_NS if calendar is None else calendar.trading_date_of(instants)
@@ -104,29 +147,29 @@ def period_spans(
 
 
 def intraday_spans(
-    resolution: Resolution, window: Window, *, calendar: TradingCalendar | None, hours: Hours
+    grid: UtcGrid | SessionGrid, window: Window, *, calendar: TradingCalendar | None, hours: Hours
 ) -> Spans:
-    """Return a window's intervals in UTC that overlap a session, cut to the session.
+    """Return a grid's intervals in a window that overlap a session, cut to the session.
 
     Labels are the intervals' starts. An interval with a break inside gives two spans. With `Hours.ALL`, or without
     a calendar, the result has every interval, not cut to sessions.
     """
     if calendar is None or hours is Hours.ALL:
-        return _cut(_integers(window.start_ns), _integers(window.end_ns), UtcGrid(resolution))
+        return _cut(_integers(window.start_ns), _integers(window.end_ns), grid)
     starts, ends = open_windows(window, calendar=calendar, hours=hours)
-    return _cut(starts, ends, UtcGrid(resolution))
+    return _cut(starts, ends, grid)
 
 
 def expected_intervals(
-    resolution: Resolution, window: Window, calendar: TradingCalendar | None, hours: Hours
+    grid: UtcGrid | SessionGrid, window: Window, calendar: TradingCalendar | None, hours: Hours
 ) -> Integers:
-    """Return the starts of a window's intervals in UTC that overlap a session, ascending.
+    """Return the starts of a grid's intervals in a window that overlap a session, ascending.
 
     In the other intervals the exchange is closed. `Hours.ALL` is treated as `Hours.EXTENDED`. Without a calendar
     the result has every interval.
     """
     trading_hours = Hours.EXTENDED if hours is Hours.ALL else hours
-    return np.unique(intraday_spans(resolution, window, calendar=calendar, hours=trading_hours).label_ns)
+    return np.unique(intraday_spans(grid, window, calendar=calendar, hours=trading_hours).label_ns)
 
 
 def open_windows(window: Window, *, calendar: TradingCalendar, hours: Hours) -> tuple[Integers, Integers]:
@@ -172,7 +215,7 @@ def _schedule_of_periods(
     return schedule, np.append(True, numbers[1:] != numbers[:-1])
 
 
-def _cut(starts: Integers, ends: Integers, grid: UtcGrid) -> Spans:
+def _cut(starts: Integers, ends: Integers, grid: UtcGrid | SessionGrid) -> Spans:
     """Split windows at a grid's edges. Labels are the starts of the grid's intervals."""
     first, last = grid.number_of(starts), grid.number_of(ends - 1)
     counts = np.maximum(last - first + 1, 0)

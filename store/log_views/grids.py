@@ -43,11 +43,18 @@ class Grid(Protocol):
         """Whether intervals start at multiples of one length since 1970 UTC and include all prints."""
 
     @property
+    def is_of_multiples(self) -> bool:
+        """Whether intervals start at multiples of one length since 1970 UTC, whatever the hours that count."""
+
+    @property
     def is_of_regular_sessions(self) -> bool:
         """Whether its periods consist of the regular sessions of an exchange's trading dates."""
 
     def with_resolution(self, resolution: Resolution) -> "Grid":
-        """Return a grid with the same hours and dates but another resolution."""
+        """Return a grid with the same hours and dates but another resolution.
+
+        Its intervals shorter than a day start at multiples of their length.
+        """
 
     def aligned(self, start_ns: int, end_ns: int) -> Window:
         """Return the window of all intervals that a range touches."""
@@ -117,6 +124,7 @@ class PlainGrid:
     dates_of: DatesOf
     dates_for_credit: DatesOf = utc_dates
     is_plain: ClassVar[bool] = True
+    is_of_multiples: ClassVar[bool] = True
     is_of_regular_sessions: ClassVar[bool] = False
 
     def with_resolution(self, resolution: Resolution) -> "PlainGrid":

@@ -141,7 +141,7 @@ class _WithStoredBars:
 
     def _labels_of_parts(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
         """Return the grid's labels for shorter bars; `OUTSIDE` if a bar has prints of two intervals."""
-        if not self.grid.resolution.is_period:
+        if self.grid.is_of_multiples:
             return time_ns // self.grid.resolution.length_ns * self.grid.resolution.length_ns
         if resolution.is_period or not len(time_ns):
             return self.grid.labels_of(time_ns, window)
@@ -152,7 +152,7 @@ class _WithStoredBars:
 
     def _nests(self, resolution: Resolution, window: Window) -> bool:
         """Return whether no bar of a resolution can have prints of two of the grid's intervals."""
-        if resolution.is_period or not self.grid.resolution.is_period:
+        if resolution.is_period or self.grid.is_of_multiples:
             return True
         spans, length = self.grid.spans(stored_bars_window(window, self.grid)), resolution.length_ns
         meet = (spans.end_ns[:-1] - 1) // length == spans.start_ns[1:] // length

@@ -5,8 +5,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stats.sessions.calendars import TradingCalendar
-from stats.sessions.schedule import Hours, SessionMode
-from stats.sessions.spans import aligned_window, intraday_spans, period_spans, trading_date_of
+from stats.sessions.schedule import Anchor, Hours, SessionMode
+from stats.sessions.spans import (
+    SessionGrid,
+    UtcGrid,
+    aligned_window,
+    intraday_spans,
+    period_spans,
+    session_grid,
+    trading_date_of,
+)
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
 from store.log_views.grids import OUTSIDE
@@ -14,19 +22,23 @@ from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
+_MINUTE_NS = Resolution.MINUTE.length_ns
+
 
 @dataclass(frozen=True, slots=True)
 class BarGrid:
     """The intervals of a resolution.
 
     calendar: the exchange's calendar; None if the instrument has no exchange. session: whether days, weeks and
-    months follow trading dates or UTC dates. hours: only rows within these hours of the exchange count.
+    months follow trading dates or UTC dates. hours: only rows within these hours of the exchange count. anchor:
+    where intervals shorter than a day begin.
     """
 
     resolution: Resolution
     calendar: TradingCalendar | None
     session: SessionMode
     hours: Hours
+    anchor: Anchor = Anchor.CLOCK
 
     @property
     def period_calendar(self) -> TradingCalendar | None:
@@ -35,10 +47,25 @@ class BarGrid:
         return self.calendar if is_cut else None
 
     @property
+    def anchor_calendar(self) -> TradingCalendar | None:
+        """The calendar whose opens the intervals are counted from; None if they begin at multiples in UTC.
+
+        Schedules have whole minutes, so intervals of up to a minute are the same either way.
+        """
+        is_counted = not self.resolution.is_period and self.resolution.length_ns > _MINUTE_NS
+        return self.calendar if is_counted and self.anchor is Anchor.SESSION else None
+
+    @property
     def is_plain(self) -> bool:
         """Whether all intervals have one length, start at multiples of it since 1970 UTC, and include all hours."""
         is_fixed = not self.resolution.is_period or self.resolution is Resolution.DAY
-        return is_fixed and self.period_calendar is None and self.hours is Hours.ALL
+        follows_utc = self.period_calendar is None and self.anchor_calendar is None
+        return is_fixed and follows_utc and self.hours is Hours.ALL
+
+    @property
+    def is_of_multiples(self) -> bool:
+        """See `Grid.is_of_multiples`."""
+        return not self.resolution.is_period and self.anchor_calendar is None
 
     @property
     def is_of_regular_sessions(self) -> bool:
@@ -47,7 +74,7 @@ class BarGrid:
 
     def with_resolution(self, resolution: Resolution) -> "BarGrid":
         """See `Grid.with_resolution`."""
-        return replace(self, resolution=resolution)
+        return replace(self, resolution=resolution, anchor=Anchor.CLOCK)
 
     def with_all_hours(self) -> "BarGrid":
         """See `DayGrid.with_all_hours`."""
@@ -55,6 +82,9 @@ class BarGrid:
 
     def aligned(self, start_ns: int, end_ns: int) -> Window:
         """Return the window of all intervals that overlap a range."""
+        if self.anchor_calendar is not None:
+            window = Window(start_ns, max(end_ns, start_ns + 1))
+            return session_grid(self.resolution, window, self.anchor_calendar).aligned(window)
         return aligned_window(self.resolution, start_ns, end_ns, calendar=self.period_calendar)
 
     def interval(self, instant_ns: int) -> Window:
@@ -125,10 +155,19 @@ class BarGrid:
         """Return the spans of time whose rows make the bars of a window. Not for plain grids."""
         if self.resolution.is_period:
             return self.periods(window).spans
-        return intraday_spans(self.resolution, window, calendar=self.calendar, hours=self.hours)
+        return intraday_spans(self.intervals(window), window, calendar=self.calendar, hours=self.hours)
+
+    def intervals(self, window: Window) -> UtcGrid | SessionGrid:
+        """Return the intervals, shorter than a day, around a window, whatever the hours."""
+        if self.anchor_calendar is None:
+            return UtcGrid(self.resolution)
+        return session_grid(self.resolution, window, self.anchor_calendar)
 
     def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
         """Return the end of each bar's interval, nanoseconds UTC, and its date, days since 1970."""
+        if self.anchor_calendar is not None:
+            intervals = self.intervals(window)
+            return intervals.start_ns(intervals.number_of(labels) + 1), labels // DAY_NS
         if not self.resolution.is_period or self.is_plain:
             return labels + self.resolution.length_ns, labels // DAY_NS
         periods = self.periods(window)
@@ -140,7 +179,7 @@ class BarGrid:
         if not len(time_ns):
             return np.zeros(0, dtype=bool)
         window = utc_grid(Resolution.DAY).aligned(int(time_ns[0]), int(time_ns[-1]) + 1)
-        spans = intraday_spans(Resolution.DAY, window, calendar=self.calendar, hours=self.hours)
+        spans = intraday_spans(UtcGrid(Resolution.DAY), window, calendar=self.calendar, hours=self.hours)
         return spans.indices(time_ns) >= 0
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from stats.exceptions import NoExchange, UnknownExchange
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
 from stats.market_data.plan import Range, SymbolQuery
+from stats.market_data.query import MarketDataQuery
 from stats.sessions.calendars import (
     TradingCalendar,
     calendar_for,
@@ -14,7 +15,7 @@ from stats.sessions.calendars import (
     daily_hours,
     never_closes,
 )
-from stats.sessions.schedule import Hours, SessionMode
+from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store.instruments import Instrument
 from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.protocol import ALL_TIME, Window
@@ -33,15 +34,15 @@ def grid_of(symbol_query: SymbolQuery) -> BarGrid:
     query, calendar = symbol_query.query, _calendar(symbol_query)
     if never_closes(symbol_query.instrument):
         return utc_grid(query.resolution)
-    if calendar is None and (query.session is SessionMode.EXCHANGE or query.hours not in _ALL_HOURS):
+    if calendar is None and _needs_sessions(query):
         raise NoExchange(
             f"{symbol_query.symbol} names no exchange, so its sessions are not known: declare it by"
-            f" PUT /api/v1/instruments/{symbol_query.symbol}, or ask with session=utc and hours=all"
+            f" PUT /api/v1/instruments/{symbol_query.symbol}, or ask with session=utc, hours=all and anchor=clock"
         )
     session = query.session or (SessionMode.UTC if calendar is None else SessionMode.EXCHANGE)
     is_of_dates = query.resolution.is_period and session is SessionMode.EXCHANGE
     default_hours = daily_hours(symbol_query.instrument) if is_of_dates else Hours.ALL
-    grid = BarGrid(query.resolution, calendar, session, query.hours or default_hours)
+    grid = BarGrid(query.resolution, calendar, session, query.hours or default_hours, query.anchor)
     has_dates = query.resolution.is_period or query.adjustment != "raw" or query.with_coverage
     if has_dates or not grid.is_plain:
         return grid
@@ -67,15 +68,22 @@ def _calendar(symbol_query: SymbolQuery) -> TradingCalendar | None:
     None.
     """
     query = symbol_query.query
-    is_needed = query.session is not SessionMode.UTC and (
-        query.session is SessionMode.EXCHANGE or query.resolution.is_period
-    )
+    is_of_dates = query.session is not SessionMode.UTC and query.resolution.is_period
     try:
         return calendar_for(symbol_query.instrument)
     except UnknownExchange:
-        if is_needed or query.hours not in _ALL_HOURS:
+        if is_of_dates or _needs_sessions(query):
             raise
         return None
+
+
+def _needs_sessions(query: MarketDataQuery) -> bool:
+    """Return whether a query asks for something that only an exchange's sessions can tell."""
+    return (
+        query.session is SessionMode.EXCHANGE
+        or query.hours not in _ALL_HOURS
+        or query.anchor is Anchor.SESSION
+    )
 
 
 NOTHING = Window(ALL_TIME.start_ns, ALL_TIME.start_ns)

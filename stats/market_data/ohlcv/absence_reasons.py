@@ -131,24 +131,32 @@ class AbsenceFinder:
     def _is_unexplained(self, window: Window, intervals: _Intervals) -> Mask:
         if self.grid.resolution.is_period:
             return np.zeros(len(intervals.label), dtype=bool)
-        return self.unexplained_volume.is_unexplained(window, intervals.start_ns, intervals.date)
+        return self.unexplained_volume.is_unexplained(
+            window, intervals.start_ns, intervals.end_ns, intervals.date
+        )
 
     def _intervals(self, window: Window, dates: range) -> _Intervals:
         if self.grid.resolution.is_period:
             return self._periods(window, dates)
-        length = self.grid.resolution.length_ns
-        starts = np.arange(window.start_ns, window.end_ns, length)
+        starts, ends = self._starts_and_ends(window)
         return _Intervals(
             starts,
             starts,
-            starts + length,
+            ends,
             trading_date_of(starts, self.day_grid.period_calendar),
             self._is_open(starts, window),
         )
 
+    def _starts_and_ends(self, window: Window) -> tuple[Integers, Integers]:
+        """Return the starts and ends of an aligned window's intervals."""
+        intervals = self.grid.intervals(window)
+        first, end = intervals.number_of(np.array([window.start_ns, window.end_ns], dtype=np.int64))
+        edges = intervals.start_ns(np.arange(first, end + 1))
+        return edges[:-1], edges[1:]
+
     def _is_open(self, starts: Integers, window: Window) -> Mask:
         grid = self.grid
-        return np.isin(starts, expected_intervals(grid.resolution, window, grid.calendar, grid.hours))
+        return np.isin(starts, expected_intervals(grid.intervals(window), window, grid.calendar, grid.hours))
 
     def _periods(self, window: Window, dates: range) -> _Intervals:
         """Return the window's days, weeks or months. Days include closed dates."""

@@ -40,7 +40,7 @@ OHLCV = MarketDataset(
     form=DatasetForm(
         name="ohlcv",
         rows_name="bars",
-        own=("resolution", "session", "hours", "adjustment", "partial", "coverage"),
+        own=("resolution", "session", "hours", "anchor", "adjustment", "partial", "coverage"),
         resolution=Resolution.DAY,
         columns=bar_columns(has_integer_volume=True, with_date=True),
         stream_resolution=Resolution.MINUTE,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.sessions.schedule import Hours
+from stats.sessions.schedule import Anchor, Hours
 from stats.sessions.spans import trading_date_of
 from store.arrays import Floats, Integers, Mask
 from store.lazy_imports import compute as pc
@@ -30,10 +30,10 @@ class UnexplainedVolume:
     maker_of: Callable[[Resolution], BarMaker]
     day_grid: BarGrid
 
-    def is_unexplained(self, window: Window, starts: Integers, dates: Integers) -> Mask:
+    def is_unexplained(self, window: Window, starts: Integers, ends: Integers, dates: Integers) -> Mask:
         """Return which intervals overlap a coarser stored bar with more volume than the finer bars within it.
 
-        starts, dates: the start of each interval, and its date in days since 1970.
+        starts, ends, dates: the start and the end of each interval, and its date in days since 1970.
         """
         mask = np.zeros(len(starts), dtype=bool)
         if self.stored_bars.is_empty or not len(starts):
@@ -41,7 +41,9 @@ class UnexplainedVolume:
         days = self.day_grid.aligned(window.start_ns, window.end_ns)
         rows = self.stored_bars.rows(stored_bars_window(days, self.day_grid))
         # Aligned to half days, so that no coarser bar lacks some of its finer bars.
-        half_days = replace(self.grid, resolution=Resolution.TWELVE_HOURS, hours=Hours.ALL)
+        half_days = replace(
+            self.grid, resolution=Resolution.TWELVE_HOURS, hours=Hours.ALL, anchor=Anchor.CLOCK
+        )
         finer_window = half_days.aligned(days.start_ns, days.end_ns)
         for resolution in resolutions_in(rows):
             if not self.grid.resolution.rank < resolution.rank <= Resolution.DAY.rank:
@@ -54,9 +56,9 @@ class UnexplainedVolume:
                 finer_keys = trading_date_of(finer.time_ns, self.day_grid.period_calendar)
                 interval_keys = [dates]
             else:
-                length, last_ns = resolution.length_ns, starts + self.grid.resolution.length_ns - 1
+                length = resolution.length_ns
                 keys, finer_keys = time_ns // length, finer.time_ns // length
-                interval_keys = [starts // length, last_ns // length]
+                interval_keys = [starts // length, (ends - 1) // length]
             unexplained_keys = _unexplained_keys(keys, volume, finer_keys, finer.volume)
             mask |= np.isin(interval_keys, unexplained_keys).any(axis=0)
         return mask

@@ -43,7 +43,7 @@ from trades.stores import market_store
 
 # Indices of the logs of a plan: the option's quotes, the chain, and the underlying's logs.
 _OWN, _CHAIN, _UNDERLYING = 0, 1, range(2, 2 + LOG_COUNT)
-_PARAMETERS = ("resolution", "session", "hours", "partial", "rate", "dividend_yield")
+_PARAMETERS = ("resolution", "session", "hours", "anchor", "partial", "rate", "dividend_yield")
 
 
 def _option_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
