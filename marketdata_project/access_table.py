@@ -10,7 +10,7 @@ from django.conf import settings
 
 from ratelimit.access.table import ANY_CALLER, ANYBODY, WRITE, Access, Table
 from stats.market_data.query import MARKET_CLASSES
-from stats.market_data.reports import COVERAGE, REPORTS
+from stats.market_data.reports import COVERAGE, reports_of
 from stats.market_data.views import branches
 from store.datasets import DATASETS
 
@@ -46,8 +46,8 @@ def _tree() -> Iterator[tuple[str, Access]]:
         yield f"{name}-several", page
         if dataset in market_class.streamed:
             yield f"{name}-stream", _STREAM
-    for path in MARKET_CLASSES:
-        for report in REPORTS:
+    for path, market_class in MARKET_CLASSES.items():
+        for report in reports_of(market_class):
             yield f"{path}-{report}", _READ
             yield f"{path}-{report}-several", _READ
         yield f"{path}-{COVERAGE}", _READ

@@ -61,6 +61,7 @@ def _branches() -> list[Branch]:
         return [
             _branch(market_class, catalogue_first(market_class.instrument_class, _SEVERAL))
             for market_class in MARKET_CLASSES.values()
+            if market_class.instrument_class
         ]
     except StorageError:
         return []

@@ -17,7 +17,7 @@ from ratelimit.keys.views import KeysViewSet
 from ratelimit.limits.views import LimitsViewSet
 from stats.caching.views import CacheViewSet
 from stats.market_data.query import MARKET_CLASSES, MarketClass
-from stats.market_data.reports import COVERAGE, REPORTS
+from stats.market_data.reports import COVERAGE, reports_of
 from stats.market_data.views import datasets_of, page_view, report_view, stream_view
 from stats.ohlc.views import OhlcViewSet
 from stats.sessions.views import CalendarViewSet, ClockViewSet
@@ -63,7 +63,7 @@ def _class_paths(market_class: MarketClass) -> Iterator[URLPattern]:
     """Yield the paths of a class's datasets and reports, such as `AAPL/ohlcv.csv` and `AAPL/coverage`."""
     for dataset in datasets_of(market_class):
         yield from _dataset_paths(market_class, dataset)
-    for report in REPORTS:
+    for report in reports_of(market_class):
         name = f"{market_class.path}-{report}"
         several = report_view(market_class, report, several=True).as_view({"get": "retrieve"})
         yield re_path(rf"^{report}/?\Z", several, name=f"{name}-several")

@@ -10,12 +10,14 @@ from store.row_rules import (
     VOLUME,
     RowRule,
     has_neither_side,
+    is_beyond_one,
     is_inconsistent_bar,
     is_invalid_dividend,
     is_invalid_split,
     is_misplaced_bar,
     is_split_with_currency,
 )
+from store.tenors import TENOR_ALIASES, TENORS
 
 TIME, NUMBER, INTEGER, TEXT, BOOLEAN = ColumnKind
 
@@ -224,7 +226,58 @@ CORPORATE_ACTIONS = Dataset(
     ),
 )
 
+# The symbol is a currency. The rows of one timestamp are a curve, which holds until the next one.
+INTEREST_RATES = Dataset(
+    name="interest_rates",
+    row_name="interest_rate",
+    columns=(
+        Column(
+            "timestamp",
+            TIME,
+            required=True,
+            help="The instant from which the curve holds, such as that of its publication; UTC without offset.",
+        ),
+        Column(
+            "tenor",
+            TEXT,
+            required=True,
+            help="The time to which money is lent.",
+            choices=tuple(TENORS),
+            aliases=TENOR_ALIASES,
+        ),
+        Column(
+            "rate",
+            NUMBER,
+            required=True,
+            help="The zero rate per year, continuously compounded, as a fraction: 0.04 is 4 %.",
+        ),
+    ),
+    id_columns=("tenor", "timestamp"),
+    partition=Partition.YEAR,
+    rules=(
+        RowRule(
+            "out_of_range",
+            "a rate must be between -1 and 1: it is a fraction, so 0.04 is 4 %",
+            ("rate",),
+            is_beyond_one,
+        ),
+    ),
+    conflict=(
+        "row_conflict",
+        "a rate of this tenor and instant is stored, or stands earlier in this batch, and is another",
+        "",
+    ),
+)
+
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
-    for dataset in (TRADES, QUOTES, BARS, OPEN_INTEREST, OPTION_QUOTES, CORPORATE_ACTIONS)
+    for dataset in (
+        TRADES,
+        QUOTES,
+        BARS,
+        OPEN_INTEREST,
+        OPTION_QUOTES,
+        CORPORATE_ACTIONS,
+        INTEREST_RATES,
+    )
 }

@@ -78,6 +78,10 @@ def is_invalid_dividend(kind: Any, ratio: Any, amount: Any) -> Any:
     return (kind == "dividend") & ((amount != amount) | (ratio == ratio))  # noqa: PLR0124
 
 
+def is_beyond_one(rate: Any) -> Any:
+    return (rate < -1) | (rate > 1)
+
+
 def is_misplaced_bar(timestamp: Any, resolution: Any) -> Any:
     """Return whether a bar's time cannot be the start of an interval of its resolution. Missing values pass.
 

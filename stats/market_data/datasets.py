@@ -5,7 +5,7 @@ from stats.market_data.ohlcv.revisions import REVISIONS
 from stats.market_data.options.datasets import IMPLIED_VOLATILITY, OPTION_GREEKS
 from stats.market_data.plan import MarketDataset
 from stats.market_data.quotes import QUOTE_ROWS
-from stats.market_data.ticks import OPEN_INTEREST_REPORTS, TRADE_TICKS
+from stats.market_data.ticks import INTEREST_RATE_ROWS, OPEN_INTEREST_REPORTS, TRADE_TICKS
 
 MARKET_DATASETS: dict[str, MarketDataset] = {
     dataset.form.name: dataset
@@ -17,5 +17,6 @@ MARKET_DATASETS: dict[str, MarketDataset] = {
         IMPLIED_VOLATILITY,
         TRADE_TICKS,
         OPEN_INTEREST_REPORTS,
+        INTEREST_RATE_ROWS,
     )
 }

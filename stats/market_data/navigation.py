@@ -8,7 +8,7 @@ from django.urls import reverse
 from http_requests.nearest_name import nearest_or_all
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import MARKET_CLASSES, MarketClass
-from stats.market_data.reports import COVERAGE, REPORTS
+from stats.market_data.reports import COVERAGE, reports_of
 from stats.rendering.query_form import PageLink
 
 # The number of rows per symbol in links to a dataset: for one symbol, and for several symbols.
@@ -28,7 +28,7 @@ def nearest_path(path: str) -> str:
     market_class = MARKET_CLASSES.get(class_path)
     if market_class is None:
         return nearest_or_all(class_path, MARKET_CLASSES)
-    valid_names = (*market_class.datasets, *REPORTS, COVERAGE)
+    valid_names = (*market_class.datasets, *reports_of(market_class), COVERAGE)
     name = next((each.partition(".")[0] for each in reversed(segments) if each != "stream"), "")
     return "" if name in valid_names else nearest_or_all(name, valid_names)
 
@@ -42,7 +42,8 @@ def links_beside(market_class: MarketClass, symbol: str | None) -> list[PageLink
         for dataset in market_class.datasets
         if dataset in MARKET_DATASETS
     ]
-    return [*datasets, *(PageLink(_path(market_class, each, symbol), each) for each in (*REPORTS, COVERAGE))]
+    reports = (*reports_of(market_class), COVERAGE)
+    return [*datasets, *(PageLink(_path(market_class, each, symbol), each) for each in reports)]
 
 
 def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[PageLink]:
@@ -52,7 +53,7 @@ def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[Page
     symbols_query = {"symbols": ",".join(symbols)}
     datasets = [each for each in market_class.datasets if each in MARKET_DATASETS]
     queries = {dataset: urlencode({**symbols_query, "last": _ROWS_EACH}) for dataset in datasets}
-    queries |= {report: urlencode(symbols_query) for report in REPORTS}
+    queries |= {report: urlencode(symbols_query) for report in reports_of(market_class)}
     return [
         PageLink(f"{reverse(f'{market_class.path}-{name}-several')}?{query}", name)
         for name, query in queries.items()

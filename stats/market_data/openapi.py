@@ -20,6 +20,7 @@ _EXAMPLE_SYMBOLS = {
     "options": "AAPL250117C00150000",
     "crypto": "BTC-USD",
     "fx": "EUR-USD",
+    "rates": "USD",
 }
 _EXAMPLE_COVERAGE = {
     "dataset": "quotes",
@@ -58,6 +59,7 @@ _EXAMPLES_BY_NAME: dict[str, Any] = {
     "forward": 190.61,
     "forward_source": "parity",
     "rate": 0.04,
+    "tenor": "1Y",
     "dividend_yield": 0.0051,
     "t": 0.0411,
 }

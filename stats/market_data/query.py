@@ -55,6 +55,8 @@ MARKET_CLASSES = {
         ),
         MarketClass("crypto", "crypto", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
         MarketClass("fx", "fx", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
+        # A currency is no instrument: its code may also be a ticker of an equity.
+        MarketClass("rates", "", ("interest-rates",), ()),
     )
 }
 

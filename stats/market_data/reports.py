@@ -16,7 +16,7 @@ from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.pinned_logs import ReadPoint, commits_of
 from stats.market_data.plan import check_known, instrument_in
-from stats.market_data.query import MARKET_CLASSES, Target, parse_query
+from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, parse_query
 from stats.market_data.query_parameters import query_serializer
 from stats.parameters import query_values
 from stats.rendering.format import Rendered
@@ -46,6 +46,11 @@ _BARS = (
     ReportPart(("daily_bar", "previous_daily_bar"), "ohlcv", "1d"),
 )
 REPORTS = {"latest": _TICKS, "snapshot": (*_TICKS, *_BARS)}
+
+
+def reports_of(market_class: MarketClass) -> tuple[str, ...]:
+    """Return the names of a class's reports besides the coverage; none if the class has no quotes."""
+    return tuple(REPORTS) if "quotes" in market_class.datasets else ()
 
 
 COVERAGE = "coverage"

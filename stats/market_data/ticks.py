@@ -1,4 +1,4 @@
-"""Datasets whose rows are returned as stored: trades, quotes, open interest."""
+"""Datasets whose rows are returned as stored: trades, quotes, open interest, interest rates."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from stats.market_data.query import DatasetForm
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.sessions.schedule import Hours
-from store.datasets import OPEN_INTEREST, TRADES
+from store.datasets import INTEREST_RATES, OPEN_INTEREST, TRADES
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
@@ -179,4 +179,16 @@ OPEN_INTEREST_REPORTS = MarketDataset(
     ),
     plan=tick_plan,
     logs_of=lambda _query: (OPEN_INTEREST,),
+)
+INTEREST_RATE_ROWS = MarketDataset(
+    form=DatasetForm(
+        name="interest-rates",
+        rows_name="interest_rates",
+        own=(),
+        resolution=Resolution.DAY,
+        columns=out_columns(INTEREST_RATES, has_integer_volume=False),
+        of_instants=True,
+    ),
+    plan=tick_plan,
+    logs_of=lambda _query: (INTEREST_RATES,),
 )

@@ -100,6 +100,16 @@ class RowReader:
         """Return splits and dividends."""
         return self.rows("corporate_actions", symbol, start, end, **options)
 
+    def interest_rates(
+        self,
+        symbol: str,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Return the rates of a currency's curves, each with its tenor. symbol: the currency."""
+        return self.rows("interest_rates", symbol, start, end, **options)
+
     def vendor_bars(
         self,
         symbol: str,

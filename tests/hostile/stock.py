@@ -13,6 +13,7 @@ SYMBOLS = {
     "options": "AAPL250117C00190000",
     "crypto": "BTC-USD",
     "fx": "EUR-USD",
+    "rates": "USD",
 }
 INSTRUMENTS: dict[str, dict[str, Any]] = {
     SYMBOL: {"class": "equity", "exchange": "XNAS", "currency": "USD"},
@@ -86,7 +87,7 @@ def requests() -> list[tuple[str, str, bytes]]:
         ("PUT", f"/api/v1/instruments/{symbol}", orjson.dumps({"symbol": symbol, **told}))
         for symbol, told in INSTRUMENTS.items()
     ]
-    for symbol in SYMBOLS.values():
+    for symbol in (each for name, each in SYMBOLS.items() if name != "rates"):
         trades = [
             {
                 "timestamp": f"{minute(n)}:00.5Z", "symbol": symbol, "price": 100 + n % 7, "volume": 1 + n,
@@ -104,6 +105,16 @@ def requests() -> list[tuple[str, str, bytes]]:
         found.append(("POST", "/api/v1/trades/ingest", orjson.dumps({"trades": trades})))
         name = "option-quotes" if symbol == SYMBOLS["options"] else "quotes"
         found.append(("POST", f"/api/v1/{name}/ingest", orjson.dumps({name.replace("-", "_"): quotes})))
+    rates = [
+        {
+            "timestamp": f"{minute(n)}:00Z",
+            "symbol": SYMBOLS["rates"],
+            "tenor": "1Y",
+            "rate": 0.04 + n / 10_000,
+        }
+        for n in range(MINUTES)
+    ]
+    found.append(("POST", "/api/v1/interest-rates/ingest", orjson.dumps({"interest_rates": rates})))
     return found
 
 

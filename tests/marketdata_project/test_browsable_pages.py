@@ -16,6 +16,7 @@ from store.exceptions import StoreUnavailable
 from store.instruments import CRYPTO, FUTURE, FX, Instrument
 from tests.api_client import Api, trade
 from tests.html_page import Page
+from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.stores import market_store
 
 pytestmark = pytest.mark.system
@@ -48,7 +49,8 @@ def reads() -> dict[str, list[str]]:
 
 
 def path_of(template: str) -> str:
-    symbol = next((symbol for path, symbol in SYMBOLS.items() if f"/{path}/" in template), "AAPL")
+    symbols = {**SYMBOLS, "rates": "USD"}
+    symbol = next((symbol for path, symbol in symbols.items() if f"/{path}/" in template), "AAPL")
     return template.replace("{symbol}", symbol).replace(
         "{key}", str(ApiKey.objects.values_list("pk", flat=True)[0])
     )
@@ -64,6 +66,8 @@ def stored(api: Api) -> Api:
         api.ingest(trade(symbol=symbol), trade(symbol=symbol, timestamp="2025-01-02T14:31:00Z"))
     quote = {"symbol": SYMBOLS["options"], "timestamp": "2025-01-02T14:30:00Z", "bid": 4.1, "ask": 4.2}
     api.call("POST", "/api/v1/option-quotes/ingest", orjson.dumps({"option_quotes": [quote]}))
+    rates = orjson.dumps({"interest_rates": SAMPLE_ROWS["interest_rates"]})
+    api.call("POST", "/api/v1/interest-rates/ingest", rates)
     return api
 
 

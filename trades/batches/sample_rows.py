@@ -63,4 +63,8 @@ SAMPLE_ROWS: dict[str, list[dict[str, Any]]] = {
             "currency": "USD",
         },
     ],
+    "interest_rates": [
+        {"timestamp": "2025-01-02T21:00:00Z", "symbol": "USD", "tenor": "1M", "rate": 0.0433},
+        {"timestamp": "2025-01-02T21:00:00Z", "symbol": "USD", "tenor": "1Y", "rate": 0.0408},
+    ],
 }

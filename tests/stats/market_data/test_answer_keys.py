@@ -23,7 +23,7 @@ from stats.exceptions import StatsError
 from stats.market_data.answers.pin import _pages
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import MARKET_CLASSES, Target, parse_query
-from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query
+from stats.market_data.reports import COVERAGE, parse_report_query, reports_of
 from stats.market_data.services import market_data_page, market_data_report
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from stats.ohlc.serializers import IntervalField, OhlcInterval, OhlcQuerySerializer
@@ -39,6 +39,7 @@ from tests.chance import SOAK
 from tests.stats.market_data.builders import (
     CALL,
     CRYPTO,
+    CURRENCY,
     EQUITY,
     EQUITY_HOUR,
     FUTURE,
@@ -60,6 +61,7 @@ SYMBOLS = {
     "options": (CALL,),
     "crypto": (CRYPTO,),
     "fx": (),
+    "rates": (CURRENCY,),
 }
 NOW_NS = EQUITY_HOUR + HOUR_NS // 2
 # When all actions have taken effect.
@@ -140,7 +142,7 @@ def pins(chance: random.Random | None, *, of_bars: int) -> Iterator[tuple[str, P
                 query = urlencode({**start, "end": TIMES[3], **limit, **change})
                 target = Target(path, form, symbol)
                 yield f"{path} {symbol} {name} {query}", partial(page_of, target, query)
-        for symbol, report in itertools.product(SYMBOLS[path], (*REPORTS, COVERAGE)):
+        for symbol, report in itertools.product(SYMBOLS[path], (*reports_of(market_class), COVERAGE)):
             for query in ("", f"as_of={TIMES[2]}"):
                 yield f"{path} {symbol} {report} {query}", partial(report_of, report, path, symbol, query)
     for symbol, change in itertools.product((EQUITY, CRYPTO), some(chance, changes_of(OhlcQuerySerializer))):

@@ -142,7 +142,7 @@ def value_of(column: Any) -> Any:
         instants = st.integers(0, 364).map(lambda n: n * DAY_NS) if days else st.integers(0, 365 * DAY_NS - 1)
         return instants.map(lambda ns: format_timestamp(YEAR_START + ns))
     if column.kind is ColumnKind.NUMBER:
-        least = 0.0 if column.lower_bound.zero_allowed else 5e-324
+        least = 0.0 if column.lower_bound is None or column.lower_bound.zero_allowed else 5e-324
         return st.one_of(
             st.floats(least, 2.0**53), st.integers(1, 2**53), st.sampled_from([0.1, 2**53, 189.98, 1e-9])
         )
@@ -172,4 +172,6 @@ def fitted(dataset: Dataset, row: Row) -> Row:
             dropped = {"ratio", "amount"} | ({"currency"} if row["kind"] == "split" else set())
             kept = {name: value for name, value in row.items() if name not in dropped}
             return kept | ({"ratio": 4} if row["kind"] == "split" else {"amount": 0.25})
+        case "interest_rates":
+            return row | {"rate": -0.0433}
     return row

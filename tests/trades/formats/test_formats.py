@@ -61,7 +61,10 @@ def wrong_rows(draw: Any, dataset: Dataset) -> list[dict[str, Any]]:
     if column.required and draw(st.booleans()):
         row[column.name] = None
     else:
-        value = draw(st.sampled_from(WRONG_VALUES[column.kind]))
+        values = WRONG_VALUES[column.kind]
+        # A number without a lower bound may be negative.
+        is_unbound = column.kind is ColumnKind.NUMBER and column.lower_bound is None
+        value = draw(st.sampled_from([each for each in values if each > 0] if is_unbound else values))
         row[column.name] = [value] if column.name == "conditions" else value
     return rows
 

@@ -188,6 +188,8 @@ def bounds(column: Column) -> Iterator[Case]:
         yield 0.0, ALL, "nonpositive_price", f"must be greater than 0 {HOW}"
     elif column.name in {"bid", "ask"}:
         yield -5e-324, ALL, "negative_price", f"must be 0 or more {HOW}"
+    elif column.lower_bound is None:
+        yield -1.0, ALL, "", ""
     elif column.name in {"ratio", "amount"}:
         yield 0.0, ALL, "out_of_range", "must be greater than 0"
     else:
