@@ -32,6 +32,7 @@ from store.exceptions import UnknownSymbol
 from store.protocol import CommitId, Completeness, Window
 from store.queries import QueryableStore
 from store.rows.revisions import Revision, RevisionQuery
+from store.rows.stored_rows import versions_until
 from store.walk import CommitPiece, LogPosition
 
 LOGS_BYTES = 48 * 2**20
@@ -90,6 +91,14 @@ class StoreReads(QueryableStore):
     ) -> pa.Table:
         def answer(log: OpenLog, snapshot: LogSnapshot) -> pa.Table:
             return log.reader.rows(window, snapshot, coded_texts=coded_texts)
+
+        return self._answer(dataset, symbol, commit, answer)
+
+    def versions(
+        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+    ) -> pa.Table:
+        def answer(log: OpenLog, snapshot: LogSnapshot) -> pa.Table:
+            return versions_until(log.reader.stored(window, snapshot), snapshot.commit)
 
         return self._answer(dataset, symbol, commit, answer)
 

@@ -77,6 +77,9 @@ class Grid(Protocol):
     def periods(self, window: Window) -> PeriodSpans:
         """Return the periods of an aligned window, each a day or longer."""
 
+    def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
+        """Return the end of each bar's interval, and its date in days since 1970."""
+
 
 class DayGrid(Grid, Protocol):
     """A grid of days: trading dates if there is an exchange, else UTC dates."""
@@ -86,9 +89,6 @@ class DayGrid(Grid, Protocol):
 
         If the date is no trading date, return the start of the next one.
         """
-
-    def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
-        """Return the end of each bar's interval, and its date in days since 1970."""
 
     def with_all_hours(self) -> "DayGrid":
         """Return the grid of whole trading dates."""
@@ -148,6 +148,9 @@ class PlainGrid:
         length = self.resolution.length_ns
         starts = np.arange(window.start_ns, window.end_ns, length)
         return PeriodSpans(Spans(starts, starts + length, starts), starts, starts // DAY_NS, starts + length)
+
+    def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
+        return labels + self.resolution.length_ns, labels // DAY_NS
 
 
 def plain_grid(interval_ns: int, dates_of: DatesOf, dates_for_credit: DatesOf = utc_dates) -> PlainGrid:

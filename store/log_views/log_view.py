@@ -10,6 +10,7 @@ from store import lazy_pyarrow as pa
 from store.declarations import Dataset
 from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Window
 from store.queries import QueryableStore
+from store.rows.stored_rows import stored_schema
 
 # The number of rows that `rows_backwards` reads at first; it grows up to `ROWS_AT_ONCE`.
 _FEW_ROWS = 64
@@ -47,6 +48,12 @@ class LogView:
         return self.store.rows(
             self.dataset, self.symbol, window, commit=self.commit.number, coded_texts=coded_texts
         )
+
+    def versions(self, window: Window) -> pa.Table:
+        """See `QueryableStore.versions`."""
+        if self.is_empty:
+            return stored_schema(self.dataset).empty_table()
+        return self.store.versions(self.dataset, self.symbol, window, commit=self.commit.number)
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
         """See `QueryableStore.take_window`. If nothing is read, return the whole window."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
-from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
 from store.lazy_imports import compute as pc
 from store.log_views.grids import OUTSIDE, BarLength, Grid
 from store.log_views.log_view import LogView
-from store.log_views.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars, trade_bars
+from store.log_views.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
@@ -39,11 +40,21 @@ _SHORTER = {
 }
 
 
-def with_stored_bars(trades: LogView, stored: LogView, grid: Grid, policy: BarPolicy) -> BarMaker:
-    """Return a maker of a grid's bars from trades and, where there are no trades, from stored bars."""
-    return (
-        trade_bars(trades, grid, policy) if stored.is_empty else _WithStoredBars(trades, stored, grid, policy)
-    )
+class StoredRows(Protocol):
+    """A log of stored bars, or what was known of it."""
+
+    @property
+    def is_empty(self) -> bool: ...
+
+    def rows(self, window: Window) -> pa.Table: ...
+
+
+def with_stored_bars(of_trades: Callable[[Grid], BarMaker], stored: StoredRows, grid: Grid) -> BarMaker:
+    """Return a maker of a grid's bars from trades and, where there are no trades, from stored bars.
+
+    of_trades: returns the maker of any grid's bars of trades.
+    """
+    return of_trades(grid) if stored.is_empty else _WithStoredBars(of_trades, stored, grid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +67,16 @@ class _WithStoredBars:
     parts is a stored bar without `trade_count` or `vwap`.
     """
 
-    trades: LogView
-    stored: LogView
+    of_trades: Callable[[Grid], BarMaker]
+    stored: StoredRows
     grid: Grid
-    policy: BarPolicy
 
     def bars(self, window: Window) -> Bars:
         return self.marked_bars(window)[0]
 
     def marked_bars(self, window: Window) -> tuple[Bars, Mask]:
         """Return the window's bars, and whether each has a stored part."""
-        of_trades = trade_bars(self.trades, self.grid, self.policy).bars(window)
+        of_trades = self.of_trades(self.grid).bars(window)
         stored = self._with_stored_part(window, of_trades)
         bars = with_missing_bars(stored, of_trades)
         return bars, np.isin(bars.time_ns, stored.time_ns)

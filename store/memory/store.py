@@ -40,7 +40,7 @@ from store.protocol import (
 )
 from store.queries import QueryableStore
 from store.rows.corrections import changes
-from store.rows.stored_rows import visible
+from store.rows.stored_rows import stored_in_order, versions_until, visible
 from store.timestamps import DAY_NS
 from store.walk import CommitHook, CommitPiece, CommitRecord, LogPosition, Resync, call_hooks
 
@@ -170,6 +170,14 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         coded_texts: bool = False,
     ) -> pa.Table:
         return visible(stored_rows_of(dataset, self._log(dataset, symbol)), commit, window)
+
+    def versions(
+        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+    ) -> pa.Table:
+        rows = versions_until(stored_rows_of(dataset, self._log(dataset, symbol)), commit)
+        time_ns = rows.column(0).to_numpy()
+        inside = (time_ns >= window.start_ns) & (time_ns < window.end_ns)
+        return stored_in_order(rows.filter(pa.array(inside)))
 
     def version(
         self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None

@@ -12,8 +12,8 @@ from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.log_views.grids import DayGrid
+from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import LogView, empty_view, view_as_of
-from store.log_views.stored_bars import with_stored_bars
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
@@ -53,6 +53,7 @@ class DatedBars:
     logs: BarLogs
     grid: DayGrid
     policy: BarPolicy
+    settle_ns: int | None = None
 
     def bars(self, window: Window) -> Bars:
         """Return the bars of the dates in a window of whole days."""
@@ -60,7 +61,7 @@ class DatedBars:
         window = Window(grid.date_start(stored_dates.start_ns), grid.date_start(stored_dates.end_ns))
         if window.start_ns >= window.end_ns:
             return joined_bars([])
-        bars = with_stored_bars(*self.logs, grid, self.policy).bars(window)
+        bars = bars_of_logs(*self.logs, grid, self.policy, self.settle_ns).bars(window)
         _, days = grid.ends_and_dates(bars.time_ns, window)
         return replace(bars, time_ns=days * DAY_NS)
 

@@ -7,6 +7,7 @@ InvalidArgument (a ValueError)
 ├── InvalidInterval      not a positive number of nanoseconds, nor the name of an interval
 ├── UnknownName          a name that does not exist
 │   ├── UnknownPolicy    not a bar policy
+│   ├── UnknownKnowledge neither now nor then
 │   ├── UnknownDataset   not a dataset
 │   └── UnknownColumn    not a column of the dataset
 ├── InvalidSession       not the name of a kind of days
@@ -53,6 +54,10 @@ class UnknownName(InvalidArgument):
 
 class UnknownPolicy(UnknownName):
     """No bar policy has this name. Choose one that the message lists."""
+
+
+class UnknownKnowledge(UnknownName):
+    """The text is neither `now` nor `then`. Choose one of them."""
 
 
 class UnknownDataset(UnknownName):

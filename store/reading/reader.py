@@ -15,9 +15,9 @@ from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
 from store.log_views.grids import DayGrid, plain_grid
+from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import view_as_of
 from store.log_views.quote_windows import windowed_quote_bars
-from store.log_views.stored_bars import with_stored_bars
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 from store.reading.arguments import InstantArgument, IntervalArgument, aligned_window, instant_ns, interval_ns
@@ -29,10 +29,17 @@ from store.reading.bar_logs import (
     bar_logs,
     dates_with_rows,
 )
-from store.reading.exceptions import InvalidSession, InvalidUniverse, NoSessions, UnknownPolicy
+from store.reading.exceptions import (
+    InvalidSession,
+    InvalidUniverse,
+    NoSessions,
+    UnknownKnowledge,
+    UnknownPolicy,
+)
 from store.reading.latest import LatestTrades, Trade
 from store.reading.rows import RowReader, dataset_named
 from store.reading.scan import Slice, merged_slices
+from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS
 
 # `Bars`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
@@ -69,6 +76,7 @@ class Reader(RowReader):
         session: str | None = None,
         policy: str | BarPolicy | None = None,
         as_of: InstantArgument | None = None,
+        knowledge: str = "now",
         frame: bool = False,
     ) -> BarsOrFrame:
         """Return bars as equally long numpy columns, one row per interval with a price.
@@ -78,15 +86,20 @@ class Reader(RowReader):
         `1min`, `5min`, `15min`, `1h`, `1d`, any other whole number of ns, us, ms, s, min, h or d, whole
         nanoseconds, or a timedelta. Bars of one day are trading dates if the instrument has sessions: the
         regular session of equities and options, else the whole date. Their time is midnight UTC of the date. With
-        `session="utc"`, and of two days or more, days are UTC days. Raises `NoSessions` for trading dates if the
-        store was opened without `sessions`.
+        `session="utc"`, and of two days or more, days are UTC days. knowledge: `now`, or `then` for bars as they
+        were known at their end plus the instrument's `settle` (see `store.rows.knowledge`). Raises `NoSessions` for
+        trading dates if the store was opened without `sessions`.
         """
         name, length = self._named(symbol), interval_ns(interval)
         self._derive_at_first_use(TRADES, name)
         window, rule = aligned_window(start, end, length), self._policy(name, policy, as_of)
-        if length == DAY_NS or self._has_stored_bars(name):
+        is_then = knowledge_named(knowledge) is Knowledge.THEN
+        if is_then or length == DAY_NS or self._has_stored_bars(name):
             logs = self._bar_logs(name, as_of)
-            bars = self._maker(name, logs, length, rule, session=session, as_of=as_of).bars(window)
+            maker = self._maker(name, logs, length, rule, session=session, as_of=as_of, is_then=is_then)
+            if is_then and (start is None or end is None):
+                window = _within_rows([logs], window, length)
+            bars = maker.bars(window)
         else:
             commit = self._commit_as_of(TRADES, name, as_of)
             dates_of = self._dates_for_credit(name, rule, as_of)
@@ -157,6 +170,7 @@ class Reader(RowReader):
         session: str | None = None,
         policy: str | BarPolicy | None = None,
         as_of: InstantArgument | None = None,
+        knowledge: str = "now",
         fill: bool = False,
     ) -> Iterator[tuple[int, Slice]]:
         """Yield (start in nanoseconds UTC, `Slice`) for each interval with a bar of any symbol, ascending.
@@ -171,15 +185,17 @@ class Reader(RowReader):
         logs = [self._bar_logs(symbol, as_of) for symbol in universe]
         window = aligned_window(start, end, length)
         if start is None or end is None:
-            margin_ns = DATES_APART_NS if length == DAY_NS else 0
-            stored_dates = dates_with_rows(logs, window, trades_margin_ns=margin_ns)
-            window = Window(
-                stored_dates.start_ns - stored_dates.start_ns % length,
-                stored_dates.end_ns + -stored_dates.end_ns % length,
-            )
+            window = _within_rows(logs, window, length)
+        is_then = knowledge_named(knowledge) is Knowledge.THEN
         makers = [
             self._maker(
-                symbol, each, length, self._policy(symbol, policy, as_of), session=session, as_of=as_of
+                symbol,
+                each,
+                length,
+                self._policy(symbol, policy, as_of),
+                session=session,
+                as_of=as_of,
+                is_then=is_then,
             )
             for symbol, each in zip(universe, logs, strict=True)
         ]
@@ -237,11 +253,13 @@ class Reader(RowReader):
         *,
         session: str | None,
         as_of: InstantArgument | None,
+        is_then: bool,
     ) -> BarMaker:
-        """Return a maker of bars of one length."""
+        """Return a maker of bars of one length. is_then: as they were known when they ended."""
+        settle_ns = self._instrument(symbol, as_of).settle_ns if is_then else None
         days = self._trading_dates(symbol, session, as_of) if length == DAY_NS else None
         if days is not None:
-            return DatedBars(logs, days, policy)
+            return DatedBars(logs, days, policy, settle_ns)
 
         def dates_of(time_ns: Integers) -> Integers:
             instrument = self._instrument(symbol, as_of)
@@ -254,7 +272,7 @@ class Reader(RowReader):
             return self._sessions(instrument).trading_dates(time_ns)
 
         grid = plain_grid(length, dates_of, self._dates_for_credit(symbol, policy, as_of))
-        return with_stored_bars(*logs, grid, policy)
+        return bars_of_logs(*logs, grid, policy, settle_ns)
 
     def _dates_for_credit(self, symbol: str, policy: BarPolicy, as_of: InstantArgument | None) -> DatesOf:
         """Return the trading dates that credited volume must not cross: UTC dates without `sessions`."""
@@ -278,6 +296,21 @@ class Reader(RowReader):
     def _pinned(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
         self._derive_at_first_use(dataset, symbol)
         return self._commit_as_of(dataset, symbol, as_of)
+
+
+def _within_rows(logs: Sequence[BarLogs], window: Window, length: int) -> Window:
+    """Return the part of a window that may have bars of this length."""
+    margin_ns = DATES_APART_NS if length == DAY_NS else 0
+    dates = dates_with_rows(logs, window, trades_margin_ns=margin_ns)
+    return Window(dates.start_ns - dates.start_ns % length, dates.end_ns + -dates.end_ns % length)
+
+
+def knowledge_named(name: str) -> Knowledge:
+    """Return the knowledge with this name. Raises `UnknownKnowledge`."""
+    try:
+        return Knowledge(name)
+    except ValueError:
+        raise UnknownKnowledge("knowledge", name, [each.value for each in Knowledge]) from None
 
 
 def policy_named(name: str) -> BarPolicy:

@@ -117,6 +117,15 @@ def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
     return pa.concat_tables([_with_columns(rows, until=until), additions.select(rows.column_names)])
 
 
+def versions_until(rows: pa.Table, commit: int | None) -> pa.Table:
+    """Return stored rows as a commit left them: without later rows and without later ends; None means the newest."""
+    if commit is None:
+        return rows
+    rows = rows.filter(pa.array(_integers(rows, "commit") <= commit))
+    until = _integers(rows, "until")
+    return _with_columns(rows, until=np.where(until > commit, STANDS, until).astype(np.int32))
+
+
 def visible(rows: pa.Table, commit: int | None = None, window: Window = ALL_TIME) -> pa.Table:
     """Return the rows in the window that stand at a commit, without system columns; None means the newest.
 

@@ -10,8 +10,9 @@ from stats.market_data.ohlcv.adjustment import Adjustment, AdjustmentRules, adju
 from stats.sessions.schedule import SessionMode
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
+from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import LogView
-from store.log_views.stored_bars import with_missing_bars, with_stored_bars
+from store.log_views.stored_bars import with_missing_bars
 from store.log_views.trade_bars import BarMaker, merged_bars, merged_days
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
@@ -118,7 +119,7 @@ class BarInputs:
 
     def unadjusted(self, grid: BarGrid) -> BarMaker:
         """Return the maker of a grid's unadjusted bars."""
-        return with_stored_bars(self.trades, self.stored_bars, grid, self.policy)
+        return bars_of_logs(self.trades, self.stored_bars, grid, self.policy)
 
     def adjusted(self, grid: BarGrid) -> BarMaker:
         """Return the maker of a grid's adjusted bars; unadjusted if `rules` is None."""

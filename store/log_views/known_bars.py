@@ -1,0 +1,227 @@
+"""Bars of a symbol's logs: as they are known now, or as they were known when they ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from store import lazy_pyarrow as pa
+from store.arrays import Integers, Mask
+from store.bar_policies import BarPolicy
+from store.bars.aggregation import aggregate_prints
+from store.bars.bars import Bars, bars_of, joined_bars
+from store.bars.credit import credit_dates
+from store.bars.prints import STANDS, Prints, prints_of
+from store.bars.session_bars import session_bars_of
+from store.bars.spans import span_bars_of
+from store.datasets import BARS
+from store.log_views.grids import OUTSIDE, Grid
+from store.log_views.log_view import LogView
+from store.log_views.stored_bars import stored_bar_dates, with_stored_bars
+from store.log_views.trade_bars import BarMaker, merged_days, trade_bars
+from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
+from store.rows.knowledge import KnownTimes, known_times
+from store.timestamps import DAY_NS
+
+_SYSTEM = ["arrival", "commit", "until"]
+
+
+def bars_of_logs(
+    trades: LogView, stored: LogView, grid: Grid, policy: BarPolicy, settle_ns: int | None = None
+) -> BarMaker:
+    """Return a maker of a grid's bars from trades and, where there are no trades, from stored bars.
+
+    settle_ns: each bar is as it was known at its end plus this; None for bars as they are known now. A bar of the past
+    is made of the versions of rows that were known by then (`known_times`). Volume without a price is credited to it
+    only if it happened and was known by then.
+    """
+    if settle_ns is None:
+        return with_stored_bars(lambda of_grid: trade_bars(trades, of_grid, policy), stored, grid)
+    known_trades, known_bars = (KnownLog(view, grid, policy, settle_ns) for view in (trades, stored))
+    return with_stored_bars(lambda of_grid: _ThenBars(known_trades, of_grid), known_bars, grid)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVersions:
+    """Versions of rows in order, when they were known, and the instant at which each one's bar looks at it.
+
+    instant_ns: the end of the row's bar plus settle; `ALL_TIME.start_ns` for a row that is in no bar.
+    """
+
+    rows: pa.Table
+    times: KnownTimes
+    instant_ns: Integers
+
+    @property
+    def known(self) -> Mask:
+        """Whether each version is part of its bar."""
+        return (self.instant_ns > ALL_TIME.start_ns) & self.times.at(self.instant_ns)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows of bars were judged by which time."""
+        in_bars = self.instant_ns > ALL_TIME.start_ns
+        return replace(self.times, by=np.where(in_bars, self.times.by, -1)).counts()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLog:
+    """A log of which each bar of a grid sees only what was known at the bar's end plus `settle_ns`."""
+
+    view: LogView
+    grid: Grid
+    policy: BarPolicy
+    settle_ns: int
+
+    @property
+    def is_empty(self) -> bool:
+        return self.view.is_empty
+
+    def rows(self, window: Window) -> pa.Table:
+        """Return the rows in the window that their bars know, in order, without system columns."""
+        found = self.versions(window)
+        return found.rows.filter(pa.array(found.known)).drop_columns(_SYSTEM)
+
+    def versions(self, window: Window) -> KnownVersions:
+        """Return all versions of the window's rows."""
+        rows = self.view.versions(window)
+        event_ns, last_ns = self._events(rows)
+        times = known_times(rows, event_ns, self._committed_at)
+        return KnownVersions(rows, times, self._instants(last_ns))
+
+    def _committed_at(self, number: int) -> int:
+        return self.view.store.committed_at(self.view.dataset, self.view.symbol, number)
+
+    def _events(self, rows: pa.Table) -> tuple[Integers, Integers]:
+        """Return when each row's event was over, and the last instant of the event."""
+        time_ns = rows.column("timestamp").to_numpy()
+        if self.view.dataset is not BARS or not rows.num_rows:
+            return time_ns, time_ns
+        ends_ns, names = np.empty_like(time_ns), rows.column("resolution").to_numpy()
+        for name in np.unique(names).tolist():
+            of_one = names == name
+            ends_ns[of_one] = self._ends(time_ns[of_one], Resolution(name))
+        return ends_ns, ends_ns - 1
+
+    def _ends(self, time_ns: Integers, resolution: Resolution) -> Integers:
+        """Return the ends of stored bars of one resolution."""
+        if not resolution.is_period:
+            return time_ns + resolution.length_ns
+        grid, days = self.grid.with_resolution(resolution), stored_bar_dates(time_ns.copy(), self.grid)
+        first, last = int(days.min()) * DAY_NS, (int(days.max()) + 1) * DAY_NS
+        periods = grid.periods(grid.aligned(first - resolution.length_ns, last + resolution.length_ns))
+        index = np.searchsorted(periods.dates, days, side="right") - 1
+        ends: Integers = periods.ends_ns[np.maximum(index, 0)]
+        return ends
+
+    def _instants(self, last_ns: Integers) -> Integers:
+        """Return the instants at which bars look at rows with these last instants."""
+        if not len(last_ns):
+            return last_ns
+        window = self.grid.aligned(int(last_ns.min()), int(last_ns.max()) + 1)
+        if self.is_of_auctions:
+            periods = self.grid.periods(window)
+            index = np.searchsorted(periods.dates, last_ns // DAY_NS, side="right") - 1
+            ends_ns, inside = periods.ends_ns[np.maximum(index, 0)], index >= 0
+        else:
+            labels = self.grid.labels_of(last_ns, window)
+            inside = labels != OUTSIDE
+            ends_ns = np.zeros_like(labels)
+            ends_ns[inside] = self.ends_of(labels[inside], window)
+        return np.where(inside, ends_ns + self.settle_ns, ALL_TIME.start_ns)
+
+    @property
+    def is_of_auctions(self) -> bool:
+        """Whether the policy's daily table decides which prints belong to the grid's bars, not the time."""
+        return self.grid.is_of_regular_sessions and self.policy.daily is not None
+
+    def ends_of(self, labels: Integers, window: Window) -> Integers:
+        """Return the ends of the intervals with these labels."""
+        return self.grid.ends_and_dates(labels, window)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _ThenBars:
+    """Makes the bars of trades on a grid: that of the log, or a finer one whose bars are merged to it."""
+
+    log: KnownLog
+    grid: Grid
+
+    def bars(self, window: Window) -> Bars:
+        if self.log.is_empty or window.start_ns >= window.end_ns:
+            return joined_bars([])
+        policy, grid = self.log.policy, self.grid
+        is_own = grid == self.log.grid
+        if is_own and self.log.is_of_auctions:
+            whole_days = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+            return merged_days(session_bars_of(self._rows(whole_days), policy), grid, window)
+        prints = prints_of(self._rows(window), policy)
+        # Finer bars get credit from rows that the log's own bar knows; its own bars only from what follows in time.
+        dates = None if is_own else credit_dates(policy, grid.resolution.length_ns, grid.dates_for_credit)
+        if grid.is_plain:
+            bars = bars_of(aggregate_prints(prints, grid.resolution.length_ns), dates)
+        else:
+            bars = span_bars_of([aggregate_prints(prints, 1)], grid.spans(window), dates)
+        has_credit = is_own and not policy.counts_every_print and not grid.resolution.is_period
+        return self._credited(bars, prints, window) if has_credit else bars
+
+    def _rows(self, window: Window) -> pa.Table:
+        """Return the known rows in the window, standing, with system columns."""
+        found = self.log.versions(window)
+        rows = found.rows.filter(pa.array(found.known))
+        index = rows.schema.get_field_index("until")
+        stands = pa.array(np.full(rows.num_rows, STANDS, np.int32))
+        return rows.set_column(index, rows.schema.field(index), stands)
+
+    def _credited(self, bars: Bars, prints: Prints, window: Window) -> Bars:
+        """Return the bars with the volume that was known to belong to them after their end."""
+        volume, notional, count = bars.volume.copy(), bars.notional.copy(), bars.trade_count.copy()
+        for index, own, credited in self._credits(bars, prints, window):
+            sizes = [*own.volume.tolist(), *credited.volume.tolist()]
+            values = [*(own.price * own.volume).tolist(), *(credited.price * credited.volume).tolist()]
+            volume[index], notional[index] = math.fsum(sizes), math.fsum(values)
+            count[index] += len(credited)
+        return replace(bars, volume=volume, notional=notional, trade_count=count)
+
+    def _credits(self, bars: Bars, prints: Prints, window: Window) -> Iterator[tuple[int, Prints, Prints]]:
+        """Yield, for each bar that gets credit, its index, its own prints with volume, and the credited ones."""
+        log, grid = self.log, self.log.grid
+        after = log.versions(Window(window.start_ns, min(window.end_ns + log.settle_ns + 1, ALL_TIME.end_ns)))
+        all_prints = _standing_prints(after.rows, log.policy)
+        reach = grid.aligned(window.start_ns, window.end_ns + log.settle_ns + 1)
+        labels, own_labels = grid.labels_of(all_prints.time, reach), grid.labels_of(prints.time, window)
+        starts_ns = bars.time_ns.tolist()
+        dates, ends_ns = grid.dates_for_credit(all_prints.time), log.ends_of(bars.time_ns, window)
+        own_dates = grid.dates_for_credit(bars.time_ns)
+        for index, end_ns in enumerate(ends_ns.tolist()):
+            first, behind = all_prints.time.searchsorted((end_ns, end_ns + log.settle_ns + 1)).tolist()
+            part = slice(first, behind)
+            at_ns = np.full(behind - first, end_ns + log.settle_ns)
+            known = _part(after.times, part).at(at_ns) & (labels[part] != OUTSIDE)
+            known &= dates[part] == own_dates[index]
+            priced = np.flatnonzero(known & all_prints.sets_open_close[part])
+            if len(priced):
+                known &= labels[part] < labels[part][priced[0]]
+            chosen = np.flatnonzero(known & all_prints.counts_volume[part]) + first
+            if len(chosen):
+                begin, end = prints.time.searchsorted((starts_ns[index], end_ns)).tolist()
+                own = (own_labels[begin:end] == starts_ns[index]) & prints.counts_volume[begin:end]
+                yield index, _taken(prints, np.flatnonzero(own) + begin), _taken(all_prints, chosen)
+
+
+def _standing_prints(versions: pa.Table, policy: BarPolicy) -> Prints:
+    """Return the prints of all versions, each as if it stood."""
+    index = versions.schema.get_field_index("until")
+    stands = pa.array(np.full(versions.num_rows, STANDS, np.int32))
+    return prints_of(versions.set_column(index, versions.schema.field(index), stands), policy)
+
+
+def _part(times: KnownTimes, part: slice) -> KnownTimes:
+    return KnownTimes(times.from_ns[part], times.until_ns[part], times.by[part])
+
+
+def _taken(prints: Prints, rows: Integers) -> Prints:
+    return Prints(*(getattr(prints, column.name)[rows] for column in fields(prints)))
