@@ -13,6 +13,7 @@ from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn
 from store.datasets import DATASETS
 from store.resolutions import Resolution
+from store.rows.knowledge import KnownBy
 
 _EXAMPLE_SYMBOLS = {
     "equities": "AAPL",
@@ -106,6 +107,10 @@ _ABSENCE = _object(
         "reason": {"type": "string", "enum": list(REASONS)},
     }
 )
+_KNOWLEDGE = {
+    **_object({name.value: {"type": "integer"} for name in KnownBy}),
+    "description": "With `knowledge=then`: the number of rows by the time that told when they were known.",
+}
 _INSTANT: Schema = {"type": ["string", "null"], "format": "date-time"}
 _COVERAGE = _object(
     {
@@ -212,6 +217,7 @@ def _page(form: DatasetForm, *, several: bool) -> Schema:
             "resolution": {"type": "string", "enum": Resolution.names()},
             form.rows_name: {"type": "array", "items": _row(columns)},
             "absences": {"type": "array", "items": _ABSENCE},
+            "knowledge": _KNOWLEDGE,
             "next_cursor": _CURSOR,
             "prev_cursor": _CURSOR,
             "total_estimate": {"type": "integer", "description": "An upper bound of the number of rows."},

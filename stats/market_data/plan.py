@@ -44,6 +44,14 @@ class AbsencesOfPage(Protocol):
         ...
 
 
+class KnowledgeOfPage(Protocol):
+    """Counts how it was told when the rows of a page's bars were known. Part of cache keys, as absences are."""
+
+    def of_page(self, start_ns: int | None, end_ns: int | None) -> dict[str, int]:
+        """Return the number of rows in `[start_ns, end_ns)` by the time that told it. None: as for absences."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SymbolQuery:
     """A query, limited to one of its symbols.
@@ -111,7 +119,8 @@ class Plan:
 
     source: makes the rows. range: cursors are bound to it. reason: the document's `reason` if there are no rows.
     logs: in the dataset's order, including empty logs. head: the document's fields between the symbol and the
-    rows. absences: tells why intervals have no rows; None without `coverage`. final_until_ns: bars that end later are
+    rows. absences: tells why intervals have no rows; None without `coverage`. knowledge: None without
+    `knowledge=then`. final_until_ns: bars that end later are
     not final; None if the rows do not say which are.
     """
 
@@ -124,6 +133,7 @@ class Plan:
     validity: Validity
     head: tuple[tuple[str, str | float], ...] = ()
     absences: AbsencesOfPage | None = None
+    knowledge: KnowledgeOfPage | None = None
     final_until_ns: Annotated[int | None, Irrelevant("the source has it")] = None
 
     @property

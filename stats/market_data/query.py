@@ -18,6 +18,7 @@ from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
 from store.resolutions import Resolution
+from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, SECOND_NS
 from trades.instruments.services import requested_symbol
 
@@ -118,7 +119,7 @@ class MarketDataQuery:
 
     Times are nanoseconds UTC. start_ns: None if the query has no start. end_ns: exclusive; None for now.
     whole_dates: whether start and end were dates without a time. streamed: whether one answer has all rows of
-    the range. session, hours: None for the instrument's default.
+    the range. session, hours: None for the instrument's default. knowledge: None for what is known now.
     """
 
     market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
@@ -146,6 +147,7 @@ class MarketDataQuery:
     expiry_ns: int | None = None
     after_ns: int | None = None
     anchor: Annotated[Anchor, Irrelevant("plans have the grid")] = Anchor.CLOCK
+    knowledge: Knowledge | None = None
     inputs: tuple[tuple[str, float], ...] = ()
     has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
 
@@ -215,6 +217,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         expiry_ns=values.get("expiry"),
         after_ns=values.get("after"),
         anchor=Anchor(values.get("anchor", Anchor.CLOCK)),
+        knowledge=Knowledge.THEN if values.get("knowledge") == Knowledge.THEN else None,
         inputs=tuple((name, values[name]) for name in ("rate", "dividend_yield") if name in values),
         has_maximum_range=not target.streamed,
     )

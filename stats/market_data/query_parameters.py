@@ -18,6 +18,7 @@ from stats.parameters import (
     WordField,
 )
 from stats.sessions.schedule import Anchor, Hours, SessionMode
+from store.rows.knowledge import Knowledge
 
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 
@@ -80,6 +81,14 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
             "words": ("include", "exclude"),
             "schema_default": "include",
             "help_text": "Whether to return bars whose interval has not ended.",
+        },
+    ),
+    "knowledge": (
+        WordField,
+        {
+            "words": tuple(Knowledge),
+            "schema_default": "now",
+            "help_text": "`then`: each bar as it was known when it ended, plus the instrument's `settle`.",
         },
     ),
     "coverage": (SwitchField, {"help_text": "`1`: list the intervals without a bar, each with its reason."}),

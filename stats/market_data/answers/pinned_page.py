@@ -1,5 +1,6 @@
 """Pinned pages: pages of rows at fixed commits, and the documents made from them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -231,8 +232,15 @@ class PinnedPage(PinnedContent):
         }
 
     def _absence(self, page: PageRows) -> dict[str, Any]:
-        """Return `absences`, if the query asks for them, and `reason`, if there are no rows."""
+        """Return `absences` and `knowledge`, if the query asks for them, and `reason`, if there are no rows."""
         plan, fields = self.plans[0], dict[str, Any]()
+        if plan.knowledge is not None:
+            counts = Counter[str]()
+            for each in self.plans:
+                if each.knowledge is not None:
+                    edges = (None, None) if self.query.several else map(_time_of, (page.earlier, page.later))
+                    counts.update(each.knowledge.of_page(*edges))
+            fields["knowledge"] = dict(counts)
         if plan.absences is not None:
             fields["absences"] = plan.absences.of_page(_time_of(page.earlier), _time_of(page.later))
         if not len(page.rows):

@@ -95,10 +95,15 @@ def finality_of(
     latest_ns = min(grid.constant_window(now_ns).start_ns, query_range.end_ns)
     found = Finality(min(_complete_until(symbol_query, log), now_ns))
     if calendar is not None and not log.is_empty:
-        sessions = _Sessions(calendar, Hours.REGULAR if grid.hours is Hours.REGULAR else Hours.EXTENDED)
+        of_auctions = grid.is_of_regular_sessions and policy.daily is not None
+        is_regular = grid.hours is Hours.REGULAR and not of_auctions
+        sessions = _Sessions(calendar, Hours.REGULAR if is_regular else Hours.EXTENDED)
         if found.until_ns < min(query_range.end_ns, now_ns):
             found = _by_exchange(symbol_query, sessions, query_range, found.until_ns)
         opening_ns = sessions.closed_until(found.until_ns)
+        if of_auctions:
+            # Auction prints belong to the session by their condition and come after its close.
+            return Finality(min(_before_open_date(calendar, found.until_ns), latest_ns), found.expires_ns)
         if opening_ns > found.until_ns:
             return Finality(min(opening_ns, latest_ns), found.expires_ns)
     until_ns = found.until_ns
@@ -134,6 +139,14 @@ def _by_exchange(symbol_query: SymbolQuery, sessions: _Sessions, query_range: Ra
     if len(passed) < len(settled):
         expires_ns = now_ns + _ASKED_AGAIN_NS
     return Finality(max(own_ns, int(passed[-1])) if len(passed) else own_ns, expires_ns)
+
+
+def _before_open_date(calendar: TradingCalendar, instant_ns: int) -> int:
+    """Return the instant, or the start of its trading date if that date's hours, after the session too, are not over."""
+    start_ns = _date_start(calendar, instant_ns)
+    schedule = calendar.around(start_ns, start_ns)
+    index = int(schedule.start_ns.searchsorted(start_ns, side="right")) - 1
+    return instant_ns if instant_ns >= schedule.post_ns[index] else start_ns
 
 
 def _date_start(calendar: TradingCalendar | None, instant_ns: int) -> int:

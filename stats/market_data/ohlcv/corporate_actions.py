@@ -1,21 +1,25 @@
 """Makes bars that are adjusted for the stored corporate actions."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
+from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid, regular_day_grid
 from stats.market_data.ohlcv.adjustment import Adjustment, AdjustmentRules, adjustment_of
 from stats.sessions.schedule import SessionMode
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
-from store.log_views.known_bars import bars_of_logs
+from store.log_views.known_bars import KnownLog, bars_of_logs
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import with_missing_bars
 from store.log_views.trade_bars import BarMaker, merged_bars, merged_days
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
+from store.rows.knowledge import KnownBy
 from store.timestamps import DAY_NS
 
 # The maximum age of the close that a dividend factor uses.
@@ -109,17 +113,21 @@ def _takes_effect(grid: BarGrid, time_ns: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BarInputs:
-    """Everything that bars are made from. rules: how actions are applied; None for unadjusted bars."""
+    """Everything that bars are made from.
+
+    rules: how actions are applied; None for unadjusted bars. settle_ns: see `bars_of_logs`.
+    """
 
     trades: LogView
     stored_bars: LogView
     actions: LogView
     policy: BarPolicy
     rules: AdjustmentRules | None
+    settle_ns: int | None = None
 
     def unadjusted(self, grid: BarGrid) -> BarMaker:
         """Return the maker of a grid's unadjusted bars."""
-        return bars_of_logs(self.trades, self.stored_bars, grid, self.policy)
+        return bars_of_logs(self.trades, self.stored_bars, grid, self.policy, self.settle_ns)
 
     def adjusted(self, grid: BarGrid) -> BarMaker:
         """Return the maker of a grid's adjusted bars; unadjusted if `rules` is None."""
@@ -143,3 +151,25 @@ class BarInputs:
             rules=rules,
             close_before=lambda time_ns: _official_close(regular_days, regular_grid, time_ns),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BarKnowledge:
+    """Counts the rows of bars by the time that told when they were known. window: the part of the range with bars."""
+
+    inputs: BarInputs
+    grid: BarGrid
+    window: Annotated[Window, Irrelevant("the plan's range, and where the logs have rows, say it")]
+
+    def of_page(self, start_ns: int | None, end_ns: int | None) -> dict[str, int]:
+        """Return the counts of a page's rows, see `KnownTimes.counts`. start_ns, end_ns: None for the window's."""
+        inputs, counts = self.inputs, Counter[str]()
+        window = Window(
+            self.window.start_ns if start_ns is None else start_ns,
+            self.window.end_ns if end_ns is None else end_ns,
+        )
+        for view in (inputs.trades, inputs.stored_bars):
+            if not view.is_empty and window.start_ns < window.end_ns:
+                log = KnownLog(view, self.grid, inputs.policy, inputs.settle_ns or 0)
+                counts.update(log.versions(window).counts())
+        return {name.value: counts[name.value] for name in KnownBy}

@@ -16,7 +16,7 @@ from stats.market_data.intervals.windows import (
 from stats.market_data.ohlcv.absences import BarAbsences, queried_days
 from stats.market_data.ohlcv.adjustment import AdjustmentRules
 from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
-from stats.market_data.ohlcv.corporate_actions import CLOSE_LOOKBACK_NS, BarInputs, day_grid
+from stats.market_data.ohlcv.corporate_actions import CLOSE_LOOKBACK_NS, BarInputs, BarKnowledge, day_grid
 from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, check_known, reason_for_none
 from stats.market_data.query import DatasetForm, MarketDataQuery
 from stats.market_data.rows import WindowedSource
@@ -40,7 +40,7 @@ OHLCV = MarketDataset(
     form=DatasetForm(
         name="ohlcv",
         rows_name="bars",
-        own=("resolution", "session", "hours", "anchor", "adjustment", "partial", "coverage"),
+        own=("resolution", "session", "hours", "anchor", "adjustment", "knowledge", "partial", "coverage"),
         resolution=Resolution.DAY,
         columns=bar_columns(has_integer_volume=True, with_date=True),
         stream_resolution=Resolution.MINUTE,
@@ -67,7 +67,9 @@ def _bars_plan(
     symbol_query: SymbolQuery, grid: BarGrid, trades: LogView, stored_bars: LogView, actions: LogView
 ) -> Plan:
     query = symbol_query.query
-    if query.adjustment == "raw":
+    settle_ns = None if query.knowledge is None else symbol_query.instrument.settle_ns
+    # No action is known before it takes effect, so prices that were known then are unadjusted.
+    if query.adjustment == "raw" or settle_ns is not None:
         actions = empty_view(actions.store, actions.dataset, actions.symbol)
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (trades, stored_bars))
@@ -78,7 +80,7 @@ def _bars_plan(
     limited_to = symbol_query.read_point.limited_to
     logs = (limited_to(trades, needed), limited_to(stored_bars, stored_needed), actions)
     rules = None if actions.is_empty else _adjustment_rules(symbol_query, grid)
-    inputs = BarInputs(*logs, symbol_query.instrument.policy, rules)
+    inputs = BarInputs(*logs, symbol_query.instrument.policy, rules, settle_ns)
     finality = None
     if _has_final(query):
         finality = finality_of(symbol_query, grid, query_range, trades, symbol_query.instrument.policy)
@@ -99,6 +101,7 @@ def _bars_plan(
         ),
         head=(("resolution", grid.resolution.value),),
         absences=absences,
+        knowledge=None if settle_ns is None else BarKnowledge(inputs, grid, window),
         final_until_ns=None if finality is None else finality.until_ns,
     )
 
@@ -123,11 +126,14 @@ def _needed(
 ) -> Window:
     """Return the window of trades on which the bars of a range depend.
 
-    Adjusted bars also depend on all later trades and on the close before a dividend. An action on a closed day
+    Bars as they were known depend on what was known until `settle` after their end. Adjusted bars also depend on all later trades and on the close before a dividend. An action on a closed day
     takes effect days later, hence twice the lookback. Absences also depend on all earlier trades, because they
     need the first row, and on the whole last day.
     """
     needed = trades_window
+    if symbol_query.query.knowledge is not None and needed.start_ns < needed.end_ns:
+        settled_ns = needed.end_ns + symbol_query.instrument.settle_ns
+        needed = Window(needed.start_ns, min(settled_ns, ALL_TIME.end_ns))
     if not actions.is_empty:
         needed = Window(needed.start_ns - 2 * CLOSE_LOOKBACK_NS, ALL_TIME.end_ns)
     if symbol_query.query.with_coverage:

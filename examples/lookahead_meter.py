@@ -1,0 +1,131 @@
+"""Runs one strategy on bars as they are known now and as they were known then, and prints where it looks ahead.
+
+    .venv/bin/python examples/lookahead_meter.py [DATA_DIR] [--symbols AAPL … --interval 1min --start … --end …]
+
+The strategy buys when a bar's volume is more than `--times` the mean of the last `--bars` volumes and the bar rises,
+and sells when a bar with such a volume falls. It is run twice over the same scan. A decision that differs was made
+with data that could not have been known: a late print, a correction, volume that was credited later. DATA_DIR
+(default: the environment's, else `data`) is a server's folder; the server may be running.
+"""
+
+import argparse
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))  # the project runs from its folder, it is not installed
+
+from stats.market_data.intervals.regular_days import regular_days  # noqa: E402
+from store import open_store  # noqa: E402
+from store.exceptions import StorageError  # noqa: E402
+from store.reading import Reader  # noqa: E402
+from store.reading.scan import Slice  # noqa: E402
+
+
+class Decision(NamedTuple):
+    """What a strategy decides at the end of the bar that begins at `time_ns` (nanoseconds UTC)."""
+
+    time_ns: int
+    symbol: str
+    action: str
+
+
+class Difference(NamedTuple):
+    """The first bar at which the actions differ (None where there is none), and how many differ of how many."""
+
+    time_ns: int
+    symbol: str
+    now: str | None
+    then: str | None
+    differing: int
+    decisions: int
+
+
+Slices = Iterable[tuple[int, Slice]]
+Strategy = Callable[[Slices], Iterable[Decision]]
+
+
+def difference(strategy: Strategy, slices: Callable[[str], Slices]) -> Difference | None:
+    """Return how a strategy's decisions differ between both kinds of knowledge; None if they are the same.
+
+    slices: returns the scan with the knowledge `now` or `then`. The strategy must decide by nothing else.
+    """
+    now, then = (
+        {(each.time_ns, each.symbol): each.action for each in strategy(slices(knowledge))}
+        for knowledge in ("now", "then")
+    )
+    differing = sorted(bar for bar in now | then if now.get(bar) != then.get(bar))
+    if not differing:
+        return None
+    first = differing[0]
+    return Difference(*first, now.get(first), then.get(first), len(differing), len(now | then))
+
+
+def volume_breakout(slices: Slices, *, bars: int, times: float) -> Iterator[Decision]:
+    """Yield the decisions of the strategy that the command runs."""
+    volumes: dict[str, deque[float]] = {}
+    for time_ns, view in slices:
+        for index, open_, _, _, close, volume in view.rows():
+            symbol = view.universe[index]
+            last = volumes.setdefault(symbol, deque(maxlen=bars))
+            if len(last) == bars and volume > times * sum(last) / bars and close != open_:
+                yield Decision(time_ns, symbol, "buy" if close > open_ else "sell")
+            last.append(volume)
+
+
+def report(reader: Reader, options: argparse.Namespace) -> str:
+    """Run the strategy twice and return the report. Raises ValueError and `StorageError`."""
+
+    def slices(knowledge: str) -> Slices:
+        return reader.scan(
+            options.symbols,
+            options.start,
+            options.end,
+            options.interval,
+            policy=options.policy,
+            knowledge=knowledge,
+        )
+
+    found = difference(lambda view: volume_breakout(view, bars=options.bars, times=options.times), slices)
+    if found is None:
+        return "the decisions are the same: nothing that the strategy used was known later"
+    instant = datetime.fromtimestamp(found.time_ns // 10**9, UTC).isoformat()
+    return (
+        f"the first decision that differs is at the bar of {instant}, {found.symbol}:"
+        f" {found.now or 'nothing'} now, {found.then or 'nothing'} then\n"
+        f"{found.differing:,} of {found.decisions:,} decisions differ"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Run from the command line; return 0 if the decisions are the same, else 1. Exits with 2 for wrong arguments."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    folder = os.environ.get("DATA_DIR", PROJECT / "data")
+    parser.add_argument("data_dir", nargs="?", default=folder, type=Path, metavar="DATA_DIR")
+    parser.add_argument("--symbols", nargs="+", help="default: all")
+    parser.add_argument("--interval", default="1min", help="1s, 1min, 5min, 15min, 1h, 1d, … (default 1min)")
+    parser.add_argument("--start", help="an ISO 8601 time (default: the first trade)")
+    parser.add_argument("--end", help="an ISO 8601 time, exclusive (default: after the last trade)")
+    parser.add_argument("--bars", type=int, default=20, help="volumes in the mean (default 20)")
+    parser.add_argument(
+        "--times", type=float, default=2.0, help="the mean that a volume must exceed (default 2)"
+    )
+    parser.add_argument("--policy", help="bar policy: all, us_equities (default: the instrument's)")
+    options = parser.parse_args(arguments)
+    if options.bars < 1:
+        parser.error("--bars is at least 1")
+    try:
+        text = report(open_store(options.data_dir, sessions=regular_days), options)
+    except (ValueError, StorageError) as error:
+        parser.error(str(error))
+    print(text)
+    return 1 if "differ" in text else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
