@@ -17,6 +17,7 @@ from http_requests.exceptions import InvalidParameter
 from http_requests.field_errors import field_errors
 from http_requests.parameters import single_parameters
 from listing.pages import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
+from store.durations import UNITS_NS, parse_duration
 from store.resolutions import Resolution
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
@@ -139,6 +140,25 @@ class QueryNumberField(serializers.Field[float, str, str, Any]):
         if not -self._bound <= value <= self._bound:
             self.fail("invalid_number", low=-self._bound, high=self._bound)
         return value
+
+
+@extend_schema_field({"type": "string", "examples": ["250ms", "5s", "1min"]})
+class DurationField(serializers.Field[int, str, str, Any]):
+    """A length of time: `0`, or a number with a unit such as `250ms`. Gives nanoseconds, at least `least_ns`."""
+
+    default_error_messages = {
+        "invalid_duration": "must be a whole number of {units}, such as 250ms, at most a century",
+    }
+
+    def __init__(self, *, least_ns: int = 0, **options: Any) -> None:
+        super().__init__(**options)
+        self._least_ns = least_ns
+
+    def to_internal_value(self, data: str) -> int:
+        length_ns = 0 if data == "0" else parse_duration(data)
+        if length_ns is None or length_ns < self._least_ns:
+            self.fail("invalid_duration", units=", ".join(UNITS_NS))
+        return length_ns
 
 
 @extend_schema_field({"type": "string", "pattern": "^[a-z_]+(,[a-z_]+)*$", "examples": ["timestamp,close"]})

@@ -4,8 +4,9 @@ from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.ohlcv.revisions import REVISIONS
 from stats.market_data.options.datasets import IMPLIED_VOLATILITY, OPTION_GREEKS
 from stats.market_data.plan import MarketDataset
+from stats.market_data.quoted_trades import TRADE_TICKS
 from stats.market_data.quotes import QUOTE_ROWS
-from stats.market_data.ticks import INTEREST_RATE_ROWS, OPEN_INTEREST_REPORTS, TRADE_TICKS
+from stats.market_data.ticks import INTEREST_RATE_ROWS, OPEN_INTEREST_REPORTS
 
 MARKET_DATASETS: dict[str, MarketDataset] = {
     dataset.form.name: dataset

@@ -121,7 +121,7 @@ class Plan:
     logs: in the dataset's order, including empty logs. head: the document's fields between the symbol and the
     rows. absences: tells why intervals have no rows; None without `coverage`. knowledge: None without
     `knowledge=then`. final_until_ns: bars that end later are
-    not final; None if the rows do not say which are.
+    not final, and realised spreads whose horizon ends later are not known; None if the rows have neither.
     """
 
     source: RowSource

@@ -9,7 +9,12 @@ from rest_framework import serializers
 from http_requests.exceptions import InvalidParameter
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant, key_parts
 from stats.exceptions import RangeTooLarge
-from stats.market_data.query_parameters import PAGE_PARAMETERS, STREAM_PARAMETERS, query_serializer
+from stats.market_data.query_parameters import (
+    DEFAULT_HORIZON_NS,
+    PAGE_PARAMETERS,
+    STREAM_PARAMETERS,
+    query_serializer,
+)
 from stats.parameters import DEFAULT_PAGE, query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.formats import FORMATS
@@ -114,6 +119,18 @@ class DatasetForm:
 
 
 @dataclass(frozen=True, slots=True)
+class QuoteJoin:
+    """How trades are joined with quotes. A quote is at least `lag_ns` and at most `tolerance_ns` (None: any) old.
+
+    horizon_ns: the time from a trade to the midpoint of its realised spread.
+    """
+
+    lag_ns: int
+    tolerance_ns: int | None
+    horizon_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class MarketDataQuery:
     """A query for rows of a dataset, for one or several symbols of a class.
 
@@ -149,6 +166,7 @@ class MarketDataQuery:
     anchor: Annotated[Anchor, Irrelevant("plans have the grid")] = Anchor.CLOCK
     knowledge: Knowledge | None = None
     inputs: tuple[tuple[str, float], ...] = ()
+    join: QuoteJoin | None = None
     has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
 
     @property
@@ -219,8 +237,16 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         anchor=Anchor(values.get("anchor", Anchor.CLOCK)),
         knowledge=Knowledge.THEN if values.get("knowledge") == Knowledge.THEN else None,
         inputs=tuple((name, values[name]) for name in ("rate", "dividend_yield") if name in values),
+        join=_quote_join(values),
         has_maximum_range=not target.streamed,
     )
+
+
+def _quote_join(values: dict[str, Any]) -> QuoteJoin | None:
+    if "join" not in values:
+        return None
+    horizon_ns = values.get("horizon", DEFAULT_HORIZON_NS)
+    return QuoteJoin(values.get("lag", 0), values.get("tolerance"), horizon_ns)
 
 
 def _default_limit(values: dict[str, Any]) -> int:

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from stats.parameters import (
     BoundField,
     CursorField,
+    DurationField,
     FieldNamesField,
     PageLimitField,
     QueryNumberField,
@@ -19,7 +20,10 @@ from stats.parameters import (
 )
 from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store.rows.knowledge import Knowledge
+from store.timestamps import SECOND_NS
 
+DEFAULT_HORIZON_NS = 300 * SECOND_NS
+_DURATIONS = "A number with a unit: `250ms`, `5s`, `1min`."
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 
 # A parameter's field and its options, by the parameter's name.
@@ -106,6 +110,30 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
     ),
     "expiry": (QueryTimeField, {"help_text": "Only the options that expire on this date."}),
     "after": (QueryTimeField, {"help_text": "Only changes by commits after this instant."}),
+    "join": (
+        WordField,
+        {
+            "words": ("quotes",),
+            "help_text": "`quotes`: add the last quote before each trade, and the spreads.",
+        },
+    ),
+    "lag": (
+        DurationField,
+        {
+            "help_text": f"With `join`: a quote counts only if it is at least this old. Default: 0. {_DURATIONS}"
+        },
+    ),
+    "tolerance": (
+        DurationField,
+        {"help_text": f"With `join`: a quote counts only if it is at most this old. {_DURATIONS}"},
+    ),
+    "horizon": (
+        DurationField,
+        {
+            "least_ns": 1,
+            "help_text": f"With `join`: from a trade to the midpoint of its realised spread. Default: 5min. {_DURATIONS}",
+        },
+    ),
     "trailer": (
         SwitchField,
         {"help_text": "`1`: append a last line with the number of rows and their SHA-256."},
@@ -152,8 +180,22 @@ class _RangeSerializer(serializers.Serializer[Any]):
                 "last is the number of rows in the page: send limit with it only for several symbols",
                 code="conflicting_parameters",
             )
+        _check_join(attrs)
         # Datasets with `expiry` also answer for one instant (a surface), which needs no range.
         needs_range = {"start", "last"} <= set(self.fields) and "expiry" not in self.fields
         if needs_range and not {"start", "last"} & set(attrs):
             raise serializers.ValidationError("start or last is required", code="missing_parameter")
         return attrs
+
+
+def _check_join(attrs: dict[str, Any]) -> None:
+    if "join" not in attrs:
+        for name in ("lag", "tolerance", "horizon"):
+            if name in attrs:
+                raise serializers.ValidationError(
+                    f"{name} is of a join: send join=quotes with it", code="conflicting_parameters"
+                )
+    elif "tolerance" in attrs and attrs["tolerance"] < attrs.get("lag", 0):
+        raise serializers.ValidationError(
+            "tolerance must not be shorter than lag", code="conflicting_parameters"
+        )

@@ -1,8 +1,8 @@
-"""Datasets whose rows are returned as stored: trades, quotes, open interest, interest rates."""
+"""Datasets whose rows are returned as stored: quotes, open interest, interest rates, and the base of trades."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from stats.market_data.query import DatasetForm
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.sessions.schedule import Hours
-from store.datasets import INTEREST_RATES, OPEN_INTEREST, TRADES
+from store.datasets import INTEREST_RATES, OPEN_INTEREST
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
@@ -46,6 +46,17 @@ def out_columns(dataset: Dataset, *, has_integer_volume: bool) -> tuple[OutColum
     return tuple(out_column(column, has_integer_volume=has_integer_volume) for column in dataset.columns)
 
 
+class AddedColumns(Protocol):
+    """Columns computed from a dataset's rows. A value of it must be able to be part of a key (see `key_parts`)."""
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]: ...
+
+    def values(self, rows: pa.Table) -> Mapping[str, object]:
+        """Return the columns' values by name."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AddedColumn:
     """A column computed from a dataset's rows. of_rows: returns its values."""
@@ -57,6 +68,14 @@ class AddedColumn:
     def key(self) -> str:
         """The text that stands for the column in cache keys."""
         return self.column.name
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        return (self.column,)
+
+    def values(self, rows: pa.Table) -> Mapping[str, object]:
+        """See `AddedColumns`."""
+        return {self.column.name: self.of_rows(rows)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +90,13 @@ class TickReader:
     window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
     has_integer_volume: bool
     hours_grid: BarGrid | None
-    added: tuple[AddedColumn, ...]
+    added: tuple[AddedColumns, ...]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
         return (
             *out_columns(self.log.dataset, has_integer_volume=self.has_integer_volume),
-            *(added.column for added in self.added),
+            *(column for added in self.added for column in added.columns),
         )
 
     def floor(self, time_ns: int) -> int:
@@ -96,19 +115,20 @@ class TickReader:
         for column in self.columns:
             if column.role is ColumnRole.DATE:
                 values[column.name] = np.floor_divide(rows.column(column.name).to_numpy(), DAY_NS)
-        values |= {added.column.name: added.of_rows(rows) for added in self.added}
+        for added in self.added:
+            values.update(added.values(rows))
         return Rows.of(Table.of(self.columns, values), time_ns)
 
     def total_estimate(self) -> int:
         return self.log.row_bound(self.window)
 
 
-def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumn, ...] = ()) -> Plan:
-    """Make the plan for rows as stored. added: computed columns.
+def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumns, ...] = ()) -> Plan:
+    """Make the plan for rows of the query's first log as stored. added: computed columns.
 
     Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`.
     """
-    (log,) = symbol_query.logs
+    log = symbol_query.logs[0]
     if log.is_empty:
         check_known(symbol_query.symbol)
     grid = grid_of(symbol_query)
@@ -157,17 +177,6 @@ def _state(rows: pa.Table) -> pa.Array:
 # The column `state` of quotes: normal, locked, crossed or one_sided.
 QUOTE_STATE = AddedColumn(OutColumn("state", ColumnRole.TEXT), _state)
 
-TRADE_TICKS = MarketDataset(
-    form=DatasetForm(
-        name="trades",
-        rows_name="trades",
-        own=("hours",),
-        resolution=Resolution.TICK,
-        columns=out_columns(TRADES, has_integer_volume=True),
-    ),
-    plan=tick_plan,
-    logs_of=lambda _query: (TRADES,),
-)
 OPEN_INTEREST_REPORTS = MarketDataset(
     form=DatasetForm(
         name="open-interest",

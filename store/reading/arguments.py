@@ -4,7 +4,6 @@ Every read calls these functions, so integers are tested first and results for t
 """
 
 import operator
-import re
 import sys
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from store.durations import LONGEST_NS, UNITS_NS, parse_duration
 from store.protocol import ALL_TIME, Window
 from store.reading.exceptions import InvalidInstant, InvalidInterval, InvalidWindow
 from store.symbols import parse_symbol
@@ -21,18 +21,6 @@ from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS, InvalidT
 InstantArgument: TypeAlias = int | str | date | datetime | np.datetime64
 IntervalArgument: TypeAlias = int | str | timedelta | np.timedelta64
 
-_UNITS_NS = {
-    "ns": 1,
-    "us": 1_000,
-    "ms": 1_000_000,
-    "s": SECOND_NS,
-    "m": 60 * SECOND_NS,
-    "min": 60 * SECOND_NS,
-    "h": 3_600 * SECOND_NS,
-    "d": DAY_NS,
-}
-_INTERVAL = re.compile(r"([1-9][0-9]{0,17})(ns|us|ms|s|min|m|h|d)")
-_LONGEST_NS = 36_525 * DAY_NS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CACHE_SIZE = 4096
 
@@ -93,11 +81,16 @@ def interval_ns(value: object) -> int:
         length = value // timedelta(microseconds=1) * 1_000 + int(getattr(value, "nanoseconds", 0))
     else:
         length = _integer_ns(value)
-    if not 0 < length <= _LONGEST_NS:
+    if not 0 < length <= LONGEST_NS:
         raise InvalidInterval(
             f"{value!r} is not an interval: give a fixed positive length of at most a century"
         )
     return length
+
+
+def age_ns(value: IntervalArgument) -> int:
+    """Return the length of an interval, or 0 for 0. Raises `InvalidInterval`."""
+    return 0 if value in (0, timedelta(0)) else interval_ns(value)
 
 
 @lru_cache(maxsize=_CACHE_SIZE)
@@ -110,10 +103,10 @@ def _instant_of_text(text: str) -> int:
 
 @lru_cache(maxsize=_CACHE_SIZE)
 def _interval_of_text(text: str) -> int:
-    match = _INTERVAL.fullmatch(text)
-    if not match or (length := int(match[1]) * _UNITS_NS[match[2]]) > _LONGEST_NS:
+    length = parse_duration(text)
+    if length is None:
         raise InvalidInterval(
-            f"{text!r} is not an interval: give a whole number of {', '.join(_UNITS_NS)}, such as 1min, 1h or 1d"
+            f"{text!r} is not an interval: give a whole number of {', '.join(UNITS_NS)}, such as 1min, 1h or 1d"
         )
     return length
 

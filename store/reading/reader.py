@@ -36,8 +36,9 @@ from store.reading.exceptions import (
     UnknownKnowledge,
     UnknownPolicy,
 )
+from store.reading.joins import JoinReader
 from store.reading.latest import LatestTrades, Trade
-from store.reading.rows import RowReader, dataset_named
+from store.reading.rows import dataset_named
 from store.reading.scan import Slice, merged_slices
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS
@@ -46,7 +47,7 @@ from store.timestamps import DAY_NS
 BarsOrFrame: TypeAlias = Bars | Any
 
 
-class Reader(RowReader):
+class Reader(JoinReader):
     """A reader of the rows and bars of a store in a folder; every call sees the newest commits. Thread-safe.
 
     The only files that it writes are derived files. Symbols are spelled as over HTTP, and an alias stands for

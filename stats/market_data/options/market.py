@@ -7,13 +7,13 @@ import numpy as np
 
 from stats.market_data.options.chain import PinnedChain
 from stats.market_data.options.contract import OptionContract, column_of
-from stats.market_data.options.last_rows import NEVER_NS, last_rows_at
 from stats.market_data.options.underlying_price import SpotPrices, UnderlyingPrice
 from stats.options.expiry import years_until
 from stats.options.forward import Carry, parity_forwards
 from stats.options.inputs import Inputs, make_inputs
 from stats.options.surface import paired
 from store.arrays import Floats, Integers
+from store.log_views.last_rows import NEVER_NS, last_rows_at
 from store.log_views.log_view import LogView
 from store.timestamps import DAY_NS
 

@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from stats.cursors import RowPosition
 from stats.market_data.options.contract import OptionContract, column_of
-from stats.market_data.options.last_rows import NEVER_NS
 from stats.market_data.options.market import OptionMarket, quotes_at
 from stats.market_data.options.rows import INPUT_COLUMNS, REASON, input_columns, number_column
 from stats.market_data.rows import Rows
 from stats.options.surface import MarketInputs, OptionChain, volatility_surface
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
+from store.log_views.last_rows import NEVER_NS
 
 SURFACE_COLUMNS = (
     OutColumn("timestamp", ColumnRole.TIME),

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.options.last_rows import NEVER_NS, RowFilter, last_rows_at
 from stats.market_data.plan import SymbolQuery
 from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy
@@ -13,6 +12,7 @@ from store.bars.prints import masks_of
 from store.datasets import BARS, QUOTES, TRADES
 from store.instruments import Instrument
 from store.lazy_imports import compute as pc
+from store.log_views.last_rows import NEVER_NS, RowFilter, last_rows_at
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import stored_resolutions
 from store.protocol import ALL_TIME, Window

@@ -77,6 +77,7 @@ VALUES: dict[type[Any], Any] = {
     kinds.WordField: lambda each: each.words,
     kinds.SwitchField: lambda _: ("0", "1"),
     kinds.QueryNumberField: lambda _: ("0.01", "0.02"),
+    kinds.DurationField: lambda _: ("1s", "1min"),
     kinds.FieldNamesField: lambda _: ("timestamp", "timestamp,volume", "close,timestamp"),
 }
 ALL = 1_000

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stats.market_data.options import last_rows
-from stats.market_data.options.last_rows import last_rows_at
 from stats.market_data.options.market import quotes_at
 from stats.market_data.pinned_logs import ReadPoint
 from store.datasets import OPTION_QUOTES
 from store.instruments import Instrument
+from store.log_views import last_rows
+from store.log_views.last_rows import last_rows_at
 from store.log_views.log_view import LogView
 from store.protocol import NO_COMMIT
 from store.timestamps import parse_timestamp
@@ -57,6 +57,7 @@ def slowly(times: list[int], bids: list[float], at: int, *, kept=lambda _bid: Tr
 @pytest.mark.parametrize("every", [1, 7], ids=["every row", "some rows"])
 def test_the_row_is_the_last_at_or_before_the_instant(quoted, monkeypatch, whole_rows, every):
     monkeypatch.setattr(last_rows, "_MOST_ROWS", whole_rows)
+    monkeypatch.setattr(last_rows, "_MOST_ROWS_EACH", 0)
     log, times, bids = quoted
     instants = np.array(sorted({*times, *(time - 1 for time in times), START - 1, START + 10**13}))
     found = last_rows_at(
@@ -69,6 +70,7 @@ def test_the_row_is_the_last_at_or_before_the_instant(quoted, monkeypatch, whole
 
 def test_rows_before_the_first_instant_are_not_read_for_the_others(quoted, monkeypatch):
     monkeypatch.setattr(last_rows, "_MOST_ROWS", 50)
+    monkeypatch.setattr(last_rows, "_MOST_ROWS_EACH", 0)
     log, times, bids = quoted
     reads = []
     read = LogView.rows

@@ -8,9 +8,9 @@ import pytest
 
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.market_data.intervals import windows
-from stats.market_data.options import last_rows
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.instruments import Instrument, default_instrument
+from store.log_views import last_rows
 from store.log_views.log_view import LogView
 from store.protocol import Window
 from store.timestamps import parse_timestamp
@@ -67,6 +67,7 @@ def test_bars_are_the_same_however_few_rows_are_read_at_once(
     monkeypatch.setattr(LogView, "rows", counted)
     monkeypatch.setattr(windows, "ROWS_AT_ONCE", AT_ONCE)
     monkeypatch.setattr(last_rows, "_MOST_ROWS", AT_ONCE)
+    monkeypatch.setattr(last_rows, "_MOST_ROWS_EACH", 0)
     assert [asked("asc"), asked("desc")] == wanted
     assert len(wanted[0]) > {"1h": 20, "1d": 3, "1w": 0}[resolution]
     at_most = {"1h": AT_ONCE, "1d": ROWS / 2, "1w": ROWS}[resolution]

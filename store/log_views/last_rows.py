@@ -1,11 +1,14 @@
 """Finds the last row of a log at or before each of several instants."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
-import pyarrow as pa
 
+from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
@@ -13,11 +16,12 @@ from store.protocol import ALL_TIME, Window
 # The time of a row that does not exist.
 NEVER_NS = int(np.iinfo(np.int64).min)
 
-RowFilter = Callable[[pa.Table], Mask]
+RowFilter: TypeAlias = "Callable[[pa.Table], Mask]"
 
-# The maximum number of rows, from the first instant to the last, that are read at once. If there are more, the
-# instants are split into halves.
+# The maximum number of rows, from the first instant to the last, that are read at once, or per instant if that is
+# more. If there are more rows, the instants are split into halves.
 _MOST_ROWS = 16_384
+_MOST_ROWS_EACH = 16
 # How many rows the first search backwards reads, and the factor by which each further search reads more.
 _FIRST_ROWS = 8
 _GROWTH = 16
@@ -56,7 +60,7 @@ def last_rows_at(
         return LastRows(log.dataset.schema.empty_table(), np.full(len(instants), -1))
     first_ns, last_ns = int(instants[0]), int(instants[-1])
     window = _clipped(first_ns, last_ns + 1)
-    if len(instants) > 1 and log.row_bound(window) > _MOST_ROWS:
+    if len(instants) > 1 and log.row_bound(window) > max(_MOST_ROWS, _MOST_ROWS_EACH * len(instants)):
         middle = len(instants) // 2
         halves = [
             last_rows_at(log, part, reach_ns=reach_ns, row_filter=row_filter)

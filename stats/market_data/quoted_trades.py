@@ -1,0 +1,68 @@
+"""The dataset `/trades`: trades as stored, with `join=quotes` each with its quote and spreads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from stats.market_data.plan import MarketDataset, Plan, SymbolQuery
+from stats.market_data.query import DatasetForm
+from stats.market_data.ticks import out_column, out_columns, tick_plan
+from stats.rendering.table import OutColumn
+from store.datasets import QUOTES, TRADES
+from store.log_views.asof_join import AsOfJoin
+from store.log_views.spreads import QUOTE_COLUMNS, QuotedTrades, quotes_known_until
+from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteColumns:
+    """The columns of quotes and spreads beside trades. has_integer_volume: whether sizes are integers."""
+
+    trades: QuotedTrades
+    has_integer_volume: bool
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        return quote_columns(has_integer_volume=self.has_integer_volume)
+
+    def values(self, rows: pa.Table) -> Mapping[str, object]:
+        """Return the columns' values by name."""
+        return self.trades.columns(rows)
+
+
+def quote_columns(*, has_integer_volume: bool) -> tuple[OutColumn, ...]:
+    """Return the columns that `join=quotes` adds."""
+    return tuple(out_column(column, has_integer_volume=has_integer_volume) for column in QUOTE_COLUMNS)
+
+
+def _trades_plan(symbol_query: SymbolQuery) -> Plan:
+    plan, join = tick_plan(symbol_query), symbol_query.query.join
+    if join is None:
+        return plan
+    quotes, instrument = symbol_query.logs[1], symbol_query.instrument
+    end_ns = min(plan.range.end_ns + join.horizon_ns, ALL_TIME.end_ns)
+    known_until_ns = symbol_query.walk_final_until_ns
+    if known_until_ns is None:
+        known_until_ns = min(quotes_known_until(quotes, instrument.settle_ns), end_ns)
+    # The quote before the first trade may be arbitrarily old.
+    quotes = symbol_query.read_point.limited_to(quotes, Window(ALL_TIME.start_ns, end_ns))
+    trades = QuotedTrades(AsOfJoin(quotes, join.lag_ns, join.tolerance_ns), join.horizon_ns, known_until_ns)
+    added = QuoteColumns(trades, instrument.has_integer_volume)
+    return replace(
+        tick_plan(symbol_query, (added,)), logs=(*plan.logs, quotes), final_until_ns=known_until_ns
+    )
+
+
+TRADE_TICKS = MarketDataset(
+    form=DatasetForm(
+        name="trades",
+        rows_name="trades",
+        own=("hours", "join", "lag", "tolerance", "horizon"),
+        resolution=Resolution.TICK,
+        columns=(*out_columns(TRADES, has_integer_volume=True), *quote_columns(has_integer_volume=True)),
+    ),
+    plan=_trades_plan,
+    logs_of=lambda query: (TRADES,) if query.join is None else (TRADES, QUOTES),
+)

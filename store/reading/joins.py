@@ -1,0 +1,114 @@
+"""The reader's as-of joins of two datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from store import lazy_pyarrow as pa
+from store.datasets import QUOTES, TRADES
+from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
+from store.log_views.asof_join import AsOfJoin, joined_dataset
+from store.log_views.log_view import LogView, empty_view, view_as_of
+from store.log_views.spreads import QUOTED_TRADES, QuotedTrades, quotes_known_until
+from store.reading.arguments import (
+    InstantArgument,
+    IntervalArgument,
+    age_ns,
+    exact_window,
+    instant_ns,
+    interval_ns,
+)
+from store.reading.columns import Columns, select
+from store.reading.exceptions import InvalidInterval
+from store.reading.rows import RowReader, Rows, dataset_named
+
+
+class JoinReader(RowReader):
+    """A reader of rows by dataset, and of joins of two datasets."""
+
+    def asof_join(
+        self,
+        left: str,
+        right: str,
+        symbol: str,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        *,
+        lag: IntervalArgument = 0,
+        tolerance: IntervalArgument | None = None,
+        right_symbol: str | None = None,
+        columns: Sequence[str] | None = None,
+        as_of: InstantArgument | None = None,
+        frame: bool = False,
+    ) -> Rows:
+        """Return the left dataset's rows in `[start, end)`, each with the last right row at or before it.
+
+        The rule is that of `pandas.merge_asof`, backward and with exact matches. The right row may be from before
+        `start`. Right columns whose names the left side has are prefixed: `quote_timestamp`. They are null without
+        a right row. lag, tolerance: a right row counts only if it is at least and at most this old; `lag="1ns"`
+        excludes rows of the same instant. right_symbol: by default `symbol`. columns: those to return besides event
+        time, by their names in the answer.
+        """
+        left_set, right_set = dataset_named(left), dataset_named(right)
+        dataset = joined_dataset(left_set, right_set)
+        names = [column.name for column in dataset.columns] if columns is None else select(dataset, columns)
+        rows = self._view(left_set, symbol, as_of).rows(exact_window(start, end))
+        join = self._join(self._right_view(right_set, right_symbol or symbol, as_of), lag, tolerance)
+        found = join.columns_of(join.rows_at(rows.column(0).to_numpy()), left_set, names)
+        return _columns(dataset, rows, found, names, frame=frame)
+
+    def spreads(
+        self,
+        symbol: str,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        *,
+        horizon: IntervalArgument = "5min",
+        lag: IntervalArgument = 0,
+        tolerance: IntervalArgument | None = None,
+        columns: Sequence[str] | None = None,
+        as_of: InstantArgument | None = None,
+        frame: bool = False,
+    ) -> Rows:
+        """Return trades with the quote before each, as `asof_join`, and mid, side, effective and realised spread.
+
+        The spreads are in the currency of the price; see `store.log_views.spreads` for definitions and sources.
+        horizon: the time from a trade to the midpoint of its realised spread. A realised spread is NaN while a quote
+        from before its horizon's end may still come.
+        """
+        names = [c.name for c in QUOTED_TRADES.columns] if columns is None else select(QUOTED_TRADES, columns)
+        rows = self._view(TRADES, symbol, as_of).rows(exact_window(start, end))
+        quotes = self._right_view(QUOTES, symbol, as_of)
+        instrument = self._store.instrument(
+            quotes.symbol, as_of_ns=None if as_of is None else instant_ns(as_of)
+        )
+        known_until_ns = quotes_known_until(quotes, instrument.settle_ns)
+        quoted = QuotedTrades(self._join(quotes, lag, tolerance), interval_ns(horizon), known_until_ns)
+        return _columns(QUOTED_TRADES, rows, quoted.columns(rows), names, frame=frame)
+
+    def _view(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> LogView:
+        name = self._named(symbol)
+        self._derive_at_first_use(dataset, name)
+        return view_as_of(self._store, dataset, name, self._commit_as_of(dataset, name, as_of))
+
+    def _right_view(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> LogView:
+        """Return the log; one without rows if it does not exist, as over HTTP."""
+        try:
+            return self._view(dataset, symbol, as_of)
+        except UnknownSymbol:
+            return empty_view(self._store, dataset, self._named(symbol))
+
+    def _join(self, right: LogView, lag: IntervalArgument, tolerance: IntervalArgument | None) -> AsOfJoin:
+        lag_ns, tolerance_ns = age_ns(lag), None if tolerance is None else age_ns(tolerance)
+        if tolerance_ns is not None and tolerance_ns < lag_ns:
+            raise InvalidInterval("tolerance must not be shorter than lag")
+        return AsOfJoin(right, lag_ns, tolerance_ns)
+
+
+def _columns(
+    dataset: Dataset, rows: pa.Table, added: dict[str, object], names: list[str], *, frame: bool
+) -> Rows:
+    arrays = [added[name] if name in added else rows.column(name) for name in names]
+    columns = Columns(dataset, pa.table(arrays, names=names))
+    return columns.frame() if frame else columns
