@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from benchmarks.best_quotes import measure_best_quotes
 from benchmarks.cold import measure_cold
 from benchmarks.formats import measure_formats
 from benchmarks.greeks import measure_greeks
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "in_process": ("reads in process", measure_in_process),
     "many_symbols": ("a store of many symbols", measure_many_symbols),
+    "best_quotes": ("best bid and offer of five million quotes, against polars", measure_best_quotes),
     "greeks": ("implied volatility and greeks of 10,000 quotes", measure_greeks),
 }
 

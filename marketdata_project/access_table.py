@@ -98,7 +98,7 @@ RECORDED_NAMES = frozenset(
     accounts adjustment after aliases allow_nonpositive_price anchor as_of at bar_policy base_currency before_expiry calendar
     caller certificate class complete_until conditions correlation_id coverage currency cursor daily_quota dedupe dividend_yield
     end event exchange exercise expires_at expiry expiry_from expiry_to fields format horizon hours interval join knowledge
-    lag last limit method monthly_quota multiplier name networks overlap_seconds partial path prefix rate
+    lag last limit max_age method monthly_quota multiplier name networks overlap_seconds partial path prefix rate
     resolution right scopes search sensitivity session settle settlement signed_only since sort start state
     status_class strike successors symbol symbols tick_size tier time tolerance trading_rate trailer underlying
     unknown unknown_conditions until volume_kind

@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
 from stats.market_data.ohlcv.absence_reasons import REASONS
 from stats.market_data.query import DatasetForm, MarketClass
-from stats.market_data.query_parameters import query_serializer
+from stats.market_data.query_parameters import report_serializer
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn
 from store.datasets import DATASETS
@@ -43,6 +43,8 @@ _EXAMPLES_BY_ROLE: dict[ColumnRole, Any] = {
 }
 _EXAMPLES_BY_NAME: dict[str, Any] = {
     "exchange": "XNAS",
+    "bid_exchange": "XNAS",
+    "ask_exchange": "ARCX",
     "status": "final",
     "state": "normal",
     "trade_id": "812",
@@ -162,7 +164,6 @@ def report_schema(
     market_class: MarketClass, report: str, members: Sequence[tuple[str, DatasetForm]], *, several: bool
 ) -> dict[str, Any]:
     """Return the schema of a report. members: the name of each member, and the dataset whose row it is."""
-    names = ("symbols", "as_of") if several else ("as_of",)
     rows = {name: {**_row(form.columns), "type": ["object", "null"]} for name, form in members}
     schema = _object({"symbol": _SYMBOL, **rows})
     symbol = _EXAMPLE_SYMBOLS[market_class.path]
@@ -177,7 +178,7 @@ def report_schema(
         "operation_id": f"{market_class.path}_{report}" + ("_of_symbols" if several else ""),
         "tags": [market_class.path],
         "summary": f"The {report} of {'several symbols' if several else 'a symbol'}",
-        "parameters": [query_serializer(f"{'Several' if several else ''}{report.title()}", names)],
+        "parameters": [report_serializer(report, several=several)],
         "responses": {(200, "application/json"): schema},
         "examples": [_example(example)],
     }
@@ -191,7 +192,7 @@ def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
         "operation_id": f"{market_class.path}_coverage",
         "tags": [market_class.path],
         "summary": "The stored data of a symbol",
-        "parameters": [query_serializer("Coverage", ("as_of",))],
+        "parameters": [report_serializer("coverage", several=False)],
         "responses": {(200, "application/json"): _object({"symbol": _SYMBOL, "datasets": datasets})},
         "examples": [_example(example)],
     }

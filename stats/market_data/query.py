@@ -136,7 +136,9 @@ class MarketDataQuery:
 
     Times are nanoseconds UTC. start_ns: None if the query has no start. end_ns: exclusive; None for now.
     whole_dates: whether start and end were dates without a time. streamed: whether one answer has all rows of
-    the range. session, hours: None for the instrument's default. knowledge: None for what is known now.
+    the range. session, hours: None for the instrument's default. knowledge: None for what is known now. is_best:
+    whether quotes are the best bid and offer of all venues. max_age_ns: the maximum age of a quote that takes part in
+    it; None for the default.
     """
 
     market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
@@ -167,6 +169,8 @@ class MarketDataQuery:
     knowledge: Knowledge | None = None
     inputs: tuple[tuple[str, float], ...] = ()
     join: QuoteJoin | None = None
+    is_best: bool = False
+    max_age_ns: int | None = None
     has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
 
     @property
@@ -238,6 +242,8 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         knowledge=Knowledge.THEN if values.get("knowledge") == Knowledge.THEN else None,
         inputs=tuple((name, values[name]) for name in ("rate", "dividend_yield") if name in values),
         join=_quote_join(values),
+        is_best="exchange" in values,
+        max_age_ns=values.get("max_age"),
         has_maximum_range=not target.streamed,
     )
 

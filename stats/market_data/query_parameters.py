@@ -19,8 +19,9 @@ from stats.parameters import (
     WordField,
 )
 from stats.sessions.schedule import Anchor, Hours, SessionMode
+from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
-from store.timestamps import SECOND_NS
+from store.timestamps import DAY_NS, SECOND_NS
 
 DEFAULT_HORIZON_NS = 300 * SECOND_NS
 _DURATIONS = "A number with a unit: `250ms`, `5s`, `1min`."
@@ -100,6 +101,17 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         WordField,
         {"words": ("rfc3339", "ms", "ns"), "help_text": "Format of times."},
     ),
+    "exchange": (
+        WordField,
+        {"words": ("best",), "help_text": "`best`: the best bid and offer of all venues, at each change."},
+    ),
+    "max_age": (
+        DurationField,
+        {
+            "least_ns": 1,
+            "help_text": f"For `exchange=best`: how long a venue's quote takes part, up to 1d. Default: 1h. {_DURATIONS}",
+        },
+    ),
     "rate": (
         QueryNumberField,
         {"bound": 1.0, "help_text": "Continuously compounded interest rate per year, such as 0.05."},
@@ -144,6 +156,9 @@ _RANGE = ("start", "end", "as_of")
 PAGE_PARAMETERS = (*_RANGE, "last", "limit", "cursor", "sort", "fields", "time")
 STREAM_PARAMETERS = (*_RANGE, "fields", "time", "sort", "trailer")
 
+# The parameters of the best bid and offer.
+BEST_PARAMETERS = ("exchange", "max_age")
+
 
 @cache
 def query_serializer(
@@ -158,6 +173,13 @@ def query_serializer(
     fields = {name: _field(name, defaults.get(name)) for name in names}
     doc = {"__doc__": "The query parameters.", "__module__": __name__}
     return type(f"{title}QuerySerializer", (_RangeSerializer,), {**doc, **fields})
+
+
+def report_serializer(report: str, *, several: bool) -> type[serializers.Serializer[Any]]:
+    """Return the serializer of a report's query. several: whether the endpoint is for several symbols."""
+    best = () if report == "coverage" else BEST_PARAMETERS
+    names = (*(("symbols",) if several else ()), "as_of", *best)
+    return query_serializer(f"{'Several' if several else ''}{report.title()}", names)
 
 
 def _field(name: str, schema_default: str | None) -> serializers.Field[Any, Any, Any, Any]:
@@ -181,11 +203,25 @@ class _RangeSerializer(serializers.Serializer[Any]):
                 code="conflicting_parameters",
             )
         _check_join(attrs)
+        _check_best(attrs)
         # Datasets with `expiry` also answer for one instant (a surface), which needs no range.
         needs_range = {"start", "last"} <= set(self.fields) and "expiry" not in self.fields
         if needs_range and not {"start", "last"} & set(attrs):
             raise serializers.ValidationError("start or last is required", code="missing_parameter")
         return attrs
+
+
+def _check_best(attrs: dict[str, Any]) -> None:
+    if "max_age" in attrs and "exchange" not in attrs:
+        raise serializers.ValidationError(
+            "max_age is of exchange=best: send both or neither", code="conflicting_parameters"
+        )
+    if attrs.get("max_age", 0) > DAY_NS:
+        raise serializers.ValidationError("max_age must be at most 1d", code="invalid_duration")
+    if "exchange" in attrs and not attrs.get("resolution", Resolution.TICK).is_tick:
+        raise serializers.ValidationError(
+            "exchange=best has no bars: leave out resolution", code="conflicting_parameters"
+        )
 
 
 def _check_join(attrs: dict[str, Any]) -> None:

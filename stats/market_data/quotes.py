@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
+from stats.market_data.best_quotes import best_columns, best_quotes_plan
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import finality_of
 from stats.market_data.intervals.windows import (
@@ -19,6 +20,7 @@ from stats.market_data.intervals.windows import (
 )
 from stats.market_data.plan import MarketDataset, Plan, SymbolQuery, check_known, reason_for_none
 from stats.market_data.query import DatasetForm
+from stats.market_data.query_parameters import BEST_PARAMETERS
 from stats.market_data.rows import Rows, WindowedSource
 from stats.market_data.ticks import QUOTE_STATE, out_columns, tick_plan
 from stats.rendering.table import ColumnRole, OutColumn, Table
@@ -145,6 +147,8 @@ def quote_bar_columns(*, has_integer_volume: bool, with_date: bool) -> tuple[Out
 
 
 def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
+    if symbol_query.query.is_best:
+        return best_quotes_plan(symbol_query)
     if symbol_query.query.resolution.is_tick:
         return tick_plan(symbol_query, (QUOTE_STATE,))
     (log,) = symbol_query.logs
@@ -177,13 +181,14 @@ QUOTE_ROWS = MarketDataset(
     form=DatasetForm(
         name="quotes",
         rows_name="quotes",
-        own=("resolution", "session", "hours", "anchor", "partial"),
+        own=("resolution", "session", "hours", "anchor", "partial", *BEST_PARAMETERS),
         resolution=Resolution.TICK,
         columns=tuple(
             dict.fromkeys(
                 (
                     *out_columns(QUOTES, has_integer_volume=True),
                     QUOTE_STATE.column,
+                    *best_columns(has_integer_volume=True),
                     *quote_bar_columns(has_integer_volume=True, with_date=True),
                 )
             )

@@ -17,7 +17,7 @@ from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.pinned_logs import ReadPoint, commits_of
 from stats.market_data.plan import check_known, instrument_in
 from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, parse_query
-from stats.market_data.query_parameters import query_serializer
+from stats.market_data.query_parameters import report_serializer
 from stats.parameters import query_values
 from stats.rendering.format import Rendered
 from store.datasets import DATASETS
@@ -34,10 +34,15 @@ class ReportPart:
     dataset: str
     resolution: str | None = None
 
-    @property
-    def query_string(self) -> str:
-        """The query string that reads the rows."""
-        return f"last={len(self.names)}" + (f"&resolution={self.resolution}" if self.resolution else "")
+    def query_string(self, query: "ReportQuery") -> str:
+        """Return the query string that reads the rows."""
+        parts = [f"last={len(self.names)}"]
+        parts += [f"resolution={self.resolution}"] if self.resolution else []
+        parts += [] if query.as_of_ns is None else [f"as_of={format_timestamp(query.as_of_ns)}"]
+        if query.is_best and self.dataset == "quotes":
+            parts += ["exchange=best"]
+            parts += [] if query.max_age_ns is None else [f"max_age={query.max_age_ns}ns"]
+        return "&".join(parts)
 
 
 _TICKS = (ReportPart(("trade",), "trades"), ReportPart(("quote",), "quotes"))
@@ -58,13 +63,19 @@ COVERAGE = "coverage"
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """A report and its symbols. as_of_ns: commits stored later are ignored; None for no bound."""
+    """A report and its symbols.
+
+    as_of_ns: commits stored later are ignored; None for no bound. is_best: whether the quote is the best bid and offer
+    of all venues. max_age_ns: the maximum age of a quote that takes part in it; None for the default.
+    """
 
     report: Annotated[str, Irrelevant("the content's name has it")]
     market_class: Annotated[str, Irrelevant("the content's name has it")]
     symbols: Annotated[tuple[str, ...], Irrelevant("the key has them")]
     several: bool
     as_of_ns: int | None
+    is_best: bool = False
+    max_age_ns: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,10 +154,10 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
 
     Raises `InvalidParameter` and `InvalidValue`.
     """
-    names = ("symbols", "as_of") if symbol is None else ("as_of",)
-    values = query_values(query_serializer(f"{report}{len(names)}", names), query_string)
+    values = query_values(report_serializer(report, several=symbol is None), query_string)
     symbols = values["symbols"] if symbol is None else (requested_symbol(symbol),)
-    return ReportQuery(report, market_class, symbols, symbol is None, values.get("as_of"))
+    best = "exchange" in values, values.get("max_age")
+    return ReportQuery(report, market_class, symbols, symbol is None, values.get("as_of"), *best)
 
 
 def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
@@ -158,10 +169,9 @@ def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
 
 def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PinnedPage | None]:
     instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=query.report)
-    as_of = "" if query.as_of_ns is None else f"&as_of={format_timestamp(query.as_of_ns)}"
     for part in REPORTS[query.report]:
         dataset = MARKET_DATASETS[part.dataset]
-        parsed = parse_query(Target(query.market_class, dataset.form, symbol), part.query_string + as_of)
+        parsed = parse_query(Target(query.market_class, dataset.form, symbol), part.query_string(query))
         try:
             yield page_pin(dataset, parsed, now_ns=now_ns)
         except ResolutionUnavailable:

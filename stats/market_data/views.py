@@ -21,7 +21,7 @@ from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.navigation import links_beside, stream_links
 from stats.market_data.openapi import coverage_schema, page_schema, report_schema, stream_schema
 from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, check_format, parse_query
-from stats.market_data.query_parameters import query_serializer
+from stats.market_data.query_parameters import report_serializer
 from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query
 from stats.market_data.services import market_data_page, market_data_report
 from stats.rendering.query_form import PageLink, format_links
@@ -161,9 +161,7 @@ def report_view(market_class: MarketClass, report: str, *, several: bool) -> typ
         market_class,
         report,
         doc=f"The {report} of {market_class.path}.",
-        serializer=query_serializer(
-            f"{'Several' if several else ''}{report.title()}", ("symbols", "as_of") if several else ("as_of",)
-        ),
+        serializer=report_serializer(report, several=several),
         schema=schema,
     )
 

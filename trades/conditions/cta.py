@@ -1,6 +1,6 @@
-"""Sale conditions of the Consolidated Tape System (tapes A and B)."""
+"""Sale conditions (CTS) and quote conditions (CQS) of the Consolidated Tape Association (tapes A and B)."""
 
-from store.datasets import TRADES
+from store.datasets import QUOTES, TRADES
 from trades.conditions.condition_map import ConditionMap, codes_of
 
 _TRADES = codes_of(
@@ -33,9 +33,27 @@ _TRADES = codes_of(
     """
 )
 
+_QUOTES = codes_of(
+    """
+    A slow_ask          Slow Quote on the Offer Side
+    B slow_bid          Slow Quote on the Bid Side
+    C closing_quote     Closing Quote
+    E slow_bid;gap_bid  Slow Quote due to LRP or Gap Quote on the Bid Side
+    F slow_ask;gap_ask  Slow Quote due to LRP or Gap Quote on the Offer Side
+    H slow_bid;slow_ask Slow Quote on the Bid and Offer Sides
+    L closed_quote      Closed Market Maker (FINRA)
+    N non_firm          Non-Firm Quote
+    O opening_quote     Opening Quote
+    R regular           Regular Quote
+    U gap_bid;gap_ask   Slow Quote due to LRP or Gap Quote on Both the Bid and Offer Sides
+    W slow_list         Slow Quote due to Set Slow List on Both the Bid and Offer Sides
+    4 intraday_auction  On Demand Intra-Day Auction
+    """
+)
+
 CTA = ConditionMap(
     "cta",
-    "Consolidated Tape System, Multicast Output Binary Specification (https://www.ctaplan.com), sale conditions",
-    "1.91, 2020-01-02",
-    {TRADES.name: _TRADES},
+    "Consolidated Tape System and Consolidated Quotation System, Multicast Output Binary Specifications (https://www.ctaplan.com), sale and quote conditions",
+    "CTS 1.91, 2020-01-02; CQS 2.9b, 2021-01-26",
+    {TRADES.name: _TRADES, QUOTES.name: _QUOTES},
 )

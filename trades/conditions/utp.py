@@ -1,6 +1,6 @@
-"""Sale conditions of the UTP Trade Data Feed (tape C)."""
+"""Sale conditions of the UTP Trade Data Feed and quote conditions of the UTP Quotation Data Feed (tape C)."""
 
-from store.datasets import TRADES
+from store.datasets import QUOTES, TRADES
 from trades.conditions.condition_map import ConditionMap, codes_of
 
 _TRADES = codes_of(
@@ -40,9 +40,27 @@ _TRADES = codes_of(
     """
 )
 
+_QUOTES = codes_of(
+    """
+    A slow_ask                   Manual Ask, Automatic Bid
+    B slow_bid                   Manual Bid, Automatic Ask
+    F fast_trading               Fast Trading
+    H slow_bid;slow_ask          Manual Bid and Ask
+    I order_imbalance            Order Imbalance
+    L closed_quote               Closed Quote
+    N non_firm                   Non-Firm Quote
+    O opening_quote              Opening Quote
+    R regular                    Regular, Two-Sided Open Quote
+    U slow_bid;slow_ask;non_firm Manual Bid and Ask (Non-Firm)
+    X order_influx               Order Influx
+    Y regular                    Regular, One-Sided Open Quote
+    Z no_open                    No Open/No Resume
+    """
+)
+
 UTP = ConditionMap(
     "utp",
-    "UTP Plan, Trade Data Feed (UTDF) interface specification (https://www.utpplan.com), sale condition modifiers",
-    "with V and 7 as redefined by UTP Vendor Alert 2015-4",
-    {TRADES.name: _TRADES},
+    "UTP Plan, Trade Data Feed (UTDF) and Quotation Data Feed (UQDF) interface specifications (https://www.utpplan.com), sale condition modifiers and quote conditions",
+    "UTDF with V and 7 as redefined by UTP Vendor Alert 2015-4; UQDF of 2005-03-07",
+    {TRADES.name: _TRADES, QUOTES.name: _QUOTES},
 )

@@ -115,7 +115,7 @@ def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
 
 def bar_window(query_range: Range, grid: BarGrid, logs: Iterable[LogView]) -> Window:
     """Return the part of a range that may have bars, in whole intervals."""
-    extent = _extent_of(logs)
+    extent = extent_of(logs)
     if extent is None:
         return NOTHING
     first_ns = extent.start_ns - _MARGIN_NS
@@ -137,7 +137,7 @@ def tick_range(symbol_query: SymbolQuery) -> Range:
 
 def tick_window(query_range: Range, logs: Iterable[LogView]) -> Window:
     """Return the part of a range that may have rows."""
-    extent = _extent_of(logs)
+    extent = extent_of(logs)
     if extent is None:
         return NOTHING
     start_ns = max(extent.start_ns if query_range.start_ns is None else query_range.start_ns, extent.start_ns)
@@ -161,7 +161,7 @@ def over_until_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Rang
     return min(grid.constant_window(symbol_query.now_ns).start_ns, query_range.end_ns)
 
 
-def _extent_of(logs: Iterable[LogView]) -> Window | None:
+def extent_of(logs: Iterable[LogView]) -> Window | None:
     """Return the window from the first to the last event date of all logs, in UTC days; None without rows."""
     extents = [extent for log in logs if (extent := _extent(log)) is not None]
     if not extents:

@@ -11,10 +11,14 @@ from store.bar_policies import BAR_POLICIES, US_EQUITIES
 from store.datasets import DATASETS, TRADES
 from store.instruments import Instrument
 from store.protocol import ALL_TIME
+from store.quote_conditions import INELIGIBLE
 from tests.api_client import answer, problem, trade
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
 from trades.stores import market_store
+
+# Words of quotes that take part in the best bid and offer.
+ELIGIBLE_WORDS = ("slow_bid", "slow_ask", "slow_list", "opening_quote")
 
 
 def stored() -> list[str | None]:
@@ -65,7 +69,8 @@ def test_a_map_says_its_source_and_gives_only_words_that_a_policy_knows(each: Co
     for dataset, codes in each.codes.items():
         assert "conditions" in DATASETS[dataset].schema.names
         found = {word for code in codes.values() for word in code.words}
-        assert found - {"publisher_specific"} <= {*US_EQUITIES.effects}
+        of_quotes = {*INELIGIBLE, *ELIGIBLE_WORDS} if dataset == "quotes" else set()
+        assert found - {"publisher_specific"} <= {*US_EQUITIES.effects, *of_quotes}
 
 
 def test_a_code_does_what_its_word_does(api):
@@ -132,11 +137,11 @@ def test_an_exchange_may_have_a_map(api, settings):
 
 def test_a_map_is_for_datasets_whose_codes_it_lists(api):
     assert problem(api.ingest(trade(), query="conditions=opra")) == (400, "invalid_parameter")
-    for dataset, status in (("bars", 400), ("quotes", 400)):
+    for dataset, name in (("bars", "cta"), ("quotes", "polygon")):
         refused = api.ingest(
-            json.dumps({dataset: []}).encode(), query="conditions=cta", path=f"/api/v1/{dataset}/ingest"
+            json.dumps({dataset: []}).encode(), query=f"conditions={name}", path=f"/api/v1/{dataset}/ingest"
         )
-        assert refused.status_code == status
+        assert refused.status_code == 400
 
 
 def test_conditions_lists_the_maps(api):
