@@ -16,6 +16,7 @@ from benchmarks.held import measure_held
 from benchmarks.import_csv import measure_import
 from benchmarks.in_process import measure_in_process
 from benchmarks.ingest import measure_one_feed, measure_several_feeds
+from benchmarks.joins import measure_joins
 from benchmarks.long_stream import measure_long_stream
 from benchmarks.machine import described
 from benchmarks.many_symbols import measure_many_symbols
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "import": ("import of a CSV file", measure_import),
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "in_process": ("reads in process", measure_in_process),
+    "joins": ("as-of joins, and panels of many symbols", measure_joins),
     "many_symbols": ("a store of many symbols", measure_many_symbols),
     "best_quotes": ("best bid and offer of five million quotes, against polars", measure_best_quotes),
     "greeks": ("implied volatility and greeks of 10,000 quotes", measure_greeks),

@@ -11,7 +11,7 @@ InvalidArgument (a ValueError)
 │   ├── UnknownDataset   not a dataset
 │   └── UnknownColumn    not a column of the dataset
 ├── InvalidSession       not the name of a kind of days
-├── InvalidUniverse      a scan's symbols are not a list of different symbols
+├── InvalidUniverse      symbols are not a list of different symbols
 └── NoSessions           the store was opened without the sessions that are needed
 
 An invalid symbol raises `store.symbols.InvalidSymbol`, also a ValueError. The store's own errors are in
@@ -73,7 +73,7 @@ class InvalidSession(InvalidArgument):
 
 
 class InvalidUniverse(InvalidArgument):
-    """A scan's symbols are a single text, or contain one twice. Give a list of different symbols."""
+    """The symbols are a single text, or contain one twice. Give a list of different symbols."""
 
 
 class NoSessions(InvalidArgument):

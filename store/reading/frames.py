@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from store.arrays import Floats
 from store.bars.bars import Bars
 from store.bars.quote_bars import QuoteBars
 from store.declarations import Column, ColumnKind, Dataset
@@ -49,3 +50,17 @@ def _values(column: Column, values: pa.ChunkedArray) -> object:
     if column.kind is ColumnKind.BOOLEAN:
         return pd.array(values.to_pylist(), dtype="boolean")
     return values.to_numpy()
+
+
+def panel_frame(time_ns: Instants, symbols: tuple[str, ...], values: Floats) -> pd.DataFrame:
+    """Return a panel indexed by time in UTC, with a column per symbol."""
+    columns = pd.Index(symbols, name="symbol")
+    return pd.DataFrame(values, index=_instants(time_ns), columns=columns, copy=False)
+
+
+def cross_section_frame(
+    symbols: tuple[str, ...], time_ns: Instants, columns: dict[str, Floats]
+) -> pd.DataFrame:
+    """Return a cross-section indexed by symbol."""
+    index = pd.Index(symbols, name="symbol")
+    return pd.DataFrame({_INDEX: pd.DatetimeIndex(time_ns.view("M8[ns]"), tz="UTC"), **columns}, index=index)

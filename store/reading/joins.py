@@ -1,8 +1,11 @@
-"""The reader's as-of joins of two datasets."""
+"""The reader's as-of joins of two datasets, and the last trades of many symbols."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.datasets import QUOTES, TRADES
@@ -21,6 +24,7 @@ from store.reading.arguments import (
 )
 from store.reading.columns import Columns, select
 from store.reading.exceptions import InvalidInterval
+from store.reading.panel import CrossSection, cross_section_of
 from store.reading.rows import RowReader, Rows, dataset_named
 
 
@@ -86,6 +90,28 @@ class JoinReader(RowReader):
         known_until_ns = quotes_known_until(quotes, instrument.settle_ns)
         quoted = QuotedTrades(self._join(quotes, lag, tolerance), interval_ns(horizon), known_until_ns)
         return _columns(QUOTED_TRADES, rows, quoted.columns(rows), names, frame=frame)
+
+    def cross_section(
+        self,
+        at: InstantArgument,
+        symbols: Sequence[str] | None = None,
+        *,
+        tolerance: IntervalArgument | None = None,
+        as_of: InstantArgument | None = None,
+        frame: bool = False,
+    ) -> CrossSection | Any:
+        """Return each symbol's last trade at or before an instant.
+
+        symbols: None means all symbols. tolerance: a trade counts only if it is at most this old; None for any age.
+        Without such a trade price and volume are NaN, also for a symbol without trades.
+        """
+        universe, instants = self._universe(symbols), np.array([instant_ns(at)])
+        found = [
+            self._join(self._right_view(TRADES, symbol, as_of), 0, tolerance).rows_at(instants)
+            for symbol in universe
+        ]
+        section = cross_section_of(universe, found)
+        return section.frame() if frame else section
 
     def _view(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> LogView:
         name = self._named(symbol)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 from store.arrays import Integers
 from store.bar_policies import BAR_POLICIES, BarPolicy
@@ -31,13 +31,13 @@ from store.reading.bar_logs import (
 )
 from store.reading.exceptions import (
     InvalidSession,
-    InvalidUniverse,
     NoSessions,
     UnknownKnowledge,
     UnknownPolicy,
 )
 from store.reading.joins import JoinReader
 from store.reading.latest import LatestTrades, Trade
+from store.reading.panel import Panel, panel_of
 from store.reading.rows import dataset_named
 from store.reading.scan import Slice, merged_slices
 from store.rows.knowledge import Knowledge
@@ -45,6 +45,15 @@ from store.timestamps import DAY_NS
 
 # `Bars`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
 BarsOrFrame: TypeAlias = Bars | Any
+
+
+class BarOptions(TypedDict, total=False):
+    """The options of `Reader.bars` that a panel passes on."""
+
+    session: str | None
+    policy: str | BarPolicy | None
+    as_of: InstantArgument | None
+    knowledge: str
 
 
 class Reader(JoinReader):
@@ -206,6 +215,29 @@ class Reader(JoinReader):
 
         return merged_slices(universe, window, length, bars_of, fill=fill)
 
+    def panel(
+        self,
+        symbols: Sequence[str] | None = None,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        interval: IntervalArgument = "1min",
+        field: str = "close",
+        *,
+        fill: bool = False,
+        frame: bool = False,
+        **options: Unpack[BarOptions],
+    ) -> Panel | Any:
+        """Return one field of the bars of many symbols: a row per interval with a bar, a column per symbol.
+
+        symbols: None means all symbols. field: open, high, low, close, volume, trade_count or notional. A missing value
+        is NaN; with `fill`, after a symbol's first bar, a missing price is its last close and a missing volume 0. Bars,
+        and `options`, are those of `bars`. Each symbol is read as of its newest commit, or as of `as_of`.
+        """
+        universe = self._universe(symbols)
+        bars = [self.bars(symbol, start, end, interval, **options) for symbol in universe]
+        panel = panel_of(universe, bars, field, fill=fill)
+        return panel.frame() if frame else panel
+
     def _policy(
         self, symbol: str, policy: str | BarPolicy | None, as_of: InstantArgument | None = None
     ) -> BarPolicy:
@@ -281,18 +313,6 @@ class Reader(JoinReader):
             return utc_dates
         instrument = self._instrument(symbol, as_of)
         return self._sessions(instrument).dates_for_credit if instrument.has_sessions else utc_dates
-
-    def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:
-        if isinstance(symbols, str):
-            raise InvalidUniverse(f"a scan takes a list of symbols: give [{symbols!r}]")
-        universe = tuple(
-            sorted({*self.symbols("trades"), *self.symbols("bars")})
-            if symbols is None
-            else map(self._named, symbols)
-        )
-        if len(set(universe)) < len(universe):
-            raise InvalidUniverse("a scan's symbols must differ, and one is given twice")
-        return universe
 
     def _pinned(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
         self._derive_at_first_use(dataset, symbol)

@@ -12,7 +12,7 @@ from store.exceptions import StorageError
 from store.log_views.log_view import Coverage, log_coverage, view_as_of
 from store.reading.arguments import InstantArgument, canonical_symbol, exact_window, instant_ns
 from store.reading.columns import Columns, select
-from store.reading.exceptions import NoSuchStore, UnknownDataset
+from store.reading.exceptions import InvalidUniverse, NoSuchStore, UnknownDataset
 
 # The reader updates a log's derived files if they lack this many rows. A worker keeps all logs below this.
 ROWS_BEHIND = 200_000
@@ -165,6 +165,18 @@ class RowReader:
     def _named(self, symbol: str) -> str:
         """Return the symbol for a spelling or an alias. Raises `InvalidSymbol`, `StoreUnavailable`."""
         return self._store.canonical(canonical_symbol(symbol))
+
+    def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:
+        if isinstance(symbols, str):
+            raise InvalidUniverse(f"a list of symbols is needed: give [{symbols!r}]")
+        universe = tuple(
+            sorted({*self.symbols("trades"), *self.symbols("bars")})
+            if symbols is None
+            else map(self._named, symbols)
+        )
+        if len(set(universe)) < len(universe):
+            raise InvalidUniverse("symbols must differ, and one is given twice")
+        return universe
 
     def _commit_as_of(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
         """Return the number of the commit to read as of; None means the newest."""
