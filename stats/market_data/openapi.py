@@ -62,6 +62,8 @@ _EXAMPLES_BY_NAME: dict[str, Any] = {
     "forward": 190.61,
     "forward_source": "parity",
     "rate": 0.04,
+    "rate_source": "curve",
+    "rate_timestamp": "2025-01-02T13:00:00Z",
     "tenor": "1Y",
     "dividend_yield": 0.0051,
     "t": 0.0411,

@@ -32,7 +32,7 @@ class OptionPairs:
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """The inputs that relate spot and forward; one value per instant.
+    """The inputs that relate spot and forward; one value per instant or option.
 
     t: years to the expiry. rate: per year, continuously compounded. spot: the underlying's price, NaN if
     unknown. dividend_yield: used only where spot is unknown, to derive it from the forward.
@@ -42,6 +42,10 @@ class Carry:
     rate: Floats
     spot: Floats
     dividend_yield: Floats
+
+    def at(self, rows: Integers | Mask) -> "Carry":
+        """Return the inputs of these rows."""
+        return Carry(self.t[rows], self.rate[rows], self.spot[rows], self.dividend_yield[rows])
 
 
 def parity_forwards(pairs: OptionPairs, carry: Carry, *, american: bool) -> Floats:
@@ -97,8 +101,8 @@ def _without_early_exercise(legs: Floats, forwards: Floats, carry: Carry, rows: 
     a leg has no time value.
     """
     call_model, put_model = AndersenLake(is_call=True), AndersenLake(is_call=False)
-    carry_columns = (carry.t, carry.rate, carry.spot, carry.dividend_yield)
-    columns = np.stack([*legs, *(column[rows] for column in carry_columns)])
+    carry = carry.at(rows)
+    columns = np.stack([*legs, carry.t, carry.rate, carry.spot, carry.dividend_yield])
     parities = [_Parity(*row) for row in columns.T.tolist()]
     return np.array(
         [

@@ -38,16 +38,16 @@ class OptionChain:
 
 @dataclass(frozen=True, slots=True)
 class MarketInputs:
-    """The inputs that all options of a chain share.
+    """The inputs beside a chain.
 
-    spot: NaN if unknown. rate, dividend_yield: per year, continuously compounded. parity: whether forwards may
-    come from put-call parity; otherwise they come from spot.
+    spot: NaN if unknown. rate, dividend_yield: per year, continuously compounded, for each option in the chain's
+    order, or one for all. parity: whether forwards may come from put-call parity; otherwise they come from spot.
     """
 
     instant_ns: int
     spot: float
-    rate: float
-    dividend_yield: float
+    rate: Floats | float
+    dividend_yield: Floats | float
     parity: bool = True
 
 
@@ -65,18 +65,24 @@ def volatility_surface(chain: OptionChain, market: MarketInputs) -> VolatilitySu
 
     Options without an implied volatility are included, with their reasons.
     """
-    chain = chain.at(np.lexsort((~chain.is_call, chain.strike, chain.last_trade_ns, chain.expiry)))
+    order = np.lexsort((~chain.is_call, chain.strike, chain.last_trade_ns, chain.expiry))
+    chain, count = chain.at(order), len(chain)
     price, quote_codes = mid_prices(chain.bid, chain.ask)
-    t = years_until(chain.last_trade_ns, np.full(len(chain), market.instant_ns))
+    carry = Carry(
+        t=years_until(chain.last_trade_ns, np.full(count, market.instant_ns)),
+        rate=np.broadcast_to(market.rate, count)[order],
+        spot=np.full(count, market.spot),
+        dividend_yield=np.broadcast_to(market.dividend_yield, count)[order],
+    )
     inputs = make_inputs(
         price=price,
-        spot=np.full(len(chain), market.spot),
+        spot=carry.spot,
         strike=chain.strike,
-        t=t,
-        rate=market.rate,
-        dividend_yield=market.dividend_yield,
+        t=carry.t,
+        rate=carry.rate,
+        dividend_yield=carry.dividend_yield,
         is_call=chain.is_call,
-        parity_forward=_forwards(chain, t, market) if market.parity else None,
+        parity_forward=_forwards(chain, carry) if market.parity else None,
     )
     return VolatilitySurface(chain, inputs, valuation(inputs, chain.american, quote_codes))
 
@@ -96,7 +102,7 @@ def paired(strike: Floats, is_call: Mask, bid: Floats, ask: Floats) -> OptionPai
     return OptionPairs(strikes, *sides)
 
 
-def _forwards(chain: OptionChain, t: Floats, market: MarketInputs) -> Floats:
+def _forwards(chain: OptionChain, carry: Carry) -> Floats:
     """Return each option's forward; NaN if there is none.
 
     It is computed by put-call parity from the options with the same expiry, last trade and exercise style.
@@ -108,11 +114,6 @@ def _forwards(chain: OptionChain, t: Floats, market: MarketInputs) -> Floats:
             (chain.expiry == expiry) & (chain.last_trade_ns == last_trade) & (chain.american == american)
         )
         pairs = paired(chain.strike[rows], chain.is_call[rows], chain.bid[None, rows], chain.ask[None, rows])
-        carry = Carry(
-            t=t[rows[:1]],
-            rate=np.array([market.rate]),
-            spot=np.array([market.spot]),
-            dividend_yield=np.array([market.dividend_yield]),
-        )
-        forwards[rows] = parity_forwards(pairs, carry, american=bool(american))
+        # All of them have the first one's inputs.
+        forwards[rows] = parity_forwards(pairs, carry.at(rows[:1]), american=bool(american))
     return forwards

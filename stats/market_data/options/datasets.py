@@ -18,6 +18,7 @@ from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, 
 from stats.market_data.options.chain import chain_instant_ns, contracts_of, options_of, pinned_chain
 from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
+from stats.market_data.options.rate_curve import stored_rates
 from stats.market_data.options.rows import GREEKS, OptionRows, option_columns
 from stats.market_data.options.surface import SURFACE_COLUMNS, SurfaceSource
 from stats.market_data.options.underlying_price import LOG_COUNT, underlying_price
@@ -41,8 +42,10 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from trades.stores import market_store
 
-# Indices of the logs of a plan: the option's quotes, the chain, and the underlying's logs.
+# Indices of the logs of a plan: the option's quotes, the chain, the underlying's logs, and the interest rates.
 _OWN, _CHAIN, _UNDERLYING = 0, 1, range(2, 2 + LOG_COUNT)
+_RATES = 2 + LOG_COUNT
+_LOG_COUNT = 3 + LOG_COUNT
 _PARAMETERS = ("resolution", "session", "hours", "anchor", "partial", "rate", "dividend_yield")
 
 
@@ -62,7 +65,7 @@ OPTION_GREEKS = MarketDataset(
         columns=option_columns(GREEKS, of_bars=True, with_date=True),
     ),
     plan=lambda symbol_query: _option_plan(symbol_query, GREEKS),
-    log_count=2 + LOG_COUNT,
+    log_count=_LOG_COUNT,
 )
 IMPLIED_VOLATILITY = MarketDataset(
     form=DatasetForm(
@@ -76,7 +79,7 @@ IMPLIED_VOLATILITY = MarketDataset(
         takes_underlyings=True,
     ),
     plan=lambda symbol_query: _option_plan(symbol_query, ("iv",)),
-    log_count=2 + LOG_COUNT,
+    log_count=_LOG_COUNT,
 )
 
 
@@ -106,7 +109,7 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
         source=WindowedSource(OptionRows(log, window, grid, contract, market, names, final_until_ns or 0)),
         range=query_range,
         reason=reason_for_none(symbol_query),
-        logs=(log, market.chain, *market.underlying.logs),
+        logs=(log, *market.logs),
         validity=Validity(
             constant_window.end_ns - 1
             if constant_window.start_ns < query_range.end_ns
@@ -139,7 +142,7 @@ def _surface_plan(symbol_query: SymbolQuery) -> Plan:
         source=SurfaceSource(market.chain.contracts, market, instant_ns),
         range=Range(window.start_ns, window.end_ns),
         reason="no_data",
-        logs=(own_log, market.chain, *market.underlying.logs),
+        logs=(own_log, *market.logs),
         validity=Validity(instant_ns - 1, now_ns),
         head=(("at", format_timestamp(instant_ns)),),
     )
@@ -213,16 +216,14 @@ def _market(
     contracts, overrides = tuple(contracts), dict(symbol_query.query.inputs)
     currency = next((each.currency for each in contracts if each.currency), underlying.currency)
     rates = rates_of(currency, settings.OPTION_RATES)
-    rate = overrides.get("rate", rates.rate)
-    # If the underlying is a future, the yield is the rate, so that the future's price is the forward.
-    default_yield = rate if underlying.instrument_class == FUTURE else rates.dividend_yield
+    default_yield = None if underlying.instrument_class == FUTURE else rates.dividend_yield
     quotes_window = Window(
         max(needed.start_ns - QUOTE_REACH_NS, ALL_TIME.start_ns), min(needed.end_ns, ALL_TIME.end_ns)
     )
     return OptionMarket(
         underlying=underlying_price(symbol_query, underlying, _UNDERLYING, window),
         chain=pinned_chain(symbol_query, _CHAIN, underlying.symbol, contracts, quotes_window),
-        rate=rate,
+        rates=stored_rates(symbol_query, _RATES, currency, rates.rate, window.end_ns),
         dividend_yield=overrides.get("dividend_yield", default_yield),
         parity="dividend_yield" not in overrides,
         models=_pricing_version(),

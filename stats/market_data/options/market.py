@@ -7,7 +7,9 @@ import numpy as np
 
 from stats.market_data.options.chain import PinnedChain
 from stats.market_data.options.contract import OptionContract, column_of
+from stats.market_data.options.rate_curve import RateColumns, StoredRates
 from stats.market_data.options.underlying_price import SpotPrices, UnderlyingPrice
+from stats.market_data.pinned_logs import PinnedLog
 from stats.options.expiry import years_until
 from stats.options.forward import Carry, parity_forwards
 from stats.options.inputs import Inputs, make_inputs
@@ -30,40 +32,51 @@ _NEAR_STRIKES = 8
 class OptionMarket:
     """The underlying's price, the chain's quotes, and rates per year.
 
-    parity: whether forwards are implied from the chain's quotes by put-call parity. models: the version of the
-    pricing library, part of cache keys.
+    dividend_yield: None if it is the rate, so that a future's price is its forward. parity: whether forwards are
+    implied from the chain's quotes by put-call parity. models: the version of the pricing library, part of cache
+    keys.
     """
 
     underlying: UnderlyingPrice
     chain: PinnedChain
-    rate: float
-    dividend_yield: float
+    rates: StoredRates
+    dividend_yield: float | None
     parity: bool
     models: str
 
+    @property
+    def logs(self) -> tuple[PinnedLog, ...]:
+        """The logs of the chain, the underlying and the interest rates."""
+        return self.chain, *self.underlying.logs, self.rates.log
+
     def inputs(
         self, contract: OptionContract, instants: Integers, price: Floats
-    ) -> tuple[Inputs, SpotPrices]:
-        """Return an option's pricing inputs and its underlying's prices, at ascending instants.
+    ) -> tuple[Inputs, SpotPrices, RateColumns]:
+        """Return an option's pricing inputs, its underlying's prices and its rates, at ascending instants.
 
         price: the option's price at each instant.
         """
-        spot = self.underlying.at(instants)
-        count = len(instants)
+        spot, count = self.underlying.at(instants), len(instants)
         t = years_until(np.full(count, contract.last_trade_ns), instants)
+        rates = self.rates.at(instants, t)
+        carry = Carry(t, rates.rate, spot.price, self.yields(rates))
         inputs = make_inputs(
             price=price,
             spot=spot.price,
             strike=np.full(count, contract.strike),
             t=t,
-            rate=self.rate,
-            dividend_yield=self.dividend_yield,
+            rate=rates.rate,
+            dividend_yield=carry.dividend_yield,
             is_call=np.full(count, contract.is_call),
-            parity_forward=self._forwards(contract, instants, t, spot.price) if self.parity else None,
+            parity_forward=self._forwards(contract, instants, carry) if self.parity else None,
         )
-        return inputs, spot
+        return inputs, spot, rates
 
-    def _forwards(self, contract: OptionContract, instants: Integers, t: Floats, spot: Floats) -> Floats:
+    def yields(self, rates: RateColumns) -> Floats:
+        """Return the dividend yield that belongs to each rate."""
+        return rates.rate if self.dividend_yield is None else np.full(len(rates.rate), self.dividend_yield)
+
+    def _forwards(self, contract: OptionContract, instants: Integers, carry: Carry) -> Floats:
         """Return, for each instant, the forward that the options of the contract's class imply; NaN if there is none.
 
         Strikes near the spot price are tried first.
@@ -75,18 +88,19 @@ class OptionMarket:
         forwards = np.full(len(instants), np.nan)
         if not len(strikes):
             return forwards
+        t, spot = carry.t, carry.spot
         nearest = np.where(np.isfinite(spot), np.searchsorted(strikes, spot), -1)
         for index in np.unique(nearest[(nearest >= 0) & (t > 0)]).tolist():
             near_strikes = strikes[max(index - _NEAR_STRIKES // 2, 0) : index + _NEAR_STRIKES // 2]
             near_members = [each for each in members if near_strikes[0] <= each[0].strike <= near_strikes[-1]]
             rows = np.flatnonzero((nearest == index) & (t > 0))
-            forwards[rows] = self._implied(near_members, instants[rows], t[rows], spot[rows])
+            forwards[rows] = self._implied(near_members, instants[rows], carry.at(rows))
         rows = np.flatnonzero(~np.isfinite(forwards) & (t > 0))
         if len(rows) and (len(strikes) > _NEAR_STRIKES or not np.isfinite(spot[rows]).all()):
-            forwards[rows] = self._implied(members, instants[rows], t[rows], spot[rows])
+            forwards[rows] = self._implied(members, instants[rows], carry.at(rows))
         return forwards
 
-    def _implied(self, members: Members, instants: Integers, t: Floats, spot: Floats) -> Floats:
+    def _implied(self, members: Members, instants: Integers, carry: Carry) -> Floats:
         quotes = quotes_at(members, instants)
         contracts = [contract for contract, _ in members]
         pairs = paired(
@@ -95,8 +109,6 @@ class OptionMarket:
             quotes.bid,
             quotes.ask,
         )
-        rate, dividend_yield = (np.full(len(t), value) for value in (self.rate, self.dividend_yield))
-        carry = Carry(t, rate, spot, dividend_yield)
         return parity_forwards(pairs, carry, american=contracts[0].american)
 
 

@@ -12,6 +12,7 @@ from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import part_in_memory
 from stats.market_data.options.contract import OptionContract
 from stats.market_data.options.market import OptionMarket
+from stats.market_data.options.rate_curve import RateColumns
 from stats.market_data.rows import Rows
 from stats.options.inputs import ForwardSource, Inputs, mid_prices, words
 from stats.options.pricing import Valuation, valuation
@@ -19,6 +20,7 @@ from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.sessions.schedule import Hours
 from store.arrays import Floats, Integers
 from store.log_views.grids import OUTSIDE
+from store.log_views.last_rows import NEVER_NS
 from store.log_views.log_view import LogView
 from store.protocol import Window
 
@@ -40,12 +42,22 @@ def input_columns(inputs: Inputs, values: Valuation) -> dict[str, pa.Array]:
     return {**{name: columns[name] for name in INPUTS}, "reason": words(values.reason)}
 
 
+def rate_columns(rates: RateColumns) -> dict[str, object]:
+    """Return the columns `rate_source` and `rate_timestamp`, the time of the curve; null without a curve."""
+    return {"rate_source": rates.sources, "rate_timestamp": time_column(rates.time_ns)}
+
+
+def time_column(time_ns: Integers) -> pa.Array:
+    """Return times as a column; null for `NEVER_NS`."""
+    return pa.array(time_ns, mask=time_ns == NEVER_NS)
+
+
 def number_column(values: Floats) -> pa.Array:
     """Return numbers as a column; null for NaN and infinity."""
     return pa.array(values, mask=~np.isfinite(values))
 
 
-# The columns of the inputs. `spot` is followed by `spot_timestamp`, the time of that price.
+# The columns of the inputs. A spot and a rate are followed by where they come from.
 INPUT_COLUMNS = (
     OutColumn("price", ColumnRole.NUMBER),
     OutColumn("spot", ColumnRole.NUMBER),
@@ -53,6 +65,8 @@ INPUT_COLUMNS = (
     OutColumn("forward", ColumnRole.NUMBER),
     OutColumn("forward_source", ColumnRole.TEXT),
     OutColumn("rate", ColumnRole.NUMBER),
+    OutColumn("rate_source", ColumnRole.TEXT),
+    OutColumn("rate_timestamp", ColumnRole.TIME),
     OutColumn("dividend_yield", ColumnRole.NUMBER),
     OutColumn("t", ColumnRole.NUMBER),
 )
@@ -119,10 +133,11 @@ class OptionRows:
 
     def _implied(self, instants: Integers, bid: Floats, ask: Floats) -> dict[str, object]:
         price, quote_codes = mid_prices(bid, ask)
-        inputs, spot = self.market.inputs(self.contract, instants, price)
+        inputs, spot, rates = self.market.inputs(self.contract, instants, price)
         values = valuation(inputs, np.full(len(instants), self.contract.american), quote_codes)
         spot_time = pa.array(spot.time_ns, mask=~np.isfinite(spot.price))
-        return {**greek_columns(values), **input_columns(inputs, values), "spot_timestamp": spot_time}
+        columns = {**greek_columns(values), **input_columns(inputs, values), **rate_columns(rates)}
+        return {**columns, "spot_timestamp": spot_time}
 
 
 def option_columns(names: Iterable[str], *, of_bars: bool, with_date: bool) -> tuple[OutColumn, ...]:

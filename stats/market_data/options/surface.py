@@ -4,13 +4,20 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 
 from stats.cursors import RowPosition
 from stats.market_data.options.contract import OptionContract, column_of
 from stats.market_data.options.market import OptionMarket, quotes_at
-from stats.market_data.options.rows import INPUT_COLUMNS, REASON, input_columns, number_column
+from stats.market_data.options.rows import (
+    INPUT_COLUMNS,
+    REASON,
+    input_columns,
+    number_column,
+    rate_columns,
+    time_column,
+)
 from stats.market_data.rows import Rows
+from stats.options.expiry import years_until
 from stats.options.surface import MarketInputs, OptionChain, volatility_surface
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
@@ -75,35 +82,35 @@ class SurfaceSource:
         market, just_before = self.market, np.array([self.instant_ns - 1])
         spot = market.underlying.at(just_before)
         bid, ask, quote_time_ns = self._quotes(contracts, just_before)
+        terms = {name: column_of(contracts, name, dtype) for name, dtype in _TERMS.items()}
+        instants = np.full(count, self.instant_ns)
+        rates = market.rates.at(just_before.repeat(count), years_until(terms["last_trade_ns"], instants))
         surface = volatility_surface(
-            OptionChain(
-                **{name: column_of(contracts, name, dtype) for name, dtype in _TERMS.items()},
-                bid=bid,
-                ask=ask,
-            ),
+            OptionChain(**terms, bid=bid, ask=ask),
             MarketInputs(
                 self.instant_ns,
                 float(spot.price[0]),
-                market.rate,
-                market.dividend_yield,
+                rates.rate,
+                market.yields(rates),
                 parity=market.parity,
             ),
         )
         spot_time_ns = np.where(np.isfinite(spot.price), spot.time_ns, NEVER_NS).repeat(count)
         values = {
-            "timestamp": np.full(count, self.instant_ns),
+            "timestamp": instants,
             "symbol": [contract.symbol for contract in contracts],
             "expiry": surface.chain.expiry,
             "strike": surface.chain.strike,
             "right": ["call" if contract.is_call else "put" for contract in contracts],
-            "quote_timestamp": pa.array(quote_time_ns, mask=quote_time_ns == NEVER_NS),
+            "quote_timestamp": time_column(quote_time_ns),
             "bid": number_column(bid),
             "ask": number_column(ask),
             "iv": number_column(surface.valuation.iv),
             **input_columns(surface.inputs, surface.valuation),
-            "spot_timestamp": pa.array(spot_time_ns, mask=spot_time_ns == NEVER_NS),
+            **rate_columns(rates),
+            "spot_timestamp": time_column(spot_time_ns),
         }
-        return Rows.of(Table.of(SURFACE_COLUMNS, values), np.full(count, self.instant_ns))
+        return Rows.of(Table.of(SURFACE_COLUMNS, values), instants)
 
     def _quotes(self, contracts: list[OptionContract], instant: Integers) -> tuple[Floats, Floats, Integers]:
         """Return bid, ask and time of each contract's last quote at an instant."""

@@ -23,7 +23,17 @@ MEDIA_TYPES = {
     "arrow": "application/vnd.apache.arrow.stream",
 }
 ENVELOPES = ("json", "columnar", "msgpack")
-TEXTS = {"exchange", "trade_id", "status", "date", "reason", "symbol", "state", "forward_source"}
+TEXTS = {
+    "exchange",
+    "trade_id",
+    "status",
+    "date",
+    "reason",
+    "symbol",
+    "state",
+    "forward_source",
+    "rate_source",
+}
 TIMES = {"timestamp", "received_at", "spot_timestamp"}
 # Lists beside the columns.
 HEAD = {"symbols", "absences"}

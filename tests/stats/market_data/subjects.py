@@ -56,6 +56,8 @@ INPUTS = (
     "forward",
     "forward_source",
     "rate",
+    "rate_source",
+    "rate_timestamp",
     "dividend_yield",
     "t",
     "reason",

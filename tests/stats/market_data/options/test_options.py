@@ -4,7 +4,7 @@ import numpy as np
 import orjson
 import pytest
 
-from stats.market_data.options.rows import GREEKS, INPUTS
+from stats.market_data.options.rows import GREEKS
 from store.instruments import FUTURE, OPTION, Instrument
 from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer, problem
@@ -57,7 +57,8 @@ def test_every_input_is_echoed(market: Api):
     (row,) = rows_of(market, CALL.symbol)
     quoted = CALL.quote(OPENING)
     assert list(row) == [
-        "timestamp", "bid", "ask", *GREEKS, "price", "spot", "spot_timestamp", *INPUTS[2:], "reason",
+        "timestamp", "bid", "ask", *GREEKS, "price", "spot", "spot_timestamp", "forward", "forward_source",
+        "rate", "rate_source", "rate_timestamp", "dividend_yield", "t", "reason",
     ]  # fmt: skip
     assert (row["timestamp"], row["spot_timestamp"], row["bid"], row["ask"]) == (
         OPENING, OPENING, quoted["bid"], quoted["ask"],
