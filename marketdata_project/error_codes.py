@@ -223,7 +223,7 @@ ERROR_CODES = (
         misplaced_bar="A bar's timestamp is not the start of an interval of its resolution.",
         inconsistent_bar="A bar's open or close does not lie between its low and its high.",
         inconsistent_action="The fields do not fit the action. A split needs a ratio, without amount and currency; "
-        "a dividend an amount, without a ratio.",
+        "a dividend an amount, without a ratio; a spin-off an amount; a rename has none of them.",
         unknown_field="The dataset has no field of this name; `unknown=ignore` ignores such fields.",
         trade_id_conflict="A stored trade of the same date and exchange has this trade_id and other values.",
         correction_target_not_found="A correction matches no stored trade; `errors` names the corrections.",

@@ -3,19 +3,24 @@
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset, Partition
 from store.resolutions import RESOLUTION_ALIASES, Resolution
 from store.row_rules import (
+    LARGEST_RATIO,
     POSITIVE,
     PRICE,
     QUOTED,
     SIZE,
+    SMALLEST_RATIO,
     VOLUME,
     RowRule,
     has_neither_side,
+    is_absurd_ratio,
     is_beyond_one,
+    is_currency_of_nothing,
     is_inconsistent_bar,
     is_invalid_dividend,
+    is_invalid_rename,
+    is_invalid_spin_off,
     is_invalid_split,
     is_misplaced_bar,
-    is_split_with_currency,
 )
 from store.tenors import TENOR_ALIASES, TENORS
 
@@ -182,6 +187,7 @@ OPEN_INTEREST = Dataset(
     ),
 )
 
+ACTION_KINDS = ("split", "dividend", "special_dividend", "spin_off", "merger", "rename")
 CORPORATE_ACTIONS = Dataset(
     name="corporate_actions",
     row_name="corporate_action",
@@ -192,12 +198,20 @@ CORPORATE_ACTIONS = Dataset(
             required=True,
             help="When it takes effect: the ex-date, or an instant; UTC without offset.",
         ),
-        Column("kind", TEXT, required=True, help="The kind of action.", choices=("split", "dividend")),
+        Column("kind", TEXT, required=True, help="The kind of action.", choices=ACTION_KINDS),
         Column(
-            "ratio", NUMBER, help="New shares per old share of a split, above zero.", lower_bound=POSITIVE
+            "ratio",
+            NUMBER,
+            help="New shares per old share, 0.000001 to 1,000,000; of a spin-off or a merger, of the other company.",
+            lower_bound=POSITIVE,
         ),
-        Column("amount", NUMBER, help="Cash per share of a dividend, above zero.", lower_bound=POSITIVE),
-        Column("currency", TEXT, help="Currency of the amount."),
+        Column(
+            "amount",
+            NUMBER,
+            help="Cash per share, above zero; of a spin-off, the value distributed per share.",
+            lower_bound=POSITIVE,
+        ),
+        Column("currency", TEXT, help="Currency of the amount (ISO 4217).", form=ColumnForm.CURRENCY),
     ),
     # An action that is sent again is not stored again: a split stored twice would adjust prices twice.
     id_columns=("kind", "amount", "currency", "timestamp"),
@@ -210,13 +224,29 @@ CORPORATE_ACTIONS = Dataset(
             is_invalid_split,
         ),
         RowRule(
-            "inconsistent_action", "a split has no currency", ("kind", "currency"), is_split_with_currency
-        ),
-        RowRule(
             "inconsistent_action",
             "a dividend has an amount and no ratio",
             ("kind", "ratio", "amount"),
             is_invalid_dividend,
+        ),
+        RowRule("inconsistent_action", "a spin-off has an amount", ("kind", "amount"), is_invalid_spin_off),
+        RowRule(
+            "inconsistent_action",
+            "a rename has neither a ratio nor an amount",
+            ("kind", "ratio", "amount"),
+            is_invalid_rename,
+        ),
+        RowRule(
+            "inconsistent_action",
+            "an action without an amount has no currency",
+            ("amount", "currency"),
+            is_currency_of_nothing,
+        ),
+        RowRule(
+            "out_of_range",
+            f"a ratio must be between {SMALLEST_RATIO:f} and {LARGEST_RATIO:,.0f}",
+            ("ratio",),
+            is_absurd_ratio,
         ),
     ),
     conflict=(

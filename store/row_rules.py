@@ -33,6 +33,8 @@ VOLUME = LowerBound("negative_volume", "must be 0 or more")
 SIZE = LowerBound("negative_size", "must be 0 or more")
 POSITIVE = LowerBound("out_of_range", "must be greater than 0", zero_allowed=False)
 NOT_NEGATIVE = LowerBound("out_of_range", "must be 0 or more")
+# Of splits. Beyond them prices and volumes lose their digits, and products of ratios overflow.
+SMALLEST_RATIO, LARGEST_RATIO = 1e-6, 1e6
 
 
 _MINUTE_NS = Resolution.MINUTE.length_ns
@@ -70,12 +72,25 @@ def is_invalid_split(kind: Any, ratio: Any, amount: Any) -> Any:
     return (kind == "split") & ((ratio != ratio) | (amount == amount))  # noqa: PLR0124
 
 
-def is_split_with_currency(kind: Any, currency: Any) -> Any:
-    return (kind == "split") & (currency != None)  # noqa: E711 element by element
-
-
 def is_invalid_dividend(kind: Any, ratio: Any, amount: Any) -> Any:
-    return (kind == "dividend") & ((amount != amount) | (ratio == ratio))  # noqa: PLR0124
+    is_dividend = (kind == "dividend") | (kind == "special_dividend")
+    return is_dividend & ((amount != amount) | (ratio == ratio))  # noqa: PLR0124
+
+
+def is_invalid_spin_off(kind: Any, amount: Any) -> Any:
+    return (kind == "spin_off") & (amount != amount)  # noqa: PLR0124
+
+
+def is_invalid_rename(kind: Any, ratio: Any, amount: Any) -> Any:
+    return (kind == "rename") & ((ratio == ratio) | (amount == amount))  # noqa: PLR0124
+
+
+def is_currency_of_nothing(amount: Any, currency: Any) -> Any:
+    return (amount != amount) & (currency != None)  # noqa: E711, PLR0124 element by element
+
+
+def is_absurd_ratio(ratio: Any) -> Any:
+    return (ratio < SMALLEST_RATIO) | (ratio > LARGEST_RATIO)
 
 
 def is_beyond_one(rate: Any) -> Any:

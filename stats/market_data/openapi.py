@@ -7,6 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
 from stats.market_data.ohlcv.absence_reasons import REASONS
+from stats.market_data.ohlcv.adjustment import Reason
 from stats.market_data.query import DatasetForm, MarketClass
 from stats.market_data.query_parameters import report_serializer
 from stats.rendering.formats import FORMATS
@@ -115,6 +116,20 @@ _KNOWLEDGE = {
     **_object({name.value: {"type": "integer"} for name in KnownBy}),
     "description": "With `knowledge=then`: the number of rows by the time that told when they were known.",
 }
+_ACTION = DATASETS["corporate_actions"].column("kind").choices
+_NOT_APPLIED = {
+    "type": "array",
+    "items": _object(
+        {
+            "symbol": {"type": "string"},
+            "timestamp": {"type": "string", "format": "date-time"},
+            "kind": {"type": "string", "enum": list(_ACTION)},
+            "reason": {"type": "string", "enum": [reason.value for reason in Reason]},
+        },
+        required=("timestamp", "kind", "reason"),
+    ),
+    "description": "With `adjustment`: the stored corporate actions that were not applied; `symbol` with `symbols=`.",
+}
 _INSTANT: Schema = {"type": ["string", "null"], "format": "date-time"}
 _COVERAGE = _object(
     {
@@ -221,6 +236,7 @@ def _page(form: DatasetForm, *, several: bool) -> Schema:
             form.rows_name: {"type": "array", "items": _row(columns)},
             "absences": {"type": "array", "items": _ABSENCE},
             "knowledge": _KNOWLEDGE,
+            **({"not_applied": _NOT_APPLIED} if "adjustment" in form.own else {}),
             "next_cursor": _CURSOR,
             "prev_cursor": _CURSOR,
             "total_estimate": {"type": "integer", "description": "An upper bound of the number of rows."},

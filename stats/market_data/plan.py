@@ -52,6 +52,14 @@ class KnowledgeOfPage(Protocol):
         ...
 
 
+class NotAppliedOfPage(Protocol):
+    """Names the corporate actions that a page's bars are not adjusted for."""
+
+    def not_applied_after(self, start_ns: int | None) -> list[dict[str, str]]:
+        """Return `timestamp`, `kind` and `reason` of each that takes effect after `start_ns`. None: as for absences."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SymbolQuery:
     """A query, limited to one of its symbols.
@@ -120,8 +128,8 @@ class Plan:
     source: makes the rows. range: cursors are bound to it. reason: the document's `reason` if there are no rows.
     logs: in the dataset's order, including empty logs. head: the document's fields between the symbol and the
     rows. absences: tells why intervals have no rows; None without `coverage`. knowledge: None without
-    `knowledge=then`. final_until_ns: bars that end later are
-    not final, and realised spreads whose horizon ends later are not known; None if the rows have neither.
+    `knowledge=then`. not_applied: None for unadjusted rows. final_until_ns: bars that end later are not final, and
+    realised spreads whose horizon ends later are not known; None if the rows have neither.
     """
 
     source: RowSource
@@ -134,6 +142,7 @@ class Plan:
     head: tuple[tuple[str, str | float], ...] = ()
     absences: AbsencesOfPage | None = None
     knowledge: KnowledgeOfPage | None = None
+    not_applied: Annotated[NotAppliedOfPage | None, Irrelevant("it is the source's reader")] = None
     final_until_ns: Annotated[int | None, Irrelevant("the source has it")] = None
 
     @property

@@ -16,6 +16,7 @@ from trades.batches.value_rules import (
     COUNT_OUT_OF_RANGE,
     ID_LENGTH,
     INVALID_SYMBOL,
+    NO_CURRENCY,
     NO_WORD,
     NO_WORDS,
     TOO_MANY_WORDS,
@@ -28,6 +29,7 @@ from trades.batches.value_rules import (
     positive_only,
 )
 
+_CURRENCY = re.compile("[A-Z]{3}")
 _WORD = re.compile(rf"[!-~]{{1,{ID_LENGTH}}}")
 
 
@@ -145,6 +147,21 @@ class WordsRule(WordRule):
             if not _WORD.fullmatch(word) or WORD_SEPARATOR in word:
                 return NO_WORDS
         return None
+
+    def is_surely_valid(self, values: pa.Array) -> bool:
+        return False
+
+
+class CurrencyRule(WordRule):
+    """A currency's code, as instruments have it."""
+
+    def __init__(self, column: Column) -> None:
+        super().__init__(column)
+        self.faults = (self.invalid_type, NO_CURRENCY)
+        self.schema = {"type": "string", "minLength": 3, "maxLength": 3, "pattern": f"^{_CURRENCY.pattern}$"}
+
+    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
+        return None if _CURRENCY.fullmatch(value) else NO_CURRENCY
 
     def is_surely_valid(self, values: pa.Array) -> bool:
         return False

@@ -15,7 +15,7 @@ import pyarrow as pa
 from http_requests.exceptions import ERRORS_LIMIT
 from store.arrays import Mask
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
-from trades.batches.text_rules import ChoiceRule, IdRule, SymbolRule, WordRule, WordsRule
+from trades.batches.text_rules import ChoiceRule, CurrencyRule, IdRule, SymbolRule, WordRule, WordsRule
 from trades.batches.value_rules import (
     NULL,
     AllowsNonpositive,
@@ -40,6 +40,7 @@ _RULES: dict[tuple[ColumnKind, ColumnForm], type[ValueRule]] = {
     (ColumnKind.TEXT, ColumnForm.ID): IdRule,
     (ColumnKind.TEXT, ColumnForm.WORDS): WordsRule,
     (ColumnKind.TEXT, ColumnForm.SYMBOL): SymbolRule,
+    (ColumnKind.TEXT, ColumnForm.CURRENCY): CurrencyRule,
 }
 
 

@@ -208,7 +208,7 @@ class PinnedPage(PinnedContent):
             head=self._head(),
             rows_name=query.form.rows_name,
             table=selected(table, query.fields),
-            tail={**neighbours, **self._absence(page)},
+            tail={**neighbours, **self._not_applied(page), **self._absence(page)},
             next_cursor=neighbours["next_cursor"],
             prev_cursor=neighbours["prev_cursor"],
             bars_times=not (query.resolution.is_tick or query.form.of_instants),
@@ -230,6 +230,17 @@ class PinnedPage(PinnedContent):
             "prev_cursor": self._cursor(preceding),
             "total_estimate": total,
         }
+
+    def _not_applied(self, page: PageRows) -> dict[str, Any]:
+        """Return `not_applied`, if corporate actions were not applied; with `symbol` if the query has several."""
+        start_ns = None if self.query.several else _time_of(page.earlier)
+        found = [
+            {"symbol": symbol, **each} if self.query.several else each
+            for symbol, plan in zip(self.symbols, self.plans, strict=True)
+            if plan.not_applied is not None
+            for each in plan.not_applied.not_applied_after(start_ns)
+        ]
+        return {"not_applied": found} if found else {}
 
     def _absence(self, page: PageRows) -> dict[str, Any]:
         """Return `absences` and `knowledge`, if the query asks for them, and `reason`, if there are no rows."""

@@ -1,13 +1,15 @@
-"""Adjusts bars for splits and dividends, so that prices before and after them are comparable.
+"""Adjusts bars for corporate actions, so that prices before and after them are comparable.
 
-A split divides the prices before its ex-date by its ratio and multiplies the volumes by it. A dividend
-multiplies the prices before its ex-date by 1 - amount / close, where close is the last official close before
-the ex-date (CRSP database, "Data Definitions: Factor to Adjust Price").
+A split divides the prices before its ex-date by its ratio and multiplies the volumes by it. A dividend, a
+special dividend or a spin-off multiplies the prices before its ex-date by 1 - amount / close, where close is the
+last official close before the ex-date (CRSP database, "Data Definitions: Factor to Adjust Price"). Mergers and
+renames change no price.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +17,38 @@ import pyarrow as pa
 from stats.caching.keys import DIFFERS_BY_PAGE
 from store.arrays import Floats, Integers
 from store.bars.bars import Bars
+from store.row_rules import is_absurd_ratio
 
 # Takes an action's stored time. Returns the last official close before the action; None if it is unknown.
 CloseBefore = Callable[[int], float | None]
+# Their amount leaves the share on the ex-date.
+_DISTRIBUTIONS = frozenset({"dividend", "special_dividend", "spin_off"})
+
+
+class Reason(StrEnum):
+    """Why an action was not applied."""
+
+    CHANGES_NO_PRICE = "changes_no_price"
+    RATIO_OUT_OF_RANGE = "ratio_out_of_range"
+    OTHER_CURRENCY = "other_currency"
+    NO_CLOSE = "no_close"
+    NOT_BELOW_CLOSE = "not_below_close"
+
+
+class Factors(NamedTuple):
+    """The factors of one action, see `Adjustment`."""
+
+    split: float
+    dividend: float
+
+
+class NotApplied(NamedTuple):
+    """An action that was not applied. effect_ns: when it takes effect; timestamp_ns: its stored time."""
+
+    effect_ns: int
+    timestamp_ns: int
+    kind: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +57,13 @@ class Adjustment:
 
     time_ns: when the actions take effect, ascending. split, dividend: for the bars before each action, the product
     of its factor and all later factors; then 1 for the bars after the last action. Prices are multiplied by
-    `dividend` and divided by `split`; volumes are multiplied by `split`.
+    `dividend` and divided by `split`; volumes are multiplied by `split`. not_applied: the actions without a factor.
     """
 
     time_ns: Integers
     split: Floats
     dividend: Floats
+    not_applied: tuple[NotApplied, ...] = ()
 
     def applied(self, bars: Bars) -> Bars:
         """Return the bars, adjusted to the shares after the last action."""
@@ -47,22 +79,36 @@ class Adjustment:
 class AdjustmentRules:
     """The rules by which actions are applied.
 
-    with_dividends: whether dividends are applied; splits always are. currency: the currency of the prices; None
-    if unknown. until_ns: actions that take effect at or after this time are ignored.
+    with_dividends: whether dividends and spin-offs are applied; splits always are. currency: the currency of the
+    prices; None if unknown. until_ns: actions that take effect at or after this time are ignored.
     """
 
     with_dividends: bool
     currency: str | None
     until_ns: Annotated[int, DIFFERS_BY_PAGE]
 
-    def applies(self, dividend: Mapping[str, Any]) -> bool:
-        """Return whether a dividend is applied.
+    def concerns(self, action: Mapping[str, Any], effect_ns: int) -> bool:
+        """Return whether an action is of a kind that is asked for, and has taken effect."""
+        return effect_ns < self.until_ns and (self.with_dividends or action["kind"] not in _DISTRIBUTIONS)
 
-        It is applied if `with_dividends` is true and the currencies of dividend and prices are equal or one is unknown.
+    def factors(self, action: Mapping[str, Any], close_before: CloseBefore) -> Factors | Reason:
+        """Return the factors of an action, or why it has none.
+
+        A distribution has one if its currency and that of the prices are equal or one of them is unknown, and if
+        its amount is below the close before it.
         """
-        currency = dividend["currency"]
-        has_same_currency = None in {self.currency, currency} or currency == self.currency
-        return self.with_dividends and has_same_currency
+        if action["kind"] == "split":
+            ratio = action["ratio"]
+            return Reason.RATIO_OUT_OF_RANGE if is_absurd_ratio(ratio) else Factors(ratio, 1.0)
+        if action["kind"] not in _DISTRIBUTIONS:
+            return Reason.CHANGES_NO_PRICE
+        if None not in {self.currency, action["currency"]} and action["currency"] != self.currency:
+            return Reason.OTHER_CURRENCY
+        close = close_before(action["timestamp"])
+        if close is None:
+            return Reason.NO_CLOSE
+        amount = action["amount"]
+        return Factors(1.0, 1 - amount / close) if amount < close else Reason.NOT_BELOW_CLOSE
 
 
 def adjustment_of(
@@ -74,27 +120,26 @@ def adjustment_of(
 ) -> Adjustment:
     """Return the adjustment for stored corporate actions.
 
-    actions: ordered by time. takes_effect: returns when an action takes effect, given its stored time. A dividend
-    is ignored if the close before it is unknown or not above its amount.
+    actions: ordered by time. takes_effect: returns when an action takes effect, given its stored time.
     """
     times: list[int] = []
-    splits: list[float] = []
-    dividends: list[float] = []
+    found: list[Factors] = []
+    not_applied: list[NotApplied] = []
     for action in actions.to_pylist():
-        time_ns = takes_effect(action["timestamp"])
-        if time_ns >= rules.until_ns:
+        effect_ns = takes_effect(action["timestamp"])
+        if not rules.concerns(action, effect_ns):
             continue
-        if action["kind"] == "split":
-            split, dividend = action["ratio"], 1.0
-        elif rules.applies(action) and (close := close_before(action["timestamp"]) or 0.0) > action["amount"]:
-            split, dividend = 1.0, 1 - action["amount"] / close
+        factors = rules.factors(action, close_before)
+        if isinstance(factors, Reason):
+            not_applied.append(NotApplied(effect_ns, action["timestamp"], action["kind"], factors))
         else:
-            continue
-        times.append(time_ns)
-        splits.append(split)
-        dividends.append(dividend)
+            times.append(effect_ns)
+            found.append(factors)
     return Adjustment(
-        np.array(times, np.int64), _products_from_right(splits), _products_from_right(dividends)
+        np.array(times, np.int64),
+        _products_from_right([each.split for each in found]),
+        _products_from_right([each.dividend for each in found]),
+        tuple(not_applied),
     )
 
 

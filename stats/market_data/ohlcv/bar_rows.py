@@ -11,7 +11,7 @@ from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import FinalBars
 from stats.market_data.intervals.windows import part_over_gaps
-from stats.market_data.ohlcv.corporate_actions import BarInputs
+from stats.market_data.ohlcv.corporate_actions import AdjustedBars, BarInputs, BarsOfDays
 from stats.market_data.rows import Rows
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats
@@ -19,6 +19,7 @@ from store.bars.bars import Bars
 from store.log_views.stored_bars import stored_bars_window
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
+from store.timestamps import format_timestamp
 
 # Every decimal number of this many digits is a float64 of its own.
 _EXACT_DIGITS = 15
@@ -55,6 +56,18 @@ class BarRowReader:
             attributes["maker"] = self.inputs.adjusted(self.grid)
         maker: BarMaker = attributes["maker"]
         return maker
+
+    def not_applied_after(self, start_ns: int | None) -> list[dict[str, str]]:
+        """Return the stored actions that should adjust bars from `start_ns` on, and do not; None: all of the range."""
+        maker = self._maker
+        if not isinstance(maker, AdjustedBars | BarsOfDays):
+            return []
+        start_ns = self.window.start_ns if start_ns is None else start_ns
+        return [
+            {"timestamp": format_timestamp(each.timestamp_ns), "kind": each.kind, "reason": each.reason.value}
+            for each in maker.adjustment.not_applied
+            if each.effect_ns > start_ns
+        ]
 
     def floor(self, time_ns: int) -> int:
         return self.grid.interval(time_ns).start_ns

@@ -71,11 +71,15 @@ class BarsOfDays:
     direct: BarMaker
     grid: BarGrid
 
+    @property
+    def adjustment(self) -> Adjustment:
+        return self.days.adjustment
+
     def bars(self, window: Window) -> Bars:
         days = self.days.bars(window)
         _, dates = day_grid(self.grid).ends_and_dates(days.time_ns, window)
         merged = merged_days(replace(days, time_ns=dates * DAY_NS), self.grid, window)
-        return with_missing_bars(merged, self.days.adjustment.applied(self.direct.bars(window)))
+        return with_missing_bars(merged, self.adjustment.applied(self.direct.bars(window)))
 
 
 def day_grid(grid: BarGrid) -> BarGrid:

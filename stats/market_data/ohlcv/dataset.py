@@ -89,10 +89,9 @@ def _bars_plan(
     changes_ns.append(None if finality is None else finality.expires_ns)
     next_change_ns = min((each for each in changes_ns if each is not None), default=None)
     final_bars = None if finality is None else _final_bars(symbol_query, grid, query_range, inputs, finality)
+    reader = BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars)
     return Plan(
-        source=WindowedSource(
-            BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars)
-        ),
+        source=WindowedSource(reader),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=logs,
@@ -101,6 +100,7 @@ def _bars_plan(
         ),
         head=(("resolution", grid.resolution.value),),
         absences=absences,
+        not_applied=None if rules is None else reader,
         knowledge=None if settle_ns is None else BarKnowledge(inputs, grid, window),
         final_until_ns=None if finality is None else finality.until_ns,
     )

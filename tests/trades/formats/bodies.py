@@ -150,9 +150,12 @@ def value_of(column: Any) -> Any:
         return st.integers(0, 2**53) if column.kind is ColumnKind.INTEGER else st.booleans()
     if column.choices:
         return st.sampled_from([*column.choices, *(alias for alias, _ in column.aliases)])
-    if column.form is ColumnForm.WORDS:
-        return st.lists(CONDITION, max_size=4)
-    return WORD | st.integers(0, 2**53) if column.form is ColumnForm.ID else WORD
+    of_forms = {
+        ColumnForm.WORDS: st.lists(CONDITION, max_size=4),
+        ColumnForm.CURRENCY: st.sampled_from(["USD", "EUR"]),
+        ColumnForm.ID: WORD | st.integers(0, 2**53),
+    }
+    return of_forms.get(column.form, WORD)
 
 
 def fitted(dataset: Dataset, row: Row) -> Row:
@@ -169,9 +172,10 @@ def fitted(dataset: Dataset, row: Row) -> Row:
             place = 0 if start != YEAR_START else days * DAY_NS
             return row | prices | {"timestamp": format_timestamp(start + place)}
         case "corporate_actions":
-            dropped = {"ratio", "amount"} | ({"currency"} if row["kind"] == "split" else set())
+            has_amount = row["kind"] not in {"split", "rename"}
+            dropped = {"ratio", "amount"} | (set() if has_amount else {"currency"})
             kept = {name: value for name, value in row.items() if name not in dropped}
-            return kept | ({"ratio": 4} if row["kind"] == "split" else {"amount": 0.25})
+            return kept | ({"amount": 0.25} if has_amount else {"ratio": 4} if row["kind"] == "split" else {})
         case "interest_rates":
             return row | {"rate": -0.0433}
     return row

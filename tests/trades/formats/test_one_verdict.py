@@ -146,6 +146,12 @@ SYMBOLS: list[Case] = [
     ("", NOT_CSV, "invalid_symbol", SYMBOL),
 ]
 
+CURRENCIES: list[Case] = [
+    ("usd", ALL, "invalid_format", "must be three of A-Z, such as USD"),
+    ("USDT", ALL, "invalid_format", "must be three of A-Z, such as USD"),
+    ("\uff35SD", ALL, "invalid_format", "must be three of A-Z, such as USD"),
+    ("", NOT_CSV, "invalid_format", "must be three of A-Z, such as USD"),
+]
 DATES: list[Case] = [
     ("2025-01-02T00:00:01Z", ALL, "invalid_date", "must be a date, or its midnight in UTC"),
 ]
@@ -159,6 +165,7 @@ CASES = {
     (ColumnKind.TEXT, ColumnForm.ID): [*PLAIN, *IDS],
     (ColumnKind.TEXT, ColumnForm.WORDS): LISTS,
     (ColumnKind.TEXT, ColumnForm.SYMBOL): [*SYMBOLS, *NO_STRINGS],
+    (ColumnKind.TEXT, ColumnForm.CURRENCY): [*CURRENCIES, *NO_STRINGS],
 }
 
 

@@ -237,8 +237,15 @@ def test_a_split_is_stored_once_and_two_dividends_of_a_day_are_two(api):
         split | {"currency": "USD"},
         dividend | {"amount": None},
         dividend | {"ratio": 2},
+        dividend | {"kind": "special_dividend", "ratio": 2},
+        dividend | {"kind": "spin_off", "amount": None},
+        dividend | {"kind": "merger", "amount": None},
+        dividend | {"kind": "rename"},
+        split | {"kind": "rename"},
     ):
         assert problem(send(api, CORPORATE_ACTIONS, wrong)) == (422, "inconsistent_action")
+    response = send(api, CORPORATE_ACTIONS, dividend | {"currency": "usd"})
+    assert errors(response) == {("corporate_actions[0].currency", "invalid_format")}
 
 
 def test_a_file_of_the_store_is_taken_as_it_stands(api, store_path):
