@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from ratelimit.access.table import ANY_CALLER, ANYBODY, WRITE, Access, Table
+from stats.market_data.explanation import EXPLAIN
 from stats.market_data.query import MARKET_CLASSES
 from stats.market_data.reports import COVERAGE, reports_of
 from stats.market_data.views import branches
@@ -51,6 +52,8 @@ def _tree() -> Iterator[tuple[str, Access]]:
             yield f"{path}-{report}", _READ
             yield f"{path}-{report}-several", _READ
         yield f"{path}-{COVERAGE}", _READ
+        if "ohlcv" in market_class.datasets:
+            yield f"{path}-{EXPLAIN}", _REVISIONS
 
 
 _TREE: Table = {(name, "GET"): access for name, access in _tree()}
@@ -98,7 +101,7 @@ RECORDED_NAMES = frozenset(
     accounts adjustment after aliases allow_nonpositive_price anchor as_of at bar_policy base_currency before_expiry calendar
     caller certificate class complete_until conditions correlation_id coverage currency cursor daily_quota dedupe dividend_yield
     end event exchange exercise expires_at expiry expiry_from expiry_to fields format horizon hours interval join knowledge
-    lag last limit max_age method monthly_quota multiplier name networks overlap_seconds partial path prefix rate
+    lag last limit max_age method monthly_quota multiplier name networks overlap_seconds partial path policy prefix rate
     resolution right scopes search sensitivity session settle settlement signed_only since sort start state
     status_class strike successors symbol symbols tick_size tier time tolerance trading_rate trailer underlying
     unknown unknown_conditions until volume_kind

@@ -16,9 +16,10 @@ from ratelimit.credentials.views import LogoutView, RefreshView, TokenView
 from ratelimit.keys.views import KeysViewSet
 from ratelimit.limits.views import LimitsViewSet
 from stats.caching.views import CacheViewSet
+from stats.market_data.explanation import EXPLAIN
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.market_data.reports import COVERAGE, reports_of
-from stats.market_data.views import datasets_of, page_view, report_view, stream_view
+from stats.market_data.views import datasets_of, explain_view, page_view, report_view, stream_view
 from stats.ohlc.views import OhlcViewSet
 from stats.sessions.views import CalendarViewSet, ClockViewSet
 from store.datasets import DATASETS, TRADES
@@ -69,6 +70,9 @@ def _class_paths(market_class: MarketClass) -> Iterator[URLPattern]:
         yield re_path(rf"^{report}/?\Z", several, name=f"{name}-several")
         one = report_view(market_class, report, several=False).as_view({"get": "retrieve"})
         yield re_path(rf"^{_SYMBOL}/{report}/?\Z", one, name=name)
+    if "ohlcv" in market_class.datasets:
+        explain = explain_view(market_class).as_view({"get": "retrieve"})
+        yield re_path(rf"^{_SYMBOL}/ohlcv/{EXPLAIN}/?\Z", explain, name=f"{market_class.path}-{EXPLAIN}")
     coverage = report_view(market_class, COVERAGE, several=False).as_view({"get": "retrieve"})
     yield re_path(rf"^{_SYMBOL}/{COVERAGE}/?\Z", coverage, name=f"{market_class.path}-{COVERAGE}")
 

@@ -6,10 +6,11 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
+from stats.market_data.explanation import PARAMETERS as EXPLAIN_PARAMETERS
 from stats.market_data.ohlcv.absence_reasons import REASONS
 from stats.market_data.ohlcv.adjustment import Reason
 from stats.market_data.query import DatasetForm, MarketClass
-from stats.market_data.query_parameters import report_serializer
+from stats.market_data.query_parameters import query_serializer, report_serializer
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn
 from store.datasets import DATASETS
@@ -196,6 +197,83 @@ def report_schema(
         "tags": [market_class.path],
         "summary": f"The {report} of {'several symbols' if several else 'a symbol'}",
         "parameters": [report_serializer(report, several=several)],
+        "responses": {(200, "application/json"): schema},
+        "examples": [_example(example)],
+    }
+
+
+_PRINT = _object(
+    {
+        "timestamp": {"type": "string", "format": "date-time"},
+        "price": {"type": "number"},
+        "volume": {"type": "number"},
+        "trade_id": {"type": ["string", "null"]},
+        "exchange": {"type": ["string", "null"]},
+        "conditions": {"type": "array", "items": {"type": "string"}},
+        "part": {"type": "string", "enum": ["own", "credited", "left_out"]},
+        "sets": {"type": "array", "items": {"type": "string", "enum": ["open", "high", "low", "close"]}},
+        "counts": {"type": "object"},
+        "because": {"type": "object", "description": "The condition word that decides each count."},
+    }
+)
+
+
+def explain_schema(market_class: MarketClass) -> dict[str, Any]:
+    """Return the schema of explanations of bars."""
+    setters = _object(dict.fromkeys(("open", "high", "low", "close"), _PRINT), required=())
+    volumes = _object({name: {"type": "number"} for name in ("own", "credited", "left_out")})
+    members = {
+        "policy": {"type": "string"},
+        "bar": {"type": ["object", "null"]},
+        "sets": setters,
+        "volume": volumes,
+        "conditions": {"type": "array", "items": {"type": "object"}},
+    }
+    schema = _object(
+        {
+            "symbol": _SYMBOL,
+            "resolution": {"type": "string", "enum": Resolution.names()},
+            **members,
+            "prints": {"type": "array", "items": _PRINT},
+            "prints_total": {"type": "integer"},
+            "has_stored_bars": {"type": "boolean"},
+            "revisions": {"type": ["array", "null"], "items": {"type": "object"}},
+            "compared": {"type": "object", "properties": members},
+        },
+        required=("symbol", "resolution", *members, "prints", "prints_total", "revisions"),
+    )
+    example_print = {
+        "timestamp": "2025-01-02T14:30:00.125Z",
+        "price": 189.98,
+        "volume": 100,
+        "trade_id": "1",
+        "exchange": None,
+        "conditions": [],
+        "part": "own",
+        "sets": ["open", "high", "low", "close"],
+        "counts": {"open_close": True, "high_low": True, "volume": True},
+        "because": {"open_close": None, "high_low": None, "volume": None},
+    }
+    counted = {name: example_print[name] for name in ("conditions", "volume", "counts", "because")}
+    example = {
+        "symbol": _EXAMPLE_SYMBOLS[market_class.path],
+        "resolution": "1m",
+        "policy": "all",
+        "bar": None,
+        "sets": dict.fromkeys(("open", "high", "low", "close"), example_print),
+        "volume": {"own": 100.0, "credited": 0.0, "left_out": 0.0},
+        "conditions": [{**counted, "prints": 1}],
+        "prints": [example_print],
+        "prints_total": 1,
+        "has_stored_bars": False,
+        "revisions": [],
+    }
+    path = OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH)
+    return {
+        "operation_id": f"{market_class.path}_explain",
+        "tags": [market_class.path],
+        "summary": "The prints of one bar, and what each set",
+        "parameters": [query_serializer("Explain", EXPLAIN_PARAMETERS, Resolution.MINUTE.value), path],
         "responses": {(200, "application/json"): schema},
         "examples": [_example(example)],
     }

@@ -19,6 +19,7 @@ from stats.parameters import (
     WordField,
 )
 from stats.sessions.schedule import Anchor, Hours, SessionMode
+from store.bar_policies import BAR_POLICIES
 from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, SECOND_NS
@@ -121,6 +122,8 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         {"bound": 1.0, "help_text": "Continuous dividend yield of the underlying per year, such as 0.02."},
     ),
     "expiry": (QueryTimeField, {"help_text": "Only the options that expire on this date."}),
+    "at": (QueryTimeField, {"help_text": f"An instant in the bar to explain. {_ISO_OR_EPOCH}"}),
+    "policy": (WordField, {"words": tuple(BAR_POLICIES), "help_text": "A bar policy to compare with."}),
     "after": (QueryTimeField, {"help_text": "Only changes by commits after this instant."}),
     "join": (
         WordField,

@@ -18,14 +18,23 @@ from stats.delivery.held_answer import LogsPin, Pin
 from stats.delivery.responses import ContentViewSet, is_browsed, page_query
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.explanation import EXPLAIN, explain_pin, parse_explain_query
+from stats.market_data.explanation import PARAMETERS as EXPLAIN_PARAMETERS
 from stats.market_data.navigation import links_beside, stream_links
-from stats.market_data.openapi import coverage_schema, page_schema, report_schema, stream_schema
+from stats.market_data.openapi import (
+    coverage_schema,
+    explain_schema,
+    page_schema,
+    report_schema,
+    stream_schema,
+)
 from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, check_format, parse_query
-from stats.market_data.query_parameters import report_serializer
+from stats.market_data.query_parameters import query_serializer, report_serializer
 from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query
 from stats.market_data.services import market_data_page, market_data_report
 from stats.rendering.query_form import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
+from store.resolutions import Resolution
 
 
 class MarketDataViewSet(ViewSet):
@@ -121,6 +130,22 @@ class ReportViewSet(MarketDataViewSet, ContentViewSet):
         return partial(market_data_report, query=query)
 
 
+class ExplainViewSet(MarketDataViewSet, ContentViewSet):
+    """The explanation of one bar."""
+
+    renderer_classes = DOCUMENT_RENDERERS
+
+    def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
+        """Return the explanation of the bar that contains the instant `at`."""
+        return self.respond(request, request.META["QUERY_STRING"], symbol=symbol)
+
+    @classmethod
+    def pin(cls, query_string: str, answer_format: str, *, symbol: str | None = None, **path: Any) -> Pin:
+        """See `ContentViewSet.pin`."""
+        query = parse_explain_query(cls.market_class.path, symbol or "", query_string)
+        return partial(explain_pin, query=query)
+
+
 def page_view(market_class: MarketClass, dataset: str, *, several: bool) -> type[PageViewSet]:
     """Make the viewset for pages of a dataset in a class, for one symbol or for several."""
     form = MARKET_DATASETS[dataset].form
@@ -163,6 +188,18 @@ def report_view(market_class: MarketClass, report: str, *, several: bool) -> typ
         doc=f"The {report} of {market_class.path}.",
         serializer=report_serializer(report, several=several),
         schema=schema,
+    )
+
+
+def explain_view(market_class: MarketClass) -> type[ExplainViewSet]:
+    """Make the viewset for explanations of a class's bars."""
+    return _viewset(
+        ExplainViewSet,
+        market_class,
+        EXPLAIN,
+        doc="What made one bar: its prints, what each set and why, and the bar's changes.",
+        serializer=query_serializer("Explain", EXPLAIN_PARAMETERS, Resolution.MINUTE.value),
+        schema=explain_schema(market_class),
     )
 
 

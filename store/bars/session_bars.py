@@ -6,13 +6,13 @@ and are not marked as outside regular hours.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Floats, Integers, Mask
-from store.bar_policies import BarPolicy
+from store.bar_policies import BarPolicy, DailyTable
 from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars, bars_of
 from store.bars.prints import Prints, has_condition, present_rows, prints_of, standing
@@ -31,32 +31,46 @@ def session_bars_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = N
     prints = prints_of(rows, policy, commit=commit)
     if policy.daily is None:
         return bars_of_prints(prints, DAY_NS)
-    trusted = standing(rows, commit) & ~has_condition(rows, policy.daily.distrusted)
-    opening, closing, official_close, outside = (
-        has_condition(rows, word) & trusted
-        for word in (
-            policy.daily.opening,
-            policy.daily.closing,
-            policy.daily.official_close,
-            policy.daily.outside,
-        )
-    )
-    bars = _bars_of_days(_session_prints(prints, auction=opening | closing, outside=outside))
-    open_ = _replaced(bars.time_ns, bars.open, prints, opening)
+    session = session_prints_of(rows, prints, policy.daily, commit=commit)
+    bars = _bars_of_days(session.prints)
+    open_ = _replaced(bars.time_ns, bars.open, prints, session.opening)
     close = _replaced(
-        bars.time_ns, _replaced(bars.time_ns, bars.close, prints, official_close), prints, closing
+        bars.time_ns,
+        _replaced(bars.time_ns, bars.close, prints, session.official_close),
+        prints,
+        session.closing,
     )
     high, low = np.maximum.reduce([bars.high, open_, close]), np.minimum.reduce([bars.low, open_, close])
     return replace(bars, open=open_, high=high, low=low, close=close)
 
 
-def _session_prints(prints: Prints, *, auction: Mask, outside: Mask) -> Prints:
-    return replace(
+@dataclass(frozen=True, slots=True)
+class SessionPrints:
+    """The prints of regular sessions, and which of them are of the auctions or official closes."""
+
+    prints: Prints
+    opening: Mask
+    closing: Mask
+    official_close: Mask
+
+
+def session_prints_of(
+    rows: pa.Table, prints: Prints, daily: DailyTable, *, commit: int | None = None
+) -> SessionPrints:
+    """Return the prints of rows as the regular session counts them. rows, commit: as in `prints_of`."""
+    trusted = standing(rows, commit) & ~has_condition(rows, daily.distrusted)
+    opening, closing, official_close, outside = (
+        has_condition(rows, word) & trusted
+        for word in (daily.opening, daily.closing, daily.official_close, daily.outside)
+    )
+    auction = opening | closing
+    counted = replace(
         prints,
         sets_open_close=auction | (prints.sets_open_close & ~outside),
         sets_high_low=auction | (prints.sets_high_low & ~outside),
         counts_volume=auction | (prints.counts_volume & ~outside),
     )
+    return SessionPrints(counted, opening, closing, official_close)
 
 
 def _bars_of_days(prints: Prints) -> Bars:

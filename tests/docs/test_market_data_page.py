@@ -11,6 +11,7 @@ from django.core.management import call_command
 from marketdata_project.schema_view import schema_document
 from stats.caching.response_cache import seconds_to_live
 from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.explanation import EXPLAIN
 from stats.market_data.ohlcv.absence_reasons import REASONS
 from stats.market_data.query import MARKET_CLASSES, maximum_range_ns
 from stats.market_data.reports import COVERAGE, REPORTS
@@ -133,7 +134,7 @@ def which_read_takes_what() -> dict[str, Taken]:
 
 def test_it_tells_which_read_takes_what():
     told = which_read_takes_what()
-    assert set(told) == {"every", *MARKET_DATASETS, *REPORTS, COVERAGE}
+    assert set(told) == {"every", *MARKET_DATASETS, *REPORTS, COVERAGE, EXPLAIN}
     streamed = {name for market_class in MARKET_CLASSES.values() for name in market_class.streamed}
     for name, dataset in MARKET_DATASETS.items():
         page, stream = told[name]

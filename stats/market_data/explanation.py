@@ -1,0 +1,295 @@
+"""The report `/ohlcv/explain`: the prints of one bar, what each set and why, and the bar's changes."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+
+from http_requests.exceptions import InvalidParameter
+from stats.caching.keys import Irrelevant
+from stats.delivery.pinned_answer import LogName, PinnedContent
+from stats.exceptions import ResolutionUnavailable
+from stats.market_data.answers.pin import page_pin
+from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.ohlcv.bar_rows import BarRowReader
+from stats.market_data.pinned_logs import commits_of
+from stats.market_data.query import MARKET_CLASSES, Target, parse_query
+from stats.market_data.query_parameters import query_serializer
+from stats.market_data.rows import WindowedSource
+from stats.parameters import query_values
+from stats.rendering.format import Rendered, TimeForm
+from stats.rendering.json_rows import row_objects
+from store.bar_policies import BAR_POLICIES, BarPolicy
+from store.declarations import WORD_SEPARATOR
+from store.log_views.explained_prints import ExplainedPrints, explained_prints
+from store.log_views.grids import OUTSIDE
+from store.log_views.log_view import LogView
+from store.log_views.trade_bars import credited_until_ns
+from store.protocol import Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, format_timestamp
+from trades.instruments.services import requested_symbol
+
+EXPLAIN = "explain"
+PARAMETERS = ("at", "resolution", "session", "hours", "anchor", "as_of", "policy", "limit")
+_MOST_LISTED = 1_000
+_LISTED = 100
+"""How many prints are listed by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainQuery:
+    """The bar to explain. query_string: of the page with this bar alone. other: a policy to compare with, or None."""
+
+    market_class: Annotated[str, Irrelevant("the content's name has it")]
+    symbol: Annotated[str, Irrelevant("the key has it")]
+    query_string: Annotated[str, Irrelevant("the page has it")]
+    resolution: Resolution
+    at_ns: int
+    as_of_ns: int | None
+    other: str | None
+    listed: int
+
+
+@lru_cache(maxsize=1024)
+def parse_explain_query(market_class: str, symbol: str, query_string: str) -> ExplainQuery:
+    """Parse a URL's query string. Raises `InvalidParameter`, `InvalidValue` and `ResolutionUnavailable`."""
+    values = query_values(query_serializer("Explain", PARAMETERS, Resolution.MINUTE.value), query_string)
+    if "at" not in values:
+        raise InvalidParameter("missing_parameter", "at is required: an instant in the bar")
+    resolution = values.get("resolution", Resolution.MINUTE)
+    if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
+        raise ResolutionUnavailable(f"bars from 1s to 1d are explained, not {resolution.value}")
+    at_ns: int = values["at"]
+    texts = {
+        "start": format_timestamp(at_ns),
+        "end": format_timestamp(at_ns + 1),
+        "resolution": resolution.value,
+    }
+    texts |= {name: str(values[name]) for name in ("session", "hours", "anchor") if name in values}
+    if "as_of" in values:
+        texts["as_of"] = format_timestamp(values["as_of"])
+    return ExplainQuery(
+        market_class,
+        requested_symbol(symbol),
+        "&".join(f"{name}={value}" for name, value in texts.items()),
+        resolution,
+        at_ns,
+        values.get("as_of"),
+        values.get("policy"),
+        min(values.get("limit", _LISTED), _MOST_LISTED),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedBar(PinnedContent):
+    """The explanation of one bar.
+
+    page: the page with the bar alone. revisions: the page of its changes; None if it has none in this form. log: the
+    trades at the newest commit that may be read.
+    """
+
+    query: ExplainQuery
+    page: PinnedPage
+    revisions: PinnedPage | None
+    log: LogView
+
+    @property
+    def name(self) -> str:
+        return f"{self.query.market_class}-{EXPLAIN}"
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.page.symbols
+
+    @property
+    def as_of_ns(self) -> int | None:
+        return self.query.as_of_ns
+
+    @property
+    def watched(self) -> frozenset[LogName] | None:
+        return self.page.watched
+
+    @property
+    def expires_ns(self) -> int | None:
+        return self.page.expires_ns
+
+    @cached_property
+    def commits(self) -> str:
+        return commits_of(self.page.logs, with_symbols=False)
+
+    @cached_property
+    def reader(self) -> BarRowReader:
+        """The reader of the page's bars."""
+        source = self.page.source
+        assert isinstance(source, WindowedSource)  # noqa: S101 the source of bars
+        assert isinstance(source.reader, BarRowReader)  # noqa: S101 as above
+        return source.reader
+
+    def rendered(self, _format_name: str) -> Rendered:
+        """See `PinnedContent.rendered`."""
+        policy, reader = self.reader.inputs.policy, self.reader
+        found = self._explained(policy)
+        listed = np.flatnonzero(found.own | found.credited)
+        document: dict[str, Any] = {
+            "symbol": self.symbols[0],
+            "resolution": self.query.resolution.value,
+            "policy": policy.name,
+            "bar": _only_row(self.page),
+            "sets": {name: _print(found, policy, row) for name, row in found.sets.items()},
+            "volume": _volumes(found),
+            "conditions": list(_conditions(found, policy)),
+            "prints": [_print(found, policy, row) for row in listed[: self.query.listed].tolist()],
+            "prints_total": len(listed),
+            "has_stored_bars": not reader.inputs.stored_bars.is_empty,
+            "revisions": None if self.revisions is None else _rows(self.revisions),
+        }
+        if self.query.other is not None:
+            document["compared"] = self._compared(BAR_POLICIES[self.query.other])
+        return Rendered(orjson.dumps(document))
+
+    def _compared(self, policy: BarPolicy) -> dict[str, Any]:
+        """Return the bar and the prints that set it under another policy."""
+        inputs = replace(self.reader.inputs, trades=self.log, policy=policy)
+        page = replace(self.page, plans=(self._plan_with(replace(self.reader, inputs=inputs)),))
+        found = self._explained(policy)
+        return {
+            "policy": policy.name,
+            "bar": _only_row(page),
+            "sets": {name: _print(found, policy, row) for name, row in found.sets.items()},
+            "volume": _volumes(found),
+            "conditions": list(_conditions(found, policy)),
+        }
+
+    def _plan_with(self, reader: BarRowReader) -> Any:
+        return replace(self.page.plans[0], source=WindowedSource(reader))
+
+    def _explained(self, policy: BarPolicy) -> ExplainedPrints:
+        """Return the prints of the bar's interval and those whose volume may be credited to it."""
+        grid = self.reader.grid
+        interval = grid.interval(self.query.at_ns)
+        by_daily_table = grid.is_of_regular_sessions and policy.daily is not None
+        if by_daily_table:
+            # The prints of the session are found by their condition, on the event date.
+            day_ns = int(grid.ends_and_dates(grid.periods(interval).labels, interval)[1][0]) * DAY_NS
+            rows = self.log.rows(Window(day_ns, day_ns + DAY_NS))
+            own = np.ones(rows.num_rows, np.bool_)
+        else:
+            until_ns = credited_until_ns(grid, policy, interval)
+            rows = self.log.rows(Window(interval.start_ns, max(until_ns, interval.end_ns)))
+            time_ns = rows.column("timestamp").to_numpy()
+            own = (time_ns < interval.end_ns) & (grid.labels_of(time_ns, interval) != OUTSIDE)
+        reach = Window(interval.start_ns, interval.end_ns + 2 * DAY_NS)
+        return explained_prints(
+            rows,
+            policy,
+            own,
+            by_daily_table=by_daily_table,
+            interval_of=lambda time_ns: grid.labels_of(time_ns, reach),
+        )
+
+
+def explain_pin(query: ExplainQuery, *, now_ns: int) -> ExplainedBar:
+    """Pin the explanation of a bar to the newest commits. Raises the errors of a page of bars."""
+    form = MARKET_DATASETS["ohlcv"].form
+    target = Target(query.market_class, form, query.symbol)
+    page = page_pin(MARKET_DATASETS["ohlcv"], parse_query(target, query.query_string), now_ns=now_ns)
+    bar = ExplainedBar(query, page, None, _newest(page))
+    if not bar.reader.grid.is_plain or "revisions" not in MARKET_CLASSES[query.market_class].datasets:
+        return bar
+    of_revisions = MARKET_DATASETS["revisions"]
+    texts = [each for each in query.query_string.split("&") if each.split("=")[0] in _OF_REVISIONS]
+    parsed = parse_query(replace(target, form=of_revisions.form), "&".join(texts))
+    return replace(bar, revisions=page_pin(of_revisions, parsed, now_ns=now_ns))
+
+
+_OF_REVISIONS = ("start", "end", "resolution", "as_of")
+
+
+def _newest(page: PinnedPage) -> LogView:
+    """Return the log of trades at the newest commit that the page may read."""
+    log = page.logs[0]
+    assert isinstance(log, LogView)  # noqa: S101 bars have no grouped logs
+    return replace(log, commit=log.head)
+
+
+def _rows(page: PinnedPage) -> list[orjson.Fragment]:
+    """Return all rows of a short page as JSON objects."""
+    table = page.page().rows.table
+    return [orjson.Fragment(line) for line in row_objects(table, TimeForm.RFC3339, "\n").splitlines()]
+
+
+def _only_row(page: PinnedPage) -> orjson.Fragment | None:
+    rows = _rows(page)
+    return rows[0] if rows else None
+
+
+def _words(found: ExplainedPrints, row: int) -> list[str]:
+    text = found.rows.column("conditions")[row].as_py()
+    return text.split(WORD_SEPARATOR) if text else []
+
+
+def _counts(found: ExplainedPrints, row: int) -> dict[str, bool]:
+    """Return for what a print counts in this bar."""
+    is_own = bool(found.own[row])
+    return {
+        "open_close": is_own and bool(found.prints.sets_open_close[row]),
+        "high_low": is_own and bool(found.prints.sets_high_low[row]),
+        "volume": bool(found.in_volume[row]),
+    }
+
+
+def _part(found: ExplainedPrints, row: int) -> str:
+    if found.credited[row]:
+        return "credited"
+    return "own" if found.own[row] and any(_counts(found, row).values()) else "left_out"
+
+
+def _print(found: ExplainedPrints, policy: BarPolicy, row: int) -> dict[str, Any]:
+    """Return a print, what it set, for what it counts, and the words that decide that."""
+    values = found.rows.slice(row, 1).to_pylist()[0]
+    words = _words(found, row)
+    return {
+        "timestamp": format_timestamp(values["timestamp"]),
+        "price": values["price"],
+        "volume": values["volume"],
+        "trade_id": values["trade_id"],
+        "exchange": values["exchange"],
+        "conditions": words,
+        "part": _part(found, row),
+        "sets": [name for name, index in found.sets.items() if index == row],
+        "counts": _counts(found, row),
+        "because": policy.deciding_words(words),
+    }
+
+
+def _volumes(found: ExplainedPrints) -> dict[str, float]:
+    """Return the volume of each part; `left_out` is of the interval's own prints."""
+    volume = found.prints.volume
+    return {
+        "own": float(volume[found.own & found.in_volume].sum()),
+        "credited": float(volume[found.credited].sum()),
+        "left_out": float(volume[found.own & ~found.in_volume].sum()),
+    }
+
+
+def _conditions(found: ExplainedPrints, policy: BarPolicy) -> Iterator[dict[str, Any]]:
+    """Yield, for each distinct list of conditions of the interval's prints, how many there are and what they do."""
+    texts = found.rows.column("conditions").to_pylist()
+    rows_by_text: dict[str, list[int]] = defaultdict(list)
+    for row in np.flatnonzero(found.own).tolist():
+        rows_by_text[texts[row] or ""].append(row)
+    for rows in rows_by_text.values():
+        words = _words(found, rows[0])
+        yield {
+            "conditions": words,
+            "prints": len(rows),
+            "volume": float(found.prints.volume[rows].sum()),
+            "counts": _counts(found, rows[0]),
+            "because": policy.deciding_words(words),
+        }

@@ -1,0 +1,155 @@
+"""`/ohlcv/explain`: what made a bar, print by print."""
+
+from typing import Any
+
+import pytest
+
+from store.datasets import TRADES
+from store.instruments import Instrument
+from store.timestamps import format_timestamp
+from tests.api_client import Api, answer, problem, trade
+from trades.stores import market_store
+
+pytestmark = pytest.mark.django_db
+
+TREE = "/api/v1/market-data/equities/ACME/ohlcv"
+
+
+def send(api: Api, *rows: tuple[str, float, float, list[str]]) -> None:
+    trades = [
+        trade(
+            symbol="ACME",
+            timestamp=f"2025-01-02T{time}Z",
+            price=price,
+            volume=volume,
+            conditions=words or None,
+        )
+        for time, price, volume, words in rows
+    ]
+    response = api.ingest(*trades, query="dedupe=none")
+    assert response.status_code == 200, response.content
+
+
+def explain(api: Api, at: str = "15:00:30", **params: str) -> Any:
+    response = api.get(f"{TREE}/explain", {"at": f"2025-01-02T{at}Z", **params})
+    assert response.status_code == 200, response.content
+    return answer(response)
+
+
+@pytest.fixture
+def minute(api: Api) -> Api:
+    market_store().set_instrument(Instrument("ACME", exchange="XNYS", bar_policy="us_equities"))
+    send(
+        api,
+        ("15:00:01", 10, 100, []),
+        ("15:00:02", 99, 50, ["odd_lot"]),
+        ("15:00:10", 12, 200, ["regular"]),
+        ("15:00:20", 9, 300, ["cross"]),
+        ("15:00:50", 11, 400, []),
+        ("15:01:30", 11, 25, ["odd_lot"]),
+        ("15:02:30", 13, 30, ["odd_lot"]),
+        ("15:02:40", 14, 10, []),
+    )
+    return api
+
+
+def test_it_tells_what_set_each_price_and_what_counts(minute: Api):
+    found = explain(minute)
+    (bar,) = answer(
+        minute.get(TREE, {"start": "2025-01-02T15:00", "end": "2025-01-02T15:01", "resolution": "1m"})
+    )["bars"]
+    assert (found["bar"], found["policy"], found["resolution"]) == (bar, "us_equities", "1m")
+    assert {name: each["timestamp"][17:19] for name, each in found["sets"].items()} == {
+        "open": "01", "high": "10", "low": "20", "close": "50",
+    }  # fmt: skip
+    assert {name: each["price"] for name, each in found["sets"].items()} == {
+        name: bar[name] for name in ("open", "high", "low", "close")
+    }
+    assert found["volume"] == {"own": 750, "credited": 25, "left_out": 300}
+    assert found["volume"]["own"] + found["volume"]["credited"] == bar["volume"]
+    assert [(each["timestamp"][14:19], each["part"], each["sets"]) for each in found["prints"]] == [
+        ("00:01", "own", ["open"]),
+        ("00:02", "own", []),
+        ("00:10", "own", ["high"]),
+        ("00:20", "own", ["low"]),
+        ("00:50", "own", ["close"]),
+        ("01:30", "credited", []),
+    ]
+
+
+def test_it_names_the_words_that_decide(minute: Api):
+    found = explain(minute)
+    odd_lot, cross = found["prints"][1], found["prints"][3]
+    assert odd_lot["because"] == {"open_close": "odd_lot", "high_low": "odd_lot", "volume": None}
+    assert cross["because"] == {"open_close": None, "high_low": None, "volume": "cross"}
+    by_words = {tuple(each["conditions"]): (each["prints"], each["volume"]) for each in found["conditions"]}
+    assert by_words == {(): (2, 500), ("odd_lot",): (1, 50), ("regular",): (1, 200), ("cross",): (1, 300)}
+
+
+def test_another_policy_is_compared(minute: Api):
+    compared = explain(minute, policy="all")["compared"]
+    assert (compared["policy"], compared["bar"]["high"], compared["bar"]["volume"]) == ("all", 99, 1050)
+    assert compared["sets"]["high"]["conditions"] == ["odd_lot"]
+    assert compared["volume"] == {"own": 1050, "credited": 0, "left_out": 0}
+
+
+def test_its_changes_are_listed(minute: Api):
+    send(minute, ("15:00:40", 20, 1, []))
+    (revision,) = explain(minute)["revisions"]
+    assert (revision["before_high"], revision["after_high"], revision["commit"]) == (12, 20, 2)
+
+
+def test_a_day_is_explained_by_its_auctions(api: Api):
+    market_store().set_instrument(Instrument("ACME", exchange="XNYS", bar_policy="us_equities"))
+    send(
+        api,
+        ("14:30:00", 10, 100, []),
+        ("14:30:05", 11, 500, ["opening_print"]),
+        ("20:59:59", 12, 100, []),
+        ("21:00:07", 13, 900, ["closing_print"]),
+        ("22:00:00", 50, 100, ["extended_hours"]),
+    )
+    found = explain(api, resolution="1d")
+    (bar,) = answer(api.get(TREE, {"start": "2025-01-02", "end": "2025-01-03", "resolution": "1d"}))["bars"]
+    assert found["bar"] == bar
+    assert {name: each["price"] for name, each in found["sets"].items()} == {
+        name: bar[name] for name in ("open", "high", "low", "close")
+    }
+    assert found["sets"]["close"]["conditions"] == ["closing_print"]
+    assert found["prints"][-1]["part"] == "left_out"
+
+
+def test_an_interval_without_a_bar_says_why(minute: Api):
+    found = explain(minute, at="15:01:10")
+    assert (found["bar"], found["sets"], found["prints"][0]["part"]) == (None, {}, "left_out")
+
+
+def test_prints_are_limited_and_the_deciding_ones_are_always_there(minute: Api):
+    found = explain(minute, limit="2")
+    assert (len(found["prints"]), found["prints_total"], found["sets"]["close"]["price"]) == (2, 6, 11)
+
+
+def test_as_of_explains_the_bar_of_then(minute: Api):
+    store = market_store()
+    then = format_timestamp(store.committed_at(TRADES, "ACME", 1))
+    send(minute, ("15:00:40", 20, 1, []))
+    assert [explain(minute, as_of=then)["bar"]["high"], explain(minute)["bar"]["high"]] == [12, 20]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ({}, 400, "missing_parameter"),
+        ({"at": "soon"}, 400, "invalid_timestamp"),
+        ({"at": "2025-01-02", "resolution": "1w"}, 404, "resolution_unavailable"),
+        ({"at": "2025-01-02", "policy": "mine"}, 400, "invalid_parameter"),
+        ({"at": "2025-01-02", "start": "2025-01-02"}, 400, "unknown_parameter"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused(minute: Api, query: dict[str, str], status: int, code: str):
+    assert problem(minute.get(f"{TREE}/explain", query)) == (status, code)
+
+
+def test_an_unknown_symbol_is_404(api: Api):
+    path = "/api/v1/market-data/equities/NOBODY/ohlcv/explain?at=2025-01-02"
+    assert problem(api.get(path)) == (404, "unknown_symbol")
