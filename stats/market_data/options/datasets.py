@@ -1,6 +1,6 @@
 """The option datasets `/greeks` and `/implied-volatility`.
 
-The answer is about one contract or, if the path's symbol is an underlying, about its volatility surface.
+The answer is about one contract or, if the path's symbol is an underlying, about its chain at one instant.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
 from stats.market_data.options.rate_curve import stored_rates
 from stats.market_data.options.rows import GREEKS, OptionRows, option_columns
-from stats.market_data.options.surface import SURFACE_COLUMNS, SurfaceSource
+from stats.market_data.options.surface import SurfaceSource, surface_columns
 from stats.market_data.options.underlying_price import LOG_COUNT, underlying_price
 from stats.market_data.plan import (
     MarketDataset,
@@ -53,31 +53,29 @@ def _option_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     """Make the plan of a contract or a surface. names: the columns of `GREEKS` to return. Raises `NoContract`."""
     if symbol_query.instrument.instrument_class == OPTION:
         return _contract_plan(symbol_query, names)
-    return _surface_plan(symbol_query)
+    return _surface_plan(symbol_query, names)
+
+
+def _form(name: str, names: tuple[str, ...]) -> DatasetForm:
+    """Return the form of a dataset. names: the columns of `GREEKS` that it returns."""
+    columns = (*surface_columns(names), *option_columns(names, of_bars=True, with_date=True))
+    return DatasetForm(
+        name=name,
+        rows_name=name.replace("-", "_"),
+        own=("expiry", *_PARAMETERS),
+        resolution=Resolution.TICK,
+        columns=tuple(dict.fromkeys(columns)),
+        takes_underlyings=True,
+    )
 
 
 OPTION_GREEKS = MarketDataset(
-    form=DatasetForm(
-        name="greeks",
-        rows_name="greeks",
-        own=_PARAMETERS,
-        resolution=Resolution.TICK,
-        columns=option_columns(GREEKS, of_bars=True, with_date=True),
-    ),
+    form=_form("greeks", GREEKS),
     plan=lambda symbol_query: _option_plan(symbol_query, GREEKS),
     log_count=_LOG_COUNT,
 )
 IMPLIED_VOLATILITY = MarketDataset(
-    form=DatasetForm(
-        name="implied-volatility",
-        rows_name="implied_volatility",
-        own=("expiry", *_PARAMETERS),
-        resolution=Resolution.TICK,
-        columns=tuple(
-            dict.fromkeys((*SURFACE_COLUMNS, *option_columns(("iv",), of_bars=True, with_date=True)))
-        ),
-        takes_underlyings=True,
-    ),
+    form=_form("implied-volatility", ("iv",)),
     plan=lambda symbol_query: _option_plan(symbol_query, ("iv",)),
     log_count=_LOG_COUNT,
 )
@@ -121,7 +119,7 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     )
 
 
-def _surface_plan(symbol_query: SymbolQuery) -> Plan:
+def _surface_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     query = symbol_query.query
     _check_surface_query(symbol_query)
     now_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
@@ -139,7 +137,7 @@ def _surface_plan(symbol_query: SymbolQuery) -> Plan:
     )
     own_log = empty_view(market_store(), OPTION_QUOTES, symbol_query.symbol)
     return Plan(
-        source=SurfaceSource(market.chain.contracts, market, instant_ns),
+        source=SurfaceSource(market.chain.contracts, market, instant_ns, names),
         range=Range(window.start_ns, window.end_ns),
         reason="no_data",
         logs=(own_log, *market.logs),
@@ -258,5 +256,5 @@ def _check_surface_query(symbol_query: SymbolQuery) -> None:
     if query.start_ns is not None or query.last is not None or not query.resolution.is_tick:
         raise InvalidParameter(
             "conflicting_parameters",
-            "a surface is computed for one instant, `end`: do not send start, last or resolution",
+            "a chain is computed for one instant, `end`: do not send start, last or resolution",
         )

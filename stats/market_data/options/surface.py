@@ -1,5 +1,6 @@
-"""The volatility surface of an underlying at one instant, as rows of an answer."""
+"""The chain of an underlying at one instant, with quotes, volatilities and greeks, as rows of an answer."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from stats.market_data.options.market import OptionMarket, quotes_at
 from stats.market_data.options.rows import (
     INPUT_COLUMNS,
     REASON,
+    greek_columns,
     input_columns,
     number_column,
     rate_columns,
@@ -23,19 +25,24 @@ from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
 from store.log_views.last_rows import NEVER_NS
 
-SURFACE_COLUMNS = (
-    OutColumn("timestamp", ColumnRole.TIME),
-    OutColumn("symbol", ColumnRole.TEXT),
-    OutColumn("expiry", ColumnRole.DATE),
-    OutColumn("strike", ColumnRole.NUMBER),
-    OutColumn("right", ColumnRole.TEXT),
-    OutColumn("quote_timestamp", ColumnRole.TIME),
-    OutColumn("bid", ColumnRole.NUMBER),
-    OutColumn("ask", ColumnRole.NUMBER),
-    OutColumn("iv", ColumnRole.NUMBER),
-    *INPUT_COLUMNS,
-    REASON,
-)
+
+def surface_columns(names: Iterable[str]) -> tuple[OutColumn, ...]:
+    """Return the columns of a chain's rows. names: the columns of `GREEKS` to return."""
+    return (
+        OutColumn("timestamp", ColumnRole.TIME),
+        OutColumn("symbol", ColumnRole.TEXT),
+        OutColumn("expiry", ColumnRole.DATE),
+        OutColumn("strike", ColumnRole.NUMBER),
+        OutColumn("right", ColumnRole.TEXT),
+        OutColumn("quote_timestamp", ColumnRole.TIME),
+        OutColumn("bid", ColumnRole.NUMBER),
+        OutColumn("ask", ColumnRole.NUMBER),
+        *(OutColumn(name, ColumnRole.NUMBER) for name in names),
+        *INPUT_COLUMNS,
+        REASON,
+    )
+
+
 # The attributes of a contract that a chain has as columns, and their types.
 _TERMS: dict[str, type] = {
     "expiry": int,
@@ -48,18 +55,20 @@ _TERMS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class SurfaceSource:
-    """The rows of a surface: one per option, made from its last quote before an instant.
+    """The rows of a chain: one per option, made from its last quote before an instant.
 
-    Rows are ordered by expiry, strike and right. Their timestamp is the instant.
+    Rows are ordered by expiry, strike and right. Their timestamp is the instant. names: the columns of `GREEKS` to
+    return.
     """
 
     contracts: tuple[OptionContract, ...]
     market: OptionMarket
     instant_ns: int
+    names: tuple[str, ...]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
-        return SURFACE_COLUMNS
+        return surface_columns(self.names)
 
     def after(self, position: RowPosition | None, count: int) -> Rows:
         first = 0 if position is None else position.ordinal
@@ -105,12 +114,12 @@ class SurfaceSource:
             "quote_timestamp": time_column(quote_time_ns),
             "bid": number_column(bid),
             "ask": number_column(ask),
-            "iv": number_column(surface.valuation.iv),
+            **greek_columns(surface.valuation),
             **input_columns(surface.inputs, surface.valuation),
             **rate_columns(rates),
             "spot_timestamp": time_column(spot_time_ns),
         }
-        return Rows.of(Table.of(SURFACE_COLUMNS, values), instants)
+        return Rows.of(Table.of(self.columns, values), instants)
 
     def _quotes(self, contracts: list[OptionContract], instant: Integers) -> tuple[Floats, Floats, Integers]:
         """Return bid, ask and time of each contract's last quote at an instant."""

@@ -114,6 +114,12 @@ def surface_page(api: Api, symbol: str = UNDERLYING, **params: Any) -> Any:
     return _answered(api, f"{symbol}/implied-volatility", params)
 
 
+def chain_of(api: Api, symbol: str = UNDERLYING, **params: Any) -> list[dict[str, Any]]:
+    """The rows of a page of an underlying's chain, with greeks."""
+    found: list[dict[str, Any]] = _answered(api, f"{symbol}/greeks", params)["greeks"]
+    return found
+
+
 def _answered(api: Api, path: str, params: dict[str, Any]) -> Any:
     response = api.get(f"{ROOT}/{path}", {name: str(value) for name, value in params.items()})
     assert response.status_code == 200, response.content

@@ -280,7 +280,7 @@ REFUSED = {
     ),
     "a start of a surface": ("ABC/implied-volatility", {"start": OPENING}, (400, "conflicting_parameters")),
     "a resolution of a surface": ("ABC/implied-volatility", {"resolution": "1h"}, (400, "conflicting_parameters")),
-    "greeks of an underlying": ("ABC/greeks", {"last": "1"}, (404, "wrong_class")),
+    "a range of a chain of greeks": ("ABC/greeks", {"last": "1"}, (400, "conflicting_parameters")),
     "a surface among several": ("implied-volatility", {"symbols": f"{CALL.symbol},ABC", "last": "1"}, (404, "wrong_class")),
     "an unknown underlying": ("NONE/implied-volatility", {}, (404, "unknown_symbol")),
     "an unknown option": ("ABC250117C00999000/greeks", {"last": "1"}, (404, "unknown_symbol")),

@@ -21,12 +21,14 @@ from tests.stats.market_data.options.market import (
     YEAR_NS,
     YIELD,
     Contract,
+    chain_of,
     seconds_after,
     store_chain,
     store_quotes,
     surface_of,
     surface_page,
 )  # fmt: skip
+from tests.stats.options.oracle import Option
 from trades.stores import market_store
 
 NOON = "2025-01-02T17:00:00Z"
@@ -175,3 +177,36 @@ def test_a_cursor_of_another_surface_is_refused(market: Api):
     cursor = surface_page(market, end=NOON, limit=4)["next_cursor"]
     other = market.get(f"{ROOT}/ABC/{SURFACE}", {"end": seconds_after(NOON, 1), "cursor": cursor})
     assert problem(other) == (400, "invalid_cursor")
+
+
+def test_the_chain_has_quotes_and_the_greeks_of_quantlib(market: Api):
+    rows = chain_of(market, end=NOON, expiry="2025-01-17")
+    assert [row["symbol"] for row in rows] == sorted(
+        (each.symbol for each in CHAIN), key=lambda symbol: (symbol[-8:], symbol)
+    )
+    for row, contract in zip(
+        rows, sorted(CHAIN, key=lambda each: (each.strike, not each.is_call)), strict=True
+    ):
+        quoted = contract.quote(OPENING)
+        assert (row["bid"], row["ask"], row["quote_timestamp"]) == (quoted["bid"], quoted["ask"], OPENING)
+        carried = (row["spot"], row["strike"], row["t"], row["rate"], row["dividend_yield"])
+        option = Option(row["right"] == "call", *carried, american=True)
+        for name, value in option.greeks(row["iv"]).items():
+            part = 1e-2 if name == "rho" else 2e-3
+            assert row[name] == pytest.approx(value, abs=part * max(abs(value), 0.01)), name
+
+
+def test_the_chain_s_volatilities_are_the_surface(market: Api):
+    greeks = {"delta", "gamma", "theta", "vega", "rho"}
+    rows = chain_of(market, end=NOON)
+    assert [{name: row[name] for name in row if name not in greeks} for row in rows] == surface_of(
+        market, end=NOON
+    )
+
+
+def test_a_chain_of_greeks_is_of_one_instant(market: Api):
+    path, instant = f"{ROOT}/{UNDERLYING}/greeks", {"end": NOON}
+    for more in ({"start": OPENING}, {"last": "1"}, {"resolution": "1m"}):
+        assert problem(market.get(path, {**instant, **more})) == (400, "conflicting_parameters")
+    of_option = market.get(f"{ROOT}/{CALL.symbol}/greeks", {"start": OPENING, "expiry": "2025-01-17"})
+    assert problem(of_option) == (400, "conflicting_parameters")
