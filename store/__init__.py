@@ -16,9 +16,10 @@ __all__ = ["open_store"]
 def open_store(path: Path | str, *, sessions: "RegularSessions | None" = None) -> "Reader":
     """Return a reader of the store in a folder, such as a server's DATA_DIR.
 
-    Other processes may write to the store meanwhile. sessions: a function from an instrument to its regular
-    sessions, such as `stats.market_data.intervals.regular_days.regular_days`. It is needed only for
-    days of instruments with an exchange, and for stored daily bars that do not begin at midnight UTC. Raises `NoSuchStore` unless the
+    Other processes may write to the store meanwhile. sessions: a function from an instrument to the grid of
+    its sessions, such as `stats.market_data.intervals.regular_days.regular_days`. It is needed only for days of
+    instruments with an exchange, for weeks, months, hours and anchors, and for stored daily bars that do not begin at
+    midnight UTC. Raises `NoSuchStore` unless the
     path is a folder.
     """
     # Only programs that open a store import the reader's modules.

@@ -94,7 +94,8 @@ class DayGrid(Grid, Protocol):
         """Return the grid of whole trading dates."""
 
 
-_NAMED = {
+# The resolutions of one fixed length.
+RESOLUTION_OF_LENGTH = {
     resolution.length_ns: resolution
     for resolution in Resolution
     if resolution not in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}
@@ -155,4 +156,6 @@ class PlainGrid:
 
 def plain_grid(interval_ns: int, dates_of: DatesOf, dates_for_credit: DatesOf = utc_dates) -> PlainGrid:
     """Return the grid of equal intervals of this length in nanoseconds."""
-    return PlainGrid(_NAMED.get(interval_ns) or _Length(interval_ns), dates_of, dates_for_credit)
+    return PlainGrid(
+        RESOLUTION_OF_LENGTH.get(interval_ns) or _Length(interval_ns), dates_of, dates_for_credit
+    )

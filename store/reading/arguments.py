@@ -5,6 +5,7 @@ Every read calls these functions, so integers are tested first and results for t
 
 import operator
 import sys
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -12,8 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from store.durations import LONGEST_NS, UNITS_NS, parse_duration
+from store.log_views.grids import RESOLUTION_OF_LENGTH
 from store.protocol import ALL_TIME, Window
-from store.reading.exceptions import InvalidInstant, InvalidInterval, InvalidWindow
+from store.reading.exceptions import InvalidInstant, InvalidInterval, InvalidSession, InvalidWindow
+from store.resolutions import Resolution
 from store.symbols import parse_symbol
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS, InvalidTimestamp, parse_timestamp
 
@@ -86,6 +89,30 @@ def interval_ns(value: object) -> int:
             f"{value!r} is not an interval: give a fixed positive length of at most a century"
         )
     return length
+
+
+def resolution_of(interval: object) -> Resolution:
+    """Return the resolution of HTTP with this name, alias or length. Raises `InvalidInterval`."""
+    with suppress(ValueError):
+        if isinstance(interval, str):
+            return Resolution.spelled(interval)
+    found = RESOLUTION_OF_LENGTH.get(interval_ns(interval))
+    if found is None:
+        names = ", ".join(Resolution.bar_names())
+        raise InvalidInterval(f"with hours or anchor, {interval!r} must be one of {names}")
+    return found
+
+
+def check_day_words(session: str | None, hours: str | None, anchor: str) -> None:
+    """Raise `InvalidSession` for a word that is not one of the argument's."""
+    for name, word, words in (
+        ("session", session, (None, "utc")),
+        ("hours", hours, (None, "all", "regular", "extended")),
+        ("anchor", anchor, ("clock", "session")),
+    ):
+        if word not in words:
+            given = ", ".join(repr(each) for each in words)
+            raise InvalidSession(f"{word!r} is not a value of {name}: give {given}")
 
 
 def age_ns(value: IntervalArgument) -> int:

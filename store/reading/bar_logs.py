@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
@@ -15,10 +15,27 @@ from store.log_views.grids import DayGrid
 from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import LogView, empty_view, view_as_of
 from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
-# Returns the grid of an instrument's regular sessions, by day.
-RegularSessions: TypeAlias = Callable[[Instrument], DayGrid]
+
+class RegularSessions(Protocol):
+    """Returns a grid of an instrument's bars, by default of its regular sessions by day.
+
+    session, hours, anchor: as over HTTP; None is its default.
+    """
+
+    def __call__(
+        self,
+        instrument: Instrument,
+        resolution: Resolution = ...,
+        *,
+        session: str | None = ...,
+        hours: str | None = ...,
+        anchor: str = ...,
+    ) -> DayGrid: ...
+
+
 # A symbol's trades and stored bars, each as of one commit.
 BarLogs: TypeAlias = tuple[LogView, LogView]
 
@@ -47,8 +64,8 @@ def _log(
 
 
 @dataclass(frozen=True, slots=True)
-class DatedBars:
-    """Makes the bars of trading dates. Their time is midnight UTC of their date."""
+class GridBars:
+    """Makes the bars of an exchange's grid. The time of a day, week or month is midnight UTC of its first date."""
 
     logs: BarLogs
     grid: DayGrid
@@ -56,12 +73,16 @@ class DatedBars:
     settle_ns: int | None = None
 
     def bars(self, window: Window) -> Bars:
-        """Return the bars of the dates in a window of whole days."""
-        grid, stored_dates = self.grid, dates_with_rows([self.logs], window, trades_margin_ns=DATES_APART_NS)
-        window = Window(grid.date_start(stored_dates.start_ns), grid.date_start(stored_dates.end_ns))
+        """Return the bars of a window. Of days, weeks and months it is a window of dates."""
+        grid, window = self.grid, dates_with_rows([self.logs], window, trades_margin_ns=DATES_APART_NS)
+        if grid.resolution.is_period:
+            window = Window(grid.date_start(window.start_ns), grid.date_start(window.end_ns))
         if window.start_ns >= window.end_ns:
             return joined_bars([])
+        window = grid.aligned(window.start_ns, window.end_ns)
         bars = bars_of_logs(*self.logs, grid, self.policy, self.settle_ns).bars(window)
+        if not grid.resolution.is_period:
+            return bars
         _, days = grid.ends_and_dates(bars.time_ns, window)
         return replace(bars, time_ns=days * DAY_NS)
 

@@ -10,7 +10,7 @@ InvalidArgument (a ValueError)
 │   ├── UnknownKnowledge neither now nor then
 │   ├── UnknownDataset   not a dataset
 │   └── UnknownColumn    not a column of the dataset
-├── InvalidSession       not the name of a kind of days
+├── InvalidSession       not a word of session, hours or anchor
 ├── InvalidUniverse      symbols are not a list of different symbols
 └── NoSessions           the store was opened without the sessions that are needed
 
@@ -69,7 +69,7 @@ class UnknownColumn(UnknownName):
 
 
 class InvalidSession(InvalidArgument):
-    """The value is neither `utc` nor None. Correct it."""
+    """The value is not a word of `session`, `hours` or `anchor`. Correct it."""
 
 
 class InvalidUniverse(InvalidArgument):

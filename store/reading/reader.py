@@ -20,17 +20,24 @@ from store.log_views.log_view import view_as_of
 from store.log_views.quote_windows import windowed_quote_bars
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
-from store.reading.arguments import InstantArgument, IntervalArgument, aligned_window, instant_ns, interval_ns
+from store.reading.arguments import (
+    InstantArgument,
+    IntervalArgument,
+    aligned_window,
+    check_day_words,
+    instant_ns,
+    interval_ns,
+    resolution_of,
+)
 from store.reading.bar_logs import (
     DATES_APART_NS,
     BarLogs,
-    DatedBars,
+    GridBars,
     RegularSessions,
     bar_logs,
     dates_with_rows,
 )
 from store.reading.exceptions import (
-    InvalidSession,
     NoSessions,
     UnknownKnowledge,
     UnknownPolicy,
@@ -43,6 +50,7 @@ from store.reading.scan import Slice, merged_slices
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS
 
+_LONG = frozenset({"1w", "1M", "1mo"})
 # `Bars`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
 BarsOrFrame: TypeAlias = Bars | Any
 
@@ -51,6 +59,8 @@ class BarOptions(TypedDict, total=False):
     """The options of `Reader.bars` that a panel passes on."""
 
     session: str | None
+    hours: str | None
+    anchor: str
     policy: str | BarPolicy | None
     as_of: InstantArgument | None
     knowledge: str
@@ -84,6 +94,8 @@ class Reader(JoinReader):
         interval: IntervalArgument = "1min",
         *,
         session: str | None = None,
+        hours: str | None = None,
+        anchor: str = "clock",
         policy: str | BarPolicy | None = None,
         as_of: InstantArgument | None = None,
         knowledge: str = "now",
@@ -96,11 +108,20 @@ class Reader(JoinReader):
         `1min`, `5min`, `15min`, `1h`, `1d`, any other whole number of ns, us, ms, s, min, h or d, whole
         nanoseconds, or a timedelta. Bars of one day are trading dates if the instrument has sessions: the
         regular session of equities and options, else the whole date. Their time is midnight UTC of the date. With
-        `session="utc"`, and of two days or more, days are UTC days. knowledge: `now`, or `then` for bars as they
+        `session="utc"`, and of two days or more, days are UTC days. `1w` and `1M` are weeks and months of such days.
+        hours: `all`, `regular` or `extended`. anchor: `session` lets intervals begin at the session's open. With these,
+        and of weeks and months, the interval must be a resolution of HTTP. knowledge: `now`, or `then` for bars as they
         were known at their end plus the instrument's `settle` (see `store.rows.knowledge`). Raises `NoSessions` for
         trading dates if the store was opened without `sessions`.
         """
-        name, length = self._named(symbol), interval_ns(interval)
+        name = self._named(symbol)
+        grid = self._grid(name, interval, session=session, hours=hours, anchor=anchor, as_of=as_of)
+        if grid is not None:
+            settle_ns = self._settle_ns(name, as_of, knowledge)
+            own = GridBars(self._bar_logs(name, as_of), grid, self._policy(name, policy, as_of), settle_ns)
+            bars = own.bars(aligned_window(start, end, DAY_NS if grid.resolution.is_period else 1))
+            return bars_frame(bars) if frame else bars
+        length = interval_ns(interval)
         self._derive_at_first_use(TRADES, name)
         window, rule = aligned_window(start, end, length), self._policy(name, policy, as_of)
         is_then = knowledge_named(knowledge) is Knowledge.THEN
@@ -137,7 +158,7 @@ class Reader(JoinReader):
             raise NoSessions("session bars")
         dates, rule = aligned_window(start, end, DAY_NS), self._policy(name, policy, as_of)
         grid = self._sessions(self._instrument(name, as_of))
-        bars = DatedBars(self._bar_logs(name, as_of), grid, rule).bars(dates)
+        bars = GridBars(self._bar_logs(name, as_of), grid, rule).bars(dates)
         return bars_frame(bars) if frame else bars
 
     def quote_bars(
@@ -267,8 +288,7 @@ class Reader(JoinReader):
         self, symbol: str, session: str | None, as_of: InstantArgument | None
     ) -> DayGrid | None:
         """Return the trading dates of an instrument's daily bars; None if they are UTC days."""
-        if session not in {None, "utc"}:
-            raise InvalidSession(f"{session!r} is not a session: give 'utc' for UTC days, or None")
+        check_day_words(session, None, "clock")
         instrument = self._instrument(symbol, as_of)
         if session == "utc" or not instrument.has_sessions:
             return None
@@ -276,6 +296,33 @@ class Reader(JoinReader):
             raise NoSessions(f"days of {symbol} (give session='utc' for UTC days)")
         grid = self._sessions(instrument)
         return grid if instrument.has_regular_days else grid.with_all_hours()
+
+    def _settle_ns(self, symbol: str, as_of: InstantArgument | None, knowledge: str) -> int | None:
+        """Return the instrument's `settle` for bars as they were known then; None for bars as of now."""
+        is_then = knowledge_named(knowledge) is Knowledge.THEN
+        return self._instrument(symbol, as_of).settle_ns if is_then else None
+
+    def _grid(
+        self,
+        symbol: str,
+        interval: IntervalArgument,
+        *,
+        session: str | None,
+        hours: str | None,
+        anchor: str,
+        as_of: InstantArgument | None,
+    ) -> DayGrid | None:
+        """Return the exchange's grid of weeks, months, hours and intervals from the open; None for all others."""
+        is_long = isinstance(interval, str) and interval in _LONG
+        if hours is None and anchor == "clock" and not is_long:
+            return None
+        check_day_words(session, hours, anchor)
+        resolution = resolution_of(interval)
+        if self._sessions is None:
+            raise NoSessions(f"weeks, months, hours and bars from the open of {symbol}")
+        return self._sessions(
+            self._instrument(symbol, as_of), resolution, session=session, hours=hours, anchor=anchor
+        )
 
     def _maker(
         self,
@@ -292,7 +339,7 @@ class Reader(JoinReader):
         settle_ns = self._instrument(symbol, as_of).settle_ns if is_then else None
         days = self._trading_dates(symbol, session, as_of) if length == DAY_NS else None
         if days is not None:
-            return DatedBars(logs, days, policy, settle_ns)
+            return GridBars(logs, days, policy, settle_ns)
 
         def dates_of(time_ns: Integers) -> Integers:
             instrument = self._instrument(symbol, as_of)

@@ -1,20 +1,66 @@
-"""Regular sessions for the in-process reader: `open_store(…, sessions=regular_days)`."""
+"""Grids of an instrument's bars by its exchange's sessions, for queries and the in-process reader."""
 
-from stats.exceptions import NoExchange
-from stats.market_data.intervals.bar_grid import BarGrid, regular_day_grid
-from stats.sessions.calendars import calendar_for, never_closes
+from stats.exceptions import NoExchange, UnknownExchange
+from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
+from stats.sessions.calendars import TradingCalendar, calendar_for, daily_hours, never_closes
+from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store.instruments import Instrument
+from store.resolutions import Resolution
 
 
-def regular_days(instrument: Instrument) -> BarGrid:
-    """Return the grid of an instrument's regular sessions, as over HTTP with `hours=regular`; UTC days for crypto.
+def regular_days(
+    instrument: Instrument,
+    resolution: Resolution = Resolution.DAY,
+    *,
+    session: str | None = None,
+    hours: str | None = Hours.REGULAR,
+    anchor: str = Anchor.CLOCK,
+) -> BarGrid:
+    """Return a grid for `open_store(…, sessions=regular_days)`: by default of the regular sessions, by day.
 
-    Raises `NoExchange` if it has no exchange, and `UnknownExchange` if the exchange's hours are not known.
+    The arguments are the parameters of HTTP; None is HTTP's default. Crypto has UTC days. Raises `NoExchange` and
+    `UnknownExchange` as `instrument_grid`.
     """
-    calendar = calendar_for(instrument)
-    if calendar is None and not never_closes(instrument):
+    mode = None if session is None else SessionMode(session)
+    return instrument_grid(
+        instrument, resolution, session=mode, hours=None if hours is None else Hours(hours), anchor=Anchor(anchor)
+    )  # fmt: skip
+
+
+def instrument_grid(
+    instrument: Instrument,
+    resolution: Resolution,
+    *,
+    session: SessionMode | None,
+    hours: Hours | None,
+    anchor: Anchor,
+) -> BarGrid:
+    """Return the grid of an instrument's bars. session, hours: None for the instrument's default.
+
+    Raises `NoExchange` if it has no exchange, and `UnknownExchange` if the exchange's hours are not known, unless the grid
+    does not depend on sessions.
+    """
+    is_utc = session is not SessionMode.EXCHANGE and hours in {None, Hours.ALL} and anchor is Anchor.CLOCK
+    is_of_dates = session is not SessionMode.UTC and resolution.is_period
+    calendar = _calendar(instrument, is_needed=is_of_dates or not is_utc)
+    if never_closes(instrument):
+        return utc_grid(resolution)
+    if calendar is None and not is_utc:
         raise NoExchange(
             f"{instrument.symbol} names no exchange, so its sessions are not known: declare it by"
-            f" PUT /api/v1/instruments/{instrument.symbol} or manage.py instrument"
+            f" PUT /api/v1/instruments/{instrument.symbol}, or ask with session=utc, hours=all and anchor=clock"
         )
-    return regular_day_grid(calendar)
+    mode = session or (SessionMode.UTC if calendar is None else SessionMode.EXCHANGE)
+    is_dated = resolution.is_period and mode is SessionMode.EXCHANGE
+    default_hours = daily_hours(instrument) if is_dated else Hours.ALL
+    return BarGrid(resolution, calendar, mode, hours or default_hours, anchor)
+
+
+def _calendar(instrument: Instrument, *, is_needed: bool) -> TradingCalendar | None:
+    """Return the instrument's calendar; None if it has none, or if its hours are not known and not needed."""
+    try:
+        return calendar_for(instrument)
+    except UnknownExchange:
+        if is_needed:
+            raise
+        return None

@@ -4,26 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from stats.exceptions import NoExchange, UnknownExchange
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
+from stats.market_data.intervals.regular_days import instrument_grid
 from stats.market_data.plan import Range, SymbolQuery
-from stats.market_data.query import MarketDataQuery
-from stats.sessions.calendars import (
-    TradingCalendar,
-    calendar_for,
-    calendar_if_known,
-    daily_hours,
-    never_closes,
-)
-from stats.sessions.schedule import Anchor, Hours, SessionMode
+from stats.sessions.calendars import calendar_if_known, never_closes
 from store.instruments import Instrument
 from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
-
-# The `hours` of queries that need no exchange.
-_ALL_HOURS = (None, Hours.ALL)
 
 
 def grid_of(symbol_query: SymbolQuery) -> BarGrid:
@@ -31,22 +20,14 @@ def grid_of(symbol_query: SymbolQuery) -> BarGrid:
 
     Raises `NoExchange` or `UnknownExchange` if the query depends on an exchange's sessions that are not known.
     """
-    query, calendar = symbol_query.query, _calendar(symbol_query)
-    if never_closes(symbol_query.instrument):
-        return utc_grid(query.resolution)
-    if calendar is None and _needs_sessions(query):
-        raise NoExchange(
-            f"{symbol_query.symbol} names no exchange, so its sessions are not known: declare it by"
-            f" PUT /api/v1/instruments/{symbol_query.symbol}, or ask with session=utc, hours=all and anchor=clock"
-        )
-    session = query.session or (SessionMode.UTC if calendar is None else SessionMode.EXCHANGE)
-    is_of_dates = query.resolution.is_period and session is SessionMode.EXCHANGE
-    default_hours = daily_hours(symbol_query.instrument) if is_of_dates else Hours.ALL
-    grid = BarGrid(query.resolution, calendar, session, query.hours or default_hours, query.anchor)
+    query, instrument = symbol_query.query, symbol_query.instrument
+    grid = instrument_grid(
+        instrument, query.resolution, session=query.session, hours=query.hours, anchor=query.anchor
+    )
     has_dates = query.resolution.is_period or query.adjustment != "raw" or query.with_coverage
-    if has_dates or not grid.is_plain:
+    if has_dates or not grid.is_plain or never_closes(instrument):
         return grid
-    return plain_grid_of(symbol_query.instrument, query.resolution)
+    return plain_grid_of(instrument, query.resolution)
 
 
 def plain_grid_of(instrument: Instrument, resolution: Resolution) -> BarGrid:
@@ -59,31 +40,6 @@ def plain_grid_of(instrument: Instrument, resolution: Resolution) -> BarGrid:
     if instrument.policy.counts_every_print:
         return grid
     return replace(grid, calendar=calendar_if_known(instrument))
-
-
-def _calendar(symbol_query: SymbolQuery) -> TradingCalendar | None:
-    """Return the instrument's calendar; None if it has no exchange.
-
-    If the exchange's hours are not known, raise `UnknownExchange` if the query depends on them; otherwise return
-    None.
-    """
-    query = symbol_query.query
-    is_of_dates = query.session is not SessionMode.UTC and query.resolution.is_period
-    try:
-        return calendar_for(symbol_query.instrument)
-    except UnknownExchange:
-        if is_of_dates or _needs_sessions(query):
-            raise
-        return None
-
-
-def _needs_sessions(query: MarketDataQuery) -> bool:
-    """Return whether a query asks for something that only an exchange's sessions can tell."""
-    return (
-        query.session is SessionMode.EXCHANGE
-        or query.hours not in _ALL_HOURS
-        or query.anchor is Anchor.SESSION
-    )
 
 
 NOTHING = Window(ALL_TIME.start_ns, ALL_TIME.start_ns)
