@@ -60,9 +60,9 @@ class NoExchange(StatsError):
 
 
 class NoContract(StatsError):
-    """The option's underlying, expiry, strike or right is unknown.
+    """The option's underlying, expiry, strike or right is unknown, or a root has no contracts.
 
-    Declare it, or use an OCC option symbol.
+    Declare them, or use an OCC option symbol.
     """
 
     code = "no_contract"

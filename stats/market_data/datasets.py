@@ -1,5 +1,6 @@
 """The datasets of the market-data API, by their names in URLs."""
 
+from stats.market_data.futures.continuous import CONTINUOUS
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.ohlcv.revisions import REVISIONS
 from stats.market_data.options.datasets import IMPLIED_VOLATILITY, OPTION_GREEKS
@@ -18,6 +19,7 @@ MARKET_DATASETS: dict[str, MarketDataset] = {
         IMPLIED_VOLATILITY,
         TRADE_TICKS,
         OPEN_INTEREST_REPORTS,
+        CONTINUOUS,
         INTEREST_RATE_ROWS,
     )
 }

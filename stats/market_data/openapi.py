@@ -46,6 +46,9 @@ _EXAMPLES_BY_ROLE: dict[ColumnRole, Any] = {
 _EXAMPLES_BY_NAME: dict[str, Any] = {
     "exchange": "XNAS",
     "bid_exchange": "XNAS",
+    "contract": "ESZ5",
+    "roll_date": "2025-09-12",
+    "adjustment": 0.0,
     "ask_exchange": "ARCX",
     "status": "final",
     "state": "normal",

@@ -170,9 +170,9 @@ def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
     """Return the symbol's instrument as it was declared at the query's `as_of`.
 
     Raises `WrongClass` if it belongs to another class. The class is not checked if the query has one symbol and
-    its dataset accepts underlyings, which belong to other classes.
+    its dataset accepts underlyings, which belong to other classes; nor are roots of contracts.
     """
-    if query.form.takes_underlyings and not query.several:
+    if query.form.of_roots or (query.form.takes_underlyings and not query.several):
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
     return instrument_in(query.market_class, symbol, query.as_of_ns, name=query.path_name)
 

@@ -51,7 +51,9 @@ MARKET_CLASSES = {
     market_class.path: market_class
     for market_class in (
         MarketClass("equities", "equity", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
-        MarketClass("futures", "future", (*_BARS_TICKS_AND_REVISIONS, "open-interest"), _BARS_AND_TICKS),
+        MarketClass(
+            "futures", "future", (*_BARS_TICKS_AND_REVISIONS, "open-interest", "continuous"), _BARS_AND_TICKS
+        ),
         MarketClass(
             "options",
             "option",
@@ -82,7 +84,7 @@ class DatasetForm:
 
     name: its name in URLs. rows_name: the rows' field in a document. own: the parameters that it has besides
     those of every dataset. resolution: the default resolution. columns: all columns that its rows may have.
-    takes_underlyings: whether the path's symbol may be an underlying. of_instants: whether a row belongs to an
+    takes_underlyings: whether the path's symbol may be an underlying. of_roots: whether symbols are roots of contracts. of_instants: whether a row belongs to an
     instant at every resolution, not to an interval. stream_resolution: the default resolution of streams; None
     if it is `resolution`.
     """
@@ -93,6 +95,7 @@ class DatasetForm:
     resolution: Resolution
     columns: tuple[OutColumn, ...]
     takes_underlyings: bool = False
+    of_roots: bool = False
     of_instants: bool = False
     stream_resolution: Resolution | None = None
 
@@ -128,6 +131,15 @@ class QuoteJoin:
     lag_ns: int
     tolerance_ns: int | None
     horizon_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RollQuery:
+    """How a continuous future rolls. rule: a name of `ROLL_RULES`. days: None for the rule's. adjustment: by what."""
+
+    rule: str = "volume"
+    days: int | None = None
+    adjustment: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +181,7 @@ class MarketDataQuery:
     knowledge: Knowledge | None = None
     inputs: tuple[tuple[str, float], ...] = ()
     join: QuoteJoin | None = None
+    roll: RollQuery | None = None
     is_best: bool = False
     max_age_ns: int | None = None
     has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
@@ -242,6 +255,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         knowledge=Knowledge.THEN if values.get("knowledge") == Knowledge.THEN else None,
         inputs=tuple((name, values[name]) for name in ("rate", "dividend_yield") if name in values),
         join=_quote_join(values),
+        roll=_roll_query(values),
         is_best="exchange" in values,
         max_age_ns=values.get("max_age"),
         has_maximum_range=not target.streamed,
@@ -253,6 +267,18 @@ def _quote_join(values: dict[str, Any]) -> QuoteJoin | None:
         return None
     horizon_ns = values.get("horizon", DEFAULT_HORIZON_NS)
     return QuoteJoin(values.get("lag", 0), values.get("tolerance"), horizon_ns)
+
+
+def _roll_query(values: dict[str, Any]) -> RollQuery | None:
+    """Return how a continuous future rolls; None by default."""
+    if not {"roll", "adjust"} & set(values):
+        return None
+    days = values.get("roll_before")
+    return RollQuery(
+        values.get("roll", "volume"),
+        None if days is None else days // DAY_NS,
+        values.get("adjust", "none"),
+    )
 
 
 def _default_limit(values: dict[str, Any]) -> int:

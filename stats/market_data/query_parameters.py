@@ -113,6 +113,28 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
             "help_text": f"For `exchange=best`: how long a venue's quote takes part, up to 1d. Default: 1h. {_DURATIONS}",
         },
     ),
+    "roll": (
+        WordField,
+        {
+            "words": ("volume", "open_interest", "days"),
+            "schema_default": "volume",
+            "help_text": "What decides a roll: the larger figure of a trading date, or the days before expiry.",
+        },
+    ),
+    "roll_before": (
+        DurationField,
+        {
+            "help_text": "With `roll=days`: how long before its expiry a contract is left, in days. Default: 8d."
+        },
+    ),
+    "adjust": (
+        WordField,
+        {
+            "words": ("none", "difference", "ratio"),
+            "schema_default": "none",
+            "help_text": "How prices before a roll are adjusted to those after it.",
+        },
+    ),
     "rate": (
         QueryNumberField,
         {"bound": 1.0, "help_text": "Continuously compounded interest rate per year, such as 0.05."},
@@ -159,6 +181,8 @@ _RANGE = ("start", "end", "as_of")
 PAGE_PARAMETERS = (*_RANGE, "last", "limit", "cursor", "sort", "fields", "time")
 STREAM_PARAMETERS = (*_RANGE, "fields", "time", "sort", "trailer")
 
+# The parameters of continuous futures.
+ROLL_PARAMETERS = ("roll", "roll_before", "adjust")
 # The parameters of the best bid and offer.
 BEST_PARAMETERS = ("exchange", "max_age")
 
@@ -207,6 +231,8 @@ class _RangeSerializer(serializers.Serializer[Any]):
             )
         _check_join(attrs)
         _check_best(attrs)
+        if "adjust" in self.fields:
+            _check_roll(attrs)
         # Datasets with `expiry` also answer for one instant (a surface), which needs no range.
         needs_range = {"start", "last"} <= set(self.fields) and "expiry" not in self.fields
         if needs_range and not {"start", "last"} & set(attrs):
@@ -224,6 +250,23 @@ def _check_best(attrs: dict[str, Any]) -> None:
     if "exchange" in attrs and not attrs.get("resolution", Resolution.TICK).is_tick:
         raise serializers.ValidationError(
             "exchange=best has no bars: leave out resolution", code="conflicting_parameters"
+        )
+
+
+def _check_roll(attrs: dict[str, Any]) -> None:
+    if attrs.get("resolution", Resolution.DAY).rank > Resolution.DAY.rank:
+        raise serializers.ValidationError(
+            "continuous futures have no weeks and months, in which a roll may lie: ask for 1d",
+            code="conflicting_parameters",
+        )
+    days_ns = attrs.get("roll_before", 0)
+    if days_ns % DAY_NS or days_ns > 366 * DAY_NS:
+        raise serializers.ValidationError(
+            "roll_before must be whole days, such as 8d, at most 366d", code="invalid_duration"
+        )
+    if "roll_before" in attrs and attrs.get("roll") != "days":
+        raise serializers.ValidationError(
+            "roll_before is of roll=days: send both or neither", code="conflicting_parameters"
         )
 
 

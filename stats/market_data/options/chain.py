@@ -45,7 +45,7 @@ class PinnedChain:
     @cached_property
     def _digest(self) -> str:
         digest = hashlib.sha256(repr(self.contracts).encode())
-        digest.update(_digest_of((log.symbol, log.commit) for _, log in self.members).encode())
+        digest.update(digest_of((log.symbol, log.commit) for _, log in self.members).encode())
         return digest.hexdigest()
 
     @cached_property
@@ -54,7 +54,7 @@ class PinnedChain:
         if self.is_empty:
             return NO_COMMIT
         heads = [(log.symbol, log.head) for _, log in self.members]
-        return CommitId(sum(head.number for _, head in heads), _digest_of(heads))
+        return CommitId(sum(head.number for _, head in heads), digest_of(heads))
 
     @property
     def commit(self) -> CommitId:
@@ -106,9 +106,7 @@ def pinned_chain(
         symbol=underlying,
         contracts=tuple(contract for contract, _ in pinned),
         members=tuple((contract, log) for contract, log in pinned if not log.is_empty),
-        last_change_ns=_last_change_ns(instant_ns, [log for _, log in pinned])
-        if seen is None
-        else instant_ns,
+        last_change_ns=last_change_ns(instant_ns, [log for _, log in pinned]) if seen is None else instant_ns,
     )
     if seen is not None and SeenCommit.of(chain.commit) != seen[log_index]:
         raise ResyncRequired(
@@ -117,7 +115,7 @@ def pinned_chain(
     return chain
 
 
-def _last_change_ns(instant_ns: int, logs: Iterable[LogView]) -> int:
+def last_change_ns(instant_ns: int, logs: Iterable[LogView]) -> int:
     """Return the time of the last declaration up to an instant or of the logs' newest commit, whichever is later."""
     store = market_store()
     # An option without needed quotes belongs to the chain from its first commit on.
@@ -146,7 +144,8 @@ def _options(
     return {underlying: tuple(options) for underlying, options in by_underlying.items()}
 
 
-def _digest_of(commits: Iterable[tuple[str, CommitId]]) -> str:
+def digest_of(commits: Iterable[tuple[str, CommitId]]) -> str:
+    """Return a hash of the names of logs with their commits."""
     digest = hashlib.sha256()
     for symbol, commit in commits:
         digest.update(f"{symbol}={commit.number}-{commit.hash};".encode())

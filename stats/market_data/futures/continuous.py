@@ -1,0 +1,252 @@
+"""The dataset `/continuous`: bars of the contract in front, adjusted for the gaps of rolls."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from stats.caching.keys import Irrelevant
+from stats.exceptions import NoContract
+from stats.market_data.futures.contracts import FutureContract, PinnedContracts, pinned_contracts
+from stats.market_data.futures.rolls import (
+    ROLL_RULES,
+    ContractFigures,
+    Figure,
+    Figures,
+    RollAdjustment,
+    RollRule,
+    fronts_of,
+)
+from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
+from stats.market_data.intervals.windows import (
+    NOTHING,
+    bar_range,
+    bar_window,
+    grid_of,
+    next_change_ns_of,
+    part_over_gaps,
+)
+from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
+from stats.market_data.ohlcv.corporate_actions import BarInputs
+from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, check_known, reason_for_none
+from stats.market_data.query import DatasetForm, RollQuery
+from stats.market_data.query_parameters import ROLL_PARAMETERS
+from stats.market_data.rows import Rows, WindowedSource
+from stats.rendering.table import ColumnRole, OutColumn, Table
+from stats.sessions.calendars import TradingCalendar, calendar_if_known
+from stats.sessions.schedule import Hours, SessionMode
+from store.datasets import CORPORATE_ACTIONS
+from store.log_views.log_view import LogView, empty_view
+from store.log_views.stored_bars import stored_bars_window
+from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS
+
+_ADJUSTED = ("open", "high", "low", "close", "vwap")
+
+
+class _Segment(NamedTuple):
+    """A contract and the time in which it is in front. roll_date: its first trading date; None for the first one."""
+
+    contract: FutureContract
+    window: Window
+    roll_date: int | None
+    adjustment: float
+
+
+def continuous_columns(*, has_integer_volume: bool, with_date: bool) -> tuple[OutColumn, ...]:
+    """Return the columns of continuous bars. has_integer_volume: whether volumes are integers."""
+    return (
+        *bar_columns(has_integer_volume=has_integer_volume, with_date=with_date, with_final=False),
+        OutColumn("contract", ColumnRole.TEXT),
+        OutColumn("roll_date", ColumnRole.DATE),
+        OutColumn("adjustment", ColumnRole.NUMBER),
+    )
+
+
+@dataclass(frozen=True)
+class ContinuousReader:
+    """Reads the bars of the contracts in front. A bar is of the contract that is in front at its interval's start.
+
+    window: the part of the range that may have bars. calendar: that of the contracts; None for UTC dates. today: the trading date of now, in days since 1970; the figures
+    of earlier dates decide rolls.
+    """
+
+    contracts: PinnedContracts
+    window: Annotated[Window, Irrelevant("the plan's range, and where the logs have rows, say it")]
+    grid: BarGrid
+    calendar: TradingCalendar | None
+    has_integer_volume: bool
+    rule: RollRule
+    adjustment: RollAdjustment
+    today: int
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        return continuous_columns(
+            has_integer_volume=self.has_integer_volume, with_date=self.grid.resolution.is_period
+        )
+
+    def floor(self, time_ns: int) -> int:
+        return self.grid.interval(time_ns).start_ns
+
+    def part(self, window: Window, count: int, *, from_end: bool) -> Window:
+        logs = [log for each in self.contracts.contracts for log in (each.trades, each.stored_bars)]
+        return part_over_gaps(logs, self.grid, window, count, from_end=from_end)
+
+    def rows(self, window: Window) -> Rows:
+        parts = [table for segment in self._segments if (table := self._table(segment, window)) is not None]
+        data = pa.concat_tables([part.plain().data for part in (Table.empty(self.columns), *parts)])
+        return Rows.of(Table(self.columns, data), data.column("timestamp").to_numpy())
+
+    def total_estimate(self) -> int:
+        stored_window = stored_bars_window(self.window, self.grid)
+        bounds = (
+            each.trades.row_bound(self.window) + each.stored_bars.row_bound(stored_window)
+            for each in self.contracts.contracts
+        )
+        length_ns = self.window.end_ns - self.window.start_ns
+        return min(sum(bounds), -(-length_ns // self.grid.resolution.length_ns))
+
+    def _table(self, segment: _Segment, window: Window) -> Table | None:
+        """Return the rows of a contract in a window; None if it is not in front there."""
+        part = Window(
+            max(window.start_ns, self._first_start(segment.window.start_ns)),
+            min(window.end_ns, self._first_start(segment.window.end_ns)),
+        )
+        if part.start_ns >= part.end_ns:
+            return None
+        inputs = _inputs(segment.contract)
+        bars = BarRowReader(inputs, part, self.grid, self.has_integer_volume, None).rows(part)
+        data = bars.table.plain().data
+        values = {name: data.column(name) for name in data.column_names}
+        for name in _ADJUSTED:
+            prices = data.column(name).to_numpy()
+            is_ratio = self.adjustment is RollAdjustment.RATIO
+            values[name] = prices * segment.adjustment if is_ratio else prices + segment.adjustment
+        count = len(bars)
+        values["contract"] = pa.repeat(segment.contract.instrument.symbol, count)
+        values["roll_date"] = pa.array([segment.roll_date] * count, pa.int64())
+        values["adjustment"] = np.full(count, segment.adjustment)
+        return Table.of(self.columns, values)
+
+    def _first_start(self, time_ns: int) -> int:
+        """Return the start of the first interval that begins at or after an instant."""
+        if not ALL_TIME.start_ns < time_ns < ALL_TIME.end_ns:
+            return time_ns
+        interval = self.grid.interval(time_ns)
+        return time_ns if interval.start_ns == time_ns else interval.end_ns
+
+    @property
+    def _segments(self) -> list[_Segment]:
+        # Not a cached_property: in Python 3.11 it would hold one lock for all instances while rows are read.
+        attributes = vars(self)
+        if "segments" not in attributes:
+            attributes["segments"] = list(self._make_segments())
+        segments: list[_Segment] = attributes["segments"]
+        return segments
+
+    def _make_segments(self) -> Iterator[_Segment]:
+        contracts, days = self.contracts.contracts, day_grid_of(self.calendar)
+        figures = [self._figures(each, days) for each in contracts]
+        fronts = fronts_of(
+            figures,
+            self.rule,
+            self.adjustment,
+            first_date=min((date for each in figures for date in each.closes), default=self.today),
+            today=self.today,
+            trading_date=lambda day: _date_of(days, days.date_start(day * DAY_NS)),
+        )
+        starts = [
+            ALL_TIME.start_ns if each.date is None else days.date_start(each.date * DAY_NS) for each in fronts
+        ]
+        for front, start_ns, end_ns in zip(fronts, starts, [*starts[1:], ALL_TIME.end_ns], strict=True):
+            yield _Segment(contracts[front.contract], Window(start_ns, end_ns), front.date, front.adjustment)
+
+    def _figures(self, contract: FutureContract, days: BarGrid) -> ContractFigures:
+        """Return the figures and closes of a contract by trading date."""
+        window = bar_window(Range(None, ALL_TIME.end_ns), days, (contract.trades, contract.stored_bars))
+        if window == NOTHING:
+            return ContractFigures(contract.expiry, {}, {})
+        bars = _inputs(contract).unadjusted(days).bars(window)
+        dates = days.ends_and_dates(bars.time_ns, window)[1].tolist()
+        closes = dict(zip(dates, bars.close.tolist(), strict=True))
+        volumes = dict(zip(dates, bars.volume.tolist(), strict=True))
+        is_volume = self.rule.figure is Figure.VOLUME
+        figures = volumes if is_volume else _open_interest(contract.open_interest, days)
+        return ContractFigures(contract.expiry, figures if self.rule.figure else {}, closes)
+
+
+def day_grid_of(calendar: TradingCalendar | None) -> BarGrid:
+    """Return the grid of whole trading dates; of UTC dates without a calendar."""
+    if calendar is None:
+        return utc_grid(Resolution.DAY)
+    return BarGrid(Resolution.DAY, calendar, SessionMode.EXCHANGE, Hours.ALL)
+
+
+def _open_interest(log: LogView, days: BarGrid) -> Figures:
+    """Return the last report that came in each trading date, whatever date it refers to."""
+    reports = log.rows(ALL_TIME)
+    dates = days.trading_dates(reports.column("timestamp").to_numpy()).tolist()
+    return dict(zip(dates, reports.column("open_interest").to_pylist(), strict=True))
+
+
+def _date_of(days: BarGrid, time_ns: int) -> int:
+    return int(days.trading_dates(np.array([time_ns]))[0])
+
+
+def _inputs(contract: FutureContract) -> BarInputs:
+    """Return what a contract's unadjusted bars are made from."""
+    actions = empty_view(contract.trades.store, CORPORATE_ACTIONS, contract.instrument.symbol)
+    return BarInputs(contract.trades, contract.stored_bars, actions, contract.instrument.policy, None)
+
+
+def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
+    """Make the plan of continuous bars. Raises `NoContract`."""
+    query, pinned = symbol_query.query, pinned_contracts(symbol_query)
+    if not pinned.contracts:
+        check_known(symbol_query.symbol)
+        raise NoContract(
+            f"no declared future has the underlying {pinned.symbol}, an expiry, and trades or bars: declare its"
+            " contracts by PUT /api/v1/instruments/SYMBOL"
+        )
+    # All contracts of a root trade in the same hours.
+    newest = replace(symbol_query, instrument=pinned.contracts[-1].instrument)
+    grid, calendar = grid_of(newest), calendar_if_known(newest.instrument)
+    query_range = bar_range(newest, grid)
+    window = bar_window(query_range, grid, [log for each in pinned.contracts for log in each.logs[:2]])
+    days = day_grid_of(calendar)
+    changes_ns = [days.interval(symbol_query.now_ns).end_ns, next_change_ns_of(newest, grid, query_range)]
+    has_integer_volume = newest.instrument.has_integer_volume
+    roll = query.roll or RollQuery()
+    rule = ROLL_RULES[roll.rule]
+    rule = rule if roll.days is None else replace(rule, days=roll.days)
+    return Plan(
+        source=WindowedSource(
+            ContinuousReader(
+                pinned, window, grid, calendar, has_integer_volume, rule, RollAdjustment(roll.adjustment),
+                _date_of(days, symbol_query.now_ns),
+            )
+        ),
+        range=query_range,
+        reason=reason_for_none(symbol_query),
+        logs=(pinned,),
+        validity=symbol_query.validity(min(each for each in changes_ns if each is not None), query_range.end_ns),
+        head=(("resolution", grid.resolution.value), ("roll", roll.rule), ("adjust", roll.adjustment)),
+    )  # fmt: skip
+
+
+CONTINUOUS = MarketDataset(
+    form=DatasetForm(
+        name="continuous",
+        rows_name="bars",
+        own=("resolution", "session", "hours", "anchor", "partial", *ROLL_PARAMETERS),
+        resolution=Resolution.DAY,
+        columns=continuous_columns(has_integer_volume=True, with_date=True),
+        of_roots=True,
+    ),
+    plan=_continuous_plan,
+    log_count=1,
+)
