@@ -299,6 +299,31 @@ INTEREST_RATES = Dataset(
     ),
 )
 
+UNIVERSE_CHANGES = Dataset(
+    name="universe_changes",
+    row_name="universe_change",
+    columns=(
+        Column(
+            "timestamp",
+            TIME,
+            required=True,
+            help="The instant from which it holds: a date means its midnight; UTC without offset.",
+        ),
+        Column("member", TEXT, required=True, help="The symbol that joins or leaves.", form=ColumnForm.ID),
+        Column("action", TEXT, required=True, help="Whether it joins or leaves.", choices=("add", "remove")),
+    ),
+    id_columns=("member", "timestamp"),
+    partition=Partition.YEAR,
+    conflict=(
+        "row_conflict",
+        "a change of this member and instant is stored, or stands earlier in this batch, and is another",
+        "",
+    ),
+)
+
+# Datasets whose symbols are names of currencies and universes, not of instruments.
+WITHOUT_INSTRUMENTS = (INTEREST_RATES, UNIVERSE_CHANGES)
+
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
     for dataset in (
@@ -309,5 +334,6 @@ DATASETS: dict[str, Dataset] = {
         OPTION_QUOTES,
         CORPORATE_ACTIONS,
         INTEREST_RATES,
+        UNIVERSE_CHANGES,
     )
 }

@@ -7,7 +7,7 @@ from stats.market_data.options.datasets import IMPLIED_VOLATILITY, OPTION_GREEKS
 from stats.market_data.plan import MarketDataset
 from stats.market_data.quoted_trades import TRADE_TICKS
 from stats.market_data.quotes import QUOTE_ROWS
-from stats.market_data.ticks import INTEREST_RATE_ROWS, OPEN_INTEREST_REPORTS
+from stats.market_data.ticks import INTEREST_RATE_ROWS, OPEN_INTEREST_REPORTS, UNIVERSE_CHANGE_ROWS
 
 MARKET_DATASETS: dict[str, MarketDataset] = {
     dataset.form.name: dataset
@@ -21,5 +21,6 @@ MARKET_DATASETS: dict[str, MarketDataset] = {
         OPEN_INTEREST_REPORTS,
         CONTINUOUS,
         INTEREST_RATE_ROWS,
+        UNIVERSE_CHANGE_ROWS,
     )
 }

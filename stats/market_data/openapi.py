@@ -24,6 +24,7 @@ _EXAMPLE_SYMBOLS = {
     "crypto": "BTC-USD",
     "fx": "EUR-USD",
     "rates": "USD",
+    "universes": "SP500",
 }
 _EXAMPLE_COVERAGE = {
     "dataset": "quotes",
@@ -70,6 +71,8 @@ _EXAMPLES_BY_NAME: dict[str, Any] = {
     "rate_source": "curve",
     "rate_timestamp": "2025-01-02T13:00:00Z",
     "tenor": "1Y",
+    "member": "AAPL",
+    "action": "add",
     "dividend_yield": 0.0051,
     "t": 0.0411,
 }

@@ -65,6 +65,7 @@ MARKET_CLASSES = {
         MarketClass("fx", "fx", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
         # A currency is no instrument: its code may also be a ticker of an equity.
         MarketClass("rates", "", ("interest-rates",), ()),
+        MarketClass("universes", "", ("changes",), ()),
     )
 }
 

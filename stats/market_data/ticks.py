@@ -1,4 +1,4 @@
-"""Datasets whose rows are returned as stored: quotes, open interest, interest rates, and the base of trades."""
+"""Datasets whose rows are returned as stored: quotes, open interest, interest rates, changes of universes; the base of trades."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from stats.market_data.query import DatasetForm
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.sessions.schedule import Hours
-from store.datasets import INTEREST_RATES, OPEN_INTEREST
+from store.datasets import INTEREST_RATES, OPEN_INTEREST, UNIVERSE_CHANGES
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
@@ -200,4 +200,16 @@ INTEREST_RATE_ROWS = MarketDataset(
     ),
     plan=tick_plan,
     logs_of=lambda _query: (INTEREST_RATES,),
+)
+UNIVERSE_CHANGE_ROWS = MarketDataset(
+    form=DatasetForm(
+        name="changes",
+        rows_name="changes",
+        own=(),
+        resolution=Resolution.MONTH,
+        columns=out_columns(UNIVERSE_CHANGES, has_integer_volume=False),
+        of_instants=True,
+    ),
+    plan=tick_plan,
+    logs_of=lambda _query: (UNIVERSE_CHANGES,),
 )

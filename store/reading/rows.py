@@ -110,6 +110,28 @@ class RowReader:
         """Return the rates of a currency's curves, each with its tenor. symbol: the currency."""
         return self.rows("interest_rates", symbol, start, end, **options)
 
+    def universe_changes(
+        self,
+        symbol: str,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Return the changes of a universe's members. symbol: the universe's name."""
+        return self.rows("universe_changes", symbol, start, end, **options)
+
+    def members(
+        self, universe: str, at: InstantArgument | None = None, *, as_of: InstantArgument | None = None
+    ) -> list[str]:
+        """Return the symbols that belonged to a universe at an instant, sorted; None for all changes so far.
+
+        A symbol belongs to it if its last change at or before the instant is an `add`.
+        """
+        end_ns = None if at is None else instant_ns(at) + 1
+        changes = self.universe_changes(universe, end=end_ns, as_of=as_of)
+        last = dict(zip(changes.member, changes.action, strict=True))
+        return sorted(member for member, action in last.items() if action == "add")
+
     def vendor_bars(
         self,
         symbol: str,

@@ -14,6 +14,7 @@ SYMBOLS = {
     "crypto": "BTC-USD",
     "fx": "EUR-USD",
     "rates": "USD",
+    "universes": "SP500",
 }
 INSTRUMENTS: dict[str, dict[str, Any]] = {
     SYMBOL: {"class": "equity", "exchange": "XNAS", "currency": "USD"},
@@ -87,7 +88,7 @@ def requests() -> list[tuple[str, str, bytes]]:
         ("PUT", f"/api/v1/instruments/{symbol}", orjson.dumps({"symbol": symbol, **told}))
         for symbol, told in INSTRUMENTS.items()
     ]
-    for symbol in (each for name, each in SYMBOLS.items() if name != "rates"):
+    for symbol in (each for name, each in SYMBOLS.items() if name not in {"rates", "universes"}):
         trades = [
             {
                 "timestamp": f"{minute(n)}:00.5Z", "symbol": symbol, "price": 100 + n % 7, "volume": 1 + n,
@@ -115,6 +116,11 @@ def requests() -> list[tuple[str, str, bytes]]:
         for n in range(MINUTES)
     ]
     found.append(("POST", "/api/v1/interest-rates/ingest", orjson.dumps({"interest_rates": rates})))
+    changes = [
+        {"timestamp": f"{minute(n)}:00Z", "symbol": SYMBOLS["universes"], "member": f"M{n}", "action": "add"}
+        for n in range(MINUTES)
+    ]
+    found.append(("POST", "/api/v1/universe-changes/ingest", orjson.dumps({"universe_changes": changes})))
     return found
 
 

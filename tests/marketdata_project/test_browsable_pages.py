@@ -49,7 +49,7 @@ def reads() -> dict[str, list[str]]:
 
 
 def path_of(template: str) -> str:
-    symbols = {**SYMBOLS, "rates": "USD"}
+    symbols = {**SYMBOLS, "rates": "USD", "universes": "SP500"}
     symbol = next((symbol for path, symbol in symbols.items() if f"/{path}/" in template), "AAPL")
     return template.replace("{symbol}", symbol).replace(
         "{key}", str(ApiKey.objects.values_list("pk", flat=True)[0])
@@ -68,6 +68,8 @@ def stored(api: Api) -> Api:
     api.call("POST", "/api/v1/option-quotes/ingest", orjson.dumps({"option_quotes": [quote]}))
     rates = orjson.dumps({"interest_rates": SAMPLE_ROWS["interest_rates"]})
     api.call("POST", "/api/v1/interest-rates/ingest", rates)
+    changes = orjson.dumps({"universe_changes": SAMPLE_ROWS["universe_changes"]})
+    api.call("POST", "/api/v1/universe-changes/ingest", changes)
     return api
 
 

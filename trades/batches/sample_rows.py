@@ -63,6 +63,10 @@ SAMPLE_ROWS: dict[str, list[dict[str, Any]]] = {
             "currency": "USD",
         },
     ],
+    "universe_changes": [
+        {"timestamp": "2024-12-23T00:00:00Z", "symbol": "SP500", "member": "APO", "action": "add"},
+        {"timestamp": "2024-12-23T00:00:00Z", "symbol": "SP500", "member": "QRVO", "action": "remove"},
+    ],
     "interest_rates": [
         {"timestamp": "2025-01-02T21:00:00Z", "symbol": "USD", "tenor": "1M", "rate": 0.0433},
         {"timestamp": "2025-01-02T21:00:00Z", "symbol": "USD", "tenor": "1Y", "rate": 0.0408},

@@ -8,7 +8,7 @@ from django.utils import timezone
 from msgspec import structs
 
 from audit.services import event_record, events_lock
-from store.datasets import DATASETS, INTEREST_RATES
+from store.datasets import DATASETS, WITHOUT_INSTRUMENTS
 from store.exceptions import OutcomeUnknown, UnknownSymbol
 from store.instruments import Instrument, default_instrument
 from store.symbols import InvalidSymbol, parse_symbol
@@ -81,11 +81,11 @@ def instrument_resolved(instrument: Instrument) -> Instrument:
 def instruments_all() -> list[Instrument]:
     """Return every instrument that has data or a declaration, by symbol. Raises `StorageError`s.
 
-    A currency that has interest rates only is not an instrument.
+    The names of currencies and universes are not instruments.
     """
     store = market_store()
     declared = {instrument.symbol: instrument for instrument in store.declared_instruments()}
-    datasets = (dataset for dataset in DATASETS.values() if dataset is not INTEREST_RATES)
+    datasets = (dataset for dataset in DATASETS.values() if dataset not in WITHOUT_INSTRUMENTS)
     with_data = {symbol for dataset in datasets for symbol in store.symbols(dataset)}
     return [
         declared.get(symbol) or default_instrument(symbol) for symbol in sorted(with_data | set(declared))

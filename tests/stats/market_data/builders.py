@@ -19,6 +19,7 @@ from tests.stats.market_data.published_hours import XCME, XNYS, Exchange, Sessio
 FIRST, BEHIND = dt.date(2024, 12, 23), dt.date(2025, 1, 4)
 EQUITY, FUTURE, CRYPTO, SPLIT = "ACME", "ESH25", "BTC-USD", "SPLT"
 CURRENCY = "USD"
+UNIVERSE = "SMALL"
 CALL, PUT = "ACME250117C00100000", "ACME250117P00100000"
 HOUR_NS = 3_600 * SECOND_NS
 # Around the early close of 24 December; the opening of an evening session.
@@ -211,6 +212,16 @@ def fill(market: Market, seed: int = 20_241_223) -> None:
     )
     market.add("bars", EQUITY, stored_bars())
     market.add("interest_rates", CURRENCY, interest_rates())
+    market.add("universe_changes", UNIVERSE, universe_changes())
+
+
+def universe_changes() -> list[Row]:
+    """Two symbols join, one leaves during the equity's hour and comes back."""
+    changes = ((-48, EQUITY, "add"), (-48, SPLIT, "add"), (0, SPLIT, "remove"), (48, SPLIT, "add"))
+    return [
+        {"time_ns": EQUITY_HOUR + hours * HOUR_NS + HOUR_NS // 2, "member": member, "action": action}
+        for hours, member, action in changes
+    ]
 
 
 def interest_rates() -> list[Row]:

@@ -45,6 +45,7 @@ from tests.stats.market_data.builders import (
     FUTURE,
     HOUR_NS,
     SPLIT,
+    UNIVERSE,
     Market,
     fill,
     ingest,
@@ -62,6 +63,7 @@ SYMBOLS = {
     "crypto": (CRYPTO,),
     "fx": (),
     "rates": (CURRENCY,),
+    "universes": (UNIVERSE,),
 }
 NOW_NS = EQUITY_HOUR + HOUR_NS // 2
 # When all actions have taken effect.

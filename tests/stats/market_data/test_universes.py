@@ -1,0 +1,55 @@
+"""Universes: changes with dates, sent as a batch, read as rows and, in process, as members at an instant."""
+
+from typing import Any
+
+import orjson
+import pytest
+from django.conf import settings
+
+from store import open_store
+from tests.api_client import Api, answer, problem
+from trades.batches.sample_rows import SAMPLE_ROWS
+
+pytestmark = pytest.mark.django_db
+ROWS = SAMPLE_ROWS["universe_changes"]
+PATH = "/api/v1/market-data/universes/SP500/changes"
+
+
+def send(api: Api, *rows: dict[str, Any]) -> Any:
+    return api.call("POST", "/api/v1/universe-changes/ingest", orjson.dumps({"universe_changes": rows}))
+
+
+def change(date: str, member: str, action: str) -> dict[str, Any]:
+    return {"timestamp": date, "symbol": "SP500", "member": member, "action": action}
+
+
+def test_changes_are_read_as_they_were_sent(api: Api):
+    assert answer(send(api, *ROWS))["stored"] == 2
+    response = api.get(PATH, {"start": "1990-01-01"})
+    wanted = [{name: value for name, value in row.items() if name != "symbol"} for row in ROWS]
+    assert answer(response)["changes"] == wanted
+    assert response["X-Commit"].startswith("universe_changes=1-")
+    assert answer(api.get("/api/v1/instruments"))["instruments"] == []
+    assert problem(api.get(PATH.replace("SP500", "DJIA"), {"last": "1"})) == (404, "unknown_symbol")
+
+
+def test_a_member_cannot_join_and_leave_at_once(api: Api):
+    send(api, *ROWS)
+    response = send(api, ROWS[0] | {"action": "remove"})
+    assert response.status_code == 422
+    assert [error["code"] for error in answer(response)["errors"]] == ["row_conflict"]
+    assert answer(send(api, ROWS[0]))["duplicates"] == 1
+
+
+@pytest.mark.usefixtures("store_path")
+def test_members_are_those_of_an_instant_as_far_as_known(api: Api, clock: Any):
+    send(api, change("2024-01-02", "AAPL", "add"), change("2024-01-02", "QRVO", "add"))
+    before = clock()
+    send(api, change("2024-12-23", "QRVO", "remove"), change("2024-12-23", "APO", "add"))
+    declared: Any = settings.MARKET_STORES["default"]
+    reader = open_store(declared["OPTIONS"]["path"])
+    assert reader.members("SP500") == ["AAPL", "APO"]
+    assert reader.members("SP500", "2024-12-22") == ["AAPL", "QRVO"]
+    assert reader.members("SP500", "2024-12-23") == ["AAPL", "APO"]
+    assert reader.members("SP500", "2024-01-01") == []
+    assert reader.members("SP500", as_of=before) == ["AAPL", "QRVO"]
