@@ -74,6 +74,7 @@ _EXAMPLES_BY_NAME: dict[str, Any] = {
     "member": "AAPL",
     "action": "add",
     "dividend_yield": 0.0051,
+    "dividends": 0.25,
     "t": 0.0411,
 }
 

@@ -25,35 +25,44 @@ def quantlib() -> Any:
 def lowest_prices(inputs: Inputs, american: Mask) -> Floats:
     """Return each option's value at zero volatility.
 
-    European: max(0, ±(spot e^(-q t) - strike e^(-r t))). American: the maximum of this over all exercise times
-    from now to expiry.
+    European: max(0, ±(net spot e^(-q t) - strike e^(-r t))). American: the maximum of this over all exercise times
+    from now to expiry; an exercise before an ex-date also has the dividends from then on.
     """
-    at_expiry = _exercised(inputs, inputs.t)
+    at_expiry = _exercised(inputs, inputs.t, np.zeros_like(inputs.t))
     with np.errstate(all="ignore"):
         carry = inputs.dividend_yield - inputs.rate
         # The exercise time at which the derivative of the exercise value with respect to time is zero.
-        turn = np.log(inputs.dividend_yield * inputs.spot / (inputs.rate * inputs.strike)) / carry
+        turn = np.log(inputs.dividend_yield * inputs.net_spot / (inputs.rate * inputs.strike)) / carry
         between = np.where((turn > 0) & (turn < inputs.t), turn, 0.0)
-    early = np.maximum(_exercised(inputs, np.zeros_like(inputs.t)), _exercised(inputs, between))
-    return np.where(american, np.maximum(early, at_expiry), at_expiry)
+    early, years = at_expiry, inputs.dividends.years
+    for exercise in (np.zeros_like(inputs.t), between, *np.minimum(years, inputs.t[:, None]).T):
+        for is_left in (years > exercise[:, None], years >= exercise[:, None]):
+            dividends = np.where(is_left, inputs.dividends.values, 0.0).sum(axis=1)
+            early = np.maximum(early, _exercised(inputs, exercise, dividends))
+    return np.where(american, early, at_expiry)
 
 
 def highest_prices(inputs: Inputs, american: Mask) -> Floats:
     """Return each option's value at infinite volatility: the underlying for a call, the strike for a put.
 
-    European: discounted from expiry. American: discounted or not, whichever is larger.
+    European: discounted from expiry, without dividends. American: discounted or not, whichever is larger; with dividends
+    an upper bound.
     """
     with np.errstate(all="ignore"):
         undiscounted = np.where(inputs.is_call, inputs.spot, inputs.strike)
         rate = np.where(inputs.is_call, inputs.dividend_yield, inputs.rate)
-        discounted = undiscounted * np.exp(-rate * inputs.t)
+        discounted = np.where(inputs.is_call, inputs.net_spot, inputs.strike) * np.exp(-rate * inputs.t)
     return np.where(american, np.maximum(undiscounted, discounted), discounted)
 
 
-def _exercised(inputs: Inputs, t: Floats) -> Floats:
-    """Return the present value of an exercise after `t` years at zero volatility; at least zero."""
+def _exercised(inputs: Inputs, t: Floats, dividends: Floats) -> Floats:
+    """Return the present value of an exercise after `t` years at zero volatility; at least zero.
+
+    dividends: the present value of those still to come.
+    """
     with np.errstate(all="ignore"):
-        gained = inputs.spot * np.exp(-inputs.dividend_yield * t) - inputs.strike * np.exp(-inputs.rate * t)
+        stock = inputs.net_spot * np.exp(-inputs.dividend_yield * t) + dividends
+        gained = stock - inputs.strike * np.exp(-inputs.rate * t)
     return np.maximum(np.where(inputs.is_call, gained, -gained), 0.0)
 
 

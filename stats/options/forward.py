@@ -6,6 +6,8 @@ from math import exp, log, nan
 import numpy as np
 
 from stats.options.american import AndersenLake
+from stats.options.dividends import CashDividends
+from stats.options.escrowed import EscrowedAmerican
 from store.arrays import Floats, Integers, Mask
 
 # The median forward of at most this many call-put pairs, those nearest to the money, is used.
@@ -35,17 +37,22 @@ class Carry:
     """The inputs that relate spot and forward; one value per instant or option.
 
     t: years to the expiry. rate: per year, continuously compounded. spot: the underlying's price, NaN if
-    unknown. dividend_yield: used only where spot is unknown, to derive it from the forward.
+    unknown. dividend_yield: used only where spot is unknown, to derive it from the forward. dividends: cash dividends
+    until the expiry.
     """
 
     t: Floats
     rate: Floats
     spot: Floats
     dividend_yield: Floats
+    dividends: CashDividends
 
     def at(self, rows: Integers | Mask) -> "Carry":
         """Return the inputs of these rows."""
-        return Carry(self.t[rows], self.rate[rows], self.spot[rows], self.dividend_yield[rows])
+        t, rate, spot, dividend_yield = (
+            column[rows] for column in (self.t, self.rate, self.spot, self.dividend_yield)
+        )
+        return Carry(t, rate, spot, dividend_yield, self.dividends.at(rows))
 
 
 def parity_forwards(pairs: OptionPairs, carry: Carry, *, american: bool) -> Floats:
@@ -100,28 +107,33 @@ def _without_early_exercise(legs: Floats, forwards: Floats, carry: Carry, rows: 
     forward. At the fixed point call and put have the same volatility. NaN if there is no fixed point, for example if
     a leg has no time value.
     """
-    call_model, put_model = AndersenLake(is_call=True), AndersenLake(is_call=False)
+    models = AndersenLake(is_call=True), AndersenLake(is_call=False)
     carry = carry.at(rows)
-    columns = np.stack([*legs, carry.t, carry.rate, carry.spot, carry.dividend_yield])
-    parities = [_Parity(*row) for row in columns.T.tolist()]
-    return np.array(
-        [
-            parity.fixed_point(call_model, put_model, forward)
-            for parity, forward in zip(parities, forwards.tolist(), strict=True)
-        ]
-    )
+    net_spot = carry.spot - carry.dividends.total
+    columns = np.stack([*legs, carry.t, carry.rate, net_spot, carry.dividend_yield])
+    found = []
+    for index, (row, forward) in enumerate(zip(columns.T.tolist(), forwards.tolist(), strict=True)):
+        parity = _Parity(*row)
+        schedule = carry.dividends.schedule(index, parity.t, parity.strike)
+        call_model, put_model = (
+            [EscrowedAmerican(is_call=is_call, schedule=schedule) for is_call in (True, False)]
+            if schedule
+            else models
+        )
+        found.append(parity.fixed_point(call_model, put_model, forward))
+    return np.array(found)
 
 
 @dataclass(frozen=True, slots=True)
 class _Parity:
-    """A call and a put of one strike, at one instant."""
+    """A call and a put of one strike, at one instant. net_spot: the spot price less the dividends' present value."""
 
     strike: float
     call: float
     put: float
     t: float
     rate: float
-    spot: float
+    net_spot: float
     dividend_yield: float
 
     def fixed_point(self, call_model: AndersenLake, put_model: AndersenLake, forward: float) -> float:
@@ -154,5 +166,5 @@ class _Parity:
     def _scaled(self, forward: float) -> tuple[float, float, float]:
         """Return the models' arguments x, a and b."""
         a = self.rate * self.t
-        spot = self.spot if self.spot > 0 else forward * exp(self.dividend_yield * self.t - a)
-        return spot / self.strike, a, a - log(forward / spot)
+        net_spot = self.net_spot if self.net_spot > 0 else forward * exp(self.dividend_yield * self.t - a)
+        return net_spot / self.strike, a, a - log(forward / net_spot)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from stats.options.dividends import CashDividends
 from store.arrays import Floats, Mask
 
 # A column of reasons: `Reason.code` of each row, or `SOLVED`.
@@ -66,8 +67,8 @@ class Inputs:
 
     price: the option's price, per unit of the underlying. spot, forward: prices of the underlying now and for
     delivery at expiry. t: years to the last-trade instant, at least 0. rate, dividend_yield: per year,
-    continuously compounded; forward = spot · e^((rate - dividend_yield) t). by_parity: whether the forward
-    comes from put-call parity or, if false, from spot.
+    continuously compounded; forward = net_spot · e^((rate - dividend_yield) t). by_parity: whether the forward
+    comes from put-call parity or, if false, from spot. dividends: cash dividends until the expiry.
     """
 
     price: Floats
@@ -79,6 +80,12 @@ class Inputs:
     dividend_yield: Floats
     is_call: Mask
     by_parity: Mask
+    dividends: CashDividends
+
+    @property
+    def net_spot(self) -> Floats:
+        """The spot price less the present value of the dividends."""
+        return self.spot - self.dividends.total
 
     def __len__(self) -> int:
         return len(self.price)
@@ -94,6 +101,7 @@ def make_inputs(
     dividend_yield: Floats | float,
     is_call: Mask,
     parity_forward: Floats | None = None,
+    dividends: CashDividends | None = None,
 ) -> Inputs:
     """Make inputs. Each of forward, spot and dividend yield can be computed from the other two and the rate.
 
@@ -105,13 +113,15 @@ def make_inputs(
     yields = np.broadcast_to(np.asarray(dividend_yield, float), price.shape)
     if parity_forward is None:
         parity_forward = np.full(price.shape, np.nan)
+    dividends = CashDividends.none(len(price)) if dividends is None else dividends
+    paid = dividends.total
     with np.errstate(all="ignore"):
         by_parity = (parity_forward > 0) & (t > 0)
-        spots = np.where(by_parity & ~(spot > 0), parity_forward * np.exp((yields - rates) * t), spot)
-        implied_yields = rates - np.log(parity_forward / spots) / t
+        spots = np.where(by_parity & ~(spot > 0), parity_forward * np.exp((yields - rates) * t) + paid, spot)
+        implied_yields = rates - np.log(parity_forward / (spots - paid)) / t
         yields = np.where(by_parity & (spot > 0), implied_yields, yields)
-        forward = np.where(by_parity, parity_forward, spots * np.exp((rates - yields) * t))
-    return Inputs(price, spots, forward, strike, t, rates, yields, is_call, by_parity)
+        forward = np.where(by_parity, parity_forward, (spots - paid) * np.exp((rates - yields) * t))
+    return Inputs(price, spots, forward, strike, t, rates, yields, is_call, by_parity, dividends)
 
 
 def mid_prices(bid: Floats, ask: Floats) -> tuple[Floats, Codes]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from stats.options.american import AndersenLake
+from stats.options.escrowed import EscrowedAmerican
 from stats.options.european import BlackScholes, highest_prices, lowest_prices
 from stats.options.inputs import SOLVED, Codes, Inputs, Reason, mark
-from store.arrays import Floats, Mask
+from store.arrays import Floats, Integers, Mask
 
 DAYS_A_YEAR = 365
 PERCENT = 0.01
@@ -48,6 +49,10 @@ def valuation(inputs: Inputs, american: Mask, quote_codes: Codes) -> Valuation:
     for is_american in (False, True):
         for is_call in (False, True):
             rows = np.flatnonzero((codes == SOLVED) & (american == is_american) & (inputs.is_call == is_call))
+            if is_american:
+                escrowed = inputs.dividends.total[rows] > 0
+                _solve_escrowed(inputs, rows[escrowed], scaled, solutions)
+                rows = rows[~escrowed]
             if len(rows):
                 model = (AndersenLake if is_american else BlackScholes)(is_call=is_call)
                 solutions[:, rows] = _solved(model, scaled[:, rows])
@@ -68,7 +73,10 @@ def _reasons(inputs: Inputs, american: Mask, quote_codes: Codes) -> Codes:
     with np.errstate(all="ignore"):
         growth = np.maximum(abs(inputs.rate * inputs.t), abs(inputs.dividend_yield * inputs.t))
         in_model_range = (
-            (inputs.strike > 0) & (growth <= _LARGEST_GROWTH) & np.isfinite(inputs.spot / inputs.strike)
+            (inputs.strike > 0)
+            & (inputs.net_spot > 0)
+            & (growth <= _LARGEST_GROWTH)
+            & np.isfinite(inputs.spot / inputs.strike)
         )
         tolerance = _ROUNDING * (inputs.spot + inputs.strike)
         below = ~(inputs.price > lowest_prices(inputs, american) + tolerance)
@@ -84,12 +92,20 @@ def _scaled(inputs: Inputs) -> Floats:
     with np.errstate(all="ignore"):
         return np.stack(
             [
-                inputs.spot / inputs.strike,
+                inputs.net_spot / inputs.strike,
                 inputs.rate * inputs.t,
                 inputs.dividend_yield * inputs.t,
                 inputs.price / inputs.strike,
             ]
         )
+
+
+def _solve_escrowed(inputs: Inputs, rows: Integers, scaled: Floats, solutions: Floats) -> None:
+    """Write the solutions of American options with cash dividends; each has a model of its own."""
+    for row in rows.tolist():
+        schedule = inputs.dividends.schedule(row, inputs.t[row], inputs.strike[row])
+        model = EscrowedAmerican(is_call=bool(inputs.is_call[row]), schedule=schedule)
+        solutions[:, row] = _solution(model, *scaled[:, row].tolist())
 
 
 def _solved(model: BlackScholes | AndersenLake, columns: Floats) -> Floats:
@@ -113,11 +129,12 @@ def _in_units(inputs: Inputs, solutions: Floats) -> Floats:
     strike, t = inputs.strike, inputs.t
     with np.errstate(all="ignore"):
         iv, gamma = v / np.sqrt(t), by_x_twice / strike
-        # Theta from the Black-Scholes-Merton equation, which holds where early exercise does not pay.
-        theta = (
-            inputs.rate * inputs.price
-            - (inputs.rate - inputs.dividend_yield) * inputs.spot * by_x
-            - (iv * inputs.spot) ** 2 * gamma / 2
-        )
-        vega, rho = strike * np.sqrt(t) * by_v, strike * t * by_a
+        # Theta from the Black-Scholes-Merton equation, which holds where early exercise does not pay. At a constant spot
+        # the net spot falls as the dividends come nearer.
+        dividends, net_spot = inputs.dividends, inputs.net_spot
+        drift = (inputs.rate - inputs.dividend_yield) * net_spot + inputs.rate * dividends.total
+        theta = inputs.rate * inputs.price - drift * by_x - (iv * net_spot) ** 2 * gamma / 2
+        # A higher rate makes the dividends' present value less.
+        discounted = (dividends.years * dividends.values).sum(axis=1)
+        vega, rho = strike * np.sqrt(t) * by_v, strike * t * by_a + by_x * discounted
     return np.stack([iv, by_x, gamma, theta / DAYS_A_YEAR, vega * PERCENT, rho * PERCENT])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stats.options.dividends import CashDividends
 from stats.options.expiry import years_until
 from stats.options.forward import Carry, OptionPairs, parity_forwards
 from stats.options.inputs import Inputs, make_inputs, mid_prices
@@ -41,13 +42,14 @@ class MarketInputs:
     """The inputs beside a chain.
 
     spot: NaN if unknown. rate, dividend_yield: per year, continuously compounded, for each option in the chain's
-    order, or one for all. parity: whether forwards may come from put-call parity; otherwise they come from spot.
+    order, or one for all. dividends: cash dividends until the expiries, in the chain's order; None for none. parity: whether forwards may come from put-call parity; otherwise they come from spot.
     """
 
     instant_ns: int
     spot: float
     rate: Floats | float
     dividend_yield: Floats | float
+    dividends: CashDividends | None = None
     parity: bool = True
 
 
@@ -73,6 +75,7 @@ def volatility_surface(chain: OptionChain, market: MarketInputs) -> VolatilitySu
         rate=np.broadcast_to(market.rate, count)[order],
         spot=np.full(count, market.spot),
         dividend_yield=np.broadcast_to(market.dividend_yield, count)[order],
+        dividends=(market.dividends or CashDividends.none(count)).at(order),
     )
     inputs = make_inputs(
         price=price,
@@ -83,6 +86,7 @@ def volatility_surface(chain: OptionChain, market: MarketInputs) -> VolatilitySu
         dividend_yield=carry.dividend_yield,
         is_call=chain.is_call,
         parity_forward=_forwards(chain, carry) if market.parity else None,
+        dividends=carry.dividends,
     )
     return VolatilitySurface(chain, inputs, valuation(inputs, chain.american, quote_codes))
 

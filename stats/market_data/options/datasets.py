@@ -15,6 +15,7 @@ from stats.exceptions import NoContract
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import finality_of
 from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, tick_range, tick_window
+from stats.market_data.options.cash_dividends import stored_dividends
 from stats.market_data.options.chain import chain_instant_ns, contracts_of, options_of, pinned_chain
 from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
@@ -42,10 +43,12 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from trades.stores import market_store
 
-# Indices of the logs of a plan: the option's quotes, the chain, the underlying's logs, and the interest rates.
+# Indices of the logs of a plan: the option's quotes, the chain, the underlying's logs, the interest rates, and the
+# corporate actions.
 _OWN, _CHAIN, _UNDERLYING = 0, 1, range(2, 2 + LOG_COUNT)
 _RATES = 2 + LOG_COUNT
-_LOG_COUNT = 3 + LOG_COUNT
+_ACTIONS = 3 + LOG_COUNT
+_LOG_COUNT = 4 + LOG_COUNT
 _PARAMETERS = ("resolution", "session", "hours", "anchor", "partial", "rate", "dividend_yield")
 
 
@@ -214,7 +217,10 @@ def _market(
     contracts, overrides = tuple(contracts), dict(symbol_query.query.inputs)
     currency = next((each.currency for each in contracts if each.currency), underlying.currency)
     rates = rates_of(currency, settings.OPTION_RATES)
-    default_yield = None if underlying.instrument_class == FUTURE else rates.dividend_yield
+    dividends = stored_dividends(symbol_query, _ACTIONS, underlying, currency)
+    # An underlying that has stored dividends pays these, and no yield besides.
+    stored_yield = 0.0 if dividends.dated() else rates.dividend_yield
+    default_yield = None if underlying.instrument_class == FUTURE else stored_yield
     quotes_window = Window(
         max(needed.start_ns - QUOTE_REACH_NS, ALL_TIME.start_ns), min(needed.end_ns, ALL_TIME.end_ns)
     )
@@ -222,6 +228,7 @@ def _market(
         underlying=underlying_price(symbol_query, underlying, _UNDERLYING, window),
         chain=pinned_chain(symbol_query, _CHAIN, underlying.symbol, contracts, quotes_window),
         rates=stored_rates(symbol_query, _RATES, currency, rates.rate, window.end_ns),
+        dividends=dividends,
         dividend_yield=overrides.get("dividend_yield", default_yield),
         parity="dividend_yield" not in overrides,
         models=_pricing_version(),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stats.market_data.options.cash_dividends import StoredDividends
 from stats.market_data.options.chain import PinnedChain
 from stats.market_data.options.contract import OptionContract, column_of
 from stats.market_data.options.rate_curve import RateColumns, StoredRates
@@ -40,14 +41,15 @@ class OptionMarket:
     underlying: UnderlyingPrice
     chain: PinnedChain
     rates: StoredRates
+    dividends: StoredDividends
     dividend_yield: float | None
     parity: bool
     models: str
 
     @property
     def logs(self) -> tuple[PinnedLog, ...]:
-        """The logs of the chain, the underlying and the interest rates."""
-        return self.chain, *self.underlying.logs, self.rates.log
+        """The logs of the chain, the underlying, the interest rates and the corporate actions."""
+        return self.chain, *self.underlying.logs, self.rates.log, self.dividends.log
 
     def inputs(
         self, contract: OptionContract, instants: Integers, price: Floats
@@ -57,9 +59,11 @@ class OptionMarket:
         price: the option's price at each instant.
         """
         spot, count = self.underlying.at(instants), len(instants)
-        t = years_until(np.full(count, contract.last_trade_ns), instants)
+        last_trade = np.full(count, contract.last_trade_ns)
+        t = years_until(last_trade, instants)
         rates = self.rates.at(instants, t)
-        carry = Carry(t, rates.rate, spot.price, self.yields(rates))
+        dividends = self.dividends.between(instants, last_trade, self.rates)
+        carry = Carry(t, rates.rate, spot.price, self.yields(rates), dividends)
         inputs = make_inputs(
             price=price,
             spot=spot.price,
@@ -69,6 +73,7 @@ class OptionMarket:
             dividend_yield=carry.dividend_yield,
             is_call=np.full(count, contract.is_call),
             parity_forward=self._forwards(contract, instants, carry) if self.parity else None,
+            dividends=dividends,
         )
         return inputs, spot, rates
 

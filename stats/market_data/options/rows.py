@@ -25,7 +25,7 @@ from store.log_views.log_view import LogView
 from store.protocol import Window
 
 GREEKS = ("delta", "gamma", "theta", "vega", "rho", "iv")
-INPUTS = ("price", "spot", "forward", "forward_source", "rate", "dividend_yield", "t")
+INPUTS = ("price", "spot", "forward", "forward_source", "rate", "dividend_yield", "dividends", "t")
 
 
 def greek_columns(values: Valuation) -> dict[str, pa.Array]:
@@ -37,7 +37,9 @@ def input_columns(inputs: Inputs, values: Valuation) -> dict[str, pa.Array]:
     """Return the columns of `INPUTS` and `reason` by name. Unknown values are null."""
     sources = pa.array([str(ForwardSource.SPOT), str(ForwardSource.PARITY)])
     is_unknown = ~np.isfinite(inputs.forward)
-    columns = {name: number_column(getattr(inputs, name)) for name in INPUTS if name != "forward_source"}
+    numbers = {name: getattr(inputs, name) for name in INPUTS if name not in {"forward_source", "dividends"}}
+    columns = {name: number_column(column) for name, column in numbers.items()}
+    columns["dividends"] = number_column(inputs.dividends.total)
     columns["forward_source"] = sources.take(pa.array(inputs.by_parity.astype(np.int8), mask=is_unknown))
     return {**{name: columns[name] for name in INPUTS}, "reason": words(values.reason)}
 
@@ -68,6 +70,7 @@ INPUT_COLUMNS = (
     OutColumn("rate_source", ColumnRole.TEXT),
     OutColumn("rate_timestamp", ColumnRole.TIME),
     OutColumn("dividend_yield", ColumnRole.NUMBER),
+    OutColumn("dividends", ColumnRole.NUMBER),
     OutColumn("t", ColumnRole.NUMBER),
 )
 REASON = OutColumn("reason", ColumnRole.TEXT)

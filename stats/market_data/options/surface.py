@@ -94,6 +94,7 @@ class SurfaceSource:
         terms = {name: column_of(contracts, name, dtype) for name, dtype in _TERMS.items()}
         instants = np.full(count, self.instant_ns)
         rates = market.rates.at(just_before.repeat(count), years_until(terms["last_trade_ns"], instants))
+        dividends = market.dividends.between(just_before.repeat(count), terms["last_trade_ns"], market.rates)
         surface = volatility_surface(
             OptionChain(**terms, bid=bid, ask=ask),
             MarketInputs(
@@ -101,6 +102,7 @@ class SurfaceSource:
                 float(spot.price[0]),
                 rates.rate,
                 market.yields(rates),
+                dividends,
                 parity=market.parity,
             ),
         )

@@ -146,7 +146,7 @@ class Chain:
             "price": price, "spot": spot, "spot_timestamp": spot_ns,
             "forward": spot * exp(self.rate * t) if forward is None else forward,
             "forward_source": "spot" if forward is None else "parity",
-            "rate": self.rate, "rate_source": "request", "dividend_yield": paid, "t": t,
+            "rate": self.rate, "rate_source": "request", "dividend_yield": paid, "dividends": 0.0, "t": t,
             "reason": "one_sided" if price is None else "no_solution" if volatility is None else None,
         }  # fmt: skip
 

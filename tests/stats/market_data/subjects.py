@@ -59,6 +59,7 @@ INPUTS = (
     "rate_source",
     "rate_timestamp",
     "dividend_yield",
+    "dividends",
     "t",
     "reason",
 )

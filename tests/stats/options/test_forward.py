@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stats.options.dividends import CashDividends
 from stats.options.forward import NEAREST_PAIRS, Carry, OptionPairs, parity_forwards
 from stats.options.surface import paired
 from tests.stats.options.oracle import Option
@@ -34,7 +35,8 @@ def priced_pairs(*, american: bool, volatility=0.3, **quoted) -> OptionPairs:
 
 
 def carry_of(count=1, *, t=T, rate=RATE, spot=SPOT, dividend_yield=0.0) -> Carry:
-    return Carry(*(np.full(count, value) for value in (t, rate, spot, dividend_yield)))
+    columns = [np.full(count, value) for value in (t, rate, spot, dividend_yield)]
+    return Carry(columns[0], columns[1], columns[2], columns[3], CashDividends.none(count))
 
 
 def test_european_pairs_imply_their_forward():

@@ -58,7 +58,7 @@ def test_every_input_is_echoed(market: Api):
     quoted = CALL.quote(OPENING)
     assert list(row) == [
         "timestamp", "bid", "ask", *GREEKS, "price", "spot", "spot_timestamp", "forward", "forward_source",
-        "rate", "rate_source", "rate_timestamp", "dividend_yield", "t", "reason",
+        "rate", "rate_source", "rate_timestamp", "dividend_yield", "dividends", "t", "reason",
     ]  # fmt: skip
     assert (row["timestamp"], row["spot_timestamp"], row["bid"], row["ask"]) == (
         OPENING, OPENING, quoted["bid"], quoted["ask"],

@@ -1,0 +1,43 @@
+"""Cash dividends of an underlying, by the escrowed model.
+
+The underlying's price less the present value of the dividends until the expiry follows Black, Scholes and Merton's
+process (Hull, Options, Futures, and Other Derivatives, chapters 15 and 21).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from store.arrays import Floats, Integers, Mask
+
+
+@dataclass(frozen=True, slots=True)
+class CashDividends:
+    """Dividends between instants and expiries: a row for each option or instant, a column for each dividend.
+
+    years: from the instant until the ex-date. values: present values, per unit of the underlying; 0 for dividends that
+    are not between instant and expiry.
+    """
+
+    years: Floats
+    values: Floats
+
+    @classmethod
+    def none(cls, count: int) -> "CashDividends":
+        """Return `count` rows without dividends."""
+        return cls(np.zeros((count, 0)), np.zeros((count, 0)))
+
+    @property
+    def total(self) -> Floats:
+        """The sum of the present values of each row."""
+        total: Floats = self.values.sum(axis=1)
+        return total
+
+    def at(self, rows: Integers | Mask) -> "CashDividends":
+        """Return these rows."""
+        return CashDividends(self.years[rows], self.values[rows])
+
+    def schedule(self, row: int, t: float, strike: float) -> tuple[tuple[float, float], ...]:
+        """Return a row's dividends: the part of the `t` years until each, and its present value per unit of strike."""
+        pairs = zip(self.years[row].tolist(), self.values[row].tolist(), strict=True)
+        return tuple((float(years / t), float(value / strike)) for years, value in pairs if value > 0)
