@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.sessions.calendars import TradingCalendar, calendar_if_known
 from stats.sessions.schedule import Hours, SessionMode
+from store.arrays import Floats, Integers
 from store.datasets import CORPORATE_ACTIONS
 from store.log_views.log_view import LogView, empty_view
 from store.log_views.stored_bars import stored_bars_window
@@ -167,16 +169,13 @@ class ContinuousReader:
 
     def _figures(self, contract: FutureContract, days: BarGrid) -> ContractFigures:
         """Return the figures and closes of a contract by trading date."""
-        window = bar_window(Range(None, ALL_TIME.end_ns), days, (contract.trades, contract.stored_bars))
-        if window == NOTHING:
-            return ContractFigures(contract.expiry, {}, {})
-        bars = _inputs(contract).unadjusted(days).bars(window)
-        dates = days.ends_and_dates(bars.time_ns, window)[1].tolist()
-        closes = dict(zip(dates, bars.close.tolist(), strict=True))
-        volumes = dict(zip(dates, bars.volume.tolist(), strict=True))
-        is_volume = self.rule.figure is Figure.VOLUME
-        figures = volumes if is_volume else _open_interest(contract.open_interest, days)
-        return ContractFigures(contract.expiry, figures if self.rule.figure else {}, closes)
+        dates, closes, volumes = _daily_bars(contract, days)
+        figures: Figures = {}
+        if self.rule.figure is Figure.VOLUME:
+            figures = _by_date(dates, volumes)
+        elif self.rule.figure is Figure.OPEN_INTEREST:
+            figures = _by_date(*_open_interest(contract.open_interest, days))
+        return ContractFigures(contract.expiry, figures, _by_date(dates, closes))
 
 
 def day_grid_of(calendar: TradingCalendar | None) -> BarGrid:
@@ -186,11 +185,29 @@ def day_grid_of(calendar: TradingCalendar | None) -> BarGrid:
     return BarGrid(Resolution.DAY, calendar, SessionMode.EXCHANGE, Hours.ALL)
 
 
-def _open_interest(log: LogView, days: BarGrid) -> Figures:
-    """Return the last report that came in each trading date, whatever date it refers to."""
+# Most contracts have expired and change no more, so their days are read once.
+@lru_cache(maxsize=512)
+def _daily_bars(contract: FutureContract, days: BarGrid) -> tuple[Integers, Floats, Floats]:
+    """Return the dates of a contract's daily bars, their closes and their volumes."""
+    window = bar_window(Range(None, ALL_TIME.end_ns), days, (contract.trades, contract.stored_bars))
+    if window == NOTHING:
+        return np.empty(0, np.int64), np.empty(0), np.empty(0)
+    bars = _inputs(contract).unadjusted(days).bars(window)
+    return days.ends_and_dates(bars.time_ns, window)[1], bars.close, bars.volume
+
+
+@lru_cache(maxsize=512)
+def _open_interest(log: LogView, days: BarGrid) -> tuple[Integers, Floats]:
+    """Return the trading date in which each report came, whatever date it is about, and its figure."""
     reports = log.rows(ALL_TIME)
-    dates = days.trading_dates(reports.column("timestamp").to_numpy()).tolist()
-    return dict(zip(dates, reports.column("open_interest").to_pylist(), strict=True))
+    return days.trading_dates(reports.column("timestamp").to_numpy()), reports.column(
+        "open_interest"
+    ).to_numpy()
+
+
+def _by_date(dates: Integers, values: Floats) -> Figures:
+    """Return the last value of each date."""
+    return dict(zip(dates.tolist(), values.tolist(), strict=True))
 
 
 def _date_of(days: BarGrid, time_ns: int) -> int:

@@ -128,9 +128,8 @@ def _rolls(
     while front < len(contracts) - 1:
         effect, new_front = left_on[front], _nearest(left_on, front + 1, left_on[front])
         for date in takewhile(lambda date: date < left_on[front], dates):  # noqa: B023 used at once
-            next_date = trading_date(date + 1)
             heaviest = _heaviest(contracts, front, date, rule)
-            if heaviest is not None and left_on[heaviest] > next_date:
+            if heaviest is not None and left_on[heaviest] > (next_date := trading_date(date + 1)):
                 effect, new_front = next_date, heaviest
                 break
         front = new_front
