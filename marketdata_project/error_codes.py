@@ -230,7 +230,8 @@ ERROR_CODES = (
         correction_ambiguous="A correction matches several trades that differ. Add `trade_id`, `exchange`, `price` or "
         "`volume`.",
         row_conflict="A row contradicts a stored one, such as another close of the same bar.",
-        alias_taken="An alias is already a symbol with data, or another instrument's symbol or alias. Choose another alias.",
+        alias_taken="An alias is already a symbol with data, or another instrument's symbol, or its alias at the "
+        "same time. Choose another alias or other dates.",
         idempotency_key_reused="The Idempotency-Key was used for another body. Choose a new key.",
     ),
     *_codes(422, NextStep.CORRECT, GivenBy.EVERY,

@@ -1,14 +1,15 @@
 """Instruments, and the history of their declarations."""
 
 from bisect import bisect_right, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 
 import msgspec
 
+from store.aliases import Alias, AliasPeriod, AliasTable, alias_name, alias_period
 from store.bar_policies import BAR_POLICIES, EVERY_PRINT, BarPolicy
 from store.currencies import currency_pair
-from store.exceptions import AliasTaken, StoreUnavailable
+from store.exceptions import AliasTaken, StoreUnavailable, UnknownSymbol
 from store.symbols import parse_option_symbol
 from store.timestamps import SECOND_NS
 
@@ -32,7 +33,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     `INSTRUMENT_CLASSES`. exchange: ISO 10383 code (MIC). currency: ISO 4217 code of its prices, for fx the quote
     currency. base_currency: the currency that a price of fx is for; for fx both are taken from a symbol such as
     EUR-USD. tick_size: the smallest price step. volume_kind: one of `VOLUME_KINDS`; by default fractional for crypto and fx, else whole. aliases: other
-    symbols of the instrument. underlying: the symbol of the underlying of a future or an option. expiry: ISO
+    symbols of the instrument, see `Alias`. underlying: the symbol of the underlying of a future or an option. expiry: ISO
     date of a future or an option. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`):
     the terms of an option. multiplier: units of the underlying per contract. calendar: the trading calendar's
     name if the exchange has several. allow_nonpositive_price: whether prices may be zero or less. settle: rows may
@@ -48,7 +49,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     currency: str | None = None
     tick_size: float | None = None
     volume_kind: str = ""
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[Alias, ...] = ()
     underlying: str | None = None
     expiry: str | None = None
     strike: float | None = None
@@ -131,7 +132,7 @@ class InstrumentHistory:
 
     def __init__(self) -> None:
         self._declared: dict[str, list[tuple[int, Instrument]]] = {}
-        self._owners: dict[str, str] = {}
+        self._aliases = AliasTable()
         self._instants: list[int] = []
 
     def add(self, declared_at: int, instrument: Instrument) -> None:
@@ -140,25 +141,25 @@ class InstrumentHistory:
         before = declared[-1][1].aliases if declared else ()
         declared.append((declared_at, instrument))
         insort(self._instants, declared_at)
-        # New aliases are set before old ones are deleted, so that other threads always find an alias that both
-        # declarations have.
-        self._owners.update(dict.fromkeys(instrument.aliases, instrument.symbol))
-        for alias in set(before).difference(instrument.aliases):
-            if self._owners.get(alias) == instrument.symbol:
-                del self._owners[alias]
+        self._aliases.replace(instrument.symbol, before, instrument.aliases)
 
-    def canonical(self, symbol: str) -> str:
-        """Return an alias's current symbol, and any other symbol unchanged."""
-        return self._owners.get(symbol, symbol)
+    def canonical(self, symbol: str, on_ns: int | None = None) -> str:
+        """See `MarketStore.canonical`."""
+        owner = self._aliases.owner(symbol, on_ns)
+        if owner is None and on_ns is not None and self._aliases.owner(symbol) is not None:
+            raise UnknownSymbol(symbol)
+        return owner or symbol
 
     def instrument(self, symbol: str, as_of_ns: int | None) -> Instrument:
-        symbol = self._owners.get(symbol, symbol)
+        symbol = self.canonical(symbol)
         declared = self._declaration(symbol, as_of_ns)
         return default_instrument(symbol) if declared is None else declared
 
     def declared(self, symbol: str | None, as_of_ns: int | None) -> list[Instrument]:
         """See `MarketStore.declared_instruments`."""
-        symbols = sorted(set(self._declared).difference(self._owners)) if symbol is None else [symbol]
+        symbols = sorted(self._declared) if symbol is None else [symbol]
+        if symbol is None:
+            symbols = [each for each in symbols if self._aliases.owner(each) is None]
         declarations = (self._declaration(each, as_of_ns) for each in symbols)
         return [instrument for instrument in declarations if instrument is not None]
 
@@ -169,21 +170,46 @@ class InstrumentHistory:
 
     def check(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
         """Raise `AliasTaken` if an alias or symbol of these instruments is taken. Their symbols must be distinct."""
-        declared = {instrument.symbol: instrument for instrument in instruments}
-        # Copied in one step: another thread may add an alias during the loop.
-        owners = {alias: owner for alias, owner in self._owners.copy().items() if owner not in declared}
+        declared = {instrument.symbol for instrument in instruments}
+        self._check_periods(instruments, declared)
         for index, instrument in enumerate(instruments):
             for alias in instrument.aliases:
-                owner = owners.setdefault(alias, instrument.symbol)
-                if owner != instrument.symbol:
-                    raise AliasTaken(index, alias, f"it is an alias of {owner}")
-                if alias in declared or self._has_aliases(alias):
-                    raise AliasTaken(index, alias, "it is an instrument of its own")
-                if has_data(alias):
-                    raise AliasTaken(index, alias, "it is a symbol with data of its own")
-        for index, symbol in enumerate(declared):
-            if symbol in owners:
-                raise AliasTaken(index, symbol, f"it is an alias of {owners[symbol]}: declare that one")
+                name, period = alias_name(alias), alias_period(alias, instrument.symbol)
+                reason = self._refusal(name, period, declared, has_data)
+                if reason is not None:
+                    raise AliasTaken(index, name, reason)
+            for other in self._others(instrument.symbol, declared):
+                if other.is_current:
+                    reason = f"it is an alias of {other.owner}: declare that one"
+                    raise AliasTaken(index, instrument.symbol, reason)
+
+    def _check_periods(self, instruments: Sequence[Instrument], declared: Collection[str]) -> None:
+        """Raise `AliasTaken` if two instruments would have an alias at the same time."""
+        periods: dict[str, list[AliasPeriod]] = {}
+        for index, instrument in enumerate(instruments):
+            for alias in instrument.aliases:
+                name, period = alias_name(alias), alias_period(alias, instrument.symbol)
+                others = periods.setdefault(name, self._others(name, declared))
+                for other in others:
+                    if other.owner != period.owner and other.overlaps(period):
+                        raise AliasTaken(index, name, f"it is an alias of {other.owner}")
+                others.append(period)
+
+    def _others(self, name: str, declared: Collection[str]) -> list[AliasPeriod]:
+        """Return the times in which instruments that are not declared now have an alias."""
+        return [each for each in self._aliases.periods(name) if each.owner not in declared]
+
+    def _refusal(
+        self, name: str, period: AliasPeriod, declared: Collection[str], has_data: Callable[[str], bool]
+    ) -> str | None:
+        """Return why an instrument's symbol cannot be an alias; None if it can.
+
+        An alias that has ended hides nothing: without a date its symbol means the instrument of that symbol.
+        """
+        is_own = name == period.owner
+        if is_own or (period.is_current and (name in declared or self._has_aliases(name))):
+            return "it is an instrument of its own"
+        return "it is a symbol with data of its own" if period.is_current and has_data(name) else None
 
     def _has_aliases(self, symbol: str) -> bool:
         declared = self._declaration(symbol, None)

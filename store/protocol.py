@@ -292,9 +292,11 @@ class MarketStore(Protocol):
         """
 
     @abstractmethod
-    def canonical(self, symbol: str) -> str:
-        """Return an alias's symbol, and any other symbol unchanged.
+    def canonical(self, symbol: str, on_ns: int | None = None) -> str:
+        """Return an alias's symbol at an instant (nanoseconds UTC), and any other symbol unchanged.
 
+        on_ns: None for now; then an alias that has an end is not one. Names are those of the newest declarations.
+        Raises `UnknownSymbol` for a name that is an alias now, but was none at `on_ns`.
         Methods other than this and `instrument` do not take aliases.
         """
 
@@ -320,8 +322,8 @@ class MarketStore(Protocol):
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
         """Raise the `AliasTaken` that `set_instruments` would raise.
 
-        An alias may not be a symbol with data, another instrument's alias, the symbol of one of these
-        instruments, or the symbol of an instrument with aliases.
+        An alias may not be another instrument's alias at the same time. An alias without an end may not be a symbol
+        with data, the symbol of one of these instruments, or the symbol of an instrument with aliases.
         """
 
     @abstractmethod

@@ -42,6 +42,7 @@ class InstrumentEntryForm(_ModelForm):
             choices = [("", ""), *((word, word) for word in words)]
             self.fields[name] = forms.ChoiceField(choices=choices, required=False)
         self.fields["aliases"].widget = forms.TextInput(attrs={"size": 60})
+        self.fields["aliases"].help_text += " With the dates of a past one: FB@2012-05-18/2022-06-09."
 
     def clean_symbol(self) -> str:
         """Return the normalized symbol.

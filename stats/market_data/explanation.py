@@ -36,7 +36,7 @@ from store.timestamps import DAY_NS, format_timestamp
 from trades.instruments.services import requested_symbol
 
 EXPLAIN = "explain"
-PARAMETERS = ("at", "resolution", "session", "hours", "anchor", "as_of", "policy", "limit")
+PARAMETERS = ("at", "resolution", "session", "hours", "anchor", "as_of", "symbol_as_of", "policy", "limit")
 _MOST_LISTED = 1_000
 _LISTED = 100
 """How many prints are listed by default."""
@@ -72,8 +72,7 @@ def parse_explain_query(market_class: str, symbol: str, query_string: str) -> Ex
         "resolution": resolution.value,
     }
     texts |= {name: str(values[name]) for name in ("session", "hours", "anchor") if name in values}
-    if "as_of" in values:
-        texts["as_of"] = format_timestamp(values["as_of"])
+    texts |= {name: format_timestamp(values[name]) for name in ("as_of", "symbol_as_of") if name in values}
     return ExplainQuery(
         market_class,
         requested_symbol(symbol),
@@ -208,7 +207,7 @@ def explain_pin(query: ExplainQuery, *, now_ns: int) -> ExplainedBar:
     return replace(bar, revisions=page_pin(of_revisions, parsed, now_ns=now_ns))
 
 
-_OF_REVISIONS = ("start", "end", "resolution", "as_of")
+_OF_REVISIONS = ("start", "end", "resolution", "as_of", "symbol_as_of")
 
 
 def _newest(page: PinnedPage) -> LogView:

@@ -151,7 +151,7 @@ class MarketDataQuery:
     whole_dates: whether start and end were dates without a time. streamed: whether one answer has all rows of
     the range. session, hours: None for the instrument's default. knowledge: None for what is known now. is_best:
     whether quotes are the best bid and offer of all venues. max_age_ns: the maximum age of a quote that takes part in
-    it; None for the default.
+    it; None for the default. symbol_as_of_ns: when the symbols had the meaning that is asked for; None for now.
     """
 
     market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
@@ -186,6 +186,7 @@ class MarketDataQuery:
     is_best: bool = False
     max_age_ns: int | None = None
     has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
+    symbol_as_of_ns: Annotated[int | None, Irrelevant("the content has the symbols' meaning")] = None
 
     @property
     def path_name(self) -> str:
@@ -243,6 +244,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         is_descending=values.get("sort") == "desc",
         fields=values.get("fields"),
         as_of_ns=values.get("as_of"),
+        symbol_as_of_ns=values.get("symbol_as_of"),
         session=session and SessionMode(session),
         hours=hours and Hours(hours),
         adjustment=values.get("adjustment", "raw"),

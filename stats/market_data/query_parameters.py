@@ -49,6 +49,10 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
     ),
     "fields": (FieldNamesField, {"help_text": "Only these columns, in this order, separated by commas."}),
     "as_of": (QueryTimeField, {"help_text": f"Ignore commits stored after this instant. {_ISO_OR_EPOCH}"}),
+    "symbol_as_of": (
+        QueryTimeField,
+        {"help_text": "The date on which the symbol had the meaning that is asked for. Default: now."},
+    ),
     "session": (
         WordField,
         {
@@ -177,7 +181,7 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
     ),
 }
 
-_RANGE = ("start", "end", "as_of")
+_RANGE = ("start", "end", "as_of", "symbol_as_of")
 PAGE_PARAMETERS = (*_RANGE, "last", "limit", "cursor", "sort", "fields", "time")
 STREAM_PARAMETERS = (*_RANGE, "fields", "time", "sort", "trailer")
 
@@ -205,7 +209,7 @@ def query_serializer(
 def report_serializer(report: str, *, several: bool) -> type[serializers.Serializer[Any]]:
     """Return the serializer of a report's query. several: whether the endpoint is for several symbols."""
     best = () if report == "coverage" else BEST_PARAMETERS
-    names = (*(("symbols",) if several else ()), "as_of", *best)
+    names = (*(("symbols",) if several else ()), "as_of", "symbol_as_of", *best)
     return query_serializer(f"{'Several' if several else ''}{report.title()}", names)
 
 

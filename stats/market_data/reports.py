@@ -67,6 +67,7 @@ class ReportQuery:
 
     as_of_ns: commits stored later are ignored; None for no bound. is_best: whether the quote is the best bid and offer
     of all venues. max_age_ns: the maximum age of a quote that takes part in it; None for the default.
+    symbol_as_of_ns: when the symbols had the meaning that is asked for; None for now.
     """
 
     report: Annotated[str, Irrelevant("the content's name has it")]
@@ -76,6 +77,13 @@ class ReportQuery:
     as_of_ns: int | None
     is_best: bool = False
     max_age_ns: int | None = None
+    symbol_as_of_ns: Annotated[int | None, Irrelevant("the key has the symbols' meaning")] = None
+
+    @property
+    def resolved(self) -> "ReportQuery":
+        """The query with the canonical symbols. Raises `StorageError`s."""
+        symbols = tuple(symbol_canonical(symbol, self.symbol_as_of_ns) for symbol in self.symbols)
+        return replace(self, symbols=symbols, symbol_as_of_ns=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,13 +164,21 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
     """
     values = query_values(report_serializer(report, several=symbol is None), query_string)
     symbols = values["symbols"] if symbol is None else (requested_symbol(symbol),)
-    best = "exchange" in values, values.get("max_age")
-    return ReportQuery(report, market_class, symbols, symbol is None, values.get("as_of"), *best)
+    return ReportQuery(
+        report,
+        market_class,
+        symbols,
+        several=symbol is None,
+        as_of_ns=values.get("as_of"),
+        is_best="exchange" in values,
+        max_age_ns=values.get("max_age"),
+        symbol_as_of_ns=values.get("symbol_as_of"),
+    )
 
 
 def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
     """Pin a report to the newest commits. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
-    query = replace(query, symbols=tuple(map(symbol_canonical, query.symbols)))
+    query = query.resolved
     members = tuple(tuple(_members(query, symbol, now_ns)) for symbol in query.symbols)
     return NewestReport(query, members)
 
@@ -207,7 +223,8 @@ def coverage_pin(query: ReportQuery) -> CoverageReport:
 
     Raises `UnknownSymbol`, `WrongClass` and the store's errors.
     """
-    symbol = symbol_canonical(query.symbols[0])
+    query = query.resolved
+    (symbol,) = query.symbols
     instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=query.report)
     read_point = ReadPoint(query.as_of_ns, None)
     logs = tuple(
@@ -215,7 +232,7 @@ def coverage_pin(query: ReportQuery) -> CoverageReport:
     )
     if not logs:
         check_known(symbol)
-    return CoverageReport(replace(query, symbols=(symbol,)), logs)
+    return CoverageReport(query, logs)
 
 
 def _log_row(log: LogView) -> dict[str, str | int | None]:

@@ -78,13 +78,13 @@ class CsvCatalogue:
         with unavailable_on_error:
             return self._instruments.verified().instrument(symbol, as_of_ns)
 
-    def canonical(self, symbol: str) -> str:
+    def canonical(self, symbol: str, on_ns: int | None = None) -> str:
         """See `MarketStore.canonical`.
 
         Unreadable lines are ignored here, so that one of them does not stop ingest of other symbols.
         """
         with unavailable_on_error:
-            return self._instruments.readable().canonical(symbol)
+            return self._instruments.readable().canonical(symbol, on_ns)
 
     def declared_instruments(
         self, *, symbol: str | None = None, as_of_ns: int | None = None

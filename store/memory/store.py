@@ -60,8 +60,8 @@ class MemoryCatalogue:
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
         return self._history.instrument(symbol, as_of_ns)
 
-    def canonical(self, symbol: str) -> str:
-        return self._history.canonical(symbol)
+    def canonical(self, symbol: str, on_ns: int | None = None) -> str:
+        return self._history.canonical(symbol, on_ns)
 
     def declared_instruments(
         self, *, symbol: str | None = None, as_of_ns: int | None = None

@@ -162,6 +162,15 @@ class RowReader:
         rows = Columns(declared, table if names is None else table.select(names))
         return rows.frame() if frame else rows
 
+    def symbol(self, name: str, *, as_of: InstantArgument | None = None) -> str:
+        """Return the symbol that a name meant at an instant; by default now.
+
+        An alias gives the symbol of the instrument that had it; any other name is unchanged. Names are those of the
+        newest declarations. Raises `UnknownSymbol` for a name that is an alias now, but was none at `as_of`.
+        """
+        on_ns = None if as_of is None else instant_ns(as_of)
+        return self._store.canonical(canonical_symbol(name), on_ns)
+
     def symbols(self, dataset: str = "trades") -> list[str]:
         """Return the symbols with commits, sorted."""
         return self._store.symbols(dataset_named(dataset))

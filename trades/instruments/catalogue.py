@@ -13,7 +13,9 @@ from django.conf import settings
 from django.db import transaction
 
 from store.instruments import ALIAS_SEPARATOR, Instrument
+from trades.instruments.serializers import instrument_document
 from trades.instruments.services import instruments_all
+from trades.instruments.texts import alias_text
 from trades.models import TEXT_LENGTHS, CatalogueState, InstrumentEntry
 from trades.stores import market_store
 
@@ -96,7 +98,7 @@ def entry_of(instrument: Instrument) -> InstrumentEntry:
     texts = {name: (getattr(instrument, name) or "")[:length] for name, length in TEXT_LENGTHS.items()}
     return InstrumentEntry(
         symbol=instrument.symbol,
-        aliases=ALIAS_SEPARATOR.join(instrument.aliases),
+        aliases=ALIAS_SEPARATOR.join(map(alias_text, instrument_document(instrument)["aliases"])),
         expiry=_date(instrument.expiry),
         allow_nonpositive_price=instrument.allow_nonpositive_price,
         document=_encode(instrument).decode(),

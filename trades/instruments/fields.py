@@ -8,6 +8,7 @@ from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from store.aliases import Alias, DatedAlias
 from store.timestamps import InvalidTimestamp, parse_timestamp
 from trades.batches.serializers import SymbolField
 
@@ -67,20 +68,60 @@ def is_calendar_date(text: str) -> bool:
     return True
 
 
+_SYMBOL_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 32}
+_DATE_SCHEMA = {"type": ["string", "null"], "format": "date"}
+_DATED_ALIAS_SCHEMA = {
+    "type": "object",
+    "required": ["symbol"],
+    "properties": {"symbol": _SYMBOL_SCHEMA, "from": _DATE_SCHEMA, "to": _DATE_SCHEMA},
+    "additionalProperties": False,
+}
+
+
+def alias_document(alias: Alias) -> str | dict[str, str | None]:
+    """Return an alias as JSON: a symbol, or an object with `symbol`, `from` and `to`."""
+    if isinstance(alias, str):
+        return alias
+    return {"symbol": alias.symbol, "from": alias.start, "to": alias.end}
+
+
 @extend_schema_field(
-    {"type": "array", "maxItems": ALIASES_LIMIT, "items": {"type": "string", "minLength": 1, "maxLength": 32}}
+    {
+        "type": "array",
+        "maxItems": ALIASES_LIMIT,
+        "items": {"anyOf": [_SYMBOL_SCHEMA, _DATED_ALIAS_SCHEMA]},
+    }
 )
-class AliasesField(serializers.Field[tuple[str, ...], list[str], list[str], Any]):
-    """Symbols, normalized and without repetition."""
+class AliasesField(serializers.Field[tuple[Alias, ...], list[Any], list[Any], Any]):
+    """Symbols, each with or without dates, normalized and without repetition."""
 
     default_error_messages = {
-        "invalid_type": "must be a list of symbols",
+        "invalid_type": "must be a list of symbols, or of objects with symbol, from and to",
         "too_many": f"has at most {ALIASES_LIMIT} symbols",
+        "unknown_field": "an alias has symbol, from and to",
+        "invalid_date": "from and to must be dates such as 2022-06-09",
+        "invalid_range": "from must be before to",
     }
 
-    def to_internal_value(self, data: object) -> tuple[str, ...]:
+    def to_internal_value(self, data: object) -> tuple[Alias, ...]:
         if not isinstance(data, list | tuple):
             self.fail("invalid_type")
         if len(data) > ALIASES_LIMIT:
             self.fail("too_many")
-        return tuple(dict.fromkeys(map(SymbolField().to_internal_value, data)))
+        return tuple(dict.fromkeys(map(self._alias, data)))
+
+    def _alias(self, data: object) -> Alias:
+        if not isinstance(data, Mapping):
+            return str(SymbolField().to_internal_value(data))
+        if not data.keys() <= {"symbol", "from", "to"}:
+            self.fail("unknown_field")
+        symbol = str(SymbolField().to_internal_value(data.get("symbol")))
+        start, end = self._date(data.get("from")), self._date(data.get("to"))
+        if start is not None and end is not None and start >= end:
+            self.fail("invalid_range")
+        return symbol if start is end is None else DatedAlias(symbol, start, end)
+
+    def _date(self, value: object) -> str | None:
+        if value is not None and not (isinstance(value, str) and is_calendar_date(value)):
+            self.fail("invalid_date")
+        return value

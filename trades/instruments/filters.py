@@ -185,6 +185,10 @@ InstrumentQuerySerializer = _query_serializer(
         "as_of": ShownField(
             schema={"examples": ["2025-01-02T14:30:00Z"]},
             help_text="Answer with the instrument as declared by then: ISO 8601 / RFC 3339 or an epoch integer.",
-        )
+        ),
+        "symbol_as_of": ShownField(
+            schema={"examples": ["2022-06-08"]},
+            help_text="The date on which the symbol had the meaning that is asked for. Default: now.",
+        ),
     },
 )

@@ -32,6 +32,7 @@ from trades.instruments.fields import (
     NAME_LENGTH,
     AliasesField,
     TextField,
+    alias_document,
     is_calendar_date,
     is_name,
     pattern_field,
@@ -134,7 +135,7 @@ class InstrumentSerializer(KnownFieldsSerializer):
         "volume_kind", "Whether volumes are counts; whole by default, fractional for crypto and fx."
     )
     tick_size = _number("tick_size", "The smallest step of its price.")
-    aliases = AliasesField(required=False, help_text="Other symbols that mean it.")
+    aliases = AliasesField(required=False, help_text="Other symbols that mean it, always or for a time.")
     allow_nonpositive_price = ColumnField(
         Column("allow_nonpositive_price", ColumnKind.BOOLEAN, required=True),
         required=False,
@@ -263,7 +264,8 @@ def read_instrument(data: Any, *, base: Instrument) -> tuple[Instrument, list[Fi
 
 def instrument_document(instrument: Instrument) -> dict[str, Any]:
     """Return the document of an instrument; sending it back changes nothing."""
-    return {name: getattr(instrument, attribute) for name, attribute in INSTRUMENT_FIELDS.items()}
+    document = {name: getattr(instrument, attribute) for name, attribute in INSTRUMENT_FIELDS.items()}
+    return document | {"aliases": tuple(map(alias_document, instrument.aliases))}
 
 
 HOURS_REFUSAL: Need[Callable[[Instrument], tuple[str, str] | None]] = Need(

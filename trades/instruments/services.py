@@ -31,9 +31,12 @@ def requested_symbol(text: str) -> str:
         raise InvalidValue(error.code, str(error)) from error
 
 
-def symbol_canonical(symbol: str) -> str:
-    """Return the symbol that an alias stands for; any other symbol unchanged. Raises `StorageError`s."""
-    return market_store().canonical(symbol)
+def symbol_canonical(symbol: str, on_ns: int | None = None) -> str:
+    """Return the symbol that an alias stands for, now or at an instant; any other symbol unchanged.
+
+    Raises `UnknownSymbol` for a name that is an alias now, but was none at `on_ns`; other `StorageError`s.
+    """
+    return market_store().canonical(symbol, on_ns)
 
 
 def allows_nonpositive_price(symbol: str) -> bool:

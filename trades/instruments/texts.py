@@ -17,6 +17,8 @@ from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_documen
 _NUMBERS = frozenset({"tick_size", "settle", "strike", "multiplier"})
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NULLABLE = frozenset(name for name, value in instrument_document(Instrument("A")).items() if value is None)
+# Between an alias and its dates; no symbol contains it.
+_DATES = "@"
 _FLAGS = {"true": True, "false": False}
 
 
@@ -118,10 +120,24 @@ def _json_value(name: str, text: str) -> Any:
     if name in _NUMBERS:
         return float(text) if _NUMBER.fullmatch(text) else text
     if name == "aliases":
-        return [alias.strip() for alias in text.split(ALIAS_SEPARATOR) if alias.strip()]
+        return [_alias_value(alias.strip()) for alias in text.split(ALIAS_SEPARATOR) if alias.strip()]
     if name == "allow_nonpositive_price":
         return _FLAGS.get(text.lower(), text)
     return unescaped_text(text) if name == "name" else text
+
+
+def _alias_value(text: str) -> str | dict[str, str | None]:
+    """Return an alias of a text as its JSON value. A text without `/` after its `@` is returned unchanged."""
+    symbol, _, dates = text.partition(_DATES)
+    start, is_dated, end = dates.partition("/")
+    return {"symbol": symbol, "from": start or None, "to": end or None} if is_dated else text
+
+
+def alias_text(alias: str | Mapping[str, str | None]) -> str:
+    """Return an alias of a document as a text: `FB`, or with dates `FB@2012-05-18/2022-06-09`."""
+    if isinstance(alias, str):
+        return alias
+    return f"{alias['symbol']}{_DATES}{alias['from'] or ''}/{alias['to'] or ''}"
 
 
 def _text(value: Any) -> str:
@@ -130,7 +146,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ALIAS_SEPARATOR.join(value)
+        return ALIAS_SEPARATOR.join(map(alias_text, value))
     if isinstance(value, float):
         return repr(int(value)) if value.is_integer() else repr(value)
     return escaped_text(value)

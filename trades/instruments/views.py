@@ -1,5 +1,6 @@
 """The endpoints that find, read and declare instruments."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -46,6 +47,11 @@ _AS_OF = OpenApiParameter(
     "as_of",
     {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02", "1735828200000"]},
     description="Answer with the instrument as declared by then: ISO 8601 / RFC 3339 or an epoch integer.",
+)
+_SYMBOL_AS_OF = OpenApiParameter(
+    "symbol_as_of",
+    {"type": "string", "examples": ["2022-06-08"]},
+    description="The date on which the symbol had the meaning that is asked for. Default: now.",
 )
 _FUTURE = OpenApiExample("A future", value=FUTURE_DOCUMENT)
 
@@ -94,15 +100,15 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
     @extend_schema(
         operation_id="instrument",
         summary="Read an instrument",
-        parameters=[_SYMBOL, _AS_OF],
+        parameters=[_SYMBOL, _AS_OF, _SYMBOL_AS_OF],
         responses={200: InstrumentSerializer},
         examples=[_FUTURE],
     )
     def retrieve(self, request: Request, symbol: str) -> Response:
         """Return an instrument, now or at `as_of`; 404 if it has neither data nor a declaration."""
-        values = single_parameters(request.GET, ("as_of", "format"))
-        as_of_ns = _instant(values.get("as_of"))
-        instrument = instrument_get(symbol=_symbol(symbol), as_of_ns=as_of_ns)
+        values = single_parameters(request.GET, ("as_of", "symbol_as_of", "format"))
+        as_of_ns, on_ns = _instant("as_of", values), _instant("symbol_as_of", values)
+        instrument = instrument_get(symbol=_symbol(symbol, on_ns), as_of_ns=as_of_ns)
         headers = {} if as_of_ns is None else {"X-As-Of": format_timestamp(as_of_ns)}
         return tagged_answer(request, instrument_document(instrument), headers)
 
@@ -135,13 +141,15 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
         return change_outside_and_record(self, Response(instrument_document(instrument)), write)
 
 
-def _symbol(text: str) -> str:
-    """Return the canonical symbol of a path. Raises `InvalidValue`."""
-    return symbol_canonical(requested_symbol(text))
+def _symbol(text: str, on_ns: int | None = None) -> str:
+    """Return the canonical symbol of a path, now or at an instant. Raises `InvalidValue`."""
+    return symbol_canonical(requested_symbol(text), on_ns)
 
 
-def _instant(text: str | None) -> int | None:
+def _instant(name: str, values: Mapping[str, str]) -> int | None:
+    """Return a parameter as an instant; None without it. Raises `InvalidParameter`."""
+    text = values.get(name)
     try:
         return None if text is None else parse_timestamp_or_epoch(text)
     except InvalidTimestamp as error:
-        raise InvalidParameter(error.code, f"as_of: {text!r:.66}: {error}") from error
+        raise InvalidParameter(error.code, f"{name}: {text!r:.66}: {error}") from error

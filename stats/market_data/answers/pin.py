@@ -28,9 +28,9 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
     their own logs, are not cached. Raises `UnknownSymbol`, `WrongClass`, `ResyncRequired`, `InvalidCursor` and
     the errors of the dataset's plan.
     """
-    symbols = _canonical(query.symbols)
-    if symbols != query.symbols:
-        query = replace(query, symbols=symbols)
+    symbols = _canonical(query.symbols, query.symbol_as_of_ns)
+    if symbols != query.symbols or query.symbol_as_of_ns is not None:
+        query = replace(query, symbols=symbols, symbol_as_of_ns=None)
     cursor = PageCursor.decode(query.cursor, query=query.subject) if query.cursor else None
     symbol_queries = _symbol_queries(dataset, query, cursor, now_ns)
     if query.streamed or cursor or not all(each.logs for each in symbol_queries):
@@ -88,9 +88,12 @@ def _pinned(
     return page
 
 
-def _canonical(symbols: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the symbols' canonical names. Raises `InvalidParameter` if two of them name the same instrument."""
-    canonical = tuple(map(symbol_canonical, symbols))
+def _canonical(symbols: tuple[str, ...], on_ns: int | None) -> tuple[str, ...]:
+    """Return the symbols' canonical names, now or at an instant.
+
+    Raises `InvalidParameter` if two of them name the same instrument.
+    """
+    canonical = tuple(symbol_canonical(symbol, on_ns) for symbol in symbols)
     if len(set(canonical)) < len(canonical):
         raise InvalidParameter("repeated_symbol", "symbols: two of them name the same instrument")
     return canonical

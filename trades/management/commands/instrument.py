@@ -59,7 +59,8 @@ class Command(BaseCommand):
             "--alias",
             action="append",
             dest="aliases",
-            help="another symbol that means it; list all of them, they replace the stored ones",
+            help="another symbol that means it, with the dates of a past one: FB@2012-05-18/2022-06-09; list all of"
+            " them, they replace the stored ones",
         )
         parser.add_argument(
             "--allow-nonpositive-price",

@@ -127,6 +127,6 @@ def test_what_cannot_be_answered_is_refused(api: Api, path, params, refusal):
 def test_each_class_has_it_and_its_example(api: Api, market_class):
     schema = answer(api.get("/api/v1/schema?format=json"))
     operation = schema["paths"][f"/api/v1/market-data/{market_class}/{{symbol}}/coverage"]["get"]
-    assert {parameter["name"] for parameter in operation["parameters"]} == {"symbol", "as_of"}
+    assert {parameter["name"] for parameter in operation["parameters"]} == {"symbol", "as_of", "symbol_as_of"}
     (example,) = operation["responses"]["200"]["content"]["application/json"]["examples"].values()
     assert list(example["value"]["datasets"][0]) == ["dataset", "first", "last", "rows", "commits", "head"]
