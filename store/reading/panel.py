@@ -55,11 +55,13 @@ class CrossSection:
         return cross_section_frame(self.symbols, self.time_ns, {"price": self.price, "volume": self.volume})
 
 
-def panel_of(symbols: tuple[str, ...], bars: Sequence[Bars], field: str, *, fill: bool) -> Panel:
+def panel_of(
+    symbols: tuple[str, ...], bars: Sequence[Bars], field: str, *, last_close: list[float] | None
+) -> Panel:
     """Return the panel of one field. bars: of each symbol.
 
-    fill: after a symbol's first bar, a missing price is its last close, and a missing sum or count is 0. Raises
-    `UnknownColumn`.
+    last_close: each symbol's close before the panel, NaN for none; from its first bar on, a missing price is then its
+    last close, and a missing sum or count is 0. None: missing values are NaN. Raises `UnknownColumn`.
     """
     if field not in FIELDS:
         raise UnknownColumn("field of bars", field, FIELDS)
@@ -67,11 +69,11 @@ def panel_of(symbols: tuple[str, ...], bars: Sequence[Bars], field: str, *, fill
     values = _matrix(time_ns, bars, field)
     if field == "trade_count":
         values[values < 0] = np.nan
-    if fill:
-        has_bar = _matrix(time_ns, bars, "close")
-        last_close = _carried(has_bar)
-        missing = np.isnan(has_bar) & ~np.isnan(last_close)
-        values[missing] = last_close[missing] if field in _PRICES else 0
+    if last_close is not None:
+        closes = _matrix(time_ns, bars, "close")
+        carried = _carried(np.column_stack([last_close, closes]))[:, 1:]
+        missing = np.isnan(closes) & ~np.isnan(carried)
+        values[missing] = carried[missing] if field in _PRICES else 0
     return Panel(time_ns, symbols, values.T)
 
 

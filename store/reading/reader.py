@@ -19,7 +19,7 @@ from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import view_as_of
 from store.log_views.quote_windows import windowed_quote_bars
 from store.log_views.trade_bars import BarMaker
-from store.protocol import Window
+from store.protocol import ALL_TIME, Window
 from store.reading.arguments import (
     InstantArgument,
     IntervalArgument,
@@ -46,7 +46,7 @@ from store.reading.joins import JoinReader
 from store.reading.latest import LatestTrades, Trade
 from store.reading.panel import Panel, panel_of
 from store.reading.rows import dataset_named
-from store.reading.scan import Slice, merged_slices
+from store.reading.scan import Slice, close_before, merged_slices
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS
 
@@ -207,8 +207,8 @@ class Reader(JoinReader):
         """Yield (start in nanoseconds UTC, `Slice`) for each interval with a bar of any symbol, ascending.
 
         symbols: the universe; None means all symbols. The scan is one snapshot: each symbol is read as of its
-        newest commit at the call, or as of `as_of`. With `fill`, a symbol that had a bar in the scan has one
-        in every later slice: its last close, with volume 0. At most 2^18 bars are in memory. Days are those of
+        newest commit at the call, or as of `as_of`. With `fill`, a symbol that has had a bar, also before the
+        scan, has one in every slice: its last close, with volume 0. At most 2^18 bars are in memory. Days are those of
         `bars`.
         """
         universe = self._universe(symbols)
@@ -234,7 +234,13 @@ class Reader(JoinReader):
         def bars_of(index: int, part: Window) -> Bars:
             return makers[index].bars(part)
 
-        return merged_slices(universe, window, length, bars_of, fill=fill)
+        last_close = None
+        if fill:
+            last_close = [
+                close_before(maker.bars, _rows_before(log, window, length), length)
+                for maker, log in zip(makers, logs, strict=True)
+            ]
+        return merged_slices(universe, window, length, bars_of, last_close=last_close)
 
     def panel(
         self,
@@ -251,13 +257,35 @@ class Reader(JoinReader):
         """Return one field of the bars of many symbols: a row per interval with a bar, a column per symbol.
 
         symbols: None means all symbols. field: open, high, low, close, volume, trade_count or notional. A missing value
-        is NaN; with `fill`, after a symbol's first bar, a missing price is its last close and a missing volume 0. Bars,
+        is NaN; with `fill`, after a symbol's first bar, also before the panel, a missing price is its last close and a missing volume 0. Bars,
         and `options`, are those of `bars`. Each symbol is read as of its newest commit, or as of `as_of`.
         """
         universe = self._universe(symbols)
         bars = [self.bars(symbol, start, end, interval, **options) for symbol in universe]
-        panel = panel_of(universe, bars, field, fill=fill)
+        last_close = None
+        if fill:
+            last_close = [self._close_before(symbol, start, end, interval, options) for symbol in universe]
+        panel = panel_of(universe, bars, field, last_close=last_close)
         return panel.frame() if frame else panel
+
+    def _close_before(
+        self,
+        symbol: str,
+        start: InstantArgument | None,
+        end: InstantArgument | None,
+        interval: IntervalArgument,
+        options: BarOptions,
+    ) -> float:
+        """Return a symbol's last close before a window; NaN if there is none."""
+        length = interval_ns(interval)
+        logs = self._bar_logs(symbol, options.get("as_of"))
+        before = _rows_before(logs, aligned_window(start, end, length), length)
+
+        def bars_of(part: Window) -> Bars:
+            found: Bars = self.bars(symbol, part.start_ns, part.end_ns, interval, **options)
+            return found
+
+        return close_before(bars_of, before, length)
 
     def _policy(
         self, symbol: str, policy: str | BarPolicy | None, as_of: InstantArgument | None = None
@@ -371,6 +399,14 @@ def _within_rows(logs: Sequence[BarLogs], window: Window, length: int) -> Window
     margin_ns = DATES_APART_NS if length == DAY_NS else 0
     dates = dates_with_rows(logs, window, trades_margin_ns=margin_ns)
     return Window(dates.start_ns - dates.start_ns % length, dates.end_ns + -dates.end_ns % length)
+
+
+def _rows_before(logs: BarLogs, window: Window, length: int) -> Window:
+    """Return the window before another one that may have bars of this length."""
+    start_ns = ALL_TIME.start_ns - ALL_TIME.start_ns % length
+    before = Window(start_ns, max(start_ns, window.start_ns))
+    rows = _within_rows([logs], before, length)
+    return Window(rows.start_ns, min(rows.end_ns, before.end_ns))
 
 
 def knowledge_named(name: str) -> Knowledge:

@@ -115,25 +115,41 @@ class Slice:
 
 
 def merged_slices(
-    universe: tuple[str, ...], window: Window, interval_ns: int, bars_of: BarsOf, *, fill: bool
+    universe: tuple[str, ...],
+    window: Window,
+    interval_ns: int,
+    bars_of: BarsOf,
+    *,
+    last_close: list[float] | None,
 ) -> Iterator[tuple[int, Slice]]:
     """Yield (start of the interval, its slice) for each interval with a bar of any symbol, ascending.
 
-    With `fill`, a symbol that had a bar in the scan has one in every later slice: its last close, with volume
-    0.
+    last_close: each symbol's close before the window, NaN for none; every slice then has a bar of each symbol that has had
+    one: its last close, with volume 0. None: slices have the bars that there are.
     """
-    last_close = [math.nan] * len(universe)
     indices: Sequence[int] = range(len(universe))
     for part in _parts(window, interval_ns, len(universe)):
         columns = {index: _columns(bars) for index in indices if len(bars := bars_of(index, part))}
         indices = indices[::-1]  # reversed, because the logs read last are still cached
         if not columns:
             continue
-        if fill:
+        if last_close is not None:
             columns = _filled(columns, last_close)
         times, edges, merged = _merge(columns, part.start_ns, interval_ns)
         for time_ns, begin, end in zip(times, edges, edges[1:], strict=False):
             yield time_ns, Slice(universe, merged, begin, end)
+
+
+def close_before(bars_of: Callable[[Window], Bars], window: Window, interval_ns: int) -> float:
+    """Return the close of a window's last bar; NaN if it has none. Searches backwards, in ever longer parts."""
+    end_ns, length = window.end_ns, max(interval_ns, DAY_NS - DAY_NS % interval_ns)
+    while end_ns > window.start_ns:
+        start_ns = max(window.start_ns, end_ns - length)
+        bars = bars_of(Window(start_ns, end_ns))
+        if len(bars):
+            return float(bars.close[-1])
+        end_ns, length = start_ns, length * 8
+    return math.nan
 
 
 def _parts(window: Window, interval_ns: int, symbols: int) -> Iterator[Window]:

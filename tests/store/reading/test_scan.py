@@ -97,6 +97,21 @@ def test_filled_bars_equal_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert [bar for bar in found[symbol] if bar[-1]] == bars_of(reader, symbol)
 
 
+def test_a_filled_scan_begins_with_the_closes_from_before_it(tmp_path: Path):
+    store = CsvStore(tmp_path)
+    for symbol, at in (("A", NOON), ("B", NOON + 200 * DAY)):
+        store.append(batch(trade(at, 5.0), symbol=symbol))
+    reader = open_store(tmp_path)
+    begin = NOON + 200 * DAY
+    ((_, view),) = reader.scan(["A", "B"], begin, begin + MINUTE, fill=True)
+    assert view.symbols == ["A", "B"]
+    assert (view.close[0], view.volume[0]) == (5.0, 0.0)
+    panel = reader.panel(["A", "B"], begin, begin + MINUTE, fill=True)
+    np.testing.assert_array_equal(panel.values[0], view.close)
+    days = [view.symbols for _, view in reader.scan(["A", "B"], begin, None, "1d", fill=True)]
+    assert days == [["A", "B"]]
+
+
 def test_as_of_fixes_one_instant_for_all(tmp_path: Path):
     times = iter(range(NOON, NOON + 10))
     store = CsvStore(tmp_path, clock=lambda: next(times))
