@@ -162,7 +162,7 @@ ERROR_CODES = (
         no_data="The symbol is known and has no data in the range.",
     ),
     *_codes(404, NextStep.CORRECT, GivenBy.EVERY,
-        no_contract="The terms of the option, or the contracts of the future, are not known. Declare them.",
+        no_contract="The option's underlying, expiry, strike or right is not known. Set it, or use the OCC symbol.",
     ),
     *_codes(405, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
         method_not_allowed="The path does not support this method; `Allow` lists the supported methods.",

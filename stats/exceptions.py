@@ -60,9 +60,9 @@ class NoExchange(StatsError):
 
 
 class NoContract(StatsError):
-    """The option's underlying, expiry, strike or right is unknown, or a root has no contracts.
+    """The option's underlying, expiry, strike or right is unknown.
 
-    Declare them, or use an OCC option symbol.
+    Declare it, or use an OCC option symbol.
     """
 
     code = "no_contract"

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from stats.caching.keys import Irrelevant
-from stats.exceptions import NoContract
 from stats.market_data.futures.contracts import FutureContract, PinnedContracts, pinned_contracts
 from stats.market_data.futures.rolls import (
     ROLL_RULES,
@@ -221,16 +220,13 @@ def _inputs(contract: FutureContract) -> BarInputs:
 
 
 def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
-    """Make the plan of continuous bars. Raises `NoContract`."""
+    """Make the plan of continuous bars. Raises `UnknownSymbol`."""
     query, pinned = symbol_query.query, pinned_contracts(symbol_query)
     if not pinned.contracts:
         check_known(symbol_query.symbol)
-        raise NoContract(
-            f"no declared future has the underlying {pinned.symbol}, an expiry, and trades or bars: declare its"
-            " contracts by PUT /api/v1/instruments/SYMBOL"
-        )
     # All contracts of a root trade in the same hours.
-    newest = replace(symbol_query, instrument=pinned.contracts[-1].instrument)
+    instruments = [symbol_query.instrument, *(each.instrument for each in pinned.contracts)]
+    newest = replace(symbol_query, instrument=instruments[-1])
     grid, calendar = grid_of(newest), calendar_if_known(newest.instrument)
     query_range = bar_range(newest, grid)
     window = bar_window(query_range, grid, [log for each in pinned.contracts for log in each.logs[:2]])
@@ -248,7 +244,7 @@ def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
             )
         ),
         range=query_range,
-        reason=reason_for_none(symbol_query),
+        reason=reason_for_none(symbol_query) if pinned.contracts else "no_contracts",
         logs=(pinned,),
         validity=symbol_query.validity(min(each for each in changes_ns if each is not None), query_range.end_ns),
         head=(("resolution", grid.resolution.value), ("roll", roll.rule), ("adjust", roll.adjustment)),
