@@ -21,7 +21,7 @@ EXERCISES = ("american", "european")
 SETTLEMENTS = ("am", "pm")
 # Joins aliases in one text; no symbol contains it.
 ALIAS_SEPARATOR = ";"
-DEFAULT_SETTLE = 2.0
+DEFAULT_SETTLE, MAX_SETTLE = 2.0, 3_600.0
 _SHARES_PER_CONTRACT = 100.0
 _CACHE_SIZE = 1 << 16
 
@@ -94,8 +94,8 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def settle_ns(self) -> int:
-        """`settle` in nanoseconds."""
-        return round(self.settle * SECOND_NS)
+        """`settle` in nanoseconds, at most `MAX_SETTLE` seconds."""
+        return round(min(self.settle, MAX_SETTLE) * SECOND_NS)
 
     @property
     def has_regular_days(self) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from store import lazy_pyarrow as pa
 from store.declarations import Dataset
 from store.instruments import Instrument
-from store.timestamps import EARLIEST_NS, LATEST_NS
+from store.timestamps import EARLIEST_NS, LATEST_NS, SECOND_NS
 
 if TYPE_CHECKING:
     from store.walk import CommitHook, CommitPiece, LogPosition
@@ -26,6 +26,8 @@ class Window:
     end_ns: int
 
 
+# A sender's clock may be ahead of ours by this much.
+CLOCKS_APART_NS = 60 * SECOND_NS
 ALL_TIME = Window(EARLIEST_NS, LATEST_NS + 1)
 
 
@@ -33,7 +35,8 @@ ALL_TIME = Window(EARLIEST_NS, LATEST_NS + 1)
 class Completeness:
     """How far a log is known to be complete, nanoseconds UTC. Both are `ALL_TIME.start_ns` for nothing.
 
-    newest_ns: the largest event time of all rows ever stored, also of cancelled ones. complete_until_ns: the
+    newest_ns: the largest event time of all rows ever stored, also of cancelled ones; a row that is dated after its
+    commit's time counts as at most `CLOCKS_APART_NS` after it. complete_until_ns: the
     largest instant up to which the feed declared to have sent everything.
     """
 

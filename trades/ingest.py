@@ -18,8 +18,8 @@ from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of, 
 from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
 from store.declarations import Dataset
-from store.protocol import Dedupe
-from store.timestamps import SECOND_NS, InvalidTimestamp, parse_timestamp_or_epoch
+from store.protocol import CLOCKS_APART_NS, Dedupe
+from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
@@ -93,7 +93,7 @@ def _complete_until(values: Mapping[str, str]) -> int | None:
         instant_ns = parse_timestamp_or_epoch(text)
     except InvalidTimestamp as error:
         raise InvalidParameter(error.code, f"complete_until: {text[:64]!r}: {error}") from error
-    if instant_ns > time.time_ns() + _CLOCKS_APART_NS:
+    if instant_ns > time.time_ns() + CLOCKS_APART_NS:
         raise BatchRefused(
             "complete_until_ahead",
             f"complete_until={text} is in the future: send it once everything before it was sent",
@@ -111,8 +111,6 @@ def _without_rows(query: IngestQuery, dataset: Dataset) -> RowBatch:
     return RowBatch(symbol_canonical(query.given["symbol"]), no_rows)
 
 
-# A sender's clock may be ahead of ours by this much.
-_CLOCKS_APART_NS = 60 * SECOND_NS
 _PARAMETERS = [
     OpenApiParameter(
         "dedupe",

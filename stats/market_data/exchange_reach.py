@@ -9,10 +9,15 @@ from store.datasets import QUOTES, TRADES
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.protocol import ALL_TIME
+from store.queries import QueryableStore
+from store.timestamps import SECOND_NS
 from trades.stores import market_store
 
 _DATASETS = (TRADES, QUOTES)
 MAX_LOGS = 16_384
+MAX_ASKED = 1_024
+# For each exchange and `as_of`: the store, the second in which it was asked for, the wanted instant, the answer.
+_known: LRUCache[tuple[str, int | None], tuple[QueryableStore | None, int, int, int]] = LRUCache(MAX_ASKED)
 # The log of each exchange that had come furthest, which is looked at first.
 _furthest: dict[str, tuple[str, str]] = {}
 # How far each log had come, and the token by which a change of the log is seen.
@@ -20,13 +25,26 @@ _reaches: LRUCache[tuple[str, str], tuple[Hashable, int]] = LRUCache(MAX_LOGS)
 _lock = threading.Lock()
 
 
-def exchange_reach(exchange: str, wanted_ns: int, *, as_of_ns: int | None) -> int:
+def exchange_reach(exchange: str, wanted_ns: int, *, as_of_ns: int | None, now_ns: int) -> int:
     """Return the latest event time, or end of a declared completeness, in any log of an exchange's instruments.
 
     exchange: MIC. wanted_ns: instants from here on are not told apart, so that mostly one log is looked at. as_of_ns:
     commits and declarations after this instant are ignored; None for none. Logs of trades and of quotes count.
-    Returns nanoseconds UTC, at most `wanted_ns`; `ALL_TIME.start_ns` if nothing is stored.
+    Returns nanoseconds UTC, at most `wanted_ns`; `ALL_TIME.start_ns` if nothing is stored. now_ns: if no log has come
+    far enough, they are searched again only in another second, whoever asks.
     """
+    asked = exchange, as_of_ns
+    store, second, known_wanted_ns, known_ns = _known.get(asked, (None, 0, 0, 0))
+    is_new = store is market_store() and second == now_ns // SECOND_NS
+    if is_new and (wanted_ns <= known_wanted_ns or known_ns < known_wanted_ns):
+        return min(known_ns, wanted_ns)
+    reached_ns = _searched(exchange, wanted_ns, as_of_ns)
+    with _lock:
+        _known[asked] = market_store(), now_ns // SECOND_NS, wanted_ns, reached_ns
+    return reached_ns
+
+
+def _searched(exchange: str, wanted_ns: int, as_of_ns: int | None) -> int:
     reached_ns = ALL_TIME.start_ns
     for name, symbol in _logs_of(exchange, _furthest.get(exchange), as_of_ns):
         reach_ns = _reach_of(name, symbol, as_of_ns)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 
 from http_requests.exceptions import InvalidParameter
 from stats.caching.keys import Irrelevant
@@ -65,6 +66,8 @@ def parse_explain_query(market_class: str, symbol: str, query_string: str) -> Ex
     resolution = values.get("resolution", Resolution.MINUTE)
     if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
         raise ResolutionUnavailable(f"bars from 1s to 1d are explained, not {resolution.value}")
+    if values.get("limit", _LISTED) > _MOST_LISTED:
+        raise InvalidParameter("invalid_limit", f"limit: at most {_MOST_LISTED:,} prints are listed")
     at_ns: int = values["at"]
     texts = {
         "start": format_timestamp(at_ns),
@@ -81,7 +84,7 @@ def parse_explain_query(market_class: str, symbol: str, query_string: str) -> Ex
         at_ns,
         values.get("as_of"),
         values.get("policy"),
-        min(values.get("limit", _LISTED), _MOST_LISTED),
+        values.get("limit", _LISTED),
     )
 
 
@@ -155,7 +158,9 @@ class ExplainedBar(PinnedContent):
     def _compared(self, policy: BarPolicy) -> dict[str, Any]:
         """Return the bar and the prints that set it under another policy."""
         inputs = replace(self.reader.inputs, trades=self.log, policy=policy)
-        page = replace(self.page, plans=(self._plan_with(replace(self.reader, inputs=inputs)),))
+        # Without `final`, which was decided by the instrument's own policy.
+        reader = replace(self.reader, inputs=inputs, final_bars=None)
+        page = replace(self.page, plans=(self._plan_with(reader),))
         found = self._explained(policy)
         return {
             "policy": policy.name,
@@ -183,7 +188,9 @@ class ExplainedBar(PinnedContent):
             rows = self.log.rows(Window(interval.start_ns, max(until_ns, interval.end_ns)))
             time_ns = rows.column("timestamp").to_numpy()
             own = (time_ns < interval.end_ns) & (grid.labels_of(time_ns, interval) != OUTSIDE)
-        reach = Window(interval.start_ns, interval.end_ns + 2 * DAY_NS)
+        reach = grid.aligned(
+            interval.start_ns, max(credited_until_ns(grid, policy, interval), interval.end_ns)
+        )
         return explained_prints(
             rows,
             policy,
@@ -279,10 +286,11 @@ def _volumes(found: ExplainedPrints) -> dict[str, float]:
 
 def _conditions(found: ExplainedPrints, policy: BarPolicy) -> Iterator[dict[str, Any]]:
     """Yield, for each distinct list of conditions of the interval's prints, how many there are and what they do."""
-    texts = found.rows.column("conditions").to_pylist()
+    own = np.flatnonzero(found.own)
+    texts = found.rows.column("conditions").take(pa.array(own)).to_pylist()
     rows_by_text: dict[str, list[int]] = defaultdict(list)
-    for row in np.flatnonzero(found.own).tolist():
-        rows_by_text[texts[row] or ""].append(row)
+    for row, text in zip(own.tolist(), texts, strict=True):
+        rows_by_text[text or ""].append(row)
     for rows in rows_by_text.values():
         words = _words(found, rows[0])
         yield {

@@ -65,9 +65,9 @@ class ReadPoint:
         except UnknownSymbol:
             return empty_view(store, dataset, symbol)
 
-    def exchange_reach(self, exchange: str, wanted_ns: int) -> int:
+    def exchange_reach(self, exchange: str, wanted_ns: int, now_ns: int) -> int:
         """See `exchange_reach`, as of `as_of_ns`."""
-        return exchange_reach(exchange, wanted_ns, as_of_ns=self.as_of_ns)
+        return exchange_reach(exchange, wanted_ns, as_of_ns=self.as_of_ns, now_ns=now_ns)
 
     def limited_to(self, log: LogView, needed: Window) -> LogView:
         """Return the log at the newest commit that touches a date of a window. A cursor's log is returned unchanged."""

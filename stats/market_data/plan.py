@@ -4,7 +4,7 @@ A walk is the sequence of pages that a client reads by following cursors (see `s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Protocol
 
 from stats.caching.keys import Irrelevant, key_parts
@@ -47,8 +47,8 @@ class AbsencesOfPage(Protocol):
 class KnowledgeOfPage(Protocol):
     """Counts how it was told when the rows of a page's bars were known. Part of cache keys, as absences are."""
 
-    def of_page(self, start_ns: int | None, end_ns: int | None) -> dict[str, int]:
-        """Return the number of rows in `[start_ns, end_ns)` by the time that told it. None: as for absences."""
+    def of_bars(self, first_ns: int, last_ns: int) -> dict[str, int]:
+        """Return the number of rows of the bars from one to another, by the time that told it. Bars: by their labels."""
         ...
 
 
@@ -119,6 +119,11 @@ class Validity:
 
     walk_now_ns: int
     expires_ns: Annotated[int | None, Irrelevant("it says how long the plan is used, not what the rows are")]
+
+    def until(self, instant_ns: int | None) -> "Validity":
+        """Return the validity that ends at an instant, if that is earlier; None for no end. The "now" stays."""
+        instants = [each for each in (self.expires_ns, instant_ns) if each is not None]
+        return replace(self, expires_ns=min(instants, default=None))
 
 
 @dataclass(frozen=True, slots=True)

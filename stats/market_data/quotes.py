@@ -163,15 +163,14 @@ def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
     log = symbol_query.read_point.limited_to(
         log, Window(min(ALL_TIME.start_ns, window.start_ns), window.end_ns)
     )
-    changes_ns = [next_change_ns_of(symbol_query, grid, query_range), finality.expires_ns]
-    next_change_ns = min((each for each in changes_ns if each is not None), default=None)
+    next_change_ns = next_change_ns_of(symbol_query, grid, query_range)
     has_integer_volume = symbol_query.instrument.has_integer_volume
     return Plan(
         source=WindowedSource(QuoteBarReader(log, window, grid, has_integer_volume, finality.until_ns)),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(log,),
-        validity=symbol_query.validity(next_change_ns, query_range.end_ns),
+        validity=symbol_query.validity(next_change_ns, query_range.end_ns).until(finality.expires_ns),
         head=(("resolution", grid.resolution.value),),
         final_until_ns=finality.until_ns,
     )

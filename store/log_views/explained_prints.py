@@ -10,9 +10,11 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy
-from store.bars.prints import STANDS, Prints, prints_of
+from store.bars.prints import Prints, prints_of
 from store.bars.session_bars import SessionPrints, session_prints_of
+from store.log_views.grids import OUTSIDE
 from store.rows.stored_rows import ArrivalRun, stored_rows
+from store.timestamps import LATEST_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,9 @@ def _credited(prints: Prints, own: Mask, interval_of: Callable[[Integers], Integ
     if not len(after):
         return credited
     labels = interval_of(prints.time[after])
-    priced = labels[prints.sets_open_close[after]]
-    is_before = labels < (priced[0] if len(priced) else STANDS * STANDS)
+    is_inside = labels != OUTSIDE
+    priced = labels[is_inside & prints.sets_open_close[after]]
+    is_before = is_inside & (labels < (priced[0] if len(priced) else LATEST_NS + 1))
     credited[after[is_before & prints.counts_volume[after]]] = True
     return credited
 

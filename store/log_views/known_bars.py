@@ -61,9 +61,9 @@ class KnownVersions:
         """Whether each version is part of its bar."""
         return (self.instant_ns > ALL_TIME.start_ns) & self.times.at(self.instant_ns)
 
-    def counts(self) -> dict[str, int]:
-        """Return how many rows of bars were judged by which time."""
-        in_bars = self.instant_ns > ALL_TIME.start_ns
+    def counts(self, first_ns: int = ALL_TIME.start_ns + 1, last_ns: int = ALL_TIME.end_ns) -> dict[str, int]:
+        """Return how many rows were judged by which time, of the bars that look at rows between two instants."""
+        in_bars = (self.instant_ns >= first_ns) & (self.instant_ns <= last_ns)
         return replace(self.times, by=np.where(in_bars, self.times.by, -1)).counts()
 
 

@@ -118,12 +118,14 @@ def last_row(view: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
     return rows.slice(rows.num_rows - 1) if rows.num_rows else None
 
 
-def rows_backwards(view: LogView, end_ns: int = ALL_TIME.end_ns) -> Iterator[pa.Table]:
-    """Yield the rows before an instant in tables, the last table first; tables become longer.
+def rows_backwards(
+    view: LogView, end_ns: int = ALL_TIME.end_ns, *, start_ns: int = ALL_TIME.start_ns
+) -> Iterator[pa.Table]:
+    """Yield the rows in `[start_ns, end_ns)` in tables, the last table first; tables become longer.
 
     No table is empty. Rows with the same event time are never split.
     """
-    count, window = _FEW_ROWS, Window(ALL_TIME.start_ns, end_ns)
+    count, window = _FEW_ROWS, Window(start_ns, end_ns)
     while window.start_ns < window.end_ns:
         part = view.take_window(window, count, from_end=True)
         rows = view.rows(part)

@@ -12,7 +12,7 @@ from store.bars.credit import credit_dates, credit_end_ns
 from store.bars.prints import masks_of
 from store.log_views.grids import Grid
 from store.log_views.log_view import LogView, rows_backwards
-from store.protocol import Window
+from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
 # The trade count of a bar with a stored part whose number of trades is unknown.
@@ -53,12 +53,14 @@ def credited_until_ns(grid: Grid, policy: BarPolicy, window: Window) -> int:
     return credit_end_ns(window.end_ns, length if grid.is_plain else 1, dates)
 
 
-def last_price_ns(log: LogView, policy: BarPolicy, end_ns: int) -> int | None:
-    """Return the event time of the last trade before an instant that may set open and close; None without one.
+def last_price_ns(
+    log: LogView, policy: BarPolicy, end_ns: int, *, start_ns: int = ALL_TIME.start_ns
+) -> int | None:
+    """Return the event time of the last trade in `[start_ns, end_ns)` that may set open and close; None without one.
 
     Reads backwards, only as far as needed. Cancelled and replaced trades do not count.
     """
-    for rows in rows_backwards(log, end_ns):
+    for rows in rows_backwards(log, end_ns, start_ns=start_ns):
         prices = np.flatnonzero(masks_of(rows, policy)[0])
         if len(prices):
             return int(rows.column("timestamp")[int(prices[-1])].as_py())

@@ -11,6 +11,7 @@ from store.bars.prints import STANDS
 from store.declarations import Dataset
 from store.exceptions import RequestKeyReused
 from store.protocol import (
+    CLOCKS_APART_NS,
     NO_COMMIT,
     NOTHING_COMPLETE,
     Action,
@@ -149,7 +150,9 @@ def completeness_of(log: MemoryLog, number: int) -> Completeness:
     completeness = NOTHING_COMPLETE
     for version in log.originals.values():
         if version.commit <= number:
-            completeness = completeness.joined(event_time(version.values), completeness.complete_until_ns)
+            committed_at = log.commits[version.commit - 1].committed_at
+            newest_ns = min(event_time(version.values), committed_at + CLOCKS_APART_NS)
+            completeness = completeness.joined(newest_ns, completeness.complete_until_ns)
     for commit in log.commits[:number]:
         declared_ns = commit.record.complete_until_ns
         if declared_ns is not None:

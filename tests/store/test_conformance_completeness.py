@@ -16,7 +16,8 @@ def completeness(store, commit=None):
     return found.newest_ns, found.complete_until_ns
 
 
-def test_newest_event_time_grows_and_never_falls(store):
+def test_newest_event_time_grows_and_never_falls(store, clock):
+    clock.now = NOON + DAY
     store.append(batch(trade(5), trade(9)))
     store.append(batch(trade(7)))
     store.append(batch(trade(DAY)))
@@ -26,6 +27,12 @@ def test_newest_event_time_grows_and_never_falls(store):
         (NOON + DAY, NOTHING),
     ]
     assert store.completeness(TRADES, SYMBOL, commit=0) == Completeness(NOTHING, NOTHING)
+
+
+def test_a_row_of_the_future_does_not_make_the_log_complete_until_then(store, clock):
+    clock.now = NOON
+    store.append(batch(trade(NOON + 50 * DAY)))
+    assert completeness(store) == (NOON + 60 * SECOND, NOTHING)
 
 
 def test_a_cancelled_row_still_shows_how_far_the_feed_was(store):

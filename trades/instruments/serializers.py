@@ -18,6 +18,7 @@ from store.instruments import (
     FUTURE,
     FX,
     INSTRUMENT_CLASSES,
+    MAX_SETTLE,
     OPTION,
     RIGHTS,
     SETTLEMENTS,
@@ -180,6 +181,7 @@ class InstrumentSerializer(KnownFieldsSerializer):
         "other_currency": "must be {currency}, as the symbol says",
         "equal_currencies": "must not be the quote currency",
         "unknown_exchange": "{reason}",
+        "out_of_range": "must be at most {largest:,.0f} seconds",
     }
 
     def get_fields(self) -> dict[str, Any]:
@@ -197,6 +199,11 @@ class InstrumentSerializer(KnownFieldsSerializer):
             raise self._error("symbol", "other_symbol", symbol=base.symbol)
         instrument = merged(base, attrs)
         self._check_terms(instrument)
+        if instrument.settle > MAX_SETTLE:
+            message = self.error_messages["out_of_range"].format(largest=MAX_SETTLE)
+            raise serializers.ValidationError(
+                {"settle": [serializers.ErrorDetail(message, code="out_of_range")]}
+            )
         refusal = HOURS_REFUSAL.get()(instrument)
         if refusal is not None:
             raise self._error(refusal[0], "unknown_exchange", reason=refusal[1])

@@ -23,6 +23,7 @@ from stats.rendering.formats import FORMATS
 from stats.rendering.json_rows import row_objects
 from stats.rendering.table import OutColumn, Table
 from store.log_views.log_view import LogView
+from store.rows.knowledge import KnownBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,11 +248,11 @@ class PinnedPage(PinnedContent):
         plan, fields = self.plans[0], dict[str, Any]()
         if plan.knowledge is not None:
             counts = Counter[str]()
-            for each in self.plans:
-                if each.knowledge is not None:
-                    edges = (None, None) if self.query.several else map(_time_of, (page.earlier, page.later))
-                    counts.update(each.knowledge.of_page(*edges))
-            fields["knowledge"] = dict(counts)
+            for index, each in enumerate(self.plans):
+                labels = page.rows.time_ns[page.rows.symbol_index == index]
+                if each.knowledge is not None and len(labels):
+                    counts.update(each.knowledge.of_bars(int(labels[0]), int(labels[-1])))
+            fields["knowledge"] = {name.value: counts[name.value] for name in KnownBy}
         if plan.absences is not None:
             fields["absences"] = plan.absences.of_page(_time_of(page.earlier), _time_of(page.later))
         if not len(page.rows):

@@ -93,27 +93,74 @@ def finality_of(
     calendar, now_ns = calendar_if_known(symbol_query.instrument), symbol_query.now_ns
     # Not `now_ns`: the result is part of cache keys, so it may change only when an interval ends.
     latest_ns = min(grid.constant_window(now_ns).start_ns, query_range.end_ns)
-    found = Finality(min(_complete_until(symbol_query, log), now_ns))
-    if calendar is not None and not log.is_empty:
-        of_auctions = grid.is_of_regular_sessions and policy.daily is not None
-        is_regular = grid.hours is Hours.REGULAR and not of_auctions
-        sessions = _Sessions(calendar, Hours.REGULAR if is_regular else Hours.EXTENDED)
-        if found.until_ns < min(query_range.end_ns, now_ns):
-            found = _by_exchange(symbol_query, sessions, query_range, found.until_ns)
-        opening_ns = sessions.closed_until(found.until_ns)
-        if of_auctions:
-            # Auction prints belong to the session by their condition and come after its close.
-            return Finality(min(_before_open_date(calendar, found.until_ns), latest_ns), found.expires_ns)
-        if opening_ns > found.until_ns:
-            return Finality(min(opening_ns, latest_ns), found.expires_ns)
+    own_ns = min(_complete_until(symbol_query, log), now_ns)
+    if log.is_empty:
+        return Finality(min(own_ns, latest_ns))
+    has_credit = not policy.counts_every_print and not grid.resolution.is_period
+    if calendar is None:
+        until_ns = (
+            _credited_until(grid, None, log, policy, until_ns=own_ns, range_end_ns=query_range.end_ns)
+            if has_credit
+            else own_ns
+        )
+        return Finality(min(until_ns, latest_ns))
+    of_auctions = grid.is_of_regular_sessions and policy.daily is not None
+    is_regular = grid.hours is Hours.REGULAR and not of_auctions
+    sessions = _Sessions(calendar, Hours.REGULAR if is_regular else Hours.EXTENDED)
+    found = Finality(own_ns)
+    if own_ns < min(query_range.end_ns, now_ns):
+        found = _by_exchange(symbol_query, sessions, query_range, own_ns)
     until_ns = found.until_ns
-    if not policy.counts_every_print and not grid.resolution.is_period and not log.is_empty:
-        date_ns = _date_start(calendar, until_ns)
-        # Bars of earlier trading dates get no more volume.
-        if query_range.end_ns > date_ns:
-            price_ns = last_price_ns(log, policy, until_ns)
-            until_ns = max(date_ns, date_ns if price_ns is None else grid.interval(price_ns).start_ns)
+    if of_auctions:
+        # Auction prints belong to the session by their condition and come after its close.
+        until_ns = _before_open_date(calendar, until_ns)
+    else:
+        opening_ns = _quiet_until(grid, sessions, log, until_ns)
+        is_over = opening_ns > until_ns and grid.interval(opening_ns).start_ns >= _date_start(
+            calendar, opening_ns
+        )
+        if has_credit and not is_over:
+            until_ns = _credited_until(
+                grid, calendar, log, policy, until_ns=until_ns, range_end_ns=query_range.end_ns
+            )
+        else:
+            until_ns = opening_ns
     return Finality(min(until_ns, latest_ns), found.expires_ns)
+
+
+def _quiet_until(grid: BarGrid, sessions: _Sessions, log: LogView, instant_ns: int) -> int:
+    """Return the next opening if nothing can be traded before it, otherwise the instant.
+
+    With all hours, a log that has rows while the exchange is closed is not taken as quiet.
+    """
+    newest_ns = log.completeness().newest_ns
+    if grid.hours is Hours.ALL and sessions.closed_until(newest_ns) > newest_ns:
+        return instant_ns
+    return sessions.closed_until(instant_ns)
+
+
+def _credited_until(
+    grid: BarGrid,
+    calendar: TradingCalendar | None,
+    log: LogView,
+    policy: BarPolicy,
+    *,
+    until_ns: int,
+    range_end_ns: int,
+) -> int:
+    """Return the instant up to which bars get no more volume from prints before `until_ns` and later ones.
+
+    That is the start of the last bar with a price, but bars of earlier trading dates get no more volume. An interval
+    belongs to the date of its start, also if a new date begins inside it.
+    """
+    date_ns = _date_start(calendar, until_ns)
+    first = grid.interval(date_ns)
+    if first.start_ns < date_ns:
+        date_ns = first.end_ns if first.end_ns <= until_ns else _date_start(calendar, first.start_ns)
+    if range_end_ns <= date_ns:
+        return until_ns
+    price_ns = last_price_ns(log, policy, until_ns, start_ns=date_ns)
+    return date_ns if price_ns is None else max(date_ns, grid.interval(price_ns).start_ns)
 
 
 def _complete_until(symbol_query: SymbolQuery, log: LogView) -> int:
@@ -131,10 +178,10 @@ def _by_exchange(symbol_query: SymbolQuery, sessions: _Sessions, query_range: Ra
     first_ns = own_ns if query_range.start_ns is None else max(own_ns, query_range.start_ns)
     closes = sessions.closes(first_ns, min(query_range.end_ns, now_ns))
     settled = closes[closes + settle_ns <= now_ns]
-    expires_ns = int(closes[-1]) + settle_ns if len(settled) < len(closes) else None
+    expires_ns = int(closes[len(settled)]) + settle_ns if len(settled) < len(closes) else None
     if not len(settled):
         return Finality(own_ns, expires_ns)
-    reach_ns = symbol_query.read_point.exchange_reach(exchange, int(settled[-1]))
+    reach_ns = symbol_query.read_point.exchange_reach(exchange, int(settled[-1]), now_ns)
     passed = settled[settled <= reach_ns]
     if len(passed) < len(settled):
         expires_ns = now_ns + _ASKED_AGAIN_NS

@@ -10,7 +10,7 @@ import pyarrow as pa
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import FinalBars
-from stats.market_data.intervals.windows import part_over_gaps
+from stats.market_data.intervals.windows import part_in_memory, part_over_gaps
 from stats.market_data.ohlcv.corporate_actions import AdjustedBars, BarInputs, BarsOfDays
 from stats.market_data.rows import Rows
 from stats.rendering.table import ColumnRole, OutColumn, Table
@@ -73,9 +73,11 @@ class BarRowReader:
         return self.grid.interval(time_ns).start_ns
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
-        return part_over_gaps(
-            (self.inputs.trades, self.inputs.stored_bars), self.grid, window, count, from_end=from_end
-        )
+        logs = (self.inputs.trades, self.inputs.stored_bars)
+        if self.inputs.settle_ns is not None and not self.inputs.trades.is_empty:
+            # Bars as they were known are made of rows.
+            return part_in_memory(self.inputs.trades, self.grid, window, count, from_end=from_end)
+        return part_over_gaps(logs, self.grid, window, count, from_end=from_end)
 
     def rows(self, window: Window) -> Rows:
         bars = self._maker.bars(window)

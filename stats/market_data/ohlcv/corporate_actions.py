@@ -3,11 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated
 
 import numpy as np
 
-from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid, regular_day_grid
 from stats.market_data.ohlcv.adjustment import Adjustment, AdjustmentRules, adjustment_of
 from stats.sessions.schedule import SessionMode
@@ -15,11 +13,10 @@ from store.bar_policies import BarPolicy
 from store.bars.bars import Bars, joined_bars
 from store.log_views.known_bars import KnownLog, bars_of_logs
 from store.log_views.log_view import LogView
-from store.log_views.stored_bars import with_missing_bars
+from store.log_views.stored_bars import stored_bars_window, with_missing_bars
 from store.log_views.trade_bars import BarMaker, merged_bars, merged_days
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
-from store.rows.knowledge import KnownBy
 from store.timestamps import DAY_NS
 
 # The maximum age of the close that a dividend factor uses.
@@ -159,21 +156,21 @@ class BarInputs:
 
 @dataclass(frozen=True, slots=True)
 class BarKnowledge:
-    """Counts the rows of bars by the time that told when they were known. window: the part of the range with bars."""
+    """Counts the rows of bars by the time that told when they were known."""
 
     inputs: BarInputs
     grid: BarGrid
-    window: Annotated[Window, Irrelevant("the plan's range, and where the logs have rows, say it")]
 
-    def of_page(self, start_ns: int | None, end_ns: int | None) -> dict[str, int]:
-        """Return the counts of a page's rows, see `KnownTimes.counts`. start_ns, end_ns: None for the window's."""
+    def of_bars(self, first_ns: int, last_ns: int) -> dict[str, int]:
+        """Return the counts of the rows of the bars between two labels, both included; see `KnownTimes.counts`."""
         inputs, counts = self.inputs, Counter[str]()
-        window = Window(
-            self.window.start_ns if start_ns is None else start_ns,
-            self.window.end_ns if end_ns is None else end_ns,
-        )
+        settle_ns = inputs.settle_ns or 0
+        window = Window(first_ns, self.grid.interval(last_ns).end_ns)
+        labels = np.array([first_ns, last_ns])
+        ends_ns, _ = self.grid.ends_and_dates(labels, self.grid.aligned(window.start_ns, window.end_ns))
         for view in (inputs.trades, inputs.stored_bars):
-            if not view.is_empty and window.start_ns < window.end_ns:
-                log = KnownLog(view, self.grid, inputs.policy, inputs.settle_ns or 0)
-                counts.update(log.versions(window).counts())
-        return {name.value: counts[name.value] for name in KnownBy}
+            if not view.is_empty:
+                reach = window if view is inputs.trades else stored_bars_window(window, self.grid)
+                found = KnownLog(view, self.grid, inputs.policy, settle_ns).versions(reach)
+                counts.update(found.counts(int(ends_ns[0]) + settle_ns, int(ends_ns[1]) + settle_ns))
+        return counts

@@ -69,6 +69,10 @@ def _bars_plan(
     query = symbol_query.query
     settle_ns = None if query.knowledge is None else symbol_query.instrument.settle_ns
     # No action is known before it takes effect, so prices that were known then are unadjusted.
+    if settle_ns is not None and query.resolution in {Resolution.WEEK, Resolution.MONTH}:
+        raise ResolutionUnavailable(
+            f"bars as they were known exist up to 1d, not for {query.resolution.value}"
+        )
     if query.adjustment == "raw" or settle_ns is not None:
         actions = empty_view(actions.store, actions.dataset, actions.symbol)
     query_range = bar_range(symbol_query, grid)
@@ -85,9 +89,10 @@ def _bars_plan(
     if _has_final(query):
         finality = finality_of(symbol_query, grid, query_range, trades, symbol_query.instrument.policy)
     absences = _absences(symbol_query, grid, query_range, inputs) if query.with_coverage else None
-    changes_ns = [_next_change_ns(symbol_query, grid, query_range, rules, absences)]
-    changes_ns.append(None if finality is None else finality.expires_ns)
-    next_change_ns = min((each for each in changes_ns if each is not None), default=None)
+    next_change_ns = _next_change_ns(symbol_query, grid, query_range, rules, absences)
+    validity = symbol_query.validity(
+        next_change_ns, query_range.end_ns if absences is None else absences.end_ns
+    )
     final_bars = None if finality is None else _final_bars(symbol_query, grid, query_range, inputs, finality)
     reader = BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars)
     return Plan(
@@ -95,13 +100,11 @@ def _bars_plan(
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=logs,
-        validity=symbol_query.validity(
-            next_change_ns, query_range.end_ns if absences is None else absences.end_ns
-        ),
+        validity=validity if finality is None else validity.until(finality.expires_ns),
         head=(("resolution", grid.resolution.value),),
         absences=absences,
         not_applied=None if rules is None else reader,
-        knowledge=None if settle_ns is None else BarKnowledge(inputs, grid, window),
+        knowledge=None if settle_ns is None else BarKnowledge(inputs, grid),
         final_until_ns=None if finality is None else finality.until_ns,
     )
 
@@ -126,8 +129,9 @@ def _needed(
 ) -> Window:
     """Return the window of trades on which the bars of a range depend.
 
-    Bars as they were known depend on what was known until `settle` after their end. Adjusted bars also depend on all later trades and on the close before a dividend. An action on a closed day
-    takes effect days later, hence twice the lookback. Absences also depend on all earlier trades, because they
+    Bars as they were known depend on what was known until `settle` after their end. Adjusted bars also depend on all
+    later trades and on the close before a dividend. An action on a closed day takes effect days later, hence twice
+    the lookback. Absences also depend on all earlier trades, because they
     need the first row, and on the whole last day.
     """
     needed = trades_window

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from store.exceptions import DataDamaged
-from store.protocol import CommitId, Completeness, Receipt, hash_of_key
+from store.protocol import CLOCKS_APART_NS, CommitId, Completeness, Receipt, hash_of_key
 from store.timestamps import DAY_NS
 
 BLOCK_BYTES = 4096
@@ -80,6 +80,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     def completeness_after(self, before: Completeness) -> Completeness:
         """Return the log's completeness after this commit."""
         newest_ns = max((part.last_ns for part in self.parts), default=before.newest_ns)
+        newest_ns = min(newest_ns, self.committed_at + CLOCKS_APART_NS)
         declared_ns = before.complete_until_ns if self.complete_until is None else self.complete_until
         return before.joined(newest_ns, declared_ns)
 

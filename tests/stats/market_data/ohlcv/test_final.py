@@ -191,6 +191,33 @@ def test_a_stored_bar_is_final_and_a_bar_of_trades_beside_it_is_not(api: Api):
     assert finals(api, at=f"{MORNING[:-2]}02:30Z") == {"15:00": False, "15:01": True, "15:02": False}
 
 
+def test_the_same_answer_keeps_its_etag_while_the_exchange_is_asked_again(listed: Api):
+    send(listed, "20:00:10")
+    path, query = f"{TREE}/ACME/ohlcv", {"start": "2025-01-02", "end": "2025-01-03", "resolution": "1m"}
+    etags = set()
+    for second in range(3):
+        with time_machine.travel(f"2025-01-03T03:00:0{2 * second}Z", tick=False):
+            etags.add(listed.get(path, query)["ETag"])
+    assert len(etags) == 1
+
+
+def test_an_answer_of_the_seconds_after_the_close_does_not_wait_for_another_close(listed: Api):
+    send(listed, "20:00:10")
+    declare(listed, "2025-01-02T21:00:00Z", symbol="OTHER")
+    found = [finals(listed, at=f"2025-01-02T21:00:0{second}Z", hours="regular") for second in (1, 3)]
+    assert found == [{"20:00": False}, {"20:00": True}]
+
+
+def test_a_feed_that_breaks_after_the_hours_leaves_its_bar_open(listed: Api):
+    api = listed
+    rows = [trade(symbol="ACME", timestamp=f"2025-01-03T{time}Z") for time in ("00:59:30", "01:30:20")]
+    api.ingest(*rows)
+    path, query = f"{TREE}/ACME/ohlcv", {"start": "2025-01-03", "end": "2025-01-03T02:00", "resolution": "1m"}
+    with time_machine.travel("2025-01-03T01:40:00Z", tick=False):
+        bars = answer(api.get(path, query))["bars"]
+    assert [bar["final"] for bar in bars] == [True, False]
+
+
 class TestCreditedVolume:
     """Odd lots have volume and set no price: it is added to the bar before them."""
 
@@ -216,6 +243,12 @@ class TestCreditedVolume:
         assert finals(api, at=CLOSED, hours="all") == {"15:00": False}
         declare(api, "2025-01-03T01:00:00Z")
         assert finals(api, at=CLOSED, hours="all") == {"15:00": True}
+
+    def test_an_interval_of_two_dates_belongs_to_the_first(self, api: Api):
+        send(api, "15:00:20")
+        odd = {"symbol": "ACME", "conditions": ["odd_lot"]}
+        api.ingest(trade(timestamp="2025-01-03T09:30:00Z", **odd))
+        assert finals(api, at="2025-01-03T09:31:00Z", resolution="12h") == {"12:00": False}
 
     def test_bars_of_an_earlier_date_do_not_wait(self, api: Api):
         send(api, "15:00:20")

@@ -143,6 +143,7 @@ def test_as_of_explains_the_bar_of_then(minute: Api):
         ({"at": "soon"}, 400, "invalid_timestamp"),
         ({"at": "2025-01-02", "resolution": "1w"}, 404, "resolution_unavailable"),
         ({"at": "2025-01-02", "policy": "mine"}, 400, "invalid_parameter"),
+        ({"at": "2025-01-02", "limit": "1001"}, 400, "invalid_limit"),
         ({"at": "2025-01-02", "start": "2025-01-02"}, 400, "unknown_parameter"),
     ],
 )
@@ -153,3 +154,10 @@ def test_what_cannot_be_explained_is_refused(minute: Api, query: dict[str, str],
 def test_an_unknown_symbol_is_404(api: Api):
     path = "/api/v1/market-data/equities/NOBODY/ohlcv/explain?at=2025-01-02"
     assert problem(api.get(path)) == (404, "unknown_symbol")
+
+
+def test_prints_out_of_hours_are_not_credited(minute: Api):
+    market_store().set_instrument(Instrument("ACME", exchange="XNYS", bar_policy="us_equities"))
+    send(minute, ("20:59:30", 10, 100, []), ("21:10:00", 10, 5, ["odd_lot"]))
+    found = explain(minute, at="20:59:30", hours="regular")
+    assert (found["bar"]["volume"], found["volume"]["own"], found["volume"]["credited"]) == (100, 100, 0)

@@ -44,7 +44,9 @@ class PlainHistory:
 
     def completeness(self, number: int) -> Completeness:
         commits = self.commits[:number]
-        newest = [part.last_ns for commit in commits for part in commit.parts]
+        newest = [
+            min(part.last_ns, commit.committed_at + 60 * 10**9) for commit in commits for part in commit.parts
+        ]
         declared = [commit.complete_until for commit in commits if commit.complete_until is not None]
         nothing = ALL_TIME.start_ns
         return Completeness(max(newest, default=nothing), max(declared, default=nothing))
