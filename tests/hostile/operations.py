@@ -156,6 +156,11 @@ def valid_call(operation: Operation, rng: random.Random) -> Call:
     if given & {"coverage", "trailer"} or operation.name == "audit":
         # Not every format has a place for these, and an export is no page.
         call.query = [(name, value) for name, value in call.query if name != "format"]
+    # These depend on others, which a call may lack.
+    refused = {"resolution"} if ("exchange", "best") in call.query else {"max_age"}
+    refused |= set() if ("roll", "days") in call.query else {"roll_before"}
+    if operation.takes("max_age") or operation.takes("roll_before"):
+        call.query = [(name, value) for name, value in call.query if name not in refused]
     if operation.example is not None:
         call.document = stock.document_for(operation.name, copy.deepcopy(operation.example), rng)
     return call

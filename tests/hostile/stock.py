@@ -49,6 +49,7 @@ VALUES = {
     "resolution": ["1m", "5m", "1h", "1d"],
     "session": ["utc"],
     "hours": ["all"],
+    "roll_before": ["8d"],
 }  # fmt: skip
 # Keys to read and to revoke, however often, and keys each of which is rotated once.
 FIRST_KEY, KEYS, FIRST_ROTATED_KEY, ROTATED_KEYS = 1_000, 50, 2_000, 2_000
