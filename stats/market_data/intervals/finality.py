@@ -50,7 +50,7 @@ class FinalBars:
 
 @dataclass(frozen=True, slots=True)
 class _Sessions:
-    """The trading hours of a calendar in a class of hours, regular or extended."""
+    """The trading hours of a calendar in a class of hours."""
 
     calendar: TradingCalendar
     hours: Hours
@@ -65,10 +65,11 @@ class _Sessions:
     def closes(self, after_ns: int, end_ns: int) -> Integers:
         """Return the ends of sessions after an instant, ascending, to the first one at or after `end_ns`.
 
-        With extended hours they include the ends of the regular sessions.
+        With extended hours they include the ends of the regular sessions, with all hours also those of trading dates.
         """
         schedule = self.calendar.around(after_ns, max(after_ns, end_ns))
-        closes = np.unique(np.concatenate([schedule.close_ns, schedule.closes_ns(self.hours)]))
+        ends = [schedule.close_ns, schedule.closes_ns(self.hours)]
+        closes = np.unique(np.concatenate([*ends, schedule.end_ns] if self.hours is Hours.ALL else ends))
         first, last = closes.searchsorted(after_ns, side="right"), closes.searchsorted(end_ns)
         found: Integers = closes[first : last + 1]
         return found
@@ -105,8 +106,7 @@ def finality_of(
         )
         return Finality(min(until_ns, latest_ns))
     of_auctions = grid.is_of_regular_sessions and policy.daily is not None
-    is_regular = grid.hours is Hours.REGULAR and not of_auctions
-    sessions = _Sessions(calendar, Hours.REGULAR if is_regular else Hours.EXTENDED)
+    sessions = _Sessions(calendar, Hours.EXTENDED if of_auctions else grid.hours)
     found = Finality(own_ns)
     if own_ns < min(query_range.end_ns, now_ns):
         found = _by_exchange(symbol_query, sessions, query_range, own_ns)
@@ -115,28 +115,15 @@ def finality_of(
         # Auction prints belong to the session by their condition and come after its close.
         until_ns = _before_open_date(calendar, until_ns)
     else:
-        opening_ns = _quiet_until(grid, sessions, log, until_ns)
-        is_over = opening_ns > until_ns and grid.interval(opening_ns).start_ns >= _date_start(
-            calendar, opening_ns
-        )
-        if has_credit and not is_over:
+        # Prints outside the hours do not count, so nothing is missing before the next opening. With all hours they do.
+        opening_ns = until_ns if grid.hours is Hours.ALL else sessions.closed_until(until_ns)
+        if has_credit and opening_ns == until_ns:
             until_ns = _credited_until(
                 grid, calendar, log, policy, until_ns=until_ns, range_end_ns=query_range.end_ns
             )
         else:
             until_ns = opening_ns
     return Finality(min(until_ns, latest_ns), found.expires_ns)
-
-
-def _quiet_until(grid: BarGrid, sessions: _Sessions, log: LogView, instant_ns: int) -> int:
-    """Return the next opening if nothing can be traded before it, otherwise the instant.
-
-    With all hours, a log that has rows while the exchange is closed is not taken as quiet.
-    """
-    newest_ns = log.completeness().newest_ns
-    if grid.hours is Hours.ALL and sessions.closed_until(newest_ns) > newest_ns:
-        return instant_ns
-    return sessions.closed_until(instant_ns)
 
 
 def _credited_until(

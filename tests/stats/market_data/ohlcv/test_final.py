@@ -218,6 +218,18 @@ def test_a_feed_that_breaks_after_the_hours_leaves_its_bar_open(listed: Api):
     assert [bar["final"] for bar in bars] == [True, False]
 
 
+@pytest.mark.parametrize("resolution", ["1m", "1h", "1d"])
+def test_with_all_hours_a_print_after_the_session_is_in_no_final_bar(listed: Api, resolution: str):
+    declare(listed, "2025-01-03T01:00:00Z", symbol="OTHER")
+    rows = [trade(symbol="ACME", timestamp=f"2025-01-03T02:10:{second}Z") for second in (10, 50)]
+    listed.ingest(rows[0])
+    path = f"{TREE}/ACME/ohlcv"
+    query = {"start": "2025-01-02T05:00", "end": "2025-01-03T05:00", "resolution": resolution, "hours": "all"}
+    with time_machine.travel("2025-01-03T06:00:00Z", tick=False):
+        (bar,) = answer(listed.get(path, query))["bars"]
+    assert bar["final"] is False
+
+
 class TestCreditedVolume:
     """Odd lots have volume and set no price: it is added to the bar before them."""
 
@@ -242,7 +254,10 @@ class TestCreditedVolume:
         assert finals(api, at=CLOSED, hours="regular") == {"15:00": True}
         assert finals(api, at=CLOSED, hours="all") == {"15:00": False}
         declare(api, "2025-01-03T01:00:00Z")
-        assert finals(api, at=CLOSED, hours="all") == {"15:00": True}
+        assert finals(api, at=CLOSED, hours="extended") == {"15:00": True}
+        assert finals(api, at=CLOSED, hours="all") == {"15:00": False}
+        declare(api, "2025-01-03T05:00:00Z")
+        assert finals(api, at="2025-01-03T06:00:00Z", hours="all") == {"15:00": True}
 
     def test_an_interval_of_two_dates_belongs_to_the_first(self, api: Api):
         send(api, "15:00:20")
