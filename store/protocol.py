@@ -235,6 +235,16 @@ class MarketStore(Protocol):
         """
 
     @abstractmethod
+    def versions(
+        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+    ) -> pa.Table:
+        """Return every version of the window's rows that commits up to `commit` stored, in the order of `rows`.
+
+        A correction stores a new version of its row. The columns are the dataset's and `arrival`, `commit`, `until`
+        (see `store.rows.stored_rows`); `until` is `STANDS` if a later commit ended the version.
+        """
+
+    @abstractmethod
     def version(
         self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
     ) -> CommitId:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import partial
@@ -86,16 +85,6 @@ class QueryableStore(MarketStore):
         first = bisect_left(dates, True, key=lambda date: touches(window.start_ns, (date + 1) * DAY_NS))
         untouched = bisect_left(dates, True, key=lambda date: not touches(date * DAY_NS, window.end_ns))
         return dates[first], dates[untouched - 1]
-
-    @abstractmethod
-    def versions(
-        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
-    ) -> pa.Table:
-        """Return every version of the window's rows that commits up to `commit` stored, in the order of `rows`.
-
-        A correction stores a new version of its row. The columns are the dataset's and `arrival`, `commit`, `until`
-        (see `store.rows.stored_rows`); `until` is `STANDS` if a later commit ended the version.
-        """
 
     def bars(
         self,

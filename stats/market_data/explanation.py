@@ -38,7 +38,6 @@ from trades.instruments.services import requested_symbol
 
 EXPLAIN = "explain"
 PARAMETERS = ("at", "resolution", "session", "hours", "anchor", "as_of", "symbol_as_of", "policy", "limit")
-_MOST_LISTED = 1_000
 _LISTED = 100
 """How many prints are listed by default."""
 
@@ -66,8 +65,6 @@ def parse_explain_query(market_class: str, symbol: str, query_string: str) -> Ex
     resolution = values.get("resolution", Resolution.MINUTE)
     if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
         raise ResolutionUnavailable(f"bars from 1s to 1d are explained, not {resolution.value}")
-    if values.get("limit", _LISTED) > _MOST_LISTED:
-        raise InvalidParameter("invalid_limit", f"limit: at most {_MOST_LISTED:,} prints are listed")
     at_ns: int = values["at"]
     texts = {
         "start": format_timestamp(at_ns),

@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
 from stats.market_data.explanation import PARAMETERS as EXPLAIN_PARAMETERS
 from stats.market_data.ohlcv.absence_reasons import REASONS
-from stats.market_data.ohlcv.adjustment import Reason
+from stats.market_data.ohlcv.adjustment import WhyNotApplied
 from stats.market_data.query import DatasetForm, MarketClass
 from stats.market_data.query_parameters import query_serializer, report_serializer
 from stats.rendering.formats import FORMATS
@@ -132,7 +132,7 @@ _NOT_APPLIED = {
             "symbol": {"type": "string"},
             "timestamp": {"type": "string", "format": "date-time"},
             "kind": {"type": "string", "enum": list(_ACTION)},
-            "reason": {"type": "string", "enum": [reason.value for reason in Reason]},
+            "reason": {"type": "string", "enum": [reason.value for reason in WhyNotApplied]},
         },
         required=("timestamp", "kind", "reason"),
     ),

@@ -24,7 +24,7 @@ from store.log_views.stored_bars import stored_bar_dates, with_stored_bars
 from store.log_views.trade_bars import BarMaker, merged_days, trade_bars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
-from store.rows.knowledge import KnownTimes, known_times
+from store.rows.knowledge import KnowledgeTimes, known_times
 from store.timestamps import DAY_NS
 
 _SYSTEM = ["arrival", "commit", "until"]
@@ -53,7 +53,7 @@ class KnownVersions:
     """
 
     rows: pa.Table
-    times: KnownTimes
+    times: KnowledgeTimes
     instant_ns: Integers
 
     @property
@@ -219,8 +219,8 @@ def _standing_prints(versions: pa.Table, policy: BarPolicy) -> Prints:
     return prints_of(versions.set_column(index, versions.schema.field(index), stands), policy)
 
 
-def _part(times: KnownTimes, part: slice) -> KnownTimes:
-    return KnownTimes(times.from_ns[part], times.until_ns[part], times.by[part])
+def _part(times: KnowledgeTimes, part: slice) -> KnowledgeTimes:
+    return KnowledgeTimes(times.from_ns[part], times.until_ns[part], times.by[part])
 
 
 def _taken(prints: Prints, rows: Integers) -> Prints:

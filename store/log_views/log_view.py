@@ -50,7 +50,7 @@ class LogView:
         )
 
     def versions(self, window: Window) -> pa.Table:
-        """See `QueryableStore.versions`."""
+        """See `MarketStore.versions`."""
         if self.is_empty:
             return stored_schema(self.dataset).empty_table()
         return self.store.versions(self.dataset, self.symbol, window, commit=self.commit.number)

@@ -35,7 +35,7 @@ class KnownBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class KnownTimes:
+class KnowledgeTimes:
     """Equally long columns, one entry per version of a row, nanoseconds UTC.
 
     from_ns: when the version was known. until_ns: when it was known to be cancelled or replaced; `NEVER_NS` if it
@@ -55,7 +55,7 @@ class KnownTimes:
         return {name.value: int((self.by == index).sum()) for index, name in enumerate(KnownBy)}
 
 
-def known_times(versions: pa.Table, event_ns: Integers, committed_at: Callable[[int], int]) -> KnownTimes:
+def known_times(versions: pa.Table, event_ns: Integers, committed_at: Callable[[int], int]) -> KnowledgeTimes:
     """Return when each version of a row was known.
 
     versions: with the columns `arrival`, `commit` and `until`. event_ns: when each row's event was over: the time of a
@@ -78,7 +78,9 @@ def known_times(versions: pa.Table, event_ns: Integers, committed_at: Callable[[
     if received is not None:
         from_ns, by = np.where(received >= 0, received, from_ns), np.where(received >= 0, 0, by)
     is_corrected = ~_is_first(arrival, commit)
-    return KnownTimes(np.where(is_corrected, committed_ns, from_ns), until_ns, np.where(is_corrected, -1, by))
+    return KnowledgeTimes(
+        np.where(is_corrected, committed_ns, from_ns), until_ns, np.where(is_corrected, -1, by)
+    )
 
 
 def _received(versions: pa.Table) -> Integers | None:

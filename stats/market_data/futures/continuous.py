@@ -48,7 +48,7 @@ from store.timestamps import DAY_NS
 _ADJUSTED = ("open", "high", "low", "close", "vwap")
 
 
-class _Segment(NamedTuple):
+class _Stretch(NamedTuple):
     """A contract and the time in which it is in front. roll_date: its first trading date; None for the first one."""
 
     contract: FutureContract
@@ -111,7 +111,7 @@ class ContinuousReader:
         length_ns = self.window.end_ns - self.window.start_ns
         return min(sum(bounds), -(-length_ns // self.grid.resolution.length_ns))
 
-    def _table(self, segment: _Segment, window: Window) -> Table | None:
+    def _table(self, segment: _Stretch, window: Window) -> Table | None:
         """Return the rows of a contract in a window; None if it is not in front there."""
         part = Window(
             max(window.start_ns, self._first_start(segment.window.start_ns)),
@@ -141,15 +141,15 @@ class ContinuousReader:
         return time_ns if interval.start_ns == time_ns else interval.end_ns
 
     @property
-    def _segments(self) -> list[_Segment]:
+    def _segments(self) -> list[_Stretch]:
         # Not a cached_property: in Python 3.11 it would hold one lock for all instances while rows are read.
         attributes = vars(self)
         if "segments" not in attributes:
             attributes["segments"] = list(self._make_segments())
-        segments: list[_Segment] = attributes["segments"]
+        segments: list[_Stretch] = attributes["segments"]
         return segments
 
-    def _make_segments(self) -> Iterator[_Segment]:
+    def _make_segments(self) -> Iterator[_Stretch]:
         contracts, days = self.contracts.contracts, day_grid_of(self.calendar)
         figures = [self._figures(each, days) for each in contracts]
         fronts = fronts_of(
@@ -164,7 +164,7 @@ class ContinuousReader:
             ALL_TIME.start_ns if each.date is None else days.date_start(each.date * DAY_NS) for each in fronts
         ]
         for front, start_ns, end_ns in zip(fronts, starts, [*starts[1:], ALL_TIME.end_ns], strict=True):
-            yield _Segment(contracts[front.contract], Window(start_ns, end_ns), front.date, front.adjustment)
+            yield _Stretch(contracts[front.contract], Window(start_ns, end_ns), front.date, front.adjustment)
 
     def _figures(self, contract: FutureContract, days: BarGrid) -> ContractFigures:
         """Return the figures and closes of a contract by trading date."""

@@ -68,7 +68,7 @@ class ContractFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class FrontContract:
     """A contract while it is in front. contract: its index. date: its first date; None for the first contract.
 
     adjustment: what is added to its prices or, for ratios, what they are multiplied by.
@@ -87,7 +87,7 @@ def fronts_of(
     first_date: int,
     today: int,
     trading_date: Callable[[int], int],
-) -> list[Front]:
+) -> list[FrontContract]:
     """Return the contracts in front, in order, up to the trading date `today`.
 
     contracts: at least one, by expiry. first_date: the first date with data. Figures of `today` and later decide
@@ -101,10 +101,10 @@ def fronts_of(
         for (old, _), (new, date) in zip(chosen, rolls, strict=False)
     ]
     total = 1.0 if adjustment is RollAdjustment.RATIO else 0.0
-    fronts = [Front(*chosen[-1], total)]
+    fronts = [FrontContract(*chosen[-1], total)]
     for (contract, date), gap in zip(reversed(chosen[:-1]), reversed(gaps), strict=True):
         total = total * gap if adjustment is RollAdjustment.RATIO else total + gap
-        fronts.insert(0, Front(contract, date, total))
+        fronts.insert(0, FrontContract(contract, date, total))
     return fronts
 
 

@@ -25,7 +25,7 @@ CloseBefore = Callable[[int], float | None]
 _DISTRIBUTIONS = frozenset({"dividend", "special_dividend", "spin_off"})
 
 
-class Reason(StrEnum):
+class WhyNotApplied(StrEnum):
     """Why an action was not applied."""
 
     CHANGES_NO_PRICE = "changes_no_price"
@@ -48,7 +48,7 @@ class NotApplied(NamedTuple):
     effect_ns: int
     timestamp_ns: int
     kind: str
-    reason: Reason
+    reason: WhyNotApplied
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class AdjustmentRules:
         """Return whether an action is of a kind that is asked for, and has taken effect."""
         return effect_ns < self.until_ns and (self.with_dividends or action["kind"] not in _DISTRIBUTIONS)
 
-    def factors(self, action: Mapping[str, Any], close_before: CloseBefore) -> Factors | Reason:
+    def factors(self, action: Mapping[str, Any], close_before: CloseBefore) -> Factors | WhyNotApplied:
         """Return the factors of an action, or why it has none.
 
         A distribution has one if its currency and that of the prices are equal or one of them is unknown, and if
@@ -99,16 +99,16 @@ class AdjustmentRules:
         """
         if action["kind"] == "split":
             ratio = action["ratio"]
-            return Reason.RATIO_OUT_OF_RANGE if is_absurd_ratio(ratio) else Factors(ratio, 1.0)
+            return WhyNotApplied.RATIO_OUT_OF_RANGE if is_absurd_ratio(ratio) else Factors(ratio, 1.0)
         if action["kind"] not in _DISTRIBUTIONS:
-            return Reason.CHANGES_NO_PRICE
+            return WhyNotApplied.CHANGES_NO_PRICE
         if None not in {self.currency, action["currency"]} and action["currency"] != self.currency:
-            return Reason.OTHER_CURRENCY
+            return WhyNotApplied.OTHER_CURRENCY
         close = close_before(action["timestamp"])
         if close is None:
-            return Reason.NO_CLOSE
+            return WhyNotApplied.NO_CLOSE
         amount = action["amount"]
-        return Factors(1.0, 1 - amount / close) if amount < close else Reason.NOT_BELOW_CLOSE
+        return Factors(1.0, 1 - amount / close) if amount < close else WhyNotApplied.NOT_BELOW_CLOSE
 
 
 def adjustment_of(
@@ -130,7 +130,7 @@ def adjustment_of(
         if not rules.concerns(action, effect_ns):
             continue
         factors = rules.factors(action, close_before)
-        if isinstance(factors, Reason):
+        if isinstance(factors, WhyNotApplied):
             not_applied.append(NotApplied(effect_ns, action["timestamp"], action["kind"], factors))
         else:
             times.append(effect_ns)

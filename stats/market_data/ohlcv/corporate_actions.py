@@ -162,7 +162,7 @@ class BarKnowledge:
     grid: BarGrid
 
     def of_bars(self, first_ns: int, last_ns: int) -> dict[str, int]:
-        """Return the counts of the rows of the bars between two labels, both included; see `KnownTimes.counts`."""
+        """Return the counts of the rows of the bars between two labels, both included; see `KnowledgeTimes.counts`."""
         inputs, counts = self.inputs, Counter[str]()
         settle_ns = inputs.settle_ns or 0
         window = Window(first_ns, self.grid.interval(last_ns).end_ns)

@@ -53,7 +53,10 @@ WORDS = [
     {"knowledge": "then", "hours": "regular"},
 ]
 # The parameters of bars over HTTP that the reader has under another name or as windows, and those that it lacks.
-OTHERWISE = {"start", "end", "last", "resolution", "as_of", "fields", "sort", "limit", "cursor", "time"}
+OTHERWISE = {
+    *("start", "end", "last", "resolution", "as_of", "symbol_as_of", "knowledge"),
+    *("fields", "sort", "limit", "cursor", "time"),
+}
 NOT_IN_READER = {"adjustment", "partial", "coverage"}
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stats.market_data.futures.rolls import (
     ROLL_RULES,
     ContractFigures,
-    Front,
+    FrontContract,
     RollAdjustment,
     RollRule,
     fronts_of,
@@ -97,7 +97,7 @@ def fronts(case: Case, rule: RollRule, adjustment: RollAdjustment) -> list[tuple
     return [(each.contract, each.date) for each in made(case, rule, adjustment)]
 
 
-def made(case: Case, rule: RollRule, adjustment: RollAdjustment) -> list[Front]:
+def made(case: Case, rule: RollRule, adjustment: RollAdjustment) -> list[FrontContract]:
     contracts, today = case
     return fronts_of(contracts, rule, adjustment, first_date=0, today=today, trading_date=weekday)
 

@@ -143,7 +143,7 @@ def test_as_of_explains_the_bar_of_then(minute: Api):
         ({"at": "soon"}, 400, "invalid_timestamp"),
         ({"at": "2025-01-02", "resolution": "1w"}, 404, "resolution_unavailable"),
         ({"at": "2025-01-02", "policy": "mine"}, 400, "invalid_parameter"),
-        ({"at": "2025-01-02", "limit": "1001"}, 400, "invalid_limit"),
+        ({"at": "2025-01-02", "limit": "10001"}, 400, "invalid_limit"),
         ({"at": "2025-01-02", "start": "2025-01-02"}, 400, "unknown_parameter"),
     ],
 )
