@@ -1,6 +1,7 @@
 """Admits or refuses requests, by the shared limits in Redis, or by this process's own limits while Redis is away."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -13,14 +14,7 @@ from metrics.declarations import LIMIT_DECISIONS
 from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.local_limits import LocalLimits
 from ratelimit.limits.local_reservations import LocalReservations, TokenOrder
-from ratelimit.limits.quotas import (
-    QuotaCharge,
-    Reservation,
-    ReservationTurn,
-    exceeds_quota,
-    is_short_of,
-    quota_reserve,
-)
+from ratelimit.limits.quotas import QuotaCharge, Reservation, exceeds_quota, is_short_of, quota_reserve
 from ratelimit.limits.shared_limits import SharedAnswer, SharedTurn, ask_shared, take_shared
 from ratelimit.limits.token_bucket import Charge
 from redis_calls.loop_connection import LoopConnection
@@ -56,7 +50,7 @@ class Limiter:
         self._wall_clock = wall_clock
         self._reservations = LocalReservations()
         self._local = LocalLimits(workers=workers)
-        self._reserving = ReservationTurn()
+        self._reserving = threading.Lock()
         self._is_local = False
         self._turn: SharedTurn | None = None
 

@@ -5,13 +5,9 @@ tokens of a reservation are in Redis, or in a process while Redis is away. If th
 the database, so no caller ever gets more than its quota.
 """
 
-import threading
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-
-from django.db import OperationalError
 
 from ratelimit.limits.token_bucket import SECOND_US
 from ratelimit.models import QuotaUse
@@ -23,9 +19,6 @@ RESERVATIONS_PER_QUOTA = 1000
 # How long a row is kept after it was last written. It is longer than a month, so that the row's period is over by then,
 # even if a clock is wrong by days.
 RETENTION = timedelta(days=40)
-
-# Longer than the database is locked by transactions of this program (0.15 s).
-MOST_WAITING_SECONDS = 0.5
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,30 +99,6 @@ class QuotaState:
     def reset(self) -> int:
         """The epoch second at which the period ends."""
         return self.period.ends_us // SECOND_US
-
-
-class ReservationTurn:
-    """A lock under which one thread of the process at a time reserves tokens.
-
-    If the database is locked, one thread waits for it. The others raise OperationalError once that thread has waited
-    for MOST_WAITING_SECONDS: all threads for reads would wait otherwise, and calls without quotas behind them.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._began: float | None = None
-
-    def __enter__(self) -> None:
-        """Wait for the turn. Raises OperationalError."""
-        began = self._began
-        waited = 0.0 if began is None else time.monotonic() - began
-        if not self._lock.acquire(timeout=max(0.0, MOST_WAITING_SECONDS - waited)):
-            raise OperationalError("another call waits for the database to reserve tokens of a quota")
-        self._began = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._began = None
-        self._lock.release()
 
 
 def period_at(unit: str, now_us: int) -> QuotaPeriod:

@@ -3,19 +3,16 @@
 import sqlite3
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import connection
 from django_redis import get_redis_connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.exceptions import RedisError
 
-from ratelimit.limits import limiter as limiter_module
-from ratelimit.limits import quotas as quotas_module
 from ratelimit.limits import shared_limits
 from ratelimit.limits.admission import QUOTA_EXCEEDED, RATE_LIMITED, Admission
 from ratelimit.limits.limiter import Limiter
@@ -478,31 +475,3 @@ def test_threads_of_one_process_give_exactly_the_quota_too(redis_server):
     assert {row.period: row.booked for row in QuotaUse.objects.all()}[
         period_at(DAY, int(time.time()) * SECOND_US).name
     ] == 150
-
-
-def test_one_thread_waits_for_a_locked_database_and_the_others_give_up(made_world, monkeypatch):
-    (limiter,) = made_world().limiters
-    monkeypatch.setattr(quotas_module, "MOST_WAITING_SECONDS", 0.05)
-    waiting, going_on = threading.Event(), threading.Event()
-
-    def reserve(*arguments, **named):
-        waiting.set()
-        assert going_on.wait(PATIENCE_SECONDS)
-        return quota_reserve(*arguments, **named)
-
-    def ask(number):
-        return limiter.admit(Charge(f"key:{number}", "read", WIDE), (QuotaCharge(DAY, 100_000, 1),)).admitted
-
-    assert ask(1)
-    monkeypatch.setattr(limiter_module, "quota_reserve", reserve)
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(ask, 2)
-        assert waiting.wait(PATIENCE_SECONDS)
-        for number in (3, 4):
-            with pytest.raises(OperationalError, match="another call waits"):
-                ask(number)
-        assert ask(1), "tokens that are reserved are given"
-        going_on.set()
-        assert first.result(PATIENCE_SECONDS)
-        pool.submit(connections.close_all).result()
-    assert ask(3)
