@@ -62,6 +62,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _has_progress = False
     _unfinished_bytes = 0
     _unknown_method: str | None = None
+    _is_websocket = False
     _running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
@@ -104,6 +105,10 @@ class GuardedProtocol(HttpToolsProtocol):
             # `_feed` has the request parsed again.
             return
         self._headers_since = None
+        if self._is_websocket:
+            # The parser did not see it; a later server of WebSockets does.
+            self.headers.append((b"upgrade", b"websocket"))
+            self._is_websocket = False
         # A request that came whole needs no further check if the door answers it.
         if self._whole is not None and self._ask_when_parsed(*self._whole):
             self._is_answered = True
@@ -215,6 +220,8 @@ class GuardedProtocol(HttpToolsProtocol):
             parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             headers = [header for header in self.headers if header[0] != b"upgrade"]
+            upgrades = [value.lower() for name, value in self.headers if name == b"upgrade"]
+            self._is_websocket = upgrades == [b"websocket"]
             parser.feed_data(head_bytes(parser.get_method(), self.url, parser.get_http_version(), headers))
             return memoryview(data)[upgrade.args[0] :]
         return b""

@@ -10,7 +10,6 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from http_requests.exceptions import InvalidParameter
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import ResolutionUnavailable
@@ -60,8 +59,6 @@ class ExplainQuery:
 def parse_explain_query(market_class: str, symbol: str, query_string: str) -> ExplainQuery:
     """Parse a URL's query string. Raises `InvalidParameter`, `InvalidValue` and `ResolutionUnavailable`."""
     values = query_values(query_serializer("Explain", PARAMETERS, Resolution.MINUTE.value), query_string)
-    if "at" not in values:
-        raise InvalidParameter("missing_parameter", "at is required: an instant in the bar")
     resolution = values.get("resolution", Resolution.MINUTE)
     if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
         raise ResolutionUnavailable(f"bars from 1s to 1d are explained, not {resolution.value}")

@@ -148,7 +148,10 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         {"bound": 1.0, "help_text": "Continuous dividend yield of the underlying per year, such as 0.02."},
     ),
     "expiry": (QueryTimeField, {"help_text": "Only the options that expire on this date."}),
-    "at": (QueryTimeField, {"help_text": f"An instant in the bar to explain. {_ISO_OR_EPOCH}"}),
+    "at": (
+        QueryTimeField,
+        {"required": True, "help_text": f"An instant in the bar to explain. {_ISO_OR_EPOCH}"},
+    ),
     "policy": (WordField, {"words": tuple(BAR_POLICIES), "help_text": "A bar policy to compare with."}),
     "after": (QueryTimeField, {"help_text": "Only changes by commits after this instant."}),
     "join": (

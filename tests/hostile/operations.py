@@ -156,14 +156,17 @@ def valid_call(operation: Operation, rng: random.Random) -> Call:
     if given & {"coverage", "trailer"} or operation.name == "audit":
         # Not every format has a place for these, and an export is no page.
         call.query = [(name, value) for name, value in call.query if name != "format"]
-    # These depend on others, which a call may lack.
-    refused = {"resolution"} if ("exchange", "best") in call.query else {"max_age"}
-    refused |= set() if ("roll", "days") in call.query else {"roll_before"}
-    if operation.takes("max_age") or operation.takes("roll_before"):
-        call.query = [(name, value) for name, value in call.query if name not in refused]
+    refused = refused_beside(dict(call.query))
+    call.query = [(name, value) for name, value in call.query if name not in refused]
     if operation.example is not None:
         call.document = stock.document_for(operation.name, copy.deepcopy(operation.example), rng)
     return call
+
+
+def refused_beside(query: Mapping[str, Any]) -> set[str]:
+    """The parameters that are refused beside the others, or without another that the query lacks."""
+    lacking = {name for name, (other, value) in stock.DEPENDENT.items() if query.get(other) != value}
+    return lacking | ({"resolution"} if query.get("exchange") == "best" else set())
 
 
 def _of_a_whole_expiry(call: Call) -> Call:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.hostile import stock
 from tests.hostile.mutants import encoded
-from tests.hostile.operations import JSON, Call, Operation
+from tests.hostile.operations import JSON, Call, Operation, refused_beside
 
 # Of these the drawn value is left as it is only if the store has something under it, which nobody can draw.
 _FOUND = frozenset({*stock.VALUES, "symbol", "symbols"})
@@ -47,7 +47,8 @@ def real_query(operation: Operation, drawn: dict[str, Any], call: Call) -> dict[
     }
     if "last" in drawn:
         found.pop("start", None)
-    return {name: _real(name, value, known) for name, value in found.items()}
+    real = {name: _real(name, value, known) for name, value in found.items()}
+    return _kept(real, set(real) - refused_beside(real))
 
 
 def real_body(operation: Operation, drawn: Any, media_type: str, call: Call, rng: random.Random) -> Any:

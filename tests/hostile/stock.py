@@ -51,7 +51,18 @@ VALUES = {
     "resolution": ["1m", "5m", "1h", "1d"],
     "session": ["utc"],
     "hours": ["all"],
+    "anchor": ["clock"],
     "roll_before": ["8d"],
+    "lag": ["0", "250ms"],
+    "tolerance": ["2s"],
+    "horizon": ["5s"],
+    "max_age": ["1h"],
+}  # fmt: skip
+# Parameters that are taken only beside another one with this value.
+DEPENDENT = {
+    "max_age": ("exchange", "best"),
+    "roll_before": ("roll", "days"),
+    "lag": ("join", "quotes"), "tolerance": ("join", "quotes"), "horizon": ("join", "quotes"),
 }  # fmt: skip
 # Keys to read and to revoke, however often, and keys each of which is rotated once.
 FIRST_KEY, KEYS, FIRST_ROTATED_KEY, ROTATED_KEYS = 1_000, 50, 2_000, 2_000

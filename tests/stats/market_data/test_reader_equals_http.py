@@ -85,6 +85,8 @@ def time_of(bar: dict[str, Any], resolution: str) -> int:
 @pytest.mark.parametrize("symbol", [EQUITY, FUTURE, CRYPTO])
 def test_bars(market: Market, symbol: str, resolution: str, words: dict[str, str]):
     start, end = RANGE["start"], RANGE["end"]
+    if resolution in {"1w", "1M"} and "knowledge" in words:
+        pytest.skip("over HTTP there are no weeks and months as they were known")
     if resolution == "5m":
         start, end = "2024-12-24", "2024-12-28"
     wanted = [
