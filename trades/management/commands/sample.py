@@ -91,7 +91,11 @@ def _ingest(
     for session in sessions:
         day = symbol_day(seed=seed, symbol=symbol, session=session).reported_by(now_ns)
         if len(day):
-            receipt = rows_ingest(dataset=TRADES, batch=_batch(day), caller=CALLER).receipt
+            # A day that is over is complete, so that its bars are final.
+            complete_until_ns = session.ends if session.ends + SECOND_NS <= now_ns else None
+            receipt = rows_ingest(
+                dataset=TRADES, batch=_batch(day), caller=CALLER, complete_until_ns=complete_until_ns
+            ).receipt
             stored, duplicates = stored + receipt.stored, duplicates + receipt.duplicates
     return stored, duplicates
 
