@@ -171,10 +171,7 @@ class _ThenBars:
     def _rows(self, window: Window) -> pa.Table:
         """Return the known rows in the window, standing, with system columns."""
         found = self.log.versions(window)
-        rows = found.rows.filter(pa.array(found.known))
-        index = rows.schema.get_field_index("until")
-        stands = pa.array(np.full(rows.num_rows, STANDS, np.int32))
-        return rows.set_column(index, rows.schema.field(index), stands)
+        return _standing(found.rows.filter(pa.array(found.known)))
 
     def _credited(self, bars: Bars, prints: Prints, window: Window) -> Bars:
         """Return the bars with the volume that was known to belong to them after their end."""
@@ -190,7 +187,7 @@ class _ThenBars:
         """Yield, for each bar that gets credit, its index, its own prints with volume, and the credited ones."""
         log, grid = self.log, self.log.grid
         after = log.versions(Window(window.start_ns, min(window.end_ns + log.settle_ns + 1, ALL_TIME.end_ns)))
-        all_prints = _standing_prints(after.rows, log.policy)
+        all_prints = prints_of(_standing(after.rows), log.policy)
         reach = grid.aligned(window.start_ns, window.end_ns + log.settle_ns + 1)
         labels, own_labels = grid.labels_of(all_prints.time, reach), grid.labels_of(prints.time, window)
         starts_ns = bars.time_ns.tolist()
@@ -212,11 +209,11 @@ class _ThenBars:
                 yield index, _taken(prints, np.flatnonzero(own) + begin), _taken(all_prints, chosen)
 
 
-def _standing_prints(versions: pa.Table, policy: BarPolicy) -> Prints:
-    """Return the prints of all versions, each as if it stood."""
+def _standing(versions: pa.Table) -> pa.Table:
+    """Return the versions, each as if it stood."""
     index = versions.schema.get_field_index("until")
     stands = pa.array(np.full(versions.num_rows, STANDS, np.int32))
-    return prints_of(versions.set_column(index, versions.schema.field(index), stands), policy)
+    return versions.set_column(index, versions.schema.field(index), stands)
 
 
 def _part(times: KnowledgeTimes, part: slice) -> KnowledgeTimes:

@@ -86,8 +86,7 @@ def finality_of(
 
     log: at the newest commit that the query may see. It is complete up to its newest event time less the instrument's
     `settle`, and up to what its feed declared. Once `settle` has passed after a session, it is complete up to the
-    session's end if any log of the exchange has come that far. policy: if it credits volume to earlier bars, a bar
-    is not final before the next price of its trading date, or the end of that date's hours.
+    session's end if any log of the exchange has come that far.
     """
     if symbol_query.walk_final_until_ns is not None:
         return Finality(symbol_query.walk_final_until_ns)
@@ -97,33 +96,45 @@ def finality_of(
     own_ns = min(_complete_until(symbol_query, log), now_ns)
     if log.is_empty:
         return Finality(min(own_ns, latest_ns))
-    has_credit = not policy.counts_every_print and not grid.resolution.is_period
-    if calendar is None:
-        until_ns = (
-            _credited_until(grid, None, log, policy, until_ns=own_ns, range_end_ns=query_range.end_ns)
-            if has_credit
-            else own_ns
-        )
-        return Finality(min(until_ns, latest_ns))
-    of_auctions = grid.is_of_regular_sessions and policy.daily is not None
-    sessions = _Sessions(calendar, Hours.EXTENDED if of_auctions else grid.hours)
-    found = Finality(own_ns)
-    if own_ns < min(query_range.end_ns, now_ns):
+    found, of_auctions = Finality(own_ns), grid.is_of_regular_sessions and policy.daily is not None
+    sessions = (
+        None if calendar is None else _Sessions(calendar, Hours.EXTENDED if of_auctions else grid.hours)
+    )
+    if sessions is not None and own_ns < min(query_range.end_ns, now_ns):
         found = _by_exchange(symbol_query, sessions, query_range, own_ns)
-    until_ns = found.until_ns
-    if of_auctions:
+    if sessions is not None and of_auctions:
         # Auction prints belong to the session by their condition and come after its close.
-        until_ns = _before_open_date(calendar, until_ns)
+        until_ns = _before_open_date(sessions.calendar, found.until_ns)
     else:
-        # Prints outside the hours do not count, so nothing is missing before the next opening. With all hours they do.
-        opening_ns = until_ns if grid.hours is Hours.ALL else sessions.closed_until(until_ns)
-        if has_credit and opening_ns == until_ns:
-            until_ns = _credited_until(
-                grid, calendar, log, policy, until_ns=until_ns, range_end_ns=query_range.end_ns
-            )
-        else:
-            until_ns = opening_ns
+        until_ns = _prints_until(
+            grid, sessions, log, policy, complete_ns=found.until_ns, end_ns=query_range.end_ns
+        )
     return Finality(min(until_ns, latest_ns), found.expires_ns)
+
+
+def _prints_until(
+    grid: BarGrid,
+    sessions: _Sessions | None,
+    log: LogView,
+    policy: BarPolicy,
+    *,
+    complete_ns: int,
+    end_ns: int,
+) -> int:
+    """Return the instant up to which bars before `end_ns` get no more prints, if a log is complete to `complete_ns`.
+
+    Under a policy that credits volume to earlier bars, they may get more before the next price of their trading date,
+    or before the end of that date. With regular or extended hours it is the end of its hours.
+    """
+    if sessions is not None and grid.hours is not Hours.ALL:
+        # Prints outside the hours do not count, so nothing is missing before the next opening.
+        opening_ns = sessions.closed_until(complete_ns)
+        if opening_ns != complete_ns:
+            return opening_ns
+    if policy.counts_every_print or grid.resolution.is_period:
+        return complete_ns
+    calendar = None if sessions is None else sessions.calendar
+    return _credited_until(grid, calendar, log, policy, until_ns=complete_ns, end_ns=end_ns)
 
 
 def _credited_until(
@@ -133,7 +144,7 @@ def _credited_until(
     policy: BarPolicy,
     *,
     until_ns: int,
-    range_end_ns: int,
+    end_ns: int,
 ) -> int:
     """Return the instant up to which bars get no more volume from prints before `until_ns` and later ones.
 
@@ -144,7 +155,7 @@ def _credited_until(
     first = grid.interval(date_ns)
     if first.start_ns < date_ns:
         date_ns = first.end_ns if first.end_ns <= until_ns else _date_start(calendar, first.start_ns)
-    if range_end_ns <= date_ns:
+    if end_ns <= date_ns:
         return until_ns
     price_ns = last_price_ns(log, policy, until_ns, start_ns=date_ns)
     return date_ns if price_ns is None else max(date_ns, grid.interval(price_ns).start_ns)
