@@ -33,12 +33,12 @@ def as_earlier_version(folder: Path) -> None:
     log_in(folder).write_bytes(b"".join(lines))
 
 
-def test_a_key_is_not_on_the_disk(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(history, "TAIL_COMMITS", 1)
+def test_a_key_is_not_on_the_disk(tmp_path: Path):
     store = CsvStore(tmp_path)
     store.append(batch(trade(1), request_key=SECRET))
     store.correct(amendment(cancel(1, price=100.0, volume=1.0), request_key=f"{SECRET}2"))
     store.append(batch(trade(2)))
+    store._log(TRADES, SYMBOL).commits.write_index()
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b'"key_hash":"' in kept
     assert SECRET.encode() not in kept
@@ -63,7 +63,6 @@ def test_plain_keys_of_an_earlier_version_hold(tmp_path: Path, monkeypatch, tail
 
 def test_an_index_of_an_earlier_version_is_not_asked_for_keys(tmp_path: Path, monkeypatch):
     with monkeypatch.context() as earlier:
-        earlier.setattr(history, "TAIL_COMMITS", 1)
         for module in (commit_index, index_builder):
             earlier.setattr(module, "KIND", "commit index 2")
         text_hash = commit_index.text_hash  # only keys are not found
