@@ -90,9 +90,6 @@ class DayGrid(Grid, Protocol):
         If the date is no trading date, return the start of the next one.
         """
 
-    def with_all_hours(self) -> "DayGrid":
-        """Return the grid of whole trading dates."""
-
 
 # The resolutions of one fixed length.
 RESOLUTION_OF_LENGTH = {

@@ -1,6 +1,6 @@
 """The two logs from which a symbol's bars are made: trades and stored bars."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
@@ -108,3 +108,18 @@ def _dates_with_rows(view: LogView, window: Window, margin_ns: int) -> list[Wind
     if from_start is None or to_end is None:
         return []
     return [Window(from_start[0] * DAY_NS - margin_ns, (to_end[1] + 1) * DAY_NS + margin_ns)]
+
+
+def rows_within(logs: Sequence[BarLogs], window: Window, length: int) -> Window:
+    """Return the part of a window that may have bars of this length in nanoseconds, in whole intervals."""
+    margin_ns = DATES_APART_NS if length == DAY_NS else 0
+    dates = dates_with_rows(logs, window, trades_margin_ns=margin_ns)
+    return Window(dates.start_ns - dates.start_ns % length, dates.end_ns + -dates.end_ns % length)
+
+
+def rows_before(logs: BarLogs, window: Window, length: int) -> Window:
+    """Return the window before another one that may have bars of this length."""
+    start_ns = ALL_TIME.start_ns - ALL_TIME.start_ns % length
+    before = Window(start_ns, max(start_ns, window.start_ns))
+    rows = rows_within([logs], before, length)
+    return Window(rows.start_ns, min(rows.end_ns, before.end_ns))

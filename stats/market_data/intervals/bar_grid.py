@@ -76,10 +76,6 @@ class BarGrid:
         """See `Grid.with_resolution`."""
         return replace(self, resolution=resolution, anchor=Anchor.CLOCK)
 
-    def with_all_hours(self) -> "BarGrid":
-        """See `DayGrid.with_all_hours`."""
-        return replace(self, hours=Hours.ALL)
-
     def aligned(self, start_ns: int, end_ns: int) -> Window:
         """Return the window of all intervals that overlap a range."""
         if self.anchor_calendar is not None:
