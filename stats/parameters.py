@@ -147,7 +147,7 @@ class DurationField(serializers.Field[int, str, str, Any]):
     """A length of time: `0`, or a number with a unit such as `250ms`. Gives nanoseconds, at least `least_ns`."""
 
     default_error_messages = {
-        "invalid_duration": "must be a whole number of {units}, such as 250ms, at most a century",
+        "invalid_duration": "must be {zero}a whole number above zero with a unit ({units}), such as 250ms, at most a century",
     }
 
     def __init__(self, *, least_ns: int = 0, **options: Any) -> None:
@@ -157,7 +157,8 @@ class DurationField(serializers.Field[int, str, str, Any]):
     def to_internal_value(self, data: str) -> int:
         length_ns = 0 if data == "0" else parse_duration(data)
         if length_ns is None or length_ns < self._least_ns:
-            self.fail("invalid_duration", units=", ".join(UNITS_NS))
+            zero = "" if self._least_ns else "0 or "
+            self.fail("invalid_duration", zero=zero, units=", ".join(UNITS_NS))
         return length_ns
 
 

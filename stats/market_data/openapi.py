@@ -186,15 +186,19 @@ def stream_schema(market_class: MarketClass, form: DatasetForm) -> dict[str, Any
 
 
 def report_schema(
-    market_class: MarketClass, report: str, members: Sequence[tuple[str, DatasetForm]], *, several: bool
+    market_class: MarketClass,
+    report: str,
+    members: Sequence[tuple[str, Iterable[OutColumn]]],
+    *,
+    several: bool,
 ) -> dict[str, Any]:
-    """Return the schema of a report. members: the name of each member, and the dataset whose row it is."""
-    rows = {name: {**_row(form.columns), "type": ["object", "null"]} for name, form in members}
+    """Return the schema of a report. members: the name of each member, and the columns that its row may have."""
+    rows = {name: {**_row(columns), "type": ["object", "null"]} for name, columns in members}
     schema = _object({"symbol": _SYMBOL, **rows})
     symbol = _EXAMPLE_SYMBOLS[market_class.path]
     example: dict[str, Any] = {
         "symbol": symbol,
-        **{name: _example_row(form.columns) for name, form in members},
+        **{name: _example_row(columns) for name, columns in members},
     }
     if several:
         schema = _object({"symbols": _SYMBOLS, report: {"type": "array", "items": schema}})
@@ -209,6 +213,9 @@ def report_schema(
     }
 
 
+_SETS = ("open", "high", "low", "close")
+_TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
+_OBJECTS: Schema = {"type": "array", "items": {"type": "object"}}
 _PRINT = _object(
     {
         "timestamp": {"type": "string", "format": "date-time"},
@@ -216,73 +223,76 @@ _PRINT = _object(
         "volume": {"type": "number"},
         "trade_id": {"type": ["string", "null"]},
         "exchange": {"type": ["string", "null"]},
-        "conditions": {"type": "array", "items": {"type": "string"}},
+        "conditions": _TEXTS,
         "part": {"type": "string", "enum": ["own", "credited", "left_out"]},
-        "sets": {"type": "array", "items": {"type": "string", "enum": ["open", "high", "low", "close"]}},
+        "sets": {"type": "array", "items": {"type": "string", "enum": list(_SETS)}},
         "counts": {"type": "object"},
         "because": {"type": "object", "description": "The condition word that decides each count."},
     }
 )
+_EXPLAINED = {
+    "policy": {"type": "string"},
+    "bar": {"type": ["object", "null"]},
+    "sets": _object(dict.fromkeys(_SETS, _PRINT), required=()),
+    "volume": _object({name: {"type": "number"} for name in ("own", "credited", "left_out")}),
+    "conditions": _OBJECTS,
+}
+_EXPLANATION = _object(
+    {
+        "symbol": _SYMBOL,
+        "resolution": {"type": "string", "enum": Resolution.names()},
+        **_EXPLAINED,
+        "prints": {"type": "array", "items": _PRINT},
+        "prints_total": {"type": "integer"},
+        "has_stored_bars": {"type": "boolean"},
+        "revisions": {**_OBJECTS, "type": ["array", "null"]},
+        "compared": {"type": "object", "properties": _EXPLAINED},
+    },
+    required=("symbol", "resolution", *_EXPLAINED, "prints", "prints_total", "revisions"),
+)
+_EXAMPLE_PRINT: dict[str, Any] = {
+    "timestamp": "2025-01-02T14:30:00.125Z",
+    "price": 189.98,
+    "volume": 100,
+    "trade_id": "1",
+    "exchange": None,
+    "conditions": [],
+    "part": "own",
+    "sets": list(_SETS),
+    "counts": {"open_close": True, "high_low": True, "volume": True},
+    "because": {"open_close": None, "high_low": None, "volume": None},
+}
+_EXAMPLE_EXPLANATION = {
+    "resolution": "1m",
+    "policy": "all",
+    "bar": None,
+    "sets": dict.fromkeys(_SETS, _EXAMPLE_PRINT),
+    "volume": {"own": 100.0, "credited": 0.0, "left_out": 0.0},
+    "conditions": [
+        {
+            "prints": 1,
+            **{name: _EXAMPLE_PRINT[name] for name in ("conditions", "volume", "counts", "because")},
+        }
+    ],
+    "prints": [_EXAMPLE_PRINT],
+    "prints_total": 1,
+    "has_stored_bars": False,
+    "revisions": [],
+}
 
 
 def explain_schema(market_class: MarketClass) -> dict[str, Any]:
     """Return the schema of explanations of bars."""
-    setters = _object(dict.fromkeys(("open", "high", "low", "close"), _PRINT), required=())
-    volumes = _object({name: {"type": "number"} for name in ("own", "credited", "left_out")})
-    members = {
-        "policy": {"type": "string"},
-        "bar": {"type": ["object", "null"]},
-        "sets": setters,
-        "volume": volumes,
-        "conditions": {"type": "array", "items": {"type": "object"}},
-    }
-    schema = _object(
-        {
-            "symbol": _SYMBOL,
-            "resolution": {"type": "string", "enum": Resolution.names()},
-            **members,
-            "prints": {"type": "array", "items": _PRINT},
-            "prints_total": {"type": "integer"},
-            "has_stored_bars": {"type": "boolean"},
-            "revisions": {"type": ["array", "null"], "items": {"type": "object"}},
-            "compared": {"type": "object", "properties": members},
-        },
-        required=("symbol", "resolution", *members, "prints", "prints_total", "revisions"),
-    )
-    example_print = {
-        "timestamp": "2025-01-02T14:30:00.125Z",
-        "price": 189.98,
-        "volume": 100,
-        "trade_id": "1",
-        "exchange": None,
-        "conditions": [],
-        "part": "own",
-        "sets": ["open", "high", "low", "close"],
-        "counts": {"open_close": True, "high_low": True, "volume": True},
-        "because": {"open_close": None, "high_low": None, "volume": None},
-    }
-    counted = {name: example_print[name] for name in ("conditions", "volume", "counts", "because")}
-    example = {
-        "symbol": _EXAMPLE_SYMBOLS[market_class.path],
-        "resolution": "1m",
-        "policy": "all",
-        "bar": None,
-        "sets": dict.fromkeys(("open", "high", "low", "close"), example_print),
-        "volume": {"own": 100.0, "credited": 0.0, "left_out": 0.0},
-        "conditions": [{**counted, "prints": 1}],
-        "prints": [example_print],
-        "prints_total": 1,
-        "has_stored_bars": False,
-        "revisions": [],
-    }
-    path = OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH)
     return {
         "operation_id": f"{market_class.path}_explain",
         "tags": [market_class.path],
         "summary": "The prints of one bar, and what each set",
-        "parameters": [query_serializer("Explain", EXPLAIN_PARAMETERS, Resolution.MINUTE.value), path],
-        "responses": {(200, "application/json"): schema},
-        "examples": [_example(example)],
+        "parameters": [
+            query_serializer("Explain", EXPLAIN_PARAMETERS, Resolution.MINUTE.value),
+            OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH),
+        ],
+        "responses": {(200, "application/json"): _EXPLANATION},
+        "examples": [_example({"symbol": _EXAMPLE_SYMBOLS[market_class.path], **_EXAMPLE_EXPLANATION})],
     }
 
 

@@ -176,6 +176,17 @@ def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
     )
 
 
+# Quotes as stored, or the best of them.
+QUOTE_TICK_COLUMNS = tuple(
+    dict.fromkeys(
+        (
+            *out_columns(QUOTES, has_integer_volume=True),
+            QUOTE_STATE.column,
+            *best_columns(has_integer_volume=True),
+        )
+    )
+)
+
 QUOTE_ROWS = MarketDataset(
     form=DatasetForm(
         name="quotes",
@@ -183,14 +194,7 @@ QUOTE_ROWS = MarketDataset(
         own=("resolution", "session", "hours", "anchor", "partial", *BEST_PARAMETERS),
         resolution=Resolution.TICK,
         columns=tuple(
-            dict.fromkeys(
-                (
-                    *out_columns(QUOTES, has_integer_volume=True),
-                    QUOTE_STATE.column,
-                    *best_columns(has_integer_volume=True),
-                    *quote_bar_columns(has_integer_volume=True, with_date=True),
-                )
-            )
+            dict.fromkeys((*QUOTE_TICK_COLUMNS, *quote_bar_columns(has_integer_volume=True, with_date=True)))
         ),
     ),
     plan=_quotes_plan,

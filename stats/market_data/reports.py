@@ -14,13 +14,17 @@ from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.pinned_logs import ReadPoint, commits_of
 from stats.market_data.plan import check_known, instrument_in
 from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, parse_query
 from stats.market_data.query_parameters import report_serializer
+from stats.market_data.quotes import QUOTE_TICK_COLUMNS
+from stats.market_data.ticks import out_columns
 from stats.parameters import query_values
 from stats.rendering.format import Rendered
-from store.datasets import DATASETS
+from stats.rendering.table import OutColumn
+from store.datasets import DATASETS, TRADES
 from store.log_views.log_view import LogView, log_coverage
 from store.timestamps import format_timestamp
 from trades.instruments.services import requested_symbol, symbol_canonical
@@ -28,10 +32,14 @@ from trades.instruments.services import requested_symbol, symbol_canonical
 
 @dataclass(frozen=True, slots=True)
 class ReportPart:
-    """The newest rows of a dataset in a report. names: the members, the newest row first."""
+    """The newest rows of a dataset in a report.
+
+    names: the members, the newest row first. columns: all columns that the rows may have.
+    """
 
     names: tuple[str, ...]
     dataset: str
+    columns: tuple[OutColumn, ...]
     resolution: str | None = None
 
     def query_string(self, query: "ReportQuery") -> str:
@@ -45,10 +53,18 @@ class ReportPart:
         return "&".join(parts)
 
 
-_TICKS = (ReportPart(("trade",), "trades"), ReportPart(("quote",), "quotes"))
+_TICKS = (
+    ReportPart(("trade",), "trades", out_columns(TRADES, has_integer_volume=True)),
+    ReportPart(("quote",), "quotes", QUOTE_TICK_COLUMNS),
+)
 _BARS = (
-    ReportPart(("minute_bar",), "ohlcv", "1m"),
-    ReportPart(("daily_bar", "previous_daily_bar"), "ohlcv", "1d"),
+    ReportPart(("minute_bar",), "ohlcv", bar_columns(has_integer_volume=True, with_date=False), "1m"),
+    ReportPart(
+        ("daily_bar", "previous_daily_bar"),
+        "ohlcv",
+        bar_columns(has_integer_volume=True, with_date=True),
+        "1d",
+    ),
 )
 REPORTS = {"latest": _TICKS, "snapshot": (*_TICKS, *_BARS)}
 

@@ -177,9 +177,7 @@ def report_view(market_class: MarketClass, report: str, *, several: bool) -> typ
     if report == COVERAGE:
         schema = coverage_schema(market_class)
     else:
-        members = [
-            (name, MARKET_DATASETS[part.dataset].form) for part in REPORTS[report] for name in part.names
-        ]
+        members = [(name, part.columns) for part in REPORTS[report] for name in part.names]
         schema = report_schema(market_class, report, members, several=several)
     return _viewset(
         ReportViewSet,

@@ -185,3 +185,13 @@ def test_a_realised_spread_waits_for_the_quotes_of_its_horizon(empty_market: Mar
 )
 def test_what_is_wrong_is_refused(market: Market, query: dict[str, str], code: str):
     assert problem(market.api.get(PATH, {**HOUR, **query})) == (400, code)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"), [("lag", "must be 0 or a whole number"), ("horizon", "must be a whole number")]
+)
+def test_the_message_says_which_durations_are_allowed(market: Market, name: str, allowed: str):
+    response = market.api.get(PATH, {**HOUR, "join": "quotes", name: "0s"})
+    assert answer(response)["message"] == (
+        f"{name}: {allowed} above zero with a unit (ns, us, ms, s, m, min, h, d), such as 250ms, at most a century"
+    )

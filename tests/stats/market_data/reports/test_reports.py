@@ -259,3 +259,14 @@ def test_a_cancelled_trade_is_not_the_latest(api: Api):
     cancelled = {"action": "cancel", "timestamp": "2025-01-02T14:31:00Z", "price": 2, "volume": 100}
     assert api.correct(cancelled).status_code == 200
     assert get(api, "equities/AAPL/latest")["trade"]["price"] == 1
+
+
+def test_the_schema_has_the_columns_of_the_answers_and_no_others(traded: Api):
+    paths = answer(traded.get("/api/v1/schema?format=json"))["paths"]
+    operation = paths[f"{TREE}/equities/{{symbol}}/snapshot"]["get"]
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
+    plain = get(traded, "equities/ACME/snapshot")
+    best = get(traded, "equities/ACME/snapshot", exchange="best")
+    for name, row in plain.items():
+        if name != "symbol":
+            assert set(schema[name]["properties"]) == set(row) | set(best[name]), name
