@@ -8,11 +8,11 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
 from stats.market_data.explanation import PARAMETERS as EXPLAIN_PARAMETERS
 from stats.market_data.ohlcv.absence_reasons import REASONS
-from stats.market_data.ohlcv.adjustment import WhyNotApplied
 from stats.market_data.query import DatasetForm, MarketClass
 from stats.market_data.query_parameters import query_serializer, report_serializer
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn
+from store.bars.adjustment import WhyNotApplied
 from store.datasets import DATASETS
 from store.resolutions import Resolution
 from store.rows.knowledge import KnownBy

@@ -82,7 +82,16 @@ class Grid(Protocol):
 
 
 class DayGrid(Grid, Protocol):
-    """A grid of days: trading dates if there is an exchange, else UTC dates."""
+    """A grid by an instrument's exchange: its trading dates if there is one, else UTC dates."""
+
+    def days(self) -> "DayGrid":
+        """Return the grid of days with the same exchange and hours."""
+
+    def regular_days(self) -> "DayGrid":
+        """Return the grid of the exchange's regular sessions, one per trading date; UTC days without an exchange."""
+
+    def first_not_over_ns(self, now_ns: int) -> int:
+        """Return the start of the first interval that is not over at an instant."""
 
     def date_start(self, day_ns: int) -> int:
         """Return the start of a trading date, given as its midnight UTC.

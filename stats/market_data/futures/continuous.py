@@ -28,8 +28,8 @@ from stats.market_data.intervals.windows import (
     next_change_ns_of,
     part_over_gaps,
 )
+from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
-from stats.market_data.ohlcv.corporate_actions import BarInputs
 from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, check_known, reason_for_none
 from stats.market_data.query import DatasetForm, RollQuery
 from stats.market_data.query_parameters import ROLL_PARAMETERS
@@ -216,7 +216,7 @@ def _date_of(days: BarGrid, time_ns: int) -> int:
 def _inputs(contract: FutureContract) -> BarInputs:
     """Return what a contract's unadjusted bars are made from."""
     actions = empty_view(contract.trades.store, CORPORATE_ACTIONS, contract.instrument.symbol)
-    return BarInputs(contract.trades, contract.stored_bars, actions, contract.instrument.policy, None)
+    return BarInputs(contract.trades, contract.stored_bars, actions, contract.instrument.policy)
 
 
 def _continuous_plan(symbol_query: SymbolQuery) -> Plan:

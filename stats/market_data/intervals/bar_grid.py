@@ -76,6 +76,19 @@ class BarGrid:
         """See `Grid.with_resolution`."""
         return replace(self, resolution=resolution, anchor=Anchor.CLOCK)
 
+    def days(self) -> "BarGrid":
+        """See `DayGrid.days`. An intraday grid with a calendar gets trading dates; other grids keep their session mode."""
+        is_dated = self.calendar is not None and not self.resolution.is_period
+        return replace(
+            self, resolution=Resolution.DAY, session=SessionMode.EXCHANGE if is_dated else self.session
+        )
+
+    def regular_days(self) -> "BarGrid":
+        """See `DayGrid.regular_days`."""
+        if self.calendar is None:
+            return utc_grid(Resolution.DAY)
+        return BarGrid(Resolution.DAY, self.calendar, SessionMode.EXCHANGE, Hours.REGULAR)
+
     def aligned(self, start_ns: int, end_ns: int) -> Window:
         """Return the window of all intervals that overlap a range."""
         if self.anchor_calendar is not None:
@@ -126,7 +139,7 @@ class BarGrid:
             min(edge for edge in (interval.end_ns, *ends) if edge > now_ns),
         )
 
-    def first_open_ns(self, now_ns: int) -> int:
+    def first_not_over_ns(self, now_ns: int) -> int:
         """Return the start of the first interval that is not final at `now_ns`."""
         interval = self.interval(now_ns)
         is_open = self.constant_window(now_ns).start_ns == interval.start_ns
@@ -182,10 +195,3 @@ class BarGrid:
 def utc_grid(resolution: Resolution) -> BarGrid:
     """Return the grid of a resolution in UTC, with all hours."""
     return BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
-
-
-def regular_day_grid(calendar: TradingCalendar | None) -> BarGrid:
-    """Return the grid of an exchange's regular sessions, one per trading date; UTC days without a calendar."""
-    if calendar is None:
-        return utc_grid(Resolution.DAY)
-    return BarGrid(Resolution.DAY, calendar, SessionMode.EXCHANGE, Hours.REGULAR)

@@ -65,7 +65,7 @@ def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
         return Range(aligned.start_ns, aligned.start_ns)
     end_ns = aligned.end_ns
     if not query.with_partial:
-        end_ns = min(end_ns, grid.first_open_ns(symbol_query.now_ns))
+        end_ns = min(end_ns, grid.first_not_over_ns(symbol_query.now_ns))
     return Range(None if start_ns is None else aligned.start_ns, end_ns)
 
 
@@ -107,7 +107,7 @@ def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Ran
     is_open = (
         query.end_ns is None
         or constant_window.start_ns < query_range.end_ns
-        or (not query.with_partial and grid.first_open_ns(symbol_query.now_ns) <= query_range.end_ns)
+        or (not query.with_partial and grid.first_not_over_ns(symbol_query.now_ns) <= query_range.end_ns)
     )
     return constant_window.end_ns if is_open else None
 

@@ -10,7 +10,7 @@ from stats.caching.keys import DIFFERS_BY_PAGE
 from stats.exceptions import RangeTooLarge
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.absence_reasons import AbsenceFinder
-from stats.market_data.ohlcv.corporate_actions import BarInputs, day_grid
+from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from stats.market_data.plan import Range, SymbolQuery
 from stats.market_data.query import maximum_range_ns
@@ -53,7 +53,7 @@ class BarAbsences:
         return absences.runs(window, dates)
 
     def _absences(self) -> AbsenceFinder:
-        days, logs = day_grid(self.grid), (self.inputs.trades, self.inputs.stored_bars)
+        days, logs = self.grid.days(), (self.inputs.trades, self.inputs.stored_bars)
         return AbsenceFinder(
             grid=self.grid,
             bar_maker=self.inputs.unadjusted(self.grid),
@@ -70,7 +70,7 @@ class BarAbsences:
             self.inputs.stored_bars,
             self.grid,
             maker_of=lambda resolution: self.inputs.unadjusted(all_hours_grid.with_resolution(resolution)),
-            day_grid=day_grid(all_hours_grid),
+            day_grid=all_hours_grid.days(),
         )
 
     def _window(self, first_ns: int, start_ns: int | None, end_ns: int | None) -> Window:
@@ -102,7 +102,7 @@ class BarAbsences:
         return max(self._date(window.end_ns - 1), self.days[1])
 
     def _date(self, instant_ns: int) -> int:
-        dates = trading_date_of(np.array([instant_ns]), day_grid(self.grid).period_calendar)
+        dates = trading_date_of(np.array([instant_ns]), self.grid.days().period_calendar)
         return int(dates[0])
 
 

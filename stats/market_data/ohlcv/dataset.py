@@ -14,13 +14,14 @@ from stats.market_data.intervals.windows import (
     plain_grid_of,
 )
 from stats.market_data.ohlcv.absences import BarAbsences, queried_days
-from stats.market_data.ohlcv.adjustment import AdjustmentRules
+from stats.market_data.ohlcv.bar_inputs import BarInputs, BarKnowledge
 from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
-from stats.market_data.ohlcv.corporate_actions import CLOSE_LOOKBACK_NS, BarInputs, BarKnowledge, day_grid
 from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, check_known, reason_for_none
 from stats.market_data.query import DatasetForm, MarketDataQuery
 from stats.market_data.rows import WindowedSource
+from store.bars.adjustment import AdjustmentRules
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
+from store.log_views.adjusted_bars import CLOSE_LOOKBACK_NS
 from store.log_views.log_view import LogView, empty_view
 from store.log_views.stored_bars import is_made_of, stored_bars_window, stored_resolutions
 from store.log_views.trade_bars import trade_bars
@@ -79,17 +80,18 @@ def _bars_plan(
     window = bar_window(query_range, grid, (trades, stored_bars))
     trades_window = trade_bars(trades, grid, symbol_query.instrument.policy).needed(window)
     needed = _needed(symbol_query, grid, query_range, trades_window, actions)
-    stored_grid = grid if actions.is_empty else day_grid(grid)
+    stored_grid = grid if actions.is_empty else grid.days()
     stored_needed = stored_bars_window(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
     limited_to = symbol_query.read_point.limited_to
     logs = (limited_to(trades, needed), limited_to(stored_bars, stored_needed), actions)
-    rules = None if actions.is_empty else _adjustment_rules(symbol_query, grid)
-    inputs = BarInputs(*logs, symbol_query.instrument.policy, rules, settle_ns)
+    inputs = BarInputs(*logs, symbol_query.instrument.policy, settle_ns)
+    if not actions.is_empty:
+        inputs = _adjusted(inputs, symbol_query, grid)
     finality = None
     if _has_final(query):
         finality = finality_of(symbol_query, grid, query_range, trades, symbol_query.instrument.policy)
     absences = _absences(symbol_query, grid, query_range, inputs) if query.with_coverage else None
-    next_change_ns = _next_change_ns(symbol_query, grid, query_range, rules, absences)
+    next_change_ns = _next_change_ns(symbol_query, grid, query_range, inputs, absences)
     validity = symbol_query.validity(
         next_change_ns, query_range.end_ns if absences is None else absences.end_ns
     )
@@ -103,7 +105,7 @@ def _bars_plan(
         validity=validity if finality is None else validity.until(finality.expires_ns),
         head=(("resolution", grid.resolution.value),),
         absences=absences,
-        not_applied=None if rules is None else reader,
+        not_applied=None if inputs.rules is None else reader,
         knowledge=None if settle_ns is None else BarKnowledge(inputs, grid),
         final_until_ns=None if finality is None else finality.until_ns,
     )
@@ -141,16 +143,15 @@ def _needed(
     if not actions.is_empty:
         needed = Window(needed.start_ns - 2 * CLOSE_LOOKBACK_NS, ALL_TIME.end_ns)
     if symbol_query.query.with_coverage:
-        last_day = day_grid(grid).interval(query_range.end_ns - 1)
+        last_day = grid.days().interval(query_range.end_ns - 1)
         needed = Window(ALL_TIME.start_ns, max(needed.end_ns, last_day.end_ns))
     return needed
 
 
-def _adjustment_rules(symbol_query: SymbolQuery, grid: BarGrid) -> AdjustmentRules:
-    today = day_grid(grid).interval(symbol_query.now_ns)
-    return AdjustmentRules(
-        symbol_query.query.adjustment == "all", symbol_query.instrument.currency, today.end_ns
-    )
+def _adjusted(inputs: BarInputs, symbol_query: SymbolQuery, grid: BarGrid) -> BarInputs:
+    """Return the inputs with the query's adjustment, for actions that take effect up to today."""
+    rules = AdjustmentRules(symbol_query.query.adjustment == "all", symbol_query.instrument.currency)
+    return replace(inputs, rules=rules, actions_until_ns=grid.days().interval(symbol_query.now_ns).end_ns)
 
 
 def _final_bars(
@@ -171,7 +172,7 @@ def _next_change_ns(
     symbol_query: SymbolQuery,
     grid: BarGrid,
     query_range: Range,
-    rules: AdjustmentRules | None,
+    inputs: BarInputs,
     absences: BarAbsences | None,
 ) -> int | None:
     """Return the next instant at which bars or absences change if nothing is written; None for never.
@@ -179,7 +180,7 @@ def _next_change_ns(
     Adjusted bars may change every day, because actions take effect.
     """
     query, constant_window = symbol_query.query, grid.constant_window(symbol_query.now_ns)
-    changes_ns = [] if rules is None else [rules.until_ns]
+    changes_ns = [] if inputs.rules is None else [inputs.actions_until_ns]
     if absences is not None and (query.end_ns is None or constant_window.start_ns < absences.end_ns):
         # After midnight UTC, a query without an end covers one more day.
         changes_ns += [constant_window.end_ns, (symbol_query.now_ns // DAY_NS + 1) * DAY_NS]
@@ -192,8 +193,8 @@ def _next_change_ns(
 def _absences(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inputs: BarInputs) -> BarAbsences:
     days, final_until_ns = queried_days(symbol_query), grid.constant_window(symbol_query.now_ns).start_ns
     # Closed days at the end of the range last until the start of the next trading date.
-    next_date_ns = day_grid(grid).date_start(days[1] * DAY_NS)
-    absences_end_ns = max(query_range.end_ns, day_grid(grid).interval(next_date_ns).end_ns)
+    next_date_ns = grid.days().date_start(days[1] * DAY_NS)
+    absences_end_ns = max(query_range.end_ns, grid.days().interval(next_date_ns).end_ns)
     return BarAbsences(
         inputs,
         grid,

@@ -6,21 +6,22 @@ last official close before the ex-date (CRSP database, "Data Definitions: Factor
 renames change no price.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 
-from stats.caching.keys import DIFFERS_BY_PAGE
+from store import lazy_pyarrow as pa
 from store.arrays import Floats, Integers
 from store.bars.bars import Bars
 from store.row_rules import is_absurd_ratio
 
 # Takes an action's stored time. Returns the last official close before the action; None if it is unknown.
-CloseBefore = Callable[[int], float | None]
+CloseBefore: TypeAlias = Callable[[int], float | None]
 # Their amount leaves the share on the ex-date.
 _DISTRIBUTIONS = frozenset({"dividend", "special_dividend", "spin_off"})
 
@@ -80,16 +81,15 @@ class AdjustmentRules:
     """The rules by which actions are applied.
 
     with_dividends: whether dividends and spin-offs are applied; splits always are. currency: the currency of the
-    prices; None if unknown. until_ns: actions that take effect at or after this time are ignored.
+    prices; None if unknown.
     """
 
     with_dividends: bool
     currency: str | None
-    until_ns: Annotated[int, DIFFERS_BY_PAGE]
 
-    def concerns(self, action: Mapping[str, Any], effect_ns: int) -> bool:
-        """Return whether an action is of a kind that is asked for, and has taken effect."""
-        return effect_ns < self.until_ns and (self.with_dividends or action["kind"] not in _DISTRIBUTIONS)
+    def concerns(self, kind: str) -> bool:
+        """Return whether an action is of a kind that is asked for."""
+        return self.with_dividends or kind not in _DISTRIBUTIONS
 
     def factors(self, action: Mapping[str, Any], close_before: CloseBefore) -> Factors | WhyNotApplied:
         """Return the factors of an action, or why it has none.
@@ -114,20 +114,22 @@ class AdjustmentRules:
 def adjustment_of(
     actions: pa.Table,
     *,
-    takes_effect: Callable[[int], int],
     rules: AdjustmentRules,
+    takes_effect: Callable[[int], int],
+    until_ns: int,
     close_before: CloseBefore,
 ) -> Adjustment:
     """Return the adjustment for stored corporate actions.
 
-    actions: ordered by time. takes_effect: returns when an action takes effect, given its stored time.
+    actions: ordered by time. takes_effect: returns when an action takes effect, given its stored time. until_ns:
+    actions that take effect at or after this time are ignored.
     """
     times: list[int] = []
     found: list[Factors] = []
     not_applied: list[NotApplied] = []
     for action in actions.to_pylist():
         effect_ns = takes_effect(action["timestamp"])
-        if not rules.concerns(action, effect_ns):
+        if effect_ns >= until_ns or not rules.concerns(action["kind"]):
             continue
         factors = rules.factors(action, close_before)
         if isinstance(factors, WhyNotApplied):
