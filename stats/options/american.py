@@ -21,7 +21,7 @@ _ITERATIONS = 100
 _NEGLIGIBLE = 1e-12
 
 # If the price is above every European price, the solver starts at the first of these v that gives at least the price.
-_HIGH_VOLATILITIES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+HIGH_VOLATILITIES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 # Steps of the finite differences: _SPOT_STEP · x · v in x (at most x / 10), _VOLATILITY_STEP · v in v, and
 # _RATE_STEP in a.
@@ -86,7 +86,7 @@ class AndersenLake:
         try:
             return self.european.total_volatility(x, a, b, price)
         except RuntimeError:
-            for v in _HIGH_VOLATILITIES:
+            for v in HIGH_VOLATILITIES:
                 if self.value(x, a, b, v) >= price:
                     return v
             raise

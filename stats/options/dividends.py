@@ -37,7 +37,11 @@ class CashDividends:
         """Return these rows."""
         return CashDividends(self.years[rows], self.values[rows])
 
-    def schedule(self, row: int, t: float, strike: float) -> tuple[tuple[float, float], ...]:
-        """Return a row's dividends: the part of the `t` years until each, and its present value per unit of strike."""
-        pairs = zip(self.years[row].tolist(), self.values[row].tolist(), strict=True)
-        return tuple((float(years / t), float(value / strike)) for years, value in pairs if value > 0)
+    def scaled(self, t: Floats, strike: Floats) -> tuple[Floats, Floats]:
+        """Return a row for each dividend: the part of the `t` years until it, and its present value per unit of strike.
+
+        Both are 0 for dividends of value 0.
+        """
+        is_paid = self.values > 0
+        parts = np.where(is_paid, np.minimum(self.years / t[:, None], 1.0), 0.0)
+        return parts.T, (self.values / strike[:, None]).T

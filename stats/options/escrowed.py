@@ -1,87 +1,140 @@
-"""American options on an underlying that pays cash dividends, through QuantLib's `FdBlackScholesVanillaEngine`.
+"""American options on underlyings that pay cash dividends, by the escrowed model on a trinomial lattice.
 
-Andersen and Lake's engine has one exercise boundary without jumps, so it takes no cash dividends. Finite differences with
-the escrowed model do: the price less the dividends' present value is the process, and an exercise is paid with the
-dividends still to come. Units: `stats.options.european`; x is without the dividends.
+Andersen and Lake's engine has one exercise boundary without jumps, so it takes no cash dividends. The price less the
+dividends' present value is the process, and an exercise is paid with the dividends still to come. Units:
+`stats.options.european`; x is without the dividends.
 """
 
-from math import exp
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from stats.options.american import AndersenLake
-from stats.options.european import Slopes, quantlib
+import numpy as np
 
-# The numbers of points in time and in price.
-_GRID = (50, 100)
-# QuantLib's days of the option's life. Ex-dates are rounded to them.
-_DAYS = 3_650
-_YEARS = _DAYS / 365
-_START_YEAR = 2150
+from stats.options.american import HIGH_VOLATILITIES
+from stats.options.european import EuropeanColumns
+from stats.options.lattice import NEAR, SPACING, LatticeInputs, lattice_prices
+from store.arrays import Floats, Integers, Mask
+
+# The solver's accuracy, per unit of strike, and its maximum number of iterations.
+_ACCURACY = 1e-9
+_ITERATIONS = 100
 
 # Steps of the central differences: _VOLATILITY_STEP · v in v, and _RATE_STEP in a.
-_VOLATILITY_STEP = 0.01
+_VOLATILITY_STEP = 0.05
 _RATE_STEP = 1e-3
 
+_FACTORS_OF_V = np.array([1 + _VOLATILITY_STEP, 1 - _VOLATILITY_STEP, 1, 1])
+_MOVES_OF_A = np.array([0, 0, _RATE_STEP, -_RATE_STEP])
 
-class EscrowedAmerican(AndersenLake):
-    """Prices American calls, or American puts, with cash dividends.
+# Weights of the first and second derivative from five points one apart (fourth order).
+_SLOPE = np.array([1, -8, 0, 8, -1])[:, None] / 12
+_CURVATURE = np.array([-1, 16, -30, 16, -1])[:, None] / 12
 
-    schedule: for each dividend the part of the option's life until its ex-date, and its present value per unit of strike.
+
+@dataclass(frozen=True, slots=True)
+class EscrowedOptions:
+    """Columns of American options. is_call: one value per option. parts, values: as in `LatticeInputs`.
+
+    Arguments and results of the methods are columns of the same length.
     """
 
-    def __init__(self, *, is_call: bool, schedule: tuple[tuple[float, float], ...]) -> None:
-        super().__init__(is_call=is_call)
-        self._schedule = tuple(
-            (min(max(round(part * _DAYS), 1), _DAYS - 1), value) for part, value in schedule
-        )
+    is_call: Mask
+    parts: Floats
+    values: Floats
 
-    def value(self, x: float, a: float, b: float, v: float) -> float:
-        """Return the price. Raises `RuntimeError` for arguments that QuantLib refuses."""
-        return self._solved(x, a, b, v, a).NPV()  # type: ignore[no-any-return]
+    def at(self, rows: Integers | Mask) -> "EscrowedOptions":
+        """Return these options."""
+        return EscrowedOptions(self.is_call[rows], self.parts[:, rows], self.values[:, rows])
 
-    def is_never_early(self, a: float, b: float) -> bool:
-        """Return False: a call may be exercised before any ex-date, a put at any time."""
-        return False
+    def prices(self, x: Floats, a: Floats, b: Floats, v: Floats) -> Floats:
+        """Return the prices."""
+        prices: Floats = self._near_prices(x, a, b, v)[NEAR]
+        return prices
 
-    def slopes(self, x: float, a: float, b: float, v: float) -> Slopes:
-        """Return the derivatives of `BlackScholes.slopes`: of x from the grid, of v and a by central differences."""
-        step = v * _VOLATILITY_STEP
-        option = self._solved(x, a, b, v, a)
-        by_x = option.delta()
-        by_v = (self.value(x, a, b, v + step) - self.value(x, a, b, v - step)) / (2 * step)
-        above, below = (self._at_rate(x, a, b, v, a + move) for move in (_RATE_STEP, -_RATE_STEP))
-        # The difference has the change of the dividends' present values; without it x is constant.
-        discounted = sum(day / _DAYS * value for day, value in self._schedule)
-        return by_x, option.gamma(), by_v, (above - below) / (2 * _RATE_STEP) - by_x * discounted
+    def premiums(self, x: Floats, a: Floats, b: Floats, v: Floats) -> Floats:
+        """Return the prices of the right to early exercise: American minus European."""
+        return self.prices(x, a, b, v) - EuropeanColumns(self.is_call).values(x, a, b, v)
 
-    def _at_rate(self, x: float, a: float, b: float, v: float, new_a: float) -> float:
-        return self._solved(x, new_a, b, v, a).NPV()  # type: ignore[no-any-return]
+    def total_volatilities(self, x: Floats, a: Floats, b: Floats, price: Floats) -> Floats:
+        """Return the v at which the options have these prices; NaN where there is none.
 
-    def _solved(self, x: float, a: float, b: float, v: float, known_a: float) -> Any:
-        """Return QuantLib's option at the spot price of `x` and the schedule, whose values are those at `known_a`."""
-        ql = quantlib()
-        start, days = ql.Date(1, 1, _START_YEAR), ql.Actual365Fixed()
-        spot = x + sum(value for _, value in self._schedule)
-        process = ql.BlackScholesMertonProcess(
-            ql.QuoteHandle(ql.SimpleQuote(spot)),
-            ql.YieldTermStructureHandle(ql.FlatForward(start, b / _YEARS, days)),
-            ql.YieldTermStructureHandle(ql.FlatForward(start, a / _YEARS, days)),
-            ql.BlackVolTermStructureHandle(
-                ql.BlackConstantVol(start, ql.NullCalendar(), v / _YEARS**0.5, days)
-            ),
+        Uses the secant method within a bracket. The first v is not below the solution.
+        """
+
+        def excess_at(rows: Integers, at_v: Floats) -> Floats:
+            return self.at(rows).prices(x[rows], a[rows], b[rows], at_v) - price[rows]
+
+        highest = self._highest(x, a, b, price)
+        return _roots(excess_at, highest, EuropeanColumns(self.is_call).slopes(x, a, b, highest)[2])
+
+    def slopes(self, x: Floats, a: Floats, b: Floats, v: Floats) -> Floats:
+        """Return a row for each of `Slopes`: the European ones plus differences of the premium.
+
+        In x over five nodes of the lattice; central in v and a.
+        """
+        european = EuropeanColumns(self.is_call)
+        spots = x * np.exp(v * SPACING * np.arange(-NEAR, NEAR + 1)[:, None])
+        near = self._near_prices(x, a, b, v) - np.stack([european.values(spot, a, b, v) for spot in spots])
+        by_w, by_w_twice = (near * _SLOPE).sum(axis=0) / SPACING, (near * _CURVATURE).sum(axis=0) / SPACING**2
+        up_v, down_v, up_a, down_a = self._moved_premiums(x, a, b, v)
+        of_premium = (
+            by_w / (v * x),
+            (by_w_twice / v - by_w) / (v * x**2),
+            (up_v - down_v) / (2 * _VOLATILITY_STEP * v),
+            (up_a - down_a) / (2 * _RATE_STEP),
         )
-        # The engine discounts at the rate less the yield; present values are at the rate (Hull).
-        dividends = ql.DividendVector(
-            [start + day for day, _ in self._schedule],
-            [value * exp((known_a - b) * day / _DAYS) for day, value in self._schedule],
-        )
-        right = ql.Option.Call if self._is_call else ql.Option.Put
-        option = ql.VanillaOption(
-            ql.PlainVanillaPayoff(right, 1.0), ql.AmericanExercise(start, start + _DAYS)
-        )
-        escrowed = ql.FdBlackScholesVanillaEngine.Escrowed
-        scheme = ql.FdmSchemeDesc.Douglas()
-        option.setPricingEngine(
-            ql.FdBlackScholesVanillaEngine(process, dividends, *_GRID, 0, scheme, False, -1.0, escrowed)
-        )
-        return option
+        slopes: Floats = european.slopes(x, a, b, v) + np.stack(of_premium)
+        return slopes
+
+    def _moved_premiums(self, x: Floats, a: Floats, b: Floats, v: Floats) -> Floats:
+        """Return four rows of premiums: at a higher v, a lower v, a higher a and a lower a.
+
+        At another a the dividends' present values change, too.
+        """
+        factors, moves = (each[:, None] for each in (_FACTORS_OF_V, _MOVES_OF_A))
+        count = len(moves)
+        values = np.concatenate([self.values * np.exp(-move * self.parts) for move in _MOVES_OF_A], axis=1)
+        options = EscrowedOptions(np.tile(self.is_call, count), np.tile(self.parts, (1, count)), values)
+        columns = (np.tile(x, count), (a + moves).ravel(), np.tile(b, count), (v * factors).ravel())
+        premiums: Floats = options.premiums(*columns).reshape(count, -1)
+        return premiums
+
+    def _near_prices(self, x: Floats, a: Floats, b: Floats, v: Floats) -> Floats:
+        sign = np.where(self.is_call, 1.0, -1.0)
+        return lattice_prices(LatticeInputs(sign, x, a, b, v, self.parts, self.values))
+
+    def _highest(self, x: Floats, a: Floats, b: Floats, price: Floats) -> Floats:
+        """Return v at which the options cost at least `price`: the European solutions if there are any; else NaN."""
+        highest = EuropeanColumns(self.is_call).total_volatilities(x, a, b, price)
+        for v in HIGH_VOLATILITIES:
+            rows = np.flatnonzero(np.isnan(highest))
+            if not len(rows):
+                break
+            prices = self.at(rows).prices(x[rows], a[rows], b[rows], np.full(len(rows), v))
+            highest[rows[prices >= price[rows]]] = v
+        return highest
+
+
+def _roots(excess_at: Callable[[Integers, Floats], Floats], high: Floats, slope: Floats) -> Floats:
+    """Return the zeros of increasing functions in `(0, high)`; `high` if one is below zero there; NaN if there is none.
+
+    excess_at: the functions of these rows at these points. high: NaN for no function. slope: an estimate at `high`.
+    """
+    found = np.full(len(high), np.nan)
+    rows = np.flatnonzero(np.isfinite(high))
+    low, high, slope = np.zeros(len(rows)), high[rows], slope[rows]
+    last, excess = high, np.maximum(excess_at(rows, high), 0.0)
+    for _ in range(_ITERATIONS):
+        is_open = np.abs(excess) > _ACCURACY
+        found[rows[~is_open]] = np.where(np.isfinite(excess), last, np.nan)[~is_open]
+        rows = rows[is_open]
+        if not len(rows):
+            break
+        low, high, last, excess, slope = (each[is_open] for each in (low, high, last, excess, slope))
+        guess = last - excess / np.where(slope > 0, slope, np.inf)
+        guess = np.where((low < guess) & (guess < high), guess, (low + high) / 2)
+        new_excess = excess_at(rows, guess)
+        low, high = np.where(new_excess < 0, guess, low), np.where(new_excess < 0, high, guess)
+        slope = (new_excess - excess) / (guess - last)
+        last, excess = guess, new_excess
+    return found

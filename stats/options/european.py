@@ -5,6 +5,7 @@ and prices are per unit of strike. So one call of strike 1 prices all calls, and
 (1976): besides v, the price depends only on the forward x e^(a - b) and the discount e^(-a).
 """
 
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from math import exp
@@ -101,3 +102,33 @@ class BlackScholes:
         """Return four derivatives of the price: by x, twice by x, by v, and by a (at constant x and b)."""
         option = self._calculator(self._payoff, x * exp(a - b), v, exp(-a))
         return option.delta(x), option.gamma(x), option.vega(1.0), option.rho(1.0)
+
+
+class EuropeanColumns:
+    """`BlackScholes` for columns of options. is_call: one value per option. All rows are NaN where it raises."""
+
+    def __init__(self, is_call: Mask) -> None:
+        self._is_call = is_call.tolist()
+        self._models = {right: BlackScholes(is_call=right) for right in set(self._is_call)}
+
+    def values(self, x: Floats, a: Floats, b: Floats, v: Floats) -> Floats:
+        """Return the prices."""
+        values: Floats = self._results("value", 1, x, a, b, v)[0]
+        return values
+
+    def total_volatilities(self, x: Floats, a: Floats, b: Floats, price: Floats) -> Floats:
+        """Return the v at which the options have these prices."""
+        solutions: Floats = self._results("total_volatility", 1, x, a, b, price)[0]
+        return solutions
+
+    def slopes(self, x: Floats, a: Floats, b: Floats, v: Floats) -> Floats:
+        """Return a row for each of `Slopes`."""
+        return self._results("slopes", 4, x, a, b, v)
+
+    def _results(self, method: str, count: int, *columns: Floats) -> Floats:
+        results = np.full((len(self._is_call), count), np.nan)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        for index, (is_call, row) in enumerate(zip(self._is_call, rows, strict=True)):
+            with suppress(RuntimeError, OverflowError):
+                results[index] = getattr(self._models[is_call], method)(*row)
+        return results.T

@@ -1,13 +1,16 @@
 """The forward price for an expiry, implied by put-call parity."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from math import exp, log, nan
+from typing import TypeAlias
 
 import numpy as np
 
 from stats.options.american import AndersenLake
 from stats.options.dividends import CashDividends
-from stats.options.escrowed import EscrowedAmerican
+from stats.options.escrowed import EscrowedOptions
+from stats.options.european import EuropeanColumns
 from store.arrays import Floats, Integers, Mask
 
 # The median forward of at most this many call-put pairs, those nearest to the money, is used.
@@ -107,64 +110,88 @@ def _without_early_exercise(legs: Floats, forwards: Floats, carry: Carry, rows: 
     forward. At the fixed point call and put have the same volatility. NaN if there is no fixed point, for example if
     a leg has no time value.
     """
-    models = AndersenLake(is_call=True), AndersenLake(is_call=False)
-    carry = carry.at(rows)
-    net_spot = carry.spot - carry.dividends.total
-    columns = np.stack([*legs, carry.t, carry.rate, net_spot, carry.dividend_yield])
-    found = []
-    for index, (row, forward) in enumerate(zip(columns.T.tolist(), forwards.tolist(), strict=True)):
-        parity = _Parity(*row)
-        schedule = carry.dividends.schedule(index, parity.t, parity.strike)
-        call_model, put_model = (
-            [EscrowedAmerican(is_call=is_call, schedule=schedule) for is_call in (True, False)]
-            if schedule
-            else models
-        )
-        found.append(parity.fixed_point(call_model, put_model, forward))
-    return np.array(found)
+    carry, found = carry.at(rows), np.empty(legs.shape[1])
+    strike, call, put = legs
+    parity = _Parity(strike, call, put, carry)
+    has_dividends = carry.dividends.total > 0
+    for is_escrowed in (False, True):
+        group = np.flatnonzero(has_dividends == is_escrowed)
+        premiums_of = _escrowed_premiums if is_escrowed else _andersen_lake_premiums()
+        with np.errstate(all="ignore"):
+            found[group] = parity.at(group).fixed_points(forwards[group], premiums_of)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Parity:
-    """A call and a put of one strike, at one instant. net_spot: the spot price less the dividends' present value."""
+    """Columns: a call and a put of one strike, at one instant. `forwards` and `scaled` have a value for each row."""
 
-    strike: float
-    call: float
-    put: float
-    t: float
-    rate: float
-    net_spot: float
-    dividend_yield: float
+    strike: Floats
+    call: Floats
+    put: Floats
+    carry: Carry
 
-    def fixed_point(self, call_model: AndersenLake, put_model: AndersenLake, forward: float) -> float:
-        """Return the forward to which the iteration from `forward` converges; NaN if it does not converge."""
-        early_call = early_put = 0.0
-        try:
-            for _ in range(_ITERATIONS):
-                x, a, b = self._scaled(forward)
-                model, price = (
-                    (call_model, self.call - early_call)
-                    if forward < self.strike
-                    else (put_model, self.put - early_put)
-                )
-                if price <= 0:
-                    return nan
-                v = model.european.total_volatility(x, a, b, price / self.strike)
-                early_call = self.strike * call_model.premium(x, a, b, v)
-                early_put = self.strike * put_model.premium(x, a, b, v)
-                previous, forward = forward, self._forward(self.call - early_call, self.put - early_put)
-                if abs(forward - previous) <= _TOLERANCE * previous:
-                    return forward
-        except (RuntimeError, ValueError, OverflowError):
-            # QuantLib found no volatility, or the forward became zero or negative.
-            pass
-        return nan
+    def at(self, rows: Integers) -> "_Parity":
+        """Return these rows."""
+        return _Parity(self.strike[rows], self.call[rows], self.put[rows], self.carry.at(rows))
 
-    def _forward(self, call: float, put: float) -> float:
-        return self.strike + (call - put) * exp(self.rate * self.t)
+    def fixed_points(self, forward: Floats, premiums_of: "_PremiumsOf") -> Floats:
+        """Return the forwards to which the iterations from `forward` converge; NaN where they do not converge."""
+        found, rows = np.full(len(forward), np.nan), np.arange(len(forward))
+        early = np.zeros((2, len(forward)))
+        for _ in range(_ITERATIONS):
+            if not len(rows):
+                break
+            parity = self.at(rows)
+            early = parity.strike * premiums_of(parity, *parity.scaled(forward, early))
+            previous, forward = forward, parity.forwards(early)
+            is_found = np.abs(forward - previous) <= _TOLERANCE * previous
+            found[rows[is_found]] = forward[is_found]
+            goes_on = ~is_found & (forward > 0)
+            rows, forward, early = rows[goes_on], forward[goes_on], early[:, goes_on]
+        return found
 
-    def _scaled(self, forward: float) -> tuple[float, float, float]:
-        """Return the models' arguments x, a and b."""
-        a = self.rate * self.t
-        net_spot = self.net_spot if self.net_spot > 0 else forward * exp(self.dividend_yield * self.t - a)
-        return net_spot / self.strike, a, a - log(forward / net_spot)
+    def forwards(self, early: Floats) -> Floats:
+        """Return the forwards by parity of the prices less the premiums of the calls and of the puts."""
+        call, put = self.call - early[0], self.put - early[1]
+        forwards: Floats = self.strike + (call - put) * np.exp(self.carry.rate * self.carry.t)
+        return forwards
+
+    def scaled(self, forward: Floats, early: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return the models' arguments x, a, b and v. early: the premiums of the calls and of the puts."""
+        carry, a = self.carry, self.carry.rate * self.carry.t
+        net_spot = carry.spot - carry.dividends.total
+        net_spot = np.where(net_spot > 0, net_spot, forward * np.exp(carry.dividend_yield * carry.t - a))
+        x, b = net_spot / self.strike, a - np.log(forward / net_spot)
+        is_call = forward < self.strike
+        price = np.where(is_call, self.call - early[0], self.put - early[1]) / self.strike
+        price = np.where(price > 0, price, np.nan)
+        return x, a, b, EuropeanColumns(is_call).total_volatilities(x, a, b, price)
+
+
+# From the rows, x, a, b and v to the premiums of early exercise of the calls and of the puts, per unit of strike. NaN
+# where there is none.
+_PremiumsOf: TypeAlias = Callable[[_Parity, Floats, Floats, Floats, Floats], Floats]
+
+
+def _escrowed_premiums(parity: _Parity, x: Floats, a: Floats, b: Floats, v: Floats) -> Floats:
+    parts, values = (
+        np.tile(each, (1, 2)) for each in parity.carry.dividends.scaled(parity.carry.t, parity.strike)
+    )
+    options = EscrowedOptions(np.repeat([True, False], len(x)), parts, values)
+    premiums: Floats = options.premiums(*(np.tile(each, 2) for each in (x, a, b, v))).reshape(2, -1)
+    return premiums
+
+
+def _andersen_lake_premiums() -> _PremiumsOf:
+    models = AndersenLake(is_call=True), AndersenLake(is_call=False)
+
+    def premiums(_: _Parity, x: Floats, a: Floats, b: Floats, v: Floats) -> Floats:
+        found = np.full((2, len(x)), np.nan)
+        for index, row in enumerate(zip(x.tolist(), a.tolist(), b.tolist(), v.tolist(), strict=True)):
+            # QuantLib refuses some arguments, such as an unknown volatility.
+            with suppress(RuntimeError):
+                found[:, index] = [model.premium(*row) for model in models]
+        return found
+
+    return premiums

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stats.options.american import AndersenLake
-from stats.options.escrowed import EscrowedAmerican
+from stats.options.escrowed import EscrowedOptions
 from stats.options.european import BlackScholes, highest_prices, lowest_prices
 from stats.options.inputs import SOLVED, Codes, Inputs, Reason, mark
 from store.arrays import Floats, Integers, Mask
@@ -40,20 +40,20 @@ class Valuation:
 def valuation(inputs: Inputs, american: Mask, quote_codes: Codes) -> Valuation:
     """Compute implied volatility and greeks.
 
-    Models: Andersen-Lake-Offengenden for American options, Black-Scholes-Merton for European ones.
+    Models: Andersen-Lake-Offengenden for American options, with cash dividends a trinomial lattice; Black-Scholes-Merton
+    for European ones.
     quote_codes: the reason codes of `mid_prices`. Raises nothing; a row that cannot be valued gets a reason.
     """
     codes = _reasons(inputs, american, quote_codes)
     scaled = _scaled(inputs)
     solutions = np.full((5, len(inputs)), np.nan)
+    escrowed = (codes == SOLVED) & american & (inputs.dividends.total > 0)
+    if len(rows := np.flatnonzero(escrowed)):
+        solutions[:, rows] = _solved_escrowed(inputs, rows, scaled[:, rows])
     for is_american in (False, True):
         for is_call in (False, True):
-            rows = np.flatnonzero((codes == SOLVED) & (american == is_american) & (inputs.is_call == is_call))
-            if is_american:
-                escrowed = inputs.dividends.total[rows] > 0
-                _solve_escrowed(inputs, rows[escrowed], scaled, solutions)
-                rows = rows[~escrowed]
-            if len(rows):
+            has_model = (american == is_american) & (inputs.is_call == is_call)
+            if len(rows := np.flatnonzero((codes == SOLVED) & ~escrowed & has_model)):
                 model = (AndersenLake if is_american else BlackScholes)(is_call=is_call)
                 solutions[:, rows] = _solved(model, scaled[:, rows])
     columns = _in_units(inputs, solutions)
@@ -100,12 +100,14 @@ def _scaled(inputs: Inputs) -> Floats:
         )
 
 
-def _solve_escrowed(inputs: Inputs, rows: Integers, scaled: Floats, solutions: Floats) -> None:
-    """Write the solutions of American options with cash dividends; each has a model of its own."""
-    for row in rows.tolist():
-        schedule = inputs.dividends.schedule(row, inputs.t[row], inputs.strike[row])
-        model = EscrowedAmerican(is_call=bool(inputs.is_call[row]), schedule=schedule)
-        solutions[:, row] = _solution(model, *scaled[:, row].tolist())
+def _solved_escrowed(inputs: Inputs, rows: Integers, columns: Floats) -> Floats:
+    """Return what `_solved` does, of American options with cash dividends. rows: their rows in `inputs`."""
+    parts, values = inputs.dividends.at(rows).scaled(inputs.t[rows], inputs.strike[rows])
+    options = EscrowedOptions(inputs.is_call[rows], parts, values)
+    x, a, b, price = columns
+    with np.errstate(all="ignore"):
+        v = options.total_volatilities(x, a, b, price)
+        return np.stack([v, *options.slopes(x, a, b, v)])
 
 
 def _solved(model: BlackScholes | AndersenLake, columns: Floats) -> Floats:

@@ -17,10 +17,13 @@ from store.protocol import ALL_TIME
 from store.timestamps import DAY_NS
 from trades.stores import market_store
 
+# The kinds of corporate actions that pay cash.
+_CASH = frozenset({"dividend", "special_dividend"})
+
 
 @dataclass(frozen=True, slots=True)
 class StoredDividends:
-    """An underlying's cash dividends.
+    """An underlying's cash dividends, special ones included.
 
     log: the corporate actions; empty if no dividend counts. calendar: that of the ex-dates; None for UTC dates. currency:
     dividends in another one are ignored; None if unknown.
@@ -38,7 +41,7 @@ class StoredDividends:
         return [
             (self._takes_effect(row["timestamp"]), row["amount"])
             for row in rows
-            if row["kind"] == "dividend"
+            if row["kind"] in _CASH
             and (row["currency"] == self.currency or None in {self.currency, row["currency"]})
         ]
 

@@ -105,6 +105,11 @@ def test_as_of_the_past_a_dividend_is_unknown(market: Api):
     assert first["ETag"] != second["ETag"]
 
 
+def test_special_dividends_are_taken_off_too(market: Api):
+    store_action(market, kind="special_dividend")
+    assert rows_of(market, MARCH.symbol)[0]["dividends"] == pytest.approx(2 * present_value())
+
+
 OTHERS = {
     "in another currency": {"currency": "EUR"},
     "a split": {"kind": "split", "ratio": 2, "amount": None, "currency": None},

@@ -1,0 +1,108 @@
+"""Prices columns of American options with cash dividends on one trinomial lattice.
+
+Hull, Options, Futures, and Other Derivatives, 9th edition, section 21.4: nodes lie √(3 Δt) apart in units of volatility, and
+the probabilities are 1/6, 2/3 and 1/6. Here the lattice is of the driftless Brownian motion w, so that all options share its nodes:
+the underlying without the dividends is x e^(v w - (v²/2 + b - a) s) at the part s of the option's life. Ex-dates are further
+instants of an option's lattice. Values are discounted to the start. Units: `stats.options.european`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from store.arrays import Floats
+
+STEPS = 150
+# The distance of the nodes in w, and the number of nodes on each side of the start: five standard deviations.
+SPACING = (3 / STEPS) ** 0.5
+_SIDE = 36
+# The number of nodes returned on each side of the start.
+NEAR = 2
+# So many options' columns at a time stay in a core's cache.
+_CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class LatticeInputs:
+    """Columns of equal length; x, a, b, v as in `stats.options.european`, x without the dividends.
+
+    sign: 1 for calls, -1 for puts. parts, values: a row for each dividend: the part of the option's life until its
+    ex-date, from 0 to 1, and its present value per unit of strike. A dividend of value 0 has part 0.
+    """
+
+    sign: Floats
+    x: Floats
+    a: Floats
+    b: Floats
+    v: Floats
+    parts: Floats
+    values: Floats
+
+
+def lattice_prices(inputs: LatticeInputs) -> Floats:
+    """Return prices at the start for x e^(v `SPACING` n), n from -`NEAR` to `NEAR`: a row for each n."""
+    prices = np.empty((2 * NEAR + 1, len(inputs.x)))
+    for start in range(0, len(inputs.x), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        columns = (inputs.sign, inputs.x, inputs.a, inputs.b, inputs.v, inputs.parts, inputs.values)
+        chunk = LatticeInputs(*(column[..., rows] for column in columns))
+        with np.errstate(all="ignore"):
+            prices[:, rows] = _rolled_back(chunk)
+    return prices
+
+
+def _rolled_back(inputs: LatticeInputs) -> Floats:
+    """Return the prices of a chunk, from its values at the expiry back to the start."""
+    w = (np.arange(-_SIDE, _SIDE + 1) * SPACING)[:, None]
+    times, moved = _instants(inputs)
+    variance = inputs.v**2 / 2
+    signed = inputs.sign * np.exp(inputs.v * w)
+    spot = inputs.x * np.exp(-(variance + inputs.b) * times)
+    paid = inputs.sign * (np.exp(-inputs.a * times) - _remaining(inputs, times))
+    # At the outermost nodes the options are held to the expiry: there they are far in the money, or worth nothing.
+    held_spot = signed[:: 2 * _SIDE, None] * (inputs.x * np.exp(-inputs.b - variance * times))
+    edges = np.maximum(held_spot - inputs.sign * np.exp(-inputs.a), 0)
+    prices, exercised = _at_expiry(inputs, w), np.empty_like(signed)
+    for step in range(len(moved) - 1, -1, -1):
+        # A sixth of both neighbours if the step is 1 / STEPS of the life, less if it is shorter.
+        share = moved[step] * (STEPS / 6)
+        neighbours = np.add(prices[2:], prices[:-2], out=exercised[1:-1])
+        neighbours *= share
+        prices[1:-1] *= 1 - 2 * share
+        prices[1:-1] += neighbours
+        prices[:: 2 * _SIDE] = edges[:, step]
+        np.multiply(signed, spot[step], out=exercised)
+        exercised -= paid[step]
+        np.maximum(prices, exercised, out=prices)
+    return prices[_SIDE - NEAR : _SIDE + NEAR + 1]
+
+
+def _instants(inputs: LatticeInputs) -> tuple[Floats, Floats]:
+    """Return the parts of the life at which the options may be exercised, and between them the variance of w.
+
+    The averages of `_at_expiry` stand for a variance of `SPACING`² / 12, by which the last steps are shorter.
+    """
+    even = np.broadcast_to(np.linspace(0, 1, STEPS + 1)[:, None], (STEPS + 1, len(inputs.x)))
+    times = np.sort(np.concatenate([even, inputs.parts]), axis=0)
+    return times, np.diff(np.minimum(times, 1 - SPACING**2 / 12), axis=0)
+
+
+def _remaining(inputs: LatticeInputs, times: Floats) -> Floats:
+    """Return the dividends still to come. At an ex-date a call is exercised before it and a put after it."""
+    remaining = np.zeros_like(times)
+    for part, value in zip(inputs.parts, inputs.values, strict=True):
+        is_left = (times < part) | ((times == part) & (inputs.sign > 0))
+        remaining += np.where(is_left, value, 0.0)
+    return remaining
+
+
+def _at_expiry(inputs: LatticeInputs, w: Floats) -> Floats:
+    """Return the payoff, averaged over the distance of the nodes: it has a kink, which may lie anywhere between them."""
+    v, strike = inputs.v, np.exp(-inputs.a)
+    spot = inputs.x * np.exp(-(v**2) / 2 - inputs.b)
+    low, high = w - SPACING / 2, w + SPACING / 2
+    kink = np.clip(np.log(strike / spot) / v, low, high)
+    low, high = np.where(inputs.sign > 0, kink, low), np.where(inputs.sign > 0, high, kink)
+    gained = spot / v * (np.exp(v * high) - np.exp(v * low)) - strike * (high - low)
+    averaged: Floats = inputs.sign * gained / SPACING
+    return averaged
