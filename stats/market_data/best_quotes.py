@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -11,6 +11,7 @@ from cachetools import LRUCache
 
 from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, extent_of, grid_of, tick_range
 from stats.market_data.plan import Plan, Range, SymbolQuery, check_known, reason_for_none
 from stats.market_data.rows import Rows, WindowedSource
@@ -122,7 +123,8 @@ def best_quotes_plan(symbol_query: SymbolQuery) -> Plan:
 
     Raises `UnknownSymbol`, `NoExchange`, `UnknownExchange`, `RangeTooLarge`.
     """
-    (log,), query = symbol_query.logs, symbol_query.query
+    query, settle_ns = symbol_query.query, symbol_query.settle_ns
+    log = replace(symbol_query.logs[0], settle_ns=settle_ns)
     if log.is_empty:
         check_known(symbol_query.symbol)
     grid, query_range = grid_of(symbol_query), tick_range(symbol_query)
@@ -147,6 +149,7 @@ def best_quotes_plan(symbol_query: SymbolQuery) -> Plan:
         reason=reason_for_none(symbol_query),
         logs=(log,),
         validity=symbol_query.validity(next_second_ns if is_open else None, end_ns),
+        knowledge=None if settle_ns is None else RowKnowledge(log),
     )
 
 

@@ -45,10 +45,10 @@ class AbsencesOfPage(Protocol):
 
 
 class KnowledgeOfPage(Protocol):
-    """Counts how it was told when the rows of a page's bars were known. Part of cache keys, as absences are."""
+    """Counts how it was told when the stored rows of a page were known. Part of cache keys, as absences are."""
 
-    def of_bars(self, first_ns: int, last_ns: int) -> dict[str, int]:
-        """Return the number of rows of the bars from one to another, by the time that told it. Bars: by their labels."""
+    def of_rows(self, first_ns: int, last_ns: int) -> dict[str, int]:
+        """Return the number of stored rows by the time that told it. first_ns, last_ns: of the page's rows."""
         ...
 
 
@@ -80,6 +80,11 @@ class SymbolQuery:
     def symbol(self) -> str:
         """The instrument's symbol."""
         return self.instrument.symbol
+
+    @property
+    def settle_ns(self) -> int | None:
+        """The instrument's `settle` for `knowledge=then`; None for what is known now."""
+        return None if self.query.knowledge is None else self.instrument.settle_ns
 
     @property
     def end_ns(self) -> int:

@@ -98,7 +98,7 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         {
             "words": tuple(Knowledge),
             "schema_default": "now",
-            "help_text": "`then`: each bar as it was known when it ended, plus the instrument's `settle`.",
+            "help_text": "`then`: each bar or row as it was known at its end or time, plus the instrument's `settle`.",
         },
     ),
     "coverage": (SwitchField, {"help_text": "`1`: list the intervals without a bar, each with its reason."}),

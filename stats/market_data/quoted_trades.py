@@ -41,7 +41,8 @@ def _trades_plan(symbol_query: SymbolQuery) -> Plan:
     plan, join = tick_plan(symbol_query), symbol_query.query.join
     if join is None:
         return plan
-    quotes, instrument = symbol_query.logs[1], symbol_query.instrument
+    instrument = symbol_query.instrument
+    quotes = replace(symbol_query.logs[1], settle_ns=symbol_query.settle_ns)
     end_ns = min(plan.range.end_ns + join.horizon_ns, ALL_TIME.end_ns)
     known_until_ns = symbol_query.walk_final_until_ns
     if known_until_ns is None:
@@ -59,7 +60,7 @@ TRADE_TICKS = MarketDataset(
     form=DatasetForm(
         name="trades",
         rows_name="trades",
-        own=("hours", "join", "lag", "tolerance", "horizon"),
+        own=("hours", "knowledge", "join", "lag", "tolerance", "horizon"),
         resolution=Resolution.TICK,
         columns=(*out_columns(TRADES, has_integer_volume=True), *quote_columns(has_integer_volume=True)),
     ),

@@ -11,6 +11,7 @@ from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.best_quotes import best_columns, best_quotes_plan
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import finality_of
+from stats.market_data.intervals.knowledge_counts import BarKnowledge
 from stats.market_data.intervals.windows import (
     bar_range,
     bar_window,
@@ -25,12 +26,15 @@ from stats.market_data.rows import Rows, WindowedSource
 from stats.market_data.ticks import QUOTE_STATE, out_columns, tick_plan
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
+from store.bar_policies import EVERY_PRINT
 from store.bars.quote_bars import QuoteBars, quote_bars_of
 from store.datasets import QUOTES
 from store.lazy_imports import compute as pc
 from store.log_views.grids import OUTSIDE
+from store.log_views.known_bars import KnownLog
+from store.log_views.known_quotes import known_quote_bars
 from store.log_views.log_view import LogView
-from store.log_views.quote_windows import carried_quotes
+from store.log_views.quote_windows import carried_quotes, rows_of_exchange
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 
@@ -43,7 +47,8 @@ class QuoteBarReader:
     """Reads quote bars on a grid, one series per exchange. A bar opens at the last quote before its interval.
 
     window: the part of the range that may have bars. has_integer_volume: whether sizes are integers.
-    final_until_ns: bars that end later are not final.
+    final_until_ns: bars that end later are not final. settle_ns: each bar is as it was known at its end plus this;
+    None for bars as they are known now.
     """
 
     log: LogView
@@ -51,6 +56,7 @@ class QuoteBarReader:
     grid: BarGrid
     has_integer_volume: bool
     final_until_ns: Annotated[int, DIFFERS_BY_PAGE]
+    settle_ns: int | None = None
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
@@ -65,7 +71,7 @@ class QuoteBarReader:
         return part_in_memory(self.log, self.grid, window, count, from_end=from_end)
 
     def rows(self, window: Window) -> Rows:
-        series = list(self._by_exchange(self.log.rows(window), window))
+        series = list(self._by_exchange(window))
         time_ns = np.concatenate([np.empty(0, np.int64), *(bars.time_ns for _, bars in series)])
         order = np.argsort(time_ns, kind="stable")
         ends_ns, dates = self.grid.ends_and_dates(time_ns, window)
@@ -86,23 +92,37 @@ class QuoteBarReader:
     def total_estimate(self) -> int:
         return self.log.row_bound(self.window)
 
-    def _by_exchange(self, quotes: pa.Table, window: Window) -> Iterator[tuple[str | None, QuoteBars]]:
+    def _by_exchange(self, window: Window) -> Iterator[tuple[str | None, QuoteBars]]:
         """Yield each exchange's name and bars, ordered by name. Quotes without an exchange have the name None.
 
         Quotes outside the query's hours are labelled `OUTSIDE`. They make no bar, but the next bar opens at the
         last of them.
         """
+        if self.settle_ns is not None:
+            yield from self._as_known(window, self.settle_ns)
+            return
+        quotes = self.log.rows(window)
         if not len(quotes):
             return
         labels = self.grid.labels_of(quotes.column("timestamp").to_numpy(), window)
         quotes = quotes.set_column(0, "timestamp", pa.array(labels))
         exchange = quotes.column("exchange")
-        names = sorted(pc.unique(exchange).to_pylist(), key=lambda each: each or "")
+        names = _names(quotes)
         carried = carried_quotes(self.log, window.start_ns, names)
         for name in names:
             own = pc.fill_null(pc.equal(exchange, name), False) if name else pc.is_null(exchange)
             bars = quote_bars_of(quotes.filter(own), 1, carried[name])
             yield name, _merged(bars[bars.time_ns != OUTSIDE])
+
+    def _as_known(self, window: Window, settle_ns: int) -> Iterator[tuple[str | None, QuoteBars]]:
+        log, versions = KnownLog(self.log, self.grid, EVERY_PRINT, settle_ns), self.log.versions(window)
+        for name in _names(versions):
+            yield name, _merged(known_quote_bars(log, versions, window, rows_of_exchange, name))
+
+
+def _names(quotes: pa.Table) -> list[str | None]:
+    """Return the exchanges of quotes, ordered; None for quotes without one is first."""
+    return sorted(pc.unique(quotes.column("exchange")).to_pylist(), key=lambda each: each or "")
 
 
 def _merged(bars: QuoteBars) -> QuoteBars:
@@ -164,15 +184,18 @@ def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
         log, Window(min(ALL_TIME.start_ns, window.start_ns), window.end_ns)
     )
     next_change_ns = next_change_ns_of(symbol_query, grid, query_range)
-    has_integer_volume = symbol_query.instrument.has_integer_volume
+    settle_ns, has_integer_volume = symbol_query.settle_ns, symbol_query.instrument.has_integer_volume
     return Plan(
-        source=WindowedSource(QuoteBarReader(log, window, grid, has_integer_volume, finality.until_ns)),
+        source=WindowedSource(
+            QuoteBarReader(log, window, grid, has_integer_volume, finality.until_ns, settle_ns)
+        ),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(log,),
         validity=symbol_query.validity(next_change_ns, query_range.end_ns).until(finality.expires_ns),
         head=(("resolution", grid.resolution.value),),
         final_until_ns=finality.until_ns,
+        knowledge=None if settle_ns is None else BarKnowledge((log,), grid, EVERY_PRINT, settle_ns),
     )
 
 
@@ -191,7 +214,7 @@ QUOTE_ROWS = MarketDataset(
     form=DatasetForm(
         name="quotes",
         rows_name="quotes",
-        own=("resolution", "session", "hours", "anchor", "partial", *BEST_PARAMETERS),
+        own=("resolution", "session", "hours", "anchor", "knowledge", "partial", *BEST_PARAMETERS),
         resolution=Resolution.TICK,
         columns=tuple(
             dict.fromkeys((*QUOTE_TICK_COLUMNS, *quote_bar_columns(has_integer_volume=True, with_date=True)))

@@ -1,7 +1,7 @@
 """Datasets whose rows are returned as stored: quotes, open interest, interest rates, changes of universes; the base of trades."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Protocol
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, tick_window
 from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, check_known, reason_for_none
 from stats.market_data.query import DatasetForm
@@ -128,7 +129,7 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumns, ...] = ()) -
 
     Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`.
     """
-    log = symbol_query.logs[0]
+    log = replace(symbol_query.logs[0], settle_ns=symbol_query.settle_ns)
     if log.is_empty:
         check_known(symbol_query.symbol)
     grid = grid_of(symbol_query)
@@ -149,6 +150,7 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumns, ...] = ()) -
         reason=reason_for_none(symbol_query),
         logs=(log,),
         validity=symbol_query.validity(next_second_ns if is_open else None, end_ns),
+        knowledge=None if log.settle_ns is None else RowKnowledge(log),
     )
 
 
@@ -181,7 +183,7 @@ OPEN_INTEREST_REPORTS = MarketDataset(
     form=DatasetForm(
         name="open-interest",
         rows_name="open_interest",
-        own=(),
+        own=("knowledge",),
         resolution=Resolution.DAY,
         columns=out_columns(OPEN_INTEREST, has_integer_volume=True),
         of_instants=True,
@@ -193,7 +195,7 @@ INTEREST_RATE_ROWS = MarketDataset(
     form=DatasetForm(
         name="interest-rates",
         rows_name="interest_rates",
-        own=(),
+        own=("knowledge",),
         resolution=Resolution.DAY,
         columns=out_columns(INTEREST_RATES, has_integer_volume=False),
         of_instants=True,
@@ -205,7 +207,7 @@ UNIVERSE_CHANGE_ROWS = MarketDataset(
     form=DatasetForm(
         name="changes",
         rows_name="changes",
-        own=(),
+        own=("knowledge",),
         resolution=Resolution.MONTH,
         columns=out_columns(UNIVERSE_CHANGES, has_integer_volume=False),
         of_instants=True,

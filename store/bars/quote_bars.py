@@ -77,13 +77,15 @@ def joined_quote_bars(parts: Sequence[QuoteBars]) -> QuoteBars:
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
-    """One side's price and size in each row, NaN if absent. carried_*: price and size known before the first row."""
+class QuoteSide:
+    """One side's price and size at some instants or in some rows, NaN if unknown or absent."""
 
     price: Floats
     size: Floats
-    carried_price: float
-    carried_size: float
+
+    def at(self, rows: Integers) -> QuoteSide:
+        """Return the side at some of the instants."""
+        return QuoteSide(self.price[rows], self.size[rows])
 
 
 def quote_bars_of(rows: pa.Table, interval_ns: int, carried: KnownQuote = NO_QUOTE) -> QuoteBars:
@@ -94,52 +96,75 @@ def quote_bars_of(rows: pa.Table, interval_ns: int, carried: KnownQuote = NO_QUO
     time = rows.column("timestamp").to_numpy()
     bucket = time // interval_ns
     starts = np.flatnonzero(np.diff(bucket, prepend=bucket[:1] - 1))
-    bid, ask = _sides(rows, carried)
-    return QuoteBars(
-        bucket[starts] * interval_ns,
-        *_side_bars(bid, starts),
-        *_side_bars(ask, starts),
-        np.diff(starts, append=len(time)),
+    bid, ask = sides_of(rows)
+    before = (
+        _before(bid, starts, carried.bid, carried.bid_size),
+        _before(ask, starts, carried.ask, carried.ask_size),
     )
+    return quote_bars_after(before, (bid, ask), starts, bucket[starts] * interval_ns)
+
+
+def quote_bars_after(
+    before: tuple[QuoteSide, QuoteSide],
+    rows: tuple[QuoteSide, QuoteSide],
+    starts: Integers,
+    time_ns: Integers,
+) -> QuoteBars:
+    """Return the bars of slices of one venue's ordered quotes.
+
+    before: bid and ask known before each slice. rows: bid and ask of the quotes. starts: each slice's first row.
+    time_ns: the bars' times.
+    """
+    bid, ask = (_side_bars(*sides, starts) for sides in zip(rows, before, strict=True))
+    return QuoteBars(time_ns, *bid, *ask, np.diff(starts, append=len(rows[0].price)))
 
 
 def quote_after(rows: pa.Table, before: KnownQuote = NO_QUOTE) -> KnownQuote:
     """Return the quote known after ordered rows, given the one known before them."""
-    values: list[float] = []
-    for side in _sides(rows, before):
-        quoted = np.flatnonzero(~np.isnan(side.price))
-        last = quoted[-1] if len(quoted) else None
-        values += (
-            (side.carried_price, side.carried_size)
-            if last is None
-            else (float(side.price[last]), float(side.size[last]))
-        )
-    return KnownQuote(*values)
+    bid, ask = sides_of(rows)
+    end = np.array([len(bid.price)])
+    bid = _before(bid, end, before.bid, before.bid_size)
+    ask = _before(ask, end, before.ask, before.ask_size)
+    return KnownQuote(*(float(each[0]) for each in (bid.price, bid.size, ask.price, ask.size)))
 
 
-def _sides(rows: pa.Table, carried: KnownQuote) -> tuple[_Side, _Side]:
+def sides_of(rows: pa.Table) -> tuple[QuoteSide, QuoteSide]:
+    """Return bid and ask of stored quotes."""
     bid, bid_size, ask, ask_size = (
         rows.column(name).to_numpy().astype(np.float64, copy=False)
         for name in ("bid", "bid_size", "ask", "ask_size")
     )
-    return _Side(bid, bid_size, carried.bid, carried.bid_size), _Side(
-        ask, ask_size, carried.ask, carried.ask_size
+    return QuoteSide(bid, bid_size), QuoteSide(ask, ask_size)
+
+
+def _before(side: QuoteSide, starts: Integers, carried_price: float, carried_size: float) -> QuoteSide:
+    """Return the side known before each of some rows. carried_*: what is known before the first row."""
+    known = QuoteSide(np.append(carried_price, side.price), np.append(carried_size, side.size))
+    return known.at(np.append(0, _last_quoted(side))[starts])
+
+
+def _last_quoted(side: QuoteSide) -> Integers:
+    """Return, for each row, one more than the index of the last row up to it that quotes the side; 0 for none."""
+    last: Integers = np.maximum.accumulate(
+        np.where(np.isnan(side.price), 0, np.arange(1, len(side.price) + 1))
     )
+    return last
 
 
-def _side_bars(side: _Side, starts: Integers) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+def _side_bars(
+    side: QuoteSide, before: QuoteSide, starts: Integers
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Return open, high, low, close and the closing size of each slice."""
     if not len(starts):
         return (np.empty(0),) * 5
-    quoted = ~np.isnan(side.price)
-    # For each row, the index of the last row up to it that quotes this side; 0 is the carried quote, n + 1 is row n.
-    last_quoted = np.maximum.accumulate(np.where(quoted, np.arange(1, len(quoted) + 1), 0))
-    price, size = np.append(side.carried_price, side.price), np.append(side.carried_size, side.size)
-    last = last_quoted[np.append(starts[1:], len(quoted)) - 1]
-    open_ = price[np.append(0, last_quoted)[starts]]
-    first_ever = int(np.argmax(quoted))
-    if np.isnan(side.carried_price) and quoted[first_ever]:
-        open_[np.searchsorted(starts, first_ever, side="right") - 1] = side.price[first_ever]
+    count = len(side.price)
+    first = np.minimum.reduceat(np.where(np.isnan(side.price), count, np.arange(count)), starts)
+    open_ = np.where(np.isnan(before.price), np.append(side.price, np.nan)[first], before.price)
     high = np.fmax(np.fmax.reduceat(side.price, starts), open_)
     low = np.fmin(np.fmin.reduceat(side.price, starts), open_)
-    return open_, high, low, price[last], size[last]
+    last = _last_quoted(side)[np.append(starts[1:], count) - 1] - 1
+    close, size = (
+        np.where(last >= starts, own[last], known)
+        for own, known in ((side.price, before.price), (side.size, before.size))
+    )
+    return open_, high, low, close, size

@@ -24,10 +24,9 @@ from store.log_views.stored_bars import stored_bar_dates, with_stored_bars
 from store.log_views.trade_bars import BarMaker, merged_days, trade_bars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
-from store.rows.knowledge import KnowledgeTimes, known_times
+from store.rows.knowledge import KnowledgeTimes
+from store.rows.stored_rows import SYSTEM_NAMES
 from store.timestamps import DAY_NS
-
-_SYSTEM = ["arrival", "commit", "until"]
 
 
 def bars_of_logs(
@@ -61,6 +60,11 @@ class KnownVersions:
         """Whether each version is part of its bar."""
         return (self.instant_ns > ALL_TIME.start_ns) & self.times.at(self.instant_ns)
 
+    def known_rows(self, end_ns: int) -> pa.Table:
+        """Return the versions before an instant that are part of their bars, standing, with system columns."""
+        time_ns = self.rows.column("timestamp").to_numpy()
+        return _standing(self.rows.filter(pa.array(self.known & (time_ns < end_ns))))
+
     def counts(self, first_ns: int = ALL_TIME.start_ns + 1, last_ns: int = ALL_TIME.end_ns) -> dict[str, int]:
         """Return how many rows were judged by which time, of the bars that look at rows between two instants."""
         in_bars = (self.instant_ns >= first_ns) & (self.instant_ns <= last_ns)
@@ -83,17 +87,16 @@ class KnownLog:
     def rows(self, window: Window) -> pa.Table:
         """Return the rows in the window that their bars know, in order, without system columns."""
         found = self.versions(window)
-        return found.rows.filter(pa.array(found.known)).drop_columns(_SYSTEM)
+        return found.rows.filter(pa.array(found.known)).drop_columns(SYSTEM_NAMES)
 
     def versions(self, window: Window) -> KnownVersions:
         """Return all versions of the window's rows."""
-        rows = self.view.versions(window)
-        event_ns, last_ns = self._events(rows)
-        times = known_times(rows, event_ns, self._committed_at)
-        return KnownVersions(rows, times, self._instants(last_ns))
+        return self.judged(self.view.versions(window))
 
-    def _committed_at(self, number: int) -> int:
-        return self.view.store.committed_at(self.view.dataset, self.view.symbol, number)
+    def judged(self, rows: pa.Table) -> KnownVersions:
+        """Return versions of rows with the instants at which their bars look at them."""
+        event_ns, last_ns = self._events(rows)
+        return KnownVersions(rows, self.view.known_times(rows, event_ns), self._instants(last_ns))
 
     def _events(self, rows: pa.Table) -> tuple[Integers, Integers]:
         """Return when each row's event was over, and the last instant of the event."""
@@ -157,37 +160,39 @@ class _ThenBars:
         is_own = grid == self.log.grid
         if is_own and self.log.is_of_auctions:
             whole_days = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
-            return merged_days(session_bars_of(self._rows(whole_days), policy), grid, window)
-        prints = prints_of(self._rows(window), policy)
+            rows = self.log.versions(whole_days).known_rows(whole_days.end_ns)
+            return merged_days(session_bars_of(rows, policy), grid, window)
+        has_credit = is_own and not policy.counts_every_print and not grid.resolution.is_period
+        reach_ns = window.end_ns + (self.log.settle_ns + 1 if has_credit else 0)
+        found = self.log.versions(Window(window.start_ns, min(reach_ns, ALL_TIME.end_ns)))
+        prints = prints_of(found.known_rows(window.end_ns), policy)
         # Finer bars get credit from rows that the log's own bar knows; its own bars only from what follows in time.
         dates = None if is_own else credit_dates(policy, grid.resolution.length_ns, grid.dates_for_credit)
         if grid.is_plain:
             bars = bars_of(aggregate_prints(prints, grid.resolution.length_ns), dates)
         else:
             bars = span_bars_of([aggregate_prints(prints, 1)], grid.spans(window), dates)
-        has_credit = is_own and not policy.counts_every_print and not grid.resolution.is_period
-        return self._credited(bars, prints, window) if has_credit else bars
+        return self._credited(bars, prints, found, window) if has_credit else bars
 
-    def _rows(self, window: Window) -> pa.Table:
-        """Return the known rows in the window, standing, with system columns."""
-        found = self.log.versions(window)
-        return _standing(found.rows.filter(pa.array(found.known)))
-
-    def _credited(self, bars: Bars, prints: Prints, window: Window) -> Bars:
+    def _credited(self, bars: Bars, prints: Prints, found: KnownVersions, window: Window) -> Bars:
         """Return the bars with the volume that was known to belong to them after their end."""
         volume, notional, count = bars.volume.copy(), bars.notional.copy(), bars.trade_count.copy()
-        for index, own, credited in self._credits(bars, prints, window):
+        for index, own, credited in self._credits(bars, prints, found, window):
             sizes = [*own.volume.tolist(), *credited.volume.tolist()]
             values = [*(own.price * own.volume).tolist(), *(credited.price * credited.volume).tolist()]
             volume[index], notional[index] = math.fsum(sizes), math.fsum(values)
             count[index] += len(credited)
         return replace(bars, volume=volume, notional=notional, trade_count=count)
 
-    def _credits(self, bars: Bars, prints: Prints, window: Window) -> Iterator[tuple[int, Prints, Prints]]:
-        """Yield, for each bar that gets credit, its index, its own prints with volume, and the credited ones."""
+    def _credits(
+        self, bars: Bars, prints: Prints, found: KnownVersions, window: Window
+    ) -> Iterator[tuple[int, Prints, Prints]]:
+        """Yield, for each bar that gets credit, its index, its own prints with volume, and the credited ones.
+
+        found: the versions of the window and of `settle_ns` after it.
+        """
         log, grid = self.log, self.log.grid
-        after = log.versions(Window(window.start_ns, min(window.end_ns + log.settle_ns + 1, ALL_TIME.end_ns)))
-        all_prints = prints_of(_standing(after.rows), log.policy)
+        all_prints = prints_of(_standing(found.rows), log.policy)
         reach = grid.aligned(window.start_ns, window.end_ns + log.settle_ns + 1)
         labels, own_labels = grid.labels_of(all_prints.time, reach), grid.labels_of(prints.time, window)
         starts_ns = bars.time_ns.tolist()
@@ -197,7 +202,7 @@ class _ThenBars:
             first, behind = all_prints.time.searchsorted((end_ns, end_ns + log.settle_ns + 1)).tolist()
             part = slice(first, behind)
             at_ns = np.full(behind - first, end_ns + log.settle_ns)
-            known = _part(after.times, part).at(at_ns) & (labels[part] != OUTSIDE)
+            known = found.times.taken(part).at(at_ns) & (labels[part] != OUTSIDE)
             known &= dates[part] == own_dates[index]
             priced = np.flatnonzero(known & all_prints.sets_open_close[part])
             if len(priced):
@@ -214,10 +219,6 @@ def _standing(versions: pa.Table) -> pa.Table:
     index = versions.schema.get_field_index("until")
     stands = pa.array(np.full(versions.num_rows, STANDS, np.int32))
     return versions.set_column(index, versions.schema.field(index), stands)
-
-
-def _part(times: KnowledgeTimes, part: slice) -> KnowledgeTimes:
-    return KnowledgeTimes(times.from_ns[part], times.until_ns[part], times.by[part])
 
 
 def _taken(prints: Prints, rows: Integers) -> Prints:

@@ -43,6 +43,14 @@ class LastRows:
         times: Integers = self.values("timestamp").fill_null(NEVER_NS).to_numpy(zero_copy_only=False)
         return times
 
+    def within(self, instants: Integers, reach_ns: int) -> LastRows:
+        """Return the rows that are at most `reach_ns` older than their instants."""
+        times = self.rows.column("timestamp").to_numpy()
+        if not len(times):
+            return self
+        is_near = instants - times[self.indices] <= reach_ns
+        return LastRows(self.rows, np.where(is_near, self.indices, -1))
+
     def values(self, column: str) -> pa.Array:
         """Return a column's value at each instant; null if there is no row."""
         values = self.rows.column(column).combine_chunks()
@@ -54,7 +62,8 @@ def last_rows_at(
 ) -> LastRows:
     """Return the last row at or before each of the ascending instants.
 
-    reach_ns: the maximum age of a row. row_filter: rows for which it is false are ignored; None for all rows.
+    reach_ns: the maximum age of a row. row_filter: rows for which it is false are ignored; None for all rows. If the
+    log has a `settle_ns`, rows are as they were known at each instant plus this.
     """
     if log.is_empty or not len(instants):
         return LastRows(log.dataset.schema.empty_table(), np.full(len(instants), -1))
@@ -67,6 +76,8 @@ def last_rows_at(
             for part in (instants[:middle], instants[middle:])
         ]
         return _joined(*halves)
+    if log.settle_ns is not None:
+        return _known_rows_at(log, instants, instants + log.settle_ns, reach_ns, row_filter)
     if len(instants) == 1:
         newest_rows = _newest(log, _clipped(first_ns - reach_ns, last_ns + 1), row_filter)
         return _last_of(newest_rows, instants, reach_ns)
@@ -74,6 +85,27 @@ def last_rows_at(
     if not rows.num_rows or rows.column("timestamp")[0].as_py() > first_ns:
         rows = pa.concat_tables([_newest(log, _clipped(first_ns - reach_ns, first_ns), row_filter), rows])
     return _last_of(rows, instants, reach_ns)
+
+
+def _known_rows_at(
+    log: LogView, instants: Integers, known_ns: Integers, reach_ns: int, row_filter: RowFilter | None
+) -> LastRows:
+    """Return the last row at or before each instant, as it was known at `known_ns`.
+
+    The rows before the first instant are read in ever longer windows, until every instant has its row.
+    """
+    before = _clipped(int(instants[0]) - reach_ns, int(instants[0]))
+    count, begin_ns = _FIRST_ROWS, before.start_ns
+    while True:
+        if before.start_ns < before.end_ns:
+            begin_ns = log.take_window(before, count, from_end=True).start_ns
+        versions = log.versions(_clipped(begin_ns, int(instants[-1]) + 1))
+        versions = _filtered(versions, row_filter)
+        ends = versions.column("timestamp").to_numpy().searchsorted(instants, side="right")
+        found = LastRows(versions, log.known_times(versions).last_at(ends, known_ns))
+        if begin_ns <= before.start_ns or (found.indices >= 0).all():
+            return found.within(instants, reach_ns)
+        count *= _GROWTH
 
 
 def _clipped(start_ns: int, end_ns: int) -> Window:
@@ -101,10 +133,7 @@ def _filtered(rows: pa.Table, row_filter: RowFilter | None) -> pa.Table:
 
 def _last_of(rows: pa.Table, instants: Integers, reach_ns: int) -> LastRows:
     times = rows.column("timestamp").to_numpy()
-    indices = np.searchsorted(times, instants, side="right") - 1
-    if len(times):
-        indices[instants - times[indices] > reach_ns] = -1
-    return LastRows(rows, indices)
+    return LastRows(rows, np.searchsorted(times, instants, side="right") - 1).within(instants, reach_ns)
 
 
 def _joined(first: LastRows, second: LastRows) -> LastRows:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from store import lazy_pyarrow as pa
+from store.arrays import Integers
 from store.declarations import Dataset
 from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Window
 from store.queries import QueryableStore
-from store.rows.stored_rows import stored_schema
+from store.rows.knowledge import KnowledgeTimes, event_ends_ns, known_times
+from store.rows.stored_rows import SYSTEM_NAMES, stored_schema
 
 # The number of rows that `rows_backwards` reads at first; it grows up to `ROWS_AT_ONCE`.
 _FEW_ROWS = 64
@@ -22,7 +26,8 @@ class LogView:
     """One log of a symbol as of a commit.
 
     commit: the newest commit that is read; `NO_COMMIT` means that nothing is read. head: the newest commit that
-    could be read. `commit` may be older than `head` if the commits after it do not change the answer.
+    could be read. `commit` may be older than `head` if the commits after it do not change the answer. settle_ns:
+    each row is as it was known at its event plus this; None for rows as they are known now.
     """
 
     store: QueryableStore
@@ -30,6 +35,7 @@ class LogView:
     symbol: str
     commit: CommitId
     head: CommitId
+    settle_ns: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -38,13 +44,16 @@ class LogView:
 
     @property
     def key(self) -> str:
-        """The commit as used in cache keys: its number, and enough of its hash to recognise a restored log."""
-        return f"{self.commit.number}-{self.commit.hash[:12]}"
+        """The text for cache keys: the commit's number, enough of its hash to recognise a restored log, and `settle_ns`."""
+        then = "" if self.settle_ns is None else f"-then{self.settle_ns}"
+        return f"{self.commit.number}-{self.commit.hash[:12]}{then}"
 
     def rows(self, window: Window, *, coded_texts: bool = False) -> pa.Table:
         """See `QueryableStore.rows`."""
         if self.is_empty:
             return self.dataset.schema.empty_table()
+        if self.settle_ns is not None:
+            return self._rows_then(window, self.settle_ns)
         return self.store.rows(
             self.dataset, self.symbol, window, commit=self.commit.number, coded_texts=coded_texts
         )
@@ -55,8 +64,26 @@ class LogView:
             return stored_schema(self.dataset).empty_table()
         return self.store.versions(self.dataset, self.symbol, window, commit=self.commit.number)
 
+    def _rows_then(self, window: Window, settle_ns: int) -> pa.Table:
+        versions = self.versions(window)
+        known = self.known_times(versions).at(event_ends_ns(self.dataset, versions) + settle_ns)
+        return versions.filter(pa.array(known)).drop_columns(SYSTEM_NAMES)
+
+    def rows_at(self, window: Window, instant_ns: int) -> pa.Table:
+        """Return the window's rows as they were known at an instant."""
+        versions = self.versions(window)
+        known = self.known_times(versions).at(np.full(versions.num_rows, instant_ns))
+        return versions.filter(pa.array(known)).drop_columns(SYSTEM_NAMES)
+
+    def known_times(self, versions: pa.Table, event_ns: Integers | None = None) -> KnowledgeTimes:
+        """Return when each version was known. event_ns: when its event was over; None for `event_ends_ns`."""
+        event_ns = event_ends_ns(self.dataset, versions) if event_ns is None else event_ns
+        return known_times(
+            versions, event_ns, lambda number: self.store.committed_at(self.dataset, self.symbol, number)
+        )
+
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
-        """See `QueryableStore.take_window`. If nothing is read, return the whole window."""
+        """See `QueryableStore.take_window`; rows are counted as of now. If nothing is read, return the whole window."""
         if self.is_empty:
             return window
         return self.store.take_window(
@@ -64,7 +91,7 @@ class LogView:
         )
 
     def row_bound(self, window: Window) -> int:
-        """See `QueryableStore.row_bound`; 0 for an empty window."""
+        """See `QueryableStore.row_bound`; rows are counted as of now. 0 for an empty window."""
         if self.is_empty or window.start_ns >= window.end_ns:
             return 0
         return self.store.row_bound(self.dataset, self.symbol, window, commit=self.commit.number)
@@ -119,16 +146,21 @@ def last_row(view: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
 
 
 def rows_backwards(
-    view: LogView, end_ns: int = ALL_TIME.end_ns, *, start_ns: int = ALL_TIME.start_ns
+    view: LogView,
+    end_ns: int = ALL_TIME.end_ns,
+    *,
+    start_ns: int = ALL_TIME.start_ns,
+    read: Callable[[Window], pa.Table] | None = None,
 ) -> Iterator[pa.Table]:
     """Yield the rows in `[start_ns, end_ns)` in tables, the last table first; tables become longer.
 
-    No table is empty. Rows with the same event time are never split.
+    No table is empty. Rows with the same event time are never split. read: by default `view.rows`.
     """
+    read = view.rows if read is None else read
     count, window = _FEW_ROWS, Window(start_ns, end_ns)
     while window.start_ns < window.end_ns:
         part = view.take_window(window, count, from_end=True)
-        rows = view.rows(part)
+        rows = read(part)
         if rows.num_rows:
             yield rows
         count, window = min(4 * count, ROWS_AT_ONCE), Window(window.start_ns, part.start_ns)

@@ -40,11 +40,11 @@ _COLUMNS = ["timestamp", "bid", "bid_size", "ask", "ask_size", "exchange"]
 
 def windowed_quote_bars(view: LogView, window: Window, interval_ns: int, exchange: Exchange) -> QuoteBars:
     """Return quote bars in an aligned window. exchange: None means all quotes as one stream."""
-    stream_rows = _all_rows if exchange is None else _rows_of_exchange
+    stream_rows = all_rows if exchange is None else rows_of_exchange
     known: KnownQuote | None = None
     parts: list[QuoteBars] = []
-    for rows in _by_whole_intervals(view, window, interval_ns):
-        quotes = stream_rows(rows, exchange)
+    for part in whole_intervals(view, window, interval_ns):
+        quotes = stream_rows(view.rows(part).select(_COLUMNS), exchange)
         if not quotes.num_rows:
             continue
         if known is None:
@@ -58,15 +58,15 @@ def carried_quotes(
     view: LogView, start_ns: int, exchanges: Collection[Exchange]
 ) -> dict[Exchange, KnownQuote]:
     """Return each exchange's bid and ask just before an instant; None stands for quotes without an exchange."""
-    return _carried_in(view, start_ns, exchanges, _rows_of_exchange)
+    return _carried_in(view, start_ns, exchanges, rows_of_exchange)
 
 
-def _by_whole_intervals(view: LogView, window: Window, interval_ns: int) -> Iterator[pa.Table]:
-    """Yield the rows of an aligned window, split at interval edges, about `ROWS_AT_ONCE` at a time."""
+def whole_intervals(view: LogView, window: Window, interval_ns: int) -> Iterator[Window]:
+    """Yield an aligned window in parts of whole intervals with about `ROWS_AT_ONCE` rows."""
     while window.start_ns < window.end_ns:
         end_ns = view.take_window(window, ROWS_AT_ONCE).end_ns
         end_ns = min(end_ns + -end_ns % interval_ns, window.end_ns)
-        yield view.rows(Window(window.start_ns, end_ns)).select(_COLUMNS)
+        yield Window(window.start_ns, end_ns)
         window = Window(end_ns, window.end_ns)
 
 
@@ -76,7 +76,7 @@ def _carried_in(
     """Return each stream's last known quote before an instant."""
     known = dict.fromkeys(exchanges, NO_QUOTE)
     incomplete = set(exchanges)
-    for rows in _looked_back(view, start_ns) if incomplete else ():
+    for rows in looked_back(view, start_ns, view.rows) if incomplete else ():
         for exchange in incomplete:
             known[exchange] = known[exchange].or_else(quote_after(stream_rows(rows, exchange)))
         incomplete = {exchange for exchange in incomplete if not known[exchange].is_two_sided}
@@ -85,23 +85,28 @@ def _carried_in(
     return known
 
 
-def _looked_back(view: LogView, start_ns: int) -> Iterator[pa.Table]:
-    """Yield the rows of the last `DATES_LOOKED_BACK` dates with rows before an instant, last rows first."""
+def looked_back(view: LogView, start_ns: int, read: Callable[[Window], pa.Table]) -> Iterator[pa.Table]:
+    """Yield the rows of the last `DATES_LOOKED_BACK` dates with rows before an instant, last rows first.
+
+    read: `view.rows` or `view.versions`.
+    """
     seen: set[int] = set()
-    for rows in rows_backwards(view, start_ns):
+    for rows in rows_backwards(view, start_ns, read=read):
         dates = rows.column("timestamp").to_numpy() // DAY_NS
         seen.update(np.unique(dates).tolist())
         if len(seen) > DATES_LOOKED_BACK:
             oldest = sorted(seen)[-DATES_LOOKED_BACK]
-            yield rows.select(_COLUMNS).slice(int(dates.searchsorted(oldest)))
+            yield rows.slice(int(dates.searchsorted(oldest)))
             return
-        yield rows.select(_COLUMNS)
+        yield rows
 
 
-def _all_rows(rows: pa.Table, _: Exchange) -> pa.Table:
+def all_rows(rows: pa.Table, _: Exchange) -> pa.Table:
+    """The stream of all quotes."""
     return rows
 
 
-def _rows_of_exchange(rows: pa.Table, exchange: Exchange) -> pa.Table:
+def rows_of_exchange(rows: pa.Table, exchange: Exchange) -> pa.Table:
+    """The stream of an exchange's quotes."""
     column = rows.column("exchange")
     return rows.filter(pc.is_null(column) if exchange is None else pc.equal(column, exchange))

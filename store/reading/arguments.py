@@ -15,8 +15,15 @@ import numpy as np
 from store.durations import LONGEST_NS, UNITS_NS, parse_duration
 from store.log_views.grids import RESOLUTION_OF_LENGTH
 from store.protocol import ALL_TIME, Window
-from store.reading.exceptions import InvalidInstant, InvalidInterval, InvalidSession, InvalidWindow
+from store.reading.exceptions import (
+    InvalidInstant,
+    InvalidInterval,
+    InvalidSession,
+    InvalidWindow,
+    UnknownKnowledge,
+)
 from store.resolutions import Resolution
+from store.rows.knowledge import Knowledge
 from store.symbols import parse_symbol
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS, InvalidTimestamp, parse_timestamp
 
@@ -113,6 +120,14 @@ def check_day_words(session: str | None, hours: str | None, anchor: str) -> None
         if word not in words:
             given = ", ".join(repr(each) for each in words)
             raise InvalidSession(f"{word!r} is not a value of {name}: give {given}")
+
+
+def is_then(knowledge: str) -> bool:
+    """Return whether a knowledge is `then`, not `now`. Raises `UnknownKnowledge`."""
+    try:
+        return Knowledge(knowledge) is Knowledge.THEN
+    except ValueError:
+        raise UnknownKnowledge("knowledge", knowledge, [each.value for each in Knowledge]) from None
 
 
 def age_ns(value: IntervalArgument) -> int:

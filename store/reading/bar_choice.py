@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from store.bar_policies import BAR_POLICIES, BarPolicy
-from store.reading.arguments import InstantArgument, check_day_words, instant_ns
-from store.reading.exceptions import UnknownKnowledge, UnknownPolicy
-from store.rows.knowledge import Knowledge
+from store.reading.arguments import InstantArgument, check_day_words, instant_ns, is_then
+from store.reading.exceptions import UnknownPolicy
 
 
 class SessionBarOptions(TypedDict, total=False):
@@ -46,7 +45,7 @@ class BarChoice:
 
     def __post_init__(self) -> None:
         check_day_words(self.session, self.hours, self.anchor)
-        knowledge_named(self.knowledge)
+        is_then(self.knowledge)
 
     @property
     def as_of_ns(self) -> int | None:
@@ -56,20 +55,12 @@ class BarChoice:
     @property
     def is_then(self) -> bool:
         """Whether bars are as they were known at their end."""
-        return self.knowledge == Knowledge.THEN
+        return is_then(self.knowledge)
 
     @property
     def needs_resolution(self) -> bool:
         """Whether intervals depend on the exchange's hours, so they must be resolutions of HTTP."""
         return self.hours is not None or self.anchor != "clock"
-
-
-def knowledge_named(name: str) -> Knowledge:
-    """Return the knowledge with this name. Raises `UnknownKnowledge`."""
-    try:
-        return Knowledge(name)
-    except ValueError:
-        raise UnknownKnowledge("knowledge", name, [each.value for each in Knowledge]) from None
 
 
 def policy_named(name: str) -> BarPolicy:

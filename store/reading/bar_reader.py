@@ -6,19 +6,22 @@ import os
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
+from store.bar_policies import EVERY_PRINT
 from store.bars.bars import Bars
+from store.bars.credit import utc_dates
 from store.bars.quote_bars import QuoteBars
 from store.csv.files.disk import file_signature
-from store.datasets import BARS, TRADES
+from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
-from store.log_views.log_view import view_as_of
+from store.log_views.grids import plain_grid
+from store.log_views.known_bars import KnownLog
+from store.log_views.known_quotes import windowed_known_quote_bars
 from store.log_views.quote_windows import windowed_quote_bars
 from store.reading.arguments import InstantArgument, IntervalArgument, aligned_window, interval_ns
 from store.reading.bar_choice import DEFAULTS, BarChoice, BarOptions, SessionBarOptions
 from store.reading.bar_logs import RegularSessions, bar_logs
 from store.reading.joins import JoinReader
 from store.reading.latest import LatestTrades, Trade
-from store.reading.rows import dataset_named
 from store.reading.symbol_bars import SymbolBars, chosen_policy, dates_for_credit, is_long
 from store.timestamps import DAY_NS
 
@@ -88,18 +91,23 @@ class BarReader(JoinReader):
         exchange: str | None = None,
         *,
         as_of: InstantArgument | None = None,
+        knowledge: str = "now",
         frame: bool = False,
     ) -> QuoteBars | Any:
         """Return bid and ask bars of one exchange's quotes.
 
         Without `exchange` all quotes are one stream, such as a best bid and offer. Each side opens at the
-        last quote before the bar, even if that is before the window. A side that was never quoted is NaN.
+        last quote before the bar, even if that is before the window. A side that was never quoted is NaN. knowledge:
+        `then` for bars as they were known at their end plus `settle`.
         """
-        name, length = self._named(symbol), interval_ns(interval)
+        length = interval_ns(interval)
         window = aligned_window(start, end, length)
-        quotes = dataset_named("quotes")
-        log = view_as_of(self._store, quotes, name, self._commit_as_of(quotes, name, as_of))
-        bars = windowed_quote_bars(log, window, length, exchange)
+        view = self._view(QUOTES, symbol, as_of, knowledge)
+        if view.settle_ns is None:
+            bars = windowed_quote_bars(view, window, length, exchange)
+        else:
+            log = KnownLog(view, plain_grid(length, utc_dates), EVERY_PRINT, view.settle_ns)
+            bars = windowed_known_quote_bars(log, window, exchange)
         return bars_frame(bars) if frame else bars
 
     def latest(self, symbol: str) -> Trade:

@@ -12,7 +12,7 @@ from store.datasets import QUOTES, TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.log_views.asof_join import AsOfJoin, joined_dataset
-from store.log_views.log_view import LogView, empty_view, view_as_of
+from store.log_views.log_view import LogView, empty_view
 from store.log_views.spreads import QUOTED_TRADES, QuotedTrades, quotes_known_until
 from store.reading.arguments import (
     InstantArgument,
@@ -44,6 +44,7 @@ class JoinReader(RowReader):
         right_symbol: str | None = None,
         columns: Sequence[str] | None = None,
         as_of: InstantArgument | None = None,
+        knowledge: str = "now",
         frame: bool = False,
     ) -> Rows:
         """Return the left dataset's rows in `[start, end)`, each with the last right row at or before it.
@@ -52,13 +53,16 @@ class JoinReader(RowReader):
         `start`. Right columns whose names the left side has are prefixed: `quote_timestamp`. They are null without
         a right row. lag, tolerance: a right row counts only if it is at least and at most this old; `lag="1ns"`
         excludes rows of the same instant. right_symbol: by default `symbol`. columns: those to return besides event
-        time, by their names in the answer.
+        time, by their names in the answer. knowledge: with `then` each left row, and the right row at its time less
+        the lag, are as they were known at that time plus `settle`.
         """
         left_set, right_set = dataset_named(left), dataset_named(right)
         dataset = joined_dataset(left_set, right_set)
         names = [column.name for column in dataset.columns] if columns is None else select(dataset, columns)
-        rows = self._view(left_set, symbol, as_of).rows(exact_window(start, end))
-        join = self._join(self._right_view(right_set, right_symbol or symbol, as_of), lag, tolerance)
+        rows = self._view(left_set, symbol, as_of, knowledge).rows(exact_window(start, end))
+        join = self._join(
+            self._right_view(right_set, right_symbol or symbol, as_of, knowledge), lag, tolerance
+        )
         found = join.columns_of(join.rows_at(rows.column(0).to_numpy()), left_set, names)
         return _columns(dataset, rows, found, names, frame=frame)
 
@@ -73,6 +77,7 @@ class JoinReader(RowReader):
         tolerance: IntervalArgument | None = None,
         columns: Sequence[str] | None = None,
         as_of: InstantArgument | None = None,
+        knowledge: str = "now",
         frame: bool = False,
     ) -> Rows:
         """Return trades with the quote before each, as `asof_join`, and mid, side, effective and realised spread.
@@ -82,8 +87,8 @@ class JoinReader(RowReader):
         from before its horizon's end may still come.
         """
         names = [c.name for c in QUOTED_TRADES.columns] if columns is None else select(QUOTED_TRADES, columns)
-        rows = self._view(TRADES, symbol, as_of).rows(exact_window(start, end))
-        quotes = self._right_view(QUOTES, symbol, as_of)
+        rows = self._view(TRADES, symbol, as_of, knowledge).rows(exact_window(start, end))
+        quotes = self._right_view(QUOTES, symbol, as_of, knowledge)
         instrument = self._store.instrument(
             quotes.symbol, as_of_ns=None if as_of is None else instant_ns(as_of)
         )
@@ -98,30 +103,29 @@ class JoinReader(RowReader):
         *,
         tolerance: IntervalArgument | None = None,
         as_of: InstantArgument | None = None,
+        knowledge: str = "now",
         frame: bool = False,
     ) -> CrossSection | Any:
         """Return each symbol's last trade at or before an instant.
 
         symbols: None means all symbols. tolerance: a trade counts only if it is at most this old; None for any age.
-        Without such a trade price and volume are NaN, also for a symbol without trades.
+        Without such a trade price and volume are NaN, also for a symbol without trades. knowledge: `then` for trades
+        as they were known at the instant plus `settle`.
         """
         universe, instants = self._universe(symbols), np.array([instant_ns(at)])
         found = [
-            self._join(self._right_view(TRADES, symbol, as_of), 0, tolerance).rows_at(instants)
+            self._join(self._right_view(TRADES, symbol, as_of, knowledge), 0, tolerance).rows_at(instants)
             for symbol in universe
         ]
         section = cross_section_of(universe, found)
         return section.frame() if frame else section
 
-    def _view(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> LogView:
-        name = self._named(symbol)
-        self._derive_at_first_use(dataset, name)
-        return view_as_of(self._store, dataset, name, self._commit_as_of(dataset, name, as_of))
-
-    def _right_view(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> LogView:
+    def _right_view(
+        self, dataset: Dataset, symbol: str, as_of: InstantArgument | None, knowledge: str
+    ) -> LogView:
         """Return the log; one without rows if it does not exist, as over HTTP."""
         try:
-            return self._view(dataset, symbol, as_of)
+            return self._view(dataset, symbol, as_of, knowledge)
         except UnknownSymbol:
             return empty_view(self._store, dataset, self._named(symbol))
 

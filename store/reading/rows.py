@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 from store.csv.store import CsvStore
-from store.datasets import DATASETS
+from store.datasets import DATASETS, UNIVERSE_CHANGES
 from store.declarations import Dataset
 from store.exceptions import StorageError
-from store.log_views.log_view import Coverage, log_coverage, view_as_of
-from store.reading.arguments import InstantArgument, canonical_symbol, exact_window, instant_ns
+from store.log_views.log_view import Coverage, LogView, log_coverage, view_as_of
+from store.reading.arguments import InstantArgument, canonical_symbol, exact_window, instant_ns, is_then
 from store.reading.columns import Columns, select
 from store.reading.exceptions import InvalidUniverse, NoSuchStore, UnknownDataset
 
@@ -22,9 +23,13 @@ Rows: TypeAlias = Columns | Any
 
 
 class RowOptions(TypedDict, total=False):
-    """as_of: ignore commits made later. columns: those to read besides event time. frame: return a DataFrame."""
+    """as_of: ignore commits made later. knowledge: `then` for rows as they were known at their event plus `settle`.
+
+    columns: those to read besides event time. frame: return a DataFrame.
+    """
 
     as_of: InstantArgument | None
+    knowledge: str
     columns: Sequence[str] | None
     frame: bool
 
@@ -121,15 +126,26 @@ class RowReader:
         return self.rows("universe_changes", symbol, start, end, **options)
 
     def members(
-        self, universe: str, at: InstantArgument | None = None, *, as_of: InstantArgument | None = None
+        self,
+        universe: str,
+        at: InstantArgument | None = None,
+        *,
+        as_of: InstantArgument | None = None,
+        knowledge: str = "now",
     ) -> list[str]:
         """Return the symbols that belonged to a universe at an instant, sorted; None for all changes so far.
 
-        A symbol belongs to it if its last change at or before the instant is an `add`.
+        A symbol belongs to it if its last change at or before the instant is an `add`. knowledge: `then` for the
+        changes that were known at the instant plus 2 seconds.
         """
-        end_ns = None if at is None else instant_ns(at) + 1
-        changes = self.universe_changes(universe, end=end_ns, as_of=as_of)
-        last = dict(zip(changes.member, changes.action, strict=True))
+        view = self._view(UNIVERSE_CHANGES, universe, as_of, knowledge)
+        window = exact_window(None, None if at is None else instant_ns(at) + 1)
+        if view.settle_ns is None or at is None:
+            changes = replace(view, settle_ns=None).rows(window)
+        else:
+            changes = view.rows_at(window, instant_ns(at) + view.settle_ns)
+        columns = changes.select(["member", "action"]).to_pydict()
+        last = dict(zip(columns["member"], columns["action"], strict=True))
         return sorted(member for member, action in last.items() if action == "add")
 
     def vendor_bars(
@@ -150,15 +166,14 @@ class RowReader:
         end: InstantArgument | None = None,
         *,
         as_of: InstantArgument | None = None,
+        knowledge: str = "now",
         columns: Sequence[str] | None = None,
         frame: bool = False,
     ) -> Rows:
         """Return the rows of a dataset by (event time, sequence, arrival)."""
-        declared, name = dataset_named(dataset), self._named(symbol)
+        declared = dataset_named(dataset)
         names = None if columns is None else select(declared, columns)
-        self._derive_at_first_use(declared, name)
-        commit = self._commit_as_of(declared, name, as_of)
-        table = self._store.rows(declared, name, exact_window(start, end), commit=commit)
+        table = self._view(declared, symbol, as_of, knowledge).rows(exact_window(start, end))
         rows = Columns(declared, table if names is None else table.select(names))
         return rows.frame() if frame else rows
 
@@ -196,6 +211,18 @@ class RowReader:
     def _named(self, symbol: str) -> str:
         """Return the symbol for a spelling or an alias. Raises `InvalidSymbol`, `StoreUnavailable`."""
         return self._store.canonical(canonical_symbol(symbol))
+
+    def _view(
+        self, dataset: Dataset, symbol: str, as_of: InstantArgument | None, knowledge: str = "now"
+    ) -> LogView:
+        """Return a log as of its newest commit or `as_of`, with knowledge `then` of each row as it was known."""
+        name = self._named(symbol)
+        self._derive_at_first_use(dataset, name)
+        view = view_as_of(self._store, dataset, name, self._commit_as_of(dataset, name, as_of))
+        if not is_then(knowledge):
+            return view
+        as_of_ns = None if as_of is None else instant_ns(as_of)
+        return replace(view, settle_ns=self._store.instrument(name, as_of_ns=as_of_ns).settle_ns)
 
     def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:
         if isinstance(symbols, str):

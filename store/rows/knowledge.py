@@ -11,16 +11,21 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
 from store.bars.prints import STANDS
+from store.datasets import BARS
+from store.declarations import Dataset
+from store.resolutions import Resolution
 from store.timestamps import SECOND_NS
 
-# A row that was committed within this time of its event is taken as sent live. Later ones are imported history.
+# A row that was committed at most this long after its event is taken as sent live. Later ones are imported history.
 LIVE_NS = 3_600 * SECOND_NS
-# Later than every instant.
-NEVER_NS = 2**63 - 1
+# When a version that stands is known to be wrong: later than every instant.
+STILL_KNOWN_NS = 2**63 - 1
+# How many versions of rows a search backwards looks at in one step.
+_STEP = 32
 
 
 class Knowledge(StrEnum):
-    """Whether bars are made of what is known now, or of what was known when they ended."""
+    """Whether bars and rows are as they are known now, or as they were known at their time."""
 
     NOW = "now"
     THEN = "then"
@@ -38,8 +43,8 @@ class KnownBy(StrEnum):
 class KnowledgeTimes:
     """Equally long columns, one entry per version of a row, nanoseconds UTC.
 
-    from_ns: when the version was known. until_ns: when it was known to be cancelled or replaced; `NEVER_NS` if it
-    still stands. by: the index in `KnownBy` of the time that tells it; -1 for the new values of a correction.
+    from_ns: when the version was known. until_ns: when it was known to be cancelled or replaced; `STILL_KNOWN_NS`
+    if it still stands. by: the index in `KnownBy` of the time that tells it; -1 for the new values of a correction.
     """
 
     from_ns: Integers
@@ -48,7 +53,29 @@ class KnowledgeTimes:
 
     def at(self, instant_ns: Integers) -> Mask:
         """Return whether each version was known, and not known to be wrong, at its instant."""
-        return (self.from_ns <= instant_ns) & (instant_ns < self.until_ns)
+        return self._at(slice(None), instant_ns)
+
+    def last_at(self, ends: Integers, instant_ns: Integers) -> Integers:
+        """Return, for each instant, the index of the last version before `ends` that was known; -1 if there is none.
+
+        ends: an index for each instant.
+        """
+        found, pending, ends = np.full(len(ends), -1), np.arange(len(ends)), ends.copy()
+        while len(pending := pending[ends[pending] > 0]):
+            index = ends[pending, None] - 1 - np.arange(_STEP)
+            known = (index >= 0) & self._at(np.maximum(index, 0), instant_ns[pending, None])
+            is_found = known.any(axis=1)
+            found[pending[is_found]] = index[is_found, known[is_found].argmax(axis=1)]
+            ends[pending] -= _STEP
+            pending = pending[~is_found]
+        return found
+
+    def _at(self, rows: Integers | slice, instant_ns: Integers) -> Mask:
+        return (self.from_ns[rows] <= instant_ns) & (instant_ns < self.until_ns[rows])
+
+    def taken(self, rows: Integers | slice | Mask) -> KnowledgeTimes:
+        """Return the times of some of the versions."""
+        return KnowledgeTimes(self.from_ns[rows], self.until_ns[rows], self.by[rows])
 
     def counts(self) -> dict[str, int]:
         """Return how many rows were judged by each time."""
@@ -60,8 +87,8 @@ def known_times(versions: pa.Table, event_ns: Integers, committed_at: Callable[[
 
     versions: with the columns `arrival`, `commit` and `until`. event_ns: when each row's event was over: the time of a
     trade, the end of a stored bar. committed_at: returns a commit's time. A row is known at `received_at`; without
-    it at its commit's time if that is within an hour of the event; otherwise at the event, because such rows are
-    imported history. Corrections are known at their commit's time, however late.
+    it at its commit's time unless that is more than an hour after the event; otherwise at the event, because such
+    rows are imported history. Corrections are known at their commit's time, however late.
     """
     arrival, commit, until = (
         versions.column(name).to_numpy().astype(np.int64) for name in ("arrival", "commit", "until")
@@ -70,8 +97,8 @@ def known_times(versions: pa.Table, event_ns: Integers, committed_at: Callable[[
     times = np.array([committed_at(number) for number in numbers.tolist()], np.int64)
     committed_ns = times[numbers.searchsorted(commit)] if len(numbers) else commit
     ended = np.minimum(numbers.searchsorted(until), max(len(numbers) - 1, 0))
-    until_ns = np.where(until == STANDS, NEVER_NS, times[ended]) if len(numbers) else until
-    is_live = np.abs(committed_ns - event_ns) <= LIVE_NS
+    until_ns = np.where(until == STANDS, STILL_KNOWN_NS, times[ended]) if len(numbers) else until
+    is_live = committed_ns - event_ns <= LIVE_NS
     from_ns = np.where(is_live, committed_ns, event_ns)
     by = np.where(is_live, 1, 2)
     received = _received(versions)
@@ -81,6 +108,15 @@ def known_times(versions: pa.Table, event_ns: Integers, committed_at: Callable[[
     return KnowledgeTimes(
         np.where(is_corrected, committed_ns, from_ns), until_ns, np.where(is_corrected, -1, by)
     )
+
+
+def event_ends_ns(dataset: Dataset, rows: pa.Table) -> Integers:
+    """Return when each row's event was over: its time; of a stored bar its end, at the latest for weeks and months."""
+    time_ns: Integers = rows.column("timestamp").to_numpy()
+    if dataset is not BARS:
+        return time_ns
+    lengths = {each.value: each.length_ns for each in Resolution}
+    return time_ns + np.array([lengths[name] for name in rows.column("resolution").to_pylist()], np.int64)
 
 
 def _received(versions: pa.Table) -> Integers | None:

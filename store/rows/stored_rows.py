@@ -54,6 +54,7 @@ ACTION = SystemColumn("action", "string")
 COMMIT = SystemColumn("commit", "int32")
 UNTIL = SystemColumn("until", "int32")
 _SYSTEM_COLUMNS = (ARRIVAL, COMMIT, UNTIL)
+SYSTEM_NAMES = [column.name for column in _SYSTEM_COLUMNS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def visible(rows: pa.Table, commit: int | None = None, window: Window = ALL_TIME
     time = _integers(rows, "timestamp")
     inside = (time >= window.start_ns) & (time < window.end_ns)
     selected = stored_in_order(rows.filter(pa.array(stands & inside)))
-    return selected.drop_columns([column.name for column in _SYSTEM_COLUMNS])
+    return selected.drop_columns(SYSTEM_NAMES)
 
 
 def _integers(table: pa.Table, name: str) -> Integers:

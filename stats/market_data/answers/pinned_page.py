@@ -251,7 +251,7 @@ class PinnedPage(PinnedContent):
             for index, each in enumerate(self.plans):
                 labels = page.rows.time_ns[page.rows.symbol_index == index]
                 if each.knowledge is not None and len(labels):
-                    counts.update(each.knowledge.of_bars(int(labels[0]), int(labels[-1])))
+                    counts.update(each.knowledge.of_rows(int(labels[0]), int(labels[-1])))
             fields["knowledge"] = {name.value: counts[name.value] for name in KnownBy}
         if plan.absences is not None:
             fields["absences"] = plan.absences.of_page(_time_of(page.earlier), _time_of(page.later))

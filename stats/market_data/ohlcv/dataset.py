@@ -5,6 +5,7 @@ from dataclasses import replace
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import FinalBars, Finality, finality_of
+from stats.market_data.intervals.knowledge_counts import BarKnowledge
 from stats.market_data.intervals.windows import (
     bar_range,
     bar_window,
@@ -14,7 +15,7 @@ from stats.market_data.intervals.windows import (
     plain_grid_of,
 )
 from stats.market_data.ohlcv.absences import BarAbsences, queried_days
-from stats.market_data.ohlcv.bar_inputs import BarInputs, BarKnowledge
+from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
 from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, check_known, reason_for_none
 from stats.market_data.query import DatasetForm, MarketDataQuery
@@ -68,12 +69,8 @@ def _bars_plan(
     symbol_query: SymbolQuery, grid: BarGrid, trades: LogView, stored_bars: LogView, actions: LogView
 ) -> Plan:
     query = symbol_query.query
-    settle_ns = None if query.knowledge is None else symbol_query.instrument.settle_ns
+    settle_ns = symbol_query.settle_ns
     # No action is known before it takes effect, so prices that were known then are unadjusted.
-    if settle_ns is not None and query.resolution in {Resolution.WEEK, Resolution.MONTH}:
-        raise ResolutionUnavailable(
-            f"bars as they were known exist up to 1d, not for {query.resolution.value}"
-        )
     if query.adjustment == "raw" or settle_ns is not None:
         actions = empty_view(actions.store, actions.dataset, actions.symbol)
     query_range = bar_range(symbol_query, grid)
@@ -106,7 +103,7 @@ def _bars_plan(
         head=(("resolution", grid.resolution.value),),
         absences=absences,
         not_applied=None if inputs.rules is None else reader,
-        knowledge=None if settle_ns is None else BarKnowledge(inputs, grid),
+        knowledge=None if settle_ns is None else BarKnowledge(logs[:2], grid, inputs.policy, settle_ns),
         final_until_ns=None if finality is None else finality.until_ns,
     )
 

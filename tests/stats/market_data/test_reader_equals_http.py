@@ -85,8 +85,6 @@ def time_of(bar: dict[str, Any], resolution: str) -> int:
 @pytest.mark.parametrize("symbol", [EQUITY, FUTURE, CRYPTO])
 def test_bars(market: Market, symbol: str, resolution: str, words: dict[str, str]):
     start, end = RANGE["start"], RANGE["end"]
-    if resolution in {"1w", "1M"} and "knowledge" in words:
-        pytest.skip("over HTTP there are no weeks and months as they were known")
     if resolution == "5m":
         start, end = "2024-12-24", "2024-12-28"
     wanted = [
@@ -119,13 +117,15 @@ def test_a_panel_takes_the_same_words(market: Market):
 
 @pytest.mark.parametrize("resolution", ["1m", "1h", "1d"])
 @pytest.mark.parametrize("symbol", [EQUITY, FUTURE, CRYPTO])
-def test_quote_bars_in_utc(market: Market, symbol: str, resolution: str):
-    rows = asked(
-        market, symbol, "quotes", resolution=resolution, session="utc", start="2024-12-23", end="2024-12-27"
-    )
+@pytest.mark.parametrize("knowledge", ["now", "then"])
+def test_quote_bars_in_utc(market: Market, symbol: str, resolution: str, knowledge: str):
+    words = {"resolution": resolution, "session": "utc", "knowledge": knowledge}
+    rows = asked(market, symbol, "quotes", start="2024-12-23", end="2024-12-27", **words)
     for exchange in {row["exchange"] for row in rows}:
         wanted = [row for row in rows if row["exchange"] == exchange]
-        bars: Any = reader().quote_bars(symbol, "2024-12-23", "2024-12-27", resolution, exchange)
+        bars: Any = reader().quote_bars(
+            symbol, "2024-12-23", "2024-12-27", resolution, exchange, knowledge=knowledge
+        )
         assert bars.time_ns.tolist() == [parse_timestamp(row["timestamp"]) for row in wanted]
         for name in QUOTE_VALUES:
             values = [None if value != value else value for value in getattr(bars, name).tolist()]  # noqa: PLR0124
@@ -140,10 +140,11 @@ def test_quote_bars_in_utc(market: Market, symbol: str, resolution: str):
         (CRYPTO, "trades", EQUITY_HOUR),
     ],
 )
-def test_rows(market: Market, symbol: str, dataset: str, start_ns: int):
-    hour = {"start": timestamp(start_ns), "end": timestamp(start_ns + HOUR_NS)}
+@pytest.mark.parametrize("knowledge", ["now", "then"])
+def test_rows(market: Market, symbol: str, dataset: str, start_ns: int, knowledge: str):
+    hour = {"start": timestamp(start_ns), "end": timestamp(start_ns + HOUR_NS), "knowledge": knowledge}
     rows = asked(market, symbol, dataset, **hour)
-    found = reader().rows(dataset, symbol, start_ns, start_ns + HOUR_NS).table
+    found = reader().rows(dataset, symbol, start_ns, start_ns + HOUR_NS, knowledge=knowledge).table
     for name in found.column_names:
         values = found.column(name).to_pylist()
         wanted = [row[name] for row in rows]

@@ -1,0 +1,51 @@
+"""Counts the stored rows of a page by the time that told when they were known."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from stats.market_data.intervals.bar_grid import BarGrid
+from store.bar_policies import BarPolicy
+from store.datasets import BARS
+from store.log_views.known_bars import KnownLog
+from store.log_views.log_view import LogView
+from store.log_views.stored_bars import stored_bars_window
+from store.protocol import Window
+
+
+@dataclass(frozen=True, slots=True)
+class BarKnowledge:
+    """Counts the rows of a grid's bars in some logs."""
+
+    logs: tuple[LogView, ...]
+    grid: BarGrid
+    policy: BarPolicy
+    settle_ns: int
+
+    def of_rows(self, first_ns: int, last_ns: int) -> dict[str, int]:
+        """Return the counts of the rows of the bars between two labels, both included; see `KnowledgeTimes.counts`."""
+        counts = Counter[str]()
+        window = Window(first_ns, self.grid.interval(last_ns).end_ns)
+        labels = np.array([first_ns, last_ns])
+        ends_ns, _ = self.grid.ends_and_dates(labels, self.grid.aligned(window.start_ns, window.end_ns))
+        for view in self.logs:
+            if not view.is_empty:
+                reach = stored_bars_window(window, self.grid) if view.dataset is BARS else window
+                found = KnownLog(view, self.grid, self.policy, self.settle_ns).versions(reach)
+                counts.update(
+                    found.counts(int(ends_ns[0]) + self.settle_ns, int(ends_ns[1]) + self.settle_ns)
+                )
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class RowKnowledge:
+    """Counts the stored rows of a page by the time that told when they were known."""
+
+    log: LogView
+
+    def of_rows(self, first_ns: int, last_ns: int) -> dict[str, int]:
+        """Return the counts of the rows between two times, both included; see `KnowledgeTimes.counts`."""
+        versions = self.log.versions(Window(first_ns, last_ns + 1))
+        return self.log.known_times(versions).counts()

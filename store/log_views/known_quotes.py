@@ -1,0 +1,94 @@
+"""Quote bars as they were known when they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from store import lazy_pyarrow as pa
+from store.arrays import Integers
+from store.bars.quote_bars import QuoteBars, QuoteSide, joined_quote_bars, quote_bars_after, sides_of
+from store.log_views.grids import OUTSIDE
+from store.log_views.known_bars import KnownLog
+from store.log_views.quote_windows import (
+    Exchange,
+    StreamRows,
+    all_rows,
+    looked_back,
+    rows_of_exchange,
+    whole_intervals,
+)
+from store.protocol import Window
+from store.rows.knowledge import KnowledgeTimes
+
+
+def windowed_known_quote_bars(log: KnownLog, window: Window, exchange: Exchange) -> QuoteBars:
+    """Return quote bars of equal intervals in an aligned window. exchange: None means all quotes as one stream."""
+    stream_rows = all_rows if exchange is None else rows_of_exchange
+    return joined_quote_bars(
+        [
+            known_quote_bars(log, log.view.versions(part), part, stream_rows, exchange)
+            for part in whole_intervals(log.view, window, log.grid.resolution.length_ns)
+        ]
+    )
+
+
+def known_quote_bars(
+    log: KnownLog, versions: pa.Table, window: Window, stream_rows: StreamRows, exchange: Exchange
+) -> QuoteBars:
+    """Return the bars of one stream of quotes in an aligned window, each as it was known at its end plus `settle`.
+
+    versions: all versions of the window's quotes. A bar opens at the last quote before it that was known by then.
+    Quotes outside the hours that count make no bar. A week or month has a bar for each of its sessions.
+    """
+    found = log.judged(stream_rows(versions, exchange))
+    labels = log.grid.labels_of(found.rows.column("timestamp").to_numpy(), window)
+    own = np.flatnonzero(found.known & (labels != OUTSIDE))
+    if not len(own):
+        return joined_quote_bars([])
+    run = np.cumsum(np.diff(labels, prepend=labels[0]) != 0)[own]
+    starts = np.flatnonzero(np.diff(run, prepend=-1))
+    firsts = own[starts]
+
+    def older() -> Iterator[tuple[pa.Table, KnowledgeTimes, Integers]]:
+        yield found.rows, found.times, firsts
+        for rows in looked_back(log.view, window.start_ns, log.view.versions):
+            stream = stream_rows(rows, exchange)
+            yield stream, log.view.known_times(stream), np.full(len(starts), stream.num_rows)
+
+    before = _before(older(), found.instant_ns[firsts])
+    bid, ask = sides_of(found.rows)
+    return quote_bars_after(before, (bid.at(own), ask.at(own)), starts, labels[firsts])
+
+
+def _before(
+    older: Iterator[tuple[pa.Table, KnowledgeTimes, Integers]], instant_ns: Integers
+) -> tuple[QuoteSide, QuoteSide]:
+    """Return bid and ask known before each of some bars at its instant; NaN if they are unknown.
+
+    older: versions of quotes, the newest table first, when they were known, and how many of them are before each bar.
+    """
+    nothing = np.full(len(instant_ns), np.nan)
+    known = QuoteSide(nothing, nothing), QuoteSide(nothing, nothing)
+    for rows, times, counts in older:
+        bid, ask = (
+            _filled(side, quoted, times, counts, instant_ns)
+            for side, quoted in zip(known, sides_of(rows), strict=True)
+        )
+        known = bid, ask
+        if not np.isnan(np.concatenate([bid.price, ask.price])).any():
+            break
+    return known
+
+
+def _filled(
+    side: QuoteSide, quoted: QuoteSide, times: KnowledgeTimes, counts: Integers, instant_ns: Integers
+) -> QuoteSide:
+    """Return the side; where it is unknown, that of the last of the first `counts` rows that was known."""
+    missing, rows = np.flatnonzero(np.isnan(side.price)), np.flatnonzero(~np.isnan(quoted.price))
+    index = times.taken(rows).last_at(rows.searchsorted(counts[missing]), instant_ns[missing])
+    missing, found = missing[index >= 0], quoted.at(rows[index[index >= 0]])
+    price, size = side.price.copy(), side.size.copy()
+    price[missing], size[missing] = found.price, found.size
+    return QuoteSide(price, size)

@@ -1,0 +1,192 @@
+"""`knowledge=then` over a history that was posted live: each row is that of `as_of` its end plus `settle`."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import time_machine
+
+from stats.market_data.intervals.regular_days import instrument_grid
+from stats.sessions.schedule import Anchor, Hours, SessionMode
+from store.datasets import QUOTES, TRADES
+from store.declarations import Dataset
+from store.instruments import Instrument
+from store.protocol import Action, Amendment, Append, Correction, Dedupe
+from store.resolutions import Resolution
+from store.timestamps import format_timestamp, parse_timestamp
+from tests.api_client import Api, answer
+from tests.installation import shared_installation
+from trades.stores import market_store
+
+pytestmark = pytest.mark.django_db
+SYMBOL, PLAIN = "ACME", "BTC-USD"
+SETTLE_NS = 2 * 10**9
+TREE = "/api/v1/market-data"
+START, END = "2025-01-02", "2025-02-08"
+SECOND, MINUTE = 10**9, 60 * 10**9
+# A date with many rows within an hour, which a page of ticks may cover.
+DENSE, HOUR = "2025-01-10", ("2025-01-10T14:20:00Z", "2025-01-10T15:20:00Z")
+DATES = ("2025-01-02", "2025-01-03", "2025-01-10", "2025-01-31", "2025-02-03", "2025-02-07")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A batch of one row or a correction, and when it is committed."""
+
+    at_ns: int
+    batch: Append | Amendment
+
+
+def row(dataset: Dataset, symbol: str, at_ns: int, sent_ns: int, **values: Any) -> Sent:
+    full = dict.fromkeys(dataset.schema.names) | {"timestamp": at_ns, **values}
+    rows = pa.RecordBatch.from_pylist([full], schema=dataset.schema)
+    return Sent(sent_ns, Append(dataset, symbol, rows, "key:1", Dedupe.NONE))
+
+
+def delays(chance: random.Random) -> int:
+    """How late a row comes: in time, just in time, late."""
+    return chance.choice([0, SECOND, 2 * SECOND, 2 * SECOND + 1, 90 * SECOND, 50 * MINUTE])
+
+
+def times(chance: random.Random, date: str) -> list[int]:
+    """Times around the edges of bars and of the session."""
+    texts = ("14:29:59", "14:30", "14:30:59.999999999", "14:31:30", "15:00", "20:59:58", "21:00:01")
+    found = [parse_timestamp(f"{date}T{text}Z") for text in texts]
+    if date == DENSE:
+        first_ns = parse_timestamp(HOUR[0])
+        found += [first_ns + chance.randrange(3_000) * SECOND for _ in range(12)]
+    return sorted(found)
+
+
+def correction(chance: random.Random, symbol: str, at_ns: int, sent_ns: int) -> Sent:
+    """A correction or a cancel of the trade of a time, perhaps days later."""
+    new = chance.choice([{"price": 50.0}, {"volume": 7.0}, {}])
+    wait = chance.choice([SECOND, 2 * SECOND, MINUTE, 30 * MINUTE, 3 * 24 * 60 * MINUTE])
+    action = Action.CORRECT if new else Action.CANCEL
+    amended = Correction(action, at_ns, trade_id=f"t{at_ns}", new=new)
+    return Sent(sent_ns + wait, Amendment(TRADES, symbol, (amended,), "key:1"))
+
+
+def quote(chance: random.Random, symbol: str, at_ns: int) -> Sent:
+    """A quote of some venue around a time, with one side or both."""
+    names = chance.choice([["bid"], ["ask"], ["bid", "ask"]])
+    quote_ns = at_ns + chance.choice([-MINUTE, 0, 1, 20 * SECOND])
+    sides = {name: float(chance.randint(90, 110)) for name in names}
+    sizes = {f"{name}_size": float(chance.randint(1, 9)) for name in names}
+    venue = chance.choice(["XNYS", "ARCX"])
+    return row(QUOTES, symbol, quote_ns, quote_ns + delays(chance), exchange=venue, **sides, **sizes)
+
+
+def history(chance: random.Random, symbol: str) -> Iterator[Sent]:
+    """Trades and quotes, some late, some trades corrected."""
+    for at_ns in sorted({at_ns for date in DATES for at_ns in times(chance, date)}):
+        words, sent_ns = chance.choice([None, None, "odd_lot", "closing_print"]), at_ns + delays(chance)
+        price, volume = float(chance.randint(90, 110)), chance.choice([1.0, 10.0, 100.0])
+        values = {"price": price, "volume": volume, "conditions": words, "trade_id": f"t{at_ns}"}
+        yield row(TRADES, symbol, at_ns, sent_ns, **values)
+        if chance.random() < 0.5:
+            yield correction(chance, symbol, at_ns, sent_ns)
+        yield from (quote(chance, symbol, at_ns) for _ in range(2))
+
+
+def post(history: list[Sent]) -> None:
+    store = market_store()
+    for each in sorted(history, key=lambda each: each.at_ns):
+        with time_machine.travel(each.at_ns / 10**9, tick=False):
+            store.append(each.batch) if isinstance(each.batch, Append) else store.correct(each.batch)
+
+
+@pytest.fixture(scope="module")
+def live(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    """An installation to which two histories were posted live."""
+    with shared_installation(django_db_blocker, tmp_path_factory.mktemp("live") / "store") as api:
+        chance = random.Random(16)
+        with time_machine.travel("2025-01-01T00:00Z", tick=False):
+            market_store().set_instrument(Instrument(SYMBOL, exchange="XNYS", bar_policy="us_equities"))
+            market_store().set_instrument(Instrument(PLAIN, instrument_class="crypto"))
+        post([*history(chance, SYMBOL), *history(chance, PLAIN)])
+        yield api
+
+
+def rows_of(api: Api, symbol: str, dataset: str, **query: str) -> list[dict[str, Any]]:
+    kind = "crypto" if symbol == PLAIN else "equities"
+    span = {"start": START, "end": END}
+    if query.get("resolution") in SHORT:
+        span = {"start": DENSE, "end": "2025-01-11"}
+    elif "resolution" not in query:
+        span = dict(zip(("start", "end"), HOUR, strict=True))
+    response = api.get(f"{TREE}/{kind}/{symbol}/{dataset}", {**span, **query})
+    assert response.status_code == 200, response.content
+    page = answer(response)
+    rows: list[dict[str, Any]] = page["bars" if dataset == "ohlcv" else dataset]
+    return [{name: value for name, value in row.items() if name != "final"} for row in rows]
+
+
+def key(row: dict[str, Any]) -> tuple[str, str]:
+    """What tells a bar from others."""
+    return row["timestamp"], row.get("exchange") or ""
+
+
+SHORT, LONG = ("1s", "1m"), ("1h", "1d", "1w", "1M")
+CASES: list[tuple[str, str, dict[str, str]]] = [
+    *((SYMBOL, resolution, {}) for resolution in ("1m", *LONG)),
+    *((SYMBOL, resolution, {"hours": "all"}) for resolution in ("1d", "1w", "1M")),
+    *((SYMBOL, resolution, {"session": "utc"}) for resolution in ("1d", "1w", "1M")),
+    (SYMBOL, "1h", {"hours": "regular"}),
+    (SYMBOL, "1h", {"anchor": "session"}),
+    *((PLAIN, resolution, {}) for resolution in ("1s", "1d", "1M")),
+]
+
+
+def ends_of(symbol: str, resolution: str, labels: list[int], words: dict[str, str]) -> list[int]:
+    """When bars with these labels end."""
+    grid = instrument_grid(
+        market_store().instrument(symbol),
+        Resolution.spelled(resolution),
+        session=SessionMode(words["session"]) if "session" in words else None,
+        hours=Hours(words["hours"]) if "hours" in words else None,
+        anchor=Anchor(words.get("anchor", "clock")),
+    )
+    ends_ns, _ = grid.ends_and_dates(np.array(labels), grid.aligned(min(labels), max(labels) + 1))
+    found: list[int] = ends_ns.tolist()
+    return found
+
+
+@pytest.mark.parametrize(("symbol", "resolution", "words"), CASES, ids=str)
+@pytest.mark.parametrize("dataset", ["ohlcv", "quotes"])
+def test_a_bar_is_that_of_its_end(
+    live: Api, dataset: str, symbol: str, resolution: str, words: dict[str, str]
+):
+    now = rows_of(live, symbol, dataset, resolution=resolution, **words)
+    then = {
+        key(row): row
+        for row in rows_of(live, symbol, dataset, resolution=resolution, knowledge="then", **words)
+    }
+    every = {key(row): row for row in [*now, *then.values()]}
+    ends_ns = ends_of(symbol, resolution, [parse_timestamp(time) for time, _ in every], words)
+    for at, end_ns in zip(every, ends_ns, strict=True):
+        as_of = format_timestamp(end_ns + SETTLE_NS)
+        known = rows_of(live, symbol, dataset, resolution=resolution, as_of=as_of, **words)
+        assert then.get(at) == {key(row): row for row in known}.get(at), at
+    assert resolution in LONG or list(then.values()) != now
+
+
+@pytest.mark.parametrize("symbol", [SYMBOL, PLAIN])
+@pytest.mark.parametrize("dataset", ["trades", "quotes"])
+def test_a_row_is_that_of_its_time(live: Api, dataset: str, symbol: str):
+    now = rows_of(live, symbol, dataset)
+    then = rows_of(live, symbol, dataset, knowledge="then")
+    wanted = []
+    times = {row["timestamp"] for row in [*now, *then]}
+    for time in sorted(times, key=parse_timestamp):
+        at_ns = parse_timestamp(time)
+        span = {"start": time, "end": format_timestamp(at_ns + 1)}
+        wanted += rows_of(live, symbol, dataset, as_of=format_timestamp(at_ns + SETTLE_NS), **span)
+    assert then == wanted
+    assert then != now

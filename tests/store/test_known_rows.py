@@ -1,0 +1,75 @@
+"""Rows as they were known at their time, in every store, against a plain computation over all that was sent."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from store.arrays import Mask
+from store.datasets import TRADES
+from store.log_views.last_rows import last_rows_at
+from store.log_views.log_view import view_as_of
+from store.protocol import ALL_TIME
+from store.queries import QueryableStore
+from tests.store.builders import MINUTE, NOON, SECOND, SYMBOL, Clock, batch, trade
+from tests.store.known_history import HOUR, SETTLE, WINDOW, history
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_are_those_that_were_known(store: QueryableStore, clock: Clock, seed: int):
+    oracle = history(store, clock, random.Random(seed))
+    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle_ns=SETTLE)
+    assert view.rows(WINDOW).to_pylist() == oracle.rows(WINDOW.start_ns, WINDOW.end_ns)
+    for at in (WINDOW.start_ns + MINUTE, WINDOW.end_ns, WINDOW.end_ns + 3 * HOUR):
+        assert view.rows_at(WINDOW, at).to_pylist() == [version.row for version in oracle.rows_at(at)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_last_row_is_that_known_at_the_instant(store: QueryableStore, clock: Clock, seed: int):
+    chance = random.Random(seed)
+    oracle = history(store, clock, chance)
+    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle_ns=SETTLE)
+    instants = sorted(chance.randrange(WINDOW.start_ns, WINDOW.end_ns + 3 * HOUR) for _ in range(40))
+
+    def is_odd(rows: pa.Table) -> Mask:
+        mask: Mask = rows.column("price").to_numpy() % 2 == 1
+        return mask
+
+    for reach_ns in (5 * MINUTE, 10 * HOUR):
+        for row_filter in (None, is_odd):
+            found = last_rows_at(view, np.array(instants), reach_ns=reach_ns, row_filter=row_filter)
+            wanted = []
+            for at in instants:
+                prices = [
+                    version.row["price"]
+                    for version in oracle.rows_at(at + SETTLE)
+                    if at - reach_ns <= version.row["timestamp"] <= at
+                    and (row_filter is None or version.row["price"] % 2 == 1)
+                ]
+                wanted.append(prices[-1] if prices else None)
+            assert found.values("price").to_pylist() == wanted
+            one = [
+                last_rows_at(view, np.array([at]), reach_ns=reach_ns, row_filter=row_filter)
+                for at in instants
+            ]
+            assert [each.values("price").to_pylist()[0] for each in one] == wanted
+
+
+def test_a_long_outage_is_searched_in_steps(store: QueryableStore, clock: Clock):
+    clock.now = NOON
+    store.append(batch(trade(0, 1)))
+    clock.now = NOON + 10 * MINUTE
+    store.append(batch(*(trade(SECOND + n, 2) for n in range(200))))
+    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle_ns=SETTLE)
+    found = last_rows_at(view, np.array([NOON + MINUTE, NOON + 11 * MINUTE]), reach_ns=HOUR)
+    assert found.values("price").to_pylist() == [1, 2]
+
+
+def test_a_row_that_was_sent_before_its_event_was_known_when_it_was_sent(store: QueryableStore, clock: Clock):
+    clock.now = NOON
+    store.append(batch(trade(30 * 24 * HOUR, 1)))
+    view = view_as_of(store, TRADES, SYMBOL, None)
+    assert view.rows_at(ALL_TIME, NOON).num_rows == 1
+    assert view.rows_at(ALL_TIME, NOON - 1).num_rows == 0
