@@ -24,6 +24,7 @@ _MARKET_DATA: Table = {
     ("calendar", "GET"): _READ,
     ("clock", "GET"): _READ,
     ("conditions", "GET"): _READ,
+    ("universes", "GET"): _READ,
     ("instruments", "GET"): _PAGE,
     ("instrument", "GET"): _READ,
     ("instrument", "PUT"): Access("market:write", kind=WRITE, audit_class="config"),
@@ -50,7 +51,7 @@ def _tree() -> Iterator[tuple[str, Access]]:
     for path, market_class in MARKET_CLASSES.items():
         for report in reports_of(market_class):
             yield f"{path}-{report}", _READ
-            yield f"{path}-{report}-several", _READ
+            yield f"{path}-{report}-several", _PAGE
         yield f"{path}-{COVERAGE}", _READ
         if "ohlcv" in market_class.datasets:
             yield f"{path}-{EXPLAIN}", _REVISIONS

@@ -96,7 +96,7 @@ ERROR_CODES = (
         invalid_fields="`fields` is not a list of column names, separated by commas, each once.",
         invalid_number="A query parameter is not a plain decimal number within its bounds.",
         invalid_duration="A query parameter is not a length of time: a whole number with a unit, such as 250ms.",
-        too_many_symbols="The parameter `symbols` has more than 50 symbols. Ask for fewer at a time.",
+        too_many_symbols="The parameter `symbols` has more than 50 symbols, or a universe of more than 1,000. Ask for fewer at a time.",
         repeated_symbol="The parameter `symbols` has the same symbol twice.",
         no_exchange="Sessions need an exchange, and the instrument has none. Set its exchange, or ask with "
         "session=utc and hours=all.",

@@ -19,7 +19,14 @@ from stats.caching.views import CacheViewSet
 from stats.market_data.explanation import EXPLAIN
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.market_data.reports import COVERAGE, reports_of
-from stats.market_data.views import datasets_of, explain_view, page_view, report_view, stream_view
+from stats.market_data.views import (
+    UniversesViewSet,
+    datasets_of,
+    explain_view,
+    page_view,
+    report_view,
+    stream_view,
+)
 from stats.ohlc.views import OhlcViewSet
 from stats.sessions.views import CalendarViewSet, ClockViewSet
 from store.datasets import DATASETS, TRADES
@@ -137,6 +144,7 @@ documentation = [
 ]
 
 below_api_v1: list[URLPattern | URLResolver] = [
+    re_path(r"^market-data/universes/?\Z", UniversesViewSet.as_view({"get": "retrieve"}), name="universes"),
     path("market-data/", include(market_data)),
     *also_below_v1,
     *(_ingest(dataset) for dataset in DATASETS.values() if dataset is not TRADES),

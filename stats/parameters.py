@@ -25,6 +25,7 @@ from trades.exceptions import InvalidValue
 
 DEFAULT_PAGE = 1_000
 SYMBOLS_LIMIT = 50
+UNIVERSE_MARK = "@"
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME_SCHEMA = {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02", "1735828200000"]}
 
@@ -177,22 +178,34 @@ class FieldNamesField(serializers.Field[tuple[str, ...], str, str, Any]):
         return names
 
 
-@extend_schema_field({"type": "string", "minLength": 1, "examples": ["AAPL,MSFT"]})
-class SymbolsField(serializers.Field[tuple[str, ...], str, str, Any]):
-    """Distinct symbols, separated by commas."""
+class SymbolList(NamedTuple):
+    """Distinct symbols, or, if `universe` is not None, none: they are the universe's members."""
+
+    names: tuple[str, ...]
+    universe: str | None = None
+
+
+@extend_schema_field({"type": "string", "minLength": 1, "examples": ["AAPL,MSFT", "@SP500"]})
+class SymbolsField(serializers.Field[SymbolList, str, str, Any]):
+    """Distinct symbols, separated by commas, or `@` and the name of a universe."""
 
     default_error_messages = {
         "too_many_symbols": f"names at most {SYMBOLS_LIMIT} symbols",
         "repeated_symbol": "names a symbol twice",
+        "invalid_parameter": "a universe stands alone, as in symbols=@SP500",
     }
 
-    def to_internal_value(self, data: str) -> tuple[str, ...]:
+    def to_internal_value(self, data: str) -> SymbolList:
+        if data.startswith(UNIVERSE_MARK) and "," not in data:
+            return SymbolList((), _symbol(data.removeprefix(UNIVERSE_MARK)))
+        if UNIVERSE_MARK in data:
+            self.fail("invalid_parameter")
         symbols = tuple(map(_symbol, data.split(",")))
         if len(symbols) > SYMBOLS_LIMIT:
             self.fail("too_many_symbols")
         if len(set(symbols)) < len(symbols):
             self.fail("repeated_symbol")
-        return symbols
+        return SymbolList(symbols)
 
 
 def _symbol(text: str) -> str:

@@ -13,7 +13,7 @@ from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, extent_of, grid_of, tick_range
-from stats.market_data.plan import Plan, Range, SymbolQuery, check_known, reason_for_none
+from stats.market_data.plan import Plan, Range, SymbolQuery, reason_for_none
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.sessions.schedule import Hours
@@ -126,7 +126,7 @@ def best_quotes_plan(symbol_query: SymbolQuery) -> Plan:
     query, settle_ns = symbol_query.query, symbol_query.settle_ns
     log = replace(symbol_query.logs[0], settle_ns=settle_ns)
     if log.is_empty:
-        check_known(symbol_query.symbol)
+        symbol_query.check_known()
     grid, query_range = grid_of(symbol_query), tick_range(symbol_query)
     max_age_ns = query.max_age_ns or DEFAULT_MAX_AGE_NS
     window = _window(query_range, log, max_age_ns)

@@ -8,6 +8,7 @@ from stats.market_data.plan import MarketDataset
 from stats.market_data.quoted_trades import TRADE_TICKS
 from stats.market_data.quotes import QUOTE_ROWS
 from stats.market_data.ticks import INTEREST_RATE_ROWS, OPEN_INTEREST_REPORTS, UNIVERSE_CHANGE_ROWS
+from stats.market_data.universes import MEMBER_ROWS
 
 MARKET_DATASETS: dict[str, MarketDataset] = {
     dataset.form.name: dataset
@@ -22,5 +23,6 @@ MARKET_DATASETS: dict[str, MarketDataset] = {
         CONTINUOUS,
         INTEREST_RATE_ROWS,
         UNIVERSE_CHANGE_ROWS,
+        MEMBER_ROWS,
     )
 }

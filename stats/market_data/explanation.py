@@ -19,7 +19,7 @@ from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.ohlcv.bar_rows import BarRowReader
 from stats.market_data.pinned_logs import commits_of
 from stats.market_data.query import MARKET_CLASSES, Target, parse_query
-from stats.market_data.query_parameters import query_serializer
+from stats.market_data.query_parameters import explain_serializer
 from stats.market_data.rows import WindowedSource
 from stats.parameters import query_values
 from stats.rendering.format import Rendered, TimeForm
@@ -36,7 +36,6 @@ from store.timestamps import DAY_NS, format_timestamp
 from trades.instruments.services import requested_symbol
 
 EXPLAIN = "explain"
-PARAMETERS = ("at", "resolution", "session", "hours", "anchor", "as_of", "symbol_as_of", "policy", "limit")
 _LISTED = 100
 """How many prints are listed by default."""
 
@@ -58,7 +57,7 @@ class ExplainQuery:
 @lru_cache(maxsize=1024)
 def parse_explain_query(market_class: str, symbol: str, query_string: str) -> ExplainQuery:
     """Parse a URL's query string. Raises `InvalidParameter`, `InvalidValue` and `ResolutionUnavailable`."""
-    values = query_values(query_serializer("Explain", PARAMETERS, Resolution.MINUTE.value), query_string)
+    values = query_values(explain_serializer(), query_string)
     resolution = values.get("resolution", Resolution.MINUTE)
     if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
         raise ResolutionUnavailable(f"bars from 1s to 1d are explained, not {resolution.value}")

@@ -38,9 +38,10 @@ def links_beside(market_class: MarketClass, symbol: str | None) -> list[PageLink
     if symbol is None:
         return []
     datasets = [
-        PageLink(f"{_path(market_class, dataset, symbol)}?last={_ROWS}", dataset)
+        PageLink(_path(market_class, dataset, symbol) + ("?" + query if query else ""), dataset)
         for dataset in market_class.datasets
         if dataset in MARKET_DATASETS
+        for query in [_newest(dataset, _ROWS)]
     ]
     reports = (*reports_of(market_class), COVERAGE)
     return [*datasets, *(PageLink(_path(market_class, each, symbol), each) for each in reports)]
@@ -52,7 +53,10 @@ def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[Page
         return []
     symbols_query = {"symbols": ",".join(symbols)}
     datasets = [each for each in market_class.datasets if each in MARKET_DATASETS]
-    queries = {dataset: urlencode({**symbols_query, "last": _ROWS_EACH}) for dataset in datasets}
+    queries = {
+        dataset: "&".join(filter(None, (urlencode(symbols_query), _newest(dataset, _ROWS_EACH))))
+        for dataset in datasets
+    }
     queries |= {report: urlencode(symbols_query) for report in reports_of(market_class)}
     return [
         PageLink(f"{reverse(f'{market_class.path}-{name}-several')}?{query}", name)
@@ -82,6 +86,11 @@ def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: Qu
     path = _path(market_class, f"{dataset}-stream", symbol)
     query_string = f"?{urlencode(parameters)}" if parameters else ""
     return [PageLink(path + query_string, f"all {dataset}, as a stream")]
+
+
+def _newest(dataset: str, count: int) -> str:
+    """Return the query string of a dataset's newest rows; "" if its rows are those of one instant."""
+    return "" if MARKET_DATASETS[dataset].form.at_one_instant else f"last={count}"
 
 
 def _path(market_class: MarketClass, name: str, symbol: str) -> str:

@@ -6,10 +6,9 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
-from stats.market_data.explanation import PARAMETERS as EXPLAIN_PARAMETERS
 from stats.market_data.ohlcv.absence_reasons import REASONS
 from stats.market_data.query import DatasetForm, MarketClass
-from stats.market_data.query_parameters import query_serializer, report_serializer
+from stats.market_data.query_parameters import explain_serializer, report_serializer, universes_serializer
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn
 from store.bars.adjustment import WhyNotApplied
@@ -73,6 +72,7 @@ _EXAMPLES_BY_NAME: dict[str, Any] = {
     "tenor": "1Y",
     "member": "AAPL",
     "action": "add",
+    "since": "1982-11-30T00:00:00Z",
     "dividend_yield": 0.0051,
     "dividends": 0.25,
     "t": 0.0411,
@@ -288,11 +288,40 @@ def explain_schema(market_class: MarketClass) -> dict[str, Any]:
         "tags": [market_class.path],
         "summary": "The prints of one bar, and what each set",
         "parameters": [
-            query_serializer("Explain", EXPLAIN_PARAMETERS, Resolution.MINUTE.value),
+            explain_serializer(),
             OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH),
         ],
         "responses": {(200, "application/json"): _EXPLANATION},
         "examples": [_example({"symbol": _EXAMPLE_SYMBOLS[market_class.path], **_EXAMPLE_EXPLANATION})],
+    }
+
+
+def universes_schema() -> dict[str, Any]:
+    """Return the schema of the list of universes."""
+    universe = {
+        "symbol": _SYMBOL,
+        "members": {"type": "integer"},
+        "changes": {"type": "integer"},
+        "first": _INSTANT,
+        "last": _INSTANT,
+        "head": {"type": "string", "description": "The newest commit, as in X-Commit."},
+    }
+    example = {
+        "symbol": "SP500",
+        "members": 503,
+        "changes": 1_841,
+        "first": "1996-01-02T00:00:00Z",
+        "last": "2025-03-24T00:00:00Z",
+        "head": "12-9f3a2c",
+    }
+    schema = _object({"universes": {"type": "array", "items": _object(universe)}})
+    return {
+        "operation_id": "universes",
+        "tags": ["universes"],
+        "summary": "All universes",
+        "parameters": [universes_serializer()],
+        "responses": {(200, "application/json"): schema},
+        "examples": [_example({"universes": [example]})],
     }
 
 

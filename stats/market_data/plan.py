@@ -13,6 +13,7 @@ from stats.market_data.pinned_logs import PinnedLog, ReadPoint
 from stats.market_data.query import DatasetForm, MarketClass, MarketDataQuery, class_of
 from stats.market_data.rows import RowSource
 from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.log_views.log_view import LogView
 from store.protocol import Window
@@ -95,6 +96,11 @@ class SymbolQuery:
     def is_ahead(self) -> bool:
         """Whether the range starts in the future."""
         return self.query.start_ns is not None and self.query.start_ns >= self.now_ns
+
+    def check_known(self) -> None:
+        """Raise `UnknownSymbol` if the symbol is unknown. A member of a universe need not be known: it has no rows."""
+        if self.query.universe is None:
+            check_known(self.symbol)
 
     def check_range(self) -> None:
         """Raise `RangeTooLarge` if the range is too long. Only first pages are checked; later pages keep the range."""
@@ -184,18 +190,28 @@ def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
     """
     if query.form.of_roots or (query.form.takes_underlyings and not query.several):
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
-    return instrument_in(query.market_class, symbol, query.as_of_ns, name=query.path_name)
+    is_member = query.universe is not None
+    return instrument_in(
+        query.market_class, symbol, query.as_of_ns, name=query.path_name, is_member=is_member
+    )
 
 
-def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str) -> Instrument:
+def instrument_in(
+    market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str, is_member: bool = False
+) -> Instrument:
     """Return the symbol's instrument as it was declared at `as_of_ns`; None for now.
 
-    name: the path's end, such as `ohlcv`, `ohlcv/stream` or `latest`, for the message. Raises `WrongClass` if the
-    instrument has another class.
+    name: the path's end, such as `ohlcv`, `ohlcv/stream` or `latest`, for the message. is_member: whether it is a
+    member of a universe, which need not be known. Raises `WrongClass` if the instrument has another class.
     """
     instrument = market_store().instrument(symbol, as_of_ns=as_of_ns)
     if market_class.instrument_class not in {"", instrument.instrument_class}:
-        check_known(symbol)
+        try:
+            check_known(symbol)
+        except UnknownSymbol:
+            if is_member:
+                return instrument
+            raise
         own_class = class_of(instrument.instrument_class)
         path = f"/api/v1/market-data/{own_class.path}/{symbol}"
         raise WrongClass(

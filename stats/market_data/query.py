@@ -7,15 +7,17 @@ from typing import Annotated, Any
 from rest_framework import serializers
 
 from http_requests.exceptions import InvalidParameter
+from listing.pages import PAGE_LIMIT
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant, key_parts
 from stats.exceptions import RangeTooLarge
 from stats.market_data.query_parameters import (
     DEFAULT_HORIZON_NS,
+    INSTANT_PARAMETERS,
     PAGE_PARAMETERS,
     STREAM_PARAMETERS,
     query_serializer,
 )
-from stats.parameters import DEFAULT_PAGE, query_values
+from stats.parameters import DEFAULT_PAGE, Bound, SymbolList, query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn
@@ -65,7 +67,7 @@ MARKET_CLASSES = {
         MarketClass("fx", "fx", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
         # A currency is no instrument: its code may also be a ticker of an equity.
         MarketClass("rates", "", ("interest-rates",), ()),
-        MarketClass("universes", "", ("changes",), ()),
+        MarketClass("universes", "", ("changes", "members"), ()),
     )
 }
 
@@ -86,8 +88,8 @@ class DatasetForm:
     name: its name in URLs. rows_name: the rows' field in a document. own: the parameters that it has besides
     those of every dataset. resolution: the default resolution. columns: all columns that its rows may have.
     takes_underlyings: whether the path's symbol may be an underlying. of_roots: whether symbols are roots of contracts. of_instants: whether a row belongs to an
-    instant at every resolution, not to an interval. stream_resolution: the default resolution of streams; None
-    if it is `resolution`.
+    instant at every resolution, not to an interval. at_one_instant: whether a query has the instant `at` instead of a
+    range. stream_resolution: the default resolution of streams; None if it is `resolution`.
     """
 
     name: str
@@ -98,6 +100,7 @@ class DatasetForm:
     takes_underlyings: bool = False
     of_roots: bool = False
     of_instants: bool = False
+    at_one_instant: bool = False
     stream_resolution: Resolution | None = None
 
     def default_resolution(self, *, streamed: bool) -> Resolution:
@@ -107,7 +110,8 @@ class DatasetForm:
     def parameters(self, *, streamed: bool, several: bool) -> tuple[str, ...]:
         """Return the names of all parameters. several: whether the endpoint is for several symbols."""
         own = tuple(name for name in self.own if name != "coverage") if streamed or several else self.own
-        names = (*own, *(STREAM_PARAMETERS if streamed else PAGE_PARAMETERS))
+        pages = INSTANT_PARAMETERS if self.at_one_instant else PAGE_PARAMETERS
+        names = (*own, *(STREAM_PARAMETERS if streamed else pages))
         return ("symbols", *names) if several else names
 
     def serializer(self, *, streamed: bool, several: bool) -> type[serializers.Serializer[Any]]:
@@ -152,6 +156,7 @@ class MarketDataQuery:
     the range. session, hours: None for the instrument's default. knowledge: None for what is known now. is_best:
     whether quotes are the best bid and offer of all venues. max_age_ns: the maximum age of a quote that takes part in
     it; None for the default. symbol_as_of_ns: when the symbols had the meaning that is asked for; None for now.
+    universe: its members are the symbols, which are () until it is read; None for symbols that were given.
     """
 
     market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
@@ -187,6 +192,7 @@ class MarketDataQuery:
     max_age_ns: int | None = None
     has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
     symbol_as_of_ns: Annotated[int | None, Irrelevant("the content has the symbols' meaning")] = None
+    universe: str | None = None
 
     @property
     def path_name(self) -> str:
@@ -226,12 +232,16 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
     """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
     form, several = target.form, target.symbol is None
     values = query_values(form.serializer(streamed=target.streamed, several=several), query_string)
-    start, end = values.get("start"), values.get("end")
+    start, end = values.get("start"), _end(values)
+    symbols = values["symbols"] if several else SymbolList((requested_symbol(target.symbol or ""),))
+    market_class = MARKET_CLASSES[target.market_class]
+    check_universe(market_class, symbols.universe)
     session, hours, time_form = values.get("session"), values.get("hours"), values.get("time")
     return MarketDataQuery(
-        market_class=MARKET_CLASSES[target.market_class],
+        market_class=market_class,
         form=form,
-        symbols=values["symbols"] if target.symbol is None else (requested_symbol(target.symbol),),
+        symbols=symbols.names,
+        universe=symbols.universe,
         several=several,
         streamed=target.streamed,
         resolution=values.get("resolution", form.default_resolution(streamed=target.streamed)),
@@ -284,10 +294,30 @@ def _roll_query(values: dict[str, Any]) -> RollQuery | None:
     )
 
 
+def _end(values: dict[str, Any]) -> Bound | None:
+    """Return the exclusive end of the range; None for now."""
+    at_ns = values.get("at")
+    end: Bound | None = values.get("end") if at_ns is None else Bound(at_ns + 1, is_date=False)
+    return end
+
+
+def check_universe(market_class: MarketClass, universe: str | None) -> None:
+    """Raise `InvalidParameter` if a class without instruments is asked for the members of a universe."""
+    if universe is not None and not market_class.instrument_class:
+        raise InvalidParameter(
+            "invalid_parameter", f"symbols: {market_class.path} have no instruments, so no @{universe}"
+        )
+
+
 def _default_limit(values: dict[str, Any]) -> int:
-    """Return a page's default limit: `last` if given, else 1,000 rows. For several symbols it is at least 1,000."""
+    """Return a page's default limit: `last` if given, else 1,000 rows.
+
+    For several symbols it is at least 1,000, for a universe, which has one page, the largest.
+    """
     last: int = values.get("last", DEFAULT_PAGE)
-    return max(last, DEFAULT_PAGE) if "symbols" in values else last
+    if "symbols" not in values:
+        return last
+    return max(last, DEFAULT_PAGE) if values["symbols"].universe is None else PAGE_LIMIT
 
 
 def _length_text(length_ns: int) -> str:

@@ -30,7 +30,13 @@ _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms
 
 # A parameter's field and its options, by the parameter's name.
 _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, Any]]] = {
-    "symbols": (SymbolsField, {"required": True, "help_text": "Up to 50 symbols, separated by commas."}),
+    "symbols": (
+        SymbolsField,
+        {
+            "required": True,
+            "help_text": "Up to 50 symbols, separated by commas; or `@SP500`: the members of a universe, in one page.",
+        },
+    ),
     "start": (
         BoundField,
         {"help_text": f"First instant of the range. Pages require `start` or `last`. {_ISO_OR_EPOCH}"},
@@ -150,7 +156,9 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
     "expiry": (QueryTimeField, {"help_text": "Only the options that expire on this date."}),
     "at": (
         QueryTimeField,
-        {"required": True, "help_text": f"An instant in the bar to explain. {_ISO_OR_EPOCH}"},
+        {
+            "help_text": f"For `explain`: an instant in the bar. For `members`: the instant; default: now. {_ISO_OR_EPOCH}"
+        },
     ),
     "policy": (WordField, {"words": tuple(BAR_POLICIES), "help_text": "A bar policy to compare with."}),
     "after": (QueryTimeField, {"help_text": "Only changes by commits after this instant."}),
@@ -187,6 +195,19 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
 _RANGE = ("start", "end", "as_of", "symbol_as_of")
 PAGE_PARAMETERS = (*_RANGE, "last", "limit", "cursor", "sort", "fields", "time")
 STREAM_PARAMETERS = (*_RANGE, "fields", "time", "sort", "trailer")
+# Of pages of what holds at one instant.
+INSTANT_PARAMETERS = ("at", "as_of", "limit", "cursor", "sort", "fields", "time")
+EXPLAIN_PARAMETERS = (
+    "at",
+    "resolution",
+    "session",
+    "hours",
+    "anchor",
+    "as_of",
+    "symbol_as_of",
+    "policy",
+    "limit",
+)
 
 # The parameters of continuous futures.
 ROLL_PARAMETERS = ("roll", "roll_before", "adjust")
@@ -196,15 +217,16 @@ BEST_PARAMETERS = ("exchange", "max_age")
 
 @cache
 def query_serializer(
-    title: str, names: tuple[str, ...], resolution: str | None = None
+    title: str, names: tuple[str, ...], resolution: str | None = None, *, required: str | None = None
 ) -> type[serializers.Serializer[Any]]:
     """Return the serializer of a query with the named parameters.
 
     title: the serializer's name in the OpenAPI schema. resolution: the default of the parameter `resolution`.
+    required: a parameter that must be given.
     """
     # Only bars have other hours by default; a read without `resolution` is of ticks.
     defaults = {"resolution": resolution, "hours": None if "resolution" in names else Hours.ALL}
-    fields = {name: _field(name, defaults.get(name)) for name in names}
+    fields = {name: _field(name, defaults.get(name), required=name == required) for name in names}
     doc = {"__doc__": "The query parameters.", "__module__": __name__}
     return type(f"{title}QuerySerializer", (_RangeSerializer,), {**doc, **fields})
 
@@ -216,10 +238,20 @@ def report_serializer(report: str, *, several: bool) -> type[serializers.Seriali
     return query_serializer(f"{'Several' if several else ''}{report.title()}", names)
 
 
-def _field(name: str, schema_default: str | None) -> serializers.Field[Any, Any, Any, Any]:
+def explain_serializer() -> type[serializers.Serializer[Any]]:
+    """Return the serializer of a query for the explanation of a bar."""
+    return query_serializer("Explain", EXPLAIN_PARAMETERS, Resolution.MINUTE.value, required="at")
+
+
+def universes_serializer() -> type[serializers.Serializer[Any]]:
+    """Return the serializer of a query for the list of universes."""
+    return query_serializer("Universes", ("at", "as_of"))
+
+
+def _field(name: str, schema_default: str | None, *, required: bool) -> serializers.Field[Any, Any, Any, Any]:
     field_class, options = _FIELDS[name]
     default = {} if schema_default is None else {"schema_default": schema_default}
-    return field_class(**{"required": False, **options, **default})
+    return field_class(**{"required": required, **options, **default})
 
 
 class _RangeSerializer(serializers.Serializer[Any]):
@@ -235,6 +267,10 @@ class _RangeSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError(
                 "last is the number of rows in the page: send limit with it only for several symbols",
                 code="conflicting_parameters",
+            )
+        if "cursor" in attrs and "symbols" in attrs and attrs["symbols"].universe is not None:
+            raise serializers.ValidationError(
+                "the answer for a universe has one page: leave out cursor", code="conflicting_parameters"
             )
         _check_join(attrs)
         _check_best(attrs)

@@ -19,7 +19,7 @@ from stats.market_data.intervals.windows import (
     next_change_ns_of,
     part_in_memory,
 )
-from stats.market_data.plan import MarketDataset, Plan, SymbolQuery, check_known, reason_for_none
+from stats.market_data.plan import MarketDataset, Plan, SymbolQuery, reason_for_none
 from stats.market_data.query import DatasetForm
 from stats.market_data.query_parameters import BEST_PARAMETERS
 from stats.market_data.rows import Rows, WindowedSource
@@ -173,7 +173,7 @@ def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
         return tick_plan(symbol_query, (QUOTE_STATE,))
     (log,) = symbol_query.logs
     if log.is_empty:
-        check_known(symbol_query.symbol)
+        symbol_query.check_known()
     grid = grid_of(symbol_query)
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (log,))

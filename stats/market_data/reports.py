@@ -21,7 +21,8 @@ from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, parse_q
 from stats.market_data.query_parameters import report_serializer
 from stats.market_data.quotes import QUOTE_TICK_COLUMNS
 from stats.market_data.ticks import out_columns
-from stats.parameters import query_values
+from stats.market_data.universes import PinnedUniverse, pinned_universe
+from stats.parameters import SymbolList, query_values
 from stats.rendering.format import Rendered
 from stats.rendering.table import OutColumn
 from store.datasets import DATASETS, TRADES
@@ -84,6 +85,7 @@ class ReportQuery:
     as_of_ns: commits stored later are ignored; None for no bound. is_best: whether the quote is the best bid and offer
     of all venues. max_age_ns: the maximum age of a quote that takes part in it; None for the default.
     symbol_as_of_ns: when the symbols had the meaning that is asked for; None for now.
+    universe: its members are the symbols, which are () until it is read; None for symbols that were given.
     """
 
     report: Annotated[str, Irrelevant("the content's name has it")]
@@ -94,6 +96,7 @@ class ReportQuery:
     is_best: bool = False
     max_age_ns: int | None = None
     symbol_as_of_ns: Annotated[int | None, Irrelevant("the key has the symbols' meaning")] = None
+    universe: str | None = None
 
     @property
     def resolved(self) -> "ReportQuery":
@@ -125,10 +128,12 @@ class _Report(PinnedContent):
 class NewestReport(_Report):
     """A report on the newest rows.
 
-    members: for each symbol, the page of each part; None if the part's resolution is unavailable.
+    members: for each symbol, the page of each part; None if the part's resolution is unavailable. universe: the
+    universe whose members the symbols are; None for symbols that were given.
     """
 
     members: tuple[tuple[PinnedPage | None, ...], ...]
+    universe: Annotated[PinnedUniverse | None, Irrelevant("the query names it, and has its members")] = None
 
     @cached_property
     def pages(self) -> list[PinnedPage]:
@@ -142,16 +147,20 @@ class NewestReport(_Report):
             return None
         of_pages = [page.watched for page in self.pages]
         named = [logs for logs in of_pages if logs is not None]
-        return frozenset[LogName]().union(*named) if len(named) == len(of_pages) else None
+        of_universe = self.universe.watched if self.universe else frozenset[LogName]()
+        return of_universe.union(*named) if len(named) == len(of_pages) else None
 
     @property
     def expires_ns(self) -> int | None:
-        expiries = (page.expires_ns for page in self.pages)
+        expiries = [page.expires_ns for page in self.pages]
+        expiries += [self.universe.expires_ns] if self.universe else []
         return min((each for each in expiries if each is not None), default=None)
 
     @cached_property
     def commits(self) -> str:
         logs = {(log.dataset.name, log.symbol): log for page in self.pages for log in page.logs}
+        if self.universe is not None:
+            return self.universe.commits(logs.values())
         return commits_of(logs.values(), with_symbols=self.query.several)
 
     def rendered(self, _format_name: str) -> Rendered:
@@ -179,31 +188,50 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
     Raises `InvalidParameter` and `InvalidValue`.
     """
     values = query_values(report_serializer(report, several=symbol is None), query_string)
-    symbols = values["symbols"] if symbol is None else (requested_symbol(symbol),)
+    symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
     return ReportQuery(
         report,
         market_class,
-        symbols,
+        symbols.names,
         several=symbol is None,
         as_of_ns=values.get("as_of"),
         is_best="exchange" in values,
         max_age_ns=values.get("max_age"),
         symbol_as_of_ns=values.get("symbol_as_of"),
+        universe=symbols.universe,
     )
 
 
 def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
-    """Pin a report to the newest commits. Raises `UnknownSymbol`, `WrongClass` and the store's errors."""
-    query = query.resolved
+    """Pin a report to the newest commits.
+
+    Raises `UnknownSymbol`, `WrongClass`, the errors of `pinned_universe`, and the store's errors.
+    """
+    universe = None
+    if query.universe is None:
+        query = query.resolved
+    else:
+        universe = pinned_universe(
+            query.universe,
+            start_ns=None,
+            end_ns=None,
+            as_of_ns=query.as_of_ns,
+            symbol_as_of_ns=query.symbol_as_of_ns,
+            now_ns=now_ns,
+        )
+        query = replace(query, symbols=universe.symbols, symbol_as_of_ns=None)
     members = tuple(tuple(_members(query, symbol, now_ns)) for symbol in query.symbols)
-    return NewestReport(query, members)
+    return NewestReport(query, members, universe)
 
 
 def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PinnedPage | None]:
-    instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=query.report)
+    is_member = query.universe is not None
+    market_class = MARKET_CLASSES[query.market_class]
+    instrument_in(market_class, symbol, query.as_of_ns, name=query.report, is_member=is_member)
     for part in REPORTS[query.report]:
         dataset = MARKET_DATASETS[part.dataset]
         parsed = parse_query(Target(query.market_class, dataset.form, symbol), part.query_string(query))
+        parsed = replace(parsed, universe=query.universe) if is_member else parsed
         try:
             yield page_pin(dataset, parsed, now_ns=now_ns)
         except ResolutionUnavailable:

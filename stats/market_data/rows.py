@@ -199,30 +199,30 @@ class ChainedSource:
         return sum(source.total_estimate() for source in self.sources)
 
     def after(self, position: RowPosition | None, count: int) -> Rows:
-        parts: list[Rows] = []
+        parts, columns = list[Rows](), self.columns
         first = 0 if position is None else position.symbol_index
         for index in range(first, len(self.sources)):
             start = position if index == first else None
-            parts.append(self._with_symbol(index, self.sources[index].after(start, count)))
+            parts.append(self._with_symbol(index, self.sources[index].after(start, count), columns))
             count -= len(parts[-1])
             if count <= 0:
                 break
-        return joined(self.columns, parts)
+        return joined(columns, parts)
 
     def before(self, position: RowPosition | None, count: int) -> Rows:
-        parts: list[Rows] = []
+        parts, columns = list[Rows](), self.columns
         last = len(self.sources) - 1 if position is None else position.symbol_index
         for index in range(last, -1, -1):
             end = position if index == last else None
-            parts.insert(0, self._with_symbol(index, self.sources[index].before(end, count)))
+            parts.insert(0, self._with_symbol(index, self.sources[index].before(end, count), columns))
             count -= len(parts[0])
             if count <= 0:
                 break
-        return joined(self.columns, parts)
+        return joined(columns, parts)
 
-    def _with_symbol(self, symbol_index: int, rows: Rows) -> Rows:
+    def _with_symbol(self, symbol_index: int, rows: Rows, columns: tuple[OutColumn, ...]) -> Rows:
         symbol = pa.repeat(self.symbols[symbol_index], len(rows))
-        table = Table(self.columns, rows.table.data.add_column(0, "symbol", symbol))
+        table = Table(columns, rows.table.data.add_column(0, "symbol", symbol))
         return Rows(table, np.full(len(rows), symbol_index, np.int64), rows.time_ns, rows.ordinal)
 
 

@@ -11,7 +11,7 @@ from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, tick_window
-from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, check_known, reason_for_none
+from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, reason_for_none
 from stats.market_data.query import DatasetForm
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
@@ -131,7 +131,7 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumns, ...] = ()) -
     """
     log = replace(symbol_query.logs[0], settle_ns=symbol_query.settle_ns)
     if log.is_empty:
-        check_known(symbol_query.symbol)
+        symbol_query.check_known()
     grid = grid_of(symbol_query)
     query_range = _settled_range(symbol_query, log) or tick_range(symbol_query)
     log = symbol_query.read_point.limited_to(log, tick_window(query_range, (log,)))

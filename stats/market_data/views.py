@@ -19,7 +19,6 @@ from stats.delivery.responses import ContentViewSet, is_browsed, page_query
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.explanation import EXPLAIN, explain_pin, parse_explain_query
-from stats.market_data.explanation import PARAMETERS as EXPLAIN_PARAMETERS
 from stats.market_data.navigation import links_beside, stream_links
 from stats.market_data.openapi import (
     coverage_schema,
@@ -27,14 +26,15 @@ from stats.market_data.openapi import (
     page_schema,
     report_schema,
     stream_schema,
+    universes_schema,
 )
 from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, check_format, parse_query
-from stats.market_data.query_parameters import query_serializer, report_serializer
+from stats.market_data.query_parameters import explain_serializer, report_serializer, universes_serializer
 from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query
 from stats.market_data.services import market_data_page, market_data_report
+from stats.market_data.universes import parse_universes_query, universes_pin
 from stats.rendering.query_form import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
-from store.resolutions import Resolution
 
 
 class MarketDataViewSet(ViewSet):
@@ -74,7 +74,7 @@ class PageViewSet(MarketDataViewSet, ContentViewSet):
         query = parse_query(Target(cls.market_class.path, dataset.form, symbol), query_string)
         check_format(query, answer_format)
         pin, stored_datasets = partial(market_data_page, query=query), dataset.logs_of(query)
-        if not stored_datasets:
+        if not stored_datasets or query.universe is not None:
             return pin
         return LogsPin(pin, frozenset((stored, name) for stored in stored_datasets for name in query.symbols))
 
@@ -146,6 +146,27 @@ class ExplainViewSet(MarketDataViewSet, ContentViewSet):
         return partial(explain_pin, query=query)
 
 
+class UniversesViewSet(ContentViewSet):
+    """The list of universes."""
+
+    renderer_classes = DOCUMENT_RENDERERS
+    query_serializer_class = universes_serializer()
+
+    @extend_schema(**universes_schema())
+    def retrieve(self, request: Request) -> HttpResponseBase:
+        """Return all universes, each with its number of members at an instant."""
+        return self.respond(request, request.META["QUERY_STRING"])
+
+    @classmethod
+    def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
+        """See `ContentViewSet.pin`."""
+        return partial(universes_pin, parse_universes_query(query_string))
+
+    def get_view_name(self) -> str:
+        """Return the title of the browsable page."""
+        return "universes"
+
+
 def page_view(market_class: MarketClass, dataset: str, *, several: bool) -> type[PageViewSet]:
     """Make the viewset for pages of a dataset in a class, for one symbol or for several."""
     form = MARKET_DATASETS[dataset].form
@@ -196,7 +217,7 @@ def explain_view(market_class: MarketClass) -> type[ExplainViewSet]:
         market_class,
         EXPLAIN,
         doc="What made one bar: its prints, what each set and why, and the bar's changes.",
-        serializer=query_serializer("Explain", EXPLAIN_PARAMETERS, Resolution.MINUTE.value),
+        serializer=explain_serializer(),
         schema=explain_schema(market_class),
     )
 

@@ -13,10 +13,11 @@ from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.pinned_logs import ReadPoint
 from stats.market_data.plan import MarketDataset, SymbolQuery, queried_instrument
 from stats.market_data.query import MarketDataQuery
+from stats.market_data.universes import PinnedUniverse, pinned_universe
 from trades.instruments.services import symbol_canonical
 
 MAX_PAGES = 2_048
-# First pages, each with the "now" that it was made for. The keys are query, instruments and logs.
+# First pages, each with the "now" that it was made for. The keys are query, universe, instruments and logs.
 _pages: LRUCache[Hashable, tuple[int, PinnedPage]] = LRUCache(MAX_PAGES)
 _lock = threading.Lock()
 
@@ -28,14 +29,15 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
     their own logs, are not cached. Raises `UnknownSymbol`, `WrongClass`, `ResyncRequired`, `InvalidCursor` and
     the errors of the dataset's plan.
     """
-    symbols = _canonical(query.symbols, query.symbol_as_of_ns)
+    universe = _universe(query, now_ns)
+    symbols = universe.symbols if universe else _canonical(query.symbols, query.symbol_as_of_ns)
     if symbols != query.symbols or query.symbol_as_of_ns is not None:
         query = replace(query, symbols=symbols, symbol_as_of_ns=None)
     cursor = PageCursor.decode(query.cursor, query=query.subject) if query.cursor else None
     symbol_queries = _symbol_queries(dataset, query, cursor, now_ns)
     if query.streamed or cursor or not all(each.logs for each in symbol_queries):
-        return _pinned(dataset, query, symbol_queries, cursor)
-    key = query, tuple((each.instrument, each.logs) for each in symbol_queries)
+        return _pinned(dataset, query, symbol_queries, cursor, universe)
+    key = query, universe, tuple((each.instrument, each.logs) for each in symbol_queries)
     query_now_ns = symbol_queries[0].now_ns
     with _lock:
         pinned_ns, page = _pages.get(key, (None, None))
@@ -44,7 +46,7 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
         or pinned_ns is None
         or not pinned_ns <= query_now_ns < (page.expires_ns or query_now_ns + 1)
     ):
-        page = _pinned(dataset, query, symbol_queries, cursor)
+        page = _pinned(dataset, query, symbol_queries, cursor, universe)
         with _lock:
             _pages[key] = query_now_ns, page
     return page
@@ -78,14 +80,29 @@ def _pinned(
     query: MarketDataQuery,
     symbol_queries: list[SymbolQuery],
     cursor: PageCursor | None,
+    universe: PinnedUniverse | None,
 ) -> PinnedPage:
     plans = tuple(map(dataset.plan, symbol_queries))
     later_names = {name for plan in plans for log in plan.logs for name in log.dataset.later_names}
     columns = tuple(column.name for column in query.form.columns if column.name in later_names)
-    page = PinnedPage(query, plans, cursor, columns or None)
+    page = PinnedPage(query, plans, cursor, columns or None, universe)
     if cursor:
         cursor.check(page.range_hash, page.inputs_hash)
     return page
+
+
+def _universe(query: MarketDataQuery, now_ns: int) -> PinnedUniverse | None:
+    """Return the universe whose members the query asks for; None if it has symbols. See `pinned_universe`."""
+    if query.universe is None or query.symbols:
+        return None
+    return pinned_universe(
+        query.universe,
+        start_ns=query.start_ns,
+        end_ns=query.end_ns,
+        as_of_ns=query.as_of_ns,
+        symbol_as_of_ns=query.symbol_as_of_ns,
+        now_ns=now_ns,
+    )
 
 
 def _canonical(symbols: tuple[str, ...], on_ns: int | None) -> tuple[str, ...]:

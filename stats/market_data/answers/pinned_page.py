@@ -14,10 +14,12 @@ from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, RowPosition, fingerprint, seen_commits
 from stats.delivery.finished_answers import NEXT, PREVIOUS
 from stats.delivery.pinned_answer import LogName, PinnedContent
+from stats.exceptions import RangeTooLarge
 from stats.market_data.pinned_logs import PinnedLog, commits_of
 from stats.market_data.plan import Plan
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.rows import ChainedSource, NewestSource, Rows, RowSource
+from stats.market_data.universes import PinnedUniverse
 from stats.rendering.format import Document, Rendered, TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.json_rows import row_objects
@@ -85,12 +87,14 @@ class PinnedPage(PinnedContent):
 
     plans: one per symbol, with everything that the rows are made from. cursor: None on a first page.
     later_columns: the answer's columns that were added to the stored datasets later; None if there are none.
+    universe: the universe whose members the symbols are; None for symbols that were given.
     """
 
     query: MarketDataQuery
     plans: tuple[Plan, ...]
     cursor: Annotated[PageCursor | None, Irrelevant("the query has it as text")]
     later_columns: tuple[str, ...] | None = None
+    universe: Annotated[PinnedUniverse | None, Irrelevant("the query names it, and has its members")] = None
 
     @property
     def name(self) -> str:
@@ -120,6 +124,8 @@ class PinnedPage(PinnedContent):
     @cached_property
     def commits(self) -> str:
         logs = self.logs
+        if self.universe is not None:
+            return self.universe.commits(logs)
         with_symbols = self.query.several or len({log.symbol for log in logs}) > 1
         return commits_of(logs, with_symbols=with_symbols)
 
@@ -128,7 +134,8 @@ class PinnedPage(PinnedContent):
         logs = self.logs
         if not all(isinstance(log, LogView) for log in logs):
             return None
-        return frozenset((log.dataset, log.symbol) for log in logs)
+        of_universe: frozenset[LogName] = self.universe.watched if self.universe else frozenset()
+        return of_universe.union((log.dataset, log.symbol) for log in logs)
 
     @property
     def expires_ns(self) -> int | None:
@@ -137,6 +144,7 @@ class PinnedPage(PinnedContent):
         A query's "now" stays at `as_of` once that is past.
         """
         expiries = [plan.validity.expires_ns for plan in self.plans]
+        expiries += [self.universe.expires_ns] if self.universe else []
         expires_ns = min((each for each in expiries if each is not None), default=None)
         as_of_ns = self.as_of_ns
         is_never = expires_ns is not None and as_of_ns is not None and as_of_ns < expires_ns
@@ -218,8 +226,14 @@ class PinnedPage(PinnedContent):
     def neighbours(self, page: PageRows) -> dict[str, Any]:
         """Return `next_cursor`, `prev_cursor` and `total_estimate`, an upper bound of the number of rows.
 
-        With `last` the estimate is at most `last` for each symbol.
+        With `last` the estimate is at most `last` for each symbol. Raises `RangeTooLarge` if the rows of a universe
+        do not fit into one page.
         """
+        if self.universe is not None and (page.earlier or page.later):
+            raise RangeTooLarge(
+                f"the members of @{self.query.universe} have more than {self.query.limit:,} rows: ask for a shorter"
+                " range, for the newest rows with last=, or for the members one by one"
+            )
         query, (following, preceding) = self.query, (page.later, page.earlier)
         if query.is_descending:
             following, preceding = preceding, following

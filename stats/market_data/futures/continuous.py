@@ -30,7 +30,7 @@ from stats.market_data.intervals.windows import (
 )
 from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
-from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, check_known, reason_for_none
+from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, reason_for_none
 from stats.market_data.query import DatasetForm, RollQuery
 from stats.market_data.query_parameters import ROLL_PARAMETERS
 from stats.market_data.rows import Rows, WindowedSource
@@ -223,7 +223,7 @@ def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
     """Make the plan of continuous bars. Raises `UnknownSymbol`."""
     query, pinned = symbol_query.query, pinned_contracts(symbol_query)
     if not pinned.contracts:
-        check_known(symbol_query.symbol)
+        symbol_query.check_known()
     # All contracts of a root trade in the same hours.
     instruments = [symbol_query.instrument, *(each.instrument for each in pinned.contracts)]
     newest = replace(symbol_query, instrument=instruments[-1])

@@ -17,7 +17,7 @@ from stats.market_data.intervals.windows import (
 from stats.market_data.ohlcv.absences import BarAbsences, queried_days
 from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
-from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, check_known, reason_for_none
+from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, reason_for_none
 from stats.market_data.query import DatasetForm, MarketDataQuery
 from stats.market_data.rows import WindowedSource
 from store.bars.adjustment import AdjustmentRules
@@ -56,7 +56,7 @@ def trade_bars_plan(symbol_query: SymbolQuery) -> Plan:
     """Make the plan of bars made from trades alone, unadjusted, in UTC."""
     (trades,) = symbol_query.logs
     if trades.is_empty:
-        check_known(symbol_query.symbol)
+        symbol_query.check_known()
     stored_bars, actions = (
         empty_view(trades.store, dataset, symbol_query.symbol) for dataset in (BARS, CORPORATE_ACTIONS)
     )
@@ -113,7 +113,7 @@ def _check_available(symbol_query: SymbolQuery, trades: LogView, stored_bars: Lo
     if not trades.is_empty:
         return
     if stored_bars.is_empty:
-        check_known(symbol_query.symbol)
+        symbol_query.check_known()
         return
     resolution, available = symbol_query.query.resolution, stored_resolutions(stored_bars)
     if not any(is_made_of(resolution, each) for each in available):

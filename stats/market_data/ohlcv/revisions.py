@@ -10,7 +10,7 @@ from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import bar_range, bar_window, plain_grid_of
 from stats.market_data.ohlcv.bar_rows import vwap_of
-from stats.market_data.plan import MarketDataset, Plan, SymbolQuery, check_known, reason_for_none
+from stats.market_data.plan import MarketDataset, Plan, SymbolQuery, reason_for_none
 from stats.market_data.query import DatasetForm
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
@@ -58,7 +58,7 @@ def _revisions_plan(symbol_query: SymbolQuery) -> Plan:
             f"revisions exist for bars from 1s to 1d, in UTC, not for {query.resolution.value}"
         )
     if whole_log.is_empty:
-        check_known(symbol_query.symbol)
+        symbol_query.check_known()
     grid = plain_grid_of(instrument, query.resolution)
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (whole_log,))

@@ -29,7 +29,6 @@ from stats.market_data.plan import (
     Range,
     SymbolQuery,
     Validity,
-    check_known,
     reason_for_none,
 )
 from stats.market_data.query import DatasetForm
@@ -89,7 +88,7 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     _check_contract_query(symbol_query)
     log = symbol_query.read_point.log(OPTION_QUOTES, symbol_query.symbol, _OWN)
     if log.is_empty:
-        check_known(symbol_query.symbol)
+        symbol_query.check_known()
     contract, underlying = _contract(symbol_query)
     grid = grid_of(symbol_query)
     query_range = tick_range(symbol_query) if resolution.is_tick else bar_range(symbol_query, grid)
@@ -129,7 +128,7 @@ def _surface_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     instant_ns = now_ns if query.end_ns is None else query.end_ns
     options = options_of(symbol_query.symbol, _declarations_until(symbol_query))
     if not options:
-        check_known(symbol_query.symbol)
+        symbol_query.check_known()
     window = Window(instant_ns - 1, instant_ns)
     market = _market(
         symbol_query,

@@ -140,9 +140,10 @@ def pins(chance: random.Random | None, *, of_bars: int) -> Iterator[tuple[str, P
             count = of_bars if name in {"ohlcv", "revisions"} else 3
             for number, change in enumerate(some(chance, changes, count)):
                 start = {} if {"last", "expiry"} & set(change) else {"start": TIMES[0]}
+                window = {} if form.at_one_instant else {**start, "end": TIMES[3]}
                 has_cursors = name == "revisions" or (name == "ohlcv" and number % 2)
                 limit = {"limit": "1"} if has_cursors and "last" not in change else {}
-                query = urlencode({**start, "end": TIMES[3], **limit, **change})
+                query = urlencode({**window, **limit, **change})
                 target = Target(path, form, symbol)
                 yield f"{path} {symbol} {name} {query}", partial(page_of, target, query)
         for symbol, report in itertools.product(SYMBOLS[path], (*reports_of(market_class), COVERAGE)):

@@ -1,0 +1,242 @@
+"""Universes: their list, the dataset `/members`, and the members that stand for the symbols of a query."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Annotated
+
+import numpy as np
+import orjson
+
+from http_requests.exceptions import InvalidParameter
+from stats.caching.keys import Irrelevant
+from stats.delivery.pinned_answer import LogName, PinnedContent
+from stats.exceptions import NoData
+from stats.market_data.options.chain import digest_of
+from stats.market_data.pinned_logs import PinnedLog, ReadPoint, commits_of
+from stats.market_data.plan import (
+    MarketDataset,
+    Plan,
+    Range,
+    SymbolQuery,
+    check_known,
+    reason_for_none,
+)
+from stats.market_data.query import DatasetForm
+from stats.market_data.query_parameters import universes_serializer
+from stats.market_data.rows import Rows, WindowedSource
+from stats.parameters import query_values
+from stats.rendering.format import Rendered
+from stats.rendering.table import ColumnRole, OutColumn, Table
+from store.datasets import UNIVERSE_CHANGES
+from store.log_views.log_view import LogView, last_row, log_coverage
+from store.log_views.members import members_at, members_within, next_change_ns
+from store.protocol import ALL_TIME, CommitId, Window
+from store.resolutions import Resolution
+from store.timestamps import format_timestamp
+from trades.instruments.services import requested_symbol, symbol_canonical
+from trades.stores import market_store
+
+MEMBERS_LIMIT = 1_000
+_COLUMNS = (OutColumn("member", ColumnRole.TEXT), OutColumn("since", ColumnRole.TIME))
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedUniverse:
+    """The members of a universe as of a commit.
+
+    symbols: of the instruments, by the members' names. expires_ns: when others join or leave if nothing is written;
+    None for never.
+    """
+
+    log: LogView
+    symbols: tuple[str, ...]
+    expires_ns: int | None
+
+    @property
+    def watched(self) -> frozenset[LogName]:
+        """The log of the universe's changes."""
+        return frozenset({(self.log.dataset, self.log.symbol)})
+
+    def commits(self, logs: Iterable[PinnedLog]) -> str:
+        """Return the header `X-Commit`: the universe's commit, and one for all logs of its members.
+
+        The latter has the sum of the commit numbers, and a hash of them: the members may be too many for a header.
+        """
+        heads = [(f"{log.dataset.name}:{log.symbol}", log.head) for log in logs]
+        joined = CommitId(sum(head.number for _, head in heads), digest_of(heads))
+        name = self.log.symbol
+        return f"{self.log.dataset.name}:{name}={self.log.head.token}, members:{name}={joined.token}"
+
+
+def pinned_universe(
+    name: str,
+    *,
+    start_ns: int | None,
+    end_ns: int | None,
+    as_of_ns: int | None,
+    symbol_as_of_ns: int | None,
+    now_ns: int,
+) -> PinnedUniverse:
+    """Return all that were members at some instant of the range; without `start_ns` the members just before its end.
+
+    end_ns: exclusive; None for now, which counts, or for `as_of_ns` if that is earlier. symbol_as_of_ns: when the
+    members' names had their meaning; None for now. Raises `UnknownSymbol` for an unknown universe, `NoData` without members,
+    `InvalidParameter` for too many, `InvalidValue` for a member that is no symbol, and the store's errors.
+    """
+    log = ReadPoint(as_of_ns, None).log(UNIVERSE_CHANGES, symbol_canonical(name), 0)
+    if log.is_empty:
+        check_known(log.symbol)
+    now_ns = now_ns if as_of_ns is None else min(now_ns, as_of_ns)
+    until_ns = now_ns + 1 if end_ns is None else min(end_ns, now_ns + 1)
+    members = (
+        list(members_at(log, until_ns))
+        if start_ns is None
+        else members_within(log, Window(min(start_ns, until_ns), until_ns))
+    )
+    if not members:
+        raise NoData(f"the universe {name} has no members in the range: see …/universes/{name}/changes")
+    if len(members) > MEMBERS_LIMIT:
+        raise InvalidParameter(
+            "too_many_symbols", f"symbols: @{name} has {len(members):,} members, more than {MEMBERS_LIMIT:,}"
+        )
+    named = (symbol_canonical(requested_symbol(member), symbol_as_of_ns) for member in members)
+    next_ns = next_change_ns(log, until_ns)
+    is_ahead = next_ns is not None and (end_ns is None or next_ns < end_ns)
+    return PinnedUniverse(log, tuple(dict.fromkeys(named)), next_ns if is_ahead else None)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberReader:
+    """Reads the members at an instant, by the time since when they belong, then by name.
+
+    window: the changes up to the instant.
+    """
+
+    log: LogView
+    window: Annotated[Window, Irrelevant("the plan's range says it")]
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        return _COLUMNS
+
+    def floor(self, time_ns: int) -> int:
+        return time_ns
+
+    def part(self, window: Window, count: int, *, from_end: bool) -> Window:
+        return window
+
+    def rows(self, window: Window) -> Rows:
+        members = members_at(self.log, self.window.end_ns)
+        rows = sorted((since_ns, member) for member, since_ns in members.items())
+        rows = [row for row in rows if window.start_ns <= row[0] < window.end_ns]
+        values = {"member": [member for _, member in rows], "since": [since_ns for since_ns, _ in rows]}
+        return Rows.of(Table.of(_COLUMNS, values), np.array(values["since"], np.int64))
+
+    def total_estimate(self) -> int:
+        return self.log.row_bound(self.window)
+
+
+def _members_plan(symbol_query: SymbolQuery) -> Plan:
+    """Make the plan for the members at the query's last instant. Raises `UnknownSymbol`."""
+    (log,) = symbol_query.logs
+    if log.is_empty:
+        symbol_query.check_known()
+    asked_ns = symbol_query.query.end_ns
+    until_ns = symbol_query.now_ns + 1 if asked_ns is None else asked_ns
+    window = Window(ALL_TIME.start_ns, min(max(until_ns, ALL_TIME.start_ns), ALL_TIME.end_ns))
+    log = symbol_query.read_point.limited_to(log, window)
+    last = last_row(log, window.end_ns)
+    # All instants from the last change on have the same answer, so their plans have the same end.
+    window = Window(window.start_ns, window.start_ns if last is None else last.column(0)[0].as_py() + 1)
+    next_ns = next_change_ns(symbol_query.logs[0], until_ns) if asked_ns is None else None
+    return Plan(
+        source=WindowedSource(MemberReader(log, window)),
+        range=Range(None, window.end_ns),
+        reason=reason_for_none(symbol_query),
+        logs=(log,),
+        validity=symbol_query.validity(next_ns, window.end_ns),
+    )
+
+
+MEMBER_ROWS = MarketDataset(
+    form=DatasetForm(
+        name="members",
+        rows_name="members",
+        own=(),
+        resolution=Resolution.MONTH,
+        columns=_COLUMNS,
+        of_instants=True,
+        at_one_instant=True,
+    ),
+    plan=_members_plan,
+    logs_of=lambda _query: (UNIVERSE_CHANGES,),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UniversesQuery:
+    """A query for the list of universes. at_ns: the instant at which members are counted; None for now."""
+
+    at_ns: int | None
+    as_of_ns: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class UniverseList(PinnedContent):
+    """All universes. counts: the number of members of each log's universe."""
+
+    query: UniversesQuery
+    logs: tuple[LogView, ...]
+    counts: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return "universes"
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def as_of_ns(self) -> int | None:
+        return self.query.as_of_ns
+
+    @cached_property
+    def commits(self) -> str:
+        return commits_of(self.logs, with_symbols=True)
+
+    def rendered(self, _format_name: str) -> Rendered:
+        """See `PinnedContent.rendered`."""
+        universes = [
+            {
+                "symbol": log.symbol,
+                "members": count,
+                "changes": (coverage := log_coverage(log)).rows,
+                "first": coverage.first_ns and format_timestamp(coverage.first_ns),
+                "last": coverage.last_ns and format_timestamp(coverage.last_ns),
+                "head": log.head.token,
+            }
+            for log, count in zip(self.logs, self.counts, strict=True)
+        ]
+        return Rendered(orjson.dumps({"universes": universes}))
+
+
+@lru_cache(maxsize=256)
+def parse_universes_query(query_string: str) -> UniversesQuery:
+    """Parse a URL's query string. Raises `InvalidParameter`."""
+    values = query_values(universes_serializer(), query_string)
+    return UniversesQuery(values.get("at"), values.get("as_of"))
+
+
+def universes_pin(query: UniversesQuery, *, now_ns: int) -> UniverseList:
+    """Pin the list of universes to the newest commits. Raises the store's errors."""
+    read_point = ReadPoint(query.as_of_ns, None)
+    names = market_store().symbols(UNIVERSE_CHANGES)
+    logs = tuple(
+        log for name in sorted(names) if not (log := read_point.log(UNIVERSE_CHANGES, name, 0)).is_empty
+    )
+    at_ns = query.at_ns
+    if at_ns is None:
+        at_ns = now_ns if query.as_of_ns is None else min(now_ns, query.as_of_ns)
+    return UniverseList(query, logs, tuple(len(members_at(log, at_ns + 1)) for log in logs))

@@ -1,0 +1,237 @@
+"""`/universes`, `/members`, and `symbols=@NAME`: who belongs, and answers that follow the changes."""
+
+import random
+from typing import Any
+
+import orjson
+import pytest
+
+from store.instruments import Instrument
+from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
+from tests.api_client import Api, answer, problem, trade
+from tests.stats.market_data import universe_oracle
+from tests.stats.market_data.universe_oracle import Change
+from trades.stores import market_store
+
+pytestmark = pytest.mark.django_db
+TREE = "/api/v1/market-data"
+MEMBERS = f"{TREE}/universes/X/members"
+BEGIN = parse_timestamp("2024-01-01")
+
+
+def send(api: Api, *changes: tuple[str, str, str], universe: str = "X") -> None:
+    rows = [
+        {"timestamp": time, "symbol": universe, "member": member, "action": action}
+        for time, member, action in changes
+    ]
+    response = api.call("POST", "/api/v1/universe-changes/ingest", orjson.dumps({"universe_changes": rows}))
+    assert response.status_code == 200, response.content
+
+
+def traded(api: Api, symbol: str, *times: str) -> None:
+    response = api.ingest(
+        *(trade(symbol=symbol, timestamp=time, price=1 + n) for n, time in enumerate(times))
+    )
+    assert response.status_code == 200, response.content
+
+
+def get(api: Api, path: str, **params: str) -> Any:
+    response = api.get(path, params)
+    assert response.status_code == 200, response.content
+    return answer(response)
+
+
+def symbols(api: Api, path: str = f"{TREE}/equities/trades", universe: str = "X", **params: str) -> Any:
+    return get(api, path, symbols=f"@{universe}", **params)["symbols"]
+
+
+@pytest.fixture
+def market(api: Api) -> Api:
+    """A and B from 2 January; on 10 January C for B. Each has a trade on the 3rd and one on the 12th."""
+    send(api, ("2024-01-02", "A", "add"), ("2024-01-02", "B", "add"))
+    send(api, ("2024-01-10", "B", "remove"), ("2024-01-10", "C", "add"))
+    for symbol in "ABC":
+        traded(api, symbol, "2024-01-03T15:00:00Z", "2024-01-12T15:00:00Z")
+    return api
+
+
+def test_members_are_those_of_the_oracle_at_every_instant(api: Api):
+    rng = random.Random(5)
+    changes = {
+        (time_ns, member): Change(time_ns, member, rng.random() < 0.6)
+        for time_ns, member in [
+            (BEGIN + rng.randrange(40) * DAY_NS, rng.choice("ABCDEFG")) for _ in range(90)
+        ]
+    }
+    listed = list(changes.values())
+    rng.shuffle(listed)
+    for part in (listed[:40], listed[40:]):
+        send(
+            api, *((format_timestamp(time), name, "add" if joins else "remove") for time, name, joins in part)
+        )
+    for day in range(-1, 42, 2):
+        for at_ns in (BEGIN + day * DAY_NS, BEGIN + day * DAY_NS - 1):
+            rows = get(api, MEMBERS, at=format_timestamp(at_ns))["members"]
+            found = {row["member"]: parse_timestamp(row["since"]) for row in rows}
+            assert found == universe_oracle.members_at(listed, at_ns)
+            assert [(row["since"], row["member"]) for row in rows] == sorted(
+                (row["since"], row["member"]) for row in rows
+            )
+    for _ in range(20):
+        start, end = sorted(BEGIN + place * DAY_NS for place in rng.sample(range(42), 2))
+        wanted = universe_oracle.members_within(listed, start, end)
+        window = {"start": format_timestamp(start), "end": format_timestamp(end)}
+        response = api.get(f"{TREE}/equities/ohlcv", {"symbols": "@X", **window})
+        if wanted:
+            assert answer(response)["symbols"] == wanted
+        else:
+            assert problem(response) == (404, "no_data")
+
+
+def test_members_have_pages_formats_and_an_etag(market: Api):
+    response = market.get(MEMBERS, {"at": "2024-01-11"})
+    assert answer(response)["members"] == [
+        {"member": "A", "since": "2024-01-02T00:00:00Z"},
+        {"member": "C", "since": "2024-01-10T00:00:00Z"},
+    ]
+    assert response["X-Commit"].startswith("universe_changes=2-")
+    assert market.get(MEMBERS, {"at": "2024-01-11"}, if_none_match=response["ETag"]).status_code == 304
+    first = get(market, MEMBERS, at="2024-01-11", limit="1")
+    second = get(market, MEMBERS, at="2024-01-11", limit="1", cursor=first["next_cursor"])
+    assert [page["members"][0]["member"] for page in (first, second)] == ["A", "C"]
+    newest = get(market, MEMBERS, at="2024-01-11", sort="desc", fields="member")["members"]
+    assert newest == [{"member": "C"}, {"member": "A"}]
+    table = market.get(f"{MEMBERS}.csv", {"at": "2024-01-09"}).content.decode()
+    assert table.split() == ["member,since", "A,2024-01-02T00:00:00.0Z", "B,2024-01-02T00:00:00.0Z"]
+    assert get(market, MEMBERS, at="2023-12-31")["members"] == []
+    several = get(market, f"{TREE}/universes/members", symbols="X", at="2024-01-09")["members"]
+    assert [(row["symbol"], row["member"]) for row in several] == [("X", "A"), ("X", "B")]
+
+
+def test_members_without_an_instant_are_those_of_now(market: Api, clock: Any):
+    assert [row["member"] for row in get(market, MEMBERS)["members"]] == ["A", "C"]
+    before = clock()
+    send(market, ("2024-01-20", "D", "add"), ("2100-01-01", "E", "add"))
+    assert [row["member"] for row in get(market, MEMBERS)["members"]] == ["A", "C", "D"]
+    assert [row["member"] for row in get(market, MEMBERS, as_of=before)["members"]] == ["A", "C"]
+    first = get(market, MEMBERS, limit="1")
+    send(market, ("2024-01-03", "AA", "add"))
+    rest = get(market, MEMBERS, limit="5", cursor=first["next_cursor"])["members"]
+    assert [row["member"] for row in rest] == ["C", "D"]
+
+
+def test_the_list_of_universes(market: Api, clock: Any):
+    before = clock()
+    send(market, ("2024-01-20", "D", "add"), universe="Y")
+    listed = get(market, f"{TREE}/universes")["universes"]
+    assert [(row["symbol"], row["members"], row["changes"]) for row in listed] == [("X", 2, 4), ("Y", 1, 1)]
+    assert (listed[0]["first"], listed[0]["last"]) == ("2024-01-02T00:00:00Z", "2024-01-10T00:00:00Z")
+    (then,) = get(market, f"{TREE}/universes/", as_of=before, at="2024-01-01")["universes"]
+    assert (then["symbol"], then["members"]) == ("X", 0)
+    response = market.get(f"{TREE}/universes")
+    assert market.get(f"{TREE}/universes", {}, if_none_match=response["ETag"]).status_code == 304
+
+
+def test_the_members_stand_for_symbols(market: Api):
+    trades = f"{TREE}/equities/trades"
+    assert symbols(market, end="2024-01-09", last="1") == ["A", "B"]
+    assert symbols(market, last="1") == ["A", "C"]
+    assert symbols(market, start="2024-01-03T15:00", end="2024-01-03T15:30") == ["A", "B"]
+    # All that were members at some time of the range.
+    query = {"start": "2024-01-09", "end": "2024-01-13", "resolution": "1d"}
+    assert symbols(market, f"{TREE}/equities/ohlcv", **query) == ["A", "B", "C"]
+    # One that joins at the end of a range does not belong to it.
+    assert symbols(market, f"{TREE}/equities/ohlcv", **query | {"end": "2024-01-10"}) == ["A", "B"]
+    named = get(market, trades, symbols="A,B", end="2024-01-09", last="2")
+    found = get(market, trades, symbols="@x", end="2024-01-09", last="2")
+    assert found == named
+    for report in ("latest", "snapshot"):
+        path = f"{TREE}/equities/{report}"
+        assert get(market, path, symbols="@X") == get(market, path, symbols="A,C")
+
+
+def test_as_of_knows_the_members_of_then(market: Api, clock: Any):
+    before = clock()
+    send(market, ("2024-01-11", "D", "add"))
+    assert symbols(market, last="1") == ["A", "C", "D"]
+    assert symbols(market, last="1", as_of=before) == ["A", "C"]
+    assert symbols(market, f"{TREE}/equities/latest", as_of=before) == ["A", "C"]
+
+
+@pytest.mark.parametrize(
+    "path", [f"{TREE}/equities/snapshot?symbols=@X", f"{TREE}/equities/ohlcv?symbols=@X&last=1"]
+)
+def test_answers_follow_the_changes_of_members_and_of_their_rows(market: Api, path: str):
+    response = market.get(path)
+    assert answer(response)["symbols"] == ["A", "C"]
+    tag = response["ETag"]
+    assert market.get(path)["X-Cache"] == "hit"
+    assert market.get(path, {}, if_none_match=tag).status_code == 304
+    names = [part.split("=")[0] for part in response["X-Commit"].split(", ")]
+    assert names == ["universe_changes:X", "members:X"]
+    send(market, ("2024-01-20", "C", "remove"))
+    changed = market.get(path)
+    assert answer(changed)["symbols"] == ["A"]
+    assert changed["ETag"] != tag
+    traded(market, "A", "2024-01-15T15:00:00Z")
+    again = market.get(path)
+    assert again["ETag"] != changed["ETag"]
+    assert again["X-Commit"] != changed["X-Commit"]
+
+
+def test_a_member_joins_when_its_time_comes(market: Api, monkeypatch: pytest.MonkeyPatch):
+    import time  # noqa: PLC0415 the module that is patched
+
+    begin = time.time_ns()
+    send(market, (format_timestamp(begin + DAY_NS), "B", "add"))
+    path = f"{TREE}/equities/latest?symbols=@X"
+    assert answer(market.get(path))["symbols"] == ["A", "C"]
+    monkeypatch.setattr(time, "time_ns", lambda: begin + DAY_NS)
+    assert answer(market.get(path))["symbols"] == ["A", "B", "C"]
+
+
+def test_a_member_without_rows_has_none(market: Api):
+    send(market, ("2024-01-11", "NOTHING", "add"))
+    rows = get(market, f"{TREE}/equities/trades", symbols="@X", last="1")
+    assert rows["symbols"] == ["A", "C", "NOTHING"]
+    assert {row["symbol"] for row in rows["trades"]} == {"A", "C"}
+    snapshot = get(market, f"{TREE}/equities/snapshot", symbols="@X")["snapshot"]
+    assert snapshot[2] == {"symbol": "NOTHING"} | dict.fromkeys(list(snapshot[2])[1:])
+    traded(market, "NOTHING", "2024-01-15T15:00:00Z")
+    assert get(market, f"{TREE}/equities/snapshot", symbols="@X")["snapshot"][2]["trade"] is not None
+
+
+def test_two_names_of_one_instrument_are_one_member(market: Api):
+    market_store().set_instrument(Instrument("A", aliases=("OLD",)))
+    send(market, ("2024-01-11", "OLD", "add"))
+    assert symbols(market, last="1") == ["A", "C"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "wanted"),
+    [
+        ("equities/latest", {"symbols": "@NONE"}, (404, "unknown_symbol")),
+        ("equities/trades", {"symbols": "@X", "last": "1", "end": "2024-01-01"}, (404, "no_data")),
+        ("equities/trades", {"symbols": "A,@X", "last": "1"}, (400, "invalid_parameter")),
+        ("equities/trades", {"symbols": "@X,@X", "last": "1"}, (400, "invalid_parameter")),
+        ("equities/trades", {"symbols": "@", "last": "1"}, (422, "invalid_symbol")),
+        ("equities/trades", {"symbols": "@X", "last": "1", "cursor": "abc"}, (400, "conflicting_parameters")),
+        ("equities/trades", {"symbols": "@X", "last": "2", "limit": "3"}, (400, "range_too_large")),
+        ("universes/changes", {"symbols": "@X", "last": "1"}, (400, "invalid_parameter")),
+        ("universes/members", {"symbols": "@X"}, (400, "invalid_parameter")),
+        ("crypto/latest", {"symbols": "@X"}, (404, "wrong_class")),
+        ("universes/X/members", {"last": "1"}, (400, "unknown_parameter")),
+        ("universes/NONE/members", {}, (404, "unknown_symbol")),
+        ("universes", {"at": "soon"}, (400, "invalid_timestamp")),
+        ("universes", {"start": "2024-01-01"}, (400, "unknown_parameter")),
+    ],
+)
+def test_what_is_wrong_is_refused(market: Api, path: str, query: dict[str, str], wanted: tuple[int, str]):
+    assert problem(market.get(f"{TREE}/{path}", query)) == wanted
+
+
+def test_a_universe_is_limited_and_costs_as_much_as_the_largest_page(market: Api):
+    send(market, *(("2024-01-11", f"M{number}", "add") for number in range(1_000)))
+    response = market.get(f"{TREE}/equities/latest", {"symbols": "@X"})
+    assert problem(response) == (400, "too_many_symbols")
+    assert "1,002 members" in answer(response)["message"]
