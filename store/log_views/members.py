@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from store import lazy_pyarrow as pa
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 
 
-def members_at(universe: LogView, end_ns: int) -> dict[str, int]:
+def members_at(universe: LogView, end_ns: int | None) -> dict[str, int]:
     """Return the members just before an instant, by name, each with the time of the change by which it joined.
 
-    A repeated `add` of a member changes nothing.
+    end_ns: None for all changes, as known now. If the log is of changes as they were known then, those known at the
+    instant plus `settle_ns` count. A repeated `add` of a member changes nothing.
     """
     since_ns: dict[str, int] = {}
-    for time_ns, member, action in _changes(universe, ALL_TIME.start_ns, end_ns):
+    window = Window(ALL_TIME.start_ns, ALL_TIME.end_ns if end_ns is None else _clipped(end_ns))
+    if end_ns is None:
+        changes = replace(universe, settle_ns=None).rows(window)
+    elif universe.settle_ns is None:
+        changes = universe.rows(window)
+    else:
+        changes = universe.rows_at(window, end_ns - 1 + universe.settle_ns)
+    for time_ns, member, action in _listed(changes):
         if action == "add":
             since_ns.setdefault(member, time_ns)
         else:
@@ -37,10 +47,14 @@ def next_change_ns(universe: LogView, from_ns: int) -> int | None:
 
 
 def _changes(universe: LogView, start_ns: int, end_ns: int) -> list[tuple[int, str, str]]:
-    """Return time, member and action of the changes in `[start_ns, end_ns)`, in order."""
-    start_ns, end_ns = max(start_ns, ALL_TIME.start_ns), min(end_ns, ALL_TIME.end_ns)
-    if start_ns >= end_ns:
-        return []
-    rows: pa.Table = universe.rows(Window(start_ns, end_ns))
-    columns = (rows.column(name).to_pylist() for name in ("timestamp", "member", "action"))
+    return _listed(universe.rows(Window(_clipped(start_ns), max(_clipped(start_ns), _clipped(end_ns)))))
+
+
+def _clipped(instant_ns: int) -> int:
+    return min(max(instant_ns, ALL_TIME.start_ns), ALL_TIME.end_ns)
+
+
+def _listed(changes: pa.Table) -> list[tuple[int, str, str]]:
+    """Return time, member and action of each change, in order."""
+    columns = (changes.column(name).to_pylist() for name in ("timestamp", "member", "action"))
     return list(zip(*columns, strict=True))

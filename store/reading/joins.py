@@ -14,6 +14,7 @@ from store.exceptions import UnknownSymbol
 from store.log_views.asof_join import AsOfJoin, joined_dataset
 from store.log_views.log_view import LogView, empty_view
 from store.log_views.spreads import QUOTED_TRADES, QuotedTrades, quotes_known_until
+from store.protocol import Window
 from store.reading.arguments import (
     InstantArgument,
     IntervalArgument,
@@ -99,7 +100,7 @@ class JoinReader(RowReader):
     def cross_section(
         self,
         at: InstantArgument,
-        symbols: Sequence[str] | None = None,
+        symbols: Sequence[str] | str | None = None,
         *,
         tolerance: IntervalArgument | None = None,
         as_of: InstantArgument | None = None,
@@ -108,11 +109,13 @@ class JoinReader(RowReader):
     ) -> CrossSection | Any:
         """Return each symbol's last trade at or before an instant.
 
-        symbols: None means all symbols. tolerance: a trade counts only if it is at most this old; None for any age.
-        Without such a trade price and volume are NaN, also for a symbol without trades. knowledge: `then` for trades
-        as they were known at the instant plus `settle`.
+        symbols: None means all symbols, `"@NAME"` the members of a universe at the instant. tolerance: a trade counts only
+        if it is at most this old; None for any age. Without such a trade price and volume are NaN, also for a symbol
+        without trades. knowledge: `then` for trades, and members, as they were known at the instant plus `settle`.
         """
-        universe, instants = self._universe(symbols), np.array([instant_ns(at)])
+        at_ns = instant_ns(at)
+        universe = self._universe(symbols, Window(at_ns, at_ns + 1), as_of, knowledge)
+        instants = np.array([at_ns])
         found = [
             self._join(self._right_view(TRADES, symbol, as_of, knowledge), 0, tolerance).rows_at(instants)
             for symbol in universe

@@ -6,7 +6,13 @@ from typing import Any, Unpack
 from store.bars.bars import Bars
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
-from store.reading.arguments import InstantArgument, IntervalArgument, aligned_window, interval_ns
+from store.reading.arguments import (
+    InstantArgument,
+    IntervalArgument,
+    aligned_window,
+    exact_window,
+    interval_ns,
+)
 from store.reading.bar_choice import BarChoice, BarOptions
 from store.reading.bar_logs import rows_before, rows_within
 from store.reading.bar_reader import BarReader
@@ -30,7 +36,7 @@ class Reader(BarReader):
 
     def scan(
         self,
-        symbols: Sequence[str] | None = None,
+        symbols: Sequence[str] | str | None = None,
         start: InstantArgument | None = None,
         end: InstantArgument | None = None,
         interval: IntervalArgument = "1min",
@@ -40,12 +46,14 @@ class Reader(BarReader):
     ) -> Iterator[tuple[int, Slice]]:
         """Yield (start in nanoseconds UTC, `Slice`) for each interval with a bar of any symbol, ascending.
 
-        symbols: the universe; None means all symbols. The scan is one snapshot: each symbol is read as of its
+        symbols: the universe; None means all symbols, `"@NAME"` all that were members of a stored universe at some
+        instant of the window. The scan is one snapshot: each symbol is read as of its
         newest commit at the call, or as of `as_of`. With `fill`, a symbol that has had a bar, also before the
         scan, has one in every slice: its last close, with volume 0. At most 2^18 bars are in memory. Days are those of
         `bars`.
         """
-        universe, choice = self._universe(symbols), BarChoice(**options)
+        choice = BarChoice(**options)
+        universe = self._universe(symbols, exact_window(start, end), choice.as_of, choice.knowledge)
         length = interval_ns(interval)
         each = [self._symbol_bars(symbol, choice) for symbol in universe]
         makers = [of_one.maker(interval) for of_one in each]
@@ -66,7 +74,7 @@ class Reader(BarReader):
 
     def panel(
         self,
-        symbols: Sequence[str] | None = None,
+        symbols: Sequence[str] | str | None = None,
         start: InstantArgument | None = None,
         end: InstantArgument | None = None,
         interval: IntervalArgument = "1min",
@@ -78,15 +86,16 @@ class Reader(BarReader):
     ) -> Panel | Any:
         """Return one field of the bars of many symbols: a row per interval with a bar, a column per symbol.
 
-        symbols: None means all symbols. field: open, high, low, close, volume, trade_count or notional. A missing value
+        symbols: as for a scan. field: open, high, low, close, volume, trade_count or notional. A missing value
         is NaN; with `fill`, after a symbol's first bar, also before the panel, a missing price is its last close and a missing volume 0. Bars,
         and `options`, are those of `bars`. Each symbol is read as of its newest commit, or as of `as_of`.
         """
-        universe = self._universe(symbols)
+        choice = BarChoice(**options)
+        universe = self._universe(symbols, exact_window(start, end), choice.as_of, choice.knowledge)
         bars = [self.bars(symbol, start, end, interval, **options) for symbol in universe]
         last_close = None
         if fill:
-            length, choice = interval_ns(interval), BarChoice(**options)
+            length = interval_ns(interval)
             window = aligned_window(start, end, length)
             each = [self._symbol_bars(symbol, choice) for symbol in universe]
             last_close = [_close_before(of_one, of_one.maker(interval), window, length) for of_one in each]

@@ -11,6 +11,8 @@ from store.datasets import DATASETS, UNIVERSE_CHANGES
 from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.log_views.log_view import Coverage, LogView, log_coverage, view_as_of
+from store.log_views.members import members_at, members_within
+from store.protocol import Window
 from store.reading.arguments import InstantArgument, canonical_symbol, exact_window, instant_ns, is_then
 from store.reading.columns import Columns, select
 from store.reading.exceptions import InvalidUniverse, NoSuchStore, UnknownDataset
@@ -139,14 +141,7 @@ class RowReader:
         changes that were known at the instant plus 2 seconds.
         """
         view = self._view(UNIVERSE_CHANGES, universe, as_of, knowledge)
-        window = exact_window(None, None if at is None else instant_ns(at) + 1)
-        if view.settle_ns is None or at is None:
-            changes = replace(view, settle_ns=None).rows(window)
-        else:
-            changes = view.rows_at(window, instant_ns(at) + view.settle_ns)
-        columns = changes.select(["member", "action"]).to_pydict()
-        last = dict(zip(columns["member"], columns["action"], strict=True))
-        return sorted(member for member, action in last.items() if action == "add")
+        return list(members_at(view, None if at is None else instant_ns(at) + 1))
 
     def vendor_bars(
         self,
@@ -224,17 +219,32 @@ class RowReader:
         as_of_ns = None if as_of is None else instant_ns(as_of)
         return replace(view, settle_ns=self._store.instrument(name, as_of_ns=as_of_ns).settle_ns)
 
-    def _universe(self, symbols: Sequence[str] | None) -> tuple[str, ...]:
+    def _universe(
+        self,
+        symbols: Sequence[str] | str | None,
+        window: Window,
+        as_of: InstantArgument | None,
+        knowledge: str = "now",
+    ) -> tuple[str, ...]:
+        """Return the symbols: all for None; for `@NAME` those members at any time of the window that have trades or bars."""
         if isinstance(symbols, str):
-            raise InvalidUniverse(f"a list of symbols is needed: give [{symbols!r}]")
-        universe = tuple(
-            sorted({*self.symbols("trades"), *self.symbols("bars")})
-            if symbols is None
-            else map(self._named, symbols)
-        )
+            return self._members_within(symbols, window, as_of, knowledge)
+        universe = tuple(self._with_bars() if symbols is None else map(self._named, symbols))
         if len(set(universe)) < len(universe):
             raise InvalidUniverse("symbols must differ, and one is given twice")
         return universe
+
+    def _members_within(
+        self, text: str, window: Window, as_of: InstantArgument | None, knowledge: str
+    ) -> tuple[str, ...]:
+        if not text.startswith("@"):
+            raise InvalidUniverse(f"a list of symbols is needed: give [{text!r}], or a universe, as '@SP500'")
+        known = set(self._with_bars())
+        members = members_within(self._view(UNIVERSE_CHANGES, text[1:], as_of, knowledge), window)
+        return tuple(dict.fromkeys(name for name in map(self._named, members) if name in known))
+
+    def _with_bars(self) -> list[str]:
+        return sorted({*self.symbols("trades"), *self.symbols("bars")})
 
     def _commit_as_of(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
         """Return the number of the commit to read as of; None means the newest."""

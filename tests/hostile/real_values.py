@@ -48,6 +48,8 @@ def real_query(operation: Operation, drawn: dict[str, Any], call: Call) -> dict[
     if "last" in drawn:
         found.pop("start", None)
     real = {name: _real(name, value, known) for name, value in found.items()}
+    if "fields" in real and operation.path.endswith("/members"):
+        real["fields"] = "member"
     return _kept(real, set(real) - refused_beside(real))
 
 
