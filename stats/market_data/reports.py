@@ -217,6 +217,7 @@ def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
             end_ns=None,
             as_of_ns=query.as_of_ns,
             symbol_as_of_ns=query.symbol_as_of_ns,
+            is_then=False,
             now_ns=now_ns,
         )
         query = replace(query, symbols=universe.symbols, symbol_as_of_ns=None)

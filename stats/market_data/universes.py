@@ -1,7 +1,7 @@
 """Universes: their list, the dataset `/members`, and the members that stand for the symbols of a query."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Annotated
 
@@ -76,17 +76,20 @@ def pinned_universe(
     end_ns: int | None,
     as_of_ns: int | None,
     symbol_as_of_ns: int | None,
+    is_then: bool,
     now_ns: int,
 ) -> PinnedUniverse:
     """Return all that were members at some instant of the range; without `start_ns` the members just before its end.
 
     end_ns: exclusive; None for now, which counts, or for `as_of_ns` if that is earlier. symbol_as_of_ns: when the
-    members' names had their meaning; None for now. Raises `UnknownSymbol` for an unknown universe, `NoData` without members,
+    members' names had their meaning; None for now. is_then: whether only changes count that were known in time. Raises `UnknownSymbol` for an unknown universe, `NoData` without members,
     `InvalidParameter` for too many, `InvalidValue` for a member that is no symbol, and the store's errors.
     """
     log = ReadPoint(as_of_ns, None).log(UNIVERSE_CHANGES, symbol_canonical(name), 0)
     if log.is_empty:
         check_known(log.symbol)
+    settle_ns = market_store().instrument(log.symbol, as_of_ns=as_of_ns).settle_ns if is_then else None
+    log = replace(log, settle_ns=settle_ns)
     now_ns = now_ns if as_of_ns is None else min(now_ns, as_of_ns)
     until_ns = now_ns + 1 if end_ns is None else min(end_ns, now_ns + 1)
     members = (
@@ -146,9 +149,12 @@ def _members_plan(symbol_query: SymbolQuery) -> Plan:
     until_ns = symbol_query.now_ns + 1 if asked_ns is None else asked_ns
     window = Window(ALL_TIME.start_ns, min(max(until_ns, ALL_TIME.start_ns), ALL_TIME.end_ns))
     log = symbol_query.read_point.limited_to(log, window)
-    last = last_row(log, window.end_ns)
-    # All instants from the last change on have the same answer, so their plans have the same end.
-    window = Window(window.start_ns, window.start_ns if last is None else last.column(0)[0].as_py() + 1)
+    if asked_ns is not None and symbol_query.settle_ns is not None:
+        log = replace(log, settle_ns=symbol_query.settle_ns)
+    else:
+        last = last_row(log, window.end_ns)
+        # All instants from the last change on have the same answer, so their plans have the same end.
+        window = Window(window.start_ns, window.start_ns if last is None else last.column(0)[0].as_py() + 1)
     next_ns = next_change_ns(symbol_query.logs[0], until_ns) if asked_ns is None else None
     return Plan(
         source=WindowedSource(MemberReader(log, window)),
@@ -163,7 +169,7 @@ MEMBER_ROWS = MarketDataset(
     form=DatasetForm(
         name="members",
         rows_name="members",
-        own=(),
+        own=("knowledge",),
         resolution=Resolution.MONTH,
         columns=_COLUMNS,
         of_instants=True,

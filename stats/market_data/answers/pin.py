@@ -101,6 +101,7 @@ def _universe(query: MarketDataQuery, now_ns: int) -> PinnedUniverse | None:
         end_ns=query.end_ns,
         as_of_ns=query.as_of_ns,
         symbol_as_of_ns=query.symbol_as_of_ns,
+        is_then=query.knowledge is not None,
         now_ns=now_ns,
     )
 

@@ -1,13 +1,14 @@
 """`/universes`, `/members`, and `symbols=@NAME`: who belongs, and answers that follow the changes."""
 
 import random
+import time
 from typing import Any
 
 import orjson
 import pytest
 
 from store.instruments import Instrument
-from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
+from store.timestamps import DAY_NS, SECOND_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, answer, problem, trade
 from tests.stats.market_data import universe_oracle
 from tests.stats.market_data.universe_oracle import Change
@@ -180,14 +181,25 @@ def test_answers_follow_the_changes_of_members_and_of_their_rows(market: Api, pa
 
 
 def test_a_member_joins_when_its_time_comes(market: Api, monkeypatch: pytest.MonkeyPatch):
-    import time  # noqa: PLC0415 the module that is patched
-
     begin = time.time_ns()
     send(market, (format_timestamp(begin + DAY_NS), "B", "add"))
     path = f"{TREE}/equities/latest?symbols=@X"
     assert answer(market.get(path))["symbols"] == ["A", "C"]
     monkeypatch.setattr(time, "time_ns", lambda: begin + DAY_NS)
     assert answer(market.get(path))["symbols"] == ["A", "B", "C"]
+
+
+def test_a_change_that_came_late_was_not_known_then(market: Api, clock: Any):
+    before_ns = time.time_ns() - 60 * SECOND_NS
+    before = format_timestamp(before_ns)
+    send(market, (before, "D", "add"))
+    for at, now, then in ((before, "ACD", "AC"), (clock(), "ACD", "ACD")):
+        assert [row["member"] for row in get(market, MEMBERS, at=at)["members"]] == list(now)
+        known = get(market, MEMBERS, at=at, knowledge="then")["members"]
+        assert [row["member"] for row in known] == list(then)
+    query = {"last": "1", "end": format_timestamp(before_ns + 1)}
+    assert symbols(market, f"{TREE}/equities/ohlcv", **query) == ["A", "C", "D"]
+    assert symbols(market, f"{TREE}/equities/ohlcv", **query, knowledge="then") == ["A", "C"]
 
 
 def test_a_member_without_rows_has_none(market: Api):
