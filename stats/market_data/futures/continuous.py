@@ -8,8 +8,9 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from stats.caching.keys import Irrelevant
+from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.futures.contracts import FutureContract, PinnedContracts, pinned_contracts
+from stats.market_data.futures.finality import ContinuousFinality, continuous_finality
 from stats.market_data.futures.rolls import (
     ROLL_RULES,
     ContractFigures,
@@ -20,6 +21,7 @@ from stats.market_data.futures.rolls import (
     fronts_of,
 )
 from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
+from stats.market_data.intervals.finality import has_final
 from stats.market_data.intervals.windows import (
     NOTHING,
     bar_range,
@@ -49,18 +51,20 @@ _ADJUSTED = ("open", "high", "low", "close", "vwap")
 
 
 class _Stretch(NamedTuple):
-    """A contract and the time in which it is in front. roll_date: its first trading date; None for the first one."""
+    """The time in which a contract is in front. contract: its index. roll_date: its first date; None for the first one."""
 
-    contract: FutureContract
+    contract: int
     window: Window
     roll_date: int | None
     adjustment: float
 
 
-def continuous_columns(*, has_integer_volume: bool, with_date: bool) -> tuple[OutColumn, ...]:
+def continuous_columns(
+    *, has_integer_volume: bool, with_date: bool, with_final: bool = True
+) -> tuple[OutColumn, ...]:
     """Return the columns of continuous bars. has_integer_volume: whether volumes are integers."""
     return (
-        *bar_columns(has_integer_volume=has_integer_volume, with_date=with_date, with_final=False),
+        *bar_columns(has_integer_volume=has_integer_volume, with_date=with_date, with_final=with_final),
         OutColumn("contract", ColumnRole.TEXT),
         OutColumn("roll_date", ColumnRole.DATE),
         OutColumn("adjustment", ColumnRole.NUMBER),
@@ -72,7 +76,7 @@ class ContinuousReader:
     """Reads the bars of the contracts in front. A bar is of the contract that is in front at its interval's start.
 
     window: the part of the range that may have bars. calendar: that of the contracts; None for UTC dates. today: the trading date of now, in days since 1970; the figures
-    of earlier dates decide rolls.
+    of earlier dates decide rolls. finality: None if the rows have no column `final`.
     """
 
     contracts: PinnedContracts
@@ -83,11 +87,14 @@ class ContinuousReader:
     rule: RollRule
     adjustment: RollAdjustment
     today: int
+    finality: Annotated[ContinuousFinality | None, DIFFERS_BY_PAGE]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
         return continuous_columns(
-            has_integer_volume=self.has_integer_volume, with_date=self.grid.resolution.is_period
+            has_integer_volume=self.has_integer_volume,
+            with_date=self.grid.resolution.is_period,
+            with_final=self.finality is not None,
         )
 
     def floor(self, time_ns: int) -> int:
@@ -119,19 +126,33 @@ class ContinuousReader:
         )
         if part.start_ns >= part.end_ns:
             return None
-        inputs = _inputs(segment.contract)
-        bars = BarRowReader(inputs, part, self.grid, self.has_integer_volume, None).rows(part)
+        contract = self.contracts.contracts[segment.contract]
+        final_bars = None if self.finality is None else self.finality.contracts[segment.contract].bars
+        bars = BarRowReader(_inputs(contract), part, self.grid, self.has_integer_volume, final_bars).rows(
+            part
+        )
         data = bars.table.plain().data
         values = {name: data.column(name) for name in data.column_names}
+        if self.finality is not None:
+            ends_ns, _ = self.grid.ends_and_dates(bars.time_ns, part)
+            is_final = values["final"].to_numpy() & (ends_ns <= self._decided_until_ns)
+            values["final"] = is_final
         for name in _ADJUSTED:
             prices = data.column(name).to_numpy()
             is_ratio = self.adjustment is RollAdjustment.RATIO
             values[name] = prices * segment.adjustment if is_ratio else prices + segment.adjustment
         count = len(bars)
-        values["contract"] = pa.repeat(segment.contract.instrument.symbol, count)
+        values["contract"] = pa.repeat(contract.instrument.symbol, count)
         values["roll_date"] = pa.array([segment.roll_date] * count, pa.int64())
         values["adjustment"] = np.full(count, segment.adjustment)
         return Table.of(self.columns, values)
+
+    @property
+    def _decided_until_ns(self) -> int:
+        """The instant up to which it is decided which contract is in front."""
+        fronts = [(each.contract, each.window.start_ns) for each in self._segments]
+        days = day_grid_of(self.calendar)
+        return ALL_TIME.end_ns if self.finality is None else self.finality.decided_until(days, fronts)
 
     def _first_start(self, time_ns: int) -> int:
         """Return the start of the first interval that begins at or after an instant."""
@@ -164,7 +185,7 @@ class ContinuousReader:
             ALL_TIME.start_ns if each.date is None else days.date_start(each.date * DAY_NS) for each in fronts
         ]
         for front, start_ns, end_ns in zip(fronts, starts, [*starts[1:], ALL_TIME.end_ns], strict=True):
-            yield _Stretch(contracts[front.contract], Window(start_ns, end_ns), front.date, front.adjustment)
+            yield _Stretch(front.contract, Window(start_ns, end_ns), front.date, front.adjustment)
 
     def _figures(self, contract: FutureContract, days: BarGrid) -> ContractFigures:
         """Return the figures and closes of a contract by trading date."""
@@ -236,17 +257,24 @@ def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
     roll = query.roll or RollQuery()
     rule = ROLL_RULES[roll.rule]
     rule = rule if roll.days is None else replace(rule, days=roll.days)
+    finality = None
+    if has_final(query):
+        finality = continuous_finality(
+            symbol_query, pinned, rule, grid=grid, days=days, query_range=query_range
+        )
+    validity = symbol_query.validity(min(each for each in changes_ns if each is not None), query_range.end_ns)
     return Plan(
         source=WindowedSource(
             ContinuousReader(
                 pinned, window, grid, calendar, has_integer_volume, rule, RollAdjustment(roll.adjustment),
-                _date_of(days, symbol_query.now_ns),
+                _date_of(days, symbol_query.now_ns), finality,
             )
         ),
         range=query_range,
         reason=reason_for_none(symbol_query) if pinned.contracts else "no_contracts",
         logs=(pinned,),
-        validity=symbol_query.validity(min(each for each in changes_ns if each is not None), query_range.end_ns),
+        validity=validity if finality is None else validity.until(finality.expires_ns),
+        final_until_ns=None if finality is None else finality.until_ns,
         head=(("resolution", grid.resolution.value), ("roll", roll.rule), ("adjust", roll.adjustment)),
     )  # fmt: skip
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.windows import over_until_ns_of
 from stats.market_data.plan import Range, SymbolQuery
+from stats.market_data.query import MarketDataQuery
 from stats.sessions.calendars import TradingCalendar, calendar_if_known
 from stats.sessions.schedule import Hours
 from store.arrays import Integers, Mask
@@ -93,7 +95,7 @@ def finality_of(
     calendar, now_ns = calendar_if_known(symbol_query.instrument), symbol_query.now_ns
     # Not `now_ns`: the result is part of cache keys, so it may change only when an interval ends.
     latest_ns = min(grid.constant_window(now_ns).start_ns, query_range.end_ns)
-    own_ns = min(_complete_until(symbol_query, log), now_ns)
+    own_ns = min(complete_until(symbol_query, log), now_ns)
     if log.is_empty:
         return Finality(min(own_ns, latest_ns))
     found, of_auctions = Finality(own_ns), grid.is_of_regular_sessions and policy.daily is not None
@@ -110,6 +112,29 @@ def finality_of(
             grid, sessions, log, policy, complete_ns=found.until_ns, end_ns=query_range.end_ns
         )
     return Finality(min(until_ns, latest_ns), found.expires_ns)
+
+
+def has_final(query: MarketDataQuery) -> bool:
+    """Return whether a query's rows say which of them are final."""
+    return query.fields is None or "final" in query.fields
+
+
+def final_bars_of(
+    symbol_query: SymbolQuery,
+    grid: BarGrid,
+    query_range: Range,
+    logs: tuple[LogView, LogView],
+    finality: Finality,
+) -> FinalBars:
+    """Return which bars are final. Bars that begin after the last trade are made of stored bars alone.
+
+    logs: the trades and the stored bars. finality: that of the bars of trades.
+    """
+    trades, stored_bars = logs
+    if stored_bars.is_empty:
+        return FinalBars(finality.until_ns, query_range.end_ns, query_range.end_ns)
+    stored_from_ns = min(trades.completeness().newest_ns + 1, query_range.end_ns)
+    return FinalBars(finality.until_ns, stored_from_ns, over_until_ns_of(symbol_query, grid, query_range))
 
 
 def _prints_until(
@@ -161,7 +186,7 @@ def _credited_until(
     return date_ns if price_ns is None else max(date_ns, grid.interval(price_ns).start_ns)
 
 
-def _complete_until(symbol_query: SymbolQuery, log: LogView) -> int:
+def complete_until(symbol_query: SymbolQuery, log: LogView) -> int:
     """Return the instant up to which the log itself shows that it is complete."""
     completeness = log.completeness()
     return max(completeness.newest_ns - symbol_query.instrument.settle_ns, completeness.complete_until_ns)

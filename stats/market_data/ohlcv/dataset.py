@@ -4,21 +4,20 @@ from dataclasses import replace
 
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.intervals.finality import FinalBars, Finality, finality_of
+from stats.market_data.intervals.finality import final_bars_of, finality_of, has_final
 from stats.market_data.intervals.knowledge_counts import BarKnowledge
 from stats.market_data.intervals.windows import (
     bar_range,
     bar_window,
     grid_of,
     next_change_ns_of,
-    over_until_ns_of,
     plain_grid_of,
 )
 from stats.market_data.ohlcv.absences import BarAbsences, queried_days
 from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
 from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, reason_for_none
-from stats.market_data.query import DatasetForm, MarketDataQuery
+from stats.market_data.query import DatasetForm
 from stats.market_data.rows import WindowedSource
 from store.bars.adjustment import AdjustmentRules
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
@@ -85,14 +84,16 @@ def _bars_plan(
     if not actions.is_empty:
         inputs = _adjusted(inputs, symbol_query, grid)
     finality = None
-    if _has_final(query):
+    if has_final(query):
         finality = finality_of(symbol_query, grid, query_range, trades, symbol_query.instrument.policy)
     absences = _absences(symbol_query, grid, query_range, inputs) if query.with_coverage else None
     next_change_ns = _next_change_ns(symbol_query, grid, query_range, inputs, absences)
     validity = symbol_query.validity(
         next_change_ns, query_range.end_ns if absences is None else absences.end_ns
     )
-    final_bars = None if finality is None else _final_bars(symbol_query, grid, query_range, inputs, finality)
+    final_bars = None
+    if finality is not None:
+        final_bars = final_bars_of(symbol_query, grid, query_range, logs[:2], finality)
     reader = BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars)
     return Plan(
         source=WindowedSource(reader),
@@ -151,20 +152,6 @@ def _adjusted(inputs: BarInputs, symbol_query: SymbolQuery, grid: BarGrid) -> Ba
     return replace(inputs, rules=rules, actions_until_ns=grid.days().interval(symbol_query.now_ns).end_ns)
 
 
-def _final_bars(
-    symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inputs: BarInputs, finality: Finality
-) -> FinalBars:
-    """Return which bars are final. Bars that begin after the last trade are made of stored bars alone."""
-    if inputs.stored_bars.is_empty:
-        return FinalBars(finality.until_ns, query_range.end_ns, query_range.end_ns)
-    stored_from_ns = min(inputs.trades.completeness().newest_ns + 1, query_range.end_ns)
-    return FinalBars(finality.until_ns, stored_from_ns, over_until_ns_of(symbol_query, grid, query_range))
-
-
-def _has_final(query: MarketDataQuery) -> bool:
-    return query.fields is None or "final" in query.fields
-
-
 def _next_change_ns(
     symbol_query: SymbolQuery,
     grid: BarGrid,
@@ -181,7 +168,7 @@ def _next_change_ns(
     if absences is not None and (query.end_ns is None or constant_window.start_ns < absences.end_ns):
         # After midnight UTC, a query without an end covers one more day.
         changes_ns += [constant_window.end_ns, (symbol_query.now_ns // DAY_NS + 1) * DAY_NS]
-    if _has_final(query) or query.end_ns is None or not query.with_partial:
+    if has_final(query) or query.end_ns is None or not query.with_partial:
         bar_change_ns = next_change_ns_of(symbol_query, grid, query_range)
         changes_ns += [] if bar_change_ns is None else [bar_change_ns]
     return min(changes_ns, default=None)

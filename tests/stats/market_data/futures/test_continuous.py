@@ -100,10 +100,9 @@ def page(api: Api, root: str = "ES", **query: str) -> list[dict[str, Any]]:
 
 
 def own(api: Api, month: str, **query: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = answer(api.get(f"{TREE}/{contract(month)}/ohlcv", {**RANGE, **query}))[
-        "bars"
-    ]
-    return [{name: value for name, value in bar.items() if name != "final"} for bar in found]
+    response = api.get(f"{TREE}/{contract(month)}/ohlcv", {**RANGE, **query})
+    found: list[dict[str, Any]] = answer(response)["bars"]
+    return found
 
 
 def by_hand(api: Api, **query: str) -> list[dict[str, Any]]:
@@ -248,3 +247,73 @@ def test_what_was_not_stored_by_then_decides_nothing(api: Api):
     second = answer(api.get(f"{TREE}/XX/continuous", {**query, "cursor": answer(first)["next_cursor"]}))
     assert second["bars"] == before[2:4]
     assert first["X-Commit"].startswith("contracts=2-")
+
+
+def final_of(api: Api, **query: str) -> list[tuple[str, str, bool]]:
+    rows = page(api, "XX", **{"start": "2025-01-01", "end": "2025-01-08", "resolution": "1d", **query})
+    return [(row["date"][-2:], row["contract"], row["final"]) for row in rows]
+
+
+def declare_complete(api: Api, symbol: str, until: str) -> None:
+    response = api.ingest(b"", path="/api/v1/trades/ingest", query=f"symbol={symbol}&complete_until={until}")
+    assert response.status_code == 200, response.content
+
+
+@pytest.fixture
+def xx(api: Api) -> Api:
+    """March has prints on 1 and 2 January, June until 3 January; June is heavier on the 2nd, and in front on the 3rd."""
+    for symbol, expiry in (("XXH25", "2025-03-21"), ("XXM25", "2025-06-20")):
+        market_store().set_instrument(
+            Instrument(symbol, instrument_class=FUTURE, underlying="XX", expiry=expiry)
+        )
+    ingest(api, TRADES.name, "XXH25", [trade(f"0{day}T15:00:00", 10, 100) for day in (1, 2)])
+    june = [trade(f"0{day}T15:00:00", 20, volume) for day, volume in ((1, 9), (2, 300), (3, 300))]
+    ingest(api, TRADES.name, "XXM25", june)
+    return api
+
+
+def test_a_bar_is_final_once_its_contract_s_is_and_its_roll_is_decided(xx: Api):
+    assert final_of(xx) == [("01", "XXH25", True), ("02", "XXH25", False), ("03", "XXM25", False)]
+    declare_complete(xx, "XXM25", "2025-01-04T00:00:00Z")
+    # March could still get volume on the 2nd, and stay in front.
+    assert final_of(xx)[1:] == [("02", "XXH25", False), ("03", "XXM25", False)]
+    declare_complete(xx, "XXH25", "2025-01-03T00:00:00Z")
+    assert final_of(xx)[1:] == [("02", "XXH25", True), ("03", "XXM25", True)]
+
+
+def test_a_roll_by_the_calendar_needs_no_figures(xx: Api):
+    declare_complete(xx, "XXM25", "2025-01-04T00:00:00Z")
+    query = {"roll": "days", "roll_before": "77d"}
+    assert final_of(xx, **query) == [("01", "XXH25", True), ("02", "XXH25", False), ("03", "XXM25", True)]
+
+
+def test_reports_of_open_interest_decide_their_rolls(xx: Api):
+    declare_complete(xx, "XXM25", "2025-01-04T00:00:00Z")
+
+    def report(symbol: str, day: int, figure: int) -> None:
+        date = f"2025-01-0{day}"
+        row = {"timestamp": f"{date}T20:00:00Z", "date": date, "open_interest": figure, "status": "final"}
+        ingest(xx, "open-interest", symbol, [row])
+
+    for symbol, figures in (("XXH25", (9, 5)), ("XXM25", (1, 9))):
+        for day, figure in enumerate(figures, start=1):
+            report(symbol, day, figure)
+    query = {"roll": "open_interest"}
+    assert final_of(xx, **query)[1:] == [("02", "XXH25", False), ("03", "XXM25", False)]
+    for symbol in ("XXH25", "XXM25"):
+        report(symbol, 3, 1)
+    assert final_of(xx, **query)[2] == ("03", "XXM25", True)
+
+
+def test_all_pages_agree_on_what_is_final(xx: Api):
+    query = {"start": "2025-01-01", "end": "2025-01-08", "limit": "2"}
+    first = answer(xx.get(f"{TREE}/XX/continuous", query))
+    declare_complete(xx, "XXM25", "2025-01-04T00:00:00Z")
+    declare_complete(xx, "XXH25", "2025-01-04T00:00:00Z")
+    second = answer(xx.get(f"{TREE}/XX/continuous", {**query, "cursor": first["next_cursor"]}))
+    assert [row["final"] for row in first["bars"] + second["bars"]] == [True, False, False]
+
+
+def test_without_the_field_nothing_is_decided(xx: Api):
+    rows = page(xx, "XX", start="2025-01-01", end="2025-01-08", fields="date,contract")
+    assert rows[0] == {"date": "2025-01-01", "contract": "XXH25"}

@@ -1,0 +1,133 @@
+"""Decides which continuous bars are final: the contract's bar is, and the roll that chose the contract is decided."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from stats.market_data.futures.contracts import FutureContract, PinnedContracts
+from stats.market_data.futures.rolls import Figure, RollRule
+from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.intervals.finality import (
+    FinalBars,
+    Finality,
+    complete_until,
+    final_bars_of,
+    finality_of,
+)
+from stats.market_data.plan import Range, SymbolQuery
+from store.log_views.log_view import LogView
+from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS
+
+_NO_BARS = FinalBars(ALL_TIME.start_ns, ALL_TIME.end_ns, ALL_TIME.start_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class ContractFinality:
+    """What is complete of a contract.
+
+    bars: tells which of its bars are final. figures_until_ns: up to where the figures that decide rolls are complete;
+    `ALL_TIME.end_ns` if it has none. expiry_end_ns: the end of its last trading date.
+    """
+
+    bars: FinalBars
+    figures_until_ns: int
+    expiry_end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContinuousFinality:
+    """What is complete of a root's contracts, in their order. until_ns, expires_ns: of all of them, as in `Finality`."""
+
+    contracts: tuple[ContractFinality, ...]
+    until_ns: int
+    expires_ns: int | None
+
+    @property
+    def key(self) -> str:
+        """The text that stands for it in cache keys."""
+        return repr(self.contracts)
+
+    def decided_until(self, days: BarGrid, fronts: Sequence[tuple[int, int]]) -> int:
+        """Return the instant up to which it is decided which contract is in front.
+
+        fronts: the contracts in front, and when each comes to the front. It is decided on a trading date if the
+        figures of the dates before are complete, of the contract in front and of all later ones. An expired contract
+        holds nothing up once another one has come further.
+        """
+        reached = [
+            each.figures_until_ns for each in self.contracts if each.figures_until_ns < ALL_TIME.end_ns
+        ]
+        complete_ns = ALL_TIME.end_ns
+        for index, contract in enumerate(self.contracts):
+            left_ns = next((start_ns for front, start_ns in fronts if front > index), ALL_TIME.end_ns)
+            if contract.figures_until_ns < left_ns and contract.expiry_end_ns > max(reached):
+                complete_ns = min(complete_ns, contract.figures_until_ns)
+        return complete_ns if complete_ns == ALL_TIME.end_ns else days.interval(complete_ns).end_ns
+
+
+def continuous_finality(
+    symbol_query: SymbolQuery,
+    pinned: PinnedContracts,
+    rule: RollRule,
+    *,
+    grid: BarGrid,
+    days: BarGrid,
+    query_range: Range,
+) -> ContinuousFinality:
+    """Return what is complete of a root's contracts in a range. days: the grid of trading dates."""
+    contracts, found = [], []
+    for contract in pinned.contracts:
+        expiry_end_ns = days.interval(days.date_start(contract.expiry * DAY_NS)).end_ns
+        is_past = query_range.start_ns is not None and expiry_end_ns <= query_range.start_ns
+        if is_past and contract is not pinned.contracts[-1]:
+            contracts.append(ContractFinality(_NO_BARS, ALL_TIME.end_ns, expiry_end_ns))
+            continue
+        of_contract = replace(symbol_query, instrument=contract.instrument)
+        own = _finality(of_contract, grid, query_range, contract.trades)
+        bars = final_bars_of(of_contract, grid, query_range, (contract.trades, contract.stored_bars), own)
+        found.append(own)
+        figures_until_ns = ALL_TIME.end_ns
+        if rule.figure is Figure.OPEN_INTEREST:
+            figures_until_ns = _reports_until(of_contract, contract.open_interest, days)
+        elif rule.figure is Figure.VOLUME:
+            found.append(_finality(of_contract, days, query_range, contract.trades))
+            figures_until_ns = max(found[-1].until_ns, _stored_until(contract, days, symbol_query.now_ns))
+        contracts.append(ContractFinality(bars, figures_until_ns, expiry_end_ns))
+    return ContinuousFinality(
+        tuple(contracts),
+        max((each.until_ns for each in found), default=ALL_TIME.start_ns),
+        min((each.expires_ns for each in found if each.expires_ns is not None), default=None),
+    )
+
+
+def _finality(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, trades: LogView) -> Finality:
+    """Return the finality of a contract. A walk keeps the latest instant of all contracts, which bounds each of them."""
+    bound_ns, policy = symbol_query.walk_final_until_ns, symbol_query.instrument.policy
+    found = finality_of(replace(symbol_query, walk_final_until_ns=None), grid, query_range, trades, policy)
+    return found if bound_ns is None else replace(found, until_ns=min(found.until_ns, bound_ns))
+
+
+def _reports_until(symbol_query: SymbolQuery, open_interest: LogView, days: BarGrid) -> int:
+    """Return the instant up to which a contract's reports are complete, by their own log: they come after the prints."""
+    if open_interest.is_empty:
+        return ALL_TIME.end_ns
+    today_ns = days.constant_window(symbol_query.now_ns).start_ns
+    return min(complete_until(symbol_query, open_interest), today_ns)
+
+
+def _stored_until(contract: FutureContract, days: BarGrid, now_ns: int) -> int:
+    """Return the end of a contract's newest stored bar, at most the start of the current trading date."""
+    if contract.stored_bars.is_empty:
+        return ALL_TIME.start_ns
+    newest_ns = contract.stored_bars.completeness().newest_ns
+    rows = contract.stored_bars.rows(Window(newest_ns, newest_ns + 1))
+    longest = max(
+        (Resolution(each) for each in rows.column("resolution").to_pylist()), key=lambda each: each.rank
+    )
+    end_ns = (
+        days.interval(days.date_start(newest_ns)).end_ns
+        if longest.is_period
+        else newest_ns + longest.length_ns
+    )
+    return min(end_ns, days.constant_window(now_ns).start_ns)
