@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -123,8 +123,7 @@ def best_quotes_plan(symbol_query: SymbolQuery) -> Plan:
 
     Raises `UnknownSymbol`, `NoExchange`, `UnknownExchange`, `RangeTooLarge`.
     """
-    query, settle_ns = symbol_query.query, symbol_query.settle_ns
-    log = replace(symbol_query.logs[0], settle_ns=settle_ns)
+    query, log = symbol_query.query, symbol_query.as_known(symbol_query.logs[0])
     if log.is_empty:
         symbol_query.check_known()
     grid, query_range = grid_of(symbol_query), tick_range(symbol_query)
@@ -149,7 +148,7 @@ def best_quotes_plan(symbol_query: SymbolQuery) -> Plan:
         reason=reason_for_none(symbol_query),
         logs=(log,),
         validity=symbol_query.validity(next_second_ns if is_open else None, end_ns),
-        knowledge=None if settle_ns is None else RowKnowledge(log),
+        knowledge=None if log.settle_ns is None else RowKnowledge(log),
     )
 
 

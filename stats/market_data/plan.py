@@ -87,6 +87,10 @@ class SymbolQuery:
         """The instrument's `settle` for `knowledge=then`; None for what is known now."""
         return None if self.query.knowledge is None else self.instrument.settle_ns
 
+    def as_known(self, log: LogView) -> LogView:
+        """Return the log with `settle_ns`, so that `knowledge=then` reads its rows as they were known at their time."""
+        return replace(log, settle_ns=self.settle_ns)
+
     @property
     def end_ns(self) -> int:
         """The exclusive end of the range; `now_ns` if the query has no end."""

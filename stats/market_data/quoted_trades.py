@@ -42,7 +42,7 @@ def _trades_plan(symbol_query: SymbolQuery) -> Plan:
     if join is None:
         return plan
     instrument = symbol_query.instrument
-    quotes = replace(symbol_query.logs[1], settle_ns=symbol_query.settle_ns)
+    quotes = symbol_query.as_known(symbol_query.logs[1])
     end_ns = min(plan.range.end_ns + join.horizon_ns, ALL_TIME.end_ns)
     known_until_ns = symbol_query.walk_final_until_ns
     if known_until_ns is None:

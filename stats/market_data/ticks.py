@@ -1,7 +1,7 @@
 """Datasets whose rows are returned as stored: quotes, open interest, interest rates, changes of universes; the base of trades."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 import numpy as np
@@ -129,7 +129,7 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumns, ...] = ()) -
 
     Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`.
     """
-    log = replace(symbol_query.logs[0], settle_ns=symbol_query.settle_ns)
+    log = symbol_query.as_known(symbol_query.logs[0])
     if log.is_empty:
         symbol_query.check_known()
     grid = grid_of(symbol_query)

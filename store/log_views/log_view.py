@@ -75,6 +75,23 @@ class LogView:
         known = self.known_times(versions).at(np.full(versions.num_rows, instant_ns))
         return versions.filter(pa.array(known)).drop_columns(SYSTEM_NAMES)
 
+    def rows_known(self, window: Window, instants: Integers) -> Iterator[tuple[Integers, pa.Table]]:
+        """Yield groups of instants, as their indices, with the window's rows as they were known at them plus `settle_ns`.
+
+        Without a `settle_ns` all instants have the same rows.
+        """
+        if self.settle_ns is None:
+            yield np.arange(len(instants)), self.rows(window)
+            return
+        versions = self.versions(window)
+        times = self.known_times(versions)
+        changes = np.unique(np.concatenate([times.from_ns, times.until_ns]))
+        group = changes.searchsorted(instants + self.settle_ns, side="right")
+        for each in np.unique(group).tolist():
+            index = np.flatnonzero(group == each)
+            known = times.at(np.full(versions.num_rows, instants[index[0]] + self.settle_ns))
+            yield index, versions.filter(pa.array(known)).drop_columns(SYSTEM_NAMES)
+
     def known_times(self, versions: pa.Table, event_ns: Integers | None = None) -> KnowledgeTimes:
         """Return when each version was known. event_ns: when its event was over; None for `event_ends_ns`."""
         event_ns = event_ends_ns(self.dataset, versions) if event_ns is None else event_ns

@@ -1,5 +1,6 @@
 """The stored cash dividends of an underlying, as options need them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from stats.market_data.plan import SymbolQuery
 from stats.options.dividends import CashDividends
 from stats.options.expiry import years_until
 from stats.sessions.calendars import TradingCalendar, calendar_if_known
-from store.arrays import Integers
+from store.arrays import Floats, Integers, Mask
 from store.datasets import CORPORATE_ACTIONS
 from store.instruments import FUTURE, Instrument
 from store.log_views.log_view import LogView, empty_view
@@ -33,35 +34,41 @@ class StoredDividends:
     calendar: TradingCalendar | None
     currency: str | None
 
-    def dated(self) -> list[tuple[int, float]]:
-        """Return the start of each ex-date, nanoseconds UTC, and the amount."""
+    def exist_at(self, instants: Integers) -> Mask:
+        """Return at which of the ascending instants any dividend is known, past or future."""
+        exist: Mask = np.zeros(len(instants), np.bool_)
+        for _, _, known in self._dated(instants):
+            exist[known] = True
+        return exist
+
+    def _dated(self, instants: Integers) -> Iterator[tuple[int, float, Integers]]:
+        """Yield the start of each ex-date, nanoseconds UTC, the amount, and the indices of the instants that know it."""
         if self.log.is_empty:
-            return []
-        rows = self.log.rows(ALL_TIME).select(["timestamp", "kind", "amount", "currency"]).to_pylist()
-        return [
-            (self._takes_effect(row["timestamp"]), row["amount"])
-            for row in rows
-            if row["kind"] in _CASH
-            and (row["currency"] == self.currency or None in {self.currency, row["currency"]})
-        ]
+            return
+        for known, rows in self.log.rows_known(ALL_TIME, instants):
+            for row in rows.select(["timestamp", "kind", "amount", "currency"]).to_pylist():
+                is_own = row["currency"] == self.currency or None in {self.currency, row["currency"]}
+                if row["kind"] in _CASH and is_own:
+                    yield self._takes_effect(row["timestamp"]), row["amount"], known
 
     def between(self, instants: Integers, last_trade: Integers, rates: StoredRates) -> CashDividends:
         """Return the dividends whose ex-date begins after an instant and not after the last trade.
 
-        instants: ascending. Each dividend is discounted at the rate to its ex-date.
+        instants: ascending. Each dividend is discounted at the rate to its ex-date. Those of one ex-date are added up.
         """
-        columns = []
-        for ex_ns, amount in self.dated():
-            rows = np.flatnonzero((instants < ex_ns) & (ex_ns <= last_trade))
+        columns: dict[int, tuple[Floats, Floats]] = {}
+        for ex_ns, amount, known in self._dated(instants):
+            rows = known[(instants[known] < ex_ns) & (ex_ns <= last_trade[known])]
             if not len(rows):
                 continue
-            years = years_until(np.full(len(instants), ex_ns), instants)
-            values = np.zeros(len(instants))
-            values[rows] = amount * np.exp(-rates.at(instants[rows], years[rows]).rate * years[rows])
-            columns.append((years, values))
+            if ex_ns not in columns:
+                years = years_until(np.full(len(instants), ex_ns), instants)
+                columns[ex_ns] = years, np.zeros(len(instants))
+            years, values = columns[ex_ns]
+            values[rows] += amount * np.exp(-rates.at(instants[rows], years[rows]).rate * years[rows])
         if not columns:
             return CashDividends.none(len(instants))
-        return CashDividends(*(np.stack(column, axis=1) for column in zip(*columns, strict=True)))
+        return CashDividends(*(np.stack(column, axis=1) for column in zip(*columns.values(), strict=True)))
 
     def _takes_effect(self, time_ns: int) -> int:
         """Return when a dividend takes effect: midnight UTC means the start of that trading date."""
@@ -84,4 +91,4 @@ def stored_dividends(
         if has_none
         else symbol_query.read_point.log(CORPORATE_ACTIONS, underlying.symbol, log_index)
     )
-    return StoredDividends(log, calendar_if_known(underlying), currency)
+    return StoredDividends(symbol_query.as_known(log), calendar_if_known(underlying), currency)

@@ -101,7 +101,7 @@ def pinned_chain(
     for contract in contracts:
         log = read_point.log(OPTION_QUOTES, contract.symbol, 0)
         if log.head != NO_COMMIT or contract.symbol in declared:
-            pinned.append((contract, read_point.limited_to(log, needed)))
+            pinned.append((contract, symbol_query.as_known(read_point.limited_to(log, needed))))
     chain = PinnedChain(
         symbol=underlying,
         contracts=tuple(contract for contract, _ in pinned),

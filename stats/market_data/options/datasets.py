@@ -14,6 +14,7 @@ from http_requests.exceptions import InvalidParameter
 from stats.exceptions import NoContract
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import finality_of
+from stats.market_data.intervals.knowledge_counts import BarKnowledge, RowKnowledge
 from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, tick_range, tick_window
 from stats.market_data.options.cash_dividends import stored_dividends
 from stats.market_data.options.chain import chain_instant_ns, contracts_of, options_of, pinned_chain
@@ -24,6 +25,7 @@ from stats.market_data.options.rows import GREEKS, OptionRows, option_columns
 from stats.market_data.options.surface import SurfaceSource, surface_columns
 from stats.market_data.options.underlying_price import LOG_COUNT, underlying_price
 from stats.market_data.plan import (
+    KnowledgeOfPage,
     MarketDataset,
     Plan,
     Range,
@@ -34,9 +36,10 @@ from stats.market_data.plan import (
 from stats.market_data.query import DatasetForm
 from stats.market_data.rows import WindowedSource
 from stats.options.rates import rates_of
+from store.bar_policies import EVERY_PRINT
 from store.datasets import OPTION_QUOTES
 from store.instruments import FUTURE, OPTION, Instrument
-from store.log_views.log_view import empty_view
+from store.log_views.log_view import LogView, empty_view
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
@@ -48,7 +51,7 @@ _OWN, _CHAIN, _UNDERLYING = 0, 1, range(2, 2 + LOG_COUNT)
 _RATES = 2 + LOG_COUNT
 _ACTIONS = 3 + LOG_COUNT
 _LOG_COUNT = 4 + LOG_COUNT
-_PARAMETERS = ("resolution", "session", "hours", "anchor", "partial", "rate", "dividend_yield")
+_PARAMETERS = ("resolution", "session", "hours", "anchor", "knowledge", "partial", "rate", "dividend_yield")
 
 
 def _option_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
@@ -86,7 +89,7 @@ IMPLIED_VOLATILITY = MarketDataset(
 def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     resolution = symbol_query.query.resolution
     _check_contract_query(symbol_query)
-    log = symbol_query.read_point.log(OPTION_QUOTES, symbol_query.symbol, _OWN)
+    log = symbol_query.as_known(symbol_query.read_point.log(OPTION_QUOTES, symbol_query.symbol, _OWN))
     if log.is_empty:
         symbol_query.check_known()
     contract, underlying = _contract(symbol_query)
@@ -118,7 +121,16 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
         ),
         head=_contract_head(symbol_query, contract),
         final_until_ns=final_until_ns,
+        knowledge=_knowledge(log, grid),
     )
+
+
+def _knowledge(log: LogView, grid: BarGrid) -> KnowledgeOfPage | None:
+    """Return how it was told when the option's quotes were known; None without `knowledge=then`."""
+    if log.settle_ns is None:
+        return None
+    is_tick = grid.resolution.is_tick
+    return RowKnowledge(log) if is_tick else BarKnowledge((log,), grid, EVERY_PRINT, log.settle_ns)
 
 
 def _surface_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
@@ -217,9 +229,7 @@ def _market(
     currency = next((each.currency for each in contracts if each.currency), underlying.currency)
     rates = rates_of(currency, settings.OPTION_RATES)
     dividends = stored_dividends(symbol_query, _ACTIONS, underlying, currency)
-    # An underlying that has stored dividends pays these, and no yield besides.
-    stored_yield = 0.0 if dividends.dated() else rates.dividend_yield
-    default_yield = None if underlying.instrument_class == FUTURE else stored_yield
+    default_yield = None if underlying.instrument_class == FUTURE else rates.dividend_yield
     quotes_window = Window(
         max(needed.start_ns - QUOTE_REACH_NS, ALL_TIME.start_ns), min(needed.end_ns, ALL_TIME.end_ns)
     )

@@ -33,7 +33,8 @@ _NEAR_STRIKES = 8
 class OptionMarket:
     """The underlying's price, the chain's quotes, and rates per year.
 
-    dividend_yield: None if it is the rate, so that a future's price is its forward. parity: whether forwards are
+    dividend_yield: of an underlying without stored dividends; None if it is the rate, so that a future's price is its
+    forward. parity: whether forwards are
     implied from the chain's quotes by put-call parity. models: the version of the pricing library, part of cache
     keys.
     """
@@ -63,7 +64,7 @@ class OptionMarket:
         t = years_until(last_trade, instants)
         rates = self.rates.at(instants, t)
         dividends = self.dividends.between(instants, last_trade, self.rates)
-        carry = Carry(t, rates.rate, spot.price, self.yields(rates), dividends)
+        carry = Carry(t, rates.rate, spot.price, self.yields(rates, instants), dividends)
         inputs = make_inputs(
             price=price,
             spot=spot.price,
@@ -77,9 +78,14 @@ class OptionMarket:
         )
         return inputs, spot, rates
 
-    def yields(self, rates: RateColumns) -> Floats:
-        """Return the dividend yield that belongs to each rate."""
-        return rates.rate if self.dividend_yield is None else np.full(len(rates.rate), self.dividend_yield)
+    def yields(self, rates: RateColumns, instants: Integers) -> Floats:
+        """Return the dividend yield that belongs to each rate, at ascending instants.
+
+        An underlying that has stored dividends pays these, and no yield besides.
+        """
+        if self.dividend_yield is None:
+            return rates.rate
+        return np.where(self.dividends.exist_at(instants), 0.0, self.dividend_yield)
 
     def _forwards(self, contract: OptionContract, instants: Integers, carry: Carry) -> Floats:
         """Return, for each instant, the forward that the options of the contract's class imply; NaN if there is none.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from stats.market_data.plan import SymbolQuery
 from stats.options.rates import DEFAULT_CURRENCY, RateCurve, RateSource
@@ -52,13 +53,16 @@ class StoredRates:
         curves = last_rows_at(self.log, instants, reach_ns=ALL_TIME.end_ns - ALL_TIME.start_ns)
         rates = np.full(len(instants), self.other)
         for time_ns in np.unique(curves.time_ns[curves.time_ns != NEVER_NS]).tolist():
-            rows = curves.time_ns == time_ns
-            rates[rows] = self._curve(time_ns).rates_for(years[rows])
+            of_time = np.flatnonzero(curves.time_ns == time_ns)
+            for rows, points in self.log.rows_known(Window(time_ns, time_ns + 1), instants[of_time]):
+                index = of_time[rows]
+                rates[index] = _curve_of(points).rates_for(years[index])
         return RateColumns(rates, curves.time_ns, self.other_source)
 
-    def _curve(self, time_ns: int) -> RateCurve:
-        points = self.log.rows(Window(time_ns, time_ns + 1)).select(["tenor", "rate"]).to_pylist()
-        return RateCurve.of([(TENORS[point["tenor"]], point["rate"]) for point in points])
+
+def _curve_of(rows: pa.Table) -> RateCurve:
+    points = rows.select(["tenor", "rate"]).to_pylist()
+    return RateCurve.of([(TENORS[point["tenor"]], point["rate"]) for point in points])
 
 
 def stored_rates(
@@ -75,4 +79,5 @@ def stored_rates(
         return StoredRates(empty_view(store, INTEREST_RATES, currency), requested, RateSource.REQUEST)
     log = symbol_query.read_point.log(INTEREST_RATES, currency, log_index)
     needed = Window(ALL_TIME.start_ns, min(max(end_ns, ALL_TIME.start_ns), ALL_TIME.end_ns))
-    return StoredRates(symbol_query.read_point.limited_to(log, needed), default, RateSource.SETTINGS)
+    log = symbol_query.as_known(symbol_query.read_point.limited_to(log, needed))
+    return StoredRates(log, default, RateSource.SETTINGS)

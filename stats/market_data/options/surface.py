@@ -101,7 +101,7 @@ class SurfaceSource:
                 self.instant_ns,
                 float(spot.price[0]),
                 rates.rate,
-                market.yields(rates),
+                market.yields(rates, just_before.repeat(count)),
                 dividends,
                 parity=market.parity,
             ),

@@ -1,6 +1,6 @@
 """The price of an underlying at given instants, taken from its quotes, trades and stored bars."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -88,7 +88,11 @@ class UnderlyingPrice:
             mask: Mask = pc.equal(rows.column("resolution"), finest.value).to_numpy()
             return mask
 
-        closes = _prices(self.bars, instants - length, "close", is_finest)
+        bars = self.bars
+        if bars.settle_ns is not None:
+            # What was known at an instant, of the bars that had ended by then.
+            bars = replace(bars, settle_ns=bars.settle_ns + length)
+        closes = _prices(bars, instants - length, "close", is_finest)
         end_ns = np.where(closes.time_ns == NEVER_NS, NEVER_NS, closes.time_ns + length)
         return SpotPrices(closes.price, end_ns)
 
@@ -102,8 +106,10 @@ def underlying_price(
     """
     needed = Window(max(window.start_ns - _REACH_NS - _LONGEST_BAR_NS, ALL_TIME.start_ns), window.end_ns)
     quotes, trades, bars = (
-        symbol_query.read_point.limited_to(
-            symbol_query.read_point.log(dataset, instrument.symbol, log_index), needed
+        symbol_query.as_known(
+            symbol_query.read_point.limited_to(
+                symbol_query.read_point.log(dataset, instrument.symbol, log_index), needed
+            )
         )
         for dataset, log_index in zip((QUOTES, TRADES, BARS), log_indices, strict=True)
     )

@@ -12,7 +12,7 @@ import time_machine
 
 from stats.market_data.intervals.regular_days import instrument_grid
 from stats.sessions.schedule import Anchor, Hours, SessionMode
-from store.datasets import QUOTES, TRADES
+from store.datasets import CORPORATE_ACTIONS, INTEREST_RATES, OPTION_QUOTES, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
 from store.protocol import Action, Amendment, Append, Correction, Dedupe
@@ -24,6 +24,8 @@ from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
 SYMBOL, PLAIN = "ACME", "BTC-USD"
+UNDERLYING = "XYZ"
+CONTRACTS = [f"XYZ250221{right}{strike}000" for right in "CP" for strike in ("00098", "00102")]
 SETTLE_NS = 2 * 10**9
 TREE = "/api/v1/market-data"
 START, END = "2025-01-02", "2025-02-08"
@@ -93,6 +95,28 @@ def history(chance: random.Random, symbol: str) -> Iterator[Sent]:
         yield from (quote(chance, symbol, at_ns) for _ in range(2))
 
 
+def option_history(chance: random.Random) -> Iterator[Sent]:
+    """Quotes of a chain, prices of its underlying, curves and dividends, some of them late or announced before."""
+    first_ns = parse_timestamp(HOUR[0])
+    for _ in range(40):
+        at_ns = first_ns + chance.randrange(1_800) * SECOND
+        contract = chance.choice(CONTRACTS)
+        bid = chance.randint(20, 60) / 10
+        yield row(OPTION_QUOTES, contract, at_ns, at_ns + delays(chance), bid=bid, ask=bid + 0.1)
+    for _ in range(20):
+        at_ns = first_ns + chance.randrange(1_800) * SECOND
+        price = chance.randint(98, 102) + 0.5
+        yield row(TRADES, UNDERLYING, at_ns, at_ns + delays(chance), price=price, volume=100.0)
+    for _ in range(4):
+        at_ns = first_ns + chance.randrange(1_200) * SECOND
+        for tenor in ("1M", "1Y"):
+            rate = chance.randint(1, 9) / 100
+            yield row(INTEREST_RATES, "USD", at_ns, at_ns + delays(chance), tenor=tenor, rate=rate)
+    for day in (20, 25, 30):
+        ex_ns, announced_ns = parse_timestamp(f"2025-01-{day}"), first_ns + chance.randrange(1_800) * SECOND
+        yield row(CORPORATE_ACTIONS, UNDERLYING, ex_ns, announced_ns, kind="dividend", amount=0.5)
+
+
 def post(history: list[Sent]) -> None:
     store = market_store()
     for each in sorted(history, key=lambda each: each.at_ns):
@@ -110,12 +134,13 @@ def live(
         with time_machine.travel("2025-01-01T00:00Z", tick=False):
             market_store().set_instrument(Instrument(SYMBOL, exchange="XNYS", bar_policy="us_equities"))
             market_store().set_instrument(Instrument(PLAIN, instrument_class="crypto"))
-        post([*history(chance, SYMBOL), *history(chance, PLAIN)])
+            market_store().set_instrument(Instrument(UNDERLYING, exchange="XNYS", currency="USD"))
+        post([*history(chance, SYMBOL), *history(chance, PLAIN), *option_history(chance)])
         yield api
 
 
 def rows_of(api: Api, symbol: str, dataset: str, **query: str) -> list[dict[str, Any]]:
-    kind = "crypto" if symbol == PLAIN else "equities"
+    kind = "crypto" if symbol == PLAIN else "equities" if symbol == SYMBOL else "options"
     span = {"start": START, "end": END}
     if query.get("resolution") in SHORT:
         span = {"start": DENSE, "end": "2025-01-11"}
@@ -190,3 +215,36 @@ def test_a_row_is_that_of_its_time(live: Api, dataset: str, symbol: str):
         wanted += rows_of(live, symbol, dataset, as_of=format_timestamp(at_ns + SETTLE_NS), **span)
     assert then == wanted
     assert then != now
+
+
+def test_an_option_is_valued_by_what_was_known(live: Api):
+    now = rows_of(live, CONTRACTS[0], "greeks")
+    then = rows_of(live, CONTRACTS[0], "greeks", knowledge="then")
+    wanted = []
+    for time in sorted({row["timestamp"] for row in now}, key=parse_timestamp):
+        at_ns = parse_timestamp(time)
+        span = {"start": time, "end": format_timestamp(at_ns + 1)}
+        wanted += rows_of(live, CONTRACTS[0], "greeks", as_of=format_timestamp(at_ns + SETTLE_NS), **span)
+    assert then == wanted
+    assert len({row["rate"] for row in then}) > 1
+    assert len({row["dividends"] for row in then}) > 1
+    assert [row for row in now if row in then] != then
+
+
+def test_an_interval_of_an_option_has_its_last_quote_that_was_known_in_time(live: Api):
+    quotes = {row["timestamp"][:16]: row for row in rows_of(live, CONTRACTS[0], "greeks", knowledge="then")}
+    span = {"start": HOUR[0], "end": HOUR[1]}
+    for found in rows_of(live, CONTRACTS[0], "greeks", resolution="1m", knowledge="then", **span):
+        quote = quotes.pop(found["timestamp"][:16])
+        assert found == {**quote, "timestamp": found["timestamp"], "quote_timestamp": quote["timestamp"]}
+    assert not quotes
+
+
+@pytest.mark.parametrize("minute", ["14:30", "14:40", "14:50"])
+def test_a_chain_is_valued_by_what_was_known(live: Api, minute: str):
+    end_ns = parse_timestamp(f"{DENSE}T{minute}:00Z")
+    pages = [
+        answer(live.get(f"{TREE}/options/{UNDERLYING}/greeks", {"end": format_timestamp(end_ns), **query}))
+        for query in ({"knowledge": "then"}, {"as_of": format_timestamp(end_ns - 1 + SETTLE_NS)})
+    ]
+    assert pages[0]["greeks"] == pages[1]["greeks"] != []
