@@ -8,21 +8,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from store.reading.bar_logs import RegularSessions
+    from store.reading.quote_reader import VenueHoursOf
     from store.reading.reader import Reader
 
 __all__ = ["open_store"]
 
 
-def open_store(path: Path | str, *, sessions: "RegularSessions | None" = None) -> "Reader":
+def open_store(
+    path: Path | str,
+    *,
+    sessions: "RegularSessions | None" = None,
+    venue_hours: "VenueHoursOf | None" = None,
+) -> "Reader":
     """Return a reader of the store in a folder, such as a server's DATA_DIR.
 
     Other processes may write to the store meanwhile. sessions: a function from an instrument to the grid of
     its sessions, such as `stats.market_data.intervals.regular_days.regular_days`. It is needed only for days of
-    instruments with an exchange, for weeks, months, hours and anchors, and for stored daily bars that do not begin at
-    midnight UTC. Raises `NoSuchStore` unless the
-    path is a folder.
+    instruments with an exchange, for weeks, months, hours, anchors and adjusted bars, and for stored daily bars that do
+    not begin at midnight UTC. venue_hours: a function from an instrument to the hours of its venues, such as
+    `stats.sessions.venue_hours.venue_hours_of`. It is needed only for best bids and offers. Raises `NoSuchStore` unless
+    the path is a folder.
     """
     # Only programs that open a store import the reader's modules.
     from store.reading.reader import Reader  # noqa: PLC0415
 
-    return Reader(path, sessions=sessions)
+    return Reader(path, sessions=sessions, venue_hours=venue_hours)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import pyarrow as pa
 
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.best_quotes import best_columns, best_quotes_plan
@@ -25,16 +24,13 @@ from stats.market_data.query_parameters import BEST_PARAMETERS
 from stats.market_data.rows import Rows, WindowedSource
 from stats.market_data.ticks import QUOTE_STATE, out_columns, tick_plan
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from store.arrays import Floats, Integers
 from store.bar_policies import EVERY_PRINT
-from store.bars.quote_bars import QuoteBars, quote_bars_of
+from store.bars.quote_bars import QuoteBars
 from store.datasets import QUOTES
-from store.lazy_imports import compute as pc
-from store.log_views.grids import OUTSIDE
 from store.log_views.known_bars import KnownLog
-from store.log_views.known_quotes import known_quote_bars
+from store.log_views.known_quotes import known_quote_bars_by_exchange
 from store.log_views.log_view import LogView
-from store.log_views.quote_windows import carried_quotes, rows_of_exchange
+from store.log_views.quote_windows import quote_bars_by_exchange
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 
@@ -93,64 +89,12 @@ class QuoteBarReader:
         return self.log.row_bound(self.window)
 
     def _by_exchange(self, window: Window) -> Iterator[tuple[str | None, QuoteBars]]:
-        """Yield each exchange's name and bars, ordered by name. Quotes without an exchange have the name None.
-
-        Quotes outside the query's hours are labelled `OUTSIDE`. They make no bar, but the next bar opens at the
-        last of them.
-        """
-        if self.settle_ns is not None:
-            yield from self._as_known(window, self.settle_ns)
-            return
-        quotes = self.log.rows(window)
-        if not len(quotes):
-            return
-        labels = self.grid.labels_of(quotes.column("timestamp").to_numpy(), window)
-        quotes = quotes.set_column(0, "timestamp", pa.array(labels))
-        exchange = quotes.column("exchange")
-        names = _names(quotes)
-        carried = carried_quotes(self.log, window.start_ns, names)
-        for name in names:
-            own = pc.fill_null(pc.equal(exchange, name), False) if name else pc.is_null(exchange)
-            bars = quote_bars_of(quotes.filter(own), 1, carried[name])
-            yield name, _merged(bars[bars.time_ns != OUTSIDE])
-
-    def _as_known(self, window: Window, settle_ns: int) -> Iterator[tuple[str | None, QuoteBars]]:
-        log, versions = KnownLog(self.log, self.grid, EVERY_PRINT, settle_ns), self.log.versions(window)
-        for name in _names(versions):
-            yield name, _merged(known_quote_bars(log, versions, window, rows_of_exchange, name))
-
-
-def _names(quotes: pa.Table) -> list[str | None]:
-    """Return the exchanges of quotes, ordered; None for quotes without one is first."""
-    return sorted(pc.unique(quotes.column("exchange")).to_pylist(), key=lambda each: each or "")
-
-
-def _merged(bars: QuoteBars) -> QuoteBars:
-    """Merge consecutive bars with the same label, such as the sessions of a week."""
-    starts = np.flatnonzero(np.diff(bars.time_ns, prepend=OUTSIDE))
-    if len(starts) == len(bars):
-        return bars
-    ends = np.append(starts[1:], len(bars)) - 1
-    sides = {
-        f"{side}_{what}": merge(getattr(bars, f"{side}_{what}"))
-        for side in ("bid", "ask")
-        for what, merge in (
-            ("open", lambda values: _first_known(values, starts)),
-            ("high", lambda values: np.fmax.reduceat(values, starts)),
-            ("low", lambda values: np.fmin.reduceat(values, starts)),
-            ("close", lambda values: values[ends]),
-            ("size", lambda values: values[ends]),
+        """Yield each exchange's name and bars, ordered by name. Quotes without an exchange have the name None."""
+        if self.settle_ns is None:
+            return quote_bars_by_exchange(self.log, window, self.grid)
+        return known_quote_bars_by_exchange(
+            KnownLog(self.log, self.grid, EVERY_PRINT, self.settle_ns), window
         )
-    }
-    return QuoteBars(
-        time_ns=bars.time_ns[starts], quote_count=np.add.reduceat(bars.quote_count, starts), **sides
-    )
-
-
-def _first_known(values: Floats, starts: Integers) -> Floats:
-    """Return the first value of each slice that is not NaN; NaN if there is none."""
-    indices = np.where(np.isnan(values), len(values), np.arange(len(values)))
-    return np.append(values, np.nan)[np.minimum.reduceat(indices, starts)]
 
 
 def quote_bar_columns(*, has_integer_volume: bool, with_date: bool) -> tuple[OutColumn, ...]:

@@ -8,43 +8,10 @@ from stats.sessions.calendars import TradingCalendar
 from stats.sessions.schedule import Hours, Schedule, SessionMode
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
+from store.log_views.grids import UtcGrid
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
-
-# 1970-01-01 was a Thursday.
-_MONDAY_OFFSET = 3
-
-
-@dataclass(frozen=True, slots=True)
-class UtcGrid:
-    """The intervals of a resolution in UTC, numbered from 1970. Weeks begin on Monday; dates are days since 1970."""
-
-    resolution: Resolution
-
-    def number_of(self, instants: Integers) -> Integers:
-        """Return the number of the interval that contains each instant."""
-        if self.resolution.is_period:
-            return self.number_of_day(instants // DAY_NS)
-        return instants // self.resolution.length_ns
-
-    def start_ns(self, numbers: Integers) -> Integers:
-        """Return the start of each interval, nanoseconds UTC."""
-        if self.resolution.is_period:
-            return self.first_day(numbers) * DAY_NS
-        return numbers * self.resolution.length_ns
-
-    def number_of_day(self, days: Integers) -> Integers:
-        """Return the number of the day, week or month that contains each date."""
-        if self.resolution is Resolution.MONTH:
-            return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-        return (days + _MONDAY_OFFSET) // 7 if self.resolution is Resolution.WEEK else days
-
-    def first_day(self, numbers: Integers) -> Integers:
-        """Return the first date of each day, week or month."""
-        if self.resolution is Resolution.MONTH:
-            return numbers.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-        return numbers * 7 - _MONDAY_OFFSET if self.resolution is Resolution.WEEK else numbers
 
 
 @dataclass(frozen=True, slots=True)

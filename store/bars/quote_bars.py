@@ -76,6 +76,34 @@ def joined_quote_bars(parts: Sequence[QuoteBars]) -> QuoteBars:
     )
 
 
+def merged_quote_bars(bars: QuoteBars) -> QuoteBars:
+    """Merge consecutive bars with the same label, such as the sessions of a week."""
+    starts = np.flatnonzero(np.diff(bars.time_ns, prepend=bars.time_ns[:1] - 1))
+    if len(starts) == len(bars):
+        return bars
+    ends = np.append(starts[1:], len(bars)) - 1
+    sides = {
+        f"{side}_{what}": merge(getattr(bars, f"{side}_{what}"))
+        for side in ("bid", "ask")
+        for what, merge in (
+            ("open", lambda values: _first_known(values, starts)),
+            ("high", lambda values: np.fmax.reduceat(values, starts)),
+            ("low", lambda values: np.fmin.reduceat(values, starts)),
+            ("close", lambda values: values[ends]),
+            ("size", lambda values: values[ends]),
+        )
+    }
+    return QuoteBars(
+        time_ns=bars.time_ns[starts], quote_count=np.add.reduceat(bars.quote_count, starts), **sides
+    )
+
+
+def _first_known(values: Floats, starts: Integers) -> Floats:
+    """Return the first value of each slice that is not NaN; NaN if there is none."""
+    indices = np.where(np.isnan(values), len(values), np.arange(len(values)))
+    return np.append(values, np.nan)[np.minimum.reduceat(indices, starts)]
+
+
 @dataclass(frozen=True, slots=True)
 class QuoteSide:
     """One side's price and size at some instants or in some rows, NaN if unknown or absent."""

@@ -14,6 +14,8 @@ from store.timestamps import DAY_NS
 
 # The label of an instant outside all intervals. No interval has it, because intervals start on whole seconds.
 OUTSIDE = -1
+# 1970-01-01 was a Thursday.
+_MONDAY_OFFSET = 3
 
 
 class BarLength(Protocol):
@@ -84,6 +86,9 @@ class Grid(Protocol):
 class DayGrid(Grid, Protocol):
     """A grid by an instrument's exchange: its trading dates if there is one, else UTC dates."""
 
+    @property
+    def resolution(self) -> Resolution: ...
+
     def days(self) -> "DayGrid":
         """Return the grid of days with the same exchange and hours."""
 
@@ -106,6 +111,37 @@ RESOLUTION_OF_LENGTH = {
     for resolution in Resolution
     if resolution not in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}
 }
+
+
+@dataclass(frozen=True, slots=True)
+class UtcGrid:
+    """The intervals of a resolution in UTC, numbered from 1970. Weeks begin on Monday; dates are days since 1970."""
+
+    resolution: Resolution
+
+    def number_of(self, instants: Integers) -> Integers:
+        """Return the number of the interval that contains each instant."""
+        if self.resolution.is_period:
+            return self.number_of_day(instants // DAY_NS)
+        return instants // self.resolution.length_ns
+
+    def start_ns(self, numbers: Integers) -> Integers:
+        """Return the start of each interval, nanoseconds UTC."""
+        if self.resolution.is_period:
+            return self.first_day(numbers) * DAY_NS
+        return numbers * self.resolution.length_ns
+
+    def number_of_day(self, days: Integers) -> Integers:
+        """Return the number of the day, week or month that contains each date."""
+        if self.resolution is Resolution.MONTH:
+            return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+        return (days + _MONDAY_OFFSET) // 7 if self.resolution is Resolution.WEEK else days
+
+    def first_day(self, numbers: Integers) -> Integers:
+        """Return the first date of each day, week or month."""
+        if self.resolution is Resolution.MONTH:
+            return numbers.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+        return numbers * 7 - _MONDAY_OFFSET if self.resolution is Resolution.WEEK else numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,21 @@ import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
-from store.bars.quote_bars import QuoteBars, QuoteSide, joined_quote_bars, quote_bars_after, sides_of
+from store.bars.quote_bars import (
+    QuoteBars,
+    QuoteSide,
+    joined_quote_bars,
+    merged_quote_bars,
+    quote_bars_after,
+    sides_of,
+)
 from store.log_views.grids import OUTSIDE
 from store.log_views.known_bars import KnownLog
 from store.log_views.quote_windows import (
     Exchange,
     StreamRows,
     all_rows,
+    exchanges_of,
     looked_back,
     rows_of_exchange,
     whole_intervals,
@@ -24,23 +32,30 @@ from store.rows.knowledge import KnowledgeTimes
 
 
 def windowed_known_quote_bars(log: KnownLog, window: Window, exchange: Exchange) -> QuoteBars:
-    """Return quote bars of equal intervals in an aligned window. exchange: None means all quotes as one stream."""
+    """Return quote bars of the log's grid in an aligned window. exchange: None means all quotes as one stream."""
     stream_rows = all_rows if exchange is None else rows_of_exchange
     return joined_quote_bars(
         [
-            known_quote_bars(log, log.view.versions(part), part, stream_rows, exchange)
-            for part in whole_intervals(log.view, window, log.grid.resolution.length_ns)
+            _known_quote_bars(log, log.view.versions(part), part, stream_rows, exchange)
+            for part in whole_intervals(log.view, window, log.grid)
         ]
     )
 
 
-def known_quote_bars(
+def known_quote_bars_by_exchange(log: KnownLog, window: Window) -> Iterator[tuple[Exchange, QuoteBars]]:
+    """Yield each exchange's name and bars in an aligned window, ordered by name. The whole window is in memory."""
+    versions = log.view.versions(window)
+    for name in exchanges_of(versions):
+        yield name, _known_quote_bars(log, versions, window, rows_of_exchange, name)
+
+
+def _known_quote_bars(
     log: KnownLog, versions: pa.Table, window: Window, stream_rows: StreamRows, exchange: Exchange
 ) -> QuoteBars:
     """Return the bars of one stream of quotes in an aligned window, each as it was known at its end plus `settle`.
 
     versions: all versions of the window's quotes. A bar opens at the last quote before it that was known by then.
-    Quotes outside the hours that count make no bar. A week or month has a bar for each of its sessions.
+    Quotes outside the hours that count make no bar.
     """
     found = log.judged(stream_rows(versions, exchange))
     labels = log.grid.labels_of(found.rows.column("timestamp").to_numpy(), window)
@@ -59,7 +74,7 @@ def known_quote_bars(
 
     before = _before(older(), found.instant_ns[firsts])
     bid, ask = sides_of(found.rows)
-    return quote_bars_after(before, (bid.at(own), ask.at(own)), starts, labels[firsts])
+    return merged_quote_bars(quote_bars_after(before, (bid.at(own), ask.at(own)), starts, labels[firsts]))
 
 
 def _before(

@@ -17,10 +17,12 @@ from store.bars.quote_bars import (
     KnownQuote,
     QuoteBars,
     joined_quote_bars,
+    merged_quote_bars,
     quote_after,
     quote_bars_of,
 )
 from store.lazy_imports import compute as pc
+from store.log_views.grids import OUTSIDE, Grid
 from store.log_views.log_view import ROWS_AT_ONCE, LogView, rows_backwards
 from store.protocol import Window
 from store.timestamps import DAY_NS
@@ -38,20 +40,41 @@ StreamRows: TypeAlias = "Callable[[pa.Table, Exchange], pa.Table]"
 _COLUMNS = ["timestamp", "bid", "bid_size", "ask", "ask_size", "exchange"]
 
 
-def windowed_quote_bars(view: LogView, window: Window, interval_ns: int, exchange: Exchange) -> QuoteBars:
-    """Return quote bars in an aligned window. exchange: None means all quotes as one stream."""
+def windowed_quote_bars(view: LogView, window: Window, grid: Grid, exchange: Exchange) -> QuoteBars:
+    """Return a grid's quote bars in an aligned window. exchange: None means all quotes as one stream."""
     stream_rows = all_rows if exchange is None else rows_of_exchange
     known: KnownQuote | None = None
     parts: list[QuoteBars] = []
-    for part in whole_intervals(view, window, interval_ns):
+    for part in whole_intervals(view, window, grid):
         quotes = stream_rows(view.rows(part).select(_COLUMNS), exchange)
         if not quotes.num_rows:
             continue
         if known is None:
             known = _carried_in(view, window.start_ns, [exchange], stream_rows)[exchange]
-        parts.append(quote_bars_of(quotes, interval_ns, known))
+        parts.append(_bars_on_grid(quotes, grid, part, known))
         known = quote_after(quotes, known)
     return joined_quote_bars(parts)
+
+
+def quote_bars_by_exchange(view: LogView, window: Window, grid: Grid) -> Iterator[tuple[Exchange, QuoteBars]]:
+    """Yield each exchange's name and bars in an aligned window, ordered by name. The whole window is in memory."""
+    quotes = view.rows(window).select(_COLUMNS)
+    names = exchanges_of(quotes)
+    carried = carried_quotes(view, window.start_ns, names)
+    for name in names:
+        yield name, _bars_on_grid(rows_of_exchange(quotes, name), grid, window, carried[name])
+
+
+def _bars_on_grid(quotes: pa.Table, grid: Grid, window: Window, known: KnownQuote) -> QuoteBars:
+    """Return the bars of ordered quotes in an aligned window; known: the quote before it.
+
+    Quotes outside the grid's hours make no bar, but the next bar opens at the last of them.
+    """
+    if grid.is_plain:
+        return quote_bars_of(quotes, grid.resolution.length_ns, known)
+    labels = grid.labels_of(quotes.column("timestamp").to_numpy(), window)
+    bars = quote_bars_of(quotes.set_column(0, "timestamp", pa.array(labels)), 1, known)
+    return merged_quote_bars(bars[bars.time_ns != OUTSIDE])
 
 
 def carried_quotes(
@@ -61,11 +84,11 @@ def carried_quotes(
     return _carried_in(view, start_ns, exchanges, rows_of_exchange)
 
 
-def whole_intervals(view: LogView, window: Window, interval_ns: int) -> Iterator[Window]:
-    """Yield an aligned window in parts of whole intervals with about `ROWS_AT_ONCE` rows."""
+def whole_intervals(view: LogView, window: Window, grid: Grid) -> Iterator[Window]:
+    """Yield an aligned window in parts of whole intervals with about `ROWS_AT_ONCE` rows each."""
     while window.start_ns < window.end_ns:
         end_ns = view.take_window(window, ROWS_AT_ONCE).end_ns
-        end_ns = min(end_ns + -end_ns % interval_ns, window.end_ns)
+        end_ns = min(grid.aligned(end_ns - 1, end_ns).end_ns, window.end_ns)
         yield Window(window.start_ns, end_ns)
         window = Window(end_ns, window.end_ns)
 
@@ -99,6 +122,11 @@ def looked_back(view: LogView, start_ns: int, read: Callable[[Window], pa.Table]
             yield rows.slice(int(dates.searchsorted(oldest)))
             return
         yield rows
+
+
+def exchanges_of(quotes: pa.Table) -> list[Exchange]:
+    """Return the exchanges of quotes, ordered; None for quotes without one is first."""
+    return sorted(pc.unique(quotes.column("exchange")).to_pylist(), key=lambda each: each or "")
 
 
 def all_rows(rows: pa.Table, _: Exchange) -> pa.Table:

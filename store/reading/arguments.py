@@ -18,7 +18,6 @@ from store.protocol import ALL_TIME, Window
 from store.reading.exceptions import (
     InvalidInstant,
     InvalidInterval,
-    InvalidSession,
     InvalidWindow,
     UnknownKnowledge,
 )
@@ -106,20 +105,8 @@ def resolution_of(interval: object) -> Resolution:
     found = RESOLUTION_OF_LENGTH.get(interval_ns(interval))
     if found is None:
         names = ", ".join(Resolution.bar_names())
-        raise InvalidInterval(f"with hours or anchor, {interval!r} must be one of {names}")
+        raise InvalidInterval(f"with hours, anchor or adjustment, {interval!r} must be one of {names}")
     return found
-
-
-def check_day_words(session: str | None, hours: str | None, anchor: str) -> None:
-    """Raise `InvalidSession` for a word that is not one of the argument's."""
-    for name, word, words in (
-        ("session", session, (None, "utc")),
-        ("hours", hours, (None, "all", "regular", "extended")),
-        ("anchor", anchor, ("clock", "session")),
-    ):
-        if word not in words:
-            given = ", ".join(repr(each) for each in words)
-            raise InvalidSession(f"{word!r} is not a value of {name}: give {given}")
 
 
 def is_then(knowledge: str) -> bool:

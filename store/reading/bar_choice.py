@@ -1,13 +1,23 @@
-"""The options of bars: which days, hours and policy, as known when."""
+"""The options of bars: which days, hours, policy and adjustment, as known when."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypedDict
 
 from store.bar_policies import BAR_POLICIES, BarPolicy
-from store.reading.arguments import InstantArgument, check_day_words, instant_ns, is_then
-from store.reading.exceptions import UnknownPolicy
+from store.reading.arguments import InstantArgument, instant_ns, is_then
+from store.reading.exceptions import InvalidSession, UnknownName, UnknownPolicy
+
+_DAYS: dict[str, tuple[str | None, ...]] = {
+    "session": (None, "utc"),
+    "hours": (None, "all", "regular", "extended"),
+    "anchor": ("clock", "session"),
+}
+_ADJUSTMENTS = ("raw", "split", "all")
+_PARTIALS = ("include", "exclude")
 
 
 class SessionBarOptions(TypedDict, total=False):
@@ -16,6 +26,8 @@ class SessionBarOptions(TypedDict, total=False):
     policy: str | BarPolicy | None
     as_of: InstantArgument | None
     knowledge: str
+    adjustment: str
+    partial: str
 
 
 class BarOptions(SessionBarOptions, total=False):
@@ -26,6 +38,17 @@ class BarOptions(SessionBarOptions, total=False):
     anchor: str
 
 
+class QuoteBarOptions(TypedDict, total=False):
+    """The options of quote bars by keyword; `BarChoice` has their meanings and defaults."""
+
+    session: str | None
+    hours: str | None
+    anchor: str
+    as_of: InstantArgument | None
+    knowledge: str
+    partial: str
+
+
 @dataclass(frozen=True, slots=True)
 class BarChoice:
     """The options of bars.
@@ -33,7 +56,9 @@ class BarChoice:
     session: `utc` for UTC days, or None for the instrument's. hours: `all`, `regular`, `extended`, or None for the
     instrument's. anchor: `clock`, or `session` for intervals that begin at the session's open. policy: None for the
     instrument's. as_of: commits made later are ignored. knowledge: `now`, or `then` for bars as they were known at
-    their end. Raises `InvalidSession`, `UnknownKnowledge`.
+    their end. adjustment: `raw`, `split`, or `all` for dividends, too; bars as they were known are never adjusted.
+    partial: `include`, or `exclude` to leave out intervals that are not over. now_ns: the instant that decides what
+    is over: now, or `as_of` if that is earlier. Raises `InvalidSession`, `UnknownName`, `InvalidInstant`.
     """
 
     session: str | None = None
@@ -42,14 +67,18 @@ class BarChoice:
     policy: str | BarPolicy | None = None
     as_of: InstantArgument | None = None
     knowledge: str = "now"
+    adjustment: str = "raw"
+    partial: str = "include"
+    now_ns: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        check_day_words(self.session, self.hours, self.anchor)
-        is_then(self.knowledge)
+        _check_words((self.session, self.hours, self.anchor), self.knowledge, self.adjustment, self.partial)
+        now_ns = time.time_ns() if self.as_of is None else min(time.time_ns(), instant_ns(self.as_of))
+        object.__setattr__(self, "now_ns", now_ns)
 
     @property
     def as_of_ns(self) -> int | None:
-        """The instant of `as_of`. Raises `InvalidInstant`."""
+        """The instant of `as_of`."""
         return None if self.as_of is None else instant_ns(self.as_of)
 
     @property
@@ -58,9 +87,24 @@ class BarChoice:
         return is_then(self.knowledge)
 
     @property
+    def is_adjusted(self) -> bool:
+        """Whether bars are adjusted. No action is known before it takes effect, so bars of `then` are not."""
+        return self.adjustment != "raw" and not self.is_then
+
+    @property
+    def with_partial(self) -> bool:
+        """Whether intervals that are not over are included."""
+        return self.partial == "include"
+
+    @property
     def needs_resolution(self) -> bool:
-        """Whether intervals depend on the exchange's hours, so they must be resolutions of HTTP."""
-        return self.hours is not None or self.anchor != "clock"
+        """Whether bars depend on the exchange's dates or hours, so that intervals must be resolutions of HTTP."""
+        return self.hours is not None or self.anchor != "clock" or self.is_adjusted
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether intervals shorter than a day have the store's own bars."""
+        return self.with_partial and not self.needs_resolution and not self.is_then
 
 
 def policy_named(name: str) -> BarPolicy:
@@ -69,6 +113,20 @@ def policy_named(name: str) -> BarPolicy:
         return BAR_POLICIES[name]
     except KeyError:
         raise UnknownPolicy("bar policy", name, BAR_POLICIES) from None
+
+
+@lru_cache(maxsize=256)
+def _check_words(days: tuple[str | None, ...], knowledge: str, adjustment: str, partial: str) -> None:
+    """Raise the error of the first word that is not one of its option's. days: session, hours, anchor."""
+    for (name, words), word in zip(_DAYS.items(), days, strict=True):
+        if word not in words:
+            given = ", ".join(repr(each) for each in words)
+            raise InvalidSession(f"{word!r} is not a value of {name}: give {given}")
+    is_then(knowledge)
+    if adjustment not in _ADJUSTMENTS:
+        raise UnknownName("adjustment", adjustment, _ADJUSTMENTS)
+    if partial not in _PARTIALS:
+        raise UnknownName("value of partial", partial, _PARTIALS)
 
 
 # The choice without any option.

@@ -1,18 +1,14 @@
 """The two logs from which a symbol's bars are made: trades and stored bars."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeAlias
 
-from store.bar_policies import BarPolicy
-from store.bars.bars import Bars, joined_bars
 from store.csv.store import CsvStore
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.log_views.grids import DayGrid
-from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import LogView, empty_view, view_as_of
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
@@ -63,40 +59,13 @@ def _log(
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class GridBars:
-    """Makes the bars of an exchange's grid. The time of a day, week or month is midnight UTC of its first date."""
-
-    logs: BarLogs
-    grid: DayGrid
-    policy: BarPolicy
-    settle_ns: int | None = None
-
-    def bars(self, window: Window) -> Bars:
-        """Return the bars of a window. Of days, weeks and months it is a window of dates."""
-        grid, window = self.grid, dates_with_rows([self.logs], window, trades_margin_ns=DATES_APART_NS)
-        if grid.resolution.is_period:
-            window = Window(grid.date_start(window.start_ns), grid.date_start(window.end_ns))
-        if window.start_ns >= window.end_ns:
-            return joined_bars([])
-        window = grid.aligned(window.start_ns, window.end_ns)
-        bars = bars_of_logs(*self.logs, grid, self.policy, self.settle_ns).bars(window)
-        if not grid.resolution.is_period:
-            return bars
-        _, days = grid.ends_and_dates(bars.time_ns, window)
-        return replace(bars, time_ns=days * DAY_NS)
-
-
-def dates_with_rows(logs: Iterable[BarLogs], window: Window, *, trades_margin_ns: int = 0) -> Window:
+def dates_with_rows(logs: Iterable[tuple[LogView, int]], window: Window) -> Window:
     """Return the part of a window from the first to the last event date with rows in any of the logs.
 
     It is empty if there are none. It is extended at both ends, because a row's time may differ from its trading
-    date: by at most `trades_margin_ns` for trades, and `DATES_APART_NS` for stored bars.
+    date. logs: each with the longest such difference in nanoseconds.
     """
-    windows: list[Window] = []
-    for trades, stored in logs:
-        windows += _dates_with_rows(trades, window, trades_margin_ns)
-        windows += _dates_with_rows(stored, window, DATES_APART_NS)
+    windows = [each for log, margin_ns in logs for each in _dates_with_rows(log, window, margin_ns)]
     start_ns = max(window.start_ns, min((each.start_ns for each in windows), default=window.end_ns))
     end_ns = min(window.end_ns, max((each.end_ns for each in windows), default=start_ns))
     return Window(start_ns, max(start_ns, end_ns))
@@ -108,18 +77,3 @@ def _dates_with_rows(view: LogView, window: Window, margin_ns: int) -> list[Wind
     if from_start is None or to_end is None:
         return []
     return [Window(from_start[0] * DAY_NS - margin_ns, (to_end[1] + 1) * DAY_NS + margin_ns)]
-
-
-def rows_within(logs: Sequence[BarLogs], window: Window, length: int) -> Window:
-    """Return the part of a window that may have bars of this length in nanoseconds, in whole intervals."""
-    margin_ns = DATES_APART_NS if length == DAY_NS else 0
-    dates = dates_with_rows(logs, window, trades_margin_ns=margin_ns)
-    return Window(dates.start_ns - dates.start_ns % length, dates.end_ns + -dates.end_ns % length)
-
-
-def rows_before(logs: BarLogs, window: Window, length: int) -> Window:
-    """Return the window before another one that may have bars of this length."""
-    start_ns = ALL_TIME.start_ns - ALL_TIME.start_ns % length
-    before = Window(start_ns, max(start_ns, window.start_ns))
-    rows = rows_within([logs], before, length)
-    return Window(rows.start_ns, min(rows.end_ns, before.end_ns))

@@ -6,38 +6,39 @@ import os
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
-from store.bar_policies import EVERY_PRINT
+from store.bars.adjustment import NotApplied
 from store.bars.bars import Bars
-from store.bars.credit import utc_dates
-from store.bars.quote_bars import QuoteBars
 from store.csv.files.disk import file_signature
-from store.datasets import BARS, QUOTES, TRADES
+from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.declarations import Dataset
-from store.log_views.grids import plain_grid
-from store.log_views.known_bars import KnownLog
-from store.log_views.known_quotes import windowed_known_quote_bars
-from store.log_views.quote_windows import windowed_quote_bars
+from store.log_views.log_view import empty_view
 from store.reading.arguments import InstantArgument, IntervalArgument, aligned_window, interval_ns
 from store.reading.bar_choice import DEFAULTS, BarChoice, BarOptions, SessionBarOptions
 from store.reading.bar_logs import RegularSessions, bar_logs
-from store.reading.joins import JoinReader
+from store.reading.exchange_grids import dates_for_credit, is_long
 from store.reading.latest import LatestTrades, Trade
-from store.reading.symbol_bars import SymbolBars, chosen_policy, dates_for_credit, is_long
+from store.reading.quote_reader import QuoteReader, VenueHoursOf, bars_frame
+from store.reading.symbol_bars import SymbolBars, chosen_policy
 from store.timestamps import DAY_NS
 
 # `Bars`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
 BarsOrFrame: TypeAlias = Bars | Any
 
 
-class BarReader(JoinReader):
-    """A reader of rows, joins and bars. The options of bars are those of `BarOptions`."""
+class BarReader(QuoteReader):
+    """A reader of rows, joins, quotes and bars. The options of bars are those of `BarOptions`."""
 
-    def __init__(self, path: Path | str, *, sessions: RegularSessions | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        sessions: RegularSessions | None = None,
+        venue_hours: VenueHoursOf | None = None,
+    ) -> None:
         """See `open_store`."""
-        super().__init__(path)
+        super().__init__(path, sessions=sessions, venue_hours=venue_hours)
         self._latest = LatestTrades(self._store)
         self._bars_files: dict[str, str] = {}
-        self._sessions = sessions
 
     def bars(
         self,
@@ -57,13 +58,11 @@ class BarReader(JoinReader):
         nanoseconds, or a timedelta. Bars of one day are trading dates if the instrument has sessions: the
         regular session of equities and options, else the whole date. Their time is midnight UTC of the date. With
         `session="utc"`, and of two days or more, days are UTC days. `1w` and `1M` are weeks and months of such days.
-        With hours or anchor, and of weeks and months, the interval must be a resolution of HTTP. Raises `NoSessions`
-        for trading dates if the store was opened without `sessions`.
+        With hours, anchor or adjustment, and of weeks and months, the interval must be a resolution of HTTP. Raises
+        `NoSessions` for these and for trading dates if the store was opened without `sessions`.
         """
         name, choice = self._named(symbol), BarChoice(**options) if options else DEFAULTS
-        bars = self._plain_bars(name, start, end, interval, choice)
-        if bars is None:
-            bars = self._symbol_bars(name, choice).bars(start, end, interval)
+        bars = self._bars(name, start, end, interval, choice)
         return bars_frame(bars) if frame else bars
 
     def session_bars(
@@ -82,33 +81,21 @@ class BarReader(JoinReader):
         """
         return self.bars(symbol, start, end, "1d", frame=frame, hours="regular", **options)
 
-    def quote_bars(
+    def not_applied(
         self,
         symbol: str,
         start: InstantArgument | None = None,
         end: InstantArgument | None = None,
-        interval: IntervalArgument = "1min",
-        exchange: str | None = None,
-        *,
-        as_of: InstantArgument | None = None,
-        knowledge: str = "now",
-        frame: bool = False,
-    ) -> QuoteBars | Any:
-        """Return bid and ask bars of one exchange's quotes.
+        interval: IntervalArgument = "1d",
+        **options: Unpack[BarOptions],
+    ) -> list[NotApplied]:
+        """Return the corporate actions that should adjust the bars of a window, and do not, each with the reason.
 
-        Without `exchange` all quotes are one stream, such as a best bid and offer. Each side opens at the
-        last quote before the bar, even if that is before the window. A side that was never quoted is NaN. knowledge:
-        `then` for bars as they were known at their end plus `settle`.
+        They are `not_applied` of HTTP. options: those of `bars`; `adjustment` is `all` by default.
         """
-        length = interval_ns(interval)
-        window = aligned_window(start, end, length)
-        view = self._view(QUOTES, symbol, as_of, knowledge)
-        if view.settle_ns is None:
-            bars = windowed_quote_bars(view, window, length, exchange)
-        else:
-            log = KnownLog(view, plain_grid(length, utc_dates), EVERY_PRINT, view.settle_ns)
-            bars = windowed_known_quote_bars(log, window, exchange)
-        return bars_frame(bars) if frame else bars
+        options.setdefault("adjustment", "all")
+        bars = self._symbol_bars(self._named(symbol), BarChoice(**options))
+        return bars.not_applied(aligned_window(start, end, DAY_NS), interval)
 
     def latest(self, symbol: str) -> Trade:
         """Return the last trade by (event time, sequence, arrival).
@@ -117,31 +104,37 @@ class BarReader(JoinReader):
         """
         return self._latest.of(self._named(symbol))
 
-    def _plain_bars(
+    def _bars(
         self,
         symbol: str,
         start: InstantArgument | None,
         end: InstantArgument | None,
         interval: IntervalArgument,
         choice: BarChoice,
-    ) -> Bars | None:
-        """Return bars of trades of one length in UTC by the shortest way; None if they are others."""
-        if choice.needs_resolution or choice.is_then or is_long(interval):
-            return None
-        length = interval_ns(interval)
-        if length == DAY_NS or self._has_stored_bars(symbol):
-            return None
+    ) -> Bars:
+        if choice.is_plain and not is_long(interval):
+            length = interval_ns(interval)
+            if length != DAY_NS and not self._has_stored_bars(symbol):
+                return self._plain_bars(symbol, start, end, length, choice)
+        series = self._symbol_bars(symbol, choice).series(interval)
+        return series.bars(aligned_window(start, end, series.unit_ns))
+
+    def _plain_bars(
+        self,
+        symbol: str,
+        start: InstantArgument | None,
+        end: InstantArgument | None,
+        length: int,
+        choice: BarChoice,
+    ) -> Bars:
+        """Return bars of trades of one length in UTC; the same as those of `SymbolBars`, sooner."""
         self._derive_at_first_use(TRADES, symbol)
+        window = aligned_window(start, end, length)
         instrument = self._store.instrument(symbol, as_of_ns=choice.as_of_ns)
         policy = chosen_policy(instrument, choice)
-        return self._store.bars(
-            symbol,
-            aligned_window(start, end, length),
-            length,
-            policy=policy,
-            dates_of=dates_for_credit(instrument, self._sessions, policy),
-            commit=self._commit_as_of(TRADES, symbol, choice.as_of),
-        )
+        dates_of = dates_for_credit(instrument, self._sessions, policy)
+        commit = self._commit_as_of(TRADES, symbol, choice.as_of)
+        return self._store.bars(symbol, window, length, policy=policy, dates_of=dates_of, commit=commit)
 
     def _has_stored_bars(self, symbol: str) -> bool:
         file = self._bars_files.get(symbol)
@@ -153,18 +146,17 @@ class BarReader(JoinReader):
         return os.access(file, os.F_OK)
 
     def _symbol_bars(self, symbol: str, choice: BarChoice) -> SymbolBars:
-        """Return a symbol's bars as of its newest commits or `as_of`. Raises `UnknownSymbol`, `UnknownPolicy`."""
+        """Return a symbol's bars as of its newest commits or `as_of`. Raises `UnknownSymbol`."""
 
         def commit_of(dataset: Dataset, name: str) -> int | None:
             self._derive_at_first_use(dataset, name)
             return self._commit_as_of(dataset, name, choice.as_of)
 
         instrument = self._store.instrument(symbol, as_of_ns=choice.as_of_ns)
-        return SymbolBars(instrument, bar_logs(self._store, symbol, commit_of), self._sessions, choice)
-
-
-def bars_frame(bars: Bars | QuoteBars) -> Any:
-    """Return bars as a pandas DataFrame, indexed by the start of their interval in UTC."""
-    from store.reading import frames  # noqa: PLC0415 pandas takes half a second to load
-
-    return frames.bars_frame(bars)
+        logs = bar_logs(self._store, symbol, commit_of)
+        actions = (
+            self._right_view(CORPORATE_ACTIONS, symbol, choice.as_of, "now")
+            if choice.is_adjusted
+            else empty_view(self._store, CORPORATE_ACTIONS, symbol)
+        )
+        return SymbolBars(instrument, logs, actions, self._sessions, choice)

@@ -12,7 +12,8 @@ InvalidArgument (a ValueError)
 │   └── UnknownColumn    not a column of the dataset
 ├── InvalidSession       not a word of session, hours or anchor
 ├── InvalidUniverse      symbols are not a list of different symbols
-└── NoSessions           the store was opened without the sessions that are needed
+├── NoSessions           the store was opened without the sessions that are needed
+└── NoVenueHours         the store was opened without the hours of venues that are needed
 
 An invalid symbol raises `store.symbols.InvalidSymbol`, also a ValueError. The store's own errors are in
 `store.exceptions`.
@@ -83,4 +84,14 @@ class NoSessions(InvalidArgument):
         super().__init__(
             f"{what} depend on the exchange's sessions: open the store with open_store(path, sessions=regular_days), where"
             " regular_days comes from stats.market_data.intervals.regular_days"
+        )
+
+
+class NoVenueHours(InvalidArgument):
+    """The best bid and offer depends on the venues' hours. Open the store with `venue_hours=venue_hours_of`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the best bid and offer depends on the venues' hours: open the store with open_store(path,"
+            " venue_hours=venue_hours_of), where venue_hours_of comes from stats.sessions.venue_hours"
         )

@@ -4,21 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Unpack
 
 from store.bars.bars import Bars
-from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
-from store.reading.arguments import (
-    InstantArgument,
-    IntervalArgument,
-    aligned_window,
-    exact_window,
-    interval_ns,
-)
+from store.reading.arguments import InstantArgument, IntervalArgument, exact_window
 from store.reading.bar_choice import BarChoice, BarOptions
-from store.reading.bar_logs import rows_before, rows_within
+from store.reading.bar_logs import DATES_APART_NS, dates_with_rows
 from store.reading.bar_reader import BarReader
 from store.reading.panel import Panel, panel_of
-from store.reading.scan import Slice, close_before, merged_slices
-from store.reading.symbol_bars import SymbolBars
+from store.reading.scan import Slice, merged_slices, scan_intervals
+from store.reading.symbol_bars import last_close
 
 
 class Reader(BarReader):
@@ -49,28 +42,23 @@ class Reader(BarReader):
         symbols: the universe; None means all symbols, `"@NAME"` all that were members of a stored universe at some
         instant of the window. The scan is one snapshot: each symbol is read as of its
         newest commit at the call, or as of `as_of`. With `fill`, a symbol that has had a bar, also before the
-        scan, has one in every slice: its last close, with volume 0. At most 2^18 bars are in memory. Days are those of
-        `bars`.
+        scan, has one in every slice: its last close, with volume 0. At most 2^18 bars are in memory. Bars, and
+        `options`, are those of `bars`.
         """
         choice = BarChoice(**options)
         universe = self._universe(symbols, exact_window(start, end), choice.as_of, choice.knowledge)
-        length = interval_ns(interval)
-        each = [self._symbol_bars(symbol, choice) for symbol in universe]
-        makers = [of_one.maker(interval) for of_one in each]
-        window = aligned_window(start, end, length)
+        intervals = scan_intervals(interval, from_open=choice.anchor == "session")
+        series = [self._symbol_bars(symbol, choice).series(interval) for symbol in universe]
+        window = intervals.aligned(exact_window(start, end))
         if start is None or end is None:
-            window = rows_within([of_one.logs for of_one in each], window, length)
+            logs = ((log, DATES_APART_NS) for each in series for log in each.logs)
+            window = intervals.aligned(dates_with_rows(logs, window))
 
         def bars_of(index: int, part: Window) -> Bars:
-            return makers[index].bars(part)
+            return series[index].bars(part)
 
-        last_close = None
-        if fill:
-            last_close = [
-                _close_before(of_one, maker, window, length)
-                for of_one, maker in zip(each, makers, strict=True)
-            ]
-        return merged_slices(universe, window, length, bars_of, last_close=last_close)
+        last_closes = [last_close(each, window, intervals.length_ns) for each in series] if fill else None
+        return merged_slices(universe, window, intervals, bars_of, last_close=last_closes)
 
     def panel(
         self,
@@ -92,17 +80,14 @@ class Reader(BarReader):
         """
         choice = BarChoice(**options)
         universe = self._universe(symbols, exact_window(start, end), choice.as_of, choice.knowledge)
-        bars = [self.bars(symbol, start, end, interval, **options) for symbol in universe]
-        last_close = None
+        bars = [self._bars(symbol, start, end, interval, choice) for symbol in universe]
+        last_closes = None
         if fill:
-            length = interval_ns(interval)
-            window = aligned_window(start, end, length)
-            each = [self._symbol_bars(symbol, choice) for symbol in universe]
-            last_close = [_close_before(of_one, of_one.maker(interval), window, length) for of_one in each]
-        panel = panel_of(universe, bars, field, last_close=last_close)
+            intervals = scan_intervals(interval, from_open=choice.anchor == "session")
+            window = intervals.aligned(exact_window(start, end))
+            last_closes = [
+                last_close(self._symbol_bars(symbol, choice).series(interval), window, intervals.length_ns)
+                for symbol in universe
+            ]
+        panel = panel_of(universe, bars, field, last_close=last_closes)
         return panel.frame() if frame else panel
-
-
-def _close_before(symbol_bars: SymbolBars, maker: BarMaker, window: Window, length: int) -> float:
-    """Return a symbol's last close before a window; NaN if there is none."""
-    return close_before(maker.bars, rows_before(symbol_bars.logs, window, length), length)

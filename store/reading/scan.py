@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,16 +10,20 @@ import numpy.typing as npt
 
 from store.arrays import Floats, Integers
 from store.bars.bars import Bars
+from store.log_views.grids import UtcGrid
 from store.protocol import Window
-from store.timestamps import DAY_NS
+from store.reading.arguments import IntervalArgument, interval_ns, resolution_of
+from store.reading.exchange_grids import is_long
+from store.timestamps import DAY_NS, SECOND_NS
 
 Indices = npt.NDArray[np.int32]
 
 # The maximum number of bars in memory. A bar takes 60 bytes, 60 more during sorting, and 200 more as Python
 # numbers if `Slice.rows` is used.
 BARS_AT_ONCE = 1 << 18
-# The maximum number of intervals per part: numpy sorts numbers of 16 bits by radix sort, which is fast.
-_INTERVALS_AT_ONCE = 1 << 16
+# The maximum number of units per part: numpy sorts numbers of 16 bits by radix sort, which is fast.
+_UNITS_AT_ONCE = 1 << 16
+_MINUTE_NS = 60 * SECOND_NS
 _LONGEST_NS = 366 * DAY_NS
 
 # Returns the bars of the symbol with this index in the universe.
@@ -114,10 +119,73 @@ class Slice:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ScanIntervals:
+    """The intervals of a scan, in UTC.
+
+    length_ns: their length; the longest one of weeks or months. unit_ns: all begin at multiples of it. periods: the
+    weeks or months; None for others.
+    """
+
+    length_ns: int
+    unit_ns: int
+    periods: UtcGrid | None = None
+
+    @property
+    def may_overlap(self) -> bool:
+        """Whether an interval may begin in one part of the scan and end in the next; each exchange has its own."""
+        return self.periods is None and self.unit_ns != self.length_ns
+
+    def aligned(self, window: Window) -> Window:
+        """Return the window, extended to whole intervals; unchanged if these differ between symbols."""
+        if self.may_overlap:
+            return window
+        return Window(
+            self._start_of(self._number_of(window.start_ns)),
+            self._start_of(self._number_of(window.end_ns - 1) + 1),
+        )
+
+    def parts(self, window: Window, symbols: int) -> Iterator[Window]:
+        """Yield an aligned window in parts of whole intervals, each with at most `BARS_AT_ONCE` bars if possible."""
+        units = self.length_ns // self.unit_ns
+        most = min(_UNITS_AT_ONCE // units - 1, _LONGEST_NS // self.length_ns)
+        count = max(1, min(BARS_AT_ONCE // max(1, symbols), most))
+        if self.may_overlap:
+            for start_ns in range(window.start_ns, window.end_ns, count * self.length_ns):
+                yield Window(start_ns, min(start_ns + count * self.length_ns, window.end_ns))
+            return
+        behind = self._number_of(window.end_ns - 1) + 1
+        for number in range(self._number_of(window.start_ns), behind, count):
+            yield Window(self._start_of(number), self._start_of(min(number + count, behind)))
+
+    def _number_of(self, instant_ns: int) -> int:
+        """Return the number of the interval that contains an instant, counted from 1970."""
+        if self.periods is None:
+            return instant_ns // self.length_ns
+        return int(self.periods.number_of(np.array([instant_ns]))[0])
+
+    def _start_of(self, number: int) -> int:
+        if self.periods is None:
+            return number * self.length_ns
+        return int(self.periods.start_ns(np.array([number]))[0])
+
+
+def scan_intervals(interval: IntervalArgument, *, from_open: bool) -> ScanIntervals:
+    """Return the intervals of a scan. from_open: whether they begin at the opens of exchanges, at whole minutes.
+
+    Raises `InvalidInterval`.
+    """
+    if is_long(interval):
+        resolution = resolution_of(interval)
+        return ScanIntervals(resolution.length_ns, DAY_NS, UtcGrid(resolution))
+    length = interval_ns(interval)
+    return ScanIntervals(length, min(length, _MINUTE_NS) if from_open and length < DAY_NS else length)
+
+
 def merged_slices(
     universe: tuple[str, ...],
     window: Window,
-    interval_ns: int,
+    intervals: ScanIntervals,
     bars_of: BarsOf,
     *,
     last_close: list[float] | None,
@@ -128,61 +196,46 @@ def merged_slices(
     one: its last close, with volume 0. None: slices have the bars that there are.
     """
     indices: Sequence[int] = range(len(universe))
-    for part in _parts(window, interval_ns, len(universe)):
-        columns = {index: _columns(bars) for index in indices if len(bars := bars_of(index, part))}
+    for part in intervals.parts(window, len(universe)):
+        # The first part also has the intervals that overlap its start.
+        is_cut = intervals.may_overlap and part.start_ns > window.start_ns
+        columns = {}
+        for index in indices:
+            bars = bars_of(index, part)
+            bars = bars.between(part.start_ns, part.end_ns) if is_cut else bars
+            if len(bars):
+                columns[index] = _columns(bars)
         indices = indices[::-1]  # reversed, because the logs read last are still cached
         if not columns:
             continue
         if last_close is not None:
             columns = _filled(columns, last_close)
-        times, edges, merged = _merge(columns, part.start_ns, interval_ns)
+        times, edges, merged = _merge(columns, intervals.unit_ns)
         for time_ns, begin, end in zip(times, edges, edges[1:], strict=False):
             yield time_ns, Slice(universe, merged, begin, end)
-
-
-def close_before(bars_of: Callable[[Window], Bars], window: Window, interval_ns: int) -> float:
-    """Return the close of a window's last bar; NaN if it has none. Searches backwards, in ever longer parts."""
-    end_ns, length = window.end_ns, max(interval_ns, DAY_NS - DAY_NS % interval_ns)
-    while end_ns > window.start_ns:
-        start_ns = max(window.start_ns, end_ns - length)
-        bars = bars_of(Window(start_ns, end_ns))
-        if len(bars):
-            return float(bars.close[-1])
-        end_ns, length = start_ns, length * 8
-    return math.nan
-
-
-def _parts(window: Window, interval_ns: int, symbols: int) -> Iterator[Window]:
-    """Yield the window in parts of whole intervals, each with at most `BARS_AT_ONCE` bars if possible."""
-    intervals = max(1, min(BARS_AT_ONCE // max(1, symbols), _INTERVALS_AT_ONCE, _LONGEST_NS // interval_ns))
-    length = intervals * interval_ns
-    for start in range(window.start_ns, window.end_ns, length):
-        yield Window(start, min(start + length, window.end_ns))
 
 
 def _columns(bars: Bars) -> _SymbolColumns:
     return [bars.time_ns, *(getattr(bars, name) for name in _COLUMNS)]
 
 
-def _merge(
-    by_symbol: dict[int, _SymbolColumns], start_ns: int, interval_ns: int
-) -> tuple[list[int], list[int], MergedBars]:
+def _merge(by_symbol: dict[int, _SymbolColumns], unit_ns: int) -> tuple[list[int], list[int], MergedBars]:
     """Return the times of intervals with bars, the index of each interval's first bar, and the bars.
 
     The last index is the number of bars.
     """
-    indices = sorted(by_symbol)
+    indices, start_ns = sorted(by_symbol), min(int(columns[0][0]) for columns in by_symbol.values())
     time, *columns = (
         np.concatenate(column) for column in zip(*(by_symbol[index] for index in indices), strict=True)
     )
-    interval = (time - start_ns) // interval_ns
+    interval = (time - start_ns) // unit_ns
     order = np.argsort(interval.astype(np.uint16), kind="stable")
     counts = np.bincount(interval)
     present = np.flatnonzero(counts)
     place = np.repeat(np.array(indices, np.int32), [len(by_symbol[index][0]) for index in indices])
     edges = np.concatenate(([0], np.cumsum(counts[present])))
     merged = MergedBars(place[order], [column[order] for column in columns])
-    return (start_ns + present * interval_ns).tolist(), edges.tolist(), merged
+    return (start_ns + present * unit_ns).tolist(), edges.tolist(), merged
 
 
 _CLOSE = 1 + _COLUMNS.index("close")

@@ -1,112 +1,86 @@
-"""Makes one symbol's bars from its trades and stored bars, on the grid that the options ask for."""
+"""Makes one symbol's bars from its trades, stored bars and corporate actions, as the options ask for."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
-from store.bars.bars import Bars
-from store.bars.credit import DatesOf, utc_dates
+from store.bars.adjustment import AdjustmentRules, NotApplied
 from store.instruments import Instrument
-from store.log_views.grids import DayGrid, plain_grid
+from store.log_views.adjusted_bars import AdjustedBars, BarsOfDays, adjusted_bars
+from store.log_views.grids import DayGrid, Grid, plain_grid
 from store.log_views.known_bars import bars_of_logs
+from store.log_views.log_view import LogView
 from store.log_views.trade_bars import BarMaker
-from store.reading.arguments import (
-    InstantArgument,
-    IntervalArgument,
-    aligned_window,
-    interval_ns,
-    resolution_of,
-)
+from store.protocol import Window
+from store.reading.arguments import IntervalArgument, interval_ns
 from store.reading.bar_choice import BarChoice, policy_named
-from store.reading.bar_logs import BarLogs, GridBars, RegularSessions, rows_within
-from store.reading.exceptions import NoSessions
-from store.resolutions import Resolution
+from store.reading.bar_logs import BarLogs, RegularSessions
+from store.reading.bar_series import BarSeries, GridBars, LengthBars
+from store.reading.exchange_grids import dates_for_credit, exchange_grid, needed_sessions, shown_until_ns
 from store.timestamps import DAY_NS
-
-_LONG = frozenset({"1w", "1M", "1mo"})
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolBars:
-    """The bars of one symbol. instrument, logs: as of the choice's `as_of`. sessions: None if they are not known."""
+    """The bars of one symbol.
+
+    instrument, logs, actions: as of the choice's `as_of`. actions: corporate actions; not needed for bars that are not
+    adjusted. sessions: None if they are not known.
+    """
 
     instrument: Instrument
     logs: BarLogs
+    actions: LogView
     sessions: RegularSessions | None
     choice: BarChoice
 
-    def bars(
-        self, start: InstantArgument | None, end: InstantArgument | None, interval: IntervalArgument
-    ) -> Bars:
-        """Return the bars of a window that is extended to whole intervals. Raises `InvalidArgument`s."""
-        grid = self._grid(interval)
+    def series(self, interval: IntervalArgument) -> BarSeries:
+        """Return the bars of an interval. Raises `InvalidInterval`, `NoSessions` and the errors of `sessions`."""
+        grid, choice = self._exchange_grid(interval), self.choice
         if grid is not None:
-            return self._on_grid(grid).bars(
-                aligned_window(start, end, DAY_NS if grid.resolution.is_period else 1)
-            )
+            maker = self._adjusted(grid) if choice.is_adjusted else self._unadjusted(grid)
+            return GridBars(self.logs, grid, maker, shown_until_ns(choice, grid))
         length = interval_ns(interval)
-        window = aligned_window(start, end, length)
-        if self.choice.is_then and (start is None or end is None):
-            window = rows_within([self.logs], window, length)
-        return self._of_length(length).bars(window)
+        dates = dates_for_credit(self.instrument, self.sessions, self._policy)
+        maker = self._unadjusted(plain_grid(length, self._dates_of_stored_days, dates))
+        return LengthBars(self.logs, length, maker, shown_until_ns(choice, length), choice.is_then)
 
-    def maker(self, interval: IntervalArgument) -> BarMaker:
-        """Return a maker of the bars of an interval. For trading dates it takes windows of dates."""
-        grid = self._grid(interval)
-        return self._of_length(interval_ns(interval)) if grid is None else self._on_grid(grid)
+    def not_applied(self, window: Window, interval: IntervalArgument) -> list[NotApplied]:
+        """Return the actions for which the bars of a window are not adjusted, although they should be."""
+        grid = self._exchange_grid(interval)
+        if grid is None or not self.choice.is_adjusted:
+            return []
+        found = self._adjusted(grid).adjustment.not_applied
+        bars = GridBars(self.logs, grid, self._unadjusted(grid), shown_until_ns(self.choice, grid))
+        start_ns = bars.start_of(window)
+        return [] if start_ns is None else [each for each in found if each.effect_ns > start_ns]
 
-    def _grid(self, interval: IntervalArgument) -> DayGrid | None:
-        """Return the grid of trading dates, weeks, months, hours or an anchor; None for equal intervals in UTC."""
-        instrument, choice = self.instrument, self.choice
-        if choice.needs_resolution or is_long(interval):
-            sessions = self._sessions_for(
-                f"weeks, months, hours and bars from the open of {instrument.symbol}"
-            )
-            resolution = resolution_of(interval)
-        elif interval_ns(interval) != DAY_NS or choice.session is not None or not instrument.has_sessions:
-            return None
-        else:
-            sessions = self._sessions_for(f"days of {instrument.symbol} (give session='utc' for UTC days)")
-            resolution = Resolution.DAY
-        return sessions(
-            instrument, resolution, session=choice.session, hours=choice.hours, anchor=choice.anchor
-        )
+    def _exchange_grid(self, interval: IntervalArgument) -> DayGrid | None:
+        return exchange_grid(self.instrument, self.sessions, self.choice, interval)
 
-    def _on_grid(self, grid: DayGrid) -> GridBars:
-        return GridBars(self.logs, grid, self._policy, self._settle_ns)
+    def _unadjusted(self, grid: Grid) -> BarMaker:
+        settle_ns = self.instrument.settle_ns if self.choice.is_then else None
+        return bars_of_logs(*self.logs, grid, self._policy, settle_ns)
 
-    def _of_length(self, length: int) -> BarMaker:
-        """Return a maker of bars of one length in UTC."""
-        grid = plain_grid(
-            length, self._dates_of_stored_days, dates_for_credit(self.instrument, self.sessions, self._policy)
-        )
-        return bars_of_logs(*self.logs, grid, self._policy, self._settle_ns)
+    def _adjusted(self, grid: DayGrid) -> AdjustedBars | BarsOfDays:
+        """Return the maker of adjusted bars. Actions count that take effect up to the end of today."""
+        rules = AdjustmentRules(self.choice.adjustment == "all", self.instrument.currency)
+        now_ns = self.choice.now_ns
+        today = grid.days().aligned(now_ns, now_ns + 1)
+        return adjusted_bars(self._unadjusted, grid, self.actions, rules, today.end_ns)
 
     @property
     def _policy(self) -> BarPolicy:
         return chosen_policy(self.instrument, self.choice)
 
-    @property
-    def _settle_ns(self) -> int | None:
-        return self.instrument.settle_ns if self.choice.is_then else None
-
     def _dates_of_stored_days(self, time_ns: Integers) -> Integers:
         if not len(time_ns) or not self.instrument.has_sessions:
             return time_ns // DAY_NS
         what = f"the dates of stored days of {self.instrument.symbol}, which begin at other times than midnight UTC,"
-        return self._sessions_for(what)(self.instrument).trading_dates(time_ns)
-
-    def _sessions_for(self, what: str) -> RegularSessions:
-        if self.sessions is None:
-            raise NoSessions(what)
-        return self.sessions
-
-
-def is_long(interval: IntervalArgument) -> bool:
-    """Return whether an interval is a week or a month."""
-    return isinstance(interval, str) and interval in _LONG
+        return needed_sessions(self.sessions, what)(self.instrument).trading_dates(time_ns)
 
 
 def chosen_policy(instrument: Instrument, choice: BarChoice) -> BarPolicy:
@@ -117,8 +91,17 @@ def chosen_policy(instrument: Instrument, choice: BarChoice) -> BarPolicy:
     return policy if isinstance(policy, BarPolicy) else policy_named(policy)
 
 
-def dates_for_credit(instrument: Instrument, sessions: RegularSessions | None, policy: BarPolicy) -> DatesOf:
-    """Return the trading dates that credited volume must not cross: UTC dates without `sessions`."""
-    if sessions is None or policy.counts_every_print or not instrument.has_sessions:
-        return utc_dates
-    return sessions(instrument).dates_for_credit
+def last_close(series: BarSeries, window: Window, length_ns: int) -> float:
+    """Return the close of the last bar before those of a window; NaN if there is none.
+
+    Searches backwards, in ever longer parts. length_ns: the length of the bars.
+    """
+    before = series.window_before(window)
+    end_ns, length = before.end_ns, max(length_ns, DAY_NS - DAY_NS % length_ns)
+    while end_ns > before.start_ns:
+        start_ns = max(before.start_ns, end_ns - length)
+        bars = series.bars(Window(start_ns, end_ns))
+        if len(bars):
+            return float(bars.close[-1])
+        end_ns, length = start_ns, length * 8
+    return math.nan

@@ -8,7 +8,6 @@ from stats.sessions.calendars import TradingCalendar
 from stats.sessions.schedule import Anchor, Hours, SessionMode
 from stats.sessions.spans import (
     SessionGrid,
-    UtcGrid,
     aligned_window,
     intraday_spans,
     period_spans,
@@ -17,7 +16,7 @@ from stats.sessions.spans import (
 )
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
-from store.log_views.grids import OUTSIDE
+from store.log_views.grids import OUTSIDE, UtcGrid
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS

@@ -1,19 +1,29 @@
-"""The in-process reader and HTTP answer the same over one market: bars in every form, quote bars, rows, the last trade."""
+"""The in-process reader and HTTP answer the same over one market: bars and quote bars in every form, the best quotes, rows."""
 
 from typing import Any
 
 import pytest
+import time_machine
 from django.conf import settings
 
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.intervals.regular_days import regular_days
+from stats.sessions.venue_hours import venue_hours_of
 from store import open_store
-from store.reading import Reader
-from store.reading.exceptions import InvalidInterval, InvalidSession, NoSessions
-from store.timestamps import parse_timestamp
+from store.reading import Reader, quote_reader, scan
+from store.reading.exceptions import (
+    InvalidArgument,
+    InvalidInterval,
+    InvalidSession,
+    NoSessions,
+    NoVenueHours,
+    UnknownName,
+)
+from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import answer
 from tests.stats.market_data.builders import (
     BEHIND,
+    CALL,
     CRYPTO,
     EQUITY,
     EQUITY_HOUR,
@@ -23,6 +33,7 @@ from tests.stats.market_data.builders import (
     HOUR_NS,
     SPLIT,
     Market,
+    ingest,
     midnight_ns,
     tell,
     timestamp,
@@ -34,7 +45,7 @@ pytestmark = [
     pytest.mark.skipif(not IS_OF_FILES, reason="the reader reads files"),
 ]
 TREE = "/api/v1/market-data"
-KINDS = {EQUITY: "equities", FUTURE: "futures", CRYPTO: "crypto"}
+KINDS = {EQUITY: "equities", FUTURE: "futures", CRYPTO: "crypto", SPLIT: "equities", CALL: "options"}
 RANGE = {"start": FIRST.isoformat(), "end": BEHIND.isoformat(), "limit": "10000"}
 PERIODS = ("1d", "1w", "1M")
 VALUES = ("open", "high", "low", "close", "volume", "trade_count")
@@ -52,17 +63,31 @@ WORDS = [
     {"knowledge": "then"},
     {"knowledge": "then", "hours": "regular"},
 ]
+ADJUSTED: list[dict[str, str]] = [
+    {"adjustment": adjustment, **words}
+    for adjustment, words in [
+        ("split", {}),
+        ("all", {}),
+        ("all", {"session": "utc"}),
+        ("all", {"hours": "all"}),
+        ("all", {"hours": "extended", "anchor": "session"}),
+        ("all", {"knowledge": "then"}),
+    ]
+]
+# During, at the end of and after sessions; in the middle of an hour; on a holiday; at a weekend.
+NOWS = ["2024-12-23T20:59:30Z", "2024-12-23T21:00:00Z", "2024-12-24T18:30:00Z", "2024-12-25T15:00:00Z", "2024-12-28T12:00:00Z", "2025-01-01T00:00:00Z"]  # fmt: skip
 # The parameters of bars over HTTP that the reader has under another name or as windows, and those that it lacks.
 OTHERWISE = {
     *("start", "end", "last", "resolution", "as_of", "symbol_as_of", "knowledge"),
     *("fields", "sort", "limit", "cursor", "time"),
 }
-NOT_IN_READER = {"adjustment", "partial", "coverage"}
+NOT_IN_READER = {"coverage"}
 
 
 def reader(**options: Any) -> Reader:
     declared: Any = settings.MARKET_STORES["default"]
-    return open_store(declared["OPTIONS"]["path"], **{"sessions": regular_days, **options})
+    hooks = {"sessions": regular_days, "venue_hours": venue_hours_of}
+    return open_store(declared["OPTIONS"]["path"], **{**hooks, **options})
 
 
 def asked(market: Market, symbol: str, dataset: str, **query: str) -> list[dict[str, Any]]:
@@ -79,23 +104,100 @@ def time_of(bar: dict[str, Any], resolution: str) -> int:
     return midnight_ns(bar["date"]) if resolution in PERIODS else parse_timestamp(bar["timestamp"])
 
 
+def asked_bars(market: Market, symbol: str, resolution: str, **query: str) -> list[tuple[Any, ...]]:
+    bars = asked(market, symbol, "ohlcv", resolution=resolution, **query)
+    return [(time_of(bar, resolution), *(bar[name] for name in VALUES)) for bar in bars]
+
+
+def rows_of(bars: Any, names: tuple[str, ...] = VALUES) -> list[tuple[Any, ...]]:
+    """The reader's bars as HTTP spells them: None for NaN."""
+    columns = (map(or_none, getattr(bars, name).tolist()) for name in names)
+    return list(zip(bars.time_ns.tolist(), *columns, strict=True))
+
+
+def or_none(value: Any) -> Any:
+    """None for NaN."""
+    return None if value != value else value  # noqa: PLR0124
+
+
+def name_of(words: dict[str, str]) -> str:
+    return "-".join(words.values()) or "default"
+
+
+BARS = [(symbol, words) for symbol in (EQUITY, FUTURE, CRYPTO) for words in WORDS]
+BARS += [(SPLIT, words) for words in ADJUSTED]
+
+
 @pytest.mark.system
-@pytest.mark.parametrize("words", WORDS, ids=lambda words: "-".join(words.values()) or "default")
 @pytest.mark.parametrize("resolution", ["5m", "4h", *PERIODS])
-@pytest.mark.parametrize("symbol", [EQUITY, FUTURE, CRYPTO])
+@pytest.mark.parametrize(
+    ("symbol", "words"), BARS, ids=[f"{symbol}-{name_of(words)}" for symbol, words in BARS]
+)
 def test_bars(market: Market, symbol: str, resolution: str, words: dict[str, str]):
     start, end = RANGE["start"], RANGE["end"]
     if resolution == "5m":
         start, end = "2024-12-24", "2024-12-28"
-    wanted = [
-        (time_of(bar, resolution), *(bar[name] for name in VALUES))
-        for bar in asked(market, symbol, "ohlcv", start=start, end=end, resolution=resolution, **words)
-    ]
+    wanted = asked_bars(market, symbol, resolution, start=start, end=end, **words)
     options: Any = words
-    bars: Any = reader().bars(symbol, start, end, resolution, **options)
-    found = zip(bars.time_ns.tolist(), *(getattr(bars, name).tolist() for name in VALUES), strict=True)
-    assert list(found) == wanted
+    assert rows_of(reader().bars(symbol, start, end, resolution, **options)) == wanted
     assert wanted
+
+
+@pytest.mark.parametrize("now", NOWS)
+@pytest.mark.parametrize(
+    "words", [{}, {"hours": "regular"}, {"anchor": "session"}, {"adjustment": "all"}], ids=name_of
+)
+def test_bars_of_intervals_that_are_over(market: Market, words: Any, now: str):
+    with time_machine.travel(now, tick=False):
+        for symbol in (SPLIT, FUTURE):
+            for resolution in ("1h", *PERIODS):
+                found = reader().bars(symbol, FIRST, now, resolution, partial="exclude", **words)
+                wanted = asked_bars(market, symbol, resolution, end=now, partial="exclude", **words)
+                assert rows_of(found) == wanted, (symbol, resolution)
+
+
+@pytest.mark.parametrize("bars_at_once", [3, 1 << 18], ids=["in parts", "at once"])
+@pytest.mark.parametrize("words", [{}, {"hours": "regular"}, {"anchor": "session", "hours": "extended"}, {"adjustment": "all"}, {"session": "utc"}], ids=name_of)  # fmt: skip
+def test_a_scan_has_the_bars_of_every_symbol(
+    market: Market, words: Any, bars_at_once: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(scan, "BARS_AT_ONCE", bars_at_once)
+    symbols = [EQUITY, FUTURE, CRYPTO, SPLIT]
+    start, end = "2024-12-24T15:20:00Z", "2024-12-31T15:20:00Z"
+    for resolution in ("4h", *PERIODS):
+        found: dict[str, list[Any]] = {symbol: [] for symbol in symbols}
+        times = []
+        for time_ns, view in reader().scan(symbols, start, end, resolution, **words):
+            times.append(time_ns)
+            for place, *values in zip(
+                view.place, *(getattr(view, name).tolist() for name in VALUES), strict=True
+            ):
+                found[symbols[place]].append((time_ns, *values))
+        assert times == sorted(set(times))
+        for symbol in symbols:
+            bars = reader().bars(symbol, start, end, resolution, **words)
+            assert found[symbol] == rows_of(bars), (symbol, resolution)
+            assert found[symbol]
+
+
+@pytest.mark.parametrize(
+    "words", [{"hours": "regular"}, {"anchor": "session"}, {"adjustment": "all"}], ids=name_of
+)
+@pytest.mark.parametrize("resolution", ["4h", *PERIODS])
+def test_filled_scans_and_panels_begin_with_the_closes_before_them(
+    market: Market, resolution: str, words: Any
+):
+    start, end = "2024-12-30T15:20:00Z", "2025-01-03T15:20:00Z"
+    for symbol in (SPLIT, FUTURE):
+        first = reader().bars(symbol, start, end, resolution, **words).time_ns[0]
+        before = reader().bars(symbol, None, int(first), resolution, **words).between(0, first)
+        alone = list(reader().scan([symbol], start, end, resolution, fill=True, **words))
+        assert alone[0][0] == first
+        slices = list(reader().scan([symbol, CRYPTO], start, end, resolution, fill=True, **words))
+        panel = reader().panel([symbol, CRYPTO], start, end, resolution, fill=True, **words)
+        assert panel.time_ns.tolist() == [time_ns for time_ns, _ in slices]
+        if slices[0][0] < first:
+            assert slices[0][1].close[0] == panel.values[0, 0] == before.close[-1]
 
 
 @pytest.mark.parametrize("words", [{"hours": "regular"}, {"anchor": "session"}], ids=["hours", "anchor"])
@@ -115,21 +217,64 @@ def test_a_panel_takes_the_same_words(market: Market):
         }
 
 
-@pytest.mark.parametrize("resolution", ["1m", "1h", "1d"])
+@pytest.mark.parametrize("words", WORDS, ids=name_of)
+@pytest.mark.parametrize("resolution", ["5m", "1h", *PERIODS])
 @pytest.mark.parametrize("symbol", [EQUITY, FUTURE, CRYPTO])
-@pytest.mark.parametrize("knowledge", ["now", "then"])
-def test_quote_bars_in_utc(market: Market, symbol: str, resolution: str, knowledge: str):
-    words = {"resolution": resolution, "session": "utc", "knowledge": knowledge}
-    rows = asked(market, symbol, "quotes", start="2024-12-23", end="2024-12-27", **words)
+def test_quote_bars(market: Market, symbol: str, resolution: str, words: Any):
+    rows = asked(market, symbol, "quotes", resolution=resolution, end="2024-12-31", **words)
+    assert rows
     for exchange in {row["exchange"] for row in rows}:
-        wanted = [row for row in rows if row["exchange"] == exchange]
-        bars: Any = reader().quote_bars(
-            symbol, "2024-12-23", "2024-12-27", resolution, exchange, knowledge=knowledge
-        )
-        assert bars.time_ns.tolist() == [parse_timestamp(row["timestamp"]) for row in wanted]
-        for name in QUOTE_VALUES:
-            values = [None if value != value else value for value in getattr(bars, name).tolist()]  # noqa: PLR0124
-            assert values == [row[name] for row in wanted]
+        wanted = [
+            (time_of(row, resolution), *(row[name] for name in QUOTE_VALUES))
+            for row in rows
+            if row["exchange"] == exchange
+        ]
+        bars: Any = reader().quote_bars(symbol, FIRST, "2024-12-31", resolution, exchange, **words)
+        assert rows_of(bars, QUOTE_VALUES) == wanted
+
+
+@pytest.mark.parametrize("now", NOWS)
+def test_quote_bars_of_intervals_that_are_over(market: Market, now: str):
+    with time_machine.travel(now, tick=False):
+        for resolution in ("1h", *PERIODS):
+            rows = asked(market, FUTURE, "quotes", resolution=resolution, end=now, partial="exclude")
+            bars: Any = reader().quote_bars(FUTURE, FIRST, now, resolution, partial="exclude")
+            wanted = [(time_of(row, resolution), *(row[name] for name in QUOTE_VALUES)) for row in rows]
+            assert rows_of(bars, QUOTE_VALUES) == wanted
+
+
+@pytest.mark.parametrize(
+    "words", [{}, {"max_age": "10s"}, {"max_age": "1d", "knowledge": "then"}], ids=name_of
+)
+@pytest.mark.parametrize("symbol", [EQUITY, FUTURE, CRYPTO, CALL])
+def test_best_quotes(market: Market, symbol: str, words: Any, monkeypatch: pytest.MonkeyPatch):
+    hour = {"start": timestamp(EQUITY_HOUR), "end": timestamp(EQUITY_HOUR + HOUR_NS)}
+    rows = asked(market, symbol, "quotes", exchange="best", **hour, **words)
+    for rows_at_once in (7, 1 << 18):
+        monkeypatch.setattr(quote_reader, "ROWS_AT_ONCE", rows_at_once)
+        found: Any = reader().quotes(symbol, *hour.values(), exchange="best", **words)
+        wanted = [{**row, "timestamp": parse_timestamp(row["timestamp"])} for row in rows]
+        rows_found = found.table.to_pylist()
+        assert [{name: or_none(value) for name, value in row.items()} for row in rows_found] == wanted
+    assert rows
+
+
+def test_actions_that_adjust_nothing_are_named(empty_market: Market):
+    times = [midnight_ns("2024-12-24") + 15 * HOUR_NS, midnight_ns("2024-12-26") + 15 * HOUR_NS]
+    tell(empty_market.api, SPLIT, **{"class": "equity", "exchange": "XNYS", "currency": "USD"})
+    empty_market.add("trades", SPLIT, [{"time_ns": at, "price": 80.0, "volume": 1.0} for at in times])
+    actions = [{"kind": "dividend", "amount": amount, "currency": name} for amount, name in ((1.0, "EUR"), (90.0, "USD"), (1.0, "USD"))]  # fmt: skip
+    rows = [{"time_ns": midnight_ns("2024-12-26"), **action} for action in actions]
+    ingest(empty_market.api, "corporate_actions", SPLIT, rows)
+    for start, adjustment in (("2024-12-23", "all"), ("2024-12-23", "split"), ("2024-12-26", "all")):
+        query = {"adjustment": adjustment, "start": start}
+        page = answer(empty_market.api.get(f"{TREE}/equities/{SPLIT}/ohlcv", {**RANGE, **query}))
+        found = [
+            {"timestamp": format_timestamp(each.timestamp_ns), "kind": each.kind, "reason": each.reason.value}
+            for each in reader().not_applied(SPLIT, start, adjustment=adjustment)
+        ]
+        assert found == page.get("not_applied", [])
+    assert len(reader().not_applied(SPLIT)) == 2
 
 
 @pytest.mark.parametrize(
@@ -170,7 +315,7 @@ def test_the_last_trade_and_those_before_an_instant(market: Market):
 
 def test_every_parameter_of_bars_is_classified():
     parameters = set(MARKET_DATASETS["ohlcv"].form.parameters(streamed=False, several=False))
-    taken = {name for words in WORDS for name in words}
+    taken = {name for words in [*WORDS, *ADJUSTED, {"partial": ""}] for name in words}
     assert parameters - OTHERWISE - taken == NOT_IN_READER
 
 
@@ -179,8 +324,16 @@ def test_wrong_words_are_refused(market: Market):
         options: Any = words
         with pytest.raises(InvalidSession):
             reader().bars(EQUITY, interval="1d", **options)
+    for options in ({"adjustment": "splits"}, {"partial": "1"}, {"knowledge": "later"}):
+        with pytest.raises(UnknownName):
+            reader().bars(EQUITY, interval="1d", **options)
     with pytest.raises(InvalidInterval, match="1h"):
         reader().bars(EQUITY, interval="7min", hours="regular")
+    for options in ({"exchange": "XNYS"}, {"max_age": "1s"}, {"exchange": "best", "max_age": "2d"}):
+        with pytest.raises(InvalidArgument):
+            reader().quotes(EQUITY, **options)
+    with pytest.raises(NoVenueHours, match="venue_hours_of"):
+        reader(venue_hours=None).quotes(EQUITY, exchange="best")
     with pytest.raises(NoSessions, match="regular_days"):
         reader(sessions=None).bars(EQUITY, interval="1w")
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from stats.sessions.calendars import TradingCalendar, exchange_calendar, named_calendar
 from stats.sessions.schedule import Hours, SessionMode
 from stats.sessions.spans import (
-    UtcGrid,
     aligned_window,
     expected_intervals,
     intraday_spans,
@@ -17,6 +16,7 @@ from stats.sessions.spans import (
     trading_date_of,
 )
 from store.bars.spans import Spans
+from store.log_views.grids import UtcGrid
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS

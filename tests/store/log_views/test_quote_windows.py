@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from store.bars.credit import utc_dates
 from store.bars.quote_bars import QuoteBars, quote_bars_of
 from store.log_views import log_view, quote_windows
+from store.log_views.grids import plain_grid
 from store.log_views.log_view import LogView
 from store.log_views.quote_windows import (
     DATES_LOOKED_BACK,
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.system
 
 FIRST_MINUTE = Window(NOON, NOON + MINUTE)
 EXCHANGES = (None, "N", "Q")
+GRID = plain_grid(MINUTE, utc_dates)
 
 
 @pytest.fixture(params=[None, 1, 7], ids=["all rows at once", "one at a time", "seven at a time"])
@@ -47,7 +50,7 @@ def test_sides_are_carried_in_from_different_dates(store, few):
         quote(5 * SECOND, bid=10.5),
         quote(DAY, bid=99.0),
     )
-    bars = windowed_quote_bars(log, FIRST_MINUTE, MINUTE, None)
+    bars = windowed_quote_bars(log, FIRST_MINUTE, GRID, None)
     assert (bars.bid_open.tolist(), bars.bid_close.tolist()) == ([10.0], [10.5])
     assert (bars.ask_open.tolist(), bars.ask_close.tolist()) == ([12.0], [12.0])
     assert carried_quotes(log, NOON, [None])[None].bid == 10.0
@@ -61,10 +64,10 @@ def test_exchanges_are_not_mixed(store):
         quote(-1, bid=20.0, exchange="N"),
         quote(1, ask=30.0, exchange="Q"),
     )
-    bars = windowed_quote_bars(log, FIRST_MINUTE, MINUTE, "Q")
+    bars = windowed_quote_bars(log, FIRST_MINUTE, GRID, "Q")
     assert (bars.bid_open.tolist(), bars.ask_open.tolist()) == ([10.0], [30.0])
-    assert windowed_quote_bars(log, FIRST_MINUTE, MINUTE, None).bid_open.tolist() == [20.0]
-    assert len(windowed_quote_bars(log, FIRST_MINUTE, MINUTE, "N")) == 0
+    assert windowed_quote_bars(log, FIRST_MINUTE, GRID, None).bid_open.tolist() == [20.0]
+    assert len(windowed_quote_bars(log, FIRST_MINUTE, GRID, "N")) == 0
     carried = carried_quotes(log, NOON, ["N", "Q"])
     assert (carried["N"].bid, carried["Q"].bid) == (20.0, 10.0)
 
@@ -81,7 +84,7 @@ def test_side_not_quoted_on_many_dates_is_unknown(store, few):
     assert (known.bid, known.ask) == (9.0, 12.0)
     log = quote_log(store, quote(-DAY, bid=11.0, exchange="N"))
     assert np.isnan(carried_quotes(log, NOON, ["Q"])["Q"].ask)
-    bars = windowed_quote_bars(log, FIRST_MINUTE, MINUTE, "Q")
+    bars = windowed_quote_bars(log, FIRST_MINUTE, GRID, "Q")
     assert bars.bid_open.tolist() == [10.0]
     assert np.isnan(bars.ask_open).all()
 
@@ -116,7 +119,9 @@ def test_bars_of_part_windows_equal_bars_of_the_whole(store, few, seed: int):
     for start in range(NOON, NOON + 4 * DAY, 9 * interval):
         window = Window(start, start + 9 * interval)
         for name, whole in wholes.items():
-            assert_same(windowed_quote_bars(log, window, interval, name), cut(whole, window))
+            assert_same(
+                windowed_quote_bars(log, window, plain_grid(interval, utc_dates), name), cut(whole, window)
+            )
 
 
 def cut(bars: QuoteBars, window: Window) -> QuoteBars:

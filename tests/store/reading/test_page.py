@@ -4,13 +4,19 @@ import re
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from django.conf import settings
 
 from store import open_store
 from store.csv import CsvStore
+from store.datasets import QUOTES
 from store.instruments import Instrument
+from store.protocol import Append
 from store.reading import Reader
+from store.timestamps import parse_timestamp
+from tests.store.builders import NOON
+from tests.store.quotes import quote
 
 PAGE = (settings.BASE_DIR / "docs" / "reader.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -20,12 +26,17 @@ def test_the_examples_run_over_the_sample(
     sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     shutil.copytree(sample_folder, tmp_path / "data")
-    CsvStore(tmp_path / "data").set_instrument(Instrument("DEMOA", exchange="XNYS"))
+    store = CsvStore(tmp_path / "data")
+    store.set_instrument(Instrument("DEMOA", exchange="XNYS"))
+    quotes = [quote(parse_timestamp("2025-01-08T14:40Z") - NOON, 10.0, 10.1, "XNYS")]
+    rows = pa.RecordBatch.from_pylist(quotes, schema=QUOTES.schema)
+    store.append(Append(QUOTES, "DEMOA", rows, "key:1"))
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for block in BLOCKS:
         exec(compile(block, "docs/reader.md", "exec"), names)
     assert {"bars", "frame", "trades", "last", "days", "closes"} <= names.keys()
+    assert len(names["best"]) == 2  # type: ignore[arg-type]
     assert len(names["days"]) == 2  # type: ignore[arg-type]
     assert len(names["frame"]) > 10  # type: ignore[arg-type]
     assert names["symbol"] in {"DEMOA", "DEMOB", "DEMOC"}

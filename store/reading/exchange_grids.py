@@ -1,0 +1,87 @@
+"""The grids of an instrument's bars by its exchange: trading dates, weeks, months, hours and anchors."""
+
+from __future__ import annotations
+
+import sys
+
+from store.bar_policies import BarPolicy
+from store.bars.credit import DatesOf, utc_dates
+from store.instruments import Instrument
+from store.log_views.grids import DayGrid
+from store.protocol import Window
+from store.reading.arguments import IntervalArgument, interval_ns, resolution_of
+from store.reading.bar_choice import BarChoice
+from store.reading.bar_logs import RegularSessions
+from store.reading.exceptions import NoSessions
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS
+
+_LONG = frozenset({"1w", "1M", "1mo"})
+# The instant until which nothing is left out.
+_NO_END_NS = sys.maxsize
+
+
+def exchange_grid(
+    instrument: Instrument, sessions: RegularSessions | None, choice: BarChoice, interval: IntervalArgument
+) -> DayGrid | None:
+    """Return the grid that the options ask for; None for intervals of one length in UTC that count all hours.
+
+    Raises `NoSessions`, `InvalidInterval` and the errors of `sessions`.
+    """
+    if choice.needs_resolution or is_long(interval):
+        what = f"weeks, months, hours, adjusted bars and bars from the open of {instrument.symbol}"
+        return needed_sessions(sessions, what)(
+            instrument,
+            resolution_of(interval),
+            session=choice.session,
+            hours=choice.hours,
+            anchor=choice.anchor,
+        )
+    if interval_ns(interval) != DAY_NS or choice.session is not None or not instrument.has_sessions:
+        return None
+    what = f"days of {instrument.symbol} (give session='utc' for UTC days)"
+    return needed_sessions(sessions, what)(instrument, Resolution.DAY, session=None, hours=None)
+
+
+def grid_window(grid: DayGrid, window: Window, until_ns: int) -> Window | None:
+    """Return the window of whole intervals that end by `until_ns`; None if there are none.
+
+    until_ns: the end of an interval. window: for days, weeks and months a window of dates.
+    """
+    if grid.resolution.is_period:
+        window = Window(grid.date_start(window.start_ns), grid.date_start(window.end_ns))
+    if window.start_ns >= window.end_ns:
+        return None
+    window = grid.aligned(window.start_ns, window.end_ns)
+    end_ns = min(window.end_ns, until_ns)
+    return Window(window.start_ns, end_ns) if window.start_ns < end_ns else None
+
+
+def shown_until_ns(choice: BarChoice, intervals: DayGrid | int) -> int:
+    """Return the instant from which intervals are left out: with `partial="exclude"` the first that is not over.
+
+    intervals: their grid, or their length in UTC.
+    """
+    if choice.with_partial:
+        return _NO_END_NS
+    now_ns = choice.now_ns
+    return now_ns - now_ns % intervals if isinstance(intervals, int) else intervals.first_not_over_ns(now_ns)
+
+
+def dates_for_credit(instrument: Instrument, sessions: RegularSessions | None, policy: BarPolicy) -> DatesOf:
+    """Return the trading dates that credited volume must not cross: UTC dates without `sessions`."""
+    if sessions is None or policy.counts_every_print or not instrument.has_sessions:
+        return utc_dates
+    return sessions(instrument).dates_for_credit
+
+
+def is_long(interval: IntervalArgument) -> bool:
+    """Return whether an interval is a week or a month."""
+    return isinstance(interval, str) and interval in _LONG
+
+
+def needed_sessions(sessions: RegularSessions | None, what: str) -> RegularSessions:
+    """Return the sessions. what: what needs them, for the error. Raises `NoSessions`."""
+    if sessions is None:
+        raise NoSessions(what)
+    return sessions

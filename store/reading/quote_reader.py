@@ -1,0 +1,184 @@
+"""The reader's methods that return quotes: as stored, the best of all venues, and bars of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias, Unpack
+
+from store import lazy_pyarrow as pa
+from store.bar_policies import EVERY_PRINT
+from store.bars.credit import utc_dates
+from store.bars.quote_bars import QuoteBars, joined_quote_bars
+from store.datasets import OPTION_QUOTES, QUOTES
+from store.declarations import Dataset
+from store.instruments import OPTION, Instrument
+from store.log_views.best_quotes import (
+    BEST_QUOTES,
+    DEFAULT_MAX_AGE_NS,
+    LONGEST_MAX_AGE_NS,
+    VenueHours,
+    best_quote_rows,
+    window_of_changes,
+)
+from store.log_views.grids import DayGrid, Grid, plain_grid
+from store.log_views.known_bars import KnownLog
+from store.log_views.known_quotes import windowed_known_quote_bars
+from store.log_views.log_view import ROWS_AT_ONCE, LogView
+from store.log_views.quote_windows import windowed_quote_bars
+from store.protocol import Window
+from store.reading.arguments import (
+    InstantArgument,
+    IntervalArgument,
+    aligned_window,
+    exact_window,
+    instant_ns,
+    interval_ns,
+)
+from store.reading.bar_choice import BarChoice, QuoteBarOptions
+from store.reading.bar_logs import DATES_APART_NS, RegularSessions, dates_with_rows
+from store.reading.columns import Columns, select
+from store.reading.exceptions import InvalidInterval, NoVenueHours, UnknownName
+from store.reading.exchange_grids import exchange_grid, grid_window, shown_until_ns
+from store.reading.joins import JoinReader
+from store.reading.rows import RowOptions, Rows
+from store.timestamps import DAY_NS
+
+# Returns the hours of the venues that quote an instrument.
+VenueHoursOf: TypeAlias = Callable[[Instrument], VenueHours]
+
+
+class QuoteReader(JoinReader):
+    """A reader of rows, joins, quotes and quote bars."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        sessions: RegularSessions | None = None,
+        venue_hours: VenueHoursOf | None = None,
+    ) -> None:
+        """See `open_store`."""
+        super().__init__(path)
+        self._sessions = sessions
+        self._venue_hours = venue_hours
+
+    def quotes(
+        self,
+        symbol: str,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        *,
+        exchange: str | None = None,
+        max_age: IntervalArgument | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Return quotes; an absent side is NaN.
+
+        With `exchange="best"` return the changes of the best bid and offer of all venues, as over HTTP: each with the
+        venue of each side and `state`. Quotes take part for at most `max_age` (by default 1h), while their venue is
+        open, and if no condition of theirs excludes them. Raises `NoVenueHours` if the store was opened without
+        `venue_hours`.
+        """
+        if exchange == "best":
+            return self._best_quotes(symbol, start, end, max_age, options)
+        if exchange is not None:
+            raise UnknownName("exchange of quotes", exchange, ["best"])
+        if max_age is not None:
+            raise InvalidInterval("max_age is of exchange='best': give both or neither")
+        return super().quotes(symbol, start, end, **options)
+
+    def quote_bars(
+        self,
+        symbol: str,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        interval: IntervalArgument = "1min",
+        exchange: str | None = None,
+        *,
+        frame: bool = False,
+        **options: Unpack[QuoteBarOptions],
+    ) -> QuoteBars | Any:
+        """Return bid and ask bars of one exchange's quotes.
+
+        Without `exchange` all quotes are one stream, such as a best bid and offer. Each side opens at the
+        last quote before the bar, even if that is before the window. A side that was never quoted is NaN. Intervals,
+        days and options are those of `bars`.
+        """
+        choice, name = BarChoice(**options), self._named(symbol)
+        instrument = self._store.instrument(name, as_of_ns=choice.as_of_ns)
+        log = self._view(_quotes_of(instrument), name, choice.as_of, choice.knowledge)
+        grid = exchange_grid(instrument, self._sessions, choice, interval)
+        if grid is None:
+            length = interval_ns(interval)
+            window = aligned_window(start, end, length)
+            window = Window(window.start_ns, min(window.end_ns, shown_until_ns(choice, length)))
+            bars = _windowed(log, window, plain_grid(length, utc_dates), exchange)
+        else:
+            asked = aligned_window(start, end, DAY_NS if grid.resolution.is_period else 1)
+            bars = _bars_on_grid(log, asked, grid, exchange, shown_until_ns(choice, grid))
+        return bars_frame(bars) if frame else bars
+
+    def _best_quotes(
+        self,
+        symbol: str,
+        start: InstantArgument | None,
+        end: InstantArgument | None,
+        max_age: IntervalArgument | None,
+        options: RowOptions,
+    ) -> Rows:
+        names, as_of = options.get("columns"), options.get("as_of")
+        names = (
+            [column.name for column in BEST_QUOTES.columns] if names is None else select(BEST_QUOTES, names)
+        )
+        max_age_ns = DEFAULT_MAX_AGE_NS if max_age is None else interval_ns(max_age)
+        if max_age_ns > LONGEST_MAX_AGE_NS:
+            raise InvalidInterval("max_age must be at most 1d")
+        if self._venue_hours is None:
+            raise NoVenueHours
+        as_of_ns = None if as_of is None else instant_ns(as_of)
+        instrument = self._store.instrument(self._named(symbol), as_of_ns=as_of_ns)
+        hours, knowledge = self._venue_hours(instrument), options.get("knowledge", "now")
+        log = self._view(_quotes_of(instrument), symbol, as_of, knowledge)
+        window = window_of_changes(log, exact_window(start, end), max_age_ns)
+        parts = [BEST_QUOTES.schema.empty_table()]
+        while window.start_ns < window.end_ns:
+            part = log.take_window(window, ROWS_AT_ONCE)
+            parts.append(best_quote_rows(log, part, max_age_ns, hours))
+            window = Window(part.end_ns, window.end_ns)
+        columns = Columns(BEST_QUOTES, pa.concat_tables(parts).select(names))
+        return columns.frame() if options.get("frame") else columns
+
+
+def _quotes_of(instrument: Instrument) -> Dataset:
+    """Return the dataset of an instrument's quotes."""
+    return OPTION_QUOTES if instrument.instrument_class == OPTION else QUOTES
+
+
+def _windowed(log: LogView, window: Window, grid: Grid, exchange: str | None) -> QuoteBars:
+    """Return the bars of an aligned window; if the log is one of rows as they were known then, so are they."""
+    if log.settle_ns is None:
+        return windowed_quote_bars(log, window, grid, exchange)
+    return windowed_known_quote_bars(KnownLog(log, grid, EVERY_PRINT, log.settle_ns), window, exchange)
+
+
+def _bars_on_grid(
+    log: LogView, asked: Window, grid: DayGrid, exchange: str | None, until_ns: int
+) -> QuoteBars:
+    """Return the bars of an exchange's grid; the time of a day, week or month is midnight UTC of its first date."""
+    window = grid_window(grid, dates_with_rows([(log, DATES_APART_NS)], asked), until_ns)
+    if window is None:
+        return joined_quote_bars([])
+    bars = _windowed(log, window, grid, exchange)
+    if not grid.resolution.is_period:
+        return bars
+    _, days = grid.ends_and_dates(bars.time_ns, window)
+    return replace(bars, time_ns=days * DAY_NS)
+
+
+def bars_frame(bars: Any) -> Any:
+    """Return bars as a pandas DataFrame, indexed by the start of their interval in UTC."""
+    from store.reading import frames  # noqa: PLC0415 pandas takes half a second to load
+
+    return frames.bars_frame(bars)
