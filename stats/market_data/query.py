@@ -11,6 +11,7 @@ from listing.pages import PAGE_LIMIT
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant, key_parts
 from stats.exceptions import RangeTooLarge
 from stats.market_data.query_parameters import (
+    BEST,
     DEFAULT_HORIZON_NS,
     INSTANT_PARAMETERS,
     PAGE_PARAMETERS,
@@ -24,6 +25,7 @@ from stats.rendering.table import OutColumn
 from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
+from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS
 from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, SECOND_NS
@@ -130,12 +132,14 @@ class DatasetForm:
 class QuoteJoin:
     """How trades are joined with quotes. A quote is at least `lag_ns` and at most `tolerance_ns` (None: any) old.
 
-    horizon_ns: the time from a trade to the midpoint of its realised spread.
+    horizon_ns: the time from a trade to the midpoint of its realised spread. max_age_ns: how long a venue's quote
+    takes part in the best bid and offer; None if every quote replaces the one before, whichever its venue.
     """
 
     lag_ns: int
     tolerance_ns: int | None
     horizon_ns: int
+    max_age_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +273,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         inputs=tuple((name, values[name]) for name in ("rate", "dividend_yield") if name in values),
         join=_quote_join(values),
         roll=_roll_query(values),
-        is_best="exchange" in values,
+        is_best=values.get("exchange") == BEST,
         max_age_ns=values.get("max_age"),
         has_maximum_range=not target.streamed,
     )
@@ -279,7 +283,9 @@ def _quote_join(values: dict[str, Any]) -> QuoteJoin | None:
     if "join" not in values:
         return None
     horizon_ns = values.get("horizon", DEFAULT_HORIZON_NS)
-    return QuoteJoin(values.get("lag", 0), values.get("tolerance"), horizon_ns)
+    is_best = values.get("exchange", BEST) == BEST
+    max_age_ns = values.get("max_age", DEFAULT_MAX_AGE_NS) if is_best else None
+    return QuoteJoin(values.get("lag", 0), values.get("tolerance"), horizon_ns, max_age_ns)
 
 
 def _roll_query(values: dict[str, Any]) -> RollQuery | None:

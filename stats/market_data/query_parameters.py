@@ -25,6 +25,7 @@ from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, SECOND_NS
 
 DEFAULT_HORIZON_NS = 300 * SECOND_NS
+BEST = "best"
 _DURATIONS = "A number with a unit: `250ms`, `5s`, `1min`."
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 
@@ -114,7 +115,11 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
     ),
     "exchange": (
         WordField,
-        {"words": ("best",), "help_text": "`best`: the best bid and offer of all venues, at each change."},
+        {
+            "words": (BEST, "all"),
+            "help_text": "`best`: the best bid and offer of all venues, at each change. `all`: every quote, whichever its"
+            " venue. Default: `all`; with `join` `best`.",
+        },
     ),
     "max_age": (
         DurationField,
@@ -272,7 +277,8 @@ class _RangeSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError(
                 "the answer for a universe has one page: leave out cursor", code="conflicting_parameters"
             )
-        _check_join(attrs)
+        if "join" in self.fields:
+            _check_join(attrs)
         _check_best(attrs)
         if "adjust" in self.fields:
             _check_roll(attrs)
@@ -284,13 +290,14 @@ class _RangeSerializer(serializers.Serializer[Any]):
 
 
 def _check_best(attrs: dict[str, Any]) -> None:
-    if "max_age" in attrs and "exchange" not in attrs:
+    exchange = attrs.get("exchange", BEST if "join" in attrs else "all")
+    if "max_age" in attrs and exchange != BEST:
         raise serializers.ValidationError(
             "max_age is of exchange=best: send both or neither", code="conflicting_parameters"
         )
     if attrs.get("max_age", 0) > DAY_NS:
         raise serializers.ValidationError("max_age must be at most 1d", code="invalid_duration")
-    if "exchange" in attrs and not attrs.get("resolution", Resolution.TICK).is_tick:
+    if exchange == BEST and not attrs.get("resolution", Resolution.TICK).is_tick:
         raise serializers.ValidationError(
             "exchange=best has no bars: leave out resolution", code="conflicting_parameters"
         )
@@ -315,7 +322,7 @@ def _check_roll(attrs: dict[str, Any]) -> None:
 
 def _check_join(attrs: dict[str, Any]) -> None:
     if "join" not in attrs:
-        for name in ("lag", "tolerance", "horizon"):
+        for name in ("lag", "tolerance", "horizon", "exchange", "max_age"):
             if name in attrs:
                 raise serializers.ValidationError(
                     f"{name} is of a join: send join=quotes with it", code="conflicting_parameters"

@@ -1,4 +1,4 @@
-"""The dataset `/trades`: trades as stored, with `join=quotes` each with its quote and spreads."""
+"""The dataset `/trades`: trades as stored, with `join=quotes` each with the best bid and offer, or its quote, and spreads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,11 +7,15 @@ import pyarrow as pa
 
 from stats.market_data.plan import MarketDataset, Plan, SymbolQuery
 from stats.market_data.query import DatasetForm
+from stats.market_data.query_parameters import BEST_PARAMETERS
 from stats.market_data.ticks import out_column, out_columns, tick_plan
 from stats.rendering.table import OutColumn
+from stats.sessions.venue_hours import venue_hours_of
 from store.datasets import QUOTES, TRADES
 from store.log_views.asof_join import AsOfJoin
-from store.log_views.spreads import QUOTE_COLUMNS, QuotedTrades, quotes_known_until
+from store.log_views.best_quote_view import BEST, BestQuoteView
+from store.log_views.last_rows import RowView
+from store.log_views.spreads import BEST_QUOTED_TRADES, QUOTED_TRADES, QuotedTrades, quotes_known_until
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 
@@ -25,16 +29,19 @@ class QuoteColumns:
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
-        return quote_columns(has_integer_volume=self.has_integer_volume)
+        is_best = self.trades.join.right.dataset is BEST
+        return quote_columns(is_best=is_best, has_integer_volume=self.has_integer_volume)
 
     def values(self, rows: pa.Table) -> Mapping[str, object]:
         """Return the columns' values by name."""
         return self.trades.columns(rows)
 
 
-def quote_columns(*, has_integer_volume: bool) -> tuple[OutColumn, ...]:
-    """Return the columns that `join=quotes` adds."""
-    return tuple(out_column(column, has_integer_volume=has_integer_volume) for column in QUOTE_COLUMNS)
+def quote_columns(*, is_best: bool, has_integer_volume: bool) -> tuple[OutColumn, ...]:
+    """Return the columns that `join=quotes` adds. is_best: whether the quotes are the best of all venues."""
+    dataset = BEST_QUOTED_TRADES if is_best else QUOTED_TRADES
+    added = dataset.columns[len(TRADES.columns) :]
+    return tuple(out_column(column, has_integer_volume=has_integer_volume) for column in added)
 
 
 def _trades_plan(symbol_query: SymbolQuery) -> Plan:
@@ -49,7 +56,10 @@ def _trades_plan(symbol_query: SymbolQuery) -> Plan:
         known_until_ns = min(quotes_known_until(quotes, instrument.settle_ns), end_ns)
     # The quote before the first trade may be arbitrarily old.
     quotes = symbol_query.read_point.limited_to(quotes, Window(ALL_TIME.start_ns, end_ns))
-    trades = QuotedTrades(AsOfJoin(quotes, join.lag_ns, join.tolerance_ns), join.horizon_ns, known_until_ns)
+    right: RowView = quotes
+    if join.max_age_ns is not None:
+        right = BestQuoteView(quotes, join.max_age_ns, venue_hours_of(instrument))
+    trades = QuotedTrades(AsOfJoin(right, join.lag_ns, join.tolerance_ns), join.horizon_ns, known_until_ns)
     added = QuoteColumns(trades, instrument.has_integer_volume)
     return replace(
         tick_plan(symbol_query, (added,)), logs=(*plan.logs, quotes), final_until_ns=known_until_ns
@@ -60,9 +70,17 @@ TRADE_TICKS = MarketDataset(
     form=DatasetForm(
         name="trades",
         rows_name="trades",
-        own=("hours", "knowledge", "join", "lag", "tolerance", "horizon"),
+        own=("hours", "knowledge", "join", "lag", "tolerance", "horizon", *BEST_PARAMETERS),
         resolution=Resolution.TICK,
-        columns=(*out_columns(TRADES, has_integer_volume=True), *quote_columns(has_integer_volume=True)),
+        columns=tuple(
+            dict.fromkeys(
+                (
+                    *out_columns(TRADES, has_integer_volume=True),
+                    *quote_columns(is_best=True, has_integer_volume=True),
+                    *quote_columns(is_best=False, has_integer_volume=True),
+                )
+            )
+        ),
     ),
     plan=_trades_plan,
     logs_of=lambda query: (TRADES,) if query.join is None else (TRADES, QUOTES),

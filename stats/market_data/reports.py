@@ -18,7 +18,7 @@ from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.pinned_logs import ReadPoint, commits_of
 from stats.market_data.plan import check_known, instrument_in
 from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, parse_query
-from stats.market_data.query_parameters import report_serializer
+from stats.market_data.query_parameters import BEST, report_serializer
 from stats.market_data.quotes import QUOTE_TICK_COLUMNS
 from stats.market_data.ticks import out_columns
 from stats.market_data.universes import PinnedUniverse, pinned_universe
@@ -195,7 +195,7 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
         symbols.names,
         several=symbol is None,
         as_of_ns=values.get("as_of"),
-        is_best="exchange" in values,
+        is_best=values.get("exchange") == BEST,
         max_age_ns=values.get("max_age"),
         symbol_as_of_ns=values.get("symbol_as_of"),
         universe=symbols.universe,

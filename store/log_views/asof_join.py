@@ -1,4 +1,4 @@
-"""As-of joins: each row of a log with the last row of another log at or before it.
+"""As-of joins: each row of a log with the last row of another log, or of rows made from one, at or before it.
 
 The rule is that of `pandas.merge_asof` with `direction="backward"` and `allow_exact_matches=True`. Of several
 right rows of one instant the last by (sequence, arrival) is taken.
@@ -12,20 +12,19 @@ from typing import Any
 
 from store.arrays import Integers
 from store.declarations import Dataset
-from store.log_views.last_rows import LastRows, last_rows_at
-from store.log_views.log_view import LogView
+from store.log_views.last_rows import LastRows, RowView, last_rows_at
 from store.protocol import ALL_TIME
 
 
 @dataclass(frozen=True, slots=True)
 class AsOfJoin:
-    """Finds rows of the right log.
+    """Finds rows of the right side.
 
     lag_ns: a row counts only if it is at least this old. tolerance_ns: and at most this old, at least `lag_ns`; None
     for any age. With a lag of one nanosecond rows of the same instant do not count.
     """
 
-    right: LogView
+    right: RowView
     lag_ns: int
     tolerance_ns: int | None
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
+from store.declarations import Dataset
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 
@@ -17,6 +18,23 @@ from store.protocol import ALL_TIME, Window
 NEVER_NS = int(np.iinfo(np.int64).min)
 
 RowFilter: TypeAlias = "Callable[[pa.Table], Mask]"
+
+
+class RowView(Protocol):
+    """Ordered rows that are read by window: a log, or rows made from one. See `LogView` for the methods."""
+
+    @property
+    def dataset(self) -> Dataset: ...
+
+    @property
+    def is_empty(self) -> bool: ...
+
+    def rows(self, window: Window) -> pa.Table: ...
+
+    def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window: ...
+
+    def row_bound(self, window: Window) -> int: ...
+
 
 # The maximum number of rows, from the first instant to the last, that are read at once, or per instant if that is
 # more. If there are more rows, the instants are split into halves.
@@ -58,7 +76,7 @@ class LastRows:
 
 
 def last_rows_at(
-    log: LogView, instants: Integers, *, reach_ns: int, row_filter: RowFilter | None = None
+    log: RowView, instants: Integers, *, reach_ns: int, row_filter: RowFilter | None = None
 ) -> LastRows:
     """Return the last row at or before each of the ascending instants.
 
@@ -76,7 +94,7 @@ def last_rows_at(
             for part in (instants[:middle], instants[middle:])
         ]
         return _joined(*halves)
-    if log.settle_ns is not None:
+    if isinstance(log, LogView) and log.settle_ns is not None:
         return _known_rows_at(log, instants, instants + log.settle_ns, reach_ns, row_filter)
     if len(instants) == 1:
         newest_rows = _newest(log, _clipped(first_ns - reach_ns, last_ns + 1), row_filter)
@@ -114,7 +132,7 @@ def _clipped(start_ns: int, end_ns: int) -> Window:
     return Window(start_ns, max(start_ns, min(end_ns, ALL_TIME.end_ns)))
 
 
-def _newest(log: LogView, window: Window, row_filter: RowFilter | None) -> pa.Table:
+def _newest(log: RowView, window: Window, row_filter: RowFilter | None) -> pa.Table:
     """Return the last rows of a window that pass the filter: at least one, unless none does."""
     count = _FIRST_ROWS
     if window.start_ns >= window.end_ns:

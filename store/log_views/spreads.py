@@ -23,8 +23,9 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Floats, Integers
 from store.datasets import QUOTES, TRADES
-from store.declarations import Column, ColumnKind
+from store.declarations import Column, ColumnKind, Dataset
 from store.log_views.asof_join import AsOfJoin, joined_dataset
+from store.log_views.best_quote_view import BEST
 from store.log_views.last_rows import LastRows
 from store.log_views.log_view import LogView
 
@@ -37,10 +38,16 @@ SPREAD_COLUMNS = (
     Column("effective_spread", ColumnKind.NUMBER, help="Twice the signed distance to the midpoint."),
     Column("realised_spread", ColumnKind.NUMBER, help="The same to the midpoint after the horizon."),
 )
-_JOINED = joined_dataset(TRADES, QUOTES)
-# Trades with the quote that stood before each of them.
-QUOTED_TRADES = replace(_JOINED, name="quoted_trades", columns=(*_JOINED.columns, *SPREAD_COLUMNS))
-QUOTE_COLUMNS = QUOTED_TRADES.columns[len(TRADES.columns) :]
+
+
+def _quoted_trades(quotes: Dataset) -> Dataset:
+    joined = joined_dataset(TRADES, quotes)
+    return replace(joined, name="quoted_trades", columns=(*joined.columns, *SPREAD_COLUMNS))
+
+
+# Trades with the quote, or the best bid and offer, that stood before each of them.
+QUOTED_TRADES = _quoted_trades(QUOTES)
+BEST_QUOTED_TRADES = _quoted_trades(BEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class QuotedTrades:
     known_until_ns: int
 
     def columns(self, trades: pa.Table) -> dict[str, Any]:
-        """Return the columns `QUOTE_COLUMNS` of ordered trades, by name, as arrays with nulls or NaN."""
+        """Return the quotes' and spreads' columns of ordered trades, by name, as arrays with nulls or NaN."""
         time_ns = trades.column("timestamp").to_numpy()
         quotes = self.join.rows_at(time_ns)
         mid = _midpoints(quotes)

@@ -156,16 +156,18 @@ def valid_call(operation: Operation, rng: random.Random) -> Call:
     if given & {"coverage", "trailer"} or operation.name == "audit":
         # Not every format has a place for these, and an export is no page.
         call.query = [(name, value) for name, value in call.query if name != "format"]
-    refused = refused_beside(dict(call.query))
+    refused = refused_beside(operation, dict(call.query))
     call.query = [(name, value) for name, value in call.query if name not in refused]
     if operation.example is not None:
         call.document = stock.document_for(operation.name, copy.deepcopy(operation.example), rng)
     return call
 
 
-def refused_beside(query: Mapping[str, Any]) -> set[str]:
+def refused_beside(operation: Operation, query: Mapping[str, Any]) -> set[str]:
     """The parameters that are refused beside the others, or without another that the query lacks."""
     lacking = {name for name, (other, value) in stock.DEPENDENT.items() if query.get(other) != value}
+    if operation.takes("join") and "join" not in query:
+        lacking |= {"exchange", "max_age"}
     return lacking | ({"resolution"} if query.get("exchange") == "best" else set())
 
 

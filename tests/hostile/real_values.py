@@ -50,7 +50,7 @@ def real_query(operation: Operation, drawn: dict[str, Any], call: Call) -> dict[
     real = {name: _real(name, value, known) for name, value in found.items()}
     if "fields" in real and operation.path.endswith("/members"):
         real["fields"] = "member"
-    return _kept(real, set(real) - refused_beside(real))
+    return _kept(real, set(real) - refused_beside(operation, real))
 
 
 def real_body(operation: Operation, drawn: Any, media_type: str, call: Call, rng: random.Random) -> Any:

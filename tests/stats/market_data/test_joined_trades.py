@@ -1,4 +1,4 @@
-"""`…/trades?join=quotes`: the same rows as the reader's spreads, in pages, streams and snapshots of both logs."""
+"""`…/trades?join=quotes&exchange=all`: the same rows as the reader's spreads, in pages, streams and snapshots of both logs."""
 
 from math import isnan
 from typing import Any, cast
@@ -38,7 +38,7 @@ OPTIONS = [
 
 
 def joined(market: Market, path: str = PATH, **query: str) -> Any:
-    response = market.api.get(path, {**HOUR, "join": "quotes", "limit": "10000", **query})
+    response = market.api.get(path, {**HOUR, "join": "quotes", "exchange": "all", "limit": "10000", **query})
     assert response.status_code == 200, response.content
     return answer(response)
 
@@ -88,7 +88,9 @@ def test_pages_streams_and_several_symbols_have_the_same_rows(market: Market, so
         page = joined(market, sort=sort, limit="7", **({"cursor": cursor} if cursor else {}))
         found, cursor = found + page["trades"], page["next_cursor"] or ""
     assert found == whole
-    stream = market.api.get(f"{PATH}/stream", {**HOUR, "join": "quotes", "sort": sort, "format": "ndjson"})
+    stream = market.api.get(
+        f"{PATH}/stream", {**HOUR, "join": "quotes", "exchange": "all", "sort": sort, "format": "ndjson"}
+    )
     lines = b"".join(stream.streaming_content).splitlines()
     assert [orjson.loads(line) for line in lines] == whole
     several = joined(market, f"{TREE}/equities/trades", sort=sort, symbols=EQUITY)["trades"]
@@ -97,7 +99,7 @@ def test_pages_streams_and_several_symbols_have_the_same_rows(market: Market, so
 
 @pytest.mark.parametrize("form", ["csv", "arrow", "msgpack", "columnar"])
 def test_every_format_has_the_columns(market: Market, form: str):
-    response = market.api.get(PATH, {**HOUR, "join": "quotes", "format": form})
+    response = market.api.get(PATH, {**HOUR, "join": "quotes", "exchange": "all", "format": form})
     assert response.status_code == 200
     assert b"realised_spread" in response.content
 
@@ -142,7 +144,7 @@ def test_a_walk_is_one_snapshot_of_both_logs(written: Market, clock: Any):
 
 
 def test_a_quote_of_the_window_changes_the_answer_and_a_later_one_does_not(written: Market):
-    query = {**HOUR, "join": "quotes"}
+    query = {**HOUR, "join": "quotes", "exchange": "all"}
     first = written.api.get(PATH, query)
     assert {part.split("=")[0] for part in first["X-Commit"].split(", ")} == {"trades", "quotes"}
     written.add("quotes", EQUITY, [quote(EQUITY_HOUR + 24 * HOUR_NS, 7)])
