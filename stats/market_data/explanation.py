@@ -1,14 +1,11 @@
 """The report `/ohlcv/explain`: the prints of one bar, what each set and why, and the bar's changes."""
 
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 import numpy as np
 import orjson
-import pyarrow as pa
 
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
@@ -16,6 +13,7 @@ from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.ohlcv.bar_explanation import BarExplanation
 from stats.market_data.ohlcv.bar_rows import BarRowReader
 from stats.market_data.pinned_logs import commits_of
 from stats.market_data.query import MARKET_CLASSES, Target, parse_query
@@ -25,10 +23,10 @@ from stats.parameters import query_values
 from stats.rendering.format import Rendered, TimeForm
 from stats.rendering.json_rows import row_objects
 from store.bar_policies import BAR_POLICIES, BarPolicy
-from store.declarations import WORD_SEPARATOR
 from store.log_views.explained_prints import ExplainedPrints, explained_prints
 from store.log_views.grids import OUTSIDE
 from store.log_views.log_view import LogView
+from store.log_views.stored_bars import parts_of_bar
 from store.log_views.trade_bars import credited_until_ns
 from store.protocol import Window
 from store.resolutions import Resolution
@@ -128,20 +126,12 @@ class ExplainedBar(PinnedContent):
 
     def rendered(self, _format_name: str) -> Rendered:
         """See `PinnedContent.rendered`."""
-        policy, reader = self.reader.inputs.policy, self.reader
-        found = self._explained(policy)
-        listed = np.flatnonzero(found.own | found.credited)
+        explanation = self._explanation(self.page, self.reader)
         document: dict[str, Any] = {
             "symbol": self.symbols[0],
             "resolution": self.query.resolution.value,
-            "policy": policy.name,
-            "bar": _only_row(self.page),
-            "sets": {name: _print(found, policy, row) for name, row in found.sets.items()},
-            "volume": _volumes(found),
-            "conditions": list(_conditions(found, policy)),
-            "prints": [_print(found, policy, row) for row in listed[: self.query.listed].tolist()],
-            "prints_total": len(listed),
-            "has_stored_bars": not reader.inputs.stored_bars.is_empty,
+            **explanation.members(_only_row(self.page), self.query.listed),
+            **explanation.prints(self.query.listed),
             "revisions": None if self.revisions is None else _rows(self.revisions),
         }
         if self.query.other is not None:
@@ -154,14 +144,13 @@ class ExplainedBar(PinnedContent):
         # Without `final`, which was decided by the instrument's own policy.
         reader = replace(self.reader, inputs=inputs, final_bars=None)
         page = replace(self.page, plans=(self._plan_with(reader),))
-        found = self._explained(policy)
-        return {
-            "policy": policy.name,
-            "bar": _only_row(page),
-            "sets": {name: _print(found, policy, row) for name, row in found.sets.items()},
-            "volume": _volumes(found),
-            "conditions": list(_conditions(found, policy)),
-        }
+        return self._explanation(page, reader).members(_only_row(page), self.query.listed)
+
+    def _explanation(self, page: PinnedPage, reader: BarRowReader) -> BarExplanation:
+        """Return what made the bar of a page."""
+        maker, policy = reader.inputs.unadjusted(reader.grid), reader.inputs.policy
+        parts = parts_of_bar(maker, reader.grid.interval(self.query.at_ns))
+        return BarExplanation(self._explained(policy), policy, parts, _volume(page))
 
     def _plan_with(self, reader: BarRowReader) -> Any:
         return replace(self.page.plans[0], source=WindowedSource(reader))
@@ -228,68 +217,7 @@ def _only_row(page: PinnedPage) -> orjson.Fragment | None:
     return rows[0] if rows else None
 
 
-def _words(found: ExplainedPrints, row: int) -> list[str]:
-    text = found.rows.column("conditions")[row].as_py()
-    return text.split(WORD_SEPARATOR) if text else []
-
-
-def _counts(found: ExplainedPrints, row: int) -> dict[str, bool]:
-    """Return for what a print counts in this bar."""
-    is_own = bool(found.own[row])
-    return {
-        "open_close": is_own and bool(found.prints.sets_open_close[row]),
-        "high_low": is_own and bool(found.prints.sets_high_low[row]),
-        "volume": bool(found.in_volume[row]),
-    }
-
-
-def _part(found: ExplainedPrints, row: int) -> str:
-    if found.credited[row]:
-        return "credited"
-    return "own" if found.own[row] and any(_counts(found, row).values()) else "left_out"
-
-
-def _print(found: ExplainedPrints, policy: BarPolicy, row: int) -> dict[str, Any]:
-    """Return a print, what it set, for what it counts, and the words that decide that."""
-    values = found.rows.slice(row, 1).to_pylist()[0]
-    words = _words(found, row)
-    return {
-        "timestamp": format_timestamp(values["timestamp"]),
-        "price": values["price"],
-        "volume": values["volume"],
-        "trade_id": values["trade_id"],
-        "exchange": values["exchange"],
-        "conditions": words,
-        "part": _part(found, row),
-        "sets": [name for name, index in found.sets.items() if index == row],
-        "counts": _counts(found, row),
-        "because": policy.deciding_words(words),
-    }
-
-
-def _volumes(found: ExplainedPrints) -> dict[str, float]:
-    """Return the volume of each part; `left_out` is of the interval's own prints."""
-    volume = found.prints.volume
-    return {
-        "own": float(volume[found.own & found.in_volume].sum()),
-        "credited": float(volume[found.credited].sum()),
-        "left_out": float(volume[found.own & ~found.in_volume].sum()),
-    }
-
-
-def _conditions(found: ExplainedPrints, policy: BarPolicy) -> Iterator[dict[str, Any]]:
-    """Yield, for each distinct list of conditions of the interval's prints, how many there are and what they do."""
-    own = np.flatnonzero(found.own)
-    texts = found.rows.column("conditions").take(pa.array(own)).to_pylist()
-    rows_by_text: dict[str, list[int]] = defaultdict(list)
-    for row, text in zip(own.tolist(), texts, strict=True):
-        rows_by_text[text or ""].append(row)
-    for rows in rows_by_text.values():
-        words = _words(found, rows[0])
-        yield {
-            "conditions": words,
-            "prints": len(rows),
-            "volume": float(found.prints.volume[rows].sum()),
-            "counts": _counts(found, rows[0]),
-            "because": policy.deciding_words(words),
-        }
+def _volume(page: PinnedPage) -> float:
+    """Return the volume of a page's only bar; 0 without one."""
+    rows = page.page().rows.table.data
+    return float(rows.column("volume")[0].as_py()) if len(rows) else 0.0

@@ -234,8 +234,15 @@ _EXPLAINED = {
     "policy": {"type": "string"},
     "bar": {"type": ["object", "null"]},
     "sets": _object(dict.fromkeys(_SETS, _PRINT), required=()),
-    "volume": _object({name: {"type": "number"} for name in ("own", "credited", "left_out")}),
+    "volume": _object({name: {"type": "number"} for name in ("own", "credited", "left_out", "stored")}),
     "conditions": _OBJECTS,
+    "stored": {
+        **_object(
+            {"resolution": {"type": "string"}, "bars": _OBJECTS, "bars_total": {"type": "integer"}},
+        ),
+        "type": ["object", "null"],
+        "description": "The stored bars in the bar; null if there is none.",
+    },
 }
 _EXPLANATION = _object(
     {
@@ -244,7 +251,6 @@ _EXPLANATION = _object(
         **_EXPLAINED,
         "prints": {"type": "array", "items": _PRINT},
         "prints_total": {"type": "integer"},
-        "has_stored_bars": {"type": "boolean"},
         "revisions": {**_OBJECTS, "type": ["array", "null"]},
         "compared": {"type": "object", "properties": _EXPLAINED},
     },
@@ -267,16 +273,16 @@ _EXAMPLE_EXPLANATION = {
     "policy": "all",
     "bar": None,
     "sets": dict.fromkeys(_SETS, _EXAMPLE_PRINT),
-    "volume": {"own": 100.0, "credited": 0.0, "left_out": 0.0},
+    "volume": {"own": 100.0, "credited": 0.0, "left_out": 0.0, "stored": 0.0},
     "conditions": [
         {
             "prints": 1,
             **{name: _EXAMPLE_PRINT[name] for name in ("conditions", "volume", "counts", "because")},
         }
     ],
+    "stored": None,
     "prints": [_EXAMPLE_PRINT],
     "prints_total": 1,
-    "has_stored_bars": False,
     "revisions": [],
 }
 

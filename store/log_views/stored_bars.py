@@ -49,6 +49,27 @@ class StoredRows(Protocol):
     def rows(self, window: Window) -> pa.Table: ...
 
 
+@dataclass(frozen=True, slots=True)
+class BarParts:
+    """What one bar was merged from, in order: shorter bars, or the stored bar of its own length.
+
+    resolution: the parts' length; where a part would have prints of two bars, it stands for shorter ones. is_stored:
+    which parts have a stored bar in them; the others are made from trades.
+    """
+
+    resolution: Resolution
+    bars: Bars
+    is_stored: Mask
+
+
+def parts_of_bar(maker: BarMaker, interval: Window) -> BarParts | None:
+    """Return what the bar of an interval was merged from; None if there is no stored bar in it, or no bar.
+
+    maker: as `with_stored_bars` returns it.
+    """
+    return maker.parts_of_bar(interval) if isinstance(maker, _WithStoredBars) else None
+
+
 def with_stored_bars(of_trades: Callable[[Grid], BarMaker], stored: StoredRows, grid: Grid) -> BarMaker:
     """Return a maker of a grid's bars from trades and, where there are no trades, from stored bars.
 
@@ -80,6 +101,27 @@ class _WithStoredBars:
         stored = self._with_stored_part(window, of_trades)
         bars = with_missing_bars(stored, of_trades)
         return bars, np.isin(bars.time_ns, stored.time_ns)
+
+    def parts_of_bar(self, interval: Window) -> BarParts | None:
+        """See `parts_of_bar`."""
+        bar, is_stored = self.marked_bars(interval)
+        if not is_stored.any():
+            return None
+        by_resolution = self._by_resolution(interval)
+        if len(self.of_trades(self.grid).bars(interval)):
+            by_resolution = {
+                each: bars for each, bars in by_resolution.items() if each is not self.grid.resolution
+            }
+        for resolution, of_one in reversed(by_resolution.items()):
+            if resolution is self.grid.resolution:
+                parts, has_stored = of_one, np.ones(len(of_one), np.bool_)
+            else:
+                parts, labels, has_stored = self._parts(resolution, interval)
+                parts, has_stored = parts[labels == bar.time_ns[0]], has_stored[labels == bar.time_ns[0]]
+            merged = merged_bars(parts, np.broadcast_to(bar.time_ns, len(parts)))
+            if _are_equal(merged, bar):
+                return BarParts(resolution, parts, has_stored)
+        raise AssertionError("a bar with a stored part is merged from the bars of one resolution")
 
     def _with_stored_part(self, window: Window, of_trades: Bars) -> Bars:
         """Return the window's bars that have a stored part. of_trades: its bars made from trades."""
@@ -240,6 +282,11 @@ def larger_by_volume(bars: Bars, candidates: Bars) -> Bars:
     order = np.lexsort((-joined.volume, joined.time_ns))
     time_ns = joined.time_ns[order]
     return joined[order[np.append(True, time_ns[1:] != time_ns[:-1])[: len(order)]]]
+
+
+def _are_equal(bars: Bars, others: Bars) -> bool:
+    columns = ((getattr(bars, name), getattr(others, name)) for name in Bars.__slots__)
+    return all(np.array_equal(own, other, equal_nan=own.dtype.kind == "f") for own, other in columns)
 
 
 def with_missing_bars(bars: Bars, candidates: Bars) -> Bars:

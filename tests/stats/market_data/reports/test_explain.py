@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from store.datasets import TRADES
@@ -65,7 +66,7 @@ def test_it_tells_what_set_each_price_and_what_counts(minute: Api):
     assert {name: each["price"] for name, each in found["sets"].items()} == {
         name: bar[name] for name in ("open", "high", "low", "close")
     }
-    assert found["volume"] == {"own": 750, "credited": 25, "left_out": 300}
+    assert found["volume"] == {"own": 750, "credited": 25, "left_out": 300, "stored": 0}
     assert found["volume"]["own"] + found["volume"]["credited"] == bar["volume"]
     assert [(each["timestamp"][14:19], each["part"], each["sets"]) for each in found["prints"]] == [
         ("00:01", "own", ["open"]),
@@ -90,7 +91,7 @@ def test_another_policy_is_compared(minute: Api):
     compared = explain(minute, policy="all")["compared"]
     assert (compared["policy"], compared["bar"]["high"], compared["bar"]["volume"]) == ("all", 99, 1050)
     assert compared["sets"]["high"]["conditions"] == ["odd_lot"]
-    assert compared["volume"] == {"own": 1050, "credited": 0, "left_out": 0}
+    assert compared["volume"] == {"own": 1050, "credited": 0, "left_out": 0, "stored": 0}
 
 
 def test_its_changes_are_listed(minute: Api):
@@ -161,3 +162,89 @@ def test_prints_out_of_hours_are_not_credited(minute: Api):
     send(minute, ("20:59:30", 10, 100, []), ("21:10:00", 10, 5, ["odd_lot"]))
     found = explain(minute, at="20:59:30", hours="regular")
     assert (found["bar"]["volume"], found["volume"]["own"], found["volume"]["credited"]) == (100, 100, 0)
+
+
+def store_bars(api: Api, resolution: str, *bars: tuple[str, float, float, float, float, float]) -> None:
+    rows = [
+        {
+            "timestamp": f"2025-01-02T{time}Z", "symbol": "ACME", "resolution": resolution,
+            "open": open_, "high": high, "low": low, "close": close, "volume": volume,
+        }
+        for time, open_, high, low, close, volume in bars
+    ]  # fmt: skip
+    response = api.ingest(orjson.dumps({"bars": rows}), path="/api/v1/bars/ingest")
+    assert response.status_code == 200, response.content
+
+
+def bar_of(api: Api, resolution: str, start: str, end: str) -> Any:
+    query = {"start": f"2025-01-02T{start}", "end": f"2025-01-02T{end}", "resolution": resolution}
+    (bar,) = answer(api.get(TREE, query))["bars"]
+    return bar
+
+
+def test_a_bar_without_trades_is_the_stored_bar_of_its_length(minute: Api):
+    store_bars(minute, "1m", ("16:10:00", 5, 8, 4, 7, 90))
+    found = explain(minute, at="16:10:30")
+    assert found["bar"] == bar_of(minute, "1m", "16:10", "16:11")
+    (stored,) = found["stored"]["bars"]
+    assert (found["stored"]["resolution"], found["stored"]["bars_total"]) == ("1m", 1)
+    assert {name: stored[name] for name in ("open", "high", "low", "close", "volume")} == {
+        name: found["bar"][name] for name in ("open", "high", "low", "close", "volume")
+    }
+    assert (stored["timestamp"], stored["vwap"], stored["trade_count"]) == (
+        "2025-01-02T16:10:00Z",
+        None,
+        None,
+    )
+    assert stored["sets"] == ["open", "high", "low", "close"]
+    assert (found["sets"], found["prints"]) == ({}, [])
+    assert found["volume"] == {"own": 0, "credited": 0, "left_out": 0, "stored": 90}
+
+
+def test_a_bar_of_trades_and_stored_bars_names_both(minute: Api):
+    store_bars(
+        minute,
+        "1m",
+        ("14:59:00", 3, 3, 3, 3, 999),
+        ("15:03:00", 13, 40, 12, 20, 500),
+        ("15:04:00", 20, 21, 8, 10, 60),
+    )
+    # The stored bar of a minute with trades, and one outside the interval, have no part in it.
+    store_bars(minute, "1m", ("15:00:00", 70, 80, 60, 75, 1))
+    found = explain(minute, at="15:02:00", resolution="5m")
+    assert found["bar"] == bar_of(minute, "5m", "15:00", "15:05")
+    assert [bar["timestamp"][14:16] for bar in found["stored"]["bars"]] == ["03", "04"]
+    assert [bar["sets"] for bar in found["stored"]["bars"]] == [["high"], ["low", "close"]]
+    assert {name: each["price"] for name, each in found["sets"].items()} == {"open": 10}
+    assert [each["sets"] for each in found["prints"] if each["sets"]] == [["open"]]
+    volume = found["volume"]
+    assert volume["own"] + volume["credited"] + volume["stored"] == found["bar"]["volume"]
+    assert volume["stored"] == 560
+    assert found["bar"]["high"] == 40
+    assert len(explain(minute, at="15:02:00", resolution="5m", limit="1")["stored"]["bars"]) == 1
+    compared = explain(minute, at="15:02:00", resolution="5m", policy="all")["compared"]
+    assert compared["volume"]["stored"] == 560
+    assert compared["sets"]["high"]["price"] == 99
+    assert [bar["sets"] for bar in compared["stored"]["bars"]] == [[], ["low", "close"]]
+
+
+def test_a_stored_bar_that_trades_replace_has_no_part(minute: Api):
+    store_bars(minute, "1m", ("15:00:00", 70, 80, 60, 75, 1))
+    store_bars(minute, "5m", ("15:00:00", 70, 80, 60, 75, 1))
+    for resolution in ("1m", "5m"):
+        assert explain(minute, resolution=resolution)["stored"] is None
+
+
+def test_stored_minutes_complete_a_stored_hour_or_not(api: Api):
+    send(api, ("10:00:00", 10, 1, []))
+    store_bars(api, "1h", ("12:00:00", 5, 6, 4, 5, 100))
+    store_bars(api, "15m", ("12:00:00", 5, 9, 4, 8, 60), ("12:15:00", 8, 8, 2, 3, 60))
+    found = explain(api, at="12:30:00", resolution="1h")
+    assert found["stored"]["resolution"] == "15m"
+    assert [bar["sets"] for bar in found["stored"]["bars"]] == [["open", "high"], ["low", "close"]]
+    store_bars(api, "1h", ("13:00:00", 5, 6, 4, 5, 100))
+    store_bars(api, "15m", ("13:00:00", 5, 9, 4, 8, 60))
+    found = explain(api, at="13:30:00", resolution="1h")
+    assert (found["stored"]["resolution"], found["bar"]["volume"]) == ("1h", 100)
+    day = explain(api, at="13:30:00", resolution="1d")
+    assert day["bar"]["volume"] == day["volume"]["own"] + day["volume"]["stored"]
