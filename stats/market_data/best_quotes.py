@@ -19,7 +19,6 @@ from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 from store.timestamps import SECOND_NS
 
-BEST = "best"
 # Windows have at least this many quotes, because many of them do not change the best.
 _FEWEST_QUOTES = 1 << 14
 
