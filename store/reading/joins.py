@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.datasets import QUOTES, TRADES
+from store.datasets import TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.log_views.asof_join import AsOfJoin, joined_dataset
+from store.log_views.last_rows import RowView
 from store.log_views.log_view import LogView, empty_view
-from store.log_views.spreads import QUOTED_TRADES, QuotedTrades, quotes_known_until
 from store.protocol import Window
 from store.reading.arguments import (
     InstantArgument,
@@ -21,7 +21,6 @@ from store.reading.arguments import (
     age_ns,
     exact_window,
     instant_ns,
-    interval_ns,
 )
 from store.reading.columns import Columns, select
 from store.reading.exceptions import InvalidInterval
@@ -65,37 +64,7 @@ class JoinReader(RowReader):
             self._right_view(right_set, right_symbol or symbol, as_of, knowledge), lag, tolerance
         )
         found = join.columns_of(join.rows_at(rows.column(0).to_numpy()), left_set, names)
-        return _columns(dataset, rows, found, names, frame=frame)
-
-    def spreads(
-        self,
-        symbol: str,
-        start: InstantArgument | None = None,
-        end: InstantArgument | None = None,
-        *,
-        horizon: IntervalArgument = "5min",
-        lag: IntervalArgument = 0,
-        tolerance: IntervalArgument | None = None,
-        columns: Sequence[str] | None = None,
-        as_of: InstantArgument | None = None,
-        knowledge: str = "now",
-        frame: bool = False,
-    ) -> Rows:
-        """Return trades with the quote before each, as `asof_join`, and mid, side, effective and realised spread.
-
-        The spreads are in the currency of the price; see `store.log_views.spreads` for definitions and sources.
-        horizon: the time from a trade to the midpoint of its realised spread. A realised spread is NaN while a quote
-        from before its horizon's end may still come.
-        """
-        names = [c.name for c in QUOTED_TRADES.columns] if columns is None else select(QUOTED_TRADES, columns)
-        rows = self._view(TRADES, symbol, as_of, knowledge).rows(exact_window(start, end))
-        quotes = self._right_view(QUOTES, symbol, as_of, knowledge)
-        instrument = self._store.instrument(
-            quotes.symbol, as_of_ns=None if as_of is None else instant_ns(as_of)
-        )
-        known_until_ns = quotes_known_until(quotes, instrument.settle_ns)
-        quoted = QuotedTrades(self._join(quotes, lag, tolerance), interval_ns(horizon), known_until_ns)
-        return _columns(QUOTED_TRADES, rows, quoted.columns(rows), names, frame=frame)
+        return joined_rows(dataset, rows, found, names, frame=frame)
 
     def cross_section(
         self,
@@ -132,16 +101,17 @@ class JoinReader(RowReader):
         except UnknownSymbol:
             return empty_view(self._store, dataset, self._named(symbol))
 
-    def _join(self, right: LogView, lag: IntervalArgument, tolerance: IntervalArgument | None) -> AsOfJoin:
+    def _join(self, right: RowView, lag: IntervalArgument, tolerance: IntervalArgument | None) -> AsOfJoin:
         lag_ns, tolerance_ns = age_ns(lag), None if tolerance is None else age_ns(tolerance)
         if tolerance_ns is not None and tolerance_ns < lag_ns:
             raise InvalidInterval("tolerance must not be shorter than lag")
         return AsOfJoin(right, lag_ns, tolerance_ns)
 
 
-def _columns(
+def joined_rows(
     dataset: Dataset, rows: pa.Table, added: dict[str, object], names: list[str], *, frame: bool
 ) -> Rows:
+    """Return the named columns of rows and of what was joined to them. dataset: the declaration of all of them."""
     arrays = [added[name] if name in added else rows.column(name) for name in names]
     columns = Columns(dataset, pa.table(arrays, names=names))
     return columns.frame() if frame else columns

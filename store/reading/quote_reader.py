@@ -1,8 +1,8 @@
-"""The reader's methods that return quotes: as stored, the best of all venues, and bars of them."""
+"""The reader's methods that return quotes: as stored, the best of all venues, bars of them, and trades with their quotes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
@@ -11,9 +11,10 @@ from store import lazy_pyarrow as pa
 from store.bar_policies import EVERY_PRINT
 from store.bars.credit import utc_dates
 from store.bars.quote_bars import QuoteBars, joined_quote_bars
-from store.datasets import OPTION_QUOTES, QUOTES
+from store.datasets import OPTION_QUOTES, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import OPTION, Instrument
+from store.log_views.best_quote_view import BestQuoteView
 from store.log_views.best_quotes import (
     BEST_QUOTES,
     DEFAULT_MAX_AGE_NS,
@@ -25,8 +26,10 @@ from store.log_views.best_quotes import (
 from store.log_views.grids import DayGrid, Grid, plain_grid
 from store.log_views.known_bars import KnownLog
 from store.log_views.known_quotes import windowed_known_quote_bars
+from store.log_views.last_rows import RowView
 from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.log_views.quote_windows import windowed_quote_bars
+from store.log_views.spreads import BEST_QUOTED_TRADES, QUOTED_TRADES, QuotedTrades, quotes_known_until
 from store.protocol import Window
 from store.reading.arguments import (
     InstantArgument,
@@ -41,7 +44,7 @@ from store.reading.bar_logs import DATES_APART_NS, RegularSessions, dates_with_r
 from store.reading.columns import Columns, select
 from store.reading.exceptions import InvalidInterval, NoVenueHours, UnknownName
 from store.reading.exchange_grids import exchange_grid, grid_window, shown_until_ns
-from store.reading.joins import JoinReader
+from store.reading.joins import JoinReader, joined_rows
 from store.reading.rows import RowOptions, Rows
 from store.timestamps import DAY_NS
 
@@ -81,13 +84,47 @@ class QuoteReader(JoinReader):
         open, and if no condition of theirs excludes them. Raises `NoVenueHours` if the store was opened without
         `venue_hours`.
         """
-        if exchange == "best":
-            return self._best_quotes(symbol, start, end, max_age, options)
-        if exchange is not None:
-            raise UnknownName("exchange of quotes", exchange, ["best"])
-        if max_age is not None:
-            raise InvalidInterval("max_age is of exchange='best': give both or neither")
-        return super().quotes(symbol, start, end, **options)
+        max_age_ns = _max_age_ns(exchange, max_age)
+        if max_age_ns is None:
+            return super().quotes(symbol, start, end, **options)
+        return self._best_quotes(symbol, exact_window(start, end), max_age_ns, options)
+
+    def spreads(
+        self,
+        symbol: str,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        *,
+        exchange: str = "best",
+        max_age: IntervalArgument | None = None,
+        horizon: IntervalArgument = "5min",
+        lag: IntervalArgument = 0,
+        tolerance: IntervalArgument | None = None,
+        columns: Sequence[str] | None = None,
+        as_of: InstantArgument | None = None,
+        knowledge: str = "now",
+        frame: bool = False,
+    ) -> Rows:
+        """Return trades, each with the best bid and offer before it, and mid, side, effective and realised spread.
+
+        The rule is that of `asof_join`, over the rows of `quotes(exchange="best", max_age=)`. With `exchange="all"`
+        every quote replaces the one before, whichever its venue. The spreads are in the currency of the price; see
+        `store.log_views.spreads` for definitions and sources. horizon: the time from a trade to the midpoint of its
+        realised spread. A realised spread is NaN while a quote from before its horizon's end may still come. Raises
+        `NoVenueHours` if the store was opened without `venue_hours`, unless `exchange` is `all`.
+        """
+        max_age_ns = _max_age_ns(exchange, max_age)
+        dataset = QUOTED_TRADES if max_age_ns is None else BEST_QUOTED_TRADES
+        names = [column.name for column in dataset.columns] if columns is None else select(dataset, columns)
+        quotes = self._right_view(QUOTES, symbol, as_of, knowledge)
+        instrument = self._instrument(quotes.symbol, as_of)
+        right: RowView = quotes
+        if max_age_ns is not None:
+            right = BestQuoteView(quotes, max_age_ns, self._hours_of(instrument))
+        rows = self._view(TRADES, symbol, as_of, knowledge).rows(exact_window(start, end))
+        known_until_ns = quotes_known_until(quotes, instrument.settle_ns)
+        quoted = QuotedTrades(self._join(right, lag, tolerance), interval_ns(horizon), known_until_ns)
+        return joined_rows(dataset, rows, quoted.columns(rows), names, frame=frame)
 
     def quote_bars(
         self,
@@ -120,28 +157,15 @@ class QuoteReader(JoinReader):
             bars = _bars_on_grid(log, asked, grid, exchange, shown_until_ns(choice, grid))
         return bars_frame(bars) if frame else bars
 
-    def _best_quotes(
-        self,
-        symbol: str,
-        start: InstantArgument | None,
-        end: InstantArgument | None,
-        max_age: IntervalArgument | None,
-        options: RowOptions,
-    ) -> Rows:
+    def _best_quotes(self, symbol: str, asked: Window, max_age_ns: int, options: RowOptions) -> Rows:
         names, as_of = options.get("columns"), options.get("as_of")
         names = (
             [column.name for column in BEST_QUOTES.columns] if names is None else select(BEST_QUOTES, names)
         )
-        max_age_ns = DEFAULT_MAX_AGE_NS if max_age is None else interval_ns(max_age)
-        if max_age_ns > LONGEST_MAX_AGE_NS:
-            raise InvalidInterval("max_age must be at most 1d")
-        if self._venue_hours is None:
-            raise NoVenueHours
-        as_of_ns = None if as_of is None else instant_ns(as_of)
-        instrument = self._store.instrument(self._named(symbol), as_of_ns=as_of_ns)
-        hours, knowledge = self._venue_hours(instrument), options.get("knowledge", "now")
+        instrument = self._instrument(self._named(symbol), as_of)
+        hours, knowledge = self._hours_of(instrument), options.get("knowledge", "now")
         log = self._view(_quotes_of(instrument), symbol, as_of, knowledge)
-        window = window_of_changes(log, exact_window(start, end), max_age_ns)
+        window = window_of_changes(log, asked, max_age_ns)
         parts = [BEST_QUOTES.schema.empty_table()]
         while window.start_ns < window.end_ns:
             part = log.take_window(window, ROWS_AT_ONCE)
@@ -149,6 +173,28 @@ class QuoteReader(JoinReader):
             window = Window(part.end_ns, window.end_ns)
         columns = Columns(BEST_QUOTES, pa.concat_tables(parts).select(names))
         return columns.frame() if options.get("frame") else columns
+
+    def _instrument(self, symbol: str, as_of: InstantArgument | None) -> Instrument:
+        return self._store.instrument(symbol, as_of_ns=None if as_of is None else instant_ns(as_of))
+
+    def _hours_of(self, instrument: Instrument) -> VenueHours:
+        if self._venue_hours is None:
+            raise NoVenueHours
+        return self._venue_hours(instrument)
+
+
+def _max_age_ns(exchange: str | None, max_age: IntervalArgument | None) -> int | None:
+    """Return how long a quote takes part in the best; None for all quotes as stored."""
+    if exchange not in {None, "all", "best"}:
+        raise UnknownName("exchange of quotes", str(exchange), ["all", "best"])
+    if exchange != "best":
+        if max_age is not None:
+            raise InvalidInterval("max_age is of exchange='best': give both or neither")
+        return None
+    max_age_ns = DEFAULT_MAX_AGE_NS if max_age is None else interval_ns(max_age)
+    if max_age_ns > LONGEST_MAX_AGE_NS:
+        raise InvalidInterval("max_age must be at most 1d")
+    return max_age_ns
 
 
 def _quotes_of(instrument: Instrument) -> Dataset:

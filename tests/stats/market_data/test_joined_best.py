@@ -1,17 +1,22 @@
 """`…/trades?join=quotes`: by default with the best bid and offer, as `pandas.merge_asof` joins its rows."""
 
 import random
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
+from django.conf import settings
 
+from stats.sessions.venue_hours import venue_hours_of
+from store import open_store
 from store.instruments import Instrument
+from store.reading.exceptions import InvalidInterval, NoVenueHours, UnknownName
 from store.timestamps import parse_timestamp
 from tests.api_client import answer, problem
 from tests.stats.market_data.builders import EQUITY_HOUR, HOUR_NS, Market, timestamp
 from tests.stats.market_data.oracle import SECOND_NS
+from tests.store_settings import IS_OF_FILES
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
@@ -20,6 +25,12 @@ HOURS = {"start": timestamp(EQUITY_HOUR), "end": timestamp(EQUITY_HOUR + HOUR_NS
 QUOTE = ("bid", "bid_size", "ask", "ask_size", "bid_exchange", "ask_exchange", "state")
 VENUES = ("XNAS", "ARCX", "XNYS", "IEXG", None)
 MINUTE_NS = 60 * SECOND_NS
+OPTIONS: list[dict[str, str]] = [
+    {},
+    {"lag": "1ns"},
+    {"lag": "3s", "tolerance": "20s"},
+    {"max_age": "30s"},
+]
 
 
 @pytest.fixture
@@ -103,6 +114,28 @@ def test_the_spreads_are_those_of_the_best(venues: Market):
         if side and not np.isnan(later):
             assert row["realised_spread"] == pytest.approx(2 * side * (row["price"] - later))
     assert known > 30
+
+
+@pytest.mark.skipif(not IS_OF_FILES, reason="the reader reads files")
+@pytest.mark.parametrize("options", OPTIONS)
+def test_the_spreads_of_the_reader_are_those_of_http(venues: Market, options: dict[str, str]):
+    declared: Any = settings.MARKET_STORES["default"]
+    reader = open_store(declared["OPTIONS"]["path"], venue_hours=venue_hours_of)
+    window = EQUITY_HOUR, EQUITY_HOUR + HOUR_NS
+    table = reader.spreads("ACME", *window, **cast("Any", options)).table
+    found = rows(venues, join="quotes", **options)
+    assert table.num_rows == len(found)
+    for name in (*QUOTE, "price", "mid", "side", "effective_spread", "realised_spread"):
+        cells = [None if cell != cell else cell for cell in table.column(name).to_pylist()]  # noqa: PLR0124 NaN
+        assert cells == [row[name] for row in found], name
+    times = table.column("quote_timestamp").to_pylist()
+    assert times == [row["quote_timestamp"] and parse_timestamp(row["quote_timestamp"]) for row in found]
+    with pytest.raises(NoVenueHours):
+        open_store(declared["OPTIONS"]["path"]).spreads("ACME")
+    with pytest.raises(InvalidInterval, match="give both or neither"):
+        reader.spreads("ACME", exchange="all", max_age="1h")
+    with pytest.raises(UnknownName, match="best"):
+        reader.spreads("ACME", exchange="XNAS")
 
 
 def test_pages_and_streams_have_the_same_rows(venues: Market):

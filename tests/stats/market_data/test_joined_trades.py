@@ -46,6 +46,7 @@ def joined(market: Market, path: str = PATH, **query: str) -> Any:
 def by_reader(symbol: str, start_ns: int, **options: str) -> list[tuple[Any, ...]]:
     declared: Any = settings.MARKET_STORES["default"]
     reader = open_store(declared["OPTIONS"]["path"])
+    options = {"exchange": "all", **options}
     table = reader.spreads(symbol, start_ns, start_ns + HOUR_NS, **cast("Any", options)).table
     columns = [table.column(name).to_pylist() for name in ("timestamp", "quote_timestamp", *VALUES)]
     return [

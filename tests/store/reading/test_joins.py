@@ -113,14 +113,14 @@ def test_the_join_of_a_past_time_reads_both_logs_as_they_were(tmp_path: Path):
     reader = open_store(tmp_path)
     assert reader.asof_join("trades", "quotes", "AAPL").bid.tolist() == [3.0]
     assert reader.asof_join("trades", "quotes", "AAPL", as_of=NOON).bid.tolist() == [1.0]
-    assert reader.spreads("AAPL", as_of=NOON).mid.tolist() == [1.5]
+    assert reader.spreads("AAPL", exchange="all", as_of=NOON).mid.tolist() == [1.5]
 
 
 def test_without_right_rows_their_columns_are_null(tmp_path: Path):
     stored(tmp_path, "trades", [trade(10)])
     found = open_store(tmp_path).asof_join("trades", "quotes", "AAPL")
     assert np.isnan(found.bid).all()
-    assert np.isnan(open_store(tmp_path).spreads("AAPL").realised_spread).all()
+    assert np.isnan(open_store(tmp_path).spreads("AAPL", exchange="all").realised_spread).all()
 
 
 def test_spreads_follow_their_definitions(tmp_path: Path):
@@ -149,7 +149,7 @@ def test_spreads_follow_their_definitions(tmp_path: Path):
             quote(3 * minute + 30 * SECOND, bid=10.2, ask=10.3),
         ],
     )
-    found = open_store(tmp_path).spreads("AAPL", horizon="1min")
+    found = open_store(tmp_path).spreads("AAPL", exchange="all", horizon="1min")
     nan = float("nan")
     assert list(found.side) == [None, "buy", "sell", None, "buy", None, "buy"]
     np.testing.assert_allclose(found.effective_spread, [nan, 0.02, 0.01, 0, -0.01, nan, 0.1], atol=1e-12)
