@@ -163,6 +163,14 @@ class InstrumentHistory:
         declarations = (self._declaration(each, as_of_ns) for each in symbols)
         return [instrument for instrument in declarations if instrument is not None]
 
+    def declarations(self, symbol: str, as_of_ns: int | None) -> list[tuple[int, Instrument]]:
+        """See `MarketStore.declarations`."""
+        return [
+            (declared_at, instrument)
+            for declared_at, instrument in self._declared.get(symbol, ())
+            if as_of_ns is None or declared_at <= as_of_ns
+        ]
+
     def last_declared_ns(self, as_of_ns: int) -> int:
         """See `MarketStore.last_declared_ns`."""
         newest = bisect_right(self._instants, as_of_ns)

@@ -320,6 +320,10 @@ class MarketStore(Protocol):
         """Return the declared instruments (or only `symbol`'s), sorted by symbol, as of now or an instant."""
 
     @abstractmethod
+    def declarations(self, symbol: str, *, as_of_ns: int | None = None) -> list[tuple[int, Instrument]]:
+        """Return a symbol's declarations and their times (nanoseconds UTC), as of now or an instant; oldest first."""
+
+    @abstractmethod
     def last_declared_ns(self, as_of_ns: int) -> int:
         """Return the time (nanoseconds UTC) of the last declaration up to an instant; 0 if there is none."""
 

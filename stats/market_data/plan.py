@@ -17,6 +17,7 @@ from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.log_views.log_view import LogView
 from store.protocol import Window
+from store.terms import TermsPeriod, terms_then
 from trades.instruments.services import instrument_get
 from trades.stores import market_store
 
@@ -86,6 +87,14 @@ class SymbolQuery:
     def settle_ns(self) -> int | None:
         """The instrument's `settle` for `knowledge=then`; None for what is known now."""
         return None if self.query.knowledge is None else self.instrument.settle_ns
+
+    @property
+    def terms(self) -> tuple[TermsPeriod, ...]:
+        """The instrument's terms by period; for a query of what is known now, the last ones."""
+        if self.query.knowledge is None:
+            return terms_then(self.instrument, ())
+        declarations = market_store().declarations(self.symbol, as_of_ns=self.query.as_of_ns)
+        return terms_then(self.instrument, declarations)
 
     def as_known(self, log: LogView) -> LogView:
         """Return the log with `settle_ns`, so that `knowledge=then` reads its rows as they were known at their time."""

@@ -1,7 +1,7 @@
 """The dataset `/quotes`: quotes as stored, or bars of bid and ask."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -11,6 +11,7 @@ from stats.market_data.best_quotes import best_columns, best_quotes_plan
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import finality_of
 from stats.market_data.intervals.knowledge_counts import BarKnowledge
+from stats.market_data.intervals.terms import bars_by_terms
 from stats.market_data.intervals.windows import (
     bar_range,
     bar_window,
@@ -27,6 +28,7 @@ from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.bar_policies import EVERY_PRINT
 from store.bars.quote_bars import QuoteBars
 from store.datasets import QUOTES
+from store.instruments import Instrument
 from store.log_views.known_bars import KnownLog
 from store.log_views.known_quotes import known_quote_bars_by_exchange
 from store.log_views.log_view import LogView
@@ -124,15 +126,19 @@ def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
     finality = finality_of(symbol_query, grid, query_range, log)
     # A bar opens at a quote from the last ten dates with quotes. These dates may be arbitrarily old, so the view must
     # have every commit that touches a date before the window.
+    needed_end_ns = window.end_ns if len(symbol_query.terms) == 1 else ALL_TIME.end_ns
     log = symbol_query.read_point.limited_to(
-        log, Window(min(ALL_TIME.start_ns, window.start_ns), window.end_ns)
+        log, Window(min(ALL_TIME.start_ns, window.start_ns), needed_end_ns)
     )
     next_change_ns = next_change_ns_of(symbol_query, grid, query_range)
     settle_ns, has_integer_volume = symbol_query.settle_ns, symbol_query.instrument.has_integer_volume
+    reader = QuoteBarReader(log, window, grid, has_integer_volume, finality.until_ns, settle_ns)
+
+    def reader_of(instrument: Instrument, of_grid: BarGrid) -> QuoteBarReader:
+        return replace(reader, grid=of_grid, settle_ns=instrument.settle_ns)
+
     return Plan(
-        source=WindowedSource(
-            QuoteBarReader(log, window, grid, has_integer_volume, finality.until_ns, settle_ns)
-        ),
+        source=WindowedSource(bars_by_terms(symbol_query, reader, reader_of)),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(log,),

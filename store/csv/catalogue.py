@@ -92,6 +92,10 @@ class CsvCatalogue:
         with unavailable_on_error:
             return self._instruments.verified().declared(symbol, as_of_ns)
 
+    def declarations(self, symbol: str, *, as_of_ns: int | None = None) -> list[tuple[int, Instrument]]:
+        with unavailable_on_error:
+            return self._instruments.verified().declarations(symbol, as_of_ns)
+
     def last_declared_ns(self, as_of_ns: int) -> int:
         with unavailable_on_error:
             return self._instruments.verified().last_declared_ns(as_of_ns)

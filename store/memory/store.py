@@ -69,6 +69,10 @@ class MemoryCatalogue:
         """See `MarketStore.declared_instruments`."""
         return self._history.declared(symbol, as_of_ns)
 
+    def declarations(self, symbol: str, *, as_of_ns: int | None = None) -> list[tuple[int, Instrument]]:
+        """See `MarketStore.declarations`."""
+        return self._history.declarations(symbol, as_of_ns)
+
     def last_declared_ns(self, as_of_ns: int) -> int:
         """See `MarketStore.last_declared_ns`."""
         return self._history.last_declared_ns(as_of_ns)

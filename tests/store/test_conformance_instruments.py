@@ -56,6 +56,15 @@ def test_undeclared_instrument_is_the_default(store, symbol: str, expected: Inst
     assert store.declared_instruments() == store.declared_instruments(symbol=symbol) == []
 
 
+def test_declarations_are_a_symbols_own_in_their_order(store, clock: Clock):
+    first, second = Instrument("AAPL", settle=1.0), Instrument("AAPL", settle=2.5)
+    for clock.now, each in ((NOON, first), (NOON + 1, FUTURE), (NOON + 2, second)):
+        store.set_instrument(each)
+    assert store.declarations("AAPL") == [(NOON, first), (NOON + 2, second)]
+    assert store.declarations("AAPL", as_of_ns=NOON + 1) == [(NOON, first)]
+    assert store.declarations("MSFT") == []
+
+
 @pytest.mark.parametrize("instrument", [FUTURE, OPTION, Instrument("AAPL")], ids=lambda each: each.symbol)
 def test_declared_fields_are_read_back(store, instrument: Instrument):
     store.set_instrument(instrument)

@@ -3,8 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 
-import numpy as np
-
 from stats.market_data.intervals.bar_grid import BarGrid
 from store.bar_policies import BarPolicy
 from store.datasets import BARS
@@ -26,16 +24,13 @@ class BarKnowledge:
     def of_rows(self, first_ns: int, last_ns: int) -> dict[str, int]:
         """Return the counts of the rows of the bars between two labels, both included; see `KnowledgeTimes.counts`."""
         counts = Counter[str]()
-        window = Window(first_ns, self.grid.interval(last_ns).end_ns)
-        labels = np.array([first_ns, last_ns])
-        ends_ns, _ = self.grid.ends_and_dates(labels, self.grid.aligned(window.start_ns, window.end_ns))
+        window = Window(self.grid.interval(first_ns).start_ns, self.grid.interval(last_ns).end_ns)
+        settle_ns = self.settle_ns
         for view in self.logs:
             if not view.is_empty:
                 reach = stored_bars_window(window, self.grid) if view.dataset is BARS else window
                 found = KnownLog(view, self.grid, self.policy, self.settle_ns).versions(reach)
-                counts.update(
-                    found.counts(int(ends_ns[0]) + self.settle_ns, int(ends_ns[1]) + self.settle_ns)
-                )
+                counts.update(found.counts(window.start_ns + settle_ns + 1, window.end_ns + settle_ns))
         return counts
 
 

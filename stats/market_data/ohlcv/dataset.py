@@ -6,6 +6,7 @@ from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import final_bars_of, finality_of, has_final
 from stats.market_data.intervals.knowledge_counts import BarKnowledge
+from stats.market_data.intervals.terms import bars_by_terms
 from stats.market_data.intervals.windows import (
     bar_range,
     bar_window,
@@ -21,6 +22,7 @@ from stats.market_data.query import DatasetForm
 from stats.market_data.rows import WindowedSource
 from store.bars.adjustment import AdjustmentRules
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
+from store.instruments import Instrument
 from store.log_views.adjusted_bars import CLOSE_LOOKBACK_NS
 from store.log_views.log_view import LogView, empty_view
 from store.log_views.stored_bars import is_made_of, stored_bars_window, stored_resolutions
@@ -76,6 +78,9 @@ def _bars_plan(
     window = bar_window(query_range, grid, (trades, stored_bars))
     trades_window = trade_bars(trades, grid, symbol_query.instrument.policy).needed(window)
     needed = _needed(symbol_query, grid, query_range, trades_window, actions)
+    if len(symbol_query.terms) > 1:
+        # Other terms have other intervals, and look at other rows after them.
+        needed = ALL_TIME
     stored_grid = grid if actions.is_empty else grid.days()
     stored_needed = stored_bars_window(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
     limited_to = symbol_query.read_point.limited_to
@@ -95,8 +100,13 @@ def _bars_plan(
     if finality is not None:
         final_bars = final_bars_of(symbol_query, grid, query_range, logs[:2], finality)
     reader = BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars)
+
+    def reader_of(instrument: Instrument, of_grid: BarGrid) -> BarRowReader:
+        own = replace(inputs, policy=instrument.policy, settle_ns=instrument.settle_ns)
+        return replace(reader, inputs=own, grid=of_grid)
+
     return Plan(
-        source=WindowedSource(reader),
+        source=WindowedSource(bars_by_terms(symbol_query, reader, reader_of)),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=logs,

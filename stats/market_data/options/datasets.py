@@ -24,6 +24,7 @@ from stats.market_data.options.rate_curve import stored_rates
 from stats.market_data.options.rows import GREEKS, OptionRows, option_columns
 from stats.market_data.options.surface import SurfaceSource, surface_columns
 from stats.market_data.options.underlying_price import LOG_COUNT, underlying_price
+from stats.market_data.pinned_logs import ReadPoint
 from stats.market_data.plan import (
     KnowledgeOfPage,
     MarketDataset,
@@ -151,12 +152,33 @@ def _surface_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     )
     own_log = empty_view(market_store(), OPTION_QUOTES, symbol_query.symbol)
     return Plan(
-        source=SurfaceSource(market.chain.contracts, market, instant_ns, names),
+        source=SurfaceSource(_contracts_then(symbol_query, market, instant_ns), market, instant_ns, names),
         range=Range(window.start_ns, window.end_ns),
         reason="no_data",
         logs=(own_log, *market.logs),
         validity=Validity(instant_ns - 1, now_ns),
         head=(("at", format_timestamp(instant_ns)),),
+    )
+
+
+def _contracts_then(
+    symbol_query: SymbolQuery, market: OptionMarket, instant_ns: int
+) -> tuple[OptionContract, ...]:
+    """Return the contracts of a chain; with `knowledge=then` those that were declared or quoted by then."""
+    contracts, settle_ns = market.chain.contracts, symbol_query.settle_ns
+    if settle_ns is None:
+        return contracts
+    known_ns = min(instant_ns - 1 + settle_ns, symbol_query.now_ns)
+    known = {each.symbol for each in market_store().declared_instruments(as_of_ns=known_ns)}
+    reach = Window(instant_ns - QUOTE_REACH_NS, instant_ns)
+    known |= {
+        contract.symbol for contract, log in market.chain.members if log.rows_at(reach, known_ns).num_rows
+    }
+    read_point = ReadPoint(known_ns, None)
+    return tuple(
+        each
+        for each in contracts
+        if each.symbol in known or not read_point.log(OPTION_QUOTES, each.symbol, 0).is_empty
     )
 
 

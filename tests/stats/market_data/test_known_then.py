@@ -23,7 +23,7 @@ from tests.installation import shared_installation
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
-SYMBOL, PLAIN = "ACME", "BTC-USD"
+SYMBOL, PLAIN, MOVED = "ACME", "BTC-USD", "MOVE"
 UNDERLYING = "XYZ"
 CONTRACTS = [f"XYZ250221{right}{strike}000" for right in "CP" for strike in ("00098", "00102")]
 SETTLE_NS = 2 * 10**9
@@ -124,6 +124,14 @@ def post(history: list[Sent]) -> None:
             store.append(each.batch) if isinstance(each.batch, Append) else store.correct(each.batch)
 
 
+# When and how an instrument was declared.
+DECLARED: list[tuple[str, dict[str, Any]]] = [
+    ("2025-01-01T00:00Z", {"exchange": "XNYS", "bar_policy": "us_equities"}),
+    (f"{DENSE}T14:40:10Z", {"exchange": "XNYS", "bar_policy": "all"}),
+    ("2025-02-01T00:00Z", {"exchange": "XLON", "bar_policy": "all"}),
+]
+
+
 @pytest.fixture(scope="module")
 def live(
     django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
@@ -135,12 +143,22 @@ def live(
             market_store().set_instrument(Instrument(SYMBOL, exchange="XNYS", bar_policy="us_equities"))
             market_store().set_instrument(Instrument(PLAIN, instrument_class="crypto"))
             market_store().set_instrument(Instrument(UNDERLYING, exchange="XNYS", currency="USD"))
-        post([*history(chance, SYMBOL), *history(chance, PLAIN), *option_history(chance)])
+        for each in DECLARED:
+            with time_machine.travel(each[0], tick=False):
+                market_store().set_instrument(Instrument(MOVED, **each[1]))
+        post(
+            [
+                *history(chance, MOVED),
+                *history(chance, SYMBOL),
+                *history(chance, PLAIN),
+                *option_history(chance),
+            ]
+        )
         yield api
 
 
 def rows_of(api: Api, symbol: str, dataset: str, **query: str) -> list[dict[str, Any]]:
-    kind = "crypto" if symbol == PLAIN else "equities" if symbol == SYMBOL else "options"
+    kind = "crypto" if symbol == PLAIN else "equities" if symbol in {SYMBOL, MOVED} else "options"
     span = {"start": START, "end": END}
     if query.get("resolution") in SHORT:
         span = {"start": DENSE, "end": "2025-01-11"}
@@ -169,10 +187,10 @@ CASES: list[tuple[str, str, dict[str, str]]] = [
 ]
 
 
-def ends_of(symbol: str, resolution: str, labels: list[int], words: dict[str, str]) -> list[int]:
+def ends_of(instrument: Instrument, resolution: str, labels: list[int], words: dict[str, str]) -> list[int]:
     """When bars with these labels end."""
     grid = instrument_grid(
-        market_store().instrument(symbol),
+        instrument,
         Resolution.spelled(resolution),
         session=SessionMode(words["session"]) if "session" in words else None,
         hours=Hours(words["hours"]) if "hours" in words else None,
@@ -194,7 +212,8 @@ def test_a_bar_is_that_of_its_end(
         for row in rows_of(live, symbol, dataset, resolution=resolution, knowledge="then", **words)
     }
     every = {key(row): row for row in [*now, *then.values()]}
-    ends_ns = ends_of(symbol, resolution, [parse_timestamp(time) for time, _ in every], words)
+    instrument = market_store().instrument(symbol)
+    ends_ns = ends_of(instrument, resolution, [parse_timestamp(time) for time, _ in every], words)
     for at, end_ns in zip(every, ends_ns, strict=True):
         as_of = format_timestamp(end_ns + SETTLE_NS)
         known = rows_of(live, symbol, dataset, resolution=resolution, as_of=as_of, **words)
@@ -202,7 +221,29 @@ def test_a_bar_is_that_of_its_end(
     assert resolution in LONG or list(then.values()) != now
 
 
-@pytest.mark.parametrize("symbol", [SYMBOL, PLAIN])
+@pytest.mark.parametrize("words", [{}, {"hours": "regular"}], ids=["default", "regular"])
+@pytest.mark.parametrize("resolution", ["1m", *LONG])
+@pytest.mark.parametrize("dataset", ["ohlcv", "quotes"])
+def test_a_bar_has_the_terms_of_its_end(live: Api, dataset: str, resolution: str, words: dict[str, str]):
+    then = rows_of(live, MOVED, dataset, resolution=resolution, knowledge="then", **words)
+    wanted: dict[tuple[str, str], Any] = {}
+    times = [parse_timestamp(time) for time, _ in DECLARED]
+    for from_ns, until_ns, (_, facts) in zip(times, [*times[1:], 2**62], DECLARED, strict=True):
+        last = {} if until_ns == 2**62 else {"as_of": format_timestamp(until_ns - 1)}
+        bars = rows_of(live, MOVED, dataset, resolution=resolution, **last, **words)
+        bars += [bar for bar in then if from_ns <= parse_timestamp(bar["timestamp"]) < until_ns]
+        labels = [parse_timestamp(bar["timestamp"]) for bar in bars]
+        ends_ns = ends_of(Instrument(MOVED, **facts), resolution, labels, words)
+        for bar, end_ns in zip(bars, ends_ns, strict=True):
+            if from_ns <= end_ns < until_ns:
+                as_of = format_timestamp(end_ns + SETTLE_NS)
+                known = rows_of(live, MOVED, dataset, resolution=resolution, as_of=as_of, **words)
+                wanted |= {key(row): row for row in known if key(row) == key(bar)}
+    assert {key(row): row for row in then} == wanted
+    assert [key(row) for row in then] == sorted(wanted, key=lambda each: (parse_timestamp(each[0]), each[1]))
+
+
+@pytest.mark.parametrize("symbol", [SYMBOL, PLAIN, MOVED])
 @pytest.mark.parametrize("dataset", ["trades", "quotes"])
 def test_a_row_is_that_of_its_time(live: Api, dataset: str, symbol: str):
     now = rows_of(live, symbol, dataset)
