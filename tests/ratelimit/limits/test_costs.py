@@ -44,6 +44,11 @@ ACCESS_PAGE = Access("market:read", cost=PAGE)
         ("lastly=9000", 1),
         ("limit=\u0661\u0660\u0660\u0660\u0660", 1),
         ("unlimited=9000", 1),
+        ("symbols=@SP500", 10),
+        ("last=1&symbols=%40SP500&limit=1", 10),
+        ("s%79mbols=@SP500", 10),
+        ("symbols=A,@SP500", 1),
+        ("policy=@SP500", 1),
     ],
 )
 def test_a_page_costs_one_for_each_started_thousand_of_rows(asked, tokens):

@@ -197,3 +197,36 @@ def test_a_report_without_a_part_sees_the_commit_that_makes_it_available(api: Ap
     stored = api.call("POST", path, orjson.dumps({"bars": [daily]}))
     assert stored.status_code == 200, stored.content
     assert held.newest(time.time_ns()).etag != before.etag
+
+
+@pytest.mark.parametrize("report", [False, True], ids=["page", "report"])
+def test_an_answer_for_a_universe_is_held_until_a_change_or_a_commit_of_a_member(api: Api, report: bool):
+    def change(member: str, day: int) -> None:
+        row = {"timestamp": f"2025-01-0{day}", "symbol": "X", "member": member, "action": "add"}
+        stored = api.call(
+            "POST", "/api/v1/universe-changes/ingest", orjson.dumps({"universe_changes": [row]})
+        )
+        assert stored.status_code == 200, stored.content
+
+    api.ingest(trade())
+    change("AAPL", 1)
+    target = Target("equities", MARKET_DATASETS["ohlcv"].form, None)
+    query = parse_query(target, "symbols=@X&start=2025-01-02&end=2025-01-03&fields=close")
+    latest = parse_report_query("latest", "equities", None, "symbols=@X")
+
+    def pin(*, now_ns: int) -> PinnedContent:
+        if report:
+            return market_data_report(query=latest, now_ns=now_ns)
+        return market_data_page(query=query, now_ns=now_ns)
+
+    held = HeldAnswer(pin, Representation("json"))
+    first = held.newest(time.time_ns())
+    api.ingest(trade(symbol="OTHER"))
+    assert held.if_newest(time.time_ns()) is first
+    change("MSFT", 2)
+    assert held.if_newest(time.time_ns()) is None
+    second = held.newest(time.time_ns())
+    assert second.content.symbols == ("AAPL", "MSFT")
+    api.ingest(trade(symbol="MSFT"))
+    assert held.if_newest(time.time_ns()) is None
+    assert held.newest(time.time_ns()).etag != second.etag
