@@ -76,7 +76,8 @@ def _layout_of(
     file: SourceFile, file_format: str, layouts: tuple[VendorLayout, ...], dataset: Dataset | None
 ) -> VendorLayout:
     for layout in layouts:
-        if layout.needed <= {*file.names} and dataset in (None, layout.dataset):
+        has_layout = layout.needed <= {*file.names} and not layout.absent.intersection(file.names)
+        if has_layout and dataset in (None, layout.dataset):
             return layout
     wanted = f" of {dataset.name}" if dataset else ""
     raise ImportRefused(

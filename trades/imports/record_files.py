@@ -250,6 +250,7 @@ _ALPACA_FIELDS = {
     "trades": {
         "t": ("timestamp", _TEXT), "x": ("exchange", _TEXT), "p": ("price", _FLOAT), "s": ("size", _FLOAT),
         "i": ("id", _TEXT), "c": ("conditions", _TEXT), "z": ("tape", _TEXT),
+        "u": ("update", _TEXT),
     },
     "quotes": {
         "t": ("timestamp", _TEXT), "bp": ("bid_price", _FLOAT), "bs": ("bid_size", _FLOAT),

@@ -5,6 +5,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -249,3 +250,131 @@ def test_a_dbn_file_that_is_cut_off_stores_what_is_whole(tmp_path: Path):
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(CommandError, match="the last record is cut off"):
         imported(path, format="databento")
+
+
+STOCK_QUOTES = "ticker,ask_exchange,ask_price,ask_size,bid_exchange,bid_price,bid_size,conditions,indicators,participant_timestamp,sequence_number,sip_timestamp,tape,trf_timestamp"
+AGGREGATES = "ticker,volume,open,close,high,low,window_start,transactions"
+# Vendors' headers with values of theirs: pages of the flat files' datasets at massive.com and polygon.io, and what
+# alpaca-py 0.44.0 writes.
+DOCUMENTED: dict[str, tuple[str, str, str, str, str, Row]] = {
+    "polygon stock trades": (
+        "polygon", "trades_v1",
+        ("ticker,conditions,correction,exchange,id,participant_timestamp,price,sequence_number,sip_timestamp,size,tape,trf_id,trf_timestamp\n"
+        'A,"12,37",0,4,71675222901845,1789718400814766587,157.350000,3372,1789718400831008119,10.000000,1,202,1789718400830651291\n'),
+        "trades", "A",
+        {"timestamp": 1789718400831008119, "price": 157.35, "volume": 10.0, "trade_id": "71675222901845",
+         "exchange": "4-202", "sequence": 3372, "conditions": "extended_hours;odd_lot"},
+    ),
+    "polygon option trades": (
+        "polygon", "trades_v1",
+        ("ticker,conditions,correction,exchange,participant_timestamp,price,sip_timestamp,size\n"
+        "O:SPY230327P00390000,232,0,312,1678715620948000000,11.82,1678715620948000000,1\n"),
+        "trades", "SPY230327P00390000",
+        {"timestamp": 1678715620948000000, "price": 11.82, "volume": 1.0, "exchange": "312"},
+    ),
+    "polygon crypto trades": (
+        "polygon", "trades_v1",
+        "ticker,conditions,exchange,id,participant_timestamp,price,size\nX:BTC-USD,2,1,511004310,1697155200033000000,26755.63,0.00373861\n",
+        "trades", "BTC-USD",
+        {"timestamp": 1697155200033000000, "price": 26755.63, "volume": 0.00373861, "trade_id": "511004310"},
+    ),
+    "polygon stock quotes": (
+        "polygon", "quotes_v1",
+        f'{STOCK_QUOTES}\nA,19,150.5,2,19,0.0,0,"1,81",,1770800340065735000,324,1770800340065750000,1,0\n',
+        "quotes", "A",
+        {"timestamp": 1770800340065750000, "bid": None, "ask": 150.5, "ask_size": 2.0, "sequence": 324},
+    ),
+    "polygon option quotes": (
+        "polygon", "quotes_v1",
+        ("ticker,ask_exchange,ask_price,ask_size,bid_exchange,bid_price,bid_size,sequence_number,sip_timestamp\n"
+        "O:SPY241220P00720000,309,326.77,1,309,321.77,1,81779,1680010200067217664\n"),
+        "option_quotes", "SPY241220P00720000",
+        {"timestamp": 1680010200067217664, "bid": 321.77, "ask": 326.77, "sequence": 81779},
+    ),
+    "polygon forex quotes": (
+        "polygon", "quotes_v1",
+        "ticker,ask_exchange,ask_price,bid_exchange,bid_price,participant_timestamp\nC:EUR-USD,48,1.0871,48,1.0869,1697155200033000000\n",
+        "quotes", "EUR-USD",
+        {"timestamp": 1697155200033000000, "bid": 1.0869, "ask": 1.0871, "bid_size": None},
+    ),
+    "polygon minutes": (
+        "polygon", "minute_aggs_v1", f"{AGGREGATES}\nA,28038.875816,115.03,114.91,115.03,114.76,1779456600000000000,125\n",
+        "bars", "A",
+        {"timestamp": 1779456600000000000, "open": 115.03, "low": 114.76, "volume": 28038.875816, "trade_count": 125},
+    ),
+    "polygon option days": (
+        "polygon", "day_aggs_v1", f"{AGGREGATES}\nO:SPY230327P00390000,200,11.82,9.83,11.82,8.09,1678680000000000000,62\n",
+        "bars", "SPY230327P00390000",
+        {"timestamp": 1678680000000000000, "resolution": "1d", "close": 9.83, "volume": 200.0},
+    ),
+    "alpaca trades": (
+        "alpaca", "", ("symbol,timestamp,exchange,price,size,id,conditions,tape\n"
+        "AAPL,2024-01-03 14:30:00.123456+00:00,V,184.2,100.0,52983525033960,\"['@', 'I']\",C\n"
+        "AAPL,2024-01-03 14:30:01.000000+00:00,D,184.3,5.0,71675200000001,\"[' ', 'T']\",C\n"),
+        "trades", "AAPL",
+        {"timestamp": 1704292200123456000, "price": 184.2, "volume": 100.0, "trade_id": "52983525033960",
+         "exchange": "V", "conditions": "regular;odd_lot"},
+    ),
+    "alpaca quotes": (
+        "alpaca", "", ("symbol,timestamp,bid_price,bid_size,bid_exchange,ask_price,ask_size,ask_exchange,conditions,tape\n"
+        "AAPL,2024-01-03 14:30:00.500+00:00,184.2,1.0,V,0.0,0.0,Q,['R'],C\n"),
+        "quotes", "AAPL",
+        {"timestamp": 1704292200500000000, "bid": 184.2, "ask": None, "conditions": "R"},
+    ),
+    "alpaca bars": (
+        "alpaca", "", ("symbol,timestamp,open,high,low,close,volume,trade_count,vwap\n"
+        "AAPL,2024-01-03 14:30:00+00:00,184.2,184.9,184.1,184.6,120394.0,1033.0,184.51\n"),
+        "bars", "AAPL",
+        {"timestamp": 1704292200000000000, "volume": 120394.0, "trade_count": 1033, "vwap": 184.51},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_a_documented_file_is_read_as_documented(tmp_path: Path, name: str):
+    file_format, folder, text, dataset, symbol, wanted = DOCUMENTED[name]
+    (tmp_path / folder).mkdir(exist_ok=True)
+    path = tmp_path / folder / "2025-01-02.csv"
+    path.write_text(text)
+    imported(path, format=file_format, **({"resolution": "1m"} if name == "alpaca bars" else {}))
+    first = stored(dataset, symbol)[0]
+    assert {column: first[column] for column in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ticker,exchange,session_end_date,window_start,open,high,low,close,volume,transactions\nESZ5,2,2025-08-25,1756082400000,5,5,5,5,2,1\n",
+        "ticker,open,close,high,low,window_start\nI:AAVE100,96.767,99.2175,100.4065,95.5217,1701756000000000000\n",
+    ],
+    ids=["futures", "indices"],
+)
+def test_polygon_files_of_futures_and_indices_are_refused(tmp_path: Path, text: str):
+    (tmp_path / "minute_aggs_v1").mkdir()
+    path = tmp_path / "minute_aggs_v1" / "2025-01-02.csv"
+    path.write_text(text)
+    with pytest.raises(CommandError, match="are no layout of polygon"):
+        imported(path, format="polygon")
+
+
+def test_alpaca_s_blank_code_is_a_regular_sale_and_what_was_cancelled_is_left_out(tmp_path: Path):
+    """Answers as https://docs.alpaca.markets/reference/stocktrades-1 has them."""
+    row: Row = {"t": "2024-01-03T14:30:00.123456789Z", "x": "V", "p": 184.2, "s": 1, "z": "A"}
+    changes: list[Row] = [
+        {"i": 1, "c": [" "]}, {"i": 2, "c": [" ", "I"]}, {"i": 3, "c": ["T", " "]}, {"i": 4},
+        {"i": 5, "c": [" "], "u": "canceled"}, {"i": 6, "c": [" "], "u": "incorrect"},
+        {"i": 7, "c": [" "], "u": "corrected"},
+    ]  # fmt: skip
+    path = tmp_path / "trades.json"
+    path.write_bytes(orjson.dumps({"trades": {"IBM": [row | each for each in changes]}}))
+    imported(path, format="alpaca")
+    found = {each["trade_id"]: each["conditions"] for each in stored("trades", "IBM")}
+    regular = {
+        "1": "regular",
+        "2": "regular;odd_lot",
+        "3": "extended_hours;regular",
+        "4": None,
+        "7": "regular",
+    }
+    assert found == regular
+    assert stored("trades", "IBM")[0]["timestamp"] == 1704292200123456789

@@ -8,21 +8,31 @@ from trades.conditions import CONDITION_MAPS
 from trades.imports.vendors.layout import Derived, VendorLayout
 from trades.imports.vendors.sides import ASK_PRICE, BID_PRICE, HAS_SIDE
 
+# Compared on 2026-11-22 with what alpaca-py 0.44.0 writes of the API's documented answers.
 _SOURCE = "https://docs.alpaca.markets/reference/stocktrades-1, https://github.com/alpacahq/alpaca-py (alpaca.data.models)"
 _LIST_MARKS = r"""[\[\]'" ]"""
+# A code that is one space is a regular sale, as @ is: https://docs.alpaca.markets/reference/stockmetaconditions-1.
+_BLANK, _REGULAR = r"""(^|[;'"]) ($|[;'"])""", r"\1@\2"
+# Of a trade's `u`: it was cancelled, or replaced by a row with `corrected`.
+_GONE = pa.array(["canceled", "incorrect"])
+
+
+def _codes(conditions: pa.Array) -> pa.Array:
+    """Return codes joined by semicolons, of a list as Python or JSON has it."""
+    named = pc.replace_substring_regex(conditions, _BLANK, _REGULAR)
+    codes = pc.replace_substring(pc.replace_substring_regex(named, _LIST_MARKS, ""), ",", ";")
+    return pc.if_else(pc.equal(codes, ""), None, codes)
 
 
 def _conditions(conditions: pa.Array, tape: pa.Array) -> pa.Array:
     """Return the words of codes such as `['@', 'I']`; tape C has the codes of UTP, the others those of CTA."""
-    codes = pc.replace_substring(pc.replace_substring_regex(conditions, _LIST_MARKS, ""), ",", ";")
-    codes = pc.if_else(pc.equal(codes, ""), None, codes)
+    codes = _codes(conditions)
     cta, utp = (CONDITION_MAPS[name].translated(TRADES.name, codes) for name in ("cta", "utp"))
     return pc.if_else(pc.equal(tape, "C").fill_null(False), utp, cta)
 
 
-def _words(conditions: pa.Array) -> pa.Array:
-    codes = pc.replace_substring(pc.replace_substring_regex(conditions, _LIST_MARKS, ""), ",", ";")
-    return pc.if_else(pc.equal(codes, ""), None, codes)
+def _is_standing(update: pa.Array) -> pa.Array:
+    return pc.invert(pc.is_in(update, _GONE))
 
 
 def _count(trade_count: pa.Array) -> pa.Array:
@@ -44,6 +54,7 @@ ALPACA_LAYOUTS = (
                 "conditions by tape", ("conditions", "tape"), _conditions, ("conditions", "tape")
             )
         },
+        Derived("standing", ("update",), _is_standing, ("update",)),
     ),
     VendorLayout(
         "alpaca quotes",
@@ -54,7 +65,7 @@ ALPACA_LAYOUTS = (
         {
             "bid": BID_PRICE,
             "ask": ASK_PRICE,
-            "conditions": Derived("words", ("conditions",), _words, ("conditions",)),
+            "conditions": Derived("words", ("conditions",), _codes, ("conditions",)),
         },
         HAS_SIDE,
     ),

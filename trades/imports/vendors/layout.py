@@ -32,7 +32,8 @@ class VendorLayout:
     optional: the same for columns that a file may lack. derived: computed columns. kept: computes which rows are
     read; the others are left out. given: values of columns that the files lack. given_by_folder: the same, if the
     path has a folder of this name. prefix: a pattern that is removed from symbols. conditions: the vendor's map. nulls: texts that stand for null. fixed_point: our columns
-    whose values are multiples of 1e-9 in files that write them as integers.
+    whose values are multiples of 1e-9 in files that write them as integers. absent: columns of other layouts of the vendor,
+    which no file of this one has.
     """
 
     name: str
@@ -42,6 +43,7 @@ class VendorLayout:
     optional: Mapping[str, str] = field(default_factory=dict)
     derived: Mapping[str, Derived] = field(default_factory=dict)
     kept: Derived | None = None
+    absent: frozenset[str] = frozenset()
     given: Mapping[str, str] = field(default_factory=dict)
     given_by_folder: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     prefix: str = ""

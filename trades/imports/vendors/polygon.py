@@ -3,12 +3,16 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from store.datasets import BARS, QUOTES, TRADES
+from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
 from trades.conditions.polygon import POLYGON
 from trades.imports.vendors.layout import Derived, VendorLayout
 from trades.imports.vendors.sides import ASK_PRICE, BID_PRICE, HAS_SIDE
 
-_SOURCE = "https://massive.com/docs/flat-files (https://polygon.io/blog/insights-from-trade-level-data)"
+# Columns and sample rows of each dataset's page were compared with this module on 2026-11-22.
+_SOURCE = (
+    "https://massive.com/docs/flat-files, https://polygon.io/flat-files/stocks-trades,"
+    " https://polygon.io/blog/insights-from-trade-level-data, https://polygon.io/blog/change-stocks-quotes-round-lots-to-shares"
+)
 # O: options, X: crypto, C: currencies, I: indices.
 _PREFIX = "^[OXCI]:"
 # NYSE's correction codes: 0 is a trade, 1 one with its corrected values. The others are trades that were cancelled,
@@ -30,6 +34,8 @@ def _is_standing(correction: pa.Array) -> pa.Array:
     return pc.or_(pc.is_null(correction), pc.is_in(correction, _STANDING))
 
 
+# Futures' files have other times: their samples show milliseconds where the page says nanoseconds.
+_OF_FUTURES = "session_end_date"
 _WORDS = {"conditions": Derived("words", ("conditions",), _words)}
 _STANDS = Derived("standing", ("correction",), _is_standing)
 
@@ -71,6 +77,19 @@ POLYGON_LAYOUTS = (
         prefix=_PREFIX,
     ),
     VendorLayout(
+        "polygon options quotes_v1",
+        OPTION_QUOTES,
+        _SOURCE,
+        {
+            "timestamp": "sip_timestamp", "symbol": "ticker", "bid_size": "bid_size", "ask_size": "ask_size",
+            "sequence": "sequence_number",
+        },
+        derived={"bid": BID_PRICE, "ask": ASK_PRICE},
+        kept=HAS_SIDE,
+        prefix=_PREFIX,
+        absent=frozenset({"participant_timestamp"}),
+    ),
+    VendorLayout(
         "polygon quotes_v1",
         QUOTES,
         _SOURCE,
@@ -86,6 +105,15 @@ POLYGON_LAYOUTS = (
         prefix=_PREFIX,
     ),
     VendorLayout(
+        "polygon forex quotes_v1",
+        QUOTES,
+        _SOURCE,
+        {"timestamp": "participant_timestamp", "symbol": "ticker"},
+        derived={"bid": BID_PRICE, "ask": ASK_PRICE},
+        kept=HAS_SIDE,
+        prefix=_PREFIX,
+    ),
+    VendorLayout(
         "polygon aggregates",
         BARS,
         _SOURCE,
@@ -93,6 +121,7 @@ POLYGON_LAYOUTS = (
             "timestamp": "window_start", "symbol": "ticker", "open": "open", "high": "high", "low": "low",
             "close": "close", "volume": "volume", "trade_count": "transactions",
         },
+        absent=frozenset({_OF_FUTURES}),
         given_by_folder={"minute_aggs_v1": {"resolution": "1m"}, "day_aggs_v1": {"resolution": "1d"}},
         prefix=_PREFIX,
     ),
