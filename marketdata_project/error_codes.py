@@ -212,6 +212,7 @@ ERROR_CODES = (
         unequal_columns="The columns of the batch do not all have the same number of values.",
         not_an_option="The symbol of option quotes is not an option. Use its OCC symbol, or set its terms first: "
         "class, underlying, expiry, strike, right.",
+        not_a_currency="The symbol of interest rates is not a currency by ISO 4217.",
         unknown_condition="A condition's meaning is not known, and the instrument refuses such rows "
         "(`unknown_conditions`); `errors` names them.",
         nonpositive_price="A price is zero or less, and the instrument does not have `allow_nonpositive_price`.",
@@ -221,7 +222,7 @@ ERROR_CODES = (
         negative_size="A size, or an open interest, is less than zero.",
         missing_side="A quote has neither a bid nor an ask.",
         misplaced_bar="A bar's timestamp is not the start of an interval of its resolution.",
-        inconsistent_bar="A bar's open or close does not lie between its low and its high.",
+        inconsistent_bar="A bar's open, close or vwap does not lie between its low and its high.",
         inconsistent_action="The fields do not fit the action. A split needs a ratio, without amount and currency; "
         "a dividend an amount, without a ratio; a spin-off an amount; a rename has none of them.",
         unknown_field="The dataset has no field of this name; `unknown=ignore` ignores such fields.",
@@ -229,7 +230,8 @@ ERROR_CODES = (
         correction_target_not_found="A correction matches no stored trade; `errors` names the corrections.",
         correction_ambiguous="A correction matches several trades that differ. Add `trade_id`, `exchange`, `price` or "
         "`volume`.",
-        row_conflict="A row contradicts a stored one, such as another close of the same bar.",
+        row_conflict="A row contradicts a stored one, such as another close of the same bar, or says more, such as a vwap "
+        "that the stored bar lacks.",
         alias_taken="An alias is already a symbol with data, or another instrument's symbol, or its alias at the "
         "same time. Choose another alias or other dates.",
         idempotency_key_reused="The Idempotency-Key was used for another body. Choose a new key.",

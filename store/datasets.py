@@ -21,6 +21,7 @@ from store.row_rules import (
     is_invalid_spin_off,
     is_invalid_split,
     is_misplaced_bar,
+    is_vwap_outside,
 )
 from store.tenors import TENOR_ALIASES, TENORS
 
@@ -140,6 +141,12 @@ BARS = Dataset(
             is_inconsistent_bar,
         ),
         RowRule(
+            "inconsistent_bar",
+            "vwap must lie between low and high",
+            ("low", "high", "vwap"),
+            is_vwap_outside,
+        ),
+        RowRule(
             "misplaced_bar",
             "timestamp must be the start of an interval of the bar's resolution: a multiple of it in UTC; of 1d, 1w and 1M a whole minute, of 1M in"
             " the first two weeks",
@@ -149,7 +156,7 @@ BARS = Dataset(
     ),
     conflict=(
         "row_conflict",
-        "a bar of this resolution and start is stored, or stands earlier in this batch, with other values",
+        "a bar of this resolution and start is stored, or stands earlier in this batch, with other or fewer values",
         "",
     ),
     query_column="resolution",

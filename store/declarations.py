@@ -122,6 +122,11 @@ class Dataset:
             return self
         return replace(self, columns=tuple(column for column in self.columns if not column.later))
 
+    @property
+    def has_complete_ids(self) -> bool:
+        """Whether every row has an id, so that a row says all that is known of it. Other rows are repeated by feeds."""
+        return bool(self.id_columns) and self.column(self.id_columns[-1]).required
+
     @cached_property
     def later_names(self) -> tuple[str, ...]:
         """The names of the later columns, in order."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -26,7 +27,8 @@ from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import BatchRefused
-from trades.formats import JSON, READERS, WITHOUT_SYMBOLS
+from trades.formats import CSV, JSON, READERS, WITHOUT_SYMBOLS
+from trades.formats.csv_lines import lines_named
 from trades.instruments.services import allows_nonpositive_price, requested_symbol, symbol_canonical
 from trades.services import rows_ingest
 
@@ -194,7 +196,7 @@ def _body(dataset: Dataset, media_type: str) -> Any:
     """Return the body's schema: a serializer for JSON; OpenAPI cannot describe the other formats' fields."""
     if media_type == JSON:
         return batch_serializer(dataset)
-    if media_type == "text/csv":
+    if media_type == CSV:
         first, *others = dataset.schema.names
         return {"type": "string", "description": "Header line of " + ", ".join([first, "symbol", *others])}
     return {"type": "string", "format": "binary"}
@@ -247,15 +249,16 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
             self.dataset, query.ignore_unknown, query.given, symbol_canonical, allows_nonpositive_price
         )
         read = READERS.get(media_type, READERS[JSON])
-        ingested = rows_ingest(
-            dataset=self.dataset,
-            batch=_without_rows(query, self.dataset) if is_declaration else read(body, options),
-            caller=key_scope(request),
-            dedupe=query.dedupe,
-            request_key=request_key,
-            conditions=query.conditions,
-            complete_until_ns=query.complete_until_ns,
-        )
+        with lines_named(body) if media_type == CSV else nullcontext():
+            ingested = rows_ingest(
+                dataset=self.dataset,
+                batch=_without_rows(query, self.dataset) if is_declaration else read(body, options),
+                caller=key_scope(request),
+                dedupe=query.dedupe,
+                request_key=request_key,
+                conditions=query.conditions,
+                complete_until_ns=query.complete_until_ns,
+            )
         headers = {"X-Commit": f"{self.dataset.name}={ingested.receipt.commit.token}"}
         if ingested.receipt.replayed:
             headers.update(REPLAYED)

@@ -10,7 +10,8 @@ from django.conf import settings
 from http_requests.exceptions import ERRORS_LIMIT, FieldError
 from idempotency.exceptions import IdempotencyKeyReused, RequestStillRunning
 from store import exceptions as storage
-from store.datasets import TRADES
+from store.currencies import CURRENCIES
+from store.datasets import INTEREST_RATES, TRADES
 from store.declarations import Dataset
 from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing, IdConflict, RequestKeyReused
 from store.instruments import REFUSE
@@ -56,12 +57,12 @@ def rows_ingest(
 
     caller: the sender's stable name, the scope of `request_key`. complete_until_ns: see `Append`. conditions: the
     map of the rows' condition codes; None takes that of the exchange, if it has one. Raises `BatchRefused` if a stored row has the same
-    id and other values, if the dataset is not for the instrument's class, or if the instrument refuses an
+    id and other values, if the dataset is not for the symbol, or if the instrument refuses an
     unknown condition; `IdempotencyError`s; the store's `StorageError`s.
     """
-    refusal = class_refusal(dataset=dataset, symbol=batch.symbol)
+    refusal = symbol_refusal(dataset=dataset, symbol=batch.symbol)
     if refusal is not None:
-        raise BatchRefused("not_an_option", refusal)
+        raise refusal
     conditions = conditions_of(dataset=dataset, symbol=batch.symbol, given=conditions)
     rows = translated_rows(dataset, batch.rows, conditions)
     unknown = conditions_check(dataset=dataset, symbol=batch.symbol, rows=rows, conditions=conditions)
@@ -120,17 +121,23 @@ def request_keys_refused() -> Iterator[None]:
         raise RequestStillRunning from error
 
 
-def class_refusal(*, dataset: Dataset, symbol: str) -> str | None:
-    """Return why this dataset is not for the symbol's class, or None if it is. Raises `StorageError`s."""
+def symbol_refusal(*, dataset: Dataset, symbol: str) -> BatchRefused | None:
+    """Return why this dataset is not for the symbol, or None if it is. Raises `StorageError`s."""
+    if dataset is INTEREST_RATES and symbol not in CURRENCIES:
+        return BatchRefused(
+            "not_a_currency",
+            f"the symbol of interest rates is a currency by ISO 4217, such as USD, not {symbol}",
+        )
     required_class = dataset.instrument_class
     if required_class is None:
         return None
     actual_class = market_store().instrument(symbol).instrument_class
     if actual_class == required_class:
         return None
-    return (
+    return BatchRefused(
+        "not_an_option",
         f"{dataset.name} are of the class {required_class}, and {symbol} is of the class {actual_class}: name it as the OCC does,"
-        f" such as AAPL250117C00190000, or declare its terms first by PUT /api/v1/instruments/{symbol}"
+        f" such as AAPL250117C00190000, or declare its terms first by PUT /api/v1/instruments/{symbol}",
     )
 
 

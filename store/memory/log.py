@@ -142,7 +142,7 @@ def _identified(dataset: Dataset, index: int, row: Row) -> IdentifiedRow:
         return IdentifiedRow(index, tuple(row[name] for name in names), None, has_id=False, later=later)
     identity = (date_of(row), *(row[name] for name in dataset.id_columns))
     values = tuple(row[name] for name in names if name not in dataset.arrival_columns)
-    return IdentifiedRow(index, identity, values, has_id=True, later=later)
+    return IdentifiedRow(index, identity, values, has_id=True, later=later, says_all=dataset.has_complete_ids)
 
 
 def completeness_of(log: MemoryLog, number: int) -> Completeness:

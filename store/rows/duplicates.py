@@ -18,6 +18,7 @@ class IdentifiedRow:
     """A row of a batch: its index, its identity, its values, and whether it has an id.
 
     value: rows of the same identity are the same if their values are equal and their later columns agree.
+    says_all: whether a value of a later column that the stored row lacks makes it another row.
     """
 
     row: int
@@ -25,6 +26,7 @@ class IdentifiedRow:
     value: Hashable
     has_id: bool
     later: LaterValues = ()
+    says_all: bool = False
 
 
 def stored_values_among(
@@ -45,7 +47,7 @@ def stored_rows_among(
     """Return the indices of the rows that are stored already, ascending.
 
     stored: the stored rows of each identity. Two rows are the same if their values are equal and their later
-    columns agree wherever both have a value. A row whose id is stored, or is earlier in the batch, is a
+    columns agree wherever both have a value; of a row that `says_all`, wherever it has one. A row whose id is stored, or is earlier in the batch, is a
     duplicate if it is the same; otherwise `IdConflict` is raised. A corrected row with an id has several
     values; a row that equals any of them is the same. Rows without an id are counted: each stored row makes
     one row of the batch a duplicate, if possible one with equal later columns. Cancelled rows count as
@@ -58,8 +60,8 @@ def stored_rows_among(
         if row.has_id and not unmatched.get(row.identity):
             unmatched[row.identity] = [(row.value, row.later)]
         elif row.has_id:
-            is_same = _index(unmatched[row.identity], row, agree) is not None
-            (duplicates if is_same else conflicts).append(row.row)
+            has_same = _index(unmatched[row.identity], row, has_all if row.says_all else agree)
+            (duplicates if has_same is not None else conflicts).append(row.row)
     if conflicts:
         raise IdConflict(conflicts)
     without_id = [row for row in rows if not row.has_id]
@@ -73,6 +75,11 @@ def stored_rows_among(
 def agree(one: LaterValues, other: LaterValues) -> bool:
     """Return whether all columns for which both rows have a value are equal."""
     return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
+
+
+def has_all(stored: LaterValues, sent: LaterValues) -> bool:
+    """Return whether the stored row has all values that the sent one has."""
+    return all(b is None or a == b for a, b in zip(stored, sent, strict=True))
 
 
 def _match(

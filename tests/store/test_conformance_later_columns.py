@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from store.datasets import TRADES
+from store.datasets import BARS, TRADES
 from store.exceptions import IdConflict, RequestKeyReused
-from store.protocol import Dedupe, Receipt
+from store.protocol import Append, Dedupe, Receipt
 from store.queries import QueryableStore
 from tests.chance import SOAK
 from tests.store.builders import DAY, SYMBOL, Row, amendment, batch, correct, stored, trade
@@ -198,3 +199,29 @@ def test_row_without_id_matches_original_later_column(store):
     store.correct(amendment(correct(1, price=100.0, volume=1.0, new={"buyer_is_maker": False})))
     assert store.append(batch(flagged(True))).stored == 0
     assert store.append(batch(flagged(False))).stored == 1
+
+
+BAR: Row = {
+    "timestamp": 0, "resolution": "1m", "open": 2.0, "high": 3.0, "low": 1.0, "close": 2.0, "volume": 9.0,
+    "vwap": None, "trade_count": None,
+}  # fmt: skip
+
+
+def bars(*rows: Row) -> Append:
+    return Append(BARS, SYMBOL, pa.RecordBatch.from_pylist(rows, schema=BARS.schema), "feed")
+
+
+@pytest.mark.parametrize(
+    "more", [{"vwap": 2.5}, {"trade_count": 4}, {"vwap": 2.5, "trade_count": 4}], ids=str
+)
+def test_a_bar_that_says_more_than_the_stored_one_is_a_conflict(store, more):
+    """Every bar has an id; a feed does not repeat it, as it does prints."""
+    store.append(bars(BAR))
+    with pytest.raises(IdConflict) as conflict:
+        store.append(bars(BAR | {"timestamp": 60_000_000_000}, BAR | more))
+    assert conflict.value.rows == [1]
+    with pytest.raises(IdConflict):
+        store.append(bars(BAR | {"timestamp": 60_000_000_000}, BAR | {"timestamp": 60_000_000_000} | more))
+    full = BAR | {"timestamp": 60_000_000_000} | more
+    assert store.append(bars(full)).stored == 1
+    assert store.append(bars(full, BAR, BAR | {"timestamp": full["timestamp"]})).duplicate_rows == (0, 1, 2)

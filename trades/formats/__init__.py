@@ -8,11 +8,11 @@ from trades.formats.csv_body import read_csv_body
 from trades.formats.json_body import read_json_body, read_ndjson_body
 from trades.formats.msgpack_body import read_msgpack_body
 
-JSON = "application/json"
+JSON, CSV = "application/json", "text/csv"
 READERS: dict[str, Callable[[bytes, BatchOptions], RowBatch]] = {
     JSON: read_json_body,
     "application/x-ndjson": read_ndjson_body,
-    "text/csv": read_csv_body,
+    CSV: read_csv_body,
     "application/msgpack": read_msgpack_body,
     "application/vnd.apache.arrow.stream": read_arrow_body,
 }

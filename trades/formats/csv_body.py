@@ -22,6 +22,7 @@ from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.batches.validation import TypedColumn, column_rule, fault_masks, number_column
 from trades.batches.value_rules import LARGEST_NUMBER, Fault, FaultMasks
 from trades.formats.columns import check_not_repeated, read_columns
+from trades.formats.csv_lines import line_numbers
 
 COLUMNS_LIMIT = 1_000
 _HEADER_BYTES_LIMIT = 64 * 2**10
@@ -35,6 +36,7 @@ _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _IS_NUMBER = re.compile(_NUMBER.replace("$", r"\Z"))
 _IS_INTEGER = re.compile(r"-?[0-9]+")
 _DIGITS_LIMIT = 18
+_ARROW_ROW = re.compile(r"Row #(\d+):")
 _SHORT_INTEGER = rf"^-?[0-9]{{1,{_DIGITS_LIMIT}}}$"
 # Exports write an apostrophe before these characters, so that a spreadsheet does not run a cell as a formula.
 _ESCAPED = "^'[" + ESCAPED_FIRST.replace("-", r"\-") + "]"
@@ -119,8 +121,15 @@ def _cells(names: list[str], body: bytes, start: int) -> pa.Table:
             ),
         )
     except pa.ArrowInvalid as error:
-        raise _malformed(f"the body is not CSV: {_short(error)}") from error
+        raise _malformed(f"the body is not CSV: {_with_line(_short(error), body)}") from error
     return table.combine_chunks()
+
+
+def _with_line(text: str, body: bytes) -> str:
+    """Return Arrow's message with the number of the line in place of that of the row, which counts from 1."""
+    match = _ARROW_ROW.search(text)
+    lines = [] if match is None else line_numbers(body, int(match[1]))
+    return text if match is None or not lines else text.replace(match[0], f"line {lines[-1]}:", 1)
 
 
 def _short(error: Exception) -> str:

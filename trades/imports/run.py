@@ -21,7 +21,7 @@ from trades.imports.layout import LineNumbers
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.spool import ROWS_AT_ONCE, SortSpool, SpoolPartition
-from trades.services import class_refusal, conditions_check, conditions_of
+from trades.services import conditions_check, conditions_of, symbol_refusal
 from trades.stores import market_store
 
 DATES_AT_ONCE = 64
@@ -202,7 +202,7 @@ class FileImport:
 
     def _prepared(self, symbol: str, rows: pa.RecordBatch, lines: LineNumbers) -> tuple[PreparedAppend, ...]:
         """Cut rows in order of time into appends of at most `DATES_AT_ONCE` dates. Raises `ImportRefused`."""
-        refusal = class_refusal(dataset=self._dataset, symbol=symbol)
+        refusal = symbol_refusal(dataset=self._dataset, symbol=symbol)
         if refusal is not None:
             raise ImportRefused(f"{self._file.path}: {refusal}")
         if not rows.num_rows:

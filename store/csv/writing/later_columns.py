@@ -98,7 +98,8 @@ def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
     """Return the mask without the rows that equal no stored row in their later columns. Raises `IdConflict`."""
     hashes = chunk.hashes
     identities = np.unique(hashes.identity[duplicates])
-    if not len(identities) or not (_repeats_ids(hashes) or candidates.may_have(chunk.later)):
+    says_all = chunk.dataset.has_complete_ids
+    if not len(identities) or not (says_all or _repeats_ids(hashes) or candidates.may_have(chunk.later)):
         return duplicates
     stored = [_Compared.of(chunk.dataset, table, identities) for table in candidates.tables()]
     rows = _Compared.of(chunk.dataset, chunk.rows, identities)
@@ -111,7 +112,8 @@ def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
                 stored_values[row.identity].append((row.value, row.later))
         confirmed &= ~np.isin(hashes.identity, differing)
         try:
-            confirmed[stored_rows_among(rows.identified(differing), stored_values)] = True
+            sent = rows.identified(differing, says_all=says_all)
+            confirmed[stored_rows_among(sent, stored_values)] = True
         except IdConflict as error:
             raise IdConflict(chunk.indices[error.rows].tolist()) from error
     return confirmed
@@ -156,7 +158,7 @@ class _Compared:
         )
         return np.unique(self.hashes.identity[~is_found])
 
-    def identified(self, identities: Hashes) -> list[IdentifiedRow]:
+    def identified(self, identities: Hashes, *, says_all: bool = False) -> list[IdentifiedRow]:
         """Return the rows of some identities for `stored_rows_among`."""
         chosen = np.flatnonzero(np.isin(self.hashes.identity, identities))
         hashes = self.hashes
@@ -165,7 +167,7 @@ class _Compared:
             *(values.to_pylist() for values in self.later.take(pa.array(chosen)).columns), strict=True
         )
         return [
-            IdentifiedRow(index, (identity, check), value, has_id, later_values)
+            IdentifiedRow(index, (identity, check), value, has_id, later_values, says_all)
             for index, identity, check, value, has_id, later_values in zip(
                 *(column[chosen].tolist() for column in columns), later, strict=True
             )

@@ -169,6 +169,7 @@ def fitted(dataset: Dataset, row: Row) -> Row:
             # A Monday, the first of a month, and the start of every shorter interval.
             start = parse_timestamp("2025-09-01") if row["resolution"] in {"1w", "1M", "1mo"} else YEAR_START
             days = (parse_timestamp(row["timestamp"]) - YEAR_START) // DAY_NS
+            prices |= {"vwap": low} if row.get("vwap") is not None else {}
             place = 0 if start != YEAR_START else days * DAY_NS
             return row | prices | {"timestamp": format_timestamp(start + place)}
         case "corporate_actions":

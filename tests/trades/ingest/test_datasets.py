@@ -8,7 +8,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from store.datasets import BARS, CORPORATE_ACTIONS, DATASETS, OPEN_INTEREST, OPTION_QUOTES, QUOTES
+from store.datasets import (
+    BARS,
+    CORPORATE_ACTIONS,
+    DATASETS,
+    INTEREST_RATES,
+    OPEN_INTEREST,
+    OPTION_QUOTES,
+    QUOTES,
+)
 from store.declarations import Dataset
 from store.protocol import ALL_TIME
 from tests.api_client import Api, answer, make_key, problem
@@ -151,7 +159,9 @@ def bar(**changes: Any) -> dict[str, Any]:
     return {**SAMPLE_ROWS["bars"][0], **changes}
 
 
-WRONG_BARS: list[Any] = [{"low": 190}, {"high": 189}, {"open": 200}, {"close": 1}]
+WRONG_BARS: list[Any] = [
+    {"low": 190}, {"high": 189}, {"open": 200}, {"close": 1}, {"vwap": 189}, {"vwap": 191},
+]  # fmt: skip
 
 
 def test_a_bar_must_lie_within_its_range(api):
@@ -159,6 +169,36 @@ def test_a_bar_must_lie_within_its_range(api):
         response = send(api, BARS, bar(), bar(timestamp="2025-01-02T14:31:00Z", **changes))
         assert problem(response) == (422, "inconsistent_bar")
         assert errors(response) == {("bars[1]", "inconsistent_bar")}
+
+
+def test_a_vwap_may_be_rounded_at_the_edge_of_the_range(api):
+    one_price = dict.fromkeys(("open", "high", "low", "close"), 0.1)
+    assert send(api, BARS, bar(**one_price, vwap=0.1 * 3 / 3 + 1e-16)).status_code == 200
+
+
+def test_a_stored_bar_takes_no_further_values(api):
+    """Its vwap would be lost; a bar that says less than the stored one loses nothing."""
+    bare = {name: value for name, value in bar().items() if name not in {"vwap", "trade_count"}}
+    send(api, BARS, bare)
+    for more in ({"vwap": bare["close"]}, {"trade_count": 3}):
+        refused = send(api, BARS, bare | more)
+        assert problem(refused) == (422, "row_conflict")
+        assert errors(refused) == {("bars[0]", "row_conflict")}
+        later = {"timestamp": "2025-01-02T14:31:00Z"}
+        assert problem(send(api, BARS, bare | later, bare | later | more)) == (422, "row_conflict")
+    assert answer(send(api, BARS, bare))["duplicates"] == 1
+    full = bar(timestamp="2025-01-02T14:32:00Z", vwap=bare["close"], trade_count=3)
+    assert answer(send(api, BARS, full))["stored"] == 1
+    less = {name: value for name, value in full.items() if name != "vwap"}
+    assert answer(send(api, BARS, less))["duplicates"] == 1
+
+
+def test_interest_rates_are_of_currencies(api):
+    rate = {**SAMPLE_ROWS["interest_rates"][0], "symbol": "AAPL"}
+    refused = send(api, INTEREST_RATES, rate)
+    assert problem(refused) == (422, "not_a_currency")
+    assert "AAPL" in answer(refused)["message"]
+    assert send(api, INTEREST_RATES, rate | {"symbol": "eur"}).status_code == 200
 
 
 def test_a_bar_with_other_values_is_a_conflict_that_names_it(api):

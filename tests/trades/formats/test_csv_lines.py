@@ -1,0 +1,54 @@
+"""Errors of rows in CSV bodies name the line of the file."""
+
+import pytest
+
+from tests.api_client import Api, answer, problem
+from trades.formats.csv_lines import line_numbers
+
+HEADER = b"timestamp,symbol,price,volume,trade_id\n"
+GOOD = b"2025-01-02T14:30:00Z,AAPL,1.5,100,\n"
+QUOTED = b'2025-01-02T14:30:01Z,AAPL,1.5,100,"a\nb"\n'
+
+
+def sent(api: Api, body: bytes, query: str = "unknown=ignore") -> tuple[tuple[int, str], str, list[str]]:
+    response = api.ingest(body, content_type="text/csv", query=query)
+    found = answer(response)
+    return problem(response), found["message"], [each["message"] for each in found.get("errors", [])]
+
+
+@pytest.mark.parametrize(
+    ("before", "line"),
+    [(b"", 2), (GOOD, 3), (b"\n" + GOOD + b"\r\n", 5), (GOOD * 2, 4)],
+    ids=["first", "second", "empty lines", "third"],
+)
+def test_a_wrong_value_names_its_line(api: Api, before: bytes, line: int):
+    status, message, messages = sent(api, HEADER + before + GOOD.replace(b"1.5", b"x") + GOOD)
+    assert status == (422, "validation_failed")
+    assert message.startswith(f"line {line}: trades[")
+    assert [each.split(":")[0] for each in messages] == [f"line {line}"]
+
+
+def test_a_conflict_with_a_stored_row_names_its_line(api: Api):
+    row = GOOD.replace(b",\n", b",7\n")
+    assert api.ingest(HEADER + row, content_type="text/csv").status_code == 200
+    status, message, _ = sent(api, HEADER + GOOD + row.replace(b"1.5", b"2.5"))
+    assert status == (422, "trade_id_conflict")
+    assert message.startswith("line 3: ")
+
+
+def test_a_row_of_too_many_cells_names_its_line(api: Api):
+    status, message, _ = sent(api, HEADER + GOOD + b"\n" + GOOD + b"1,2,3,4,5,6\n")
+    assert status == (400, "malformed_csv")
+    assert "line 5: Expected 5 columns, got 6" in message
+
+
+def test_line_ends_in_quoted_cells_count(api: Api):
+    body = HEADER + QUOTED + QUOTED.replace(b"\n", b"\r\n") + GOOD
+    assert line_numbers(body, 9) == [2, 4, 6]
+    assert line_numbers(b"\xef\xbb\xbf" + body.replace(b"\n", b"\r"), 2) == [2, 4]
+
+
+def test_errors_of_other_formats_and_of_columns_name_no_line(api: Api):
+    response = api.ingest(b"price\n1\n", content_type="text/csv")
+    assert {each["path"] for each in answer(response)["errors"]} == {"timestamp", "symbol", "volume"}
+    assert "line" not in answer(response)["message"]
