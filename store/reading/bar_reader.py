@@ -19,6 +19,7 @@ from store.reading.exchange_grids import dates_for_credit, is_long
 from store.reading.latest import LatestTrades, Trade
 from store.reading.quote_reader import QuoteReader, VenueHoursOf, bars_frame
 from store.reading.symbol_bars import SymbolBars, chosen_policy
+from store.terms import terms_then
 from store.timestamps import DAY_NS
 
 # `Bars`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
@@ -159,4 +160,7 @@ class BarReader(QuoteReader):
             if choice.is_adjusted
             else empty_view(self._store, CORPORATE_ACTIONS, symbol)
         )
-        return SymbolBars(instrument, logs, actions, self._sessions, choice)
+        if not choice.is_then:
+            return SymbolBars(instrument, logs, actions, self._sessions, choice)
+        terms = terms_then(instrument, self._store.declarations(symbol, as_of_ns=choice.as_of_ns))
+        return SymbolBars(instrument, logs, actions, self._sessions, choice, terms)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+
 from store.bars.bars import Bars, joined_bars
-from store.log_views.grids import DayGrid
+from store.log_views.grids import DayGrid, Grid
 from store.log_views.trade_bars import BarMaker
 from store.protocol import ALL_TIME, Window
 from store.reading.bar_logs import DATES_APART_NS, BarLogs, dates_with_rows
@@ -94,6 +96,45 @@ class LengthBars:
 
     def window_before(self, window: Window) -> Window:
         return _before(self.logs, window.start_ns, self.unit_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class EndsWithin:
+    """Makes those bars of a grid that end in a window."""
+
+    maker: BarMaker
+    grid: Grid
+    ends: Window
+
+    def bars(self, window: Window) -> Bars:
+        if self.ends.end_ns <= window.start_ns or self.ends.start_ns > window.end_ns:
+            return joined_bars([])
+        bars = self.maker.bars(window)
+        ends_ns, _ = self.grid.ends_and_dates(bars.time_ns, window)
+        return bars[(ends_ns >= self.ends.start_ns) & (ends_ns < self.ends.end_ns)]
+
+
+@dataclass(frozen=True, slots=True)
+class TermsSeries:
+    """The bars of several terms of one instrument, oldest first. Of two bars of one time the older terms' stays."""
+
+    parts: tuple[BarSeries, ...]
+
+    @property
+    def logs(self) -> BarLogs:
+        return self.parts[-1].logs
+
+    @property
+    def unit_ns(self) -> int:
+        return self.parts[-1].unit_ns
+
+    def bars(self, window: Window) -> Bars:
+        bars = joined_bars([part.bars(window) for part in self.parts])
+        _, index = np.unique(bars.time_ns, return_index=True)
+        return bars[index]
+
+    def window_before(self, window: Window) -> Window:
+        return self.parts[-1].window_before(window)
 
 
 def _before(logs: BarLogs, end_ns: int, unit_ns: int) -> Window:

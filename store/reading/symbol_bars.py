@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
@@ -14,12 +14,13 @@ from store.log_views.grids import DayGrid, Grid, plain_grid
 from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import LogView
 from store.log_views.trade_bars import BarMaker
-from store.protocol import Window
+from store.protocol import ALL_TIME, Window
 from store.reading.arguments import IntervalArgument, interval_ns
 from store.reading.bar_choice import BarChoice, policy_named
 from store.reading.bar_logs import BarLogs, RegularSessions
-from store.reading.bar_series import BarSeries, GridBars, LengthBars
+from store.reading.bar_series import BarSeries, EndsWithin, GridBars, LengthBars, TermsSeries
 from store.reading.exchange_grids import dates_for_credit, exchange_grid, needed_sessions, shown_until_ns
+from store.terms import TermsPeriod
 from store.timestamps import DAY_NS
 
 
@@ -28,7 +29,8 @@ class SymbolBars:
     """The bars of one symbol.
 
     instrument, logs, actions: as of the choice's `as_of`. actions: corporate actions; not needed for bars that are not
-    adjusted. sessions: None if they are not known.
+    adjusted. sessions: None if they are not known. terms: those that bars have by their end; () for the instrument's.
+    ends: only bars that end in this window.
     """
 
     instrument: Instrument
@@ -36,9 +38,22 @@ class SymbolBars:
     actions: LogView
     sessions: RegularSessions | None
     choice: BarChoice
+    terms: tuple[TermsPeriod, ...] = ()
+    ends: Window = ALL_TIME
 
     def series(self, interval: IntervalArgument) -> BarSeries:
         """Return the bars of an interval. Raises `InvalidInterval`, `NoSessions` and the errors of `sessions`."""
+        if len(self.terms) > 1:
+            # The last terms are kept for hours that were not declared then.
+            one = replace(self, terms=self.terms[-1:])
+            return TermsSeries(
+                tuple(
+                    replace(one, instrument=each.instrument, ends=Window(each.from_ns, each.until_ns)).series(
+                        interval
+                    )
+                    for each in self.terms
+                )
+            )
         grid, choice = self._exchange_grid(interval), self.choice
         if grid is not None:
             maker = self._adjusted(grid) if choice.is_adjusted else self._unadjusted(grid)
@@ -59,11 +74,16 @@ class SymbolBars:
         return [] if start_ns is None else [each for each in found if each.effect_ns > start_ns]
 
     def _exchange_grid(self, interval: IntervalArgument) -> DayGrid | None:
-        return exchange_grid(self.instrument, self.sessions, self.choice, interval)
+        """Return the grid by the instrument's hours, or the last ones if the options need hours and it had none."""
+        instrument = self.instrument
+        if self.choice.needs_resolution and not instrument.has_sessions and self.terms:
+            instrument = self.terms[-1].instrument
+        return exchange_grid(instrument, self.sessions, self.choice, interval)
 
     def _unadjusted(self, grid: Grid) -> BarMaker:
         settle_ns = self.instrument.settle_ns if self.choice.is_then else None
-        return bars_of_logs(*self.logs, grid, self._policy, settle_ns)
+        maker = bars_of_logs(*self.logs, grid, self._policy, settle_ns)
+        return maker if self.ends == ALL_TIME else EndsWithin(maker, grid, self.ends)
 
     def _adjusted(self, grid: DayGrid) -> AdjustedBars | BarsOfDays:
         """Return the maker of adjusted bars. Actions count that take effect up to the end of today."""

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import time_machine
+from django.conf import settings
 
-from stats.market_data.intervals.regular_days import instrument_grid
+from stats.market_data.intervals.regular_days import instrument_grid, regular_days
 from stats.sessions.schedule import Anchor, Hours, SessionMode
+from store import open_store
 from store.datasets import CORPORATE_ACTIONS, INTEREST_RATES, OPTION_QUOTES, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
@@ -241,6 +243,20 @@ def test_a_bar_has_the_terms_of_its_end(live: Api, dataset: str, resolution: str
                 wanted |= {key(row): row for row in known if key(row) == key(bar)}
     assert {key(row): row for row in then} == wanted
     assert [key(row) for row in then] == sorted(wanted, key=lambda each: (parse_timestamp(each[0]), each[1]))
+
+
+@pytest.mark.parametrize("words", [{}, {"hours": "regular"}], ids=["default", "regular"])
+@pytest.mark.parametrize("resolution", ["1m", *LONG])
+def test_the_reader_has_the_same_terms(live: Api, resolution: str, words: Any):
+    declared: Any = settings.MARKET_STORES["default"]
+    reader = open_store(declared["OPTIONS"]["path"], sessions=regular_days)
+    start, end = (DENSE, "2025-01-11") if resolution in SHORT else (START, END)
+    bars: Any = reader.bars(MOVED, start, end, resolution, knowledge="then", **words)
+    rows = rows_of(live, MOVED, "ohlcv", resolution=resolution, knowledge="then", **words)
+    times = [parse_timestamp(row.get("date", row["timestamp"])) for row in rows]
+    assert bars.time_ns.tolist() == times
+    for name in ("open", "high", "low", "close", "volume", "trade_count"):
+        assert getattr(bars, name).tolist() == [row[name] for row in rows]
 
 
 @pytest.mark.parametrize("symbol", [SYMBOL, PLAIN, MOVED])
