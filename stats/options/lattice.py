@@ -103,6 +103,7 @@ def _at_expiry(inputs: LatticeInputs, w: Floats) -> Floats:
     low, high = w - SPACING / 2, w + SPACING / 2
     kink = np.clip(np.log(strike / spot) / v, low, high)
     low, high = np.where(inputs.sign > 0, kink, low), np.where(inputs.sign > 0, high, kink)
-    gained = spot / v * (np.exp(v * high) - np.exp(v * low)) - strike * (high - low)
+    width = high - low
+    gained = spot / v * np.exp(v * low) * np.expm1(v * width) - strike * width
     averaged: Floats = inputs.sign * gained / SPACING
     return averaged

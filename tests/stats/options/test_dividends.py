@@ -193,7 +193,7 @@ def test_options_of_one_call_do_not_change_each_other():
             assert getattr(found, name)[row] == pytest.approx(getattr(one, name)[0], rel=1e-9), (row, name)
 
 
-@pytest.mark.parametrize("volatility", [1e-3, 0.05, 1.5, 2.0])
+@pytest.mark.parametrize("volatility", [1e-12, 1e-3, 0.05, 1.5, 2.0])
 def test_prices_of_extreme_volatilities_stay_within_their_bounds(volatility: float):
     options = EscrowedOptions(np.array([True, False]), np.full((1, 2), 0.5), np.full((1, 2), 0.02))
     x, a, b, v = (np.full(2, value) for value in (0.98, 0.02, 0.0, volatility))
