@@ -280,6 +280,7 @@ class _RangeSerializer(serializers.Serializer[Any]):
         if "join" in self.fields:
             _check_join(attrs)
         _check_best(attrs)
+        _check_knowledge(attrs)
         if "adjust" in self.fields:
             _check_roll(attrs)
         # Datasets with `expiry` also answer for one instant (a surface), which needs no range.
@@ -300,6 +301,23 @@ def _check_best(attrs: dict[str, Any]) -> None:
     if exchange == BEST and not attrs.get("resolution", Resolution.TICK).is_tick:
         raise serializers.ValidationError(
             "exchange=best has no bars: leave out resolution", code="conflicting_parameters"
+        )
+
+
+def _check_knowledge(attrs: dict[str, Any]) -> None:
+    """Refuse adjustments of bars as they were known whose factors come from after their beginning."""
+    if attrs.get("knowledge") != Knowledge.THEN:
+        return
+    is_long = attrs.get("resolution", Resolution.DAY).rank > Resolution.DAY.rank
+    if is_long and attrs.get("adjustment", "raw") != "raw":
+        raise serializers.ValidationError(
+            "weeks and months as they were known are not adjusted for actions within them: ask for 1d",
+            code="conflicting_parameters",
+        )
+    if attrs.get("adjust", "none") != "none":
+        raise serializers.ValidationError(
+            "prices as they were known then know no later roll: leave out adjust",
+            code="conflicting_parameters",
         )
 
 

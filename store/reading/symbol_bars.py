@@ -19,7 +19,14 @@ from store.reading.arguments import IntervalArgument, interval_ns
 from store.reading.bar_choice import BarChoice, policy_named
 from store.reading.bar_logs import BarLogs, RegularSessions
 from store.reading.bar_series import BarSeries, EndsWithin, GridBars, LengthBars, TermsSeries
-from store.reading.exchange_grids import dates_for_credit, exchange_grid, needed_sessions, shown_until_ns
+from store.reading.exceptions import InvalidInterval
+from store.reading.exchange_grids import (
+    dates_for_credit,
+    exchange_grid,
+    is_long,
+    needed_sessions,
+    shown_until_ns,
+)
 from store.terms import TermsPeriod
 from store.timestamps import DAY_NS
 
@@ -43,6 +50,10 @@ class SymbolBars:
 
     def series(self, interval: IntervalArgument) -> BarSeries:
         """Return the bars of an interval. Raises `InvalidInterval`, `NoSessions` and the errors of `sessions`."""
+        if self.choice.is_then and self.choice.adjustment != "raw" and is_long(interval):
+            raise InvalidInterval(
+                "weeks and months as they were known are not adjusted for actions within them: give 1d"
+            )
         if len(self.terms) > 1:
             # The last terms are kept for hours that were not declared then.
             one = replace(self, terms=self.terms[-1:])

@@ -237,7 +237,8 @@ def _date_of(days: BarGrid, time_ns: int) -> int:
 def _inputs(contract: FutureContract) -> BarInputs:
     """Return what a contract's unadjusted bars are made from."""
     actions = empty_view(contract.trades.store, CORPORATE_ACTIONS, contract.instrument.symbol)
-    return BarInputs(contract.trades, contract.stored_bars, actions, contract.instrument.policy)
+    policy, settle_ns = contract.instrument.policy, contract.settle_ns
+    return BarInputs(contract.trades, contract.stored_bars, actions, policy, settle_ns)
 
 
 def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
@@ -283,7 +284,7 @@ CONTINUOUS = MarketDataset(
     form=DatasetForm(
         name="continuous",
         rows_name="bars",
-        own=("resolution", "session", "hours", "anchor", "partial", *ROLL_PARAMETERS),
+        own=("resolution", "session", "hours", "anchor", "knowledge", "partial", *ROLL_PARAMETERS),
         resolution=Resolution.DAY,
         columns=continuous_columns(has_integer_volume=True, with_date=True),
         of_roots=True,

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 
@@ -25,13 +25,18 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class FutureContract:
-    """A future and its logs. expiry: its last trading date, in days since 1970."""
+    """A future and its logs.
+
+    expiry: its last trading date, in days since 1970. settle_ns: bars and reports are as they were known at their end or
+    time plus this; None for those known now.
+    """
 
     instrument: Instrument
     expiry: int
     trades: LogView
     stored_bars: LogView
     open_interest: LogView
+    settle_ns: int | None = None
 
     @property
     def logs(self) -> tuple[LogView, ...]:
@@ -92,7 +97,8 @@ def pinned_contracts(symbol_query: SymbolQuery) -> PinnedContracts:
     Raises `ResyncRequired` if they differ from those of the first page.
     """
     root, instant_ns = root_of(symbol_query.instrument), chain_instant_ns(symbol_query, 0)
-    contracts = tuple(_contracts(root, instant_ns))
+    is_then = symbol_query.query.knowledge is not None
+    contracts = tuple(_contracts(root, instant_ns, is_then=is_then))
     seen = symbol_query.read_point.seen
     logs = [log for contract in contracts for log in contract.logs]
     changed_ns = last_change_ns(instant_ns, logs) if seen is None else instant_ns
@@ -104,8 +110,8 @@ def pinned_contracts(symbol_query: SymbolQuery) -> PinnedContracts:
     return pinned
 
 
-def _contracts(root: str, instant_ns: int) -> Iterator[FutureContract]:
-    """Yield the contracts of a root with trades or stored bars, by expiry and symbol."""
+def _contracts(root: str, instant_ns: int, *, is_then: bool) -> Iterator[FutureContract]:
+    """Yield the contracts of a root with trades or stored bars, by expiry and symbol. is_then: as they were known then."""
     store, read_point = market_store(), ReadPoint(instant_ns, None)
     declared = [
         (each.expiry, each.symbol, each)
@@ -117,7 +123,11 @@ def _contracts(root: str, instant_ns: int) -> Iterator[FutureContract]:
             continue
         logs = [read_point.log(dataset, symbol, 0) for dataset in (TRADES, BARS, OPEN_INTEREST)]
         if not all(log.is_empty for log in logs[:2]):
-            yield FutureContract(instrument, (date.fromisoformat(expiry) - _EPOCH).days, *logs)
+            settle_ns = instrument.settle_ns if is_then else None
+            trades, stored_bars, open_interest = logs
+            open_interest = replace(open_interest, settle_ns=settle_ns)
+            days = (date.fromisoformat(expiry) - _EPOCH).days
+            yield FutureContract(instrument, days, trades, stored_bars, open_interest, settle_ns)
 
 
 def _name(log: LogView) -> str:

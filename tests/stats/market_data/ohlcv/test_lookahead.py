@@ -231,3 +231,10 @@ def test_the_answer_counts_what_told_when_rows_were_known(api: Api):
     first = answer(api.get(OHLCV, {**asked, "knowledge": "then", "limit": "4"}))
     assert first["knowledge"] == {"received_at": 0, "committed_at": 4, "event": 0}
     assert "knowledge" not in answer(api.get(OHLCV, asked))
+
+
+@pytest.mark.parametrize(("resolution", "status"), [("1d", 200), ("1w", 400), ("1M", 400)])
+def test_a_period_in_which_an_action_may_lie_is_not_adjusted_then(api: Api, resolution: str, status: int):
+    quiet_hour(api)
+    asked = {"start": "2025-01-02", "resolution": resolution, "adjustment": "split", "knowledge": "then"}
+    assert api.get(OHLCV, asked).status_code == status
