@@ -137,7 +137,7 @@ class SymbolQuery:
 class Validity:
     """How long a plan is valid if nothing is written.
 
-    walk_now_ns: the walk's frozen "now", by which every page decides which bars are final. expires_ns: the
+    walk_now_ns: the walk's frozen "now", by which every page decides which intervals are over. expires_ns: the
     first instant at which the same query gets another plan; None for never.
     """
 

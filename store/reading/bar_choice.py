@@ -10,6 +10,7 @@ from typing import TypedDict
 from store.bar_policies import BAR_POLICIES, BarPolicy
 from store.reading.arguments import InstantArgument, instant_ns, is_then
 from store.reading.exceptions import InvalidSession, UnknownName, UnknownPolicy
+from store.rows.knowledge import Knowledge
 
 _DAYS: dict[str, tuple[str | None, ...]] = {
     "session": (None, "utc"),
@@ -84,7 +85,7 @@ class BarChoice:
     @property
     def is_then(self) -> bool:
         """Whether bars are as they were known at their end."""
-        return is_then(self.knowledge)
+        return self.knowledge == Knowledge.THEN
 
     @property
     def is_adjusted(self) -> bool:
@@ -103,8 +104,20 @@ class BarChoice:
 
     @property
     def is_plain(self) -> bool:
-        """Whether intervals shorter than a day have the store's own bars."""
-        return self.with_partial and not self.needs_resolution and not self.is_then
+        """Whether intervals shorter than a day have the store's own bars. In one expression, because every read asks."""
+        return (
+            self.hours is None
+            and self.anchor == "clock"
+            and self.knowledge == "now"
+            and self.adjustment == "raw"
+            and self.partial == "include"
+        )
+
+    @property
+    def given_policy(self) -> BarPolicy | None:
+        """The bar policy; None for the instrument's. Raises `UnknownPolicy`."""
+        policy = self.policy
+        return policy_named(policy) if isinstance(policy, str) else policy
 
 
 def policy_named(name: str) -> BarPolicy:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, Unpack
 
 from store.bars.adjustment import NotApplied
 from store.bars.bars import Bars
+from store.bars.credit import DatesOf, utc_dates
 from store.csv.files.disk import file_signature
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.declarations import Dataset
@@ -18,7 +19,7 @@ from store.reading.bar_logs import RegularSessions, bar_logs
 from store.reading.exchange_grids import dates_for_credit, is_long
 from store.reading.latest import LatestTrades, Trade
 from store.reading.quote_reader import QuoteReader, VenueHoursOf, bars_frame
-from store.reading.symbol_bars import SymbolBars, chosen_policy
+from store.reading.symbol_bars import SymbolBars
 from store.terms import terms_then
 from store.timestamps import DAY_NS
 
@@ -130,10 +131,12 @@ class BarReader(QuoteReader):
     ) -> Bars:
         """Return bars of trades of one length in UTC; the same as those of `SymbolBars`, sooner."""
         self._derive_at_first_use(TRADES, symbol)
-        window = aligned_window(start, end, length)
-        instrument = self._store.instrument(symbol, as_of_ns=choice.as_of_ns)
-        policy = chosen_policy(instrument, choice)
-        dates_of = dates_for_credit(instrument, self._sessions, policy)
+        window, as_of_ns = aligned_window(start, end, length), choice.as_of_ns
+        dates_of: DatesOf = utc_dates
+        policy = choice.given_policy or self._store.instrument(symbol, as_of_ns=as_of_ns).policy
+        if self._sessions is not None and not policy.counts_every_print:
+            instrument = self._store.instrument(symbol, as_of_ns=as_of_ns)
+            dates_of = dates_for_credit(instrument, self._sessions, policy)
         commit = self._commit_as_of(TRADES, symbol, choice.as_of)
         return self._store.bars(symbol, window, length, policy=policy, dates_of=dates_of, commit=commit)
 

@@ -16,7 +16,7 @@ from store.log_views.log_view import LogView
 from store.log_views.trade_bars import BarMaker
 from store.protocol import ALL_TIME, Window
 from store.reading.arguments import IntervalArgument, interval_ns
-from store.reading.bar_choice import BarChoice, policy_named
+from store.reading.bar_choice import BarChoice
 from store.reading.bar_logs import BarLogs, RegularSessions
 from store.reading.bar_series import BarSeries, EndsWithin, GridBars, LengthBars, TermsSeries
 from store.reading.exceptions import InvalidInterval
@@ -105,21 +105,13 @@ class SymbolBars:
 
     @property
     def _policy(self) -> BarPolicy:
-        return chosen_policy(self.instrument, self.choice)
+        return self.choice.given_policy or self.instrument.policy
 
     def _dates_of_stored_days(self, time_ns: Integers) -> Integers:
         if not len(time_ns) or not self.instrument.has_sessions:
             return time_ns // DAY_NS
         what = f"the dates of stored days of {self.instrument.symbol}, which begin at other times than midnight UTC,"
         return needed_sessions(self.sessions, what)(self.instrument).trading_dates(time_ns)
-
-
-def chosen_policy(instrument: Instrument, choice: BarChoice) -> BarPolicy:
-    """Return the choice's policy, by default the instrument's. Raises `UnknownPolicy`."""
-    policy = choice.policy
-    if policy is None:
-        return instrument.policy
-    return policy if isinstance(policy, BarPolicy) else policy_named(policy)
 
 
 def last_close(series: BarSeries, window: Window, length_ns: int) -> float:

@@ -152,7 +152,7 @@ class PinnedPage(PinnedContent):
 
     @property
     def walk_now_ns(self) -> int:
-        """The walk's frozen "now", by which every page decides which bars are final."""
+        """The walk's frozen "now", by which every page decides which intervals are over."""
         validities = [plan.validity for plan in self.plans]
         changing = [each.walk_now_ns for each in validities if each.expires_ns is not None]
         return min(changing) if changing else max(each.walk_now_ns for each in validities)

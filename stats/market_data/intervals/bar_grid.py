@@ -128,7 +128,7 @@ class BarGrid:
         return self.trading_dates(time_ns)
 
     def constant_window(self, now_ns: int) -> Window:
-        """Return the window around `now_ns` in which no bar begins or becomes final."""
+        """Return the window around `now_ns` in which no interval begins and the same ones are over."""
         interval = self.interval(now_ns)
         if self.is_plain or not self.resolution.is_period:
             return interval
@@ -139,10 +139,10 @@ class BarGrid:
         )
 
     def first_not_over_ns(self, now_ns: int) -> int:
-        """Return the start of the first interval that is not final at `now_ns`."""
+        """See `DayGrid.first_not_over_ns`."""
         interval = self.interval(now_ns)
-        is_open = self.constant_window(now_ns).start_ns == interval.start_ns
-        return interval.start_ns if is_open else interval.end_ns
+        is_over = self.constant_window(now_ns).start_ns > interval.start_ns
+        return interval.end_ns if is_over else interval.start_ns
 
     def date_start(self, day_ns: int) -> int:
         """Return the start of a trading date. day_ns: the date's midnight UTC.

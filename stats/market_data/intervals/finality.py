@@ -1,6 +1,5 @@
 """Decides which bars are final: those up to whose end a log is known to be complete."""
 
-from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ from stats.market_data.intervals.windows import over_until_ns_of
 from stats.market_data.plan import Range, SymbolQuery
 from stats.market_data.query import MarketDataQuery
 from stats.sessions.calendars import TradingCalendar, calendar_if_known
-from stats.sessions.schedule import Hours
+from stats.sessions.schedule import Hours, Schedule
 from store.arrays import Integers, Mask
 from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.log_views.log_view import LogView
@@ -213,15 +212,19 @@ def _by_exchange(symbol_query: SymbolQuery, sessions: _Sessions, query_range: Ra
 
 def _before_open_date(calendar: TradingCalendar, instant_ns: int) -> int:
     """Return the instant, or the start of its trading date if that date's hours, after the session too, are not over."""
-    start_ns = _date_start(calendar, instant_ns)
-    schedule = calendar.around(start_ns, start_ns)
-    index = int(schedule.start_ns.searchsorted(start_ns, side="right")) - 1
-    return instant_ns if instant_ns >= schedule.post_ns[index] else start_ns
+    schedule = calendar.around(instant_ns, instant_ns)
+    index = _date_index(schedule, instant_ns)
+    return instant_ns if instant_ns >= schedule.post_ns[index] else int(schedule.start_ns[index])
 
 
 def _date_start(calendar: TradingCalendar | None, instant_ns: int) -> int:
     """Return the start of an instant's trading date, or of its UTC date without a calendar."""
     if calendar is None:
         return instant_ns // DAY_NS * DAY_NS
-    starts = calendar.around(instant_ns, instant_ns).start_ns.tolist()
-    return int(starts[max(bisect_right(starts, instant_ns) - 1, 0)])
+    schedule = calendar.around(instant_ns, instant_ns)
+    return int(schedule.start_ns[_date_index(schedule, instant_ns)])
+
+
+def _date_index(schedule: Schedule, instant_ns: int) -> int:
+    """Return the index of an instant's trading date in a schedule around it."""
+    return max(int(schedule.start_ns.searchsorted(instant_ns, side="right")) - 1, 0)

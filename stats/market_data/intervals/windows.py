@@ -102,14 +102,14 @@ def tick_window(query_range: Range, logs: Iterable[LogView]) -> Window:
 
 
 def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> int | None:
-    """Return the next instant at which a bar of the range becomes final or begins; None if all bars are final."""
+    """Return the next instant at which an interval of the range begins or is over; None if all of them are over."""
     query, constant_window = symbol_query.query, grid.constant_window(symbol_query.now_ns)
-    is_open = (
+    may_change = (
         query.end_ns is None
         or constant_window.start_ns < query_range.end_ns
         or (not query.with_partial and grid.first_not_over_ns(symbol_query.now_ns) <= query_range.end_ns)
     )
-    return constant_window.end_ns if is_open else None
+    return constant_window.end_ns if may_change else None
 
 
 def over_until_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> int:

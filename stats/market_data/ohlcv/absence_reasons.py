@@ -97,7 +97,7 @@ class AbsenceFinder:
 
     bar_maker: makes the grid's bars. daily_bar_maker: makes the daily bars of `day_grid`. unexplained_volume:
     finds volume that only coarser bars have. listing_window: the window in which the instrument may have
-    rows. final_until_ns: the time until which bars are final; an interval that ends later is `not_yet`.
+    rows. over_until_ns: the instant until which intervals are over; an interval that ends later is `not_yet`.
     """
 
     grid: BarGrid
@@ -106,7 +106,7 @@ class AbsenceFinder:
     day_grid: BarGrid
     unexplained_volume: UnexplainedVolume
     listing_window: Window
-    final_until_ns: int
+    over_until_ns: int
 
     def runs(self, window: Window, dates: range) -> list[dict[str, str]]:
         """Return `start`, `end` and `reason` of each run of intervals without a bar, ascending.
@@ -191,7 +191,7 @@ class AbsenceFinder:
         starts, ends = intervals.start_ns, intervals.end_ns
         return np.select(
             [
-                ends > self.final_until_ns,
+                ends > self.over_until_ns,
                 ~intervals.is_open,
                 (ends <= self.listing_window.start_ns) | (starts >= self.listing_window.end_ns),
                 np.isin(intervals.date, traded_dates) & ~is_unexplained,

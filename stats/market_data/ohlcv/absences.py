@@ -28,7 +28,7 @@ from store.timestamps import DAY_NS, parse_timestamp
 class BarAbsences:
     """Finds the intervals of a range that have no bar, and their reasons.
 
-    days: see `queried_days`. end_ns: no absence ends later. final_until_ns: an interval that ends later is
+    days: see `queried_days`. end_ns: no absence ends later. over_until_ns: an interval that ends later is
     `not_yet`. expiry: an ISO date; None if the instrument does not expire.
     """
 
@@ -37,7 +37,7 @@ class BarAbsences:
     range: Range
     days: Annotated[tuple[int | None, int], DIFFERS_BY_PAGE]
     end_ns: Annotated[int, DIFFERS_BY_PAGE]
-    final_until_ns: Annotated[int, DIFFERS_BY_PAGE]
+    over_until_ns: Annotated[int, DIFFERS_BY_PAGE]
     expiry: str | None
 
     def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
@@ -61,7 +61,7 @@ class BarAbsences:
             day_grid=days,
             unexplained_volume=self._unexplained_volume(),
             listing_window=_listing_window(self.expiry, days, logs),
-            final_until_ns=self.final_until_ns,
+            over_until_ns=self.over_until_ns,
         )
 
     def _unexplained_volume(self) -> UnexplainedVolume:

@@ -185,7 +185,7 @@ def _next_change_ns(
 
 
 def _absences(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inputs: BarInputs) -> BarAbsences:
-    days, final_until_ns = queried_days(symbol_query), grid.constant_window(symbol_query.now_ns).start_ns
+    days, over_until_ns = queried_days(symbol_query), grid.constant_window(symbol_query.now_ns).start_ns
     # Closed days at the end of the range last until the start of the next trading date.
     next_date_ns = grid.days().date_start(days[1] * DAY_NS)
     absences_end_ns = max(query_range.end_ns, grid.days().interval(next_date_ns).end_ns)
@@ -195,6 +195,6 @@ def _absences(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inpu
         query_range,
         days,
         absences_end_ns,
-        min(final_until_ns, absences_end_ns),
+        min(over_until_ns, absences_end_ns),
         symbol_query.instrument.expiry,
     )
