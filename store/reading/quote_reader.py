@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias, Unpack
+from typing import Any, NamedTuple, TypeAlias, Unpack
 
 from store import lazy_pyarrow as pa
 from store.bar_policies import EVERY_PRINT
@@ -20,14 +20,13 @@ from store.log_views.best_quotes import (
     DEFAULT_MAX_AGE_NS,
     LONGEST_MAX_AGE_NS,
     VenueHours,
-    best_quote_rows,
     window_of_changes,
 )
 from store.log_views.grids import DayGrid, Grid, plain_grid
 from store.log_views.known_bars import KnownLog
 from store.log_views.known_quotes import windowed_known_quote_bars
 from store.log_views.last_rows import RowView
-from store.log_views.log_view import ROWS_AT_ONCE, LogView
+from store.log_views.log_view import ROWS_AT_ONCE, LogView, rows_backwards
 from store.log_views.quote_windows import windowed_quote_bars
 from store.log_views.spreads import BEST_QUOTED_TRADES, QUOTED_TRADES, QuotedTrades, quotes_known_until
 from store.protocol import Window
@@ -50,6 +49,30 @@ from store.timestamps import DAY_NS
 
 # Returns the hours of the venues that quote an instrument.
 VenueHoursOf: TypeAlias = Callable[[Instrument], VenueHours]
+
+
+class BestQuote(NamedTuple):
+    """The best bid and offer after a change.
+
+    timestamp: nanoseconds UTC. An absent side is NaN, and its exchange None. state: `normal`, `locked`, `crossed`,
+    `one_sided` or `empty`.
+    """
+
+    timestamp: int
+    bid: float
+    bid_size: float
+    ask: float
+    ask_size: float
+    bid_exchange: str | None
+    ask_exchange: str | None
+    state: str
+
+
+class NoQuote(LookupError):
+    """No venue has quoted the symbol.
+
+    Ask again after new quotes.
+    """
 
 
 class QuoteReader(JoinReader):
@@ -157,22 +180,48 @@ class QuoteReader(JoinReader):
             bars = _bars_on_grid(log, asked, grid, exchange, shown_until_ns(choice, grid))
         return bars_frame(bars) if frame else bars
 
+    def best_quote(
+        self,
+        symbol: str,
+        at: InstantArgument | None = None,
+        *,
+        max_age: IntervalArgument | None = None,
+        as_of: InstantArgument | None = None,
+        knowledge: str = "now",
+    ) -> BestQuote:
+        """Return the last change of the best bid and offer at or before an instant; None means now, or `as_of`.
+
+        Raises `NoQuote` if there is none, and the errors of `quotes`.
+        """
+        at_ns = BarChoice(as_of=as_of).now_ns if at is None else instant_ns(at)
+        best = self._best(symbol, _age_in_best_ns(max_age), as_of, knowledge)
+        changes = next(rows_backwards(best.log, at_ns + 1, read=best.rows), None)
+        if changes is None:
+            raise NoQuote(f"no venue had quoted {symbol} by then")
+        (row,) = changes.slice(changes.num_rows - 1).to_pylist()
+        return BestQuote(**row)
+
     def _best_quotes(self, symbol: str, asked: Window, max_age_ns: int, options: RowOptions) -> Rows:
         names, as_of = options.get("columns"), options.get("as_of")
         names = (
             [column.name for column in BEST_QUOTES.columns] if names is None else select(BEST_QUOTES, names)
         )
-        instrument = self._instrument(self._named(symbol), as_of)
-        hours, knowledge = self._hours_of(instrument), options.get("knowledge", "now")
-        log = self._view(_quotes_of(instrument), symbol, as_of, knowledge)
-        window = window_of_changes(log, asked, max_age_ns)
+        best = self._best(symbol, max_age_ns, as_of, options.get("knowledge", "now"))
+        window = window_of_changes(best.log, asked, max_age_ns)
         parts = [BEST_QUOTES.schema.empty_table()]
         while window.start_ns < window.end_ns:
-            part = log.take_window(window, ROWS_AT_ONCE)
-            parts.append(best_quote_rows(log, part, max_age_ns, hours))
+            part = best.take_window(window, ROWS_AT_ONCE)
+            parts.append(best.rows(part))
             window = Window(part.end_ns, window.end_ns)
         columns = Columns(BEST_QUOTES, pa.concat_tables(parts).select(names))
         return columns.frame() if options.get("frame") else columns
+
+    def _best(
+        self, symbol: str, max_age_ns: int, as_of: InstantArgument | None, knowledge: str
+    ) -> BestQuoteView:
+        instrument = self._instrument(self._named(symbol), as_of)
+        hours = self._hours_of(instrument)
+        return BestQuoteView(self._view(_quotes_of(instrument), symbol, as_of, knowledge), max_age_ns, hours)
 
     def _instrument(self, symbol: str, as_of: InstantArgument | None) -> Instrument:
         return self._store.instrument(symbol, as_of_ns=None if as_of is None else instant_ns(as_of))
@@ -191,6 +240,11 @@ def _max_age_ns(exchange: str | None, max_age: IntervalArgument | None) -> int |
         if max_age is not None:
             raise InvalidInterval("max_age is of exchange='best': give both or neither")
         return None
+    return _age_in_best_ns(max_age)
+
+
+def _age_in_best_ns(max_age: IntervalArgument | None) -> int:
+    """Return how long a quote takes part in the best, by default 1h. Raises `InvalidInterval`."""
     max_age_ns = DEFAULT_MAX_AGE_NS if max_age is None else interval_ns(max_age)
     if max_age_ns > LONGEST_MAX_AGE_NS:
         raise InvalidInterval("max_age must be at most 1d")

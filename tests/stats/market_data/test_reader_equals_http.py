@@ -19,6 +19,7 @@ from store.reading.exceptions import (
     NoVenueHours,
     UnknownName,
 )
+from store.reading.quote_reader import NoQuote
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import answer
 from tests.stats.market_data.builders import (
@@ -156,48 +157,42 @@ def test_bars_of_intervals_that_are_over(market: Market, words: Any, now: str):
                 assert rows_of(found) == wanted, (symbol, resolution)
 
 
-@pytest.mark.parametrize("bars_at_once", [3, 1 << 18], ids=["in parts", "at once"])
-@pytest.mark.parametrize("words", [{}, {"hours": "regular"}, {"anchor": "session", "hours": "extended"}, {"adjustment": "all"}, {"session": "utc"}], ids=name_of)  # fmt: skip
-def test_a_scan_has_the_bars_of_every_symbol(
-    market: Market, words: Any, bars_at_once: int, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(scan, "BARS_AT_ONCE", bars_at_once)
-    symbols = [EQUITY, FUTURE, CRYPTO, SPLIT]
-    start, end = "2024-12-24T15:20:00Z", "2024-12-31T15:20:00Z"
-    for resolution in ("4h", *PERIODS):
-        found: dict[str, list[Any]] = {symbol: [] for symbol in symbols}
-        times = []
-        for time_ns, view in reader().scan(symbols, start, end, resolution, **words):
-            times.append(time_ns)
-            for place, *values in zip(
-                view.place, *(getattr(view, name).tolist() for name in VALUES), strict=True
-            ):
-                found[symbols[place]].append((time_ns, *values))
-        assert times == sorted(set(times))
-        for symbol in symbols:
-            bars = reader().bars(symbol, start, end, resolution, **words)
-            assert found[symbol] == rows_of(bars), (symbol, resolution)
-            assert found[symbol]
-
-
-@pytest.mark.parametrize(
-    "words", [{"hours": "regular"}, {"anchor": "session"}, {"adjustment": "all"}], ids=name_of
-)
+@pytest.mark.parametrize("words", [{}, {"hours": "regular"}, {"anchor": "session", "hours": "extended"}, {"adjustment": "all"}], ids=name_of)  # fmt: skip
 @pytest.mark.parametrize("resolution", ["4h", *PERIODS])
-def test_filled_scans_and_panels_begin_with_the_closes_before_them(
-    market: Market, resolution: str, words: Any
+def test_a_scan_has_the_bars_of_every_symbol(
+    market: Market, resolution: str, words: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    start, end = "2024-12-30T15:20:00Z", "2025-01-03T15:20:00Z"
-    for symbol in (SPLIT, FUTURE):
-        first = reader().bars(symbol, start, end, resolution, **words).time_ns[0]
-        before = reader().bars(symbol, None, int(first), resolution, **words).between(0, first)
-        alone = list(reader().scan([symbol], start, end, resolution, fill=True, **words))
-        assert alone[0][0] == first
-        slices = list(reader().scan([symbol, CRYPTO], start, end, resolution, fill=True, **words))
-        panel = reader().panel([symbol, CRYPTO], start, end, resolution, fill=True, **words)
-        assert panel.time_ns.tolist() == [time_ns for time_ns, _ in slices]
-        if slices[0][0] < first:
-            assert slices[0][1].close[0] == panel.values[0, 0] == before.close[-1]
+    monkeypatch.setattr(scan, "BARS_AT_ONCE", 20)
+    symbols, opened = [EQUITY, FUTURE, CRYPTO, SPLIT], reader()
+    start, end = "2024-12-24T15:20:00Z", "2024-12-31T15:20:00Z"
+    found: dict[str, list[Any]] = {symbol: [] for symbol in symbols}
+    times = []
+    for time_ns, view in opened.scan(symbols, start, end, resolution, **words):
+        times.append(time_ns)
+        columns = (getattr(view, name).tolist() for name in VALUES)
+        for place, *values in zip(view.place, *columns, strict=True):
+            found[symbols[place]].append((time_ns, *values))
+    assert times == sorted(set(times))
+    for symbol in symbols:
+        assert found[symbol] == rows_of(opened.bars(symbol, start, end, resolution, **words))
+        assert found[symbol]
+
+
+@pytest.mark.parametrize(("symbol", "words"), [(FUTURE, {"hours": "regular"}), (EQUITY, {"anchor": "session"}), (SPLIT, {"adjustment": "all"})])  # fmt: skip
+@pytest.mark.parametrize("resolution", ["4h", "1w"])
+def test_filled_scans_and_panels_begin_with_the_closes_before_them(
+    market: Market, resolution: str, symbol: str, words: Any
+):
+    start, end, opened = "2024-12-30T15:20:00Z", "2025-01-03T15:20:00Z", reader()
+    first = int(opened.bars(symbol, start, end, resolution, **words).time_ns[0])
+    before = opened.bars(symbol, None, first, resolution, **words).between(0, first)
+    alone, _ = next(opened.scan([symbol], start, end, resolution, fill=True, **words))
+    assert alone == first
+    slices = list(opened.scan([symbol, CRYPTO], start, end, resolution, fill=True, **words))
+    panel = opened.panel([symbol, CRYPTO], start, end, resolution, fill=True, **words)
+    assert panel.time_ns.tolist() == [time_ns for time_ns, _ in slices]
+    if slices[0][0] < first:
+        assert slices[0][1].close[0] == panel.values[0, 0] == before.close[-1]
 
 
 @pytest.mark.parametrize("words", [{"hours": "regular"}, {"anchor": "session"}], ids=["hours", "anchor"])
@@ -218,18 +213,19 @@ def test_a_panel_takes_the_same_words(market: Market):
 
 
 @pytest.mark.parametrize("words", WORDS, ids=name_of)
-@pytest.mark.parametrize("resolution", ["5m", "1h", *PERIODS])
+@pytest.mark.parametrize("resolution", ["1h", *PERIODS])
 @pytest.mark.parametrize("symbol", [EQUITY, FUTURE, CRYPTO])
 def test_quote_bars(market: Market, symbol: str, resolution: str, words: Any):
     rows = asked(market, symbol, "quotes", resolution=resolution, end="2024-12-31", **words)
     assert rows
+    opened = reader()
     for exchange in {row["exchange"] for row in rows}:
         wanted = [
             (time_of(row, resolution), *(row[name] for name in QUOTE_VALUES))
             for row in rows
             if row["exchange"] == exchange
         ]
-        bars: Any = reader().quote_bars(symbol, FIRST, "2024-12-31", resolution, exchange, **words)
+        bars: Any = opened.quote_bars(symbol, FIRST, "2024-12-31", resolution, exchange, **words)
         assert rows_of(bars, QUOTE_VALUES) == wanted
 
 
@@ -257,6 +253,23 @@ def test_best_quotes(market: Market, symbol: str, words: Any, monkeypatch: pytes
         rows_found = found.table.to_pylist()
         assert [{name: or_none(value) for name, value in row.items()} for row in rows_found] == wanted
     assert rows
+
+
+@pytest.mark.parametrize(
+    "now", [timestamp(EQUITY_HOUR + HOUR_NS // 2), timestamp(EQUITY_HOUR + 40 * HOUR_NS)]
+)
+@pytest.mark.parametrize("words", [{}, {"max_age": "1s"}], ids=name_of)
+def test_the_newest_best_quote(market: Market, words: Any, now: str):
+    for symbol in (EQUITY, FUTURE):
+        with time_machine.travel(now, tick=False):
+            query = {"exchange": "best", **words}
+            report = answer(market.api.get(f"{TREE}/{KINDS[symbol]}/{symbol}/latest", query))["quote"]
+            found = reader().best_quote(symbol, **words)
+        wanted = {**report, "timestamp": parse_timestamp(report["timestamp"])}
+        assert {name: or_none(value) for name, value in found._asdict().items()} == wanted
+        assert reader().best_quote(symbol, now, **words).timestamp == found.timestamp
+    with pytest.raises(NoQuote):
+        reader().best_quote(EQUITY, "2020-01-01")
 
 
 def test_actions_that_adjust_nothing_are_named(empty_market: Market):
