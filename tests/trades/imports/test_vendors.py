@@ -302,6 +302,17 @@ DOCUMENTED: dict[str, tuple[str, str, str, str, str, Row]] = {
         "bars", "A",
         {"timestamp": 1779456600000000000, "open": 115.03, "low": 114.76, "volume": 28038.875816, "trade_count": 125},
     ),
+    "polygon futures' sessions": (
+        "polygon",
+        "session_aggs_v1",
+        (
+            "ticker,exchange,session_end_date,window_start,open,high,low,close,volume,dollar_volume,transactions\n"
+            "ESZ5,2,2025-08-25,1756082400000,5,6,4,5.5,2,11,1\n"
+        ),
+        "bars",
+        "ESZ5",
+        {"timestamp": 1756082400000000000, "resolution": "1d", "high": 6.0, "trade_count": 1},
+    ),
     "polygon option days": (
         "polygon", "day_aggs_v1", f"{AGGREGATES}\nO:SPY230327P00390000,200,11.82,9.83,11.82,8.09,1678680000000000000,62\n",
         "bars", "SPY230327P00390000",
@@ -341,18 +352,13 @@ def test_a_documented_file_is_read_as_documented(tmp_path: Path, name: str):
     assert {column: first[column] for column in wanted} == wanted
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "ticker,exchange,session_end_date,window_start,open,high,low,close,volume,transactions\nESZ5,2,2025-08-25,1756082400000,5,5,5,5,2,1\n",
-        "ticker,open,close,high,low,window_start\nI:AAVE100,96.767,99.2175,100.4065,95.5217,1701756000000000000\n",
-    ],
-    ids=["futures", "indices"],
-)
-def test_polygon_files_of_futures_and_indices_are_refused(tmp_path: Path, text: str):
+def test_polygon_files_of_indices_are_refused(tmp_path: Path):
+    """They have no volume."""
     (tmp_path / "minute_aggs_v1").mkdir()
     path = tmp_path / "minute_aggs_v1" / "2025-01-02.csv"
-    path.write_text(text)
+    path.write_text(
+        "ticker,open,close,high,low,window_start\nI:AAVE100,96.767,99.2175,100.4,95.5,1701756000000000000\n"
+    )
     with pytest.raises(CommandError, match="are no layout of polygon"):
         imported(path, format="polygon")
 

@@ -34,8 +34,6 @@ def _is_standing(correction: pa.Array) -> pa.Array:
     return pc.or_(pc.is_null(correction), pc.is_in(correction, _STANDING))
 
 
-# Futures' files have other times: their samples show milliseconds where the page says nanoseconds.
-_OF_FUTURES = "session_end_date"
 _WORDS = {"conditions": Derived("words", ("conditions",), _words)}
 _STANDS = Derived("standing", ("correction",), _is_standing)
 
@@ -121,8 +119,11 @@ POLYGON_LAYOUTS = (
             "timestamp": "window_start", "symbol": "ticker", "open": "open", "high": "high", "low": "low",
             "close": "close", "volume": "volume", "trade_count": "transactions",
         },
-        absent=frozenset({_OF_FUTURES}),
-        given_by_folder={"minute_aggs_v1": {"resolution": "1m"}, "day_aggs_v1": {"resolution": "1d"}},
+        # The samples of futures have milliseconds in `window_start`, all others nanoseconds.
+        given_by_folder={
+            "minute_aggs_v1": {"resolution": "1m"}, "day_aggs_v1": {"resolution": "1d"},
+            "session_aggs_v1": {"resolution": "1d"},
+        },
         prefix=_PREFIX,
     ),
 )  # fmt: skip
