@@ -124,12 +124,16 @@ def quote_bars_of(rows: pa.Table, interval_ns: int, carried: KnownQuote = NO_QUO
     time = rows.column("timestamp").to_numpy()
     bucket = time // interval_ns
     starts = np.flatnonzero(np.diff(bucket, prepend=bucket[:1] - 1))
-    bid, ask = sides_of(rows)
-    before = (
-        _before(bid, starts, carried.bid, carried.bid_size),
-        _before(ask, starts, carried.ask, carried.ask_size),
-    )
-    return quote_bars_after(before, (bid, ask), starts, bucket[starts] * interval_ns)
+    sides = sides_of(rows)
+    lasts = [_last_quoted(side, starts) for side in sides]
+    before = [
+        _before(side, last, price, size)
+        for side, last, price, size in zip(
+            sides, lasts, (carried.bid, carried.ask), (carried.bid_size, carried.ask_size), strict=True
+        )
+    ]
+    bid, ask = map(_side_bars, sides, before, (starts, starts), lasts)
+    return QuoteBars(bucket[starts] * interval_ns, *bid, *ask, np.diff(starts, append=len(time)))
 
 
 def quote_bars_after(
@@ -143,17 +147,22 @@ def quote_bars_after(
     before: bid and ask known before each slice. rows: bid and ask of the quotes. starts: each slice's first row.
     time_ns: the bars' times.
     """
-    bid, ask = (_side_bars(*sides, starts) for sides in zip(rows, before, strict=True))
+    bid, ask = (
+        _side_bars(side, known, starts, _last_quoted(side, starts))
+        for side, known in zip(rows, before, strict=True)
+    )
     return QuoteBars(time_ns, *bid, *ask, np.diff(starts, append=len(rows[0].price)))
 
 
 def quote_after(rows: pa.Table, before: KnownQuote = NO_QUOTE) -> KnownQuote:
     """Return the quote known after ordered rows, given the one known before them."""
-    bid, ask = sides_of(rows)
-    end = np.array([len(bid.price)])
-    bid = _before(bid, end, before.bid, before.bid_size)
-    ask = _before(ask, end, before.ask, before.ask_size)
-    return KnownQuote(*(float(each[0]) for each in (bid.price, bid.size, ask.price, ask.size)))
+    values: list[float] = []
+    for side, carried in zip(
+        sides_of(rows), ((before.bid, before.bid_size), (before.ask, before.ask_size)), strict=True
+    ):
+        quoted = np.flatnonzero(~np.isnan(side.price))
+        values += (float(side.price[quoted[-1]]), float(side.size[quoted[-1]])) if len(quoted) else carried
+    return KnownQuote(*values)
 
 
 def sides_of(rows: pa.Table) -> tuple[QuoteSide, QuoteSide]:
@@ -165,34 +174,39 @@ def sides_of(rows: pa.Table) -> tuple[QuoteSide, QuoteSide]:
     return QuoteSide(bid, bid_size), QuoteSide(ask, ask_size)
 
 
-def _before(side: QuoteSide, starts: Integers, carried_price: float, carried_size: float) -> QuoteSide:
-    """Return the side known before each of some rows. carried_*: what is known before the first row."""
-    known = QuoteSide(np.append(carried_price, side.price), np.append(carried_size, side.size))
-    return known.at(np.append(0, _last_quoted(side))[starts])
-
-
-def _last_quoted(side: QuoteSide) -> Integers:
-    """Return, for each row, one more than the index of the last row up to it that quotes the side; 0 for none."""
-    last: Integers = np.maximum.accumulate(
-        np.where(np.isnan(side.price), 0, np.arange(1, len(side.price) + 1))
-    )
+def _last_quoted(side: QuoteSide, starts: Integers) -> Integers:
+    """Return the index of the last row of each slice that quotes the side; -1 if none does."""
+    if not len(starts):
+        return starts
+    rows = np.where(np.isnan(side.price), -1, np.arange(len(side.price)))
+    last: Integers = np.maximum.reduceat(rows, starts)
     return last
 
 
+def _before(side: QuoteSide, last: Integers, carried_price: float, carried_size: float) -> QuoteSide:
+    """Return the side known before each slice. last: see `_last_quoted`. carried_*: known before the first slice."""
+    earlier = np.maximum.accumulate(np.append(-1, last[:-1])) if len(last) else last
+    return QuoteSide(
+        np.where(earlier >= 0, side.price[earlier], carried_price),
+        np.where(earlier >= 0, side.size[earlier], carried_size),
+    )
+
+
 def _side_bars(
-    side: QuoteSide, before: QuoteSide, starts: Integers
+    side: QuoteSide, before: QuoteSide, starts: Integers, last: Integers
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Return open, high, low, close and the closing size of each slice."""
+    """Return open, high, low, close and the closing size of each slice. last: see `_last_quoted`."""
     if not len(starts):
         return (np.empty(0),) * 5
-    count = len(side.price)
-    first = np.minimum.reduceat(np.where(np.isnan(side.price), count, np.arange(count)), starts)
-    open_ = np.where(np.isnan(before.price), np.append(side.price, np.nan)[first], before.price)
+    open_ = before.price.copy()
+    for index in np.flatnonzero(np.isnan(open_) & (last >= 0)).tolist():
+        # The side was never quoted before.
+        prices = side.price[starts[index] : last[index] + 1]
+        open_[index] = prices[np.argmin(np.isnan(prices))]
     high = np.fmax(np.fmax.reduceat(side.price, starts), open_)
     low = np.fmin(np.fmin.reduceat(side.price, starts), open_)
-    last = _last_quoted(side)[np.append(starts[1:], count) - 1] - 1
     close, size = (
-        np.where(last >= starts, own[last], known)
+        np.where(last >= 0, own[last], known)
         for own, known in ((side.price, before.price), (side.size, before.size))
     )
     return open_, high, low, close, size
