@@ -18,13 +18,10 @@ from store.protocol import ALL_TIME
 from store.timestamps import DAY_NS
 from trades.stores import market_store
 
-# The kinds of corporate actions that pay cash.
-_CASH = frozenset({"dividend", "special_dividend"})
-
 
 @dataclass(frozen=True, slots=True)
 class StoredDividends:
-    """An underlying's cash dividends, special ones included.
+    """An underlying's regular cash dividends. Special ones do not count: exchanges reduce the strikes by them.
 
     log: the corporate actions; empty if no dividend counts. calendar: that of the ex-dates; None for UTC dates. currency:
     dividends in another one are ignored; None if unknown.
@@ -48,7 +45,7 @@ class StoredDividends:
         for known, rows in self.log.rows_known(ALL_TIME, instants):
             for row in rows.select(["timestamp", "kind", "amount", "currency"]).to_pylist():
                 is_own = row["currency"] == self.currency or None in {self.currency, row["currency"]}
-                if row["kind"] in _CASH and is_own:
+                if row["kind"] == "dividend" and is_own:
                     yield self._takes_effect(row["timestamp"]), row["amount"], known
 
     def between(self, instants: Integers, last_trade: Integers, rates: StoredRates) -> CashDividends:

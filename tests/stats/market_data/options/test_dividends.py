@@ -105,13 +105,9 @@ def test_as_of_the_past_a_dividend_is_unknown(market: Api):
     assert first["ETag"] != second["ETag"]
 
 
-def test_special_dividends_are_taken_off_too(market: Api):
-    store_action(market, kind="special_dividend")
-    assert rows_of(market, MARCH.symbol)[0]["dividends"] == pytest.approx(2 * present_value())
-
-
 OTHERS = {
     "in another currency": {"currency": "EUR"},
+    "a special dividend": {"kind": "special_dividend"},
     "a split": {"kind": "split", "ratio": 2, "amount": None, "currency": None},
     "before the instant": {"timestamp": "2025-01-02"},
 }
