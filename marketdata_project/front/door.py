@@ -83,10 +83,11 @@ def _answered(
     identity = identify(call, now=now)
     if identity is None or denial_of(identity.caller, prepared.access) is not None:
         return None
-    now_ns = time.time_ns()
-    pinned = prepared.answer.newest(now_ns)
+    # First of all: to pin an answer of many logs takes much longer than to refuse the call.
     admission = environ[ADMISSION] = admit(identity.caller, prepared.access, cost=prepared.cost)
     if not admission.admitted:
         return None
+    now_ns = time.time_ns()
+    pinned = prepared.answer.newest(now_ns)
     answer = finished_answer(pinned, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
     return identity.caller, admission, answer

@@ -10,6 +10,7 @@ import pytest
 import time_machine
 
 from stats.caching.response_cache import RESPONSE_CACHE
+from stats.delivery import held_answer
 from stats.delivery.finished_answers import finished_answer
 from stats.delivery.held_answer import HeldAnswer, LogsPin
 from stats.delivery.pinned_answer import PinnedContent, Representation
@@ -200,7 +201,9 @@ def test_a_report_without_a_part_sees_the_commit_that_makes_it_available(api: Ap
 
 
 @pytest.mark.parametrize("report", [False, True], ids=["page", "report"])
-def test_an_answer_for_a_universe_is_held_until_a_change_or_a_commit_of_a_member(api: Api, report: bool):
+def test_an_answer_for_a_universe_is_held_until_a_change_or_a_commit_of_a_member(
+    api: Api, monkeypatch: pytest.MonkeyPatch, report: bool
+):
     def change(member: str, day: int) -> None:
         row = {"timestamp": f"2025-01-0{day}", "symbol": "X", "member": member, "action": "add"}
         stored = api.call(
@@ -223,6 +226,10 @@ def test_an_answer_for_a_universe_is_held_until_a_change_or_a_commit_of_a_member
     first = held.newest(time.time_ns())
     api.ingest(trade(symbol="OTHER"))
     assert held.if_newest(time.time_ns()) is first
+    finished_answer(first, if_none_match=None, now_ns=time.time_ns())
+    assert held.finished_if_cached(if_none_match=None, now_ns=time.time_ns()) is not None
+    monkeypatch.setattr(held_answer, "MOST_LOGS", 2)
+    assert held.finished_if_cached(if_none_match=None, now_ns=time.time_ns()) is None
     change("MSFT", 2)
     assert held.if_newest(time.time_ns()) is None
     second = held.newest(time.time_ns())
