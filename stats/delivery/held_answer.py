@@ -11,7 +11,7 @@ from stats.delivery.pinned_answer import LogName, PinnedAnswer, PinnedContent, R
 from store.timestamps import SECOND_NS
 from trades.stores import market_store
 
-# How many logs the event loop checks for commits: some 0.6 ms.
+# Answers of more logs are not held: they are large, and the event loop would check each log for commits.
 MOST_LOGS = 256
 
 
@@ -82,12 +82,8 @@ class HeldAnswer:
     ) -> FinishedAnswer | None:
         """Return the newest answer, ready to send; None if it is not in this process's memory.
 
-        Also None if the answer has more than `MOST_LOGS` logs: the event loop, which calls this before a call is
-        charged, must not wait for thousands of stat calls. Within a second, `headers` is the same object as long as the answer stays the same. poll: see `if_newest`.
+        Within a second, `headers` is the same object as long as the answer stays the same. poll: see `if_newest`.
         """
-        held = self._held
-        if held is None or len(held.watch.logs) > MOST_LOGS:
-            return None
         pinned = self.if_newest(now_ns, poll=poll)
         if pinned is None:
             return None
@@ -130,7 +126,9 @@ class HeldAnswer:
         return held.answer if is_newest else None
 
     def newest(self, now_ns: int) -> PinnedAnswer:
-        """Return the answer at the newest commits, and hold it. Raises the errors of the pin, and `OSError`.
+        """Return the answer at the newest commits, and hold it if it has at most `MOST_LOGS` logs.
+
+        Raises the errors of the pin, and `OSError`.
 
         The first call pins twice if the logs to watch are not known before.
         """
@@ -149,6 +147,7 @@ class HeldAnswer:
             if watch is not None and content.watched == watch.logs:
                 self._held = _Held(answer, watch, seen, now_ns, content.expires_ns)
                 return answer
-            self._logs, self._watch = content.watched, None
-            if watch is not None or content.watched is None:
+            logs = content.watched
+            self._logs, self._watch = None if logs is None or len(logs) > MOST_LOGS else logs, None
+            if watch is not None or self._logs is None:
                 return answer

@@ -7,7 +7,7 @@ from typing import Annotated
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import NoData, RangeTooLarge
-from stats.market_data.answers.pin import MAX_PAGES, page_pin
+from stats.market_data.answers.pin import MAX_PLANS, page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import trade_bars_plan
@@ -152,7 +152,7 @@ def ohlc_pin(query: OhlcQuery, *, now_ns: int) -> OhlcBars:
     return _bars(query, bars)
 
 
-@lru_cache(maxsize=MAX_PAGES)
+@lru_cache(maxsize=MAX_PLANS)
 def _bars(query: OhlcQuery, bars: PinnedPage) -> OhlcBars:
     """Return one instance per page, so that its cache key is computed once."""
     return OhlcBars(query, bars)

@@ -16,9 +16,12 @@ from stats.market_data.query import MarketDataQuery
 from stats.market_data.universes import PinnedUniverse, pinned_universe
 from trades.instruments.services import symbol_canonical
 
-MAX_PAGES = 2_048
+MAX_PLANS = 2_048
 # First pages, each with the "now" that it was made for. The keys are query, universe, instruments and logs.
-_pages: LRUCache[Hashable, tuple[int, PinnedPage]] = LRUCache(MAX_PAGES)
+# They are as many as have `MAX_PLANS` plans together: a page has one for each symbol.
+_pages: LRUCache[Hashable, tuple[int, PinnedPage]] = LRUCache(
+    MAX_PLANS, getsizeof=lambda kept: len(kept[1].plans)
+)
 _lock = threading.Lock()
 
 

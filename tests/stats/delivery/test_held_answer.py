@@ -228,12 +228,16 @@ def test_an_answer_for_a_universe_is_held_until_a_change_or_a_commit_of_a_member
     assert held.if_newest(time.time_ns()) is first
     finished_answer(first, if_none_match=None, now_ns=time.time_ns())
     assert held.finished_if_cached(if_none_match=None, now_ns=time.time_ns()) is not None
-    monkeypatch.setattr(held_answer, "MOST_LOGS", 2)
-    assert held.finished_if_cached(if_none_match=None, now_ns=time.time_ns()) is None
     change("MSFT", 2)
     assert held.if_newest(time.time_ns()) is None
     second = held.newest(time.time_ns())
     assert second.content.symbols == ("AAPL", "MSFT")
     api.ingest(trade(symbol="MSFT"))
     assert held.if_newest(time.time_ns()) is None
-    assert held.newest(time.time_ns()).etag != second.etag
+    third = held.newest(time.time_ns())
+    assert held.if_newest(time.time_ns()) is third
+    assert third.etag != second.etag
+    monkeypatch.setattr(held_answer, "MOST_LOGS", 2)
+    change("NVDA", 2)
+    assert held.newest(time.time_ns()).content.symbols == ("AAPL", "MSFT", "NVDA")
+    assert held.if_newest(time.time_ns()) is None
