@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from stats.market_data.futures.contracts import FutureContract, PinnedContracts
 from stats.market_data.futures.rolls import Figure, RollRule
 from stats.market_data.intervals.bar_grid import BarGrid
@@ -14,9 +16,9 @@ from stats.market_data.intervals.finality import (
     finality_of,
 )
 from stats.market_data.plan import Range, SymbolQuery
-from store.log_views.log_view import LogView
+from store.log_views.log_view import LogView, last_row
+from store.log_views.stored_bars import resolutions_in, stored_bar_dates
 from store.protocol import ALL_TIME, Window
-from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
 _NO_BARS = FinalBars(ALL_TIME.start_ns, ALL_TIME.end_ns, ALL_TIME.start_ns)
@@ -55,13 +57,14 @@ class ContinuousFinality:
         figures of the dates before are complete, of the contract in front and of all later ones. An expired contract
         holds nothing up once another one has come further.
         """
-        reached = [
-            each.figures_until_ns for each in self.contracts if each.figures_until_ns < ALL_TIME.end_ns
-        ]
+        furthest_ns = max(
+            (each.figures_until_ns for each in self.contracts if each.figures_until_ns < ALL_TIME.end_ns),
+            default=ALL_TIME.start_ns,
+        )
         complete_ns = ALL_TIME.end_ns
         for index, contract in enumerate(self.contracts):
             left_ns = next((start_ns for front, start_ns in fronts if front > index), ALL_TIME.end_ns)
-            if contract.figures_until_ns < left_ns and contract.expiry_end_ns > max(reached):
+            if contract.figures_until_ns < left_ns and contract.expiry_end_ns > furthest_ns:
                 complete_ns = min(complete_ns, contract.figures_until_ns)
         return complete_ns if complete_ns == ALL_TIME.end_ns else days.interval(complete_ns).end_ns
 
@@ -87,12 +90,9 @@ def continuous_finality(
         own = _finality(of_contract, grid, query_range, contract.trades)
         bars = final_bars_of(of_contract, grid, query_range, (contract.trades, contract.stored_bars), own)
         found.append(own)
-        figures_until_ns = ALL_TIME.end_ns
-        if rule.figure is Figure.OPEN_INTEREST:
-            figures_until_ns = _reports_until(of_contract, contract.open_interest, days)
-        elif rule.figure is Figure.VOLUME:
+        if rule.figure is Figure.VOLUME:
             found.append(_finality(of_contract, days, query_range, contract.trades))
-            figures_until_ns = max(found[-1].until_ns, _stored_until(contract, days, symbol_query.now_ns))
+        figures_until_ns = _figures_until(of_contract, contract, rule.figure, days, found[-1].until_ns)
         contracts.append(ContractFinality(bars, figures_until_ns, expiry_end_ns))
     return ContinuousFinality(
         tuple(contracts),
@@ -108,26 +108,36 @@ def _finality(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, trad
     return found if bound_ns is None else replace(found, until_ns=min(found.until_ns, bound_ns))
 
 
-def _reports_until(symbol_query: SymbolQuery, open_interest: LogView, days: BarGrid) -> int:
-    """Return the instant up to which a contract's reports are complete, by their own log: they come after the prints."""
-    if open_interest.is_empty:
+def _figures_until(
+    symbol_query: SymbolQuery,
+    contract: FutureContract,
+    figure: Figure | None,
+    days: BarGrid,
+    traded_until_ns: int,
+) -> int:
+    """Return `figures_until_ns` of a contract. traded_until_ns: up to where the volumes of its trades are complete."""
+    if figure is Figure.VOLUME:
+        return max(traded_until_ns, _stored_until(contract, days, symbol_query.now_ns))
+    if figure is None or contract.open_interest.is_empty:
         return ALL_TIME.end_ns
+    # Reports come after the prints, so their own log tells.
     today_ns = days.constant_window(symbol_query.now_ns).start_ns
-    return min(complete_until(symbol_query, open_interest), today_ns)
+    return min(complete_until(symbol_query, contract.open_interest), today_ns)
 
 
 def _stored_until(contract: FutureContract, days: BarGrid, now_ns: int) -> int:
-    """Return the end of a contract's newest stored bar, at most the start of the current trading date."""
-    if contract.stored_bars.is_empty:
+    """Return the end of a contract's newest stored bar, at most the start of the current trading date.
+
+    Bars that are dated ahead of their commit do not count. `ALL_TIME.start_ns` without a bar.
+    """
+    stored_bars = contract.stored_bars
+    newest = last_row(stored_bars, stored_bars.completeness().newest_ns + 1)
+    if newest is None:
         return ALL_TIME.start_ns
-    newest_ns = contract.stored_bars.completeness().newest_ns
-    rows = contract.stored_bars.rows(Window(newest_ns, newest_ns + 1))
-    longest = max(
-        (Resolution(each) for each in rows.column("resolution").to_pylist()), key=lambda each: each.rank
-    )
-    end_ns = (
-        days.interval(days.date_start(newest_ns)).end_ns
-        if longest.is_period
-        else newest_ns + longest.length_ns
-    )
+    newest_ns: int = newest.column("timestamp")[0].as_py()
+    longest = resolutions_in(stored_bars.rows(Window(newest_ns, newest_ns + 1)))[-1]
+    end_ns = newest_ns + longest.length_ns
+    if longest.is_period:
+        date = int(stored_bar_dates(np.array([newest_ns]), days)[0])
+        end_ns = days.interval(days.date_start(date * DAY_NS)).end_ns
     return min(end_ns, days.constant_window(now_ns).start_ns)

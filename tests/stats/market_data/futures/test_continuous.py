@@ -13,6 +13,7 @@ from django.conf import settings
 
 from store.datasets import BARS, TRADES
 from store.instruments import FUTURE, Instrument
+from store.protocol import Action, Amendment, Correction
 from store.timestamps import SECOND_NS, format_timestamp
 from tests.api_client import Api, answer, problem
 from tests.installation import shared_installation
@@ -342,3 +343,68 @@ def test_a_figure_that_was_corrected_later_rolls_nothing_then(api: Api):
     query = {"start": "2025-01-02", "end": "2025-01-04"}
     for knowledge, fronts in (("now", ["XYH25", "XYM25"]), ("then", ["XYH25", "XYH25"])):
         assert [bar["contract"] for bar in page(api, "XY", knowledge=knowledge, **query)] == fronts
+
+
+def declare(symbol: str, root: str, expiry: str) -> None:
+    with time_machine.travel("2025-01-01T00:00:00Z", tick=False):
+        market_store().set_instrument(
+            Instrument(symbol, instrument_class=FUTURE, exchange="XCME", underlying=root, expiry=expiry)
+        )
+
+
+@pytest.fixture
+def xz(api: Api) -> Api:
+    """Two contracts in Chicago, each with stored daily bars of 2 and 3 January; June is heavier on the 3rd."""
+    for symbol, expiry, volumes in (("XZH25", "2025-03-21", (9, 9)), ("XZM25", "2025-06-20", (5, 50))):
+        declare(symbol, "XZ", expiry)
+        for day, volume in enumerate(volumes, start=2):
+            send_day(api, symbol, f"2025-01-0{day}", volume, at=f"2025-01-0{day}T23:59:00Z")
+    return api
+
+
+def send_day(api: Api, symbol: str, date: str, volume: float, *, at: str) -> None:
+    with time_machine.travel(at, tick=False):
+        bar = {"timestamp": f"{date}T00:00:00Z", "open": 9, "high": 9, "low": 9, "close": 9}
+        ingest(api, BARS.name, symbol, [{**bar, "volume": volume}], "resolution=1d")
+
+
+def days_final(api: Api, at: str) -> dict[str, tuple[str, bool]]:
+    with time_machine.travel(at, tick=False):
+        rows = page(api, "XZ", start="2025-01-02", end="2025-01-11", resolution="1d", session="exchange")
+    return {row["date"]: (row["contract"], row["final"]) for row in rows}
+
+
+def test_stored_days_of_all_contracts_decide_a_roll(xz: Api):
+    """The 6th is a Monday; its session begins on Sunday."""
+    assert days_final(xz, "2025-01-05T12:00:00Z") == {
+        "2025-01-02": ("XZH25", True),
+        "2025-01-03": ("XZH25", True),
+    }
+
+
+def test_a_stored_day_of_the_session_that_has_just_opened_decides_earlier_days(xz: Api):
+    for symbol in ("XZH25", "XZM25"):
+        send_day(xz, symbol, "2025-01-06", 50, at="2025-01-05T23:30:00Z")
+    found = days_final(xz, "2025-01-05T23:31:00Z")
+    assert found["2025-01-03"] == ("XZH25", True)
+    assert found["2025-01-06"] == ("XZM25", False)
+
+
+def test_a_contract_with_nothing_but_a_declaration_decides_nothing(xz: Api):
+    declare("XZU25", "XZ", "2025-09-19")
+    query = "symbol=XZU25&complete_until=2025-01-03T00:00:00Z"
+    with time_machine.travel("2025-01-04T12:00:00Z", tick=False):
+        assert xz.ingest(b"", path="/api/v1/bars/ingest", query=query).status_code == 200
+    # It might have had more volume than March.
+    assert days_final(xz, "2025-01-05T12:00:00Z")["2025-01-03"] == ("XZH25", False)
+
+
+def test_a_cancelled_stored_day_decides_nothing(xz: Api):
+    """The API cancels no bars, but the store can."""
+    cancel = Correction(Action.CANCEL, utc_ns(2025, 1, 3), volume=50)
+    with time_machine.travel("2025-01-04T12:00:00Z", tick=False):
+        market_store().correct(Amendment(BARS, "XZM25", (cancel,), "key:1"))
+    assert days_final(xz, "2025-01-05T12:00:00Z") == {
+        "2025-01-02": ("XZH25", True),
+        "2025-01-03": ("XZH25", True),
+    }
