@@ -118,9 +118,12 @@ def _known_rows_at(
         if before.start_ns < before.end_ns:
             begin_ns = log.take_window(before, count, from_end=True).start_ns
         versions = log.versions(_clipped(begin_ns, int(instants[-1]) + 1))
-        versions = _filtered(versions, row_filter)
+        times = log.known_times(versions)
+        if row_filter is not None:
+            passes = row_filter(versions)
+            versions, times = versions.filter(pa.array(passes)), times.taken(passes)
         ends = versions.column("timestamp").to_numpy().searchsorted(instants, side="right")
-        found = LastRows(versions, log.known_times(versions).last_at(ends, known_ns))
+        found = LastRows(versions, times.last_at(ends, known_ns))
         if begin_ns <= before.start_ns or (found.indices >= 0).all():
             return found.within(instants, reach_ns)
         count *= _GROWTH

@@ -8,12 +8,25 @@ import pyarrow as pa
 import pytest
 
 from store.arrays import Mask
+from store.bar_policies import US_EQUITIES
+from store.bars.prints import masks_of
 from store.datasets import TRADES
 from store.log_views.last_rows import last_rows_at
 from store.log_views.log_view import view_as_of
 from store.protocol import ALL_TIME
 from store.queries import QueryableStore
-from tests.store.builders import MINUTE, NOON, SECOND, SYMBOL, Clock, batch, trade
+from tests.store.builders import (
+    DAY,
+    MINUTE,
+    NOON,
+    SECOND,
+    SYMBOL,
+    Clock,
+    amendment,
+    batch,
+    correct,
+    trade,
+)  # fmt: skip
 from tests.store.known_history import HOUR, SETTLE, WINDOW, history
 
 
@@ -55,6 +68,25 @@ def test_the_last_row_is_that_known_at_the_instant(store: QueryableStore, clock:
                 for at in instants
             ]
             assert [each.values("price").to_pylist()[0] for each in one] == wanted
+
+
+@pytest.mark.parametrize("wait", [10 * MINUTE, 3 * HOUR], ids=["soon", "late"])
+@pytest.mark.parametrize("received", [None, NOON + 1], ids=["without received_at", "received"])
+def test_a_filter_that_drops_the_first_version_does_not_make_the_next_known_before(
+    store: QueryableStore, clock: Clock, wait: int, received: int | None
+):
+    clock.now = NOON + 1
+    store.append(batch(trade(0, 1), trade(1, 2, conditions="odd_lot", received_at=received)))
+    clock.now = NOON + wait
+    store.correct(amendment(correct(1, price=2, volume=1, new={"conditions": None})))
+    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle_ns=SETTLE)
+    instants = np.array([NOON + 1, NOON + wait - SETTLE - 1, NOON + wait - SETTLE])
+
+    def sets_close(rows: pa.Table) -> Mask:
+        return masks_of(rows, US_EQUITIES)[0]
+
+    found = last_rows_at(view, instants, reach_ns=DAY, row_filter=sets_close)
+    assert found.values("price").to_pylist() == [1, 1, 2]
 
 
 def test_a_long_outage_is_searched_in_steps(store: QueryableStore, clock: Clock):
