@@ -46,9 +46,9 @@ def bars_of_logs(
 
 @dataclass(frozen=True, slots=True)
 class KnownVersions:
-    """Versions of rows in order, when they were known, and the instant at which each one's bar looks at it.
+    """Versions of rows in order, when they were known, and the instant as of which the row's bar is known.
 
-    instant_ns: the end of the row's bar plus settle; `ALL_TIME.start_ns` for a row that is in no bar.
+    instant_ns: the bar's end plus settle; `ALL_TIME.start_ns` for a row that is in no bar.
     """
 
     rows: pa.Table
@@ -65,8 +65,12 @@ class KnownVersions:
         time_ns = self.rows.column("timestamp").to_numpy()
         return _standing(self.rows.filter(pa.array(self.known & (time_ns < end_ns))))
 
+    def taken(self, rows: Mask) -> KnownVersions:
+        """Return some of the versions."""
+        return KnownVersions(self.rows.filter(pa.array(rows)), self.times.taken(rows), self.instant_ns[rows])
+
     def counts(self, first_ns: int = ALL_TIME.start_ns + 1, last_ns: int = ALL_TIME.end_ns) -> dict[str, int]:
-        """Return how many rows were judged by which time, of the bars that look at rows between two instants."""
+        """Return how many rows were judged by which time, of the bars that are known as of one of `[first_ns, last_ns]`."""
         in_bars = (self.instant_ns >= first_ns) & (self.instant_ns <= last_ns)
         return replace(self.times, by=np.where(in_bars, self.times.by, -1)).counts()
 
@@ -91,10 +95,7 @@ class KnownLog:
 
     def versions(self, window: Window) -> KnownVersions:
         """Return all versions of the window's rows."""
-        return self.judged(self.view.versions(window))
-
-    def judged(self, rows: pa.Table) -> KnownVersions:
-        """Return versions of rows with the instants at which their bars look at them."""
+        rows = self.view.versions(window)
         event_ns, last_ns = self._events(rows)
         return KnownVersions(rows, self.view.known_times(rows, event_ns), self._instants(last_ns))
 
@@ -121,7 +122,7 @@ class KnownLog:
         return ends
 
     def _instants(self, last_ns: Integers) -> Integers:
-        """Return the instants at which bars look at rows with these last instants."""
+        """Return the instants as of which the bars of rows with these last instants are known."""
         if not len(last_ns):
             return last_ns
         window = self.grid.aligned(int(last_ns.min()), int(last_ns.max()) + 1)

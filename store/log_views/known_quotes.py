@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers
+from store.arrays import Integers, Mask
 from store.bars.quote_bars import (
     QuoteBars,
     QuoteSide,
@@ -17,14 +18,13 @@ from store.bars.quote_bars import (
     sides_of,
 )
 from store.log_views.grids import OUTSIDE
-from store.log_views.known_bars import KnownLog
+from store.log_views.known_bars import KnownLog, KnownVersions
+from store.log_views.last_rows import RowFilter
 from store.log_views.quote_windows import (
     Exchange,
-    StreamRows,
-    all_rows,
     exchanges_of,
+    is_of_exchange,
     looked_back,
-    rows_of_exchange,
     whole_intervals,
 )
 from store.protocol import Window
@@ -33,10 +33,10 @@ from store.rows.knowledge import KnowledgeTimes
 
 def windowed_known_quote_bars(log: KnownLog, window: Window, exchange: Exchange) -> QuoteBars:
     """Return quote bars of the log's grid in an aligned window. exchange: None means all quotes as one stream."""
-    stream_rows = all_rows if exchange is None else rows_of_exchange
+    is_in_stream = _is_any if exchange is None else partial(is_of_exchange, exchange=exchange)
     return joined_quote_bars(
         [
-            _known_quote_bars(log, log.view.versions(part), part, stream_rows, exchange)
+            _known_quote_bars(log, log.versions(part), part, is_in_stream)
             for part in whole_intervals(log.view, window, log.grid)
         ]
     )
@@ -44,20 +44,20 @@ def windowed_known_quote_bars(log: KnownLog, window: Window, exchange: Exchange)
 
 def known_quote_bars_by_exchange(log: KnownLog, window: Window) -> Iterator[tuple[Exchange, QuoteBars]]:
     """Yield each exchange's name and bars in an aligned window, ordered by name. The whole window is in memory."""
-    versions = log.view.versions(window)
-    for name in exchanges_of(versions):
-        yield name, _known_quote_bars(log, versions, window, rows_of_exchange, name)
+    versions = log.versions(window)
+    for name in exchanges_of(versions.rows):
+        yield name, _known_quote_bars(log, versions, window, partial(is_of_exchange, exchange=name))
 
 
 def _known_quote_bars(
-    log: KnownLog, versions: pa.Table, window: Window, stream_rows: StreamRows, exchange: Exchange
+    log: KnownLog, versions: KnownVersions, window: Window, is_in_stream: RowFilter
 ) -> QuoteBars:
     """Return the bars of one stream of quotes in an aligned window, each as it was known at its end plus `settle`.
 
-    versions: all versions of the window's quotes. A bar opens at the last quote before it that was known by then.
-    Quotes outside the hours that count make no bar.
+    versions: all versions of the window's quotes, of all streams. A bar opens at the last quote before it that was
+    known by then. Quotes outside the hours that count make no bar.
     """
-    found = log.judged(stream_rows(versions, exchange))
+    found = versions.taken(is_in_stream(versions.rows))
     labels = log.grid.labels_of(found.rows.column("timestamp").to_numpy(), window)
     own = np.flatnonzero(found.known & (labels != OUTSIDE))
     if not len(own):
@@ -69,12 +69,18 @@ def _known_quote_bars(
     def older() -> Iterator[tuple[pa.Table, KnowledgeTimes, Integers]]:
         yield found.rows, found.times, firsts
         for rows in looked_back(log.view, window.start_ns, log.view.versions):
-            stream = stream_rows(rows, exchange)
-            yield stream, log.view.known_times(stream), np.full(len(starts), stream.num_rows)
+            chosen = is_in_stream(rows)
+            stream, times = rows.filter(pa.array(chosen)), log.view.known_times(rows).taken(chosen)
+            yield stream, times, np.full(len(starts), stream.num_rows)
 
     before = _before(older(), found.instant_ns[firsts])
     bid, ask = sides_of(found.rows)
     return merged_quote_bars(quote_bars_after(before, (bid.at(own), ask.at(own)), starts, labels[firsts]))
+
+
+def _is_any(rows: pa.Table) -> Mask:
+    """The stream of all quotes."""
+    return np.ones(rows.num_rows, np.bool_)
 
 
 def _before(

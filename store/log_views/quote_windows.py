@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from store import lazy_pyarrow as pa
+from store.arrays import Mask
 from store.bars.quote_bars import (
     NO_QUOTE,
     KnownQuote,
@@ -35,14 +36,14 @@ DATES_LOOKED_BACK = 10
 # quotes.
 Exchange: TypeAlias = str | None
 # Returns those of the rows that belong to a stream.
-StreamRows: TypeAlias = "Callable[[pa.Table, Exchange], pa.Table]"
+_StreamRows: TypeAlias = "Callable[[pa.Table, Exchange], pa.Table]"
 
 _COLUMNS = ["timestamp", "bid", "bid_size", "ask", "ask_size", "exchange"]
 
 
 def windowed_quote_bars(view: LogView, window: Window, grid: Grid, exchange: Exchange) -> QuoteBars:
     """Return a grid's quote bars in an aligned window. exchange: None means all quotes as one stream."""
-    stream_rows = all_rows if exchange is None else rows_of_exchange
+    stream_rows = _all_rows if exchange is None else _rows_of_exchange
     known: KnownQuote | None = None
     parts: list[QuoteBars] = []
     for part in whole_intervals(view, window, grid):
@@ -62,7 +63,7 @@ def quote_bars_by_exchange(view: LogView, window: Window, grid: Grid) -> Iterato
     names = exchanges_of(quotes)
     carried = carried_quotes(view, window.start_ns, names)
     for name in names:
-        yield name, _bars_on_grid(rows_of_exchange(quotes, name), grid, window, carried[name])
+        yield name, _bars_on_grid(_rows_of_exchange(quotes, name), grid, window, carried[name])
 
 
 def _bars_on_grid(quotes: pa.Table, grid: Grid, window: Window, known: KnownQuote) -> QuoteBars:
@@ -81,7 +82,7 @@ def carried_quotes(
     view: LogView, start_ns: int, exchanges: Collection[Exchange]
 ) -> dict[Exchange, KnownQuote]:
     """Return each exchange's bid and ask just before an instant; None stands for quotes without an exchange."""
-    return _carried_in(view, start_ns, exchanges, rows_of_exchange)
+    return _carried_in(view, start_ns, exchanges, _rows_of_exchange)
 
 
 def whole_intervals(view: LogView, window: Window, grid: Grid) -> Iterator[Window]:
@@ -94,7 +95,7 @@ def whole_intervals(view: LogView, window: Window, grid: Grid) -> Iterator[Windo
 
 
 def _carried_in(
-    view: LogView, start_ns: int, exchanges: Collection[Exchange], stream_rows: StreamRows
+    view: LogView, start_ns: int, exchanges: Collection[Exchange], stream_rows: _StreamRows
 ) -> dict[Exchange, KnownQuote]:
     """Return each stream's last known quote before an instant."""
     known = dict.fromkeys(exchanges, NO_QUOTE)
@@ -129,12 +130,19 @@ def exchanges_of(quotes: pa.Table) -> list[Exchange]:
     return sorted(pc.unique(quotes.column("exchange")).to_pylist(), key=lambda each: each or "")
 
 
-def all_rows(rows: pa.Table, _: Exchange) -> pa.Table:
+def _all_rows(rows: pa.Table, _: Exchange) -> pa.Table:
     """The stream of all quotes."""
     return rows
 
 
-def rows_of_exchange(rows: pa.Table, exchange: Exchange) -> pa.Table:
+def _rows_of_exchange(rows: pa.Table, exchange: Exchange) -> pa.Table:
     """The stream of an exchange's quotes."""
+    return rows.filter(pa.array(is_of_exchange(rows, exchange)))
+
+
+def is_of_exchange(rows: pa.Table, exchange: Exchange) -> Mask:
+    """Return whether each quote is of the exchange."""
     column = rows.column("exchange")
-    return rows.filter(pc.is_null(column) if exchange is None else pc.equal(column, exchange))
+    found = pc.is_null(column) if exchange is None else pc.equal(column, exchange).fill_null(False)
+    mask: Mask = found.to_numpy()
+    return mask

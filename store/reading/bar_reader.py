@@ -13,7 +13,13 @@ from store.csv.files.disk import file_signature
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.declarations import Dataset
 from store.log_views.log_view import empty_view
-from store.reading.arguments import InstantArgument, IntervalArgument, aligned_window, interval_ns
+from store.reading.arguments import (
+    InstantArgument,
+    IntervalArgument,
+    aligned_window,
+    exact_window,
+    interval_ns,
+)
 from store.reading.bar_choice import DEFAULTS, BarChoice, BarOptions, SessionBarOptions
 from store.reading.bar_logs import RegularSessions, bar_logs
 from store.reading.exchange_grids import dates_for_credit, is_long
@@ -97,7 +103,7 @@ class BarReader(QuoteReader):
         """
         options.setdefault("adjustment", "all")
         bars = self._symbol_bars(self._named(symbol), BarChoice(**options))
-        return bars.not_applied(aligned_window(start, end, DAY_NS), interval)
+        return bars.not_applied(exact_window(start, end), interval)
 
     def latest(self, symbol: str) -> Trade:
         """Return the last trade by (event time, sequence, arrival).

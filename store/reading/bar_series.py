@@ -61,8 +61,8 @@ class GridBars:
         return replace(bars, time_ns=days * DAY_NS)
 
     def start_of(self, window: Window) -> int | None:
-        """Return the start of the first interval of a window that may have a bar; None if none may."""
-        whole = self._whole(window)
+        """Return the start of the first interval that overlaps any window and may have a bar; None if none may."""
+        whole = self._whole(_aligned(window, self.unit_ns))
         return None if whole is None else whole.start_ns
 
     def window_before(self, window: Window) -> Window:

@@ -278,16 +278,23 @@ def test_actions_that_adjust_nothing_are_named(empty_market: Market):
     empty_market.add("trades", SPLIT, [{"time_ns": at, "price": 80.0, "volume": 1.0} for at in times])
     actions = [{"kind": "dividend", "amount": amount, "currency": name} for amount, name in ((1.0, "EUR"), (90.0, "USD"), (1.0, "USD"))]  # fmt: skip
     rows = [{"time_ns": midnight_ns("2024-12-26"), **action} for action in actions]
+    rows.append({**rows[0], "time_ns": parse_timestamp("2024-12-26T13:35:00Z")})
     ingest(empty_market.api, "corporate_actions", SPLIT, rows)
-    for start, adjustment in (("2024-12-23", "all"), ("2024-12-23", "split"), ("2024-12-26", "all")):
-        query = {"adjustment": adjustment, "start": start}
+    for start, interval, adjustment in (
+        ("2024-12-23", "1d", "all"),
+        ("2024-12-23", "1d", "split"),
+        ("2024-12-26", "1d", "all"),
+        *(("2024-12-26T13:40:00Z", interval, "all") for interval in ("1m", "1h", "1d", "1w")),
+        ("2024-12-26T14:40:00Z", "1h", "all"),
+    ):
+        query = {"adjustment": adjustment, "start": start, "resolution": interval}
         page = answer(empty_market.api.get(f"{TREE}/equities/{SPLIT}/ohlcv", {**RANGE, **query}))
         found = [
             {"timestamp": format_timestamp(each.timestamp_ns), "kind": each.kind, "reason": each.reason.value}
-            for each in reader().not_applied(SPLIT, start, adjustment=adjustment)
+            for each in reader().not_applied(SPLIT, start, interval=interval, adjustment=adjustment)
         ]
         assert found == page.get("not_applied", [])
-    assert len(reader().not_applied(SPLIT)) == 2
+    assert len(reader().not_applied(SPLIT)) == 3
 
 
 @pytest.mark.parametrize(
