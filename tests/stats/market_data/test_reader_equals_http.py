@@ -125,15 +125,23 @@ def name_of(words: dict[str, str]) -> str:
     return "-".join(words.values()) or "default"
 
 
+def is_refused(words: dict[str, str], resolution: str) -> bool:
+    """Whether bars are weeks or months of then that are to be adjusted."""
+    return words.keys() >= {"adjustment", "knowledge"} and resolution in {"1w", "1M"}
+
+
 BARS = [(symbol, words) for symbol in (EQUITY, FUTURE, CRYPTO) for words in WORDS]
 BARS += [(SPLIT, words) for words in ADJUSTED]
+BARS_BY_RESOLUTION = [
+    pytest.param(symbol, words, resolution, id=f"{symbol}-{name_of(words)}-{resolution}")
+    for symbol, words in BARS
+    for resolution in ("5m", "4h", *PERIODS)
+    if not is_refused(words, resolution)
+]
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("resolution", ["5m", "4h", *PERIODS])
-@pytest.mark.parametrize(
-    ("symbol", "words"), BARS, ids=[f"{symbol}-{name_of(words)}" for symbol, words in BARS]
-)
+@pytest.mark.parametrize(("symbol", "words", "resolution"), BARS_BY_RESOLUTION)
 def test_bars(market: Market, symbol: str, resolution: str, words: dict[str, str]):
     start, end = RANGE["start"], RANGE["end"]
     if resolution == "5m":
