@@ -22,6 +22,7 @@ from stats.market_data.rows import WindowedSource
 from stats.parameters import query_values
 from stats.rendering.format import Rendered, TimeForm
 from stats.rendering.json_rows import row_objects
+from stats.rendering.table import Table
 from store.bar_policies import BAR_POLICIES, BarPolicy
 from store.log_views.explained_prints import ExplainedPrints, explained_prints
 from store.log_views.grids import OUTSIDE
@@ -126,13 +127,14 @@ class ExplainedBar(PinnedContent):
 
     def rendered(self, _format_name: str) -> Rendered:
         """See `PinnedContent.rendered`."""
-        explanation = self._explanation(self.page, self.reader)
+        bar = self.page.page().rows.table
+        explanation = self._explanation(bar, self.reader)
         document: dict[str, Any] = {
             "symbol": self.symbols[0],
             "resolution": self.query.resolution.value,
-            **explanation.members(_only_row(self.page), self.query.listed),
+            **explanation.members(_only_row(bar), self.query.listed),
             **explanation.prints(self.query.listed),
-            "revisions": None if self.revisions is None else _rows(self.revisions),
+            "revisions": None if self.revisions is None else _objects(self.revisions.page().rows.table),
         }
         if self.query.other is not None:
             document["compared"] = self._compared(BAR_POLICIES[self.query.other])
@@ -143,14 +145,15 @@ class ExplainedBar(PinnedContent):
         inputs = replace(self.reader.inputs, trades=self.log, policy=policy)
         # Without `final`, which was decided by the instrument's own policy.
         reader = replace(self.reader, inputs=inputs, final_bars=None)
-        page = replace(self.page, plans=(self._plan_with(reader),))
-        return self._explanation(page, reader).members(_only_row(page), self.query.listed)
+        bar = replace(self.page, plans=(self._plan_with(reader),)).page().rows.table
+        return self._explanation(bar, reader).members(_only_row(bar), self.query.listed)
 
-    def _explanation(self, page: PinnedPage, reader: BarRowReader) -> BarExplanation:
-        """Return what made the bar of a page."""
+    def _explanation(self, bar: Table, reader: BarRowReader) -> BarExplanation:
+        """Return what made a bar. bar: its row, or none."""
         maker, policy = reader.inputs.unadjusted(reader.grid), reader.inputs.policy
         parts = parts_of_bar(maker, reader.grid.interval(self.query.at_ns))
-        return BarExplanation(self._explained(policy), policy, parts, _volume(page))
+        volume = float(bar.data.column("volume")[0].as_py()) if len(bar.data) else 0.0
+        return BarExplanation(self._explained(policy), policy, parts, volume)
 
     def _plan_with(self, reader: BarRowReader) -> Any:
         return replace(self.page.plans[0], source=WindowedSource(reader))
@@ -206,18 +209,10 @@ def _newest(page: PinnedPage) -> LogView:
     return replace(log, commit=log.head)
 
 
-def _rows(page: PinnedPage) -> list[orjson.Fragment]:
-    """Return all rows of a short page as JSON objects."""
-    table = page.page().rows.table
+def _objects(table: Table) -> list[orjson.Fragment]:
+    """Return all rows of a short table as JSON objects."""
     return [orjson.Fragment(line) for line in row_objects(table, TimeForm.RFC3339, "\n").splitlines()]
 
 
-def _only_row(page: PinnedPage) -> orjson.Fragment | None:
-    rows = _rows(page)
-    return rows[0] if rows else None
-
-
-def _volume(page: PinnedPage) -> float:
-    """Return the volume of a page's only bar; 0 without one."""
-    rows = page.page().rows.table.data
-    return float(rows.column("volume")[0].as_py()) if len(rows) else 0.0
+def _only_row(table: Table) -> orjson.Fragment | None:
+    return next(iter(_objects(table)), None)

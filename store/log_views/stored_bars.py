@@ -98,39 +98,34 @@ class _WithStoredBars:
     def marked_bars(self, window: Window) -> tuple[Bars, Mask]:
         """Return the window's bars, and whether each has a stored part."""
         of_trades = self.of_trades(self.grid).bars(window)
-        stored = self._with_stored_part(window, of_trades)
+        stored, _ = self._with_stored_part(window, of_trades)
         bars = with_missing_bars(stored, of_trades)
         return bars, np.isin(bars.time_ns, stored.time_ns)
 
     def parts_of_bar(self, interval: Window) -> BarParts | None:
         """See `parts_of_bar`."""
-        bar, is_stored = self.marked_bars(interval)
-        if not is_stored.any():
+        bar, ranks = self._with_stored_part(interval, self.of_trades(self.grid).bars(interval))
+        if not len(bar):
             return None
-        by_resolution = self._by_resolution(interval)
-        if len(self.of_trades(self.grid).bars(interval)):
-            by_resolution = {
-                each: bars for each, bars in by_resolution.items() if each is not self.grid.resolution
-            }
-        for resolution, of_one in reversed(by_resolution.items()):
-            if resolution is self.grid.resolution:
-                parts, has_stored = of_one, np.ones(len(of_one), np.bool_)
-            else:
-                parts, labels, has_stored = self._parts(resolution, interval)
-                parts, has_stored = parts[labels == bar.time_ns[0]], has_stored[labels == bar.time_ns[0]]
-            merged = merged_bars(parts, np.broadcast_to(bar.time_ns, len(parts)))
-            if _are_equal(merged, bar):
-                return BarParts(resolution, parts, has_stored)
-        raise AssertionError("a bar with a stored part is merged from the bars of one resolution")
+        resolution = list(Resolution)[ranks[0]]
+        parts, labels, is_stored = bar, bar.time_ns, np.ones(1, np.bool_)
+        if self.grid.resolution is not resolution:
+            parts, labels, is_stored = self._parts(resolution, interval)
+        is_part = labels == bar.time_ns[0]
+        return BarParts(resolution, parts[is_part], is_stored[is_part])
 
-    def _with_stored_part(self, window: Window, of_trades: Bars) -> Bars:
-        """Return the window's bars that have a stored part. of_trades: its bars made from trades."""
+    def _with_stored_part(self, window: Window, of_trades: Bars) -> tuple[Bars, Integers]:
+        """Return the window's bars that have a stored part, and the rank of the resolution that each is merged from.
+
+        of_trades: the window's bars made from trades.
+        """
         by_resolution = self._by_resolution(window)
         own_resolution = self.grid.resolution
-        bars = of_trades[:0]
+        bars, ranks = of_trades[:0], np.empty(0, np.int64)
         if isinstance(own_resolution, Resolution) and own_resolution in by_resolution:
             own = by_resolution.pop(own_resolution)
             bars = own[~np.isin(own.time_ns, of_trades.time_ns)]
+            ranks = np.full(len(bars), own_resolution.rank)
         merged_labels: dict[Resolution, Integers] = {}
         for resolution, stored in reversed(by_resolution.items()):
             labels = stored.time_ns
@@ -138,10 +133,14 @@ class _WithStoredBars:
                 # Bars that were merged from a longer resolution already contain the bars of this one.
                 labels = np.setdiff1d(labels, longer_labels) if is_made_of(longer, resolution) else labels
             if len(labels):
-                bars = larger_by_volume(bars, self._of_parts(resolution, labels, window))
+                candidates = self._of_parts(resolution, labels, window)
+                joined = joined_bars([bars, candidates])
+                chosen = _larger_by_volume(joined)
+                bars = joined[chosen]
+                ranks = np.append(ranks, np.full(len(candidates), resolution.rank))[chosen]
                 if self._nests(resolution, window):
                     merged_labels[resolution] = labels
-        return bars
+        return bars, ranks
 
     def _by_resolution(self, window: Window) -> dict[Resolution, Bars]:
         """Return the window's stored bars by resolution, shortest first, each merged to the grid's intervals.
@@ -273,20 +272,15 @@ def stored_bar_dates(time_ns: Integers, grid: Grid) -> Integers:
     return days
 
 
-def larger_by_volume(bars: Bars, candidates: Bars) -> Bars:
-    """Return, for each time, the bar with more volume, because the other one lacks parts.
+def _larger_by_volume(bars: Bars) -> Integers:
+    """Return, for each time, the index of the bar with the most volume, because the others lack parts.
 
-    If volumes are equal, it is the bar in `bars`.
+    Of equal volumes it is the first bar.
     """
-    joined = joined_bars([bars, candidates])
-    order = np.lexsort((-joined.volume, joined.time_ns))
-    time_ns = joined.time_ns[order]
-    return joined[order[np.append(True, time_ns[1:] != time_ns[:-1])[: len(order)]]]
-
-
-def _are_equal(bars: Bars, others: Bars) -> bool:
-    columns = ((getattr(bars, name), getattr(others, name)) for name in Bars.__slots__)
-    return all(np.array_equal(own, other, equal_nan=own.dtype.kind == "f") for own, other in columns)
+    order = np.lexsort((-bars.volume, bars.time_ns))
+    time_ns = bars.time_ns[order]
+    chosen: Integers = order[np.append(True, time_ns[1:] != time_ns[:-1])[: len(order)]]
+    return chosen
 
 
 def with_missing_bars(bars: Bars, candidates: Bars) -> Bars:
