@@ -222,7 +222,7 @@ ERROR_CODES = (
         negative_size="A size, or an open interest, is less than zero.",
         missing_side="A quote has neither a bid nor an ask.",
         misplaced_bar="A bar's timestamp is not the start of an interval of its resolution.",
-        inconsistent_bar="A bar's open, close or vwap does not lie between its low and its high.",
+        inconsistent_bar="A bar's open or close does not lie between its low and its high.",
         inconsistent_action="The fields do not fit the action. A split needs a ratio, without amount and currency; "
         "a dividend an amount, without a ratio; a spin-off an amount; a rename has none of them.",
         unknown_field="The dataset has no field of this name; `unknown=ignore` ignores such fields.",

@@ -21,7 +21,6 @@ from store.row_rules import (
     is_invalid_spin_off,
     is_invalid_split,
     is_misplaced_bar,
-    is_vwap_outside,
 )
 from store.tenors import TENOR_ALIASES, TENORS
 
@@ -139,12 +138,6 @@ BARS = Dataset(
             "open and close must lie between low and high",
             ("open", "high", "low", "close"),
             is_inconsistent_bar,
-        ),
-        RowRule(
-            "inconsistent_bar",
-            "vwap must lie between low and high",
-            ("low", "high", "vwap"),
-            is_vwap_outside,
         ),
         RowRule(
             "misplaced_bar",

@@ -33,8 +33,6 @@ VOLUME = LowerBound("negative_volume", "must be 0 or more")
 SIZE = LowerBound("negative_size", "must be 0 or more")
 POSITIVE = LowerBound("out_of_range", "must be greater than 0", zero_allowed=False)
 NOT_NEGATIVE = LowerBound("out_of_range", "must be 0 or more")
-# A vwap is a sum of products, and may lie beyond low and high by this part of itself.
-ROUNDING = 1e-9
 # Of splits. Beyond them prices and volumes lose their digits, and products of ratios overflow.
 SMALLEST_RATIO, LARGEST_RATIO = 1e-6, 1e6
 
@@ -68,11 +66,6 @@ def has_neither_side(bid: Any, ask: Any) -> Any:
 
 def is_inconsistent_bar(open: Any, high: Any, low: Any, close: Any) -> Any:  # noqa: A002
     return (low > open) | (low > close) | (open > high) | (close > high)
-
-
-def is_vwap_outside(low: Any, high: Any, vwap: Any) -> Any:
-    rounding = ROUNDING * abs(vwap)
-    return (vwap < low - rounding) | (vwap > high + rounding)
 
 
 def is_invalid_split(kind: Any, ratio: Any, amount: Any) -> Any:

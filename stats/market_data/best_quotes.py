@@ -13,7 +13,7 @@ from stats.market_data.plan import Plan, Range, SymbolQuery, reason_for_none
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.sessions.schedule import Hours
-from stats.sessions.venue_hours import VenueHours, venue_hours_of
+from stats.sessions.venue_hours import CalendarVenueHours, venue_hours_of
 from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS, best_quote_rows, window_of_changes
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
@@ -49,7 +49,7 @@ class BestQuoteReader:
     window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
     has_integer_volume: bool
     max_age_ns: int
-    venue_hours: VenueHours
+    venue_hours: CalendarVenueHours
     hours_grid: BarGrid | None
 
     @property

@@ -33,7 +33,7 @@ from store.timestamps import DAY_NS
 BarsOrFrame: TypeAlias = Bars | Any
 
 
-class BarReader(QuoteReader):
+class SymbolBarReader(QuoteReader):
     """A reader of rows, joins, quotes and bars. The options of bars are those of `BarOptions`."""
 
     def __init__(

@@ -8,13 +8,13 @@ from store.protocol import Window
 from store.reading.arguments import InstantArgument, IntervalArgument, exact_window
 from store.reading.bar_choice import BarChoice, BarOptions
 from store.reading.bar_logs import DATES_APART_NS, dates_with_rows
-from store.reading.bar_reader import BarReader
+from store.reading.bar_reader import SymbolBarReader
 from store.reading.panel import Panel, panel_of
 from store.reading.scan import Slice, merged_slices, scan_intervals
 from store.reading.symbol_bars import last_close
 
 
-class Reader(BarReader):
+class Reader(SymbolBarReader):
     """A reader of the rows and bars of a store in a folder; every call sees the newest commits. Thread-safe.
 
     The only files that it writes are derived files. Symbols are spelled as over HTTP, and an alias stands for

@@ -159,9 +159,7 @@ def bar(**changes: Any) -> dict[str, Any]:
     return {**SAMPLE_ROWS["bars"][0], **changes}
 
 
-WRONG_BARS: list[Any] = [
-    {"low": 190}, {"high": 189}, {"open": 200}, {"close": 1}, {"vwap": 189}, {"vwap": 191},
-]  # fmt: skip
+WRONG_BARS: list[Any] = [{"low": 190}, {"high": 189}, {"open": 200}, {"close": 1}]
 
 
 def test_a_bar_must_lie_within_its_range(api):
@@ -171,9 +169,9 @@ def test_a_bar_must_lie_within_its_range(api):
         assert errors(response) == {("bars[1]", "inconsistent_bar")}
 
 
-def test_a_vwap_may_be_rounded_at_the_edge_of_the_range(api):
-    one_price = dict.fromkeys(("open", "high", "low", "close"), 0.1)
-    assert send(api, BARS, bar(**one_price, vwap=0.1 * 3 / 3 + 1e-16)).status_code == 200
+def test_a_vwap_may_lie_outside_of_the_range(api):
+    """So do 1,149 of 5,123 second bars of a real day: some prints count in the volume alone."""
+    assert send(api, BARS, bar(vwap=1.0)).status_code == 200
 
 
 def test_a_stored_bar_takes_no_further_values(api):
