@@ -5,6 +5,7 @@ and prices are per unit of strike. So one call of strike 1 prices all calls, and
 (1976): besides v, the price depends only on the forward x e^(a - b) and the discount e^(-a).
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -104,8 +105,14 @@ class BlackScholes:
         return option.delta(x), option.gamma(x), option.vega(1.0), option.rho(1.0)
 
 
+_Method = Callable[[BlackScholes, float, float, float, float], float | Slopes]
+
+
 class EuropeanColumns:
-    """`BlackScholes` for columns of options. is_call: one value per option. All rows are NaN where it raises."""
+    """`BlackScholes` for columns of options. is_call: one value per option.
+
+    An option for which `BlackScholes` raises gets NaN in every result.
+    """
 
     def __init__(self, is_call: Mask) -> None:
         self._is_call = is_call.tolist()
@@ -113,22 +120,22 @@ class EuropeanColumns:
 
     def values(self, x: Floats, a: Floats, b: Floats, v: Floats) -> Floats:
         """Return the prices."""
-        values: Floats = self._results("value", 1, x, a, b, v)[0]
+        values: Floats = self._results(BlackScholes.value, 1, x, a, b, v)[0]
         return values
 
     def total_volatilities(self, x: Floats, a: Floats, b: Floats, price: Floats) -> Floats:
         """Return the v at which the options have these prices."""
-        solutions: Floats = self._results("total_volatility", 1, x, a, b, price)[0]
+        solutions: Floats = self._results(BlackScholes.total_volatility, 1, x, a, b, price)[0]
         return solutions
 
     def slopes(self, x: Floats, a: Floats, b: Floats, v: Floats) -> Floats:
         """Return a row for each of `Slopes`."""
-        return self._results("slopes", 4, x, a, b, v)
+        return self._results(BlackScholes.slopes, 4, x, a, b, v)
 
-    def _results(self, method: str, count: int, *columns: Floats) -> Floats:
+    def _results(self, method: _Method, count: int, *columns: Floats) -> Floats:
         results = np.full((len(self._is_call), count), np.nan)
         rows = zip(*(column.tolist() for column in columns), strict=True)
         for index, (is_call, row) in enumerate(zip(self._is_call, rows, strict=True)):
             with suppress(RuntimeError, OverflowError):
-                results[index] = getattr(self._models[is_call], method)(*row)
+                results[index] = method(self._models[is_call], *row)
         return results.T

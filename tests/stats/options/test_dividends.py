@@ -193,7 +193,7 @@ def test_options_of_one_call_do_not_change_each_other():
             assert getattr(found, name)[row] == pytest.approx(getattr(one, name)[0], rel=1e-9), (row, name)
 
 
-@pytest.mark.parametrize("volatility", [1e-12, 1e-3, 0.05, 1.5, 2.0])
+@pytest.mark.parametrize("volatility", [1e-12, 1e-3, 0.05, 1.5, 2.0, 3.5, 5.0, 8.0])
 def test_prices_of_extreme_volatilities_stay_within_their_bounds(volatility: float):
     options = EscrowedOptions(np.array([True, False]), np.full((1, 2), 0.5), np.full((1, 2), 0.02))
     x, a, b, v = (np.full(2, value) for value in (0.98, 0.02, 0.0, volatility))
@@ -201,3 +201,10 @@ def test_prices_of_extreme_volatilities_stay_within_their_bounds(volatility: flo
     assert 0 <= call <= 1.0
     assert exp(-0.01) - 0.98 - 1e-9 <= put <= 1.0
     assert (options.premiums(x, a, b, v) > -1e-4).all()
+
+
+@pytest.mark.parametrize("v", [2.0, 3.5, 5.0, 8.0])
+@pytest.mark.parametrize("x", [0.3, 1.0, 3.0])
+def test_prices_of_high_volatilities_are_european_where_exercise_never_pays(x: float, v: float):
+    options = EscrowedOptions(np.array([True, False]), np.full((1, 2), 0.5), np.full((1, 2), 1e-12))
+    assert options.premiums(*(np.full(2, value) for value in (x, 0.0, 0.0, v))) == pytest.approx(0, abs=1e-4)
