@@ -241,6 +241,11 @@ def _inputs(contract: FutureContract) -> BarInputs:
     return BarInputs(contract.trades, contract.stored_bars, actions, policy, settle_ns)
 
 
+def _rule_of(roll: RollQuery) -> RollRule:
+    rule = ROLL_RULES[roll.rule]
+    return rule if roll.days is None else replace(rule, days=roll.days)
+
+
 def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
     """Make the plan of continuous bars. Raises `UnknownSymbol`."""
     query, pinned = symbol_query.query, pinned_contracts(symbol_query)
@@ -254,10 +259,8 @@ def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
     window = bar_window(query_range, grid, [log for each in pinned.contracts for log in each.logs[:2]])
     days = day_grid_of(calendar)
     changes_ns = [days.interval(symbol_query.now_ns).end_ns, next_change_ns_of(newest, grid, query_range)]
-    has_integer_volume = newest.instrument.has_integer_volume
     roll = query.roll or RollQuery()
-    rule = ROLL_RULES[roll.rule]
-    rule = rule if roll.days is None else replace(rule, days=roll.days)
+    rule = _rule_of(roll)
     finality = None
     if has_final(query):
         finality = continuous_finality(
@@ -267,8 +270,8 @@ def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
     return Plan(
         source=WindowedSource(
             ContinuousReader(
-                pinned, window, grid, calendar, has_integer_volume, rule, RollAdjustment(roll.adjustment),
-                _date_of(days, symbol_query.now_ns), finality,
+                pinned, window, grid, calendar, newest.instrument.has_integer_volume, rule,
+                RollAdjustment(roll.adjustment), _date_of(days, symbol_query.now_ns), finality,
             )
         ),
         range=query_range,

@@ -104,26 +104,29 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     market = _market(
         symbol_query, underlying, _same_class(symbol_query, contract, underlying), window, needed
     )
-    constant_window = _constant_window(symbol_query, grid)
-    changes_ns = constant_window.end_ns
-    if finality is not None and finality.expires_ns is not None:
-        changes_ns = min(changes_ns, finality.expires_ns)
-    final_until_ns = None if finality is None else finality.until_ns
+    final_until_ns, expires_ns = (
+        (None, None) if finality is None else (finality.until_ns, finality.expires_ns)
+    )
     return Plan(
         source=WindowedSource(OptionRows(log, window, grid, contract, market, names, final_until_ns or 0)),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(log, *market.logs),
-        validity=Validity(
-            constant_window.end_ns - 1
-            if constant_window.start_ns < query_range.end_ns
-            else query_range.end_ns,
-            changes_ns,
-        ),
+        validity=_validity(symbol_query, grid, query_range).until(expires_ns),
         head=_contract_head(symbol_query, contract),
         final_until_ns=final_until_ns,
         knowledge=_knowledge(log, grid),
     )
+
+
+def _validity(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> Validity:
+    """Return the validity of a contract's plan; for ticks the current second."""
+    second_ns = symbol_query.now_ns // SECOND_NS * SECOND_NS
+    constant_window = Window(second_ns, second_ns + SECOND_NS)
+    if not grid.resolution.is_tick:
+        constant_window = grid.constant_window(symbol_query.now_ns)
+    has_now = constant_window.start_ns < query_range.end_ns
+    return Validity(constant_window.end_ns - 1 if has_now else query_range.end_ns, constant_window.end_ns)
 
 
 def _knowledge(log: LogView, grid: BarGrid) -> KnowledgeOfPage | None:
@@ -189,14 +192,6 @@ def _same_class(
     options = options_of(underlying.symbol, _declarations_until(symbol_query))
     same_expiry = (each for each in options if each.expiry == symbol_query.instrument.expiry)
     return (each for each in contracts_of(same_expiry, underlying) if each.class_key == contract.class_key)
-
-
-def _constant_window(symbol_query: SymbolQuery, grid: BarGrid) -> Window:
-    """Return the window around now in which the answer stays the same; for ticks the current second."""
-    if not grid.resolution.is_tick:
-        return grid.constant_window(symbol_query.now_ns)
-    second_ns = symbol_query.now_ns // SECOND_NS * SECOND_NS
-    return Window(second_ns, second_ns + SECOND_NS)
 
 
 def _contract(symbol_query: SymbolQuery) -> tuple[OptionContract, Instrument]:

@@ -9,6 +9,7 @@ import numpy as np
 from stats.cursors import RowPosition
 from stats.market_data.options.contract import OptionContract, column_of
 from stats.market_data.options.market import OptionMarket, quotes_at
+from stats.market_data.options.rate_curve import RateColumns
 from stats.market_data.options.rows import (
     INPUT_COLUMNS,
     REASON,
@@ -88,24 +89,15 @@ class SurfaceSource:
         contracts = sorted(
             self.contracts, key=lambda each: (each.expiry, each.last_trade_ns, each.strike, not each.is_call)
         )
-        market, just_before = self.market, np.array([self.instant_ns - 1])
-        spot = market.underlying.at(just_before)
+        just_before = np.array([self.instant_ns - 1])
+        spot = self.market.underlying.at(just_before)
         bid, ask, quote_time_ns = self._quotes(contracts, just_before)
         terms = {name: column_of(contracts, name, dtype) for name, dtype in _TERMS.items()}
         instants = np.full(count, self.instant_ns)
-        rates = market.rates.at(just_before.repeat(count), years_until(terms["last_trade_ns"], instants))
-        dividends = market.dividends.between(just_before.repeat(count), terms["last_trade_ns"], market.rates)
-        surface = volatility_surface(
-            OptionChain(**terms, bid=bid, ask=ask),
-            MarketInputs(
-                self.instant_ns,
-                float(spot.price[0]),
-                rates.rate,
-                market.yields(rates, just_before.repeat(count)),
-                dividends,
-                parity=market.parity,
-            ),
-        )
+        years = years_until(terms["last_trade_ns"], instants)
+        rates = self.market.rates.at(just_before.repeat(count), years)
+        inputs = self._inputs(float(spot.price[0]), rates, terms["last_trade_ns"])
+        surface = volatility_surface(OptionChain(**terms, bid=bid, ask=ask), inputs)
         spot_time_ns = np.where(np.isfinite(spot.price), spot.time_ns, NEVER_NS).repeat(count)
         values = {
             "timestamp": instants,
@@ -122,6 +114,18 @@ class SurfaceSource:
             "spot_timestamp": time_column(spot_time_ns),
         }
         return Rows.of(Table.of(self.columns, values), instants)
+
+    def _inputs(self, spot: float, rates: RateColumns, last_trade_ns: Integers) -> MarketInputs:
+        """Return the inputs of the surface. rates, last_trade_ns: one value per contract."""
+        market, just_before = self.market, np.full(len(last_trade_ns), self.instant_ns - 1)
+        return MarketInputs(
+            self.instant_ns,
+            spot,
+            rates.rate,
+            market.yields(rates, just_before),
+            market.dividends.between(just_before, last_trade_ns, market.rates),
+            parity=market.parity,
+        )
 
     def _quotes(self, contracts: list[OptionContract], instant: Integers) -> tuple[Floats, Floats, Integers]:
         """Return bid, ask and time of each contract's last quote at an instant."""
