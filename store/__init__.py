@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from store.reading.bar_logs import RegularSessions
+    from store.reading.exchange_grids import GridOf
     from store.reading.quote_reader import VenueHoursOf
     from store.reading.reader import Reader
 
@@ -17,7 +17,7 @@ __all__ = ["open_store"]
 def open_store(
     path: Path | str,
     *,
-    sessions: "RegularSessions | None" = None,
+    sessions: "GridOf | None" = None,
     venue_hours: "VenueHoursOf | None" = None,
 ) -> "Reader":
     """Return a reader of the store in a folder, such as a server's DATA_DIR.

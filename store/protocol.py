@@ -25,6 +25,11 @@ class Window:
     start_ns: int
     end_ns: int
 
+    def within(self, other: Window) -> Window:
+        """Return the part that is in another window; an empty part lies at the nearer end of the other."""
+        start_ns = min(max(self.start_ns, other.start_ns), other.end_ns)
+        return Window(start_ns, max(start_ns, min(self.end_ns, other.end_ns)))
+
 
 # A sender's clock may be ahead of ours by this much.
 CLOCKS_APART_NS = 60 * SECOND_NS

@@ -2,10 +2,9 @@
 
 from enum import Enum
 
-from store.timestamps import DAY_NS, SECOND_NS
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 
-_MINUTE_NS = 60 * SECOND_NS
-_HOUR_NS = 60 * _MINUTE_NS
+_HOUR_NS = 60 * MINUTE_NS
 
 
 class Resolution(Enum):
@@ -69,7 +68,7 @@ RESOLUTION_ALIASES = (("1min", "1m"), ("5min", "5m"), ("1mo", "1M"))
 
 _PERIODS = frozenset({Resolution.DAY, Resolution.WEEK, Resolution.MONTH})
 _RANKS = {resolution: index for index, resolution in enumerate(Resolution)}
-_UNITS_NS = {"s": SECOND_NS, "m": _MINUTE_NS, "h": _HOUR_NS, "d": DAY_NS, "w": 7 * DAY_NS, "M": 31 * DAY_NS}
+_UNITS_NS = {"s": SECOND_NS, "m": MINUTE_NS, "h": _HOUR_NS, "d": DAY_NS, "w": 7 * DAY_NS, "M": 31 * DAY_NS}
 _LENGTHS_NS = {Resolution.TICK: 1} | {
     resolution: int(resolution.value[:-1]) * _UNITS_NS[resolution.value[-1]]
     for resolution in Resolution

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from store.resolutions import Resolution
+from store.timestamps import MINUTE_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,6 @@ NOT_NEGATIVE = LowerBound("out_of_range", "must be 0 or more")
 SMALLEST_RATIO, LARGEST_RATIO = 1e-6, 1e6
 
 
-_MINUTE_NS = Resolution.MINUTE.length_ns
 # A trading date begins at most this long before its midnight UTC. A month's first session is on the 12th at
 # the latest.
 _EARLIEST_EVENING_NS = 14 * Resolution.HOUR.length_ns
@@ -115,7 +115,7 @@ def is_misplaced_bar(timestamp: Any, resolution: Any) -> Any:
 def _is_misplaced(times: Any, resolution: Resolution) -> Any:
     if not resolution.is_period:
         return times % resolution.length_ns != 0
-    is_within_minute = times % _MINUTE_NS != 0
+    is_within_minute = times % MINUTE_NS != 0
     return is_within_minute | _is_late_in_month(times) if resolution is Resolution.MONTH else is_within_minute
 
 

@@ -18,6 +18,7 @@ from store.lazy_imports import compute as pc
 Instants = npt.NDArray[np.int64]
 
 SECOND_NS = 1_000_000_000
+MINUTE_NS = 60 * SECOND_NS
 _DAY_SECONDS = 86_400
 DAY_NS = _DAY_SECONDS * SECOND_NS
 EARLIEST_NS = int(datetime(YEARS.start, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS

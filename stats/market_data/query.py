@@ -11,7 +11,6 @@ from listing.pages import PAGE_LIMIT
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant, key_parts
 from stats.exceptions import RangeTooLarge
 from stats.market_data.query_parameters import (
-    BEST,
     DEFAULT_HORIZON_NS,
     INSTANT_PARAMETERS,
     PAGE_PARAMETERS,
@@ -25,7 +24,7 @@ from stats.rendering.table import OutColumn
 from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
-from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS
+from store.log_views.best_quotes import BEST, DEFAULT_MAX_AGE_NS
 from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, SECOND_NS

@@ -20,12 +20,12 @@ from stats.parameters import (
 )
 from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store.bar_policies import BAR_POLICIES
+from store.log_views.best_quotes import BEST
 from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, SECOND_NS
 
 DEFAULT_HORIZON_NS = 300 * SECOND_NS
-BEST = "best"
 _DURATIONS = "A number with a unit: `250ms`, `5s`, `1min`."
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 

@@ -13,7 +13,8 @@ from stats.rendering.table import OutColumn
 from stats.sessions.venue_hours import venue_hours_of
 from store.datasets import QUOTES, TRADES
 from store.log_views.asof_join import AsOfJoin
-from store.log_views.best_quote_view import BEST, BestQuoteView
+from store.log_views.best_quote_view import BestQuoteView
+from store.log_views.best_quotes import BEST_QUOTES
 from store.log_views.last_rows import RowView
 from store.log_views.spreads import BEST_QUOTED_TRADES, QUOTED_TRADES, QuotedTrades, quotes_known_until
 from store.protocol import ALL_TIME, Window
@@ -29,7 +30,7 @@ class QuoteColumns:
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
-        is_best = self.trades.join.right.dataset is BEST
+        is_best = self.trades.join.right.dataset is BEST_QUOTES
         return quote_columns(is_best=is_best, has_integer_volume=self.has_integer_volume)
 
     def values(self, rows: pa.Table) -> Mapping[str, object]:

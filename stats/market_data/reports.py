@@ -18,7 +18,7 @@ from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.pinned_logs import ReadPoint, commits_of
 from stats.market_data.plan import check_known, instrument_in
 from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, parse_query
-from stats.market_data.query_parameters import BEST, report_serializer
+from stats.market_data.query_parameters import report_serializer
 from stats.market_data.quotes import QUOTE_TICK_COLUMNS
 from stats.market_data.ticks import out_columns
 from stats.market_data.universes import PinnedUniverse, pinned_universe
@@ -26,6 +26,7 @@ from stats.parameters import SymbolList, query_values
 from stats.rendering.format import Rendered
 from stats.rendering.table import OutColumn
 from store.datasets import DATASETS, TRADES
+from store.log_views.best_quotes import BEST
 from store.log_views.log_view import LogView, log_coverage
 from store.timestamps import format_timestamp
 from trades.instruments.services import requested_symbol, symbol_canonical

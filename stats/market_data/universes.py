@@ -147,7 +147,7 @@ def _members_plan(symbol_query: SymbolQuery) -> Plan:
         symbol_query.check_known()
     asked_ns = symbol_query.query.end_ns
     until_ns = symbol_query.now_ns + 1 if asked_ns is None else asked_ns
-    window = Window(ALL_TIME.start_ns, min(max(until_ns, ALL_TIME.start_ns), ALL_TIME.end_ns))
+    window = Window(ALL_TIME.start_ns, until_ns).within(ALL_TIME)
     log = symbol_query.read_point.limited_to(log, window)
     if asked_ns is not None and symbol_query.settle_ns is not None:
         log = replace(log, settle_ns=symbol_query.settle_ns)

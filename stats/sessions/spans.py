@@ -8,7 +8,7 @@ from stats.sessions.calendars import TradingCalendar
 from stats.sessions.schedule import Hours, Schedule, SessionMode
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
-from store.log_views.grids import UtcGrid
+from store.log_views.grids import UtcIntervals
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
@@ -74,7 +74,7 @@ def aligned_window(
         length = resolution.length_ns
         return Window(start_ns // length * length, (last_ns // length + 1) * length)
     if calendar is None:
-        grid = UtcGrid(resolution)
+        grid = UtcIntervals(resolution)
         first, last = grid.number_of(_integers(start_ns, last_ns))
         start, end = grid.start_ns(_integers(first, last + 1))
         return Window(int(start), int(end))
@@ -97,11 +97,11 @@ def period_spans(
     Without a calendar, and with `mode` UTC, periods start at midnight UTC, and an empty window has no periods.
     """
     if calendar is None or mode is SessionMode.UTC:
-        return _utc_periods(UtcGrid(resolution), window, calendar, hours)
+        return _utc_periods(UtcIntervals(resolution), window, calendar, hours)
     schedule, is_first = _schedule_of_periods(resolution, window.start_ns, window.end_ns - 1, calendar)
     first = np.flatnonzero(is_first)
     last = np.append(first[1:], len(schedule)) - 1
-    grid = UtcGrid(resolution)
+    grid = UtcIntervals(resolution)
     dates = grid.first_day(grid.number_of_day(schedule.date[first]))
     if hours is Hours.ALL:
         labels, ends = schedule.label_ns[first], schedule.end_ns[last]
@@ -114,7 +114,7 @@ def period_spans(
 
 
 def intraday_spans(
-    grid: UtcGrid | SessionGrid, window: Window, *, calendar: TradingCalendar | None, hours: Hours
+    grid: UtcIntervals | SessionGrid, window: Window, *, calendar: TradingCalendar | None, hours: Hours
 ) -> Spans:
     """Return a grid's intervals in a window that overlap a session, cut to the session.
 
@@ -128,7 +128,7 @@ def intraday_spans(
 
 
 def expected_intervals(
-    grid: UtcGrid | SessionGrid, window: Window, calendar: TradingCalendar | None, hours: Hours
+    grid: UtcIntervals | SessionGrid, window: Window, calendar: TradingCalendar | None, hours: Hours
 ) -> Integers:
     """Return the starts of a grid's intervals in a window that overlap a session, ascending.
 
@@ -153,7 +153,7 @@ def open_windows(window: Window, *, calendar: TradingCalendar, hours: Hours) -> 
 
 
 def _utc_periods(
-    grid: UtcGrid, window: Window, calendar: TradingCalendar | None, hours: Hours
+    grid: UtcIntervals, window: Window, calendar: TradingCalendar | None, hours: Hours
 ) -> PeriodSpans:
     first, last = grid.number_of(_integers(window.start_ns, window.end_ns - 1))
     edges = grid.start_ns(np.arange(first, last + 2))
@@ -174,7 +174,7 @@ def _schedule_of_periods(
 
     The mask tells which dates start a period.
     """
-    grid = UtcGrid(resolution)
+    grid = UtcIntervals(resolution)
     numbers = grid.number_of_day(calendar.trading_date_of(_integers(first_ns, last_ns)))
     first_day, end_day = grid.first_day(numbers + np.array([0, 1]))
     schedule = calendar.on_dates(int(first_day), int(end_day) - 1)
@@ -182,7 +182,7 @@ def _schedule_of_periods(
     return schedule, np.append(True, numbers[1:] != numbers[:-1])
 
 
-def _cut(starts: Integers, ends: Integers, grid: UtcGrid | SessionGrid) -> Spans:
+def _cut(starts: Integers, ends: Integers, grid: UtcIntervals | SessionGrid) -> Spans:
     """Split windows at a grid's edges. Labels are the starts of the grid's intervals."""
     first, last = grid.number_of(starts), grid.number_of(ends - 1)
     counts = np.maximum(last - first + 1, 0)

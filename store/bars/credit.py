@@ -11,15 +11,14 @@ import numpy as np
 
 from store.arrays import Integers, Mask
 from store.bar_policies import BarPolicy
-from store.timestamps import DAY_NS, LATEST_NS, SECOND_NS
+from store.timestamps import DAY_NS, LATEST_NS, MINUTE_NS
 
 # Returns the trading date of each instant, in days since 1970. Later instants never have earlier dates, and
 # dates begin on whole minutes.
 DatesOf: TypeAlias = Callable[[Integers], Integers]
 
-_MINUTE_NS = 60 * SECOND_NS
 _DAYS_AHEAD = np.arange(1, 17) * DAY_NS
-_MINUTES_AHEAD = np.arange(1, DAY_NS // _MINUTE_NS + 1) * _MINUTE_NS
+_MINUTES_AHEAD = np.arange(1, DAY_NS // MINUTE_NS + 1) * MINUTE_NS
 
 
 def utc_dates(time_ns: Integers) -> Integers:
@@ -62,7 +61,7 @@ def credit_end_ns(end_ns: int, interval_ns: int, dates_of: DatesOf | None) -> in
 
 def _date_end_ns(instant_ns: int, dates_of: DatesOf) -> int:
     """Return the end of an instant's trading date."""
-    date, start_ns = dates_of(np.array([instant_ns]))[0], instant_ns // _MINUTE_NS * _MINUTE_NS
+    date, start_ns = dates_of(np.array([instant_ns]))[0], instant_ns // MINUTE_NS * MINUTE_NS
     while start_ns <= LATEST_NS:
         days_ns = start_ns + _DAYS_AHEAD
         later = np.flatnonzero(dates_of(days_ns) > date)

@@ -16,11 +16,10 @@ from store.log_views.stored_bars import with_missing_bars
 from store.log_views.trade_bars import BarMaker, merged_bars, merged_days
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
-from store.timestamps import DAY_NS
+from store.timestamps import DAY_NS, MINUTE_NS
 
 # The maximum age of the close that a dividend factor uses.
 CLOSE_LOOKBACK_NS = 14 * DAY_NS
-_MINUTE_NS = Resolution.MINUTE.length_ns
 # Returns the maker of a grid's unadjusted bars.
 MakerOf: TypeAlias = Callable[[Grid], BarMaker]
 
@@ -53,7 +52,7 @@ class AdjustedBars:
         time_ns = self.adjustment.time_ns
         for effect_ns in time_ns[(time_ns >= window.start_ns) & (time_ns < window.end_ns)].tolist():
             interval = self.grid.aligned(effect_ns, effect_ns + 1)
-            if interval.start_ns < effect_ns and interval.end_ns - interval.start_ns > _MINUTE_NS:
+            if interval.start_ns < effect_ns and interval.end_ns - interval.start_ns > MINUTE_NS:
                 yield interval
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from store import lazy_pyarrow as pa
-from store.datasets import QUOTES
 from store.declarations import Dataset
 from store.log_views.best_quotes import BEST_QUOTES, VenueHours, best_quote_rows
 from store.log_views.log_view import LogView
 from store.protocol import Window
-
-# The changes of the best, named as quotes.
-BEST = replace(BEST_QUOTES, row_name=QUOTES.row_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +22,7 @@ class BestQuoteView:
     @property
     def dataset(self) -> Dataset:
         """The declaration of the rows."""
-        return BEST
+        return BEST_QUOTES
 
     @property
     def is_empty(self) -> bool:
@@ -36,7 +32,7 @@ class BestQuoteView:
     def rows(self, window: Window) -> pa.Table:
         """Return the changes in a window."""
         if window.start_ns >= window.end_ns:
-            return BEST.schema.empty_table()
+            return BEST_QUOTES.schema.empty_table()
         return best_quote_rows(self.log, window, self.max_age_ns, self.venue_hours)
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:

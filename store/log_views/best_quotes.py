@@ -19,6 +19,8 @@ from store.protocol import ALL_TIME, Window
 from store.quote_conditions import INELIGIBLE
 from store.timestamps import DAY_NS, SECOND_NS
 
+# The `exchange` that asks for the best bid and offer of all venues.
+BEST = "best"
 DEFAULT_MAX_AGE_NS = 3_600 * SECOND_NS
 LONGEST_MAX_AGE_NS = DAY_NS
 # The venues' newest quotes are kept at multiples of this time, so that the next page need not search them again.
@@ -30,7 +32,7 @@ _lock = threading.Lock()
 # The changes of the best.
 BEST_QUOTES = Dataset(
     name="best_quotes",
-    row_name="best_quote",
+    row_name="quote",
     columns=(
         Column("timestamp", ColumnKind.TIME, required=True, help="When the best changed."),
         Column("bid", ColumnKind.NUMBER, help="The highest bid of all venues."),

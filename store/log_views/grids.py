@@ -1,4 +1,4 @@
-"""Grids divide time into the intervals of bars. Here: their protocols, and the grid of equal intervals in UTC."""
+"""Grids divide time into the intervals of bars: their protocols, the intervals of UTC, and grids of one length in UTC."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
@@ -114,7 +114,7 @@ RESOLUTION_OF_LENGTH = {
 
 
 @dataclass(frozen=True, slots=True)
-class UtcGrid:
+class UtcIntervals:
     """The intervals of a resolution in UTC, numbered from 1970. Weeks begin on Monday; dates are days since 1970."""
 
     resolution: Resolution

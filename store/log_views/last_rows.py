@@ -86,7 +86,7 @@ def last_rows_at(
     if log.is_empty or not len(instants):
         return LastRows(log.dataset.schema.empty_table(), np.full(len(instants), -1))
     first_ns, last_ns = int(instants[0]), int(instants[-1])
-    window = _clipped(first_ns, last_ns + 1)
+    window = Window(first_ns, last_ns + 1).within(ALL_TIME)
     if len(instants) > 1 and log.row_bound(window) > max(_MOST_ROWS, _MOST_ROWS_EACH * len(instants)):
         middle = len(instants) // 2
         halves = [
@@ -97,11 +97,11 @@ def last_rows_at(
     if isinstance(log, LogView) and log.settle_ns is not None:
         return _known_rows_at(log, instants, instants + log.settle_ns, reach_ns, row_filter)
     if len(instants) == 1:
-        newest_rows = _newest(log, _clipped(first_ns - reach_ns, last_ns + 1), row_filter)
+        newest_rows = _newest(log, Window(first_ns - reach_ns, last_ns + 1), row_filter)
         return _last_of(newest_rows, instants, reach_ns)
     rows = _filtered(log.rows(window), row_filter)
     if not rows.num_rows or rows.column("timestamp")[0].as_py() > first_ns:
-        rows = pa.concat_tables([_newest(log, _clipped(first_ns - reach_ns, first_ns), row_filter), rows])
+        rows = pa.concat_tables([_newest(log, Window(first_ns - reach_ns, first_ns), row_filter), rows])
     return _last_of(rows, instants, reach_ns)
 
 
@@ -112,12 +112,12 @@ def _known_rows_at(
 
     The rows before the first instant are read in ever longer windows, until every instant has its row.
     """
-    before = _clipped(int(instants[0]) - reach_ns, int(instants[0]))
+    before = Window(int(instants[0]) - reach_ns, int(instants[0])).within(ALL_TIME)
     count, begin_ns = _FIRST_ROWS, before.start_ns
     while True:
         if before.start_ns < before.end_ns:
             begin_ns = log.take_window(before, count, from_end=True).start_ns
-        versions = log.versions(_clipped(begin_ns, int(instants[-1]) + 1))
+        versions = log.versions(Window(begin_ns, int(instants[-1]) + 1).within(ALL_TIME))
         times = log.known_times(versions)
         if row_filter is not None:
             passes = row_filter(versions)
@@ -129,15 +129,9 @@ def _known_rows_at(
         count *= _GROWTH
 
 
-def _clipped(start_ns: int, end_ns: int) -> Window:
-    """Return the window, limited to the times that rows may have."""
-    start_ns = min(max(start_ns, ALL_TIME.start_ns), ALL_TIME.end_ns)
-    return Window(start_ns, max(start_ns, min(end_ns, ALL_TIME.end_ns)))
-
-
 def _newest(log: RowView, window: Window, row_filter: RowFilter | None) -> pa.Table:
     """Return the last rows of a window that pass the filter: at least one, unless none does."""
-    count = _FIRST_ROWS
+    count, window = _FIRST_ROWS, window.within(ALL_TIME)
     if window.start_ns >= window.end_ns:
         return log.dataset.schema.empty_table()
     while True:

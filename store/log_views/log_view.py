@@ -100,7 +100,10 @@ class LogView:
         )
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
-        """See `QueryableStore.take_window`; rows are counted as of now. If nothing is read, return the whole window."""
+        """See `QueryableStore.take_window`. It counts all rows, also those that `settle_ns` hides.
+
+        If nothing is read, return the whole window.
+        """
         if self.is_empty:
             return window
         return self.store.take_window(
@@ -108,7 +111,7 @@ class LogView:
         )
 
     def row_bound(self, window: Window) -> int:
-        """See `QueryableStore.row_bound`; rows are counted as of now. 0 for an empty window."""
+        """See `QueryableStore.row_bound`. It counts all rows, also those that `settle_ns` hides. 0 for an empty window."""
         if self.is_empty or window.start_ns >= window.end_ns:
             return 0
         return self.store.row_bound(self.dataset, self.symbol, window, commit=self.commit.number)
@@ -148,18 +151,25 @@ def empty_view(store: QueryableStore, dataset: Dataset, symbol: str) -> LogView:
 
 def first_row(view: LogView, start_ns: int = ALL_TIME.start_ns) -> pa.Table | None:
     """Return the first row at or after an instant, as a table of one row; None if there is none."""
-    if start_ns >= ALL_TIME.end_ns:
-        return None
-    rows = view.rows(view.take_window(Window(start_ns, ALL_TIME.end_ns), 1))
-    return rows.slice(0, 1) if rows.num_rows else None
+    return _outermost_row(view, Window(start_ns, ALL_TIME.end_ns), from_end=False)
 
 
 def last_row(view: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
     """Return the last row before an instant, as a table of one row; None if there is none."""
-    if end_ns <= ALL_TIME.start_ns:
-        return None
-    rows = view.rows(view.take_window(Window(ALL_TIME.start_ns, end_ns), 1, from_end=True))
-    return rows.slice(rows.num_rows - 1) if rows.num_rows else None
+    return _outermost_row(view, Window(ALL_TIME.start_ns, end_ns), from_end=True)
+
+
+def _outermost_row(view: LogView, window: Window, *, from_end: bool) -> pa.Table | None:
+    """Return the last or the first row of a window. If `settle_ns` hides it, ever more rows are searched."""
+    count = 1
+    while window.start_ns < window.end_ns:
+        part = view.take_window(window, count, from_end=from_end)
+        rows = view.rows(part)
+        if rows.num_rows:
+            return rows.slice(rows.num_rows - 1 if from_end else 0, 1)
+        window = Window(window.start_ns, part.start_ns) if from_end else Window(part.end_ns, window.end_ns)
+        count *= 4
+    return None
 
 
 def rows_backwards(

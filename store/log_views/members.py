@@ -16,7 +16,7 @@ def members_at(universe: LogView, end_ns: int | None) -> dict[str, int]:
     instant plus `settle_ns` count. A repeated `add` of a member changes nothing.
     """
     since_ns: dict[str, int] = {}
-    window = Window(ALL_TIME.start_ns, ALL_TIME.end_ns if end_ns is None else _clipped(end_ns))
+    window = ALL_TIME if end_ns is None else Window(ALL_TIME.start_ns, end_ns).within(ALL_TIME)
     if end_ns is None:
         changes = replace(universe, settle_ns=None).rows(window)
     elif universe.settle_ns is None:
@@ -47,11 +47,7 @@ def next_change_ns(universe: LogView, from_ns: int) -> int | None:
 
 
 def _changes(universe: LogView, start_ns: int, end_ns: int) -> list[tuple[int, str, str]]:
-    return _listed(universe.rows(Window(_clipped(start_ns), max(_clipped(start_ns), _clipped(end_ns)))))
-
-
-def _clipped(instant_ns: int) -> int:
-    return min(max(instant_ns, ALL_TIME.start_ns), ALL_TIME.end_ns)
+    return _listed(universe.rows(Window(start_ns, end_ns).within(ALL_TIME)))
 
 
 def _listed(changes: pa.Table) -> list[tuple[int, str, str]]:

@@ -25,7 +25,7 @@ from store.arrays import Floats, Integers
 from store.datasets import QUOTES, TRADES
 from store.declarations import Column, ColumnKind, Dataset
 from store.log_views.asof_join import AsOfJoin, joined_dataset
-from store.log_views.best_quote_view import BEST
+from store.log_views.best_quotes import BEST_QUOTES
 from store.log_views.last_rows import LastRows
 from store.log_views.log_view import LogView
 
@@ -47,7 +47,7 @@ def _quoted_trades(quotes: Dataset) -> Dataset:
 
 # Trades with the quote, or the best bid and offer, that stood before each of them.
 QUOTED_TRADES = _quoted_trades(QUOTES)
-BEST_QUOTED_TRADES = _quoted_trades(BEST)
+BEST_QUOTED_TRADES = _quoted_trades(BEST_QUOTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,9 +255,7 @@ def stored_bars_window(window: Window, grid: Grid) -> Window:
     It is longer, because a stored day may begin outside its date's window.
     """
     before_ns = _ROWS_BEFORE_NS if grid.resolution.is_period else DAY_NS
-    return Window(
-        max(window.start_ns - before_ns, ALL_TIME.start_ns), min(window.end_ns + DAY_NS, ALL_TIME.end_ns)
-    )
+    return Window(window.start_ns - before_ns, window.end_ns + DAY_NS).within(ALL_TIME)
 
 
 def stored_bar_dates(time_ns: Integers, grid: Grid) -> Integers:

@@ -1,36 +1,15 @@
 """The two logs from which a symbol's bars are made: trades and stored bars."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from store.csv.store import CsvStore
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.instruments import Instrument
-from store.log_views.grids import DayGrid
 from store.log_views.log_view import LogView, empty_view, view_as_of
 from store.protocol import ALL_TIME, Window
-from store.resolutions import Resolution
 from store.timestamps import DAY_NS
-
-
-class RegularSessions(Protocol):
-    """Returns a grid of an instrument's bars, by default of its regular sessions by day.
-
-    session, hours, anchor: as over HTTP; None is its default.
-    """
-
-    def __call__(
-        self,
-        instrument: Instrument,
-        resolution: Resolution = ...,
-        *,
-        session: str | None = ...,
-        hours: str | None = ...,
-        anchor: str = ...,
-    ) -> DayGrid: ...
-
 
 # A symbol's trades and stored bars, each as of one commit.
 BarLogs: TypeAlias = tuple[LogView, LogView]

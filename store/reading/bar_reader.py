@@ -21,8 +21,8 @@ from store.reading.arguments import (
     interval_ns,
 )
 from store.reading.bar_choice import DEFAULTS, BarChoice, BarOptions, SessionBarOptions
-from store.reading.bar_logs import RegularSessions, bar_logs
-from store.reading.exchange_grids import dates_for_credit, is_long
+from store.reading.bar_logs import bar_logs
+from store.reading.exchange_grids import GridOf, dates_for_credit, is_long
 from store.reading.latest import LatestTrades, Trade
 from store.reading.quote_reader import QuoteReader, VenueHoursOf, bars_frame
 from store.reading.symbol_bars import SymbolBars
@@ -40,7 +40,7 @@ class SymbolBarReader(QuoteReader):
         self,
         path: Path | str,
         *,
-        sessions: RegularSessions | None = None,
+        sessions: GridOf | None = None,
         venue_hours: VenueHoursOf | None = None,
     ) -> None:
         """See `open_store`."""
@@ -165,7 +165,7 @@ class SymbolBarReader(QuoteReader):
         instrument = self._store.instrument(symbol, as_of_ns=choice.as_of_ns)
         logs = bar_logs(self._store, symbol, commit_of)
         actions = (
-            self._right_view(CORPORATE_ACTIONS, symbol, choice.as_of, "now")
+            self._view_or_empty(CORPORATE_ACTIONS, symbol, choice.as_of, "now")
             if choice.is_adjusted
             else empty_view(self._store, CORPORATE_ACTIONS, symbol)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Protocol
 
 from store.bar_policies import BarPolicy
 from store.bars.credit import DatesOf, utc_dates
@@ -11,18 +12,38 @@ from store.log_views.grids import DayGrid
 from store.protocol import Window
 from store.reading.arguments import IntervalArgument, interval_ns, resolution_of
 from store.reading.bar_choice import BarChoice
-from store.reading.bar_logs import RegularSessions
 from store.reading.exceptions import NoSessions
-from store.resolutions import Resolution
+from store.resolutions import RESOLUTION_ALIASES, Resolution
 from store.timestamps import DAY_NS
 
-_LONG = frozenset({"1w", "1M", "1mo"})
+_LONG_NAMES = frozenset(
+    name
+    for name in (*Resolution.names(), *dict(RESOLUTION_ALIASES))
+    if Resolution.spelled(name).rank > Resolution.DAY.rank
+)
 # The instant until which nothing is left out.
 _NO_END_NS = sys.maxsize
 
 
+class GridOf(Protocol):
+    """Returns a grid of an instrument's bars, by default of its regular sessions by day.
+
+    session, hours, anchor: as over HTTP; None is its default.
+    """
+
+    def __call__(
+        self,
+        instrument: Instrument,
+        resolution: Resolution = ...,
+        *,
+        session: str | None = ...,
+        hours: str | None = ...,
+        anchor: str = ...,
+    ) -> DayGrid: ...
+
+
 def exchange_grid(
-    instrument: Instrument, sessions: RegularSessions | None, choice: BarChoice, interval: IntervalArgument
+    instrument: Instrument, sessions: GridOf | None, choice: BarChoice, interval: IntervalArgument
 ) -> DayGrid | None:
     """Return the grid that the options ask for; None for intervals of one length in UTC that count all hours.
 
@@ -68,7 +89,7 @@ def shown_until_ns(choice: BarChoice, intervals: DayGrid | int) -> int:
     return now_ns - now_ns % intervals if isinstance(intervals, int) else intervals.first_not_over_ns(now_ns)
 
 
-def dates_for_credit(instrument: Instrument, sessions: RegularSessions | None, policy: BarPolicy) -> DatesOf:
+def dates_for_credit(instrument: Instrument, sessions: GridOf | None, policy: BarPolicy) -> DatesOf:
     """Return the trading dates that credited volume must not cross: UTC dates without `sessions`."""
     if sessions is None or policy.counts_every_print or not instrument.has_sessions:
         return utc_dates
@@ -77,10 +98,10 @@ def dates_for_credit(instrument: Instrument, sessions: RegularSessions | None, p
 
 def is_long(interval: IntervalArgument) -> bool:
     """Return whether an interval is a week or a month."""
-    return isinstance(interval, str) and interval in _LONG
+    return isinstance(interval, str) and interval in _LONG_NAMES
 
 
-def needed_sessions(sessions: RegularSessions | None, what: str) -> RegularSessions:
+def needed_sessions(sessions: GridOf | None, what: str) -> GridOf:
     """Return the sessions. what: what needs them, for the error. Raises `NoSessions`."""
     if sessions is None:
         raise NoSessions(what)

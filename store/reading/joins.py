@@ -10,10 +10,8 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.datasets import TRADES
 from store.declarations import Dataset
-from store.exceptions import UnknownSymbol
 from store.log_views.asof_join import AsOfJoin, joined_dataset
 from store.log_views.last_rows import RowView
-from store.log_views.log_view import LogView, empty_view
 from store.protocol import Window
 from store.reading.arguments import (
     InstantArgument,
@@ -61,7 +59,7 @@ class JoinReader(RowReader):
         names = [column.name for column in dataset.columns] if columns is None else select(dataset, columns)
         rows = self._view(left_set, symbol, as_of, knowledge).rows(exact_window(start, end))
         join = self._join(
-            self._right_view(right_set, right_symbol or symbol, as_of, knowledge), lag, tolerance
+            self._view_or_empty(right_set, right_symbol or symbol, as_of, knowledge), lag, tolerance
         )
         found = join.columns_of(join.rows_at(rows.column(0).to_numpy()), left_set, names)
         return joined_rows(dataset, rows, found, names, frame=frame)
@@ -86,20 +84,11 @@ class JoinReader(RowReader):
         universe = self._universe(symbols, Window(at_ns, at_ns + 1), as_of, knowledge)
         instants = np.array([at_ns])
         found = [
-            self._join(self._right_view(TRADES, symbol, as_of, knowledge), 0, tolerance).rows_at(instants)
+            self._join(self._view_or_empty(TRADES, symbol, as_of, knowledge), 0, tolerance).rows_at(instants)
             for symbol in universe
         ]
         section = cross_section_of(universe, found)
         return section.frame() if frame else section
-
-    def _right_view(
-        self, dataset: Dataset, symbol: str, as_of: InstantArgument | None, knowledge: str
-    ) -> LogView:
-        """Return the log; one without rows if it does not exist, as over HTTP."""
-        try:
-            return self._view(dataset, symbol, as_of, knowledge)
-        except UnknownSymbol:
-            return empty_view(self._store, dataset, self._named(symbol))
 
     def _join(self, right: RowView, lag: IntervalArgument, tolerance: IntervalArgument | None) -> AsOfJoin:
         lag_ns, tolerance_ns = age_ns(lag), None if tolerance is None else age_ns(tolerance)

@@ -16,6 +16,7 @@ from store.declarations import Dataset
 from store.instruments import OPTION, Instrument
 from store.log_views.best_quote_view import BestQuoteView
 from store.log_views.best_quotes import (
+    BEST,
     BEST_QUOTES,
     DEFAULT_MAX_AGE_NS,
     LONGEST_MAX_AGE_NS,
@@ -39,10 +40,10 @@ from store.reading.arguments import (
     interval_ns,
 )
 from store.reading.bar_choice import BarChoice, QuoteBarOptions
-from store.reading.bar_logs import DATES_APART_NS, RegularSessions, dates_with_rows
+from store.reading.bar_logs import DATES_APART_NS, dates_with_rows
 from store.reading.columns import Columns, select
 from store.reading.exceptions import InvalidInterval, NoVenueHours, UnknownName
-from store.reading.exchange_grids import exchange_grid, grid_window, shown_until_ns
+from store.reading.exchange_grids import GridOf, exchange_grid, grid_window, shown_until_ns
 from store.reading.joins import JoinReader, joined_rows
 from store.reading.rows import RowOptions, Rows
 from store.timestamps import DAY_NS
@@ -82,7 +83,7 @@ class QuoteReader(JoinReader):
         self,
         path: Path | str,
         *,
-        sessions: RegularSessions | None = None,
+        sessions: GridOf | None = None,
         venue_hours: VenueHoursOf | None = None,
     ) -> None:
         """See `open_store`."""
@@ -118,7 +119,7 @@ class QuoteReader(JoinReader):
         start: InstantArgument | None = None,
         end: InstantArgument | None = None,
         *,
-        exchange: str = "best",
+        exchange: str = BEST,
         max_age: IntervalArgument | None = None,
         horizon: IntervalArgument = "5min",
         lag: IntervalArgument = 0,
@@ -139,7 +140,7 @@ class QuoteReader(JoinReader):
         max_age_ns = _max_age_ns(exchange, max_age)
         dataset = QUOTED_TRADES if max_age_ns is None else BEST_QUOTED_TRADES
         names = [column.name for column in dataset.columns] if columns is None else select(dataset, columns)
-        quotes = self._right_view(QUOTES, symbol, as_of, knowledge)
+        quotes = self._view_or_empty(QUOTES, symbol, as_of, knowledge)
         instrument = self._instrument(quotes.symbol, as_of)
         right: RowView = quotes
         if max_age_ns is not None:
@@ -234,9 +235,9 @@ class QuoteReader(JoinReader):
 
 def _max_age_ns(exchange: str | None, max_age: IntervalArgument | None) -> int | None:
     """Return how long a quote takes part in the best; None for all quotes as stored."""
-    if exchange not in {None, "all", "best"}:
-        raise UnknownName("exchange of quotes", str(exchange), ["all", "best"])
-    if exchange != "best":
+    if exchange not in {None, "all", BEST}:
+        raise UnknownName("exchange of quotes", str(exchange), ["all", BEST])
+    if exchange != BEST:
         if max_age is not None:
             raise InvalidInterval("max_age is of exchange='best': give both or neither")
         return None

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias, TypedDict, Unpack
 from store.csv.store import CsvStore
 from store.datasets import DATASETS, UNIVERSE_CHANGES
 from store.declarations import Dataset
-from store.exceptions import StorageError
-from store.log_views.log_view import Coverage, LogView, log_coverage, view_as_of
+from store.exceptions import StorageError, UnknownSymbol
+from store.log_views.log_view import Coverage, LogView, empty_view, log_coverage, view_as_of
 from store.log_views.members import members_at, members_within
 from store.protocol import Window
 from store.reading.arguments import InstantArgument, canonical_symbol, exact_window, instant_ns, is_then
@@ -218,6 +218,15 @@ class RowReader:
             return view
         as_of_ns = None if as_of is None else instant_ns(as_of)
         return replace(view, settle_ns=self._store.instrument(name, as_of_ns=as_of_ns).settle_ns)
+
+    def _view_or_empty(
+        self, dataset: Dataset, symbol: str, as_of: InstantArgument | None, knowledge: str
+    ) -> LogView:
+        """Return the log; one without rows if it does not exist, as over HTTP."""
+        try:
+            return self._view(dataset, symbol, as_of, knowledge)
+        except UnknownSymbol:
+            return empty_view(self._store, dataset, self._named(symbol))
 
     def _universe(
         self,

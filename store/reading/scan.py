@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from store.arrays import Floats, Integers
 from store.bars.bars import Bars
-from store.log_views.grids import UtcGrid
+from store.log_views.grids import UtcIntervals
 from store.protocol import Window
 from store.reading.arguments import IntervalArgument, interval_ns, resolution_of
 from store.reading.exchange_grids import is_long
-from store.timestamps import DAY_NS, SECOND_NS
+from store.timestamps import DAY_NS, MINUTE_NS
 
 Indices = npt.NDArray[np.int32]
 
@@ -23,7 +23,6 @@ Indices = npt.NDArray[np.int32]
 BARS_AT_ONCE = 1 << 18
 # The maximum number of units per part: numpy sorts numbers of 16 bits by radix sort, which is fast.
 _UNITS_AT_ONCE = 1 << 16
-_MINUTE_NS = 60 * SECOND_NS
 _LONGEST_NS = 366 * DAY_NS
 
 # Returns the bars of the symbol with this index in the universe.
@@ -129,7 +128,7 @@ class ScanIntervals:
 
     length_ns: int
     unit_ns: int
-    periods: UtcGrid | None = None
+    periods: UtcIntervals | None = None
 
     @property
     def may_overlap(self) -> bool:
@@ -177,9 +176,9 @@ def scan_intervals(interval: IntervalArgument, *, from_open: bool) -> ScanInterv
     """
     if is_long(interval):
         resolution = resolution_of(interval)
-        return ScanIntervals(resolution.length_ns, DAY_NS, UtcGrid(resolution))
+        return ScanIntervals(resolution.length_ns, DAY_NS, UtcIntervals(resolution))
     length = interval_ns(interval)
-    return ScanIntervals(length, min(length, _MINUTE_NS) if from_open and length < DAY_NS else length)
+    return ScanIntervals(length, min(length, MINUTE_NS) if from_open and length < DAY_NS else length)
 
 
 def merged_slices(

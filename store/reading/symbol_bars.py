@@ -17,10 +17,11 @@ from store.log_views.trade_bars import BarMaker
 from store.protocol import ALL_TIME, Window
 from store.reading.arguments import IntervalArgument, interval_ns
 from store.reading.bar_choice import BarChoice
-from store.reading.bar_logs import BarLogs, RegularSessions
+from store.reading.bar_logs import BarLogs
 from store.reading.bar_series import BarSeries, EndsWithin, GridBars, LengthBars, TermsSeries
 from store.reading.exceptions import InvalidInterval
 from store.reading.exchange_grids import (
+    GridOf,
     dates_for_credit,
     exchange_grid,
     is_long,
@@ -43,7 +44,7 @@ class SymbolBars:
     instrument: Instrument
     logs: BarLogs
     actions: LogView
-    sessions: RegularSessions | None
+    sessions: GridOf | None
     choice: BarChoice
     terms: tuple[TermsPeriod, ...] = ()
     ends: Window = ALL_TIME

@@ -16,12 +16,10 @@ from stats.sessions.spans import (
 )
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
-from store.log_views.grids import OUTSIDE, UtcGrid
+from store.log_views.grids import OUTSIDE, UtcIntervals
 from store.protocol import Window
 from store.resolutions import Resolution
-from store.timestamps import DAY_NS
-
-_MINUTE_NS = Resolution.MINUTE.length_ns
+from store.timestamps import DAY_NS, MINUTE_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class BarGrid:
 
         Schedules have whole minutes, so intervals of up to a minute are the same either way.
         """
-        is_counted = not self.resolution.is_period and self.resolution.length_ns > _MINUTE_NS
+        is_counted = not self.resolution.is_period and self.resolution.length_ns > MINUTE_NS
         return self.calendar if is_counted and self.anchor is Anchor.SESSION else None
 
     @property
@@ -165,10 +163,10 @@ class BarGrid:
             return self.periods(window).spans
         return intraday_spans(self.intervals(window), window, calendar=self.calendar, hours=self.hours)
 
-    def intervals(self, window: Window) -> UtcGrid | SessionGrid:
+    def intervals(self, window: Window) -> UtcIntervals | SessionGrid:
         """Return the intervals, shorter than a day, around a window, whatever the hours."""
         if self.anchor_calendar is None:
-            return UtcGrid(self.resolution)
+            return UtcIntervals(self.resolution)
         return session_grid(self.resolution, window, self.anchor_calendar)
 
     def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
@@ -187,7 +185,7 @@ class BarGrid:
         if not len(time_ns):
             return np.zeros(0, dtype=bool)
         window = utc_grid(Resolution.DAY).aligned(int(time_ns[0]), int(time_ns[-1]) + 1)
-        spans = intraday_spans(UtcGrid(Resolution.DAY), window, calendar=self.calendar, hours=self.hours)
+        spans = intraday_spans(UtcIntervals(Resolution.DAY), window, calendar=self.calendar, hours=self.hours)
         return spans.indices(time_ns) >= 0
 
 

@@ -247,9 +247,7 @@ def _market(
     rates = rates_of(currency, settings.OPTION_RATES)
     dividends = stored_dividends(symbol_query, _ACTIONS, underlying, currency)
     default_yield = None if underlying.instrument_class == FUTURE else rates.dividend_yield
-    quotes_window = Window(
-        max(needed.start_ns - QUOTE_REACH_NS, ALL_TIME.start_ns), min(needed.end_ns, ALL_TIME.end_ns)
-    )
+    quotes_window = Window(needed.start_ns - QUOTE_REACH_NS, needed.end_ns).within(ALL_TIME)
     return OptionMarket(
         underlying=underlying_price(symbol_query, underlying, _UNDERLYING, window),
         chain=pinned_chain(symbol_query, _CHAIN, underlying.symbol, contracts, quotes_window),

@@ -78,6 +78,6 @@ def stored_rates(
     if requested is not None:
         return StoredRates(empty_view(store, INTEREST_RATES, currency), requested, RateSource.REQUEST)
     log = symbol_query.read_point.log(INTEREST_RATES, currency, log_index)
-    needed = Window(ALL_TIME.start_ns, min(max(end_ns, ALL_TIME.start_ns), ALL_TIME.end_ns))
+    needed = Window(ALL_TIME.start_ns, end_ns).within(ALL_TIME)
     log = symbol_query.as_known(symbol_query.read_point.limited_to(log, needed))
     return StoredRates(log, default, RateSource.SETTINGS)

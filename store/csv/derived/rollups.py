@@ -19,9 +19,8 @@ from store.bars.prints import Prints
 from store.csv.derived.segment_files import map_file, write_file
 from store.csv.files.column_file import WHOLE, ColumnFile, ColumnWriter, MappedColumn
 from store.protocol import Window
-from store.timestamps import DAY_NS, SECOND_NS
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 
-MINUTE_NS = 60 * SECOND_NS
 # For session bars: sessions nearly always start and end on the hour or half hour.
 HALF_HOUR_NS = 30 * MINUTE_NS
 HOUR_NS = 60 * MINUTE_NS

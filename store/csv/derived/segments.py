@@ -19,13 +19,14 @@ from store.bars.aggregates import Aggregates
 from store.bars.bars import Bars
 from store.csv.derived.computed_bars import BARS_BYTES, ComputedBarsCache
 from store.csv.derived.manifest import Segment, read_manifest, rollups_file, rows_file, sessions_file
-from store.csv.derived.rollups import MINUTE_NS, RollupLevel, map_rollups
+from store.csv.derived.rollups import RollupLevel, map_rollups
 from store.csv.derived.segment_rows import MappedTimes, SegmentRows, map_rows
 from store.csv.derived.sessions import SegmentSessions, map_sessions
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, CommitId, Window
+from store.timestamps import MINUTE_NS
 
 # The maximum number of mapped segments. Each maps its columns and one or two files per policy. Linux allows a process
 # 65,530 mappings, and other code needs some of them.

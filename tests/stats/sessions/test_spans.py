@@ -16,7 +16,7 @@ from stats.sessions.spans import (
     trading_date_of,
 )
 from store.bars.spans import Spans
-from store.log_views.grids import UtcGrid
+from store.log_views.grids import UtcIntervals
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
@@ -143,7 +143,7 @@ def test_an_aligned_window_consists_of_its_periods(resolution, window, calendar)
 def test_intervals_are_cut_to_the_sessions_of_days(resolution, window, calendar, hours):
     length = resolution.length_ns
     whole = Window(window.start_ns // length * length, -(-window.end_ns // length) * length)
-    spans = intraday_spans(UtcGrid(resolution), whole, calendar=calendar, hours=hours)
+    spans = intraday_spans(UtcIntervals(resolution), whole, calendar=calendar, hours=hours)
     assert stand_in_order(spans)
     assert (spans.label_ns % length == 0).all()
     assert (spans.label_ns <= spans.start_ns).all()
@@ -173,7 +173,7 @@ def closed_spans(window: Window, calendar: TradingCalendar | None, hours: Hours)
 @given(windows(longest_ns=9 * DAY_NS), calendars, some_hours)
 def test_an_interval_is_expected_or_closed(window, calendar, hours):
     whole = Window(window.start_ns // MINUTE_NS * MINUTE_NS, -(-window.end_ns // MINUTE_NS) * MINUTE_NS)
-    expected = expected_intervals(UtcGrid(Resolution.MINUTE), whole, calendar, hours)
+    expected = expected_intervals(UtcIntervals(Resolution.MINUTE), whole, calendar, hours)
     closed = closed_spans(whole, calendar, hours)
     assert stand_in_order(closed)
     assert (closed.end_ns[:-1] < closed.start_ns[1:]).all(), "touching closures are one"
@@ -215,7 +215,7 @@ def test_utc_days_of_regular_hours_are_cut_to_the_session():
 def test_an_hour_in_which_the_session_begins_is_cut_to_the_session():
     window = Window(ns("2024-11-29T14:00"), ns("2024-11-29T19:00"))
     spans = intraday_spans(
-        UtcGrid(Resolution.HOUR), window, calendar=exchange_calendar("XNYS"), hours=Hours.REGULAR
+        UtcIntervals(Resolution.HOUR), window, calendar=exchange_calendar("XNYS"), hours=Hours.REGULAR
     )
     assert spans.label_ns.tolist() == [ns(f"2024-11-29T{hour}:00") for hour in (14, 15, 16, 17)]
     assert spans.start_ns[0] == ns("2024-11-29T14:30")
@@ -225,7 +225,7 @@ def test_an_hour_in_which_the_session_begins_is_cut_to_the_session():
 def test_an_interval_around_a_break_has_two_windows():
     window = Window(ns("2024-12-02T02:00"), ns("2024-12-02T04:00"))
     spans = intraday_spans(
-        UtcGrid(Resolution.TWO_HOURS), window, calendar=exchange_calendar("XTKS"), hours=Hours.REGULAR
+        UtcIntervals(Resolution.TWO_HOURS), window, calendar=exchange_calendar("XTKS"), hours=Hours.REGULAR
     )
     assert spans.label_ns.tolist() == [ns("2024-12-02T02:00")] * 2
     assert spans.start_ns.tolist() == [ns("2024-12-02T02:00"), ns("2024-12-02T03:30")]
@@ -236,14 +236,14 @@ def test_all_hours_expect_the_same_intervals_as_extended_hours():
     window = Window(ns("2024-11-29T00:00"), ns("2024-11-30T00:00"))
     calendar = exchange_calendar("XNYS")
     of_day = {
-        hours: expected_intervals(UtcGrid(Resolution.HOUR), window, calendar, hours).tolist()
+        hours: expected_intervals(UtcIntervals(Resolution.HOUR), window, calendar, hours).tolist()
         for hours in Hours
     }
     assert of_day[Hours.REGULAR] == [ns(f"2024-11-29T{at}:00") for at in range(14, 18)]
     assert (
         of_day[Hours.ALL] == of_day[Hours.EXTENDED] == [ns(f"2024-11-29T{at:02}:00") for at in range(9, 22)]
     )
-    assert len(expected_intervals(UtcGrid(Resolution.HOUR), window, None, Hours.REGULAR)) == 24
+    assert len(expected_intervals(UtcIntervals(Resolution.HOUR), window, None, Hours.REGULAR)) == 24
 
 
 @pytest.mark.parametrize("name", NAMES)

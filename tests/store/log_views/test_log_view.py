@@ -1,6 +1,7 @@
 """First and last rows, walks and coverage, through the protocol alone, in every store."""
 
 import random
+from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
 
@@ -13,7 +14,7 @@ from store.log_views import log_view
 from store.log_views.log_view import LogView, first_row, last_row, log_coverage, rows_backwards, view_as_of
 from store.protocol import ALL_TIME, Window
 from store.queries import QueryableStore
-from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, trade
+from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Clock, amendment, batch, cancel, trade
 
 
 @pytest.fixture
@@ -65,6 +66,17 @@ def test_first_and_last_row_around_an_instant(log: LogView):
     assert only(last_row(log)) == rows[-1]
     assert only(first_row(log)) == rows[0]
     assert last_row(log, ALL_TIME.start_ns) is first_row(log, ALL_TIME.end_ns) is None
+
+
+def test_first_and_last_row_that_were_known_then(store: QueryableStore, clock: Clock):
+    clock.now = NOON + 1
+    store.append(batch(trade(0, 1.0), trade(1, 2.0)))
+    clock.now = NOON + 10 * MINUTE
+    store.append(batch(*(trade(at * SECOND + n, 3.0) for at in (-9, 9) for n in range(20))))
+    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle_ns=SECOND)
+    assert (only(first_row(view)) or {})["price"] == 1.0
+    assert (only(last_row(view)) or {})["price"] == 2.0
+    assert last_row(view, NOON) is first_row(view, NOON + 2) is None
 
 
 def only(rows: pa.Table | None) -> dict[str, Any] | None:
