@@ -93,7 +93,10 @@ class LogView:
             yield index, versions.filter(pa.array(known)).drop_columns(SYSTEM_NAMES)
 
     def known_times(self, versions: pa.Table, event_ns: Integers | None = None) -> KnowledgeTimes:
-        """Return when each version was known. event_ns: when its event was over; None for `event_ends_ns`."""
+        """Return when each version was known. versions: all of each row; filter the result, not the argument.
+
+        event_ns: when each version's event was over; None for `event_ends_ns`.
+        """
         event_ns = event_ends_ns(self.dataset, versions) if event_ns is None else event_ns
         return known_times(
             versions, event_ns, lambda number: self.store.committed_at(self.dataset, self.symbol, number)

@@ -85,7 +85,8 @@ class KnowledgeTimes:
 def known_times(versions: pa.Table, event_ns: Integers, committed_at: Callable[[int], int]) -> KnowledgeTimes:
     """Return when each version of a row was known.
 
-    versions: with the columns `arrival`, `commit` and `until`. event_ns: when each row's event was over: the time of a
+    versions: with the columns `arrival`, `commit` and `until`; with every version of each row, because the first is
+    known otherwise than those that correct it. event_ns: when each row's event was over: the time of a
     trade, the end of a stored bar. committed_at: returns a commit's time. A row is known at `received_at`; without
     it at its commit's time unless that is more than an hour after the event; otherwise at the event, because such
     rows are imported history. Corrections are known at their commit's time, however late.
