@@ -69,36 +69,23 @@ def trade_bars_plan(symbol_query: SymbolQuery) -> Plan:
 def _bars_plan(
     symbol_query: SymbolQuery, grid: BarGrid, trades: LogView, stored_bars: LogView, actions: LogView
 ) -> Plan:
-    query = symbol_query.query
-    settle_ns = symbol_query.settle_ns
+    query, settle_ns = symbol_query.query, symbol_query.settle_ns
+    query_range = bar_range(symbol_query, grid)
+    window = bar_window(query_range, grid, (trades, stored_bars))
     # No action is known before it takes effect, so prices that were known then are unadjusted.
     if query.adjustment == "raw" or settle_ns is not None:
         actions = empty_view(actions.store, actions.dataset, actions.symbol)
-    query_range = bar_range(symbol_query, grid)
-    window = bar_window(query_range, grid, (trades, stored_bars))
-    trades_window = trade_bars(trades, grid, symbol_query.instrument.policy).needed(window)
-    needed = _needed(symbol_query, grid, query_range, trades_window, actions)
-    if len(symbol_query.terms) > 1:
-        # Other terms have other intervals, and look at other rows after them.
-        needed = ALL_TIME
-    stored_grid = grid if actions.is_empty else grid.days()
-    stored_needed = stored_bars_window(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
-    limited_to = symbol_query.read_point.limited_to
-    logs = (limited_to(trades, needed), limited_to(stored_bars, stored_needed), actions)
-    inputs = BarInputs(*logs, symbol_query.instrument.policy, settle_ns)
-    if not actions.is_empty:
-        inputs = _adjusted(inputs, symbol_query, grid)
-    finality = None
+    inputs = _bar_inputs(symbol_query, grid, query_range, window, (trades, stored_bars, actions))
+    logs = (inputs.trades, inputs.stored_bars, inputs.actions)
+    finality, final_bars = None, None
     if has_final(query):
-        finality = finality_of(symbol_query, grid, query_range, trades, symbol_query.instrument.policy)
+        finality = finality_of(symbol_query, grid, query_range, trades, inputs.policy)
+        final_bars = final_bars_of(symbol_query, grid, query_range, logs[:2], finality)
     absences = _absences(symbol_query, grid, query_range, inputs) if query.with_coverage else None
     next_change_ns = _next_change_ns(symbol_query, grid, query_range, inputs, absences)
     validity = symbol_query.validity(
         next_change_ns, query_range.end_ns if absences is None else absences.end_ns
     )
-    final_bars = None
-    if finality is not None:
-        final_bars = final_bars_of(symbol_query, grid, query_range, logs[:2], finality)
     reader = BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars)
 
     def reader_of(instrument: Instrument, of_grid: BarGrid) -> BarRowReader:
@@ -117,6 +104,34 @@ def _bars_plan(
         knowledge=None if settle_ns is None else BarKnowledge(logs[:2], grid, inputs.policy, settle_ns),
         final_until_ns=None if finality is None else finality.until_ns,
     )
+
+
+def _bar_inputs(
+    symbol_query: SymbolQuery,
+    grid: BarGrid,
+    query_range: Range,
+    window: Window,
+    logs: tuple[LogView, LogView, LogView],
+) -> BarInputs:
+    """Return what the bars of a window are made of: the logs (trades, stored bars, actions), limited to what counts."""
+    trades, stored_bars, actions = logs
+    instrument = symbol_query.instrument
+    trades_window = trade_bars(trades, grid, instrument.policy).needed(window)
+    needed = _needed(symbol_query, grid, query_range, trades_window, actions)
+    if len(symbol_query.terms) > 1:
+        # Other terms have other intervals, and look at other rows after them.
+        needed = ALL_TIME
+    stored_grid = grid if actions.is_empty else grid.days()
+    stored_needed = stored_bars_window(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
+    limited_to = symbol_query.read_point.limited_to
+    inputs = BarInputs(
+        limited_to(trades, needed),
+        limited_to(stored_bars, stored_needed),
+        actions,
+        instrument.policy,
+        symbol_query.settle_ns,
+    )
+    return inputs if actions.is_empty else _adjusted(inputs, symbol_query, grid)
 
 
 def _check_available(symbol_query: SymbolQuery, trades: LogView, stored_bars: LogView) -> None:
