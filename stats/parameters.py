@@ -25,6 +25,7 @@ from trades.exceptions import InvalidValue
 
 DEFAULT_PAGE = 1_000
 SYMBOLS_LIMIT = 50
+MEMBERS_LIMIT = 1_000
 UNIVERSE_MARK = "@"
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME_SCHEMA = {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02", "1735828200000"]}

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import pyarrow as pa
@@ -29,7 +30,7 @@ from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import BatchRefused
 from trades.formats import CSV, JSON, READERS, WITHOUT_SYMBOLS
 from trades.formats.csv_lines import lines_named
-from trades.instruments.services import allows_nonpositive_price, requested_symbol, symbol_canonical
+from trades.instruments.services import allows_nonpositive_price, log_name, requested_symbol
 from trades.services import rows_ingest
 
 DEDUPE_CHOICES = [dedupe.value for dedupe in Dedupe]
@@ -110,7 +111,7 @@ def _without_rows(query: IngestQuery, dataset: Dataset) -> RowBatch:
             "missing_parameter", "symbol is required if complete_until is sent without a body"
         )
     no_rows = pa.RecordBatch.from_pylist([], schema=dataset.schema)
-    return RowBatch(symbol_canonical(query.given["symbol"]), no_rows)
+    return RowBatch(log_name(dataset, query.given["symbol"]), no_rows)
 
 
 _PARAMETERS = [
@@ -245,8 +246,9 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
         takes_symbol = is_declaration or media_type in WITHOUT_SYMBOLS
         query = IngestQuery.parse(request.GET, self.dataset, takes_symbol=takes_symbol)
         request_key = idempotency_key(request)
+        canonical = partial(log_name, self.dataset)
         options = BatchOptions(
-            self.dataset, query.ignore_unknown, query.given, symbol_canonical, allows_nonpositive_price
+            self.dataset, query.ignore_unknown, query.given, canonical, allows_nonpositive_price
         )
         read = READERS.get(media_type, READERS[JSON])
         with lines_named(body) if media_type == CSV else nullcontext():

@@ -14,7 +14,7 @@ from stats.market_data.query import DatasetForm, MarketClass, MarketDataQuery, c
 from stats.market_data.rows import RowSource
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.instruments import Instrument
+from store.instruments import Instrument, default_instrument
 from store.log_views.log_view import LogView
 from store.protocol import Window
 from store.terms import TermsPeriod, terms_then
@@ -91,7 +91,7 @@ class SymbolQuery:
     @property
     def terms(self) -> tuple[TermsPeriod, ...]:
         """The instrument's terms by period; for a query of what is known now, the last ones."""
-        if self.query.knowledge is None:
+        if self.query.knowledge is None or not self.query.market_class.has_instruments:
             return terms_then(self.instrument, ())
         declarations = market_store().declarations(self.symbol, as_of_ns=self.query.as_of_ns)
         return terms_then(self.instrument, declarations)
@@ -112,8 +112,8 @@ class SymbolQuery:
 
     def check_known(self) -> None:
         """Raise `UnknownSymbol` if the symbol is unknown. A member of a universe need not be known: it has no rows."""
-        if self.query.universe is None:
-            check_known(self.symbol)
+        if self.query.universe is None and not is_known(self.symbol):
+            raise UnknownSymbol(self.symbol)
 
     def check_range(self) -> None:
         """Raise `RangeTooLarge` if the range is too long. Only first pages are checked; later pages keep the range."""
@@ -199,32 +199,24 @@ def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
     """Return the symbol's instrument as it was declared at the query's `as_of`.
 
     Raises `WrongClass` if it belongs to another class. The class is not checked if the query has one symbol and
-    its dataset accepts underlyings, which belong to other classes; nor are roots of contracts.
+    its dataset accepts underlyings, which belong to other classes; nor are roots of contracts. Currencies and
+    universes have the terms of an undeclared instrument.
     """
+    if not query.market_class.has_instruments:
+        return default_instrument(symbol)
     if query.form.of_roots or (query.form.takes_underlyings and not query.several):
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
-    is_member = query.universe is not None
-    return instrument_in(
-        query.market_class, symbol, query.as_of_ns, name=query.path_name, is_member=is_member
-    )
+    return instrument_in(query.market_class, symbol, query.as_of_ns, name=query.path_name)
 
 
-def instrument_in(
-    market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str, is_member: bool = False
-) -> Instrument:
+def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str) -> Instrument:
     """Return the symbol's instrument as it was declared at `as_of_ns`; None for now.
 
-    name: the path's end, such as `ohlcv`, `ohlcv/stream` or `latest`, for the message. is_member: whether it is a
-    member of a universe, which need not be known. Raises `WrongClass` if the instrument has another class.
+    name: the path's end, such as `ohlcv`, `ohlcv/stream` or `latest`, for the message. Raises `WrongClass` if the
+    symbol is known and its instrument has another class.
     """
     instrument = market_store().instrument(symbol, as_of_ns=as_of_ns)
-    if market_class.instrument_class not in {"", instrument.instrument_class}:
-        try:
-            check_known(symbol)
-        except UnknownSymbol:
-            if is_member:
-                return instrument
-            raise
+    if market_class.instrument_class not in {"", instrument.instrument_class} and is_known(symbol):
         own_class = class_of(instrument.instrument_class)
         path = f"/api/v1/market-data/{own_class.path}/{symbol}"
         raise WrongClass(
@@ -242,9 +234,13 @@ def _nearest(name: str, asked: MarketClass, own: MarketClass) -> str:
     return f"{dataset}/{stream}" if stream and dataset in own.streamed else dataset
 
 
-def check_known(symbol: str) -> None:
-    """Raise `UnknownSymbol` if the symbol has no rows and was never declared."""
-    instrument_get(symbol=symbol)
+def is_known(symbol: str) -> bool:
+    """Return whether the symbol has rows or was declared."""
+    try:
+        instrument_get(symbol=symbol)
+    except UnknownSymbol:
+        return False
+    return True
 
 
 def reason_for_none(symbol_query: SymbolQuery) -> str:

@@ -28,7 +28,7 @@ from store.log_views.best_quotes import BEST, DEFAULT_MAX_AGE_NS
 from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, SECOND_NS
-from trades.instruments.services import requested_symbol
+from trades.instruments.services import requested_symbol, symbol_canonical
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,7 @@ class MarketClass:
 
     path: its name in URLs. instrument_class: the class of its instruments; "" for any. datasets: the names
     of its datasets in URLs. streamed: the datasets that have a stream. quotes: the stored dataset that holds
-    its quotes.
+    its quotes. has_instruments: whether its symbols are instruments, not names of currencies or universes.
     """
 
     path: str
@@ -45,6 +45,11 @@ class MarketClass:
     datasets: tuple[str, ...]
     streamed: tuple[str, ...]
     quotes: Dataset = QUOTES
+    has_instruments: bool = True
+
+    def canonical(self, symbol: str, on_ns: int | None) -> str:
+        """See `symbol_canonical`. The name of a currency or universe has no aliases."""
+        return symbol_canonical(symbol, on_ns) if self.has_instruments else symbol
 
 
 _BARS_AND_TICKS = ("ohlcv", "quotes", "trades")
@@ -67,8 +72,8 @@ MARKET_CLASSES = {
         MarketClass("crypto", "crypto", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
         MarketClass("fx", "fx", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
         # A currency is no instrument: its code may also be a ticker of an equity.
-        MarketClass("rates", "", ("interest-rates",), ()),
-        MarketClass("universes", "", ("changes", "members"), ()),
+        MarketClass("rates", "", ("interest-rates",), (), has_instruments=False),
+        MarketClass("universes", "", ("changes", "members"), (), has_instruments=False),
     )
 }
 
@@ -272,8 +277,9 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         inputs=tuple((name, values[name]) for name in ("rate", "dividend_yield") if name in values),
         join=_quote_join(values),
         roll=_roll_query(values),
-        is_best=values.get("exchange") == BEST,
-        max_age_ns=values.get("max_age"),
+        # A join has its own.
+        is_best="join" not in values and values.get("exchange") == BEST,
+        max_age_ns=None if "join" in values else values.get("max_age"),
         has_maximum_range=not target.streamed,
     )
 
@@ -308,7 +314,7 @@ def _end(values: dict[str, Any]) -> Bound | None:
 
 def check_universe(market_class: MarketClass, universe: str | None) -> None:
     """Raise `InvalidParameter` if a class without instruments is asked for the members of a universe."""
-    if universe is not None and not market_class.instrument_class:
+    if universe is not None and not market_class.has_instruments:
         raise InvalidParameter(
             "invalid_parameter", f"symbols: {market_class.path} have no instruments, so no @{universe}"
         )

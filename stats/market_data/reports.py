@@ -16,20 +16,21 @@ from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.pinned_logs import ReadPoint, commits_of
-from stats.market_data.plan import check_known, instrument_in
+from stats.market_data.plan import instrument_in, is_known
 from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, parse_query
 from stats.market_data.query_parameters import report_serializer
 from stats.market_data.quotes import QUOTE_TICK_COLUMNS
 from stats.market_data.ticks import out_columns
-from stats.market_data.universes import PinnedUniverse, pinned_universe
+from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
 from stats.parameters import SymbolList, query_values
 from stats.rendering.format import Rendered
 from stats.rendering.table import OutColumn
 from store.datasets import DATASETS, TRADES
+from store.exceptions import UnknownSymbol
 from store.log_views.best_quotes import BEST
 from store.log_views.log_view import LogView, log_coverage
 from store.timestamps import format_timestamp
-from trades.instruments.services import requested_symbol, symbol_canonical
+from trades.instruments.services import requested_symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,8 @@ class ReportQuery:
     @property
     def resolved(self) -> "ReportQuery":
         """The query with the canonical symbols. Raises `StorageError`s."""
-        symbols = tuple(symbol_canonical(symbol, self.symbol_as_of_ns) for symbol in self.symbols)
+        market_class = MARKET_CLASSES[self.market_class]
+        symbols = tuple(market_class.canonical(symbol, self.symbol_as_of_ns) for symbol in self.symbols)
         return replace(self, symbols=symbols, symbol_as_of_ns=None)
 
 
@@ -212,30 +214,22 @@ def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
     if query.universe is None:
         query = query.resolved
     else:
-        universe = pinned_universe(
-            query.universe,
-            start_ns=None,
-            end_ns=None,
-            as_of_ns=query.as_of_ns,
-            symbol_as_of_ns=query.symbol_as_of_ns,
-            is_then=False,
-            now_ns=now_ns,
+        universe_query = UniverseQuery(
+            query.universe, as_of_ns=query.as_of_ns, symbol_as_of_ns=query.symbol_as_of_ns
         )
+        universe = pinned_universe(universe_query, now_ns=now_ns)
         query = replace(query, symbols=universe.symbols, symbol_as_of_ns=None)
     members = tuple(tuple(_members(query, symbol, now_ns)) for symbol in query.symbols)
     return NewestReport(query, members, universe)
 
 
 def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PinnedPage | None]:
-    is_member = query.universe is not None
-    market_class = MARKET_CLASSES[query.market_class]
-    instrument_in(market_class, symbol, query.as_of_ns, name=query.report, is_member=is_member)
+    instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=query.report)
     for part in REPORTS[query.report]:
         dataset = MARKET_DATASETS[part.dataset]
         parsed = parse_query(Target(query.market_class, dataset.form, symbol), part.query_string(query))
-        parsed = replace(parsed, universe=query.universe) if is_member else parsed
         try:
-            yield page_pin(dataset, parsed, now_ns=now_ns)
+            yield page_pin(dataset, replace(parsed, universe=query.universe), now_ns=now_ns)
         except ResolutionUnavailable:
             yield None
 
@@ -276,8 +270,8 @@ def coverage_pin(query: ReportQuery) -> CoverageReport:
     logs = tuple(
         log for dataset in DATASETS.values() if not (log := read_point.log(dataset, symbol, 0)).is_empty
     )
-    if not logs:
-        check_known(symbol)
+    if not logs and not is_known(symbol):
+        raise UnknownSymbol(symbol)
     return CoverageReport(query, logs)
 
 

@@ -19,16 +19,18 @@ from stats.market_data.plan import (
     Plan,
     Range,
     SymbolQuery,
-    check_known,
+    is_known,
     reason_for_none,
 )
 from stats.market_data.query import DatasetForm
 from stats.market_data.query_parameters import universes_serializer
 from stats.market_data.rows import Rows, WindowedSource
-from stats.parameters import query_values
+from stats.parameters import MEMBERS_LIMIT, query_values
 from stats.rendering.format import Rendered
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.datasets import UNIVERSE_CHANGES
+from store.exceptions import UnknownSymbol
+from store.instruments import default_instrument
 from store.log_views.log_view import LogView, last_row, log_coverage
 from store.log_views.members import members_at, members_within, next_change_ns
 from store.protocol import ALL_TIME, CommitId, Window
@@ -37,7 +39,6 @@ from store.timestamps import format_timestamp
 from trades.instruments.services import requested_symbol, symbol_canonical
 from trades.stores import market_store
 
-MEMBERS_LIMIT = 1_000
 _COLUMNS = (OutColumn("member", ColumnRole.TEXT), OutColumn("since", ColumnRole.TIME))
 
 
@@ -69,44 +70,57 @@ class PinnedUniverse:
         return f"{self.log.dataset.name}:{name}={self.log.head.token}, members:{name}={joined.token}"
 
 
-def pinned_universe(
-    name: str,
-    *,
-    start_ns: int | None,
-    end_ns: int | None,
-    as_of_ns: int | None,
-    symbol_as_of_ns: int | None,
-    is_then: bool,
-    now_ns: int,
-) -> PinnedUniverse:
-    """Return all that were members at some instant of the range; without `start_ns` the members just before its end.
+@dataclass(frozen=True, slots=True)
+class UniverseQuery:
+    """A query for the members of a universe in a range; without `start_ns` for those just before its end.
 
-    end_ns: exclusive; None for now, which counts, or for `as_of_ns` if that is earlier. symbol_as_of_ns: when the
-    members' names had their meaning; None for now. is_then: whether only changes count that were known in time. Raises `UnknownSymbol` for an unknown universe, `NoData` without members,
-    `InvalidParameter` for too many, `InvalidValue` for a member that is no symbol, and the store's errors.
+    end_ns: exclusive; None for now, which counts, or for `as_of_ns` if that is earlier. as_of_ns: commits stored later
+    are ignored; None for no bound. symbol_as_of_ns: when the members' names had their meaning; None for now. is_then:
+    whether only changes count that were known in time.
     """
-    log = ReadPoint(as_of_ns, None).log(UNIVERSE_CHANGES, symbol_canonical(name), 0)
-    if log.is_empty:
-        check_known(log.symbol)
-    settle_ns = market_store().instrument(log.symbol, as_of_ns=as_of_ns).settle_ns if is_then else None
-    log = replace(log, settle_ns=settle_ns)
-    now_ns = now_ns if as_of_ns is None else min(now_ns, as_of_ns)
-    until_ns = now_ns + 1 if end_ns is None else min(end_ns, now_ns + 1)
-    members = (
-        list(members_at(log, until_ns))
-        if start_ns is None
-        else members_within(log, Window(min(start_ns, until_ns), until_ns))
+
+    name: str
+    start_ns: int | None = None
+    end_ns: int | None = None
+    as_of_ns: int | None = None
+    symbol_as_of_ns: int | None = None
+    is_then: bool = False
+
+
+def pinned_universe(query: UniverseQuery, *, now_ns: int) -> PinnedUniverse:
+    """Return all that were members at some instant of the range. Changes after now do not count.
+
+    Raises `UnknownSymbol` for an unknown universe, `NoData` without members, `InvalidParameter` for too many,
+    `InvalidValue` for a member that is no symbol, and the store's errors.
+    """
+    log = ReadPoint(query.as_of_ns, None).log(UNIVERSE_CHANGES, query.name, 0)
+    if log.is_empty and not is_known(query.name):
+        raise UnknownSymbol(query.name)
+    log = replace(log, settle_ns=default_instrument(query.name).settle_ns if query.is_then else None)
+    now_ns = now_ns if query.as_of_ns is None else min(now_ns, query.as_of_ns)
+    until_ns = now_ns + 1 if query.end_ns is None else min(query.end_ns, now_ns + 1)
+    start_ns = until_ns if query.start_ns is None else min(query.start_ns, until_ns)
+    members = members_within(log, Window(start_ns, until_ns))
+    _check_count(query.name, len(members))
+    named = (symbol_canonical(requested_symbol(member), query.symbol_as_of_ns) for member in members)
+    # "Now" goes on to the end of the range or to `as_of`.
+    last_ns = min(
+        ALL_TIME.end_ns if query.end_ns is None else query.end_ns - 1,
+        ALL_TIME.end_ns if query.as_of_ns is None else query.as_of_ns,
     )
-    if not members:
-        raise NoData(f"the universe {name} has no members in the range: see …/universes/{name}/changes")
-    if len(members) > MEMBERS_LIMIT:
-        raise InvalidParameter(
-            "too_many_symbols", f"symbols: @{name} has {len(members):,} members, more than {MEMBERS_LIMIT:,}"
-        )
-    named = (symbol_canonical(requested_symbol(member), symbol_as_of_ns) for member in members)
     next_ns = next_change_ns(log, until_ns)
-    is_ahead = next_ns is not None and (end_ns is None or next_ns < end_ns)
+    is_ahead = next_ns is not None and next_ns <= last_ns
     return PinnedUniverse(log, tuple(dict.fromkeys(named)), next_ns if is_ahead else None)
+
+
+def _check_count(name: str, count: int) -> None:
+    """Raise `NoData` without members, `InvalidParameter` for too many."""
+    if not count:
+        raise NoData(f"the universe {name} has no members in the range: see …/universes/{name}/changes")
+    if count > MEMBERS_LIMIT:
+        raise InvalidParameter(
+            "too_many_symbols", f"symbols: @{name} has {count:,} members, more than {MEMBERS_LIMIT:,}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +151,7 @@ class MemberReader:
         return Rows.of(Table.of(_COLUMNS, values), np.array(values["since"], np.int64))
 
     def total_estimate(self) -> int:
-        return self.log.row_bound(self.window)
+        return len(members_at(self.log, self.window.end_ns))
 
 
 def _members_plan(symbol_query: SymbolQuery) -> Plan:
@@ -149,13 +163,13 @@ def _members_plan(symbol_query: SymbolQuery) -> Plan:
     until_ns = symbol_query.now_ns + 1 if asked_ns is None else asked_ns
     window = Window(ALL_TIME.start_ns, until_ns).within(ALL_TIME)
     log = symbol_query.read_point.limited_to(log, window)
-    if asked_ns is not None and symbol_query.settle_ns is not None:
-        log = replace(log, settle_ns=symbol_query.settle_ns)
+    if asked_ns is None:
+        # By now all changes are known, so `knowledge=then` has no effect.
+        window, next_ns = _until_last_change(log, window), next_change_ns(symbol_query.logs[0], until_ns)
+    elif symbol_query.settle_ns is None:
+        window, next_ns = _until_last_change(log, window), None
     else:
-        last = last_row(log, window.end_ns)
-        # All instants from the last change on have the same answer, so their plans have the same end.
-        window = Window(window.start_ns, window.start_ns if last is None else last.column(0)[0].as_py() + 1)
-    next_ns = next_change_ns(symbol_query.logs[0], until_ns) if asked_ns is None else None
+        log, next_ns = symbol_query.as_known(log), None
     return Plan(
         source=WindowedSource(MemberReader(log, window)),
         range=Range(None, window.end_ns),
@@ -163,6 +177,12 @@ def _members_plan(symbol_query: SymbolQuery) -> Plan:
         logs=(log,),
         validity=symbol_query.validity(next_ns, window.end_ns),
     )
+
+
+def _until_last_change(log: LogView, window: Window) -> Window:
+    """Return the window until its last change: all instants from then on have the same members, and the same plan."""
+    last = last_row(log, window.end_ns)
+    return Window(window.start_ns, window.start_ns if last is None else last.column(0)[0].as_py() + 1)
 
 
 MEMBER_ROWS = MarketDataset(

@@ -11,7 +11,7 @@ from store.csv.files.disk import NEVER_SEEN, NO_FILE, Disk, file_signature, unav
 from store.csv.files.file_names import folder_name, symbol_of
 from store.csv.instrument_file import InstrumentFile
 from store.csv.log.commit_log import has_commits
-from store.datasets import DATASETS
+from store.datasets import DATASETS, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.instruments import Instrument
 
@@ -130,4 +130,5 @@ class CsvCatalogue:
 
     def _has_data(self, symbol: str) -> bool:
         folder = folder_name(symbol)
-        return any(has_commits(self._path / name / folder) for name in DATASETS)
+        datasets = (name for name, dataset in DATASETS.items() if dataset not in WITHOUT_INSTRUMENTS)
+        return any(has_commits(self._path / name / folder) for name in datasets)

@@ -2,52 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from store import lazy_pyarrow as pa
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
+from store.rows.knowledge import STILL_KNOWN_NS
 
 
-def members_at(universe: LogView, end_ns: int | None) -> dict[str, int]:
+class _Change(NamedTuple):
+    """A change of one member. It counts at the instants in `[from_ns, until_ns)`."""
+
+    time_ns: int
+    is_add: bool
+    from_ns: int
+    until_ns: int
+
+
+def members_at(universe: LogView, end_ns: int) -> dict[str, int]:
     """Return the members just before an instant, by name, each with the time of the change by which it joined.
 
-    end_ns: None for all changes, as known now. If the log is of changes as they were known then, those known at the
-    instant plus `settle_ns` count. A repeated `add` of a member changes nothing.
+    If the log has a `settle_ns`, only changes count that were known at the last instant plus this. A repeated `add`
+    of a member changes nothing.
     """
-    since_ns: dict[str, int] = {}
-    window = ALL_TIME if end_ns is None else Window(ALL_TIME.start_ns, end_ns).within(ALL_TIME)
-    if end_ns is None:
-        changes = replace(universe, settle_ns=None).rows(window)
-    elif universe.settle_ns is None:
-        changes = universe.rows(window)
-    else:
-        changes = universe.rows_at(window, end_ns - 1 + universe.settle_ns)
-    for time_ns, member, action in _listed(changes):
-        if action == "add":
-            since_ns.setdefault(member, time_ns)
-        else:
-            since_ns.pop(member, None)
-    return dict(sorted(since_ns.items()))
+    found = ((member, _since(own, end_ns - 1)) for member, own in _changes(universe, end_ns).items())
+    return {member: since_ns for member, since_ns in sorted(found) if since_ns is not None}
 
 
 def members_within(universe: LogView, window: Window) -> list[str]:
-    """Return the names, sorted, of all that were members at some instant of a window."""
-    # A change at the start holds from then on.
-    start_ns = min(window.start_ns + 1, window.end_ns)
-    names = set(members_at(universe, start_ns))
-    joined = {member for _, member, action in _changes(universe, start_ns, window.end_ns) if action == "add"}
-    return sorted(names | joined)
+    """Return the names, sorted, of all that were members at some instant of a window: see `members_at`.
+
+    An empty window has the members just before its end.
+    """
+    start_ns = min(window.start_ns, window.end_ns - 1)
+    return sorted(
+        member
+        for member, own in _changes(universe, window.end_ns).items()
+        if any(_since(own, instant) is not None for instant in _instants(own, start_ns, window.end_ns))
+    )
 
 
 def next_change_ns(universe: LogView, from_ns: int) -> int | None:
     """Return the time of the first change at or after an instant; None if there is none."""
-    later = _changes(universe, from_ns, ALL_TIME.end_ns)
-    return later[0][0] if later else None
+    later = universe.rows(Window(from_ns, ALL_TIME.end_ns).within(ALL_TIME))
+    first: int | None = later.column("timestamp")[0].as_py() if later.num_rows else None
+    return first
 
 
-def _changes(universe: LogView, start_ns: int, end_ns: int) -> list[tuple[int, str, str]]:
-    return _listed(universe.rows(Window(start_ns, end_ns).within(ALL_TIME)))
+def _since(changes: Iterable[_Change], instant_ns: int) -> int | None:
+    """Return the time of the change by which a member joined; None if it does not belong at the instant."""
+    since_ns = None
+    for change in changes:
+        if change.from_ns <= instant_ns < change.until_ns:
+            joined_ns = change.time_ns if since_ns is None else since_ns
+            since_ns = joined_ns if change.is_add else None
+    return since_ns
+
+
+def _instants(changes: list[_Change], start_ns: int, end_ns: int) -> set[int]:
+    """Return the start, and all later instants at which changes begin or cease to count."""
+    bounds = (bound_ns for change in changes for bound_ns in (change.from_ns, change.until_ns))
+    return {start_ns, *(bound_ns for bound_ns in bounds if start_ns < bound_ns < end_ns)}
+
+
+def _changes(universe: LogView, end_ns: int) -> dict[str, list[_Change]]:
+    """Return the changes before an instant by member, in order."""
+    window = Window(ALL_TIME.start_ns, end_ns).within(ALL_TIME)
+    found: dict[str, list[_Change]] = {}
+    if universe.settle_ns is None:
+        for time_ns, member, action in _listed(universe.rows(window)):
+            found.setdefault(member, []).append(_Change(time_ns, action == "add", time_ns, STILL_KNOWN_NS))
+        return found
+    versions = universe.versions(window)
+    times = universe.known_times(versions)
+    known = (times.from_ns - universe.settle_ns).tolist(), (times.until_ns - universe.settle_ns).tolist()
+    for (time_ns, member, action), from_ns, until_ns in zip(_listed(versions), *known, strict=True):
+        change = _Change(time_ns, action == "add", max(time_ns, from_ns), until_ns)
+        found.setdefault(member, []).append(change)
+    return found
 
 
 def _listed(changes: pa.Table) -> list[tuple[int, str, str]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
+from store.datasets import WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument, InstrumentHistory
@@ -92,7 +93,8 @@ class MemoryCatalogue:
 
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
         """See `MarketStore.check_instruments`."""
-        with_data = {symbol for _, symbol in self._log_keys()}
+        names = {dataset.name for dataset in WITHOUT_INSTRUMENTS}
+        with_data = {symbol for name, symbol in self._log_keys() if name not in names}
         self._history.check(instruments, with_data.__contains__)
 
     def catalogue_stamp(self) -> Hashable:

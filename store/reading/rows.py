@@ -1,5 +1,6 @@
 """The reader's methods that return rows of a dataset, as columns."""
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -7,9 +8,10 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 from store.csv.store import CsvStore
-from store.datasets import DATASETS, UNIVERSE_CHANGES
+from store.datasets import DATASETS, UNIVERSE_CHANGES, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import StorageError, UnknownSymbol
+from store.instruments import default_instrument
 from store.log_views.log_view import Coverage, LogView, empty_view, log_coverage, view_as_of
 from store.log_views.members import members_at, members_within
 from store.protocol import Window
@@ -135,13 +137,13 @@ class RowReader:
         as_of: InstantArgument | None = None,
         knowledge: str = "now",
     ) -> list[str]:
-        """Return the symbols that belonged to a universe at an instant, sorted; None for all changes so far.
+        """Return the symbols that belonged to a universe at an instant, sorted.
 
-        A symbol belongs to it if its last change at or before the instant is an `add`. knowledge: `then` for the
-        changes that were known at the instant plus 2 seconds.
+        at: None for now, or for `as_of` if that is earlier. A symbol belongs to it if its last change at or before the
+        instant is an `add`. knowledge: `then` for the changes that were known at the instant plus 2 seconds.
         """
         view = self._view(UNIVERSE_CHANGES, universe, as_of, knowledge)
-        return list(members_at(view, None if at is None else instant_ns(at) + 1))
+        return list(members_at(view, 1 + (_now_ns(as_of) if at is None else instant_ns(at))))
 
     def vendor_bars(
         self,
@@ -195,27 +197,35 @@ class RowReader:
         as_of: InstantArgument | None = None,
     ) -> str:
         """Return the newest commit that touches the window's event dates, in the form `17-9f3a2c`."""
-        declared, name = dataset_named(dataset), self._named(symbol)
+        declared = dataset_named(dataset)
+        name = self._log_name(declared, symbol)
         commit = self._commit_as_of(declared, name, as_of)
         return self._store.version(declared, name, exact_window(start, end), commit=commit).token
 
     def coverage(self, symbol: str, dataset: str = "trades") -> Coverage:
         """Return a summary of a symbol's stored rows."""
-        return log_coverage(view_as_of(self._store, dataset_named(dataset), self._named(symbol), None))
+        declared = dataset_named(dataset)
+        return log_coverage(view_as_of(self._store, declared, self._log_name(declared, symbol), None))
 
     def _named(self, symbol: str) -> str:
         """Return the symbol for a spelling or an alias. Raises `InvalidSymbol`, `StoreUnavailable`."""
         return self._store.canonical(canonical_symbol(symbol))
 
+    def _log_name(self, dataset: Dataset, symbol: str) -> str:
+        """Return the name of a dataset's log. A currency or universe has no aliases."""
+        return canonical_symbol(symbol) if dataset in WITHOUT_INSTRUMENTS else self._named(symbol)
+
     def _view(
         self, dataset: Dataset, symbol: str, as_of: InstantArgument | None, knowledge: str = "now"
     ) -> LogView:
         """Return a log as of its newest commit or `as_of`, with knowledge `then` of each row as it was known."""
-        name = self._named(symbol)
+        name = self._log_name(dataset, symbol)
         self._derive_at_first_use(dataset, name)
         view = view_as_of(self._store, dataset, name, self._commit_as_of(dataset, name, as_of))
         if not is_then(knowledge):
             return view
+        if dataset in WITHOUT_INSTRUMENTS:
+            return replace(view, settle_ns=default_instrument(name).settle_ns)
         as_of_ns = None if as_of is None else instant_ns(as_of)
         return replace(view, settle_ns=self._store.instrument(name, as_of_ns=as_of_ns).settle_ns)
 
@@ -226,7 +236,7 @@ class RowReader:
         try:
             return self._view(dataset, symbol, as_of, knowledge)
         except UnknownSymbol:
-            return empty_view(self._store, dataset, self._named(symbol))
+            return empty_view(self._store, dataset, self._log_name(dataset, symbol))
 
     def _universe(
         self,
@@ -235,7 +245,10 @@ class RowReader:
         as_of: InstantArgument | None,
         knowledge: str = "now",
     ) -> tuple[str, ...]:
-        """Return the symbols: all for None; for `@NAME` those members at any time of the window that have trades or bars."""
+        """Return the symbols: all for None; for `@NAME` the members at any time of the window that have trades or bars.
+
+        Changes of members after now do not count.
+        """
         if isinstance(symbols, str):
             return self._members_within(symbols, window, as_of, knowledge)
         universe = tuple(self._with_bars() if symbols is None else map(self._named, symbols))
@@ -249,7 +262,9 @@ class RowReader:
         if not text.startswith("@"):
             raise InvalidUniverse(f"a list of symbols is needed: give [{text!r}], or a universe, as '@SP500'")
         known = set(self._with_bars())
-        members = members_within(self._view(UNIVERSE_CHANGES, text[1:], as_of, knowledge), window)
+        end_ns = min(window.end_ns, _now_ns(as_of) + 1)
+        past = Window(min(window.start_ns, end_ns), end_ns)
+        members = members_within(self._view(UNIVERSE_CHANGES, text[1:], as_of, knowledge), past)
         return tuple(dict.fromkeys(name for name in map(self._named, members) if name in known))
 
     def _with_bars(self) -> list[str]:
@@ -258,6 +273,11 @@ class RowReader:
     def _commit_as_of(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
         """Return the number of the commit to read as of; None means the newest."""
         return None if as_of is None else self._store.commit_as_of(dataset, symbol, instant_ns(as_of))
+
+
+def _now_ns(as_of: InstantArgument | None) -> int:
+    """Return now, or `as_of` if that is earlier, in nanoseconds UTC."""
+    return time.time_ns() if as_of is None else min(time.time_ns(), instant_ns(as_of))
 
 
 def dataset_named(name: str) -> Dataset:

@@ -45,7 +45,7 @@ from trades.imports.layout import (
     without_unclosed_quotes,
 )
 from trades.imports.times import TimeStyle, cast_instants, parse_instants, time_style
-from trades.instruments.services import allows_nonpositive_price, symbol_canonical
+from trades.instruments.services import allows_nonpositive_price, log_name
 
 _SYMBOLS = pa.dictionary(pa.int32(), pa.string())
 _NO_TIME = "not a time: ISO 8601, or an epoch integer of 10, 13, 16 or 19 digits"
@@ -325,7 +325,7 @@ class BlockParser:
         if spelling not in self._spellings:
             try:
                 bare = re.sub(self._options.prefix, "", spelling) if self._options.prefix else spelling
-                self._spellings[spelling] = symbol_canonical(parse_symbol(bare))
+                self._spellings[spelling] = log_name(self._options.dataset, parse_symbol(bare))
             except InvalidSymbol:
                 self._spellings[spelling] = None
         return self._spellings[spelling]

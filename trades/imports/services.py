@@ -13,7 +13,7 @@ from trades.imports.layout import FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.run import FileImport, StageStatus
-from trades.instruments.services import symbol_canonical
+from trades.instruments.services import log_name
 from trades.stores import market_store
 
 
@@ -56,8 +56,8 @@ def file_import(
     `StorageError`s, `OSError`.
     """
     if options.symbol is not None:
-        options = replace(options, symbol=symbol_canonical(options.symbol))
-    options = replace(options, symbols=frozenset(map(symbol_canonical, options.symbols)))
+        options = replace(options, symbol=log_name(options.dataset, options.symbol))
+    options = replace(options, symbols=frozenset(log_name(options.dataset, each) for each in options.symbols))
     note = ProgressNote(notes, path, f"{options.identity}{skip_bad}")
     with note.locked():
         source = file or opened_file(path)
@@ -115,7 +115,7 @@ def _symbol_of(path: Path, layout: FileLayout, options: ReadOptions) -> str | No
     if options.vendor:
         raise ImportRefused(f"{path}: no column has the symbol: give --symbol")
     try:
-        return symbol_canonical(parse_symbol(bare_name(path)))
+        return log_name(options.dataset, parse_symbol(bare_name(path)))
     except InvalidSymbol as error:
         raise ImportRefused(
             f"{path}: no column has the symbol, and the file's name is not one: give --symbol"

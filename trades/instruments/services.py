@@ -9,6 +9,7 @@ from msgspec import structs
 
 from audit.services import event_record, events_lock
 from store.datasets import DATASETS, WITHOUT_INSTRUMENTS
+from store.declarations import Dataset
 from store.exceptions import OutcomeUnknown, UnknownSymbol
 from store.instruments import Instrument, default_instrument
 from store.symbols import InvalidSymbol, parse_symbol
@@ -37,6 +38,11 @@ def symbol_canonical(symbol: str, on_ns: int | None = None) -> str:
     Raises `UnknownSymbol` for a name that is an alias now, but was none at `on_ns`; other `StorageError`s.
     """
     return market_store().canonical(symbol, on_ns)
+
+
+def log_name(dataset: Dataset, symbol: str, on_ns: int | None = None) -> str:
+    """Return the name of a dataset's log: see `symbol_canonical`. A currency or universe has no aliases."""
+    return symbol if dataset in WITHOUT_INSTRUMENTS else symbol_canonical(symbol, on_ns)
 
 
 def allows_nonpositive_price(symbol: str) -> bool:

@@ -13,8 +13,7 @@ from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.pinned_logs import ReadPoint
 from stats.market_data.plan import MarketDataset, SymbolQuery, queried_instrument
 from stats.market_data.query import MarketDataQuery
-from stats.market_data.universes import PinnedUniverse, pinned_universe
-from trades.instruments.services import symbol_canonical
+from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
 
 MAX_PLANS = 2_048
 # First pages, each with the "now" that it was made for. The keys are query, universe, instruments and logs.
@@ -33,7 +32,7 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
     the errors of the dataset's plan.
     """
     universe = _universe(query, now_ns)
-    symbols = universe.symbols if universe else _canonical(query.symbols, query.symbol_as_of_ns)
+    symbols = universe.symbols if universe else _canonical(query)
     if symbols != query.symbols or query.symbol_as_of_ns is not None:
         query = replace(query, symbols=symbols, symbol_as_of_ns=None)
     cursor = PageCursor.decode(query.cursor, query=query.subject) if query.cursor else None
@@ -98,23 +97,23 @@ def _universe(query: MarketDataQuery, now_ns: int) -> PinnedUniverse | None:
     """Return the universe whose members the query asks for; None if it has symbols. See `pinned_universe`."""
     if query.universe is None or query.symbols:
         return None
-    return pinned_universe(
+    universe_query = UniverseQuery(
         query.universe,
         start_ns=query.start_ns,
         end_ns=query.end_ns,
         as_of_ns=query.as_of_ns,
         symbol_as_of_ns=query.symbol_as_of_ns,
         is_then=query.knowledge is not None,
-        now_ns=now_ns,
     )
+    return pinned_universe(universe_query, now_ns=now_ns)
 
 
-def _canonical(symbols: tuple[str, ...], on_ns: int | None) -> tuple[str, ...]:
-    """Return the symbols' canonical names, now or at an instant.
+def _canonical(query: MarketDataQuery) -> tuple[str, ...]:
+    """Return the symbols' canonical names, now or at `symbol_as_of`.
 
     Raises `InvalidParameter` if two of them name the same instrument.
     """
-    canonical = tuple(symbol_canonical(symbol, on_ns) for symbol in symbols)
+    canonical = tuple(query.market_class.canonical(symbol, query.symbol_as_of_ns) for symbol in query.symbols)
     if len(set(canonical)) < len(canonical):
         raise InvalidParameter("repeated_symbol", "symbols: two of them name the same instrument")
     return canonical

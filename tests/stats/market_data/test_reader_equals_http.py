@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 import time_machine
 from django.conf import settings
@@ -326,6 +327,23 @@ def test_rows(market: Market, symbol: str, dataset: str, start_ns: int, knowledg
         if name == "conditions":
             wanted = [words and ";".join(words) for words in wanted]
         assert values == wanted
+
+
+@pytest.mark.parametrize("words", [{}, {"knowledge": "then"}], ids=name_of)
+def test_the_members_of_a_universe(market: Market, words: Any):
+    announced = {"timestamp": "2100-01-01", "member": SPLIT, "action": "add"}
+    joined = [{"timestamp": "2024-12-01", "member": each, "action": "add"} for each in (EQUITY, "NOTHING")]
+    rows = [{"symbol": "U", **each} for each in (*joined, announced)]
+    body = orjson.dumps({"universe_changes": rows})
+    assert market.api.call("POST", "/api/v1/universe-changes/ingest", body).status_code == 200
+    for at in ({}, {"at": "2024-12-24"}, {"at": "2100-01-01"}, {"as_of": "2024-12-24"}):
+        page = answer(market.api.get(f"{TREE}/universes/U/members", {**at, **words}))
+        assert reader().members("U", **at, **words) == [row["member"] for row in page["members"]]
+    for start, end in (("2024-12-23", "2024-12-31"), ("2024-12-23", "2110-01-01")):
+        query = {"symbols": "@U", "start": start, "end": end, "resolution": "1M", **words}
+        bars = answer(market.api.get(f"{TREE}/equities/ohlcv", query))["bars"]
+        panel = reader().panel("@U", start, end, "1M", **words)
+        assert {*panel.symbols} == {row["symbol"] for row in bars} == {EQUITY}
 
 
 def test_the_last_trade_and_those_before_an_instant(market: Market):

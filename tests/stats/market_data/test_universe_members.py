@@ -2,13 +2,18 @@
 
 import random
 import time
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import orjson
 import pytest
+import time_machine
 
+from stats.market_data.reports import parse_report_query, report_pin
 from store.instruments import Instrument
-from store.timestamps import DAY_NS, SECOND_NS, format_timestamp, parse_timestamp
+from store.rows.knowledge import LIVE_NS
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, answer, problem, trade
 from tests.stats.market_data import universe_oracle
 from tests.stats.market_data.universe_oracle import Change
@@ -18,6 +23,7 @@ pytestmark = pytest.mark.django_db
 TREE = "/api/v1/market-data"
 MEMBERS = f"{TREE}/universes/X/members"
 BEGIN = parse_timestamp("2024-01-01")
+SETTLE_NS = 2 * SECOND_NS
 
 
 def send(api: Api, *changes: tuple[str, str, str], universe: str = "X") -> None:
@@ -27,6 +33,10 @@ def send(api: Api, *changes: tuple[str, str, str], universe: str = "X") -> None:
     ]
     response = api.call("POST", "/api/v1/universe-changes/ingest", orjson.dumps({"universe_changes": rows}))
     assert response.status_code == 200, response.content
+
+
+def row_of(change: Change) -> tuple[str, str, str]:
+    return format_timestamp(change.time_ns), change.member, "add" if change.joins else "remove"
 
 
 def traded(api: Api, symbol: str, *times: str) -> None:
@@ -67,9 +77,7 @@ def test_members_are_those_of_the_oracle_at_every_instant(api: Api):
     listed = list(changes.values())
     rng.shuffle(listed)
     for part in (listed[:40], listed[40:]):
-        send(
-            api, *((format_timestamp(time), name, "add" if joins else "remove") for time, name, joins in part)
-        )
+        send(api, *map(row_of, part))
     for day in range(-1, 42, 2):
         for at_ns in (BEGIN + day * DAY_NS, BEGIN + day * DAY_NS - 1):
             rows = get(api, MEMBERS, at=format_timestamp(at_ns))["members"]
@@ -89,6 +97,48 @@ def test_members_are_those_of_the_oracle_at_every_instant(api: Api):
             assert problem(response) == (404, "no_data")
 
 
+def test_members_of_then_are_those_of_the_oracle(api: Api):
+    """Changes are announced, sent live or too late, or are imported long after."""
+    rng = random.Random(6)
+    listed: dict[tuple[int, str], Change] = {}
+    for batch in range(12):
+        sent_ns = BEGIN + batch * 40 * MINUTE_NS
+        times = [(sent_ns - rng.randrange(-60, 90) * MINUTE_NS, rng.choice("ABCDEFG")) for _ in range(5)]
+        new = {}
+        for time_ns, member in times:
+            if (time_ns, member) not in listed:
+                known_ns = sent_ns if sent_ns - time_ns <= LIVE_NS else time_ns
+                new[time_ns, member] = Change(time_ns, member, rng.random() < 0.5, known_ns)
+        with time_machine.travel(sent_ns / 1e9, tick=False):
+            send(api, *map(row_of, new.values()))
+        listed |= new
+    changes = list(listed.values())
+    places = [BEGIN + rng.randrange(-90, 540) * MINUTE_NS - rng.randrange(4) * SECOND_NS for _ in range(40)]
+    for at_ns in places:
+        rows = get(api, MEMBERS, at=format_timestamp(at_ns), knowledge="then")["members"]
+        found = {row["member"]: parse_timestamp(row["since"]) for row in rows}
+        assert found == universe_oracle.members_at(changes, at_ns, SETTLE_NS)
+    for pair in pairwise(places):
+        start_ns, end_ns = sorted(pair)
+        window = {"start": format_timestamp(start_ns), "end": format_timestamp(end_ns)}
+        query = {"symbols": "@X", "knowledge": "then", "resolution": "1m", **window}
+        found_symbols = answer(api.get(f"{TREE}/equities/ohlcv", query)).get("symbols", [])
+        assert found_symbols == universe_oracle.members_within(changes, start_ns, end_ns, SETTLE_NS)
+
+
+def test_a_late_change_counts_in_a_range_from_when_it_was_known(api: Api):
+    with time_machine.travel("2024-01-02T00:00:00Z", tick=False):
+        send(api, ("2024-01-01T23:30", "GONE", "add"))
+    with time_machine.travel("2024-01-05T09:30:00Z", tick=False):
+        send(api, ("2024-01-05T09:00", "LATE", "add"), ("2024-01-05T09:00", "GONE", "remove"))
+    query = {"knowledge": "then", "resolution": "1h"}
+    path = f"{TREE}/equities/ohlcv"
+    assert symbols(api, path, start="2024-01-05T08:00", end="2024-01-08", **query) == ["GONE", "LATE"]
+    assert symbols(api, path, start="2024-01-05T09:15", end="2024-01-08", **query) == ["GONE", "LATE"]
+    assert symbols(api, path, start="2024-01-05T09:15", end="2024-01-05T09:20", **query) == ["GONE"]
+    assert symbols(api, path, start="2024-01-05T10:00", end="2024-01-08", **query) == ["LATE"]
+
+
 def test_members_have_pages_formats_and_an_etag(market: Api):
     response = market.get(MEMBERS, {"at": "2024-01-11"})
     assert answer(response)["members"] == [
@@ -98,6 +148,7 @@ def test_members_have_pages_formats_and_an_etag(market: Api):
     assert response["X-Commit"].startswith("universe_changes=2-")
     assert market.get(MEMBERS, {"at": "2024-01-11"}, if_none_match=response["ETag"]).status_code == 304
     first = get(market, MEMBERS, at="2024-01-11", limit="1")
+    assert first["total_estimate"] == 2
     second = get(market, MEMBERS, at="2024-01-11", limit="1", cursor=first["next_cursor"])
     assert [page["members"][0]["member"] for page in (first, second)] == ["A", "C"]
     newest = get(market, MEMBERS, at="2024-01-11", sort="desc", fields="member")["members"]
@@ -187,6 +238,35 @@ def test_a_member_joins_when_its_time_comes(market: Api, monkeypatch: pytest.Mon
     assert answer(market.get(path))["symbols"] == ["A", "C"]
     monkeypatch.setattr(time, "time_ns", lambda: begin + DAY_NS)
     assert answer(market.get(path))["symbols"] == ["A", "B", "C"]
+
+
+def test_an_answer_as_of_an_instant_does_not_expire(market: Api):
+    joins_ns = time.time_ns() + DAY_NS
+    send(market, (format_timestamp(joins_ns), "B", "add"))
+    as_of_ns = time.time_ns()
+    query = parse_report_query("latest", "equities", None, f"symbols=@X&as_of={format_timestamp(as_of_ns)}")
+    report = report_pin(query, now_ns=joins_ns + DAY_NS)
+    assert (report.symbols, report.expires_ns) == (("A", "C"), None)
+    newest = replace(query, as_of_ns=None)
+    assert report_pin(newest, now_ns=as_of_ns).expires_ns == joins_ns
+
+
+def test_a_universe_has_a_name_of_its_own(market: Api):
+    market_store().set_instrument(Instrument("A", aliases=("X",), settle=3_600))
+    send(market, ("2024-01-11", "D", "add"))
+    assert symbols(market, last="1") == ["A", "C", "D"]
+    before_ns = time.time_ns() - 60 * SECOND_NS
+    before = format_timestamp(before_ns)
+    send(market, (before, "E", "add"))
+    send(market, (before, "E", "add"), universe="A")
+    assert [row["member"] for row in get(market, MEMBERS, at=before, knowledge="then")["members"]] == list(
+        "ACD"
+    )
+    assert get(market, f"{TREE}/universes/A/members", at=before, knowledge="then")["members"] == []
+    named = get(market, f"{TREE}/universes/A/changes", start="2024-01-01", knowledge="then")
+    assert named["changes"] == []
+    query = {"last": "1", "end": format_timestamp(before_ns + 1), "knowledge": "then"}
+    assert symbols(market, f"{TREE}/equities/ohlcv", **query) == ["A", "C", "D"]
 
 
 def test_a_change_that_came_late_was_not_known_then(market: Api, clock: Any):

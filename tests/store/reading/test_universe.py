@@ -1,20 +1,27 @@
 """`symbols="@NAME"`: the members of a stored universe, within a window or at an instant."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import time_machine
 
 from store import open_store
 from store.csv import CsvStore
 from store.datasets import UNIVERSE_CHANGES
 from store.exceptions import UnknownSymbol
+from store.instruments import Instrument
 from store.protocol import Append
 from store.reading import Reader
 from store.reading.exceptions import InvalidUniverse
+from store.timestamps import DAY_NS, SECOND_NS
 from tests.store.builders import MINUTE, NOON, trade
 from tests.store.reading.stores import add
+
+# A time after NOON that has not come.
+AHEAD = 50_000 * DAY_NS
 
 
 @pytest.fixture
@@ -62,10 +69,41 @@ def test_a_cross_section_has_the_members_of_its_instant(reader: Reader):
     assert reader.members("X", NOON + 3 * MINUTE) == ["A", "C", "GONE"]
 
 
-def test_the_members_are_those_known_then(reader: Reader):
-    first = reader.version("X", dataset="universe_changes")
-    assert first.startswith("2-")
+def test_the_members_are_those_stored_by_as_of(reader: Reader, tmp_path: Path):
+    before_ns = time.time_ns()
+    change(tmp_path, (MINUTE, "D", "add"))
+    assert reader.members("X", NOON + MINUTE) == ["A", "B", "D", "GONE"]
+    assert reader.panel("@X", NOON, NOON + 2 * MINUTE).symbols == ("A", "B", "D")
+    assert reader.panel("@X", NOON, NOON + 2 * MINUTE, as_of=before_ns).symbols == ("A", "B")
     assert reader.panel("@X", as_of=0).symbols == ()
+
+
+def test_members_of_the_future_do_not_belong_yet(reader: Reader, tmp_path: Path):
+    change(tmp_path, (AHEAD, "D", "add"), (AHEAD, "A", "remove"))
+    assert reader.members("X") == ["A", "C", "GONE"]
+    assert reader.members("X", NOON + AHEAD) == ["C", "D", "GONE"]
+    assert reader.panel("@X").symbols == ("A", "B", "C")
+    assert reader.panel("@X", NOON + AHEAD, NOON + AHEAD + DAY_NS).symbols == ("A", "C")
+
+
+def test_without_an_instant_members_are_those_of_as_of(reader: Reader, tmp_path: Path):
+    at_ns = time.time_ns()
+    change(tmp_path, (at_ns + SECOND_NS - NOON, "D", "add"))
+    with time_machine.travel((at_ns + MINUTE) / 1e9, tick=False):
+        assert reader.members("X") == ["A", "C", "D", "GONE"]
+        assert reader.members("X", as_of=at_ns + SECOND_NS - 1) == ["A", "C", "GONE"]
+        assert reader.members("X", as_of=at_ns + SECOND_NS) == ["A", "C", "D", "GONE"]
+
+
+def test_a_universe_has_a_name_of_its_own(reader: Reader, tmp_path: Path):
+    CsvStore(tmp_path).set_instrument(Instrument("A", aliases=("X",), settle=3_600))
+    late_ns = time.time_ns() - MINUTE
+    change(tmp_path, (late_ns - NOON, "D", "add"))
+    assert reader.members("X") == ["A", "C", "D", "GONE"]
+    assert reader.members("X", late_ns) == ["A", "C", "D", "GONE"]
+    assert reader.members("X", late_ns, knowledge="then") == ["A", "C", "GONE"]
+    assert reader.version("X", dataset="universe_changes").startswith("3-")
+    assert reader.coverage("X", "universe_changes").rows == 6
 
 
 def test_what_is_no_universe_is_refused(reader: Reader):
