@@ -75,6 +75,12 @@ class _Sessions:
         found: Integers = closes[first : last + 1]
         return found
 
+    def date_end(self, instant_ns: int) -> int:
+        """Return the first end of a date's hours at or after an instant; with all hours, of the date itself."""
+        schedule = self.calendar.around(instant_ns, instant_ns)
+        ends = schedule.end_ns if self.hours is Hours.ALL else schedule.closes_ns(self.hours)
+        return int(ends[min(int(ends.searchsorted(instant_ns)), len(ends) - 1)])
+
 
 def finality_of(
     symbol_query: SymbolQuery,
@@ -101,8 +107,10 @@ def finality_of(
     sessions = (
         None if calendar is None else _Sessions(calendar, Hours.EXTENDED if of_auctions else grid.hours)
     )
-    if sessions is not None and own_ns < min(query_range.end_ns, now_ns):
-        found = _by_exchange(symbol_query, sessions, query_range, own_ns)
+    if sessions is not None:
+        needed_ns = _needed_until(grid, sessions, policy, min(query_range.end_ns, now_ns))
+        if own_ns < min(needed_ns, now_ns):
+            found = _by_exchange(symbol_query, sessions, Range(query_range.start_ns, needed_ns), own_ns)
     if sessions is not None and of_auctions:
         # Auction prints belong to the session by their condition and come after its close.
         until_ns = _before_open_date(sessions.calendar, found.until_ns)
@@ -134,6 +142,22 @@ def final_bars_of(
         return FinalBars(finality.until_ns, query_range.end_ns, query_range.end_ns)
     stored_from_ns = min(trades.completeness().newest_ns + 1, query_range.end_ns)
     return FinalBars(finality.until_ns, stored_from_ns, over_until_ns_of(symbol_query, grid, query_range))
+
+
+def _needed_until(grid: BarGrid, sessions: _Sessions, policy: BarPolicy, end_ns: int) -> int:
+    """Return the instant up to which a log must be complete so that no bar before `end_ns` gets more prints.
+
+    Credited volume and auction prints may come until the date's hours are over. With all hours, an interval in which a
+    new date begins belongs to the date before, which then ends with it.
+    """
+    of_auctions = grid.is_of_regular_sessions and policy.daily is not None
+    if policy.counts_every_print or (grid.resolution.is_period and not of_auctions):
+        return end_ns
+    date_end_ns = sessions.date_end(end_ns)
+    if sessions.hours is not Hours.ALL:
+        return date_end_ns
+    last = grid.interval(date_end_ns)
+    return date_end_ns if last.start_ns == date_end_ns else sessions.date_end(last.end_ns)
 
 
 def _prints_until(

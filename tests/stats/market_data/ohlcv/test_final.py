@@ -259,6 +259,21 @@ class TestCreditedVolume:
         declare(api, "2025-01-03T05:00:00Z")
         assert finals(api, at="2025-01-03T06:00:00Z", hours="all") == {"15:00": True}
 
+    @pytest.mark.parametrize("hours", ["all", "extended", "regular"])
+    @pytest.mark.parametrize("end", ["2025-01-02T16:00", "2025-01-03"])
+    @pytest.mark.parametrize("resolution", ["1m", "1h", "4h", "1d"])
+    def test_the_only_bar_is_final_once_its_exchange_passed_the_date(
+        self, api: Api, hours: str, end: str, resolution: str
+    ):
+        """The range ends before the date does. The date ends at 05:00 of the next day."""
+        market_store().set_instrument(Instrument("OTHER", exchange="XNYS"))
+        send(api, "15:00:20")
+        send(api, "17:00:20", conditions=["odd_lot"])
+        query = {"hours": hours, "end": end, "resolution": resolution}
+        assert set(finals(api, at="2025-01-10", **query).values()) <= {False}
+        api.ingest(trade(symbol="OTHER", timestamp="2025-01-06T15:00:00Z"))
+        assert set(finals(api, at="2025-01-10T00:00:02Z", **query).values()) == {True}
+
     def test_an_interval_of_two_dates_belongs_to_the_first(self, api: Api):
         send(api, "15:00:20")
         odd = {"symbol": "ACME", "conditions": ["odd_lot"]}
