@@ -74,8 +74,8 @@ class BestQuotes:
 def best_quotes_of(quotes: VenueQuotes, start_ns: int, end_ns: int) -> BestQuotes:
     """Return the changes of the best in `[start_ns, end_ns)`: one row for each, of either side.
 
-    quotes: all quotes in the window, and before it at least the last quote of each venue. When quotes of several
-    venues end at one instant, the best changes once.
+    quotes: all quotes in the window, and before it at least the last quote of each venue. Quotes that end at an instant
+    end before new ones come: the best changes once when several end, and not before the first new quote.
     """
     events = _events_of(quotes)
     bid = _best_side(events, quotes, quotes.bid, quotes.bid_size, quotes.bid)
@@ -90,9 +90,9 @@ def best_quotes_of(quotes: VenueQuotes, start_ns: int, end_ns: int) -> BestQuote
 
 @dataclass(frozen=True, slots=True)
 class _Events:
-    """Quotes, and ends of quotes that no other quote of the venue replaced. row: the quote; -1 for an end.
+    """Quotes, and ends of quotes that no earlier quote of the venue replaced. row: the quote; -1 for an end.
 
-    is_whole: false for an end that is followed by another one at the same instant.
+    is_whole: false for an end that is followed by another event at the same instant.
     """
 
     time_ns: Integers
@@ -107,13 +107,15 @@ class _Events:
 def _events_of(quotes: VenueQuotes) -> _Events:
     """Return the events in order. At one instant, ends come before quotes."""
     rows = np.arange(len(quotes), dtype=np.int32)
-    ends = np.flatnonzero((quotes.until_ns > quotes.time_ns) & (quotes.until_ns < _next_ns(quotes)))
+    ends = np.flatnonzero((quotes.until_ns > quotes.time_ns) & (quotes.until_ns <= _next_ns(quotes)))
     if not len(ends):
         return _Events(quotes.time_ns, quotes.venue, rows, np.ones(len(quotes), dtype=bool))
     ends = ends[np.argsort(quotes.until_ns[ends], kind="stable")]
     end_ns = quotes.until_ns[ends]
     places = quotes.time_ns.searchsorted(end_ns, side="left")
-    is_last = np.append(end_ns[1:] != end_ns[:-1], True)
+    is_last = np.append(end_ns[1:] != end_ns[:-1], True) & (
+        quotes.time_ns.searchsorted(end_ns, "right") == places
+    )
     return _Events(
         np.insert(quotes.time_ns, places, end_ns),
         np.insert(quotes.venue, places, quotes.venue[ends]),

@@ -23,17 +23,13 @@ class Replay:
             self.standing[quote["exchange"]] = {**quote, "until": until}
         self._look(quote["time_ns"])
 
-    def end_until(self, time_ns: int, *, but: str | None = "") -> None:
-        """End what stands no longer. but: a venue whose quote is replaced at this very instant."""
-        over = {
-            venue: each["until"]
-            for venue, each in self.standing.items()
-            if each["until"] < time_ns or (each["until"] == time_ns and venue != but)
-        }
-        for instant in sorted(set(over.values())):
-            for venue in [venue for venue, until in over.items() if until == instant]:
-                del self.standing[venue]
-            self._look(instant)
+    def end_until(self, time_ns: int) -> None:
+        """End what stands no longer. What ends at the very instant makes no row: a quote comes then, or the end."""
+        ends = sorted({each["until"] for each in self.standing.values() if each["until"] <= time_ns})
+        for instant in ends:
+            self.standing = {venue: each for venue, each in self.standing.items() if each["until"] > instant}
+            if instant < time_ns:
+                self._look(instant)
 
     def _look(self, time_ns: int) -> None:
         best = _best(self.standing)
@@ -52,12 +48,12 @@ def best_rows(
     replay = Replay()
     for order, quote in enumerate(quotes):
         time_ns, venue = quote["time_ns"], quote["exchange"]
-        replay.end_until(time_ns, but=venue)
+        replay.end_until(time_ns)
         close_ns = closes_ns(venue, time_ns)
         takes_part = close_ns is not None and KEPT_OUT.isdisjoint((quote["conditions"] or "").split(";"))
         until = min(time_ns + max_age_ns, close_ns or 0) if takes_part else None
         replay.quote({**quote, "order": order}, until)
-    replay.end_until(end_ns - 1)
+    replay.end_until(end_ns)
     return replay.rows
 
 

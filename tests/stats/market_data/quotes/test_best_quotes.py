@@ -196,6 +196,25 @@ def quote(at: str, venue: str, bid: float | None, ask: float | None, **more: Any
     }
 
 
+def test_a_quote_ends_before_others_of_that_instant(api: Api):
+    """The venue whose quote ends sends a new one at this instant, after another venue."""
+    opening_ns = parse_timestamp("2025-01-07T15:00:00Z")
+    sides = [(0, "XNYS", 10.0, 11.0), (MAX_AGE, "ARCX", 9.0, 10.0), (MAX_AGE, "XNYS", 8.0, 12.0)]
+    store_quotes(
+        "ACME",
+        [
+            {"time_ns": opening_ns + second * SECOND_NS, "exchange": venue, "bid": bid, "ask": ask}
+            for second, venue, bid, ask in sides
+        ],
+    )
+    found = streamed(api, "equities/ACME", max_age=f"{MAX_AGE}s")
+    assert [(row["time_ns"] - opening_ns, row["bid"]) for row in found] == [
+        (0, 10.0),
+        (MAX_AGE * SECOND_NS, 9.0),
+        (2 * MAX_AGE * SECOND_NS, None),
+    ]
+
+
 def test_without_hours_and_max_age_a_quote_stands_for_an_hour(api: Api):
     market_store().set_instrument(Instrument("BTC-USD", instrument_class=CRYPTO))
     quotes = [quote("23:50:00", "A", 10, 12), quote("23:55:00", "B", 11, 13)]
