@@ -68,16 +68,17 @@ class QuotedTrades:
         quotes = self.join.rows_at(time_ns)
         mid = _midpoints(quotes)
         price = trades.column("price").to_numpy()
-        side = _sides(trades, price, mid)
+        distance = _distances(price, mid)
+        side = _sides(trades, distance)
         words = pa.array(side > 0, pa.int32(), mask=side == 0)
         return {
             **self.join.columns_of(quotes, TRADES),
             "mid": mid,
             "side": pa.DictionaryArray.from_arrays(words, ["sell", "buy"]).dictionary_decode(),
-            "effective_spread": 2 * side * (price - mid),
-            "realised_spread": 2
-            * np.where(side == 0, np.nan, side)
-            * (price - self._later_midpoints(time_ns)),
+            "effective_spread": _spreads(side, distance),
+            "realised_spread": _spreads(
+                np.where(side == 0, np.nan, side), _distances(price, self._later_midpoints(time_ns))
+            ),
         }
 
     def _later_midpoints(self, time_ns: Integers) -> Floats:
@@ -99,10 +100,20 @@ def _midpoints(quotes: LastRows) -> Floats:
     return np.where(bid <= ask, (bid + ask) / 2, np.nan)
 
 
-def _sides(trades: pa.Table, price: Floats, mid: Floats) -> Integers:
-    """Return 1 for each buyer's trade, -1 for a seller's, 0 if unknown."""
-    differs = np.abs(price - mid) > _ROUNDING * np.abs(mid)
-    by_quote = np.where(differs, np.sign(price - mid), 0).astype(np.int64)
+def _distances(price: Floats, mid: Floats) -> Floats:
+    """Return the prices less the midpoints; 0 if they are equal but for rounding, NaN without a midpoint."""
+    return np.where(np.abs(price - mid) <= _ROUNDING * np.abs(mid), 0.0, price - mid)
+
+
+def _spreads(side: Integers | Floats, distance: Floats) -> Floats:
+    # 0.0 is added because -1 times 0.0 is -0.0.
+    spreads: Floats = 2 * side * distance + 0.0
+    return spreads
+
+
+def _sides(trades: pa.Table, distance: Floats) -> Integers:
+    """Return 1 for each buyer's trade, -1 for a seller's, 0 if unknown. distance: of the prices to the midpoints."""
+    by_quote = np.nan_to_num(np.sign(distance)).astype(np.int64)
     maker = trades.column("buyer_is_maker")
     if maker.null_count == len(maker):
         return by_quote

@@ -27,6 +27,7 @@ VENUES = ("XNAS", "ARCX", "XNYS", "IEXG", None)
 MINUTE_NS = 60 * SECOND_NS
 OPTIONS: list[dict[str, str]] = [
     {},
+    {"lag": "0"},
     {"lag": "1ns"},
     {"lag": "3s", "tolerance": "20s"},
     {"max_age": "30s"},
@@ -136,6 +137,18 @@ def test_the_spreads_of_the_reader_are_those_of_http(venues: Market, options: di
         reader.spreads("ACME", exchange="all", max_age="1h")
     with pytest.raises(UnknownName, match="best"):
         reader.spreads("ACME", exchange="XNAS")
+
+
+@pytest.mark.parametrize("is_maker", [None, True])
+def test_a_spread_at_the_midpoint_is_zero_without_a_sign(empty_market: Market, is_maker: bool | None):
+    quotes = [{"time_ns": EQUITY_HOUR + n * HOUR_NS, "bid": 99.98, "ask": 100.0} for n in (0, 1)]
+    empty_market.add("quotes", "ACME", quotes)
+    trade = {"time_ns": EQUITY_HOUR + SECOND_NS, "price": 99.99, "volume": 1, "buyer_is_maker": is_maker}
+    empty_market.add("trades", "ACME", [trade])
+    (row,) = rows(empty_market, join="quotes")
+    assert row["mid"] != 99.99
+    assert str(row["effective_spread"]) in {"0", "0.0"}
+    assert str(row["realised_spread"]) in ({"None"} if is_maker is None else {"0", "0.0"})
 
 
 def test_pages_and_streams_have_the_same_rows(venues: Market):
