@@ -105,7 +105,9 @@ def resolution_of(interval: object) -> Resolution:
     found = RESOLUTION_OF_LENGTH.get(interval_ns(interval))
     if found is None:
         names = ", ".join(Resolution.bar_names())
-        raise InvalidInterval(f"with hours, anchor or adjustment, {interval!r} must be one of {names}")
+        raise InvalidInterval(
+            f"with session='exchange', hours, anchor or adjustment, {interval!r} must be one of {names}"
+        )
     return found
 
 
@@ -118,8 +120,8 @@ def is_then(knowledge: str) -> bool:
 
 
 def age_ns(value: IntervalArgument) -> int:
-    """Return the length of an interval, or 0 for 0. Raises `InvalidInterval`."""
-    return 0 if value in (0, timedelta(0)) else interval_ns(value)
+    """Return the length of an interval, or 0 for 0 and `"0"`. Raises `InvalidInterval`."""
+    return 0 if value in (0, "0", timedelta(0)) else interval_ns(value)
 
 
 @lru_cache(maxsize=_CACHE_SIZE)

@@ -13,7 +13,7 @@ from store.reading.exceptions import InvalidSession, UnknownName, UnknownPolicy
 from store.rows.knowledge import Knowledge
 
 _DAYS: dict[str, tuple[str | None, ...]] = {
-    "session": (None, "utc"),
+    "session": (None, "utc", "exchange"),
     "hours": (None, "all", "regular", "extended"),
     "anchor": ("clock", "session"),
 }
@@ -54,7 +54,7 @@ class QuoteBarOptions(TypedDict, total=False):
 class BarChoice:
     """The options of bars.
 
-    session: `utc` for UTC days, or None for the instrument's. hours: `all`, `regular`, `extended`, or None for the
+    session: `utc` for UTC days, `exchange` for trading dates, or None for the instrument's. hours: `all`, `regular`, `extended`, or None for the
     instrument's. anchor: `clock`, or `session` for intervals that begin at the session's open. policy: None for the
     instrument's. as_of: commits made later are ignored. knowledge: `now`, or `then` for bars as they were known at
     their end. adjustment: `raw`, `split`, or `all` for dividends, too; bars as they were known are never adjusted.
@@ -100,13 +100,16 @@ class BarChoice:
     @property
     def needs_resolution(self) -> bool:
         """Whether bars depend on the exchange's dates or hours, so that intervals must be resolutions of HTTP."""
-        return self.hours is not None or self.anchor != "clock" or self.is_adjusted
+        return (
+            self.session == "exchange" or self.hours is not None or self.anchor != "clock" or self.is_adjusted
+        )
 
     @property
     def is_plain(self) -> bool:
         """Whether intervals shorter than a day have the store's own bars. In one expression, because every read asks."""
         return (
-            self.hours is None
+            self.session != "exchange"
+            and self.hours is None
             and self.anchor == "clock"
             and self.knowledge == "now"
             and self.adjustment == "raw"

@@ -42,7 +42,7 @@ from store.reading.arguments import (
 from store.reading.bar_choice import BarChoice, QuoteBarOptions
 from store.reading.bar_logs import DATES_APART_NS, dates_with_rows
 from store.reading.columns import Columns, select
-from store.reading.exceptions import InvalidInterval, NoVenueHours, UnknownName
+from store.reading.exceptions import InvalidArgument, InvalidInterval, NoVenueHours, UnknownName
 from store.reading.exchange_grids import GridOf, exchange_grid, grid_window, shown_until_ns
 from store.reading.joins import JoinReader, joined_rows
 from store.reading.rows import RowOptions, Rows
@@ -167,6 +167,10 @@ class QuoteReader(JoinReader):
         last quote before the bar, even if that is before the window. A side that was never quoted is NaN. Intervals,
         days and options are those of `bars`.
         """
+        if exchange in {"all", BEST}:
+            raise InvalidArgument(
+                f"quote bars are of one venue or, without exchange, of all: not of {exchange!r}"
+            )
         choice, name = BarChoice(**options), self._named(symbol)
         instrument = self._store.instrument(name, as_of_ns=choice.as_of_ns)
         log = self._view(_quotes_of(instrument), name, choice.as_of, choice.knowledge)

@@ -56,6 +56,7 @@ QUOTE_VALUES = (*SIDES, "bid_size", "ask_size", "quote_count")
 WORDS = [
     {},
     {"session": "utc"},
+    {"session": "exchange"},
     {"hours": "all"},
     {"hours": "regular"},
     {"hours": "extended"},
@@ -366,7 +367,7 @@ def test_every_parameter_of_bars_is_classified():
 
 
 def test_wrong_words_are_refused(market: Market):
-    for words in ({"hours": "night"}, {"anchor": "open"}, {"session": "exchange"}):
+    for words in ({"hours": "night"}, {"anchor": "open"}, {"session": "local"}):
         options: Any = words
         with pytest.raises(InvalidSession):
             reader().bars(EQUITY, interval="1d", **options)
@@ -378,6 +379,9 @@ def test_wrong_words_are_refused(market: Market):
     for options in ({"exchange": "XNYS"}, {"max_age": "1s"}, {"exchange": "best", "max_age": "2d"}):
         with pytest.raises(InvalidArgument):
             reader().quotes(EQUITY, **options)
+    for exchange in ("best", "all"):
+        with pytest.raises(InvalidArgument, match=exchange):
+            reader().quote_bars(EQUITY, interval="1d", exchange=exchange)
     with pytest.raises(NoVenueHours, match="venue_hours_of"):
         reader(venue_hours=None).quotes(EQUITY, exchange="best")
     with pytest.raises(NoSessions, match="regular_days"):

@@ -12,7 +12,7 @@ from stats.market_data.intervals.regular_days import regular_days
 from store import open_store
 from store.exceptions import UnknownSymbol
 from store.reading import Reader
-from store.reading.exceptions import InvalidSession, NoSessions
+from store.reading.exceptions import NoSessions
 from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data.builders import ingest, midnight_ns, tell
@@ -199,7 +199,7 @@ def test_days_need_sessions_or_utc(api: Api):
         with pytest.raises(NoSessions, match="session='utc'"):
             read("ACME", interval="1d")
         assert len(read("ACME", interval="1d", session="utc")) == 7
-        with pytest.raises(InvalidSession):
+        with pytest.raises(NoSessions):
             read("ACME", interval="1d", session="exchange")
 
 
