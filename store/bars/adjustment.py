@@ -111,6 +111,19 @@ class AdjustmentRules:
         return Factors(1.0, 1 - amount / close) if amount < close else WhyNotApplied.NOT_BELOW_CLOSE
 
 
+def distinct_actions(actions: pa.Table) -> list[dict[str, Any]]:
+    """Return the actions, but not those without a currency that were sent again with one."""
+
+    def facts(action: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(action[name] for name in ("timestamp", "kind", "amount", "ratio"))
+
+    found = actions.to_pylist()
+    with_currency = {facts(action) for action in found if action["currency"] is not None}
+    return [
+        action for action in found if action["currency"] is not None or facts(action) not in with_currency
+    ]
+
+
 def adjustment_of(
     actions: pa.Table,
     *,
@@ -127,7 +140,7 @@ def adjustment_of(
     times: list[int] = []
     found: list[Factors] = []
     not_applied: list[NotApplied] = []
-    for action in actions.to_pylist():
+    for action in distinct_actions(actions):
         effect_ns = takes_effect(action["timestamp"])
         if effect_ns >= until_ns or not rules.concerns(action["kind"]):
             continue

@@ -11,6 +11,7 @@ from stats.options.dividends import CashDividends
 from stats.options.expiry import years_until
 from stats.sessions.calendars import TradingCalendar, calendar_if_known
 from store.arrays import Floats, Integers, Mask
+from store.bars.adjustment import distinct_actions
 from store.datasets import CORPORATE_ACTIONS
 from store.instruments import FUTURE, Instrument
 from store.log_views.log_view import LogView, empty_view
@@ -43,7 +44,7 @@ class StoredDividends:
         if self.log.is_empty:
             return
         for known, rows in self.log.rows_known(ALL_TIME, instants):
-            for row in rows.select(["timestamp", "kind", "amount", "currency"]).to_pylist():
+            for row in distinct_actions(rows):
                 is_own = row["currency"] == self.currency or None in {self.currency, row["currency"]}
                 if row["kind"] == "dividend" and is_own:
                     yield self._takes_effect(row["timestamp"]), row["amount"], known

@@ -61,6 +61,14 @@ def test_a_distribution_takes_its_share_of_the_close(traded: Market, kind: str):
     assert "not_applied" not in only_splits
 
 
+def test_a_distribution_without_currency_that_is_sent_again_with_one_counts_once(traded: Market):
+    for values in ({"amount": 20.0}, USD):
+        act(traded, "dividend", values)
+    assert [bar["close"] for bar in page(traded)["bars"]] == [80, 80]
+    act(traded, "dividend", {"amount": 10.0})
+    assert page(traded)["bars"][0]["close"] == pytest.approx(72)
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "reason"),
     [

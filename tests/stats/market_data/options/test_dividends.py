@@ -63,6 +63,12 @@ def test_a_dividend_before_the_expiry_is_taken_off_the_spot(market: Api):
     assert row["reason"] is None
 
 
+def test_a_dividend_that_is_stored_with_and_without_its_currency_counts_once(market: Api):
+    store_action(market, currency=None)
+    (row,) = rows_of(market, MARCH.symbol)
+    assert row["dividends"] == pytest.approx(present_value())
+
+
 def test_a_dividend_after_the_expiry_is_not(market: Api):
     (row,) = rows_of(market, CALL.symbol)
     assert (row["dividends"], row["forward_source"]) == (0.0, "parity")
