@@ -210,11 +210,11 @@ class UniversesQuery:
 
 @dataclass(frozen=True, eq=False)
 class UniverseList(PinnedContent):
-    """All universes. counts: the number of members of each log's universe."""
+    """All universes. ends_ns: for each log, the end of the changes by which its members are counted."""
 
     query: UniversesQuery
     logs: tuple[LogView, ...]
-    counts: tuple[int, ...]
+    ends_ns: tuple[int, ...]
 
     @property
     def name(self) -> str:
@@ -237,13 +237,13 @@ class UniverseList(PinnedContent):
         universes = [
             {
                 "symbol": log.symbol,
-                "members": count,
+                "members": len(members_at(log, end_ns)),
                 "changes": (coverage := log_coverage(log)).rows,
                 "first": coverage.first_ns and format_timestamp(coverage.first_ns),
                 "last": coverage.last_ns and format_timestamp(coverage.last_ns),
                 "head": log.head.token,
             }
-            for log, count in zip(self.logs, self.counts, strict=True)
+            for log, end_ns in zip(self.logs, self.ends_ns, strict=True)
         ]
         return Rendered(orjson.dumps({"universes": universes}))
 
@@ -265,4 +265,5 @@ def universes_pin(query: UniversesQuery, *, now_ns: int) -> UniverseList:
     at_ns = query.at_ns
     if at_ns is None:
         at_ns = now_ns if query.as_of_ns is None else min(now_ns, query.as_of_ns)
-    return UniverseList(query, logs, tuple(len(members_at(log, at_ns + 1)) for log in logs))
+    until = Window(ALL_TIME.start_ns, at_ns + 1).within(ALL_TIME)
+    return UniverseList(query, logs, tuple(_until_last_change(log, until).end_ns for log in logs))
