@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 
+from stats.exceptions import RangeTooLarge
 from stats.market_data.plan import MarketDataset, Plan, SymbolQuery
 from stats.market_data.query import DatasetForm
 from stats.market_data.query_parameters import BEST_PARAMETERS
 from stats.market_data.ticks import out_column, out_columns, tick_plan
 from stats.rendering.table import OutColumn
 from stats.sessions.venue_hours import venue_hours_of
+from store.arrays import Integers
 from store.datasets import QUOTES, TRADES
 from store.log_views.asof_join import AsOfJoin
 from store.log_views.best_quote_view import BestQuoteView
@@ -20,13 +23,21 @@ from store.log_views.spreads import BEST_QUOTED_TRADES, QUOTED_TRADES, QuotedTra
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 
+# The maximum number of quotes that a page of trades reads to find the best bid and offer.
+QUOTES_LIMIT = 1 << 24
+
 
 @dataclass(frozen=True, slots=True)
 class QuoteColumns:
-    """The columns of quotes and spreads beside trades. has_integer_volume: whether sizes are integers."""
+    """The columns of quotes and spreads beside trades.
+
+    has_integer_volume: whether sizes are integers. quotes_limit: the maximum number of quotes that the best bid and
+    offer may be found among; None for any.
+    """
 
     trades: QuotedTrades
     has_integer_volume: bool
+    quotes_limit: int | None
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
@@ -34,8 +45,28 @@ class QuoteColumns:
         return quote_columns(is_best=is_best, has_integer_volume=self.has_integer_volume)
 
     def values(self, rows: pa.Table) -> Mapping[str, object]:
-        """Return the columns' values by name."""
+        """Return the columns' values by name. Raises `RangeTooLarge`."""
+        self._check_quotes(rows.column("timestamp").to_numpy())
         return self.trades.columns(rows)
+
+    def _check_quotes(self, time_ns: Integers) -> None:
+        """Raise `RangeTooLarge` if there are too many quotes to read for trades at ascending times.
+
+        For each trade, all quotes within `max_age` are read, for trades close to each other once.
+        """
+        view, limit = self.trades.join.right, self.quotes_limit
+        if limit is None or not isinstance(view, BestQuoteView) or not len(time_ns):
+            return
+        first = np.flatnonzero(np.append(True, np.diff(time_ns) > view.max_age_ns))
+        last = np.append(first[1:], len(time_ns)) - 1
+        count = 0
+        for start_ns, end_ns in zip(time_ns[first].tolist(), time_ns[last].tolist(), strict=True):
+            count += view.row_bound(Window(start_ns - view.max_age_ns, end_ns + 1).within(ALL_TIME))
+            if count > limit:
+                raise RangeTooLarge(
+                    f"the best quotes of these trades are found among more than {limit:,} quotes: ask for fewer trades,"
+                    " for a shorter max_age, or for a stream"
+                )
 
 
 def quote_columns(*, is_best: bool, has_integer_volume: bool) -> tuple[OutColumn, ...]:
@@ -61,7 +92,8 @@ def _trades_plan(symbol_query: SymbolQuery) -> Plan:
     if join.max_age_ns is not None:
         right = BestQuoteView(quotes, join.max_age_ns, venue_hours_of(instrument))
     trades = QuotedTrades(AsOfJoin(right, join.lag_ns, join.tolerance_ns), join.horizon_ns, known_until_ns)
-    added = QuoteColumns(trades, instrument.has_integer_volume)
+    limit = None if symbol_query.query.streamed else QUOTES_LIMIT
+    added = QuoteColumns(trades, instrument.has_integer_volume, limit)
     return replace(
         tick_plan(symbol_query, (added,)), logs=(*plan.logs, quotes), final_until_ns=known_until_ns
     )

@@ -99,7 +99,8 @@ def _book_at(log: LogView, time_ns: int, max_age_ns: int) -> pa.Table:
 
     Older quotes may be there, too. The result is kept for the pages that follow.
     """
-    key = (log, max_age_ns)
+    # Not the log's head: a commit that does not change these quotes must not lose their books.
+    key = (log.store, log.dataset, log.symbol, log.key, max_age_ns)
     with _lock:
         book = _books.get((key, time_ns))
     if book is not None:
