@@ -238,7 +238,7 @@ _EXPLAINED = {
     "conditions": _OBJECTS,
     "stored": {
         **_object(
-            {"resolution": {"type": "string"}, "bars": _OBJECTS, "bars_total": {"type": "integer"}},
+            {"bars": _OBJECTS, "bars_total": {"type": "integer"}},
         ),
         "type": ["object", "null"],
         "description": "The stored bars in the bar; null if there is none.",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -51,15 +51,23 @@ class StoredRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BarParts:
-    """What one bar was merged from, in order: shorter bars, or the stored bar of its own length.
+    """What one bar was merged from, in order: stored bars, and bars of trades.
 
-    resolution: the parts' length; where a part would have prints of two bars, it stands for shorter ones. is_stored:
-    which parts have a stored bar in them; the others are made from trades.
+    rank: that of each bar's resolution. is_stored: which bars are stored; the others are made from trades.
     """
 
-    resolution: Resolution
     bars: Bars
+    rank: Integers
     is_stored: Mask
+
+
+class _Parts(NamedTuple):
+    """Bars shorter than a grid's: the grid's label of each, whether it has a stored part, its resolution's rank."""
+
+    bars: Bars
+    labels: Integers
+    has_stored: Mask
+    rank: Integers
 
 
 def parts_of_bar(maker: BarMaker, interval: Window) -> BarParts | None:
@@ -104,15 +112,30 @@ class _WithStoredBars:
 
     def parts_of_bar(self, interval: Window) -> BarParts | None:
         """See `parts_of_bar`."""
-        bar, ranks = self._with_stored_part(interval, self.of_trades(self.grid).bars(interval))
-        if not len(bar):
-            return None
-        resolution = list(Resolution)[ranks[0]]
-        parts, labels, is_stored = bar, bar.time_ns, np.ones(1, np.bool_)
-        if self.grid.resolution is not resolution:
-            parts, labels, is_stored = self._parts(resolution, interval)
-        is_part = labels == bar.time_ns[0]
-        return BarParts(resolution, parts[is_part], is_stored[is_part])
+        found = list(self.merged_from(interval))
+        bars = joined_bars([each.bars for each in found])
+        order = np.argsort(bars.time_ns)
+        rank, is_stored = (
+            np.concatenate([getattr(each, name) for each in found])[order] for name in ("rank", "is_stored")
+        )
+        return BarParts(bars[order], rank, is_stored) if is_stored.any() else None
+
+    def merged_from(self, window: Window, labels: Integers | None = None) -> Iterator[BarParts]:
+        """Yield what the window's bars with a stored part were merged from. labels: of these bars alone; None for all."""
+        stored, ranks = self._with_stored_part(window, self.of_trades(self.grid).bars(window))
+        wanted = np.ones(len(stored), np.bool_) if labels is None else np.isin(stored.time_ns, labels)
+        own = self.grid.resolution.rank if isinstance(self.grid.resolution, Resolution) else -1
+        is_own = ranks == own
+        yield _parts_of_one(stored[wanted & is_own], own, is_stored=True)
+        for rank in np.unique(ranks[wanted & ~is_own]).tolist():
+            parts = self._parts(list(Resolution)[rank], window)
+            is_part = np.isin(parts.labels, stored.time_ns[wanted & (ranks == rank)])
+            for length in np.unique(parts.rank[is_part]).tolist():
+                of_length = is_part & (parts.rank == length)
+                yield _parts_of_one(parts.bars[of_length & ~parts.has_stored], length, is_stored=False)
+                maker = replace(self, grid=self.grid.with_resolution(list(Resolution)[length]))
+                starts_ns = parts.bars.time_ns[of_length & parts.has_stored]
+                yield from maker.merged_from(maker.grid.aligned(window.start_ns, window.end_ns), starts_ns)
 
     def _with_stored_part(self, window: Window, of_trades: Bars) -> tuple[Bars, Integers]:
         """Return the window's bars that have a stored part, and the rank of the resolution that each is merged from.
@@ -164,30 +187,34 @@ class _WithStoredBars:
             max(self.grid.aligned(first, first + 1).start_ns, window.start_ns),
             min(self.grid.aligned(last, last + 1).end_ns, window.end_ns),
         )
-        parts, of_parts, is_stored = self._parts(resolution, parts_window)
-        merged = merged_bars(parts[of_parts != OUTSIDE], of_parts[of_parts != OUTSIDE])
-        return merged[np.isin(merged.time_ns, of_parts[is_stored]) & np.isin(merged.time_ns, labels)]
+        parts = self._parts(resolution, parts_window)
+        inside = parts.labels != OUTSIDE
+        merged = merged_bars(parts.bars[inside], parts.labels[inside])
+        has_stored = np.isin(merged.time_ns, parts.labels[parts.has_stored])
+        return merged[has_stored & np.isin(merged.time_ns, labels)]
 
-    def _parts(self, resolution: Resolution, window: Window) -> tuple[Bars, Integers, Mask]:
-        """Return the bars of a resolution in a window, the grid's label of each, and whether it has a stored part.
+    def _parts(self, resolution: Resolution, window: Window) -> _Parts:
+        """Return the bars of a resolution in a window.
 
         A bar with prints of two of the grid's intervals is replaced by shorter ones.
         """
         maker = replace(self, grid=self.grid.with_resolution(resolution))
         bars, is_stored = maker.marked_bars(maker.grid.aligned(window.start_ns, window.end_ns))
         labels = self._labels_of_parts(bars.time_ns, resolution, window)
+        rank = np.full(len(bars), resolution.rank)
         if self._nests(resolution, window):
-            return bars, labels, is_stored
+            return _Parts(bars, labels, is_stored, rank)
         length, is_shared = resolution.length_ns, labels == OUTSIDE
         shorter = next(each for each in _SHORTER[resolution] if self._nests(each, window))
-        pieces, of_pieces, has_stored_piece = self._parts(shorter, window)
-        of_shared = np.isin(pieces.time_ns // length * length, bars.time_ns[is_shared])
-        joined = joined_bars([bars[~is_shared], pieces[of_shared]])
+        pieces = self._parts(shorter, window)
+        of_shared = np.isin(pieces.bars.time_ns // length * length, bars.time_ns[is_shared])
+        joined = joined_bars([bars[~is_shared], pieces.bars[of_shared]])
         order = np.argsort(joined.time_ns)
-        return (
+        return _Parts(
             joined[order],
-            np.concatenate([labels[~is_shared], of_pieces[of_shared]])[order],
-            np.concatenate([is_stored[~is_shared], has_stored_piece[of_shared]])[order],
+            np.concatenate([labels[~is_shared], pieces.labels[of_shared]])[order],
+            np.concatenate([is_stored[~is_shared], pieces.has_stored[of_shared]])[order],
+            np.concatenate([rank[~is_shared], pieces.rank[of_shared]])[order],
         )
 
     def _labels_of_parts(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
@@ -247,6 +274,10 @@ class _WithStoredBars:
         labels = np.full_like(days, OUTSIDE)
         labels[has_date] = self.grid.labels_of(begins[index[has_date]], window)
         return labels
+
+
+def _parts_of_one(bars: Bars, rank: int, *, is_stored: bool) -> BarParts:
+    return BarParts(bars, np.full(len(bars), rank), np.full(len(bars), is_stored))
 
 
 def stored_bars_window(window: Window, grid: Grid) -> Window:

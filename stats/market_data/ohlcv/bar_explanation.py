@@ -14,6 +14,7 @@ from store.bar_policies import BarPolicy
 from store.declarations import WORD_SEPARATOR
 from store.log_views.explained_prints import ExplainedPrints
 from store.log_views.stored_bars import BarParts
+from store.resolutions import Resolution
 from store.timestamps import format_timestamp
 
 
@@ -83,13 +84,14 @@ def _set_by_parts(parts: BarParts | None) -> dict[int, list[str]]:
 
 
 def _stored(parts: BarParts, listed: int) -> dict[str, Any]:
-    """Return the parts' resolution, and those of them with a stored bar, each with what it set."""
+    """Return the stored bars among the parts, each with what it set."""
     sets, bars = _set_by_parts(parts), parts.bars
-    vwap = vwap_of(bars, every_print=False)
+    vwap, resolutions = vwap_of(bars, every_print=False), list(Resolution)
     places = np.flatnonzero(parts.is_stored).tolist()
     rows = [
         {
             "timestamp": format_timestamp(int(bars.time_ns[place])),
+            "resolution": resolutions[parts.rank[place]].value,
             **{
                 name: float(getattr(bars, name)[place]) for name in ("open", "high", "low", "close", "volume")
             },
@@ -99,7 +101,7 @@ def _stored(parts: BarParts, listed: int) -> dict[str, Any]:
         }
         for place in places[:listed]
     ]
-    return {"resolution": parts.resolution.value, "bars": rows, "bars_total": len(places)}
+    return {"bars": rows, "bars_total": len(places)}
 
 
 def _words(found: ExplainedPrints, row: int) -> list[str]:

@@ -187,7 +187,7 @@ def test_a_bar_without_trades_is_the_stored_bar_of_its_length(minute: Api):
     found = explain(minute, at="16:10:30")
     assert found["bar"] == bar_of(minute, "1m", "16:10", "16:11")
     (stored,) = found["stored"]["bars"]
-    assert (found["stored"]["resolution"], found["stored"]["bars_total"]) == ("1m", 1)
+    assert (stored["resolution"], found["stored"]["bars_total"]) == ("1m", 1)
     assert {name: stored[name] for name in ("open", "high", "low", "close", "volume")} == {
         name: found["bar"][name] for name in ("open", "high", "low", "close", "volume")
     }
@@ -240,11 +240,28 @@ def test_stored_minutes_complete_a_stored_hour_or_not(api: Api):
     store_bars(api, "1h", ("12:00:00", 5, 6, 4, 5, 100))
     store_bars(api, "15m", ("12:00:00", 5, 9, 4, 8, 60), ("12:15:00", 8, 8, 2, 3, 60))
     found = explain(api, at="12:30:00", resolution="1h")
-    assert found["stored"]["resolution"] == "15m"
+    assert {bar["resolution"] for bar in found["stored"]["bars"]} == {"15m"}
     assert [bar["sets"] for bar in found["stored"]["bars"]] == [["open", "high"], ["low", "close"]]
     store_bars(api, "1h", ("13:00:00", 5, 6, 4, 5, 100))
     store_bars(api, "15m", ("13:00:00", 5, 9, 4, 8, 60))
     found = explain(api, at="13:30:00", resolution="1h")
-    assert (found["stored"]["resolution"], found["bar"]["volume"]) == ("1h", 100)
+    assert [bar["resolution"] for bar in found["stored"]["bars"]] == ["1h"]
+    assert found["bar"]["volume"] == 100
     day = explain(api, at="13:30:00", resolution="1d")
     assert day["bar"]["volume"] == day["volume"]["own"] + day["volume"]["stored"]
+
+
+@pytest.mark.parametrize("resolution", ["5m", "1h", "1d"])
+def test_the_stored_bars_are_those_that_were_sent(api: Api, resolution: str):
+    """A stored bar of five minutes is replaced by its minutes, because one of them has trades; another one stays."""
+    send(api, ("15:02:10", 13, 21, []))
+    store_bars(api, "1m", ("15:00:00", 10, 12, 9, 11, 100), ("15:01:00", 11, 15, 10, 14, 50))
+    store_bars(api, "5m", ("15:00:00", 10, 20, 9, 11, 1000), ("15:05:00", 14, 16, 13, 15, 70))
+    found = explain(api, at="15:02:00", resolution=resolution)
+    sent = [(bar["timestamp"][11:16], bar["resolution"], bar["volume"]) for bar in found["stored"]["bars"]]
+    other = [] if resolution == "5m" else [("15:05", "5m", 70)]
+    assert sent == [("15:00", "1m", 100), ("15:01", "1m", 50), *other]
+    assert found["volume"]["own"] == 21
+    assert found["volume"]["stored"] == sum(volume for *_, volume in sent)
+    sets = {name for bar in found["stored"]["bars"] for name in bar["sets"]} | {*found["sets"]}
+    assert sets == {"open", "high", "low", "close"}
