@@ -13,7 +13,7 @@ from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import NoData
 from stats.market_data.options.chain import digest_of
-from stats.market_data.pinned_logs import PinnedLog, ReadPoint, commits_of
+from stats.market_data.pinned_logs import PinnedLog, ReadPoint
 from stats.market_data.plan import (
     MarketDataset,
     Plan,
@@ -60,14 +60,15 @@ class PinnedUniverse:
         return frozenset({(self.log.dataset, self.log.symbol)})
 
     def commits(self, logs: Iterable[PinnedLog]) -> str:
-        """Return the header `X-Commit`: the universe's commit, and one for all logs of its members.
-
-        The latter has the sum of the commit numbers, and a hash of them: the members may be too many for a header.
-        """
-        heads = [(f"{log.dataset.name}:{log.symbol}", log.head) for log in logs]
-        joined = CommitId(sum(head.number for _, head in heads), digest_of(heads))
+        """Return the header `X-Commit`: the universe's commit, and one for all logs of its members."""
         name = self.log.symbol
-        return f"{self.log.dataset.name}:{name}={self.log.head.token}, members:{name}={joined.token}"
+        return f"{self.log.dataset.name}:{name}={self.log.head.token}, members:{name}={_joined(logs).token}"
+
+
+def _joined(logs: Iterable[PinnedLog]) -> CommitId:
+    """Return one commit for many logs, which a header could not name: the sum of their numbers, and a hash of them."""
+    heads = [(f"{log.dataset.name}:{log.symbol}", log.head) for log in logs]
+    return CommitId(sum(head.number for _, head in heads), digest_of(heads))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,8 @@ class UniverseList(PinnedContent):
 
     @cached_property
     def commits(self) -> str:
-        return commits_of(self.logs, with_symbols=True)
+        """The header `X-Commit`: one commit for the logs of all universes."""
+        return f"{UNIVERSE_CHANGES.name}={_joined(self.logs).token}"
 
     def rendered(self, _format_name: str) -> Rendered:
         """See `PinnedContent.rendered`."""

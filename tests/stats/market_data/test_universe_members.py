@@ -1,6 +1,7 @@
 """`/universes`, `/members`, and `symbols=@NAME`: who belongs, and answers that follow the changes."""
 
 import random
+import re
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -181,6 +182,9 @@ def test_the_list_of_universes(market: Api, clock: Any):
     (then,) = get(market, f"{TREE}/universes/", as_of=before, at="2024-01-01")["universes"]
     assert (then["symbol"], then["members"]) == ("X", 0)
     response = market.get(f"{TREE}/universes")
+    assert re.fullmatch(
+        r"universe_changes=\d+-[0-9a-f]+", response["X-Commit"]
+    )  # however many universes there are
     later = market.get(f"{TREE}/universes", {"at": "2024-02-01"})
     assert [row["members"] for row in answer(later)["universes"]] == [2, 1]
     assert market.get(f"{TREE}/universes", {}, if_none_match=response["ETag"]).status_code == 304
