@@ -83,7 +83,7 @@ def best_quotes_plan(symbol_query: SymbolQuery) -> Plan:
 
     Raises `UnknownSymbol`, `NoExchange`, `UnknownExchange`, `RangeTooLarge`.
     """
-    query, log = symbol_query.query, symbol_query.as_known(symbol_query.logs[0])
+    query, (log,) = symbol_query.query, symbol_query.as_known(symbol_query.logs[0])
     if log.is_empty:
         symbol_query.check_known()
     grid, query_range = grid_of(symbol_query), tick_range(symbol_query)
@@ -108,7 +108,7 @@ def best_quotes_plan(symbol_query: SymbolQuery) -> Plan:
         reason=reason_for_none(symbol_query),
         logs=(log,),
         validity=symbol_query.validity(next_second_ns if is_open else None, end_ns),
-        knowledge=None if log.settle_ns is None else RowKnowledge(log),
+        knowledge=None if log.settle is None else RowKnowledge(log),
     )
 
 

@@ -17,7 +17,7 @@ from store.exceptions import UnknownSymbol
 from store.instruments import Instrument, default_instrument
 from store.log_views.log_view import LogView
 from store.protocol import Window
-from store.terms import TermsPeriod, terms_then
+from store.terms import Settle, TermsPeriod, terms_then
 from trades.instruments.services import instrument_get
 from trades.stores import market_store
 
@@ -85,20 +85,32 @@ class SymbolQuery:
 
     @property
     def settle_ns(self) -> int | None:
-        """The instrument's `settle` for `knowledge=then`; None for what is known now."""
+        """The `settle` declared last for `knowledge=then`; None for what is known now."""
         return None if self.query.knowledge is None else self.instrument.settle_ns
 
     @property
     def terms(self) -> tuple[TermsPeriod, ...]:
-        """The instrument's terms by period; for a query of what is known now, the last ones."""
-        if self.query.knowledge is None or not self.query.market_class.has_instruments:
-            return terms_then(self.instrument, ())
-        declarations = market_store().declarations(self.symbol, as_of_ns=self.query.as_of_ns)
-        return terms_then(self.instrument, declarations)
+        """The instrument's terms by period; see `terms_of`."""
+        return self.terms_of(self.instrument)
 
-    def as_known(self, log: LogView) -> LogView:
-        """Return the log with `settle_ns`, so that `knowledge=then` reads its rows as they were known at their time."""
-        return replace(log, settle_ns=self.settle_ns)
+    def terms_of(self, instrument: Instrument) -> tuple[TermsPeriod, ...]:
+        """Return the terms of an instrument by period; for a query of what is known now, the last ones."""
+        if self.query.knowledge is None or not self.query.market_class.has_instruments:
+            return terms_then(instrument, ())
+        declarations = market_store().declarations(instrument.symbol, as_of_ns=self.query.as_of_ns)
+        return terms_then(instrument, declarations)
+
+    @property
+    def settle(self) -> Settle:
+        """The instrument's `settle` of each instant; for a query of what is known now, the last one."""
+        return Settle.of(self.terms)
+
+    def as_known(self, *logs: LogView) -> tuple[LogView, ...]:
+        """Return the logs with `settle`, so that `knowledge=then` reads their rows as they were known at their time."""
+        if self.query.knowledge is None:
+            return logs
+        settle = self.settle
+        return tuple(replace(log, settle=settle) for log in logs)
 
     @property
     def end_ns(self) -> int:

@@ -19,7 +19,7 @@ from store.log_views.asof_join import AsOfJoin
 from store.log_views.best_quote_view import BestQuoteView
 from store.log_views.best_quotes import BEST_QUOTES
 from store.log_views.last_rows import RowView
-from store.log_views.spreads import BEST_QUOTED_TRADES, QUOTED_TRADES, QuotedTrades, quotes_known_until
+from store.log_views.spreads import BEST_QUOTED_TRADES, QUOTED_TRADES, QuotedTrades
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 
@@ -81,11 +81,11 @@ def _trades_plan(symbol_query: SymbolQuery) -> Plan:
     if join is None:
         return plan
     instrument = symbol_query.instrument
-    quotes = symbol_query.as_known(symbol_query.logs[1])
+    (quotes,) = symbol_query.as_known(symbol_query.logs[1])
     end_ns = min(plan.range.end_ns + join.horizon_ns, ALL_TIME.end_ns)
     known_until_ns = symbol_query.walk_final_until_ns
     if known_until_ns is None:
-        known_until_ns = min(quotes_known_until(quotes, instrument.settle_ns), end_ns)
+        known_until_ns = min(quotes.complete_until(symbol_query.settle), end_ns)
     # The quote before the first trade may be arbitrarily old.
     quotes = symbol_query.read_point.limited_to(quotes, Window(ALL_TIME.start_ns, end_ns))
     right: RowView = quotes

@@ -1,7 +1,7 @@
 """Datasets whose rows are returned as stored: quotes, open interest, interest rates, changes of universes; the base of trades."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 import numpy as np
@@ -10,11 +10,10 @@ import pyarrow as pa
 from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.knowledge_counts import RowKnowledge
-from stats.market_data.intervals.terms import TermsPiece, TermsReader
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, tick_window
 from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, reason_for_none
 from stats.market_data.query import DatasetForm
-from stats.market_data.rows import Rows, WindowedSource, WindowReader
+from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.sessions.schedule import Hours
 from store.datasets import INTEREST_RATES, OPEN_INTEREST, UNIVERSE_CHANGES
@@ -125,31 +124,12 @@ class TickReader:
         return self.log.row_bound(self.window)
 
 
-def rows_by_terms(symbol_query: SymbolQuery, newest: TickReader) -> WindowReader:
-    """Return a reader of each row with the `settle` of its time. newest: that with the last one."""
-    terms = symbol_query.terms
-    if len(terms) == 1:
-        return newest
-    return TermsReader(
-        newest,
-        tuple(
-            TermsPiece(
-                replace(newest, log=replace(newest.log, settle_ns=period.instrument.settle_ns)),
-                None,
-                period.from_ns,
-                period.until_ns,
-            )
-            for period in terms
-        ),
-    )
-
-
 def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumns, ...] = ()) -> Plan:
     """Make the plan for rows of the query's first log as stored. added: computed columns.
 
     Raises `UnknownSymbol`, `NoExchange`, `RangeTooLarge`.
     """
-    log = symbol_query.as_known(symbol_query.logs[0])
+    (log,) = symbol_query.as_known(symbol_query.logs[0])
     if log.is_empty:
         symbol_query.check_known()
     grid = grid_of(symbol_query)
@@ -164,12 +144,12 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumns, ...] = ()) -
     is_open = symbol_query.query.end_ns is None and end_ns == query_range.end_ns < ALL_TIME.end_ns
     reader = TickReader(log, window, symbol_query.instrument.has_integer_volume, hours_grid, added)
     return Plan(
-        source=WindowedSource(rows_by_terms(symbol_query, reader)),
+        source=WindowedSource(reader),
         range=Range(query_range.start_ns, end_ns),
         reason=reason_for_none(symbol_query),
         logs=(log,),
         validity=symbol_query.validity(next_second_ns if is_open else None, end_ns),
-        knowledge=None if log.settle_ns is None else RowKnowledge(log),
+        knowledge=None if log.settle is None else RowKnowledge(log),
     )
 
 

@@ -35,6 +35,7 @@ from store.log_views.log_view import LogView, last_row, log_coverage
 from store.log_views.members import members_at, members_within, next_change_ns
 from store.protocol import ALL_TIME, CommitId, Window
 from store.resolutions import Resolution
+from store.terms import Settle
 from store.timestamps import format_timestamp
 from trades.instruments.services import requested_symbol, symbol_canonical
 from trades.stores import market_store
@@ -97,7 +98,8 @@ def pinned_universe(query: UniverseQuery, *, now_ns: int) -> PinnedUniverse:
     log = ReadPoint(query.as_of_ns, None).log(UNIVERSE_CHANGES, query.name, 0)
     if log.is_empty and not is_known(query.name):
         raise UnknownSymbol(query.name)
-    log = replace(log, settle_ns=default_instrument(query.name).settle_ns if query.is_then else None)
+    if query.is_then:
+        log = replace(log, settle=Settle((default_instrument(query.name).settle_ns,)))
     now_ns = now_ns if query.as_of_ns is None else min(now_ns, query.as_of_ns)
     until_ns = now_ns + 1 if query.end_ns is None else min(query.end_ns, now_ns + 1)
     start_ns = until_ns if query.start_ns is None else min(query.start_ns, until_ns)
@@ -170,7 +172,7 @@ def _members_plan(symbol_query: SymbolQuery) -> Plan:
     elif symbol_query.settle_ns is None:
         window, next_ns = _until_last_change(log, window), None
     else:
-        log, next_ns = symbol_query.as_known(log), None
+        (log,), next_ns = symbol_query.as_known(log), None
     return Plan(
         source=WindowedSource(MemberReader(log, window)),
         range=Range(None, window.end_ns),

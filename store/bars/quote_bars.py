@@ -61,7 +61,7 @@ class QuoteBars:
     def __len__(self) -> int:
         return len(self.time_ns)
 
-    def __getitem__(self, part: slice | Mask) -> QuoteBars:
+    def __getitem__(self, part: slice | Integers | Mask) -> QuoteBars:
         return QuoteBars(*(getattr(self, name)[part] for name in self.__slots__))
 
 

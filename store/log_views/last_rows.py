@@ -81,7 +81,7 @@ def last_rows_at(
     """Return the last row at or before each of the ascending instants.
 
     reach_ns: the maximum age of a row. row_filter: rows for which it is false are ignored; None for all rows. If the
-    log has a `settle_ns`, rows are as they were known at each instant plus this.
+    log has a `settle`, rows are as they were known at each instant plus this.
     """
     if log.is_empty or not len(instants):
         return LastRows(log.dataset.schema.empty_table(), np.full(len(instants), -1))
@@ -94,8 +94,8 @@ def last_rows_at(
             for part in (instants[:middle], instants[middle:])
         ]
         return _joined(*halves)
-    if isinstance(log, LogView) and log.settle_ns is not None:
-        return _known_rows_at(log, instants, instants + log.settle_ns, reach_ns, row_filter)
+    if isinstance(log, LogView) and log.settle is not None:
+        return _known_rows_at(log, instants, log.settle.after(instants), reach_ns, row_filter)
     if len(instants) == 1:
         newest_rows = _newest(log, Window(first_ns - reach_ns, last_ns + 1), row_filter)
         return _last_of(newest_rows, instants, reach_ns)

@@ -15,6 +15,7 @@ from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Comp
 from store.queries import QueryableStore
 from store.rows.knowledge import KnowledgeTimes, event_ends_ns, known_times
 from store.rows.stored_rows import SYSTEM_NAMES, stored_schema
+from store.terms import Settle
 
 # The number of rows that `rows_backwards` reads at first; it grows up to `ROWS_AT_ONCE`.
 _FEW_ROWS = 64
@@ -26,7 +27,7 @@ class LogView:
     """One log of a symbol as of a commit.
 
     commit: the newest commit that is read; `NO_COMMIT` means that nothing is read. head: the newest commit that
-    could be read. `commit` may be older than `head` if the commits after it do not change the answer. settle_ns:
+    could be read. `commit` may be older than `head` if the commits after it do not change the answer. settle:
     each row is as it was known at its event plus this; None for rows as they are known now.
     """
 
@@ -35,7 +36,7 @@ class LogView:
     symbol: str
     commit: CommitId
     head: CommitId
-    settle_ns: int | None = None
+    settle: Settle | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -44,16 +45,16 @@ class LogView:
 
     @property
     def key(self) -> str:
-        """The text for cache keys: the commit's number, enough of its hash to recognise a restored log, and `settle_ns`."""
-        then = "" if self.settle_ns is None else f"-then{self.settle_ns}"
+        """The text for cache keys: the commit's number, enough of its hash to recognise a restored log, and `settle`."""
+        then = "" if self.settle is None else f"-then{self.settle.key}"
         return f"{self.commit.number}-{self.commit.hash[:12]}{then}"
 
     def rows(self, window: Window, *, coded_texts: bool = False) -> pa.Table:
         """See `QueryableStore.rows`."""
         if self.is_empty:
             return self.dataset.schema.empty_table()
-        if self.settle_ns is not None:
-            return self._rows_then(window, self.settle_ns)
+        if self.settle is not None:
+            return self._rows_then(window, self.settle)
         return self.store.rows(
             self.dataset, self.symbol, window, commit=self.commit.number, coded_texts=coded_texts
         )
@@ -64,9 +65,9 @@ class LogView:
             return stored_schema(self.dataset).empty_table()
         return self.store.versions(self.dataset, self.symbol, window, commit=self.commit.number)
 
-    def _rows_then(self, window: Window, settle_ns: int) -> pa.Table:
+    def _rows_then(self, window: Window, settle: Settle) -> pa.Table:
         versions = self.versions(window)
-        known = self.known_times(versions).at(event_ends_ns(self.dataset, versions) + settle_ns)
+        known = self.known_times(versions).at(settle.after(event_ends_ns(self.dataset, versions)))
         return versions.filter(pa.array(known)).drop_columns(SYSTEM_NAMES)
 
     def rows_at(self, window: Window, instant_ns: int) -> pa.Table:
@@ -76,20 +77,20 @@ class LogView:
         return versions.filter(pa.array(known)).drop_columns(SYSTEM_NAMES)
 
     def rows_known(self, window: Window, instants: Integers) -> Iterator[tuple[Integers, pa.Table]]:
-        """Yield groups of instants, as their indices, with the window's rows as they were known at them plus `settle_ns`.
+        """Yield groups of instants, as their indices, with the window's rows as they were known at them plus `settle`.
 
-        Without a `settle_ns` all instants have the same rows.
+        Without a `settle` all instants have the same rows.
         """
-        if self.settle_ns is None:
+        if self.settle is None:
             yield np.arange(len(instants)), self.rows(window)
             return
-        versions = self.versions(window)
+        versions, known_ns = self.versions(window), self.settle.after(instants)
         times = self.known_times(versions)
         changes = np.unique(np.concatenate([times.from_ns, times.until_ns]))
-        group = changes.searchsorted(instants + self.settle_ns, side="right")
+        group = changes.searchsorted(known_ns, side="right")
         for each in np.unique(group).tolist():
             index = np.flatnonzero(group == each)
-            known = times.at(np.full(versions.num_rows, instants[index[0]] + self.settle_ns))
+            known = times.at(np.full(versions.num_rows, known_ns[index[0]]))
             yield index, versions.filter(pa.array(known)).drop_columns(SYSTEM_NAMES)
 
     def known_times(self, versions: pa.Table, event_ns: Integers | None = None) -> KnowledgeTimes:
@@ -103,7 +104,7 @@ class LogView:
         )
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
-        """See `QueryableStore.take_window`. It counts all rows, also those that `settle_ns` hides.
+        """See `QueryableStore.take_window`. It counts all rows, also those that `settle` hides.
 
         If nothing is read, return the whole window.
         """
@@ -114,7 +115,7 @@ class LogView:
         )
 
     def row_bound(self, window: Window) -> int:
-        """See `QueryableStore.row_bound`. It counts all rows, also those that `settle_ns` hides. 0 for an empty window."""
+        """See `QueryableStore.row_bound`. It counts all rows, also those that `settle` hides. 0 for an empty window."""
         if self.is_empty or window.start_ns >= window.end_ns:
             return 0
         return self.store.row_bound(self.dataset, self.symbol, window, commit=self.commit.number)
@@ -130,6 +131,11 @@ class LogView:
         if self.is_empty:
             return NOTHING_COMPLETE
         return self.store.completeness(self.dataset, self.symbol, commit=self.commit.number)
+
+    def complete_until(self, settle: Settle) -> int:
+        """Return the instant up to which no row is missing, by the newest row and what the feed declared."""
+        completeness = self.completeness()
+        return max(settle.over_until(completeness.newest_ns), completeness.complete_until_ns)
 
     def version(self, window: Window) -> CommitId:
         """Return the newest commit that touches an event date of the window; `NO_COMMIT` if none does."""
@@ -163,7 +169,7 @@ def last_row(view: LogView, end_ns: int = ALL_TIME.end_ns) -> pa.Table | None:
 
 
 def _outermost_row(view: LogView, window: Window, *, from_end: bool) -> pa.Table | None:
-    """Return the last or the first row of a window. If `settle_ns` hides it, ever more rows are searched."""
+    """Return the last or the first row of a window. If `settle` hides it, ever more rows are searched."""
     count = 1
     while window.start_ns < window.end_ns:
         part = view.take_window(window, count, from_end=from_end)

@@ -23,7 +23,7 @@ class _Change(NamedTuple):
 def members_at(universe: LogView, end_ns: int) -> dict[str, int]:
     """Return the members just before an instant, by name, each with the time of the change by which it joined.
 
-    If the log has a `settle_ns`, only changes count that were known at the last instant plus this. A repeated `add`
+    If the log has a `settle`, only changes count that were known at the last instant plus this. A repeated `add`
     of a member changes nothing.
     """
     found = ((member, _since(own, end_ns - 1)) for member, own in _changes(universe, end_ns).items())
@@ -70,13 +70,15 @@ def _changes(universe: LogView, end_ns: int) -> dict[str, list[_Change]]:
     """Return the changes before an instant by member, in order."""
     window = Window(ALL_TIME.start_ns, end_ns).within(ALL_TIME)
     found: dict[str, list[_Change]] = {}
-    if universe.settle_ns is None:
+    if universe.settle is None:
         for time_ns, member, action in _listed(universe.rows(window)):
             found.setdefault(member, []).append(_Change(time_ns, action == "add", time_ns, STILL_KNOWN_NS))
         return found
     versions = universe.versions(window)
     times = universe.known_times(versions)
-    known = (times.from_ns - universe.settle_ns).tolist(), (times.until_ns - universe.settle_ns).tolist()
+    # A universe is no instrument, so its `settle` is the same at all times.
+    settle_ns = universe.settle.at(end_ns)
+    known = (times.from_ns - settle_ns).tolist(), (times.until_ns - settle_ns).tolist()
     for (time_ns, member, action), from_ns, until_ns in zip(_listed(versions), *known, strict=True):
         change = _Change(time_ns, action == "add", max(time_ns, from_ns), until_ns)
         found.setdefault(member, []).append(change)

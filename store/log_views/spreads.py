@@ -27,7 +27,6 @@ from store.declarations import Column, ColumnKind, Dataset
 from store.log_views.asof_join import AsOfJoin, joined_dataset
 from store.log_views.best_quotes import BEST_QUOTES
 from store.log_views.last_rows import LastRows
-from store.log_views.log_view import LogView
 
 # Prices that differ by less than this fraction are equal: a midpoint is rounded.
 _ROUNDING = 1e-12
@@ -86,12 +85,6 @@ class QuotedTrades:
         mid = _midpoints(replace(self.join, lag_ns=0).rows_at(ends_ns))
         mid[ends_ns >= self.known_until_ns] = np.nan
         return mid
-
-
-def quotes_known_until(quotes: LogView, settle_ns: int) -> int:
-    """Return the instant before which no quote is missing, by the newest quote and what the feed declared."""
-    completeness = quotes.completeness()
-    return max(completeness.newest_ns - settle_ns, completeness.complete_until_ns)
 
 
 def _midpoints(quotes: LastRows) -> Floats:

@@ -26,7 +26,6 @@ from store.reading.exchange_grids import GridOf, dates_for_credit, is_long
 from store.reading.latest import LatestTrades, Trade
 from store.reading.quote_reader import QuoteReader, VenueHoursOf, bars_frame
 from store.reading.symbol_bars import SymbolBars
-from store.terms import terms_then
 from store.timestamps import DAY_NS
 
 # `Bars`, or the DataFrame that `frame=True` asks for (pandas is not typed here).
@@ -162,14 +161,11 @@ class SymbolBarReader(QuoteReader):
             self._derive_at_first_use(dataset, name)
             return self._commit_as_of(dataset, name, choice.as_of)
 
-        instrument = self._store.instrument(symbol, as_of_ns=choice.as_of_ns)
         logs = bar_logs(self._store, symbol, commit_of)
         actions = (
             self._view_or_empty(CORPORATE_ACTIONS, symbol, choice.as_of, "now")
             if choice.is_adjusted
             else empty_view(self._store, CORPORATE_ACTIONS, symbol)
         )
-        if not choice.is_then:
-            return SymbolBars(instrument, logs, actions, self._sessions, choice)
-        terms = terms_then(instrument, self._store.declarations(symbol, as_of_ns=choice.as_of_ns))
-        return SymbolBars(instrument, logs, actions, self._sessions, choice, terms)
+        terms = self._terms(symbol, choice.as_of, choice.knowledge)
+        return SymbolBars(terms[-1].instrument, logs, actions, self._sessions, choice, terms)

@@ -64,6 +64,18 @@ def exchange_grid(
     return needed_sessions(sessions, what)(instrument, Resolution.DAY, session=None, hours=None)
 
 
+def grid_by_terms(
+    instrument: Instrument,
+    last: Instrument,
+    sessions: GridOf | None,
+    choice: BarChoice,
+    interval: IntervalArgument,
+) -> DayGrid | None:
+    """Return `exchange_grid` by an instrument's terms; by the last ones if the options need hours and it had none."""
+    has_hours = instrument.has_sessions or not choice.needs_resolution
+    return exchange_grid(instrument if has_hours else last, sessions, choice, interval)
+
+
 def grid_window(grid: DayGrid, window: Window, until_ns: int) -> Window | None:
     """Return the window of whole intervals that end by `until_ns`; None if there are none.
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, Unpack
 
 from store import lazy_pyarrow as pa
-from store.bar_policies import EVERY_PRINT
-from store.bars.credit import utc_dates
-from store.bars.quote_bars import QuoteBars, joined_quote_bars
+from store.bars.quote_bars import QuoteBars
 from store.datasets import OPTION_QUOTES, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import OPTION, Instrument
@@ -23,30 +20,25 @@ from store.log_views.best_quotes import (
     VenueHours,
     window_of_changes,
 )
-from store.log_views.grids import DayGrid, Grid, plain_grid
-from store.log_views.known_bars import KnownLog
-from store.log_views.known_quotes import windowed_known_quote_bars
 from store.log_views.last_rows import RowView
-from store.log_views.log_view import ROWS_AT_ONCE, LogView, rows_backwards
-from store.log_views.quote_windows import windowed_quote_bars
-from store.log_views.spreads import BEST_QUOTED_TRADES, QUOTED_TRADES, QuotedTrades, quotes_known_until
+from store.log_views.log_view import ROWS_AT_ONCE, rows_backwards
+from store.log_views.spreads import BEST_QUOTED_TRADES, QUOTED_TRADES, QuotedTrades
 from store.protocol import Window
 from store.reading.arguments import (
     InstantArgument,
     IntervalArgument,
-    aligned_window,
     exact_window,
     instant_ns,
     interval_ns,
 )
 from store.reading.bar_choice import BarChoice, QuoteBarOptions
-from store.reading.bar_logs import DATES_APART_NS, dates_with_rows
 from store.reading.columns import Columns, select
 from store.reading.exceptions import InvalidArgument, InvalidInterval, NoVenueHours, UnknownName
-from store.reading.exchange_grids import GridOf, exchange_grid, grid_window, shown_until_ns
+from store.reading.exchange_grids import GridOf
 from store.reading.joins import JoinReader, joined_rows
+from store.reading.quote_bars import SymbolQuoteBars
 from store.reading.rows import RowOptions, Rows
-from store.timestamps import DAY_NS
+from store.terms import Settle
 
 # Returns the hours of the venues that quote an instrument.
 VenueHoursOf: TypeAlias = Callable[[Instrument], VenueHours]
@@ -146,7 +138,7 @@ class QuoteReader(JoinReader):
         if max_age_ns is not None:
             right = BestQuoteView(quotes, max_age_ns, self._hours_of(instrument))
         rows = self._view(TRADES, symbol, as_of, knowledge).rows(exact_window(start, end))
-        known_until_ns = quotes_known_until(quotes, instrument.settle_ns)
+        known_until_ns = quotes.complete_until(Settle.of(self._terms(quotes.symbol, as_of, knowledge)))
         quoted = QuotedTrades(self._join(right, lag, tolerance), interval_ns(horizon), known_until_ns)
         return joined_rows(dataset, rows, quoted.columns(rows), names, frame=frame)
 
@@ -172,17 +164,9 @@ class QuoteReader(JoinReader):
                 f"quote bars are of one venue or, without exchange, of all: not of {exchange!r}"
             )
         choice, name = BarChoice(**options), self._named(symbol)
-        instrument = self._store.instrument(name, as_of_ns=choice.as_of_ns)
-        log = self._view(_quotes_of(instrument), name, choice.as_of, choice.knowledge)
-        grid = exchange_grid(instrument, self._sessions, choice, interval)
-        if grid is None:
-            length = interval_ns(interval)
-            window = aligned_window(start, end, length)
-            window = Window(window.start_ns, min(window.end_ns, shown_until_ns(choice, length)))
-            bars = _windowed(log, window, plain_grid(length, utc_dates), exchange)
-        else:
-            asked = aligned_window(start, end, DAY_NS if grid.resolution.is_period else 1)
-            bars = _bars_on_grid(log, asked, grid, exchange, shown_until_ns(choice, grid))
+        terms = self._terms(name, choice.as_of, choice.knowledge)
+        log = self._view(_quotes_of(terms[-1].instrument), name, choice.as_of)
+        bars = SymbolQuoteBars(log, terms, self._sessions, choice, exchange).bars(start, end, interval)
         return bars_frame(bars) if frame else bars
 
     def best_quote(
@@ -259,27 +243,6 @@ def _age_in_best_ns(max_age: IntervalArgument | None) -> int:
 def _quotes_of(instrument: Instrument) -> Dataset:
     """Return the dataset of an instrument's quotes."""
     return OPTION_QUOTES if instrument.instrument_class == OPTION else QUOTES
-
-
-def _windowed(log: LogView, window: Window, grid: Grid, exchange: str | None) -> QuoteBars:
-    """Return the bars of an aligned window; if the log is one of rows as they were known then, so are they."""
-    if log.settle_ns is None:
-        return windowed_quote_bars(log, window, grid, exchange)
-    return windowed_known_quote_bars(KnownLog(log, grid, EVERY_PRINT, log.settle_ns), window, exchange)
-
-
-def _bars_on_grid(
-    log: LogView, asked: Window, grid: DayGrid, exchange: str | None, until_ns: int
-) -> QuoteBars:
-    """Return the bars of an exchange's grid; the time of a day, week or month is midnight UTC of its first date."""
-    window = grid_window(grid, dates_with_rows([(log, DATES_APART_NS)], asked), until_ns)
-    if window is None:
-        return joined_quote_bars([])
-    bars = _windowed(log, window, grid, exchange)
-    if not grid.resolution.is_period:
-        return bars
-    _, days = grid.ends_and_dates(bars.time_ns, window)
-    return replace(bars, time_ns=days * DAY_NS)
 
 
 def bars_frame(bars: Any) -> Any:

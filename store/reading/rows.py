@@ -18,6 +18,7 @@ from store.protocol import Window
 from store.reading.arguments import InstantArgument, canonical_symbol, exact_window, instant_ns, is_then
 from store.reading.columns import Columns, select
 from store.reading.exceptions import InvalidUniverse, NoSuchStore, UnknownDataset
+from store.terms import Settle, TermsPeriod, declared_terms, terms_then
 
 # The reader updates a log's derived files if they lack this many rows. A worker keeps all logs below this.
 ROWS_BEHIND = 200_000
@@ -225,9 +226,15 @@ class RowReader:
         if not is_then(knowledge):
             return view
         if dataset in WITHOUT_INSTRUMENTS:
-            return replace(view, settle_ns=default_instrument(name).settle_ns)
+            return replace(view, settle=Settle((default_instrument(name).settle_ns,)))
+        return replace(view, settle=Settle.of(self._terms(name, as_of, knowledge)))
+
+    def _terms(self, symbol: str, as_of: InstantArgument | None, knowledge: str) -> tuple[TermsPeriod, ...]:
+        """Return a symbol's terms by period; for what is known now, the last ones."""
         as_of_ns = None if as_of is None else instant_ns(as_of)
-        return replace(view, settle_ns=self._store.instrument(name, as_of_ns=as_of_ns).settle_ns)
+        if is_then(knowledge):
+            return declared_terms(self._store, symbol, as_of_ns)
+        return terms_then(self._store.instrument(symbol, as_of_ns=as_of_ns), ())
 
     def _view_or_empty(
         self, dataset: Dataset, symbol: str, as_of: InstantArgument | None, knowledge: str

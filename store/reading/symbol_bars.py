@@ -23,7 +23,7 @@ from store.reading.exceptions import InvalidInterval
 from store.reading.exchange_grids import (
     GridOf,
     dates_for_credit,
-    exchange_grid,
+    grid_by_terms,
     is_long,
     needed_sessions,
     shown_until_ns,
@@ -87,10 +87,8 @@ class SymbolBars:
 
     def _exchange_grid(self, interval: IntervalArgument) -> DayGrid | None:
         """Return the grid by the instrument's hours, or the last ones if the options need hours and it had none."""
-        instrument = self.instrument
-        if self.choice.needs_resolution and not instrument.has_sessions and self.terms:
-            instrument = self.terms[-1].instrument
-        return exchange_grid(instrument, self.sessions, self.choice, interval)
+        last = self.terms[-1].instrument if self.terms else self.instrument
+        return grid_by_terms(self.instrument, last, self.sessions, self.choice, interval)
 
     def _unadjusted(self, grid: Grid) -> BarMaker:
         settle_ns = self.instrument.settle_ns if self.choice.is_then else None

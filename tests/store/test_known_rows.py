@@ -15,6 +15,7 @@ from store.log_views.last_rows import last_rows_at
 from store.log_views.log_view import view_as_of
 from store.protocol import ALL_TIME
 from store.queries import QueryableStore
+from store.terms import Settle
 from tests.store.builders import (
     DAY,
     MINUTE,
@@ -33,7 +34,7 @@ from tests.store.known_history import HOUR, SETTLE, WINDOW, history
 @pytest.mark.parametrize("seed", range(6))
 def test_rows_are_those_that_were_known(store: QueryableStore, clock: Clock, seed: int):
     oracle = history(store, clock, random.Random(seed))
-    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle_ns=SETTLE)
+    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle=Settle((SETTLE,)))
     assert view.rows(WINDOW).to_pylist() == oracle.rows(WINDOW.start_ns, WINDOW.end_ns)
     for at in (WINDOW.start_ns + MINUTE, WINDOW.end_ns, WINDOW.end_ns + 3 * HOUR):
         assert view.rows_at(WINDOW, at).to_pylist() == [version.row for version in oracle.rows_at(at)]
@@ -43,7 +44,7 @@ def test_rows_are_those_that_were_known(store: QueryableStore, clock: Clock, see
 def test_the_last_row_is_that_known_at_the_instant(store: QueryableStore, clock: Clock, seed: int):
     chance = random.Random(seed)
     oracle = history(store, clock, chance)
-    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle_ns=SETTLE)
+    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle=Settle((SETTLE,)))
     instants = sorted(chance.randrange(WINDOW.start_ns, WINDOW.end_ns + 3 * HOUR) for _ in range(40))
 
     def is_odd(rows: pa.Table) -> Mask:
@@ -79,7 +80,7 @@ def test_a_filter_that_drops_the_first_version_does_not_make_the_next_known_befo
     store.append(batch(trade(0, 1), trade(1, 2, conditions="odd_lot", received_at=received)))
     clock.now = NOON + wait
     store.correct(amendment(correct(1, price=2, volume=1, new={"conditions": None})))
-    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle_ns=SETTLE)
+    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle=Settle((SETTLE,)))
     instants = np.array([NOON + 1, NOON + wait - SETTLE - 1, NOON + wait - SETTLE])
 
     def sets_close(rows: pa.Table) -> Mask:
@@ -94,7 +95,7 @@ def test_a_long_outage_is_searched_in_steps(store: QueryableStore, clock: Clock)
     store.append(batch(trade(0, 1)))
     clock.now = NOON + 10 * MINUTE
     store.append(batch(*(trade(SECOND + n, 2) for n in range(200))))
-    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle_ns=SETTLE)
+    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle=Settle((SETTLE,)))
     found = last_rows_at(view, np.array([NOON + MINUTE, NOON + 11 * MINUTE]), reach_ns=HOUR)
     assert found.values("price").to_pylist() == [1, 2]
 

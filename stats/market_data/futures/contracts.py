@@ -16,6 +16,7 @@ from store.declarations import Dataset
 from store.instruments import FUTURE, Instrument
 from store.log_views.log_view import LogView
 from store.protocol import NO_COMMIT, CommitId
+from store.terms import Settle
 from trades.stores import market_store
 
 # The dataset of the contracts in `X-Commit` and among an answer's logs. It is not stored.
@@ -125,7 +126,8 @@ def _contracts(root: str, instant_ns: int, *, is_then: bool) -> Iterator[FutureC
         if not all(log.is_empty for log in logs[:2]):
             settle_ns = instrument.settle_ns if is_then else None
             trades, stored_bars, open_interest = logs
-            open_interest = replace(open_interest, settle_ns=settle_ns)
+            if settle_ns is not None:
+                open_interest = replace(open_interest, settle=Settle((settle_ns,)))
             days = (date.fromisoformat(expiry) - _EPOCH).days
             yield FutureContract(instrument, days, trades, stored_bars, open_interest, settle_ns)
 

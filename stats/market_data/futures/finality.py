@@ -11,7 +11,6 @@ from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import (
     FinalBars,
     Finality,
-    complete_until,
     final_bars_of,
     finality_of,
 )
@@ -80,13 +79,15 @@ def continuous_finality(
 ) -> ContinuousFinality:
     """Return what is complete of a root's contracts in a range. days: the grid of trading dates."""
     contracts, found = [], []
+    # Contracts have the terms declared now, also with `knowledge=then`.
+    query = replace(symbol_query.query, knowledge=None)
     for contract in pinned.contracts:
         expiry_end_ns = days.interval(days.date_start(contract.expiry * DAY_NS)).end_ns
         is_past = query_range.start_ns is not None and expiry_end_ns <= query_range.start_ns
         if is_past and contract is not pinned.contracts[-1]:
             contracts.append(ContractFinality(_NO_BARS, ALL_TIME.end_ns, expiry_end_ns))
             continue
-        of_contract = replace(symbol_query, instrument=contract.instrument)
+        of_contract = replace(symbol_query, query=query, instrument=contract.instrument)
         own = _finality(of_contract, grid, query_range, contract.trades)
         bars = final_bars_of(of_contract, grid, query_range, (contract.trades, contract.stored_bars), own)
         found.append(own)
@@ -122,7 +123,7 @@ def _figures_until(
         return ALL_TIME.end_ns
     # Reports come after the prints, so their own log tells.
     today_ns = days.constant_window(symbol_query.now_ns).start_ns
-    return min(complete_until(symbol_query, contract.open_interest), today_ns)
+    return min(contract.open_interest.complete_until(symbol_query.settle), today_ns)
 
 
 def _stored_until(contract: FutureContract, days: BarGrid, now_ns: int) -> int:

@@ -100,7 +100,7 @@ def finality_of(
     calendar, now_ns = calendar_if_known(symbol_query.instrument), symbol_query.now_ns
     # Not `now_ns`: the result is part of cache keys, so it may change only when an interval ends.
     latest_ns = min(grid.constant_window(now_ns).start_ns, query_range.end_ns)
-    own_ns = min(complete_until(symbol_query, log), now_ns)
+    own_ns = min(log.complete_until(symbol_query.settle), now_ns)
     if log.is_empty:
         return Finality(min(own_ns, latest_ns))
     found, of_auctions = Finality(own_ns), grid.is_of_regular_sessions and policy.daily is not None
@@ -209,22 +209,16 @@ def _credited_until(
     return date_ns if price_ns is None else max(date_ns, grid.interval(price_ns).start_ns)
 
 
-def complete_until(symbol_query: SymbolQuery, log: LogView) -> int:
-    """Return the instant up to which the log itself shows that it is complete."""
-    completeness = log.completeness()
-    return max(completeness.newest_ns - symbol_query.instrument.settle_ns, completeness.complete_until_ns)
-
-
 def _by_exchange(symbol_query: SymbolQuery, sessions: _Sessions, query_range: Range, own_ns: int) -> Finality:
     """Return the end of the last session that the exchange's feed has passed, if that is later than `own_ns`."""
     exchange, now_ns = symbol_query.instrument.exchange, symbol_query.now_ns
     if exchange is None:
         return Finality(own_ns)
-    settle_ns = symbol_query.instrument.settle_ns
     first_ns = own_ns if query_range.start_ns is None else max(own_ns, query_range.start_ns)
     closes = sessions.closes(first_ns, min(query_range.end_ns, now_ns))
-    settled = closes[closes + settle_ns <= now_ns]
-    expires_ns = int(closes[len(settled)]) + settle_ns if len(settled) < len(closes) else None
+    due_ns = np.maximum.accumulate(symbol_query.settle.after(closes))
+    settled = closes[due_ns <= now_ns]
+    expires_ns = int(due_ns[len(settled)]) if len(settled) < len(closes) else None
     if not len(settled):
         return Finality(own_ns, expires_ns)
     reach_ns = symbol_query.read_point.exchange_reach(exchange, int(settled[-1]), now_ns)

@@ -1,4 +1,4 @@
-"""Reads bars and rows by the terms of the instrument that were declared at their time."""
+"""Reads bars by the terms of the instrument that were declared at their end."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,36 +16,33 @@ from store.arrays import Integers, Mask
 from store.instruments import Instrument
 from store.protocol import Window
 
-# Returns the reader by other terms. grid: None for rows.
+# Returns the reader by other terms.
 ReaderOf = Callable[[Instrument, BarGrid], WindowReader]
 
 
 @dataclass(frozen=True, slots=True)
 class TermsPiece:
-    """A reader by the terms of a period: of bars that end, and rows that happen, in `[from_ns, until_ns)`.
-
-    grid: that of the bars; None for rows.
-    """
+    """A reader by the terms of a period: of bars of the grid that end in `[from_ns, until_ns)`."""
 
     reader: WindowReader
-    grid: BarGrid | None
+    grid: BarGrid
     from_ns: int
     until_ns: int
 
     def rows(self, window: Window) -> Rows | None:
-        """Return the period's rows with a time in the window; None if it ended before, or begins after the window."""
-        own = window if self.grid is None else self.grid.aligned(window.start_ns, window.end_ns)
+        """Return the period's bars with a time in the window; None if it ended before, or begins after the window."""
+        own = self.grid.aligned(window.start_ns, window.end_ns)
         if self.until_ns <= own.start_ns or self.from_ns > own.end_ns:
             return None
         rows = self.reader.rows(own)
-        ends_ns = rows.time_ns if self.grid is None else self.grid.ends_and_dates(rows.time_ns, own)[0]
+        ends_ns, _ = self.grid.ends_and_dates(rows.time_ns, own)
         inside = (rows.time_ns >= window.start_ns) & (rows.time_ns < window.end_ns)
         return _filtered(rows, inside & (ends_ns >= self.from_ns) & (ends_ns < self.until_ns))
 
 
 @dataclass(frozen=True, slots=True)
 class TermsReader:
-    """Reads each bar and row by the terms of its time. newest: the reader by the last terms."""
+    """Reads each bar by the terms of its end. newest: the reader by the last terms."""
 
     newest: WindowReader
     pieces: tuple[TermsPiece, ...]

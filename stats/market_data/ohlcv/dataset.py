@@ -29,6 +29,7 @@ from store.log_views.stored_bars import is_made_of, stored_bars_window, stored_r
 from store.log_views.trade_bars import trade_bars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
+from store.terms import terms_at
 from store.timestamps import DAY_NS
 
 
@@ -79,7 +80,9 @@ def _bars_plan(
     logs = (inputs.trades, inputs.stored_bars, inputs.actions)
     finality, final_bars = None, None
     if has_final(query):
-        finality = finality_of(symbol_query, grid, query_range, trades, inputs.policy)
+        complete_ns = trades.complete_until(symbol_query.settle)
+        policy = terms_at(symbol_query.terms, complete_ns).policy
+        finality = finality_of(symbol_query, grid, query_range, trades, policy)
         final_bars = final_bars_of(symbol_query, grid, query_range, logs[:2], finality)
     absences = _absences(symbol_query, grid, query_range, inputs) if query.with_coverage else None
     next_change_ns = _next_change_ns(symbol_query, grid, query_range, inputs, absences)

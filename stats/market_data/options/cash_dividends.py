@@ -89,4 +89,5 @@ def stored_dividends(
         if has_none
         else symbol_query.read_point.log(CORPORATE_ACTIONS, underlying.symbol, log_index)
     )
-    return StoredDividends(symbol_query.as_known(log), calendar_if_known(underlying), currency)
+    (log,) = symbol_query.as_known(log)
+    return StoredDividends(log, calendar_if_known(underlying), currency)

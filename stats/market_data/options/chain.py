@@ -101,12 +101,14 @@ def pinned_chain(
     for contract in contracts:
         log = read_point.log(OPTION_QUOTES, contract.symbol, 0)
         if log.head != NO_COMMIT or contract.symbol in declared:
-            pinned.append((contract, symbol_query.as_known(read_point.limited_to(log, needed))))
+            pinned.append((contract, read_point.limited_to(log, needed)))
+    logs = symbol_query.as_known(*(log for _, log in pinned))
+    members = tuple((contract, log) for (contract, _), log in zip(pinned, logs, strict=True))
     chain = PinnedChain(
         symbol=underlying,
-        contracts=tuple(contract for contract, _ in pinned),
-        members=tuple((contract, log) for contract, log in pinned if not log.is_empty),
-        last_change_ns=last_change_ns(instant_ns, [log for _, log in pinned]) if seen is None else instant_ns,
+        contracts=tuple(contract for contract, _ in members),
+        members=tuple((contract, log) for contract, log in members if not log.is_empty),
+        last_change_ns=last_change_ns(instant_ns, logs) if seen is None else instant_ns,
     )
     if seen is not None and SeenCommit.of(chain.commit) != seen[log_index]:
         raise ResyncRequired(

@@ -90,7 +90,7 @@ IMPLIED_VOLATILITY = MarketDataset(
 def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     resolution = symbol_query.query.resolution
     _check_contract_query(symbol_query)
-    log = symbol_query.as_known(symbol_query.read_point.log(OPTION_QUOTES, symbol_query.symbol, _OWN))
+    (log,) = symbol_query.as_known(symbol_query.read_point.log(OPTION_QUOTES, symbol_query.symbol, _OWN))
     if log.is_empty:
         symbol_query.check_known()
     contract, underlying = _contract(symbol_query)
@@ -115,7 +115,7 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
         validity=_validity(symbol_query, grid, query_range).until(expires_ns),
         head=_contract_head(symbol_query, contract),
         final_until_ns=final_until_ns,
-        knowledge=_knowledge(log, grid),
+        knowledge=_knowledge(symbol_query, log, grid),
     )
 
 
@@ -129,12 +129,13 @@ def _validity(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> V
     return Validity(constant_window.end_ns - 1 if has_now else query_range.end_ns, constant_window.end_ns)
 
 
-def _knowledge(log: LogView, grid: BarGrid) -> KnowledgeOfPage | None:
+def _knowledge(symbol_query: SymbolQuery, log: LogView, grid: BarGrid) -> KnowledgeOfPage | None:
     """Return how it was told when the option's quotes were known; None without `knowledge=then`."""
-    if log.settle_ns is None:
+    settle_ns = symbol_query.settle_ns
+    if settle_ns is None:
         return None
     is_tick = grid.resolution.is_tick
-    return RowKnowledge(log) if is_tick else BarKnowledge((log,), grid, EVERY_PRINT, log.settle_ns)
+    return RowKnowledge(log) if is_tick else BarKnowledge((log,), grid, EVERY_PRINT, settle_ns)
 
 
 def _surface_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
@@ -168,10 +169,10 @@ def _contracts_then(
     symbol_query: SymbolQuery, market: OptionMarket, instant_ns: int
 ) -> tuple[OptionContract, ...]:
     """Return the contracts of a chain; with `knowledge=then` those that were declared or quoted by then."""
-    contracts, settle_ns = market.chain.contracts, symbol_query.settle_ns
-    if settle_ns is None:
+    contracts = market.chain.contracts
+    if symbol_query.query.knowledge is None:
         return contracts
-    known_ns = min(instant_ns - 1 + settle_ns, symbol_query.now_ns)
+    known_ns = min(instant_ns - 1 + symbol_query.settle.at(instant_ns - 1), symbol_query.now_ns)
     known = {each.symbol for each in market_store().declared_instruments(as_of_ns=known_ns)}
     reach = Window(instant_ns - QUOTE_REACH_NS, instant_ns)
     known |= {

@@ -79,5 +79,5 @@ def stored_rates(
         return StoredRates(empty_view(store, INTEREST_RATES, currency), requested, RateSource.REQUEST)
     log = symbol_query.read_point.log(INTEREST_RATES, currency, log_index)
     needed = Window(ALL_TIME.start_ns, end_ns).within(ALL_TIME)
-    log = symbol_query.as_known(symbol_query.read_point.limited_to(log, needed))
+    (log,) = symbol_query.as_known(symbol_query.read_point.limited_to(log, needed))
     return StoredRates(log, default, RateSource.SETTINGS)

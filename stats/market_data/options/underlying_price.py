@@ -40,10 +40,12 @@ class SpotPrices:
 class UnderlyingPrice:
     """The newest of three prices: the mid quote, the last trade that sets a close, a finished stored bar's close.
 
-    If the newest quote has one side only, the other side comes from an earlier quote.
+    If the newest quote has one side only, the other side comes from an earlier quote. policies: by the time of the
+    trade, oldest first. policy_changes_ns: from when each but the first counts.
     """
 
-    policy: BarPolicy
+    policies: tuple[BarPolicy, ...]
+    policy_changes_ns: tuple[int, ...]
     quotes: LogView
     trades: LogView
     bars: LogView
@@ -66,10 +68,14 @@ class UnderlyingPrice:
         return newest
 
     def _of_trades(self, instants: Integers) -> SpotPrices:
-        def sets_close(rows: pa.Table) -> Mask:
-            return masks_of(rows, self.policy)[0]
+        return _prices(self.trades, instants, "price", self._sets_close)
 
-        return _prices(self.trades, instants, "price", sets_close)
+    def _sets_close(self, rows: pa.Table) -> Mask:
+        """Return whether each of the ordered trades sets a close, by the policy of its time."""
+        edges = rows.column("timestamp").to_numpy().searchsorted(self.policy_changes_ns).tolist()
+        bounds = zip([0, *edges], [*edges, rows.num_rows], self.policies, strict=True)
+        masks = [masks_of(rows.slice(first, end - first), policy)[0] for first, end, policy in bounds]
+        return np.concatenate(masks)
 
     def _of_quotes(self, instants: Integers) -> SpotPrices:
         bid, ask = (_prices(self.quotes, instants, side, _has_side(side)) for side in ("bid", "ask"))
@@ -89,9 +95,9 @@ class UnderlyingPrice:
             return mask
 
         bars = self.bars
-        if bars.settle_ns is not None:
+        if bars.settle is not None:
             # What was known at an instant, of the bars that had ended by then.
-            bars = replace(bars, settle_ns=bars.settle_ns + length)
+            bars = replace(bars, settle=bars.settle.of_ends(length))
         closes = _prices(bars, instants - length, "close", is_finest)
         end_ns = np.where(closes.time_ns == NEVER_NS, NEVER_NS, closes.time_ns + length)
         return SpotPrices(closes.price, end_ns)
@@ -105,15 +111,17 @@ def underlying_price(
     log_indices: the indices of the instrument's three logs among the plan's logs.
     """
     needed = Window(max(window.start_ns - _REACH_NS - _LONGEST_BAR_NS, ALL_TIME.start_ns), window.end_ns)
-    quotes, trades, bars = (
-        symbol_query.as_known(
+    quotes, trades, bars = symbol_query.as_known(
+        *(
             symbol_query.read_point.limited_to(
                 symbol_query.read_point.log(dataset, instrument.symbol, log_index), needed
             )
+            for dataset, log_index in zip((QUOTES, TRADES, BARS), log_indices, strict=True)
         )
-        for dataset, log_index in zip((QUOTES, TRADES, BARS), log_indices, strict=True)
     )
-    return UnderlyingPrice(instrument.policy, quotes, trades, bars)
+    terms = symbol_query.terms_of(instrument)
+    policies = tuple(each.instrument.policy for each in terms)
+    return UnderlyingPrice(policies, tuple(each.from_ns for each in terms[1:]), quotes, trades, bars)
 
 
 def _has_side(side: str) -> RowFilter:

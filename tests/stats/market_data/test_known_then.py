@@ -258,6 +258,21 @@ def test_the_reader_has_the_same_terms(live: Api, resolution: str, words: Any):
         assert getattr(bars, name).tolist() == [row[name] for row in rows]
 
 
+@pytest.mark.parametrize("words", [{}, {"hours": "regular"}], ids=["default", "regular"])
+@pytest.mark.parametrize("resolution", ["1m", *LONG])
+def test_the_readers_quote_bars_have_the_same_terms(live: Api, resolution: str, words: Any):
+    declared: Any = settings.MARKET_STORES["default"]
+    reader = open_store(declared["OPTIONS"]["path"], sessions=regular_days)
+    start, end = (DENSE, "2025-01-11") if resolution in SHORT else (START, END)
+    bars: Any = reader.quote_bars(MOVED, start, end, resolution, "XNYS", knowledge="then", **words)
+    rows = rows_of(live, MOVED, "quotes", resolution=resolution, knowledge="then", **words)
+    rows = [row for row in rows if row["exchange"] == "XNYS"]
+    assert bars.time_ns.tolist() == [parse_timestamp(row.get("date", row["timestamp"])) for row in rows]
+    for name in ("bid_open", "bid_close", "ask_open", "ask_close", "quote_count"):
+        values = [np.nan if row[name] is None else row[name] for row in rows]
+        np.testing.assert_array_equal(getattr(bars, name), values)
+
+
 @pytest.mark.parametrize("symbol", [SYMBOL, PLAIN, MOVED])
 @pytest.mark.parametrize("dataset", ["trades", "quotes"])
 def test_a_row_is_that_of_its_time(live: Api, dataset: str, symbol: str):

@@ -14,6 +14,7 @@ from store.log_views import log_view
 from store.log_views.log_view import LogView, first_row, last_row, log_coverage, rows_backwards, view_as_of
 from store.protocol import ALL_TIME, Window
 from store.queries import QueryableStore
+from store.terms import Settle
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Clock, amendment, batch, cancel, trade
 
 
@@ -73,7 +74,7 @@ def test_first_and_last_row_that_were_known_then(store: QueryableStore, clock: C
     store.append(batch(trade(0, 1.0), trade(1, 2.0)))
     clock.now = NOON + 10 * MINUTE
     store.append(batch(*(trade(at * SECOND + n, 3.0) for at in (-9, 9) for n in range(20))))
-    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle_ns=SECOND)
+    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle=Settle((SECOND,)))
     assert (only(first_row(view)) or {})["price"] == 1.0
     assert (only(last_row(view)) or {})["price"] == 2.0
     assert last_row(view, NOON) is first_row(view, NOON + 2) is None
