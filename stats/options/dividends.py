@@ -10,13 +10,17 @@ import numpy as np
 
 from store.arrays import Floats, Integers, Mask
 
+# An option with more ex-dates before its expiry is not priced: each is a step of the lattice. 128 are more than two years
+# of weekly dividends.
+EX_DATES_LIMIT = 128
+
 
 @dataclass(frozen=True, slots=True)
 class CashDividends:
-    """Dividends between instants and expiries: a row for each option or instant, a column for each dividend.
+    """Dividends between instants and expiries: a row for each option or instant, columns for its ex-dates.
 
-    years: from the instant until the ex-date. values: present values, per unit of the underlying; 0 for dividends that
-    are not between instant and expiry.
+    years: from the instant until the ex-date, ascending in each row. values: present values, per unit of the
+    underlying; 0 for no dividend, NaN in a row whose dividends are unknown.
     """
 
     years: Floats

@@ -36,10 +36,17 @@ def lowest_prices(inputs: Inputs, american: Mask) -> Floats:
         # The exercise time at which the derivative of the exercise value with respect to time is zero.
         turn = np.log(inputs.dividend_yield * inputs.net_spot / (inputs.rate * inputs.strike)) / carry
         between = np.where((turn > 0) & (turn < inputs.t), turn, 0.0)
-    early, years = at_expiry, inputs.dividends.years
-    for exercise in (np.zeros_like(inputs.t), between, *np.minimum(years, inputs.t[:, None]).T):
+    early, years, values = at_expiry, inputs.dividends.years, inputs.dividends.values
+    for exercise in (np.zeros_like(inputs.t), between):
         for is_left in (years > exercise[:, None], years >= exercise[:, None]):
-            dividends = np.where(is_left, inputs.dividends.values, 0.0).sum(axis=1)
+            early = np.maximum(
+                early, _exercised(inputs, exercise, np.where(is_left, values, 0.0).sum(axis=1))
+            )
+    from_each = values[:, ::-1].cumsum(axis=1)[:, ::-1]
+    for exercise, before, paid in zip(
+        np.minimum(years, inputs.t[:, None]).T, from_each.T, values.T, strict=True
+    ):
+        for dividends in (before, before - paid):
             early = np.maximum(early, _exercised(inputs, exercise, dividends))
     return np.where(american, early, at_expiry)
 

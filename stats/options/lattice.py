@@ -46,7 +46,16 @@ def lattice_prices(inputs: LatticeInputs) -> Floats:
     prices = np.empty((2 * NEAR + 1, len(inputs.x)))
     for start in range(0, len(inputs.x), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        columns = (inputs.sign, inputs.x, inputs.a, inputs.b, inputs.v, inputs.parts, inputs.values)
+        paid = np.flatnonzero(inputs.values[:, rows].any(axis=1))
+        columns = (
+            inputs.sign,
+            inputs.x,
+            inputs.a,
+            inputs.b,
+            inputs.v,
+            inputs.parts[paid],
+            inputs.values[paid],
+        )
         chunk = LatticeInputs(*(column[..., rows] for column in columns))
         with np.errstate(all="ignore"):
             prices[:, rows] = _rolled_back(chunk)
@@ -56,11 +65,11 @@ def lattice_prices(inputs: LatticeInputs) -> Floats:
 def _rolled_back(inputs: LatticeInputs) -> Floats:
     """Return the prices of a chunk, from its values at the expiry back to the start."""
     w = (np.arange(-_SIDE, _SIDE + 1) * SPACING)[:, None]
-    times, weights = _instants(inputs)
+    times, weights, remaining = _instants(inputs)
     growth = _growth(inputs.v, weights)
     signed = inputs.sign * np.exp(inputs.v * w)
     spot = inputs.x * np.exp(-growth - inputs.b * times)
-    paid = inputs.sign * (np.exp(-inputs.a * times) - _remaining(inputs, times))
+    paid = inputs.sign * (np.exp(-inputs.a * times) - remaining)
     # At the outermost nodes the options are held to the expiry: there they are far in the money, or worth nothing.
     held_spot = signed[_OUTERMOST, None] * (inputs.x * np.exp(-growth - inputs.b))
     edges = np.maximum(held_spot - inputs.sign * np.exp(-inputs.a), 0)
@@ -77,16 +86,20 @@ def _rolled_back(inputs: LatticeInputs) -> Floats:
     return prices[_SIDE - NEAR : _SIDE + NEAR + 1]
 
 
-def _instants(inputs: LatticeInputs) -> tuple[Floats, Floats]:
-    """Return the parts of the life at which the options may be exercised, and the weights of the steps between them.
+def _instants(inputs: LatticeInputs) -> tuple[Floats, Floats, Floats]:
+    """Return the instants of the lattice, the weights of the steps between them, and the dividends still to come.
 
-    A step's weight is that of each neighbour: a sixth if the step is 1 / `STEPS` of the life, less if it is shorter. The
+    Instants are parts of the life. At an ex-date a call is exercised before the dividend and a put after it. A step's weight is that of each neighbour: a sixth if the step is 1 / `STEPS` of the life, less if it is shorter. The
     averages of `_at_expiry` stand for a variance of `SPACING`² / 12, by which the last steps are shorter.
     """
     even = np.broadcast_to(np.linspace(0, 1, STEPS + 1)[:, None], (STEPS + 1, len(inputs.x)))
-    times = np.sort(np.concatenate([even, inputs.parts]), axis=0)
+    times = np.concatenate([even, inputs.parts])
+    order = np.argsort(times, axis=0, kind="stable")
+    times = np.take_along_axis(times, order, axis=0)
+    paid = np.take_along_axis(np.concatenate([np.zeros_like(even), inputs.values]), order, axis=0)
+    remaining = paid[::-1].cumsum(axis=0)[::-1] - np.where(inputs.sign > 0, 0.0, paid)
     variances = np.diff(np.minimum(times, 1 - SPACING**2 / 12), axis=0)
-    return times, variances * (STEPS / 6)
+    return times, variances * (STEPS / 6), remaining
 
 
 def _growth(v: Floats, weights: Floats) -> Floats:
@@ -99,15 +112,6 @@ def _growth(v: Floats, weights: Floats) -> Floats:
     growth: Floats = np.concatenate([np.zeros((1, len(v))), steps]).cumsum(axis=0)
     growth[-1] += np.log(np.sinh(half) / half)
     return growth
-
-
-def _remaining(inputs: LatticeInputs, times: Floats) -> Floats:
-    """Return the dividends still to come. At an ex-date a call is exercised before it and a put after it."""
-    remaining = np.zeros_like(times)
-    for part, value in zip(inputs.parts, inputs.values, strict=True):
-        is_left = (times < part) | ((times == part) & (inputs.sign > 0))
-        remaining += np.where(is_left, value, 0.0)
-    return remaining
 
 
 def _at_expiry(inputs: LatticeInputs, w: Floats, spot: Floats) -> Floats:

@@ -7,7 +7,7 @@ import numpy as np
 
 from stats.market_data.options.rate_curve import StoredRates
 from stats.market_data.plan import SymbolQuery
-from stats.options.dividends import CashDividends
+from stats.options.dividends import EX_DATES_LIMIT, CashDividends
 from stats.options.expiry import years_until
 from stats.sessions.calendars import TradingCalendar, calendar_if_known
 from store.arrays import Floats, Integers, Mask
@@ -35,38 +35,52 @@ class StoredDividends:
     def exist_at(self, instants: Integers) -> Mask:
         """Return at which of the ascending instants any dividend is known, past or future."""
         exist: Mask = np.zeros(len(instants), np.bool_)
-        for _, _, known in self._dated(instants):
+        for known, _, _ in self._dated(instants):
             exist[known] = True
         return exist
 
-    def _dated(self, instants: Integers) -> Iterator[tuple[int, float, Integers]]:
-        """Yield the start of each ex-date, nanoseconds UTC, the amount, and the indices of the instants that know it."""
+    def _dated(self, instants: Integers) -> Iterator[tuple[Integers, Integers, Floats]]:
+        """Yield groups of instants, as their indices, with the ex-dates that they know and the amounts.
+
+        Ex-dates are ascending instants, nanoseconds UTC. Dividends of one UTC day are added up at the first of them.
+        """
         if self.log.is_empty:
             return
         for known, rows in self.log.rows_known(ALL_TIME, instants):
-            for row in distinct_actions(rows):
-                is_own = row["currency"] == self.currency or None in {self.currency, row["currency"]}
-                if row["kind"] == "dividend" and is_own:
-                    yield self._takes_effect(row["timestamp"]), row["amount"], known
+            amounts = [
+                (self._takes_effect(row["timestamp"]), row["amount"])
+                for row in distinct_actions(rows)
+                if row["kind"] == "dividend"
+                and (row["currency"] == self.currency or None in {self.currency, row["currency"]})
+            ]
+            if amounts:
+                amounts.sort()
+                ex_ns = np.array([each for each, _ in amounts], np.int64)
+                _, first = np.unique(ex_ns // DAY_NS, return_index=True)
+                yield known, ex_ns[first], np.add.reduceat([amount for _, amount in amounts], first)
 
     def between(self, instants: Integers, last_trade: Integers, rates: StoredRates) -> CashDividends:
         """Return the dividends whose ex-date begins after an instant and not after the last trade.
 
-        instants: ascending. Each dividend is discounted at the rate to its ex-date. Those of one ex-date are added up.
+        instants: ascending. Each dividend is discounted at the rate to its ex-date. A row of more than `EX_DATES_LIMIT`
+        ex-dates is unknown.
         """
-        columns: dict[int, tuple[Floats, Floats]] = {}
-        for ex_ns, amount, known in self._dated(instants):
-            rows = known[(instants[known] < ex_ns) & (ex_ns <= last_trade[known])]
-            if not len(rows):
-                continue
-            if ex_ns not in columns:
-                years = years_until(np.full(len(instants), ex_ns), instants)
-                columns[ex_ns] = years, np.zeros(len(instants))
-            years, values = columns[ex_ns]
-            values[rows] += amount * np.exp(-rates.at(instants[rows], years[rows]).rate * years[rows])
-        if not columns:
-            return CashDividends.none(len(instants))
-        return CashDividends(*(np.stack(column, axis=1) for column in zip(*columns.values(), strict=True)))
+        years = years_until(last_trade, instants)[:, None].repeat(EX_DATES_LIMIT, axis=1)
+        values = np.zeros_like(years)
+        for known, ex_ns, amounts in self._dated(instants):
+            first = ex_ns.searchsorted(instants[known], side="right")
+            count = ex_ns.searchsorted(last_trade[known], side="right") - first
+            is_unknown = count > EX_DATES_LIMIT
+            values[known[is_unknown], 0] = np.nan
+            count[is_unknown] = 0
+            row, column = np.nonzero(np.arange(EX_DATES_LIMIT) < count[:, None])
+            index, dividend = known[row], first[row] + column
+            until = years_until(ex_ns[dividend], instants[index])
+            years[index, column] = until
+            discounted = np.exp(-rates.at(instants[index], until).rate * until)
+            values[index, column] = amounts[dividend] * discounted
+        is_used = values.any(axis=0)
+        return CashDividends(years[:, is_used], values[:, is_used])
 
     def _takes_effect(self, time_ns: int) -> int:
         """Return when a dividend takes effect: midnight UTC means the start of that trading date."""

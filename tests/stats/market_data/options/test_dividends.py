@@ -1,12 +1,14 @@
 """Stored cash dividends in the pricing of options, over HTTP."""
 
 import time
+from datetime import date, timedelta
 from math import exp
 from typing import Any
 
 import orjson
 import pytest
 
+from stats.options.dividends import EX_DATES_LIMIT
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import Api
 from tests.stats.market_data.options.market import (
@@ -26,10 +28,20 @@ from tests.stats.market_data.options.market import (
 
 NOON = "2025-01-02T17:00:00Z"
 MARCH = Contract(100.0, True, "2025-03-21", parse_timestamp("2025-03-21T20:00:00Z"))
+LATER = Contract(100.0, True, "2025-06-20", parse_timestamp("2025-06-20T20:00:00Z"))
 EX_DATE, AMOUNT, RATE = "2025-02-03", 1.25, 0.04
 
 
 def store_action(api: Api, **changes: Any) -> None:
+    store_actions(api, [changes])
+
+
+def store_actions(api: Api, changed: list[dict[str, Any]]) -> None:
+    body = orjson.dumps({"corporate_actions": [action_row(**changes) for changes in changed]})
+    assert api.ingest(body, path="/api/v1/corporate-actions/ingest").status_code == 200
+
+
+def action_row(**changes: Any) -> dict[str, Any]:
     row = {
         "timestamp": EX_DATE,
         "symbol": UNDERLYING,
@@ -37,9 +49,7 @@ def store_action(api: Api, **changes: Any) -> None:
         "amount": AMOUNT,
         "currency": "USD",
     }
-    row = {name: value for name, value in {**row, **changes}.items() if value is not None}
-    body = orjson.dumps({"corporate_actions": [row]})
-    assert api.ingest(body, path="/api/v1/corporate-actions/ingest").status_code == 200
+    return {name: value for name, value in {**row, **changes}.items() if value is not None}
 
 
 def present_value(at: str = OPENING) -> float:
@@ -67,6 +77,30 @@ def test_a_dividend_that_is_stored_with_and_without_its_currency_counts_once(mar
     store_action(market, currency=None)
     (row,) = rows_of(market, MARCH.symbol)
     assert row["dividends"] == pytest.approx(present_value())
+
+
+def test_dividends_of_one_date_are_one_ex_date(market: Api):
+    """Also at several instants of it: they count from the first."""
+    times = [f"{EX_DATE}T05:{minute:02}:00Z" for minute in range(60)]
+    amounts = [0.001 * number for number in range(1, 11)]
+    store_actions(
+        market, [{"timestamp": each, "amount": amount} for each in [EX_DATE, *times] for amount in amounts]
+    )
+    (row,) = rows_of(market, MARCH.symbol)
+    assert row["dividends"] == pytest.approx(present_value() * (1 + 61 * sum(amounts) / AMOUNT), rel=1e-6)
+    assert row["reason"] is None
+
+
+def test_an_option_with_too_many_ex_dates_before_its_expiry_is_not_priced(api: Api):
+    store_chain(api, contracts=[MARCH, LATER])
+    first = date.fromisoformat("2025-01-03")
+    days = [str(first + timedelta(days=day)) for day in range(EX_DATES_LIMIT + 1)]
+    store_actions(api, [{"timestamp": day, "amount": 0.01} for day in days])
+    (row,) = rows_of(api, LATER.symbol)
+    assert (row["reason"], row["iv"], row["dividends"]) == ("no_solution", None, None)
+    (row,) = rows_of(api, MARCH.symbol)
+    assert row["reason"] is None
+    assert row["dividends"] == pytest.approx(0.78, abs=0.01)
 
 
 def test_a_dividend_after_the_expiry_is_not(market: Api):
