@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.arrays import Mask
+from store.arrays import Integers, Mask
 from store.bars.quote_bars import (
     NO_QUOTE,
     KnownQuote,
@@ -128,6 +128,15 @@ def looked_back(view: LogView, start_ns: int, read: Callable[[Window], pa.Table]
 def exchanges_of(quotes: pa.Table) -> list[Exchange]:
     """Return the exchanges of quotes, ordered; None for quotes without one is first."""
     return sorted(pc.unique(quotes.column("exchange")).to_pylist(), key=lambda each: each or "")
+
+
+def rows_by_exchange(quotes: pa.Table) -> dict[Exchange, Integers]:
+    """Return the indices of each exchange's quotes, ascending, by exchange, ordered as in `exchanges_of`."""
+    coded = pc.dictionary_encode(quotes.column("exchange"), null_encoding="encode").combine_chunks()
+    codes, names = coded.indices.to_numpy(), coded.dictionary.to_pylist()
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))[:-1]
+    rows = np.split(np.argsort(codes, kind="stable"), ends) if names else []
+    return dict(sorted(zip(names, rows, strict=True), key=lambda each: each[0] or ""))
 
 
 def _all_rows(rows: pa.Table, _: Exchange) -> pa.Table:
