@@ -128,8 +128,11 @@ def _cells(names: list[str], body: bytes, start: int) -> pa.Table:
 def _with_line(text: str, body: bytes) -> str:
     """Return Arrow's message with the number of the line in place of that of the row, which counts from 1."""
     match = _ARROW_ROW.search(text)
-    lines = [] if match is None else line_numbers(body, int(match[1]))
-    return text if match is None or not lines else text.replace(match[0], f"line {lines[-1]}:", 1)
+    if match is None:
+        return text
+    row = int(match[1])
+    lines = line_numbers(body, row)
+    return text if len(lines) < row else text.replace(match[0], f"line {lines[-1]}:", 1)
 
 
 def _short(error: Exception) -> str:
