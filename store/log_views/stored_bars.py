@@ -61,7 +61,7 @@ class BarParts:
     is_stored: Mask
 
 
-class _Parts(NamedTuple):
+class _ShorterBars(NamedTuple):
     """Bars shorter than a grid's: the grid's label of each, whether it has a stored part, its resolution's rank."""
 
     bars: Bars
@@ -193,7 +193,7 @@ class _WithStoredBars:
         has_stored = np.isin(merged.time_ns, parts.labels[parts.has_stored])
         return merged[has_stored & np.isin(merged.time_ns, labels)]
 
-    def _parts(self, resolution: Resolution, window: Window) -> _Parts:
+    def _parts(self, resolution: Resolution, window: Window) -> _ShorterBars:
         """Return the bars of a resolution in a window.
 
         A bar with prints of two of the grid's intervals is replaced by shorter ones.
@@ -203,14 +203,14 @@ class _WithStoredBars:
         labels = self._labels_of_parts(bars.time_ns, resolution, window)
         rank = np.full(len(bars), resolution.rank)
         if self._nests(resolution, window):
-            return _Parts(bars, labels, is_stored, rank)
+            return _ShorterBars(bars, labels, is_stored, rank)
         length, is_shared = resolution.length_ns, labels == OUTSIDE
         shorter = next(each for each in _SHORTER[resolution] if self._nests(each, window))
         pieces = self._parts(shorter, window)
         of_shared = np.isin(pieces.bars.time_ns // length * length, bars.time_ns[is_shared])
         joined = joined_bars([bars[~is_shared], pieces.bars[of_shared]])
         order = np.argsort(joined.time_ns)
-        return _Parts(
+        return _ShorterBars(
             joined[order],
             np.concatenate([labels[~is_shared], pieces.labels[of_shared]])[order],
             np.concatenate([is_stored[~is_shared], pieces.has_stored[of_shared]])[order],

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from msgspec.structs import replace
 
 from store import open_store
-from store.datasets import DATASETS, INTEREST_RATES, TRADES
+from store.datasets import DATASETS, TRADES, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.instruments import Instrument
 from tests.api_client import Api, answer, problem, trade
@@ -30,8 +30,7 @@ def meta(api: Api) -> Api:
     return api
 
 
-# Currencies, of which interest rates are, have no other names.
-OF_INSTRUMENTS = [dataset for dataset in DATASETS.values() if dataset is not INTEREST_RATES]
+OF_INSTRUMENTS = [dataset for dataset in DATASETS.values() if dataset not in WITHOUT_INSTRUMENTS]
 
 
 @pytest.mark.parametrize("dataset", OF_INSTRUMENTS, ids=lambda dataset: dataset.name)
