@@ -21,7 +21,9 @@ from store.row_rules import (
     is_invalid_spin_off,
     is_invalid_split,
     is_misplaced_bar,
+    is_no_symbol,
 )
+from store.symbols import NO_SYMBOL, InvalidSymbol
 from store.tenors import TENOR_ALIASES, TENORS
 
 TIME, NUMBER, INTEGER, TEXT, BOOLEAN = ColumnKind
@@ -314,6 +316,7 @@ UNIVERSE_CHANGES = Dataset(
     ),
     id_columns=("member", "timestamp"),
     partition=Partition.YEAR,
+    rules=(RowRule(InvalidSymbol.code, f"the member is no symbol: {NO_SYMBOL}", ("member",), is_no_symbol),),
     conflict=(
         "row_conflict",
         "a change of this member and instant is stored, or stands earlier in this batch, and is another",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from store.resolutions import Resolution
+from store.symbols import is_symbol
 from store.timestamps import MINUTE_NS
 
 
@@ -95,6 +96,11 @@ def is_absurd_ratio(ratio: Any) -> Any:
 
 def is_beyond_one(rate: Any) -> Any:
     return (rate < -1) | (rate > 1)
+
+
+def is_no_symbol(member: Any) -> Any:
+    found = np.array([not is_symbol(each) for each in np.atleast_1d(member).tolist()], dtype=bool)
+    return found if np.ndim(member) else bool(found[0])
 
 
 def is_misplaced_bar(timestamp: Any, resolution: Any) -> Any:

@@ -92,3 +92,12 @@ def parse_symbol(text: str) -> str:
     if not _SYMBOL.fullmatch(symbol):
         raise InvalidSymbol(NO_SYMBOL)
     return symbol
+
+
+def is_symbol(text: str) -> bool:
+    """Return whether a text is a valid symbol."""
+    try:
+        parse_symbol(text)
+    except InvalidSymbol:
+        return False
+    return True

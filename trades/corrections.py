@@ -20,9 +20,9 @@ from http_requests.parsers import JSONBytesParser, take_body
 from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
 from store.protocol import Action, Correction
-from store.symbols import parse_symbol
+from store.symbols import is_symbol, parse_symbol
 from trades.batches.refusals import refusal_of
-from trades.batches.row_batch import check_dates, is_symbol
+from trades.batches.row_batch import check_dates
 from trades.batches.serializers import ColumnField, IngestAnswerSerializer, SymbolField
 from trades.exceptions import BatchRefused
 from trades.instruments.services import allows_nonpositive_price, symbol_canonical

@@ -35,9 +35,10 @@ from store.log_views.log_view import LogView, last_row, log_coverage
 from store.log_views.members import members_at, members_within, next_change_ns
 from store.protocol import ALL_TIME, CommitId, Window
 from store.resolutions import Resolution
+from store.symbols import is_symbol, parse_symbol
 from store.terms import Settle
 from store.timestamps import format_timestamp
-from trades.instruments.services import requested_symbol, symbol_canonical
+from trades.instruments.services import symbol_canonical
 from trades.stores import market_store
 
 _COLUMNS = (OutColumn("member", ColumnRole.TEXT), OutColumn("since", ColumnRole.TIME))
@@ -92,8 +93,8 @@ class UniverseQuery:
 def pinned_universe(query: UniverseQuery, *, now_ns: int) -> PinnedUniverse:
     """Return all that were members at some instant of the range. Changes after now do not count.
 
-    Raises `UnknownSymbol` for an unknown universe, `NoData` without members, `InvalidParameter` for too many,
-    `InvalidValue` for a member that is no symbol, and the store's errors.
+    Raises `UnknownSymbol` for an unknown universe, `NoData` without members, `InvalidParameter` for too many, and the
+    store's errors.
     """
     log = ReadPoint(query.as_of_ns, None).log(UNIVERSE_CHANGES, query.name, 0)
     if log.is_empty and not is_known(query.name):
@@ -103,9 +104,10 @@ def pinned_universe(query: UniverseQuery, *, now_ns: int) -> PinnedUniverse:
     now_ns = now_ns if query.as_of_ns is None else min(now_ns, query.as_of_ns)
     until_ns = now_ns + 1 if query.end_ns is None else min(query.end_ns, now_ns + 1)
     start_ns = until_ns if query.start_ns is None else min(query.start_ns, until_ns)
-    members = members_within(log, Window(start_ns, until_ns))
+    # Earlier versions stored members that are no symbols. They have no rows.
+    members = [each for each in members_within(log, Window(start_ns, until_ns)) if is_symbol(each)]
     _check_count(query.name, len(members))
-    named = (symbol_canonical(requested_symbol(member), query.symbol_as_of_ns) for member in members)
+    named = (symbol_canonical(parse_symbol(member), query.symbol_as_of_ns) for member in members)
     # "Now" goes on to the end of the range or to `as_of`.
     last_ns = min(
         ALL_TIME.end_ns if query.end_ns is None else query.end_ns - 1,

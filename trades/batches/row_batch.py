@@ -11,7 +11,7 @@ import pyarrow as pa
 from store.arrays import Integers
 from store.datasets import TRADES
 from store.declarations import Column, Dataset
-from store.symbols import InvalidSymbol, parse_symbol
+from store.symbols import is_symbol, parse_symbol
 from store.timestamps import DAY_NS
 from trades.batches.validation import columns_of
 from trades.exceptions import BatchRefused
@@ -121,12 +121,3 @@ def check_query_column(options: BatchOptions, columns: Mapping[str, pa.Array]) -
     others = set(columns[name].unique().to_pylist()) - {given}
     if others:
         raise BatchRefused("mixed_resolutions", f"the query has {name}={given}; a row has {min(others)}")
-
-
-def is_symbol(text: str) -> bool:
-    """Return whether a text is a valid symbol."""
-    try:
-        parse_symbol(text)
-    except InvalidSymbol:
-        return False
-    return True

@@ -11,6 +11,7 @@ import pyarrow as pa
 from msgspec import UNSET, Meta, UnsetType
 
 from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, ColumnKind, Dataset
+from store.symbols import is_symbol
 from store.timestamps import Instants, InvalidTimestamp, parse_timestamps
 from trades.batches.row_batch import (
     BatchOptions,
@@ -18,7 +19,6 @@ from trades.batches.row_batch import (
     TypedDecodeFailed,
     assemble_batch,
     check_size,
-    is_symbol,
 )
 from trades.batches.validation import TypedColumn, columns_of, validate_columns
 from trades.batches.value_rules import LARGEST_NUMBER

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 
 from store import open_store
-from tests.api_client import Api, answer, problem
+from tests.api_client import Api, answer, problem, trade
 from trades.batches.sample_rows import SAMPLE_ROWS
 
 pytestmark = pytest.mark.django_db
@@ -53,3 +53,27 @@ def test_members_are_those_of_an_instant_as_far_as_known(api: Api, clock: Any):
     assert reader.members("SP500", "2024-12-23") == ["AAPL", "APO"]
     assert reader.members("SP500", "2024-01-01") == []
     assert reader.members("SP500", as_of=before) == ["AAPL", "QRVO"]
+
+
+@pytest.mark.parametrize("member", ["@BIG", "a,b", "..", "A" * 33])
+def test_a_member_that_is_no_symbol_is_refused(api: Api, member: str):
+    response = send(api, change("2024-01-02", "AAPL", "add"), change("2024-01-02", member, "add"))
+    assert response.status_code == 422
+    (error,) = answer(response)["errors"]
+    assert error["path"].startswith("universe_changes[1]")
+    assert error["code"] == "invalid_symbol"
+
+
+def test_a_stored_member_that_is_no_symbol_has_no_rows(api: Api, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("store.row_rules.is_symbol", bool)
+        send(api, change("2024-01-02", "AAPL", "add"), change("2024-01-02", "@BIG", "add"))
+        send(api, change("2024-01-02", "..", "add") | {"symbol": "ODD"})
+    assert answer(api.ingest(trade(timestamp="2024-01-03T15:00:00Z")))["stored"] == 1
+    path = "/api/v1/market-data/equities/trades"
+    hour = {"start": "2024-01-03T14:30:00Z", "end": "2024-01-03T15:30:00Z"}
+    found = answer(api.get(path, {"symbols": "@SP500"} | hour))
+    assert (found["symbols"], len(found["trades"])) == (["AAPL"], 1)
+    assert problem(api.get(path, {"symbols": "@ODD"} | hour)) == (404, "no_data")
+    members = answer(api.get("/api/v1/market-data/universes/SP500/members"))["members"]
+    assert [row["member"] for row in members] == ["@BIG", "AAPL"]

@@ -150,6 +150,8 @@ def value_of(column: Any) -> Any:
         return st.integers(0, 2**53) if column.kind is ColumnKind.INTEGER else st.booleans()
     if column.choices:
         return st.sampled_from([*column.choices, *(alias for alias, _ in column.aliases)])
+    if column.name == "member":
+        return st.sampled_from(["AAPL", "brk.b", "BTC/USD", "^SPX"]) | st.integers(0, 2**53)
     of_forms = {
         ColumnForm.WORDS: st.lists(CONDITION, max_size=4),
         ColumnForm.CURRENCY: st.sampled_from(["USD", "EUR"]),
