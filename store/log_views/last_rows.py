@@ -13,6 +13,7 @@ from store.arrays import Integers, Mask
 from store.declarations import Dataset
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
+from store.rows.stored_rows import stored_schema
 
 # The time of a row that does not exist.
 NEVER_NS = int(np.iinfo(np.int64).min)
@@ -40,9 +41,11 @@ class RowView(Protocol):
 # more. If there are more rows, the instants are split into halves.
 _MOST_ROWS = 16_384
 _MOST_ROWS_EACH = 16
-# How many rows the first search backwards reads, and the factor by which each further search reads more.
+# How many rows the first search backwards reads, and the factor by which each further search reads more. A search for
+# rows that were known reads at most `_MOST_ROWS_BACK` more at once.
 _FIRST_ROWS = 8
 _GROWTH = 16
+_MOST_ROWS_BACK = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +88,17 @@ def last_rows_at(
     """
     if log.is_empty or not len(instants):
         return LastRows(log.dataset.schema.empty_table(), np.full(len(instants), -1))
+    if isinstance(log, LogView) and log.settle is not None:
+        return _known_rows_at(log, instants, log.settle.after(instants), reach_ns, row_filter)
     first_ns, last_ns = int(instants[0]), int(instants[-1])
     window = Window(first_ns, last_ns + 1).within(ALL_TIME)
-    if len(instants) > 1 and log.row_bound(window) > max(_MOST_ROWS, _MOST_ROWS_EACH * len(instants)):
+    if len(instants) > 1 and log.row_bound(window) > _most_rows(len(instants)):
         middle = len(instants) // 2
         halves = [
             last_rows_at(log, part, reach_ns=reach_ns, row_filter=row_filter)
             for part in (instants[:middle], instants[middle:])
         ]
         return _joined(*halves)
-    if isinstance(log, LogView) and log.settle is not None:
-        return _known_rows_at(log, instants, log.settle.after(instants), reach_ns, row_filter)
     if len(instants) == 1:
         newest_rows = _newest(log, Window(first_ns - reach_ns, last_ns + 1), row_filter)
         return _last_of(newest_rows, instants, reach_ns)
@@ -110,23 +113,58 @@ def _known_rows_at(
 ) -> LastRows:
     """Return the last row at or before each instant, as it was known at `known_ns`.
 
-    The rows before the first instant are read in ever longer windows, until every instant has its row.
+    Versions are read backwards, each at most once. Those that no instant still waits for are skipped.
     """
-    before = Window(int(instants[0]) - reach_ns, int(instants[0])).within(ALL_TIME)
-    count, begin_ns = _FIRST_ROWS, before.start_ns
-    while True:
-        if before.start_ns < before.end_ns:
-            begin_ns = log.take_window(before, count, from_end=True).start_ns
-        versions = log.versions(Window(begin_ns, int(instants[-1]) + 1).within(ALL_TIME))
-        times = log.known_times(versions)
-        if row_filter is not None:
-            passes = row_filter(versions)
-            versions, times = versions.filter(pa.array(passes)), times.taken(passes)
-        ends = versions.column("timestamp").to_numpy().searchsorted(instants, side="right")
-        found = LastRows(versions, times.last_at(ends, known_ns))
-        if begin_ns <= before.start_ns or (found.indices >= 0).all():
-            return found.within(instants, reach_ns)
-        count *= _GROWTH
+    indices, parts = np.full(len(instants), -1), [stored_schema(log.dataset).empty_table()]
+    pending, end_ns, count, kept = np.arange(len(instants)), ALL_TIME.end_ns, _FIRST_ROWS, 0
+    while len(pending):
+        newest_ns = int(instants[pending[-1]])
+        if newest_ns < end_ns - 1:
+            end_ns, count = newest_ns + 1, _FIRST_ROWS
+        window = _window_back(log, instants[pending], end_ns, reach_ns, count).within(ALL_TIME)
+        versions = log.versions(window)
+        found = _last_known(log, versions, instants[pending], known_ns[pending], row_filter)
+        is_found = found >= 0
+        rows, position = np.unique(found[is_found], return_inverse=True)
+        parts.append(versions.take(pa.array(rows)))
+        indices[pending[is_found]] = kept + position
+        is_in_reach = instants[pending] - window.start_ns < reach_ns
+        pending = pending[~is_found & is_in_reach & (window.start_ns > ALL_TIME.start_ns)]
+        end_ns, count, kept = window.start_ns, min(count * _GROWTH, _MOST_ROWS_BACK), kept + len(rows)
+    return LastRows(pa.concat_tables(parts), indices).within(instants, reach_ns)
+
+
+def _window_back(log: LogView, instants: Integers, end_ns: int, reach_ns: int, count: int) -> Window:
+    """Return the window before `end_ns` that is searched next for the last rows of ascending instants.
+
+    It has as many of the instants as have few rows between them, and `count` rows before them.
+    """
+    inside = instants[: instants.searchsorted(end_ns)]
+    while len(inside) and log.row_bound(Window(int(inside[0]), end_ns).within(ALL_TIME)) > _most_rows(
+        len(inside)
+    ):
+        inside = inside[(len(inside) + 1) // 2 :]
+    first_ns = int(inside[0]) if len(inside) else end_ns
+    before = Window(int(instants[0]) - reach_ns, first_ns).within(ALL_TIME)
+    if before.start_ns >= before.end_ns:
+        return Window(first_ns, end_ns)
+    return Window(log.take_window(before, count, from_end=True).start_ns, end_ns)
+
+
+def _last_known(
+    log: LogView, versions: pa.Table, instants: Integers, known_ns: Integers, row_filter: RowFilter | None
+) -> Integers:
+    """Return the index of the last version at or before each instant that was known at `known_ns`; -1 without one."""
+    times, time_ns = log.known_times(versions), versions.column("timestamp").to_numpy()
+    rows = np.arange(len(time_ns)) if row_filter is None else np.flatnonzero(row_filter(versions))
+    ends = time_ns[rows].searchsorted(instants, side="right")
+    found: Integers = np.append(rows, -1)[times.taken(rows).last_at(ends, known_ns)]
+    return found
+
+
+def _most_rows(instants: int) -> int:
+    """Return how many rows, from the first to the last of so many instants, are read at once."""
+    return max(_MOST_ROWS, _MOST_ROWS_EACH * instants)
 
 
 def _newest(log: RowView, window: Window, row_filter: RowFilter | None) -> pa.Table:

@@ -58,9 +58,15 @@ class KnowledgeTimes:
     def last_at(self, ends: Integers, instant_ns: Integers) -> Integers:
         """Return, for each instant, the index of the last version before `ends` that was known; -1 if there is none.
 
-        ends: an index for each instant.
+        ends: an index for each instant. Versions that are known at none of the instants are left out of the search.
         """
         found, pending, ends = np.full(len(ends), -1), np.arange(len(ends)), ends.copy()
+        if not len(ends):
+            return found
+        rows = np.flatnonzero((self.from_ns <= instant_ns.max()) & (instant_ns.min() < self.until_ns))
+        if len(rows) < len(self.from_ns):
+            index = self.taken(rows).last_at(rows.searchsorted(ends), instant_ns)
+            return np.append(rows, -1)[index]
         while len(pending := pending[ends[pending] > 0]):
             index = ends[pending, None] - 1 - np.arange(_STEP)
             known = (index >= 0) & self._at(np.maximum(index, 0), instant_ns[pending, None])

@@ -11,9 +11,10 @@ from store.arrays import Mask
 from store.bar_policies import US_EQUITIES
 from store.bars.prints import masks_of
 from store.datasets import TRADES
+from store.log_views import last_rows
 from store.log_views.last_rows import last_rows_at
-from store.log_views.log_view import view_as_of
-from store.protocol import ALL_TIME
+from store.log_views.log_view import LogView, view_as_of
+from store.protocol import ALL_TIME, Window
 from store.queries import QueryableStore
 from store.terms import Settle
 from tests.store.builders import (
@@ -41,7 +42,13 @@ def test_rows_are_those_that_were_known(store: QueryableStore, clock: Clock, see
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_last_row_is_that_known_at_the_instant(store: QueryableStore, clock: Clock, seed: int):
+def test_the_last_row_is_that_known_at_the_instant(
+    store: QueryableStore, clock: Clock, seed: int, monkeypatch: pytest.MonkeyPatch
+):
+    if seed % 2:
+        monkeypatch.setattr(last_rows, "_MOST_ROWS", 5)
+        monkeypatch.setattr(last_rows, "_MOST_ROWS_EACH", 0)
+        monkeypatch.setattr(last_rows, "_FIRST_ROWS", 1)
     chance = random.Random(seed)
     oracle = history(store, clock, chance)
     view = replace(view_as_of(store, TRADES, SYMBOL, None), settle=Settle((SETTLE,)))
@@ -98,6 +105,31 @@ def test_a_long_outage_is_searched_in_steps(store: QueryableStore, clock: Clock)
     view = replace(view_as_of(store, TRADES, SYMBOL, None), settle=Settle((SETTLE,)))
     found = last_rows_at(view, np.array([NOON + MINUTE, NOON + 11 * MINUTE]), reach_ns=HOUR)
     assert found.values("price").to_pylist() == [1, 2]
+
+
+def test_rows_that_were_not_known_are_read_once_for_all_instants(
+    store: QueryableStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    imported = [trade(SECOND + n, 2, received_at=NOON + 30 * DAY) for n in range(300)]
+    store.append(batch(trade(0, 1), *imported))
+    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle=Settle((SETTLE,)))
+    monkeypatch.setattr(last_rows, "_MOST_ROWS", 50)
+    monkeypatch.setattr(last_rows, "_MOST_ROWS_EACH", 0)
+    reads: list[int] = []
+    read = LogView.versions
+
+    def counted(view: LogView, window: Window) -> pa.Table:
+        versions = read(view, window)
+        reads.append(versions.num_rows)
+        return versions
+
+    monkeypatch.setattr(LogView, "versions", counted)
+    found = last_rows_at(view, NOON + SECOND + np.arange(0, 300, 10), reach_ns=HOUR)
+    assert found.values("price").to_pylist() == [1] * 30
+    assert sum(reads) <= 301
+    assert (
+        last_rows_at(view, NOON + SECOND + np.arange(30), reach_ns=SECOND - 1).indices.tolist() == [-1] * 30
+    )
 
 
 def test_a_row_that_was_sent_before_its_event_was_known_when_it_was_sent(store: QueryableStore, clock: Clock):
