@@ -22,6 +22,7 @@ from store.resolutions import Resolution
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import Api, answer
 from tests.installation import shared_installation
+from tests.store_settings import IS_OF_FILES
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
@@ -244,6 +245,7 @@ def test_a_bar_has_the_terms_of_its_end(live: Api, dataset: str, resolution: str
     assert [key(row) for row in then] == sorted(wanted, key=lambda each: (parse_timestamp(each[0]), each[1]))
 
 
+@pytest.mark.skipif(not IS_OF_FILES, reason="the reader reads files")
 @pytest.mark.parametrize("words", [{}, {"hours": "regular"}], ids=["default", "regular"])
 @pytest.mark.parametrize("resolution", ["1m", *LONG])
 def test_the_reader_has_the_same_terms(live: Api, resolution: str, words: Any):
@@ -258,6 +260,7 @@ def test_the_reader_has_the_same_terms(live: Api, resolution: str, words: Any):
         assert getattr(bars, name).tolist() == [row[name] for row in rows]
 
 
+@pytest.mark.skipif(not IS_OF_FILES, reason="the reader reads files")
 @pytest.mark.parametrize("words", [{}, {"hours": "regular"}], ids=["default", "regular"])
 @pytest.mark.parametrize("resolution", ["1m", *LONG])
 def test_the_readers_quote_bars_have_the_same_terms(live: Api, resolution: str, words: Any):
