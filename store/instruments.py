@@ -32,8 +32,8 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     bar_policy: the name of the policy that decides which prints make its bars. instrument_class: one of
     `INSTRUMENT_CLASSES`. exchange: ISO 10383 code (MIC). currency: ISO 4217 code of its prices, for fx the quote
     currency. base_currency: the currency that a price of fx is for; for fx both are taken from a symbol such as
-    EUR-USD. tick_size: the smallest price step. volume_kind: one of `VOLUME_KINDS`; by default fractional for crypto and fx, else whole. aliases: other
-    symbols of the instrument, see `Alias`. underlying: the symbol of the underlying of a future or an option. expiry: ISO
+    EUR-USD. tick_size: the smallest price step. volume_kind: one of `VOLUME_KINDS`; by default fractional for crypto
+    and fx, else whole. aliases: other symbols of the instrument, see `Alias`. underlying: the symbol of the underlying of a future or an option. expiry: ISO
     date of a future or an option. strike, right (`RIGHTS`), exercise (`EXERCISES`), settlement (`SETTLEMENTS`):
     the terms of an option. multiplier: units of the underlying per contract. calendar: the trading calendar's
     name if the exchange has several. allow_nonpositive_price: whether prices may be zero or less. settle: rows may

@@ -56,9 +56,9 @@ def rows_ingest(
     """Store a checked batch durably, all of it or nothing.
 
     caller: the sender's stable name, the scope of `request_key`. complete_until_ns: see `Append`. conditions: the
-    map of the rows' condition codes; None takes that of the exchange, if it has one. Raises `BatchRefused` if a stored row has the same
-    id and other values, if the dataset is not for the symbol, or if the instrument refuses an
-    unknown condition; `IdempotencyError`s; the store's `StorageError`s.
+    map of the rows' condition codes; None takes that of the exchange, if it has one. Raises `BatchRefused` if a stored
+    row has the same id and other values, if the dataset is not for the symbol, or if the instrument refuses an unknown
+    condition; `IdempotencyError`s; the store's `StorageError`s.
     """
     refusal = symbol_refusal(dataset=dataset, symbol=batch.symbol)
     if refusal is not None:

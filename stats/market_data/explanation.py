@@ -35,8 +35,8 @@ from store.timestamps import DAY_NS, format_timestamp
 from trades.instruments.services import requested_symbol
 
 EXPLAIN = "explain"
+# How many prints are listed by default.
 _LISTED = 100
-"""How many prints are listed by default."""
 
 
 @dataclass(frozen=True, slots=True)

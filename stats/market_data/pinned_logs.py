@@ -1,5 +1,6 @@
 """The logs that an answer reads, each pinned to a commit, so that later writes do not change the answer."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -92,6 +93,22 @@ def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
         commit = NO_COMMIT
     seen.check(commit)
     return LogView(store, dataset, symbol, commit, commit)
+
+
+def digest_of(commits: Iterable[tuple[str, CommitId]]) -> str:
+    """Return a hash of the names of logs with their commits."""
+    digest = hashlib.sha256()
+    for name, commit in commits:
+        digest.update(f"{name}={commit.number}-{commit.hash};".encode())
+    return digest.hexdigest()
+
+
+def joined_commit(commits: Sequence[tuple[str, CommitId]]) -> CommitId:
+    """Return one commit for many logs: the sum of their numbers, and a hash of them. `NO_COMMIT` without logs.
+
+    commits: the logs' names and commits.
+    """
+    return CommitId(sum(commit.number for _, commit in commits), digest_of(commits)) if commits else NO_COMMIT
 
 
 def commits_of(logs: Iterable[PinnedLog], *, with_symbols: bool) -> str:

@@ -93,9 +93,10 @@ class DatasetForm:
 
     name: its name in URLs. rows_name: the rows' field in a document. own: the parameters that it has besides
     those of every dataset. resolution: the default resolution. columns: all columns that its rows may have.
-    takes_underlyings: whether the path's symbol may be an underlying. of_roots: whether symbols are roots of contracts. of_instants: whether a row belongs to an
-    instant at every resolution, not to an interval. at_one_instant: whether a query has the instant `at` instead of a
-    range. stream_resolution: the default resolution of streams; None if it is `resolution`.
+    takes_underlyings: whether the path's symbol may be an underlying. of_roots: whether symbols are roots of contracts.
+    of_instants: whether a row belongs to an instant at every resolution, not to an interval. at_one_instant: whether a
+    query has the instant `at` instead of a range. stream_resolution: the default resolution of streams; None if it is
+    `resolution`.
     """
 
     name: str
@@ -241,9 +242,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
     form, several = target.form, target.symbol is None
     values = query_values(form.serializer(streamed=target.streamed, several=several), query_string)
     start, end = values.get("start"), _end(values)
-    symbols = values["symbols"] if several else SymbolList((requested_symbol(target.symbol or ""),))
-    market_class = MARKET_CLASSES[target.market_class]
-    check_universe(market_class, symbols.universe)
+    market_class, symbols = MARKET_CLASSES[target.market_class], _symbols(target, values)
     session, hours, time_form = values.get("session"), values.get("hours"), values.get("time")
     return MarketDataQuery(
         market_class=market_class,
@@ -282,6 +281,15 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         max_age_ns=None if "join" in values else values.get("max_age"),
         has_maximum_range=not target.streamed,
     )
+
+
+def _symbols(target: Target, values: dict[str, Any]) -> SymbolList:
+    """Return the symbols of a query, or the universe of which they are the members. Raises `InvalidParameter`."""
+    if target.symbol is not None:
+        return SymbolList((requested_symbol(target.symbol),))
+    symbols: SymbolList = values["symbols"]
+    check_universe(MARKET_CLASSES[target.market_class], symbols.universe)
+    return symbols
 
 
 def _quote_join(values: dict[str, Any]) -> QuoteJoin | None:

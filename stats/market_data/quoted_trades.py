@@ -1,4 +1,4 @@
-"""The dataset `/trades`: trades as stored, with `join=quotes` each with the best bid and offer, or its quote, and spreads."""
+"""The dataset `/trades`: trades as stored; with `join=quotes` each has the quote before it, and its spreads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

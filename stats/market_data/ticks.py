@@ -1,4 +1,4 @@
-"""Datasets whose rows are returned as stored: quotes, open interest, interest rates, changes of universes; the base of trades."""
+"""Datasets whose rows are returned as stored, such as open interest. Trades and quotes are made over them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

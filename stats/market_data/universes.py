@@ -12,8 +12,7 @@ from http_requests.exceptions import InvalidParameter
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import NoData
-from stats.market_data.options.chain import digest_of
-from stats.market_data.pinned_logs import PinnedLog, ReadPoint
+from stats.market_data.pinned_logs import PinnedLog, ReadPoint, joined_commit
 from stats.market_data.plan import (
     MarketDataset,
     Plan,
@@ -68,9 +67,8 @@ class PinnedUniverse:
 
 
 def _joined(logs: Iterable[PinnedLog]) -> CommitId:
-    """Return one commit for many logs, which a header could not name: the sum of their numbers, and a hash of them."""
-    heads = [(f"{log.dataset.name}:{log.symbol}", log.head) for log in logs]
-    return CommitId(sum(head.number for _, head in heads), digest_of(heads))
+    """Return one commit for logs that are too many for a header."""
+    return joined_commit([(f"{log.dataset.name}:{log.symbol}", log.head) for log in logs])
 
 
 @dataclass(frozen=True, slots=True)

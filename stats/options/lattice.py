@@ -1,9 +1,10 @@
 """Prices columns of American options with cash dividends on one trinomial lattice.
 
-Hull, Options, Futures, and Other Derivatives, 9th edition, section 21.4: nodes lie √(3 Δt) apart in units of volatility, and
-the probabilities are 1/6, 2/3 and 1/6. Here the lattice is of the driftless Brownian motion w, so that all options share its nodes:
-the underlying without the dividends is x e^(v w - (v²/2 + b - a) s) at the part s of the option's life. Ex-dates are further
-instants of an option's lattice. Values are discounted to the start. Units: `stats.options.european`.
+Hull, Options, Futures, and Other Derivatives, 9th edition, section 21.4: nodes lie √(3 Δt) apart in units of volatility,
+and the probabilities are 1/6, 2/3 and 1/6. Here the lattice is of the driftless Brownian motion w, so that all options
+share its nodes: the underlying without the dividends is x e^(v w - (v²/2 + b - a) s) at the part s of the option's life.
+Ex-dates are further instants of an option's lattice. Values are discounted to the start. Units:
+`stats.options.european`.
 """
 
 from dataclasses import dataclass
@@ -89,8 +90,9 @@ def _rolled_back(inputs: LatticeInputs) -> Floats:
 def _instants(inputs: LatticeInputs) -> tuple[Floats, Floats, Floats]:
     """Return the instants of the lattice, the weights of the steps between them, and the dividends still to come.
 
-    Instants are parts of the life. At an ex-date a call is exercised before the dividend and a put after it. A step's weight is that of each neighbour: a sixth if the step is 1 / `STEPS` of the life, less if it is shorter. The
-    averages of `_at_expiry` stand for a variance of `SPACING`² / 12, by which the last steps are shorter.
+    Instants are parts of the life. At an ex-date a call is exercised before the dividend and a put after it. A step's
+    weight is that of each neighbour: a sixth if the step is 1 / `STEPS` of the life, less if it is shorter. The averages
+    of `_at_expiry` stand for a variance of `SPACING`² / 12, by which the last steps are shorter.
     """
     even = np.broadcast_to(np.linspace(0, 1, STEPS + 1)[:, None], (STEPS + 1, len(inputs.x)))
     times = np.concatenate([even, inputs.parts])

@@ -42,7 +42,8 @@ class MarketInputs:
     """The inputs beside a chain.
 
     spot: NaN if unknown. rate, dividend_yield: per year, continuously compounded, for each option in the chain's
-    order, or one for all. dividends: cash dividends until the expiries, in the chain's order; None for none. parity: whether forwards may come from put-call parity; otherwise they come from spot.
+    order, or one for all. dividends: cash dividends until the expiries, in the chain's order; None for none. parity:
+    whether forwards may come from put-call parity; otherwise they come from spot.
     """
 
     instant_ns: int

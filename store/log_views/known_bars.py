@@ -70,7 +70,7 @@ class KnownVersions:
         return KnownVersions(self.rows.filter(pa.array(rows)), self.times.taken(rows), self.instant_ns[rows])
 
     def counts(self, first_ns: int = ALL_TIME.start_ns + 1, last_ns: int = ALL_TIME.end_ns) -> dict[str, int]:
-        """Return how many rows were judged by which time, of the bars that are known as of one of `[first_ns, last_ns]`."""
+        """Return how many rows were judged by which time, of bars that are known as of `first_ns` to `last_ns`."""
         in_bars = (self.instant_ns >= first_ns) & (self.instant_ns <= last_ns)
         return replace(self.times, by=np.where(in_bars, self.times.by, -1)).counts()
 

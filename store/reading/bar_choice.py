@@ -54,8 +54,8 @@ class QuoteBarOptions(TypedDict, total=False):
 class BarChoice:
     """The options of bars.
 
-    session: `utc` for UTC days, `exchange` for trading dates, or None for the instrument's. hours: `all`, `regular`, `extended`, or None for the
-    instrument's. anchor: `clock`, or `session` for intervals that begin at the session's open. policy: None for the
+    session: `utc` for UTC days, `exchange` for trading dates, or None for the instrument's. hours: `all`, `regular`,
+    `extended`, or None for the instrument's. anchor: `clock`, or `session` for intervals that begin at the session's open. policy: None for the
     instrument's. as_of: commits made later are ignored. knowledge: `now`, or `then` for bars as they were known at
     their end. adjustment: `raw`, `split`, or `all` for dividends, too; bars as they were known are never adjusted.
     partial: `include`, or `exclude` to leave out intervals that are not over. now_ns: the instant that decides what
@@ -145,5 +145,5 @@ def _check_words(days: tuple[str | None, ...], knowledge: str, adjustment: str, 
         raise UnknownName("value of partial", partial, _PARTIALS)
 
 
-# The choice without any option.
+# The choice without any option. Its bars do not depend on `now_ns`, which is that of the import.
 DEFAULTS = BarChoice()

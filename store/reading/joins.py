@@ -76,8 +76,8 @@ class JoinReader(RowReader):
     ) -> CrossSection | Any:
         """Return each symbol's last trade at or before an instant.
 
-        symbols: None means all symbols, `"@NAME"` the members of a universe at the instant. tolerance: a trade counts only
-        if it is at most this old; None for any age. Without such a trade price and volume are NaN, also for a symbol
+        symbols: None means all symbols, `"@NAME"` the members of a universe at the instant. tolerance: a trade counts
+        only if it is at most this old; None for any age. Without such a trade price and volume are NaN, also for a symbol
         without trades. knowledge: `then` for trades, and members, as they were known at the instant plus `settle`.
         """
         at_ns = instant_ns(at)

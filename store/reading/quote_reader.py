@@ -1,4 +1,4 @@
-"""The reader's methods that return quotes: as stored, the best of all venues, bars of them, and trades with their quotes."""
+"""The reader's methods that return quotes, the best of all venues, quote bars, and trades with their quotes."""
 
 from __future__ import annotations
 

@@ -40,8 +40,7 @@ class Reader(SymbolBarReader):
         """Yield (start in nanoseconds UTC, `Slice`) for each interval with a bar of any symbol, ascending.
 
         symbols: the universe; None means all symbols, `"@NAME"` all that were members of a stored universe at some
-        instant of the window. The scan is one snapshot: each symbol is read as of its
-        newest commit at the call, or as of `as_of`. With `fill`, a symbol that has had a bar, also before the
+        instant of the window. The scan is one snapshot: each symbol is read as of its newest commit at the call, or as of `as_of`. With `fill`, a symbol that has had a bar, also before the
         scan, has one in every slice: its last close, with volume 0. At most 2^18 bars are in memory. Bars, and
         `options`, are those of `bars`.
         """
@@ -75,8 +74,8 @@ class Reader(SymbolBarReader):
         """Return one field of the bars of many symbols: a row per interval with a bar, a column per symbol.
 
         symbols: as for a scan. field: open, high, low, close, volume, trade_count or notional. A missing value
-        is NaN; with `fill`, after a symbol's first bar, also before the panel, a missing price is its last close and a missing volume 0. Bars,
-        and `options`, are those of `bars`. Each symbol is read as of its newest commit, or as of `as_of`.
+        is NaN; with `fill`, after a symbol's first bar, also before the panel, a missing price is its last close and a
+        missing volume 0. Bars, and `options`, are those of `bars`. Each symbol is read as of its newest commit, or as of `as_of`.
         """
         choice = BarChoice(**options)
         universe = self._universe(symbols, exact_window(start, end), choice.as_of, choice.knowledge)

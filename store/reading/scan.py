@@ -191,8 +191,8 @@ def merged_slices(
 ) -> Iterator[tuple[int, Slice]]:
     """Yield (start of the interval, its slice) for each interval with a bar of any symbol, ascending.
 
-    last_close: each symbol's close before the window, NaN for none; every slice then has a bar of each symbol that has had
-    one: its last close, with volume 0. None: slices have the bars that there are.
+    last_close: each symbol's close before the window, NaN for none; every slice then has a bar of each symbol that has
+    had one: its last close, with volume 0. None: slices have the bars that there are.
     """
     indices: Sequence[int] = range(len(universe))
     for part in intervals.parts(window, len(universe)):

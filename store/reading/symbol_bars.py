@@ -37,8 +37,8 @@ class SymbolBars:
     """The bars of one symbol.
 
     instrument, logs, actions: as of the choice's `as_of`. actions: corporate actions; not needed for bars that are not
-    adjusted. sessions: None if they are not known. terms: those that bars have by their end; () for the instrument's.
-    ends: only bars that end in this window.
+    adjusted. sessions: None if they are not known. terms: those that bars have by their end, oldest first. ends: only
+    bars that end in this window.
     """
 
     instrument: Instrument
@@ -46,7 +46,7 @@ class SymbolBars:
     actions: LogView
     sessions: GridOf | None
     choice: BarChoice
-    terms: tuple[TermsPeriod, ...] = ()
+    terms: tuple[TermsPeriod, ...]
     ends: Window = ALL_TIME
 
     def series(self, interval: IntervalArgument) -> BarSeries:
@@ -87,8 +87,7 @@ class SymbolBars:
 
     def _exchange_grid(self, interval: IntervalArgument) -> DayGrid | None:
         """Return the grid by the instrument's hours, or the last ones if the options need hours and it had none."""
-        last = self.terms[-1].instrument if self.terms else self.instrument
-        return grid_by_terms(self.instrument, last, self.sessions, self.choice, interval)
+        return grid_by_terms(self.instrument, self.terms[-1].instrument, self.sessions, self.choice, interval)
 
     def _unadjusted(self, grid: Grid) -> BarMaker:
         settle_ns = self.instrument.settle_ns if self.choice.is_then else None

@@ -47,9 +47,9 @@ def stored_rows_among(
     """Return the indices of the rows that are stored already, ascending.
 
     stored: the stored rows of each identity. Two rows are the same if their values are equal and their later
-    columns agree wherever both have a value; of a row that `says_all`, wherever it has one. A row whose id is stored, or is earlier in the batch, is a
-    duplicate if it is the same; otherwise `IdConflict` is raised. A corrected row with an id has several
-    values; a row that equals any of them is the same. Rows without an id are counted: each stored row makes
+    columns agree wherever both have a value; of a row that `says_all`, wherever it has one. A row whose id is
+    stored, or is earlier in the batch, is a duplicate if it is the same; otherwise `IdConflict` is raised. A
+    corrected row with an id has several values; a row that equals any of them is the same. Rows without an id are counted: each stored row makes
     one row of the batch a duplicate, if possible one with equal later columns. Cancelled rows count as
     stored.
     """

@@ -51,7 +51,10 @@ _ADJUSTED = ("open", "high", "low", "close", "vwap")
 
 
 class _Stretch(NamedTuple):
-    """The time in which a contract is in front. contract: its index. roll_date: its first date; None for the first one."""
+    """The time in which a contract is in front.
+
+    contract: its index. roll_date: its first date; None for the first contract. adjustment: as in `FrontContract`.
+    """
 
     contract: int
     window: Window
@@ -75,8 +78,9 @@ def continuous_columns(
 class ContinuousReader:
     """Reads the bars of the contracts in front. A bar is of the contract that is in front at its interval's start.
 
-    window: the part of the range that may have bars. calendar: that of the contracts; None for UTC dates. today: the trading date of now, in days since 1970; the figures
-    of earlier dates decide rolls. finality: None if the rows have no column `final`.
+    window: the part of the range that may have bars. calendar: that of the contracts; None for UTC dates. today: the
+    trading date of now, in days since 1970; the figures of earlier dates decide rolls. finality: None if the rows have
+    no column `final`.
     """
 
     contracts: PinnedContracts
@@ -105,7 +109,7 @@ class ContinuousReader:
         return part_over_gaps(logs, self.grid, window, count, from_end=from_end)
 
     def rows(self, window: Window) -> Rows:
-        parts = [table for segment in self._segments if (table := self._table(segment, window)) is not None]
+        parts = [table for stretch in self._stretches if (table := self._table(stretch, window)) is not None]
         data = pa.concat_tables([part.plain().data for part in (Table.empty(self.columns), *parts)])
         return Rows.of(Table(self.columns, data), data.column("timestamp").to_numpy())
 
@@ -118,16 +122,16 @@ class ContinuousReader:
         length_ns = self.window.end_ns - self.window.start_ns
         return min(sum(bounds), -(-length_ns // self.grid.resolution.length_ns))
 
-    def _table(self, segment: _Stretch, window: Window) -> Table | None:
+    def _table(self, stretch: _Stretch, window: Window) -> Table | None:
         """Return the rows of a contract in a window; None if it is not in front there."""
         part = Window(
-            max(window.start_ns, self._first_start(segment.window.start_ns)),
-            min(window.end_ns, self._first_start(segment.window.end_ns)),
+            max(window.start_ns, self._first_start(stretch.window.start_ns)),
+            min(window.end_ns, self._first_start(stretch.window.end_ns)),
         )
         if part.start_ns >= part.end_ns:
             return None
-        contract = self.contracts.contracts[segment.contract]
-        final_bars = None if self.finality is None else self.finality.contracts[segment.contract].bars
+        contract = self.contracts.contracts[stretch.contract]
+        final_bars = None if self.finality is None else self.finality.contracts[stretch.contract].bars
         bars = BarRowReader(_inputs(contract), part, self.grid, self.has_integer_volume, final_bars).rows(
             part
         )
@@ -140,17 +144,17 @@ class ContinuousReader:
         for name in _ADJUSTED:
             prices = data.column(name).to_numpy()
             is_ratio = self.adjustment is RollAdjustment.RATIO
-            values[name] = prices * segment.adjustment if is_ratio else prices + segment.adjustment
+            values[name] = prices * stretch.adjustment if is_ratio else prices + stretch.adjustment
         count = len(bars)
         values["contract"] = pa.repeat(contract.instrument.symbol, count)
-        values["roll_date"] = pa.array([segment.roll_date] * count, pa.int64())
-        values["adjustment"] = np.full(count, segment.adjustment)
+        values["roll_date"] = pa.array([stretch.roll_date] * count, pa.int64())
+        values["adjustment"] = np.full(count, stretch.adjustment)
         return Table.of(self.columns, values)
 
     @property
     def _decided_until_ns(self) -> int:
         """The instant up to which it is decided which contract is in front."""
-        fronts = [(each.contract, each.window.start_ns) for each in self._segments]
+        fronts = [(each.contract, each.window.start_ns) for each in self._stretches]
         days = day_grid_of(self.calendar)
         return ALL_TIME.end_ns if self.finality is None else self.finality.decided_until(days, fronts)
 
@@ -162,15 +166,15 @@ class ContinuousReader:
         return time_ns if interval.start_ns == time_ns else interval.end_ns
 
     @property
-    def _segments(self) -> list[_Stretch]:
+    def _stretches(self) -> list[_Stretch]:
         # Not a cached_property: in Python 3.11 it would hold one lock for all instances while rows are read.
         attributes = vars(self)
-        if "segments" not in attributes:
-            attributes["segments"] = list(self._make_segments())
-        segments: list[_Stretch] = attributes["segments"]
-        return segments
+        if "stretches" not in attributes:
+            attributes["stretches"] = list(self._make_stretches())
+        stretches: list[_Stretch] = attributes["stretches"]
+        return stretches
 
-    def _make_segments(self) -> Iterator[_Stretch]:
+    def _make_stretches(self) -> Iterator[_Stretch]:
         contracts, days = self.contracts.contracts, day_grid_of(self.calendar)
         figures = [self._figures(each, days) for each in contracts]
         fronts = fronts_of(

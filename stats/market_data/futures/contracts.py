@@ -8,14 +8,14 @@ from functools import cached_property
 
 from stats.cursors import SeenCommit
 from stats.exceptions import ResyncRequired
-from stats.market_data.options.chain import chain_instant_ns, digest_of, last_change_ns
-from stats.market_data.pinned_logs import ReadPoint
+from stats.market_data.options.chain import chain_instant_ns, last_change_ns
+from stats.market_data.pinned_logs import ReadPoint, digest_of, joined_commit
 from stats.market_data.plan import SymbolQuery
 from store.datasets import BARS, OPEN_INTEREST, TRADES
 from store.declarations import Dataset
 from store.instruments import FUTURE, Instrument
 from store.log_views.log_view import LogView
-from store.protocol import NO_COMMIT, CommitId
+from store.protocol import CommitId
 from store.terms import Settle
 from trades.stores import market_store
 
@@ -71,8 +71,7 @@ class PinnedContracts:
     @cached_property
     def head(self) -> CommitId:
         """The sum of the logs' commit numbers, and a hash of their newest commits."""
-        heads = [(_name(log), log.head) for log in self.logs]
-        return CommitId(sum(head.number for _, head in heads), digest_of(heads)) if heads else NO_COMMIT
+        return joined_commit([(_name(log), log.head) for log in self.logs])
 
     @property
     def commit(self) -> CommitId:
@@ -112,7 +111,10 @@ def pinned_contracts(symbol_query: SymbolQuery) -> PinnedContracts:
 
 
 def _contracts(root: str, instant_ns: int, *, is_then: bool) -> Iterator[FutureContract]:
-    """Yield the contracts of a root with trades or stored bars, by expiry and symbol. is_then: as they were known then."""
+    """Yield the contracts of a root with trades or stored bars, by expiry and symbol.
+
+    is_then: whether their bars and reports are as they were known then.
+    """
     store, read_point = market_store(), ReadPoint(instant_ns, None)
     declared = [
         (each.expiry, each.symbol, each)

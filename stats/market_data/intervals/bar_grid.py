@@ -74,7 +74,7 @@ class BarGrid:
         return replace(self, resolution=resolution, anchor=Anchor.CLOCK)
 
     def days(self) -> "BarGrid":
-        """See `DayGrid.days`. An intraday grid with a calendar gets trading dates; other grids keep their session mode."""
+        """See `DayGrid.days`. An intraday grid with a calendar gets trading dates; others keep their session mode."""
         is_dated = self.calendar is not None and not self.resolution.is_period
         return replace(
             self, resolution=Resolution.DAY, session=SessionMode.EXCHANGE if is_dated else self.session

@@ -35,8 +35,8 @@ class Finality:
 class FinalBars:
     """Tells which bars of trades and stored bars are final.
 
-    Bars that end by `until_ns` are. Bars that begin at `stored_from_ns` or later are made of stored bars alone, and
-    are final once their interval is over: if it ends by `over_until_ns`.
+    Bars that end by `until_ns` are. Bars that begin at `stored_from_ns` or later are made of stored bars alone. They
+    are final if they end by `over_until_ns`, because their interval is over.
     """
 
     until_ns: int
@@ -92,8 +92,8 @@ def finality_of(
     """Return which bars of a range are final. All pages of a walk get what its first page got.
 
     log: at the newest commit that the query may see. It is complete up to its newest event time less the instrument's
-    `settle`, and up to what its feed declared. Once `settle` has passed after a session, it is complete up to the
-    session's end if any log of the exchange has come that far.
+    `settle`, and up to what its feed declared. A session that ended `settle` ago or earlier is complete if any log of
+    the exchange has come to its end.
     """
     if symbol_query.walk_final_until_ns is not None:
         return Finality(symbol_query.walk_final_until_ns)

@@ -37,8 +37,8 @@ def instrument_grid(
 ) -> BarGrid:
     """Return the grid of an instrument's bars. session, hours: None for the instrument's default.
 
-    Raises `NoExchange` if it has no exchange, and `UnknownExchange` if the exchange's hours are not known, unless the grid
-    does not depend on sessions.
+    If the grid depends on sessions, raises `NoExchange` without an exchange, and `UnknownExchange` if its hours are not
+    known.
     """
     is_utc = session is not SessionMode.EXCHANGE and hours in {None, Hours.ALL} and anchor is Anchor.CLOCK
     is_of_dates = session is not SessionMode.UTC and resolution.is_period

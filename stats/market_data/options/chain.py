@@ -9,7 +9,7 @@ from typing import cast
 from stats.cursors import SeenCommit
 from stats.exceptions import ResyncRequired
 from stats.market_data.options.contract import OptionContract, contract_of
-from stats.market_data.pinned_logs import ReadPoint
+from stats.market_data.pinned_logs import ReadPoint, digest_of, joined_commit
 from stats.market_data.plan import SymbolQuery
 from store.datasets import OPTION_QUOTES
 from store.declarations import Dataset
@@ -51,10 +51,7 @@ class PinnedChain:
     @cached_property
     def head(self) -> CommitId:
         """The sum of the logs' commit numbers, and a hash of their newest commits."""
-        if self.is_empty:
-            return NO_COMMIT
-        heads = [(log.symbol, log.head) for _, log in self.members]
-        return CommitId(sum(head.number for _, head in heads), digest_of(heads))
+        return joined_commit([(log.symbol, log.head) for _, log in self.members])
 
     @property
     def commit(self) -> CommitId:
@@ -144,11 +141,3 @@ def _options(
         if option.instrument_class == OPTION and option.underlying is not None:
             by_underlying.setdefault(store.canonical(option.underlying), []).append(option)
     return {underlying: tuple(options) for underlying, options in by_underlying.items()}
-
-
-def digest_of(commits: Iterable[tuple[str, CommitId]]) -> str:
-    """Return a hash of the names of logs with their commits."""
-    digest = hashlib.sha256()
-    for symbol, commit in commits:
-        digest.update(f"{symbol}={commit.number}-{commit.hash};".encode())
-    return digest.hexdigest()

@@ -31,9 +31,9 @@ class VendorLayout:
     source: the vendor's page. columns: our column, or `symbol`, to the file's; these are in every such file.
     optional: the same for columns that a file may lack. derived: computed columns. kept: computes which rows are
     read; the others are left out. given: values of columns that the files lack. given_by_folder: the same, if the
-    path has a folder of this name. prefix: a pattern that is removed from symbols. conditions: the vendor's map. nulls: texts that stand for null. fixed_point: our columns
-    whose values are multiples of 1e-9 in files that write them as integers. absent: columns of other layouts of the vendor,
-    which no file of this one has.
+    path has a folder of this name. prefix: a pattern that is removed from symbols. conditions: the vendor's map. nulls:
+    texts that stand for null. fixed_point: our columns whose values are multiples of 1e-9 in files that write them as
+    integers. absent: columns of other layouts of the vendor, which no file of this one has.
     """
 
     name: str
