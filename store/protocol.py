@@ -25,6 +25,10 @@ class Window:
     start_ns: int
     end_ns: int
 
+    def overlaps(self, other: Window) -> bool:
+        """Return whether the two have an instant in common. Neither is empty."""
+        return self.start_ns < other.end_ns and other.start_ns < self.end_ns
+
     def within(self, other: Window) -> Window:
         """Return the part that is in another window; an empty part lies at the nearer end of the other."""
         start_ns = min(max(self.start_ns, other.start_ns), other.end_ns)
@@ -90,14 +94,33 @@ def hash_of_key(request_key: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Fill:
+    """What a backfill's batch answers: a window for which a secondary source was asked.
+
+    source: its name. request: a short text of what was asked. source_commit: the source's commit token, or "".
+    """
+
+    window: Window
+    source: str
+    request: str = ""
+    source_commit: str = ""
+
+    def __post_init__(self) -> None:
+        if self.window.start_ns >= self.window.end_ns or not self.source:
+            raise ValueError("a fill needs a source, and a window that is not empty")
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """A batch of rows for one log.
 
     rows: a record batch in the dataset's schema, in order of arrival, with at least one row unless there is a
-    `complete_until_ns`. caller: the sender, stored in the commit. request_key: the sender's idempotency key, or
+    `complete_until_ns` or a `fill`. caller: the sender, stored in the commit. request_key: the sender's idempotency key, or
     None; only its hash is stored. complete_until_ns: the sender declares that it has sent all rows with event
     times before this instant (nanoseconds UTC); None declares nothing. A declaration that is later than all
-    before makes a commit, also without new rows.
+    before makes a commit, also without new rows. fill: the rows are those that a secondary source has in the
+    fill's window; None for the feed's own rows. A fill always makes a commit: without new rows it is the
+    evidence that the source has no others.
     """
 
     dataset: Dataset
@@ -107,10 +130,20 @@ class Append:
     dedupe: Dedupe = Dedupe.ROWS
     request_key: str | None = None
     complete_until_ns: int | None = None
+    fill: Fill | None = None
 
     def __post_init__(self) -> None:
-        if not self.rows.num_rows and self.complete_until_ns is None:
-            raise ValueError("a batch needs a row, or complete_until_ns")
+        if self.fill is not None:
+            self._check_fill(self.fill)
+        elif not self.rows.num_rows and self.complete_until_ns is None:
+            raise ValueError("a batch needs a row, complete_until_ns or a fill")
+
+    def _check_fill(self, fill: Fill) -> None:
+        if self.complete_until_ns is not None:
+            raise ValueError("only the feed declares complete_until_ns, not a fill")
+        times = self.rows.column(0).to_numpy()
+        if len(times) and not fill.window.start_ns <= times.min() <= times.max() < fill.window.end_ns:
+            raise ValueError("the rows of a fill lie in its window")
 
     @property
     def key_hash(self) -> str | None:
@@ -262,6 +295,15 @@ class MarketStore(Protocol):
     @abstractmethod
     def completeness(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> Completeness:
         """Return how far the log is known to be complete."""
+
+    @abstractmethod
+    def fills(
+        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+    ) -> list[tuple[int, Fill]]:
+        """Return the fills whose windows overlap a window, each with its commit's number, in order of commit.
+
+        Its cost does not grow with the number of other commits. `version` changes only with a fill's rows.
+        """
 
     @abstractmethod
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:

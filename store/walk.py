@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from store import lazy_pyarrow as pa
 from store.declarations import Dataset
-from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Receipt
+from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Fill, Receipt
 
 ALL_ROWS = 2**63 - 1
 PIECE_ROWS = 65_536
@@ -38,7 +38,7 @@ class CommitRecord:
 
     committed_at: nanoseconds UTC. key_hash: SHA-256 of the idempotency key, in hex, or None. digest: identifies
     the batch; a batch under the same key must have the same digest. receipt: the answer that the caller got;
-    its `stored` is the number of the commit's rows or corrections. complete_until_ns: see `Append`.
+    its `stored` is the number of the commit's rows or corrections. complete_until_ns, fill: see `Append`.
     """
 
     id: CommitId
@@ -48,6 +48,7 @@ class CommitRecord:
     digest: str
     receipt: Receipt
     complete_until_ns: int | None = None
+    fill: Fill | None = None
 
     @property
     def position(self) -> LogPosition:
@@ -131,7 +132,7 @@ def call_hooks(hooks: Iterable[CommitHook], request: Append | Amendment, receipt
 
     An exception in a hook is only logged: the commit is stored.
     """
-    is_declared = isinstance(request, Append) and request.complete_until_ns is not None
+    is_declared = isinstance(request, Append) and (request.complete_until_ns, request.fill) != (None, None)
     if not receipt.replayed and (receipt.stored or request.request_key is not None or is_declared):
         for hook in hooks:
             try:

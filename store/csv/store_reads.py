@@ -29,7 +29,7 @@ from store.csv.writing.writer import Writer
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.protocol import CommitId, Completeness, Window
+from store.protocol import CommitId, Completeness, Fill, Window
 from store.queries import QueryableStore
 from store.rows.revisions import Revision, RevisionQuery
 from store.rows.stored_rows import versions_until
@@ -206,6 +206,11 @@ class StoreReads(QueryableStore):
 
     def completeness(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> Completeness:
         return self._history(dataset, symbol).completeness(commit)
+
+    def fills(
+        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+    ) -> list[tuple[int, Fill]]:
+        return self._history(dataset, symbol).fills(window, commit)
 
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
         return self._history(dataset, symbol).committed_at_of(number)

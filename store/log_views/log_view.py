@@ -11,7 +11,7 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.declarations import Dataset
-from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Window
+from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Fill, Window
 from store.queries import QueryableStore
 from store.rows.knowledge import KnowledgeTimes, event_ends_ns, known_times
 from store.rows.stored_rows import SYSTEM_NAMES, stored_schema
@@ -131,6 +131,12 @@ class LogView:
         if self.is_empty:
             return NOTHING_COMPLETE
         return self.store.completeness(self.dataset, self.symbol, commit=self.commit.number)
+
+    def fills(self, window: Window) -> list[tuple[int, Fill]]:
+        """See `MarketStore.fills`. A fill without rows does not change `version`: pin what this returns."""
+        if self.is_empty:
+            return []
+        return self.store.fills(self.dataset, self.symbol, window, commit=self.commit.number)
 
     def complete_until(self, settle: Settle) -> int:
         """Return the instant up to which no row is missing, by the newest row and what the feed declared."""

@@ -100,7 +100,7 @@ def date_of(row: Row) -> int:
 def digest_of(request: Append | Amendment) -> str:
     """Return a digest that identifies a batch."""
     values: Sequence[object] = (
-        [*first_form(request.dataset, request.rows.to_pylist()), request.complete_until_ns]
+        [*first_form(request.dataset, request.rows.to_pylist()), request.complete_until_ns, request.fill]
         if isinstance(request, Append)
         else [replace(each, new=dict(sorted(each.new.items()))) for each in request.corrections]
     )

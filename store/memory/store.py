@@ -36,6 +36,7 @@ from store.protocol import (
     Append,
     CommitId,
     Completeness,
+    Fill,
     Receipt,
     Window,
 )
@@ -203,6 +204,14 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         number = len(log.commits) if commit is None else commit
         return completeness_of(log, number)
 
+    def fills(
+        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+    ) -> list[tuple[int, Fill]]:
+        """See `MarketStore.fills`."""
+        records = (each.record for each in self._log(dataset, symbol).commits[:commit])
+        found = ((record.id.number, record.fill) for record in records)
+        return [(number, fill) for number, fill in found if fill and fill.window.overlaps(window)]
+
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
         """See `MarketStore.committed_at`."""
         return self._log(dataset, symbol).commits[number - 1].committed_at
@@ -222,7 +231,8 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         advances = (
             declared_ns is not None and declared_ns > completeness_of(log, len(log.commits)).complete_until_ns
         )
-        if not new and batch.request_key is None and not advances:
+        is_fact = batch.request_key is not None or batch.fill is not None or advances
+        if not new and not is_fact:
             return Receipt(len(rows), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
         receipt = self._commit(log, batch, len(rows), duplicates)
         add_rows(log, new)
@@ -263,8 +273,8 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         duplicate_rows = tuple(duplicates[:DUPLICATE_ROWS_KEPT])
         receipt = Receipt(received, received - len(duplicates), duplicate_rows, chained)
         committed_at = max(self._clock(), log.commits[-1].committed_at + 1 if log.commits else 0)
-        declared_ns = request.complete_until_ns if isinstance(request, Append) else None
-        facts = (request.caller, request.key_hash, digest, receipt, declared_ns)
+        said = (request.complete_until_ns, request.fill) if isinstance(request, Append) else (None, None)
+        facts = (request.caller, request.key_hash, digest, receipt, *said)
         record = CommitRecord(chained, committed_at, *facts)
         log.commits.append(MemoryCommit(record, set()))
         return receipt

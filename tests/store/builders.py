@@ -11,7 +11,7 @@ from store.bars.bars import Bars
 from store.bars.credit import DatesOf, credit_dates, utc_dates
 from store.bars.prints import prints_of
 from store.datasets import TRADES
-from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Window
+from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Fill, Window
 from store.queries import QueryableStore
 from store.rows.stored_rows import ArrivalRun, stored_rows
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
@@ -58,9 +58,15 @@ def batch(
     dedupe: Dedupe = Dedupe.ROWS,
     request_key: str | None = None,
     complete_until: int | None = None,
+    fill: Fill | None = None,
 ) -> Append:
     rows_batch = record_batch(*rows)
-    return Append(TRADES, symbol, rows_batch, caller, dedupe, request_key, complete_until)
+    return Append(TRADES, symbol, rows_batch, caller, dedupe, request_key, complete_until, fill)
+
+
+def fill_of(start: int, end: int, source: str = "other") -> Fill:
+    """A fill of the window between so many nanoseconds after noon."""
+    return Fill(Window(instant(start), instant(end)), source, "trades of the gap", "7-abcdef")
 
 
 def stored(

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from store.exceptions import DataDamaged
-from store.protocol import CLOCKS_APART_NS, CommitId, Completeness, Receipt, hash_of_key
+from store.protocol import CLOCKS_APART_NS, CommitId, Completeness, Fill, Receipt, hash_of_key
 from store.timestamps import DAY_NS
 
 BLOCK_BYTES = 4096
@@ -63,7 +63,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     CSV without later columns) or corrections (as JSON). duplicate_rows: indices in the batch of the first
     hundred rows (or corrections) that were stored before. key_hash: SHA-256 of the idempotency key.
     request_key: the key itself, only in lines of earlier versions; decoding replaces it by `key_hash`.
-    complete_until: see `Append.complete_until_ns`.
+    complete_until, fill: see `Append`.
     """
 
     commit: int
@@ -76,6 +76,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     request_key: str | None = None
     key_hash: str | None = None
     complete_until: int | None = None
+    fill: Fill | None = None
 
     def completeness_after(self, before: Completeness) -> Completeness:
         """Return the log's completeness after this commit."""

@@ -17,13 +17,14 @@ from store.csv.files.commit_records import Part, PartKind, StoredPart
 from store.protocol import NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Window
 from store.timestamps import DAY_NS
 
-KIND = "commit index 4"
+KIND = "commit index 5"
 
 _HASHED = np.dtype([("hash", "<i8"), ("commit", "<i8")])
 
 # Of `commits`, `line_end` is an offset in the log, and `newest_ns` and `complete_until_ns` are the log's completeness
 # after the commit. `texts` has the parts' checksums and the names of files; `text_offset` and `text_length` point into
-# it. `newest`, `first_ns`, `last_ns` and `first_part` have one entry for each entry of `dates`.
+# it. `newest`, `first_ns`, `last_ns` and `first_part` have one entry for each entry of `dates`. `fills` has the windows
+# of fills, in order of commit.
 DTYPES: dict[str, np.dtype[Any]] = {
     "commits": np.dtype(
         [
@@ -59,6 +60,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "texts": np.dtype("u1"),
     "keys": _HASHED,
     "digests": _HASHED,
+    "fills": np.dtype([("start_ns", "<i8"), ("end_ns", "<i8"), ("commit", "<i8")]),
 }
 SEARCHED = {"commits": "committed_at", "keys": "hash", "digests": "hash"}
 
@@ -141,6 +143,13 @@ class CommitIndex:
     def batch_commits(self, digest: str) -> list[int]:
         """Return the commits that may have this digest, newest first."""
         return self._commits_of("digests", text_hash(digest))
+
+    def fill_commits(self, window: Window, commit: int) -> list[int]:
+        """Return the commits up to `commit` that are fills with windows that overlap a window, in order."""
+        fills = self.columns["fills"].all()
+        overlaps = (fills["start_ns"] < window.end_ns) & (fills["end_ns"] > window.start_ns)
+        commits: list[int] = fills["commit"][overlaps & (fills["commit"] <= commit)].tolist()
+        return commits
 
     def file_end(self, file: str) -> int:
         """Return the offset after the last committed byte of a data file; 0 if no commit names the file."""

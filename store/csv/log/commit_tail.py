@@ -15,7 +15,7 @@ from store.csv.files.commit_records import (
     StoredPart,
 )
 from store.csv.log.commit_index import CommitIndex, dates_of
-from store.protocol import CommitId, Completeness, Window
+from store.protocol import CommitId, Completeness, Fill, Window
 
 _SPARE_ROWS = 16
 
@@ -125,6 +125,7 @@ class CommitTail:
         self.file_ends: dict[str, int] = {}
         self.added: list[CommitLine] = []
         self.digests: set[str] = set()
+        self._fills: list[tuple[int, Fill]] = []
         self._first = base.number + 1
         self._start = base.end
         self._days: dict[int, list[StoredPart]] = {}
@@ -143,6 +144,8 @@ class CommitTail:
             self.file_ends[part.file] = part.end
             self.rows += part.rows if is_rows else 0
         self.digests.add(commit.digest)
+        if commit.fill is not None:
+            self._fills.append((commit.commit, commit.fill))
         if commit.key_hash is not None:
             receipt = commit.receipt(commit_id.hash, replayed=True)
             self._accepted[commit.caller, commit.key_hash] = AcceptedBatch(commit.digest, receipt)
@@ -181,6 +184,14 @@ class CommitTail:
     def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
         """Return the batch stored under a caller's key (given by its hash), or None."""
         return self._accepted.get((caller, key_hash))
+
+    def fills(self, window: Window, commit: int) -> list[tuple[int, Fill]]:
+        """Return the tail's fills up to `commit` whose windows overlap a window, with their commits."""
+        return [
+            (number, fill)
+            for number, fill in self._fills
+            if number <= commit and fill.window.overlaps(window)
+        ]
 
     def newest_at(self, date: int, commit: int) -> int:
         """Return the tail's newest commit, not after `commit`, that touches a date; 0 if there is none."""

@@ -16,7 +16,7 @@ from store.csv.log.commit_tail import CommitTail
 from store.csv.log.index_builder import EMPTY, IndexBuilder
 from store.csv.log.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE, IndexFiles
 from store.exceptions import DataDamaged
-from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Window
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Fill, Window
 from store.timestamps import DAY_NS
 
 _Answer = TypeVar("_Answer")
@@ -116,6 +116,15 @@ class CommitHistory:
             if (commit.caller, commit.key_hash) == (caller, key_hash):
                 return AcceptedBatch(commit.digest, commit.receipt(self.head(number).hash, replayed=True))
         return None
+
+    def fills(self, window: Window, commit: int | None = None) -> list[tuple[int, Fill]]:
+        """Return the fills up to `commit` whose windows overlap a window, with their commits, in order."""
+        number = self._number(commit)
+        indexed, newer = self._with_repair(
+            lambda view: (view.base.fill_commits(window, number), view.tail.fills(window, number))
+        )
+        records = (self._read(each) for each in indexed)
+        return [(each.commit, each.fill) for each in records if each.fill is not None] + newer
 
     def knows_batch(self, digest: str) -> bool:
         """Return whether a batch with this digest was accepted before."""

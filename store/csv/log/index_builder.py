@@ -54,6 +54,8 @@ class IndexBuilder:
         self._collect("digests", [(text_hash(commit.digest), commit.commit) for commit in commits])
         keyed = [commit for commit in commits if commit.key_hash is not None]
         self._collect("keys", [(text_hash(c.caller, c.key_hash or ""), c.commit) for c in keyed])
+        windows = [(commit.fill.window, commit.commit) for commit in commits if commit.fill is not None]
+        self._collect("fills", [(window.start_ns, window.end_ns, number) for window, number in windows])
         self._committed_at = commits[-1].committed_at
         _, self.head, self._end = added[-1]
 
@@ -76,6 +78,7 @@ class IndexBuilder:
             _write(writer, name, _runs(self._base.columns[name], new))
         _write(writer, "files", [files])
         self._write_parts(writer)
+        _write(writer, "fills", _runs(self._base.columns["fills"], self._joined("fills")))
         for name in ("keys", "digests"):
             old, new = self._base.columns[name], self._joined(name)
             order = np.argsort(np.concatenate([old.all()["hash"], new["hash"]]), kind="stable")

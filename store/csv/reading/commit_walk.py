@@ -161,7 +161,7 @@ def _ordinal(history: CommitHistory, stored: StoredPart) -> int:
 
 def _record(commit: Commit, commit_id: CommitId) -> CommitRecord:
     receipt = commit.receipt(commit_id.hash)
-    facts = (commit.caller, commit.key_hash, commit.digest, receipt, commit.complete_until)
+    facts = (commit.caller, commit.key_hash, commit.digest, receipt, commit.complete_until, commit.fill)
     return CommitRecord(commit_id, commit.committed_at, *facts)
 
 

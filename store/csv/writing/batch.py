@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, partial
 from typing import ClassVar, TypeAlias
 
@@ -19,7 +19,7 @@ from store.csv.files.commit_records import PartKind, block_checksums
 from store.csv.files.part_reader import corrections_of, known_values
 from store.csv.writing.row_hashes import Hashes, RowHashes, StoredHashes, hash_rows
 from store.declarations import Dataset
-from store.protocol import Amendment, Append, Dedupe
+from store.protocol import Amendment, Append, Dedupe, Fill
 from store.rows.corrections import AppliedCorrection
 from store.rows.stored_rows import ACTION, ARRIVAL
 from store.timestamps import DAY_NS
@@ -127,7 +127,7 @@ class Chunk:
 class _RequestFacts:
     """The fields of every prepared batch. received: the number of rows or corrections in the batch.
 
-    complete_until_ns: see `Append`; None for corrections.
+    complete_until_ns, fill: see `Append`; None for corrections.
     """
 
     caller: str
@@ -135,6 +135,7 @@ class _RequestFacts:
     received: int
     digest: str
     complete_until_ns: int | None
+    fill: Fill | None
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,10 @@ class PreparedBatch(_RequestFacts):
                 digest.update(chunk.indices.tobytes())
         if batch.complete_until_ns is not None:
             digest.update(f"complete until {batch.complete_until_ns}".encode())
+        if batch.fill is not None:
+            digest.update(f"fill {json.dumps(asdict(batch.fill))}".encode())
         facts = (batch.caller, batch.key_hash, batch.rows.num_rows, digest.hexdigest())
-        return cls(*facts, batch.complete_until_ns, chunks, batch.dedupe)
+        return cls(*facts, batch.complete_until_ns, batch.fill, chunks, batch.dedupe)
 
 
 def _chunks(batch: Append) -> list[Chunk]:
@@ -211,7 +214,7 @@ class PreparedAmendment(_RequestFacts):
         ]
         text = json.dumps(["corrections", values], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
-        return cls(amendment.caller, amendment.key_hash, len(values), digest, None, amendment)
+        return cls(amendment.caller, amendment.key_hash, len(values), digest, None, None, amendment)
 
     def chunks(self, applied: Sequence[AppliedCorrection]) -> tuple[CorrectionChunk, ...]:
         """Return the applied corrections as one chunk per event date, in order within a date."""

@@ -68,6 +68,7 @@ class StagedCommits:
             duplicate_rows=duplicates[:DUPLICATE_ROWS_KEPT],
             key_hash=request.key_hash,
             complete_until=request.complete_until_ns,
+            fill=request.fill,
         )
         self._completeness = commit.completeness_after(self._completeness)
         self.commits.append(commit)

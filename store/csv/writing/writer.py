@@ -142,7 +142,8 @@ class Writer:
             chunks, duplicates = self._new_chunks(request, stage)
         except StorageError as error:
             return error
-        if not chunks and request.key_hash is None and not stage.advances(request):
+        is_fact = request.key_hash is not None or request.fill is not None or stage.advances(request)
+        if not chunks and not is_fact:
             reported = duplicates[:DUPLICATE_ROWS_KEPT]
             return lambda history: Receipt(request.received, 0, reported, history.head())
         commit = stage.add(request, chunks, duplicates, self._clock())

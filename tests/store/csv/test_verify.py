@@ -13,7 +13,8 @@ from store.csv.verify import CsvLogCheck
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.maintained import LogFinding
-from tests.store.builders import MINUTE, SYMBOL, batch, trade
+from store.protocol import Fill, Window
+from tests.store.builders import MINUTE, NOON, SYMBOL, batch, trade
 
 DAY_FILE = "2025-01-02.csv"
 COMMITS = 4
@@ -107,6 +108,16 @@ def test_a_damaged_record_is_reported_and_later_ones_are_checked(folder: Path, p
     (found,) = check.findings()
     assert (found.file, found.offset, found.commit) == ("commits.jsonl", start, place + 1)
     assert check.checked.commits == COMMITS
+
+
+def test_a_fill_is_checked_like_the_rest_of_its_record(folder: Path):
+    window = Window(NOON, NOON + 24 * 60 * MINUTE)
+    CsvStore(folder.parent.parent).append(batch(fill=Fill(window, "other")))
+    assert findings(folder) == []
+    log = folder / "commits.jsonl"
+    log.write_bytes(log.read_bytes().replace(b'"source":"other"', b'"source":"elses"'))
+    (finding,) = findings(folder)
+    assert (finding.file, finding.commit, finding.is_harmless) == ("commits.jsonl", COMMITS + 1, False)
 
 
 def test_a_missing_record_is_damage(folder: Path):

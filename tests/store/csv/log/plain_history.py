@@ -13,7 +13,7 @@ from store.csv.files.commit_records import (
     block_checksums,
     encode_commit,
 )
-from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Window
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Fill, Window
 from store.timestamps import DAY_NS
 
 FIRST_DAY = 20_000
@@ -61,6 +61,15 @@ class PlainHistory:
 
     def knows_batch(self, digest: str) -> bool:
         return any(commit.digest == digest for commit in self.commits)
+
+    def fills(self, window: Window, commit: int | None = None) -> list[tuple[int, Fill]]:
+        return [
+            (each.commit, each.fill)
+            for each in self.commits[:commit]
+            if each.fill
+            and each.fill.window.start_ns < window.end_ns
+            and window.start_ns < each.fill.window.end_ns
+        ]
 
     def file_end(self, file: str) -> int:
         return next((p.end for c in reversed(self.commits) for p in c.parts if p.file == file), 0)
@@ -130,6 +139,8 @@ class LogWriter:
         parts = [self.part(day, PartKind.ROWS) for day in days]
         if choice.random() < 0.2:
             parts += [self.part(day, PartKind.CORRECTIONS) for day in days]
+        start = (FIRST_DAY + choice.randrange(self.dates)) * DAY_NS
+        fill = Fill(Window(start, start + choice.choice([1, 3 * DAY_NS])), "other", "trades", "7-abc")
         return Commit(
             commit=len(self.history.commits) + 1,
             committed_at=self.history.committed_at() + choice.randint(1, 5),
@@ -140,6 +151,7 @@ class LogWriter:
             duplicate_rows=tuple(range(choice.randint(0, 2))),
             key_hash=choice.choice([None, None, str(choice.randrange(50))]),
             complete_until=choice.choice([None, None, (FIRST_DAY + choice.randrange(self.dates)) * DAY_NS]),
+            fill=choice.choice([None, None, None, fill]),
         )
 
     def part(self, day: int, kind: PartKind) -> Part:

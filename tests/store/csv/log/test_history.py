@@ -56,6 +56,7 @@ def assert_windows_equal(
 ) -> None:
     assert history.version(window, commit) == plain.version(window, commit)
     dates, newest = history.newest_by_date(window, commit)
+    assert history.fills(window, commit) == plain.fills(window, commit)
     assert dict(zip(dates.tolist(), newest.tolist(), strict=True)) == plain.newest_by_date(window, commit)
     assert dates.tolist() == sorted(dates.tolist()) == history.dates(window, commit).tolist()
 
