@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from marketdata_project.settings.access import *  # noqa: F403 settings by subject
 from marketdata_project.settings.environment import env, integer, secret
+from marketdata_project.settings.outbound import *  # noqa: F403 settings by subject
 from marketdata_project.settings.transport import *  # noqa: F403 settings by subject
 from redis_calls.connection import connection_class_for
 from stats.caching.local import DEFAULT_BYTES
@@ -264,6 +265,9 @@ LOGGING = {
         # At DEBUG these packages log tokens.
         "oauthlib": {"level": "INFO"},
         "oauth2_provider": {"level": "INFO"},
+        # These log the URLs and headers of requests to other hosts.
+        "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
     },
 }
 

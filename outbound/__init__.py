@@ -1,0 +1,1 @@
+"""The only client of other hosts. All other packages ask through a `Destination`."""
