@@ -324,6 +324,34 @@ UNIVERSE_CHANGES = Dataset(
     ),
 )
 
+TRADING_STATUS = Dataset(
+    name="trading_status",
+    row_name="status_change",
+    columns=(
+        Column(
+            "timestamp",
+            TIME,
+            required=True,
+            help="The instant from which it holds; UTC without offset.",
+        ),
+        Column(
+            "status",
+            TEXT,
+            required=True,
+            help="Whether trading stops or goes on.",
+            choices=("halted", "resumed"),
+        ),
+        Column("reason", TEXT, help="Why, in the exchange's word, such as T1 or LUDP."),
+    ),
+    id_columns=("status", "timestamp"),
+    partition=Partition.YEAR,
+    conflict=(
+        "row_conflict",
+        "this status is stored of this instant, or stands earlier in this batch, with another reason",
+        "",
+    ),
+)
+
 # Datasets whose symbols are names of currencies and universes, not of instruments.
 WITHOUT_INSTRUMENTS = (INTEREST_RATES, UNIVERSE_CHANGES)
 
@@ -338,5 +366,6 @@ DATASETS: dict[str, Dataset] = {
         CORPORATE_ACTIONS,
         INTEREST_RATES,
         UNIVERSE_CHANGES,
+        TRADING_STATUS,
     )
 }

@@ -7,7 +7,12 @@ from stats.market_data.options.datasets import IMPLIED_VOLATILITY, OPTION_GREEKS
 from stats.market_data.plan import MarketDataset
 from stats.market_data.quoted_trades import TRADE_TICKS
 from stats.market_data.quotes import QUOTE_ROWS
-from stats.market_data.ticks import INTEREST_RATE_ROWS, OPEN_INTEREST_REPORTS, UNIVERSE_CHANGE_ROWS
+from stats.market_data.ticks import (
+    INTEREST_RATE_ROWS,
+    OPEN_INTEREST_REPORTS,
+    STATUS_CHANGES,
+    UNIVERSE_CHANGE_ROWS,
+)
 from stats.market_data.universes import MEMBER_ROWS
 
 MARKET_DATASETS: dict[str, MarketDataset] = {
@@ -24,5 +29,6 @@ MARKET_DATASETS: dict[str, MarketDataset] = {
         INTEREST_RATE_ROWS,
         UNIVERSE_CHANGE_ROWS,
         MEMBER_ROWS,
+        STATUS_CHANGES,
     )
 }

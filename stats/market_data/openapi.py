@@ -77,6 +77,7 @@ _EXAMPLES_BY_NAME: dict[str, Any] = {
     "dividends": 0.25,
     "t": 0.0411,
 }
+_EXAMPLES_OF_DATASET = {"trading-status": {"status": "halted", "reason": "LUDP"}}
 
 
 def _example_row(columns: Iterable[OutColumn]) -> dict[str, Any]:
@@ -382,7 +383,8 @@ def _row(columns: Iterable[OutColumn]) -> Schema:
 
 
 def _example_page(market_class: MarketClass, form: DatasetForm, *, several: bool) -> dict[str, Any]:
-    symbol, row = _EXAMPLE_SYMBOLS[market_class.path], _example_row(form.columns)
+    symbol = _EXAMPLE_SYMBOLS[market_class.path]
+    row = _example_row(form.columns) | _EXAMPLES_OF_DATASET.get(form.name, {})
     return {
         **({"symbols": [symbol]} if several else {"symbol": symbol}),
         **({} if form.resolution.is_tick else {"resolution": form.resolution.value}),

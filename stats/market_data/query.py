@@ -53,24 +53,22 @@ class MarketClass:
 
 
 _BARS_AND_TICKS = ("ohlcv", "quotes", "trades")
-_BARS_TICKS_AND_REVISIONS = (*_BARS_AND_TICKS, "revisions")
+_COMMON = (*_BARS_AND_TICKS, "revisions", "trading-status")
 
 MARKET_CLASSES = {
     market_class.path: market_class
     for market_class in (
-        MarketClass("equities", "equity", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
-        MarketClass(
-            "futures", "future", (*_BARS_TICKS_AND_REVISIONS, "open-interest", "continuous"), _BARS_AND_TICKS
-        ),
+        MarketClass("equities", "equity", _COMMON, _BARS_AND_TICKS),
+        MarketClass("futures", "future", (*_COMMON, "open-interest", "continuous"), _BARS_AND_TICKS),
         MarketClass(
             "options",
             "option",
-            ("greeks", "implied-volatility", "quotes", "open-interest", "revisions"),
+            ("greeks", "implied-volatility", "quotes", "open-interest", "revisions", "trading-status"),
             ("quotes",),
             quotes=OPTION_QUOTES,
         ),
-        MarketClass("crypto", "crypto", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
-        MarketClass("fx", "fx", _BARS_TICKS_AND_REVISIONS, _BARS_AND_TICKS),
+        MarketClass("crypto", "crypto", _COMMON, _BARS_AND_TICKS),
+        MarketClass("fx", "fx", _COMMON, _BARS_AND_TICKS),
         # A currency is no instrument: its code may also be a ticker of an equity.
         MarketClass("rates", "", ("interest-rates",), (), has_instruments=False),
         MarketClass("universes", "", ("changes", "members"), (), has_instruments=False),

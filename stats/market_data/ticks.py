@@ -16,7 +16,7 @@ from stats.market_data.query import DatasetForm
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.sessions.schedule import Hours
-from store.datasets import INTEREST_RATES, OPEN_INTEREST, UNIVERSE_CHANGES
+from store.datasets import INTEREST_RATES, OPEN_INTEREST, TRADING_STATUS, UNIVERSE_CHANGES
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
@@ -213,4 +213,16 @@ UNIVERSE_CHANGE_ROWS = MarketDataset(
     ),
     plan=tick_plan,
     logs_of=lambda _query: (UNIVERSE_CHANGES,),
+)
+STATUS_CHANGES = MarketDataset(
+    form=DatasetForm(
+        name="trading-status",
+        rows_name="trading_status",
+        own=("knowledge",),
+        resolution=Resolution.MONTH,
+        columns=out_columns(TRADING_STATUS, has_integer_volume=False),
+        of_instants=True,
+    ),
+    plan=tick_plan,
+    logs_of=lambda _query: (TRADING_STATUS,),
 )

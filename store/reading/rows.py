@@ -130,6 +130,16 @@ class RowReader:
         """Return the changes of a universe's members. symbol: the universe's name."""
         return self.rows("universe_changes", symbol, start, end, **options)
 
+    def trading_status(
+        self,
+        symbol: str,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        **options: Unpack[RowOptions],
+    ) -> Rows:
+        """Return when trading was halted and resumed."""
+        return self.rows("trading_status", symbol, start, end, **options)
+
     def members(
         self,
         universe: str,

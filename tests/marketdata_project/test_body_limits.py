@@ -11,7 +11,7 @@ from tests.api_client import INGEST, Api, body_of, problem, trade
 MIB = 2**20
 LARGE = {
     "trades-ingest", "quotes-ingest", "bars-ingest", "open-interest-ingest", "option-quotes-ingest", "corporate-actions-ingest",
-    "interest-rates-ingest", "universe-changes-ingest",
+    "interest-rates-ingest", "universe-changes-ingest", "trading-status-ingest",
     "trades-corrections",
 }  # fmt: skip
 SMALL = [

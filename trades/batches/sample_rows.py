@@ -67,6 +67,15 @@ SAMPLE_ROWS: dict[str, list[dict[str, Any]]] = {
         {"timestamp": "2024-12-23T00:00:00Z", "symbol": "SP500", "member": "APO", "action": "add"},
         {"timestamp": "2024-12-23T00:00:00Z", "symbol": "SP500", "member": "QRVO", "action": "remove"},
     ],
+    "trading_status": [
+        {
+            "timestamp": "2025-01-02T15:02:11Z",
+            "symbol": "AAPL",
+            "status": "halted",
+            "reason": "LUDP",
+        },
+        {"timestamp": "2025-01-02T15:07:11Z", "symbol": "AAPL", "status": "resumed"},
+    ],
     "interest_rates": [
         {"timestamp": "2025-01-02T21:00:00Z", "symbol": "USD", "tenor": "1M", "rate": 0.0433},
         {"timestamp": "2025-01-02T21:00:00Z", "symbol": "USD", "tenor": "1Y", "rate": 0.0408},

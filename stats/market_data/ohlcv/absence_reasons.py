@@ -3,10 +3,11 @@
 - `closed`: the exchange was closed.
 - `not_yet`: the interval has not ended.
 - `unlisted`: the interval is before the date of the first stored row, or after the instrument's expiry.
+- `halted`: trading was halted, as `trading_status` says.
 - `no_trades`: the exchange was open, and other intervals of the day have bars.
 - `gap`: the exchange was open, but the whole day has no bars, or a coarser stored bar has more volume than the
   finer bars within it.
-- `halted`, `pending`: reserved for announced halts and backfills.
+- `pending`: reserved for backfills.
 """
 
 import datetime as dt
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.ohlcv.halts import Halts
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.schedule import Hours, Schedule
@@ -107,6 +109,7 @@ class AbsenceFinder:
     unexplained_volume: UnexplainedVolume
     listing_window: Window
     over_until_ns: int
+    halts: Halts
 
     def runs(self, window: Window, dates: range) -> list[dict[str, str]]:
         """Return `start`, `end` and `reason` of each run of intervals without a bar, ascending.
@@ -117,7 +120,11 @@ class AbsenceFinder:
         labels, traded_dates = self._labels_and_dates(window)
         intervals = self._intervals(window, dates)
         missing = np.flatnonzero(~np.isin(intervals.label, labels))
-        reasons = self._reasons(intervals, traded_dates, self._is_unexplained(window, intervals))
+        is_halted = self.halts.covers(
+            intervals.start_ns, intervals.end_ns, window=window, hours=self.grid.hours
+        )
+        is_unexplained = self._is_unexplained(window, intervals)
+        reasons = self._reasons(intervals, traded_dates, is_halted, is_unexplained)
         return list(_runs(intervals, missing, reasons[missing]))
 
     def _labels_and_dates(self, window: Window) -> tuple[Integers, Integers]:
@@ -187,16 +194,19 @@ class AbsenceFinder:
         ends[np.searchsorted(starts, open_days.label)] = open_days.end_ns
         return _Intervals(starts, starts, ends, starts // DAY_NS, self._is_open(starts, window))
 
-    def _reasons(self, intervals: _Intervals, traded_dates: Integers, is_unexplained: Mask) -> Words:
+    def _reasons(
+        self, intervals: _Intervals, traded_dates: Integers, is_halted: Mask, is_unexplained: Mask
+    ) -> Words:
         starts, ends = intervals.start_ns, intervals.end_ns
         return np.select(
             [
                 ends > self.over_until_ns,
                 ~intervals.is_open,
                 (ends <= self.listing_window.start_ns) | (starts >= self.listing_window.end_ns),
+                is_halted,
                 np.isin(intervals.date, traded_dates) & ~is_unexplained,
             ],
-            ["not_yet", "closed", "unlisted", "no_trades"],
+            ["not_yet", "closed", "unlisted", "halted", "no_trades"],
             "gap",
         )
 

@@ -11,6 +11,7 @@ from stats.exceptions import RangeTooLarge
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.absence_reasons import AbsenceFinder
 from stats.market_data.ohlcv.bar_inputs import BarInputs
+from stats.market_data.ohlcv.halts import Halts
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from stats.market_data.plan import Range, SymbolQuery
 from stats.market_data.query import maximum_range_ns
@@ -29,7 +30,7 @@ class BarAbsences:
     """Finds the intervals of a range that have no bar, and their reasons.
 
     days: see `queried_days`. end_ns: no absence ends later. over_until_ns: an interval that ends later is
-    `not_yet`. expiry: an ISO date; None if the instrument does not expire.
+    `not_yet`. expiry: an ISO date; None if the instrument does not expire. statuses: the log of `trading_status`.
     """
 
     inputs: BarInputs
@@ -39,6 +40,7 @@ class BarAbsences:
     end_ns: Annotated[int, DIFFERS_BY_PAGE]
     over_until_ns: Annotated[int, DIFFERS_BY_PAGE]
     expiry: str | None
+    statuses: LogView
 
     def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
         """Return the absences of a page. All pages together list each absence of the range once.
@@ -62,6 +64,7 @@ class BarAbsences:
             unexplained_volume=self._unexplained_volume(),
             listing_window=_listing_window(self.expiry, days, logs),
             over_until_ns=self.over_until_ns,
+            halts=Halts(self.statuses, self.grid.calendar),
         )
 
     def _unexplained_volume(self) -> UnexplainedVolume:

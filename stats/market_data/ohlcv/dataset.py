@@ -21,7 +21,7 @@ from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, reas
 from stats.market_data.query import DatasetForm
 from stats.market_data.rows import WindowedSource
 from store.bars.adjustment import AdjustmentRules
-from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
+from store.datasets import BARS, CORPORATE_ACTIONS, TRADES, TRADING_STATUS
 from store.instruments import Instrument
 from store.log_views.adjusted_bars import CLOSE_LOOKBACK_NS
 from store.log_views.log_view import LogView, empty_view
@@ -35,11 +35,12 @@ from store.timestamps import DAY_NS
 
 def _ohlcv_plan(symbol_query: SymbolQuery) -> Plan:
     """Make the plan of bars made from trades or, for intervals without trades, from stored bars."""
-    trades, stored_bars, actions = symbol_query.logs
+    trades, stored_bars, actions, *_ = symbol_query.logs
     _check_available(symbol_query, trades, stored_bars)
     return _bars_plan(symbol_query, grid_of(symbol_query), trades, stored_bars, actions)
 
 
+_OF_BARS = (TRADES, BARS, CORPORATE_ACTIONS)
 OHLCV = MarketDataset(
     form=DatasetForm(
         name="ohlcv",
@@ -50,7 +51,7 @@ OHLCV = MarketDataset(
         stream_resolution=Resolution.MINUTE,
     ),
     plan=_ohlcv_plan,
-    logs_of=lambda _query: (TRADES, BARS, CORPORATE_ACTIONS),
+    logs_of=lambda query: (*_OF_BARS, TRADING_STATUS) if query.with_coverage else _OF_BARS,
 )
 
 
@@ -99,7 +100,7 @@ def _bars_plan(
         source=WindowedSource(bars_by_terms(symbol_query, reader, reader_of)),
         range=query_range,
         reason=reason_for_none(symbol_query),
-        logs=logs,
+        logs=(*logs, *symbol_query.logs[len(_OF_BARS) :]),
         validity=validity if finality is None else validity.until(finality.expires_ns),
         head=(("resolution", grid.resolution.value),),
         absences=absences,
@@ -207,6 +208,7 @@ def _absences(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inpu
     # Closed days at the end of the range last until the start of the next trading date.
     next_date_ns = grid.days().date_start(days[1] * DAY_NS)
     absences_end_ns = max(query_range.end_ns, grid.days().interval(next_date_ns).end_ns)
+    (statuses,) = symbol_query.as_known(symbol_query.logs[-1])
     return BarAbsences(
         inputs,
         grid,
@@ -215,4 +217,5 @@ def _absences(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inpu
         absences_end_ns,
         min(over_until_ns, absences_end_ns),
         symbol_query.instrument.expiry,
+        statuses,
     )

@@ -213,6 +213,7 @@ def fill(market: Market, seed: int = 20_241_223) -> None:
     market.add("bars", EQUITY, stored_bars())
     market.add("interest_rates", CURRENCY, interest_rates())
     market.add("universe_changes", UNIVERSE, universe_changes())
+    market.add("trading_status", EQUITY, trading_status())
 
 
 def universe_changes() -> list[Row]:
@@ -221,6 +222,19 @@ def universe_changes() -> list[Row]:
     return [
         {"time_ns": EQUITY_HOUR + hours * HOUR_NS + HOUR_NS // 2, "member": member, "action": action}
         for hours, member, action in changes
+    ]
+
+
+def trading_status() -> list[Row]:
+    """A halt of ten minutes in the equity's hour, and one without an end days before."""
+    changes = (
+        (-96 * HOUR_NS, "halted", "T1"),
+        (HOUR_NS // 2, "halted", "LUDP"),
+        (HOUR_NS * 2 // 3, "resumed", None),
+    )
+    return [
+        {"time_ns": EQUITY_HOUR + after_ns, "status": status, **({"reason": reason} if reason else {})}
+        for after_ns, status, reason in changes
     ]
 
 

@@ -17,8 +17,14 @@ TREE = "/api/v1/market-data"
         ("crypto/BTC/USD/quote", "; did you mean quotes?"),
         ("equity/AAPL/ohlcv", "; known are crypto, equities, futures, fx, options, rates, universes"),
         ("equites/AAPL/ohlcv", "; did you mean equities?"),
-        ("equities/AAPL", "; known are coverage, latest, ohlcv, quotes, revisions, snapshot, trades"),
-        ("equities", "; known are coverage, latest, ohlcv, quotes, revisions, snapshot, trades"),
+        (
+            "equities/AAPL",
+            "; known are coverage, latest, ohlcv, quotes, revisions, snapshot, trades, trading-status",
+        ),
+        (
+            "equities",
+            "; known are coverage, latest, ohlcv, quotes, revisions, snapshot, trades, trading-status",
+        ),
         ("", "; known are crypto, equities, futures, fx, options, rates, universes"),
         ("equities/AAPL/MSFT/IBM/ohlcv", ""),
         ("options/AAPL/greeks/stream", ""),

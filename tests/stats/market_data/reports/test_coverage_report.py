@@ -47,6 +47,7 @@ def test_it_tells_of_each_dataset_that_has_something(api: Api):
         ("option_quotes", "2025-01-02T14:30:00Z", "2025-01-02T14:30:00Z", 1, 1),
         ("corporate_actions", "2020-08-31T00:00:00Z", "2024-11-08T00:00:00Z", 2, 1),
         ("universe_changes", "2024-12-23T00:00:00Z", "2024-12-23T00:00:00Z", 2, 1),
+        ("trading_status", "2025-01-02T15:02:11Z", "2025-01-02T15:07:11Z", 2, 1),
     ]
 
 
