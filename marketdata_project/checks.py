@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 
+from backfills.sources.system_checks import check_order, check_sources
 from marketdata_project.serve.cores import worker_cores
 from store.datasets import TRADES
 from trades.conditions import CONDITION_MAPS
@@ -135,6 +136,8 @@ _CHECKS = (
     check_csrf,
     check_worker_cores,
     check_debug,
+    check_sources,
+    check_order,
 )
 _DEPLOYMENT_CHECKS = (check_hosts, check_data_folder)
 

@@ -54,6 +54,7 @@ def own_secrets() -> tuple[str, ...]:
     for name in _URLS:
         password = urlsplit(getattr(settings, name, "")).password or ""
         values.update((password, unquote(password)))
+    values.update(str(each.get("OPTIONS", {}).get("key", "")) for each in settings.BACKFILL_SOURCES.values())
     return tuple(sorted((value for value in values if len(value) >= _SHORTEST), key=len, reverse=True))
 
 

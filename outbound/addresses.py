@@ -26,15 +26,11 @@ def parse_base_url(name: str, text: str) -> httpx.URL:
         raise DestinationRefused(name, "the URL is malformed") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise DestinationRefused(name, "the URL is not https://HOST/… or http://HOST/…")
+    if url.scheme not in settings.OUTBOUND_SCHEMES:
+        raise DestinationRefused(name, f"OUTBOUND_SCHEMES does not allow {url.scheme}")
     if has_more:
         raise DestinationRefused(name, "the URL has a user, a query or a fragment; leave them out")
     return url
-
-
-def check_scheme(name: str, url: httpx.URL) -> None:
-    """Raise `DestinationRefused` unless `OUTBOUND_SCHEMES` has the URL's scheme."""
-    if url.scheme not in settings.OUTBOUND_SCHEMES:
-        raise DestinationRefused(name, f"OUTBOUND_SCHEMES does not allow {url.scheme}")
 
 
 def allowed_addresses(name: str, host: str, port: int) -> Sequence[str]:

@@ -13,7 +13,7 @@ import orjson
 import tenacity
 from pybreaker import CircuitBreaker, CircuitBreakerError
 
-from outbound.addresses import check_scheme, parse_base_url
+from outbound.addresses import parse_base_url
 from outbound.exceptions import (
     AnswerCut,
     AnswerMalformed,
@@ -77,7 +77,7 @@ class Destination:
         headers: Mapping[str, str] | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """Raises `DestinationRefused` for a URL that can never be asked, or a header that is none."""
+        """Raises `DestinationRefused` for a URL that may not be asked, or a header that is none."""
         self.name = name
         self._url = parse_base_url(name, base_url)
         self._headers = {"Accept-Encoding": "identity", **(headers or {})}
@@ -105,7 +105,6 @@ class Destination:
         Until the answer begins, failed attempts are repeated. Redirects are not followed. path: begins with "/";
         its parts are percent-encoded. Raises `OutboundError`s.
         """
-        check_scheme(self.name, self._url)
         deadline = time.monotonic() + self._limits.total
         with self._guarded(), self._client(deadline) as client:
             request = client.build_request("GET", self._target(path, params), headers=headers)

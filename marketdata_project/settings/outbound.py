@@ -1,12 +1,50 @@
-"""Settings of other hosts: which of them may be asked."""
+"""Settings of other hosts: which of them may be asked, and the sources of missing rows."""
+
+import json
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from marketdata_project.settings.environment import env, networks
+from marketdata_project.settings.environment import env, networks, secret
+
+
+def _schemes() -> tuple[str, ...]:
+    schemes = tuple(env.list("OUTBOUND_SCHEMES", default=["https"]))
+    if not {"http", "https"}.issuperset(schemes):
+        raise ImproperlyConfigured("OUTBOUND_SCHEMES is https, or http,https")
+    return schemes
+
 
 # The schemes of URLs that may be asked.
-OUTBOUND_SCHEMES = tuple(env.list("OUTBOUND_SCHEMES", default=["https"]))
-if not {"http", "https"}.issuperset(OUTBOUND_SCHEMES):
-    raise ImproperlyConfigured("OUTBOUND_SCHEMES: list https, or http,https")
+OUTBOUND_SCHEMES = _schemes()
 # Networks that may be asked beside the public ones.
 OUTBOUND_NETWORKS = networks("OUTBOUND_NETWORKS")
+
+
+def _document(name: str) -> dict[str, Any]:
+    """Return the JSON object in a variable. The error does not quote it: somebody may have put a key there."""
+    try:
+        document = json.loads(env.str(name, "{}"))
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise ImproperlyConfigured(f"{name} is not a JSON object")
+    return document
+
+
+def _sources() -> dict[str, Any]:
+    """Return the declared sources, each with the key of `BACKFILL_KEY_` and its name in capitals."""
+    declared = _document("BACKFILL_SOURCES")
+    for name, source in declared.items():
+        if not (isinstance(source, dict) and name.isidentifier() and name.isascii()):
+            raise ImproperlyConfigured("BACKFILL_SOURCES: a name is of a-z, 0-9 and _, a source is an object")
+        key = secret(f"BACKFILL_KEY_{name.upper()}")
+        if key:
+            source["OPTIONS"] = {**source.get("OPTIONS", {}), "key": key}
+    return declared
+
+
+# Where missing rows come from, by name: {"BACKEND": dotted path, "OPTIONS": {…}}.
+BACKFILL_SOURCES = _sources()
+# The names of sources in the order in which they are asked, by the instrument's exchange or "default".
+BACKFILL_ORDER = _document("BACKFILL_ORDER")

@@ -1,0 +1,203 @@
+"""Rows of another installation: those that it has, or none."""
+
+import io
+
+import pyarrow as pa
+import pytest
+
+from backfills.exceptions import NotOffered, SourceFailed
+from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
+from store.protocol import ALL_TIME, Window
+from store.timestamps import SECOND_NS
+from tests.api_client import Api, trade
+from tests.backfills.answers import (
+    COMMIT,
+    START_NS,
+    WINDOW,
+    installation,
+    request_for,
+    stream_of,
+    streams,
+    trades,
+)
+from tests.outbound.hostile_server import Behaviour, cuts, drips, hangs, in_turn, says, served
+from trades.stores import market_store
+
+ROWS = trades(1_000)
+WHOLE = stream_of(ROWS)
+TARGET = (
+    "/api/v1/market-data/equities/AAPL/trades/stream"
+    "?start=2025-01-02T14%3A30%3A00Z&end=2025-01-02T15%3A30%3A00Z&format=arrow&trailer=1"
+)
+
+
+def test_all_rows_come_in_the_datasets_schema_with_the_commit():
+    with served(streams(ROWS)) as server:
+        fetched = installation(server.url).fetch(request_for())
+        path, headers = server.calls[0]
+    assert fetched.rows.equals(ROWS)
+    assert fetched.rows.schema == TRADES.schema
+    assert (fetched.source, fetched.commit, fetched.answered) == ("desk", COMMIT, (WINDOW,))
+    assert path == TARGET
+    assert headers["X-API-Key"] == "md_abcdef_secret"
+
+
+def test_a_real_installations_stream_ends_equal_row_by_row(api: Api, default_store):
+    rows = [
+        trade(timestamp="2025-01-02T14:30:00.123456789Z", trade_id="7", sequence=3, exchange="XNAS", conditions=["regular", "odd_lot"]),
+        trade(timestamp="2025-01-02T14:30:00.123456789Z", volume=0, received_at="2025-01-02T14:30:01Z", buyer_is_maker=True),
+        trade(timestamp="2025-01-02T15:29:59.999999999Z", price=0.1),
+        trade(timestamp="2025-01-02T15:30:00Z"),
+    ]  # fmt: skip
+    assert api.ingest(*rows).status_code == 200
+    answer = api.call("GET", TARGET)
+    body = b"".join(answer.streaming_content)
+    with served(says(body, X_Commit=answer["X-Commit"])) as server:
+        fetched = installation(server.url).fetch(request_for())
+    stored = market_store().rows(TRADES, "AAPL", ALL_TIME).select(TRADES.schema.names)
+    assert fetched.rows.equals(stored.slice(0, 3).cast(TRADES.schema))
+    assert fetched.commit == answer["X-Commit"]
+
+
+def test_no_rows_are_an_answer_too():
+    with served(says(stream_of(trades(0)), X_Commit=COMMIT)) as server:
+        fetched = installation(server.url).fetch(request_for())
+    assert (fetched.rows.num_rows, fetched.answered) == (0, (WINDOW,))
+
+
+@pytest.mark.parametrize("end", [1, 7, 100, len(WHOLE) // 2, len(WHOLE) - 9, len(WHOLE) - 8, len(WHOLE) - 1])
+def test_a_stream_that_ends_early_gives_no_rows(end: int):
+    """Also if HTTP calls it whole, as an intermediary might."""
+    with served(in_turn([says(WHOLE[:end], X_Commit=COMMIT), cuts(WHOLE[:end])])) as server:
+        for _ in range(2):
+            with pytest.raises(SourceFailed):
+                installation(server.url).fetch(request_for())
+
+
+@pytest.mark.parametrize("bit", [3, len(WHOLE) // 3, len(WHOLE) // 2, len(WHOLE) * 9 // 10])
+def test_a_changed_byte_gives_no_rows(bit: int):
+    body = bytearray(WHOLE)
+    body[bit] ^= 4
+    with served(says(bytes(body), X_Commit=COMMIT)) as server, pytest.raises(SourceFailed):
+        installation(server.url).fetch(request_for())
+
+
+def without_trailer(rows: pa.Table) -> bytes:
+    whole = stream_of(rows)
+    return whole[: whole.rindex(b"sha256") - 200] + b"\xff\xff\xff\xff\0\0\0\0"
+
+
+def compressed(rows: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(rows)
+    return sink.getvalue()
+
+
+def of_type(name: str, arrow_type: pa.DataType) -> bytes:
+    sink = io.BytesIO()
+    batch = pa.record_batch([pa.array([1.5, 2.5]).cast(arrow_type)], names=[name])
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("behave", "said"),
+    [
+        (hangs, "ReadTimeout"),
+        (drips, "not a whole Arrow stream"),
+        (cuts(WHOLE[: len(WHOLE) // 2]), "broke off"),
+        (says(b"", 500), "answered 500"),
+        (says(b'{"code":"missing_scope"}', 403), "answered 403 missing_scope"),
+        (says(b'{"code":"<script>"}', 403), "answered 403"),
+        (says(b"[]", 401), "answered 401"),
+        (says(b"", 302, Location="http://127.0.0.1/"), "answered 302"),
+        (says(b"<html>", X_Commit=COMMIT), "not a whole Arrow stream"),
+        (says(WHOLE + b"\0", X_Commit=COMMIT), "does not end with its trailer"),
+        (says(without_trailer(ROWS), X_Commit=COMMIT), "Arrow stream"),
+        (says(compressed(ROWS), X_Commit=COMMIT), "Arrow stream"),
+        (says(of_type("price", pa.string()), X_Commit=COMMIT), "price has another type"),
+        (says(stream_of(ROWS, rows=999), X_Commit=COMMIT), "not those"),
+        (says(stream_of(ROWS, sha256="0" * 64), X_Commit=COMMIT), "not those"),
+        (says(stream_of(ROWS, commit="trades=16-000000"), X_Commit=COMMIT), "other commits"),
+        (says(WHOLE), "other commits"),
+    ],
+)  # fmt: skip
+def test_what_is_not_whole_is_told_and_gives_no_rows(behave: Behaviour, said: str):
+    limits = {"connect": 0.5, "read": 0.2, "total": 1, "attempts": 1}
+    with served(behave) as server, pytest.raises(SourceFailed) as raised:
+        installation(server.url, limits=limits).fetch(request_for())
+    assert said in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_an_unknown_symbol_is_not_offered():
+    with (
+        served(says(b'{"code":"unknown_symbol"}', 404)) as server,
+        pytest.raises(NotOffered, match="unknown_symbol"),
+    ):
+        installation(server.url).fetch(request_for())
+
+
+def test_a_time_to_wait_is_passed_on():
+    with served(says(b"", 429, Retry_After="90")) as server, pytest.raises(SourceFailed) as raised:
+        installation(server.url).fetch(request_for())
+    assert raised.value.retry_after == 90
+
+
+@pytest.mark.parametrize(
+    ("terms", "path"),
+    [
+        ({"symbol": "ESH26", "instrument_class": "future"}, "futures/ESH26/trades"),
+        ({"symbol": "BTC-USD", "instrument_class": "crypto", "dataset": QUOTES}, "crypto/BTC-USD/quotes"),
+        ({"symbol": "AAPL250117C00190000", "instrument_class": "option", "dataset": OPTION_QUOTES}, "options/AAPL250117C00190000/quotes"),
+        ({"symbol": "^GSPC A+B"}, "equities/%5EGSPC%20A%2BB/trades"),
+    ],
+)  # fmt: skip
+def test_the_path_goes_by_the_instrument(terms, path: str):
+    with served(says(b"", 500)) as server:
+        source = installation(server.url)
+        assert source.offers(request_for(**terms))
+        with pytest.raises(SourceFailed):
+            source.fetch(request_for(**terms))
+        assert server.calls[0][0].partition("/stream")[0] == f"/api/v1/market-data/{path}"
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"dataset": BARS},
+        {"dataset": OPTION_QUOTES},
+        {"dataset": TRADES, "instrument_class": "option"},
+        {"dataset": QUOTES, "instrument_class": "option"},
+    ],
+)
+def test_what_no_stream_has_is_not_offered(terms):
+    with served(says(b"")) as server:
+        assert not installation(server.url).offers(request_for(**terms))
+        with pytest.raises(NotOffered):
+            installation(server.url).fetch(request_for(**terms))
+        assert server.calls == []
+
+
+def test_an_offer_is_of_datasets_exchanges_and_symbols():
+    with served(says(b"")) as server:
+        for offer, is_offered in (
+            ({}, True),
+            ({"datasets": ["trades"], "exchanges": ["XNAS"], "symbols": ["A*"]}, True),
+            ({"datasets": ["quotes"]}, False),
+            ({"exchanges": ["XNYS"]}, False),
+            ({"symbols": ["B*", "aapl"]}, False),
+        ):
+            assert installation(server.url, offer=offer).offers(request_for(exchange="XNAS")) is is_offered
+        assert not installation(server.url, offer={"exchanges": ["XNAS"]}).offers(request_for())
+
+
+def test_an_instant_is_asked_to_the_nanosecond():
+    with served(streams(trades(1))) as server:
+        installation(server.url).fetch(request_for(Window(START_NS - 1, START_NS + SECOND_NS + 1)))
+        assert (
+            "start=2025-01-02T14%3A29%3A59.999999999Z&end=2025-01-02T14%3A30%3A01.000000001Z"
+            in server.calls[0][0]
+        )
