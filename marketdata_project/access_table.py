@@ -101,9 +101,9 @@ RECORDED_NAMES = frozenset(
     """
     accounts adjust adjustment after aliases allow_nonpositive_price anchor as_of at bar_policy base_currency before_expiry calendar
     caller certificate class complete_until conditions correlation_id coverage currency cursor daily_quota dedupe dividend_yield
-    end event exchange exercise expires_at expiry expiry_from expiry_to fields format from horizon hours interval join knowledge
+    end event exchange exercise expires_at expiry expiry_from expiry_to fields format from gap_rule horizon hours interval join knowledge
     lag last limit max_age method monthly_quota multiplier name networks overlap_seconds partial path policy prefix rate
-    resolution right roll roll_before scopes search sensitivity session settle settlement signed_only since sort start state
+    resolution right roll roll_before rule scopes search sensitivity session settle settlement signed_only since sort start state
     status_class strike successors symbol symbol_as_of symbols tick_size tier time to tolerance trading_rate trailer underlying
     unknown unknown_conditions until volume_kind
     """.split()  # noqa: SIM905 names are read as words

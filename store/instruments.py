@@ -16,6 +16,7 @@ from store.timestamps import SECOND_NS
 EQUITY, FUTURE, OPTION, CRYPTO, FX = INSTRUMENT_CLASSES = ("equity", "future", "option", "crypto", "fx")
 WHOLE_UNITS, FRACTIONAL = VOLUME_KINDS = ("whole", "fractional")
 KEEP, REFUSE = UNKNOWN_CONDITIONS = ("keep", "refuse")
+EVIDENCE, CALENDAR = GAP_RULES = ("evidence", "calendar")
 RIGHTS = ("call", "put")
 EXERCISES = ("american", "european")
 SETTLEMENTS = ("am", "pm")
@@ -39,7 +40,8 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     name if the exchange has several. allow_nonpositive_price: whether prices may be zero or less. settle: rows may
     arrive this many seconds out of order, so the log is complete up to its newest row's time minus `settle`.
     unknown_conditions: whether new rows with conditions of unknown meaning are kept or refused, one of
-    `UNKNOWN_CONDITIONS`. None means unknown.
+    `UNKNOWN_CONDITIONS`. gap_rule: which intervals without a bar are gaps, one of `GAP_RULES`: all in which trading was
+    possible (calendar), or those in which trades were to be expected (evidence). None means unknown.
     """
 
     symbol: str
@@ -63,6 +65,7 @@ class Instrument(msgspec.Struct, frozen=True, omit_defaults=True):
     unknown_conditions: str = KEEP
     settle: float = DEFAULT_SETTLE
     base_currency: str | None = None
+    gap_rule: str = EVIDENCE
 
     def __post_init__(self) -> None:
         if not self.volume_kind:

@@ -15,6 +15,7 @@ TEXT_LENGTHS = {
     "bar_policy": 64,
     "volume_kind": 16,
     "unknown_conditions": 16,
+    "gap_rule": 16,
     "calendar": 64,
     "underlying": 32,
     "right": 4,
@@ -46,6 +47,7 @@ class InstrumentEntry(models.Model):
     aliases = models.TextField(blank=True, help_text="Other symbols that mean it, separated by semicolons.")
     allow_nonpositive_price = models.BooleanField("prices of zero and less", default=False)
     unknown_conditions = _text("unknown_conditions")
+    gap_rule = _text("gap_rule")
     settle = models.FloatField(default=DEFAULT_SETTLE, blank=True)
     calendar = _text("calendar")
     underlying = _text("underlying")

@@ -114,7 +114,11 @@ class DatasetForm:
 
     def parameters(self, *, streamed: bool, several: bool) -> tuple[str, ...]:
         """Return the names of all parameters. several: whether the endpoint is for several symbols."""
-        own = tuple(name for name in self.own if name != "coverage") if streamed or several else self.own
+        own = (
+            tuple(name for name in self.own if name not in {"coverage", "rule"})
+            if streamed or several
+            else self.own
+        )
         pages = INSTANT_PARAMETERS if self.at_one_instant else PAGE_PARAMETERS
         names = (*own, *(STREAM_PARAMETERS if streamed else pages))
         return ("symbols", *names) if several else names
@@ -164,6 +168,7 @@ class MarketDataQuery:
     whether quotes are the best bid and offer of all venues. max_age_ns: the maximum age of a quote that takes part in
     it; None for the default. symbol_as_of_ns: when the symbols had the meaning that is asked for; None for now.
     universe: its members are the symbols, which are () until it is read; None for symbols that were given.
+    gap_rule: see `GAP_RULES`; None for the instrument's.
     """
 
     market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
@@ -200,6 +205,7 @@ class MarketDataQuery:
     has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
     symbol_as_of_ns: Annotated[int | None, Irrelevant("the content has the symbols' meaning")] = None
     universe: str | None = None
+    gap_rule: Annotated[str | None, Irrelevant("plans have the rule")] = None
 
     @property
     def path_name(self) -> str:
@@ -265,6 +271,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         adjustment=values.get("adjustment", "raw"),
         with_partial=values.get("partial") != "exclude",
         with_coverage=values.get("coverage", False),
+        gap_rule=values.get("rule"),
         time_form=time_form and TimeForm(time_form),
         with_trailer=values.get("trailer", False),
         expiry_ns=values.get("expiry"),

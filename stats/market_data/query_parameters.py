@@ -20,6 +20,7 @@ from stats.parameters import (
 )
 from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store.bar_policies import BAR_POLICIES
+from store.instruments import GAP_RULES
 from store.log_views.best_quotes import BEST
 from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
@@ -109,6 +110,14 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         },
     ),
     "coverage": (SwitchField, {"help_text": "`1`: list the intervals without a bar, each with its reason."}),
+    "rule": (
+        WordField,
+        {
+            "words": GAP_RULES,
+            "help_text": "When an interval without a bar is a gap. `calendar`: always. `evidence`: if the dates before"
+            " make it unlikely that nobody traded. Default: the instrument's `gap_rule`.",
+        },
+    ),
     "time": (
         WordField,
         {"words": ("rfc3339", "ms", "ns"), "help_text": "Format of times."},
@@ -279,6 +288,7 @@ class _RangeSerializer(serializers.Serializer[Any]):
             )
         if "join" in self.fields:
             _check_join(attrs)
+        _check_rule(attrs, is_of_coverage="coverage" in self.fields)
         _check_best(attrs)
         _check_knowledge(attrs)
         if "adjust" in self.fields:
@@ -288,6 +298,13 @@ class _RangeSerializer(serializers.Serializer[Any]):
         if needs_range and not {"start", "last"} & set(attrs):
             raise serializers.ValidationError("start or last is required", code="missing_parameter")
         return attrs
+
+
+def _check_rule(attrs: dict[str, Any], *, is_of_coverage: bool) -> None:
+    if is_of_coverage and "rule" in attrs and not attrs.get("coverage"):
+        raise serializers.ValidationError(
+            "rule is of the reasons of missing bars: send coverage=1 with it", code="conflicting_parameters"
+        )
 
 
 def _check_best(attrs: dict[str, Any]) -> None:

@@ -140,7 +140,7 @@ def test_it_tells_which_read_takes_what():
         page, stream = told[name]
         assert page == set(dataset.form.parameters(streamed=False, several=False)), name
         of_symbols = set(dataset.form.parameters(streamed=False, several=True))
-        assert of_symbols == (page - {"coverage"}) | {"symbols"}, name
+        assert of_symbols == (page - {"coverage", "rule"}) | {"symbols"}, name
         if name in streamed:
             assert stream == set(dataset.form.parameters(streamed=True, several=False)), name
 
@@ -154,7 +154,7 @@ def test_the_openapi_document_takes_what_the_page_tells():
         read, is_stream = path.removesuffix("/stream").rpartition("/")[2], path.endswith("/stream")
         wanted = told[read][is_stream]
         if "{symbol}" not in path:
-            wanted = (wanted - {"coverage"}) | {"symbols"}
+            wanted = (wanted - {"coverage", "rule"}) | {"symbols"}
         taken = {each["name"] for each in methods["get"]["parameters"]}
         assert taken - {"symbol", "format"} == wanted, path
         found.add(read)

@@ -17,6 +17,7 @@ from store.instruments import (
     EXERCISES,
     FUTURE,
     FX,
+    GAP_RULES,
     INSTRUMENT_CLASSES,
     MAX_SETTLE,
     OPTION,
@@ -65,6 +66,7 @@ FUTURE_DOCUMENT = {
     "aliases": ["ES1"],
     "allow_nonpositive_price": False,
     "unknown_conditions": "keep",
+    "gap_rule": "evidence",
     "settle": 2.0,
     "calendar": None,
     "underlying": "ES",
@@ -81,6 +83,7 @@ FIELD_CHOICES: dict[str, tuple[str, ...]] = {
     "bar_policy": tuple(BAR_POLICIES),
     "volume_kind": VOLUME_KINDS,
     "unknown_conditions": UNKNOWN_CONDITIONS,
+    "gap_rule": GAP_RULES,
     "right": RIGHTS,
     "exercise": EXERCISES,
     "settlement": SETTLEMENTS,
@@ -144,6 +147,10 @@ class InstrumentSerializer(KnownFieldsSerializer):
     )
     unknown_conditions = _word(
         "unknown_conditions", "Whether new rows with conditions of unknown meaning are kept or refused."
+    )
+    gap_rule = _word(
+        "gap_rule",
+        "Which intervals without a bar are gaps: all (calendar), or those that the dates before make unlikely.",
     )
     settle = ColumnField(
         Column("settle", ColumnKind.NUMBER, required=True, lower_bound=NOT_NEGATIVE),

@@ -4,20 +4,29 @@
 - `not_yet`: the interval has not ended.
 - `unlisted`: the interval is before the date of the first stored row, or after the instrument's expiry.
 - `halted`: trading was halted, as `trading_status` says.
-- `no_trades`: the exchange was open, and other intervals of the day have bars.
+- `no_trades`: the exchange was open, and nothing tells that trades are missing.
 - `gap`: the exchange was open, but the whole day has no bars, or a coarser stored bar has more volume than the
-  finer bars within it.
+  finer bars within it, or the instrument's rule says so: `evidence` judges runs of empty minutes (`gap_evidence`),
+  `calendar` takes every interval without a bar for a gap.
 - `pending`: reserved for backfills.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.ohlcv.found_gaps import (
+    FoundGap,
+    IntervalColumns,
+    expected_numbers,
+    found_gaps,
+    missing_numbers,
+)
+from stats.market_data.ohlcv.gap_evidence import GapEvidence, JudgedRuns
 from stats.market_data.ohlcv.halts import Halts
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from stats.sessions.calendars import TradingCalendar
@@ -100,6 +109,7 @@ class AbsenceFinder:
     bar_maker: makes the grid's bars. daily_bar_maker: makes the daily bars of `day_grid`. unexplained_volume:
     finds volume that only coarser bars have. listing_window: the window in which the instrument may have
     rows. over_until_ns: the instant until which intervals are over; an interval that ends later is `not_yet`.
+    evidence: judges runs of empty minutes; None for the rule `calendar`.
     """
 
     grid: BarGrid
@@ -110,6 +120,7 @@ class AbsenceFinder:
     listing_window: Window
     over_until_ns: int
     halts: Halts
+    evidence: GapEvidence | None
 
     def runs(self, window: Window, dates: range) -> list[dict[str, str]]:
         """Return `start`, `end` and `reason` of each run of intervals without a bar, ascending.
@@ -120,12 +131,43 @@ class AbsenceFinder:
         labels, traded_dates = self._labels_and_dates(window)
         intervals = self._intervals(window, dates)
         missing = np.flatnonzero(~np.isin(intervals.label, labels))
-        is_halted = self.halts.covers(
-            intervals.start_ns, intervals.end_ns, window=window, hours=self.grid.hours
-        )
-        is_unexplained = self._is_unexplained(window, intervals)
-        reasons = self._reasons(intervals, traded_dates, is_halted, is_unexplained)
+        reasons = self._reasons(window, intervals, traded_dates, self._judged(window))
         return list(_runs(intervals, missing, reasons[missing]))
+
+    def gaps(self, window: Window, reasons: Collection[str]) -> list[FoundGap]:
+        """Return the runs of expected intervals without a bar that have one of the reasons, ascending.
+
+        window: aligned to the grid. Runs with only closed time between them are one.
+        """
+        labels, traded_dates = self._labels_and_dates(window)
+        if window.start_ns >= window.end_ns:
+            return []
+        intervals, order = self._expected(window, labels)
+        judged = self._judged(window)
+        words = self._reasons(window, intervals, traded_dates, judged)
+        wanted = np.flatnonzero(np.isin(words, list(reasons)))
+        rows = IntervalColumns(intervals.start_ns, intervals.end_ns, intervals.date, order, words)
+        return found_gaps(rows[wanted], labels, traded_dates, judged)
+
+    def _expected(self, window: Window, labels: Integers) -> tuple[_Intervals, Integers]:
+        """Return the expected intervals without a bar, and the place of each among all that are expected."""
+        grid = self.grid
+        if grid.resolution.is_period:
+            periods = self._open_periods(window)
+            missing = np.flatnonzero(~np.isin(periods.label, labels))
+            columns = (getattr(periods, name)[missing] for name in _Intervals.__slots__)
+            return _Intervals(*columns), missing
+        intervals = grid.intervals(window)
+        first, behind = expected_numbers(intervals, window, grid.calendar, grid.hours)
+        numbers, order = missing_numbers(first, behind, intervals.number_of(labels))
+        starts, ends = intervals.start_ns(numbers), intervals.start_ns(numbers + 1)
+        dates = trading_date_of(starts, self.day_grid.period_calendar)
+        return _Intervals(starts, starts, ends, dates, np.ones(len(starts), dtype=bool)), order
+
+    def _judged(self, window: Window) -> JudgedRuns | None:
+        """Return the judged runs of empty minutes of a window; None without evidence, and for days and longer."""
+        is_judged = not self.grid.resolution.is_period and window.start_ns < window.end_ns
+        return self.evidence.judged(window) if is_judged and self.evidence is not None else None
 
     def _labels_and_dates(self, window: Window) -> tuple[Integers, Integers]:
         """Return the timestamps of the window's bars, and the dates of its daily bars."""
@@ -195,16 +237,22 @@ class AbsenceFinder:
         return _Intervals(starts, starts, ends, starts // DAY_NS, self._is_open(starts, window))
 
     def _reasons(
-        self, intervals: _Intervals, traded_dates: Integers, is_halted: Mask, is_unexplained: Mask
+        self, window: Window, intervals: _Intervals, traded_dates: Integers, judged: JudgedRuns | None
     ) -> Words:
         starts, ends = intervals.start_ns, intervals.end_ns
+        is_halted = self.halts.covers(starts, ends, window=window, hours=self.grid.hours)
+        is_quiet = np.isin(intervals.date, traded_dates) & ~self._is_unexplained(window, intervals)
+        if self.evidence is None:
+            is_quiet[:] = False
+        elif judged is not None:
+            is_quiet &= ~judged[judged.is_gap].touch(starts, ends)
         return np.select(
             [
                 ends > self.over_until_ns,
                 ~intervals.is_open,
                 (ends <= self.listing_window.start_ns) | (starts >= self.listing_window.end_ns),
                 is_halted,
-                np.isin(intervals.date, traded_dates) & ~is_unexplained,
+                is_quiet,
             ],
             ["not_yet", "closed", "unlisted", "halted", "no_trades"],
             "gap",

@@ -1,6 +1,6 @@
 """The absences of a page of bars: runs of intervals without a bar, each with its reason."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -11,15 +11,18 @@ from stats.exceptions import RangeTooLarge
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.absence_reasons import AbsenceFinder
 from stats.market_data.ohlcv.bar_inputs import BarInputs
+from stats.market_data.ohlcv.found_gaps import FoundGap
+from stats.market_data.ohlcv.gap_evidence import GapEvidence
 from stats.market_data.ohlcv.halts import Halts
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from stats.market_data.plan import Range, SymbolQuery
 from stats.market_data.query import maximum_range_ns
-from stats.sessions.schedule import Hours
+from stats.sessions.schedule import Anchor, Hours
 from stats.sessions.spans import trading_date_of
 from store.datasets import BARS
+from store.instruments import EVIDENCE
 from store.log_views.log_view import LogView, first_row
-from store.log_views.stored_bars import stored_bar_dates
+from store.log_views.stored_bars import stored_bar_dates, stored_resolutions
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, parse_timestamp
@@ -31,6 +34,7 @@ class BarAbsences:
 
     days: see `queried_days`. end_ns: no absence ends later. over_until_ns: an interval that ends later is
     `not_yet`. expiry: an ISO date; None if the instrument does not expire. statuses: the log of `trading_status`.
+    rule: see `GAP_RULES`.
     """
 
     inputs: BarInputs
@@ -41,6 +45,7 @@ class BarAbsences:
     over_until_ns: Annotated[int, DIFFERS_BY_PAGE]
     expiry: str | None
     statuses: LogView
+    rule: str
 
     def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
         """Return the absences of a page. All pages together list each absence of the range once.
@@ -54,18 +59,57 @@ class BarAbsences:
         dates = range(self._first_day(start_ns, window), self._end_day(end_ns, window))
         return absences.runs(window, dates)
 
+    def gaps(self, reasons: Collection[str]) -> list[FoundGap]:
+        """Return the runs of expected intervals of the range that have no bar for one of the reasons.
+
+        Raises `RangeTooLarge` if the range has no start and the first row is too long ago.
+        """
+        absences = self._absences()
+        window = self._window(absences.listing_window.start_ns, None, None)
+        if self.range.start_ns is None:
+            check_gaps_range(window, self.grid.resolution)
+        return absences.gaps(window, reasons)
+
     def _absences(self) -> AbsenceFinder:
         days, logs = self.grid.days(), (self.inputs.trades, self.inputs.stored_bars)
+        listing_window = _listing_window(self.expiry, days, logs)
+        halts = Halts(self.statuses, self.grid.calendar)
         return AbsenceFinder(
             grid=self.grid,
             bar_maker=self.inputs.unadjusted(self.grid),
             daily_bar_maker=self.inputs.unadjusted(days),
             day_grid=days,
             unexplained_volume=self._unexplained_volume(),
-            listing_window=_listing_window(self.expiry, days, logs),
+            listing_window=listing_window,
             over_until_ns=self.over_until_ns,
-            halts=Halts(self.statuses, self.grid.calendar),
+            halts=halts,
+            evidence=self._evidence(days, listing_window, halts) if self.rule == EVIDENCE else None,
         )
+
+    def _evidence(self, days: BarGrid, listing_window: Window, halts: Halts) -> GapEvidence:
+        trades, stored_bars = self.inputs.trades, self.inputs.stored_bars
+        minutes = replace(
+            self.grid, resolution=self._judged_resolution(), hours=Hours.ALL, anchor=Anchor.CLOCK
+        )
+        return GapEvidence(
+            calendar=days.period_calendar,
+            bar_maker=self.inputs.unadjusted(minutes),
+            bar_grid=minutes,
+            trades=trades,
+            complete_until_ns=max(log.completeness().complete_until_ns for log in (trades, stored_bars)),
+            listed_from_ns=listing_window.start_ns,
+            until_ns=self.over_until_ns,
+            only_regular=self.grid.hours is Hours.REGULAR,
+            halts=halts,
+        )
+
+    def _judged_resolution(self) -> Resolution:
+        """Return the resolution whose empty bars are judged: minutes or, without trades, the finest that is stored."""
+        stored_bars = self.inputs.stored_bars
+        if stored_bars.is_empty or not self.inputs.trades.is_empty:
+            return Resolution.MINUTE
+        stored = [each for each in stored_resolutions(stored_bars) if not each.is_period]
+        return max([Resolution.MINUTE, *stored[:1]], key=lambda each: each.rank)
 
     def _unexplained_volume(self) -> UnexplainedVolume:
         all_hours_grid = replace(self.grid, hours=Hours.ALL)
@@ -107,6 +151,21 @@ class BarAbsences:
     def _date(self, instant_ns: int) -> int:
         dates = trading_date_of(np.array([instant_ns]), self.grid.days().period_calendar)
         return int(dates[0])
+
+
+# At a minute and above. Below, gaps have the maximum range of pages.
+MAXIMUM_GAPS_RANGE_NS = 366 * DAY_NS
+
+
+def check_gaps_range(window: Window, resolution: Resolution) -> None:
+    """Raise `RangeTooLarge` if a range is too long to list its gaps in one answer."""
+    longest_ns = maximum_range_ns(resolution)
+    if resolution.rank >= Resolution.MINUTE.rank:
+        longest_ns = max(longest_ns, MAXIMUM_GAPS_RANGE_NS)
+    if window.end_ns - window.start_ns > longest_ns:
+        raise RangeTooLarge(
+            f"at {resolution.value} gaps are listed of at most {longest_ns // DAY_NS:,} d: ask for a shorter range"
+        )
 
 
 def queried_days(symbol_query: SymbolQuery) -> tuple[int | None, int]:

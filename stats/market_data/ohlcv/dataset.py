@@ -45,7 +45,17 @@ OHLCV = MarketDataset(
     form=DatasetForm(
         name="ohlcv",
         rows_name="bars",
-        own=("resolution", "session", "hours", "anchor", "adjustment", "knowledge", "partial", "coverage"),
+        own=(
+            "resolution",
+            "session",
+            "hours",
+            "anchor",
+            "adjustment",
+            "knowledge",
+            "partial",
+            "coverage",
+            "rule",
+        ),
         resolution=Resolution.DAY,
         columns=bar_columns(has_integer_volume=True, with_date=True),
         stream_resolution=Resolution.MINUTE,
@@ -127,15 +137,24 @@ def _bar_inputs(
         needed = ALL_TIME
     stored_grid = grid if actions.is_empty else grid.days()
     stored_needed = stored_bars_window(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
-    limited_to = symbol_query.read_point.limited_to
     inputs = BarInputs(
-        limited_to(trades, needed),
-        limited_to(stored_bars, stored_needed),
+        _limited(symbol_query, trades, needed),
+        _limited(symbol_query, stored_bars, stored_needed),
         actions,
         instrument.policy,
         symbol_query.settle_ns,
     )
     return inputs if actions.is_empty else _adjusted(inputs, symbol_query, grid)
+
+
+def _limited(symbol_query: SymbolQuery, log: LogView, needed: Window) -> LogView:
+    """Return a log at the newest commit that counts. A declared completeness counts for absences, without a row."""
+    limited = symbol_query.read_point.limited_to(log, needed)
+    if symbol_query.query.with_coverage:
+        declared_ns, known_ns = (each.completeness().complete_until_ns for each in (log, limited))
+        if known_ns < min(declared_ns, needed.end_ns):
+            return log
+    return limited
 
 
 def _check_available(symbol_query: SymbolQuery, trades: LogView, stored_bars: LogView) -> None:
@@ -204,6 +223,7 @@ def _next_change_ns(
 
 
 def _absences(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inputs: BarInputs) -> BarAbsences:
+    query = symbol_query.query
     days, over_until_ns = queried_days(symbol_query), grid.constant_window(symbol_query.now_ns).start_ns
     # Closed days at the end of the range last until the start of the next trading date.
     next_date_ns = grid.days().date_start(days[1] * DAY_NS)
@@ -218,4 +238,5 @@ def _absences(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inpu
         min(over_until_ns, absences_end_ns),
         symbol_query.instrument.expiry,
         statuses,
+        query.gap_rule or symbol_query.instrument.gap_rule,
     )

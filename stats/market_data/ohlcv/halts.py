@@ -30,7 +30,7 @@ class Halts:
 
         starts, ends: of intervals within the window, ascending, nanoseconds UTC.
         """
-        halt_starts, halt_ends = self._spans()
+        halt_starts, halt_ends = self.spans()
         is_covered = np.zeros(len(starts), dtype=bool)
         if not len(halt_starts) or window.end_ns <= window.start_ns:
             return is_covered
@@ -44,7 +44,7 @@ class Halts:
             starts, ends, edges, is_open & ~is_halted
         )
 
-    def _spans(self) -> tuple[Integers, Integers]:
+    def spans(self) -> tuple[Integers, Integers]:
         """Return the starts and ends of the halts, ascending and disjoint."""
         rows = self.changes.rows(ALL_TIME)
         time_ns = rows.column("timestamp").to_numpy()

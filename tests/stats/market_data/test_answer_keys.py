@@ -193,6 +193,7 @@ def other(instrument: Instrument, name: str) -> Instrument | None:
         "settle": 5.0,
         "name": "Another",
         "base_currency": "EUR",
+        "gap_rule": "calendar",
     }
     return None if name == "symbol" else structs.replace(instrument, **{name: values[name]})
 

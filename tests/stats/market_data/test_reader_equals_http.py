@@ -84,7 +84,7 @@ OTHERWISE = {
     *("start", "end", "last", "resolution", "as_of", "symbol_as_of", "knowledge"),
     *("fields", "sort", "limit", "cursor", "time"),
 }
-NOT_IN_READER = {"coverage"}
+NOT_IN_READER = {"coverage", "rule"}
 
 
 def reader(**options: Any) -> Reader:

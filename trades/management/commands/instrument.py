@@ -32,6 +32,7 @@ _HELP = {
     "bar_policy": f"which prints make its bars: {', '.join(FIELD_CHOICES['bar_policy'])} (docs/bar_policies.md)",
     "volume_kind": ", ".join(FIELD_CHOICES["volume_kind"]),
     "unknown_conditions": f"{', '.join(FIELD_CHOICES['unknown_conditions'])}: new rows with conditions of unknown meaning",
+    "gap_rule": f"{', '.join(FIELD_CHOICES['gap_rule'])}: which intervals without a bar are gaps",
     "tick_size": "the smallest step of its price",
     "settle": "how many seconds out of order its rows may arrive, 2 by default",
     "calendar": "name of its trading calendar, where the exchange has several",

@@ -1,0 +1,126 @@
+"""Finds expected intervals without a bar, and merges those with one reason into gaps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from stats.market_data.ohlcv.gap_evidence import JudgedRuns
+from stats.market_data.ohlcv.session_activity import blocks_of, uncovered
+from stats.sessions.calendars import TradingCalendar
+from stats.sessions.schedule import Hours
+from stats.sessions.spans import SessionGrid, open_windows
+from store.arrays import Integers
+from store.log_views.grids import UtcIntervals
+from store.protocol import Window
+
+GAP, NO_TRADES = "gap", "no_trades"
+Figures = dict[str, int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGap:
+    """A run of expected intervals without a bar, for one reason.
+
+    expected_bars: the number of these intervals. actual_bars: the bars between its ends, outside of the expected
+    intervals. figures: by which it was judged: `minutes`, `expected_trades`, `longest_empty_minutes` and
+    `history_dates` as in `JudgedRuns`; `empty_dates`, the number of dates without any bar.
+    """
+
+    start_ns: int
+    end_ns: int
+    expected_bars: int
+    actual_bars: int
+    reason: str
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalColumns:
+    """Intervals without a bar, ascending. date: days since 1970. order: the place among all expected intervals."""
+
+    start_ns: Integers
+    end_ns: Integers
+    date: Integers
+    order: Integers
+    reason: npt.NDArray[np.str_]
+
+    def __getitem__(self, rows: Integers) -> "IntervalColumns":
+        return IntervalColumns(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+def expected_numbers(
+    grid: UtcIntervals | SessionGrid, window: Window, calendar: TradingCalendar | None, hours: Hours
+) -> tuple[Integers, Integers]:
+    """Return the expected intervals of a window, as ranges of their numbers: the first, and the one behind the last.
+
+    The same intervals as `expected_intervals` returns.
+    """
+    starts, ends = np.array([window.start_ns]), np.array([window.end_ns])
+    if calendar is not None:
+        starts, ends = open_windows(window, calendar=calendar, hours=hours)
+    first, behind = grid.number_of(starts), grid.number_of(ends - 1) + 1
+    # Two sessions may touch the same interval.
+    first[1:] = np.maximum(first[1:], behind[:-1])
+    return first[first < behind], behind[first < behind]
+
+
+def missing_numbers(first: Integers, behind: Integers, present: Integers) -> tuple[Integers, Integers]:
+    """Return the numbers in the ranges that are not present, and the place of each among all numbers of the ranges."""
+    starts, ends, index = uncovered(first, behind, *blocks_of(present, 1))
+    lengths = ends - starts
+    before = np.cumsum(lengths) - lengths
+    numbers = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+    sizes = behind - first
+    places = (np.cumsum(sizes) - sizes - first)[index]
+    return numbers, numbers + np.repeat(places, lengths)
+
+
+def found_gaps(
+    intervals: IntervalColumns, labels: Integers, traded_dates: Integers, judged: JudgedRuns | None
+) -> list[FoundGap]:
+    """Merge neighbours with one reason. labels: of the bars. traded_dates: those with a bar, days since 1970."""
+    count = len(intervals.order)
+    if not count:
+        return []
+    reasons = intervals.reason
+    is_first = np.append(True, (np.diff(intervals.order) > 1) | (reasons[1:] != reasons[:-1]))
+    first = np.flatnonzero(is_first)
+    behind = np.append(first[1:], count)
+    starts, ends = intervals.start_ns[first], intervals.end_ns[behind - 1]
+    bars = np.searchsorted(labels, ends) - np.searchsorted(labels, starts)
+    is_empty_date = ~np.isin(intervals.date, traded_dates)
+    return [
+        FoundGap(
+            start,
+            end,
+            last - begin,
+            actual,
+            str(reasons[begin]),
+            _figures(intervals.date[begin:last][is_empty_date[begin:last]])
+            | _judged_figures(judged, start, end, is_gap=str(reasons[begin]) == GAP),
+        )
+        for begin, last, start, end, actual in zip(
+            *(column.tolist() for column in (first, behind, starts, ends, bars)), strict=True
+        )
+    ]
+
+
+def _figures(empty_dates: Integers) -> Figures:
+    return {"empty_dates": len(np.unique(empty_dates))} if len(empty_dates) else {}
+
+
+def _judged_figures(judged: JudgedRuns | None, start_ns: int, end_ns: int, *, is_gap: bool) -> Figures:
+    """Return the figures of the runs that overlap a gap: sums of minutes and trades, the extremes of the others."""
+    if judged is None:
+        return {}
+    runs = judged.overlapping(start_ns, end_ns)
+    runs = runs[runs.is_gap == is_gap]
+    if not len(runs.start_ns):
+        return {}
+    return {
+        "minutes": int(runs.minutes.sum()),
+        "expected_trades": round(float(runs.expected.sum()), 3),
+        "longest_empty_minutes": int(runs.longest.max()),
+        "history_dates": int(runs.history.min()),
+    }

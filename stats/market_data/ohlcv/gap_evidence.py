@@ -1,0 +1,185 @@
+"""Judges runs of empty minutes: whether trades are missing, by what was traded on the dates before.
+
+A run is a gap if it is longer than every empty run in the same half hours of the 20 clean trading dates before it,
+and if as many minutes without a trade have a probability below 1e-6. Trades are taken as a Poisson process, with the
+lower decile of those dates' trades a minute. A date is clean if it has trades, no halt and no gap.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.ohlcv.halts import Halts
+from stats.market_data.ohlcv.session_activity import (
+    Activity,
+    Runs,
+    Sessions,
+    blocks_of,
+    parts_of,
+    sessions_around,
+)
+from stats.sessions.calendars import TradingCalendar
+from store.arrays import Floats, Integers, Mask
+from store.bars.bars import Bars, joined_bars
+from store.log_views.log_view import LogView
+from store.log_views.trade_bars import BarMaker
+from store.protocol import Window
+from store.timestamps import MINUTE_NS
+
+HISTORY_DATES = 20
+# The clean dates must be among this many trading dates before.
+_REACH = 40
+# Whether a date is clean is judged by the dates before it, and so on. This many judgements follow one another.
+_JUDGEMENTS = 3
+_LEAST_EXPECTED = -math.log(1e-6)
+# The lower decile of 20 dates is the second smallest of them.
+_DECILE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRuns:
+    """Runs of empty minutes, ascending, and what they were judged by.
+
+    expected: how many trades as many minutes had on the dates before, at the least. longest: the minutes of the
+    longest empty run of those dates. history: the number of those dates, at most 20. is_gap: the judgement.
+    """
+
+    start_ns: Integers
+    end_ns: Integers
+    expected: Floats
+    longest: Integers
+    history: Integers
+    is_gap: Mask
+
+    def __getitem__(self, rows: Integers | Mask | slice) -> "JudgedRuns":
+        return JudgedRuns(*(getattr(self, name)[rows] for name in self.__slots__))
+
+    @property
+    def minutes(self) -> Integers:
+        """The length of each run."""
+        return (self.end_ns - self.start_ns) // MINUTE_NS
+
+    def overlapping(self, start_ns: int, end_ns: int) -> "JudgedRuns":
+        """Return the runs that overlap a window."""
+        first, behind = (
+            np.searchsorted(self.end_ns, start_ns, side="right"),
+            np.searchsorted(self.start_ns, end_ns),
+        )
+        return self[int(first) : int(behind)]
+
+    def touch(self, starts_ns: Integers, ends_ns: Integers) -> Mask:
+        """Return which intervals overlap one of the runs."""
+        following = np.searchsorted(self.end_ns, starts_ns, side="right")
+        first_ns = np.append(self.start_ns, np.iinfo(np.int64).max)[following]
+        touches: Mask = first_ns < ends_ns
+        return touches
+
+
+@dataclass(frozen=True, slots=True)
+class GapEvidence:
+    """Judges the runs of empty minutes of one symbol.
+
+    bar_maker: of bars of `bar_grid`, normally minutes, in all hours. trades: its rows show that the feed was up,
+    also if they set no bar. complete_until_ns: the feed declared to have sent everything up to there, so that
+    nothing before is a gap. listed_from_ns: the start of the date of the first row, which may be incomplete.
+    until_ns: later minutes are not over. only_regular: whether only runs in regular sessions are returned.
+    """
+
+    calendar: TradingCalendar | None
+    bar_maker: BarMaker
+    bar_grid: BarGrid
+    trades: LogView
+    complete_until_ns: int
+    listed_from_ns: int
+    until_ns: int
+    only_regular: bool
+    halts: Halts
+
+    def judged(self, window: Window) -> JudgedRuns:
+        """Return the judged runs of the trading dates of a window. They do not depend on where in a date it begins."""
+        sessions = sessions_around(window, self.calendar, _REACH * _JUDGEMENTS)
+        activity = Activity(
+            sessions,
+            self._bars(sessions),
+            self.bar_grid.resolution.length_ns,
+            self.halts.spans(),
+            self.until_ns,
+        )
+        traded = activity.has_bars
+        has_history = activity.is_whole & (sessions.date_start_ns > self.listed_from_ns)
+        # What is declared to be complete is no gap. A minute is complete once its end is.
+        open_from_ns = self.complete_until_ns // MINUTE_NS * MINUTE_NS
+        runs = activity.empty_runs
+        runs = runs[traded[runs.date_index]].within(open_from_ns, self.until_ns)
+        clean = has_history
+        for _ in range(_JUDGEMENTS - 1):
+            gaps = runs.date_index[_judged(activity, clean, runs).is_gap]
+            clean = has_history.copy()
+            clean[gaps] = False
+        first = np.searchsorted(sessions.date_start_ns, window.start_ns, side="right") - 1
+        runs = runs[(runs.date_index >= first) & (runs.is_regular | (not self.only_regular))]
+        found = _judged(activity, clean, runs)
+        pieces = self._split_at_rows(runs, found.is_gap)
+        return found if pieces is runs else _judged(activity, clean, pieces)
+
+    def _bars(self, sessions: Sessions) -> Bars:
+        if not len(sessions.start_ns):
+            return joined_bars([])
+        end_ns = min(int(sessions.end_ns[-1]), self.until_ns)
+        start_ns = int(sessions.start_ns[0])
+        return self.bar_maker.bars(self.bar_grid.aligned(start_ns, max(start_ns + 1, end_ns)))
+
+    def _split_at_rows(self, runs: Runs, is_gap: Mask) -> Runs:
+        """Return the runs, without the minutes of gaps in which a row was stored."""
+        windows = zip(runs.start_ns[is_gap].tolist(), runs.end_ns[is_gap].tolist(), strict=True)
+        inside = [window for each in windows if self.trades.row_bound(window := Window(*each))]
+        times = [self.trades.versions(window).column("timestamp").to_numpy() for window in inside]
+        if not times:
+            return runs
+        return runs.without(*blocks_of(np.unique(np.concatenate(times) // MINUTE_NS) * MINUTE_NS, MINUTE_NS))
+
+
+def _judged(activity: Activity, clean: Mask, runs: Runs) -> JudgedRuns:
+    """Judge runs by the clean dates before them. clean: of each date of the activity."""
+    index = np.flatnonzero(clean)
+    before = np.searchsorted(index, runs.date_index)
+    history = before - np.searchsorted(index, runs.date_index - _REACH)
+    longest, expected = np.zeros(len(runs), dtype=np.int64), np.zeros(len(runs))
+    known = np.flatnonzero(history >= HISTORY_DATES)
+    if len(known):
+        history_from = before[known] - HISTORY_DATES
+        longest[known] = _longest(activity, index, runs[known], history_from)
+        candidates = longest[known] < runs.minutes[known]
+        known, history_from = known[candidates], history_from[candidates]
+        expected[known] = _expected(activity, index, runs[known], history_from)
+    is_gap = (expected > _LEAST_EXPECTED) & (runs.minutes > longest)
+    return JudgedRuns(
+        runs.start_ns, runs.end_ns, expected, longest, np.minimum(history, HISTORY_DATES), is_gap
+    )
+
+
+def _longest(activity: Activity, index: Integers, runs: Runs, history_from: Integers) -> Integers:
+    """Return the minutes of the longest empty run of the dates before each run, in the half hours that it touches.
+
+    index: the clean dates. history_from: for each run the first of its 20 clean dates, as a position in `index`.
+    """
+    of_dates = sliding_window_view(activity.longest[index], HISTORY_DATES, axis=0).max(axis=-1)
+    parts = parts_of(runs)
+    found = np.zeros(len(runs), dtype=np.int64)
+    values = of_dates[history_from[parts.run_index], activity.column(parts.number)]
+    np.maximum.at(found, parts.run_index, values)
+    return found
+
+
+def _expected(activity: Activity, index: Integers, runs: Runs, history_from: Integers) -> Floats:
+    """Return how many trades each run would have at the lower decile of the dates before it. See `_longest`."""
+    parts = parts_of(runs)
+    dates = index[history_from[parts.run_index][:, None] + np.arange(HISTORY_DATES)]
+    rates = activity.rates[dates, activity.column(parts.number)[:, None]]
+    # NaN, of a date without this half hour, is sorted last.
+    decile = np.nan_to_num(np.sort(rates, axis=1)[:, _DECILE])
+    expected: Floats = np.bincount(parts.run_index, decile * parts.minutes, len(runs)).astype(np.float64)
+    return expected

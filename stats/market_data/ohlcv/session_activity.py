@@ -1,0 +1,252 @@
+"""What a symbol traded in the sessions of its trading dates: trades by half hours, and runs of empty minutes."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from stats.sessions.calendars import TradingCalendar
+from stats.sessions.schedule import Hours
+from store.arrays import Floats, Integers, Mask
+from store.bars.bars import Bars
+from store.protocol import Window
+from store.timestamps import DAY_NS, MINUTE_NS
+
+# Sessions are compared by half hours, counted from the opening of the regular session.
+PART_NS = 30 * MINUTE_NS
+# More than enough days to have any number of trading dates up to 120.
+_DAYS_OF_120_DATES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Trading dates and their periods of trading.
+
+    date_start_ns: when each date begins. The other columns have a row for each period, ascending and disjoint:
+    pre-market, the regular session (in two periods if it has a break) and post-market. open_ns: the opening of the
+    regular session. date_index: the index of the period's date.
+    """
+
+    date_start_ns: Integers
+    start_ns: Integers
+    end_ns: Integers
+    open_ns: Integers
+    date_index: Integers
+    is_regular: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Runs of minutes, each within one period of trading. open_ns, date_index, is_regular: of the period."""
+
+    start_ns: Integers
+    end_ns: Integers
+    open_ns: Integers
+    date_index: Integers
+    is_regular: Mask
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
+
+    def __getitem__(self, rows: Integers | Mask) -> "Runs":
+        return Runs(*(getattr(self, name)[rows] for name in self.__slots__))
+
+    @property
+    def minutes(self) -> Integers:
+        """The length of each run."""
+        return (self.end_ns - self.start_ns) // MINUTE_NS
+
+    def within(self, start_ns: int, end_ns: int) -> "Runs":
+        """Return the parts of the runs in a window."""
+        starts, ends = np.maximum(self.start_ns, start_ns), np.minimum(self.end_ns, end_ns)
+        return Runs(starts, ends, self.open_ns, self.date_index, self.is_regular)[starts < ends]
+
+    def without(self, starts_ns: Integers, ends_ns: Integers) -> "Runs":
+        """Return the parts of the runs outside of disjoint blocks, which are ascending."""
+        starts, ends, index = uncovered(self.start_ns, self.end_ns, starts_ns, ends_ns)
+        return Runs(starts, ends, self.open_ns[index], self.date_index[index], self.is_regular[index])
+
+
+def blocks_of(points: Integers, length: int) -> tuple[Integers, Integers]:
+    """Return the starts and ends of the blocks that intervals of one length make. points: their starts, ascending."""
+    is_last = np.diff(points) > length
+    edge = np.ones(min(len(points), 1), dtype=bool)
+    return points[np.append(edge, is_last)], points[np.append(is_last, edge)] + length
+
+
+def uncovered(
+    starts: Integers, ends: Integers, block_starts: Integers, block_ends: Integers
+) -> tuple[Integers, Integers, Integers]:
+    """Return the parts of ranges outside of blocks: their starts, their ends, and the index of the range of each.
+
+    Ranges and blocks are ascending; neither overlap among themselves.
+    """
+    if not len(block_starts):
+        return starts, ends, np.arange(len(starts))
+    before = np.searchsorted(block_starts, starts, side="right") - 1
+    is_free = (before < 0) | (block_ends[before] <= starts)
+    inside = np.searchsorted(starts, block_ends, side="right") - 1
+    ends_inside = (inside >= 0) & (block_ends < ends[inside])
+    free_starts = np.union1d(starts[is_free], block_ends[ends_inside])
+    index = np.searchsorted(starts, free_starts, side="right") - 1
+    following = np.append(block_starts, np.iinfo(np.int64).max)[np.searchsorted(block_starts, free_starts)]
+    free_ends = np.minimum(ends[index], following)
+    is_part = free_starts < free_ends
+    return free_starts[is_part], free_ends[is_part], index[is_part]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The half hours of runs, ascending. run_index: the run of each. number: counted from the opening; may be negative."""
+
+    run_index: Integers
+    number: Integers
+    start_ns: Integers
+    end_ns: Integers
+
+    @property
+    def minutes(self) -> Integers:
+        """The length of each part."""
+        return (self.end_ns - self.start_ns) // MINUTE_NS
+
+
+def parts_of(runs: Runs) -> Parts:
+    """Cut runs at the half hours from the opening."""
+    first = (runs.start_ns - runs.open_ns) // PART_NS
+    counts = (runs.end_ns - 1 - runs.open_ns) // PART_NS - first + 1
+    index = np.repeat(np.arange(len(runs)), counts)
+    number = first[index] + np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
+    lower = runs.open_ns[index] + number * PART_NS
+    return Parts(
+        index,
+        number,
+        np.maximum(lower, runs.start_ns[index]),
+        np.minimum(lower + PART_NS, runs.end_ns[index]),
+    )
+
+
+def sessions_around(window: Window, calendar: TradingCalendar | None, dates_before: int) -> Sessions:
+    """Return the sessions of a window's trading dates, and of up to 120 dates before them.
+
+    Without a calendar each UTC date is one regular session.
+    """
+    if calendar is None:
+        first, last = window.start_ns // DAY_NS - dates_before, (window.end_ns - 1) // DAY_NS
+        days = np.arange(first, last + 1) * DAY_NS
+        return Sessions(days, days, days + DAY_NS, days, np.arange(len(days)), np.ones(len(days), dtype=bool))
+    schedule = calendar.around(window.start_ns - _DAYS_OF_120_DATES * DAY_NS, window.end_ns - 1)
+    first, behind = np.searchsorted(schedule.end_ns, [window.start_ns, window.end_ns - 1], side="right")
+    schedule = schedule[max(int(first) - dates_before, 0) : int(behind) + 1]
+    regular, dates = schedule.segments(Hours.REGULAR), np.arange(len(schedule))
+    starts = np.concatenate([schedule.pre_ns, regular.start_ns, schedule.close_ns])
+    ends = np.concatenate([schedule.open_ns, regular.end_ns, schedule.post_ns])
+    index = np.concatenate([dates, regular.date_index, dates])
+    is_regular = np.repeat([False, True, False], [len(dates), len(regular.start_ns), len(dates)])
+    order = np.argsort(starts, kind="stable")
+    order = order[starts[order] < ends[order]]
+    return Sessions(
+        schedule.start_ns,
+        starts[order],
+        ends[order],
+        schedule.open_ns[index[order]],
+        index[order],
+        is_regular[order],
+    )
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What was traded in sessions. Tables have a row for each date and a column for each half hour.
+
+    bars: of one length, the minutes in which there were trades. halts: the starts and ends of halts, which are no time
+    of trading. until_ns: what comes later is not looked at.
+    """
+
+    sessions: Sessions
+    bars: Bars
+    length_ns: int
+    halts: tuple[Integers, Integers]
+    until_ns: int
+
+    @cached_property
+    def open_runs(self) -> Runs:
+        """The periods of trading, without halts."""
+        return self._periods.without(*self.halts)
+
+    @cached_property
+    def empty_runs(self) -> Runs:
+        """The runs of minutes without a bar."""
+        return self.open_runs.without(*blocks_of(self.bars.time_ns, self.length_ns))
+
+    @cached_property
+    def is_whole(self) -> Mask:
+        """Whether each date has a bar in its sessions, and no halt."""
+        lengths = [
+            np.bincount(runs.date_index, runs.minutes, self._shape[0])
+            for runs in (self._periods, self.open_runs)
+        ]
+        is_whole: Mask = self.has_bars & (lengths[0] == lengths[1])
+        return is_whole
+
+    @cached_property
+    def has_bars(self) -> Mask:
+        """Whether each date has a bar in its sessions."""
+        has_bars: Mask = self._trades.sum(axis=1) > 0
+        return has_bars
+
+    @cached_property
+    def rates(self) -> Floats:
+        """The trades a minute; NaN where there is no session."""
+        parts = self._parts
+        minutes = self._sums(parts, self.open_runs, parts.minutes)
+        rates: Floats = np.divide(
+            self._trades, minutes, out=np.full(minutes.shape, np.nan), where=minutes > 0
+        )
+        return rates
+
+    @cached_property
+    def longest(self) -> Integers:
+        """The minutes of the longest empty run that touches each half hour."""
+        runs, parts = self.empty_runs, parts_of(self.empty_runs)
+        table = np.zeros(self._shape, dtype=np.int64)
+        cells = runs.date_index[parts.run_index], self.column(parts.number)
+        np.maximum.at(table, cells, runs.minutes[parts.run_index])
+        return table
+
+    def column(self, number: Integers) -> Integers:
+        """Return the tables' columns of half hours."""
+        return number - self._first_number
+
+    @cached_property
+    def _periods(self) -> Runs:
+        sessions = self.sessions
+        columns = (sessions.open_ns, sessions.date_index, sessions.is_regular)
+        periods = Runs(sessions.start_ns, sessions.end_ns, *columns)
+        return periods if not len(periods) else periods.within(int(periods.start_ns[0]), self.until_ns)
+
+    @cached_property
+    def _parts(self) -> Parts:
+        return parts_of(self.open_runs)
+
+    @cached_property
+    def _first_number(self) -> int:
+        return int(self._parts.number.min(initial=0))
+
+    @cached_property
+    def _shape(self) -> tuple[int, int]:
+        columns = int(self._parts.number.max(initial=0)) - self._first_number + 1
+        return len(self.sessions.date_start_ns), columns
+
+    @cached_property
+    def _trades(self) -> Floats:
+        """The trades; a bar whose number of trades is unknown counts as one."""
+        parts, bars = self._parts, self.bars
+        total = np.append(0, np.cumsum(np.maximum(bars.trade_count, 1)))
+        edges = np.searchsorted(bars.time_ns, [parts.start_ns, parts.end_ns])
+        return self._sums(parts, self.open_runs, total[edges[1]] - total[edges[0]])
+
+    def _sums(self, parts: Parts, runs: Runs, values: Integers) -> Floats:
+        dates, columns = self._shape
+        cells = runs.date_index[parts.run_index] * columns + self.column(parts.number)
+        sums: Floats = np.bincount(cells, values, dates * columns).astype(np.float64).reshape(self._shape)
+        return sums
