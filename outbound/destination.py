@@ -113,8 +113,8 @@ class Destination:
 
     def get_json(
         self, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
-    ) -> Any:
-        """GET `path`, and return the answer's JSON document of at most 1 MiB. Raises `OutboundError`s."""
+    ) -> tuple[Any, Mapping[str, str]]:
+        """GET `path`; return the answer's JSON document, of at most 1 MiB, and headers. Raises `OutboundError`s."""
         with self.stream(path, params=params, headers=headers) as answer:
             body = bytearray()
             for piece in answer.pieces:
@@ -122,7 +122,7 @@ class Destination:
                 if len(body) > _JSON_BYTES:
                     raise AnswerTooLarge(self.name, f"a document has at most {_JSON_BYTES:,} bytes")
         try:
-            return orjson.loads(body)
+            return orjson.loads(body), answer.headers
         except orjson.JSONDecodeError:
             raise AnswerMalformed(self.name, "the answer is not JSON") from None
 

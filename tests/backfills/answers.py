@@ -1,6 +1,8 @@
 """Streams of other installations, whole and damaged, and requests for their rows."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +17,7 @@ from store.declarations import Dataset
 from store.instruments import Instrument
 from store.protocol import Window
 from store.timestamps import SECOND_NS, parse_timestamp
-from tests.outbound.hostile_server import Behaviour, says
+from tests.outbound.hostile_server import Behaviour, Server, says, served
 
 COMMIT = "trades=17-9f3a2c"
 START_NS = parse_timestamp("2025-01-02T14:30:00Z")
@@ -62,6 +64,21 @@ def stream_of(table: pa.Table, *, piece: int = 100, **trailer: Any) -> bytes:
 
 def streams(rows: pa.Table) -> Behaviour:
     return says(stream_of(rows), X_Commit=COMMIT)
+
+
+@contextmanager
+def source_served(
+    behave: Behaviour, gaps: bytes = b'{"gaps":[]}', commit: str = f"bars=3-0b77e1, {COMMIT}"
+) -> Iterator[Server]:
+    """An installation that streams as `behave` does, and tells its gaps as of a commit."""
+    tells = says(gaps, X_Commit=commit)
+    with served(lambda call: (tells if "/gaps?" in call.path else behave)(call)) as server:
+        yield server
+
+
+def streamed(server: Server) -> list[str]:
+    """The streams that were asked for."""
+    return [path for path, _ in server.calls if "/stream?" in path]
 
 
 def installation(url: str, name: str = "desk", **options: Any) -> Installation:

@@ -16,7 +16,9 @@ from tests.backfills.answers import (
     WINDOW,
     installation,
     request_for,
+    source_served,
     stream_of,
+    streamed,
     streams,
     trades,
 )
@@ -32,7 +34,7 @@ TARGET = (
 
 
 def test_all_rows_come_in_the_datasets_schema_with_the_commit():
-    with served(streams(ROWS)) as server:
+    with source_served(streams(ROWS)) as server:
         fetched = installation(server.url).fetch(request_for())
         path, headers = server.calls[0]
     assert fetched.rows.equals(ROWS)
@@ -52,7 +54,7 @@ def test_a_real_installations_stream_ends_equal_row_by_row(api: Api, default_sto
     assert api.ingest(*rows).status_code == 200
     answer = api.call("GET", TARGET)
     body = b"".join(answer.streaming_content)
-    with served(says(body, X_Commit=answer["X-Commit"])) as server:
+    with source_served(says(body, X_Commit=answer["X-Commit"])) as server:
         fetched = installation(server.url).fetch(request_for())
     stored = market_store().rows(TRADES, "AAPL", ALL_TIME).select(TRADES.schema.names)
     assert fetched.rows.equals(stored.slice(0, 3).cast(TRADES.schema))
@@ -60,7 +62,7 @@ def test_a_real_installations_stream_ends_equal_row_by_row(api: Api, default_sto
 
 
 def test_no_rows_are_an_answer_too():
-    with served(says(stream_of(trades(0)), X_Commit=COMMIT)) as server:
+    with source_served(says(stream_of(trades(0)), X_Commit=COMMIT)) as server:
         fetched = installation(server.url).fetch(request_for())
     assert (fetched.rows.num_rows, fetched.answered) == (0, (WINDOW,))
 
@@ -68,7 +70,7 @@ def test_no_rows_are_an_answer_too():
 @pytest.mark.parametrize("end", [1, 7, 100, len(WHOLE) // 2, len(WHOLE) - 9, len(WHOLE) - 8, len(WHOLE) - 1])
 def test_a_stream_that_ends_early_gives_no_rows(end: int):
     """Also if HTTP calls it whole, as an intermediary might."""
-    with served(in_turn([says(WHOLE[:end], X_Commit=COMMIT), cuts(WHOLE[:end])])) as server:
+    with source_served(in_turn([says(WHOLE[:end], X_Commit=COMMIT), cuts(WHOLE[:end])])) as server:
         for _ in range(2):
             with pytest.raises(SourceFailed):
                 installation(server.url).fetch(request_for())
@@ -78,7 +80,7 @@ def test_a_stream_that_ends_early_gives_no_rows(end: int):
 def test_a_changed_byte_gives_no_rows(bit: int):
     body = bytearray(WHOLE)
     body[bit] ^= 4
-    with served(says(bytes(body), X_Commit=COMMIT)) as server, pytest.raises(SourceFailed):
+    with source_served(says(bytes(body), X_Commit=COMMIT)) as server, pytest.raises(SourceFailed):
         installation(server.url).fetch(request_for())
 
 
@@ -126,7 +128,7 @@ def of_type(name: str, arrow_type: pa.DataType) -> bytes:
 )  # fmt: skip
 def test_what_is_not_whole_is_told_and_gives_no_rows(behave: Behaviour, said: str):
     limits = {"connect": 0.5, "read": 0.2, "total": 1, "attempts": 1}
-    with served(behave) as server, pytest.raises(SourceFailed) as raised:
+    with source_served(behave) as server, pytest.raises(SourceFailed) as raised:
         installation(server.url, limits=limits).fetch(request_for())
     assert said in str(raised.value)
     assert "secret" not in str(raised.value)
@@ -134,14 +136,14 @@ def test_what_is_not_whole_is_told_and_gives_no_rows(behave: Behaviour, said: st
 
 def test_an_unknown_symbol_is_not_offered():
     with (
-        served(says(b'{"code":"unknown_symbol"}', 404)) as server,
+        source_served(says(b'{"code":"unknown_symbol"}', 404)) as server,
         pytest.raises(NotOffered, match="unknown_symbol"),
     ):
         installation(server.url).fetch(request_for())
 
 
 def test_a_time_to_wait_is_passed_on():
-    with served(says(b"", 429, Retry_After="90")) as server, pytest.raises(SourceFailed) as raised:
+    with source_served(says(b"", 429, Retry_After="90")) as server, pytest.raises(SourceFailed) as raised:
         installation(server.url).fetch(request_for())
     assert raised.value.retry_after == 90
 
@@ -156,12 +158,12 @@ def test_a_time_to_wait_is_passed_on():
     ],
 )  # fmt: skip
 def test_the_path_goes_by_the_instrument(terms, path: str):
-    with served(says(b"", 500)) as server:
+    with source_served(says(b"", 500)) as server:
         source = installation(server.url)
         assert source.offers(request_for(**terms))
         with pytest.raises(SourceFailed):
             source.fetch(request_for(**terms))
-        assert server.calls[0][0].partition("/stream")[0] == f"/api/v1/market-data/{path}"
+        assert streamed(server)[0].partition("/stream")[0] == f"/api/v1/market-data/{path}"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def test_the_path_goes_by_the_instrument(terms, path: str):
     ],
 )
 def test_what_no_stream_has_is_not_offered(terms):
-    with served(says(b"")) as server:
+    with source_served(says(b"")) as server:
         assert not installation(server.url).offers(request_for(**terms))
         with pytest.raises(NotOffered):
             installation(server.url).fetch(request_for(**terms))
@@ -182,7 +184,7 @@ def test_what_no_stream_has_is_not_offered(terms):
 
 
 def test_an_offer_is_of_datasets_exchanges_and_symbols():
-    with served(says(b"")) as server:
+    with source_served(says(b"")) as server:
         for offer, is_offered in (
             ({}, True),
             ({"datasets": ["trades"], "exchanges": ["XNAS"], "symbols": ["A*"]}, True),
@@ -195,9 +197,57 @@ def test_an_offer_is_of_datasets_exchanges_and_symbols():
 
 
 def test_an_instant_is_asked_to_the_nanosecond():
-    with served(streams(trades(1))) as server:
+    with source_served(streams(trades(1))) as server:
         installation(server.url).fetch(request_for(Window(START_NS - 1, START_NS + SECOND_NS + 1)))
         assert (
             "start=2025-01-02T14%3A29%3A59.999999999Z&end=2025-01-02T14%3A30%3A01.000000001Z"
-            in server.calls[0][0]
+            in streamed(server)[0]
         )
+
+
+MINUTE = 60 * SECOND_NS
+HOLE = b'{"start":"2025-01-02T14:40:00Z","end":"2025-01-02T14:41:00Z","reason":"gap"}'
+PENDING = b'{"start":"2025-01-02T15:29:00Z","end":"2025-01-02T16:00:00Z","reason":"pending"}'
+QUIET = b'{"start":"2025-01-02T14:35:00Z","end":"2025-01-02T14:36:00Z","reason":"no_trades"}'
+
+
+def test_where_the_other_installation_has_a_gap_itself_nothing_is_known():
+    """Else the rows that both lack would count as minutes without a trade."""
+    with source_served(streams(ROWS), gaps=b'{"gaps":[%s,%s,%s]}' % (QUIET, HOLE, PENDING)) as server:
+        fetched = installation(server.url).fetch(request_for())
+        assert (
+            server.calls[1][0]
+            .partition("&resolution")[0]
+            .endswith("AAPL/gaps" + TARGET[TARGET.index("?") : -len("&format=arrow&trailer=1")])
+        )
+    assert fetched.rows.equals(ROWS)
+    assert fetched.answered == (
+        Window(WINDOW.start_ns, WINDOW.start_ns + 10 * MINUTE),
+        Window(WINDOW.start_ns + 11 * MINUTE, WINDOW.end_ns - MINUTE),
+    )
+
+
+@pytest.mark.parametrize(
+    ("gaps", "commit"),
+    [
+        (b'{"gaps":[]}', "trades=18-abcdef"),
+        (b'{"gaps":[],"next_cursor":"x"}', COMMIT),
+        (b'{"gaps":[{"start":"soon","end":"later","reason":"gap"}]}', COMMIT),
+        (b'{"gaps":[{}]}', COMMIT),
+        (b'{"gaps":null}', COMMIT),
+        (b"[]", COMMIT),
+        (b"<html>", COMMIT),
+    ],
+)
+def test_without_its_gaps_as_of_the_same_commit_nothing_is_known_of_absence(gaps: bytes, commit: str):
+    with source_served(streams(ROWS), gaps, commit) as server:
+        fetched = installation(server.url).fetch(request_for())
+    assert fetched.rows.equals(ROWS)
+    assert fetched.answered == ()
+
+
+def test_an_older_installation_without_gaps_gives_rows():
+    behaviours = in_turn([streams(ROWS), says(b'{"code":"not_found"}', 404)])
+    with served(behaviours) as server:
+        fetched = installation(server.url).fetch(request_for())
+    assert (fetched.rows.num_rows, fetched.answered) == (1_000, ())

@@ -7,8 +7,17 @@ import time_machine
 from backfills.checks import Surroundings, Verdict
 from backfills.sources.order import fetch_first
 from store.datasets import BARS
-from tests.backfills.answers import COMMIT, installation, request_for, stream_of, streams, trades
-from tests.outbound.hostile_server import cuts, hangs, in_turn, says, served
+from tests.backfills.answers import (
+    COMMIT,
+    installation,
+    request_for,
+    source_served,
+    stream_of,
+    streamed,
+    streams,
+    trades,
+)
+from tests.outbound.hostile_server import cuts, hangs, in_turn, says
 
 ROWS = trades(1_000)
 AROUND = Surroundings(190.0, 195.0)
@@ -24,7 +33,7 @@ def test_of_four_sources_only_the_right_one_gives_rows_and_breakers_open_and_clo
         streams(ROWS),
     ]
     with ExitStack() as stack, time_machine.travel(0, tick=False) as clock:
-        servers = [stack.enter_context(served(behave)) for behave in behaviours]
+        servers = [stack.enter_context(source_served(behave)) for behave in behaviours]
         names = ["one", "two", "three", "four"]
         sources = [
             installation(server.url, name, limits=limits) for server, name in zip(servers, names, strict=True)
@@ -35,25 +44,25 @@ def test_of_four_sources_only_the_right_one_gives_rows_and_breakers_open_and_clo
             assert (first.fetched.source, first.fetched.commit) == ("four", COMMIT)
             assert first.fetched.rows.equals(ROWS)
             assert [told.source for told in first.told] == names[:3]
-        assert [len(server.calls) for server in servers] == [2, 2, 2, 2]
+        assert [len(streamed(server)) for server in servers] == [2, 2, 2, 2]
 
         first = fetch_first(sources, request_for(), AROUND)
         assert first.fetched is not None
         assert all("after at most 60 s" in told.said for told in first.told)
-        assert [len(server.calls) for server in servers] == [2, 2, 2, 3]
+        assert [len(streamed(server)) for server in servers] == [2, 2, 2, 3]
 
         clock.shift(61)
         for calls in (3, 4):
             first = fetch_first(sources, request_for(), AROUND)
             assert first.fetched is not None
-            assert (first.fetched.source, first.told, len(servers[0].calls)) == ("one", (), calls)
+            assert (first.fetched.source, first.told, len(streamed(servers[0]))) == ("one", (), calls)
 
 
 def test_what_each_said_is_kept_with_the_shortest_time_to_wait():
     bad = trades(3, price=[190.0, -1.0, 190.0])
     with ExitStack() as stack:
         servers = [
-            stack.enter_context(served(behave))
+            stack.enter_context(source_served(behave))
             for behave in (
                 says(b"", 503, Retry_After="700"),
                 says(b"", 429, Retry_After="70"),
@@ -75,15 +84,15 @@ def test_what_each_said_is_kept_with_the_shortest_time_to_wait():
             fetch_first(sources, request_for(dataset=BARS), AROUND).told[0].said
             == "is not configured to give this"
         )
-        assert [len(server.calls) for server in servers] == [1, 1, 1, 1]
+        assert [len(streamed(server)) for server in servers] == [1, 1, 1, 1]
 
 
 def test_quarantined_rows_are_not_asked_for_elsewhere():
-    with served(streams(trades(2, price=[190.0, 900.0]))) as far, served(streams(ROWS)) as near:
+    with source_served(streams(trades(2, price=[190.0, 900.0]))) as far, source_served(streams(ROWS)) as near:
         sources = [installation(far.url, "far"), installation(near.url, "near")]
         first = fetch_first(sources, request_for(), AROUND)
         assert first.checked is not None
-        assert (first.checked.verdict, first.told, near.calls) == (Verdict.QUARANTINED, (), [])
+        assert (first.checked.verdict, first.told, streamed(near)) == (Verdict.QUARANTINED, (), [])
 
 
 def test_without_sources_there_is_nothing():

@@ -10,16 +10,13 @@ Behaviour = Callable[["Call"], None]
 
 
 class Call(BaseHTTPRequestHandler):
-    """One call. `number`: from 0, of this server."""
+    """One call."""
 
     protocol_version = "HTTP/1.1"
-    number: int
     server: "_Http"
 
     def do_GET(self) -> None:
-        with self.server.lock:
-            self.number = len(self.server.calls)
-            self.server.calls.append((self.path, dict(self.headers)))
+        self.server.calls.append((self.path, dict(self.headers)))
         self.server.behave(self)
         self.close_connection = True
 
@@ -45,7 +42,6 @@ class _Http(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Call)
         self.behave = behave
         self.calls: list[tuple[str, dict[str, str]]] = []
-        self.lock = threading.Lock()
         self.over = threading.Event()
 
 
@@ -97,7 +93,12 @@ def says(body: bytes, status: int = 200, **headers: str) -> Behaviour:
 
 def in_turn(behaviours: Sequence[Behaviour]) -> Behaviour:
     """Behave differently at each call; from the last one on always as the last says."""
-    return lambda call: behaviours[min(call.number, len(behaviours) - 1)](call)
+    left = list(behaviours)
+
+    def behave(call: Call) -> None:
+        (left.pop(0) if len(left) > 1 else left[0])(call)
+
+    return behave
 
 
 def hangs(call: Call) -> None:

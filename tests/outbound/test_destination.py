@@ -135,7 +135,7 @@ def test_json_is_read_and_bounded():
     with served(
         in_turn([says(b'{"a":[1]}'), says(b"{"), says(b"[" * 100_000), says(b" " * (2**20 + 1))])
     ) as server:
-        assert to(server).get_json("/") == {"a": [1]}
+        assert to(server).get_json("/")[0] == {"a": [1]}
         for error in (AnswerMalformed, AnswerMalformed, AnswerTooLarge):
             with pytest.raises(error):
                 to(server).get_json("/")
