@@ -72,6 +72,12 @@ _KEYS: Table = {
     ("key-rotate", "POST"): _KEYS_WRITE,
 }
 
+_JOBS: Table = {
+    ("jobs", "GET"): Access(ANY_CALLER),
+    ("job", "GET"): Access(ANY_CALLER),
+    ("job-cancel", "POST"): Access(ANY_CALLER, kind=WRITE),
+}
+
 _CREDENTIALS: Table = {
     (name, "POST"): Access(ANYBODY, group="access", kind=WRITE)
     for name in ("auth-token", "auth-refresh", "auth-logout", "oauth-token", "oauth-revoke")
@@ -83,6 +89,7 @@ ACCESS: Table = {
     **_TREE,
     ("limits", "GET"): Access(ANY_CALLER, group="access", cost="unmetered"),
     **_KEYS,
+    **_JOBS,
     **_CREDENTIALS,
     ("audit", "GET"): Access("audit:read", sensitivity="confidential", group="access", cost="export"),
 }

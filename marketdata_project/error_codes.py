@@ -259,6 +259,7 @@ ERROR_CODES = (
     ),
     *_codes(500, NextStep.REPORT, GivenBy.EVERY,
         internal_error="The server failed unexpectedly. Report the correlation id.",
+        worker_lost="A job was given up, because its worker ended in the midst of it again and again.",
     ),
     *_codes(503, NextStep.RETRY, GivenBy.EVERY, 1,
         server_busy="Too many bytes are being received at once; the body was not read. Retry.",

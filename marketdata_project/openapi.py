@@ -105,6 +105,8 @@ _OF_OPERATION = {
     "key": {404},
     "key_revoke": {404},
     "key_rotate": {404},
+    "job": {404},
+    "job_cancel": {404},
 }
 # Statuses that all operations below `/market-data` can have.
 _OF_TREE = {404, 409, 422}

@@ -30,6 +30,7 @@ from http_requests.exceptions import FieldError
 from http_requests.field_errors import field_errors
 from http_requests.wsgi_variables import BODY_TOO_LARGE
 from idempotency import exceptions as idempotency
+from jobs import exceptions as jobs
 from marketdata_project.correlation import correlation_id
 from marketdata_project.endpoints import body_limit
 from marketdata_project.error_codes import DECLARED
@@ -49,6 +50,7 @@ OWN_ERRORS = (
     audit.AuditError,
     keys.RateLimitError,
     idempotency.IdempotencyError,
+    jobs.JobError,
 )
 
 _DRF_CODES = {

@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from audit.reading.views import AuditViewSet
+from jobs.views import JobsViewSet
 from marketdata_project.guides import guide, guides
 from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.pages import errors, home, stylesheet
@@ -128,6 +129,12 @@ access = [
     re_path(r"^audit/?\Z", AuditViewSet.as_view({"get": "list"}), name="audit"),
 ]
 
+jobs = [
+    re_path(r"^jobs/?\Z", JobsViewSet.as_view({"get": "list"}), name="jobs"),
+    re_path(r"^jobs/(?P<job>[^/]+)/?\Z", JobsViewSet.as_view({"get": "retrieve"}), name="job"),
+    re_path(r"^jobs/(?P<job>[^/]+)/cancel/?\Z", JobsViewSet.as_view({"post": "cancel"}), name="job-cancel"),
+]
+
 # These paths are also served without a version.
 documentation = [
     re_path(r"^schema/?\Z", SchemaView.as_view(), name="schema"),
@@ -151,6 +158,7 @@ below_api_v1: list[URLPattern | URLResolver] = [
     *instruments,
     *cache_and_sessions,
     *access,
+    *jobs,
     *documentation,
 ]
 

@@ -4,11 +4,13 @@ Each value is imported at its first use, so commands that use none of them do no
 """
 # ruff: noqa: PLC0415
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from django.http import HttpRequest, HttpResponse
 
 from audit.needs import CLASS_OF_CALL, PERSON_MAY, PROBLEM_ANSWER, RECORDED_NAMES
+from jobs.kinds import JOB_KINDS, PROBLEM_BODY, Document, JobKind
+from outbox.services import RECEIVERS, Receiver, event_log
 from ratelimit.access.table import ACCESS_TABLE, AccessTable, access_of
 from store.instruments import Instrument
 from trades.instruments.serializers import HOURS_REFUSAL
@@ -22,6 +24,9 @@ def wire() -> None:
     PROBLEM_ANSWER.provide(lambda: _problem_answer)
     PERSON_MAY.provide(_person_may)
     HOURS_REFUSAL.provide(_hours_refusal)
+    JOB_KINDS.provide(_job_kinds)
+    PROBLEM_BODY.provide(lambda: _problem_body)
+    RECEIVERS.provide(_receivers)
 
 
 def _access_table() -> AccessTable:
@@ -57,3 +62,19 @@ def _hours_refusal() -> Callable[[Instrument], tuple[str, str] | None]:
     from stats.sessions.services import hours_refusal
 
     return hours_refusal
+
+
+def _job_kinds() -> Mapping[str, JobKind]:
+    from marketdata_project.job_kinds import KINDS
+
+    return {kind.name: kind for kind in KINDS}
+
+
+def _problem_body(error: Exception) -> Document:
+    from marketdata_project.problems import problem_of
+
+    return problem_of(error).body()
+
+
+def _receivers() -> Sequence[Receiver]:
+    return (event_log,)

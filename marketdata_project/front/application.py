@@ -18,7 +18,7 @@ from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
 from http_requests.received import SAFE_METHODS, call_in
-from http_requests.wsgi_variables import ROUTE
+from http_requests.wsgi_variables import JOB_WAIT, ROUTE
 from marketdata_project.correlation import accepted_id, correlated
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.answers import (
@@ -44,6 +44,7 @@ from marketdata_project.front.body import (
 from marketdata_project.front.environ import Receive, Scope, Send, environ_for
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.sending import AnswerSender, send_refusal
+from marketdata_project.front.waiting import AnswerWaiting
 from marketdata_project.proxies import trusted_environ
 from metrics.declarations import REQUESTS_IN_FLIGHT, UNROUTED
 from stats.delivery.finished_answers import FinishedAnswer
@@ -94,11 +95,12 @@ class Front:
         bodies: BodyReader,
         ready: Callable[[dict[str, Any]], FinishedAnswer | None] = lambda _environ: None,
         on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
+        waiting: AnswerWaiting | None = None,
     ) -> None:
         """All functions are called in a thread.
 
         `respond` is Django. `ready` returns a finished answer without Django, or None. `on_refusal` is called for
-        each request that the front itself refuses.
+        each request that the front itself refuses. `waiting` holds answers until their jobs have ended.
         """
         self._respond = respond
         self._bodies = bodies
@@ -108,6 +110,7 @@ class Front:
         self._reads = Lane("read", threads=READ_THREADS, after=close_old_connections)
         self._writes = Lane("write", threads=WRITE_THREADS, after=close_old_connections)
         self._sender = AnswerSender()
+        self.waiting = waiting or AnswerWaiting()
 
     @property
     def reads(self) -> Lane:
@@ -156,7 +159,16 @@ class Front:
                     # Django's and DRF's requests are reference cycles, which would keep the body in memory until
                     # the next garbage collection.
                     environ["wsgi.input"].close()
-            await self._sender.send(answer, environ, receive, send)
+            await self._send(answer, environ, receive, send)
+
+    async def _send(self, answer: Answer, environ: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Send an answer; if it waits for a job, when the job has ended."""
+        if JOB_WAIT in environ:
+            try:
+                answer = await self.waiting.at_end(environ[JOB_WAIT], answer, receive)
+            except ClientGone:
+                return
+        await self._sender.send(answer, environ, receive, send)
 
     def _call(self, environ: dict[str, Any]) -> Answer:
         """Answer a request; called in a thread."""

@@ -1,6 +1,6 @@
 """Lanes: small thread pools for blocking work of an event loop.
 
-A job costs about half as much as with `loop.run_in_executor`: it needs one queue, one future and one wake-up.
+A task costs about half as much as with `loop.run_in_executor`: it needs one queue, one future and one wake-up.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
-class _Job(NamedTuple):
+class _Task(NamedTuple):
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     future: asyncio.Future[Any]
@@ -27,29 +27,29 @@ class _Job(NamedTuple):
 
 
 class Lane:
-    """A pool of up to `threads` daemon threads, which do jobs first in, first out.
+    """A pool of up to `threads` daemon threads, which do tasks first in, first out.
 
-    After every job its thread does the work that the job postponed (see `after_answer`), and calls `after`. A new
-    thread starts only if a job finds all threads busy, because each thread holds memory.
+    After every task its thread does the work that the task postponed (see `after_answer`), and calls `after`. A new
+    thread starts only if a task finds all threads busy, because each thread holds memory.
     """
 
     def __init__(self, name: str, *, threads: int, after: Callable[[], None]) -> None:
         self._name = name
         self._threads = threads
         self._after = after
-        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._tasks: SimpleQueue[_Task] = SimpleQueue()
         self._running: list[threading.Thread] = []
         self._open = 0
         self._finished = 0
 
     @property
     def open(self) -> int:
-        """Number of unfinished jobs. A job is finished once the event loop has its result."""
+        """Number of unfinished tasks. A task is finished once the event loop has its result."""
         return self._open
 
     @property
     def finished(self) -> int:
-        """Number of jobs whose result the event loop has."""
+        """Number of tasks whose result the event loop has."""
         return self._finished
 
     def processor_seconds(self) -> float:
@@ -66,7 +66,7 @@ class Lane:
             self._start()
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        self._jobs.put(_Job(function, arguments, future, loop))
+        self._tasks.put(_Task(function, arguments, future, loop))
         return cast("asyncio.Future[Result]", future)
 
     def _start(self) -> None:
@@ -77,18 +77,18 @@ class Lane:
 
     def _work(self) -> None:
         while True:
-            self._do(self._jobs.get())
+            self._do(self._tasks.get())
 
-    def _do(self, job: _Job) -> None:
+    def _do(self, task: _Task) -> None:
         failure: BaseException | None = None
         result = None
         with postponed_work() as works:
             try:
-                result = job.function(*job.arguments)
-            except BaseException as error:  # noqa: BLE001 raised where the job is awaited
+                result = task.function(*task.arguments)
+            except BaseException as error:  # noqa: BLE001 raised where the task is awaited
                 failure = error
         try:
-            job.loop.call_soon_threadsafe(self._deliver, job.future, result, failure)
+            task.loop.call_soon_threadsafe(self._deliver, task.future, result, failure)
         except RuntimeError:  # the loop is closed
             return
         for work in (*works, self._after):

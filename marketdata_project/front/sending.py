@@ -52,7 +52,7 @@ class AnswerSender:
     async def _send_stream(
         self, stream: Stream, start: Message, receive: Receive, send: Send, *, is_bare: bool
     ) -> None:
-        gone = asyncio.ensure_future(_disconnected(receive))
+        gone = asyncio.ensure_future(disconnected(receive))
         try:
             await send(start)
             if not is_bare:
@@ -76,7 +76,7 @@ class AnswerSender:
 
     @property
     def _lane(self) -> Lane:
-        """The first idle lane, else the lane with the fewest jobs. So a few streams start only a few threads."""
+        """The first idle lane, else the lane with the fewest tasks. So a few streams start only a few threads."""
         return min(self._lanes, key=attrgetter("open"))
 
 
@@ -87,6 +87,7 @@ async def send_refusal(refusal: Refusal, send: Send, *, correlation_id: str) -> 
     await send({"type": "http.response.body", "body": body})
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has gone. The request's body must have been read."""
     while (await receive())["type"] != "http.disconnect":
         pass

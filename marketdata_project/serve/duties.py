@@ -13,8 +13,11 @@ from django.utils import timezone
 from audit.chain.prune import records_delete_old
 from audit.services import spool_collect
 from idempotency.answers import answers_delete_expired
+from jobs.relay import jobs_send
+from jobs.services import jobs_delete_old
 from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release
 from marketdata_project.serve.status import counted_duty, publish_fold_lag
+from outbox.services import events_delete_old, events_deliver
 from ratelimit.credentials.signed_requests import nonces_delete_expired
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quotas import quota_usage_delete_old
@@ -34,6 +37,13 @@ class Duty:
     after_error: float = MINUTE
 
 
+def jobs_relay(*, now: datetime) -> None:
+    """Send a message for each job that may start."""
+    from marketdata_project.serve.job_queue import send_job  # noqa: PLC0415 loading Celery takes a tenth of a second
+
+    jobs_send(now=now, send=send_job)
+
+
 DUTIES: tuple[Duty, ...] = (
     Duty(spool_collect, period=SECOND, after_error=SECOND),
     Duty(memory_release, period=RELEASE_SECONDS),
@@ -42,6 +52,10 @@ DUTIES: tuple[Duty, ...] = (
     Duty(answers_delete_expired, period=HOUR),
     Duty(quota_usage_delete_old, period=HOUR),
     Duty(records_delete_old, period=HOUR),
+    Duty(jobs_relay, period=0.25, after_error=2 * SECOND),
+    Duty(jobs_delete_old, period=HOUR),
+    Duty(events_deliver, period=SECOND, after_error=SECOND),
+    Duty(events_delete_old, period=HOUR),
 )
 
 

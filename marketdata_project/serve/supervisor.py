@@ -78,6 +78,8 @@ Say = Callable[[str], None]
 class ServePlan:
     """The processes to run: `workers` web processes on `listener`, a worker, and `redis` unless it is None.
 
+    With `runs_jobs` also a process that runs jobs.
+
     `turns` is the descriptor of the memory by which the web processes take turns (`serve/turns.py`). Process n keeps to
     `cores[n % len(cores)]`; to no core if `cores` is empty. A web process that gives no proof of life for
     `watchdog_seconds` is replaced; 0 turns that off.
@@ -90,6 +92,7 @@ class ServePlan:
     redis: EmbeddedRedis | None
     environment: dict[str, str]
     watchdog_seconds: float
+    runs_jobs: bool
 
 
 def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> dict[str, str]:
@@ -245,10 +248,14 @@ def _redis_programs(plan: ServePlan) -> list[Program]:
 
 def _python_programs(plan: ServePlan) -> list[Program]:
     worker = [sys.executable, "-m", "django", "worker", "--parent", str(os.getpid())]
-    return [
+    jobs = [sys.executable, "-m", "django", "job_worker", "--parent", str(os.getpid())]
+    programs = [
         *(_web_program(plan, number) for number in range(plan.workers)),
         Program("worker", lambda: worker, plan.environment, end_with_parent()),
     ]
+    if plan.runs_jobs:
+        programs.append(Program("jobs", lambda: jobs, plan.environment, end_with_parent()))
+    return programs
 
 
 def _web_program(plan: ServePlan, number: int) -> Program:

@@ -99,7 +99,7 @@ def collect_if_due() -> None:
 def drop_request_signals() -> None:
     """Disconnect Django's own receivers of the request signals, which cost 20 µs per request and have no effect here.
 
-    - `close_old_connections` (receives both signals): the front itself calls it once after each job;
+    - `close_old_connections` (receives both signals): the front itself calls it once after each task;
     - `reset_queries`: the query log exists only in DEBUG, and there this receiver stays connected;
     - `close_caches`: django-redis keeps its connections, so closing does nothing;
     - `reset_urlconf`: the handler sets the URLconf at the beginning of each request.

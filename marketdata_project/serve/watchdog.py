@@ -64,7 +64,7 @@ class Watchdog:
 class Pulse:
     """The web process's end of the pipe. Sends proofs while the event loop runs and the threads for reads progress.
 
-    The threads progress if they finished the last probe or another job, or if they compute. Otherwise all of them
+    The threads progress if they finished the last probe or another task, or if they compute. Otherwise all of them
     hang.
     """
 

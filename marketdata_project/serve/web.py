@@ -25,6 +25,7 @@ from marketdata_project.front.body import BodyReader
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.limits import ConnectionSlots
 from marketdata_project.front.protocol import GuardedProtocol
+from marketdata_project.front.waiting import AnswerWaiting
 from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.child import parent_is
 from marketdata_project.serve.installation import hide_new_files
@@ -57,6 +58,7 @@ class WebServer(uvicorn.Server):
     each_second: Callable[[], None] | None = None
 
     turns: Turns
+    front: Front | None = None
 
     renew_keys: Callable[[], asyncio.Future[None]] | None = None
 
@@ -80,6 +82,8 @@ class WebServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nothing more; then finish running requests. Connections that were just accepted end, too."""
+        if self.front is not None:
+            self.front.waiting.close()
         for acceptor in self._acceptors:
             acceptor.close()
             await acceptor.wait_closed()
@@ -143,7 +147,7 @@ def web_server(*, turns: Turns, pulse: int | None = None) -> WebServer:
     tune_garbage_collector()
     sys.setswitchinterval(SWITCH_SECONDS)
     server = WebServer(config)
-    server.turns = turns
+    server.turns, server.front = turns, front
     server.pulse = None if pulse is None else Pulse(pulse, front.reads)
     server.renew_keys = _key_renewal()
     return server
@@ -179,6 +183,7 @@ def _protocol(turns: Turns) -> type[GuardedProtocol]:
 
 def _front(handler: DjangoHandler) -> Front:
     """Return the front. Its parts are imported here because they need Django's apps."""
+    from jobs.documents import ended_jobs, job_text  # noqa: PLC0415
     from marketdata_project.endpoints import body_limit  # noqa: PLC0415
     from marketdata_project.front.calls import body_sender, refusal_recorder  # noqa: PLC0415
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
@@ -188,6 +193,7 @@ def _front(handler: DjangoHandler) -> Front:
         bodies=BodyReader(body_limit=body_limit, body_sender=body_sender),
         ready=FrontDoor(),
         on_refusal=refusal_recorder(),
+        waiting=AnswerWaiting(ended_jobs, job_text),
     )
 
 

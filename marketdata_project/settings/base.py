@@ -31,6 +31,9 @@ DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 RUN_DIR = DATA_DIR / "run"
 AUDIT_DIR = DATA_DIR / "audit"
 ROTATED_KEYS_DIR = Path(env.str("ROTATED_KEYS_DIR", str(DATA_DIR / "rotated_keys"))).resolve()
+# How many jobs `serve` runs at once; 0 for none.
+JOB_THREADS = integer("JOB_THREADS", 8)
+JOB_RETENTION_DAYS = integer("JOB_RETENTION_DAYS", 30)
 LOAD_SAMPLE = env.bool("LOAD_SAMPLE", True)
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
@@ -108,6 +111,8 @@ INSTALLED_APPS = [
     "ratelimit",
     "audit",
     "idempotency",
+    "outbox",
+    "jobs",
 ]
 
 MIDDLEWARE = [
@@ -231,6 +236,8 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {
         "ConditionEffect": "trades.condition_views.EFFECTS",
+        "JobState": "jobs.models.STATES",
+        "KeyState": "ratelimit.models.STATES",
         "Scope": "ratelimit.access.scopes.SCOPES",
     },
     "PREPROCESSING_HOOKS": ["marketdata_project.openapi.canonical_paths"],

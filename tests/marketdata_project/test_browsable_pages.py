@@ -9,7 +9,10 @@ import orjson
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
+from jobs.models import Job
+from jobs.services import job_submit
 from ratelimit.models import ApiKey
 from store.datasets import DATASETS
 from store.exceptions import StoreUnavailable
@@ -51,8 +54,11 @@ def reads() -> dict[str, list[str]]:
 def path_of(template: str) -> str:
     symbols = {**SYMBOLS, "rates": "USD", "universes": "SP500"}
     symbol = next((symbol for path, symbol in symbols.items() if f"/{path}/" in template), "AAPL")
-    return template.replace("{symbol}", symbol).replace(
-        "{key}", str(ApiKey.objects.values_list("pk", flat=True)[0])
+    job = Job.objects.values_list("uuid", flat=True).first()
+    return (
+        template.replace("{symbol}", symbol)
+        .replace("{key}", str(ApiKey.objects.values_list("pk", flat=True)[0]))
+        .replace("{job}", str(job))
     )
 
 
@@ -77,7 +83,10 @@ def stored(api: Api) -> Api:
 def browser(stored) -> Client:
     """A staff member's browser."""
     client = Client()
-    client.force_login(User.objects.create_superuser("lovelace"))
+    person = User.objects.create_superuser("lovelace")
+    client.force_login(person)
+    owner, now = f"user:{person.pk}", timezone.now()
+    job_submit(kind="gone", parameters={}, owner=owner, created_by=owner, now=now)
     return client
 
 

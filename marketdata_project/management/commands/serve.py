@@ -113,6 +113,7 @@ class Command(BaseCommand):
             redis=redis,
             environment=environment,
             watchdog_seconds=settings.WATCHDOG_SECONDS,
+            runs_jobs=settings.JOB_THREADS > 0,
         )
         base = url_of(listener)
         self._say(f"Starting {settings.WORKERS} web processes and a worker on {base}")

@@ -15,6 +15,7 @@ SAMPLES = {
     "symbol": "AAPL",
     "format": "csv",
     "key": "999999999",
+    "job": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
     "account_id": "999999999",
 }
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")

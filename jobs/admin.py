@@ -1,0 +1,55 @@
+"""Jobs in the admin: they can be read and filtered, not changed."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from jobs.kinds import JOB_KINDS
+from jobs.models import Job
+
+
+@admin.register(Job)
+class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """The read-only list and page of jobs, newest first."""
+
+    list_display = (
+        "uuid",
+        "kind",
+        "state",
+        "progress",
+        "attempts",
+        "created_by",
+        "created_at",
+        "finished_at",
+    )
+    list_filter = ("state", "kind")
+    search_fields = ("=uuid", "created_by", "owner", "correlation_id")
+    date_hierarchy = "created_at"
+    ordering = ("-id",)
+    list_per_page = 100
+    fields = (
+        "uuid", "kind", "state", "progress", "parameters", "result", "error", "note", "attempts", "urgency",
+        "cancel_requested", "owner", "created_by", "correlation_id", "once_key", "created_at", "not_before",
+        "sent_at", "started_at", "leased_until", "finished_at",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    @admin.display(description="progress")
+    def progress(self, job: Job) -> SafeString:
+        """Return a bar and the counts; only the counts while the total is unknown."""
+        kind = JOB_KINDS.get().get(job.kind)
+        unit = "" if kind is None else kind.unit
+        if not job.total:
+            return format_html("{} {}", f"{job.done:,}", unit)
+        counts = f"{job.done:,} of {job.total:,} {unit}"
+        return format_html("<progress max='{}' value='{}'></progress> {}", job.total, job.done, counts)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
+        return False

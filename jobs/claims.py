@@ -1,0 +1,121 @@
+"""Who has a job: claims with a lease, and every change of state.
+
+Each change is a compare-and-set on the state or the lease, in one transaction. So a job ends once, whatever the
+workers do.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+
+from jobs.kinds import JobKind
+from jobs.models import CANCELLED, QUEUED, RUNNING, Job
+from outbox.services import event_add
+
+# Seconds after which a job whose worker is silent belongs to nobody.
+LEASE = timedelta(seconds=20)
+ENDED = "job.ended"
+
+
+def startable(now: datetime) -> Q:
+    """Return the condition of jobs that may start: queued and due, or running with an ended lease."""
+    return Q(state=QUEUED, not_before__lte=now) | Q(state=RUNNING, leased_until__lte=now)
+
+
+def job_claim(uuid: UUID, *, kinds: Iterable[JobKind], now: datetime) -> Job | None:
+    """Take a job for this worker, and return it; None if it may not start, or if `at_once` of its kind run.
+
+    The returned job has its lease. An earlier worker's lease is no longer valid.
+    """
+    job = Job.objects.filter(startable(now), uuid=uuid).first()
+    kind = next((kind for kind in kinds if job is not None and kind.name == job.kind), None)
+    if job is None or kind is None:
+        return None
+    for slot in _free_slots(job, kind):
+        if _take(job, slot, now=now):
+            return Job.objects.get(pk=job.pk)
+    return None
+
+
+def _free_slots(job: Job, kind: JobKind) -> list[int]:
+    """Return the slots to try. A job whose worker was lost has kept its slot."""
+    if job.slot is not None:
+        return [job.slot]
+    taken = Job.objects.filter(kind=job.kind, slot__isnull=False).values_list("slot", flat=True)
+    return sorted(set(range(kind.at_once)).difference(slot for slot in taken if slot is not None))
+
+
+def _take(job: Job, slot: int, *, now: datetime) -> bool:
+    """Take the job and the slot; return False if another worker was faster."""
+    try:
+        with transaction.atomic():
+            unchanged = Job.objects.filter(startable(now), pk=job.pk, attempts=job.attempts)
+            return bool(
+                unchanged.update(
+                    state=RUNNING,
+                    slot=slot,
+                    lease=uuid4(),
+                    leased_until=now + LEASE,
+                    attempts=job.attempts + 1,
+                    started_at=job.started_at or now,
+                )
+            )
+    except IntegrityError:
+        return False
+
+
+def leased(job: Job) -> QuerySet[Job]:
+    """Return the job's row as long as this worker has it: the lease is still the one of the claim."""
+    return Job.objects.filter(pk=job.pk, lease=job.lease, state=RUNNING)
+
+
+def lease_renew(job: Job, *, now: datetime, **columns: Any) -> bool:
+    """Extend the lease, and set columns; return False if the lease is lost."""
+    return bool(leased(job).update(leased_until=now + LEASE, **columns))
+
+
+def job_release(job: Job, *, not_before: datetime, **columns: Any) -> bool:
+    """Queue a running job again, for `not_before`; return False if the lease is lost."""
+    return bool(
+        leased(job).update(
+            state=QUEUED,
+            slot=None,
+            lease=None,
+            leased_until=None,
+            sent_at=None,
+            not_before=not_before,
+            **columns,
+        )
+    )
+
+
+def job_end(
+    job: Job, *, state: str, now: datetime, result: Any = None, error: Any = None, **columns: Any
+) -> bool:
+    """End a job that this worker has, or a queued one, and add the event to the outbox; False if it is not ours.
+
+    state: SUCCEEDED, FAILED or CANCELLED. result, error: JSON documents.
+    """
+    with transaction.atomic():
+        row = leased(job) if job.lease else Job.objects.filter(pk=job.pk, state=QUEUED)
+        is_ours = bool(
+            row.update(
+                state=state,
+                result=result,
+                error=error,
+                finished_at=now,
+                slot=None,
+                lease=None,
+                leased_until=None,
+                cancel_requested=state == CANCELLED,
+                **columns,
+            )
+        )
+        if is_ours:
+            payload = {"kind": job.kind, "state": state}
+            event_add(kind=ENDED, subject=f"job:{job.uuid}", payload=payload, owner=job.owner, at=now)
+    return is_ours

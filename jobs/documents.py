@@ -1,0 +1,80 @@
+"""The JSON document of a job, and who may see which jobs."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from jobs.exceptions import UnknownJob
+from jobs.kinds import JOB_KINDS
+from jobs.models import RUNNING, UNFINISHED, Job
+from store.instant_text import format_instant
+
+Document = dict[str, Any]
+PATH = "/api/v1/jobs"
+
+
+def jobs_of(owner: str) -> QuerySet[Job]:
+    """Return the jobs of a caller's family."""
+    return Job.objects.filter(owner=owner)
+
+
+def job_of(owner: str, text: str) -> Job:
+    """Return the job with an id, given as text. Raises UnknownJob, also for another owner's job."""
+    try:
+        job = jobs_of(owner).filter(uuid=UUID(text)).first()
+    except ValueError:
+        job = None
+    if job is None:
+        raise UnknownJob
+    return job
+
+
+def ended_jobs(uuids: Collection[UUID]) -> dict[UUID, bytes]:
+    """Return the documents of those of the jobs that have ended, as JSON, by id."""
+    ended = Job.objects.filter(uuid__in=uuids).exclude(state__in=UNFINISHED)
+    return {job.uuid: orjson.dumps(job_document(job, now=timezone.now())) for job in ended}
+
+
+def job_text(uuid: UUID) -> bytes | None:
+    """Return a job's document as JSON; None if there is no such job any more."""
+    job = Job.objects.filter(uuid=uuid).first()
+    return None if job is None else orjson.dumps(job_document(job, now=timezone.now()))
+
+
+def job_document(job: Job, *, now: datetime) -> Document:
+    """Return what clients see of a job."""
+    kind = JOB_KINDS.get().get(job.kind)
+    url = f"{PATH}/{job.uuid}"
+    return {
+        "id": str(job.uuid),
+        "kind": job.kind,
+        "state": job.state,
+        "progress": {
+            "done": job.done,
+            "total": job.total,
+            "unit": "" if kind is None else kind.unit,
+            "estimated_end": format_instant(_estimated_end(job, now)),
+        },
+        "parameters": job.parameters,
+        "result": job.result,
+        "error": job.error if job.is_finished else None,
+        "created_by": job.created_by,
+        "created_at": format_instant(job.created_at),
+        "started_at": format_instant(job.started_at),
+        "finished_at": format_instant(job.finished_at),
+        "attempts": job.attempts,
+        "cancel_requested": job.cancel_requested,
+        "links": {"self": url} if job.is_finished else {"self": url, "cancel": f"{url}/cancel"},
+    }
+
+
+def _estimated_end(job: Job, now: datetime) -> datetime | None:
+    """Return when the job ends if it goes on at its average speed so far; None if that is unknown."""
+    if job.state != RUNNING or job.started_at is None or not job.total or not job.done:
+        return None
+    return now + (now - job.started_at) * max(job.total - job.done, 0) / job.done

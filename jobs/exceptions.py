@@ -1,0 +1,53 @@
+"""Errors of jobs.
+
+JobError
+├── UnknownJob      there is no such job, or it is another caller's; check the id
+└── WorkerLost      the job's workers ended in the midst of it again and again; look at their log
+
+JobStopped          raised inside a job's function, to end it; never caught there
+├── JobCancelled    somebody cancelled the job
+├── LeaseLost       the lease ended before it was renewed, and another worker may have the job
+└── WorkerEnding    the worker was told to end; the job is queued again
+"""
+
+from typing import ClassVar
+
+
+class JobError(Exception):
+    """Base of the errors that a client meets; `code` is stable."""
+
+    code: ClassVar[str] = "job_error"
+
+
+class UnknownJob(JobError):
+    """There is no such job, or it belongs to another caller. Check the id."""
+
+    code = "not_found"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such job")
+
+
+class WorkerLost(JobError):
+    """The job's workers ended in the midst of it too often. Look at their log."""
+
+    code = "worker_lost"
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__(f"the job's worker ended in the midst of it {attempts} times; see the server's log")
+
+
+class JobStopped(BaseException):
+    """Base of what ends a job's function from outside. Not an Exception, so that no function catches it by mistake."""
+
+
+class JobCancelled(JobStopped):
+    """Somebody cancelled the job."""
+
+
+class LeaseLost(JobStopped):
+    """The lease ended before it was renewed, and another worker may have the job."""
+
+
+class WorkerEnding(JobStopped):
+    """The worker was told to end; the job is queued again."""

@@ -1,0 +1,67 @@
+"""The kinds of jobs, declared as data. `marketdata_project` provides the table at start-up."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rest_framework.serializers import Serializer
+
+from needs import Need
+
+Document = dict[str, Any]
+
+
+class Run(Protocol):
+    """A running job, as its function sees it.
+
+    A function may be called again with the same job: after its worker died, or beside a worker that slept past its
+    lease. It continues from `note`, and names each write to the store with `request_key`, so that nothing is stored
+    twice.
+    """
+
+    @property
+    def parameters(self) -> Document:
+        """The job's parameters, as its kind's serializer validated them (JSON values)."""
+
+    @property
+    def note(self) -> Document:
+        """What the last call of `leave` left; {} at first."""
+
+    def request_key(self, piece: str) -> str:
+        """Return the idempotency key for writing a piece to the store. A piece must be the same at each attempt."""
+
+    def progress(self, done: int, total: int | None = None) -> None:
+        """Say how much is done, in the kind's unit; total: None if unknown. Also does what `check` does."""
+
+    def leave(self, note: Document) -> None:
+        """Store, durably, what a later attempt needs to continue. Also does what `check` does."""
+
+    def check(self) -> None:
+        """Raise JobStopped if the job must end now. Cheap: call it at least once a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """A kind of jobs.
+
+    function: does the work and returns the result, a JSON document. It raises the apps' errors: those with a status
+    below 500 end the job as failed, others are tried again. serializer: validates the parameters. unit: what
+    progress counts. at_once: the most that run at the same time in the whole installation. attempts: after so many
+    the job is failed. scope, audit_class, cost: those of the call that submits it (see `ratelimit.access.table`).
+    """
+
+    name: str
+    function: Callable[[Run], Document]
+    serializer: Callable[..., Serializer[Any]]
+    unit: str
+    scope: str
+    at_once: int = 2
+    attempts: int = 20
+    audit_class: str = ""
+    cost: str = "one"
+
+
+JOB_KINDS: Need[Mapping[str, JobKind]] = Need("jobs.kinds.JOB_KINDS")
+
+PROBLEM_BODY: Need[Callable[[Exception], Document]] = Need("jobs.kinds.PROBLEM_BODY")
+"""Returns the body of the problem for an exception. Logs an unknown one."""

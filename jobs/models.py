@@ -1,0 +1,72 @@
+"""The table of jobs."""
+
+from uuid import uuid4
+
+from django.db import models
+
+QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = "queued", "running", "succeeded", "failed", "cancelled"
+STATES = (QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED)
+UNFINISHED = (QUEUED, RUNNING)
+
+
+class Job(models.Model):
+    """A job.
+
+    `uuid` is the id that clients see. It names the job's writes to the store, so it must not repeat even if the
+    database is made anew. `owner` is the `Caller.family` that may see the job, `created_by` the `Caller.identity`.
+    `once_key`: among unfinished jobs it is unique; "" for none. Jobs of greater `urgency` start first.
+
+    While a job runs, its worker holds a lease: `lease` is the lease's random name, and `leased_until` its end. `slot`
+    is one of the `at_once` places of the job's kind. `note` is what the function left to resume from. `sent_at` is
+    when the last message was sent. A job starts at `not_before` or later. `attempts` counts the starts that were
+    not ended by an orderly stop of the worker.
+    """
+
+    uuid = models.UUIDField(unique=True, default=uuid4, editable=False)
+    kind = models.CharField(max_length=40)
+    state = models.CharField(max_length=10, choices=[(state, state) for state in STATES], default=QUEUED)
+    owner = models.CharField(max_length=100)
+    created_by = models.CharField(max_length=100)
+    correlation_id = models.CharField(max_length=128, default="")
+    parameters = models.JSONField(default=dict)
+    once_key = models.CharField(max_length=200, default="")
+    urgency = models.SmallIntegerField(default=0)
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(null=True)
+    note = models.JSONField(default=dict)
+    result = models.JSONField(null=True)
+    error = models.JSONField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    cancel_requested = models.BooleanField(default=False)
+    lease = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    slot = models.PositiveSmallIntegerField(null=True)
+    not_before = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True, db_index=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["owner", "id"], name="job_owner"),
+            models.Index(
+                fields=["kind", "state"], condition=models.Q(state__in=UNFINISHED), name="job_unfinished"
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "slot"], name="job_slot_once"),
+            models.UniqueConstraint(
+                fields=["once_key"],
+                condition=models.Q(state__in=UNFINISHED) & ~models.Q(once_key=""),
+                name="job_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.uuid}"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the job has ended, in whatever way."""
+        return self.state not in UNFINISHED

@@ -1,0 +1,62 @@
+"""Sends a message for each job that may start: the first time, and again if the message was lost.
+
+The database decides which jobs these are, so that the most urgent start first and never more than `at_once` of a
+kind are on their way. Redis may lose every message.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Count, Q
+
+from jobs.claims import startable
+from jobs.kinds import JOB_KINDS
+from jobs.models import QUEUED, RUNNING, UNFINISHED, Job
+
+logger = logging.getLogger(__name__)
+
+Send = Callable[[UUID], None]
+
+# A job that has not started so long after its message is sent again.
+RESEND = timedelta(seconds=5)
+
+
+def jobs_send(*, now: datetime, send: Send) -> None:
+    """Send the ids of the jobs that may start. `send` raises OSError if a message cannot be sent."""
+    for name, free in _free_places(now).items():
+        waiting = Job.objects.filter(startable(now), _is_unsent(now), kind=name)
+        for job in waiting.order_by("-urgency", "pk").only("uuid", "sent_at")[:free]:
+            _send_once(job, send, now=now)
+
+
+def _free_places(now: datetime) -> dict[str, int]:
+    """Return how many more jobs of each kind with waiting jobs may be on their way."""
+    on_the_way = Q(state=RUNNING, leased_until__gt=now) | (Q(state=QUEUED) & ~_is_unsent(now))
+    counts = (
+        Job.objects.filter(state__in=UNFINISHED)
+        .values("kind")
+        .annotate(busy=Count("pk", filter=on_the_way), waiting=Count("pk", filter=_is_unsent(now)))
+        .filter(waiting__gt=0)
+    )
+    kinds = JOB_KINDS.get()
+    free = {
+        each["kind"]: kinds[each["kind"]].at_once - each["busy"] for each in counts if each["kind"] in kinds
+    }
+    return {name: number for name, number in free.items() if number > 0}
+
+
+def _is_unsent(now: datetime) -> Q:
+    return Q(sent_at=None) | Q(sent_at__lte=now - RESEND)
+
+
+def _send_once(job: Job, send: Send, *, now: datetime) -> None:
+    """Send a job's id, unless another relay did so in the meantime."""
+    if not Job.objects.filter(pk=job.pk, sent_at=job.sent_at).update(sent_at=now):
+        return
+    try:
+        send(job.uuid)
+    except OSError:
+        Job.objects.filter(pk=job.pk, sent_at=now).update(sent_at=job.sent_at)
+        raise

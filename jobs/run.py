@@ -1,0 +1,167 @@
+"""Runs one job: claims it, calls its kind's function under a lease, and ends it."""
+
+import logging
+from datetime import datetime, timedelta
+from threading import Event, Thread
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from django.db import Error, connections
+from django.utils import timezone
+
+from jobs.claims import LEASE, job_claim, job_end, job_release, lease_renew, leased
+from jobs.exceptions import JobCancelled, JobStopped, LeaseLost, WorkerEnding, WorkerLost
+from jobs.kinds import JOB_KINDS, PROBLEM_BODY, Document, JobKind
+from jobs.models import CANCELLED, FAILED, SUCCEEDED, Job
+
+logger = logging.getLogger(__name__)
+
+WORKER_IS_ENDING = Event()
+"""Set it to end the process's running jobs at their next check. They are queued again."""
+
+# How often a running job's row is looked at, and after how long its lease is renewed.
+_BEAT_SECONDS = 0.5
+_RENEWAL = LEASE / 4
+# The delay before another attempt doubles from the first to the second of these.
+_FIRST_DELAY, _LONGEST_DELAY = timedelta(seconds=1), timedelta(seconds=30)
+_SERVER_ERROR = 500
+
+
+class LeasedRun:
+    """A `Run` under a lease, which a thread renews while the context is entered."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._note: Document = dict(job.note)
+        self._progress: tuple[int, int | None] = (job.done, job.total)
+        self._stop: type[JobStopped] | None = None
+        self._ended = Event()
+        self._thread = Thread(target=self._keep, name=f"lease-{job.uuid}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        error_class: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    @property
+    def parameters(self) -> Document:
+        """See `Run.parameters`."""
+        return dict(self._job.parameters)
+
+    @property
+    def note(self) -> Document:
+        """See `Run.note`."""
+        return self._note
+
+    @property
+    def columns(self) -> Document:
+        """The columns of the progress."""
+        done, total = self._progress
+        return {"done": done, "total": total}
+
+    def request_key(self, piece: str) -> str:
+        """See `Run.request_key`."""
+        return f"job:{self._job.uuid}:{piece}"
+
+    def progress(self, done: int, total: int | None = None) -> None:
+        """See `Run.progress`. The row shows it within a second."""
+        self._progress = (done, total)
+        self.check()
+
+    def leave(self, note: Document) -> None:
+        """See `Run.leave`."""
+        if not lease_renew(self._job, now=timezone.now(), note=note, **self.columns):
+            raise LeaseLost
+        self._note = note
+        self.check()
+
+    def check(self) -> None:
+        """See `Run.check`."""
+        if WORKER_IS_ENDING.is_set():
+            raise WorkerEnding
+        if self._stop is not None:
+            raise self._stop
+
+    def _keep(self) -> None:
+        """Renew the lease, write the progress, and learn of a cancel, until the run has ended."""
+        renewed_at, written = timezone.now(), self._progress
+        while not self._ended.wait(_BEAT_SECONDS) and self._stop is None:
+            now = timezone.now()
+            try:
+                if self._progress != written or now - renewed_at >= _RENEWAL:
+                    written = self._progress
+                    self._stop = None if lease_renew(self._job, now=now, **self.columns) else LeaseLost
+                    renewed_at = now
+                elif leased(self._job).filter(cancel_requested=True).exists():
+                    self._stop = JobCancelled
+            except Error as error:
+                # The lease outlasts a short outage of the database.
+                logger.warning("the lease of job %s could not be renewed: %s", self._job.uuid, error)
+        connections.close_all()
+
+
+def run_job(uuid: UUID) -> None:
+    """Run a job if it may start. Raises the database's errors; then the job starts again after its lease."""
+    kinds = JOB_KINDS.get()
+    job = job_claim(uuid, kinds=kinds.values(), now=timezone.now())
+    if job is None:
+        return
+    kind = kinds[job.kind]
+    if job.attempts > kind.attempts:
+        _fail(job, WorkerLost(kind.attempts))
+        return
+    if job.cancel_requested:
+        job_end(job, state=CANCELLED, now=timezone.now())
+        return
+    logger.info("job %s (%s) starts, attempt %d", job.uuid, job.kind, job.attempts)
+    with LeasedRun(job) as run:
+        outcome = _outcome_of(kind, run)
+    _end(job, kind, run, outcome)
+
+
+def _outcome_of(kind: JobKind, run: LeasedRun) -> Document | Exception | JobStopped:
+    """Return the function's result, or what it raised."""
+    try:
+        run.check()
+        return kind.function(run)
+    except (Exception, JobStopped) as error:  # noqa: BLE001 a job ends with any error
+        return error
+
+
+def _end(job: Job, kind: JobKind, run: LeasedRun, outcome: Document | Exception | JobStopped) -> None:
+    now = timezone.now()
+    if isinstance(outcome, LeaseLost):
+        logger.warning("job %s lost its lease; another worker may have it", job.uuid)
+    elif isinstance(outcome, WorkerEnding):
+        job_release(job, not_before=now, attempts=job.attempts - 1, **run.columns)
+    elif isinstance(outcome, JobCancelled):
+        job_end(job, state=CANCELLED, now=now, **run.columns)
+    elif isinstance(outcome, Exception):
+        _retry_or_fail(job, kind, outcome, now=now)
+    elif job_end(job, state=SUCCEEDED, result=outcome, now=now, **run.columns):
+        logger.info("job %s (%s) succeeded", job.uuid, job.kind)
+
+
+def _retry_or_fail(job: Job, kind: JobKind, error: Exception, *, now: datetime) -> None:
+    problem = PROBLEM_BODY.get()(error)
+    if problem["status"] < _SERVER_ERROR or job.attempts >= kind.attempts:
+        _fail(job, error, problem)
+        return
+    delay = min(_FIRST_DELAY * 2 ** (job.attempts - 1), _LONGEST_DELAY)
+    logger.warning("job %s failed (%s) and is tried again in %s", job.uuid, problem["code"], delay)
+    job_release(job, not_before=now + delay, error=problem)
+
+
+def _fail(job: Job, error: Exception, problem: Any = None) -> None:
+    body = problem or PROBLEM_BODY.get()(error)
+    if job_end(job, state=FAILED, error=body, now=timezone.now()):
+        logger.error("job %s (%s) failed: %s: %s", job.uuid, job.kind, body["code"], body["message"])

@@ -1,0 +1,65 @@
+"""The answer documents of jobs, with an example for the schema."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from jobs.models import STATES
+
+JOB: dict[str, Any] = {
+    "id": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
+    "kind": "backfill",
+    "state": "running",
+    "progress": {"done": 3, "total": 8, "unit": "gaps", "estimated_end": "2030-01-02T03:05:09Z"},
+    "parameters": {"symbols": ["AAPL"]},
+    "result": None,
+    "error": None,
+    "created_by": "key:12",
+    "created_at": "2030-01-02T03:04:05Z",
+    "started_at": "2030-01-02T03:04:05.250000Z",
+    "finished_at": None,
+    "attempts": 1,
+    "cancel_requested": False,
+    "links": {
+        "self": "/api/v1/jobs/5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
+        "cancel": "/api/v1/jobs/5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11/cancel",
+    },
+}
+
+
+@extend_schema_field({"type": ["object", "null"]})
+class _ObjectOrNull(serializers.JSONField):
+    """A JSON object or null."""
+
+
+class ProgressSerializer(serializers.Serializer[Any]):
+    """How much of a job is done."""
+
+    done = serializers.IntegerField(help_text="In `unit`.")
+    total = serializers.IntegerField(allow_null=True, help_text="null while it is unknown.")
+    unit = serializers.CharField()
+    estimated_end = serializers.DateTimeField(
+        allow_null=True, help_text="When the job ends if it goes on at its average speed so far."
+    )
+
+
+class JobSerializer(serializers.Serializer[Any]):
+    """A job."""
+
+    id = serializers.UUIDField()
+    kind = serializers.CharField()
+    state = serializers.ChoiceField(list(STATES))
+    progress = ProgressSerializer()
+    parameters = serializers.DictField(help_text="As they were submitted.")
+    result = _ObjectOrNull(help_text="null until the job has succeeded.")
+    error = _ObjectOrNull(help_text="The problem with which the job failed, else null.")
+    created_by = serializers.CharField(help_text="Who submitted it.")
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    attempts = serializers.IntegerField(help_text="How often it was started.")
+    cancel_requested = serializers.BooleanField(help_text="Whether it ends as soon as it can.")
+    links = serializers.DictField(
+        child=serializers.CharField(), help_text="`self`; `cancel` until it has ended."
+    )

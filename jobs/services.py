@@ -1,0 +1,62 @@
+"""Services of jobs: submit, cancel, hasten, delete old ones."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from jobs.claims import job_end
+from jobs.models import CANCELLED, QUEUED, RUNNING, UNFINISHED, Job
+
+
+def job_submit(
+    *,
+    kind: str,
+    parameters: dict[str, Any],
+    owner: str,
+    created_by: str,
+    now: datetime,
+    correlation_id: str = "",
+    once_key: str = "",
+    urgency: int = 0,
+) -> Job:
+    """Queue a job, and return it. A worker learns of it within a second.
+
+    once_key: if an unfinished job has this key, return that job instead; its urgency becomes at least `urgency`.
+    """
+    try:
+        with transaction.atomic():
+            return Job.objects.create(
+                kind=kind,
+                parameters=parameters,
+                owner=owner,
+                created_by=created_by,
+                correlation_id=correlation_id,
+                once_key=once_key,
+                urgency=urgency,
+                not_before=now,
+                created_at=now,
+            )
+    except IntegrityError:
+        running = Job.objects.filter(once_key=once_key, state__in=UNFINISHED).first() if once_key else None
+        if running is None:
+            raise
+    Job.objects.filter(pk=running.pk, urgency__lt=urgency).update(urgency=urgency)
+    return running
+
+
+def job_cancel(*, uuid: UUID, now: datetime) -> None:
+    """Cancel a job: at once if it waits, else as soon as its function checks. A finished job stays as it is."""
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(uuid=uuid)
+        if job.state == QUEUED:
+            job_end(job, state=CANCELLED, now=now)
+        elif job.state == RUNNING:
+            Job.objects.filter(pk=job.pk).update(cancel_requested=True)
+
+
+def jobs_delete_old(*, now: datetime) -> None:
+    """Delete jobs that ended JOB_RETENTION_DAYS ago or earlier."""
+    Job.objects.filter(finished_at__lte=now - timedelta(days=settings.JOB_RETENTION_DAYS)).delete()

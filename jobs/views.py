@@ -1,0 +1,198 @@
+"""The endpoints of jobs, and the base of the endpoints that submit them."""
+
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
+
+from django.utils import timezone
+from django_filters.rest_framework import FilterSet
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import CharField, ChoiceField, IntegerField, Serializer
+from rest_framework.viewsets import GenericViewSet
+
+from audit.calls.strict import change_and_record
+from http_requests.parameters import single_parameters
+from http_requests.parsers import request_document
+from http_requests.wsgi_variables import JOB_WAIT
+from idempotency.answers import REPLAYED, Document, answer_once, keyed_call
+from jobs.documents import job_document, job_of, jobs_of
+from jobs.kinds import JOB_KINDS, JobKind
+from jobs.models import STATES, Job
+from jobs.serializers import JOB, JobSerializer
+from jobs.services import job_cancel, job_submit
+from jobs.waiting import LONGEST_WAIT_SECONDS, JobWait, preferred_wait
+from listing.filters import StrictFilterBackend, choice_filter
+from listing.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
+from ratelimit.callers import Caller
+
+_ID = OpenApiParameter(
+    "job",
+    {"type": "string", "format": "uuid", "examples": [JOB["id"]]},
+    OpenApiParameter.PATH,
+    description="The job's id.",
+)
+PREFER = OpenApiParameter(
+    "Prefer",
+    {"type": "string", "examples": ["wait=10"]},
+    OpenApiParameter.HEADER,
+    description=f"`wait=N`: answer when the job has ended, after N seconds at the latest (at most {LONGEST_WAIT_SECONDS}).",
+)
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["7f0d3c52"]},
+    OpenApiParameter.HEADER,
+    description="For a day, requests with the same key get the same answer, with `Idempotency-Replayed: true`.",
+)
+_RUNNING = OpenApiExample("A running job", value=JOB, response_only=True)
+_RETRY_SECONDS = 1
+
+
+class JobPagination(KeysetPagination):
+    """Pages of jobs, in the order in which they were submitted."""
+
+    rows_name = "jobs"
+    by = "pk"
+    sort_description = "By the time of submission; `desc`: newest first."
+    default_limit = 100
+    default_sort = "desc"
+
+
+class JobFilter(FilterSet):  # type: ignore[misc]  # not typed
+    """The filters of the list, combined with AND."""
+
+    state = choice_filter(STATES, "The job's state.")
+
+    class Meta:
+        model = Job
+        fields: tuple[str, ...] = ()
+
+
+class JobsQuerySerializer(Serializer[Any]):
+    """The list's query parameters, for a browser's form only; JobFilter and JobPagination validate them."""
+
+    state = ChoiceField(list(STATES), required=False)
+    limit = IntegerField(min_value=1, max_value=PAGE_LIMIT, default=JobPagination.default_limit)
+    cursor = CharField(required=False)
+    sort = ChoiceField(list(SORTS), required=False)
+
+
+class JobsViewSet(GenericViewSet[Job]):
+    """The caller's jobs: those that were submitted with its key or an earlier one of the key's rotations."""
+
+    queryset = Job.objects.all()
+    serializer_class = JobSerializer
+    filter_backends = [StrictFilterBackend]
+    filterset_class = JobFilter
+    pagination_class = JobPagination
+    query_serializer_classes = {"list": JobsQuerySerializer}
+
+    @extend_schema(
+        operation_id="jobs",
+        summary="List jobs",
+        examples=[OpenApiExample("A job", value=JOB, response_only=True)],
+    )
+    def list(self, request: Request) -> Response:
+        """One's own jobs, newest first."""
+        single_parameters(request.GET, (*JobFilter.base_filters, *PAGE_PARAMETERS, "format"))
+        pagination, now = JobPagination(), timezone.now()
+        jobs = pagination.paginate_queryset(self.filter_queryset(jobs_of(_owner(request))), request)
+        documents = [job_document(job, now=now) for job in jobs]
+        return Response(pagination.envelope(documents), headers={"Cache-Control": "no-store"})
+
+    @extend_schema(operation_id="job", summary="Get a job", parameters=[_ID, PREFER], examples=[_RUNNING])
+    def retrieve(self, request: Request, job: str) -> Response:
+        """A job, with its progress and, at its end, its result or error."""
+        single_parameters(request.GET, ("format",))
+        return job_answer(request, job_of(_owner(request), job))
+
+    @extend_schema(
+        operation_id="job_cancel",
+        summary="Cancel a job",
+        parameters=[_ID, PREFER],
+        request=None,
+        responses={200: JobSerializer},
+        examples=[_RUNNING],
+    )
+    def cancel(self, request: Request, job: str) -> Response:
+        """End a job: one that waits at once, one that runs at its next step. What it has stored stays stored.
+
+        A job that has ended stays as it is.
+        """
+        single_parameters(request.GET, ("format",))
+        stored = job_of(_owner(request), job)
+        job_cancel(uuid=stored.uuid, now=timezone.now())
+        return job_answer(request, job_of(_owner(request), job))
+
+
+class SubmissionViewSet(GenericViewSet[Job]):
+    """The base of endpoints that submit jobs. A subclass sets `kind`, and calls `submit` in an action `create`."""
+
+    queryset = Job.objects.all()
+    kind: ClassVar[str]
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        """Return the kind's serializer, for a browser's form."""
+        return cast("type[Serializer[Any]]", self._kind.serializer)
+
+    @property
+    def _kind(self) -> JobKind:
+        return JOB_KINDS.get()[self.kind]
+
+    def submit(self, request: Request) -> Response:
+        """Queue a job with the body as parameters; 202. The Idempotency-Key's first answer is given again."""
+        single_parameters(request.GET, ("format",))
+        serializer = self._kind.serializer(data=request_document(request))
+        serializer.is_valid(raise_exception=True)
+        if self._kind.audit_class:
+            return change_and_record(self, lambda _: self._submit_once(request, serializer.validated_data))
+        return self._submit_once(request, serializer.validated_data)
+
+    def _submit_once(self, request: Request, parameters: Document) -> Response:
+        now, call = timezone.now(), keyed_call(request, request.data)
+
+        def submit() -> Document:
+            caller = cast("Caller", request.user)
+            correlation_id = getattr(request, "correlation_id", "")
+            job = job_submit(
+                kind=self.kind,
+                parameters=parameters,
+                owner=caller.family,
+                created_by=caller.identity,
+                correlation_id=correlation_id,
+                now=now,
+            )
+            return job_document(job, now=now)
+
+        document, is_replayed = (submit(), False) if call is None else answer_once(call, submit, now=now)
+        answer = Response(document, status=HTTPStatus.ACCEPTED, headers=_headers(document))
+        answer.headers["Location"] = document["links"]["self"]
+        if is_replayed:
+            answer.headers["Idempotency-Replayed"] = REPLAYED["Idempotency-Replayed"]
+        else:
+            _ask_to_wait(request, job_of(_owner(request), document["id"]))
+        return answer
+
+
+def job_answer(request: Request, job: Job) -> Response:
+    """Return the answer that shows a job. With `Prefer: wait=N` the front sends it when the job has ended."""
+    _ask_to_wait(request, job)
+    document = job_document(job, now=timezone.now())
+    return Response(document, headers=_headers(document))
+
+
+def _headers(document: Document) -> dict[str, str]:
+    is_finished = "cancel" not in document["links"]
+    return {"Cache-Control": "no-store"} | ({} if is_finished else {"Retry-After": str(_RETRY_SECONDS)})
+
+
+def _ask_to_wait(request: Request, job: Job) -> None:
+    """Tell the front to wait for the job's end, if the client prefers that and takes JSON."""
+    seconds = preferred_wait(request.headers.get("Prefer", ""))
+    if seconds and not job.is_finished and isinstance(request.accepted_renderer, JSONRenderer):
+        request.META[JOB_WAIT] = JobWait(job.uuid, seconds)
+
+
+def _owner(request: Request) -> str:
+    return cast("Caller", request.user).family

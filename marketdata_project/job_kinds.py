@@ -1,0 +1,5 @@
+"""The table of the kinds of jobs."""
+
+from jobs.kinds import JobKind
+
+KINDS: tuple[JobKind, ...] = ()

@@ -1,0 +1,102 @@
+"""The Celery application. It carries the ids of jobs from the database to the workers, and nothing else.
+
+Settings: a message may be lost at any moment and is then sent again by `jobs.relay`, so no acknowledgement, result or
+event is kept; a Redis that is full, frozen or absent is noticed within two seconds.
+"""
+
+import logging
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+from celery import Celery
+from celery.signals import worker_shutting_down
+from django.conf import settings
+from django.db import close_old_connections
+from kombu.exceptions import OperationalError
+
+from jobs.models import Job
+from jobs.run import WORKER_IS_ENDING, run_job
+from marketdata_project.correlation import correlated
+
+logger = logging.getLogger(__name__)
+
+_QUEUE = "jobs"
+# Seconds. Senders give up fast, because they try again; a worker's connection waits for messages.
+_SEND_TIMEOUT, _RECEIVE_TIMEOUT = 1, 5
+_NO_RETRIES = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
+
+
+def broker_url(location: str) -> str:
+    """Return a location of CACHES (redis://, rediss:// or unix://) in Celery's form."""
+    parts = urlsplit(location)
+    if parts.scheme != "unix":
+        return location
+    number = dict(item.split("=", 1) for item in parts.query.split("&") if "=" in item).get("db", "0")
+    return f"redis+socket://{unquote(parts.path)}?virtual_host={number}"
+
+
+def _application() -> Celery:
+    application = Celery("marketdata", broker=broker_url(settings.REDIS_LOCATION), set_as_current=False)
+    application.conf.update(
+        task_default_queue=_QUEUE,
+        task_ignore_result=True,
+        task_acks_late=False,
+        task_publish_retry=False,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_enable_remote_control=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={**_transport(_SEND_TIMEOUT), **_NO_RETRIES},
+        enable_utc=True,
+        timezone="UTC",
+    )
+    return application
+
+
+def _transport(timeout: int) -> Mapping[str, object]:
+    # All keys have a prefix of their own, beside the keys of the cache and the limits in the same Redis.
+    return {"socket_timeout": timeout, "socket_connect_timeout": timeout, "global_keyprefix": "jobs:"}
+
+
+application = _application()
+
+
+@application.task(name="run_job")  # type: ignore[untyped-decorator]  # not typed
+def _run(uuid: str) -> None:
+    """Run a job, with its request's correlation id in the log. A job that is lost here is sent again."""
+    try:
+        job = Job.objects.filter(uuid=uuid).only("correlation_id").first()
+        with correlated(job.correlation_id if job else ""):
+            run_job(UUID(uuid))
+    finally:
+        close_old_connections()
+
+
+def send_job(uuid: UUID) -> None:
+    """Send a job's id to the workers. Raises OSError if Redis cannot be used."""
+    try:
+        _run.apply_async((str(uuid),))
+    except OperationalError as error:
+        raise ConnectionError(f"Redis does not take messages: {error}") from error
+
+
+def run_worker(*, threads: int) -> None:
+    """Run jobs in `threads` threads of this process, until SIGTERM."""
+    # Otherwise each SIGTERM would wait for all running jobs to end.
+    worker_shutting_down.connect(_stop_jobs, weak=False)
+    application.conf.broker_transport_options = dict(_transport(_RECEIVE_TIMEOUT))
+    application.worker_main(
+        [
+            "worker",
+            *("--pool", "threads", "--concurrency", str(threads), "--queues", _QUEUE),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
+        ]
+    )
+
+
+def _stop_jobs(**_: object) -> None:
+    WORKER_IS_ENDING.set()

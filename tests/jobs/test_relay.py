@@ -1,0 +1,75 @@
+"""What may start is sent, the most urgent first, and again if its message was lost."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.utils import timezone
+
+from jobs.claims import job_claim
+from jobs.kinds import JOB_KINDS
+from jobs.models import Job
+from jobs.relay import RESEND, jobs_send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def sent(*, later: timedelta = timedelta(0)) -> list[UUID]:
+    uuids: list[UUID] = []
+    jobs_send(now=timezone.now() + later, send=uuids.append)
+    return uuids
+
+
+def test_a_new_job_is_sent_once(submit) -> None:
+    job = submit()
+    assert sent() == [job.uuid]
+    assert sent() == []
+
+
+def test_a_lost_message_is_sent_again(submit) -> None:
+    job = submit()
+    sent()
+    assert sent(later=RESEND + timedelta(seconds=1)) == [job.uuid]
+
+
+def test_the_most_urgent_start_first_and_only_as_many_as_may_run(submit) -> None:
+    usual, other = submit(at_once=2), submit(at_once=2)
+    urgent = submit(at_once=2, urgency=1)
+    assert sent() == [urgent.uuid, usual.uuid]
+    assert sent() == []
+    assert job_claim(urgent.uuid, kinds=JOB_KINDS.get().values(), now=timezone.now()) is not None
+    assert sent() == [], "two are running or on their way"
+    Job.objects.filter(uuid=urgent.uuid).delete()
+    assert sent() == [other.uuid]
+
+
+def test_a_job_that_waits_for_its_time_is_not_sent(submit) -> None:
+    job = submit()
+    Job.objects.update(not_before=timezone.now() + timedelta(minutes=1))
+    assert sent() == []
+    assert sent(later=timedelta(minutes=2)) == [job.uuid]
+
+
+def test_a_job_whose_worker_was_lost_is_sent_again(submit) -> None:
+    job = submit(at_once=1)
+    sent()
+    assert job_claim(job.uuid, kinds=JOB_KINDS.get().values(), now=timezone.now()) is not None
+    assert sent(later=timedelta(seconds=10)) == []
+    assert sent(later=timedelta(seconds=30)) == [job.uuid]
+
+
+def test_without_redis_the_job_is_sent_later(submit) -> None:
+    job = submit()
+
+    def fail(_: UUID) -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        jobs_send(now=timezone.now(), send=fail)
+    assert sent() == [job.uuid]
+
+
+def test_a_kind_that_is_no_longer_there_is_left_alone(submit, use_kinds) -> None:
+    submit()
+    use_kinds()
+    assert sent() == []

@@ -1,0 +1,279 @@
+"""A job is run once, resumed from its note, and ends in the right state, whatever its worker does."""
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from jobs import run as running
+from jobs.claims import LEASE, _take, job_claim, job_end, lease_renew
+from jobs.exceptions import WorkerEnding
+from jobs.kinds import JOB_KINDS, Run
+from jobs.models import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Job
+from jobs.run import WORKER_IS_ENDING, run_job
+from jobs.services import job_cancel
+from outbox.models import Event as OutboxEvent
+from store.exceptions import StoreUnavailable, UnknownSymbol
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def fresh(job: Job) -> Job:
+    return Job.objects.get(pk=job.pk)
+
+
+def problem_of(job: Job) -> dict[str, Any]:
+    error: dict[str, Any] = fresh(job).error or {}
+    return error
+
+
+def claim(job: Job, *, later: timedelta = timedelta(0)) -> Job | None:
+    return job_claim(job.uuid, kinds=JOB_KINDS.get().values(), now=timezone.now() + later)
+
+
+@pytest.fixture
+def quick_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A running job's row is looked at often."""
+    monkeypatch.setattr(running, "_BEAT_SECONDS", 0.01)
+
+
+@pytest.fixture
+def ending() -> Iterator[Event]:
+    yield WORKER_IS_ENDING
+    WORKER_IS_ENDING.clear()
+
+
+def test_a_job_runs_and_tells_its_result(submit) -> None:
+    job = submit(parameters={"upto": 4})
+    run_job(job.uuid)
+    ended = fresh(job)
+    assert (ended.state, ended.result, ended.attempts) == (SUCCEEDED, {"counted": 4}, 1)
+    assert (ended.done, ended.total) == (4, 4)
+    assert ended.finished_at is not None
+    assert (ended.lease, ended.slot) == (None, None)
+
+
+def test_its_end_is_an_event_of_the_outbox(submit) -> None:
+    job = submit()
+    run_job(job.uuid)
+    event = OutboxEvent.objects.get()
+    assert (event.kind, event.subject, event.owner) == ("job.ended", f"job:{job.uuid}", "key:1")
+    assert event.payload == {"kind": "count", "state": SUCCEEDED}
+
+
+def test_a_second_message_runs_nothing(submit) -> None:
+    calls: list[int] = []
+
+    def work(_: Run) -> dict[str, Any]:
+        calls.append(1)
+        return {}
+
+    job = submit(work)
+    run_job(job.uuid)
+    run_job(job.uuid)
+    assert len(calls) == 1
+    assert fresh(job).attempts == 1
+
+
+def test_a_lost_worker_is_followed_by_another_that_resumes(submit) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def remember(run: Run) -> dict[str, Any]:
+        seen.append(run.note)
+        return {}
+
+    job = submit(remember)
+    lost = claim(job)
+    assert lost is not None
+    assert lease_renew(lost, now=timezone.now(), note={"piece": 7}, done=7)
+    assert claim(job) is None, "the lease still holds"
+    Job.objects.filter(pk=job.pk).update(leased_until=timezone.now())
+    run_job(job.uuid)
+    assert seen == [{"piece": 7}]
+    assert (fresh(job).state, fresh(job).attempts) == (SUCCEEDED, 2)
+
+
+def test_a_worker_that_slept_past_its_lease_ends_nothing(submit) -> None:
+    job = submit()
+    sleeper = claim(job)
+    successor = claim(job, later=LEASE)
+    assert sleeper is not None
+    assert successor is not None
+    now = timezone.now()
+    assert not job_end(sleeper, state=FAILED, now=now)
+    assert not lease_renew(sleeper, now=now)
+    assert job_end(successor, state=SUCCEEDED, now=now, result={})
+    assert fresh(job).state == SUCCEEDED
+    assert OutboxEvent.objects.count() == 1
+
+
+def test_a_function_learns_that_its_lease_is_lost(submit, quick_beat) -> None:
+    stopped: list[type] = []
+
+    def work(run: Run) -> dict[str, Any]:
+        Job.objects.update(lease=None)
+        try:
+            run.leave({"piece": 1})
+        except BaseException as error:
+            stopped.append(type(error))
+            raise
+        return {}
+
+    job = submit(work)
+    run_job(job.uuid)
+    assert [each.__name__ for each in stopped] == ["LeaseLost"]
+    assert (fresh(job).state, fresh(job).note) == (RUNNING, {})
+
+
+def test_a_long_job_keeps_its_lease(submit, quick_beat, monkeypatch) -> None:
+    monkeypatch.setattr(running, "_RENEWAL", timedelta(seconds=0))
+    before: list[Any] = []
+
+    def work(run: Run) -> dict[str, Any]:
+        job = Job.objects.get()
+        before.append(job.leased_until)
+        while Job.objects.get().leased_until <= before[0]:
+            time.sleep(0.01)
+            run.check()
+        return {}
+
+    run_job(submit(work).uuid)
+    assert Job.objects.get().state == SUCCEEDED
+
+
+def test_a_queued_job_is_cancelled_at_once(submit) -> None:
+    job = submit()
+    job_cancel(uuid=job.uuid, now=timezone.now())
+    assert fresh(job).state == CANCELLED
+    run_job(job.uuid)
+    assert fresh(job).attempts == 0
+
+
+def test_a_running_job_ends_at_its_next_check_after_a_cancel(submit, quick_beat) -> None:
+    def work(run: Run) -> dict[str, Any]:
+        job_cancel(uuid=Job.objects.get().uuid, now=timezone.now())
+        run.progress(5, 9)
+        while True:
+            time.sleep(0.01)
+            run.check()
+
+    job = submit(work)
+    run_job(job.uuid)
+    assert (fresh(job).state, fresh(job).done) == (CANCELLED, 5)
+
+
+def test_a_cancel_outlasts_the_worker(submit) -> None:
+    job = submit()
+    assert claim(job) is not None
+    job_cancel(uuid=job.uuid, now=timezone.now())
+    Job.objects.update(leased_until=timezone.now())
+    run_job(job.uuid)
+    assert fresh(job).state == CANCELLED
+
+
+def test_a_job_that_has_ended_stays_as_it_is(submit) -> None:
+    job = submit()
+    run_job(job.uuid)
+    job_cancel(uuid=job.uuid, now=timezone.now())
+    assert fresh(job).state == SUCCEEDED
+
+
+def test_a_worker_that_ends_gives_its_job_back(submit, ending) -> None:
+    def work(run: Run) -> dict[str, Any]:
+        run.leave({"piece": 3})
+        ending.set()
+        with pytest.raises(WorkerEnding):
+            run.check()
+        raise WorkerEnding
+
+    job = submit(work)
+    run_job(job.uuid)
+    queued = fresh(job)
+    assert (queued.state, queued.note, queued.attempts, queued.slot) == (QUEUED, {"piece": 3}, 0, None)
+    assert queued.sent_at is None
+
+
+def test_an_error_of_the_caller_ends_the_job_with_a_problem(submit) -> None:
+    def work(_: Run) -> dict[str, Any]:
+        raise UnknownSymbol("XYZ")
+
+    job = submit(work)
+    run_job(job.uuid)
+    ended = fresh(job)
+    assert ended.state == FAILED
+    assert (problem_of(job)["status"], problem_of(job)["code"]) == (404, "unknown_symbol")
+
+
+def test_an_error_of_the_server_is_tried_again(submit) -> None:
+    def work(_: Run) -> dict[str, Any]:
+        raise StoreUnavailable("the disk is away")
+
+    job = submit(work, attempts=2)
+    run_job(job.uuid)
+    assert fresh(job).state == QUEUED
+    assert fresh(job).not_before > timezone.now()
+    Job.objects.update(not_before=timezone.now())
+    run_job(job.uuid)
+    ended = fresh(job)
+    assert (ended.state, ended.attempts) == (FAILED, 2)
+    assert problem_of(job)["status"] == 503
+
+
+def test_an_unknown_error_tells_nothing_internal(submit, caplog) -> None:
+    def work(_: Run) -> dict[str, Any]:
+        raise ZeroDivisionError("a secret")
+
+    job = submit(work, attempts=1)
+    run_job(job.uuid)
+    assert problem_of(job)["code"] == "internal_error"
+    assert "secret" not in str(fresh(job).error)
+
+
+def test_a_job_that_ends_its_workers_is_given_up(submit) -> None:
+    job = submit(attempts=2)
+    for _ in range(2):
+        assert claim(job) is not None
+        Job.objects.update(leased_until=timezone.now())
+    run_job(job.uuid)
+    assert fresh(job).state == FAILED
+    assert problem_of(job)["code"] == "worker_lost"
+
+
+def test_no_more_than_at_once_run(submit) -> None:
+    jobs = [submit(at_once=2) for _ in range(3)]
+    first, second, third = (claim(job) for job in jobs)
+    assert first is not None
+    assert second is not None
+    assert third is None
+    assert {first.slot, second.slot} == {0, 1}
+    job_end(first, state=SUCCEEDED, now=timezone.now())
+    again = claim(jobs[2])
+    assert again is not None
+    assert again.slot == 0
+
+
+def test_of_two_workers_one_gets_the_job(submit) -> None:
+    job = submit()
+    seen_by_both = fresh(job)
+    now = timezone.now()
+    assert _take(seen_by_both, 0, now=now)
+    assert not _take(seen_by_both, 1, now=now)
+    assert fresh(job).slot == 0
+
+
+def test_of_two_jobs_one_gets_the_slot(submit) -> None:
+    first, second = submit(), submit()
+    now = timezone.now()
+    assert _take(first, 0, now=now)
+    assert not _take(second, 0, now=now)
+    assert fresh(second).state == QUEUED
+
+
+def test_the_request_key_names_job_and_piece(submit) -> None:
+    job = submit(lambda run: {"key": run.request_key("AAPL")})
+    run_job(job.uuid)
+    assert fresh(job).result == {"key": f"job:{job.uuid}:AAPL"}

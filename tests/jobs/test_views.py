@@ -1,0 +1,129 @@
+"""Callers see their own jobs, and cancel them."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from http_requests.wsgi_variables import JOB_WAIT
+from jobs.models import CANCELLED, Job
+from jobs.run import run_job
+from jobs.services import jobs_delete_old
+from jobs.waiting import JobWait
+from ratelimit.models import ApiKey
+from tests.api_client import Api, answer, make_key
+
+JOBS = "/api/v1/jobs"
+
+
+@pytest.fixture
+def own(api: Api, submit) -> Any:
+    """Submit a job of the caller's."""
+    owner = f"key:{ApiKey.objects.get().pk}"
+    return lambda *function, **options: submit(*function, **{"owner": owner, **options})
+
+
+def test_a_job_is_shown_from_its_beginning_to_its_end(api: Api, own) -> None:
+    job = own(parameters={"upto": 2})
+    queued = api.get(f"{JOBS}/{job.uuid}")
+    assert queued.status_code == 200
+    assert (queued["Retry-After"], queued["Cache-Control"]) == ("1", "no-store")
+    shown = answer(queued)
+    assert (shown["state"], shown["kind"], shown["attempts"]) == ("queued", "count", 0)
+    assert shown["links"] == {"self": f"{JOBS}/{job.uuid}", "cancel": f"{JOBS}/{job.uuid}/cancel"}
+    run_job(job.uuid)
+    ended = api.get(f"{JOBS}/{job.uuid}")
+    assert "Retry-After" not in ended
+    shown = answer(ended)
+    assert (shown["state"], shown["result"], shown["error"]) == ("succeeded", {"counted": 2}, None)
+    assert shown["progress"] == {"done": 2, "total": 2, "unit": "steps", "estimated_end": None}
+    assert shown["links"] == {"self": f"{JOBS}/{job.uuid}"}
+
+
+def test_a_running_job_has_an_estimate(api: Api, own) -> None:
+    job = own()
+    now = timezone.now()
+    Job.objects.update(state="running", started_at=now - timedelta(seconds=60), done=1, total=2)
+    estimated = answer(api.get(f"{JOBS}/{job.uuid}"))["progress"]["estimated_end"]
+    seconds = (datetime.fromisoformat(estimated) - now).total_seconds()
+    assert seconds == pytest.approx(60, abs=10)
+
+
+def test_a_failed_job_shows_its_problem(api: Api, own) -> None:
+    def work(_: Any) -> Any:
+        raise ZeroDivisionError
+
+    job = own(work, attempts=1)
+    run_job(job.uuid)
+    shown = answer(api.get(f"{JOBS}/{job.uuid}"))
+    assert (shown["state"], shown["error"]["code"], shown["result"]) == ("failed", "internal_error", None)
+
+
+@pytest.mark.parametrize("text", ["5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11", "7", "x", "-1", "%00"])
+def test_an_unknown_job_is_404(api: Api, text: str) -> None:
+    response = api.get(f"{JOBS}/{text}")
+    assert (response.status_code, answer(response)["code"]) == (404, "not_found")
+
+
+def test_another_callers_job_is_404(api: Api, submit) -> None:
+    job = submit(owner="key:999")
+    for response in (api.get(f"{JOBS}/{job.uuid}"), api.call("POST", f"{JOBS}/{job.uuid}/cancel")):
+        assert (response.status_code, answer(response)["code"]) == (404, "not_found")
+    assert answer(api.get(JOBS))["jobs"] == []
+    assert Job.objects.get().state == "queued"
+
+
+def test_any_scope_sees_its_jobs_and_nobody_without_a_key(api: Api) -> None:
+    assert Api(make_key(scopes=("audit:read",))).get(JOBS).status_code == 200
+    assert Api(None).get(JOBS).status_code == 401
+
+
+def test_the_list_has_pages_and_a_filter(api: Api, own) -> None:
+    jobs = [str(own().uuid) for _ in range(3)]
+    run_job(Job.objects.first().uuid)  # type: ignore[union-attr]
+    first = answer(api.get(JOBS, {"limit": 2}))
+    assert [job["id"] for job in first["jobs"]] == jobs[:0:-1]
+    assert first["total_estimate"] == 3
+    second = answer(api.get(JOBS, {"limit": 2, "cursor": first["next_cursor"]}))
+    assert [job["id"] for job in second["jobs"]] == jobs[:1]
+    ended = answer(api.get(JOBS, {"state": "succeeded"}))
+    assert [job["id"] for job in ended["jobs"]] == jobs[:1]
+    assert api.get(JOBS, {"state": "done"}).status_code == 400
+    assert api.get(JOBS, {"stat": "queued"}).status_code == 400
+
+
+def test_a_cancelled_job_says_so(api: Api, own) -> None:
+    job = own()
+    response = api.call("POST", f"{JOBS}/{job.uuid}/cancel")
+    assert response.status_code == 200
+    assert answer(response)["state"] == CANCELLED
+    assert api.call("POST", f"{JOBS}/{job.uuid}/cancel").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [("wait=5", 5), ("respond-async, wait=100", 30), ("wait=0", None), ("wait=x", None), ("", None)],
+)
+def test_a_preferred_wait_is_left_to_the_front(api: Api, own, prefer: str, seconds: int | None) -> None:
+    job = own()
+    response = api.get(f"{JOBS}/{job.uuid}", Prefer=prefer)
+    expected = None if seconds is None else JobWait(job.uuid, seconds)
+    assert response.wsgi_request.META.get(JOB_WAIT) == expected
+
+
+def test_an_ended_job_is_not_waited_for(api: Api, own) -> None:
+    job = own()
+    run_job(job.uuid)
+    response = api.get(f"{JOBS}/{job.uuid}", Prefer="wait=5")
+    assert JOB_WAIT not in response.wsgi_request.META
+
+
+def test_ended_jobs_are_deleted_after_their_time(own, settings) -> None:
+    settings.JOB_RETENTION_DAYS = 30
+    run_job(own().uuid)
+    own()
+    jobs_delete_old(now=timezone.now() + timedelta(days=29))
+    assert Job.objects.count() == 2
+    jobs_delete_old(now=timezone.now() + timedelta(days=31))
+    assert [job.state for job in Job.objects.all()] == ["queued"]
