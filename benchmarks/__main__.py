@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from benchmarks.backfill import measure_backfill
 from benchmarks.best_quotes import measure_best_quotes
 from benchmarks.cold import measure_cold
 from benchmarks.formats import measure_formats
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "long_stream": ("ten million trades in one answer", measure_long_stream),
     "windows": ("a window of a long history", measure_windows),
     "import": ("import of a CSV file", measure_import),
+    "backfill": ("a backfill from another installation", measure_backfill),
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "in_process": ("reads in process", measure_in_process),
     "joins": ("as-of joins, and panels of many symbols", measure_joins),
