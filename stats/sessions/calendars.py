@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from stats.exceptions import UnknownExchange
-from stats.sessions import library
+from stats.sessions import corrections, library
 from stats.sessions.exchanges import EXCHANGES, FOREX, calendar_name
 from stats.sessions.schedule import Hours, Schedule, joined
 from store.arrays import Integers
@@ -18,6 +19,7 @@ from store.timestamps import DAY_NS
 # An instant's trading date is searched from two days before its UTC date (because of time zones and evening sessions)
 # to twelve days after it (because of closed days).
 _DAYS_BEFORE, _DAYS_AFTER = 2, 12
+_NEVER_DAY = (date(9999, 12, 31) - date(1970, 1, 1)).days
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,19 @@ class TradingCalendar:
 
     @property
     def key(self) -> str:
-        """The text for cache keys: the calendar's name and the libraries' versions, such as `NYSE-5.5.0-4.13.2`."""
+        """The text for cache keys: the calendar's name and `library.versions`."""
         return f"{re.sub('[^A-Za-z0-9]', '_', self.name)}-{library.versions()}"
 
     @property
     def zone(self) -> ZoneInfo:
         """The time zone of its hours."""
         return library.zone_of(self.name)
+
+    @property
+    def known_until_day(self) -> int:
+        """The day, since 1970, from which on holidays are not known; later than all dates if they follow rules."""
+        year = corrections.last_known_year(library.own_name(self.name))
+        return _NEVER_DAY if year is None else (date(year + 1, 1, 1) - date(1970, 1, 1)).days
 
     def on_dates(self, first_day: int, last_day: int) -> Schedule:
         """Return the trading dates in `[first_day, last_day]`, days since 1970.

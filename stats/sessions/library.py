@@ -1,4 +1,4 @@
-"""Reads trading dates from the library pandas-market-calendars, once per calendar and decade.
+"""Reads trading dates from the library pandas-market-calendars, with our corrections, once per calendar and decade.
 
 The library is imported at first use. The import takes about a second, so no module that a process loads at its
 start may import it.
@@ -20,6 +20,7 @@ import numpy as np
 
 from http_requests.nearest_name import nearest_name
 from stats.exceptions import UnknownExchange
+from stats.sessions import corrections
 from stats.sessions.exchanges import FOREX
 from stats.sessions.schedule import Schedule
 from store.arrays import Integers
@@ -45,8 +46,11 @@ _LOCK = Lock()
 
 @cache
 def versions() -> str:
-    """Return the versions of pandas-market-calendars and exchange-calendars, which it uses: `5.5.0-4.13.2`."""
-    return f"{version('pandas-market-calendars')}-{version('exchange-calendars')}"
+    """Return the versions of pandas-market-calendars, of exchange-calendars, which it uses, and of our corrections.
+
+    For example `5.5.0-4.13.2-1f0c9a3e`.
+    """
+    return f"{version('pandas-market-calendars')}-{version('exchange-calendars')}-{corrections.digest()}"
 
 
 def load() -> None:
@@ -59,6 +63,12 @@ def load() -> None:
 def zone_of(name: str) -> ZoneInfo:
     """Return the time zone of a calendar's hours."""
     return ZoneInfo(str(_calendar(name).tz))
+
+
+@cache
+def own_name(name: str) -> str:
+    """Return the library's own name of a calendar, which may have several aliases."""
+    return str(_calendar(name).name)
 
 
 def require_hours(name: str) -> None:
@@ -85,6 +95,7 @@ def decade(name: str, number: int) -> Schedule:
             frame = frame[frame.index.day_of_week < _SATURDAY]
         if frame.empty:
             return _EMPTY
+        frame = _corrected(frame, calendar)
         early = frame.index.isin(calendar.early_closes(frame).index)
     schedule = _schedule(_without_discontinued(frame, calendar), zone_of(name), early)
     return schedule.between(_day(number * 10), _day(number * 10 + 10) - 1)
@@ -107,6 +118,26 @@ def _locked() -> Iterator[None]:
         warnings.filterwarnings("ignore", ".* are discontinued", UserWarning)
         warnings.filterwarnings("ignore", ".* is deprecated", DeprecationWarning)
         yield
+
+
+def _corrected(frame: Any, calendar: Any) -> Any:
+    """Return a schedule of the library with our corrections. A date that it lacks gets its usual hours first."""
+    pandas = import_module("pandas")
+    for correction in corrections.corrections_of(str(calendar.name)):
+        day = pandas.Timestamp(correction.date)
+        if not frame.index[0] <= day <= frame.index[-1]:
+            continue
+        if correction.is_closed:
+            frame = frame.drop(day, errors="ignore")
+            continue
+        if day not in frame.index:
+            added = calendar.schedule_from_days(pandas.DatetimeIndex([day]), market_times="all")
+            frame = pandas.concat([frame, added]).sort_index()
+        for name, local in (("market_open", correction.open), ("market_close", correction.close)):
+            if local is not None:
+                instant = pandas.Timestamp.combine(correction.date, local).tz_localize(calendar.tz)
+                frame.loc[day, name] = instant.tz_convert("UTC")
+    return frame
 
 
 def _without_discontinued(frame: Any, calendar: Any) -> Any:

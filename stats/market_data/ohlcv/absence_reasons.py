@@ -3,6 +3,7 @@
 - `closed`: the exchange was closed.
 - `not_yet`: the interval has not ended.
 - `unlisted`: the interval is before the date of the first stored row, or after the instrument's expiry.
+- `unknown_hours`: the holidays of the date are not known.
 - `halted`: trading was halted, as `trading_status` says.
 - `no_trades`: the exchange was open, and nothing tells that trades are missing.
 - `gap`: the exchange was open, but the whole day has no bars, or a coarser stored bar has more volume than the
@@ -81,7 +82,7 @@ def _days_before(instant_ns: int, days: int, calendar: TradingCalendar) -> int:
     return int(local.timestamp()) * SECOND_NS
 
 
-REASONS = ("closed", "not_yet", "no_trades", "halted", "gap", "pending", "unlisted")
+REASONS = ("closed", "not_yet", "no_trades", "halted", "gap", "pending", "unlisted", "unknown_hours")
 
 Words = npt.NDArray[np.str_]
 _NONE = np.empty(0, dtype=np.int64)
@@ -236,6 +237,12 @@ class AbsenceFinder:
         ends[np.searchsorted(starts, open_days.label)] = open_days.end_ns
         return _Intervals(starts, starts, ends, starts // DAY_NS, self._is_open(starts, window))
 
+    def _has_unknown_hours(self, intervals: _Intervals) -> Mask:
+        calendar = self.grid.calendar
+        if calendar is None:
+            return np.zeros(len(intervals.date), dtype=bool)
+        return intervals.date >= calendar.known_until_day
+
     def _reasons(
         self, window: Window, intervals: _Intervals, traded_dates: Integers, judged: JudgedRuns | None
     ) -> Words:
@@ -251,10 +258,11 @@ class AbsenceFinder:
                 ends > self.over_until_ns,
                 ~intervals.is_open,
                 (ends <= self.listing_window.start_ns) | (starts >= self.listing_window.end_ns),
+                self._has_unknown_hours(intervals),
                 is_halted,
                 is_quiet,
             ],
-            ["not_yet", "closed", "unlisted", "halted", "no_trades"],
+            ["not_yet", "closed", "unlisted", "unknown_hours", "halted", "no_trades"],
             "gap",
         )
 

@@ -1,0 +1,80 @@
+"""Dates on which the library's hours are wrong, and the years up to which its holidays are known.
+
+Calendars are named as the library names them itself, so that all its aliases of one calendar are meant.
+"""
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from datetime import date, time
+from functools import cache
+from pathlib import Path
+
+# Each row has its source. Times are local; an empty one is right in the library.
+TABLE = Path(__file__).with_name("corrections.csv")
+_CLOSED = "closed"
+# The last year of calendars whose holidays are lists. All others follow rules.
+_LAST_KNOWN_YEARS = {
+    "BSE": 2026,
+    "NSE": 2026,
+    "XBKK": 2029,
+    "XHKG": 2049,
+    "XIDX": 2025,
+    "XIST": 2049,
+    "XKAR": 2025,
+    "XKLS": 2029,
+    "XKRX": 2050,
+    "XPHS": 2027,
+    "XSAU": 2029,
+    "XSES": 2026,
+    "XSHG": 2026,
+    "XTAI": 2026,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The right hours of a date, in local time; None where the library is right. is_closed: no trading date."""
+
+    date: date
+    open: time | None
+    close: time | None
+    is_closed: bool
+
+
+def corrections_of(name: str) -> tuple[Correction, ...]:
+    """Return a calendar's corrections, by date."""
+    return _table().get(name, ())
+
+
+def last_known_year(name: str) -> int | None:
+    """Return the last year whose holidays are known; None for holidays that follow rules."""
+    return _LAST_KNOWN_YEARS.get(name)
+
+
+@cache
+def digest() -> str:
+    """Return a hash of all that is said here, for cache keys."""
+    years = repr(sorted(_LAST_KNOWN_YEARS.items())).encode()
+    return hashlib.sha256(TABLE.read_bytes() + years).hexdigest()[:8]
+
+
+@cache
+def _table() -> dict[str, tuple[Correction, ...]]:
+    found: dict[str, tuple[Correction, ...]] = {}
+    with TABLE.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            is_closed = row["open"] == _CLOSED
+            correction = Correction(
+                date.fromisoformat(row["date"]),
+                None if is_closed else _time(row["open"]),
+                _time(row["close"]),
+                is_closed,
+            )
+            for name in row["calendars"].split(";"):
+                found[name] = (*found.get(name, ()), correction)
+    return found
+
+
+def _time(text: str) -> time | None:
+    return time.fromisoformat(text) if text else None

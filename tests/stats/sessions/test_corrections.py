@@ -1,0 +1,140 @@
+"""Our corrections of the library's hours: what they say, that each is still needed, and until when holidays are known."""
+
+import csv
+import datetime as dt
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import pandas_market_calendars
+import pytest
+
+from stats.sessions import corrections, library
+from stats.sessions.calendars import TradingCalendar, exchange_calendar
+from tests.chance import SOAK
+from tests.stats.sessions.published import day, ns
+
+# The library itself calls what pandas will remove.
+pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+with corrections.TABLE.open(encoding="utf-8", newline="") as _lines:
+    ROWS = [(name, row) for row in csv.DictReader(_lines) for name in row["calendars"].split(";")]
+
+
+def own(name: str) -> pandas_market_calendars.MarketCalendar:
+    """The library's calendar with its own name."""
+    names = pandas_market_calendars.get_calendar_names()
+    return next(
+        found
+        for found in map(pandas_market_calendars.get_calendar, [name, *names] if name in names else names)
+        if found.name == name
+    )
+
+
+def test_every_correction_has_a_source_and_is_written_once():
+    assert all(row["source"].startswith("https://") for _, row in ROWS)
+    assert len({(name, row["date"]) for name, row in ROWS}) == len(ROWS)
+    dates = [row["date"] for _, row in ROWS]
+    assert dates == sorted(dates)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in ROWS}))
+def test_the_library_is_still_wrong(name: str):
+    """A correction that an update of the library makes needless is deleted."""
+    calendar = own(name)
+    for correction in corrections.corrections_of(name):
+        frame = calendar.schedule(correction.date, correction.date)
+        if correction.is_closed:
+            assert len(frame) == 1, correction
+            continue
+        local = None if frame.empty else frame.iloc[0].dt.tz_convert(calendar.tz)
+        found = (
+            None if local is None else tuple(each.time() for each in (local.market_open, local.market_close))
+        )
+        wanted = (correction.open, correction.close)
+        assert found is None or any(w not in {None, f} for w, f in zip(wanted, found, strict=True)), (
+            correction
+        )
+
+
+@pytest.mark.parametrize("name", sorted(corrections._LAST_KNOWN_YEARS))
+def test_lists_of_holidays_are_named_as_the_library_names_them(name: str):
+    assert library.own_name(name) == name
+
+
+HOURS = {
+    # Exchange, trading date, open and close in UTC; None if it is closed.
+    "stocks, 3 July": ("XNYS", "2024-07-03", ("2024-07-03T13:30", "2024-07-03T17:00")),
+    "stocks, the day after Thanksgiving": ("XNAS", "2024-11-29", ("2024-11-29T14:30", "2024-11-29T18:00")),
+    "stocks, mourning": ("XNAS", "2025-01-09", None),
+    "equity futures, mourning": ("XCME", "2025-01-09", ("2025-01-08T23:00", "2025-01-09T14:30")),
+    "equity futures, mourning in 2018": ("XCME", "2018-12-05", ("2018-12-04T23:00", "2018-12-05T14:30")),
+    "grains, mourning": ("XCBT", "2025-01-09", ("2025-01-09T01:00", "2025-01-09T18:15")),
+    "energy, mourning": ("XNYM", "2025-01-09", ("2025-01-08T23:00", "2025-01-09T22:00")),
+    "metals, mourning": ("XCEC", "2025-01-09", ("2025-01-08T23:00", "2025-01-09T22:00")),
+    "equity futures, 3 July": ("XCME", "2024-07-03", ("2024-07-02T22:00", "2024-07-03T17:15")),
+    "equity futures, Good Friday": ("XCME", "2025-04-18", None),
+    "equity futures, Good Friday with an employment report": (
+        "XCME", "2026-04-03", ("2026-04-02T22:00", "2026-04-03T13:15")),
+    "energy, Labor Day": ("XNYM", "2025-09-01", ("2025-08-31T22:00", "2025-09-01T18:30")),
+    "energy, Independence Day on a Friday": ("XNYM", "2025-07-04", ("2025-07-03T22:00", "2025-07-04T17:00")),
+    "metals, Christmas Eve": ("XCEC", "2024-12-24", ("2024-12-23T23:00", "2024-12-24T18:45")),
+    "grains, the day after Thanksgiving": ("XCBT", "2024-11-29", ("2024-11-29T14:30", "2024-11-29T18:05")),
+    "volatility futures, Christmas Eve": ("XCBF", "2024-12-24", ("2024-12-24T14:30", "2024-12-24T18:15")),
+    "London, Christmas Eve": ("XLON", "2024-12-24", ("2024-12-24T08:00", "2024-12-24T12:30")),
+    "Hong Kong, typhoon": ("XHKG", "2024-09-06", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("exchange", "date", "hours"), HOURS.values(), ids=HOURS)
+def test_hours_are_those_that_the_exchange_published(exchange, date, hours):
+    found = exchange_calendar(exchange).on_dates(day(date), day(date))
+    expected = [] if hours is None else [tuple(map(ns, hours))]
+    assert list(zip(found.open_ns.tolist(), found.close_ns.tolist(), strict=True)) == expected
+
+
+def test_a_corrected_close_is_an_early_close():
+    dates = exchange_calendar("XCME").on_dates(day("2025-01-08"), day("2025-01-10"))
+    assert dates.early.tolist() == [False, True, False]
+
+
+def test_all_aliases_of_a_calendar_are_corrected():
+    dates = TradingCalendar("CMEGlobex_GC").on_dates(day("2025-07-04"), day("2025-07-04"))
+    assert dates.close_ns.tolist() == [ns("2025-07-04T17:00")]
+
+
+def test_keys_change_with_the_corrections():
+    key = exchange_calendar("XNYS").key
+    assert corrections.digest() in key
+    library.versions.cache_clear()
+    with mock.patch.object(corrections, "digest", return_value="another"):
+        assert exchange_calendar("XNYS").key != key
+    library.versions.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("exchange", "first_unknown"), [("XSHG", "2027-01-01"), ("XBOM", "2027-01-01"), ("XKAR", "2026-01-01")]
+)
+def test_holidays_are_known_as_far_as_their_list_goes(exchange: str, first_unknown: str):
+    assert exchange_calendar(exchange).known_until_day == day(first_unknown)
+
+
+def test_holidays_by_rule_are_always_known():
+    assert exchange_calendar("XNYS").known_until_day > day("2209-12-31")
+
+
+@pytest.mark.skipif(not SOAK, reason="the calendars of all these lists take some seconds")
+def test_a_list_that_ends_ends_where_it_is_said_to():
+    """After the last known year, a calendar has fewer holidays than before."""
+    for name, year in corrections._LAST_KNOWN_YEARS.items():
+        weekdays = [
+            np.array(pd.bdate_range(f"{each}-01-01", f"{each}-12-31"), "M8[D]").astype(np.int64)
+            for each in (year, year + 1)
+        ]
+        calendar = TradingCalendar({"BSE": "XBOM", "NSE": "XNSE"}.get(name, name))
+        first, last = (
+            (dt.date(each, month, at) - dt.date(1970, 1, 1)).days
+            for each, month, at in ((year, 1, 1), (year + 1, 12, 31))
+        )
+        dates = calendar.on_dates(first, last).date
+        closed = [int((~np.isin(each, dates)).sum()) for each in weekdays]
+        assert closed[1] < closed[0], (name, closed)
