@@ -27,7 +27,7 @@ def startable(now: datetime) -> Q:
 
 
 def job_claim(uuid: UUID, *, kinds: Iterable[JobKind], now: datetime) -> Job | None:
-    """Take a job for this worker, and return it; None if it may not start, or if `at_once` of its kind run.
+    """Take a job for this worker, and return it; None if it may not start, or if others have its slots or its turn.
 
     The returned job has its lease. An earlier worker's lease is no longer valid.
     """
@@ -50,7 +50,7 @@ def _free_slots(job: Job, kind: JobKind) -> list[int]:
 
 
 def _take(job: Job, slot: int, *, now: datetime) -> bool:
-    """Take the job and the slot; return False if another worker was faster."""
+    """Take the job, the slot and the turn; return False if another worker was faster."""
     try:
         with transaction.atomic():
             unchanged = Job.objects.filter(startable(now), pk=job.pk, attempts=job.attempts)

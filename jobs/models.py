@@ -14,7 +14,8 @@ class Job(models.Model):
 
     `uuid` is the id that clients see. It names the job's writes to the store, so it must not repeat even if the
     database is made anew. `owner` is the `Caller.family` that may see the job, `created_by` the `Caller.identity`.
-    `once_key`: among unfinished jobs it is unique; "" for none. Jobs of greater `urgency` start first.
+    `once_key`: among unfinished jobs it is unique; "" for none. `turn`: of the jobs with
+    the same turn one runs at a time; "" for none. Jobs of greater `urgency` start first.
 
     While a job runs, its worker holds a lease: `lease` is the lease's random name, and `leased_until` its end. `slot`
     is one of the `at_once` places of the job's kind. `note` is what the function left to resume from. `sent_at` is
@@ -30,6 +31,7 @@ class Job(models.Model):
     correlation_id = models.CharField(max_length=128, default="")
     parameters = models.JSONField(default=dict)
     once_key = models.CharField(max_length=200, default="")
+    turn = models.CharField(max_length=200, default="")
     urgency = models.SmallIntegerField(default=0)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(null=True)
@@ -56,6 +58,9 @@ class Job(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(fields=["kind", "slot"], name="job_slot_once"),
+            models.UniqueConstraint(
+                fields=["turn"], condition=models.Q(state=RUNNING) & ~models.Q(turn=""), name="job_turn_once"
+            ),
             models.UniqueConstraint(
                 fields=["once_key"],
                 condition=models.Q(state__in=UNFINISHED) & ~models.Q(once_key=""),

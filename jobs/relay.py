@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from jobs.claims import startable
 from jobs.kinds import JOB_KINDS
@@ -26,18 +26,26 @@ RESEND = timedelta(seconds=5)
 def jobs_send(*, now: datetime, send: Send) -> None:
     """Send the ids of the jobs that may start. `send` raises OSError if a message cannot be sent."""
     for name, free in _free_places(now).items():
-        waiting = Job.objects.filter(startable(now), _is_unsent(now), kind=name)
-        for job in waiting.order_by("-urgency", "pk").only("uuid", "sent_at")[:free]:
-            _send_once(job, send, now=now)
+        turns = set[str]()
+        for job in _waiting(now).filter(kind=name).only("uuid", "turn", "sent_at")[:free]:
+            if job.turn not in turns:
+                _send_once(job, send, now=now)
+            turns.update({job.turn} - {""})
+
+
+def _waiting(now: datetime) -> QuerySet[Job]:
+    """Return the unsent jobs that may start, the most urgent first: no other job with their turn is on its way."""
+    taken = Job.objects.filter(_is_on_the_way(now)).exclude(turn="")
+    waiting = Job.objects.filter(startable(now), _is_unsent(now)).exclude(turn__in=taken.values("turn"))
+    return waiting.order_by("-urgency", "pk")
 
 
 def _free_places(now: datetime) -> dict[str, int]:
     """Return how many more jobs of each kind with waiting jobs may be on their way."""
-    on_the_way = Q(state=RUNNING, leased_until__gt=now) | (Q(state=QUEUED) & ~_is_unsent(now))
     counts = (
         Job.objects.filter(state__in=UNFINISHED)
         .values("kind")
-        .annotate(busy=Count("pk", filter=on_the_way), waiting=Count("pk", filter=_is_unsent(now)))
+        .annotate(busy=Count("pk", filter=_is_on_the_way(now)), waiting=Count("pk", filter=_is_unsent(now)))
         .filter(waiting__gt=0)
     )
     kinds = JOB_KINDS.get()
@@ -45,6 +53,10 @@ def _free_places(now: datetime) -> dict[str, int]:
         each["kind"]: kinds[each["kind"]].at_once - each["busy"] for each in counts if each["kind"] in kinds
     }
     return {name: number for name, number in free.items() if number > 0}
+
+
+def _is_on_the_way(now: datetime) -> Q:
+    return Q(state=RUNNING, leased_until__gt=now) | (Q(state=QUEUED) & ~_is_unsent(now))
 
 
 def _is_unsent(now: datetime) -> Q:

@@ -20,11 +20,13 @@ def job_submit(
     now: datetime,
     correlation_id: str = "",
     once_key: str = "",
+    turn: str = "",
     urgency: int = 0,
 ) -> Job:
     """Queue a job, and return it. A worker learns of it within a second.
 
     once_key: if an unfinished job has this key, return that job instead; its urgency becomes at least `urgency`.
+    turn, urgency: see `Job`.
     """
     try:
         with transaction.atomic():
@@ -35,6 +37,7 @@ def job_submit(
                 created_by=created_by,
                 correlation_id=correlation_id,
                 once_key=once_key,
+                turn=turn,
                 urgency=urgency,
                 not_before=now,
                 created_at=now,

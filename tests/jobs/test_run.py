@@ -277,3 +277,13 @@ def test_the_request_key_names_job_and_piece(submit) -> None:
     job = submit(lambda run: {"key": run.request_key("AAPL")})
     run_job(job.uuid)
     assert fresh(job).result == {"key": f"job:{job.uuid}:AAPL"}
+
+
+def test_jobs_with_one_turn_run_one_after_another(submit) -> None:
+    first, second, other = submit(turn="AAPL"), submit(turn="AAPL"), submit(turn="MSFT")
+    running = claim(first)
+    assert running is not None
+    assert claim(second) is None
+    assert claim(other) is not None
+    job_end(running, state=SUCCEEDED, now=timezone.now())
+    assert claim(second) is not None
