@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -53,6 +53,12 @@ class Limits:
     failures: int = 3
     open_seconds: float = 60.0
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            is_number = isinstance(value, int | float) and value > 0
+            if not is_number and (name, value) != ("rate", None):
+                raise ValueError(f"{name} is a number above zero")
+
 
 @dataclass(frozen=True, slots=True)
 class DestinationAnswer:
@@ -88,7 +94,7 @@ class Destination:
         self._breaker = CircuitBreaker(
             fail_max=self._limits.failures,
             reset_timeout=self._limits.open_seconds,
-            exclude=[lambda error: not _is_failure(error)],
+            exclude=[lambda error: not self._is_failure(error)],
             throw_new_error_on_trip=False,
             name=name,
         )
@@ -134,6 +140,14 @@ class Destination:
                 yield
         except CircuitBreakerError:
             raise BreakerOpen(self.name, self._limits.open_seconds) from None
+
+    def _is_failure(self, error: BaseException | None) -> bool:
+        """Return whether this destination failed. Errors of a caller are no failures, unless one of these caused them."""
+        while error is not None:
+            if isinstance(error, DestinationUnavailable) and error.destination == self.name:
+                return True
+            error = error.__cause__ or error.__context__
+        return False
 
     def _client(self, deadline: float) -> httpx.Client:
         return httpx.Client(
@@ -203,15 +217,6 @@ class Destination:
 
 def _is_header(value: str) -> bool:
     return value.isascii() and value.isprintable() and value == value.strip()
-
-
-def _is_failure(error: BaseException | None) -> bool:
-    """Return whether the destination failed. Errors of the caller are no failures, unless one of these caused them."""
-    while error is not None:
-        if isinstance(error, DestinationUnavailable):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 _jittered = tenacity.wait_random_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT)

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpcore
 import httpx
+from django.conf import settings
 
 from outbound.addresses import allowed_addresses
 
@@ -21,7 +22,8 @@ class CheckedTransport(httpx.HTTPTransport):
 
     def __init__(self, name: str, deadline: float) -> None:
         network = _CheckedNetwork(name, deadline)
-        self._pool = httpcore.ConnectionPool(ssl_context=_tls(), network_backend=network)
+        tls = _tls(settings.OUTBOUND_CA_FILE)
+        self._pool = httpcore.ConnectionPool(ssl_context=tls, network_backend=network)
 
 
 class _CheckedNetwork(httpcore.NetworkBackend):
@@ -90,6 +92,9 @@ def _within(deadline: float, timeout: float | None, error: type[httpcore.Timeout
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def _tls(ca_file: str) -> ssl.SSLContext:
     """Return the context of all connections. Loading the certificates takes 10 ms."""
-    return httpx.create_ssl_context(trust_env=False)
+    context = httpx.create_ssl_context(trust_env=False)
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from store.datasets import DATASETS
 from store.declarations import Dataset
 from store.instruments import Instrument
 from store.protocol import Window
@@ -57,11 +58,20 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a source has, by its configuration: names of datasets, MICs, and patterns of symbols; None means all."""
+    """What a source has, by its configuration: names of datasets, MICs, and patterns of symbols; None means all.
+
+    Raises ValueError.
+    """
 
     datasets: Sequence[str] | None = None
     exchanges: Sequence[str] | None = None
     symbols: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if any(isinstance(each, str) for each in (self.datasets, self.exchanges, self.symbols)):
+            raise ValueError("an offer has lists")
+        if unknown := set(self.datasets or ()) - DATASETS.keys():
+            raise ValueError(f"there is no dataset {min(unknown)}; there are {', '.join(DATASETS)}")
 
     def includes(self, request: SourceRequest) -> bool:
         """Return whether a request is for rows of the offer. An instrument without an exchange is of none."""

@@ -1,6 +1,7 @@
 """Settings of other hosts: which of them may be asked, and the sources of missing rows."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -19,6 +20,10 @@ def _schemes() -> tuple[str, ...]:
 OUTBOUND_SCHEMES = _schemes()
 # Networks that may be asked beside the public ones.
 OUTBOUND_NETWORKS = networks("OUTBOUND_NETWORKS")
+# A file of certificates that are trusted beside the public ones.
+OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", "")
+if OUTBOUND_CA_FILE and not Path(OUTBOUND_CA_FILE).is_file():
+    raise ImproperlyConfigured(f"OUTBOUND_CA_FILE: there is no file {OUTBOUND_CA_FILE}")
 
 
 def _document(name: str) -> dict[str, Any]:

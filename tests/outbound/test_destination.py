@@ -242,6 +242,22 @@ def test_a_failure_counts_however_the_caller_tells_it():
             read(asked)
 
 
+def test_a_failure_of_another_destination_does_not_count():
+    with served(says(b"", 500)) as bad, served(says(b"yes")) as good:
+        asked = Destination("good", good.url, limits=Limits(attempts=1, failures=1))
+        with pytest.raises(DestinationUnavailable), asked.stream("/"):
+            read(to(bad))
+        assert read(asked) == b"yes"
+
+
+@pytest.mark.parametrize(
+    "limits", [{"total": "600"}, {"attempts": 0}, {"read": -1}, {"max_bytes": None}, {"rate": 0}]
+)
+def test_limits_are_numbers_above_zero(limits):
+    with pytest.raises(ValueError, match="above zero"):
+        Limits(**limits)
+
+
 def test_refusals_and_errors_of_the_caller_do_not_open_it():
     with served(in_turn([says(b"", 404), says(b"yes")])) as server:
         asked = to(server, Limits(attempts=1, failures=1))

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from outbound import network
 from outbound.destination import Destination, Limits
 from outbound.exceptions import DestinationUnavailable
 from tests.outbound.test_addresses import LOOPBACK
@@ -77,7 +76,7 @@ def server(certificate, monkeypatch, settings):
         "getaddrinfo",
         lambda host, *rest, **more: resolve("127.0.0.1" if host.endswith(".test") else host, *rest, **more),
     )
-    monkeypatch.setattr(network, "_tls", lambda: ssl.create_default_context(cafile=str(certificate)))
+    settings.OUTBOUND_CA_FILE = str(certificate)
     server = TlsServer(certificate)
     yield server
     server.close()
@@ -95,8 +94,8 @@ def test_a_certificate_of_another_name_is_refused(server):
             pass
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(server, monkeypatch):
-    monkeypatch.undo()
+def test_a_certificate_that_nobody_vouches_for_is_refused(server, settings):
+    settings.OUTBOUND_CA_FILE = ""
     with pytest.raises(DestinationUnavailable, match="ConnectError"):
-        with Destination("tls", f"https://127.0.0.1:{server.port}", limits=ONCE).stream("/"):
+        with Destination("tls", f"https://source.test:{server.port}", limits=ONCE).stream("/"):
             pass
