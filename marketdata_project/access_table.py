@@ -10,6 +10,7 @@ from django.conf import settings
 
 from ratelimit.access.table import ANY_CALLER, ANYBODY, WRITE, Access, Table
 from stats.market_data.explanation import EXPLAIN
+from stats.market_data.gaps import GAPS
 from stats.market_data.query import MARKET_CLASSES
 from stats.market_data.reports import COVERAGE, reports_of
 from stats.market_data.views import branches
@@ -17,6 +18,7 @@ from store.datasets import DATASETS
 
 _READ = Access("market:read")
 _PAGE = Access("market:read", cost="page")
+_STREAM = Access("market:read", cost="stream")
 _INGEST = Access("market:write", kind=WRITE, body_bytes=settings.MAX_BODY_BYTES)
 
 _MARKET_DATA: Table = {
@@ -25,6 +27,7 @@ _MARKET_DATA: Table = {
     ("clock", "GET"): _READ,
     ("conditions", "GET"): _READ,
     ("universes", "GET"): _READ,
+    (GAPS, "GET"): _STREAM,
     ("instruments", "GET"): _PAGE,
     ("instrument", "GET"): _READ,
     ("instrument", "PUT"): Access("market:write", kind=WRITE, audit_class="config"),
@@ -37,7 +40,6 @@ _INGESTS: Table = {(f"{name.replace('_', '-')}-ingest", "POST"): _INGEST for nam
 
 # The market-data tree (`/market-data`): one row for each path of an instrument class.
 _REVISIONS = Access("market:read", sensitivity="internal", cost="page")
-_STREAM = Access("market:read", cost="stream")
 
 
 def _tree() -> Iterator[tuple[str, Access]]:
@@ -55,6 +57,7 @@ def _tree() -> Iterator[tuple[str, Access]]:
         yield f"{path}-{COVERAGE}", _READ
         if "ohlcv" in market_class.datasets:
             yield f"{path}-{EXPLAIN}", _REVISIONS
+            yield f"{path}-{GAPS}", _READ
 
 
 _TREE: Table = {(name, "GET"): access for name, access in _tree()}
@@ -109,7 +112,7 @@ RECORDED_NAMES = frozenset(
     accounts adjust adjustment after aliases allow_nonpositive_price anchor as_of at bar_policy base_currency before_expiry calendar
     caller certificate class complete_until conditions correlation_id coverage currency cursor daily_quota dedupe dividend_yield
     end event exchange exercise expires_at expiry expiry_from expiry_to fields format from gap_rule horizon hours interval join knowledge
-    lag last limit max_age method monthly_quota multiplier name networks overlap_seconds partial path policy prefix rate
+    lag last limit max_age method monthly_quota multiplier name networks overlap_seconds partial path policy prefix quiet rate
     resolution right roll roll_before rule scopes search sensitivity session settle settlement signed_only since sort start state
     status_class strike successors symbol symbol_as_of symbols tick_size tier time to tolerance trading_rate trailer underlying
     unknown unknown_conditions until volume_kind

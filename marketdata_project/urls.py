@@ -18,12 +18,15 @@ from ratelimit.keys.views import KeysViewSet
 from ratelimit.limits.views import LimitsViewSet
 from stats.caching.views import CacheViewSet
 from stats.market_data.explanation import EXPLAIN
+from stats.market_data.gaps import GAPS
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.market_data.reports import COVERAGE, reports_of
 from stats.market_data.views import (
+    SeveralGapsViewSet,
     UniversesViewSet,
     datasets_of,
     explain_view,
+    gaps_view,
     page_view,
     report_view,
     stream_view,
@@ -81,6 +84,8 @@ def _class_paths(market_class: MarketClass) -> Iterator[URLPattern]:
     if "ohlcv" in market_class.datasets:
         explain = explain_view(market_class).as_view({"get": "retrieve"})
         yield re_path(rf"^{_SYMBOL}/ohlcv/{EXPLAIN}/?\Z", explain, name=f"{market_class.path}-{EXPLAIN}")
+        gaps = gaps_view(market_class).as_view({"get": "retrieve"})
+        yield re_path(rf"^{_SYMBOL}/{GAPS}/?\Z", gaps, name=f"{market_class.path}-{GAPS}")
     coverage = report_view(market_class, COVERAGE, several=False).as_view({"get": "retrieve"})
     yield re_path(rf"^{_SYMBOL}/{COVERAGE}/?\Z", coverage, name=f"{market_class.path}-{COVERAGE}")
 
@@ -153,6 +158,7 @@ documentation = [
 below_api_v1: list[URLPattern | URLResolver] = [
     re_path(r"^market-data/universes/?\Z", UniversesViewSet.as_view({"get": "retrieve"}), name="universes"),
     path("market-data/", include(market_data)),
+    re_path(r"^gaps/?\Z", SeveralGapsViewSet.as_view({"get": "retrieve"}), name="gaps"),
     *also_below_v1,
     *(_ingest(dataset) for dataset in DATASETS.values() if dataset is not TRADES),
     *instruments,

@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from http_requests.nearest_name import nearest_or_all
 from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.gaps import GAPS
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.market_data.reports import COVERAGE, reports_of
 from stats.rendering.query_form import PageLink
@@ -28,7 +29,7 @@ def nearest_path(path: str) -> str:
     market_class = MARKET_CLASSES.get(class_path)
     if market_class is None:
         return nearest_or_all(class_path, MARKET_CLASSES)
-    valid_names = (*market_class.datasets, *reports_of(market_class), COVERAGE)
+    valid_names = (*market_class.datasets, *_reports(market_class))
     name = next((each.partition(".")[0] for each in reversed(segments) if each != "stream"), "")
     return "" if name in valid_names else nearest_or_all(name, valid_names)
 
@@ -43,8 +44,14 @@ def links_beside(market_class: MarketClass, symbol: str | None) -> list[PageLink
         if dataset in MARKET_DATASETS
         for query in [_newest(dataset, _ROWS)]
     ]
-    reports = (*reports_of(market_class), COVERAGE)
-    return [*datasets, *(PageLink(_path(market_class, each, symbol), each) for each in reports)]
+    links = [PageLink(_path(market_class, each, symbol), each) for each in _reports(market_class)]
+    return [*datasets, *links]
+
+
+def _reports(market_class: MarketClass) -> list[str]:
+    """Return the names of the reports on a class's symbols."""
+    gaps = [GAPS] if "ohlcv" in market_class.datasets else []
+    return [*reports_of(market_class), COVERAGE, *gaps]
 
 
 def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[PageLink]:

@@ -7,12 +7,19 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
 from stats.market_data.ohlcv.absence_reasons import REASONS
+from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES
 from stats.market_data.query import DatasetForm, MarketClass
-from stats.market_data.query_parameters import explain_serializer, report_serializer, universes_serializer
+from stats.market_data.query_parameters import (
+    explain_serializer,
+    gaps_serializer,
+    report_serializer,
+    universes_serializer,
+)
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn
 from store.bars.adjustment import WhyNotApplied
 from store.datasets import DATASETS
+from store.instruments import EVIDENCE, GAP_RULES
 from store.resolutions import Resolution
 from store.rows.knowledge import KnownBy
 
@@ -329,6 +336,76 @@ def universes_schema() -> dict[str, Any]:
         "parameters": [universes_serializer()],
         "responses": {(200, "application/json"): schema},
         "examples": [_example({"universes": [example]})],
+    }
+
+
+_WHOLE: Schema = {"type": "integer"}
+_GAP = _object(
+    {
+        "start": {"type": "string", "format": "date-time"},
+        "end": {"type": "string", "format": "date-time"},
+        "expected_bars": _WHOLE,
+        "actual_bars": _WHOLE,
+        "reason": {"type": "string", "enum": [GAP, NO_TRADES]},
+        "empty_dates": {**_WHOLE, "description": "The dates without any bar."},
+        "minutes": {**_WHOLE, "description": "The minutes of the judged runs in it."},
+        "expected_trades": {
+            "type": "number",
+            "description": "How many trades they would have, at the least.",
+        },
+        "longest_empty_minutes": {
+            **_WHOLE,
+            "description": "The longest run without a trade on the dates before.",
+        },
+        "history_dates": {
+            **_WHOLE,
+            "description": "The number of these dates; without 20 nothing is judged.",
+        },
+    },
+    required=("start", "end", "expected_bars", "actual_bars", "reason"),
+)
+_EXAMPLE_GAP = {
+    "start": "2025-01-02T15:20:00Z",
+    "end": "2025-01-02T15:50:00Z",
+    "expected_bars": 30,
+    "actual_bars": 0,
+    "reason": GAP,
+    "minutes": 30,
+    "expected_trades": 856.333,
+    "longest_empty_minutes": 0,
+    "history_dates": 20,
+}
+
+
+def gaps_schema(market_class: MarketClass | None) -> dict[str, Any]:
+    """Return the schema of gaps. market_class: None for several symbols of any class."""
+    gaps: Schema = {
+        "symbol": _SYMBOL,
+        "resolution": {"type": "string", "enum": Resolution.names()},
+        "rule": {"type": "string", "enum": list(GAP_RULES)},
+        "gaps": {"type": "array", "items": _GAP},
+    }
+    symbol = _EXAMPLE_SYMBOLS["equities" if market_class is None else market_class.path]
+    example: dict[str, Any] = {
+        "symbol": symbol,
+        "resolution": "1m",
+        "rule": EVIDENCE,
+        "gaps": [_EXAMPLE_GAP],
+    }
+    schema = _object(gaps)
+    parameters: list[Any] = [gaps_serializer(several=market_class is None)]
+    if market_class is None:
+        schema = _object({"symbols": _SYMBOLS, "gaps": {"type": "array", "items": schema}})
+        example = {"symbols": [symbol], "gaps": [example]}
+    else:
+        parameters.append(OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH))
+    return {
+        "operation_id": "gaps" if market_class is None else f"{market_class.path}_gaps",
+        "tags": ["market-data" if market_class is None else market_class.path],
+        "summary": f"The gaps of {'several symbols' if market_class is None else 'a symbol'}",
+        "parameters": parameters,
+        "responses": {(200, "application/json"): schema},
+        "examples": [_example(example)],
     }
 
 

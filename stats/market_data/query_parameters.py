@@ -118,6 +118,10 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
             " make it unlikely that nobody traded. Default: the instrument's `gap_rule`.",
         },
     ),
+    "quiet": (
+        SwitchField,
+        {"help_text": "`1`: also list the runs without a bar that were judged to be no gaps (`no_trades`)."},
+    ),
     "time": (
         WordField,
         {"words": ("rfc3339", "ms", "ns"), "help_text": "Format of times."},
@@ -223,6 +227,8 @@ EXPLAIN_PARAMETERS = (
     "limit",
 )
 
+GAPS_PARAMETERS = ("start", "end", "resolution", "hours", "rule", "quiet", "as_of", "symbol_as_of")
+
 # The parameters of continuous futures.
 ROLL_PARAMETERS = ("roll", "roll_before", "adjust")
 # The parameters of the best bid and offer.
@@ -250,6 +256,12 @@ def report_serializer(report: str, *, several: bool) -> type[serializers.Seriali
     best = () if report == "coverage" else BEST_PARAMETERS
     names = (*(("symbols",) if several else ()), "as_of", "symbol_as_of", *best)
     return query_serializer(f"{'Several' if several else ''}{report.title()}", names)
+
+
+def gaps_serializer(*, several: bool) -> type[serializers.Serializer[Any]]:
+    """Return the serializer of a query for gaps. several: whether the endpoint is for several symbols."""
+    names = (*(("symbols",) if several else ()), *GAPS_PARAMETERS)
+    return query_serializer("SeveralGaps" if several else "Gaps", names, Resolution.DAY.value)
 
 
 def explain_serializer() -> type[serializers.Serializer[Any]]:

@@ -19,17 +19,24 @@ from stats.delivery.responses import ContentViewSet, is_browsed, page_query
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.explanation import EXPLAIN, explain_pin, parse_explain_query
+from stats.market_data.gaps import GAPS, gaps_pin, parse_gaps_query
 from stats.market_data.navigation import links_beside, stream_links
 from stats.market_data.openapi import (
     coverage_schema,
     explain_schema,
+    gaps_schema,
     page_schema,
     report_schema,
     stream_schema,
     universes_schema,
 )
 from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, check_format, parse_query
-from stats.market_data.query_parameters import explain_serializer, report_serializer, universes_serializer
+from stats.market_data.query_parameters import (
+    explain_serializer,
+    gaps_serializer,
+    report_serializer,
+    universes_serializer,
+)
 from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query
 from stats.market_data.services import market_data_page, market_data_report
 from stats.market_data.universes import parse_universes_query, universes_pin
@@ -146,6 +153,42 @@ class ExplainViewSet(MarketDataViewSet, ContentViewSet):
         return partial(explain_pin, query=query)
 
 
+class GapsViewSet(MarketDataViewSet, ContentViewSet):
+    """The gaps of one symbol of a class."""
+
+    renderer_classes = DOCUMENT_RENDERERS
+
+    def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
+        """Return the gaps of the symbol in the path."""
+        return self.respond(request, request.META["QUERY_STRING"], symbol=symbol)
+
+    @classmethod
+    def pin(cls, query_string: str, answer_format: str, *, symbol: str | None = None, **path: Any) -> Pin:
+        """See `ContentViewSet.pin`."""
+        return partial(gaps_pin, parse_gaps_query(cls.market_class.path, symbol, query_string))
+
+
+class SeveralGapsViewSet(ContentViewSet):
+    """The gaps of several symbols, of any class."""
+
+    renderer_classes = DOCUMENT_RENDERERS
+    query_serializer_class = gaps_serializer(several=True)
+
+    @extend_schema(**gaps_schema(None))
+    def retrieve(self, request: Request) -> HttpResponseBase:
+        """Return the gaps of the symbols in the query string."""
+        return self.respond(request, request.META["QUERY_STRING"])
+
+    @classmethod
+    def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
+        """See `ContentViewSet.pin`."""
+        return partial(gaps_pin, parse_gaps_query(None, None, query_string))
+
+    def get_view_name(self) -> str:
+        """Return the title of the browsable page."""
+        return GAPS
+
+
 class UniversesViewSet(ContentViewSet):
     """The list of universes."""
 
@@ -219,6 +262,18 @@ def explain_view(market_class: MarketClass) -> type[ExplainViewSet]:
         doc="What made one bar: its prints, what each set and why, and the bar's changes.",
         serializer=explain_serializer(),
         schema=explain_schema(market_class),
+    )
+
+
+def gaps_view(market_class: MarketClass) -> type[GapsViewSet]:
+    """Make the viewset for the gaps of a class's symbols."""
+    return _viewset(
+        GapsViewSet,
+        market_class,
+        GAPS,
+        doc="The intervals in which trades are missing.",
+        serializer=gaps_serializer(several=False),
+        schema=gaps_schema(market_class),
     )
 
 

@@ -12,6 +12,7 @@ from marketdata_project.schema_view import schema_document
 from stats.caching.response_cache import seconds_to_live
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.explanation import EXPLAIN
+from stats.market_data.gaps import GAPS
 from stats.market_data.ohlcv.absence_reasons import REASONS
 from stats.market_data.query import MARKET_CLASSES, maximum_range_ns
 from stats.market_data.reports import COVERAGE, REPORTS
@@ -134,7 +135,7 @@ def which_read_takes_what() -> dict[str, Taken]:
 
 def test_it_tells_which_read_takes_what():
     told = which_read_takes_what()
-    assert set(told) == {"every", *MARKET_DATASETS, *REPORTS, COVERAGE, EXPLAIN}
+    assert set(told) == {"every", *MARKET_DATASETS, *REPORTS, COVERAGE, EXPLAIN, GAPS}
     streamed = {name for market_class in MARKET_CLASSES.values() for name in market_class.streamed}
     for name, dataset in MARKET_DATASETS.items():
         page, stream = told[name]

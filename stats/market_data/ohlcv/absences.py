@@ -59,15 +59,15 @@ class BarAbsences:
         dates = range(self._first_day(start_ns, window), self._end_day(end_ns, window))
         return absences.runs(window, dates)
 
-    def gaps(self, reasons: Collection[str]) -> list[FoundGap]:
+    def gaps(self, reasons: Collection[str], *, is_bounded: bool) -> list[FoundGap]:
         """Return the runs of expected intervals of the range that have no bar for one of the reasons.
 
-        Raises `RangeTooLarge` if the range has no start and the first row is too long ago.
+        is_bounded: whether to raise `RangeTooLarge` for a range that is too long for one answer.
         """
         absences = self._absences()
         window = self._window(absences.listing_window.start_ns, None, None)
-        if self.range.start_ns is None:
-            check_gaps_range(window, self.grid.resolution)
+        if is_bounded:
+            _check_gaps_range(window, self.grid.resolution)
         return absences.gaps(window, reasons)
 
     def _absences(self) -> AbsenceFinder:
@@ -157,7 +157,7 @@ class BarAbsences:
 MAXIMUM_GAPS_RANGE_NS = 366 * DAY_NS
 
 
-def check_gaps_range(window: Window, resolution: Resolution) -> None:
+def _check_gaps_range(window: Window, resolution: Resolution) -> None:
     """Raise `RangeTooLarge` if a range is too long to list its gaps in one answer."""
     longest_ns = maximum_range_ns(resolution)
     if resolution.rank >= Resolution.MINUTE.rank:

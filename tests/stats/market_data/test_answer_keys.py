@@ -22,7 +22,9 @@ from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representa
 from stats.exceptions import StatsError
 from stats.market_data.answers.pin import _pages
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.query import MARKET_CLASSES, Target, parse_query
+from stats.market_data.gaps import gaps_pin, parse_gaps_query
+from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, parse_query
+from stats.market_data.query_parameters import gaps_serializer
 from stats.market_data.reports import COVERAGE, parse_report_query, reports_of
 from stats.market_data.services import market_data_page, market_data_report
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
@@ -149,9 +151,19 @@ def pins(chance: random.Random | None, *, of_bars: int) -> Iterator[tuple[str, P
         for symbol, report in itertools.product(SYMBOLS[path], (*reports_of(market_class), COVERAGE)):
             for query in ("", f"as_of={TIMES[2]}"):
                 yield f"{path} {symbol} {report} {query}", partial(report_of, report, path, symbol, query)
+        yield from gaps_pins(chance, path, market_class)
     for symbol, change in itertools.product((EQUITY, CRYPTO), some(chance, changes_of(OhlcQuerySerializer))):
         query = urlencode({"symbol": symbol, **change})
         yield f"ohlc {query}", partial(bars_of, query)
+
+
+def gaps_pins(
+    chance: random.Random | None, path: str, market_class: MarketClass
+) -> Iterator[tuple[str, Pin]]:
+    for symbol in SYMBOLS[path] if "ohlcv" in market_class.datasets else ():
+        for change in some(chance, changes_of(gaps_serializer(several=False))):
+            query = urlencode({"start": TIMES[0], "end": TIMES[3], "hours": "all", **change})
+            yield f"{path} {symbol} gaps {query}", partial(gaps_at, path, symbol, query)
 
 
 def some(chance: random.Random | None, changes: list[dict[str, str]], count: int = 3) -> list[dict[str, str]]:
@@ -164,6 +176,10 @@ def page_of(target: Target, query: str, now_ns: int) -> PinnedContent:
 
 def report_of(report: str, path: str, symbol: str, query: str, now_ns: int) -> PinnedContent:
     return market_data_report(query=parse_report_query(report, path, symbol, query), now_ns=now_ns)
+
+
+def gaps_at(path: str, symbol: str, query: str, now_ns: int) -> PinnedContent:
+    return gaps_pin(parse_gaps_query(path, symbol, query), now_ns=now_ns)
 
 
 def bars_of(query: str, now_ns: int) -> PinnedContent:

@@ -43,6 +43,7 @@ def symbols_of(api: Api, path: str, **query: str) -> Any:
         ("latest", {}),
         ("snapshot", {}),
         ("coverage", {}),
+        ("gaps", {**DAYS, "hours": "all"}),
         ("ohlcv/explain", {"at": "2025-01-02T15:00:00Z"}),
     ],
 )
@@ -50,7 +51,7 @@ def test_a_name_is_read_as_of_its_date(traded: Api, path: str, query: dict[str, 
     assert symbols_of(traded, f"FB/{path}", **query) == "FB"
     assert symbols_of(traded, f"fb/{path}", **query, **THEN) == "FB.2012"
     assert symbols_of(traded, f"FB/{path}", **query, symbol_as_of="2022-06-09") == "FB"
-    if path not in {"coverage", "ohlcv/explain"}:
+    if path not in {"coverage", "gaps", "ohlcv/explain"}:
         assert symbols_of(traded, path, symbols="FB", **query, **THEN) == ["FB.2012"]
 
 

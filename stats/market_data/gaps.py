@@ -1,0 +1,270 @@
+"""Gaps of symbols: the report `/gaps`, and the functions by which other apps find what is missing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Annotated, Any
+
+import orjson
+
+from stats.caching.keys import Irrelevant
+from stats.delivery.pinned_answer import LogName, PinnedContent
+from stats.exceptions import ResolutionUnavailable, WrongClass
+from stats.market_data.answers.pin import page_pin
+from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.ohlcv.absences import BarAbsences
+from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES, Figures, FoundGap
+from stats.market_data.pinned_logs import commits_of
+from stats.market_data.plan import instrument_in
+from stats.market_data.query import MARKET_CLASSES, Target, class_of, parse_query
+from stats.market_data.query_parameters import gaps_serializer
+from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
+from stats.parameters import Bound, SymbolList, query_values
+from stats.rendering.format import Rendered
+from stats.sessions.schedule import Hours
+from store.protocol import Window
+from store.resolutions import Resolution
+from store.timestamps import format_timestamp
+from trades.instruments.services import requested_symbol, symbol_canonical
+from trades.stores import market_store
+
+GAPS = "gaps"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A gap of a symbol, in `[start_ns, end_ns)`. See `FoundGap`."""
+
+    symbol: str
+    start_ns: int
+    end_ns: int
+    expected_bars: int
+    actual_bars: int
+    reason: str
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class GapsQuery:
+    """A query for gaps.
+
+    market_class: the class in the URL; None for symbols of any class. start, end: None for the first row, and for now.
+    rule: None for each instrument's. with_quiet: whether runs that were judged to be no gaps are listed, too.
+    symbol_as_of_ns, universe: as in `MarketDataQuery`.
+    """
+
+    market_class: Annotated[str | None, Irrelevant("the content's name has it")]
+    symbols: Annotated[tuple[str, ...], Irrelevant("the content has them")]
+    several: bool
+    resolution: Resolution = Resolution.DAY
+    start: Annotated[Bound | None, Irrelevant("pages have the range")] = None
+    end: Annotated[Bound | None, Irrelevant("pages have the range")] = None
+    hours: Annotated[Hours, Irrelevant("pages have the grid")] = Hours.REGULAR
+    rule: Annotated[str | None, Irrelevant("pages have the rule")] = None
+    as_of_ns: int | None = None
+    symbol_as_of_ns: Annotated[int | None, Irrelevant("the key has the symbols' meaning")] = None
+    universe: str | None = None
+    with_quiet: bool = False
+
+    @property
+    def bars_query(self) -> str:
+        """The query string of the bars whose gaps are asked for."""
+        texts = {"resolution": self.resolution.value, "hours": self.hours.value, "fields": "close"}
+        texts |= {
+            name: format_timestamp(bound.instant_ns)[: 10 if bound.is_date else None]
+            for name, bound in (("start", self.start), ("end", self.end))
+            if bound is not None
+        }
+        texts |= {} if self.as_of_ns is None else {"as_of": format_timestamp(self.as_of_ns)}
+        return "&".join(f"{name}={value}" for name, value in texts.items())
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons of the runs that are listed."""
+        return (GAP, NO_TRADES) if self.with_quiet else (GAP,)
+
+
+@lru_cache(maxsize=1024)
+def parse_gaps_query(market_class: str | None, symbol: str | None, query_string: str) -> GapsQuery:
+    """Parse a URL's query string. symbol: None if the query string has the symbols.
+
+    Raises `InvalidParameter`, `InvalidValue` and `ResolutionUnavailable`.
+    """
+    values = query_values(gaps_serializer(several=symbol is None), query_string)
+    if values.get("resolution") is Resolution.TICK:
+        raise ResolutionUnavailable("ticks have no gaps: ask for a resolution from 1s on")
+    symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
+    return GapsQuery(
+        market_class,
+        symbols.names,
+        several=symbol is None,
+        resolution=values.get("resolution", Resolution.DAY),
+        start=values.get("start"),
+        end=values.get("end"),
+        hours=Hours(values.get("hours", Hours.REGULAR)),
+        rule=values.get("rule"),
+        as_of_ns=values.get("as_of"),
+        symbol_as_of_ns=values.get("symbol_as_of"),
+        universe=symbols.universe,
+        with_quiet=values.get("quiet", False),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class GapsReport(PinnedContent):
+    """The gaps of symbols. pages: for each symbol the bars of the range, with the reasons of those that are missing."""
+
+    query: GapsQuery
+    pages: tuple[PinnedPage, ...]
+    universe: Annotated[PinnedUniverse | None, Irrelevant("the query names it, and has its members")] = None
+
+    @property
+    def name(self) -> str:
+        path = self.query.market_class
+        return GAPS if path is None else f"{path}-{GAPS}"
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.query.symbols
+
+    @property
+    def as_of_ns(self) -> int | None:
+        return self.query.as_of_ns
+
+    @property
+    def end_ns(self) -> int | None:
+        return None if self.query.end is None else self.query.end.instant_ns
+
+    @property
+    def is_period(self) -> bool:
+        return self.query.resolution.is_period
+
+    @property
+    def watched(self) -> frozenset[LogName] | None:
+        named = [page.watched for page in self.pages]
+        of_universe = self.universe.watched if self.universe else frozenset[LogName]()
+        return None if None in named else of_universe.union(*(logs for logs in named if logs is not None))
+
+    @property
+    def expires_ns(self) -> int | None:
+        expiries = [page.expires_ns for page in self.pages]
+        expiries += [self.universe.expires_ns] if self.universe else []
+        return min((each for each in expiries if each is not None), default=None)
+
+    @cached_property
+    def commits(self) -> str:
+        logs = [log for page in self.pages for log in page.logs]
+        return (
+            self.universe.commits(logs)
+            if self.universe
+            else commits_of(logs, with_symbols=self.query.several)
+        )
+
+    def rendered(self, _format_name: str) -> Rendered:
+        """See `PinnedContent.rendered`. Raises `RangeTooLarge`."""
+        reports = [self._report(page) for page in self.pages]
+        document: Any = {"symbols": self.symbols, GAPS: reports} if self.query.several else reports[0]
+        return Rendered(orjson.dumps(document))
+
+    def _report(self, page: PinnedPage) -> dict[str, Any]:
+        absences = _absences_of(page)
+        found = absences.gaps(self.query.reasons, is_bounded=True)
+        return {
+            "symbol": page.symbols[0],
+            "resolution": self.query.resolution.value,
+            "rule": absences.rule,
+            GAPS: [gap_document(gap) for gap in found],
+        }
+
+
+def gap_document(gap: FoundGap | Gap) -> dict[str, Any]:
+    """Return a gap as JSON, without its symbol."""
+    return {
+        "start": format_timestamp(gap.start_ns),
+        "end": format_timestamp(gap.end_ns),
+        "expected_bars": gap.expected_bars,
+        "actual_bars": gap.actual_bars,
+        "reason": gap.reason,
+        **gap.figures,
+    }
+
+
+def gaps_pin(query: GapsQuery, *, now_ns: int) -> GapsReport:
+    """Pin the gaps of symbols to the newest commits.
+
+    Raises `UnknownSymbol`, `WrongClass`, the errors of `pinned_universe` and of the plan of bars.
+    """
+    universe = None
+    if query.universe is not None:
+        universe = pinned_universe(_universe_query(query), now_ns=now_ns)
+    symbols = universe.symbols if universe else tuple(_canonical(query))
+    pages = tuple(_bars_page(query, symbol, now_ns) for symbol in symbols)
+    query = replace(query, symbols=symbols, symbol_as_of_ns=None)
+    return GapsReport(query, pages, universe)
+
+
+def gaps_of(
+    symbol: str,
+    window: Window,
+    resolution: Resolution,
+    rule: str | None = None,
+    as_of_ns: int | None = None,
+    *,
+    hours: Hours = Hours.REGULAR,
+    now_ns: int,
+) -> list[Gap]:
+    """Return the gaps of a symbol in a window of any length, ascending.
+
+    rule: one of `GAP_RULES`; None for the instrument's. as_of_ns: commits stored later are ignored; None for no bound.
+    Raises the errors of `gaps_pin`.
+    """
+    start, end = (Bound(instant_ns, is_date=False) for instant_ns in (window.start_ns, window.end_ns))
+    query = GapsQuery(
+        None, (symbol,), False, resolution, start, end, hours=hours, rule=rule, as_of_ns=as_of_ns
+    )
+    page = _bars_page(query, symbol_canonical(symbol), now_ns)
+    found = _absences_of(page).gaps(query.reasons, is_bounded=False)
+    return [Gap(page.symbols[0], *(getattr(each, name) for name in FoundGap.__slots__)) for each in found]
+
+
+def _canonical(query: GapsQuery) -> Iterator[str]:
+    for symbol in query.symbols:
+        yield symbol_canonical(symbol, query.symbol_as_of_ns)
+
+
+def _universe_query(query: GapsQuery) -> UniverseQuery:
+    start, end = (bound and bound.instant_ns for bound in (query.start, query.end))
+    return UniverseQuery(
+        query.universe or "", start, end, as_of_ns=query.as_of_ns, symbol_as_of_ns=query.symbol_as_of_ns
+    )
+
+
+def _bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PinnedPage:
+    """Pin the bars of a symbol, whose plan decides why some are missing."""
+    market_class = query.market_class
+    if market_class is None:
+        instrument = market_store().instrument(symbol, as_of_ns=query.as_of_ns)
+        found = class_of(instrument.instrument_class)
+        if "ohlcv" not in found.datasets:
+            raise WrongClass(
+                f"{symbol} is of the class {instrument.instrument_class}, which has no bars, so no gaps"
+            )
+        market_class = found.path
+    instrument_in(MARKET_CLASSES[market_class], symbol, query.as_of_ns, name=GAPS)
+    # As for a stream, which needs no start and has no maximum range.
+    target = Target(market_class, MARKET_DATASETS["ohlcv"].form, symbol, streamed=True)
+    bars = replace(
+        parse_query(target, query.bars_query),
+        streamed=False,
+        with_coverage=True,
+        gap_rule=query.rule,
+        universe=query.universe,
+    )
+    return page_pin(MARKET_DATASETS["ohlcv"], bars, now_ns=now_ns)
+
+
+def _absences_of(page: PinnedPage) -> BarAbsences:
+    absences = page.plans[0].absences
+    assert isinstance(absences, BarAbsences)  # noqa: S101 the plan of bars with coverage
+    return absences
