@@ -1,6 +1,6 @@
 """Another installation of this project, read by its verified Arrow streams."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -9,12 +9,11 @@ import pyarrow as pa
 
 from backfills.exceptions import NotOffered, SourceError, SourceFailed
 from backfills.sources.arrow_stream import VerifiedArrowStream
+from backfills.sources.known_absence import known_windows, window_terms
 from backfills.sources.protocol import Fetched, Offer, SourceRequest
 from backfills.sources.row_spool import RowSpool
 from outbound.destination import Destination, DestinationAnswer, Limits
 from outbound.exceptions import (
-    AnswerMalformed,
-    AnswerTooLarge,
     DestinationUnavailable,
     OutboundError,
     UnexpectedStatus,
@@ -22,15 +21,10 @@ from outbound.exceptions import (
 from stats.market_data.query import class_of
 from store.datasets import OPTION_QUOTES, QUOTES, TRADES
 from store.declarations import Dataset
-from store.protocol import Window
-from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp
 from trades.exceptions import BatchRefused
 from trades.formats.arrow_values import typed_values
 
 _STREAMS = {TRADES: "trades", QUOTES: "quotes", OPTION_QUOTES: "quotes"}
-# The reason of an interval in which nothing is missing.
-_NOBODY_TRADED = "no_trades"
-_NO_DOCUMENT = (UnexpectedStatus, AnswerMalformed, AnswerTooLarge)
 # What another installation says if it has no such rows.
 _UNKNOWN = frozenset({"unknown_symbol", "no_data", "wrong_class", "not_found"})
 
@@ -64,41 +58,16 @@ class Installation:
         path, stream = _path(request), _STREAMS.get(request.dataset)
         if path is None:
             raise NotOffered(self.name, f"an installation streams no {request.dataset.name} of this class")
-        window = {
-            "start": format_timestamp(request.window.start_ns),
-            "end": format_timestamp(request.window.end_ns),
-        }
+        terms = {**window_terms(request.window), "format": "arrow", "trailer": "1"}
         try:
-            terms = {**window, "format": "arrow", "trailer": "1"}
             with self._destination.stream(f"{path}/{stream}/stream", params=terms) as answer:
                 rows, commit = self._rows(request.dataset, answer)
-            answered = self._answered(request, f"{path}/gaps", window, commit)
+            # Asked last: a good answer before each bad stream would keep the circuit breaker closed.
+            is_told = request.dataset is TRADES
+            answered = known_windows(self._destination, path, request.window, commit) if is_told else ()
         except OutboundError as error:
             raise self._told(error) from error
         return Fetched(self.name, rows, commit, answered)
-
-    def _answered(
-        self, request: SourceRequest, path: str, window: Mapping[str, str], commit: str
-    ) -> tuple[Window, ...]:
-        """Return the parts of the window without a gap over there; none if that is not known of the same commit.
-
-        Gaps are of trades. Asked last, so that good answers here do not close the breaker between bad streams.
-        """
-        if request.dataset is not TRADES:
-            return ()
-        terms = {**window, "resolution": "1m", "hours": "all"}
-        try:
-            document, headers = self._destination.get_json(path, params=terms)
-            gaps = [
-                Window(parse_timestamp(each["start"]), parse_timestamp(each["end"]))
-                for each in document["gaps"]
-                if each["reason"] != _NOBODY_TRADED
-            ]
-            is_same = {*commit.split(", ")} <= {*headers.get("X-Commit", "").split(", ")}
-            is_known = is_same and not document.get("next_cursor")
-        except (*_NO_DOCUMENT, InvalidTimestamp, LookupError, TypeError, AttributeError):
-            return ()
-        return tuple(_without(request.window, gaps)) if is_known else ()
 
     def _rows(self, dataset: Dataset, answer: DestinationAnswer) -> tuple[pa.Table, str]:
         stream = VerifiedArrowStream(self.name, answer.pieces)
@@ -142,17 +111,6 @@ def _path(request: SourceRequest) -> str | None:
     if stream not in market_class.streamed or not is_of_class:
         return None
     return f"/api/v1/market-data/{market_class.path}/{quote(request.symbol, safe='')}"
-
-
-def _without(window: Window, holes: Iterable[Window]) -> Iterator[Window]:
-    """Yield the parts of a window that are in no hole."""
-    start_ns = window.start_ns
-    for hole in sorted(holes, key=lambda each: each.start_ns):
-        if start_ns < min(hole.start_ns, window.end_ns):
-            yield Window(start_ns, min(hole.start_ns, window.end_ns))
-        start_ns = max(start_ns, hole.end_ns)
-    if start_ns < window.end_ns:
-        yield Window(start_ns, window.end_ns)
 
 
 def _code(body: bytes) -> str:

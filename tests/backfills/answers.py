@@ -68,12 +68,24 @@ def streams(rows: pa.Table) -> Behaviour:
 
 @contextmanager
 def source_served(
-    behave: Behaviour, gaps: bytes = b'{"gaps":[]}', commit: str = f"bars=3-0b77e1, {COMMIT}"
+    behave: Behaviour,
+    gaps: bytes = b'{"gaps":[]}',
+    commit: str = f"bars=3-0b77e1, {COMMIT}",
+    first: str = "2024-01-02T14:30:00Z",
 ) -> Iterator[Server]:
-    """An installation that streams as `behave` does, and tells its gaps as of a commit."""
-    tells = says(gaps, X_Commit=commit)
-    with served(lambda call: (tells if "/gaps?" in call.path else behave)(call)) as server:
+    """An installation that streams as `behave` does, and tells its gaps and its first trade as of a commit."""
+    stored = b'{"datasets":[{"dataset":"quotes","first":"2020-01-01"},{"dataset":"trades","first":"%s"}]}'
+    reports = {
+        "gaps": says(gaps, X_Commit=commit),
+        "coverage": says(stored % first.encode(), X_Commit=commit),
+    }
+    with served(lambda call: reports.get(report_in(call.path), behave)(call)) as server:
         yield server
+
+
+def report_in(target: str) -> str:
+    """The last part of a path."""
+    return target.partition("?")[0].rpartition("/")[2]
 
 
 def streamed(server: Server) -> list[str]:

@@ -15,6 +15,7 @@ from tests.backfills.answers import (
     START_NS,
     WINDOW,
     installation,
+    report_in,
     request_for,
     source_served,
     stream_of,
@@ -27,6 +28,7 @@ from trades.stores import market_store
 
 ROWS = trades(1_000)
 WHOLE = stream_of(ROWS)
+MINUTE = 60 * SECOND_NS
 TARGET = (
     "/api/v1/market-data/equities/AAPL/trades/stream"
     "?start=2025-01-02T14%3A30%3A00Z&end=2025-01-02T15%3A30%3A00Z&format=arrow&trailer=1"
@@ -59,6 +61,23 @@ def test_a_real_installations_stream_ends_equal_row_by_row(api: Api, default_sto
     stored = market_store().rows(TRADES, "AAPL", ALL_TIME).select(TRADES.schema.names)
     assert fetched.rows.equals(stored.slice(0, 3).cast(TRADES.schema))
     assert fetched.commit == answer["X-Commit"]
+
+
+def test_a_real_installation_tells_its_first_trade(api: Api, default_store):
+    """So rows that it lacks before its first trade are not taken for minutes without a trade."""
+    assert api.ingest(trade(timestamp="2025-01-02T14:31:00Z")).status_code == 200
+    told = {
+        path: api.call("GET", path)
+        for path in (TARGET, TARGET.replace("trades/stream", "coverage").partition("?")[0])
+    }
+    bodies = {
+        report_in(path): says(b"".join(answer), X_Commit=answer["X-Commit"]) for path, answer in told.items()
+    }
+    bodies["gaps"] = says(b'{"gaps":[]}', X_Commit=told[TARGET]["X-Commit"])
+    with served(lambda call: bodies[report_in(call.path)](call)) as server:
+        fetched = installation(server.url).fetch(request_for())
+    assert fetched.rows.num_rows == 1
+    assert fetched.answered == (Window(START_NS + MINUTE, WINDOW.end_ns),)
 
 
 def test_no_rows_are_an_answer_too():
@@ -205,7 +224,6 @@ def test_an_instant_is_asked_to_the_nanosecond():
         )
 
 
-MINUTE = 60 * SECOND_NS
 HOLE = b'{"start":"2025-01-02T14:40:00Z","end":"2025-01-02T14:41:00Z","reason":"gap"}'
 PENDING = b'{"start":"2025-01-02T15:29:00Z","end":"2025-01-02T16:00:00Z","reason":"pending"}'
 QUIET = b'{"start":"2025-01-02T14:35:00Z","end":"2025-01-02T14:36:00Z","reason":"no_trades"}'
@@ -228,10 +246,23 @@ def test_where_the_other_installation_has_a_gap_itself_nothing_is_known():
 
 
 @pytest.mark.parametrize(
+    ("first", "start_ns"),
+    [
+        ("2025-01-02T14:31:00Z", START_NS + MINUTE),
+        ("2025-01-02T14:30:00Z", START_NS),
+        ("2025-01-02T16:00:00Z", None),
+    ],
+)
+def test_before_the_first_trade_of_the_other_installation_nothing_is_known(first: str, start_ns: int | None):
+    with source_served(streams(trades(0)), first=first) as server:
+        fetched = installation(server.url).fetch(request_for())
+    assert fetched.answered == (() if start_ns is None else (Window(start_ns, WINDOW.end_ns),))
+
+
+@pytest.mark.parametrize(
     ("gaps", "commit"),
     [
         (b'{"gaps":[]}', "trades=18-abcdef"),
-        (b'{"gaps":[],"next_cursor":"x"}', COMMIT),
         (b'{"gaps":[{"start":"soon","end":"later","reason":"gap"}]}', COMMIT),
         (b'{"gaps":[{}]}', COMMIT),
         (b'{"gaps":null}', COMMIT),

@@ -1,0 +1,58 @@
+"""Where another installation is known to have all trades, so that the absence of a row means that nobody traded."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from outbound.destination import Destination
+from outbound.exceptions import AnswerMalformed, OutboundError
+from store.datasets import TRADES
+from store.protocol import Window
+from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp
+
+# The reason of a run of intervals in which nothing is missing.
+_NOBODY_TRADED = "no_trades"
+_NOT_TOLD = (OutboundError, InvalidTimestamp, LookupError, StopIteration, TypeError, AttributeError)
+
+
+def window_terms(window: Window) -> dict[str, str]:
+    """Return a window as query parameters."""
+    return {"start": format_timestamp(window.start_ns), "end": format_timestamp(window.end_ns)}
+
+
+def known_windows(destination: Destination, path: str, window: Window, commit: str) -> tuple[Window, ...]:
+    """Return the parts of a window from the first trade on that are no gap over there, as of a commit of trades.
+
+    path: of the symbol. Empty if the installation does not tell, or only of a later commit.
+    """
+    try:
+        terms = {**window_terms(window), "resolution": "1m", "hours": "all"}
+        gaps = _document(destination, f"{path}/gaps", commit, terms)["gaps"]
+        stored = _document(destination, f"{path}/coverage", commit, {})["datasets"]
+        first = next(each["first"] for each in stored if each["dataset"] == TRADES.name)
+        holes = [_window(each) for each in gaps if each["reason"] != _NOBODY_TRADED]
+        return tuple(_without(window, [Window(window.start_ns, parse_timestamp(first)), *holes]))
+    except _NOT_TOLD:
+        return ()
+
+
+def _document(destination: Destination, path: str, commit: str, terms: Mapping[str, str]) -> Any:
+    """Return the document of a report. Raises `AnswerMalformed` if it is as of another commit."""
+    document, headers = destination.get_json(path, params=terms)
+    if not {*commit.split(", ")} <= {*headers.get("X-Commit", "").split(", ")}:
+        raise AnswerMalformed(destination.name, "the report is as of another commit")
+    return document
+
+
+def _window(gap: Any) -> Window:
+    return Window(parse_timestamp(gap["start"]), parse_timestamp(gap["end"]))
+
+
+def _without(window: Window, holes: Iterable[Window]) -> Iterator[Window]:
+    """Yield the parts of a window that are in no hole."""
+    start_ns = window.start_ns
+    for hole in sorted(holes, key=lambda each: each.start_ns):
+        if start_ns < min(hole.start_ns, window.end_ns):
+            yield Window(start_ns, min(hole.start_ns, window.end_ns))
+        start_ns = max(start_ns, hole.end_ns)
+    if start_ns < window.end_ns:
+        yield Window(start_ns, window.end_ns)
