@@ -2,6 +2,7 @@
 
 import io
 
+import orjson
 import pyarrow as pa
 import pytest
 
@@ -15,7 +16,6 @@ from tests.backfills.answers import (
     START_NS,
     WINDOW,
     installation,
-    report_in,
     request_for,
     source_served,
     stream_of,
@@ -63,21 +63,28 @@ def test_a_real_installations_stream_ends_equal_row_by_row(api: Api, default_sto
     assert fetched.commit == answer["X-Commit"]
 
 
-def test_a_real_installation_tells_its_first_trade(api: Api, default_store):
-    """So rows that it lacks before its first trade are not taken for minutes without a trade."""
-    assert api.ingest(trade(timestamp="2025-01-02T14:31:00Z")).status_code == 200
-    told = {
-        path: api.call("GET", path)
-        for path in (TARGET, TARGET.replace("trades/stream", "coverage").partition("?")[0])
-    }
-    bodies = {
-        report_in(path): says(b"".join(answer), X_Commit=answer["X-Commit"]) for path, answer in told.items()
-    }
-    bodies["gaps"] = says(b'{"gaps":[]}', X_Commit=told[TARGET]["X-Commit"])
-    with served(lambda call: bodies[report_in(call.path)](call)) as server:
-        fetched = installation(server.url).fetch(request_for())
-    assert fetched.rows.num_rows == 1
-    assert fetched.answered == (Window(START_NS + MINUTE, WINDOW.end_ns),)
+def test_a_real_installation_tells_its_first_trade_and_its_gaps(api: Api, default_store):
+    """Rows that it lacks itself are not taken for minutes without a trade."""
+    declared = orjson.dumps({"exchange": "XNAS", "gap_rule": "calendar"})
+    assert api.call("PUT", "/api/v1/instruments/AAPL", declared).status_code == 200
+    rows = [trade(timestamp=f"2025-01-02T14:{minute}:00Z") for minute in (31, 33)]
+    assert api.ingest(*rows).status_code == 200
+    window = Window(START_NS, START_NS + 4 * MINUTE)
+
+    with source_served(streams(trades(0))) as server:
+        installation(server.url).fetch(request_for(window))
+        asked = [path for path, _ in server.calls]
+    # The answers are made here, because the thread of a server does not see the test's transaction.
+    answers = {path: api.call("GET", path) for path in asked}
+    assert [answer.status_code for answer in answers.values()] == [200, 200, 200]
+    bodies = {path: says(b"".join(each), X_Commit=each["X-Commit"]) for path, each in answers.items()}
+    with served(lambda call: bodies[call.path](call)) as server:
+        fetched = installation(server.url).fetch(request_for(window))
+    assert fetched.rows.num_rows == 2
+    assert fetched.answered == (
+        Window(START_NS + MINUTE, START_NS + 2 * MINUTE),
+        Window(START_NS + 3 * MINUTE, START_NS + 4 * MINUTE),
+    )
 
 
 def test_no_rows_are_an_answer_too():
