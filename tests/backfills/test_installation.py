@@ -130,6 +130,12 @@ def of_type(name: str, arrow_type: pa.DataType) -> bytes:
     return sink.getvalue()
 
 
+def of_many_nulls() -> bytes:
+    """A billion rows in a few bytes: nulls have no buffers."""
+    batch = pa.record_batch({field.name: pa.nulls(10**9) for field in TRADES.schema})
+    return batch.schema.serialize().to_pybytes() + batch.serialize().to_pybytes()  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
     ("behave", "said"),
     [
@@ -145,6 +151,10 @@ def of_type(name: str, arrow_type: pa.DataType) -> bytes:
         (says(WHOLE + b"\0", X_Commit=COMMIT), "does not end with its trailer"),
         (says(without_trailer(ROWS), X_Commit=COMMIT), "Arrow stream"),
         (says(compressed(ROWS), X_Commit=COMMIT), "Arrow stream"),
+        (says(of_many_nulls(), X_Commit=COMMIT), "Arrow stream"),
+        (says(b"\xff\xff\xff\xff\xff\xff\xff\x7f", X_Commit=COMMIT), "Arrow stream"),
+        (says(WHOLE[:4] + b"\xff\xff\xff\xff" + WHOLE[8:], X_Commit=COMMIT), "Arrow stream"),
+        (says(ROWS.schema.serialize().to_pybytes() * 2, X_Commit=COMMIT), "Arrow stream"),
         (says(of_type("price", pa.string()), X_Commit=COMMIT), "price has another type"),
         (says(stream_of(ROWS, rows=999), X_Commit=COMMIT), "not those"),
         (says(stream_of(ROWS, sha256="0" * 64), X_Commit=COMMIT), "not those"),
