@@ -127,6 +127,11 @@ class Dataset:
         """Whether every row has an id, so that a row says all that is known of it. Other rows are repeated by feeds."""
         return bool(self.id_columns) and self.column(self.id_columns[-1]).required
 
+    @property
+    def series_columns(self) -> tuple[str, ...]:
+        """The columns that tell apart series in one log, such as the resolution of bars; none if ids are optional."""
+        return self.id_columns[:-1] if self.has_complete_ids else ()
+
     @cached_property
     def later_names(self) -> tuple[str, ...]:
         """The names of the later columns, in order."""

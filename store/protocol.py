@@ -111,6 +111,19 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True)
+class Superseded:
+    """The event times, both inclusive, from a feed's first row to its last row in a batch that met rows of fills.
+
+    Rows of earlier fills between them are confirmed: the feed has sent them, too. The commit cancelled all others.
+    series: the rows' values of the dataset's `series_columns`, joined by ";"; only rows of the same series meet.
+    """
+
+    first_ns: int
+    last_ns: int
+    series: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """A batch of rows for one log.
 
@@ -214,7 +227,7 @@ class Receipt:
     """The result of a batch. commit: the log's newest commit once the batch is known to be stored.
 
     duplicate_rows: the indices in the batch of the first hundred rows that were stored before (or corrections
-    that were applied before).
+    that were applied before). superseded: how many rows of fills the batch cancelled; None if it met none.
     """
 
     received: int
@@ -222,6 +235,7 @@ class Receipt:
     duplicate_rows: tuple[int, ...]
     commit: CommitId
     replayed: bool = False
+    superseded: int | None = None
 
     @property
     def duplicates(self) -> int:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from store import lazy_pyarrow as pa
 from store.declarations import Dataset
-from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Fill, Receipt
+from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Fill, Receipt, Superseded
 
 ALL_ROWS = 2**63 - 1
 PIECE_ROWS = 65_536
@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 class LogPosition:
     """A position in a log: a commit, and how many of its rows or corrections a follower has read.
 
-    ordinal: `ALL_ROWS`, or any number of at least the commit's `receipt.stored`, means all of them.
+    ordinal: `ALL_ROWS`, or any number of at least the record's `length`, means all of them.
     """
 
     commit: CommitId
@@ -38,7 +38,7 @@ class CommitRecord:
 
     committed_at: nanoseconds UTC. key_hash: SHA-256 of the idempotency key, in hex, or None. digest: identifies
     the batch; a batch under the same key must have the same digest. receipt: the answer that the caller got;
-    its `stored` is the number of the commit's rows or corrections. complete_until_ns, fill: see `Append`.
+    complete_until_ns, fill: see `Append`. superseded: see `Superseded`.
     """
 
     id: CommitId
@@ -49,6 +49,12 @@ class CommitRecord:
     receipt: Receipt
     complete_until_ns: int | None = None
     fill: Fill | None = None
+    superseded: tuple[Superseded, ...] = ()
+
+    @property
+    def length(self) -> int:
+        """The number of the commit's rows and corrections. Rows come first."""
+        return self.receipt.stored + (self.receipt.superseded or 0)
 
     @property
     def position(self) -> LogPosition:
@@ -93,7 +99,7 @@ class CommittedCorrection:
 class CommittedCorrections:
     """1 to `PIECE_ROWS` corrections of a commit, in the order in which they apply.
 
-    ordinal: the index of the first correction in its commit.
+    ordinal: the index of the first correction in its commit, in which rows come first.
     """
 
     commit: CommitId
@@ -133,7 +139,8 @@ def call_hooks(hooks: Iterable[CommitHook], request: Append | Amendment, receipt
     An exception in a hook is only logged: the commit is stored.
     """
     is_declared = isinstance(request, Append) and (request.complete_until_ns, request.fill) != (None, None)
-    if not receipt.replayed and (receipt.stored or request.request_key is not None or is_declared):
+    is_stored = receipt.stored or receipt.superseded is not None
+    if not receipt.replayed and (is_stored or request.request_key is not None or is_declared):
         for hook in hooks:
             try:
                 hook(request.dataset, request.symbol, receipt.commit)

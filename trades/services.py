@@ -15,7 +15,7 @@ from store.datasets import INTEREST_RATES, TRADES
 from store.declarations import Dataset
 from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing, IdConflict, RequestKeyReused
 from store.instruments import REFUSE
-from store.protocol import Amendment, Append, Correction, Dedupe, Receipt
+from store.protocol import Amendment, Append, Correction, Dedupe, Fill, Receipt
 from trades.batches.row_batch import RowBatch
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
@@ -76,6 +76,23 @@ def rows_ingest(
         paths = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
         fields = [FieldError(f"{path}.{column}" if column else path, code, message) for path in paths]
         raise BatchRefused(code, message, fields) from error
+
+
+def fill_store(
+    *, dataset: Dataset, symbol: str, rows: pa.RecordBatch, fill: Fill, caller: str, request_key: str
+) -> Receipt:
+    """Store what a backfill's source has in a window, durably, all of it or nothing.
+
+    rows: checked, in the dataset's schema, with words as conditions; none if the source has none. caller: the scope of
+    `request_key`. A row that is stored, or whose id is, counts as a duplicate. Raises `BatchRefused` if the dataset is
+    not for the symbol, `ValueError` for rows outside of the window; `IdempotencyError`s; the store's `StorageError`s.
+    """
+    refusal = symbol_refusal(dataset=dataset, symbol=symbol)
+    if refusal is not None:
+        raise refusal
+    append = Append(dataset, symbol, rows, caller, request_key=request_key, fill=fill)
+    with request_keys_refused():
+        return write_measured(dataset, lambda: market_store().append(append))
 
 
 def conditions_of(*, dataset: Dataset, symbol: str, given: ConditionMap | None) -> ConditionMap | None:

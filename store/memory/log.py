@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -117,7 +117,8 @@ def replayed_receipt(log: MemoryLog, request: Append | Amendment) -> Receipt | N
     return None
 
 
-def duplicates_of(batch: Append, rows: list[Row], log: MemoryLog) -> list[int]:
+def duplicates_of(batch: Append, rows: list[Row], log: MemoryLog, ignored: Collection[int] = ()) -> list[int]:
+    """Return the indices of the rows that are stored. ignored: arrival numbers that do not count as stored."""
     if batch.dedupe is Dedupe.NONE:
         return []
     if batch.dedupe is Dedupe.BATCH:
@@ -127,15 +128,17 @@ def duplicates_of(batch: Append, rows: list[Row], log: MemoryLog) -> list[int]:
     stored = defaultdict(list)
     originals = {id(version) for version in log.originals.values()}
     for version in log.versions:
-        row = _identified(batch.dataset, 0, version.values)
+        if version.arrival in ignored:
+            continue
+        row = identified(batch.dataset, 0, version.values)
         if row.has_id or id(version) in originals:
             stored[row.identity].append((row.value, row.later))
     return stored_rows_among(
-        [_identified(batch.dataset, index, row) for index, row in enumerate(rows)], stored
+        [identified(batch.dataset, index, row) for index, row in enumerate(rows)], stored
     )
 
 
-def _identified(dataset: Dataset, index: int, row: Row) -> IdentifiedRow:
+def identified(dataset: Dataset, index: int, row: Row) -> IdentifiedRow:
     names = dataset.first_form.schema.names
     later = tuple(row.get(name) for name in dataset.later_names)
     if not dataset.id_columns or row[dataset.id_columns[-1]] is None:
@@ -222,7 +225,7 @@ def has_position(log: MemoryLog, position: LogPosition) -> bool:
 def apply_piece(log: MemoryLog, piece: CommitPiece) -> None:
     """Add a piece of another log. Raises `ValueError` unless it is the next piece."""
     if isinstance(piece, CommitRecord):
-        is_complete = not log.commits or _newest_commit_length(log) == log.commits[-1].record.receipt.stored
+        is_complete = not log.commits or _newest_commit_length(log) == log.commits[-1].record.length
         if piece.id.number != log.head.number + 1 or not is_complete:
             raise ValueError(f"commit {piece.id.token} does not follow {log.head.token}")
         log.commits.append(MemoryCommit(piece, set()))
@@ -244,9 +247,9 @@ def _rows_and_corrections(
     for start in range(taken, len(rows), PIECE_ROWS):
         batch = pa.RecordBatch.from_pylist(rows[start : start + PIECE_ROWS], schema=dataset.schema)
         yield CommittedRows(commit.id, start, batch)
-    for start in range(taken, len(commit.corrections), PIECE_ROWS):
+    for start in range(max(taken - len(rows), 0), len(commit.corrections), PIECE_ROWS):
         some = tuple(commit.corrections[start : start + PIECE_ROWS])
-        yield CommittedCorrections(commit.id, start, some)
+        yield CommittedCorrections(commit.id, len(rows) + start, some)
 
 
 def _newest_commit_length(log: MemoryLog) -> int:

@@ -9,10 +9,12 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
+from store.bars.prints import STANDS
 from store.datasets import WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument, InstrumentHistory
+from store.memory.fills import NewLines, new_lines
 from store.memory.log import (
     MemoryCommit,
     MemoryLog,
@@ -22,7 +24,6 @@ from store.memory.log import (
     completeness_of,
     date_of,
     digest_of,
-    duplicates_of,
     has_position,
     pieces_after,
     replayed_receipt,
@@ -32,6 +33,7 @@ from store.memory.log import (
 from store.protocol import (
     DUPLICATE_ROWS_KEPT,
     NO_COMMIT,
+    Action,
     Amendment,
     Append,
     CommitId,
@@ -225,17 +227,19 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         replayed = replayed_receipt(log, batch)
         if replayed is not None:
             return replayed
-        duplicates = duplicates_of(batch, rows, log)
-        new = sorted((row for index, row in enumerate(rows) if index not in set(duplicates)), key=date_of)
+        new = new_lines(batch, rows, log)
         declared_ns = batch.complete_until_ns
         advances = (
             declared_ns is not None and declared_ns > completeness_of(log, len(log.commits)).complete_until_ns
         )
         is_fact = batch.request_key is not None or batch.fill is not None or advances
-        if not new and not is_fact:
-            return Receipt(len(rows), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
-        receipt = self._commit(log, batch, len(rows), duplicates)
-        add_rows(log, new)
+        if not new.rows and not new.superseded and not is_fact:
+            return Receipt(len(rows), 0, tuple(new.duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
+        receipt = self._commit(log, batch, len(rows), new.duplicates, new)
+        add_rows(log, new.rows)
+        standing = {version.arrival: version.values for version in log.versions if version.until == STANDS}
+        for arrival in new.cancelled:
+            apply_change(log, arrival, Action.CANCEL, standing[arrival])
         return receipt
 
     def _correct(self, amendment: Amendment) -> Receipt:
@@ -266,15 +270,23 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         return log
 
     def _commit(
-        self, log: MemoryLog, request: Append | Amendment, received: int, duplicates: list[int]
+        self,
+        log: MemoryLog,
+        request: Append | Amendment,
+        received: int,
+        duplicates: list[int],
+        new: NewLines | None = None,
     ) -> Receipt:
         number, digest = len(log.commits) + 1, digest_of(request)
         chained = CommitId(number, hashlib.sha256(f"{log.head.hash}{number}{digest}".encode()).hexdigest())
         duplicate_rows = tuple(duplicates[:DUPLICATE_ROWS_KEPT])
-        receipt = Receipt(received, received - len(duplicates), duplicate_rows, chained)
+        superseded = new.superseded if new is not None else ()
+        count = len(new.cancelled) if new is not None and superseded else None
+        stored = received - len(duplicates)
+        receipt = Receipt(received, stored, duplicate_rows, chained, superseded=count)
         committed_at = max(self._clock(), log.commits[-1].committed_at + 1 if log.commits else 0)
         said = (request.complete_until_ns, request.fill) if isinstance(request, Append) else (None, None)
         facts = (request.caller, request.key_hash, digest, receipt, *said)
-        record = CommitRecord(chained, committed_at, *facts)
+        record = CommitRecord(chained, committed_at, *facts, superseded)
         log.commits.append(MemoryCommit(record, set()))
         return receipt

@@ -121,7 +121,7 @@ def gaps(found: list[Any]) -> list[str]:
         if isinstance(each, CommitRecord):
             if each.id.number != number + 1 or ordinal != stored:
                 wrong.append(f"commit {each.id.number} behind row {ordinal} of {stored} of {number}")
-            number, ordinal, stored = each.id.number, 0, each.receipt.stored
+            number, ordinal, stored = each.id.number, 0, each.length
         else:
             if (each[0].number, each[1]) != (number, ordinal):
                 wrong.append(f"row {each[1]} of {each[0].number} behind row {ordinal} of {number}")

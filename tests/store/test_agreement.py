@@ -27,10 +27,12 @@ from tests.store.builders import (
     NOON,
     SYMBOL,
     Clock,
+    Row,
     amendment,
     batch,
     cancel,
     correct,
+    fill_of,
     stored,
     trade,
 )
@@ -64,9 +66,24 @@ rows = st.builds(
     received_at=st.sampled_from([None, None, NOON]),
     buyer_is_maker=st.sampled_from([None, None, True, False]),
 )
+FILLED = [(0, 2), (0, DAY), (MINUTE, 4 * DAY)]
+
+
+def sent(rows: list[Row], filled: tuple[int, int] | None, **others: Any) -> Append:
+    """A batch of a feed, or of a fill with those of the rows that are in its window."""
+    fill = None if filled is None else fill_of(*filled)
+    inside = rows if fill is None else [row for row in rows if _is_in(row, fill.window)]
+    return batch(*inside, fill=fill, **others)
+
+
+def _is_in(row: Row, window: Window) -> bool:
+    return bool(window.start_ns <= row["timestamp"] < window.end_ns)
+
+
 batches = st.builds(
-    lambda rows, **others: batch(*rows, **others),
+    sent,
     st.lists(rows, min_size=1, max_size=6),
+    filled=st.sampled_from([None, None, *FILLED]),
     symbol=st.sampled_from([*SYMBOLS, SYMBOL]),
     caller=st.sampled_from(["key:1", "key:2"]),
     dedupe=st.sampled_from([Dedupe.ROWS, Dedupe.ROWS, Dedupe.BATCH, Dedupe.NONE]),
@@ -85,7 +102,9 @@ new_values = st.fixed_dictionaries(
 @st.composite
 def amendments(draw: Any, sent: list[Append | Amendment]) -> Amendment:
     """Corrections of rows that were sent, by their ids or by their values, some of which may not fit."""
-    appended = [each for each in sent if isinstance(each, Append)]
+    appended = [each for each in sent if isinstance(each, Append) and each.rows.num_rows]
+    if not appended:
+        return amendment(cancel(0, price=1.0, volume=1.0))
     of = draw(st.sampled_from(appended))
     made: list[Correction] = []
     for row in draw(st.lists(st.sampled_from(of.rows.to_pylist()), min_size=1, max_size=3)):
@@ -126,7 +145,8 @@ def outcome(store: QueryableStore, each: Append | Amendment) -> tuple[Any, ...]:
     except StorageError as error:
         return type(error), getattr(error, "rows", None)
     number = receipt.commit.number
-    return receipt.received, receipt.stored, receipt.duplicate_rows, number, receipt.replayed
+    counts = (receipt.received, receipt.stored, receipt.superseded)
+    return *counts, receipt.duplicate_rows, number, receipt.replayed
 
 
 def picture(store: QueryableStore, symbol: str) -> dict[str, Any]:
@@ -144,6 +164,7 @@ def picture(store: QueryableStore, symbol: str) -> dict[str, Any]:
     barred = [(windows[0], MINUTE), (windows[1], MINUTE), (windows[0], DAY), (windows[2], DAY)]
     return {
         "head": head,
+        "fills": [store.fills(TRADES, symbol, window, commit=at) for window in windows for at in ats],
         "rows": [stored(store, window, symbol=symbol, commit=at) for window in windows for at in ats],
         "versions": [
             store.version(TRADES, symbol, window, commit=at).number for window in windows for at in ats

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from store.exceptions import DataDamaged
-from store.protocol import CLOCKS_APART_NS, CommitId, Completeness, Fill, Receipt, hash_of_key
+from store.protocol import CLOCKS_APART_NS, CommitId, Completeness, Fill, Receipt, Superseded, hash_of_key
 from store.timestamps import DAY_NS
 
 BLOCK_BYTES = 4096
@@ -63,7 +63,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     CSV without later columns) or corrections (as JSON). duplicate_rows: indices in the batch of the first
     hundred rows (or corrections) that were stored before. key_hash: SHA-256 of the idempotency key.
     request_key: the key itself, only in lines of earlier versions; decoding replaces it by `key_hash`.
-    complete_until, fill: see `Append`.
+    complete_until, fill: see `Append`. superseded: see `Superseded`; then the parts of corrections cancel rows of fills.
     """
 
     commit: int
@@ -77,6 +77,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     key_hash: str | None = None
     complete_until: int | None = None
     fill: Fill | None = None
+    superseded: tuple[Superseded, ...] = ()
 
     def completeness_after(self, before: Completeness) -> Completeness:
         """Return the log's completeness after this commit."""
@@ -87,12 +88,15 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     def receipt(self, commit_hash: str, *, replayed: bool = False) -> Receipt:
         """Return the receipt that the caller got."""
+        lines = sum(part.rows for part in self.parts)
+        cancels = sum(part.rows for part in self.parts if part.kind == PartKind.CORRECTIONS)
         return Receipt(
             received=self.received,
-            stored=sum(part.rows for part in self.parts),
+            stored=lines - cancels if self.superseded else lines,
             duplicate_rows=self.duplicate_rows,
             commit=CommitId(self.commit, commit_hash),
             replayed=replayed,
+            superseded=cancels if self.superseded else None,
         )
 
 

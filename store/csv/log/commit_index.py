@@ -6,6 +6,7 @@ so a commit that is found by a hash is read from the log and compared.
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,19 @@ import numpy as np
 
 from store.arrays import Integers
 from store.csv.files.column_file import ColumnFile, Records
-from store.csv.files.commit_records import Part, PartKind, StoredPart
-from store.protocol import NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Window
+from store.csv.files.commit_records import Commit, Part, PartKind, StoredPart
+from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Window
 from store.timestamps import DAY_NS
 
-KIND = "commit index 5"
+KIND = "commit index 6"
 
+SUPERSEDED = np.dtype([("first_ns", "<i8"), ("last_ns", "<i8"), ("commit", "<i8"), ("series", "<i8")])
 _HASHED = np.dtype([("hash", "<i8"), ("commit", "<i8")])
 
 # Of `commits`, `line_end` is an offset in the log, and `newest_ns` and `complete_until_ns` are the log's completeness
 # after the commit. `texts` has the parts' checksums and the names of files; `text_offset` and `text_length` point into
 # it. `newest`, `first_ns`, `last_ns` and `first_part` have one entry for each entry of `dates`. `fills` has the windows
-# of fills, in order of commit.
+# of fills, and `superseded` what batches superseded, in order of commit; `series` is a hash.
 DTYPES: dict[str, np.dtype[Any]] = {
     "commits": np.dtype(
         [
@@ -61,6 +63,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "keys": _HASHED,
     "digests": _HASHED,
     "fills": np.dtype([("start_ns", "<i8"), ("end_ns", "<i8"), ("commit", "<i8")]),
+    "superseded": SUPERSEDED,
 }
 SEARCHED = {"commits": "committed_at", "keys": "hash", "digests": "hash"}
 
@@ -69,6 +72,17 @@ def text_hash(*texts: str) -> int:
     """Return a 63-bit hash of one or more texts."""
     digest = hashlib.blake2b("\0".join(texts).encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def superseded_records(commits: Iterable[Commit], window: Window = ALL_TIME) -> Records:
+    """Return the entries of `superseded` with times in a window, for some commits."""
+    entries = [
+        (each.first_ns, each.last_ns, commit.commit, text_hash(each.series))
+        for commit in commits
+        for each in commit.superseded
+        if each.first_ns < window.end_ns and each.last_ns >= window.start_ns
+    ]
+    return np.array(entries, SUPERSEDED)
 
 
 def dates_of(window: Window) -> tuple[int, int]:
@@ -150,6 +164,11 @@ class CommitIndex:
         overlaps = (fills["start_ns"] < window.end_ns) & (fills["end_ns"] > window.start_ns)
         commits: list[int] = fills["commit"][overlaps & (fills["commit"] <= commit)].tolist()
         return commits
+
+    def superseded(self, window: Window) -> Records:
+        """Return the entries of `superseded` with times in a window, in order of commit."""
+        entries = self.columns["superseded"].all()
+        return entries[(entries["first_ns"] < window.end_ns) & (entries["last_ns"] >= window.start_ns)]
 
     def file_end(self, file: str) -> int:
         """Return the offset after the last committed byte of a data file; 0 if no commit names the file."""

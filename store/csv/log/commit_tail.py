@@ -113,7 +113,8 @@ class CommitTail:
 
     One thread may add while others read: a commit is visible once it is the head, which is set last. dates:
     the dates of all commits, including those in the index. end: the offset in the log after the newest
-    commit's line. rows: the number of rows ever appended, including those of the index's commits.
+    commit's line. rows: the number of rows ever appended, including those of the index's commits. superseding: the
+    commits that superseded rows of fills.
     """
 
     def __init__(self, base: CommitIndex) -> None:
@@ -126,6 +127,7 @@ class CommitTail:
         self.added: list[CommitLine] = []
         self.digests: set[str] = set()
         self._fills: list[tuple[int, Fill]] = []
+        self.superseding: list[Commit] = []
         self._first = base.number + 1
         self._start = base.end
         self._days: dict[int, list[StoredPart]] = {}
@@ -146,6 +148,8 @@ class CommitTail:
         self.digests.add(commit.digest)
         if commit.fill is not None:
             self._fills.append((commit.commit, commit.fill))
+        if commit.superseded:
+            self.superseding.append(commit)
         if commit.key_hash is not None:
             receipt = commit.receipt(commit_id.hash, replayed=True)
             self._accepted[commit.caller, commit.key_hash] = AcceptedBatch(commit.digest, receipt)

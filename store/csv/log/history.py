@@ -8,10 +8,10 @@ from typing import TypeVar
 import numpy as np
 
 from store.arrays import Integers
-from store.csv.files.column_file import ColumnsDamaged
+from store.csv.files.column_file import ColumnsDamaged, Records
 from store.csv.files.commit_records import AcceptedBatch, Commit, CommitLine, DateSummary, StoredPart
 from store.csv.files.disk import unavailable_on_error
-from store.csv.log.commit_index import CommitIndex
+from store.csv.log.commit_index import CommitIndex, superseded_records
 from store.csv.log.commit_tail import CommitTail
 from store.csv.log.index_builder import EMPTY, IndexBuilder
 from store.csv.log.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE, IndexFiles
@@ -125,6 +125,24 @@ class CommitHistory:
         )
         records = (self._read(each) for each in indexed)
         return [(each.commit, each.fill) for each in records if each.fill is not None] + newer
+
+    def fill_commits(self, window: Window) -> list[int]:
+        """Return the commits of the same fills as `fills`. Reads no records."""
+        number = self._number(None)
+
+        def read(view: _IndexedLog) -> list[int]:
+            newer = [commit for commit, _ in view.tail.fills(window, number)]
+            return view.base.fill_commits(window, number) + newer
+
+        return self._with_repair(read)
+
+    def superseded(self, window: Window) -> Records:
+        """Return what batches superseded in a window, in order of commit, as `commit_index.SUPERSEDED`."""
+        return self._with_repair(
+            lambda view: np.concatenate(
+                [view.base.superseded(window), superseded_records(view.tail.superseding, window)]
+            )
+        )
 
     def knows_batch(self, digest: str) -> bool:
         """Return whether a batch with this digest was accepted before."""

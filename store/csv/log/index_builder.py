@@ -12,7 +12,7 @@ import numpy as np
 from store.arrays import Integers
 from store.csv.files.column_file import ColumnWriter, MappedColumn, Records, records_in_piece
 from store.csv.files.commit_records import Commit, CommitLine, PartKind
-from store.csv.log.commit_index import DTYPES, KIND, SEARCHED, CommitIndex, text_hash
+from store.csv.log.commit_index import DTYPES, KIND, SEARCHED, CommitIndex, superseded_records, text_hash
 from store.protocol import NO_COMMIT, NOTHING_COMPLETE
 from store.timestamps import DAY_NS
 
@@ -55,6 +55,7 @@ class IndexBuilder:
         keyed = [commit for commit in commits if commit.key_hash is not None]
         self._collect("keys", [(text_hash(c.caller, c.key_hash or ""), c.commit) for c in keyed])
         windows = [(commit.fill.window, commit.commit) for commit in commits if commit.fill is not None]
+        self._new["superseded"].append(superseded_records(commits))
         self._collect("fills", [(window.start_ns, window.end_ns, number) for window, number in windows])
         self._committed_at = commits[-1].committed_at
         _, self.head, self._end = added[-1]
@@ -78,7 +79,8 @@ class IndexBuilder:
             _write(writer, name, _runs(self._base.columns[name], new))
         _write(writer, "files", [files])
         self._write_parts(writer)
-        _write(writer, "fills", _runs(self._base.columns["fills"], self._joined("fills")))
+        for name in ("fills", "superseded"):
+            _write(writer, name, _runs(self._base.columns[name], self._joined(name)))
         for name in ("keys", "digests"):
             old, new = self._base.columns[name], self._joined(name)
             order = np.argsort(np.concatenate([old.all()["hash"], new["hash"]]), kind="stable")

@@ -85,7 +85,7 @@ class CommitWalk:
     def _commit_pieces(
         self, history: CommitHistory, commit: Commit, commit_id: CommitId, first_ordinal: int
     ) -> Iterator[CommittedRows | CommittedCorrections]:
-        """Yield the commit's rows or corrections, from the one with index `first_ordinal` on."""
+        """Yield the commit's rows, then its corrections, from the one with index `first_ordinal` on."""
         end = 0
         for part in commit.parts:
             start, end = end, end + part.rows
@@ -161,8 +161,8 @@ def _ordinal(history: CommitHistory, stored: StoredPart) -> int:
 
 def _record(commit: Commit, commit_id: CommitId) -> CommitRecord:
     receipt = commit.receipt(commit_id.hash)
-    facts = (commit.caller, commit.key_hash, commit.digest, receipt, commit.complete_until, commit.fill)
-    return CommitRecord(commit_id, commit.committed_at, *facts)
+    facts = (commit.caller, commit.key_hash, commit.digest, receipt, commit.complete_until)
+    return CommitRecord(commit_id, commit.committed_at, *facts, commit.fill, commit.superseded)
 
 
 def _batches(

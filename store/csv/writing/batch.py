@@ -182,6 +182,13 @@ class CorrectionChunk(Chunk):
 
     kind = PartKind.CORRECTIONS
 
+    @classmethod
+    def of(
+        cls, dataset: Dataset, symbol: str, day: int, rows: pa.RecordBatch, indices: Integers
+    ) -> CorrectionChunk:
+        """Return a chunk. dataset: as of `corrections_of`."""
+        return cls(dataset, symbol, day, rows, indices, cache(partial(hash_rows, dataset, rows)))
+
     def stored_hashes(self, first_arrival: int) -> StoredHashes:
         """Return the hashes of the new values of corrected rows with ids, with the rows' arrival numbers."""
         own = {ARRIVAL.name, ACTION.name}
@@ -223,7 +230,7 @@ class PreparedAmendment(_RequestFacts):
         by_day: dict[int, list[AppliedCorrection]] = defaultdict(list)
         for change in applied:
             by_day[int(str(change.row[time])) // DAY_NS].append(change)
-        chunks, named = [], (dataset, self.amendment.symbol)
+        chunks = []
         for day, day_changes in sorted(by_day.items()):
             rows = [
                 {**change.row, ARRIVAL.name: change.arrival, ACTION.name: change.action.value}
@@ -231,9 +238,7 @@ class PreparedAmendment(_RequestFacts):
             ]
             batch = pa.RecordBatch.from_pylist(rows, schema=dataset.schema)
             indices = np.array([change.index for change in day_changes])
-            chunks.append(
-                CorrectionChunk(*named, day, batch, indices, cache(partial(hash_rows, dataset, batch)))
-            )
+            chunks.append(CorrectionChunk.of(dataset, self.amendment.symbol, day, batch, indices))
         return tuple(chunks)
 
 

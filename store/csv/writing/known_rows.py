@@ -6,13 +6,11 @@ from pathlib import Path
 
 from cachetools import LRUCache
 
-from store.arrays import Mask
 from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.commit_records import DateSummary, StoredPart
 from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk
 from store.csv.writing.known_date import IdentityIndex, KnownDate
-from store.csv.writing.matching import duplicates_among
 from store.csv.writing.row_hashes import StoredHashes
 from store.exceptions import StorageError
 
@@ -34,13 +32,12 @@ class KnownRows:
         )
         self._mutex = threading.Lock()
 
-    def duplicates(
+    def candidates(
         self, chunk: Chunk, history: CommitHistory, folder: Path, *, staged: IdentityIndex | None
-    ) -> Mask:
-        """Return a mask of the chunk's rows that are stored or staged already. Needs the log's lock.
+    ) -> StoredHashes:
+        """Return the stored and staged rows with the identity of one of the chunk's rows. Needs the log's lock.
 
-        staged: an index of the date's staged rows. Raises `IdConflict`, and `DataDamaged` if rows that must be
-        read are damaged.
+        staged: an index of the date's staged rows. Raises `DataDamaged` if rows that must be read are damaged.
         """
         day = history.day(chunk.day)
         stored: list[StoredHashes] = []
@@ -48,7 +45,7 @@ class KnownRows:
             stored += self._stored(chunk, history, folder, day.newest)
         if staged is not None:
             stored.append(staged.stored(chunk.identities))
-        return duplicates_among(chunk, StoredHashes.joined(stored))
+        return StoredHashes.joined(stored)
 
     def stored(
         self,

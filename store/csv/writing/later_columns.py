@@ -17,7 +17,7 @@ from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
 from store.csv.files.codec import header_or_empty
 from store.csv.files.commit_records import PartKind, StoredPart, loads_of
-from store.csv.files.part_reader import known_values, read_known
+from store.csv.files.part_reader import known_values, read_known, rows_table
 from store.csv.writing.batch import Chunk
 from store.csv.writing.row_hashes import Hashes, RowHashes, hash_rows
 from store.csv.writing.staging import StagedCommits
@@ -26,14 +26,20 @@ from store.exceptions import IdConflict
 from store.lazy_imports import compute as pc
 from store.protocol import Window
 from store.rows.duplicates import IdentifiedRow, StoredValues, stored_rows_among
+from store.rows.stored_rows import ARRIVAL
 
 
 def with_later_columns(
-    chunk: Chunk, stage: StagedCommits, folder: Path, is_stored: Callable[[Chunk], Mask]
+    chunk: Chunk,
+    stage: StagedCommits,
+    folder: Path,
+    is_stored: Callable[[Chunk], Mask],
+    ignored: Integers,
 ) -> Mask:
     """Return a mask of the chunk's rows that are stored or staged already.
 
-    is_stored: returns this mask for a comparison of the original columns only. Raises `IdConflict` with all
+    is_stored: returns this mask for a comparison of the original columns only. ignored: the arrival numbers of rows
+    that do not count as stored. Raises `IdConflict` with all
     rows that conflict in original or later columns.
     """
     if not chunk.later:
@@ -45,7 +51,7 @@ def with_later_columns(
         remaining = chunk.without(np.isin(chunk.indices, conflicts))
         mask = is_stored(remaining) if remaining.rows.num_rows else np.zeros(0, dtype=bool)
     try:
-        mask = _confirmed(remaining, mask, _Candidates(remaining, mask, stage, folder))
+        mask = _confirmed(remaining, mask, _Candidates(remaining, mask, stage, folder, ignored))
     except IdConflict as error:
         conflicts = [*conflicts, *error.rows]
     if conflicts:
@@ -56,24 +62,29 @@ def with_later_columns(
 class _Candidates:
     """The stored and staged rows at the event times of a chunk's duplicates."""
 
-    def __init__(self, chunk: Chunk, duplicates: Mask, stage: StagedCommits, folder: Path) -> None:
+    def __init__(
+        self, chunk: Chunk, duplicates: Mask, stage: StagedCommits, folder: Path, ignored: Integers
+    ) -> None:
         self._chunk = chunk
         self._folder = folder
+        self._ignored = ignored
         self._instants = chunk.rows.column(0).filter(pa.array(duplicates)).unique()
         self._parts: list[StoredPart] = []
-        self._staged: list[Chunk] = []
+        self._staged: list[tuple[StoredPart, Chunk]] = []
         if len(self._instants):
             bounds = pc.min_max(self._instants).as_py()
             window = Window(bounds["min"], bounds["max"] + 1)
             self._parts = stage.history.parts_in(window)
             self._staged = [
-                staged for _, staged in stage.staged(chunk.day) if staged.overlaps(*bounds.values())
+                (part, staged)
+                for part, staged in stage.staged(chunk.day)
+                if staged.overlaps(*bounds.values())
             ]
 
     def may_have(self, names: Sequence[str]) -> bool:
         """Return whether any of these rows may have a value in one of the columns. Reads only headers."""
         columns = set(names)
-        if any(columns.intersection(staged.later) for staged in self._staged):
+        if any(columns.intersection(staged.later) for _, staged in self._staged):
             return True
         files = {stored.part.file for stored in self._parts}
         return any(
@@ -85,13 +96,16 @@ class _Candidates:
         dataset = self._chunk.dataset
         for parts in loads_of(self._parts):
             yield self._at_instants(read_known(dataset, self._folder, parts))
-        for staged in self._staged:
+        for part, staged in self._staged:
+            rows = pa.Table.from_batches([staged.rows])
             is_rows = staged.kind is PartKind.ROWS
-            rows = staged.rows if is_rows else known_values(dataset, staged.rows)
-            yield self._at_instants(pa.Table.from_batches([rows]))
+            yield self._at_instants(rows_table(rows, [part]) if is_rows else known_values(dataset, rows))
 
     def _at_instants(self, table: pa.Table) -> pa.Table:
-        return table.filter(pc.is_in(table.column(0), self._instants))
+        found = table.filter(pc.is_in(table.column(0), self._instants))
+        if not len(self._ignored):
+            return found
+        return found.filter(pa.array(~np.isin(found.column(ARRIVAL.name).to_numpy(), self._ignored)))
 
 
 def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
@@ -101,8 +115,8 @@ def _confirmed(chunk: Chunk, duplicates: Mask, candidates: _Candidates) -> Mask:
     says_all = chunk.dataset.has_complete_ids
     if not len(identities) or not (says_all or _repeats_ids(hashes) or candidates.may_have(chunk.later)):
         return duplicates
-    stored = [_Compared.of(chunk.dataset, table, identities) for table in candidates.tables()]
-    rows = _Compared.of(chunk.dataset, chunk.rows, identities)
+    stored = [Compared.of(chunk.dataset, table, identities) for table in candidates.tables()]
+    rows = Compared.of(chunk.dataset, chunk.rows, identities)
     confirmed = np.isin(hashes.identity, identities)
     differing = rows.differing(stored)
     if len(differing):
@@ -126,7 +140,7 @@ def _repeats_ids(hashes: RowHashes) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Compared:
+class Compared:
     """Some rows of a table: their indices in it, hashes, later columns, and a hash of all columns."""
 
     indices: Integers
@@ -135,7 +149,7 @@ class _Compared:
     exact: Hashes
 
     @classmethod
-    def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table, identities: Hashes) -> _Compared:
+    def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table, identities: Hashes) -> Compared:
         """Select the table's rows whose identity is in `identities`."""
         hashed = hash_rows(dataset, rows)
         indices = np.flatnonzero(np.isin(hashed.identity, identities))
@@ -145,7 +159,7 @@ class _Compared:
         exact = hashes.value ^ hash_rows(replace(dataset, columns=own, id_columns=()), later).identity
         return cls(indices, hashes, later, exact)
 
-    def differing(self, stored: Sequence[_Compared]) -> Hashes:
+    def differing(self, stored: Sequence[Compared]) -> Hashes:
         """Return the identities of rows that no stored row equals in all columns.
 
         Of k equal rows without ids, none counts as stored unless at least k are.

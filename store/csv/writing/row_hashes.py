@@ -123,6 +123,11 @@ class StoredHashes:
             *(np.concatenate(columns) for columns in zip(*(part.columns for part in full), strict=True))
         )
 
+    def without(self, arrivals: Integers) -> StoredHashes:
+        """Return the entries of all rows but those with these arrival numbers."""
+        is_kept = ~np.isin(self.arrival, arrivals)
+        return StoredHashes(*(column[is_kept] for column in self.columns))
+
     @property
     def columns(self) -> tuple[Integers, ...]:
         """The four columns."""

@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from store.csv.files.codec import Header, header_line, header_or_empty
+from store.csv.files.column_file import Records
 from store.csv.files.commit_records import Commit, Part, PartKind, StoredPart
 from store.csv.files.file_names import file_for
+from store.csv.log.commit_index import superseded_records
 from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk, PreparedRequest
 from store.csv.writing.known_date import IdentityIndex
-from store.protocol import DUPLICATE_ROWS_KEPT
+from store.protocol import DUPLICATE_ROWS_KEPT, Superseded, Window
 
 
 @dataclass(slots=True)
@@ -50,9 +54,14 @@ class StagedCommits:
         return declared_ns is not None and declared_ns > self._completeness.complete_until_ns
 
     def add(
-        self, request: PreparedRequest, chunks: Sequence[Chunk], duplicates: tuple[int, ...], now_ns: int
+        self,
+        request: PreparedRequest,
+        chunks: Sequence[Chunk],
+        duplicates: tuple[int, ...],
+        superseded: tuple[Superseded, ...],
+        now_ns: int,
     ) -> Commit:
-        """Stage the new rows of a batch: make a commit with a number, a time and parts, and return it.
+        """Stage the new lines of a batch: make a commit with a number, a time and parts, and return it.
 
         duplicates: indices of the batch's other rows.
         """
@@ -69,11 +78,26 @@ class StagedCommits:
             key_hash=request.key_hash,
             complete_until=request.complete_until_ns,
             fill=request.fill,
+            superseded=superseded,
         )
         self._completeness = commit.completeness_after(self._completeness)
         self.commits.append(commit)
         self.digests.add(request.digest)
         return commit
+
+    def fill_commits(self, window: Window) -> list[int]:
+        """Return the stored and staged commits that are fills with windows that overlap a window."""
+        staged = [
+            each.commit
+            for each in self.commits
+            if each.fill is not None and each.fill.window.overlaps(window)
+        ]
+        return self.history.fill_commits(window) + staged
+
+    def superseded(self, window: Window) -> Records:
+        """See `CommitHistory.superseded`; with that of staged commits."""
+        staged = superseded_records(self.commits, window)
+        return np.concatenate([self.history.superseded(window), staged])
 
     def staged(self, day: int) -> list[tuple[StoredPart, Chunk]]:
         """Return the staged parts of an event date, in order."""

@@ -8,18 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from store.arrays import Mask
 from store.csv.files.disk import Disk, unavailable
 from store.csv.log.commit_log import CommitLog, SyncFailed
 from store.csv.log.history import CommitHistory
-from store.csv.writing.batch import Chunk, PreparedAmendment, PreparedBatch, PreparedRequest
+from store.csv.writing.batch import PreparedAmendment, PreparedRequest
 from store.csv.writing.correction_targets import new_changes
 from store.csv.writing.group_commit import GroupCommit, PendingCommit
 from store.csv.writing.known_rows import KnownRows
-from store.csv.writing.later_columns import with_later_columns
+from store.csv.writing.new_lines import NewLines, new_rows
 from store.csv.writing.staging import StagedCommits
-from store.exceptions import DataDamaged, IdConflict, OutcomeUnknown, RequestKeyReused, StorageError
-from store.protocol import DUPLICATE_ROWS_KEPT, Dedupe, Receipt
+from store.exceptions import DataDamaged, OutcomeUnknown, RequestKeyReused, StorageError
+from store.protocol import DUPLICATE_ROWS_KEPT, Receipt
 
 FILES_AT_ONCE = 64
 """The maximum number of data files open at once. A batch may have more dates than a process may open files."""
@@ -139,56 +138,20 @@ class Writer:
             replay = _replay(request, stage.history)
             if replay is not None:
                 return lambda _: replay
-            chunks, duplicates = self._new_chunks(request, stage)
+            new = self._new_lines(request, stage)
         except StorageError as error:
             return error
         is_fact = request.key_hash is not None or request.fill is not None or stage.advances(request)
-        if not chunks and not is_fact:
-            reported = duplicates[:DUPLICATE_ROWS_KEPT]
+        if not new.chunks and not new.superseded and not is_fact:
+            reported = new.duplicates[:DUPLICATE_ROWS_KEPT]
             return lambda history: Receipt(request.received, 0, reported, history.head())
-        commit = stage.add(request, chunks, duplicates, self._clock())
+        commit = stage.add(request, new.chunks, new.duplicates, new.superseded, self._clock())
         return lambda history: commit.receipt(history.head(commit.commit).hash)
 
-    def _new_chunks(
-        self, request: PreparedRequest, stage: StagedCommits
-    ) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
-        """Return the batch's new rows or corrections by event date, and the indices of the others."""
+    def _new_lines(self, request: PreparedRequest, stage: StagedCommits) -> NewLines:
         if isinstance(request, PreparedAmendment):
-            return new_changes(request, stage, self._folder)
-        return self._new_rows(request, stage)
-
-    def _new_rows(
-        self, batch: PreparedBatch, stage: StagedCommits
-    ) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
-        """Return the batch's new rows by event date, and the indices of its duplicates."""
-        dedupe = batch.dedupe
-        if dedupe is Dedupe.BATCH and (
-            stage.history.knows_batch(batch.digest) or batch.digest in stage.digests
-        ):
-            return (), tuple(range(batch.received))
-        if dedupe is not Dedupe.ROWS:
-            return batch.chunks, ()
-        new: list[Chunk] = []
-        duplicates: list[int] = []
-        conflicts: list[int] = []
-        for chunk in batch.chunks:
-            try:
-                stored = self._stored_rows(chunk, stage)
-            except IdConflict as error:
-                conflicts.extend(error.rows)
-                continue
-            duplicates.extend(chunk.indices[stored].tolist())
-            new.append(chunk.without(stored) if stored.any() else chunk)
-        if conflicts:
-            raise IdConflict(sorted(conflicts))
-        return tuple(chunk for chunk in new if chunk.rows.num_rows), tuple(sorted(duplicates))
-
-    def _stored_rows(self, chunk: Chunk, stage: StagedCommits) -> Mask:
-        def is_stored(rows: Chunk) -> Mask:
-            staged = stage.index_for(rows)
-            return self._known_rows.duplicates(rows, stage.history, self._folder, staged=staged)
-
-        return with_later_columns(chunk, stage, self._folder, is_stored)
+            return NewLines(*new_changes(request, stage, self._folder))
+        return new_rows(request, stage, self._folder, self._known_rows)
 
     def _write(self, descriptor: int, stage: StagedCommits) -> CommitHistory:
         # The log's file exists while its lock is held, so a sync of the folder makes its name durable, too.

@@ -13,7 +13,8 @@ from store.csv.files.commit_records import (
     block_checksums,
     encode_commit,
 )
-from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Fill, Window
+from store.csv.log.commit_index import text_hash
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Fill, Superseded, Window
 from store.timestamps import DAY_NS
 
 FIRST_DAY = 20_000
@@ -69,6 +70,14 @@ class PlainHistory:
             if each.fill
             and each.fill.window.start_ns < window.end_ns
             and window.start_ns < each.fill.window.end_ns
+        ]
+
+    def superseded(self, window: Window) -> list[tuple[int, int, int, int]]:
+        return [
+            (each.first_ns, each.last_ns, commit.commit, text_hash(each.series))
+            for commit in self.commits
+            for each in commit.superseded
+            if each.first_ns < window.end_ns and window.start_ns <= each.last_ns
         ]
 
     def file_end(self, file: str) -> int:
@@ -152,6 +161,9 @@ class LogWriter:
             key_hash=choice.choice([None, None, str(choice.randrange(50))]),
             complete_until=choice.choice([None, None, (FIRST_DAY + choice.randrange(self.dates)) * DAY_NS]),
             fill=choice.choice([None, None, None, fill]),
+            superseded=choice.choice(
+                [(), (), (Superseded(start, start + 5), Superseded(start, start, "1m"))]
+            ),
         )
 
     def part(self, day: int, kind: PartKind) -> Part:

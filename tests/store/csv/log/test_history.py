@@ -57,6 +57,8 @@ def assert_windows_equal(
     assert history.version(window, commit) == plain.version(window, commit)
     dates, newest = history.newest_by_date(window, commit)
     assert history.fills(window, commit) == plain.fills(window, commit)
+    assert history.fill_commits(window) == [number for number, _ in plain.fills(window)]
+    assert history.superseded(window).tolist() == plain.superseded(window)
     assert dict(zip(dates.tolist(), newest.tolist(), strict=True)) == plain.newest_by_date(window, commit)
     assert dates.tolist() == sorted(dates.tolist()) == history.dates(window, commit).tolist()
 

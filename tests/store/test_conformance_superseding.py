@@ -1,0 +1,224 @@
+"""What a feed's batch does to rows that a fill stored, in every store."""
+
+import pyarrow as pa
+import pytest
+
+from store.datasets import BARS, TRADES
+from store.exceptions import IdConflict
+from store.protocol import ALL_TIME, Append, Dedupe, Fill, Superseded, Window
+from store.walk import BEGINNING, CommitRecord, CommittedCorrections, CommittedRows
+from tests.store.builders import (
+    DAY,
+    MINUTE,
+    NOON,
+    SYMBOL,
+    amendment,
+    bars_of_rows,
+    batch,
+    cancel,
+    correct,
+    fill_of,
+    stored,
+    trade,
+)
+
+FILL = fill_of(0, 2 * DAY)
+
+
+def filled(store, *rows, fill=FILL):
+    return store.append(batch(*rows, fill=fill))
+
+
+def prices(store, commit=None):
+    return [row["price"] for row in stored(store, commit=commit)]
+
+
+def test_equal_rows_stay_and_others_between_first_and_last_are_cancelled(store):
+    filled(store, trade(0, 1.0), trade(1, 2.0), trade(2, 3.0), trade(3, 4.0), trade(9, 5.0))
+    receipt = store.append(batch(trade(1, 2.0), trade(2, 30.0), trade(3, 4.0)))
+    assert (receipt.received, receipt.stored, receipt.duplicate_rows) == (3, 1, (0, 2))
+    assert (receipt.superseded, receipt.commit.number) == (1, 2)
+    assert prices(store) == [1.0, 2.0, 30.0, 4.0, 5.0]
+    assert prices(store, commit=1) == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_bars_count_no_volume_twice(store):
+    filled(store, *(trade(n * MINUTE, 1.0 + n, 5.0) for n in range(6)))
+    store.append(batch(trade(MINUTE, 7.0, 3.0), trade(3 * MINUTE + 1, 8.0, 2.0)))
+    for commit in (1, 2):
+        expected = bars_of_rows(store.rows(TRADES, SYMBOL, ALL_TIME, commit=commit), MINUTE)
+        found = store.bars(SYMBOL, ALL_TIME, MINUTE, commit=commit)
+        assert found.volume.tolist() == expected.volume.tolist()
+        assert found.high.tolist() == expected.high.tolist()
+    assert found.volume.tolist() == [5.0, 3.0, 2.0, 5.0, 5.0]
+
+
+def test_a_confirmed_row_is_not_cancelled_by_a_later_batch_that_passes_over_it(store):
+    filled(store, trade(1, 1.0), trade(2, 2.0), trade(3, 3.0))
+    first = store.append(batch(trade(1, 1.0), trade(2, 2.0), trade(3, 3.0)))
+    assert (first.stored, first.superseded, first.commit.number) == (0, 0, 2)
+    second = store.append(batch(trade(0, 9.0), trade(5, 9.0)))
+    assert (second.superseded, second.commit.number) == (None, 3)
+    assert prices(store) == [9.0, 1.0, 2.0, 3.0, 9.0]
+    again = store.append(batch(trade(1, 1.0), trade(3, 3.0)))
+    assert (again.stored, again.commit.number) == (0, 3)
+
+
+def test_a_superseded_row_that_the_feed_sends_later_is_stored(store):
+    filled(store, trade(1, 1.0), trade(2, 2.0), trade(3, 3.0, trade_id="a"))
+    store.append(batch(trade(1, 1.0), trade(4, 4.0)))
+    assert prices(store) == [1.0, 4.0]
+    late = store.append(batch(trade(2, 2.0), trade(3, 3.5, trade_id="a")))
+    assert (late.stored, late.superseded) == (2, None)
+    assert prices(store) == [1.0, 2.0, 3.5, 4.0]
+    assert store.append(batch(trade(2, 2.0), trade(3, 3.5, trade_id="a"))).stored == 0
+
+
+def test_a_later_fill_may_bring_superseded_rows_back(store):
+    filled(store, trade(1, 1.0), trade(2, 2.0))
+    store.append(batch(trade(0, 9.0), trade(5, 9.0)))
+    assert filled(store, trade(1, 1.0), trade(2, 2.0)).stored == 2
+    assert prices(store) == [9.0, 1.0, 2.0, 9.0]
+
+
+def test_rows_of_a_fill_over_rows_of_the_feed_are_stored_as_any(store):
+    store.append(batch(trade(1, 1.0), trade(5, 5.0)))
+    receipt = filled(store, trade(1, 1.0), trade(2, 2.0))
+    assert (receipt.stored, receipt.duplicate_rows, receipt.superseded) == (1, (0,), None)
+    assert store.append(batch(trade(1, 1.0))).commit.number == 2
+    assert prices(store) == [1.0, 2.0, 5.0]
+
+
+def test_of_equal_rows_that_of_the_feed_is_matched_first(store):
+    store.append(batch(trade(1)))
+    filled(store, trade(1), trade(1))
+    assert len(stored(store)) == 2
+    store.append(batch(trade(1)))
+    assert len(stored(store)) == 1
+
+
+def test_another_row_with_an_id_replaces_that_of_the_fill_wherever_it_is(store):
+    rows = [trade(1, 1.0, trade_id="a"), trade(MINUTE, 2.0, trade_id="b"), trade(DAY, 3.0, trade_id="b")]
+    filled(store, *rows)
+    receipt = store.append(batch(trade(1, 1.5, trade_id="a"), trade(2, 2.5, trade_id="b")))
+    assert (receipt.stored, receipt.duplicates, receipt.superseded) == (2, 0, 2)
+    assert prices(store) == [1.5, 2.5, 3.0]
+    with pytest.raises(IdConflict):
+        store.append(batch(trade(2, 9.0, trade_id="b")))
+
+
+def test_a_confirmed_id_with_other_values_is_a_conflict(store):
+    filled(store, trade(1, 1.0, trade_id="a"))
+    store.append(batch(trade(1, 1.0, trade_id="a")))
+    with pytest.raises(IdConflict):
+        store.append(batch(trade(1, 2.0, trade_id="a")))
+
+
+def test_a_row_of_a_fill_whose_id_is_taken_is_a_duplicate(store):
+    store.append(batch(trade(1, 1.0, trade_id="a")))
+    receipt = filled(store, trade(1, 2.0, trade_id="a"), trade(2, 1.0, trade_id="b"), trade(3, trade_id="b"))
+    assert (receipt.stored, receipt.duplicate_rows) == (1, (0, 2))
+    assert stored(store) == [trade(1, 1.0, trade_id="a"), trade(2, 1.0, trade_id="b")]
+
+
+@pytest.mark.parametrize("dedupe", [Dedupe.NONE, Dedupe.BATCH])
+def test_a_feed_without_duplicates_replaces_all_rows_of_the_fill(store, dedupe):
+    filled(store, trade(0, 1.0), trade(1, 2.0), trade(2, 3.0), trade(9, 4.0))
+    rows = batch(trade(0, 1.0), trade(2, 3.0), dedupe=dedupe)
+    receipt = store.append(rows)
+    assert (receipt.stored, receipt.superseded) == (2, 3)
+    assert prices(store) == [1.0, 3.0, 4.0]
+    assert store.append(rows).superseded is None
+
+
+def test_dates_between_the_first_and_the_last_row_are_passed_over(store):
+    filled(store, trade(1, 1.0), trade(DAY, 2.0), trade(2 * DAY - 1, 3.0))
+    store.append(batch(trade(2, 5.0), trade(2 * DAY - 2, 6.0)))
+    assert prices(store) == [1.0, 5.0, 6.0, 3.0]
+
+
+def test_a_cancelled_row_of_a_fill_stays_cancelled(store):
+    filled(store, trade(1, 1.0), trade(2, 2.0))
+    store.correct(amendment(cancel(1, price=1.0, volume=1.0)))
+    receipt = store.append(batch(trade(1, 1.0), trade(2, 2.0)))
+    assert (receipt.stored, receipt.superseded) == (0, 0)
+    assert prices(store) == [2.0]
+
+
+def test_a_corrected_row_of_a_fill_is_cancelled_with_its_new_values(store):
+    filled(store, trade(1, 1.0), trade(2, 2.0))
+    store.correct(amendment(correct(1, price=1.0, volume=1.0, new={"price": 7.0})))
+    store.append(batch(trade(0, 3.0), trade(2, 2.0)))
+    assert prices(store) == [3.0, 2.0]
+    (corrections,) = [
+        p for p in store.commits(TRADES, SYMBOL, BEGINNING) if isinstance(p, CommittedCorrections)
+    ][1:]
+    assert [each.before["price"] for each in corrections.corrections] == [7.0]
+
+
+def test_rows_come_before_cancels_in_a_walk(store):
+    filled(store, trade(1, 1.0), trade(DAY, 2.0))
+    store.append(batch(trade(0, 3.0), trade(DAY, 4.0), trade(DAY + 1, 5.0)))
+    pieces = list(store.commits(TRADES, SYMBOL, BEGINNING))
+    record = [piece for piece in pieces if isinstance(piece, CommitRecord)][1]
+    assert record.superseded == (Superseded(NOON, NOON + DAY + 1),)
+    assert (record.length, record.receipt.stored) == (5, 3)
+    own = [piece for piece in pieces if not isinstance(piece, CommitRecord) and piece.commit == record.id]
+    kinds = [CommittedRows if isinstance(piece, CommittedRows) else CommittedCorrections for piece in own]
+    assert kinds == sorted(kinds, key=lambda kind: kind is CommittedCorrections)
+    cancels = [each for piece in own if isinstance(piece, CommittedCorrections) for each in piece.corrections]
+    assert [(each.target_commit, each.target_ordinal, each.after) for each in cancels] == [
+        (1, 0, None),
+        (1, 1, None),
+    ]
+    assert own[-1].position.ordinal == 5
+
+
+def test_a_key_replays_what_was_superseded(store):
+    filled(store, trade(1, 1.0))
+    first = store.append(batch(trade(0, 3.0), trade(2, 4.0), request_key="k"))
+    again = store.append(batch(trade(0, 3.0), trade(2, 4.0), request_key="k"))
+    assert (again.replayed, again.stored, again.superseded) == (True, first.stored, 1)
+
+
+def test_a_confirmation_calls_the_hooks(store):
+    filled(store, trade(1, 1.0))
+    called = []
+    store.committed.append(lambda dataset, symbol, commit: called.append(commit.number))
+    store.append(batch(trade(1, 1.0)))
+    store.append(batch(trade(1, 1.0)))
+    assert called == [2]
+
+
+def bar(minute, close, resolution="1m", **others):
+    row = dict.fromkeys(BARS.schema.names) | {"timestamp": NOON + minute * MINUTE, "resolution": resolution}
+    return row | dict.fromkeys(("open", "high", "low", "close", "volume"), close) | others
+
+
+def bars_batch(*rows, fill=None):
+    return Append(
+        BARS, SYMBOL, pa.RecordBatch.from_pylist(list(rows), schema=BARS.schema), "key:1", fill=fill
+    )
+
+
+def test_bars_are_superseded_within_their_resolution(store):
+    window = Fill(Window(NOON, NOON + DAY), "other")
+    rows = [bar(n, 1.0) for n in range(4)] + [bar(0, 2.0, "5m"), bar(5, 2.0, "5m")]
+    store.append(bars_batch(*rows, fill=window))
+    receipt = store.append(bars_batch(bar(0, 1.0), bar(2, 3.0), bar(5, 2.0, "5m")))
+    assert (receipt.stored, receipt.duplicates, receipt.superseded) == (1, 2, 2)
+    found = store.rows(BARS, SYMBOL, ALL_TIME).to_pylist()
+    assert [(row["resolution"], row["close"]) for row in found] == [
+        ("1m", 1.0),
+        ("5m", 2.0),
+        ("1m", 3.0),
+        ("1m", 1.0),
+        ("5m", 2.0),
+    ]
+
+
+def test_a_bar_that_says_more_than_that_of_a_fill_replaces_it(store):
+    store.append(bars_batch(bar(0, 1.0), fill=Fill(Window(NOON, NOON + DAY), "other")))
+    receipt = store.append(bars_batch(bar(0, 1.0, vwap=1.0)))
+    assert (receipt.stored, receipt.superseded) == (1, 1)
+    assert [row["vwap"] for row in store.rows(BARS, SYMBOL, ALL_TIME).to_pylist()] == [1.0]

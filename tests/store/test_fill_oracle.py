@@ -1,0 +1,288 @@
+"""Batches of a feed and fills in any order, against a model of lists: the rows at every commit, and the bars of them."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.csv import CsvStore
+from store.csv.writing.batch import PreparedAmendment, PreparedBatch, PreparedRequest
+from store.csv.writing.group_commit import PendingCommit
+from store.datasets import TRADES
+from store.exceptions import IdConflict
+from store.memory import MemoryStore
+from store.protocol import ALL_TIME, Correction, Fill, Window
+from store.queries import QueryableStore
+from tests.chance import examples
+from tests.store.builders import (
+    DAY,
+    MINUTE,
+    NOON,
+    SECOND,
+    SYMBOL,
+    Clock,
+    Row,
+    amendment,
+    bars_of_rows,
+    batch,
+    cancel,
+    correct,
+    stored,
+    trade,
+)
+from tests.store.conftest import STORES
+from tests.store.walking import walk
+
+pytestmark = pytest.mark.system
+
+TIMES = [*(n * SECOND for n in range(6)), MINUTE, DAY, DAY + 1, DAY + 2]
+
+
+@dataclass(eq=False)
+class Known:
+    """A row: all its values so far, the fill's commit while it is provisional, and whether it stands."""
+
+    states: list[Row]
+    provisional: bool
+    stands: bool = True
+    superseded: bool = False
+
+    @property
+    def time(self) -> int:
+        time_ns: int = self.states[0]["timestamp"]
+        return time_ns
+
+    def equals(self, row: Row) -> bool:
+        return row in (self.states if row["trade_id"] else self.states[:1])
+
+    def has_id_of(self, row: Row) -> bool:
+        own = self.states[0]
+        is_same_date = (own["timestamp"] // DAY) == (row["timestamp"] // DAY)
+        return bool(row["trade_id"]) and own["trade_id"] == row["trade_id"] and is_same_date
+
+
+@dataclass
+class Model:
+    """All rows in order of arrival, and those that stood at each commit."""
+
+    rows: list[Known] = field(default_factory=list)
+    commits: list[list[Row]] = field(default_factory=lambda: [[]])
+
+    def matched(self, row: Row, taken: list[Known]) -> Known | None:
+        """The row that is a duplicate's: if possible one that is not provisional, and then one that stands."""
+        found = [known for known in self.rows if not known.superseded and known.equals(row)]
+        found = [known for known in found if row["trade_id"] or known not in taken]
+        return min(found, key=lambda known: (known.provisional, not known.stands), default=None)
+
+    def send(self, rows: Sequence[Row], *, is_fill: bool) -> tuple[int, int | None] | None:
+        """How many rows are stored, and how many superseded; None if the batch is refused."""
+        taken: list[Known] = []
+        new: list[Row] = []
+        replaced: list[Known] = []
+        for index, row in enumerate(rows):
+            if not is_fill and self.contradicts(row, rows[:index]):
+                return None
+            known = self.matched(row, taken)
+            if known is not None:
+                taken.append(known)
+                continue
+            if row["trade_id"] and row in new:
+                continue
+            same_id = [k for k in self.rows if not k.superseded and k.has_id_of(row)]
+            is_conflict = any(Known([each], provisional=False).has_id_of(row) for each in new)
+            is_conflict |= any(is_fill or not known.provisional for known in same_id)
+            if is_conflict and not is_fill:
+                return None
+            if not is_conflict:
+                replaced += same_id
+                new.append(row)
+        met = [] if is_fill else self.pass_over(rows, taken, replaced)
+        self.rows += [Known([row], is_fill) for row in sorted(new, key=lambda row: row["timestamp"] // DAY)]
+        if new or is_fill or met:
+            self.commit()
+        cancelled = sum(known.superseded for known in met)
+        return len(new), cancelled if met else None
+
+    def contradicts(self, row: Row, earlier: Sequence[Row]) -> bool:
+        """Whether the batch has other values for an id before, of which the feed has sent nothing yet."""
+        others = [each for each in earlier if each != row and Known([each], provisional=False).has_id_of(row)]
+        known = (k for k in self.rows if not k.superseded and not k.provisional)
+        return bool(others) and not any(each.has_id_of(row) for each in known)
+
+    def pass_over(self, rows: Sequence[Row], taken: list[Known], replaced: list[Known]) -> list[Known]:
+        first, last = min(row["timestamp"] for row in rows), max(row["timestamp"] for row in rows)
+        between = [known for known in self.rows if known.provisional and first <= known.time <= last]
+        met = [*between, *(known for known in replaced if known not in between)]
+        for known in met:
+            if known.stands and known not in taken:
+                known.stands, known.superseded, known.provisional = False, True, False
+        for known in between:
+            known.provisional = False
+        return met
+
+    def commit(self) -> None:
+        ordered = sorted((k for k in self.rows if k.stands), key=lambda known: known.time)
+        self.commits.append([known.states[-1] for known in ordered])
+
+    def standing(self, row: Row) -> Known | None:
+        """The row that a correction of these values changes; None if it may be one of several."""
+        named = ("timestamp", "price", "volume")
+        found = [k for k in self.rows if k.stands and all(k.states[-1][n] == row[n] for n in named)]
+        return found[-1] if found and all(k.states[-1] == found[-1].states[-1] for k in found) else None
+
+
+trades = st.builds(
+    trade,
+    st.sampled_from(TIMES),
+    st.sampled_from([1.0, 2.0]),
+    st.just(1.0),
+    trade_id=st.sampled_from([None, None, None, "a", "b"]),
+)
+batches = st.lists(trades, min_size=1, max_size=5)
+windows = st.tuples(st.sampled_from(TIMES), st.sampled_from([*TIMES[1:], DAY + 3])).filter(
+    lambda ends: ends[0] < ends[1]
+)
+steps = st.one_of(
+    st.tuples(st.just("feed"), batches),
+    st.tuples(st.just("feed"), batches),
+    st.tuples(windows, batches),
+    st.tuples(windows, batches),
+    st.tuples(st.just("cancel"), trades),
+    st.tuples(st.just("correct"), trades),
+    st.tuples(st.just("again"), st.integers(0, 20)),
+    st.tuples(st.just("restart"), st.none()),
+)
+
+
+@dataclass
+class Played:
+    """A store and its model, step by step."""
+
+    folder: Path
+    name: str
+    clock: Clock = field(default_factory=Clock)
+    model: Model = field(default_factory=Model)
+    sent: list[list[Row]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.open()
+
+    def open(self) -> None:
+        self.store: QueryableStore = STORES[self.name](self.folder, self.clock)
+
+    def play(self, kind: Any, value: Any) -> None:
+        self.clock.now += SECOND
+        if kind == "restart":
+            if self.name != "memory":
+                self.open()
+        elif kind == "again":
+            if self.sent:
+                self.append(self.sent[value % len(self.sent)], None)
+        elif kind in ("cancel", "correct"):
+            self.correct(kind, value)
+        elif kind == "feed":
+            self.sent.append(value)
+            self.append(value, None)
+        else:
+            window = Window(NOON + kind[0], NOON + kind[1])
+            inside = [row for row in value if window.start_ns <= row["timestamp"] < window.end_ns]
+            self.sent.append(inside or value)
+            self.append(inside, Fill(window, "other"))
+
+    def append(self, rows: list[Row], fill: Fill | None) -> None:
+        expected = self.model.send(rows, is_fill=fill is not None)
+        if expected is None:
+            with pytest.raises(IdConflict):
+                self.store.append(batch(*rows))
+            return
+        receipt = self.store.append(batch(*rows, fill=fill))
+        assert (receipt.stored, receipt.superseded) == expected
+        assert receipt.commit.number == len(self.model.commits) - 1
+
+    def correct(self, kind: str, row: Row) -> None:
+        known = self.model.standing(row)
+        if known is None:
+            return
+        named = {"price": row["price"], "volume": row["volume"]}
+        if kind == "cancel":
+            self.change(cancel(row["timestamp"], **named))
+            known.stands = False
+        else:
+            self.change(correct(row["timestamp"], **named, new={"price": 3.0}))
+            known.states.append({**known.states[-1], "price": 3.0})
+        self.model.commit()
+
+    def change(self, correction: Correction) -> None:
+        self.store.correct(amendment(correction))
+
+    def check(self) -> None:
+        for number, rows in enumerate(self.model.commits):
+            if len(self.model.commits) == 1:
+                return
+            assert stored(self.store, commit=number) == rows
+            expected = bars_of_rows(self.store.rows(TRADES, SYMBOL, ALL_TIME, commit=number), MINUTE)
+            bars = self.store.bars(SYMBOL, ALL_TIME, MINUTE, commit=number)
+            assert (bars.volume.tolist(), bars.close.tolist()) == (
+                expected.volume.tolist(),
+                expected.close.tolist(),
+            )
+        replica = MemoryStore()
+        for piece in walk(self.store):
+            replica.apply(TRADES, SYMBOL, piece)
+        assert stored(replica) == self.model.commits[-1]
+
+
+@pytest.mark.parametrize("name", list(STORES))
+@settings(max_examples=examples(40), deadline=None)
+@given(plan=st.lists(steps, min_size=1, max_size=12))
+def test_rows_at_every_commit_are_those_of_the_model(name: str, plan: list[tuple[Any, Any]]):
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        played = Played(Path(folder), name)
+        for kind, value in plan:
+            played.play(kind, value)
+        played.check()
+
+
+@settings(max_examples=examples(50), deadline=None)
+@given(groups=st.lists(st.lists(steps, min_size=1, max_size=6), min_size=1, max_size=4))
+def test_batches_that_are_written_together_are_those_of_the_model(groups: list[list[tuple[Any, Any]]]):
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        played = GroupPlayed(Path(folder), "csv")
+        for group in groups:
+            for kind, value in group:
+                if kind != "restart":
+                    played.play(kind, value)
+            played.write()
+        played.check()
+
+
+@dataclass
+class GroupPlayed(Played):
+    """The same with batches that one thread writes for others."""
+
+    waiting: list[tuple[PreparedRequest, Any]] = field(default_factory=list)
+
+    def append(self, rows: list[Row], fill: Fill | None) -> None:
+        expected = self.model.send(rows, is_fill=fill is not None)
+        self.waiting.append((PreparedBatch.of(batch(*rows, fill=fill)), expected))
+
+    def change(self, correction: Correction) -> None:
+        self.waiting.append((PreparedAmendment.of(amendment(correction)), (1, None)))
+
+    def write(self) -> None:
+        assert isinstance(self.store, CsvStore)
+        group = [PendingCommit(request) for request, _ in self.waiting]
+        self.store._log(TRADES, SYMBOL).writer._write_group(group)
+        for each, (_, expected) in zip(group, self.waiting, strict=True):
+            if expected is None:
+                assert isinstance(each.error, IdConflict)
+                continue
+            receipt = each.receipt
+            assert receipt is not None, each.error
+            assert (receipt.stored, receipt.superseded) == expected
+        self.waiting = []
