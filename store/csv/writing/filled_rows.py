@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -181,8 +182,15 @@ class FilledRowsReader:
         return FilledRows(self.dataset, rows, corrections, ~superseded & ~self._confirmed(rows), superseded)
 
     def _parts(self, window: Window) -> list[StoredPart]:
-        parts = of_kind(self.stage.history.parts_in(window), PartKind.ROWS)
-        return [each for each in parts if each.commit in self.ledger.commits]
+        """Return the fills' stored parts of rows in a window, in order of commit. Other commits are not looked at."""
+        history = self.stage.history
+        newest = history.head().number
+        parts = (
+            history.parts_in(window, number, after=number - 1)
+            for number in self.stage.fill_commits(window)
+            if number <= newest
+        )
+        return of_kind(chain.from_iterable(parts), PartKind.ROWS)
 
     def _staged(self, day: int, window: Window) -> Iterator[Chunk]:
         for part, chunk in self.stage.staged(day):
@@ -191,14 +199,15 @@ class FilledRowsReader:
                 yield chunk
 
     def _parts_with(self, day: int, window: Window, arrivals: Integers) -> list[StoredPart]:
-        date = Window(day * DAY_NS, (day + 1) * DAY_NS)
+        def has_any(stored: StoredPart) -> bool:
+            end = stored.first_arrival + stored.part.rows
+            return bool(((arrivals >= stored.first_arrival) & (arrivals < end)).any())
 
-        def is_needed(stored: StoredPart) -> bool:
-            part, first = stored.part, stored.first_arrival
-            overlaps = part.first_ns < window.end_ns and part.last_ns >= window.start_ns
-            return overlaps or bool(((arrivals >= first) & (arrivals < first + part.rows)).any())
-
-        return [each for each in self._parts(date) if is_needed(each)]
+        between = self._parts(window)
+        if not len(arrivals):
+            return between
+        of_date = self._parts(Window(day * DAY_NS, (day + 1) * DAY_NS))
+        return [each for each in of_date if each in between or has_any(each)]
 
     def _corrections(self, day: int, rows: pa.Table) -> pa.Table:
         """Return all corrections of the rows, in order, with their commits."""
