@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+from uuid import UUID
 
 from rest_framework.serializers import Serializer
 
@@ -18,6 +19,10 @@ class Run(Protocol):
     lease. It continues from `note`, and names each write to the store with `request_key`, so that nothing is stored
     twice.
     """
+
+    @property
+    def uuid(self) -> UUID:
+        """The job's id."""
 
     @property
     def parameters(self) -> Document:
@@ -46,7 +51,7 @@ class JobKind:
 
     function: does the work and returns the result, a JSON document. It raises the apps' errors: those with a status
     below 500 end the job as failed, others are tried again. serializer: validates the parameters. unit: what
-    progress counts. at_once: the most that run at the same time in the whole installation. attempts: after so many
+    progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same time in the whole installation. attempts: after so many
     the job is failed. scope, audit_class, cost: those of the call that submits it (see `ratelimit.access.table`).
     """
 
@@ -55,6 +60,7 @@ class JobKind:
     serializer: Callable[..., Serializer[Any]]
     unit: str
     scope: str
+    turn: Callable[[Document], str] = lambda _: ""
     at_once: int = 2
     attempts: int = 20
     audit_class: str = ""

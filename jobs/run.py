@@ -53,6 +53,11 @@ class LeasedRun:
         self._thread.join()
 
     @property
+    def uuid(self) -> UUID:
+        """See `Run.uuid`."""
+        return self._job.uuid
+
+    @property
     def parameters(self) -> Document:
         """See `Run.parameters`."""
         return dict(self._job.parameters)

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from jobs.claims import job_end
+from jobs.kinds import JOB_KINDS
 from jobs.models import CANCELLED, QUEUED, RUNNING, UNFINISHED, Job
 
 
@@ -20,13 +21,12 @@ def job_submit(
     now: datetime,
     correlation_id: str = "",
     once_key: str = "",
-    turn: str = "",
     urgency: int = 0,
 ) -> Job:
     """Queue a job, and return it. A worker learns of it within a second.
 
     once_key: if an unfinished job has this key, return that job instead; its urgency becomes at least `urgency`.
-    turn, urgency: see `Job`.
+    urgency: see `Job`.
     """
     try:
         with transaction.atomic():
@@ -37,7 +37,7 @@ def job_submit(
                 created_by=created_by,
                 correlation_id=correlation_id,
                 once_key=once_key,
-                turn=turn,
+                turn=JOB_KINDS.get()[kind].turn(parameters),
                 urgency=urgency,
                 not_before=now,
                 created_at=now,

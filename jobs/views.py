@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
+from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -126,10 +127,10 @@ class JobsViewSet(GenericViewSet[Job]):
         return job_answer(request, job_of(_owner(request), job))
 
 
-class SubmissionViewSet(GenericViewSet[Job]):
+class SubmissionViewSet(GenericViewSet[Any]):
     """The base of endpoints that submit jobs. A subclass sets `kind`, and calls `submit` in an action `create`."""
 
-    queryset = Job.objects.all()
+    queryset: QuerySet[Any] = Job.objects.all()
     kind: ClassVar[str]
 
     def get_serializer_class(self) -> type[Serializer[Any]]:

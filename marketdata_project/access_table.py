@@ -76,6 +76,8 @@ _KEYS: Table = {
 }
 
 _JOBS: Table = {
+    ("backfills", "GET"): Access("market:read", sensitivity="internal", cost="page"),
+    ("backfills", "POST"): Access("backfill:write", kind=WRITE),
     ("jobs", "GET"): Access(ANY_CALLER),
     ("job", "GET"): Access(ANY_CALLER),
     ("job-cancel", "POST"): Access(ANY_CALLER, kind=WRITE),

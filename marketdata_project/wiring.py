@@ -12,7 +12,10 @@ from audit.needs import CLASS_OF_CALL, PERSON_MAY, PROBLEM_ANSWER, RECORDED_NAME
 from jobs.kinds import JOB_KINDS, PROBLEM_BODY, Document, JobKind
 from outbox.services import RECEIVERS, Receiver, event_log
 from ratelimit.access.table import ACCESS_TABLE, AccessTable, access_of
+from stats.delivery.pinned_answer import ANSWER_COMPUTED, PinnedContent
+from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.instruments import Instrument
+from store.protocol import Window
 from trades.instruments.serializers import HOURS_REFUSAL
 
 
@@ -27,6 +30,8 @@ def wire() -> None:
     JOB_KINDS.provide(_job_kinds)
     PROBLEM_BODY.provide(lambda: _problem_body)
     RECEIVERS.provide(_receivers)
+    ANSWER_COMPUTED.provide(_answer_computed)
+    PENDING_WINDOWS.provide(_pending_windows)
 
 
 def _access_table() -> AccessTable:
@@ -78,3 +83,15 @@ def _problem_body(error: Exception) -> Document:
 
 def _receivers() -> Sequence[Receiver]:
     return (event_log,)
+
+
+def _answer_computed() -> Callable[[PinnedContent], None]:
+    from backfills.services import answer_computed
+
+    return answer_computed
+
+
+def _pending_windows() -> Callable[[str], tuple[Window, ...] | None]:
+    from backfills.records import pending_windows
+
+    return pending_windows

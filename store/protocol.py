@@ -34,6 +34,18 @@ class Window:
         start_ns = min(max(self.start_ns, other.start_ns), other.end_ns)
         return Window(start_ns, max(start_ns, min(self.end_ns, other.end_ns)))
 
+    def without(self, holes: Iterable[Window]) -> list[Window]:
+        """Return the parts that are in none of the holes, ascending."""
+        parts, start_ns = [], self.start_ns
+        for hole in sorted(holes, key=lambda each: each.start_ns):
+            inside = hole.within(self)
+            if inside.start_ns >= inside.end_ns:
+                continue
+            if start_ns < inside.start_ns:
+                parts.append(Window(start_ns, inside.start_ns))
+            start_ns = max(start_ns, inside.end_ns)
+        return [*parts, Window(start_ns, self.end_ns)] if start_ns < self.end_ns else parts
+
 
 # A sender's clock may be ahead of ours by this much.
 CLOCKS_APART_NS = 60 * SECOND_NS

@@ -1,6 +1,6 @@
 """Where another installation is known to have all trades, so that the absence of a row means that nobody traded."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from outbound.destination import Destination
@@ -30,7 +30,7 @@ def known_windows(destination: Destination, path: str, window: Window, commit: s
         stored = _document(destination, f"{path}/coverage", commit, {})["datasets"]
         first = next(each["first"] for each in stored if each["dataset"] == TRADES.name)
         holes = [_window(each) for each in gaps if each["reason"] != _NOBODY_TRADED]
-        return tuple(_without(window, [Window(window.start_ns, parse_timestamp(first)), *holes]))
+        return tuple(window.without([Window(window.start_ns, parse_timestamp(first)), *holes]))
     except _NOT_TOLD:
         return ()
 
@@ -45,14 +45,3 @@ def _document(destination: Destination, path: str, commit: str, terms: Mapping[s
 
 def _window(gap: Any) -> Window:
     return Window(parse_timestamp(gap["start"]), parse_timestamp(gap["end"]))
-
-
-def _without(window: Window, holes: Iterable[Window]) -> Iterator[Window]:
-    """Yield the parts of a window that are in no hole."""
-    start_ns = window.start_ns
-    for hole in sorted(holes, key=lambda each: each.start_ns):
-        if start_ns < min(hole.start_ns, window.end_ns):
-            yield Window(start_ns, min(hole.start_ns, window.end_ns))
-        start_ns = max(start_ns, hole.end_ns)
-    if start_ns < window.end_ns:
-        yield Window(start_ns, window.end_ns)

@@ -113,6 +113,7 @@ INSTALLED_APPS = [
     "idempotency",
     "outbox",
     "jobs",
+    "backfills",
 ]
 
 MIDDLEWARE = [
@@ -236,6 +237,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {
         "ConditionEffect": "trades.condition_views.EFFECTS",
+        "GapRule": "store.instruments.GAP_RULES",
         "JobState": "jobs.models.STATES",
         "KeyState": "ratelimit.models.STATES",
         "Scope": "ratelimit.access.scopes.SCOPES",

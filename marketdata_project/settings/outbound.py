@@ -53,3 +53,5 @@ def _sources() -> dict[str, Any]:
 BACKFILL_SOURCES = _sources()
 # The names of sources in the order in which they are asked, by the instrument's exchange or "default".
 BACKFILL_ORDER = _document("BACKFILL_ORDER")
+# Whether gaps that an answer meets are filled without being asked for.
+BACKFILL_AUTOMATIC = env.bool("BACKFILL_AUTOMATIC", True)

@@ -8,6 +8,7 @@ from ratelimit.exceptions import UnknownScope
 SCOPES = (
     "market:read",
     "market:write",
+    "backfill:write",
     "trading:read",
     "trading:write",
     "risk:write",

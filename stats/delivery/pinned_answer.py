@@ -1,11 +1,14 @@
 """Pinned answers: everything that an answer is computed from, its format and encoding, and its cached bytes."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from http_requests.after_answer import after_answer
 from http_requests.compression import Encoding, compressed
 from http_requests.conditional import etag_of
+from needs import Need
 from stats.caching.keys import answer_prefix, escaped, key_parts
 from stats.caching.response_cache import RESPONSE_CACHE, Outcome, seconds_to_live
 from stats.caching.shared import Entry
@@ -90,6 +93,10 @@ class PinnedContent(ABC):
         return answer_prefix(key_parts(self), symbol=",".join(self.symbols), dataset=self.name)
 
 
+ANSWER_COMPUTED: Need[Callable[[PinnedContent], None]] = Need("stats.delivery.pinned_answer.ANSWER_COMPUTED")
+"""Called with each content that was computed and not found in the cache, after the answer has gone out."""
+
+
 @dataclass(frozen=True)
 class PinnedAnswer:
     """A content in one representation.
@@ -131,6 +138,7 @@ def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
         entry, _ = RESPONSE_CACHE.fetch(plain.cache_key, lambda: computed_entry(plain, now_ns), seconds=0)
         return _encoded(entry, representation.encoding, pinned.etag)
     rendered = pinned.content.rendered(representation.format)
+    after_answer(lambda: ANSWER_COMPUTED.get()(pinned.content))
     return Entry(
         body=rendered.body,
         content_type=FORMATS[representation.format].content_type,

@@ -14,7 +14,7 @@ from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.ohlcv.absences import BarAbsences
-from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES, Figures, FoundGap
+from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES, PENDING, Figures, FoundGap
 from stats.market_data.pinned_logs import commits_of
 from stats.market_data.plan import instrument_in
 from stats.market_data.query import MARKET_CLASSES, Target, class_of, parse_query
@@ -82,7 +82,7 @@ class GapsQuery:
     @property
     def reasons(self) -> tuple[str, ...]:
         """The reasons of the runs that are listed."""
-        return (GAP, NO_TRADES) if self.with_quiet else (GAP,)
+        return (GAP, PENDING, NO_TRADES) if self.with_quiet else (GAP, PENDING)
 
 
 @lru_cache(maxsize=1024)

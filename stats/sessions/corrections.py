@@ -33,7 +33,7 @@ _LAST_KNOWN_YEARS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
+class HoursCorrection:
     """The right hours of a date, in local time; None where the library is right. is_closed: no trading date."""
 
     date: date
@@ -42,7 +42,7 @@ class Correction:
     is_closed: bool
 
 
-def corrections_of(name: str) -> tuple[Correction, ...]:
+def corrections_of(name: str) -> tuple[HoursCorrection, ...]:
     """Return a calendar's corrections, by date."""
     return _table().get(name, ())
 
@@ -60,12 +60,12 @@ def digest() -> str:
 
 
 @cache
-def _table() -> dict[str, tuple[Correction, ...]]:
-    found: dict[str, tuple[Correction, ...]] = {}
+def _table() -> dict[str, tuple[HoursCorrection, ...]]:
+    found: dict[str, tuple[HoursCorrection, ...]] = {}
     with TABLE.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
             is_closed = row["open"] == _CLOSED
-            correction = Correction(
+            correction = HoursCorrection(
                 date.fromisoformat(row["date"]),
                 None if is_closed else _time(row["open"]),
                 _time(row["close"]),

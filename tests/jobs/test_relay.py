@@ -76,7 +76,11 @@ def test_a_kind_that_is_no_longer_there_is_left_alone(submit, use_kinds) -> None
 
 
 def test_a_job_whose_turn_is_taken_is_not_sent(submit) -> None:
-    first, second, other = submit(turn="a", at_once=3), submit(turn="a", at_once=3), submit(at_once=3)
+    first, second, other = (
+        submit(turn=lambda _: "a", at_once=3),
+        submit(turn=lambda _: "a", at_once=3),
+        submit(at_once=3),
+    )
     assert job_claim(first.uuid, kinds=JOB_KINDS.get().values(), now=timezone.now()) is not None
     assert sent() == [other.uuid]
     Job.objects.filter(uuid=first.uuid).delete()

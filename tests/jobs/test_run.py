@@ -280,7 +280,11 @@ def test_the_request_key_names_job_and_piece(submit) -> None:
 
 
 def test_jobs_with_one_turn_run_one_after_another(submit) -> None:
-    first, second, other = submit(turn="AAPL"), submit(turn="AAPL"), submit(turn="MSFT")
+    first, second, other = (
+        submit(turn=lambda _: "AAPL"),
+        submit(turn=lambda _: "AAPL"),
+        submit(turn=lambda _: "MSFT"),
+    )
     running = claim(first)
     assert running is not None
     assert claim(second) is None

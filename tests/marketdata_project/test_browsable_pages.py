@@ -86,7 +86,7 @@ def browser(stored) -> Client:
     person = User.objects.create_superuser("lovelace")
     client.force_login(person)
     owner, now = f"user:{person.pk}", timezone.now()
-    job_submit(kind="gone", parameters={}, owner=owner, created_by=owner, now=now)
+    job_submit(kind="backfill", parameters={"symbol": "AAPL"}, owner=owner, created_by=owner, now=now)
     return client
 
 

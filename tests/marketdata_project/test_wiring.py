@@ -44,4 +44,4 @@ def test_only_stores_and_the_frameworks_own_are_named_by_settings():
     used = {
         str(path.relative_to(settings.BASE_DIR)) for path, text in program_texts() if "import_string" in text
     }
-    assert used == {"marketdata_project/checks.py", "trades/stores.py"}
+    assert used == {"backfills/sources/registry.py", "marketdata_project/checks.py", "trades/stores.py"}

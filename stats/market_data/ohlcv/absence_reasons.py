@@ -29,6 +29,7 @@ from stats.market_data.ohlcv.found_gaps import (
 )
 from stats.market_data.ohlcv.gap_evidence import GapEvidence, JudgedRuns
 from stats.market_data.ohlcv.halts import Halts
+from stats.market_data.ohlcv.periods import Periods
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.schedule import Hours, Schedule
@@ -110,7 +111,8 @@ class AbsenceFinder:
     bar_maker: makes the grid's bars. daily_bar_maker: makes the daily bars of `day_grid`. unexplained_volume:
     finds volume that only coarser bars have. listing_window: the window in which the instrument may have
     rows. over_until_ns: the instant until which intervals are over; an interval that ends later is `not_yet`.
-    evidence: judges runs of empty minutes; None for the rule `calendar`.
+    evidence: judges runs of empty minutes; None for the rule `calendar`. filled: for which a source has given all rows
+    that it has. pending: for which sources are about to be asked.
     """
 
     grid: BarGrid
@@ -122,6 +124,8 @@ class AbsenceFinder:
     over_until_ns: int
     halts: Halts
     evidence: GapEvidence | None
+    filled: Periods
+    pending: Periods
 
     def runs(self, window: Window, dates: range) -> list[dict[str, str]]:
         """Return `start`, `end` and `reason` of each run of intervals without a bar, ascending.
@@ -251,8 +255,10 @@ class AbsenceFinder:
         is_quiet = np.isin(intervals.date, traded_dates) & ~self._is_unexplained(window, intervals)
         if self.evidence is None:
             is_quiet[:] = False
-        elif judged is not None:
-            is_quiet &= ~judged[judged.is_gap].touch(starts, ends)
+        else:
+            if judged is not None:
+                is_quiet &= ~judged[judged.is_gap].touch(starts, ends)
+            is_quiet |= self.filled.cover(starts, ends)
         return np.select(
             [
                 ends > self.over_until_ns,
@@ -261,8 +267,9 @@ class AbsenceFinder:
                 self._has_unknown_hours(intervals),
                 is_halted,
                 is_quiet,
+                self.pending.cover(starts, ends),
             ],
-            ["not_yet", "closed", "unlisted", "unknown_hours", "halted", "no_trades"],
+            ["not_yet", "closed", "unlisted", "unknown_hours", "halted", "no_trades", "pending"],
             "gap",
         )
 

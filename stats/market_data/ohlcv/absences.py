@@ -1,11 +1,12 @@
 """The absences of a page of bars: runs of intervals without a bar, each with its reason."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
 
+from needs import Need
 from stats.caching.keys import DIFFERS_BY_PAGE
 from stats.exceptions import RangeTooLarge
 from stats.market_data.intervals.bar_grid import BarGrid
@@ -14,6 +15,7 @@ from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.ohlcv.found_gaps import FoundGap
 from stats.market_data.ohlcv.gap_evidence import GapEvidence
 from stats.market_data.ohlcv.halts import Halts
+from stats.market_data.ohlcv.periods import Periods
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from stats.market_data.plan import Range, SymbolQuery
 from stats.market_data.query import maximum_range_ns
@@ -27,6 +29,11 @@ from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, parse_timestamp
 
+PENDING_WINDOWS: Need[Callable[[str], tuple[Window, ...] | None]] = Need(
+    "stats.market_data.ohlcv.absences.PENDING_WINDOWS"
+)
+"""Returns the ranges for which backfills of a symbol are queued or running; None if there are never any."""
+
 
 @dataclass(frozen=True, slots=True)
 class BarAbsences:
@@ -34,7 +41,7 @@ class BarAbsences:
 
     days: see `queried_days`. end_ns: no absence ends later. over_until_ns: an interval that ends later is
     `not_yet`. expiry: an ISO date; None if the instrument does not expire. statuses: the log of `trading_status`.
-    rule: see `GAP_RULES`.
+    rule: see `GAP_RULES`. pending: the ranges for which backfills are queued.
     """
 
     inputs: BarInputs
@@ -46,6 +53,7 @@ class BarAbsences:
     expiry: str | None
     statuses: LogView
     rule: str
+    pending: tuple[Window, ...] = ()
 
     def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
         """Return the absences of a page. All pages together list each absence of the range once.
@@ -84,6 +92,8 @@ class BarAbsences:
             over_until_ns=self.over_until_ns,
             halts=halts,
             evidence=self._evidence(days, listing_window, halts) if self.rule == EVIDENCE else None,
+            filled=Periods.of(fill.window for _, fill in self.inputs.trades.fills(ALL_TIME)),
+            pending=Periods.of(self.pending),
         )
 
     def _evidence(self, days: BarGrid, listing_window: Window, halts: Halts) -> GapEvidence:

@@ -14,7 +14,7 @@ from stats.market_data.intervals.windows import (
     next_change_ns_of,
     plain_grid_of,
 )
-from stats.market_data.ohlcv.absences import BarAbsences, queried_days
+from stats.market_data.ohlcv.absences import PENDING_WINDOWS, BarAbsences, queried_days
 from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
 from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, reason_for_none
@@ -30,7 +30,7 @@ from store.log_views.trade_bars import trade_bars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.terms import terms_at
-from store.timestamps import DAY_NS
+from store.timestamps import DAY_NS, SECOND_NS
 
 
 def _ohlcv_plan(symbol_query: SymbolQuery) -> Plan:
@@ -95,11 +95,16 @@ def _bars_plan(
         policy = terms_at(symbol_query.terms, complete_ns).policy
         finality = finality_of(symbol_query, grid, query_range, trades, policy)
         final_bars = final_bars_of(symbol_query, grid, query_range, logs[:2], finality)
-    absences = _absences(symbol_query, grid, query_range, inputs) if query.with_coverage else None
+    pending = _pending_windows(symbol_query)
+    absences = None
+    if query.with_coverage:
+        absences = _absences(symbol_query, grid, query_range, inputs, pending or ())
     next_change_ns = _next_change_ns(symbol_query, grid, query_range, inputs, absences)
     validity = symbol_query.validity(
         next_change_ns, query_range.end_ns if absences is None else absences.end_ns
     )
+    if pending is not None:
+        validity = validity.until(symbol_query.now_ns + SECOND_NS)
     reader = BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars)
 
     def reader_of(instrument: Instrument, of_grid: BarGrid) -> BarRowReader:
@@ -148,11 +153,11 @@ def _bar_inputs(
 
 
 def _limited(symbol_query: SymbolQuery, log: LogView, needed: Window) -> LogView:
-    """Return a log at the newest commit that counts. A declared completeness counts for absences, without a row."""
+    """Return a log at the newest commit that counts. For absences, declarations and fills without a row count."""
     limited = symbol_query.read_point.limited_to(log, needed)
     if symbol_query.query.with_coverage:
         declared_ns, known_ns = (each.completeness().complete_until_ns for each in (log, limited))
-        if known_ns < min(declared_ns, needed.end_ns):
+        if known_ns < min(declared_ns, needed.end_ns) or log.fills(needed) != limited.fills(needed):
             return log
     return limited
 
@@ -222,7 +227,20 @@ def _next_change_ns(
     return min(changes_ns, default=None)
 
 
-def _absences(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inputs: BarInputs) -> BarAbsences:
+def _pending_windows(symbol_query: SymbolQuery) -> tuple[Window, ...] | None:
+    """Return the ranges whose gaps are to be filled; None if the answer tells nothing of them."""
+    query = symbol_query.query
+    is_told = query.with_coverage and query.as_of_ns is None
+    return PENDING_WINDOWS.get()(symbol_query.symbol) if is_told else None
+
+
+def _absences(
+    symbol_query: SymbolQuery,
+    grid: BarGrid,
+    query_range: Range,
+    inputs: BarInputs,
+    pending: tuple[Window, ...],
+) -> BarAbsences:
     query = symbol_query.query
     days, over_until_ns = queried_days(symbol_query), grid.constant_window(symbol_query.now_ns).start_ns
     # Closed days at the end of the range last until the start of the next trading date.
@@ -239,4 +257,5 @@ def _absences(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, inpu
         symbol_query.instrument.expiry,
         statuses,
         query.gap_rule or symbol_query.instrument.gap_rule,
+        pending,
     )

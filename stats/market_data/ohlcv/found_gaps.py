@@ -14,7 +14,7 @@ from store.arrays import Integers
 from store.log_views.grids import UtcIntervals
 from store.protocol import Window
 
-GAP, NO_TRADES = "gap", "no_trades"
+GAP, NO_TRADES, PENDING = "gap", "no_trades", "pending"
 Figures = dict[str, int | float]
 
 
@@ -98,7 +98,7 @@ def found_gaps(
             actual,
             str(reasons[begin]),
             _figures(intervals.date[begin:last][is_empty_date[begin:last]])
-            | _judged_figures(judged, start, end, is_gap=str(reasons[begin]) == GAP),
+            | _judged_figures(judged, start, end, is_gap=str(reasons[begin]) != NO_TRADES),
         )
         for begin, last, start, end, actual in zip(
             *(column.tolist() for column in (first, behind, starts, ends, bars)), strict=True

@@ -1,0 +1,104 @@
+"""Writes down what came of asking for a gap, with an event in the outbox, and reads it again."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from backfills.models import EXHAUSTED, QUARANTINED, Backfill
+from backfills.sources.order import SourceStatement
+from jobs.models import UNFINISHED, Job
+from outbox.services import event_add
+from store.declarations import Dataset
+from store.protocol import Window
+from store.timestamps import format_timestamp, parse_timestamp
+
+logger = logging.getLogger(__name__)
+
+KIND = "backfill"
+_FIRST_RETRY, _LONGEST_RETRY = timedelta(hours=1), timedelta(days=1)
+
+
+def backfill_record(
+    *,
+    dataset: Dataset,
+    symbol: str,
+    window: Window,
+    state: str,
+    now: datetime,
+    job: UUID | None,
+    **columns: Any,
+) -> Backfill:
+    """Store the state of a gap, and add the event `gap.<state>` to the outbox. columns: of `Backfill`."""
+    with transaction.atomic():
+        row, _ = Backfill.objects.update_or_create(
+            dataset=dataset.name,
+            symbol=symbol,
+            start_ns=window.start_ns,
+            end_ns=window.end_ns,
+            defaults={"state": state, "asked_at": now, "job": job, "retry_at": None, **columns},
+        )
+        payload = {
+            "dataset": dataset.name,
+            "start": format_timestamp(window.start_ns),
+            "end": format_timestamp(window.end_ns),
+            "source": row.source,
+            "rows": row.rows,
+        }
+        event_add(kind=f"gap.{state}", subject=f"symbol:{symbol}", payload=payload, at=now)
+    return row
+
+
+def exhausted_record(
+    *,
+    dataset: Dataset,
+    symbol: str,
+    window: Window,
+    told: Sequence[SourceStatement],
+    retry_after: float | None,
+    now: datetime,
+    job: UUID | None,
+) -> Backfill:
+    """Store, and log as an error, that no source could fill a gap. It is asked for again after 1, 2, 4, … 24 hours.
+
+    retry_after: the shortest wait that a source asked for, in seconds.
+    """
+    earlier = Backfill.objects.filter(
+        dataset=dataset.name, symbol=symbol, start_ns=window.start_ns, end_ns=window.end_ns, state=EXHAUSTED
+    ).first()
+    attempts = 1 if earlier is None else earlier.attempts + 1
+    delay = min(_FIRST_RETRY * 2 ** min(attempts - 1, 10), _LONGEST_RETRY)
+    delay = max(delay, timedelta(seconds=retry_after or 0))
+    logger.error(
+        "no source could fill the gap of %s %s from %s to %s: %s",
+        dataset.name, symbol, format_timestamp(window.start_ns), format_timestamp(window.end_ns),
+        "; ".join(f"{each.source}: {each.said}" for each in told) or "there is no source",
+    )  # fmt: skip
+    return backfill_record(
+        dataset=dataset, symbol=symbol, window=window, state=EXHAUSTED, now=now, job=job,
+        told=[list(each) for each in told], attempts=attempts, retry_at=now + delay,
+    )  # fmt: skip
+
+
+def settled_windows(symbol: str, *, now: datetime) -> list[Window]:
+    """Return the windows of a symbol for which no source is asked now: a person or a later time is awaited."""
+    waiting = Q(state=QUARANTINED) | Q(state=EXHAUSTED, retry_at__gt=now)
+    rows = Backfill.objects.filter(waiting, symbol=symbol).values_list("start_ns", "end_ns")
+    return [Window(start_ns, end_ns) for start_ns, end_ns in rows]
+
+
+def pending_windows(symbol: str) -> tuple[Window, ...] | None:
+    """Return the ranges for which backfills of a symbol are queued or running; None if no source is configured."""
+    if not settings.BACKFILL_SOURCES:
+        return None
+    unfinished = Job.objects.filter(kind=KIND, state__in=UNFINISHED, parameters__symbol=symbol)
+    ranges = sorted(
+        (parse_timestamp(each["start"]), parse_timestamp(each["end"]))
+        for each in unfinished.values_list("parameters", flat=True)
+    )
+    return tuple(Window(start_ns, end_ns) for start_ns, end_ns in ranges)
