@@ -25,9 +25,9 @@ def trades(start: int, number: int, step: int, price: float = 1.0) -> list[Row]:
 
 SENT: list[Append] = [
     batch(*trades(-MINUTE, 3, 10), request_key="0"),
-    batch(*trades(0, 40, MINUTE), *trades(DAY, 40, MINUTE), fill=fill_of(0, 2 * DAY), request_key="1"),
-    batch(*trades(0, 30, MINUTE), *trades(DAY, 5, MINUTE, 7.0), request_key="2"),
-    batch(*trades(DAY + 5 * MINUTE, 8, 3 * MINUTE, 7.0), request_key="3"),
+    batch(*trades(0, 15, MINUTE), *trades(DAY, 15, MINUTE), fill=fill_of(0, 2 * DAY), request_key="1"),
+    batch(*trades(0, 12, MINUTE), *trades(DAY, 5, MINUTE, 7.0), request_key="2"),
+    batch(*trades(DAY + 5 * MINUTE, 3, 3 * MINUTE, 7.0), request_key="3"),
 ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from store.csv import CsvStore
@@ -248,6 +248,17 @@ def test_rows_at_every_commit_are_those_of_the_model(name: str, plan: list[tuple
         played.check()
 
 
+# Within one group: a fill, a cancel and a correction of its rows, and batches that pass over them.
+GROUP = [
+    ((0, MINUTE), [trade(n * SECOND, 1.0) for n in range(5)]),
+    ("cancel", trade(0, 1.0)),
+    ("correct", trade(SECOND, 1.0)),
+    ("feed", [trade(0, 1.0), trade(3 * SECOND, 2.0)]),
+    ("feed", [trade(SECOND, 1.0), trade(4 * SECOND, 1.0)]),
+]
+
+
+@example(groups=[GROUP])
 @settings(max_examples=examples(50), deadline=None)
 @given(groups=st.lists(st.lists(steps, min_size=1, max_size=6), min_size=1, max_size=4))
 def test_batches_that_are_written_together_are_those_of_the_model(groups: list[list[tuple[Any, Any]]]):
