@@ -28,11 +28,11 @@ def killed_while_sending(
     assert served.ended()
 
 
-def restarted(installation: Installation) -> float:
+def restarted(installation: Installation, **environment: str) -> float:
     """Start it again on its port; returns when that was asked."""
     before = installation.served
     began = time.monotonic()
-    served = start(before.data_dir, before.output, **ENVIRONMENT, PORT=str(before.port))
+    served = start(before.data_dir, before.output, **{**ENVIRONMENT, **environment}, PORT=str(before.port))
     installation.served = Served(served.process, before.data_dir, before.output)
     return began
 

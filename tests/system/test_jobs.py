@@ -12,37 +12,78 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
+import pyarrow as pa
 import pytest
 from redis.exceptions import RedisError
 
 from store.datasets import TRADES
-from store.protocol import ALL_TIME
+from store.instruments import Instrument
+from store.protocol import ALL_TIME, Append, Dedupe
+from store.timestamps import parse_timestamp
 from tests.chance import SOAK, chosen_seed
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import MANAGE
 from tests.system.installation import Installation, installed
+from tests.system.kills import restarted
 
-JOBS = 50 if SOAK else 12
-FAULTS = 30 if SOAK else 6
+JOBS = 50 if SOAK else 8
+BACKFILLS = 200 if SOAK else 20
+FAULTS = 40 if SOAK else 6
 SETTINGS = "tests.system.more_jobs_settings"
 SECONDS = 60
+# A symbol has a trade on the first and the third date. The archive has those of the second, too.
+DATES = ("2025-01-02", "2025-01-03", "2025-01-06")
+ARCHIVED = 3
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    with installed(tmp_path, DJANGO_SETTINGS_MODULE=SETTINGS) as running:
+def environment(tmp_path: Path) -> dict[str, str]:
+    """The settings of an installation with further kinds of jobs, and with an archive for backfills."""
+    archive = {"path": str(tmp_path / "archive"), "pattern": "{symbol}.{date}.csv"}
+    source = {"BACKEND": "backfills.sources.folder.Folder", "OPTIONS": archive}
+    return {
+        "DJANGO_SETTINGS_MODULE": SETTINGS,
+        "BACKFILL_SOURCES": orjson.dumps({"archive": source}).decode(),
+    }
+
+
+@pytest.fixture
+def installation(tmp_path: Path, environment: dict[str, str]) -> Iterator[Installation]:
+    (tmp_path / "archive").mkdir()
+    with installed(tmp_path, **environment) as running:
         yield running
 
 
-def submit(installation: Installation, symbols: list[str], **parameters: Any) -> None:
+def submit(installation: Installation, kind: str, jobs: list[dict[str, Any]]) -> None:
     code = f"""
 from django.utils import timezone
 from jobs.services import job_submit
-for symbol in {symbols!r}:
-    job_submit(kind="appending", parameters={{"symbol": symbol, **{parameters!r}}}, owner="key:1", created_by="key:1",
-               now=timezone.now())
+for parameters in {jobs!r}:
+    job_submit(kind={kind!r}, parameters=parameters, owner="key:1", created_by="key:1", now=timezone.now())
 """
     installation.served.manage("shell", "-c", code, DJANGO_SETTINGS_MODULE=SETTINGS)
+
+
+def appending(symbols: list[str], **parameters: Any) -> list[dict[str, Any]]:
+    return [{"symbol": symbol, **parameters} for symbol in symbols]
+
+
+def archived(installation: Installation, folder: Path, symbols: list[str]) -> list[dict[str, Any]]:
+    """Store the first and the last date of each symbol, write the second to the archive; return the backfills."""
+    for symbol in symbols:
+        installation.store.set_instrument(Instrument(symbol, exchange="XNYS"))
+        instants = [parse_timestamp(f"{date}T15:00:00Z") for date in (DATES[0], DATES[2])]
+        rows = [{"timestamp": each, "symbol": symbol, "price": 1.0, "volume": 1.0} for each in instants]
+        batch = pa.RecordBatch.from_pylist(rows, schema=TRADES.schema)
+        installation.store.append(Append(TRADES, symbol, batch, "tests", Dedupe.NONE))
+        lines = [f"{DATES[1]}T15:0{minute}:00Z,1,1" for minute in range(ARCHIVED)]
+        text = "\n".join(["timestamp,price,volume", *lines, ""])
+        (folder / f"{symbol}.{DATES[1]}.csv").write_text(text)
+    return [
+        {"symbol": symbol, "start": f"{DATES[0]}T00:00:00Z", "end": f"{DATES[2]}T00:00:00Z"}
+        for symbol in symbols
+    ]
 
 
 def states(installation: Installation) -> list[str]:
@@ -60,21 +101,30 @@ def row_counts(installation: Installation, symbols: list[str]) -> set[int]:
     return {store.rows(TRADES, symbol, ALL_TIME).num_rows for symbol in symbols}
 
 
-def test_nothing_that_dies_loses_or_doubles_a_job(installation: Installation) -> None:
+def test_nothing_that_dies_loses_or_doubles_a_job(
+    installation: Installation, tmp_path: Path, environment
+) -> None:
     seed = chosen_seed()
     chance = random.Random(seed)
-    symbols = [f"J{number}" for number in range(JOBS)]
-    submit(installation, symbols, rows=10, pause=0.1)
-    for _ in range(FAULTS):
+    symbols, filled = [f"J{number}" for number in range(JOBS)], [f"B{number}" for number in range(BACKFILLS)]
+    backfills = archived(installation, tmp_path / "archive", filled)
+    submit(installation, "appending", appending(symbols, rows=10, pause=0.1))
+    submit(installation, "backfill", backfills)
+    for number in range(FAULTS):
         time.sleep(chance.uniform(0.2, 1.5))
         fault(installation, chance)
-    assert all_succeed(installation, seconds=SECONDS + JOBS * 2), (seed, states(installation))
+        if number == FAULTS // 2:
+            installation.kill_everything(list(installation.served.members()))
+            restarted(installation, **environment)
+            assert installation.is_ready()
+    assert all_succeed(installation, seconds=SECONDS + JOBS + BACKFILLS / 5), (seed, states(installation))
     assert row_counts(installation, symbols) == {10}, seed
+    assert row_counts(installation, filled) == {2 + ARCHIVED}, seed
     a_stop_gives_running_jobs_back(installation)
 
 
 def a_stop_gives_running_jobs_back(installation: Installation) -> None:
-    submit(installation, ["STOP"], rows=1000, pause=0.1)
+    submit(installation, "appending", appending(["STOP"], rows=1000, pause=0.1))
     assert eventually(lambda: states(installation)[-1] == "running")
     began = time.monotonic()
     installation.served.process.send_signal(signal.SIGTERM)
@@ -95,7 +145,7 @@ def fault(installation: Installation, chance: random.Random) -> None:
 
 @pytest.mark.skipif(not SOAK, reason="a lease is waited out: make soak")
 def test_a_worker_that_sleeps_past_its_lease_stores_nothing_twice(installation: Installation) -> None:
-    submit(installation, ["SLEEP"], rows=30, pause=0.2)
+    submit(installation, "appending", appending(["SLEEP"], rows=30, pause=0.2))
     assert eventually(lambda: "running" in states(installation))
     sleeper = installation.served.member("job_worker")
     os.kill(sleeper, signal.SIGSTOP)
