@@ -27,6 +27,7 @@ from benchmarks.peers import PeersMissing, peers_missing
 from benchmarks.processes import CORES, LOAD_CORE, StartFailed, interrupted_by_sigterm, on_cores
 from benchmarks.report import FULL, QUICK, Measure, Note, Row, Sizes, UnexpectedAnswer, table
 from benchmarks.small_batches import measure_small_batches
+from benchmarks.waiting import measure_waiting
 from benchmarks.windows import measure_windows
 
 BENCHMARKS: dict[str, tuple[str, Measure]] = {
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "windows": ("a window of a long history", measure_windows),
     "import": ("import of a CSV file", measure_import),
     "backfill": ("a backfill from another installation", measure_backfill),
+    "waiting": ("200 callers that wait for jobs", measure_waiting),
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "in_process": ("reads in process", measure_in_process),
     "joins": ("as-of joins, and panels of many symbols", measure_joins),

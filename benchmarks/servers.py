@@ -20,7 +20,7 @@ _NEW_KEYS = """
 import json
 from django.utils import timezone
 from ratelimit.keys.services import key_create
-terms = {"actor": "bench", "tier": "internal", "scopes": ["market:read", "market:write"]}
+terms = {"actor": "bench", "tier": "internal", "scopes": ["market:read", "market:write", "backfill:write"]}
 print(json.dumps([key_create(name=f"bench{n}", now=timezone.now(), **terms).key for n in range(%d)]))
 """
 
@@ -82,15 +82,18 @@ def our_server(
     pinned: bool = True,
     data: Path | None = None,
     keys: Sequence[str] | None = None,
+    job_threads: int | None = None,
 ) -> Iterator[Server]:
     """Run `manage.py serve` without the sample.
 
     workers: the number of web processes; None is the server's default. data: its data folder; None is an empty one.
-    keys: keys that the folder has; None creates them.
+    keys: keys that the folder has; None creates them. job_threads: how many jobs run at once; None is the default.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         data, log = data or Path(temporary) / "data", Path(temporary) / "serve.log"
         environment = _environment(data) | ({"WORKERS": str(workers)} if workers else {})
+        if job_threads is not None:
+            environment["JOB_THREADS"] = str(job_threads)
         command, cores = [sys.executable, "manage.py", "serve"], SERVER_CORE if pinned else CORES
         with running(command, environment=environment, log=log, cores=cores) as process:
             host, port = line_with(process, "Ready on", log=log).rsplit("/", 1)[-1].strip().split(":")

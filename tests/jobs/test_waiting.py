@@ -11,6 +11,7 @@ import orjson
 import pytest
 from django.db import DatabaseError
 from django.http import HttpResponse
+from django.utils import timezone
 
 from http_requests.wsgi_variables import JOB_WAIT
 from jobs.documents import ended_jobs, job_text
@@ -89,7 +90,9 @@ def test_the_front_sends_the_ended_job(submit) -> None:
     with running(view, waiting=AnswerWaiting(ended_jobs, job_text)) as port:
         connection = HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/job")
-        Thread(target=lambda: Job.objects.filter(pk=job.pk).update(state=SUCCEEDED)).start()
+        Thread(
+            target=lambda: Job.objects.filter(pk=job.pk).update(state=SUCCEEDED, finished_at=timezone.now())
+        ).start()
         began = monotonic()
         response = connection.getresponse()
         shown = orjson.loads(response.read())

@@ -51,7 +51,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def installation(tmp_path: Path, environment: dict[str, str]) -> Iterator[Installation]:
     (tmp_path / "archive").mkdir()
-    with installed(tmp_path, **environment) as running:
+    with installed(tmp_path, data_dir=None, **environment) as running:
         yield running
 
 
