@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from backfills.checks import CheckedRows, Surroundings, Verdict
 from backfills.models import EMPTY, EXHAUSTED, FILLED, QUARANTINED
-from backfills.records import backfill_record, exhausted_record, settled_windows
+from backfills.records import backfill_record, exhausted_record, gap_found, settled_windows
 from backfills.sources.order import FirstFetched, fetch_first
 from backfills.sources.protocol import Fetched, Source, SourceRequest
 from backfills.sources.registry import sources_in_order
@@ -108,6 +108,7 @@ class GapFiller:
 
     def fill(self, window: Window) -> Counter[str]:
         """Ask the sources in order for the rows of a gap; return the number of windows by state, and of rows."""
+        gap_found(dataset=TRADES, symbol=self._task.symbol, window=window, now=timezone.now())
         return self._fill_from(sources_in_order(self._instrument.exchange), window)
 
     def _fill_from(self, sources: Sequence[Source], window: Window) -> Counter[str]:

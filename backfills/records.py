@@ -24,6 +24,22 @@ KIND = "backfill"
 _FIRST_RETRY, _LONGEST_RETRY = timedelta(hours=1), timedelta(days=1)
 
 
+def gap_found(*, dataset: Dataset, symbol: str, window: Window, now: datetime) -> None:
+    """Add the event `gap.found` to the outbox, unless sources were asked for this gap before."""
+    key = {"dataset": dataset.name, "symbol": symbol, "start_ns": window.start_ns, "end_ns": window.end_ns}
+    with transaction.atomic():
+        if not Backfill.objects.filter(**key).exists():
+            _gap_event("found", dataset, symbol, window, now=now)
+
+
+def _gap_event(
+    what: str, dataset: Dataset, symbol: str, window: Window, *, now: datetime, **members: Any
+) -> None:
+    start, end = format_timestamp(window.start_ns), format_timestamp(window.end_ns)
+    payload = {"dataset": dataset.name, "start": start, "end": end, **members}
+    event_add(kind=f"gap.{what}", subject=f"symbol:{symbol}", payload=payload, at=now)
+
+
 def backfill_record(
     *,
     dataset: Dataset,
@@ -43,14 +59,7 @@ def backfill_record(
             end_ns=window.end_ns,
             defaults={"state": state, "asked_at": now, "job": job, "retry_at": None, **columns},
         )
-        payload = {
-            "dataset": dataset.name,
-            "start": format_timestamp(window.start_ns),
-            "end": format_timestamp(window.end_ns),
-            "source": row.source,
-            "rows": row.rows,
-        }
-        event_add(kind=f"gap.{state}", subject=f"symbol:{symbol}", payload=payload, at=now)
+        _gap_event(state, dataset, symbol, window, now=now, source=row.source, rows=row.rows)
     return row
 
 

@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet
 
 from jobs.kinds import JobKind
 from jobs.models import CANCELLED, QUEUED, RUNNING, Job
+from metrics.declarations import JOBS_ENDED
 from outbox.services import event_add
 
 # Seconds after which a job whose worker is silent belongs to nobody.
@@ -117,5 +118,6 @@ def job_end(
         )
         if is_ours:
             payload = {"kind": job.kind, "state": state}
+            transaction.on_commit(lambda: JOBS_ENDED.add(job.kind, state))
             event_add(kind=ENDED, subject=f"job:{job.uuid}", payload=payload, owner=job.owner, at=now)
     return is_ours

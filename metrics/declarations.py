@@ -101,7 +101,10 @@ WORKER_HEARTBEAT_AGE = Gauge(
     "Time since the worker's last heartbeat; absent if there is none.",
 )
 
-# Processes and the machine. `process` is `web-1`, `web-2` … or `worker`.
+# Jobs.
+JOBS_ENDED = Counter("marketdata_jobs_ended", "Jobs that have ended, by kind and state.", ("kind", "state"))
+
+# Processes and the machine. `process` is `web-1`, `web-2` …, `worker` or `jobs`.
 PROCESS_STARTS = Counter(
     "marketdata_process_starts", "Starts of the process since the service began.", ("process",)
 )

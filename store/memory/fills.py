@@ -14,7 +14,7 @@ from store.rows.fills import FillMatches, ProvisionalRow, extents_of, match_fill
 
 
 @dataclass(frozen=True)
-class NewLines:
+class BatchLines:
     """A batch's new rows by event date, the indices of the others, and the rows of fills to cancel.
 
     cancelled: arrival numbers. superseded: see `CommitRecord`.
@@ -26,7 +26,7 @@ class NewLines:
     superseded: tuple[Superseded, ...]
 
 
-def new_lines(batch: Append, rows: list[Row], log: MemoryLog) -> NewLines:
+def new_lines(batch: Append, rows: list[Row], log: MemoryLog) -> BatchLines:
     """Return what a batch adds. Raises `IdConflict`."""
     superseded = _superseded(log)
     if batch.fill is not None:
@@ -46,12 +46,12 @@ def new_lines(batch: Append, rows: list[Row], log: MemoryLog) -> NewLines:
     standing = [v for v in log.versions if v.until == STANDS and v.arrival in met - matches.confirmed]
     standing.sort(key=lambda version: (date_of(version.values), version.arrival))
     cancelled = [version.arrival for version in standing]
-    return NewLines(new.rows, new.duplicates, cancelled, extents if met else ())
+    return BatchLines(new.rows, new.duplicates, cancelled, extents if met else ())
 
 
-def _new_lines(rows: list[Row], duplicates: list[int]) -> NewLines:
+def _new_lines(rows: list[Row], duplicates: list[int]) -> BatchLines:
     new = (row for index, row in enumerate(rows) if index not in set(duplicates))
-    return NewLines(sorted(new, key=date_of), duplicates, [], ())
+    return BatchLines(sorted(new, key=date_of), duplicates, [], ())
 
 
 def _duplicates_of_fill(

@@ -14,7 +14,7 @@ from store.datasets import WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument, InstrumentHistory
-from store.memory.fills import NewLines, new_lines
+from store.memory.fills import BatchLines, new_lines
 from store.memory.log import (
     MemoryCommit,
     MemoryLog,
@@ -275,7 +275,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         request: Append | Amendment,
         received: int,
         duplicates: list[int],
-        new: NewLines | None = None,
+        new: BatchLines | None = None,
     ) -> Receipt:
         number, digest = len(log.commits) + 1, digest_of(request)
         chained = CommitId(number, hashlib.sha256(f"{log.head.hash}{number}{digest}".encode()).hexdigest())

@@ -102,7 +102,10 @@ def test_lost_minutes_and_a_lost_date_are_filled_exactly(api: Api, archive) -> N
         ("filled", "archive", 4 * 30),
     ]
     assert rows[1]["commit"] == market_store().head(TRADES, "GEN").token
-    assert [event.kind for event in Event.objects.exclude(kind="job.ended")] == ["gap.filled"] * 2
+    assert [event.kind for event in Event.objects.exclude(kind="job.ended")] == [
+        "gap.found",
+        "gap.filled",
+    ] * 2
 
 
 def test_a_source_that_has_nothing_either_is_evidence_that_nobody_traded(api: Api, archive) -> None:
