@@ -12,6 +12,7 @@ from benchmarks.backfill import measure_backfill
 from benchmarks.best_quotes import measure_best_quotes
 from benchmarks.cold import measure_cold
 from benchmarks.formats import measure_formats
+from benchmarks.gaps import measure_gaps
 from benchmarks.greeks import measure_greeks
 from benchmarks.held import measure_held
 from benchmarks.import_csv import measure_import
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "joins": ("as-of joins, and panels of many symbols", measure_joins),
     "many_symbols": ("a store of many symbols", measure_many_symbols),
     "best_quotes": ("best bid and offer of five million quotes, against polars", measure_best_quotes),
+    "gaps": ("gaps of ten years of minutes, against pandas", measure_gaps),
     "greeks": ("implied volatility and greeks of 10,000 quotes", measure_greeks),
 }
 

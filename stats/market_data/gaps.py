@@ -34,7 +34,7 @@ GAPS = "gaps"
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A gap of a symbol, in `[start_ns, end_ns)`. See `FoundGap`."""
+    """A gap of a symbol, in `[start_ns, end_ns)`. See `FoundGap`. actual_bars: of the expected ones; a gap has none."""
 
     symbol: str
     start_ns: int
@@ -168,7 +168,7 @@ class GapsReport(PinnedContent):
         return Rendered(orjson.dumps(document))
 
     def _report(self, page: PinnedPage) -> dict[str, Any]:
-        absences = _absences_of(page)
+        absences = absences_of(page)
         found = absences.gaps(self.query.reasons, is_bounded=True)
         return {
             "symbol": page.symbols[0],
@@ -184,7 +184,7 @@ def gap_document(gap: FoundGap | Gap) -> dict[str, Any]:
         "start": format_timestamp(gap.start_ns),
         "end": format_timestamp(gap.end_ns),
         "expected_bars": gap.expected_bars,
-        "actual_bars": gap.actual_bars,
+        "actual_bars": 0,
         "reason": gap.reason,
         **gap.figures,
     }
@@ -199,7 +199,7 @@ def gaps_pin(query: GapsQuery, *, now_ns: int) -> GapsReport:
     if query.universe is not None:
         universe = pinned_universe(_universe_query(query), now_ns=now_ns)
     symbols = universe.symbols if universe else tuple(_canonical(query))
-    pages = tuple(_bars_page(query, symbol, now_ns) for symbol in symbols)
+    pages = tuple(bars_page(query, symbol, now_ns) for symbol in symbols)
     query = replace(query, symbols=symbols, symbol_as_of_ns=None)
     return GapsReport(query, pages, universe)
 
@@ -223,9 +223,18 @@ def gaps_of(
     query = GapsQuery(
         None, (symbol,), False, resolution, start, end, hours=hours, rule=rule, as_of_ns=as_of_ns
     )
-    page = _bars_page(query, symbol_canonical(symbol), now_ns)
-    found = _absences_of(page).gaps(query.reasons, is_bounded=False)
-    return [Gap(page.symbols[0], *(getattr(each, name) for name in FoundGap.__slots__)) for each in found]
+    return list(gaps_found(query, now_ns=now_ns))
+
+
+def gaps_found(query: GapsQuery, *, now_ns: int) -> Iterator[Gap]:
+    """Yield the gaps of a query's symbols, one symbol after the other, of a range of any length.
+
+    Raises the errors of `gaps_pin`.
+    """
+    for page in gaps_pin(query, now_ns=now_ns).pages:
+        for each in absences_of(page).gaps(query.reasons, is_bounded=False):
+            figures = each.expected_bars, 0, each.reason, each.figures
+            yield Gap(page.symbols[0], each.start_ns, each.end_ns, *figures)
 
 
 def _canonical(query: GapsQuery) -> Iterator[str]:
@@ -240,7 +249,7 @@ def _universe_query(query: GapsQuery) -> UniverseQuery:
     )
 
 
-def _bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PinnedPage:
+def bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PinnedPage:
     """Pin the bars of a symbol, whose plan decides why some are missing."""
     market_class = query.market_class
     if market_class is None:
@@ -264,7 +273,7 @@ def _bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PinnedPage:
     return page_pin(MARKET_DATASETS["ohlcv"], bars, now_ns=now_ns)
 
 
-def _absences_of(page: PinnedPage) -> BarAbsences:
+def absences_of(page: PinnedPage) -> BarAbsences:
     absences = page.plans[0].absences
     assert isinstance(absences, BarAbsences)  # noqa: S101 the plan of bars with coverage
     return absences

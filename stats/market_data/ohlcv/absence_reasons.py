@@ -12,7 +12,6 @@
 - `pending`: reserved for backfills.
 """
 
-import datetime as dt
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stats.market_data.intervals.bar_grid import BarGrid
+from stats.market_data.ohlcv.closed_dates import closed_dates
 from stats.market_data.ohlcv.found_gaps import (
     FoundGap,
     IntervalColumns,
@@ -30,58 +30,15 @@ from stats.market_data.ohlcv.found_gaps import (
 from stats.market_data.ohlcv.gap_evidence import GapEvidence, JudgedRuns
 from stats.market_data.ohlcv.halts import Halts
 from stats.market_data.ohlcv.periods import Periods
+from stats.market_data.ohlcv.session_activity import blocks_of
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
-from stats.sessions.calendars import TradingCalendar
-from stats.sessions.schedule import Hours, Schedule
-from stats.sessions.spans import expected_intervals, trading_date_of
+from stats.sessions.spans import SessionGrid, expected_intervals, trading_date_of
 from store.arrays import Integers, Mask
+from store.log_views.grids import UtcIntervals
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 from store.resolutions import Resolution
-from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
-
-# How many days before and after the closed dates to search for trading dates. Since 1970 no exchange was closed for
-# longer. A date that is not between two trading dates found there begins at midnight UTC.
-_REACH = 400
-
-
-def closed_dates(days: Integers, calendar: TradingCalendar, hours: Hours) -> tuple[Integers, Integers]:
-    """Return the starts and ends, nanoseconds UTC, of closed dates. days: ascending, days since 1970.
-
-    A run of closed dates lasts from the end of the previous trading date to the start of the next one. Within
-    the run, each date begins at the local time of the next trading date's label: midnight, or the evening for
-    futures.
-    """
-    if not len(days):
-        return days, days
-    schedule = calendar.on_dates(int(days[0]) - _REACH, int(days[-1]) + _REACH)
-    edge_days = np.union1d(days, days + 1)
-    edges = np.array([_edge(int(day), schedule, calendar, hours) for day in edge_days], dtype=np.int64)
-    index = np.searchsorted(edge_days, days)
-    return edges[index], edges[index + 1]
-
-
-def _edge(day: int, schedule: Schedule, calendar: TradingCalendar, hours: Hours) -> int:
-    """Return the start of a date that is closed or follows a closed date."""
-    index = int(np.searchsorted(schedule.date, day))
-    if not 0 < index < len(schedule):
-        return day * DAY_NS
-    is_all = hours is Hours.ALL
-    next_start_ns = int((schedule.label_ns if is_all else schedule.opens_ns(hours))[index])
-    if schedule.date[index] == day:
-        return next_start_ns
-    previous_end_ns = int((schedule.end_ns if is_all else schedule.closes_ns(hours))[index - 1])
-    if schedule.date[index - 1] == day - 1:
-        return previous_end_ns
-    day_start_ns = _days_before(int(schedule.label_ns[index]), int(schedule.date[index]) - day, calendar)
-    return min(max(day_start_ns, previous_end_ns), next_start_ns)
-
-
-def _days_before(instant_ns: int, days: int, calendar: TradingCalendar) -> int:
-    """Return the same local time of the exchange, some days earlier. The instant must be a full second."""
-    local = dt.datetime.fromtimestamp(instant_ns // SECOND_NS, calendar.zone) - dt.timedelta(days=days)
-    return int(local.timestamp()) * SECOND_NS
-
+from store.timestamps import DAY_NS, format_timestamp
 
 REASONS = ("closed", "not_yet", "no_trades", "halted", "gap", "pending", "unlisted", "unknown_hours")
 
@@ -142,32 +99,61 @@ class AbsenceFinder:
     def gaps(self, window: Window, reasons: Collection[str]) -> list[FoundGap]:
         """Return the runs of expected intervals without a bar that have one of the reasons, ascending.
 
-        window: aligned to the grid. Runs with only closed time between them are one.
+        window: aligned to the grid. Runs with only closed time between them are one. Only intervals without a bar are
+        enumerated.
         """
-        labels, traded_dates = self._labels_and_dates(window)
         if window.start_ns >= window.end_ns:
             return []
-        intervals, order = self._expected(window, labels)
         judged = self._judged(window)
+        found = (
+            self._missing_periods(window) if self.grid.resolution.is_period else self._missing(window, judged)
+        )
+        intervals, order, traded_dates = found
         words = self._reasons(window, intervals, traded_dates, judged)
         wanted = np.flatnonzero(np.isin(words, list(reasons)))
         rows = IntervalColumns(intervals.start_ns, intervals.end_ns, intervals.date, order, words)
-        return found_gaps(rows[wanted], labels, traded_dates, judged)
+        return found_gaps(rows[wanted], traded_dates, judged)
 
-    def _expected(self, window: Window, labels: Integers) -> tuple[_Intervals, Integers]:
-        """Return the expected intervals without a bar, and the place of each among all that are expected."""
-        grid = self.grid
-        if grid.resolution.is_period:
-            periods = self._open_periods(window)
-            missing = np.flatnonzero(~np.isin(periods.label, labels))
-            columns = (getattr(periods, name)[missing] for name in _Intervals.__slots__)
-            return _Intervals(*columns), missing
+    def _missing_periods(self, window: Window) -> tuple[_Intervals, Integers, Integers]:
+        """Return as `_missing`, for days, weeks and months."""
+        labels, traded_dates = self._labels_and_dates(window)
+        periods = self._open_periods(window)
+        missing = np.flatnonzero(~np.isin(periods.label, labels))
+        columns = (getattr(periods, name)[missing] for name in _Intervals.__slots__)
+        return _Intervals(*columns), missing, traded_dates
+
+    def _missing(self, window: Window, judged: JudgedRuns | None) -> tuple[_Intervals, Integers, Integers]:
+        """Return the expected intervals without a bar, the place of each among all expected ones, and the traded dates."""
+        grid, calendar = self.grid, self.day_grid.period_calendar
         intervals = grid.intervals(window)
         first, behind = expected_numbers(intervals, window, grid.calendar, grid.hours)
-        numbers, order = missing_numbers(first, behind, intervals.number_of(labels))
-        starts, ends = intervals.start_ns(numbers), intervals.start_ns(numbers + 1)
-        dates = trading_date_of(starts, self.day_grid.period_calendar)
-        return _Intervals(starts, starts, ends, dates, np.ones(len(starts), dtype=bool)), order
+        missing = missing_numbers(first, behind, self._numbered_blocks(intervals, window, judged))
+        starts, ends = (intervals.start_ns(missing.number + after) for after in (0, 1))
+        columns = (starts, ends, trading_date_of(starts, calendar), np.ones(len(starts), dtype=bool))
+        dates = trading_date_of(intervals.start_ns(first), calendar)
+        traded_dates = self._traded(window, dates, dates[missing.has_bars])
+        return _Intervals(starts, *columns), missing.place, traded_dates
+
+    def _numbered_blocks(
+        self, intervals: UtcIntervals | SessionGrid, window: Window, judged: JudgedRuns | None
+    ) -> tuple[Integers, Integers]:
+        """Return the blocks that the window's bars make, as numbers of intervals. Others may be outside of the hours."""
+        evidence, resolution = self.evidence, self.grid.resolution
+        if judged is not None and evidence is not None and evidence.bar_grid.resolution is resolution:
+            starts, ends = judged.bar_blocks
+            return intervals.number_of(starts), intervals.number_of(ends - 1) + 1
+        return blocks_of(intervals.number_of(self.bar_maker.bars(window).time_ns), 1)
+
+    def _traded(self, window: Window, dates: Integers, traded: Integers) -> Integers:
+        """Return which dates have a bar. traded: those that have an intraday bar in the window."""
+        others = np.setdiff1d(dates, traded)
+        if not len(others):
+            return traded
+        first_ns, last_ns = (
+            self.day_grid.date_start(int(day) * DAY_NS) for day in (others[0], others[-1] + 1)
+        )
+        around = Window(max(first_ns, window.start_ns), min(last_ns, window.end_ns))
+        return np.union1d(traded, self._daily_dates(around))
 
     def _judged(self, window: Window) -> JudgedRuns | None:
         """Return the judged runs of empty minutes of a window; None without evidence, and for days and longer."""
@@ -175,12 +161,20 @@ class AbsenceFinder:
         return self.evidence.judged(window) if is_judged and self.evidence is not None else None
 
     def _labels_and_dates(self, window: Window) -> tuple[Integers, Integers]:
-        """Return the timestamps of the window's bars, and the dates of its daily bars."""
+        """Return the timestamps of the window's bars, and the dates that have bars."""
         if window.start_ns >= window.end_ns:
             return _NONE, _NONE
+        labels = self.bar_maker.bars(window).time_ns
+        dates = self._daily_dates(window)
+        if not self.grid.resolution.is_period:
+            dates = np.union1d(dates, trading_date_of(labels, self.day_grid.period_calendar))
+        return labels, dates
+
+    def _daily_dates(self, window: Window) -> Integers:
+        """Return the dates of the daily bars of a window."""
         days_window = self.day_grid.aligned(window.start_ns, window.end_ns)
         _, dates = self.day_grid.ends_and_dates(self.daily_bar_maker.bars(days_window).time_ns, days_window)
-        return self.bar_maker.bars(window).time_ns, dates
+        return dates
 
     def _is_unexplained(self, window: Window, intervals: _Intervals) -> Mask:
         if self.grid.resolution.is_period:

@@ -74,9 +74,19 @@ class BarAbsences:
         """
         absences = self._absences()
         window = self._window(absences.listing_window.start_ns, None, None)
+        if self.grid.resolution.rank <= Resolution.MINUTE.rank:
+            # Sessions have whole minutes, so bars of all hours are the same within the hours, and read faster.
+            all_hours = self.inputs.unadjusted(replace(self.grid, hours=Hours.ALL))
+            absences = replace(absences, bar_maker=all_hours)
         if is_bounded:
             _check_gaps_range(window, self.grid.resolution)
         return absences.gaps(window, reasons)
+
+    def evidence(self) -> GapEvidence:
+        """Return the judge of runs of empty minutes."""
+        days, halts = self.grid.days(), Halts(self.statuses, self.grid.calendar)
+        listing_window = _listing_window(self.expiry, days, (self.inputs.trades, self.inputs.stored_bars))
+        return self._evidence(days, listing_window, halts)
 
     def _absences(self) -> AbsenceFinder:
         days, logs = self.grid.days(), (self.inputs.trades, self.inputs.stored_bars)

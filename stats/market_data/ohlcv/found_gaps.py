@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from stats.market_data.ohlcv.gap_evidence import JudgedRuns
-from stats.market_data.ohlcv.session_activity import blocks_of, uncovered
+from stats.market_data.ohlcv.session_activity import uncovered
 from stats.sessions.calendars import TradingCalendar
 from stats.sessions.schedule import Hours
 from stats.sessions.spans import SessionGrid, open_windows
-from store.arrays import Integers
+from store.arrays import Integers, Mask
 from store.log_views.grids import UtcIntervals
 from store.protocol import Window
+from store.timestamps import DAY_NS
 
 GAP, NO_TRADES, PENDING = "gap", "no_trades", "pending"
 Figures = dict[str, int | float]
@@ -22,15 +23,13 @@ Figures = dict[str, int | float]
 class FoundGap:
     """A run of expected intervals without a bar, for one reason.
 
-    expected_bars: the number of these intervals. actual_bars: the bars between its ends, outside of the expected
-    intervals. figures: by which it was judged: `minutes`, `expected_trades`, `longest_empty_minutes` and
+    expected_bars: the number of these intervals. figures: by which it was judged: `minutes`, `expected_trades`, `longest_empty_minutes` and
     `history_dates` as in `JudgedRuns`; `empty_dates`, the number of dates without any bar.
     """
 
     start_ns: int
     end_ns: int
     expected_bars: int
-    actual_bars: int
     reason: str
     figures: Figures
 
@@ -54,10 +53,12 @@ def expected_numbers(
 ) -> tuple[Integers, Integers]:
     """Return the expected intervals of a window, as ranges of their numbers: the first, and the one behind the last.
 
-    The same intervals as `expected_intervals` returns.
+    The same intervals as `expected_intervals` returns. No range has two dates, unless an interval has.
     """
-    starts, ends = np.array([window.start_ns]), np.array([window.end_ns])
-    if calendar is not None:
+    if calendar is None:
+        midnights = np.arange((window.start_ns // DAY_NS + 1) * DAY_NS, window.end_ns, DAY_NS)
+        starts, ends = np.append(window.start_ns, midnights), np.append(midnights, window.end_ns)
+    else:
         starts, ends = open_windows(window, calendar=calendar, hours=hours)
     first, behind = grid.number_of(starts), grid.number_of(ends - 1) + 1
     # Two sessions may touch the same interval.
@@ -65,21 +66,30 @@ def expected_numbers(
     return first[first < behind], behind[first < behind]
 
 
-def missing_numbers(first: Integers, behind: Integers, present: Integers) -> tuple[Integers, Integers]:
-    """Return the numbers in the ranges that are not present, and the place of each among all numbers of the ranges."""
-    starts, ends, index = uncovered(first, behind, *blocks_of(present, 1))
-    lengths = ends - starts
+@dataclass(frozen=True, slots=True)
+class MissingNumbers:
+    """The expected numbers without a bar. place: of each among all expected ones. has_bars: of each range of numbers."""
+
+    number: Integers
+    place: Integers
+    has_bars: Mask
+
+
+def missing_numbers(first: Integers, behind: Integers, blocks: tuple[Integers, Integers]) -> MissingNumbers:
+    """Return the numbers in the ranges that no block covers. blocks: their first numbers, and those behind their last."""
+    starts, ends, index = uncovered(first, behind, *blocks)
+    lengths, sizes = ends - starts, behind - first
     before = np.cumsum(lengths) - lengths
     numbers = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
-    sizes = behind - first
     places = (np.cumsum(sizes) - sizes - first)[index]
-    return numbers, numbers + np.repeat(places, lengths)
+    has_bars = np.bincount(index, lengths, len(first)) < sizes
+    return MissingNumbers(numbers, numbers + np.repeat(places, lengths), has_bars)
 
 
 def found_gaps(
-    intervals: IntervalColumns, labels: Integers, traded_dates: Integers, judged: JudgedRuns | None
+    intervals: IntervalColumns, traded_dates: Integers, judged: JudgedRuns | None
 ) -> list[FoundGap]:
-    """Merge neighbours with one reason. labels: of the bars. traded_dates: those with a bar, days since 1970."""
+    """Merge neighbours with one reason. traded_dates: those with a bar, days since 1970."""
     count = len(intervals.order)
     if not count:
         return []
@@ -88,20 +98,18 @@ def found_gaps(
     first = np.flatnonzero(is_first)
     behind = np.append(first[1:], count)
     starts, ends = intervals.start_ns[first], intervals.end_ns[behind - 1]
-    bars = np.searchsorted(labels, ends) - np.searchsorted(labels, starts)
     is_empty_date = ~np.isin(intervals.date, traded_dates)
     return [
         FoundGap(
             start,
             end,
             last - begin,
-            actual,
             str(reasons[begin]),
             _figures(intervals.date[begin:last][is_empty_date[begin:last]])
             | _judged_figures(judged, start, end, is_gap=str(reasons[begin]) != NO_TRADES),
         )
-        for begin, last, start, end, actual in zip(
-            *(column.tolist() for column in (first, behind, starts, ends, bars)), strict=True
+        for begin, last, start, end in zip(
+            *(column.tolist() for column in (first, behind, starts, ends)), strict=True
         )
     ]
 

@@ -6,19 +6,18 @@ lower decile of those dates' trades a minute. A date is clean if it has trades, 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.halts import Halts
 from stats.market_data.ohlcv.session_activity import (
     Activity,
+    DatedSessions,
     Runs,
-    Sessions,
     blocks_of,
-    parts_of,
+    half_hours_of,
     sessions_around,
 )
 from stats.sessions.calendars import TradingCalendar
@@ -34,7 +33,7 @@ HISTORY_DATES = 20
 _REACH = 40
 # Whether a date is clean is judged by the dates before it, and so on. This many judgements follow one another.
 _JUDGEMENTS = 3
-_LEAST_EXPECTED = -math.log(1e-6)
+LEAST_EXPECTED = -math.log(1e-6)
 # The lower decile of 20 dates is the second smallest of them.
 _DECILE = 1
 
@@ -45,6 +44,7 @@ class JudgedRuns:
 
     expected: how many trades as many minutes had on the dates before, at the least. longest: the minutes of the
     longest empty run of those dates. history: the number of those dates, at most 20. is_gap: the judgement.
+    bar_blocks: the starts and ends of the blocks that the bars make.
     """
 
     start_ns: Integers
@@ -53,9 +53,11 @@ class JudgedRuns:
     longest: Integers
     history: Integers
     is_gap: Mask
+    bar_blocks: tuple[Integers, Integers]
 
     def __getitem__(self, rows: Integers | Mask | slice) -> "JudgedRuns":
-        return JudgedRuns(*(getattr(self, name)[rows] for name in self.__slots__))
+        columns = {name: getattr(self, name)[rows] for name in self.__slots__ if name != "bar_blocks"}
+        return replace(self, **columns)
 
     @property
     def minutes(self) -> Integers:
@@ -100,32 +102,53 @@ class GapEvidence:
 
     def judged(self, window: Window) -> JudgedRuns:
         """Return the judged runs of the trading dates of a window. They do not depend on where in a date it begins."""
-        sessions = sessions_around(window, self.calendar, _REACH * _JUDGEMENTS)
-        activity = Activity(
-            sessions,
-            self._bars(sessions),
-            self.bar_grid.resolution.length_ns,
-            self.halts.spans(),
-            self.until_ns,
-        )
-        traded = activity.has_bars
-        has_history = activity.is_whole & (sessions.date_start_ns > self.listed_from_ns)
-        # What is declared to be complete is no gap. A minute is complete once its end is.
-        open_from_ns = self.complete_until_ns // MINUTE_NS * MINUTE_NS
-        runs = activity.empty_runs
-        runs = runs[traded[runs.date_index]].within(open_from_ns, self.until_ns)
-        clean = has_history
-        for _ in range(_JUDGEMENTS - 1):
-            gaps = runs.date_index[_judged(activity, clean, runs).is_gap]
-            clean = has_history.copy()
-            clean[gaps] = False
-        first = np.searchsorted(sessions.date_start_ns, window.start_ns, side="right") - 1
+        activity = self.activity(window)
+        runs = self._open_to_doubt(activity)
+        clean = self._clean(activity, runs)
+        first = np.searchsorted(activity.sessions.date_start_ns, window.start_ns, side="right") - 1
         runs = runs[(runs.date_index >= first) & (runs.is_regular | (not self.only_regular))]
         found = _judged(activity, clean, runs)
         pieces = self._split_at_rows(runs, found.is_gap)
         return found if pieces is runs else _judged(activity, clean, pieces)
 
-    def _bars(self, sessions: Sessions) -> Bars:
+    def expected(self, activity: Activity, runs: Runs) -> Floats:
+        """Return how many trades runs of minutes would have, at the least, by the clean dates before each.
+
+        0 without enough history, and for what is declared to be complete. activity: of a window that has the runs.
+        """
+        index = np.flatnonzero(self._clean(activity, self._open_to_doubt(activity)))
+        before = np.searchsorted(index, runs.date_index)
+        known = before - np.searchsorted(index, runs.date_index - _REACH) >= HISTORY_DATES
+        known &= runs.end_ns > self.complete_until_ns
+        expected = np.zeros(len(runs))
+        if known.any():
+            expected[known] = _expected(activity, index, runs[known], before[known] - HISTORY_DATES)
+        return expected
+
+    def activity(self, window: Window) -> Activity:
+        """Return what was traded on the trading dates of a window, and on those by which they are judged."""
+        sessions = sessions_around(window, self.calendar, _REACH * _JUDGEMENTS)
+        length_ns, halts = self.bar_grid.resolution.length_ns, self.halts.spans()
+        return Activity(sessions, self._bars(sessions), length_ns, halts, self.until_ns)
+
+    def _open_to_doubt(self, activity: Activity) -> Runs:
+        """Return the empty runs of traded dates. What is declared to be complete is no gap; a minute is once its end is."""
+        runs = activity.empty_runs
+        complete_ns = self.complete_until_ns // MINUTE_NS * MINUTE_NS
+        return runs[activity.has_bars[runs.date_index]].within(complete_ns, self.until_ns)
+
+    def _clean(self, activity: Activity, runs: Runs) -> Mask:
+        """Return which dates are clean."""
+        has_history = activity.is_whole & (activity.sessions.date_start_ns > self.listed_from_ns)
+        clean = has_history
+        for _ in range(_JUDGEMENTS - 1):
+            before, clean = clean, has_history.copy()
+            clean[runs.date_index[_judged(activity, before, runs).is_gap]] = False
+            if (clean == before).all():
+                break
+        return clean
+
+    def _bars(self, sessions: DatedSessions) -> Bars:
         if not len(sessions.start_ns):
             return joined_bars([])
         end_ns = min(int(sessions.end_ns[-1]), self.until_ns)
@@ -155,10 +178,10 @@ def _judged(activity: Activity, clean: Mask, runs: Runs) -> JudgedRuns:
         candidates = longest[known] < runs.minutes[known]
         known, history_from = known[candidates], history_from[candidates]
         expected[known] = _expected(activity, index, runs[known], history_from)
-    is_gap = (expected > _LEAST_EXPECTED) & (runs.minutes > longest)
-    return JudgedRuns(
-        runs.start_ns, runs.end_ns, expected, longest, np.minimum(history, HISTORY_DATES), is_gap
-    )
+    is_gap = (expected > LEAST_EXPECTED) & (runs.minutes > longest)
+    history = np.minimum(history, HISTORY_DATES)
+    columns = (runs.start_ns, runs.end_ns, expected, longest, history, is_gap)
+    return JudgedRuns(*columns, activity.blocks)
 
 
 def _longest(activity: Activity, index: Integers, runs: Runs, history_from: Integers) -> Integers:
@@ -166,8 +189,11 @@ def _longest(activity: Activity, index: Integers, runs: Runs, history_from: Inte
 
     index: the clean dates. history_from: for each run the first of its 20 clean dates, as a position in `index`.
     """
-    of_dates = sliding_window_view(activity.longest[index], HISTORY_DATES, axis=0).max(axis=-1)
-    parts = parts_of(runs)
+    of_dates = activity.longest[index]
+    # The maxima of 2, 4, 8, 16 and 20 dates, each from the maxima before it.
+    for step in (1, 2, 4, 8, HISTORY_DATES - 16):
+        of_dates = np.maximum(of_dates[:-step], of_dates[step:])
+    parts = half_hours_of(runs)
     found = np.zeros(len(runs), dtype=np.int64)
     values = of_dates[history_from[parts.run_index], activity.column(parts.number)]
     np.maximum.at(found, parts.run_index, values)
@@ -176,9 +202,9 @@ def _longest(activity: Activity, index: Integers, runs: Runs, history_from: Inte
 
 def _expected(activity: Activity, index: Integers, runs: Runs, history_from: Integers) -> Floats:
     """Return how many trades each run would have at the lower decile of the dates before it. See `_longest`."""
-    parts = parts_of(runs)
+    parts = half_hours_of(runs)
     dates = index[history_from[parts.run_index][:, None] + np.arange(HISTORY_DATES)]
-    rates = activity.rates[dates, activity.column(parts.number)[:, None]]
+    rates = activity.rates(dates, activity.column(parts.number)[:, None])
     # NaN, of a date without this half hour, is sorted last.
     decile = np.nan_to_num(np.sort(rates, axis=1)[:, _DECILE])
     expected: Floats = np.bincount(parts.run_index, decile * parts.minutes, len(runs)).astype(np.float64)

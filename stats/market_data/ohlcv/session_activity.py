@@ -19,7 +19,7 @@ _DAYS_OF_120_DATES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Sessions:
+class DatedSessions:
     """Trading dates and their periods of trading.
 
     date_start_ns: when each date begins. The other columns have a row for each period, ascending and disjoint:
@@ -87,7 +87,10 @@ def uncovered(
     is_free = (before < 0) | (block_ends[before] <= starts)
     inside = np.searchsorted(starts, block_ends, side="right") - 1
     ends_inside = (inside >= 0) & (block_ends < ends[inside])
-    free_starts = np.union1d(starts[is_free], block_ends[ends_inside])
+    free_starts = np.sort(np.concatenate([starts[is_free], block_ends[ends_inside]]))
+    free_starts = free_starts[
+        np.append(np.ones(min(len(free_starts), 1), dtype=bool), np.diff(free_starts) > 0)
+    ]
     index = np.searchsorted(starts, free_starts, side="right") - 1
     following = np.append(block_starts, np.iinfo(np.int64).max)[np.searchsorted(block_starts, free_starts)]
     free_ends = np.minimum(ends[index], following)
@@ -96,7 +99,7 @@ def uncovered(
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class HalfHours:
     """The half hours of runs, ascending. run_index: the run of each. number: counted from the opening; may be negative."""
 
     run_index: Integers
@@ -110,14 +113,14 @@ class Parts:
         return (self.end_ns - self.start_ns) // MINUTE_NS
 
 
-def parts_of(runs: Runs) -> Parts:
+def half_hours_of(runs: Runs) -> HalfHours:
     """Cut runs at the half hours from the opening."""
     first = (runs.start_ns - runs.open_ns) // PART_NS
     counts = (runs.end_ns - 1 - runs.open_ns) // PART_NS - first + 1
     index = np.repeat(np.arange(len(runs)), counts)
     number = first[index] + np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
     lower = runs.open_ns[index] + number * PART_NS
-    return Parts(
+    return HalfHours(
         index,
         number,
         np.maximum(lower, runs.start_ns[index]),
@@ -125,7 +128,7 @@ def parts_of(runs: Runs) -> Parts:
     )
 
 
-def sessions_around(window: Window, calendar: TradingCalendar | None, dates_before: int) -> Sessions:
+def sessions_around(window: Window, calendar: TradingCalendar | None, dates_before: int) -> DatedSessions:
     """Return the sessions of a window's trading dates, and of up to 120 dates before them.
 
     Without a calendar each UTC date is one regular session.
@@ -133,7 +136,9 @@ def sessions_around(window: Window, calendar: TradingCalendar | None, dates_befo
     if calendar is None:
         first, last = window.start_ns // DAY_NS - dates_before, (window.end_ns - 1) // DAY_NS
         days = np.arange(first, last + 1) * DAY_NS
-        return Sessions(days, days, days + DAY_NS, days, np.arange(len(days)), np.ones(len(days), dtype=bool))
+        return DatedSessions(
+            days, days, days + DAY_NS, days, np.arange(len(days)), np.ones(len(days), dtype=bool)
+        )
     schedule = calendar.around(window.start_ns - _DAYS_OF_120_DATES * DAY_NS, window.end_ns - 1)
     first, behind = np.searchsorted(schedule.end_ns, [window.start_ns, window.end_ns - 1], side="right")
     schedule = schedule[max(int(first) - dates_before, 0) : int(behind) + 1]
@@ -144,7 +149,7 @@ def sessions_around(window: Window, calendar: TradingCalendar | None, dates_befo
     is_regular = np.repeat([False, True, False], [len(dates), len(regular.start_ns), len(dates)])
     order = np.argsort(starts, kind="stable")
     order = order[starts[order] < ends[order]]
-    return Sessions(
+    return DatedSessions(
         schedule.start_ns,
         starts[order],
         ends[order],
@@ -162,52 +167,38 @@ class Activity:
     of trading. until_ns: what comes later is not looked at.
     """
 
-    sessions: Sessions
+    sessions: DatedSessions
     bars: Bars
     length_ns: int
     halts: tuple[Integers, Integers]
     until_ns: int
 
     @cached_property
-    def open_runs(self) -> Runs:
-        """The periods of trading, without halts."""
-        return self._periods.without(*self.halts)
+    def blocks(self) -> tuple[Integers, Integers]:
+        """The starts and ends of the blocks that the bars make."""
+        return blocks_of(self.bars.time_ns, self.length_ns)
 
     @cached_property
     def empty_runs(self) -> Runs:
         """The runs of minutes without a bar."""
-        return self.open_runs.without(*blocks_of(self.bars.time_ns, self.length_ns))
-
-    @cached_property
-    def is_whole(self) -> Mask:
-        """Whether each date has a bar in its sessions, and no halt."""
-        lengths = [
-            np.bincount(runs.date_index, runs.minutes, self._shape[0])
-            for runs in (self._periods, self.open_runs)
-        ]
-        is_whole: Mask = self.has_bars & (lengths[0] == lengths[1])
-        return is_whole
+        return self.open_runs.without(*self.blocks)
 
     @cached_property
     def has_bars(self) -> Mask:
         """Whether each date has a bar in its sessions."""
-        has_bars: Mask = self._trades.sum(axis=1) > 0
+        has_bars: Mask = self._minutes(self.empty_runs) < self._minutes(self.open_runs)
         return has_bars
 
     @cached_property
-    def rates(self) -> Floats:
-        """The trades a minute; NaN where there is no session."""
-        parts = self._parts
-        minutes = self._sums(parts, self.open_runs, parts.minutes)
-        rates: Floats = np.divide(
-            self._trades, minutes, out=np.full(minutes.shape, np.nan), where=minutes > 0
-        )
-        return rates
+    def is_whole(self) -> Mask:
+        """Whether each date has a bar in its sessions, and no halt."""
+        is_whole: Mask = self.has_bars & (self._minutes(self.open_runs) == self._minutes(self._periods))
+        return is_whole
 
     @cached_property
     def longest(self) -> Integers:
-        """The minutes of the longest empty run that touches each half hour."""
-        runs, parts = self.empty_runs, parts_of(self.empty_runs)
+        """The table of the minutes of the longest empty run that touches each half hour."""
+        runs, parts = self.empty_runs, half_hours_of(self.empty_runs)
         table = np.zeros(self._shape, dtype=np.int64)
         cells = runs.date_index[parts.run_index], self.column(parts.number)
         np.maximum.at(table, cells, runs.minutes[parts.run_index])
@@ -217,6 +208,36 @@ class Activity:
         """Return the tables' columns of half hours."""
         return number - self._first_number
 
+    def rates(self, dates: Integers, columns: Integers) -> Floats:
+        """Return the trades a minute in cells of the table; NaN where there is no session.
+
+        A bar whose number of trades is unknown counts as one.
+        """
+        count, width = self._shape
+        cells, of_parts = dates * width + columns, self._cells
+        is_needed = np.zeros(count * width, dtype=bool)
+        is_needed[cells] = True
+        needed = np.flatnonzero(is_needed[of_parts])
+        parts, times = self._parts, self.bars.time_ns
+        first, behind = (np.searchsorted(times, edges[needed]) for edges in (parts.start_ns, parts.end_ns))
+        trades = np.bincount(of_parts[needed], self._trades(first, behind), count * width)
+        minutes = np.bincount(of_parts[needed], parts.minutes[needed], count * width)
+        rates: Floats = np.divide(trades, minutes, out=np.full(len(minutes), np.nan), where=minutes > 0)
+        found: Floats = rates[cells]
+        return found
+
+    def _trades(self, first: Integers, behind: Integers) -> Integers:
+        """Return the trades of the bars with these indices, which are ascending."""
+        counts, has_bars = self.bars.trade_count, first < behind
+        if len(counts) and counts.min() < 1:
+            counts = np.maximum(counts, 1)
+        edges = np.column_stack([first[has_bars], behind[has_bars]]).ravel()
+        sums = np.zeros(len(first), dtype=np.int64)
+        if len(edges):
+            edges = edges[:-1] if edges[-1] == len(counts) else edges
+            sums[has_bars] = np.add.reduceat(counts, edges)[::2]
+        return sums
+
     @cached_property
     def _periods(self) -> Runs:
         sessions = self.sessions
@@ -225,8 +246,13 @@ class Activity:
         return periods if not len(periods) else periods.within(int(periods.start_ns[0]), self.until_ns)
 
     @cached_property
-    def _parts(self) -> Parts:
-        return parts_of(self.open_runs)
+    def open_runs(self) -> Runs:
+        """The periods of trading, without halts."""
+        return self._periods.without(*self.halts)
+
+    @cached_property
+    def _parts(self) -> HalfHours:
+        return half_hours_of(self.open_runs)
 
     @cached_property
     def _first_number(self) -> int:
@@ -238,15 +264,11 @@ class Activity:
         return len(self.sessions.date_start_ns), columns
 
     @cached_property
-    def _trades(self) -> Floats:
-        """The trades; a bar whose number of trades is unknown counts as one."""
-        parts, bars = self._parts, self.bars
-        total = np.append(0, np.cumsum(np.maximum(bars.trade_count, 1)))
-        edges = np.searchsorted(bars.time_ns, [parts.start_ns, parts.end_ns])
-        return self._sums(parts, self.open_runs, total[edges[1]] - total[edges[0]])
+    def _cells(self) -> Integers:
+        """The cell of each part, counted through the table. Two parts may have one, such as those around a halt."""
+        parts = self._parts
+        return self.open_runs.date_index[parts.run_index] * self._shape[1] + self.column(parts.number)
 
-    def _sums(self, parts: Parts, runs: Runs, values: Integers) -> Floats:
-        dates, columns = self._shape
-        cells = runs.date_index[parts.run_index] * columns + self.column(parts.number)
-        sums: Floats = np.bincount(cells, values, dates * columns).astype(np.float64).reshape(self._shape)
-        return sums
+    def _minutes(self, runs: Runs) -> Floats:
+        """Return the minutes of each date's runs."""
+        return np.bincount(runs.date_index, runs.minutes, len(self.sessions.date_start_ns)).astype(np.float64)
