@@ -1,8 +1,9 @@
-"""The kind of jobs that fill gaps."""
+"""The kinds of jobs that ask sources."""
 
+from backfills import reconciling
 from backfills.filling import backfill
 from backfills.records import KIND
-from backfills.serializers import BackfillRequestSerializer
+from backfills.serializers import BackfillRequestSerializer, ReconciliationRequestSerializer
 from jobs.kinds import Document, JobKind
 
 
@@ -19,4 +20,14 @@ BACKFILL = JobKind(
     scope="backfill:write",
     turn=_turn,
     at_once=5,
+)
+
+RECONCILIATION = JobKind(
+    name=reconciling.KIND,
+    function=reconciling.reconcile,
+    serializer=ReconciliationRequestSerializer,
+    unit="dates",
+    scope="backfill:write",
+    turn=lambda parameters: f"{reconciling.KIND}:{parameters['symbol']}",
+    attempts=10,
 )

@@ -2,18 +2,21 @@
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from backfills.models import STATES
 from http_requests.field_errors import KnownFieldsSerializer
 from stats.sessions.schedule import Hours
+from store.datasets import DATASETS, TRADES
 from store.instruments import GAP_RULES
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp
 from trades.exceptions import InvalidValue
 from trades.instruments.services import requested_symbol
 
 REQUEST = {"symbol": "AAPL", "start": "2025-01-02", "end": "2025-01-09"}
+RECONCILIATION = {**REQUEST, "source": "desk"}
 BACKFILL: dict[str, Any] = {
     "dataset": "trades",
     "symbol": "AAPL",
@@ -63,12 +66,23 @@ class RequestTime(_BodyField):
             raise serializers.ValidationError(str(error), code=error.code) from error
 
 
-class BackfillRequestSerializer(KnownFieldsSerializer):
-    """What to fill: the gaps of a symbol in `[start, end)`."""
+class SymbolRangeSerializer(KnownFieldsSerializer):
+    """A symbol in `[start, end)`."""
 
     symbol = RequestSymbol(max_length=32)
     start = RequestTime(max_length=40)
     end = RequestTime(max_length=40)
+
+    def validate(self, attrs: Any) -> Any:
+        """Refuse a range without an instant."""
+        if parse_timestamp(attrs["start"]) >= parse_timestamp(attrs["end"]):
+            raise serializers.ValidationError({"end": ["must be later than start"]}, code="invalid_range")
+        return attrs
+
+
+class BackfillRequestSerializer(SymbolRangeSerializer):
+    """What to fill: the gaps of a symbol in `[start, end)`."""
+
     hours = serializers.ChoiceField(
         [hours.value for hours in Hours],
         required=False,
@@ -84,11 +98,25 @@ class BackfillRequestSerializer(KnownFieldsSerializer):
         help_text="Store prices that are far from those beside the gap, too: a person has looked at them.",
     )
 
-    def validate(self, attrs: Any) -> Any:
-        """Refuse a range without an instant."""
-        if parse_timestamp(attrs["start"]) >= parse_timestamp(attrs["end"]):
-            raise serializers.ValidationError({"end": ["must be later than start"]}, code="invalid_range")
-        return attrs
+
+class ReconciliationRequestSerializer(SymbolRangeSerializer):
+    """What to compare with a source: a symbol's rows in `[start, end)`."""
+
+    dataset = serializers.ChoiceField(list(DATASETS), default=TRADES.name)
+    source = serializers.CharField(  # type: ignore[assignment]  # an attribute of DRF's fields has this name
+        max_length=100, required=False, help_text="Default: the first source that is configured to give this."
+    )
+    store = serializers.BooleanField(
+        default=False,
+        help_text="Store the differences: missing rows, cancels and corrections. Needs the scope market:write, too.",
+    )
+
+    def validate_source(self, name: str) -> str:
+        """Refuse a name that is not configured."""
+        if name not in settings.BACKFILL_SOURCES:
+            names = ", ".join(settings.BACKFILL_SOURCES) or "none is configured"
+            raise serializers.ValidationError(f"is not a source: {names}", code="invalid_choice")
+        return name
 
 
 class StatementSerializer(serializers.Serializer[Any]):

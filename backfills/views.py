@@ -1,4 +1,4 @@
-"""The endpoint of backfills: submit one, and list the gaps for which sources were asked."""
+"""The endpoints of backfills and reconciliations, and the list of gaps for which sources were asked."""
 
 from typing import Any
 
@@ -6,19 +6,30 @@ import django_filters
 from django.db.models import QuerySet
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import CharField, ChoiceField, IntegerField, Serializer
 
+from backfills import reconciling
 from backfills.models import STATES, Backfill
 from backfills.records import KIND
-from backfills.serializers import BACKFILL, REQUEST, BackfillRequestSerializer, BackfillSerializer
+from backfills.serializers import (
+    BACKFILL,
+    RECONCILIATION,
+    REQUEST,
+    BackfillRequestSerializer,
+    BackfillSerializer,
+    ReconciliationRequestSerializer,
+)
 from backfills.services import backfill_documents
 from http_requests.parameters import single_parameters
+from jobs.kinds import Document
 from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
 from listing.filters import StrictFilterBackend, choice_filter
 from listing.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
+from ratelimit.callers import Caller
 from trades.instruments.services import requested_symbol, symbol_canonical
 
 
@@ -97,3 +108,33 @@ class BackfillsViewSet(SubmissionViewSet):
         them, and the rows.
         """
         return self.submit(request)
+
+
+class ReconciliationsViewSet(SubmissionViewSet):
+    """Reconciliations: our rows, compared with a source's."""
+
+    kind = reconciling.KIND
+
+    @extend_schema(
+        operation_id="reconciliation_submit",
+        summary="Compare with a source",
+        parameters=[IDEMPOTENCY_KEY, PREFER],
+        request=ReconciliationRequestSerializer,
+        responses={202: JobSerializer},
+        examples=[
+            OpenApiExample("A week", value=RECONCILIATION, request_only=True),
+            OpenApiExample("The job", value=JOB, response_only=True, status_codes=["202"]),
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """Queue a job that compares a symbol's rows in a range with a source, date by date.
+
+        Its result counts missing, extra and different rows, and lists the first thousand. With `store` it stores them:
+        missing rows are added, extra ones cancelled, different ones corrected.
+        """
+        return self.submit(request)
+
+    def check_caller(self, caller: Caller, parameters: Document) -> None:
+        """Storing differences changes data, which `backfill:write` does not allow."""
+        if parameters["store"] and "market:write" not in caller.scopes:
+            raise PermissionDenied("the caller lacks the scope market:write", "missing_scope")

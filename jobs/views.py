@@ -146,9 +146,13 @@ class SubmissionViewSet(GenericViewSet[Any]):
         single_parameters(request.GET, ("format",))
         serializer = self._kind.serializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)
+        self.check_caller(cast("Caller", request.user), serializer.validated_data)
         if self._kind.audit_class:
             return change_and_record(self, lambda _: self._submit_once(request, serializer.validated_data))
         return self._submit_once(request, serializer.validated_data)
+
+    def check_caller(self, caller: Caller, parameters: Document) -> None:
+        """Raise PermissionDenied if these parameters need more than the endpoint's scope."""
 
     def _submit_once(self, request: Request, parameters: Document) -> Response:
         now, call = timezone.now(), keyed_call(request, request.data)

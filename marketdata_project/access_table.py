@@ -78,6 +78,7 @@ _KEYS: Table = {
 _JOBS: Table = {
     ("backfills", "GET"): Access("market:read", sensitivity="internal", cost="page"),
     ("backfills", "POST"): Access("backfill:write", kind=WRITE),
+    ("reconciliations", "POST"): Access("backfill:write", kind=WRITE),
     ("jobs", "GET"): Access(ANY_CALLER),
     ("job", "GET"): Access(ANY_CALLER),
     ("job-cancel", "POST"): Access(ANY_CALLER, kind=WRITE),

@@ -235,6 +235,7 @@ ERROR_CODES = (
         alias_taken="An alias is already a symbol with data, or another instrument's symbol, or its alias at the "
         "same time. Choose another alias or other dates.",
         idempotency_key_reused="The Idempotency-Key was used for another body. Choose a new key.",
+        source_not_offered="A job failed: no source is configured to give these rows.",
     ),
     *_codes(422, NextStep.CORRECT, GivenBy.EVERY,
         invalid_symbol="A symbol has 1-32 characters of A-Z 0-9 . _ - = ^ : + and single inner spaces.",
@@ -267,6 +268,7 @@ ERROR_CODES = (
         server_unavailable="The proxy got no answer from the server. Retry after `Retry-After`; repeat a write "
         "with its Idempotency-Key.",
         database_unavailable="The database cannot be used now. Retry.",
+        source_failed="A job was given up: a source did not answer, or its answer is wrong, again and again.",
     ),
     *_codes(503, NextStep.RETRY, GivenBy.CHANGES, 1,
         store_busy="Another process holds the symbol's lock; nothing was stored. Retry.",

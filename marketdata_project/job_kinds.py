@@ -1,6 +1,6 @@
 """The table of the kinds of jobs."""
 
-from backfills.kinds import BACKFILL
+from backfills.kinds import BACKFILL, RECONCILIATION
 from jobs.kinds import JobKind
 
-KINDS: tuple[JobKind, ...] = (BACKFILL,)
+KINDS: tuple[JobKind, ...] = (BACKFILL, RECONCILIATION)

@@ -25,6 +25,7 @@ from rest_framework.views import set_rollback
 
 from audit import exceptions as audit
 from audit.records.masking import masked_path
+from backfills import exceptions as backfills
 from http_requests import exceptions as requests
 from http_requests.exceptions import FieldError
 from http_requests.field_errors import field_errors
@@ -51,6 +52,7 @@ OWN_ERRORS = (
     keys.RateLimitError,
     idempotency.IdempotencyError,
     jobs.JobError,
+    backfills.SourceError,
 )
 
 _DRF_CODES = {

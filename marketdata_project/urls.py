@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from audit.reading.views import AuditViewSet
-from backfills.views import BackfillsViewSet
+from backfills.views import BackfillsViewSet, ReconciliationsViewSet
 from jobs.views import JobsViewSet
 from marketdata_project.guides import guide, guides
 from marketdata_project.monitoring import healthz, metrics, readyz
@@ -137,6 +137,9 @@ access = [
 
 jobs = [
     re_path(r"^backfills/?\Z", BackfillsViewSet.as_view({"get": "list", "post": "create"}), name="backfills"),
+    re_path(
+        r"^reconciliations/?\Z", ReconciliationsViewSet.as_view({"post": "create"}), name="reconciliations"
+    ),
     re_path(r"^jobs/?\Z", JobsViewSet.as_view({"get": "list"}), name="jobs"),
     re_path(r"^jobs/(?P<job>[^/]+)/?\Z", JobsViewSet.as_view({"get": "retrieve"}), name="job"),
     re_path(r"^jobs/(?P<job>[^/]+)/cancel/?\Z", JobsViewSet.as_view({"post": "cancel"}), name="job-cancel"),

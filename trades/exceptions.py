@@ -24,13 +24,16 @@ class InvalidValue(RequestError):
 
 
 class BatchRefused(RequestError):
-    """At least one value of a well-formed batch is wrong. Nothing was stored. Correct it."""
+    """At least one value of a well-formed batch is wrong. Nothing was stored. Correct it.
+
+    rows: the numbers of all wrong rows, or corrections, if they are known.
+    """
+
+    rows: Sequence[int] = ()
 
 
 class ConditionsRefused(BatchRefused):
-    """Conditions have no known meaning, and the instrument refuses such rows: `rows`, by number."""
-
-    rows: Sequence[int] = ()
+    """Conditions have no known meaning, and the instrument refuses such rows."""
 
 
 class ImportsError(Exception):

@@ -173,7 +173,9 @@ def trades_correct(*, batch: CorrectionBatch, caller: str, request_key: str | No
             FieldError(f"corrections[{index}]{_target_field(batch, index)}", error.code, str(error))
             for index in error.rows[:ERRORS_LIMIT]
         ]
-        raise BatchRefused(error.code, str(error), fields) from error
+        refused = BatchRefused(error.code, str(error), fields)
+        refused.rows = error.rows
+        raise refused from error
 
 
 def _target_field(batch: CorrectionBatch, index: int) -> str:

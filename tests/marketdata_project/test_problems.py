@@ -10,6 +10,7 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils.module_loading import import_string
 
+from backfills import exceptions as backfills
 from http_requests import exceptions as requests
 from http_requests.wsgi_variables import BODY_TOO_LARGE
 from marketdata_project.error_codes import DECLARED, ERROR_CODES
@@ -28,6 +29,8 @@ ARGUMENTS = {
     storage.AliasTaken: (0, "FB", "it is an alias of META"),
     storage.RequestInProgress: (),
     requests.BodyTooLarge: (1,),
+    backfills.SourceFailed: ("desk", "answered 500"),
+    backfills.NotOffered: ("desk", "there is no file of these dates"),
 }
 
 
