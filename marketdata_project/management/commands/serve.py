@@ -116,7 +116,8 @@ class Command(BaseCommand):
             runs_jobs=settings.JOB_THREADS > 0,
         )
         base = url_of(listener)
-        self._say(f"Starting {settings.WORKERS} web processes and a worker on {base}")
+        workers = "a worker and a job worker" if settings.JOB_THREADS else "a worker"
+        self._say(f"Starting {settings.WORKERS} web processes, {workers} on {base}")
         Supervisor(plan, say=self._say).run(on_ready=lambda: self._say(_welcome(base)))
         self._say("Stopped")
 
