@@ -20,10 +20,8 @@ from backfills.sources.registry import sources_in_order
 from backfills.surroundings import surroundings_of
 from jobs.kinds import Document, Run
 from stats.market_data.gaps import gaps_of
-from stats.sessions.calendars import calendar_if_known
 from stats.sessions.schedule import Hours
 from store.datasets import TRADES
-from store.instruments import Instrument
 from store.protocol import Fill, Window
 from store.resolutions import Resolution
 from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
@@ -37,13 +35,13 @@ CALLER = "backfill"
 class BackfillTask:
     """What a job shall fill.
 
-    hours: in which gaps are looked for. rule: None for the instrument's. with_settled: whether gaps are asked for, too,
+    hours: in which gaps are looked for; None for the instrument's usual ones. rule: None for the instrument's. with_settled: whether gaps are asked for, too,
     for which a person or a later time is awaited. accepts_far: whether prices that are far from both sides are stored.
     """
 
     symbol: str
     window: Window
-    hours: Hours
+    hours: Hours | None
     rule: str | None
     with_settled: bool
     accepts_far: bool
@@ -56,16 +54,11 @@ class BackfillTask:
         return cls(
             instrument.symbol,
             Window(parse_timestamp(parameters["start"]), parse_timestamp(parameters["end"])),
-            usual_hours(instrument) if hours is None else Hours(hours),
+            None if hours is None else Hours(hours),
             parameters.get("rule"),
             not parameters.get("automatic", False),
             parameters.get("accept_far", False),
         )
-
-
-def usual_hours(instrument: Instrument) -> Hours:
-    """Return the hours in which an instrument's gaps are looked for."""
-    return Hours.ALL if calendar_if_known(instrument) is None else Hours.REGULAR
 
 
 def open_gaps(task: BackfillTask, *, now: datetime) -> list[Window]:

@@ -9,7 +9,6 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from backfills.filling import usual_hours
 from backfills.models import EXHAUSTED, Backfill
 from backfills.records import KIND, settled_windows
 from jobs.models import Job
@@ -83,9 +82,8 @@ def _ranges(content: PinnedContent) -> Iterator[tuple[str, Window, Resolution]]:
 def _queue_gaps(symbol: str, window: Window, resolution: Resolution) -> None:
     """Queue one backfill from the first open gap of the window to the last."""
     now = timezone.now()
-    instrument = market_store().instrument(symbol)
     judged = resolution if resolution.is_period else Resolution.MINUTE
-    found = gaps_of(symbol, window, judged, hours=usual_hours(instrument), now_ns=time.time_ns())
+    found = gaps_of(symbol, window, judged, now_ns=time.time_ns())
     settled = settled_windows(symbol, now=now)
     settled += [fill.window for _, fill in market_store().fills(TRADES, symbol, window)]
     missing = [part for gap in found for part in Window(gap.start_ns, gap.end_ns).without(settled)]

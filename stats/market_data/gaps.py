@@ -22,7 +22,9 @@ from stats.market_data.query_parameters import gaps_serializer
 from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
 from stats.parameters import Bound, SymbolList, query_values
 from stats.rendering.format import Rendered
+from stats.sessions.calendars import calendar_if_known
 from stats.sessions.schedule import Hours
+from store.instruments import Instrument
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import format_timestamp
@@ -49,7 +51,7 @@ class Gap:
 class GapsQuery:
     """A query for gaps.
 
-    market_class: the class in the URL; None for symbols of any class. start, end: None for the first row, and for now.
+    market_class: the class in the URL; None for symbols of any class. hours: None for each instrument's usual ones. start, end: None for the first row, and for now.
     rule: None for each instrument's. with_quiet: whether runs that were judged to be no gaps are listed, too.
     symbol_as_of_ns, universe: as in `MarketDataQuery`.
     """
@@ -60,17 +62,17 @@ class GapsQuery:
     resolution: Resolution = Resolution.DAY
     start: Annotated[Bound | None, Irrelevant("pages have the range")] = None
     end: Annotated[Bound | None, Irrelevant("pages have the range")] = None
-    hours: Annotated[Hours, Irrelevant("pages have the grid")] = Hours.REGULAR
+    hours: Annotated[Hours | None, Irrelevant("pages have the grid")] = None
     rule: Annotated[str | None, Irrelevant("pages have the rule")] = None
     as_of_ns: int | None = None
     symbol_as_of_ns: Annotated[int | None, Irrelevant("the key has the symbols' meaning")] = None
     universe: str | None = None
     with_quiet: bool = False
 
-    @property
-    def bars_query(self) -> str:
-        """The query string of the bars whose gaps are asked for."""
-        texts = {"resolution": self.resolution.value, "hours": self.hours.value, "fields": "close"}
+    def bars_query(self, instrument: Instrument) -> str:
+        """Return the query string of the bars of an instrument whose gaps are asked for."""
+        hours = self.hours or usual_hours(instrument)
+        texts = {"resolution": self.resolution.value, "hours": hours.value, "fields": "close"}
         texts |= {
             name: format_timestamp(bound.instant_ns)[: 10 if bound.is_date else None]
             for name, bound in (("start", self.start), ("end", self.end))
@@ -102,7 +104,7 @@ def parse_gaps_query(market_class: str | None, symbol: str | None, query_string:
         resolution=values.get("resolution", Resolution.DAY),
         start=values.get("start"),
         end=values.get("end"),
-        hours=Hours(values.get("hours", Hours.REGULAR)),
+        hours=Hours(values["hours"]) if "hours" in values else None,
         rule=values.get("rule"),
         as_of_ns=values.get("as_of"),
         symbol_as_of_ns=values.get("symbol_as_of"),
@@ -211,7 +213,7 @@ def gaps_of(
     rule: str | None = None,
     as_of_ns: int | None = None,
     *,
-    hours: Hours = Hours.REGULAR,
+    hours: Hours | None = None,
     now_ns: int,
 ) -> list[Gap]:
     """Return the gaps of a symbol in a window of any length, ascending.
@@ -249,11 +251,16 @@ def _universe_query(query: GapsQuery) -> UniverseQuery:
     )
 
 
+def usual_hours(instrument: Instrument) -> Hours:
+    """Return the hours in which an instrument's bars are expected by default."""
+    return Hours.ALL if calendar_if_known(instrument) is None else Hours.REGULAR
+
+
 def bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PinnedPage:
     """Pin the bars of a symbol, whose plan decides why some are missing."""
     market_class = query.market_class
+    instrument = market_store().instrument(symbol, as_of_ns=query.as_of_ns)
     if market_class is None:
-        instrument = market_store().instrument(symbol, as_of_ns=query.as_of_ns)
         found = class_of(instrument.instrument_class)
         if "ohlcv" not in found.datasets:
             raise WrongClass(
@@ -264,7 +271,7 @@ def bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PinnedPage:
     # As for a stream, which needs no start and has no maximum range.
     target = Target(market_class, MARKET_DATASETS["ohlcv"].form, symbol, streamed=True)
     bars = replace(
-        parse_query(target, query.bars_query),
+        parse_query(target, query.bars_query(instrument)),
         streamed=False,
         with_coverage=True,
         gap_rule=query.rule,

@@ -42,7 +42,9 @@ class Command(BaseCommand):
         parser.add_argument("--start", help="default: the first row")
         parser.add_argument("--end", help="exclusive; default: now")
         parser.add_argument("--resolution", choices=Resolution.names(), help="default: 1d")
-        parser.add_argument("--hours", choices=list(Hours), help="default: regular")
+        parser.add_argument(
+            "--hours", choices=list(Hours), help="default: regular, of instruments with an exchange"
+        )
         parser.add_argument("--rule", choices=GAP_RULES, help="default: each instrument's gap_rule")
         parser.add_argument("--as-of", help="ignore what was stored after this instant")
         parser.add_argument("--exchange", metavar="MIC", help="when no symbol of this exchange had a trade")

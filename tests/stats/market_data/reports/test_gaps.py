@@ -189,7 +189,7 @@ def test_the_gaps_of_several_symbols_of_any_class(api: Api):
         (f"{TREE}/equities/GEN/gaps", {"resolution": "tick"}, (404, "resolution_unavailable")),
         (f"{TREE}/crypto/GEN/gaps", {}, (404, "wrong_class")),
         (f"{TREE}/equities/NONE/gaps", {}, (404, "unknown_symbol")),
-        (f"{TREE}/equities/PLAIN/gaps", {}, (400, "no_exchange")),
+        (f"{TREE}/equities/PLAIN/gaps", {"hours": "regular"}, (400, "no_exchange")),
         ("/api/v1/gaps", {}, (400, "missing_parameter")),
     ],
 )
