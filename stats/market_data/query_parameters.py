@@ -300,7 +300,7 @@ class _RangeSerializer(serializers.Serializer[Any]):
             )
         if "join" in self.fields:
             _check_join(attrs)
-        _check_rule(attrs, is_of_coverage="coverage" in self.fields)
+        _check_coverage(attrs, is_of_gaps="quiet" in self.fields)
         _check_best(attrs)
         _check_knowledge(attrs)
         if "adjust" in self.fields:
@@ -312,8 +312,13 @@ class _RangeSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-def _check_rule(attrs: dict[str, Any], *, is_of_coverage: bool) -> None:
-    if is_of_coverage and "rule" in attrs and not attrs.get("coverage"):
+def _check_coverage(attrs: dict[str, Any], *, is_of_gaps: bool) -> None:
+    if attrs.get("coverage") and attrs.get("resolution", Resolution.DAY).is_tick:
+        raise serializers.ValidationError(
+            "every nanosecond without a trade would be listed: ask for a resolution from 1s on",
+            code="conflicting_parameters",
+        )
+    if "rule" in attrs and not attrs.get("coverage") and not is_of_gaps:
         raise serializers.ValidationError(
             "rule is of the reasons of missing bars: send coverage=1 with it", code="conflicting_parameters"
         )

@@ -100,7 +100,11 @@ def uncovered(
 
 @dataclass(frozen=True, slots=True)
 class HalfHours:
-    """The half hours of runs, ascending. run_index: the run of each. number: counted from the opening; may be negative."""
+    """The half hours of runs, ascending.
+
+    run_index: the run of each. number: twice its number from the opening, which may be negative, and one more in regular
+    sessions: after an early close the same half hour is post-market.
+    """
 
     run_index: Integers
     number: Integers
@@ -118,11 +122,11 @@ def half_hours_of(runs: Runs) -> HalfHours:
     first = (runs.start_ns - runs.open_ns) // PART_NS
     counts = (runs.end_ns - 1 - runs.open_ns) // PART_NS - first + 1
     index = np.repeat(np.arange(len(runs)), counts)
-    number = first[index] + np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
-    lower = runs.open_ns[index] + number * PART_NS
+    half_hour = first[index] + np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
+    lower = runs.open_ns[index] + half_hour * PART_NS
     return HalfHours(
         index,
-        number,
+        2 * half_hour + runs.is_regular[index],
         np.maximum(lower, runs.start_ns[index]),
         np.minimum(lower + PART_NS, runs.end_ns[index]),
     )

@@ -1,7 +1,6 @@
 """Generated trades of one symbol at XNYS, and a plain oracle of which runs of empty minutes are gaps."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -45,12 +44,9 @@ def store_trades(
     """Declare the symbol at XNYS and store a trade at each instant."""
     store, count = market_store(), len(times)
     store.set_instrument(Instrument(symbol, **{"exchange": "XNYS", **declared}))  # type: ignore[arg-type]
-    values: dict[str, Sequence[object]] = {
-        "timestamp": times.tolist(),
-        "price": [10.0] * count,
-        "volume": [1.0] * count,
-    }
-    values["conditions"] = [conditions] * count
+    ones = np.ones(count)
+    words = pa.nulls(count, pa.string()) if conditions is None else pa.array([conditions] * count)
+    values = {"timestamp": times, "price": 10 * ones, "volume": ones, "conditions": words}
     columns = [
         pa.array(values[each.name], each.type) if each.name in values else pa.nulls(count, each.type)
         for each in TRADES.schema

@@ -152,6 +152,8 @@ def test_a_date_without_a_bar_is_a_gap_and_no_clean_date(api: Api):
 def test_the_rule_is_of_missing_bars_only(api: Api):
     refused = api.get(PATH, {"start": "2024-01-02", "rule": "calendar"})
     assert problem(refused) == (400, "conflicting_parameters")
+    of_ticks = {"start": "2024-01-02T15:00Z", "end": "2024-01-02T15:01Z", "resolution": "tick", "coverage": 1}
+    assert problem(api.get(PATH, of_ticks)) == (400, "conflicting_parameters")
     assert problem(api.get(PATH, {"start": "2024-01-02", "coverage": 1, "rule": "x"})) == (
         400,
         "invalid_parameter",

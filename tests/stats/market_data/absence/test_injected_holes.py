@@ -28,7 +28,7 @@ MINUTES = minutes_of(SCHEDULE)
 # Of the last date only the morning is over.
 NOW_NS = int(SCHEDULE.open_ns[-1]) + 120 * MINUTE_NS
 RATES = (0.05, 0.1, 0.4, 1.0, 2.0, 4.0, 20.0)
-SYMBOLS = 350 if SOAK else 7
+SYMBOLS = 640 if SOAK else 7
 FEW_TRADES, ENOUGH = "no_trades", 14
 
 
@@ -116,6 +116,6 @@ def test_no_real_hole_is_called_quiet_and_no_quiet_one_a_gap(api: Api):
         for start, end in gaps:
             assert any(hole.start_ns < end and start < hole.end_ns for hole in real), (symbol, start)
     counts["sparse"] = SYMBOLS
-    assert sum(counts.values()) > (5_000 if SOAK else 100)
+    assert sum(counts.values()) > (10_000 if SOAK else 100)
     assert set(counts) == {"closed", "unlisted", "not yet", "cut", "lost", "halted", "sparse"}
     assert small < sum(counts.values()) // 2
