@@ -1,9 +1,9 @@
-"""The kinds of jobs that ask sources."""
+"""The kinds of jobs about missing and wrong rows."""
 
-from backfills import reconciling
+from backfills import gap_report, reconciling
 from backfills.filling import backfill
 from backfills.records import KIND
-from backfills.serializers import BackfillRequestSerializer, ReconciliationRequestSerializer
+from backfills.serializers import BackfillRequestSerializer, RangeSerializer, ReconciliationRequestSerializer
 from jobs.kinds import Document, JobKind
 
 
@@ -30,4 +30,13 @@ RECONCILIATION = JobKind(
     scope="backfill:write",
     turn=lambda parameters: f"{reconciling.KIND}:{parameters['symbol']}",
     attempts=10,
+)
+
+GAP_REPORT = JobKind(
+    name=gap_report.KIND,
+    function=gap_report.gap_report,
+    serializer=RangeSerializer,
+    unit="exchanges",
+    scope="backfill:write",
+    at_once=1,
 )

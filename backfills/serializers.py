@@ -13,7 +13,7 @@ from store.datasets import DATASETS, TRADES
 from store.instruments import GAP_RULES
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp
 from trades.exceptions import InvalidValue
-from trades.instruments.services import requested_symbol, symbol_canonical
+from trades.instruments.services import requested_symbol
 
 REQUEST = {"symbol": "AAPL", "start": "2025-01-02", "end": "2025-01-09"}
 RECONCILIATION = {**REQUEST, "source": "desk"}
@@ -46,11 +46,11 @@ class _BodyField(serializers.CharField):
 
 
 class RequestSymbol(_BodyField):
-    """A symbol, normalized; of an alias, the symbol that it stands for now."""
+    """A symbol, normalized."""
 
     def to_internal_value(self, data: Any) -> Any:
         try:
-            return symbol_canonical(requested_symbol(super().to_internal_value(data)))
+            return requested_symbol(super().to_internal_value(data))
         except InvalidValue as error:
             raise serializers.ValidationError(str(error), code=error.code) from error
 
@@ -66,10 +66,9 @@ class RequestTime(_BodyField):
             raise serializers.ValidationError(str(error), code=error.code) from error
 
 
-class SymbolRangeSerializer(KnownFieldsSerializer):
-    """A symbol in `[start, end)`."""
+class RangeSerializer(KnownFieldsSerializer):
+    """A range `[start, end)`."""
 
-    symbol = RequestSymbol(max_length=32)
     start = RequestTime(max_length=40)
     end = RequestTime(max_length=40)
 
@@ -80,9 +79,10 @@ class SymbolRangeSerializer(KnownFieldsSerializer):
         return attrs
 
 
-class BackfillRequestSerializer(SymbolRangeSerializer):
+class BackfillRequestSerializer(RangeSerializer):
     """What to fill: the gaps of a symbol in `[start, end)`."""
 
+    symbol = RequestSymbol(max_length=32)
     hours = serializers.ChoiceField(
         [hours.value for hours in Hours],
         required=False,
@@ -99,9 +99,10 @@ class BackfillRequestSerializer(SymbolRangeSerializer):
     )
 
 
-class ReconciliationRequestSerializer(SymbolRangeSerializer):
+class ReconciliationRequestSerializer(RangeSerializer):
     """What to compare with a source: a symbol's rows in `[start, end)`."""
 
+    symbol = RequestSymbol(max_length=32)
     dataset = serializers.ChoiceField(list(DATASETS), default=TRADES.name)
     source = serializers.CharField(  # type: ignore[assignment]  # an attribute of DRF's fields has this name
         max_length=100, required=False, help_text="Default: the first source that is configured to give this."

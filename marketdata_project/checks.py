@@ -11,6 +11,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 
 from backfills.sources.system_checks import check_order, check_sources
+from jobs.schedules import Schedule, ScheduleRefused
 from marketdata_project.serve.cores import worker_cores
 from store.datasets import TRADES
 from trades.conditions import CONDITION_MAPS
@@ -127,6 +128,20 @@ def check_data_folder(**_: Any) -> list[CheckMessage]:
     return [Warning(message, hint=f"chmod o-rwx {folder}", id="marketdata.W003")]
 
 
+def check_schedules(**_: Any) -> list[CheckMessage]:
+    """Check that the jobs of JOB_SCHEDULES can be submitted (marketdata.E009)."""
+    found: list[CheckMessage] = []
+    for name, declared in settings.JOB_SCHEDULES.items():
+        from marketdata_project.serve.beat import crontab_of  # noqa: PLC0415 loading Celery takes a tenth of a second
+
+        try:
+            crontab_of(Schedule.of(name, declared))
+        except ScheduleRefused as error:
+            hint = "See docs/jobs.md, Schedules."
+            found.append(Error(f"JOB_SCHEDULES[{name!r}]: {error}.", hint=hint, id="marketdata.E009"))
+    return found
+
+
 _CHECKS = (
     check_workers,
     check_port,
@@ -138,6 +153,7 @@ _CHECKS = (
     check_debug,
     check_sources,
     check_order,
+    check_schedules,
 )
 _DEPLOYMENT_CHECKS = (check_hosts, check_data_folder)
 

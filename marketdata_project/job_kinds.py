@@ -1,6 +1,6 @@
 """The table of the kinds of jobs."""
 
-from backfills.kinds import BACKFILL, RECONCILIATION
+from backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
 from jobs.kinds import JobKind
 
-KINDS: tuple[JobKind, ...] = (BACKFILL, RECONCILIATION)
+KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION)

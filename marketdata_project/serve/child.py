@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.watchdog import Watchdog
 
 _PR_SET_PDEATHSIG = 1
@@ -36,6 +38,18 @@ def end_with_parent() -> Callable[[], None]:
 def parent_is(pid: int | None) -> bool:
     """Return whether `pid` is still this process's parent; True for None."""
     return pid is None or os.getppid() == pid
+
+
+def end_when_parent_has_ended(parent: int) -> None:
+    """Watch the parent in a thread, and end this process at once when it has ended. Uncaught errors are logged."""
+    log_uncaught()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while parent_is(parent):
+        time.sleep(1)
+    os._exit(1)
 
 
 _LONGEST_DELAY_SECONDS = 5.0

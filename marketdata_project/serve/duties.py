@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from audit.chain.prune import records_delete_old
 from audit.services import spool_collect
+from backfills.services import exhausted_retry
 from idempotency.answers import answers_delete_expired
 from jobs.relay import jobs_send
 from jobs.services import jobs_delete_old
@@ -54,6 +55,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(records_delete_old, period=HOUR),
     Duty(jobs_relay, period=0.25, after_error=2 * SECOND),
     Duty(jobs_delete_old, period=HOUR),
+    Duty(exhausted_retry, period=MINUTE),
     Duty(events_deliver, period=SECOND, after_error=SECOND),
     Duty(events_delete_old, period=HOUR),
 )

@@ -78,7 +78,7 @@ Say = Callable[[str], None]
 class ServePlan:
     """The processes to run: `workers` web processes on `listener`, a worker, and `redis` unless it is None.
 
-    With `runs_jobs` also a process that runs jobs.
+    With `runs_jobs` also a process that runs jobs, with `submits_jobs` one that submits the scheduled ones.
 
     `turns` is the descriptor of the memory by which the web processes take turns (`serve/turns.py`). Process n keeps to
     `cores[n % len(cores)]`; to no core if `cores` is empty. A web process that gives no proof of life for
@@ -93,6 +93,7 @@ class ServePlan:
     environment: dict[str, str]
     watchdog_seconds: float
     runs_jobs: bool
+    submits_jobs: bool
 
 
 def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> dict[str, str]:
@@ -247,15 +248,20 @@ def _redis_programs(plan: ServePlan) -> list[Program]:
 
 
 def _python_programs(plan: ServePlan) -> list[Program]:
-    worker = [sys.executable, "-m", "django", "worker", "--parent", str(os.getpid())]
-    jobs = [sys.executable, "-m", "django", "job_worker", "--parent", str(os.getpid())]
     programs = [
         *(_web_program(plan, number) for number in range(plan.workers)),
-        Program("worker", lambda: worker, plan.environment, end_with_parent()),
+        _command_program(plan, "worker", "worker"),
     ]
     if plan.runs_jobs:
-        programs.append(Program("jobs", lambda: jobs, plan.environment, end_with_parent()))
+        programs.append(_command_program(plan, "jobs", "job_worker"))
+    if plan.submits_jobs:
+        programs.append(_command_program(plan, "beat", "job_beat"))
     return programs
+
+
+def _command_program(plan: ServePlan, name: str, command: str) -> Program:
+    arguments = [sys.executable, "-m", "django", command, "--parent", str(os.getpid())]
+    return Program(name, lambda: arguments, plan.environment, end_with_parent())
 
 
 def _web_program(plan: ServePlan, number: int) -> Program:

@@ -13,7 +13,7 @@ from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
 from marketdata_project.settings.access import *  # noqa: F403 settings by subject
-from marketdata_project.settings.environment import env, integer, secret
+from marketdata_project.settings.environment import env, integer, json_object, secret
 from marketdata_project.settings.outbound import *  # noqa: F403 settings by subject
 from marketdata_project.settings.transport import *  # noqa: F403 settings by subject
 from redis_calls.connection import connection_class_for
@@ -34,6 +34,8 @@ ROTATED_KEYS_DIR = Path(env.str("ROTATED_KEYS_DIR", str(DATA_DIR / "rotated_keys
 # How many jobs `serve` runs at once; 0 for none.
 JOB_THREADS = integer("JOB_THREADS", 8)
 JOB_RETENTION_DAYS = integer("JOB_RETENTION_DAYS", 30)
+# Jobs that are submitted at set times, by name: {"kind": …, "crontab": "30 2 * * *", "parameters": {…}}; times in UTC.
+JOB_SCHEDULES = json_object("JOB_SCHEDULES")
 LOAD_SAMPLE = env.bool("LOAD_SAMPLE", True)
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])

@@ -1,8 +1,10 @@
 """Reads environment variables. Only this package reads them."""
 
+import json
 import os
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -37,6 +39,20 @@ def _network(name: str, text: str) -> IPv4Network | IPv6Network:
     if network.prefixlen == 0:
         raise ImproperlyConfigured(f"{name}: {text} covers all addresses; list the networks")
     return network
+
+
+def json_object(name: str) -> dict[str, Any]:
+    """Return the JSON object in a variable; {} if it is not set. Raises ImproperlyConfigured.
+
+    The error does not quote it: somebody may have put a key there.
+    """
+    try:
+        document = json.loads(env.str(name, "{}"))
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise ImproperlyConfigured(f"{name} is not a JSON object")
+    return document
 
 
 def secret(name: str) -> str:

@@ -1,12 +1,11 @@
 """Settings of other hosts: which of them may be asked, and the sources of missing rows."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from marketdata_project.settings.environment import env, networks, secret
+from marketdata_project.settings.environment import env, json_object, networks, secret
 
 
 def _schemes() -> tuple[str, ...]:
@@ -26,20 +25,9 @@ if OUTBOUND_CA_FILE and not Path(OUTBOUND_CA_FILE).is_file():
     raise ImproperlyConfigured(f"OUTBOUND_CA_FILE: there is no file {OUTBOUND_CA_FILE}")
 
 
-def _document(name: str) -> dict[str, Any]:
-    """Return the JSON object in a variable. The error does not quote it: somebody may have put a key there."""
-    try:
-        document = json.loads(env.str(name, "{}"))
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise ImproperlyConfigured(f"{name} is not a JSON object")
-    return document
-
-
 def _sources() -> dict[str, Any]:
     """Return the declared sources, each with the key of `BACKFILL_KEY_` and its name in capitals."""
-    declared = _document("BACKFILL_SOURCES")
+    declared = json_object("BACKFILL_SOURCES")
     for name, source in declared.items():
         if not (isinstance(source, dict) and name.isidentifier() and name.isascii()):
             raise ImproperlyConfigured("BACKFILL_SOURCES: a name is of a-z, 0-9 and _, a source is an object")
@@ -52,6 +40,6 @@ def _sources() -> dict[str, Any]:
 # Where missing rows come from, by name: {"BACKEND": dotted path, "OPTIONS": {…}}.
 BACKFILL_SOURCES = _sources()
 # The names of sources in the order in which they are asked, by the instrument's exchange or "default".
-BACKFILL_ORDER = _document("BACKFILL_ORDER")
+BACKFILL_ORDER = json_object("BACKFILL_ORDER")
 # Whether gaps that an answer meets are filled without being asked for.
 BACKFILL_AUTOMATIC = env.bool("BACKFILL_AUTOMATIC", True)

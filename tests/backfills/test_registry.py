@@ -12,6 +12,7 @@ from backfills.sources.registry import source_named, sources_in_order
 from backfills.sources.system_checks import check_order, check_sources
 from marketdata_project.log_masking import masked, own_secrets
 from marketdata_project.settings import outbound
+from marketdata_project.settings.environment import json_object
 
 INSTALLATION = {
     "BACKEND": "backfills.sources.installation.Installation",
@@ -104,7 +105,7 @@ def test_the_environment_declares_sources_and_gives_their_keys(tmp_path: Path, m
         ("BACKFILL_SOURCES", '["desk"]', outbound._sources),
         ("BACKFILL_SOURCES", '{"desk": "x"}', outbound._sources),
         ("BACKFILL_SOURCES", '{"a b": {}}', outbound._sources),
-        ("BACKFILL_ORDER", "desk", lambda: outbound._document("BACKFILL_ORDER")),
+        ("BACKFILL_ORDER", "desk", lambda: json_object("BACKFILL_ORDER")),
         ("OUTBOUND_SCHEMES", "file", outbound._schemes),
     ],
 )

@@ -1,16 +1,13 @@
 """`manage.py job_worker`: a process that runs jobs. `serve` starts one; more may run on other hosts."""
 
 import os
-import threading
-import time
 from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from marketdata_project.log_masking import log_uncaught
-from marketdata_project.serve.child import parent_is
+from marketdata_project.serve.child import end_when_parent_has_ended
 from marketdata_project.serve.memory import share_allocator
 
 # As for the other background process: with normal priority jobs would delay requests at full load.
@@ -30,8 +27,7 @@ class Command(BaseCommand):
         from marketdata_project.serve.status import start_publishing_metrics  # noqa: PLC0415
 
         if options["parent"] is not None:
-            log_uncaught()
-            threading.Thread(target=_end_with, args=(options["parent"],), daemon=True).start()
+            end_when_parent_has_ended(options["parent"])
         os.nice(_NICENESS)
         share_allocator()
         publisher = start_publishing_metrics("jobs")
@@ -39,10 +35,3 @@ class Command(BaseCommand):
             run_worker(threads=options["threads"])
         finally:
             publisher.stop()
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent has ended. Its jobs start again after their leases."""
-    while parent_is(parent):
-        time.sleep(1)
-    os._exit(1)

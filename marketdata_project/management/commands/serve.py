@@ -114,6 +114,7 @@ class Command(BaseCommand):
             environment=environment,
             watchdog_seconds=settings.WATCHDOG_SECONDS,
             runs_jobs=settings.JOB_THREADS > 0,
+            submits_jobs=bool(settings.JOB_SCHEDULES),
         )
         base = url_of(listener)
         workers = "a worker and a job worker" if settings.JOB_THREADS else "a worker"
