@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import Error, transaction
 from django.db.models import Q
 
 from backfills.models import EXHAUSTED, QUARANTINED, Backfill
@@ -105,9 +105,11 @@ def pending_windows(symbol: str) -> tuple[Window, ...] | None:
     """Return the ranges for which backfills of a symbol are queued or running; None if no source is configured."""
     if not settings.BACKFILL_SOURCES:
         return None
-    unfinished = Job.objects.filter(kind=KIND, state__in=UNFINISHED, parameters__symbol=symbol)
-    ranges = sorted(
-        (parse_timestamp(each["start"]), parse_timestamp(each["end"]))
-        for each in unfinished.values_list("parameters", flat=True)
-    )
-    return tuple(Window(start_ns, end_ns) for start_ns, end_ns in ranges)
+    jobs = Job.objects.filter(kind=KIND, state__in=UNFINISHED, parameters__symbol=symbol).order_by("pk")
+    try:
+        ranges = list(jobs.values_list("parameters__start", "parameters__end"))
+    except Error as error:
+        # Market data are read without the database, too.
+        logger.warning("the backfills of %s cannot be read: %s", symbol, error)
+        ranges = []
+    return tuple(Window(parse_timestamp(start), parse_timestamp(end)) for start, end in ranges)

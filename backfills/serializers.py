@@ -13,7 +13,7 @@ from store.datasets import DATASETS, TRADES
 from store.instruments import GAP_RULES
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp
 from trades.exceptions import InvalidValue
-from trades.instruments.services import requested_symbol
+from trades.instruments.services import requested_symbol, symbol_canonical
 
 REQUEST = {"symbol": "AAPL", "start": "2025-01-02", "end": "2025-01-09"}
 RECONCILIATION = {**REQUEST, "source": "desk"}
@@ -46,11 +46,11 @@ class _BodyField(serializers.CharField):
 
 
 class RequestSymbol(_BodyField):
-    """A symbol, normalized."""
+    """A symbol, normalized; of an alias, the symbol that it stands for now."""
 
     def to_internal_value(self, data: Any) -> Any:
         try:
-            return requested_symbol(super().to_internal_value(data))
+            return symbol_canonical(requested_symbol(super().to_internal_value(data)))
         except InvalidValue as error:
             raise serializers.ValidationError(str(error), code=error.code) from error
 

@@ -13,7 +13,9 @@ from celery import Celery
 from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.db import close_old_connections
+from django_redis import get_redis_connection
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from jobs.models import Job
 from jobs.run import WORKER_IS_ENDING, run_job
@@ -21,7 +23,10 @@ from marketdata_project.correlation import correlated
 
 logger = logging.getLogger(__name__)
 
-_QUEUE = "jobs"
+# All keys have a prefix of their own, beside the keys of the cache and the limits in the same Redis.
+_PREFIX, _QUEUE, _TASK = "jobs:", "jobs", "run_job"
+# Messages that are sent again and again must not fill Redis while no worker runs.
+_MOST_WAITING = 1_000
 # Seconds. Senders give up fast, because they try again; a worker's connection waits for messages.
 _SEND_TIMEOUT, _RECEIVE_TIMEOUT = 1, 5
 _NO_RETRIES = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
@@ -36,8 +41,8 @@ def broker_url(location: str) -> str:
     return f"redis+socket://{unquote(parts.path)}?virtual_host={number}"
 
 
-def _application() -> Celery:
-    application = Celery("marketdata", broker=broker_url(settings.REDIS_LOCATION), set_as_current=False)
+def _application(broker: str) -> Celery:
+    application = Celery("marketdata", broker=broker, set_as_current=False)
     application.conf.update(
         task_default_queue=_QUEUE,
         task_ignore_result=True,
@@ -58,14 +63,13 @@ def _application() -> Celery:
 
 
 def _transport(timeout: int) -> Mapping[str, object]:
-    # All keys have a prefix of their own, beside the keys of the cache and the limits in the same Redis.
-    return {"socket_timeout": timeout, "socket_connect_timeout": timeout, "global_keyprefix": "jobs:"}
+    return {"socket_timeout": timeout, "socket_connect_timeout": timeout, "global_keyprefix": _PREFIX}
 
 
-application = _application()
+application = _application(broker_url(settings.REDIS_LOCATION))
 
 
-@application.task(name="run_job")  # type: ignore[untyped-decorator]  # not typed
+@application.task(name=_TASK)  # type: ignore[untyped-decorator]  # not typed
 def _run(uuid: str) -> None:
     """Run a job, with its request's correlation id in the log. A job that is lost here is sent again."""
     try:
@@ -77,10 +81,12 @@ def _run(uuid: str) -> None:
 
 
 def send_job(uuid: UUID) -> None:
-    """Send a job's id to the workers. Raises OSError if Redis cannot be used."""
+    """Send a job's id to the workers. Raises OSError if Redis cannot be used, or if no worker takes the messages."""
     try:
-        _run.apply_async((str(uuid),))
-    except OperationalError as error:
+        if get_redis_connection("default").llen(f"{_PREFIX}{_QUEUE}") >= _MOST_WAITING:
+            raise ConnectionError(f"{_MOST_WAITING} messages wait in Redis: no worker takes them")
+        application.send_task(_TASK, (str(uuid),))
+    except (OperationalError, RedisError) as error:
         raise ConnectionError(f"Redis does not take messages: {error}") from error
 
 
