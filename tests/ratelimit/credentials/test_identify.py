@@ -274,7 +274,7 @@ def made(*args: Any, **named: Any) -> Caller:
 def test_a_superuser_may_everything_whatever_a_profile_says():
     user = person(flags={"is_superuser": True}, scopes=[], revoked_at=NOW)
     caller = made(user, credential="session", now=NOW)
-    assert len(caller.scopes) == 7
+    assert len(caller.scopes) == 8
     assert caller.owns("any")
     assert (caller.sensitivity, caller.identity) == ("confidential", f"user:{user.pk}")
 
