@@ -11,7 +11,7 @@ from backfills.exceptions import NotOffered, SourceFailed
 from backfills.sources.folder import Folder
 from store.protocol import Window
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
-from tests.backfills.answers import WINDOW, request_for, trades
+from tests.backfills.answers import START_NS, WINDOW, request_for, trades
 
 pytestmark = pytest.mark.usefixtures("default_store")
 
@@ -51,6 +51,12 @@ def prices(source: Folder, window: Window = WINDOW) -> list[float]:
 def test_the_rows_of_the_window_come_from_the_symbols_file(root: Path):
     written(root / "AAPL" / "2025-01-02.csv")
     assert prices(folder(root)) == [190, 191]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_parquet_with_trades_of_one_instant_is_read(root: Path, count: int):
+    pq.write_table(trades(count, timestamp=[START_NS] * count), root / "AAPL-2025-01-02.parquet")
+    assert len(prices(folder(root, "{symbol}-{date}.parquet"))) == count
 
 
 def test_parquet_is_read_too(root: Path):

@@ -61,15 +61,18 @@ class _RecordPieces:
         self.bytes_read = 0
         self._rows = nothing
         self._tables = tables
+        # Read ahead, to know the last table: its rows may all have the same time.
+        self._ahead = next(tables, None)
         self._parser = parser
         self._position = position
 
     def next(self) -> tuple[ParsedBlock, bool]:
         """See `Pieces`."""
-        table, self.bytes_read = next(self._tables, (None, self.bytes_read))
-        if table is not None:
+        if self._ahead is not None:
+            table, self.bytes_read = self._ahead
             self._rows = pa.concat_tables([self._rows, table])
-        return self._parser.parse_records(self._rows, self._position.line), table is None
+            self._ahead = next(self._tables, None)
+        return self._parser.parse_records(self._rows, self._position.line), self._ahead is None
 
     def take(self, line: int | None) -> FilePosition:
         """See `Pieces`."""
