@@ -14,6 +14,8 @@ from store.timestamps import DAY_NS
 
 Pairs = tuple[Integers, Integers]
 
+_LARGEST_CODE = 2**62
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -94,13 +96,14 @@ class _Pairing:
 
     def codes(self, names: Sequence[str]) -> Integers:
         """Return a number for each row of both tables; equal numbers mean equal values in the columns."""
-        codes = np.zeros(self._both.num_rows, dtype=np.int64)
+        codes, largest = np.zeros(self._both.num_rows, dtype=np.int64), 1
         for name in names:
             column = self._both.column(name).combine_chunks().dictionary_encode(null_encoding="encode")
-            # Numbering the combinations anew keeps them small, so that no product overflows.
-            combined = codes * (len(column.dictionary) + 1) + column.indices.to_numpy()
-            codes = np.unique(combined, return_inverse=True)[1]
-        return codes
+            count = len(column.dictionary)
+            if largest * count > _LARGEST_CODE:
+                codes, largest = np.unique(codes, return_inverse=True)[1], len(codes)
+            codes, largest = codes * count + column.indices.to_numpy(), largest * count
+        return np.unique(codes, return_inverse=True)[1]
 
 
 def _numbered(here: Integers, there: Integers) -> Pairs:
