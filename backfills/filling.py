@@ -2,48 +2,57 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from django.utils import timezone
 
 from backfills.checks import CheckedRows, Surroundings, Verdict
 from backfills.models import EMPTY, EXHAUSTED, FILLED, QUARANTINED
-from backfills.records import backfill_record, exhausted_record, gap_found, settled_windows
-from backfills.sources.order import FirstFetched, fetch_first
+from backfills.records import (
+    backfill_record,
+    exhausted_forget,
+    exhausted_record,
+    gap_found,
+    not_deferred,
+)
+from backfills.sources.order import FirstFetched, SourceStatement, fetch_first
 from backfills.sources.protocol import Fetched, Source, SourceRequest
 from backfills.sources.registry import sources_in_order
 from backfills.surroundings import surroundings_of
 from jobs.kinds import Document, Run
-from stats.market_data.gaps import gaps_of
+from stats.market_data.gaps import Gap, gaps_of
 from stats.sessions.schedule import Hours
 from store.datasets import TRADES
 from store.protocol import Fill, Window
 from store.resolutions import Resolution
-from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, format_timestamp, parse_timestamp
 from trades.services import fill_store
 from trades.stores import market_store
 
 CALLER = "backfill"
+_LONGEST_PIECE_NS = 31 * DAY_NS
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillTask:
     """What a job shall fill.
 
-    hours: in which gaps are looked for; None for the instrument's usual ones. rule: None for the instrument's. with_settled: whether gaps are asked for, too,
-    for which a person or a later time is awaited. accepts_far: whether prices that are far from both sides are stored.
+    hours: in which gaps are looked for; None for the instrument's usual ones. rule: None for the instrument's.
+    with_exhausted: whether gaps that no source could fill are asked for before their time. accepts_far: whether prices
+    that are far from both sides are stored.
     """
 
     symbol: str
     window: Window
     hours: Hours | None
     rule: str | None
-    with_settled: bool
+    with_exhausted: bool
     accepts_far: bool
 
     @classmethod
@@ -65,12 +74,29 @@ def open_gaps(task: BackfillTask, *, now: datetime) -> list[Window]:
     """Return the gaps of a task for which sources are to be asked, ascending."""
     now_ns = int(now.astimezone(UTC).timestamp()) * SECOND_NS
     gaps = gaps_of(task.symbol, task.window, Resolution.MINUTE, task.rule, hours=task.hours, now_ns=now_ns)
-    settled = [] if task.with_settled else settled_windows(task.symbol, now=now)
-    # Under the rule `calendar` windows stay gaps in which a source has answered that nobody traded.
-    filled = [fill.window for _, fill in market_store().fills(TRADES, task.symbol, task.window)]
-    return [
-        window for gap in gaps for window in Window(gap.start_ns, gap.end_ns).without([*filled, *settled])
-    ]
+    windows = unfilled(task.symbol, gaps)
+    exhausted_forget(task.symbol, task.window, gaps=windows)
+    if not task.accepts_far:
+        windows = not_deferred(task.symbol, windows, now=now, with_exhausted=task.with_exhausted)
+    return [part for window in windows for part in _pieces(window)]
+
+
+def unfilled(symbol: str, gaps: Sequence[Gap]) -> list[Window]:
+    """Return the windows of a symbol's gaps without those that a source has filled.
+
+    Under the rule `calendar` a window stays a gap in which a source has answered that nobody traded.
+    """
+    if not gaps:
+        return []
+    whole = Window(gaps[0].start_ns, gaps[-1].end_ns)
+    filled = [fill.window for _, fill in market_store().fills(TRADES, symbol, whole)]
+    return [part for gap in gaps for part in Window(gap.start_ns, gap.end_ns).without(filled)]
+
+
+def _pieces(window: Window) -> list[Window]:
+    """Cut a window so that a source's answer, and a commit, stay small."""
+    starts = range(window.start_ns, window.end_ns, _LONGEST_PIECE_NS)
+    return [Window(start, min(start + _LONGEST_PIECE_NS, window.end_ns)) for start in starts]
 
 
 def backfill(run: Run) -> Document:
@@ -100,15 +126,21 @@ class GapFiller:
         self._instrument = market_store().instrument(task.symbol)
 
     def fill(self, window: Window) -> Counter[str]:
-        """Ask the sources in order for the rows of a gap; return the number of windows by state, and of rows."""
+        """Ask the sources in order for the rows of a gap; return the number of its parts by state, and of rows."""
         gap_found(dataset=TRADES, symbol=self._task.symbol, window=window, now=timezone.now())
-        return self._fill_from(sources_in_order(self._instrument.exchange), window)
+        return self._fill_from(sources_in_order(self._instrument.exchange), window, ())
 
-    def _fill_from(self, sources: Sequence[Source], window: Window) -> Counter[str]:
+    def _fill_from(
+        self, sources: Sequence[Source], window: Window, told: tuple[SourceStatement, ...]
+    ) -> Counter[str]:
+        """Ask these sources; then ask those after the one that answered for the parts that it does not know.
+
+        told: what the sources before said. Returns what `fill` does.
+        """
         self._run.check()
-        first = fetch_first(
-            sources, SourceRequest(TRADES, self._instrument, window), self._surroundings(window)
-        )
+        request = SourceRequest(TRADES, self._instrument, window)
+        first = fetch_first(sources, request, self._surroundings(window))
+        first = replace(first, told=(*told, *first.told))
         if first.fetched is None or first.checked is None:
             return self._exhausted(window, first)
         if first.checked.verdict is Verdict.QUARANTINED:
@@ -119,12 +151,18 @@ class GapFiller:
             counts.update(self._store(part, first.fetched, first.checked, first))
         names = [source.name for source in sources]
         others = sources[names.index(first.fetched.source) + 1 :]
+        said = SourceStatement(
+            first.fetched.source, "has no rows here, and does not know that there are none"
+        )
         for rest in window.without(answered):
-            counts.update(self._fill_from(others, rest))
+            for part in open_gaps(replace(self._task, window=rest), now=timezone.now()):
+                counts.update(self._fill_from(others, part, (*first.told, said)))
         return counts
 
     def _surroundings(self, window: Window) -> Surroundings:
-        return Surroundings() if self._task.accepts_far else surroundings_of(self._instrument, window)
+        if self._task.accepts_far:
+            return Surroundings(allows_nonpositive=self._instrument.allow_nonpositive_price)
+        return surroundings_of(self._instrument, window)
 
     def _store(
         self, window: Window, fetched: Fetched, checked: CheckedRows, first: FirstFetched
@@ -177,12 +215,13 @@ class GapFiller:
 
 
 def _answered(fetched: Fetched, checked: CheckedRows, window: Window) -> list[Window]:
-    """Return the parts of a window that a source has answered: those it vouches for, else up to its last row."""
-    known = [part for each in fetched.answered if (part := each.within(window)).start_ns < part.end_ns]
-    if known or checked.rows is None or not checked.rows.num_rows:
-        return known
-    times = checked.rows.column(0)
-    return [Window(times[0].as_py(), times[-1].as_py() + 1)]
+    """Return the parts of a window that a source has answered: those it knows all rows of, and minutes with rows."""
+    minutes = (
+        [] if checked.rows is None else np.unique(checked.rows.column(0).to_numpy() // MINUTE_NS).tolist()
+    )
+    with_rows = (Window(minute * MINUTE_NS, (minute + 1) * MINUTE_NS) for minute in minutes)
+    parts = [each.within(window) for each in (*fetched.answered, *with_rows)]
+    return window.without(window.without(part for part in parts if part.start_ns < part.end_ns))
 
 
 def _rows_in(rows: pa.RecordBatch | None, window: Window) -> pa.RecordBatch:

@@ -1,14 +1,14 @@
 """Writes down what came of asking for a gap, with an event in the outbox, and reads it again."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import Error, transaction
-from django.db.models import Q
+from django.db.models import Max, Q, QuerySet
 
 from backfills.models import EXHAUSTED, QUARANTINED, Backfill
 from backfills.sources.order import SourceStatement
@@ -21,6 +21,16 @@ from store.timestamps import format_timestamp, parse_timestamp
 logger = logging.getLogger(__name__)
 
 KIND = "backfill"
+_EMPTY_COLUMNS: dict[str, Any] = {
+    "source": "",
+    "source_commit": "",
+    "commit": "",
+    "rows": 0,
+    "told": [],
+    "message": "",
+    "attempts": 0,
+    "retry_at": None,
+}
 _FIRST_RETRY, _LONGEST_RETRY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -52,12 +62,13 @@ def backfill_record(
 ) -> Backfill:
     """Store the state of a gap, and add the event `gap.<state>` to the outbox. columns: of `Backfill`."""
     with transaction.atomic():
+        _superseded(dataset, symbol, window).update(retry_at=None)
         row, _ = Backfill.objects.update_or_create(
             dataset=dataset.name,
             symbol=symbol,
             start_ns=window.start_ns,
             end_ns=window.end_ns,
-            defaults={"state": state, "asked_at": now, "job": job, "retry_at": None, **columns},
+            defaults={**_EMPTY_COLUMNS, "state": state, "asked_at": now, "job": job, **columns},
         )
         _gap_event(state, dataset, symbol, window, now=now, source=row.source, rows=row.rows)
     return row
@@ -77,12 +88,11 @@ def exhausted_record(
 
     retry_after: the shortest wait that a source asked for, in seconds.
     """
-    earlier = Backfill.objects.filter(
-        dataset=dataset.name, symbol=symbol, start_ns=window.start_ns, end_ns=window.end_ns, state=EXHAUSTED
-    ).first()
-    attempts = 1 if earlier is None else earlier.attempts + 1
+    # The gap of a feed that is away grows: the attempts for its beginning count.
+    earlier = _superseded(dataset, symbol, window).aggregate(Max("attempts"))["attempts__max"]
+    attempts = (earlier or 0) + 1
     delay = min(_FIRST_RETRY * 2 ** min(attempts - 1, 10), _LONGEST_RETRY)
-    delay = max(delay, timedelta(seconds=retry_after or 0))
+    delay = max(delay, min(timedelta(seconds=min(retry_after or 0, 86_400)), _LONGEST_RETRY))
     logger.error(
         "no source could fill the gap of %s %s from %s to %s: %s",
         dataset.name, symbol, format_timestamp(window.start_ns), format_timestamp(window.end_ns),
@@ -94,11 +104,39 @@ def exhausted_record(
     )  # fmt: skip
 
 
-def settled_windows(symbol: str, *, now: datetime) -> list[Window]:
-    """Return the windows of a symbol for which no source is asked now: a person or a later time is awaited."""
-    waiting = Q(state=QUARANTINED) | Q(state=EXHAUSTED, retry_at__gt=now)
-    rows = Backfill.objects.filter(waiting, symbol=symbol).values_list("start_ns", "end_ns")
-    return [Window(start_ns, end_ns) for start_ns, end_ns in rows]
+def _superseded(dataset: Dataset, symbol: str, window: Window) -> QuerySet[Backfill]:
+    """Return the exhausted gaps that lie in a window, for which sources have now been asked again."""
+    return Backfill.objects.filter(
+        dataset=dataset.name,
+        symbol=symbol,
+        state=EXHAUSTED,
+        start_ns__gte=window.start_ns,
+        end_ns__lte=window.end_ns,
+    )
+
+
+def exhausted_forget(symbol: str, window: Window, *, gaps: Sequence[Window]) -> None:
+    """Ask no more for exhausted gaps in a window that are none any more. gaps: those that are there now."""
+    waiting = Backfill.objects.filter(symbol=symbol, state=EXHAUSTED, retry_at__isnull=False)
+    for row in waiting.filter(start_ns__gte=window.start_ns, end_ns__lte=window.end_ns):
+        if not any(gap.start_ns < row.end_ns and row.start_ns < gap.end_ns for gap in gaps):
+            Backfill.objects.filter(pk=row.pk).update(retry_at=None, message="it is no gap any more")
+
+
+def not_deferred(
+    symbol: str, gaps: Iterable[Window], *, now: datetime, with_exhausted: bool = False
+) -> list[Window]:
+    """Return the gaps of a symbol that no deferred one overlaps or touches.
+
+    Those in quarantine await a person, exhausted ones a later time; with_exhausted: only those in quarantine count.
+    """
+    waiting = Q(state=QUARANTINED)
+    if not with_exhausted:
+        waiting |= Q(state=EXHAUSTED, retry_at__gt=now)
+    rows = list(Backfill.objects.filter(waiting, symbol=symbol).values_list("start_ns", "end_ns"))
+    return [
+        gap for gap in gaps if not any(start <= gap.end_ns and gap.start_ns <= end for start, end in rows)
+    ]
 
 
 def pending_windows(symbol: str) -> tuple[Window, ...] | None:

@@ -11,7 +11,7 @@ from http_requests.field_errors import KnownFieldsSerializer
 from stats.sessions.schedule import Hours
 from store.datasets import DATASETS, TRADES
 from store.instruments import GAP_RULES
-from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp
+from store.timestamps import DAY_NS, InvalidTimestamp, format_timestamp, parse_timestamp
 from trades.exceptions import InvalidValue
 from trades.instruments.services import requested_symbol, symbol_canonical
 
@@ -66,21 +66,35 @@ class RequestTime(_BodyField):
             raise serializers.ValidationError(str(error), code=error.code) from error
 
 
+class RequestFlag(serializers.BooleanField):
+    """true or false; nothing else is converted."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, bool):
+            raise serializers.ValidationError("must be true or false", code="invalid_type")
+        return data
+
+
 class RangeSerializer(KnownFieldsSerializer):
     """A range `[start, end)`."""
 
     start = RequestTime(max_length=40)
     end = RequestTime(max_length=40)
 
+    longest_ns = 3_660 * DAY_NS
+
     def validate(self, attrs: Any) -> Any:
-        """Refuse a range without an instant."""
+        """Refuse a range without an instant, and one that is too long."""
         if parse_timestamp(attrs["start"]) >= parse_timestamp(attrs["end"]):
             raise serializers.ValidationError({"end": ["must be later than start"]}, code="invalid_range")
+        if parse_timestamp(attrs["end"]) - parse_timestamp(attrs["start"]) > self.longest_ns:
+            message = f"must be at most {self.longest_ns // DAY_NS:,} days after start; submit several"
+            raise serializers.ValidationError({"end": [message]}, code="invalid_range")
         return attrs
 
 
 class BackfillRequestSerializer(RangeSerializer):
-    """What to fill: the gaps of a symbol in `[start, end)`."""
+    """What to fill: the gaps of a symbol in `[start, end)`, at most ten years."""
 
     symbol = RequestSymbol(max_length=32)
     hours = serializers.ChoiceField(
@@ -93,7 +107,7 @@ class BackfillRequestSerializer(RangeSerializer):
         required=False,
         help_text="Which missing bars are gaps. Default: the instrument's rule.",
     )
-    accept_far = serializers.BooleanField(
+    accept_far = RequestFlag(
         required=False,
         help_text="Store prices that are far from those beside the gap, too: a person has looked at them.",
     )

@@ -7,31 +7,29 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db import Error
 from django.utils import timezone
 
+from backfills.filling import unfilled
 from backfills.models import EXHAUSTED, Backfill
-from backfills.records import KIND, settled_windows
-from jobs.models import Job
+from backfills.records import KIND, not_deferred, pending_windows
+from jobs.models import AWAITED, Job
 from jobs.services import job_submit
 from stats.delivery.pinned_answer import PinnedContent
 from stats.exceptions import StatsError
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.gaps import GapsReport, gaps_of
-from store.datasets import TRADES
 from store.exceptions import StorageError
 from store.instant_text import format_instant
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, format_timestamp
-from trades.stores import market_store
 
 logger = logging.getLogger(__name__)
 
 OWNER = "service"
-# Gaps of which somebody reads the bars are filled before others.
-AWAITED = 1
-# Of bars that were asked for without a start, so many nanoseconds before their end are looked at.
-_WITHOUT_START_NS = 30 * DAY_NS
+# At most so many nanoseconds before the end of a range are looked at, because a thread of the reads does it.
+_LOOKED_AT_NS = 31 * DAY_NS
 
 
 def backfill_submit(*, symbol: str, window: Window, now: datetime, urgency: int = 0) -> Job:
@@ -65,7 +63,7 @@ def answer_computed(content: PinnedContent) -> None:
     try:
         for symbol, window, resolution in _ranges(content):
             _queue_gaps(symbol, window, resolution)
-    except (StatsError, StorageError) as error:
+    except (StatsError, StorageError, Error) as error:
         logger.warning("gaps of %s cannot be looked for: %s", content.name, error)
 
 
@@ -73,10 +71,12 @@ def _ranges(content: PinnedContent) -> Iterator[tuple[str, Window, Resolution]]:
     """Yield symbol, range and resolution of the bars in an answer."""
     pages = content.pages if isinstance(content, GapsReport) else (content,)
     for page in pages:
-        if isinstance(page, PinnedPage) and page.query.form.name == "ohlcv":
+        # The first page of a walk looks at the whole range.
+        if isinstance(page, PinnedPage) and page.query.form.name == "ohlcv" and page.cursor is None:
             for symbol, plan in zip(page.symbols, page.plans, strict=True):
-                window = plan.range.since(plan.range.end_ns - _WITHOUT_START_NS)
-                yield symbol, window, page.query.resolution
+                window = plan.range.since(plan.range.end_ns - _LOOKED_AT_NS)
+                first_ns = max(window.start_ns, window.end_ns - _LOOKED_AT_NS)
+                yield symbol, Window(first_ns, window.end_ns), page.query.resolution
 
 
 def _queue_gaps(symbol: str, window: Window, resolution: Resolution) -> None:
@@ -84,9 +84,8 @@ def _queue_gaps(symbol: str, window: Window, resolution: Resolution) -> None:
     now = timezone.now()
     judged = resolution if resolution.is_period else Resolution.MINUTE
     found = gaps_of(symbol, window, judged, now_ns=time.time_ns())
-    settled = settled_windows(symbol, now=now)
-    settled += [fill.window for _, fill in market_store().fills(TRADES, symbol, window)]
-    missing = [part for gap in found for part in Window(gap.start_ns, gap.end_ns).without(settled)]
+    missing = not_deferred(symbol, unfilled(symbol, found), now=now)
+    missing = [part for gap in missing for part in gap.without(pending_windows(symbol) or ())]
     if missing:
         whole = Window(missing[0].start_ns, missing[-1].end_ns)
         backfill_submit(symbol=symbol, window=whole, now=now, urgency=AWAITED)

@@ -36,9 +36,11 @@ def job_claim(uuid: UUID, *, kinds: Iterable[JobKind], now: datetime) -> Job | N
     kind = next((kind for kind in kinds if job is not None and kind.name == job.kind), None)
     if job is None or kind is None:
         return None
+    lease = uuid4()
     for slot in _free_slots(job, kind):
-        if _take(job, slot, now=now):
-            return Job.objects.get(pk=job.pk)
+        if _take(job, slot, lease=lease, now=now):
+            # None if the lease has ended meanwhile, and another worker has the job.
+            return Job.objects.filter(pk=job.pk, lease=lease).first()
     return None
 
 
@@ -50,7 +52,7 @@ def _free_slots(job: Job, kind: JobKind) -> list[int]:
     return sorted(set(range(kind.at_once)).difference(slot for slot in taken if slot is not None))
 
 
-def _take(job: Job, slot: int, *, now: datetime) -> bool:
+def _take(job: Job, slot: int, *, lease: UUID, now: datetime) -> bool:
     """Take the job, the slot and the turn; return False if another worker was faster."""
     try:
         with transaction.atomic():
@@ -59,7 +61,7 @@ def _take(job: Job, slot: int, *, now: datetime) -> bool:
                 unchanged.update(
                     state=RUNNING,
                     slot=slot,
-                    lease=uuid4(),
+                    lease=lease,
                     leased_until=now + LEASE,
                     attempts=job.attempts + 1,
                     started_at=job.started_at or now,

@@ -6,7 +6,7 @@ from contextlib import suppress
 from threading import Thread
 from uuid import UUID
 
-from django.db import Error, connections
+from django.db import Error, close_old_connections, connections
 from django.utils import timezone
 from rich.console import Console
 from rich.markup import escape
@@ -49,6 +49,7 @@ def _run_to_end(job: Job, bar: Progress, task: TaskID) -> None:
             attempt.start()
         time.sleep(_LOOK_SECONDS)
         with suppress(Error):  # a job outlasts a short outage of the database
+            close_old_connections()
             job.refresh_from_db()
         _show(job, bar, task)
     if attempt is not None:

@@ -7,6 +7,8 @@ from django.db import models
 QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = "queued", "running", "succeeded", "failed", "cancelled"
 STATES = (QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED)
 UNFINISHED = (QUEUED, RUNNING)
+# The urgency of a job whose end somebody awaits.
+AWAITED = 1
 
 
 class Job(models.Model):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from jobs.claims import startable
 from jobs.kinds import JOB_KINDS
@@ -34,10 +34,14 @@ def jobs_send(*, now: datetime, send: Send) -> None:
 
 
 def _waiting(now: datetime) -> QuerySet[Job]:
-    """Return the unsent jobs that may start, the most urgent first: no other job with their turn is on its way."""
-    taken = Job.objects.filter(_is_on_the_way(now)).exclude(turn="")
-    waiting = Job.objects.filter(startable(now), _is_unsent(now)).exclude(turn__in=taken.values("turn"))
-    return waiting.order_by("-urgency", "pk")
+    """Return the unsent jobs that may start: those whose workers were lost, then the most urgent.
+
+    A job whose worker was lost keeps its slot and its turn, so nothing else may start in its place.
+    """
+    taken = Job.objects.filter(_is_on_the_way(now) | Q(state=RUNNING)).exclude(turn="")
+    is_free = Q(state=RUNNING) | ~Q(turn__in=taken.values("turn"))
+    waiting = Job.objects.filter(startable(now), _is_unsent(now), is_free)
+    return waiting.order_by(F("leased_until").asc(nulls_last=True), "-urgency", "pk")
 
 
 def _free_places(now: datetime) -> dict[str, int]:

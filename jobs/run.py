@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from django.db import Error, connections
+from django.db import Error, close_old_connections, connections
 from django.utils import timezone
 
 from jobs.claims import LEASE, job_claim, job_end, job_release, lease_renew, leased
@@ -28,6 +28,15 @@ _FIRST_DELAY, _LONGEST_DELAY = timedelta(seconds=1), timedelta(seconds=30)
 _SERVER_ERROR = 500
 
 
+def running_give_back() -> None:
+    """Queue the jobs again that still run in this process, which is about to end."""
+    for run in list(_running):
+        run.give_back()
+
+
+_running: "set[LeasedRun]" = set()
+
+
 class LeasedRun:
     """A `Run` under a lease, which a thread renews while the context is entered."""
 
@@ -40,6 +49,7 @@ class LeasedRun:
         self._thread = Thread(target=self._keep, name=f"lease-{job.uuid}", daemon=True)
 
     def __enter__(self) -> Self:
+        _running.add(self)
         self._thread.start()
         return self
 
@@ -49,8 +59,13 @@ class LeasedRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        _running.discard(self)
         self._ended.set()
         self._thread.join()
+
+    def give_back(self) -> None:
+        """Queue the job again, although its function still runs. What the function does later is not recorded."""
+        job_release(self._job, not_before=timezone.now(), attempts=self._job.attempts - 1, **self.columns)
 
     @property
     def uuid(self) -> UUID:
@@ -106,11 +121,12 @@ class LeasedRun:
                     written = self._progress
                     self._stop = None if lease_renew(self._job, now=now, **self.columns) else LeaseLost
                     renewed_at = now
-                elif leased(self._job).filter(cancel_requested=True).exists():
+                if self._stop is None and leased(self._job).filter(cancel_requested=True).exists():
                     self._stop = JobCancelled
             except Error as error:
                 # The lease outlasts a short outage of the database.
                 logger.warning("the lease of job %s could not be renewed: %s", self._job.uuid, error)
+                close_old_connections()
         connections.close_all()
 
 

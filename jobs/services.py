@@ -28,33 +28,41 @@ def job_submit(
     once_key: if an unfinished job has this key, return that job instead; its urgency becomes at least `urgency`.
     urgency: see `Job`.
     """
-    try:
-        with transaction.atomic():
-            return Job.objects.create(
-                kind=kind,
-                parameters=parameters,
-                owner=owner,
-                created_by=created_by,
-                correlation_id=correlation_id,
-                once_key=once_key,
-                turn=JOB_KINDS.get()[kind].turn(parameters),
-                urgency=urgency,
-                not_before=now,
-                created_at=now,
-            )
-    except IntegrityError:
-        running = Job.objects.filter(once_key=once_key, state__in=UNFINISHED).first() if once_key else None
-        if running is None:
-            raise
-    Job.objects.filter(pk=running.pk, urgency__lt=urgency).update(urgency=urgency)
-    return running
+    columns = {
+        "kind": kind,
+        "parameters": parameters,
+        "owner": owner,
+        "created_by": created_by,
+        "correlation_id": correlation_id,
+        "once_key": once_key,
+        "turn": JOB_KINDS.get()[kind].turn(parameters),
+        "urgency": urgency,
+        "not_before": now,
+        "created_at": now,
+    }
+    while True:
+        try:
+            with transaction.atomic():
+                return Job.objects.create(**columns)
+        except IntegrityError:
+            if not once_key:
+                raise
+        # None if that job has ended in between.
+        unfinished = Job.objects.filter(once_key=once_key, state__in=UNFINISHED).first()
+        if unfinished is not None:
+            Job.objects.filter(pk=unfinished.pk, urgency__lt=urgency).update(urgency=urgency)
+            return unfinished
 
 
 def job_cancel(*, uuid: UUID, now: datetime) -> None:
-    """Cancel a job: at once if it waits, else as soon as its function checks. A finished job stays as it is."""
+    """Cancel a job: at once if no worker has it, else as soon as its function checks.
+
+    A finished job stays as it is.
+    """
     with transaction.atomic():
         job = Job.objects.select_for_update().get(uuid=uuid)
-        if job.state == QUEUED:
+        is_lost = job.leased_until is not None and job.leased_until <= now
+        if job.state == QUEUED or (job.state == RUNNING and is_lost):
             job_end(job, state=CANCELLED, now=now)
         elif job.state == RUNNING:
             Job.objects.filter(pk=job.pk).update(cancel_requested=True)

@@ -20,7 +20,7 @@ from http_requests.wsgi_variables import JOB_WAIT
 from idempotency.answers import REPLAYED, Document, answer_once, keyed_call
 from jobs.documents import job_document, job_of, jobs_of
 from jobs.kinds import JOB_KINDS, JobKind
-from jobs.models import STATES, Job
+from jobs.models import AWAITED, STATES, Job
 from jobs.serializers import JOB, JobSerializer
 from jobs.services import job_cancel, job_submit
 from jobs.waiting import LONGEST_WAIT_SECONDS, JobWait, preferred_wait
@@ -167,6 +167,7 @@ class SubmissionViewSet(GenericViewSet[Any]):
                 created_by=caller.identity,
                 correlation_id=correlation_id,
                 now=now,
+                urgency=AWAITED if preferred_wait(request.headers.get("Prefer", "")) else 0,
             )
             return job_document(job, now=now)
 
@@ -175,8 +176,9 @@ class SubmissionViewSet(GenericViewSet[Any]):
         answer.headers["Location"] = document["links"]["self"]
         if is_replayed:
             answer.headers["Idempotency-Replayed"] = REPLAYED["Idempotency-Replayed"]
-        else:
-            _ask_to_wait(request, job_of(_owner(request), document["id"]))
+        # None if the job of an earlier call was deleted.
+        if (stored := jobs_of(_owner(request)).filter(uuid=document["id"]).first()) is not None:
+            _ask_to_wait(request, stored)
         return answer
 
 

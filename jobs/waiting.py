@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import Error
-
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_SECONDS = 30
 # How often the database is asked which jobs have ended: one query for all who wait.
 _PERIOD_SECONDS = 0.1
+_AFTER_ERROR_SECONDS = 1.0
 _WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?", re.ASCII | re.IGNORECASE)
 
 
@@ -69,8 +68,9 @@ class JobEnds:
             await asyncio.sleep(_PERIOD_SECONDS)
             try:
                 ended = await self._ended(list(self._waiting))
-            except Error as error:
-                logger.warning("the ends of jobs cannot be read: %s", error)
+            except Exception:  # whatever it is, the callers wait on
+                logger.exception("the ends of jobs cannot be read")
+                await asyncio.sleep(_AFTER_ERROR_SECONDS)
                 continue
             for uuid, document in ended.items():
                 _resolve(self._waiting.get(uuid, set()), document)

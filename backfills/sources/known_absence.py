@@ -4,14 +4,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from outbound.destination import Destination
-from outbound.exceptions import AnswerMalformed, OutboundError
+from outbound.exceptions import AnswerMalformed, AnswerTooLarge, UnexpectedStatus
 from store.datasets import TRADES
 from store.protocol import Window
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp
 
 # The reason of a run of intervals in which nothing is missing.
 _NOBODY_TRADED = "no_trades"
-_NOT_TOLD = (OutboundError, InvalidTimestamp, LookupError, StopIteration, TypeError, AttributeError)
+_NOT_TOLD = (
+    UnexpectedStatus,
+    AnswerMalformed,
+    AnswerTooLarge,
+    InvalidTimestamp,
+    LookupError,
+    StopIteration,
+    TypeError,
+    AttributeError,
+)
 
 
 def window_terms(window: Window) -> dict[str, str]:
@@ -22,7 +31,8 @@ def window_terms(window: Window) -> dict[str, str]:
 def known_windows(destination: Destination, path: str, window: Window, commit: str) -> tuple[Window, ...]:
     """Return the parts of a window from the first trade on that are no gap over there, as of a commit of trades.
 
-    path: of the symbol. Empty if the installation does not tell, or only of a later commit.
+    path: of the symbol. Empty if the installation does not tell, or only of a later commit. Raises
+    `OutboundError`s if it cannot be asked now.
     """
     try:
         terms = {**window_terms(window), "resolution": "1m", "hours": "all"}

@@ -27,6 +27,8 @@ from trades.stores import derived_keeper
 logger = logging.getLogger(__name__)
 
 SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
+# The pause after Redis did not take the id of a job.
+_RELAY_PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,11 @@ def jobs_relay(*, now: datetime) -> None:
     """Send a message for each job that may start."""
     from marketdata_project.serve.job_queue import send_job  # noqa: PLC0415 loading Celery takes a tenth of a second
 
-    jobs_send(now=now, send=send_job)
+    try:
+        jobs_send(now=now, send=send_job)
+    except OSError as error:
+        logger.warning("jobs wait: %s", error)
+        time.sleep(_RELAY_PAUSE_SECONDS)
 
 
 DUTIES: tuple[Duty, ...] = (
@@ -53,7 +59,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(answers_delete_expired, period=HOUR),
     Duty(quota_usage_delete_old, period=HOUR),
     Duty(records_delete_old, period=HOUR),
-    Duty(jobs_relay, period=0.25, after_error=2 * SECOND),
+    Duty(jobs_relay, period=0.25, after_error=SECOND),
     Duty(jobs_delete_old, period=HOUR),
     Duty(exhausted_retry, period=MINUTE),
     Duty(events_deliver, period=SECOND, after_error=SECOND),

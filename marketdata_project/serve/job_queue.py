@@ -5,7 +5,10 @@ event is kept; a Redis that is full, frozen or absent is noticed within two seco
 """
 
 import logging
+import os
+import time
 from collections.abc import Mapping
+from threading import Thread
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -18,7 +21,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from jobs.models import Job
-from jobs.run import WORKER_IS_ENDING, run_job
+from jobs.run import WORKER_IS_ENDING, run_job, running_give_back
 from marketdata_project.correlation import correlated
 
 logger = logging.getLogger(__name__)
@@ -27,6 +30,7 @@ logger = logging.getLogger(__name__)
 _PREFIX, _QUEUE, _TASK = "jobs:", "jobs", "run_job"
 # Messages that are sent again and again must not fill Redis while no worker runs.
 _MOST_WAITING = 1_000
+_PATIENCE_SECONDS = 5.0
 # Seconds. Senders give up fast, because they try again; a worker's connection waits for messages.
 _SEND_TIMEOUT, _RECEIVE_TIMEOUT = 1, 5
 _NO_RETRIES = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
@@ -72,6 +76,7 @@ application = _application(broker_url(settings.REDIS_LOCATION))
 @application.task(name=_TASK)  # type: ignore[untyped-decorator]  # not typed
 def _run(uuid: str) -> None:
     """Run a job, with its request's correlation id in the log. A job that is lost here is sent again."""
+    close_old_connections()
     try:
         job = Job.objects.filter(uuid=uuid).only("correlation_id").first()
         with correlated(job.correlation_id if job else ""):
@@ -105,4 +110,15 @@ def run_worker(*, threads: int) -> None:
 
 
 def _stop_jobs(**_: object) -> None:
+    """End the running jobs at their next check; after _PATIENCE_SECONDS give them back and end the process."""
     WORKER_IS_ENDING.set()
+    Thread(target=_end_later, daemon=True).start()
+
+
+def _end_later() -> None:
+    # A function may wait for another host. Celery's pool of threads would wait for it.
+    time.sleep(_PATIENCE_SECONDS)
+    try:
+        running_give_back()
+    finally:
+        os._exit(0)

@@ -1,6 +1,7 @@
 """A backfill finds what is missing, fetches it once, stores it, and says what came of it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from backfills.models import Backfill
 from backfills.services import OWNER, exhausted_retry
+from backfills.sources.folder import Folder
 from jobs.models import Job
 from jobs.run import run_job
 from outbox.models import Event
@@ -161,12 +163,44 @@ def test_a_gap_that_no_source_can_fill_is_exhausted_and_asked_for_again_later(
     assert round((row.retry_at - row.asked_at).total_seconds()) == 7200
 
 
+def test_an_exhausted_gap_that_is_none_any_more_is_not_asked_for_again(api: Api, archive) -> None:
+    store_trades(without(LOST))
+    archive(without((0, OPEN + DAY_NS)))
+    ran(submitted(api))
+    store_trades(TIMES[(LOST[0] <= TIMES) & (LOST[1] > TIMES)])
+    Backfill.objects.update(retry_at=timezone.now())
+    exhausted_retry(now=timezone.now())
+    ran(Job.objects.get(owner=OWNER))
+    assert Backfill.objects.get().retry_at is None
+
+
+def test_what_a_source_does_not_vouch_for_stays_a_gap(api: Api, archive, monkeypatch) -> None:
+    store_trades(without(LOST))
+    archive(without((LOST[0] + MINUTE_NS, LOST[1] - MINUTE_NS)), name="first")
+    fetch = Folder.fetch
+    monkeypatch.setattr(
+        Folder,
+        "fetch",
+        lambda source, request: (
+            replace(fetch(source, request), answered=()) if source.name == "first" else fetch(source, request)
+        ),
+    )
+    result = ran(submitted(api))
+    assert (result["rows"], result["exhausted"]) == (8, 1)
+    told = Backfill.objects.get(state="exhausted").told
+    assert told == [["first", "has no rows here, and does not know that there are none"]]
+    archive(name="second")
+    assert ran(submitted(api))["rows"] == len(TIMES[(LOST[0] <= TIMES) & (LOST[1] > TIMES)]) - 8
+    assert stored_times() == TIMES.tolist()
+
+
 def test_a_far_price_waits_for_a_person(api: Api, archive) -> None:
     store_trades(without(LOST))
     archive(price=20.0)
     assert ran(submitted(api))["quarantined"] == 1
     row = Backfill.objects.get()
     assert "far from the prices on both sides" in row.message
+    assert ran(submitted(api))["gaps"] == 0, "a person is awaited"
     assert len(stored_times()) == len(without(LOST))
     assert ran(submitted(api, accept_far=True))["filled"] == 1
     assert len(stored_times()) == len(TIMES)
@@ -235,6 +269,8 @@ def test_an_exhausted_gap_is_not_asked_for_by_every_answer(api: Api, archive) ->
         ({"callback_url": "https://example.com"}, "unknown_field"),
         ({"rule": "none"}, "invalid_choice"),
         ({"symbol": 7}, "invalid_type"),
+        ({"accept_far": "yes"}, "invalid_type"),
+        ({"start": "2000-01-01", "end": "2025-01-01"}, "invalid_range"),
     ],
 )
 def test_what_cannot_be_filled_is_refused(api: Api, body: dict[str, Any], code: str | None) -> None:

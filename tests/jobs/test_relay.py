@@ -85,3 +85,11 @@ def test_a_job_whose_turn_is_taken_is_not_sent(submit) -> None:
     assert sent() == [other.uuid]
     Job.objects.filter(uuid=first.uuid).delete()
     assert sent() == [second.uuid]
+
+
+def test_a_lost_job_comes_before_more_urgent_ones_with_its_turn_or_slot(submit) -> None:
+    options = {"turn": lambda _: "a", "at_once": 1}
+    lost = submit(**options)
+    assert job_claim(lost.uuid, kinds=JOB_KINDS.get().values(), now=timezone.now()) is not None
+    submit(urgency=1, **options)
+    assert sent(later=timedelta(seconds=30)) == [lost.uuid]

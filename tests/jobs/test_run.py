@@ -3,8 +3,10 @@
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import count
 from threading import Event
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -14,7 +16,7 @@ from jobs.claims import LEASE, _take, job_claim, job_end, lease_renew
 from jobs.exceptions import WorkerEnding
 from jobs.kinds import JOB_KINDS, Run
 from jobs.models import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Job
-from jobs.run import WORKER_IS_ENDING, run_job
+from jobs.run import WORKER_IS_ENDING, run_job, running_give_back
 from jobs.services import job_cancel
 from outbox.models import Event as OutboxEvent
 from store.exceptions import StoreUnavailable, UnknownSymbol
@@ -175,6 +177,38 @@ def test_a_cancel_outlasts_the_worker(submit) -> None:
     assert fresh(job).state == CANCELLED
 
 
+def test_a_lost_job_is_cancelled_at_once(submit) -> None:
+    job = submit()
+    assert claim(job) is not None
+    job_cancel(uuid=job.uuid, now=timezone.now() + LEASE)
+    assert (fresh(job).state, fresh(job).lease) == (CANCELLED, None)
+
+
+def test_a_job_that_always_makes_progress_is_cancelled(submit, quick_beat) -> None:
+    def work(run: Run) -> dict[str, Any]:
+        job_cancel(uuid=Job.objects.get().uuid, now=timezone.now())
+        for number in count():
+            run.progress(number)
+            time.sleep(0.001)
+        return {}
+
+    job = submit(work)
+    run_job(job.uuid)
+    assert fresh(job).state == CANCELLED
+
+
+def test_what_still_runs_at_the_end_of_the_process_is_given_back(submit) -> None:
+    def work(run: Run) -> dict[str, Any]:
+        run.leave({"piece": 1})
+        running_give_back()
+        return {}
+
+    job = submit(work)
+    run_job(job.uuid)
+    queued = fresh(job)
+    assert (queued.state, queued.note, queued.attempts, queued.result) == (QUEUED, {"piece": 1}, 0, None)
+
+
 def test_a_job_that_has_ended_stays_as_it_is(submit) -> None:
     job = submit()
     run_job(job.uuid)
@@ -260,16 +294,16 @@ def test_of_two_workers_one_gets_the_job(submit) -> None:
     job = submit()
     seen_by_both = fresh(job)
     now = timezone.now()
-    assert _take(seen_by_both, 0, now=now)
-    assert not _take(seen_by_both, 1, now=now)
+    assert _take(seen_by_both, 0, lease=uuid4(), now=now)
+    assert not _take(seen_by_both, 1, lease=uuid4(), now=now)
     assert fresh(job).slot == 0
 
 
 def test_of_two_jobs_one_gets_the_slot(submit) -> None:
     first, second = submit(), submit()
     now = timezone.now()
-    assert _take(first, 0, now=now)
-    assert not _take(second, 0, now=now)
+    assert _take(first, 0, lease=uuid4(), now=now)
+    assert not _take(second, 0, lease=uuid4(), now=now)
     assert fresh(second).state == QUEUED
 
 
