@@ -7,12 +7,14 @@ event is kept; a Redis that is full, frozen or absent is noticed within two seco
 import logging
 import os
 import time
+import warnings
 from collections.abc import Mapping
 from threading import Thread
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.db import close_old_connections
@@ -20,9 +22,11 @@ from django_redis import get_redis_connection
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from jobs.models import Job
+from jobs.kinds import JOB_KINDS
+from jobs.models import FAILED, Job
 from jobs.run import WORKER_IS_ENDING, run_job, running_give_back
 from marketdata_project.correlation import correlated
+from metrics.declarations import JOBS_ENDED
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +54,7 @@ def _application(broker: str) -> Celery:
     application.conf.update(
         task_default_queue=_QUEUE,
         task_ignore_result=True,
+        accept_content=["json"],
         task_acks_late=False,
         task_publish_retry=False,
         worker_prefetch_multiplier=1,
@@ -97,11 +102,17 @@ def send_job(uuid: UUID) -> None:
 
 def run_worker(*, threads: int) -> None:
     """Run jobs in `threads` threads of this process, until SIGTERM."""
+    # Each counter is exported as 0 before the first failure, so that monitoring sees the first one as an increase.
+    for kind in JOB_KINDS.get():
+        JOBS_ENDED.add(kind, FAILED, amount=0)
     # Otherwise each SIGTERM would wait for all running jobs to end.
     worker_shutting_down.connect(_stop_jobs, weak=False)
     application.conf.broker_transport_options = dict(_transport(_RECEIVE_TIMEOUT))
+    # Celery warns a superuser of pickled messages. Only JSON is taken here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     application.worker_main(
         [
+            "--quiet",
             "worker",
             *("--pool", "threads", "--concurrency", str(threads), "--queues", _QUEUE),
             *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),

@@ -121,6 +121,7 @@ def is_complete(found: Exported) -> bool:
         name in found
         for name in (
             "marketdata_front_refusals_total",
+            "marketdata_jobs_ended_total",
             "marketdata_cache_answers_total",
             "marketdata_store_rows_total",
             "marketdata_duty_last_success_timestamp_seconds",
@@ -206,7 +207,7 @@ def test_counts_are_of_all_processes_and_survive_a_killed_one(installation: Inst
     starts = exported(scraped(installation))["marketdata_process_starts_total"]
     assert max(value for labels, value in starts if labels["process"].startswith("web-")) >= 2
     lives = exported(scraped(installation))["marketdata_process_start_time_seconds"]
-    assert {labels["process"] for labels, _ in lives} == {"web-1", "web-2", "worker"}
+    assert {labels["process"] for labels, _ in lives} == {"web-1", "web-2", "worker", "jobs"}
 
 
 def settled(installation: Installation) -> float:
