@@ -1,6 +1,7 @@
 """Keys of every kind of grant, and which of them an operation is open to."""
 
 import random
+from datetime import UTC, datetime
 from itertools import count
 
 from django.urls import resolve
@@ -15,18 +16,29 @@ NO_SCOPES = "none"
 GRANTS = (*SCOPES, ALL_SCOPES, NO_SCOPES)
 # Far from all that a request could hit upon: the keys that the tests themselves need are not revoked by them.
 _ids = count(9 * 10**11, 10**6)
+# All keys count as rotations of one, so that all see the same job.
+FAMILY = 9 * 10**11 - 1
 
 
 def key_with(installation: Installation, grant: str) -> str:
     """A key with one scope, with all or with none, and without a limit to speak of."""
     scopes = {ALL_SCOPES: SCOPES, NO_SCOPES: ()}.get(grant, (grant,))
     return installation.new_key(
-        id=next(_ids), tier="internal", rate=UNLIMITED, scopes=scopes, accounts='["*"]'
+        id=next(_ids), tier="internal", rate=UNLIMITED, scopes=scopes, accounts='["*"]', family=FAMILY
     )
 
 
-def keys_to_lose(installation: Installation) -> None:
-    """The keys that requests may read, rotate and revoke."""
+def stock_database(installation: Installation) -> None:
+    """Store the keys that requests may read, rotate and revoke, and the job that they see."""
+    now = datetime.now(UTC).isoformat(" ")
+    owner = f"key:{FAMILY}"
+    job = {
+        "uuid": stock.JOB.replace("-", ""), "kind": "backfill", "state": "succeeded", "owner": owner,
+        "created_by": owner, "correlation_id": "", "parameters": "{}", "once_key": "", "turn": "", "urgency": 0,
+        "done": 0, "note": "{}", "result": "{}", "attempts": 1, "cancel_requested": False, "not_before": now,
+        "created_at": now, "finished_at": now,
+    }  # fmt: skip
+    installation.insert("jobs_job", [job])
     firsts = ((stock.FIRST_KEY, stock.KEYS), (stock.FIRST_ROTATED_KEY, stock.ROTATED_KEYS))
     installation.new_keys({"id": first + number} for first, several in firsts for number in range(several))
 

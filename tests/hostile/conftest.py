@@ -52,7 +52,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         (web,) = installation.webs()
         assert eventually(Gauge([web]).have_loaded_libraries)
         SECRETS.update(secrets_of(installation))
-        callers.keys_to_lose(installation)
+        callers.stock_database(installation)
         with Wired(installation) as wire:
             for method, path, body in stock.requests():
                 reply = wire.ask(method, path, {"Content-Type": "application/json"}, body)

@@ -134,7 +134,7 @@ def operations_of(document: Mapping[str, Any]) -> list[Operation]:
         for method, definition in methods.items()
         if method in METHODS
     ]
-    assert not [each.name for each in found if each.method in WITH_BODY and each.example is None]
+    assert not [each.name for each in found if each.media_types and each.example is None]
     return found
 
 
@@ -166,6 +166,8 @@ def valid_call(operation: Operation, rng: random.Random) -> Call:
 def refused_beside(operation: Operation, query: Mapping[str, Any]) -> set[str]:
     """The parameters that are refused beside the others, or without another that the query lacks."""
     lacking = {name for name, (other, value) in stock.DEPENDENT.items() if query.get(other) != value}
+    if operation.takes("coverage") and query.get("coverage") != "true":
+        lacking |= {"rule"}
     if operation.takes("join") and "join" not in query:
         lacking |= {"exchange", "max_age"}
     return lacking | ({"resolution"} if query.get("exchange") == "best" else set())
@@ -234,8 +236,8 @@ def value_for(operation: Operation, parameter: Parameter, rng: random.Random) ->
     if isinstance(operation.example, dict) and parameter.name in operation.example:
         # The body names the same thing once more.
         return str(operation.example[parameter.name])
-    if parameter.name == "key":
-        return stock.key_id_for(operation.name, rng)
+    if parameter.name in {"key", "job"}:
+        return stock.JOB if parameter.name == "job" else stock.key_id_for(operation.name, rng)
     if parameter.name in {"symbol", "symbols"}:
         return stock.symbol_for(operation.path)
     if parameter.name == "fields" and operation.path.endswith("/members"):

@@ -66,6 +66,7 @@ DEPENDENT = {
 }  # fmt: skip
 # Keys to read and to revoke, however often, and keys each of which is rotated once.
 FIRST_KEY, KEYS, FIRST_ROTATED_KEY, ROTATED_KEYS = 1_000, 50, 2_000, 2_000
+JOB = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11"
 # Of bodies that the document shows no example of.
 EXAMPLES: dict[str, Any] = {
     "oauth_token": {"grant_type": "client_credentials"},
@@ -73,7 +74,9 @@ EXAMPLES: dict[str, Any] = {
 }
 # What is answered where not with 200. Nobody is known to log in, and no token is good twice.
 STATUSES = {
-    "key_create": 201, "key_rotate": 201,
+    "key_create": 201, "key_rotate": 201, "backfill_submit": 202,
+    # There is no source.
+    "reconciliation_submit": 422,
     "auth_token": 401, "auth_refresh": 401, "auth_logout": 401, "oauth_token": 401, "oauth_revoke": 401,
 }  # fmt: skip
 _rotated = count()

@@ -91,13 +91,16 @@ class Installation:
     def new_keys(self, several: Iterable[dict[str, Any]]) -> list[str]:
         """Further keys, as `new_key` makes each of them, all at once."""
         made = [key_row(**columns) for columns in several]
-        with self._database() as database:
-            for _, row in made:
-                names, places = ", ".join(row), ", ".join("?" * len(row))
-                statement = f"INSERT INTO ratelimit_apikey ({names}) VALUES ({places})"
-                database.execute(statement, list(row.values()))
-            database.commit()
+        self.insert("ratelimit_apikey", [row for _, row in made])
         return [key for key, _ in made]
+
+    def insert(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Put rows into a table of the database."""
+        with self._database() as database:
+            for row in rows:
+                names, places = ", ".join(row), ", ".join("?" * len(row))
+                database.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", list(row.values()))
+            database.commit()
 
     def audited(self, prefix: str) -> list[sqlite3.Row]:
         """The audit records in the database whose correlation id begins with `prefix`, in order of arrival."""

@@ -64,6 +64,7 @@ VARYING = frozenset(
 MASKED = [
     (re.compile(pattern), mask)
     for pattern, mask in (
+        (rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", b"job"),
         (rb"\b(\d+)-[0-9a-f]{6,}", rb"\1-hash"),
         (rb"20(?:2[6-9]|[3-9]\d)-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?", b"now"),
         # The same of today in numbers, of whatever unit.
@@ -125,7 +126,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
     folder = tmp_path_factory.mktemp("front")
     with installed(folder, WORKERS="1", DJANGO_SETTINGS_MODULE=SETTINGS) as made:
         keys = {grant: callers.key_with(made, grant) for grant in callers.GRANTS}
-        callers.keys_to_lose(made)
+        callers.stock_database(made)
         wire = Wire(made.port, keys[ALL_SCOPES])
         for method, path, body in stock.requests():
             assert wire.ask(method, path, JSON, body).status == 200
@@ -145,7 +146,13 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
 
 @contextmanager
 def again(folder: Path) -> Iterator[Installation]:
-    environment: dict[str, Any] = {**ENVIRONMENT, "WORKERS": "1", "DJANGO_SETTINGS_MODULE": SETTINGS}
+    # Jobs would go on between two answers.
+    environment: dict[str, Any] = {
+        **ENVIRONMENT,
+        "WORKERS": "1",
+        "DJANGO_SETTINGS_MODULE": SETTINGS,
+        "JOB_THREADS": "0",
+    }
     with serving(folder, **environment) as served:
         assert served.port
         installation = Installation(served, "")
