@@ -51,15 +51,18 @@ class JobKind:
 
     function: does the work and returns the result, a JSON document. It raises the apps' errors: those with a status
     below 500 end the job as failed, others are tried again. serializer: validates the parameters. unit: what
-    progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same time in the whole installation. attempts: after so many
-    the job is failed. scope, audit_class, cost: those of the call that submits it (see `ratelimit.access.table`).
+    progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same
+    time in the whole installation. attempts: after so many the job is failed. endpoint: the URL name of the call that
+    submits it; "" for a kind that only schedules submit. scope, audit_class, cost: of that call, as in
+    `ratelimit.access.table.Access`.
     """
 
     name: str
     function: Callable[[Run], Document]
     serializer: Callable[..., Serializer[Any]]
     unit: str
-    scope: str
+    endpoint: str = ""
+    scope: str = ""
     turn: Callable[[Document], str] = lambda _: ""
     at_once: int = 2
     attempts: int = 20

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from django.conf import settings
 
+from marketdata_project.job_kinds import KINDS
 from ratelimit.access.table import ANY_CALLER, ANYBODY, WRITE, Access, Table
 from stats.market_data.explanation import EXPLAIN
 from stats.market_data.gaps import GAPS
@@ -77,11 +78,15 @@ _KEYS: Table = {
 
 _JOBS: Table = {
     ("backfills", "GET"): Access("market:read", sensitivity="internal", cost="page"),
-    ("backfills", "POST"): Access("backfill:write", kind=WRITE),
-    ("reconciliations", "POST"): Access("backfill:write", kind=WRITE),
     ("jobs", "GET"): Access(ANY_CALLER),
     ("job", "GET"): Access(ANY_CALLER),
     ("job-cancel", "POST"): Access(ANY_CALLER, kind=WRITE),
+}
+
+_SUBMISSIONS: Table = {
+    (kind.endpoint, "POST"): Access(kind.scope, kind=WRITE, cost=kind.cost, audit_class=kind.audit_class)
+    for kind in KINDS
+    if kind.endpoint
 }
 
 _CREDENTIALS: Table = {
@@ -96,6 +101,7 @@ ACCESS: Table = {
     ("limits", "GET"): Access(ANY_CALLER, group="access", cost="unmetered"),
     **_KEYS,
     **_JOBS,
+    **_SUBMISSIONS,
     **_CREDENTIALS,
     ("audit", "GET"): Access("audit:read", sensitivity="confidential", group="access", cost="export"),
 }

@@ -155,7 +155,7 @@ def _bar_inputs(
 def _limited(symbol_query: SymbolQuery, log: LogView, needed: Window) -> LogView:
     """Return a log at the newest commit that counts. For absences, declarations and fills without a row count."""
     limited = symbol_query.read_point.limited_to(log, needed)
-    if symbol_query.query.with_coverage:
+    if symbol_query.query.with_coverage and log.commit != limited.commit:
         declared_ns, known_ns = (each.completeness().complete_until_ns for each in (log, limited))
         if known_ns < min(declared_ns, needed.end_ns) or log.fills(needed) != limited.fills(needed):
             return log
