@@ -3,7 +3,11 @@
 from backfills import gap_report, reconciling
 from backfills.filling import backfill
 from backfills.records import KIND
-from backfills.serializers import BackfillRequestSerializer, RangeSerializer, ReconciliationRequestSerializer
+from backfills.serializers import (
+    BackfillRequestSerializer,
+    ReconciliationRequestSerializer,
+    RequestRangeSerializer,
+)
 from jobs.kinds import Document, JobKind
 
 
@@ -37,7 +41,7 @@ RECONCILIATION = JobKind(
 GAP_REPORT = JobKind(
     name=gap_report.KIND,
     function=gap_report.gap_report,
-    serializer=RangeSerializer,
+    serializer=RequestRangeSerializer,
     unit="exchanges",
     at_once=1,
 )

@@ -1,5 +1,6 @@
 """The job that compares a window with a source, reports the differences, and stores them if it is told to."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,7 @@ _REFUSALS_SHOWN = 100
 _CORRECTIONS_AT_ONCE = 10_000
 _COUNTS = (
     "rows_here", "rows_there", "missing", "extra", "different", "unconfirmed", "appended", "cancelled", "corrected",
-    "not_stored",
+    "not_stored", "dates_not_compared",
 )  # fmt: skip
 
 
@@ -138,7 +139,9 @@ def _count(report: Document, dataset: Dataset, found: PieceFound | NotCompared) 
             "start": format_timestamp(found.window.start_ns),
             "end": format_timestamp(found.window.end_ns),
         }
-        report["not_compared"].append({**times, "reason": found.reason})
+        report["dates_not_compared"] += 1
+        if len(report["not_compared"]) < _REFUSALS_SHOWN:
+            report["not_compared"].append({**times, "reason": found.reason})
         return
     comparison = found.comparison
     report["rows_here"] += found.ours.num_rows
@@ -201,7 +204,7 @@ class _DifferenceStore:
         """Cancel and correct rows, then append the missing ones: a cancel must not meet a new row that is like its own."""
         corrections = list(self._corrections())
         for first in range(0, len(corrections), _CORRECTIONS_AT_ONCE):
-            self._correct(corrections[first : first + _CORRECTIONS_AT_ONCE], self._key(f"correct-{first}"))
+            self._correct(corrections[first : first + _CORRECTIONS_AT_ONCE])
         self._append()
 
     def _corrections(self) -> Iterator[Correction]:
@@ -219,9 +222,10 @@ class _DifferenceStore:
                 new = {name: theirs.column(name)[there].as_py() for name in columns}
                 yield _correction(ours, here, Action.CORRECT, new)
 
-    def _correct(self, corrections: Sequence[Correction], key: str) -> None:
+    def _correct(self, corrections: Sequence[Correction]) -> None:
         """Apply corrections without those that the store refuses."""
         while corrections:
+            key = self._key("correct", repr(corrections).encode())
             batch = CorrectionBatch(self._symbol, tuple(corrections))
             try:
                 trades_correct(batch=batch, caller=KIND, request_key=key)
@@ -255,13 +259,14 @@ class _DifferenceStore:
             f"{format_timestamp(self._found.window.start_ns)}/{format_timestamp(self._found.window.end_ns)}"
         )
         dataset, fetched = self._task.dataset, self._found.fetched
+        batch = self._found.theirs.take(rows).combine_chunks().to_batches()[0]
         receipt = fill_store(
             dataset=dataset,
             symbol=self._symbol,
-            rows=self._found.theirs.take(rows).combine_chunks().to_batches()[0],
+            rows=batch,
             fill=Fill(window, fetched.source, f"{dataset.name} {asked}", fetched.commit),
             caller=KIND,
-            request_key=self._key(f"append-{window.start_ns}"),
+            request_key=self._key(f"append-{window.start_ns}", batch.serialize()),
         )
         self._report["appended"] += receipt.stored
         for _ in range(missing - receipt.stored):
@@ -273,8 +278,10 @@ class _DifferenceStore:
         if len(self._report["refusals"]) < _REFUSALS_SHOWN:
             self._report["refusals"].append({"timestamp": format_timestamp(instant_ns), "reason": reason})
 
-    def _key(self, piece: str) -> str:
-        return self._run.request_key(f"{self._found.window.start_ns}-{piece}")
+    def _key(self, piece: str, content: bytes | pa.Buffer) -> str:
+        """Return the request key of a write. A later attempt finds other differences, so the key names the content."""
+        digest = hashlib.sha256(content).hexdigest()[:32]
+        return self._run.request_key(f"{self._found.window.start_ns}-{piece}-{digest}")
 
 
 def _correction(

@@ -75,7 +75,7 @@ class RequestFlag(serializers.BooleanField):
         return data
 
 
-class RangeSerializer(KnownFieldsSerializer):
+class RequestRangeSerializer(KnownFieldsSerializer):
     """A range `[start, end)`."""
 
     start = RequestTime(max_length=40)
@@ -93,7 +93,7 @@ class RangeSerializer(KnownFieldsSerializer):
         return attrs
 
 
-class BackfillRequestSerializer(RangeSerializer):
+class BackfillRequestSerializer(RequestRangeSerializer):
     """What to fill: the gaps of a symbol in `[start, end)`, at most ten years."""
 
     symbol = RequestSymbol(max_length=32)
@@ -113,7 +113,7 @@ class BackfillRequestSerializer(RangeSerializer):
     )
 
 
-class ReconciliationRequestSerializer(RangeSerializer):
+class ReconciliationRequestSerializer(RequestRangeSerializer):
     """What to compare with a source: a symbol's rows in `[start, end)`."""
 
     symbol = RequestSymbol(max_length=32)

@@ -38,7 +38,7 @@ class Crontab(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class JobSchedule:
     """A kind of jobs, when to submit one, and its parameters as they are configured."""
 
     name: str
@@ -47,7 +47,7 @@ class Schedule:
     parameters: Document
 
     @classmethod
-    def of(cls, name: str, declared: Any) -> "Schedule":
+    def of(cls, name: str, declared: Any) -> "JobSchedule":
         """Return a schedule of the setting. Raises `ScheduleRefused`."""
         if (
             not isinstance(declared, dict)
@@ -80,9 +80,9 @@ class Schedule:
         return dict(serializer.validated_data)
 
 
-def schedules() -> dict[str, Schedule]:
+def schedules() -> dict[str, JobSchedule]:
     """Return the configured schedules by name. Raises `ScheduleRefused`."""
-    return {name: Schedule.of(name, declared) for name, declared in settings.JOB_SCHEDULES.items()}
+    return {name: JobSchedule.of(name, declared) for name, declared in settings.JOB_SCHEDULES.items()}
 
 
 def last_due(crontab: Crontab, now: datetime) -> datetime:
@@ -101,7 +101,7 @@ def last_due(crontab: Crontab, now: datetime) -> datetime:
     return next(time for time in times if time <= now)
 
 
-def scheduled_submit(*, schedule: Schedule, due: datetime, now: datetime) -> Job | None:
+def scheduled_submit(*, schedule: JobSchedule, due: datetime, now: datetime) -> Job | None:
     """Queue the job that is due, once however many processes ask; return None if there is one."""
     once_key = f"schedule:{schedule.name}:{due.isoformat()}"
     if Job.objects.filter(once_key=once_key).exists():

@@ -11,7 +11,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 
 from backfills.sources.system_checks import check_order, check_sources
-from jobs.schedules import Schedule, ScheduleRefused
+from jobs.schedules import JobSchedule, ScheduleRefused
 from marketdata_project.serve.cores import worker_cores
 from store.datasets import TRADES
 from trades.conditions import CONDITION_MAPS
@@ -135,7 +135,7 @@ def check_schedules(**_: Any) -> list[CheckMessage]:
         from marketdata_project.serve.beat import crontab_of  # noqa: PLC0415 loading Celery takes a tenth of a second
 
         try:
-            crontab_of(Schedule.of(name, declared))
+            crontab_of(JobSchedule.of(name, declared))
         except ScheduleRefused as error:
             hint = "See docs/jobs.md, Schedules."
             found.append(Error(f"JOB_SCHEDULES[{name!r}]: {error}.", hint=hint, id="marketdata.E009"))

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import Error, close_old_connections
 from django.utils import timezone
 
-from jobs.schedules import Schedule, ScheduleRefused, last_due, scheduled_submit, schedules
+from jobs.schedules import JobSchedule, ScheduleRefused, last_due, scheduled_submit, schedules
 from marketdata_project.serve.job_queue import application
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class RowScheduler(PersistentScheduler):  # type: ignore[misc]  # not typed
             time.sleep(_RETRY_SECONDS)
 
 
-def _is_submitted(schedule: Schedule, due: datetime, now: datetime) -> bool:
+def _is_submitted(schedule: JobSchedule, due: datetime, now: datetime) -> bool:
     """Submit a job; return False if the database cannot be used."""
     try:
         scheduled_submit(schedule=schedule, due=due, now=now)
@@ -57,7 +57,7 @@ def _is_submitted(schedule: Schedule, due: datetime, now: datetime) -> bool:
     return True
 
 
-def crontab_of(schedule: Schedule) -> crontab:
+def crontab_of(schedule: JobSchedule) -> crontab:
     """Return a schedule's times. Raises `ScheduleRefused`."""
     try:
         return crontab.from_string(schedule.crontab)

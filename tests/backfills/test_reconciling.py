@@ -21,7 +21,7 @@ from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from tests.api_client import Api, answer, make_key, problem
 from tests.backfills.answers import QUICK, START_NS, source_served, streams, trades
 from tests.outbound.hostile_server import says
-from trades.services import fill_store
+from trades.services import fill_store, trades_correct
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -249,3 +249,23 @@ def test_the_command_refuses_wrong_arguments(archive) -> None:
         call_command("reconcile", "AAPL", source="nobody", start="2025-01-02", end="2025-01-03")
     with pytest.raises(CommandError, match="end: must be later than start"):
         call_command("reconcile", "AAPL", start="2025-01-02", end="2025-01-02")
+
+
+def test_storing_goes_on_after_a_part_was_stored(api: Api, differing, monkeypatch) -> None:
+    """The second attempt finds other differences than the first, which ended after its first correction."""
+    monkeypatch.setattr(reconciling, "_CORRECTIONS_AT_ONCE", 1)
+    calls: list[str] = []
+
+    def interrupted(**arguments: Any) -> Any:
+        calls.append(arguments["request_key"])
+        if len(calls) == 2:
+            raise WorkerEnding
+        return trades_correct(**arguments)
+
+    monkeypatch.setattr(reconciling, "trades_correct", interrupted)
+    job = submitted(api, store=True)
+    run_job(job.uuid)
+    ran(job)
+    assert len(set(calls)) == 2
+    assert [row["trade_id"] for row in stored()] == differing.column("trade_id").to_pylist()
+    assert [row["price"] for row in stored()] == differing.column("price").to_pylist()

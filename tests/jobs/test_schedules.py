@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from backfills.kinds import GAP_REPORT
 from jobs.models import SUCCEEDED, Job
-from jobs.schedules import Schedule, ScheduleRefused, last_due, scheduled_submit, schedules
+from jobs.schedules import JobSchedule, ScheduleRefused, last_due, scheduled_submit, schedules
 from marketdata_project.checks import check_schedules
 from marketdata_project.serve import beat
 from marketdata_project.serve.beat import RowScheduler, beat_service
@@ -42,14 +42,14 @@ def test_the_last_due_time_of_a_crontab(line: str, now: str, due: str) -> None:
 
 
 @pytest.fixture
-def nightly(settings, use_kinds) -> Schedule:
+def nightly(settings, use_kinds) -> JobSchedule:
     use_kinds(kind(), GAP_REPORT)
     settings.JOB_SCHEDULES = {"nightly": NIGHTLY}
     return schedules()["nightly"]
 
 
 @pytest.mark.django_db
-def test_a_due_job_is_submitted_once(nightly: Schedule) -> None:
+def test_a_due_job_is_submitted_once(nightly: JobSchedule) -> None:
     due, now = at("2025-01-02 02:30"), timezone.now()
     first = scheduled_submit(schedule=nightly, due=due, now=now)
     assert first is not None
@@ -63,7 +63,7 @@ def test_a_due_job_is_submitted_once(nightly: Schedule) -> None:
 
 def test_the_last_days_end_before_the_date_that_is_due(use_kinds) -> None:
     use_kinds(GAP_REPORT)
-    schedule = Schedule.of(
+    schedule = JobSchedule.of(
         "gaps", {"kind": "gap_report", "crontab": "0 3 * * *", "parameters": {"last_days": 3}}
     )
     assert schedule.parameters_at(at("2025-03-01 03:00")) == {

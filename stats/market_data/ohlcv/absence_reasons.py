@@ -9,7 +9,7 @@
 - `gap`: the exchange was open, but the whole day has no bars, or a coarser stored bar has more volume than the
   finer bars within it, or the instrument's rule says so: `evidence` judges runs of empty minutes (`gap_evidence`),
   `calendar` takes every interval without a bar for a gap.
-- `pending`: reserved for backfills.
+- `pending`: a gap for which a backfill is queued or runs.
 """
 
 from collections.abc import Collection, Iterator
