@@ -21,9 +21,13 @@ from tests.stats.market_data.absence.quiet_market import (
     text_of,
     trade_times,
 )
+from tests.store_settings import IS_OF_FILES
 from trades.stores import market_store
 
-pytestmark = pytest.mark.django_db
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.skipif(not IS_OF_FILES, reason="months of trades are slow in the store in memory"),
+]
 PATH = "/api/v1/market-data/equities/GEN/ohlcv"
 SCHEDULE = schedule_of(34)
 MINUTES = minutes_of(SCHEDULE)

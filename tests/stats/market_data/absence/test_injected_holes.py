@@ -20,8 +20,12 @@ from tests.stats.market_data.absence.quiet_market import (
     text_of,
     trade_times,
 )
+from tests.store_settings import IS_OF_FILES
 
-pytestmark = pytest.mark.django_db
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.skipif(not IS_OF_FILES, reason="months of trades are slow in the store in memory"),
+]
 DATES = 64
 SCHEDULE = schedule_of(DATES, "2024-02-12")
 MINUTES = minutes_of(SCHEDULE)
