@@ -1,9 +1,12 @@
-"""The socket of a client, as the live feed uses it. The front provides it in the connection's ASGI scope."""
+"""The socket of a client, as the live feed uses it. The front provides it in the `extensions` of its ASGI scope."""
 
 from typing import Protocol
 
-# The key of the `Socket` in the `extensions` of a connection's ASGI scope.
+# The key of the `Socket`.
 SOCKET = "marketdata.socket"
+# The key of the WSGI environ of the request that opened the socket: with the client's address and scheme, as trusted
+# proxies name them, and an accepted HTTP_X_CORRELATION_ID.
+ENVIRON = "marketdata.environ"
 
 
 class Socket(Protocol):
@@ -28,7 +31,7 @@ class Socket(Protocol):
         ...
 
     async def drained(self) -> None:
-        """Wait until little is unsent, or the socket is closing."""
+        """Wait until little is unsent, or the connection has ended. It ends two seconds after `close` at the latest."""
         ...
 
     def close(self, code: int, reason: str) -> None:

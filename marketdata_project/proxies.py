@@ -22,7 +22,8 @@ FORWARDED_PROTO = "HTTP_X_FORWARDED_PROTO"
 CLIENT_VERIFY = "HTTP_X_SSL_CLIENT_VERIFY"
 CLIENT_CERT = "HTTP_X_SSL_CLIENT_CERT"
 _MAPPED = "::ffff:"
-_SCHEMES = frozenset({"http", "https"})
+# Traefik names the scheme of a WebSocket.
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _LONGEST_ENTRY = 64
 # Forms of an entry: [2001:db8::1], [2001:db8::1]:443, 192.0.2.1:443, or only an address.
 _ENTRY = re.compile(
@@ -119,8 +120,9 @@ def _set_address(environ: MutableMapping[str, Any], address: str) -> None:
 
 def _set_scheme(environ: MutableMapping[str, Any]) -> None:
     """Set the scheme from the last entry of X-Forwarded-Proto, which the trusted proxy wrote, if it is valid."""
-    scheme = str(environ.pop(FORWARDED_PROTO, "")).rpartition(",")[2].strip().lower()
-    if scheme not in _SCHEMES:
+    last = str(environ.pop(FORWARDED_PROTO, "")).rpartition(",")[2].strip().lower()
+    scheme = _SCHEMES.get(last)
+    if scheme is None:
         return
     environ[FORWARDED_PROTO] = scheme
     if settings.BEHIND_TLS_PROXY:

@@ -131,6 +131,10 @@ class Refusal:
 
 MALFORMED = Refusal("malformed_request", "The request is not valid HTTP/1.1.")
 NOT_ONE_HOST = Refusal("malformed_request", "The request needs exactly one Host header (HTTP/1.1).")
+NOT_A_HANDSHAKE = Refusal(
+    "malformed_request",
+    "The WebSocket handshake is not valid; it needs one Sec-WebSocket-Key and Sec-WebSocket-Version: 13.",
+)
 HEADERS_TOO_LARGE = Refusal("headers_too_large", "The request line and headers are larger than 64 KiB.")
 TOO_MANY_HEADERS = Refusal("too_many_headers", "The request has more than 100 headers.")
 HEADER_TOO_LONG = Refusal("header_too_long", "One of the request's headers is longer than 16 KiB.")

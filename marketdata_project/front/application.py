@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from io import BytesIO
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_started
@@ -19,6 +19,7 @@ from django.urls import ResolverMatch
 
 from http_requests.received import SAFE_METHODS, call_in
 from http_requests.wsgi_variables import JOB_WAIT, ROUTE
+from live.sockets import ENVIRON
 from marketdata_project.correlation import accepted_id, correlated
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.answers import (
@@ -64,6 +65,27 @@ class RefusedCall(NamedTuple):
     latency_us: int
 
 
+class LiveFeed(Protocol):
+    """The application of WebSockets."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket. Its scope has the extensions of `live.sockets`."""
+
+    async def close(self) -> None:
+        """Tell all clients to connect again, and close their sockets. Returns at once; accept no more sockets."""
+
+
+class NoLiveFeed:
+    """Refuses all WebSockets."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse."""
+        await send({"type": "websocket.close"})
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
 class DjangoHandler(WSGIHandler):
     """Django's WSGI handler, which returns the response instead of calling start_response."""
 
@@ -86,7 +108,7 @@ class DjangoHandler(WSGIHandler):
 
 
 class Front:
-    """The ASGI application around Django, for the scope `http` only."""
+    """The ASGI application: Django for the scope `http`, the live feed for `websocket`."""
 
     def __init__(
         self,
@@ -96,11 +118,13 @@ class Front:
         ready: Callable[[dict[str, Any]], FinishedAnswer | None] = lambda _environ: None,
         on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
         waiting: AnswerWaiting | None = None,
+        live: LiveFeed | None = None,
     ) -> None:
         """All functions are called in a thread.
 
         `respond` is Django. `ready` returns a finished answer without Django, or None. `on_refusal` is called for
-        each request that the front itself refuses. `waiting` holds answers until their jobs have ended.
+        each request that the front itself refuses. `waiting` holds answers until their jobs have ended. `live` serves
+        the WebSockets, which are refused by default.
         """
         self._respond = respond
         self._bodies = bodies
@@ -111,6 +135,8 @@ class Front:
         self._writes = Lane("write", threads=WRITE_THREADS, after=close_old_connections)
         self._sender = AnswerSender()
         self.waiting = waiting or AnswerWaiting()
+        self.live = live or NoLiveFeed()
+        self.open_sockets = 0
 
     @property
     def reads(self) -> Lane:
@@ -118,19 +144,27 @@ class Front:
         return self._reads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request or WebSocket."""
+        if scope["type"] == "websocket":
+            await self._serve_socket(scope, receive, send)
+            return
         REQUESTS_IN_FLIGHT.add(1)
         try:
             await self._serve(scope, receive, send)
         finally:
             REQUESTS_IN_FLIGHT.add(-1)
 
+    async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["extensions"][ENVIRON] = environ = _client_environ(scope)
+        self.open_sockets += 1
+        try:
+            with correlated(environ[_CORRELATION_ID]):
+                await self.live(scope, receive, send)
+        finally:
+            self.open_sockets -= 1
+
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        environ = environ_for(scope)
-        trusted_environ(environ)
-        environ["wsgi.input"] = BytesIO()
-        # All later code reads the accepted id from the header's variable.
-        environ[_CORRELATION_ID] = accepted_id(environ.get(_CORRELATION_ID))
+        environ = _client_environ(scope)
         call = call_in(environ)
         lane = self._reads if scope["method"] in SAFE_METHODS else self._writes
         started, reserved = perf_counter_ns(), None
@@ -177,6 +211,16 @@ class Front:
             if finished is not None:
                 return answer_of_finished(finished)
             return answer_of_response(self._respond(environ), is_head=environ["REQUEST_METHOD"] == "HEAD")
+
+
+def _client_environ(scope: Scope) -> dict[str, Any]:
+    """Return the environ with an empty body, and the client as trusted proxies name it."""
+    environ = environ_for(scope)
+    trusted_environ(environ)
+    environ["wsgi.input"] = BytesIO()
+    # All later code reads the accepted id from the header's variable.
+    environ[_CORRELATION_ID] = accepted_id(environ.get(_CORRELATION_ID))
+    return environ
 
 
 def _refusal_of(error: Exception) -> Refusal:

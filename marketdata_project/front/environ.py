@@ -1,4 +1,4 @@
-"""Types of ASGI's callables, and the WSGI environ (PEP 3333) of an ASGI HTTP scope."""
+"""Types of ASGI's callables, and the WSGI environ (PEP 3333) of an ASGI scope."""
 
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -16,6 +16,7 @@ _LONGEST_ESCAPED_COOKIES = 4096
 # The most entries in the cache of header names. Names come from clients, so the cache must be bounded.
 _MOST_NAMES = 512
 _names: dict[bytes, str] = {}
+_HTTP_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _SERVER = {
     "wsgi.version": (1, 0),
     "wsgi.multithread": True,
@@ -25,13 +26,16 @@ _SERVER = {
 
 
 def environ_for(scope: Scope) -> dict[str, Any]:
-    """Return the environ without `wsgi.input`. Transfer-Encoding is left out, too: Django gets a decoded body."""
+    """Return the environ of a request, or of the GET that opened a WebSocket, without `wsgi.input`.
+
+    Transfer-Encoding is left out, too: Django gets a decoded body.
+    """
     raw_path: bytes = scope["raw_path"]
     server = scope.get("server") or ("localhost", None)
     client = scope.get("client") or ("", 0)
     target = raw_path + b"?" + scope["query_string"] if scope["query_string"] else raw_path
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": scope["method"],
+        "REQUEST_METHOD": scope.get("method", "GET"),
         "SCRIPT_NAME": "",
         "PATH_INFO": (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1"),
         # The request target as it was sent, which signatures cover. Not in PEP 3333.
@@ -42,7 +46,7 @@ def environ_for(scope: Scope) -> dict[str, Any]:
         "SERVER_PORT": str(server[1] or ""),
         "REMOTE_ADDR": client[0],
         "REMOTE_PORT": str(client[1]),
-        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.url_scheme": _HTTP_SCHEMES[scope["scheme"]],
         "wsgi.errors": sys.stderr,
         **_SERVER,
     }

@@ -52,6 +52,13 @@ def with_known_method(data: bytes) -> tuple[bytes, str | None]:
     return b"PATCH" + data[found.end(1) :], found[1].decode()
 
 
+def asks_for_socket(method: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> bool:
+    """Return whether a request to upgrade asks for a WebSocket (RFC 6455, 4.1): a GET of HTTP/1.1 without a body."""
+    upgrades = [value.lower() for name, value in headers if name == b"upgrade"]
+    has_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
+    return method == b"GET" and version == "1.1" and upgrades == [b"websocket"] and not has_body
+
+
 def origin_form(target: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
     """Return a target's path and query. The authority of a target in absolute form replaces Host (RFC 9112, 3.2.2).
 

@@ -13,12 +13,14 @@ from marketdata_project.front.answers import (
     HEADERS_TOO_LARGE,
     HEADERS_TOO_SLOW,
     MALFORMED,
+    NOT_A_HANDSHAKE,
     TOO_MANY_CONNECTIONS,
     Refusal,
     count_refusal,
 )
 from marketdata_project.front.framing import (
     HEADER_BYTES,
+    asks_for_socket,
     head_bytes,
     head_refusal,
     is_whole_get,
@@ -28,6 +30,7 @@ from marketdata_project.front.framing import (
 )
 from marketdata_project.front.limits import ConnectionSlots
 from marketdata_project.front.ready_answer import Awaited, AwaitedRequest, Door, ReadyAnswer
+from marketdata_project.front.sockets import GuardedSocketProtocol, handshake_in
 from metrics.declarations import CONNECTIONS
 
 Call = TypeVar("Call")
@@ -49,6 +52,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     slots = ConnectionSlots()
     door: Door[Any] | None = None
+    # The path at which clients open WebSockets. None: every request to upgrade is answered as plain HTTP.
+    socket_path: bytes | None = None
     # The lines that the server adds to each answer, and the list that they were made from.
     _added: ClassVar[tuple[object, bytes]] = (None, b"")
     _whole: tuple[Door[Any], bytes] | None = None
@@ -210,21 +215,50 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(MALFORMED)
 
     def _after_upgrade(self, data: bytes | memoryview) -> bytes | memoryview:
-        """Give the parser the data to the end or up to a request to upgrade, and that request without Upgrade.
+        """Give the parser the data to the end or up to a request to upgrade. Return what is left.
 
-        Return what is left. The parser would take it for another protocol, a body too. A server may ignore Upgrade
-        (RFC 9110, 7.8).
+        If the request does not open a WebSocket, the parser gets it again without Upgrade: it would take what is left
+        for another protocol, a body too. A server may ignore Upgrade (RFC 9110, 7.8).
         """
         parser = self.parser
         try:
             parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
+            if self._opens_socket():
+                self._open_socket(bytes(memoryview(data)[upgrade.args[0] :]))
+                return b""
             headers = [header for header in self.headers if header[0] != b"upgrade"]
             upgrades = [value.lower() for name, value in self.headers if name == b"upgrade"]
             self._is_websocket = upgrades == [b"websocket"]
             parser.feed_data(head_bytes(parser.get_method(), self.url, parser.get_http_version(), headers))
             return memoryview(data)[upgrade.args[0] :]
         return b""
+
+    def _opens_socket(self) -> bool:
+        """Return whether the request to upgrade is one for a WebSocket, and no other request is before it."""
+        version = self.parser.get_http_version()
+        return (
+            self.socket_path is not None
+            and self.url.partition(b"?")[0] == self.socket_path
+            and self._is_free()
+            and asks_for_socket(self.parser.get_method(), version, self.headers)
+            and head_refusal(self.url, self.headers, version=version) is None
+        )
+
+    def _open_socket(self, early: bytes) -> None:
+        """Hand the connection over to a WebSocket, at whose end this protocol gives back what it holds."""
+        request = handshake_in(self.url, self.headers)
+        self._has_progress = True
+        if request is None:
+            self._refuse(NOT_A_HANDSHAKE)
+            return
+        self._check.cancel()
+        self.connections.discard(self)
+        client_socket = GuardedSocketProtocol(
+            self.config, self.server_state, self.app_state, on_lost=self.connection_lost
+        )
+        self.transport.set_protocol(client_socket)
+        client_socket.open(self.transport, request, early)
 
     def _is_free(self) -> bool:
         """Return whether an answer could be sent now: nothing is being answered, and the client reads."""

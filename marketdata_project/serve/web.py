@@ -41,6 +41,7 @@ from marketdata_project.serve.warm import (
 )
 from marketdata_project.serve.watchdog import Pulse
 
+SOCKET_PATH = b"/ws/v1/stream"
 DRAIN_SECONDS = 8
 KEEP_ALIVE_SECONDS = 20
 # How long a thread that computes keeps the interpreter from the event loop; Python's default is 5 ms.
@@ -81,12 +82,17 @@ class WebServer(uvicorn.Server):
         ]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nothing more; then finish running requests. Connections that were just accepted end, too."""
+        """Accept nothing more, and send WebSockets away; then finish running requests.
+
+        Connections that were just accepted end, too.
+        """
         if self.front is not None:
             self.front.waiting.close()
         for acceptor in self._acceptors:
             acceptor.close()
             await acceptor.wait_closed()
+        if self.front is not None:
+            await self.front.live.close()
         await super().shutdown(sockets)
 
     def _new_protocol(self) -> asyncio.Protocol:
@@ -104,7 +110,9 @@ class WebServer(uvicorn.Server):
         garbage after a tick without requests.
         """
         answered = self.server_state.total_requests
-        if not self.server_state.tasks and answered == self._answered:
+        # Each WebSocket has a task as long as it is open.
+        sockets = 0 if self.front is None else self.front.open_sockets
+        if len(self.server_state.tasks) <= sockets and answered == self._answered:
             collect_if_due()
         self._answered = answered
         if counter == TICKS_BEFORE_LIBRARIES and self._libraries is None:
@@ -172,6 +180,7 @@ def _protocol(turns: Turns) -> type[GuardedProtocol]:
 
     class Protocol(GuardedProtocol):
         door = LoopDoor(lambda: turns.connections)
+        socket_path = SOCKET_PATH
         slots = ConnectionSlots(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
 
         def connection_lost(self, exc: Exception | None) -> None:

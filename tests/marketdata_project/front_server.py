@@ -14,9 +14,11 @@ from django.http import HttpResponse
 
 from marketdata_project.front.application import Front
 from marketdata_project.front.body import BodyReader
-from marketdata_project.front.limits import BodyBudget
+from marketdata_project.front.limits import BodyBudget, ConnectionSlots
 from marketdata_project.front.protocol import GuardedProtocol
 from tests.patience import PATIENCE_SECONDS
+
+SOCKET_PATH = b"/ws/v1/stream"
 
 
 def eventually(condition: Callable[[], object], *, seconds: float = PATIENCE_SECONDS) -> bool:
@@ -54,17 +56,21 @@ def running(
     body_sender=lambda _environ: "key:1",
     budget: BodyBudget | None = None,
     door=None,
+    slots: ConnectionSlots | None = None,
+    drain_seconds: int = 1,
     **options,
 ) -> Iterator[int]:
     """Serve `respond(environ) -> HttpResponse` and yield the port; `options` are Front's.
 
-    Every path takes bodies of `max_body_bytes`. door(peer, target, headers, deliver): the protocol's door.
+    Every path takes bodies of `max_body_bytes`. door(peer, target, headers, deliver): the protocol's door. WebSockets
+    are at SOCKET_PATH.
     """
 
     class Protocol(GuardedProtocol):
-        pass
+        socket_path = SOCKET_PATH
 
     Protocol.door = None if door is None else FunctionDoor(door)
+    Protocol.slots = slots or Protocol.slots
     bodies = BodyReader(
         body_limit=lambda _path, _method: max_body_bytes, body_sender=body_sender, budget=budget
     )
@@ -79,7 +85,7 @@ def running(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=drain_seconds,
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -8,6 +8,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -16,6 +17,7 @@ from django.conf import settings
 from django.core import signals
 from django.db import close_old_connections
 
+from marketdata_project.front.application import Front
 from marketdata_project.serve import warm, web
 
 
@@ -128,6 +130,8 @@ def test_unused_cycles_are_collected_between_requests_after_many_new_objects(thr
     tasks.add(cast("asyncio.Task[None]", "a request that is being answered"))
     assert is_kept()
     tasks.clear()
+    tasks.add(cast("asyncio.Task[None]", "a WebSocket that is open"))
+    server.front = cast("Front", SimpleNamespace(open_sockets=1))
     assert not is_kept()
 
 
