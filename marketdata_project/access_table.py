@@ -27,6 +27,7 @@ _MARKET_DATA: Table = {
     ("calendar", "GET"): _READ,
     ("clock", "GET"): _READ,
     ("conditions", "GET"): _READ,
+    ("live-stream", "GET"): _READ,
     ("universes", "GET"): _READ,
     (GAPS, "GET"): _STREAM,
     ("instruments", "GET"): _PAGE,

@@ -104,6 +104,20 @@ WORKER_HEARTBEAT_AGE = Gauge(
 # Jobs.
 JOBS_ENDED = Counter("marketdata_jobs_ended", "Jobs that have ended, by kind and state.", ("kind", "state"))
 
+# The live feed. `kind` is trades, quotes, status or bars.
+LIVE_CONNECTIONS = Gauge("marketdata_live_connections", "Open connections of the live feed.")
+LIVE_SUBSCRIPTIONS = Gauge(
+    "marketdata_live_subscriptions", "Channels that clients are subscribed to, by kind.", ("kind",)
+)
+LIVE_MESSAGES = Counter(
+    "marketdata_live_messages", "Messages of channels that were sent to clients, by kind.", ("kind",)
+)
+LIVE_ENDS = Counter(
+    "marketdata_live_ends",
+    "Connections of the live feed that have ended, by reason: left (by the client), or the code of the server's message.",
+    ("reason",),
+)
+
 # Processes and the machine. `process` is `web-1`, `web-2` …, `worker` or `jobs`.
 PROCESS_STARTS = Counter(
     "marketdata_process_starts", "Starts of the process since the service began.", ("process",)

@@ -68,6 +68,9 @@ class RefusedCall(NamedTuple):
 class LiveFeed(Protocol):
     """The application of WebSockets."""
 
+    def begin(self) -> None:
+        """Begin to hear of commits. Called in the event loop."""
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket. Its scope has the extensions of `live.sockets`."""
 
@@ -77,6 +80,9 @@ class LiveFeed(Protocol):
 
 class NoLiveFeed:
     """Refuses all WebSockets."""
+
+    def begin(self) -> None:
+        """Do nothing."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse."""

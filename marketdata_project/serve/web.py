@@ -42,6 +42,7 @@ from marketdata_project.serve.warm import (
 from marketdata_project.serve.watchdog import Pulse
 
 SOCKET_PATH = b"/ws/v1/stream"
+LIVE_THREADS = 2
 DRAIN_SECONDS = 8
 KEEP_ALIVE_SECONDS = 20
 # How long a thread that computes keeps the interpreter from the event loop; Python's default is 5 ms.
@@ -76,6 +77,8 @@ class WebServer(uvicorn.Server):
             self.pulse.beat()
             self._beating = asyncio.create_task(self.pulse.run())
         await super().startup([])
+        if self.front is not None:
+            self.front.live.begin()
         self._acceptors = [
             Acceptor(listener, self.turns, self._new_protocol, self.server_state.connections)
             for listener in sockets or []
@@ -193,16 +196,20 @@ def _protocol(turns: Turns) -> type[GuardedProtocol]:
 def _front(handler: DjangoHandler) -> Front:
     """Return the front. Its parts are imported here because they need Django's apps."""
     from jobs.documents import ended_jobs, job_text  # noqa: PLC0415
+    from live.application import LiveFeed  # noqa: PLC0415
     from marketdata_project.endpoints import body_limit  # noqa: PLC0415
     from marketdata_project.front.calls import body_sender, refusal_recorder  # noqa: PLC0415
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
+    from marketdata_project.front.prepared import is_secure  # noqa: PLC0415
 
+    live_lane = Lane("live", threads=LIVE_THREADS, after=close_old_connections)
     return Front(
         handler.respond,
         bodies=BodyReader(body_limit=body_limit, body_sender=body_sender),
         ready=FrontDoor(),
         on_refusal=refusal_recorder(),
         waiting=AnswerWaiting(ended_jobs, job_text),
+        live=LiveFeed(live_lane.run, lambda environ: is_secure(environ) is not None),
     )
 
 

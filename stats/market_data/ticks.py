@@ -1,6 +1,6 @@
 """Datasets whose rows are returned as stored, such as open interest. Trades and quotes are made over them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -79,6 +79,19 @@ class AddedColumn:
         return {self.column.name: self.of_rows(rows)}
 
 
+def tick_table(
+    rows: pa.Table | pa.RecordBatch, columns: Sequence[OutColumn], added: Sequence[AddedColumns] = ()
+) -> Table:
+    """Return stored rows as an answer's table. columns: those of the rows' dataset (`out_columns`), and the added ones."""
+    values = {name: rows.column(name) for name in rows.schema.names}
+    for column in columns:
+        if column.role is ColumnRole.DATE:
+            values[column.name] = np.floor_divide(rows.column(column.name).to_numpy(), DAY_NS)
+    for each in added:
+        values.update(each.values(rows))
+    return Table.of(columns, values)
+
+
 @dataclass(frozen=True, slots=True)
 class TickReader:
     """Reads the rows of a log.
@@ -112,13 +125,7 @@ class TickReader:
         if self.hours_grid is not None:
             inside = self.hours_grid.within_hours(time_ns)
             rows, time_ns = rows.filter(pa.array(inside)), time_ns[inside]
-        values = {name: rows.column(name) for name in rows.column_names}
-        for column in self.columns:
-            if column.role is ColumnRole.DATE:
-                values[column.name] = np.floor_divide(rows.column(column.name).to_numpy(), DAY_NS)
-        for added in self.added:
-            values.update(added.values(rows))
-        return Rows.of(Table.of(self.columns, values), time_ns)
+        return Rows.of(tick_table(rows, self.columns, self.added), time_ns)
 
     def total_estimate(self) -> int:
         return self.log.row_bound(self.window)

@@ -1,0 +1,78 @@
+"""The bell: processes tell one another through Redis that a log has new commits. It says only where to look."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from django.conf import settings
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from redis_calls.connection import PAUSE_SECONDS
+from redis_calls.loop_connection import LoopConnection
+
+logger = logging.getLogger(__name__)
+
+_CHANNEL = "live:commits"
+_SEPARATOR = "\n"
+
+
+class Bell:
+    """Sends and hears the symbols whose logs have new commits. For one event loop.
+
+    Without Redis nothing is heard; the followers look at their logs from time to time anyway.
+    """
+
+    def __init__(self, on_ring: Callable[[str], object]) -> None:
+        """`on_ring` is called with a symbol whose logs another process wrote."""
+        self._on_ring = on_ring
+        self._own = os.urandom(8).hex()
+        self._redis = LoopConnection()
+        self._rung: set[str] = set()
+
+    def ring(self, symbol: str) -> None:
+        """Tell the other processes. Symbols of one turn of the loop are one message."""
+        if not self._rung:
+            asyncio.get_running_loop().call_soon(self._publish)
+        self._rung.add(symbol)
+
+    def _publish(self) -> None:
+        message = _SEPARATOR.join((self._own, *self._rung))
+        self._rung.clear()
+        self._redis.ask(lambda _: None, "PUBLISH", _CHANNEL, message)
+
+    async def listen(self) -> None:
+        """Hear the other processes until the task is cancelled. Connects again after a failure."""
+        while True:
+            self._redis.ready_or_opening()
+            try:
+                await self._hear()
+            except (RedisError, OSError) as error:
+                logger.debug("the bell of the live feed is not heard: %s", error)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _hear(self) -> None:
+        cache: dict[str, Any] = settings.CACHES["default"]
+        client = Redis.from_url(
+            cache["LOCATION"],
+            socket_connect_timeout=cache["OPTIONS"]["SOCKET_CONNECT_TIMEOUT"],
+            decode_responses=True,
+        )
+        try:
+            async with client.pubsub(ignore_subscribe_messages=True) as subscription:
+                await subscription.subscribe(_CHANNEL)
+                async for message in subscription.listen():
+                    sender, *symbols = message["data"].split(_SEPARATOR)
+                    if sender != self._own:
+                        for symbol in symbols:
+                            self._on_ring(symbol)
+        finally:
+            with suppress(RedisError, OSError):
+                await client.aclose()
+
+    def close(self) -> None:
+        """Close the connection for sending."""
+        self._redis.close()

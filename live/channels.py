@@ -1,0 +1,98 @@
+"""Channels: what a client can subscribe to. A channel's name is canonical, so that one feed serves all spellings."""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode
+
+from live.bar_feed import bar_query
+from live.exceptions import UnknownChannel
+from stats.market_data.plan import is_known
+from stats.market_data.query import MarketDataQuery, class_of
+from store.datasets import BARS, QUOTES, TRADES, TRADING_STATUS
+from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
+from store.resolutions import Resolution
+from trades.instruments.services import requested_symbol, symbol_canonical
+from trades.stores import market_store
+
+ALL_SYMBOLS = "*"
+TRADES_KIND, QUOTES_KIND, STATUS_KIND, BARS_KIND = "trades", "quotes", "status", "bars"
+# The datasets of `/{symbol}/{dataset}/commits`, and the kinds of their channels.
+KINDS = {"trades": TRADES_KIND, "quotes": QUOTES_KIND, "trading-status": STATUS_KIND}
+_DATASETS = {TRADES_KIND: TRADES, QUOTES_KIND: QUOTES, STATUS_KIND: TRADING_STATUS}
+_SHOWN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What a client subscribes to. name: canonical, such as `bars.1m:AAPL`.
+
+    kind: what its metrics count it as. datasets: those of its logs; the first is the one that tokens without a name belong
+    to. bars: the query whose bars it has; None for rows.
+    """
+
+    name: str
+    kind: str
+    symbol: str
+    datasets: tuple[Dataset, ...]
+    bars: MarketDataQuery | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AllSymbols:
+    """The channels of a kind for all symbols, also those to come. name: such as `trades:*`.
+
+    `quotes:*` does not include options, whose quotes are a dataset of their own.
+    """
+
+    name: str
+    kind: str
+    dataset: Dataset
+
+
+def parse_channel(text: str) -> list[Channel | AllSymbols]:
+    """Return the channels that a text names: one for each of its symbols.
+
+    Raises `UnknownChannel`, `UnknownSymbol`, and the errors of symbols and of the parameters of bars.
+    """
+    kind, has_symbols, rest = text.partition(":")
+    symbols, _, query = rest.partition("?")
+    prefix, _, resolution = kind.partition(".")
+    if not has_symbols or not symbols or (resolution and prefix != BARS_KIND):
+        raise _unknown(text)
+    if prefix == BARS_KIND:
+        return [_bars(text, symbol, resolution, query) for symbol in symbols.split(",")]
+    if kind not in KINDS.values() or query:
+        raise _unknown(text)
+    if symbols == ALL_SYMBOLS:
+        return [AllSymbols(text, kind, _DATASETS[kind])]
+    return [row_channel(kind, _known(symbol)) for symbol in symbols.split(",")]
+
+
+def row_channel(kind: str, symbol: str) -> Channel:
+    """Return the channel of a symbol's rows. kind: one of `KINDS`. symbol: canonical."""
+    dataset = _DATASETS[kind]
+    if kind == QUOTES_KIND:
+        dataset = class_of(market_store().instrument(symbol).instrument_class).quotes
+    return Channel(f"{kind}:{symbol}", kind, symbol, (dataset,))
+
+
+def _bars(text: str, symbol: str, resolution: str, query: str) -> Channel:
+    if resolution not in {each.value for each in Resolution if not each.is_tick}:
+        raise _unknown(text)
+    bars = bar_query(symbol, resolution, query)
+    suffix = f"?{urlencode(sorted(parse_qsl(query)))}" if query else ""
+    (canonical,) = bars.symbols
+    return Channel(f"bars.{resolution}:{canonical}{suffix}", BARS_KIND, canonical, (TRADES, BARS), bars)
+
+
+def _known(text: str) -> str:
+    symbol = symbol_canonical(requested_symbol(text))
+    if not is_known(symbol):
+        raise UnknownSymbol(symbol)
+    return symbol
+
+
+def _unknown(text: str) -> UnknownChannel:
+    return UnknownChannel(
+        f"{text[:_SHOWN]!r} is no channel; channels are trades:SYMBOL, quotes:SYMBOL, status:SYMBOL and bars.1m:SYMBOL"
+    )

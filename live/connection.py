@@ -1,0 +1,307 @@
+"""The connection of one client: its messages, its subscriptions, and what it has not taken yet."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from time import perf_counter_ns
+from typing import Any, NamedTuple
+
+import orjson
+
+from live.channels import AllSymbols, Channel
+from live.followers import Replay
+from live.frames import Message, frame_of, resync_message
+from live.hub import Hub, LiveChannel, RunInThread
+from live.sockets import Socket
+from live.tokens import Token
+from metrics.declarations import LIVE_ENDS, LIVE_MESSAGES
+from store.exceptions import StorageError
+from store.walk import Resync
+
+logger = logging.getLogger(__name__)
+
+# The most bytes that a client may leave unsent before a lossless channel ends its connection.
+MOST_UNSENT_BYTES = 2**20
+# Above this, updates of open bars are replaced by newer ones, and old messages wait.
+_MANY_UNSENT_BYTES = 64 * 2**10
+# A client that takes nothing of what is unsent for so long is cut off.
+STALLED_SECONDS = 8.0
+IDLE_SECONDS = 30.0
+PING_SECONDS = 15.0
+_RETRY_SECONDS = (0.5, 3.0)
+
+
+class End(NamedTuple):
+    """Why the server ends a connection. close_code: of the WebSocket. status: in the audit record."""
+
+    close_code: int
+    code: str
+    message: str
+    status: int
+
+
+RESTARTING = End(1012, "restarting", "the server stops or restarts; connect again", 503)
+MALFORMED_MESSAGE = End(4400, "malformed_message", "a message is a JSON object with a known op", 400)
+NOT_AUTHENTICATED = End(4401, "not_authenticated", "the credential is missing, revoked or expired", 401)
+FORBIDDEN = End(4403, "forbidden", "the credential may not read the live feed", 403)
+IDLE = End(4408, "idle", "nothing came from the client for 30 seconds", 408)
+SLOW_CONSUMER = End(
+    4413, "slow_consumer", "the client took less than it was sent; resume from these tokens", 413
+)
+SERVER_ERROR = End(4500, "server_error", "the server failed; connect again", 500)
+LEFT = End(1000, "left", "the client left", 200)
+
+
+class Subscription:
+    """A client's subscription to a channel. seq: the token of the last message that it was sent.
+
+    is_latest: whether any message may be replaced by a newer one.
+    """
+
+    def __init__(self, connection: "Connection", live: LiveChannel, *, is_latest: bool) -> None:
+        self._connection = connection
+        self.live = live
+        self.is_latest = is_latest
+        self.seq = live.seq
+        self.replay: asyncio.Task[None] | None = None
+
+    def deliver(self, message: Message) -> None:
+        """See `Subscriber`."""
+        self._connection.deliver(self, message)
+
+    def fail(self, error: Exception) -> None:
+        """See `Subscriber`."""
+        self._connection.fail(self, error)
+
+
+class Connection:
+    """What a client is subscribed to and what it was sent. For the event loop's thread."""
+
+    def __init__(self, socket: Socket, hub: Hub, run: RunInThread, format_name: str) -> None:
+        self._socket, self._hub, self._run = socket, hub, run
+        self._format = format_name
+        self.subscriptions: dict[str, Subscription] = {}
+        self.wildcards: dict[str, AllSymbols] = {}
+        self.ended: End | None = None
+        self.opened_at = datetime.now(UTC)
+        self._began_ns = perf_counter_ns()
+        self._replaced: dict[Subscription, Message] = {}
+        self._flushing: asyncio.Task[None] | None = None
+        # One client's old messages are read a few at a time, however many channels it resumes.
+        self._reading = asyncio.Lock()
+        self._written = 0
+        self._taken = 0
+        loop_time = asyncio.get_running_loop().time()
+        self._moved_at = self.pinged_at = loop_time
+
+    @property
+    def latency_us(self) -> int:
+        """How long the connection has been open, in microseconds."""
+        return (perf_counter_ns() - self._began_ns) // 1000
+
+    def send(self, document: Mapping[str, Any]) -> None:
+        """Send a message that belongs to no channel."""
+        self._write(frame_of(orjson.dumps(document), self._format))
+
+    def deliver(self, subscription: Subscription, message: Message) -> None:
+        """Send a channel's message, keep it until the client has taken others, or end the connection."""
+        if self.ended is not None:
+            return
+        unsent = self._socket.unsent_bytes
+        if unsent < _MANY_UNSENT_BYTES and not self._replaced:
+            self._send(subscription, message)
+        elif subscription.is_latest or not message.is_lossless:
+            earlier = self._replaced.get(subscription)
+            self._replaced[subscription] = message if earlier is None else earlier.merged_with(message)
+            if self._flushing is None:
+                self._flushing = asyncio.create_task(self._flush())
+        else:
+            kept = self._replaced.pop(subscription, None)
+            if kept is not None:
+                self._send(subscription, kept)
+            frame = message.frame(self._format)
+            if self._socket.unsent_bytes + len(frame) > MOST_UNSENT_BYTES:
+                self.end(SLOW_CONSUMER)
+            else:
+                self._send(subscription, message)
+
+    def fail(self, subscription: Subscription, error: Exception) -> None:
+        """Tell the client that a channel cannot be read, and end the subscription; or the connection, if it is our fault."""
+        if not isinstance(error, StorageError):
+            self.end(SERVER_ERROR)
+            return
+        name = subscription.live.channel.name
+        told = {"code": error.code, "message": str(error), "ch": name, "seq": subscription.seq}
+        self.send({"op": "error", **told})
+        self.unsubscribe(name)
+
+    async def subscribe(
+        self, channels: list[Channel], tokens: Mapping[str, Mapping[str, Token]], *, is_latest: bool
+    ) -> tuple[dict[str, str], Callable[[], None]]:
+        """Subscribe to channels: from tokens, by the channel's name, or from now on.
+
+        Returns the token from which each continues, and a function that begins to send what is older; call it at once,
+        after the client was told. Raises `StorageError`s; then nothing is subscribed.
+        """
+        opened: list[tuple[Subscription, Replay | None, Message | None]] = []
+        try:
+            for channel in channels:
+                live = await self._hub.open(channel)
+                subscription = Subscription(self, live, is_latest=is_latest)
+                opened.append((subscription, None, None))
+                if channel.name in tokens:
+                    opened[-1] = (subscription, *await self._replay(channel, live, tokens[channel.name]))
+        except BaseException:
+            self._leave(opened)
+            raise
+        if self.ended is not None:
+            self._leave(opened)
+            opened = []
+        return self._begun(opened)
+
+    def _leave(self, opened: list[tuple[Subscription, Replay | None, Message | None]]) -> None:
+        for subscription, _, _ in opened:
+            self._hub.leave(subscription.live)
+
+    def _begun(
+        self, opened: list[tuple[Subscription, Replay | None, Message | None]]
+    ) -> tuple[dict[str, str], Callable[[], None]]:
+        begun: dict[str, str] = {}
+        resyncs: list[Message] = []
+        replays: list[tuple[Subscription, Replay]] = []
+        for subscription, replay, resync in opened:
+            live = subscription.live
+            self.unsubscribe(live.channel.name)
+            self.subscriptions[live.channel.name] = subscription
+            subscription.seq = begun[live.channel.name] = live.seq if replay is None else replay.feed.seq
+            if resync is not None:
+                resyncs.append(resync_message(live.channel.name, live.seq))
+            if replay is None:
+                live.subscribers.add(subscription)
+            else:
+                replays.append((subscription, replay))
+
+        def begin() -> None:
+            for message in resyncs:
+                self._write(message.frame(self._format))
+            for subscription, replay in replays:
+                subscription.replay = asyncio.create_task(self._catch_up(subscription, replay))
+
+        return begun, begin
+
+    def unsubscribe(self, name: str) -> bool:
+        """End a subscription. Return False if there is none."""
+        subscription = self.subscriptions.pop(name, None)
+        if subscription is None:
+            return False
+        subscription.live.subscribers.discard(subscription)
+        self._replaced.pop(subscription, None)
+        if subscription.replay is not None:
+            subscription.replay.cancel()
+        self._hub.leave(subscription.live)
+        return True
+
+    def end(self, end: End) -> None:
+        """Tell the client why and how to resume, and close the connection. Does nothing if it has ended."""
+        if self.ended is not None:
+            return
+        self.ended = end
+        LIVE_ENDS.add(end.code)
+        if end is not LEFT:
+            retry_after = round(random.uniform(*_RETRY_SECONDS), 2)  # noqa: S311 jitter
+            tokens = {name: each.seq for name, each in self.subscriptions.items()}
+            document = {"op": "closing", "code": end.code, "message": end.message}
+            self.send({**document, "retry_after": retry_after, "from": tokens})
+            self._socket.close(end.close_code, end.code)
+        for name in tuple(self.subscriptions):
+            self.unsubscribe(name)
+        if self._flushing is not None:
+            self._flushing.cancel()
+
+    def look(self, now: float) -> None:
+        """End the connection if the client is silent or takes nothing. now: by the event loop's clock, in seconds."""
+        unsent = self._socket.unsent_bytes
+        taken = self._written - unsent
+        if not unsent or taken > self._taken:
+            self._moved_at = now
+        self._taken = taken
+        if now - self._moved_at > STALLED_SECONDS:
+            self.end(SLOW_CONSUMER)
+        elif now - self._socket.heard_at > IDLE_SECONDS:
+            self.end(IDLE)
+
+    def ping(self, document: Mapping[str, Any], now: float) -> None:
+        """Send a ping with the state of the logs, and one of the protocol, which every client's library answers."""
+        self.pinged_at = now
+        if self._socket.unsent_bytes < _MANY_UNSENT_BYTES:
+            self.send(document)
+        self._socket.ping()
+
+    async def _replay(
+        self, channel: Channel, live: LiveChannel, tokens: Mapping[str, Token]
+    ) -> tuple[Replay | None, Message | None]:
+        """Return the channel's replay from tokens; or, if the log was restored, a message that says so."""
+        try:
+            return await self._run(Replay, channel, tokens), None
+        except Resync:
+            return None, resync_message(channel.name, live.seq)
+
+    async def _catch_up(self, subscription: Subscription, replay: Replay) -> None:
+        """Send what is older than what the channel delivers; then join the channel."""
+        live = subscription.live
+        try:
+            await self._send_old(subscription, replay)
+        except Resync:
+            # The log was restored while it was read; the client continues at its head.
+            self._send(subscription, resync_message(live.channel.name, live.seq))
+        except Exception as error:
+            if not isinstance(error, StorageError):
+                logger.exception("old messages of the live feed cannot be sent")
+            subscription.replay = None
+            self.fail(subscription, error)
+            return
+        live.subscribers.add(subscription)
+        subscription.replay = None
+
+    async def _send_old(self, subscription: Subscription, replay: Replay) -> None:
+        """Send old messages as the client takes them, until the replay has come to where the channel is."""
+        live = subscription.live
+        while True:
+            async with self._reading:
+                messages = await self._run(replay.next, live.commits)
+                LIVE_MESSAGES.add(live.channel.kind, amount=len(messages))
+                for message in messages:
+                    if self._socket.unsent_bytes >= _MANY_UNSENT_BYTES:
+                        await self._socket.drained()
+                    self._send(subscription, message)
+            if messages:
+                continue
+            if replay.commits == live.commits and replay.feed.settled_ns >= live.settled_ns:
+                return
+            if _is_ahead(replay, live):
+                self._hub.ring(live.channel.symbol)
+                await live.moved()
+
+    def _send(self, subscription: Subscription, message: Message) -> None:
+        subscription.seq = message.seq
+        self._write(message.frame(self._format))
+
+    def _write(self, frame: bytes) -> None:
+        if self._socket.write(frame):
+            self._written += len(frame)
+
+    async def _flush(self) -> None:
+        """Send what was kept, as soon as the client has taken what it was sent."""
+        while self._replaced:
+            await self._socket.drained()
+            subscription, message = next(iter(self._replaced.items()))
+            del self._replaced[subscription]
+            self._send(subscription, message)
+        self._flushing = None
+
+
+def _is_ahead(replay: Replay, live: LiveChannel) -> bool:
+    """Return whether a client has a later token than the channel has delivered."""
+    return any(commit.number > live.commits[dataset].number for dataset, commit in replay.commits.items())

@@ -1,0 +1,43 @@
+"""Errors of the live feed.
+
+LiveError               the client must correct its message
+├── UnknownOperation    a message is no object with a known `op`; the connection ends
+├── UnknownChannel      no channel has this name
+├── InvalidToken        the text is no resume token
+└── TooManyChannels     the connection has all the channels that it may have
+
+Errors of symbols and parameters come from `trades.exceptions`, `stats.exceptions` and `http_requests.exceptions`. A token
+of a log that was restored raises `store.walk.Resync`.
+"""
+
+from typing import ClassVar
+
+
+class LiveError(Exception):
+    """Base of the errors of this app. `code` is stable; the message is for people."""
+
+    code: ClassVar[str]
+
+
+class UnknownOperation(LiveError):
+    """The message is no JSON object with a known `op`, or has wrong members. Correct it."""
+
+    code = "malformed_message"
+
+
+class UnknownChannel(LiveError):
+    """No channel has this name. Correct it."""
+
+    code = "unknown_channel"
+
+
+class InvalidToken(LiveError):
+    """The text is no resume token. Send a `seq`, or a log's part of `X-Commit`."""
+
+    code = "invalid_resume_token"
+
+
+class TooManyChannels(LiveError):
+    """The connection has all the channels that it may have. Unsubscribe some, or open another connection."""
+
+    code = "too_many_channels"

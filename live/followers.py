@@ -1,0 +1,262 @@
+"""Follow the logs of a symbol, in the store, whoever writes them. Everything here blocks: call it in a thread."""
+
+import time
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Protocol
+
+from live.bar_feed import BarFeed, BarPosition
+from live.bar_frames import BarFrames
+from live.channels import Channel
+from live.frames import Message, RowFeed, resync_message
+from live.tokens import Token, head_of, position_of, record_of, token_of
+from stats.market_data.query import MarketDataQuery
+from store.datasets import BARS, TRADES
+from store.declarations import Dataset
+from store.exceptions import StorageError, UnknownSymbol
+from store.protocol import NO_COMMIT, CommitId, MarketStore
+from store.walk import BEGINNING, CommitPiece, CommitRecord, CommittedRows, LogPosition, Resync
+from trades.stores import market_store
+
+# A read ends with the commit that reaches this number of rows.
+_ROWS_AT_ONCE = 20_000
+# So many messages are encoded at once for a client that reads old ones.
+_MESSAGES_AT_ONCE = 16
+
+Commits = Mapping[Dataset, CommitId]
+
+
+class LogReader:
+    """Reads a log from a position on, in pieces.
+
+    position: after what was read. Between two reads it is after a whole commit, except before the first read.
+    """
+
+    def __init__(
+        self, store: MarketStore, dataset: Dataset, symbol: str, position: LogPosition, left: int
+    ) -> None:
+        """left: the number of the commit's rows after the position."""
+        self._store, self._dataset, self._symbol = store, dataset, symbol
+        self.position = position
+        self._left = left
+
+    def read(self, upto: int | None = None) -> list[CommitPiece]:
+        """Return the pieces after the position, to the end of a commit. Empty if there is nothing new.
+
+        upto: the last commit to read. Raises `Resync` and `StorageError`s, but never after pieces were read: these are
+        returned, and the next call raises.
+        """
+        pieces: list[CommitPiece] = []
+        rows = 0
+        try:
+            for piece in self._store.commits(self._dataset, self._symbol, self.position, upto):
+                pieces.append(piece)
+                rows += self._take(piece)
+                if rows >= _ROWS_AT_ONCE and not self._left:
+                    break
+        except UnknownSymbol:
+            return []
+        except (StorageError, Resync):
+            if not pieces:
+                raise
+        return pieces
+
+    def _take(self, piece: CommitPiece) -> int:
+        if isinstance(piece, CommitRecord):
+            count, self._left, commit = 0, piece.length, piece.id
+        else:
+            count = piece.rows.num_rows if isinstance(piece, CommittedRows) else len(piece.corrections)
+            self._left -= count
+            commit = piece.commit
+        self.position = piece.position if self._left else LogPosition(commit)
+        return count
+
+
+class Feed(Protocol):
+    """Makes the messages of a channel from the pieces of its logs.
+
+    seq: the token of the last message. due_ns: when bars may become final without a commit; None for never.
+    settled_ns: the last time at which that was looked for.
+    """
+
+    seq: str
+    settled_ns: int
+
+    @property
+    def due_ns(self) -> int | None: ...
+
+    def taken(self, dataset: Dataset, pieces: Sequence[CommitPiece], *, now_ns: int) -> Iterator[Message]:
+        """Yield the messages of the next pieces of one of the channel's logs."""
+        ...
+
+    def settled(self, *, now_ns: int) -> Iterator[Message]:
+        """Yield the messages for what has changed without a commit: bars are final, the instrument was declared."""
+        ...
+
+
+class Replay:
+    """A channel's messages from a token on, for one client.
+
+    Raises `Resync` if a log does not have the token's commit; `StorageError`s.
+    """
+
+    def __init__(self, channel: Channel, tokens: Mapping[str, Token]) -> None:
+        self._readers, self.feed = _opened(channel, tokens)
+        self._messages: Iterator[Message] = iter(())
+
+    @property
+    def commits(self) -> Commits:
+        """The newest commits that were read."""
+        return {dataset: reader.position.commit for dataset, reader in self._readers.items()}
+
+    def next(self, upto: Commits) -> list[Message]:
+        """Return the next messages, up to these commits; none after the last."""
+        messages = list(islice(self._messages, _MESSAGES_AT_ONCE))
+        if not messages:
+            self._messages = self._read(upto)
+            messages = list(islice(self._messages, _MESSAGES_AT_ONCE))
+        return messages
+
+    def _read(self, upto: Commits) -> Iterator[Message]:
+        for dataset, reader in self._readers.items():
+            while pieces := reader.read(upto[dataset].number):
+                yield from self.feed.taken(dataset, pieces, now_ns=time.time_ns())
+        yield from self.feed.settled(now_ns=time.time_ns())
+
+
+class SymbolFollower:
+    """Follows the logs of a symbol for all its channels in this process. One call at a time."""
+
+    def __init__(self, symbol: str) -> None:
+        self._symbol = symbol
+        self._readers: dict[Dataset, LogReader] = {}
+        self._feeds: dict[str, tuple[Channel, Feed]] = {}
+        self._catalogue: Hashable = None
+
+    @property
+    def due_ns(self) -> int | None:
+        """When to advance although nothing is committed; None for never."""
+        dues = [feed.due_ns for _, feed in tuple(self._feeds.values())]
+        return min((each for each in dues if each is not None), default=None)
+
+    def add(self, channel: Channel) -> Feed:
+        """Add a channel, and return its feed. It begins where the logs were read to, or at their heads."""
+        for dataset in channel.datasets:
+            if dataset not in self._readers:
+                self._readers[dataset] = _reader_at_head(dataset, self._symbol)
+        feed = _feed_at(channel, self.commits(channel))
+        self._feeds[channel.name] = channel, feed
+        return feed
+
+    def remove(self, channel: Channel) -> None:
+        """Follow a channel no longer."""
+        self._feeds.pop(channel.name, None)
+        used = {dataset for each, _ in self._feeds.values() for dataset in each.datasets}
+        for dataset in self._readers.keys() - used:
+            del self._readers[dataset]
+
+    def commits(self, channel: Channel) -> Commits:
+        """Return the commits to which a channel's logs were read."""
+        return {dataset: self._readers[dataset].position.commit for dataset in channel.datasets}
+
+    def advance(self) -> list[Message]:
+        """Return the messages of all channels for what is new; none if nothing is. Raises `StorageError`s."""
+        messages: list[Message] = []
+        for dataset, reader in tuple(self._readers.items()):
+            try:
+                pieces = reader.read()
+            except Resync:
+                messages += self._resynced(dataset)
+                continue
+            for channel, feed in self._feeds.values():
+                if pieces and dataset in channel.datasets:
+                    messages += feed.taken(dataset, pieces, now_ns=time.time_ns())
+        return messages + self._settled()
+
+    def _settled(self) -> list[Message]:
+        """Return the messages for what has changed without a commit."""
+        now_ns, catalogue = time.time_ns(), market_store().catalogue_stamp()
+        is_declared, self._catalogue = catalogue != self._catalogue, catalogue
+        messages: list[Message] = []
+        for _, feed in self._feeds.values():
+            if is_declared or (feed.due_ns is not None and feed.due_ns <= now_ns):
+                messages += feed.settled(now_ns=now_ns)
+        return messages
+
+    def _resynced(self, dataset: Dataset) -> list[Message]:
+        """Begin again at the head of a log that was restored, for the channels that it has."""
+        self._readers[dataset] = _reader_at_head(dataset, self._symbol)
+        channels = [channel for channel, _ in self._feeds.values() if dataset in channel.datasets]
+        return [resync_message(channel.name, self.add(channel).seq) for channel in channels]
+
+
+def _reader_at_head(dataset: Dataset, symbol: str) -> LogReader:
+    store = market_store()
+    head = head_of(store, dataset, symbol)
+    return LogReader(store, dataset, symbol, LogPosition(head) if head.number else BEGINNING, 0)
+
+
+def _feed_at(channel: Channel, commits: Commits) -> Feed:
+    """Return the feed of a channel whose logs were read up to these commits, which are their heads or nearly so."""
+    if channel.bars is not None:
+        now_ns = time.time_ns()
+        feed = BarFeed.at(channel.bars, BarPosition(commits[TRADES], commits[BARS]), now_ns=now_ns)
+        return BarFrames(channel, feed, now_ns=now_ns)
+    (dataset,) = channel.datasets
+    return RowFeed(channel, record_of(market_store(), dataset, channel.symbol, commits[dataset]))
+
+
+def _opened(channel: Channel, tokens: Mapping[str, Token]) -> tuple[dict[Dataset, LogReader], Feed]:
+    """Return the readers and the feed of a channel at tokens."""
+    if channel.bars is not None:
+        return _bars_opened(channel, channel.bars, tokens)
+    (dataset,), store = channel.datasets, market_store()
+    token = token_of(tokens, dataset)
+    position = BEGINNING if token is None else position_of(store, dataset, channel.symbol, token)
+    record = record_of(store, dataset, channel.symbol, position.commit)
+    length = 0 if record is None else record.length
+    taken = min(position.ordinal, length)
+    position = position if taken < length else LogPosition(position.commit)
+    reader = LogReader(store, dataset, channel.symbol, position, length - taken)
+    return {dataset: reader}, RowFeed(channel, record, taken - 1)
+
+
+def _bars_opened(
+    channel: Channel, query: MarketDataQuery, tokens: Mapping[str, Token]
+) -> tuple[dict[Dataset, LogReader], Feed]:
+    """Return the readers and the feed of bars. A token of trades alone stands for the bars stored by then."""
+    store, symbol = market_store(), channel.symbol
+    token = token_of(tokens, TRADES)
+    trades = NO_COMMIT if token is None else _whole_commit(store, TRADES, symbol, token)
+    record = record_of(store, TRADES, symbol, trades)
+    committed_ns = 0 if record is None else record.committed_at
+    if BARS.name in tokens:
+        bars = _whole_commit(store, BARS, symbol, tokens[BARS.name])
+    else:
+        bars = _commit_as_of(store, symbol, committed_ns)
+    bars_record = record_of(store, BARS, symbol, bars)
+    now_ns = max(committed_ns, 0 if bars_record is None else bars_record.committed_at)
+    readers = {
+        dataset: LogReader(store, dataset, symbol, LogPosition(commit) if commit.number else BEGINNING, 0)
+        for dataset, commit in ((TRADES, trades), (BARS, bars))
+    }
+    return readers, BarFrames(
+        channel, BarFeed.at(query, BarPosition(trades, bars), now_ns=now_ns), now_ns=now_ns
+    )
+
+
+def _whole_commit(store: MarketStore, dataset: Dataset, symbol: str, token: Token) -> CommitId:
+    """Return a token's commit; the commit before it if the token is inside of it, so that nothing is missed."""
+    position = position_of(store, dataset, symbol, token)
+    record = record_of(store, dataset, symbol, position.commit)
+    if record is None or position.ordinal >= record.length:
+        return position.commit
+    return store.head(dataset, symbol, commit=record.id.number - 1) if record.id.number > 1 else NO_COMMIT
+
+
+def _commit_as_of(store: MarketStore, symbol: str, instant_ns: int) -> CommitId:
+    try:
+        number = store.commit_as_of(BARS, symbol, instant_ns)
+        return store.head(BARS, symbol, commit=number) if number else NO_COMMIT
+    except UnknownSymbol:
+        return NO_COMMIT
