@@ -76,6 +76,12 @@ def row_channel(kind: str, symbol: str) -> Channel:
     return Channel(f"{kind}:{symbol}", kind, symbol, (dataset,))
 
 
+def channels_of_all(wildcard: AllSymbols) -> list[Channel]:
+    """Return the channels of all symbols that have rows now."""
+    symbols = market_store().symbols(wildcard.dataset)
+    return [row_channel(wildcard.kind, symbol) for symbol in symbols]
+
+
 def _bars(text: str, symbol: str, resolution: str, query: str) -> Channel:
     if resolution not in {each.value for each in Resolution if not each.is_tick}:
         raise _unknown(text)

@@ -1,0 +1,241 @@
+"""A client of the live feed: who it is, and what its messages ask."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from django.http import HttpResponse
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied
+
+from audit.needs import PROBLEM_ANSWER
+from audit.services import call_record, call_spool
+from http_requests.exceptions import RequestError
+from http_requests.json_document import read_json
+from http_requests.received import call_in
+from live.callers import admitted, charge
+from live.channels import AllSymbols, Channel, channels_of_all, parse_channel
+from live.connection import MALFORMED_MESSAGE, NOT_AUTHENTICATED, Connection
+from live.exceptions import LiveError, TooManyChannels, UnknownOperation
+from live.hub import RunInThread
+from live.tokens import Token, parse_tokens
+from ratelimit.access.table import is_cleared
+from ratelimit.callers import Caller
+from ratelimit.credentials.identify import Identity
+from ratelimit.exceptions import CredentialError, NetworkNotAllowed
+from ratelimit.keys.api_keys import SCHEME
+from ratelimit.limits.throttles import LimitReached
+from stats.exceptions import StatsError
+from store.exceptions import StorageError
+
+Environ = dict[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+MOST_CHANNELS = 1_000
+CORRELATION_ID = "HTTP_X_CORRELATION_ID"
+_ALL_SYMBOLS_SENSITIVITY = "internal"
+_LATEST, _ALL = "latest", "all"
+_MEMBERS = {
+    "auth": {"key", "token"},
+    "subscribe": {"channels", "from", "mode"},
+    "unsubscribe": {"channels"},
+    "ping": set[str](),
+    "pong": {"sent_at"},
+}
+_REFUSALS = (LiveError, RequestError, StatsError, StorageError, LimitReached, PermissionDenied)
+
+
+class Client:
+    """A connection with its caller.
+
+    environ: of the request that opened it. identity: None until the client has authenticated itself. call: the request,
+    with the credential.
+    """
+
+    def __init__(
+        self, environ: Environ, connection: Connection, identity: Identity | None, run: RunInThread
+    ) -> None:
+        """run: runs a function in a thread."""
+        self.environ, self.connection, self.identity = environ, connection, identity
+        self.call = call_in(environ)
+        self._run = run
+
+    @property
+    def credential(self) -> tuple[Any, ...]:
+        """What decides whether its credential is still valid; clients with the same need one check."""
+        headers = self.call.headers
+        names = ("authorization", "x-api-key", "signature-input", "x-ssl-client-cert")
+        return (self.call.address, *(headers.get(name) for name in names))
+
+    async def serve(self, receive: Receive) -> None:
+        connection = self.connection
+        while True:
+            message = await receive()
+            if message["type"] != "websocket.receive":
+                return
+            if connection.ended is not None:
+                continue
+            text = message.get("text")
+            body: bytes = message.get("bytes") or b"" if text is None else text.encode()
+            try:
+                request = _request(body)
+            except (LiveError, RequestError):
+                connection.end(MALFORMED_MESSAGE)
+                continue
+            known = {} if request.get("id") is None else {"id": request["id"]}
+            try:
+                await self._answer(request, known)
+            except (CredentialError, NetworkNotAllowed, NotAuthenticated):
+                connection.end(NOT_AUTHENTICATED)
+            except _REFUSALS as error:
+                connection.send({"op": "error", **_told(error), **known})
+
+    async def _answer(self, request: dict[str, Any], known: Mapping[str, Any]) -> None:
+        """Do what a message asks, and answer it. Raises the errors of `_REFUSALS`, and those of credentials."""
+        operation, connection = request["op"], self.connection
+        if operation == "auth":
+            await self._authenticate(request)
+            assert self.identity is not None  # noqa: S101 `_authenticate` raises instead
+            identity = self.identity.caller.identity
+            connection.send({"op": "authenticated", "caller": identity, **known})
+            return
+        if self.identity is None:
+            raise NotAuthenticated
+        if operation == "pong":
+            return
+        if operation == "ping":
+            await self._run(charge, self.identity.caller, 1)
+            connection.send({"op": "pong", **known})
+        elif operation == "subscribe":
+            await self._subscribe(request, known)
+        else:
+            await self._run(charge, self.identity.caller, 1)
+            left = [name for name in _texts(request, "channels") if self._unsubscribe(name)]
+            connection.send({"op": "unsubscribed", "channels": left, **known})
+
+    async def _authenticate(self, request: dict[str, Any]) -> None:
+        if self.identity is not None:
+            raise UnknownOperation("the connection is authenticated already")
+        given = [name for name in ("key", "token") if isinstance(request.get(name), str)]
+        if len(given) != 1:
+            raise UnknownOperation("auth has either key or token, a text")
+        scheme = SCHEME if given == ["key"] else "Bearer"
+        headers = {**self.call.headers, "authorization": f"{scheme} {request[given[0]]}"}
+        call = self.call._replace(headers=headers)
+        self.identity = await self._run(admitted, call)
+        self.call = call
+        record(self.environ, self.identity, 101)
+
+    async def _subscribe(self, request: dict[str, Any], known: Mapping[str, Any]) -> None:
+        assert self.identity is not None  # noqa: S101 the caller has checked it
+        caller, connection = self.identity.caller, self.connection
+        texts, mode = _texts(request, "channels"), request.get("mode", _ALL)
+        given = request.get("from", {})
+        if mode not in (_ALL, _LATEST):
+            raise UnknownOperation(f"mode is {_ALL} or {_LATEST}")
+        if not isinstance(given, dict) or not all(isinstance(each, str) for each in given.values()):
+            raise UnknownOperation("from has a token for each channel, by its name")
+        # Nobody pays less for a long list than for the work of reading it.
+        await self._run(charge, caller, max(1, sum(text.count(",") + 1 for text in texts)))
+        named, wildcards, tokens = await self._run(_channels, texts, given, caller)
+        count = len({*connection.subscriptions, *(each.name for each in named)}) + len(wildcards)
+        if count > MOST_CHANNELS and not (wildcards or connection.wildcards):
+            raise TooManyChannels(f"a connection has at most {MOST_CHANNELS:,} channels")
+        for each in wildcards:
+            all_named = await self._run(channels_of_all, each)
+            named += [channel for channel in all_named if channel.name not in connection.subscriptions]
+        begun, begin = await connection.subscribe(named, tokens, is_latest=mode == _LATEST)
+        connection.wildcards.update({each.name: each for each in wildcards})
+        connection.send({"op": "subscribed", "channels": begun, **known})
+        begin()
+
+    def _unsubscribe(self, name: str) -> bool:
+        connection = self.connection
+        wildcard = connection.wildcards.pop(name, None)
+        if wildcard is None:
+            return connection.unsubscribe(name)
+        for subscribed in tuple(connection.subscriptions):
+            if subscribed.startswith(f"{wildcard.kind}:"):
+                connection.unsubscribe(subscribed)
+        return True
+
+
+def _channels(
+    texts: list[str], given: Mapping[str, str], caller: Caller
+) -> tuple[list[Channel], list[AllSymbols], dict[str, dict[str, Token]]]:
+    """Return the channels, the wildcards and the tokens of a message, by the channels' names."""
+    named: dict[str, Channel] = {}
+    wildcards: list[AllSymbols] = []
+    for text in texts:
+        for each in parse_channel(text):
+            if isinstance(each, Channel):
+                named[each.name] = each
+                continue
+            if not is_cleared(caller.sensitivity, for_=_ALL_SYMBOLS_SENSITIVITY):
+                raise PermissionDenied(
+                    f"{each.name} needs the sensitivity {_ALL_SYMBOLS_SENSITIVITY}",
+                    "insufficient_sensitivity",
+                )
+            wildcards.append(each)
+    tokens = {}
+    for text, token in given.items():
+        for each in parse_channel(text):
+            if each.name not in named:
+                raise UnknownOperation(f"from names {each.name}, which channels does not")
+            tokens[each.name] = parse_tokens(token)
+    return list(named.values()), wildcards, tokens
+
+
+def _request(body: bytes) -> dict[str, Any]:
+    """Return a client's message. Raises `UnknownOperation` and `MalformedDocument`."""
+    document = read_json(body)
+    operation = document.get("op") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or operation not in _MEMBERS:
+        raise UnknownOperation(f"op is one of {', '.join(_MEMBERS)}")
+    unknown = document.keys() - _MEMBERS[operation] - {"op", "id"}
+    if unknown or not isinstance(document.get("id"), str | int | None):
+        raise UnknownOperation(f"{operation} has the members {', '.join(sorted(_MEMBERS[operation]))}")
+    return document
+
+
+def _texts(request: Mapping[str, Any], name: str) -> list[str]:
+    texts = request.get(name)
+    if not isinstance(texts, list) or not texts or not all(isinstance(each, str) for each in texts):
+        raise UnknownOperation(f"{name} is a list of texts, with at least one")
+    if sum(text.count(",") + 1 for text in texts) > MOST_CHANNELS:
+        raise TooManyChannels(f"a connection has at most {MOST_CHANNELS:,} channels")
+    return texts
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    """Return an error as a client sees it."""
+    body = orjson.loads(problem_answer(error).content)
+    wait = getattr(error, "wait", None)
+    return {
+        "code": body["code"],
+        "message": body["message"],
+        **({} if wait is None else {"retry_after": wait}),
+    }
+
+
+def problem_answer(error: Exception) -> HttpResponse:
+    """Return the answer to a call that is refused."""
+    answer = PROBLEM_ANSWER.get()(error)
+    assert isinstance(answer, HttpResponse)  # noqa: S101 a problem has a body
+    return answer
+
+
+def record(
+    environ: Environ, identity: Identity | None, status: int, *, latency_us: int | None = None
+) -> None:
+    """Record that a connection was opened or refused; or, with the time that it was open, that it has ended."""
+    call = call_in(environ)
+    call_record(
+        spool=call_spool(),
+        call=call if latency_us is None else call._replace(method="CLOSE"),
+        at=datetime.now(UTC),
+        caller="" if identity is None else identity.caller.identity,
+        status=status,
+        latency_us=latency_us or 0,
+        correlation_id=environ[CORRELATION_ID],
+    )
