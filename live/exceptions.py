@@ -3,7 +3,7 @@
 LiveError               the client must correct its message
 ├── UnknownOperation    a message is no object with a known `op`; the connection ends
 ├── UnknownChannel      no channel has this name
-├── InvalidToken        the text is no resume token
+├── InvalidResumeToken        the text is no resume token
 └── TooManyChannels     the connection has all the channels that it may have
 
 Errors of symbols and parameters come from `trades.exceptions`, `stats.exceptions` and `http_requests.exceptions`. A token
@@ -31,7 +31,7 @@ class UnknownChannel(LiveError):
     code = "unknown_channel"
 
 
-class InvalidToken(LiveError):
+class InvalidResumeToken(LiveError):
     """The text is no resume token. Send a `seq`, or a log's part of `X-Commit`."""
 
     code = "invalid_resume_token"

@@ -26,7 +26,7 @@ _MESSAGES_AT_ONCE = 16
 Commits = Mapping[Dataset, CommitId]
 
 
-class LogReader:
+class LogTail:
     """Reads a log from a position on, in pieces.
 
     position: after what was read. Between two reads it is after a whole commit, except before the first read.
@@ -129,7 +129,7 @@ class SymbolFollower:
 
     def __init__(self, symbol: str) -> None:
         self._symbol = symbol
-        self._readers: dict[Dataset, LogReader] = {}
+        self._readers: dict[Dataset, LogTail] = {}
         self._feeds: dict[str, tuple[Channel, Feed]] = {}
         self._catalogue: Hashable = None
 
@@ -190,10 +190,10 @@ class SymbolFollower:
         return [resync_message(channel.name, self.add(channel).seq) for channel in channels]
 
 
-def _reader_at_head(dataset: Dataset, symbol: str) -> LogReader:
+def _reader_at_head(dataset: Dataset, symbol: str) -> LogTail:
     store = market_store()
     head = head_of(store, dataset, symbol)
-    return LogReader(store, dataset, symbol, LogPosition(head) if head.number else BEGINNING, 0)
+    return LogTail(store, dataset, symbol, LogPosition(head) if head.number else BEGINNING, 0)
 
 
 def _feed_at(channel: Channel, commits: Commits) -> Feed:
@@ -206,7 +206,7 @@ def _feed_at(channel: Channel, commits: Commits) -> Feed:
     return RowFeed(channel, record_of(market_store(), dataset, channel.symbol, commits[dataset]))
 
 
-def _opened(channel: Channel, tokens: Mapping[str, Token]) -> tuple[dict[Dataset, LogReader], Feed]:
+def _opened(channel: Channel, tokens: Mapping[str, Token]) -> tuple[dict[Dataset, LogTail], Feed]:
     """Return the readers and the feed of a channel at tokens."""
     if channel.bars is not None:
         return _bars_opened(channel, channel.bars, tokens)
@@ -217,13 +217,13 @@ def _opened(channel: Channel, tokens: Mapping[str, Token]) -> tuple[dict[Dataset
     length = 0 if record is None else record.length
     taken = min(position.ordinal, length)
     position = position if taken < length else LogPosition(position.commit)
-    reader = LogReader(store, dataset, channel.symbol, position, length - taken)
+    reader = LogTail(store, dataset, channel.symbol, position, length - taken)
     return {dataset: reader}, RowFeed(channel, record, taken - 1)
 
 
 def _bars_opened(
     channel: Channel, query: MarketDataQuery, tokens: Mapping[str, Token]
-) -> tuple[dict[Dataset, LogReader], Feed]:
+) -> tuple[dict[Dataset, LogTail], Feed]:
     """Return the readers and the feed of bars. A token of trades alone stands for the bars stored by then."""
     store, symbol = market_store(), channel.symbol
     token = token_of(tokens, TRADES)
@@ -237,7 +237,7 @@ def _bars_opened(
     bars_record = record_of(store, BARS, symbol, bars)
     now_ns = max(committed_ns, 0 if bars_record is None else bars_record.committed_at)
     readers = {
-        dataset: LogReader(store, dataset, symbol, LogPosition(commit) if commit.number else BEGINNING, 0)
+        dataset: LogTail(store, dataset, symbol, LogPosition(commit) if commit.number else BEGINNING, 0)
         for dataset, commit in ((TRADES, trades), (BARS, bars))
     }
     return readers, BarFrames(

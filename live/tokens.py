@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from live.exceptions import InvalidToken
+from live.exceptions import InvalidResumeToken
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.protocol import NO_COMMIT, CommitId, MarketStore
@@ -32,14 +32,16 @@ def parse_tokens(text: str) -> dict[str, Token]:
     """Return the tokens in a text, by the name of their dataset; "" for a token without a name.
 
     The text is a token, or items of the header `X-Commit`: `trades=17-9f3a2c, bars=3-0b1c2d`. `0` is the beginning.
-    Raises `InvalidToken`.
+    Raises `InvalidResumeToken`.
     """
     tokens: dict[str, Token] = {}
     for item in text.split(","):
         found = _ITEM.fullmatch(item.strip())
         name = found[1] or "" if found else ""
         if found is None or name in tokens:
-            raise InvalidToken(f"{text[:_SHOWN]!r} is no token; send a seq, or a log's part of X-Commit")
+            raise InvalidResumeToken(
+                f"{text[:_SHOWN]!r} is no token; send a seq, or a log's part of X-Commit"
+            )
         number, hash_start, ordinal = found[2] or "0", found[3] or NO_COMMIT.hash[:6], found[4]
         tokens[name] = Token(int(number), hash_start, None if ordinal is None else int(ordinal))
     return tokens

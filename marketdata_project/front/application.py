@@ -65,7 +65,7 @@ class RefusedCall(NamedTuple):
     latency_us: int
 
 
-class LiveFeed(Protocol):
+class SocketServer(Protocol):
     """The application of WebSockets."""
 
     def begin(self) -> None:
@@ -78,7 +78,7 @@ class LiveFeed(Protocol):
         """Tell all clients to connect again, and close their sockets. Returns at once; accept no more sockets."""
 
 
-class NoLiveFeed:
+class NoSockets:
     """Refuses all WebSockets."""
 
     def begin(self) -> None:
@@ -124,7 +124,7 @@ class Front:
         ready: Callable[[dict[str, Any]], FinishedAnswer | None] = lambda _environ: None,
         on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
         waiting: AnswerWaiting | None = None,
-        live: LiveFeed | None = None,
+        live: SocketServer | None = None,
     ) -> None:
         """All functions are called in a thread.
 
@@ -141,7 +141,7 @@ class Front:
         self._writes = Lane("write", threads=WRITE_THREADS, after=close_old_connections)
         self._sender = AnswerSender()
         self.waiting = waiting or AnswerWaiting()
-        self.live = live or NoLiveFeed()
+        self.live = live or NoSockets()
         self.open_sockets = 0
 
     @property

@@ -2,7 +2,7 @@
 
 import pytest
 
-from live.exceptions import InvalidToken
+from live.exceptions import InvalidResumeToken
 from live.tokens import Token, parse_tokens, position_of, record_of, seq_of
 from store.datasets import TRADES
 from store.memory import MemoryStore
@@ -39,7 +39,7 @@ def test_tokens_of_a_text(text: str, tokens: dict[str, Token]):
     ["", "17", "17-9F3A2C", "17-9f3a2", "17-9f3a2c.", "-1-9f3a2c", "17-9f3a2c.x", "1-9f3a2c,2-9f3a2c", "1" * 19 + "-9f3a2c"],
 )  # fmt: skip
 def test_what_is_no_token_is_refused(text: str):
-    with pytest.raises(InvalidToken):
+    with pytest.raises(InvalidResumeToken):
         parse_tokens(text)
 
 
