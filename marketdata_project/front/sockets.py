@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -23,6 +23,8 @@ MESSAGE_BYTES = 64 * 1024
 MOST_FRAGMENTS = 256
 # Above the first number of unsent bytes `drained` waits, until they are fewer than the second.
 _MANY_UNSENT, _FEW_UNSENT = 64 * 1024, 16 * 1024
+# The most bytes that are parsed in one turn of the loop: 680 of the smallest messages.
+_PIECE_BYTES = 4 * 1024
 _PING = bytes((0x89, 0))
 
 
@@ -59,7 +61,7 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
         self.ping_interval = None
         self.heard_at = self.loop.time()
         self._on_lost = on_lost
-        self._early = b""
+        self._unread = b""
         self._late_pongs = b""
         self._abort: asyncio.TimerHandle | None = None
 
@@ -68,7 +70,7 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
         self.connection_made(transport)
         transport.set_write_buffer_limits(high=_MANY_UNSENT, low=_FEW_UNSENT)
         transport.pause_reading()
-        self._early = early
+        self._unread = early
         self.handle_connect(request)
         extensions: dict[str, Any] = self.scope["extensions"]
         extensions[SOCKET] = self
@@ -107,11 +109,15 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
             raise ClientDisconnected
         await super().send(message)
         if message["type"] == "websocket.accept":
-            self.transport.resume_reading()
-            early, self._early = self._early, b""
-            if early:
-                self.data_received(early)
+            self._read_on()
         self._abort_if_closing()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Return the next event."""
+        event = await super().receive()
+        if self._unread and not self.read_paused:
+            self._go_on()
+        return event
 
     async def run_asgi(self) -> None:
         """Run the application, and then close the connection."""
@@ -121,9 +127,8 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Read frames, until one is wrong."""
         self.heard_at = self.loop.time()
-        if self.conn.parser_exc is None:
-            super().data_received(data)
-        self._abort_if_closing()
+        self._unread += data
+        self._read_on()
 
     def handle_parser_exception(self) -> None:
         """Send the close frame that says what was wrong, and read no more frames.
@@ -204,6 +209,23 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
         if self.read_paused:
             self.read_paused = False
+            self._go_on()
+
+    def _read_on(self) -> None:
+        """Parse a piece of what was received. A segment may have 40,000 frames, which take 0.1 s."""
+        piece, self._unread = self._unread[:_PIECE_BYTES], self._unread[_PIECE_BYTES:]
+        if self.conn.parser_exc is None and not self.transport.is_closing():
+            super().data_received(piece)
+        self._abort_if_closing()
+        if not self.read_paused:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Parse the next piece in a later turn of the loop; receive more when everything is parsed."""
+        if self._unread:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._read_on)
+        elif not self.transport.is_closing():
             self.transport.resume_reading()
 
     def _abort_if_closing(self) -> None:

@@ -338,6 +338,29 @@ def test_pings_of_a_client_that_reads_nothing_do_not_fill_the_memory(port: int, 
         assert feed.run(lambda: feed.sockets[0].unsent_bytes) < 2**20
 
 
+def test_many_messages_at_once_do_not_fill_the_memory_and_arrive_in_order():
+    class Counting(EchoFeed):
+        texts: list[str]
+        most: int
+
+        async def __call__(self, scope, receive, send) -> None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            while (message := await receive())["type"] == "websocket.receive":
+                self.texts.append(message["text"])
+                self.most = max(self.most, scope["extensions"][SOCKET].queue.qsize())
+
+    feed, texts = Counting(), [str(number) for number in range(20_000)]
+    feed.texts, feed.most = [], 0
+    sent = b"".join(frame(TEXT, text.encode()) for text in texts)
+    with running(echo, live=feed) as port, connected(port) as connection:
+        opened(connection)
+        connection.sendall(sent)
+        assert eventually(lambda: len(feed.texts) == len(texts))
+    assert feed.texts == texts
+    assert feed.most < 1000
+
+
 # Ready frames
 
 
