@@ -12,5 +12,5 @@ VERIFIED_SIGNATURE = "marketdata.verified_signature"
 BODY_UNREAD = "marketdata.body_unread"
 # The largest body in bytes; present if the body was larger and the answer is 413.
 BODY_TOO_LARGE = "marketdata.body_too_large"
-# The JobWait of an answer that is sent when a job has ended.
-JOB_WAIT = "marketdata.job_wait"
+# The AnswerWait of an answer that is held until an event.
+ANSWER_WAIT = "marketdata.answer_wait"

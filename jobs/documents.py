@@ -9,6 +9,7 @@ import orjson
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from http_requests.waiting import Renewed
 from jobs.exceptions import UnknownJob
 from jobs.kinds import JOB_KINDS
 from jobs.models import RUNNING, Job
@@ -35,21 +36,22 @@ def job_of(owner: str, text: str) -> Job:
     return job
 
 
-def ended_jobs(uuids: Collection[UUID]) -> dict[UUID, bytes]:
-    """Return the documents of those of the jobs that have just ended, as JSON, by id.
+def ended_jobs(uuids: Collection[UUID]) -> set[UUID]:
+    """Return those of the jobs that have just ended.
 
     The clocks of the hosts must agree within _JUST_ENDED. The cost does not grow with the number of ids.
     """
-    now = timezone.now()
-    ended = Job.objects.filter(finished_at__gte=now - _JUST_ENDED).values_list("uuid", flat=True)
-    found = set(uuids).intersection(ended)
-    return {job.uuid: orjson.dumps(job_document(job, now=now)) for job in Job.objects.filter(uuid__in=found)}
+    ended = Job.objects.filter(finished_at__gte=timezone.now() - _JUST_ENDED)
+    return set(uuids).intersection(ended.values_list("uuid", flat=True))
 
 
-def job_text(uuid: UUID) -> bytes | None:
-    """Return a job's document as JSON; None if there is no such job any more."""
+def job_renewed(uuid: UUID) -> Renewed | None:
+    """Return an answer's document of the job as it is now; None if there is no such job any more."""
     job = Job.objects.filter(uuid=uuid).first()
-    return None if job is None else orjson.dumps(job_document(job, now=timezone.now()))
+    if job is None:
+        return None
+    headers = {"Retry-After": None} if job.is_finished else {}
+    return Renewed(orjson.dumps(job_document(job, now=timezone.now())), headers)
 
 
 def job_document(job: Job, *, now: datetime) -> Document:

@@ -1,5 +1,6 @@
 """The endpoints of jobs, and the base of the endpoints that submit them."""
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
@@ -16,14 +17,15 @@ from rest_framework.viewsets import GenericViewSet
 from audit.calls.strict import change_and_record
 from http_requests.parameters import single_parameters
 from http_requests.parsers import request_document
-from http_requests.wsgi_variables import JOB_WAIT
+from http_requests.waiting import LONGEST_WAIT_SECONDS, AnswerWait, preferred_wait
+from http_requests.wsgi_variables import ANSWER_WAIT
 from idempotency.answers import REPLAYED, Document, answer_once, keyed_call
-from jobs.documents import job_document, job_of, jobs_of
+from jobs.documents import job_document, job_of, job_renewed, jobs_of
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import AWAITED, STATES, Job
 from jobs.serializers import JOB, JobSerializer
 from jobs.services import job_cancel, job_submit
-from jobs.waiting import LONGEST_WAIT_SECONDS, JobWait, preferred_wait
+from jobs.waiting import JobEnd
 from listing.filters import StrictFilterBackend, choice_filter
 from listing.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
 from ratelimit.callers import Caller
@@ -198,7 +200,7 @@ def _ask_to_wait(request: Request, job: Job) -> None:
     """Tell the front to wait for the job's end, if the client prefers that and takes JSON."""
     seconds = preferred_wait(request.headers.get("Prefer", ""))
     if seconds and not job.is_finished and isinstance(request.accepted_renderer, JSONRenderer):
-        request.META[JOB_WAIT] = JobWait(job.uuid, seconds)
+        request.META[ANSWER_WAIT] = AnswerWait(seconds, JobEnd(job.uuid), partial(job_renewed, job.uuid))
 
 
 def _owner(request: Request) -> str:

@@ -18,7 +18,7 @@ from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
 from http_requests.received import SAFE_METHODS, call_in
-from http_requests.wsgi_variables import JOB_WAIT, ROUTE
+from http_requests.wsgi_variables import ANSWER_WAIT, ROUTE
 from live.sockets import ENVIRON
 from marketdata_project.correlation import accepted_id, correlated
 from marketdata_project.endpoints import endpoint_at
@@ -129,7 +129,7 @@ class Front:
         """All functions are called in a thread.
 
         `respond` is Django. `ready` returns a finished answer without Django, or None. `on_refusal` is called for
-        each request that the front itself refuses. `waiting` holds answers until their jobs have ended. `live` serves
+        each request that the front itself refuses. `waiting` holds answers until an event. `live` serves
         the WebSockets, which are refused by default.
         """
         self._respond = respond
@@ -140,7 +140,7 @@ class Front:
         self._reads = Lane("read", threads=READ_THREADS, after=close_old_connections)
         self._writes = Lane("write", threads=WRITE_THREADS, after=close_old_connections)
         self._sender = AnswerSender()
-        self.waiting = waiting or AnswerWaiting()
+        self.waiting = waiting or AnswerWaiting(self._reads, {})
         self.live = live or NoSockets()
         self.open_sockets = 0
 
@@ -199,13 +199,15 @@ class Front:
                     # Django's and DRF's requests are reference cycles, which would keep the body in memory until
                     # the next garbage collection.
                     environ["wsgi.input"].close()
-            await self._send(answer, environ, receive, send)
+            await self._send(answer, environ, scope, receive, send)
 
-    async def _send(self, answer: Answer, environ: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Send an answer; if it waits for a job, when the job has ended."""
-        if JOB_WAIT in environ:
+    async def _send(
+        self, answer: Answer, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Send an answer; if it waits for an event, afterwards."""
+        if ANSWER_WAIT in environ:
             try:
-                answer = await self.waiting.at_end(environ[JOB_WAIT], answer, receive)
+                answer = await self.waiting.held(environ[ANSWER_WAIT], answer, scope, receive)
             except ClientGone:
                 return
         await self._sender.send(answer, environ, receive, send)

@@ -17,6 +17,8 @@ _LONGEST_ESCAPED_COOKIES = 4096
 _MOST_NAMES = 512
 _names: dict[bytes, str] = {}
 _HTTP_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+# The key of a scope's function that the protocol calls if the client closes its side while the answer is being made.
+ON_EOF = "marketdata.on_eof"
 _SERVER = {
     "wsgi.version": (1, 0),
     "wsgi.multithread": True,

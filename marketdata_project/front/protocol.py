@@ -18,6 +18,7 @@ from marketdata_project.front.answers import (
     Refusal,
     count_refusal,
 )
+from marketdata_project.front.environ import ON_EOF
 from marketdata_project.front.framing import (
     HEADER_BYTES,
     asks_for_socket,
@@ -172,6 +173,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Return whether to keep a connection whose client sends no more: until its complete requests are answered."""
         if self._is_in_request or not self._is_answering():
             return False
+        if self._running is not None and ON_EOF in self._running.scope:
+            self._running.scope[ON_EOF]()  # type: ignore[literal-required]  # not ASGI's
         self.shutdown()
         return True
 

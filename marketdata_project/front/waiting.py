@@ -1,69 +1,81 @@
-"""Answers that wait for the end of a job, in the event loop (`Prefer: wait=N`)."""
+"""Holds answers that wait for an event, in the event loop (`Prefer: wait=N`)."""
 
 import asyncio
-from collections.abc import Callable, Collection
-from uuid import UUID
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
 
-from django.db import close_old_connections
-
-from jobs.waiting import JobEnds, JobWait
+from http_requests.waiting import AnswerWait
 from marketdata_project.front.answers import Answer
 from marketdata_project.front.body import ClientGone
-from marketdata_project.front.environ import Receive
+from marketdata_project.front.environ import ON_EOF, Receive, Scope
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.sending import disconnected
 
-_OF_UNFINISHED = frozenset({b"content-length", b"retry-after"})
+logger = logging.getLogger(__name__)
 
 
 class AnswerWaiting:
-    """Holds answers until their jobs have ended."""
+    """Holds answers until their event, or until the time is up."""
 
-    def __init__(
-        self,
-        ended: Callable[[Collection[UUID]], dict[UUID, bytes]] = lambda _: {},
-        shown: Callable[[UUID], bytes | None] = lambda _: None,
-    ) -> None:
-        """Both functions are called in a thread and return documents, as JSON.
+    def __init__(self, lane: Lane, events: Mapping[type, Callable[[Any], Awaitable[None]]]) -> None:
+        """`events` has for each type of event a function that returns when an event has happened.
 
-        `ended` returns those of the jobs that have ended, by id. `shown` returns that of one job; None if it is
-        no longer there.
+        The bodies are made in `lane` afterwards.
         """
-        self._of_ended, self._shown = ended, shown
-        self._lane = Lane("jobs", threads=1, after=close_old_connections)
-        self._ends = JobEnds(self._ended)
+        self._lane, self._events = lane, events
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     def close(self) -> None:
         """Send the answers that wait as they are, so that the process can end."""
-        self._ends.close()
+        self._is_closed = True
+        for task in self._waiting:
+            task.cancel()
 
-    async def at_end(self, wait: JobWait, answer: Answer, receive: Receive) -> Answer:
-        """Return the answer with the job as it is after the wait. Raises ClientGone."""
-        gone = asyncio.ensure_future(disconnected(receive))
-        waiting = asyncio.ensure_future(self._ends.wait(wait))
+    async def held(self, wait: AnswerWait, answer: Answer, scope: Scope, receive: Receive) -> Answer:
+        """Return the answer as it is after the wait. Raises ClientGone.
+
+        A client that closes its side of the connection is answered at once: it may have gone, or may still read.
+        """
+        if self._is_closed:
+            return answer
+        gone = asyncio.create_task(disconnected(receive))
+        waiting = asyncio.create_task(self._wait(wait))
+        self._waiting.add(waiting)
+        scope[ON_EOF] = waiting.cancel
         try:
             await asyncio.wait((gone, waiting), return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
+            if gone.done():
                 raise ClientGone
-            document = waiting.result()
         finally:
+            self._waiting.discard(waiting)
+            del scope[ON_EOF]
             gone.cancel()
             waiting.cancel()
-        if document is not None:
-            return _with_body(answer, document, without=_OF_UNFINISHED)
-        document = await self._lane.run(self._shown, wait.uuid)
-        return (
-            answer
-            if document is None
-            else _with_body(answer, document, without=frozenset({b"content-length"}))
-        )
+        return answer if self._is_closed else await self._lane.run(_renewed, wait, answer)
 
-    def _ended(self, uuids: Collection[UUID]) -> asyncio.Future[dict[UUID, bytes]]:
-        return self._lane.run(self._of_ended, uuids)
+    async def _wait(self, wait: AnswerWait) -> None:
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait.seconds):
+                    await self._events[type(wait.event)](wait.event)
+        except Exception:  # whatever it is, the client gets the answer
+            logger.exception("an answer cannot wait any longer")
 
 
-def _with_body(answer: Answer, body: bytes, *, without: Collection[bytes]) -> Answer:
-    """Return an answer with another body, and without some of its headers."""
-    headers = [header for header in answer.headers if header[0] not in without]
-    headers += [(b"content-length", b"%d" % len(body)), (b"preference-applied", b"wait")]
-    return answer._replace(headers=headers, body=body)
+def _renewed(wait: AnswerWait, answer: Answer) -> Answer:
+    """Return the answer with its new body; as it was if that cannot be made, which the client's next call is told."""
+    try:
+        renewed = wait.renewed()
+    except Exception:
+        logger.exception("an answer that has waited cannot be renewed")
+        return answer
+    if renewed is None:
+        return answer
+    changed = {name.lower().encode(): value for name, value in renewed.headers.items()}
+    changed |= {b"content-length": str(len(renewed.body)), b"preference-applied": "wait"}
+    headers = [header for header in answer.headers if header[0] not in changed]
+    headers += [(name, value.encode()) for name, value in changed.items() if value is not None]
+    return answer._replace(headers=headers, body=renewed.body)

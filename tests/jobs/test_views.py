@@ -3,14 +3,15 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from django.utils import timezone
 
-from http_requests.wsgi_variables import JOB_WAIT
+from http_requests.wsgi_variables import ANSWER_WAIT
 from jobs.models import CANCELLED, Job
 from jobs.run import run_job
 from jobs.services import jobs_delete_old
-from jobs.waiting import JobWait
+from jobs.waiting import JobEnd
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key
 
@@ -101,22 +102,31 @@ def test_a_cancelled_job_says_so(api: Api, own) -> None:
     assert api.call("POST", f"{JOBS}/{job.uuid}/cancel").status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("prefer", "seconds"),
-    [("wait=5", 5), ("respond-async, wait=100", 30), ("wait=0", None), ("wait=x", None), ("", None)],
-)
-def test_a_preferred_wait_is_left_to_the_front(api: Api, own, prefer: str, seconds: int | None) -> None:
+def test_a_preferred_wait_is_left_to_the_front(api: Api, own) -> None:
     job = own()
-    response = api.get(f"{JOBS}/{job.uuid}", Prefer=prefer)
-    expected = None if seconds is None else JobWait(job.uuid, seconds)
-    assert response.wsgi_request.META.get(JOB_WAIT) == expected
+    response = api.get(f"{JOBS}/{job.uuid}", Prefer="wait=5")
+    seconds, event, renewed = response.wsgi_request.META[ANSWER_WAIT]
+    assert (seconds, event) == (5, JobEnd(job.uuid))
+    assert orjson.loads(renewed().body) == answer(response)
+    assert not renewed().headers
+    run_job(job.uuid)
+    assert orjson.loads(renewed().body)["state"] == "succeeded"
+    assert renewed().headers == {"Retry-After": None}
+    Job.objects.all().delete()
+    assert renewed() is None
+
+
+@pytest.mark.parametrize("prefer", ["", "wait=0", "respond-async"])
+def test_without_a_preference_nobody_waits(api: Api, own, prefer: str) -> None:
+    response = api.get(f"{JOBS}/{own().uuid}", Prefer=prefer)
+    assert ANSWER_WAIT not in response.wsgi_request.META
 
 
 def test_an_ended_job_is_not_waited_for(api: Api, own) -> None:
     job = own()
     run_job(job.uuid)
     response = api.get(f"{JOBS}/{job.uuid}", Prefer="wait=5")
-    assert JOB_WAIT not in response.wsgi_request.META
+    assert ANSWER_WAIT not in response.wsgi_request.META
 
 
 def test_ended_jobs_are_deleted_after_their_time(own, settings) -> None:
