@@ -1,7 +1,7 @@
 """Generates plausible, reproducible trades for the demo symbols; each day independently of the days before it.
 
-Prints arrive by a Poisson process: few in extended hours; over the regular session their rate is U-shaped. The
-price is a random walk. Nothing here reads a clock or a store.
+Prints arrive by a Poisson process. An equity has few in extended hours; over the regular session their rate is
+U-shaped. A coin has them around the clock. The price is a random walk. Nothing here reads a clock or a store.
 """
 
 import datetime as dt
@@ -13,24 +13,31 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas_market_calendars
 
 from store.arrays import Floats, Integers
-from store.timestamps import SECOND_NS
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 
+SEED: Final = 7
+EQUITIES: Final = ("DEMOA", "DEMOB", "DEMOC")
+COIN: Final = "DEMO-USD"
 EXCHANGE_ZONE: Final = ZoneInfo("America/New_York")
 PRE_MARKET_OPENS: Final = dt.time(4)
 AFTER_HOURS: Final = 4 * 3_600 * SECOND_NS
-MINUTE: Final = 60 * SECOND_NS
 WALK_BEGINS: Final = dt.date(2000, 1, 1)
 DAILY_DEVIATION: Final = 0.008
 QUIET_PRINTS_PER_MINUTE: Final = 0.4
 NOON_PRINTS_PER_MINUTE: Final = 8.0
 EDGE_PRINTS_PER_MINUTE: Final = 32.0
+COIN_DAILY_DEVIATION: Final = 0.03
+COIN_PRINTS_PER_MINUTE: Final = 30.0
 VENUES: Final = ("XNYS", "XNAS", "ARCX", "BATS", "EDGX", "IEXG", "FINN")
 SIZES: Final = (10, 25, 50, 100, 200, 300, 500, 1_000)
 SIZE_SHARES: Final = (0.12, 0.12, 0.12, 0.42, 0.1, 0.06, 0.04, 0.02)
 AUCTION_LOTS: Final = (150, 900)
+# Nanoseconds. A trade is received at most so long after it.
+MAX_LATENCY_NS: Final = 2_000_000
+QUOTE_BEFORE_NS: Final = 500_000
+WIDEST_SPREAD_CENTS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,8 @@ class SymbolDay:
     """One symbol's trades on one trading day, as columns of equal length, in order of arrival.
 
     Times are int64 nanoseconds since the epoch, UTC. Prices are multiples of 0.01, volumes positive integers.
-    `sequence` counts from 1 and is the number in `trade_id`.
+    `sequence` counts from 1 and is the number in `trade_id`. A coin's volumes have four decimals; its trades have no
+    exchange ("") and no conditions.
     """
 
     symbol: str
@@ -74,6 +82,20 @@ class SymbolDay:
         count = int(np.searchsorted(self.received_at_ns, now_ns, side="right"))
         columns = [field.name for field in fields(self) if field.name not in {"symbol", "date"}]
         return replace(self, **{name: getattr(self, name)[:count] for name in columns})
+
+
+@dataclass(frozen=True, slots=True)
+class DayQuotes:
+    """The quote that each trade of a day meets, as columns of the day's length; each trade is at the bid or the ask.
+
+    Times are int64 nanoseconds since the epoch, UTC. Prices are multiples of 0.01, and bid is below ask.
+    """
+
+    time_ns: Integers
+    bid: Floats
+    bid_size: Floats
+    ask: Floats
+    ask_size: Floats
 
 
 def trading_sessions(*, now: dt.datetime, days: int) -> tuple[TradingSession, ...]:
@@ -100,6 +122,9 @@ def trading_sessions(*, now: dt.datetime, days: int) -> tuple[TradingSession, ..
 @cache
 def _calendar() -> Any:
     """Return the exchange's calendar. The first schedule of each calendar takes half a second."""
+    # Imported here because it takes half a second and 40 MB, which servers without the sample need not spend.
+    import pandas_market_calendars  # noqa: PLC0415
+
     return pandas_market_calendars.get_calendar("XNYS")
 
 
@@ -124,21 +149,65 @@ def symbol_day(*, seed: int, symbol: str, session: TradingSession) -> SymbolDay:
     conditions = list(map(_conditions, is_extended.tolist(), (volume < 100).tolist()))
     for row, word in zip(auction_rows.tolist(), ("opening_print", "closing_print"), strict=True):
         conditions[row] = (word,)
-    stem = f"{symbol.replace(' ', '_')}-{session.date:%Y%m%d}"  # a trade_id has no spaces
-    latency = rng.integers(200, 2_000, count) * 1_000
+    received_at_ns = _received_at(rng, time_ns)
     return SymbolDay(
         symbol=symbol,
         date=session.date,
         time_ns=time_ns,
         price=_prices(rng, seed, symbol, session.date, count),
         volume=volume,
-        trade_id=[f"{stem}-{number:06d}" for number in range(1, count + 1)],
+        trade_id=_trade_ids(symbol, session.date, count),
         sequence=np.arange(1, count + 1, dtype=np.int64),
         exchange=rng.choice(VENUES, count).tolist(),
         conditions=conditions,
-        # The feed delivers in order: a print is never received before the one ahead of it.
-        received_at_ns=np.maximum.accumulate(time_ns + latency),
+        received_at_ns=received_at_ns,
     )
+
+
+def coin_day(*, seed: int, symbol: str, date: dt.date) -> SymbolDay:
+    """Make a whole UTC date of a coin, which trades around the clock; the same arguments give the same columns."""
+    rng = _generator(seed, symbol, date.isoformat())
+    midnight = int(dt.datetime.combine(date, dt.time(), dt.UTC).timestamp()) * SECOND_NS
+    count = int(rng.poisson(COIN_PRINTS_PER_MINUTE * DAY_NS / MINUTE_NS))
+    time_ns = midnight + np.sort(rng.integers(0, DAY_NS // 1_000, count)) * 1_000
+    return SymbolDay(
+        symbol=symbol,
+        date=date,
+        time_ns=time_ns,
+        price=_prices(rng, seed, symbol, date, count, deviation=COIN_DAILY_DEVIATION),
+        volume=np.maximum(np.round(rng.lognormal(-2.0, 1.2, count), 4), 0.0001),
+        trade_id=_trade_ids(symbol, date, count),
+        sequence=np.arange(1, count + 1, dtype=np.int64),
+        exchange=[""] * count,
+        conditions=[()] * count,
+        received_at_ns=_received_at(rng, time_ns),
+    )
+
+
+def day_quotes(day: SymbolDay, *, seed: int) -> DayQuotes:
+    """Make the quotes around a day's trades; the same arguments give the same columns."""
+    rng = _generator(seed, day.symbol, day.date.isoformat(), "quotes")
+    spread = rng.integers(1, WIDEST_SPREAD_CENTS + 1, len(day))
+    is_bought = rng.integers(0, 2, len(day))
+    bid = np.rint(day.price * 100) - spread * is_bought
+    return DayQuotes(
+        time_ns=day.time_ns - QUOTE_BEFORE_NS,
+        bid=bid / 100,
+        bid_size=rng.permutation(day.volume),
+        ask=(bid + spread) / 100,
+        ask_size=rng.permutation(day.volume),
+    )
+
+
+def _trade_ids(symbol: str, date: dt.date, count: int) -> list[str]:
+    stem = f"{symbol.replace(' ', '_')}-{date:%Y%m%d}"  # a trade_id has no spaces
+    return [f"{stem}-{number:06d}" for number in range(1, count + 1)]
+
+
+def _received_at(rng: np.random.Generator, time_ns: Integers) -> Integers:
+    latency = rng.integers(200, MAX_LATENCY_NS // 1_000, len(time_ns)) * 1_000
+    # The feed delivers in order: a print is never received before the one ahead of it.
+    return np.asarray(np.maximum.accumulate(time_ns + latency), dtype=np.int64)
 
 
 def _generator(*parts: object) -> np.random.Generator:
@@ -149,20 +218,28 @@ def _generator(*parts: object) -> np.random.Generator:
 
 def _arrivals(rng: np.random.Generator, session: TradingSession) -> Integers:
     """Draw a Poisson number of prints for each minute, at whole microseconds inside it, never at its start."""
-    starts = np.arange(session.begins, session.ends, MINUTE)
+    starts = np.arange(session.begins, session.ends, MINUTE_NS)
     is_regular = (starts >= session.opens) & (starts < session.closes)
     from_noon = (
         2 * (starts - session.opens) / (session.closes - session.opens) - 1
     )  # -1 at the open, 1 at the close
     u_shape = NOON_PRINTS_PER_MINUTE + (EDGE_PRINTS_PER_MINUTE - NOON_PRINTS_PER_MINUTE) * from_noon**4
     counts = rng.poisson(np.where(is_regular, u_shape, QUIET_PRINTS_PER_MINUTE))
-    offsets = rng.integers(1, MINUTE // 1_000, int(counts.sum())) * 1_000
+    offsets = rng.integers(1, MINUTE_NS // 1_000, int(counts.sum())) * 1_000
     return np.asarray(np.repeat(starts, counts) + offsets, dtype=np.int64)
 
 
-def _prices(rng: np.random.Generator, seed: int, symbol: str, day: dt.date, count: int) -> Floats:
+def _prices(
+    rng: np.random.Generator,
+    seed: int,
+    symbol: str,
+    day: dt.date,
+    count: int,
+    *,
+    deviation: float = DAILY_DEVIATION,
+) -> Floats:
     """Draw a random walk from this day's level to the next day's, rounded to cents."""
-    walk = np.cumsum(rng.normal(0.0, DAILY_DEVIATION / math.sqrt(count), count))
+    walk = np.cumsum(rng.normal(0.0, deviation / math.sqrt(count), count))
     start, end = (_level(seed, symbol, date) for date in (day, day + dt.timedelta(days=1)))
     log_price = start + walk + np.linspace(0.0, 1.0, count) * (end - start - walk[-1])
     return np.asarray(np.rint(100 * np.exp(log_price)) / 100, dtype=np.float64)

@@ -18,7 +18,7 @@ from typing import Self
 
 from marketdata_project.serve.child import Child, Program, end_with_parent
 from marketdata_project.serve.embedded_redis import EmbeddedRedis
-from marketdata_project.serve.installation import InstallationError, address_of
+from marketdata_project.serve.installation import InstallationError, address_of, url_of
 from marketdata_project.serve.watchdog import Watchdog
 
 
@@ -78,7 +78,8 @@ Say = Callable[[str], None]
 class ServePlan:
     """The processes to run: `workers` web processes on `listener`, a worker, and `redis` unless it is None.
 
-    With `runs_jobs` also a process that runs jobs, with `submits_jobs` one that submits the scheduled ones.
+    With `runs_jobs` also a process that runs jobs, with `submits_jobs` one that submits the scheduled ones, with
+    `feeds_sample` one that posts the sample's rows.
 
     `turns` is the descriptor of the memory by which the web processes take turns (`serve/turns.py`). Process n keeps to
     `cores[n % len(cores)]`; to no core if `cores` is empty. A web process that gives no proof of life for
@@ -94,6 +95,7 @@ class ServePlan:
     watchdog_seconds: float
     runs_jobs: bool
     submits_jobs: bool
+    feeds_sample: bool
 
 
 def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> dict[str, str]:
@@ -256,11 +258,13 @@ def _python_programs(plan: ServePlan) -> list[Program]:
         programs.append(_command_program(plan, "jobs", "job_worker"))
     if plan.submits_jobs:
         programs.append(_command_program(plan, "beat", "job_beat"))
+    if plan.feeds_sample:
+        programs.append(_command_program(plan, "sample feed", "sample_feed", "--url", url_of(plan.listener)))
     return programs
 
 
-def _command_program(plan: ServePlan, name: str, command: str) -> Program:
-    arguments = [sys.executable, "-m", "django", command, "--parent", str(os.getpid())]
+def _command_program(plan: ServePlan, name: str, command: str, *options: str) -> Program:
+    arguments = [sys.executable, "-m", "django", command, "--parent", str(os.getpid()), *options]
     return Program(name, lambda: arguments, plan.environment, end_with_parent())
 
 

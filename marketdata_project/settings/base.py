@@ -37,6 +37,8 @@ JOB_RETENTION_DAYS = integer("JOB_RETENTION_DAYS", 30)
 # Jobs that are submitted at set times, by name: {"kind": …, "crontab": "30 2 * * *", "parameters": {…}}; times in UTC.
 JOB_SCHEDULES = json_object("JOB_SCHEDULES")
 LOAD_SAMPLE = env.bool("LOAD_SAMPLE", True)
+# Only development has a feed of the sample.
+SAMPLE_FEED = False
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from marketdata_project.settings.base import *  # noqa: F403 a settings module extends its base
 from marketdata_project.settings.base import DATA_DIR
-from marketdata_project.settings.environment import secret
+from marketdata_project.settings.environment import env, secret
 
 
 def _stored_secret(path: Path) -> str:
@@ -24,4 +24,6 @@ def _stored_secret(path: Path) -> str:
     return path.read_text()
 
 
+# Whether `serve`, with LOAD_SAMPLE, keeps the sample alive.
+SAMPLE_FEED = env.bool("SAMPLE_FEED", True)
 SECRET_KEY = secret("SECRET_KEY") or _stored_secret(DATA_DIR / "secret_key")

@@ -26,6 +26,7 @@ from marketdata_project.serve.installation import (
     sole_user,
     url_of,
 )
+from marketdata_project.serve.sample_feed import KEY_NAME, feed_prepare
 from marketdata_project.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, child_environment
 from marketdata_project.serve.turns import shared_memory
 from metrics.process_files import remove_files
@@ -33,8 +34,10 @@ from ratelimit.access.scopes import ALL_SCOPES
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.keys.selectors import key_list
 from ratelimit.keys.services import key_create
+from trades.sample import COIN, EQUITIES
 
 KEY_COMMAND = ".venv/bin/python manage.py apikey create NAME"
+_FEED = f"Sample: a feed goes on with {', '.join(EQUITIES)} in their hours and with {COIN} always; SAMPLE_FEED=0 turns it off"
 
 
 class Command(BaseCommand):
@@ -52,21 +55,26 @@ class Command(BaseCommand):
             with sole_user(settings.RUN_DIR):
                 redis = _embedded_redis()
                 with open_listener(host=settings.HOST, port=settings.PORT) as listener:
-                    self._prepare()
+                    has_sample = self._prepare()
                     with shared_memory(settings.WORKERS) as turns:
-                        self._run(listener, turns.fileno(), redis)
+                        self._run(
+                            listener, turns.fileno(), redis, feeds_sample=has_sample and settings.SAMPLE_FEED
+                        )
         except InstallationError as error:
             raise CommandError(str(error)) from error
 
-    def _prepare(self) -> None:
-        """Remove the last run's counters, migrate the database, make the first key, load the sample."""
+    def _prepare(self) -> bool:
+        """Remove the last run's counters, migrate the database, make the first key, load the sample.
+
+        Returns whether the sample is loaded.
+        """
         allow_many_files()
         _remove_counters()
         self._migrate()
         self._first_key()
-        if settings.LOAD_SAMPLE:
-            self._load_sample()
+        has_sample = settings.LOAD_SAMPLE and self._load_sample()
         connections.close_all()
+        return has_sample
 
     def _migrate(self) -> None:
         executor = MigrationExecutor(connection)
@@ -76,7 +84,7 @@ class Command(BaseCommand):
         self._say(f"Database: {count} migrations applied" if count else "Database: up to date")
 
     def _first_key(self) -> None:
-        newest = key_list().last()
+        newest = key_list().exclude(name=KEY_NAME).last()
         if newest is None:
             created = key_create(
                 name="first",
@@ -90,14 +98,21 @@ class Command(BaseCommand):
         else:
             self._say(f"API key: the newest begins with md_{newest.prefix}; another one: {KEY_COMMAND}")
 
-    def _load_sample(self) -> None:
-        """Load the sample; if that fails the server starts without it."""
+    def _load_sample(self) -> bool:
+        """Load the sample, and prepare its feed; if that fails the server starts without it and returns False."""
         try:
             call_command("sample", stdout=self.stdout, stderr=self.stderr)
+            if settings.SAMPLE_FEED:
+                feed_prepare(settings.RUN_DIR, now=timezone.now())
+                self._say(_FEED)
         except Exception as error:  # noqa: BLE001 reported; the server starts all the same
             self.stderr.write(f"Sample: not loaded ({type(error).__name__}: {error})")
+            return False
+        return True
 
-    def _run(self, listener: socket.socket, turns: int, redis: EmbeddedRedis | None) -> None:
+    def _run(
+        self, listener: socket.socket, turns: int, redis: EmbeddedRedis | None, *, feeds_sample: bool
+    ) -> None:
         _, port = address_of(listener)
         environment = child_environment(
             settings_module=settings.SETTINGS_MODULE,
@@ -115,6 +130,7 @@ class Command(BaseCommand):
             watchdog_seconds=settings.WATCHDOG_SECONDS,
             runs_jobs=settings.JOB_THREADS > 0,
             submits_jobs=bool(settings.JOB_SCHEDULES),
+            feeds_sample=feeds_sample,
         )
         base = url_of(listener)
         workers = "a worker and a job worker" if settings.JOB_THREADS else "a worker"

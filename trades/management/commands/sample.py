@@ -19,7 +19,7 @@ from store.timestamps import SECOND_NS
 from trades.batches.row_batch import RowBatch
 from trades.exceptions import BatchRefused
 from trades.instruments.services import instruments_declare
-from trades.sample import SymbolDay, TradingSession, symbol_day, trading_sessions
+from trades.sample import EQUITIES, SEED, SymbolDay, TradingSession, symbol_day, trading_sessions
 from trades.services import rows_ingest
 from trades.stores import market_store
 
@@ -40,13 +40,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "--days", type=int, default=5, help=f"trading days, 1 to {DAYS_LIMIT} (default 5)"
         )
-        parser.add_argument("--seed", type=int, default=7, help="another seed gives other trades (default 7)")
+        parser.add_argument(
+            "--seed", type=int, default=SEED, help=f"another seed gives other trades (default {SEED})"
+        )
         parser.add_argument(
             "--symbols",
             nargs="+",
-            default=["DEMOA", "DEMOB", "DEMOC"],
+            default=EQUITIES,
             metavar="SYMBOL",
-            help="default: DEMOA DEMOB DEMOC",
+            help=f"default: {' '.join(EQUITIES)}",
         )
 
     def handle(self, *_: Any, days: int, seed: int, symbols: Sequence[str], **__: Any) -> None:
