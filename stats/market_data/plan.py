@@ -170,7 +170,8 @@ class Plan:
     logs: in the dataset's order, including empty logs. head: the document's fields between the symbol and the
     rows. absences: tells why intervals have no rows; None without `coverage`. knowledge: None without
     `knowledge=then`. not_applied: None for unadjusted rows. final_until_ns: bars that end later are not final, and
-    realised spreads whose horizon ends later are not known; None if the rows have neither.
+    realised spreads whose horizon ends later are not known; None if the rows have neither. final_expires_ns: when
+    `final_until_ns` may grow although nothing is written and no interval ends; None if it cannot.
     """
 
     source: RowSource
@@ -185,6 +186,7 @@ class Plan:
     knowledge: KnowledgeOfPage | None = None
     not_applied: Annotated[NotAppliedOfPage | None, Irrelevant("it is the source's reader")] = None
     final_until_ns: Annotated[int | None, Irrelevant("the source has it")] = None
+    final_expires_ns: Annotated[int | None, Irrelevant("it is part of the validity")] = None
 
     @property
     def inputs_text(self) -> str:

@@ -199,10 +199,10 @@ def _credited_until(
     That is the start of the last bar with a price, but bars of earlier trading dates get no more volume. An interval
     belongs to the date of its start, also if a new date begins inside it.
     """
-    date_ns = _date_start(calendar, until_ns)
+    date_ns = date_start_ns(calendar, until_ns)
     first = grid.interval(date_ns)
     if first.start_ns < date_ns:
-        date_ns = first.end_ns if first.end_ns <= until_ns else _date_start(calendar, first.start_ns)
+        date_ns = first.end_ns if first.end_ns <= until_ns else date_start_ns(calendar, first.start_ns)
     if end_ns <= date_ns:
         return until_ns
     price_ns = last_price_ns(log, policy, until_ns, start_ns=date_ns)
@@ -235,7 +235,7 @@ def _before_open_date(calendar: TradingCalendar, instant_ns: int) -> int:
     return instant_ns if instant_ns >= schedule.post_ns[index] else int(schedule.start_ns[index])
 
 
-def _date_start(calendar: TradingCalendar | None, instant_ns: int) -> int:
+def date_start_ns(calendar: TradingCalendar | None, instant_ns: int) -> int:
     """Return the start of an instant's trading date, or of its UTC date without a calendar."""
     if calendar is None:
         return instant_ns // DAY_NS * DAY_NS

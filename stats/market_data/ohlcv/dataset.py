@@ -122,6 +122,7 @@ def _bars_plan(
         not_applied=None if inputs.rules is None else reader,
         knowledge=None if settle_ns is None else BarKnowledge(logs[:2], grid, inputs.policy, settle_ns),
         final_until_ns=None if finality is None else finality.until_ns,
+        final_expires_ns=None if finality is None else finality.expires_ns,
     )
 
 

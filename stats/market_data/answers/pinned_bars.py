@@ -1,0 +1,106 @@
+"""Pins the bars of one symbol for a follower of commits: the same bars as `GET ohlcv` at these commits."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from stats.exceptions import ResolutionUnavailable, WrongClass
+from stats.market_data.intervals.windows import extent_of
+from stats.market_data.ohlcv.bar_changes import PinnedBars
+from stats.market_data.ohlcv.bar_rows import BarRowReader
+from stats.market_data.ohlcv.dataset import OHLCV
+from stats.market_data.pinned_logs import ReadPoint
+from stats.market_data.plan import Plan, SymbolQuery, is_known
+from stats.market_data.query import MarketDataQuery, Target, class_of, parse_query
+from stats.market_data.query_parameters import query_serializer
+from stats.market_data.rows import WindowedSource
+from stats.parameters import query_values
+from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
+from store.exceptions import UnknownSymbol
+from store.instruments import Instrument
+from store.log_views.log_view import LogView, empty_view
+from store.protocol import NO_COMMIT, CommitId
+from store.resolutions import Resolution
+from trades.exceptions import InvalidValue
+from trades.instruments.services import requested_symbol, symbol_canonical
+from trades.stores import market_store
+
+_PARAMETERS = ("session", "hours", "anchor")
+
+
+@dataclass(frozen=True, slots=True)
+class BarPosition:
+    """The commits of which bars are made: of the log of trades and of that of stored bars; `NO_COMMIT` for none."""
+
+    trades: CommitId = NO_COMMIT
+    bars: CommitId = NO_COMMIT
+
+
+def bar_query(symbol: str, resolution: str, query_string: str = "") -> MarketDataQuery:
+    """Return the query of all bars of a symbol, unadjusted. The symbol may be an alias.
+
+    query_string: any of `session`, `hours` and `anchor`. Raises `InvalidParameter`, `InvalidValue`, `UnknownSymbol`,
+    and `WrongClass` if the symbol's class has no bars.
+    """
+    symbol = symbol_canonical(requested_symbol(symbol))
+    if resolution not in Resolution.bar_names():
+        names = ", ".join(Resolution.bar_names())
+        raise InvalidValue("unknown_resolution", f"bars have a resolution of {names}, not {resolution[:16]}")
+    if not is_known(symbol):
+        raise UnknownSymbol(symbol)
+    query_values(query_serializer("LiveBars", _PARAMETERS), query_string)
+    return _query_of_class(_class_path(market_store().instrument(symbol)), symbol, resolution, query_string)
+
+
+@lru_cache(maxsize=4096)
+def _query_of_class(class_path: str, symbol: str, resolution: str, query_string: str) -> MarketDataQuery:
+    parameters = "&".join(filter(None, (query_string, f"resolution={resolution}", "last=1")))
+    return replace(parse_query(Target(class_path, OHLCV.form, symbol), parameters), last=None)
+
+
+def _class_path(instrument: Instrument) -> str:
+    market_class = class_of(instrument.instrument_class)
+    if OHLCV.form.name not in market_class.datasets:
+        raise WrongClass(
+            f"{instrument.symbol} is of the class {instrument.instrument_class}, which has no bars"
+        )
+    return market_class.path
+
+
+def pinned_bars(
+    query: MarketDataQuery,
+    position: BarPosition,
+    *,
+    instrument: Instrument,
+    now_ns: int,
+    by_own_log: bool = False,
+) -> PinnedBars:
+    """Return the bars at some commits, which must be in the logs.
+
+    query: as `bar_query` returns it. instrument: the symbol's. by_own_log: whether other logs of the exchange do not make
+    bars final. Without rows, and if only coarser bars are stored, there are no bars. Raises `NoExchange`,
+    `UnknownExchange` and `StorageError`s.
+    """
+    store, symbol = market_store(), query.symbols[0]
+    trades = LogView(store, TRADES, symbol, position.trades, position.trades)
+    stored = LogView(store, BARS, symbol, position.bars, position.bars)
+    extent = extent_of((trades, stored))
+    # Rows may be dated ahead. All are in the range.
+    end_ns = None if extent is None or extent.end_ns <= now_ns else extent.end_ns
+    # The logs are pinned, as a cursor's are. Before anything was declared, an exchange has no logs.
+    read_point = ReadPoint(0 if by_own_log else None, seen=())
+    actions = empty_view(store, CORPORATE_ACTIONS, symbol)
+    symbol_query = SymbolQuery(
+        replace(query, end_ns=end_ns), instrument, read_point, (trades, stored, actions), now_ns
+    )
+    try:
+        plan = OHLCV.plan(symbol_query)
+    except ResolutionUnavailable:
+        nothing = empty_view(store, BARS, symbol)
+        plan = OHLCV.plan(replace(symbol_query, logs=(trades, nothing, actions)))
+    return PinnedBars(_reader_of(plan), now_ns, symbol_query.settle, plan.final_expires_ns)
+
+
+def _reader_of(plan: Plan) -> BarRowReader:
+    assert isinstance(plan.source, WindowedSource)  # noqa: S101
+    assert isinstance(plan.source.reader, BarRowReader)  # noqa: S101 terms differ only with `knowledge=then`
+    return plan.source.reader
