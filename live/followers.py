@@ -240,9 +240,8 @@ def _bars_opened(
         dataset: LogTail(store, dataset, symbol, LogPosition(commit) if commit.number else BEGINNING, 0)
         for dataset, commit in ((TRADES, trades), (BARS, bars))
     }
-    return readers, BarFrames(
-        channel, BarFeed.at(query, BarPosition(trades, bars), now_ns=now_ns), now_ns=now_ns
-    )
+    feed = BarFeed.resumed(query, BarPosition(trades, bars), committed_at=now_ns)
+    return readers, BarFrames(channel, feed, now_ns=now_ns)
 
 
 def _whole_commit(store: MarketStore, dataset: Dataset, symbol: str, token: Token) -> CommitId:
