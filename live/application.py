@@ -141,7 +141,7 @@ class LiveFeed:
 
     async def _check_credentials(self) -> None:
         """End the connections whose credential is no longer valid."""
-        clients: dict[tuple[Any, ...], list[Client]] = {}
+        clients: dict[tuple[str | None, ...], list[Client]] = {}
         for client in self._clients:
             if client.identity is not None and client.connection.ended is None:
                 clients.setdefault(client.credential, []).append(client)

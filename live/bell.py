@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _CHANNEL = "live:commits"
 _SEPARATOR = "\n"
+_PAUSE_FOR_NOBODY_SECONDS = 1.0
 
 
 class Bell:
@@ -32,17 +33,30 @@ class Bell:
         self._own = os.urandom(8).hex()
         self._redis = LoopConnection()
         self._rung: set[str] = set()
+        self._is_listening = False
+        self._nobody_until = 0.0
 
     def ring(self, symbol: str) -> None:
-        """Tell the other processes. Symbols of one turn of the loop are one message."""
+        """Tell the other processes. Symbols of one turn of the loop are one message.
+
+        If none of them listened, they are not told for a second; one that begins to listen looks for itself.
+        """
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._nobody_until:
+            return
         if not self._rung:
-            asyncio.get_running_loop().call_soon(self._publish)
+            loop.call_soon(self._publish)
         self._rung.add(symbol)
 
     def _publish(self) -> None:
         message = _SEPARATOR.join((self._own, *self._rung))
         self._rung.clear()
-        self._redis.ask(lambda _: None, "PUBLISH", _CHANNEL, message)
+        self._redis.ask(self._published, "PUBLISH", _CHANNEL, message)
+
+    def _published(self, answer: object) -> None:
+        """Take Redis's answer: how many processes heard the message, this one included; or an error."""
+        if answer == int(self._is_listening):
+            self._nobody_until = asyncio.get_running_loop().time() + _PAUSE_FOR_NOBODY_SECONDS
 
     async def listen(self) -> None:
         """Hear the other processes until the task is cancelled. Connects again after a failure."""
@@ -64,12 +78,14 @@ class Bell:
         try:
             async with client.pubsub(ignore_subscribe_messages=True) as subscription:
                 await subscription.subscribe(_CHANNEL)
+                self._is_listening = True
                 async for message in subscription.listen():
                     sender, *symbols = message["data"].split(_SEPARATOR)
                     if sender != self._own:
                         for symbol in symbols:
                             self._on_ring(symbol)
         finally:
+            self._is_listening = False
             with suppress(RedisError, OSError):
                 await client.aclose()
 

@@ -12,7 +12,7 @@ from audit.needs import PROBLEM_ANSWER
 from audit.services import call_record, call_spool
 from http_requests.exceptions import RequestError
 from http_requests.json_document import read_json
-from http_requests.received import call_in
+from http_requests.received import ReceivedCall, call_in
 from live.callers import admitted, charge
 from live.channels import AllSymbols, Channel, channels_of_all, parse_channel
 from live.connection import MALFORMED_MESSAGE, NOT_AUTHENTICATED, Connection
@@ -34,6 +34,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 MOST_CHANNELS = 1_000
 CORRELATION_ID = "HTTP_X_CORRELATION_ID"
 _ALL_SYMBOLS_SENSITIVITY = "internal"
+_CREDENTIALS = ("authorization", "x-api-key", "signature-input", "x-ssl-client-cert")
 _LATEST, _ALL = "latest", "all"
 _MEMBERS = {
     "auth": {"key", "token"},
@@ -49,7 +50,7 @@ class Client:
     """A connection with its caller.
 
     environ: of the request that opened it. identity: None until the client has authenticated itself. call: the request,
-    with the credential.
+    with the credential. credential: what decides whether it is still valid; clients with the same need one check.
     """
 
     def __init__(
@@ -58,14 +59,8 @@ class Client:
         """run: runs a function in a thread."""
         self.environ, self.connection, self.identity = environ, connection, identity
         self.call = call_in(environ)
+        self.credential = _credential_of(self.call)
         self._run = run
-
-    @property
-    def credential(self) -> tuple[Any, ...]:
-        """What decides whether its credential is still valid; clients with the same need one check."""
-        headers = self.call.headers
-        names = ("authorization", "x-api-key", "signature-input", "x-ssl-client-cert")
-        return (self.call.address, *(headers.get(name) for name in names))
 
     async def serve(self, receive: Receive) -> None:
         connection = self.connection
@@ -123,7 +118,7 @@ class Client:
         headers = {**self.call.headers, "authorization": f"{scheme} {request[given[0]]}"}
         call = self.call._replace(headers=headers)
         self.identity = await self._run(admitted, call)
-        self.call = call
+        self.call, self.credential = call, _credential_of(call)
         record(self.environ, self.identity, 101)
 
     async def _subscribe(self, request: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -158,6 +153,10 @@ class Client:
             if subscribed.startswith(f"{wildcard.kind}:"):
                 connection.unsubscribe(subscribed)
         return True
+
+
+def _credential_of(call: ReceivedCall) -> tuple[str | None, ...]:
+    return (call.address, *(call.headers.get(name) for name in _CREDENTIALS))
 
 
 def _channels(

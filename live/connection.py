@@ -93,8 +93,9 @@ class Connection:
         self._reading = asyncio.Lock()
         self._written = 0
         self._taken = 0
-        loop_time = asyncio.get_running_loop().time()
-        self._moved_at = self.pinged_at = loop_time
+        self._moved_at = asyncio.get_running_loop().time()
+        # Clients that connect together are not sent their pings together.
+        self.pinged_at = self._moved_at - random.uniform(0, PING_SECONDS / 2)  # noqa: S311 jitter
 
     @property
     def latency_us(self) -> int:

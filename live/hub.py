@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # How often the logs are looked at without a bell.
 POLL_SECONDS = 0.25
+# A look at ten thousand logs takes 50 ms; between two looks is at least ten times as long.
+_POLL_PAUSES = 10
 
 
 class RunInThread(Protocol):
@@ -200,9 +202,10 @@ class Hub:
 
     async def _poll(self) -> None:
         """Look from time to time for commits that no bell told of, and for what is due."""
-        seen = _Heads({}, None)
+        seen, took = _Heads({}, None), 0.0
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(max(POLL_SECONDS, took * _POLL_PAUSES))
+            began = time.monotonic()
             symbols: dict[Dataset, list[str]] = {}
             for symbol, followed in self._symbols.items():
                 for dataset in followed.datasets:
@@ -217,7 +220,7 @@ class Hub:
                 changed.update(self._symbols)
             for symbol in changed | self._due():
                 self.ring(symbol)
-            seen = heads
+            seen, took = heads, time.monotonic() - began
 
     def _due(self) -> set[str]:
         now_ns = time.time_ns()
