@@ -7,6 +7,7 @@ The environment variable PEERS names the folder of the peers, simple servers to 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmarks.backfill import measure_backfill
 from benchmarks.best_quotes import measure_best_quotes
@@ -19,6 +20,7 @@ from benchmarks.import_csv import measure_import
 from benchmarks.in_process import measure_in_process
 from benchmarks.ingest import measure_one_feed, measure_several_feeds
 from benchmarks.joins import measure_joins
+from benchmarks.live import measure_live, measure_quiet
 from benchmarks.long_stream import measure_long_stream
 from benchmarks.machine import described
 from benchmarks.many_symbols import measure_many_symbols
@@ -44,6 +46,8 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "import": ("import of a CSV file", measure_import),
     "backfill": ("a backfill from another installation", measure_backfill),
     "waiting": ("200 callers that wait for jobs", measure_waiting),
+    "live": ("the live feed, against bare websockets", measure_live),
+    "quiet": ("1,000 quiet connections of the live feed", measure_quiet),
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "in_process": ("reads in process", measure_in_process),
     "joins": ("as-of joins, and panels of many symbols", measure_joins),
@@ -61,6 +65,8 @@ def main(arguments: list[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     sizes = QUICK if options.quick else FULL
+    if options.live_seconds:
+        sizes = replace(sizes, live_seconds=options.live_seconds)
     try:
         peers_missing()
     except PeersMissing as error:
@@ -106,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="small counts: show that it works, not how fast")
     parser.add_argument(
         "--only", choices=BENCHMARKS, action="append", help="one benchmark; repeatable", metavar="NAME"
+    )
+    parser.add_argument(
+        "--live-seconds", type=int, help="how long the live feed is loaded in a round", metavar="N"
     )
     return parser
 

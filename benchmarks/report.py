@@ -24,6 +24,7 @@ class Sizes:
     logs: int  # symbols of the stores of many symbols
     dates: int  # dates of each of these symbols
     small_batches: int  # batches of 100 rows for each of these symbols
+    live_seconds: int  # seconds of load of the live feed in a round
 
 
 FULL = Sizes(
@@ -39,6 +40,7 @@ FULL = Sizes(
     logs=2_000,
     dates=250,
     small_batches=10,
+    live_seconds=10,
 )
 QUICK = Sizes(
     rounds=1,
@@ -53,6 +55,7 @@ QUICK = Sizes(
     logs=40,
     dates=10,
     small_batches=3,
+    live_seconds=2,
 )
 
 

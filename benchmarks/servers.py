@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -82,18 +82,17 @@ def our_server(
     pinned: bool = True,
     data: Path | None = None,
     keys: Sequence[str] | None = None,
-    job_threads: int | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Run `manage.py serve` without the sample.
 
     workers: the number of web processes; None is the server's default. data: its data folder; None is an empty one.
-    keys: keys that the folder has; None creates them. job_threads: how many jobs run at once; None is the default.
+    keys: keys that the folder has; None creates them. settings: other settings, by the names of their variables.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         data, log = data or Path(temporary) / "data", Path(temporary) / "serve.log"
         environment = _environment(data) | ({"WORKERS": str(workers)} if workers else {})
-        if job_threads is not None:
-            environment["JOB_THREADS"] = str(job_threads)
+        environment |= settings or {}
         command, cores = [sys.executable, "manage.py", "serve"], SERVER_CORE if pinned else CORES
         with running(command, environment=environment, log=log, cores=cores) as process:
             host, port = line_with(process, "Ready on", log=log).rsplit("/", 1)[-1].strip().split(":")

@@ -26,7 +26,7 @@ def measure_waiting(sizes: Sizes) -> Iterator[Row]:
     if MISSING:
         yield Note(f"Left out: waiting for jobs: {MISSING}.")
         return
-    with our_server(job_threads=0) as server:
+    with our_server(settings={"JOB_THREADS": "0"}) as server:
         yield from _reads_beside(server, sizes)
     with our_server() as server:
         delays = sorted(_delays(server))

@@ -1,0 +1,270 @@
+"""The live feed under load, against a bare `websockets` server with the same clients and the same batches.
+
+1,000 clients have one of 20 symbols each; 5,000 trades a second come in batches of 100. Both servers have two web
+processes on all cores, and take the load by turns. A *message* is a frame of one batch to one client. Its delay is from
+the instant at which the sender has read the acknowledgement to the instant at which the client has read the frame; it
+is negative if the frame is first. After each load every client must have each row of its symbol, once and in order.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from statistics import median, quantiles
+
+from benchmarks.clients import INGEST_PATH, Connection, check_stored, header, run_together
+from benchmarks.generated_trades import batch_rows, json_body
+from benchmarks.live_clients import Clients, Received, live_clients
+from benchmarks.live_peer import PEER, live_peer
+from benchmarks.load import MISSING, Load, load, medians
+from benchmarks.processes import CORES, memory_of_process, on_cores, processor_seconds
+from benchmarks.report import Goal, Note, Ratio, Row, Sizes, UnexpectedAnswer
+from benchmarks.servers import WEB, Server, our_server
+
+CLIENTS = 1_000
+_SYMBOLS = [f"L{number:04}" for number in range(20)]
+_ROWS = 100
+_BATCHES_A_SECOND = 50
+_SENDERS = 4  # a divisor of the number of symbols: each has its own, so that a symbol's batches come in order
+_START_SECONDS = 0.1
+_ROUNDS = 3
+_WARM_UP_CLIENTS = 20
+_SETTLING_SECONDS = 0.3  # until the last messages are sent
+_KIB = 2**10
+_LABEL = f"{CLIENTS:,} live clients, {_BATCHES_A_SECOND * _ROWS:,} trades/s"
+_AGAINST = "against bare websockets"
+_WINDOW = "start=2025-01-06T00:00:00Z&end=2025-01-06T09:30:00Z"
+_HELD = f"/v1/stats/ohlc?symbol={_SYMBOLS[0]}&interval=1min&{_WINDOW}"
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A batch that was acknowledged: its symbol, the commit, and when, by `time.monotonic`."""
+
+    symbol: str
+    commit: str
+    at: float
+
+
+@dataclass(slots=True)
+class Feed:
+    """A server that takes batches and fans them out. sent: the number of batches of each symbol so far."""
+
+    server: Server
+    port: int
+    sent: int = 0
+
+    def send(self, seconds: float) -> list[Acknowledged]:
+        """Send batches of all symbols by turns, evenly; return the acknowledgements."""
+        turns = max(int(seconds * _BATCHES_A_SECOND) // len(_SYMBOLS), 1)
+        requests = [self._request(self.sent + turn, symbol) for turn in range(turns) for symbol in _SYMBOLS]
+        self.sent += turns
+        found: list[Acknowledged] = []
+        start = time.monotonic() + _START_SECONDS
+        senders = [partial(_send, numbered, start, found) for numbered in _shared_out(requests)]
+        run_together(self.server, senders)
+        return found
+
+    def _request(self, number: int, symbol: str) -> bytes:
+        body = json_body(batch_rows(number, size=_ROWS), symbol=symbol)
+        return self.server.request("POST", INGEST_PATH, body)
+
+    @contextmanager
+    def clients(self, count: int = CLIENTS) -> Iterator[Clients]:
+        """Connect clients to the symbols by turns."""
+        told = [(f"trades:{_SYMBOLS[n % len(_SYMBOLS)]}", self.server.next_key()) for n in range(count)]
+        with live_clients(self.server.host, self.port, told) as clients:
+            yield clients
+
+
+def _shared_out(requests: Sequence[bytes]) -> list[list[tuple[int, bytes]]]:
+    """Return each sender's requests with their places among all. A symbol's requests have the same sender."""
+    numbered = list(enumerate(requests))
+    return [numbered[sender::_SENDERS] for sender in range(_SENDERS)]
+
+
+def _send(
+    requests: Sequence[tuple[int, bytes]], start: float, found: list[Acknowledged], connection: Connection
+) -> None:
+    """Send each request at its time, or as soon as the one before is acknowledged."""
+    for number, request in requests:
+        time.sleep(max(0.0, start + number / _BATCHES_A_SECOND - time.monotonic()))
+        head, answer = connection.answer(request)
+        acknowledged = time.monotonic()
+        check_stored(answer, _ROWS)
+        commit = header(head, "x-commit").removeprefix("trades=")
+        found.append(Acknowledged(_SYMBOLS[number % len(_SYMBOLS)], commit, acknowledged))
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Acknowledged batches, and the server's processor seconds meanwhile."""
+
+    acknowledged: list[Acknowledged]
+    processor_seconds: float
+
+    @property
+    def batches_a_second(self) -> float:
+        instants = sorted(each.at for each in self.acknowledged)
+        return (len(instants) - 1) / (instants[-1] - instants[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A load while clients are connected, and the same load while none is."""
+
+    with_clients: _Load
+    alone: _Load
+    delays_ms: list[float]
+    message_bytes: int
+
+    @property
+    def per_core(self) -> float:
+        """Messages a second that a busy core would send, taking the batches included."""
+        return len(self.delays_ms) / self.with_clients.processor_seconds
+
+    @property
+    def per_core_beside_ingest(self) -> float:
+        """The same without the processor time of the load while no client is connected."""
+        seconds = self.with_clients.processor_seconds - self.alone.processor_seconds
+        return len(self.delays_ms) / max(seconds, 1 / os.sysconf("SC_CLK_TCK"))
+
+
+def measure_live(sizes: Sizes) -> Iterator[Row]:
+    """Yield delays and messages a second per core, against the bare server."""
+    with on_cores(CORES), our_server(workers=2, pinned=False) as server, live_peer() as (peer, port):
+        feeds = [Feed(server, server.port), Feed(peer, port)]
+        for feed in feeds:
+            _warm_up(feed)
+        rounds = min(sizes.rounds, _ROUNDS)
+        pairs = [[_run(feed, sizes.live_seconds) for feed in feeds] for _ in range(rounds)]
+    ours, bare = ([pair[place] for pair in pairs] for place in range(2))
+    yield from _delay_rows(ours, bare)
+    yield from _cost_rows(ours, bare)
+    yield Note(f"{_note('Live feed', ours)} {_note('Bare websockets', bare)}")
+
+
+def measure_quiet(sizes: Sizes) -> Iterator[Row]:
+    """Yield the memory of connections to which nothing is sent, and the rate of held answers beside them."""
+    settings = {"MAX_CONNECTIONS_PER_ADDRESS": str(2 * CLIENTS)}  # one web process has all of them, and wrk's
+    with our_server(settings=settings) as server, live_peer() as (peer, port):
+        feed, bare = Feed(server, server.port), Feed(peer, port)
+        here, beside = _memory_each(feed), _memory_each(bare)
+        label = f"own memory of the web process for each of {CLIENTS:,} quiet live clients, {_AGAINST}"
+        yield Ratio(label, here / _KIB, beside / _KIB, "KiB")
+        if MISSING:
+            yield Note(f"Left out: held answers beside quiet connections: {MISSING}.")
+        else:
+            yield from _held_rows(feed, sizes)
+
+
+def check_complete(received: Sequence[Received], acknowledged: Sequence[Acknowledged]) -> list[float]:
+    """Return the milliseconds from each message's acknowledgement to its receipt.
+
+    Raises `UnexpectedAnswer` unless each client has every row of its symbol once, in order, and without a gap in the
+    tokens.
+    """
+    by_channel: dict[str, list[Acknowledged]] = {}
+    for each in acknowledged:
+        by_channel.setdefault(f"trades:{each.symbol}", []).append(each)
+    delays: list[float] = []
+    for client in received:
+        batches, messages = by_channel.get(client.channel, []), client.messages
+        commits = [message.seq.partition(".")[0] for message in messages]
+        tokens = [client.token, *(message.seq for message in messages)]
+        if commits != [each.commit for each in batches]:
+            raise UnexpectedAnswer(f"{client.channel}: {len(batches)} commits were stored, {commits} came")
+        if [message.prev for message in messages] != tokens[:-1]:
+            raise UnexpectedAnswer(f"{client.channel}: a `prev` is not the token before: {messages}")
+        if any(message.rows != _ROWS for message in messages):
+            raise UnexpectedAnswer(f"{client.channel}: {[message.rows for message in messages]} rows")
+        pairs = zip(messages, batches, strict=True)
+        delays += [(message.received - batch.at) * 1e3 for message, batch in pairs]
+    return delays
+
+
+def _warm_up(feed: Feed) -> None:
+    """Send some batches to some clients: the first ones import modules and make folders."""
+    with feed.clients(_WARM_UP_CLIENTS) as clients:
+        acknowledged = feed.send(1)
+        check_complete(clients.received(), acknowledged)
+
+
+def _run(feed: Feed, seconds: int) -> _Run:
+    alone = _loaded(feed, seconds)
+    with feed.clients() as clients:
+        load = _loaded(feed, seconds)
+        received = clients.received()
+    delays = check_complete(received, load.acknowledged)
+    return _Run(load, alone, delays, received[0].messages[-1].size)
+
+
+def _loaded(feed: Feed, seconds: int) -> _Load:
+    before = processor_seconds(feed.server.roots)
+    acknowledged = feed.send(seconds)
+    time.sleep(_SETTLING_SECONDS)
+    return _Load(acknowledged, processor_seconds(feed.server.roots) - before)
+
+
+def _delay_rows(ours: Sequence[_Run], bare: Sequence[_Run]) -> Iterator[Row]:
+    """Yield medians over the rounds, of the figure of each round."""
+    figures: list[tuple[str, Callable[[list[float]], float], Goal | None]] = [
+        ("median", median, Goal(most=3)),
+        ("p99", lambda delays: quantiles(delays, n=100)[-1], None),
+        ("worst", max, None),
+    ]
+    for name, figure, goal in figures:
+        here, beside = (median(figure(run.delays_ms) for run in runs) for runs in (ours, bare))
+        yield Ratio(f"{_LABEL}, acknowledgement to receipt, {name}, {_AGAINST}", here, beside, "ms", goal)
+
+
+def _cost_rows(ours: Sequence[_Run], bare: Sequence[_Run]) -> Iterator[Row]:
+    unit = "messages/s"
+    here, beside = (median(run.per_core for run in runs) for runs in (ours, bare))
+    yield Ratio(f"{_LABEL}, per core, ingest included, {_AGAINST}", here, beside, unit)
+    here, beside = (median(run.per_core_beside_ingest for run in runs) for runs in (ours, bare))
+    yield Ratio(f"{_LABEL}, per core, the feed alone, {_AGAINST}", here, beside, unit, Goal(least=0.5))
+
+
+def _note(name: str, runs: Sequence[_Run]) -> str:
+    rate = median(run.with_clients.batches_a_second for run in runs)
+    used, alone = (
+        median(load.processor_seconds / len(load.acknowledged) * 1e3 for load in loads)
+        for loads in ([run.with_clients for run in runs], [run.alone for run in runs])
+    )
+    return (
+        f"{name}: {sum(len(run.delays_ms) for run in runs):,} messages of {runs[-1].message_bytes:,} bytes, complete and "
+        f"in order; {rate:.1f} batches/s; {used:.2f} ms of processor time a batch, {alone:.2f} ms without clients."
+    )
+
+
+def _memory_each(feed: Feed) -> float:
+    """Return the bytes by which the server's processes of clients grow for each client."""
+    _warm_up(feed)
+    serving = [pid for pid, name in feed.server.processes().items() if name in (WEB, PEER)]
+    before = sum(memory_of_process("RssAnon", pid) for pid in serving)
+    with feed.clients():
+        return (sum(memory_of_process("RssAnon", pid) for pid in serving) - before) / CLIENTS
+
+
+def _held_rows(feed: Feed, sizes: Sizes) -> Iterator[Row]:
+    """Measure without clients and beside them by turns."""
+    with Connection(feed.server) as connection:
+        connection.exchange(feed.server.request("GET", _HELD))
+    requests = feed.server.by_all_keys(_HELD)
+    alone, beside = list[Load](), list[Load]()
+    for _ in range(sizes.rounds):
+        alone.append(_held_load(feed.server, requests, sizes.seconds))
+        with feed.clients():
+            beside.append(_held_load(feed.server, requests, sizes.seconds))
+    without, with_clients = medians(alone), medians(beside)
+    label = f"held answers beside {CLIENTS:,} quiet live clients"
+    yield Ratio(label, with_clients.per_second, without.per_second, "answers/s", Goal(least=0.9))
+    yield Ratio(f"{label}, processor time", with_clients.processor_us, without.processor_us, "µs")
+
+
+def _held_load(server: Server, requests: Sequence[bytes], seconds: int) -> Load:
+    load(server, requests, 1)  # not counted, as in `held`
+    return load(server, requests, seconds)
