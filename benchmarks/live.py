@@ -186,7 +186,8 @@ def check_complete(received: Sequence[Received], acknowledged: Sequence[Acknowle
 
 
 def _warm_up(feed: Feed) -> None:
-    """Send some batches to some clients: the first ones import modules and make folders."""
+    """Send some batches, and then some to clients: the first ones import modules and make folders."""
+    feed.send(1)
     with feed.clients(_WARM_UP_CLIENTS) as clients:
         acknowledged = feed.send(1)
         check_complete(clients.received(), acknowledged)

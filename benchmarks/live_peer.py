@@ -22,9 +22,11 @@ from websockets.asyncio.server import ServerConnection, broadcast, serve
 
 from benchmarks.processes import CORES, line_with, running
 from benchmarks.servers import Server
+from store.datasets import TRADES
 
 PEER = "benchmarks.live_peer"
 _LENGTH_BYTES = 4
+_EMPTY_ROW = dict.fromkeys(TRADES.schema.names)
 _HOST = "127.0.0.1"
 
 
@@ -56,16 +58,16 @@ class _Feed:
         self._clients[channel].discard(connection)
 
     def publish(self, channel: str, rows: list[dict[str, object]]) -> None:
-        """Send rows to a channel's clients, if there are any, as the next commit and without their symbol."""
+        """Send rows to a channel's clients, if there are any, as the next commit: all columns but the symbol."""
         previous = self.token(channel)
         self._commits[channel] += 1
         if not (clients := self._clients[channel]):
             return
         for row in rows:
             del row["symbol"]
-        now = datetime.now(UTC)
+        data, now = [_EMPTY_ROW | row for row in rows], datetime.now(UTC)
         message = {"ch": channel, "seq": self.token(channel), "prev": previous, "committed_at": now}
-        broadcast(clients, orjson.dumps(message | {"sent_at": now, "data": rows}), text=True)
+        broadcast(clients, orjson.dumps(message | {"sent_at": now, "data": data}), text=True)
 
     def next_commit(self, channel: str) -> str:
         return f"{self._commits[channel] + 1}-abcdef"
