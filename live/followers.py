@@ -235,13 +235,13 @@ def _bars_opened(
     else:
         bars = _commit_as_of(store, symbol, committed_ns)
     bars_record = record_of(store, BARS, symbol, bars)
-    now_ns = max(committed_ns, 0 if bars_record is None else bars_record.committed_at)
+    committed_ns = max(committed_ns, 0 if bars_record is None else bars_record.committed_at)
     readers = {
         dataset: LogTail(store, dataset, symbol, LogPosition(commit) if commit.number else BEGINNING, 0)
         for dataset, commit in ((TRADES, trades), (BARS, bars))
     }
-    feed = BarFeed.resumed(query, BarPosition(trades, bars), committed_at=now_ns)
-    return readers, BarFrames(channel, feed, now_ns=now_ns)
+    feed = BarFeed.resumed(query, BarPosition(trades, bars), committed_at=committed_ns)
+    return readers, BarFrames(channel, feed, now_ns=committed_ns)
 
 
 def _whole_commit(store: MarketStore, dataset: Dataset, symbol: str, token: Token) -> CommitId:
