@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 _CHANNEL = "live:commits"
 _SEPARATOR = "\n"
-_PAUSE_FOR_NOBODY_SECONDS = 1.0
+_PAUSE_FOR_NOBODY_SECONDS = 0.25
 
 
 class Bell:
@@ -39,7 +39,7 @@ class Bell:
     def ring(self, symbol: str) -> None:
         """Tell the other processes. Symbols of one turn of the loop are one message.
 
-        If none of them listened, they are not told for a second; one that begins to listen looks for itself.
+        If none of them listened, they are not told for a moment; one that begins to listen looks for itself.
         """
         loop = asyncio.get_running_loop()
         if loop.time() < self._nobody_until:

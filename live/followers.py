@@ -159,6 +159,10 @@ class SymbolFollower:
         """Return the commits to which a channel's logs were read."""
         return {dataset: self._readers[dataset].position.commit for dataset in channel.datasets}
 
+    def settled_ns(self, channel: Channel) -> int:
+        """Return the `settled_ns` of a channel's feed."""
+        return self._feeds[channel.name][1].settled_ns
+
     def advance(self) -> list[Message]:
         """Return the messages of all channels for what is new; none if nothing is. Raises `StorageError`s."""
         messages: list[Message] = []

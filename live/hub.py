@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar, TypeVarTuple
 
 from live.bell import Bell
 from live.channels import Channel
-from live.followers import Commits, Feed, SymbolFollower
+from live.followers import Commits, SymbolFollower
 from live.frames import Message
 from metrics.declarations import LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from store.declarations import Dataset
@@ -53,9 +53,9 @@ class LiveChannel:
     settled_ns: the `settled_ns` of the feed then.
     """
 
-    def __init__(self, channel: Channel, feed: Feed, commits: Commits) -> None:
-        self.channel, self.feed = channel, feed
-        self.seq, self.commits, self.settled_ns = feed.seq, commits, feed.settled_ns
+    def __init__(self, channel: Channel, seq: str, commits: Commits, settled_ns: int) -> None:
+        self.channel, self.seq = channel, seq
+        self.commits, self.settled_ns = commits, settled_ns
         self.subscribers: set[Subscriber] = set()
         # How many clients use the channel: subscribers, and those that still read old messages.
         self.users = 0
@@ -73,9 +73,9 @@ class LiveChannel:
         for subscriber in tuple(self.subscribers):
             subscriber.fail(error)
 
-    def move_to(self, commits: Commits) -> None:
+    def move_to(self, commits: Commits, settled_ns: int) -> None:
         """Note that the messages up to these commits were delivered."""
-        self.commits, self.settled_ns = commits, self.feed.settled_ns
+        self.commits, self.settled_ns = commits, settled_ns
         if self._moved is not None:
             self._moved.set_result(None)
             self._moved = None
@@ -149,7 +149,8 @@ class Hub:
                 live = followed.channels.get(channel.name)
                 if live is None:
                     feed = await self._run(followed.follower.add, channel)
-                    live = LiveChannel(channel, feed, followed.follower.commits(channel))
+                    commits = followed.follower.commits(channel)
+                    live = LiveChannel(channel, feed.seq, commits, feed.settled_ns)
                     followed.channels[channel.name] = live
                 live.users += 1
         finally:
@@ -252,4 +253,5 @@ def _deliver(messages: list[Message], followed: _FollowedSymbol) -> None:
         if live is not None:
             live.deliver(message)
     for live in followed.channels.values():
-        live.move_to(followed.follower.commits(live.channel))
+        follower, channel = followed.follower, live.channel
+        live.move_to(follower.commits(channel), follower.settled_ns(channel))
