@@ -10,7 +10,7 @@ from rest_framework.exceptions import PermissionDenied
 
 from http_requests.exceptions import InvalidParameter
 from http_requests.received import call_in
-from live.callers import admitted, refusals_of
+from live.callers import check_caller, identified, refusals_of
 from live.channels import channels_of_all
 from live.client import CORRELATION_ID, MOST_CHANNELS, Client, Environ, Receive, problem_answer, record
 from live.connection import (
@@ -27,6 +27,7 @@ from live.hub import Hub, RunInThread
 from live.sockets import ENVIRON, SOCKET
 from live.tokens import Token
 from metrics.declarations import LIVE_CONNECTIONS
+from ratelimit.credentials.identify import Identity
 from ratelimit.exceptions import CredentialError
 from redis_calls.connection import is_available
 from store.declarations import Dataset
@@ -42,7 +43,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 logger = logging.getLogger(__name__)
 
 _FIRST_MESSAGE_SECONDS = 10.0
-_TICK_SECONDS = 0.25
+# Keys are read anew every 0.3 seconds, so a revoked one is noticed within a second.
+_TICK_SECONDS = 0.5
 _BEGINNING = {"": Token(0, "000000")}
 
 
@@ -74,11 +76,14 @@ class LiveFeed:
         """Serve one connection."""
         await receive()
         environ: Environ = scope["extensions"][ENVIRON]
+        identity = None
         try:
             format_name = self._format_of(environ)
-            identity = await self._run(admitted, call_in(environ))
+            identity = await self._run(identified, call_in(environ))
+            if identity is not None:
+                await self._run(check_caller, identity)
         except Exception as error:  # noqa: BLE001 answered as a problem
-            await _refuse(error, environ, send)
+            await _refuse(error, environ, identity, send)
             return
         correlation_id = environ[CORRELATION_ID].encode()
         await send({"type": "websocket.accept", "headers": [(b"x-correlation-id", correlation_id)]})
@@ -127,14 +132,14 @@ class LiveFeed:
         return name
 
     async def _tick(self) -> None:
-        """Look after all connections, four times a second."""
+        """Look after all connections, twice a second."""
         count = 0
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             count += 1
             try:
                 await self._check_credentials()
-                if count % 4 == 0:
+                if count % 2 == 0:
                     await self._look_after()
             except Exception:  # whatever it is, the next tick tries again
                 logger.exception("the connections of the live feed cannot be looked after")
@@ -219,10 +224,10 @@ def _now_text() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-async def _refuse(error: Exception, environ: Environ, send: Send) -> None:
+async def _refuse(error: Exception, environ: Environ, identity: Identity | None, send: Send) -> None:
     """Answer a call that opens no connection with a problem."""
     answer = problem_answer(error)
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
     await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": answer.content})
-    record(environ, None, answer.status_code)
+    record(environ, identity, answer.status_code)

@@ -11,7 +11,7 @@ from django.conf import settings
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from redis_calls.connection import PAUSE_SECONDS
+from redis_calls.connection import PAUSE_SECONDS, breaker, is_available
 from redis_calls.loop_connection import LoopConnection
 
 logger = logging.getLogger(__name__)
@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 _CHANNEL = "live:commits"
 _SEPARATOR = "\n"
 _PAUSE_FOR_NOBODY_SECONDS = 0.25
+_LOOK_SECONDS = 1.0
 
 
 class Bell:
@@ -79,15 +80,24 @@ class Bell:
             async with client.pubsub(ignore_subscribe_messages=True) as subscription:
                 await subscription.subscribe(_CHANNEL)
                 self._is_listening = True
-                async for message in subscription.listen():
-                    sender, *symbols = message["data"].split(_SEPARATOR)
-                    if sender != self._own:
-                        for symbol in symbols:
-                            self._on_ring(symbol)
+                breaker.succeeded()
+                while is_available():
+                    message = await subscription.get_message(timeout=_LOOK_SECONDS)
+                    if message is None:
+                        # A Redis that is frozen is silent: only a command without an answer shows it.
+                        self._redis.ask(lambda _: None, "PING")
+                    else:
+                        self._take(message)
         finally:
             self._is_listening = False
             with suppress(RedisError, OSError):
                 await client.aclose()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        sender, *symbols = message["data"].split(_SEPARATOR)
+        if sender != self._own:
+            for symbol in symbols:
+                self._on_ring(symbol)
 
     def close(self) -> None:
         """Close the connection for sending."""

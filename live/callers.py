@@ -18,10 +18,10 @@ from ratelimit.limits.throttles import LimitReached
 URL_NAME = "live-stream"
 
 
-def admitted(call: ReceivedCall) -> Identity | None:
-    """Authenticate and charge a caller; None without a credential. Without a valid one its address is charged.
+def identified(call: ReceivedCall) -> Identity | None:
+    """Authenticate a caller; None without a credential. Without a valid one, a token is charged to its address.
 
-    Raises `CredentialError`, `NetworkNotAllowed`, `PermissionDenied`, `LimitReached`, DatabaseError.
+    Raises `CredentialError`, `NetworkNotAllowed`, `LimitReached`, DatabaseError.
     """
     try:
         identity = identify(call, now=datetime.now(UTC))
@@ -31,10 +31,13 @@ def admitted(call: ReceivedCall) -> Identity | None:
     if identity is None:
         _check(admit_address(call.address))
         return None
-    identity = use_nonce(identity)
+    return use_nonce(identity)
+
+
+def check_caller(identity: Identity) -> None:
+    """Charge a caller one token for its connection. Raises `PermissionDenied`, `LimitReached`, DatabaseError."""
     _check_access(identity)
     charge(identity.caller, 1)
-    return identity
 
 
 def _check_access(identity: Identity) -> None:

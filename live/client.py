@@ -13,7 +13,7 @@ from audit.services import call_record, call_spool
 from http_requests.exceptions import RequestError
 from http_requests.json_document import read_json
 from http_requests.received import ReceivedCall, call_in
-from live.callers import admitted, charge
+from live.callers import charge, check_caller, identified
 from live.channels import AllSymbols, Channel, channels_of_all, parse_channel
 from live.connection import MALFORMED_MESSAGE, NOT_AUTHENTICATED, Connection
 from live.exceptions import LiveError, TooManyChannels, UnknownOperation
@@ -117,7 +117,10 @@ class Client:
         scheme = SCHEME if given == ["key"] else "Bearer"
         headers = {**self.call.headers, "authorization": f"{scheme} {request[given[0]]}"}
         call = self.call._replace(headers=headers)
-        self.identity = await self._run(admitted, call)
+        identity = await self._run(identified, call)
+        assert identity is not None  # noqa: S101 the call has a credential
+        await self._run(check_caller, identity)
+        self.identity = identity
         self.call, self.credential = call, _credential_of(call)
         record(self.environ, self.identity, 101)
 

@@ -29,7 +29,8 @@ Commits = Mapping[Dataset, CommitId]
 class LogTail:
     """Reads a log from a position on, in pieces.
 
-    position: after what was read. Between two reads it is after a whole commit, except before the first read.
+    position: after what was read. Between two reads it is after a whole commit, except before the first read. has_more:
+    whether the last read stopped before the end.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class LogTail:
         """left: the number of the commit's rows after the position."""
         self._store, self._dataset, self._symbol = store, dataset, symbol
         self.position = position
+        self.has_more = False
         self._left = left
 
     def read(self, upto: int | None = None) -> list[CommitPiece]:
@@ -47,18 +49,20 @@ class LogTail:
         returned, and the next call raises.
         """
         pieces: list[CommitPiece] = []
-        rows = 0
+        rows, self.has_more = 0, False
         try:
             for piece in self._store.commits(self._dataset, self._symbol, self.position, upto):
                 pieces.append(piece)
                 rows += self._take(piece)
                 if rows >= _ROWS_AT_ONCE and not self._left:
+                    self.has_more = True
                     break
         except UnknownSymbol:
             return []
         except (StorageError, Resync):
             if not pieces:
                 raise
+            self.has_more = True
         return pieces
 
     def _take(self, piece: CommitPiece) -> int:
@@ -125,13 +129,21 @@ class Replay:
 
 
 class SymbolFollower:
-    """Follows the logs of a symbol for all its channels in this process. One call at a time."""
+    """Follows the logs of a symbol for all its channels in this process. One call at a time.
+
+    heads: the tokens of its logs (see `MarketStore.heads`) when they were last read. has_more: whether there was more.
+    """
 
     def __init__(self, symbol: str) -> None:
         self._symbol = symbol
         self._readers: dict[Dataset, LogTail] = {}
         self._feeds: dict[str, tuple[Channel, Feed]] = {}
         self._catalogue: Hashable = None
+        self.heads: dict[Dataset, Hashable] = {}
+
+    @property
+    def has_more(self) -> bool:
+        return any(reader.has_more for reader in tuple(self._readers.values()))
 
     @property
     def due_ns(self) -> int | None:
@@ -167,6 +179,7 @@ class SymbolFollower:
         """Return the messages of all channels for what is new; none if nothing is. Raises `StorageError`s."""
         messages: list[Message] = []
         for dataset, reader in tuple(self._readers.items()):
+            self.heads[dataset] = market_store().heads(dataset, (self._symbol,)).get(self._symbol)
             try:
                 pieces = reader.read()
             except Resync:
@@ -179,10 +192,13 @@ class SymbolFollower:
 
     def _settled(self) -> list[Message]:
         """Return the messages for what has changed without a commit."""
+        feeds = [feed for channel, feed in self._feeds.values() if channel.bars is not None]
+        if not feeds:
+            return []
         now_ns, catalogue = time.time_ns(), market_store().catalogue_stamp()
         is_declared, self._catalogue = catalogue != self._catalogue, catalogue
         messages: list[Message] = []
-        for _, feed in self._feeds.values():
+        for feed in feeds:
             if is_declared or (feed.due_ns is not None and feed.due_ns <= now_ns):
                 messages += feed.settled(now_ns=now_ns)
         return messages

@@ -198,12 +198,12 @@ class Hub:
                         live.fail(error)
                     return
                 _deliver(messages, followed)
-                # There may be more than was read at once.
-                followed.is_rung = followed.is_rung or bool(messages)
+                followed.is_rung = followed.is_rung or followed.follower.has_more
 
     async def _poll(self) -> None:
         """Look from time to time for commits that no bell told of, and for what is due."""
-        seen, took = _Heads({}, None), 0.0
+        catalogue: Hashable = None
+        took = 0.0
         while True:
             await asyncio.sleep(max(POLL_SECONDS, took * _POLL_PAUSES))
             began = time.monotonic()
@@ -216,12 +216,20 @@ class Hub:
             except Exception:  # whatever it is, look again
                 logger.exception("the heads of the logs cannot be read")
                 continue
-            changed = {log[1] for log, token in heads.tokens.items() if seen.tokens.get(log) != token}
-            if heads.catalogue != seen.catalogue:
-                changed.update(self._symbols)
-            for symbol in changed | self._due():
+            for symbol in self._changed(heads, is_declared=heads.catalogue != catalogue) | self._due():
                 self.ring(symbol)
-            seen, took = heads, time.monotonic() - began
+            catalogue, took = heads.catalogue, time.monotonic() - began
+
+    def _changed(self, heads: "_Heads", *, is_declared: bool) -> set[str]:
+        """Return the symbols with a log that has another head than when it was last read. is_declared: all symbols."""
+        if is_declared:
+            return set(self._symbols)
+        changed = set()
+        for (dataset, symbol), token in heads.tokens.items():
+            followed = self._symbols.get(symbol)
+            if followed is not None and followed.follower.heads.get(dataset) != token:
+                changed.add(symbol)
+        return changed
 
     def _due(self) -> set[str]:
         now_ns = time.time_ns()
