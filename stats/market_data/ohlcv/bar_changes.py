@@ -112,6 +112,16 @@ class PinnedBars:
                 self._last[window] = rows
         return rows
 
+    def kept_start_before(self, instant_ns: int) -> int | None:
+        """Return the start of the last bar of trades before an instant if the kept bars tell it, otherwise None."""
+        if self.reader.grid.resolution.is_period or not self.reader.inputs.stored_bars.is_empty:
+            return None
+        for window, rows in self._last.items():
+            count = int(rows.time_ns.searchsorted(instant_ns))
+            if count and window.start_ns < instant_ns <= window.end_ns:
+                return int(rows.time_ns[count - 1])
+        return None
+
 
 _EDGES = ("start_ns", "end_ns")
 
@@ -148,7 +158,7 @@ def _compared_windows(before: PinnedBars, after: PinnedBars, touched: Touched) -
     windows = []
     for window in touched.windows(_GAP_INTERVALS * grid.resolution.length_ns):
         aligned = _of_rows(before.reader, window)
-        windows.append(Window(_owner_start(before.reader, aligned), aligned.end_ns))
+        windows.append(Window(_owner_start(before, aligned), aligned.end_ns))
     windows += _of_finality(before, after)
     return _joined([each for window in windows if (each := _common(window, whole)) is not None])
 
@@ -160,11 +170,15 @@ def _of_rows(reader: BarRowReader, window: Window) -> Window:
     return reader.grid.aligned(window.start_ns, window.end_ns)
 
 
-def _owner_start(reader: BarRowReader, window: Window) -> int:
+def _owner_start(state: PinnedBars, window: Window) -> int:
     """Return the start of the last bar before a window that gets volume from it; the window's start without one."""
+    reader = state.reader
     grid, policy, log = reader.grid, reader.inputs.policy, reader.inputs.trades
     if policy.counts_every_print or log.is_empty:
         return window.start_ns
+    known_ns = state.kept_start_before(window.start_ns)
+    if known_ns is not None:
+        return known_ns
     before = Window(date_start_ns(grid.calendar, window.start_ns), window.start_ns)
     for span in _open_backwards(grid, before):
         price_ns = last_price_ns(log, policy, span.end_ns, start_ns=span.start_ns)

@@ -136,11 +136,12 @@ def _bar_inputs(
     """Return what the bars of a window are made of: the logs (trades, stored bars, actions), limited to what counts."""
     trades, stored_bars, actions = logs
     instrument = symbol_query.instrument
-    trades_window = trade_bars(trades, grid, instrument.policy).needed(window)
-    needed = _needed(symbol_query, grid, query_range, trades_window, actions)
-    if len(symbol_query.terms) > 1:
-        # Other terms have other intervals, and look at other rows after them.
+    if len(symbol_query.terms) > 1 or symbol_query.read_point.seen is not None:
+        # Other terms have other intervals, and look at other rows after them. Pinned logs are not limited.
         needed = ALL_TIME
+    else:
+        trades_window = trade_bars(trades, grid, instrument.policy).needed(window)
+        needed = _needed(symbol_query, grid, query_range, trades_window, actions)
     stored_grid = grid if actions.is_empty else grid.days()
     stored_needed = stored_bars_window(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
     inputs = BarInputs(
