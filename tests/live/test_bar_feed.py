@@ -9,7 +9,7 @@ from live.bar_feed import BarFeed, BarPosition, bar_query
 from store.instruments import Instrument
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.chance import SOAK, cases_of, chosen_seed
-from tests.live.channels import HOUR_NS, MINUTE_NS, Client, RandomMarket, differences, rest_bars
+from tests.live.channels import HOUR_NS, MINUTE_NS, OTHER, Client, RandomMarket, differences, rest_bars
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
@@ -51,7 +51,9 @@ def test_after_each_commit_the_bars_are_those_of_rest(default_store, kind, asked
     chance = random.Random(f"{chosen_seed()}{kind}{asked}{resolution}{with_bars}")
     clock = chance.choice(STARTS)
     with time_machine.travel(clock, tick=False) as traveller:
-        market_store().set_instruments([INSTRUMENTS[kind], Instrument("OTHER", exchange="XNYS")])
+        market_store().set_instruments(
+            [INSTRUMENTS[kind], Instrument(OTHER, exchange=INSTRUMENTS[kind].exchange)]
+        )
         market = RandomMarket(chance, ACME, parse_timestamp(clock), with_bars)
         query = bar_query(ACME, resolution, asked)
         client = Client(BarFeed.at(query, BarPosition(), now_ns=market.now_ns))
