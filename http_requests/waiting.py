@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from drf_spectacular.utils import OpenApiParameter
+
 LONGEST_WAIT_SECONDS = 30
 _WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?", re.ASCII | re.IGNORECASE)
 
@@ -25,6 +27,16 @@ class AnswerWait(NamedTuple):
     seconds: int
     event: object
     renewed: Callable[[], Renewed | None]
+
+
+def prefer_header(until: str) -> OpenApiParameter:
+    """Return the header in the OpenAPI document. until: what an answer waits for, a clause."""
+    return OpenApiParameter(
+        "Prefer",
+        {"type": "string", "examples": ["wait=10"]},
+        OpenApiParameter.HEADER,
+        description=f"`wait=N`: answer when {until}, after N seconds at the latest (at most {LONGEST_WAIT_SECONDS}).",
+    )
 
 
 def preferred_wait(header: str) -> int:

@@ -17,7 +17,7 @@ from rest_framework.viewsets import GenericViewSet
 from audit.calls.strict import change_and_record
 from http_requests.parameters import single_parameters
 from http_requests.parsers import request_document
-from http_requests.waiting import LONGEST_WAIT_SECONDS, AnswerWait, preferred_wait
+from http_requests.waiting import AnswerWait, prefer_header, preferred_wait
 from http_requests.wsgi_variables import ANSWER_WAIT
 from idempotency.answers import REPLAYED, Document, answer_once, keyed_call
 from jobs.documents import job_document, job_of, job_renewed, jobs_of
@@ -36,12 +36,7 @@ _ID = OpenApiParameter(
     OpenApiParameter.PATH,
     description="The job's id.",
 )
-PREFER = OpenApiParameter(
-    "Prefer",
-    {"type": "string", "examples": ["wait=10"]},
-    OpenApiParameter.HEADER,
-    description=f"`wait=N`: answer when the job has ended, after N seconds at the latest (at most {LONGEST_WAIT_SECONDS}).",
-)
+PREFER = prefer_header("the job has ended")
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["7f0d3c52"]},

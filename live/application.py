@@ -13,6 +13,7 @@ from http_requests.received import call_in
 from live.callers import check_caller, identified, refusals_of
 from live.channels import channels_of_all
 from live.client import CORRELATION_ID, MOST_CHANNELS, Client, Environ, Receive, problem_answer, record
+from live.commits import NewCommits
 from live.connection import (
     FORBIDDEN,
     LEFT,
@@ -109,6 +110,10 @@ class LiveFeed:
             LIVE_CONNECTIONS.add(-1)
             status = LEFT.status if connection.ended is None else connection.ended.status
             record(environ, client.identity, status, latency_us=connection.latency_us)
+
+    async def wait(self, event: NewCommits) -> None:
+        """See `Hub.wait`."""
+        await self._hub.wait(event)
 
     async def close(self) -> None:
         """Tell all clients to connect again, and end their connections."""

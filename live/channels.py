@@ -65,7 +65,7 @@ def parse_channel(text: str) -> list[Channel | AllSymbols]:
         raise _unknown(text)
     if symbols == ALL_SYMBOLS:
         return [AllSymbols(text, kind, _DATASETS[kind])]
-    return [row_channel(kind, _known(symbol)) for symbol in symbols.split(",")]
+    return [row_channel(kind, known_symbol(symbol)) for symbol in symbols.split(",")]
 
 
 def row_channel(kind: str, symbol: str) -> Channel:
@@ -91,7 +91,8 @@ def _bars(text: str, symbol: str, resolution: str, query: str) -> Channel:
     return Channel(f"bars.{resolution}:{canonical}{suffix}", BARS_KIND, canonical, (TRADES, BARS), bars)
 
 
-def _known(text: str) -> str:
+def known_symbol(text: str) -> str:
+    """Return the canonical symbol. Raises `UnknownSymbol`, `InvalidSymbol`."""
     symbol = symbol_canonical(requested_symbol(text))
     if not is_known(symbol):
         raise UnknownSymbol(symbol)

@@ -3,8 +3,9 @@
 LiveError               the client must correct its message
 ├── UnknownOperation    a message is no object with a known `op`; the connection ends
 ├── UnknownChannel      no channel has this name
-├── InvalidResumeToken        the text is no resume token
-└── TooManyChannels     the connection has all the channels that it may have
+├── InvalidResumeToken  the text is no resume token, or one of another log
+├── TooManyChannels     the connection has all the channels that it may have
+└── UpgradeRequired     a plain request came where a WebSocket is opened
 
 Errors of symbols and parameters come from `trades.exceptions`, `stats.exceptions` and `http_requests.exceptions`. A token
 of a log that was restored raises `store.walk.Resync`.
@@ -41,3 +42,14 @@ class TooManyChannels(LiveError):
     """The connection has all the channels that it may have. Unsubscribe some, or open another connection."""
 
     code = "too_many_channels"
+
+
+class UpgradeRequired(LiveError):
+    """A plain request came where a WebSocket is opened. Open one, or read the commits of a log."""
+
+    code = "upgrade_required"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "connect with a WebSocket client to ws:// or wss:// and this path; a proxy must pass on Upgrade"
+        )

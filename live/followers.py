@@ -114,11 +114,24 @@ class Replay:
         return {dataset: reader.position.commit for dataset, reader in self._readers.items()}
 
     def next(self, upto: Commits) -> list[Message]:
-        """Return the next messages, up to these commits; none after the last."""
-        messages = list(islice(self._messages, _MESSAGES_AT_ONCE))
+        """Return the next messages, up to these commits; none after the last.
+
+        Errors are raised after the messages before them were returned.
+        """
+        messages = self._some()
         if not messages:
             self._messages = self._read(upto)
-            messages = list(islice(self._messages, _MESSAGES_AT_ONCE))
+            messages = self._some()
+        return messages
+
+    def _some(self) -> list[Message]:
+        messages: list[Message] = []
+        try:
+            for message in islice(self._messages, _MESSAGES_AT_ONCE):
+                messages.append(message)  # noqa: PERF402 some are kept if there is an error
+        except (StorageError, Resync):
+            if not messages:
+                raise
         return messages
 
     def _read(self, upto: Commits) -> Iterator[Message]:

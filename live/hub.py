@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar, TypeVarTuple
 
 from live.bell import Bell
 from live.channels import Channel
+from live.commits import NewCommits
 from live.followers import Commits, SymbolFollower
 from live.frames import Message
 from metrics.declarations import LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
@@ -168,6 +169,29 @@ class Hub:
             self._removing.add(task)
             task.add_done_callback(self._removing.discard)
 
+    async def wait(self, event: NewCommits) -> None:
+        """Return when a channel has more than the event's commits. Raises the errors of `open`.
+
+        If the log is restored meanwhile, it may not return.
+        """
+        self.start()
+        opening = asyncio.create_task(self.open(event.channel))
+        try:
+            # Who stops waiting does not interrupt the thread that opens the channel.
+            live = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._leave_opened)
+            raise
+        try:
+            while not _is_behind(event.commits, live.commits):
+                await live.moved()
+        finally:
+            self.leave(live)
+
+    def _leave_opened(self, opening: asyncio.Task[LiveChannel]) -> None:
+        if opening.exception() is None:
+            self.leave(opening.result())
+
     async def _remove(self, live: LiveChannel) -> None:
         followed = self._symbols[live.channel.symbol]
         async with followed.lock:
@@ -263,3 +287,7 @@ def _deliver(messages: list[Message], followed: _FollowedSymbol) -> None:
     for live in followed.channels.values():
         follower, channel = followed.follower, live.channel
         live.move_to(follower.commits(channel), follower.settled_ns(channel))
+
+
+def _is_behind(earlier: Commits, later: Commits) -> bool:
+    return any(commit.number < later[dataset].number for dataset, commit in earlier.items())

@@ -48,8 +48,14 @@ def parse_tokens(text: str) -> dict[str, Token]:
 
 
 def token_of(tokens: Mapping[str, Token], dataset: Dataset) -> Token | None:
-    """Return the token of a log; a token without a name stands for it if there is no other."""
-    return tokens.get(dataset.name, tokens.get(""))
+    """Return the token of a log; a token without a name stands for it if there is no other. None without tokens.
+
+    Raises `InvalidResumeToken` if all tokens are of other logs.
+    """
+    token = tokens.get(dataset.name, tokens.get(""))
+    if token is None and tokens:
+        raise InvalidResumeToken(f"the token is of {', '.join(tokens)}; send one of {dataset.name}")
+    return token
 
 
 def position_of(store: MarketStore, dataset: Dataset, symbol: str, token: Token) -> LogPosition:

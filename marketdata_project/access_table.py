@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from django.conf import settings
 
-from marketdata_project.job_kinds import KINDS
+from live.channels import KINDS
+from marketdata_project.job_kinds import KINDS as JOB_KINDS
 from ratelimit.access.table import ANY_CALLER, ANYBODY, WRITE, Access, Table
 from stats.market_data.explanation import EXPLAIN
 from stats.market_data.gaps import GAPS
@@ -28,6 +29,7 @@ _MARKET_DATA: Table = {
     ("clock", "GET"): _READ,
     ("conditions", "GET"): _READ,
     ("live-stream", "GET"): _READ,
+    ("live-stats", "GET"): Access("market:read", sensitivity="internal"),
     ("universes", "GET"): _READ,
     (GAPS, "GET"): _STREAM,
     ("instruments", "GET"): _PAGE,
@@ -52,6 +54,8 @@ def _tree() -> Iterator[tuple[str, Access]]:
         yield f"{name}-several", page
         if dataset in market_class.streamed:
             yield f"{name}-stream", _STREAM
+        if dataset in KINDS:
+            yield f"{name}-commits", _PAGE
     for path, market_class in MARKET_CLASSES.items():
         for report in reports_of(market_class):
             yield f"{path}-{report}", _READ
@@ -86,7 +90,7 @@ _JOBS: Table = {
 
 _SUBMISSIONS: Table = {
     (kind.endpoint, "POST"): Access(kind.scope, kind=WRITE, cost=kind.cost, audit_class=kind.audit_class)
-    for kind in KINDS
+    for kind in JOB_KINDS
     if kind.endpoint
 }
 

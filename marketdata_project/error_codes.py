@@ -36,6 +36,7 @@ class GivenBy(Enum):
     LOGINS = auto()
     KEY_CHANGES = auto()
     DATA_CHANGES = auto()
+    LIVE_FEED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,14 @@ ERROR_CODES = (
     ),
     *_codes(400, NextStep.BEGIN_ANEW, GivenBy.EVERY,
         invalid_cursor="The cursor was not made here, is incomplete, or belongs to another query. Start again without a cursor.",
+    ),
+    *_codes(400, NextStep.CORRECT, GivenBy.READS,
+        invalid_resume_token="The text is no resume token of this log. Send a `seq`, the log's part of `X-Commit`, or 0.",  # noqa: S106 a meaning
+    ),
+    *_codes(400, NextStep.CORRECT, GivenBy.LIVE_FEED,
+        malformed_message="A message over WebSocket is no JSON object with a known `op`, or has wrong members.",
+        unknown_channel="No channel has this name. Channels are trades:SYMBOL, quotes:SYMBOL, status:SYMBOL and bars.1m:SYMBOL.",
+        too_many_channels="A connection has at most 1,000 channels. Unsubscribe some, or open another connection.",
     ),
     # 401 and 403: the caller is unknown, or is not allowed to do this.
     *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.CALLERS,
@@ -243,6 +252,9 @@ ERROR_CODES = (
         unknown_interval="The interval is not one of 1min, 5min, 1h, 1d.",
         unknown_exchange="The trading hours of this exchange or calendar are not known; the message gives the nearest "
         "name, or lists the exchanges.",
+    ),
+    *_codes(426, NextStep.ASK_OTHERWISE, GivenBy.LIVE_FEED,
+        upgrade_required="This path opens a WebSocket. Connect with a WebSocket client, or read `…/commits`.",
     ),
     # 429 and above: limits of callers and of the server, and its failures.
     *_codes(429, NextStep.RETRY, GivenBy.EVERY,

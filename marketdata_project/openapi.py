@@ -90,6 +90,8 @@ _GIVEN_BY: dict[GivenBy, Callable[[Access], bool]] = {
     GivenBy.LOGINS: lambda access: access.scope == ANYBODY,
     GivenBy.KEY_CHANGES: lambda access: access.scope == "keys:manage",
     GivenBy.DATA_CHANGES: lambda access: access.group == "data",
+    # Its path is not in the document.
+    GivenBy.LIVE_FEED: lambda _: False,
 }
 
 

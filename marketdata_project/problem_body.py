@@ -19,6 +19,7 @@ TITLES = {
     414: "The address is too long",
     415: "The body's format is not accepted",
     422: "The content is wrong",
+    426: "The connection must be upgraded",
     429: "Too many requests",
     431: "The headers are too large",
     500: "The server failed",

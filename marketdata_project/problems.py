@@ -32,6 +32,7 @@ from http_requests.field_errors import field_errors
 from http_requests.wsgi_variables import BODY_TOO_LARGE
 from idempotency import exceptions as idempotency
 from jobs import exceptions as jobs
+from live import exceptions as live
 from marketdata_project.correlation import correlation_id
 from marketdata_project.endpoints import body_limit
 from marketdata_project.error_codes import DECLARED
@@ -53,6 +54,7 @@ OWN_ERRORS = (
     idempotency.IdempotencyError,
     jobs.JobError,
     backfills.SourceError,
+    live.LiveError,
 )
 
 _DRF_CODES = {

@@ -9,6 +9,8 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from audit.reading.views import AuditViewSet
 from backfills.views import BackfillsViewSet, ReconciliationsViewSet
 from jobs.views import JobsViewSet
+from live.channels import KINDS
+from live.views import LiveFeedViewSet, commits_view
 from marketdata_project.guides import guide, guides
 from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.pages import errors, home, stylesheet
@@ -97,6 +99,9 @@ def _dataset_paths(market_class: MarketClass, dataset: str) -> Iterator[URLPatte
         stream = stream_view(market_class, dataset).as_view({"get": "retrieve"})
         yield re_path(rf"^{_SYMBOL}/{dataset}/stream/?\Z", stream, name=f"{name}-stream")
         yield re_path(rf"^{_SYMBOL}/{dataset}/stream{_SUFFIX}/?\Z", stream, name=f"{name}-stream")
+    if dataset in KINDS:
+        commits = commits_view(market_class, dataset).as_view({"get": "retrieve"})
+        yield re_path(rf"^{_SYMBOL}/{dataset}/commits/?\Z", commits, name=f"{name}-commits")
     several = page_view(market_class, dataset, several=True).as_view({"get": "retrieve"})
     yield re_path(rf"^{dataset}/?\Z", several, name=f"{name}-several")
     yield re_path(rf"^{dataset}{_SUFFIX}/?\Z", several, name=f"{name}-several")
@@ -110,6 +115,8 @@ market_data = [
     path(f"{market_class.path}/", include(list(_class_paths(market_class))))
     for market_class in MARKET_CLASSES.values()
 ]
+
+live = [re_path(r"^stream/stats/?\Z", LiveFeedViewSet.as_view({"get": "stats"}), name="live-stats")]
 
 cache_and_sessions = [
     re_path(r"^cache/stats/?\Z", CacheViewSet.as_view({"get": "stats"}), name="cache-stats"),
@@ -167,6 +174,7 @@ below_api_v1: list[URLPattern | URLResolver] = [
     *also_below_v1,
     *(_ingest(dataset) for dataset in DATASETS.values() if dataset is not TRADES),
     *instruments,
+    *live,
     *cache_and_sessions,
     *access,
     *jobs,
@@ -180,6 +188,7 @@ urlpatterns = [
     re_path(r"^readyz/?\Z", readyz, name="readyz"),
     re_path(r"^metrics/?\Z", metrics, name="metrics"),
     path("api/v1/", include(below_api_v1)),
+    re_path(r"^ws/v1/stream/?\Z", LiveFeedViewSet.as_view({"get": "connect"}), name="live-stream"),
     path("v1/", include((also_below_v1, "v1"))),
     path("", include((documentation, "root"))),
     path("admin/", admin.site.urls),

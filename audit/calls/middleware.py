@@ -53,8 +53,8 @@ def call_underway(request: HttpRequest) -> CallUnderway | None:
 logger = logging.getLogger(__name__)
 
 # The documentation and the schema are below the API's prefix, too, but are not API calls. A call of `//api/…` is one: no
-# endpoint has such a path, but the call may carry a key.
-_API_CALL = re.compile(r"/+(?:api|v1)/(?!(?:v\d+/)?(?:docs|redoc|schema)(?:[/.]|$))")
+# endpoint has such a path, but the call may carry a key. WebSockets are opened below `/ws/`.
+_API_CALL = re.compile(r"/+(?:api|v1|ws)/(?!(?:v\d+/)?(?:docs|redoc|schema)(?:[/.]|$))")
 
 
 def is_api_call(path: str) -> bool:

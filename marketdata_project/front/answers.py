@@ -20,6 +20,8 @@ from stats.delivery.finished_answers import FinishedAnswer
 
 FILE_PIECE_BYTES = 256 * 1024
 WITHOUT_BODY = frozenset({204, 304})
+# A 426 must name the protocol (RFC 9110, 15.5.22). WSGI forbids applications such headers (PEP 3333).
+_UPGRADE = ((b"connection", b"Upgrade"), (b"upgrade", b"websocket"))
 
 
 class Answer(NamedTuple):
@@ -51,6 +53,8 @@ def answer_of_response(response: HttpResponseBase, *, is_head: bool) -> Answer:
         return Answer(status, headers, b"", Stream(pieces=_pieces(response), close=response.close))
     body = response.content
     response.close()
+    if status == HTTPStatus.UPGRADE_REQUIRED:
+        headers += _UPGRADE
     if status in WITHOUT_BODY:
         return Answer(status, headers, b"", None)
     headers.append((b"content-length", b"%d" % len(body)))

@@ -135,7 +135,7 @@ def which_read_takes_what() -> dict[str, Taken]:
 
 def test_it_tells_which_read_takes_what():
     told = which_read_takes_what()
-    assert set(told) == {"every", *MARKET_DATASETS, *REPORTS, COVERAGE, EXPLAIN, GAPS}
+    assert set(told) == {"every", "commits", *MARKET_DATASETS, *REPORTS, COVERAGE, EXPLAIN, GAPS}
     streamed = {name for market_class in MARKET_CLASSES.values() for name in market_class.streamed}
     for name, dataset in MARKET_DATASETS.items():
         page, stream = told[name]
@@ -157,7 +157,7 @@ def test_the_openapi_document_takes_what_the_page_tells():
         if "{symbol}" not in path:
             wanted = (wanted - {"coverage", "rule"}) | {"symbols"}
         taken = {each["name"] for each in methods["get"]["parameters"]}
-        assert taken - {"symbol", "format"} == wanted, path
+        assert taken - {"symbol", "format", "Prefer"} == wanted, path
         found.add(read)
     assert found == set(told) - {"every"}
 

@@ -240,8 +240,9 @@ def value_for(operation: Operation, parameter: Parameter, rng: random.Random) ->
         return stock.JOB if parameter.name == "job" else stock.key_id_for(operation.name, rng)
     if parameter.name in {"symbol", "symbols"}:
         return stock.symbol_for(operation.path)
-    if parameter.name == "fields" and operation.path.endswith("/members"):
-        return "member"
+    by_path = stock.VALUES_BY_PATH.get((parameter.name, operation.path.rpartition("/")[2]))
+    if by_path is not None:
+        return by_path
     # A parameter of one name may take other words elsewhere, such as `exchange=best`.
     words = parameter.schema.get("enum")
     values = [each for each in stock.VALUES.get(parameter.name, ()) if words is None or each in words]

@@ -238,7 +238,7 @@ def test_the_schema_comes_compressed_to_who_takes_that(encoding, unpack):
 def test_the_schema_is_made_once_and_is_no_larger_than_a_browser_can_bear():
     with mock.patch.object(SchemaGenerator, "get_schema", side_effect=AssertionError("made again")):
         body = Client().get("/schema", {"format": "json"}).content
-    assert len(body) < 1_800_000
+    assert len(body) < 1_900_000
 
 
 def refusals(operation: str, status: str) -> set[str]:
@@ -287,6 +287,8 @@ def test_every_operation_says_what_the_table_of_access_says():
         for operation in operations().values()
     ]
     rows = [
-        (access.scope if access.scope in SCOPES else None, access.sensitivity) for access in ACCESS.values()
+        (access.scope if access.scope in SCOPES else None, access.sensitivity)
+        for (name, _), access in ACCESS.items()
+        if name != "live-stream"  # no path of the document
     ]
     assert sorted(told, key=str) == sorted(rows, key=str)

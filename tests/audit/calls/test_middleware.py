@@ -79,6 +79,7 @@ def api_request(**changes):
     [
         ("/api/v1/stats/ohlc", True),
         ("/v1/trades/ingest", True),
+        ("/ws/v1/stream", True),
         ("/api/versions", True),
         ("/api/v1/documents", True),
         ("//api/v1/stats/ohlc", True),

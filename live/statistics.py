@@ -1,0 +1,27 @@
+"""Numbers of the live feed, of all processes."""
+
+from typing import Any
+
+from live.channels import BARS_KIND, KINDS
+from metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
+from metrics.metric_types import Series
+from metrics.process_files import totals
+
+
+def live_statistics() -> dict[str, Any]:
+    """Return the fields of `LiveStatisticsSerializer`. The last second of other processes may be missing."""
+    counts = totals((LIVE_CONNECTIONS, LIVE_SUBSCRIPTIONS, LIVE_MESSAGES, LIVE_ENDS))
+    return {
+        "connections": _number(counts[LIVE_CONNECTIONS]),
+        "subscriptions": _by_kind(counts[LIVE_SUBSCRIPTIONS]),
+        "messages": _by_kind(counts[LIVE_MESSAGES]),
+        "ends": {reason: int(number) for (reason,), (number,) in sorted(counts[LIVE_ENDS].items())},
+    }
+
+
+def _by_kind(series: Series) -> dict[str, int]:
+    return {kind: _number(series, kind) for kind in (*KINDS.values(), BARS_KIND)}
+
+
+def _number(series: Series, *labels: str) -> int:
+    return int(series.get(labels, [0])[0])
