@@ -16,6 +16,7 @@ from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.protocol import Action, Amendment, Append, Correction, Dedupe
+from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
 from store.walk import LogPosition
 from trades.stores import market_store
@@ -186,25 +187,21 @@ class RandomMarket:
 
     def stored(self) -> None:
         """Stored bars of the last days, of several resolutions."""
-        resolution, length = self.chance.choice(
-            [("1m", MINUTE_NS), ("5m", 5 * MINUTE_NS), ("1h", HOUR_NS), ("1d", DAY_NS)]
-        )
-        back = self.chance.choice([5 * MINUTE_NS, 6 * HOUR_NS, 3 * DAY_NS])
-        rows: list[dict[str, Any]] = []
-        for _ in range(self.chance.randrange(1, 4)):
-            start_ns = (self.now_ns - self.chance.randrange(back)) // length * length
+        resolution = self.chance.choice(["1m", "5m", "1h", "1d"])
+        length_ns = Resolution(resolution).length_ns
+        back_ns = self.chance.choice([5 * MINUTE_NS, 6 * HOUR_NS, 3 * DAY_NS])
+        times = [self.now_ns - self.chance.randrange(back_ns) for _ in range(self.chance.randrange(1, 4))]
+        self.store_bars(resolution, sorted({time_ns // length_ns * length_ns for time_ns in times}))
+
+    def store_bars(self, resolution: str, starts_ns: list[int]) -> None:
+        """Stored bars, some with vwap and trade_count."""
+        rows = []
+        for start_ns in starts_ns:
             price = 100.0 + self.chance.randrange(20)
-            row = {
-                "timestamp": start_ns,
-                "resolution": resolution,
-                "open": price,
-                "high": price + 1,
-                "low": price - 1,
-                "close": price,
-                "volume": float(self.chance.randrange(1, 500)),
-            }
-            if all(each["timestamp"] != start_ns for each in rows):
-                rows.append(row | ({"vwap": price, "trade_count": 3} if self.chance.random() < 0.5 else {}))
+            prices = {"open": price, "high": price + 1, "low": price - 1, "close": price}
+            row = {"timestamp": start_ns, "resolution": resolution, **prices}
+            row["volume"] = float(self.chance.randrange(1, 500))
+            rows.append(row | ({"vwap": price, "trade_count": 3} if self.chance.random() < 0.5 else {}))
         self._append(BARS, rows)
 
     def other(self) -> None:
