@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from http import HTTPStatus
+from http.client import parse_headers
 from typing import TypeVar
 
 import pytest
@@ -212,7 +213,11 @@ def test_a_request_behind_another_opens_no_socket_and_one_after_it_does(port: in
     get = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
     with connected(port) as connection:
         connection.sendall(get + HANDSHAKE)
-        assert [read_reply(connection).status for _ in range(2)] == [200, 200]
+        # Both may come in one segment, so one file reads them.
+        with connection.makefile("rb") as answers:
+            for _ in range(2):
+                assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
+                answers.read(int(parse_headers(answers)["Content-Length"]))
         connection.sendall(get)
         assert read_reply(connection).status == 200
         opened(connection)

@@ -24,7 +24,11 @@ from tests.hostile.scale import SOAK
 from tests.program import program_nodes
 
 # The supervisor asks its own web processes whether they are ready. Whatever asks another host is in `outbound`.
-ALLOWED_CLIENTS = {("marketdata_project/serve/supervisor.py", "http.client")}
+# Both call the own server only.
+ALLOWED_CLIENTS = {
+    ("marketdata_project/serve/supervisor.py", "http.client"),
+    ("marketdata_project/serve/sample_feed.py", "http.client"),
+}
 ROOM_OF_CLIENTS = "outbound"
 HTTP_CLIENTS = {
     "aiohttp", "ftplib", "http.client", "httpcore", "httplib2", "httpx", "pycurl", "requests", "smtplib", "telnetlib", "urllib.request",
