@@ -114,9 +114,19 @@ def has_condition(rows: pa.Table, *words: str) -> Mask:
     return np.array([not {*words}.isdisjoint(text.split(WORD_SEPARATOR)) for text in texts])[codes]
 
 
+def with_encoded_conditions(rows: pa.Table) -> pa.Table:
+    """Return the rows with their conditions dictionary-encoded, so that several masks of them encode them once."""
+    if "conditions" not in rows.column_names:
+        return rows
+    encoded = pc.dictionary_encode(pc.fill_null(rows.column("conditions"), ""))
+    return rows.set_column(rows.column_names.index("conditions"), "conditions", encoded)
+
+
 def _encoded(conditions: pa.ChunkedArray) -> tuple[list[str], Integers]:
     """Return the distinct condition texts, and each row's index into them. A null is an empty text."""
-    encoded = pc.dictionary_encode(pc.fill_null(conditions, "")).combine_chunks()
+    if not pa.types.is_dictionary(conditions.type) or conditions.null_count:
+        conditions = pc.dictionary_encode(pc.fill_null(conditions, ""))
+    encoded = conditions.combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()

@@ -15,7 +15,14 @@ from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy, DailyTable
 from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars, bars_of
-from store.bars.prints import Prints, has_condition, present_rows, prints_of, standing
+from store.bars.prints import (
+    Prints,
+    has_condition,
+    present_rows,
+    prints_of,
+    standing,
+    with_encoded_conditions,
+)
 from store.timestamps import DAY_NS
 
 
@@ -27,7 +34,7 @@ def session_bars_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = N
     the first counts. High and low cover the session's prices, open and close. Volume, notional and count cover
     the session's prints, each once. If the policy has no daily table, these are ordinary bars of UTC dates.
     """
-    rows = present_rows(rows, commit)
+    rows = with_encoded_conditions(present_rows(rows, commit))
     prints = prints_of(rows, policy, commit=commit)
     if policy.daily is None:
         return bars_of_prints(prints, DAY_NS)
