@@ -24,7 +24,7 @@ from live.connection import (
     Connection,
 )
 from live.frames import FORMATS, JSON
-from live.hub import Hub, RunInThread
+from live.hub import Hub, Lanes
 from live.sockets import ENVIRON, SOCKET
 from live.tokens import Token
 from metrics.declarations import LIVE_CONNECTIONS
@@ -50,12 +50,12 @@ _BEGINNING = {"": Token(0, "000000")}
 
 
 class LiveFeed:
-    """The application. One for each process; `run` runs a function in a thread of the live feed."""
+    """The application. One for each process."""
 
-    def __init__(self, run: RunInThread, is_served: Callable[[Environ], bool] = lambda _: True) -> None:
+    def __init__(self, lanes: Lanes, is_served: Callable[[Environ], bool] = lambda _: True) -> None:
         """`is_served` tells whether a request came with an allowed host, and over TLS if that is required."""
-        self._run, self._is_served = run, is_served
-        self._hub = Hub(run)
+        self._lanes, self._is_served = lanes, is_served
+        self._hub = Hub(lanes.follow)
         self._clients: set[Client] = set()
         self._ticking: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -80,16 +80,16 @@ class LiveFeed:
         identity = None
         try:
             format_name = self._format_of(environ)
-            identity = await self._run(identified, call_in(environ))
+            identity = await self._lanes.ask(identified, call_in(environ))
             if identity is not None:
-                await self._run(check_caller, identity)
+                await self._lanes.ask(check_caller, identity)
         except Exception as error:  # noqa: BLE001 answered as a problem
             await _refuse(error, environ, identity, send)
             return
         correlation_id = environ[CORRELATION_ID].encode()
         await send({"type": "websocket.accept", "headers": [(b"x-correlation-id", correlation_id)]})
-        connection = Connection(scope["extensions"][SOCKET], self._hub, self._run, format_name)
-        client = Client(environ, connection, identity, self._run)
+        connection = Connection(scope["extensions"][SOCKET], self._hub, self._lanes.replay, format_name)
+        client = Client(environ, connection, identity, self._lanes.ask)
         if identity is not None:
             record(environ, identity, 101)
         if self._is_closed:
@@ -156,7 +156,7 @@ class LiveFeed:
             if client.identity is not None and client.connection.ended is None:
                 clients.setdefault(client.credential, []).append(client)
         identities = [(each[0].call, each[0].identity) for each in clients.values() if each[0].identity]
-        refusals = await self._run(refusals_of, identities) if identities else []
+        refusals = await self._lanes.ask(refusals_of, identities) if identities else []
         for same, refusal in zip(clients.values(), refusals, strict=True):
             if refusal is not None:
                 for client in same:
@@ -180,7 +180,7 @@ class LiveFeed:
             for subscription in each.connection.subscriptions.values()
             for dataset in subscription.live.channel.datasets[:1]
         }
-        states = await self._run(_states_of, list(logs)) if logs else {}
+        states = await self._lanes.ask(_states_of, list(logs)) if logs else {}
         for client in due:
             if client.connection.ended is None:
                 client.connection.ping(_ping(client.connection, states), now)
@@ -189,7 +189,7 @@ class LiveFeed:
     async def _add_new_symbols(self, clients: list[Client]) -> None:
         wildcards = {name: each for client in clients for name, each in client.connection.wildcards.items()}
         for name, wildcard in wildcards.items():
-            channels = await self._run(channels_of_all, wildcard)
+            channels = await self._lanes.ask(channels_of_all, wildcard)
             for client in clients:
                 connection = client.connection
                 new = [each for each in channels if each.name not in connection.subscriptions]

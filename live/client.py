@@ -54,13 +54,13 @@ class Client:
     """
 
     def __init__(
-        self, environ: Environ, connection: Connection, identity: Identity | None, run: RunInThread
+        self, environ: Environ, connection: Connection, identity: Identity | None, ask: RunInThread
     ) -> None:
-        """run: runs a function in a thread."""
+        """ask: runs a function in a thread."""
         self.environ, self.connection, self.identity = environ, connection, identity
         self.call = call_in(environ)
         self.credential = _credential_of(self.call)
-        self._run = run
+        self._ask = ask
 
     async def serve(self, receive: Receive) -> None:
         connection = self.connection
@@ -99,12 +99,12 @@ class Client:
         if operation == "pong":
             return
         if operation == "ping":
-            await self._run(charge, self.identity.caller, 1)
+            await self._ask(charge, self.identity.caller, 1)
             connection.send({"op": "pong", **known})
         elif operation == "subscribe":
             await self._subscribe(request, known)
         else:
-            await self._run(charge, self.identity.caller, 1)
+            await self._ask(charge, self.identity.caller, 1)
             left = [name for name in _texts(request, "channels") if self._unsubscribe(name)]
             connection.send({"op": "unsubscribed", "channels": left, **known})
 
@@ -117,9 +117,9 @@ class Client:
         scheme = SCHEME if given == ["key"] else "Bearer"
         headers = {**self.call.headers, "authorization": f"{scheme} {request[given[0]]}"}
         call = self.call._replace(headers=headers)
-        identity = await self._run(identified, call)
+        identity = await self._ask(identified, call)
         assert identity is not None  # noqa: S101 the call has a credential
-        await self._run(check_caller, identity)
+        await self._ask(check_caller, identity)
         self.identity = identity
         self.call, self.credential = call, _credential_of(call)
         record(self.environ, self.identity, 101)
@@ -134,13 +134,13 @@ class Client:
         if not isinstance(given, dict) or not all(isinstance(each, str) for each in given.values()):
             raise UnknownOperation("from has a token for each channel, by its name")
         # Nobody pays less for a long list than for the work of reading it.
-        await self._run(charge, caller, max(1, sum(text.count(",") + 1 for text in texts)))
-        named, wildcards, tokens = await self._run(_channels, texts, given, caller)
+        await self._ask(charge, caller, max(1, sum(text.count(",") + 1 for text in texts)))
+        named, wildcards, tokens = await self._ask(_channels, texts, given, caller)
         count = len({*connection.subscriptions, *(each.name for each in named)}) + len(wildcards)
         if count > MOST_CHANNELS and not (wildcards or connection.wildcards):
             raise TooManyChannels(f"a connection has at most {MOST_CHANNELS:,} channels")
         for each in wildcards:
-            all_named = await self._run(channels_of_all, each)
+            all_named = await self._ask(channels_of_all, each)
             named += [channel for channel in all_named if channel.name not in connection.subscriptions]
         begun, begin = await connection.subscribe(named, tokens, is_latest=mode == _LATEST)
         connection.wildcards.update({each.name: each for each in wildcards})

@@ -79,8 +79,8 @@ class Subscription:
 class Connection:
     """What a client is subscribed to and what it was sent. For the event loop's thread."""
 
-    def __init__(self, socket: Socket, hub: Hub, run: RunInThread, format_name: str) -> None:
-        self._socket, self._hub, self._run = socket, hub, run
+    def __init__(self, socket: Socket, hub: Hub, replay: RunInThread, format_name: str) -> None:
+        self._socket, self._hub, self._run_replay = socket, hub, replay
         self._format = format_name
         self.subscriptions: dict[str, Subscription] = {}
         self.wildcards: dict[str, AllSymbols] = {}
@@ -245,7 +245,7 @@ class Connection:
     ) -> tuple[Replay | None, Message | None]:
         """Return the channel's replay from tokens; or, if the log was restored, a message that says so."""
         try:
-            return await self._run(Replay, channel, tokens), None
+            return await self._run_replay(Replay, channel, tokens), None
         except Resync:
             return None, resync_message(channel.name, live.seq)
 
@@ -271,7 +271,7 @@ class Connection:
         live = subscription.live
         while True:
             async with self._reading:
-                messages = await self._run(replay.next, live.commits)
+                messages = await self._run_replay(replay.next, live.commits)
                 LIVE_MESSAGES.add(live.channel.kind, amount=len(messages))
                 for message in messages:
                     if self._socket.unsent_bytes >= _MANY_UNSENT_BYTES:

@@ -35,6 +35,17 @@ class RunInThread(Protocol):
     ) -> asyncio.Future[Result]: ...
 
 
+class Lanes(NamedTuple):
+    """Threads for each kind of work, so that none delays another.
+
+    follow: reads what is new. replay: reads what is old. ask: reads and charges what clients ask.
+    """
+
+    follow: RunInThread
+    replay: RunInThread
+    ask: RunInThread
+
+
 class Subscriber(Protocol):
     """Gets the messages of a channel."""
 
@@ -66,7 +77,11 @@ class LiveChannel:
         """Give a message to all subscribers."""
         self.seq = message.seq
         for subscriber in tuple(self.subscribers):
-            subscriber.deliver(message)
+            try:
+                subscriber.deliver(message)
+            except Exception as error:
+                logger.exception("a client of the live feed fails")
+                subscriber.fail(error)
         LIVE_MESSAGES.add(self.channel.kind, amount=len(self.subscribers))
 
     def fail(self, error: Exception) -> None:
@@ -107,7 +122,7 @@ class _FollowedSymbol:
 
 
 class Hub:
-    """The channels of this process. run: runs a function in a thread of the live feed."""
+    """The channels of this process. run: runs a function in a thread."""
 
     def __init__(self, run: RunInThread) -> None:
         self._run = run

@@ -199,13 +199,16 @@ def _front(handler: DjangoHandler) -> Front:
     from jobs.waiting import JobEnd, JobEnds  # noqa: PLC0415
     from live.application import LiveFeed  # noqa: PLC0415
     from live.commits import NewCommits  # noqa: PLC0415
+    from live.hub import Lanes  # noqa: PLC0415
     from marketdata_project.endpoints import body_limit  # noqa: PLC0415
     from marketdata_project.front.calls import body_sender, refusal_recorder  # noqa: PLC0415
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
     from marketdata_project.front.prepared import is_secure  # noqa: PLC0415
 
-    live_lane = Lane("live", threads=LIVE_THREADS, after=close_old_connections)
-    live = LiveFeed(live_lane.run, lambda environ: is_secure(environ) is not None)
+    lanes = [
+        Lane(f"live-{name}", threads=LIVE_THREADS, after=close_old_connections).run for name in Lanes._fields
+    ]
+    live = LiveFeed(Lanes(*lanes), lambda environ: is_secure(environ) is not None)
     waiting_lane = Lane("waiting", threads=1, after=close_old_connections)
     job_ends = JobEnds(lambda uuids: waiting_lane.run(ended_jobs, uuids))
     return Front(
