@@ -11,10 +11,11 @@ from rest_framework.exceptions import PermissionDenied
 from http_requests.exceptions import InvalidParameter
 from http_requests.received import call_in
 from live.callers import check_caller, identified, refusals_of
-from live.channels import channels_of_all
+from live.channels import ALL_KINDS, channels_of_all
 from live.client import CORRELATION_ID, MOST_CHANNELS, Client, Environ, Receive, problem_answer, record
 from live.commits import NewCommits
 from live.connection import (
+    ENDS,
     FORBIDDEN,
     LEFT,
     NOT_AUTHENTICATED,
@@ -27,7 +28,7 @@ from live.frames import FORMATS, JSON
 from live.hub import Hub, Lanes
 from live.sockets import ENVIRON, SOCKET
 from live.tokens import Token
-from metrics.declarations import LIVE_CONNECTIONS
+from metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from ratelimit.credentials.identify import Identity
 from ratelimit.exceptions import CredentialError
 from redis_calls.connection import is_available
@@ -64,7 +65,8 @@ class LiveFeed:
         self._hook: CommitHook | None = None
 
     def begin(self) -> None:
-        """Begin to hear of the commits of this process. Call it in the event loop."""
+        """Begin to hear of the commits of this process, and to count from zero. Call it in the event loop."""
+        _count_from_zero()
         loop = asyncio.get_running_loop()
 
         def committed(_dataset: Dataset, symbol: str, _commit: CommitId) -> None:
@@ -198,6 +200,16 @@ class LiveFeed:
                     begun, begin = await connection.subscribe(new, tokens, is_latest=False)
                     connection.send({"op": "subscribed", "channels": begun})
                     begin()
+
+
+def _count_from_zero() -> None:
+    """Export all numbers, so that an alert sees the first event as an increase."""
+    LIVE_CONNECTIONS.add(0)
+    for kind in ALL_KINDS:
+        LIVE_SUBSCRIPTIONS.add(0, kind)
+        LIVE_MESSAGES.add(kind, amount=0)
+    for end in ENDS:
+        LIVE_ENDS.add(end.code, amount=0)
 
 
 def _states_of(logs: list[tuple[Dataset, str]]) -> dict[tuple[Dataset, str], dict[str, str]]:

@@ -18,6 +18,7 @@ ALL_SYMBOLS = "*"
 TRADES_KIND, QUOTES_KIND, STATUS_KIND, BARS_KIND = "trades", "quotes", "status", "bars"
 # The datasets of `/{symbol}/{dataset}/commits`, and the kinds of their channels.
 KINDS = {"trades": TRADES_KIND, "quotes": QUOTES_KIND, "trading-status": STATUS_KIND}
+ALL_KINDS = (*KINDS.values(), BARS_KIND)
 _DATASETS = {TRADES_KIND: TRADES, QUOTES_KIND: QUOTES, STATUS_KIND: TRADING_STATUS}
 _SHOWN = 64
 

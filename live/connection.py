@@ -52,6 +52,7 @@ SLOW_CONSUMER = End(
 )
 SERVER_ERROR = End(4500, "server_error", "the server failed; connect again", 500)
 LEFT = End(1000, "left", "the client left", 200)
+ENDS = (RESTARTING, MALFORMED_MESSAGE, NOT_AUTHENTICATED, FORBIDDEN, IDLE, SLOW_CONSUMER, SERVER_ERROR, LEFT)
 
 
 class Subscription:

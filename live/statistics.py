@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from live.channels import BARS_KIND, KINDS
+from live.channels import ALL_KINDS
 from metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from metrics.metric_types import Series
 from metrics.process_files import totals
@@ -20,7 +20,7 @@ def live_statistics() -> dict[str, Any]:
 
 
 def _by_kind(series: Series) -> dict[str, int]:
-    return {kind: _number(series, kind) for kind in (*KINDS.values(), BARS_KIND)}
+    return {kind: _number(series, kind) for kind in ALL_KINDS}
 
 
 def _number(series: Series, *labels: str) -> int:
