@@ -9,8 +9,10 @@ from django.conf import settings
 from django.core.checks import registry
 
 from http_requests.json_document import CONTAINERS_LIMIT, DEPTH_LIMIT, VALUES_LIMIT
+from live.client import MOST_CHANNELS
+from live.connection import MOST_UNSENT_BYTES
 from marketdata_project.error_codes import ERROR_CODES
-from marketdata_project.front import body, framing, limits, protocol, sending
+from marketdata_project.front import body, framing, limits, protocol, sending, sockets
 from ratelimit.access.table import SMALL_BODY_BYTES
 
 PAGE = (settings.BASE_DIR / "docs" / "security.md").read_text()
@@ -54,10 +56,11 @@ def test_the_limits_are_the_programs_own():
         f"{limits.MOST_BODY_BYTES // 2**20} MiB together",
         f"{limits.MOST_SMALL_BODY_BYTES // 2**20} MiB together, a quarter for one address",
         f"{sending.STALLED_SECONDS:.0f} s",
+        f"{sockets.MESSAGE_BYTES // 1024} KiB; {sockets.MOST_FRAGMENTS}; {MOST_CHANNELS:,}; {MOST_UNSENT_BYTES // 2**20} MiB",
     ]
     assert [words for words in said if f"| {words} |" not in table] == []
     codes = {error.code for error in ERROR_CODES}
-    named = set(re.findall(r"\d{3} ((?:`\w+`(?:, )?)+)", table))
+    named = set(re.findall(r"\b\d{3} ((?:`\w+`(?:, )?)+)", table))
     assert named
     assert {code for words in named for code in re.findall(r"`(\w+)`", words)} <= codes
 
