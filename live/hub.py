@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 # A look at ten thousand logs takes 50 ms; between two looks is at least ten times as long.
 _POLL_PAUSES = 10
+# After a read that took more processor time than this, its symbol waits so many times as long, for the others' sake.
+_DEAR_SECONDS, _DEAR_PAUSES = 0.01, 2
 
 
 class RunInThread(Protocol):
@@ -225,7 +227,7 @@ class Hub:
             while followed.is_rung and followed.channels:
                 followed.is_rung = False
                 try:
-                    messages = await self._run(followed.follower.advance)
+                    messages, cost = await self._run(_advanced, followed.follower)
                 except StoreBusy as error:
                     # The next look at the logs tries again.
                     logger.warning("the live feed waits: %s", error)
@@ -238,6 +240,9 @@ class Hub:
                     return
                 _deliver(messages, followed)
                 followed.is_rung = followed.is_rung or followed.follower.has_more
+                if cost > _DEAR_SECONDS:
+                    # Daily bars with auctions read the whole day. The commits of the pause are read together.
+                    await asyncio.sleep(_DEAR_PAUSES * cost)
 
     async def _poll(self) -> None:
         """Look from time to time for commits that no bell told of, and for what is due."""
@@ -292,6 +297,12 @@ def _heads(symbols: Mapping[Dataset, list[str]]) -> _Heads:
         for symbol, token in store.heads(dataset, names).items()
     }
     return _Heads(tokens, store.catalogue_stamp())
+
+
+def _advanced(follower: SymbolFollower) -> tuple[list[Message], float]:
+    """Return the messages for what is new, and the processor time that they took, in seconds."""
+    began = time.thread_time()
+    return follower.advance(), time.thread_time() - began
 
 
 def _deliver(messages: list[Message], followed: _FollowedSymbol) -> None:
