@@ -192,7 +192,7 @@ def _request(body: bytes) -> dict[str, Any]:
     """Return a client's message. Raises `UnknownOperation` and `MalformedDocument`."""
     document = read_json(body)
     operation = document.get("op") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or operation not in _MEMBERS:
+    if not isinstance(document, dict) or not isinstance(operation, str) or operation not in _MEMBERS:
         raise UnknownOperation(f"op is one of {', '.join(_MEMBERS)}")
     unknown = document.keys() - _MEMBERS[operation] - {"op", "id"}
     if unknown or not isinstance(document.get("id"), str | int | None):
