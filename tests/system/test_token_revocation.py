@@ -33,11 +33,11 @@ def posted(client: Client, path: str, body: Any) -> Reply:
     return client.call("POST", path, orjson.dumps(body), {"Content-Type": "application/json"})
 
 
-def people(installation: Installation) -> Begin:
-    installation.served.add_superuser("ada", PASSWORD)
+def people(installation: Installation, name: str = "ada") -> Begin:
+    installation.served.add_superuser(name, PASSWORD)
 
     def begin(client: Client) -> tuple[str, Callable[[Client], Reply]]:
-        reply = posted(client, "/api/v1/auth/token", {"username": "ada", "password": PASSWORD})
+        reply = posted(client, "/api/v1/auth/token", {"username": name, "password": PASSWORD})
         assert reply.status == 200, reply.body
         tokens = orjson.loads(reply.body)
         return tokens["access"], lambda by: posted(by, "/api/v1/auth/logout", {"refresh": tokens["refresh"]})
