@@ -57,7 +57,7 @@ OF_THE_FRONT = {
 VARYING = frozenset(
     {
         "date", "expires", "x-correlation-id", "age", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "x-degraded",
-        "connection", "content-length", "transfer-encoding", "etag", "keep-alive", "x-cache",
+        "connection", "upgrade", "content-length", "transfer-encoding", "etag", "keep-alive", "x-cache",
     }
 )  # fmt: skip
 # Two stores that were written to at different times: hashes of commits, instants, new keys, cursors, tokens of forms.
@@ -81,7 +81,9 @@ MASKED = [
     )
 ]
 # Their bodies differ: some have figures of the process, one the records that were collected by then.
-BODY_DIFFERS = frozenset({b"/api/v1/cache/stats", b"/api/v1/cache/invalidate", b"/api/v1/audit"})
+BODY_DIFFERS = frozenset(
+    {b"/api/v1/cache/stats", b"/api/v1/cache/invalidate", b"/api/v1/audit", b"/api/v1/stream/stats"}
+)
 BINARY = frozenset({"application/msgpack", "application/vnd.apache.arrow.stream"})
 OF_EACH_RECORD = frozenset({"id", "sequence", "at", "latency_us", "correlation_id", "hash"})
 
