@@ -27,13 +27,12 @@ from live.connection import (
 from live.frames import FORMATS, JSON
 from live.hub import Hub, Lanes
 from live.sockets import ENVIRON, SOCKET
-from live.tokens import Token
 from metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from ratelimit.credentials.identify import Identity
 from ratelimit.exceptions import CredentialError
 from redis_calls.connection import is_available
 from store.declarations import Dataset
-from store.exceptions import UnknownSymbol
+from store.exceptions import StorageError
 from store.protocol import ALL_TIME, CommitId
 from store.timestamps import format_timestamp
 from store.walk import CommitHook
@@ -46,8 +45,8 @@ logger = logging.getLogger(__name__)
 
 _FIRST_MESSAGE_SECONDS = 10.0
 # Keys are read anew every 0.3 seconds, so a revoked one is noticed within a second.
-_TICK_SECONDS = 0.5
-_BEGINNING = {"": Token(0, "000000")}
+_CHECK_SECONDS = 0.5
+_LOOK_SECONDS = 1.0
 
 
 class LiveFeed:
@@ -58,7 +57,7 @@ class LiveFeed:
         self._lanes, self._is_served = lanes, is_served
         self._hub = Hub(lanes.follow)
         self._clients: set[Client] = set()
-        self._ticking: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
         # The store's hooks, and the one of this feed.
         self._hooks: list[CommitHook] = []
@@ -88,17 +87,18 @@ class LiveFeed:
         except Exception as error:  # noqa: BLE001 answered as a problem
             await _refuse(error, environ, identity, send)
             return
+        if identity is not None:
+            record(environ, identity, 101)
         correlation_id = environ[CORRELATION_ID].encode()
         await send({"type": "websocket.accept", "headers": [(b"x-correlation-id", correlation_id)]})
         connection = Connection(scope["extensions"][SOCKET], self._hub, self._lanes.replay, format_name)
         client = Client(environ, connection, identity, self._lanes.ask)
-        if identity is not None:
-            record(environ, identity, 101)
         if self._is_closed:
             connection.end(RESTARTING)
         self._hub.start()
-        if self._ticking is None:
-            self._ticking = asyncio.create_task(self._tick())
+        if not self._tasks:
+            looks = ((_CHECK_SECONDS, self._check_credentials), (_LOOK_SECONDS, self._look_after))
+            self._tasks = [asyncio.create_task(self._repeat(*each)) for each in looks]
         self._clients.add(client)
         LIVE_CONNECTIONS.add(1)
         try:
@@ -125,8 +125,8 @@ class LiveFeed:
         for client in tuple(self._clients):
             client.connection.end(RESTARTING)
         self._hub.stop()
-        if self._ticking is not None:
-            self._ticking.cancel()
+        for task in self._tasks:
+            task.cancel()
 
     def _format_of(self, environ: Environ) -> str:
         """Return the format that a client asks for. Raises `PermissionDenied`, `InvalidParameter`."""
@@ -138,17 +138,13 @@ class LiveFeed:
             raise InvalidParameter("invalid_parameter", f"the query is format={' or format='.join(FORMATS)}")
         return name
 
-    async def _tick(self) -> None:
-        """Look after all connections, twice a second."""
-        count = 0
+    async def _repeat(self, seconds: float, look: Callable[[], Awaitable[None]]) -> None:
+        """Call `look` again and again."""
         while True:
-            await asyncio.sleep(_TICK_SECONDS)
-            count += 1
+            await asyncio.sleep(seconds)
             try:
-                await self._check_credentials()
-                if count % 2 == 0:
-                    await self._look_after()
-            except Exception:  # whatever it is, the next tick tries again
+                await look()
+            except Exception:  # whatever it is, the next time may succeed
                 logger.exception("the connections of the live feed cannot be looked after")
 
     async def _check_credentials(self) -> None:
@@ -189,17 +185,13 @@ class LiveFeed:
         await self._add_new_symbols(clients)
 
     async def _add_new_symbols(self, clients: list[Client]) -> None:
-        wildcards = {name: each for client in clients for name, each in client.connection.wildcards.items()}
-        for name, wildcard in wildcards.items():
-            channels = await self._lanes.ask(channels_of_all, wildcard)
-            for client in clients:
-                connection = client.connection
-                new = [each for each in channels if each.name not in connection.subscriptions]
-                if new and name in connection.wildcards:
-                    tokens = {each.name: _BEGINNING for each in new}
-                    begun, begin = await connection.subscribe(new, tokens, is_latest=False)
-                    connection.send({"op": "subscribed", "channels": begun})
-                    begin()
+        """Subscribe the clients of wildcards to symbols that have got their first row."""
+        wildcards = [(client, each) for client in clients for each in client.connection.wildcards.values()]
+        for kind in {wildcard.channels for _, wildcard in wildcards}:
+            channels = await self._lanes.ask(channels_of_all, kind)
+            for client, wildcard in wildcards:
+                if wildcard.channels == kind:
+                    await client.subscribe_new(wildcard, channels, {}, from_beginning=True)
 
 
 def _count_from_zero() -> None:
@@ -218,7 +210,8 @@ def _states_of(logs: list[tuple[Dataset, str]]) -> dict[tuple[Dataset, str], dic
     for dataset, symbol in logs:
         try:
             head, complete = store.head(dataset, symbol), store.completeness(dataset, symbol)
-        except UnknownSymbol:
+        except StorageError:
+            # The client is told when the log is read.
             continue
         settled_ns = complete.newest_ns - store.instrument(symbol).settle_ns
         until_ns = max(settled_ns, complete.complete_until_ns, ALL_TIME.start_ns)
@@ -244,7 +237,7 @@ def _now_text() -> str:
 async def _refuse(error: Exception, environ: Environ, identity: Identity | None, send: Send) -> None:
     """Answer a call that opens no connection with a problem."""
     answer = problem_answer(error)
+    record(environ, identity, answer.status_code)
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
     await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": answer.content})
-    record(environ, identity, answer.status_code)

@@ -90,7 +90,7 @@ class BarFrames:
             rows += b"".join(_removed(each) for each in step.removed)
         committed_at = format_timestamp(step.committed_at)
         head = {"ch": self._channel.name, "seq": seq, "prev": prev, "committed_at": committed_at}
-        return Message(self._channel.name, seq, rows_payload(head, rows[:-1]))
+        return Message(self._channel.name, seq, rows_payload(head, rows[:-1]), is_replaceable=False)
 
 
 def _removed(time_ns: int) -> bytes:

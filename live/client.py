@@ -1,6 +1,6 @@
 """A client of the live feed: who it is, and what its messages ask."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from http_requests.json_document import read_json
 from http_requests.received import ReceivedCall, call_in
 from live.callers import charge, check_caller, identified
 from live.channels import AllSymbols, Channel, channels_of_all, parse_channel
-from live.connection import MALFORMED_MESSAGE, NOT_AUTHENTICATED, Connection
+from live.connection import MALFORMED_MESSAGE, NOT_AUTHENTICATED, Connection, Wildcard
 from live.exceptions import LiveError, TooManyChannels, UnknownOperation
 from live.hub import RunInThread
 from live.tokens import Token, parse_tokens
@@ -35,6 +35,8 @@ MOST_CHANNELS = 1_000
 CORRELATION_ID = "HTTP_X_CORRELATION_ID"
 _ALL_SYMBOLS_SENSITIVITY = "internal"
 _CREDENTIALS = ("authorization", "x-api-key", "signature-input", "x-ssl-client-cert")
+_LARGEST_ID = 2**53
+_BEGINNING = {"": Token(0, "000000")}
 _LATEST, _ALL = "latest", "all"
 _MEMBERS = {
     "auth": {"key", "token"},
@@ -65,6 +67,8 @@ class Client:
     async def serve(self, receive: Receive) -> None:
         connection = self.connection
         while True:
+            # Who does not take answers asks no more.
+            await connection.drained()
             message = await receive()
             if message["type"] != "websocket.receive":
                 return
@@ -83,7 +87,7 @@ class Client:
             except (CredentialError, NetworkNotAllowed, NotAuthenticated):
                 connection.end(NOT_AUTHENTICATED)
             except _REFUSALS as error:
-                connection.send({"op": "error", **_told(error), **known})
+                connection.send({"op": "error", **_error_of(error), **known})
 
     async def _answer(self, request: dict[str, Any], known: Mapping[str, Any]) -> None:
         """Do what a message asks, and answer it. Raises the errors of `_REFUSALS`, and those of credentials."""
@@ -105,7 +109,7 @@ class Client:
             await self._subscribe(request, known)
         else:
             await self._ask(charge, self.identity.caller, 1)
-            left = [name for name in _texts(request, "channels") if self._unsubscribe(name)]
+            left = await self._unsubscribe(_texts(request, "channels"))
             connection.send({"op": "unsubscribed", "channels": left, **known})
 
     async def _authenticate(self, request: dict[str, Any]) -> None:
@@ -136,26 +140,59 @@ class Client:
         # Nobody pays less for a long list than for the work of reading it.
         await self._ask(charge, caller, max(1, sum(text.count(",") + 1 for text in texts)))
         named, wildcards, tokens = await self._ask(_channels, texts, given, caller)
-        count = len({*connection.subscriptions, *(each.name for each in named)}) + len(wildcards)
+        count = len({*connection.subscriptions, *named}) + len(wildcards)
         if count > MOST_CHANNELS and not (wildcards or connection.wildcards):
             raise TooManyChannels(f"a connection has at most {MOST_CHANNELS:,} channels")
-        for each in wildcards:
-            all_named = await self._ask(channels_of_all, each)
-            named += [channel for channel in all_named if channel.name not in connection.subscriptions]
-        begun, begin = await connection.subscribe(named, tokens, is_latest=mode == _LATEST)
-        connection.wildcards.update({each.name: each for each in wildcards})
+        is_latest = mode == _LATEST
+        begun, begin = await connection.subscribe(named.values(), tokens, is_latest=is_latest)
         connection.send({"op": "subscribed", "channels": begun, **known})
         begin()
+        for each in wildcards:
+            wildcard = connection.wildcards[each.name] = Wildcard(
+                each, is_latest, {*connection.subscriptions}
+            )
+            channels = await self._ask(channels_of_all, each)
+            await self.subscribe_new(wildcard, channels, tokens, from_beginning=bool(given))
 
-    def _unsubscribe(self, name: str) -> bool:
+    async def subscribe_new(
+        self,
+        wildcard: Wildcard,
+        channels: Iterable[Channel],
+        tokens: Mapping[str, Mapping[str, Token]],
+        *,
+        from_beginning: bool,
+    ) -> None:
+        """Subscribe to the channels that a wildcard does not know yet, and tell the client.
+
+        from_beginning: whether those without a token begin at their first row. A channel that cannot be read is told.
+        """
         connection = self.connection
-        wildcard = connection.wildcards.pop(name, None)
-        if wildcard is None:
-            return connection.unsubscribe(name)
-        for subscribed in tuple(connection.subscriptions):
-            if subscribed.startswith(f"{wildcard.kind}:"):
-                connection.unsubscribe(subscribed)
-        return True
+        for channel in channels:
+            if connection.ended is not None or channel.name in wildcard.known:
+                continue
+            wildcard.known.add(channel.name)
+            given = tokens.get(channel.name, _BEGINNING if from_beginning else None)
+            try:
+                begun, begin = await connection.subscribe(
+                    [channel], {} if given is None else {channel.name: given}, is_latest=wildcard.is_latest
+                )
+            except (StorageError, StatsError) as error:
+                connection.send({"op": "error", **_error_of(error), "ch": channel.name})
+                continue
+            connection.send({"op": "subscribed", "channels": begun})
+            begin()
+
+    async def _unsubscribe(self, names: list[str]) -> list[str]:
+        """End subscriptions, and return their names. A wildcard's are those that it began."""
+        left = []
+        for name in names:
+            wildcard = self.connection.wildcards.pop(name, None)
+            if wildcard is not None:
+                left += [name, *filter(self.connection.unsubscribe, sorted(wildcard.known))]
+            else:
+                channels = await self._ask(parse_channel, name)
+                left += [each.name for each in channels if self.connection.unsubscribe(each.name)]
+        return left
 
 
 def _credential_of(call: ReceivedCall) -> tuple[str | None, ...]:
@@ -164,8 +201,8 @@ def _credential_of(call: ReceivedCall) -> tuple[str | None, ...]:
 
 def _channels(
     texts: list[str], given: Mapping[str, str], caller: Caller
-) -> tuple[list[Channel], list[AllSymbols], dict[str, dict[str, Token]]]:
-    """Return the channels, the wildcards and the tokens of a message, by the channels' names."""
+) -> tuple[dict[str, Channel], list[AllSymbols], dict[str, dict[str, Token]]]:
+    """Return the channels by name, the wildcards, and the tokens by the channels' names."""
     named: dict[str, Channel] = {}
     wildcards: list[AllSymbols] = []
     for text in texts:
@@ -182,10 +219,10 @@ def _channels(
     tokens = {}
     for text, token in given.items():
         for each in parse_channel(text):
-            if each.name not in named:
+            if each.name not in named and each.kind not in {wildcard.kind for wildcard in wildcards}:
                 raise UnknownOperation(f"from names {each.name}, which channels does not")
             tokens[each.name] = parse_tokens(token)
-    return list(named.values()), wildcards, tokens
+    return named, wildcards, tokens
 
 
 def _request(body: bytes) -> dict[str, Any]:
@@ -195,7 +232,12 @@ def _request(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(operation, str) or operation not in _MEMBERS:
         raise UnknownOperation(f"op is one of {', '.join(_MEMBERS)}")
     unknown = document.keys() - _MEMBERS[operation] - {"op", "id"}
-    if unknown or not isinstance(document.get("id"), str | int | None):
+    known = document.get("id")
+    if (
+        unknown
+        or not isinstance(known, str | int | None)
+        or (isinstance(known, int) and abs(known) > _LARGEST_ID)
+    ):
         raise UnknownOperation(f"{operation} has the members {', '.join(sorted(_MEMBERS[operation]))}")
     return document
 
@@ -209,7 +251,7 @@ def _texts(request: Mapping[str, Any], name: str) -> list[str]:
     return texts
 
 
-def _told(error: Exception) -> dict[str, Any]:
+def _error_of(error: Exception) -> dict[str, Any]:
     """Return an error as a client sees it."""
     body = orjson.loads(problem_answer(error).content)
     wait = getattr(error, "wait", None)

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from live.hub import Hub, LiveChannel, RunInThread
 from live.sockets import Socket
 from live.tokens import Token
 from metrics.declarations import LIVE_ENDS, LIVE_MESSAGES
+from stats.exceptions import StatsError
 from store.exceptions import StorageError
 from store.walk import Resync
 
@@ -77,6 +78,15 @@ class Subscription:
         self._connection.fail(self, error)
 
 
+@dataclass(slots=True)
+class Wildcard:
+    """A subscription to all symbols. known: the names of the channels that it was subscribed to so far."""
+
+    channels: AllSymbols
+    is_latest: bool
+    known: set[str] = field(default_factory=set)
+
+
 class Connection:
     """What a client is subscribed to and what it was sent. For the event loop's thread."""
 
@@ -84,11 +94,11 @@ class Connection:
         self._socket, self._hub, self._run_replay = socket, hub, replay
         self._format = format_name
         self.subscriptions: dict[str, Subscription] = {}
-        self.wildcards: dict[str, AllSymbols] = {}
+        self.wildcards: dict[str, Wildcard] = {}
         self.ended: End | None = None
-        self.opened_at = datetime.now(UTC)
         self._began_ns = perf_counter_ns()
-        self._replaced: dict[Subscription, Message] = {}
+        # The newest updates of channels whose messages may be replaced, until the client has taken others.
+        self._waiting: dict[Subscription, Message] = {}
         self._flushing: asyncio.Task[None] | None = None
         # One client's old messages are read a few at a time, however many channels it resumes.
         self._reading = asyncio.Lock()
@@ -103,6 +113,10 @@ class Connection:
         """How long the connection has been open, in microseconds."""
         return (perf_counter_ns() - self._began_ns) // 1000
 
+    async def drained(self) -> None:
+        """Wait until the client has taken most of what it was sent."""
+        await self._socket.drained()
+
     def send(self, document: Mapping[str, Any]) -> None:
         """Send a message that belongs to no channel."""
         self._write(frame_of(orjson.dumps(document), self._format))
@@ -112,15 +126,15 @@ class Connection:
         if self.ended is not None:
             return
         unsent = self._socket.unsent_bytes
-        if unsent < _MANY_UNSENT_BYTES and not self._replaced:
+        if unsent < _MANY_UNSENT_BYTES and not self._waiting:
             self._send(subscription, message)
-        elif subscription.is_latest or not message.is_lossless:
-            earlier = self._replaced.get(subscription)
-            self._replaced[subscription] = message if earlier is None else earlier.merged_with(message)
+        elif message.is_replaceable and (subscription.is_latest or not message.is_lossless):
+            earlier = self._waiting.get(subscription)
+            self._waiting[subscription] = message if earlier is None else earlier.merged_with(message)
             if self._flushing is None:
                 self._flushing = asyncio.create_task(self._flush())
         else:
-            kept = self._replaced.pop(subscription, None)
+            kept = self._waiting.pop(subscription, None)
             if kept is not None:
                 self._send(subscription, kept)
             frame = message.frame(self._format)
@@ -131,7 +145,7 @@ class Connection:
 
     def fail(self, subscription: Subscription, error: Exception) -> None:
         """Tell the client that a channel cannot be read, and end the subscription; or the connection, if it is our fault."""
-        if not isinstance(error, StorageError):
+        if not isinstance(error, StorageError | StatsError):
             self.end(SERVER_ERROR)
             return
         name = subscription.live.channel.name
@@ -140,7 +154,7 @@ class Connection:
         self.unsubscribe(name)
 
     async def subscribe(
-        self, channels: list[Channel], tokens: Mapping[str, Mapping[str, Token]], *, is_latest: bool
+        self, channels: Iterable[Channel], tokens: Mapping[str, Mapping[str, Token]], *, is_latest: bool
     ) -> tuple[dict[str, str], Callable[[], None]]:
         """Subscribe to channels: from tokens, by the channel's name, or from now on.
 
@@ -199,7 +213,7 @@ class Connection:
         if subscription is None:
             return False
         subscription.live.subscribers.discard(subscription)
-        self._replaced.pop(subscription, None)
+        self._waiting.pop(subscription, None)
         if subscription.replay is not None:
             subscription.replay.cancel()
         self._hub.leave(subscription.live)
@@ -259,7 +273,7 @@ class Connection:
             # The log was restored while it was read; the client continues at its head.
             self._send(subscription, resync_message(live.channel.name, live.seq))
         except Exception as error:
-            if not isinstance(error, StorageError):
+            if not isinstance(error, StorageError | StatsError):
                 logger.exception("old messages of the live feed cannot be sent")
             subscription.replay = None
             self.fail(subscription, error)
@@ -271,20 +285,29 @@ class Connection:
         """Send old messages as the client takes them, until the replay has come to where the channel is."""
         live = subscription.live
         while True:
-            async with self._reading:
-                messages = await self._run_replay(replay.next, live.commits)
-                LIVE_MESSAGES.add(live.channel.kind, amount=len(messages))
-                for message in messages:
-                    if self._socket.unsent_bytes >= _MANY_UNSENT_BYTES:
-                        await self._socket.drained()
-                    self._send(subscription, message)
-            if messages:
+            if await self._send_some(subscription, replay):
                 continue
-            if replay.commits == live.commits and replay.feed.settled_ns >= live.settled_ns:
-                return
-            if _is_ahead(replay, live):
+            if live.error is not None:
+                raise live.error
+            is_ahead = _is_ahead(replay, live)
+            if is_ahead or (replay.commits == live.commits and replay.feed.seq != live.seq):
+                # The client has a later token than the channel, or the channel is in the midst of a commit.
                 self._hub.ring(live.channel.symbol)
                 await live.moved()
+            elif replay.commits == live.commits and replay.feed.settled_ns >= live.settled_ns:
+                return
+
+    async def _send_some(self, subscription: Subscription, replay: Replay) -> bool:
+        """Send the next old messages. Return whether there were any."""
+        live = subscription.live
+        async with self._reading:
+            messages = await self._run_replay(replay.next, live.commits)
+            LIVE_MESSAGES.add(live.channel.kind, amount=len(messages))
+            for message in messages:
+                if self._socket.unsent_bytes >= _MANY_UNSENT_BYTES:
+                    await self._socket.drained()
+                self._send(subscription, message)
+        return bool(messages)
 
     def _send(self, subscription: Subscription, message: Message) -> None:
         subscription.seq = message.seq
@@ -295,13 +318,14 @@ class Connection:
             self._written += len(frame)
 
     async def _flush(self) -> None:
-        """Send what was kept, as soon as the client has taken what it was sent."""
-        while self._replaced:
-            await self._socket.drained()
-            subscription, message = next(iter(self._replaced.items()))
-            del self._replaced[subscription]
-            self._send(subscription, message)
-        self._flushing = None
+        """Send the updates that wait, as soon as the client has taken what it was sent."""
+        try:
+            while self._waiting:
+                await self._socket.drained()
+                for subscription in tuple(self._waiting)[:1]:
+                    self._send(subscription, self._waiting.pop(subscription))
+        finally:
+            self._flushing = None
 
 
 def _is_ahead(replay: Replay, live: LiveChannel) -> bool:

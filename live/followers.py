@@ -1,22 +1,28 @@
 """Follow the logs of a symbol, in the store, whoever writes them. Everything here blocks: call it in a thread."""
 
+import logging
 import time
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from live.bar_feed import BarFeed, BarPosition
 from live.bar_frames import BarFrames
 from live.channels import Channel
 from live.frames import Message, RowFeed, resync_message
 from live.tokens import Token, head_of, position_of, record_of, token_of
+from stats.exceptions import StatsError
 from stats.market_data.query import MarketDataQuery
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
-from store.exceptions import StorageError, UnknownSymbol
+from store.exceptions import StorageError, StoreBusy, UnknownSymbol
 from store.protocol import NO_COMMIT, CommitId, MarketStore
 from store.walk import BEGINNING, CommitPiece, CommitRecord, CommittedRows, LogPosition, Resync
 from trades.stores import market_store
+
+logger = logging.getLogger(__name__)
 
 # A read ends with the commit that reaches this number of rows.
 _ROWS_AT_ONCE = 20_000
@@ -45,25 +51,28 @@ class LogTail:
     def read(self, upto: int | None = None) -> list[CommitPiece]:
         """Return the pieces after the position, to the end of a commit. Empty if there is nothing new.
 
-        upto: the last commit to read. Raises `Resync` and `StorageError`s, but never after pieces were read: these are
-        returned, and the next call raises.
+        upto: the last commit to read. Raises `Resync` and `StorageError`s; then the position has not moved. Whole commits
+        that were read before the failure are returned, and the next call raises.
         """
         pieces: list[CommitPiece] = []
-        rows, self.has_more = 0, False
+        whole, size, self.has_more = _Whole(0, self.position, self._left), 0, False
         try:
             for piece in self._store.commits(self._dataset, self._symbol, self.position, upto):
                 pieces.append(piece)
-                rows += self._take(piece)
-                if rows >= _ROWS_AT_ONCE and not self._left:
+                size += 1 + self._take(piece)
+                if self._left:
+                    continue
+                whole = _Whole(len(pieces), self.position, 0)
+                if size >= _ROWS_AT_ONCE:
                     self.has_more = True
                     break
         except UnknownSymbol:
             return []
         except (StorageError, Resync):
-            if not pieces:
+            self.position, self._left, self.has_more = whole.position, whole.left, bool(whole.pieces)
+            if not whole.pieces:
                 raise
-            self.has_more = True
-        return pieces
+        return pieces[: whole.pieces]
 
     def _take(self, piece: CommitPiece) -> int:
         if isinstance(piece, CommitRecord):
@@ -74,6 +83,14 @@ class LogTail:
             commit = piece.commit
         self.position = piece.position if self._left else LogPosition(commit)
         return count
+
+
+class _Whole(NamedTuple):
+    """How far whole commits were read: the number of their pieces, the position, and the rows left in its commit."""
+
+    pieces: int
+    position: LogPosition
+    left: int
 
 
 class Feed(Protocol):
@@ -141,10 +158,36 @@ class Replay:
         yield from self.feed.settled(now_ns=time.time_ns())
 
 
+@dataclass(slots=True)
+class Advance:
+    """What a look at the logs of a symbol has found.
+
+    failed: the errors of channels that can be followed no longer, by name. is_stale: whether there is more to read.
+    cost: the processor time in seconds.
+    """
+
+    messages: list[Message] = field(default_factory=list)
+    failed: dict[str, Exception] = field(default_factory=dict)
+    is_stale: bool = False
+    cost: float = 0.0
+
+    def add(self, channel: Channel, made: Callable[[], Iterator[Message]]) -> None:
+        """Add a channel's messages, or its error."""
+        if channel.name in self.failed:
+            return
+        try:
+            self.messages.extend(made())
+        except Exception as error:
+            if not isinstance(error, StorageError | StatsError):
+                logger.exception("the live feed cannot go on for %s", channel.name)
+            self.failed[channel.name] = error
+
+
 class SymbolFollower:
     """Follows the logs of a symbol for all its channels in this process. One call at a time.
 
-    heads: the tokens of its logs (see `MarketStore.heads`) when they were last read. has_more: whether there was more.
+    heads: the stamps of its logs (see `MarketStore.heads`) when they were last read. due_ns: when to advance although
+    nothing is committed; None for never.
     """
 
     def __init__(self, symbol: str) -> None:
@@ -153,16 +196,7 @@ class SymbolFollower:
         self._feeds: dict[str, tuple[Channel, Feed]] = {}
         self._catalogue: Hashable = None
         self.heads: dict[Dataset, Hashable] = {}
-
-    @property
-    def has_more(self) -> bool:
-        return any(reader.has_more for reader in tuple(self._readers.values()))
-
-    @property
-    def due_ns(self) -> int | None:
-        """When to advance although nothing is committed; None for never."""
-        dues = [feed.due_ns for _, feed in tuple(self._feeds.values())]
-        return min((each for each in dues if each is not None), default=None)
+        self.due_ns: int | None = None
 
     def add(self, channel: Channel) -> Feed:
         """Add a channel, and return its feed. It begins where the logs were read to, or at their heads."""
@@ -171,6 +205,7 @@ class SymbolFollower:
                 self._readers[dataset] = _reader_at_head(dataset, self._symbol)
         feed = _feed_at(channel, self.commits(channel))
         self._feeds[channel.name] = channel, feed
+        self.due_ns = self._next_due_ns()
         return feed
 
     def remove(self, channel: Channel) -> None:
@@ -188,33 +223,52 @@ class SymbolFollower:
         """Return the `settled_ns` of a channel's feed."""
         return self._feeds[channel.name][1].settled_ns
 
-    def advance(self) -> list[Message]:
-        """Return the messages of all channels for what is new; none if nothing is. Raises `StorageError`s."""
-        messages: list[Message] = []
+    def advance(self) -> Advance:
+        """Return the messages of all channels for what is new. A channel that fails is followed no longer."""
+        began, found = time.thread_time(), Advance()
         for dataset, reader in tuple(self._readers.items()):
             self.heads[dataset] = market_store().heads(dataset, (self._symbol,)).get(self._symbol)
-            try:
-                pieces = reader.read()
-            except Resync:
-                messages += self._resynced(dataset)
-                continue
-            for channel, feed in self._feeds.values():
-                if pieces and dataset in channel.datasets:
-                    messages += feed.taken(dataset, pieces, now_ns=time.time_ns())
-        return messages + self._settled()
+            self._read(dataset, reader, found)
+        self._settle(found)
+        for name in found.failed:
+            self._feeds.pop(name, None)
+        self.due_ns = self._next_due_ns()
+        found.cost = time.thread_time() - began
+        return found
 
-    def _settled(self) -> list[Message]:
-        """Return the messages for what has changed without a commit."""
-        feeds = [feed for channel, feed in self._feeds.values() if channel.bars is not None]
+    def _read(self, dataset: Dataset, reader: LogTail, found: Advance) -> None:
+        """Add the messages for what is new in a log."""
+        try:
+            pieces = reader.read()
+        except StoreBusy as error:
+            logger.warning("the live feed waits: %s", error)
+            found.is_stale = True
+        except Resync:
+            found.messages += self._resynced(dataset)
+        except StorageError as error:
+            found.failed |= {
+                name: error for name, (each, _) in self._feeds.items() if dataset in each.datasets
+            }
+        else:
+            found.is_stale = found.is_stale or reader.has_more
+            for channel, feed in tuple(self._feeds.values()) if pieces else ():
+                if dataset in channel.datasets:
+                    found.add(channel, partial(feed.taken, dataset, pieces, now_ns=time.time_ns()))
+
+    def _settle(self, found: Advance) -> None:
+        """Add the messages for what has changed without a commit."""
+        feeds = [(channel, feed) for channel, feed in self._feeds.values() if channel.bars is not None]
         if not feeds:
-            return []
+            return
         now_ns, catalogue = time.time_ns(), market_store().catalogue_stamp()
         is_declared, self._catalogue = catalogue != self._catalogue, catalogue
-        messages: list[Message] = []
-        for feed in feeds:
-            if is_declared or (feed.due_ns is not None and feed.due_ns <= now_ns):
-                messages += feed.settled(now_ns=now_ns)
-        return messages
+        for channel, feed in feeds:
+            if is_declared or (self.due_ns is not None and self.due_ns <= now_ns):
+                found.add(channel, partial(feed.settled, now_ns=now_ns))
+
+    def _next_due_ns(self) -> int | None:
+        dues = [feed.due_ns for _, feed in self._feeds.values()]
+        return min((each for each in dues if each is not None), default=None)
 
     def _resynced(self, dataset: Dataset) -> list[Message]:
         """Begin again at the head of a log that was restored, for the channels that it has."""
@@ -259,7 +313,7 @@ def _bars_opened(
 ) -> tuple[dict[Dataset, LogTail], Feed]:
     """Return the readers and the feed of bars. A token of trades alone stands for the bars stored by then."""
     store, symbol = market_store(), channel.symbol
-    token = token_of(tokens, TRADES)
+    token = None if tokens.keys() == {BARS.name} else token_of(tokens, TRADES)
     trades = NO_COMMIT if token is None else _whole_commit(store, TRADES, symbol, token)
     record = record_of(store, TRADES, symbol, trades)
     committed_ns = 0 if record is None else record.committed_at

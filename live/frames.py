@@ -27,16 +27,19 @@ FORMATS = (JSON, MESSAGE_PACK)
 
 
 class Message:
-    """A message of a channel. seq: its token. is_lossless: whether a slow client may not miss it."""
+    """A message of a channel. seq: its token. is_lossless: whether a slow client may not miss it.
 
-    __slots__ = ("_frames", "channel", "is_lossless", "is_resync", "payload", "seq")
+    is_replaceable: whether a newer message may replace it for a client that asks for the latest only.
+    """
+
+    __slots__ = ("_frames", "channel", "is_lossless", "is_replaceable", "payload", "seq")
 
     def __init__(
-        self, channel: str, seq: str, payload: bytes, *, is_lossless: bool = True, is_resync: bool = False
+        self, channel: str, seq: str, payload: bytes, *, is_lossless: bool = True, is_replaceable: bool = True
     ) -> None:
         """payload: the message as JSON."""
         self.channel, self.seq, self.payload = channel, seq, payload
-        self.is_lossless, self.is_resync = is_lossless, is_resync
+        self.is_lossless, self.is_replaceable = is_lossless, is_replaceable
         self._frames: dict[str, bytes] = {}
 
     def merged_with(self, later: "Message") -> "Message":
@@ -61,7 +64,7 @@ def frame_of(payload: bytes, format_name: str) -> bytes:
 def resync_message(channel: str, seq: str) -> Message:
     """Return the message that tells a client to forget what it has of a channel."""
     payload = orjson.dumps({"op": "resync", "ch": channel, "seq": seq})
-    return Message(channel, seq, payload, is_resync=True)
+    return Message(channel, seq, payload, is_replaceable=False)
 
 
 def rows_payload(head: Mapping[str, Any], rows: bytes) -> bytes:

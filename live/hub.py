@@ -9,11 +9,10 @@ from typing import NamedTuple, Protocol, TypeVar, TypeVarTuple
 from live.bell import Bell
 from live.channels import Channel
 from live.commits import NewCommits
-from live.followers import Commits, SymbolFollower
+from live.followers import Advance, Commits, SymbolFollower
 from live.frames import Message
 from metrics.declarations import LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from store.declarations import Dataset
-from store.exceptions import StoreBusy
 from trades.stores import market_store
 
 Arguments = TypeVarTuple("Arguments")
@@ -25,6 +24,8 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 # A look at ten thousand logs takes 50 ms; between two looks is at least ten times as long.
 _POLL_PAUSES = 10
+# The frames of a large commit are sent in portions, with pauses in which a client can take them.
+_PORTION_BYTES, _PORTION_SECONDS = 256 * 2**10, 0.01
 # After a read that took more processor time than this, its symbol waits so many times as long, for the others' sake.
 _DEAR_SECONDS, _DEAR_PAUSES = 0.01, 2
 
@@ -64,7 +65,7 @@ class LiveChannel:
     """A channel that this process follows.
 
     seq, commits: the token of the last message that was delivered, and the commits up to which the logs were read then.
-    settled_ns: the `settled_ns` of the feed then.
+    settled_ns: the `settled_ns` of the feed then. error: why it is followed no longer.
     """
 
     def __init__(self, channel: Channel, seq: str, commits: Commits, settled_ns: int) -> None:
@@ -73,6 +74,7 @@ class LiveChannel:
         self.subscribers: set[Subscriber] = set()
         # How many clients use the channel: subscribers, and those that still read old messages.
         self.users = 0
+        self.error: Exception | None = None
         self._moved: asyncio.Future[None] | None = None
 
     def deliver(self, message: Message) -> None:
@@ -87,22 +89,30 @@ class LiveChannel:
         LIVE_MESSAGES.add(self.channel.kind, amount=len(self.subscribers))
 
     def fail(self, error: Exception) -> None:
-        """End all subscriptions."""
+        """End all subscriptions, also of clients that still read old messages."""
+        self.error = error
         for subscriber in tuple(self.subscribers):
             subscriber.fail(error)
+        self._wake()
 
     def move_to(self, commits: Commits, settled_ns: int) -> None:
         """Note that the messages up to these commits were delivered."""
         self.commits, self.settled_ns = commits, settled_ns
+        self._wake()
+
+    async def moved(self) -> None:
+        """Wait until the channel's logs were read again. Raises the error with which the channel failed."""
+        if self.error is None:
+            if self._moved is None:
+                self._moved = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._moved)
+        if self.error is not None:
+            raise self.error
+
+    def _wake(self) -> None:
         if self._moved is not None:
             self._moved.set_result(None)
             self._moved = None
-
-    async def moved(self) -> None:
-        """Wait until the channel's logs were read again."""
-        if self._moved is None:
-            self._moved = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._moved)
 
 
 class _FollowedSymbol:
@@ -210,9 +220,11 @@ class Hub:
             self.leave(opening.result())
 
     async def _remove(self, live: LiveChannel) -> None:
-        followed = self._symbols[live.channel.symbol]
+        followed = self._symbols.get(live.channel.symbol)
+        if followed is None:
+            return
         async with followed.lock:
-            if not live.users and live.channel.name in followed.channels:
+            if not live.users and followed.channels.get(live.channel.name) is live:
                 del followed.channels[live.channel.name]
                 followed.follower.remove(live.channel)
         self._forget_unused(followed)
@@ -223,55 +235,49 @@ class Hub:
 
     async def _follow(self, followed: _FollowedSymbol) -> None:
         """Deliver what is new in the logs of a symbol."""
-        async with followed.lock:
-            while followed.is_rung and followed.channels:
+        while followed.is_rung and followed.channels:
+            async with followed.lock:
                 followed.is_rung = False
                 try:
-                    messages, cost = await self._run(_advanced, followed.follower)
-                except StoreBusy as error:
-                    # The next look at the logs tries again.
-                    logger.warning("the live feed waits: %s", error)
-                    followed.is_rung = True
-                    return
+                    found = await self._run(followed.follower.advance)
                 except Exception as error:
                     logger.exception("the live feed cannot go on for %s", followed.symbol)
-                    for live in followed.channels.values():
-                        live.fail(error)
-                    return
-                _deliver(messages, followed)
-                followed.is_rung = followed.is_rung or followed.follower.has_more
-                if cost > _DEAR_SECONDS:
-                    # Daily bars with auctions read the whole day. The commits of the pause are read together.
-                    await asyncio.sleep(_DEAR_PAUSES * cost)
+                    found = Advance(failed=dict.fromkeys(followed.channels, error))
+                await _deliver(found.messages, followed)
+                for name, failure in found.failed.items():
+                    followed.channels.pop(name).fail(failure)
+            followed.is_rung = followed.is_rung or found.is_stale
+            if found.is_stale or found.cost > _DEAR_SECONDS:
+                # Daily bars with auctions read the whole day. The commits of the pause are read together.
+                await asyncio.sleep(_DEAR_PAUSES * found.cost)
 
     async def _poll(self) -> None:
         """Look from time to time for commits that no bell told of, and for what is due."""
         catalogue: Hashable = None
-        took = 0.0
+        cost = 0.0
         while True:
-            await asyncio.sleep(max(POLL_SECONDS, took * _POLL_PAUSES))
-            began = time.monotonic()
+            await asyncio.sleep(max(POLL_SECONDS, cost * _POLL_PAUSES))
             symbols: dict[Dataset, list[str]] = {}
             for symbol, followed in self._symbols.items():
                 for dataset in followed.datasets:
                     symbols.setdefault(dataset, []).append(symbol)
             try:
                 heads = await self._run(_heads, symbols)
+                for symbol in self._changed(heads, is_declared=heads.catalogue != catalogue) | self._due():
+                    self.ring(symbol)
             except Exception:  # whatever it is, look again
-                logger.exception("the heads of the logs cannot be read")
+                logger.exception("the live feed cannot look at the logs")
                 continue
-            for symbol in self._changed(heads, is_declared=heads.catalogue != catalogue) | self._due():
-                self.ring(symbol)
-            catalogue, took = heads.catalogue, time.monotonic() - began
+            catalogue, cost = heads.catalogue, heads.cost
 
     def _changed(self, heads: "_Heads", *, is_declared: bool) -> set[str]:
         """Return the symbols with a log that has another head than when it was last read. is_declared: all symbols."""
         if is_declared:
             return set(self._symbols)
         changed = set()
-        for (dataset, symbol), token in heads.tokens.items():
+        for (dataset, symbol), stamp in heads.stamps.items():
             followed = self._symbols.get(symbol)
-            if followed is not None and followed.follower.heads.get(dataset) != token:
+            if followed is not None and followed.follower.heads.get(dataset) != stamp:
                 changed.add(symbol)
         return changed
 
@@ -283,33 +289,35 @@ class Hub:
 
 
 class _Heads(NamedTuple):
-    """What shows that there is something to read: tokens of the logs' heads, and the stamp of the instruments."""
+    """What shows that there is something to read: stamps of the logs and of the instruments. cost: processor time, s."""
 
-    tokens: dict[tuple[Dataset, str], Hashable]
+    stamps: dict[tuple[Dataset, str], Hashable]
     catalogue: Hashable
+    cost: float
 
 
 def _heads(symbols: Mapping[Dataset, list[str]]) -> _Heads:
-    store = market_store()
-    tokens = {
-        (dataset, symbol): token
+    began, store = time.thread_time(), market_store()
+    stamps = {
+        (dataset, symbol): stamp
         for dataset, names in symbols.items()
-        for symbol, token in store.heads(dataset, names).items()
+        for symbol, stamp in store.heads(dataset, names).items()
     }
-    return _Heads(tokens, store.catalogue_stamp())
+    return _Heads(stamps, store.catalogue_stamp(), time.thread_time() - began)
 
 
-def _advanced(follower: SymbolFollower) -> tuple[list[Message], float]:
-    """Return the messages for what is new, and the processor time that they took, in seconds."""
-    began = time.thread_time()
-    return follower.advance(), time.thread_time() - began
-
-
-def _deliver(messages: list[Message], followed: _FollowedSymbol) -> None:
+async def _deliver(messages: list[Message], followed: _FollowedSymbol) -> None:
+    """Deliver messages; in portions if they are many, so that clients that read can take them."""
+    size = 0
     for message in messages:
         live = followed.channels.get(message.channel)
-        if live is not None:
-            live.deliver(message)
+        if live is None:
+            continue
+        live.deliver(message)
+        size += len(message.payload)
+        if size > _PORTION_BYTES:
+            size = 0
+            await asyncio.sleep(_PORTION_SECONDS)
     for live in followed.channels.values():
         follower, channel = followed.follower, live.channel
         live.move_to(follower.commits(channel), follower.settled_ns(channel))

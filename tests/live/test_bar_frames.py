@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 
 from live.channels import Channel, parse_channel
@@ -11,9 +12,10 @@ from live.followers import Replay, SymbolFollower
 from live.frames import Message
 from live.tokens import parse_tokens
 from store.datasets import BARS, TRADES
+from store.protocol import NO_COMMIT, Append
 from store.queries import QueryableStore
 from tests.chance import chosen_seed
-from tests.store.builders import MINUTE, SECOND, SYMBOL, amendment, batch, cancel, trade
+from tests.store.builders import MINUTE, SECOND, SYMBOL, amendment, batch, cancel, instant, trade
 from trades.stores import market_store
 
 RANGE = {"start": "2025-01-02T11:00:00Z", "end": "2025-01-02T14:00:00Z", "resolution": "1m"}
@@ -84,7 +86,7 @@ def test_live_bars_equal_rest_after_each_commit_and_from_each_token(store: Query
     tokens, standing = [], list[int]()
     for number in range(1, 25):
         write(store, chance, number, standing)
-        watcher.take(follower.advance())
+        watcher.take(follower.advance().messages)
         assert watcher.in_order() == rest(api)
         tokens.append((watcher.seq, rest(api)))
     heads = {TRADES: store.head(TRADES, SYMBOL), BARS: follower.commits(channel())[BARS]}
@@ -103,7 +105,7 @@ def test_a_bar_whose_trades_are_cancelled_is_removed(store: QueryableStore, api)
     follower = SymbolFollower(SYMBOL)
     watcher = Watcher(follower.add(channel()).seq, rest(api))
     store.correct(amendment(cancel(5 * MINUTE, trade_id="b")))
-    messages = follower.advance()
+    messages = follower.advance().messages
     watcher.take(messages)
     assert orjson.loads(messages[-1].payload)["data"][-1] == {
         "timestamp": "2025-01-02T12:05:00Z",
@@ -125,8 +127,34 @@ def test_an_instrument_that_is_declared_anew_resyncs_its_bars_only(store: Querya
         api.call("PUT", path, orjson.dumps({"class": "equity", "bar_policy": "us_equities"})).status_code
         == 200
     )
-    (message,) = follower.advance()
+    (message,) = follower.advance().messages
     document = orjson.loads(message.payload)
     assert (document["op"], document["ch"]) == ("resync", f"bars.1m:{SYMBOL}")
     assert document["seq"] == store.head(TRADES, SYMBOL).token
-    assert follower.advance() == []
+    assert follower.advance().messages == []
+
+
+def test_bars_that_are_stored_alone_are_resumed_from_their_own_token(store: QueryableStore, api):
+    rows = [
+        {
+            **dict.fromkeys(BARS.schema.names),
+            "timestamp": instant(minute * MINUTE),
+            "resolution": "1m",
+            **dict.fromkeys(("open", "high", "low", "close"), 10.0),
+            "volume": 5.0,
+        }
+        for minute in range(2)
+    ]
+    for row in rows:
+        batch_of_bars = pa.RecordBatch.from_pylist([row], schema=BARS.schema)
+        store.append(Append(BARS, SYMBOL, batch_of_bars, "key:1"))
+    follower = SymbolFollower(SYMBOL)
+    seq = follower.add(channel()).seq
+    first = store.head(BARS, SYMBOL, commit=1).token
+    assert seq == f"bars={store.head(BARS, SYMBOL).token}"
+    late = Watcher(f"bars={first}", rest(api)[:1])
+    replay = Replay(channel(), parse_tokens(f"bars={first}"))
+    while messages := replay.next({TRADES: NO_COMMIT, BARS: store.head(BARS, SYMBOL)}):
+        late.take(messages)
+    assert late.in_order() == rest(api)
+    assert late.seq == seq

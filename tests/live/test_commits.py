@@ -49,7 +49,7 @@ def test_the_lines_are_the_messages_of_the_live_feed(store: QueryableStore, api:
     store.append(batch(*(trade(n, trade_id=str(n)) for n in range(700))))
     store.correct(amendment(cancel(1, trade_id="1")))
     store.append(batch(complete_until=trade(10_000)["timestamp"]))
-    sent = [orjson.loads(message.payload) for message in follower.advance()]
+    sent = [orjson.loads(message.payload) for message in follower.advance().messages]
     found = lines(api.get(COMMITS))
     assert len(found) == 4
     assert [{**each, "sent_at": ""} for each in found] == [{**each, "sent_at": ""} for each in sent]

@@ -8,10 +8,11 @@ import orjson
 import pytest
 
 from live.channels import row_channel
-from live.followers import Replay, SymbolFollower
+from live.followers import LogTail, Replay, SymbolFollower
 from live.frames import Message
 from live.tokens import Token, parse_tokens
-from store.datasets import TRADES
+from store.datasets import TRADES, TRADING_STATUS
+from store.exceptions import DataDamaged, StoreBusy
 from store.protocol import Append, CommitId
 from store.queries import QueryableStore
 from store.walk import Resync
@@ -45,11 +46,11 @@ def test_a_frame_has_the_rows_of_one_commit_as_rest_answers_them(store: Queryabl
     begun = feed.seq
     store.append(batch(trade(1, 101.5, 7.0, trade_id="a", conditions="odd_lot"), trade(2)))
     head = store.head(TRADES, SYMBOL)
-    (frame,) = documents(follower.advance())
+    (frame,) = documents(follower.advance().messages)
     assert (frame["ch"], frame["prev"], frame["seq"]) == (CHANNEL, begun, f"{head.token}.1")
     answer = api.get(f"/api/v1/market-data/equities/{SYMBOL}/trades", {"last": 2})
     assert frame["data"] == answer.json()["trades"]
-    assert follower.advance() == []
+    assert follower.advance().messages == []
 
 
 def test_corrections_come_on_the_channel_of_the_rows(store: QueryableStore):
@@ -57,7 +58,7 @@ def test_corrections_come_on_the_channel_of_the_rows(store: QueryableStore):
     follower = SymbolFollower(SYMBOL)
     follower.add(row_channel("trades", SYMBOL))
     store.correct(amendment(cancel(1, trade_id="a"), correct(2, trade_id="b", new={"price": 9.0})))
-    (frame,) = documents(follower.advance())
+    (frame,) = documents(follower.advance().messages)
     cancelled, corrected = frame["data"]
     assert frame["kind"] == "corrections"
     assert (cancelled["action"], cancelled["commit"], cancelled["ordinal"], cancelled["after"]) == (
@@ -74,7 +75,7 @@ def test_a_declaration_is_a_frame_without_rows(store: QueryableStore):
     follower = SymbolFollower(SYMBOL)
     follower.add(row_channel("trades", SYMBOL))
     store.append(batch(complete_until=trade(10)["timestamp"]))
-    (frame,) = documents(follower.advance())
+    (frame,) = documents(follower.advance().messages)
     assert frame["data"] == []
     assert frame["seq"] == store.head(TRADES, SYMBOL).token
     assert frame["complete_until"].startswith("2025-01-02T12:00:00")
@@ -83,9 +84,9 @@ def test_a_declaration_is_a_frame_without_rows(store: QueryableStore):
 def test_a_log_that_does_not_exist_yet_is_followed_from_its_first_row(store: QueryableStore):
     follower = SymbolFollower(SYMBOL)
     feed = follower.add(row_channel("trades", SYMBOL))
-    assert (feed.seq, follower.advance()) == ("0-000000", [])
+    assert (feed.seq, follower.advance().messages) == ("0-000000", [])
     store.append(batch(trade(1)))
-    (frame,) = documents(follower.advance())
+    (frame,) = documents(follower.advance().messages)
     assert frame["prev"] == "0-000000"
 
 
@@ -99,8 +100,8 @@ def test_from_any_token_nothing_is_missed_or_repeated(store: QueryableStore):
         if chance.random() < 0.4:
             store.correct(amendment(cancel(number * 10_000, trade_id=f"{number}-0")))
         if chance.random() < 0.6:
-            frames += documents(follower.advance())
-    frames += documents(follower.advance())
+            frames += documents(follower.advance().messages)
+    frames += documents(follower.advance().messages)
     head = store.head(TRADES, SYMBOL)
     assert [frame["prev"] for frame in frames[1:]] == [frame["seq"] for frame in frames[:-1]]
     for index, frame in enumerate(frames):
@@ -129,3 +130,37 @@ def test_a_token_of_another_log_is_answered_resync(store: QueryableStore):
     store.append(batch(trade(1)))
     with pytest.raises(Resync):
         Replay(row_channel("trades", SYMBOL), {"": Token(1, "ffffff")})
+
+
+def test_a_log_that_is_busy_costs_no_message_of_another(store: QueryableStore, monkeypatch):
+    follower = SymbolFollower(SYMBOL)
+    follower.add(row_channel("trades", SYMBOL))
+    follower.add(row_channel("status", SYMBOL))
+    store.append(batch(trade(1)))
+    usual = LogTail.read
+
+    def read(tail: LogTail, upto: int | None = None) -> Any:
+        if tail is follower._readers[TRADING_STATUS]:
+            raise StoreBusy("suspended")
+        return usual(tail, upto)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LogTail, "read", read)
+        found = follower.advance()
+        assert (len(found.messages), found.is_stale) == (1, True)
+    assert follower.advance().messages == []
+
+
+def test_a_damaged_log_fails_its_own_channels_only(store: QueryableStore, monkeypatch):
+    follower = SymbolFollower(SYMBOL)
+    follower.add(row_channel("trades", SYMBOL))
+    follower.add(row_channel("status", SYMBOL))
+    store.append(batch(trade(1)))
+
+    def read(_upto: int | None = None) -> Any:
+        raise DataDamaged("a block")
+
+    monkeypatch.setattr(follower._readers[TRADING_STATUS], "read", read)
+    found = follower.advance()
+    assert [message.channel for message in found.messages] == [CHANNEL]
+    assert [*found.failed] == [f"status:{SYMBOL}"]
