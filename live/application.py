@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 _FIRST_MESSAGE_SECONDS = 10.0
 # Keys are read anew every 0.3 seconds, so a revoked one is noticed within a second.
-_CHECK_SECONDS = 0.5
+_CHECK_SECONDS = 0.25
 _LOOK_SECONDS = 1.0
 
 
@@ -53,7 +53,7 @@ class LiveFeed:
     """The application. One for each process."""
 
     def __init__(self, lanes: Lanes, is_served: Callable[[Environ], bool] = lambda _: True) -> None:
-        """`is_served` tells whether a request came with an allowed host, and over TLS if that is required."""
+        """`is_served` tells whether a request came with an allowed host and origin, and over TLS if that is required."""
         self._lanes, self._is_served = lanes, is_served
         self._hub = Hub(lanes.follow)
         self._clients: set[Client] = set()
@@ -131,7 +131,10 @@ class LiveFeed:
     def _format_of(self, environ: Environ) -> str:
         """Return the format that a client asks for. Raises `PermissionDenied`, `InvalidParameter`."""
         if not self._is_served(environ):
-            raise PermissionDenied("the live feed is not served over this host, or needs TLS", "forbidden")
+            raise PermissionDenied(
+                "the live feed is not served over this host or to pages of this origin, or needs TLS",
+                "forbidden",
+            )
         query = call_in(environ).query
         name = query.removeprefix("format=") if query else JSON
         if name not in FORMATS:

@@ -3,7 +3,9 @@
 Requests without a session, such as API calls with a key, skip them. That saves about 40 µs.
 """
 
+from collections.abc import Mapping
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from csp.middleware import CSPMiddleware
 from django.conf import settings
@@ -67,3 +69,15 @@ class PagePolicyMiddleware(CSPMiddleware):
             response.headers["Permissions-Policy"] = settings.PERMISSIONS_POLICY
             self.process_response(request, response)
         return response
+
+
+def is_own_origin(environ: Mapping[str, Any]) -> bool:
+    """Return whether a request to open a WebSocket comes from a page of this host or of CORS_ALLOWED_ORIGINS, or from no page.
+
+    Browsers send client certificates with WebSockets of any page, and do not apply CORS to them.
+    """
+    origin: str | None = environ.get("HTTP_ORIGIN")
+    if origin is None or origin in settings.CORS_ALLOWED_ORIGINS:
+        return True
+    host: str | None = environ.get("HTTP_HOST")
+    return urlsplit(origin).netloc == host

@@ -20,6 +20,7 @@ import uvicorn
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
+from marketdata_project.browsers import is_own_origin
 from marketdata_project.front.application import DjangoHandler, Front
 from marketdata_project.front.body import BodyReader
 from marketdata_project.front.lanes import Lane
@@ -208,7 +209,7 @@ def _front(handler: DjangoHandler) -> Front:
     lanes = [
         Lane(f"live-{name}", threads=LIVE_THREADS, after=close_old_connections).run for name in Lanes._fields
     ]
-    live = LiveFeed(Lanes(*lanes), lambda environ: is_secure(environ) is not None)
+    live = LiveFeed(Lanes(*lanes), lambda environ: is_secure(environ) is not None and is_own_origin(environ))
     waiting_lane = Lane("waiting", threads=1, after=close_old_connections)
     job_ends = JobEnds(lambda uuids: waiting_lane.run(ended_jobs, uuids))
     return Front(
