@@ -170,7 +170,7 @@ class LiveFeed:
         now = asyncio.get_running_loop().time()
         for client in tuple(self._clients):
             connection = client.connection
-            connection.look(now)
+            connection.check_liveness(now)
             if client.identity is None and connection.latency_us > _FIRST_MESSAGE_SECONDS * 1e6:
                 connection.end(NOT_AUTHENTICATED)
         clients = [each for each in self._clients if each.connection.ended is None]

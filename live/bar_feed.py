@@ -190,7 +190,7 @@ class BarFeed:
     def advance(self, commits: Iterable[TouchedCommit], *, now_ns: int) -> Iterator[BarStep]:
         """Take the next commits, and yield the steps. Take all steps before anything else is asked of the feed.
 
-        commits: of both logs, by `committed_at`; those before the position are skipped. A commit that changes a bar
+        commits: of one of the two logs; those before the position are skipped. A commit that changes a bar
         that was final by then begins a step, and a commit of stored bars is a step of its own. Others are joined.
         """
         if self._is_declared_anew():

@@ -57,7 +57,7 @@ ENDS = (RESTARTING, MALFORMED_MESSAGE, NOT_AUTHENTICATED, FORBIDDEN, IDLE, SLOW_
 
 
 class Subscription:
-    """A client's subscription to a channel. seq: the token of the last message that it was sent.
+    """A client's subscription to a channel. seq: the token of the last message that was written to it.
 
     is_latest: whether any message may be replaced by a newer one.
     """
@@ -236,7 +236,7 @@ class Connection:
         if self._flushing is not None:
             self._flushing.cancel()
 
-    def look(self, now: float) -> None:
+    def check_liveness(self, now: float) -> None:
         """End the connection if the client is silent or takes nothing. now: by the event loop's clock, in seconds."""
         unsent = self._socket.unsent_bytes
         taken = self._written - unsent

@@ -168,11 +168,11 @@ def test_a_silent_client_and_one_that_takes_nothing_are_cut_off(store: Queryable
             stalled.is_held = True
             connections[1].send({"op": "pong"})
             for connection in connections:
-                connection.look(now + 1)
+                connection.check_liveness(now + 1)
                 assert connection.ended is None
-            connections[1].look(now + 2 + STALLED_SECONDS)
+            connections[1].check_liveness(now + 2 + STALLED_SECONDS)
             assert stalled.closed == (4413, "slow_consumer")
-            connections[0].look(now + IDLE_SECONDS + 1)
+            connections[0].check_liveness(now + IDLE_SECONDS + 1)
             assert silent.closed == (4408, "idle")
 
     run(test)
