@@ -14,16 +14,8 @@ from live.callers import check_caller, identified, refusals_of
 from live.channels import ALL_KINDS, channels_of_all
 from live.client import CORRELATION_ID, MOST_CHANNELS, Client, Environ, Receive, problem_answer, record
 from live.commits import NewCommits
-from live.connection import (
-    ENDS,
-    FORBIDDEN,
-    LEFT,
-    NOT_AUTHENTICATED,
-    PING_SECONDS,
-    RESTARTING,
-    SERVER_ERROR,
-    Connection,
-)
+from live.connection import PING_SECONDS, Connection
+from live.ends import ENDS, FORBIDDEN, LEFT, NOT_AUTHENTICATED, RESTARTING, SERVER_ERROR
 from live.frames import FORMATS, JSON
 from live.hub import Hub, Lanes
 from live.sockets import ENVIRON, SOCKET

@@ -15,7 +15,8 @@ from http_requests.json_document import read_json
 from http_requests.received import ReceivedCall, call_in
 from live.callers import charge, check_caller, identified
 from live.channels import AllSymbols, Channel, channels_of_all, parse_channel
-from live.connection import MALFORMED_MESSAGE, NOT_AUTHENTICATED, Connection, Wildcard
+from live.connection import Connection, Wildcard
+from live.ends import MALFORMED_MESSAGE, NOT_AUTHENTICATED
 from live.exceptions import LiveError, TooManyChannels, UnknownOperation
 from live.hub import RunInThread
 from live.tokens import Token, parse_tokens

@@ -6,11 +6,12 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from live.channels import AllSymbols, Channel
+from live.ends import IDLE, LEFT, SERVER_ERROR, SLOW_CONSUMER, End
 from live.followers import Replay
 from live.frames import Message, frame_of, resync_message
 from live.hub import Hub, LiveChannel, RunInThread
@@ -32,28 +33,6 @@ STALLED_SECONDS = 8.0
 IDLE_SECONDS = 30.0
 PING_SECONDS = 15.0
 _RETRY_SECONDS = (0.5, 3.0)
-
-
-class End(NamedTuple):
-    """Why the server ends a connection. close_code: of the WebSocket. status: in the audit record."""
-
-    close_code: int
-    code: str
-    message: str
-    status: int
-
-
-RESTARTING = End(1012, "restarting", "the server stops or restarts; connect again", 503)
-MALFORMED_MESSAGE = End(4400, "malformed_message", "a message is a JSON object with a known op", 400)
-NOT_AUTHENTICATED = End(4401, "not_authenticated", "the credential is missing, revoked or expired", 401)
-FORBIDDEN = End(4403, "forbidden", "the credential may not read the live feed", 403)
-IDLE = End(4408, "idle", "nothing came from the client for 30 seconds", 408)
-SLOW_CONSUMER = End(
-    4413, "slow_consumer", "the client took less than it was sent; resume from these tokens", 413
-)
-SERVER_ERROR = End(4500, "server_error", "the server failed; connect again", 500)
-LEFT = End(1000, "left", "the client left", 200)
-ENDS = (RESTARTING, MALFORMED_MESSAGE, NOT_AUTHENTICATED, FORBIDDEN, IDLE, SLOW_CONSUMER, SERVER_ERROR, LEFT)
 
 
 class Subscription:

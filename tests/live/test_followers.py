@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from live.channels import row_channel
-from live.followers import LogTail, Replay, SymbolFollower
+from live.followers import Replay, SymbolFollower
 from live.frames import Message
+from live.log_tail import LogTail
 from live.tokens import Token, parse_tokens
 from store.datasets import TRADES, TRADING_STATUS
 from store.exceptions import DataDamaged, StoreBusy
