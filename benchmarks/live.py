@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median, quantiles
 
@@ -100,36 +100,28 @@ def _send(
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """Acknowledged batches, and the server's processor seconds meanwhile."""
+    """The server's processor seconds during a load, each message's delay, and the batches a second."""
 
-    acknowledged: list[Acknowledged]
     processor_seconds: float
+    delays_ms: list[float]
+    batches: int
+    batches_a_second: float
+    message_bytes: int = 0
 
-    @property
-    def batches_a_second(self) -> float:
-        instants = sorted(each.at for each in self.acknowledged)
-        return (len(instants) - 1) / (instants[-1] - instants[0])
+    def per_core(self, less: "_Load | None" = None) -> float:
+        """Return the messages a second that a busy core would send. less: a load to subtract."""
+        messages = len(self.delays_ms) - (len(less.delays_ms) if less else 0)
+        seconds = self.processor_seconds - (less.processor_seconds if less else 0)
+        return messages / max(seconds, 1 / os.sysconf("SC_CLK_TCK"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A load while clients are connected, and the same load while none is."""
+    """The same load without clients, with one client for each symbol, and with all."""
 
-    with_clients: _Load
     alone: _Load
-    delays_ms: list[float]
-    message_bytes: int
-
-    @property
-    def per_core(self) -> float:
-        """Messages a second that a busy core would send, taking the batches included."""
-        return len(self.delays_ms) / self.with_clients.processor_seconds
-
-    @property
-    def per_core_beside_ingest(self) -> float:
-        """The same without the processor time of the load while no client is connected."""
-        seconds = self.with_clients.processor_seconds - self.alone.processor_seconds
-        return len(self.delays_ms) / max(seconds, 1 / os.sysconf("SC_CLK_TCK"))
+    few: _Load
+    all: _Load
 
 
 def measure_live(sizes: Sizes) -> Iterator[Row]:
@@ -194,19 +186,29 @@ def _warm_up(feed: Feed) -> None:
 
 
 def _run(feed: Feed, seconds: int) -> _Run:
-    alone = _loaded(feed, seconds)
-    with feed.clients() as clients:
-        load = _loaded(feed, seconds)
-        received = clients.received()
-    delays = check_complete(received, load.acknowledged)
-    return _Run(load, alone, delays, received[0].messages[-1].size)
+    return _Run(
+        _loaded(feed, seconds)[0], _received(feed, seconds, len(_SYMBOLS)), _received(feed, seconds, CLIENTS)
+    )
 
 
-def _loaded(feed: Feed, seconds: int) -> _Load:
+def _loaded(feed: Feed, seconds: int) -> tuple[_Load, list[Acknowledged]]:
+    """Send batches for `seconds`."""
     before = processor_seconds(feed.server.roots)
     acknowledged = feed.send(seconds)
     time.sleep(_SETTLING_SECONDS)
-    return _Load(acknowledged, processor_seconds(feed.server.roots) - before)
+    used = processor_seconds(feed.server.roots) - before
+    instants = sorted(each.at for each in acknowledged)
+    rate = (len(instants) - 1) / (instants[-1] - instants[0])
+    return _Load(used, [], len(instants), rate), acknowledged
+
+
+def _received(feed: Feed, seconds: int, count: int) -> _Load:
+    """Send batches for `seconds` to `count` clients; check what they received."""
+    with feed.clients(count) as clients:
+        load, acknowledged = _loaded(feed, seconds)
+        received = clients.received()
+    delays = check_complete(received, acknowledged)
+    return replace(load, delays_ms=delays, message_bytes=received[0].messages[-1].size)
 
 
 def _delay_rows(ours: Sequence[_Run], bare: Sequence[_Run]) -> Iterator[Row]:
@@ -217,27 +219,31 @@ def _delay_rows(ours: Sequence[_Run], bare: Sequence[_Run]) -> Iterator[Row]:
         ("worst", max, None),
     ]
     for name, figure, goal in figures:
-        here, beside = (median(figure(run.delays_ms) for run in runs) for runs in (ours, bare))
+        here, beside = (median(figure(run.all.delays_ms) for run in runs) for runs in (ours, bare))
         yield Ratio(f"{_LABEL}, acknowledgement to receipt, {name}, {_AGAINST}", here, beside, "ms", goal)
 
 
 def _cost_rows(ours: Sequence[_Run], bare: Sequence[_Run]) -> Iterator[Row]:
-    unit = "messages/s"
-    here, beside = (median(run.per_core for run in runs) for runs in (ours, bare))
-    yield Ratio(f"{_LABEL}, per core, ingest included, {_AGAINST}", here, beside, unit)
-    here, beside = (median(run.per_core_beside_ingest for run in runs) for runs in (ours, bare))
-    yield Ratio(f"{_LABEL}, per core, the feed alone, {_AGAINST}", here, beside, unit, Goal(least=0.5))
+    """Yield messages a second per core: of everything, without the ingest, and of each further client alone."""
+    figures: list[tuple[str, Callable[[_Run], float], Goal | None]] = [
+        ("ingest included", lambda run: run.all.per_core(), None),
+        ("without the ingest", lambda run: run.all.per_core(less=run.alone), Goal(least=0.5)),
+        ("further clients alone", lambda run: run.all.per_core(less=run.few), None),
+    ]
+    for name, figure, goal in figures:
+        here, beside = (median(map(figure, runs)) for runs in (ours, bare))
+        yield Ratio(f"{_LABEL}, per core, {name}, {_AGAINST}", here, beside, "messages/s", goal)
 
 
 def _note(name: str, runs: Sequence[_Run]) -> str:
-    rate = median(run.with_clients.batches_a_second for run in runs)
-    used, alone = (
-        median(load.processor_seconds / len(load.acknowledged) * 1e3 for load in loads)
-        for loads in ([run.with_clients for run in runs], [run.alone for run in runs])
+    alone, few, everyone = (
+        median(load.processor_seconds / load.batches * 1e3 for load in loads)
+        for loads in zip(*((run.alone, run.few, run.all) for run in runs), strict=True)
     )
     return (
-        f"{name}: {sum(len(run.delays_ms) for run in runs):,} messages of {runs[-1].message_bytes:,} bytes, complete and "
-        f"in order; {rate:.1f} batches/s; {used:.2f} ms of processor time a batch, {alone:.2f} ms without clients."
+        f"{name}: {sum(len(run.all.delays_ms) for run in runs):,} messages of {runs[-1].all.message_bytes:,} bytes, "
+        f"complete and in order; {median(run.all.batches_a_second for run in runs):.1f} batches/s. Processor time of a "
+        f"batch: {alone:.2f} ms without clients, {few:.2f} ms with {len(_SYMBOLS)}, {everyone:.2f} ms with {CLIENTS:,}."
     )
 
 
