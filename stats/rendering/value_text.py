@@ -59,8 +59,11 @@ def _listable_times(instants: Instants, form: TimeForm) -> npt.NDArray[Any] | No
     return seconds.view("datetime64[s]") if np.array_equal(seconds * SECOND_NS, instants) else None
 
 
-def json_values(column: OutColumn, values: list[Any], form: TimeForm) -> list[Any]:
-    """Return a column's values, as Python has them, in the form in which `orjson` writes them."""
+def json_values(column: OutColumn, values: pa.Array, form: TimeForm) -> list[Any]:
+    """Return a column's values in the form in which `orjson` writes them."""
+    if column.role is ColumnRole.TIME and form is TimeForm.RFC3339 and not values.null_count:
+        return _times(values.to_numpy())
+    cells: list[Any] = values.to_pylist()
     convert: Callable[[Any], Any] | None = None
     match column.role:
         case ColumnRole.TIME:
@@ -72,7 +75,13 @@ def json_values(column: OutColumn, values: list[Any], form: TimeForm) -> list[An
             convert = _integer_if_whole
         case ColumnRole.WORDS:
             convert = words
-    return values if convert is None else [None if value is None else convert(value) for value in values]
+    return cells if convert is None else [None if value is None else convert(value) for value in cells]
+
+
+def _times(instants: Instants) -> list[str]:
+    """Return the same as `format_timestamp` of each."""
+    texts = np.datetime_as_string(instants.view("datetime64[ns]"))
+    return [text.rstrip("0").rstrip(".") + "Z" for text in texts.tolist()]
 
 
 def _date_text(day: int) -> str:

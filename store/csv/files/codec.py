@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -27,7 +27,8 @@ from store.timestamps import fixed_width_text
 Header: TypeAlias = tuple[str, ...]
 
 HEADER_LIMIT_BYTES = 4096
-# Up to this many rows, making lines row by row is faster than making whole columns of texts.
+# Up to this many rows, making lines row by row is faster than making whole columns of texts, and splitting
+# them is faster than pyarrow's reader.
 _FEW_ROWS = 200
 _LATER_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -128,6 +129,8 @@ def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> 
     `pa.ArrowInvalid` if the lines do not have the header's columns.
     """
     names = header or header_of(dataset, dataset.later_names)
+    if b'"' not in text and text.endswith(b"\n") and text.count(b"\n") <= _FEW_ROWS:
+        return _few_rows(dataset, text, names)
     types = {column.name: _read_type(column.kind) for column in dataset.columns if column.name in names}
     table = pacsv.read_csv(
         pa.BufferReader(text),
@@ -150,6 +153,37 @@ def decode_rows(dataset: Dataset, text: bytes, header: Header | None = None) -> 
         for column in dataset.columns
     ]
     return pa.table(columns, schema=dataset.schema)
+
+
+def _few_rows(dataset: Dataset, text: bytes, names: Header) -> pa.Table:
+    """Decode lines without quotes. For few rows this takes half the time."""
+    lines = text.decode().split("\n")[:-1]
+    try:
+        cells = dict(zip(names, zip(*[line.split(",") for line in lines], strict=True), strict=True))
+        columns = [_values(column, cells.get(column.name, ()), len(lines)) for column in dataset.columns]
+    except (ValueError, KeyError) as error:
+        raise pa.ArrowInvalid(str(error)) from error
+    return pa.table(columns, schema=dataset.schema)
+
+
+def _values(column: Column, cells: Sequence[str], count: int) -> pa.Array:
+    """Return a column's values from their texts. Nulls are empty; a missing column has no texts."""
+    kind = ARROW_TYPES[column.kind]
+    if not any(cells):
+        return pa.nulls(count, kind)
+    if column.kind is ColumnKind.TIME:
+        instants = np.array([cell.removesuffix("Z") for cell in cells], "datetime64[ns]")
+        return pa.array(instants.view(np.int64), mask=np.isnat(instants))
+    value_of = _VALUES[column.kind]
+    return pa.array([value_of(cell) if cell else None for cell in cells], kind)
+
+
+_VALUES: dict[ColumnKind, Callable[[str], object]] = {
+    ColumnKind.NUMBER: float,
+    ColumnKind.INTEGER: int,
+    ColumnKind.TEXT: lambda cell: cell.removeprefix("'"),
+    ColumnKind.BOOLEAN: {"true": True, "false": False}.__getitem__,
+}
 
 
 def _read_type(kind: ColumnKind) -> pa.DataType | str:

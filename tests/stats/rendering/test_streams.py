@@ -74,7 +74,7 @@ def repeated(table: Table, times: int) -> Table:
     return Table(table.columns, pa.concat_tables([table.data] * times).combine_chunks())
 
 
-@pytest.mark.parametrize("times", [1, 20])
+@pytest.mark.parametrize("times", [1, 40])
 @settings(max_examples=examples(100), deadline=None)
 @given(table=tables)
 def test_lines_are_the_same_as_written_value_by_value(table: Table, times: int):
@@ -88,7 +88,7 @@ def test_lines_are_the_same_as_written_value_by_value(table: Table, times: int):
             assert streamed("csv", each, [], form) == csv
 
 
-@pytest.mark.parametrize("times", [1, 20])
+@pytest.mark.parametrize("times", [1, 40])
 @settings(deadline=None)
 @given(table=tables)
 def test_coded_texts_give_the_same_bytes(table: Table, times: int):
