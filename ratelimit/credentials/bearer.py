@@ -17,7 +17,7 @@ from ratelimit.models import OAuthClient
 
 OAUTH2 = "oauth2"
 # The live feed looks for revoked tokens four times a second, and they must end within a second.
-MAX_AGE_SECONDS = 0.7
+MAX_AGE_SECONDS = 0.5
 # The syntax of a token (RFC 6750, 2.1).
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 
