@@ -20,7 +20,6 @@ import uvicorn
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
-from marketdata_project.browsers import is_own_origin
 from marketdata_project.front.application import DjangoHandler, Front
 from marketdata_project.front.body import BodyReader
 from marketdata_project.front.lanes import Lane
@@ -201,6 +200,7 @@ def _front(handler: DjangoHandler) -> Front:
     from live.application import LiveFeed  # noqa: PLC0415
     from live.commits import NewCommits  # noqa: PLC0415
     from live.hub import Lanes  # noqa: PLC0415
+    from marketdata_project.browsers import is_own_origin  # noqa: PLC0415
     from marketdata_project.endpoints import body_limit  # noqa: PLC0415
     from marketdata_project.front.calls import body_sender, refusal_recorder  # noqa: PLC0415
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
