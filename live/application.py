@@ -10,18 +10,17 @@ from rest_framework.exceptions import PermissionDenied
 
 from http_requests.exceptions import InvalidParameter
 from http_requests.received import call_in
-from live.callers import check_caller, identified, refusals_of
+from live.callers import check_caller, identified, renewed_identities
 from live.channels import ALL_KINDS, channels_of_all
 from live.client import CORRELATION_ID, MOST_CHANNELS, Client, Environ, Receive, problem_answer, record
 from live.commits import NewCommits
 from live.connection import PING_SECONDS, Connection
-from live.ends import ENDS, FORBIDDEN, LEFT, NOT_AUTHENTICATED, RESTARTING, SERVER_ERROR
+from live.ends import ENDS, LEFT, NOT_AUTHENTICATED, RESTARTING, SERVER_ERROR
 from live.frames import FORMATS, JSON
 from live.hub import Hub, Lanes
 from live.sockets import ENVIRON, SOCKET
 from metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from ratelimit.credentials.identify import Identity
-from ratelimit.exceptions import CredentialError
 from redis_calls.connection import is_available
 from store.declarations import Dataset
 from store.exceptions import StorageError
@@ -47,7 +46,7 @@ class LiveFeed:
     def __init__(self, lanes: Lanes, is_served: Callable[[Environ], bool] = lambda _: True) -> None:
         """`is_served` tells whether a request came with an allowed host and origin, and over TLS if that is required."""
         self._lanes, self._is_served = lanes, is_served
-        self._hub = Hub(lanes.follow)
+        self._hub = Hub(lanes.follow, lanes.bars)
         self._clients: set[Client] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
@@ -103,7 +102,9 @@ class LiveFeed:
             self._clients.discard(client)
             LIVE_CONNECTIONS.add(-1)
             status = LEFT.status if connection.ended is None else connection.ended.status
-            record(environ, client.identity, status, latency_us=connection.latency_us)
+            # Who came without a credential, and left, is not recorded.
+            if client.identity is not None or status != LEFT.status:
+                record(environ, client.identity, status, latency_us=connection.latency_us)
 
     async def wait(self, event: NewCommits) -> None:
         """See `Hub.wait`."""
@@ -149,13 +150,10 @@ class LiveFeed:
             if client.identity is not None and client.connection.ended is None:
                 clients.setdefault(client.credential, []).append(client)
         identities = [(each[0].call, each[0].identity) for each in clients.values() if each[0].identity]
-        refusals = await self._lanes.ask(refusals_of, identities) if identities else []
-        for same, refusal in zip(clients.values(), refusals, strict=True):
-            if refusal is not None:
-                for client in same:
-                    client.connection.end(
-                        NOT_AUTHENTICATED if isinstance(refusal, CredentialError) else FORBIDDEN
-                    )
+        found = await self._lanes.check(renewed_identities, identities) if identities else []
+        for same, identity in zip(clients.values(), found, strict=True):
+            for client in same:
+                client.renew(identity)
 
     async def _look_after(self) -> None:
         """End silent and stalled connections, send pings, and subscribe to new symbols."""

@@ -29,6 +29,8 @@ class BarMessage(Message):
 
     __slots__ = ("prev", "step")
 
+    is_merged = True
+
     def __init__(self, channel: str, step: BarStep, prev: str) -> None:
         self.step, self.prev = step, prev
         seq = bar_token(step.position)

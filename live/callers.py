@@ -1,5 +1,6 @@
 """Who may use the live feed, and what its requests cost. Everything here may block: call it in a thread."""
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -7,13 +8,17 @@ from django.db import DatabaseError
 from rest_framework.exceptions import PermissionDenied
 
 from http_requests.received import ReceivedCall
-from ratelimit.access.table import access_of, denial_of
+from ratelimit.access.table import READ, access_of, denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify, use_nonce
+from ratelimit.credentials.signed_requests import VerifiedSignature
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.admission import Admission
-from ratelimit.limits.services import admit, admit_address
+from ratelimit.limits.services import admit, admit_address, rate_of
 from ratelimit.limits.throttles import LimitReached
+from ratelimit.limits.token_bucket import burst_of
+
+logger = logging.getLogger(__name__)
 
 URL_NAME = "live-stream"
 
@@ -58,21 +63,37 @@ def _check(admission: Admission) -> None:
         raise LimitReached(admission)
 
 
-def refusals_of(identities: Sequence[tuple[ReceivedCall, Identity]]) -> list[Exception | None]:
-    """Return for each caller why it may no longer use the feed; None if it may.
+def most_channels_at_once(caller: Caller) -> int:
+    """Return how many channels a caller may name in one message: as many as its bucket holds tokens."""
+    return burst_of(max(1, rate_of(caller, READ)))
 
-    Raises nothing: as long as the database cannot be asked, the last answer counts.
+
+def renewed_identities(identities: Sequence[tuple[ReceivedCall, Identity]]) -> list[Identity | Exception]:
+    """Authenticate callers again. Return for each what it may now, or why it may no longer use the feed.
+
+    As long as the database cannot be asked, the last answer counts.
     """
-    return [_refusal_of(call, identity) for call, identity in identities]
+    return [_renewed(call, identity) for call, identity in identities]
 
 
-def _refusal_of(call: ReceivedCall, identity: Identity) -> Exception | None:
+def may_read(call: ReceivedCall, signature: VerifiedSignature | None) -> bool:
+    """Return whether the credential of a call that is being answered is still valid."""
+    try:
+        identify(call, now=datetime.now(UTC), signature=signature)
+    except (CredentialError, NetworkNotAllowed):
+        return False
+    return True
+
+
+def _renewed(call: ReceivedCall, identity: Identity) -> Identity | Exception:
     try:
         found = identify(call, now=datetime.now(UTC), signature=identity.signature)
         assert found is not None  # noqa: S101 the call has a credential
         _check_access(found)
-    except (CredentialError, NetworkNotAllowed, PermissionDenied) as error:
-        return error
     except DatabaseError:
-        return None
-    return None
+        return identity
+    except Exception as error:
+        if not isinstance(error, CredentialError | NetworkNotAllowed | PermissionDenied):
+            logger.exception("a caller of the live feed cannot be authenticated again")
+        return error
+    return found

@@ -19,6 +19,7 @@ TRADES_KIND, QUOTES_KIND, STATUS_KIND, BARS_KIND = "trades", "quotes", "status",
 # The datasets of `/{symbol}/{dataset}/commits`, and the kinds of their channels.
 KINDS = {"trades": TRADES_KIND, "quotes": QUOTES_KIND, "trading-status": STATUS_KIND}
 ALL_KINDS = (*KINDS.values(), BARS_KIND)
+BARS_PREFIX = f"{BARS_KIND}."
 _DATASETS = {TRADES_KIND: TRADES, QUOTES_KIND: QUOTES, STATUS_KIND: TRADING_STATUS}
 _SHOWN = 64
 
@@ -50,16 +51,19 @@ class AllSymbols:
     dataset: Dataset
 
 
-def parse_channel(text: str) -> list[Channel | AllSymbols]:
-    """Return the channels that a text names: one for each of its symbols.
+def parse_channel(text: str, *, several: bool = True) -> list[Channel | AllSymbols]:
+    """Return the channels that a text names: one for each of its symbols. several: whether it may name several symbols.
 
     Raises `UnknownChannel`, `UnknownSymbol`, and the errors of symbols and of the parameters of bars.
     """
     kind, has_symbols, rest = text.partition(":")
     symbols, _, query = rest.partition("?")
     prefix, _, resolution = kind.partition(".")
-    if not has_symbols or not symbols or (resolution and prefix != BARS_KIND):
+    is_list = "," in symbols and not several
+    if is_list or not has_symbols or not symbols or (resolution and prefix != BARS_KIND):
         raise _unknown(text)
+    if prefix == BARS_KIND and symbols == ALL_SYMBOLS:
+        raise UnknownChannel("there are no bars of *; list symbols")
     if prefix == BARS_KIND:
         return [_bars(text, symbol, resolution, query) for symbol in symbols.split(",")]
     if kind not in KINDS.values() or query:

@@ -13,10 +13,10 @@ from audit.services import call_record, call_spool
 from http_requests.exceptions import RequestError
 from http_requests.json_document import read_json
 from http_requests.received import ReceivedCall, call_in
-from live.callers import charge, check_caller, identified
-from live.channels import AllSymbols, Channel, channels_of_all, parse_channel
+from live.callers import charge, check_caller, identified, most_channels_at_once
+from live.channels import BARS_PREFIX, AllSymbols, Channel, channels_of_all, parse_channel
 from live.connection import Connection, Wildcard
-from live.ends import MALFORMED_MESSAGE, NOT_AUTHENTICATED
+from live.ends import FORBIDDEN, MALFORMED_MESSAGE, NOT_AUTHENTICATED
 from live.exceptions import LiveError, TooManyChannels, UnknownOperation
 from live.hub import RunInThread
 from live.tokens import Token, parse_tokens
@@ -34,9 +34,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 MOST_CHANNELS = 1_000
 CORRELATION_ID = "HTTP_X_CORRELATION_ID"
-_ALL_SYMBOLS_SENSITIVITY = "internal"
+MOST_BAR_CHANNELS = 100
+ALL_SYMBOLS_SENSITIVITY = "confidential"
 _CREDENTIALS = ("authorization", "x-api-key", "signature-input", "x-ssl-client-cert")
-_LARGEST_ID = 2**53
+_LARGEST_ID, _LONGEST_ID = 2**53, 64
 _BEGINNING = {"": Token(0, "000000")}
 _LATEST, _ALL = "latest", "all"
 _MEMBERS = {
@@ -88,6 +89,8 @@ class Client:
             except (CredentialError, NetworkNotAllowed, NotAuthenticated):
                 connection.end(NOT_AUTHENTICATED)
             except _REFUSALS as error:
+                if self.identity is None:
+                    connection.end(NOT_AUTHENTICATED)
                 connection.send({"op": "error", **_error_of(error), **known})
 
     async def _answer(self, request: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -103,13 +106,12 @@ class Client:
             raise NotAuthenticated
         if operation == "pong":
             return
+        await self._ask(charge, self.identity.caller, 1)
         if operation == "ping":
-            await self._ask(charge, self.identity.caller, 1)
             connection.send({"op": "pong", **known})
         elif operation == "subscribe":
             await self._subscribe(request, known)
         else:
-            await self._ask(charge, self.identity.caller, 1)
             left = await self._unsubscribe(_texts(request, "channels"))
             connection.send({"op": "unsubscribed", "channels": left, **known})
 
@@ -138,12 +140,14 @@ class Client:
             raise UnknownOperation(f"mode is {_ALL} or {_LATEST}")
         if not isinstance(given, dict) or not all(isinstance(each, str) for each in given.values()):
             raise UnknownOperation("from has a token for each channel, by its name")
-        # Nobody pays less for a long list than for the work of reading it.
-        await self._ask(charge, caller, max(1, sum(text.count(",") + 1 for text in texts)))
+        # Nobody pays less for a long list than for the work of reading it. One token was charged with the message.
+        count = max(sum(text.count(",") + 1 for text in texts), len(given))
+        most = most_channels_at_once(caller)
+        if count > most:
+            raise TooManyChannels(f"a message of a caller with your limit names at most {most:,} channels")
+        await self._ask(charge, caller, count - 1)
         named, wildcards, tokens = await self._ask(_channels, texts, given, caller)
-        count = len({*connection.subscriptions, *named}) + len(wildcards)
-        if count > MOST_CHANNELS and not (wildcards or connection.wildcards):
-            raise TooManyChannels(f"a connection has at most {MOST_CHANNELS:,} channels")
+        self._check_room(named.values())
         is_latest = mode == _LATEST
         begun, begin = await connection.subscribe(named.values(), tokens, is_latest=is_latest)
         connection.send({"op": "subscribed", "channels": begun, **known})
@@ -154,6 +158,26 @@ class Client:
             )
             channels = await self._ask(channels_of_all, each)
             await self.subscribe_new(wildcard, channels, tokens, from_beginning=bool(given))
+
+    def _check_room(self, channels: Iterable[Channel]) -> None:
+        """Raise `TooManyChannels` unless the connection has room for channels, apart from those of its wildcards."""
+        of_wildcards = {name for each in self.connection.wildcards.values() for name in each.known}
+        all_names = {*self.connection.subscriptions, *(each.name for each in channels)} - of_wildcards
+        bars = sum(name.startswith(BARS_PREFIX) for name in all_names)
+        if len(all_names) > MOST_CHANNELS or bars > MOST_BAR_CHANNELS:
+            raise TooManyChannels(
+                f"a connection has at most {MOST_CHANNELS:,} channels, of which {MOST_BAR_CHANNELS} are of bars"
+            )
+
+    def renew(self, found: Identity | Exception) -> None:
+        """Take what the caller may now; or end the connection if it may no longer use the feed."""
+        if isinstance(found, Exception):
+            self.connection.end(NOT_AUTHENTICATED if isinstance(found, CredentialError) else FORBIDDEN)
+            return
+        self.identity = found
+        is_for_all = is_cleared(found.caller.sensitivity, for_=ALL_SYMBOLS_SENSITIVITY)
+        if self.connection.wildcards and not is_for_all:
+            self.connection.end(FORBIDDEN)
 
     async def subscribe_new(
         self,
@@ -211,15 +235,15 @@ def _channels(
             if isinstance(each, Channel):
                 named[each.name] = each
                 continue
-            if not is_cleared(caller.sensitivity, for_=_ALL_SYMBOLS_SENSITIVITY):
+            if not is_cleared(caller.sensitivity, for_=ALL_SYMBOLS_SENSITIVITY):
                 raise PermissionDenied(
-                    f"{each.name} needs the sensitivity {_ALL_SYMBOLS_SENSITIVITY}",
+                    f"{each.name} needs the sensitivity {ALL_SYMBOLS_SENSITIVITY}",
                     "insufficient_sensitivity",
                 )
             wildcards.append(each)
     tokens = {}
     for text, token in given.items():
-        for each in parse_channel(text):
+        for each in parse_channel(text, several=False):
             if each.name not in named and each.kind not in {wildcard.kind for wildcard in wildcards}:
                 raise UnknownOperation(f"from names {each.name}, which channels does not")
             tokens[each.name] = parse_tokens(token)
@@ -233,14 +257,15 @@ def _request(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(operation, str) or operation not in _MEMBERS:
         raise UnknownOperation(f"op is one of {', '.join(_MEMBERS)}")
     unknown = document.keys() - _MEMBERS[operation] - {"op", "id"}
-    known = document.get("id")
-    if (
-        unknown
-        or not isinstance(known, str | int | None)
-        or (isinstance(known, int) and abs(known) > _LARGEST_ID)
-    ):
+    if unknown or not _is_id(document.get("id")):
         raise UnknownOperation(f"{operation} has the members {', '.join(sorted(_MEMBERS[operation]))}")
     return document
+
+
+def _is_id(known: object) -> bool:
+    if isinstance(known, int):
+        return abs(known) <= _LARGEST_ID
+    return known is None or (isinstance(known, str) and len(known) <= _LONGEST_ID)
 
 
 def _texts(request: Mapping[str, Any], name: str) -> list[str]:

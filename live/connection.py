@@ -13,7 +13,7 @@ import orjson
 from live.channels import AllSymbols, Channel
 from live.ends import IDLE, LEFT, SERVER_ERROR, SLOW_CONSUMER, End
 from live.followers import Replay
-from live.frames import Message, frame_of, resync_message
+from live.frames import Message, frame_of, merged, resync_message
 from live.hub import Hub, LiveChannel, RunInThread
 from live.sockets import Socket
 from live.tokens import Token
@@ -77,10 +77,11 @@ class Connection:
         self.ended: End | None = None
         self._began_ns = perf_counter_ns()
         # The newest updates of channels whose messages may be replaced, until the client has taken others.
-        self._waiting: dict[Subscription, Message] = {}
+        self._waiting: dict[Subscription, list[Message]] = {}
+        self._waiting_bytes = 0
         self._flushing: asyncio.Task[None] | None = None
-        # One client's old messages are read a few at a time, however many channels it resumes.
-        self._reading = asyncio.Lock()
+        # One client's channels are resumed one after another, and their old messages are read a few at a time.
+        self._resuming = asyncio.Lock()
         self._written = 0
         self._taken = 0
         self._moved_at = asyncio.get_running_loop().time()
@@ -97,7 +98,10 @@ class Connection:
         await self._socket.drained()
 
     def send(self, document: Mapping[str, Any]) -> None:
-        """Send a message that belongs to no channel."""
+        """Send a message that belongs to no channel. A client that leaves too much unsent is cut off."""
+        if self.ended is None and self._socket.unsent_bytes > MOST_UNSENT_BYTES:
+            self.end(SLOW_CONSUMER)
+            return
         self._write(frame_of(orjson.dumps(document), self._format))
 
     def deliver(self, subscription: Subscription, message: Message) -> None:
@@ -108,13 +112,9 @@ class Connection:
         if unsent < _MANY_UNSENT_BYTES and not self._waiting:
             self._send(subscription, message)
         elif message.is_replaceable and (subscription.is_latest or not message.is_lossless):
-            earlier = self._waiting.get(subscription)
-            self._waiting[subscription] = message if earlier is None else earlier.merged_with(message)
-            if self._flushing is None:
-                self._flushing = asyncio.create_task(self._flush())
+            self._keep(subscription, message)
         else:
-            kept = self._waiting.pop(subscription, None)
-            if kept is not None:
+            for kept in self._waiting.pop(subscription, ()):
                 self._send(subscription, kept)
             frame = message.frame(self._format)
             if self._socket.unsent_bytes + len(frame) > MOST_UNSENT_BYTES:
@@ -247,7 +247,8 @@ class Connection:
         """Send what is older than what the channel delivers; then join the channel."""
         live = subscription.live
         try:
-            await self._send_old(subscription, replay)
+            async with self._resuming:
+                await self._send_old(subscription, replay)
         except Resync:
             # The log was restored while it was read; the client continues at its head.
             self._send(subscription, resync_message(live.channel.name, live.seq))
@@ -279,13 +280,12 @@ class Connection:
     async def _send_some(self, subscription: Subscription, replay: Replay) -> bool:
         """Send the next old messages. Return whether there were any."""
         live = subscription.live
-        async with self._reading:
-            messages = await self._run_replay(replay.next, live.commits)
-            LIVE_MESSAGES.add(live.channel.kind, amount=len(messages))
-            for message in messages:
-                if self._socket.unsent_bytes >= _MANY_UNSENT_BYTES:
-                    await self._socket.drained()
-                self._send(subscription, message)
+        messages = await self._run_replay(replay.next, live.commits)
+        LIVE_MESSAGES.add(live.channel.kind, amount=len(messages))
+        for message in messages:
+            if self._socket.unsent_bytes >= _MANY_UNSENT_BYTES:
+                await self._socket.drained()
+            self._send(subscription, message)
         return bool(messages)
 
     def _send(self, subscription: Subscription, message: Message) -> None:
@@ -296,15 +296,36 @@ class Connection:
         if self._socket.write(frame):
             self._written += len(frame)
 
+    def _keep(self, subscription: Subscription, message: Message) -> None:
+        """Keep a message that newer ones may replace, until the client has taken others."""
+        kept = self._waiting.setdefault(subscription, [])
+        if not message.is_merged:
+            kept.clear()
+        kept.append(message)
+        self._waiting_bytes += len(message.payload)
+        if self._waiting_bytes > MOST_UNSENT_BYTES and message.is_merged:
+            self.end(SLOW_CONSUMER)
+        elif self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+
     async def _flush(self) -> None:
-        """Send the updates that wait, as soon as the client has taken what it was sent."""
+        """Send the messages that wait, one for each channel, as soon as the client has taken what it was sent."""
         try:
             while self._waiting:
                 await self._socket.drained()
-                for subscription in tuple(self._waiting)[:1]:
-                    self._send(subscription, self._waiting.pop(subscription))
+                self._waiting_bytes = 0
+                for subscription, kept in tuple(self._waiting.items()):
+                    await self._send_merged(subscription, kept)
         finally:
             self._flushing = None
+
+    async def _send_merged(self, subscription: Subscription, kept: list[Message]) -> None:
+        """Send one message instead of those that wait, unless a later one had to be sent meanwhile."""
+        count = len(kept)
+        message = kept[0] if count == 1 else await self._run_replay(merged, tuple(kept))
+        if self._waiting.get(subscription) is kept and len(kept) == count:
+            del self._waiting[subscription]
+            self._send(subscription, message)
 
 
 def _is_ahead(replay: Replay, live: LiveChannel) -> bool:

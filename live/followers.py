@@ -261,6 +261,9 @@ def _bars_opened(
         bars = _commit_as_of(store, symbol, committed_ns)
     bars_record = record_of(store, BARS, symbol, bars)
     committed_ns = max(committed_ns, 0 if bars_record is None else bars_record.committed_at)
+    if committed_ns and store.instrument(symbol, as_of_ns=committed_ns) != store.instrument(symbol):
+        # Declared anew since then: all bars may differ.
+        raise Resync(symbol, head_of(store, TRADES, symbol))
     readers = {
         dataset: LogTail(store, dataset, symbol, LogPosition(commit) if commit.number else BEGINNING, 0)
         for dataset, commit in ((TRADES, trades), (BARS, bars))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -29,8 +30,11 @@ FORMATS = (JSON, MESSAGE_PACK)
 class Message:
     """A message of a channel. seq: its token. is_lossless: whether a slow client may not miss it.
 
-    is_replaceable: whether a newer message may replace it for a client that asks for the latest only.
+    is_replaceable: whether a newer message may replace it for a client that asks for the latest only. is_merged: whether
+    the newer one must be merged with it, because both have bars.
     """
+
+    is_merged = False
 
     __slots__ = ("_frames", "channel", "is_lossless", "is_replaceable", "payload", "seq")
 
@@ -52,6 +56,11 @@ class Message:
         if made is None:
             made = self._frames[format_name] = frame_of(self.payload, format_name)
         return made
+
+
+def merged(messages: Sequence[Message]) -> Message:
+    """Return one message instead of several of a channel."""
+    return reduce(lambda earlier, later: earlier.merged_with(later), messages)
 
 
 def frame_of(payload: bytes, format_name: str) -> bytes:

@@ -41,12 +41,15 @@ class RunInThread(Protocol):
 class Lanes(NamedTuple):
     """Threads for each kind of work, so that none delays another.
 
-    follow: reads what is new. replay: reads what is old. ask: reads and charges what clients ask.
+    follow: reads new rows. bars: makes new bars. replay: reads what is old. ask: reads and charges what clients ask.
+    check: authenticates clients again.
     """
 
     follow: RunInThread
+    bars: RunInThread
     replay: RunInThread
     ask: RunInThread
+    check: RunInThread
 
 
 class Subscriber(Protocol):
@@ -59,6 +62,14 @@ class Subscriber(Protocol):
     def fail(self, error: Exception) -> None:
         """End the subscription: the channel cannot be read."""
         ...
+
+
+# A symbol, and whether its bars are followed, or its rows.
+_Key = tuple[str, bool]
+
+
+def _key_of(channel: Channel) -> _Key:
+    return channel.symbol, channel.bars is not None
 
 
 class LiveChannel:
@@ -116,10 +127,11 @@ class LiveChannel:
 
 
 class _FollowedSymbol:
-    """A symbol whose logs are followed. lock: held while a thread uses the follower. opening: how many wait to open one."""
+    """A symbol whose logs are followed, for its channels of rows or for those of bars. lock: held while a thread uses the follower. opening: how many wait to open one."""
 
-    def __init__(self, symbol: str) -> None:
-        self.symbol = symbol
+    def __init__(self, key: "_Key", run: RunInThread) -> None:
+        self.key, self.run = key, run
+        symbol, _ = key
         self.follower = SymbolFollower(symbol)
         self.opening = 0
         self.channels: dict[str, LiveChannel] = {}
@@ -134,11 +146,12 @@ class _FollowedSymbol:
 
 
 class Hub:
-    """The channels of this process. run: runs a function in a thread."""
+    """The channels of this process. Bars have followers and threads of their own, so that they do not delay rows."""
 
-    def __init__(self, run: RunInThread) -> None:
-        self._run = run
-        self._symbols: dict[str, _FollowedSymbol] = {}
+    def __init__(self, follow: RunInThread, bars: RunInThread) -> None:
+        """Both run a function in a thread."""
+        self._follow_rows, self._follow_bars = follow, bars
+        self._symbols: dict[_Key, _FollowedSymbol] = {}
         self._bell = Bell(self.ring)
         self._tasks: list[asyncio.Task[None]] = []
         self._removing: set[asyncio.Task[None]] = set()
@@ -161,22 +174,25 @@ class Hub:
 
     def ring(self, symbol: str) -> None:
         """Look for new commits in the logs of a symbol, if it is followed."""
-        followed = self._symbols.get(symbol)
-        if followed is None:
-            return
-        followed.is_rung = True
-        if followed.task is None or followed.task.done():
-            followed.task = asyncio.create_task(self._follow(followed))
+        for is_of_bars in (False, True):
+            followed = self._symbols.get((symbol, is_of_bars))
+            if followed is None:
+                continue
+            followed.is_rung = True
+            if followed.task is None or followed.task.done():
+                followed.task = asyncio.create_task(self._follow(followed))
 
     async def open(self, channel: Channel) -> LiveChannel:
         """Return a channel, followed from now on if it was not. Each call needs one of `leave`. Raises `StorageError`s."""
-        followed = self._symbols.setdefault(channel.symbol, _FollowedSymbol(channel.symbol))
+        key = _key_of(channel)
+        run = self._follow_rows if channel.bars is None else self._follow_bars
+        followed = self._symbols.setdefault(key, _FollowedSymbol(key, run))
         followed.opening += 1
         try:
             async with followed.lock:
                 live = followed.channels.get(channel.name)
                 if live is None:
-                    feed = await self._run(followed.follower.add, channel)
+                    feed = await followed.run(followed.follower.add, channel)
                     commits = followed.follower.commits(channel)
                     live = LiveChannel(channel, feed.seq, commits, feed.settled_ns)
                     followed.channels[channel.name] = live
@@ -220,7 +236,7 @@ class Hub:
             self.leave(opening.result())
 
     async def _remove(self, live: LiveChannel) -> None:
-        followed = self._symbols.get(live.channel.symbol)
+        followed = self._symbols.get(_key_of(live.channel))
         if followed is None:
             return
         async with followed.lock:
@@ -231,7 +247,7 @@ class Hub:
 
     def _forget_unused(self, followed: _FollowedSymbol) -> None:
         if not followed.channels and not followed.opening:
-            self._symbols.pop(followed.symbol, None)
+            self._symbols.pop(followed.key, None)
 
     async def _follow(self, followed: _FollowedSymbol) -> None:
         """Deliver what is new in the logs of a symbol."""
@@ -239,9 +255,9 @@ class Hub:
             async with followed.lock:
                 followed.is_rung = False
                 try:
-                    found = await self._run(followed.follower.advance)
+                    found = await followed.run(followed.follower.advance)
                 except Exception as error:
-                    logger.exception("the live feed cannot go on for %s", followed.symbol)
+                    logger.exception("the live feed cannot go on for %s", followed.key[0])
                     found = Advance(failed=dict.fromkeys(followed.channels, error))
                 await _deliver(found.messages, followed)
                 for name, failure in found.failed.items():
@@ -258,11 +274,11 @@ class Hub:
         while True:
             await asyncio.sleep(max(POLL_SECONDS, cost * _POLL_PAUSES))
             symbols: dict[Dataset, list[str]] = {}
-            for symbol, followed in self._symbols.items():
+            for (symbol, _), followed in self._symbols.items():
                 for dataset in followed.datasets:
                     symbols.setdefault(dataset, []).append(symbol)
             try:
-                heads = await self._run(_heads, symbols)
+                heads = await self._follow_rows(_heads, symbols)
                 for symbol in self._changed(heads, is_declared=heads.catalogue != catalogue) | self._due():
                     self.ring(symbol)
             except Exception:  # whatever it is, look again
@@ -273,19 +289,27 @@ class Hub:
     def _changed(self, heads: "_Heads", *, is_declared: bool) -> set[str]:
         """Return the symbols with a log that has another head than when it was last read. is_declared: all symbols."""
         if is_declared:
-            return set(self._symbols)
+            return {symbol for symbol, _ in self._symbols}
         changed = set()
         for (dataset, symbol), stamp in heads.stamps.items():
-            followed = self._symbols.get(symbol)
-            if followed is not None and followed.follower.heads.get(dataset) != stamp:
-                changed.add(symbol)
+            for is_of_bars in (False, True):
+                followed = self._symbols.get((symbol, is_of_bars))
+                if (
+                    followed is not None
+                    and dataset in followed.datasets
+                    and followed.follower.heads.get(dataset) != stamp
+                ):
+                    changed.add(symbol)
         return changed
 
     def _due(self) -> set[str]:
         now_ns = time.time_ns()
-        dues = {symbol: followed.follower.due_ns for symbol, followed in self._symbols.items()}
-        due = {symbol for symbol, due_ns in dues.items() if due_ns is not None and due_ns <= now_ns}
-        return due | {symbol for symbol, followed in self._symbols.items() if followed.is_rung}
+        return {
+            symbol
+            for (symbol, _), followed in self._symbols.items()
+            if followed.is_rung
+            or (followed.follower.due_ns is not None and followed.follower.due_ns <= now_ns)
+        }
 
 
 class _Heads(NamedTuple):

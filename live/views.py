@@ -1,6 +1,6 @@
 """The endpoints of the live feed over plain HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
@@ -15,8 +15,10 @@ from rest_framework.viewsets import ViewSet
 from http_requests.compression import Encoding, accepted_encoding, compressed
 from http_requests.conditional import NOT_STORED
 from http_requests.parameters import single_parameters
+from http_requests.received import call_in
 from http_requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
-from http_requests.wsgi_variables import ANSWER_WAIT
+from http_requests.wsgi_variables import ANSWER_WAIT, VERIFIED_SIGNATURE
+from live.callers import may_read
 from live.channels import KINDS, Channel, known_symbol, row_channel
 from live.commits import CommittedLines, NewCommits, committed_lines
 from live.exceptions import UpgradeRequired
@@ -65,15 +67,23 @@ class CommitsViewSet(MarketDataViewSet):
         committed = committed_lines(channel, tokens)
         seconds = preferred_wait(request.headers.get("Prefer", ""))
         if seconds and not committed.lines:
-            renewed = partial(_renewed, channel, tokens, encoding)
+            may_still_read = partial(may_read, call_in(request.META), request.META.get(VERIFIED_SIGNATURE))
+            renewed = partial(_renewed, channel, tokens, encoding, may_still_read)
             event = NewCommits(channel, committed.commits)
             request.META[ANSWER_WAIT] = AnswerWait(seconds, event, renewed)
         body, headers = _encoded(committed, encoding)
         return HttpResponse(body, content_type=_NDJSON.media_type, headers={**NOT_STORED, **headers})
 
 
-def _renewed(channel: Channel, tokens: Mapping[str, Token], encoding: Encoding | None) -> Renewed:
-    return Renewed(*_encoded(committed_lines(channel, tokens), encoding))
+def _renewed(
+    channel: Channel,
+    tokens: Mapping[str, Token],
+    encoding: Encoding | None,
+    may_still_read: Callable[[], bool],
+) -> Renewed:
+    """Return the answer after the wait; without frames if the credential is not valid any more."""
+    committed = committed_lines(channel, tokens) if may_still_read() else CommittedLines(b"", {})
+    return Renewed(*_encoded(committed, encoding))
 
 
 def _encoded(committed: CommittedLines, encoding: Encoding | None) -> tuple[bytes, dict[str, str]]:

@@ -242,7 +242,7 @@ class GuardedProtocol(HttpToolsProtocol):
         version = self.parser.get_http_version()
         return (
             self.socket_path is not None
-            and self.url.partition(b"?")[0] == self.socket_path
+            and self.url.partition(b"?")[0].removesuffix(b"/") == self.socket_path
             and self._is_free()
             and asks_for_socket(self.parser.get_method(), version, self.headers)
             and head_refusal(self.url, self.headers, version=version) is None

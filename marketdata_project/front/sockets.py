@@ -108,6 +108,9 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
         if self.close_sent or self.transport.is_closing():
             raise ClientDisconnected
         await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            # Otherwise uvicorn logs that the application has not accepted.
+            self.handshake_complete = True
         if message["type"] == "websocket.accept":
             self._read_on()
         self._abort_if_closing()

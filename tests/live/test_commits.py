@@ -153,7 +153,7 @@ class Held:
 
     def __init__(self) -> None:
         self.lane = Lane("live", threads=2, after=lambda: None)
-        self.hub = Hub(self.lane.run)
+        self.hub = Hub(self.lane.run, self.lane.run)
         self.waiting = AnswerWaiting(self.lane, {NewCommits: self.hub.wait})
         self.gone = asyncio.Event()
 

@@ -193,7 +193,7 @@ def test_the_application_learns_of_the_request(port: int, feed: EchoFeed):
 
 
 PLAIN = {
-    "another path": HANDSHAKE.replace(b"/stream", b"/stream/"),
+    "another path": HANDSHAKE.replace(b"/stream", b"/streams"),
     "another protocol": HANDSHAKE.replace(b"WebSocket\r", b"h2c\r"),
     "several protocols": HANDSHAKE.replace(b"WebSocket\r", b"h2c, websocket\r"),
     "another method": HANDSHAKE.replace(b"GET", b"OPTIONS"),

@@ -177,7 +177,7 @@ def test_a_connection_ends_within_a_second_of_its_credential(
     assert seconds <= allowed(EFFECTIVE_SECONDS)
 
 
-def test_all_symbols_need_the_sensitivity_internal(installation: Installation) -> None:
+def test_all_symbols_need_the_sensitivity_confidential(installation: Installation) -> None:
     for sensitivity, expected in (
         ("public", "error"),
         ("internal", "subscribed"),
