@@ -10,12 +10,12 @@ import pytest
 from marketdata_project.error_codes import ERROR_CODES
 from tests.chance import SOAK
 from tests.hostile.figures import Told
-from tests.hostile.gauge import Gauge
 from tests.system.batches import Batch
 from tests.system.clients import connected
 from tests.system.installation import UNLIMITED, Installation
 from tests.system.live_mutants import Hostile, hostile
 from tests.system.live_raw import FINAL, PING, PONG, TEXT, Message, RawSocket, frame
+from tests.system.streaming import Webs
 
 pytestmark = pytest.mark.xdist_group("live")
 
@@ -75,7 +75,11 @@ def test_hostile_messages_are_answered_or_end_their_connection(
     with connected(installation.port, key) as client:
         assert client.ingest(Batch(1, "HOSTILE", 700, has_ids=True).body).status == 200
     log, webs = installation.served.output, installation.webs()
-    files, said, gauge = folders_and_strange_files(installation), len(log.read_text()), Gauge(webs)
+    files, said, gauge = (
+        folders_and_strange_files(installation),
+        len(log.read_text()),
+        Webs(installation).gauge,
+    )
     before, outcomes = gauge.anonymous_mib(), Counter[str]()
     wrong: list[str] = []
     for sent in hostile(random.Random(seed), MESSAGES):
@@ -83,14 +87,16 @@ def test_hostile_messages_are_answered_or_end_their_connection(
             outcomes[outcome(sent, installation.port, key)] += 1
         except (AssertionError, TimeoutError) as error:
             wrong.append(f"{sent.name}: {error}")
-    told(f"8 {MESSAGES} hostile messages", ", ".join(f"{n} {name}" for name, n in outcomes.most_common()))
+    grown = gauge.anonymous_mib() - before
+    answers = ", ".join(f"{n} {name}" for name, n in outcomes.most_common())
+    told(f"8 {MESSAGES} hostile messages", f"memory + {grown:.0f} MiB; {answers}")
     assert wrong == [], f"SEED={seed}"
     new = log.read_text()[said:]
     assert "Traceback" not in new, new[-3000:]
     assert " ERROR " not in new, new[-3000:]
     assert installation.webs() == webs
     assert folders_and_strange_files(installation) <= files
-    assert gauge.anonymous_mib() - before < MEMORY_MIB
+    assert grown < MEMORY_MIB
     with RawSocket.opened(installation.port, key) as raw:
         raw.send(frame(b"", first=FINAL | PING) + PROBE)
         assert {raw.next().opcode, raw.next().opcode} == {PONG, TEXT}
