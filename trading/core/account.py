@@ -1,0 +1,501 @@
+"""The state of an account, and what each event changes in it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from trading.core import events, positions
+from trading.core.amounts import NS_PER_SECOND, ZERO, money, percent, quantity, to_step
+from trading.core.configuration import RiskConfig, Zone
+from trading.core.events import Event
+from trading.core.ledger import (
+    BORROWING,
+    CAPITAL,
+    CASH,
+    DIVIDENDS,
+    REALIZED,
+    Entry,
+    fill_entries,
+    paid,
+    without_zeros,
+)
+from trading.core.orders import Leg, Order, OrderState
+from trading.core.positions import ClosedTrade, Execution, Position
+from trading.core.terms import AccountKind, Side, Terms
+
+STOPPED, RUNNING, STOPPING = "stopped", "running", "stopping"
+_MINUTE_NS = 60 * NS_PER_SECOND
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True):
+    """A risk level that a person set."""
+
+    risk_level: Decimal
+    until_ns: int
+    reason: str
+    by: str
+
+
+class Halt(msgspec.Struct, frozen=True, kw_only=True):
+    """Why trading is halted. symbol: of a log that was restored."""
+
+    reason: str
+    at_ns: int
+    symbol: str | None = None
+
+
+class AccountState(msgspec.Struct, kw_only=True):
+    """An account after an event.
+
+    number: of that event. traded: the number of the last event that changed orders, positions or cash. cash: in `currency`.
+    balances: of the ledger, by `account currency symbol`. positions: by `book_of`; flat ones are left out. orders: those
+    that can still fill, by id. status: stopped, running or stopping. covered: what a bracket's parent filled less what its legs filled, by the parent's id. equity: of the last mark. high_water, day_equity, start_equity: the
+    largest equity, that at the day's start, and that of the beginning; a transfer scales all of them, so that it moves no
+    percentage. day: the UTC date of `day_equity`. accepted_ns: the instants of the last minute's accepted opening orders.
+    """
+
+    id: str
+    number: int = 0
+    traded: int = 0
+    kind: AccountKind = AccountKind.CASH
+    currency: str = "USD"
+    cash: Decimal = ZERO
+    balances: dict[str, Decimal] = {}
+    positions: dict[str, Position] = {}
+    orders: dict[str, Order] = {}
+    covered: dict[str, Decimal] = {}
+    config: RiskConfig = RiskConfig()
+    risk_version: int = 0
+    status: str = STOPPED
+    zone: Zone = Zone.NORMAL
+    halt: Halt | None = None
+    override: Override | None = None
+    preferences: events.Preferences = events.Preferences()
+    equity: Decimal = ZERO
+    high_water: Decimal = ZERO
+    day_equity: Decimal = ZERO
+    start_equity: Decimal = ZERO
+    day: str = ""
+    marked_ns: int = 0
+    accepted_ns: list[int] = []
+    queued: dict[str, int | None] = {}
+
+    @property
+    def drawdown(self) -> Decimal:
+        """Per cent below the high-water mark at the last mark; at least 0."""
+        return loss_percent(self.high_water, self.equity)
+
+    @property
+    def risk_level(self) -> Decimal:
+        """Per cent of the equity that a trade may lose now."""
+        level = self.config.risk_level if self.override is None else self.override.risk_level
+        return level * self.zone.factor
+
+    def position(self, symbol: str, strategy: str = "") -> Position | None:
+        return self.positions.get(book_of(symbol, strategy))
+
+    def orders_of(self, symbol: str) -> list[Order]:
+        """Return the orders of a symbol that can still fill, oldest first."""
+        return [order for order in self.orders.values() if order.terms.symbol == symbol]
+
+    def fillable(self, order: Order) -> Decimal:
+        """Return how much of an order may fill now: of a leg what its parent filled, of a reducing order what is held."""
+        left = order.remaining
+        if order.parent_id is not None:
+            left = min(left, self.covered.get(order.parent_id, ZERO))
+        if order.terms.reduce_only:
+            held = self.position(order.terms.symbol, order.terms.strategy)
+            left = min(left, ZERO if held is None else -held.quantity * order.terms.side.sign)
+        return max(left, ZERO)
+
+    def symbols(self) -> set[str]:
+        """Return the symbols of positions and orders."""
+        held = {position.symbol for position in self.positions.values()}
+        return held | {order.terms.symbol for order in self.orders.values()}
+
+
+def loss_percent(before: Decimal, equity: Decimal) -> Decimal:
+    """Return how many per cent an equity is below an earlier one; 0 if it is not, or if the earlier one was nothing."""
+    return percent(before - equity, before) if before > 0 and equity < before else ZERO
+
+
+def book_of(symbol: str, strategy: str) -> str:
+    """Return the key of a position."""
+    return f"{symbol}|{strategy}" if strategy else symbol
+
+
+@dataclass(slots=True)
+class Effects:
+    """What an event changed, for the tables that clients query: entries of the ledger, orders, and trades that ended."""
+
+    entries: list[Entry] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    closed: list[ClosedTrade] = field(default_factory=list)
+
+
+E = TypeVar("E")
+_Handler = Callable[[AccountState, Any, int], Effects]
+_HANDLERS: dict[type, _Handler] = {}
+
+
+def _on(kind: type[E]) -> Callable[[Callable[[AccountState, E, int], Effects]], _Handler]:
+    def register(handler: Callable[[AccountState, E, int], Effects]) -> _Handler:
+        _HANDLERS[kind] = handler
+        return handler
+
+    return register
+
+
+def apply(state: AccountState, event: Event, *, at_ns: int) -> Effects:
+    """Change the state by its next event, and return what changed."""
+    state.number += 1
+    effects = _HANDLERS[type(event)](state, event, at_ns)
+    for entry in effects.entries:
+        key = f"{entry.account} {entry.currency} {entry.symbol}".rstrip()
+        balance = state.balances.get(key, ZERO) + entry.amount
+        state.balances[key] = balance
+        if not balance:
+            del state.balances[key]
+        if entry.account == CASH:
+            state.cash += entry.amount
+    if effects.orders or effects.entries:
+        state.traded = state.number
+    return effects
+
+
+@_on(events.AccountOpened)
+def _opened(state: AccountState, event: events.AccountOpened, at_ns: int) -> Effects:
+    state.kind, state.currency = event.kind, event.currency
+    return Effects()
+
+
+@_on(events.Transferred)
+def _transferred(state: AccountState, event: events.Transferred, at_ns: int) -> Effects:
+    after = event.equity + event.amount
+    for name in ("high_water", "day_equity", "start_equity"):
+        before: Decimal = getattr(state, name)
+        if event.equity > 0 and after > 0:
+            setattr(state, name, before * after / event.equity)
+        else:
+            setattr(state, name, max(after, ZERO))
+        setattr(state, name, money(getattr(state, name)))
+    state.equity = after
+    entries = [
+        Entry(CASH, state.currency, event.amount),
+        Entry(CAPITAL, state.currency, -event.amount),
+    ]
+    return Effects(entries)
+
+
+@_on(events.RiskConfigured)
+def _configured(state: AccountState, event: events.RiskConfigured, at_ns: int) -> Effects:
+    state.config, state.risk_version = event.config, event.version
+    return Effects()
+
+
+@_on(events.TradingStarted)
+def _started(state: AccountState, event: events.TradingStarted, at_ns: int) -> Effects:
+    state.status = RUNNING
+    return Effects()
+
+
+@_on(events.StopRequested)
+def _stop_requested(state: AccountState, event: events.StopRequested, at_ns: int) -> Effects:
+    state.status = STOPPING
+    return Effects()
+
+
+@_on(events.CloseQueued)
+def _close_queued(state: AccountState, event: events.CloseQueued, at_ns: int) -> Effects:
+    state.queued[book_of(event.symbol, event.strategy)] = event.opens_ns
+    return Effects()
+
+
+@_on(events.Stopped)
+def _stopped(state: AccountState, event: events.Stopped, at_ns: int) -> Effects:
+    state.status, state.queued = STOPPED, {}
+    return Effects()
+
+
+@_on(events.OrderAccepted)
+def _accepted(state: AccountState, event: events.OrderAccepted, at_ns: int) -> Effects:
+    order = Order(
+        id=event.order_id,
+        terms=event.order,
+        instrument=event.terms,
+        state=OrderState.PENDING_NEW,
+        states={OrderState.PENDING_NEW: event.submitted_ns},
+        matches_after_ns=event.matches_after_ns,
+        expires_ns=event.expires_ns,
+        collar=event.collar,
+        is_taking=event.is_taking,
+        worth=event.worth,
+        margin=event.margin,
+        is_opening=event.is_opening,
+        parent_id=event.leg_of,
+        leg=None if event.leg is None else Leg(event.leg),
+        replaces=event.replaces,
+        by=event.by,
+        first_event=state.number,
+    )
+    order.move(OrderState.ACCEPTED, at_ns)
+    state.orders[order.id] = order
+    changed = [order]
+    if event.replaces is not None and event.replaces in state.orders:
+        state.orders[event.replaces].replaced_by = order.id
+        changed.append(state.orders[event.replaces])
+    if event.is_opening:
+        recent = [each for each in state.accepted_ns if each > at_ns - _MINUTE_NS]
+        state.accepted_ns = [*recent, at_ns]
+    return Effects(orders=changed)
+
+
+@_on(events.OrderWorking)
+def _working(state: AccountState, event: events.OrderWorking, at_ns: int) -> Effects:
+    order = state.orders[event.order_id]
+    order.move(OrderState.WORKING, at_ns)
+    return Effects(orders=[order])
+
+
+@_on(events.CancelRequested)
+def _cancel_requested(state: AccountState, event: events.CancelRequested, at_ns: int) -> Effects:
+    order = state.orders[event.order_id]
+    order.move(OrderState.PENDING_CANCEL, at_ns)
+    order.reason = event.reason
+    return Effects(orders=[order])
+
+
+@_on(events.OrderEnded)
+def _ended(state: AccountState, event: events.OrderEnded, at_ns: int) -> Effects:
+    order = state.orders.pop(event.order_id)
+    order.move(OrderState(event.state), at_ns)
+    order.reason = event.reason
+    return Effects(orders=[order])
+
+
+@_on(events.OrderTriggered)
+def _triggered(state: AccountState, event: events.OrderTriggered, at_ns: int) -> Effects:
+    order = state.orders[event.order_id]
+    order.is_triggered, order.is_taking = True, order.is_market
+    order.collar, order.matches_after_ns = event.collar, event.matches_after_ns
+    return Effects(orders=[order])
+
+
+@_on(events.Executed)
+def _executed(state: AccountState, event: events.Executed, at_ns: int) -> Effects:
+    order = state.orders[event.order_id]
+    terms = order.terms
+    execution = Execution(
+        event.execution_id,
+        event.quantity * terms.side.sign,
+        event.price,
+        event.fee,
+        event.rate,
+        at_ns,
+        terms.stop_loss,
+    )
+    effects = _filled(state, Book(terms.symbol, terms.strategy, order.instrument), execution)
+    order.filled += event.quantity
+    order.filled_value += money(event.quantity, event.price, order.instrument.multiplier)
+    _cover(state, order, event.quantity)
+    if order.remaining:
+        if order.state is not OrderState.PENDING_CANCEL:
+            order.move(OrderState.PARTIALLY_FILLED, at_ns)
+    else:
+        order.move(OrderState.FILLED, at_ns)
+        del state.orders[order.id]
+    effects.orders.append(order)
+    return effects
+
+
+def _cover(state: AccountState, order: Order, filled: Decimal) -> None:
+    """Count a fill of a bracket: the parent's covers its legs, and a leg's reduces both legs at once."""
+    if order.parent_id is not None:
+        state.covered[order.parent_id] -= filled
+    elif order.terms.has_legs:
+        state.covered[order.id] = state.covered.get(order.id, ZERO) + filled
+
+
+class Book(NamedTuple):
+    """Where a fill is booked."""
+
+    symbol: str
+    strategy: str
+    terms: Terms
+
+
+def _filled(state: AccountState, book: Book, execution: Execution) -> Effects:
+    """Change a position and the ledger by a fill."""
+    symbol, strategy, terms = book
+    key = book_of(symbol, strategy)
+    position = state.positions.setdefault(key, Position(symbol=symbol, strategy=strategy, terms=terms))
+    fills = positions.fill(position, execution)
+    if not position.quantity:
+        del state.positions[key]
+        state.queued.pop(key, None)
+    entries = fill_entries(
+        sum((each.cost for each in fills), ZERO),
+        sum((each.realized for each in fills), ZERO),
+        execution.fee,
+        symbol=symbol,
+        is_margined=terms.is_margined,
+        currency=terms.currency,
+        base=state.currency,
+        rate=execution.rate,
+    )
+    return Effects(entries, closed=[each.closed for each in fills if each.closed is not None])
+
+
+@_on(events.ExecutionQuestioned)
+def _questioned(state: AccountState, event: events.ExecutionQuestioned, at_ns: int) -> Effects:
+    return Effects()
+
+
+@_on(events.ExecutionBusted)
+def _busted(state: AccountState, event: events.ExecutionBusted, at_ns: int) -> Effects:
+    signed = -event.quantity * Side(event.side).sign
+    execution = Execution(f"bust-{event.execution_id}", signed, event.price, -event.fee, event.rate, at_ns)
+    return _filled(state, Book(event.symbol, event.strategy, event.terms), execution)
+
+
+@_on(events.SplitApplied)
+def _split(state: AccountState, event: events.SplitApplied, at_ns: int) -> Effects:
+    for position in state.positions.values():
+        if position.symbol == event.symbol:
+            positions.split(position, event.ratio)
+    orders = state.orders_of(event.symbol)
+    for order in orders:
+        _split_order(order, event.ratio)
+    for parent in {order.parent_id or order.id for order in orders} & state.covered.keys():
+        state.covered[parent] = quantity(state.covered[parent], event.ratio)
+    return Effects(orders=orders)
+
+
+def _split_order(order: Order, by: Decimal) -> None:
+    def price(value: Decimal | None) -> Decimal | None:
+        return None if value is None else to_step(value / by, order.instrument.tick)
+
+    terms = order.terms
+    order.terms = msgspec.structs.replace(
+        terms,
+        quantity=quantity(terms.quantity, by),
+        limit_price=price(terms.limit_price),
+        stop_price=price(terms.stop_price),
+        take_profit=price(terms.take_profit),
+        stop_loss=price(terms.stop_loss),
+    )
+    order.filled = quantity(order.filled, by)
+    order.collar, order.worth = price(order.collar), order.worth / by
+
+
+@_on(events.DividendPaid)
+def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Effects:
+    effects = Effects()
+    for position in state.positions.values():
+        if position.symbol == event.symbol:
+            amount = money(position.quantity, event.amount)
+            effects.entries += paid(
+                DIVIDENDS,
+                -amount,
+                currency=position.terms.currency,
+                base=state.currency,
+                rate=event.rate,
+            )
+    return effects
+
+
+@_on(events.Settled)
+def _settled(state: AccountState, event: events.Settled, at_ns: int) -> Effects:
+    effects = Effects()
+    for position in state.positions.values():
+        if position.symbol == event.symbol:
+            gained = positions.settle(position, event.price, event.rate)
+            effects.entries += paid(
+                REALIZED,
+                -gained,
+                currency=position.terms.currency,
+                base=state.currency,
+                rate=event.rate,
+            )
+    effects.entries = without_zeros(effects.entries)
+    return effects
+
+
+@_on(events.BorrowCharged)
+def _borrow(state: AccountState, event: events.BorrowCharged, at_ns: int) -> Effects:
+    entries = paid(BORROWING, event.amount, currency=state.currency, base=state.currency, rate=Decimal(1))
+    return Effects(without_zeros(entries))
+
+
+@_on(events.Marked)
+def _marked(state: AccountState, event: events.Marked, at_ns: int) -> Effects:
+    state.equity, state.zone, state.marked_ns = event.equity, event.zone, at_ns
+    state.high_water = max(state.high_water, event.equity)
+    if event.day is not None:
+        state.day, state.day_equity = event.day, event.equity
+    return Effects()
+
+
+@_on(events.HaltLatched)
+def _halted(state: AccountState, event: events.HaltLatched, at_ns: int) -> Effects:
+    state.halt = Halt(reason=event.reason, at_ns=at_ns, symbol=event.symbol)
+    state.zone = Zone.HALT
+    return Effects()
+
+
+@_on(events.HaltReleased)
+def _released(state: AccountState, event: events.HaltReleased, at_ns: int) -> Effects:
+    state.halt, state.zone = None, Zone.NORMAL
+    state.high_water = state.equity
+    return Effects()
+
+
+@_on(events.RiskOverridden)
+def _overridden(state: AccountState, event: events.RiskOverridden, at_ns: int) -> Effects:
+    state.override = Override(
+        risk_level=event.risk_level, until_ns=event.until_ns, reason=event.reason, by=event.by
+    )
+    return Effects()
+
+
+@_on(events.OverrideEnded)
+def _override_ended(state: AccountState, event: events.OverrideEnded, at_ns: int) -> Effects:
+    state.override = None
+    return Effects()
+
+
+@_on(events.Preferences)
+def _preferences(state: AccountState, event: events.Preferences, at_ns: int) -> Effects:
+    state.preferences = event
+    return Effects()
+
+
+@_on(events.Alert)
+def _alert(state: AccountState, event: events.Alert, at_ns: int) -> Effects:
+    return Effects()
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder: msgspec.json.Decoder[AccountState] = msgspec.json.Decoder(AccountState)
+
+
+def encoded_state(state: AccountState) -> bytes:
+    """Return a state as JSON. Equal states give equal bytes."""
+    return _encoder.encode(state)
+
+
+def decoded_state(data: bytes) -> AccountState:
+    """Return the state of `encoded_state`."""
+    return _decoder.decode(data)
+
+
+def position_cost(state: AccountState) -> dict[str, Decimal]:
+    """Return the cost of positions that were paid for, by symbol: what the ledger must have."""
+    costs: dict[str, Decimal] = {}
+    for position in state.positions.values():
+        if not position.terms.is_margined:
+            costs[position.symbol] = costs.get(position.symbol, ZERO) + position.cost
+    return {symbol: cost for symbol, cost in costs.items() if cost}

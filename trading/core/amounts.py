@@ -1,0 +1,70 @@
+"""Exact amounts: money has six decimals, quantities have nine. Both are rounded half-even, once."""
+
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal
+
+ZERO = Decimal(0)
+HUNDRED = Decimal(100)
+NS_PER_SECOND = 1_000_000_000
+
+_MONEY = Decimal("0.000001")
+_QUANTITY = Decimal("0.000000001")
+# A product of a price, a quantity, a multiplier and a rate has at most 68 digits, so that it is rounded once.
+_EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
+
+
+def money(*factors: Decimal) -> Decimal:
+    """Return the product of the factors as money."""
+    product = Decimal(1)
+    for factor in factors:
+        product = _EXACT.multiply(product, factor)
+    return _EXACT.quantize(product, _MONEY)
+
+
+def quantity(*factors: Decimal) -> Decimal:
+    """Return the product of the factors as a quantity."""
+    product = Decimal(1)
+    for factor in factors:
+        product = _EXACT.multiply(product, factor)
+    return _EXACT.quantize(product, _QUANTITY)
+
+
+def part_of(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """Return `total * part / whole` as money. The whole must not be zero."""
+    return _EXACT.quantize(_EXACT.divide(_EXACT.multiply(total, part), whole), _MONEY)
+
+
+def percent(part: Decimal, whole: Decimal) -> Decimal:
+    """Return part / whole in per cent, with six decimals. The whole must not be zero."""
+    return part_of(HUNDRED, part, whole)
+
+
+def ratio(part: Decimal, whole: Decimal) -> Decimal | None:
+    """Return part / whole with six decimals; None if the whole is zero."""
+    return part_of(Decimal(1), part, whole) if whole else None
+
+
+def to_step(value: Decimal, step: Decimal, rounding: str = ROUND_HALF_EVEN) -> Decimal:
+    """Return the multiple of a step that is nearest to a value, or next to it in a direction of `decimal`."""
+    steps = _EXACT.divide(value, step).quantize(Decimal(1), rounding, context=_EXACT)
+    return _EXACT.multiply(steps, step)
+
+
+def lots_below(value: Decimal, lot: Decimal) -> Decimal:
+    """Return the largest multiple of a lot that is not above a value, as a quantity."""
+    return quantity(to_step(value, lot, ROUND_DOWN))
+
+
+def is_multiple(value: Decimal, step: Decimal) -> bool:
+    """Return whether a value is a multiple of a step."""
+    return _EXACT.remainder(value, step) == 0
+
+
+def price_of(stored: float) -> Decimal:
+    """Return a price of the store exactly as its shortest text."""
+    return Decimal(repr(float(stored)))
+
+
+def plain(value: Decimal) -> str:
+    """Return the shortest text without an exponent, such as `12.5`."""
+    text = format(value, "f")
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"

@@ -1,0 +1,371 @@
+"""The events of an account. They are the source of everything; `trading.core.account` says what follows from them.
+
+An event carries every number that was used, so that a replay asks no calendar and no store. Prices are in the
+instrument's currency; `rate` converts it to the account's. `ref`s name rows of the store by log, commit token and ordinal.
+"""
+
+from decimal import Decimal
+from typing import TypeAlias
+
+import msgspec
+
+from trading.core.configuration import RiskConfig, Zone
+from trading.core.orders import OrderTerms
+from trading.core.terms import AccountKind, Terms
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
+    """An event. Its tag is its name in the database and on the wire."""
+
+
+class RowRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A row of the store. commit: the commit's token, such as `17-9f3a2c`; ordinal: the row's index in it."""
+
+    dataset: str
+    symbol: str
+    commit: str
+    ordinal: int
+    timestamp_ns: int
+
+
+class Print(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="print"):
+    """A trade of the market. known_ns: when the store had it. is_eligible: whether it may fill and trigger orders."""
+
+    ref: RowRef
+    price: Decimal
+    volume: Decimal
+    known_ns: int
+    is_eligible: bool = True
+
+
+class BarPrint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="bar"):
+    """A stored bar, for symbols without trades. end_ns: the end of its interval."""
+
+    ref: RowRef
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    end_ns: int
+    known_ns: int
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the market looked like when a decision was made, for one symbol.
+
+    price: the mark: the bid for what is sold, the ask for what is bought, otherwise the last price. rate: to the account's
+    currency. refs: the rows of quote, trade and rate.
+    """
+
+    symbol: str
+    price: Decimal
+    rate: Decimal
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    last: Decimal | None = None
+    at_ns: int = 0
+    refs: tuple[RowRef, ...] = ()
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A check of an order before it is accepted. value, limit: what was compared; None if it could not be evaluated."""
+
+    name: str
+    is_passed: bool
+    value: Decimal | None = None
+    limit: Decimal | None = None
+    unit: str = ""
+    message: str = ""
+
+
+class AccountOpened(_Event, frozen=True, tag="account_opened"):
+    """The account exists."""
+
+    kind: AccountKind
+    currency: str
+
+
+class Transferred(_Event, frozen=True, tag="transferred"):
+    """Money came in (positive) or went out (negative). equity: before it."""
+
+    transfer: str
+    amount: Decimal
+    equity: Decimal
+
+
+class RiskConfigured(_Event, frozen=True, tag="risk_configured"):
+    """The account's limits are these from now on. version: from 1."""
+
+    version: int
+    config: RiskConfig
+    by: str
+
+
+class TradingStarted(_Event, frozen=True, tag="trading_started"):
+    """Opening orders are accepted from now on."""
+
+    by: str
+
+
+class StopRequested(_Event, frozen=True, tag="stop_requested"):
+    """All orders are to be cancelled and all positions closed. Opening orders are refused from now on."""
+
+    by: str
+    reason: str = ""
+
+
+class CloseQueued(_Event, frozen=True, tag="close_queued"):
+    """A position cannot be closed now: its market opens at `opens_ns`, or it is unknown when."""
+
+    symbol: str
+    strategy: str
+    opens_ns: int | None = None
+
+
+class Stopped(_Event, frozen=True, tag="stopped"):
+    """The account has no orders and no positions, as a stop asked for."""
+
+
+class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
+    """An order passed all checks.
+
+    submitted_ns: when it came. matches_after_ns: with the latency. expires_ns: the end of its session; None for gtc. reference,
+    checks, risk_version: what it was judged by. worth, margin: see `Order`. commits: the heads of the logs that it is matched with, by dataset.
+    leg_of, leg: of a leg of a bracket. replaces: the order in whose place it comes.
+    """
+
+    order_id: str
+    order: OrderTerms
+    terms: Terms
+    submitted_ns: int
+    matches_after_ns: int
+    reference: Reference
+    checks: tuple[Check, ...]
+    risk_version: int
+    is_opening: bool
+    worth: Decimal
+    margin: Decimal
+    expires_ns: int | None = None
+    collar: Decimal | None = None
+    is_taking: bool = False
+    commits: dict[str, str] = {}
+    leg_of: str | None = None
+    leg: str | None = None
+    replaces: str | None = None
+    by: str = ""
+
+
+class OrderWorking(_Event, frozen=True, tag="order_working"):
+    """The engine matches the order from now on."""
+
+    order_id: str
+
+
+class CancelRequested(_Event, frozen=True, tag="cancel_requested"):
+    """The order is to be cancelled. The engine does it, because what was printed before still fills."""
+
+    order_id: str
+    reason: str
+    by: str
+
+
+class OrderEnded(_Event, frozen=True, tag="order_ended"):
+    """The order ended without being filled whole. state: cancelled, replaced, rejected or expired."""
+
+    order_id: str
+    state: str
+    reason: str
+
+
+class OrderTriggered(_Event, frozen=True, tag="order_triggered"):
+    """A print reached the order's stop price. collar: of the market order that a stop becomes."""
+
+    order_id: str
+    print: Print | BarPrint
+    price: Decimal
+    matches_after_ns: int
+    collar: Decimal | None = None
+
+
+class Executed(_Event, frozen=True, tag="executed"):
+    """A part of an order was filled.
+
+    slippage: what the price is worse than the print's. capacity: how much of the print was left for this account
+    before. is_ambiguous: a bar does not tell the order of its prices.
+    """
+
+    execution_id: str
+    order_id: str
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    slippage: Decimal
+    rate: Decimal
+    print: Print | BarPrint
+    capacity: Decimal
+    rate_ref: RowRef | None = None
+    is_ambiguous: bool = False
+
+
+class ExecutionQuestioned(_Event, frozen=True, tag="execution_questioned"):
+    """The print of an execution was cancelled or corrected later. Nothing is unmade."""
+
+    execution_id: str
+    action: str
+    correction: RowRef
+    price: Decimal | None = None
+    volume: Decimal | None = None
+
+
+class ExecutionBusted(_Event, frozen=True, tag="execution_busted"):
+    """A person undid an execution: its entries are reversed. rate: as in the execution."""
+
+    execution_id: str
+    symbol: str
+    strategy: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    rate: Decimal
+    terms: Terms
+    reason: str
+    by: str
+
+
+class SplitApplied(_Event, frozen=True, tag="split_applied"):
+    """A split took effect. ratio: new units per old unit."""
+
+    symbol: str
+    ratio: Decimal
+    action: RowRef
+
+
+class DividendPaid(_Event, frozen=True, tag="dividend_paid"):
+    """A dividend per unit took effect; shorts owe it."""
+
+    symbol: str
+    amount: Decimal
+    rate: Decimal
+    action: RowRef
+
+
+class Settled(_Event, frozen=True, tag="settled"):
+    """The gains and losses of a future since the last settlement were paid."""
+
+    symbol: str
+    price: Decimal
+    rate: Decimal
+    date: str
+
+
+class BorrowCharged(_Event, frozen=True, tag="borrow_charged"):
+    """A day's fee for the shorts of a symbol."""
+
+    symbol: str
+    amount: Decimal
+    date: str
+
+
+class Marked(_Event, frozen=True, tag="marked"):
+    """The account's equity was computed: a new high-water mark, another zone, or the day's first.
+
+    zone: after it. is_stale: whether a mark is old; then the zone stays. day: the UTC date if it begins with this event.
+    """
+
+    equity: Decimal
+    marks: tuple[Reference, ...]
+    zone: Zone
+    day: str | None = None
+
+
+class HaltLatched(_Event, frozen=True, tag="halt_latched"):
+    """Trading is halted until a person leaves it. symbol: of a log that was restored."""
+
+    reason: str
+    symbol: str | None = None
+
+
+class HaltReleased(_Event, frozen=True, tag="halt_released"):
+    """A person ended the halt."""
+
+    reason: str
+    by: str
+
+
+class RiskOverridden(_Event, frozen=True, tag="risk_overridden"):
+    """A person set the risk level until an instant."""
+
+    risk_level: Decimal
+    until_ns: int
+    reason: str
+    by: str
+
+
+class OverrideEnded(_Event, frozen=True, tag="override_ended"):
+    """The risk level is the configured one again."""
+
+
+class Preferences(_Event, frozen=True, tag="preferences_set"):
+    """The account's preferences. heartbeat_seconds: cancel all if no heartbeat comes for so long; None for never."""
+
+    name: str = ""
+    requires_signature: bool = False
+    heartbeat_seconds: int | None = None
+
+
+class Alert(_Event, frozen=True, tag="alert"):
+    """Something that a person should know."""
+
+    kind: str
+    message: str
+    symbol: str | None = None
+
+
+Event: TypeAlias = (
+    AccountOpened
+    | Transferred
+    | RiskConfigured
+    | TradingStarted
+    | StopRequested
+    | CloseQueued
+    | Stopped
+    | OrderAccepted
+    | OrderWorking
+    | CancelRequested
+    | OrderEnded
+    | OrderTriggered
+    | Executed
+    | ExecutionQuestioned
+    | ExecutionBusted
+    | SplitApplied
+    | DividendPaid
+    | Settled
+    | BorrowCharged
+    | Marked
+    | HaltLatched
+    | HaltReleased
+    | RiskOverridden
+    | OverrideEnded
+    | Preferences
+    | Alert
+)
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+def encoded(event: Event) -> str:
+    """Return an event as JSON text. The same event gives the same text."""
+    return _encoder.encode(event).decode()
+
+
+def decoded(text: str) -> Event:
+    """Return the event of a JSON text."""
+    return _decoder.decode(text)
+
+
+def name_of(event: Event) -> str:
+    """Return the name of an event, such as `order_accepted`."""
+    return str(type(event).__struct_config__.tag)

@@ -1,0 +1,178 @@
+"""Orders: what a client asks for, the states of an order, and the moves between them."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from trading.core.amounts import ZERO
+from trading.core.terms import Side, Terms
+
+
+class OrderType(StrEnum):
+    """How an order's price is limited."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+
+    @property
+    def has_limit(self) -> bool:
+        return self in {OrderType.LIMIT, OrderType.STOP_LIMIT}
+
+    @property
+    def has_stop(self) -> bool:
+        return self in {OrderType.STOP, OrderType.STOP_LIMIT}
+
+
+class TimeInForce(StrEnum):
+    """For how long an order may fill.
+
+    day: until its trading date's session ends. gtc: until it is cancelled. ioc: what does not fill at the first print is
+    cancelled. fok: it fills whole at the first print, or not at all.
+    """
+
+    DAY = "day"
+    GTC = "gtc"
+    IOC = "ioc"
+    FOK = "fok"
+
+    @property
+    def is_immediate(self) -> bool:
+        return self in {TimeInForce.IOC, TimeInForce.FOK}
+
+
+class OrderState(StrEnum):
+    """The state of an order. `MOVES` has the states that may follow."""
+
+    PENDING_NEW = "pending_new"
+    ACCEPTED = "accepted"
+    WORKING = "working"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    PENDING_CANCEL = "pending_cancel"
+    CANCELLED = "cancelled"
+    REPLACED = "replaced"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no state follows."""
+        return not MOVES[self]
+
+
+_ENDS = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REPLACED, OrderState.EXPIRED})
+MOVES: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.PENDING_NEW: frozenset({OrderState.ACCEPTED, OrderState.REJECTED}),
+    OrderState.ACCEPTED: frozenset({OrderState.WORKING, OrderState.PENDING_CANCEL, *_ENDS})
+    - {OrderState.FILLED},
+    OrderState.WORKING: frozenset({OrderState.PARTIALLY_FILLED, OrderState.PENDING_CANCEL, *_ENDS}),
+    OrderState.PARTIALLY_FILLED: frozenset({OrderState.PARTIALLY_FILLED, OrderState.PENDING_CANCEL, *_ENDS}),
+    # What was printed before the cancel was known still fills.
+    OrderState.PENDING_CANCEL: frozenset({OrderState.PENDING_CANCEL, *_ENDS}),
+    **dict.fromkeys(
+        (*sorted(_ENDS), OrderState.REJECTED),
+        frozenset[OrderState](),
+    ),
+}
+
+
+class IllegalMove(ValueError):
+    """The order cannot move to this state. Look up its state."""
+
+
+class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client asks for.
+
+    quantity: in units or contracts, above zero. limit_price, stop_price: in the instrument's currency, where the type has
+    them. reduce_only: it never opens or turns a position. take_profit, stop_loss: the prices of a bracket's legs,
+    which work once the order fills. strategy: positions and trades of different strategies are kept apart.
+    """
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    type: OrderType = OrderType.MARKET
+    time_in_force: TimeInForce = TimeInForce.DAY
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    reduce_only: bool = False
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    client_order_id: str | None = None
+    strategy: str = ""
+
+    @property
+    def has_legs(self) -> bool:
+        """Whether it is the parent of a bracket."""
+        return self.take_profit is not None or self.stop_loss is not None
+
+
+class Leg(StrEnum):
+    """Which leg of a bracket an order is."""
+
+    TAKE_PROFIT = "take_profit"
+    STOP_LOSS = "stop_loss"
+
+
+class Order(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An order of an account, as its events left it.
+
+    id: a UUID. instrument: the terms of its instrument when it was accepted. states: the instant of each state, nanoseconds
+    UTC. matches_after_ns: only what is printed and known after this instant fills it. expires_ns: when it ends; None for gtc. collar: the
+    worst price of a market order; None for one that only reduces. is_taking: whether it fills at the print's price
+    and not at its limit, because it was marketable. worth: the value of a unit at limit or collar, in the account's currency. margin: the
+    part of that value that must be paid in. filled_value: in the instrument's currency. is_opening: whether it may open or enlarge a position. parent_id, leg: of a leg of a bracket. replaces,
+    replaced_by: ids of orders. reason: why it ended. by: the caller. first_event: the number of the event that accepted it.
+    """
+
+    id: str
+    terms: OrderTerms
+    instrument: Terms
+    state: OrderState
+    states: dict[str, int]
+    matches_after_ns: int
+    expires_ns: int | None = None
+    collar: Decimal | None = None
+    is_taking: bool = False
+    is_triggered: bool = False
+    worth: Decimal = ZERO
+    margin: Decimal = ZERO
+    filled: Decimal = ZERO
+    filled_value: Decimal = ZERO
+    is_opening: bool = True
+    parent_id: str | None = None
+    leg: Leg | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
+    reason: str | None = None
+    by: str = ""
+    first_event: int = 0
+
+    @property
+    def remaining(self) -> Decimal:
+        return self.terms.quantity - self.filled
+
+    @property
+    def is_stop_waiting(self) -> bool:
+        """Whether its stop has not been triggered yet."""
+        return self.terms.type.has_stop and not self.is_triggered
+
+    @property
+    def is_market(self) -> bool:
+        """Whether it fills at any price, up to its collar."""
+        return not self.terms.type.has_limit
+
+    @property
+    def worst_price(self) -> Decimal | None:
+        """The worst price at which it may fill: its limit or collar; None for none."""
+        return self.terms.limit_price if self.terms.type.has_limit else self.collar
+
+    def move(self, state: OrderState, at_ns: int) -> None:
+        """Move to a state. Raises IllegalMove."""
+        if state not in MOVES[self.state]:
+            raise IllegalMove(f"an order that is {self.state} cannot become {state}")
+        self.state = state
+        self.states[state] = at_ns

@@ -1,0 +1,235 @@
+"""Positions: lots with their cost, and the trades that they make from flat to flat."""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from trading.core.amounts import ZERO, money, part_of, quantity, ratio
+from trading.core.terms import Terms
+
+
+class Lot(msgspec.Struct, kw_only=True):
+    """A part of a position that one execution opened. quantity, cost: below zero for a short."""
+
+    execution_id: str
+    opened_ns: int
+    quantity: Decimal
+    cost: Decimal
+
+
+class Trade(msgspec.Struct, kw_only=True):
+    """A trade in progress: from the first execution after flat to the last one before it.
+
+    id: of its first execution. Values are price * quantity * multiplier. realized, fees: in the instrument's currency; realized_base:
+    realized less fees, in the account's. risk: the money between the entries and the protective stops that were known at entry; None if
+    one was not known.
+    """
+
+    id: str
+    opened_ns: int
+    entry_quantity: Decimal = ZERO
+    entry_value: Decimal = ZERO
+    exit_quantity: Decimal = ZERO
+    exit_value: Decimal = ZERO
+    realized: Decimal = ZERO
+    fees: Decimal = ZERO
+    realized_base: Decimal = ZERO
+    risk: Decimal | None = ZERO
+
+
+class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade that ended. pnl: realized less fees, in the instrument's currency; pnl_base: in the account's; r: pnl in units of risk."""
+
+    id: str
+    symbol: str
+    strategy: str
+    direction: str
+    quantity: Decimal
+    entry_price: Decimal
+    exit_price: Decimal
+    opened_ns: int
+    closed_ns: int
+    fees: Decimal
+    pnl: Decimal
+    pnl_base: Decimal
+    currency: str
+    risk: Decimal | None
+    r: Decimal | None
+
+
+class Execution(NamedTuple):
+    """What fills a position.
+
+    signed: the quantity, below zero for a sell. fee: in the instrument's currency; rate: from it to the account's.
+    stop: the protective stop that was known; None for none.
+    """
+
+    id: str
+    signed: Decimal
+    price: Decimal
+    fee: Decimal
+    rate: Decimal
+    at_ns: int
+    stop: Decimal | None = None
+
+
+class Fill(NamedTuple):
+    """What a fill changed, in the instrument's currency: the position's cost, and gains (or losses) that were realized."""
+
+    cost: Decimal
+    realized: Decimal
+    closed: ClosedTrade | None = None
+
+
+class Position(msgspec.Struct, kw_only=True):
+    """The position of an account in a symbol, for one strategy. quantity: below zero for a short. cost: the sum of its lots'."""
+
+    symbol: str
+    strategy: str
+    terms: Terms
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+    lots: list[Lot] = []
+    trade: Trade | None = None
+
+    @property
+    def direction(self) -> str:
+        return "LONG" if self.quantity > 0 else "SHORT"
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """The cost of a unit; None if flat."""
+        return ratio(self.cost, self.quantity * self.terms.multiplier)
+
+    def value(self, price: Decimal) -> Decimal:
+        """Return the position's value at a price, in the instrument's currency; below zero for a short."""
+        return money(self.quantity, price, self.terms.multiplier)
+
+    def unrealized(self, price: Decimal) -> Decimal:
+        """Return the gain or loss that closing at a price would realize."""
+        return self.value(price) - self.cost
+
+    def worth(self, price: Decimal) -> Decimal:
+        """Return what the position adds to the equity at a price: its value, or what is not settled yet."""
+        return self.unrealized(price) if self.terms.is_margined else self.value(price)
+
+
+def fill(position: Position, execution: Execution) -> list[Fill]:
+    """Fill a position, and return what changed: of a fill through zero first what it closes, then what it opens."""
+    signed, fee = execution.signed, execution.fee
+    closing = _closing_part(position.quantity, signed)
+    if not closing:
+        return [_open(position, execution)]
+    if closing == signed:
+        return [_close(position, execution)]
+    closing_fee = part_of(fee, closing, signed)
+    return [
+        _close(position, execution._replace(signed=closing, fee=closing_fee)),
+        _open(position, execution._replace(signed=signed - closing, fee=fee - closing_fee)),
+    ]
+
+
+def _closing_part(held: Decimal, signed: Decimal) -> Decimal:
+    if held * signed >= 0:
+        return ZERO
+    return signed if abs(signed) <= abs(held) else -held
+
+
+def _open(position: Position, execution: Execution) -> Fill:
+    id_, signed, price, fee, rate, at_ns, stop = execution
+    multiplier = position.terms.multiplier
+    cost = money(signed, price, multiplier)
+    lot = Lot(execution_id=id_, opened_ns=at_ns, quantity=signed, cost=cost)
+    position.lots = [*position.lots, lot]
+    position.quantity, position.cost = quantity(position.quantity + signed), position.cost + cost
+    trade = position.trade = position.trade or Trade(id=id_, opened_ns=at_ns)
+    trade.entry_quantity += abs(signed)
+    trade.entry_value += abs(cost)
+    trade.fees += fee
+    trade.realized_base -= money(fee, rate)
+    at_risk = None if stop is None else abs(money(price - stop, signed, multiplier))
+    trade.risk = None if trade.risk is None or not at_risk else trade.risk + at_risk
+    return Fill(cost, ZERO)
+
+
+def _close(position: Position, execution: Execution) -> Fill:
+    _, signed, price, fee, rate, at_ns, _ = execution
+    value = money(signed, price, position.terms.multiplier)
+    released = _release(position, -signed)
+    realized = -value - released
+    direction = position.direction
+    position.quantity, position.cost = quantity(position.quantity + signed), position.cost - released
+    trade = position.trade
+    assert trade is not None  # noqa: S101 a position that is not flat has a trade
+    trade.exit_quantity += abs(signed)
+    trade.exit_value += abs(value)
+    trade.fees += fee
+    trade.realized += realized
+    trade.realized_base += money(realized - fee, rate)
+    if position.quantity:
+        return Fill(-released, realized)
+    position.trade = None
+    return Fill(-released, realized, _closed(position, trade, direction, at_ns))
+
+
+def _release(position: Position, signed: Decimal) -> Decimal:
+    """Take a quantity out of the oldest lots, and return its cost."""
+    left, released, lots = signed, ZERO, []
+    for lot in position.lots:
+        taken = lot.quantity if abs(lot.quantity) <= abs(left) else left
+        if not taken:
+            lots.append(lot)
+            continue
+        cost = lot.cost if taken == lot.quantity else part_of(lot.cost, taken, lot.quantity)
+        left, released = left - taken, released + cost
+        if taken != lot.quantity:
+            rest = msgspec.structs.replace(lot, quantity=lot.quantity - taken, cost=lot.cost - cost)
+            lots.append(rest)
+    position.lots = lots
+    return released
+
+
+def _closed(position: Position, trade: Trade, direction: str, at_ns: int) -> ClosedTrade:
+    pnl = trade.realized - trade.fees
+    multiplier = position.terms.multiplier
+    return ClosedTrade(
+        id=trade.id,
+        symbol=position.symbol,
+        strategy=position.strategy,
+        direction=direction,
+        quantity=trade.entry_quantity,
+        entry_price=part_of(trade.entry_value, Decimal(1), trade.entry_quantity * multiplier),
+        exit_price=part_of(trade.exit_value, Decimal(1), trade.exit_quantity * multiplier),
+        opened_ns=trade.opened_ns,
+        closed_ns=at_ns,
+        fees=trade.fees,
+        pnl=pnl,
+        pnl_base=trade.realized_base,
+        currency=position.terms.currency,
+        risk=trade.risk,
+        r=None if not trade.risk else ratio(pnl, trade.risk),
+    )
+
+
+def split(position: Position, by: Decimal) -> None:
+    """Multiply all quantities; costs stay."""
+    for lot in position.lots:
+        lot.quantity = quantity(lot.quantity, by)
+    position.quantity = sum((lot.quantity for lot in position.lots), ZERO)
+    if position.trade is not None:
+        position.trade.entry_quantity = quantity(position.trade.entry_quantity, by)
+        position.trade.exit_quantity = quantity(position.trade.exit_quantity, by)
+
+
+def settle(position: Position, price: Decimal, rate: Decimal) -> Decimal:
+    """Realize what a future gained since its last settlement, and return it. Its lots begin again at this price."""
+    before = position.cost
+    for lot in position.lots:
+        lot.cost = money(lot.quantity, price, position.terms.multiplier)
+    position.cost = sum((lot.cost for lot in position.lots), ZERO)
+    gained = position.cost - before
+    if position.trade is not None:
+        position.trade.realized += gained
+        position.trade.realized_base += money(gained, rate)
+    return gained

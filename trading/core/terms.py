@@ -1,0 +1,146 @@
+"""What may be traded, and on which terms: a row for each instrument class, fees and slippage."""
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from enum import StrEnum
+
+import msgspec
+
+from trading.core.amounts import ZERO, money, to_step
+
+_BASIS_POINT = Decimal("0.0001")
+
+
+class Side(StrEnum):
+    """The side of an order."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """1 for a buy, -1 for a sell."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> "Side":
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class AccountKind(StrEnum):
+    """cash: no shorts, no borrowing. margin: by Regulation T."""
+
+    CASH = "cash"
+    MARGIN = "margin"
+
+
+class Fee(msgspec.Struct, frozen=True, kw_only=True):
+    """The fee of an execution, in the instrument's currency: per unit, plus basis points of the value, at least `minimum`."""
+
+    per_unit: Decimal = ZERO
+    basis_points: Decimal = ZERO
+    minimum: Decimal = ZERO
+
+    def of(self, quantity: Decimal, value: Decimal) -> Decimal:
+        """Return the fee of a quantity above zero with this value."""
+        by_unit, by_value = money(self.per_unit, quantity), money(self.basis_points, _BASIS_POINT, abs(value))
+        return max(by_unit + by_value, self.minimum)
+
+
+class Slippage(msgspec.Struct, frozen=True, kw_only=True):
+    """How much worse than the print an order fills that takes liquidity, in basis points of its price."""
+
+    basis_points: Decimal = ZERO
+
+    def price(self, side: Side, price: Decimal, tick: Decimal) -> Decimal:
+        """Return the price of the fill, on the tick next to it that is not better."""
+        moved = price + side.sign * abs(price) * self.basis_points * _BASIS_POINT
+        return to_step(moved, tick, ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """The terms on which an instrument is traded.
+
+    instrument_class: one of `TRADABLE`. currency: of its prices. tick, lot: steps of price and quantity. multiplier: units of the underlying
+    per contract. is_margined: gains and losses are settled daily, and the value is not paid (futures). initial_margin: the part
+    of the value that must be paid in for a long; short_margin: for a short; maintenance_margin, short_maintenance: below which a person is
+    warned. contract_margin: instead of these, money per contract. shortable: whether it may be sold short. borrow_rate: a year's fee
+    for a short, as a fraction of its value.
+    """
+
+    instrument_class: str
+    currency: str
+    tick: Decimal
+    lot: Decimal
+    multiplier: Decimal = Decimal(1)
+    is_margined: bool = False
+    initial_margin: Decimal = Decimal(1)
+    maintenance_margin: Decimal = Decimal(1)
+    short_maintenance: Decimal = Decimal(1)
+    contract_margin: Decimal | None = None
+    shortable: bool = False
+    borrow_rate: Decimal = ZERO
+    fee: Fee = Fee()
+    slippage: Slippage = Slippage()
+
+
+_CENT, _WHOLE, _TINY = Decimal("0.01"), Decimal(1), Decimal("0.00000001")
+
+# Regulation T: 50 % initial margin, 25 % maintenance for longs and 30 % for shorts.
+TRADABLE: dict[str, Terms] = {
+    "equity": Terms(
+        instrument_class="equity",
+        currency="USD",
+        tick=_CENT,
+        lot=_WHOLE,
+        initial_margin=Decimal("0.50"),
+        maintenance_margin=Decimal("0.25"),
+        short_maintenance=Decimal("0.30"),
+        shortable=True,
+        borrow_rate=Decimal("0.003"),
+        fee=Fee(per_unit=Decimal("0.005"), minimum=Decimal(1)),
+        slippage=Slippage(basis_points=Decimal(1)),
+    ),
+    "fx": Terms(
+        instrument_class="fx",
+        currency="USD",
+        tick=Decimal("0.00001"),
+        lot=Decimal("0.01"),
+        initial_margin=Decimal("0.02"),
+        maintenance_margin=Decimal("0.02"),
+        short_maintenance=Decimal("0.02"),
+        shortable=True,
+        fee=Fee(basis_points=Decimal("0.2")),
+        slippage=Slippage(basis_points=Decimal("0.2")),
+    ),
+    "crypto": Terms(
+        instrument_class="crypto",
+        currency="USD",
+        tick=_CENT,
+        lot=_TINY,
+        fee=Fee(basis_points=Decimal(10)),
+        slippage=Slippage(basis_points=Decimal(2)),
+    ),
+    "future": Terms(
+        instrument_class="future",
+        currency="USD",
+        tick=_CENT,
+        lot=_WHOLE,
+        is_margined=True,
+        initial_margin=Decimal("0.10"),
+        maintenance_margin=Decimal("0.08"),
+        short_maintenance=Decimal("0.08"),
+        shortable=True,
+        fee=Fee(per_unit=Decimal("2.25")),
+        slippage=Slippage(basis_points=Decimal("0.5")),
+    ),
+}
+
+
+def margin_rate(kind: AccountKind, terms: Terms) -> Decimal:
+    """Return the part of an order's value that must be paid in. A cash account pays all of it, but for a future's margin."""
+    return terms.initial_margin if terms.is_margined or kind is AccountKind.MARGIN else Decimal(1)
+
+
+def maintenance_rate(terms: Terms, *, is_long: bool) -> Decimal:
+    """Return the part of a position's value that the equity must cover."""
+    return terms.maintenance_margin if is_long else terms.short_maintenance
