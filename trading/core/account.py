@@ -17,7 +17,7 @@ from trading.core.ledger import (
     CASH,
     DIVIDENDS,
     REALIZED,
-    Entry,
+    LedgerEntry,
     fill_entries,
     paid,
     without_zeros,
@@ -131,7 +131,7 @@ def book_of(symbol: str, strategy: str) -> str:
 class Effects:
     """What an event changed, for the tables that clients query: entries of the ledger, orders, and trades that ended."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[LedgerEntry] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     closed: list[ClosedTrade] = field(default_factory=list)
 
@@ -184,8 +184,8 @@ def _transferred(state: AccountState, event: events.Transferred, at_ns: int) -> 
         setattr(state, name, money(getattr(state, name)))
     state.equity = after
     entries = [
-        Entry(CASH, state.currency, event.amount),
-        Entry(CAPITAL, state.currency, -event.amount),
+        LedgerEntry(CASH, state.currency, event.amount),
+        LedgerEntry(CAPITAL, state.currency, -event.amount),
     ]
     return Effects(entries)
 

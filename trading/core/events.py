@@ -14,7 +14,7 @@ from trading.core.orders import OrderTerms
 from trading.core.terms import AccountKind, Terms
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
+class _TradingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
     """An event. Its tag is its name in the database and on the wire."""
 
 
@@ -79,14 +79,14 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str = ""
 
 
-class AccountOpened(_Event, frozen=True, tag="account_opened"):
+class AccountOpened(_TradingEvent, frozen=True, tag="account_opened"):
     """The account exists."""
 
     kind: AccountKind
     currency: str
 
 
-class Transferred(_Event, frozen=True, tag="transferred"):
+class Transferred(_TradingEvent, frozen=True, tag="transferred"):
     """Money came in (positive) or went out (negative). equity: before it."""
 
     transfer: str
@@ -94,7 +94,7 @@ class Transferred(_Event, frozen=True, tag="transferred"):
     equity: Decimal
 
 
-class RiskConfigured(_Event, frozen=True, tag="risk_configured"):
+class RiskConfigured(_TradingEvent, frozen=True, tag="risk_configured"):
     """The account's limits are these from now on. version: from 1."""
 
     version: int
@@ -102,20 +102,20 @@ class RiskConfigured(_Event, frozen=True, tag="risk_configured"):
     by: str
 
 
-class TradingStarted(_Event, frozen=True, tag="trading_started"):
+class TradingStarted(_TradingEvent, frozen=True, tag="trading_started"):
     """Opening orders are accepted from now on."""
 
     by: str
 
 
-class StopRequested(_Event, frozen=True, tag="stop_requested"):
+class StopRequested(_TradingEvent, frozen=True, tag="stop_requested"):
     """All orders are to be cancelled and all positions closed. Opening orders are refused from now on."""
 
     by: str
     reason: str = ""
 
 
-class CloseQueued(_Event, frozen=True, tag="close_queued"):
+class CloseQueued(_TradingEvent, frozen=True, tag="close_queued"):
     """A position cannot be closed now: its market opens at `opens_ns`, or it is unknown when."""
 
     symbol: str
@@ -123,11 +123,11 @@ class CloseQueued(_Event, frozen=True, tag="close_queued"):
     opens_ns: int | None = None
 
 
-class Stopped(_Event, frozen=True, tag="stopped"):
+class Stopped(_TradingEvent, frozen=True, tag="stopped"):
     """The account has no orders and no positions, as a stop asked for."""
 
 
-class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
+class OrderAccepted(_TradingEvent, frozen=True, tag="order_accepted"):
     """An order passed all checks.
 
     submitted_ns: when it came. matches_after_ns: with the latency. expires_ns: the end of its session; None for gtc. reference,
@@ -156,13 +156,13 @@ class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
     by: str = ""
 
 
-class OrderWorking(_Event, frozen=True, tag="order_working"):
+class OrderWorking(_TradingEvent, frozen=True, tag="order_working"):
     """The engine matches the order from now on."""
 
     order_id: str
 
 
-class CancelRequested(_Event, frozen=True, tag="cancel_requested"):
+class CancelRequested(_TradingEvent, frozen=True, tag="cancel_requested"):
     """The order is to be cancelled. The engine does it, because what was printed before still fills."""
 
     order_id: str
@@ -170,7 +170,7 @@ class CancelRequested(_Event, frozen=True, tag="cancel_requested"):
     by: str
 
 
-class OrderEnded(_Event, frozen=True, tag="order_ended"):
+class OrderEnded(_TradingEvent, frozen=True, tag="order_ended"):
     """The order ended without being filled whole. state: cancelled, replaced, rejected or expired."""
 
     order_id: str
@@ -178,7 +178,7 @@ class OrderEnded(_Event, frozen=True, tag="order_ended"):
     reason: str
 
 
-class OrderTriggered(_Event, frozen=True, tag="order_triggered"):
+class OrderTriggered(_TradingEvent, frozen=True, tag="order_triggered"):
     """A print reached the order's stop price. collar: of the market order that a stop becomes."""
 
     order_id: str
@@ -188,7 +188,7 @@ class OrderTriggered(_Event, frozen=True, tag="order_triggered"):
     collar: Decimal | None = None
 
 
-class Executed(_Event, frozen=True, tag="executed"):
+class Executed(_TradingEvent, frozen=True, tag="executed"):
     """A part of an order was filled.
 
     slippage: what the price is worse than the print's. capacity: how much of the print was left for this account
@@ -208,7 +208,7 @@ class Executed(_Event, frozen=True, tag="executed"):
     is_ambiguous: bool = False
 
 
-class ExecutionQuestioned(_Event, frozen=True, tag="execution_questioned"):
+class ExecutionQuestioned(_TradingEvent, frozen=True, tag="execution_questioned"):
     """The print of an execution was cancelled or corrected later. Nothing is unmade."""
 
     execution_id: str
@@ -218,7 +218,7 @@ class ExecutionQuestioned(_Event, frozen=True, tag="execution_questioned"):
     volume: Decimal | None = None
 
 
-class ExecutionBusted(_Event, frozen=True, tag="execution_busted"):
+class ExecutionBusted(_TradingEvent, frozen=True, tag="execution_busted"):
     """A person undid an execution: its entries are reversed. rate: as in the execution."""
 
     execution_id: str
@@ -234,7 +234,7 @@ class ExecutionBusted(_Event, frozen=True, tag="execution_busted"):
     by: str
 
 
-class SplitApplied(_Event, frozen=True, tag="split_applied"):
+class SplitApplied(_TradingEvent, frozen=True, tag="split_applied"):
     """A split took effect. ratio: new units per old unit."""
 
     symbol: str
@@ -242,7 +242,7 @@ class SplitApplied(_Event, frozen=True, tag="split_applied"):
     action: RowRef
 
 
-class DividendPaid(_Event, frozen=True, tag="dividend_paid"):
+class DividendPaid(_TradingEvent, frozen=True, tag="dividend_paid"):
     """A dividend per unit took effect; shorts owe it."""
 
     symbol: str
@@ -251,7 +251,7 @@ class DividendPaid(_Event, frozen=True, tag="dividend_paid"):
     action: RowRef
 
 
-class Settled(_Event, frozen=True, tag="settled"):
+class Settled(_TradingEvent, frozen=True, tag="settled"):
     """The gains and losses of a future since the last settlement were paid."""
 
     symbol: str
@@ -260,7 +260,7 @@ class Settled(_Event, frozen=True, tag="settled"):
     date: str
 
 
-class BorrowCharged(_Event, frozen=True, tag="borrow_charged"):
+class BorrowCharged(_TradingEvent, frozen=True, tag="borrow_charged"):
     """A day's fee for the shorts of a symbol."""
 
     symbol: str
@@ -268,7 +268,7 @@ class BorrowCharged(_Event, frozen=True, tag="borrow_charged"):
     date: str
 
 
-class Marked(_Event, frozen=True, tag="marked"):
+class Marked(_TradingEvent, frozen=True, tag="marked"):
     """The account's equity was computed: a new high-water mark, another zone, or the day's first.
 
     zone: after it. is_stale: whether a mark is old; then the zone stays. day: the UTC date if it begins with this event.
@@ -280,21 +280,21 @@ class Marked(_Event, frozen=True, tag="marked"):
     day: str | None = None
 
 
-class HaltLatched(_Event, frozen=True, tag="halt_latched"):
+class HaltLatched(_TradingEvent, frozen=True, tag="halt_latched"):
     """Trading is halted until a person leaves it. symbol: of a log that was restored."""
 
     reason: str
     symbol: str | None = None
 
 
-class HaltReleased(_Event, frozen=True, tag="halt_released"):
+class HaltReleased(_TradingEvent, frozen=True, tag="halt_released"):
     """A person ended the halt."""
 
     reason: str
     by: str
 
 
-class RiskOverridden(_Event, frozen=True, tag="risk_overridden"):
+class RiskOverridden(_TradingEvent, frozen=True, tag="risk_overridden"):
     """A person set the risk level until an instant."""
 
     risk_level: Decimal
@@ -303,11 +303,11 @@ class RiskOverridden(_Event, frozen=True, tag="risk_overridden"):
     by: str
 
 
-class OverrideEnded(_Event, frozen=True, tag="override_ended"):
+class OverrideEnded(_TradingEvent, frozen=True, tag="override_ended"):
     """The risk level is the configured one again."""
 
 
-class Preferences(_Event, frozen=True, tag="preferences_set"):
+class Preferences(_TradingEvent, frozen=True, tag="preferences_set"):
     """The account's preferences. heartbeat_seconds: cancel all if no heartbeat comes for so long; None for never."""
 
     name: str = ""
@@ -315,7 +315,7 @@ class Preferences(_Event, frozen=True, tag="preferences_set"):
     heartbeat_seconds: int | None = None
 
 
-class Alert(_Event, frozen=True, tag="alert"):
+class Alert(_TradingEvent, frozen=True, tag="alert"):
     """Something that a person should know."""
 
     kind: str

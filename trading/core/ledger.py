@@ -14,7 +14,7 @@ CASH, CAPITAL, POSITIONS, REALIZED = "cash", "capital", "positions", "realized"
 FEES, DIVIDENDS, BORROWING, CONVERSION = "fees", "dividends", "borrowing", "conversion"
 
 
-class Entry(msgspec.Struct, frozen=True):
+class LedgerEntry(msgspec.Struct, frozen=True):
     """One line of the ledger. symbol: of `positions`, otherwise ""."""
 
     account: str
@@ -25,23 +25,23 @@ class Entry(msgspec.Struct, frozen=True):
 
 def paid(
     account: str, amount: Decimal, *, currency: str, base: str, rate: Decimal, symbol: str = ""
-) -> list[Entry]:
+) -> list[LedgerEntry]:
     """Return the entries for an amount that is debited to an account of the ledger and taken from the cash.
 
     amount: in `currency`; below zero it comes in. base: the currency of the cash; rate: from the one to the other.
     """
-    return [Entry(account, currency, amount, symbol), *from_cash(amount, currency, base, rate)]
+    return [LedgerEntry(account, currency, amount, symbol), *from_cash(amount, currency, base, rate)]
 
 
-def from_cash(amount: Decimal, currency: str, base: str, rate: Decimal) -> list[Entry]:
+def from_cash(amount: Decimal, currency: str, base: str, rate: Decimal) -> list[LedgerEntry]:
     """Return the entries that take an amount of any currency from the cash."""
     if currency == base:
-        return [Entry(CASH, base, -amount)]
+        return [LedgerEntry(CASH, base, -amount)]
     converted = money(amount, rate)
     return [
-        Entry(CONVERSION, currency, -amount),
-        Entry(CONVERSION, base, converted),
-        Entry(CASH, base, -converted),
+        LedgerEntry(CONVERSION, currency, -amount),
+        LedgerEntry(CONVERSION, base, converted),
+        LedgerEntry(CASH, base, -converted),
     ]
 
 
@@ -55,19 +55,19 @@ def fill_entries(
     currency: str,
     base: str,
     rate: Decimal,
-) -> list[Entry]:
+) -> list[LedgerEntry]:
     """Return the entries of a fill. cost: the change of the position's cost. is_margined: only gains, losses and fees are paid."""
     bought = ZERO if is_margined else cost
     return without_zeros(
         [
-            Entry(POSITIONS, currency, bought, symbol),
-            Entry(REALIZED, currency, -realized),
-            Entry(FEES, currency, fee),
+            LedgerEntry(POSITIONS, currency, bought, symbol),
+            LedgerEntry(REALIZED, currency, -realized),
+            LedgerEntry(FEES, currency, fee),
             *from_cash(bought - realized + fee, currency, base, rate),
         ]
     )
 
 
-def without_zeros(entries: list[Entry]) -> list[Entry]:
+def without_zeros(entries: list[LedgerEntry]) -> list[LedgerEntry]:
     """Return the entries that change something."""
     return [entry for entry in entries if entry.amount]

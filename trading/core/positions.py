@@ -18,7 +18,7 @@ class Lot(msgspec.Struct, kw_only=True):
     cost: Decimal
 
 
-class Trade(msgspec.Struct, kw_only=True):
+class OpenTrade(msgspec.Struct, kw_only=True):
     """A trade in progress: from the first execution after flat to the last one before it.
 
     id: of its first execution. Values are price * quantity * multiplier. realized, fees: in the instrument's currency; realized_base:
@@ -74,7 +74,7 @@ class Execution(NamedTuple):
     stop: Decimal | None = None
 
 
-class Fill(NamedTuple):
+class Booking(NamedTuple):
     """What a fill changed, in the instrument's currency: the position's cost, and gains (or losses) that were realized."""
 
     cost: Decimal
@@ -91,7 +91,7 @@ class Position(msgspec.Struct, kw_only=True):
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
     lots: list[Lot] = []
-    trade: Trade | None = None
+    trade: OpenTrade | None = None
 
     @property
     def direction(self) -> str:
@@ -115,8 +115,8 @@ class Position(msgspec.Struct, kw_only=True):
         return self.unrealized(price) if self.terms.is_margined else self.value(price)
 
 
-def fill(position: Position, execution: Execution) -> list[Fill]:
-    """Fill a position, and return what changed: of a fill through zero first what it closes, then what it opens."""
+def fill(position: Position, execution: Execution) -> list[Booking]:
+    """Booking a position, and return what changed: of a fill through zero first what it closes, then what it opens."""
     signed, fee = execution.signed, execution.fee
     closing = _closing_part(position.quantity, signed)
     if not closing:
@@ -136,24 +136,24 @@ def _closing_part(held: Decimal, signed: Decimal) -> Decimal:
     return signed if abs(signed) <= abs(held) else -held
 
 
-def _open(position: Position, execution: Execution) -> Fill:
+def _open(position: Position, execution: Execution) -> Booking:
     id_, signed, price, fee, rate, at_ns, stop = execution
     multiplier = position.terms.multiplier
     cost = money(signed, price, multiplier)
     lot = Lot(execution_id=id_, opened_ns=at_ns, quantity=signed, cost=cost)
     position.lots = [*position.lots, lot]
     position.quantity, position.cost = quantity(position.quantity + signed), position.cost + cost
-    trade = position.trade = position.trade or Trade(id=id_, opened_ns=at_ns)
+    trade = position.trade = position.trade or OpenTrade(id=id_, opened_ns=at_ns)
     trade.entry_quantity += abs(signed)
     trade.entry_value += abs(cost)
     trade.fees += fee
     trade.realized_base -= money(fee, rate)
     at_risk = None if stop is None else abs(money(price - stop, signed, multiplier))
     trade.risk = None if trade.risk is None or not at_risk else trade.risk + at_risk
-    return Fill(cost, ZERO)
+    return Booking(cost, ZERO)
 
 
-def _close(position: Position, execution: Execution) -> Fill:
+def _close(position: Position, execution: Execution) -> Booking:
     _, signed, price, fee, rate, at_ns, _ = execution
     value = money(signed, price, position.terms.multiplier)
     released = _release(position, -signed)
@@ -168,9 +168,9 @@ def _close(position: Position, execution: Execution) -> Fill:
     trade.realized += realized
     trade.realized_base += money(realized - fee, rate)
     if position.quantity:
-        return Fill(-released, realized)
+        return Booking(-released, realized)
     position.trade = None
-    return Fill(-released, realized, _closed(position, trade, direction, at_ns))
+    return Booking(-released, realized, _closed(position, trade, direction, at_ns))
 
 
 def _release(position: Position, signed: Decimal) -> Decimal:
@@ -190,7 +190,7 @@ def _release(position: Position, signed: Decimal) -> Decimal:
     return released
 
 
-def _closed(position: Position, trade: Trade, direction: str, at_ns: int) -> ClosedTrade:
+def _closed(position: Position, trade: OpenTrade, direction: str, at_ns: int) -> ClosedTrade:
     pnl = trade.realized - trade.fees
     multiplier = position.terms.multiplier
     return ClosedTrade(
