@@ -118,6 +118,7 @@ INSTALLED_APPS = [
     "outbox",
     "jobs",
     "backfills",
+    "trading",
 ]
 
 MIDDLEWARE = [

@@ -168,7 +168,8 @@ def load(installation: Installation, key: str) -> Load:
 def test_a_client_that_stops_reading_is_cut_off_and_costs_the_others_nothing(
     installation: Installation, key: str, load: Load, told: Told
 ) -> None:
-    store, cuts, grown, ratios = installation.store, [], [], []
+    store, grown, ratios = installation.store, [], []
+    cuts: list[Cut] = []
     with LiveCrowd(installation.port, key) as crowd:
         for _ in range(OTHERS):
             crowd.add(CHANNEL)

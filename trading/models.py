@@ -1,0 +1,209 @@
+"""The tables of trading.
+
+Events are the source. All other rows of an account follow from them, and are written in the same transaction. Amounts
+are texts, because SQLite would make floats of them. Instants are nanoseconds UTC.
+"""
+
+from django.db import models
+
+OPEN, QUESTIONED, BUSTED = "open", "questioned", "busted"
+
+
+class Account(models.Model):
+    """An account. name: its id for clients. number: of its last event. state: after that event, as JSON.
+
+    heartbeat_ns: when its client was heard last; None if it never was.
+    """
+
+    name = models.CharField(max_length=64, unique=True)
+    number = models.BigIntegerField(default=0)
+    state = models.TextField()
+    created_ns = models.BigIntegerField()
+    heartbeat_ns = models.BigIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EventRow(models.Model):
+    """An event of an account. number: 1, 2, 3, … in each account. body: see `trading.core.events.encoded`."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="events")
+    number = models.BigIntegerField()
+    at_ns = models.BigIntegerField()
+    name = models.CharField(max_length=40)
+    body = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "number"], name="trading_event_once"),
+        ]
+        indexes = [models.Index(fields=["account", "name", "number"], name="trading_event_name")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.number} {self.name}"
+
+
+class OrderRow(models.Model):
+    """An order as its last event left it. document: see `trading.core.orders.Order`."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="orders")
+    uuid = models.UUIDField(unique=True)
+    client_order_id = models.CharField(max_length=128, default="")
+    symbol = models.CharField(max_length=32)
+    side = models.CharField(max_length=4)
+    strategy = models.CharField(max_length=64, default="")
+    state = models.CharField(max_length=20)
+    submitted_ns = models.BigIntegerField()
+    document = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "client_order_id"],
+                condition=~models.Q(client_order_id=""),
+                name="trading_client_order_once",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["account", "submitted_ns", "id"], name="trading_order_time"),
+            models.Index(fields=["account", "state", "submitted_ns", "id"], name="trading_order_state"),
+            models.Index(fields=["account", "symbol", "submitted_ns", "id"], name="trading_order_symbol"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.symbol} {self.state}"
+
+
+class ExecutionRow(models.Model):
+    """An execution. number: of its event. commit, ordinal: of the print in its log. state: open, questioned or busted."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="executions")
+    uuid = models.UUIDField(unique=True)
+    order = models.ForeignKey(OrderRow, on_delete=models.PROTECT, related_name="executions", to_field="uuid")
+    number = models.BigIntegerField()
+    at_ns = models.BigIntegerField()
+    dataset = models.CharField(max_length=40)
+    symbol = models.CharField(max_length=32)
+    commit = models.BigIntegerField()
+    ordinal = models.BigIntegerField()
+    state = models.CharField(max_length=12, default=OPEN)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["symbol", "dataset", "commit", "ordinal"], name="trading_execution_print"),
+            models.Index(fields=["account", "at_ns", "id"], name="trading_execution_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.uuid}"
+
+
+class TransactionRow(models.Model):
+    """What an event booked. number, kind: of the event. amount: what the cash changed; balance: the cash after it. entries: of the ledger."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="transactions")
+    number = models.BigIntegerField()
+    at_ns = models.BigIntegerField()
+    kind = models.CharField(max_length=40)
+    symbol = models.CharField(max_length=32, default="")
+    currency = models.CharField(max_length=3)
+    amount = models.CharField(max_length=40)
+    balance = models.CharField(max_length=40)
+    entries = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "number"], name="trading_transaction_once")]
+        indexes = [models.Index(fields=["account", "at_ns", "id"], name="trading_transaction_time")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount} {self.currency}"
+
+
+class TradeRow(models.Model):
+    """A trade that ended. number: of the event that ended it. document: see `trading.core.positions.ClosedTrade`."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="trades")
+    number = models.BigIntegerField()
+    symbol = models.CharField(max_length=32)
+    strategy = models.CharField(max_length=64, default="")
+    direction = models.CharField(max_length=5)
+    opened_ns = models.BigIntegerField()
+    closed_ns = models.BigIntegerField()
+    document = models.TextField()
+
+    class Meta:
+        indexes = [models.Index(fields=["account", "closed_ns", "id"], name="trading_trade_time")]
+
+    def __str__(self) -> str:
+        return f"{self.direction} {self.symbol}"
+
+
+class Preview(models.Model):
+    """A preview of an order, which one `execute` may take. owner: the `Caller.family` that asked. used_ns: when it was taken.
+
+    terms: of the order. traded, risk_version: of the account when it was made. price: of reference.
+    """
+
+    uuid = models.UUIDField(unique=True)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="previews")
+    owner = models.CharField(max_length=100)
+    terms = models.TextField()
+    traded = models.BigIntegerField()
+    risk_version = models.IntegerField()
+    price = models.CharField(max_length=40)
+    expires_ns = models.BigIntegerField(db_index=True)
+    used_ns = models.BigIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+
+class EngineLease(models.Model):
+    """The one engine of the installation: a single row. holder: its random name. now_ns: the engine's clock, when it was renewed."""
+
+    holder = models.UUIDField(null=True)
+    leased_until_ns = models.BigIntegerField(default=0)
+    started_ns = models.BigIntegerField(default=0)
+    now_ns = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.holder)
+
+
+class LogProgress(models.Model):
+    """How far the engine has worked through a log. newest_ns: the largest event time until there."""
+
+    dataset = models.CharField(max_length=40)
+    symbol = models.CharField(max_length=32)
+    commit = models.BigIntegerField()
+    hash = models.CharField(max_length=64)
+    ordinal = models.BigIntegerField()
+    newest_ns = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "symbol"], name="trading_log_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.symbol} {self.commit}"
+
+
+class InstrumentTerms(models.Model):
+    """Terms of an instrument that differ from those of its class. Empty fields do not differ; see `trading.core.terms.Terms`."""
+
+    symbol = models.CharField(max_length=32, unique=True)
+    tick = models.CharField(max_length=40, default="", blank=True)
+    lot = models.CharField(max_length=40, default="", blank=True)
+    shortable = models.BooleanField(null=True)
+    borrow_rate = models.CharField(max_length=40, default="", blank=True)
+    initial_margin = models.CharField(max_length=40, default="", blank=True)
+    maintenance_margin = models.CharField(max_length=40, default="", blank=True)
+    contract_margin = models.CharField(max_length=40, default="", blank=True)
+
+    class Meta:
+        verbose_name_plural = "instrument terms"
+
+    def __str__(self) -> str:
+        return self.symbol
