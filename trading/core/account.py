@@ -9,7 +9,7 @@ import msgspec
 
 from trading.core import events, positions
 from trading.core.amounts import NS_PER_SECOND, ZERO, money, percent, quantity, to_step
-from trading.core.configuration import RiskConfig, Zone
+from trading.core.configuration import RiskConfig, Zone, latency_ns
 from trading.core.events import Event
 from trading.core.ledger import (
     BORROWING,
@@ -100,6 +100,10 @@ class AccountState(msgspec.Struct, kw_only=True):
     def orders_of(self, symbol: str) -> list[Order]:
         """Return the orders of a symbol that can still fill, oldest first."""
         return [order for order in self.orders.values() if order.terms.symbol == symbol]
+
+    def legs_of(self, parent_id: str) -> list[Order]:
+        """Return the legs of a bracket that can still fill."""
+        return [order for order in self.orders.values() if order.parent_id == parent_id]
 
     def fillable(self, order: Order) -> Decimal:
         """Return how much of an order may fill now: of a leg what its parent filled, of a reducing order what is held."""
@@ -234,7 +238,7 @@ def _accepted(state: AccountState, event: events.OrderAccepted, at_ns: int) -> E
         is_taking=event.is_taking,
         worth=event.worth,
         margin=event.margin,
-        is_opening=event.is_opening,
+        fee=event.fee,
         parent_id=event.leg_of,
         leg=None if event.leg is None else Leg(event.leg),
         replaces=event.replaces,
@@ -247,7 +251,7 @@ def _accepted(state: AccountState, event: events.OrderAccepted, at_ns: int) -> E
     if event.replaces is not None and event.replaces in state.orders:
         state.orders[event.replaces].replaced_by = order.id
         changed.append(state.orders[event.replaces])
-    if event.is_opening:
+    if not event.order.reduce_only:
         recent = [each for each in state.accepted_ns if each > at_ns - _MINUTE_NS]
         state.accepted_ns = [*recent, at_ns]
     return Effects(orders=changed)
@@ -270,9 +274,10 @@ def _cancel_requested(state: AccountState, event: events.CancelRequested, at_ns:
 
 @_on(events.OrderEnded)
 def _ended(state: AccountState, event: events.OrderEnded, at_ns: int) -> Effects:
-    order = state.orders.pop(event.order_id)
+    order = state.orders[event.order_id]
     order.move(OrderState(event.state), at_ns)
     order.reason = event.reason
+    _remove(state, order)
     return Effects(orders=[order])
 
 
@@ -300,23 +305,37 @@ def _executed(state: AccountState, event: events.Executed, at_ns: int) -> Effect
     effects = _filled(state, Book(terms.symbol, terms.strategy, order.instrument), execution)
     order.filled += event.quantity
     order.filled_value += money(event.quantity, event.price, order.instrument.multiplier)
-    _cover(state, order, event.quantity)
+    _cover(state, order, event.quantity, at_ns)
     if order.remaining:
         if order.state is not OrderState.PENDING_CANCEL:
             order.move(OrderState.PARTIALLY_FILLED, at_ns)
     else:
         order.move(OrderState.FILLED, at_ns)
-        del state.orders[order.id]
+        _remove(state, order)
     effects.orders.append(order)
     return effects
 
 
-def _cover(state: AccountState, order: Order, filled: Decimal) -> None:
+def _cover(state: AccountState, order: Order, filled: Decimal, at_ns: int) -> None:
     """Count a fill of a bracket: the parent's covers its legs, and a leg's reduces both legs at once."""
     if order.parent_id is not None:
         state.covered[order.parent_id] -= filled
     elif order.terms.has_legs:
+        if order.id not in state.covered:
+            for leg in state.legs_of(order.id):
+                leg.matches_after_ns = at_ns + latency_ns(state.config)
         state.covered[order.id] = state.covered.get(order.id, ZERO) + filled
+
+
+def _remove(state: AccountState, order: Order) -> None:
+    """Take an order that has ended out of the state. Of a bracket, the legs are then of what the parent filled."""
+    del state.orders[order.id]
+    for leg in state.legs_of(order.id):
+        if order.filled:
+            leg.terms = msgspec.structs.replace(leg.terms, quantity=order.filled)
+    parent = order.parent_id or order.id
+    if parent not in state.orders and not state.legs_of(parent):
+        state.covered.pop(parent, None)
 
 
 class Book(NamedTuple):

@@ -67,6 +67,11 @@ class RiskConfig(msgspec.Struct, frozen=True, kw_only=True):
     stale_after_seconds: int = 60
 
 
+def latency_ns(config: RiskConfig) -> int:
+    """Return `latency_ms` in nanoseconds."""
+    return config.latency_ms * 1_000_000
+
+
 def zone_after(zone: Zone, drawdown: Decimal, config: RiskConfig) -> Zone:
     """Return the zone after a mark. drawdown: per cent of the high-water mark. HALT stays until a person leaves it."""
     if zone is Zone.HALT:

@@ -131,7 +131,7 @@ class OrderAccepted(_TradingEvent, frozen=True, tag="order_accepted"):
     """An order passed all checks.
 
     submitted_ns: when it came. matches_after_ns: with the latency. expires_ns: the end of its session; None for gtc. reference,
-    checks, risk_version: what it was judged by. worth, margin: see `Order`. commits: the heads of the logs that it is matched with, by dataset.
+    checks, risk_version: what it was judged by. worth, margin, fee: see `Order`. commits: the heads of the logs that it is matched with, by dataset.
     leg_of, leg: of a leg of a bracket. replaces: the order in whose place it comes.
     """
 
@@ -143,9 +143,9 @@ class OrderAccepted(_TradingEvent, frozen=True, tag="order_accepted"):
     reference: Reference
     checks: tuple[Check, ...]
     risk_version: int
-    is_opening: bool
     worth: Decimal
     margin: Decimal
+    fee: Decimal
     expires_ns: int | None = None
     collar: Decimal | None = None
     is_taking: bool = False

@@ -124,7 +124,7 @@ class Order(msgspec.Struct, kw_only=True, omit_defaults=True):
     UTC. matches_after_ns: only what is printed and known after this instant fills it. expires_ns: when it ends; None for gtc. collar: the
     worst price of a market order; None for one that only reduces. is_taking: whether it fills at the print's price
     and not at its limit, because it was marketable. worth: the value of a unit at limit or collar, in the account's currency. margin: the
-    part of that value that must be paid in. filled_value: in the instrument's currency. is_opening: whether it may open or enlarge a position. parent_id, leg: of a leg of a bracket. replaces,
+    money that must be paid in for a unit. fee: what was expected for the whole. filled_value: in the instrument's currency. parent_id, leg: of a leg of a bracket. replaces,
     replaced_by: ids of orders. reason: why it ended. by: the caller. first_event: the number of the event that accepted it.
     """
 
@@ -140,9 +140,9 @@ class Order(msgspec.Struct, kw_only=True, omit_defaults=True):
     is_triggered: bool = False
     worth: Decimal = ZERO
     margin: Decimal = ZERO
+    fee: Decimal = ZERO
     filled: Decimal = ZERO
     filled_value: Decimal = ZERO
-    is_opening: bool = True
     parent_id: str | None = None
     leg: Leg | None = None
     replaces: str | None = None

@@ -1,0 +1,223 @@
+"""Which orders of an account a print or a bar fills and triggers.
+
+A print fills what was accepted before it was printed and known, with the latency. Its volume, times the participation,
+serves the account's orders once: those that it trades furthest through first, then the oldest.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID, uuid5
+
+from trading.core.account import AccountState
+from trading.core.amounts import HUNDRED, ZERO, lots_below, money
+from trading.core.configuration import FillRule, RiskConfig, latency_ns
+from trading.core.events import (
+    BarPrint,
+    Event,
+    Executed,
+    OrderEnded,
+    OrderTriggered,
+    OrderWorking,
+    Print,
+    RowRef,
+)
+from trading.core.orders import Order, OrderState, OrderType, TimeInForce
+from trading.core.risk import collar_at
+from trading.core.terms import Side
+
+Record = Callable[[Event], object]
+"""Applies an event to the state, and keeps it."""
+Rate = tuple[Decimal, RowRef | None]
+"""The rate from the instrument's currency to the account's, and the row that it comes from."""
+
+
+@dataclass(slots=True)
+class _Match:
+    """A print or bar that is matched with an account's orders. capacity: what is left of its volume."""
+
+    state: AccountState
+    print: Print | BarPrint
+    rate: Rate
+    record: Record
+    capacity: Decimal = ZERO
+    is_ambiguous: bool = False
+
+    def begin(self, orders: list[Order]) -> None:
+        """Take the orders to work, and compute the capacity."""
+        for order in orders:
+            if order.state is OrderState.ACCEPTED:
+                self.record(OrderWorking(order_id=order.id))
+        volume = self.print.volume * self.state.config.participation / HUNDRED
+        self.capacity = lots_below(volume, orders[0].instrument.lot)
+
+    def trigger(self, order: Order, price: Decimal) -> None:
+        """Turn a stop into a market order, or a stop-limit into a limit order."""
+        config, terms = self.state.config, order.terms
+        has_collar = terms.type is OrderType.STOP and not terms.reduce_only
+        self.record(
+            OrderTriggered(
+                order_id=order.id,
+                print=self.print,
+                price=price,
+                matches_after_ns=self.print.known_ns + latency_ns(config),
+                collar=collar_at(config, terms.side, price, order.instrument.tick) if has_collar else None,
+            )
+        )
+
+    def fill(self, order: Order, price: Decimal | None) -> None:
+        """Fill an order at a price, as far as the capacity allows. An immediate order ends."""
+        quantity = ZERO if price is None else min(self.state.fillable(order), self.capacity)
+        if order.terms.time_in_force is TimeInForce.FOK and quantity < order.remaining:
+            quantity = ZERO
+        if quantity > 0 and price is not None:
+            self.record(self._execution(order, price, quantity))
+            self.capacity -= quantity
+        if order.terms.time_in_force.is_immediate and not order.state.is_final:
+            self.record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason="immediate"))
+
+    def _execution(self, order: Order, price: Decimal, quantity: Decimal) -> Executed:
+        terms, ref = order.instrument, self.print.ref
+        market = self.print.price if isinstance(self.print, Print) else self.print.open
+        # The same print cannot fill an order twice: the id would be the same.
+        name = f"{ref.dataset} {ref.symbol} {ref.commit} {ref.ordinal}"
+        return Executed(
+            execution_id=str(uuid5(UUID(order.id), name)),
+            order_id=order.id,
+            quantity=quantity,
+            price=price,
+            fee=terms.fee.of(quantity, money(quantity, price, terms.multiplier)),
+            slippage=(price - market) * order.terms.side.sign if order.is_taking else ZERO,
+            rate=self.rate[0],
+            rate_ref=self.rate[1],
+            print=self.print,
+            capacity=self.capacity,
+            is_ambiguous=self.is_ambiguous,
+        )
+
+
+def match_print(state: AccountState, print_: Print, rate: Rate, record: Record) -> None:
+    """Match a print with the account's orders of its symbol."""
+    orders = [order for order in state.orders_of(print_.ref.symbol) if _is_in_time(state, order, print_)]
+    if not print_.is_eligible or not orders:
+        return
+    match = _Match(state, print_, rate, record)
+    match.begin(orders)
+    for order in orders:
+        if order.is_stop_waiting and state.fillable(order) and _is_reached(order, print_.price):
+            match.trigger(order, print_.price)
+    for order in sorted(orders, key=lambda each: _priority(each, print_.price)):
+        # A fill may have begun the legs of a bracket, and a trigger waits for the latency.
+        if _is_in_time(state, order, print_) and not order.is_stop_waiting:
+            match.fill(order, _price(order, print_.price, state.config))
+    end_unneeded(state, print_.ref.symbol, record)
+
+
+def _is_in_time(state: AccountState, order: Order, print_: Print) -> bool:
+    """Return whether a print came after an order's acceptance, and before its end."""
+    if min(print_.ref.timestamp_ns, print_.known_ns) <= order.matches_after_ns or order.state.is_final:
+        return False
+    if order.expires_ns is not None and print_.ref.timestamp_ns >= order.expires_ns:
+        return False
+    cancelled_ns = cancelled_from_ns(order, state.config)
+    return cancelled_ns is None or print_.known_ns <= cancelled_ns
+
+
+def cancelled_from_ns(order: Order, config: RiskConfig) -> int | None:
+    """Return the instant after which a cancel has taken effect; None without one."""
+    if order.state is not OrderState.PENDING_CANCEL:
+        return None
+    return order.states[OrderState.PENDING_CANCEL] + latency_ns(config)
+
+
+def _is_reached(order: Order, price: Decimal) -> bool:
+    """Return whether a price triggers a stop."""
+    stop = order.terms.stop_price
+    assert stop is not None  # noqa: S101 an order whose stop waits has one
+    return price >= stop if order.terms.side is Side.BUY else price <= stop
+
+
+def _priority(order: Order, price: Decimal) -> tuple[int, Decimal, int]:
+    """Return the sort key: market orders first, then by how far the price trades through the limit, then by age."""
+    limit = order.worst_price
+    if order.is_market or limit is None:
+        return 0, ZERO, order.first_event
+    return 1, (price - limit) * order.terms.side.sign, order.first_event
+
+
+def _price(order: Order, price: Decimal, config: RiskConfig) -> Decimal | None:
+    """Return the price at which an order fills if the market trades at `price`; None if it does not fill."""
+    sign, limit = order.terms.side.sign, order.worst_price
+    if order.is_taking or limit is None:
+        if limit is not None and (price - limit) * sign > 0:
+            return None
+        slipped = order.instrument.slippage.price(order.terms.side, price, order.instrument.tick)
+        return slipped if limit is None else min(slipped * sign, limit * sign) * sign
+    through = (limit - price) * sign
+    return limit if through > 0 or (through == 0 and config.fill is FillRule.TOUCH) else None
+
+
+def end_unneeded(state: AccountState, symbol: str, record: Record) -> None:
+    """End legs of brackets that are over, and reducing orders without a position."""
+    for order in state.orders_of(symbol):
+        if order.parent_id is not None:
+            is_unneeded = order.parent_id not in state.orders and not state.covered.get(order.parent_id)
+            reason = "bracket"
+        else:
+            is_unneeded = order.terms.reduce_only and not state.fillable(order)
+            reason = "position_closed"
+        if is_unneeded:
+            record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason=reason))
+
+
+def match_bar(state: AccountState, bar: BarPrint, rate: Rate, record: Record) -> None:
+    """Match a stored bar, for a symbol without trades: stops before limits, gaps at the open.
+
+    A bar does not tell the order of its prices: if several orders fill within it, each is marked ambiguous. A stop-limit
+    order that it triggers fills from the next bar on.
+    """
+    orders = [order for order in state.orders_of(bar.ref.symbol) if _is_before(order, bar)]
+    if not orders:
+        return
+    prices = [_bar_price(order, bar, state.config) for order in orders if state.fillable(order)]
+    is_ambiguous = sum(price is not None and price != bar.open for price in prices) > 1
+    match = _Match(state, bar, rate, record, is_ambiguous=is_ambiguous)
+    match.begin(orders)
+    for order in sorted(orders, key=lambda each: (not each.is_stop_waiting, each.first_event)):
+        price = _bar_price(order, bar, state.config)
+        if order.state.is_final or (order.is_stop_waiting and price is None):
+            continue
+        if order.is_stop_waiting and price is not None:
+            match.trigger(order, price)
+            if order.terms.type is OrderType.STOP_LIMIT:
+                continue
+        if order.is_taking and price is not None:
+            price = order.instrument.slippage.price(order.terms.side, price, order.instrument.tick)
+        match.fill(order, price)
+        end_unneeded(state, bar.ref.symbol, record)
+
+
+def _is_before(order: Order, bar: BarPrint) -> bool:
+    """Return whether an order was accepted before a bar begins, and has not ended then."""
+    if order.state is OrderState.PENDING_CANCEL or order.matches_after_ns > bar.ref.timestamp_ns:
+        return False
+    return order.expires_ns is None or bar.ref.timestamp_ns < order.expires_ns
+
+
+def _bar_price(order: Order, bar: BarPrint, config: RiskConfig) -> Decimal | None:
+    """Return the price at which a bar fills an order, before slippage; None if it does not."""
+    sign = order.terms.side.sign
+    best, worst = (bar.low, bar.high) if order.terms.side is Side.BUY else (bar.high, bar.low)
+    if order.is_stop_waiting:
+        assert order.terms.stop_price is not None  # noqa: S101 an order whose stop waits has one
+        if not _is_reached(order, worst):
+            return None
+        # A gap: the first price beyond the stop is the open.
+        return max(bar.open * sign, order.terms.stop_price * sign) * sign
+    limit = order.worst_price
+    if limit is None or order.is_taking:
+        return bar.open if limit is None or (bar.open - limit) * sign <= 0 else None
+    through = (limit - best) * sign
+    if through > 0 or (through == 0 and config.fill is FillRule.TOUCH):
+        return min(bar.open * sign, limit * sign) * sign
+    return None

@@ -1,0 +1,280 @@
+"""The checks that an order must pass before it is accepted. All of them are here.
+
+They count positions plus all working orders at their limit or collar. An order that only reduces is checked for its
+form alone, so that a position can be left in every zone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading.core.account import RUNNING, AccountState, loss_percent
+from trading.core.amounts import HUNDRED, NS_PER_SECOND, ZERO, is_multiple, money, percent, to_step
+from trading.core.configuration import RiskConfig, Zone
+from trading.core.events import Check, Reference
+from trading.core.orders import OrderTerms
+from trading.core.terms import AccountKind, Side, Terms
+from trading.core.valuation import (
+    Load,
+    Marks,
+    UnknownMark,
+    equity_of,
+    loads_of,
+    margin_of_unit,
+    opening_orders,
+)
+
+_MINUTE_NS = 60 * NS_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An order that may be accepted, with what was computed for it.
+
+    worth, margin: of a unit, in the account's currency. collar: the worst price of a market order that may open a position. is_taking:
+    whether its limit is marketable now. fee: of the whole at the worst price, in the account's currency.
+    """
+
+    order: OrderTerms
+    terms: Terms
+    reference: Reference
+    worth: Decimal
+    margin: Decimal
+    collar: Decimal | None
+    is_taking: bool
+    fee: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the checks found. exposure, gross, equity: after the order, in the account's currency; None if unknown."""
+
+    proposal: Proposal
+    checks: tuple[Check, ...]
+    equity: Decimal | None = None
+    exposure: Decimal | None = None
+    gross: Decimal | None = None
+    needed: Decimal | None = None
+
+    @property
+    def is_passed(self) -> bool:
+        return all(check.is_passed for check in self.checks)
+
+    @property
+    def failed(self) -> list[Check]:
+        return [check for check in self.checks if not check.is_passed]
+
+
+def propose(state: AccountState, order: OrderTerms, terms: Terms, reference: Reference) -> Proposal:
+    """Return what an order would be worth at its limit or collar."""
+    worst = worst_price(state, order, terms, reference)
+    at_most = (
+        worst
+        if order.side is Side.BUY
+        else max(worst, collar_at(state.config, Side.BUY, reference.price, terms.tick))
+    )
+    is_market = not order.type.has_limit
+    fee = terms.fee.of(order.quantity, money(order.quantity, at_most, terms.multiplier))
+    return Proposal(
+        order=order,
+        terms=terms,
+        reference=reference,
+        worth=money(abs(at_most), terms.multiplier, reference.rate),
+        margin=margin_of_unit(state, terms, at_most, reference.rate),
+        collar=worst if is_market and not order.reduce_only and not order.type.has_stop else None,
+        is_taking=is_market or _is_marketable(order, reference),
+        fee=money(fee, reference.rate),
+    )
+
+
+def worst_price(state: AccountState, order: OrderTerms, terms: Terms, reference: Reference) -> Decimal:
+    """Return the worst price at which an order may fill: its limit, or the collar around what triggers it or the market."""
+    if order.limit_price is not None:
+        return order.limit_price
+    return collar_at(state.config, order.side, order.stop_price or reference.price, terms.tick)
+
+
+def collar_at(config: RiskConfig, side: Side, price: Decimal, tick: Decimal) -> Decimal:
+    """Return the collar of a market order, from the price at which it came."""
+    return to_step(price + side.sign * abs(price) * config.collar / HUNDRED, tick)
+
+
+def _is_marketable(order: OrderTerms, reference: Reference) -> bool:
+    limit = order.limit_price
+    if limit is None or order.type.has_stop:
+        return False
+    return limit >= reference.price if order.side is Side.BUY else limit <= reference.price
+
+
+def verdict(state: AccountState, proposal: Proposal, marks: Marks, *, now_ns: int) -> Verdict:
+    """Check an order. marks: of all symbols that are held."""
+    checks = [*_form(proposal), *_prices(state, proposal)]
+    if proposal.order.reduce_only:
+        return Verdict(proposal, (*checks, _reduces(state, proposal)))
+    checks += _states(state, proposal, now_ns)
+    try:
+        equity, loads = equity_of(state, marks), loads_of(state, marks)
+    except UnknownMark as error:
+        message = f"{error}, so that the exposure is unknown"
+        checks.append(Check(name="marks", is_passed=False, message=message))
+        return Verdict(proposal, tuple(checks))
+    order = proposal.order
+    load = loads.setdefault(order.symbol, Load())
+    load.add_order(order.side, order.quantity, proposal.worth, proposal.margin)
+    gross = sum((each.exposure for each in loads.values()), ZERO)
+    needed = sum((each.margin for each in loads.values()), proposal.fee)
+    checks += _exposures(state, proposal, equity, load.exposure, gross)
+    checks.append(_buying_power(state, proposal, equity, needed))
+    checks += _losses(state, equity)
+    return Verdict(proposal, tuple(checks), equity, load.exposure, gross, needed)
+
+
+def _form(proposal: Proposal) -> Iterator[Check]:
+    order, terms = proposal.order, proposal.terms
+    yield Check(
+        name="lot",
+        is_passed=order.reduce_only or is_multiple(order.quantity, terms.lot),
+        value=order.quantity,
+        limit=terms.lot,
+        message="the quantity is a multiple of the lot",
+    )
+    for name in ("limit_price", "stop_price", "take_profit", "stop_loss"):
+        price: Decimal | None = getattr(order, name)
+        if price is not None:
+            yield Check(
+                name="tick",
+                is_passed=is_multiple(price, terms.tick),
+                value=price,
+                limit=terms.tick,
+                message=f"{name} is a multiple of the tick",
+            )
+
+
+def _prices(state: AccountState, proposal: Proposal) -> Iterator[Check]:
+    order, price = proposal.order, proposal.reference.price
+    if order.limit_price is not None and not order.type.has_stop and price:
+        beyond = (order.limit_price - price) * order.side.sign
+        yield Check(
+            name="collar",
+            is_passed=percent(beyond, abs(price)) <= state.config.collar,
+            value=percent(beyond, abs(price)),
+            limit=state.config.collar,
+            unit="percent",
+            message="the limit is not further beyond the market than the collar",
+        )
+
+
+def _reduces(state: AccountState, proposal: Proposal) -> Check:
+    order = proposal.order
+    position = state.position(order.symbol, order.strategy)
+    held = ZERO if position is None else -position.quantity * order.side.sign
+    return Check(
+        name="position",
+        is_passed=held > 0,
+        value=order.quantity,
+        limit=max(held, ZERO),
+        message="there is a position that the order reduces",
+    )
+
+
+def _states(state: AccountState, proposal: Proposal, now_ns: int) -> Iterator[Check]:
+    yield Check(
+        name="trading",
+        is_passed=state.status == RUNNING,
+        message=f"trading is {state.status}",
+    )
+    yield Check(name="zone", is_passed=state.zone is not Zone.HALT, message=f"the zone is {state.zone}")
+    recent = [each for each in state.accepted_ns if each > now_ns - _MINUTE_NS]
+    yield Check(
+        name="order_rate",
+        is_passed=len(recent) < state.config.orders_per_minute,
+        value=Decimal(len(recent) + 1),
+        limit=Decimal(state.config.orders_per_minute),
+        unit="orders a minute",
+        message="not too many orders within a minute",
+    )
+    age = Decimal(max(now_ns - proposal.reference.at_ns, 0) // NS_PER_SECOND)
+    yield Check(
+        name="price_age",
+        is_passed=age <= state.config.stale_after_seconds,
+        value=age,
+        limit=Decimal(state.config.stale_after_seconds),
+        unit="seconds",
+        message="the market's price is not old",
+    )
+    if proposal.order.side is Side.SELL:
+        can_be_short = state.kind is AccountKind.MARGIN and proposal.terms.shortable
+        yield Check(name="short", is_passed=can_be_short, message="the account may sell this short")
+    if proposal.terms.is_margined:
+        yield Check(
+            name="margin_account",
+            is_passed=state.kind is AccountKind.MARGIN,
+            message="futures need a margin account",
+        )
+
+
+def _exposures(
+    state: AccountState, proposal: Proposal, equity: Decimal, exposure: Decimal, gross: Decimal
+) -> Iterator[Check]:
+    config, factor = state.config, state.zone.factor
+    for name, value, limit in (
+        ("symbol_exposure", exposure, config.max_symbol_exposure),
+        ("gross_exposure", gross, config.max_gross_exposure),
+    ):
+        yield _of_equity(name, value, limit * factor, equity)
+    if proposal.order.stop_loss is not None:
+        price = proposal.order.limit_price or proposal.reference.price
+        at_risk = money(
+            abs(price - proposal.order.stop_loss),
+            proposal.order.quantity,
+            proposal.terms.multiplier,
+            proposal.reference.rate,
+        )
+        yield _of_equity("trade_risk", at_risk, state.risk_level, equity)
+
+
+def _of_equity(name: str, value: Decimal, limit: Decimal, equity: Decimal) -> Check:
+    used = percent(value, equity) if equity > 0 else None
+    return Check(
+        name=name,
+        is_passed=used is not None and used <= limit,
+        value=used,
+        limit=limit,
+        unit="percent of equity",
+        message=name.replace("_", " ") + " is within its limit",
+    )
+
+
+def _buying_power(state: AccountState, proposal: Proposal, equity: Decimal, needed: Decimal) -> Check:
+    """A cash account pays for everything; what it holds is paid for already. A margin account covers the initial margin."""
+    available = equity
+    if state.kind is AccountKind.CASH:
+        orders = opening_orders(state.orders.values())
+        committed = sum((money(each.remaining, each.worth) + each.fee for each in orders), ZERO)
+        needed = committed + money(proposal.order.quantity, proposal.worth) + proposal.fee
+        available = state.cash
+    return Check(
+        name="buying_power",
+        is_passed=needed <= available,
+        value=needed,
+        limit=available,
+        unit=state.currency,
+        message="positions and orders are paid for",
+    )
+
+
+def _losses(state: AccountState, equity: Decimal) -> Iterator[Check]:
+    config = state.config
+    for name, before, limit in (
+        ("daily_loss", state.day_equity, config.daily_loss),
+        ("total_loss", state.start_equity, config.total_loss),
+    ):
+        lost = loss_percent(before, equity)
+        yield Check(
+            name=name,
+            is_passed=lost < limit,
+            value=lost,
+            limit=limit,
+            unit="percent",
+            message=name.replace("_", " ") + " is below its limit",
+        )
