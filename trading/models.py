@@ -140,7 +140,7 @@ class TradeRow(models.Model):
 
 
 class Preview(models.Model):
-    """A preview of an order, which one `execute` may take. owner: the `Caller.family` that asked. used_ns: when it was taken.
+    """A preview of an order, which one `execute` may take. owner: the `Caller.family` that asked. order_id: of the order that it made.
 
     terms: of the order. traded, risk_version: of the account when it was made. price: of reference.
     """
@@ -153,19 +153,23 @@ class Preview(models.Model):
     risk_version = models.IntegerField()
     price = models.CharField(max_length=40)
     expires_ns = models.BigIntegerField(db_index=True)
-    used_ns = models.BigIntegerField(null=True)
+    order_id = models.UUIDField(null=True)
 
     def __str__(self) -> str:
         return str(self.uuid)
 
 
 class EngineLease(models.Model):
-    """The one engine of the installation: a single row. holder: its random name. now_ns: the engine's clock, when it was renewed."""
+    """The one engine of the installation: a single row. holder: its random name; it ends at `leased_until_ns` of the wall clock.
+
+    now_ns: the engine's own clock when it renewed the lease; None if that is the wall clock. document: what it says of itself.
+    """
 
     holder = models.UUIDField(null=True)
     leased_until_ns = models.BigIntegerField(default=0)
     started_ns = models.BigIntegerField(default=0)
-    now_ns = models.BigIntegerField(default=0)
+    now_ns = models.BigIntegerField(null=True)
+    document = models.JSONField(default=dict)
 
     def __str__(self) -> str:
         return str(self.holder)

@@ -1,0 +1,184 @@
+"""Errors of trading.
+
+TradingError
+├── UnknownAccount         there is no such account that the caller may see; look at GET /accounts
+├── AccountRequired        the caller may see several accounts; name one
+├── AccountExists          the id is taken; choose another one
+├── UnknownOrder           there is no such order of the account
+├── UnknownExecution       there is no such execution of the account
+├── UnknownPosition        the account holds nothing of the symbol
+├── OrderNotOpen           the order has ended; look it up
+├── EngineUnavailable      the engine is away; retry in a moment
+├── TradingStopped         the account is stopped; start it
+├── TradingHalted          the account is halted; a person must leave the halt
+├── RiskRefused            a check failed; change the order or wait
+├── ClientOrderIdReused    the client_order_id belongs to another order; use a new one
+├── OnceRequired           an opening order needs an Idempotency-Key or a client_order_id
+├── UnknownPreview         there is no such preview of the caller and account
+├── PreviewExpired         the preview is too old; ask for a new one
+├── PreviewUsed            the preview was executed before; look at its order
+├── PreviewStale           the market or the account has changed; decide by the new preview
+├── NotTradable            the instrument cannot be traded here
+├── NoReferencePrice       nothing is known of the instrument's price; retry when there is a trade or a quote
+├── NoRate                 there is no rate between the currencies; retry when there is one
+├── RiskVersionChanged     the limits were changed meanwhile; read them again
+├── OverrideTooHigh        the risk level is above the configured maximum
+├── SignatureRequired      the account demands signed requests
+└── InvalidTransfer        the money is not there, or may not leave
+"""
+
+from typing import Any, ClassVar
+
+
+class TradingError(Exception):
+    """Base of these errors. code: stable; extra: more members of the answer."""
+
+    code: ClassVar[str] = "trading_error"
+
+    def __init__(self, message: str, **extra: Any) -> None:
+        super().__init__(message)
+        self.extra = extra
+
+
+class UnknownAccount(TradingError):
+    """There is no such account that the caller may see. Look at GET /accounts."""
+
+    code = "unknown_account"
+
+
+class AccountRequired(TradingError):
+    """The caller may see several accounts. Name one."""
+
+    code = "account_required"
+
+
+class AccountExists(TradingError):
+    """The id is taken. Choose another one."""
+
+    code = "account_exists"
+
+
+class UnknownOrder(TradingError):
+    """There is no such order of the account. Look at GET /orders."""
+
+    code = "unknown_order"
+
+
+class UnknownExecution(TradingError):
+    """There is no such execution of the account. Look at the order's executions."""
+
+    code = "unknown_execution"
+
+
+class UnknownPosition(TradingError):
+    """The account holds nothing of the symbol. Look at its positions."""
+
+    code = "unknown_position"
+
+
+class OrderNotOpen(TradingError):
+    """The order has ended, or is being cancelled. Look it up."""
+
+    code = "order_not_open"
+
+
+class EngineUnavailable(TradingError):
+    """The engine is away, so that nothing can be opened. Retry in a moment."""
+
+    code = "engine_unavailable"
+
+
+class TradingStopped(TradingError):
+    """The account is stopped. Start it."""
+
+    code = "trading_stopped"
+
+
+class TradingHalted(TradingError):
+    """The account is halted. A person must leave the halt."""
+
+    code = "trading_halted"
+
+
+class RiskRefused(TradingError):
+    """A check failed. Change the order, or wait. `checks` has them all, with their numbers."""
+
+    code = "risk_refused"
+
+
+class ClientOrderIdReused(TradingError):
+    """The client_order_id belongs to another order. Use a new one."""
+
+    code = "client_order_id_reused"
+
+
+class OnceRequired(TradingError):
+    """An opening order needs an Idempotency-Key or a client_order_id, so that a retry is not a second order."""
+
+    code = "idempotency_required"
+
+
+class UnknownPreview(TradingError):
+    """There is no such preview of the caller and account. Ask for a preview."""
+
+    code = "unknown_preview"
+
+
+class PreviewExpired(TradingError):
+    """The preview is too old. Ask for a new one."""
+
+    code = "preview_expired"
+
+
+class PreviewUsed(TradingError):
+    """The preview was executed before. Look at its order."""
+
+    code = "preview_used"
+
+
+class PreviewStale(TradingError):
+    """The market or the account has changed since the preview. Decide by the new one, in `preview`."""
+
+    code = "preview_stale"
+
+
+class NotTradable(TradingError):
+    """The instrument cannot be traded here. Choose another one."""
+
+    code = "not_tradable"
+
+
+class NoReferencePrice(TradingError):
+    """Nothing is known of the instrument's price. Retry when there is a trade or a quote."""
+
+    code = "no_reference_price"
+
+
+class NoRate(TradingError):
+    """There is no rate between the instrument's currency and the account's. Retry when there is one."""
+
+    code = "no_rate"
+
+
+class RiskVersionChanged(TradingError):
+    """The limits were changed meanwhile. Read them again."""
+
+    code = "risk_version_changed"
+
+
+class OverrideTooHigh(TradingError):
+    """The risk level is above the configured maximum. Ask for less, or have the limits changed."""
+
+    code = "override_too_high"
+
+
+class SignatureRequired(TradingError):
+    """The account demands signed requests. Sign it."""
+
+    code = "signature_required"
+
+
+class InvalidTransfer(TradingError):
+    """The money is not there, or is needed. Transfer less."""
+
+    code = "invalid_transfer"

@@ -1,0 +1,192 @@
+"""Recording events: an account is locked, its events change its state, and all rows that follow are written, in one transaction."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import msgspec
+from django.db import transaction
+
+from needs import Need
+from trading.core.account import AccountState, Effects, apply, decoded_state, encoded_state
+from trading.core.events import (
+    Event,
+    Executed,
+    ExecutionBusted,
+    ExecutionQuestioned,
+    decoded,
+    encoded,
+    name_of,
+)
+from trading.core.ledger import CASH, LedgerEntry
+from trading.core.orders import Order
+from trading.exceptions import UnknownAccount
+from trading.models import (
+    BUSTED,
+    QUESTIONED,
+    Account,
+    EventRow,
+    ExecutionRow,
+    OrderRow,
+    TradeRow,
+    TransactionRow,
+)
+
+BELL: Need[Callable[[str], None]] = Need("trading.journal.BELL")
+"""Called with an account's name after its events were committed. It must not wait or fail."""
+
+# States of accounts as processes read them last. A call that finds its account's number unchanged decodes nothing.
+_STATES = 1_000
+
+
+@dataclass(slots=True)
+class Journal:
+    """An account that is locked until the transaction ends. state: after the last recorded event."""
+
+    account: Account
+    state: AccountState
+    _rows: list[EventRow] = field(default_factory=list)
+    _orders: dict[str, Order] = field(default_factory=dict)
+    _executions: list[ExecutionRow] = field(default_factory=list)
+    _transactions: list[TransactionRow] = field(default_factory=list)
+    _trades: list[TradeRow] = field(default_factory=list)
+
+    def record(self, event: Event, *, at_ns: int) -> int:
+        """Apply an event, and return its number. It is written with the others when the journal is closed."""
+        effects = apply(self.state, event, at_ns=at_ns)
+        number = self.state.number
+        self._rows.append(
+            EventRow(
+                account=self.account, number=number, at_ns=at_ns, name=name_of(event), body=encoded(event)
+            )
+        )
+        self._orders |= {order.id: order for order in effects.orders}
+        self._take(event, effects, number, at_ns)
+        return number
+
+    def _take(self, event: Event, effects: Effects, number: int, at_ns: int) -> None:
+        if isinstance(event, Executed):
+            self._executions.append(_execution_row(self.account, event, number, at_ns))
+        elif isinstance(event, ExecutionQuestioned | ExecutionBusted):
+            state = QUESTIONED if isinstance(event, ExecutionQuestioned) else BUSTED
+            self._set_execution(event.execution_id, state)
+        if effects.entries:
+            symbol = next((entry.symbol for entry in effects.entries if entry.symbol), "")
+            self._transactions.append(
+                TransactionRow(
+                    account=self.account,
+                    number=number,
+                    at_ns=at_ns,
+                    kind=name_of(event),
+                    symbol=symbol,
+                    currency=self.state.currency,
+                    amount=str(_cash(effects.entries)),
+                    balance=str(self.state.cash),
+                    entries=msgspec.to_builtins(effects.entries),
+                )
+            )
+        self._trades += [
+            TradeRow(
+                account=self.account,
+                number=number,
+                symbol=trade.symbol,
+                strategy=trade.strategy,
+                direction=trade.direction,
+                opened_ns=trade.opened_ns,
+                closed_ns=trade.closed_ns,
+                document=msgspec.json.encode(trade).decode(),
+            )
+            for trade in effects.closed
+        ]
+
+    def _set_execution(self, execution_id: str, state: str) -> None:
+        for row in self._executions:
+            if str(row.uuid) == execution_id:
+                row.state = state
+                return
+        ExecutionRow.objects.filter(uuid=execution_id).update(state=state)
+
+    def close(self) -> None:
+        """Write all that was recorded."""
+        if not self._rows:
+            return
+        account = self.account
+        account.number, account.state = self.state.number, encoded_state(self.state).decode()
+        account.save(update_fields=["number", "state"])
+        EventRow.objects.bulk_create(self._rows)
+        OrderRow.objects.bulk_create(
+            [_order_row(account, order) for order in self._orders.values()],
+            update_conflicts=True,
+            unique_fields=["uuid"],
+            update_fields=["state", "document"],
+        )
+        ExecutionRow.objects.bulk_create(self._executions)
+        TransactionRow.objects.bulk_create(self._transactions)
+        TradeRow.objects.bulk_create(self._trades)
+        name = account.name
+        transaction.on_commit(lambda: BELL.get()(name), robust=True)
+
+
+def _cash(entries: list[LedgerEntry]) -> object:
+    return sum(entry.amount for entry in entries if entry.account == CASH)
+
+
+def _order_row(account: Account, order: Order) -> OrderRow:
+    return OrderRow(
+        account=account,
+        uuid=order.id,
+        client_order_id=order.terms.client_order_id or "",
+        symbol=order.terms.symbol,
+        side=order.terms.side,
+        strategy=order.terms.strategy,
+        state=order.state,
+        submitted_ns=min(order.states.values()),
+        document=msgspec.json.encode(order).decode(),
+    )
+
+
+def _execution_row(account: Account, event: Executed, number: int, at_ns: int) -> ExecutionRow:
+    ref = event.print.ref
+    return ExecutionRow(
+        account=account,
+        uuid=event.execution_id,
+        order_id=event.order_id,
+        number=number,
+        at_ns=at_ns,
+        dataset=ref.dataset,
+        symbol=ref.symbol,
+        commit=int(ref.commit.partition("-")[0]),
+        ordinal=ref.ordinal,
+    )
+
+
+@contextmanager
+def open_journal(name: str) -> Iterator[Journal]:
+    """Lock an account for the rest of the transaction, and write what is recorded. Raises UnknownAccount."""
+    with transaction.atomic():
+        try:
+            account = Account.objects.select_for_update().get(name=name)
+        except Account.DoesNotExist:
+            raise UnknownAccount(f"there is no account {name}") from None
+        journal = Journal(account, decoded_state(account.state.encode()))
+        yield journal
+        journal.close()
+
+
+def state_of(account: Account) -> AccountState:
+    """Return the state of an account. It is shared: do not change it."""
+    return _decoded(account.pk, account.number, account.state)
+
+
+@lru_cache(maxsize=_STATES)
+def _decoded(_pk: int, _number: int, state: str) -> AccountState:
+    return decoded_state(state.encode())
+
+
+def replayed(account: Account) -> AccountState:
+    """Return the state that follows from all events of an account, read anew."""
+    state = AccountState(id=account.name)
+    for row in account.events.order_by("number").iterator():
+        apply(state, decoded(row.body), at_ns=row.at_ns)
+    return state

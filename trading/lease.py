@@ -1,0 +1,61 @@
+"""The lease of the engine: at any time one process of the installation is the engine, or none."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from trading.exceptions import EngineUnavailable
+from trading.models import EngineLease
+
+LEASE_SECONDS = 5.0
+_ID = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """What is known of the engine. now_ns: its clock. started_ns: 0 while it is away. document: what it says of itself."""
+
+    is_alive: bool
+    now_ns: int
+    started_ns: int
+    document: dict[str, Any]
+
+
+def lease_take(holder: UUID, *, now_ns: int | None, document: dict[str, Any]) -> bool:
+    """Take the lease, or renew it. Return whether the holder has it now. now_ns: of the engine's clock; None for the wall clock."""
+    wall_ns = time.time_ns()
+    EngineLease.objects.get_or_create(pk=_ID)
+    mine = Q(holder=holder) | Q(leased_until_ns__lt=wall_ns)
+    until_ns = wall_ns + round(LEASE_SECONDS * 1e9)
+    values = {"holder": holder, "leased_until_ns": until_ns, "now_ns": now_ns, "document": document}
+    renewed = EngineLease.objects.filter(pk=_ID, holder=holder, leased_until_ns__gte=wall_ns).update(**values)
+    if renewed:
+        return True
+    return bool(EngineLease.objects.filter(mine, pk=_ID).update(**values, started_ns=wall_ns))
+
+
+def lease_end(holder: UUID) -> None:
+    """Give the lease back, so that another process may take it at once."""
+    EngineLease.objects.filter(pk=_ID, holder=holder).update(leased_until_ns=0, holder=None)
+
+
+def engine_status() -> EngineStatus:
+    """Return whether the engine lives, and its clock."""
+    wall_ns = time.time_ns()
+    lease = EngineLease.objects.filter(pk=_ID).first()
+    if lease is None:
+        return EngineStatus(is_alive=False, now_ns=wall_ns, started_ns=0, document={})
+    is_alive = lease.leased_until_ns >= wall_ns
+    now_ns = wall_ns if lease.now_ns is None else lease.now_ns
+    return EngineStatus(is_alive, now_ns, lease.started_ns if is_alive else 0, lease.document)
+
+
+def require_engine() -> EngineStatus:
+    """Return the engine's status. Raises EngineUnavailable if it is away."""
+    status = engine_status()
+    if not status.is_alive:
+        raise EngineUnavailable("the engine is away; nothing can be opened until it is back")
+    return status
