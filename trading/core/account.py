@@ -55,6 +55,7 @@ class AccountState(msgspec.Struct, kw_only=True):
     that can still fill, by id. status: stopped, running or stopping. covered: what a bracket's parent filled less what its legs filled, by the parent's id. equity: of the last mark. high_water, day_equity, start_equity: the
     largest equity, that at the day's start, and that of the beginning; a transfer scales all of them, so that it moves no
     percentage. day: the UTC date of `day_equity`. accepted_ns: the instants of the last minute's accepted opening orders.
+    queued: positions that a stop closes once their markets open, with that instant. applied: the corporate actions that took effect, by symbol.
     """
 
     id: str
@@ -82,6 +83,8 @@ class AccountState(msgspec.Struct, kw_only=True):
     marked_ns: int = 0
     accepted_ns: list[int] = []
     queued: dict[str, int | None] = {}
+    applied: dict[str, list[str]] = {}
+    is_margin_called: bool = False
 
     @property
     def drawdown(self) -> Decimal:
@@ -167,6 +170,7 @@ def apply(state: AccountState, event: Event, *, at_ns: int) -> Effects:
             state.cash += entry.amount
     if effects.orders or effects.entries:
         state.traded = state.number
+        forget_actions(state)
     return effects
 
 
@@ -277,8 +281,7 @@ def _ended(state: AccountState, event: events.OrderEnded, at_ns: int) -> Effects
     order = state.orders[event.order_id]
     order.move(OrderState(event.state), at_ns)
     order.reason = event.reason
-    _remove(state, order)
-    return Effects(orders=[order])
+    return Effects(orders=[order, *_remove(state, order)])
 
 
 @_on(events.OrderTriggered)
@@ -311,7 +314,7 @@ def _executed(state: AccountState, event: events.Executed, at_ns: int) -> Effect
             order.move(OrderState.PARTIALLY_FILLED, at_ns)
     else:
         order.move(OrderState.FILLED, at_ns)
-        _remove(state, order)
+        effects.orders += _remove(state, order)
     effects.orders.append(order)
     return effects
 
@@ -327,15 +330,27 @@ def _cover(state: AccountState, order: Order, filled: Decimal, at_ns: int) -> No
         state.covered[order.id] = state.covered.get(order.id, ZERO) + filled
 
 
-def _remove(state: AccountState, order: Order) -> None:
-    """Take an order that has ended out of the state. Of a bracket, the legs are then of what the parent filled."""
+def _remove(state: AccountState, order: Order) -> list[Order]:
+    """Take an order that has ended out of the state, and return the orders that this changes.
+
+    The legs of a bracket are then of what the parent filled. The quantity of a replacement includes what the replaced
+    order filled, as in FIX.
+    """
     del state.orders[order.id]
+    changed = []
     for leg in state.legs_of(order.id):
         if order.filled:
             leg.terms = msgspec.structs.replace(leg.terms, quantity=order.filled)
+            changed.append(leg)
     parent = order.parent_id or order.id
     if parent not in state.orders and not state.legs_of(parent):
         state.covered.pop(parent, None)
+    successor = state.orders.get(order.replaced_by or "")
+    if successor is not None:
+        left = max(successor.remaining - order.filled, ZERO)
+        successor.terms = msgspec.structs.replace(successor.terms, quantity=left)
+        changed.append(successor)
+    return changed
 
 
 class Book(NamedTuple):
@@ -384,10 +399,13 @@ def _busted(state: AccountState, event: events.ExecutionBusted, at_ns: int) -> E
 def _split(state: AccountState, event: events.SplitApplied, at_ns: int) -> Effects:
     for position in state.positions.values():
         if position.symbol == event.symbol:
-            positions.split(position, event.ratio)
-    orders = state.orders_of(event.symbol)
+            positions.split(position, event.ratio, event.effective_ns)
+    orders = [
+        order for order in state.orders_of(event.symbol) if min(order.states.values()) < event.effective_ns
+    ]
     for order in orders:
         _split_order(order, event.ratio)
+    _note_action(state, event.symbol, event.action)
     for parent in {order.parent_id or order.id for order in orders} & state.covered.keys():
         state.covered[parent] = quantity(state.covered[parent], event.ratio)
     return Effects(orders=orders)
@@ -415,7 +433,7 @@ def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Ef
     effects = Effects()
     for position in state.positions.values():
         if position.symbol == event.symbol:
-            amount = money(position.quantity, event.amount)
+            amount = money(positions.held_before(position, event.effective_ns), event.amount)
             effects.entries += paid(
                 DIVIDENDS,
                 -amount,
@@ -423,7 +441,24 @@ def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Ef
                 base=state.currency,
                 rate=event.rate,
             )
+    _note_action(state, event.symbol, event.action)
+    effects.entries = without_zeros(effects.entries)
     return effects
+
+
+def _note_action(state: AccountState, symbol: str, action: events.RowRef) -> None:
+    state.applied.setdefault(symbol, []).append(action_key(action))
+
+
+def action_key(action: events.RowRef) -> str:
+    """Return the name of a corporate action in `applied`."""
+    return f"{action.commit}.{action.ordinal}"
+
+
+def forget_actions(state: AccountState) -> None:
+    """Forget the actions of symbols that are neither held nor ordered."""
+    for symbol in state.applied.keys() - state.symbols():
+        del state.applied[symbol]
 
 
 @_on(events.Settled)
@@ -494,6 +529,8 @@ def _preferences(state: AccountState, event: events.Preferences, at_ns: int) -> 
 
 @_on(events.Alert)
 def _alert(state: AccountState, event: events.Alert, at_ns: int) -> Effects:
+    if event.kind in {events.MARGIN_CALL, events.MARGIN_RESTORED}:
+        state.is_margin_called = event.kind == events.MARGIN_CALL
     return Effects()
 
 

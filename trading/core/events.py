@@ -235,19 +235,21 @@ class ExecutionBusted(_TradingEvent, frozen=True, tag="execution_busted"):
 
 
 class SplitApplied(_TradingEvent, frozen=True, tag="split_applied"):
-    """A split took effect. ratio: new units per old unit."""
+    """A split took effect at `effective_ns`. It multiplies what was opened and ordered before. ratio: new units per old unit."""
 
     symbol: str
     ratio: Decimal
+    effective_ns: int
     action: RowRef
 
 
 class DividendPaid(_TradingEvent, frozen=True, tag="dividend_paid"):
-    """A dividend per unit took effect; shorts owe it."""
+    """A dividend per unit, for what was opened before `effective_ns`; shorts owe it."""
 
     symbol: str
     amount: Decimal
     rate: Decimal
+    effective_ns: int
     action: RowRef
 
 
@@ -316,12 +318,15 @@ class Preferences(_TradingEvent, frozen=True, tag="preferences_set"):
 
 
 class Alert(_TradingEvent, frozen=True, tag="alert"):
-    """Something that a person should know."""
+    """Something that a person should know. kind: such as `margin_call`."""
 
     kind: str
     message: str
     symbol: str | None = None
 
+
+MARGIN_CALL, MARGIN_RESTORED, HALT_ALERT, ZONE_ALERT = "margin_call", "margin_restored", "halt", "zone"
+EXECUTION_ALERT, CLOSE_ALERT = "execution_questioned", "close_queued"
 
 Event: TypeAlias = (
     AccountOpened

@@ -96,6 +96,23 @@ class _Match:
         )
 
 
+def is_concerned(state: AccountState, print_: Print) -> bool:
+    """Return whether a print may change one of the account's orders."""
+    return print_.is_eligible and any(
+        _is_in_time(state, order, print_)
+        and (
+            order.state is OrderState.ACCEPTED
+            or order.terms.time_in_force.is_immediate
+            or (
+                _is_reached(order, print_.price)
+                if order.is_stop_waiting
+                else _price(order, print_.price, state.config) is not None
+            )
+        )
+        for order in state.orders_of(print_.ref.symbol)
+    )
+
+
 def match_print(state: AccountState, print_: Print, rate: Rate, record: Record) -> None:
     """Match a print with the account's orders of its symbol."""
     orders = [order for order in state.orders_of(print_.ref.symbol) if _is_in_time(state, order, print_)]
@@ -116,6 +133,8 @@ def match_print(state: AccountState, print_: Print, rate: Rate, record: Record) 
 def _is_in_time(state: AccountState, order: Order, print_: Print) -> bool:
     """Return whether a print came after an order's acceptance, and before its end."""
     if min(print_.ref.timestamp_ns, print_.known_ns) <= order.matches_after_ns or order.state.is_final:
+        return False
+    if order.replaces in state.orders:
         return False
     if order.expires_ns is not None and print_.ref.timestamp_ns >= order.expires_ns:
         return False
@@ -176,7 +195,7 @@ def match_bar(state: AccountState, bar: BarPrint, rate: Rate, record: Record) ->
     A bar does not tell the order of its prices: if several orders fill within it, each is marked ambiguous. A stop-limit
     order that it triggers fills from the next bar on.
     """
-    orders = [order for order in state.orders_of(bar.ref.symbol) if _is_before(order, bar)]
+    orders = [order for order in state.orders_of(bar.ref.symbol) if _is_before(state, order, bar)]
     if not orders:
         return
     prices = [_bar_price(order, bar, state.config) for order in orders if state.fillable(order)]
@@ -197,9 +216,11 @@ def match_bar(state: AccountState, bar: BarPrint, rate: Rate, record: Record) ->
         end_unneeded(state, bar.ref.symbol, record)
 
 
-def _is_before(order: Order, bar: BarPrint) -> bool:
+def _is_before(state: AccountState, order: Order, bar: BarPrint) -> bool:
     """Return whether an order was accepted before a bar begins, and has not ended then."""
-    if order.state is OrderState.PENDING_CANCEL or order.matches_after_ns > bar.ref.timestamp_ns:
+    if order.state is OrderState.PENDING_CANCEL or order.replaces in state.orders:
+        return False
+    if order.matches_after_ns > bar.ref.timestamp_ns:
         return False
     return order.expires_ns is None or bar.ref.timestamp_ns < order.expires_ns
 

@@ -212,14 +212,21 @@ def _closed(position: Position, trade: OpenTrade, direction: str, at_ns: int) ->
     )
 
 
-def split(position: Position, by: Decimal) -> None:
-    """Multiply all quantities; costs stay."""
+def split(position: Position, by: Decimal, before_ns: int) -> None:
+    """Multiply the quantities of lots that were opened before an instant; costs stay."""
     for lot in position.lots:
-        lot.quantity = quantity(lot.quantity, by)
+        if lot.opened_ns < before_ns:
+            lot.quantity = quantity(lot.quantity, by)
     position.quantity = sum((lot.quantity for lot in position.lots), ZERO)
-    if position.trade is not None:
-        position.trade.entry_quantity = quantity(position.trade.entry_quantity, by)
-        position.trade.exit_quantity = quantity(position.trade.exit_quantity, by)
+    trade = position.trade
+    if trade is not None and trade.opened_ns < before_ns:
+        trade.entry_quantity = quantity(trade.entry_quantity, by)
+        trade.exit_quantity = quantity(trade.exit_quantity, by)
+
+
+def held_before(position: Position, before_ns: int) -> Decimal:
+    """Return the quantity of lots that were opened before an instant."""
+    return sum((lot.quantity for lot in position.lots if lot.opened_ns < before_ns), ZERO)
 
 
 def settle(position: Position, price: Decimal, rate: Decimal) -> Decimal:

@@ -1,0 +1,147 @@
+"""What time alone does to an account: orders expire, cancels take effect, overrides end, zones and days change."""
+
+from decimal import Decimal
+
+from trading.core.account import AccountState, loss_percent
+from trading.core.amounts import NS_PER_SECOND, ZERO, part_of
+from trading.core.configuration import Zone, zone_after
+from trading.core.events import (
+    HALT_ALERT,
+    MARGIN_CALL,
+    MARGIN_RESTORED,
+    ZONE_ALERT,
+    Alert,
+    BorrowCharged,
+    CancelRequested,
+    HaltLatched,
+    Marked,
+    OrderEnded,
+    OrderWorking,
+    OverrideEnded,
+)
+from trading.core.matching import Record, cancelled_from_ns, end_unneeded
+from trading.core.orders import MOVES, Order, OrderState
+from trading.core.valuation import Marks, UnknownMark, equity_of, maintenance_of, mark_in, opening_orders
+
+# What is printed before an order's end may be known a little later.
+SETTLE_NS = 2 * NS_PER_SECOND
+# A new high is recorded when it is this much above the last one.
+_STEP = Decimal("1.0001")
+_DAYS_A_YEAR = Decimal(365)
+ENGINE = "engine"
+
+
+def next_due_ns(state: AccountState) -> int | None:
+    """Return the first instant at which `time_passed` has something to do; None for never."""
+    dues = [due for order in state.orders.values() if (due := _end_ns(state, order)) is not None]
+    if state.override is not None:
+        dues.append(state.override.until_ns)
+    return min(dues, default=None)
+
+
+def _end_ns(state: AccountState, order: Order) -> int | None:
+    """Return when an order ends by itself; None for never."""
+    if order.state is OrderState.ACCEPTED or not order.remaining:
+        return 0
+    cancelled_ns = cancelled_from_ns(order, state.config)
+    if cancelled_ns is not None:
+        return cancelled_ns + 1
+    return None if order.expires_ns is None else order.expires_ns + SETTLE_NS
+
+
+def time_passed(state: AccountState, now_ns: int, record: Record) -> None:
+    """Do all that is due."""
+    for order in list(state.orders.values()):
+        if order.id in state.orders:
+            _order_due(state, order, now_ns, record)
+    for symbol in {order.terms.symbol for order in state.orders.values()}:
+        end_unneeded(state, symbol, record)
+    if state.override is not None and state.override.until_ns <= now_ns:
+        record(OverrideEnded())
+
+
+def _order_due(state: AccountState, order: Order, now_ns: int, record: Record) -> None:
+    end_ns = _end_ns(state, order)
+    if end_ns is None or end_ns > now_ns:
+        return
+    if not order.remaining:
+        record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason="replaced_order_filled"))
+    elif order.state is OrderState.ACCEPTED:
+        record(OrderWorking(order_id=order.id))
+    elif order.state is OrderState.PENDING_CANCEL:
+        ended = OrderState.CANCELLED if order.replaced_by is None else OrderState.REPLACED
+        record(OrderEnded(order_id=order.id, state=ended, reason=order.reason or ""))
+    else:
+        is_immediate = order.terms.time_in_force.is_immediate
+        ended = OrderState.CANCELLED if is_immediate else OrderState.EXPIRED
+        record(OrderEnded(order_id=order.id, state=ended, reason="no_print" if is_immediate else "session"))
+
+
+def revalue(state: AccountState, marks: Marks, now_ns: int, day: str, record: Record) -> None:
+    """Value the account, and record it if that is the day's first mark, a new high, or another zone.
+
+    An account without positions has no marks, so its equity is its cash. Old marks change no zone, and are no high.
+    """
+    try:
+        equity = equity_of(state, marks)
+    except UnknownMark:
+        return
+    is_fresh = not any(_is_stale(state, marks, symbol, now_ns) for symbol in _held(state))
+    zone = zone_after(state.zone, _drawdown(state, equity), state.config) if is_fresh else state.zone
+    is_high = is_fresh and equity > state.high_water * _STEP
+    if day != state.day or is_high or zone is not state.zone:
+        before = state.zone
+        used = tuple(mark_in(marks, symbol) for symbol in sorted(_held(state)))
+        record(Marked(equity=equity, marks=used, zone=zone, day=None if day == state.day else day))
+        if zone is not before:
+            _zone_changed(state, before, record)
+    if state.kind is not None and state.positions:
+        _margin(state, marks, equity, record)
+
+
+def _held(state: AccountState) -> set[str]:
+    return {position.symbol for position in state.positions.values()}
+
+
+def _is_stale(state: AccountState, marks: Marks, symbol: str, now_ns: int) -> bool:
+    return now_ns - marks[symbol].at_ns > state.config.stale_after_seconds * NS_PER_SECOND
+
+
+def _drawdown(state: AccountState, equity: Decimal) -> Decimal:
+    return loss_percent(max(state.high_water, equity), equity)
+
+
+def _zone_changed(state: AccountState, before: Zone, record: Record) -> None:
+    if state.zone is Zone.HALT:
+        halt(state, "drawdown", record)
+    else:
+        message = f"the drawdown zone was {before} and is {state.zone}"
+        record(Alert(kind=ZONE_ALERT, message=message))
+
+
+def halt(state: AccountState, reason: str, record: Record, symbol: str | None = None) -> None:
+    """Latch a halt: opening orders are cancelled, protective stops stay."""
+    record(HaltLatched(reason=reason, symbol=symbol))
+    for order in opening_orders(list(state.orders.values())):
+        if order.state is not OrderState.PENDING_CANCEL and OrderState.PENDING_CANCEL in MOVES[order.state]:
+            record(CancelRequested(order_id=order.id, reason="halt", by=ENGINE))
+    record(Alert(kind=HALT_ALERT, message=f"trading is halted: {reason}", symbol=symbol))
+
+
+def _margin(state: AccountState, marks: Marks, equity: Decimal, record: Record) -> None:
+    is_short_of = equity < maintenance_of(state, marks)
+    if is_short_of and not state.is_margin_called:
+        record(Alert(kind=MARGIN_CALL, message="the equity is below the maintenance margin"))
+    elif state.is_margin_called and not is_short_of:
+        record(Alert(kind=MARGIN_RESTORED, message="the equity covers the maintenance margin again"))
+
+
+def charge_borrowing(state: AccountState, marks: Marks, day: str, record: Record) -> None:
+    """Charge a day's fee for what is sold short."""
+    for position in list(state.positions.values()):
+        mark = marks.get(position.symbol)
+        if position.quantity < 0 and position.terms.borrow_rate and mark is not None:
+            value = abs(position.value(mark.price)) * mark.rate
+            amount = part_of(value, position.terms.borrow_rate, _DAYS_A_YEAR)
+            if amount > ZERO:
+                record(BorrowCharged(symbol=position.symbol, amount=amount, date=day))
