@@ -29,6 +29,7 @@ from trading.models import (
     EventRow,
     ExecutionRow,
     OrderRow,
+    StateSnapshot,
     TradeRow,
     TransactionRow,
 )
@@ -38,6 +39,8 @@ BELL: Need[Callable[[str], None]] = Need("trading.journal.BELL")
 
 # States of accounts as processes read them last. A call that finds its account's number unchanged decodes nothing.
 _STATES = 1_000
+# So often a state is kept, for replays.
+SNAPSHOT_EVENTS = 1_000
 
 
 @dataclass(slots=True)
@@ -111,10 +114,12 @@ class Journal:
         """Write all that was recorded."""
         if not self._rows:
             return
-        account = self.account
+        account, before = self.account, self.account.number
         account.number, account.state = self.state.number, encoded_state(self.state).decode()
         account.save(update_fields=["number", "state"])
         EventRow.objects.bulk_create(self._rows)
+        if account.number // SNAPSHOT_EVENTS > before // SNAPSHOT_EVENTS:
+            StateSnapshot.objects.create(account=account, number=account.number, state=account.state)
         OrderRow.objects.bulk_create(
             [_order_row(account, order) for order in self._orders.values()],
             update_conflicts=True,
@@ -184,9 +189,14 @@ def _decoded(_pk: int, _number: int, state: str) -> AccountState:
     return decoded_state(state.encode())
 
 
-def replayed(account: Account) -> AccountState:
-    """Return the state that follows from all events of an account, read anew."""
+def replayed(account: Account, number: int | None = None, *, uses_snapshots: bool = True) -> AccountState:
+    """Return the state that follows from the events of an account up to a number, or from all of them."""
     state = AccountState(id=account.name)
-    for row in account.events.order_by("number").iterator():
+    snapshots = account.snapshots.order_by("-number") if uses_snapshots else StateSnapshot.objects.none()
+    snapshot = (snapshots if number is None else snapshots.filter(number__lte=number)).first()
+    if snapshot is not None:
+        state = decoded_state(snapshot.state.encode())
+    events = account.events.filter(number__gt=state.number).order_by("number")
+    for row in (events if number is None else events.filter(number__lte=number)).iterator():
         apply(state, decoded(row.body), at_ns=row.at_ns)
     return state

@@ -44,6 +44,22 @@ class EventRow(models.Model):
         return f"{self.account_id} {self.number} {self.name}"
 
 
+class StateSnapshot(models.Model):
+    """The state of an account after an event, so that a replay need not begin with the first one."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="snapshots")
+    number = models.BigIntegerField()
+    state = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "number"], name="trading_snapshot_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.number}"
+
+
 class OrderRow(models.Model):
     """An order as its last event left it. document: see `trading.core.orders.Order`."""
 

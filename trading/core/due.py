@@ -25,8 +25,8 @@ from trading.core.valuation import Marks, UnknownMark, equity_of, maintenance_of
 
 # What is printed before an order's end may be known a little later.
 SETTLE_NS = 2 * NS_PER_SECOND
-# A new high is recorded when it is this much above the last one.
-_STEP = Decimal("1.0001")
+# The equity is recorded when it has moved by this part of the high-water mark.
+_STEP = Decimal("0.001")
 _DAYS_A_YEAR = Decimal(365)
 ENGINE = "engine"
 
@@ -78,9 +78,9 @@ def _order_due(state: AccountState, order: Order, now_ns: int, record: Record) -
 
 
 def revalue(state: AccountState, marks: Marks, now_ns: int, day: str, record: Record) -> None:
-    """Value the account, and record it if that is the day's first mark, a new high, or another zone.
+    """Value the account, and record it if it has moved by a tenth of a per cent, at the day's first mark, and if the zone changes.
 
-    An account without positions has no marks, so its equity is its cash. Old marks change no zone, and are no high.
+    The equity of an account without positions is its cash. Old marks change no zone.
     """
     try:
         equity = equity_of(state, marks)
@@ -88,8 +88,8 @@ def revalue(state: AccountState, marks: Marks, now_ns: int, day: str, record: Re
         return
     is_fresh = not any(_is_stale(state, marks, symbol, now_ns) for symbol in _held(state))
     zone = zone_after(state.zone, _drawdown(state, equity), state.config) if is_fresh else state.zone
-    is_high = is_fresh and equity > state.high_water * _STEP
-    if day != state.day or is_high or zone is not state.zone:
+    has_moved = is_fresh and abs(equity - state.equity) >= state.high_water * _STEP
+    if day != state.day or (has_moved and equity != state.equity) or zone is not state.zone:
         before = state.zone
         used = tuple(mark_in(marks, symbol) for symbol in sorted(_held(state)))
         record(Marked(equity=equity, marks=used, zone=zone, day=None if day == state.day else day))

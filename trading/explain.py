@@ -1,0 +1,122 @@
+"""Why an execution is as it is: everything that was used, and the same execution computed again."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from store.datasets import DATASETS
+from store.exceptions import StorageError
+from store.walk import CommittedRows, LogPosition, Resync
+from trades.stores import market_store
+from trading.core.account import AccountState, apply
+from trading.core.amounts import price_of
+from trading.core.events import (
+    BarPrint,
+    Event,
+    Executed,
+    OrderAccepted,
+    Print,
+    RowRef,
+    decoded,
+    encoded,
+)
+from trading.core.matching import match_bar, match_print
+from trading.core.orders import Order
+from trading.exceptions import UnknownExecution
+from trading.journal import replayed
+from trading.models import Account, EventRow, ExecutionRow
+
+
+def execution_explain(*, account: Account, execution_id: UUID) -> dict[str, Any]:
+    """Return what an execution was decided by: its order as accepted, the print, the checks, the limits.
+
+    `reproduced` says whether the print is in the store as it was, and the account's events before it give the same execution to the last
+    digit. The document depends on nothing that comes later. Raises UnknownExecution.
+    """
+    row = ExecutionRow.objects.filter(account=account, uuid=execution_id).first()
+    if row is None:
+        raise UnknownExecution(f"the account has no execution {execution_id}")
+    stored = EventRow.objects.get(account=account, number=row.number)
+    executed = decoded(stored.body)
+    assert isinstance(executed, Executed)  # noqa: S101 the row names the number of its event
+    state = replayed(account, _step_start(account, row.number, executed))
+    order = state.orders[executed.order_id]
+    accepted = decoded(EventRow.objects.get(account=account, number=order.first_event).body)
+    assert isinstance(accepted, OrderAccepted)  # noqa: S101 as its number says
+    document = {
+        "account": account.name,
+        "number": row.number,
+        "execution": msgspec.to_builtins(executed),
+        "order": _order_document(accepted, order),
+        "risk": {"version": state.risk_version, "config": msgspec.to_builtins(state.config)},
+        "print_in_store": _print_in_store(executed.print),
+    }
+    document["reproduced"] = bool(document["print_in_store"]) and stored.body in _again(state, executed)
+    return document
+
+
+def _order_document(accepted: OrderAccepted, order: Order) -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.to_builtins(accepted)
+    return {**document, "filled_before": str(order.filled), "is_triggered": order.is_triggered}
+
+
+def _step_start(account: Account, number: int, executed: Executed) -> int:
+    """Return the number of the last event before those of the same print."""
+    start = number - 1
+    while start:
+        event = decoded(EventRow.objects.get(account=account, number=start).body)
+        if getattr(event, "print", None) != executed.print and not _is_of_step(event):
+            break
+        start -= 1
+    return start
+
+
+def _is_of_step(event: Event) -> bool:
+    """Return whether an event may be recorded between two executions by one print."""
+    return type(event).__name__ in {"OrderEnded", "OrderWorking"}
+
+
+def _again(state: AccountState, executed: Executed) -> list[str]:
+    """Match the print again, and return the events that follow."""
+    events: list[str] = []
+
+    def record(event: Event) -> None:
+        apply(state, event, at_ns=executed.print.known_ns)
+        events.append(encoded(event))
+
+    rate = executed.rate, executed.rate_ref
+    if isinstance(executed.print, Print):
+        match_print(state, executed.print, rate, record)
+    else:
+        match_bar(state, executed.print, rate, record)
+    return events
+
+
+def _print_in_store(print_: Print | BarPrint) -> dict[str, Any] | None:
+    """Return the print as its commit stored it; None if the log was restored or differs."""
+    row = _row_at(print_.ref)
+    if row is None:
+        return None
+    expected = {"volume": print_.volume} | (
+        {"price": print_.price}
+        if isinstance(print_, Print)
+        else {name: getattr(print_, name) for name in ("open", "high", "low", "close")}
+    )
+    is_same = all(price_of(row[name]) == value for name, value in expected.items())
+    return {name: str(value) for name, value in expected.items()} if is_same else None
+
+
+def _row_at(ref: RowRef) -> dict[str, Any] | None:
+    dataset, store = DATASETS[ref.dataset], market_store()
+    try:
+        commit = store.head(dataset, ref.symbol, commit=int(ref.commit.partition("-")[0]))
+        if commit.token != ref.commit:
+            return None
+        for piece in store.commits(dataset, ref.symbol, LogPosition(commit, ref.ordinal)):
+            if isinstance(piece, CommittedRows):
+                row: dict[str, Any] = piece.rows.slice(0, 1).to_pylist()[0]
+                return row
+    except (StorageError, Resync):
+        return None
+    return None
