@@ -49,13 +49,13 @@ ROLES = {
         AccessRole(
             "trader",
             ("market:read", "trading:read", "trading:write"),
-            "internal",
+            "confidential",
             "places orders for its accounts",
         ),
         AccessRole(
             "risk",
             ("market:read", "trading:read", "risk:write"),
-            "internal",
+            "confidential",
             "sees its accounts' trading and sets its limits",
         ),
         AccessRole("auditor", ("audit:read",), "confidential", "reads audit records"),
