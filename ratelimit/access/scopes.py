@@ -16,6 +16,8 @@ SCOPES = (
     "audit:read",
 )
 ALL_SCOPES = "all"
+# Every endpoint of trading needs one of these, and no other endpoint does.
+TRADING_SCOPES = frozenset({"trading:read", "trading:write", "risk:write"})
 
 # From the least to the most sensitive. Clearance for one includes those before it.
 SENSITIVITIES = ("public", "internal", "confidential")
