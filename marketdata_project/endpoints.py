@@ -1,10 +1,12 @@
-"""Finds the endpoint of a path, and the largest body that it accepts."""
+"""Finds the endpoint of a path, the largest body that it accepts, and the threads that answer its calls."""
 
 from functools import lru_cache
 
 from django.urls import Resolver404, ResolverMatch, resolve
 
-from ratelimit.access.table import SMALL_BODY_BYTES, access_of
+from http_requests.received import SAFE_METHODS
+from ratelimit.access.scopes import TRADING_SCOPES
+from ratelimit.access.table import CLOSING, READ, SMALL_BODY_BYTES, TRADING, WRITE, Access, access_of
 
 # Characters of the longest path that is cached. All endpoints' paths are shorter. Any client may send longer paths,
 # which must not fill the cache.
@@ -18,9 +20,24 @@ def endpoint_at(path: str) -> ResolverMatch | None:
 
 def body_limit(path: str, method: str) -> int:
     """Return the size limit of a call's body in bytes; SMALL_BODY_BYTES if no endpoint has this path and method."""
-    endpoint = endpoint_at(path)
-    access = None if endpoint is None else access_of(endpoint.url_name, method)
+    access = _access_at(path, method)
     return SMALL_BODY_BYTES if access is None else access.body_bytes
+
+
+def lane_of(path: str, method: str) -> str:
+    """Return which of the front's lanes answers a call: TRADING or CLOSING for calls of trading, else READ or WRITE.
+
+    Called in the event loop. A path that is not cached is never one of trading, because to resolve it may take long.
+    """
+    access = _access_at(path, method) if len(path) <= _LONGEST_CACHED else None
+    if access is not None and access.scope in TRADING_SCOPES:
+        return CLOSING if access.kind == CLOSING else TRADING
+    return READ if method in SAFE_METHODS else WRITE
+
+
+def _access_at(path: str, method: str) -> Access | None:
+    endpoint = endpoint_at(path)
+    return None if endpoint is None else access_of(endpoint.url_name, method)
 
 
 def _match(path: str) -> ResolverMatch | None:

@@ -309,6 +309,15 @@ class MarketStore(Protocol):
         """
 
     @abstractmethod
+    def row_origin(
+        self, dataset: Dataset, symbol: str, *, timestamp_ns: int, arrival: int
+    ) -> tuple[CommitId, int]:
+        """Return the commit that stored a row first, and the row's ordinal in it.
+
+        timestamp_ns, arrival: of a version of the row (see `versions`). Its cost does not grow with the commit's rows.
+        """
+
+    @abstractmethod
     def version(
         self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
     ) -> CommitId:

@@ -1,7 +1,7 @@
 """The front: an ASGI application that reads requests in the event loop and runs Django's WSGI handler in threads.
 
-Reads and writes run in separate threads, so that writes that wait for the disk never delay reads. A body is read in
-the event loop: a slow client occupies a coroutine, not a thread.
+Reads, writes and calls of trading run in separate threads (lanes), so that writes that wait for the disk never delay
+reads, and neither delays an order. A body is read in the event loop: a slow client occupies a coroutine, not a thread.
 """
 
 import logging
@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from http_requests.received import SAFE_METHODS, call_in
+from http_requests.received import call_in
 from http_requests.wsgi_variables import ANSWER_WAIT, ROUTE
 from live.sockets import ENVIRON
 from marketdata_project.correlation import accepted_id, correlated
@@ -48,10 +48,17 @@ from marketdata_project.front.sending import AnswerSender, send_refusal
 from marketdata_project.front.waiting import AnswerWaiting
 from marketdata_project.proxies import trusted_environ
 from metrics.declarations import REQUESTS_IN_FLIGHT, UNROUTED
+from ratelimit.access.table import CLOSING, READ, TRADING, WRITE
 from stats.delivery.finished_answers import FinishedAnswer
 
 READ_THREADS = 3
 WRITE_THREADS = 16
+# A call of trading mostly waits: for its account's lock and for the database's commit. On SQLite, which has one writer
+# at a time, more threads would only wait there instead of here.
+TRADING_THREADS = 8
+# Few, because these calls are rare: they must not wait for previews and orders, nor for reads of an account.
+CLOSING_THREADS = 4
+_THREADS = {READ: READ_THREADS, WRITE: WRITE_THREADS, TRADING: TRADING_THREADS, CLOSING: CLOSING_THREADS}
 _CORRELATION_ID = "HTTP_X_CORRELATION_ID"
 
 logger = logging.getLogger(__name__)
@@ -121,33 +128,38 @@ class Front:
         respond: Callable[[dict[str, Any]], HttpResponseBase],
         *,
         bodies: BodyReader,
+        lane_of: Callable[[str, str], str],
         ready: Callable[[dict[str, Any]], FinishedAnswer | None] = lambda _environ: None,
         on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
         waiting: AnswerWaiting | None = None,
         live: SocketServer | None = None,
     ) -> None:
-        """All functions are called in a thread.
+        """All functions except `lane_of` are called in a thread.
 
-        `respond` is Django. `ready` returns a finished answer without Django, or None. `on_refusal` is called for
-        each request that the front itself refuses. `waiting` holds answers until an event. `live` serves
-        the WebSockets, which are refused by default.
+        `respond` is Django. `lane_of` returns a call's lane, one of `ratelimit.access.table.KINDS`, by path and
+        method. `ready` returns a finished answer without Django, or None. `on_refusal` is called for each request that
+        the front itself refuses. `waiting` holds answers until an event. `live` serves the WebSockets, which are
+        refused by default.
         """
         self._respond = respond
         self._bodies = bodies
         self._ready = ready
         self._on_refusal = on_refusal
         # `after` replaces Django's receivers of the request signals (see serve/warm.py).
-        self._reads = Lane("read", threads=READ_THREADS, after=close_old_connections)
-        self._writes = Lane("write", threads=WRITE_THREADS, after=close_old_connections)
+        self._lanes = {
+            name: Lane(name, threads=threads, after=close_old_connections)
+            for name, threads in _THREADS.items()
+        }
+        self._lane_of = lane_of
         self._sender = AnswerSender()
-        self.waiting = waiting or AnswerWaiting(self._reads, {})
+        self.waiting = waiting or AnswerWaiting(self.reads, {})
         self.live = live or NoSockets()
         self.open_sockets = 0
 
     @property
     def reads(self) -> Lane:
         """The lane (thread pool) of reads, which the watchdog probes."""
-        return self._reads
+        return self._lanes[READ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
@@ -172,7 +184,7 @@ class Front:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         environ = _client_environ(scope)
         call = call_in(environ)
-        lane = self._reads if scope["method"] in SAFE_METHODS else self._writes
+        lane = self._lanes[self._lane_of(call.path, call.method)]
         started, reserved = perf_counter_ns(), None
         with correlated(environ[_CORRELATION_ID]):
             try:

@@ -201,7 +201,7 @@ def _front(handler: DjangoHandler) -> Front:
     from live.commits import NewCommits  # noqa: PLC0415
     from live.hub import Lanes  # noqa: PLC0415
     from marketdata_project.browsers import is_own_origin  # noqa: PLC0415
-    from marketdata_project.endpoints import body_limit  # noqa: PLC0415
+    from marketdata_project.endpoints import body_limit, lane_of  # noqa: PLC0415
     from marketdata_project.front.calls import body_sender, refusal_recorder  # noqa: PLC0415
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
     from marketdata_project.front.prepared import is_secure  # noqa: PLC0415
@@ -215,6 +215,7 @@ def _front(handler: DjangoHandler) -> Front:
     return Front(
         handler.respond,
         bodies=BodyReader(body_limit=body_limit, body_sender=body_sender),
+        lane_of=lane_of,
         ready=FrontDoor(),
         on_refusal=refusal_recorder(),
         waiting=AnswerWaiting(waiting_lane, {JobEnd: job_ends.wait, NewCommits: live.wait}),

@@ -16,6 +16,8 @@ SCOPES = (
     "audit:read",
 )
 ALL_SCOPES = "all"
+# Every endpoint of trading needs one of these, and no other endpoint does.
+TRADING_SCOPES = frozenset({"trading:read", "trading:write", "risk:write"})
 
 # From the least to the most sensitive. Clearance for one includes those before it.
 SENSITIVITIES = ("public", "internal", "confidential")
@@ -49,13 +51,13 @@ ROLES = {
         AccessRole(
             "trader",
             ("market:read", "trading:read", "trading:write"),
-            "internal",
+            "confidential",
             "places orders for its accounts",
         ),
         AccessRole(
             "risk",
             ("market:read", "trading:read", "risk:write"),
-            "internal",
+            "confidential",
             "sees its accounts' trading and sets its limits",
         ),
         AccessRole("auditor", ("audit:read",), "confidential", "reads audit records"),

@@ -15,8 +15,9 @@ from ratelimit.callers import Caller
 ANYBODY = "anybody"
 ANY_CALLER = "any caller"
 
-READ, WRITE, TRADING = "read", "write", "trading"
-KINDS = (READ, WRITE, TRADING)
+# CLOSING: calls that cancel orders, close positions or stop trading. No other calls, and no quota, take their tokens.
+READ, WRITE, TRADING, CLOSING = "read", "write", "trading", "closing"
+KINDS = (READ, WRITE, TRADING, CLOSING)
 # Bodies of at most this many bytes are read before the caller is authenticated.
 SMALL_BODY_BYTES = 16 * 2**10
 # A call with one of these audit classes is never answered without its audit record.

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from http_requests import addresses
 from http_requests.received import SAFE_METHODS, ReceivedCall
-from ratelimit.access.table import READ, TRADING, WRITE, Access
+from ratelimit.access.table import CLOSING, READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import COST_RULES, cost_of
@@ -75,8 +75,8 @@ def bucket_state_of(caller: Caller, *, group: str, kind: str) -> BucketState:
 
 @lru_cache(maxsize=256)
 def bucket_name(group: str, kind: str) -> str:
-    """Return a bucket's name in headers: `read`, `write` or `trading`, else group and kind (`access-read`)."""
-    if kind == TRADING or group == DATA_GROUP:
+    """Return a bucket's name in headers: its kind, or for reads and writes of other groups both (`access-read`)."""
+    if kind in {TRADING, CLOSING} or group == DATA_GROUP:
         return kind
     return f"{group}-{kind}"
 

@@ -11,7 +11,7 @@ from rest_framework.viewsets import ViewSet
 
 from http_requests.parameters import single_parameters
 from http_requests.wsgi_variables import ADMISSION
-from ratelimit.access.table import READ, TRADING, WRITE, access_table
+from ratelimit.access.table import KINDS, access_table
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import COST_RULES
@@ -20,7 +20,7 @@ from ratelimit.limits.services import DATA_GROUP, bucket_name, bucket_state_of, 
 from ratelimit.limits.token_bucket import BucketState
 
 # The buckets that every caller sees, even if the access table has no endpoint that is charged to them.
-_BUCKETS_OF_ALL = [(DATA_GROUP, READ), (DATA_GROUP, WRITE), (DATA_GROUP, TRADING)]
+_BUCKETS_OF_ALL = [(DATA_GROUP, kind) for kind in KINDS]
 
 
 def limits_document(caller: Caller, *, charged: Admission) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from store.csv.files.file_names import folder_name
 from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_log
 from store.csv.log.history import CommitHistory
 from store.csv.reading.bar_reader import BarReader
-from store.csv.reading.commit_walk import CommitWalk
+from store.csv.reading.commit_walk import CommitWalk, RowOrigins
 from store.csv.reading.log_reader import LogReader, LogSnapshot
 from store.csv.reading.row_finder import RowFinder
 from store.csv.reading.window_list import BarQuery, SpanQuery
@@ -101,6 +101,15 @@ class StoreReads(QueryableStore):
             return versions_until(log.reader.stored(window, snapshot), snapshot.commit)
 
         return self._answer(dataset, symbol, commit, answer)
+
+    def row_origin(
+        self, dataset: Dataset, symbol: str, *, timestamp_ns: int, arrival: int
+    ) -> tuple[CommitId, int]:
+        history = self._history(dataset, symbol)
+        with unavailable_on_error:
+            window = Window(timestamp_ns, timestamp_ns + 1)
+            number, ordinal = RowOrigins(history, window).of(arrival)
+            return history.head(number), ordinal
 
     def take_window(
         self,

@@ -24,6 +24,7 @@ from store.memory.log import (
     completeness_of,
     date_of,
     digest_of,
+    first_arrival,
     has_position,
     pieces_after,
     replayed_receipt,
@@ -187,6 +188,14 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         time_ns = rows.column(0).to_numpy()
         inside = (time_ns >= window.start_ns) & (time_ns < window.end_ns)
         return stored_in_order(rows.filter(pa.array(inside)))
+
+    def row_origin(
+        self, dataset: Dataset, symbol: str, *, timestamp_ns: int, arrival: int
+    ) -> tuple[CommitId, int]:
+        with self._mutex:
+            log = self._log(dataset, symbol)
+            number = log.originals[arrival].commit
+            return log.commits[number - 1].id, arrival - first_arrival(log, number)
 
     def version(
         self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None

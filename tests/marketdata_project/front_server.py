@@ -16,6 +16,7 @@ from marketdata_project.front.application import Front
 from marketdata_project.front.body import BodyReader
 from marketdata_project.front.limits import BodyBudget, ConnectionSlots
 from marketdata_project.front.protocol import GuardedProtocol
+from ratelimit.access.table import READ, WRITE
 from tests.patience import PATIENCE_SECONDS
 
 SOCKET_PATH = b"/ws/v1/stream"
@@ -48,6 +49,10 @@ class FunctionDoor:
         return self._answer(*call, deliver)
 
 
+def lane_by_method(_path: str, method: str) -> str:
+    return READ if method == "GET" else WRITE
+
+
 @contextlib.contextmanager
 def running(
     respond,
@@ -58,6 +63,7 @@ def running(
     door=None,
     slots: ConnectionSlots | None = None,
     drain_seconds: int = 1,
+    lane_of=lane_by_method,
     **options,
 ) -> Iterator[int]:
     """Serve `respond(environ) -> HttpResponse` and yield the port; `options` are Front's.
@@ -74,7 +80,7 @@ def running(
     bodies = BodyReader(
         body_limit=lambda _path, _method: max_body_bytes, body_sender=body_sender, budget=budget
     )
-    front = Front(respond, bodies=bodies, **options)
+    front = Front(respond, bodies=bodies, lane_of=lane_of, **options)
     config = uvicorn.Config(
         front,
         loop="uvloop",

@@ -6,8 +6,15 @@ import pytest
 from django.http import HttpResponse, JsonResponse
 from django.urls import path
 
-from marketdata_project.front.application import READ_THREADS, WRITE_THREADS, DjangoHandler
+from marketdata_project.front.application import (
+    CLOSING_THREADS,
+    READ_THREADS,
+    TRADING_THREADS,
+    WRITE_THREADS,
+    DjangoHandler,
+)
 from marketdata_project.serve.warm import load_everything
+from ratelimit.access.table import CLOSING, KINDS, READ, TRADING, WRITE
 from tests.marketdata_project.front_server import ask, connected, echo, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 
@@ -133,26 +140,31 @@ def test_a_wrong_length_of_the_application_is_corrected_and_cookies_are_sent():
 
 
 @pytest.mark.parametrize(
-    ("blocked", "free", "threads"),
-    [(b"POST", b"GET", WRITE_THREADS), (b"GET", b"POST", READ_THREADS)],
-    ids=["writes do not hold up reads", "reads do not hold up writes"],
+    ("blocked", "threads"),
+    [
+        (READ, READ_THREADS),
+        (WRITE, WRITE_THREADS),
+        (TRADING, TRADING_THREADS),
+        (CLOSING, CLOSING_THREADS),
+    ],
 )
-def test_two_lanes(blocked, free, threads):
+def test_no_lane_holds_up_another(blocked, threads):
     release = threading.Event()
 
     def respond(environ):
-        if environ["PATH_INFO"] == "/blocked":
+        if environ["PATH_INFO"] == f"/{blocked}":
             assert release.wait(PATIENCE_SECONDS)
         return HttpResponse(b"ok")
 
-    with running(respond) as port:
+    with running(respond, lane_of=lambda path, _method: path[1:]) as port:
         connections = []
         try:
             for _ in range(threads + 4):
                 connection = connected(port)
                 connections.append((connection, connection.__enter__()))
-                connections[-1][1].sendall(blocked + b" /blocked HTTP/1.1\r\nHost: h\r\n\r\n")
-            assert ask(port, free + b" /free HTTP/1.1\r\nHost: h\r\n\r\n").body == b"ok"
+                connections[-1][1].sendall(f"GET /{blocked} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+            for free in set(KINDS) - {blocked}:
+                assert ask(port, f"GET /{free} HTTP/1.1\r\nHost: h\r\n\r\n".encode()).body == b"ok"
             assert not release.is_set()
             release.set()
             assert [read_reply(raw).status for _, raw in connections] == [200] * (threads + 4)

@@ -30,6 +30,7 @@ from tests.marketdata_project.front_server import (
     connected,
     echo,
     eventually,
+    lane_by_method,
     read_reply,
     running,
 )
@@ -495,6 +496,6 @@ def test_the_web_server_has_the_feed_send_its_clients_away_first(monkeypatch):
     monkeypatch.setattr(uvicorn.Server, "shutdown", shut_down)
     server = WebServer(uvicorn.Config("unused", log_config=None))
     bodies = BodyReader(body_limit=lambda _path, _method: 0, body_sender=lambda _environ: None)
-    server.front = Front(echo, bodies=bodies, live=Feed())
+    server.front = Front(echo, bodies=bodies, lane_of=lane_by_method, live=Feed())
     asyncio.run(server.shutdown())
     assert ended == ["feed", "connections"]

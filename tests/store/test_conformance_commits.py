@@ -9,7 +9,7 @@ import pytest
 from store.datasets import QUOTES, TRADES
 from store.exceptions import IdConflict, UnknownSymbol
 from store.instruments import Instrument
-from store.protocol import NO_COMMIT, Action, CommitId, hash_of_key
+from store.protocol import ALL_TIME, NO_COMMIT, Action, CommitId, hash_of_key
 from store.walk import (
     BEGINNING,
     CommitRecord,
@@ -44,6 +44,10 @@ def fill(store) -> None:
     store.append(batch(trade(5, 5.0), request_key="all were there"))
     store.correct(amendment(cancel(2, price=20.0, volume=7.0), cancel(6, price=6.0, volume=1.0)))
     store.append(batch(trade(9, 9.0)))
+
+
+def flat_rows(store) -> list[Any]:
+    return flat(piece for piece in walk(store) if isinstance(piece, CommittedRows))
 
 
 def test_commit_yields_its_record_then_rows_by_date(store, clock):
@@ -82,6 +86,20 @@ def test_a_correction_names_its_row_and_has_the_values_before_and_after(store):
         CommittedCorrection(Action.CANCEL, 1, 0, again, None),
         CommittedCorrection(Action.CANCEL, 2, 1, trade(6, 6.0), None),
     ]
+
+
+def test_the_origin_of_every_version_of_a_row_is_its_place_in_the_walk(store):
+    fill(store)
+    placed = {(commit, ordinal): row for commit, ordinal, row in flat_rows(store)}
+    versions = store.versions(TRADES, SYMBOL, ALL_TIME).select(["timestamp", "arrival"]).to_pylist()
+    found = [
+        (each, store.row_origin(TRADES, SYMBOL, timestamp_ns=each["timestamp"], arrival=each["arrival"]))
+        for each in versions
+    ]
+    assert {place for _, place in found} == placed.keys()
+    assert all(placed[place]["timestamp"] == version["timestamp"] for version, place in found)
+    arrivals = sorted((version["arrival"], place[0].number, place[1]) for version, place in found)
+    assert [place[1:] for place in arrivals] == sorted(place[1:] for place in arrivals)
 
 
 def test_rows_that_were_duplicates_have_no_ordinal(store):

@@ -115,7 +115,9 @@ class CommitWalk:
         tables = self._tables(corrections_of(self._dataset), stored)
         states: dict[int, Row] = {}
         for ordinal, lines in _batches(tables, start):
-            targets = _Targets(history, stored.commit, lines)
+            times = lines.column(0).to_numpy()
+            window = Window(int(times.min()), int(times.max()) + 1)
+            targets = RowOrigins(history, window, stored.commit - 1)
             for arrival, row in self._before(history, stored.commit, lines).items():
                 states.setdefault(arrival, row)
             yield ordinal, tuple(_correction(line, states, targets) for line in lines.to_pylist())
@@ -131,12 +133,12 @@ class CommitWalk:
         return dict(zip(arrivals, named.select(self._dataset.schema.names).to_pylist(), strict=True))
 
 
-class _Targets:
-    """Finds the commit and the ordinal of each corrected row."""
+class RowOrigins:
+    """Finds the commit and the ordinal of rows by their arrival numbers."""
 
-    def __init__(self, history: CommitHistory, number: int, lines: pa.RecordBatch) -> None:
-        times = lines.column(0).to_numpy()
-        parts = history.parts_in(Window(int(times.min()), int(times.max()) + 1), number - 1)
+    def __init__(self, history: CommitHistory, window: Window, commit: int | None = None) -> None:
+        """window: has the event times of the rows. commit: the newest that may have stored them; None for any."""
+        parts = history.parts_in(window, commit)
         self._history = history
         self._parts = sorted(of_kind(parts, PartKind.ROWS), key=attrgetter("first_arrival"))
         self._firsts = np.array([stored.first_arrival for stored in self._parts], np.int64)
@@ -180,7 +182,7 @@ def _batches(
             start = end
 
 
-def _correction(line: Row, states: dict[int, Row], targets: _Targets) -> CommittedCorrection:
+def _correction(line: Row, states: dict[int, Row], targets: RowOrigins) -> CommittedCorrection:
     """Return the effect of one correction, and update its row in `states`."""
     arrival, action = line.pop(ARRIVAL.name), Action(str(line.pop(ACTION.name)))
     assert isinstance(arrival, int)  # noqa: S101 the column's type

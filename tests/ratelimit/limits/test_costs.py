@@ -4,9 +4,17 @@ import pytest
 
 from listing.pages import PAGE_LIMIT
 from marketdata_project.access_table import ACCESS
-from ratelimit.access.table import READ, TRADING, WRITE, Access
+from ratelimit.access.table import CLOSING, READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
-from ratelimit.limits.costs import COST_RULES, EXPORT, MAX_PAGE_TOKENS, PAGE, ROWS_PER_TOKEN, cost_of
+from ratelimit.limits.costs import (
+    COST_RULES,
+    EXPORT,
+    MAX_PAGE_TOKENS,
+    PAGE,
+    ROWS_PER_TOKEN,
+    UNMETERED,
+    cost_of,
+)
 from ratelimit.limits.services import admit, bucket_name, bucket_state_of, kind_of
 
 ACCESS_PAGE = Access("market:read", cost=PAGE)
@@ -86,6 +94,7 @@ def test_every_endpoints_cost_is_a_rule():
         ("data", WRITE, "write"),
         ("data", TRADING, "trading"),
         ("orders", TRADING, "trading"),
+        ("orders", CLOSING, "closing"),
         ("access", READ, "access-read"),
         ("live", WRITE, "live-write"),
     ],
@@ -108,6 +117,18 @@ def test_trading_has_a_rate_of_its_own_and_a_cost_is_the_burst_at_most(project_r
     assert [admit(caller, trading, cost=1).code for _ in range(3)] == ["", "", "rate_limited"]
     assert admit(caller, ACCESS_PAGE, cost=500).bucket.remaining == 0
     assert bucket_state_of(caller, group="data", kind=WRITE).remaining == 20
+
+
+def test_closing_has_the_callers_rate_and_works_when_trading_and_the_quota_are_used_up(
+    project_redis, standing_clock, db
+):
+    caller = Caller("key:1", "desk", "default", 10, frozenset(), trading_rate=1, daily_quota=1)
+    trading = Access("trading:write", kind=TRADING)
+    closing = Access("trading:write", kind=CLOSING, cost=UNMETERED)
+    assert [admit(caller, trading, cost=1).code for _ in range(2)] == ["", "quota_exceeded"]
+    admissions = [admit(caller, closing, cost=1) for _ in range(21)]
+    assert [admission.code for admission in admissions] == [""] * 20 + ["rate_limited"]
+    assert {admission.bucket.name for admission in admissions} == {"closing"}
 
 
 def test_reading_a_bucket_charges_nothing(project_redis, db, django_assert_num_queries):

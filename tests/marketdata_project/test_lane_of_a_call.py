@@ -1,0 +1,42 @@
+"""Which of the front's lanes answers a call."""
+
+import pytest
+
+from marketdata_project.endpoints import lane_of
+from ratelimit.access.table import ACCESS_TABLE, CLOSING, READ, TRADING, WRITE, Access, AccessTable
+from tests.ratelimit.access import accounts_site
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "lane"),
+    [
+        ("GET", "/api/v1/market-data/equities/AAPL/ohlcv", READ),
+        ("HEAD", "/v1/stats/ohlc", READ),
+        ("OPTIONS", "/api/v1/trades/ingest", READ),
+        ("POST", "/api/v1/trades/ingest", WRITE),
+        ("POST", "/api/v1/keys", WRITE),
+        ("GET", "/nowhere", READ),
+        ("POST", "/nowhere", WRITE),
+    ],
+)
+def test_calls_are_reads_or_writes_by_their_method(method: str, path: str, lane: str):
+    assert lane_of(path, method) == lane
+
+
+@pytest.mark.urls("tests.ratelimit.access.accounts_site")
+@pytest.mark.parametrize(
+    ("method", "path", "lane"),
+    [
+        ("GET", "/accounts/A1", TRADING),
+        ("HEAD", "/accounts/A1", TRADING),
+        ("PUT", "/accounts/A1", TRADING),
+        ("DELETE", "/accounts/A1", CLOSING),
+        ("PATCH", "/accounts/A1", WRITE),
+        ("GET", "/plain", READ),
+        ("GET", "/accounts/" + "A" * 300, READ),
+    ],
+)
+def test_calls_that_need_a_scope_of_trading_have_lanes_of_their_own(method: str, path: str, lane: str):
+    rows = {**accounts_site.TABLE, ("account", "DELETE"): Access("trading:write", kind=CLOSING)}
+    with ACCESS_TABLE.replaced(AccessTable(rows)):
+        assert lane_of(path, method) == lane
