@@ -1,6 +1,7 @@
 """From an order that a client asks for to its acceptance: what the market says, the checks, and the event."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -8,17 +9,28 @@ from uuid import uuid4
 
 import msgspec
 
+from store.walk import ALL_ROWS
+from trades.stores import market_store
 from trading.core.account import AccountState
 from trading.core.amounts import NS_PER_SECOND, ZERO
 from trading.core.configuration import latency_ns
 from trading.core.events import Check, OrderAccepted, Reference
+from trading.core.matching import Record
 from trading.core.orders import Leg, OrderTerms, OrderType, TimeInForce
 from trading.core.positions import Position
 from trading.core.risk import Proposal, Verdict, propose, verdict
 from trading.core.terms import Terms
-from trading.exceptions import NoRate, NoReferencePrice, RiskRefused, TradingHalted, TradingStopped
-from trading.journal import Journal
-from trading.market import heads_of, mark_of, reference_of, session_end_ns, terms_of
+from trading.exceptions import (
+    NoRate,
+    NoReferencePrice,
+    NotTradable,
+    RiskRefused,
+    TradingHalted,
+    TradingStopped,
+)
+from trading.hours import session_end_ns
+from trading.market import heads_of, mark_of, reference_of, terms_of
+from trading.models import LogProgress
 
 # An immediate order that no print came for ends after so many seconds.
 IMMEDIATE_SECONDS = 1
@@ -42,12 +54,12 @@ def market_view(state: AccountState, order: OrderTerms, *, now_ns: int) -> Marke
     """Read what is needed to judge an order. Raises NotTradable, NoReferencePrice, NoRate, and the errors of the store."""
     expires_ns = None
     if order.time_in_force is TimeInForce.DAY:
-        expires_ns = session_end_ns(order.symbol, now_ns)
+        expires_ns = session_end_ns(market_store().instrument(order.symbol), now_ns)
     elif order.time_in_force.is_immediate:
         expires_ns = now_ns + latency_ns(state.config) + IMMEDIATE_SECONDS * NS_PER_SECOND
     return MarketView(
         terms=terms_of(order.symbol),
-        reference=reference_of(order.symbol, order.side, state.currency, now_ns=now_ns),
+        reference=reference_of(order.symbol, state.currency, side=order.side, now_ns=now_ns),
         marks=marks_of(state, now_ns=now_ns),
         heads=heads_of(order.symbol, state.currency),
         expires_ns=expires_ns,
@@ -57,7 +69,7 @@ def market_view(state: AccountState, order: OrderTerms, *, now_ns: int) -> Marke
 def closing_view(state: AccountState, position: Position, order: OrderTerms, *, now_ns: int) -> MarketView:
     """Read what is needed to close a position. Without a price or a rate it is closed all the same."""
     try:
-        reference = reference_of(order.symbol, order.side, state.currency, now_ns=now_ns)
+        reference = reference_of(order.symbol, state.currency, side=order.side, now_ns=now_ns)
     except (NoReferencePrice, NoRate):
         price = position.average_price or ZERO
         reference = Reference(symbol=order.symbol, price=price, rate=Decimal(1))
@@ -71,9 +83,9 @@ def marks_of(state: AccountState, *, now_ns: int, known: Iterable[str] = ()) -> 
     for position in state.positions.values():
         if position.symbol in known or position.symbol in marks:
             continue
-        mark = mark_of(position.symbol, position.quantity > 0, state.currency, now_ns=now_ns)
-        if mark is not None:
-            marks[position.symbol] = mark
+        is_long = position.quantity > 0
+        with suppress(NoReferencePrice, NoRate, NotTradable):
+            marks[position.symbol] = mark_of(position.symbol, state.currency, is_long=is_long, now_ns=now_ns)
     return marks
 
 
@@ -127,11 +139,18 @@ def check_document(check: Check) -> dict[str, Any]:
 
 
 def accept(
-    journal: Journal, found: Verdict, view: MarketView, *, now_ns: int, by: str, replaces: str | None = None
+    state: AccountState,
+    record: Record,
+    found: Verdict,
+    view: MarketView,
+    *,
+    now_ns: int,
+    by: str,
+    replaces: str | None = None,
 ) -> str:
-    """Record an order that passed its checks, and the legs of its bracket. Return its id."""
+    """Record an order that passed its checks, and the legs of its bracket, and have the engine follow its logs. Return its id."""
     order_id = str(uuid4())
-    state, proposal = journal.state, found.proposal
+    proposal = found.proposal
     event = OrderAccepted(
         order_id=order_id,
         order=proposal.order,
@@ -151,16 +170,28 @@ def accept(
         replaces=replaces,
         by=by,
     )
-    journal.record(event, at_ns=now_ns)
+    record(event)
+    follow(view.heads)
     for leg, terms in _legs(proposal):
-        journal.record(
+        record(
             msgspec.structs.replace(
                 event, order_id=str(uuid4()), order=terms, worth=ZERO, margin=ZERO, fee=ZERO, expires_ns=None,
                 collar=None, is_taking=False, checks=(), leg_of=order_id, leg=leg, replaces=None,
-            ),
-            at_ns=now_ns,
+            )
         )  # fmt: skip
     return order_id
+
+
+def follow(heads: Mapping[str, str]) -> None:
+    """Have the engine follow logs from these commits on, unless it follows them already."""
+    rows = []
+    for log, token in heads.items():
+        dataset, _, symbol = log.partition(":")
+        number, _, hash_ = token.partition("-")
+        rows.append(
+            LogProgress(dataset=dataset, symbol=symbol, commit=int(number), hash=hash_, ordinal=ALL_ROWS)
+        )
+    LogProgress.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def _legs(proposal: Proposal) -> list[tuple[Leg, OrderTerms]]:

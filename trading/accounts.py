@@ -17,9 +17,9 @@ from trading.core.terms import AccountKind
 from trading.core.valuation import UnknownMark, equity_of, opening_orders
 from trading.exceptions import (
     AccountExists,
+    AccountNotValued,
     AccountRequired,
     InvalidTransfer,
-    NoReferencePrice,
     UnknownAccount,
 )
 from trading.journal import open_journal
@@ -71,7 +71,7 @@ def account_find(*, caller: Caller, name: str | None) -> Account:
 def account_transfer(*, name: str, transfer: str, amount: Decimal) -> None:
     """Pay money in (above zero) or out. transfer: its id; a transfer that was booked is not booked again.
 
-    Raises UnknownAccount, InvalidTransfer; NoReferencePrice if the account cannot be valued.
+    Raises UnknownAccount, InvalidTransfer; AccountNotValued if the account cannot be valued.
     """
     now_ns = engine_status().now_ns
     with open_journal(name) as journal:
@@ -81,7 +81,7 @@ def account_transfer(*, name: str, transfer: str, amount: Decimal) -> None:
         try:
             equity = equity_of(state, marks_of(state, now_ns=now_ns))
         except UnknownMark as error:
-            raise NoReferencePrice(f"the account cannot be valued: {error}") from None
+            raise AccountNotValued(f"the account cannot be valued: {error}") from None
         if -amount > withdrawable(state, equity):
             raise InvalidTransfer("the money is not there, or pays for positions and orders")
         journal.record(Transferred(transfer=transfer, amount=money(amount), equity=equity), at_ns=now_ns)

@@ -24,7 +24,12 @@ TradingError
 ├── RiskVersionChanged     the limits were changed meanwhile; read them again
 ├── OverrideTooHigh        the risk level is above the configured maximum
 ├── SignatureRequired      the account demands signed requests
-└── InvalidTransfer        the money is not there, or may not leave
+├── InvalidTransfer        the money is not there, or may not leave
+└── AccountNotValued       a symbol that is held has no price; retry when it has
+
+LogError                   (never leaves the engine)
+├── LogRestored            a log was restored or cut: a person must look
+└── LogUnreadable          a log cannot be read now; try again
 """
 
 from typing import Any, ClassVar
@@ -153,11 +158,18 @@ class NoReferencePrice(TradingError):
 
     code = "no_reference_price"
 
+    def __init__(self, symbol: str) -> None:
+        super().__init__(f"{symbol} has no quote and no trade: ask again when there is a price")
+
 
 class NoRate(TradingError):
     """There is no rate between the instrument's currency and the account's. Retry when there is one."""
 
     code = "no_rate"
+
+    def __init__(self, currency: str, account_currency: str) -> None:
+        pairs = f"{currency}-{account_currency} or {account_currency}-{currency}"
+        super().__init__(f"there is no rate from {currency} to {account_currency}: store quotes of {pairs}")
 
 
 class RiskVersionChanged(TradingError):
@@ -182,3 +194,26 @@ class InvalidTransfer(TradingError):
     """The money is not there, or is needed. Transfer less."""
 
     code = "invalid_transfer"
+
+
+class AccountNotValued(TradingError):
+    """A symbol that is held has no price, so that the account has no value. Retry when it has."""
+
+    code = "account_not_valued"
+
+
+class LogError(Exception):
+    """A log that the engine follows cannot be read on. dataset, symbol: its name."""
+
+    def __init__(self, dataset: str, symbol: str, cause: Exception) -> None:
+        super().__init__(f"{dataset} of {symbol}: {cause}")
+        self.dataset = dataset
+        self.symbol = symbol
+
+
+class LogRestored(LogError):
+    """The log was restored or cut: it does not have the rows that were followed. A person must look."""
+
+
+class LogUnreadable(LogError):
+    """The log cannot be read now. Try again."""

@@ -68,6 +68,10 @@ class Journal:
         self._take(event, effects, number, at_ns)
         return number
 
+    def at(self, now_ns: int) -> Callable[[Event], object]:
+        """Return a function that records events at an instant."""
+        return lambda event: self.record(event, at_ns=now_ns)
+
     def _take(self, event: Event, effects: Effects, number: int, at_ns: int) -> None:
         if isinstance(event, Executed):
             self._executions.append(_execution_row(self.account, event, number, at_ns))

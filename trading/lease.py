@@ -59,3 +59,8 @@ def require_engine() -> EngineStatus:
     if not status.is_alive:
         raise EngineUnavailable("the engine is away; nothing can be opened until it is back")
     return status
+
+
+def lease_is_held(holder: UUID) -> bool:
+    """Return whether a process is still the engine."""
+    return EngineLease.objects.filter(pk=_ID, holder=holder, leased_until_ns__gte=time.time_ns()).exists()

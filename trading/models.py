@@ -192,14 +192,17 @@ class EngineLease(models.Model):
 
 
 class LogProgress(models.Model):
-    """How far the engine has worked through a log. newest_ns: the largest event time until there."""
+    """How far the engine has worked through a log. newest_ns: the largest event time until there.
+
+    An order's acceptance adds the logs that it needs, at their heads: `hash` is then as in a token, and `newest_ns` None.
+    """
 
     dataset = models.CharField(max_length=40)
     symbol = models.CharField(max_length=32)
     commit = models.BigIntegerField()
     hash = models.CharField(max_length=64)
     ordinal = models.BigIntegerField()
-    newest_ns = models.BigIntegerField()
+    newest_ns = models.BigIntegerField(null=True)
 
     class Meta:
         constraints = [

@@ -43,7 +43,7 @@ def order_submit(*, account: Account, order: OrderTerms, by: str) -> Submitted:
             return repeated
         found = judge(journal.state, order, view, now_ns=now_ns)
         raise_if_refused(found)
-        order_id = accept(journal, found, view, now_ns=now_ns, by=by)
+        order_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)
         return Submitted(journal.state.orders[order_id], journal.state.number)
 
 
@@ -120,7 +120,7 @@ def order_replace(*, account: Account, order_id: UUID, order: OrderTerms, by: st
             raise OrderNotOpen("the order is being cancelled, or is a leg of a bracket")
         found = judge(journal.state, order, view, now_ns=now_ns)
         raise_if_refused(found)
-        new_id = accept(journal, found, view, now_ns=now_ns, by=by, replaces=old.id)
+        new_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by, replaces=old.id)
         journal.record(CancelRequested(order_id=old.id, reason="replaced", by=by), at_ns=now_ns)
         return Submitted(journal.state.orders[new_id], journal.state.number)
 
@@ -158,4 +158,4 @@ def accept_closing(journal: Journal, book: str, *, now_ns: int, by: str) -> str:
     order = closing_order(position)
     view = closing_view(journal.state, position, order, now_ns=now_ns)
     found = judge(journal.state, order, view, now_ns=now_ns)
-    return accept(journal, found, view, now_ns=now_ns, by=by)
+    return accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)

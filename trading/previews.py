@@ -78,7 +78,7 @@ def trade_execute(*, preview_id: UUID, accounts: frozenset[str] | None, owner: s
         found = judge(state, order, view, now_ns=now_ns)
         if not is_same or moved > state.config.preview_tolerance or not found.is_passed:
             raise PreviewStale("the market, the account or its limits changed since the preview")
-        order_id = accept(journal, found, view, now_ns=now_ns, by=by)
+        order_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)
         Preview.objects.filter(pk=preview.pk).update(order_id=order_id)
         return Submitted(journal.state.orders[order_id], state.number)
 

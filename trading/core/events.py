@@ -326,7 +326,7 @@ class Alert(_TradingEvent, frozen=True, tag="alert"):
 
 
 MARGIN_CALL, MARGIN_RESTORED, HALT_ALERT, ZONE_ALERT = "margin_call", "margin_restored", "halt", "zone"
-EXECUTION_ALERT, CLOSE_ALERT = "execution_questioned", "close_queued"
+EXECUTION_ALERT, CLOSE_ALERT, ACTION_ALERT = "execution_questioned", "close_queued", "corporate_action"
 
 Event: TypeAlias = (
     AccountOpened

@@ -1,0 +1,116 @@
+"""An account, a market and an engine on the data clock, for tests of trading."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from store.datasets import TRADES
+from store.declarations import Dataset
+from store.instruments import Instrument
+from store.protocol import Append
+from store.timestamps import SECOND_NS, parse_timestamp
+from trades.stores import market_store
+from trading.accounts import account_create, account_transfer
+from trading.control import trading_start
+from trading.core.account import AccountState, position_cost
+from trading.core.configuration import RiskConfig
+from trading.core.orders import Order, OrderTerms
+from trading.core.terms import AccountKind, Side
+from trading.engine.clock import DataClock
+from trading.engine.engine import Engine
+from trading.journal import replayed, state_of
+from trading.models import Account, OrderRow
+from trading.orders import order_in, order_submit
+
+# A Thursday in summer.
+BEGIN_NS = parse_timestamp("2025-06-05T14:00:00Z")
+FREE = RiskConfig(
+    max_symbol_exposure=Decimal(1000), max_gross_exposure=Decimal(1000), participation=Decimal(100)
+)
+
+
+def prints(symbol: str, *rows: tuple[float, float, float], **columns: Any) -> None:
+    """Store trades: (seconds since the beginning, price, volume)."""
+    documents = [
+        {"timestamp": at_ns(seconds), "price": price, "volume": volume, **columns}
+        for seconds, price, volume in rows
+    ]
+    stored(TRADES, symbol, documents)
+
+
+def stored(dataset: Dataset, symbol: str, documents: Iterable[dict[str, Any]]) -> None:
+    batch = pa.RecordBatch.from_pylist(list(documents), schema=dataset.schema)
+    market_store().append(Append(dataset, symbol, batch, "test"))
+
+
+def at_ns(seconds: float) -> int:
+    return BEGIN_NS + round(seconds * SECOND_NS)
+
+
+class TradingDesk:
+    """An engine on the data clock, and an account that runs."""
+
+    def __init__(
+        self,
+        *,
+        name: str = "ACC",
+        kind: AccountKind = AccountKind.MARGIN,
+        deposit: int = 100_000,
+        config: RiskConfig = FREE,
+    ) -> None:
+        self.engine = Engine(DataClock(BEGIN_NS))
+        self.run()
+        self.name = name
+        account_create(name=name, kind=kind, currency="USD", by="test", config=config)
+        account_transfer(name=name, transfer="first", amount=Decimal(deposit))
+        trading_start(account=self.account, by="test")
+
+    @property
+    def account(self) -> Account:
+        return Account.objects.get(name=self.name)
+
+    @property
+    def state(self) -> AccountState:
+        return state_of(self.account)
+
+    def order(self, symbol: str, side: Side, quantity: Any, **terms: Any) -> str:
+        """Submit an order and return its id. Numbers may be given as they are."""
+        amounts = {
+            name: Decimal(str(value)) if name in _PRICES else value for name, value in terms.items()
+        }
+        order = OrderTerms(symbol=symbol, side=side, quantity=Decimal(str(quantity)), **amounts)
+        return order_submit(account=self.account, order=order, by="test").order.id
+
+    def run(self) -> None:
+        """Let the engine do all that is to do."""
+        self.engine.keep_up_now()
+        while self.engine.round():
+            pass
+
+    def find(self, order_id: str) -> Order:
+        return order_in(OrderRow.objects.get(uuid=order_id))
+
+    def check(self) -> None:
+        """Check what must always hold: the ledger, and the state that follows from the events."""
+        state = self.state
+        totals: dict[str, Decimal] = {}
+        for key, amount in state.balances.items():
+            currency = key.split()[1]
+            totals[currency] = totals.get(currency, Decimal(0)) + amount
+        assert not any(totals.values())
+        assert state.balances.get(f"cash {state.currency}", Decimal(0)) == state.cash
+        for symbol, cost in position_cost(state).items():
+            assert state.balances[f"positions USD {symbol}"] == cost
+        assert msgspec.to_builtins(replayed(self.account, uses_snapshots=False)) == msgspec.to_builtins(state)
+
+
+_PRICES = {"limit_price", "stop_price", "take_profit", "stop_loss"}
+
+
+def coin(symbol: str = "COIN") -> str:
+    """Declare an instrument that trades at any hour, in fractions."""
+    market_store().set_instrument(Instrument(symbol, instrument_class="crypto", currency="USD"))
+    return symbol

@@ -1,0 +1,84 @@
+"""Corporate actions, which take effect at their own instants: splits and dividends."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from trading.core import positions
+from trading.core.account import AccountState, action_key
+from trading.core.events import ACTION_ALERT, Alert, DividendPaid, SplitApplied
+from trading.core.matching import Record
+from trading.core.rows import CorporateAction
+from trading.engine.marks import MarkBook
+
+_SPLIT, _DIVIDENDS = "split", ("dividend", "special_dividend")
+
+
+@dataclass(slots=True)
+class KnownActions:
+    """The corporate actions of the symbols that the engine follows."""
+
+    _by_symbol: dict[str, list[CorporateAction]] = field(default_factory=dict)
+
+    def add(self, action: CorporateAction) -> None:
+        """Add an action."""
+        known = self._by_symbol.setdefault(action.ref.symbol, [])
+        if action not in known:
+            known.append(action)
+            known.sort(key=lambda each: each.ref.timestamp_ns)
+
+    def next_ns(self, after_ns: int) -> int | None:
+        """Return the first instant after another one at which an action takes effect; None for none."""
+        instants = (each.ref.timestamp_ns for known in self._by_symbol.values() for each in known)
+        return min((each for each in instants if each > after_ns), default=None)
+
+    def take_effect(self, marks: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:
+        """Apply the actions up to an instant that an account's positions and orders have not had."""
+        for symbol in state.symbols() & self._by_symbol.keys():
+            for action in self._by_symbol[symbol]:
+                if action.ref.timestamp_ns > now_ns:
+                    break
+                if action_key(action.ref) not in state.applied.get(symbol, ()) and _concerns(state, action):
+                    _apply(state, action, marks, now_ns, record)
+
+
+def _concerns(state: AccountState, action: CorporateAction) -> bool:
+    """Return whether the account held or ordered the symbol before the action."""
+    symbol, effective_ns = action.ref.symbol, action.ref.timestamp_ns
+    return any(
+        positions.held_before(each, effective_ns)
+        for each in state.positions.values()
+        if each.symbol == symbol
+    ) or any(min(order.states.values()) < effective_ns for order in state.orders_of(symbol))
+
+
+def _apply(
+    state: AccountState, action: CorporateAction, marks: MarkBook, now_ns: int, record: Record
+) -> None:
+    symbol, effective_ns = action.ref.symbol, action.ref.timestamp_ns
+    if action.kind == _SPLIT and action.ratio is not None:
+        record(SplitApplied(symbol=symbol, ratio=action.ratio, effective_ns=effective_ns, action=action.ref))
+        return
+    amount = action.amount if action.kind in _DIVIDENDS else None
+    rate = None
+    if amount is not None:
+        currency = action.currency or _currency_in(state, symbol)
+        rate = marks.rate(currency, state.currency, now_ns=now_ns)
+    is_paid = amount is not None and rate is not None
+    record(
+        DividendPaid(
+            symbol=symbol,
+            amount=amount if is_paid and amount is not None else Decimal(0),
+            rate=rate[0] if rate is not None else Decimal(1),
+            effective_ns=effective_ns,
+            action=action.ref,
+        )
+    )
+    if not is_paid:
+        message = f"a {action.kind} of {symbol} took effect: the account's positions are as before"
+        record(Alert(kind=ACTION_ALERT, message=message, symbol=symbol))
+
+
+def _currency_in(state: AccountState, symbol: str) -> str:
+    instruments = [each.terms for each in state.positions.values() if each.symbol == symbol]
+    instruments += [each.instrument for each in state.orders_of(symbol)]
+    return instruments[0].currency

@@ -1,0 +1,39 @@
+"""What follows if a print that filled an order is cancelled or corrected later: nothing is unmade, and a person is told."""
+
+from functools import partial
+
+from trading.core.account import AccountState
+from trading.core.events import EXECUTION_ALERT, Alert, ExecutionQuestioned, Print
+from trading.core.matching import Record
+from trading.core.rows import RowCorrection
+from trading.engine.desk import Act
+from trading.models import ExecutionRow
+
+
+def question(row: RowCorrection) -> list[tuple[str, Act]]:
+    """Return what marks the executions that a row filled, for each account."""
+    ref = row.before.ref
+    executions = ExecutionRow.objects.select_related("account").filter(
+        symbol=ref.symbol,
+        dataset=ref.dataset,
+        commit=int(ref.commit.partition("-")[0]),
+        ordinal=ref.ordinal,
+    )
+    return [(each.account.name, partial(_question, str(each.uuid), row)) for each in executions]
+
+
+def _question(execution_id: str, row: RowCorrection, _: AccountState, record: Record) -> None:
+    after = row.after if isinstance(row.after, Print) else None
+    record(
+        ExecutionQuestioned(
+            execution_id=execution_id,
+            action=row.action,
+            correction=row.ref,
+            price=None if after is None else after.price,
+            volume=None if after is None else after.volume,
+        )
+    )
+    message = (
+        f"the print of the execution {execution_id} was changed later ({row.action}): look whether to bust it"
+    )
+    record(Alert(kind=EXECUTION_ALERT, message=message, symbol=row.ref.symbol))

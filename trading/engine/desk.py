@@ -1,0 +1,116 @@
+"""The accounts as the engine knows them, and the only way in which it changes them."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.db import transaction
+
+from trading.core.account import AccountState
+from trading.core.events import Event
+from trading.core.matching import Record
+from trading.engine.logs import FollowedLog, ReadPosition
+from trading.journal import open_journal, state_of
+from trading.lease import lease_is_held
+from trading.models import Account, LogProgress
+
+logger = logging.getLogger(__name__)
+
+Act = Callable[[AccountState, Record], object]
+"""Decides what follows for an account, and records it."""
+
+
+class LeaseLost(Exception):
+    """Another process is the engine. This one must do nothing more."""
+
+
+class _Recorded(Exception):
+    """An act would record something."""
+
+
+def _note(_: Event) -> None:
+    raise _Recorded
+
+
+def would_record(act: Act, state: AccountState) -> bool:
+    """Return whether an act would record something. The state stays as it is, because the first record ends the act."""
+    try:
+        act(state, _note)
+    except _Recorded:
+        return True
+    return False
+
+
+@dataclass(slots=True)
+class Desk:
+    """The accounts' states. holder: of the engine's lease. version: changes with the states."""
+
+    holder: UUID
+    version: int = 0
+    states: dict[str, AccountState] = field(default_factory=dict)
+
+    def refresh(self) -> bool:
+        """Read the accounts that other processes changed. Return whether there are any."""
+        numbers = dict(Account.objects.values_list("name", "number"))
+        changed = [
+            name
+            for name, number in numbers.items()
+            if name not in self.states or self.states[name].number != number
+        ]
+        for account in Account.objects.filter(name__in=changed):
+            self.states[account.name] = state_of(account)
+        self.version += bool(changed)
+        return bool(changed)
+
+    def of_symbol(self, symbol: str) -> list[str]:
+        """Return the accounts that hold or order a symbol."""
+        return [name for name, state in self.states.items() if symbol in state.symbols()]
+
+    def act(
+        self,
+        acts: Iterable[tuple[str, Act]],
+        *,
+        at_ns: int,
+        place: tuple[FollowedLog, ReadPosition] | None = None,
+    ) -> bool:
+        """Do what acts record, for all accounts in one transaction, with the place in the log from which it follows.
+
+        Return whether anything was recorded. Raises LeaseLost.
+        """
+        wanted = [(name, act) for name, act in acts if would_record(act, self.states[name])]
+        if not wanted:
+            return False
+        with transaction.atomic():
+            self.check_lease()
+            for name, act in wanted:
+                with open_journal(name) as journal:
+                    act(journal.state, journal.at(at_ns))
+                self.states[name] = journal.state
+            self.version += 1
+            if place is not None:
+                log, position = place
+                place_save(log, position)
+        return True
+
+    def check_lease(self) -> None:
+        """Raise LeaseLost if another process is the engine."""
+        if not lease_is_held(self.holder):
+            raise LeaseLost
+
+    def places_save(self, logs: Iterable[FollowedLog]) -> None:
+        """Store how far logs were worked through from which nothing followed. Raises LeaseLost."""
+        with transaction.atomic():
+            self.check_lease()
+            for log in logs:
+                place_save(log, log.place)
+
+
+def place_save(log: FollowedLog, place: ReadPosition) -> None:
+    """Store how far a log was worked through."""
+    LogProgress.objects.filter(dataset=log.dataset.name, symbol=log.symbol).update(
+        commit=place.position.commit.number,
+        hash=place.position.commit.hash,
+        ordinal=place.position.ordinal,
+        newest_ns=place.newest_ns,
+    )

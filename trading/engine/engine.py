@@ -1,0 +1,236 @@
+"""The engine: takes the rows of all logs in one order, and does for the accounts what follows from them and from time."""
+
+import logging
+import time
+from collections.abc import Iterator
+from functools import partial
+from threading import Event as Ending
+from uuid import uuid4
+
+from store.datasets import CORPORATE_ACTIONS, DATASETS
+from store.protocol import ALL_TIME, CommitId
+from store.timestamps import DAY_NS, format_timestamp
+from store.walk import BEGINNING, LogPosition
+from trades.stores import market_store
+from trading.core import due
+from trading.core.account import AccountState
+from trading.core.events import BarPrint, Print
+from trading.core.matching import Record, match_bar, match_print
+from trading.core.rows import CorporateAction, RowCorrection
+from trading.engine import actions, stopping
+from trading.engine.clock import EngineClock
+from trading.engine.corrections import question
+from trading.engine.desk import Act, Desk
+from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
+from trading.engine.marks import MarkBook
+from trading.exceptions import LogError, LogRestored
+from trading.lease import lease_end, lease_take
+from trading.models import LogProgress
+
+logger = logging.getLogger(__name__)
+
+# A round takes rows for so long before it looks at the accounts again.
+_ROUND_SECONDS = 0.1
+_PAUSE_SECONDS = 0.02
+# So often the lease is renewed, places from which nothing followed are stored, and the file STOP is looked for.
+_UPKEEP_SECONDS = 1.0
+_Key = tuple[str, str]
+
+
+class Engine:
+    """One round after another: `run` until a stop, or `round` in tests and replays."""
+
+    def __init__(self, clock: EngineClock) -> None:
+        self._clock = clock
+        self._holder = uuid4()
+        self._desk = Desk(self._holder)
+        self._marks = MarkBook()
+        self._actions = actions.KnownActions()
+        self._logs: dict[_Key, FollowedLog] = {}
+        self._unsaved: dict[_Key, FollowedLog] = {}
+        self._broken: dict[_Key, float] = {}
+        self._upkeep_at = 0.0
+        # When time has something to do, in the states of this version.
+        self._due_ns = 0
+        self._settled = -1
+
+    def run(self, ending: Ending) -> None:
+        """Be the engine, or wait until the lease is free, until `ending` is set."""
+        try:
+            while not ending.is_set():
+                if not self.round():
+                    ending.wait(_PAUSE_SECONDS)
+        finally:
+            lease_end(self._holder)
+
+    def round(self) -> bool:
+        """Take what is new, for a tenth of a second at most. Return whether there may be more. Raises LeaseLost."""
+        if not self._keep_up():
+            return False
+        self._desk.refresh()
+        self._follow()
+        until = time.monotonic() + _ROUND_SECONDS
+        for arrival in self._arrivals():
+            self._pass_time(arrival.known_ns)
+            self._take(arrival)
+            if time.monotonic() > until:
+                return True
+        self._pass_time(self._clock.idle())
+        return False
+
+    def keep_up_now(self) -> None:
+        """Do the upkeep of each second in the next round."""
+        self._upkeep_at = 0.0
+
+    def _keep_up(self) -> bool:
+        """Once a second: renew the lease, store places, look for the file STOP. Return whether this is the engine."""
+        now = time.monotonic()
+        if now < self._upkeep_at:
+            return True
+        now_ns = None if self._clock.name == "wall" else self._clock.now_ns
+        if not lease_take(self._holder, now_ns=now_ns, document=self._document()):
+            self._desk.states.clear()
+            self._logs.clear()
+            return False
+        self._upkeep_at = now + _UPKEEP_SECONDS
+        self._desk.places_save(self._unsaved.values())
+        self._unsaved.clear()
+        self._desk.refresh()
+        stopping.obey_file(self._desk.states)
+        stopping.miss_heartbeats(self._desk.states, self._clock.now_ns)
+        return True
+
+    def _document(self) -> dict[str, object]:
+        """Return what the lease says of the engine: the logs that it cannot read, and its clock."""
+        return {
+            "clock": self._clock.name,
+            "now": format_timestamp(max(self._clock.now_ns, 0)),
+            "broken": sorted(f"{dataset}:{symbol}" for dataset, symbol in self._broken),
+        }
+
+    def _follow(self) -> None:
+        """Follow the logs that acceptances named; ask for the rows of those that an account holds or orders."""
+        needed = set().union(*(state.symbols() for state in self._desk.states.values()), set())
+        for row in LogProgress.objects.all():
+            if (row.dataset, row.symbol) not in self._logs:
+                self._logs[row.dataset, row.symbol] = _log_of(row, self._clock)
+        for (dataset, symbol), log in self._logs.items():
+            is_wanted = symbol in needed or dataset == CORPORATE_ACTIONS.name
+            if log.is_wanted and not is_wanted:
+                self._marks.forget([symbol])
+            log.is_wanted = is_wanted
+
+    def _arrivals(self) -> Iterator[Arrival]:
+        """Yield what is new in the logs that can be read."""
+        now = time.monotonic()
+        self._broken = {key: until for key, until in self._broken.items() if until > now}
+        try:
+            yield from merged(log for key, log in self._logs.items() if key not in self._broken)
+        except LogRestored as error:
+            self._restored(error)
+        except LogError as error:
+            logger.warning("the engine waits: %s", error)
+            self._broken[error.dataset, error.symbol] = now + _UPKEEP_SECONDS
+
+    def _restored(self, error: LogRestored) -> None:
+        """Halt the accounts that hold or order the symbol, and follow its log from its head."""
+        logger.warning("the engine halts accounts: %s", error)
+        act = partial(_halt_for_log, error.symbol)
+        names = self._desk.of_symbol(error.symbol)
+        self._desk.act([(name, act) for name in names], at_ns=self._clock.now_ns)
+        log = self._logs[error.dataset, error.symbol]
+        head = market_store().head(log.dataset, log.symbol)
+        self._logs[error.dataset, error.symbol] = followed = FollowedLog.after(
+            market_store(), self._clock, log.dataset, log.symbol, head.token
+        )
+        self._desk.places_save([followed])
+
+    def _take(self, arrival: Arrival) -> None:
+        """Do what follows from a row."""
+        log = self._logs[arrival.dataset, arrival.symbol]
+        if arrival.row is not None:
+            self._desk.act(self._acts_of(arrival), at_ns=self._clock.now_ns, place=(log, arrival.place))
+        log.place = arrival.place
+        self._unsaved[arrival.dataset, arrival.symbol] = log
+
+    def _acts_of(self, arrival: Arrival) -> list[tuple[str, Act]]:
+        row, now_ns = arrival.row, self._clock.now_ns
+        if isinstance(row, RowCorrection):
+            return question(row)
+        if isinstance(row, CorporateAction):
+            self._actions.add(row)
+            return []
+        names = self._desk.of_symbol(arrival.symbol)
+        acts: list[tuple[str, Act]] = []
+        if isinstance(row, Print | BarPrint):
+            acts += [(name, partial(self._match, row)) for name in names]
+        if row is not None and self._marks.take(row):
+            acts += [(name, partial(self._revalue, now_ns)) for name in names]
+        return acts
+
+    def _match(self, row: Print | BarPrint, state: AccountState, record: Record) -> None:
+        orders = state.orders_of(row.ref.symbol)
+        if not orders:
+            return
+        currency = orders[0].instrument.currency
+        rate = self._marks.rate(currency, state.currency, now_ns=self._clock.now_ns)
+        if rate is not None and isinstance(row, Print):
+            match_print(state, row, rate, record)
+        elif rate is not None and isinstance(row, BarPrint):
+            match_bar(state, row, rate, record)
+
+    def _revalue(self, now_ns: int, state: AccountState, record: Record) -> None:
+        due.revalue(
+            state, self._marks.marks(state, now_ns=now_ns), now_ns, format_timestamp(now_ns)[:10], record
+        )
+
+    def _pass_time(self, now_ns: int) -> None:
+        """Do what is due up to an instant, for each account."""
+        now_ns = self._clock.advance(now_ns)
+        if self._desk.version == self._settled and now_ns < self._due_ns:
+            return
+        acts = [(name, act) for name in self._desk.states for act in self._due(now_ns)]
+        while self._desk.act(acts, at_ns=now_ns):
+            pass
+        dues = [due.next_due_ns(state) for state in self._desk.states.values()]
+        dues += [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]
+        self._due_ns = min(each for each in dues if each is not None)
+        self._settled = self._desk.version
+
+    def _due(self, now_ns: int) -> list[Act]:
+        return [
+            partial(_time_passed, now_ns),
+            partial(self._actions.take_effect, self._marks, now_ns),
+            partial(self._new_day, now_ns),
+            partial(stopping.close_positions, now_ns),
+        ]
+
+    def _new_day(self, now_ns: int, state: AccountState, record: Record) -> None:
+        """Begin a UTC date: charge for shorts, and mark the account."""
+        day = format_timestamp(now_ns)[:10]
+        if now_ns <= 0 or day == state.day:
+            return
+        marks = self._marks.marks(state, now_ns=now_ns)
+        if state.day:
+            due.charge_borrowing(state, marks, state.day, record)
+        due.revalue(state, marks, now_ns, day, record)
+
+
+def _time_passed(now_ns: int, state: AccountState, record: Record) -> None:
+    due.time_passed(state, now_ns, record)
+
+
+def _halt_for_log(symbol: str, state: AccountState, record: Record) -> None:
+    due.halt(state, "log_restored", record, symbol)
+
+
+def _log_of(row: LogProgress, clock: EngineClock) -> FollowedLog:
+    """Return the log of a row. Corporate actions are few, and are read from the beginning, because they take effect later."""
+    store, dataset = market_store(), DATASETS[row.dataset]
+    commit = CommitId(row.commit, row.hash)
+    if dataset is CORPORATE_ACTIONS:
+        return FollowedLog(store, clock, dataset, row.symbol, ReadPosition(BEGINNING, ALL_TIME.start_ns))
+    if row.newest_ns is None:
+        return FollowedLog.after(store, clock, dataset, row.symbol, commit.token)
+    place = ReadPosition(LogPosition(commit, row.ordinal), row.newest_ns)
+    return FollowedLog(store, clock, dataset, row.symbol, place)
