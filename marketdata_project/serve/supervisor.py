@@ -78,7 +78,7 @@ Say = Callable[[str], None]
 class ServePlan:
     """The processes to run: `workers` web processes on `listener`, a worker, and `redis` unless it is None.
 
-    With `runs_jobs` also a process that runs jobs, with `submits_jobs` one that submits the scheduled ones, with
+    With `trades` also the trading engine, with `runs_jobs` a process that runs jobs, with `submits_jobs` one that submits the scheduled ones, with
     `feeds_sample` one that posts the sample's rows.
 
     `turns` is the descriptor of the memory by which the web processes take turns (`serve/turns.py`). Process n keeps to
@@ -93,6 +93,7 @@ class ServePlan:
     redis: EmbeddedRedis | None
     environment: dict[str, str]
     watchdog_seconds: float
+    trades: bool
     runs_jobs: bool
     submits_jobs: bool
     feeds_sample: bool
@@ -254,6 +255,8 @@ def _python_programs(plan: ServePlan) -> list[Program]:
         *(_web_program(plan, number) for number in range(plan.workers)),
         _command_program(plan, "worker", "worker"),
     ]
+    if plan.trades:
+        programs.append(_command_program(plan, "engine", "trading_engine"))
     if plan.runs_jobs:
         programs.append(_command_program(plan, "jobs", "job_worker"))
     if plan.submits_jobs:

@@ -78,9 +78,7 @@ class TradingDesk:
 
     def order(self, symbol: str, side: Side, quantity: Any, **terms: Any) -> str:
         """Submit an order and return its id. Numbers may be given as they are."""
-        amounts = {
-            name: Decimal(str(value)) if name in _PRICES else value for name, value in terms.items()
-        }
+        amounts = {name: Decimal(str(value)) if name in _PRICES else value for name, value in terms.items()}
         order = OrderTerms(symbol=symbol, side=side, quantity=Decimal(str(quantity)), **amounts)
         return order_submit(account=self.account, order=order, by="test").order.id
 

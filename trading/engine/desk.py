@@ -44,11 +44,16 @@ def would_record(act: Act, state: AccountState) -> bool:
 
 @dataclass(slots=True)
 class Desk:
-    """The accounts' states. holder: of the engine's lease. version: changes with the states."""
+    """The accounts' states.
+
+    holder: of the engine's lease. version: changes with the states. failed: accounts for which something failed that must not
+    fail.
+    """
 
     holder: UUID
     version: int = 0
     states: dict[str, AccountState] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
 
     def refresh(self) -> bool:
         """Read the accounts that other processes changed. Return whether there are any."""
@@ -78,7 +83,7 @@ class Desk:
 
         Return whether anything was recorded. Raises LeaseLost.
         """
-        wanted = [(name, act) for name, act in acts if would_record(act, self.states[name])]
+        wanted = [(name, act) for name, act in acts if name not in self.failed and self._wants(name, act)]
         if not wanted:
             return False
         with transaction.atomic():
@@ -92,6 +97,15 @@ class Desk:
                 log, position = place
                 place_save(log, position)
         return True
+
+    def _wants(self, name: str, act: Act) -> bool:
+        """Return whether an act would record something. An account for which it fails is left alone, for the others' sake."""
+        try:
+            return would_record(act, self.states[name])
+        except Exception:
+            logger.exception("the engine leaves the account %s alone until it is started again", name)
+            self.failed.add(name)
+            return False
 
     def check_lease(self) -> None:
         """Raise LeaseLost if another process is the engine."""

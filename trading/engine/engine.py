@@ -7,6 +7,8 @@ from functools import partial
 from threading import Event as Ending
 from uuid import uuid4
 
+from django.db import close_old_connections
+
 from store.datasets import CORPORATE_ACTIONS, DATASETS
 from store.protocol import ALL_TIME, CommitId
 from store.timestamps import DAY_NS, format_timestamp
@@ -20,7 +22,7 @@ from trading.core.rows import CorporateAction, RowCorrection
 from trading.engine import actions, stopping
 from trading.engine.clock import EngineClock
 from trading.engine.corrections import question
-from trading.engine.desk import Act, Desk
+from trading.engine.desk import Act, Desk, LeaseLost
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
 from trading.engine.marks import MarkBook
 from trading.exceptions import LogError, LogRestored
@@ -58,10 +60,29 @@ class Engine:
         """Be the engine, or wait until the lease is free, until `ending` is set."""
         try:
             while not ending.is_set():
-                if not self.round():
-                    ending.wait(_PAUSE_SECONDS)
+                pause = _PAUSE_SECONDS
+                try:
+                    pause = 0 if self.round() else pause
+                except LeaseLost:
+                    logger.warning("another process is the engine now")
+                    self._forget()
+                except Exception:
+                    logger.exception("the engine begins again from what is stored")
+                    self._forget()
+                    pause = _UPKEEP_SECONDS
+                finally:
+                    close_old_connections()
+                ending.wait(pause)
         finally:
             lease_end(self._holder)
+
+    def _forget(self) -> None:
+        """Forget all that is not stored: the next round reads it again."""
+        self._desk = Desk(self._holder)
+        self._marks = MarkBook()
+        self._logs.clear()
+        self._unsaved.clear()
+        self._upkeep_at = 0.0
 
     def round(self) -> bool:
         """Take what is new, for a tenth of a second at most. Return whether there may be more. Raises LeaseLost."""
@@ -89,8 +110,7 @@ class Engine:
             return True
         now_ns = None if self._clock.name == "wall" else self._clock.now_ns
         if not lease_take(self._holder, now_ns=now_ns, document=self._document()):
-            self._desk.states.clear()
-            self._logs.clear()
+            self._forget()
             return False
         self._upkeep_at = now + _UPKEEP_SECONDS
         self._desk.places_save(self._unsaved.values())
@@ -105,6 +125,7 @@ class Engine:
         return {
             "clock": self._clock.name,
             "now": format_timestamp(max(self._clock.now_ns, 0)),
+            "failed_accounts": sorted(self._desk.failed),
             "broken": sorted(f"{dataset}:{symbol}" for dataset, symbol in self._broken),
         }
 

@@ -128,6 +128,7 @@ class Command(BaseCommand):
             redis=redis,
             environment=environment,
             watchdog_seconds=settings.WATCHDOG_SECONDS,
+            trades=settings.TRADING_ENGINE,
             runs_jobs=settings.JOB_THREADS > 0,
             submits_jobs=bool(settings.JOB_SCHEDULES),
             feeds_sample=feeds_sample,

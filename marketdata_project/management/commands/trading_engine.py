@@ -1,0 +1,35 @@
+"""`manage.py trading_engine`: the process that fills orders. `serve` starts one; another one waits until the first is gone."""
+
+import signal
+from argparse import ArgumentParser
+from threading import Event
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from marketdata_project.serve.child import end_when_parent_has_ended
+from marketdata_project.serve.memory import share_allocator
+
+
+class Command(BaseCommand):
+    help = "Fill orders until SIGTERM. One process of the installation does; others wait."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--parent", type=int, help="end when this process has ended")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        # Imported here because calendars and columns take a second to load.
+        from marketdata_project.serve.status import start_publishing_metrics  # noqa: PLC0415
+        from trading.engine.clock import WallClock  # noqa: PLC0415
+        from trading.engine.engine import Engine  # noqa: PLC0415
+
+        if options["parent"] is not None:
+            end_when_parent_has_ended(options["parent"])
+        share_allocator()
+        ending = Event()
+        signal.signal(signal.SIGTERM, lambda *_: ending.set())
+        publisher = start_publishing_metrics("engine")
+        try:
+            Engine(WallClock()).run(ending)
+        finally:
+            publisher.stop()
