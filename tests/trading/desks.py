@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pyarrow as pa
@@ -79,7 +79,7 @@ class TradingDesk:
     def order(self, symbol: str, side: Side, quantity: Any, **terms: Any) -> str:
         """Submit an order and return its id. Numbers may be given as they are."""
         amounts = {name: Decimal(str(value)) if name in _PRICES else value for name, value in terms.items()}
-        order = OrderTerms(symbol=symbol, side=side, quantity=Decimal(str(quantity)), **amounts)
+        order = OrderTerms(symbol=symbol, side=side, quantity=Decimal(str(quantity)), **cast("Any", amounts))
         return order_submit(account=self.account, order=order, by="test").order.id
 
     def run(self) -> None:
