@@ -1,14 +1,23 @@
 """Functions and values of higher apps that the audit log needs; they are provided at start-up."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from needs import Need
 
-CLASS_OF_CALL: Need[Callable[[str | None, str], str]] = Need("audit.needs.CLASS_OF_CALL")
-"""Returns the audit class of a call, by URL name and method; "" for calls that are recorded in the spool."""
+
+class CallClass(NamedTuple):
+    """The audit class of a call, or "". is_strict: it is recorded in the database before it is answered."""
+
+    name: str = ""
+    is_strict: bool = False
+
+
+CLASS_OF_CALL: Need[Callable[[str | None, str], CallClass]] = Need("audit.needs.CLASS_OF_CALL")
+"""Returns the audit class of a call, by URL name and method."""
 
 RECORDED_NAMES: Need[frozenset[str]] = Need("audit.needs.RECORDED_NAMES")
 """The names of the API's query parameters and body fields. Their values are recorded; all other values are masked."""

@@ -48,6 +48,7 @@ def call_record(
     status: int,
     latency_us: int,
     correlation_id: str,
+    audit_class: str = "",
 ) -> bool:
     """Record an API call in the spool.
 
@@ -59,13 +60,26 @@ def call_record(
     if is_anonymous_refusal(caller, status) and refusals_of(spool).count(call.address, status):
         return True
     record = record_of(
-        call, at=at, caller=caller, status=status, latency_us=latency_us, correlation_id=correlation_id
+        call,
+        at=at,
+        caller=caller,
+        status=status,
+        latency_us=latency_us,
+        correlation_id=correlation_id,
+        audit_class=audit_class,
     )
     return spool.append(encode_line(record))
 
 
 def record_of(
-    call: ReceivedCall, *, at: datetime, caller: str, status: int, latency_us: int, correlation_id: str
+    call: ReceivedCall,
+    *,
+    at: datetime,
+    caller: str,
+    status: int,
+    latency_us: int,
+    correlation_id: str,
+    audit_class: str = "",
 ) -> CallRecord:
     """Return the masked record of a call. The other arguments are its outcome."""
     return record_of_call(
@@ -79,6 +93,7 @@ def record_of(
         address=call.address,
         correlation_id=correlation_id,
         declared=RECORDED_NAMES.get(),
+        audit_class=audit_class,
     )
 
 

@@ -46,7 +46,7 @@ class LiveFeed:
     def __init__(self, lanes: Lanes, is_served: Callable[[Environ], bool] = lambda _: True) -> None:
         """`is_served` tells whether a request came with an allowed host and origin, and over TLS if that is required."""
         self._lanes, self._is_served = lanes, is_served
-        self._hub = Hub(lanes.follow, lanes.bars)
+        self._hub = Hub(lanes.follow, lanes.bars, lanes.accounts)
         self._clients: set[Client] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
@@ -166,10 +166,10 @@ class LiveFeed:
         clients = [each for each in self._clients if each.connection.ended is None]
         due = [each for each in clients if now - each.connection.pinged_at >= PING_SECONDS]
         logs = {
-            (dataset, subscription.live.channel.symbol)
+            log
             for each in due
             for subscription in each.connection.subscriptions.values()
-            for dataset in subscription.live.channel.datasets[:1]
+            if (log := subscription.live.channel.log) is not None
         }
         states = await self._lanes.ask(_states_of, list(logs)) if logs else {}
         for client in due:
@@ -215,8 +215,8 @@ def _states_of(logs: list[tuple[Dataset, str]]) -> dict[tuple[Dataset, str], dic
 def _ping(connection: Connection, states: Mapping[tuple[Dataset, str], Mapping[str, str]]) -> dict[str, Any]:
     logs: dict[str, Mapping[str, str]] = {}
     for name, subscription in connection.subscriptions.items():
-        channel = subscription.live.channel
-        state = states.get((channel.datasets[0], channel.symbol))
+        log = subscription.live.channel.log
+        state = None if log is None else states.get(log)
         if state is not None and len(logs) < MOST_CHANNELS:
             logs[name] = state
     degraded = [] if is_available() else ["redis"]

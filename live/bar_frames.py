@@ -52,6 +52,8 @@ class BarFrames:
     settled_ns: when it was last looked for bars that are final without a commit. due_ns: when to look again, or None.
     """
 
+    state: Message | None = None
+
     def __init__(self, channel: Channel, feed: BarFeed, *, now_ns: int) -> None:
         self._channel, self._feed = channel, feed
         self.seq = bar_token(feed.position)

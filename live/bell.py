@@ -1,18 +1,22 @@
-"""The bell: processes tell one another through Redis that a log has new commits. It says only where to look."""
+"""The bell: processes tell one another through Redis that a log or an account has something new. It says only where to look."""
 
 import asyncio
 import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from live.accounts import BELL_PREFIX
 from redis_calls.connection import PAUSE_SECONDS, breaker, is_available
 from redis_calls.loop_connection import LoopConnection
+from redis_calls.script import redis_call
 
 logger = logging.getLogger(__name__)
 
@@ -22,14 +26,27 @@ _PAUSE_FOR_NOBODY_SECONDS = 0.25
 _LOOK_SECONDS = 1.0
 
 
-class Bell:
-    """Sends and hears the symbols whose logs have new commits. For one event loop.
+def account_changed(account: str) -> None:
+    """Tell all web processes, this one too, that an account has new events, once the database transaction commits.
 
-    Without Redis nothing is heard; the followers look at their logs from time to time anyway.
+    Any process may call it, in any thread. If Redis is away, nobody is told.
+    """
+    transaction.on_commit(partial(_publish_account, account))
+
+
+def _publish_account(account: str) -> None:
+    with suppress(RedisError):
+        redis_call("PUBLISH", _CHANNEL, f"{_SEPARATOR}{BELL_PREFIX}{account}")
+
+
+class Bell:
+    """Sends the symbols whose logs have new commits. Hears these, and accounts with new events. For one event loop.
+
+    Without Redis nothing is heard; the followers look from time to time anyway.
     """
 
     def __init__(self, on_ring: Callable[[str], object]) -> None:
-        """`on_ring` is called with a symbol whose logs another process wrote."""
+        """`on_ring` is called with a symbol whose logs another process wrote, or an account with its prefix."""
         self._on_ring = on_ring
         self._own = os.urandom(8).hex()
         self._redis = LoopConnection()
@@ -94,10 +111,10 @@ class Bell:
                 await client.aclose()
 
     def _take(self, message: dict[str, Any]) -> None:
-        sender, *symbols = message["data"].split(_SEPARATOR)
+        sender, *names = message["data"].split(_SEPARATOR)
         if sender != self._own:
-            for symbol in symbols:
-                self._on_ring(symbol)
+            for name in names:
+                self._on_ring(name)
 
     def close(self) -> None:
         """Close the connection for sending."""

@@ -8,7 +8,10 @@ from django.db import DatabaseError
 from rest_framework.exceptions import PermissionDenied
 
 from http_requests.received import ReceivedCall
-from ratelimit.access.table import READ, access_of, denial_of
+from live.accounts import ACCOUNT_FEEDS
+from live.exceptions import UnknownAccount
+from needs import NotProvided
+from ratelimit.access.table import READ, Access, access_of, denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify, use_nonce
 from ratelimit.credentials.signed_requests import VerifiedSignature
@@ -21,6 +24,7 @@ from ratelimit.limits.token_bucket import burst_of
 logger = logging.getLogger(__name__)
 
 URL_NAME = "live-stream"
+_OF_ACCOUNTS = Access("trading:read", sensitivity="confidential")
 
 
 def identified(call: ReceivedCall) -> Identity | None:
@@ -49,6 +53,27 @@ def _check_access(identity: Identity) -> None:
     denial = denial_of(identity.caller, access_of(URL_NAME, "GET"))
     if denial is not None:
         raise PermissionDenied(denial.message, denial.code)
+
+
+def may_follow(caller: Caller, account: str) -> bool:
+    """Return whether a caller may have the channels of an account, if there is one. Does not block."""
+    return denial_of(caller, _OF_ACCOUNTS) is None and caller.owns(account)
+
+
+def check_account(caller: Caller, account: str) -> None:
+    """Raise `PermissionDenied` or `UnknownAccount` unless a caller may have the channels of an account."""
+    denial = denial_of(caller, _OF_ACCOUNTS)
+    if denial is not None:
+        raise PermissionDenied(denial.message, denial.code)
+    if not caller.owns(account) or not _is_known(account):
+        raise UnknownAccount(account)
+
+
+def _is_known(account: str) -> bool:
+    try:
+        return ACCOUNT_FEEDS.get().head(account) is not None
+    except NotProvided:
+        return False
 
 
 def charge(caller: Caller, tokens: int) -> None:

@@ -1,10 +1,15 @@
 """Channels: what a client can subscribe to. A channel's name is canonical, so that one feed serves all spellings."""
 
+import re
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import parse_qsl, urlencode
 
+from live.accounts import ACCOUNT_KINDS, BELL_PREFIX
 from live.bar_feed import bar_query
-from live.exceptions import UnknownChannel
+from live.exceptions import UnknownAccount, UnknownChannel
+from ratelimit.callers import ALL_ACCOUNTS
+from ratelimit.keys.terms import ACCOUNT_FORM
 from stats.market_data.plan import is_known
 from stats.market_data.query import MarketDataQuery, class_of
 from store.datasets import BARS, QUOTES, TRADES, TRADING_STATUS
@@ -18,7 +23,7 @@ ALL_SYMBOLS = "*"
 TRADES_KIND, QUOTES_KIND, STATUS_KIND, BARS_KIND = "trades", "quotes", "status", "bars"
 # The datasets of `/{symbol}/{dataset}/commits`, and the kinds of their channels.
 KINDS = {"trades": TRADES_KIND, "quotes": QUOTES_KIND, "trading-status": STATUS_KIND}
-ALL_KINDS = (*KINDS.values(), BARS_KIND)
+ALL_KINDS = (*KINDS.values(), BARS_KIND, *ACCOUNT_KINDS)
 BARS_PREFIX = f"{BARS_KIND}."
 _DATASETS = {TRADES_KIND: TRADES, QUOTES_KIND: QUOTES, STATUS_KIND: TRADING_STATUS}
 _SHOWN = 64
@@ -26,7 +31,7 @@ _SHOWN = 64
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """What a client subscribes to. name: canonical, such as `bars.1m:AAPL`.
+    """A channel of a symbol. name: canonical, such as `bars.1m:AAPL`.
 
     kind: what its metrics count it as. datasets: those of its logs; the first is the one that tokens without a name belong
     to. bars: the query whose bars it has; None for rows.
@@ -37,6 +42,36 @@ class Channel:
     symbol: str
     datasets: tuple[Dataset, ...]
     bars: MarketDataQuery | None = None
+
+    @property
+    def bell_name(self) -> str:
+        """What the bell calls its logs."""
+        return self.symbol
+
+    @property
+    def log(self) -> tuple[Dataset, str]:
+        """The first of its logs: dataset and symbol."""
+        return self.datasets[0], self.symbol
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChannel:
+    """A channel of an account. name: such as `orders:ACC`. kind: one of `ACCOUNT_KINDS`."""
+
+    name: str
+    kind: str
+    account: str
+    # It has no logs in the store.
+    datasets: ClassVar[tuple[Dataset, ...]] = ()
+    log: ClassVar[None] = None
+
+    @property
+    def bell_name(self) -> str:
+        """What the bell calls its account."""
+        return f"{BELL_PREFIX}{self.account}"
+
+
+AnyChannel = Channel | AccountChannel
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +86,11 @@ class AllSymbols:
     dataset: Dataset
 
 
-def parse_channel(text: str, *, several: bool = True) -> list[Channel | AllSymbols]:
-    """Return the channels that a text names: one for each of its symbols. several: whether it may name several symbols.
+def parse_channel(text: str, *, several: bool = True) -> list[AnyChannel | AllSymbols]:
+    """Return the channels that a text names: one for each symbol or account. several: whether it may name several of them.
 
-    Raises `UnknownChannel`, `UnknownSymbol`, and the errors of symbols and of the parameters of bars.
+    Whether an account exists is not looked up. Raises `UnknownChannel`, `UnknownSymbol`, `UnknownAccount`, and the
+    errors of symbols and of the parameters of bars.
     """
     kind, has_symbols, rest = text.partition(":")
     symbols, _, query = rest.partition("?")
@@ -66,6 +102,8 @@ def parse_channel(text: str, *, several: bool = True) -> list[Channel | AllSymbo
         raise UnknownChannel("there are no bars of *; list symbols")
     if prefix == BARS_KIND:
         return [_bars(text, symbol, resolution, query) for symbol in symbols.split(",")]
+    if kind in ACCOUNT_KINDS:
+        return [account_channel(kind, account) for account in rest.split(",")]
     if kind not in KINDS.values() or query:
         raise _unknown(text)
     if symbols == ALL_SYMBOLS:
@@ -79,6 +117,13 @@ def row_channel(kind: str, symbol: str) -> Channel:
     if kind == QUOTES_KIND:
         dataset = class_of(market_store().instrument(symbol).instrument_class).quotes
     return Channel(f"{kind}:{symbol}", kind, symbol, (dataset,))
+
+
+def account_channel(kind: str, account: str) -> AccountChannel:
+    """Return the channel of an account. kind: one of `ACCOUNT_KINDS`. Raises `UnknownAccount` if this can be no account."""
+    if account == ALL_ACCOUNTS or not re.fullmatch(ACCOUNT_FORM, account):
+        raise UnknownAccount(account[:_SHOWN])
+    return AccountChannel(f"{kind}:{account}", kind, account)
 
 
 def channels_of_all(wildcard: AllSymbols) -> list[Channel]:
@@ -106,5 +151,6 @@ def known_symbol(text: str) -> str:
 
 def _unknown(text: str) -> UnknownChannel:
     return UnknownChannel(
-        f"{text[:_SHOWN]!r} is no channel; channels are trades:SYMBOL, quotes:SYMBOL, status:SYMBOL and bars.1m:SYMBOL"
+        f"{text[:_SHOWN]!r} is no channel; channels are trades:SYMBOL, quotes:SYMBOL, status:SYMBOL, bars.1m:SYMBOL, "
+        f"{', '.join(f'{kind}:ACCOUNT' for kind in ACCOUNT_KINDS)}"
     )

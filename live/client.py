@@ -13,13 +13,27 @@ from audit.services import call_record, call_spool
 from http_requests.exceptions import RequestError
 from http_requests.json_document import read_json
 from http_requests.received import ReceivedCall, call_in
-from live.callers import charge, check_caller, identified, most_channels_at_once
-from live.channels import BARS_PREFIX, AllSymbols, Channel, channels_of_all, parse_channel
+from live.callers import (
+    charge,
+    check_account,
+    check_caller,
+    identified,
+    may_follow,
+    most_channels_at_once,
+)
+from live.channels import (
+    BARS_PREFIX,
+    AccountChannel,
+    AllSymbols,
+    AnyChannel,
+    channels_of_all,
+    parse_channel,
+)
 from live.connection import Connection, Wildcard
 from live.ends import FORBIDDEN, MALFORMED_MESSAGE, NOT_AUTHENTICATED
 from live.exceptions import LiveError, TooManyChannels, UnknownOperation
 from live.hub import RunInThread
-from live.tokens import Token, parse_tokens
+from live.tokens import Token, parse_event_number, parse_tokens
 from ratelimit.access.table import is_cleared
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity
@@ -65,6 +79,8 @@ class Client:
         self.call = call_in(environ)
         self.credential = _credential_of(self.call)
         self._ask = ask
+        # Whether the client was ever subscribed to a channel of an account.
+        self._has_accounts = False
 
     async def serve(self, receive: Receive) -> None:
         connection = self.connection
@@ -148,6 +164,7 @@ class Client:
         await self._ask(charge, caller, count - 1)
         named, wildcards, tokens = await self._ask(_channels, texts, given, caller)
         self._check_room(named.values())
+        self._has_accounts |= any(isinstance(each, AccountChannel) for each in named.values())
         is_latest = mode == _LATEST
         begun, begin = await connection.subscribe(named.values(), tokens, is_latest=is_latest)
         connection.send({"op": "subscribed", "channels": begun, **known})
@@ -159,7 +176,7 @@ class Client:
             channels = await self._ask(channels_of_all, each)
             await self.subscribe_new(wildcard, channels, tokens, from_beginning=bool(given))
 
-    def _check_room(self, channels: Iterable[Channel]) -> None:
+    def _check_room(self, channels: Iterable[AnyChannel]) -> None:
         """Raise `TooManyChannels` unless the connection has room for channels, apart from those of its wildcards."""
         of_wildcards = {name for each in self.connection.wildcards.values() for name in each.known}
         all_names = {*self.connection.subscriptions, *(each.name for each in channels)} - of_wildcards
@@ -175,14 +192,22 @@ class Client:
             self.connection.end(NOT_AUTHENTICATED if isinstance(found, CredentialError) else FORBIDDEN)
             return
         self.identity = found
+        if self._has_accounts and not self._may_follow_accounts(found.caller):
+            self.connection.end(FORBIDDEN)
         is_for_all = is_cleared(found.caller.sensitivity, for_=ALL_SYMBOLS_SENSITIVITY)
         if self.connection.wildcards and not is_for_all:
             self.connection.end(FORBIDDEN)
 
+    def _may_follow_accounts(self, caller: Caller) -> bool:
+        """Return whether a caller may have all channels of accounts to which the client is subscribed."""
+        channels = [each.live.channel for each in self.connection.subscriptions.values()]
+        accounts = {each.account for each in channels if isinstance(each, AccountChannel)}
+        return all(may_follow(caller, account) for account in accounts)
+
     async def subscribe_new(
         self,
         wildcard: Wildcard,
-        channels: Iterable[Channel],
+        channels: Iterable[AnyChannel],
         tokens: Mapping[str, Mapping[str, Token]],
         *,
         from_beginning: bool,
@@ -226,28 +251,35 @@ def _credential_of(call: ReceivedCall) -> tuple[str | None, ...]:
 
 def _channels(
     texts: list[str], given: Mapping[str, str], caller: Caller
-) -> tuple[dict[str, Channel], list[AllSymbols], dict[str, dict[str, Token]]]:
+) -> tuple[dict[str, AnyChannel], list[AllSymbols], dict[str, dict[str, Token]]]:
     """Return the channels by name, the wildcards, and the tokens by the channels' names."""
-    named: dict[str, Channel] = {}
+    named: dict[str, AnyChannel] = {}
     wildcards: list[AllSymbols] = []
     for text in texts:
         for each in parse_channel(text):
-            if isinstance(each, Channel):
+            _check_access(caller, each)
+            if isinstance(each, AllSymbols):
+                wildcards.append(each)
+            else:
                 named[each.name] = each
-                continue
-            if not is_cleared(caller.sensitivity, for_=ALL_SYMBOLS_SENSITIVITY):
-                raise PermissionDenied(
-                    f"{each.name} needs the sensitivity {ALL_SYMBOLS_SENSITIVITY}",
-                    "insufficient_sensitivity",
-                )
-            wildcards.append(each)
     tokens = {}
     for text, token in given.items():
         for each in parse_channel(text, several=False):
             if each.name not in named and each.kind not in {wildcard.kind for wildcard in wildcards}:
                 raise UnknownOperation(f"from names {each.name}, which channels does not")
-            tokens[each.name] = parse_tokens(token)
+            is_of_account = isinstance(each, AccountChannel)
+            tokens[each.name] = parse_event_number(token) if is_of_account else parse_tokens(token)
     return named, wildcards, tokens
+
+
+def _check_access(caller: Caller, channel: AnyChannel | AllSymbols) -> None:
+    """Raise `PermissionDenied` or `UnknownAccount` if a caller who may use the feed may not have a channel."""
+    if isinstance(channel, AccountChannel):
+        check_account(caller, channel.account)
+    elif isinstance(channel, AllSymbols) and not is_cleared(caller.sensitivity, for_=ALL_SYMBOLS_SENSITIVITY):
+        raise PermissionDenied(
+            f"{channel.name} needs the sensitivity {ALL_SYMBOLS_SENSITIVITY}", "insufficient_sensitivity"
+        )
 
 
 def _request(body: bytes) -> dict[str, Any]:

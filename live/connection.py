@@ -10,8 +10,10 @@ from typing import Any
 
 import orjson
 
-from live.channels import AllSymbols, Channel
+from live.account_follower import EventFeed
+from live.channels import AccountChannel, AllSymbols, AnyChannel
 from live.ends import IDLE, LEFT, SERVER_ERROR, SLOW_CONSUMER, End
+from live.exceptions import AccountRestored, LiveError
 from live.followers import Replay
 from live.frames import Message, frame_of, merged, resync_message
 from live.hub import Hub, LiveChannel, RunInThread
@@ -33,6 +35,7 @@ STALLED_SECONDS = 8.0
 IDLE_SECONDS = 30.0
 PING_SECONDS = 15.0
 _RETRY_SECONDS = (0.5, 3.0)
+_RESTORED = (Resync, AccountRestored)
 
 
 class Subscription:
@@ -64,6 +67,10 @@ class Wildcard:
     channels: AllSymbols
     is_latest: bool
     known: set[str] = field(default_factory=set)
+
+
+# A subscription, what it is resumed with, and whether the client gets a message first.
+_Opened = tuple[Subscription, Replay | EventFeed | None, Message | None]
 
 
 class Connection:
@@ -124,7 +131,7 @@ class Connection:
 
     def fail(self, subscription: Subscription, error: Exception) -> None:
         """Tell the client that a channel cannot be read, and end the subscription; or the connection, if it is our fault."""
-        if not isinstance(error, StorageError | StatsError):
+        if not isinstance(error, LiveError | StorageError | StatsError):
             self.end(SERVER_ERROR)
             return
         name = subscription.live.channel.name
@@ -133,20 +140,20 @@ class Connection:
         self.unsubscribe(name)
 
     async def subscribe(
-        self, channels: Iterable[Channel], tokens: Mapping[str, Mapping[str, Token]], *, is_latest: bool
+        self, channels: Iterable[AnyChannel], tokens: Mapping[str, Mapping[str, Token]], *, is_latest: bool
     ) -> tuple[dict[str, str], Callable[[], None]]:
         """Subscribe to channels: from tokens, by the channel's name, or from now on.
 
-        Returns the token from which each continues, and a function that begins to send what is older; call it at once,
-        after the client was told. Raises `StorageError`s; then nothing is subscribed.
+        Returns the token from which each continues, and a function that begins to send what is older, or the state; call
+        it at once, after the client was told. Raises `StorageError`s, `UnknownAccount`; then nothing is subscribed.
         """
-        opened: list[tuple[Subscription, Replay | None, Message | None]] = []
+        opened: list[_Opened] = []
         try:
             for channel in channels:
                 live = await self._hub.open(channel)
                 subscription = Subscription(self, live, is_latest=is_latest)
-                opened.append((subscription, None, None))
-                if channel.name in tokens:
+                opened.append((subscription, None, live.state))
+                if channel.name in tokens and live.state is None:
                     opened[-1] = (subscription, *await self._replay(channel, live, tokens[channel.name]))
         except BaseException:
             self._leave(opened)
@@ -156,30 +163,29 @@ class Connection:
             opened = []
         return self._begun(opened)
 
-    def _leave(self, opened: list[tuple[Subscription, Replay | None, Message | None]]) -> None:
+    def _leave(self, opened: list[_Opened]) -> None:
         for subscription, _, _ in opened:
             self._hub.leave(subscription.live)
 
-    def _begun(
-        self, opened: list[tuple[Subscription, Replay | None, Message | None]]
-    ) -> tuple[dict[str, str], Callable[[], None]]:
+    def _begun(self, opened: list[_Opened]) -> tuple[dict[str, str], Callable[[], None]]:
         begun: dict[str, str] = {}
-        resyncs: list[Message] = []
-        replays: list[tuple[Subscription, Replay]] = []
-        for subscription, replay, resync in opened:
+        firsts: list[Message] = []
+        replays: list[tuple[Subscription, Replay | EventFeed]] = []
+        for subscription, replay, first in opened:
             live = subscription.live
             self.unsubscribe(live.channel.name)
             self.subscriptions[live.channel.name] = subscription
-            subscription.seq = begun[live.channel.name] = live.seq if replay is None else replay.feed.seq
-            if resync is not None:
-                resyncs.append(resync_message(live.channel.name, live.seq))
+            subscription.seq = begun[live.channel.name] = live.seq if replay is None else replay.seq
+            if first is not None:
+                # The channel may have moved on since it was opened.
+                firsts.append(live.state or resync_message(live.channel.name, live.seq))
             if replay is None:
                 live.subscribers.add(subscription)
             else:
                 replays.append((subscription, replay))
 
         def begin() -> None:
-            for message in resyncs:
+            for message in firsts:
                 self._write(message.frame(self._format))
             for subscription, replay in replays:
                 subscription.replay = asyncio.create_task(self._catch_up(subscription, replay))
@@ -235,25 +241,27 @@ class Connection:
         self._socket.ping()
 
     async def _replay(
-        self, channel: Channel, live: LiveChannel, tokens: Mapping[str, Token]
-    ) -> tuple[Replay | None, Message | None]:
+        self, channel: AnyChannel, live: LiveChannel, tokens: Mapping[str, Token]
+    ) -> tuple[Replay | EventFeed | None, Message | None]:
         """Return the channel's replay from tokens; or, if the log was restored, a message that says so."""
         try:
+            if isinstance(channel, AccountChannel):
+                return await self._run_replay(EventFeed.resumed, channel, tokens), None
             return await self._run_replay(Replay, channel, tokens), None
-        except Resync:
+        except _RESTORED:
             return None, resync_message(channel.name, live.seq)
 
-    async def _catch_up(self, subscription: Subscription, replay: Replay) -> None:
+    async def _catch_up(self, subscription: Subscription, replay: Replay | EventFeed) -> None:
         """Send what is older than what the channel delivers; then join the channel."""
         live = subscription.live
         try:
             async with self._resuming:
                 await self._send_old(subscription, replay)
-        except Resync:
+        except _RESTORED:
             # The log was restored while it was read; the client continues at its head.
             self._send(subscription, resync_message(live.channel.name, live.seq))
         except Exception as error:
-            if not isinstance(error, StorageError | StatsError):
+            if not isinstance(error, LiveError | StorageError | StatsError):
                 logger.exception("old messages of the live feed cannot be sent")
             subscription.replay = None
             self.fail(subscription, error)
@@ -261,7 +269,7 @@ class Connection:
         live.subscribers.add(subscription)
         subscription.replay = None
 
-    async def _send_old(self, subscription: Subscription, replay: Replay) -> None:
+    async def _send_old(self, subscription: Subscription, replay: Replay | EventFeed) -> None:
         """Send old messages as the client takes them, until the replay has come to where the channel is."""
         live = subscription.live
         while True:
@@ -270,14 +278,14 @@ class Connection:
             if live.error is not None:
                 raise live.error
             is_ahead = _is_ahead(replay, live)
-            if is_ahead or (replay.commits == live.commits and replay.feed.seq != live.seq):
+            if is_ahead or (replay.commits == live.commits and replay.seq != live.seq):
                 # The client has a later token than the channel, or the channel is in the midst of a commit.
-                self._hub.ring(live.channel.symbol)
+                self._hub.ring(live.channel.bell_name)
                 await live.moved()
-            elif replay.commits == live.commits and replay.feed.settled_ns >= live.settled_ns:
+            elif replay.commits == live.commits and replay.settled_ns >= live.settled_ns:
                 return
 
-    async def _send_some(self, subscription: Subscription, replay: Replay) -> bool:
+    async def _send_some(self, subscription: Subscription, replay: Replay | EventFeed) -> bool:
         """Send the next old messages. Return whether there were any."""
         live = subscription.live
         messages = await self._run_replay(replay.next, live.commits)
@@ -328,6 +336,6 @@ class Connection:
             self._send(subscription, message)
 
 
-def _is_ahead(replay: Replay, live: LiveChannel) -> bool:
+def _is_ahead(replay: Replay | EventFeed, live: LiveChannel) -> bool:
     """Return whether a client has a later token than the channel has delivered."""
     return any(commit.number > live.commits[dataset].number for dataset, commit in replay.commits.items())

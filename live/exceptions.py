@@ -3,12 +3,14 @@
 LiveError               the client must correct its message
 ├── UnknownOperation    a message is no object with a known `op`; the connection ends
 ├── UnknownChannel      no channel has this name
+├── UnknownAccount      the caller has no account with this id
 ├── InvalidResumeToken  the text is no resume token, or one of another log
 ├── TooManyChannels     the connection has all the channels that it may have
 └── UpgradeRequired     a plain request came where a WebSocket is opened
 
 Errors of symbols and parameters come from `trades.exceptions`, `stats.exceptions` and `http_requests.exceptions`. A token
-of a log that was restored raises `store.walk.Resync`.
+of a log that was restored raises `store.walk.Resync`; a number that an account's events have not reached,
+`AccountRestored`.
 """
 
 from typing import ClassVar
@@ -30,6 +32,19 @@ class UnknownChannel(LiveError):
     """No channel has this name. Correct it."""
 
     code = "unknown_channel"
+
+
+class UnknownAccount(LiveError):
+    """The caller has no account with this id, whether or not there is one. Ask for another."""
+
+    code = "unknown_account"
+
+    def __init__(self, account: str) -> None:
+        super().__init__(f"you have no account {account!r}")
+
+
+class AccountRestored(Exception):
+    """A resume token is ahead of the account's events: the database was restored. The client is told to resync."""
 
 
 class InvalidResumeToken(LiveError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 from live.bar_feed import BarFeed, BarPosition
 from live.bar_frames import BarFrames
@@ -31,15 +31,36 @@ _MESSAGES_AT_ONCE = 16
 Commits = Mapping[Dataset, CommitId]
 
 
-class Feed(Protocol):
-    """Makes the messages of a channel from the pieces of its logs.
+class Numbered(Protocol):
+    """A commit of a log, or an event of an account."""
 
-    seq: the token of the last message. due_ns: when bars may become final without a commit; None for never.
-    settled_ns: the last time at which that was looked for.
+    @property
+    def number(self) -> int: ...
+
+
+Reached = Mapping[Any, Numbered]
+"""How far each log of a channel was read: the newest commits by dataset (`Commits`), or an account's newest event."""
+
+
+class OpenFeed(Protocol):
+    """Makes the messages of a channel.
+
+    seq: the token of the last message. settled_ns: the last time at which it was looked for bars that became final without
+    a commit. state: the message that a client gets first; None if it begins with what comes.
     """
 
-    seq: str
-    settled_ns: int
+    @property
+    def seq(self) -> str: ...
+
+    @property
+    def settled_ns(self) -> int: ...
+
+    @property
+    def state(self) -> Message | None: ...
+
+
+class Feed(OpenFeed, Protocol):
+    """Makes messages from the pieces of logs. due_ns: when bars may become final without a commit; None for never."""
 
     @property
     def due_ns(self) -> int | None: ...
@@ -64,11 +85,21 @@ class Replay:
         self._messages: Iterator[Message] = iter(())
 
     @property
+    def seq(self) -> str:
+        """The token of the last message."""
+        return self.feed.seq
+
+    @property
+    def settled_ns(self) -> int:
+        """See `Feed`."""
+        return self.feed.settled_ns
+
+    @property
     def commits(self) -> Commits:
         """The newest commits that were read."""
         return {dataset: reader.position.commit for dataset, reader in self._readers.items()}
 
-    def next(self, upto: Commits) -> list[Message]:
+    def next(self, upto: Reached) -> list[Message]:
         """Return the next messages, up to these commits; none after the last.
 
         Errors are raised after the messages before them were returned.
@@ -89,7 +120,7 @@ class Replay:
                 raise
         return messages
 
-    def _read(self, upto: Commits) -> Iterator[Message]:
+    def _read(self, upto: Reached) -> Iterator[Message]:
         for dataset, reader in self._readers.items():
             while pieces := reader.read(upto[dataset].number):
                 yield from self.feed.taken(dataset, pieces, now_ns=time.time_ns())

@@ -88,6 +88,7 @@ class RowFeed:
     # Rows change with commits only.
     due_ns = None
     settled_ns = LATEST_NS
+    state: Message | None = None
 
     def __init__(self, channel: Channel, record: CommitRecord | None, ordinal: int | None = None) -> None:
         """Begin after the row with this ordinal of a commit; None: after the whole commit."""

@@ -4,12 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Hashable, Mapping
-from typing import NamedTuple, Protocol, TypeVar, TypeVarTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, TypeVarTuple
 
+from live.account_follower import AccountFollower
 from live.bell import Bell
-from live.channels import Channel
+from live.channels import AccountChannel, AnyChannel
 from live.commits import NewCommits
-from live.followers import Advance, Commits, SymbolFollower
+from live.followers import Advance, OpenFeed, Reached, SymbolFollower
 from live.frames import Message
 from metrics.declarations import LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from store.declarations import Dataset
@@ -41,12 +42,13 @@ class RunInThread(Protocol):
 class Lanes(NamedTuple):
     """Threads for each kind of work, so that none delays another.
 
-    follow: reads new rows. bars: makes new bars. replay: reads what is old. ask: reads and charges what clients ask.
-    check: authenticates clients again.
+    follow: reads new rows. bars: makes new bars. accounts: reads new events of accounts. replay: reads what is old. ask:
+    reads and charges what clients ask. check: authenticates clients again.
     """
 
     follow: RunInThread
     bars: RunInThread
+    accounts: RunInThread
     replay: RunInThread
     ask: RunInThread
     check: RunInThread
@@ -64,24 +66,42 @@ class Subscriber(Protocol):
         ...
 
 
-# A symbol, and whether its bars are followed, or its rows.
+class Follower(Protocol):
+    """A `SymbolFollower` or an `AccountFollower`; each has its own kind of channel. Everything but the attributes blocks."""
+
+    heads: dict[Dataset, Hashable]
+    due_ns: int | None
+
+    def add(self, channel: Any) -> OpenFeed: ...
+
+    def remove(self, channel: Any) -> None: ...
+
+    def commits(self, channel: Any) -> Reached: ...
+
+    def settled_ns(self, channel: Any) -> int: ...
+
+    def advance(self) -> Advance: ...
+
+
+# A name that the bell knows, and whether its bars are followed; otherwise a symbol's rows, or an account.
 _Key = tuple[str, bool]
 
 
-def _key_of(channel: Channel) -> _Key:
-    return channel.symbol, channel.bars is not None
+def _key_of(channel: AnyChannel) -> _Key:
+    return channel.bell_name, not isinstance(channel, AccountChannel) and channel.bars is not None
 
 
 class LiveChannel:
     """A channel that this process follows.
 
     seq, commits: the token of the last message that was delivered, and the commits up to which the logs were read then.
-    settled_ns: the `settled_ns` of the feed then. error: why it is followed no longer.
+    settled_ns: the `settled_ns` of the feed then. state: the message that a client gets first, always the newest; None if
+    clients begin with what comes. error: why it is followed no longer.
     """
 
-    def __init__(self, channel: Channel, seq: str, commits: Commits, settled_ns: int) -> None:
-        self.channel, self.seq = channel, seq
-        self.commits, self.settled_ns = commits, settled_ns
+    def __init__(self, channel: AnyChannel, feed: OpenFeed, commits: Reached) -> None:
+        self.channel, self.commits = channel, commits
+        self.seq, self.settled_ns, self.state = feed.seq, feed.settled_ns, feed.state
         self.subscribers: set[Subscriber] = set()
         # How many clients use the channel: subscribers, and those that still read old messages.
         self.users = 0
@@ -91,6 +111,8 @@ class LiveChannel:
     def deliver(self, message: Message) -> None:
         """Give a message to all subscribers."""
         self.seq = message.seq
+        if self.state is not None:
+            self.state = message
         for subscriber in tuple(self.subscribers):
             try:
                 subscriber.deliver(message)
@@ -106,7 +128,7 @@ class LiveChannel:
             subscriber.fail(error)
         self._wake()
 
-    def move_to(self, commits: Commits, settled_ns: int) -> None:
+    def move_to(self, commits: Reached, settled_ns: int) -> None:
         """Note that the messages up to these commits were delivered."""
         self.commits, self.settled_ns = commits, settled_ns
         self._wake()
@@ -126,13 +148,14 @@ class LiveChannel:
             self._moved = None
 
 
-class _FollowedSymbol:
-    """A symbol whose logs are followed, for its channels of rows or for those of bars. lock: held while a thread uses the follower. opening: how many wait to open one."""
+class _Followed:
+    """A symbol whose logs are followed, for its channels of rows or for those of bars; or an account.
 
-    def __init__(self, key: "_Key", run: RunInThread) -> None:
-        self.key, self.run = key, run
-        symbol, _ = key
-        self.follower = SymbolFollower(symbol)
+    lock: held while a thread uses the follower. opening: how many wait to open a channel.
+    """
+
+    def __init__(self, key: _Key, follower: Follower, run: RunInThread) -> None:
+        self.key, self.follower, self.run = key, follower, run
         self.opening = 0
         self.channels: dict[str, LiveChannel] = {}
         self.lock = asyncio.Lock()
@@ -146,12 +169,12 @@ class _FollowedSymbol:
 
 
 class Hub:
-    """The channels of this process. Bars have followers and threads of their own, so that they do not delay rows."""
+    """The channels of this process. Bars and accounts have threads of their own, so that they do not delay rows."""
 
-    def __init__(self, follow: RunInThread, bars: RunInThread) -> None:
-        """Both run a function in a thread."""
-        self._follow_rows, self._follow_bars = follow, bars
-        self._symbols: dict[_Key, _FollowedSymbol] = {}
+    def __init__(self, follow: RunInThread, bars: RunInThread, accounts: RunInThread) -> None:
+        """All run a function in a thread."""
+        self._follow_rows, self._follow_bars, self._follow_accounts = follow, bars, accounts
+        self._followed: dict[_Key, _Followed] = {}
         self._bell = Bell(self.ring)
         self._tasks: list[asyncio.Task[None]] = []
         self._removing: set[asyncio.Task[None]] = set()
@@ -172,29 +195,29 @@ class Hub:
         self.ring(symbol)
         self._bell.ring(symbol)
 
-    def ring(self, symbol: str) -> None:
-        """Look for new commits in the logs of a symbol, if it is followed."""
+    def ring(self, name: str) -> None:
+        """Look for what is new of a symbol or an account, if it is followed. name: a channel's `bell_name`."""
         for is_of_bars in (False, True):
-            followed = self._symbols.get((symbol, is_of_bars))
+            followed = self._followed.get((name, is_of_bars))
             if followed is None:
                 continue
             followed.is_rung = True
             if followed.task is None or followed.task.done():
                 followed.task = asyncio.create_task(self._follow(followed))
 
-    async def open(self, channel: Channel) -> LiveChannel:
-        """Return a channel, followed from now on if it was not. Each call needs one of `leave`. Raises `StorageError`s."""
-        key = _key_of(channel)
-        run = self._follow_rows if channel.bars is None else self._follow_bars
-        followed = self._symbols.setdefault(key, _FollowedSymbol(key, run))
+    async def open(self, channel: AnyChannel) -> LiveChannel:
+        """Return a channel, followed from now on if it was not. Each call needs one of `leave`.
+
+        Raises `StorageError`s, `UnknownAccount`.
+        """
+        followed = self._followed.setdefault(_key_of(channel), self._new(channel))
         followed.opening += 1
         try:
             async with followed.lock:
                 live = followed.channels.get(channel.name)
                 if live is None:
                     feed = await followed.run(followed.follower.add, channel)
-                    commits = followed.follower.commits(channel)
-                    live = LiveChannel(channel, feed.seq, commits, feed.settled_ns)
+                    live = LiveChannel(channel, feed, followed.follower.commits(channel))
                     followed.channels[channel.name] = live
                 live.users += 1
         finally:
@@ -202,6 +225,12 @@ class Hub:
             self._forget_unused(followed)
         LIVE_SUBSCRIPTIONS.add(1, channel.kind)
         return live
+
+    def _new(self, channel: AnyChannel) -> _Followed:
+        if isinstance(channel, AccountChannel):
+            return _Followed(_key_of(channel), AccountFollower(channel.account), self._follow_accounts)
+        run = self._follow_rows if channel.bars is None else self._follow_bars
+        return _Followed(_key_of(channel), SymbolFollower(channel.symbol), run)
 
     def leave(self, live: LiveChannel) -> None:
         """Follow a channel no longer if nobody else uses it."""
@@ -236,7 +265,7 @@ class Hub:
             self.leave(opening.result())
 
     async def _remove(self, live: LiveChannel) -> None:
-        followed = self._symbols.get(_key_of(live.channel))
+        followed = self._followed.get(_key_of(live.channel))
         if followed is None:
             return
         async with followed.lock:
@@ -245,12 +274,12 @@ class Hub:
                 followed.follower.remove(live.channel)
         self._forget_unused(followed)
 
-    def _forget_unused(self, followed: _FollowedSymbol) -> None:
+    def _forget_unused(self, followed: _Followed) -> None:
         if not followed.channels and not followed.opening:
-            self._symbols.pop(followed.key, None)
+            self._followed.pop(followed.key, None)
 
-    async def _follow(self, followed: _FollowedSymbol) -> None:
-        """Deliver what is new in the logs of a symbol."""
+    async def _follow(self, followed: _Followed) -> None:
+        """Deliver what is new of a symbol or an account."""
         while followed.is_rung and followed.channels:
             async with followed.lock:
                 followed.is_rung = False
@@ -274,26 +303,26 @@ class Hub:
         while True:
             await asyncio.sleep(max(POLL_SECONDS, cost * _POLL_PAUSES))
             symbols: dict[Dataset, list[str]] = {}
-            for (symbol, _), followed in self._symbols.items():
+            for (symbol, _), followed in self._followed.items():
                 for dataset in followed.datasets:
                     symbols.setdefault(dataset, []).append(symbol)
             try:
                 heads = await self._follow_rows(_heads, symbols)
-                for symbol in self._changed(heads, is_declared=heads.catalogue != catalogue) | self._due():
-                    self.ring(symbol)
+                for name in self._changed(heads, is_declared=heads.catalogue != catalogue) | self._due():
+                    self.ring(name)
             except Exception:  # whatever it is, look again
                 logger.exception("the live feed cannot look at the logs")
                 continue
             catalogue, cost = heads.catalogue, heads.cost
 
     def _changed(self, heads: "_Heads", *, is_declared: bool) -> set[str]:
-        """Return the symbols with a log that has another head than when it was last read. is_declared: all symbols."""
+        """Return the symbols with a log that has another head than when it was last read. is_declared: all that is followed."""
         if is_declared:
-            return {symbol for symbol, _ in self._symbols}
+            return {name for name, _ in self._followed}
         changed = set()
         for (dataset, symbol), stamp in heads.stamps.items():
             for is_of_bars in (False, True):
-                followed = self._symbols.get((symbol, is_of_bars))
+                followed = self._followed.get((symbol, is_of_bars))
                 if (
                     followed is not None
                     and dataset in followed.datasets
@@ -305,8 +334,8 @@ class Hub:
     def _due(self) -> set[str]:
         now_ns = time.time_ns()
         return {
-            symbol
-            for (symbol, _), followed in self._symbols.items()
+            name
+            for (name, _), followed in self._followed.items()
             if followed.is_rung
             or (followed.follower.due_ns is not None and followed.follower.due_ns <= now_ns)
         }
@@ -330,7 +359,7 @@ def _heads(symbols: Mapping[Dataset, list[str]]) -> _Heads:
     return _Heads(stamps, store.catalogue_stamp(), time.thread_time() - began)
 
 
-async def _deliver(messages: list[Message], followed: _FollowedSymbol) -> None:
+async def _deliver(messages: list[Message], followed: _Followed) -> None:
     """Deliver messages; in portions if they are many, so that clients that read can take them."""
     size = 0
     for message in messages:
@@ -347,5 +376,5 @@ async def _deliver(messages: list[Message], followed: _FollowedSymbol) -> None:
         live.move_to(follower.commits(channel), follower.settled_ns(channel))
 
 
-def _is_behind(earlier: Commits, later: Commits) -> bool:
+def _is_behind(earlier: Reached, later: Reached) -> bool:
     return any(commit.number < later[dataset].number for dataset, commit in earlier.items())

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from live.channels import BARS_KIND, QUOTES_KIND, STATUS_KIND, TRADES_KIND
+from live.channels import ALL_KINDS
 from live.tokens import Token, parse_tokens
 
 
@@ -32,6 +32,9 @@ class ByKindSerializer(serializers.Serializer[Any]):
     quotes = serializers.IntegerField()
     status = serializers.IntegerField()
     bars = serializers.IntegerField()
+    orders = serializers.IntegerField()
+    alerts = serializers.IntegerField()
+    portfolio = serializers.IntegerField()
 
 
 @extend_schema_serializer(
@@ -40,8 +43,10 @@ class ByKindSerializer(serializers.Serializer[Any]):
             "A busy day",
             value={
                 "connections": 214,
-                "subscriptions": {TRADES_KIND: 1_020, QUOTES_KIND: 200, STATUS_KIND: 3, BARS_KIND: 411},
-                "messages": {TRADES_KIND: 9_204_117, QUOTES_KIND: 40_211, STATUS_KIND: 12, BARS_KIND: 88_014},
+                "subscriptions": dict(zip(ALL_KINDS, (1_020, 200, 3, 411, 12, 9, 14), strict=True)),
+                "messages": dict(
+                    zip(ALL_KINDS, (9_204_117, 40_211, 12, 88_014, 3_911, 40, 61_200), strict=True)
+                ),
                 "ends": {"left": 1_204, "restarting": 214, "slow_consumer": 2},
             },
         )

@@ -17,6 +17,7 @@ from store.walk import BEGINNING, CommitRecord, LogPosition, Resync
 _ITEM = re.compile(
     r"(?:([a-z_]{1,32})(?::[^=,]{1,64})?=)?(?:0|([0-9]{1,18})-([0-9a-f]{6})(?:\.([0-9]{1,18}))?)"
 )
+_EVENT_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _SHOWN = 64
 
 
@@ -45,6 +46,13 @@ def parse_tokens(text: str) -> dict[str, Token]:
         number, hash_start, ordinal = found[2] or "0", found[3] or NO_COMMIT.hash[:6], found[4]
         tokens[name] = Token(int(number), hash_start, None if ordinal is None else int(ordinal))
     return tokens
+
+
+def parse_event_number(text: str) -> dict[str, Token]:
+    """Return the token of an account's event: its number, without a hash. `0` is the beginning. Raises `InvalidResumeToken`."""
+    if not _EVENT_NUMBER.fullmatch(text):
+        raise InvalidResumeToken(f"{text[:_SHOWN]!r} is no number of an account's event; send a seq")
+    return {"": Token(int(text), "")}
 
 
 def token_of(tokens: Mapping[str, Token], dataset: Dataset) -> Token | None:

@@ -109,11 +109,11 @@ ERROR_CODES = (
         invalid_cursor="The cursor was not made here, is incomplete, or belongs to another query. Start again without a cursor.",
     ),
     *_codes(400, NextStep.CORRECT, GivenBy.READS,
-        invalid_resume_token="The text is no resume token of this log. Send a `seq`, the log's part of `X-Commit`, or 0.",  # noqa: S106 a meaning
+        invalid_resume_token="The text is no resume token of this log. Send a `seq`, the log's part of `X-Commit`, or 0. Of an account it is the number of an event.",  # noqa: S106 a meaning
     ),
     *_codes(400, NextStep.CORRECT, GivenBy.LIVE_FEED,
         malformed_message="A message over WebSocket is no JSON object with a known `op`, or has wrong members.",
-        unknown_channel="No channel has this name. Channels are trades:SYMBOL, quotes:SYMBOL, status:SYMBOL and bars.1m:SYMBOL.",
+        unknown_channel="No channel has this name. Channels are trades:SYMBOL, quotes:SYMBOL, status:SYMBOL, bars.1m:SYMBOL, orders:ACCOUNT, alerts:ACCOUNT and portfolio:ACCOUNT.",
         too_many_channels="A connection has at most 1,000 channels. Unsubscribe some, or open another connection.",
     ),
     # 401 and 403: the caller is unknown, or is not allowed to do this.
@@ -169,6 +169,9 @@ ERROR_CODES = (
         wrong_class="The symbol belongs to another class of instruments; the message names its path.",
         resolution_unavailable="The symbol has no data of this resolution or a finer one. Ask for a coarser resolution.",
         no_data="The symbol is known and has no data in the range.",
+    ),
+    *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.LIVE_FEED,
+        unknown_account="The caller has no account with this id, whether or not there is one.",
     ),
     *_codes(404, NextStep.CORRECT, GivenBy.EVERY,
         no_contract="The option's underlying, expiry, strike or right is not known. Set it, or use the OCC symbol.",

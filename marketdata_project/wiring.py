@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from django.http import HttpRequest, HttpResponse
 
-from audit.needs import CLASS_OF_CALL, PERSON_MAY, PROBLEM_ANSWER, RECORDED_NAMES
+from audit.needs import CLASS_OF_CALL, PERSON_MAY, PROBLEM_ANSWER, RECORDED_NAMES, CallClass
 from jobs.kinds import JOB_KINDS, PROBLEM_BODY, Document, JobKind
 from outbox.services import RECEIVERS, Receiver, event_log
 from ratelimit.access.table import ACCESS_TABLE, AccessTable, access_of
@@ -40,9 +40,9 @@ def _access_table() -> AccessTable:
     return AccessTable(ACCESS)
 
 
-def _class_of_call(url_name: str | None, method: str) -> str:
+def _class_of_call(url_name: str | None, method: str) -> CallClass:
     access = access_of(url_name, method)
-    return "" if access is None else access.audit_class
+    return CallClass() if access is None else CallClass(access.audit_class, access.is_strict)
 
 
 def _recorded_names() -> frozenset[str]:

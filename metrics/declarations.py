@@ -104,7 +104,7 @@ WORKER_HEARTBEAT_AGE = Gauge(
 # Jobs.
 JOBS_ENDED = Counter("marketdata_jobs_ended", "Jobs that have ended, by kind and state.", ("kind", "state"))
 
-# The live feed. `kind` is trades, quotes, status or bars.
+# The live feed. `kind` is trades, quotes, status, bars, orders, alerts or portfolio.
 LIVE_CONNECTIONS = Gauge("marketdata_live_connections", "Open connections of the live feed.")
 LIVE_SUBSCRIPTIONS = Gauge(
     "marketdata_live_subscriptions", "Channels that clients are subscribed to, by kind.", ("kind",)

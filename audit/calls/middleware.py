@@ -31,15 +31,15 @@ _UNDERWAY = "audit_call"
 class CallUnderway:
     """A call that is being answered.
 
-    `at` is the time when it began, `started` the same time by `perf_counter_ns`. A call with an `audit_class`
-    is recorded in the database, with its `body`, before its answer is sent; any other call is recorded in the
-    spool. `is_change_made`: the change was made; if a failure follows, its outcome is unknown. `is_recorded`: the
+    `at` is the time when it began, `started` the same time by `perf_counter_ns`. A strict call is recorded in the
+    database, with its `body`, before its answer is sent; any other call is recorded in the spool. `is_change_made`: the change was made; if a failure follows, its outcome is unknown. `is_recorded`: the
     record is committed.
     """
 
     at: datetime
     started: int
     audit_class: str = ""
+    is_strict: bool = False
     body: bytes = b""
     is_change_made: bool = False
     is_recorded: bool = False
@@ -65,9 +65,8 @@ def is_api_call(path: str) -> bool:
 class AuditMiddleware:
     """Records API calls with their latency: the time until the answer, or a stream's headers, was ready.
 
-    Strict calls, which have an audit class (CLASS_OF_CALL), are recorded in the database before they are answered.
-    `audit.calls.strict` records those that make a change; this class records the others. Calls without an audit
-    class are recorded in the spool.
+    Strict calls (CLASS_OF_CALL) are recorded in the database before they are answered. `audit.calls.strict` records
+    those that make a change; this class records the others. All other calls are recorded in the spool.
     """
 
     sync_capable = True
@@ -87,7 +86,7 @@ class AuditMiddleware:
         vars(request)[_UNDERWAY] = call
         try:
             response = self.get_response(request)
-            if call.audit_class and not call.is_recorded:
+            if call.is_strict and not call.is_recorded:
                 response = self._recorded(request, call, response)
             status = response.status_code
             return response
@@ -99,8 +98,8 @@ class AuditMiddleware:
         """Set the call's audit class, and keep its body before a parser consumes it."""
         call, match = call_underway(request), request.resolver_match
         if call is not None and match is not None:
-            call.audit_class = self.class_of(match.url_name, request.method or "")
-            call.body = request.body if call.audit_class else b""
+            call.audit_class, call.is_strict = self.class_of(match.url_name, request.method or "")
+            call.body = request.body if call.is_strict else b""
 
     def _recorded(
         self, request: HttpRequest, call: CallUnderway, response: HttpResponseBase
@@ -129,7 +128,7 @@ def strict_columns(
     """Return the record of a strict call. The call's masked body is added to `detail`."""
     body = {"body": body_detail(call.body, RECORDED_NAMES.get())} if call.body else {}
     record = record_of(call_in(request.META), **_outcome(request, call, status))
-    return columns_of_strict_call(record, audit_class=call.audit_class, detail={**body, **detail})
+    return columns_of_strict_call(record, detail={**body, **detail})
 
 
 def _outcome(request: HttpRequest, call: CallUnderway, status: int) -> dict[str, Any]:
@@ -140,6 +139,7 @@ def _outcome(request: HttpRequest, call: CallUnderway, status: int) -> dict[str,
         "status": status,
         "latency_us": (perf_counter_ns() - call.started) // 1000,
         "correlation_id": getattr(request, CORRELATION_ID, ""),
+        "audit_class": call.audit_class,
     }
 
 

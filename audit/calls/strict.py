@@ -1,4 +1,4 @@
-"""Commits a call's change together with its audit record: both or neither. A strict call has an audit class.
+"""Commits a strict call's change together with its audit record: both or neither.
 
 A view parses and checks first, then writes its change through one of two functions. `change_and_record` locks the
 chain's head while it appends the record. `change_outside_and_record` locks it during the change, too. On SQLite a
@@ -74,16 +74,16 @@ def change_outside_and_record(
 @contextmanager
 def _one_commit(view: APIView) -> Iterator[CallUnderway]:
     call = call_underway(view.request._request)  # noqa: SLF001 DRF's own way to Django's request
-    if call is None or not call.audit_class:
+    if call is None or not call.is_strict:
         raise RuntimeError(
-            "the endpoint makes a recorded change, but its row in the table of access has no audit class"
+            "the endpoint makes a recorded change, but by the table of access it is not strict"
         )
     try:
         with records_transaction():
             yield call
     except Error as error:
         logger.exception("a call of class %s was not recorded", call.audit_class)
-        call.audit_class = ""
+        call.is_strict = False
         raise (ChangeOutcomeUnknown() if call.is_change_made else AuditUnavailable()) from error
 
 

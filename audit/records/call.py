@@ -48,6 +48,7 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     # Set only in events (lost records, counted refusals), not in calls.
     event: Annotated[str, msgspec.Meta(max_length=EVENT_CHARS)] = ""
     detail: Annotated[str, msgspec.Meta(max_length=LINE_BYTES)] = ""
+    audit_class: Annotated[str, msgspec.Meta(max_length=CLASS_CHARS)] = ""
 
 
 _LIMITS = {
@@ -59,6 +60,7 @@ _LIMITS = {
     "correlation_id": CORRELATION_ID_CHARS,
     "event": EVENT_CHARS,
     "detail": LINE_BYTES,
+    "audit_class": CLASS_CHARS,
 }
 
 
@@ -74,6 +76,7 @@ def record_of_call(
     address: str,
     correlation_id: str,
     declared: frozenset[str],
+    audit_class: str = "",
 ) -> CallRecord:
     """Return the record of a call as it was received: secrets are masked first, then long values are cut.
 
@@ -94,6 +97,7 @@ def record_of_call(
         max(latency_us, 0),
         fitted(address, ADDRESS_CHARS),
         correlation_id,
+        audit_class=fitted(audit_class, CLASS_CHARS),
     )
 
 
@@ -109,17 +113,14 @@ def columns_of_call(record: CallRecord) -> AuditColumns:
     """Return a spooled record as columns of the chain."""
     return AuditColumns(
         record.at, record.caller, record.method, record.path, record.query, record.status, record.latency_us,
-        record.address, record.correlation_id, event=record.event, detail=record.detail,
+        record.address, record.correlation_id,
+        audit_class=record.audit_class, event=record.event, detail=record.detail,
     )  # fmt: skip
 
 
-def columns_of_strict_call(
-    record: CallRecord, *, audit_class: str, detail: Mapping[str, Any]
-) -> AuditColumns:
+def columns_of_strict_call(record: CallRecord, *, detail: Mapping[str, Any]) -> AuditColumns:
     """Return the record of a strict call as columns of the chain."""
-    return columns_of_call(without_surrogates(record))._replace(
-        audit_class=fitted(audit_class, CLASS_CHARS), detail=detail_text(detail)
-    )
+    return columns_of_call(without_surrogates(record))._replace(detail=detail_text(detail))
 
 
 def columns_of_event(

@@ -16,11 +16,12 @@ ANYBODY = "anybody"
 ANY_CALLER = "any caller"
 
 # CLOSING: calls that cancel orders, close positions or stop trading. No other calls, and no quota, take their tokens.
+# Their changes are events in the database, so their audit records may follow the answer.
 READ, WRITE, TRADING, CLOSING = "read", "write", "trading", "closing"
 KINDS = (READ, WRITE, TRADING, CLOSING)
 # Bodies of at most this many bytes are read before the caller is authenticated.
 SMALL_BODY_BYTES = 16 * 2**10
-# A call with one of these audit classes is never answered without its audit record.
+# A call with one of these audit classes is never answered without its audit record, except CLOSING.
 AUDIT_CLASSES = ("trading", "risk", "config", "keys")
 
 
@@ -41,6 +42,11 @@ class Access:
     cost: str = "one"
     audit_class: str = ""
     body_bytes: int = SMALL_BODY_BYTES
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether the audit record of a call is committed before its answer is sent."""
+        return bool(self.audit_class) and self.kind != CLOSING
 
 
 Table = Mapping[tuple[str, str], Access]

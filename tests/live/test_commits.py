@@ -153,7 +153,7 @@ class Held:
 
     def __init__(self) -> None:
         self.lane = Lane("live", threads=2, after=lambda: None)
-        self.hub = Hub(self.lane.run, self.lane.run)
+        self.hub = Hub(self.lane.run, self.lane.run, self.lane.run)
         self.waiting = AnswerWaiting(self.lane, {NewCommits: self.hub.wait})
         self.gone = asyncio.Event()
 
@@ -176,7 +176,7 @@ class Held:
     async def left(self) -> None:
         """Wait until the hub follows nothing."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while subscriptions() or self.hub._symbols:
+            while subscriptions() or self.hub._followed:
                 await asyncio.sleep(0.005)
 
 

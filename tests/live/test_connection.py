@@ -34,7 +34,7 @@ def store(default_store) -> QueryableStore:
 
 @asynccontextmanager
 async def running_hub() -> AsyncIterator[Hub]:
-    hub = Hub(in_thread, in_thread)
+    hub = Hub(in_thread, in_thread, in_thread)
     hub.start()
     try:
         yield hub

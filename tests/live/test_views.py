@@ -8,7 +8,8 @@ from tests.marketdata_project.front_server import ask, running
 
 STATS = "/api/v1/stream/stats"
 STREAM = "/ws/v1/stream"
-NOTHING = {"trades": 0, "quotes": 0, "status": 0, "bars": 0}
+KINDS = ("trades", "quotes", "status", "bars", "orders", "alerts", "portfolio")
+NOTHING = dict.fromkeys(KINDS, 0)
 
 
 @pytest.fixture

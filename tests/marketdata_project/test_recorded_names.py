@@ -38,8 +38,8 @@ def fields(node: Any) -> Iterator[str]:
             yield from fields(list(inner.values()) if name == "properties" and inner else inner)
 
 
-def test_strict_operations_are_those_with_an_audit_class():
-    assert {name for (name, _), access in ACCESS.items() if access.audit_class} == set(STRICT)
+def test_the_strict_operations_are_those_of_the_table_of_access():
+    assert {name for (name, _), access in ACCESS.items() if access.is_strict} == set(STRICT)
 
 
 def test_recorded_names_are_those_that_the_api_declares():

@@ -52,7 +52,7 @@ def without_records():
 
 
 def test_every_strict_endpoint_is_tried_here():
-    assert {endpoint for endpoint, access in ACCESS.items() if access.audit_class} == CALLS.keys()
+    assert {endpoint for endpoint, access in ACCESS.items() if access.is_strict} == CALLS.keys()
 
 
 @pytest.mark.parametrize("endpoint", CALLS, ids=str)

@@ -11,6 +11,7 @@ from rest_framework.viewsets import ViewSet
 from audit.calls.strict import change_and_record, change_outside_and_record
 from audit.exceptions import AuditError
 from audit.models import SpoolFile
+from audit.needs import CallClass
 from tests.audit.builders import AT
 
 
@@ -94,6 +95,14 @@ class Unchanging(Outcomes):
         return self.answer(request, outcome)
 
 
+class Following(Outcomes):
+    """Makes its change by itself; its record follows."""
+
+    def post(self, request, outcome):
+        write("change")
+        return self.answer(request, outcome)
+
+
 class Refusing(Outcomes):
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
@@ -158,6 +167,8 @@ urlpatterns = [
     path("api/v1/open", Open.as_view(), name="strict-config"),
     path("api/v1/plain", plain, name="strict-config"),
     path("api/v1/stream", Stream.as_view(), name="strict-keys"),
+    path("api/v1/following/<outcome>", Following.as_view(), name="following-trading"),
+    path("api/v1/wrongly-following/<outcome>", Outcomes.as_view(), name="following-trading"),
     path("api/v1/easy/<outcome>", Outcomes.as_view(), name="easy"),
     path("api/v1/easy-read", plain, name="easy"),
     path("page", plain, name="strict-keys"),
@@ -165,7 +176,10 @@ urlpatterns = [
 
 
 def class_of(url_name, method):
-    return url_name.removeprefix("strict-") if url_name.startswith("strict-") and method != "GET" else ""
+    strictness, _, name = url_name.partition("-")
+    if not name or method == "GET":
+        return CallClass()
+    return CallClass(name, is_strict=strictness == "strict")
 
 
 def problem(error):

@@ -14,7 +14,8 @@ from audit.chain.verify import chain_verify
 from audit.models import AuditRecord
 from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER
 from audit.reading.export import ndjson_pieces
-from audit.services import call_spool
+from audit.services import call_spool, spool_collect
+from tests.audit.builders import AT
 from tests.audit.calls import strict_views
 from tests.audit.calls.strict_views import Authentication, Elsewhere, written
 
@@ -164,10 +165,23 @@ def test_a_refusal_of_a_view_that_is_none_of_drfs_is_recorded(client):
     assert [record.status for record in recorded()] == [409]
 
 
-def test_a_change_of_an_endpoint_without_an_audit_class_is_an_error_and_not_made(client, spooled):
-    assert post(client, "/api/v1/easy/201").status_code == 500
+@pytest.mark.parametrize("path", ["easy", "wrongly-following"])
+def test_a_recorded_change_of_an_endpoint_that_is_not_strict_is_an_error_and_not_made(client, spooled, path):
+    assert post(client, f"/api/v1/{path}/201").status_code == 500
     assert (written(), recorded()) == (set(), [])
     assert [record["status"] for record in spooled()] == [500]
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_call_whose_record_follows_needs_no_chain_and_its_record_has_its_class(client, spooled, status):
+    with refusing('UPDATE "audit_chainends"'), refusing("INSERT INTO audit_auditrecord"):
+        assert post(client, f"/api/v1/following/{status}").status_code == status
+    assert (written(), recorded()) == ({"change"}, [])
+    (line,) = spooled()
+    assert (line["caller"], line["status"], line["audit_class"]) == ("key:12", status, "trading")
+    assert spool_collect(now=AT) == 1
+    (record,) = recorded()
+    assert (record.status, record.audit_class, record.detail) == (status, "trading", "")
 
 
 def test_a_stream_is_recorded_before_it_begins(client):

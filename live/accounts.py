@@ -1,0 +1,48 @@
+"""What the live feed reads of accounts. A higher package provides it; without one there are no accounts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from needs import Need
+
+ORDERS_KIND, ALERTS_KIND, PORTFOLIO_KIND = "orders", "alerts", "portfolio"
+ACCOUNT_KINDS = (ORDERS_KIND, ALERTS_KIND, PORTFOLIO_KIND)
+# The bell names an account with this prefix, which no symbol has.
+BELL_PREFIX = "@"
+
+
+class EventRows(NamedTuple):
+    """The rows of an account's event for one kind of channel. rows: JSON objects, at least one."""
+
+    number: int
+    at_ns: int
+    rows: Sequence[Mapping[str, Any]]
+
+
+class AccountFeeds(Protocol):
+    """Reads accounts and their events, whose numbers are 1, 2, 3, ….
+
+    Who sees an event sees all events before it. Everything here blocks. Raises DatabaseError.
+    """
+
+    def head(self, account: str) -> int | None:
+        """Return the number of an account's newest event; None for an unknown account."""
+        ...
+
+    def last(self, account: str, kind: str, upto: int) -> int:
+        """Return the number of the last event up to `upto` that has rows of a kind; 0 if none has."""
+        ...
+
+    def events(self, account: str, kind: str, *, after: int, upto: int, limit: int) -> Sequence[EventRows]:
+        """Return the first `limit` events that have rows of a kind. kind: orders or alerts.
+
+        The rows of orders are the orders that the event changed, as they were after it.
+        """
+        ...
+
+    def portfolio(self, account: str) -> tuple[int, Mapping[str, Any]]:
+        """Return an account's portfolio, a JSON object, and the number of the newest event in it."""
+        ...
+
+
+ACCOUNT_FEEDS: Need[AccountFeeds] = Need("live.accounts.ACCOUNT_FEEDS")

@@ -1,0 +1,55 @@
+"""The sessions of instruments: when they trade, when a day order ends, and when a closed market opens."""
+
+import numpy as np
+
+from stats.sessions.calendars import TradingCalendar, calendar_if_known
+from stats.sessions.schedule import Hours, Schedule
+from store.arrays import Integers, Mask
+from store.instruments import Instrument
+from store.timestamps import DAY_NS
+
+# Only the New York Stock Exchange in 1914 was closed for nearly as long.
+_LOOKAHEAD_DAYS = 200
+
+
+def is_in_session(instrument: Instrument, instants: Integers) -> Mask:
+    """Return which instants are in regular sessions. An instrument without a known calendar trades at all hours."""
+    calendar = calendar_if_known(instrument)
+    if calendar is None or not len(instants):
+        return np.ones(len(instants), np.bool_)
+    segments = calendar.around(int(instants.min()), int(instants.max())).segments(Hours.REGULAR)
+    index = segments.start_ns.searchsorted(instants, side="right") - 1
+    is_in: Mask = (index >= 0) & (instants < segments.end_ns[index])
+    return is_in
+
+
+def session_end_ns(instrument: Instrument, at_ns: int) -> int | None:
+    """Return when a day order that is accepted at an instant ends: at the next close of a regular session.
+
+    Without a known calendar it is the end of the UTC date. None if the calendar knows no later session.
+    """
+    calendar = calendar_if_known(instrument)
+    if calendar is None:
+        return (at_ns // DAY_NS + 1) * DAY_NS
+    closes = _schedule(calendar, at_ns).close_ns
+    later = closes[closes > at_ns]
+    return int(later[0]) if len(later) else None
+
+
+def next_open_ns(instrument: Instrument, at_ns: int) -> int | None:
+    """Return the first instant from `at_ns` on that is in a regular session: `at_ns` itself if the market is open.
+
+    None if the calendar knows no later session.
+    """
+    calendar = calendar_if_known(instrument)
+    if calendar is None:
+        return at_ns
+    segments = _schedule(calendar, at_ns).segments(Hours.REGULAR)
+    later = np.flatnonzero(segments.end_ns > at_ns)
+    return max(at_ns, int(segments.start_ns[later[0]])) if len(later) else None
+
+
+def _schedule(calendar: TradingCalendar, at_ns: int) -> Schedule:
+    """Return the trading dates from that of an instant on."""
+    date = int(calendar.trading_date_of(np.array([at_ns]))[0])
+    return calendar.on_dates(date, date + _LOOKAHEAD_DAYS)

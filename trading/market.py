@@ -1,0 +1,223 @@
+"""What the store says of a symbol: the terms of its trading, its price now, and the logs that its orders follow."""
+
+from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from live.tokens import head_of
+from store.arrays import Mask
+from store.bars.prints import standing
+from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
+from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
+from store.instruments import FUTURE, Instrument
+from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS
+from store.log_views.log_view import rows_backwards, view_as_of
+from store.protocol import NO_COMMIT
+from trades.stores import market_store
+from trading.core.amounts import price_of
+from trading.core.events import Reference, RowRef
+from trading.core.matching import Rate
+from trading.core.rows import Quote
+from trading.core.terms import TRADABLE, Side, Terms
+from trading.exceptions import NoRate, NoReferencePrice, NotTradable
+from trading.market_rows import firm_quotes, ordinary_prints, quoted
+from trading.models import InstrumentTerms
+
+LogKey = tuple[Dataset, str]
+# A price is searched in so many tables of rows, each four times as long as the one before: the last 87,360 rows.
+_TABLES_SEARCHED = 6
+# An inverted rate has as many digits as a double, so that products of it are exact before they are rounded.
+_RATE = Context(prec=15, rounding=ROUND_HALF_EVEN)
+_ONE = Decimal(1)
+
+
+def terms_of(symbol: str) -> Terms:
+    """Return the terms on which an instrument is traded: those of its class, its own, and those of `InstrumentTerms`.
+
+    symbol: canonical. Raises `NotTradable`, `StorageError`s.
+    """
+    instrument = market_store().instrument(symbol)
+    of_class = _terms_of_class(instrument)
+    own: dict[str, Any] = {"currency": _currency_of(instrument)}
+    if instrument.tick_size is not None:
+        own["tick"] = price_of(instrument.tick_size)
+    if instrument.has_integer_volume:
+        own["lot"] = _ONE
+    if instrument.instrument_class == FUTURE:
+        if instrument.multiplier is None:
+            raise NotTradable(f"{symbol} has no multiplier: declare it by PUT /api/v1/instruments/{symbol}")
+        own["multiplier"] = price_of(instrument.multiplier)
+    return msgspec.structs.replace(of_class, **(own | _declared_terms(symbol)))
+
+
+def _terms_of_class(instrument: Instrument) -> Terms:
+    try:
+        return TRADABLE[instrument.instrument_class]
+    except KeyError:
+        classes = ", ".join(TRADABLE)
+        raise NotTradable(
+            f"{instrument.symbol} is of the class {instrument.instrument_class}, which is not traded here; these are: {classes}"
+        ) from None
+
+
+def _declared_terms(symbol: str) -> dict[str, Any]:
+    row = InstrumentTerms.objects.filter(symbol=symbol).first()
+    if row is None:
+        return {}
+    names = ("tick", "lot", "borrow_rate", "initial_margin", "maintenance_margin", "contract_margin")
+    declared: dict[str, Any] = {name: Decimal(text) for name in names if (text := getattr(row, name))}
+    return declared if row.shortable is None else declared | {"shortable": row.shortable}
+
+
+def _currency_of(instrument: Instrument) -> str:
+    return instrument.currency or _terms_of_class(instrument).currency
+
+
+def mark_of(symbol: str, account_currency: str, *, is_long: bool, now_ns: int) -> Reference:
+    """Return the price of a position: what closing it would get. Raises as `reference_of`."""
+    side = Side.SELL if is_long else Side.BUY
+    return reference_of(symbol, account_currency, side=side, now_ns=now_ns)
+
+
+def reference_of(symbol: str, account_currency: str, *, side: Side, now_ns: int) -> Reference:
+    """Return what the market looks like, by the rows that are dated up to `now_ns`.
+
+    symbol: canonical. `price` is the ask for a buy and the bid for a sell, else the last price; `at_ns` is the time of its
+    row. A quote is left out if it is much older than the last price. A row that was corrected is named by the commit that
+    stored it first. Late prints and those of backfills count, because they take their place by their event time. Raises
+    `NoReferencePrice`, `NoRate`, `NotTradable`, `StorageError`s.
+    """
+    instrument = market_store().instrument(symbol)
+    rate, rate_ref = rate_of(_currency_of(instrument), account_currency, now_ns=now_ns)
+    quote, last = _newest_quote(instrument, now_ns), _last_price(instrument, now_ns)
+    if quote is not None and last is not None:
+        is_old = last.ref.timestamp_ns - quote.ref.timestamp_ns > DEFAULT_MAX_AGE_NS
+        quote = None if is_old else quote
+    bid, ask = (None, None) if quote is None else (quote.bid, quote.ask)
+    asked = ask if side is Side.BUY else bid
+    priced = last if quote is None or asked is None else _RowPrice(quote.ref, asked)
+    if priced is None:
+        raise NoReferencePrice(symbol)
+    refs = (None if quote is None else quote.ref, None if last is None else last.ref, rate_ref)
+    return Reference(
+        symbol=symbol,
+        price=priced.price,
+        rate=rate,
+        bid=bid,
+        ask=ask,
+        last=None if last is None else last.price,
+        at_ns=priced.ref.timestamp_ns,
+        refs=tuple(ref for ref in refs if ref is not None),
+    )
+
+
+def rate_of(currency: str, account_currency: str, *, now_ns: int) -> Rate:
+    """Return the rate from a currency to the account's: the middle of the newest quote of the pair, or its last price.
+
+    If only the opposite pair has a price, the rate is inverted. For the same currency it is 1, and no row says it. Raises
+    `NoRate`, `StorageError`s.
+    """
+    if currency == account_currency:
+        return _ONE, None
+    for symbol, is_inverted in _pairs(currency, account_currency):
+        instrument = market_store().instrument(symbol)
+        quote = _newest_quote(instrument, now_ns)
+        priced = _last_price(instrument, now_ns)
+        if quote is not None and quote.middle is not None:
+            priced = _RowPrice(quote.ref, quote.middle)
+        if priced is not None:
+            rate = _RATE.divide(_ONE, priced.price) if is_inverted else priced.price
+            return rate, priced.ref
+    raise NoRate(currency, account_currency)
+
+
+def _pairs(currency: str, account_currency: str) -> list[tuple[str, bool]]:
+    """Return the symbols of a pair of currencies, and whether each has the opposite rate."""
+    pairs = ((currency, account_currency, False), (account_currency, currency, True))
+    return [
+        (market_store().canonical(f"{base}{separator}{quote}"), is_inverted)
+        for base, quote, is_inverted in pairs
+        for separator in ("-", "")
+    ]
+
+
+def logs_of_orders(symbol: str, account_currency: str) -> list[LogKey]:
+    """Return the logs that the engine follows for orders and positions in a symbol.
+
+    They are the symbol's own (bars only if it has no trades), and those of the pair that converts its currency.
+    """
+    store = market_store()
+    datasets = [TRADES, QUOTES, CORPORATE_ACTIONS, TRADING_STATUS]
+    if head_of(store, TRADES, symbol) == NO_COMMIT:
+        datasets.append(BARS)
+    logs = [(dataset, symbol) for dataset in datasets]
+    currency = _currency_of(store.instrument(symbol))
+    if currency != account_currency:
+        pairs = [
+            (dataset, pair) for pair, _ in _pairs(currency, account_currency) for dataset in (QUOTES, TRADES)
+        ]
+        logs += [log for log in pairs if head_of(store, *log) != NO_COMMIT]
+    return logs
+
+
+def heads_of(symbol: str, account_currency: str) -> dict[str, str]:
+    """Return the newest commits of `logs_of_orders`: tokens such as `17-9f3a2c` by names such as `trades:AAPL`.
+
+    A log without a commit has the token `0-000000`.
+    """
+    store = market_store()
+    return {
+        f"{dataset.name}:{each}": head_of(store, dataset, each).token
+        for dataset, each in logs_of_orders(symbol, account_currency)
+    }
+
+
+class _RowPrice(NamedTuple):
+    ref: RowRef
+    price: Decimal
+
+
+def _newest_quote(instrument: Instrument, now_ns: int) -> Quote | None:
+    found = _newest_row(QUOTES, instrument.symbol, now_ns, firm_quotes)
+    if found is None:
+        return None
+    row, ref = found
+    bid, ask = (quoted(instrument, row[side]) for side in ("bid", "ask"))
+    return Quote(ref=ref, bid=bid, ask=ask, known_ns=now_ns)
+
+
+def _last_price(instrument: Instrument, now_ns: int) -> _RowPrice | None:
+    found = _newest_row(TRADES, instrument.symbol, now_ns, lambda rows: ordinary_prints(rows, instrument))
+    return None if found is None else _RowPrice(found[1], price_of(found[0]["price"]))
+
+
+def _newest_row(
+    dataset: Dataset, symbol: str, now_ns: int, is_wanted: Callable[[pa.Table], Mask]
+) -> tuple[Mapping[str, Any], RowRef] | None:
+    """Return the last wanted row that is dated up to an instant, and where it is stored; None if there is none."""
+    store = market_store()
+    try:
+        view = view_as_of(store, dataset, symbol, None)
+    except UnknownSymbol:
+        return None
+    for rows in islice(rows_backwards(view, now_ns + 1, read=view.versions), _TABLES_SEARCHED):
+        found = np.flatnonzero(standing(rows, None) & is_wanted(rows))
+        if len(found):
+            (row,) = rows.slice(int(found[-1]), 1).to_pylist()
+            time_ns = row["timestamp"]
+            commit, ordinal = store.row_origin(dataset, symbol, timestamp_ns=time_ns, arrival=row["arrival"])
+            ref = RowRef(
+                dataset=dataset.name,
+                symbol=symbol,
+                commit=commit.token,
+                ordinal=ordinal,
+                timestamp_ns=time_ns,
+            )
+            return row, ref
+    return None
