@@ -18,7 +18,7 @@ from trading.core.events import Check, OrderAccepted, Reference
 from trading.core.matching import Record
 from trading.core.orders import Leg, OrderTerms, OrderType, TimeInForce
 from trading.core.positions import Position
-from trading.core.risk import Proposal, Verdict, propose, verdict
+from trading.core.risk import Proposal, RiskVerdict, propose, verdict
 from trading.core.terms import Terms
 from trading.exceptions import (
     NoRate,
@@ -108,7 +108,7 @@ def closing_terms(state: AccountState, order: OrderTerms) -> OrderTerms:
     return msgspec.structs.replace(order, reduce_only=True)
 
 
-def judge(state: AccountState, order: OrderTerms, view: MarketView, *, now_ns: int) -> Verdict:
+def judge(state: AccountState, order: OrderTerms, view: MarketView, *, now_ns: int) -> RiskVerdict:
     """Check an order in the account's state. Marks that the view lacks are read."""
     missing = marks_of(state, now_ns=now_ns, known=view.marks)
     order = closing_terms(state, order)
@@ -116,7 +116,7 @@ def judge(state: AccountState, order: OrderTerms, view: MarketView, *, now_ns: i
     return verdict(state, proposal, {**view.marks, **missing}, now_ns=now_ns)
 
 
-def raise_if_refused(found: Verdict) -> None:
+def raise_if_refused(found: RiskVerdict) -> None:
     """Raise TradingStopped, TradingHalted or RiskRefused if a check failed."""
     failed = {check.name: check for check in found.failed}
     if not failed:
@@ -141,7 +141,7 @@ def check_document(check: Check) -> dict[str, Any]:
 def accept(
     state: AccountState,
     record: Record,
-    found: Verdict,
+    found: RiskVerdict,
     view: MarketView,
     *,
     now_ns: int,

@@ -23,7 +23,7 @@ TradingError
 ├── NoRate                 there is no rate between the currencies; retry when there is one
 ├── RiskVersionChanged     the limits were changed meanwhile; read them again
 ├── OverrideTooHigh        the risk level is above the configured maximum
-├── SignatureRequired      the account demands signed requests
+├── SignedOrderRequired      the account demands signed requests
 ├── InvalidTransfer        the money is not there, or may not leave
 └── AccountNotValued       a symbol that is held has no price; retry when it has
 
@@ -184,7 +184,7 @@ class OverrideTooHigh(TradingError):
     code = "override_too_high"
 
 
-class SignatureRequired(TradingError):
+class SignedOrderRequired(TradingError):
     """The account demands signed requests. Sign it."""
 
     code = "signature_required"

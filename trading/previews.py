@@ -10,7 +10,7 @@ from django.db import transaction
 from trading.acceptance import accept, judge, market_view
 from trading.core.amounts import NS_PER_SECOND, percent
 from trading.core.orders import OrderTerms
-from trading.core.risk import Verdict
+from trading.core.risk import RiskVerdict
 from trading.exceptions import PreviewExpired, PreviewStale, PreviewUsed, UnknownPreview
 from trading.journal import open_journal, state_of
 from trading.lease import require_engine
@@ -26,7 +26,7 @@ class Previewed:
     """A preview: its row, and what the checks found. number: of the account's last event."""
 
     preview: Preview
-    found: Verdict
+    found: RiskVerdict
     number: int
 
 

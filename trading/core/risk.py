@@ -46,7 +46,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RiskVerdict:
     """What the checks found. exposure, gross, equity: after the order, in the account's currency; None if unknown."""
 
     proposal: Proposal
@@ -106,18 +106,18 @@ def _is_marketable(order: OrderTerms, reference: Reference) -> bool:
     return limit >= reference.price if order.side is Side.BUY else limit <= reference.price
 
 
-def verdict(state: AccountState, proposal: Proposal, marks: Marks, *, now_ns: int) -> Verdict:
+def verdict(state: AccountState, proposal: Proposal, marks: Marks, *, now_ns: int) -> RiskVerdict:
     """Check an order. marks: of all symbols that are held."""
     checks = [*_form(proposal), *_prices(state, proposal)]
     if proposal.order.reduce_only:
-        return Verdict(proposal, (*checks, _reduces(state, proposal)))
+        return RiskVerdict(proposal, (*checks, _reduces(state, proposal)))
     checks += _states(state, proposal, now_ns)
     try:
         equity, loads = equity_of(state, marks), loads_of(state, marks)
     except UnknownMark as error:
         message = f"{error}, so that the exposure is unknown"
         checks.append(Check(name="marks", is_passed=False, message=message))
-        return Verdict(proposal, tuple(checks))
+        return RiskVerdict(proposal, tuple(checks))
     order = proposal.order
     load = loads.setdefault(order.symbol, Load())
     load.add_order(order.side, order.quantity, proposal.worth, proposal.margin)
@@ -126,7 +126,7 @@ def verdict(state: AccountState, proposal: Proposal, marks: Marks, *, now_ns: in
     checks += _exposures(state, proposal, equity, load.exposure, gross)
     checks.append(_buying_power(state, proposal, equity, needed))
     checks += _losses(state, equity)
-    return Verdict(proposal, tuple(checks), equity, load.exposure, gross, needed)
+    return RiskVerdict(proposal, tuple(checks), equity, load.exposure, gross, needed)
 
 
 def _form(proposal: Proposal) -> Iterator[Check]:
