@@ -31,13 +31,17 @@ _NOT_OF_THE_MOMENT = (
 
 
 class KnownRows(NamedTuple):
-    """Rows of a log. rows: in the dataset's schema. known_ns: when each was known. is_filled: whether a backfill stored them."""
+    """Rows of a log. rows: in the dataset's schema. known_ns: when each was known.
+
+    before_ns: the largest event time in the log before each row. is_filled: whether a backfill stored them.
+    """
 
     dataset: Dataset
     instrument: Instrument
     rows: pa.RecordBatch
     refs: Iterable[RowRef]
     known_ns: Integers
+    before_ns: Integers
     is_filled: bool = False
 
 
@@ -104,12 +108,13 @@ def _quotes(batch: KnownRows) -> Iterator[StoredRow]:
 
 
 def _bars(batch: KnownRows) -> Iterator[StoredRow]:
-    ends = event_ends_ns(BARS, batch.rows).tolist()
-    names = ("open", "high", "low", "close", "volume")
-    values = (batch.refs, ends, batch.known_ns.tolist(), *_columns(batch, *names))
-    for ref, end_ns, known_ns, *prices in zip(*values, strict=True):
+    """Yield bars. Only one that begins after all bars before it counts, so that of several resolutions the first does."""
+    ends, names = event_ends_ns(BARS, batch.rows), ("open", "high", "low", "close", "volume")
+    is_eligible = (batch.rows.column("timestamp").to_numpy() >= batch.before_ns) & (not batch.is_filled)
+    instants = (batch.refs, ends.tolist(), batch.known_ns.tolist(), is_eligible.tolist())
+    for ref, end_ns, known_ns, eligible, *prices in zip(*instants, *_columns(batch, *names), strict=True):
         amounts = dict(zip(names, map(price_of, prices), strict=True))
-        yield BarPrint(ref=ref, end_ns=end_ns, known_ns=known_ns, **amounts)
+        yield BarPrint(ref=ref, end_ns=end_ns, known_ns=known_ns, is_eligible=eligible, **amounts)
 
 
 def _actions(batch: KnownRows) -> Iterator[StoredRow]:
