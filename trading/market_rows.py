@@ -30,14 +30,18 @@ _NOT_OF_THE_MOMENT = (
 )
 
 
-class KnownRows(NamedTuple):
-    """Rows of a log. rows: in the dataset's schema. known_ns: when each was known. is_filled: whether a backfill stored them."""
+class FollowedRows(NamedTuple):
+    """Rows of a log. rows: in the dataset's schema. known_ns: when each was known.
+
+    before_ns: the largest event time in the log before each row. is_filled: whether a backfill stored them.
+    """
 
     dataset: Dataset
     instrument: Instrument
     rows: pa.RecordBatch
     refs: Iterable[RowRef]
     known_ns: Integers
+    before_ns: Integers
     is_filled: bool = False
 
 
@@ -68,12 +72,12 @@ def quoted(instrument: Instrument, side: float | None) -> Decimal | None:
     return price_of(side)
 
 
-def market_values(batch: KnownRows) -> Iterator[StoredRow]:
+def market_values(batch: FollowedRows) -> Iterator[StoredRow]:
     """Yield each row as a value of the core. The dataset must be one of those that trading follows."""
     return _MAKERS[batch.dataset.name](batch)
 
 
-def _prints(batch: KnownRows) -> Iterator[StoredRow]:
+def _prints(batch: FollowedRows) -> Iterator[StoredRow]:
     rows = pa.Table.from_batches([batch.rows])
     time_ns = rows.column("timestamp").to_numpy()
     is_eligible = ordinary_prints(rows, batch.instrument) & (batch.known_ns - time_ns <= LATE_NS)
@@ -90,7 +94,7 @@ def _prints(batch: KnownRows) -> Iterator[StoredRow]:
         )
 
 
-def _quotes(batch: KnownRows) -> Iterator[StoredRow]:
+def _quotes(batch: FollowedRows) -> Iterator[StoredRow]:
     is_eligible = firm_quotes(pa.Table.from_batches([batch.rows]))
     values = (batch.refs, *_columns(batch, "bid", "ask"), batch.known_ns.tolist(), is_eligible.tolist())
     for ref, bid, ask, known_ns, eligible in zip(*values, strict=True):
@@ -103,16 +107,17 @@ def _quotes(batch: KnownRows) -> Iterator[StoredRow]:
         )
 
 
-def _bars(batch: KnownRows) -> Iterator[StoredRow]:
-    ends = event_ends_ns(BARS, batch.rows).tolist()
-    names = ("open", "high", "low", "close", "volume")
-    values = (batch.refs, ends, batch.known_ns.tolist(), *_columns(batch, *names))
-    for ref, end_ns, known_ns, *prices in zip(*values, strict=True):
+def _bars(batch: FollowedRows) -> Iterator[StoredRow]:
+    """Yield bars. Only one that begins after all bars before it counts, so that of several resolutions the first does."""
+    ends, names = event_ends_ns(BARS, batch.rows), ("open", "high", "low", "close", "volume")
+    is_eligible = (batch.rows.column("timestamp").to_numpy() >= batch.before_ns) & (not batch.is_filled)
+    instants = (batch.refs, ends.tolist(), batch.known_ns.tolist(), is_eligible.tolist())
+    for ref, end_ns, known_ns, eligible, *prices in zip(*instants, *_columns(batch, *names), strict=True):
         amounts = dict(zip(names, map(price_of, prices), strict=True))
-        yield BarPrint(ref=ref, end_ns=end_ns, known_ns=known_ns, **amounts)
+        yield BarPrint(ref=ref, end_ns=end_ns, known_ns=known_ns, is_eligible=eligible, **amounts)
 
 
-def _actions(batch: KnownRows) -> Iterator[StoredRow]:
+def _actions(batch: FollowedRows) -> Iterator[StoredRow]:
     columns = _columns(batch, "kind", "ratio", "amount", "currency")
     for ref, known_ns, kind, ratio, amount, currency in zip(
         batch.refs, batch.known_ns.tolist(), *columns, strict=True
@@ -127,17 +132,17 @@ def _actions(batch: KnownRows) -> Iterator[StoredRow]:
         )
 
 
-def _changes(batch: KnownRows) -> Iterator[StoredRow]:
+def _changes(batch: FollowedRows) -> Iterator[StoredRow]:
     columns = _columns(batch, "status", "reason")
     for ref, known_ns, status, reason in zip(batch.refs, batch.known_ns.tolist(), *columns, strict=True):
         yield StatusChange(ref=ref, status=status, reason=reason, known_ns=known_ns)
 
 
-def _columns(batch: KnownRows, *names: str) -> list[list[Any]]:
+def _columns(batch: FollowedRows, *names: str) -> list[list[Any]]:
     return [batch.rows.column(name).to_pylist() for name in names]
 
 
-_MAKERS: dict[str, Callable[[KnownRows], Iterator[StoredRow]]] = {
+_MAKERS: dict[str, Callable[[FollowedRows], Iterator[StoredRow]]] = {
     TRADES.name: _prints,
     QUOTES.name: _quotes,
     BARS.name: _bars,

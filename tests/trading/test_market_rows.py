@@ -14,7 +14,7 @@ from tests.store.builders import Row
 from tests.trading.stored import NOON, SYMBOL, batch_of, quote, trade
 from trading.core.events import BarPrint, Print, RowRef
 from trading.core.rows import CorporateAction, Quote, StatusChange
-from trading.market_rows import LATE_NS, KnownRows, market_values
+from trading.market_rows import LATE_NS, FollowedRows, market_values
 
 STOCK = Instrument(SYMBOL, exchange="XNYS", bar_policy="us_equities")
 CRYPTO = Instrument("BTC-USD", instrument_class="crypto")
@@ -31,8 +31,10 @@ def values(
 ) -> list[Any]:
     known = [row["timestamp"] if known_ns is None else known_ns for row in rows]
     refs = [ref_of(dataset, row, ordinal) for ordinal, row in enumerate(rows)]
-    batch = batch_of(dataset, *rows)
-    return list(market_values(KnownRows(dataset, instrument, batch, refs, np.array(known), **facts)))
+    batch, before_ns = batch_of(dataset, *rows), np.zeros(len(rows), np.int64)
+    return list(
+        market_values(FollowedRows(dataset, instrument, batch, refs, np.array(known), before_ns, **facts))
+    )
 
 
 def is_eligible(row: Row, **facts: Any) -> bool:
@@ -121,7 +123,7 @@ def test_prices_of_zero_are_prices_where_the_instrument_has_them():
 def test_a_bar_ends_with_its_interval():
     prices = {"open": 1.0, "high": 2.0, "low": 0.5, "close": 1.5, "volume": 7.0}
     row = {"timestamp": NOON, "resolution": "5m", **prices}
-    amounts = {name: Decimal(repr(value)) for name, value in prices.items()}
+    amounts: dict[str, Any] = {name: Decimal(repr(value)) for name, value in prices.items()}
     end_ns = NOON + 300 * SECOND_NS
     assert values(BARS, row) == [BarPrint(ref=ref_of(BARS, row), end_ns=end_ns, known_ns=NOON, **amounts)]
 

@@ -39,7 +39,7 @@ class Print(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
 
 
 class BarPrint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="bar"):
-    """A stored bar, for symbols without trades. end_ns: the end of its interval."""
+    """A stored bar, for symbols without trades. end_ns: the end of its interval. is_eligible: see `Print`."""
 
     ref: RowRef
     open: Decimal
@@ -49,6 +49,7 @@ class BarPrint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     volume: Decimal
     end_ns: int
     known_ns: int
+    is_eligible: bool = True
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

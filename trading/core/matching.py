@@ -196,7 +196,7 @@ def match_bar(state: AccountState, bar: BarPrint, rate: Rate, record: Record) ->
     order that it triggers fills from the next bar on.
     """
     orders = [order for order in state.orders_of(bar.ref.symbol) if _is_before(state, order, bar)]
-    if not orders:
+    if not bar.is_eligible or not orders:
         return
     prices = [_bar_price(order, bar, state.config) for order in orders if state.fillable(order)]
     is_ambiguous = sum(price is not None and price != bar.open for price in prices) > 1

@@ -12,6 +12,7 @@ from live.tokens import parse_tokens, position_of, record_of
 from store.arrays import Integers
 from store.declarations import Dataset
 from store.exceptions import StorageError, UnknownSymbol
+from store.instruments import Instrument
 from store.protocol import ALL_TIME, CLOCKS_APART_NS, CommitId, MarketStore
 from store.rows.knowledge import event_ends_ns
 from store.walk import (
@@ -28,7 +29,7 @@ from trading.core.events import RowRef
 from trading.core.rows import MarketRow, RowCorrection, StoredRow
 from trading.engine.clock import EngineClock
 from trading.exceptions import LogRestored, LogUnreadable
-from trading.market_rows import KnownRows, market_values
+from trading.market_rows import FollowedRows, market_values
 
 # So many rows of a piece are values at once.
 _VALUES_AT_ONCE = 1_024
@@ -129,11 +130,11 @@ class FollowedLog:
         return record_of(self._store, self.dataset, self.symbol, position.commit)
 
     def _newest(self, rows: pa.RecordBatch, before_ns: int) -> Integers:
-        """Return the largest event time up to each row. A row that is dated after its commit counts as `Completeness` says."""
+        """Return the largest event time before the rows, then up to each. One after its commit counts as `Completeness` says."""
         assert self._record is not None  # noqa: S101 a record comes before its rows
         at_most_ns = self._record.committed_at + CLOCKS_APART_NS
         times = np.minimum(event_ends_ns(self.dataset, rows), at_most_ns)
-        newest: Integers = np.maximum(np.maximum.accumulate(times), before_ns)
+        newest: Integers = np.maximum.accumulate(np.append(before_ns, times))
         return newest
 
     def _known(self, newest_ns: Integers) -> Integers:
@@ -141,30 +142,35 @@ class FollowedLog:
         return self._clock.known_ns(self._record.committed_at, newest_ns)
 
     def _rows(self, piece: CommittedRows, newest_ns: Integers) -> Iterator[Arrival]:
-        known_ns = self._known(newest_ns)
+        """Yield the rows of a piece. newest_ns: see `_newest`."""
+        known_ns = self._known(newest_ns[1:])
         for start in range(0, piece.rows.num_rows, _VALUES_AT_ONCE):
             if not self.is_wanted:
                 place = ReadPosition(piece.position, int(newest_ns[-1]))
                 yield self._arrival(known_ns[-1], place, None)
                 return
             part = slice(start, start + _VALUES_AT_ONCE)
-            values = self._values(piece, start, known_ns[part])
-            ordinals = count(piece.ordinal + start + 1)
-            for value, ordinal, newest in zip(values, ordinals, newest_ns[part].tolist(), strict=False):
-                place = ReadPosition(LogPosition(piece.commit, ordinal), newest)
+            known = known_ns[part]
+            values = self._values(piece, start, known, newest_ns[start : start + len(known)])
+            ordinals, newest = count(piece.ordinal + start + 1), newest_ns[1:][part].tolist()
+            for value, ordinal, newest_of_row in zip(values, ordinals, newest, strict=False):
+                place = ReadPosition(LogPosition(piece.commit, ordinal), newest_of_row)
                 yield self._arrival(value.known_ns, place, value)
 
-    def _values(self, piece: CommittedRows, start: int, known_ns: Integers) -> Iterator[StoredRow]:
+    def _values(
+        self, piece: CommittedRows, start: int, known_ns: Integers, before_ns: Integers
+    ) -> Iterator[StoredRow]:
         assert self._record is not None  # noqa: S101 a record comes before its rows
         rows = piece.rows.slice(start, len(known_ns))
-        times = rows.column(0).to_pylist()
-        refs = (
-            self._ref(piece.commit, ordinal, time_ns)
-            for ordinal, time_ns in enumerate(times, piece.ordinal + start)
-        )
-        instrument = self._store.instrument(self.symbol)
+        times = enumerate(rows.column(0).to_pylist(), piece.ordinal + start)
+        refs = (self._ref(piece.commit, ordinal, time_ns) for ordinal, time_ns in times)
         is_filled = self._record.fill is not None
-        return market_values(KnownRows(self.dataset, instrument, rows, refs, known_ns, is_filled))
+        return market_values(
+            FollowedRows(self.dataset, self._instrument(), rows, refs, known_ns, before_ns, is_filled)
+        )
+
+    def _instrument(self) -> Instrument:
+        return self._store.instrument(self.symbol)
 
     def _corrections(self, piece: CommittedCorrections, newest_ns: int) -> Iterator[Arrival]:
         known_ns = int(self._known(np.array([newest_ns]))[0])
@@ -194,7 +200,7 @@ class FollowedLog:
             refs.append(self._ref(commit, each.target_ordinal, cast("int", each.before["timestamp"])))
         batch = pa.RecordBatch.from_pylist(rows, schema=self.dataset.schema)
         known = np.full(len(rows), known_ns, np.int64)
-        return market_values(KnownRows(self.dataset, self._store.instrument(self.symbol), batch, refs, known))
+        return market_values(FollowedRows(self.dataset, self._instrument(), batch, refs, known, known))
 
     def _ref(self, commit: CommitId, ordinal: int, time_ns: int) -> RowRef:
         return RowRef(

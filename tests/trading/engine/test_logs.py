@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.csv import CsvStore
-from store.datasets import CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
+from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
 from store.declarations import Dataset
 from store.exceptions import StoreBusy
 from store.memory import MemoryStore
@@ -20,7 +20,7 @@ from store.walk import BEGINNING, LogPosition
 from tests.chance import SOAK
 from tests.store.builders import Clock, Row
 from tests.trading.stored import NOON, SYMBOL, append, batch_of, correct, quote, ref, trade
-from trading.core.events import Print
+from trading.core.events import BarPrint, Print
 from trading.core.rows import CorporateAction, MarketRow, Quote, RowCorrection, StatusChange
 from trading.engine import logs as engine_logs
 from trading.engine.clock import DataClock, EngineClock, WallClock
@@ -180,6 +180,25 @@ class TestOneLog:
         ):
             (row,) = rows_of(taken(log_of(store, dataset)))
             assert isinstance(row, kind)
+
+    def test_of_bars_that_overlap_the_first_counts(self, store, clock):
+        clock.now = NOON + 7_200 * SECOND_NS
+        prices = dict.fromkeys(("open", "high", "low", "close", "volume"), 1.0)
+        bars = [(0, "1m"), (60, "1m"), (0, "1h"), (3_600, "1m"), (7_200 - 300, "5m"), (3_660, "1m")]
+        rows = [{"timestamp": NOON + at * SECOND_NS, "resolution": each, **prices} for at, each in bars]
+        append(store, BARS, *rows[:2])
+        append(store, BARS, *rows[2:])
+        found = [row for row in rows_of(taken(log_of(store, BARS))) if isinstance(row, BarPrint)]
+        assert [row.is_eligible for row in found] == [True, True, False, True, True, False]
+        by_data = taken(log_of(store, BARS, clock=DataClock()))
+        assert [(each.known_ns - NOON) // SECOND_NS for each in by_data] == [
+            60,
+            120,
+            3_600,
+            3_660,
+            7_200,
+            7_200,
+        ]
 
     def test_it_is_followed_from_a_commit_on(self, store):
         first = append(store, TRADES, trade(5, 100.0))
