@@ -20,7 +20,7 @@ from trading.exceptions import (
     AccountNotValued,
     AccountRequired,
     InvalidTransfer,
-    UnknownAccount,
+    NoSuchAccount,
 )
 from trading.journal import open_journal
 from trading.lease import engine_status
@@ -53,16 +53,16 @@ def accounts_of(caller: Caller) -> QuerySet[Account]:
 
 
 def account_find(*, caller: Caller, name: str | None) -> Account:
-    """Return an account that the caller may see: the named one, or its only one. Raises UnknownAccount, AccountRequired."""
+    """Return an account that the caller may see: the named one, or its only one. Raises NoSuchAccount, AccountRequired."""
     accounts = accounts_of(caller)
     if name is not None:
         account = accounts.filter(name=name).first()
         if account is None:
-            raise UnknownAccount(f"there is no account {name[:64]}")
+            raise NoSuchAccount(f"there is no account {name[:64]}")
         return account
     found = list(accounts[:_ONLY])
     if not found:
-        raise UnknownAccount("there is no account that the caller may see")
+        raise NoSuchAccount("there is no account that the caller may see")
     if len(found) == _ONLY:
         raise AccountRequired("the caller may see several accounts: name one with `account`")
     return found[0]
@@ -71,7 +71,7 @@ def account_find(*, caller: Caller, name: str | None) -> Account:
 def account_transfer(*, name: str, transfer: str, amount: Decimal) -> None:
     """Pay money in (above zero) or out. transfer: its id; a transfer that was booked is not booked again.
 
-    Raises UnknownAccount, InvalidTransfer; AccountNotValued if the account cannot be valued.
+    Raises NoSuchAccount, InvalidTransfer; AccountNotValued if the account cannot be valued.
     """
     now_ns = engine_status().now_ns
     with open_journal(name) as journal:

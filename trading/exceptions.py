@@ -1,7 +1,7 @@
 """Errors of trading.
 
 TradingError
-├── UnknownAccount         there is no such account that the caller may see; look at GET /accounts
+├── NoSuchAccount          there is no such account that the caller may see; look at GET /accounts
 ├── AccountRequired        the caller may see several accounts; name one
 ├── AccountExists          the id is taken; choose another one
 ├── UnknownOrder           there is no such order of the account
@@ -45,7 +45,7 @@ class TradingError(Exception):
         self.extra = extra
 
 
-class UnknownAccount(TradingError):
+class NoSuchAccount(TradingError):
     """There is no such account that the caller may see. Look at GET /accounts."""
 
     code = "unknown_account"

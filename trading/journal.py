@@ -21,7 +21,7 @@ from trading.core.events import (
 )
 from trading.core.ledger import CASH, LedgerEntry
 from trading.core.orders import Order
-from trading.exceptions import UnknownAccount
+from trading.exceptions import NoSuchAccount
 from trading.models import (
     BUSTED,
     QUESTIONED,
@@ -172,12 +172,12 @@ def _execution_row(account: Account, event: Executed, number: int, at_ns: int) -
 
 @contextmanager
 def open_journal(name: str) -> Iterator[Journal]:
-    """Lock an account for the rest of the transaction, and write what is recorded. Raises UnknownAccount."""
+    """Lock an account for the rest of the transaction, and write what is recorded. Raises NoSuchAccount."""
     with transaction.atomic():
         try:
             account = Account.objects.select_for_update().get(name=name)
         except Account.DoesNotExist:
-            raise UnknownAccount(f"there is no account {name}") from None
+            raise NoSuchAccount(f"there is no account {name}") from None
         journal = Journal(account, decoded_state(account.state.encode()))
         yield journal
         journal.close()

@@ -21,7 +21,7 @@ Act = Callable[[AccountState, Record], object]
 """Decides what follows for an account, and records it."""
 
 
-class LeaseLost(Exception):
+class EngineReplaced(Exception):
     """Another process is the engine. This one must do nothing more."""
 
 
@@ -81,7 +81,7 @@ class Desk:
     ) -> bool:
         """Do what acts record, for all accounts in one transaction, with the place in the log from which it follows.
 
-        Return whether anything was recorded. Raises LeaseLost.
+        Return whether anything was recorded. Raises EngineReplaced.
         """
         wanted = [(name, act) for name, act in acts if name not in self.failed and self._wants(name, act)]
         if not wanted:
@@ -108,12 +108,12 @@ class Desk:
             return False
 
     def check_lease(self) -> None:
-        """Raise LeaseLost if another process is the engine."""
+        """Raise EngineReplaced if another process is the engine."""
         if not lease_is_held(self.holder):
-            raise LeaseLost
+            raise EngineReplaced
 
     def places_save(self, logs: Iterable[FollowedLog]) -> None:
-        """Store how far logs were worked through from which nothing followed. Raises LeaseLost."""
+        """Store how far logs were worked through from which nothing followed. Raises EngineReplaced."""
         with transaction.atomic():
             self.check_lease()
             for log in logs:

@@ -22,7 +22,7 @@ from trading.core.rows import CorporateAction, RowCorrection
 from trading.engine import actions, stopping
 from trading.engine.clock import EngineClock
 from trading.engine.corrections import question
-from trading.engine.desk import Act, Desk, LeaseLost
+from trading.engine.desk import Act, Desk, EngineReplaced
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
 from trading.engine.marks import MarkBook
 from trading.exceptions import LogError, LogRestored
@@ -63,7 +63,7 @@ class Engine:
                 pause = _PAUSE_SECONDS
                 try:
                     pause = 0 if self.round() else pause
-                except LeaseLost:
+                except EngineReplaced:
                     logger.warning("another process is the engine now")
                     self._forget()
                 except Exception:
@@ -85,7 +85,7 @@ class Engine:
         self._upkeep_at = 0.0
 
     def round(self) -> bool:
-        """Take what is new, for a tenth of a second at most. Return whether there may be more. Raises LeaseLost."""
+        """Take what is new, for a tenth of a second at most. Return whether there may be more. Raises EngineReplaced."""
         if not self._keep_up():
             return False
         self._desk.refresh()
