@@ -8,7 +8,6 @@ from functools import lru_cache
 import msgspec
 from django.db import transaction
 
-from needs import Need
 from trading.core.account import AccountState, Effects, apply, decoded_state, encoded_state
 from trading.core.events import (
     Event,
@@ -34,8 +33,10 @@ from trading.models import (
     TransactionRow,
 )
 
-BELL: Need[Callable[[str], None]] = Need("trading.journal.BELL")
-"""Called with an account's name after its events were committed. It must not wait or fail."""
+
+def ring(name: str) -> None:
+    """Tell the live feed that an account has new events."""
+
 
 # States of accounts as processes read them last. A call that finds its account's number unchanged decodes nothing.
 _STATES = 1_000
@@ -134,7 +135,7 @@ class Journal:
         TransactionRow.objects.bulk_create(self._transactions)
         TradeRow.objects.bulk_create(self._trades)
         name = account.name
-        transaction.on_commit(lambda: BELL.get()(name), robust=True)
+        transaction.on_commit(lambda: ring(name), robust=True)
 
 
 def _cash(entries: list[LedgerEntry]) -> object:

@@ -53,6 +53,11 @@ def engine_status() -> EngineStatus:
     return EngineStatus(is_alive, now_ns, lease.started_ns if is_alive else 0, lease.document)
 
 
+def data_clock_ns() -> int:
+    """Return how far the data clock of the last engine had come; 0 if there was none."""
+    return EngineLease.objects.values_list("now_ns", flat=True).filter(pk=_ID).first() or 0
+
+
 def require_engine() -> EngineStatus:
     """Return the engine's status. Raises EngineUnavailable if it is away."""
     status = engine_status()

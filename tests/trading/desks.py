@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, cast
 
-import msgspec
 import pyarrow as pa
 
 from store.datasets import TRADES
@@ -15,14 +14,15 @@ from store.timestamps import SECOND_NS, parse_timestamp
 from trades.stores import market_store
 from trading.accounts import account_create, account_transfer
 from trading.control import trading_start
-from trading.core.account import AccountState, position_cost
+from trading.core.account import AccountState, encoded_state, position_cost
 from trading.core.configuration import RiskConfig
+from trading.core.events import Executed, decoded
 from trading.core.orders import Order, OrderTerms
 from trading.core.terms import AccountKind, Side
 from trading.engine.clock import DataClock
 from trading.engine.engine import Engine
 from trading.journal import replayed, state_of
-from trading.models import Account, OrderRow
+from trading.models import Account, EventRow, ExecutionRow, OrderRow
 from trading.orders import order_in, order_submit
 
 # A Thursday in summer.
@@ -91,6 +91,12 @@ class TradingDesk:
     def find(self, order_id: str) -> Order:
         return order_in(OrderRow.objects.get(uuid=order_id))
 
+    def execution(self, row: ExecutionRow) -> tuple[Decimal, Decimal, Decimal]:
+        """Return quantity, price and fee of an execution."""
+        event = decoded(EventRow.objects.get(account=row.account_id, number=row.number).body)
+        assert isinstance(event, Executed)
+        return event.quantity, event.price, event.fee
+
     def check(self) -> None:
         """Check what must always hold: the ledger, and the state that follows from the events."""
         state = self.state
@@ -102,7 +108,7 @@ class TradingDesk:
         assert state.balances.get(f"cash {state.currency}", Decimal(0)) == state.cash
         for symbol, cost in position_cost(state).items():
             assert state.balances[f"positions USD {symbol}"] == cost
-        assert msgspec.to_builtins(replayed(self.account, uses_snapshots=False)) == msgspec.to_builtins(state)
+        assert encoded_state(replayed(self.account, uses_snapshots=False)) == encoded_state(state)
 
 
 _PRICES = {"limit_price", "stop_price", "take_profit", "stop_loss"}

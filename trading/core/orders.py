@@ -117,7 +117,7 @@ class Leg(StrEnum):
     STOP_LOSS = "stop_loss"
 
 
-class Order(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Order(msgspec.Struct, kw_only=True):
     """An order of an account, as its events left it.
 
     id: a UUID. instrument: the terms of its instrument when it was accepted. states: the instant of each state, nanoseconds

@@ -20,13 +20,13 @@ from trading.core.events import BarPrint, Print
 from trading.core.matching import Record, match_bar, match_print
 from trading.core.rows import CorporateAction, RowCorrection
 from trading.engine import actions, stopping
-from trading.engine.clock import EngineClock
+from trading.engine.clock import DATA, EngineClock
 from trading.engine.corrections import question
 from trading.engine.desk import Act, Desk, EngineReplaced
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
 from trading.engine.marks import MarkBook
 from trading.exceptions import LogError, LogRestored
-from trading.lease import lease_end, lease_take
+from trading.lease import data_clock_ns, lease_end, lease_take
 from trading.models import LogProgress
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ class Engine:
 
     def __init__(self, clock: EngineClock) -> None:
         self._clock = clock
+        if clock.name == DATA:
+            clock.advance(data_clock_ns())
         self._holder = uuid4()
         self._desk = Desk(self._holder)
         self._marks = MarkBook()
@@ -108,7 +110,7 @@ class Engine:
         now = time.monotonic()
         if now < self._upkeep_at:
             return True
-        now_ns = None if self._clock.name == "wall" else self._clock.now_ns
+        now_ns = None if self._clock.name != DATA else self._clock.now_ns
         if not lease_take(self._holder, now_ns=now_ns, document=self._document()):
             self._forget()
             return False

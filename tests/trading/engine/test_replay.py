@@ -1,0 +1,145 @@
+"""An engine that is killed and started again fills exactly what an undisturbed one fills."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from store.datasets import QUOTES, TRADES
+from store.protocol import Action, Amendment, Correction
+from tests.chance import SOAK, chosen_seed
+from tests.store_settings import stores_at
+from tests.trading.desks import TradingDesk, at_ns, stored
+from trades.stores import market_store
+from trading.acceptance import follow
+from trading.core.orders import OrderType, TimeInForce
+from trading.core.terms import Side
+from trading.engine.clock import DataClock
+from trading.engine.desk import Desk
+from trading.engine.engine import Engine
+from trading.exceptions import TradingError
+from trading.models import (
+    Account,
+    EngineLease,
+    EventRow,
+    ExecutionRow,
+    LogProgress,
+    OrderRow,
+    Preview,
+    StateSnapshot,
+    TradeRow,
+    TransactionRow,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SYMBOLS = ("AAA", "BBB")
+PHASES, ROWS = (8, 200) if SOAK else (4, 60)
+
+
+class Killed(BaseException):
+    """The engine's process ended."""
+
+
+def market(chance: random.Random, phase: int) -> None:
+    """Store a phase of prints and quotes: shuffled, some late, some cancelled later."""
+    for symbol in SYMBOLS:
+        price, rows = 100.0, []
+        for number in range(ROWS):
+            price += chance.choice((-0.5, -0.1, 0, 0.1, 0.5))
+            seconds = phase * 600 + number * 3 - chance.choice((0, 0, 0, 0, 2, 40))
+            rows.append(
+                {"timestamp": at_ns(seconds), "price": round(price, 2), "volume": chance.choice((1, 5, 20)) * 1.0,
+                 "trade_id": f"{phase}.{number}"}
+            )  # fmt: skip
+        for start in range(0, ROWS, 20):
+            part = rows[start : start + 20]
+            chance.shuffle(part)
+            stored(TRADES, symbol, part)
+            quotes = [
+                {"timestamp": row["timestamp"], "bid": row["price"] - 0.1, "ask": row["price"] + 0.1}
+                for row in part[::5]
+            ]
+            stored(QUOTES, symbol, quotes)
+        target = chance.choice(rows)
+        cancel = Correction(Action.CANCEL, target["timestamp"], trade_id=target["trade_id"])
+        market_store().correct(Amendment(TRADES, symbol, (cancel,), "test"))
+
+
+def orders(chance: random.Random, desk: TradingDesk, phase: int) -> None:
+    for number in range(6):
+        symbol, side = chance.choice(SYMBOLS), chance.choice(list(Side))
+        limit = round(100 + chance.uniform(-3, 3), 1)
+        terms: dict[str, Any] = chance.choice(
+            (
+                {"type": OrderType.MARKET},
+                {"type": OrderType.LIMIT, "limit_price": limit},
+                {"type": OrderType.STOP, "stop_price": limit},
+                {"type": OrderType.MARKET, "take_profit": 104, "stop_loss": 96},
+            )
+        )
+        with suppress(TradingError):
+            desk.order(
+                symbol, side, chance.choice((1, 3, 7)), time_in_force=TimeInForce.GTC,
+                client_order_id=f"{phase}-{number}", **terms,
+            )  # fmt: skip
+
+
+@contextmanager
+def kills(chance: random.Random, *, every: int) -> Iterator[None]:
+    """Kill the engine now and then, before a transaction or after it."""
+    usual = Desk.act
+
+    def act(desk: Desk, *arguments: Any, **options: Any) -> bool:
+        fate = chance.randrange(every)
+        if fate == 0:
+            raise Killed
+        found = usual(desk, *arguments, **options)
+        if fate == 1 and found:
+            raise Killed
+        return found
+
+    with mock.patch.object(Desk, "act", act):
+        yield
+
+
+def fills(seed: int, store: Path, settings: Any, *, is_killed: bool) -> tuple[list[Any], int]:
+    """Return what is filled, in order, and how often the engine was killed."""
+    for model in (
+        Preview, ExecutionRow, OrderRow, TradeRow, TransactionRow, EventRow, StateSnapshot, Account, LogProgress, EngineLease,
+    ):  # fmt: skip
+        model.objects.all().delete()
+    settings.MARKET_STORES = stores_at(store)
+    chance, faults, killed = random.Random(seed), random.Random(seed + 1), 0
+    desk = TradingDesk()
+    follow({f"{dataset}:{symbol}": "0-000000" for dataset in ("trades", "quotes") for symbol in SYMBOLS})
+    for phase in range(PHASES):
+        if phase:
+            orders(chance, desk, phase)
+        market(chance, phase)
+        with kills(faults, every=40 if is_killed else 10**9):
+            while True:
+                try:
+                    desk.run()
+                    break
+                except Killed:
+                    killed += 1
+                    EngineLease.objects.update(leased_until_ns=0)
+                    desk.engine = Engine(DataClock())
+    desk.check()
+    names = dict(OrderRow.objects.values_list("uuid", "client_order_id"))
+    return [
+        (names[row.order_id], row.order.symbol, row.commit, row.ordinal, desk.execution(row))
+        for row in ExecutionRow.objects.select_related("order").order_by("number")
+    ], killed
+
+
+def test_an_engine_that_is_killed_fills_what_an_undisturbed_one_fills(tmp_path: Path, settings) -> None:
+    seed = chosen_seed()
+    undisturbed, _ = fills(seed, tmp_path / "undisturbed", settings, is_killed=False)
+    again, killed = fills(seed, tmp_path / "killed", settings, is_killed=True)
+    assert again == undisturbed
+    assert (len(undisturbed) > 5, killed > 2) == (True, True)
