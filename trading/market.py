@@ -1,37 +1,26 @@
 """What the store says of a symbol: the terms of its trading, its price now, and the logs that its orders follow."""
 
-from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-import numpy as np
-import pyarrow as pa
 
 from live.tokens import head_of
-from store.arrays import Mask
-from store.bars.prints import standing
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
 from store.declarations import Dataset
-from store.exceptions import UnknownSymbol
 from store.instruments import FUTURE, Instrument
 from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS
-from store.log_views.log_view import rows_backwards, view_as_of
 from store.protocol import NO_COMMIT
 from trades.stores import market_store
 from trading.core.amounts import price_of
-from trading.core.events import Reference, RowRef
+from trading.core.events import Reference
 from trading.core.matching import Rate
-from trading.core.rows import Quote
 from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
-from trading.market_rows import firm_quotes, ordinary_prints, quoted
 from trading.models import InstrumentTerms
+from trading.newest_rows import RowPrice, last_price, newest_quote
 
 LogKey = tuple[Dataset, str]
-# A price is searched in so many tables of rows, each four times as long as the one before: the last 87,360 rows.
-_TABLES_SEARCHED = 6
 # An inverted rate has as many digits as a double, so that products of it are exact before they are rounded.
 _RATE = Context(prec=15, rounding=ROUND_HALF_EVEN)
 _ONE = Decimal(1)
@@ -95,13 +84,13 @@ def reference_of(symbol: str, account_currency: str, *, side: Side, now_ns: int)
     """
     instrument = market_store().instrument(symbol)
     rate, rate_ref = rate_of(_currency_of(instrument), account_currency, now_ns=now_ns)
-    quote, last = _newest_quote(instrument, now_ns), _last_price(instrument, now_ns)
+    quote, last = newest_quote(instrument, now_ns), last_price(instrument, now_ns)
     if quote is not None and last is not None:
         is_old = last.ref.timestamp_ns - quote.ref.timestamp_ns > DEFAULT_MAX_AGE_NS
         quote = None if is_old else quote
     bid, ask = (None, None) if quote is None else (quote.bid, quote.ask)
     asked = ask if side is Side.BUY else bid
-    priced = last if quote is None or asked is None else _RowPrice(quote.ref, asked)
+    priced = last if quote is None or asked is None else RowPrice(quote.ref, asked)
     if priced is None:
         raise NoReferencePrice(symbol)
     refs = (None if quote is None else quote.ref, None if last is None else last.ref, rate_ref)
@@ -127,10 +116,10 @@ def rate_of(currency: str, account_currency: str, *, now_ns: int) -> Rate:
         return _ONE, None
     for symbol, is_inverted in _pairs(currency, account_currency):
         instrument = market_store().instrument(symbol)
-        quote = _newest_quote(instrument, now_ns)
-        priced = _last_price(instrument, now_ns)
+        quote = newest_quote(instrument, now_ns)
+        priced = last_price(instrument, now_ns)
         if quote is not None and quote.middle is not None:
-            priced = _RowPrice(quote.ref, quote.middle)
+            priced = RowPrice(quote.ref, quote.middle)
         if priced is not None:
             rate = _RATE.divide(_ONE, priced.price) if is_inverted else priced.price
             return rate, priced.ref
@@ -176,48 +165,3 @@ def heads_of(symbol: str, account_currency: str) -> dict[str, str]:
         f"{dataset.name}:{each}": head_of(store, dataset, each).token
         for dataset, each in logs_of_orders(symbol, account_currency)
     }
-
-
-class _RowPrice(NamedTuple):
-    ref: RowRef
-    price: Decimal
-
-
-def _newest_quote(instrument: Instrument, now_ns: int) -> Quote | None:
-    found = _newest_row(QUOTES, instrument.symbol, now_ns, firm_quotes)
-    if found is None:
-        return None
-    row, ref = found
-    bid, ask = (quoted(instrument, row[side]) for side in ("bid", "ask"))
-    return Quote(ref=ref, bid=bid, ask=ask, known_ns=now_ns)
-
-
-def _last_price(instrument: Instrument, now_ns: int) -> _RowPrice | None:
-    found = _newest_row(TRADES, instrument.symbol, now_ns, lambda rows: ordinary_prints(rows, instrument))
-    return None if found is None else _RowPrice(found[1], price_of(found[0]["price"]))
-
-
-def _newest_row(
-    dataset: Dataset, symbol: str, now_ns: int, is_wanted: Callable[[pa.Table], Mask]
-) -> tuple[Mapping[str, Any], RowRef] | None:
-    """Return the last wanted row that is dated up to an instant, and where it is stored; None if there is none."""
-    store = market_store()
-    try:
-        view = view_as_of(store, dataset, symbol, None)
-    except UnknownSymbol:
-        return None
-    for rows in islice(rows_backwards(view, now_ns + 1, read=view.versions), _TABLES_SEARCHED):
-        found = np.flatnonzero(standing(rows, None) & is_wanted(rows))
-        if len(found):
-            (row,) = rows.slice(int(found[-1]), 1).to_pylist()
-            time_ns = row["timestamp"]
-            commit, ordinal = store.row_origin(dataset, symbol, timestamp_ns=time_ns, arrival=row["arrival"])
-            ref = RowRef(
-                dataset=dataset.name,
-                symbol=symbol,
-                commit=commit.token,
-                ordinal=ordinal,
-                timestamp_ns=time_ns,
-            )
-            return row, ref
-    return None

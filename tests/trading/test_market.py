@@ -146,6 +146,14 @@ class TestPrices:
         correct(store, trade(2, 103.0))
         assert (bought().price, bought().refs) == (Decimal("101.0"), (ref(trades, 0, trade(1)),))
 
+    def test_a_new_row_or_declaration_counts_at_once(self, store):
+        append(store, TRADES, trade(1, 101.0), trade(2, 102.0, conditions="seller"))
+        assert [bought().price, bought().price] == [Decimal("102.0")] * 2
+        store.set_instrument(Instrument(SYMBOL, bar_policy="us_equities"))
+        assert bought().price == Decimal("101.0")
+        append(store, TRADES, trade(3, 103.0))
+        assert bought().price == Decimal("103.0")
+
     def test_rows_after_now_are_not_known(self, store):
         append(store, TRADES, trade(1, 101.0), trade(2, 102.0))
         assert bought(trade(1)["timestamp"]).price == Decimal("101.0")
