@@ -47,7 +47,8 @@ class Killed(BaseException):
 def market(chance: random.Random, phase: int) -> None:
     """Store a phase of prints and quotes: shuffled, some late, some cancelled later."""
     for symbol in SYMBOLS:
-        price, rows = 100.0, []
+        price = 100.0
+        rows: list[dict[str, Any]] = []
         for number in range(ROWS):
             price += chance.choice((-0.5, -0.1, 0, 0.1, 0.5))
             seconds = phase * 600 + number * 3 - chance.choice((0, 0, 0, 0, 2, 40))
