@@ -20,7 +20,7 @@ from trading.core.events import BarPrint, Print
 from trading.core.matching import Record, match_bar, match_print
 from trading.core.rows import CorporateAction, RowCorrection
 from trading.engine import actions, stopping
-from trading.engine.clock import DATA, EngineClock
+from trading.engine.clock import DataClock, EngineClock
 from trading.engine.corrections import question
 from trading.engine.desk import Act, Desk, EngineReplaced
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
@@ -44,7 +44,7 @@ class Engine:
 
     def __init__(self, clock: EngineClock) -> None:
         self._clock = clock
-        if clock.name == DATA:
+        if isinstance(clock, DataClock):
             clock.advance(data_clock_ns())
         self._holder = uuid4()
         self._desk = Desk(self._holder)
@@ -110,7 +110,7 @@ class Engine:
         now = time.monotonic()
         if now < self._upkeep_at:
             return True
-        now_ns = None if self._clock.name != DATA else self._clock.now_ns
+        now_ns = self._clock.now_ns if isinstance(self._clock, DataClock) else None
         if not lease_take(self._holder, now_ns=now_ns, document=self._document()):
             self._forget()
             return False
