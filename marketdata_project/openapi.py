@@ -42,10 +42,11 @@ def add_access(operation: dict[str, Any], access: Access | None) -> None:
         text = operation.get("description", "")
         operation["description"] = f"{text}\n\nNeeds {' and '.join(needed)}.".lstrip()
     if _has_scope(access):
-        operation["x-required-scope"] = access.scope
-        for requirement in operation.get("security", ()):
-            if _OAUTH2 in requirement:
-                requirement[_OAUTH2] = [access.scope]
+        operation["x-required-scope"] = access.scope_text
+        for requirement in [each for each in operation.get("security", ()) if _OAUTH2 in each]:
+            requirement[_OAUTH2] = [access.scope]
+            if access.or_scope:
+                operation["security"].append({_OAUTH2: [access.or_scope]})
     if _is_restricted(access):
         operation["x-required-sensitivity"] = access.sensitivity
 
@@ -61,7 +62,7 @@ def is_given_by(error: ErrorCode, access: Access | None, method: str) -> bool:
 
 
 def _needed(access: Access) -> list[str]:
-    scope = [f"the scope `{access.scope}`"] if _has_scope(access) else []
+    scope = [f"the scope `{access.scope_text}`"] if _has_scope(access) else []
     clearance = [f"clearance for {access.sensitivity} data"] if _is_restricted(access) else []
     return [*scope, *clearance]
 

@@ -29,7 +29,7 @@ AUDIT_CLASSES = ("trading", "risk", "config", "keys")
 class Access:
     """One row of the access table.
 
-    scope: one of SCOPES, ANYBODY or ANY_CALLER. sensitivity: one of SENSITIVITIES. account: the URL keyword whose
+    scope: one of SCOPES, ANYBODY or ANY_CALLER. or_scope: a scope that suffices instead, or "". sensitivity: one of SENSITIVITIES. account: the URL keyword whose
     value is the account that owns the object. group, kind: the bucket that is charged. cost: the name of a rule in
     `limits.costs`. audit_class: one of AUDIT_CLASSES, or "". body_bytes: the largest accepted body, in bytes.
     """
@@ -42,6 +42,12 @@ class Access:
     cost: str = "one"
     audit_class: str = ""
     body_bytes: int = SMALL_BODY_BYTES
+    or_scope: str = ""
+
+    @property
+    def scope_text(self) -> str:
+        """The required scope; two with "or" between them."""
+        return f"{self.scope} or {self.or_scope}" if self.or_scope else self.scope
 
     @property
     def is_strict(self) -> bool:
@@ -126,8 +132,8 @@ def denial_of(caller: Caller | None, access: Access | None, *, account: str | No
 
 
 def _grant_denial(caller: Caller, access: Access) -> Denial | None:
-    if access.scope != ANY_CALLER and access.scope not in caller.scopes:
-        return Denial("missing_scope", f"the caller lacks the scope {access.scope}")
+    if access.scope != ANY_CALLER and caller.scopes.isdisjoint((access.scope, access.or_scope)):
+        return Denial("missing_scope", f"the caller lacks the scope {access.scope_text}")
     if not is_cleared(caller.sensitivity, for_=access.sensitivity):
         message = f"the caller may read data up to {caller.sensitivity}, this is {access.sensitivity}"
         return Denial("insufficient_sensitivity", message)

@@ -55,7 +55,7 @@ def rows() -> list[str]:
             access = ACCESS[route.name or "", method]
             cells = (
                 f"`{method} {template(route)}`",
-                f"`{access.scope}`" if access.scope in SCOPES else access.scope,
+                f"`{access.scope_text}`" if access.scope in SCOPES else access.scope,
                 access.sensitivity,
                 f"{access.group}, {access.kind}",
                 access.cost,

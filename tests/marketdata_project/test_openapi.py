@@ -13,7 +13,9 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from marketdata_project.access_table import ACCESS
+from marketdata_project.openapi import add_access
 from ratelimit.access.scopes import SCOPES
+from ratelimit.access.table import Access
 from tests.api_client import problem, trade
 from trades.batches.sample_rows import SEED_TRADES
 
@@ -257,6 +259,13 @@ def test_an_operation_tells_what_it_asks_of_callers():
     assert bars["description"].endswith("Needs the scope `market:read`.")
 
 
+def test_an_operation_with_two_scopes_tells_that_either_suffices():
+    asked: dict[str, Any] = {"security": [{"ApiKey": []}, {"OAuth2": []}]}
+    add_access(asked, Access("trading:write", or_scope="risk:write"))
+    assert asked["x-required-scope"] == "trading:write or risk:write"
+    assert asked["security"] == [{"ApiKey": []}, {"OAuth2": ["trading:write"]}, {"OAuth2": ["risk:write"]}]
+
+
 def test_every_body_is_needed_but_one_of_which_all_has_defaults():
     bodies = {
         each["operationId"]: each["requestBody"]["required"]
@@ -287,7 +296,7 @@ def test_every_operation_says_what_the_table_of_access_says():
         for operation in operations().values()
     ]
     rows = [
-        (access.scope if access.scope in SCOPES else None, access.sensitivity)
+        (access.scope_text if access.scope in SCOPES else None, access.sensitivity)
         for (name, _), access in ACCESS.items()
         if name != "live-stream"  # no path of the document
     ]

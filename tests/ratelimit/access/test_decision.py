@@ -56,6 +56,17 @@ def test_the_missing_scope_is_named():
     assert denial.message == "the caller lacks the scope market:read"
 
 
+@pytest.mark.parametrize(
+    ("scope", "is_denied"), [("trading:write", False), ("risk:write", False), ("trading:read", True)]
+)
+def test_one_of_two_scopes_suffices_and_both_are_named(scope, is_denied):
+    stopping = Access("trading:write", or_scope="risk:write")
+    denial = denial_of(caller(scopes=frozenset({scope})), stopping)
+    assert (denial is not None) is is_denied
+    if denial is not None:
+        assert denial.message == "the caller lacks the scope trading:write or risk:write"
+
+
 def test_the_sensitivity_is_named():
     denial = denial_of(caller(sensitivity="public"), READ)
     assert denial is not None

@@ -68,6 +68,7 @@ def test_every_endpoint_is_guarded_by_the_table():
 def test_every_row_has_known_values():
     for endpoint, access in ACCESS.items():
         assert access.scope in {*SCOPES, ANYBODY, ANY_CALLER}, endpoint
+        assert access.or_scope in {"", *SCOPES}, endpoint
         assert access.sensitivity in SENSITIVITIES, endpoint
         assert access.kind in KINDS, endpoint
         assert (access.kind == READ) == (endpoint[1] == "GET"), endpoint
