@@ -2,6 +2,7 @@
 
 import signal
 import socket
+from decimal import Decimal
 from types import FrameType
 from typing import Any
 
@@ -35,9 +36,15 @@ from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.keys.selectors import key_list
 from ratelimit.keys.services import key_create
 from trades.sample import COIN, EQUITIES
+from trading.accounts import account_create, account_transfer
+from trading.core.configuration import RiskConfig
+from trading.core.terms import AccountKind
+from trading.models import Account
 
 KEY_COMMAND = ".venv/bin/python manage.py apikey create NAME"
 _FEED = f"Sample: a feed goes on with {', '.join(EQUITIES)} in their hours and with {COIN} always; SAMPLE_FEED=0 turns it off"
+
+_ACCOUNT, _DEPOSIT = "DEMO", 100_000
 
 
 class Command(BaseCommand):
@@ -73,6 +80,8 @@ class Command(BaseCommand):
         self._migrate()
         self._first_key()
         has_sample = settings.LOAD_SAMPLE and self._load_sample()
+        if has_sample:
+            self._sample_account()
         connections.close_all()
         return has_sample
 
@@ -109,6 +118,16 @@ class Command(BaseCommand):
             self.stderr.write(f"Sample: not loaded ({type(error).__name__}: {error})")
             return False
         return True
+
+    def _sample_account(self) -> None:
+        """Open an account with play money, if there is no account."""
+        if Account.objects.exists():
+            return
+        account_create(
+            name=_ACCOUNT, kind=AccountKind.CASH, currency="USD", by="command:serve", config=RiskConfig()
+        )
+        account_transfer(name=_ACCOUNT, transfer="sample", amount=Decimal(_DEPOSIT))
+        self._say(f"Account: {_ACCOUNT}, {_DEPOSIT:,} USD of play money; it is stopped until you start it")
 
     def _run(
         self, listener: socket.socket, turns: int, redis: EmbeddedRedis | None, *, feeds_sample: bool
