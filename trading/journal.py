@@ -62,7 +62,12 @@ class Journal:
         number = self.state.number
         self._rows.append(
             EventRow(
-                account=self.account, number=number, at_ns=at_ns, name=name_of(event), body=encoded(event)
+                account=self.account,
+                number=number,
+                at_ns=at_ns,
+                name=name_of(event),
+                body=encoded(event),
+                orders=msgspec.json.encode(effects.orders).decode() if effects.orders else "",
             )
         )
         self._orders |= {order.id: order for order in effects.orders}

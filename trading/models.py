@@ -26,13 +26,17 @@ class Account(models.Model):
 
 
 class EventRow(models.Model):
-    """An event of an account. number: 1, 2, 3, … in each account. body: see `trading.core.events.encoded`."""
+    """An event of an account. number: 1, 2, 3, … in each account. body: see `trading.core.events.encoded`.
+
+    orders: the orders that it changed, as they were after it, as a JSON list; "" for none.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="events")
     number = models.BigIntegerField()
     at_ns = models.BigIntegerField()
     name = models.CharField(max_length=40)
     body = models.TextField()
+    orders = models.TextField(default="")
 
     class Meta:
         constraints = [
