@@ -9,6 +9,8 @@ import numpy as np
 
 from store.arrays import Integers
 
+WALL, DATA = "wall", "data"
+
 
 class EngineClock(ABC):
     """The engine's time, which never goes back. now_ns: nanoseconds UTC."""
@@ -35,7 +37,7 @@ class EngineClock(ABC):
 class WallClock(EngineClock):
     """Live: a row was known when it was committed; without rows the time goes on."""
 
-    name = "wall"
+    name = WALL
 
     def __init__(self, now_ns: int = 0, *, clock: Callable[[], int] = time.time_ns) -> None:
         super().__init__(now_ns)
@@ -51,7 +53,7 @@ class WallClock(EngineClock):
 class DataClock(EngineClock):
     """Replays: a row was known at the largest event time of its log so far; without rows the time stands still."""
 
-    name = "data"
+    name = DATA
 
     def known_ns(self, committed_ns: int, newest_ns: Integers) -> Integers:
         return newest_ns

@@ -135,8 +135,12 @@ class Engine:
         """Follow the logs that acceptances named; ask for the rows of those that an account holds or orders."""
         needed = set().union(*(state.symbols() for state in self._desk.states.values()), set())
         for row in LogProgress.objects.all():
-            if (row.dataset, row.symbol) not in self._logs:
-                self._logs[row.dataset, row.symbol] = _log_of(row, self._clock)
+            key = row.dataset, row.symbol
+            if key not in self._logs and key not in self._broken:
+                try:
+                    self._logs[key] = _log_of(row, self._clock)
+                except LogError as error:
+                    self._failed(error)
         for (dataset, symbol), log in self._logs.items():
             is_wanted = symbol in needed or dataset == CORPORATE_ACTIONS.name
             if log.is_wanted and not is_wanted:
@@ -147,13 +151,20 @@ class Engine:
         """Yield what is new in the logs that can be read."""
         now = time.monotonic()
         self._broken = {key: until for key, until in self._broken.items() if until > now}
-        try:
-            yield from merged(log for key, log in self._logs.items() if key not in self._broken)
-        except LogRestored as error:
+        for _ in range(len(self._logs) + 1):
+            try:
+                yield from merged(log for key, log in self._logs.items() if key not in self._broken)
+                break
+            except LogError as error:
+                self._failed(error)
+
+    def _failed(self, error: LogError) -> None:
+        """Leave a log for a second that cannot be read."""
+        if isinstance(error, LogRestored):
             self._restored(error)
-        except LogError as error:
+        else:
             logger.warning("the engine waits: %s", error)
-            self._broken[error.dataset, error.symbol] = now + _UPKEEP_SECONDS
+            self._broken[error.dataset, error.symbol] = time.monotonic() + _UPKEEP_SECONDS
 
     def _restored(self, error: LogRestored) -> None:
         """Halt the accounts that hold or order the symbol, and follow its log from its head."""
@@ -161,11 +172,9 @@ class Engine:
         act = partial(_halt_for_log, error.symbol)
         names = self._desk.of_symbol(error.symbol)
         self._desk.act([(name, act) for name in names], at_ns=self._clock.now_ns)
-        log = self._logs[error.dataset, error.symbol]
-        head = market_store().head(log.dataset, log.symbol)
-        self._logs[error.dataset, error.symbol] = followed = FollowedLog.after(
-            market_store(), self._clock, log.dataset, log.symbol, head.token
-        )
+        dataset = DATASETS[error.dataset]
+        followed = FollowedLog.at_head(market_store(), self._clock, dataset, error.symbol)
+        self._logs[error.dataset, error.symbol] = followed
         self._desk.places_save([followed])
 
     def _take(self, arrival: Arrival) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self, cast
 import numpy as np
 import pyarrow as pa
 
-from live.tokens import parse_tokens, position_of, record_of
+from live.tokens import head_of, parse_tokens, position_of, record_of
 from store.arrays import Integers
 from store.declarations import Dataset
 from store.exceptions import StorageError, UnknownSymbol
@@ -86,6 +86,15 @@ class FollowedLog:
         except StorageError as error:
             raise LogUnreadable(dataset.name, symbol, error) from error
         return cls(store, clock, dataset, symbol, ReadPosition(position, newest_ns))
+
+    @classmethod
+    def at_head(cls, store: MarketStore, clock: EngineClock, dataset: Dataset, symbol: str) -> Self:
+        """Return a log that is followed from its newest commit on, or from its first one if it has none."""
+        try:
+            token = head_of(store, dataset, symbol).token
+        except StorageError as error:
+            raise LogUnreadable(dataset.name, symbol, error) from error
+        return cls.after(store, clock, dataset, symbol, token)
 
     def arrivals(self) -> Iterator[Arrival]:
         """Yield what the log has after `place`, up to its newest commit at the call. Raises `LogRestored`, `LogUnreadable`."""

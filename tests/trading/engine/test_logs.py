@@ -209,6 +209,15 @@ class TestOneLog:
         assert len(taken(FollowedLog.after(store, DataClock(), TRADES, SYMBOL, "0-000000"))) == 2
         assert taken(FollowedLog.after(store, DataClock(), QUOTES, SYMBOL, "0-000000")) == []
 
+    def test_it_is_followed_from_its_head_on(self, store):
+        for dataset in (TRADES, QUOTES):
+            if dataset is TRADES:
+                append(store, dataset, trade(5, 100.0))
+            log = FollowedLog.at_head(store, DataClock(), dataset, SYMBOL)
+            assert taken(log) == []
+            append(store, dataset, trade(1) if dataset is TRADES else quote(5))
+            assert [each.known_ns for each in taken(log)] == [NOON + 5 * SECOND_NS]
+
     def test_a_log_that_was_restored_says_so(self, store, tmp_path, clock):
         other = CsvStore(tmp_path / "other", clock=clock)
         receipt = append(other, TRADES, trade(7))
