@@ -39,6 +39,8 @@ def trading_start(*, account: Account, by: str) -> AccountState:
         state = journal.state
         if state.halt is not None:
             raise TradingHalted(f"the account is halted: {state.halt.reason}")
+        if is_stop_file_there():
+            raise TradingHalted("the file STOP is in DATA_DIR: remove it to start trading")
         if state.status != RUNNING:
             journal.record(TradingStarted(by=by), at_ns=now_ns)
         return state
