@@ -98,9 +98,7 @@ def orders_cancel(*, account: Account, by: str, reason: str = "client") -> list[
 def request_cancels(journal: Journal, *, by: str, reason: str, now_ns: int) -> list[str]:
     """Ask for the cancel of all orders that are not being cancelled, and return their ids."""
     ids = [
-        order.id
-        for order in journal.state.orders.values()
-        if OrderState.PENDING_CANCEL in MOVES[order.state] and order.state is not OrderState.PENDING_CANCEL
+        order.id for order in journal.state.orders.values() if OrderState.PENDING_CANCEL in MOVES[order.state]
     ]
     for order_id in ids:
         journal.record(CancelRequested(order_id=order_id, reason=reason, by=by), at_ns=now_ns)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from trading.core import events, positions
-from trading.core.amounts import NS_PER_SECOND, ZERO, money, percent, quantity, to_step
-from trading.core.configuration import RiskConfig, Zone, latency_ns
+from trading.core.amounts import NS_PER_SECOND, ONE, ZERO, money, percent, quantity, scaled, to_step
+from trading.core.configuration import RiskConfig, Zone, latency_ns, zone_after
 from trading.core.events import Event
 from trading.core.ledger import (
     BORROWING,
@@ -20,7 +20,6 @@ from trading.core.ledger import (
     LedgerEntry,
     fill_entries,
     paid,
-    without_zeros,
 )
 from trading.core.orders import Leg, Order, OrderState
 from trading.core.positions import ClosedTrade, Execution, Position
@@ -160,6 +159,7 @@ def apply(state: AccountState, event: Event, *, at_ns: int) -> Effects:
     """Change the state by its next event, and return what changed."""
     state.number += 1
     effects = _HANDLERS[type(event)](state, event, at_ns)
+    effects.entries = [entry for entry in effects.entries if entry.amount]
     for entry in effects.entries:
         key = f"{entry.account} {entry.currency} {entry.symbol}".rstrip()
         balance = state.balances.get(key, ZERO) + entry.amount
@@ -184,12 +184,9 @@ def _opened(state: AccountState, event: events.AccountOpened, at_ns: int) -> Eff
 def _transferred(state: AccountState, event: events.Transferred, at_ns: int) -> Effects:
     after = event.equity + event.amount
     for name in ("high_water", "day_equity", "start_equity"):
+        is_scaled = event.equity > 0 and after > 0
         before: Decimal = getattr(state, name)
-        if event.equity > 0 and after > 0:
-            setattr(state, name, before * after / event.equity)
-        else:
-            setattr(state, name, max(after, ZERO))
-        setattr(state, name, money(getattr(state, name)))
+        setattr(state, name, scaled(before, after, event.equity) if is_scaled else max(after, ZERO))
     state.equity = after
     entries = [
         LedgerEntry(CASH, state.currency, event.amount),
@@ -308,6 +305,7 @@ def _executed(state: AccountState, event: events.Executed, at_ns: int) -> Effect
     effects = _filled(state, Book(terms.symbol, terms.strategy, order.instrument), execution)
     order.filled += event.quantity
     order.filled_value += money(event.quantity, event.price, order.instrument.multiplier)
+    order.fees += event.fee
     _cover(state, order, event.quantity, at_ns)
     if order.remaining:
         if order.state is not OrderState.PENDING_CANCEL:
@@ -413,7 +411,7 @@ def _split(state: AccountState, event: events.SplitApplied, at_ns: int) -> Effec
 
 def _split_order(order: Order, by: Decimal) -> None:
     def price(value: Decimal | None) -> Decimal | None:
-        return None if value is None else to_step(value / by, order.instrument.tick)
+        return None if value is None else to_step(scaled(value, ONE, by), order.instrument.tick)
 
     terms = order.terms
     order.terms = msgspec.structs.replace(
@@ -425,7 +423,8 @@ def _split_order(order: Order, by: Decimal) -> None:
         stop_loss=price(terms.stop_loss),
     )
     order.filled = quantity(order.filled, by)
-    order.collar, order.worth = price(order.collar), order.worth / by
+    order.collar = price(order.collar)
+    order.worth, order.margin = scaled(order.worth, ONE, by), scaled(order.margin, ONE, by)
 
 
 @_on(events.DividendPaid)
@@ -442,7 +441,6 @@ def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Ef
                 rate=event.rate,
             )
     _note_action(state, event.symbol, event.action)
-    effects.entries = without_zeros(effects.entries)
     return effects
 
 
@@ -474,14 +472,12 @@ def _settled(state: AccountState, event: events.Settled, at_ns: int) -> Effects:
                 base=state.currency,
                 rate=event.rate,
             )
-    effects.entries = without_zeros(effects.entries)
     return effects
 
 
 @_on(events.BorrowCharged)
 def _borrow(state: AccountState, event: events.BorrowCharged, at_ns: int) -> Effects:
-    entries = paid(BORROWING, event.amount, currency=state.currency, base=state.currency, rate=Decimal(1))
-    return Effects(without_zeros(entries))
+    return Effects(paid(BORROWING, event.amount, currency=state.currency, base=state.currency, rate=ONE))
 
 
 @_on(events.Marked)
@@ -502,8 +498,10 @@ def _halted(state: AccountState, event: events.HaltLatched, at_ns: int) -> Effec
 
 @_on(events.HaltReleased)
 def _released(state: AccountState, event: events.HaltReleased, at_ns: int) -> Effects:
-    state.halt, state.zone = None, Zone.NORMAL
-    state.high_water = state.equity
+    state.halt, state.zone = None, zone_after(Zone.NORMAL, state.drawdown, state.config)
+    # Otherwise the next mark would halt it again. A halt for another reason forgets no loss.
+    if state.zone is Zone.HALT:
+        state.zone, state.high_water = Zone.NORMAL, state.equity
     return Effects()
 
 
@@ -534,12 +532,12 @@ def _alert(state: AccountState, event: events.Alert, at_ns: int) -> Effects:
     return Effects()
 
 
-_encoder = msgspec.json.Encoder(order="deterministic")
+_encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AccountState] = msgspec.json.Decoder(AccountState)
 
 
 def encoded_state(state: AccountState) -> bytes:
-    """Return a state as JSON. Equal states give equal bytes."""
+    """Return a state as JSON. The same events give the same bytes, and orders keep their order, the oldest first."""
     return _encoder.encode(state)
 
 

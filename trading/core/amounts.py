@@ -1,8 +1,9 @@
 """Exact amounts: money has six decimals, quantities have nine. Both are rounded half-even, once."""
 
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal
+from functools import reduce
 
-ZERO = Decimal(0)
+ZERO, ONE = Decimal(0), Decimal(1)
 HUNDRED = Decimal(100)
 NS_PER_SECOND = 1_000_000_000
 
@@ -10,27 +11,32 @@ _MONEY = Decimal("0.000001")
 _QUANTITY = Decimal("0.000000001")
 # A product of a price, a quantity, a multiplier and a rate has at most 68 digits, so that it is rounded once.
 _EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
+_LONG = Context(prec=40, rounding=ROUND_HALF_EVEN)
+
+
+def exact(*factors: Decimal) -> Decimal:
+    """Return the product of the factors with all its digits."""
+    return reduce(_EXACT.multiply, factors)
 
 
 def money(*factors: Decimal) -> Decimal:
     """Return the product of the factors as money."""
-    product = Decimal(1)
-    for factor in factors:
-        product = _EXACT.multiply(product, factor)
-    return _EXACT.quantize(product, _MONEY)
+    return _EXACT.quantize(exact(*factors), _MONEY)
 
 
 def quantity(*factors: Decimal) -> Decimal:
     """Return the product of the factors as a quantity."""
-    product = Decimal(1)
-    for factor in factors:
-        product = _EXACT.multiply(product, factor)
-    return _EXACT.quantize(product, _QUANTITY)
+    return _EXACT.quantize(exact(*factors), _QUANTITY)
 
 
 def part_of(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     """Return `total * part / whole` as money. The whole must not be zero."""
     return _EXACT.quantize(_EXACT.divide(_EXACT.multiply(total, part), whole), _MONEY)
+
+
+def scaled(value: Decimal, by: Decimal, of: Decimal) -> Decimal:
+    """Return `value * by / of` with 40 digits, for values that are scaled again and again. `of` must not be zero."""
+    return _LONG.plus(_EXACT.divide(_EXACT.multiply(value, by), of))
 
 
 def percent(part: Decimal, whole: Decimal) -> Decimal:
@@ -40,12 +46,12 @@ def percent(part: Decimal, whole: Decimal) -> Decimal:
 
 def ratio(part: Decimal, whole: Decimal) -> Decimal | None:
     """Return part / whole with six decimals; None if the whole is zero."""
-    return part_of(Decimal(1), part, whole) if whole else None
+    return part_of(ONE, part, whole) if whole else None
 
 
 def to_step(value: Decimal, step: Decimal, rounding: str = ROUND_HALF_EVEN) -> Decimal:
     """Return the multiple of a step that is nearest to a value, or next to it in a direction of `decimal`."""
-    steps = _EXACT.divide(value, step).quantize(Decimal(1), rounding, context=_EXACT)
+    steps = _EXACT.divide(value, step).quantize(ONE, rounding, context=_EXACT)
     return _EXACT.multiply(steps, step)
 
 
@@ -66,5 +72,5 @@ def price_of(stored: float) -> Decimal:
 
 def plain(value: Decimal) -> str:
     """Return the shortest text without an exponent, such as `12.5`."""
-    text = format(value, "f")
-    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+    text = format(abs(value) if value == 0 else value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

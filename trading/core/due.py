@@ -123,7 +123,7 @@ def halt(state: AccountState, reason: str, record: Record, symbol: str | None = 
     """Latch a halt: opening orders are cancelled, protective stops stay."""
     record(HaltLatched(reason=reason, symbol=symbol))
     for order in opening_orders(list(state.orders.values())):
-        if order.state is not OrderState.PENDING_CANCEL and OrderState.PENDING_CANCEL in MOVES[order.state]:
+        if OrderState.PENDING_CANCEL in MOVES[order.state]:
             record(CancelRequested(order_id=order.id, reason="halt", by=ENGINE))
     record(Alert(kind=HALT_ALERT, message=f"trading is halted: {reason}", symbol=symbol))
 

@@ -274,7 +274,7 @@ class BorrowCharged(_TradingEvent, frozen=True, tag="borrow_charged"):
 class Marked(_TradingEvent, frozen=True, tag="marked"):
     """The account's equity was computed: a new high-water mark, another zone, or the day's first.
 
-    zone: after it. is_stale: whether a mark is old; then the zone stays. day: the UTC date if it begins with this event.
+    zone: after it. day: the UTC date if it begins with this event.
     """
 
     equity: Decimal

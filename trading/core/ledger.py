@@ -58,16 +58,9 @@ def fill_entries(
 ) -> list[LedgerEntry]:
     """Return the entries of a fill. cost: the change of the position's cost. is_margined: only gains, losses and fees are paid."""
     bought = ZERO if is_margined else cost
-    return without_zeros(
-        [
-            LedgerEntry(POSITIONS, currency, bought, symbol),
-            LedgerEntry(REALIZED, currency, -realized),
-            LedgerEntry(FEES, currency, fee),
-            *from_cash(bought - realized + fee, currency, base, rate),
-        ]
-    )
-
-
-def without_zeros(entries: list[LedgerEntry]) -> list[LedgerEntry]:
-    """Return the entries that change something."""
-    return [entry for entry in entries if entry.amount]
+    return [
+        LedgerEntry(POSITIONS, currency, bought, symbol),
+        LedgerEntry(REALIZED, currency, -realized),
+        LedgerEntry(FEES, currency, fee),
+        *from_cash(bought - realized + fee, currency, base, rate),
+    ]

@@ -78,6 +78,7 @@ class _Match:
 
     def _execution(self, order: Order, price: Decimal, quantity: Decimal) -> Executed:
         terms, ref = order.instrument, self.print.ref
+        value = order.filled_value + money(quantity, price, terms.multiplier)
         market = self.print.price if isinstance(self.print, Print) else self.print.open
         # The same print cannot fill an order twice: the id would be the same.
         name = f"{ref.dataset} {ref.symbol} {ref.commit} {ref.ordinal}"
@@ -86,7 +87,8 @@ class _Match:
             order_id=order.id,
             quantity=quantity,
             price=price,
-            fee=terms.fee.of(quantity, money(quantity, price, terms.multiplier)),
+            # The minimum is of the order, not of each of its fills.
+            fee=max(terms.fee.of(order.filled + quantity, value) - order.fees, ZERO),
             slippage=(price - market) * order.terms.side.sign if order.is_taking else ZERO,
             rate=self.rate[0],
             rate_ref=self.rate[1],
@@ -179,13 +181,10 @@ def _price(order: Order, price: Decimal, config: RiskConfig) -> Decimal | None:
 def end_unneeded(state: AccountState, symbol: str, record: Record) -> None:
     """End legs of brackets that are over, and reducing orders without a position."""
     for order in state.orders_of(symbol):
-        if order.parent_id is not None:
-            is_unneeded = order.parent_id not in state.orders and not state.covered.get(order.parent_id)
-            reason = "bracket"
-        else:
-            is_unneeded = order.terms.reduce_only and not state.fillable(order)
-            reason = "position_closed"
-        if is_unneeded:
+        is_waiting = order.parent_id in state.orders
+        if order.terms.reduce_only and not is_waiting and not state.fillable(order):
+            is_over = order.parent_id is not None and not state.covered.get(order.parent_id)
+            reason = "bracket" if is_over else "position_closed"
             record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason=reason))
 
 

@@ -71,7 +71,7 @@ MOVES: dict[OrderState, frozenset[OrderState]] = {
     OrderState.WORKING: frozenset({OrderState.PARTIALLY_FILLED, OrderState.PENDING_CANCEL, *_ENDS}),
     OrderState.PARTIALLY_FILLED: frozenset({OrderState.PARTIALLY_FILLED, OrderState.PENDING_CANCEL, *_ENDS}),
     # What was printed before the cancel was known still fills.
-    OrderState.PENDING_CANCEL: frozenset({OrderState.PENDING_CANCEL, *_ENDS}),
+    OrderState.PENDING_CANCEL: _ENDS,
     **dict.fromkeys(
         (*sorted(_ENDS), OrderState.REJECTED),
         frozenset[OrderState](),
@@ -124,7 +124,7 @@ class Order(msgspec.Struct, kw_only=True):
     UTC. matches_after_ns: only what is printed and known after this instant fills it. expires_ns: when it ends; None for gtc. collar: the
     worst price of a market order; None for one that only reduces. is_taking: whether it fills at the print's price
     and not at its limit, because it was marketable. worth: the value of a unit at limit or collar, in the account's currency. margin: the
-    money that must be paid in for a unit. fee: what was expected for the whole. filled_value: in the instrument's currency. parent_id, leg: of a leg of a bracket. replaces,
+    money that must be paid in for a unit. fee: what was expected for the whole. filled_value, fees: of its fills, in the instrument's currency. parent_id, leg: of a leg of a bracket. replaces,
     replaced_by: ids of orders. reason: why it ended. by: the caller. first_event: the number of the event that accepted it.
     """
 
@@ -143,6 +143,7 @@ class Order(msgspec.Struct, kw_only=True):
     fee: Decimal = ZERO
     filled: Decimal = ZERO
     filled_value: Decimal = ZERO
+    fees: Decimal = ZERO
     parent_id: str | None = None
     leg: Leg | None = None
     replaces: str | None = None
@@ -171,8 +172,8 @@ class Order(msgspec.Struct, kw_only=True):
         return self.terms.limit_price if self.terms.type.has_limit else self.collar
 
     def move(self, state: OrderState, at_ns: int) -> None:
-        """Move to a state. Raises IllegalMove."""
+        """Move to a state, whose instant is the first one. Raises IllegalMove."""
         if state not in MOVES[self.state]:
             raise IllegalMove(f"an order that is {self.state} cannot become {state}")
         self.state = state
-        self.states[state] = at_ns
+        self.states.setdefault(state, at_ns)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from trading.core.amounts import ZERO, money, part_of, quantity, ratio
+from trading.core.amounts import ONE, ZERO, money, part_of, quantity, ratio
 from trading.core.terms import Terms
 
 
@@ -140,16 +140,16 @@ def _open(position: Position, execution: Execution) -> Booking:
     id_, signed, price, fee, rate, at_ns, stop = execution
     multiplier = position.terms.multiplier
     cost = money(signed, price, multiplier)
-    lot = Lot(execution_id=id_, opened_ns=at_ns, quantity=signed, cost=cost)
-    position.lots = [*position.lots, lot]
+    position.lots.append(Lot(execution_id=id_, opened_ns=at_ns, quantity=signed, cost=cost))
     position.quantity, position.cost = quantity(position.quantity + signed), position.cost + cost
     trade = position.trade = position.trade or OpenTrade(id=id_, opened_ns=at_ns)
     trade.entry_quantity += abs(signed)
     trade.entry_value += abs(cost)
     trade.fees += fee
     trade.realized_base -= money(fee, rate)
-    at_risk = None if stop is None else abs(money(price - stop, signed, multiplier))
-    trade.risk = None if trade.risk is None or not at_risk else trade.risk + at_risk
+    # A stop that the price is beyond already protects nothing.
+    at_risk = ZERO if stop is None else money(price - stop, signed, multiplier)
+    trade.risk = None if trade.risk is None or at_risk <= 0 else trade.risk + at_risk
     return Booking(cost, ZERO)
 
 
@@ -178,7 +178,7 @@ def _release(position: Position, signed: Decimal) -> Decimal:
     left, released, lots = signed, ZERO, []
     for lot in position.lots:
         taken = lot.quantity if abs(lot.quantity) <= abs(left) else left
-        if not taken:
+        if not taken and lot.quantity:
             lots.append(lot)
             continue
         cost = lot.cost if taken == lot.quantity else part_of(lot.cost, taken, lot.quantity)
@@ -199,8 +199,8 @@ def _closed(position: Position, trade: OpenTrade, direction: str, at_ns: int) ->
         strategy=position.strategy,
         direction=direction,
         quantity=trade.entry_quantity,
-        entry_price=part_of(trade.entry_value, Decimal(1), trade.entry_quantity * multiplier),
-        exit_price=part_of(trade.exit_value, Decimal(1), trade.exit_quantity * multiplier),
+        entry_price=part_of(trade.entry_value, ONE, trade.entry_quantity * multiplier),
+        exit_price=part_of(trade.exit_value, ONE, trade.exit_quantity * multiplier),
         opened_ns=trade.opened_ns,
         closed_ns=at_ns,
         fees=trade.fees,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trading.core.account import RUNNING, AccountState, loss_percent
-from trading.core.amounts import HUNDRED, NS_PER_SECOND, ZERO, is_multiple, money, percent, to_step
+from trading.core.amounts import HUNDRED, NS_PER_SECOND, ZERO, exact, is_multiple, money, percent, to_step
 from trading.core.configuration import RiskConfig, Zone
 from trading.core.events import Check, Reference
 from trading.core.orders import OrderTerms
@@ -79,7 +79,7 @@ def propose(state: AccountState, order: OrderTerms, terms: Terms, reference: Ref
         order=order,
         terms=terms,
         reference=reference,
-        worth=money(abs(at_most), terms.multiplier, reference.rate),
+        worth=exact(abs(at_most), terms.multiplier, reference.rate),
         margin=margin_of_unit(state, terms, at_most, reference.rate),
         collar=worst if is_market and not order.reduce_only and not order.type.has_stop else None,
         is_taking=is_market or _is_marketable(order, reference),

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from trading.core.amounts import ZERO, money, to_step
+from trading.core.amounts import ZERO, exact, money, to_step
 
 _BASIS_POINT = Decimal("0.0001")
 
@@ -34,7 +34,7 @@ class AccountKind(StrEnum):
 
 
 class Fee(msgspec.Struct, frozen=True, kw_only=True):
-    """The fee of an execution, in the instrument's currency: per unit, plus basis points of the value, at least `minimum`."""
+    """The fee of an order, in the instrument's currency: per unit, plus basis points of the value, at least `minimum`."""
 
     per_unit: Decimal = ZERO
     basis_points: Decimal = ZERO
@@ -53,7 +53,7 @@ class Slippage(msgspec.Struct, frozen=True, kw_only=True):
 
     def price(self, side: Side, price: Decimal, tick: Decimal) -> Decimal:
         """Return the price of the fill, on the tick next to it that is not better."""
-        moved = price + side.sign * abs(price) * self.basis_points * _BASIS_POINT
+        moved = price + side.sign * exact(abs(price), self.basis_points, _BASIS_POINT)
         return to_step(moved, tick, ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
 
 

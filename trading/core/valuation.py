@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trading.core.account import AccountState
-from trading.core.amounts import ZERO, money
+from trading.core.amounts import ZERO, exact, money, ratio
 from trading.core.events import Reference
 from trading.core.orders import Order
 from trading.core.positions import Position
@@ -99,8 +99,8 @@ def _paid_in(state: AccountState, position: Position, mark: Reference) -> Decima
 def margin_of_unit(state: AccountState, terms: Terms, price: Decimal, rate: Decimal) -> Decimal:
     """Return what must be paid in for a unit at a price, in the account's currency."""
     if terms.contract_margin is not None:
-        return money(terms.contract_margin, rate)
-    return money(margin_rate(state.kind, terms), abs(price), terms.multiplier, rate)
+        return exact(terms.contract_margin, rate)
+    return exact(margin_rate(state.kind, terms), abs(price), terms.multiplier, rate)
 
 
 def maintenance_of(state: AccountState, marks: Marks) -> Decimal:
@@ -124,4 +124,4 @@ def risk_of(position: Position, mark: Reference) -> tuple[Decimal, Decimal, Deci
         return unrealized, money(unrealized, mark.rate), None
     pnl = unrealized + trade.realized - trade.fees
     in_base = trade.realized_base + money(unrealized, mark.rate)
-    return pnl, in_base, None if not trade.risk else money(pnl / trade.risk)
+    return pnl, in_base, ratio(pnl, trade.risk) if trade.risk else None
