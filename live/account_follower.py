@@ -10,7 +10,7 @@ from django.db import DatabaseError
 
 from live.accounts import ACCOUNT_FEEDS, PORTFOLIO_KIND
 from live.channels import AccountChannel
-from live.exceptions import AccountRestored, UnknownAccount
+from live.exceptions import AccountRestored, NoSuchAccount
 from live.followers import Advance, Reached
 from live.frames import Message, resync_message, rows_payload
 from live.tokens import Token
@@ -37,7 +37,7 @@ class EventNumber(NamedTuple):
 class EventFeed:
     """Makes the messages of orders or alerts from an event on: for all clients, or for one that resumes.
 
-    seq: the number of the last event that had rows, whoever reads. So `prev` is the same for all clients.
+    seq: the number of the last event that concerned the channel, whoever reads. So `prev` is the same for all clients.
     """
 
     settled_ns = 0
@@ -46,11 +46,11 @@ class EventFeed:
     def __init__(self, channel: AccountChannel, number: int) -> None:
         """Begin after an event that the account has."""
         self._channel = channel
-        self.seq, self._number = _last_with_rows(channel, number), number
+        self.seq, self._number = _last(channel, number), number
 
     @classmethod
     def resumed(cls, channel: AccountChannel, tokens: Mapping[str, Token]) -> Self:
-        """Return the feed that continues from a client's token. Raises `AccountRestored`, `UnknownAccount`."""
+        """Return the feed that continues from a client's token. Raises `AccountRestored`, `NoSuchAccount`."""
         number = tokens[""].number
         _check_event(channel.account, number)
         return cls(channel, number)
@@ -61,7 +61,7 @@ class EventFeed:
         return {self._channel.account: EventNumber(self._number)}
 
     def next(self, upto: Reached) -> list[Message]:
-        """Return the next messages up to an event; none after the last. Raises `AccountRestored`, `UnknownAccount`."""
+        """Return the next messages up to an event; none after the last. Raises `AccountRestored`, `NoSuchAccount`."""
         _check_event(self._channel.account, self._number)
         end = upto[self._channel.account].number
         return self._read(end) if self._number < end else []
@@ -69,7 +69,7 @@ class EventFeed:
     def advance(self, head: int, found: Advance) -> None:
         """Add the messages for what is new. head: the account's newest event."""
         if head < self._number:
-            self.seq, self._number = _last_with_rows(self._channel, head), head
+            self.seq, self._number = _last(self._channel, head), head
             found.messages.append(resync_message(self._channel.name, self.seq))
         elif head > self._number:
             found.messages += self._read(head)
@@ -141,7 +141,7 @@ class AccountFollower:
         self.due_ns: int | None = 0
 
     def add(self, channel: AccountChannel) -> EventFeed | PortfolioFeed:
-        """Add a channel, and return its feed, which begins at the account's newest event. Raises `UnknownAccount`."""
+        """Add a channel, and return its feed, which begins at the account's newest event. Raises `NoSuchAccount`."""
         head = _head(self._account)
         feed = PortfolioFeed(channel) if channel.kind == PORTFOLIO_KIND else EventFeed(channel, head)
         self._feeds[channel.name] = feed
@@ -165,7 +165,7 @@ class AccountFollower:
         try:
             self._advance(found)
             self.due_ns = 0
-        except UnknownAccount as error:
+        except NoSuchAccount as error:
             found.failed = dict.fromkeys(self._feeds, error)
         except DatabaseError as error:
             logger.warning("the live feed cannot read the events of an account: %s", error)
@@ -191,7 +191,7 @@ class AccountFollower:
 def _head(account: str) -> int:
     head = ACCOUNT_FEEDS.get().head(account)
     if head is None:
-        raise UnknownAccount(account)
+        raise NoSuchAccount(account)
     return head
 
 
@@ -201,5 +201,5 @@ def _check_event(account: str, number: int) -> None:
         raise AccountRestored(account)
 
 
-def _last_with_rows(channel: AccountChannel, number: int) -> str:
+def _last(channel: AccountChannel, number: int) -> str:
     return str(ACCOUNT_FEEDS.get().last(channel.account, channel.kind, number))

@@ -12,7 +12,7 @@ BELL_PREFIX = "@"
 
 
 class EventRows(NamedTuple):
-    """The rows of an account's event for one kind of channel. rows: JSON objects, at least one."""
+    """The rows of an account's event for one kind of channel: JSON objects."""
 
     number: int
     at_ns: int
@@ -22,7 +22,8 @@ class EventRows(NamedTuple):
 class AccountFeeds(Protocol):
     """Reads accounts and their events, whose numbers are 1, 2, 3, ….
 
-    Who sees an event sees all events before it. Everything here blocks. Raises DatabaseError.
+    Who sees an event sees all events before it. Which events concern orders, and which alerts, follows from the event
+    alone, for instance from its name; `last` and `events` must agree. Everything here blocks. Raises DatabaseError.
     """
 
     def head(self, account: str) -> int | None:
@@ -30,13 +31,13 @@ class AccountFeeds(Protocol):
         ...
 
     def last(self, account: str, kind: str, upto: int) -> int:
-        """Return the number of the last event up to `upto` that has rows of a kind; 0 if none has."""
+        """Return the number of the last event up to `upto` that concerns a kind; 0 if none does."""
         ...
 
     def events(self, account: str, kind: str, *, after: int, upto: int, limit: int) -> Sequence[EventRows]:
-        """Return the first `limit` events that have rows of a kind. kind: orders or alerts.
+        """Return the first `limit` events that concern a kind. kind: orders or alerts.
 
-        The rows of orders are the orders that the event changed, as they were after it.
+        The rows of orders are the orders that the event changed, as they were after it; there may be none.
         """
         ...
 

@@ -29,7 +29,8 @@ _LOOK_SECONDS = 1.0
 def account_changed(account: str) -> None:
     """Tell all web processes, this one too, that an account has new events, once the database transaction commits.
 
-    Any process may call it, in any thread. If Redis is away, nobody is told.
+    Any process may call it, in any thread, also without a transaction. If Redis is away, nobody is told, and the call
+    waits for it at most once a second.
     """
     transaction.on_commit(partial(_publish_account, account))
 

@@ -34,9 +34,9 @@ class MemoryAccounts:
             del self._events[account][number:]
 
     def numbers(self, account: str, kind: str) -> list[int]:
-        """The numbers of the events that have rows of a kind."""
+        """The numbers of the events that concern a kind."""
         with self._lock:
-            return [number for number, rows in enumerate(self._events[account], 1) if rows.get(kind)]
+            return [number for number, rows in enumerate(self._events[account], 1) if kind in rows]
 
     def head(self, account: str) -> int | None:
         self._note_read()

@@ -11,6 +11,7 @@ import pytest
 from django.db import transaction
 from django.test import RequestFactory
 
+from live import hub
 from live.accounts import ACCOUNT_FEEDS
 from live.application import LiveFeed
 from live.bell import Bell, account_changed
@@ -24,7 +25,9 @@ from redis_calls.connection import is_available
 from tests.api_client import make_key
 from tests.live.memory_accounts import MemoryAccounts
 from tests.live.sockets import HeldSocket
-from tests.live.test_connection import eventually, run
+from tests.live.test_account_channels import FeedClient
+from tests.live.test_connection import eventually, run, running_hub
+from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.redis_server import RedisServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -209,6 +212,23 @@ def _committed(rung: Callable[[], list[str]]) -> None:
         account_changed("A1")
         time.sleep(0.05)
         assert rung() == []
+
+
+def test_the_bell_brings_an_event_before_the_feed_looks_by_itself(
+    accounts: MemoryAccounts, project_redis: RedisServer, monkeypatch
+):
+    monkeypatch.setattr(hub, "POLL_SECONDS", 2 * PATIENCE_SECONDS)
+
+    async def test() -> None:
+        async with running_hub() as running:
+            client = FeedClient(running)
+            await client.subscribe("orders:A1")
+            await eventually(lambda: running._bell._is_listening)
+            accounts.record("A1", orders=[{"order_id": "o1"}])
+            await asyncio.to_thread(account_changed, "A1")
+            await eventually(lambda: client.numbers("orders:A1") == [1])
+
+    run(test)
 
 
 def test_without_redis_the_transaction_commits_all_the_same():
