@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -32,6 +33,8 @@ from tests.ratelimit.redis_server import RedisServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# One thread uses the database of the tests: in memory, SQLite refuses to read what another thread writes.
+in_database = Lane("database", threads=1, after=lambda: None).run
 TRADER = {"scopes": ("market:read", "trading:read"), "accounts": ["A1", "GONE"]}
 
 
@@ -73,9 +76,8 @@ class Talk:
 @asynccontextmanager
 async def talking(**terms: Any) -> AsyncIterator[Talk]:
     """A connection with a key that has these terms."""
-    lane = Lane("live", threads=2, after=lambda: None).run
-    feed = LiveFeed(Lanes(*[lane] * len(Lanes._fields)))
-    key = await lane(lambda: make_key(**terms))
+    feed = LiveFeed(Lanes(*[in_database] * len(Lanes._fields)))
+    key = await in_database(lambda: make_key(**terms))
     talk = Talk()
     serving = asyncio.create_task(talk.serve(feed, key))
     try:
@@ -164,9 +166,9 @@ def test_a_connection_ends_when_its_caller_may_no_longer_have_the_account(accoun
             talks = [await stack.enter_async_context(talking(**TRADER)) for _ in changes]
             for talk in talks:
                 assert (await talk.ask(op="subscribe", channels=["orders:A1"]))["op"] == "subscribed"
-            keys = await asyncio.to_thread(lambda: [*ApiKey.objects.order_by("-pk")[: len(changes)]])
+            keys = await in_database(lambda: [*ApiKey.objects.order_by("-pk")[: len(changes)]])
             for key, (change, _) in zip(reversed(keys), changes, strict=True):
-                await asyncio.to_thread(ApiKey.objects.filter(pk=key.pk).update, **change)
+                await in_database(partial(ApiKey.objects.filter(pk=key.pk).update, **change))
             await eventually(lambda: all(talk.socket.closed for talk in talks[:-1]))
             assert [talk.socket.closed for talk in talks] == [expected for _, expected in changes]
 
