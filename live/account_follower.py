@@ -10,7 +10,7 @@ from django.db import DatabaseError
 
 from live.accounts import ACCOUNT_FEEDS, PORTFOLIO_KIND
 from live.channels import AccountChannel
-from live.exceptions import AccountRestored, NoSuchAccount
+from live.exceptions import AccountRestored, UnknownAccount
 from live.followers import Advance, Reached
 from live.frames import Message, resync_message, rows_payload
 from live.tokens import Token
@@ -50,7 +50,7 @@ class EventFeed:
 
     @classmethod
     def resumed(cls, channel: AccountChannel, tokens: Mapping[str, Token]) -> Self:
-        """Return the feed that continues from a client's token. Raises `AccountRestored`, `NoSuchAccount`."""
+        """Return the feed that continues from a client's token. Raises `AccountRestored`, `UnknownAccount`."""
         number = tokens[""].number
         _check_event(channel.account, number)
         return cls(channel, number)
@@ -61,7 +61,7 @@ class EventFeed:
         return {self._channel.account: EventNumber(self._number)}
 
     def next(self, upto: Reached) -> list[Message]:
-        """Return the next messages up to an event; none after the last. Raises `AccountRestored`, `NoSuchAccount`."""
+        """Return the next messages up to an event; none after the last. Raises `AccountRestored`, `UnknownAccount`."""
         _check_event(self._channel.account, self._number)
         end = upto[self._channel.account].number
         return self._read(end) if self._number < end else []
@@ -141,7 +141,7 @@ class AccountFollower:
         self.due_ns: int | None = 0
 
     def add(self, channel: AccountChannel) -> EventFeed | PortfolioFeed:
-        """Add a channel, and return its feed, which begins at the account's newest event. Raises `NoSuchAccount`."""
+        """Add a channel, and return its feed, which begins at the account's newest event. Raises `UnknownAccount`."""
         head = _head(self._account)
         feed = PortfolioFeed(channel) if channel.kind == PORTFOLIO_KIND else EventFeed(channel, head)
         self._feeds[channel.name] = feed
@@ -165,7 +165,7 @@ class AccountFollower:
         try:
             self._advance(found)
             self.due_ns = 0
-        except NoSuchAccount as error:
+        except UnknownAccount as error:
             found.failed = dict.fromkeys(self._feeds, error)
         except DatabaseError as error:
             logger.warning("the live feed cannot read the events of an account: %s", error)
@@ -191,7 +191,7 @@ class AccountFollower:
 def _head(account: str) -> int:
     head = ACCOUNT_FEEDS.get().head(account)
     if head is None:
-        raise NoSuchAccount(account)
+        raise UnknownAccount(account)
     return head
 
 

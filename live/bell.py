@@ -32,7 +32,7 @@ def account_changed(account: str) -> None:
     Any process may call it, in any thread, also without a transaction. If Redis is away, nobody is told, and the call
     waits for it at most once a second.
     """
-    transaction.on_commit(partial(_publish_account, account))
+    transaction.on_commit(partial(_publish_account, account), robust=True)
 
 
 def _publish_account(account: str) -> None:

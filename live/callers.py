@@ -9,7 +9,7 @@ from rest_framework.exceptions import PermissionDenied
 
 from http_requests.received import ReceivedCall
 from live.accounts import ACCOUNT_FEEDS
-from live.exceptions import NoSuchAccount
+from live.exceptions import UnknownAccount
 from needs import NotProvided
 from ratelimit.access.table import READ, Access, access_of, denial_of
 from ratelimit.callers import Caller
@@ -61,12 +61,12 @@ def may_follow(caller: Caller, account: str) -> bool:
 
 
 def check_account(caller: Caller, account: str) -> None:
-    """Raise `PermissionDenied` or `NoSuchAccount` unless a caller may have the channels of an account."""
+    """Raise `PermissionDenied` or `UnknownAccount` unless a caller may have the channels of an account."""
     denial = denial_of(caller, _OF_ACCOUNTS)
     if denial is not None:
         raise PermissionDenied(denial.message, denial.code)
     if not caller.owns(account) or not _is_known(account):
-        raise NoSuchAccount(account)
+        raise UnknownAccount(account)
 
 
 def _is_known(account: str) -> bool:

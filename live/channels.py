@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from live.accounts import ACCOUNT_KINDS, BELL_PREFIX
 from live.bar_feed import bar_query
-from live.exceptions import NoSuchAccount, UnknownChannel
+from live.exceptions import UnknownAccount, UnknownChannel
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.keys.terms import ACCOUNT_FORM
 from stats.market_data.plan import is_known
@@ -89,7 +89,7 @@ class AllSymbols:
 def parse_channel(text: str, *, several: bool = True) -> list[AnyChannel | AllSymbols]:
     """Return the channels that a text names: one for each symbol or account. several: whether it may name several of them.
 
-    Whether an account exists is not looked up. Raises `UnknownChannel`, `UnknownSymbol`, `NoSuchAccount`, and the
+    Whether an account exists is not looked up. Raises `UnknownChannel`, `UnknownSymbol`, `UnknownAccount`, and the
     errors of symbols and of the parameters of bars.
     """
     kind, has_symbols, rest = text.partition(":")
@@ -120,9 +120,9 @@ def row_channel(kind: str, symbol: str) -> Channel:
 
 
 def account_channel(kind: str, account: str) -> AccountChannel:
-    """Return the channel of an account. kind: one of `ACCOUNT_KINDS`. Raises `NoSuchAccount` if this can be no account."""
+    """Return the channel of an account. kind: one of `ACCOUNT_KINDS`. Raises `UnknownAccount` if this can be no account."""
     if account == ALL_ACCOUNTS or not re.fullmatch(ACCOUNT_FORM, account):
-        raise NoSuchAccount(account[:_SHOWN])
+        raise UnknownAccount(account[:_SHOWN])
     return AccountChannel(f"{kind}:{account}", kind, account)
 
 

@@ -273,7 +273,7 @@ def _channels(
 
 
 def _check_access(caller: Caller, channel: AnyChannel | AllSymbols) -> None:
-    """Raise `PermissionDenied` or `NoSuchAccount` if a caller who may use the feed may not have a channel."""
+    """Raise `PermissionDenied` or `UnknownAccount` if a caller who may use the feed may not have a channel."""
     if isinstance(channel, AccountChannel):
         check_account(caller, channel.account)
     elif isinstance(channel, AllSymbols) and not is_cleared(caller.sensitivity, for_=ALL_SYMBOLS_SENSITIVITY):

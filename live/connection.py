@@ -145,7 +145,7 @@ class Connection:
         """Subscribe to channels: from tokens, by the channel's name, or from now on.
 
         Returns the token from which each continues, and a function that begins to send what is older, or the state; call
-        it at once, after the client was told. Raises `StorageError`s, `NoSuchAccount`; then nothing is subscribed.
+        it at once, after the client was told. Raises `StorageError`s, `UnknownAccount`; then nothing is subscribed.
         """
         opened: list[_Opened] = []
         try:

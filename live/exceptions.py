@@ -3,7 +3,7 @@
 LiveError               the client must correct its message
 ├── UnknownOperation    a message is no object with a known `op`; the connection ends
 ├── UnknownChannel      no channel has this name
-├── NoSuchAccount       the caller has no account with this id
+├── UnknownAccount      the caller has no account with this id
 ├── InvalidResumeToken  the text is no resume token, or one of another log
 ├── TooManyChannels     the connection has all the channels that it may have
 └── UpgradeRequired     a plain request came where a WebSocket is opened
@@ -34,7 +34,7 @@ class UnknownChannel(LiveError):
     code = "unknown_channel"
 
 
-class NoSuchAccount(LiveError):
+class UnknownAccount(LiveError):
     """The caller has no account with this id, whether or not there is one. Ask for another."""
 
     code = "unknown_account"

@@ -208,7 +208,7 @@ class Hub:
     async def open(self, channel: AnyChannel) -> LiveChannel:
         """Return a channel, followed from now on if it was not. Each call needs one of `leave`.
 
-        Raises `StorageError`s, `NoSuchAccount`.
+        Raises `StorageError`s, `UnknownAccount`.
         """
         followed = self._followed.setdefault(_key_of(channel), self._new(channel))
         followed.opening += 1

@@ -8,6 +8,7 @@ from functools import lru_cache
 import msgspec
 from django.db import transaction
 
+from live.bell import account_changed
 from trading.core.account import AccountState, Effects, apply, decoded_state, encoded_state
 from trading.core.events import (
     Event,
@@ -32,11 +33,6 @@ from trading.models import (
     TradeRow,
     TransactionRow,
 )
-
-
-def ring(name: str) -> None:
-    """Tell the live feed that an account has new events."""
-
 
 # States of accounts as processes read them last. A call that finds its account's number unchanged decodes nothing.
 _STATES = 1_000
@@ -139,8 +135,7 @@ class Journal:
         ExecutionRow.objects.bulk_create(self._executions)
         TransactionRow.objects.bulk_create(self._transactions)
         TradeRow.objects.bulk_create(self._trades)
-        name = account.name
-        transaction.on_commit(lambda: ring(name), robust=True)
+        account_changed(account.name)
 
 
 def _cash(entries: list[LedgerEntry]) -> object:
