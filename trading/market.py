@@ -15,6 +15,7 @@ from trades.stores import market_store
 from trading.core.amounts import price_of
 from trading.core.events import Reference
 from trading.core.matching import Rate
+from trading.core.rows import Quote
 from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
 from trading.models import InstrumentTerms
@@ -78,30 +79,36 @@ def reference_of(symbol: str, account_currency: str, *, side: Side, now_ns: int)
     """Return what the market looks like, by the rows that are dated up to `now_ns`.
 
     symbol: canonical. `price` is the ask for a buy and the bid for a sell, else the last price; `at_ns` is the time of its
-    row. A quote is left out if it is much older than the last price. A row that was corrected is named by the commit that
+    row, of a stored bar its end. A quote is left out if it is much older than the last price. A row that was corrected is named by the commit that
     stored it first. Late prints and those of backfills count, because they take their place by their event time. Raises
     `NoReferencePrice`, `NoRate`, `NotTradable`, `StorageError`s.
     """
     instrument = market_store().instrument(symbol)
-    rate, rate_ref = rate_of(_currency_of(instrument), account_currency, now_ns=now_ns)
+    rate = rate_of(_currency_of(instrument), account_currency, now_ns=now_ns)
     quote, last = newest_quote(instrument, now_ns), last_price(instrument, now_ns)
-    if quote is not None and last is not None:
-        is_old = last.ref.timestamp_ns - quote.ref.timestamp_ns > DEFAULT_MAX_AGE_NS
-        quote = None if is_old else quote
+    return reference_from(symbol, quote, last, side=side, rate=rate)
+
+
+def reference_from(
+    symbol: str, quote: Quote | None, last: RowPrice | None, *, side: Side, rate: Rate
+) -> Reference:
+    """Return what the market looks like by its newest rows; see `reference_of`. Raises `NoReferencePrice`."""
+    if quote is not None and last is not None and last.at_ns - quote.ref.timestamp_ns > DEFAULT_MAX_AGE_NS:
+        quote = None
     bid, ask = (None, None) if quote is None else (quote.bid, quote.ask)
     asked = ask if side is Side.BUY else bid
-    priced = last if quote is None or asked is None else RowPrice(quote.ref, asked)
+    priced = last if quote is None or asked is None else RowPrice(quote.ref, asked, quote.ref.timestamp_ns)
     if priced is None:
         raise NoReferencePrice(symbol)
-    refs = (None if quote is None else quote.ref, None if last is None else last.ref, rate_ref)
+    refs = (None if quote is None else quote.ref, None if last is None else last.ref, rate[1])
     return Reference(
         symbol=symbol,
         price=priced.price,
-        rate=rate,
+        rate=rate[0],
         bid=bid,
         ask=ask,
         last=None if last is None else last.price,
-        at_ns=priced.ref.timestamp_ns,
+        at_ns=priced.at_ns,
         refs=tuple(ref for ref in refs if ref is not None),
     )
 
@@ -116,13 +123,11 @@ def rate_of(currency: str, account_currency: str, *, now_ns: int) -> Rate:
         return _ONE, None
     for symbol, is_inverted in _pairs(currency, account_currency):
         instrument = market_store().instrument(symbol)
-        quote = newest_quote(instrument, now_ns)
-        priced = last_price(instrument, now_ns)
+        quote, last = newest_quote(instrument, now_ns), last_price(instrument, now_ns)
         if quote is not None and quote.middle is not None:
-            priced = RowPrice(quote.ref, quote.middle)
-        if priced is not None:
-            rate = _RATE.divide(_ONE, priced.price) if is_inverted else priced.price
-            return rate, priced.ref
+            last = RowPrice(quote.ref, quote.middle, quote.ref.timestamp_ns)
+        if last is not None:
+            return _RATE.divide(_ONE, last.price) if is_inverted else last.price, last.ref
     raise NoRate(currency, account_currency)
 
 

@@ -9,13 +9,16 @@ import numpy as np
 import pyarrow as pa
 from cachetools import LRUCache
 
+from live.tokens import head_of
 from store.arrays import Mask
 from store.bars.prints import standing
-from store.datasets import QUOTES, TRADES
+from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
-from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
-from store.protocol import ALL_TIME, Window
+from store.protocol import ALL_TIME, NO_COMMIT, Window
+from store.resolutions import Resolution
+from store.rows.knowledge import event_ends_ns
+from store.walk import ALL_ROWS, LogPosition
 from trades.stores import market_store
 from trading.core.amounts import price_of
 from trading.core.events import RowRef
@@ -33,15 +36,19 @@ _lock = threading.Lock()
 
 
 class RowPrice(NamedTuple):
-    """A price and the row that it comes from."""
+    """A price, the row that it comes from, and its time: of a stored bar its end."""
 
     ref: RowRef
     price: Decimal
+    at_ns: int
 
 
-def newest_quote(instrument: Instrument, now_ns: int) -> Quote | None:
-    """Return the last firm quote that is dated up to an instant; None if there is none. Raises `StorageError`s."""
-    found = _newest_row(QUOTES, instrument, now_ns, firm_quotes)
+def newest_quote(instrument: Instrument, now_ns: int, place: LogPosition | None = None) -> Quote | None:
+    """Return the last firm quote that is dated up to an instant; None if there is none. Raises `StorageError`s.
+
+    place: rows after it are not read, nor is what is corrected after it; None for all.
+    """
+    found = _newest_row(QUOTES, instrument, now_ns, firm_quotes, place)
     if found is None:
         return None
     row, ref = found
@@ -49,47 +56,72 @@ def newest_quote(instrument: Instrument, now_ns: int) -> Quote | None:
     return Quote(ref=ref, bid=bid, ask=ask, known_ns=now_ns)
 
 
-def last_price(instrument: Instrument, now_ns: int) -> RowPrice | None:
-    """Return the price of the last ordinary print that is dated up to an instant; None if there is none.
+def last_price(instrument: Instrument, now_ns: int, place: LogPosition | None = None) -> RowPrice | None:
+    """Return the price of the last ordinary print that is dated up to an instant.
 
-    Raises `StorageError`s.
+    Without trades it is the close of the last stored bar that has ended; None without bars. place: in the log of trades, see
+    `newest_quote`. Raises `StorageError`s.
     """
-    found = _newest_row(TRADES, instrument, now_ns, lambda rows: ordinary_prints(rows, instrument))
-    return None if found is None else RowPrice(found[1], price_of(found[0]["price"]))
+    found = _newest_row(TRADES, instrument, now_ns, lambda rows: ordinary_prints(rows, instrument), place)
+    if found is not None:
+        return RowPrice(found[1], price_of(found[0]["price"]), found[1].timestamp_ns)
+    if head_of(market_store(), TRADES, instrument.symbol) != NO_COMMIT:
+        return None
+    return _last_close(instrument.symbol, now_ns)
+
+
+def _last_close(symbol: str, now_ns: int) -> RowPrice | None:
+    if head_of(market_store(), BARS, symbol) == NO_COMMIT:
+        return None
+    found = _searched_row(BARS, symbol, now_ns, lambda rows: event_ends_ns(BARS, rows) <= now_ns)
+    if found is None:
+        return None
+    row, ref = found
+    end_ns = ref.timestamp_ns + Resolution(row["resolution"]).length_ns
+    return RowPrice(ref, price_of(row["close"]), end_ns)
 
 
 def _newest_row(
-    dataset: Dataset, instrument: Instrument, now_ns: int, is_wanted: Callable[[pa.Table], Mask]
+    dataset: Dataset,
+    instrument: Instrument,
+    now_ns: int,
+    is_wanted: Callable[[pa.Table], Mask],
+    place: LogPosition | None,
 ) -> _Found:
     """Return the last wanted row that is dated up to an instant, and where it is stored; None if there is none.
 
     It is kept until the next commit, unless the log has later rows.
     """
     store, symbol = market_store(), instrument.symbol
-    try:
-        head = store.head(dataset, symbol)
-        has_later = store.completeness(dataset, symbol).newest_ns > now_ns
-    except UnknownSymbol:
+    head = head_of(store, dataset, symbol)
+    if NO_COMMIT in (head, place and place.commit):
         return None
+    if place is not None or store.completeness(dataset, symbol).newest_ns > now_ns:
+        return _searched_row(dataset, symbol, now_ns, is_wanted, place)
     key = (store, dataset.name, instrument, head)
     with _lock:
-        if not has_later and key in _found:
+        if key in _found:
             return _found[key]
     found = _searched_row(dataset, symbol, now_ns, is_wanted)
-    if not has_later:
-        with _lock:
-            _found[key] = found
+    with _lock:
+        _found[key] = found
     return found
 
 
 def _searched_row(
-    dataset: Dataset, symbol: str, now_ns: int, is_wanted: Callable[[pa.Table], Mask]
+    dataset: Dataset,
+    symbol: str,
+    now_ns: int,
+    is_wanted: Callable[[pa.Table], Mask],
+    place: LogPosition | None = None,
 ) -> _Found:
     store, window = market_store(), Window(ALL_TIME.start_ns, now_ns + 1)
+    commit = None if place is None else place.commit.number
     for count in _ROWS_SEARCHED:
-        part = store.take_window(dataset, symbol, window, count, from_end=True)
-        rows = store.versions(dataset, symbol, part)
-        found = np.flatnonzero(standing(rows, None) & is_wanted(rows))
+        part = store.take_window(dataset, symbol, window, count, from_end=True, commit=commit)
+        rows = store.versions(dataset, symbol, part, commit=commit)
+        is_read = standing(rows, None) & _is_before(place, dataset, symbol, rows)
+        found = np.flatnonzero(is_read & is_wanted(rows))
         if len(found):
             (row,) = rows.slice(int(found[-1]), 1).to_pylist()
             return row, _ref_of(dataset, symbol, row)
@@ -97,6 +129,25 @@ def _searched_row(
             break
         window = Window(window.start_ns, part.start_ns)
     return None
+
+
+def _is_before(place: LogPosition | None, dataset: Dataset, symbol: str, versions: pa.Table) -> Mask:
+    """Return which versions are before a place. versions: up to its commit. Corrections of its commit count as before it."""
+    is_before = np.ones(versions.num_rows, np.bool_)
+    if place is None or place.ordinal == ALL_ROWS:
+        return is_before
+    time_ns, arrival, commit = (
+        versions.column(name).to_numpy() for name in ("timestamp", "arrival", "commit")
+    )
+    own = np.flatnonzero(commit == place.commit.number)
+    if len(own):
+        timestamp_ns, number = int(time_ns[own[0]]), int(arrival[own[0]])
+        stored_by, ordinal = market_store().row_origin(
+            dataset, symbol, timestamp_ns=timestamp_ns, arrival=number
+        )
+        if stored_by == place.commit:
+            is_before[own] = arrival[own] - number + ordinal < place.ordinal
+    return is_before
 
 
 def _ref_of(dataset: Dataset, symbol: str, version: Mapping[str, Any]) -> RowRef:

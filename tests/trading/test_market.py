@@ -160,6 +160,19 @@ class TestPrices:
         with pytest.raises(NoReferencePrice, match="AAPL has no quote and no trade"):
             bought(trade(0)["timestamp"])
 
+    def test_without_trades_it_is_the_close_of_a_stored_bar(self, store):
+        prices = {"open": 1.0, "high": 4.0, "low": 1.0, "close": 2.5, "volume": 5.0}
+        bar = {"timestamp": NOON, "resolution": "5m", **prices}
+        receipt, end_ns = append(store, BARS, bar), NOON + 300 * SECOND_NS
+        with pytest.raises(NoReferencePrice):
+            bought(end_ns - 1)
+        reference = bought(end_ns)
+        assert (reference.price, reference.at_ns) == (Decimal("2.5"), end_ns)
+        assert reference.refs == (ref(receipt, 0, bar, BARS),)
+        append(store, TRADES, trade(1, conditions="odd_lot"))
+        with pytest.raises(NoReferencePrice):
+            bought(end_ns)
+
     def test_without_a_row_there_is_no_price(self, store):
         with pytest.raises(NoReferencePrice):
             bought()

@@ -48,7 +48,7 @@ class Engine:
             clock.advance(data_clock_ns())
         self._holder = uuid4()
         self._desk = Desk(self._holder)
-        self._marks = MarkBook()
+        self._marks = MarkBook(self._place_of)
         self._actions = actions.KnownActions()
         self._logs: dict[_Key, FollowedLog] = {}
         self._unsaved: dict[_Key, FollowedLog] = {}
@@ -81,7 +81,7 @@ class Engine:
     def _forget(self) -> None:
         """Forget all that is not stored: the next round reads it again."""
         self._desk = Desk(self._holder)
-        self._marks = MarkBook()
+        self._marks = MarkBook(self._place_of)
         self._logs.clear()
         self._unsaved.clear()
         self._upkeep_at = 0.0
@@ -180,14 +180,20 @@ class Engine:
     def _take(self, arrival: Arrival) -> None:
         """Do what follows from a row."""
         log = self._logs[arrival.dataset, arrival.symbol]
+        log.place = arrival.place
         if arrival.row is not None:
             self._desk.act(self._acts_of(arrival), at_ns=self._clock.now_ns, place=(log, arrival.place))
-        log.place = arrival.place
         self._unsaved[arrival.dataset, arrival.symbol] = log
+
+    def _place_of(self, dataset: str, symbol: str) -> LogPosition | None:
+        """Return how far a log was taken; None if it is not followed."""
+        log = self._logs.get((dataset, symbol))
+        return None if log is None else log.place.position
 
     def _acts_of(self, arrival: Arrival) -> list[tuple[str, Act]]:
         row, now_ns = arrival.row, self._clock.now_ns
         if isinstance(row, RowCorrection):
+            self._marks.take(row)
             return question(row)
         if isinstance(row, CorporateAction):
             self._actions.add(row)

@@ -1,113 +1,105 @@
 """The newest prices of the symbols that the engine follows."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from decimal import Decimal
 
+from store.datasets import QUOTES, TRADES
+from store.walk import LogPosition
+from trades.stores import market_store
 from trading.core.account import AccountState
 from trading.core.events import BarPrint, Print, Reference, RowRef
 from trading.core.matching import Rate
-from trading.core.rows import MarketRow, Quote
-from trading.exceptions import NoRate, NoReferencePrice, NotTradable
-from trading.market import mark_of, rate_of
+from trading.core.rows import MarketRow, Quote, RowCorrection
+from trading.core.terms import Side
+from trading.exceptions import NoRate, NoReferencePrice
+from trading.market import rate_of, reference_from
+from trading.newest_rows import RowPrice, last_price, newest_quote
 
-# A rate is read again after so long.
-_RATE_NS = 1_000_000_000
+_SECOND_NS = 1_000_000_000
 
 
 @dataclass(slots=True)
 class _Prices:
-    """The newest prices of a symbol, with their rows."""
+    """The newest quote and the last price of a symbol."""
 
-    bid: Decimal | None = None
-    ask: Decimal | None = None
-    quote: RowRef | None = None
-    last: Decimal | None = None
-    print: RowRef | None = None
+    quote: Quote | None
+    last: RowPrice | None
 
-    def mark(self, *, is_long: bool) -> tuple[Decimal, RowRef] | None:
-        """Return the bid for a long and the ask for a short, otherwise the last price."""
-        side = self.bid if is_long else self.ask
-        if side is not None and self.quote is not None:
-            return side, self.quote
-        if self.last is not None and self.print is not None:
-            return self.last, self.print
-        return None
+    def take(self, row: Quote | Print | BarPrint) -> bool:
+        """Take a row unless it is older, and return whether it was taken."""
+        if isinstance(row, Quote):
+            is_newer = self.quote is None or row.ref.timestamp_ns >= self.quote.ref.timestamp_ns
+            self.quote = row if is_newer else self.quote
+            return is_newer
+        if isinstance(row, Print):
+            price = RowPrice(row.ref, row.price, row.ref.timestamp_ns)
+        else:
+            price = RowPrice(row.ref, row.close, row.end_ns)
+        is_newer = self.last is None or price.at_ns >= self.last.at_ns
+        self.last = price if is_newer else self.last
+        return is_newer
+
+    def has(self, ref: RowRef) -> bool:
+        """Return whether a row is one of them."""
+        return ref in [each.ref for each in (self.quote, self.last) if each is not None]
 
 
 @dataclass(slots=True)
 class MarkBook:
-    """Prices by symbol, from the rows that the engine took, and from the store for what it has not seen yet."""
+    """Prices by symbol: those of the store when they are asked for first, then those of the rows that the engine takes.
 
+    place_of: returns how far the engine took a log, by dataset and symbol; None for a log that it does not follow. So an engine that begins again goes on with the same marks.
+    """
+
+    place_of: Callable[[str, str], LogPosition | None]
     _prices: dict[str, _Prices] = field(default_factory=dict)
-    _rates: dict[tuple[str, str], tuple[int, Rate]] = field(default_factory=dict)
+    _rates: dict[tuple[str, str], tuple[int, Rate | None]] = field(default_factory=dict)
 
     def take(self, row: MarketRow) -> bool:
-        """Take a row, and return whether a price changed."""
-        prices = self._prices.setdefault(row.ref.symbol, _Prices())
-        if isinstance(row, Quote) and row.is_eligible:
-            prices.bid, prices.ask, prices.quote = row.bid, row.ask, row.ref
-        elif isinstance(row, Print) and row.is_eligible:
-            prices.last, prices.print = row.price, row.ref
-        elif isinstance(row, BarPrint):
-            prices.last, prices.print = row.close, row.ref
-        else:
+        """Take a row, and return whether a price may have changed. If it corrects a price, the prices are read again."""
+        prices = self._prices.get(row.ref.symbol)
+        if isinstance(row, RowCorrection):
+            is_used = prices is not None and prices.has(row.before.ref)
+            self.forget([row.ref.symbol] if is_used else [])
+            return is_used
+        if not isinstance(row, Quote | Print | BarPrint) or not row.is_eligible:
             return False
-        return True
+        return prices is None or prices.take(row)
 
     def rate(self, currency: str, base: str, *, now_ns: int) -> Rate | None:
-        """Return the rate from a currency to an account's, at most a second old; None if there is none."""
+        """Return the rate from a currency to an account's at the last whole second; None if there is none."""
+        second_ns = now_ns // _SECOND_NS * _SECOND_NS
         at_ns, rate = self._rates.get((currency, base), (None, None))
-        if at_ns is not None and now_ns - at_ns < _RATE_NS:
-            return rate
-        try:
-            rate = rate_of(currency, base, now_ns=now_ns)
-        except NoRate:
-            return rate
-        self._rates[currency, base] = now_ns, rate
+        if at_ns != second_ns:
+            rate = None
+            with suppress(NoRate):
+                rate = rate_of(currency, base, now_ns=second_ns)
+            self._rates[currency, base] = second_ns, rate
         return rate
 
     def marks(self, state: AccountState, *, now_ns: int) -> dict[str, Reference]:
-        """Return the marks of the symbols that an account holds. A symbol without a price has none."""
+        """Return the marks of the symbols that an account holds. A symbol without a price or a rate has none."""
         marks = {}
         for position in state.positions.values():
-            mark = self._mark(
-                position.symbol, position.terms.currency, state.currency, now_ns, position.quantity > 0
-            )
-            if mark is not None:
-                marks[position.symbol] = mark
+            rate = self.rate(position.terms.currency, state.currency, now_ns=now_ns)
+            prices = self._prices_of(position.symbol, now_ns)
+            side = Side.SELL if position.quantity > 0 else Side.BUY
+            if rate is not None:
+                with suppress(NoReferencePrice):
+                    marks[position.symbol] = reference_from(
+                        position.symbol, prices.quote, prices.last, side=side, rate=rate
+                    )
         return marks
 
-    def _mark(self, symbol: str, currency: str, base: str, now_ns: int, is_long: bool) -> Reference | None:
+    def _prices_of(self, symbol: str, now_ns: int) -> _Prices:
         prices = self._prices.get(symbol)
-        found = None if prices is None else prices.mark(is_long=is_long)
-        if prices is None or found is None:
-            return self._stored(symbol, base, now_ns, is_long=is_long)
-        rate = self.rate(currency, base, now_ns=now_ns)
-        if rate is None:
-            return None
-        price, ref = found
-        return Reference(
-            symbol=symbol,
-            price=price,
-            rate=rate[0],
-            bid=prices.bid,
-            ask=prices.ask,
-            last=prices.last,
-            at_ns=ref.timestamp_ns,
-            refs=tuple(each for each in (prices.quote, prices.print, rate[1]) if each is not None),
-        )
-
-    def _stored(self, symbol: str, base: str, now_ns: int, *, is_long: bool) -> Reference | None:
-        """Read a mark from the store, and keep its prices."""
-        try:
-            mark = mark_of(symbol, base, is_long=is_long, now_ns=now_ns)
-        except (NoReferencePrice, NoRate, NotTradable):
-            return None
-        by_dataset = {ref.dataset: ref for ref in mark.refs if ref.symbol == symbol}
-        prices = _Prices(mark.bid, mark.ask, by_dataset.get("quotes"), mark.last, by_dataset.get("trades"))
-        self._prices[symbol] = prices
-        return mark
+        if prices is None:
+            instrument = market_store().instrument(symbol)
+            quotes, trades = (self.place_of(each.name, symbol) for each in (QUOTES, TRADES))
+            prices = _Prices(newest_quote(instrument, now_ns, quotes), last_price(instrument, now_ns, trades))
+            self._prices[symbol] = prices
+        return prices
 
     def forget(self, symbols: Iterable[str]) -> None:
         """Forget the prices of symbols whose rows are passed over from now on."""
