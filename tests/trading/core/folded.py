@@ -5,7 +5,8 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from trading.core.account import AccountState, Effects, apply
+from trading.core.account import AccountState, Effects, apply, decoded_state, encoded_state
+from trading.core.amounts import ONE, ZERO
 from trading.core.events import (
     AccountOpened,
     Event,
@@ -15,13 +16,14 @@ from trading.core.events import (
     Print,
     Reference,
     RowRef,
+    decoded,
+    encoded,
 )
 from trading.core.orders import OrderTerms
 from trading.core.terms import TRADABLE, AccountKind, Side, Terms
 
 SECOND_NS = 1_000_000_000
 REF = RowRef(dataset="trades", symbol="AAPL", commit="1-ab", ordinal=0, timestamp_ns=0)
-ZERO, ONE = Decimal(0), Decimal(1)
 EQUITY = TRADABLE["equity"]
 
 
@@ -76,6 +78,16 @@ class Folded:
         """Fill an order of AAPL whole."""
         order_id = self.accept(order_terms(signed))
         return self.execute(order_id, abs(Decimal(signed)), price, **fields)
+
+    def check_replays(self) -> None:
+        """Check that the stored events give the same bytes, also if the state is stored after each of them."""
+        data = encoded_state(self.state)
+        for is_stored in (False, True):
+            state = AccountState(id="ACC")
+            for event, at_ns in self.events:
+                apply(state, decoded(encoded(event)), at_ns=at_ns)
+                state = decoded_state(encoded_state(state)) if is_stored else state
+            assert encoded_state(state) == data
 
 
 def order_terms(signed: Any, symbol: str = "AAPL", **fields: Any) -> OrderTerms:

@@ -16,12 +16,15 @@ from trading.core.events import (
     Executed,
     OrderEnded,
     Print,
+    Reference,
     SplitApplied,
     Stopped,
     StopRequested,
 )
 from trading.core.matching import end_unneeded, match_print
 from trading.core.orders import Leg, OrderState, OrderType
+from trading.core.risk import propose
+from trading.core.terms import TRADABLE
 
 _PARENT: dict[str, Any] = {"take_profit": Decimal(110), "stop_loss": Decimal(90)}
 
@@ -58,6 +61,7 @@ def _fillable(folded: Folded, *ids: str) -> list[int]:
 
 def test_legs_fill_what_the_parent_filled() -> None:
     folded = Folded()
+    folded.trade(50, 100)
     parent, target, stop = _bracket(folded)
     assert _fillable(folded, target, stop) == [0, 0]
     folded.execute(parent, 6)
@@ -163,6 +167,24 @@ def test_orders_keep_their_order_when_they_are_stored() -> None:
     ids = [folded.accept(order_terms(1)) for _ in range(12)]
     stored = decoded_state(encoded_state(folded.state))
     assert [order.id for order in stored.orders_of("AAPL")] == ids
+
+
+def test_replay_of_open_orders_gives_the_same_bytes() -> None:
+    folded = Folded()
+    _day(folded)
+    for strategy in ("", "swing"):
+        parent, target, _ = _bracket(folded, strategy=strategy)
+        folded.execute(parent, 5)
+        folded.execute(target, 2)
+    folded.check_replays()
+
+
+def test_unit_of_a_tiny_price_is_worth_something() -> None:
+    reference = Reference(symbol="SHIB", price=Decimal("0.0000004"), rate=Decimal(1))
+    terms = replace(TRADABLE["crypto"], tick=Decimal("0.0000000001"))
+    order = order_terms(10**9, symbol="SHIB", type=OrderType.LIMIT, limit_price=reference.price)
+    proposal = propose(Folded().state, order, terms, reference)
+    assert these(proposal.worth, proposal.margin) == (reference.price, reference.price)
 
 
 def test_stop_forgets_what_it_queued() -> None:
