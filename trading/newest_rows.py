@@ -15,7 +15,7 @@ from store.bars.prints import standing
 from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
-from store.protocol import ALL_TIME, NO_COMMIT, Window
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.resolutions import Resolution
 from store.rows.knowledge import event_ends_ns
 from store.walk import ALL_ROWS, LogPosition
@@ -28,10 +28,11 @@ from trading.market_rows import firm_quotes, ordinary_prints, quoted
 # So many rows are searched at a time, the last ones first. Few are read at first, because right after many small
 # commits that takes a fraction of the time.
 _ROWS_SEARCHED = (8, 128, 2_048, 32_768, 65_536)
-_CACHED_ROWS = 4_096
+MAX_LOGS = 2_048
 
 _Found = tuple[Mapping[str, Any], RowRef] | None
-_found: LRUCache[Hashable, _Found] = LRUCache(_CACHED_ROWS)
+# By log: the commit and the declaration at which a row was found.
+_newest: LRUCache[Hashable, tuple[CommitId, Instrument, _Found]] = LRUCache(MAX_LOGS)
 _lock = threading.Lock()
 
 
@@ -98,13 +99,14 @@ def _newest_row(
         return None
     if place is not None or store.completeness(dataset, symbol).newest_ns > now_ns:
         return _searched_row(dataset, symbol, now_ns, is_wanted, place)
-    key = (store, dataset.name, instrument, head)
+    key = (store, dataset.name, symbol)
     with _lock:
-        if key in _found:
-            return _found[key]
+        kept = _newest.get(key)
+    if kept is not None and kept[:2] == (head, instrument):
+        return kept[2]
     found = _searched_row(dataset, symbol, now_ns, is_wanted)
     with _lock:
-        _found[key] = found
+        _newest[key] = head, instrument, found
     return found
 
 
