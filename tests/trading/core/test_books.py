@@ -200,7 +200,7 @@ def _check_book(state: AccountState, key: tuple[str, str], book: OracleBook) -> 
         assert position.average_price == Fraction(round(average * 10**6), 10**6)
 
 
-@given(steps=st.lists(_steps, min_size=1, max_size=30))
+@given(steps=st.lists(_steps, min_size=12, max_size=40))
 @settings(max_examples=examples(1000))
 def test_books_equal_the_oracle(steps: list[tuple[Any, ...]]) -> None:
     pair = _Pair()
@@ -236,6 +236,16 @@ def test_lots_that_a_split_left_empty_end_with_the_position() -> None:
         )
     assert not pair.folded.state.positions
     assert "positions USD AAPL" not in pair.folded.state.balances
+
+
+def test_split_within_a_trade_changes_its_prices_and_quantities() -> None:
+    pair = _Pair()
+    pair.check(pair.fill(("AAPL", ""), Side.BUY, Amounts(*map(Decimal, (10, 100, 0, 1)))))
+    pair.check(pair.fill(("AAPL", ""), Side.SELL, Amounts(*map(Decimal, (4, 110, 0, 1)))))
+    pair.check(pair.split("AAPL", Decimal(2)))
+    pair.check(pair.fill(("AAPL", ""), Side.SELL, Amounts(*map(Decimal, (12, 60, 0, 1)))))
+    (trade,) = pair.closed["AAPL", ""]
+    assert these(trade.quantity, trade.entry_price, trade.exit_price, trade.pnl) == (20, 50, 58, 160)
 
 
 def test_flat_position_leaves_nothing() -> None:
