@@ -14,12 +14,13 @@ from trades.stores import market_store
 from trading.core.account import AccountState
 from trading.core.amounts import NS_PER_SECOND, ZERO
 from trading.core.configuration import latency_ns
-from trading.core.events import Check, OrderAccepted, Reference
+from trading.core.events import OrderAccepted, Reference
 from trading.core.matching import Record
 from trading.core.orders import Leg, OrderTerms, OrderType, TimeInForce
 from trading.core.positions import Position
 from trading.core.risk import Proposal, RiskVerdict, propose, verdict
 from trading.core.terms import Terms
+from trading.documents import check_document
 from trading.exceptions import (
     NoRate,
     NoReferencePrice,
@@ -128,14 +129,6 @@ def raise_if_refused(found: RiskVerdict) -> None:
         raise TradingHalted("the account is halted; a person must leave the halt", **extra)
     first = next(iter(failed.values()))
     raise RiskRefused(f"the check {first.name} failed: {first.message}", **extra)
-
-
-def check_document(check: Check) -> dict[str, Any]:
-    """Return a check as JSON values."""
-    document: dict[str, Any] = msgspec.to_builtins(check)
-    return {"name": check.name, "passed": check.is_passed} | {
-        name: document[name] for name in ("value", "limit", "unit", "message") if name in document
-    }
 
 
 def accept(
