@@ -17,7 +17,8 @@ from listing.cursors import Cursor
 PAGE_PARAMETERS = ("limit", "cursor", "sort")
 SORTS = ("asc", "desc")
 # Parameters that may change from page to page, so a cursor is not bound to them.
-_UNBOUND_PARAMETERS = {"limit", "cursor", "format"}
+_UNBOUND_PARAMETERS = {"limit", "cursor", "offset", "format"}
+_OFFSET_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +39,19 @@ class OrderedRows:
     is_descending: bool
     query: str
 
-    def page(self, cursor: Cursor | None, limit: int) -> Page:
-        """Return the cursor's page; the first page without a cursor. It has at most `limit` rows."""
+    def page(self, cursor: Cursor | None, limit: int, offset: int = 0) -> Page:
+        """Return the cursor's page; without a cursor the page after `offset` rows. It has at most `limit` rows."""
         if cursor is not None and cursor.backward:
             one_more = list(self._before(cursor.position).reverse()[: limit + 1])
             rows = one_more[:limit][::-1]
             next_position = cursor.position if self._from(cursor.position).exists() else None
             return self._page(rows, cursor.position, next_position, has_previous=len(one_more) > limit)
-        one_more = list((self._ordered() if cursor is None else self._from(cursor.position))[: limit + 1])
+        ordered = self._ordered() if cursor is None else self._from(cursor.position)
+        one_more = list(ordered[offset : offset + limit + 1])
         rows = one_more[:limit]
         next_position = self._position(one_more[limit]) if len(one_more) > limit else None
         if cursor is None:
-            return self._page(rows, "", next_position, has_previous=False)
+            return self._page(rows, "", next_position, has_previous=bool(offset and rows))
         start = self._position(rows[0]) if rows else cursor.position
         return self._page(rows, cursor.position, next_position, has_previous=self._before(start).exists())
 
@@ -79,7 +81,8 @@ class KeysetPagination(BasePagination):
 
     A client that follows the cursors gets a row exactly once if the row exists from the first request to the last. A
     subclass sets `rows_name` (the name of the list of rows in the document) and `by` (the unique column that orders
-    them). `counted` is the largest `total_estimate`; with None all rows are counted.
+    them). `counted` is the largest `total_estimate`; with None all rows are counted. If it `takes_offset`, a page may also
+    be asked for by the number of rows before it.
     """
 
     rows_name: ClassVar[str]
@@ -88,6 +91,7 @@ class KeysetPagination(BasePagination):
     default_limit: ClassVar[int] = 1_000
     default_sort: ClassVar[str] = "asc"
     counted: ClassVar[int | None] = None
+    takes_offset: ClassVar[bool] = False
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         """Return the page's rows. Raises RequestError."""
@@ -95,9 +99,12 @@ class KeysetPagination(BasePagination):
         sort = choice(values, "sort", SORTS, self.default_sort)
         bound = {name: value for name, value in values.items() if name not in _UNBOUND_PARAMETERS}
         query = repr((self.rows_name, sorted({**bound, "sort": sort}.items())))
+        if {"cursor", "offset"} <= values.keys():
+            raise InvalidParameter("conflicting_parameters", "cursor and offset exclude each other")
         cursor = Cursor.decode(values["cursor"], query=query) if "cursor" in values else None
+        offset = _offset(values.get("offset", "0"))
         rows = OrderedRows(queryset, self.by, sort == "desc", query)
-        self.page = rows.page(cursor, self._limit(values.get("limit")))
+        self.page = rows.page(cursor, self._limit(values.get("limit")), offset)
         self.total = queryset.order_by()[: self.counted].count()
         return self.page.rows
 
@@ -132,6 +139,8 @@ class KeysetPagination(BasePagination):
         """Return the parameters' schemas."""
         limit = {"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT, "default": self.default_limit}
         sort = {"type": "string", "enum": list(SORTS), "default": self.default_sort}
+        offset = {"type": "integer", "minimum": 0, "default": 0}
+        offsets = [_parameter("offset", "The rows before the page, instead of a cursor.", offset)]
         return [
             _parameter("limit", "The most rows in a page.", limit),
             _parameter(
@@ -140,6 +149,7 @@ class KeysetPagination(BasePagination):
                 {"type": "string", "minLength": 1},
             ),
             _parameter("sort", self.sort_description, sort),
+            *(offsets if self.takes_offset else ()),
         ]
 
     def _limit(self, text: str | None) -> int:
@@ -149,6 +159,13 @@ class KeysetPagination(BasePagination):
         if limit is None:
             raise InvalidParameter("invalid_limit", f"limit {PAGE_LIMIT_RULE}")
         return limit
+
+
+def _offset(text: str) -> int:
+    if not re.fullmatch(f"[0-9]{{1,{_OFFSET_DIGITS}}}", text):
+        message = f"offset must be a whole number of at most {_OFFSET_DIGITS} digits"
+        raise InvalidParameter("invalid_parameter", message)
+    return int(text)
 
 
 def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:

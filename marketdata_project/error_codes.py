@@ -36,6 +36,8 @@ class GivenBy(Enum):
     LOGINS = auto()
     KEY_CHANGES = auto()
     DATA_CHANGES = auto()
+    TRADING = auto()
+    TRADING_CHANGES = auto()
     LIVE_FEED = auto()
 
 
@@ -116,6 +118,12 @@ ERROR_CODES = (
         unknown_channel="No channel has this name. Channels are trades:SYMBOL, quotes:SYMBOL, status:SYMBOL, bars.1m:SYMBOL, orders:ACCOUNT, alerts:ACCOUNT and portfolio:ACCOUNT.",
         too_many_channels="A connection has at most 1,000 channels. Unsubscribe some, or open another connection.",
     ),
+    *_codes(400, NextStep.CORRECT, GivenBy.TRADING,
+        account_required="The caller may see several accounts. Name one with `account`.",
+    ),
+    *_codes(400, NextStep.CORRECT, GivenBy.TRADING_CHANGES,
+        idempotency_required="An order that may open a position needs an Idempotency-Key or a `client_order_id`.",
+    ),
     # 401 and 403: the caller is unknown, or is not allowed to do this.
     *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.CALLERS,
         not_authenticated="No credentials were sent. Send `Authorization: Api-Key …` or `X-API-Key: …`.",
@@ -130,7 +138,8 @@ ERROR_CODES = (
         ambiguous_credentials="The request has several credentials. Send one.",
     ),
     *_codes(401, NextStep.SIGN_AGAIN, GivenBy.CALLERS,
-        signature_required="The key is for signing only. Sign the request (RFC 9421) instead of sending the key.",
+        signature_required="The key is for signing only, or the account demands signed requests. Sign the request (RFC 9421) "
+        "instead of sending the key.",
         invalid_signature="The signature (RFC 9421) is malformed or wrong, belongs to no key, or covers too little; the "
         "message says which.",
         signature_expired="The signature's `created` is too old or in the future, or its `expires` is past. Sign again.",
@@ -170,8 +179,14 @@ ERROR_CODES = (
         resolution_unavailable="The symbol has no data of this resolution or a finer one. Ask for a coarser resolution.",
         no_data="The symbol is known and has no data in the range.",
     ),
-    *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.LIVE_FEED,
-        unknown_account="The caller has no account with this id, whether or not there is one.",
+    *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.TRADING,
+        unknown_account="There is no such account, or the caller may not see it. `GET /accounts` lists those that it may see.",
+        unknown_order="The account has no order with this id.",
+        unknown_execution="The account has no execution with this id.",
+    ),
+    *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.TRADING_CHANGES,
+        unknown_position="The account holds nothing of this symbol.",
+        unknown_preview="The caller made no preview with this id. Ask for a new one.",
     ),
     *_codes(404, NextStep.CORRECT, GivenBy.EVERY,
         no_contract="The option's underlying, expiry, strike or right is not known. Set it, or use the OCC symbol.",
@@ -198,6 +213,21 @@ ERROR_CODES = (
     *_codes(409, NextStep.LOOK_FIRST, GivenBy.KEY_CHANGES,
         already_made="The first request with this Idempotency-Key made the API key, and its answer can no longer be "
         "decrypted.",
+    ),
+    *_codes(409, NextStep.LOOK_FIRST, GivenBy.TRADING_CHANGES,
+        account_exists="There is an account with this id. Choose another id.",
+        trading_stopped="The account is stopped, and opens no positions. Start it.",
+        trading_halted="The account is halted. A person must leave the halt, with a reason.",
+        order_not_open="The order has ended, or is being cancelled. Look it up.",
+        preview_expired="The preview is older than 30 seconds. Ask for a new one.",
+        preview_used="The preview was executed before. Look at its order.",
+        preview_stale="The market, the account or its limits changed since the preview. Decide by a new one.",
+        no_reference_price="There is no trade and no quote of the symbol, so that an order cannot be judged. Retry when there is one.",
+        no_rate="There is no rate between the instrument's currency and the account's. Retry when there is one.",
+        account_not_valued="A symbol that the account holds has no price, so that its equity is unknown. Retry when there is one.",
+    ),
+    *_codes(412, NextStep.LOOK_FIRST, GivenBy.TRADING_CHANGES,
+        risk_version_changed="The limits are not at the version of `If-Match` any more. Read them again.",
     ),
     *_codes(413, NextStep.CORRECT, GivenBy.EVERY,
         body_too_large="The body is larger than the endpoint accepts; the message gives the limit. Split a batch.",
@@ -249,6 +279,13 @@ ERROR_CODES = (
         idempotency_key_reused="The Idempotency-Key was used for another body. Choose a new key.",
         source_not_offered="A job failed: no source is configured to give these rows.",
     ),
+    *_codes(422, NextStep.CORRECT, GivenBy.TRADING_CHANGES,
+        risk_refused="The order failed a check of risk; the message names it.",
+        client_order_id_reused="The `client_order_id` belongs to another order. Choose a new one.",
+        not_tradable="Instruments of this class, or without the terms that trading needs, are not traded here.",
+        override_too_high="The risk level is above the account's `max_risk_level`.",
+        invalid_transfer="The money is not there, or pays for positions and orders.",
+    ),
     *_codes(422, NextStep.CORRECT, GivenBy.EVERY,
         invalid_symbol="A symbol has 1-32 characters of A-Z 0-9 . _ - = ^ : + and single inner spaces.",
         unknown_resolution="The resolution is not one of those that the message lists.",
@@ -284,6 +321,9 @@ ERROR_CODES = (
         "with its Idempotency-Key.",
         database_unavailable="The database cannot be used now. Retry.",
         source_failed="A job was given up: a source did not answer, or its answer is wrong, again and again.",
+    ),
+    *_codes(503, NextStep.RETRY, GivenBy.TRADING_CHANGES, 1,
+        engine_unavailable="The engine of trading is away, so that nothing is opened. Cancel, close and stop are recorded all the same. Retry.",
     ),
     *_codes(503, NextStep.RETRY, GivenBy.CHANGES, 1,
         store_busy="Another process holds the symbol's lock; nothing was stored. Retry.",

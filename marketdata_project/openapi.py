@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from marketdata_project.error_codes import ERROR_CODES, ErrorCode, GivenBy
 from marketdata_project.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
-from ratelimit.access.scopes import SENSITIVITIES
+from ratelimit.access.scopes import SENSITIVITIES, TRADING_SCOPES
 from ratelimit.access.table import ANY_CALLER, ANYBODY, READ, Access, access_of
 from stats.market_data.query import MARKET_CLASSES
 
@@ -79,7 +79,10 @@ def _has_caller(access: Access) -> bool:
     return access.scope != ANYBODY
 
 
-_CHANGES = {GivenBy.CHANGES, GivenBy.CALLERS_CHANGES, GivenBy.KEY_CHANGES, GivenBy.DATA_CHANGES}
+_CHANGES = {
+    *(GivenBy.CHANGES, GivenBy.CALLERS_CHANGES, GivenBy.KEY_CHANGES),
+    *(GivenBy.DATA_CHANGES, GivenBy.TRADING_CHANGES),
+}
 _GIVEN_BY: dict[GivenBy, Callable[[Access], bool]] = {
     GivenBy.EVERY: lambda _: True,
     GivenBy.READS: lambda access: access.kind == READ,
@@ -91,6 +94,8 @@ _GIVEN_BY: dict[GivenBy, Callable[[Access], bool]] = {
     GivenBy.LOGINS: lambda access: access.scope == ANYBODY,
     GivenBy.KEY_CHANGES: lambda access: access.scope == "keys:manage",
     GivenBy.DATA_CHANGES: lambda access: access.group == "data",
+    GivenBy.TRADING: lambda access: access.scope in TRADING_SCOPES,
+    GivenBy.TRADING_CHANGES: lambda access: access.scope in TRADING_SCOPES,
     # Its path is not in the document.
     GivenBy.LIVE_FEED: lambda _: False,
 }

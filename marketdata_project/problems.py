@@ -41,6 +41,7 @@ from ratelimit import exceptions as keys
 from stats import exceptions as stats
 from stats.market_data.navigation import nearest_path
 from store import exceptions as storage
+from trading import exceptions as trading
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ OWN_ERRORS = (
     jobs.JobError,
     backfills.SourceError,
     live.LiveError,
+    trading.TradingError,
 )
 
 _DRF_CODES = {

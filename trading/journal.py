@@ -15,6 +15,9 @@ from trading.core.events import (
     Executed,
     ExecutionBusted,
     ExecutionQuestioned,
+    HaltReleased,
+    Marked,
+    Transferred,
     decoded,
     encoded,
     name_of,
@@ -26,6 +29,7 @@ from trading.models import (
     BUSTED,
     QUESTIONED,
     Account,
+    EquityRow,
     EventRow,
     ExecutionRow,
     OrderRow,
@@ -51,6 +55,7 @@ class Journal:
     _executions: list[ExecutionRow] = field(default_factory=list)
     _transactions: list[TransactionRow] = field(default_factory=list)
     _trades: list[TradeRow] = field(default_factory=list)
+    _equities: list[EquityRow] = field(default_factory=list)
 
     def record(self, event: Event, *, at_ns: int) -> int:
         """Apply an event, and return its number. It is written with the others when the journal is closed."""
@@ -80,6 +85,8 @@ class Journal:
         elif isinstance(event, ExecutionQuestioned | ExecutionBusted):
             state = QUESTIONED if isinstance(event, ExecutionQuestioned) else BUSTED
             self._set_execution(event.execution_id, state)
+        elif isinstance(event, Marked | Transferred | HaltReleased):
+            self._equities.append(_equity_row(self.account, self.state, at_ns))
         if effects.entries:
             symbol = next((entry.symbol for entry in effects.entries if entry.symbol), "")
             self._transactions.append(
@@ -135,6 +142,7 @@ class Journal:
         ExecutionRow.objects.bulk_create(self._executions)
         TransactionRow.objects.bulk_create(self._transactions)
         TradeRow.objects.bulk_create(self._trades)
+        EquityRow.objects.bulk_create(self._equities)
         account_changed(account.name)
 
 
@@ -152,6 +160,7 @@ def _order_row(account: Account, order: Order) -> OrderRow:
         strategy=order.terms.strategy,
         state=order.state,
         submitted_ns=min(order.states.values()),
+        is_signal=bool(order.terms.strategy) and not order.terms.reduce_only,
         document=msgspec.json.encode(order).decode(),
     )
 
@@ -168,6 +177,17 @@ def _execution_row(account: Account, event: Executed, number: int, at_ns: int) -
         symbol=ref.symbol,
         commit=int(ref.commit.partition("-")[0]),
         ordinal=ref.ordinal,
+    )
+
+
+def _equity_row(account: Account, state: AccountState, at_ns: int) -> EquityRow:
+    return EquityRow(
+        account=account,
+        number=state.number,
+        at_ns=at_ns,
+        equity=str(state.equity),
+        high_water=str(state.high_water),
+        start_equity=str(state.start_equity),
     )
 
 

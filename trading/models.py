@@ -65,7 +65,10 @@ class StateSnapshot(models.Model):
 
 
 class OrderRow(models.Model):
-    """An order as its last event left it. document: see `trading.core.orders.Order`."""
+    """An order as its last event left it. document: see `trading.core.orders.Order`.
+
+    is_signal: whether a strategy made it to open or enlarge a position.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="orders")
     uuid = models.UUIDField(unique=True)
@@ -75,6 +78,7 @@ class OrderRow(models.Model):
     strategy = models.CharField(max_length=64, default="")
     state = models.CharField(max_length=20)
     submitted_ns = models.BigIntegerField()
+    is_signal = models.BooleanField(default=False)
     document = models.TextField()
 
     class Meta:
@@ -86,9 +90,12 @@ class OrderRow(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["account", "submitted_ns", "id"], name="trading_order_time"),
-            models.Index(fields=["account", "state", "submitted_ns", "id"], name="trading_order_state"),
-            models.Index(fields=["account", "symbol", "submitted_ns", "id"], name="trading_order_symbol"),
+            models.Index(fields=["account", "state", "id"], name="trading_order_state"),
+            models.Index(fields=["account", "symbol", "id"], name="trading_order_symbol"),
+            models.Index(fields=["account", "strategy", "id"], name="trading_order_strategy"),
+            models.Index(
+                fields=["account", "id"], condition=models.Q(is_signal=True), name="trading_order_signal"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -157,6 +164,27 @@ class TradeRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.direction} {self.symbol}"
+
+
+class EquityRow(models.Model):
+    """What an account was worth after an event: a mark, a transfer, or the end of a halt. number: of the event.
+
+    high_water, start_equity: see `trading.core.account.AccountState`; equity / start_equity grows by trading alone, and
+    by no transfer.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="equities")
+    number = models.BigIntegerField()
+    at_ns = models.BigIntegerField()
+    equity = models.CharField(max_length=40)
+    high_water = models.CharField(max_length=40)
+    start_equity = models.CharField(max_length=40)
+
+    class Meta:
+        indexes = [models.Index(fields=["account", "at_ns", "id"], name="trading_equity_time")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.equity}"
 
 
 class Preview(models.Model):
