@@ -94,6 +94,28 @@ _SUBMISSIONS: Table = {
     if kind.endpoint
 }
 
+_ACCOUNT = Access("trading:read", sensitivity="confidential")
+_ACCOUNT_PAGE = Access("trading:read", sensitivity="confidential", cost="page")
+
+_TRADING_READS: Table = {
+    ("trading-status", "GET"): _ACCOUNT,
+    ("portfolio", "GET"): _ACCOUNT,
+    ("risk", "GET"): _ACCOUNT,
+    ("performance", "GET"): _ACCOUNT,
+    ("trading-config", "GET"): _ACCOUNT,
+    ("closed-trades", "GET"): _ACCOUNT_PAGE,
+    ("signals", "GET"): _ACCOUNT_PAGE,
+    ("transactions", "GET"): _ACCOUNT_PAGE,
+    ("order-executions", "GET"): _ACCOUNT_PAGE,
+    ("account-positions", "GET"): _ACCOUNT,
+    ("account-transactions", "GET"): _ACCOUNT_PAGE,
+    ("orders", "GET"): _ACCOUNT_PAGE,
+    ("order", "GET"): _ACCOUNT,
+    ("account-orders", "GET"): _ACCOUNT_PAGE,
+    ("accounts", "GET"): _ACCOUNT_PAGE,
+    ("account", "GET"): _ACCOUNT,
+}
+
 _CREDENTIALS: Table = {
     (name, "POST"): Access(ANYBODY, group="access", kind=WRITE)
     for name in ("auth-token", "auth-refresh", "auth-logout", "oauth-token", "oauth-revoke")
@@ -107,6 +129,7 @@ ACCESS: Table = {
     **_KEYS,
     **_JOBS,
     **_SUBMISSIONS,
+    **_TRADING_READS,
     **_CREDENTIALS,
     ("audit", "GET"): Access("audit:read", sensitivity="confidential", group="access", cost="export"),
 }
@@ -123,12 +146,12 @@ DJANGO_SITES = frozenset({"admin", "rest_framework"})
 # their values and masks all others. A test compares the list with the OpenAPI document.
 RECORDED_NAMES = frozenset(
     """
-    accounts adjust adjustment after aliases allow_nonpositive_price anchor as_of at bar_policy base_currency before_expiry calendar
-    caller certificate class complete_until conditions correlation_id coverage currency cursor daily_quota dedupe dividend_yield
-    end event exchange exercise expires_at expiry expiry_from expiry_to fields format from gap_rule horizon hours interval join knowledge
-    lag last limit max_age method monthly_quota multiplier name networks overlap_seconds partial path policy prefix quiet rate
-    resolution right roll roll_before rule scopes search sensitivity session settle settlement signed_only since sort start state
-    status_class strike successors symbol symbol_as_of symbols tick_size tier time to tolerance trading_rate trailer underlying
+    account accounts adjust adjustment after aliases allow_nonpositive_price anchor as_of at bar_policy base_currency before_expiry calendar
+    caller certificate class complete_until conditions correlation_id coverage currency cursor daily_quota days dedupe direction dividend_yield
+    end event exchange exercise expires_at expiry expiry_from expiry_to fields format from gap_rule horizon hours interval join kind knowledge
+    lag last limit max_age method monthly_quota multiplier name networks offset overlap_seconds partial path policy prefix quiet rate
+    resolution right roll roll_before rule scopes search sensitivity session settle settlement side signed_only since sort start state
+    status status_class strategy strike successors symbol symbol_as_of symbols tick_size tier time to tolerance trading_rate trailer underlying
     unknown unknown_conditions until volume_kind
     """.split()  # noqa: SIM905 names are read as words
 )

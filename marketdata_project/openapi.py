@@ -115,9 +115,18 @@ _OF_OPERATION = {
     "key_rotate": {404},
     "job": {404},
     "job_cancel": {404},
+    **{
+        operation: {422}
+        for operation in (
+            *("closed_trades", "signals", "orders", "account_orders"),
+            *("transactions", "account_transactions"),
+        )
+    },
 }
 # Statuses that all operations below `/market-data` can have.
 _OF_TREE = {404, 409, 422}
+# Those of all operations of trading.
+_OF_TRADING = {404}
 # Operations whose body may be left out.
 _BODY_IS_OPTIONAL = {"key_rotate"}
 _METHODS = {"get", "post", "put", "patch", "delete"}
@@ -176,7 +185,9 @@ def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, 
                 operation["requestBody"]["required"] = operation["operationId"] not in _BODY_IS_OPTIONAL
             of_operation = _OF_OPERATION.get(operation["operationId"], set())
             of_tree = _OF_TREE if set(operation.get("tags", ())) & set(MARKET_CLASSES) else set()
-            for status in sorted(_OF_ALL | _OF_METHOD.get(method, set()) | of_operation | of_tree):
+            of_trading = _OF_TRADING if access is not None and access.scope in TRADING_SCOPES else set()
+            of_method = _OF_METHOD.get(method, set())
+            for status in sorted(_OF_ALL | of_method | of_operation | of_tree | of_trading):
                 codes = _codes(status, method, access)
                 if codes:
                     operation["responses"].setdefault(str(status), _response(status, codes))

@@ -42,6 +42,16 @@ from trades.condition_views import ConditionsViewSet
 from trades.corrections import CorrectionsViewSet
 from trades.ingest import ingest_view
 from trades.instruments.views import InstrumentsViewSet
+from trading.read_views import AccountStateViewSet, AccountsViewSet, PositionsViewSet
+from trading.row_views import (
+    AccountOrdersViewSet,
+    AccountTransactionsViewSet,
+    ClosedTradesViewSet,
+    ExecutionsViewSet,
+    OrdersViewSet,
+    SignalsViewSet,
+    TransactionsViewSet,
+)
 
 
 def _ingest(dataset: Dataset) -> URLPattern:
@@ -152,6 +162,36 @@ jobs = [
     re_path(r"^jobs/(?P<job>[^/]+)/cancel/?\Z", JobsViewSet.as_view({"post": "cancel"}), name="job-cancel"),
 ]
 
+_ACCOUNT = r"accounts/(?P<account>[^/]+)"
+_ORDER = r"orders/(?P<order>[^/]+)"
+
+trading_reads = [
+    re_path(r"^status/?\Z", AccountStateViewSet.as_view({"get": "status"}), name="trading-status"),
+    re_path(r"^portfolio/?\Z", AccountStateViewSet.as_view({"get": "portfolio"}), name="portfolio"),
+    re_path(r"^risk/?\Z", AccountStateViewSet.as_view({"get": "risk"}), name="risk"),
+    re_path(r"^performance/?\Z", AccountStateViewSet.as_view({"get": "performance"}), name="performance"),
+    re_path(r"^config/?\Z", AccountStateViewSet.as_view({"get": "config"}), name="trading-config"),
+    re_path(r"^trades/?\Z", ClosedTradesViewSet.as_view({"get": "list"}), name="closed-trades"),
+    re_path(r"^signals/?\Z", SignalsViewSet.as_view({"get": "list"}), name="signals"),
+    re_path(r"^transactions/?\Z", TransactionsViewSet.as_view({"get": "list"}), name="transactions"),
+    re_path(
+        rf"^{_ORDER}/executions/?\Z", ExecutionsViewSet.as_view({"get": "list"}), name="order-executions"
+    ),
+    re_path(
+        rf"^{_ACCOUNT}/positions/?\Z", PositionsViewSet.as_view({"get": "list"}), name="account-positions"
+    ),
+    re_path(
+        rf"^{_ACCOUNT}/transactions/?\Z",
+        AccountTransactionsViewSet.as_view({"get": "list"}),
+        name="account-transactions",
+    ),
+    re_path(r"^orders/?\Z", OrdersViewSet.as_view({"get": "list"}), name="orders"),
+    re_path(rf"^{_ORDER}/?\Z", OrdersViewSet.as_view({"get": "retrieve"}), name="order"),
+    re_path(rf"^{_ACCOUNT}/orders/?\Z", AccountOrdersViewSet.as_view({"get": "list"}), name="account-orders"),
+    re_path(r"^accounts/?\Z", AccountsViewSet.as_view({"get": "list"}), name="accounts"),
+    re_path(rf"^{_ACCOUNT}/?\Z", AccountsViewSet.as_view({"get": "retrieve"}), name="account"),
+]
+
 # These paths are also served without a version.
 documentation = [
     re_path(r"^schema/?\Z", SchemaView.as_view(), name="schema"),
@@ -178,6 +218,7 @@ below_api_v1: list[URLPattern | URLResolver] = [
     *cache_and_sessions,
     *access,
     *jobs,
+    *trading_reads,
     *documentation,
 ]
 

@@ -24,7 +24,7 @@ _CURVE_PIECES = 500
 _TRADING_DAYS_A_YEAR = 252
 
 
-class _Outcome(msgspec.Struct):
+class TradeResult(msgspec.Struct):
     """What counts of a `trading.core.positions.ClosedTrade`."""
 
     pnl_base: Decimal
@@ -96,7 +96,7 @@ def performance_document(account: Account, *, days: int) -> Document:
 
 def _figures(account: Account, since_ns: int, until_ns: int) -> TradeFigures:
     rows = account.trades.filter(closed_ns__gt=since_ns, closed_ns__lte=until_ns)
-    decoder, figures = msgspec.json.Decoder(_Outcome), TradeFigures()
+    decoder, figures = msgspec.json.Decoder(TradeResult), TradeFigures()
     for (document,) in rows.values_list("document").iterator():
         outcome = decoder.decode(document)
         figures.add(outcome.pnl_base, outcome.r)

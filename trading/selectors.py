@@ -10,7 +10,9 @@ from uuid import UUID
 
 import msgspec
 
+from ratelimit.callers import Caller
 from trading.acceptance import marks_of
+from trading.accounts import account_find, accounts_of
 from trading.core.account import AccountState, loss_percent
 from trading.core.amounts import NS_PER_SECOND, ZERO, percent
 from trading.core.events import Executed, Reference
@@ -233,11 +235,16 @@ def risk_config_document(account: Account) -> Document:
     }
 
 
-def order_of(account: Account, order_id: UUID) -> OrderRow:
-    """Return an order of an account. Raises UnknownOrder."""
-    row = OrderRow.objects.filter(account=account, uuid=order_id).first()
+def order_find(*, caller: Caller, name: str | None, order_id: str) -> OrderRow:
+    """Return an order with its account: the named one, or any that the caller may see. Raises UnknownAccount, UnknownOrder."""
+    accounts = accounts_of(caller) if name is None else [account_find(caller=caller, name=name)]
+    rows = OrderRow.objects.select_related("account").filter(account__in=accounts)
+    try:
+        row = rows.filter(uuid=UUID(order_id)).first()
+    except ValueError:
+        row = None
     if row is None:
-        raise UnknownOrder(f"the account has no order {order_id}")
+        raise UnknownOrder(f"there is no order {order_id[:64]}")
     return row
 
 
@@ -249,13 +256,13 @@ def signal_documents(rows: Iterable[OrderRow]) -> list[Document]:
     return [signal_document(order_in(row)) for row in rows]
 
 
-def execution_documents(account: Account, order: OrderRow, rows: Sequence[ExecutionRow]) -> list[Document]:
+def execution_documents(order: OrderRow, rows: Sequence[ExecutionRow]) -> list[Document]:
     """Return executions of an order."""
     numbers = [row.number for row in rows]
-    events = EventRow.objects.filter(account=account, number__in=numbers).values_list("number", "body")
+    events = EventRow.objects.filter(account=order.account, number__in=numbers).values_list("number", "body")
     bodies = {number: msgspec.json.decode(body, type=Executed) for number, body in events}
     filled = order_in(order)
-    return [execution_document(row, bodies[row.number], filled, account=account.name) for row in rows]
+    return [execution_document(row, bodies[row.number], filled, account=order.account.name) for row in rows]
 
 
 def trade_documents(rows: Iterable[TradeRow]) -> list[Document]:

@@ -37,8 +37,8 @@ class PlainView(APIView):
 
 
 ACCESS = {
-    ("account", "GET"): Access("trading:read", sensitivity="confidential", account="account_id"),
-    ("account", "PUT"): Access("trading:write", account="account_id", kind=WRITE),
+    ("owned-account", "GET"): Access("trading:read", sensitivity="confidential", account="account_id"),
+    ("owned-account", "PUT"): Access("trading:write", account="account_id", kind=WRITE),
     ("open", "POST"): Access(ANYBODY, kind=WRITE),
     ("plain", "GET"): Access("market:read"),
 }
@@ -53,7 +53,7 @@ def page(request):
 
 urlpatterns = [
     path("page", page, name="page"),
-    path("accounts/<str:account_id>", AccountView.as_view(), name="account"),
+    path("accounts/<str:account_id>", AccountView.as_view(), name="owned-account"),
     path("open", OpenView.as_view(), name="open"),
     path("plain", PlainView.as_view(), name="plain"),
     path("undeclared", PlainView.as_view(), name="undeclared"),

@@ -31,7 +31,7 @@ def test_every_view_is_declared_to_be_an_endpoint_or_public():
 def test_the_walk_finds_whatever_is_declared_nowhere():
     site = routes(get_resolver("tests.ratelimit.access.accounts_site"))
     found = {route.name for route in site} - NAMES - PUBLIC_VIEWS
-    assert found == {"account", "open", "plain", "undeclared", "page", None}
+    assert found == {"owned-account", "open", "plain", "undeclared", "page", None}
 
 
 def declared_methods() -> set[tuple[str | None, str]]:

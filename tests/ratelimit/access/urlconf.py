@@ -17,6 +17,8 @@ SAMPLES = {
     "key": "999999999",
     "job": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
     "account_id": "999999999",
+    "account": "main",
+    "order": "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11",
 }
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
