@@ -56,7 +56,7 @@ def account_find(*, caller: Caller, name: str | None) -> Account:
     """Return an account that the caller may see: the named one, or its only one. Raises NoSuchAccount, AccountRequired."""
     accounts = accounts_of(caller)
     if name is not None:
-        account = accounts.filter(name=name).first()
+        account = accounts.filter(name=name).first() if ACCOUNT_NAME.fullmatch(name) else None
         if account is None:
             raise NoSuchAccount(f"there is no account {name[:64]}")
         return account
