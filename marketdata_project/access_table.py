@@ -150,7 +150,7 @@ RECORDED_NAMES = frozenset(
     caller certificate class complete_until conditions correlation_id coverage currency cursor daily_quota days dedupe direction dividend_yield
     end event exchange exercise expires_at expiry expiry_from expiry_to fields format from gap_rule horizon hours interval join kind knowledge
     lag last limit max_age method monthly_quota multiplier name networks offset overlap_seconds partial path policy prefix quiet rate
-    resolution right roll roll_before rule scopes search sensitivity session settle settlement side signed_only since sort start state
+    resolution right roll roll_before rule scopes search sensitivity session settle settlement signed_only since sort start state
     status status_class strategy strike successors symbol symbol_as_of symbols tick_size tier time to tolerance trading_rate trailer underlying
     unknown unknown_conditions until volume_kind
     """.split()  # noqa: SIM905 names are read as words

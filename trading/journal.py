@@ -137,7 +137,7 @@ class Journal:
             [_order_row(account, order) for order in self._orders.values()],
             update_conflicts=True,
             unique_fields=["uuid"],
-            update_fields=["state", "document"],
+            update_fields=["state", "is_open", "document"],
         )
         ExecutionRow.objects.bulk_create(self._executions)
         TransactionRow.objects.bulk_create(self._transactions)
@@ -160,6 +160,7 @@ def _order_row(account: Account, order: Order) -> OrderRow:
         strategy=order.terms.strategy,
         state=order.state,
         submitted_ns=min(order.states.values()),
+        is_open=not order.state.is_final,
         is_signal=bool(order.terms.strategy) and not order.terms.reduce_only,
         document=msgspec.json.encode(order).decode(),
     )

@@ -67,7 +67,7 @@ class StateSnapshot(models.Model):
 class OrderRow(models.Model):
     """An order as its last event left it. document: see `trading.core.orders.Order`.
 
-    is_signal: whether a strategy made it to open or enlarge a position.
+    is_open: whether it can still change. is_signal: whether a strategy made it to open or enlarge a position.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="orders")
@@ -78,6 +78,7 @@ class OrderRow(models.Model):
     strategy = models.CharField(max_length=64, default="")
     state = models.CharField(max_length=20)
     submitted_ns = models.BigIntegerField()
+    is_open = models.BooleanField(default=True)
     is_signal = models.BooleanField(default=False)
     document = models.TextField()
 
@@ -93,6 +94,10 @@ class OrderRow(models.Model):
             models.Index(fields=["account", "state", "id"], name="trading_order_state"),
             models.Index(fields=["account", "symbol", "id"], name="trading_order_symbol"),
             models.Index(fields=["account", "strategy", "id"], name="trading_order_strategy"),
+            # Of the few among hundreds of thousands.
+            models.Index(
+                fields=["account", "id"], condition=models.Q(is_open=True), name="trading_order_open"
+            ),
             models.Index(
                 fields=["account", "id"], condition=models.Q(is_signal=True), name="trading_order_signal"
             ),
@@ -160,7 +165,11 @@ class TradeRow(models.Model):
     document = models.TextField()
 
     class Meta:
-        indexes = [models.Index(fields=["account", "closed_ns", "id"], name="trading_trade_time")]
+        indexes = [
+            models.Index(fields=["account", "closed_ns", "id"], name="trading_trade_time"),
+            models.Index(fields=["account", "symbol", "id"], name="trading_trade_symbol"),
+            models.Index(fields=["account", "strategy", "id"], name="trading_trade_strategy"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.direction} {self.symbol}"

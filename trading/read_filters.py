@@ -11,12 +11,10 @@ from http_requests.exceptions import InvalidParameter
 from listing.filters import StrictFilterBackend, choice_filter
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trades.instruments.services import requested_symbol, symbol_canonical
-from trading.core.orders import MOVES, OrderState
-from trading.core.terms import Side
+from trading.core.orders import OrderState
 from trading.models import OrderRow, TradeRow, TransactionRow
 
 # The word for all states that another one may follow.
-OPEN_STATES = tuple(state.value for state in OrderState if MOVES[state])
 _OPEN = "open"
 _DIRECTIONS = {"LONG": "buy", "SHORT": "sell"}
 _TIME_CODES = {"invalid_timestamp", "timestamp_out_of_range"}
@@ -69,7 +67,6 @@ class OrderFilter(_RowsFilter):
         "The order's state; `open`: any that can still change.",
         method="of_status",
     )
-    side = choice_filter([side.value for side in Side], "The order's side.")
     strategy = _strategy()
 
     class Meta:
@@ -78,7 +75,7 @@ class OrderFilter(_RowsFilter):
 
     def of_status(self, rows: Rows, _: str, status: str) -> Rows:
         """Return the orders in a state."""
-        return rows.filter(state__in=OPEN_STATES) if status == _OPEN else rows.filter(state=status)
+        return rows.filter(is_open=True) if status == _OPEN else rows.filter(state=status)
 
 
 class SignalFilter(_RowsFilter):

@@ -63,7 +63,7 @@ def example(value: Document, name: str = "An example") -> list[OpenApiExample]:
 
 
 def account_named(request: Request, name: str | None) -> Account:
-    """Return the account that a caller names, or its only one. Raises UnknownAccount, AccountRequired."""
+    """Return the account that a caller names, or its only one. Raises NoSuchAccount, AccountRequired."""
     return account_find(caller=cast("Caller", request.user), name=name)
 
 

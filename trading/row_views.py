@@ -139,7 +139,7 @@ class OrdersViewSet(AccountRowsViewSet):
 
 
 def order_named(request: Request, order: str, *further: str) -> OrderRow:
-    """Return the order of a path, of the account of the query. further: names of other parameters. Raises UnknownOrder, UnknownAccount."""
+    """Return the order of a path, of the account of the query. further: names of other parameters. Raises UnknownOrder, NoSuchAccount."""
     values = single_parameters(request.GET, ("account", "format", *further))
     return order_find(caller=cast("Caller", request.user), name=values.get("account"), order_id=order)
 

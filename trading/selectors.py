@@ -236,7 +236,7 @@ def risk_config_document(account: Account) -> Document:
 
 
 def order_find(*, caller: Caller, name: str | None, order_id: str) -> OrderRow:
-    """Return an order with its account: the named one, or any that the caller may see. Raises UnknownAccount, UnknownOrder."""
+    """Return an order with its account: the named one, or any that the caller may see. Raises NoSuchAccount, UnknownOrder."""
     accounts = accounts_of(caller) if name is None else [account_find(caller=caller, name=name)]
     rows = OrderRow.objects.select_related("account").filter(account__in=accounts)
     try:
