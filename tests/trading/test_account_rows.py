@@ -40,7 +40,7 @@ def test_an_order_is_shown_from_its_acceptance_to_its_end(api: Api, account: Rec
         "pending_new": "2025-06-05T14:00:00Z",
         "accepted": "2025-06-05T14:00:00Z",
         "working": "2025-06-05T14:00:00Z",
-        "partially_filled": "2025-06-05T14:00:02Z",
+        "partially_filled": "2025-06-05T14:00:01Z",
         "cancelled": "2025-06-05T14:00:03Z",
     }
     assert (found["id"], found["account"], found["client_order_id"]) == (order_id, "ACC", "mine")

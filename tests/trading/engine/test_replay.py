@@ -25,6 +25,7 @@ from trading.exceptions import TradingError
 from trading.models import (
     Account,
     EngineLease,
+    EquityRow,
     EventRow,
     ExecutionRow,
     LogProgress,
@@ -110,7 +111,7 @@ def kills(chance: random.Random, *, every: int) -> Iterator[None]:
 def fills(seed: int, store: Path, settings: Any, *, is_killed: bool) -> tuple[list[Any], int]:
     """Return what is filled, in order, and how often the engine was killed."""
     for model in (
-        Preview, ExecutionRow, OrderRow, TradeRow, TransactionRow, EventRow, StateSnapshot, Account, LogProgress, EngineLease,
+        Preview, ExecutionRow, OrderRow, TradeRow, TransactionRow, EquityRow, EventRow, StateSnapshot, Account, LogProgress, EngineLease,
     ):  # fmt: skip
         model.objects.all().delete()
     settings.MARKET_STORES = stores_at(store)
