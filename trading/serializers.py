@@ -31,6 +31,10 @@ def _words(kind: Any) -> list[str]:
     return [each.value for each in kind]
 
 
+# Lists of words with names of their own in the schema (ENUM_NAME_OVERRIDES).
+ACCOUNT_KINDS, ORDER_STATES = _words(AccountKind), _words(OrderState)
+
+
 def _money(text: str, **options: Any) -> FloatField:
     return FloatField(help_text=text, **options)
 
@@ -53,7 +57,7 @@ class AccountSerializer(Serializer[Any]):
 
     id = CharField()
     name = CharField(help_text="As its owner calls it.")
-    kind = ChoiceField(_words(AccountKind))
+    kind = ChoiceField(ACCOUNT_KINDS)
     currency = CharField()
     created_at = DateTimeField()
     dd_zone = ChoiceField(_words(Zone))
@@ -307,7 +311,7 @@ class OrderSerializer(Serializer[Any]):
     stop_loss = FloatField(allow_null=True)
     strategy = CharField(allow_null=True)
     currency = CharField(help_text="Of its prices.")
-    status = ChoiceField(_words(OrderState))
+    status = ChoiceField(ORDER_STATES)
     filled_quantity = FloatField()
     remaining = FloatField()
     average_price = FloatField(allow_null=True, help_text="Of what was filled.")

@@ -243,10 +243,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {
+        "AccountKind": "trading.serializers.ACCOUNT_KINDS",
+        "KindEnum": "store.datasets.ACTION_KINDS",
         "ConditionEffect": "trades.condition_views.EFFECTS",
         "GapRule": "store.instruments.GAP_RULES",
         "JobState": "jobs.models.STATES",
         "KeyState": "ratelimit.models.STATES",
+        "OrderState": "trading.serializers.ORDER_STATES",
         "Scope": "ratelimit.access.scopes.SCOPES",
     },
     "PREPROCESSING_HOOKS": ["marketdata_project.openapi.canonical_paths"],
