@@ -219,6 +219,7 @@ ERROR_CODES = (
         trading_stopped="The account is stopped, and opens no positions. Start it.",
         trading_halted="The account is halted. A person must leave the halt, with a reason.",
         order_not_open="The order has ended, or is being cancelled. Look it up.",
+        bust_refused="The symbol was split since, so that the execution's entries cannot be reversed. Correct the position by an order.",
         preview_expired="The preview is older than 30 seconds. Ask for a new one.",
         preview_used="The preview was executed before. Look at its order.",
         preview_stale="The market, the account or its limits changed since the preview. Decide by a new one.",

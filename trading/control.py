@@ -19,6 +19,7 @@ from trading.core.events import (
     decoded,
 )
 from trading.exceptions import (
+    BustRefused,
     OverrideTooHigh,
     RiskVersionChanged,
     TradingHalted,
@@ -103,7 +104,7 @@ def halt_release(*, account: Account, reason: str, by: str) -> AccountState:
 
 
 def execution_bust(*, account: Account, execution_id: UUID, reason: str, by: str) -> None:
-    """Undo an execution by reversing its entries. Busting it again does nothing. Raises UnknownExecution."""
+    """Undo an execution by reversing its entries. Busting it again does nothing. Raises UnknownExecution, BustRefused."""
     with open_journal(account.name) as journal:
         row = ExecutionRow.objects.select_related("order").filter(account=account, uuid=execution_id).first()
         if row is None:
@@ -113,6 +114,11 @@ def execution_bust(*, account: Account, execution_id: UUID, reason: str, by: str
         event = decoded(EventRow.objects.get(account=account, number=row.number).body)
         assert isinstance(event, Executed)  # noqa: S101 the row names the number of its event
         order = order_in(row.order)
+        was_split = EventRow.objects.filter(
+            account=account, name="split_applied", number__gt=row.number, body__contains=f'"{row.symbol}"'
+        ).exists()
+        if was_split:
+            raise BustRefused(f"{row.symbol} was split since: correct the position by an order")
         journal.record(
             ExecutionBusted(
                 execution_id=event.execution_id,

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from store.timestamps import format_timestamp
-from trading.core.amounts import ratio
 from trading.core.configuration import RiskConfig
 from trading.core.events import BarPrint, Check, Executed, Print, Reference, RowRef
 from trading.core.orders import Order
@@ -55,9 +54,7 @@ def order_document(order: Order, *, account: str) -> Document:
         "status": order.state.value,
         "filled_quantity": number(order.filled),
         "remaining": number(order.remaining),
-        "average_price": number_or_null(
-            ratio(order.filled_value, order.filled * order.instrument.multiplier)
-        ),
+        "average_price": number_or_null(order.average_price),
         "collar": number_or_null(order.collar),
         "parent_id": order.parent_id,
         "leg": order.leg,

@@ -11,6 +11,7 @@ _MONEY = Decimal("0.000001")
 _QUANTITY = Decimal("0.000000001")
 # A product of a price, a quantity, a multiplier and a rate has at most 68 digits, so that it is rounded once.
 _EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
+_PRICE = Context(prec=15, rounding=ROUND_HALF_EVEN)
 _LONG = Context(prec=40, rounding=ROUND_HALF_EVEN)
 
 
@@ -42,6 +43,11 @@ def scaled(value: Decimal, by: Decimal, of: Decimal) -> Decimal:
 def percent(part: Decimal, whole: Decimal) -> Decimal:
     """Return part / whole in per cent, with six decimals. The whole must not be zero."""
     return part_of(HUNDRED, part, whole)
+
+
+def average(value: Decimal, units: Decimal) -> Decimal:
+    """Return the price of a unit, with 15 digits. The units must not be zero."""
+    return _PRICE.divide(value, units)
 
 
 def ratio(part: Decimal, whole: Decimal) -> Decimal | None:

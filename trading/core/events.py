@@ -172,7 +172,7 @@ class CancelRequested(_TradingEvent, frozen=True, tag="cancel_requested"):
 
 
 class OrderEnded(_TradingEvent, frozen=True, tag="order_ended"):
-    """The order ended without being filled whole. state: cancelled, replaced, rejected or expired."""
+    """The order ended without being filled whole. state: cancelled, replaced or expired."""
 
     order_id: str
     state: str

@@ -4,6 +4,7 @@ Rounding is only that of the design: each amount of money half-even to six decim
 """
 
 from dataclasses import dataclass, field
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -33,6 +34,11 @@ class Fill(NamedTuple):
     stop: Fraction | None = None
 
 
+def fifteen_digits(value: Fraction) -> Fraction:
+    """A value with 15 significant digits, half-even."""
+    return Fraction(Context(prec=15).divide(Decimal(value.numerator), Decimal(value.denominator)))
+
+
 @dataclass
 class OracleTrade:
     """A trade from flat to flat. Amounts are in the instrument's currency, but for pnl_base."""
@@ -54,8 +60,8 @@ class OracleTrade:
         return {
             "direction": self.direction,
             "quantity": self.entered,
-            "entry_price": money(self.entry_value / (self.entered * multiplier)),
-            "exit_price": money(self.exit_value / (self.left * multiplier)),
+            "entry_price": fifteen_digits(self.entry_value / (self.entered * multiplier)),
+            "exit_price": fifteen_digits(self.exit_value / (self.left * multiplier)),
             "fees": self.fees,
             "pnl": pnl,
             "pnl_base": self.pnl_base,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.chance import examples
 from tests.trading.core.folded import REF, Folded, these
-from tests.trading.core.oracle import BASE, Fill, Instrument, Oracle, OracleBook
+from tests.trading.core.oracle import BASE, Fill, Instrument, Oracle, OracleBook, fifteen_digits
 from trading.core.account import (
     AccountState,
     Effects,
@@ -197,7 +197,8 @@ def _check_book(state: AccountState, key: tuple[str, str], book: OracleBook) -> 
     assert these(position.quantity, position.cost) == (book.held, book.cost)
     if position.quantity:
         average = book.cost / (book.held * book.instrument.multiplier)
-        assert position.average_price == Fraction(round(average * 10**6), 10**6)
+        assert position.average_price is not None
+        assert Fraction(position.average_price) == fifteen_digits(average)
 
 
 @given(steps=st.lists(_steps, min_size=12, max_size=40))
