@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 
 import msgspec
+import orjson
 import pytest
 
 from live.accounts import ALERTS_KIND, ORDERS_KIND, EventRows
@@ -61,6 +62,7 @@ def test_orders_are_those_of_rest_after_each_event_and_from_each_number(account:
         after = followed[-1].number if followed else 0
         followed += read(feeds, after=after)
         for event in followed:
+            assert orjson.loads(orjson.dumps(event.rows)) == event.rows
             known |= {order["id"]: order for order in event.rows}
         assert known == rest_orders(account)
     for index in range(0, len(followed), 7):
