@@ -1,4 +1,4 @@
-"""What the live feed reads of accounts. A higher package provides it; without one there are no accounts."""
+"""What the live feed reads of accounts. A higher package provides it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol

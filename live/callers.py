@@ -10,7 +10,6 @@ from rest_framework.exceptions import PermissionDenied
 from http_requests.received import ReceivedCall
 from live.accounts import ACCOUNT_FEEDS
 from live.exceptions import UnknownAccount
-from needs import NotProvided
 from ratelimit.access.table import READ, Access, access_of, denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify, use_nonce
@@ -65,15 +64,8 @@ def check_account(caller: Caller, account: str) -> None:
     denial = denial_of(caller, _OF_ACCOUNTS)
     if denial is not None:
         raise PermissionDenied(denial.message, denial.code)
-    if not caller.owns(account) or not _is_known(account):
+    if not caller.owns(account) or ACCOUNT_FEEDS.get().head(account) is None:
         raise UnknownAccount(account)
-
-
-def _is_known(account: str) -> bool:
-    try:
-        return ACCOUNT_FEEDS.get().head(account) is not None
-    except NotProvided:
-        return False
 
 
 def charge(caller: Caller, tokens: int) -> None:

@@ -288,7 +288,7 @@ class Hub:
                 except Exception as error:
                     logger.exception("the live feed cannot go on for %s", followed.key[0])
                     found = Advance(failed=dict.fromkeys(followed.channels, error))
-                await _deliver(found.messages, followed)
+                await _deliver(found, followed)
                 for name, failure in found.failed.items():
                     followed.channels.pop(name).fail(failure)
             followed.is_rung = followed.is_rung or found.is_stale
@@ -359,10 +359,10 @@ def _heads(symbols: Mapping[Dataset, list[str]]) -> _Heads:
     return _Heads(stamps, store.catalogue_stamp(), time.thread_time() - began)
 
 
-async def _deliver(messages: list[Message], followed: _Followed) -> None:
-    """Deliver messages; in portions if they are many, so that clients that read can take them."""
+async def _deliver(found: Advance, followed: _Followed) -> None:
+    """Deliver the messages that were found; in portions if they are many, so that clients that read can take them."""
     size = 0
-    for message in messages:
+    for message in found.messages:
         live = followed.channels.get(message.channel)
         if live is None:
             continue
@@ -371,9 +371,10 @@ async def _deliver(messages: list[Message], followed: _Followed) -> None:
         if size > _PORTION_BYTES:
             size = 0
             await asyncio.sleep(_PORTION_SECONDS)
-    for live in followed.channels.values():
-        follower, channel = followed.follower, live.channel
-        live.move_to(follower.commits(channel), follower.settled_ns(channel))
+    for name, live in followed.channels.items():
+        if name not in found.failed:
+            follower, channel = followed.follower, live.channel
+            live.move_to(follower.commits(channel), follower.settled_ns(channel))
 
 
 def _is_behind(earlier: Reached, later: Reached) -> bool:

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from audit.needs import CLASS_OF_CALL, PERSON_MAY, PROBLEM_ANSWER, RECORDED_NAMES, CallClass
 from jobs.kinds import JOB_KINDS, PROBLEM_BODY, Document, JobKind
+from live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from outbox.services import RECEIVERS, Receiver, event_log
 from ratelimit.access.table import ACCESS_TABLE, AccessTable, access_of
 from stats.delivery.pinned_answer import ANSWER_COMPUTED, PinnedContent
@@ -32,6 +33,7 @@ def wire() -> None:
     RECEIVERS.provide(_receivers)
     ANSWER_COMPUTED.provide(_answer_computed)
     PENDING_WINDOWS.provide(_pending_windows)
+    ACCOUNT_FEEDS.provide(_account_feeds)
 
 
 def _access_table() -> AccessTable:
@@ -95,3 +97,9 @@ def _pending_windows() -> Callable[[str], tuple[Window, ...] | None]:
     from backfills.records import pending_windows
 
     return pending_windows
+
+
+def _account_feeds() -> AccountFeeds:
+    from trading.channels import LiveAccounts
+
+    return LiveAccounts()

@@ -63,7 +63,7 @@ def order_document(order: Order, *, account: str) -> Document:
         "reason": order.reason,
         "submitted_at": format_timestamp(min(order.states.values())),
         "expires_at": instant_or_null(order.expires_ns),
-        "states": {state: format_timestamp(at_ns) for state, at_ns in order.states.items()},
+        "states": {str(state): format_timestamp(at_ns) for state, at_ns in order.states.items()},
         "event": order.first_event,
     }
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from trading.exceptions import EngineUnavailable
-from trading.models import EngineLease
+from trading.models import EngineLease, LogProgress
 
 LEASE_SECONDS = 5.0
 _ID = 1
@@ -54,8 +54,13 @@ def engine_status() -> EngineStatus:
 
 
 def data_clock_ns() -> int:
-    """Return how far the data clock of the last engine had come; 0 if there was none."""
-    return EngineLease.objects.values_list("now_ns", flat=True).filter(pk=_ID).first() or 0
+    """Return how far the data clock of the last engine had come; 0 if there was none.
+
+    It is that of the lease, which is renewed each second, or of the rows from which something followed since.
+    """
+    renewed_ns = EngineLease.objects.values_list("now_ns", flat=True).filter(pk=_ID).first() or 0
+    taken_ns: int | None = LogProgress.objects.aggregate(newest_ns=Max("newest_ns"))["newest_ns"]
+    return max(renewed_ns, taken_ns or 0)
 
 
 def require_engine() -> EngineStatus:

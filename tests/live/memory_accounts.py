@@ -18,7 +18,7 @@ class MemoryAccounts:
     def __init__(self, *accounts: str) -> None:
         self._lock = threading.Lock()
         self._events: dict[str, list[dict[str, list[Any]]]] = {account: [] for account in accounts}
-        self.price = 0
+        self.price: object = 0
         self.is_away = False
         self.reads = 0
 

@@ -20,7 +20,6 @@ from live.client import CORRELATION_ID
 from live.hub import Lanes
 from live.sockets import ENVIRON, SOCKET
 from marketdata_project.front.lanes import Lane
-from needs import NotProvided
 from ratelimit.models import ApiKey
 from redis_calls.connection import is_available
 from tests.api_client import make_key
@@ -171,18 +170,6 @@ def test_a_connection_ends_when_its_caller_may_no_longer_have_the_account(accoun
                 await in_database(partial(ApiKey.objects.filter(pk=key.pk).update, **change))
             await eventually(lambda: all(talk.socket.closed for talk in talks[:-1]))
             assert [talk.socket.closed for talk in talks] == [expected for _, expected in changes]
-
-    run(test)
-
-
-def test_without_a_provider_there_is_no_account(api):
-    with pytest.raises(NotProvided):
-        ACCOUNT_FEEDS.get()
-
-    async def test() -> None:
-        async with talking() as talk:
-            answer = await talk.ask(op="subscribe", channels=["orders:A1"])
-            assert answer["code"] == "unknown_account"
 
     run(test)
 

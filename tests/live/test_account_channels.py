@@ -277,17 +277,20 @@ def test_without_the_database_the_channels_wait(accounts: MemoryAccounts, monkey
     run(test)
 
 
-def test_a_portfolio_that_fails_costs_no_order(accounts: MemoryAccounts, monkeypatch):
-    follower = account_follower.AccountFollower("A1")
-    for name in (PORTFOLIO, ORDERS):
-        follower.add(account_channel(*name.split(":")))
-    accounts.record("A1", orders=[an_order(1)])
-    _feed_of(follower, PORTFOLIO)._read_ns = 0
-    monkeypatch.setattr(accounts, "portfolio", partial(int, "no number"))
-    found = follower.advance()
-    assert [message.channel for message in found.messages] == [ORDERS]
-    assert [*found.failed] == [PORTFOLIO]
+def test_a_channel_that_fails_costs_no_other_account_its_messages(accounts: MemoryAccounts, monkeypatch):
+    async def test() -> None:
+        async with running_hub() as hub:
+            watcher, client = FeedClient(hub), FeedClient(hub)
+            await watcher.subscribe(ORDERS)
+            await client.subscribe(ORDERS, PORTFOLIO)
+            monkeypatch.setattr(account_follower, "_PAUSE_NS", 0)
+            accounts.price = object()
+            accounts.record("A1", orders=[an_order(1)])
+            hub.ring("@A1")
+            await eventually(lambda: client.connection.ended)
+            assert client.socket.closed == (4500, "server_error")
+            assert client.numbers(ORDERS) == [1]
+            accounts.record("A1", orders=[an_order(2)])
+            await eventually(lambda: watcher.numbers(ORDERS) == [1, 2])
 
-
-def _feed_of(follower: account_follower.AccountFollower, name: str) -> Any:
-    return follower._feeds[name]
+    run(test)

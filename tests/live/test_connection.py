@@ -13,9 +13,11 @@ from live.channels import row_channel
 from live.connection import IDLE_SECONDS, MOST_UNSENT_BYTES, STALLED_SECONDS, Connection
 from live.frames import JSON, Message
 from live.hub import Hub
+from live.log_tail import LogTail
 from live.tokens import parse_tokens
 from marketdata_project.front.lanes import Lane
 from store.datasets import TRADES
+from store.exceptions import DataDamaged
 from store.queries import QueryableStore
 from tests.chance import chosen_seed
 from tests.live.sockets import HeldSocket
@@ -153,6 +155,25 @@ def test_what_may_be_replaced_is_replaced_by_the_newest(
             socket.take_all()
             await eventually(lambda: seqs(socket)[-1] == "199")
             assert seqs(socket) == [*written, "199"]
+
+    run(test)
+
+
+def test_a_log_that_cannot_be_read_ends_its_subscriptions_with_an_error(store: QueryableStore, monkeypatch):
+    store.append(batch(trade(0)))
+
+    def read(_tail: LogTail, _upto: int | None = None) -> Any:
+        raise DataDamaged("a block")
+
+    async def test() -> None:
+        async with running_hub() as hub:
+            socket = HeldSocket()
+            connection = await subscribed(hub, socket)
+            monkeypatch.setattr(LogTail, "read", read)
+            hub.ring(SYMBOL)
+            await eventually(lambda: not connection.subscriptions)
+            assert (socket.messages[-1]["op"], socket.messages[-1]["code"]) == ("error", "data_damaged")
+            assert connection.ended is None
 
     run(test)
 

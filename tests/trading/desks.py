@@ -106,8 +106,9 @@ class TradingDesk:
             totals[currency] = totals.get(currency, Decimal(0)) + amount
         assert not any(totals.values())
         assert state.balances.get(f"cash {state.currency}", Decimal(0)) == state.cash
+        currencies = {position.symbol: position.terms.currency for position in state.positions.values()}
         for symbol, cost in position_cost(state).items():
-            assert state.balances[f"positions USD {symbol}"] == cost
+            assert state.balances[f"positions {currencies[symbol]} {symbol}"] == cost
         assert encoded_state(replayed(self.account, uses_snapshots=False)) == encoded_state(state)
 
 

@@ -47,13 +47,14 @@ class Desk:
     """The accounts' states.
 
     holder: of the engine's lease. version: changes with the states. failed: accounts for which something failed that must not
-    fail.
+    fail. moved: logs of which the engine has taken rows since their places were stored.
     """
 
     holder: UUID
     version: int = 0
     states: dict[str, AccountState] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    moved: dict[tuple[str, str], FollowedLog] = field(default_factory=dict)
 
     def refresh(self) -> bool:
         """Read the accounts that other processes changed. Return whether there are any."""
@@ -72,30 +73,27 @@ class Desk:
         """Return the accounts that hold or order a symbol."""
         return [name for name, state in self.states.items() if symbol in state.symbols()]
 
-    def act(
-        self,
-        acts: Iterable[tuple[str, Act]],
-        *,
-        at_ns: int,
-        place: tuple[FollowedLog, ReadPosition] | None = None,
-    ) -> bool:
-        """Do what acts record, for all accounts in one transaction, with the place in the log from which it follows.
+    def move(self, log: FollowedLog, place: ReadPosition) -> None:
+        """Note that a log was worked through up to a place. It is stored with what is recorded next."""
+        log.place = place
+        self.moved[log.dataset.name, log.symbol] = log
 
-        Return whether anything was recorded. Raises EngineReplaced.
+    def act(self, acts: Iterable[tuple[str, Act]], *, at_ns: int) -> bool:
+        """Do what acts record, for all accounts in one transaction.
+
+        It has the places of all logs, too, so that an engine that begins again has taken the same rows of each. Return
+        whether anything was recorded. Raises EngineReplaced.
         """
         wanted = [(name, act) for name, act in acts if name not in self.failed and self._wants(name, act)]
         if not wanted:
             return False
         with transaction.atomic():
-            self.check_lease()
+            self.places_save()
             for name, act in wanted:
                 with open_journal(name) as journal:
                     act(journal.state, journal.at(at_ns))
                 self.states[name] = journal.state
             self.version += 1
-            if place is not None:
-                log, position = place
-                place_save(log, position)
         return True
 
     def _wants(self, name: str, act: Act) -> bool:
@@ -107,21 +105,18 @@ class Desk:
             self.failed.add(name)
             return False
 
-    def check_lease(self) -> None:
-        """Raise EngineReplaced if another process is the engine."""
-        if not lease_is_held(self.holder):
-            raise EngineReplaced
-
-    def places_save(self, logs: Iterable[FollowedLog]) -> None:
-        """Store how far logs were worked through from which nothing followed. Raises EngineReplaced."""
+    def places_save(self) -> None:
+        """Store how far the logs were worked through. Raises EngineReplaced if another process is the engine."""
         with transaction.atomic():
-            self.check_lease()
-            for log in logs:
-                place_save(log, log.place)
+            if not lease_is_held(self.holder):
+                raise EngineReplaced
+            for log in self.moved.values():
+                _place_save(log)
+        self.moved.clear()
 
 
-def place_save(log: FollowedLog, place: ReadPosition) -> None:
-    """Store how far a log was worked through."""
+def _place_save(log: FollowedLog) -> None:
+    place = log.place
     LogProgress.objects.filter(dataset=log.dataset.name, symbol=log.symbol).update(
         commit=place.position.commit.number,
         hash=place.position.commit.hash,

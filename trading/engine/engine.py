@@ -51,7 +51,6 @@ class Engine:
         self._marks = MarkBook(self._place_of)
         self._actions = actions.KnownActions()
         self._logs: dict[_Key, FollowedLog] = {}
-        self._unsaved: dict[_Key, FollowedLog] = {}
         self._broken: dict[_Key, float] = {}
         self._upkeep_at = 0.0
         # When time has something to do, in the states of this version.
@@ -83,7 +82,6 @@ class Engine:
         self._desk = Desk(self._holder)
         self._marks = MarkBook(self._place_of)
         self._logs.clear()
-        self._unsaved.clear()
         self._upkeep_at = 0.0
 
     def round(self) -> bool:
@@ -115,8 +113,7 @@ class Engine:
             self._forget()
             return False
         self._upkeep_at = now + _UPKEEP_SECONDS
-        self._desk.places_save(self._unsaved.values())
-        self._unsaved.clear()
+        self._desk.places_save()
         self._desk.refresh()
         stopping.obey_file(self._desk.states)
         stopping.miss_heartbeats(self._desk.states, self._clock.now_ns)
@@ -175,15 +172,15 @@ class Engine:
         dataset = DATASETS[error.dataset]
         followed = FollowedLog.at_head(market_store(), self._clock, dataset, error.symbol)
         self._logs[error.dataset, error.symbol] = followed
-        self._desk.places_save([followed])
+        self._desk.move(followed, followed.place)
+        self._desk.places_save()
 
     def _take(self, arrival: Arrival) -> None:
         """Do what follows from a row."""
         log = self._logs[arrival.dataset, arrival.symbol]
-        log.place = arrival.place
+        self._desk.move(log, arrival.place)
         if arrival.row is not None:
-            self._desk.act(self._acts_of(arrival), at_ns=self._clock.now_ns, place=(log, arrival.place))
-        self._unsaved[arrival.dataset, arrival.symbol] = log
+            self._desk.act(self._acts_of(arrival), at_ns=self._clock.now_ns)
 
     def _place_of(self, dataset: str, symbol: str) -> LogPosition | None:
         """Return how far a log was taken; None if it is not followed."""

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from live.tokens import head_of, parse_tokens, position_of, record_of
 from store.arrays import Integers
+from store.datasets import CORPORATE_ACTIONS
 from store.declarations import Dataset
 from store.exceptions import StorageError, UnknownSymbol
 from store.instruments import Instrument
@@ -78,7 +79,7 @@ class FollowedLog:
         try:
             position = position_of(store, dataset, symbol, parse_tokens(token)[""])
             newest_ns = ALL_TIME.start_ns
-            if position != BEGINNING:
+            if position != BEGINNING and dataset is not CORPORATE_ACTIONS:
                 completeness = store.completeness(dataset, symbol, commit=position.commit.number)
                 newest_ns = completeness.newest_ns
         except Resync as error:
@@ -139,10 +140,15 @@ class FollowedLog:
         return record_of(self._store, self.dataset, self.symbol, position.commit)
 
     def _newest(self, rows: pa.RecordBatch, before_ns: int) -> Integers:
-        """Return the largest event time before the rows, then up to each. One after its commit counts as `Completeness` says."""
+        """Return the largest event time before the rows, then up to each. One after its commit counts as `Completeness` says.
+
+        That of a corporate action does not count: it takes effect later than it is known.
+        """
         assert self._record is not None  # noqa: S101 a record comes before its rows
         at_most_ns = self._record.committed_at + CLOCKS_APART_NS
         times = np.minimum(event_ends_ns(self.dataset, rows), at_most_ns)
+        if self.dataset is CORPORATE_ACTIONS:
+            times = np.full(rows.num_rows, before_ns)
         newest: Integers = np.maximum.accumulate(np.append(before_ns, times))
         return newest
 

@@ -26,19 +26,17 @@ class _Prices:
     quote: Quote | None
     last: RowPrice | None
 
-    def take(self, row: Quote | Print | BarPrint) -> bool:
-        """Take a row unless it is older, and return whether it was taken."""
+    def take(self, row: Quote | Print | BarPrint) -> None:
+        """Take a row unless it is older."""
         if isinstance(row, Quote):
-            is_newer = self.quote is None or row.ref.timestamp_ns >= self.quote.ref.timestamp_ns
-            self.quote = row if is_newer else self.quote
-            return is_newer
-        if isinstance(row, Print):
-            price = RowPrice(row.ref, row.price, row.ref.timestamp_ns)
-        else:
-            price = RowPrice(row.ref, row.close, row.end_ns)
-        is_newer = self.last is None or price.at_ns >= self.last.at_ns
-        self.last = price if is_newer else self.last
-        return is_newer
+            if self.quote is None or row.ref.timestamp_ns >= self.quote.ref.timestamp_ns:
+                self.quote = row
+            return
+        price, at_ns = (
+            (row.price, row.ref.timestamp_ns) if isinstance(row, Print) else (row.close, row.end_ns)
+        )
+        if self.last is None or at_ns >= self.last.at_ns:
+            self.last = RowPrice(row.ref, price, at_ns)
 
     def has(self, ref: RowRef) -> bool:
         """Return whether a row is one of them."""
@@ -57,15 +55,20 @@ class MarkBook:
     _rates: dict[tuple[str, str], tuple[int, Rate | None]] = field(default_factory=dict)
 
     def take(self, row: MarketRow) -> bool:
-        """Take a row, and return whether a price may have changed. If it corrects a price, the prices are read again."""
+        """Take a row, and return whether accounts are to be valued. If it corrects a price, the prices are read again.
+
+        That depends on the row alone: an engine that begins again does not know which row is the newest.
+        """
         prices = self._prices.get(row.ref.symbol)
         if isinstance(row, RowCorrection):
-            is_used = prices is not None and prices.has(row.before.ref)
-            self.forget([row.ref.symbol] if is_used else [])
-            return is_used
+            if prices is not None and prices.has(row.before.ref):
+                self.forget([row.ref.symbol])
+            return False
         if not isinstance(row, Quote | Print | BarPrint) or not row.is_eligible:
             return False
-        return prices is None or prices.take(row)
+        if prices is not None:
+            prices.take(row)
+        return True
 
     def rate(self, currency: str, base: str, *, now_ns: int) -> Rate | None:
         """Return the rate from a currency to an account's at the last whole second; None if there is none."""

@@ -96,6 +96,20 @@ class TestOneLog:
         arrivals = taken(log_of(store, clock=DataClock()))
         assert [each.known_ns for each in arrivals] == [NOON + CLOCKS_APART_NS] * 2
 
+    def test_a_corporate_action_is_known_before_it_takes_effect(self, store, clock):
+        clock.now = NOON + 60 * SECOND_NS
+        ahead = {"timestamp": NOON + 86_400 * SECOND_NS, "kind": "split", "ratio": 2.0}
+        receipt = append(store, CORPORATE_ACTIONS, ahead)
+        append(store, CORPORATE_ACTIONS, ahead | {"timestamp": NOON})
+        append(store, TRADES, trade())
+        for by_data, known_ns in ((DataClock(), ALL_TIME.start_ns), (WallClock(), NOON + 60 * SECOND_NS)):
+            logs = [log_of(store, each, clock=by_data) for each in (TRADES, CORPORATE_ACTIONS)]
+            action = next(each for each in merged(logs) if each.dataset == CORPORATE_ACTIONS.name)
+            assert (action.known_ns, action.row and action.row.ref) == (
+                known_ns,
+                ref(receipt, 0, ahead, CORPORATE_ACTIONS),
+            )
+
     def test_nothing_new_is_nothing(self, store):
         log = log_of(store)
         assert taken(log) == []
