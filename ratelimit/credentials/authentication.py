@@ -1,6 +1,9 @@
 """DRF's authentication classes: one for credentials in headers, one for a person's browser session."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
@@ -8,10 +11,21 @@ from rest_framework.request import Request
 
 from http_requests.received import call_in
 from http_requests.wsgi_variables import BODY_UNREAD, VERIFIED_SIGNATURE
+from ratelimit.access.permissions import access_of_request
+from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import check_network, complete_identity, identify, use_nonce
+from ratelimit.credentials.identify import (
+    caller_now,
+    check_network,
+    complete_identity,
+    identify,
+    use_nonce,
+)
 from ratelimit.credentials.people.grants import caller_of_person
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
+
+if TYPE_CHECKING:  # DRF's views import this module through their settings
+    from rest_framework.views import APIView
 
 REALM = "marketdata"
 CHALLENGE = ", ".join(f'{scheme} realm="{REALM}"' for scheme in ("Api-Key", "Bearer", "Signature"))
@@ -24,7 +38,7 @@ class CredentialAuthentication(authentication.BaseAuthentication):
         django_request = request._request  # noqa: SLF001 DRF's own way to the body as it was sent
         meta, now = django_request.META, datetime.now(UTC)
         call = call_in(meta)
-        try:
+        with _drf_errors():
             identity = identify(call, now=now, signature=meta.get(VERIFIED_SIGNATURE))
             if identity is None:
                 return None
@@ -32,10 +46,6 @@ class CredentialAuthentication(authentication.BaseAuthentication):
             if BODY_UNREAD in meta:
                 return use_nonce(identity).caller, None
             return complete_identity(identity, call, body=lambda: django_request.body, now=now), None
-        except CredentialError as error:
-            raise AuthenticationFailed(str(error), code=error.code) from None
-        except NetworkNotAllowed as error:
-            raise PermissionDenied(str(error), code=error.code) from None
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE
@@ -55,3 +65,31 @@ class SessionAuthentication(authentication.SessionAuthentication):
         except NetworkNotAllowed as error:
             raise PermissionDenied(str(error), code=error.code) from None
         return caller, None
+
+
+def caller_again(view: "APIView") -> Caller:
+    """Return the request's caller with its grants as they are stored now, past the caches.
+
+    For calls that a key may not make even within the second until its revocation is known everywhere. Raises
+    AuthenticationFailed, PermissionDenied.
+    """
+    request = view.request
+    caller = request.user
+    assert isinstance(caller, Caller)  # noqa: S101 the endpoint's row admits nobody else
+    with _drf_errors():
+        stored = caller_now(caller, call_in(request._request.META), now=datetime.now(UTC))  # noqa: SLF001 DRF's own way
+    denial = denial_of(stored, access_of_request(request, view))
+    if denial is not None:
+        raise PermissionDenied(denial.message, denial.code)
+    return stored
+
+
+@contextmanager
+def _drf_errors() -> Iterator[None]:
+    """Raise the errors of credentials as DRF's, which add the challenge to the answer."""
+    try:
+        yield
+    except CredentialError as error:
+        raise AuthenticationFailed(str(error), code=error.code) from None
+    except NetworkNotAllowed as error:
+        raise PermissionDenied(str(error), code=error.code) from None

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
-from ratelimit.credentials.bearer import caller_of_bearer
+from ratelimit.credentials.bearer import caller_of_bearer, caller_of_bearer_now
 from ratelimit.credentials.certificates import caller_of_certificate
 from ratelimit.credentials.signed_requests import (
     VerifiedSignature,
@@ -25,7 +26,7 @@ from ratelimit.exceptions import (
     SignatureRequired,
 )
 from ratelimit.keys.api_keys import SCHEME, digest, key_in_headers, prefix_of
-from ratelimit.keys.selectors import caller_of_key, key_cache, key_used
+from ratelimit.keys.selectors import caller_of_key, key_cache, key_now, key_used
 
 API_KEY, BEARER, SIGNATURE, CERTIFICATE = "api_key", "bearer", "signature", "certificate"
 
@@ -81,6 +82,26 @@ def complete_identity(
     if identity.signature is not None:
         check_signed_body(identity.signature, call, body(), identity=identity.caller.identity, now=now)
     return identity.caller
+
+
+def caller_now(caller: Caller, call: ReceivedCall, *, now: datetime) -> Caller:
+    """Return the caller of a call that was authenticated, as its credential is stored now, past the caches.
+
+    A browser's session is read at each request anyway. Raises CredentialError, NetworkNotAllowed.
+    """
+    kind, _, number = caller.identity.partition(":")
+    if caller.credential == "session":
+        return caller
+    if kind == "key":
+        key = key_now(int(number))
+        if key is None:
+            raise InvalidApiKey("the API key is unknown")
+        stored = replace(caller_of_key(key, now=now), credential=caller.credential)
+    else:
+        _, token = authorization_of(call.headers["authorization"])
+        stored = caller_of_bearer_now(token, now=now)
+    check_network(stored, call.address)
+    return stored
 
 
 def use_nonce(identity: Identity) -> Identity:

@@ -71,6 +71,12 @@ class KeyCache(FreshCache[tuple[str, str], CachedKey]):
 key_cache = KeyCache()
 
 
+def key_now(key_id: int) -> CachedKey | None:
+    """Return a key as it is stored now, past the cache; None if there is none."""
+    key = ApiKey.objects.filter(pk=key_id).first()
+    return None if key is None else _cached(key)
+
+
 def caller_of_key(key: CachedKey, *, now: datetime) -> Caller:
     """Return a key's caller. Raises RevokedApiKey, ExpiredApiKey. Call `key_used` to note the use."""
     if key.revoked_at is not None:

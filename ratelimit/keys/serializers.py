@@ -1,6 +1,5 @@
 """Request and response bodies of the key endpoints, with examples for the schema."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
@@ -9,6 +8,7 @@ from drf_spectacular.utils import Direction, extend_schema_field
 from rest_framework import serializers
 
 from http_requests.field_errors import KnownFieldsSerializer
+from http_requests.json_fields import Flag, Integer, Text, Word
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
 from ratelimit.entitlements import TIERS
 from ratelimit.keys.services import DEFAULT_OVERLAP, MAX_OVERLAP
@@ -58,38 +58,6 @@ ROTATED_KEY_ANSWER: dict[str, Any] = {**NEW_KEY_ANSWER, "replaces": 11}
 
 
 _LONGEST_OVERLAP = int(MAX_OVERLAP.total_seconds())
-
-
-class _OneType(serializers.Field[Any, Any, Any, Any]):
-    """A field that accepts one JSON type only; other types are not converted."""
-
-    json_type: type
-    type_name: str
-
-    def to_internal_value(self, data: Any) -> Any:
-        if type(data) is not self.json_type:
-            raise serializers.ValidationError(f"must be {self.type_name}", code="invalid_type")
-        return super().to_internal_value(data)
-
-
-class Text(_OneType, serializers.CharField):
-    json_type, type_name = str, "a text"
-
-
-class Integer(_OneType, serializers.IntegerField):
-    json_type, type_name = int, "a whole number"
-
-
-class Word(_OneType, serializers.ChoiceField):
-    json_type, type_name = str, "a text"
-
-    def __init__(self, choices: Sequence[str], **options: Any) -> None:
-        super().__init__(choices, **options)
-        self.error_messages["invalid_choice"] = f"must be one of {', '.join(choices)}"
-
-
-class Flag(_OneType, serializers.BooleanField):
-    json_type, type_name = bool, "true or false"
 
 
 @extend_schema_field({"type": "string", "format": "date-time", "examples": ["2030-01-02T03:04:05Z"]})

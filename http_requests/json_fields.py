@@ -1,0 +1,93 @@
+"""Serializer fields of JSON bodies. Each takes one JSON type; no other type is converted."""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from drf_spectacular.drainage import set_override
+from rest_framework import serializers
+
+
+class _OneType(serializers.Field[Any, Any, Any, Any]):
+    json_type: type
+    type_name: str
+
+    def to_internal_value(self, data: Any) -> Any:
+        if type(data) is not self.json_type:
+            raise serializers.ValidationError(f"must be {self.type_name}", code="invalid_type")
+        return super().to_internal_value(data)
+
+
+class Text(_OneType, serializers.CharField):
+    json_type, type_name = str, "a text"
+
+
+class Integer(_OneType, serializers.IntegerField):
+    json_type, type_name = int, "a whole number"
+
+
+class Word(_OneType, serializers.ChoiceField):
+    json_type, type_name = str, "a text"
+
+    def __init__(self, choices: Sequence[str], **options: Any) -> None:
+        super().__init__(choices, **options)
+        self.error_messages["invalid_choice"] = f"must be one of {', '.join(choices)}"
+
+
+class Flag(_OneType, serializers.BooleanField):
+    json_type, type_name = bool, "true or false"
+
+
+class Pattern(Text):
+    """A text that matches a regular expression. wording: what it is, for the error."""
+
+    def __init__(self, pattern: str, wording: str, *, max_length: int, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, max_length=max_length, **options)
+        self.error_messages["invalid_format"] = f"must be {wording}"
+        self._pattern = re.compile(pattern, re.ASCII)
+        schema = {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": f"^{pattern}$"}
+        set_override(self, "field", schema)
+
+    def to_internal_value(self, data: Any) -> Any:
+        text = super().to_internal_value(data)
+        if self._pattern.fullmatch(text) is None:
+            self.fail("invalid_format")
+        return text
+
+
+class Amount(serializers.Field[Decimal, Any, Any, Any]):
+    """A number as a Decimal with the digits of its shortest text.
+
+    low, high: its bounds, which it may have. is_above: whether it must be above `low`. decimals: at most so many.
+    """
+
+    default_error_messages = {"invalid_type": "must be a number"}
+
+    def __init__(
+        self,
+        *,
+        low: Decimal,
+        high: Decimal,
+        is_above: bool = False,
+        decimals: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._low, self._high, self._is_above, self._decimals = low, high, is_above, decimals
+        lowest = f"above {low:,f}" if is_above else f"at least {low:,f}"
+        self.error_messages["out_of_range"] = f"must be {lowest} and at most {high:,f}"
+        self.error_messages["too_precise"] = f"must have at most {decimals} decimals"
+        bound = "exclusiveMinimum" if is_above else "minimum"
+        set_override(self, "field", {"type": "number", bound: float(low), "maximum": float(high)})
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("invalid_type")
+        value = Decimal(repr(data).removesuffix(".0"))
+        is_within = value.is_finite() and self._low <= value <= self._high
+        if not is_within or (self._is_above and value == self._low):
+            self.fail("out_of_range")
+        if self._decimals is not None and -int(value.as_tuple().exponent) > self._decimals:
+            self.fail("too_precise")
+        return value
