@@ -53,7 +53,7 @@ class JobKind:
     below 500 end the job as failed, others are tried again. serializer: validates the parameters. unit: what
     progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same
     time in the whole installation. attempts: after so many the job is failed. endpoint: the URL name of the call that
-    submits it; "" for a kind that only schedules submit. scope, audit_class, cost: of that call, as in
+    submits it; "" for a kind that only schedules submit. scope, sensitivity, audit_class, cost: of that call, as in
     `ratelimit.access.table.Access`.
     """
 
@@ -63,6 +63,7 @@ class JobKind:
     unit: str
     endpoint: str = ""
     scope: str = ""
+    sensitivity: str = "public"
     turn: Callable[[Document], str] = lambda _: ""
     at_once: int = 2
     attempts: int = 20

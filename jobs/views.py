@@ -141,12 +141,18 @@ class SubmissionViewSet(GenericViewSet[Any]):
     def submit(self, request: Request) -> Response:
         """Queue a job with the body as parameters; 202. The Idempotency-Key's first answer is given again."""
         single_parameters(request.GET, ("format",))
+        parameters = self.parameters(request)
+        self.check_caller(cast("Caller", request.user), parameters)
+        if self._kind.audit_class:
+            return change_and_record(self, lambda _: self._submit_once(request, parameters))
+        return self._submit_once(request, parameters)
+
+    def parameters(self, request: Request) -> Document:
+        """Return the job's parameters, from the body. Raises ValidationError, MalformedDocument."""
         serializer = self._kind.serializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)
-        self.check_caller(cast("Caller", request.user), serializer.validated_data)
-        if self._kind.audit_class:
-            return change_and_record(self, lambda _: self._submit_once(request, serializer.validated_data))
-        return self._submit_once(request, serializer.validated_data)
+        parameters: Document = serializer.validated_data
+        return parameters
 
     def check_caller(self, caller: Caller, parameters: Document) -> None:
         """Raise PermissionDenied if these parameters need more than the endpoint's scope."""

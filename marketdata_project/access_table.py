@@ -5,12 +5,13 @@ Paths with the same name (`/v1/…` beside `/api/v1/…`, `ohlcv.csv` beside `oh
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from django.conf import settings
 
 from live.channels import KINDS
 from marketdata_project.job_kinds import KINDS as JOB_KINDS
-from ratelimit.access.table import ANY_CALLER, ANYBODY, WRITE, Access, Table
+from ratelimit.access.table import ANY_CALLER, ANYBODY, CLOSING, TRADING, WRITE, Access, Table
 from stats.market_data.explanation import EXPLAIN
 from stats.market_data.gaps import GAPS
 from stats.market_data.query import MARKET_CLASSES
@@ -89,7 +90,13 @@ _JOBS: Table = {
 }
 
 _SUBMISSIONS: Table = {
-    (kind.endpoint, "POST"): Access(kind.scope, kind=WRITE, cost=kind.cost, audit_class=kind.audit_class)
+    (kind.endpoint, "POST"): Access(
+        kind.scope,
+        sensitivity=kind.sensitivity,
+        kind=WRITE,
+        cost=kind.cost,
+        audit_class=kind.audit_class,
+    )
     for kind in JOB_KINDS
     if kind.endpoint
 }
@@ -116,6 +123,29 @@ _TRADING_READS: Table = {
     ("account", "GET"): _ACCOUNT,
 }
 
+_ORDERS = Access("trading:write", sensitivity="confidential", kind=TRADING, audit_class="trading")
+_CLOSES = Access("trading:write", sensitivity="confidential", kind=CLOSING, audit_class="trading")
+_RISK = Access("risk:write", sensitivity="confidential", kind=WRITE, audit_class="risk")
+
+_TRADING_WRITES: Table = {
+    ("orders", "POST"): _ORDERS,
+    ("orders", "DELETE"): _CLOSES,
+    ("order", "PATCH"): _ORDERS,
+    ("order", "DELETE"): _CLOSES,
+    ("account-orders", "POST"): _ORDERS,
+    ("position-close", "POST"): _CLOSES,
+    ("trade-preview", "POST"): _ORDERS,
+    ("trade-execute", "POST"): _ORDERS,
+    ("trading-start", "POST"): _ORDERS,
+    ("trading-stop", "POST"): replace(_CLOSES, or_scope="risk:write"),
+    ("accounts", "POST"): _RISK,
+    ("account", "PATCH"): replace(_ORDERS, kind=WRITE),
+    ("account-heartbeat", "POST"): replace(_ORDERS, kind=WRITE, audit_class=""),
+    ("risk-override", "POST"): _RISK,
+    ("config-risk", "PUT"): _RISK,
+    ("execution-bust", "POST"): _RISK,
+}
+
 _CREDENTIALS: Table = {
     (name, "POST"): Access(ANYBODY, group="access", kind=WRITE)
     for name in ("auth-token", "auth-refresh", "auth-logout", "oauth-token", "oauth-revoke")
@@ -130,6 +160,7 @@ ACCESS: Table = {
     **_JOBS,
     **_SUBMISSIONS,
     **_TRADING_READS,
+    **_TRADING_WRITES,
     **_CREDENTIALS,
     ("audit", "GET"): Access("audit:read", sensitivity="confidential", group="access", cost="export"),
 }
@@ -146,12 +177,16 @@ DJANGO_SITES = frozenset({"admin", "rest_framework"})
 # their values and masks all others. A test compares the list with the OpenAPI document.
 RECORDED_NAMES = frozenset(
     """
-    account accounts adjust adjustment after aliases allow_nonpositive_price anchor as_of at bar_policy base_currency before_expiry calendar
-    caller certificate class complete_until conditions correlation_id coverage currency cursor daily_quota days dedupe direction dividend_yield
-    end event exchange exercise expires_at expiry expiry_from expiry_to fields format from gap_rule horizon hours interval join kind knowledge
-    lag last limit max_age method monthly_quota multiplier name networks offset overlap_seconds partial path policy prefix quiet rate
-    resolution right roll roll_before rule scopes search sensitivity session settle settlement signed_only since sort start state
-    status status_class strategy strike successors symbol symbol_as_of symbols tick_size tier time to tolerance trading_rate trailer underlying
-    unknown unknown_conditions until volume_kind
+    account accounts adjust adjustment after aliases allow_nonpositive_price amount anchor as_of at bar_policy base_currency
+    before_expiry calendar caller caution certificate class client_order_id collar complete_until conditions correlation_id
+    coverage currency cursor daily_loss daily_quota danger days dedupe direction dividend_yield end event exchange exercise
+    expires_at expiry expiry_from expiry_to fields fill format from gap_rule halt heartbeat_seconds horizon hours hysteresis id
+    interval join kind knowledge lag last latency_ms limit limit_price max_age max_gross_exposure max_risk_level
+    max_symbol_exposure method monthly_quota multiplier name networks offset orders_per_minute overlap_seconds partial
+    participation path policy prefix preview_id preview_tolerance quantity quiet rate reason reduce_only release_halt
+    requires_signature resolution right risk_level roll roll_before rule scopes search sensitivity session settle settlement side
+    signed_only since sort stale_after_seconds start state status status_class stop_loss stop_price strategy strike successors
+    symbol symbol_as_of symbols take_profit tick_size tier time time_in_force to tolerance total_loss trading_rate trailer type
+    underlying unknown unknown_conditions until volume_kind
     """.split()  # noqa: SIM905 names are read as words
 )

@@ -93,7 +93,7 @@ _GIVEN_BY: dict[GivenBy, Callable[[Access], bool]] = {
     GivenBy.RESTRICTED: _is_restricted,
     GivenBy.LOGINS: lambda access: access.scope == ANYBODY,
     GivenBy.KEY_CHANGES: lambda access: access.scope == "keys:manage",
-    GivenBy.DATA_CHANGES: lambda access: access.group == "data",
+    GivenBy.DATA_CHANGES: lambda access: access.group == "data" and access.scope not in TRADING_SCOPES,
     GivenBy.TRADING: lambda access: access.scope in TRADING_SCOPES,
     GivenBy.TRADING_CHANGES: lambda access: access.scope in TRADING_SCOPES,
     # Its path is not in the document.
@@ -102,7 +102,11 @@ _GIVEN_BY: dict[GivenBy, Callable[[Access], bool]] = {
 
 
 _OF_ALL = {400, 401, 403, 406, 429, 500, 503}
-_OF_METHOD = {"post": {409, 413, 415, 422, 507}, "put": {413, 415, 422, 507}}
+_OF_METHOD = {
+    "post": {409, 413, 415, 422, 507},
+    "put": {413, 415, 422, 507},
+    "patch": {404, 409, 413, 415, 422},
+}
 _OF_OPERATION = {
     "ohlc": {404, 409, 422},
     "trades_correct": {404},
@@ -115,6 +119,8 @@ _OF_OPERATION = {
     "key_rotate": {404},
     "job": {404},
     "job_cancel": {404},
+    "risk_configure": {412, 428},
+    "order_cancel": {409},
     **{
         operation: {422}
         for operation in (
@@ -128,7 +134,7 @@ _OF_TREE = {404, 409, 422}
 # Those of all operations of trading.
 _OF_TRADING = {404}
 # Operations whose body may be left out.
-_BODY_IS_OPTIONAL = {"key_rotate"}
+_BODY_IS_OPTIONAL = {"key_rotate", "position_close"}
 _METHODS = {"get", "post", "put", "patch", "delete"}
 
 _PROBLEM = {
@@ -155,6 +161,17 @@ _PROBLEM = {
                     "message": {"type": "string"},
                 },
             },
+        },
+        "checks": {
+            "type": "array",
+            "items": {"type": "object", "additionalProperties": True},
+            "description": "Of refused orders: every check, with its numbers.",
+        },
+        "order_id": {"type": "string", "description": "Of `preview_used`: the order that it made."},
+        "preview": {
+            "type": "object",
+            "additionalProperties": True,
+            "description": "Of `preview_stale`: a new preview.",
         },
     },
 }

@@ -21,6 +21,7 @@ TITLES = {
     415: "The body's format is not accepted",
     422: "The content is wrong",
     426: "The connection must be upgraded",
+    428: "A condition is missing",
     429: "Too many requests",
     431: "The headers are too large",
     500: "The server failed",

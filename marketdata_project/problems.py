@@ -2,8 +2,8 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 import orjson
@@ -74,13 +74,15 @@ _DRF_CODES = {
 class Problem:
     """An error as clients see it, with a declared code.
 
-    wait_seconds: the `Retry-After` that a limiter computed; None means the code's default.
+    wait_seconds: the `Retry-After` that a limiter computed; None means the code's default. extra: more members of the
+    body.
     """
 
     code: str
     message: str
     errors: Sequence[FieldError] = ()
     wait_seconds: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def status(self) -> int:
@@ -89,13 +91,14 @@ class Problem:
 
     def body(self) -> dict[str, Any]:
         """Return the members of the JSON body."""
-        return problem_body(
+        body = problem_body(
             status=self.status,
             code=self.code,
             message=self.message,
             correlation_id=correlation_id(),
             errors=[asdict(error) for error in self.errors],
         )
+        return {**body, **self.extra}
 
     def headers(self) -> dict[str, str]:
         """Return `Retry-After` if the error has one."""
@@ -111,7 +114,8 @@ class Problem:
 def problem_of(error: Exception) -> Problem:
     """Return the problem for any exception. An unknown exception is logged and becomes `internal_error`."""
     if isinstance(error, OWN_ERRORS) and getattr(error, "code", None) in DECLARED:
-        return Problem(error.code, str(error), getattr(error, "errors", ()))
+        extra = getattr(error, "extra", {})
+        return Problem(error.code, str(error), getattr(error, "errors", ()), extra=extra)
     for classes, convert in _FOREIGN:
         if isinstance(error, classes) and (problem := convert(error)).code in DECLARED:
             return problem

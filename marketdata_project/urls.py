@@ -42,13 +42,23 @@ from trades.condition_views import ConditionsViewSet
 from trades.corrections import CorrectionsViewSet
 from trades.ingest import ingest_view
 from trades.instruments.views import InstrumentsViewSet
-from trading.read_views import AccountStateViewSet, AccountsViewSet, PositionsViewSet
+from trading.account_writes import (
+    AccountWritesViewSet,
+    RiskWritesViewSet,
+    TradingControlViewSet,
+    TransfersViewSet,
+)
+from trading.order_writes import (
+    AccountOrderWritesViewSet,
+    OrderWritesViewSet,
+    PositionCloseViewSet,
+    TradeWritesViewSet,
+)
+from trading.read_views import AccountStateViewSet, PositionsViewSet
 from trading.row_views import (
-    AccountOrdersViewSet,
     AccountTransactionsViewSet,
     ClosedTradesViewSet,
     ExecutionsViewSet,
-    OrdersViewSet,
     SignalsViewSet,
     TransactionsViewSet,
 )
@@ -185,11 +195,57 @@ trading_reads = [
         AccountTransactionsViewSet.as_view({"get": "list"}),
         name="account-transactions",
     ),
-    re_path(r"^orders/?\Z", OrdersViewSet.as_view({"get": "list"}), name="orders"),
-    re_path(rf"^{_ORDER}/?\Z", OrdersViewSet.as_view({"get": "retrieve"}), name="order"),
-    re_path(rf"^{_ACCOUNT}/orders/?\Z", AccountOrdersViewSet.as_view({"get": "list"}), name="account-orders"),
-    re_path(r"^accounts/?\Z", AccountsViewSet.as_view({"get": "list"}), name="accounts"),
-    re_path(rf"^{_ACCOUNT}/?\Z", AccountsViewSet.as_view({"get": "retrieve"}), name="account"),
+]
+
+# Resources that are read and changed at the same paths, and what is only done.
+trading_writes = [
+    re_path(
+        r"^orders/?\Z",
+        OrderWritesViewSet.as_view({"get": "list", "post": "create", "delete": "cancel_all"}),
+        name="orders",
+    ),
+    re_path(
+        rf"^{_ORDER}/?\Z",
+        OrderWritesViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        name="order",
+    ),
+    re_path(
+        rf"^{_ACCOUNT}/orders/?\Z",
+        AccountOrderWritesViewSet.as_view({"get": "list", "post": "create"}),
+        name="account-orders",
+    ),
+    re_path(
+        r"^accounts/?\Z", AccountWritesViewSet.as_view({"get": "list", "post": "create"}), name="accounts"
+    ),
+    re_path(
+        rf"^{_ACCOUNT}/?\Z",
+        AccountWritesViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
+        name="account",
+    ),
+    re_path(
+        rf"^{_ACCOUNT}/transfers/?\Z", TransfersViewSet.as_view({"post": "create"}), name="account-transfers"
+    ),
+    re_path(
+        rf"^{_ACCOUNT}/heartbeat/?\Z",
+        AccountWritesViewSet.as_view({"post": "heartbeat"}),
+        name="account-heartbeat",
+    ),
+    re_path(
+        rf"^{_ACCOUNT}/positions/{_SYMBOL}/close/?\Z",
+        PositionCloseViewSet.as_view({"post": "close"}),
+        name="position-close",
+    ),
+    re_path(r"^trade/preview/?\Z", TradeWritesViewSet.as_view({"post": "preview"}), name="trade-preview"),
+    re_path(r"^trade/execute/?\Z", TradeWritesViewSet.as_view({"post": "execute"}), name="trade-execute"),
+    re_path(r"^trading/start/?\Z", TradingControlViewSet.as_view({"post": "start"}), name="trading-start"),
+    re_path(r"^trading/stop/?\Z", TradingControlViewSet.as_view({"post": "stop"}), name="trading-stop"),
+    re_path(r"^risk/override/?\Z", RiskWritesViewSet.as_view({"post": "override"}), name="risk-override"),
+    re_path(r"^config/risk/?\Z", RiskWritesViewSet.as_view({"put": "configure"}), name="config-risk"),
+    re_path(
+        r"^executions/(?P<execution>[^/]+)/bust/?\Z",
+        RiskWritesViewSet.as_view({"post": "bust"}),
+        name="execution-bust",
+    ),
 ]
 
 # These paths are also served without a version.
@@ -219,6 +275,7 @@ below_api_v1: list[URLPattern | URLResolver] = [
     *access,
     *jobs,
     *trading_reads,
+    *trading_writes,
     *documentation,
 ]
 

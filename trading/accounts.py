@@ -1,9 +1,11 @@
 """Services of accounts: create, find, transfer, and their preferences."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 
+import msgspec
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
@@ -12,7 +14,7 @@ from trading.acceptance import marks_of
 from trading.core.account import AccountState, encoded_state
 from trading.core.amounts import ZERO, money
 from trading.core.configuration import RiskConfig
-from trading.core.events import AccountOpened, Preferences, RiskConfigured, Transferred
+from trading.core.events import AccountOpened, RiskConfigured, Transferred
 from trading.core.terms import AccountKind
 from trading.core.valuation import UnknownMark, equity_of, opening_orders
 from trading.exceptions import (
@@ -96,9 +98,10 @@ def withdrawable(state: AccountState, equity: Decimal) -> Decimal:
     return max(min(state.cash - committed, equity), ZERO)
 
 
-def preferences_set(*, account: Account, preferences: Preferences) -> None:
-    """Replace the account's preferences."""
+def preferences_change(*, account: Account, changes: Mapping[str, Any]) -> None:
+    """Change some of the account's preferences. changes: new values, by the names of `Preferences`."""
     with open_journal(account.name) as journal:
+        preferences = msgspec.structs.replace(journal.state.preferences, **changes)
         journal.record(preferences, at_ns=engine_status().now_ns)
 
 

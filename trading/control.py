@@ -85,12 +85,12 @@ def risk_override(
         return journal.state
 
 
-def override_end(*, account: Account) -> AccountState:
+def override_end(*, account: Account, reason: str, by: str) -> AccountState:
     """Let the risk level be the configured one again."""
     now_ns = engine_status().now_ns
     with open_journal(account.name) as journal:
         if journal.state.override is not None:
-            journal.record(OverrideEnded(), at_ns=now_ns)
+            journal.record(OverrideEnded(reason=reason, by=by), at_ns=now_ns)
         return journal.state
 
 

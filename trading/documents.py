@@ -11,7 +11,7 @@ import msgspec
 from store.timestamps import format_timestamp
 from trading.core.configuration import RiskConfig
 from trading.core.events import BarPrint, Check, Executed, Print, Reference, RowRef
-from trading.core.orders import Order
+from trading.core.orders import Order, OrderTerms
 from trading.core.positions import ClosedTrade, Position
 from trading.core.valuation import risk_of
 from trading.models import ExecutionRow, TransactionRow
@@ -38,18 +38,7 @@ def order_document(order: Order, *, account: str) -> Document:
     return {
         "id": order.id,
         "account": account,
-        "client_order_id": terms.client_order_id,
-        "symbol": terms.symbol,
-        "side": terms.side.value,
-        "type": terms.type.value,
-        "time_in_force": terms.time_in_force.value,
-        "quantity": number(terms.quantity),
-        "limit_price": number_or_null(terms.limit_price),
-        "stop_price": number_or_null(terms.stop_price),
-        "reduce_only": terms.reduce_only,
-        "take_profit": number_or_null(terms.take_profit),
-        "stop_loss": number_or_null(terms.stop_loss),
-        "strategy": terms.strategy or None,
+        **terms_document(terms),
         "currency": order.instrument.currency,
         "status": order.state.value,
         "filled_quantity": number(order.filled),
@@ -65,6 +54,24 @@ def order_document(order: Order, *, account: str) -> Document:
         "expires_at": instant_or_null(order.expires_ns),
         "states": {str(state): format_timestamp(at_ns) for state, at_ns in order.states.items()},
         "event": order.first_event,
+    }
+
+
+def terms_document(terms: OrderTerms) -> Document:
+    """Return what a client asked for."""
+    return {
+        "client_order_id": terms.client_order_id,
+        "symbol": terms.symbol,
+        "side": terms.side.value,
+        "type": terms.type.value,
+        "time_in_force": terms.time_in_force.value,
+        "quantity": number(terms.quantity),
+        "limit_price": number_or_null(terms.limit_price),
+        "stop_price": number_or_null(terms.stop_price),
+        "reduce_only": terms.reduce_only,
+        "take_profit": number_or_null(terms.take_profit),
+        "stop_loss": number_or_null(terms.stop_loss),
+        "strategy": terms.strategy or None,
     }
 
 

@@ -214,3 +214,61 @@ TRANSACTION: Document = {
         {"account": "cash", "currency": "USD", "amount": -18999.0, "symbol": ""},
     ],
 }
+PREVIEW: Document = {
+    "preview_id": "d1f0a2c4-5b6e-4f70-8a91-b2c3d4e5f607",
+    "account": "main",
+    "expires_at": "2025-01-02T14:30:30Z",
+    "order": {
+        "client_order_id": None,
+        "symbol": "AAPL",
+        "side": "buy",
+        "type": "limit",
+        "time_in_force": "day",
+        "quantity": 10.0,
+        "limit_price": 189.5,
+        "stop_price": None,
+        "reduce_only": False,
+        "take_profit": None,
+        "stop_loss": None,
+        "strategy": None,
+    },
+    "reference": {
+        "symbol": "AAPL",
+        "price": 190.0,
+        "rate": 1.0,
+        "bid": 189.98,
+        "ask": 190.0,
+        "last": 189.99,
+        "at": "2025-01-02T14:29:59.5Z",
+        "rows": [
+            {
+                "dataset": "quotes",
+                "symbol": "AAPL",
+                "commit": "17-9f3a2c",
+                "ordinal": 4,
+                "timestamp": "2025-01-02T14:29:59.5Z",
+            }
+        ],
+    },
+    "currency": "USD",
+    "cost": 1895.0,
+    "fee": 1.0,
+    "margin": 947.5,
+    "exposure_after": 1895.0,
+    "gross_after": 1895.0,
+    "equity": 100000.0,
+    "checks": [
+        {
+            "name": "symbol_exposure",
+            "passed": True,
+            "value": 1.895,
+            "limit": 25.0,
+            "unit": "percent of equity",
+            "message": "symbol exposure is within its limit",
+        }
+    ],
+    "would_be_accepted": True,
+    "event": 4,
+}
+CANCELLED: Document = {"account": "main", "cancelled": [_ORDER_ID]}
+STOPPED: Document = {**STATUS, "status": "stopping", "accounts": [{**STATUS, "status": "stopping"}]}

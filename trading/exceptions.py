@@ -23,8 +23,8 @@ TradingError
 ├── NoReferencePrice       nothing is known of the instrument's price; retry when there is a trade or a quote
 ├── NoRate                 there is no rate between the currencies; retry when there is one
 ├── RiskVersionChanged     the limits were changed meanwhile; read them again
+├── PreconditionRequired   the limits are changed only by who has read them; send If-Match
 ├── OverrideTooHigh        the risk level is above the configured maximum
-├── SignedOrderRequired      the account demands signed requests
 ├── InvalidTransfer        the money is not there, or may not leave
 └── AccountNotValued       a symbol that is held has no price; retry when it has
 
@@ -185,16 +185,16 @@ class RiskVersionChanged(TradingError):
     code = "risk_version_changed"
 
 
+class PreconditionRequired(TradingError):
+    """The limits are changed only by who has read them. Send their version in If-Match."""
+
+    code = "precondition_required"
+
+
 class OverrideTooHigh(TradingError):
     """The risk level is above the configured maximum. Ask for less, or have the limits changed."""
 
     code = "override_too_high"
-
-
-class SignedOrderRequired(TradingError):
-    """The account demands signed requests. Sign it."""
-
-    code = "signature_required"
 
 
 class InvalidTransfer(TradingError):

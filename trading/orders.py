@@ -60,6 +60,15 @@ def _repeated(account: Account, order: OrderTerms) -> Submitted | None:
     return Submitted(earlier, account.number, is_repeated=True)
 
 
+def require_new_client_order_id(account: Account, order: OrderTerms) -> None:
+    """Raise ClientOrderIdReused if an order of the account has the client_order_id."""
+    if order.client_order_id is None:
+        return
+    row = OrderRow.objects.filter(account=account, client_order_id=order.client_order_id).first()
+    if row is not None:
+        raise ClientOrderIdReused(f"the client_order_id belongs to the order {row.uuid}")
+
+
 def order_in(row: OrderRow) -> Order:
     """Return the order of a row."""
     return msgspec.json.decode(row.document, type=Order)
@@ -108,11 +117,15 @@ def request_cancels(journal: Journal, *, by: str, reason: str, now_ns: int) -> l
 def order_replace(*, account: Account, order_id: UUID, order: OrderTerms, by: str) -> Submitted:
     """Accept an order in the place of another one, which ends as `replaced`. Raises the errors of `order_submit` and `order_cancel`.
 
-    Both are checked together, so the account must be able to bear both until the engine has ended the first.
+    A second call with the same client_order_id gives the first one's order. Both are checked together, so the account must be able to bear both until the engine has ended the first.
     """
+    repeated = _repeated(account, order)
+    if repeated is not None:
+        return repeated
     now_ns = require_engine().now_ns
     view = market_view(state_of(account), order, now_ns=now_ns)
     with open_journal(account.name) as journal:
+        require_new_client_order_id(account, order)
         old = _open_order(journal, account, order_id)
         if old.state is OrderState.PENDING_CANCEL or old.parent_id is not None:
             raise OrderNotOpen("the order is being cancelled, or is a leg of a bracket")

@@ -7,15 +7,25 @@ from uuid import UUID, uuid4
 import msgspec
 from django.db import transaction
 
+from ratelimit.callers import Caller
+from store.timestamps import format_timestamp
 from trading.acceptance import accept, judge, market_view
-from trading.core.amounts import NS_PER_SECOND, percent
+from trading.core.amounts import NS_PER_SECOND, money, percent
 from trading.core.orders import OrderTerms
 from trading.core.risk import RiskVerdict
+from trading.documents import (
+    Document,
+    check_document,
+    number,
+    number_or_null,
+    reference_document,
+    terms_document,
+)
 from trading.exceptions import PreviewExpired, PreviewStale, PreviewUsed, UnknownPreview
 from trading.journal import open_journal, state_of
 from trading.lease import require_engine
 from trading.models import Account, Preview
-from trading.orders import Submitted
+from trading.orders import Submitted, require_new_client_order_id
 
 PREVIEW_SECONDS = 30
 _KEPT_SECONDS = 86_400
@@ -52,15 +62,20 @@ def trade_preview(*, account: Account, order: OrderTerms, owner: str) -> Preview
     return Previewed(preview, found, state.number)
 
 
-def trade_execute(*, preview_id: UUID, accounts: frozenset[str] | None, owner: str, by: str) -> Submitted:
+def preview_find(*, preview_id: UUID, caller: Caller) -> Preview:
+    """Return a preview that the caller made, of an account that it may see. Raises UnknownPreview."""
+    preview = Preview.objects.select_related("account").filter(uuid=preview_id, owner=caller.family).first()
+    if preview is None or not caller.owns(preview.account.name):
+        raise UnknownPreview("there is no such preview")
+    return preview
+
+
+def trade_execute(*, preview: Preview, by: str) -> Submitted:
     """Submit the order of a preview, once.
 
-    accounts: those of the caller; None for all. Raises UnknownPreview, PreviewExpired, PreviewUsed; PreviewStale if the account, its limits
-    or the price changed, or if a check fails now: then ask for a new one. EngineUnavailable.
+    Raises PreviewExpired, PreviewUsed, EngineUnavailable, ClientOrderIdReused; PreviewStale if the account, its limits or the price
+    changed, or if a check fails now: then ask for a new one.
     """
-    preview = Preview.objects.select_related("account").filter(uuid=preview_id, owner=owner).first()
-    if preview is None or (accounts is not None and preview.account.name not in accounts):
-        raise UnknownPreview("there is no such preview")
     if preview.order_id is not None:
         raise _used(preview)
     now_ns = require_engine().now_ns
@@ -72,6 +87,7 @@ def trade_execute(*, preview_id: UUID, accounts: frozenset[str] | None, owner: s
         preview.refresh_from_db()
         if preview.order_id is not None:
             raise _used(preview)
+        require_new_client_order_id(preview.account, order)
         state = journal.state
         is_same = (preview.traded, preview.risk_version) == (state.traded, state.risk_version)
         moved = _moved_percent(Decimal(preview.price), view.reference.price)
@@ -81,6 +97,30 @@ def trade_execute(*, preview_id: UUID, accounts: frozenset[str] | None, owner: s
         order_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)
         Preview.objects.filter(pk=preview.pk).update(order_id=order_id)
         return Submitted(journal.state.orders[order_id], state.number)
+
+
+def preview_document(previewed: Previewed) -> Document:
+    """Return a preview. cost, margin: of the order at its limit or collar, and fee, in the account's currency; so are the sums after it."""
+    preview, found = previewed.preview, previewed.found
+    proposal = found.proposal
+    quantity = proposal.order.quantity
+    return {
+        "preview_id": str(preview.uuid),
+        "account": preview.account.name,
+        "expires_at": format_timestamp(preview.expires_ns),
+        "order": terms_document(proposal.order),
+        "reference": reference_document(proposal.reference),
+        "currency": state_of(preview.account).currency,
+        "cost": number(money(quantity, proposal.worth)),
+        "fee": number(proposal.fee),
+        "margin": number(money(quantity, proposal.margin)),
+        "exposure_after": number_or_null(found.exposure),
+        "gross_after": number_or_null(found.gross),
+        "equity": number_or_null(found.equity),
+        "checks": [check_document(check) for check in found.checks],
+        "would_be_accepted": found.is_passed,
+        "event": previewed.number,
+    }
 
 
 def previewed_order(preview: Preview) -> OrderTerms:

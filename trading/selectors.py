@@ -30,7 +30,7 @@ from trading.documents import (
     signal_document,
     trade_document,
 )
-from trading.exceptions import UnknownOrder
+from trading.exceptions import UnknownExecution, UnknownOrder
 from trading.journal import state_of
 from trading.lease import engine_status
 from trading.models import Account, EventRow, ExecutionRow, OrderRow, TradeRow
@@ -245,6 +245,18 @@ def order_find(*, caller: Caller, name: str | None, order_id: str) -> OrderRow:
         row = None
     if row is None:
         raise UnknownOrder(f"there is no order {order_id[:64]}")
+    return row
+
+
+def execution_find(*, caller: Caller, execution_id: str) -> ExecutionRow:
+    """Return an execution with its account and order, of any account that the caller may see. Raises UnknownExecution."""
+    rows = ExecutionRow.objects.select_related("account", "order__account")
+    try:
+        row = rows.filter(account__in=accounts_of(caller), uuid=UUID(execution_id)).first()
+    except ValueError:
+        row = None
+    if row is None:
+        raise UnknownExecution(f"there is no execution {execution_id[:64]}")
     return row
 
 

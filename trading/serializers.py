@@ -12,6 +12,7 @@ from rest_framework.serializers import (
     DictField,
     FloatField,
     IntegerField,
+    ListField,
     Serializer,
     UUIDField,
 )
@@ -385,3 +386,88 @@ class TransactionSerializer(Serializer[Any]):
     amount = _money("What the cash changed.")
     balance = _money("The cash after it.")
     entries = LedgerEntrySerializer(many=True)
+
+
+class OrderTermsSerializer(Serializer[Any]):
+    """What an order asks for."""
+
+    client_order_id = CharField(allow_null=True)
+    symbol = CharField()
+    side = ChoiceField(_words(Side))
+    type = ChoiceField(_words(OrderType))
+    time_in_force = ChoiceField(_words(TimeInForce))
+    quantity = FloatField()
+    limit_price = FloatField(allow_null=True)
+    stop_price = FloatField(allow_null=True)
+    reduce_only = BooleanField()
+    take_profit = FloatField(allow_null=True)
+    stop_loss = FloatField(allow_null=True)
+    strategy = CharField(allow_null=True)
+
+
+class StoredRowSerializer(Serializer[Any]):
+    """A row of the store."""
+
+    dataset = CharField()
+    symbol = CharField()
+    commit = CharField()
+    ordinal = IntegerField()
+    timestamp = DateTimeField()
+
+
+class ReferenceSerializer(Serializer[Any]):
+    """What the market looked like."""
+
+    symbol = CharField()
+    price = FloatField(help_text="The ask for a buy, the bid for a sell, else the last price.")
+    rate = FloatField(help_text="From the instrument's currency to the account's.")
+    bid = FloatField(allow_null=True)
+    ask = FloatField(allow_null=True)
+    last = FloatField(allow_null=True)
+    at = DateTimeField()
+    rows = StoredRowSerializer(many=True)
+
+
+class OrderCheckSerializer(Serializer[Any]):
+    """A check of an order."""
+
+    name = CharField()
+    passed = BooleanField()
+    value = FloatField(allow_null=True, help_text="null if there is no number, or it could not be computed.")
+    limit = FloatField(allow_null=True)
+    unit = CharField()
+    message = CharField()
+
+
+class PreviewSerializer(Serializer[Any]):
+    """What an order would do. Sums are in the account's currency."""
+
+    preview_id = UUIDField()
+    account = CharField()
+    expires_at = DateTimeField()
+    order = OrderTermsSerializer()
+    reference = ReferenceSerializer()
+    currency = CharField()
+    cost = _money("Its value at its limit or collar.")
+    fee = FloatField()
+    margin = _money("What must be paid in for it.")
+    exposure_after = _money("In the symbol, with all working orders.", allow_null=True)
+    gross_after = _money("In all symbols.", allow_null=True)
+    equity = FloatField(allow_null=True)
+    checks = OrderCheckSerializer(many=True)
+    would_be_accepted = BooleanField()
+    event = IntegerField(help_text="The number of the account's last event.")
+
+
+class CancelledOrdersSerializer(Serializer[Any]):
+    """Orders whose cancel was asked for."""
+
+    account = CharField()
+    cancelled = ListField(child=UUIDField())
+
+
+class StoppedSerializer(Serializer[Any]):
+    """The accounts that were stopped. If there is one, its status is also at the top."""
+
+    status = ChoiceField(STATUSES)
+    accounts = AccountStatusSerializer(many=True)

@@ -5,6 +5,7 @@ import time
 import numpy as np
 from django.db.models import Max
 
+from store.exceptions import StorageError
 from store.timestamps import SECOND_NS
 from trades.stores import market_store
 from trading.core.account import RUNNING, STOPPING, AccountState
@@ -56,7 +57,10 @@ def is_connected_to_market(state: AccountState, engine: EngineStatus) -> bool:
         return False
     symbols = state.symbols()
     broken = {log.partition(":")[2] for log in engine.document.get("broken", ())}
-    return not symbols & broken and not _silent(state, symbols, engine.now_ns)
+    try:
+        return not symbols & broken and not _silent(state, symbols, engine.now_ns)
+    except StorageError:
+        return False
 
 
 def _silent(state: AccountState, symbols: set[str], now_ns: int) -> bool:

@@ -244,6 +244,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {
         "AccountKind": "trading.serializers.ACCOUNT_KINDS",
+        "AccountStatusStatusEnum": "trading.serializers.STATUSES",
         "KindEnum": "store.datasets.ACTION_KINDS",
         "ConditionEffect": "trades.condition_views.EFFECTS",
         "GapRule": "store.instruments.GAP_RULES",

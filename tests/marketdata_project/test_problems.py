@@ -21,6 +21,7 @@ from store.exceptions import StorageError
 from store.memory import MemoryStore
 from tests.api_client import INGEST, OHLC, answer, problem, trade
 from trades.exceptions import BatchRefused
+from trading import exceptions as trading
 
 ARGUMENTS = {
     storage.UnknownSymbol: ("AAPL",),
@@ -31,6 +32,7 @@ ARGUMENTS = {
     requests.BodyTooLarge: (1,),
     backfills.SourceFailed: ("desk", "answered 500"),
     backfills.NotOffered: ("desk", "there is no file of these dates"),
+    trading.NoRate: ("EUR", "USD"),
 }
 
 

@@ -12,6 +12,18 @@ STRICT = {
     "keys": ("key_create",),
     "key": ("key_revoke",),
     "key-rotate": ("key_rotate",),
+    "orders": ("order_submit",),
+    "order": ("order_replace",),
+    "account-orders": ("account_order_submit",),
+    "trade-preview": ("trade_preview",),
+    "trade-execute": ("trade_execute",),
+    "trading-start": ("trading_start",),
+    "accounts": ("account_create",),
+    "account": ("account_change",),
+    "account-transfers": ("account_transfer",),
+    "risk-override": ("risk_override",),
+    "config-risk": ("risk_configure",),
+    "execution-bust": ("execution_bust",),
 }
 
 

@@ -3,21 +3,65 @@
 import json
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 from django.db import OperationalError, connection
 
 from audit.models import AuditRecord
+from jobs.models import Job
 from marketdata_project.access_table import ACCESS
 from ratelimit.models import ApiKey
-from tests.api_client import make_key, problem
+from tests.api_client import answer, make_key, problem
+from tests.trading.calls import COIN, ORDER, CallDesk, post
 from trades.stores import market_store
+from trading.core.configuration import RiskConfig
+from trading.core.orders import OrderType, TimeInForce
+from trading.core.terms import Side
+from trading.models import Account, EventRow, ExecutionRow, Preview
 
 KEY = "a key of its own"
+NEW_ORDER = {**ORDER, "client_order_id": "mine"}
+LIMITS = {
+    name: str(value) if name == "fill" else float(value) if not isinstance(value, int) else value
+    for name, value in msgspec.structs.asdict(RiskConfig()).items()
+}
 # Path, body, status and the refusal of a call whose record fails, of each strict endpoint.
 CALLS = {
     ("keys", "POST"): ("/api/v1/keys", {"name": "a", "scopes": ["market:read"]}, 201, "audit_unavailable"),
     ("key", "DELETE"): (f"/api/v1/keys/{KEY}", None, 200, "audit_unavailable"),
     ("key-rotate", "POST"): (f"/api/v1/keys/{KEY}/rotate", {}, 201, "audit_unavailable"),
+    ("orders", "POST"): ("/api/v1/orders", NEW_ORDER, 201, "audit_unavailable"),
+    ("account-orders", "POST"): ("/api/v1/accounts/ACC/orders", NEW_ORDER, 201, "audit_unavailable"),
+    ("order", "PATCH"): ("/api/v1/orders/{order}", {"limit_price": 98}, 201, "audit_unavailable"),
+    ("trade-preview", "POST"): ("/api/v1/trade/preview", ORDER, 200, "audit_unavailable"),
+    ("trade-execute", "POST"): (
+        "/api/v1/trade/execute",
+        {"preview_id": "{preview}"},
+        201,
+        "audit_unavailable",
+    ),
+    ("trading-start", "POST"): ("/api/v1/trading/start", None, 200, "audit_unavailable"),
+    ("accounts", "POST"): ("/api/v1/accounts", {"id": "NEW"}, 201, "audit_unavailable"),
+    ("account", "PATCH"): ("/api/v1/accounts/ACC", {"name": "Momentum"}, 200, "audit_unavailable"),
+    ("account-transfers", "POST"): (
+        "/api/v1/accounts/ACC/transfers",
+        {"amount": 5},
+        202,
+        "audit_unavailable",
+    ),
+    ("risk-override", "POST"): (
+        "/api/v1/risk/override",
+        {"risk_level": 0.1, "until": "2030-01-01", "reason": "earnings"},
+        200,
+        "audit_unavailable",
+    ),
+    ("config-risk", "PUT"): ("/api/v1/config/risk", LIMITS, 200, "audit_unavailable"),
+    ("execution-bust", "POST"): (
+        "/api/v1/executions/{execution}/bust",
+        {"reason": "cancelled"},
+        200,
+        "audit_unavailable",
+    ),
     # Its change is in the market store, where it stays.
     ("instrument", "PUT"): ("/api/v1/instruments/AAPL", {"name": "Apple"}, 200, "outcome_unknown"),
 }
@@ -25,17 +69,30 @@ CALLS = {
 
 def state():
     """What strict calls change in the database."""
-    return list(ApiKey.objects.order_by("pk").values_list("pk", "revoked_at", "expires_at"))
+    keys = list(ApiKey.objects.order_by("pk").values_list("pk", "revoked_at", "expires_at"))
+    return keys, *(kind.objects.count() for kind in (Account, EventRow, Preview, Job))
 
 
 @pytest.fixture
 def call(api):
     key_id = ApiKey.objects.get(prefix=make_key().split("_")[1]).pk
+    desk = CallDesk()
+    desk.buy()
+    names = {
+        KEY: str(key_id),
+        "{order}": desk.order(
+            COIN, Side.BUY, 1, time_in_force=TimeInForce.GTC, type=OrderType.LIMIT, limit_price=99
+        ),
+        "{execution}": str(ExecutionRow.objects.get().uuid),
+        "{preview}": answer(post(api, "/trade/preview", ORDER))["preview_id"],
+    }
 
     def make(endpoint):
         path, body, _status, _code = CALLS[endpoint]
-        content = b"" if body is None else json.dumps(body).encode()
-        return api.call(endpoint[1], path.replace(KEY, str(key_id)), content)
+        content = "" if body is None else json.dumps(body)
+        for name, value in names.items():
+            path, content = path.replace(name, value), content.replace(name, value)
+        return api.call(endpoint[1], path, content.encode(), if_match="*")
 
     return make
 

@@ -307,7 +307,10 @@ class RiskOverridden(_TradingEvent, frozen=True, tag="risk_overridden"):
 
 
 class OverrideEnded(_TradingEvent, frozen=True, tag="override_ended"):
-    """The risk level is the configured one again."""
+    """The risk level is the configured one again. reason, by: empty if its time was over."""
+
+    reason: str = ""
+    by: str = ""
 
 
 class Preferences(_TradingEvent, frozen=True, tag="preferences_set"):

@@ -1,0 +1,165 @@
+"""The bodies of calls about orders: what a field may be, and which fields go together. Amounts become Decimals."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from rest_framework import serializers
+
+from http_requests.exceptions import FieldError
+from http_requests.field_errors import KnownFieldsSerializer
+from http_requests.json_fields import Amount, Flag, Pattern, Word
+from trades.batches.serializers import SymbolField
+from trades.instruments.services import symbol_canonical
+from trades.stores import market_store
+from trading.core.orders import OrderTerms, OrderType, TimeInForce
+from trading.core.terms import Side
+
+MOST = Decimal(10) ** 12
+_LEAST = Decimal("1e-9")
+_QUANTITY_DECIMALS = 9
+_PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
+
+
+def _quantity(**options: Any) -> Amount:
+    text = "In units or contracts; a multiple of the instrument's lot."
+    return Amount(low=_LEAST, high=MOST, decimals=_QUANTITY_DECIMALS, help_text=text, **options)
+
+
+def _price(text: str) -> Amount:
+    return Amount(low=-MOST, high=MOST, required=False, allow_null=True, help_text=text)
+
+
+def _client_order_id() -> Pattern:
+    return Pattern(
+        "[!-~]+",
+        "1-128 visible ASCII characters",
+        max_length=128,
+        required=False,
+        allow_null=True,
+        help_text="The client's own id. A second call with it, and the same terms, gives the first one's order.",
+    )
+
+
+def _strategy() -> Pattern:
+    return Pattern(
+        "[A-Za-z0-9_.:-]+",
+        "1-64 of A-Z a-z 0-9 _ . : -",
+        max_length=64,
+        required=False,
+        allow_null=True,
+        help_text="Positions and trades of different strategies are kept apart.",
+    )
+
+
+class OrderInput(KnownFieldsSerializer):
+    """An order. `validated_data["order"]` is its `OrderTerms`, with the canonical symbol."""
+
+    symbol = SymbolField(help_text="The instrument, by its symbol or an alias.")
+    side = Word([*Side])
+    type = Word([*OrderType], default=OrderType.MARKET.value)
+    quantity = _quantity()
+    time_in_force = Word(
+        [*TimeInForce],
+        default=TimeInForce.DAY.value,
+        help_text="`day` ends with its trading date's session; `ioc` and `fok` with the first print.",
+    )
+    limit_price = _price("Of limit and stop-limit orders.")
+    stop_price = _price("Of stop and stop-limit orders: the price that triggers it.")
+    reduce_only = Flag(default=False, help_text="Whether it may only reduce a position.")
+    take_profit = _price("The limit of a second order, which works once this one fills.")
+    stop_loss = _price("The stop of a third order. A fill of one of the two reduces the other at once.")
+    client_order_id = _client_order_id()
+    strategy = _strategy()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse fields that do not go together."""
+        given = {name: value for name, value in attrs.items() if value is not None}
+        order = msgspec.convert({**given, "symbol": symbol_canonical(given["symbol"])}, OrderTerms)
+        raise_if_unfit(order)
+        return {"order": order}
+
+
+class ReplacementInput(KnownFieldsSerializer):
+    """What an order's replacement has otherwise. A missing field stays; null takes a price away."""
+
+    quantity = _quantity(required=False)
+    time_in_force = Word([*TimeInForce], required=False)
+    limit_price = _price("Of limit and stop-limit orders.")
+    stop_price = _price("Of stop and stop-limit orders that were not triggered.")
+    take_profit = _price("Of a bracket.")
+    stop_loss = _price("Of a bracket.")
+    client_order_id = _client_order_id()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a body that changes nothing."""
+        if not attrs.keys() - {"client_order_id"}:
+            raise serializers.ValidationError("give a field to change", code="required")
+        return attrs
+
+
+def replacement_of(order: OrderTerms, changes: dict[str, Any]) -> OrderTerms:
+    """Return the terms of an order's replacement. Raises ValidationError if they do not go together."""
+    changes = {"client_order_id": None, **changes}
+    if "time_in_force" in changes:
+        changes["time_in_force"] = TimeInForce(changes["time_in_force"])
+    replacement = msgspec.structs.replace(order, **changes)
+    raise_if_unfit(replacement)
+    return replacement
+
+
+def raise_if_unfit(order: OrderTerms) -> None:
+    """Raise ValidationError if the fields of an order do not go together."""
+    errors: dict[str, Any] = {}
+    for error in (*_of_type(order), *_of_signs(order), *_of_bracket(order)):
+        errors.setdefault(error.path, [serializers.ErrorDetail(error.message, error.code)])
+    if errors:
+        raise serializers.ValidationError(errors)
+
+
+def _of_type(order: OrderTerms) -> Iterator[FieldError]:
+    for field, has in (("limit_price", order.type.has_limit), ("stop_price", order.type.has_stop)):
+        price = getattr(order, field)
+        if has and price is None:
+            yield FieldError(field, "required", f"is missing; an order of the type {order.type} needs it")
+        if not has and price is not None:
+            yield FieldError(field, "unfit", f"is not for an order of the type {order.type}; leave it out")
+    if order.type.has_stop and order.time_in_force.is_immediate:
+        yield FieldError("time_in_force", "unfit", "must be day or gtc for an order that waits for its stop")
+    if order.reduce_only and order.has_legs:
+        field = "take_profit" if order.take_profit is not None else "stop_loss"
+        yield FieldError(field, "unfit", "is not for an order that only reduces; leave it out")
+
+
+def _of_signs(order: OrderTerms) -> Iterator[FieldError]:
+    found = [name for name in _PRICES if (price := getattr(order, name)) is not None and price <= 0]
+    if found and not market_store().instrument(order.symbol).allow_nonpositive_price:
+        for name in found:
+            yield FieldError(name, "nonpositive_price", "must be above 0 for this instrument")
+
+
+def _of_bracket(order: OrderTerms) -> Iterator[FieldError]:
+    """A buy takes its profit above, and stops its loss below, the price at which it enters, as far as that is known."""
+    sign = order.side.sign
+    entry = order.limit_price if order.limit_price is not None else order.stop_price
+    profit, loss = order.take_profit, order.stop_loss
+    above, below = ("above", "below") if sign > 0 else ("below", "above")
+    if profit is not None and entry is not None and (profit - entry) * sign <= 0:
+        yield FieldError("take_profit", "wrong_side", f"must be {above} the price of the order")
+    if loss is not None and entry is not None and (entry - loss) * sign <= 0:
+        yield FieldError("stop_loss", "wrong_side", f"must be {below} the price of the order")
+    if profit is not None and loss is not None and (profit - loss) * sign <= 0:
+        yield FieldError("stop_loss", "wrong_side", f"must be {below} take_profit")
+
+
+class ExecuteInput(KnownFieldsSerializer):
+    """The preview whose order is to be submitted."""
+
+    preview_id = serializers.UUIDField(help_text="Of an answer to `POST /trade/preview`.")
+
+
+class CloseInput(KnownFieldsSerializer):
+    """Which of a symbol's positions is to be closed."""
+
+    strategy = _strategy()
