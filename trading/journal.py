@@ -75,6 +75,11 @@ class Journal:
         self._take(event, effects, number, at_ns)
         return number
 
+    @property
+    def recorded(self) -> dict[int, str]:
+        """The names of the recorded events, by their numbers."""
+        return {row.number: row.name for row in self._rows}
+
     def at(self, now_ns: int) -> Callable[[Event], object]:
         """Return a function that records events at an instant."""
         return lambda event: self.record(event, at_ns=now_ns)

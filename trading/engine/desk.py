@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db import transaction
 
+from audit.services import event_record
 from trading.core.account import AccountState
 from trading.core.events import Event
 from trading.core.matching import Record
@@ -81,7 +83,7 @@ class Desk:
     def act(self, acts: Iterable[tuple[str, Act]], *, at_ns: int) -> bool:
         """Do what acts record, for all accounts in one transaction.
 
-        It has the places of all logs, too, so that an engine that begins again has taken the same rows of each. Return
+        It has an audit record for each account, and the places of all logs, so that an engine that begins again has taken the same rows of each. Return
         whether anything was recorded. Raises EngineReplaced.
         """
         wanted = [(name, act) for name, act in acts if name not in self.failed and self._wants(name, act)]
@@ -93,6 +95,7 @@ class Desk:
                 with open_journal(name) as journal:
                     act(journal.state, journal.at(at_ns))
                 self.states[name] = journal.state
+                _audit(name, journal.recorded)
             self.version += 1
         return True
 
@@ -113,6 +116,19 @@ class Desk:
             for log in self.moved.values():
                 _place_save(log)
         self.moved.clear()
+
+
+def _audit(account: str, recorded: dict[int, str]) -> None:
+    """Write an audit record of what the engine did, in the same transaction."""
+    if recorded:
+        event_record(
+            at=datetime.now(UTC),
+            actor="engine",
+            audit_class="trading",
+            event="account.changed",
+            subject=f"account:{account}",
+            detail={"events": {str(number): name for number, name in recorded.items()}},
+        )
 
 
 def _place_save(log: FollowedLog) -> None:
