@@ -15,7 +15,7 @@ from trading.core.configuration import FillRule, RiskConfig
 from trading.core.terms import AccountKind
 
 REASON_LENGTH = 500
-_MOST_MONEY = Decimal(10) ** 12
+MOST_MONEY = Decimal(10) ** 12
 _MONEY_DECIMALS = 6
 _MOST_PERCENT = Decimal(100)
 
@@ -59,7 +59,7 @@ class PreferencesInput(KnownFieldsSerializer):
 class TransferInput(KnownFieldsSerializer):
     """Money that is paid in (above zero) or out, in the account's currency."""
 
-    amount = Amount(low=-_MOST_MONEY, high=_MOST_MONEY, decimals=_MONEY_DECIMALS)
+    amount = Amount(low=-MOST_MONEY, high=MOST_MONEY, decimals=_MONEY_DECIMALS)
 
     def validate_amount(self, amount: Decimal) -> float:
         """Refuse zero. A job's parameters are JSON values, so the amount becomes one again."""

@@ -34,7 +34,7 @@ from trading.control import (
     risk_configure,
     risk_override,
     trading_start,
-    trading_stop,
+    trading_stop_each,
 )
 from trading.core.account import STOPPED, STOPPING
 from trading.core.configuration import RiskConfig
@@ -243,22 +243,13 @@ class TradingControlViewSet(TradingWrites, GenericViewSet[Account]):
         accounts = list(accounts_of(self.caller))
         if "account" in values or not accounts:
             accounts = [account_find(caller=self.caller, name=values.get("account"))]
-        self._stop_each(accounts, values.get("reason", "")[:REASON_LENGTH])
+        reason = values.get("reason", "")[:REASON_LENGTH]
+        trading_stop_each(accounts=accounts, by=self.caller.identity, reason=reason)
+        for account in accounts:
+            account.refresh_from_db()
         documents = [status_document(account) for account in accounts]
         top = documents[0] if len(documents) == 1 else {"status": _status_of_all(documents)}
         return Response({**top, "accounts": documents}, headers={"Cache-Control": "no-store"})
-
-    def _stop_each(self, accounts: list[Account], reason: str) -> None:
-        """Stop all accounts, even if one of them cannot be stopped now. Raises what it raised."""
-        errors = []
-        for account in accounts:
-            try:
-                trading_stop(account=account, by=self.caller.identity, reason=reason)
-                account.refresh_from_db()
-            except Exception as error:  # noqa: BLE001 it is raised after the others were stopped
-                errors.append(error)
-        if errors:
-            raise errors[0]
 
 
 def _status_of_all(documents: list[Document]) -> str:

@@ -1,5 +1,6 @@
 """Services of control: start and stop trading, limits, overrides, and the halt."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from uuid import UUID
 
@@ -57,6 +58,18 @@ def trading_stop(*, account: Account, by: str, reason: str = "") -> AccountState
             journal.record(StopRequested(by=by, reason=reason), at_ns=now_ns)
         request_cancels(journal, by=by, reason="stop", now_ns=now_ns)
         return state
+
+
+def trading_stop_each(*, accounts: Iterable[Account], by: str, reason: str = "") -> None:
+    """Stop all accounts, even if one of them cannot be stopped now. Raises what it raised."""
+    errors = []
+    for account in accounts:
+        try:
+            trading_stop(account=account, by=by, reason=reason)
+        except Exception as error:  # noqa: BLE001 it is raised after the others were stopped
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def risk_configure(*, account: Account, config: RiskConfig, version: int | None, by: str) -> int:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 from django.db import transaction
+from django.db.models import Model
 
 from live.bell import account_changed
 from trading.core.account import AccountState, Effects, apply, decoded_state, encoded_state
@@ -128,6 +130,16 @@ class Journal:
                 return
         ExecutionRow.objects.filter(uuid=execution_id).update(state=state)
 
+    def rows(self) -> dict[type[Model], list[Any]]:
+        """Return the rows that follow from what was recorded."""
+        return {
+            OrderRow: [_order_row(self.account, order) for order in self._orders.values()],
+            ExecutionRow: self._executions,
+            TransactionRow: self._transactions,
+            TradeRow: self._trades,
+            EquityRow: self._equities,
+        }
+
     def close(self) -> None:
         """Write all that was recorded."""
         if not self._rows:
@@ -138,16 +150,15 @@ class Journal:
         EventRow.objects.bulk_create(self._rows)
         if account.number // SNAPSHOT_EVENTS > before // SNAPSHOT_EVENTS:
             StateSnapshot.objects.create(account=account, number=account.number, state=account.state)
+        rows = self.rows()
         OrderRow.objects.bulk_create(
-            [_order_row(account, order) for order in self._orders.values()],
+            rows.pop(OrderRow),
             update_conflicts=True,
             unique_fields=["uuid"],
             update_fields=["state", "is_open", "document"],
         )
-        ExecutionRow.objects.bulk_create(self._executions)
-        TransactionRow.objects.bulk_create(self._transactions)
-        TradeRow.objects.bulk_create(self._trades)
-        EquityRow.objects.bulk_create(self._equities)
+        for kind, new in rows.items():
+            kind.objects.bulk_create(new)  # type: ignore[attr-defined]  # each has it
         account_changed(account.name)
 
 

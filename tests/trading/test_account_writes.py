@@ -188,7 +188,7 @@ class TestStartAndStop:
 
         other_account()
         stopped: list[str] = []
-        monkeypatch.setattr("trading.account_writes.trading_stop", stop)
+        monkeypatch.setattr("trading.control.trading_stop", stop)
         assert problem(post(api, "/trading/stop")) == (503, "database_unavailable")
         assert stopped == ["OTHER"]
 

@@ -1,0 +1,98 @@
+"""`manage.py account create | list | verify`."""
+
+import sys
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import uuid4
+
+from django.core.management.base import CommandError
+from django.db import transaction
+from django.utils import timezone
+
+from audit.services import event_record
+from command_line import command_actor
+from store.currencies import CURRENCIES
+from trading.account_inputs import MOST_MONEY
+from trading.accounts import ACCOUNT_NAME, account_create, account_transfer
+from trading.core.amounts import money
+from trading.core.configuration import RiskConfig
+from trading.core.terms import AccountKind
+from trading.management.verb_command import VerbCommand
+from trading.models import Account
+from trading.selectors import account_document
+from trading.status import status_document
+from trading.verification import account_verify
+
+_LINE = "{id:<24}  {kind:<6}  {status:<8}  {equity:>16,.2f} {currency}  {open_positions} positions, {open_orders} orders"
+
+
+class Command(VerbCommand):
+    help = "Opens, lists and verifies accounts. The server may be running."
+
+    def add_verbs(self, verbs: Any) -> None:
+        create = verbs.add_parser("create", help="open an account, stopped")
+        create.add_argument("name")
+        create.add_argument("--kind", choices=[*AccountKind], default=AccountKind.CASH.value)
+        create.add_argument("--currency", choices=sorted(CURRENCIES), default="USD", metavar="USD")
+        create.add_argument("--deposit", default="0", help="money to begin with")
+        verbs.add_parser("list", help="show all accounts")
+        verify = verbs.add_parser(
+            "verify", help="replay an account's events and name the first difference, with exit code 1"
+        )
+        verify.add_argument("name")
+
+    def create(self, options: dict[str, Any]) -> None:
+        name, deposit, actor = options["name"], _money(options["deposit"]), command_actor()
+        if not ACCOUNT_NAME.fullmatch(name):
+            raise CommandError("a name is 1-64 of A-Z a-z 0-9 _ . : -, first a letter or digit")
+        with transaction.atomic():
+            account_create(
+                name=name,
+                kind=AccountKind(options["kind"]),
+                currency=options["currency"],
+                by=actor,
+                config=RiskConfig(),
+            )
+            if deposit:
+                account_transfer(name=name, transfer=str(uuid4()), amount=deposit)
+            event_record(
+                at=timezone.now(),
+                actor=actor,
+                audit_class="trading",
+                event="account.created",
+                subject=f"account:{name}",
+                detail={"kind": options["kind"], "currency": options["currency"], "deposit": str(deposit)},
+            )
+        document = _document(Account.objects.get(name=name))
+        self.print_result(
+            document, [f"Account {name} is open, and stopped.", _LINE.format_map(document)], options
+        )
+
+    def list(self, options: dict[str, Any]) -> None:
+        documents = [_document(account) for account in Account.objects.order_by("name")]
+        self.print_result(documents, map(_LINE.format_map, documents), options)
+
+    def verify(self, options: dict[str, Any]) -> None:
+        account = Account.objects.filter(name=options["name"]).first()
+        if account is None:
+            raise CommandError(f"there is no account {options['name']}")
+        difference = account_verify(account=account)
+        document = {"account": account.name, "events": account.number, "difference": difference}
+        found = difference or f"{account.number:,} events give the stored state and rows"
+        self.print_result(document, [f"{account.name}: {found}"], options)
+        if difference:
+            sys.exit(1)
+
+
+def _document(account: Account) -> dict[str, Any]:
+    return {**account_document(account), "status": status_document(account)["status"]}
+
+
+def _money(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or not 0 <= amount <= MOST_MONEY:
+        raise CommandError(f"a deposit is a number of at least 0 and at most {MOST_MONEY:,f}")
+    return money(amount)

@@ -1,0 +1,78 @@
+"""`manage.py trading stop | start`. A stop works without web processes, Redis and audit log."""
+
+import logging
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db import Error, transaction
+from django.utils import timezone
+
+from audit.services import event_record
+from command_line import command_actor
+from trading.control import trading_start, trading_stop_each
+from trading.management.verb_command import VerbCommand
+from trading.models import Account
+from trading.status import status_document
+
+logger = logging.getLogger(__name__)
+
+
+class Command(VerbCommand):
+    help = "Stops and starts trading. The server may be running."
+
+    def add_verbs(self, verbs: Any) -> None:
+        stop = verbs.add_parser("stop", help="cancel all orders and close all positions")
+        stop.add_argument("accounts", nargs="*", metavar="ACCOUNT")
+        stop.add_argument("--all", action="store_true", help="of all accounts")
+        stop.add_argument("--reason", default="", help="for those who read the records")
+        start = verbs.add_parser("start", help="let accounts open positions")
+        start.add_argument("accounts", nargs="+", metavar="ACCOUNT")
+
+    def stop(self, options: dict[str, Any]) -> None:
+        if bool(options["accounts"]) == options["all"]:
+            raise CommandError("name accounts, or say --all")
+        accounts = [*Account.objects.order_by("name")] if options["all"] else _named(options["accounts"])
+        trading_stop_each(accounts=accounts, by=command_actor(), reason=options["reason"])
+        try:
+            _record("trading.stopped", accounts, {"reason": options["reason"]})
+        except Error:
+            logger.exception("the stop is done, but not in the audit log; the accounts' events have it")
+        self._print_statuses(accounts, options)
+
+    def start(self, options: dict[str, Any]) -> None:
+        accounts = _named(options["accounts"])
+        with transaction.atomic():
+            for account in accounts:
+                trading_start(account=account, by=command_actor())
+            _record("trading.started", accounts, {})
+        self._print_statuses(accounts, options)
+
+    def _print_statuses(self, accounts: list[Account], options: dict[str, Any]) -> None:
+        for account in accounts:
+            account.refresh_from_db()
+        documents = [status_document(account) for account in accounts]
+        lines = map(
+            "{account}: {status}, {open_positions} positions; the engine is {engine}".format_map, documents
+        )
+        self.print_result(documents, lines, options)
+
+
+def _named(names: list[str]) -> list[Account]:
+    accounts = {account.name: account for account in Account.objects.filter(name__in=names)}
+    for name in names:
+        if name not in accounts:
+            raise CommandError(f"there is no account {name}")
+    return [accounts[name] for name in dict.fromkeys(names)]
+
+
+def _record(event: str, accounts: list[Account], detail: dict[str, Any]) -> None:
+    with transaction.atomic():
+        for account in accounts:
+            event_record(
+                at=timezone.now(),
+                actor=command_actor(),
+                audit_class="trading",
+                event=event,
+                subject=f"account:{account.name}",
+                detail=detail,
+            )
