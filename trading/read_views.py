@@ -217,7 +217,7 @@ class PositionsViewSet(ViewSet):
         responses={200: AccountPositionsSerializer},
         examples=example({"account": "main", "positions": [examples.POSITION]}),
     )
-    def list(self, request: Request, account: str) -> Response:
+    def positions(self, request: Request, account: str) -> Response:
         """All positions of an account at the prices of now, by symbol and strategy."""
         single_parameters(request.GET, ("format",))
         found = account_named(request, account)
