@@ -39,7 +39,7 @@ EXPIRY = "2025-01-17"
 CORRECTABLE = 40
 FIRST_MINUTE, MINUTES = 14 * 60 + 30, 60
 # Values of parameters by which something is found.
-VALUES = {
+VALUES: dict[str, list[str]] = {
     "start": ["2025-01-02T14:30:00Z", "2025-01-02T14:30:00.000000001Z", "1735828200", "2025-01-02T15:30:00+01:00"],
     "end": ["2025-01-02T15:30:00Z", "1735831800000", "2025-01-02T15:29:59.5Z"],
     "as_of": ["2100-01-01", "4102444800"],
