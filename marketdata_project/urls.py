@@ -188,7 +188,9 @@ trading_reads = [
         rf"^{_ORDER}/executions/?\Z", ExecutionsViewSet.as_view({"get": "list"}), name="order-executions"
     ),
     re_path(
-        rf"^{_ACCOUNT}/positions/?\Z", PositionsViewSet.as_view({"get": "list"}), name="account-positions"
+        rf"^{_ACCOUNT}/positions/?\Z",
+        PositionsViewSet.as_view({"get": "positions"}),
+        name="account-positions",
     ),
     re_path(
         rf"^{_ACCOUNT}/transactions/?\Z",

@@ -18,6 +18,7 @@ from trading.accounts import account_find, accounts_of
 from trading.documents import Document
 from trading.models import Account
 from trading.performance import MOST_DAYS, performance_document
+from trading.read_filters import DEFAULT_LIMIT, query_form
 from trading.selectors import (
     account_document,
     account_valued,
@@ -173,7 +174,7 @@ class AccountsPagination(KeysetPagination):
     rows_name = "accounts"
     by = "name"
     sort_description = "By id."
-    default_limit = 50
+    default_limit = DEFAULT_LIMIT
 
 
 class AccountsViewSet(GenericViewSet[Account]):
@@ -182,6 +183,7 @@ class AccountsViewSet(GenericViewSet[Account]):
     queryset = Account.objects.all()
     serializer_class = AccountSerializer
     pagination_class = AccountsPagination
+    query_serializer_classes = {"list": query_form(None)}
 
     @extend_schema(operation_id="accounts", summary="List accounts", examples=example(examples.ACCOUNT))
     def list(self, request: Request) -> Response:
@@ -215,7 +217,7 @@ class PositionsViewSet(ViewSet):
         responses={200: AccountPositionsSerializer},
         examples=example({"account": "main", "positions": [examples.POSITION]}),
     )
-    def list(self, request: Request, account: str) -> Response:
+    def positions(self, request: Request, account: str) -> Response:
         """All positions of an account at the prices of now, by symbol and strategy."""
         single_parameters(request.GET, ("format",))
         found = account_named(request, account)

@@ -6,24 +6,26 @@ from typing import Any, ClassVar, cast
 from django.db.models import QuerySet
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
 from http_requests.parameters import single_parameters
-from listing.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
+from listing.pages import PAGE_PARAMETERS, KeysetPagination
 from ratelimit.callers import Caller
 from trading import examples
 from trading.documents import Document, order_document, transaction_document
 from trading.models import Account, ExecutionRow, OrderRow, TradeRow, TransactionRow
 from trading.orders import order_in
 from trading.read_filters import (
+    DEFAULT_LIMIT,
     OrderFilter,
     SignalFilter,
     TradeFilter,
     TradingFilterBackend,
     TransactionFilter,
+    query_form,
 )
 from trading.read_views import (
     ACCOUNT,
@@ -57,33 +59,28 @@ ORDER_ID = OpenApiParameter(
 _COUNTED = 10_000
 
 
-class PageQuerySerializer(AccountQuerySerializer):
-    """The query's parameters, for a browser's form only; the filters and the pagination validate them."""
-
-    limit = serializers.IntegerField(min_value=1, max_value=PAGE_LIMIT, default=50)
-    cursor = serializers.CharField(required=False)
-    sort = serializers.ChoiceField(list(SORTS), required=False)
-
-
 class AccountRowsPagination(KeysetPagination):
     """Pages of an account's rows, in the order in which they were made."""
 
     by = "pk"
     sort_description = "By the order in which they were made; `desc`: newest first."
-    default_limit = 50
+    default_limit = DEFAULT_LIMIT
     default_sort = "desc"
     # More are not counted, because accounts have hundreds of thousands of orders.
     counted = _COUNTED
 
 
 class AccountRowsViewSet(GenericViewSet[Any]):
-    """The base of lists of an account's rows, which is named in the path or by the parameter `account`."""
+    """The base of lists of the rows of an account, which the path names, or the parameter `account`.
+
+    further_parameters: those of the query beside filters and pages. query_serializer_classes: the same as a form.
+    """
 
     filter_backends = [TradingFilterBackend]
     filterset_class: ClassVar[type[FilterSet]]
     pagination_class: type[AccountRowsPagination]
-    further_parameters: ClassVar[tuple[str, ...]] = ()
-    query_serializer_classes = {"list": PageQuerySerializer}
+    further_parameters: ClassVar[tuple[str, ...]] = ("account",)
+    query_serializer_classes: ClassVar[dict[str, type[Serializer[Any]]]]
 
     def page(
         self,
@@ -94,7 +91,7 @@ class AccountRowsViewSet(GenericViewSet[Any]):
     ) -> Response:
         """Return a page of the account's rows. name: of the account, if the path has it."""
         known = (*self.filterset_class.base_filters, *PAGE_PARAMETERS, "format", *self.further_parameters)
-        values = single_parameters(request.GET, known if name else (*known, "account"))
+        values = single_parameters(request.GET, known)
         account = account_named(request, name or values.get("account"))
         pages = self.pagination_class()
         found = pages.paginate_queryset(self.filter_queryset(rows(account)), request)
@@ -114,6 +111,10 @@ class OrdersViewSet(AccountRowsViewSet):
     serializer_class = OrderSerializer
     filterset_class = OrderFilter
     pagination_class = OrderPagination
+    query_serializer_classes = {
+        "list": query_form(OrderFilter, "account"),
+        "retrieve": AccountQuerySerializer,
+    }
 
     @extend_schema(
         operation_id="orders", summary="List orders", parameters=[ACCOUNT], examples=example(examples.ORDER)
@@ -147,6 +148,9 @@ def order_named(request: Request, order: str, *further: str) -> OrderRow:
 class AccountOrdersViewSet(OrdersViewSet):
     """Orders of the account in the path."""
 
+    further_parameters = ()
+    query_serializer_classes = {"list": query_form(OrderFilter)}
+
     @extend_schema(
         operation_id="account_orders",
         summary="List an account's orders",
@@ -170,7 +174,7 @@ class ExecutionsViewSet(GenericViewSet[ExecutionRow]):
     queryset = ExecutionRow.objects.all()
     serializer_class = ExecutionSerializer
     pagination_class = ExecutionPagination
-    query_serializer_classes = {"list": PageQuerySerializer}
+    query_serializer_classes = {"list": query_form(None, "account")}
 
     @extend_schema(
         operation_id="order_executions",
@@ -199,6 +203,7 @@ class TransactionsViewSet(AccountRowsViewSet):
     serializer_class = TransactionSerializer
     filterset_class = TransactionFilter
     pagination_class = TransactionPagination
+    query_serializer_classes = {"list": query_form(TransactionFilter, "account")}
 
     @extend_schema(
         operation_id="transactions",
@@ -222,6 +227,9 @@ class TransactionsViewSet(AccountRowsViewSet):
 
 class AccountTransactionsViewSet(TransactionsViewSet):
     """Transactions of the account in the path."""
+
+    further_parameters = ()
+    query_serializer_classes = {"list": query_form(TransactionFilter)}
 
     @extend_schema(
         operation_id="account_transactions",
@@ -248,7 +256,8 @@ class ClosedTradesViewSet(AccountRowsViewSet):
     serializer_class = ClosedTradeSerializer
     filterset_class = TradeFilter
     pagination_class = ClosedTradePagination
-    further_parameters = ("offset",)
+    further_parameters = ("account", "offset")
+    query_serializer_classes = {"list": query_form(TradeFilter, *further_parameters)}
 
     @extend_schema(
         operation_id="closed_trades",
@@ -276,6 +285,7 @@ class SignalsViewSet(AccountRowsViewSet):
     serializer_class = SignalSerializer
     filterset_class = SignalFilter
     pagination_class = SignalPagination
+    query_serializer_classes = {"list": query_form(SignalFilter, "account")}
 
     @extend_schema(
         operation_id="signals",

@@ -29,7 +29,7 @@ def key_with(installation: Installation, grant: str) -> str:
 
 
 def stock_database(installation: Installation) -> None:
-    """Store the keys that requests may read, rotate and revoke, and the job that they see."""
+    """Store the keys that requests may read, rotate and revoke, and the job, the account and the order that they see."""
     now = datetime.now(UTC).isoformat(" ")
     owner = f"key:{FAMILY}"
     job = {
@@ -39,6 +39,8 @@ def stock_database(installation: Installation) -> None:
         "created_at": now, "finished_at": now,
     }  # fmt: skip
     installation.insert("jobs_job", [job])
+    installation.insert("trading_account", [stock.ACCOUNT_ROW])
+    installation.insert("trading_orderrow", [stock.ORDER_ROW])
     firsts = ((stock.FIRST_KEY, stock.KEYS), (stock.FIRST_ROTATED_KEY, stock.ROTATED_KEYS))
     installation.new_keys({"id": first + number} for first, several in firsts for number in range(several))
 

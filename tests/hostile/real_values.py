@@ -74,7 +74,8 @@ def _needed(operation: Operation, known: dict[str, str]) -> dict[str, str]:
 
 def _real(name: str, value: Any, known: dict[str, str]) -> Any:
     if name in _FOUND:
-        return known.get(name) or stock.VALUES.get(name, [value])[0]
+        unknown = stock.SYMBOL if name == "symbol" else value
+        return known.get(name) or stock.VALUES.get(name, [unknown])[0]
     return value
 
 

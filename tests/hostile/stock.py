@@ -1,10 +1,17 @@
 """What the store of the hostile tests holds, and the names and times by which valid calls find it."""
 
 import random
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
+import msgspec
 import orjson
+
+from trading import examples
+from trading.core.account import AccountState, encoded_state
+from trading.core.orders import Order, OrderState, OrderTerms
+from trading.core.terms import TRADABLE, Side
 
 SYMBOL = "AAPL"
 SYMBOLS = {
@@ -32,7 +39,7 @@ EXPIRY = "2025-01-17"
 CORRECTABLE = 40
 FIRST_MINUTE, MINUTES = 14 * 60 + 30, 60
 # Values of parameters by which something is found.
-VALUES = {
+VALUES: dict[str, list[str]] = {
     "start": ["2025-01-02T14:30:00Z", "2025-01-02T14:30:00.000000001Z", "1735828200", "2025-01-02T15:30:00+01:00"],
     "end": ["2025-01-02T15:30:00Z", "1735831800000", "2025-01-02T15:29:59.5Z"],
     "as_of": ["2100-01-01", "4102444800"],
@@ -42,6 +49,9 @@ VALUES = {
     "at": ["2025-01-02T14:30:00Z"],
     "since": ["2025-01-02T14:30:00Z"],
     "until": ["2100-01-01T00:00:00Z"],
+    "account": [examples.ACCOUNT["id"]],
+    "from": ["2025-01-02T14:30:00Z", "1735828200"],
+    "to": ["2100-01-01", "4102444800000"],
     "exchange": ["XNAS", "XNYS"],
     "currency": ["USD"],
     "underlying": ["ES"],
@@ -69,6 +79,35 @@ DEPENDENT = {
 # Keys to read and to revoke, however often, and keys each of which is rotated once.
 FIRST_KEY, KEYS, FIRST_ROTATED_KEY, ROTATED_KEYS = 1_000, 50, 2_000, 2_000
 JOB = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11"
+_ORDER = Order(
+    id=examples.ORDER["id"],
+    terms=OrderTerms(symbol=SYMBOL, side=Side.BUY, quantity=Decimal(1)),
+    instrument=TRADABLE["equity"],
+    state=OrderState.FILLED,
+    states={OrderState.PENDING_NEW: 1_735_828_200_000_000_000},
+    matches_after_ns=0,
+)
+ACCOUNT_ROW = {
+    "id": 1,
+    "name": examples.ACCOUNT["id"],
+    "number": 0,
+    "created_ns": 0,
+    "state": encoded_state(AccountState(id=examples.ACCOUNT["id"])).decode(),
+}
+ORDER_ROW = {
+    "id": 1,
+    "account_id": 1,
+    "uuid": _ORDER.id.replace("-", ""),
+    "client_order_id": "",
+    "symbol": SYMBOL,
+    "side": "buy",
+    "strategy": "",
+    "state": "filled",
+    "is_open": False,
+    "is_signal": False,
+    "submitted_ns": 1_735_828_200_000_000_000,
+    "document": msgspec.json.encode(_ORDER).decode(),
+}
 # Of bodies that the document shows no example of.
 EXAMPLES: dict[str, Any] = {
     "oauth_token": {"grant_type": "client_credentials"},

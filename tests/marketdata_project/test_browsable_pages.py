@@ -19,8 +19,10 @@ from store.exceptions import StoreUnavailable
 from store.instruments import CRYPTO, FUTURE, FX, Instrument
 from tests.api_client import Api, trade
 from tests.html_page import Page
+from tests.trading.recorded import RecordedAccount
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.stores import market_store
+from trading.models import OrderRow
 
 pytestmark = pytest.mark.system
 
@@ -59,12 +61,15 @@ def path_of(template: str) -> str:
         template.replace("{symbol}", symbol)
         .replace("{key}", str(ApiKey.objects.values_list("pk", flat=True)[0]))
         .replace("{job}", str(job))
+        .replace("{account}", "main")
+        .replace("{order}", str(OrderRow.objects.values_list("uuid", flat=True).first()))
     )
 
 
 @pytest.fixture
 def stored(api: Api) -> Api:
-    """An instrument of each class, three of them with trades."""
+    """An instrument of each class, three of them with trades, and an account."""
+    RecordedAccount("main").order("BTC-USD", "buy", 1)
     market_store().set_instrument(Instrument("ESZ5", instrument_class=FUTURE))
     market_store().set_instrument(Instrument("BTC-USD", instrument_class=CRYPTO))
     market_store().set_instrument(Instrument("EUR-USD", instrument_class=FX))
