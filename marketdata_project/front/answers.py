@@ -13,8 +13,14 @@ from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
 from marketdata_project.correlation import accepted_id, correlation_headers
+from marketdata_project.deprecations import Deprecation
 from marketdata_project.error_codes import DECLARED
-from marketdata_project.problem_body import CONTENT_TYPE, problem_body
+from marketdata_project.problem_body import (
+    CONTENT_TYPE,
+    UNVERSIONED_CONTENT_TYPE,
+    problem_body,
+    unversioned_body,
+)
 from metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
 from stats.delivery.finished_answers import FinishedAnswer
 
@@ -102,27 +108,29 @@ class Refusal:
         """The HTTP status of the code."""
         return HTTPStatus(DECLARED[self.code].status)
 
-    def render(self, *, correlation_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Return the headers and body. `correlation_id` is the request's id."""
+    def render(
+        self, *, correlation_id: str, deprecation: Deprecation | None = None
+    ) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Return the headers and body. `correlation_id` is the request's id, `deprecation` that of its path."""
         retry_seconds = DECLARED[self.code].retry_seconds
-        body = orjson.dumps(
-            problem_body(
-                status=self.status.value,
-                code=self.code,
-                message=self.message,
-                correlation_id=correlation_id,
-            )
+        content_type, named = CONTENT_TYPE, correlation_headers(correlation_id)
+        members = problem_body(
+            status=self.status.value,
+            code=self.code,
+            message=self.message,
+            correlation_id=correlation_id,
         )
+        if deprecation is not None:
+            content_type, named = UNVERSIONED_CONTENT_TYPE, named | deprecation.headers()
+            members = unversioned_body(members)
+        body = orjson.dumps(members)
         headers = [
-            (b"content-type", CONTENT_TYPE.encode()),
+            (b"content-type", content_type.encode()),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
             (b"x-content-type-options", b"nosniff"),
             *([] if retry_seconds is None else [(b"retry-after", b"%d" % retry_seconds)]),
-            *(
-                (name.lower().encode(), value.encode())
-                for name, value in correlation_headers(correlation_id).items()
-            ),
+            *((name.lower().encode(), value.encode()) for name, value in named.items()),
         ]
         return headers, body
 

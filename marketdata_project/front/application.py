@@ -201,7 +201,7 @@ class Front:
             except Exception as error:  # noqa: BLE001 unknown ones are logged by _refusal_of
                 refusal = _refusal_of(error)
                 count_refusal(refusal, method=environ["REQUEST_METHOD"])
-                await send_refusal(refusal, send, correlation_id=environ[_CORRELATION_ID])
+                await send_refusal(refusal, send, path=call.path, correlation_id=environ[_CORRELATION_ID])
                 latency_us = (perf_counter_ns() - started) // 1000
                 await lane.run(self._on_refusal, RefusedCall(environ, refusal.status.value, latency_us))
                 return

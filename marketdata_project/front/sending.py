@@ -8,6 +8,7 @@ from typing import Any
 from django.db import close_old_connections
 
 from http_requests.wsgi_variables import BODY_UNREAD
+from marketdata_project.deprecations import deprecation_of
 from marketdata_project.front.answers import WITHOUT_BODY, Answer, Refusal, Stream
 from marketdata_project.front.body import discard_rest
 from marketdata_project.front.environ import Message, Receive, Send
@@ -80,9 +81,9 @@ class AnswerSender:
         return min(self._lanes, key=attrgetter("open"))
 
 
-async def send_refusal(refusal: Refusal, send: Send, *, correlation_id: str) -> None:
-    """Send a refusal instead of an answer."""
-    headers, body = refusal.render(correlation_id=correlation_id)
+async def send_refusal(refusal: Refusal, send: Send, *, path: str, correlation_id: str) -> None:
+    """Send a refusal of a request to `path` (decoded) instead of an answer."""
+    headers, body = refusal.render(correlation_id=correlation_id, deprecation=deprecation_of(path))
     await send({"type": "http.response.start", "status": refusal.status.value, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

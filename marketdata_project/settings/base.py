@@ -57,12 +57,14 @@ CORS_ALLOW_HEADERS = (
 )
 CORS_EXPOSE_HEADERS = [
     "Age",
+    "Deprecation",
     "ETag",
     "Idempotency-Replayed",
     "Link",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "Sunset",
     "X-As-Of",
     "X-Cache",
     "X-Commit",
@@ -125,6 +127,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "marketdata_project.correlation.CorrelationMiddleware",
+    # Outside of all that refuse, so that it sees every refusal.
+    "marketdata_project.deprecations.DeprecationMiddleware",
     # After CorrelationMiddleware, so that redirects and refusals have a correlation id.
     "marketdata_project.plain_http.PlainHttpMiddleware",
     "django.middleware.security.SecurityMiddleware",
