@@ -114,6 +114,7 @@ _TRADING_READS: Table = {
     ("signals", "GET"): _ACCOUNT_PAGE,
     ("transactions", "GET"): _ACCOUNT_PAGE,
     ("order-executions", "GET"): _ACCOUNT_PAGE,
+    ("execution-explain", "GET"): replace(_ACCOUNT, cost="stream"),
     ("account-positions", "GET"): _ACCOUNT,
     ("account-transactions", "GET"): _ACCOUNT_PAGE,
     ("orders", "GET"): _ACCOUNT_PAGE,

@@ -58,6 +58,7 @@ from trading.read_views import AccountStateViewSet, PositionsViewSet
 from trading.row_views import (
     AccountTransactionsViewSet,
     ClosedTradesViewSet,
+    ExecutionExplanationViewSet,
     ExecutionsViewSet,
     SignalsViewSet,
     TransactionsViewSet,
@@ -174,8 +175,10 @@ jobs = [
 
 _ACCOUNT = r"accounts/(?P<account>[^/]+)"
 _ORDER = r"orders/(?P<order>[^/]+)"
+_EXECUTION = r"executions/(?P<execution>[^/]+)"
 
-trading_reads = [
+# Also served without a version, as deprecated paths.
+also_unversioned = [
     re_path(r"^status/?\Z", AccountStateViewSet.as_view({"get": "status"}), name="trading-status"),
     re_path(r"^portfolio/?\Z", AccountStateViewSet.as_view({"get": "portfolio"}), name="portfolio"),
     re_path(r"^risk/?\Z", AccountStateViewSet.as_view({"get": "risk"}), name="risk"),
@@ -183,9 +186,23 @@ trading_reads = [
     re_path(r"^config/?\Z", AccountStateViewSet.as_view({"get": "config"}), name="trading-config"),
     re_path(r"^trades/?\Z", ClosedTradesViewSet.as_view({"get": "list"}), name="closed-trades"),
     re_path(r"^signals/?\Z", SignalsViewSet.as_view({"get": "list"}), name="signals"),
+    re_path(r"^trade/preview/?\Z", TradeWritesViewSet.as_view({"post": "preview"}), name="trade-preview"),
+    re_path(r"^trade/execute/?\Z", TradeWritesViewSet.as_view({"post": "execute"}), name="trade-execute"),
+    re_path(r"^trading/start/?\Z", TradingControlViewSet.as_view({"post": "start"}), name="trading-start"),
+    re_path(r"^trading/stop/?\Z", TradingControlViewSet.as_view({"post": "stop"}), name="trading-stop"),
+    re_path(r"^risk/override/?\Z", RiskWritesViewSet.as_view({"post": "override"}), name="risk-override"),
+    re_path(r"^config/risk/?\Z", RiskWritesViewSet.as_view({"put": "configure"}), name="config-risk"),
+]
+
+trading_reads = [
     re_path(r"^transactions/?\Z", TransactionsViewSet.as_view({"get": "list"}), name="transactions"),
     re_path(
         rf"^{_ORDER}/executions/?\Z", ExecutionsViewSet.as_view({"get": "list"}), name="order-executions"
+    ),
+    re_path(
+        rf"^{_EXECUTION}/explain/?\Z",
+        ExecutionExplanationViewSet.as_view({"get": "explain"}),
+        name="execution-explain",
     ),
     re_path(
         rf"^{_ACCOUNT}/positions/?\Z",
@@ -237,14 +254,8 @@ trading_writes = [
         PositionCloseViewSet.as_view({"post": "close"}),
         name="position-close",
     ),
-    re_path(r"^trade/preview/?\Z", TradeWritesViewSet.as_view({"post": "preview"}), name="trade-preview"),
-    re_path(r"^trade/execute/?\Z", TradeWritesViewSet.as_view({"post": "execute"}), name="trade-execute"),
-    re_path(r"^trading/start/?\Z", TradingControlViewSet.as_view({"post": "start"}), name="trading-start"),
-    re_path(r"^trading/stop/?\Z", TradingControlViewSet.as_view({"post": "stop"}), name="trading-stop"),
-    re_path(r"^risk/override/?\Z", RiskWritesViewSet.as_view({"post": "override"}), name="risk-override"),
-    re_path(r"^config/risk/?\Z", RiskWritesViewSet.as_view({"put": "configure"}), name="config-risk"),
     re_path(
-        r"^executions/(?P<execution>[^/]+)/bust/?\Z",
+        rf"^{_EXECUTION}/bust/?\Z",
         RiskWritesViewSet.as_view({"post": "bust"}),
         name="execution-bust",
     ),
@@ -276,6 +287,7 @@ below_api_v1: list[URLPattern | URLResolver] = [
     *cache_and_sessions,
     *access,
     *jobs,
+    *also_unversioned,
     *trading_reads,
     *trading_writes,
     *documentation,
@@ -290,6 +302,7 @@ urlpatterns = [
     path("api/v1/", include(below_api_v1)),
     re_path(r"^ws/v1/stream/?\Z", LiveFeedViewSet.as_view({"get": "connect"}), name="live-stream"),
     path("v1/", include((also_below_v1, "v1"))),
+    path("api/", include((also_unversioned, "unversioned"))),
     path("", include((documentation, "root"))),
     path("admin/", admin.site.urls),
     path("login/", include("rest_framework.urls")),

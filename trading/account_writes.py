@@ -45,6 +45,7 @@ from trading.kinds import TRANSFER
 from trading.lease import engine_status
 from trading.models import Account
 from trading.read_views import ACCOUNT, ACCOUNT_ID, AccountsViewSet
+from trading.row_views import EXECUTION_ID
 from trading.selectors import (
     account_document,
     execution_documents,
@@ -75,12 +76,6 @@ _REASON = OpenApiParameter(
     {"type": "string", "minLength": 1, "maxLength": REASON_LENGTH},
     OpenApiParameter.QUERY,
     description="Why, for those who read the records.",
-)
-_EXECUTION_ID = OpenApiParameter(
-    "execution",
-    {"type": "string", "format": "uuid", "examples": [examples.EXECUTION["id"]]},
-    OpenApiParameter.PATH,
-    description="The execution's id.",
 )
 _OVERRIDE = {"risk_level": 0.15, "until": "2030-01-02T21:00:00Z", "reason": "earnings tonight"}
 _RELEASE = {"release_halt": True, "reason": "the log was restored as it was"}
@@ -330,7 +325,7 @@ class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
     @extend_schema(
         operation_id="execution_bust",
         summary="Bust an execution",
-        parameters=[_EXECUTION_ID],
+        parameters=[EXECUTION_ID],
         request=ReasonInput,
         responses={200: ExecutionSerializer},
         examples=[

@@ -272,3 +272,36 @@ PREVIEW: Document = {
 }
 CANCELLED: Document = {"account": "main", "cancelled": [_ORDER_ID]}
 STOPPED: Document = {**STATUS, "status": "stopping", "accounts": [{**STATUS, "status": "stopping"}]}
+
+EXPLANATION = {
+    "account": "main",
+    "number": 8,
+    "execution": {
+        "event": "executed",
+        "execution_id": _EXECUTION_ID,
+        "order_id": _ORDER_ID,
+        "quantity": "0.5",
+        "price": "60022.01",
+        "fee": "30.011005",
+        "slippage": "12.01",
+        "rate": "1",
+        "print": {
+            "type": "print",
+            "ref": {
+                "dataset": "trades",
+                "symbol": "BTC-USD",
+                "commit": "2-bd440e",
+                "ordinal": 0,
+                "timestamp_ns": 1749132001000000000,
+            },
+            "price": "60010.0",
+            "volume": "10.0",
+            "known_ns": 1749132001000000000,
+        },
+        "capacity": "1.000000000",
+    },
+    "order": {"order": {"symbol": "BTC-USD", "side": "buy", "quantity": "0.5"}, "collar": "63000.00"},
+    "risk": {"version": 1, "config": {"participation": "10", "latency_ms": 50, "fill": "through"}},
+    "print_in_store": {"volume": "10.0", "price": "60010.0"},
+    "reproduced": True,
+}

@@ -1,7 +1,6 @@
 """Why an execution is as it is: everything that was used, and the same execution computed again."""
 
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -23,20 +22,17 @@ from trading.core.events import (
 )
 from trading.core.matching import match_bar, match_print
 from trading.core.orders import Order
-from trading.exceptions import UnknownExecution
 from trading.journal import replayed
 from trading.models import Account, EventRow, ExecutionRow
 
 
-def execution_explain(*, account: Account, execution_id: UUID) -> dict[str, Any]:
+def execution_explain(row: ExecutionRow) -> dict[str, Any]:
     """Return what an execution was decided by: its order as accepted, the print, the checks, the limits.
 
-    `reproduced` says whether the print is in the store as it was, and the account's events before it give the same execution to the last
-    digit. The document depends on nothing that comes later. Raises UnknownExecution.
+    Amounts are texts, as in the account's events. `reproduced` says whether the print is in the store as it was, and the
+    account's events before it give the same execution to the last digit. The document depends on nothing that comes later.
     """
-    row = ExecutionRow.objects.filter(account=account, uuid=execution_id).first()
-    if row is None:
-        raise UnknownExecution(f"the account has no execution {execution_id}")
+    account = row.account
     stored = EventRow.objects.get(account=account, number=row.number)
     executed = decoded(stored.body)
     assert isinstance(executed, Executed)  # noqa: S101 the row names the number of its event

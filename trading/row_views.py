@@ -5,17 +5,18 @@ from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
 from django_filters.rest_framework import FilterSet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
-from rest_framework.viewsets import GenericViewSet
+from rest_framework.viewsets import GenericViewSet, ViewSet
 
 from http_requests.parameters import single_parameters
 from listing.pages import PAGE_PARAMETERS, KeysetPagination
 from ratelimit.callers import Caller
 from trading import examples
 from trading.documents import Document, order_document, transaction_document
+from trading.explain import execution_explain
 from trading.models import Account, ExecutionRow, OrderRow, TradeRow, TransactionRow
 from trading.orders import order_in
 from trading.read_filters import (
@@ -37,6 +38,7 @@ from trading.read_views import (
 )
 from trading.selectors import (
     execution_documents,
+    execution_find,
     order_documents,
     order_find,
     signal_documents,
@@ -45,6 +47,7 @@ from trading.selectors import (
 from trading.serializers import (
     ClosedTradeSerializer,
     ExecutionSerializer,
+    ExplanationSerializer,
     OrderSerializer,
     SignalSerializer,
     TransactionSerializer,
@@ -55,6 +58,12 @@ ORDER_ID = OpenApiParameter(
     {"type": "string", "format": "uuid", "examples": [examples.ORDER["id"]]},
     OpenApiParameter.PATH,
     description="The order's id.",
+)
+EXECUTION_ID = OpenApiParameter(
+    "execution",
+    {"type": "string", "format": "uuid", "examples": [examples.EXECUTION["id"]]},
+    OpenApiParameter.PATH,
+    description="The execution's id.",
 )
 _COUNTED = 10_000
 
@@ -188,6 +197,27 @@ class ExecutionsViewSet(GenericViewSet[ExecutionRow]):
         pages = ExecutionPagination()
         found = pages.paginate_queryset(row.executions.all(), request)
         return account_answer(row.account, pages.envelope(execution_documents(row, found)))
+
+
+class ExecutionExplanationViewSet(ViewSet):
+    """Why an execution is as it is."""
+
+    @extend_schema(
+        operation_id="execution_explain",
+        summary="Explain an execution",
+        parameters=[EXECUTION_ID],
+        responses={200: ExplanationSerializer},
+        examples=[OpenApiExample("An execution (shortened)", value=examples.EXPLANATION, response_only=True)],
+    )
+    def explain(self, request: Request, execution: str) -> Response:
+        """All that an execution was decided by: its order, the stored print, each check, the limits. Amounts are texts.
+
+        The execution is computed again from them; `reproduced` says whether the result is the same to the last digit. Later
+        commits and events do not change the answer.
+        """
+        single_parameters(request.GET, ("format",))
+        row = execution_find(caller=cast("Caller", request.user), execution_id=execution)
+        return account_answer(row.account, execution_explain(row))
 
 
 class TransactionPagination(AccountRowsPagination):

@@ -366,6 +366,20 @@ class ExecutionSerializer(Serializer[Any]):
     event = IntegerField()
 
 
+class ExplanationSerializer(Serializer[Any]):
+    """What an execution was decided by, as the account's events have it."""
+
+    account = CharField()
+    number = IntegerField(help_text="The number of the execution's event.")
+    execution = DictField(help_text="The execution, with its print.")
+    order = DictField(help_text="The order as it was accepted, with its checks and the market's prices then.")
+    risk = DictField(help_text="The version of the limits, and the limits.")
+    print_in_store = DictField(
+        allow_null=True, help_text="The print as it is stored; null if it is another one."
+    )
+    reproduced = BooleanField(help_text="Whether the same print gives the same execution again.")
+
+
 class LedgerEntrySerializer(Serializer[Any]):
     """A line of the ledger. The entries of a transaction add up to zero in each currency."""
 

@@ -75,7 +75,7 @@ def limited() -> Any:
 REFUSALS = {
     "nobody": (lambda _api: Api(None).get("/api/status"), 401, "not_authenticated"),
     "no scope": (lambda _api: no_scope().get("/api/status"), 403, "missing_scope"),
-    "no view": (lambda api: api.get("/api/config"), 404, "not_found"),
+    "no account": (lambda api: api.get("/api/config"), 404, "unknown_account"),
     "no method": (lambda api: api.call("DELETE", "/api/status"), 405, "method_not_allowed"),
     "no format": (lambda api: api.get("/api/status", {"format": "csv"}), 406, "not_acceptable"),
     "body": (
