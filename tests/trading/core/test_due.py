@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from tests.trading.core.folded import these
 from tests.trading.core.paper import MS_NS, PLAIN, SECOND_NS, Paper, dec, order_of
 from trading.core import due
 from trading.core.configuration import RiskConfig, Zone
@@ -89,15 +90,15 @@ def test_override_ends_at_its_instant() -> None:
     paper.wait(SECOND_NS - 1)
     assert paper.state.override is not None
     paper.wait(1)
-    assert (paper.state.override, paper.state.risk_level) == (None, dec("0.30"))
+    assert these(paper.state.override, paper.state.risk_level) == (None, dec("0.30"))
 
 
 def test_drawdown_goes_through_each_zone_and_back() -> None:
     paper = _invested()
     # The price, and the zone after it. The hysteresis is 1 %.
     for price, zone in (
-        (97.01, Zone.NORMAL), (97, Zone.CAUTION), (97.99, Zone.CAUTION), (98, Zone.NORMAL), (94, Zone.DANGER),
-        (94.99, Zone.DANGER), (95, Zone.CAUTION), (98.01, Zone.NORMAL), (90.01, Zone.DANGER), (90, Zone.HALT), (100, Zone.HALT),
+        ("97.01", Zone.NORMAL), (97, Zone.CAUTION), ("97.99", Zone.CAUTION), (98, Zone.NORMAL), (94, Zone.DANGER),
+        ("94.99", Zone.DANGER), (95, Zone.CAUTION), ("98.01", Zone.NORMAL), ("90.01", Zone.DANGER), (90, Zone.HALT), (100, Zone.HALT),
     ):  # fmt: skip
         _mark(paper, price)
         assert (price, paper.state.zone) == (price, zone)
@@ -135,7 +136,7 @@ def test_equity_is_recorded_when_it_moved_by_a_tenth_of_a_per_cent_and_each_day(
     assert _mark(paper, "100.10") == ["Marked"]
     assert paper.state.high_water == 1_001_000
     assert _mark(paper, "100.10", day="2026-05-05") == ["Marked"]
-    assert (paper.state.day, paper.state.day_equity) == ("2026-05-05", 1_001_000)
+    assert these(paper.state.day, paper.state.day_equity) == ("2026-05-05", 1_001_000)
 
 
 def test_account_without_a_price_is_not_valued() -> None:

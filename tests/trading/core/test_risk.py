@@ -18,6 +18,7 @@ from trading.core.terms import TRADABLE, AccountKind, Fee, Slippage, Terms
 from trading.core.valuation import UnknownMark, equity_of, maintenance_of
 
 CASH, MARGIN = AccountKind.CASH, AccountKind.MARGIN
+USUAL = RiskConfig()
 WIDE = RiskConfig(max_symbol_exposure=Decimal(9000), max_gross_exposure=Decimal(9000))
 _CONTRACT: dict[str, Any] = {"multiplier": Decimal(50), "fee": Fee(), "slippage": Slippage()}
 FUTURE = replace(TRADABLE["future"], **_CONTRACT)
@@ -56,7 +57,7 @@ class Bound:
     check: str
     passes: OrderTerms
     fails: OrderTerms
-    config: RiskConfig = RiskConfig()
+    config: RiskConfig = USUAL
     kind: AccountKind = MARGIN
     terms: Terms = PLAIN
     before: Change = _nothing
@@ -249,9 +250,8 @@ def test_verdict_says_what_the_order_comes_to() -> None:
         200_000,
         100_014,
     )
-    assert [(check.value, check.limit) for check in found.checks if check.name == "gross_exposure"] == [
-        (20, 100)
-    ]
+    (gross,) = (check for check in found.checks if check.name == "gross_exposure")
+    assert these(gross.value, gross.limit) == (20, 100)
 
 
 def test_order_in_another_currency_is_counted_in_the_accounts() -> None:
