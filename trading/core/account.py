@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -285,7 +285,7 @@ def _ended(state: AccountState, event: events.OrderEnded, at_ns: int) -> Effects
 def _triggered(state: AccountState, event: events.OrderTriggered, at_ns: int) -> Effects:
     order = state.orders[event.order_id]
     order.is_triggered, order.is_taking = True, order.is_market
-    order.collar, order.matches_after_ns = event.collar, event.matches_after_ns
+    order.matches_after_ns = event.matches_after_ns
     return Effects(orders=[order])
 
 
@@ -332,7 +332,7 @@ def _remove(state: AccountState, order: Order) -> list[Order]:
     """Take an order that has ended out of the state, and return the orders that this changes.
 
     The legs of a bracket are then of what the parent filled. The quantity of a replacement includes what the replaced
-    order filled, as in FIX.
+    order filled, as in FIX, and so does that of its own replacement.
     """
     del state.orders[order.id]
     changed = []
@@ -344,10 +344,11 @@ def _remove(state: AccountState, order: Order) -> list[Order]:
     if parent not in state.orders and not state.legs_of(parent):
         state.covered.pop(parent, None)
     successor = state.orders.get(order.replaced_by or "")
-    if successor is not None:
+    while successor is not None:
         left = max(successor.remaining - order.filled, ZERO)
         successor.terms = msgspec.structs.replace(successor.terms, quantity=left)
         changed.append(successor)
+        successor = state.orders.get(successor.replaced_by or "")
     return changed
 
 
@@ -410,20 +411,25 @@ def _split(state: AccountState, event: events.SplitApplied, at_ns: int) -> Effec
 
 
 def _split_order(order: Order, by: Decimal) -> None:
-    def price(value: Decimal | None) -> Decimal | None:
-        return None if value is None else to_step(scaled(value, ONE, by), order.instrument.tick)
-
     terms = order.terms
+
+    def price(value: Decimal | None, rounding: str = ROUND_HALF_EVEN) -> Decimal | None:
+        return None if value is None else to_step(scaled(value, ONE, by), order.instrument.tick, rounding)
+
+    # No worse a limit than the client's.
+    not_worse = ROUND_FLOOR if terms.side is Side.BUY else ROUND_CEILING
     order.terms = msgspec.structs.replace(
         terms,
         quantity=quantity(terms.quantity, by),
-        limit_price=price(terms.limit_price),
+        limit_price=price(terms.limit_price, not_worse),
         stop_price=price(terms.stop_price),
         take_profit=price(terms.take_profit),
         stop_loss=price(terms.stop_loss),
     )
     order.filled = quantity(order.filled, by)
-    order.collar = price(order.collar)
+    order.collar = price(order.collar, not_worse)
+    # More units cost at most so much more; its minimum stays.
+    order.fee = money(order.fee, max(by, ONE))
     order.worth, order.margin = scaled(order.worth, ONE, by), scaled(order.margin, ONE, by)
 
 

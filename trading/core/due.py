@@ -54,7 +54,7 @@ def time_passed(state: AccountState, now_ns: int, record: Record) -> None:
     for order in list(state.orders.values()):
         if order.id in state.orders:
             _order_due(state, order, now_ns, record)
-    for symbol in {order.terms.symbol for order in state.orders.values()}:
+    for symbol in dict.fromkeys(order.terms.symbol for order in state.orders.values()):
         end_unneeded(state, symbol, record)
     if state.override is not None and state.override.until_ns <= now_ns:
         record(OverrideEnded())
@@ -95,7 +95,7 @@ def revalue(state: AccountState, marks: Marks, now_ns: int, day: str, record: Re
         record(Marked(equity=equity, marks=used, zone=zone, day=None if day == state.day else day))
         if zone is not before:
             _zone_changed(state, before, record)
-    if state.kind is not None and state.positions:
+    if state.positions or state.is_margin_called:
         _margin(state, marks, equity, record)
 
 

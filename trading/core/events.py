@@ -180,13 +180,12 @@ class OrderEnded(_TradingEvent, frozen=True, tag="order_ended"):
 
 
 class OrderTriggered(_TradingEvent, frozen=True, tag="order_triggered"):
-    """A print reached the order's stop price. collar: of the market order that a stop becomes."""
+    """A print reached the order's stop price."""
 
     order_id: str
     print: Print | BarPrint
     price: Decimal
     matches_after_ns: int
-    collar: Decimal | None = None
 
 
 class Executed(_TradingEvent, frozen=True, tag="executed"):

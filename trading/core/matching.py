@@ -23,7 +23,6 @@ from trading.core.events import (
     RowRef,
 )
 from trading.core.orders import Order, OrderState, OrderType, TimeInForce
-from trading.core.risk import collar_at
 from trading.core.terms import Side
 
 Record = Callable[[Event], object]
@@ -53,33 +52,29 @@ class _Match:
 
     def trigger(self, order: Order, price: Decimal) -> None:
         """Turn a stop into a market order, or a stop-limit into a limit order."""
-        config, terms = self.state.config, order.terms
-        has_collar = terms.type is OrderType.STOP and not terms.reduce_only
-        self.record(
-            OrderTriggered(
-                order_id=order.id,
-                print=self.print,
-                price=price,
-                matches_after_ns=self.print.known_ns + latency_ns(config),
-                collar=collar_at(config, terms.side, price, order.instrument.tick) if has_collar else None,
-            )
+        matches_after_ns = self.print.known_ns + latency_ns(self.state.config)
+        event = OrderTriggered(
+            order_id=order.id, print=self.print, price=price, matches_after_ns=matches_after_ns
         )
+        self.record(event)
 
-    def fill(self, order: Order, price: Decimal | None) -> None:
-        """Fill an order at a price, as far as the capacity allows. An immediate order ends."""
+    def fill(self, order: Order, price: Decimal | None, market: Decimal) -> None:
+        """Fill an order at a price, as far as the capacity allows. An immediate order ends.
+
+        market: the price before slippage.
+        """
         quantity = ZERO if price is None else min(self.state.fillable(order), self.capacity)
         if order.terms.time_in_force is TimeInForce.FOK and quantity < order.remaining:
             quantity = ZERO
         if quantity > 0 and price is not None:
-            self.record(self._execution(order, price, quantity))
+            self.record(self._execution(order, price, quantity, market))
             self.capacity -= quantity
         if order.terms.time_in_force.is_immediate and not order.state.is_final:
             self.record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason="immediate"))
 
-    def _execution(self, order: Order, price: Decimal, quantity: Decimal) -> Executed:
+    def _execution(self, order: Order, price: Decimal, quantity: Decimal, market: Decimal) -> Executed:
         terms, ref = order.instrument, self.print.ref
         value = order.filled_value + money(quantity, price, terms.multiplier)
-        market = self.print.price if isinstance(self.print, Print) else self.print.open
         # The same print cannot fill an order twice: the id would be the same.
         name = f"{ref.dataset} {ref.symbol} {ref.commit} {ref.ordinal}"
         return Executed(
@@ -98,23 +93,6 @@ class _Match:
         )
 
 
-def is_concerned(state: AccountState, print_: Print) -> bool:
-    """Return whether a print may change one of the account's orders."""
-    return print_.is_eligible and any(
-        _is_in_time(state, order, print_)
-        and (
-            order.state is OrderState.ACCEPTED
-            or order.terms.time_in_force.is_immediate
-            or (
-                _is_reached(order, print_.price)
-                if order.is_stop_waiting
-                else _price(order, print_.price, state.config) is not None
-            )
-        )
-        for order in state.orders_of(print_.ref.symbol)
-    )
-
-
 def match_print(state: AccountState, print_: Print, rate: Rate, record: Record) -> None:
     """Match a print with the account's orders of its symbol."""
     orders = [order for order in state.orders_of(print_.ref.symbol) if _is_in_time(state, order, print_)]
@@ -128,7 +106,7 @@ def match_print(state: AccountState, print_: Print, rate: Rate, record: Record) 
     for order in sorted(orders, key=lambda each: _priority(each, print_.price)):
         # A fill may have begun the legs of a bracket, and a trigger waits for the latency.
         if _is_in_time(state, order, print_) and not order.is_stop_waiting:
-            match.fill(order, _price(order, print_.price, state.config))
+            match.fill(order, _price(order, print_.price, state.config), print_.price)
     end_unneeded(state, print_.ref.symbol, record)
 
 
@@ -136,6 +114,11 @@ def _is_in_time(state: AccountState, order: Order, print_: Print) -> bool:
     """Return whether a print came after an order's acceptance, and before its end."""
     if min(print_.ref.timestamp_ns, print_.known_ns) <= order.matches_after_ns or order.state.is_final:
         return False
+    return _is_alive(state, order, print_)
+
+
+def _is_alive(state: AccountState, order: Order, print_: Print | BarPrint) -> bool:
+    """Return whether the order that this one replaces has ended, and a print came before its own end."""
     if order.replaces in state.orders:
         return False
     if order.expires_ns is not None and print_.ref.timestamp_ns >= order.expires_ns:
@@ -168,14 +151,20 @@ def _priority(order: Order, price: Decimal) -> tuple[int, Decimal, int]:
 
 def _price(order: Order, price: Decimal, config: RiskConfig) -> Decimal | None:
     """Return the price at which an order fills if the market trades at `price`; None if it does not fill."""
-    sign, limit = order.terms.side.sign, order.worst_price
+    limit = order.worst_price
     if order.is_taking or limit is None:
-        if limit is not None and (price - limit) * sign > 0:
-            return None
-        slipped = order.instrument.slippage.price(order.terms.side, price, order.instrument.tick)
-        return slipped if limit is None else min(slipped * sign, limit * sign) * sign
-    through = (limit - price) * sign
+        return _taking_price(order, price)
+    through = (limit - price) * order.terms.side.sign
     return limit if through > 0 or (through == 0 and config.fill is FillRule.TOUCH) else None
+
+
+def _taking_price(order: Order, market: Decimal) -> Decimal | None:
+    """Return the market's price with slippage, up to the order's limit or collar; None if the market is beyond that."""
+    sign, limit = order.terms.side.sign, order.worst_price
+    slipped = order.instrument.slippage.price(order.terms.side, market, order.instrument.tick)
+    if limit is None:
+        return slipped
+    return None if (market - limit) * sign > 0 else min(slipped * sign, limit * sign) * sign
 
 
 def end_unneeded(state: AccountState, symbol: str, record: Record) -> None:
@@ -189,43 +178,48 @@ def end_unneeded(state: AccountState, symbol: str, record: Record) -> None:
 
 
 def match_bar(state: AccountState, bar: BarPrint, rate: Rate, record: Record) -> None:
-    """Match a stored bar, for a symbol without trades: stops before limits, gaps at the open.
+    """Match a stored bar, for a symbol without trades: first what fills at its open, then stops, then limits.
 
     A bar does not tell the order of its prices: if several orders fill within it, each is marked ambiguous. A stop-limit
-    order that it triggers fills from the next bar on.
+    order that it triggers fills by a later bar.
     """
     orders = [order for order in state.orders_of(bar.ref.symbol) if _is_before(state, order, bar)]
     if not bar.is_eligible or not orders:
         return
-    prices = [_bar_price(order, bar, state.config) for order in orders if state.fillable(order)]
-    is_ambiguous = sum(price is not None and price != bar.open for price in prices) > 1
-    match = _Match(state, bar, rate, record, is_ambiguous=is_ambiguous)
+    prices = {order.id: _bar_price(order, bar, state.config) for order in orders}
+    inside = [each for each in orders if state.fillable(each) and prices[each.id] not in {None, bar.open}]
+    match = _Match(state, bar, rate, record, is_ambiguous=len(inside) > 1)
     match.begin(orders)
-    for order in sorted(orders, key=lambda each: (not each.is_stop_waiting, each.first_event)):
-        price = _bar_price(order, bar, state.config)
-        if order.state.is_final or (order.is_stop_waiting and price is None):
-            continue
-        if order.is_stop_waiting and price is not None:
-            match.trigger(order, price)
-            if order.terms.type is OrderType.STOP_LIMIT:
-                continue
-        if order.is_taking and price is not None:
-            price = order.instrument.slippage.price(order.terms.side, price, order.instrument.tick)
-        match.fill(order, price)
-        end_unneeded(state, bar.ref.symbol, record)
+    for order in sorted(
+        orders, key=lambda each: (prices[each.id] != bar.open, not each.is_stop_waiting, each.first_event)
+    ):
+        # A fill may have ended the order, or begun the legs of a bracket.
+        if _is_before(state, order, bar):
+            _match_in_bar(match, order, prices[order.id], bar)
+            end_unneeded(state, bar.ref.symbol, record)
+
+
+def _match_in_bar(match: _Match, order: Order, market: Decimal | None, bar: BarPrint) -> None:
+    """Trigger and fill an order. market: see `_bar_price`."""
+    if order.is_stop_waiting:
+        if market is None or not match.state.fillable(order):
+            return
+        match.trigger(order, market)
+        if order.terms.type is OrderType.STOP_LIMIT:
+            return
+    price = market if market is None or not order.is_taking else _taking_price(order, market)
+    match.fill(order, price, bar.open if market is None else market)
 
 
 def _is_before(state: AccountState, order: Order, bar: BarPrint) -> bool:
     """Return whether an order was accepted before a bar begins, and has not ended then."""
-    if order.state is OrderState.PENDING_CANCEL or order.replaces in state.orders:
+    if order.matches_after_ns > bar.ref.timestamp_ns or order.state.is_final:
         return False
-    if order.matches_after_ns > bar.ref.timestamp_ns:
-        return False
-    return order.expires_ns is None or bar.ref.timestamp_ns < order.expires_ns
+    return _is_alive(state, order, bar)
 
 
 def _bar_price(order: Order, bar: BarPrint, config: RiskConfig) -> Decimal | None:
-    """Return the price at which a bar fills an order, before slippage; None if it does not."""
+    """Return the price at which a bar reaches an order, before slippage; None if it does not."""
     sign = order.terms.side.sign
     best, worst = (bar.low, bar.high) if order.terms.side is Side.BUY else (bar.high, bar.low)
     if order.is_stop_waiting:
@@ -235,8 +229,8 @@ def _bar_price(order: Order, bar: BarPrint, config: RiskConfig) -> Decimal | Non
         # A gap: the first price beyond the stop is the open.
         return max(bar.open * sign, order.terms.stop_price * sign) * sign
     limit = order.worst_price
-    if limit is None or order.is_taking:
-        return bar.open if limit is None or (bar.open - limit) * sign <= 0 else None
+    if limit is None or (order.is_taking and (bar.open - limit) * sign <= 0):
+        return bar.open
     through = (limit - best) * sign
     if through > 0 or (through == 0 and config.fill is FillRule.TOUCH):
         return min(bar.open * sign, limit * sign) * sign

@@ -122,7 +122,7 @@ class Order(msgspec.Struct, kw_only=True):
 
     id: a UUID. instrument: the terms of its instrument when it was accepted. states: the instant of each state, nanoseconds
     UTC. matches_after_ns: only what is printed and known after this instant fills it. expires_ns: when it ends; None for gtc. collar: the
-    worst price of a market order; None for one that only reduces. is_taking: whether it fills at the print's price
+    worst price of a market order or stop; None for one that only reduces. is_taking: whether it fills at the print's price
     and not at its limit, because it was marketable. worth: the value of a unit at limit or collar, in the account's currency. margin: the
     money that must be paid in for a unit. fee: what was expected for the whole. filled_value, fees: of its fills, in the instrument's currency. parent_id, leg: of a leg of a bracket. replaces,
     replaced_by: ids of orders. reason: why it ended. by: the caller. first_event: the number of the event that accepted it.

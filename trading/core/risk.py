@@ -31,8 +31,8 @@ _MINUTE_NS = 60 * NS_PER_SECOND
 class Proposal:
     """An order that may be accepted, with what was computed for it.
 
-    worth, margin: of a unit, in the account's currency. collar: the worst price of a market order that may open a position. is_taking:
-    whether its limit is marketable now. fee: of the whole at the worst price, in the account's currency.
+    worth, margin: of a unit, in the account's currency. collar: the worst price of a market order or stop that may open a
+    position. is_taking: whether its limit is marketable now. fee: of the whole at the worst price, in the account's currency.
     """
 
     order: OrderTerms
@@ -81,17 +81,27 @@ def propose(state: AccountState, order: OrderTerms, terms: Terms, reference: Ref
         reference=reference,
         worth=exact(abs(at_most), terms.multiplier, reference.rate),
         margin=margin_of_unit(state, terms, at_most, reference.rate),
-        collar=worst if is_market and not order.reduce_only and not order.type.has_stop else None,
+        collar=worst if is_market and not order.reduce_only else None,
         is_taking=is_market or _is_marketable(order, reference),
         fee=money(fee, reference.rate),
     )
 
 
 def worst_price(state: AccountState, order: OrderTerms, terms: Terms, reference: Reference) -> Decimal:
-    """Return the worst price at which an order may fill: its limit, or the collar around what triggers it or the market."""
+    """Return the worst price at which an order may fill: its limit, or the collar around `_expected_price`."""
     if order.limit_price is not None:
         return order.limit_price
-    return collar_at(state.config, order.side, order.stop_price or reference.price, terms.tick)
+    return collar_at(state.config, order.side, _expected_price(order, reference), terms.tick)
+
+
+def _expected_price(order: OrderTerms, reference: Reference) -> Decimal:
+    """Return the limit, or the price at which a market order would fill now, or a stop once it is triggered."""
+    if order.limit_price is not None:
+        return order.limit_price
+    if order.stop_price is None:
+        return reference.price
+    # A stop that the market is beyond already is triggered at the market's price.
+    return max(order.stop_price * order.side.sign, reference.price * order.side.sign) * order.side.sign
 
 
 def collar_at(config: RiskConfig, side: Side, price: Decimal, tick: Decimal) -> Decimal:
@@ -108,10 +118,10 @@ def _is_marketable(order: OrderTerms, reference: Reference) -> bool:
 
 def verdict(state: AccountState, proposal: Proposal, marks: Marks, *, now_ns: int) -> RiskVerdict:
     """Check an order. marks: of all symbols that are held."""
-    checks = [*_form(proposal), *_prices(state, proposal)]
+    checks = [*_form(proposal)]
     if proposal.order.reduce_only:
         return RiskVerdict(proposal, (*checks, _reduces(state, proposal)))
-    checks += _states(state, proposal, now_ns)
+    checks += [*_prices(state, proposal), *_states(state, proposal, now_ns)]
     try:
         equity, loads = equity_of(state, marks), loads_of(state, marks)
     except UnknownMark as error:
@@ -120,9 +130,10 @@ def verdict(state: AccountState, proposal: Proposal, marks: Marks, *, now_ns: in
         return RiskVerdict(proposal, tuple(checks))
     order = proposal.order
     load = loads.setdefault(order.symbol, Load())
-    load.add_order(order.side, order.quantity, proposal.worth, proposal.margin)
+    load.add(order.side, money(order.quantity, proposal.worth), money(order.quantity, proposal.margin))
     gross = sum((each.exposure for each in loads.values()), ZERO)
-    needed = sum((each.margin for each in loads.values()), proposal.fee)
+    fees = sum((each.fee for each in opening_orders(state.orders.values())), proposal.fee)
+    needed = sum((each.margin for each in loads.values()), fees)
     checks += _exposures(state, proposal, equity, load.exposure, gross)
     checks.append(_buying_power(state, proposal, equity, needed))
     checks += _losses(state, equity)
@@ -152,12 +163,12 @@ def _form(proposal: Proposal) -> Iterator[Check]:
 
 def _prices(state: AccountState, proposal: Proposal) -> Iterator[Check]:
     order, price = proposal.order, proposal.reference.price
-    if order.limit_price is not None and not order.type.has_stop and price:
-        beyond = (order.limit_price - price) * order.side.sign
+    if order.limit_price is not None and not order.type.has_stop:
+        beyond = percent((order.limit_price - price) * order.side.sign, abs(price)) if price else None
         yield Check(
             name="collar",
-            is_passed=percent(beyond, abs(price)) <= state.config.collar,
-            value=percent(beyond, abs(price)),
+            is_passed=beyond is not None and beyond <= state.config.collar,
+            value=beyond,
             limit=state.config.collar,
             unit="percent",
             message="the limit is not further beyond the market than the collar",
@@ -193,7 +204,7 @@ def _states(state: AccountState, proposal: Proposal, now_ns: int) -> Iterator[Ch
         unit="orders a minute",
         message="not too many orders within a minute",
     )
-    age = Decimal(max(now_ns - proposal.reference.at_ns, 0) // NS_PER_SECOND)
+    age = Decimal(max(now_ns - proposal.reference.at_ns, 0)) / NS_PER_SECOND
     yield Check(
         name="price_age",
         is_passed=age <= state.config.stale_after_seconds,
@@ -223,9 +234,8 @@ def _exposures(
     ):
         yield _of_equity(name, value, limit * factor, equity)
     if proposal.order.stop_loss is not None:
-        price = proposal.order.limit_price or proposal.reference.price
         at_risk = money(
-            abs(price - proposal.order.stop_loss),
+            abs(_expected_price(proposal.order, proposal.reference) - proposal.order.stop_loss),
             proposal.order.quantity,
             proposal.terms.multiplier,
             proposal.reference.rate,

@@ -42,36 +42,36 @@ def mark_in(marks: Marks, symbol: str) -> Reference:
 
 @dataclass(slots=True)
 class Load:
-    """What a symbol may come to, in the account's currency: what is held (below zero for shorts), and what orders may add.
+    """What a symbol may come to, in the account's currency: what is bought and sold already, and what orders may add.
 
-    The first three are values, the others the money that must be paid in for them.
+    longs, shorts: the values, at least 0. longs_margin, shorts_margin: the money that must be paid in for them. A long and a
+    sell order do not offset each other, nor do a long and a short of two strategies: each may be closed at any time, and
+    the other stays.
     """
 
-    held: Decimal = ZERO
-    buys: Decimal = ZERO
-    sells: Decimal = ZERO
-    held_margin: Decimal = ZERO
-    buys_margin: Decimal = ZERO
-    sells_margin: Decimal = ZERO
+    longs: Decimal = ZERO
+    shorts: Decimal = ZERO
+    longs_margin: Decimal = ZERO
+    shorts_margin: Decimal = ZERO
 
     @property
     def exposure(self) -> Decimal:
-        """The largest value, whichever orders fill."""
-        return max(abs(self.held + self.buys), abs(self.held - self.sells))
+        """The largest value, whichever orders fill and whichever positions are closed."""
+        return max(self.longs, self.shorts)
 
     @property
     def margin(self) -> Decimal:
-        """The most that must be paid in, whichever orders fill."""
-        return max(abs(self.held_margin + self.buys_margin), abs(self.held_margin - self.sells_margin))
+        """The most that must be paid in, whichever orders fill and whichever positions are closed."""
+        return max(self.longs_margin, self.shorts_margin)
 
-    def add_order(self, side: Side, quantity: Decimal, worth: Decimal, margin: Decimal) -> None:
-        """Add an order that may open a position. worth, margin: of a unit."""
+    def add(self, side: Side, value: Decimal, margin: Decimal) -> None:
+        """Add an order that may open a position, or a position that such orders made."""
         if side is Side.BUY:
-            self.buys += money(quantity, worth)
-            self.buys_margin += money(quantity, margin)
+            self.longs += value
+            self.longs_margin += margin
         else:
-            self.sells += money(quantity, worth)
-            self.sells_margin += money(quantity, margin)
+            self.shorts += value
+            self.shorts_margin += margin
 
 
 def loads_of(state: AccountState, marks: Marks) -> dict[str, Load]:
@@ -79,21 +79,21 @@ def loads_of(state: AccountState, marks: Marks) -> dict[str, Load]:
     loads: dict[str, Load] = {}
     for position in state.positions.values():
         load, mark = loads.setdefault(position.symbol, Load()), mark_in(marks, position.symbol)
-        load.held += money(position.value(mark.price), mark.rate)
-        load.held_margin += _paid_in(state, position, mark)
+        margin = margin_of_unit(state, position.terms, mark.price, mark.rate)
+        load.add(
+            Side.BUY if position.quantity > 0 else Side.SELL,
+            abs(money(position.value(mark.price), mark.rate)),
+            money(abs(position.quantity), margin),
+        )
     for order in opening_orders(state.orders.values()):
-        load = loads.setdefault(order.terms.symbol, Load())
-        load.add_order(order.terms.side, order.remaining, order.worth, order.margin)
+        load, left = loads.setdefault(order.terms.symbol, Load()), order.remaining
+        load.add(order.terms.side, money(left, order.worth), money(left, order.margin))
     return loads
 
 
 def opening_orders(orders: Iterable[Order]) -> list[Order]:
     """Return the orders that may open or enlarge a position."""
     return [order for order in orders if not order.terms.reduce_only]
-
-
-def _paid_in(state: AccountState, position: Position, mark: Reference) -> Decimal:
-    return money(position.quantity, margin_of_unit(state, position.terms, mark.price, mark.rate))
 
 
 def margin_of_unit(state: AccountState, terms: Terms, price: Decimal, rate: Decimal) -> Decimal:
@@ -107,9 +107,12 @@ def maintenance_of(state: AccountState, marks: Marks) -> Decimal:
     """Return the equity that the positions need. Raises UnknownMark."""
     needed = ZERO
     for position in state.positions.values():
-        mark = mark_in(marks, position.symbol)
-        part = maintenance_rate(position.terms, is_long=position.quantity > 0)
-        needed += money(part, abs(position.value(mark.price)), mark.rate)
+        mark, terms = mark_in(marks, position.symbol), position.terms
+        if terms.contract_margin is not None:
+            needed += money(terms.contract_margin, abs(position.quantity), mark.rate)
+        else:
+            part = maintenance_rate(terms, is_long=position.quantity > 0)
+            needed += money(part, abs(position.value(mark.price)), mark.rate)
     return needed
 
 

@@ -1,0 +1,209 @@
+"""Brackets, replacements and splits of orders that prints fill."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.trading.core.folded import REF
+from tests.trading.core.paper import MS_NS, SECOND_NS, Paper, dec, fills, order_of
+from trading.core.events import SplitApplied
+from trading.core.orders import OrderTerms
+
+
+def _bracket(paper: Paper, quantity: int = 100) -> tuple[str, str, str]:
+    parent = paper.accept(order_of(quantity, take_profit=110, stop_loss=90))
+    target, stop = paper.legs(parent)
+    return parent, target, stop
+
+
+def _fillable(paper: Paper, *ids: str) -> list[int]:
+    return [int(paper.state.fillable(paper.order(each))) for each in ids]
+
+
+def _split(paper: Paper, ratio: object) -> None:
+    paper.record(SplitApplied(symbol="AAPL", ratio=dec(ratio), effective_ns=paper.now_ns + 1, action=REF))
+
+
+def test_legs_do_nothing_before_their_parent_fills() -> None:
+    paper = Paper()
+    parent, target, stop = _bracket(paper)
+    paper.order(parent).collar = Decimal(80)
+    assert paper.print(89) == []
+    assert paper.print(120) == []
+    assert not paper.order(stop).is_triggered
+    assert _fillable(paper, target, stop) == [0, 0]
+
+
+def test_legs_wait_for_the_latency_after_their_parent_fills() -> None:
+    paper = Paper()
+    _, target, stop = _bracket(paper, 10)
+    paper.print(100)
+    filled_ns = paper.now_ns
+    assert {paper.order(leg).matches_after_ns for leg in (target, stop)} == {filled_ns + 50 * MS_NS}
+    paper.now_ns = filled_ns + 50 * MS_NS - SECOND_NS
+    assert paper.print(111) == []
+    assert fills(paper.print(111)) == [(10, 110)]
+
+
+def test_fill_of_a_leg_reduces_the_other_at_once() -> None:
+    paper = Paper()
+    _, target, stop = _bracket(paper)
+    paper.print(100)
+    assert fills(paper.print(111, 600)) == [(60, 110)]
+    assert _fillable(paper, target, stop) == [40, 40]
+    assert paper.print(90) == []
+    # The stop is a market order now, and comes before the limit.
+    assert fills(paper.print(111)) == [(40, 111)]
+    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
+    assert paper.ends() == [("cancelled", "bracket")] * 2
+
+
+def test_legs_never_fill_more_than_the_parent() -> None:
+    paper = Paper()
+    parent, target, stop = _bracket(paper)
+    paper.print(100, 300)
+    assert _fillable(paper, target, stop) == [30, 30]
+    paper.cancel(parent)
+    paper.wait(SECOND_NS)
+    assert [paper.order(leg).terms.quantity for leg in (target, stop)] == [30, 30]
+    paper.buy_and_hold(50)
+    assert fills(paper.print(111, 10_000)) == [(30, 110)]
+    assert (paper.held(), paper.state.orders) == (50, {})
+
+
+def test_parent_that_goes_on_filling_covers_its_legs_again() -> None:
+    paper = Paper()
+    paper.accept(order_of(100, limit=100, take_profit=101, stop_loss=90), price=101)
+    assert fills(paper.print(99, 300)) == [(30, 100)]
+    assert fills(paper.print(102, 10_000)) == [(30, 101)]
+    assert fills(paper.print(99, 10_000)) == [(70, 100)]
+    assert fills(paper.print(102, 10_000)) == [(70, 101)]
+    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
+
+
+def test_legs_end_with_a_parent_that_never_filled() -> None:
+    paper = Paper()
+    parent, _, _ = _bracket(paper)
+    paper.cancel(parent)
+    paper.wait()
+    assert paper.ends() == [("cancelled", "client"), ("cancelled", "bracket"), ("cancelled", "bracket")]
+
+
+def test_short_bracket() -> None:
+    paper = Paper()
+    paper.accept(order_of(-10, take_profit=90, stop_loss=110))
+    paper.print(100)
+    assert paper.held() == -10
+    assert paper.print(110) == []
+    assert fills(paper.print(115)) == [(10, 115)]
+    assert paper.state.orders == {}
+
+
+@pytest.mark.parametrize(
+    ("filled", "quantity", "left"), [(0, 150, 150), (30, 150, 120), (30, 50, 20), (60, 50, 0)]
+)
+def test_quantity_of_a_replacement_includes_what_the_old_order_filled(
+    filled: int, quantity: int, left: int
+) -> None:
+    paper = Paper()
+    old = paper.accept(order_of(100))
+    paper.print(100, filled * 10)
+    new = paper.replace(old, order_of(quantity))
+    assert paper.print(100, 0) == []
+    assert paper.ends()[0] == ("replaced", "replaced")
+    if left:
+        assert paper.order(new).terms.quantity == left
+    else:
+        assert paper.ends()[1:] == [("cancelled", "replaced_order_filled")]
+    paper.print(100, 10_000)
+    assert paper.held() == max(filled, quantity)
+
+
+def test_old_order_fills_until_its_cancel_takes_effect_and_the_new_one_waits() -> None:
+    paper = Paper()
+    old = paper.accept(order_of(100))
+    paper.wait()
+    new = paper.replace(old, order_of(100, limit=120))
+    paper.now_ns += 20 * MS_NS - SECOND_NS
+    found = paper.print(100, 400)
+    assert [(each.order_id, int(each.quantity)) for each in found] == [(old, 40)]
+    found = paper.print(100, 10_000)
+    assert [(each.order_id, int(each.quantity)) for each in found] == [(new, 60)]
+    assert paper.held() == 100
+
+
+def test_replacement_of_an_order_that_filled_whole_ends() -> None:
+    paper = Paper()
+    old = paper.accept(order_of(100))
+    paper.wait()
+    paper.replace(old, order_of(100))
+    paper.now_ns += 20 * MS_NS - SECOND_NS
+    paper.print(100)
+    paper.print(100)
+    assert (paper.held(), paper.ends()) == (100, [("cancelled", "replaced_order_filled")])
+
+
+def test_replacement_of_a_replacement_includes_what_the_first_filled() -> None:
+    paper = Paper()
+    first = paper.accept(order_of(100))
+    paper.print(100, 300)
+    second = paper.replace(first, order_of(120))
+    paper.replace(second, order_of(150))
+    paper.print(100, 10_000)
+    assert (paper.held(), paper.state.orders) == (150, {})
+
+
+def test_legs_of_a_replaced_parent_keep_what_it_filled() -> None:
+    paper = Paper()
+    old, _, _ = _bracket(paper)
+    paper.print(100, 300)
+    new = paper.replace(old, order_of(100, take_profit=120, stop_loss=80))
+    paper.print(100, 10_000)
+    assert (paper.held(), _fillable(paper, *paper.legs(old))) == (100, [30, 30])
+    assert _fillable(paper, *paper.legs(new)) == [70, 70]
+    paper.print(121, 10_000)
+    assert (paper.held(), paper.state.orders) == (0, {})
+
+
+# Of an order at these prices: ratio, then its limit, stop and worth.
+@pytest.mark.parametrize(
+    ("order", "ratio", "limit", "stop"),
+    [
+        (order_of(10, limit="10.01"), 4, "2.50", None),
+        (order_of(10, limit="10.03"), 2, "5.01", None),
+        (order_of(-10, limit="10.01"), 4, "2.51", None),
+        (order_of(-10, limit="10.03"), 2, "5.02", None),
+        (order_of(10, stop="10.03", limit="10.03"), 2, "5.01", "5.02"),
+        (order_of(10, limit="10.01"), "0.1", "100.10", None),
+    ],
+)
+def test_split_makes_no_limit_worse(order: OrderTerms, ratio: object, limit: object, stop: object) -> None:
+    paper = Paper()
+    order_id = paper.accept(order, price=10)
+    before = paper.order(order_id).worth * paper.order(order_id).remaining
+    _split(paper, ratio)
+    after = paper.order(order_id)
+    assert after.terms.limit_price == dec(limit)
+    assert after.terms.stop_price == (None if stop is None else dec(stop))
+    assert after.worth * after.remaining == before
+
+
+def test_orders_after_a_split_fill_its_units() -> None:
+    paper = Paper()
+    parent, target, stop = _bracket(paper)
+    paper.print(100, 300)
+    _split(paper, 2)
+    assert _fillable(paper, target, stop) == [60, 60]
+    assert fills(paper.print(50, 10_000)) == [(140, 50)]
+    assert fills(paper.print(56, 10_000)) == [(200, 55)]
+    assert (paper.held(), paper.state.orders, paper.state.covered) == (0, {}, {})
+    assert parent not in paper.state.orders
+
+
+def test_orders_after_a_reverse_split_end() -> None:
+    paper = Paper()
+    _bracket(paper, 100)
+    paper.print(100)
+    _split(paper, "0.333333333")
+    paper.print(331, 10_000)
+    assert (paper.state.positions, paper.state.orders, paper.state.covered) == ({}, {}, {})
