@@ -125,7 +125,9 @@ _TRADING_READS: Table = {
 }
 
 _ORDERS = Access("trading:write", sensitivity="confidential", kind=TRADING, audit_class="trading")
-_CLOSES = Access("trading:write", sensitivity="confidential", kind=CLOSING, audit_class="trading")
+_CLOSES = Access(
+    "trading:write", sensitivity="confidential", kind=CLOSING, cost="unmetered", audit_class="trading"
+)
 _RISK = Access("risk:write", sensitivity="confidential", kind=WRITE, audit_class="risk")
 
 _TRADING_WRITES: Table = {

@@ -37,6 +37,6 @@ def test_calls_are_reads_or_writes_by_their_method(method: str, path: str, lane:
     ],
 )
 def test_calls_that_need_a_scope_of_trading_have_lanes_of_their_own(method: str, path: str, lane: str):
-    rows = {**accounts_site.TABLE, ("account", "DELETE"): Access("trading:write", kind=CLOSING)}
+    rows = {**accounts_site.TABLE, ("owned-account", "DELETE"): Access("trading:write", kind=CLOSING)}
     with ACCESS_TABLE.replaced(AccessTable(rows)):
         assert lane_of(path, method) == lane
