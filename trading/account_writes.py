@@ -132,7 +132,7 @@ class AccountWritesViewSet(TradingWrites, AccountsViewSet):
         request=PreferencesInput,
         responses={200: AccountSerializer},
         examples=[
-            OpenApiExample("Signed requests only", value={"requires_signature": True}, request_only=True),
+            OpenApiExample("Another name", value={"name": "Momentum"}, request_only=True),
             OpenApiExample("An account", value=examples.ACCOUNT, response_only=True),
         ],
     )

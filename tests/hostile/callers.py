@@ -24,7 +24,13 @@ def key_with(installation: Installation, grant: str) -> str:
     """A key with one scope, with all or with none, and without a limit to speak of."""
     scopes = {ALL_SCOPES: SCOPES, NO_SCOPES: ()}.get(grant, (grant,))
     return installation.new_key(
-        id=next(_ids), tier="internal", rate=UNLIMITED, scopes=scopes, accounts='["*"]', family=FAMILY
+        id=next(_ids),
+        tier="internal",
+        rate=UNLIMITED,
+        trading_rate=UNLIMITED,
+        scopes=scopes,
+        accounts='["*"]',
+        family=FAMILY,
     )
 
 

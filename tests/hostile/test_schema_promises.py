@@ -25,7 +25,7 @@ def chosen(operations: list[Operation], rng: random.Random, count: int) -> list[
 
 
 def tried(installation: Installation, operations: list[Operation], seed: int, **options: object) -> Found:
-    key = installation.new_key(tier="internal", rate=UNLIMITED, accounts='["*"]')
+    key = installation.new_key(tier="internal", rate=UNLIMITED, trading_rate=UNLIMITED, accounts='["*"]')
     found = run(installation.port, configuration(key, seed=seed, **options), operations)  # type: ignore[arg-type]
     assert found.errors == []
     assert found.failures == [], "\n\n".join(found.failures[:5])

@@ -470,7 +470,7 @@ def _settled(state: AccountState, event: events.Settled, at_ns: int) -> Effects:
     effects = Effects()
     for position in state.positions.values():
         if position.symbol == event.symbol:
-            gained = positions.settle(position, event.price, event.rate)
+            gained = positions.settle(position, event.price, event.rate, at_ns)
             effects.entries += paid(
                 REALIZED,
                 -gained,

@@ -254,7 +254,7 @@ class DividendPaid(_TradingEvent, frozen=True, tag="dividend_paid"):
 
 
 class Settled(_TradingEvent, frozen=True, tag="settled"):
-    """The gains and losses of a future since the last settlement were paid."""
+    """The gains and losses of a future since the last settlement were paid. date: the UTC date of the session's end."""
 
     symbol: str
     price: Decimal

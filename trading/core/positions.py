@@ -83,7 +83,10 @@ class Booking(NamedTuple):
 
 
 class Position(msgspec.Struct, kw_only=True):
-    """The position of an account in a symbol, for one strategy. quantity: below zero for a short. cost: the sum of its lots'."""
+    """The position of an account in a symbol, for one strategy.
+
+    quantity: below zero for a short. cost: the sum of its lots'. settled_ns: when a future was settled last; 0 for never.
+    """
 
     symbol: str
     strategy: str
@@ -92,6 +95,7 @@ class Position(msgspec.Struct, kw_only=True):
     cost: Decimal = ZERO
     lots: list[Lot] = []
     trade: OpenTrade | None = None
+    settled_ns: int = 0
 
     @property
     def direction(self) -> str:
@@ -229,13 +233,13 @@ def held_before(position: Position, before_ns: int) -> Decimal:
     return sum((lot.quantity for lot in position.lots if lot.opened_ns < before_ns), ZERO)
 
 
-def settle(position: Position, price: Decimal, rate: Decimal) -> Decimal:
+def settle(position: Position, price: Decimal, rate: Decimal, at_ns: int) -> Decimal:
     """Realize what a future gained since its last settlement, and return it. Its lots begin again at this price."""
     before = position.cost
     for lot in position.lots:
         lot.cost = money(lot.quantity, price, position.terms.multiplier)
     position.cost = sum((lot.cost for lot in position.lots), ZERO)
-    gained = position.cost - before
+    gained, position.settled_ns = position.cost - before, at_ns
     if position.trade is not None:
         position.trade.realized += gained
         position.trade.realized_base += money(gained, rate)

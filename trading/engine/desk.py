@@ -1,11 +1,13 @@
 """The accounts as the engine knows them, and the only way in which it changes them."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from django.db import Error as DatabaseError
 from django.db import transaction
 
 from audit.services import event_record
@@ -92,7 +94,7 @@ class Desk:
         with transaction.atomic():
             self.places_save()
             for name, act in wanted:
-                with open_journal(name) as journal:
+                with open_journal(name) as journal, self._blaming(name):
                     act(journal.state, journal.at(at_ns))
                 self.states[name] = journal.state
                 _audit(name, journal.recorded)
@@ -100,13 +102,26 @@ class Desk:
         return True
 
     def _wants(self, name: str, act: Act) -> bool:
-        """Return whether an act would record something. An account for which it fails is left alone, for the others' sake."""
+        """Return whether an act would record something; False if it fails."""
         try:
-            return would_record(act, self.states[name])
+            with self._blaming(name):
+                return would_record(act, self.states[name])
+        except DatabaseError:
+            raise
+        except Exception:  # noqa: BLE001 it was logged, and the account is left alone
+            return False
+
+    @contextmanager
+    def _blaming(self, name: str) -> Iterator[None]:
+        """Leave an account alone from now on if its act fails, for the others' sake. The database's errors are not its own."""
+        try:
+            yield
+        except DatabaseError:
+            raise
         except Exception:
             logger.exception("the engine leaves the account %s alone until it is started again", name)
             self.failed.add(name)
-            return False
+            raise
 
     def places_save(self) -> None:
         """Store how far the logs were worked through. Raises EngineReplaced if another process is the engine."""

@@ -19,7 +19,7 @@ from trading.core.account import AccountState
 from trading.core.events import BarPrint, Print
 from trading.core.matching import Record, match_bar, match_print
 from trading.core.rows import CorporateAction, RowCorrection
-from trading.engine import actions, stopping
+from trading.engine import actions, settling, stopping
 from trading.engine.clock import DataClock, EngineClock
 from trading.engine.corrections import question
 from trading.engine.desk import Act, Desk, EngineReplaced
@@ -55,7 +55,9 @@ class Engine:
         self._upkeep_at = 0.0
         # When time has something to do, in the states of this version.
         self._due_ns = 0
-        self._settled = -1
+        self._passed_version = -1
+        # The states' version for which the logs were looked up.
+        self._followed_version = -1
 
     def run(self, ending: Ending) -> None:
         """Be the engine, or wait until the lease is free, until `ending` is set."""
@@ -79,10 +81,11 @@ class Engine:
 
     def _forget(self) -> None:
         """Forget all that is not stored: the next round reads it again."""
-        self._desk = Desk(self._holder)
+        self._desk = Desk(self._holder, failed=self._desk.failed)
         self._marks = MarkBook(self._place_of)
         self._logs.clear()
         self._upkeep_at = 0.0
+        self._passed_version = self._followed_version = -1
 
     def round(self) -> bool:
         """Take what is new, for a tenth of a second at most. Return whether there may be more. Raises EngineReplaced."""
@@ -130,6 +133,8 @@ class Engine:
 
     def _follow(self) -> None:
         """Follow the logs that acceptances named; ask for the rows of those that an account holds or orders."""
+        if self._desk.version == self._followed_version:
+            return
         needed = set().union(*(state.symbols() for state in self._desk.states.values()), set())
         for row in LogProgress.objects.all():
             key = row.dataset, row.symbol
@@ -143,6 +148,8 @@ class Engine:
             if log.is_wanted and not is_wanted:
                 self._marks.forget([symbol])
             log.is_wanted = is_wanted
+        # A log that could not be opened is tried again.
+        self._followed_version = -1 if self._broken else self._desk.version
 
     def _arrivals(self) -> Iterator[Arrival]:
         """Yield what is new in the logs that can be read."""
@@ -172,6 +179,7 @@ class Engine:
         dataset = DATASETS[error.dataset]
         followed = FollowedLog.at_head(market_store(), self._clock, dataset, error.symbol)
         self._logs[error.dataset, error.symbol] = followed
+        self._followed_version = -1
         self._desk.move(followed, followed.place)
         self._desk.places_save()
 
@@ -222,20 +230,22 @@ class Engine:
     def _pass_time(self, now_ns: int) -> None:
         """Do what is due up to an instant, for each account."""
         now_ns = self._clock.advance(now_ns)
-        if self._desk.version == self._settled and now_ns < self._due_ns:
+        if self._desk.version == self._passed_version and now_ns < self._due_ns:
             return
         acts = [(name, act) for name in self._desk.states for act in self._due(now_ns)]
         while self._desk.act(acts, at_ns=now_ns):
             pass
         dues = [due.next_due_ns(state) for state in self._desk.states.values()]
+        dues += [settling.next_settlement_ns(state) for state in self._desk.states.values()]
         dues += [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]
         self._due_ns = min(each for each in dues if each is not None)
-        self._settled = self._desk.version
+        self._passed_version = self._desk.version
 
     def _due(self, now_ns: int) -> list[Act]:
         return [
             partial(_time_passed, now_ns),
             partial(self._actions.take_effect, self._marks, now_ns),
+            partial(settling.settle, self._marks, now_ns),
             partial(self._new_day, now_ns),
             partial(stopping.close_positions, now_ns),
         ]

@@ -1,0 +1,207 @@
+"""What the engine does if something fails: an account, the database, its lease, or the print of an execution."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from threading import Event as Ending
+from typing import Any
+from unittest import mock
+from uuid import UUID
+
+import pytest
+from django.db import OperationalError
+
+from store.datasets import TRADES
+from store.protocol import Action, Amendment, Correction
+from tests.trading.desks import FREE, TradingDesk, at_ns, coin, prints
+from trades.stores import market_store
+from trading.accounts import account_create, account_transfer
+from trading.control import execution_bust, trading_start, trading_stop
+from trading.core.account import AccountState
+from trading.core.matching import Record
+from trading.core.orders import OrderState, OrderTerms, OrderType, TimeInForce
+from trading.core.terms import AccountKind, Side
+from trading.engine.clock import DataClock
+from trading.engine.desk import EngineReplaced
+from trading.engine.engine import Engine
+from trading.exceptions import EngineUnavailable
+from trading.explain import execution_explain
+from trading.journal import state_of
+from trading.lease import lease_end
+from trading.models import Account, EngineLease, EventRow, ExecutionRow
+from trading.orders import order_cancel, order_submit
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def desk(default_store: Any) -> TradingDesk:
+    coin()
+    prints("COIN", (0, 100.0, 10.0))
+    return TradingDesk()
+
+
+def other(desk: TradingDesk) -> Account:
+    """Open a second account, which orders COIN."""
+    account = account_create(name="ZED", kind=AccountKind.MARGIN, currency="USD", by="test", config=FREE)
+    account_transfer(name="ZED", transfer="first", amount=Decimal(1_000_000))
+    trading_start(account=account, by="test")
+    order = OrderTerms(symbol="COIN", side=Side.BUY, quantity=Decimal(1))
+    order_submit(account=Account.objects.get(name="ZED"), order=order, by="test")
+    return Account.objects.get(name="ZED")
+
+
+def rounds(engine: Engine, count: int) -> None:
+    """Let an engine run as in its process for some rounds."""
+    ending = mock.Mock(spec=Ending)
+    ending.is_set.side_effect = [False] * count + [True]
+    with mock.patch("trading.engine.engine.close_old_connections"):
+        engine.run(ending)
+
+
+def away() -> None:
+    EngineLease.objects.update(leased_until_ns=0, holder=None)
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["first", "after a record"])
+def test_an_account_that_fails_does_not_stop_the_others(desk: TradingDesk, is_late: bool):
+    desk.order("COIN", Side.BUY, 1)
+    other(desk)
+    match = Engine._match
+
+    def failing(engine: Engine, row: Any, state: AccountState, record: Record) -> None:
+        if state.id == "ACC" and not is_late:
+            raise ValueError("corrupt")
+        match(engine, row, state, record)
+        if state.id == "ACC":
+            raise ValueError("corrupt")
+
+    prints("COIN", (1, 100.0, 10.0), (2, 100.0, 10.0))
+    with mock.patch.object(Engine, "_match", failing):
+        rounds(desk.engine, 4)
+    assert desk.engine._desk.failed == {"ACC"}
+    assert desk.state.positions == {}
+    assert state_of(Account.objects.get(name="ZED")).positions["COIN"].quantity == 1
+    desk.check()
+
+
+def test_the_engine_goes_on_after_an_error_of_the_database(desk: TradingDesk):
+    desk.order("COIN", Side.BUY, 1)
+    prints("COIN", (1, 100.0, 10.0))
+    match, failures = Engine._match, iter([True])
+
+    def failing(*args: Any) -> None:
+        if next(failures, False):
+            raise OperationalError("database table is locked")
+        match(*args)
+
+    with mock.patch.object(Engine, "_match", failing):
+        rounds(desk.engine, 3)
+    assert desk.engine._desk.failed == set()
+    assert desk.state.positions["COIN"].quantity == 1
+    desk.check()
+
+
+def test_while_the_engine_is_away_nothing_is_opened_and_all_can_be_ended(desk: TradingDesk):
+    terms = {"type": OrderType.LIMIT, "limit_price": 90, "time_in_force": TimeInForce.GTC}
+    first, second = desk.order("COIN", Side.BUY, 1, **terms), desk.order("COIN", Side.BUY, 1, **terms)
+    desk.run()
+    away()
+    with pytest.raises(EngineUnavailable):
+        desk.order("COIN", Side.BUY, 1)
+    order_cancel(account=desk.account, order_id=UUID(first), by="test")
+    assert desk.find(first).state is OrderState.PENDING_CANCEL
+    trading_stop(account=desk.account, by="test")
+    trading_stop(account=desk.account, by="test")
+    prints("COIN", (5, 80.0, 10.0))
+    desk.run()
+    assert {desk.find(each).state for each in (first, second)} <= {OrderState.CANCELLED, OrderState.FILLED}
+    assert EventRow.objects.filter(name="stop_requested").count() == 1
+    desk.check()
+
+
+def test_a_resting_order_is_matched_with_what_was_printed_while_the_engine_was_away(desk: TradingDesk):
+    order = desk.order(
+        "COIN", Side.BUY, 1, type=OrderType.LIMIT, limit_price=95, time_in_force=TimeInForce.GTC
+    )
+    desk.run()
+    lease_end(desk.engine._holder)
+    prints("COIN", (5, 94.0, 10.0), (6, 120.0, 10.0))
+    desk.engine = Engine(DataClock())
+    desk.run()
+    assert desk.find(order).state is OrderState.FILLED
+    desk.check()
+
+
+def test_a_second_engine_waits_until_the_lease_is_given_back(desk: TradingDesk):
+    second = Engine(DataClock())
+    desk.order("COIN", Side.BUY, 1)
+    prints("COIN", (1, 100.0, 10.0))
+    assert not second.round()
+    assert desk.state.positions == {}
+    lease_end(desk.engine._holder)
+    second.keep_up_now()
+    second.round()
+    assert desk.state.positions["COIN"].quantity == 1
+
+
+def test_an_engine_whose_lease_was_taken_writes_nothing(desk: TradingDesk):
+    desk.order("COIN", Side.BUY, 1)
+    desk.run()
+    number = desk.state.number
+    away()
+    second = Engine(DataClock())
+    second.round()
+    prints("COIN", (1, 100.0, 10.0))
+    with pytest.raises(EngineReplaced):
+        desk.engine.round()
+    assert desk.state.number == number
+    second.round()
+    assert desk.state.positions["COIN"].quantity == 1
+
+
+@pytest.fixture
+def filled(desk: TradingDesk) -> Iterator[TradingDesk]:
+    """A desk whose order was filled by a print that a correction can name."""
+    desk.order("COIN", Side.BUY, 1)
+    prints("COIN", (1, 100.0, 10.0), trade_id="named")
+    desk.run()
+    yield desk
+    desk.check()
+
+
+def cancel_print() -> None:
+    cancel = Correction(Action.CANCEL, at_ns(1), trade_id="named")
+    market_store().correct(Amendment(TRADES, "COIN", (cancel,), "test"))
+
+
+def test_a_print_that_is_cancelled_later_marks_the_execution_and_unmakes_nothing(filled: TradingDesk):
+    cash = filled.state.cash
+    cancel_print()
+    filled.run()
+    filled.run()
+    assert ExecutionRow.objects.get().state == "questioned"
+    assert filled.state.cash == cash
+    assert filled.state.positions["COIN"].quantity == 1
+    assert EventRow.objects.filter(name="alert").count() == 1
+
+
+def test_a_bust_reverses_the_entries_exactly_and_only_once(filled: TradingDesk):
+    execution = ExecutionRow.objects.get()
+    for _ in range(2):
+        execution_bust(account=filled.account, execution_id=execution.uuid, reason="wrong", by="test")
+    assert filled.state.cash == 100_000
+    assert filled.state.positions == {}
+    assert set(filled.state.balances) == {"cash USD", "capital USD"}
+    assert EventRow.objects.filter(name="execution_busted").count() == 1
+
+
+def test_an_explanation_stays_the_same_after_more_commits_and_a_correction(filled: TradingDesk):
+    execution = ExecutionRow.objects.get()
+    before = execution_explain(account=filled.account, execution_id=execution.uuid)
+    assert before["reproduced"] is True
+    prints("COIN", *((10 + n, 101.0, 1.0) for n in range(20)))
+    cancel_print()
+    filled.run()
+    after = execution_explain(account=filled.account, execution_id=execution.uuid)
+    assert after["reproduced"] is True
+    assert after == before

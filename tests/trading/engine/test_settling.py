@@ -1,0 +1,124 @@
+"""Futures are settled at each session's end; shorts pay for a day."""
+
+from decimal import Decimal
+
+import pytest
+
+from store.instruments import Instrument
+from store.timestamps import DAY_NS, SECOND_NS
+from tests.trading.desks import BEGIN_NS, TradingDesk, prints
+from trades.stores import market_store
+from trading.core.events import BorrowCharged, Settled, decoded
+from trading.core.terms import Side
+from trading.engine.clock import DataClock
+from trading.engine.engine import Engine
+from trading.lease import lease_end
+from trading.models import EventRow, InstrumentTerms
+
+pytestmark = pytest.mark.django_db
+DAY = DAY_NS // SECOND_NS
+# Without a calendar a session is a UTC date.
+MIDNIGHT = (DAY_NS - BEGIN_NS % DAY_NS) // SECOND_NS
+
+
+@pytest.fixture
+def desk(default_store) -> TradingDesk:
+    store = market_store()
+    store.set_instrument(Instrument("FUT", instrument_class="future", currency="USD", multiplier=50.0))
+    store.set_instrument(Instrument("SHARE", instrument_class="equity", currency="USD"))
+    prints("FUT", (0, 100.0, 10.0))
+    prints("SHARE", (0, 100.0, 10.0))
+    return TradingDesk()
+
+
+def recorded(name: str) -> list[EventRow]:
+    return list(EventRow.objects.filter(name=name).order_by("number"))
+
+
+def settlements() -> list[Settled]:
+    found = [decoded(row.body) for row in recorded("settled")]
+    assert all(isinstance(each, Settled) for each in found)
+    return found  # type: ignore[return-value]  # asserted
+
+
+@pytest.mark.parametrize(("side", "sign"), [(Side.BUY, 1), (Side.SELL, -1)])
+def test_a_future_is_settled_at_the_last_mark_before_the_sessions_end(
+    desk: TradingDesk, side: Side, sign: int
+):
+    desk.order("FUT", side, 2)
+    prints("FUT", (1, 100.0, 10.0), (2, 103.0, 10.0))
+    desk.run()
+    cash, cost = desk.state.cash, desk.state.positions["FUT"].cost
+    assert settlements() == []
+    prints("FUT", (MIDNIGHT + 1, 90.0, 10.0))
+    desk.run()
+    (settled,) = settlements()
+    assert (settled.price, settled.date) == (Decimal(103), "2025-06-06")
+    assert desk.state.cash - cash == sign * 2 * 103 * 50 - cost
+    assert desk.state.positions["FUT"].average_price == 103
+    desk.check()
+
+
+def test_each_session_is_settled_once(desk: TradingDesk):
+    desk.order("FUT", Side.BUY, 1)
+    prints("FUT", (1, 100.0, 10.0), (2, 101.0, 10.0))
+    desk.run()
+    for day, price in enumerate((102.0, 103.0, 104.0)):
+        prints("FUT", (MIDNIGHT + day * DAY + 1, price, 1.0), (MIDNIGHT + day * DAY + 2, price, 1.0))
+        desk.run()
+    assert [(each.date, each.price) for each in settlements()] == [
+        ("2025-06-06", Decimal(101)), ("2025-06-07", Decimal(102)), ("2025-06-08", Decimal(103))
+    ]  # fmt: skip
+    desk.check()
+
+
+def test_sessions_without_a_price_are_settled_once_together(desk: TradingDesk):
+    desk.order("FUT", Side.BUY, 1)
+    prints("FUT", (1, 100.0, 10.0))
+    desk.run()
+    prints("FUT", (MIDNIGHT + 3 * DAY, 110.0, 1.0), (MIDNIGHT + 3 * DAY + 1, 110.0, 1.0))
+    desk.run()
+    assert [each.price for each in settlements()] == [Decimal(100)]
+
+
+def test_an_engine_that_begins_again_settles_nothing_twice(desk: TradingDesk):
+    desk.order("FUT", Side.BUY, 1)
+    prints("FUT", (1, 100.0, 10.0), (2, 101.0, 10.0), (MIDNIGHT + 1, 102.0, 1.0))
+    desk.run()
+    lease_end(desk.engine._holder)
+    desk.engine = Engine(DataClock())
+    prints("FUT", (MIDNIGHT + 2, 102.0, 1.0))
+    desk.run()
+    assert [each.price for each in settlements()] == [Decimal(101)]
+    desk.check()
+
+
+def test_a_settlement_changes_no_trades_gain(desk: TradingDesk):
+    desk.order("FUT", Side.BUY, 1)
+    prints("FUT", (1, 100.0, 10.0), (MIDNIGHT + 1, 105.0, 10.0))
+    desk.run()
+    # The clock is published at the beginning of a round.
+    desk.run()
+    desk.order("FUT", Side.SELL, 1)
+    prints("FUT", (MIDNIGHT + 10, 107.0, 10.0))
+    desk.run()
+    assert desk.state.positions == {}
+    entry, exit_ = (desk.execution(row) for row in desk.account.executions.order_by("number"))
+    gained = (exit_[1] - entry[1]) * 50 - entry[2] - exit_[2]
+    assert desk.state.cash == 100_000 + gained
+    desk.check()
+
+
+def test_a_short_pays_for_each_day_and_a_long_does_not(desk: TradingDesk):
+    InstrumentTerms.objects.create(symbol="SHARE", borrow_rate="0.365", shortable=True)
+    desk.order("SHARE", Side.SELL, 10)
+    prints("SHARE", (1, 100.0, 1000.0), (2, 100.0, 10.0))
+    desk.run()
+    for day in range(2):
+        prints("SHARE", (MIDNIGHT + day * DAY + 1, 100.0, 1.0))
+        desk.run()
+    charged = [decoded(row.body) for row in recorded("borrow_charged")]
+    assert [(each.date, each.amount) for each in charged if isinstance(each, BorrowCharged)] == [
+        ("2025-06-05", Decimal(1)), ("2025-06-06", Decimal(1))
+    ]  # fmt: skip
+    desk.check()
