@@ -30,6 +30,7 @@ from benchmarks.peers import PeersMissing, peers_missing
 from benchmarks.processes import CORES, LOAD_CORE, StartFailed, interrupted_by_sigterm, on_cores
 from benchmarks.report import FULL, QUICK, Measure, Note, Row, Sizes, UnexpectedAnswer, table
 from benchmarks.small_batches import measure_small_batches
+from benchmarks.trading import measure_trading
 from benchmarks.waiting import measure_waiting
 from benchmarks.windows import measure_windows
 
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "waiting": ("200 callers that wait for jobs", measure_waiting),
     "live": ("the live feed, against bare websockets", measure_live),
     "quiet": ("1,000 quiet connections of the live feed", measure_quiet),
+    "trading": ("previews, executes, fills and stops", measure_trading),
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "in_process": ("reads in process", measure_in_process),
     "joins": ("as-of joins, and panels of many symbols", measure_joins),

@@ -25,6 +25,7 @@ class Sizes:
     dates: int  # dates of each of these symbols
     small_batches: int  # batches of 100 rows for each of these symbols
     live_seconds: int  # seconds of load of the live feed in a round
+    orders: int  # stored orders of an account
 
 
 FULL = Sizes(
@@ -41,6 +42,7 @@ FULL = Sizes(
     dates=250,
     small_batches=10,
     live_seconds=10,
+    orders=100_000,
 )
 QUICK = Sizes(
     rounds=1,
@@ -56,6 +58,7 @@ QUICK = Sizes(
     dates=10,
     small_batches=3,
     live_seconds=2,
+    orders=2_000,
 )
 
 

@@ -91,7 +91,7 @@ def our_server(
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         data, log = data or Path(temporary) / "data", Path(temporary) / "serve.log"
-        environment = _environment(data) | ({"WORKERS": str(workers)} if workers else {})
+        environment = installation_environment(data) | ({"WORKERS": str(workers)} if workers else {})
         environment |= settings or {}
         command, cores = [sys.executable, "manage.py", "serve"], SERVER_CORE if pinned else CORES
         with running(command, environment=environment, log=log, cores=cores) as process:
@@ -99,7 +99,8 @@ def our_server(
             yield Server(host, int(port), keys or _new_keys(environment, log), data, (process.pid,), pinned)
 
 
-def _environment(data: Path) -> dict[str, str]:
+def installation_environment(data: Path) -> dict[str, str]:
+    """Return the environment of a server's processes, and of programs beside it."""
     return {
         **{name: value for name, value in os.environ.items() if name not in _OF_OTHERS},
         "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.development",
