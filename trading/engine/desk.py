@@ -68,10 +68,12 @@ class Desk:
             for name, number in numbers.items()
             if name not in self.states or self.states[name].number != number
         ]
+        if not changed:
+            return False
         for account in Account.objects.filter(name__in=changed):
             self.states[account.name] = state_of(account)
-        self.version += bool(changed)
-        return bool(changed)
+        self.version += 1
+        return True
 
     def of_symbol(self, symbol: str) -> list[str]:
         """Return the accounts that hold or order a symbol."""

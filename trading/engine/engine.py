@@ -116,7 +116,8 @@ class Engine:
             self._forget()
             return False
         self._upkeep_at = now + _UPKEEP_SECONDS
-        self._desk.places_save()
+        if self._desk.moved:
+            self._desk.places_save()
         self._desk.refresh()
         stopping.obey_file(self._desk.states)
         stopping.miss_heartbeats(self._desk.states, self._clock.now_ns)
