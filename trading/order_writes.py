@@ -237,11 +237,14 @@ class TradeWritesViewSet(TradingWrites, GenericViewSet[Account]):
         order: OrderTerms = self.body(OrderInput)["order"]
         account = self.account_named(None, self.caller)
 
-        def make() -> Done:
-            previewed = trade_preview(account=account, order=order, owner=self.caller.family)
-            return Done(preview_document(previewed), previewed.number)
+        previewed = trade_preview(account=account, order=order, owner=self.caller.family)
+        document = preview_document(previewed)
 
-        return self.change(make)
+        def save() -> Done:
+            previewed.preview.save()
+            return Done(document, previewed.number)
+
+        return self.change(save)
 
     @extend_schema(
         operation_id="trade_execute",
@@ -276,4 +279,5 @@ class TradeWritesViewSet(TradingWrites, GenericViewSet[Account]):
         except PreviewStale as stale:
             account.refresh_from_db()
             anew = trade_preview(account=account, order=previewed_order(preview), owner=caller.family)
+            anew.preview.save()
             raise PreviewStale(str(stale), preview=preview_document(anew)) from None

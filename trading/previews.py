@@ -33,7 +33,7 @@ _KEPT_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Previewed:
-    """A preview: its row, and what the checks found. number: of the account's last event."""
+    """A preview: its row, which is not saved, and what the checks found. number: of the account's last event."""
 
     preview: Preview
     found: RiskVerdict
@@ -43,13 +43,13 @@ class Previewed:
 def trade_preview(*, account: Account, order: OrderTerms, owner: str) -> Previewed:
     """Say what an order would do. owner: the `Caller.family` that may execute it.
 
-    Checks that fail are part of the answer. Raises EngineUnavailable, NotTradable, NoReferencePrice, NoRate.
+    It only reads, so that nobody waits for it; whoever asks saves the preview. Checks that fail are part of the answer. Raises EngineUnavailable, NotTradable, NoReferencePrice, NoRate.
     """
     now_ns = require_engine().now_ns
     view = market_view(state_of(account), order, now_ns=now_ns)
     state = state_of(account)
     found = judge(state, order, view, now_ns=now_ns)
-    preview = Preview.objects.create(
+    preview = Preview(
         uuid=uuid4(),
         account=account,
         owner=owner,
