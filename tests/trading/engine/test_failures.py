@@ -197,11 +197,11 @@ def test_a_bust_reverses_the_entries_exactly_and_only_once(filled: TradingDesk):
 
 def test_an_explanation_stays_the_same_after_more_commits_and_a_correction(filled: TradingDesk):
     execution = ExecutionRow.objects.get()
-    before = execution_explain(account=filled.account, execution_id=execution.uuid)
+    before = execution_explain(execution)
     assert before["reproduced"] is True
     prints("COIN", *((10 + n, 101.0, 1.0) for n in range(20)))
     cancel_print()
     filled.run()
-    after = execution_explain(account=filled.account, execution_id=execution.uuid)
+    after = execution_explain(execution)
     assert after["reproduced"] is True
     assert after == before

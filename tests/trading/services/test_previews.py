@@ -26,7 +26,9 @@ def desk(default_store: Any) -> TradingDesk:
 
 
 def previewed(desk: TradingDesk) -> Preview:
-    return trade_preview(account=desk.account, order=ORDER, owner="key").preview
+    preview = trade_preview(account=desk.account, order=ORDER, owner="key").preview
+    preview.save()
+    return preview
 
 
 def test_a_preview_makes_one_order_and_then_names_it(desk: TradingDesk):
