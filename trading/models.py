@@ -42,7 +42,12 @@ class EventRow(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["account", "number"], name="trading_event_once"),
         ]
-        indexes = [models.Index(fields=["account", "name", "number"], name="trading_event_name")]
+        indexes = [
+            models.Index(fields=["account", "name", "number"], name="trading_event_name"),
+            models.Index(
+                fields=["account", "number"], condition=~models.Q(orders=""), name="trading_event_orders"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.number} {self.name}"

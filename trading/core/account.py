@@ -265,6 +265,13 @@ def _working(state: AccountState, event: events.OrderWorking, at_ns: int) -> Eff
     return Effects(orders=[order])
 
 
+@_on(events.OrderRested)
+def _rested(state: AccountState, event: events.OrderRested, at_ns: int) -> Effects:
+    order = state.orders[event.order_id]
+    order.is_taking = False
+    return Effects(orders=[order])
+
+
 @_on(events.CancelRequested)
 def _cancel_requested(state: AccountState, event: events.CancelRequested, at_ns: int) -> Effects:
     order = state.orders[event.order_id]

@@ -163,6 +163,12 @@ class OrderWorking(_TradingEvent, frozen=True, tag="order_working"):
     order_id: str
 
 
+class OrderRested(_TradingEvent, frozen=True, tag="order_rested"):
+    """The market moved beyond a limit that was marketable: the order rests, and fills at its limit from now on."""
+
+    order_id: str
+
+
 class CancelRequested(_TradingEvent, frozen=True, tag="cancel_requested"):
     """The order is to be cancelled. The engine does it, because what was printed before still fills."""
 
@@ -341,6 +347,7 @@ Event: TypeAlias = (
     | Stopped
     | OrderAccepted
     | OrderWorking
+    | OrderRested
     | CancelRequested
     | OrderEnded
     | OrderTriggered

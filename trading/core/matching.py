@@ -17,6 +17,7 @@ from trading.core.events import (
     Event,
     Executed,
     OrderEnded,
+    OrderRested,
     OrderTriggered,
     OrderWorking,
     Print,
@@ -106,7 +107,10 @@ def match_print(state: AccountState, print_: Print, rate: Rate, record: Record) 
     for order in sorted(orders, key=lambda each: _priority(each, print_.price)):
         # A fill may have begun the legs of a bracket, and a trigger waits for the latency.
         if _is_in_time(state, order, print_) and not order.is_stop_waiting:
-            match.fill(order, _price(order, print_.price, state.config), print_.price)
+            price = _price(order, print_.price, state.config)
+            match.fill(order, price, print_.price)
+            if price is None and order.is_taking and order.terms.type.has_limit and not order.state.is_final:
+                record(OrderRested(order_id=order.id))
     end_unneeded(state, print_.ref.symbol, record)
 
 

@@ -37,6 +37,8 @@ _PRICES: dict[str, tuple[dict[str, Any], list[object], object]] = {
     "marketable_limit_up_to_its_limit": ({"signed": 10, "limit": 101}, ["100.95"], 101),
     "marketable_limit_at_its_limit": ({"signed": 10, "limit": 101}, [101], 101),
     "marketable_limit_beyond": ({"signed": 10, "limit": 101}, ["101.01"], None),
+    "marketable_limit_rests_once_the_market_was_beyond": ({"signed": 10, "limit": 101}, [102, 101], None),
+    "and_fills_at_its_limit": ({"signed": 10, "limit": 101}, [102, 100], 101),
     "marketable_sell_limit": ({"signed": -10, "limit": 99}, [100], "99.90"),
     "stop_not_reached": ({"signed": 10, "stop": 105}, ["104.99", "104.99"], None),
     "stop_waits_for_the_latency": ({"signed": 10, "stop": 105}, [105], None),
