@@ -1,0 +1,267 @@
+"""What calls of trading answer while something is away, as a table: nothing is executed unrecorded, and stop always works."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.hostile.figures import Told
+from tests.marketdata_project.front_server import eventually
+from tests.marketdata_project.serve_process import MANAGE
+from tests.system.installation import Installation, installed
+from tests.system.kills import restarted
+from tests.system.redis_faults import frozen_redis, is_degraded, kill_redis
+from tests.system.traders import (
+    Market,
+    Trader,
+    accounts_open,
+    audited_status,
+    database,
+    is_engine_alive,
+    orders_of,
+    verify,
+)
+
+pytestmark = pytest.mark.seconds
+
+Answers = dict[str, str]
+ALL_WELL = {
+    "status": "200",
+    "portfolio": "200",
+    "preview": "200",
+    "execute": "201",
+    "order": "201",
+    "cancel": "202",
+    "close": "201",
+    "stop": "200",
+}
+NO_ENGINE = {**ALL_WELL, **dict.fromkeys(("preview", "execute", "order"), "503 engine_unavailable")}
+NO_AUDIT = {**ALL_WELL, **dict.fromkeys(("preview", "execute", "order"), "503 audit_unavailable")}
+NO_WRITES = {**dict.fromkeys(ALL_WELL, "503 audit_unavailable"), "status": "200", "portfolio": "200"}
+
+
+@contextlib.contextmanager
+def nothing(_installation: Installation) -> Iterator[None]:
+    yield
+
+
+@contextlib.contextmanager
+def redis_frozen(installation: Installation) -> Iterator[None]:
+    with frozen_redis(installation):
+        assert eventually(lambda: is_degraded(installation))
+        yield
+
+
+@contextlib.contextmanager
+def redis_killed(installation: Installation) -> Iterator[None]:
+    kill_redis(installation)
+    yield
+
+
+@contextlib.contextmanager
+def engine_frozen(installation: Installation) -> Iterator[None]:
+    """The engine stands still until after its lease. Then it goes on, and has the lease again."""
+    engine = installation.served.member("trading_engine")
+    os.kill(engine, signal.SIGSTOP)
+    try:
+        assert eventually(lambda: not is_engine_alive(installation))
+        yield
+    finally:
+        os.kill(engine, signal.SIGCONT)
+        assert eventually(lambda: is_engine_alive(installation))
+
+
+@contextlib.contextmanager
+def refused_rows(installation: Installation, table: str) -> Iterator[None]:
+    """No row can be written into a table."""
+    path = installation.served.data_dir / "marketdata.sqlite3"
+    with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
+        words = "BEFORE INSERT ON {} BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END"
+        connection.execute(f"CREATE TRIGGER refused {words.format(table)}")
+        try:
+            yield
+        finally:
+            connection.execute("DROP TRIGGER refused")
+
+
+@contextlib.contextmanager
+def audit_unwritable(installation: Installation) -> Iterator[None]:
+    with refused_rows(installation, "audit_auditrecord"):
+        yield
+
+
+@contextlib.contextmanager
+def database_locked(installation: Installation) -> Iterator[None]:
+    """Somebody else writes, and does not end."""
+    path = installation.served.data_dir / "marketdata.sqlite3"
+    with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
+
+
+Fault = Callable[[Installation], contextlib.AbstractContextManager[None]]
+FAULTS: dict[str, tuple[Fault, Answers]] = {
+    "nothing": (nothing, ALL_WELL),
+    "Redis killed": (redis_killed, ALL_WELL),
+    "Redis frozen": (redis_frozen, ALL_WELL),
+    "engine frozen": (engine_frozen, NO_ENGINE),
+    "audit not writable": (audit_unwritable, NO_AUDIT),
+    "database locked": (database_locked, NO_WRITES),
+}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with installed(tmp_path_factory.mktemp("outages"), data_dir=None) as installation:
+        yield installation
+
+
+@pytest.fixture(scope="module")
+def market(running: Installation) -> Market:
+    market = Market(running, "COIN")
+    market.print((100, 10))
+    names = [_account(fault) for fault in FAULTS] + ["FILE"]
+    accounts_open(running, market, names)
+    return market
+
+
+def _account(fault: str) -> str:
+    return fault.replace(" ", "-")
+
+
+@dataclass
+class Prepared:
+    """An account with a position, two resting orders and a preview. Calls may be made again and again."""
+
+    trader: Trader
+    market: Market
+    order_id: str = ""
+    preview_id: str = ""
+
+    @classmethod
+    def of(cls, installation: Installation, market: Market, account: str) -> "Prepared":
+        trader = Trader(installation, account)
+        trader.submit(market.order("buy", 5, client_order_id=f"{account}-position"))
+        time.sleep(0.1)
+        market.print((100, 100))
+        assert eventually(lambda: trader.call("GET", f"/portfolio?account={account}").json()["positions"])
+        for number in range(2):
+            name = f"{account}-rest-{number}"
+            trader.submit(market.order("buy", 1, type="limit", limit_price=60, client_order_id=name))
+        prepared = cls(trader, market, trader.acknowledged[f"{account}-rest-0"])
+        prepared.preview_id = trader.preview(prepared.limit(f"{account}-previewed"))
+        return prepared
+
+    def limit(self, name: str) -> dict[str, Any]:
+        return self.market.order("buy", 1, type="limit", limit_price=60, client_order_id=name)
+
+    def calls(self) -> dict[str, tuple[str, str, object]]:
+        account = self.trader.account
+        return {
+            "status": ("GET", f"/status?account={account}", None),
+            "portfolio": ("GET", f"/portfolio?account={account}", None),
+            "execute": ("POST", "/trade/execute", {"preview_id": self.preview_id}),
+            "preview": ("POST", f"/trade/preview?account={account}", self.limit(f"{account}-another")),
+            "order": ("POST", f"/orders?account={account}", self.limit(f"{account}-direct")),
+            "cancel": ("DELETE", f"/orders/{self.order_id}?account={account}", None),
+            "close": ("POST", f"/accounts/{account}/positions/{self.market.symbol}/close", None),
+            "stop": ("POST", f"/trading/stop?account={account}", None),
+        }
+
+    def answers(self) -> Answers:
+        """Make each call, and return what it answered. What made an order is recorded then."""
+        found = {}
+        for name, (method, path, document) in self.calls().items():
+            before = self.orders()
+            correlation = f"outage-{uuid4()}"
+            reply = self.trader.call(method, path, document, **{"X-Correlation-ID": correlation})
+            found[name] = str(reply.status) + (f" {reply.json()['code']}" if reply.status >= 400 else "")
+            if name in {"execute", "order"} and self.orders() != before:
+                assert audited_status(self.trader.installation, correlation) == [201]
+        return found
+
+    def orders(self) -> dict[str, str]:
+        return orders_of(self.trader.installation, self.trader.account)
+
+    def is_flat(self) -> bool:
+        """Whether the stop comes to its end, while the symbol is printed."""
+
+        def stopped() -> bool:
+            self.market.print((100, 100))
+            time.sleep(0.2)
+            return status_in_database(self.trader.installation, self.trader.account) == "stopped"
+
+        return eventually(stopped)
+
+
+def status_in_database(installation: Installation, account: str) -> str:
+    with database(installation) as read:
+        query = "SELECT json_extract(state, '$.status') FROM trading_account WHERE name = ?"
+        return str(read.execute(query, [account]).fetchone()[0])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_each_call_answers(running: Installation, market: Market, told: Told, fault: str) -> None:
+    away, expected = FAULTS[fault]
+    assert eventually(lambda: is_engine_alive(running))
+    prepared = Prepared.of(running, market, _account(fault))
+    try:
+        with away(running):
+            found = prepared.answers()
+        told(f"trading 3 {fault}", ", ".join(f"{name} {answer}" for name, answer in found.items()))
+        assert found == expected
+        if found["stop"] != "200":
+            assert eventually(lambda: prepared.trader.call("POST", "/trading/stop").status == 200)
+        assert prepared.is_flat()
+    finally:
+        prepared.trader.close()
+
+
+def test_the_file_stops_without_web_and_redis(running: Installation, market: Market, told: Told) -> None:
+    """The engine alone obeys it, and after it nothing opens."""
+    prepared = Prepared.of(running, market, "FILE")
+    running.kill_everything(list(running.served.members()))
+    stop = running.served.data_dir / "STOP"
+    stop.touch()
+    began = time.monotonic()
+    with engine_alone(running):
+        assert prepared.is_flat()
+    told("trading 3 the file STOP, with an engine alone", f"flat after {time.monotonic() - began:.1f} s")
+    restarted(running)
+    assert running.is_ready()
+    verify(running)
+    reply = prepared.trader.call("POST", "/trading/start")
+    assert (reply.status, reply.json()["code"]) in {(409, "trading_halted"), (503, "engine_unavailable")}
+    stop.unlink()
+    prepared.trader.close()
+
+
+@contextlib.contextmanager
+def engine_alone(installation: Installation) -> Iterator[None]:
+    """An engine without anything else of the installation."""
+    data_dir: Path = installation.served.data_dir
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.development",
+        "DATA_DIR": str(data_dir),
+        "REDIS_URL": "",
+    }
+    engine = subprocess.Popen([sys.executable, str(MANAGE), "trading_engine"], env=environment)
+    try:
+        yield
+    finally:
+        engine.terminate()
+        engine.wait()
