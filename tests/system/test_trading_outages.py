@@ -2,19 +2,23 @@
 
 import contextlib
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import MANAGE
@@ -28,7 +32,6 @@ from tests.system.traders import (
     audited_status,
     database,
     is_engine_alive,
-    orders_of,
     verify,
 )
 
@@ -47,7 +50,7 @@ ALL_WELL = {
 }
 NO_ENGINE = {**ALL_WELL, **dict.fromkeys(("preview", "execute", "order"), "503 engine_unavailable")}
 NO_AUDIT = {**ALL_WELL, **dict.fromkeys(("preview", "execute", "order"), "503 audit_unavailable")}
-NO_WRITES = {**dict.fromkeys(ALL_WELL, "503 audit_unavailable"), "status": "200", "portfolio": "200"}
+NO_WRITES = {**NO_AUDIT, **dict.fromkeys(("cancel", "close", "stop"), "503 database_unavailable")}
 
 
 @contextlib.contextmanager
@@ -112,6 +115,21 @@ def database_locked(installation: Installation) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
+@contextlib.contextmanager
+def no_engine(installation: Installation) -> Iterator[None]:
+    """Everything is killed and started again, without an engine."""
+    installation.kill_everything(list(installation.served.members()))
+    restarted(installation, TRADING_ENGINE="0")
+    assert installation.is_ready()
+    assert eventually(lambda: not is_engine_alive(installation))
+    try:
+        yield
+    finally:
+        installation.kill_everything(list(installation.served.members()))
+        restarted(installation)
+        assert installation.is_ready()
+
+
 Fault = Callable[[Installation], contextlib.AbstractContextManager[None]]
 FAULTS: dict[str, tuple[Fault, Answers]] = {
     "nothing": (nothing, ALL_WELL),
@@ -120,6 +138,7 @@ FAULTS: dict[str, tuple[Fault, Answers]] = {
     "engine frozen": (engine_frozen, NO_ENGINE),
     "audit not writable": (audit_unwritable, NO_AUDIT),
     "database locked": (database_locked, NO_WRITES),
+    **({"killed, started with TRADING_ENGINE=0": (no_engine, NO_ENGINE)} if SOAK else {}),
 }
 
 
@@ -139,7 +158,7 @@ def market(running: Installation) -> Market:
 
 
 def _account(fault: str) -> str:
-    return fault.replace(" ", "-")
+    return re.sub(r"[^A-Za-z0-9]+", "-", fault)
 
 
 @dataclass
@@ -150,6 +169,7 @@ class Prepared:
     market: Market
     order_id: str = ""
     preview_id: str = ""
+    recorded: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, installation: Installation, market: Market, account: str) -> "Prepared":
@@ -161,6 +181,7 @@ class Prepared:
         for number in range(2):
             name = f"{account}-rest-{number}"
             trader.submit(market.order("buy", 1, type="limit", limit_price=60, client_order_id=name))
+        assert eventually(lambda: not accepted_orders(installation, account))
         prepared = cls(trader, market, trader.acknowledged[f"{account}-rest-0"])
         prepared.preview_id = trader.preview(prepared.limit(f"{account}-previewed"))
         return prepared
@@ -181,20 +202,31 @@ class Prepared:
             "stop": ("POST", f"/trading/stop?account={account}", None),
         }
 
-    def answers(self) -> Answers:
-        """Make each call, and return what it answered. What made an order is recorded then."""
-        found = {}
-        for name, (method, path, document) in self.calls().items():
-            before = self.orders()
-            correlation = f"outage-{uuid4()}"
-            reply = self.trader.call(method, path, document, **{"X-Correlation-ID": correlation})
-            found[name] = str(reply.status) + (f" {reply.json()['code']}" if reply.status >= 400 else "")
-            if name in {"execute", "order"} and self.orders() != before:
-                assert audited_status(self.trader.installation, correlation) == [201]
-        return found
+    def answers(self, *, at_once: bool) -> Answers:
+        """Make each call, and return what it answered: one after another, or at once. What opened something is recorded then."""
+        calls = self.calls()
+        with ThreadPoolExecutor(len(calls) if at_once else 1) as pool:
+            return dict(zip(calls, pool.map(self._answer, calls.items()), strict=True))
 
-    def orders(self) -> dict[str, str]:
-        return orders_of(self.trader.installation, self.trader.account)
+    def _answer(self, call: tuple[str, tuple[str, str, object]]) -> str:
+        name, (method, path, document) = call
+        installation, correlation = self.trader.installation, f"outage-{uuid4()}"
+        trader = Trader(installation, self.trader.account, self.trader.key)
+        with contextlib.closing(trader):
+            reply = trader.call(method, path, document, **{"X-Correlation-ID": correlation})
+        if reply.status == HTTPStatus.CREATED and name != "close":
+            assert audited_status(installation, correlation) == [reply.status]
+        self.recorded[correlation] = reply.status
+        return str(reply.status) + (f" {reply.json()['code']}" if reply.status >= 400 else "")
+
+    def are_recorded(self) -> bool:
+        """Whether all calls are in the audit, in the end."""
+        return eventually(
+            lambda: all(
+                audited_status(self.trader.installation, correlation) == [status]
+                for correlation, status in self.recorded.items()
+            )
+        )
 
     def is_flat(self) -> bool:
         """Whether the stop comes to its end, while the symbol is printed."""
@@ -205,6 +237,16 @@ class Prepared:
             return status_in_database(self.trader.installation, self.trader.account) == "stopped"
 
         return eventually(stopped)
+
+
+def accepted_orders(installation: Installation, account: str) -> int:
+    """How many orders of an account the engine has not seen yet. When it sees one, that is an event, and ends previews."""
+    with database(installation) as read:
+        query = (
+            "SELECT count(*) FROM trading_orderrow o JOIN trading_account a ON a.id = account_id"
+            " WHERE a.name = ? AND o.state = 'accepted'"
+        )
+        return int(read.execute(query, [account]).fetchone()[0])
 
 
 def status_in_database(installation: Installation, account: str) -> str:
@@ -220,11 +262,12 @@ def test_what_each_call_answers(running: Installation, market: Market, told: Tol
     prepared = Prepared.of(running, market, _account(fault))
     try:
         with away(running):
-            found = prepared.answers()
+            found = prepared.answers(at_once=away is database_locked)
         told(f"trading 3 {fault}", ", ".join(f"{name} {answer}" for name, answer in found.items()))
         assert found == expected
+        assert prepared.are_recorded()
         if found["stop"] != "200":
-            assert eventually(lambda: prepared.trader.call("POST", "/trading/stop").status == 200)
+            assert prepared.trader.call("POST", "/trading/stop").status == HTTPStatus.OK
         assert prepared.is_flat()
     finally:
         prepared.trader.close()
@@ -233,6 +276,7 @@ def test_what_each_call_answers(running: Installation, market: Market, told: Tol
 def test_the_file_stops_without_web_and_redis(running: Installation, market: Market, told: Told) -> None:
     """The engine alone obeys it, and after it nothing opens."""
     prepared = Prepared.of(running, market, "FILE")
+    prepared.trader.close()
     running.kill_everything(list(running.served.members()))
     stop = running.served.data_dir / "STOP"
     stop.touch()
@@ -243,10 +287,13 @@ def test_the_file_stops_without_web_and_redis(running: Installation, market: Mar
     restarted(running)
     assert running.is_ready()
     verify(running)
-    reply = prepared.trader.call("POST", "/trading/start")
-    assert (reply.status, reply.json()["code"]) in {(409, "trading_halted"), (503, "engine_unavailable")}
-    stop.unlink()
-    prepared.trader.close()
+    assert eventually(lambda: is_engine_alive(running))
+    trader = Trader(running, "FILE", prepared.trader.key)
+    with contextlib.closing(trader):
+        reply = trader.call("POST", "/trading/start")
+        assert (reply.status, reply.json()["code"]) == (409, "trading_halted")
+        stop.unlink()
+        assert trader.call("POST", "/trading/start").status == HTTPStatus.OK
 
 
 @contextlib.contextmanager

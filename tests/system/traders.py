@@ -122,7 +122,9 @@ def database(installation: Installation) -> Iterator[sqlite3.Connection]:
 def audited_status(installation: Installation, correlation_id: str) -> list[int]:
     """The statuses of the audit records of a call that are committed now."""
     with database(installation) as read:
-        found = read.execute("SELECT status FROM audit_auditrecord WHERE correlation_id = ?", [correlation_id])
+        found = read.execute(
+            "SELECT status FROM audit_auditrecord WHERE correlation_id = ?", [correlation_id]
+        )
         return [status for (status,) in found]
 
 

@@ -1,0 +1,204 @@
+"""Who may not trade, and what may not be traded twice: each is refused, and told why. Also a stop that gets through a flood."""
+
+import contextlib
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+
+import pytest
+
+from tests.chance import SOAK
+from tests.hostile.figures import Told
+from tests.marketdata_project.front_server import Reply, eventually
+from tests.patience import PATIENCE_SECONDS
+from tests.system.clients import Crowd
+from tests.system.installation import Installation
+from tests.system.traders import Market, Trader, accounts_open, orders_of, trader_key, verify
+
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("installation")]
+
+AT_ONCE = 16
+FLOOD_SECONDS = 10.0 if SOAK else 3.0
+FLOODERS = 8
+POSITIONS = 4
+RESTING = 10
+
+
+@pytest.fixture
+def market(installation: Installation) -> Market:
+    market = Market(installation, "REFUSED")
+    market.print((100, 10))
+    return market
+
+
+@pytest.fixture
+def open_trader(installation: Installation, market: Market) -> Iterator[Callable[[str], Trader]]:
+    """Opens an account of this name, and returns its client."""
+    with contextlib.ExitStack() as stack:
+
+        def opened(name: str) -> Trader:
+            accounts_open(installation, market, [name])
+            return stack.enter_context(contextlib.closing(Trader(installation, name)))
+
+        yield opened
+
+
+def refusal(reply: Reply) -> str:
+    return f"{reply.status} {reply.json()['code']}"
+
+
+def executing(trader: Trader, preview: str, **headers: str) -> Reply:
+    return trader.call("POST", "/trade/execute", {"preview_id": preview}, **headers)
+
+
+def test_who_may_not_is_told_why(installation: Installation, market: Market, open_trader, told: Told) -> None:
+    mine = open_trader("MINE")
+    order = market.order(client_order_id="first")
+    stranger = Trader(installation, "MINE", trader_key(installation, "OTHERS"))
+    other = Trader(installation, "MINE", trader_key(installation, "MINE"))
+    leaving = Trader(installation, "MINE", trader_key(installation, "MINE"))
+    with contextlib.closing(stranger), contextlib.closing(other), contextlib.closing(leaving):
+        preview = mine.preview(order)
+        found = {
+            "a stranger's order": refusal(stranger.call("POST", "/orders?account=MINE", order)),
+            "a stranger's look": refusal(stranger.call("GET", "/portfolio?account=MINE")),
+            "a stranger's stop": refusal(stranger.call("POST", "/trading/stop?account=MINE")),
+            "a stranger executes a preview": refusal(executing(stranger, preview)),
+            "another key of the account executes it": refusal(executing(other, preview)),
+        }
+        assert orders_of(installation, "MINE") == {}
+        assert executing(mine, preview).status == HTTPStatus.CREATED
+        found["a preview that is executed again"] = refusal(executing(mine, preview))
+        assert leaving.call("GET", "/portfolio?account=MINE").status == HTTPStatus.OK
+        revoke(installation, leaving)
+        # At once: the caches of the web processes still have the key.
+        late = market.order(client_order_id="late")
+        found["a revoked key's order"] = refusal(leaving.call("POST", "/orders?account=MINE", late))
+    for who, answer in found.items():
+        told(f"trading 4 {who}", answer)
+    assert found == {
+        "a stranger's order": "404 unknown_account",
+        "a stranger's look": "404 unknown_account",
+        "a stranger's stop": "404 unknown_account",
+        "a stranger executes a preview": "404 unknown_preview",
+        "another key of the account executes it": "404 unknown_preview",
+        "a preview that is executed again": "409 preview_used",
+        "a revoked key's order": "401 revoked_api_key",
+    }
+    assert list(orders_of(installation, "MINE").values()) == ["first"]
+
+
+def revoke(installation: Installation, trader: Trader) -> None:
+    with installation._database() as database:
+        database.execute(
+            "UPDATE ratelimit_apikey SET revoked_at = '2025-01-01 00:00:00' WHERE id = ?", [trader.key_id]
+        )
+        database.commit()
+
+
+@pytest.mark.parametrize("is_keyed", [False, True], ids=["bare", "Idempotency-Key"])
+def test_executes_at_once_make_one_order(
+    installation: Installation, market: Market, open_trader, told: Told, is_keyed: bool
+) -> None:
+    account = f"ONCE{is_keyed}"
+    trader = open_trader(account)
+    preview = trader.preview(market.order(client_order_id="once"))
+    together = threading.Barrier(AT_ONCE)
+
+    def execute(_: int) -> Reply:
+        headers = {"Idempotency-Key": "once"} if is_keyed else {}
+        with contextlib.closing(Trader(installation, account, trader.key)) as one:
+            one.call("GET", f"/status?account={account}")
+            together.wait(PATIENCE_SECONDS)
+            return executing(one, preview, **headers)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        replies = list(pool.map(execute, range(AT_ONCE)))
+    statuses = Counter(reply.status for reply in replies)
+    told(f"trading 4 {AT_ONCE} executes at once, {'keyed' if is_keyed else 'bare'}", str(dict(statuses)))
+    expected = {201: AT_ONCE} if is_keyed else {201: 1, 409: AT_ONCE - 1}
+    assert statuses == expected, Counter(reply.json().get("code") for reply in replies)
+    ids = {reply.json()["id"] if reply.status == 201 else reply.json()["order_id"] for reply in replies}
+    assert len(ids) == 1
+    assert len(orders_of(installation, account)) == 1
+
+
+def test_a_stop_gets_through_a_flood(
+    installation: Installation, market: Market, open_trader, told: Told
+) -> None:
+    trader = open_trader("FLOODED")
+    markets = [market, *(Market(installation, f"FLOOD{number}") for number in range(1, POSITIONS))]
+    for number, each in enumerate(markets):
+        each.print((100, 10))
+        trader.submit(each.order("buy", 5, client_order_id=f"p{number}"))
+    time.sleep(0.1)
+    for each in markets:
+        each.print((100, 100))
+    assert eventually(lambda: len(positions(trader)) == POSITIONS)
+    for number in range(RESTING):
+        trader.submit(market.order(type="limit", limit_price=60, client_order_id=f"r{number}"))
+    seconds: dict[str, list[float]] = {"read": [], "write": [], "trading": []}
+    with flooded(installation, market, seconds):
+        time.sleep(FLOOD_SECONDS)
+        began = time.monotonic()
+        stopped = trader.call("POST", "/trading/stop?account=FLOODED")
+        accepted = time.monotonic() - began
+    assert stopped.status == HTTPStatus.OK, stopped.body
+
+    def is_flat() -> bool:
+        for each in markets:
+            each.print((100, 100))
+        time.sleep(0.1)
+        status = trader.call("GET", "/status?account=FLOODED").json()
+        return status["status"] == "stopped" and status["open_positions"] == 0
+
+    assert eventually(is_flat)
+    others = ", ".join(f"{lane} {statistics.median(took) * 1000:.0f}" for lane, took in seconds.items())
+    told(
+        f"trading 5 stop of {RESTING} orders and {POSITIONS} positions in a flood",
+        f"accepted in {accepted * 1000:.0f} ms, flat after {time.monotonic() - began:.1f} s; medians of others, ms: {others}",
+    )
+    verify(installation)
+
+
+def positions(trader: Trader) -> list[object]:
+    found: list[object] = trader.call("GET", "/portfolio?account=FLOODED").json()["positions"]
+    return found
+
+
+@contextlib.contextmanager
+def flooded(installation: Installation, market: Market, seconds: dict[str, list[float]]) -> Iterator[None]:
+    """Have clients use the lanes of reads, of writes and of trading without a pause; keep how long each call took."""
+    key = trader_key(installation, "FLOODED")
+    order = market.order(type="limit", limit_price=60)
+    row = {"symbol": "FLOODROWS", "price": 1.0, "volume": 1.0, "timestamp": "2025-01-02T15:00:00Z"}
+    calls = {
+        "read": ("GET", "/portfolio?account=FLOODED", None),
+        "write": ("POST", "/trades/ingest", {"trades": [row]}),
+        "trading": ("POST", "/trade/preview?account=FLOODED", order),
+    }
+
+    def work(lane: str, client: Trader, stopping: threading.Event) -> None:
+        while not stopping.is_set():
+            began = time.monotonic()
+            reply = client.call(*calls[lane])
+            assert reply.status == HTTPStatus.OK, reply.body
+            seconds[lane].append(time.monotonic() - began)
+
+    with contextlib.ExitStack() as stack:
+        crowds = []
+        for lane in calls:
+            clients = [Trader(installation, "FLOODED", key) for _ in range(FLOODERS)]
+            for client in clients:
+                stack.callback(client.close)
+            crowds.append(
+                stack.enter_context(
+                    Crowd(clients, lambda client, ending, lane=lane: work(lane, client, ending))
+                )
+            )
+        yield
+    assert [crowd.errors for crowd in crowds] == [[], [], []]
