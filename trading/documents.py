@@ -50,7 +50,7 @@ def order_document(order: Order, *, account: str) -> Document:
         "replaces": order.replaces,
         "replaced_by": order.replaced_by,
         "reason": order.reason,
-        "submitted_at": format_timestamp(min(order.states.values())),
+        "submitted_at": format_timestamp(order.submitted_ns),
         "expires_at": instant_or_null(order.expires_ns),
         "states": {str(state): format_timestamp(at_ns) for state, at_ns in order.states.items()},
         "event": order.first_event,
@@ -87,7 +87,7 @@ def signal_document(order: Order) -> Document:
         "entry": number_or_null(entry),
         "stop": number_or_null(terms.stop_loss),
         "target": number_or_null(terms.take_profit),
-        "at": format_timestamp(min(order.states.values())),
+        "at": format_timestamp(order.submitted_ns),
         "order_id": order.id,
     }
 

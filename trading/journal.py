@@ -175,7 +175,7 @@ def _order_row(account: Account, order: Order) -> OrderRow:
         side=order.terms.side,
         strategy=order.terms.strategy,
         state=order.state,
-        submitted_ns=min(order.states.values()),
+        submitted_ns=order.submitted_ns,
         is_open=not order.state.is_final,
         is_signal=bool(order.terms.strategy) and not order.terms.reduce_only,
         document=msgspec.json.encode(order).decode(),

@@ -406,9 +406,7 @@ def _split(state: AccountState, event: events.SplitApplied, at_ns: int) -> Effec
     for position in state.positions.values():
         if position.symbol == event.symbol:
             positions.split(position, event.ratio, event.effective_ns)
-    orders = [
-        order for order in state.orders_of(event.symbol) if min(order.states.values()) < event.effective_ns
-    ]
+    orders = [order for order in state.orders_of(event.symbol) if order.submitted_ns < event.effective_ns]
     for order in orders:
         _split_order(order, event.ratio)
     _note_action(state, event.symbol, event.action)

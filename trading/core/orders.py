@@ -153,6 +153,11 @@ class Order(msgspec.Struct, kw_only=True):
     first_event: int = 0
 
     @property
+    def submitted_ns(self) -> int:
+        """When it came."""
+        return self.states[OrderState.PENDING_NEW]
+
+    @property
     def remaining(self) -> Decimal:
         return self.terms.quantity - self.filled
 
@@ -178,8 +183,11 @@ class Order(msgspec.Struct, kw_only=True):
         return self.terms.limit_price if self.terms.type.has_limit else self.collar
 
     def move(self, state: OrderState, at_ns: int) -> None:
-        """Move to a state, whose instant is the first one. Raises IllegalMove."""
+        """Move to a state, whose instant is the first one. Raises IllegalMove.
+
+        An engine that is behind has an earlier time than who accepted the order: no instant is before that.
+        """
         if state not in MOVES[self.state]:
             raise IllegalMove(f"an order that is {self.state} cannot become {state}")
         self.state = state
-        self.states.setdefault(state, at_ns)
+        self.states.setdefault(state, max(at_ns, self.submitted_ns))

@@ -48,7 +48,7 @@ def _concerns(state: AccountState, action: CorporateAction) -> bool:
         positions.held_before(each, effective_ns)
         for each in state.positions.values()
         if each.symbol == symbol
-    ) or any(min(order.states.values()) < effective_ns for order in state.orders_of(symbol))
+    ) or any(order.submitted_ns < effective_ns for order in state.orders_of(symbol))
 
 
 def _apply(
