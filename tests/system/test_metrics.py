@@ -207,7 +207,7 @@ def test_counts_are_of_all_processes_and_survive_a_killed_one(installation: Inst
     starts = exported(scraped(installation))["marketdata_process_starts_total"]
     assert max(value for labels, value in starts if labels["process"].startswith("web-")) >= 2
     lives = exported(scraped(installation))["marketdata_process_start_time_seconds"]
-    assert {labels["process"] for labels, _ in lives} == {"web-1", "web-2", "worker", "jobs"}
+    assert {labels["process"] for labels, _ in lives} == {"web-1", "web-2", "worker", "engine", "jobs"}
 
 
 def settled(installation: Installation) -> float:

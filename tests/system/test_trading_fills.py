@@ -113,7 +113,8 @@ def print_some(market: Market, chance: random.Random) -> None:
 
 def expected_fills(installation: Installation, market: Market) -> list[Fill]:
     """What the stored prints demand of the accepted orders, in the prints' order."""
-    orders, found, known_ns, commit = resting_orders(installation), [], 0, 0
+    orders, known_ns, commit = resting_orders(installation), 0, 0
+    found: list[Fill] = []
     for piece in installation.store.commits(TRADES, market.symbol, BEGINNING):
         if isinstance(piece, CommitRecord):
             known_ns, commit = piece.committed_at, piece.id.number
@@ -122,20 +123,20 @@ def expected_fills(installation: Installation, market: Market) -> list[Fill]:
                 instant = min(row["timestamp"], known_ns)
                 open_orders = [each for each in orders if each.remaining and instant > each.after_ns]
                 print_ = Decimal(str(row["price"])), Decimal(str(row["volume"]))
-                found += [(name, commit, *fill) for name, *fill in filled(open_orders, *print_)]
+                found += [(name, commit, *fill) for name, fill in filled(open_orders, *print_)]
     return found
 
 
 def filled(
     orders: list[Resting], printed: Decimal, volume: Decimal
-) -> Iterator[tuple[str, Decimal, Decimal]]:
+) -> Iterator[tuple[str, tuple[Decimal, Decimal]]]:
     """Fill orders by one print: its volume serves them once. The oldest come first."""
     for order in sorted(orders, key=lambda each: each.priority(printed)):
         price, quantity = order.price(printed), min(order.remaining, volume)
         if price is not None and quantity:
             volume -= quantity
             order.remaining -= quantity
-            yield order.name, quantity, price
+            yield order.name, (quantity, price)
 
 
 def events(installation: Installation, name: str) -> list[dict[str, Any]]:

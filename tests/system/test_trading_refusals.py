@@ -15,7 +15,6 @@ from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.patience import PATIENCE_SECONDS
-from tests.system.clients import Crowd
 from tests.system.installation import Installation
 from tests.system.traders import Market, Trader, accounts_open, orders_of, trader_key, verify
 
@@ -153,7 +152,7 @@ def test_a_stop_gets_through_a_flood(
         for each in markets:
             each.print((100, 100))
         time.sleep(0.1)
-        status = trader.call("GET", "/status?account=FLOODED").json()
+        status: dict[str, object] = trader.call("GET", "/status?account=FLOODED").json()
         return status["status"] == "stopped" and status["open_positions"] == 0
 
     assert eventually(is_flat)
@@ -182,23 +181,21 @@ def flooded(installation: Installation, market: Market, seconds: dict[str, list[
         "trading": ("POST", "/trade/preview?account=FLOODED", order),
     }
 
-    def work(lane: str, client: Trader, stopping: threading.Event) -> None:
-        while not stopping.is_set():
-            began = time.monotonic()
-            reply = client.call(*calls[lane])
-            assert reply.status == HTTPStatus.OK, reply.body
-            seconds[lane].append(time.monotonic() - began)
+    stopping = threading.Event()
 
-    with contextlib.ExitStack() as stack:
-        crowds = []
-        for lane in calls:
-            clients = [Trader(installation, "FLOODED", key) for _ in range(FLOODERS)]
-            for client in clients:
-                stack.callback(client.close)
-            crowds.append(
-                stack.enter_context(
-                    Crowd(clients, lambda client, ending, lane=lane: work(lane, client, ending))
-                )
-            )
-        yield
-    assert [crowd.errors for crowd in crowds] == [[], [], []]
+    def work(lane: str) -> None:
+        with contextlib.closing(Trader(installation, "FLOODED", key)) as client:
+            while not stopping.is_set():
+                began = time.monotonic()
+                reply = client.call(*calls[lane])
+                assert reply.status == HTTPStatus.OK, reply.body
+                seconds[lane].append(time.monotonic() - began)
+
+    with ThreadPoolExecutor(FLOODERS * len(calls)) as pool:
+        floods = [pool.submit(work, lane) for lane in calls for _ in range(FLOODERS)]
+        try:
+            yield
+        finally:
+            stopping.set()
+        for flood in floods:
+            flood.result()
