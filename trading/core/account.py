@@ -49,7 +49,7 @@ class Halt(msgspec.Struct, frozen=True, kw_only=True):
 class AccountState(msgspec.Struct, kw_only=True):
     """An account after an event.
 
-    number: of that event. traded: the number of the last event that changed orders, positions or cash. cash: in `currency`.
+    number: of that event. traded: the number of the last event that changed what orders may fill, positions or cash. cash: in `currency`.
     balances: of the ledger, by `account currency symbol`. positions: by `book_of`; flat ones are left out. orders: those
     that can still fill, by id. status: stopped, running or stopping. covered: what a bracket's parent filled less what its legs filled, by the parent's id. equity: of the last mark. high_water, day_equity, start_equity: the
     largest equity, that at the day's start, and that of the beginning; a transfer scales all of them, so that it moves no
@@ -168,7 +168,7 @@ def apply(state: AccountState, event: Event, *, at_ns: int) -> Effects:
             del state.balances[key]
         if entry.account == CASH:
             state.cash += entry.amount
-    if effects.orders or effects.entries:
+    if (effects.orders or effects.entries) and not isinstance(event, events.OrderWorking):
         state.traded = state.number
         forget_actions(state)
     return effects

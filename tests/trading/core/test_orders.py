@@ -24,7 +24,7 @@ def _order(state: str) -> Order:
         terms=order_terms(1),
         instrument=EQUITY,
         state=OrderState(state),
-        states={},
+        states={OrderState.PENDING_NEW: 1},
         matches_after_ns=0,
     )
 
@@ -34,11 +34,11 @@ def test_move(before: str, after: str) -> None:
     order = _order(before)
     if after in _MOVES.get(before, "").split():
         order.move(OrderState(after), 5)
-        assert (order.state, order.states) == (after, {after: 5})
+        assert (order.state, order.states) == (after, {"pending_new": 1, after: 5})
     else:
         with pytest.raises(IllegalMove, match=f"an order that is {before} cannot become {after}"):
             order.move(OrderState(after), 5)
-        assert (order.state, order.states) == (before, {})
+        assert (order.state, order.states) == (before, {"pending_new": 1})
 
 
 @pytest.mark.parametrize("state", OrderState)
