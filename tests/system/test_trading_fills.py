@@ -133,6 +133,8 @@ def filled(
     """Fill orders by one print: its volume serves them once. The oldest come first."""
     for order in sorted(orders, key=lambda each: each.priority(printed)):
         price, quantity = order.price(printed), min(order.remaining, volume)
+        # The market has moved beyond its limit, so that it rests from now on.
+        order.is_taking = order.is_taking and (price is not None or order.limit is None)
         if price is not None and quantity:
             volume -= quantity
             order.remaining -= quantity
