@@ -91,14 +91,24 @@ def marks_of(state: AccountState, *, now_ns: int, known: Iterable[str] = ()) -> 
 
 
 def closing_terms(state: AccountState, order: OrderTerms) -> OrderTerms:
-    """Return the order, marked as one that only reduces if it asks for no more than is held.
+    """Return the order, marked as one that only reduces if it and the working orders of its side close no more than is held.
 
-    Several such orders together close no more than the position, because each fill looks at what is held then.
+    Legs of brackets do not count: they end with the position.
     """
     position = state.position(order.symbol, order.strategy)
     if order.reduce_only or order.has_legs or position is None:
         return order
-    if order.quantity > -position.quantity * order.side.sign:
+    working = sum(
+        (
+            each.remaining
+            for each in state.orders_of(order.symbol)
+            if each.terms.side is order.side
+            and each.terms.strategy == order.strategy
+            and each.parent_id is None
+        ),
+        ZERO,
+    )
+    if order.quantity + working > -position.quantity * order.side.sign:
         return order
     return msgspec.structs.replace(order, reduce_only=True)
 
