@@ -127,9 +127,12 @@ class LiveChannel:
 
 
 class _FollowedSymbol:
-    """A symbol whose logs are followed, for its channels of rows or for those of bars. lock: held while a thread uses the follower. opening: how many wait to open one."""
+    """A symbol whose logs are followed, for its channels of rows or for those of bars.
 
-    def __init__(self, key: "_Key", run: RunInThread) -> None:
+    lock: held while a thread uses the follower. opening: how many wait to open a channel.
+    """
+
+    def __init__(self, key: _Key, run: RunInThread) -> None:
         self.key, self.run = key, run
         symbol, _ = key
         self.follower = SymbolFollower(symbol)
@@ -290,17 +293,13 @@ class Hub:
         """Return the symbols with a log that has another head than when it was last read. is_declared: all symbols."""
         if is_declared:
             return {symbol for symbol, _ in self._symbols}
-        changed = set()
-        for (dataset, symbol), stamp in heads.stamps.items():
-            for is_of_bars in (False, True):
-                followed = self._symbols.get((symbol, is_of_bars))
-                if (
-                    followed is not None
-                    and dataset in followed.datasets
-                    and followed.follower.heads.get(dataset) != stamp
-                ):
-                    changed.add(symbol)
-        return changed
+        return {
+            symbol
+            for (symbol, _), followed in self._symbols.items()
+            for dataset in followed.datasets
+            if (stamp := heads.stamps.get((dataset, symbol))) is not None
+            and followed.follower.heads.get(dataset) != stamp
+        }
 
     def _due(self) -> set[str]:
         now_ns = time.time_ns()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from live.channels import row_channel
-from live.connection import IDLE_SECONDS, MOST_UNSENT_BYTES, STALLED_SECONDS, Connection
+from live.connection import IDLE_SECONDS, MOST_UNSENT_BYTES, STALLED_SECONDS, Connection, Subscription
 from live.frames import JSON, Message
 from live.hub import Hub
 from live.tokens import parse_tokens
@@ -153,6 +153,32 @@ def test_what_may_be_replaced_is_replaced_by_the_newest(
             socket.take_all()
             await eventually(lambda: seqs(socket)[-1] == "199")
             assert seqs(socket) == [*written, "199"]
+
+    run(test)
+
+
+class OpenBars(Message):
+    """Updates of open bars, which are merged."""
+
+    is_merged = True
+
+
+def test_what_was_replaced_counts_no_longer(store: QueryableStore):
+    store.append(batch(trade(0, trade_id="begin")))
+
+    async def test() -> None:
+        async with running_hub() as hub:
+            socket = HeldSocket()
+            connection = await subscribed(hub, socket, is_latest=True)
+            subscription = connection.subscriptions[CHANNEL]
+            bars = Subscription(connection, subscription.live, is_latest=False)
+            socket.is_held = True
+            connection.send({"op": "pong", "data": "x" * 2**17})
+            for number in range(30):
+                connection.deliver(subscription, message(number, 2**16))
+            update = OpenBars("bars", "1", b'{"seq":"1"}', is_lossless=False)
+            connection.deliver(bars, update)
+            assert connection.ended is None
 
     run(test)
 
