@@ -1,9 +1,9 @@
 """The live feed under load, against a bare `websockets` server with the same clients and the same batches.
 
 1,000 clients have one of 20 symbols each; 5,000 trades a second come in batches of 100. Both servers have two web
-processes on all cores, and take the load by turns. A *message* is a frame of one batch to one client. Its delay is from
-the instant at which the sender has read the acknowledgement to the instant at which the client has read the frame; it
-is negative if the frame is first. After each load every client must have each row of its symbol, once and in order.
+processes on all cores, and take the load by turns. A *message* is a frame of one batch to one client. Its delay is the
+time from the sender's reading of the acknowledgement to the client's reading of the frame. It is negative if the frame
+is first. After each load every client must have each row of its symbol, once and in order.
 """
 
 import os
@@ -155,8 +155,7 @@ def measure_quiet(sizes: Sizes) -> Iterator[Row]:
 def check_complete(received: Sequence[Received], acknowledged: Sequence[Acknowledged]) -> list[float]:
     """Return the milliseconds from each message's acknowledgement to its receipt.
 
-    Raises `UnexpectedAnswer` unless each client has every row of its symbol once, in order, and without a gap in the
-    tokens.
+    Raises `UnexpectedAnswer` if a client lacks a row of its symbol, has one twice or out of order, or if tokens have a gap.
     """
     by_channel: dict[str, list[Acknowledged]] = {}
     for each in acknowledged:

@@ -190,8 +190,8 @@ class BarFeed:
     def advance(self, commits: Iterable[TouchedCommit], *, now_ns: int) -> Iterator[BarStep]:
         """Take the next commits, and yield the steps. Take all steps before anything else is asked of the feed.
 
-        commits: of one of the two logs; those before the position are skipped. A commit that changes a bar
-        that was final by then begins a step, and a commit of stored bars is a step of its own. Others are joined.
+        commits: of one of the two logs; those before the position are skipped. A commit begins a step if it changes a
+        bar that was final. A commit of stored bars is a step of its own. All other commits join the step before.
         """
         if self._is_declared_anew():
             yield self._resync(now_ns)

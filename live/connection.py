@@ -121,7 +121,7 @@ class Connection:
         elif message.is_replaceable and (subscription.is_latest or not message.is_lossless):
             self._keep(subscription, message)
         else:
-            for kept in self._waiting.pop(subscription, ()):
+            for kept in self._take_waiting(subscription):
                 self._send(subscription, kept)
             frame = message.frame(self._format)
             if self._socket.unsent_bytes + len(frame) > MOST_UNSENT_BYTES:
@@ -198,7 +198,7 @@ class Connection:
         if subscription is None:
             return False
         subscription.live.subscribers.discard(subscription)
-        self._waiting.pop(subscription, None)
+        self._take_waiting(subscription)
         if subscription.replay is not None:
             subscription.replay.cancel()
         self._hub.leave(subscription.live)
@@ -306,22 +306,26 @@ class Connection:
 
     def _keep(self, subscription: Subscription, message: Message) -> None:
         """Keep a message that newer ones may replace, until the client has taken others."""
-        kept = self._waiting.setdefault(subscription, [])
         if not message.is_merged:
-            kept.clear()
-        kept.append(message)
+            self._take_waiting(subscription)
+        self._waiting.setdefault(subscription, []).append(message)
         self._waiting_bytes += len(message.payload)
         if self._waiting_bytes > MOST_UNSENT_BYTES and message.is_merged:
             self.end(SLOW_CONSUMER)
         elif self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
 
+    def _take_waiting(self, subscription: Subscription) -> list[Message]:
+        """Return the messages of a subscription that wait, and keep them no longer."""
+        kept = self._waiting.pop(subscription, [])
+        self._waiting_bytes -= sum(len(message.payload) for message in kept)
+        return kept
+
     async def _flush(self) -> None:
         """Send the messages that wait, one for each channel, as soon as the client has taken what it was sent."""
         try:
             while self._waiting:
                 await self._socket.drained()
-                self._waiting_bytes = 0
                 for subscription, kept in tuple(self._waiting.items()):
                     await self._send_merged(subscription, kept)
         finally:
@@ -332,7 +336,7 @@ class Connection:
         count = len(kept)
         message = kept[0] if count == 1 else await self._run_replay(merged, tuple(kept))
         if self._waiting.get(subscription) is kept and len(kept) == count:
-            del self._waiting[subscription]
+            self._take_waiting(subscription)
             self._send(subscription, message)
 
 

@@ -31,7 +31,7 @@ class Message:
     """A message of a channel. seq: its token. is_lossless: whether a slow client may not miss it.
 
     is_replaceable: whether a newer message may replace it for a client that asks for the latest only. is_merged: whether
-    the newer one must be merged with it, because both have bars.
+    it may have bars that the newer message lacks, so that the two are merged.
     """
 
     is_merged = False

@@ -319,17 +319,13 @@ class Hub:
         """Return the symbols with a log that has another head than when it was last read. is_declared: all that is followed."""
         if is_declared:
             return {name for name, _ in self._followed}
-        changed = set()
-        for (dataset, symbol), stamp in heads.stamps.items():
-            for is_of_bars in (False, True):
-                followed = self._followed.get((symbol, is_of_bars))
-                if (
-                    followed is not None
-                    and dataset in followed.datasets
-                    and followed.follower.heads.get(dataset) != stamp
-                ):
-                    changed.add(symbol)
-        return changed
+        return {
+            name
+            for (name, _), followed in self._followed.items()
+            for dataset in followed.datasets
+            if (stamp := heads.stamps.get((dataset, name))) is not None
+            and followed.follower.heads.get(dataset) != stamp
+        }
 
     def _due(self) -> set[str]:
         now_ns = time.time_ns()

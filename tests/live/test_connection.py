@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from live.channels import row_channel
-from live.connection import IDLE_SECONDS, MOST_UNSENT_BYTES, STALLED_SECONDS, Connection
+from live.connection import IDLE_SECONDS, MOST_UNSENT_BYTES, STALLED_SECONDS, Connection, Subscription
 from live.frames import JSON, Message
 from live.hub import Hub
 from live.log_tail import LogTail
@@ -173,6 +173,32 @@ def test_a_log_that_cannot_be_read_ends_its_subscriptions_with_an_error(store: Q
             hub.ring(SYMBOL)
             await eventually(lambda: not connection.subscriptions)
             assert (socket.messages[-1]["op"], socket.messages[-1]["code"]) == ("error", "data_damaged")
+            assert connection.ended is None
+
+    run(test)
+
+
+class OpenBars(Message):
+    """Updates of open bars, which are merged."""
+
+    is_merged = True
+
+
+def test_what_was_replaced_counts_no_longer(store: QueryableStore):
+    store.append(batch(trade(0, trade_id="begin")))
+
+    async def test() -> None:
+        async with running_hub() as hub:
+            socket = HeldSocket()
+            connection = await subscribed(hub, socket, is_latest=True)
+            subscription = connection.subscriptions[CHANNEL]
+            bars = Subscription(connection, subscription.live, is_latest=False)
+            socket.is_held = True
+            connection.send({"op": "pong", "data": "x" * 2**17})
+            for number in range(30):
+                connection.deliver(subscription, message(number, 2**16))
+            update = OpenBars("bars", "1", b'{"seq":"1"}', is_lossless=False)
+            connection.deliver(bars, update)
             assert connection.ended is None
 
     run(test)
