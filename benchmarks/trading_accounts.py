@@ -55,10 +55,10 @@ def _instruments_declare() -> None:
 
 def _account_open(name: str) -> None:
     """Open an account with money and wide limits, and start it."""
-    from trading.accounts import account_create, account_transfer  # noqa: PLC0415
-    from trading.control import trading_start  # noqa: PLC0415
     from trading.core.configuration import RiskConfig  # noqa: PLC0415
     from trading.core.terms import AccountKind  # noqa: PLC0415
+    from trading.services.accounts import account_create, account_transfer  # noqa: PLC0415
+    from trading.services.control import trading_start  # noqa: PLC0415
 
     config = RiskConfig(max_symbol_exposure=_FREE, max_gross_exposure=_FREE, orders_per_minute=1_000_000)
     account = account_create(name=name, kind=AccountKind.MARGIN, currency="USD", by="bench", config=config)
@@ -86,7 +86,7 @@ def _fill(orders: int) -> None:
     from trading.core.terms import Side  # noqa: PLC0415
     from trading.journal import open_journal  # noqa: PLC0415
     from trading.models import Account, EventRow  # noqa: PLC0415
-    from trading.orders import order_submit  # noqa: PLC0415
+    from trading.services.orders import order_submit  # noqa: PLC0415
 
     terms = OrderTerms(
         symbol=SYMBOLS[0],

@@ -2,6 +2,6 @@
 
 from backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
 from jobs.kinds import JobKind
-from trading.kinds import TRANSFER
+from trading.api.transfers import TRANSFER
 
 KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, TRANSFER)

@@ -42,20 +42,16 @@ from trades.condition_views import ConditionsViewSet
 from trades.corrections import CorrectionsViewSet
 from trades.ingest import ingest_view
 from trades.instruments.views import InstrumentsViewSet
-from trading.account_writes import (
-    AccountWritesViewSet,
-    RiskWritesViewSet,
-    TradingControlViewSet,
-    TransfersViewSet,
-)
-from trading.order_writes import (
+from trading.api.account_writes import AccountWritesViewSet
+from trading.api.order_writes import (
     AccountOrderWritesViewSet,
     OrderWritesViewSet,
     PositionCloseViewSet,
     TradeWritesViewSet,
 )
-from trading.read_views import AccountStateViewSet, PositionsViewSet
-from trading.row_views import (
+from trading.api.read_views import AccountStateViewSet, PositionsViewSet
+from trading.api.risk_writes import RiskWritesViewSet, TradingControlViewSet
+from trading.api.row_views import (
     AccountTransactionsViewSet,
     ClosedTradesViewSet,
     ExecutionExplanationViewSet,
@@ -63,6 +59,7 @@ from trading.row_views import (
     SignalsViewSet,
     TransactionsViewSet,
 )
+from trading.api.transfers import TransfersViewSet
 
 
 def _ingest(dataset: Dataset) -> URLPattern:

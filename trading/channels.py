@@ -11,7 +11,7 @@ from trading.core.events import Alert, decoded
 from trading.core.orders import Order
 from trading.documents import Document, order_document
 from trading.models import Account, EventRow
-from trading.selectors import portfolio_document
+from trading.reading.selectors import portfolio_document
 
 _OF_KIND = {ORDERS_KIND: ~Q(orders=""), ALERTS_KIND: Q(name="alert")}
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from trading import examples
+from trading.api import examples
 from trading.core.account import AccountState, encoded_state
 from trading.core.orders import Order, OrderState, OrderTerms
 from trading.core.terms import TRADABLE, Side

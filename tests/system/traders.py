@@ -26,10 +26,10 @@ _AGAIN_SECONDS = 0.05
 # No limit of risk and no pause is in the way of these accounts.
 _OPEN = """
 from decimal import Decimal
-from trading.accounts import account_create, account_transfer
+from trading.services.accounts import account_create, account_transfer
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
-from trading.control import trading_start
+from trading.services.control import trading_start
 from trading.models import Account, InstrumentTerms
 InstrumentTerms.objects.get_or_create(symbol={symbol!r}, shortable=True)
 many = Decimal(10_000)

@@ -12,8 +12,6 @@ from store.instruments import Instrument
 from store.protocol import Append
 from store.timestamps import SECOND_NS, parse_timestamp
 from trades.stores import market_store
-from trading.accounts import account_create, account_transfer
-from trading.control import trading_start
 from trading.core.account import AccountState, encoded_state, position_cost
 from trading.core.configuration import RiskConfig
 from trading.core.events import Executed, decoded
@@ -23,7 +21,9 @@ from trading.engine.clock import DataClock
 from trading.engine.engine import Engine
 from trading.journal import replayed, state_of
 from trading.models import Account, EventRow, ExecutionRow, OrderRow
-from trading.orders import order_in, order_submit
+from trading.services.accounts import account_create, account_transfer
+from trading.services.control import trading_start
+from trading.services.orders import order_in, order_submit
 
 # A Thursday in summer.
 BEGIN_NS = parse_timestamp("2025-06-05T14:00:00Z")

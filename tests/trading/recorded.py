@@ -6,7 +6,6 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from tests.trading.desks import at_ns
-from trading.accounts import account_create
 from trading.core.configuration import RiskConfig, Zone
 from trading.core.events import (
     Event,
@@ -25,6 +24,7 @@ from trading.core.terms import TRADABLE, AccountKind, Side
 from trading.journal import open_journal, state_of
 from trading.lease import lease_take
 from trading.models import Account
+from trading.services.accounts import account_create
 
 HOLDER = UUID(int=1)
 _PRICES = {"limit_price", "stop_price", "take_profit", "stop_loss"}

@@ -30,7 +30,7 @@ from trading.core.events import RowRef
 from trading.core.rows import MarketRow, RowCorrection, StoredRow
 from trading.engine.clock import EngineClock
 from trading.exceptions import LogRestored, LogUnreadable
-from trading.market_rows import FollowedRows, market_values
+from trading.market.rows import FollowedRows, market_values
 
 # So many rows of a piece are values at once.
 _VALUES_AT_ONCE = 1_024

@@ -13,8 +13,8 @@ from trading.core.matching import Rate
 from trading.core.rows import MarketRow, Quote, RowCorrection
 from trading.core.terms import Side
 from trading.exceptions import NoRate, NoReferencePrice
-from trading.market import rate_of, reference_from
-from trading.newest_rows import RowPrice, last_price, newest_quote
+from trading.market.newest_rows import RowPrice, last_price, newest_quote
+from trading.market.symbols import rate_of, reference_from
 
 _SECOND_NS = 1_000_000_000
 

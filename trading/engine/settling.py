@@ -10,7 +10,7 @@ from trading.core.events import Settled
 from trading.core.matching import Record
 from trading.core.positions import Position
 from trading.engine.marks import MarkBook
-from trading.hours import session_end_ns
+from trading.market.hours import session_end_ns
 
 
 def settle(marks: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 
 from trades.stores import market_store
-from trading.acceptance import accept, closing_view, judge
-from trading.control import is_stop_file_there, trading_stop
 from trading.core.account import STOPPED, STOPPING, AccountState
 from trading.core.amounts import NS_PER_SECOND
 from trading.core.events import CLOSE_ALERT, Alert, CloseQueued, Stopped
 from trading.core.matching import Record
 from trading.core.positions import Position
-from trading.hours import next_open_ns
+from trading.market.hours import next_open_ns
 from trading.models import Account
-from trading.orders import closing_order, orders_cancel
+from trading.services.acceptance import accept, closing_view, judge
+from trading.services.control import is_stop_file_there, trading_stop
+from trading.services.orders import closing_order, orders_cancel
 
 _STOP = "stop"
 

@@ -36,10 +36,10 @@ from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.keys.selectors import key_list
 from ratelimit.keys.services import key_create
 from trades.sample import COIN, EQUITIES
-from trading.accounts import account_create, account_transfer
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.models import Account
+from trading.services.accounts import account_create, account_transfer
 
 KEY_COMMAND = ".venv/bin/python manage.py apikey create NAME"
 _FEED = f"Sample: a feed goes on with {', '.join(EQUITIES)} in their hours and with {COIN} always; SAMPLE_FEED=0 turns it off"

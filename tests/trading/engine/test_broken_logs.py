@@ -10,11 +10,11 @@ import pytest
 from store.exceptions import StoreBusy
 from tests.trading.desks import TradingDesk, coin, prints
 from trades.stores import market_store
-from trading.acceptance import follow
 from trading.core.configuration import Zone
 from trading.core.orders import OrderState
 from trading.core.terms import Side
 from trading.models import LogProgress
+from trading.services.acceptance import follow
 
 pytestmark = pytest.mark.django_db
 

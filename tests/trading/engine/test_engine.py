@@ -5,10 +5,10 @@ from decimal import Decimal
 import pytest
 
 from tests.trading.desks import TradingDesk, coin, prints
-from trading.control import trading_stop
 from trading.core.orders import OrderState, OrderType, TimeInForce
 from trading.core.terms import Side
 from trading.models import ExecutionRow, TradeRow
+from trading.services.control import trading_stop
 
 pytestmark = pytest.mark.django_db
 

@@ -14,8 +14,6 @@ from store.datasets import TRADES
 from store.protocol import Action, Amendment, Correction
 from tests.trading.desks import FREE, TradingDesk, at_ns, coin, prints
 from trades.stores import market_store
-from trading.accounts import account_create, account_transfer
-from trading.control import execution_bust, trading_start, trading_stop
 from trading.core.account import AccountState
 from trading.core.matching import Record
 from trading.core.orders import OrderState, OrderTerms, OrderType, TimeInForce
@@ -24,11 +22,13 @@ from trading.engine.clock import DataClock
 from trading.engine.desk import EngineReplaced
 from trading.engine.engine import Engine
 from trading.exceptions import EngineUnavailable
-from trading.explain import execution_explain
 from trading.journal import state_of
 from trading.lease import lease_end
 from trading.models import Account, EngineLease, EventRow, ExecutionRow
-from trading.orders import order_cancel, order_submit
+from trading.reading.explain import execution_explain
+from trading.services.accounts import account_create, account_transfer
+from trading.services.control import execution_bust, trading_start, trading_stop
+from trading.services.orders import order_cancel, order_submit
 
 pytestmark = pytest.mark.django_db
 

@@ -20,7 +20,6 @@ from tests.chance import SOAK, chosen_seed
 from tests.store_settings import stores_at
 from tests.trading.desks import FREE, TradingDesk, at_ns, stored
 from trades.stores import market_store
-from trading.acceptance import follow
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
 from trading.engine.clock import DataClock
@@ -40,6 +39,7 @@ from trading.models import (
     TradeRow,
     TransactionRow,
 )
+from trading.services.acceptance import follow
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SYMBOLS = ("AAA", "BBB")

@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from tests.trading.desks import FREE, TradingDesk, coin, prints
-from trading.control import risk_configure
 from trading.core.orders import OrderTerms
 from trading.core.terms import Side
 from trading.exceptions import PreviewExpired, PreviewStale, PreviewUsed
 from trading.models import OrderRow, Preview
-from trading.previews import trade_execute, trade_preview
+from trading.services.control import risk_configure
+from trading.services.previews import trade_execute, trade_preview
 
 pytestmark = pytest.mark.django_db
 ORDER = OrderTerms(symbol="COIN", side=Side.BUY, quantity=Decimal(1))

@@ -12,15 +12,15 @@ from django.utils import timezone
 from audit.services import event_record
 from command_line import command_actor
 from store.currencies import CURRENCIES
-from trading.account_inputs import MOST_MONEY
-from trading.accounts import ACCOUNT_NAME, account_create, account_transfer
+from trading.api.account_inputs import MOST_MONEY
 from trading.core.amounts import money
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.management.verb_command import VerbCommand
 from trading.models import Account
-from trading.selectors import account_document
-from trading.status import status_document
+from trading.reading.selectors import account_document
+from trading.reading.status import status_document
+from trading.services.accounts import ACCOUNT_NAME, account_create, account_transfer
 from trading.verification import account_verify
 
 _LINE = "{id:<24}  {kind:<6}  {status:<8}  {equity:>16,.2f} {currency}  {open_positions} positions, {open_orders} orders"

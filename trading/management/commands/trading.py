@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from audit.services import event_record
 from command_line import command_actor
-from trading.control import trading_start, trading_stop_each
 from trading.management.verb_command import VerbCommand
 from trading.models import Account
-from trading.status import status_document
+from trading.reading.status import status_document
+from trading.services.control import trading_start, trading_stop_each
 
 logger = logging.getLogger(__name__)
 

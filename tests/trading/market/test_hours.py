@@ -1,0 +1,79 @@
+"""When instruments trade, by published hours."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from store.instruments import CRYPTO, FX, Instrument
+from store.timestamps import DAY_NS, SECOND_NS
+from tests.stats.sessions.published import WEEKS, Published, Week, ns
+from trading.market.hours import is_in_session, next_open_ns, session_end_ns
+
+WEDNESDAY = ns("2024-03-13T15:00")
+
+
+NEIGHBOURS = [
+    pytest.param(week, *dates, id=f"{week}, {dates[0].date}")
+    for week in WEEKS
+    for dates in pairwise(week.dates)
+]
+
+
+@pytest.mark.parametrize(("week", "date", "following"), NEIGHBOURS)
+def test_a_day_order_ends_with_its_session(week: Week, date: Published, following: Published):
+    instrument = Instrument("SYMBOL", exchange=week.exchange)
+    closes, next_closes = ns(date.closes), ns(following.closes)
+    for text in (date.start, date.pre, date.opens):
+        assert session_end_ns(instrument, ns(text)) == closes
+    assert session_end_ns(instrument, closes - 1) == closes
+    for text in (date.closes, date.post, date.end, following.opens):
+        assert session_end_ns(instrument, ns(text)) == next_closes
+
+
+@pytest.mark.parametrize(("week", "date", "following"), NEIGHBOURS)
+def test_a_closed_market_opens_with_its_next_session(week: Week, date: Published, following: Published):
+    instrument = Instrument("SYMBOL", exchange=week.exchange)
+    opens, closes = ns(date.opens), ns(date.closes)
+    assert next_open_ns(instrument, ns(date.start)) == opens
+    assert next_open_ns(instrument, opens + SECOND_NS) == opens + SECOND_NS
+    for text in (date.closes, date.end):
+        assert next_open_ns(instrument, ns(text)) == ns(following.opens)
+    instants = np.array([opens - 1, opens, closes - 1, closes])
+    assert is_in_session(instrument, instants).tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "instrument",
+    [
+        Instrument("BTC-USD", instrument_class=CRYPTO, exchange="XNYS"),
+        Instrument("SYMBOL"),
+        Instrument("SYMBOL", exchange="OTC1"),
+    ],
+    ids=["crypto", "no exchange", "unknown exchange"],
+)
+def test_without_a_calendar_there_are_utc_dates(instrument: Instrument):
+    midnight = WEDNESDAY // DAY_NS * DAY_NS
+    assert session_end_ns(instrument, WEDNESDAY) == midnight + DAY_NS
+    assert session_end_ns(instrument, midnight) == midnight + DAY_NS
+    assert next_open_ns(instrument, WEDNESDAY) == WEDNESDAY
+    assert is_in_session(instrument, np.array([midnight, WEDNESDAY])).all()
+
+
+def test_a_date_of_foreign_exchange_ends_at_five_in_new_york():
+    pair = Instrument("EUR-USD", instrument_class=FX)
+    assert session_end_ns(pair, WEDNESDAY) == ns("2024-03-13T21:00")
+    assert session_end_ns(pair, ns("2024-03-15T22:00")) == ns("2024-03-18T21:00")
+    assert next_open_ns(pair, ns("2024-03-15T22:00")) == ns("2024-03-17T21:00")
+
+
+def test_a_break_is_outside_of_the_session():
+    stock = Instrument("SYMBOL", exchange="XHKG")
+    lunch = ns("2024-03-13T04:30")
+    assert not is_in_session(stock, np.array([lunch])).any()
+    assert next_open_ns(stock, lunch) == ns("2024-03-13T05:00")
+    assert session_end_ns(stock, lunch) == ns("2024-03-13T08:00")
+
+
+def test_no_instants_are_in_no_session():
+    assert not len(is_in_session(Instrument("SYMBOL", exchange="XNYS"), np.empty(0, np.int64)))

@@ -1,0 +1,233 @@
+"""What the store says of a symbol: terms, prices, rates, and the logs of its orders."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
+from store.instruments import CRYPTO, EQUITY, FRACTIONAL, FUTURE, FX, OPTION, WHOLE_UNITS, Instrument
+from store.queries import QueryableStore
+from store.timestamps import DAY_NS, SECOND_NS
+from tests.trading.stored import NOON, SYMBOL, append, correct, quote, ref, trade
+from trades.stores import market_store
+from trading.core.events import Reference
+from trading.core.terms import TRADABLE, Side, Terms
+from trading.exceptions import NoRate, NoReferencePrice, NotTradable
+from trading.market.symbols import heads_of, mark_of, rate_of, reference_of, terms_of
+from trading.models import InstrumentTerms
+
+LATER = NOON + 3_600 * SECOND_NS
+
+
+@pytest.fixture
+def store(default_store) -> QueryableStore:
+    return market_store()
+
+
+def bought(now_ns: int = LATER, side: Side = Side.BUY, currency: str = "USD") -> Reference:
+    return reference_of(SYMBOL, currency, side=side, now_ns=now_ns)
+
+
+def declared(store: QueryableStore, **facts: Any) -> Terms:
+    store.set_instrument(Instrument(SYMBOL, **facts))
+    return terms_of(SYMBOL)
+
+
+@pytest.mark.django_db
+class TestTerms:
+    @pytest.mark.parametrize("name", TRADABLE)
+    def test_they_are_those_of_the_class(self, store, name: str):
+        terms = declared(store, instrument_class=name, multiplier=1.0)
+        assert terms == TRADABLE[name]
+
+    def test_the_instrument_has_its_own(self, store):
+        facts = {"instrument_class": FUTURE, "currency": "EUR", "tick_size": 0.25, "multiplier": 50.0}
+        terms = declared(store, **facts)
+        assert (terms.currency, terms.tick, terms.multiplier) == ("EUR", Decimal("0.25"), Decimal(50))
+        assert terms.is_margined
+
+    def test_only_contracts_have_a_multiplier(self, store):
+        assert declared(store, instrument_class=EQUITY, multiplier=100.0).multiplier == 1
+
+    @pytest.mark.parametrize(("kind", "lot"), [(WHOLE_UNITS, Decimal(1)), (FRACTIONAL, Decimal("1E-8"))])
+    def test_the_lot_follows_the_kind_of_volume(self, store, kind: str, lot: Decimal):
+        assert declared(store, instrument_class=CRYPTO, volume_kind=kind).lot == lot
+
+    def test_the_currency_of_a_pair_is_that_of_its_price(self, store):
+        store.set_instrument(Instrument("USD-JPY", instrument_class=FX))
+        assert terms_of("USD-JPY").currency == "JPY"
+
+    def test_what_was_declared_here_comes_first(self, store):
+        InstrumentTerms.objects.create(
+            symbol=SYMBOL, shortable=False, borrow_rate="0.25", lot="0.001", maintenance_margin="0.4"
+        )
+        terms = declared(store, tick_size=0.05)
+        assert (terms.shortable, terms.borrow_rate, terms.lot) == (False, Decimal("0.25"), Decimal("0.001"))
+        assert (terms.maintenance_margin, terms.tick) == (Decimal("0.4"), Decimal("0.05"))
+        assert terms.initial_margin == TRADABLE[EQUITY].initial_margin
+
+    def test_options_are_refused(self, store):
+        with pytest.raises(NotTradable, match="of the class option, which is not traded here"):
+            terms_of("AAPL250117C00190000")
+        with pytest.raises(NotTradable):
+            declared(store, instrument_class=OPTION)
+
+    def test_a_future_without_a_multiplier_is_refused(self, store):
+        with pytest.raises(NotTradable, match="has no multiplier"):
+            declared(store, instrument_class=FUTURE)
+
+
+class TestPrices:
+    def test_a_buy_is_at_the_ask_and_a_sell_at_the_bid(self, store):
+        rows = [quote(1, 99.5, 100.5), quote(2, 99.25, 100.75)]
+        quotes, trades = append(store, QUOTES, *rows), append(store, TRADES, trade(3, 100.1))
+        reference = bought()
+        assert reference == Reference(
+            symbol=SYMBOL,
+            price=Decimal("100.75"),
+            rate=Decimal(1),
+            bid=Decimal("99.25"),
+            ask=Decimal("100.75"),
+            last=Decimal("100.1"),
+            at_ns=rows[1]["timestamp"],
+            refs=(ref(quotes, 1, rows[1], QUOTES), ref(trades, 0, trade(3))),
+        )
+        assert bought(side=Side.SELL).price == Decimal("99.25")
+        assert mark_of(SYMBOL, "USD", is_long=True, now_ns=LATER).price == Decimal("99.25")
+        assert mark_of(SYMBOL, "USD", is_long=False, now_ns=LATER) == reference
+
+    def test_without_a_quote_it_is_the_last_price(self, store):
+        trades = append(store, TRADES, trade(2, 102.0), trade(1, 101.0))
+        reference = bought()
+        assert (reference.price, reference.at_ns) == (Decimal("102.0"), trade(2)["timestamp"])
+        assert (reference.bid, reference.ask, reference.refs) == (None, None, (ref(trades, 0, trade(2)),))
+
+    def test_a_side_that_nobody_quotes_is_the_last_price(self, store):
+        append(store, QUOTES, quote(5, None, 101.0))
+        append(store, TRADES, trade(1, 100.0))
+        assert (bought().price, bought(side=Side.SELL).price) == (Decimal("101.0"), Decimal("100.0"))
+        append(store, QUOTES, quote(6, 0.0, 101.5))
+        assert (bought().price, bought(side=Side.SELL).bid) == (Decimal("101.5"), None)
+
+    @pytest.mark.parametrize(
+        "bad",
+        [{"bid": 101.0, "ask": 101.0}, {"bid": 102.0, "ask": 101.0}, {"conditions": "non_firm"}],
+        ids=["locked", "crossed", "non-firm"],
+    )
+    def test_a_quote_that_is_none_is_left_out(self, store, bad: dict[str, Any]):
+        append(store, QUOTES, quote(1, 99.0, 100.0), quote(2, **bad))
+        assert (bought().ask, bought().at_ns) == (Decimal("100.0"), quote(1)["timestamp"])
+
+    def test_a_quote_that_is_much_older_than_the_last_price_is_left_out(self, store):
+        append(store, QUOTES, quote(0))
+        append(store, TRADES, trade(3_601, 110.0))
+        assert (bought(LATER + DAY_NS).price, bought(LATER + DAY_NS).ask) == (Decimal("110.0"), None)
+
+    @pytest.mark.parametrize(
+        "odd",
+        [{"conditions": "odd_lot"}, {"volume": 0.0}, {"seconds": 6 * 3_600}],
+        ids=["odd lot", "no volume", "after the close"],
+    )
+    def test_a_print_that_is_not_of_the_market_is_no_last_price(self, store, odd: dict[str, Any]):
+        store.set_instrument(Instrument(SYMBOL, exchange="XNYS", bar_policy="us_equities"))
+        append(store, TRADES, trade(1, 101.0), trade(**{"seconds": 2, "price": 102.0} | odd))
+        assert bought(LATER + DAY_NS).last == Decimal("101.0")
+
+    def test_it_is_found_behind_many_that_do_not_count(self, store):
+        first = append(store, TRADES, trade(0, 99.0))
+        append(store, TRADES, *(trade(1 + n / 1000, 102.0, conditions="odd_lot") for n in range(3_000)))
+        assert bought().refs == (ref(first, 0, trade(0)),)
+
+    def test_corrections_count_and_name_the_row(self, store):
+        trades = append(store, TRADES, trade(1, 101.0), trade(2, 102.0))
+        correct(store, trade(2, 102.0), price=103.0)
+        assert (bought().price, bought().refs) == (Decimal("103.0"), (ref(trades, 1, trade(2)),))
+        correct(store, trade(2, 103.0))
+        assert (bought().price, bought().refs) == (Decimal("101.0"), (ref(trades, 0, trade(1)),))
+
+    def test_a_new_row_or_declaration_counts_at_once(self, store):
+        append(store, TRADES, trade(1, 101.0), trade(2, 102.0, conditions="seller"))
+        assert [bought().price, bought().price] == [Decimal("102.0")] * 2
+        store.set_instrument(Instrument(SYMBOL, bar_policy="us_equities"))
+        assert bought().price == Decimal("101.0")
+        append(store, TRADES, trade(3, 103.0))
+        assert bought().price == Decimal("103.0")
+
+    def test_rows_after_now_are_not_known(self, store):
+        append(store, TRADES, trade(1, 101.0), trade(2, 102.0))
+        assert bought(trade(1)["timestamp"]).price == Decimal("101.0")
+        with pytest.raises(NoReferencePrice, match="AAPL has no quote and no trade"):
+            bought(trade(0)["timestamp"])
+
+    def test_without_trades_it_is_the_close_of_a_stored_bar(self, store):
+        prices = {"open": 1.0, "high": 4.0, "low": 1.0, "close": 2.5, "volume": 5.0}
+        bar = {"timestamp": NOON, "resolution": "5m", **prices}
+        receipt, end_ns = append(store, BARS, bar), NOON + 300 * SECOND_NS
+        with pytest.raises(NoReferencePrice):
+            bought(end_ns - 1)
+        reference = bought(end_ns)
+        assert (reference.price, reference.at_ns) == (Decimal("2.5"), end_ns)
+        assert reference.refs == (ref(receipt, 0, bar, BARS),)
+        append(store, TRADES, trade(1, conditions="odd_lot"))
+        with pytest.raises(NoReferencePrice):
+            bought(end_ns)
+
+    def test_without_a_row_there_is_no_price(self, store):
+        with pytest.raises(NoReferencePrice):
+            bought()
+
+
+class TestRates:
+    @pytest.fixture(autouse=True)
+    def in_euro(self, store) -> None:
+        store.set_instrument(Instrument(SYMBOL, currency="EUR"))
+
+    @pytest.mark.parametrize(
+        ("symbol", "rate"),
+        [
+            ("EUR-USD", Decimal("1.25")),
+            ("EURUSD", Decimal("1.25")),
+            ("USD-EUR", Decimal("0.8")),
+            ("USDEUR", Decimal("0.8")),
+        ],
+    )
+    def test_it_is_the_middle_of_the_pair(self, store, symbol: str, rate: Decimal):
+        append(store, TRADES, trade())
+        pair = append(store, QUOTES, quote(3, 1.0, 1.5), symbol=symbol)
+        assert bought().rate == rate
+        assert bought().refs[-1] == ref(pair, 0, quote(3), QUOTES, symbol)
+
+    def test_without_both_sides_it_is_the_last_price(self, store):
+        append(store, QUOTES, quote(3, None, 1.5), symbol="EUR-USD")
+        pair = append(store, TRADES, trade(1, 1.2), symbol="EUR-USD")
+        found = ref(pair, 0, trade(1), symbol="EUR-USD")
+        assert rate_of("EUR", "USD", now_ns=LATER) == (Decimal("1.2"), found)
+        assert rate_of("USD", "EUR", now_ns=LATER) == (Decimal("0.833333333333333"), found)
+
+    def test_the_same_currency_needs_no_pair(self, store):
+        append(store, TRADES, trade())
+        assert (bought(currency="EUR").rate, len(bought(currency="EUR").refs)) == (Decimal(1), 1)
+
+    def test_without_a_pair_there_is_no_rate(self, store):
+        append(store, TRADES, trade())
+        with pytest.raises(NoRate, match="no rate from EUR to USD: store quotes of EUR-USD or USD-EUR"):
+            bought()
+
+
+class TestLogs:
+    def test_orders_follow_the_logs_of_the_symbol(self, store):
+        trades = append(store, TRADES, trade())
+        unknown = {
+            f"{each.name}:{SYMBOL}": "0-000000" for each in (QUOTES, CORPORATE_ACTIONS, TRADING_STATUS)
+        }
+        assert heads_of(SYMBOL, "USD") == {f"trades:{SYMBOL}": trades.commit.token} | unknown
+
+    def test_bars_only_without_trades(self, store):
+        assert f"{BARS.name}:{SYMBOL}" in heads_of(SYMBOL, "USD")
+
+    def test_those_of_the_pair_that_converts_the_currency(self, store):
+        store.set_instrument(Instrument(SYMBOL, currency="EUR"))
+        pair = append(store, QUOTES, quote(3, 1.0, 1.5), symbol="USD-EUR")
+        assert heads_of(SYMBOL, "USD")["quotes:USD-EUR"] == pair.commit.token
+        assert not [name for name in heads_of(SYMBOL, "EUR") if "USD" in name]

@@ -1,0 +1,137 @@
+"""How an account did, by its closed trades and its equity."""
+
+import math
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.api_client import Api, answer
+from tests.trading.desks import coin
+from tests.trading.recorded import RecordedAccount, engine_lives
+from trading.core.configuration import Zone
+from trading.core.events import HaltLatched, HaltReleased
+from trading.reading.performance import EquityPoint, TradeFigures, sharpe_ratio, thinned
+
+DAY = 86_400
+
+
+def performance(api: Api, **params: Any) -> Any:
+    response = api.get("/api/v1/performance", params)
+    assert response.status_code == 200, response.content
+    return answer(response)
+
+
+@pytest.fixture
+def account(api: Api) -> RecordedAccount:
+    coin()
+    engine_lives(40 * DAY)
+    return RecordedAccount()
+
+
+def test_an_account_without_trades_has_figures_without_a_meaning_null(api: Api, account: RecordedAccount):
+    assert performance(api) == {
+        "account": "ACC",
+        "period_days": 30,
+        "trades": 0,
+        "win_rate": None,
+        "total_r": 0,
+        "average_r": None,
+        "without_r": 0,
+        "pnl": 0,
+        "currency": "USD",
+        "profit_factor": None,
+        "max_dd": 0,
+        "sharpe": None,
+        "drawdown_curve": [],
+    }
+
+
+def test_the_win_rate_is_a_fraction_and_the_sum_in_r(api: Api, account: RecordedAccount):
+    for number in range(125):
+        account.trade(12 if number < 74 else -8, seconds=20 * DAY + number, stop=number % 25 != 0)
+    found = performance(api, days=30)
+    assert (found["period_days"], found["trades"], found["win_rate"]) == (30, 125, 0.592)
+    in_r = [1.2 if number < 74 else -0.8 for number in range(125) if number % 25]
+    assert found["without_r"] == 5
+    assert found["total_r"] == pytest.approx(sum(in_r), abs=1e-9)
+    assert found["average_r"] == pytest.approx(sum(in_r) / 120, abs=1e-6)
+    assert found["pnl"] == 74 * 12 - 51 * 8
+    assert found["profit_factor"] == pytest.approx(74 * 12 / (51 * 8), abs=1e-6)
+
+
+def test_trades_count_when_they_are_closed(api: Api, account: RecordedAccount):
+    for day in (5, 15, 39):
+        account.trade(day, seconds=day * DAY)
+    assert [performance(api, days=days)["pnl"] for days in (1, 2, 30, 3660)] == [0, 39, 54, 59]
+
+
+def test_drawdown_is_of_the_high_water_mark_and_transfers_are_no_part_of_it(
+    api: Api, account: RecordedAccount
+):
+    account.transfer(1000, seconds=20 * DAY)
+    account.mark(1100, seconds=21 * DAY)
+    account.mark(1083.61, seconds=22 * DAY)
+    account.transfer(1083.61, seconds=22 * DAY + 1)
+    account.mark(2145.55, seconds=23 * DAY)
+    found = performance(api)
+    curve = [(each["equity"], each["drawdown_pct"]) for each in found["drawdown_curve"]]
+    assert curve[:3] == [(1000, 0), (1100, 0), (1083.61, 1.49)]
+    assert curve[3] == (2167.22, pytest.approx(1.49, abs=1e-6))
+    assert found["max_dd"] == curve[4][1] == pytest.approx(100 * (1 - 2145.55 / 2200), abs=1e-6)
+    assert found["drawdown_curve"][0]["at"] == "2025-06-25T14:00:00Z"
+
+
+def test_a_period_begins_with_the_drawdown_that_was(api: Api, account: RecordedAccount):
+    account.transfer(1000, seconds=1 * DAY)
+    account.mark(950, seconds=2 * DAY)
+    account.mark(980, seconds=39.5 * DAY)
+    found = performance(api, days=1)
+    assert [each["drawdown_pct"] for each in found["drawdown_curve"]] == [5, 2]
+    assert found["max_dd"] == 5
+
+
+def test_the_end_of_a_halt_begins_the_high_water_mark_anew(api: Api, account: RecordedAccount):
+    account.transfer(1000, seconds=20 * DAY)
+    account.mark(890, seconds=21 * DAY, zone=Zone.HALT)
+    account.record(HaltLatched(reason="drawdown"), seconds=21 * DAY)
+    account.record(HaltReleased(reason="seen", by="key:1"), seconds=22 * DAY)
+    assert [each["drawdown_pct"] for each in performance(api)["drawdown_curve"]] == [0, 11, 0]
+
+
+def test_sharpe_is_that_of_daily_returns(api: Api, account: RecordedAccount):
+    account.transfer(1000, seconds=20 * DAY)
+    equities = [1010, 1005, 1030, 1028, 1041]
+    for day, equity in enumerate(equities, 21):
+        account.mark(equity - 3, seconds=day * DAY)
+        account.mark(equity, seconds=day * DAY + 3600)
+    account.transfer(5000, seconds=25 * DAY + 7200)
+    returns = pd.Series([1000.0, *equities]).pct_change().dropna()
+    expected = returns.mean() / returns.std() * math.sqrt(252)
+    assert performance(api)["sharpe"] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("returns", [[], [0.01], [0.01, 0.01]])
+def test_sharpe_needs_returns_that_differ(returns: list[float]):
+    assert sharpe_ratio(returns) is None
+
+
+def test_a_long_curve_keeps_its_ends_and_its_deepest_point():
+    points = [_point(index, drawdown=(index * 7919) % 5000) for index in range(12_345)]
+    kept = thinned(points)
+    assert len(kept) <= 1_000
+    assert kept[-1] == points[-1]
+    assert max(points, key=lambda point: point.drawdown) in kept
+    assert kept == sorted(kept)
+    assert thinned(points[:1_000]) == points[:1_000]
+
+
+def test_a_trade_that_gains_nothing_is_no_win():
+    figures = TradeFigures()
+    figures.add(Decimal(0), None)
+    assert (figures.trades, figures.wins) == (1, 0)
+
+
+def _point(index: int, drawdown: int) -> EquityPoint:
+    return EquityPoint(index, Decimal(0), Decimal(drawdown), 1.0)

@@ -1,0 +1,172 @@
+"""The bodies of calls about accounts, money and limits. Amounts become Decimals."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from rest_framework import serializers
+
+from http_requests.field_errors import KnownFieldsSerializer
+from http_requests.json_fields import Amount, Flag, Integer, Pattern, Text, Word
+from store.currencies import CURRENCIES
+from store.timestamps import InvalidTimestamp, parse_timestamp
+from trading.core.configuration import FillRule, RiskConfig
+from trading.core.terms import AccountKind
+from trading.services.accounts import ACCOUNT_NAME
+
+REASON_LENGTH = 500
+MOST_MONEY = Decimal(10) ** 12
+_MONEY_DECIMALS = 6
+_MOST_PERCENT = Decimal(100)
+
+
+def _percent(text: str, *, high: Decimal = _MOST_PERCENT, is_above: bool = False) -> Amount:
+    return Amount(low=Decimal(0), high=high, is_above=is_above, help_text=text)
+
+
+def _reason(**options: Any) -> Text:
+    return Text(max_length=REASON_LENGTH, help_text="Why, for those who read the records.", **options)
+
+
+class AccountInput(KnownFieldsSerializer):
+    """A new account."""
+
+    id = Pattern(ACCOUNT_NAME.pattern, "1-64 of A-Z a-z 0-9 _ . : -, first a letter or digit", max_length=64)
+    kind = Word(
+        [*AccountKind],
+        default=AccountKind.CASH.value,
+        help_text="`cash`: no shorts, no borrowing. `margin`: by Regulation T.",
+    )
+    currency = Word(sorted(CURRENCIES), default="USD", help_text="ISO 4217.")
+
+
+class PreferencesInput(KnownFieldsSerializer):
+    """An account's preferences. A missing field stays."""
+
+    name = Text(required=False, allow_blank=True, max_length=100, help_text="What people call it.")
+    requires_signature = Flag(
+        required=False, help_text="Whether its calls must be signed, but for cancel, close and stop."
+    )
+    heartbeat_seconds = Integer(
+        required=False,
+        allow_null=True,
+        min_value=5,
+        max_value=86_400,
+        help_text="All its orders are cancelled if no heartbeat comes for so long; null for never.",
+    )
+
+
+class TransferInput(KnownFieldsSerializer):
+    """Money that is paid in (above zero) or out, in the account's currency."""
+
+    amount = Amount(low=-MOST_MONEY, high=MOST_MONEY, decimals=_MONEY_DECIMALS)
+
+    def validate_amount(self, amount: Decimal) -> float:
+        """Refuse zero. A job's parameters are JSON values, so the amount becomes one again."""
+        if not amount:
+            raise serializers.ValidationError("must not be 0", code="out_of_range")
+        return float(amount)
+
+
+class TransferParameters(TransferInput):
+    """The parameters of a job that transfers money."""
+
+    account = Text(max_length=64)
+
+
+class OverrideInput(KnownFieldsSerializer):
+    """An override of the risk level, its end, or the end of a halt: one of the three.
+
+    Context: `now_ns`, of the engine's clock. `validated_data` has `until_ns` in the place of `until`.
+    """
+
+    risk_level = Amount(
+        low=Decimal(0),
+        high=_MOST_PERCENT,
+        required=False,
+        help_text="Per cent of the equity that a trade may lose.",
+    )
+    until = Text(max_length=40, required=False, help_text="When it ends: ISO 8601, UTC without an offset.")
+    end = Flag(required=False, help_text="Whether the override ends now.")
+    release_halt = Flag(required=False, help_text="Whether the halt ends now.")
+    reason = _reason()
+
+    def validate_until(self, text: str) -> int:
+        """Return the instant in nanoseconds. Refuse one that is not in the future."""
+        try:
+            until_ns = parse_timestamp(text)
+        except InvalidTimestamp as error:
+            raise serializers.ValidationError(str(error), code=error.code) from error
+        if until_ns <= self.context["now_ns"]:
+            raise serializers.ValidationError("must be in the future", code="out_of_range")
+        return until_ns
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse none, and several, of the three."""
+        sets = "risk_level" in attrs or "until" in attrs
+        wanted = [sets, attrs.get("end", False), attrs.get("release_halt", False)]
+        if sum(wanted) != 1:
+            message = "give one of: risk_level with until; end: true; release_halt: true"
+            raise serializers.ValidationError(message, code="unfit")
+        missing = [name for name in ("risk_level", "until") if sets and name not in attrs]
+        if missing:
+            raise serializers.ValidationError({missing[0]: ["is missing; give a value"]}, code="required")
+        return attrs
+
+
+class ReasonInput(KnownFieldsSerializer):
+    """Why something is done."""
+
+    reason = _reason()
+
+
+class RiskConfigInput(KnownFieldsSerializer):
+    """All limits of an account; none may be left out. `validated_data["config"]` is the `RiskConfig`."""
+
+    risk_level = _percent("Of the equity: what a trade may lose at its protective stop.")
+    max_risk_level = _percent("Of the equity: up to which a person may override `risk_level`.")
+    max_symbol_exposure = _percent(
+        "Of the equity: positions plus working orders of a symbol.", high=Decimal(10_000)
+    )
+    max_gross_exposure = _percent(
+        "Of the equity: positions plus working orders of all.", high=Decimal(10_000)
+    )
+    orders_per_minute = Integer(min_value=1, max_value=10_000, help_text="Accepted opening orders.")
+    collar = _percent(
+        "How far beyond the market a limit may be, and how far a market order may fill.", is_above=True
+    )
+    daily_loss = _percent("Of the equity at the day's start.", is_above=True)
+    total_loss = _percent("Of the equity at the account's beginning.", is_above=True)
+    caution = _percent("The drawdown at which the zone CAUTION begins.", is_above=True)
+    danger = _percent("The drawdown at which the zone DANGER begins.", is_above=True)
+    halt = _percent("The drawdown at which the zone HALT begins.", is_above=True)
+    hysteresis = _percent("How far below its beginning a zone ends.")
+    participation = _percent("Of a print's volume: what fills orders.", is_above=True)
+    latency_ms = Integer(
+        min_value=0, max_value=60_000, help_text="From acceptance until an order can be filled."
+    )
+    fill = Word(
+        [*FillRule], help_text="Whether a limit fills when the price trades through it, or touches it."
+    )
+    preview_tolerance = _percent("How far the price may move between preview and execute.")
+    stale_after_seconds = Integer(
+        min_value=1, max_value=86_400, help_text="An older price opens nothing and changes no zone."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse limits that contradict each other."""
+        for lower, higher in (
+            ("risk_level", "max_risk_level"),
+            ("max_symbol_exposure", "max_gross_exposure"),
+            ("daily_loss", "total_loss"),
+        ):
+            if attrs[lower] > attrs[higher]:
+                raise _unfit(lower, f"must not be above {higher}")
+        for lower, higher in (("caution", "danger"), ("danger", "halt"), ("hysteresis", "caution")):
+            if attrs[lower] >= attrs[higher]:
+                raise _unfit(lower, f"must be below {higher}")
+        return {"config": msgspec.convert(attrs, RiskConfig)}
+
+
+def _unfit(field: str, message: str) -> serializers.ValidationError:
+    return serializers.ValidationError({field: [serializers.ErrorDetail(message, "unfit")]})

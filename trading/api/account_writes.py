@@ -1,0 +1,110 @@
+"""The endpoints that open and set up accounts."""
+
+from http import HTTPStatus
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+
+from http_requests.parameters import single_parameters
+from jobs.views import IDEMPOTENCY_KEY
+from trading.api import examples
+from trading.api.account_inputs import (
+    AccountInput,
+    PreferencesInput,
+    TransferInput,
+)
+from trading.api.read_views import ACCOUNT_ID, AccountsViewSet
+from trading.api.serializers import (
+    AccountSerializer,
+)
+from trading.api.write_calls import Done, TradingWrites
+from trading.core.configuration import RiskConfig
+from trading.core.terms import AccountKind
+from trading.reading.selectors import (
+    account_document,
+)
+from trading.services.accounts import account_create, heartbeat, preferences_change
+
+
+class AccountWritesViewSet(TradingWrites, AccountsViewSet):
+    """Accounts: listed, opened, set up."""
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        """Return the serializer with the fields of a browser's form."""
+        bodies: dict[str, type[Serializer[Any]]] = {
+            "create": AccountInput,
+            "partial_update": PreferencesInput,
+            "transfer": TransferInput,
+        }
+        return bodies.get(self.action, AccountSerializer)
+
+    @extend_schema(
+        operation_id="account_create",
+        summary="Open an account",
+        parameters=[IDEMPOTENCY_KEY],
+        request=AccountInput,
+        responses={201: AccountSerializer},
+        examples=[
+            OpenApiExample("A margin account", value={"id": "main", "kind": "margin"}, request_only=True),
+            OpenApiExample("An account", value=examples.ACCOUNT, response_only=True, status_codes=["201"]),
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """Open an account, stopped, without money, with the usual limits. The caller must own its id."""
+        single_parameters(request.GET, ("format",))
+        values = self.body(AccountInput)
+        name, kind = values["id"], AccountKind(values["kind"])
+        if not self.caller.owns(name):
+            raise PermissionDenied(f"the caller does not own the account {name}", "forbidden")
+
+        def create() -> Done:
+            account = account_create(
+                name=name,
+                kind=kind,
+                currency=values["currency"],
+                by=self.caller.identity,
+                config=RiskConfig(),
+            )
+            return Done(account_document(account), account.number)
+
+        return self.change_once(f"account_create:{name}", create, status=HTTPStatus.CREATED)
+
+    @extend_schema(
+        operation_id="account_change",
+        summary="Set an account's preferences",
+        parameters=[ACCOUNT_ID],
+        request=PreferencesInput,
+        responses={200: AccountSerializer},
+        examples=[
+            OpenApiExample("Another name", value={"name": "Momentum"}, request_only=True),
+            OpenApiExample("An account", value=examples.ACCOUNT, response_only=True),
+        ],
+    )
+    def partial_update(self, request: Request, account: str) -> Response:
+        """Change some of an account's preferences."""
+        changes = self.body(PreferencesInput)
+        owned, _ = self.account_to_change(account)
+
+        def change() -> Done:
+            preferences_change(account=owned, changes=changes)
+            owned.refresh_from_db()
+            return Done(account_document(owned), owned.number)
+
+        return self.change(change)
+
+    @extend_schema(
+        operation_id="account_heartbeat",
+        summary="Say that the account's client lives",
+        parameters=[ACCOUNT_ID],
+        request=None,
+        responses={204: None},
+    )
+    def heartbeat(self, request: Request, account: str) -> Response:
+        """Note that the account's client lives. With `heartbeat_seconds`, all orders are cancelled if it stays away."""
+        owned = self.account_named(account, self.caller)
+        heartbeat(accounts=[owned])
+        return Response(status=HTTPStatus.NO_CONTENT, headers={"X-Account-Event": str(owned.number)})

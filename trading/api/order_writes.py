@@ -1,0 +1,289 @@
+"""The endpoints that place, replace and cancel orders, close positions, and preview and execute trades."""
+
+from http import HTTPStatus
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.viewsets import GenericViewSet
+
+from http_requests.parameters import single_parameters
+from jobs.views import IDEMPOTENCY_KEY
+from ratelimit.credentials.authentication import caller_again
+from trades.instruments.services import requested_symbol, symbol_canonical
+from trading.api import examples
+from trading.api.order_inputs import CloseInput, ExecuteInput, OrderInput, ReplacementInput, replacement_of
+from trading.api.read_views import ACCOUNT, ACCOUNT_ID
+from trading.api.row_views import ORDER_ID, AccountOrdersViewSet, OrdersViewSet
+from trading.api.serializers import CancelledOrdersSerializer, OrderSerializer, PreviewSerializer
+from trading.api.write_calls import Done, TradingWrites, require_signed, trading_answer
+from trading.core.orders import OrderTerms
+from trading.documents import Document, order_document
+from trading.exceptions import OnceRequired, PreviewStale
+from trading.models import Account
+from trading.reading.selectors import order_find
+from trading.services.orders import (
+    Submitted,
+    order_cancel,
+    order_in,
+    order_replace,
+    order_submit,
+    orders_cancel,
+    position_close,
+)
+from trading.services.previews import (
+    preview_document,
+    preview_find,
+    previewed_order,
+    trade_execute,
+    trade_preview,
+)
+
+_SYMBOL = OpenApiParameter(
+    "symbol",
+    {"type": "string", "minLength": 1, "maxLength": 32, "examples": ["AAPL"]},
+    OpenApiParameter.PATH,
+    description="The instrument, by its symbol or an alias.",
+)
+_LIMIT = {"symbol": "AAPL", "side": "buy", "quantity": 10, "type": "limit", "limit_price": 189.5}
+_BRACKET = {
+    **_LIMIT,
+    "time_in_force": "gtc",
+    "take_profit": 195.0,
+    "stop_loss": 187.0,
+    "strategy": "momentum",
+    "client_order_id": "m-17",
+}
+_NEW_ORDERS = [
+    OpenApiExample("A limit order", value=_LIMIT, request_only=True),
+    OpenApiExample("A bracket", value=_BRACKET, request_only=True),
+]
+
+
+def _example(name: str, value: Document, status: int) -> OpenApiExample:
+    return OpenApiExample(name, value=value, response_only=True, status_codes=[str(status)])
+
+
+_ACCEPTED = _example("An order", examples.ORDER, 201)
+
+
+class OrderWritesViewSet(TradingWrites, OrdersViewSet):
+    """Orders: listed, placed, replaced, cancelled."""
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        """Return the serializer with the fields of a browser's form."""
+        bodies: dict[str, type[Serializer[Any]]] = {"create": OrderInput, "partial_update": ReplacementInput}
+        return bodies.get(self.action, OrderSerializer)
+
+    @extend_schema(
+        operation_id="order_submit",
+        summary="Place an order",
+        parameters=[ACCOUNT, IDEMPOTENCY_KEY],
+        request=OrderInput,
+        responses={201: OrderSerializer},
+        examples=[*_NEW_ORDERS, _ACCEPTED],
+    )
+    def create(self, request: Request) -> Response:
+        """Check an order, and accept it. What was printed before its acceptance never fills it.
+
+        An order that may open a position needs an `Idempotency-Key` or a `client_order_id`.
+        """
+        return self.submit(None)
+
+    def submit(self, name: str | None) -> Response:
+        """Accept an order. name: of the account, if the path has it."""
+        order: OrderTerms = self.body(OrderInput)["order"]
+        account, caller = self.account_to_change(name)
+        deed = f"order_submit:{account.name}"
+        if self.keyed_call(deed) is None and order.client_order_id is None and not order.reduce_only:
+            raise OnceRequired("send an Idempotency-Key, or give the order a client_order_id")
+        return self.change_once(
+            deed,
+            lambda: _done(order_submit(account=account, order=order, by=caller.identity), account),
+            status=HTTPStatus.CREATED,
+        )
+
+    @extend_schema(
+        operation_id="order_replace",
+        summary="Replace an order",
+        parameters=[ORDER_ID, ACCOUNT, IDEMPOTENCY_KEY],
+        request=ReplacementInput,
+        responses={201: OrderSerializer},
+        examples=[
+            OpenApiExample("Another limit", value={"limit_price": 189.75}, request_only=True),
+            _ACCEPTED,
+        ],
+    )
+    def partial_update(self, request: Request, order: str) -> Response:
+        """Accept an order in the place of another one, which ends as `replaced`. The answer is the new order.
+
+        The quantity includes what the replaced order filled. Both orders are checked together.
+        """
+        changes = self.body(ReplacementInput)
+        caller = caller_again(self)
+        row = order_find(caller=caller, name=self.account_parameter(), order_id=order)
+        require_signed(row.account, caller)
+        terms = replacement_of(order_in(row).terms, changes)
+
+        def replace() -> Done:
+            done = order_replace(account=row.account, order_id=row.uuid, order=terms, by=caller.identity)
+            return _done(done, row.account)
+
+        return self.change_once(f"order_replace:{row.uuid}", replace, status=HTTPStatus.CREATED)
+
+    @extend_schema(
+        operation_id="order_cancel",
+        summary="Cancel an order",
+        parameters=[ORDER_ID, ACCOUNT],
+        responses={202: OrderSerializer},
+        examples=[_example("An order", examples.ORDER, 202)],
+    )
+    def destroy(self, request: Request, order: str) -> Response:
+        """Ask for an order's cancel. The engine does it; what was printed before still fills. May be repeated."""
+        row = order_find(caller=self.caller, name=self.account_parameter(), order_id=order)
+        done = order_cancel(account=row.account, order_id=row.uuid, by=self.caller.identity)
+        document = order_document(done.order, account=row.account.name)
+        return trading_answer(document, event=done.number, status=HTTPStatus.ACCEPTED)
+
+    @extend_schema(
+        operation_id="orders_cancel",
+        summary="Cancel all orders",
+        parameters=[ACCOUNT],
+        responses={202: CancelledOrdersSerializer},
+        examples=[_example("An order", examples.CANCELLED, 202)],
+    )
+    def cancel_all(self, request: Request) -> Response:
+        """Ask for the cancel of all orders of an account, protective stops too. May be repeated."""
+        account = self.account_named(None, self.caller)
+        cancelled = orders_cancel(account=account, by=self.caller.identity)
+        account.refresh_from_db(fields=["number"])
+        document = {"account": account.name, "cancelled": cancelled}
+        return trading_answer(document, event=account.number, status=HTTPStatus.ACCEPTED)
+
+
+class AccountOrderWritesViewSet(OrderWritesViewSet, AccountOrdersViewSet):
+    """Orders of the account in the path: listed and placed."""
+
+    @extend_schema(
+        operation_id="account_order_submit",
+        summary="Place an order of an account",
+        parameters=[ACCOUNT_ID, IDEMPOTENCY_KEY],
+        request=OrderInput,
+        responses={201: OrderSerializer},
+        examples=[*_NEW_ORDERS, _ACCEPTED],
+    )
+    def create(self, request: Request, account: str) -> Response:  # type: ignore[override]  # another path
+        """Check an order, and accept it, as `POST /orders` does."""
+        return self.submit(account)
+
+
+def _done(submitted: Submitted, account: Account) -> Done:
+    document = order_document(submitted.order, account=account.name)
+    return Done(document, submitted.number, submitted.is_repeated)
+
+
+class PositionCloseViewSet(TradingWrites, GenericViewSet[Account]):
+    """Positions that are closed."""
+
+    queryset = Account.objects.all()
+    serializer_class = CloseInput
+
+    @extend_schema(
+        operation_id="position_close",
+        summary="Close a position",
+        parameters=[ACCOUNT_ID, _SYMBOL],
+        request=CloseInput,
+        responses={201: OrderSerializer},
+        examples=[
+            OpenApiExample("A strategy's", value={"strategy": "momentum"}, request_only=True),
+            _ACCEPTED,
+        ],
+    )
+    def close(self, request: Request, account: str, symbol: str) -> Response:
+        """Accept a market order that closes a position, whatever the account's state. It only reduces.
+
+        The body may be left out.
+        """
+        values = self.body(CloseInput) if request.stream is not None else {}
+        owned = self.account_named(account, self.caller)
+        done = position_close(
+            account=owned,
+            symbol=symbol_canonical(requested_symbol(symbol)),
+            strategy=values.get("strategy") or "",
+            by=self.caller.identity,
+        )
+        document = order_document(done.order, account=owned.name)
+        return trading_answer(document, event=done.number, status=HTTPStatus.CREATED)
+
+
+class TradeWritesViewSet(TradingWrites, GenericViewSet[Account]):
+    """Trades in two steps."""
+
+    queryset = Account.objects.all()
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        """Return the serializer with the fields of a browser's form."""
+        return OrderInput if self.action == "preview" else ExecuteInput
+
+    @extend_schema(
+        operation_id="trade_preview",
+        summary="Preview a trade",
+        parameters=[ACCOUNT],
+        request=OrderInput,
+        responses={200: PreviewSerializer},
+        examples=[*_NEW_ORDERS, _example("A preview", examples.PREVIEW, 200)],
+    )
+    def preview(self, request: Request) -> Response:
+        """Say what an order would do: its cost, each check with its number, and whether it would be accepted.
+
+        `preview_id` holds for 30 seconds, for the caller that asked.
+        """
+        order: OrderTerms = self.body(OrderInput)["order"]
+        account = self.account_named(None, self.caller)
+
+        previewed = trade_preview(account=account, order=order, owner=self.caller.family)
+        document = preview_document(previewed)
+
+        def save() -> Done:
+            previewed.preview.save()
+            return Done(document, previewed.number)
+
+        return self.change(save)
+
+    @extend_schema(
+        operation_id="trade_execute",
+        summary="Execute a preview",
+        parameters=[IDEMPOTENCY_KEY],
+        request=ExecuteInput,
+        responses={201: OrderSerializer},
+        examples=[
+            OpenApiExample(
+                "A preview", value={"preview_id": examples.PREVIEW["preview_id"]}, request_only=True
+            ),
+            _ACCEPTED,
+        ],
+    )
+    def execute(self, request: Request) -> Response:
+        """Place the order of a preview, once.
+
+        If the market, the account or its limits have changed since, or a check fails now: 409 with a new preview.
+        """
+        single_parameters(request.GET, ("format",))
+        preview_id = self.body(ExecuteInput)["preview_id"]
+        caller = caller_again(self)
+        preview = preview_find(preview_id=preview_id, caller=caller)
+        account = preview.account
+        require_signed(account, caller)
+        try:
+            return self.change_once(
+                f"trade_execute:{account.name}",
+                lambda: _done(trade_execute(preview=preview, by=caller.identity), account),
+                status=HTTPStatus.CREATED,
+            )
+        except PreviewStale as stale:
+            account.refresh_from_db()
+            anew = trade_preview(account=account, order=previewed_order(preview), owner=caller.family)
+            anew.preview.save()
+            raise PreviewStale(str(stale), preview=preview_document(anew)) from None

@@ -1,0 +1,225 @@
+"""The endpoints that say what accounts are now."""
+
+import re
+from typing import Any, cast
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet, ViewSet
+
+from http_requests.exceptions import InvalidParameter
+from http_requests.parameters import single_parameters
+from listing.pages import PAGE_PARAMETERS, KeysetPagination
+from ratelimit.callers import Caller
+from trading.api import examples
+from trading.api.read_filters import DEFAULT_LIMIT, query_form
+from trading.api.serializers import (
+    AccountPositionsSerializer,
+    AccountSerializer,
+    AccountStatusSerializer,
+    PerformanceSerializer,
+    PortfolioSerializer,
+    RiskConfigSerializer,
+    RiskSerializer,
+)
+from trading.documents import Document
+from trading.models import Account
+from trading.reading.performance import MOST_DAYS, performance_document
+from trading.reading.selectors import (
+    account_document,
+    account_valued,
+    portfolio_document,
+    positions_documents,
+    risk_config_document,
+    risk_document,
+)
+from trading.reading.status import status_document
+from trading.services.accounts import account_find, accounts_of
+
+ACCOUNT = OpenApiParameter(
+    "account",
+    {"type": "string", "minLength": 1, "examples": ["main"]},
+    OpenApiParameter.QUERY,
+    description="The account's id. Default: the only account that the caller may see.",
+)
+ACCOUNT_ID = OpenApiParameter(
+    "account",
+    {"type": "string", "minLength": 1, "examples": ["main"]},
+    OpenApiParameter.PATH,
+    description="The account's id.",
+)
+_DAYS = OpenApiParameter(
+    "days",
+    {"type": "integer", "minimum": 1, "maximum": MOST_DAYS, "default": 30},
+    OpenApiParameter.QUERY,
+    description="The length of the period, which ends now.",
+)
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def example(value: Document, name: str = "An example") -> list[OpenApiExample]:
+    return [OpenApiExample(name, value=value, response_only=True)]
+
+
+def account_named(request: Request, name: str | None) -> Account:
+    """Return the account that a caller names, or its only one. Raises NoSuchAccount, AccountRequired."""
+    return account_find(caller=cast("Caller", request.user), name=name)
+
+
+def account_answer(account: Account, document: Any, **options: Any) -> Response:
+    """Return an answer about an account, with the number of the event after which it was read."""
+    headers = {"X-Account-Event": str(account.number), **NO_STORE, **options.pop("headers", {})}
+    return Response(document, headers=headers, **options)
+
+
+class AccountQuerySerializer(serializers.Serializer[Any]):
+    """The query's parameters, for a browser's form only."""
+
+    account = serializers.CharField(required=False)
+
+
+class PerformanceQuerySerializer(AccountQuerySerializer):
+    """The query's parameters, for a browser's form only."""
+
+    days = serializers.IntegerField(min_value=1, max_value=MOST_DAYS, default=30)
+
+
+class AccountStateViewSet(ViewSet):
+    """What an account is now."""
+
+    query_serializer_class = AccountQuerySerializer
+    query_serializer_classes = {"performance": PerformanceQuerySerializer}
+
+    @extend_schema(
+        operation_id="trading_status",
+        summary="Whether an account trades",
+        parameters=[ACCOUNT],
+        responses={200: AccountStatusSerializer},
+        examples=example(examples.STATUS),
+    )
+    def status(self, request: Request) -> Response:
+        """The status of an account, and whether the engine is there and sees the market.
+
+        A `running` account is `degraded` while it is not connected. A `stopping` one is closing its positions.
+        """
+        account = _account(request)
+        return account_answer(account, status_document(account))
+
+    @extend_schema(
+        operation_id="portfolio",
+        summary="Positions and drawdown",
+        parameters=[ACCOUNT],
+        responses={200: PortfolioSerializer},
+        examples=example(examples.PORTFOLIO),
+    )
+    def portfolio(self, request: Request) -> Response:
+        """The positions of an account at the prices of now, its drawdown and its exposure."""
+        account = _account(request)
+        return account_answer(account, portfolio_document(account))
+
+    @extend_schema(
+        operation_id="risk",
+        summary="Limits and their use",
+        parameters=[ACCOUNT],
+        responses={200: RiskSerializer},
+        examples=example(examples.RISK),
+    )
+    def risk(self, request: Request) -> Response:
+        """The drawdown zone, the risk level, and how much of each limit is used."""
+        account = _account(request)
+        return account_answer(account, risk_document(account))
+
+    @extend_schema(
+        operation_id="trading_config",
+        summary="The limits of an account",
+        parameters=[ACCOUNT],
+        responses={200: RiskConfigSerializer},
+        examples=example(examples.CONFIG),
+    )
+    def config(self, request: Request) -> Response:
+        """The limits, with their version as `ETag`, which `PUT /config/risk` needs as `If-Match`."""
+        account = _account(request)
+        document = risk_config_document(account)
+        return account_answer(account, document, headers={"ETag": f'"risk-{document["version"]}"'})
+
+    @extend_schema(
+        operation_id="performance",
+        summary="How an account did",
+        parameters=[ACCOUNT, _DAYS],
+        responses={200: PerformanceSerializer},
+        examples=example(examples.PERFORMANCE),
+    )
+    def performance(self, request: Request) -> Response:
+        """Figures of the trades that were closed in the last days, and the drawdown curve."""
+        values = single_parameters(request.GET, ("account", "days", "format"))
+        account = account_named(request, values.get("account"))
+        return account_answer(account, performance_document(account, days=_days(values.get("days", "30"))))
+
+
+def _account(request: Request) -> Account:
+    return account_named(request, single_parameters(request.GET, ("account", "format")).get("account"))
+
+
+def _days(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MOST_DAYS:
+        raise InvalidParameter("invalid_number", f"days must be a whole number between 1 and {MOST_DAYS:,}")
+    return int(text)
+
+
+class AccountsPagination(KeysetPagination):
+    """Pages of accounts, by id."""
+
+    rows_name = "accounts"
+    by = "name"
+    sort_description = "By id."
+    default_limit = DEFAULT_LIMIT
+
+
+class AccountsViewSet(GenericViewSet[Account]):
+    """Accounts that the caller may see."""
+
+    queryset = Account.objects.all()
+    serializer_class = AccountSerializer
+    pagination_class = AccountsPagination
+    query_serializer_classes = {"list": query_form(None)}
+
+    @extend_schema(operation_id="accounts", summary="List accounts", examples=example(examples.ACCOUNT))
+    def list(self, request: Request) -> Response:
+        """The accounts that the caller may see, by id."""
+        single_parameters(request.GET, (*PAGE_PARAMETERS, "format"))
+        pages = AccountsPagination()
+        accounts = pages.paginate_queryset(accounts_of(cast("Caller", request.user)), request)
+        documents = [account_document(account) for account in accounts]
+        return Response(pages.envelope(documents), headers=NO_STORE)
+
+    @extend_schema(
+        operation_id="account",
+        summary="Get an account",
+        parameters=[ACCOUNT_ID],
+        examples=example(examples.ACCOUNT),
+    )
+    def retrieve(self, request: Request, account: str) -> Response:
+        """An account: information, balances of its ledger, preferences."""
+        single_parameters(request.GET, ("format",))
+        found = account_named(request, account)
+        return account_answer(found, account_document(found))
+
+
+class PositionsViewSet(ViewSet):
+    """Positions of an account."""
+
+    @extend_schema(
+        operation_id="account_positions",
+        summary="List positions",
+        parameters=[ACCOUNT_ID],
+        responses={200: AccountPositionsSerializer},
+        examples=example({"account": "main", "positions": [examples.POSITION]}),
+    )
+    def positions(self, request: Request, account: str) -> Response:
+        """All positions of an account at the prices of now, by symbol and strategy."""
+        single_parameters(request.GET, ("format",))
+        found = account_named(request, account)
+        positions = positions_documents(account_valued(found))
+        return account_answer(found, {"account": found.name, "positions": positions})

@@ -1,0 +1,236 @@
+"""The endpoints that start and stop trading, set what an account may risk, and bust executions."""
+
+import re
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.viewsets import GenericViewSet
+
+from http_requests.parameters import single_parameters
+from jobs.kinds import Document
+from ratelimit.credentials.authentication import caller_again
+from trading.api import examples
+from trading.api.account_inputs import (
+    REASON_LENGTH,
+    OverrideInput,
+    ReasonInput,
+    RiskConfigInput,
+)
+from trading.api.read_views import ACCOUNT
+from trading.api.row_views import EXECUTION_ID
+from trading.api.serializers import (
+    AccountStatusSerializer,
+    ExecutionSerializer,
+    RiskConfigSerializer,
+    RiskSerializer,
+    StoppedSerializer,
+)
+from trading.api.write_calls import Done, TradingWrites, require_signed
+from trading.core.account import STOPPED, STOPPING
+from trading.core.configuration import RiskConfig
+from trading.exceptions import PreconditionRequired, RiskVersionChanged
+from trading.journal import state_of
+from trading.lease import engine_status
+from trading.models import Account
+from trading.reading.selectors import (
+    execution_documents,
+    execution_find,
+    risk_config_document,
+    risk_document,
+)
+from trading.reading.status import status_document
+from trading.services.accounts import account_find, accounts_of
+from trading.services.control import (
+    execution_bust,
+    halt_release,
+    override_end,
+    risk_configure,
+    risk_override,
+    trading_start,
+    trading_stop_each,
+)
+
+_IF_MATCH = OpenApiParameter(
+    "If-Match",
+    {"type": "string", "examples": ['"risk-1"']},
+    OpenApiParameter.HEADER,
+    required=True,
+    description="The ETag of `GET /config`, or `*`.",
+)
+_REASON = OpenApiParameter(
+    "reason",
+    {"type": "string", "minLength": 1, "maxLength": REASON_LENGTH},
+    OpenApiParameter.QUERY,
+    description="Why, for those who read the records.",
+)
+_OVERRIDE = {"risk_level": 0.15, "until": "2030-01-02T21:00:00Z", "reason": "earnings tonight"}
+_RELEASE = {"release_halt": True, "reason": "the log was restored as it was"}
+_RISK_TAG = re.compile(r'"risk-([0-9]{1,9})"')
+
+
+class TradingControlViewSet(TradingWrites, GenericViewSet[Account]):
+    """Trading that is started and stopped."""
+
+    queryset = Account.objects.all()
+    serializer_class = AccountStatusSerializer
+
+    @extend_schema(
+        operation_id="trading_start",
+        summary="Start trading",
+        parameters=[ACCOUNT],
+        request=None,
+        responses={200: AccountStatusSerializer},
+        examples=[OpenApiExample("Running", value=examples.STATUS, response_only=True)],
+    )
+    def start(self, request: Request) -> Response:
+        """Let an account open positions. The answer is its status. May be repeated."""
+        account, caller = self.account_to_change(None)
+
+        def start() -> Done:
+            trading_start(account=account, by=caller.identity)
+            account.refresh_from_db()
+            return Done(status_document(account), account.number)
+
+        return self.change(start)
+
+    @extend_schema(
+        operation_id="trading_stop",
+        summary="Stop trading",
+        parameters=[ACCOUNT, _REASON],
+        request=None,
+        responses={200: StoppedSerializer},
+        examples=[OpenApiExample("On its way", value=examples.STOPPED, response_only=True)],
+    )
+    def stop(self, request: Request) -> Response:
+        """Cancel all orders and close all positions: of one account, or without `account` of all that the caller may see.
+
+        It needs no header and no body; a body is ignored. It may be repeated. An account is `stopping` until it is flat.
+        """
+        values = single_parameters(request.GET, ("account", "reason", "format"))
+        accounts = list(accounts_of(self.caller))
+        if "account" in values or not accounts:
+            accounts = [account_find(caller=self.caller, name=values.get("account"))]
+        reason = values.get("reason", "")[:REASON_LENGTH]
+        trading_stop_each(accounts=accounts, by=self.caller.identity, reason=reason)
+        for account in accounts:
+            account.refresh_from_db()
+        documents = [status_document(account) for account in accounts]
+        top = documents[0] if len(documents) == 1 else {"status": _status_of_all(documents)}
+        return Response({**top, "accounts": documents}, headers={"Cache-Control": "no-store"})
+
+
+def _status_of_all(documents: list[Document]) -> str:
+    return STOPPING if any(each["status"] == STOPPING for each in documents) else STOPPED
+
+
+class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
+    """What accounts may risk."""
+
+    queryset = Account.objects.all()
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        """Return the serializer with the fields of a browser's form."""
+        bodies: dict[str, type[Serializer[Any]]] = {
+            "override": OverrideInput,
+            "configure": RiskConfigInput,
+            "bust": ReasonInput,
+        }
+        return bodies[self.action]
+
+    @extend_schema(
+        operation_id="risk_override",
+        summary="Override the risk level, or leave a halt",
+        parameters=[ACCOUNT],
+        request=OverrideInput,
+        responses={200: RiskSerializer},
+        examples=[
+            OpenApiExample("Less for today", value=_OVERRIDE, request_only=True),
+            OpenApiExample("As configured", value={"end": True, "reason": "calm again"}, request_only=True),
+            OpenApiExample("Leave a halt", value=_RELEASE, request_only=True),
+            OpenApiExample("The limits", value=examples.RISK, response_only=True),
+        ],
+    )
+    def override(self, request: Request) -> Response:
+        """Set the risk level until an instant, end that, or release a halt. At most the configured maximum."""
+        values = self.body(OverrideInput, now_ns=engine_status().now_ns)
+        account, caller = self.account_to_change(None)
+        noted = {"account": account, "reason": values["reason"], "by": caller.identity}
+
+        def override() -> Done:
+            if values.get("release_halt"):
+                halt_release(**noted)
+            elif values.get("end"):
+                override_end(**noted)
+            else:
+                risk_override(risk_level=values["risk_level"], until_ns=values["until"], **noted)
+            account.refresh_from_db()
+            return Done(risk_document(account), account.number)
+
+        return self.change(override)
+
+    @extend_schema(
+        operation_id="risk_configure",
+        summary="Set the limits of an account",
+        parameters=[ACCOUNT, _IF_MATCH],
+        request=RiskConfigInput,
+        responses={200: RiskConfigSerializer},
+        examples=[
+            OpenApiExample("The usual limits", value=examples.CONFIG["config"], request_only=True),
+            OpenApiExample("The limits", value=examples.CONFIG, response_only=True),
+        ],
+    )
+    def configure(self, request: Request) -> Response:
+        """Replace all limits of an account. `If-Match` names the version that the caller has read."""
+        config: RiskConfig = self.body(RiskConfigInput)["config"]
+        account, caller = self.account_to_change(None)
+        version = _version_in(request.headers.get("If-Match"))
+
+        def configure() -> Done:
+            risk_configure(account=account, config=config, version=version, by=caller.identity)
+            account.refresh_from_db()
+            return Done(risk_config_document(account), account.number)
+
+        answer = self.change(configure)
+        answer.headers["ETag"] = f'"risk-{state_of(account).risk_version}"'
+        return answer
+
+    @extend_schema(
+        operation_id="execution_bust",
+        summary="Bust an execution",
+        parameters=[EXECUTION_ID],
+        request=ReasonInput,
+        responses={200: ExecutionSerializer},
+        examples=[
+            OpenApiExample("Why", value={"reason": "the exchange cancelled the print"}, request_only=True),
+            OpenApiExample("The execution", value=examples.EXECUTION, response_only=True),
+        ],
+    )
+    def bust(self, request: Request, execution: str) -> Response:
+        """Undo an execution by reversing its entries. The position and the cash become what they were without it."""
+        single_parameters(request.GET, ("format",))
+        reason = self.body(ReasonInput)["reason"]
+        caller = caller_again(self)
+        row = execution_find(caller=caller, execution_id=execution)
+        require_signed(row.account, caller)
+
+        def bust() -> Done:
+            execution_bust(account=row.account, execution_id=row.uuid, reason=reason, by=caller.identity)
+            row.refresh_from_db()
+            return Done(execution_documents(row.order, [row])[0], row.account.number)
+
+        return self.change(bust)
+
+
+def _version_in(if_match: str | None) -> int | None:
+    """Return the version in `If-Match`; None for `*`. Raises PreconditionRequired, RiskVersionChanged."""
+    if if_match is None:
+        raise PreconditionRequired("send the ETag of GET /config in If-Match")
+    if if_match.strip() == "*":
+        return None
+    match = _RISK_TAG.fullmatch(if_match.strip())
+    if match is None:
+        raise RiskVersionChanged('If-Match is the ETag of GET /config, such as "risk-1"')
+    return int(match[1])

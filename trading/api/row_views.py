@@ -1,0 +1,333 @@
+"""The endpoints that list rows of an account: orders, executions, transactions, trades and signals."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
+from django.db.models import QuerySet
+from django_filters.rest_framework import FilterSet
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.viewsets import GenericViewSet, ViewSet
+
+from http_requests.parameters import single_parameters
+from listing.pages import PAGE_PARAMETERS, KeysetPagination
+from ratelimit.callers import Caller
+from trading.api import examples
+from trading.api.read_filters import (
+    DEFAULT_LIMIT,
+    OrderFilter,
+    SignalFilter,
+    TradeFilter,
+    TradingFilterBackend,
+    TransactionFilter,
+    query_form,
+)
+from trading.api.read_views import (
+    ACCOUNT,
+    ACCOUNT_ID,
+    AccountQuerySerializer,
+    account_answer,
+    account_named,
+    example,
+)
+from trading.api.serializers import (
+    ClosedTradeSerializer,
+    ExecutionSerializer,
+    ExplanationSerializer,
+    OrderSerializer,
+    SignalSerializer,
+    TransactionSerializer,
+)
+from trading.documents import Document, order_document, transaction_document
+from trading.models import Account, ExecutionRow, OrderRow, TradeRow, TransactionRow
+from trading.reading.explain import execution_explain
+from trading.reading.selectors import (
+    execution_documents,
+    execution_find,
+    order_documents,
+    order_find,
+    signal_documents,
+    trade_documents,
+)
+from trading.services.orders import order_in
+
+ORDER_ID = OpenApiParameter(
+    "order",
+    {"type": "string", "format": "uuid", "examples": [examples.ORDER["id"]]},
+    OpenApiParameter.PATH,
+    description="The order's id.",
+)
+EXECUTION_ID = OpenApiParameter(
+    "execution",
+    {"type": "string", "format": "uuid", "examples": [examples.EXECUTION["id"]]},
+    OpenApiParameter.PATH,
+    description="The execution's id.",
+)
+_COUNTED = 10_000
+
+
+class AccountRowsPagination(KeysetPagination):
+    """Pages of an account's rows, in the order in which they were made."""
+
+    by = "pk"
+    sort_description = "By the order in which they were made; `desc`: newest first."
+    default_limit = DEFAULT_LIMIT
+    default_sort = "desc"
+    # More are not counted, because accounts have hundreds of thousands of orders.
+    counted = _COUNTED
+
+
+class AccountRowsViewSet(GenericViewSet[Any]):
+    """The base of lists of the rows of an account, which the path names, or the parameter `account`.
+
+    further_parameters: those of the query beside filters and pages. query_serializer_classes: the same as a form.
+    """
+
+    filter_backends = [TradingFilterBackend]
+    filterset_class: ClassVar[type[FilterSet]]
+    pagination_class: type[AccountRowsPagination]
+    further_parameters: ClassVar[tuple[str, ...]] = ("account",)
+    query_serializer_classes: ClassVar[dict[str, type[Serializer[Any]]]]
+
+    def page(
+        self,
+        request: Request,
+        name: str | None,
+        rows: Callable[[Account], QuerySet[Any]],
+        documents: Callable[[Account, list[Any]], list[Document]],
+    ) -> Response:
+        """Return a page of the account's rows. name: of the account, if the path has it."""
+        known = (*self.filterset_class.base_filters, *PAGE_PARAMETERS, "format", *self.further_parameters)
+        values = single_parameters(request.GET, known)
+        account = account_named(request, name or values.get("account"))
+        pages = self.pagination_class()
+        found = pages.paginate_queryset(self.filter_queryset(rows(account)), request)
+        return account_answer(account, pages.envelope(documents(account, found)))
+
+
+class OrderPagination(AccountRowsPagination):
+    """Pages of orders."""
+
+    rows_name = "orders"
+
+
+class OrdersViewSet(AccountRowsViewSet):
+    """Orders of an account."""
+
+    queryset = OrderRow.objects.all()
+    serializer_class = OrderSerializer
+    filterset_class = OrderFilter
+    pagination_class = OrderPagination
+    query_serializer_classes = {
+        "list": query_form(OrderFilter, "account"),
+        "retrieve": AccountQuerySerializer,
+    }
+
+    @extend_schema(
+        operation_id="orders", summary="List orders", parameters=[ACCOUNT], examples=example(examples.ORDER)
+    )
+    def list(self, request: Request) -> Response:
+        """Orders, newest first, legs of brackets too."""
+        return self.orders(request, None)
+
+    @extend_schema(
+        operation_id="order",
+        summary="Get an order",
+        parameters=[ORDER_ID, ACCOUNT],
+        examples=example(examples.ORDER),
+    )
+    def retrieve(self, request: Request, order: str) -> Response:
+        """An order with its states. Without `account` it may be of any account that the caller may see."""
+        row = order_named(request, order)
+        return account_answer(row.account, order_document(order_in(row), account=row.account.name))
+
+    def orders(self, request: Request, name: str | None) -> Response:
+        """Return a page of orders. name: of the account, if the path has it."""
+        return self.page(request, name, lambda account: account.orders.all(), order_documents)
+
+
+def order_named(request: Request, order: str, *further: str) -> OrderRow:
+    """Return the order of a path, of the account of the query. further: names of other parameters. Raises UnknownOrder, NoSuchAccount."""
+    values = single_parameters(request.GET, ("account", "format", *further))
+    return order_find(caller=cast("Caller", request.user), name=values.get("account"), order_id=order)
+
+
+class AccountOrdersViewSet(OrdersViewSet):
+    """Orders of the account in the path."""
+
+    further_parameters = ()
+    query_serializer_classes = {"list": query_form(OrderFilter)}
+
+    @extend_schema(
+        operation_id="account_orders",
+        summary="List an account's orders",
+        parameters=[ACCOUNT_ID],
+        examples=example(examples.ORDER),
+    )
+    def list(self, request: Request, account: str) -> Response:  # type: ignore[override]  # another path
+        """Orders, newest first, legs of brackets too."""
+        return self.orders(request, account)
+
+
+class ExecutionPagination(AccountRowsPagination):
+    """Pages of executions."""
+
+    rows_name = "executions"
+
+
+class ExecutionsViewSet(GenericViewSet[ExecutionRow]):
+    """Executions of an order."""
+
+    queryset = ExecutionRow.objects.all()
+    serializer_class = ExecutionSerializer
+    pagination_class = ExecutionPagination
+    query_serializer_classes = {"list": query_form(None, "account")}
+
+    @extend_schema(
+        operation_id="order_executions",
+        summary="List an order's executions",
+        parameters=[ORDER_ID, ACCOUNT],
+        examples=example(examples.EXECUTION),
+    )
+    def list(self, request: Request, order: str) -> Response:
+        """What filled an order, newest first, each with the stored row that it was filled by."""
+        row = order_named(request, order, *PAGE_PARAMETERS)
+        pages = ExecutionPagination()
+        found = pages.paginate_queryset(row.executions.all(), request)
+        return account_answer(row.account, pages.envelope(execution_documents(row, found)))
+
+
+class ExecutionExplanationViewSet(ViewSet):
+    """Why an execution is as it is."""
+
+    @extend_schema(
+        operation_id="execution_explain",
+        summary="Explain an execution",
+        parameters=[EXECUTION_ID],
+        responses={200: ExplanationSerializer},
+        examples=[OpenApiExample("An execution (shortened)", value=examples.EXPLANATION, response_only=True)],
+    )
+    def explain(self, request: Request, execution: str) -> Response:
+        """All that an execution was decided by: its order, the stored print, each check, the limits. Amounts are texts.
+
+        The execution is computed again from them; `reproduced` says whether the result is the same to the last digit. Later
+        commits and events do not change the answer.
+        """
+        single_parameters(request.GET, ("format",))
+        row = execution_find(caller=cast("Caller", request.user), execution_id=execution)
+        return account_answer(row.account, execution_explain(row))
+
+
+class TransactionPagination(AccountRowsPagination):
+    """Pages of transactions."""
+
+    rows_name = "transactions"
+
+
+class TransactionsViewSet(AccountRowsViewSet):
+    """Transactions of an account."""
+
+    queryset = TransactionRow.objects.all()
+    serializer_class = TransactionSerializer
+    filterset_class = TransactionFilter
+    pagination_class = TransactionPagination
+    query_serializer_classes = {"list": query_form(TransactionFilter, "account")}
+
+    @extend_schema(
+        operation_id="transactions",
+        summary="List transactions",
+        parameters=[ACCOUNT],
+        examples=example(examples.TRANSACTION),
+    )
+    def list(self, request: Request) -> Response:
+        """What changed the ledger, newest first: fills, transfers, dividends, settlements, fees of borrowing."""
+        return self.transactions(request, None)
+
+    def transactions(self, request: Request, name: str | None) -> Response:
+        """Return a page of transactions. name: of the account, if the path has it."""
+        return self.page(
+            request,
+            name,
+            lambda account: account.transactions.all(),
+            lambda _, rows: list(map(transaction_document, rows)),
+        )
+
+
+class AccountTransactionsViewSet(TransactionsViewSet):
+    """Transactions of the account in the path."""
+
+    further_parameters = ()
+    query_serializer_classes = {"list": query_form(TransactionFilter)}
+
+    @extend_schema(
+        operation_id="account_transactions",
+        summary="List an account's transactions",
+        parameters=[ACCOUNT_ID],
+        examples=example(examples.TRANSACTION),
+    )
+    def list(self, request: Request, account: str) -> Response:  # type: ignore[override]  # another path
+        """What changed the ledger, newest first: fills, transfers, dividends, settlements, fees of borrowing."""
+        return self.transactions(request, account)
+
+
+class ClosedTradePagination(AccountRowsPagination):
+    """Pages of closed trades."""
+
+    rows_name = "trades"
+    takes_offset = True
+
+
+class ClosedTradesViewSet(AccountRowsViewSet):
+    """Trades from flat to flat."""
+
+    queryset = TradeRow.objects.all()
+    serializer_class = ClosedTradeSerializer
+    filterset_class = TradeFilter
+    pagination_class = ClosedTradePagination
+    further_parameters = ("account", "offset")
+    query_serializer_classes = {"list": query_form(TradeFilter, *further_parameters)}
+
+    @extend_schema(
+        operation_id="closed_trades",
+        summary="List closed trades",
+        parameters=[ACCOUNT],
+        examples=example(examples.TRADE),
+    )
+    def list(self, request: Request) -> Response:
+        """Trades that ended, newest first. A page is found by `cursor` or by `offset`."""
+        return self.page(
+            request, None, lambda account: account.trades.all(), lambda _, rows: trade_documents(rows)
+        )
+
+
+class SignalPagination(AccountRowsPagination):
+    """Pages of signals."""
+
+    rows_name = "signals"
+
+
+class SignalsViewSet(AccountRowsViewSet):
+    """Orders by which strategies open positions."""
+
+    queryset = OrderRow.objects.all()
+    serializer_class = SignalSerializer
+    filterset_class = SignalFilter
+    pagination_class = SignalPagination
+    query_serializer_classes = {"list": query_form(SignalFilter, "account")}
+
+    @extend_schema(
+        operation_id="signals",
+        summary="List signals",
+        parameters=[ACCOUNT],
+        examples=example(examples.SIGNAL),
+    )
+    def list(self, request: Request) -> Response:
+        """Orders that name a strategy and do not only reduce a position, newest first."""
+        return self.page(
+            request,
+            None,
+            lambda account: account.orders.filter(is_signal=True),
+            lambda _, rows: signal_documents(rows),
+        )

@@ -1,0 +1,71 @@
+"""Transfers: the job that pays money in or out, and its endpoint."""
+
+from decimal import Decimal
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+
+from jobs.kinds import Document, JobKind, Run
+from jobs.serializers import JOB, JobSerializer
+from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
+from trading.api.account_inputs import TransferInput, TransferParameters
+from trading.api.read_views import ACCOUNT_ID
+from trading.api.write_calls import TradingWrites
+from trading.services.accounts import account_transfer
+
+
+def transfer(run: Run) -> Document:
+    """Transfer once, however often the job is started: the job's id is the transfer's. Raises the errors of `account_transfer`."""
+    account, amount = run.parameters["account"], run.parameters["amount"]
+    account_transfer(name=account, transfer=str(run.uuid), amount=Decimal(repr(amount)))
+    return {"account": account, "transfer": str(run.uuid), "amount": amount}
+
+
+TRANSFER = JobKind(
+    name="transfer",
+    function=transfer,
+    serializer=TransferParameters,
+    unit="transfers",
+    endpoint="account-transfers",
+    scope="trading:write",
+    sensitivity="confidential",
+    audit_class="trading",
+    turn=lambda parameters: f"transfer:{parameters['account']}",
+)
+
+
+class TransfersViewSet(TradingWrites, SubmissionViewSet):
+    """Money that is paid in or out."""
+
+    kind = TRANSFER.name
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        """Return the serializer with the fields of a browser's form."""
+        return TransferInput
+
+    @extend_schema(
+        operation_id="account_transfer",
+        summary="Transfer money",
+        parameters=[ACCOUNT_ID, IDEMPOTENCY_KEY, PREFER],
+        request=TransferInput,
+        responses={202: JobSerializer},
+        examples=[
+            OpenApiExample("A deposit", value={"amount": 100_000}, request_only=True),
+            OpenApiExample("The job", value=JOB, response_only=True, status_codes=["202"]),
+        ],
+    )
+    def create(self, request: Request, account: str) -> Response:
+        """Queue a job that pays money in (above zero) or out. It moves no percentage of drawdown or loss.
+
+        It fails with `invalid_transfer` if the money is not there, or pays for positions and orders.
+        """
+        return self.submit(request)
+
+    def parameters(self, request: Request) -> Document:
+        """Return the job's parameters: the body's, and the account of the path."""
+        values = self.body(TransferInput)
+        account, _ = self.account_to_change(self.kwargs["account"])
+        return {"account": account.name, **values}

@@ -1,0 +1,118 @@
+"""What the endpoints that change accounts have in common: who calls, for which account, and the one answer of a repeated call."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from django.utils import timezone
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from audit.calls.strict import change_and_record
+from http_requests.parameters import single_parameters
+from http_requests.parsers import request_document
+from idempotency.answers import REPLAYED, KeyedCall, answer_once, keyed_call
+from ratelimit.callers import Caller
+from ratelimit.credentials.authentication import caller_again
+from trading.documents import Document
+from trading.journal import state_of
+from trading.models import Account
+from trading.services.accounts import account_find
+
+SIGNED = "signature"
+
+
+class Done(NamedTuple):
+    """What a call did: the answer's document, and the number of the account's event. is_repeated: an earlier call did it."""
+
+    document: Document
+    event: int
+    is_repeated: bool = False
+
+
+def trading_answer(
+    document: Document, *, event: int, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return an answer about an account. event: the number of its last event that the document knows."""
+    always = {"Cache-Control": "no-store", "X-Account-Event": str(event)}
+    return Response(document, status=status, headers={**always, **(headers or {})})
+
+
+class TradingWrites(APIView):
+    """The part of an endpoint that changes accounts."""
+
+    @property
+    def caller(self) -> Caller:
+        """The caller, as the request was authenticated."""
+        caller = self.request.user
+        assert isinstance(caller, Caller)  # noqa: S101 the endpoint's row admits nobody else
+        return caller
+
+    def body(self, serializer_class: type[Serializer[Any]], **context: Any) -> dict[str, Any]:
+        """Return the validated body. Raises ValidationError, MalformedDocument."""
+        serializer = serializer_class(data=request_document(self.request), context=context)
+        serializer.is_valid(raise_exception=True)
+        values: dict[str, Any] = serializer.validated_data
+        return values
+
+    def account_named(self, name: str | None, caller: Caller) -> Account:
+        """Return the account of a path, else of the parameter `account`, else the caller's only one.
+
+        Raises InvalidParameter, NoSuchAccount, AccountRequired.
+        """
+        if name is None:
+            return account_find(caller=caller, name=self.account_parameter())
+        single_parameters(self.request.GET, ("format",))
+        return account_find(caller=caller, name=name)
+
+    def account_parameter(self) -> str | None:
+        """Return the parameter `account`, if it is given. Raises InvalidParameter, also for any other parameter."""
+        return single_parameters(self.request.GET, ("account", "format")).get("account")
+
+    def account_to_change(self, name: str | None) -> tuple[Account, Caller]:
+        """Return the account, and the caller as it is stored now. Raises also AuthenticationFailed, PermissionDenied."""
+        caller = caller_again(self)
+        account = self.account_named(name, caller)
+        require_signed(account, caller)
+        return account, caller
+
+    def change(self, make: Callable[[], Done], *, status: int = HTTPStatus.OK) -> Response:
+        """Make a change, and record the call in the same transaction."""
+        return change_and_record(self, lambda _: _answer(make(), status))
+
+    def change_once(self, deed: str, make: Callable[[], Done], *, status: int = HTTPStatus.OK) -> Response:
+        """Do as `change`; calls with the same Idempotency-Key get the answer of the first. Its document has the member `event`.
+
+        deed: what is done, and to what, so that a key never gives the answer of another account.
+        """
+        call = self.keyed_call(deed)
+        if call is None:
+            return self.change(make, status=status)
+
+        def made() -> Done:
+            document, is_replayed = answer_once(call, lambda: make().document, now=timezone.now())
+            return Done(document, document["event"], is_replayed)
+
+        return self.change(made, status=status)
+
+    def keyed_call(self, deed: str) -> KeyedCall | None:
+        """Return the call with its Idempotency-Key; None without one. The paths of an endpoint do not matter."""
+        call = keyed_call(self.request, self.request.data)
+        return None if call is None else replace(call, path=deed)
+
+
+def _answer(done: Done, status: int) -> Response:
+    headers = REPLAYED if done.is_repeated else {}
+    return trading_answer(done.document, event=done.event, status=status, headers=headers)
+
+
+def require_signed(account: Account, caller: Caller) -> None:
+    """Raise AuthenticationFailed if the account demands signed requests and this is none."""
+    if state_of(account).preferences.requires_signature and caller.credential != SIGNED:
+        raise AuthenticationFailed(
+            "the account takes signed requests only, but for cancel, close and stop; sign it",
+            code="signature_required",
+        )

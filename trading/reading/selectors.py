@@ -1,0 +1,281 @@
+"""Reads of accounts. Nothing here writes.
+
+Prices are those of now: the bid for what is long, the ask for what is short, else the last price.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from ratelimit.callers import Caller
+from trading.core.account import AccountState, loss_percent
+from trading.core.amounts import NS_PER_SECOND, ZERO, percent
+from trading.core.events import Executed, Reference
+from trading.core.positions import ClosedTrade, Position
+from trading.core.valuation import UnknownMark, equity_of, loads_of, risk_of
+from trading.documents import (
+    Document,
+    config_document,
+    execution_document,
+    instant_or_null,
+    number,
+    number_or_null,
+    order_document,
+    position_document,
+    signal_document,
+    trade_document,
+)
+from trading.exceptions import UnknownExecution, UnknownOrder
+from trading.journal import state_of
+from trading.lease import engine_status
+from trading.models import Account, EventRow, ExecutionRow, OrderRow, TradeRow
+from trading.services.acceptance import marks_of
+from trading.services.accounts import account_find, accounts_of
+from trading.services.orders import order_in
+
+_MINUTE_NS = 60 * NS_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class ValuedAccount:
+    """An account at the prices of now. equity: in its currency; None if a symbol that it holds has no price."""
+
+    state: AccountState
+    now_ns: int
+    marks: Mapping[str, Reference]
+    equity: Decimal | None
+
+    @property
+    def drawdown(self) -> Decimal:
+        """Per cent below the high-water mark; that of the last mark if the equity is unknown."""
+        if self.equity is None:
+            return self.state.drawdown
+        return loss_percent(self.state.high_water, self.equity)
+
+    def share(self, value: Decimal | None) -> float | None:
+        """Return a value in per cent of the equity; None if one of them is unknown, or the equity is not above zero."""
+        if value is None or self.equity is None or self.equity <= 0:
+            return None
+        return number(percent(value, self.equity))
+
+    def loss(self, before: Decimal) -> float | None:
+        """Return how many per cent the equity is below an earlier one."""
+        return None if self.equity is None else number(loss_percent(before, self.equity))
+
+    def exposures(self) -> dict[str, Decimal] | None:
+        """Return the exposure in each symbol with working orders, as orders are checked by it; None if a mark is missing."""
+        try:
+            return {symbol: load.exposure for symbol, load in loads_of(self.state, self.marks).items()}
+        except UnknownMark:
+            return None
+
+    def is_stale(self, mark: Reference | None) -> bool:
+        """Return whether a mark is missing, or older than the account's `stale_after_seconds`."""
+        most_ns = self.state.config.stale_after_seconds * NS_PER_SECOND
+        return mark is None or self.now_ns - mark.at_ns > most_ns
+
+
+def account_valued(account: Account) -> ValuedAccount:
+    """Return an account at the prices of now. Raises the errors of the store."""
+    state, now_ns = state_of(account), engine_status().now_ns
+    marks = marks_of(state, now_ns=now_ns)
+    try:
+        equity = equity_of(state, marks)
+    except UnknownMark:
+        equity = None
+    return ValuedAccount(state, now_ns, marks, equity)
+
+
+def account_document(account: Account) -> Document:
+    """Return an account's information and balances. equity, high_water: of its last mark. balances: debits are above zero."""
+    state, preferences = state_of(account), state_of(account).preferences
+    return {
+        "id": account.name,
+        "name": preferences.name,
+        "kind": state.kind.value,
+        "currency": state.currency,
+        "created_at": instant_or_null(account.created_ns),
+        "dd_zone": state.zone.value,
+        "cash": number(state.cash),
+        "equity": number(state.equity),
+        "marked_at": instant_or_null(state.marked_ns or None),
+        "high_water": number(state.high_water),
+        "open_positions": len(state.positions),
+        "open_orders": len(state.orders),
+        "balances": [_balance(key, amount) for key, amount in sorted(state.balances.items())],
+        "requires_signature": preferences.requires_signature,
+        "heartbeat_seconds": preferences.heartbeat_seconds,
+        "heartbeat_at": instant_or_null(account.heartbeat_ns),
+        "risk_version": state.risk_version,
+        "event": account.number,
+    }
+
+
+def _balance(key: str, amount: Decimal) -> Document:
+    name, currency, *symbol = key.split(" ", 2)
+    return {
+        "account": name,
+        "currency": currency,
+        "symbol": symbol[0] if symbol else None,
+        "amount": number(amount),
+    }
+
+
+def positions_documents(valued: ValuedAccount) -> list[Document]:
+    """Return the positions, by symbol and strategy."""
+    return [
+        position_document(position, mark, is_stale=valued.is_stale(mark))
+        for position, mark in _marked_positions(valued)
+    ]
+
+
+def _marked_positions(valued: ValuedAccount) -> list[tuple[Position, Reference | None]]:
+    books = sorted(valued.state.positions.items())
+    return [(position, valued.marks.get(position.symbol)) for _, position in books]
+
+
+def portfolio_document(account: Account) -> Document:
+    """Return positions, what they gain or lose, and the account's drawdown and exposure.
+
+    total_pnl: in R, of the positions whose `pnl_r` is known; without_r: the number of the others. total_pnl_money: in the account's currency.
+    """
+    valued = account_valued(account)
+    state, exposures = valued.state, valued.exposures()
+    gains = [risk_of(position, mark) for position, mark in _marked_positions(valued) if mark is not None]
+    in_r = [gain for _, _, gain in gains if gain is not None]
+    gross = None if exposures is None else sum(exposures.values(), ZERO)
+    return {
+        "account": account.name,
+        "positions": positions_documents(valued),
+        "total_pnl": number(sum(in_r, ZERO)),
+        "total_pnl_money": number(sum((gain for _, gain, _ in gains), ZERO)),
+        "without_r": len(state.positions) - len(in_r),
+        "drawdown_pct": number(valued.drawdown),
+        "dd_zone": state.zone.value,
+        "risk_level": number(state.risk_level),
+        "equity": number_or_null(valued.equity),
+        "cash": number(state.cash),
+        "currency": state.currency,
+        "exposure": {
+            "gross": number_or_null(gross),
+            "gross_pct": valued.share(gross),
+            "by_symbol": [
+                {"symbol": symbol, "exposure": number(value), "exposure_pct": valued.share(value)}
+                for symbol, value in sorted((exposures or {}).items())
+            ],
+        },
+    }
+
+
+def risk_document(account: Account) -> Document:
+    """Return the zone, the risk level, and of each limit how much is used. used: null if it cannot be computed."""
+    valued = account_valued(account)
+    state = valued.state
+    return {
+        "account": account.name,
+        "dd_zone": state.zone.value,
+        "drawdown_pct": number(valued.drawdown),
+        "risk_level": number(state.risk_level),
+        "limits": {
+            name: {"limit": number(limit), "used": used, "unit": unit}
+            for name, limit, used, unit in _limits(valued)
+        },
+        "override": _override_document(state),
+        "halt": halt_document(state),
+        "version": state.risk_version,
+    }
+
+
+def _limits(valued: ValuedAccount) -> Iterator[tuple[str, Decimal, float | None, str]]:
+    """Yield the limits: name, limit, what is used of it, unit. Those of exposure are the smaller the worse the zone."""
+    state, config, exposures = valued.state, valued.state.config, valued.exposures()
+    of_symbol = None if exposures is None else max(exposures.values(), default=ZERO)
+    gross = None if exposures is None else sum(exposures.values(), ZERO)
+    yield "daily_loss", config.daily_loss, valued.loss(state.day_equity), "percent of the day's first equity"
+    yield "total_loss", config.total_loss, valued.loss(state.start_equity), "percent of the first equity"
+    for name, limit, value in (
+        ("symbol_exposure", config.max_symbol_exposure, of_symbol),
+        ("gross_exposure", config.max_gross_exposure, gross),
+    ):
+        yield name, limit * state.zone.factor, valued.share(value), "percent of the equity"
+    recent = sum(at_ns > valued.now_ns - _MINUTE_NS for at_ns in state.accepted_ns)
+    yield "orders_per_minute", Decimal(config.orders_per_minute), recent, "orders"
+
+
+def _override_document(state: AccountState) -> Document | None:
+    override = state.override
+    if override is None:
+        return None
+    return {
+        "risk_level": number(override.risk_level),
+        "until": instant_or_null(override.until_ns),
+        "reason": override.reason,
+        "by": override.by,
+    }
+
+
+def halt_document(state: AccountState) -> Document | None:
+    """Return why trading is halted; None if it is not."""
+    halt = state.halt
+    if halt is None:
+        return None
+    return {"reason": halt.reason, "at": instant_or_null(halt.at_ns), "symbol": halt.symbol}
+
+
+def risk_config_document(account: Account) -> Document:
+    """Return the account's limits, and their version."""
+    state = state_of(account)
+    return {
+        "account": account.name,
+        "version": state.risk_version,
+        "config": config_document(state.config),
+    }
+
+
+def order_find(*, caller: Caller, name: str | None, order_id: str) -> OrderRow:
+    """Return an order with its account: the named one, or any that the caller may see. Raises NoSuchAccount, UnknownOrder."""
+    accounts = accounts_of(caller) if name is None else [account_find(caller=caller, name=name)]
+    rows = OrderRow.objects.select_related("account").filter(account__in=accounts)
+    try:
+        row = rows.filter(uuid=UUID(order_id)).first()
+    except ValueError:
+        row = None
+    if row is None:
+        raise UnknownOrder(f"there is no order {order_id[:64]}")
+    return row
+
+
+def execution_find(*, caller: Caller, execution_id: str) -> ExecutionRow:
+    """Return an execution with its account and order, of any account that the caller may see. Raises UnknownExecution."""
+    rows = ExecutionRow.objects.select_related("account", "order__account")
+    try:
+        row = rows.filter(account__in=accounts_of(caller), uuid=UUID(execution_id)).first()
+    except ValueError:
+        row = None
+    if row is None:
+        raise UnknownExecution(f"there is no execution {execution_id[:64]}")
+    return row
+
+
+def order_documents(account: Account, rows: Iterable[OrderRow]) -> list[Document]:
+    return [order_document(order_in(row), account=account.name) for row in rows]
+
+
+def signal_documents(rows: Iterable[OrderRow]) -> list[Document]:
+    return [signal_document(order_in(row)) for row in rows]
+
+
+def execution_documents(order: OrderRow, rows: Sequence[ExecutionRow]) -> list[Document]:
+    """Return executions of an order."""
+    numbers = [row.number for row in rows]
+    events = EventRow.objects.filter(account=order.account, number__in=numbers).values_list("number", "body")
+    bodies = {number: msgspec.json.decode(body, type=Executed) for number, body in events}
+    filled = order_in(order)
+    return [execution_document(row, bodies[row.number], filled, account=order.account.name) for row in rows]
+
+
+def trade_documents(rows: Iterable[TradeRow]) -> list[Document]:
+    return [trade_document(msgspec.json.decode(row.document, type=ClosedTrade)) for row in rows]

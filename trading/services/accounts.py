@@ -1,0 +1,110 @@
+"""Services of accounts: create, find, transfer, and their preferences."""
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from ratelimit.callers import ALL_ACCOUNTS, Caller
+from trading.core.account import AccountState, encoded_state
+from trading.core.amounts import ZERO, money
+from trading.core.configuration import RiskConfig
+from trading.core.events import AccountOpened, RiskConfigured, Transferred
+from trading.core.terms import AccountKind
+from trading.core.valuation import UnknownMark, equity_of, opening_orders
+from trading.exceptions import (
+    AccountExists,
+    AccountNotValued,
+    AccountRequired,
+    InvalidTransfer,
+    NoSuchAccount,
+)
+from trading.journal import open_journal
+from trading.lease import engine_status
+from trading.models import Account
+from trading.services.acceptance import marks_of
+
+ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+_ONLY = 2
+
+
+def account_create(*, name: str, kind: AccountKind, currency: str, by: str, config: RiskConfig) -> Account:
+    """Open an account, stopped and without money. Raises AccountExists."""
+    now_ns = engine_status().now_ns
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                state = encoded_state(AccountState(id=name)).decode()
+                Account.objects.create(name=name, state=state, created_ns=now_ns)
+        except IntegrityError:
+            raise AccountExists(f"there is an account {name}") from None
+        with open_journal(name) as journal:
+            journal.record(AccountOpened(kind=kind, currency=currency), at_ns=now_ns)
+            journal.record(RiskConfigured(version=1, config=config, by=by), at_ns=now_ns)
+            return journal.account
+
+
+def accounts_of(caller: Caller) -> QuerySet[Account]:
+    """Return the accounts that a caller may see, as a query."""
+    accounts = Account.objects.order_by("name")
+    return accounts if ALL_ACCOUNTS in caller.accounts else accounts.filter(name__in=caller.accounts)
+
+
+def account_find(*, caller: Caller, name: str | None) -> Account:
+    """Return an account that the caller may see: the named one, or its only one. Raises NoSuchAccount, AccountRequired."""
+    accounts = accounts_of(caller)
+    if name is not None:
+        account = accounts.filter(name=name).first() if ACCOUNT_NAME.fullmatch(name) else None
+        if account is None:
+            raise NoSuchAccount(f"there is no account {name[:64]}")
+        return account
+    found = list(accounts[:_ONLY])
+    if not found:
+        raise NoSuchAccount("there is no account that the caller may see")
+    if len(found) == _ONLY:
+        raise AccountRequired("the caller may see several accounts: name one with `account`")
+    return found[0]
+
+
+def account_transfer(*, name: str, transfer: str, amount: Decimal) -> None:
+    """Pay money in (above zero) or out. transfer: its id; a transfer that was booked is not booked again.
+
+    Raises NoSuchAccount, InvalidTransfer; AccountNotValued if the account cannot be valued.
+    """
+    now_ns = engine_status().now_ns
+    with open_journal(name) as journal:
+        state = journal.state
+        if journal.account.events.filter(name="transferred", body__contains=f'"{transfer}"').exists():
+            return
+        try:
+            equity = equity_of(state, marks_of(state, now_ns=now_ns))
+        except UnknownMark as error:
+            raise AccountNotValued(f"the account cannot be valued: {error}") from None
+        if -amount > withdrawable(state, equity):
+            raise InvalidTransfer("the money is not there, or pays for positions and orders")
+        journal.record(Transferred(transfer=transfer, amount=money(amount), equity=equity), at_ns=now_ns)
+
+
+def withdrawable(state: AccountState, equity: Decimal) -> Decimal:
+    """Return what may be paid out: the cash that pays for nothing. A margin account must be flat and without orders."""
+    orders = opening_orders(state.orders.values())
+    if state.kind is AccountKind.MARGIN and (state.positions or orders):
+        return ZERO
+    committed = sum((money(each.remaining, each.worth) + each.fee for each in orders), ZERO)
+    return max(min(state.cash - committed, equity), ZERO)
+
+
+def preferences_change(*, account: Account, changes: Mapping[str, Any]) -> None:
+    """Change some of the account's preferences. changes: new values, by the names of `Preferences`."""
+    with open_journal(account.name) as journal:
+        preferences = msgspec.structs.replace(journal.state.preferences, **changes)
+        journal.record(preferences, at_ns=engine_status().now_ns)
+
+
+def heartbeat(*, accounts: Iterable[Account]) -> None:
+    """Note that the accounts' client lives."""
+    Account.objects.filter(pk__in=[each.pk for each in accounts]).update(heartbeat_ns=engine_status().now_ns)

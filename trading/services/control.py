@@ -1,0 +1,155 @@
+"""Services of control: start and stop trading, limits, overrides, and the halt."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from uuid import UUID
+
+from django.conf import settings
+
+from trading.core.account import RUNNING, STOPPED, STOPPING, AccountState
+from trading.core.configuration import RiskConfig
+from trading.core.events import (
+    Executed,
+    ExecutionBusted,
+    HaltReleased,
+    OverrideEnded,
+    RiskConfigured,
+    RiskOverridden,
+    StopRequested,
+    TradingStarted,
+    decoded,
+)
+from trading.exceptions import (
+    BustRefused,
+    OverrideTooHigh,
+    RiskVersionChanged,
+    TradingHalted,
+    UnknownExecution,
+)
+from trading.journal import open_journal
+from trading.lease import engine_status, require_engine
+from trading.models import BUSTED, Account, EventRow, ExecutionRow
+from trading.services.orders import order_in, request_cancels
+
+STOP_FILE = "STOP"
+
+
+def trading_start(*, account: Account, by: str) -> AccountState:
+    """Let the account open positions. Does nothing if it runs. Raises EngineUnavailable, TradingHalted."""
+    now_ns = require_engine().now_ns
+    with open_journal(account.name) as journal:
+        state = journal.state
+        if state.halt is not None:
+            raise TradingHalted(f"the account is halted: {state.halt.reason}")
+        if is_stop_file_there():
+            raise TradingHalted("the file STOP is in DATA_DIR: remove it to start trading")
+        if state.status != RUNNING:
+            journal.record(TradingStarted(by=by), at_ns=now_ns)
+        return state
+
+
+def trading_stop(*, account: Account, by: str, reason: str = "") -> AccountState:
+    """Ask that all orders are cancelled and all positions closed. The engine does it. It may be asked again at any time."""
+    now_ns = engine_status().now_ns
+    with open_journal(account.name) as journal:
+        state = journal.state
+        is_needed = bool(state.positions or state.orders) if state.status == STOPPED else True
+        if state.status != STOPPING and is_needed:
+            journal.record(StopRequested(by=by, reason=reason), at_ns=now_ns)
+        request_cancels(journal, by=by, reason="stop", now_ns=now_ns)
+        return state
+
+
+def trading_stop_each(*, accounts: Iterable[Account], by: str, reason: str = "") -> None:
+    """Stop all accounts, even if one of them cannot be stopped now. Raises what it raised."""
+    errors = []
+    for account in accounts:
+        try:
+            trading_stop(account=account, by=by, reason=reason)
+        except Exception as error:  # noqa: BLE001 it is raised after the others were stopped
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def risk_configure(*, account: Account, config: RiskConfig, version: int | None, by: str) -> int:
+    """Set the limits, and return their version. version: the one that the caller has read; None for any. Raises RiskVersionChanged."""
+    with open_journal(account.name) as journal:
+        current = journal.state.risk_version
+        if version is not None and version != current:
+            raise RiskVersionChanged(f"the limits are at version {current}")
+        event = RiskConfigured(version=current + 1, config=config, by=by)
+        journal.record(event, at_ns=engine_status().now_ns)
+        return current + 1
+
+
+def risk_override(
+    *, account: Account, risk_level: Decimal, until_ns: int, reason: str, by: str
+) -> AccountState:
+    """Set the risk level until an instant. It may be lower at once, and at most the configured maximum. Raises OverrideTooHigh."""
+    now_ns = engine_status().now_ns
+    with open_journal(account.name) as journal:
+        most = journal.state.config.max_risk_level
+        if risk_level > most:
+            raise OverrideTooHigh(f"the risk level is at most {most}")
+        journal.record(
+            RiskOverridden(risk_level=risk_level, until_ns=until_ns, reason=reason, by=by), at_ns=now_ns
+        )
+        return journal.state
+
+
+def override_end(*, account: Account, reason: str, by: str) -> AccountState:
+    """Let the risk level be the configured one again."""
+    now_ns = engine_status().now_ns
+    with open_journal(account.name) as journal:
+        if journal.state.override is not None:
+            journal.record(OverrideEnded(reason=reason, by=by), at_ns=now_ns)
+        return journal.state
+
+
+def halt_release(*, account: Account, reason: str, by: str) -> AccountState:
+    """Leave a halt. The high-water mark begins anew at the present equity. The account stays stopped or running as it was."""
+    now_ns = engine_status().now_ns
+    with open_journal(account.name) as journal:
+        if journal.state.halt is not None:
+            journal.record(HaltReleased(reason=reason, by=by), at_ns=now_ns)
+        return journal.state
+
+
+def execution_bust(*, account: Account, execution_id: UUID, reason: str, by: str) -> None:
+    """Undo an execution by reversing its entries. Busting it again does nothing. Raises UnknownExecution, BustRefused."""
+    with open_journal(account.name) as journal:
+        row = ExecutionRow.objects.select_related("order").filter(account=account, uuid=execution_id).first()
+        if row is None:
+            raise UnknownExecution(f"the account has no execution {execution_id}")
+        if row.state == BUSTED:
+            return
+        event = decoded(EventRow.objects.get(account=account, number=row.number).body)
+        assert isinstance(event, Executed)  # noqa: S101 the row names the number of its event
+        order = order_in(row.order)
+        was_split = EventRow.objects.filter(
+            account=account, name="split_applied", number__gt=row.number, body__contains=f'"{row.symbol}"'
+        ).exists()
+        if was_split:
+            raise BustRefused(f"{row.symbol} was split since: correct the position by an order")
+        journal.record(
+            ExecutionBusted(
+                execution_id=event.execution_id,
+                symbol=order.terms.symbol,
+                strategy=order.terms.strategy,
+                side=order.terms.side,
+                quantity=event.quantity,
+                price=event.price,
+                fee=event.fee,
+                rate=event.rate,
+                terms=order.instrument,
+                reason=reason,
+                by=by,
+            ),
+            at_ns=engine_status().now_ns,
+        )
+
+
+def is_stop_file_there() -> bool:
+    """Return whether DATA_DIR has a file STOP, which stops all accounts."""
+    return bool((settings.DATA_DIR / STOP_FILE).exists())

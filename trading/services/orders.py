@@ -1,0 +1,172 @@
+"""Services of orders: submit, cancel, replace, close."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import msgspec
+
+from trading.core.account import book_of
+from trading.core.events import CancelRequested
+from trading.core.orders import MOVES, Order, OrderState, OrderTerms, OrderType, TimeInForce
+from trading.core.positions import Position
+from trading.core.terms import Side
+from trading.exceptions import ClientOrderIdReused, OrderNotOpen, UnknownOrder, UnknownPosition
+from trading.journal import Journal, open_journal, state_of
+from trading.lease import engine_status, require_engine
+from trading.models import Account, OrderRow
+from trading.services.acceptance import accept, closing_view, judge, market_view, raise_if_refused
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """An accepted order. number: of the account's last event. is_repeated: whether its client_order_id came before."""
+
+    order: Order
+    number: int
+    is_repeated: bool = False
+
+
+def order_submit(*, account: Account, order: OrderTerms, by: str) -> Submitted:
+    """Check an order, and accept it. `by`: the caller's identity.
+
+    An order with the client_order_id of an equal earlier one is that one. Raises EngineUnavailable, TradingStopped, TradingHalted, RiskRefused,
+    ClientOrderIdReused, NotTradable, NoReferencePrice, NoRate.
+    """
+    repeated = _repeated(account, order)
+    if repeated is not None:
+        return repeated
+    now_ns = require_engine().now_ns
+    view = market_view(state_of(account), order, now_ns=now_ns)
+    with open_journal(account.name) as journal:
+        repeated = _repeated(account, order)
+        if repeated is not None:
+            return repeated
+        found = judge(journal.state, order, view, now_ns=now_ns)
+        raise_if_refused(found)
+        order_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)
+        return Submitted(journal.state.orders[order_id], journal.state.number)
+
+
+def _repeated(account: Account, order: OrderTerms) -> Submitted | None:
+    if order.client_order_id is None:
+        return None
+    row = OrderRow.objects.filter(account=account, client_order_id=order.client_order_id).first()
+    if row is None:
+        return None
+    earlier = order_in(row)
+    if msgspec.structs.replace(earlier.terms, reduce_only=order.reduce_only) != order:
+        raise ClientOrderIdReused(f"the client_order_id belongs to the order {row.uuid}, which is another")
+    account.refresh_from_db(fields=["number"])
+    return Submitted(earlier, account.number, is_repeated=True)
+
+
+def require_new_client_order_id(account: Account, order: OrderTerms) -> None:
+    """Raise ClientOrderIdReused if an order of the account has the client_order_id."""
+    if order.client_order_id is None:
+        return
+    row = OrderRow.objects.filter(account=account, client_order_id=order.client_order_id).first()
+    if row is not None:
+        raise ClientOrderIdReused(f"the client_order_id belongs to the order {row.uuid}")
+
+
+def order_in(row: OrderRow) -> Order:
+    """Return the order of a row."""
+    return msgspec.json.decode(row.document, type=Order)
+
+
+def order_cancel(*, account: Account, order_id: UUID, by: str, reason: str = "client") -> Submitted:
+    """Ask for an order's cancel. The engine does it, and what was printed before still fills.
+
+    Asking twice changes nothing. Raises UnknownOrder, OrderNotOpen.
+    """
+    now_ns = engine_status().now_ns
+    with open_journal(account.name) as journal:
+        order = _open_order(journal, account, order_id)
+        if order.state is not OrderState.PENDING_CANCEL:
+            journal.record(CancelRequested(order_id=order.id, reason=reason, by=by), at_ns=now_ns)
+        return Submitted(order, journal.state.number)
+
+
+def _open_order(journal: Journal, account: Account, order_id: UUID) -> Order:
+    order = journal.state.orders.get(str(order_id))
+    if order is not None:
+        return order
+    row = OrderRow.objects.filter(account=account, uuid=order_id).first()
+    if row is None:
+        raise UnknownOrder(f"the account has no order {order_id}")
+    raise OrderNotOpen(f"the order is {row.state}")
+
+
+def orders_cancel(*, account: Account, by: str, reason: str = "client") -> list[str]:
+    """Ask for the cancel of all orders, and return their ids."""
+    now_ns = engine_status().now_ns
+    with open_journal(account.name) as journal:
+        return request_cancels(journal, by=by, reason=reason, now_ns=now_ns)
+
+
+def request_cancels(journal: Journal, *, by: str, reason: str, now_ns: int) -> list[str]:
+    """Ask for the cancel of all orders that are not being cancelled, and return their ids."""
+    ids = [
+        order.id for order in journal.state.orders.values() if OrderState.PENDING_CANCEL in MOVES[order.state]
+    ]
+    for order_id in ids:
+        journal.record(CancelRequested(order_id=order_id, reason=reason, by=by), at_ns=now_ns)
+    return ids
+
+
+def order_replace(*, account: Account, order_id: UUID, order: OrderTerms, by: str) -> Submitted:
+    """Accept an order in the place of another one, which ends as `replaced`. Raises the errors of `order_submit` and `order_cancel`.
+
+    A second call with the same client_order_id gives the first one's order. Both are checked together, so the account must be able to bear both until the engine has ended the first.
+    """
+    repeated = _repeated(account, order)
+    if repeated is not None:
+        return repeated
+    now_ns = require_engine().now_ns
+    view = market_view(state_of(account), order, now_ns=now_ns)
+    with open_journal(account.name) as journal:
+        require_new_client_order_id(account, order)
+        old = _open_order(journal, account, order_id)
+        if old.state is OrderState.PENDING_CANCEL or old.parent_id is not None:
+            raise OrderNotOpen("the order is being cancelled, or is a leg of a bracket")
+        found = judge(journal.state, order, view, now_ns=now_ns)
+        raise_if_refused(found)
+        new_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by, replaces=old.id)
+        journal.record(CancelRequested(order_id=old.id, reason="replaced", by=by), at_ns=now_ns)
+        return Submitted(journal.state.orders[new_id], journal.state.number)
+
+
+def closing_order(position: Position) -> OrderTerms:
+    """Return the market order that closes a position."""
+    return OrderTerms(
+        symbol=position.symbol,
+        side=Side.SELL if position.quantity > 0 else Side.BUY,
+        quantity=abs(position.quantity),
+        type=OrderType.MARKET,
+        time_in_force=TimeInForce.GTC,
+        reduce_only=True,
+        strategy=position.strategy,
+    )
+
+
+def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> Submitted:
+    """Accept a market order that closes a position. It needs no engine: it is the first thing that the engine does.
+
+    Raises UnknownPosition.
+    """
+    now_ns = engine_status().now_ns
+    with open_journal(account.name) as journal:
+        book = book_of(symbol, strategy)
+        if book not in journal.state.positions:
+            raise UnknownPosition(f"the account holds no {symbol}")
+        order_id = accept_closing(journal, book, now_ns=now_ns, by=by)
+        return Submitted(journal.state.orders[order_id], journal.state.number)
+
+
+def accept_closing(journal: Journal, book: str, *, now_ns: int, by: str) -> str:
+    """Accept a market order that closes a position, whatever the state of the account. Return its id."""
+    position = journal.state.positions[book]
+    order = closing_order(position)
+    view = closing_view(journal.state, position, order, now_ns=now_ns)
+    found = judge(journal.state, order, view, now_ns=now_ns)
+    return accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)

@@ -1,0 +1,143 @@
+"""Two steps: a preview says what an order would do, and execute submits it once, if that is still true."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import msgspec
+from django.db import transaction
+
+from ratelimit.callers import Caller
+from store.timestamps import format_timestamp
+from trading.core.amounts import NS_PER_SECOND, money, percent
+from trading.core.orders import OrderTerms
+from trading.core.risk import RiskVerdict
+from trading.documents import (
+    Document,
+    check_document,
+    number,
+    number_or_null,
+    reference_document,
+    terms_document,
+)
+from trading.exceptions import PreviewExpired, PreviewStale, PreviewUsed, UnknownPreview
+from trading.journal import open_journal, state_of
+from trading.lease import require_engine
+from trading.models import Account, Preview
+from trading.services.acceptance import accept, judge, market_view
+from trading.services.orders import Submitted, require_new_client_order_id
+
+PREVIEW_SECONDS = 30
+_KEPT_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """A preview: its row, which is not saved, and what the checks found. number: of the account's last event."""
+
+    preview: Preview
+    found: RiskVerdict
+    number: int
+
+
+def trade_preview(*, account: Account, order: OrderTerms, owner: str) -> Previewed:
+    """Say what an order would do. owner: the `Caller.family` that may execute it.
+
+    It only reads, so that nobody waits for it; whoever asks saves the preview. Checks that fail are part of the answer. Raises EngineUnavailable, NotTradable, NoReferencePrice, NoRate.
+    """
+    now_ns = require_engine().now_ns
+    view = market_view(state_of(account), order, now_ns=now_ns)
+    state = state_of(account)
+    found = judge(state, order, view, now_ns=now_ns)
+    preview = Preview(
+        uuid=uuid4(),
+        account=account,
+        owner=owner,
+        terms=msgspec.json.encode(order).decode(),
+        traded=state.traded,
+        risk_version=state.risk_version,
+        price=str(view.reference.price),
+        expires_ns=now_ns + PREVIEW_SECONDS * NS_PER_SECOND,
+    )
+    return Previewed(preview, found, state.number)
+
+
+def preview_find(*, preview_id: UUID, caller: Caller) -> Preview:
+    """Return a preview that the caller made, of an account that it may see. Raises UnknownPreview."""
+    preview = Preview.objects.select_related("account").filter(uuid=preview_id, owner=caller.family).first()
+    if preview is None or not caller.owns(preview.account.name):
+        raise UnknownPreview("there is no such preview")
+    return preview
+
+
+def trade_execute(*, preview: Preview, by: str) -> Submitted:
+    """Submit the order of a preview, once.
+
+    Raises PreviewExpired, PreviewUsed, EngineUnavailable, ClientOrderIdReused; PreviewStale if the account, its limits or the price
+    changed, or if a check fails now: then ask for a new one.
+    """
+    if preview.order_id is not None:
+        raise _used(preview)
+    now_ns = require_engine().now_ns
+    if now_ns > preview.expires_ns:
+        raise PreviewExpired(f"a preview holds for {PREVIEW_SECONDS} seconds; ask for a new one")
+    order = previewed_order(preview)
+    view = market_view(state_of(preview.account), order, now_ns=now_ns)
+    with open_journal(preview.account.name) as journal:
+        preview.refresh_from_db()
+        if preview.order_id is not None:
+            raise _used(preview)
+        require_new_client_order_id(preview.account, order)
+        state = journal.state
+        is_same = (preview.traded, preview.risk_version) == (state.traded, state.risk_version)
+        moved = _moved_percent(Decimal(preview.price), view.reference.price)
+        found = judge(state, order, view, now_ns=now_ns)
+        if not is_same or moved > state.config.preview_tolerance or not found.is_passed:
+            raise PreviewStale("the market, the account or its limits changed since the preview")
+        order_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)
+        Preview.objects.filter(pk=preview.pk).update(order_id=order_id)
+        return Submitted(journal.state.orders[order_id], state.number)
+
+
+def preview_document(previewed: Previewed) -> Document:
+    """Return a preview. cost, margin: of the order at its limit or collar, and fee, in the account's currency; so are the sums after it."""
+    preview, found = previewed.preview, previewed.found
+    proposal = found.proposal
+    quantity = proposal.order.quantity
+    return {
+        "preview_id": str(preview.uuid),
+        "account": preview.account.name,
+        "expires_at": format_timestamp(preview.expires_ns),
+        "order": terms_document(proposal.order),
+        "reference": reference_document(proposal.reference),
+        "currency": state_of(preview.account).currency,
+        "cost": number(money(quantity, proposal.worth)),
+        "fee": number(proposal.fee),
+        "margin": number(money(quantity, proposal.margin)),
+        "exposure_after": number_or_null(found.exposure),
+        "gross_after": number_or_null(found.gross),
+        "equity": number_or_null(found.equity),
+        "checks": [check_document(check) for check in found.checks],
+        "would_be_accepted": found.is_passed,
+        "event": previewed.number,
+    }
+
+
+def previewed_order(preview: Preview) -> OrderTerms:
+    """Return the order of a preview."""
+    return msgspec.json.decode(preview.terms, type=OrderTerms)
+
+
+def _used(preview: Preview) -> PreviewUsed:
+    order_id = str(preview.order_id)
+    return PreviewUsed(f"the preview was executed before: it made the order {order_id}", order_id=order_id)
+
+
+def _moved_percent(before: Decimal, now: Decimal) -> Decimal:
+    return percent(abs(now - before), abs(before)) if before else Decimal(100) * bool(now)
+
+
+def previews_delete_old(*, now_ns: int) -> None:
+    """Delete previews that expired a day ago."""
+    with transaction.atomic():
+        Preview.objects.filter(expires_ns__lt=now_ns - _KEPT_SECONDS * NS_PER_SECOND).delete()
