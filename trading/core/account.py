@@ -274,10 +274,11 @@ def _rested(state: AccountState, event: events.OrderRested, at_ns: int) -> Effec
 
 @_on(events.CancelRequested)
 def _cancel_requested(state: AccountState, event: events.CancelRequested, at_ns: int) -> Effects:
-    order = state.orders[event.order_id]
-    order.move(OrderState.PENDING_CANCEL, at_ns)
-    order.reason = event.reason
-    return Effects(orders=[order])
+    orders = [state.orders[order_id] for order_id in event.order_ids]
+    for order in orders:
+        order.move(OrderState.PENDING_CANCEL, at_ns)
+        order.reason = event.reason
+    return Effects(orders=orders)
 
 
 @_on(events.OrderEnded)

@@ -1,5 +1,6 @@
 """What time alone does to an account: orders expire, cancels take effect, overrides end, zones and days change."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from trading.core.account import AccountState, loss_percent
@@ -20,7 +21,7 @@ from trading.core.events import (
     OverrideEnded,
 )
 from trading.core.matching import Record, cancelled_from_ns, end_unneeded
-from trading.core.orders import MOVES, Order, OrderState
+from trading.core.orders import Order, OrderState
 from trading.core.valuation import Marks, UnknownMark, equity_of, maintenance_of, mark_in, opening_orders
 
 # What is printed before an order's end may be known a little later.
@@ -28,6 +29,8 @@ SETTLE_NS = 2 * NS_PER_SECOND
 # The equity is recorded when it has moved by this part of the high-water mark.
 _STEP = Decimal("0.001")
 _DAYS_A_YEAR = Decimal(365)
+# An event's orders are one message of the live feed.
+_CANCELS_AT_ONCE = 100
 ENGINE = "engine"
 
 
@@ -122,10 +125,17 @@ def _zone_changed(state: AccountState, before: Zone, record: Record) -> None:
 def halt(state: AccountState, reason: str, record: Record, symbol: str | None = None) -> None:
     """Latch a halt: opening orders are cancelled, protective stops stay."""
     record(HaltLatched(reason=reason, symbol=symbol))
-    for order in opening_orders(list(state.orders.values())):
-        if OrderState.PENDING_CANCEL in MOVES[order.state]:
-            record(CancelRequested(order_id=order.id, reason="halt", by=ENGINE))
+    request_cancels(opening_orders(list(state.orders.values())), record, reason="halt", by=ENGINE)
     record(Alert(kind=HALT_ALERT, message=f"trading is halted: {reason}", symbol=symbol))
+
+
+def request_cancels(orders: Iterable[Order], record: Record, *, reason: str, by: str) -> list[str]:
+    """Ask for the cancel of those orders that are not being cancelled, and return their ids."""
+    ids = [order.id for order in orders if order.may_be_cancelled]
+    for first in range(0, len(ids), _CANCELS_AT_ONCE):
+        some = tuple(ids[first : first + _CANCELS_AT_ONCE])
+        record(CancelRequested(order_ids=some, reason=reason, by=by))
+    return ids
 
 
 def _margin(state: AccountState, marks: Marks, equity: Decimal, record: Record) -> None:

@@ -170,9 +170,9 @@ class OrderRested(_TradingEvent, frozen=True, tag="order_rested"):
 
 
 class CancelRequested(_TradingEvent, frozen=True, tag="cancel_requested"):
-    """The order is to be cancelled. The engine does it, because what was printed before still fills."""
+    """Orders are to be cancelled. The engine does it, because what was printed before still fills."""
 
-    order_id: str
+    order_ids: tuple[str, ...]
     reason: str
     by: str
 

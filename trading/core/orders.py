@@ -158,6 +158,11 @@ class Order(msgspec.Struct, kw_only=True):
         return self.states[OrderState.PENDING_NEW]
 
     @property
+    def may_be_cancelled(self) -> bool:
+        """Whether a cancel may be asked for, and was not."""
+        return OrderState.PENDING_CANCEL in MOVES[self.state]
+
+    @property
     def remaining(self) -> Decimal:
         return self.terms.quantity - self.filled
 

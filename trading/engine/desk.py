@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+import msgspec
 from django.db import Error as DatabaseError
 from django.db import transaction
 
@@ -62,7 +63,7 @@ class Desk:
 
     def refresh(self) -> bool:
         """Read the accounts that other processes changed. Return whether there are any."""
-        numbers = dict(Account.objects.values_list("name", "number"))
+        numbers = dict(Account.objects.exclude(name__in=self.failed).values_list("name", "number"))
         changed = [
             name
             for name, number in numbers.items()
@@ -71,7 +72,8 @@ class Desk:
         if not changed:
             return False
         for account in Account.objects.filter(name__in=changed):
-            self.states[account.name] = state_of(account)
+            with suppress(msgspec.MsgspecError), self._blaming(account.name):
+                self.states[account.name] = state_of(account)
         self.version += 1
         return True
 

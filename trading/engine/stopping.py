@@ -1,6 +1,8 @@
 """A stop cancels all orders, waits for each, and closes all positions. Also the file STOP, and missing heartbeats."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from trades.stores import market_store
 from trading.core.account import STOPPED, STOPPING, AccountState
@@ -11,10 +13,10 @@ from trading.core.positions import Position
 from trading.market.hours import next_open_ns
 from trading.models import Account
 from trading.services.acceptance import accept, closing_view, judge
-from trading.services.control import is_stop_file_there, trading_stop
+from trading.services.control import STOP, is_stop_file_there, trading_stop
 from trading.services.orders import closing_order, orders_cancel
 
-_STOP = "stop"
+logger = logging.getLogger(__name__)
 
 
 def close_positions(now_ns: int, state: AccountState, record: Record) -> None:
@@ -34,7 +36,7 @@ def _close(position: Position, now_ns: int, state: AccountState, record: Record)
     order = closing_order(position)
     view = closing_view(state, position, order, now_ns=now_ns)
     found = judge(state, order, view, now_ns=now_ns)
-    accept(state, record, found, view, now_ns=now_ns, by=_STOP)
+    accept(state, record, found, view, now_ns=now_ns, by=STOP)
     opens_ns = next_open_ns(market_store().instrument(position.symbol), now_ns)
     if opens_ns != now_ns:
         record(CloseQueued(symbol=position.symbol, strategy=position.strategy, opens_ns=opens_ns))
@@ -48,7 +50,10 @@ def obey_file(states: Mapping[str, AccountState]) -> None:
         return
     for name, state in list(states.items()):
         if state.status != STOPPING and (state.status != STOPPED or state.positions or state.orders):
-            trading_stop(account=Account.objects.get(name=name), by="file", reason="the file STOP is there")
+            with _failing_alone(name):
+                trading_stop(
+                    account=Account.objects.get(name=name), by="file", reason="the file STOP is there"
+                )
 
 
 def miss_heartbeats(states: Mapping[str, AccountState], now_ns: int) -> None:
@@ -57,6 +62,16 @@ def miss_heartbeats(states: Mapping[str, AccountState], now_ns: int) -> None:
         seconds = state.preferences.heartbeat_seconds
         if seconds is None or not state.orders:
             continue
-        account = Account.objects.get(name=name)
-        if now_ns - (account.heartbeat_ns or account.created_ns) > seconds * NS_PER_SECOND:
-            orders_cancel(account=account, by="engine", reason="heartbeat")
+        with _failing_alone(name):
+            account = Account.objects.get(name=name)
+            if now_ns - (account.heartbeat_ns or account.created_ns) > seconds * NS_PER_SECOND:
+                orders_cancel(account=account, by="engine", reason="heartbeat")
+
+
+@contextmanager
+def _failing_alone(name: str) -> Iterator[None]:
+    """Log what fails for an account. It is tried again in a second, and holds up no other account."""
+    try:
+        yield
+    except Exception:
+        logger.exception("the engine cannot cancel the orders of %s", name)

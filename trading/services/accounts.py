@@ -99,7 +99,12 @@ def withdrawable(state: AccountState, equity: Decimal) -> Decimal:
 
 
 def preferences_change(*, account: Account, changes: Mapping[str, Any]) -> None:
-    """Change some of the account's preferences. changes: new values, by the names of `Preferences`."""
+    """Change some of the account's preferences. changes: new values, by the names of `Preferences`.
+
+    `heartbeat_seconds` begin now.
+    """
+    if "heartbeat_seconds" in changes:
+        heartbeat(accounts=[account])
     with open_journal(account.name) as journal:
         preferences = msgspec.structs.replace(journal.state.preferences, **changes)
         journal.record(preferences, at_ns=engine_status().now_ns)

@@ -8,6 +8,7 @@ from django.conf import settings
 
 from trading.core.account import RUNNING, STOPPED, STOPPING, AccountState
 from trading.core.configuration import RiskConfig
+from trading.core.due import request_cancels
 from trading.core.events import (
     Executed,
     ExecutionBusted,
@@ -29,9 +30,11 @@ from trading.exceptions import (
 from trading.journal import open_journal
 from trading.lease import engine_status, require_engine
 from trading.models import BUSTED, Account, EventRow, ExecutionRow
-from trading.services.orders import order_in, request_cancels
+from trading.services.orders import order_in
 
 STOP_FILE = "STOP"
+# By whom closing orders of a stop are.
+STOP = "stop"
 
 
 def trading_start(*, account: Account, by: str) -> AccountState:
@@ -49,14 +52,18 @@ def trading_start(*, account: Account, by: str) -> AccountState:
 
 
 def trading_stop(*, account: Account, by: str, reason: str = "") -> AccountState:
-    """Ask that all orders are cancelled and all positions closed. The engine does it. It may be asked again at any time."""
+    """Ask that all orders are cancelled and all positions closed. The engine does it.
+
+    It may be asked again at any time. The orders that close positions for a stop are not cancelled by the next one.
+    """
     now_ns = engine_status().now_ns
     with open_journal(account.name) as journal:
         state = journal.state
         is_needed = bool(state.positions or state.orders) if state.status == STOPPED else True
         if state.status != STOPPING and is_needed:
             journal.record(StopRequested(by=by, reason=reason), at_ns=now_ns)
-        request_cancels(journal, by=by, reason="stop", now_ns=now_ns)
+        orders = [order for order in state.orders.values() if order.by != STOP]
+        request_cancels(orders, journal.at(now_ns), reason=STOP, by=by)
         return state
 
 

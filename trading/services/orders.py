@@ -6,8 +6,9 @@ from uuid import UUID
 import msgspec
 
 from trading.core.account import book_of
+from trading.core.due import request_cancels
 from trading.core.events import CancelRequested
-from trading.core.orders import MOVES, Order, OrderState, OrderTerms, OrderType, TimeInForce
+from trading.core.orders import Order, OrderState, OrderTerms, OrderType, TimeInForce
 from trading.core.positions import Position
 from trading.core.terms import Side
 from trading.exceptions import ClientOrderIdReused, OrderNotOpen, UnknownOrder, UnknownPosition
@@ -83,7 +84,7 @@ def order_cancel(*, account: Account, order_id: UUID, by: str, reason: str = "cl
     with open_journal(account.name) as journal:
         order = _open_order(journal, account, order_id)
         if order.state is not OrderState.PENDING_CANCEL:
-            journal.record(CancelRequested(order_id=order.id, reason=reason, by=by), at_ns=now_ns)
+            journal.record(CancelRequested(order_ids=(order.id,), reason=reason, by=by), at_ns=now_ns)
         return Submitted(order, journal.state.number)
 
 
@@ -101,17 +102,7 @@ def orders_cancel(*, account: Account, by: str, reason: str = "client") -> list[
     """Ask for the cancel of all orders, and return their ids."""
     now_ns = engine_status().now_ns
     with open_journal(account.name) as journal:
-        return request_cancels(journal, by=by, reason=reason, now_ns=now_ns)
-
-
-def request_cancels(journal: Journal, *, by: str, reason: str, now_ns: int) -> list[str]:
-    """Ask for the cancel of all orders that are not being cancelled, and return their ids."""
-    ids = [
-        order.id for order in journal.state.orders.values() if OrderState.PENDING_CANCEL in MOVES[order.state]
-    ]
-    for order_id in ids:
-        journal.record(CancelRequested(order_id=order_id, reason=reason, by=by), at_ns=now_ns)
-    return ids
+        return request_cancels(journal.state.orders.values(), journal.at(now_ns), reason=reason, by=by)
 
 
 def order_replace(*, account: Account, order_id: UUID, order: OrderTerms, by: str) -> Submitted:
@@ -132,7 +123,7 @@ def order_replace(*, account: Account, order_id: UUID, order: OrderTerms, by: st
         found = judge(journal.state, order, view, now_ns=now_ns)
         raise_if_refused(found)
         new_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by, replaces=old.id)
-        journal.record(CancelRequested(order_id=old.id, reason="replaced", by=by), at_ns=now_ns)
+        journal.record(CancelRequested(order_ids=(old.id,), reason="replaced", by=by), at_ns=now_ns)
         return Submitted(journal.state.orders[new_id], journal.state.number)
 
 

@@ -111,7 +111,7 @@ class Paper:
         return new_id
 
     def cancel(self, order_id: str, reason: str = "client") -> None:
-        self.record(CancelRequested(order_id=order_id, reason=reason, by="me"))
+        self.record(CancelRequested(order_ids=(order_id,), reason=reason, by="me"))
 
     def print(
         self, price: object, volume: object = VOLUME, *, symbol: str = "AAPL", **fields: Any

@@ -210,7 +210,7 @@ def _day(folded: Folded) -> None:
     _end(folded, parent, "expired")
     folded.execute(stop, 8, 45)
     parent, _, _ = _bracket(folded)
-    folded.take(CancelRequested(order_id=parent, reason="client", by="me"))
+    folded.take(CancelRequested(order_ids=(parent,), reason="client", by="me"))
     _end(folded, parent)
     folded.trade(-3, 100)
     folded.trade(3, "99.5")

@@ -114,8 +114,13 @@ def test_zone_is_told_and_a_halt_cancels_what_opens() -> None:
     stop = paper.accept(order_of(-100, stop=70, reduce_only=True))
     paper.wait()
     assert _mark(paper, 97) == ["Marked", "Alert zone"]
-    assert _mark(paper, 90) == ["Marked", "HaltLatched", "CancelRequested", "CancelRequested", "Alert halt"]
-    cancelled = {event.order_id for event, _ in paper.events if isinstance(event, CancelRequested)}
+    assert _mark(paper, 90) == ["Marked", "HaltLatched", "CancelRequested", "Alert halt"]
+    cancelled = {
+        order_id
+        for event, _ in paper.events
+        if isinstance(event, CancelRequested)
+        for order_id in event.order_ids
+    }
     assert cancelled == {opening, bracket}
     paper.wait()
     assert list(paper.state.orders) == [stop]

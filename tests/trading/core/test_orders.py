@@ -58,7 +58,7 @@ def test_states_keep_their_first_instant() -> None:
 def test_order_being_cancelled_still_fills() -> None:
     folded = Folded()
     order_id = folded.accept(order_terms(10))
-    folded.take(CancelRequested(order_id=order_id, reason="client", by="me"))
+    folded.take(CancelRequested(order_ids=(order_id,), reason="client", by="me"))
     folded.execute(order_id, 4)
     assert folded.state.orders[order_id].state is OrderState.PENDING_CANCEL
     (order,) = folded.execute(order_id, 6).orders
@@ -68,7 +68,7 @@ def test_order_being_cancelled_still_fills() -> None:
 def test_second_cancel_is_refused() -> None:
     folded = Folded()
     order_id = folded.accept(order_terms(10))
-    cancel = CancelRequested(order_id=order_id, reason="client", by="me")
+    cancel = CancelRequested(order_ids=(order_id,), reason="client", by="me")
     folded.take(cancel)
     with pytest.raises(IllegalMove):
         folded.take(cancel)
