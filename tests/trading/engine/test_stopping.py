@@ -18,6 +18,7 @@ from trading.core.orders import OrderState, OrderType, TimeInForce
 from trading.core.terms import Side
 from trading.engine.clock import DataClock
 from trading.engine.engine import Engine
+from trading.exceptions import TradingHalted
 from trading.lease import lease_end
 from trading.models import EventRow, OrderRow, TradeRow
 from trading.services import control
@@ -126,7 +127,7 @@ def test_the_file_stop_stops_all_accounts_also_if_one_cannot_be_stopped(
     assert (desk.state.status, second.state.status) == ("stopping", "running")
     desk.run()
     assert second.state.status == "stopped"
-    with pytest.raises(control.TradingHalted, match="STOP"):
+    with pytest.raises(TradingHalted, match="STOP"):
         control.trading_start(account=second.account, by="test")
 
 
