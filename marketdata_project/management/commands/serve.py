@@ -153,8 +153,9 @@ class Command(BaseCommand):
             feeds_sample=feeds_sample,
         )
         base = url_of(listener)
-        workers = "a worker and a job worker" if settings.JOB_THREADS else "a worker"
-        self._say(f"Starting {settings.WORKERS} web processes, {workers} on {base}")
+        processes = [f"{settings.WORKERS} web processes", "a worker"]
+        processes += ["a job worker"] * plan.runs_jobs + ["the trading engine"] * plan.trades
+        self._say(f"Starting {', '.join(processes)} on {base}")
         Supervisor(plan, say=self._say).run(on_ready=lambda: self._say(_welcome(base)))
         self._say("Stopped")
 
