@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Max, Q
+from django.db.models import Max
 
+from audit.chain.append import write_transaction
 from trading.exceptions import EngineUnavailable
 from trading.models import EngineLease, LogProgress
 
-LEASE_SECONDS = 5.0
+_LEASE_NS = 5 * 10**9
 _ID = 1
 
 
@@ -26,15 +27,25 @@ class EngineStatus:
 
 def lease_take(holder: UUID, *, now_ns: int | None, document: dict[str, Any]) -> bool:
     """Take the lease, or renew it. Return whether the holder has it now. now_ns: of the engine's clock; None for the wall clock."""
-    wall_ns = time.time_ns()
-    EngineLease.objects.get_or_create(pk=_ID)
-    mine = Q(holder=holder) | Q(leased_until_ns__lt=wall_ns)
-    until_ns = wall_ns + round(LEASE_SECONDS * 1e9)
-    values = {"holder": holder, "leased_until_ns": until_ns, "now_ns": now_ns, "document": document}
-    renewed = EngineLease.objects.filter(pk=_ID, holder=holder, leased_until_ns__gte=wall_ns).update(**values)
-    if renewed:
-        return True
-    return bool(EngineLease.objects.filter(mine, pk=_ID).update(**values, started_ns=wall_ns))
+    lease, _ = EngineLease.objects.get_or_create(pk=_ID)
+    if lease.holder != holder and lease.leased_until_ns >= time.time_ns():
+        return False
+    with write_transaction():
+        wall_ns = time.time_ns()
+        values = {"leased_until_ns": wall_ns + _LEASE_NS, "now_ns": now_ns, "document": document}
+        if EngineLease.objects.filter(pk=_ID, holder=holder).update(**values):
+            return True
+        free = EngineLease.objects.filter(pk=_ID, leased_until_ns__lt=wall_ns)
+        return bool(free.update(**values, holder=holder, started_ns=wall_ns))
+
+
+def lease_renew(holder: UUID) -> bool:
+    """Renew the lease, also one that is over but that nobody took. Return whether the holder has it now.
+
+    In a transaction nobody can take it until the end.
+    """
+    until_ns = time.time_ns() + _LEASE_NS
+    return bool(EngineLease.objects.filter(pk=_ID, holder=holder).update(leased_until_ns=until_ns))
 
 
 def lease_end(holder: UUID) -> None:
@@ -69,8 +80,3 @@ def require_engine() -> EngineStatus:
     if not status.is_alive:
         raise EngineUnavailable("the engine is away; nothing can be opened until it is back")
     return status
-
-
-def lease_is_held(holder: UUID) -> bool:
-    """Return whether a process is still the engine."""
-    return EngineLease.objects.filter(pk=_ID, holder=holder, leased_until_ns__gte=time.time_ns()).exists()

@@ -81,6 +81,16 @@ def records_transaction() -> Iterator[None]:
 
 
 @contextmanager
+def write_transaction() -> Iterator[None]:
+    """Run a transaction in turn with those that append records, or a part of the one that is open.
+
+    Raises django.db.Error.
+    """
+    with transaction.atomic() if connection.in_atomic_block else records_transaction():
+        yield
+
+
+@contextmanager
 def _turn() -> Iterator[ExitStack]:
     """On SQLite, hold `AUDIT_DIR/turn.lock`; closing the stack releases it.
 

@@ -1,26 +1,30 @@
 """The accounts as the engine knows them, and the only way in which it changes them."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
 from django.db import Error as DatabaseError
-from django.db import transaction
 
+from audit.chain.append import write_transaction
 from audit.services import event_record
 from trading.core.account import AccountState
 from trading.core.events import Event
 from trading.core.matching import Record
 from trading.engine.logs import FollowedLog, ReadPosition
 from trading.journal import open_journal, state_of
-from trading.lease import lease_is_held
+from trading.lease import lease_renew
 from trading.models import Account, LogProgress
 
 logger = logging.getLogger(__name__)
+
+# So long a transaction takes further rows.
+_LOCKED_SECONDS = 0.02
 
 Act = Callable[[AccountState, Record], object]
 """Decides what follows for an account, and records it."""
@@ -60,6 +64,8 @@ class Desk:
     states: dict[str, AccountState] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     moved: dict[tuple[str, str], FollowedLog] = field(default_factory=dict)
+    _transaction: ExitStack | None = None
+    _begun_at: float | None = None
 
     def refresh(self) -> bool:
         """Read the accounts that other processes changed. Return whether there are any."""
@@ -87,7 +93,7 @@ class Desk:
         self.moved[log.dataset.name, log.symbol] = log
 
     def act(self, acts: Iterable[tuple[str, Act]], *, at_ns: int) -> bool:
-        """Do what acts record, for all accounts in one transaction.
+        """Do what acts record, for all accounts in one transaction: that of `one_transaction`, or an own one.
 
         It has an audit record for each account, and the places of all logs, so that an engine that begins again has taken the same rows of each. Return
         whether anything was recorded. Raises EngineReplaced.
@@ -95,7 +101,8 @@ class Desk:
         wanted = [(name, act) for name, act in acts if name not in self.failed and self._wants(name, act)]
         if not wanted:
             return False
-        with transaction.atomic():
+        with self.one_transaction():
+            self._begin()
             self.places_save()
             for name, act in wanted:
                 with open_journal(name) as journal, self._blaming(name):
@@ -104,6 +111,29 @@ class Desk:
                 _audit(name, journal.recorded)
             self.version += 1
         return True
+
+    @contextmanager
+    def one_transaction(self) -> Iterator[None]:
+        """Write all that acts record meanwhile in one transaction. It begins with the first of them."""
+        if self._transaction is not None:
+            yield
+            return
+        try:
+            with ExitStack() as self._transaction:
+                yield
+        finally:
+            self._transaction = self._begun_at = None
+
+    def _begin(self) -> None:
+        assert self._transaction is not None  # noqa: S101 `act` sees to it
+        if self._begun_at is None:
+            self._transaction.enter_context(write_transaction())
+            self._begun_at = time.monotonic()
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the open transaction has locked the database for so long that it should end."""
+        return self._begun_at is not None and time.monotonic() - self._begun_at > _LOCKED_SECONDS
 
     def _wants(self, name: str, act: Act) -> bool:
         """Return whether an act would record something; False if it fails."""
@@ -128,9 +158,9 @@ class Desk:
             raise
 
     def places_save(self) -> None:
-        """Store how far the logs were worked through. Raises EngineReplaced if another process is the engine."""
-        with transaction.atomic():
-            if not lease_is_held(self.holder):
+        """Store how far the logs were worked through, and renew the lease. Raises EngineReplaced if another process is the engine."""
+        with write_transaction():
+            if not lease_renew(self.holder):
                 raise EngineReplaced
             for log in self.moved.values():
                 _place_save(log)

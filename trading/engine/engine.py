@@ -94,12 +94,13 @@ class Engine:
         self._desk.refresh()
         self._follow()
         until = time.monotonic() + _ROUND_SECONDS
-        for arrival in self._arrivals():
-            self._pass_time(arrival.known_ns)
-            self._take(arrival)
-            if time.monotonic() > until:
-                return True
-        self._pass_time(self._clock.idle())
+        with self._desk.one_transaction():
+            for arrival in self._arrivals():
+                self._pass_time(arrival.known_ns)
+                self._take(arrival)
+                if self._desk.is_waited_for or time.monotonic() > until:
+                    return True
+            self._pass_time(self._clock.idle())
         return False
 
     def keep_up_now(self) -> None:
@@ -248,7 +249,7 @@ class Engine:
             partial(self._actions.take_effect, self._marks, now_ns),
             partial(settling.settle, self._marks, now_ns),
             partial(self._new_day, now_ns),
-            partial(stopping.close_positions, now_ns),
+            partial(stopping.close_positions, self._marks, now_ns),
         ]
 
     def _new_day(self, now_ns: int, state: AccountState, record: Record) -> None:

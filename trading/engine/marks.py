@@ -10,6 +10,7 @@ from trades.stores import market_store
 from trading.core.account import AccountState
 from trading.core.events import BarPrint, Print, Reference, RowRef
 from trading.core.matching import Rate
+from trading.core.positions import Position
 from trading.core.rows import MarketRow, Quote, RowCorrection
 from trading.core.terms import Side
 from trading.exceptions import NoRate, NoReferencePrice
@@ -83,17 +84,22 @@ class MarkBook:
 
     def marks(self, state: AccountState, *, now_ns: int) -> dict[str, Reference]:
         """Return the marks of the symbols that an account holds. A symbol without a price or a rate has none."""
-        marks = {}
-        for position in state.positions.values():
-            rate = self.rate(position.terms.currency, state.currency, now_ns=now_ns)
-            prices = self._prices_of(position.symbol, now_ns)
-            side = Side.SELL if position.quantity > 0 else Side.BUY
-            if rate is not None:
-                with suppress(NoReferencePrice):
-                    marks[position.symbol] = reference_from(
-                        position.symbol, prices.quote, prices.last, side=side, rate=rate
-                    )
-        return marks
+        marks = {
+            position.symbol: self.mark(position, state.currency, now_ns=now_ns)
+            for position in state.positions.values()
+        }
+        return {symbol: mark for symbol, mark in marks.items() if mark is not None}
+
+    def mark(self, position: Position, currency: str, *, now_ns: int) -> Reference | None:
+        """Return what closing a position would get, for an account in a currency; None without a price or a rate."""
+        rate = self.rate(position.terms.currency, currency, now_ns=now_ns)
+        if rate is None:
+            return None
+        prices = self._prices_of(position.symbol, now_ns)
+        side = Side.SELL if position.quantity > 0 else Side.BUY
+        with suppress(NoReferencePrice):
+            return reference_from(position.symbol, prices.quote, prices.last, side=side, rate=rate)
+        return None
 
     def _prices_of(self, symbol: str, now_ns: int) -> _Prices:
         prices = self._prices.get(symbol)

@@ -10,16 +10,17 @@ from trading.core.amounts import NS_PER_SECOND
 from trading.core.events import CLOSE_ALERT, Alert, CloseQueued, Stopped
 from trading.core.matching import Record
 from trading.core.positions import Position
+from trading.engine.marks import MarkBook
 from trading.market.hours import next_open_ns
 from trading.models import Account
-from trading.services.acceptance import accept, closing_view, judge
+from trading.services.acceptance import closing_view
 from trading.services.control import STOP, is_stop_file_there, trading_stop
-from trading.services.orders import closing_order, orders_cancel
+from trading.services.orders import accept_closing, orders_cancel
 
 logger = logging.getLogger(__name__)
 
 
-def close_positions(now_ns: int, state: AccountState, record: Record) -> None:
+def close_positions(book: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:
     """Go on with a stop: close each position whose orders have ended, and say when the account is flat."""
     if state.status != STOPPING:
         return
@@ -29,14 +30,14 @@ def close_positions(now_ns: int, state: AccountState, record: Record) -> None:
     for position in list(state.positions.values()):
         orders = state.orders_of(position.symbol)
         if not any(each.terms.strategy == position.strategy for each in orders):
-            _close(position, now_ns, state, record)
+            _close(position, book, now_ns, state, record)
 
 
-def _close(position: Position, now_ns: int, state: AccountState, record: Record) -> None:
-    order = closing_order(position)
-    view = closing_view(state, position, order, now_ns=now_ns)
-    found = judge(state, order, view, now_ns=now_ns)
-    accept(state, record, found, view, now_ns=now_ns, by=STOP)
+def _close(position: Position, book: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:
+    # The database is locked: prices that the engine has need no read of the store.
+    mark = book.mark(position, state.currency, now_ns=now_ns)
+    view = closing_view(state, position, mark, book.marks(state, now_ns=now_ns))
+    accept_closing(state, record, position, view, now_ns=now_ns, by=STOP)
     opens_ns = next_open_ns(market_store().instrument(position.symbol), now_ns)
     if opens_ns != now_ns:
         record(CloseQueued(symbol=position.symbol, strategy=position.strategy, opens_ns=opens_ns))

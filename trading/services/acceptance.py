@@ -67,15 +67,14 @@ def market_view(state: AccountState, order: OrderTerms, *, now_ns: int) -> Marke
     )
 
 
-def closing_view(state: AccountState, position: Position, order: OrderTerms, *, now_ns: int) -> MarketView:
-    """Read what is needed to close a position. Without a price or a rate it is closed all the same."""
-    try:
-        reference = reference_of(order.symbol, state.currency, side=order.side, now_ns=now_ns)
-    except (NoReferencePrice, NoRate):
-        price = position.average_price or ZERO
-        reference = Reference(symbol=order.symbol, price=price, rate=Decimal(1))
-    heads = heads_of(order.symbol, state.currency)
-    return MarketView(position.terms, reference, marks={}, heads=heads, expires_ns=None)
+def closing_view(
+    state: AccountState, position: Position, mark: Reference | None, marks: dict[str, Reference]
+) -> MarketView:
+    """Return what is needed to close a position. Without a mark, because it has no price or no rate, it is closed all the same."""
+    price = position.average_price or ZERO
+    reference = mark or Reference(symbol=position.symbol, price=price, rate=Decimal(1))
+    heads = heads_of(position.symbol, state.currency)
+    return MarketView(position.terms, reference, marks=marks, heads=heads, expires_ns=None)
 
 
 def marks_of(state: AccountState, *, now_ns: int, known: Iterable[str] = ()) -> dict[str, Reference]:
@@ -84,10 +83,17 @@ def marks_of(state: AccountState, *, now_ns: int, known: Iterable[str] = ()) -> 
     for position in state.positions.values():
         if position.symbol in known or position.symbol in marks:
             continue
-        is_long = position.quantity > 0
-        with suppress(NoReferencePrice, NoRate, NotTradable):
-            marks[position.symbol] = mark_of(position.symbol, state.currency, is_long=is_long, now_ns=now_ns)
+        mark = mark_of_position(position, state.currency, now_ns=now_ns)
+        if mark is not None:
+            marks[position.symbol] = mark
     return marks
+
+
+def mark_of_position(position: Position, currency: str, *, now_ns: int) -> Reference | None:
+    """Return what closing a position would get, for an account in a currency; None without a price or a rate."""
+    with suppress(NoReferencePrice, NoRate, NotTradable):
+        return mark_of(position.symbol, currency, is_long=position.quantity > 0, now_ns=now_ns)
+    return None
 
 
 def closing_terms(state: AccountState, order: OrderTerms) -> OrderTerms:

@@ -5,9 +5,10 @@ from uuid import UUID
 
 import msgspec
 
-from trading.core.account import book_of
+from trading.core.account import AccountState
 from trading.core.due import request_cancels
 from trading.core.events import CancelRequested
+from trading.core.matching import Record
 from trading.core.orders import Order, OrderState, OrderTerms, OrderType, TimeInForce
 from trading.core.positions import Position
 from trading.core.terms import Side
@@ -15,7 +16,16 @@ from trading.exceptions import ClientOrderIdReused, OrderNotOpen, UnknownOrder, 
 from trading.journal import Journal, open_journal, state_of
 from trading.lease import engine_status, require_engine
 from trading.models import Account, OrderRow
-from trading.services.acceptance import accept, closing_view, judge, market_view, raise_if_refused
+from trading.services.acceptance import (
+    MarketView,
+    accept,
+    closing_view,
+    judge,
+    mark_of_position,
+    market_view,
+    marks_of,
+    raise_if_refused,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +156,27 @@ def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> 
     Raises UnknownPosition.
     """
     now_ns = engine_status().now_ns
+    before = state_of(account)
+    position = _position_in(before, symbol, strategy)
+    marks = marks_of(before, now_ns=now_ns)
+    mark = mark_of_position(position, before.currency, now_ns=now_ns)
     with open_journal(account.name) as journal:
-        book = book_of(symbol, strategy)
-        if book not in journal.state.positions:
-            raise UnknownPosition(f"the account holds no {symbol}")
-        order_id = accept_closing(journal, book, now_ns=now_ns, by=by)
+        position = _position_in(journal.state, symbol, strategy)
+        view = closing_view(journal.state, position, mark, marks)
+        order_id = accept_closing(journal.state, journal.at(now_ns), position, view, now_ns=now_ns, by=by)
         return Submitted(journal.state.orders[order_id], journal.state.number)
 
 
-def accept_closing(journal: Journal, book: str, *, now_ns: int, by: str) -> str:
+def _position_in(state: AccountState, symbol: str, strategy: str) -> Position:
+    position = state.position(symbol, strategy)
+    if position is None:
+        raise UnknownPosition(f"the account holds no {symbol}")
+    return position
+
+
+def accept_closing(
+    state: AccountState, record: Record, position: Position, view: MarketView, *, now_ns: int, by: str
+) -> str:
     """Accept a market order that closes a position, whatever the state of the account. Return its id."""
-    position = journal.state.positions[book]
-    order = closing_order(position)
-    view = closing_view(journal.state, position, order, now_ns=now_ns)
-    found = judge(journal.state, order, view, now_ns=now_ns)
-    return accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)
+    found = judge(state, closing_order(position), view, now_ns=now_ns)
+    return accept(state, record, found, view, now_ns=now_ns, by=by)

@@ -8,7 +8,8 @@ from unittest import mock
 from uuid import UUID
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 
 from store.datasets import TRADES
 from store.protocol import Action, Amendment, Correction
@@ -142,6 +143,52 @@ def test_a_second_engine_waits_until_the_lease_is_given_back(desk: TradingDesk):
     second.keep_up_now()
     second.round()
     assert desk.state.positions["COIN"].quantity == 1
+
+
+def test_an_engine_that_was_too_slow_goes_on_unless_another_took_its_place(desk: TradingDesk):
+    desk.order("COIN", Side.BUY, 1)
+    desk.run()
+    started_ns = EngineLease.objects.get().started_ns
+    EngineLease.objects.update(leased_until_ns=1)
+    prints("COIN", (1, 100.0, 10.0))
+    desk.engine.round()
+    assert desk.state.positions["COIN"].quantity == 1
+    lease = EngineLease.objects.get()
+    assert (lease.leased_until_ns > 1, lease.started_ns) == (True, started_ns)
+
+
+def test_rows_that_wait_are_one_transaction(desk: TradingDesk):
+    desk.order("COIN", Side.BUY, 2)
+    desk.run()
+    prints("COIN", (1, 100.0, 1.0), (2, 100.0, 1.0))
+    with (
+        mock.patch("trading.engine.desk._audit", side_effect=[None, OperationalError]),
+        pytest.raises(OperationalError),
+    ):
+        desk.engine.round()
+    assert not ExecutionRow.objects.exists()
+    desk.engine._forget()
+    desk.run()
+    assert ExecutionRow.objects.count() == 2
+    desk.check()
+
+
+def test_a_transaction_of_rows_ends_soon(desk: TradingDesk):
+    desk.order("COIN", Side.BUY, 2)
+    desk.run()
+    prints("COIN", (1, 100.0, 1.0), (2, 100.0, 1.0))
+    with mock.patch("trading.engine.desk._LOCKED_SECONDS", -1.0):
+        assert desk.engine.round()
+    assert ExecutionRow.objects.count() == 1
+    desk.run()
+    assert ExecutionRow.objects.count() == 2
+
+
+def test_an_engine_that_waits_writes_nothing(desk: TradingDesk):
+    second = Engine(DataClock())
+    with CaptureQueriesContext(connection) as queries:
+        assert not second.round()
+    assert all(each["sql"].startswith("SELECT") for each in queries)
 
 
 def test_an_engine_whose_lease_was_taken_writes_nothing(desk: TradingDesk):

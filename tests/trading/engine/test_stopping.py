@@ -83,6 +83,18 @@ def test_a_stop_that_is_repeated_leaves_its_closing_orders(desk: TradingDesk):
     assert (desk.state.status, desk.state.positions) == ("stopped", {})
 
 
+def test_a_stop_closes_at_the_marks_of_the_engine_without_reading_the_store(desk: TradingDesk):
+    hold(desk, "COIN")
+    hold(desk, "AAPL")
+    trading_stop(account=desk.account, by="test")
+    with mock.patch("trading.services.acceptance.mark_of", side_effect=AssertionError):
+        desk.run()
+    bodies = (
+        EventRow.objects.filter(name="order_accepted").order_by("-number").values_list("body", flat=True)[:2]
+    )
+    assert [decoded(body).reference.price for body in bodies] == [100, 100]  # type: ignore[union-attr]  # its name says so
+
+
 def test_what_a_closed_market_keeps_from_closing_is_named_and_closed_in_its_next_session(desk: TradingDesk):
     hold(desk, "AAPL")
     hold(desk, "COIN")
