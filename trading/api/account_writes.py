@@ -11,6 +11,7 @@ from rest_framework.serializers import Serializer
 
 from http_requests.parameters import single_parameters
 from jobs.views import IDEMPOTENCY_KEY
+from ratelimit.credentials.authentication import caller_again
 from trading.api import examples
 from trading.api.account_inputs import (
     AccountInput,
@@ -58,7 +59,8 @@ class AccountWritesViewSet(TradingWrites, AccountsViewSet):
         single_parameters(request.GET, ("format",))
         values = self.body(AccountInput)
         name, kind = values["id"], AccountKind(values["kind"])
-        if not self.caller.owns(name):
+        caller = caller_again(self)
+        if not caller.owns(name):
             raise PermissionDenied(f"the caller does not own the account {name}", "forbidden")
 
         def create() -> Done:
@@ -66,7 +68,7 @@ class AccountWritesViewSet(TradingWrites, AccountsViewSet):
                 name=name,
                 kind=kind,
                 currency=values["currency"],
-                by=self.caller.identity,
+                by=caller.identity,
                 config=RiskConfig(),
             )
             return Done(account_document(account), account.number)

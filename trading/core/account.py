@@ -93,7 +93,9 @@ class AccountState(msgspec.Struct, kw_only=True):
     @property
     def risk_level(self) -> Decimal:
         """Per cent of the equity that a trade may lose now."""
-        level = self.config.risk_level if self.override is None else self.override.risk_level
+        level = self.config.risk_level
+        if self.override is not None:
+            level = min(self.override.risk_level, self.config.max_risk_level)
         return level * self.zone.factor
 
     def position(self, symbol: str, strategy: str = "") -> Position | None:
@@ -404,16 +406,33 @@ def _busted(state: AccountState, event: events.ExecutionBusted, at_ns: int) -> E
 
 @_on(events.SplitApplied)
 def _split(state: AccountState, event: events.SplitApplied, at_ns: int) -> Effects:
-    for position in state.positions.values():
+    effects = Effects()
+    for position in list(state.positions.values()):
         if position.symbol == event.symbol:
-            positions.split(position, event.ratio, event.effective_ns)
+            _split_position(state, position, event, effects)
     orders = [order for order in state.orders_of(event.symbol) if order.submitted_ns < event.effective_ns]
     for order in orders:
         _split_order(order, event.ratio)
     _note_action(state, event.symbol, event.action)
     for parent in {order.parent_id or order.id for order in orders} & state.covered.keys():
         state.covered[parent] = quantity(state.covered[parent], event.ratio)
-    return Effects(orders=orders)
+    effects.orders = orders
+    return effects
+
+
+def _split_position(
+    state: AccountState, position: Position, event: events.SplitApplied, effects: Effects
+) -> None:
+    """Split a position. One of which nothing is left is closed at a price of nothing."""
+    lots = positions.split_lots(position, event.ratio, event.effective_ns)
+    if any(lots):
+        positions.split(position, event.ratio, event.effective_ns)
+        return
+    book = Book(position.symbol, position.strategy, position.terms)
+    name = f"split-{action_key(event.action)}"
+    lost = _filled(state, book, Execution(name, -position.quantity, ZERO, ZERO, ONE, event.effective_ns))
+    effects.entries += lost.entries
+    effects.closed += lost.closed
 
 
 def _split_order(order: Order, by: Decimal) -> None:

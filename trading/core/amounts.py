@@ -12,7 +12,7 @@ _QUANTITY = Decimal("0.000000001")
 # A product of a price, a quantity, a multiplier and a rate has at most 68 digits, so that it is rounded once.
 _EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
 _PRICE = Context(prec=15, rounding=ROUND_HALF_EVEN)
-_LONG = Context(prec=40, rounding=ROUND_HALF_EVEN)
+_LONG = Context(prec=30, rounding=ROUND_HALF_EVEN)
 
 
 def exact(*factors: Decimal) -> Decimal:
@@ -36,7 +36,7 @@ def part_of(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:
 
 
 def scaled(value: Decimal, by: Decimal, of: Decimal) -> Decimal:
-    """Return `value * by / of` with 40 digits, for values that are scaled again and again. `of` must not be zero."""
+    """Return `value * by / of` with 30 digits, for values that are scaled again and again. `of` must not be zero."""
     return _LONG.plus(_EXACT.divide(_EXACT.multiply(value, by), of))
 
 

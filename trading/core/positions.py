@@ -216,11 +216,17 @@ def _closed(position: Position, trade: OpenTrade, direction: str, at_ns: int) ->
     )
 
 
+def split_lots(position: Position, by: Decimal, before_ns: int) -> list[Decimal]:
+    """Return the quantities of the lots after a split: those opened before an instant are multiplied."""
+    return [
+        quantity(lot.quantity, by) if lot.opened_ns < before_ns else lot.quantity for lot in position.lots
+    ]
+
+
 def split(position: Position, by: Decimal, before_ns: int) -> None:
     """Multiply the quantities of lots that were opened before an instant; costs stay."""
-    for lot in position.lots:
-        if lot.opened_ns < before_ns:
-            lot.quantity = quantity(lot.quantity, by)
+    for lot, after in zip(position.lots, split_lots(position, by, before_ns), strict=True):
+        lot.quantity = after
     position.quantity = sum((lot.quantity for lot in position.lots), ZERO)
     trade = position.trade
     if trade is not None and trade.opened_ns < before_ns:

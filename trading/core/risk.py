@@ -25,6 +25,8 @@ from trading.core.valuation import (
 )
 
 _MINUTE_NS = 60 * NS_PER_SECOND
+# The state of an account is written whole after each event: 1 KB an open order.
+MOST_OPEN_ORDERS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def _is_marketable(order: OrderTerms, reference: Reference) -> bool:
 
 def verdict(state: AccountState, proposal: Proposal, marks: Marks, *, now_ns: int) -> RiskVerdict:
     """Check an order. marks: of all symbols that are held."""
-    checks = [*_form(proposal)]
+    checks = [*_form(state, proposal)]
     if proposal.order.reduce_only:
         return RiskVerdict(proposal, (*checks, _reduces(state, proposal)))
     checks += [*_prices(state, proposal), *_states(state, proposal, now_ns)]
@@ -140,8 +142,16 @@ def verdict(state: AccountState, proposal: Proposal, marks: Marks, *, now_ns: in
     return RiskVerdict(proposal, tuple(checks), equity, load.exposure, gross, needed)
 
 
-def _form(proposal: Proposal) -> Iterator[Check]:
+def _form(state: AccountState, proposal: Proposal) -> Iterator[Check]:
     order, terms = proposal.order, proposal.terms
+    yield Check(
+        name="open_orders",
+        is_passed=len(state.orders) < MOST_OPEN_ORDERS,
+        value=Decimal(len(state.orders) + 1),
+        limit=Decimal(MOST_OPEN_ORDERS),
+        unit="orders",
+        message="not too many orders are open",
+    )
     yield Check(
         name="lot",
         is_passed=order.reduce_only or is_multiple(order.quantity, terms.lot),

@@ -13,6 +13,7 @@ from django.db import Error as DatabaseError
 
 from audit.chain.append import write_transaction
 from audit.services import event_record
+from store.exceptions import DataDamaged, StoreUnavailable
 from trading.core.account import AccountState
 from trading.core.events import Event
 from trading.core.matching import Record
@@ -140,21 +141,20 @@ class Desk:
         try:
             with self._blaming(name):
                 return would_record(act, self.states[name])
-        except DatabaseError:
-            raise
-        except Exception:  # noqa: BLE001 it was logged, and the account is left alone
+        except Exception as error:
+            if _is_passing(error):
+                raise
             return False
 
     @contextmanager
     def _blaming(self, name: str) -> Iterator[None]:
-        """Leave an account alone from now on if its act fails, for the others' sake. The database's errors are not its own."""
+        """Leave an account alone for a while if its act fails, for the others' sake. What passes is no error of its own."""
         try:
             yield
-        except DatabaseError:
-            raise
-        except Exception:
-            logger.exception("the engine leaves the account %s alone until it is started again", name)
-            self.failed.add(name)
+        except Exception as error:
+            if not _is_passing(error):
+                logger.exception("the engine leaves the account %s alone for a while", name)
+                self.failed.add(name)
             raise
 
     def places_save(self) -> None:
@@ -165,6 +165,12 @@ class Desk:
             for log in self.moved.values():
                 _place_save(log)
         self.moved.clear()
+
+
+def _is_passing(error: Exception) -> bool:
+    """Return whether an error is of the database or the store, and may be gone when the engine begins again."""
+    is_of_store = isinstance(error, StoreUnavailable) and not isinstance(error, DataDamaged)
+    return is_of_store or isinstance(error, DatabaseError)
 
 
 def _audit(account: str, recorded: dict[int, str]) -> None:

@@ -34,6 +34,10 @@ logger = logging.getLogger(__name__)
 # A round takes rows for so long before it looks at the accounts again.
 _ROUND_SECONDS = 0.1
 _PAUSE_SECONDS = 0.02
+# So often what follows from time is followed up at once: an order expires, so a position is closed, so an account is stopped.
+_MOST_TURNS = 10
+# An account that failed is tried again.
+_RETRY_SECONDS = 60.0
 # So often the lease is renewed, places from which nothing followed are stored, and the file STOP is looked for.
 _UPKEEP_SECONDS = 1.0
 _Key = tuple[str, str]
@@ -53,6 +57,7 @@ class Engine:
         self._logs: dict[_Key, FollowedLog] = {}
         self._broken: dict[_Key, float] = {}
         self._upkeep_at = 0.0
+        self._retry_at = 0.0
         # When time has something to do, in the states of this version.
         self._due_ns = 0
         self._passed_version = -1
@@ -117,11 +122,15 @@ class Engine:
             self._forget()
             return False
         self._upkeep_at = now + _UPKEEP_SECONDS
+        if now >= self._retry_at:
+            self._retry_at = now + _RETRY_SECONDS
+            self._desk.failed.clear()
         if self._desk.moved:
             self._desk.places_save()
         self._desk.refresh()
         stopping.obey_file(self._desk.states)
-        stopping.miss_heartbeats(self._desk.states, self._clock.now_ns)
+        silent = stopping.silent_accounts(self._desk.states, self._clock.now_ns)
+        self._desk.act([(name, stopping.cancel_all) for name in silent], at_ns=self._clock.now_ns)
         return True
 
     def _document(self) -> dict[str, object]:
@@ -204,6 +213,7 @@ class Engine:
             return question(row)
         if isinstance(row, CorporateAction):
             self._actions.add(row)
+            self._passed_version = -1
             return []
         names = self._desk.of_symbol(arrival.symbol)
         acts: list[tuple[str, Act]] = []
@@ -235,8 +245,9 @@ class Engine:
         if self._desk.version == self._passed_version and now_ns < self._due_ns:
             return
         acts = [(name, act) for name in self._desk.states for act in self._due(now_ns)]
-        while self._desk.act(acts, at_ns=now_ns):
-            pass
+        for _ in range(_MOST_TURNS):
+            if not self._desk.act(acts, at_ns=now_ns):
+                break
         dues = [due.next_due_ns(state) for state in self._desk.states.values()]
         dues += [settling.next_settlement_ns(state) for state in self._desk.states.values()]
         dues += [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]

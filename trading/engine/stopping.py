@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 from trades.stores import market_store
 from trading.core.account import STOPPED, STOPPING, AccountState
 from trading.core.amounts import NS_PER_SECOND
+from trading.core.due import ENGINE, request_cancels
 from trading.core.events import CLOSE_ALERT, Alert, CloseQueued, Stopped
 from trading.core.matching import Record
 from trading.core.positions import Position
@@ -14,8 +14,8 @@ from trading.engine.marks import MarkBook
 from trading.market.hours import next_open_ns
 from trading.models import Account
 from trading.services.acceptance import closing_view
-from trading.services.control import STOP, is_stop_file_there, trading_stop
-from trading.services.orders import accept_closing, orders_cancel
+from trading.services.control import STOP, audit_stop, is_stop_file_there, trading_stop
+from trading.services.orders import accept_closing
 
 logger = logging.getLogger(__name__)
 
@@ -51,28 +51,27 @@ def obey_file(states: Mapping[str, AccountState]) -> None:
         return
     for name, state in list(states.items()):
         if state.status != STOPPING and (state.status != STOPPED or state.positions or state.orders):
-            with _failing_alone(name):
-                trading_stop(
-                    account=Account.objects.get(name=name), by="file", reason="the file STOP is there"
-                )
+            try:
+                account = Account.objects.get(name=name)
+                trading_stop(account=account, by="file", reason="the file STOP is there")
+                audit_stop([name], actor="file", reason="the file STOP is there")
+            except (
+                Exception
+            ):  # the other accounts are stopped all the same, and this one is tried again in a second
+                logger.exception("the file STOP does not stop %s", name)
 
 
-def miss_heartbeats(states: Mapping[str, AccountState], now_ns: int) -> None:
-    """Cancel the orders of accounts whose clients promised heartbeats and have stayed away."""
-    for name, state in list(states.items()):
+def silent_accounts(states: Mapping[str, AccountState], now_ns: int) -> Iterator[str]:
+    """Yield the accounts with orders whose clients promised heartbeats and have stayed away."""
+    for name, state in states.items():
         seconds = state.preferences.heartbeat_seconds
-        if seconds is None or not state.orders:
+        if seconds is None or not any(order.may_be_cancelled for order in state.orders.values()):
             continue
-        with _failing_alone(name):
-            account = Account.objects.get(name=name)
-            if now_ns - (account.heartbeat_ns or account.created_ns) > seconds * NS_PER_SECOND:
-                orders_cancel(account=account, by="engine", reason="heartbeat")
+        heard_ns = Account.objects.values_list("heartbeat_ns", flat=True).get(name=name)
+        if heard_ns is None or now_ns - heard_ns > seconds * NS_PER_SECOND:
+            yield name
 
 
-@contextmanager
-def _failing_alone(name: str) -> Iterator[None]:
-    """Log what fails for an account. It is tried again in a second, and holds up no other account."""
-    try:
-        yield
-    except Exception:
-        logger.exception("the engine cannot cancel the orders of %s", name)
+def cancel_all(state: AccountState, record: Record) -> None:
+    """Ask for the cancel of all orders of an account whose client has stayed away."""
+    request_cancels(state.orders.values(), record, reason="heartbeat", by=ENGINE)

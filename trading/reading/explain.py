@@ -25,6 +25,8 @@ from trading.core.orders import Order
 from trading.journal import replayed
 from trading.models import Account, EventRow, ExecutionRow
 
+_EVENTS_AT_ONCE = 100
+
 
 def execution_explain(row: ExecutionRow) -> dict[str, Any]:
     """Return what an execution was decided by: its order as accepted, the print, the checks, the limits.
@@ -59,13 +61,12 @@ def _order_document(accepted: OrderAccepted, order: Order) -> dict[str, Any]:
 
 def _step_start(account: Account, number: int, executed: Executed) -> int:
     """Return the number of the last event before those of the same print."""
-    start = number - 1
-    while start:
-        event = decoded(EventRow.objects.get(account=account, number=start).body)
+    before = EventRow.objects.filter(account=account, number__lt=number).order_by("-number")
+    for start, body in before.values_list("number", "body").iterator(chunk_size=_EVENTS_AT_ONCE):
+        event = decoded(body)
         if getattr(event, "print", None) != executed.print and not _is_of_step(event):
-            break
-        start -= 1
-    return start
+            return start
+    return 0
 
 
 def _is_of_step(event: Event) -> bool:

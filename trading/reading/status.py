@@ -48,12 +48,12 @@ def status_of(state: AccountState, *, is_connected: bool) -> str:
 
 
 def is_connected_to_market(state: AccountState, engine: EngineStatus) -> bool:
-    """Return whether the engine lives, can read the logs of the account's symbols, and has seen new prices of each.
+    """Return whether the engine lives, has not left the account alone, can read the logs of its symbols, and has seen new prices of each.
 
     Outside of its session a symbol needs none. Within it, prices are new for the account's `stale_after_seconds`, and an
     order counts as one when it is accepted.
     """
-    if not engine.is_alive:
+    if not engine.is_alive or state.id in engine.document.get("failed_accounts", ()):
         return False
     symbols = state.symbols()
     broken = {log.partition(":")[2] for log in engine.document.get("broken", ())}

@@ -86,6 +86,9 @@ def account_transfer(*, name: str, transfer: str, amount: Decimal) -> None:
             raise AccountNotValued(f"the account cannot be valued: {error}") from None
         if -amount > withdrawable(state, equity):
             raise InvalidTransfer("the money is not there, or pays for positions and orders")
+        # Marks are scaled by the transfer, which keeps every loss known; nothing scales to nothing, and so forgets.
+        if -amount >= equity and equity < max(state.high_water, state.day_equity, state.start_equity):
+            raise InvalidTransfer("leave something in an account that has losses, so that they stay known")
         journal.record(Transferred(transfer=transfer, amount=money(amount), equity=equity), at_ns=now_ns)
 
 

@@ -1,12 +1,17 @@
 """Services of control: start and stop trading, limits, overrides, and the halt."""
 
+import logging
 from collections.abc import Iterable
 from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
+from django.db import Error, transaction
+from django.utils import timezone
 
+from audit.services import event_record
 from trading.core.account import RUNNING, STOPPED, STOPPING, AccountState
+from trading.core.amounts import ZERO
 from trading.core.configuration import RiskConfig
 from trading.core.due import request_cancels
 from trading.core.events import (
@@ -20,6 +25,7 @@ from trading.core.events import (
     TradingStarted,
     decoded,
 )
+from trading.core.terms import AccountKind
 from trading.exceptions import (
     BustRefused,
     OverrideTooHigh,
@@ -32,9 +38,12 @@ from trading.lease import engine_status, require_engine
 from trading.models import BUSTED, Account, EventRow, ExecutionRow
 from trading.services.orders import order_in
 
+logger = logging.getLogger(__name__)
+
 STOP_FILE = "STOP"
 # By whom closing orders of a stop are.
 STOP = "stop"
+_ACTIONS = ("split_applied", "dividend_paid")
 
 
 def trading_start(*, account: Account, by: str) -> AccountState:
@@ -77,6 +86,23 @@ def trading_stop_each(*, accounts: Iterable[Account], by: str, reason: str = "")
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+def audit_stop(accounts: Iterable[str], *, actor: str, reason: str) -> None:
+    """Write an audit record of each account's stop. A stop that cannot be recorded is done: the account's events have it."""
+    try:
+        with transaction.atomic():
+            for name in accounts:
+                event_record(
+                    at=timezone.now(),
+                    actor=actor,
+                    audit_class="trading",
+                    event="trading.stopped",
+                    subject=f"account:{name}",
+                    detail={"reason": reason},
+                )
+    except Error:
+        logger.exception("the stop is done, but not in the audit log")
 
 
 def risk_configure(*, account: Account, config: RiskConfig, version: int | None, by: str) -> int:
@@ -134,11 +160,13 @@ def execution_bust(*, account: Account, execution_id: UUID, reason: str, by: str
         event = decoded(EventRow.objects.get(account=account, number=row.number).body)
         assert isinstance(event, Executed)  # noqa: S101 the row names the number of its event
         order = order_in(row.order)
-        was_split = EventRow.objects.filter(
-            account=account, name="split_applied", number__gt=row.number, body__contains=f'"{row.symbol}"'
-        ).exists()
-        if was_split:
-            raise BustRefused(f"{row.symbol} was split since: correct the position by an order")
+        later = EventRow.objects.filter(account=account, number__gt=row.number)
+        if later.filter(name__in=_ACTIONS, body__contains=f'"symbol":"{row.symbol}"').exists():
+            raise BustRefused(f"{row.symbol} was split or paid a dividend since: correct it by an order")
+        held = journal.state.position(order.terms.symbol, order.terms.strategy)
+        after = (ZERO if held is None else held.quantity) - event.quantity * order.terms.side.sign
+        if journal.state.kind is AccountKind.CASH and after < 0:
+            raise BustRefused("the account has sold what the execution bought, and may not be short")
         journal.record(
             ExecutionBusted(
                 execution_id=event.execution_id,

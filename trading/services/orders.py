@@ -153,7 +153,7 @@ def closing_order(position: Position) -> OrderTerms:
 def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> Submitted:
     """Accept a market order that closes a position. It needs no engine: it is the first thing that the engine does.
 
-    Raises UnknownPosition.
+    Asking again gives the same order while it can still close the whole. Raises UnknownPosition.
     """
     now_ns = engine_status().now_ns
     before = state_of(account)
@@ -162,6 +162,12 @@ def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> 
     mark = mark_of_position(position, before.currency, now_ns=now_ns)
     with open_journal(account.name) as journal:
         position = _position_in(journal.state, symbol, strategy)
+        for order in journal.state.orders_of(symbol):
+            is_closing = msgspec.structs.replace(order.terms, quantity=order.remaining) == closing_order(
+                position
+            )
+            if is_closing and order.may_be_cancelled:
+                return Submitted(order, journal.state.number, is_repeated=True)
         view = closing_view(journal.state, position, mark, marks)
         order_id = accept_closing(journal.state, journal.at(now_ns), position, view, now_ns=now_ns, by=by)
         return Submitted(journal.state.orders[order_id], journal.state.number)

@@ -143,6 +143,9 @@ class OracleBook:
         return cost
 
     def split(self, ratio: Fraction) -> None:
+        if self.lots and not any(quantity(lot[0] * ratio) for lot in self.lots):
+            self.fill(Fill(-self.held, Fraction(0), Fraction(0), Fraction(1)))
+            return
         for lot in self.lots:
             lot[0] = quantity(lot[0] * ratio)
         if self.trade is not None:

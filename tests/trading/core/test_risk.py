@@ -1,5 +1,6 @@
 """Each check of an order at its bound, and what orders that reduce need not pass."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from tests.trading.core.folded import these
 from tests.trading.core.paper import BEGIN_NS, PLAIN, SECOND_NS, Paper, dec, order_of
 from trading.core.configuration import RiskConfig, Zone
-from trading.core.events import Reference
+from trading.core.events import Check, Reference
 from trading.core.orders import OrderTerms
 from trading.core.risk import RiskVerdict, propose, verdict
 from trading.core.terms import TRADABLE, AccountKind, Fee, Slippage, Terms
@@ -237,7 +238,23 @@ def test_orders_that_reduce_are_not_counted() -> None:
     before = paper.judge(order_of(500, limit=100))
     for _ in range(100):
         paper.accept(order_of(-2000, stop=90, reduce_only=True))
-    assert paper.judge(order_of(500, limit=100)) == before
+    found = paper.judge(order_of(500, limit=100))
+    assert found.checks[0] == Check(
+        name="open_orders", is_passed=True, value=Decimal(101), limit=Decimal(1000), unit="orders",
+        message="not too many orders are open",
+    )  # fmt: skip
+    assert dataclasses.replace(found, checks=found.checks[1:]) == dataclasses.replace(
+        before, checks=before.checks[1:]
+    )
+
+
+def test_no_account_has_more_than_a_thousand_open_orders() -> None:
+    paper = Paper()
+    paper.buy_and_hold(2000)
+    for _ in range(1000):
+        paper.accept(order_of(-1, stop=90, reduce_only=True))
+    for order in (order_of(1, limit=100), order_of(-1, reduce_only=True)):
+        assert [check.name for check in paper.judge(order).failed] == ["open_orders"]
 
 
 def test_verdict_says_what_the_order_comes_to() -> None:

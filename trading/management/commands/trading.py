@@ -1,10 +1,9 @@
 """`manage.py trading stop | start`. A stop works without web processes, Redis and audit log."""
 
-import logging
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import Error, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from audit.services import event_record
@@ -12,9 +11,7 @@ from command_line import command_actor
 from trading.management.verb_command import VerbCommand
 from trading.models import Account
 from trading.reading.status import status_document
-from trading.services.control import trading_start, trading_stop_each
-
-logger = logging.getLogger(__name__)
+from trading.services.control import audit_stop, trading_start, trading_stop_each
 
 
 class Command(VerbCommand):
@@ -33,10 +30,8 @@ class Command(VerbCommand):
             raise CommandError("name accounts, or say --all")
         accounts = [*Account.objects.order_by("name")] if options["all"] else _named(options["accounts"])
         trading_stop_each(accounts=accounts, by=command_actor(), reason=options["reason"])
-        try:
-            _record("trading.stopped", accounts, {"reason": options["reason"]})
-        except Error:
-            logger.exception("the stop is done, but not in the audit log; the accounts' events have it")
+        names = [account.name for account in accounts]
+        audit_stop(names, actor=command_actor(), reason=options["reason"])
         self._print_statuses(accounts, options)
 
     def start(self, options: dict[str, Any]) -> None:
@@ -44,7 +39,14 @@ class Command(VerbCommand):
         with transaction.atomic():
             for account in accounts:
                 trading_start(account=account, by=command_actor())
-            _record("trading.started", accounts, {})
+                event_record(
+                    at=timezone.now(),
+                    actor=command_actor(),
+                    audit_class="trading",
+                    event="trading.started",
+                    subject=f"account:{account.name}",
+                    detail={},
+                )
         self._print_statuses(accounts, options)
 
     def _print_statuses(self, accounts: list[Account], options: dict[str, Any]) -> None:
@@ -63,16 +65,3 @@ def _named(names: list[str]) -> list[Account]:
         if name not in accounts:
             raise CommandError(f"there is no account {name}")
     return [accounts[name] for name in dict.fromkeys(names)]
-
-
-def _record(event: str, accounts: list[Account], detail: dict[str, Any]) -> None:
-    with transaction.atomic():
-        for account in accounts:
-            event_record(
-                at=timezone.now(),
-                actor=command_actor(),
-                audit_class="trading",
-                event=event,
-                subject=f"account:{account.name}",
-                detail=detail,
-            )

@@ -1,0 +1,216 @@
+"""What a client, a corporate action or a failing disk could do to an account, and may not."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+from unittest import mock
+
+import msgspec
+import pytest
+
+from audit.models import AuditRecord
+from store.datasets import CORPORATE_ACTIONS
+from store.exceptions import DataDamaged, StorageError, StoreUnavailable
+from tests.trading.desks import FREE, TradingDesk, at_ns, coin, prints, stored
+from trading.core.orders import OrderType, TimeInForce
+from trading.core.terms import AccountKind, Side
+from trading.engine.marks import MarkBook
+from trading.exceptions import BustRefused, InvalidTransfer
+from trading.models import EquityRow, EventRow, ExecutionRow
+from trading.reading.explain import execution_explain
+from trading.reading.status import status_document
+from trading.services import control
+from trading.services.accounts import account_transfer, preferences_change
+from trading.services.orders import order_cancel, position_close
+
+pytestmark = pytest.mark.django_db
+
+MANY = 1e6
+RESTING = {"type": OrderType.LIMIT, "limit_price": 50, "time_in_force": TimeInForce.GTC}
+
+
+@pytest.fixture
+def desk(default_store: Any) -> Iterator[TradingDesk]:
+    coin()
+    prints("COIN", (0, 100.0, MANY))
+    desk = TradingDesk()
+    desk.run()
+    yield desk
+    desk.check()
+
+
+def buy(desk: TradingDesk, quantity: Any) -> None:
+    desk.order("COIN", Side.BUY, quantity)
+    prints("COIN", (1, 100.0, MANY))
+    run(desk)
+
+
+def run(desk: TradingDesk) -> None:
+    """Let the engine take what is new, and the others know its clock."""
+    desk.run()
+    desk.run()
+
+
+def events_after(number: int) -> list[str]:
+    return [*EventRow.objects.filter(number__gt=number).order_by("number").values_list("name", flat=True)]
+
+
+def test_a_loss_is_not_forgotten_by_paying_everything_out_and_in(desk: TradingDesk):
+    buy(desk, 500)
+    prints("COIN", (2, 90.0, MANY))
+    run(desk)
+    desk.order("COIN", Side.SELL, 500)
+    prints("COIN", (3, 90.0, MANY), (4, 90.0, MANY))
+    run(desk)
+    drawdown, cash = desk.state.drawdown, desk.state.cash
+    assert drawdown > 5
+    with pytest.raises(InvalidTransfer, match="leave something"):
+        account_transfer(name="ACC", transfer="out", amount=-cash)
+    account_transfer(name="ACC", transfer="nearly", amount=-cash + Decimal("0.000001"))
+    account_transfer(name="ACC", transfer="in", amount=cash)
+    assert abs(desk.state.drawdown - drawdown) < Decimal("0.1")
+    texts = [text for row in EquityRow.objects.all() for text in (row.high_water, row.start_equity)]
+    # SQLite does not look at the length of a column.
+    assert max(map(len, texts)) <= 40
+
+
+def test_without_a_loss_everything_may_be_paid_out(desk: TradingDesk):
+    account_transfer(name="ACC", transfer="out", amount=-desk.state.cash)
+    assert desk.state.cash == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "price", "expected"),
+    [
+        ({"kind": "split", "ratio": 2.0}, 50.0, ["split_applied"]),
+        ({"kind": "dividend", "amount": 5.0, "currency": "USD"}, 100.0, ["dividend_paid", "marked"]),
+    ],
+    ids=["split", "dividend"],
+)
+def test_an_action_that_arrives_in_quiet_takes_effect_before_the_next_print(
+    desk: TradingDesk, action: dict[str, Any], price: float, expected: list[str]
+):
+    buy(desk, 500)
+    before = desk.state.number
+    stored(CORPORATE_ACTIONS, "COIN", [{"timestamp": at_ns(10), **action}])
+    desk.run()
+    prints("COIN", (20, price, MANY))
+    desk.run()
+    assert events_after(before) == expected
+    assert desk.state.halt is None
+
+
+def test_a_split_that_leaves_nothing_closes_the_position(desk: TradingDesk):
+    buy(desk, "0.00000001")
+    stored(CORPORATE_ACTIONS, "COIN", [{"timestamp": at_ns(10), "kind": "split", "ratio": 0.001}])
+    desk.run()
+    prints("COIN", (20, 1e5, MANY))
+    desk.run()
+    assert desk.state.positions == {}
+    control.trading_stop(account=desk.account, by="test")
+    desk.run()
+    assert desk.state.status == "stopped"
+
+
+def test_an_override_is_never_above_the_maximum(desk: TradingDesk):
+    control.risk_override(
+        account=desk.account, risk_level=Decimal(1), until_ns=at_ns(900), reason="test", by="test"
+    )
+    lower = msgspec.structs.replace(FREE, max_risk_level=Decimal("0.4"))
+    control.risk_configure(account=desk.account, config=lower, version=None, by="test")
+    assert desk.state.risk_level == Decimal("0.4")
+
+
+def test_closing_a_position_again_is_the_same_order(desk: TradingDesk):
+    buy(desk, 5)
+    orders = [position_close(account=desk.account, symbol="COIN", strategy="", by="test") for _ in range(3)]
+    assert len({each.order.id for each in orders}) == 1
+    order_cancel(account=desk.account, order_id=orders[0].order.id, by="test")  # type: ignore[arg-type]  # its text
+    another = position_close(account=desk.account, symbol="COIN", strategy="", by="test")
+    assert another.order.id != orders[0].order.id
+
+
+def test_a_bust_gives_back_no_dividend_twice(desk: TradingDesk):
+    buy(desk, 100)
+    stored(
+        CORPORATE_ACTIONS,
+        "COIN",
+        [{"timestamp": at_ns(10), "kind": "dividend", "amount": 50.0, "currency": "USD"}],
+    )
+    desk.run()
+    prints("COIN", (20, 100.0, MANY))
+    desk.run()
+    with pytest.raises(BustRefused, match="dividend"):
+        control.execution_bust(
+            account=desk.account, execution_id=ExecutionRow.objects.get().uuid, reason="test", by="test"
+        )
+
+
+def test_a_bust_makes_no_cash_account_short(default_store: Any):
+    coin()
+    prints("COIN", (0, 100.0, MANY))
+    desk = TradingDesk(kind=AccountKind.CASH)
+    run(desk)
+    buy(desk, 100)
+    desk.order("COIN", Side.SELL, 100)
+    prints("COIN", (3, 100.0, MANY))
+    desk.run()
+    bought = ExecutionRow.objects.order_by("number")[0]
+    with pytest.raises(BustRefused, match="short"):
+        control.execution_bust(account=desk.account, execution_id=bought.uuid, reason="test", by="test")
+    desk.check()
+
+
+def test_what_the_engine_cancels_for_a_heartbeat_is_audited(desk: TradingDesk):
+    preferences_change(account=desk.account, changes={"heartbeat_seconds": 5})
+    desk.order("COIN", Side.BUY, 7, **RESTING)
+    prints("COIN", (20, 100.0, 1))
+    run(desk)
+    details = AuditRecord.objects.filter(caller="engine").values_list("detail", flat=True)
+    assert any("cancel_requested" in str(detail) for detail in details)
+
+
+def test_what_the_file_stops_is_audited(desk: TradingDesk, tmp_path: Any, settings: Any):
+    settings.DATA_DIR = tmp_path
+    (tmp_path / control.STOP_FILE).touch()
+    desk.run()
+    record = AuditRecord.objects.get(event="trading.stopped")
+    assert (record.caller, record.subject) == ("file", "account:ACC")
+    assert desk.state.status == "stopped"
+
+
+@pytest.mark.parametrize(("error", "is_kept"), [(StoreUnavailable, True), (DataDamaged, False)])
+def test_an_account_outlives_an_error_of_the_store(
+    desk: TradingDesk, error: type[StorageError], is_kept: bool
+):
+    buy(desk, 7)
+    prints("COIN", (2, 100.0, MANY))
+    desk.engine._forget()
+    with (
+        mock.patch.object(MarkBook, "_prices_of", side_effect=error("for a moment")),
+        pytest.raises(StoreUnavailable) if is_kept else mock.MagicMock(),
+    ):
+        desk.run()
+    assert desk.engine._desk.failed == (set() if is_kept else {"ACC"})
+    desk.run()
+    assert status_document(desk.account)["connected"] == is_kept
+    desk.engine._retry_at = 0.0
+    control.trading_stop(account=desk.account, by="test")
+    desk.run()
+    prints("COIN", (9, 100.0, MANY))
+    run(desk)
+    assert (desk.state.status, status_document(desk.account)["connected"]) == ("stopped", True)
+
+
+def test_an_explanation_asks_the_database_few_times(desk: TradingDesk, django_assert_max_num_queries: Any):
+    buy(desk, 7)
+    for _ in range(30):
+        desk.order("COIN", Side.BUY, 1, **RESTING)
+    desk.run()
+    control.trading_stop(account=desk.account, by="test")
+    desk.run()
+    prints("COIN", (9, 100.0, MANY))
+    run(desk)
+    execution = ExecutionRow.objects.order_by("-number")[0]
+    with django_assert_max_num_queries(10):
+        assert execution_explain(execution)["reproduced"]
