@@ -202,7 +202,7 @@ def _check_book(state: AccountState, key: tuple[str, str], book: OracleBook) -> 
 
 
 @given(steps=st.lists(_steps, min_size=12, max_size=40))
-@settings(max_examples=examples(1000))
+@settings(max_examples=examples(500))
 def test_books_equal_the_oracle(steps: list[tuple[Any, ...]]) -> None:
     pair = _Pair()
     for name, *arguments in steps:

@@ -331,7 +331,7 @@ def _random_step(machine: TradingMachine, chance: Random) -> None:
 def test_long_days() -> None:
     """Many orders at once, which the machine seldom comes to."""
     chance, executed = Random(chosen_seed()), 0
-    for day in range(examples(100)):
+    for day in range(examples(50)):
         machine = TradingMachine()
         fill, latency_ms = chance.choice(list(FillRule)), chance.choice((0, 50))
         config = RiskConfig(
