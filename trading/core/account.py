@@ -26,6 +26,8 @@ from trading.core.positions import ClosedTrade, Execution, Position
 from trading.core.terms import AccountKind, Side, Terms
 
 STOPPED, RUNNING, STOPPING = "stopped", "running", "stopping"
+# The reason of a halt by the drawdown zone.
+DRAWDOWN = "drawdown"
 _MINUTE_NS = 60 * NS_PER_SECOND
 
 
@@ -53,7 +55,7 @@ class AccountState(msgspec.Struct, kw_only=True):
     balances: of the ledger, by `account currency symbol`. positions: by `book_of`; flat ones are left out. orders: those
     that can still fill, by id. status: stopped, running or stopping. covered: what a bracket's parent filled less what its legs filled, by the parent's id. equity: of the last mark. high_water, day_equity, start_equity: the
     largest equity, that at the day's start, and that of the beginning; a transfer scales all of them, so that it moves no
-    percentage. day: the UTC date of `day_equity`. accepted_ns: the instants of the last minute's accepted opening orders.
+    percentage. day: the UTC date of `day_equity`. halts: those that a person has not released, oldest first. accepted_ns: the instants of the last minute's accepted opening orders.
     queued: positions that a stop closes once their markets open, with that instant. applied: the corporate actions that took effect, by symbol.
     """
 
@@ -71,7 +73,7 @@ class AccountState(msgspec.Struct, kw_only=True):
     risk_version: int = 0
     status: str = STOPPED
     zone: Zone = Zone.NORMAL
-    halt: Halt | None = None
+    halts: list[Halt] = []
     override: Override | None = None
     preferences: events.Preferences = events.Preferences()
     equity: Decimal = ZERO
@@ -84,6 +86,11 @@ class AccountState(msgspec.Struct, kw_only=True):
     queued: dict[str, int | None] = {}
     applied: dict[str, list[str]] = {}
     is_margin_called: bool = False
+
+    @property
+    def halt(self) -> Halt | None:
+        """The oldest halt, which is the next that a person releases; None if trading is not halted."""
+        return self.halts[0] if self.halts else None
 
     @property
     def drawdown(self) -> Decimal:
@@ -522,17 +529,23 @@ def _marked(state: AccountState, event: events.Marked, at_ns: int) -> Effects:
 
 @_on(events.HaltLatched)
 def _halted(state: AccountState, event: events.HaltLatched, at_ns: int) -> Effects:
-    state.halt = Halt(reason=event.reason, at_ns=at_ns, symbol=event.symbol)
+    if all((each.reason, each.symbol) != (event.reason, event.symbol) for each in state.halts):
+        state.halts.append(Halt(reason=event.reason, at_ns=at_ns, symbol=event.symbol))
     state.zone = Zone.HALT
     return Effects()
 
 
 @_on(events.HaltReleased)
 def _released(state: AccountState, event: events.HaltReleased, at_ns: int) -> Effects:
-    state.halt, state.zone = None, zone_after(Zone.NORMAL, state.drawdown, state.config)
-    # Otherwise the next mark would halt it again. A halt for another reason forgets no loss.
-    if state.zone is Zone.HALT:
-        state.zone, state.high_water = Zone.NORMAL, state.equity
+    released = state.halts.pop(0)
+    zone = zone_after(Zone.NORMAL, state.drawdown, state.config)
+    if zone is Zone.HALT and released.reason == DRAWDOWN:
+        # Otherwise the next mark would halt it again.
+        zone, state.high_water = Zone.NORMAL, state.equity
+    elif zone is Zone.HALT and all(each.reason != DRAWDOWN for each in state.halts):
+        # A halt for another reason hid that the drawdown came to its limit.
+        state.halts.append(Halt(reason=DRAWDOWN, at_ns=at_ns))
+    state.zone = Zone.HALT if state.halts else zone
     return Effects()
 
 

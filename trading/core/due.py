@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
-from trading.core.account import AccountState, loss_percent
+from trading.core.account import DRAWDOWN, AccountState, loss_percent
 from trading.core.amounts import NS_PER_SECOND, ZERO, part_of
 from trading.core.configuration import Zone, zone_after
 from trading.core.events import (
@@ -116,7 +116,7 @@ def _drawdown(state: AccountState, equity: Decimal) -> Decimal:
 
 def _zone_changed(state: AccountState, before: Zone, record: Record) -> None:
     if state.zone is Zone.HALT:
-        halt(state, "drawdown", record)
+        halt(state, DRAWDOWN, record)
     else:
         message = f"the drawdown zone was {before} and is {state.zone}"
         record(Alert(kind=ZONE_ALERT, message=message))

@@ -141,7 +141,10 @@ def override_end(*, account: Account, reason: str, by: str) -> AccountState:
 
 
 def halt_release(*, account: Account, reason: str, by: str) -> AccountState:
-    """Leave a halt. The high-water mark begins anew at the present equity. The account stays stopped or running as it was."""
+    """Release the oldest halt; others stay. That of a drawdown which lasts begins the high-water mark anew at the present equity.
+
+    The account stays stopped or running as it was.
+    """
     now_ns = engine_status().now_ns
     with open_journal(account.name) as journal:
         if journal.state.halt is not None:

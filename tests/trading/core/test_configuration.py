@@ -113,3 +113,32 @@ def test_release_of_another_halt_forgets_no_loss() -> None:
     assert folded.state.zone is Zone.HALT
     folded.take(HaltReleased(reason="seen", by="me"))
     assert these(folded.state.zone, folded.state.halt, folded.state.high_water) == (Zone.DANGER, None, 100)
+
+
+def test_each_of_two_halts_is_released_by_itself() -> None:
+    folded = Folded()
+    _transferred(folded, Decimal(100))
+    for _ in range(2):
+        folded.take(HaltLatched(reason="log_restored", symbol="AAPL"))
+    folded.take(HaltLatched(reason="drawdown"))
+    assert [halt.reason for halt in folded.state.halts] == ["log_restored", "drawdown"]
+    folded.take(HaltReleased(reason="seen", by="me"))
+    assert folded.state.zone is Zone.HALT
+    assert folded.state.halt is not None
+    assert folded.state.halt.reason == "drawdown"
+    folded.take(HaltReleased(reason="seen", by="me"))
+    assert these(folded.state.zone, folded.state.halt) == (Zone.NORMAL, None)
+
+
+def test_a_loss_behind_another_halt_halts_by_itself() -> None:
+    """While the log is looked after, the drawdown comes to its limit: no mark latches a halt that is there."""
+    folded = Folded()
+    _transferred(folded, Decimal(100))
+    folded.take(HaltLatched(reason="log_restored", symbol="AAPL"))
+    _marked(folded, Decimal(90))
+    folded.take(HaltReleased(reason="seen", by="me"))
+    assert folded.state.halt is not None
+    assert these(folded.state.zone, folded.state.halt.reason) == (Zone.HALT, "drawdown")
+    assert folded.state.high_water == 100
+    folded.take(HaltReleased(reason="seen, too", by="me"))
+    assert these(folded.state.zone, folded.state.halt, folded.state.high_water) == (Zone.NORMAL, None, 90)
