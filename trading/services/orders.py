@@ -46,7 +46,7 @@ def order_submit(*, account: Account, order: OrderTerms, by: str) -> Submitted:
     repeated = _repeated(account, order)
     if repeated is not None:
         return repeated
-    now_ns = require_engine().now_ns
+    now_ns = _now_ns(order)
     view = market_view(state_of(account), order, now_ns=now_ns)
     with open_journal(account.name) as journal:
         repeated = _repeated(account, order)
@@ -56,6 +56,11 @@ def order_submit(*, account: Account, order: OrderTerms, by: str) -> Submitted:
         raise_if_refused(found)
         order_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)
         return Submitted(journal.state.orders[order_id], journal.state.number)
+
+
+def _now_ns(order: OrderTerms) -> int:
+    """Return the engine's clock. An order that only reduces waits for the engine; others raise EngineUnavailable if it is away."""
+    return (engine_status() if order.reduce_only else require_engine()).now_ns
 
 
 def _repeated(account: Account, order: OrderTerms) -> Submitted | None:
@@ -123,7 +128,7 @@ def order_replace(*, account: Account, order_id: UUID, order: OrderTerms, by: st
     repeated = _repeated(account, order)
     if repeated is not None:
         return repeated
-    now_ns = require_engine().now_ns
+    now_ns = _now_ns(order)
     view = market_view(state_of(account), order, now_ns=now_ns)
     with open_journal(account.name) as journal:
         require_new_client_order_id(account, order)

@@ -118,6 +118,16 @@ class TestRefused:
         assert problem(refused) == (503, "engine_unavailable")
         assert refused["Retry-After"] == "1"
 
+    def test_without_the_engine_an_order_that_only_reduces_waits_for_it(self, desk, me):
+        desk.buy()
+        desk.away()
+        exit_ = {"symbol": COIN, "side": "sell", "quantity": 1}
+        assert problem(post(me, "/orders", exit_, **ONCE)) == (503, "engine_unavailable")
+        placed = post(me, "/orders", {**exit_, "reduce_only": True})
+        assert placed.status_code == 201, placed.content
+        desk.print(2, 100.0)
+        assert not desk.state.positions
+
     def test_a_failed_check_is_shown_with_all_others(self, desk, me):
         refused = post(me, "/orders", {**ORDER, "quantity": 1e6}, **ONCE)
         assert problem(refused) == (422, "risk_refused")
