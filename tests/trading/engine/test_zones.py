@@ -19,7 +19,7 @@ from trading.exceptions import TradingError
 from trading.models import EventRow
 from trading.services.accounts import account_transfer
 from trading.services.control import halt_release, risk_override, trading_start
-from trading.services.orders import order_cancel, position_close
+from trading.services.orders import order_cancel, order_replace, position_close
 
 pytestmark = pytest.mark.django_db
 
@@ -78,6 +78,19 @@ class Market:
         )
         self.loses(0.29)
 
+    def lowers(self) -> None:
+        account, until_ns = self.desk.account, at_ns(86_400)
+        risk_override(account=account, risk_level=Decimal(0), until_ns=until_ns, reason="test", by="test")
+        assert self.desk.state.risk_level == 0
+
+    def raises(self) -> None:
+        units = self.desk.state.equity * 5 / 100 / 100
+        self.desk.order(HELD, Side.BUY, units.to_integral_value(ROUND_FLOOR), time_in_force=TimeInForce.GTC)
+
+    def replaces(self, order_id: str, **terms: Any) -> None:
+        order = msgspec.structs.replace(self.desk.find(order_id).terms, **terms)
+        order_replace(account=self.desk.account, order_id=UUID(order_id), order=order, by="test")
+
     def reduces(self) -> None:
         self.desk.order(HELD, Side.SELL, 10, reduce_only=True)
         position_close(account=self.desk.account, symbol=HELD, strategy="", by="test")
@@ -112,6 +125,10 @@ DEEDS: dict[str, Callable[[Market], None]] = {
     "open, for 95 % of the equity": lambda market: market.opens(95),
     "open, for 45 %": lambda market: market.opens(45),
     "open, for 20 %": lambda market: market.opens(20),
+    "raise a position of 90 % of the equity by 5 %": Market.raises,
+    "replace an opening order": lambda market: market.replaces(market.working, limit_price=Decimal(89)),
+    "replace a protective stop": lambda market: market.replaces(market.protective, stop_price=Decimal(81)),
+    "lower the risk level by an override": Market.lowers,
     "reduce a position by an order, or close it": Market.reduces,
     "cancel an order": Market.cancels,
     "keep an opening order that works already": Market.keeps,
@@ -189,3 +206,17 @@ def test_a_zone_ends_one_per_cent_below_its_beginning_and_a_halt_by_a_person(mar
     halt_release(account=market.desk.account, reason="looked at", by="test")
     assert market.zone is Zone.NORMAL
     market.loses(0.07)
+
+
+def test_an_old_price_changes_no_zone(market: Market):
+    prints(OTHER, (300, 100.0, 1e6))
+    market.desk.run()
+    # Stored now, and printed five minutes ago.
+    prints(HELD, (market.seconds + 1, PRICES[Zone.HALT], 1e6))
+    for second in (301, 302):
+        prints(OTHER, (second, 100.0, 1e6))
+        market.desk.run()
+    assert market.zone is Zone.NORMAL
+    prints(HELD, (303, PRICES[Zone.HALT], 1e6))
+    market.desk.run()
+    assert market.zone.value == "HALT"

@@ -1,5 +1,6 @@
 """A preview makes one order, while nothing has changed."""
 
+from contextlib import nullcontext
 from decimal import Decimal
 from typing import Any
 
@@ -53,6 +54,18 @@ def test_a_preview_is_stale_after_other_limits(desk: TradingDesk):
     risk_configure(account=desk.account, config=config, version=None, by="test")
     with pytest.raises(PreviewStale):
         trade_execute(preview=preview, by="test")
+
+
+@pytest.mark.parametrize(
+    ("price", "is_stale"), [(100.5, False), (99.5, False), (100.51, True), (99.49, True)]
+)
+def test_a_preview_is_stale_beyond_the_tolerance(desk: TradingDesk, price: float, is_stale: bool):
+    """The usual `preview_tolerance` is 0.5 %."""
+    preview = previewed(desk)
+    prints("COIN", (0, price, 10.0))
+    with pytest.raises(PreviewStale) if is_stale else nullcontext():
+        trade_execute(preview=preview, by="test")
+    assert OrderRow.objects.exists() is not is_stale
 
 
 def test_a_preview_expires(desk: TradingDesk):
