@@ -107,7 +107,10 @@ def _print_in_store(print_: Print | BarPrint) -> dict[str, Any] | None:
 def _row_at(ref: RowRef) -> dict[str, Any] | None:
     dataset, store = DATASETS[ref.dataset], market_store()
     try:
-        commit = store.head(dataset, ref.symbol, commit=int(ref.commit.partition("-")[0]))
+        number = int(ref.commit.partition("-")[0])
+        if number > store.head(dataset, ref.symbol).number:
+            return None
+        commit = store.head(dataset, ref.symbol, commit=number)
         if commit.token != ref.commit:
             return None
         for piece in store.commits(dataset, ref.symbol, LogPosition(commit, ref.ordinal)):

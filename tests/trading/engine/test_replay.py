@@ -1,14 +1,11 @@
 """An engine that is killed and started again does exactly what an undisturbed one does."""
 
 import random
-import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import msgspec
 import pytest
@@ -19,26 +16,11 @@ from store.protocol import Action, Amendment, Correction
 from tests.chance import SOAK, chosen_seed
 from tests.store_settings import stores_at
 from tests.trading.desks import FREE, TradingDesk, at_ns, stored
+from tests.trading.replays import forget_accounts, kills, named_events, run_on
 from trades.stores import market_store
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.engine.clock import DataClock
-from trading.engine.desk import Desk
-from trading.engine.engine import Engine
 from trading.exceptions import TradingError
-from trading.models import (
-    Account,
-    EngineLease,
-    EquityRow,
-    EventRow,
-    ExecutionRow,
-    LogProgress,
-    OrderRow,
-    Preview,
-    StateSnapshot,
-    TradeRow,
-    TransactionRow,
-)
 from trading.services.acceptance import follow
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,13 +33,7 @@ NARROW = msgspec.structs.replace(
     halt=Decimal("0.9"),
     hysteresis=Decimal("0.005"),
 )
-# Ids of orders and executions, and hashes of commits.
-NAMED = re.compile('[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=[0-9]-)[0-9a-f]{6}(?=")')
 PHASES, ROWS = (8, 200) if SOAK else (4, 60)
-
-
-class Killed(BaseException):
-    """The engine's process ended."""
 
 
 def market(chance: random.Random, phase: int) -> None:
@@ -110,33 +86,9 @@ def orders(chance: random.Random, desk: TradingDesk, phase: int) -> None:
             )  # fmt: skip
 
 
-@contextmanager
-def kills(chance: random.Random, *, every: int) -> Iterator[None]:
-    """Kill the engine now and then, before a transaction or after it."""
-    usual = Desk.act
-
-    def act(desk: Desk, *arguments: Any, **options: Any) -> bool:
-        fate = chance.randrange(every)
-        if fate == 0:
-            raise Killed
-        found = usual(desk, *arguments, **options)
-        if fate == 1 and found:
-            raise Killed
-        return found
-
-    with mock.patch.object(Desk, "act", act):
-        yield
-
-
 def history(seed: int, store: Path, settings: Any, *, kills_in: int | None) -> tuple[list[Any], int]:
-    """Return an account's events, and how often the engine was killed.
-
-    Ids and hashes of commits are of one store: in their place is the order in which they occur first.
-    """
-    for model in (
-        EquityRow, Preview, ExecutionRow, OrderRow, TradeRow, TransactionRow, EventRow, StateSnapshot, Account, LogProgress, EngineLease,
-    ):  # fmt: skip
-        model.objects.all().delete()
+    """Return an account's events, and how often the engine was killed."""
+    forget_accounts()
     settings.MARKET_STORES = stores_at(store)
     for symbol in SYMBOLS:
         market_store().set_instrument(Instrument(symbol, currency="EUR"))
@@ -148,22 +100,9 @@ def history(seed: int, store: Path, settings: Any, *, kills_in: int | None) -> t
             orders(chance, desk, phase)
         market(chance, phase)
         with kills(faults, every=kills_in or 10**9):
-            while True:
-                try:
-                    desk.run()
-                    break
-                except Killed:
-                    killed += 1
-                    EngineLease.objects.update(leased_until_ns=0)
-                    desk.engine = Engine(DataClock())
-        desk.run()  # The lease has the clock of the end.
+            killed += run_on(desk)
     desk.check()
-    events = EventRow.objects.order_by("number").values_list("name", "at_ns", "body")
-    names: dict[str, str] = {}
-    return [
-        (name, at_ns, NAMED.sub(lambda found: names.setdefault(found[0], f"#{len(names)}"), body))
-        for name, at_ns, body in events
-    ], killed
+    return named_events(), killed
 
 
 def test_an_engine_that_is_killed_does_what_an_undisturbed_one_does(tmp_path: Path, settings) -> None:

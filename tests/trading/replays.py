@@ -1,0 +1,87 @@
+"""Histories of accounts of which the engine is killed on the way, to be compared with those of an undisturbed one."""
+
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from tests.trading.desks import TradingDesk
+from trading.engine.clock import DataClock
+from trading.engine.desk import Desk
+from trading.engine.engine import Engine
+from trading.models import (
+    Account,
+    EngineLease,
+    EquityRow,
+    EventRow,
+    ExecutionRow,
+    LogProgress,
+    OrderRow,
+    Preview,
+    StateSnapshot,
+    TradeRow,
+    TransactionRow,
+)
+
+# Ids of orders and executions, and hashes of commits.
+NAMED = re.compile('[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=[0-9]-)[0-9a-f]{6}(?=")')
+
+
+class Killed(BaseException):
+    """The engine's process ended."""
+
+
+def forget_accounts() -> None:
+    """Delete all accounts, and what the engine knows."""
+    for model in (
+        EquityRow, Preview, ExecutionRow, OrderRow, TradeRow, TransactionRow, EventRow, StateSnapshot, Account, LogProgress, EngineLease,
+    ):  # fmt: skip
+        model.objects.all().delete()
+
+
+@contextmanager
+def kills(chance: random.Random, *, every: int, at_most: int = 10**9) -> Iterator[None]:
+    """Kill the engine now and then, before a transaction or after it."""
+    usual, left = Desk.act, at_most
+
+    def act(desk: Desk, *arguments: Any, **options: Any) -> bool:
+        nonlocal left
+        fate = chance.randrange(every) if left else None
+        if fate == 0:
+            left -= 1
+            raise Killed
+        found = usual(desk, *arguments, **options)
+        if fate == 1 and found:
+            left -= 1
+            raise Killed
+        return found
+
+    with mock.patch.object(Desk, "act", act):
+        yield
+
+
+def run_on(desk: TradingDesk) -> int:
+    """Let the engine do all that is to do; a new one goes on for each that is killed. Return how many were killed."""
+    killed = 0
+    while True:
+        try:
+            desk.run()
+            break
+        except Killed:
+            killed += 1
+            EngineLease.objects.update(leased_until_ns=0)
+            desk.engine = Engine(DataClock())
+    desk.run()  # The lease has the clock of the end.
+    return killed
+
+
+def named_events() -> list[Any]:
+    """Return all events. Ids and hashes of commits are of one store: in their place is the order of their first use."""
+    events = EventRow.objects.order_by("account__name", "number").values_list("name", "at_ns", "body")
+    names: dict[str, str] = {}
+    return [
+        (name, at_ns, NAMED.sub(lambda found: names.setdefault(found[0], f"#{len(names)}"), body))
+        for name, at_ns, body in events
+    ]
