@@ -254,6 +254,7 @@ SPECTACULAR_SETTINGS = {
         "GapRule": "store.instruments.GAP_RULES",
         "JobState": "jobs.models.STATES",
         "KeyState": "ratelimit.models.STATES",
+        "FillEnum": "trading.api.serializers.FILL_RULES",
         "OrderState": "trading.api.serializers.ORDER_STATES",
         "Scope": "ratelimit.access.scopes.SCOPES",
     },

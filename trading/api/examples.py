@@ -104,6 +104,7 @@ PERFORMANCE: Document = {
     "without_r": 3,
     "pnl": 4260.0,
     "currency": "USD",
+    "fill_rules": ["through"],
     "profit_factor": 1.7,
     "max_dd": 2.31,
     "sharpe": 1.8,

@@ -33,7 +33,7 @@ def _words(kind: Any) -> list[str]:
 
 
 # Lists of words with names of their own in the schema (ENUM_NAME_OVERRIDES).
-ACCOUNT_KINDS, ORDER_STATES = _words(AccountKind), _words(OrderState)
+ACCOUNT_KINDS, ORDER_STATES, FILL_RULES = _words(AccountKind), _words(OrderState), _words(FillRule)
 
 
 def _money(text: str, **options: Any) -> FloatField:
@@ -212,7 +212,7 @@ class RiskSerializer(Serializer[Any]):
 def _config_field(kind: type) -> serializers.Field[Any, Any, Any, Any]:
     if kind is Decimal:
         return FloatField()
-    return IntegerField() if kind is int else ChoiceField(_words(FillRule))
+    return IntegerField() if kind is int else ChoiceField(FILL_RULES)
 
 
 RiskLimitsConfigSerializer: type[Serializer[Any]] = type(
@@ -254,6 +254,9 @@ class PerformanceSerializer(Serializer[Any]):
     without_r = IntegerField(help_text="Trades that `total_r` leaves out.")
     pnl = _money("Of the trades, less fees, in `currency`.")
     currency = CharField()
+    fill_rules = ListField(
+        child=ChoiceField(FILL_RULES), help_text="By which limit orders filled in the period."
+    )
     profit_factor = FloatField(allow_null=True, help_text="Gains over losses; null without losses.")
     max_dd = _percent("of the high-water mark; at least 0.")
     sharpe = FloatField(allow_null=True, help_text="Of daily returns, for a year.")

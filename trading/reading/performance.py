@@ -13,10 +13,11 @@ import msgspec
 from store.timestamps import DAY_NS, format_timestamp
 from trading.core.account import loss_percent
 from trading.core.amounts import ZERO, ratio
+from trading.core.events import RiskConfigured, decoded
 from trading.documents import Document, number, number_or_null
 from trading.journal import state_of
 from trading.lease import engine_status
-from trading.models import Account, EquityRow
+from trading.models import Account, EquityRow, EventRow
 
 MOST_DAYS = 3_660
 # Each piece of a long curve gives its deepest point and its last one.
@@ -80,6 +81,7 @@ def performance_document(account: Account, *, days: int) -> Document:
         "without_r": figures.trades - figures.in_r,
         "pnl": number(figures.gained - figures.lost),
         "currency": state_of(account).currency,
+        "fill_rules": _fill_rules(account, since_ns, until_ns),
         "profit_factor": _ratio_or_null(figures.gained, figures.lost),
         "max_dd": number(max((point.drawdown for point in points), default=ZERO)),
         "sharpe": sharpe_ratio(daily_returns(points)),
@@ -92,6 +94,17 @@ def performance_document(account: Account, *, days: int) -> Document:
             for point in thinned(points)
         ],
     }
+
+
+def _fill_rules(account: Account, since_ns: int, until_ns: int) -> list[str]:
+    """Return the rules by which limit orders filled in a period, in the order of time."""
+    bodies = EventRow.objects.filter(account=account, name="risk_configured", at_ns__lte=until_ns)
+    rules: list[str] = []
+    for at_ns, body in bodies.order_by("number").values_list("at_ns", "body"):
+        event = decoded(body)
+        assert isinstance(event, RiskConfigured)  # noqa: S101 its name says so
+        rules = [*(rules if at_ns > since_ns else ()), event.config.fill.value]
+    return list(dict.fromkeys(rules))
 
 
 def _figures(account: Account, since_ns: int, until_ns: int) -> TradeFigures:

@@ -10,8 +10,8 @@ import pytest
 from tests.api_client import Api, answer
 from tests.trading.desks import coin
 from tests.trading.recorded import RecordedAccount, engine_lives
-from trading.core.configuration import Zone
-from trading.core.events import HaltLatched, HaltReleased
+from trading.core.configuration import FillRule, RiskConfig, Zone
+from trading.core.events import HaltLatched, HaltReleased, RiskConfigured
 from trading.reading.performance import EquityPoint, TradeFigures, sharpe_ratio, thinned
 
 DAY = 86_400
@@ -41,6 +41,7 @@ def test_an_account_without_trades_has_figures_without_a_meaning_null(api: Api, 
         "without_r": 0,
         "pnl": 0,
         "currency": "USD",
+        "fill_rules": ["through"],
         "profit_factor": None,
         "max_dd": 0,
         "sharpe": None,
@@ -59,6 +60,14 @@ def test_the_win_rate_is_a_fraction_and_the_sum_in_r(api: Api, account: Recorded
     assert found["average_r"] == pytest.approx(sum(in_r) / 120, abs=1e-6)
     assert found["pnl"] == 74 * 12 - 51 * 8
     assert found["profit_factor"] == pytest.approx(74 * 12 / (51 * 8), abs=1e-6)
+
+
+def test_the_fill_rules_are_those_of_the_period(api: Api, account: RecordedAccount):
+    for version, (day, fill) in enumerate([(5, "touch"), (20, "through"), (38, "touch")], 2):
+        config = RiskConfig(fill=FillRule(fill))
+        account.record(RiskConfigured(version=version, config=config, by="test"), seconds=day * DAY)
+    rules = [performance(api, days=days)["fill_rules"] for days in (1, 5, 30, 3660)]
+    assert rules == [["touch"], ["through", "touch"], ["touch", "through"], ["through", "touch"]]
 
 
 def test_trades_count_when_they_are_closed(api: Api, account: RecordedAccount):
