@@ -100,9 +100,12 @@ class Engine:
         self._follow()
         until = time.monotonic() + _ROUND_SECONDS
         with self._desk.one_transaction():
+            # What follows from a row happens at its instant, also if the engine was killed in between.
+            self._pass_time(self._clock.now_ns)
             for arrival in self._arrivals():
                 self._pass_time(arrival.known_ns)
                 self._take(arrival)
+                self._pass_time(self._clock.now_ns)
                 if self._desk.is_waited_for or time.monotonic() > until:
                     return True
             self._pass_time(self._clock.idle())

@@ -39,7 +39,7 @@ def faults(field: Field[Any, Any, Any, Any], value: Any, path: str) -> list[str]
     """Where a value is not as a field of the schema says."""
     if value is None:
         return [] if field.allow_null else [f"{path} is null"]
-    if isinstance(field, serializers.ListSerializer):
+    if isinstance(field, serializers.ListSerializer | serializers.ListField):
         child = cast("Field[Any, Any, Any, Any]", field.child)
         return [fault for each in value for fault in faults(child, each, path)]
     if isinstance(field, serializers.Serializer):

@@ -31,7 +31,7 @@ from trading.reading.explain import execution_explain
 from trading.services.acceptance import follow
 from trading.services.control import trading_stop
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.system, pytest.mark.django_db(transaction=True)]
 FRIDAY_EVENING = dt.datetime(2025, 6, 13, 23, tzinfo=dt.UTC)
 DAYS, MORE_COMMITS, SYMBOLS = (5, 10_000, EQUITIES) if SOAK else (1, 300, EQUITIES[:1])
 CHUNKS_A_DAY, SHUFFLED = 12, 20
@@ -161,10 +161,6 @@ def replay(seed: int, store: Path, settings: Any, *, is_killed: bool) -> tuple[T
     return desk, killed
 
 
-def fills() -> list[Any]:
-    return [each for each in named_events() if each[0] == "executed"]
-
-
 def explained() -> list[bytes]:
     return [orjson.dumps(execution_explain(row)) for row in ExecutionRow.objects.order_by("number")]
 
@@ -198,10 +194,10 @@ def cancel_print(document: dict[str, Any]) -> None:
 def test_the_sample_fills_the_same_whoever_is_killed_and_is_explained(tmp_path: Path, settings) -> None:
     seed = chosen_seed()
     replay(seed, tmp_path / "undisturbed", settings, is_killed=False)
-    undisturbed = fills()
+    undisturbed = named_events()
     desk, killed = replay(seed, tmp_path / "killed", settings, is_killed=True)
     assert killed == KILLS
-    assert fills() == undisturbed
+    assert named_events() == undisturbed
     before = explained()
     documents = [orjson.loads(each) for each in before]
     check_kinds(documents)
