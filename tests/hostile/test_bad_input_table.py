@@ -70,7 +70,7 @@ def test_a_symbol_that_is_none_is_refused_before_any_file_is_touched(
     for operation in operations:
         for parameter in operation.of_place("path"):
             if parameter.name in {"key", "job"}:
-                # What is no number is no key, and what is no UUID no job.
+                # What is no number is no key, what is no UUID no job, and what is not stored no account.
                 continue
             path = operation.path.replace(f"{{{parameter.name}}}", symbol)
             body = None if operation.example is None else orjson.dumps(operation.example)

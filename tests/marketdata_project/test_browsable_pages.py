@@ -22,7 +22,7 @@ from tests.html_page import Page
 from tests.trading.recorded import RecordedAccount
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.stores import market_store
-from trading.models import OrderRow
+from trading.models import ExecutionRow, OrderRow
 
 pytestmark = pytest.mark.system
 
@@ -63,13 +63,16 @@ def path_of(template: str) -> str:
         .replace("{job}", str(job))
         .replace("{account}", "main")
         .replace("{order}", str(OrderRow.objects.values_list("uuid", flat=True).first()))
+        .replace("{execution}", str(ExecutionRow.objects.values_list("uuid", flat=True).first()))
     )
 
 
 @pytest.fixture
 def stored(api: Api) -> Api:
     """An instrument of each class, three of them with trades, and an account."""
-    RecordedAccount("main").order("BTC-USD", "buy", 1)
+    account = RecordedAccount("main")
+    account.order("BTC-USD", "buy", 1)
+    account.hold("BTC-USD", "buy", 1, 100)
     market_store().set_instrument(Instrument("ESZ5", instrument_class=FUTURE))
     market_store().set_instrument(Instrument("BTC-USD", instrument_class=CRYPTO))
     market_store().set_instrument(Instrument("EUR-USD", instrument_class=FX))

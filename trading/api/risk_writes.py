@@ -135,10 +135,9 @@ class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
         """Return the serializer with the fields of a browser's form."""
         bodies: dict[str, type[Serializer[Any]]] = {
             "override": OverrideInput,
-            "configure": RiskConfigInput,
             "bust": ReasonInput,
         }
-        return bodies[self.action]
+        return bodies.get(self.action, RiskConfigInput)
 
     @extend_schema(
         operation_id="risk_override",
