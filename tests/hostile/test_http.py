@@ -154,7 +154,7 @@ def test_head_and_options_say_what_get_would(wire: Wire, operations: list[Operat
             call.method = "GET"
             # Between two of them a key may have been used, which changes what is said of it.
             lengths = {each.headers.get("content-length") for each in (before, call.sent(wire))}
-            assert (reply.status, reply.body) == (200, b""), operation.name
+            assert (reply.status, reply.body) == (before.status, b""), operation.name
             if TELL_THE_TIME.fullmatch(operation.name) is None:
                 assert reply.headers.get("content-length") in lengths, operation.name
 

@@ -131,6 +131,10 @@ class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
 
     queryset = Account.objects.all()
 
+    def get_object(self) -> Account:
+        """Return the account of a call. OPTIONS asks for it."""
+        return self.account_named(None, self.caller)
+
     def get_serializer_class(self) -> type[Serializer[Any]]:
         """Return the serializer with the fields of a browser's form."""
         bodies: dict[str, type[Serializer[Any]]] = {
