@@ -1,4 +1,7 @@
-"""Follow the events of an account, in the database, whoever writes them. Everything here blocks: call it in a thread."""
+"""Follow the events of an account, in the database, whoever writes them.
+
+Everything here blocks: call it in a thread.
+"""
 
 import logging
 import time
@@ -160,7 +163,10 @@ class AccountFollower:
         return self._feeds[channel.name].settled_ns
 
     def advance(self) -> Advance:
-        """Return the messages of all channels for what is new. Without the database there are none, and it tries again."""
+        """Return the messages of all channels for what is new.
+
+        Without the database there are none, and it tries again.
+        """
         began, found = time.thread_time(), Advance()
         try:
             self._advance(found)

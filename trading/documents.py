@@ -1,6 +1,7 @@
 """The JSON documents of trading: what clients see of orders, executions, positions, limits and the rest.
 
-Amounts are JSON numbers with the decimals' own digits, of which the first 15 are exact. Instants are RFC 3339 texts in UTC.
+Amounts are JSON numbers with the decimals' own digits, of which the first 15 are exact. Instants are RFC 3339 texts in
+UTC.
 """
 
 from decimal import Decimal
@@ -172,7 +173,8 @@ def config_document(config: RiskConfig) -> Document:
 def position_document(position: Position, mark: Reference | None, *, is_stale: bool) -> Document:
     """Return a position. mark: None if the symbol has no price; then all that follows from it is null.
 
-    value, pnl: in the instrument's currency; pnl_base: in the account's; pnl_r: in R, null without a protective stop at entry.
+    value, pnl: in the instrument's currency; pnl_base: in the account's; pnl_r: in R, null without a protective stop
+    at entry.
     """
     pnl, pnl_base, pnl_r = (None, None, None) if mark is None else risk_of(position, mark)
     return {
@@ -215,7 +217,10 @@ def trade_document(trade: ClosedTrade) -> Document:
 
 
 def transaction_document(row: TransactionRow) -> Document:
-    """Return what an event booked. amount: what the cash changed; balance: the cash after it. Debits of `entries` are above zero."""
+    """Return what an event booked.
+
+    amount: what the cash changed; balance: the cash after it. Debits of `entries` are above zero.
+    """
     return {
         "event": row.number,
         "at": format_timestamp(row.at_ns),

@@ -1,4 +1,4 @@
-"""Recording events: an account is locked, its events change its state, and all rows that follow are written, in one transaction."""
+"""Events are recorded in one transaction with the account's state and all rows that follow from them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -17,7 +17,10 @@ _ID = 1
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """What is known of the engine. now_ns: its clock. started_ns: 0 while it is away. document: what it says of itself."""
+    """What is known of the engine.
+
+    now_ns: its clock. started_ns: 0 while it is away. document: what it says of itself.
+    """
 
     is_alive: bool
     now_ns: int
@@ -26,7 +29,10 @@ class EngineStatus:
 
 
 def lease_take(holder: UUID, *, now_ns: int | None, document: dict[str, Any]) -> bool:
-    """Take the lease, or renew it. Return whether the holder has it now. now_ns: of the engine's clock; None for the wall clock."""
+    """Take the lease, or renew it.
+
+    Return whether the holder has it now. now_ns: of the engine's clock; None for the wall clock.
+    """
     lease, _ = EngineLease.objects.get_or_create(pk=_ID)
     if lease.holder != holder and lease.leased_until_ns >= time.time_ns():
         return False

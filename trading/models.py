@@ -113,7 +113,10 @@ class OrderRow(models.Model):
 
 
 class ExecutionRow(models.Model):
-    """An execution. number: of its event. commit, ordinal: of the print in its log. state: open, questioned or busted."""
+    """An execution.
+
+    number: of its event. commit, ordinal: of the print in its log. state: open, questioned or busted.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="executions")
     uuid = models.UUIDField(unique=True)
@@ -137,7 +140,10 @@ class ExecutionRow(models.Model):
 
 
 class TransactionRow(models.Model):
-    """What an event booked. number, kind: of the event. amount: what the cash changed; balance: the cash after it. entries: of the ledger."""
+    """What an event booked.
+
+    number, kind: of the event. amount: what the cash changed; balance: the cash after it. entries: of the ledger.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="transactions")
     number = models.BigIntegerField()
@@ -202,7 +208,9 @@ class EquityRow(models.Model):
 
 
 class Preview(models.Model):
-    """A preview of an order, which one `execute` may take. owner: the `Caller.family` that asked. order_id: of the order that it made.
+    """A preview of an order, which one `execute` may take.
+
+    owner: the `Caller.family` that asked. order_id: of the order that it made.
 
     terms: of the order. traded, risk_version: of the account when it was made. price: of reference.
     """
@@ -222,9 +230,12 @@ class Preview(models.Model):
 
 
 class EngineLease(models.Model):
-    """The one engine of the installation: a single row. holder: its random name; it ends at `leased_until_ns` of the wall clock.
+    """The one engine of the installation: a single row.
 
-    now_ns: the engine's own clock when it renewed the lease; None if that is the wall clock. document: what it says of itself.
+    holder: its random name; it ends at `leased_until_ns` of the wall clock.
+
+    now_ns: the engine's own clock when it renewed the lease; None if that is the wall clock. document: what it says of
+    itself.
     """
 
     holder = models.UUIDField(null=True)
@@ -240,7 +251,8 @@ class EngineLease(models.Model):
 class LogProgress(models.Model):
     """How far the engine has worked through a log. newest_ns: the largest event time until there.
 
-    An order's acceptance adds the logs that it needs, at their heads: `hash` is then as in a token, and `newest_ns` None.
+    An order's acceptance adds the logs that it needs, at their heads: `hash` is then as in a token, and `newest_ns`
+    None.
     """
 
     dataset = models.CharField(max_length=40)
@@ -260,7 +272,10 @@ class LogProgress(models.Model):
 
 
 class InstrumentTerms(models.Model):
-    """Terms of an instrument that differ from those of its class. Empty fields do not differ; see `trading.core.terms.Terms`."""
+    """Terms of an instrument that differ from those of its class.
+
+    Empty fields do not differ; see `trading.core.terms.Terms`.
+    """
 
     symbol = models.CharField(max_length=32, unique=True)
     tick = models.CharField(max_length=40, default="", blank=True)

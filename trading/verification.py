@@ -19,7 +19,7 @@ _NOT_KEPT = "matches_after_ns"
 
 
 def account_verify(*, account: Account) -> str | None:
-    """Replay all events, and return the first difference to the stored state, ledger and rows as a sentence; None if there is none."""
+    """Replay all events, and return the first difference to what is stored, as a sentence; None if there is none."""
     with transaction.atomic():
         account = Account.objects.select_for_update().get(pk=account.pk)
         journal = Journal(account, AccountState(id=account.name))

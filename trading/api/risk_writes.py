@@ -105,9 +105,10 @@ class TradingControlViewSet(TradingWrites, GenericViewSet[Account]):
         examples=[OpenApiExample("On its way", value=examples.STOPPED, response_only=True)],
     )
     def stop(self, request: Request) -> Response:
-        """Cancel all orders and close all positions: of one account, or without `account` of all that the caller may see.
+        """Cancel all orders and close all positions: of one account, or of all that the caller may see.
 
-        It needs no header and no body; a body is ignored. It may be repeated. An account is `stopping` until it is flat.
+        It needs no header and no body; a body is ignored. It may be repeated. An account is `stopping` until it is
+        flat.
         """
         values = single_parameters(request.GET, ("account", "reason", "format"))
         accounts = list(accounts_of(self.caller))

@@ -149,7 +149,10 @@ class OrdersViewSet(AccountRowsViewSet):
 
 
 def order_named(request: Request, order: str, *further: str) -> OrderRow:
-    """Return the order of a path, of the account of the query. further: names of other parameters. Raises UnknownOrder, NoSuchAccount."""
+    """Return the order of a path, of the account of the query.
+
+    further: names of other parameters. Raises UnknownOrder, NoSuchAccount.
+    """
     values = single_parameters(request.GET, ("account", "format", *further))
     return order_find(caller=cast("Caller", request.user), name=values.get("account"), order_id=order)
 
@@ -212,8 +215,8 @@ class ExecutionExplanationViewSet(ViewSet):
     def explain(self, request: Request, execution: str) -> Response:
         """All that an execution was decided by: its order, the stored print, each check, the limits. Amounts are texts.
 
-        The execution is computed again from them; `reproduced` says whether the result is the same to the last digit. Later
-        commits and events do not change the answer.
+        The execution is computed again from them; `reproduced` says whether the result is the same to the last digit.
+        Later commits and events do not change the answer.
         """
         single_parameters(request.GET, ("format",))
         row = execution_find(caller=cast("Caller", request.user), execution_id=execution)

@@ -18,7 +18,10 @@ from trading.services.accounts import account_transfer
 
 
 def transfer(run: Run) -> Document:
-    """Transfer once, however often the job is started: the job's id is the transfer's. Raises the errors of `account_transfer`."""
+    """Transfer once, however often the job is started: the job's id is the transfer's.
+
+    Raises the errors of `account_transfer`.
+    """
     account, amount = run.parameters["account"], run.parameters["amount"]
     account_transfer(name=account, transfer=str(run.uuid), amount=Decimal(repr(amount)))
     return {"account": account, "transfer": str(run.uuid), "amount": amount}

@@ -1,4 +1,4 @@
-"""What the endpoints that change accounts have in common: who calls, for which account, and the one answer of a repeated call."""
+"""What endpoints that change accounts share: who calls, for which account, and the answer of a repeated call."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -26,7 +26,10 @@ SIGNED = "signature"
 
 
 class Done(NamedTuple):
-    """What a call did: the answer's document, and the number of the account's event. is_repeated: an earlier call did it."""
+    """What a call did: the answer's document, and the number of the account's event.
+
+    is_repeated: an earlier call did it.
+    """
 
     document: Document
     event: int
@@ -73,7 +76,10 @@ class TradingWrites(APIView):
         return single_parameters(self.request.GET, ("account", "format")).get("account")
 
     def account_to_change(self, name: str | None) -> tuple[Account, Caller]:
-        """Return the account, and the caller as it is stored now. Raises also AuthenticationFailed, PermissionDenied."""
+        """Return the account, and the caller as it is stored now.
+
+        Raises also AuthenticationFailed, PermissionDenied.
+        """
         caller = caller_again(self)
         account = self.account_named(name, caller)
         require_signed(account, caller)
@@ -84,7 +90,9 @@ class TradingWrites(APIView):
         return change_and_record(self, lambda _: _answer(make(), status))
 
     def change_once(self, deed: str, make: Callable[[], Done], *, status: int = HTTPStatus.OK) -> Response:
-        """Do as `change`; calls with the same Idempotency-Key get the answer of the first. Its document has the member `event`.
+        """Do as `change`; calls with the same Idempotency-Key get the answer of the first.
+
+        Its document has the member `event`.
 
         deed: what is done, and to what, so that a key never gives the answer of another account.
         """

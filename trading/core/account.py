@@ -51,12 +51,15 @@ class Halt(msgspec.Struct, frozen=True, kw_only=True):
 class AccountState(msgspec.Struct, kw_only=True):
     """An account after an event.
 
-    number: of that event. traded: the number of the last event that changed what orders may fill, positions or cash. cash: in `currency`.
-    balances: of the ledger, by `account currency symbol`. positions: by `book_of`; flat ones are left out. orders: those
-    that can still fill, by id. status: stopped, running or stopping. covered: what a bracket's parent filled less what its legs filled, by the parent's id. equity: of the last mark. high_water, day_equity, start_equity: the
-    largest equity, that at the day's start, and that of the beginning; a transfer scales all of them, so that it moves no
-    percentage. day: the UTC date of `day_equity`. halts: those that a person has not released, oldest first. accepted_ns: the instants of the last minute's accepted opening orders.
-    queued: positions that a stop closes once their markets open, with that instant. applied: the corporate actions that took effect, by symbol.
+    number: of that event. traded: the number of the last event that changed what orders may fill, positions or cash.
+    cash: in `currency`. balances: of the ledger, by `account currency symbol`. positions: by `book_of`; flat ones are
+    left out. orders: those that can still fill, by id. status: stopped, running or stopping. covered: what a bracket's
+    parent filled less what its legs filled, by the parent's id. equity: of the last mark. high_water, day_equity,
+    start_equity: the largest equity, that at the day's start, and that of the beginning; a transfer scales all of
+    them, so that it moves no percentage. day: the UTC date of `day_equity`. halts: those that a person has not
+    released, oldest first. accepted_ns: the instants of the last minute's accepted opening orders. queued: positions
+    that a stop closes once their markets open, with that instant. applied: the corporate actions that took effect, by
+    symbol.
     """
 
     id: str
@@ -117,7 +120,10 @@ class AccountState(msgspec.Struct, kw_only=True):
         return [order for order in self.orders.values() if order.parent_id == parent_id]
 
     def fillable(self, order: Order) -> Decimal:
-        """Return how much of an order may fill now: of a leg what its parent filled, of a reducing order what is held."""
+        """Return how much of an order may fill now.
+
+        Of a leg it is what its parent filled, of a reducing order what is held.
+        """
         left = order.remaining
         if order.parent_id is not None:
             left = min(left, self.covered.get(order.parent_id, ZERO))
@@ -144,7 +150,7 @@ def book_of(symbol: str, strategy: str) -> str:
 
 @dataclass(slots=True)
 class Effects:
-    """What an event changed, for the tables that clients query: entries of the ledger, orders, and trades that ended."""
+    """What an event changed: entries of the ledger, orders, and trades that ended."""
 
     entries: list[LedgerEntry] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)

@@ -41,11 +41,12 @@ class RiskConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     risk_level: what a trade may lose at its protective stop. max_risk_level: up to which a person may override it.
     max_symbol_exposure, max_gross_exposure: positions plus working orders. orders_per_minute: accepted opening orders.
-    collar: how far from the reference price an order may be. daily_loss: of the equity at the day's
-    start. total_loss: of the equity at the account's beginning. caution, danger, halt: drawdowns from the high-water mark
-    at which zones begin; a zone ends `hysteresis` below. participation: the part of a print's volume that fills orders.
-    latency_ms: from an order's acceptance until it can be filled. fill: when limit orders fill. preview_tolerance: per cent
-    that the price may move between preview and execute. stale_after_seconds: an older mark changes no zone, and opens nothing.
+    collar: how far from the reference price an order may be. daily_loss: of the equity at the day's start. total_loss:
+    of the equity at the account's beginning. caution, danger, halt: drawdowns from the high-water mark at which zones
+    begin; a zone ends `hysteresis` below. participation: the part of a print's volume that fills orders. latency_ms:
+    from an order's acceptance until it can be filled. fill: when limit orders fill. preview_tolerance: per cent that
+    the price may move between preview and execute. stale_after_seconds: an older mark changes no zone, and opens
+    nothing.
     """
 
     risk_level: Decimal = Decimal("0.30")

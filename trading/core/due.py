@@ -81,9 +81,10 @@ def _order_due(state: AccountState, order: Order, now_ns: int, record: Record) -
 
 
 def revalue(state: AccountState, marks: Marks, now_ns: int, day: str, record: Record) -> None:
-    """Value the account, and record it if it has moved by a tenth of a per cent, at the day's first mark, and if the zone changes.
+    """Value the account, and record it if it has moved by a tenth of a per cent.
 
-    The equity of an account without positions is its cash. Old marks change no zone.
+    It is recorded at the day's first mark and if the zone changes, too. The equity of an account without positions is
+    its cash. Old marks change no zone.
     """
     try:
         equity = equity_of(state, marks)

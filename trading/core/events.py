@@ -1,7 +1,8 @@
 """The events of an account. They are the source of everything; `trading.core.account` says what follows from them.
 
 An event carries every number that was used, so that a replay asks no calendar and no store. Prices are in the
-instrument's currency; `rate` converts it to the account's. `ref`s name rows of the store by log, commit token and ordinal.
+instrument's currency; `rate` converts it to the account's. `ref`s name rows of the store by log, commit token and
+ordinal.
 """
 
 from decimal import Decimal
@@ -55,8 +56,8 @@ class BarPrint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
 class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the market looked like when a decision was made, for one symbol.
 
-    price: the mark: the bid for what is sold, the ask for what is bought, otherwise the last price. rate: to the account's
-    currency. refs: the rows of quote, trade and rate.
+    price: the mark: the bid for what is sold, the ask for what is bought, otherwise the last price. rate: to the
+    account's currency. refs: the rows of quote, trade and rate.
     """
 
     symbol: str
@@ -131,9 +132,10 @@ class Stopped(_TradingEvent, frozen=True, tag="stopped"):
 class OrderAccepted(_TradingEvent, frozen=True, tag="order_accepted"):
     """An order passed all checks.
 
-    submitted_ns: when it came. matches_after_ns: with the latency. expires_ns: the end of its session; None for gtc. reference,
-    checks, risk_version: what it was judged by. worth, margin, fee: see `Order`. commits: the heads of the logs that it is matched with, by dataset.
-    leg_of, leg: of a leg of a bracket. replaces: the order in whose place it comes.
+    submitted_ns: when it came. matches_after_ns: with the latency. expires_ns: the end of its session; None for gtc.
+    reference, checks, risk_version: what it was judged by. worth, margin, fee: see `Order`. commits: the heads of the
+    logs that it is matched with, by dataset. leg_of, leg: of a leg of a bracket. replaces: the order in whose place it
+    comes.
     """
 
     order_id: str
@@ -241,7 +243,10 @@ class ExecutionBusted(_TradingEvent, frozen=True, tag="execution_busted"):
 
 
 class SplitApplied(_TradingEvent, frozen=True, tag="split_applied"):
-    """A split took effect at `effective_ns`. It multiplies what was opened and ordered before. ratio: new units per old unit."""
+    """A split took effect at `effective_ns`.
+
+    It multiplies what was opened and ordered before. ratio: new units per old unit.
+    """
 
     symbol: str
     ratio: Decimal

@@ -1,7 +1,8 @@
 """The ledger of an account, in double entry: the entries of an event add up to zero in each currency.
 
 Accounts of the ledger: `cash` (in the account's currency), `capital`, `positions` (at cost), `realized`, `fees`,
-`dividends`, `borrowing`, and `conversion`, through which amounts of other currencies become cash. Debits are above zero.
+`dividends`, `borrowing`, and `conversion`, through which amounts of other currencies become cash. Debits are above
+zero.
 """
 
 from decimal import Decimal
@@ -56,7 +57,10 @@ def fill_entries(
     base: str,
     rate: Decimal,
 ) -> list[LedgerEntry]:
-    """Return the entries of a fill. cost: the change of the position's cost. is_margined: only gains, losses and fees are paid."""
+    """Return the entries of a fill.
+
+    cost: the change of the position's cost. is_margined: only gains, losses and fees are paid.
+    """
     bought = ZERO if is_margined else cost
     return [
         LedgerEntry(POSITIONS, currency, bought, symbol),

@@ -184,8 +184,8 @@ def end_unneeded(state: AccountState, symbol: str, record: Record) -> None:
 def match_bar(state: AccountState, bar: BarPrint, rate: Rate, record: Record) -> None:
     """Match a stored bar, for a symbol without trades: first what fills at its open, then stops, then limits.
 
-    A bar does not tell the order of its prices: if several orders fill within it, each is marked ambiguous. A stop-limit
-    order that it triggers fills by a later bar.
+    A bar does not tell the order of its prices: if several orders fill within it, each is marked ambiguous. A
+    stop-limit order that it triggers fills by a later bar.
     """
     orders = [order for order in state.orders_of(bar.ref.symbol) if _is_before(state, order, bar)]
     if not bar.is_eligible or not orders:

@@ -29,8 +29,8 @@ class OrderType(StrEnum):
 class TimeInForce(StrEnum):
     """For how long an order may fill.
 
-    day: until its trading date's session ends. gtc: until it is cancelled. ioc: what does not fill at the first print is
-    cancelled. fok: it fills whole at the first print, or not at all.
+    day: until its trading date's session ends. gtc: until it is cancelled. ioc: what does not fill at the first print
+    is cancelled. fok: it fills whole at the first print, or not at all.
     """
 
     DAY = "day"
@@ -86,8 +86,8 @@ class IllegalMove(ValueError):
 class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a client asks for.
 
-    quantity: in units or contracts, above zero. limit_price, stop_price: in the instrument's currency, where the type has
-    them. reduce_only: it never opens or turns a position. take_profit, stop_loss: the prices of a bracket's legs,
+    quantity: in units or contracts, above zero. limit_price, stop_price: in the instrument's currency, where the type
+    has them. reduce_only: it never opens or turns a position. take_profit, stop_loss: the prices of a bracket's legs,
     which work once the order fills. strategy: positions and trades of different strategies are kept apart.
     """
 
@@ -120,12 +120,14 @@ class Leg(StrEnum):
 class Order(msgspec.Struct, kw_only=True):
     """An order of an account, as its events left it.
 
-    id: a UUID. instrument: the terms of its instrument when it was accepted. states: the instant of each state, nanoseconds
-    UTC. matches_after_ns: only what is printed and known after this instant fills it. expires_ns: when it ends; None for gtc. collar: the
-    worst price of a market order or stop; None for one that only reduces. is_taking: whether it fills at the print's price
-    and not at its limit, because it was marketable. worth: the value of a unit at limit or collar, in the account's currency. margin: the
-    money that must be paid in for a unit. fee: what was expected for the whole. filled_value, fees: of its fills, in the instrument's currency. parent_id, leg: of a leg of a bracket. replaces,
-    replaced_by: ids of orders. reason: why it ended. by: the caller. first_event: the number of the event that accepted it.
+    id: a UUID. instrument: the terms of its instrument when it was accepted. states: the instant of each state,
+    nanoseconds UTC. matches_after_ns: only what is printed and known after this instant fills it. expires_ns: when it
+    ends; None for gtc. collar: the worst price of a market order or stop; None for one that only reduces. is_taking:
+    whether it fills at the print's price and not at its limit, because it was marketable. worth: the value of a unit
+    at limit or collar, in the account's currency. margin: the money that must be paid in for a unit. fee: what was
+    expected for the whole. filled_value, fees: of its fills, in the instrument's currency. parent_id, leg: of a leg of
+    a bracket. replaces, replaced_by: ids of orders. reason: why it ended. by: the caller. first_event: the number of
+    the event that accepted it.
     """
 
     id: str

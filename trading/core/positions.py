@@ -21,9 +21,9 @@ class Lot(msgspec.Struct, kw_only=True):
 class OpenTrade(msgspec.Struct, kw_only=True):
     """A trade in progress: from the first execution after flat to the last one before it.
 
-    id: of its first execution. Values are price * quantity * multiplier. realized, fees: in the instrument's currency; realized_base:
-    realized less fees, in the account's. risk: the money between the entries and the protective stops that were known at entry; None if
-    one was not known.
+    id: of its first execution. Values are price * quantity * multiplier. realized, fees: in the instrument's currency;
+    realized_base: realized less fees, in the account's. risk: the money between the entries and the protective stops
+    that were known at entry; None if one was not known.
     """
 
     id: str
@@ -39,7 +39,10 @@ class OpenTrade(msgspec.Struct, kw_only=True):
 
 
 class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """A trade that ended. pnl: realized less fees, in the instrument's currency; pnl_base: in the account's; r: pnl in units of risk."""
+    """A trade that ended.
+
+    pnl: realized less fees, in the instrument's currency; pnl_base: in the account's; r: pnl in units of risk.
+    """
 
     id: str
     symbol: str
@@ -75,7 +78,7 @@ class Execution(NamedTuple):
 
 
 class Booking(NamedTuple):
-    """What a fill changed, in the instrument's currency: the position's cost, and gains (or losses) that were realized."""
+    """What a fill changed, in the instrument's currency: the position's cost, and the realized gain or loss."""
 
     cost: Decimal
     realized: Decimal
@@ -85,7 +88,8 @@ class Booking(NamedTuple):
 class Position(msgspec.Struct, kw_only=True):
     """The position of an account in a symbol, for one strategy.
 
-    quantity: below zero for a short. cost: the sum of its lots'. settled_ns: when a future was settled last; 0 for never.
+    quantity: below zero for a short. cost: the sum of its lots'. settled_ns: when a future was settled last; 0 for
+    never.
     """
 
     symbol: str

@@ -33,8 +33,9 @@ MOST_OPEN_ORDERS = 1_000
 class Proposal:
     """An order that may be accepted, with what was computed for it.
 
-    worth, margin: of a unit, in the account's currency. collar: the worst price of a market order or stop that may open a
-    position. is_taking: whether its limit is marketable now. fee: of the whole at the worst price, in the account's currency.
+    worth, margin: of a unit, in the account's currency. collar: the worst price of a market order or stop that may
+    open a position. is_taking: whether its limit is marketable now. fee: of the whole at the worst price, in the
+    account's currency.
     """
 
     order: OrderTerms
@@ -266,7 +267,10 @@ def _of_equity(name: str, value: Decimal, limit: Decimal, equity: Decimal) -> Ch
 
 
 def _buying_power(state: AccountState, proposal: Proposal, equity: Decimal, needed: Decimal) -> Check:
-    """A cash account pays for everything; what it holds is paid for already. A margin account covers the initial margin."""
+    """A cash account pays for everything; what it holds is paid for already.
+
+    A margin account covers the initial margin.
+    """
     available = equity
     if state.kind is AccountKind.CASH:
         orders = opening_orders(state.orders.values())

@@ -9,7 +9,10 @@ from trading.core.events import BarPrint, Print, RowRef
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
-    """A quote. An absent side is None. is_eligible: whether it may be a mark: it is firm, neither locked nor crossed."""
+    """A quote.
+
+    An absent side is None. is_eligible: whether it may be a mark: it is firm, neither locked nor crossed.
+    """
 
     ref: RowRef
     bid: Decimal | None
@@ -47,7 +50,10 @@ StoredRow: TypeAlias = Print | BarPrint | Quote | CorporateAction | StatusChange
 
 
 class RowCorrection(msgspec.Struct, frozen=True, kw_only=True):
-    """A correction or a cancel of a row. ref: the correction's own. before, after: the row with its own `ref`; after a cancel None."""
+    """A correction or a cancel of a row.
+
+    ref: the correction's own. before, after: the row with its own `ref`; after a cancel None.
+    """
 
     ref: RowRef
     action: str

@@ -34,7 +34,7 @@ class AccountKind(StrEnum):
 
 
 class Fee(msgspec.Struct, frozen=True, kw_only=True):
-    """The fee of an order, in the instrument's currency: per unit, plus basis points of the value, at least `minimum`."""
+    """The fee of an order in the instrument's currency: per unit, plus basis points of the value; at least `minimum`."""
 
     per_unit: Decimal = ZERO
     basis_points: Decimal = ZERO
@@ -60,11 +60,12 @@ class Slippage(msgspec.Struct, frozen=True, kw_only=True):
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """The terms on which an instrument is traded.
 
-    instrument_class: one of `TRADABLE`. currency: of its prices. tick, lot: steps of price and quantity. multiplier: units of the underlying
-    per contract. is_margined: gains and losses are settled daily, and the value is not paid (futures). initial_margin: the part
-    of the value that must be paid in for a long; short_margin: for a short; maintenance_margin, short_maintenance: below which a person is
-    warned. contract_margin: instead of these, money per contract. shortable: whether it may be sold short. borrow_rate: a year's fee
-    for a short, as a fraction of its value.
+    instrument_class: one of `TRADABLE`. currency: of its prices. tick, lot: steps of price and quantity. multiplier:
+    units of the underlying per contract. is_margined: gains and losses are settled daily, and the value is not paid
+    (futures). initial_margin: the part of the value that must be paid in for a long; short_margin: for a short;
+    maintenance_margin, short_maintenance: below which a person is warned. contract_margin: instead of these, money per
+    contract. shortable: whether it may be sold short. borrow_rate: a year's fee for a short, as a fraction of its
+    value.
     """
 
     instrument_class: str
@@ -137,7 +138,10 @@ TRADABLE: dict[str, Terms] = {
 
 
 def margin_rate(kind: AccountKind, terms: Terms) -> Decimal:
-    """Return the part of an order's value that must be paid in. A cash account pays all of it, but for a future's margin."""
+    """Return the part of an order's value that must be paid in.
+
+    A cash account pays all of it, but for a future's margin.
+    """
     return terms.initial_margin if terms.is_margined or kind is AccountKind.MARGIN else Decimal(1)
 
 

@@ -44,9 +44,9 @@ def mark_in(marks: Marks, symbol: str) -> Reference:
 class Load:
     """What a symbol may come to, in the account's currency: what is bought and sold already, and what orders may add.
 
-    longs, shorts: the values, at least 0. longs_margin, shorts_margin: the money that must be paid in for them. A long and a
-    sell order do not offset each other, nor do a long and a short of two strategies: each may be closed at any time, and
-    the other stays.
+    longs, shorts: the values, at least 0. longs_margin, shorts_margin: the money that must be paid in for them. A long
+    and a sell order do not offset each other, nor do a long and a short of two strategies: each may be closed at any
+    time, and the other stays.
     """
 
     longs: Decimal = ZERO

@@ -1,4 +1,4 @@
-"""What follows if a print that filled an order is cancelled or corrected later: nothing is unmade, and a person is told."""
+"""If a print that filled an order is cancelled or corrected later, nothing is unmade, and a person is told."""
 
 from functools import partial
 

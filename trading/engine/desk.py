@@ -56,8 +56,8 @@ def would_record(act: Act, state: AccountState) -> bool:
 class Desk:
     """The accounts' states.
 
-    holder: of the engine's lease. version: changes with the states. failed: accounts for which something failed that must not
-    fail. moved: logs of which the engine has taken rows since their places were stored.
+    holder: of the engine's lease. version: changes with the states. failed: accounts for which something failed that
+    must not fail. moved: logs of which the engine has taken rows since their places were stored.
     """
 
     holder: UUID
@@ -96,8 +96,8 @@ class Desk:
     def act(self, acts: Iterable[tuple[str, Act]], *, at_ns: int) -> bool:
         """Do what acts record, for all accounts in one transaction: that of `one_transaction`, or an own one.
 
-        It has an audit record for each account, and the places of all logs, so that an engine that begins again has taken the same rows of each. Return
-        whether anything was recorded. Raises EngineReplaced.
+        It has an audit record for each account, and the places of all logs, so that an engine that begins again has
+        taken the same rows of each. Return whether anything was recorded. Raises EngineReplaced.
         """
         wanted = [(name, act) for name, act in acts if name not in self.failed and self._wants(name, act)]
         if not wanted:
@@ -148,7 +148,10 @@ class Desk:
 
     @contextmanager
     def _blaming(self, name: str) -> Iterator[None]:
-        """Leave an account alone for a while if its act fails, for the others' sake. What passes is no error of its own."""
+        """Leave an account alone for a while if its act fails, for the others' sake.
+
+        What passes is no error of its own.
+        """
         try:
             yield
         except Exception as error:
@@ -158,7 +161,10 @@ class Desk:
             raise
 
     def places_save(self) -> None:
-        """Store how far the logs were worked through, and renew the lease. Raises EngineReplaced if another process is the engine."""
+        """Store how far the logs were worked through, and renew the lease.
+
+        Raises EngineReplaced if another process is the engine.
+        """
         with write_transaction():
             if not lease_renew(self.holder):
                 raise EngineReplaced

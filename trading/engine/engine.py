@@ -1,4 +1,4 @@
-"""The engine: takes the rows of all logs in one order, and does for the accounts what follows from them and from time."""
+"""The engine: takes the rows of all logs in one order, and does what follows from them and from time."""
 
 import logging
 import time
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 # A round takes rows for so long before it looks at the accounts again.
 _ROUND_SECONDS = 0.1
 _PAUSE_SECONDS = 0.02
-# So often what follows from time is followed up at once: an order expires, so a position is closed, so an account is stopped.
+# What follows from time has followers: an order expires, so a position is closed, so an account is stopped.
 _MOST_TURNS = 10
 # An account that failed is tried again.
 _RETRY_SECONDS = 60.0
@@ -93,7 +93,10 @@ class Engine:
         self._passed_version = self._followed_version = -1
 
     def round(self) -> bool:
-        """Take what is new, for a tenth of a second at most. Return whether there may be more. Raises EngineReplaced."""
+        """Take what is new, for a tenth of a second at most.
+
+        Return whether there may be more. Raises EngineReplaced.
+        """
         if not self._keep_up():
             return False
         self._desk.refresh()
@@ -286,7 +289,10 @@ def _halt_for_log(symbol: str, state: AccountState, record: Record) -> None:
 
 
 def _log_of(row: LogProgress, clock: EngineClock) -> FollowedLog:
-    """Return the log of a row. Corporate actions are few, and are read from the beginning, because they take effect later."""
+    """Return the log of a row.
+
+    Corporate actions are few, and are read from the beginning, because they take effect later.
+    """
     store, dataset = market_store(), DATASETS[row.dataset]
     commit = CommitId(row.commit, row.hash)
     if dataset is CORPORATE_ACTIONS:

@@ -59,8 +59,9 @@ class Arrival(NamedTuple):
 class FollowedLog:
     """A log that the engine follows.
 
-    place: after what the engine has done; the engine sets it to that of an arrival once it is stored. is_wanted: whether rows are
-    asked for; if not, only corrections are. Rows that were passed over do not come back: follow the log from its token instead.
+    place: after what the engine has done; the engine sets it to that of an arrival once it is stored. is_wanted:
+    whether rows are asked for; if not, only corrections are. Rows that were passed over do not come back: follow the
+    log from its token instead.
     """
 
     def __init__(
@@ -98,7 +99,10 @@ class FollowedLog:
         return cls.after(store, clock, dataset, symbol, token)
 
     def arrivals(self) -> Iterator[Arrival]:
-        """Yield what the log has after `place`, up to its newest commit at the call. Raises `LogRestored`, `LogUnreadable`."""
+        """Yield what the log has after `place`, up to its newest commit at the call.
+
+        Raises `LogRestored`, `LogUnreadable`.
+        """
         try:
             stamp = self._store.heads(self.dataset, (self.symbol,)).get(self.symbol)
             if stamp is not None and self._end == (stamp, self.place):
@@ -140,7 +144,9 @@ class FollowedLog:
         return record_of(self._store, self.dataset, self.symbol, position.commit)
 
     def _newest(self, rows: pa.RecordBatch, before_ns: int) -> Integers:
-        """Return the largest event time before the rows, then up to each. One after its commit counts as `Completeness` says.
+        """Return the largest event time before the rows, then up to each.
+
+        One after its commit counts as `Completeness` says.
 
         That of a corporate action does not count: it takes effect later than it is known.
         """
@@ -233,7 +239,7 @@ class FollowedLog:
 def merged(logs: Iterable[FollowedLog]) -> Iterator[Arrival]:
     """Yield what the logs have after their places, by (known_ns, dataset, symbol), within a log in order of arrival.
 
-    It ends at the commits that the logs had at the call. After an error call it again, with other logs or later. Each log
-    holds at most one piece of its commits in memory. Raises `LogRestored`, `LogUnreadable`.
+    It ends at the commits that the logs had at the call. After an error call it again, with other logs or later. Each
+    log holds at most one piece of its commits in memory. Raises `LogRestored`, `LogUnreadable`.
     """
     return merge(*(each.arrivals() for each in logs), key=lambda arrival: arrival[:3])

@@ -48,7 +48,8 @@ class _Prices:
 class MarkBook:
     """Prices by symbol: those of the store when they are asked for first, then those of the rows that the engine takes.
 
-    place_of: returns how far the engine took a log, by dataset and symbol; None for a log that it does not follow. So an engine that begins again goes on with the same marks.
+    place_of: returns how far the engine took a log, by dataset and symbol; None for a log that it does not follow. So
+    an engine that begins again goes on with the same marks.
     """
 
     place_of: Callable[[str, str], LogPosition | None]

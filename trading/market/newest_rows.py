@@ -60,8 +60,8 @@ def newest_quote(instrument: Instrument, now_ns: int, place: LogPosition | None 
 def last_price(instrument: Instrument, now_ns: int, place: LogPosition | None = None) -> RowPrice | None:
     """Return the price of the last ordinary print that is dated up to an instant.
 
-    Without trades it is the close of the last stored bar that has ended; None without bars. place: in the log of trades, see
-    `newest_quote`. Raises `StorageError`s.
+    Without trades it is the close of the last stored bar that has ended; None without bars. place: in the log of
+    trades, see `newest_quote`. Raises `StorageError`s.
     """
     found = _newest_row(TRADES, instrument, now_ns, lambda rows: ordinary_prints(rows, instrument), place)
     if found is not None:
@@ -134,7 +134,10 @@ def _searched_row(
 
 
 def _is_before(place: LogPosition | None, dataset: Dataset, symbol: str, versions: pa.Table) -> Mask:
-    """Return which versions are before a place. versions: up to its commit. Corrections of its commit count as before it."""
+    """Return which versions are before a place.
+
+    versions: up to its commit. Corrections of its commit count as before it.
+    """
     is_before = np.ones(versions.num_rows, np.bool_)
     if place is None or place.ordinal == ALL_ROWS:
         return is_before

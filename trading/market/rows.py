@@ -108,7 +108,10 @@ def _quotes(batch: FollowedRows) -> Iterator[StoredRow]:
 
 
 def _bars(batch: FollowedRows) -> Iterator[StoredRow]:
-    """Yield bars. Only one that begins after all bars before it counts, so that of several resolutions the first does."""
+    """Yield bars.
+
+    Only one that begins after all bars before it counts, so that of several resolutions the first does.
+    """
     ends, names = event_ends_ns(BARS, batch.rows), ("open", "high", "low", "close", "volume")
     is_eligible = (batch.rows.column("timestamp").to_numpy() >= batch.before_ns) & (not batch.is_filled)
     instants = (batch.refs, ends.tolist(), batch.known_ns.tolist(), is_eligible.tolist())

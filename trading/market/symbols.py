@@ -78,10 +78,10 @@ def mark_of(symbol: str, account_currency: str, *, is_long: bool, now_ns: int) -
 def reference_of(symbol: str, account_currency: str, *, side: Side, now_ns: int) -> Reference:
     """Return what the market looks like, by the rows that are dated up to `now_ns`.
 
-    symbol: canonical. `price` is the ask for a buy and the bid for a sell, else the last price; `at_ns` is the time of its
-    row, of a stored bar its end. A quote is left out if it is much older than the last price. A row that was corrected is named by the commit that
-    stored it first. Late prints and those of backfills count, because they take their place by their event time. Raises
-    `NoReferencePrice`, `NoRate`, `NotTradable`, `StorageError`s.
+    symbol: canonical. `price` is the ask for a buy and the bid for a sell, else the last price; `at_ns` is the time of
+    its row, of a stored bar its end. A quote is left out if it is much older than the last price. A row that was
+    corrected is named by the commit that stored it first. Late prints and those of backfills count, because they take
+    their place by their event time. Raises `NoReferencePrice`, `NoRate`, `NotTradable`, `StorageError`s.
     """
     instrument = market_store().instrument(symbol)
     rate = rate_of(_currency_of(instrument), account_currency, now_ns=now_ns)
@@ -116,8 +116,8 @@ def reference_from(
 def rate_of(currency: str, account_currency: str, *, now_ns: int) -> Rate:
     """Return the rate from a currency to the account's: the middle of the newest quote of the pair, or its last price.
 
-    If only the opposite pair has a price, the rate is inverted. For the same currency it is 1, and no row says it. Raises
-    `NoRate`, `StorageError`s.
+    If only the opposite pair has a price, the rate is inverted. For the same currency it is 1, and no row says it.
+    Raises `NoRate`, `StorageError`s.
     """
     if currency == account_currency:
         return _ONE, None

@@ -31,8 +31,9 @@ _EVENTS_AT_ONCE = 100
 def execution_explain(row: ExecutionRow) -> dict[str, Any]:
     """Return what an execution was decided by: its order as accepted, the print, the checks, the limits.
 
-    Amounts are texts, as in the account's events. `reproduced` says whether the print is in the store as it was, and the
-    account's events before it give the same execution to the last digit. The document depends on nothing that comes later.
+    Amounts are texts, as in the account's events. `reproduced` says whether the print is in the store as it was, and
+    the account's events before it give the same execution to the last digit. The document depends on nothing that
+    comes later.
     """
     account = row.account
     stored = EventRow.objects.get(account=account, number=row.number)

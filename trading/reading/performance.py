@@ -33,7 +33,10 @@ class TradeResult(msgspec.Struct):
 
 
 class EquityPoint(NamedTuple):
-    """What an account was worth after an event. drawdown: per cent below the high-water mark. growth: since the beginning, but for transfers."""
+    """What an account was worth after an event.
+
+    drawdown: per cent below the high-water mark. growth: since the beginning, but for transfers.
+    """
 
     at_ns: int
     equity: Decimal
@@ -65,8 +68,9 @@ class TradeFigures:
 def performance_document(account: Account, *, days: int) -> Document:
     """Return the figures of the last `days` times 24 hours, by the engine's clock.
 
-    Trades count when they are closed. max_dd: the largest drawdown, in per cent of the high-water mark. sharpe: of daily
-    returns, times the root of 252, with no risk-free rate; null if there are less than two returns or they are all equal.
+    Trades count when they are closed. max_dd: the largest drawdown, in per cent of the high-water mark. sharpe: of
+    daily returns, times the root of 252, with no risk-free rate; null if there are less than two returns or they are
+    all equal.
     """
     until_ns = engine_status().now_ns
     since_ns = until_ns - days * DAY_NS

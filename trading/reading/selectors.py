@@ -66,7 +66,7 @@ class ValuedAccount:
         return None if self.equity is None else number(loss_percent(before, self.equity))
 
     def exposures(self) -> dict[str, Decimal] | None:
-        """Return the exposure in each symbol with working orders, as orders are checked by it; None if a mark is missing."""
+        """Return the exposure by symbol, as the checks of orders count it; None if a mark is missing."""
         try:
             return {symbol: load.exposure for symbol, load in loads_of(self.state, self.marks).items()}
         except UnknownMark:
@@ -90,7 +90,10 @@ def account_valued(account: Account) -> ValuedAccount:
 
 
 def account_document(account: Account) -> Document:
-    """Return an account's information and balances. equity, high_water: of its last mark. balances: debits are above zero."""
+    """Return an account's information and balances.
+
+    equity, high_water: of its last mark. balances: debits are above zero.
+    """
     state, preferences = state_of(account), state_of(account).preferences
     return {
         "id": account.name,
@@ -140,7 +143,8 @@ def _marked_positions(valued: ValuedAccount) -> list[tuple[Position, Reference |
 def portfolio_document(account: Account) -> Document:
     """Return positions, what they gain or lose, and the account's drawdown and exposure.
 
-    total_pnl: in R, of the positions whose `pnl_r` is known; without_r: the number of the others. total_pnl_money: in the account's currency.
+    total_pnl: in R, of the positions whose `pnl_r` is known; without_r: the number of the others. total_pnl_money: in
+    the account's currency.
     """
     valued = account_valued(account)
     state, exposures = valued.state, valued.exposures()
@@ -236,7 +240,10 @@ def risk_config_document(account: Account) -> Document:
 
 
 def order_find(*, caller: Caller, name: str | None, order_id: str) -> OrderRow:
-    """Return an order with its account: the named one, or any that the caller may see. Raises NoSuchAccount, UnknownOrder."""
+    """Return an order with its account: the named one, or any that the caller may see.
+
+    Raises NoSuchAccount, UnknownOrder.
+    """
     accounts = accounts_of(caller) if name is None else [account_find(caller=caller, name=name)]
     rows = OrderRow.objects.select_related("account").filter(account__in=accounts)
     try:
@@ -249,7 +256,10 @@ def order_find(*, caller: Caller, name: str | None, order_id: str) -> OrderRow:
 
 
 def execution_find(*, caller: Caller, execution_id: str) -> ExecutionRow:
-    """Return an execution with its account and order, of any account that the caller may see. Raises UnknownExecution."""
+    """Return an execution with its account and order, of any account that the caller may see.
+
+    Raises UnknownExecution.
+    """
     rows = ExecutionRow.objects.select_related("account", "order__account")
     try:
         row = rows.filter(account__in=accounts_of(caller), uuid=UUID(execution_id)).first()

@@ -39,7 +39,10 @@ def status_document(account: Account) -> Document:
 
 
 def status_of(state: AccountState, *, is_connected: bool) -> str:
-    """Return running, stopped, stopping, halted or degraded. A running account is degraded while it is not connected."""
+    """Return running, stopped, stopping, halted or degraded.
+
+    A running account is degraded while it is not connected.
+    """
     if state.status == STOPPING:
         return STOPPING
     if state.halt is not None or state.zone is Zone.HALT:
@@ -48,10 +51,10 @@ def status_of(state: AccountState, *, is_connected: bool) -> str:
 
 
 def is_connected_to_market(state: AccountState, engine: EngineStatus) -> bool:
-    """Return whether the engine lives, has not left the account alone, can read the logs of its symbols, and has seen new prices of each.
+    """Return whether the engine works for the account, can read its symbols' logs, and has seen new prices of each.
 
-    Outside of its session a symbol needs none. Within it, prices are new for the account's `stale_after_seconds`, and an
-    order counts as one when it is accepted.
+    Outside of its session a symbol needs none. Within it, prices are new for the account's `stale_after_seconds`, and
+    an order counts as one when it is accepted.
     """
     if not engine.is_alive or state.id in engine.document.get("failed_accounts", ()):
         return False

@@ -52,7 +52,10 @@ class MarketView:
 
 
 def market_view(state: AccountState, order: OrderTerms, *, now_ns: int) -> MarketView:
-    """Read what is needed to judge an order. Raises NotTradable, NoReferencePrice, NoRate, and the errors of the store."""
+    """Read what is needed to judge an order.
+
+    Raises NotTradable, NoReferencePrice, NoRate, and the errors of the store.
+    """
     expires_ns = None
     if order.time_in_force is TimeInForce.DAY:
         expires_ns = session_end_ns(market_store().instrument(order.symbol), now_ns)
@@ -70,7 +73,10 @@ def market_view(state: AccountState, order: OrderTerms, *, now_ns: int) -> Marke
 def closing_view(
     state: AccountState, position: Position, mark: Reference | None, marks: dict[str, Reference]
 ) -> MarketView:
-    """Return what is needed to close a position. Without a mark, because it has no price or no rate, it is closed all the same."""
+    """Return what is needed to close a position.
+
+    Without a mark, because it has no price or no rate, it is closed all the same.
+    """
     price = position.average_price or ZERO
     reference = mark or Reference(symbol=position.symbol, price=price, rate=Decimal(1))
     heads = heads_of(position.symbol, state.currency)
@@ -97,7 +103,7 @@ def mark_of_position(position: Position, currency: str, *, now_ns: int) -> Refer
 
 
 def closing_terms(state: AccountState, order: OrderTerms) -> OrderTerms:
-    """Return the order, marked as one that only reduces if it and the working orders of its side close no more than is held.
+    """Return the order, marked as reducing if it and the working orders of its side close no more than is held.
 
     Legs of brackets do not count: they end with the position.
     """
@@ -151,7 +157,10 @@ def accept(
     by: str,
     replaces: str | None = None,
 ) -> str:
-    """Record an order that passed its checks, and the legs of its bracket, and have the engine follow its logs. Return its id."""
+    """Record an order that passed its checks, and the legs of its bracket, and have the engine follow its logs.
+
+    Return its id.
+    """
     order_id = str(uuid4())
     proposal = found.proposal
     event = OrderAccepted(

@@ -55,7 +55,10 @@ def accounts_of(caller: Caller) -> QuerySet[Account]:
 
 
 def account_find(*, caller: Caller, name: str | None) -> Account:
-    """Return an account that the caller may see: the named one, or its only one. Raises NoSuchAccount, AccountRequired."""
+    """Return an account that the caller may see: the named one, or its only one.
+
+    Raises NoSuchAccount, AccountRequired.
+    """
     accounts = accounts_of(caller)
     if name is not None:
         account = accounts.filter(name=name).first() if ACCOUNT_NAME.fullmatch(name) else None

@@ -89,7 +89,10 @@ def trading_stop_each(*, accounts: Iterable[Account], by: str, reason: str = "")
 
 
 def audit_stop(accounts: Iterable[str], *, actor: str, reason: str) -> None:
-    """Write an audit record of each account's stop. A stop that cannot be recorded is done: the account's events have it."""
+    """Write an audit record of each account's stop.
+
+    A stop that cannot be recorded is done: the account's events have it.
+    """
     try:
         with transaction.atomic():
             for name in accounts:
@@ -106,7 +109,10 @@ def audit_stop(accounts: Iterable[str], *, actor: str, reason: str) -> None:
 
 
 def risk_configure(*, account: Account, config: RiskConfig, version: int | None, by: str) -> int:
-    """Set the limits, and return their version. version: the one that the caller has read; None for any. Raises RiskVersionChanged."""
+    """Set the limits, and return their version.
+
+    version: the one that the caller has read; None for any. Raises RiskVersionChanged.
+    """
     with open_journal(account.name) as journal:
         current = journal.state.risk_version
         if version is not None and version != current:
@@ -119,7 +125,10 @@ def risk_configure(*, account: Account, config: RiskConfig, version: int | None,
 def risk_override(
     *, account: Account, risk_level: Decimal, until_ns: int, reason: str, by: str
 ) -> AccountState:
-    """Set the risk level until an instant. It may be lower at once, and at most the configured maximum. Raises OverrideTooHigh."""
+    """Set the risk level until an instant.
+
+    It may be lower at once, and at most the configured maximum. Raises OverrideTooHigh.
+    """
     now_ns = engine_status().now_ns
     with open_journal(account.name) as journal:
         most = journal.state.config.max_risk_level
@@ -141,7 +150,9 @@ def override_end(*, account: Account, reason: str, by: str) -> AccountState:
 
 
 def halt_release(*, account: Account, reason: str, by: str) -> AccountState:
-    """Release the oldest halt; others stay. That of a drawdown which lasts begins the high-water mark anew at the present equity.
+    """Release the oldest halt; others stay.
+
+    That of a drawdown which lasts begins the high-water mark anew at the present equity.
 
     The account stays stopped or running as it was.
     """
@@ -153,7 +164,10 @@ def halt_release(*, account: Account, reason: str, by: str) -> AccountState:
 
 
 def execution_bust(*, account: Account, execution_id: UUID, reason: str, by: str) -> None:
-    """Undo an execution by reversing its entries. Busting it again does nothing. Raises UnknownExecution, BustRefused."""
+    """Undo an execution by reversing its entries.
+
+    Busting it again does nothing. Raises UnknownExecution, BustRefused.
+    """
     with open_journal(account.name) as journal:
         row = ExecutionRow.objects.select_related("order").filter(account=account, uuid=execution_id).first()
         if row is None:

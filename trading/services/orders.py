@@ -40,8 +40,8 @@ class Submitted:
 def order_submit(*, account: Account, order: OrderTerms, by: str) -> Submitted:
     """Check an order, and accept it. `by`: the caller's identity.
 
-    An order with the client_order_id of an equal earlier one is that one. Raises EngineUnavailable, TradingStopped, TradingHalted, RiskRefused,
-    ClientOrderIdReused, NotTradable, NoReferencePrice, NoRate.
+    An order with the client_order_id of an equal earlier one is that one. Raises EngineUnavailable, TradingStopped,
+    TradingHalted, RiskRefused, ClientOrderIdReused, NotTradable, NoReferencePrice, NoRate.
     """
     repeated = _repeated(account, order)
     if repeated is not None:
@@ -59,7 +59,10 @@ def order_submit(*, account: Account, order: OrderTerms, by: str) -> Submitted:
 
 
 def _now_ns(order: OrderTerms) -> int:
-    """Return the engine's clock. An order that only reduces waits for the engine; others raise EngineUnavailable if it is away."""
+    """Return the engine's clock.
+
+    An order that only reduces waits for the engine; others raise EngineUnavailable if it is away.
+    """
     return (engine_status() if order.reduce_only else require_engine()).now_ns
 
 
@@ -121,9 +124,12 @@ def orders_cancel(*, account: Account, by: str, reason: str = "client") -> list[
 
 
 def order_replace(*, account: Account, order_id: UUID, order: OrderTerms, by: str) -> Submitted:
-    """Accept an order in the place of another one, which ends as `replaced`. Raises the errors of `order_submit` and `order_cancel`.
+    """Accept an order in the place of another one, which ends as `replaced`.
 
-    A second call with the same client_order_id gives the first one's order. Both are checked together, so the account must be able to bear both until the engine has ended the first.
+    Raises the errors of `order_submit` and `order_cancel`.
+
+    A second call with the same client_order_id gives the first one's order. Both are checked together, so the account
+    must be able to bear both until the engine has ended the first.
     """
     repeated = _repeated(account, order)
     if repeated is not None:

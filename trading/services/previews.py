@@ -43,7 +43,8 @@ class Previewed:
 def trade_preview(*, account: Account, order: OrderTerms, owner: str) -> Previewed:
     """Say what an order would do. owner: the `Caller.family` that may execute it.
 
-    It only reads, so that nobody waits for it; whoever asks saves the preview. Checks that fail are part of the answer. Raises EngineUnavailable, NotTradable, NoReferencePrice, NoRate.
+    It only reads, so that nobody waits for it; whoever asks saves the preview. Checks that fail are part of the
+    answer. Raises EngineUnavailable, NotTradable, NoReferencePrice, NoRate.
     """
     now_ns = require_engine().now_ns
     view = market_view(state_of(account), order, now_ns=now_ns)
@@ -73,8 +74,8 @@ def preview_find(*, preview_id: UUID, caller: Caller) -> Preview:
 def trade_execute(*, preview: Preview, by: str) -> Submitted:
     """Submit the order of a preview, once.
 
-    Raises PreviewExpired, PreviewUsed, EngineUnavailable, ClientOrderIdReused; PreviewStale if the account, its limits or the price
-    changed, or if a check fails now: then ask for a new one.
+    Raises PreviewExpired, PreviewUsed, EngineUnavailable, ClientOrderIdReused; PreviewStale if the account, its limits
+    or the price changed, or if a check fails now: then ask for a new one.
     """
     if preview.order_id is not None:
         raise _used(preview)
@@ -100,7 +101,10 @@ def trade_execute(*, preview: Preview, by: str) -> Submitted:
 
 
 def preview_document(previewed: Previewed) -> Document:
-    """Return a preview. cost, margin: of the order at its limit or collar, and fee, in the account's currency; so are the sums after it."""
+    """Return a preview.
+
+    cost, margin: of the order at its limit or collar, and fee, in the account's currency; so are the sums after it.
+    """
     preview, found = previewed.preview, previewed.found
     proposal = found.proposal
     quantity = proposal.order.quantity
