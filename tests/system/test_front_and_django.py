@@ -73,6 +73,7 @@ MASKED = [
         (rb'"remaining":\d+', b'"remaining":some'),
         # Each of the two has an engine of its own.
         (rb'"uptime_seconds":\d+', b'"uptime_seconds":some'),
+        (rb'"status":"(?:stopping|stopped)"', b'"status":"stops"'),
         (rb'("name":"price_age","passed":\w+,"value":)[\d.]+', rb"\1some"),
         (rb"'nonce-[^']*'", b"nonce"),
         (rb"md_[0-9A-Za-z_-]+", b"key"),
