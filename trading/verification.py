@@ -20,14 +20,24 @@ _NOT_KEPT = "matches_after_ns"
 
 def account_verify(*, account: Account) -> str | None:
     """Replay all events, and return the first difference to what is stored, as a sentence; None if there is none."""
+    journal = Journal(account, AccountState(id=account.name))
+    missing = _replay(journal)
+    if missing is not None:
+        return missing
+    # Only what was recorded meanwhile is replayed under the lock, for which all others wait.
     with transaction.atomic():
-        account = Account.objects.select_for_update().get(pk=account.pk)
-        journal = Journal(account, AccountState(id=account.name))
-        for number, row in enumerate(account.events.order_by("number").iterator(), 1):
-            if row.number != number:
-                return f"event {number} is missing"
-            journal.record(decoded(row.body), at_ns=row.at_ns)
-        return next(_differences(journal), None)
+        journal.account = Account.objects.select_for_update().get(pk=account.pk)
+        return _replay(journal) or next(_differences(journal), None)
+
+
+def _replay(journal: Journal) -> str | None:
+    """Record the events of an account after the last one that was, and return what is missing."""
+    later = journal.account.events.filter(number__gt=journal.state.number).order_by("number")
+    for row in later.iterator():
+        if row.number != journal.state.number + 1:
+            return f"event {journal.state.number + 1} is missing"
+        journal.record(decoded(row.body), at_ns=row.at_ns)
+    return None
 
 
 def _differences(journal: Journal) -> Iterator[str]:

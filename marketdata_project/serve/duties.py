@@ -23,6 +23,7 @@ from ratelimit.credentials.signed_requests import nonces_delete_expired
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quotas import quota_usage_delete_old
 from trades.stores import derived_keeper
+from trading.services.previews import previews_delete_old
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(exhausted_retry, period=MINUTE),
     Duty(events_deliver, period=SECOND, after_error=SECOND),
     Duty(events_delete_old, period=HOUR),
+    Duty(previews_delete_old, period=HOUR),
 )
 
 

@@ -480,7 +480,7 @@ def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Ef
             effects.entries += paid(
                 DIVIDENDS,
                 -amount,
-                currency=position.terms.currency,
+                currency=event.currency or position.terms.currency,
                 base=state.currency,
                 rate=event.rate,
             )

@@ -22,7 +22,7 @@ from trading.core.events import (
 )
 from trading.core.matching import Record, cancelled_from_ns, end_unneeded
 from trading.core.orders import Order, OrderState
-from trading.core.valuation import Marks, UnknownMark, equity_of, maintenance_of, mark_in, opening_orders
+from trading.core.valuation import Marks, equity_of, maintenance_of, mark_in, opening_orders
 
 # What is printed before an order's end may be known a little later.
 SETTLE_NS = 2 * NS_PER_SECOND
@@ -86,10 +86,9 @@ def revalue(state: AccountState, marks: Marks, now_ns: int, day: str, record: Re
     It is recorded at the day's first mark and if the zone changes, too. The equity of an account without positions is
     its cash. Old marks change no zone.
     """
-    try:
-        equity = equity_of(state, marks)
-    except UnknownMark:
+    if not can_be_valued(state, marks):
         return
+    equity = equity_of(state, marks)
     is_fresh = not any(_is_stale(state, marks, symbol, now_ns) for symbol in _held(state))
     zone = zone_after(state.zone, _drawdown(state, equity), state.config) if is_fresh else state.zone
     has_moved = is_fresh and abs(equity - state.equity) >= state.high_water * _STEP
@@ -101,6 +100,11 @@ def revalue(state: AccountState, marks: Marks, now_ns: int, day: str, record: Re
             _zone_changed(state, before, record)
     if state.positions or state.is_margin_called:
         _margin(state, marks, equity, record)
+
+
+def can_be_valued(state: AccountState, marks: Marks) -> bool:
+    """Return whether each position has a mark."""
+    return _held(state) <= marks.keys()
 
 
 def _held(state: AccountState) -> set[str]:

@@ -255,13 +255,17 @@ class SplitApplied(_TradingEvent, frozen=True, tag="split_applied"):
 
 
 class DividendPaid(_TradingEvent, frozen=True, tag="dividend_paid"):
-    """A dividend per unit, for what was opened before `effective_ns`; shorts owe it."""
+    """A dividend per unit, for what was opened before `effective_ns`; shorts owe it.
+
+    currency: of the amount; empty for the instrument's. rate: from it to the account's.
+    """
 
     symbol: str
     amount: Decimal
     rate: Decimal
     effective_ns: int
     action: RowRef
+    currency: str = ""
 
 
 class Settled(_TradingEvent, frozen=True, tag="settled"):

@@ -59,9 +59,8 @@ def _apply(
         record(SplitApplied(symbol=symbol, ratio=action.ratio, effective_ns=effective_ns, action=action.ref))
         return
     amount = action.amount if action.kind in _DIVIDENDS else None
-    rate = None
+    rate, currency = None, action.currency or _currency_in(state, symbol)
     if amount is not None:
-        currency = action.currency or _currency_in(state, symbol)
         rate = marks.rate(currency, state.currency, now_ns=now_ns)
     is_paid = amount is not None and rate is not None
     record(
@@ -71,6 +70,7 @@ def _apply(
             rate=rate[0] if rate is not None else Decimal(1),
             effective_ns=effective_ns,
             action=action.ref,
+            currency=currency,
         )
     )
     if not is_paid:

@@ -1,5 +1,6 @@
 """The engine: takes the rows of all logs in one order, and does what follows from them and from time."""
 
+import datetime as dt
 import logging
 import time
 from collections.abc import Iterator
@@ -104,7 +105,8 @@ class Engine:
         until = time.monotonic() + _ROUND_SECONDS
         with self._desk.one_transaction():
             # What follows from a row happens at its instant, also if the engine was killed in between.
-            self._pass_time(self._clock.now_ns)
+            if self._clock.now_ns:
+                self._pass_time(self._clock.now_ns)
             for arrival in self._arrivals():
                 self._pass_time(arrival.known_ns)
                 self._take(arrival)
@@ -113,6 +115,11 @@ class Engine:
                     return True
             self._pass_time(self._clock.idle())
         return False
+
+    @property
+    def _now_ns(self) -> int:
+        """The engine's time. A wall clock has none before the first row or pause: orders must not expire before missed prints."""
+        return self._clock.now_ns or time.time_ns()
 
     def keep_up_now(self) -> None:
         """Do the upkeep of each second in the next round."""
@@ -135,8 +142,8 @@ class Engine:
             self._desk.places_save()
         self._desk.refresh()
         stopping.obey_file(self._desk.states)
-        silent = stopping.silent_accounts(self._desk.states, self._clock.now_ns)
-        self._desk.act([(name, stopping.cancel_all) for name in silent], at_ns=self._clock.now_ns)
+        silent = stopping.silent_accounts(self._desk.states, self._now_ns)
+        self._desk.act([(name, stopping.cancel_all) for name in silent], at_ns=self._now_ns)
         return True
 
     def _document(self) -> dict[str, object]:
@@ -192,7 +199,7 @@ class Engine:
         logger.warning("the engine halts accounts: %s", error)
         act = partial(_halt_for_log, error.symbol)
         names = self._desk.of_symbol(error.symbol)
-        self._desk.act([(name, act) for name in names], at_ns=self._clock.now_ns)
+        self._desk.act([(name, act) for name in names], at_ns=self._now_ns)
         dataset = DATASETS[error.dataset]
         followed = FollowedLog.at_head(market_store(), self._clock, dataset, error.symbol)
         self._logs[error.dataset, error.symbol] = followed
@@ -275,9 +282,19 @@ class Engine:
         if now_ns <= 0 or day == state.day:
             return
         marks = self._marks.marks(state, now_ns=now_ns)
-        if state.day:
-            due.charge_borrowing(state, marks, state.day, record)
+        if not due.can_be_valued(state, marks):
+            return
+        for passed in _days_from(state.day, day):
+            due.charge_borrowing(state, marks, passed, record)
         due.revalue(state, marks, now_ns, day, record)
+
+
+def _days_from(first: str, end: str) -> Iterator[str]:
+    """Yield the UTC dates from one until another; none if the first is not known."""
+    if first:
+        begin = dt.date.fromisoformat(first)
+        for number in range((dt.date.fromisoformat(end) - begin).days):
+            yield (begin + dt.timedelta(number)).isoformat()
 
 
 def _time_passed(now_ns: int, state: AccountState, record: Record) -> None:

@@ -1,11 +1,11 @@
 """Two steps: a preview says what an order would do, and execute submits it once, if that is still true."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID, uuid4
 
 import msgspec
-from django.db import transaction
 
 from ratelimit.callers import Caller
 from store.timestamps import format_timestamp
@@ -22,7 +22,7 @@ from trading.documents import (
 )
 from trading.exceptions import PreviewExpired, PreviewStale, PreviewUsed, UnknownPreview
 from trading.journal import open_journal, state_of
-from trading.lease import require_engine
+from trading.lease import engine_status, require_engine
 from trading.models import Account, Preview
 from trading.services.acceptance import accept, judge, market_view
 from trading.services.orders import Submitted, require_new_client_order_id
@@ -141,7 +141,7 @@ def _moved_percent(before: Decimal, now: Decimal) -> Decimal:
     return percent(abs(now - before), abs(before)) if before else Decimal(100) * bool(now)
 
 
-def previews_delete_old(*, now_ns: int) -> None:
-    """Delete previews that expired a day ago."""
-    with transaction.atomic():
-        Preview.objects.filter(expires_ns__lt=now_ns - _KEPT_SECONDS * NS_PER_SECOND).delete()
+def previews_delete_old(*, now: datetime) -> None:
+    """Delete previews that expired a day ago, by the engine's clock and by the wall's."""
+    now_ns = min(engine_status().now_ns, round(now.timestamp()) * NS_PER_SECOND)
+    Preview.objects.filter(expires_ns__lt=now_ns - _KEPT_SECONDS * NS_PER_SECOND).delete()

@@ -1,5 +1,6 @@
 """What a client, a corporate action or a failing disk could do to an account, and may not."""
 
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -9,14 +10,20 @@ import msgspec
 import pytest
 
 from audit.models import AuditRecord
-from store.datasets import CORPORATE_ACTIONS
+from store.datasets import CORPORATE_ACTIONS, QUOTES
 from store.exceptions import DataDamaged, StorageError, StoreUnavailable
+from store.instruments import Instrument
 from tests.trading.desks import FREE, TradingDesk, at_ns, coin, prints, stored
+from trades.stores import market_store
+from trading.core.events import decoded
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import AccountKind, Side
+from trading.engine.clock import WallClock
+from trading.engine.engine import Engine
 from trading.engine.marks import MarkBook
 from trading.exceptions import BustRefused, InvalidTransfer
-from trading.models import EquityRow, EventRow, ExecutionRow
+from trading.lease import lease_end
+from trading.models import EquityRow, EventRow, ExecutionRow, InstrumentTerms
 from trading.reading.explain import execution_explain
 from trading.reading.status import status_document
 from trading.services import control
@@ -214,3 +221,70 @@ def test_an_explanation_asks_the_database_few_times(desk: TradingDesk, django_as
     execution = ExecutionRow.objects.order_by("-number")[0]
     with django_assert_max_num_queries(10):
         assert execution_explain(execution)["reproduced"]
+
+
+def test_a_live_engine_begins_at_the_time_of_now(default_store: Any):
+    coin()
+    prints("COIN", (0, 100.0, MANY))
+    desk = TradingDesk()
+    desk.run()
+    buy(desk, 5)
+    lease_end(desk.engine._holder)
+    control.trading_stop(account=desk.account, by="test")
+    begun_ns = time.time_ns()
+    desk.engine = Engine(WallClock())
+    before = desk.state.number
+    desk.engine.round()
+    later = EventRow.objects.filter(number__gt=before)
+    assert "order_accepted" in events_after(before)
+    assert min(later.values_list("at_ns", flat=True)) >= begun_ns
+
+
+def test_a_dividend_in_the_accounts_currency_of_a_foreign_share_is_not_converted(default_store: Any):
+    market_store().set_instrument(Instrument("SAP", currency="EUR"))
+    rates = [{"timestamp": at_ns(number), "bid": 1.999, "ask": 2.001} for number in range(30)]
+    stored(QUOTES, "EUR-USD", rates)
+    prints("SAP", (0, 100.0, MANY))
+    desk = TradingDesk()
+    run(desk)
+    desk.order("SAP", Side.BUY, 10)
+    prints("SAP", (1, 100.0, MANY))
+    run(desk)
+    paid = []
+    for seconds, currency in ((10, "USD"), (15, "EUR")):
+        cash = desk.state.cash
+        stored(
+            CORPORATE_ACTIONS,
+            "SAP",
+            [{"timestamp": at_ns(seconds), "kind": "dividend", "amount": 5.0, "currency": currency}],
+        )
+        desk.run()
+        prints("SAP", (seconds + 1, 100.0, MANY))
+        run(desk)
+        paid.append(desk.state.cash - cash)
+    assert paid == [50, 100]
+    desk.check()
+
+
+def test_each_day_of_a_short_is_charged_once_also_days_without_rows(desk: TradingDesk):
+    market_store().set_instrument(Instrument("SHARE", currency="USD"))
+    InstrumentTerms.objects.create(symbol="SHARE", shortable=True, borrow_rate="0.365")
+    prints("SHARE", (0, 100.0, MANY))
+    run(desk)
+    desk.order("SHARE", Side.SELL, 100)
+    prints("SHARE", (2, 100.0, MANY))
+    run(desk)
+    before = desk.state.number
+    prints("SHARE", (5 * 86_400, 100.0, MANY))
+    run(desk)
+    charged = EventRow.objects.filter(number__gt=before, name="borrow_charged").order_by("number")
+    events = [decoded(row.body) for row in charged]
+    assert [event.date for event in events] == [f"2025-06-0{day}" for day in (5, 6, 7, 8, 9)]  # type: ignore[union-attr]  # its name says so
+
+
+def test_without_a_price_no_day_is_charged_or_begun(desk: TradingDesk):
+    buy(desk, 1)
+    recorded: list[Any] = []
+    desk.engine._marks = mock.Mock(marks=mock.Mock(return_value={}))
+    desk.engine._new_day(at_ns(3 * 86_400), desk.state, recorded.append)
+    assert (recorded, desk.state.day) == ([], "2025-06-05")

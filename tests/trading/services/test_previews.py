@@ -1,5 +1,6 @@
 """A preview makes one order, while nothing has changed."""
 
+import datetime as dt
 from contextlib import nullcontext
 from decimal import Decimal
 from typing import Any
@@ -7,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.trading.desks import FREE, TradingDesk, coin, prints
+from tests.trading.desks import FREE, TradingDesk, at_ns, coin, prints
 from trading.core.orders import OrderTerms
 from trading.core.terms import Side
 from trading.exceptions import PreviewExpired, PreviewStale, PreviewUsed
 from trading.models import OrderRow, Preview
 from trading.services.control import risk_configure
-from trading.services.previews import trade_execute, trade_preview
+from trading.services.previews import previews_delete_old, trade_execute, trade_preview
 
 pytestmark = pytest.mark.django_db
 ORDER = OrderTerms(symbol="COIN", side=Side.BUY, quantity=Decimal(1))
@@ -75,3 +76,13 @@ def test_a_preview_expires(desk: TradingDesk):
     with pytest.raises(PreviewExpired):
         trade_execute(preview=preview, by="test")
     assert not OrderRow.objects.exists()
+
+
+def test_old_previews_are_deleted(desk: TradingDesk):
+    previewed(desk)
+    now = dt.datetime.now(dt.UTC)
+    previews_delete_old(now=now)
+    assert Preview.objects.count() == 1
+    Preview.objects.update(expires_ns=at_ns(-2 * 86_400))
+    previews_delete_old(now=now)
+    assert not Preview.objects.exists()
