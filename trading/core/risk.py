@@ -124,7 +124,7 @@ def verdict(state: AccountState, proposal: Proposal, marks: Marks, *, now_ns: in
     checks = [*_form(state, proposal)]
     if proposal.order.reduce_only:
         return RiskVerdict(proposal, (*checks, _reduces(state, proposal)))
-    checks += [*_prices(state, proposal), *_states(state, proposal, now_ns)]
+    checks += [*_prices(state, proposal), *_legs(proposal), *_states(state, proposal, now_ns)]
     try:
         equity, loads = equity_of(state, marks), loads_of(state, marks)
     except UnknownMark as error:
@@ -184,6 +184,21 @@ def _prices(state: AccountState, proposal: Proposal) -> Iterator[Check]:
             unit="percent",
             message="the limit is not further beyond the market than the collar",
         )
+
+
+def _legs(proposal: Proposal) -> Iterator[Check]:
+    """The legs of a bracket are on the two sides of the price at which its parent is expected to fill."""
+    order = proposal.order
+    expected = _expected_price(order, proposal.reference)
+    for name, price, gain in (("take_profit", order.take_profit, 1), ("stop_loss", order.stop_loss, -1)):
+        if price is not None:
+            yield Check(
+                name=name,
+                is_passed=(price - expected) * order.side.sign * gain > 0,
+                value=price,
+                limit=expected,
+                message=f"{name} is on its side of the order's price",
+            )
 
 
 def _reduces(state: AccountState, proposal: Proposal) -> Check:

@@ -305,3 +305,22 @@ def test_equity(terms: Terms, signed: int, equity: int) -> None:
     assert equity_of(paper.state, {"AAPL": paper.reference("AAPL", 110)}) == equity
     with pytest.raises(UnknownMark, match="AAPL has no price"):
         equity_of(paper.state, {"MSFT": Reference(symbol="MSFT", price=Decimal(1), rate=Decimal(1))})
+
+
+@pytest.mark.parametrize(
+    ("signed", "legs", "failed"),
+    [
+        (10, {"take_profit": 101, "stop_loss": 99}, []),
+        (10, {"take_profit": 99}, ["take_profit"]),
+        (10, {"stop_loss": 100}, ["stop_loss"]),
+        (-10, {"take_profit": 99, "stop_loss": 101}, []),
+        (-10, {"take_profit": 101}, ["take_profit"]),
+        (-10, {"stop_loss": 99}, ["stop_loss"]),
+    ],
+)
+def test_legs_of_a_market_order_are_on_their_sides_of_the_market(
+    signed: int, legs: dict[str, int], failed: list[str]
+) -> None:
+    order = replace(order_of(signed), **{name: Decimal(price) for name, price in legs.items()})
+    names = [check.name for check in Paper().judge(order).failed]
+    assert [name for name in names if name in {"take_profit", "stop_loss"}] == failed
