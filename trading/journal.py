@@ -126,9 +126,9 @@ class Journal:
     def _set_execution(self, execution_id: str, state: str) -> None:
         for row in self._executions:
             if str(row.uuid) == execution_id:
-                row.state = state
+                row.state = BUSTED if row.state == BUSTED else state
                 return
-        ExecutionRow.objects.filter(uuid=execution_id).update(state=state)
+        ExecutionRow.objects.filter(uuid=execution_id).exclude(state=BUSTED).update(state=state)
 
     def rows(self) -> dict[type[Model], list[Any]]:
         """Return the rows that follow from what was recorded."""
