@@ -1,0 +1,68 @@
+"""One installation with the sample, and one browser for each module."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.chromium import DESKTOP, SCREENSHOTS, Watched, chromium
+from tests.system.installation import Installation, installed
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the browser's tests in one process, so that one installation serves them all."""
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A running installation with the sample, without its feed."""
+    folder = tmp_path_factory.mktemp("browser")
+    with installed(folder, LOAD_SAMPLE="1", SAMPLE_FEED="0", ADDRESS_RATE="1000000") as installation:
+        yield installation
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser. It ends with the module: Playwright's event loop must not stay beside other tests."""
+    with chromium() as running:
+        yield running
+
+
+Opened = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(browser: Browser, site: Installation) -> Opened:
+    """A context manager that opens a watched page: `opened(**options)`.
+
+    `options` are those of a browser context (DESKTOP, PHONE, DARK). login: whether somebody is logged in, by the
+    first key.
+    """
+
+    @contextmanager
+    def open_page(*, login: bool = False, **options: Any) -> Iterator[Watched]:
+        base = f"http://127.0.0.1:{site.port}"
+        context = browser.new_context(base_url=base, **(options or DESKTOP))
+        if login:
+            answer = context.request.post(
+                "/api/v1/auth/token", data={"key": site.key}, headers={"X-Refresh": "cookie"}
+            )
+            assert answer.ok, answer.text()
+        try:
+            yield Watched(context.new_page(), base)
+        finally:
+            context.close()
+
+    return open_page
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say where the screenshots are."""
+    if SCREENSHOTS.is_dir():
+        terminalreporter.write_line(f"Screenshots: {SCREENSHOTS}")
