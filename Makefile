@@ -19,9 +19,10 @@ setup: .venv/.installed  ## make .venv with what the server runs on
 	@echo "Making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
 
-.venv/.installed: requirements.txt | .venv/bin/python
+.venv/.installed: requirements.txt requirements-charts.txt | .venv/bin/python
 	@echo "Installing requirements.txt"
 	@$(PIP) -r requirements.txt
+	@$(PIP) --no-deps -r requirements-charts.txt
 	@touch $@
 
 .venv/.installed-dev: requirements-dev.txt .venv/.installed

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import importlib.util
 import os
 import tempfile
 from pathlib import Path
@@ -300,6 +301,15 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = False
 STATIC_URL = "/static/"
+
+
+def _chart_files() -> list[tuple[str, Path]]:
+    """Return the folder of lightweight-charts, below its prefix; [] if it is not installed. Importing it would need a desktop."""
+    spec = importlib.util.find_spec("lightweight_charts")
+    return [("lightweight-charts", Path(spec.origin).parent / "js")] if spec and spec.origin else []
+
+
+STATICFILES_DIRS = _chart_files()
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -1,0 +1,62 @@
+// Bars and absences as lightweight-charts wants them: pure functions.
+
+const DAY = 86400;
+// How many empty places one absence gets at most: a long one must not push the candles out of the chart.
+const MOST_PLACES = 60;
+const NOT_DRAWN = new Set(["closed", "not_yet", "unlisted", "unknown_hours"]);
+
+/** The start of a bar in seconds since 1970. A bar of a date is drawn at that date, whatever its session's zone. */
+export function timeOf(bar) {
+  if (bar.date) return Date.parse(bar.date) / 1000;
+  return Math.floor((typeof bar.timestamp === "number" ? bar.timestamp : Date.parse(bar.timestamp)) / 1000);
+}
+
+/** A bar's candle. One that is not final is hollow. */
+export function candleOf(bar, colours) {
+  const candle = {time: timeOf(bar), open: bar.open, high: bar.high, low: bar.low, close: bar.close};
+  return bar.final === false ? {...candle, color: colours.hollow} : candle;
+}
+
+/** A bar's volume, in the colour of its candle. */
+export function volumeOf(bar, colours) {
+  return {time: timeOf(bar), value: bar.volume ?? 0, color: bar.close >= bar.open ? colours.upVolume : colours.downVolume};
+}
+
+/** The shortest distance of two neighbours in seconds: the bars' length. */
+export function stepOf(bars) {
+  let step = Infinity;
+  for (let i = 1; i < bars.length; i++) step = Math.min(step, timeOf(bars[i]) - timeOf(bars[i - 1]));
+  return Number.isFinite(step) && step > 0 ? step : DAY;
+}
+
+/** The empty places of absences: `{time, reason}` by time, none where a bar is. Closed hours get none. */
+export function placesOf(absences, bars) {
+  const taken = new Set(bars.map(timeOf));
+  const step = stepOf(bars);
+  const dated = bars.length > 0 && Boolean(bars[0].date);
+  const places = new Map();
+  for (const {start, end, reason} of absences) {
+    if (NOT_DRAWN.has(reason)) continue;
+    const [from, to] = [start, end].map((instant) => Date.parse(instant) / 1000);
+    const first = dated ? Math.floor((from + to) / 2 / DAY) * DAY : from;
+    const last = dated ? Math.max(to, first + 1) : to;
+    for (let time = first, n = 0; time < last && n < MOST_PLACES; time += step, n++) {
+      if (!taken.has(time)) places.set(time, {time, reason});
+    }
+  }
+  return [...places.values()].sort((one, other) => one.time - other.time);
+}
+
+/** How many decimals the prices have: at least 2, at most 8. */
+export function decimalsOf(bars) {
+  const lengths = bars.slice(-50).flatMap((bar) => [bar.open, bar.close])
+    .map((price) => String(price).split(".")[1]?.length ?? 0);
+  return Math.min(8, Math.max(2, ...lengths));
+}
+
+/** A bar in words. */
+export function spoken(bar) {
+  const when = bar.date ?? new Date(timeOf(bar) * 1000).toISOString().slice(0, 19).replace("T", " ") + " UTC";
+  const open = bar.final === false ? ", not final" : "";
+  return `${when}: open ${bar.open}, high ${bar.high}, low ${bar.low}, close ${bar.close}, volume ${bar.volume}${open}`;
+}

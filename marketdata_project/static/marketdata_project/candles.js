@@ -1,0 +1,208 @@
+// Candles with volume, drawn by lightweight-charts (a global script that the page loads before the modules).
+
+import {candleOf, decimalsOf, placesOf, spoken, timeOf, volumeOf} from "./candle_series.js";
+
+const LIGHT = {
+  text: "#1c2530", background: "#ffffff", grid: "#e4e8ed", up: "#0b7a5f", down: "#c2352b", hollow: "#ffffff",
+  upVolume: "#0b7a5f66", downVolume: "#c2352b66",
+  gaps: {gap: "#c2352b2e", pending: "#b7791f2e", halted: "#6b46c12e", no_trades: "#71809622"},
+};
+const DARK = {
+  text: "#dbe3ec", background: "#12181f", grid: "#232c36", up: "#3ecf9f", down: "#ff7a70", hollow: "#12181f",
+  upVolume: "#3ecf9f66", downVolume: "#ff7a7066",
+  gaps: {gap: "#ff7a7040", pending: "#f0b4294d", halted: "#b794f44d", no_trades: "#a0aec026"},
+};
+// With fewer bars than this before the visible ones the owner is asked for earlier ones.
+const SOON = 30;
+
+class Candles {
+  constructor(element, {onClick = () => {}, onRange = () => {}} = {}) {
+    this.element = element;
+    this.onClick = onClick;
+    this.onRange = onRange;
+    this.bars = [];
+    this.absences = [];
+    this.selected = -1;
+    this.dark = matchMedia("(prefers-color-scheme: dark)");
+    this.#build();
+    this.#listen();
+  }
+
+  #build() {
+    this.element.classList.add("candles");
+    this.element.tabIndex = 0;
+    this.element.setAttribute("role", "group");
+    this.element.setAttribute("aria-roledescription", "chart");
+    if (!this.element.hasAttribute("aria-label")) this.element.setAttribute("aria-label", "Candles. Arrow keys walk the bars.");
+    this.canvas = this.#child("div", "candles-canvas", {"aria-hidden": "true"});
+    this.summary = this.#child("p", "candles-spoken");
+    this.voice = this.#child("p", "candles-spoken", {"aria-live": "polite"});
+    this.chart = LightweightCharts.createChart(this.canvas, {autoSize: true, timeScale: {timeVisible: true, rightOffset: 3}});
+    this.gaps = this.chart.addHistogramSeries({priceScaleId: "gaps", priceLineVisible: false, lastValueVisible: false});
+    this.volumes = this.chart.addHistogramSeries({
+      priceScaleId: "volume", priceFormat: {type: "volume"}, priceLineVisible: false, lastValueVisible: false,
+    });
+    this.candles = this.chart.addCandlestickSeries();
+    this.chart.priceScale("gaps").applyOptions({scaleMargins: {top: 0, bottom: 0}, visible: false});
+    this.chart.priceScale("volume").applyOptions({scaleMargins: {top: 0.8, bottom: 0}, visible: false});
+    this.chart.priceScale("right").applyOptions({scaleMargins: {top: 0.06, bottom: 0.24}});
+    this.#colour();
+  }
+
+  #child(tag, className, attributes = {}) {
+    const child = document.createElement(tag);
+    child.className = className;
+    for (const [name, value] of Object.entries(attributes)) child.setAttribute(name, value);
+    this.element.append(child);
+    return child;
+  }
+
+  #listen() {
+    this.recolour = () => {
+      this.#colour();
+      this.#draw();
+    };
+    this.dark.addEventListener("change", this.recolour);
+    this.keyed = (event) => this.#key(event);
+    this.element.addEventListener("keydown", this.keyed);
+    this.chart.subscribeClick(({time}) => {
+      const index = this.bars.findIndex((bar) => timeOf(bar) === time);
+      if (index >= 0) this.#choose(index);
+    });
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => this.#moved(range));
+  }
+
+  #colour() {
+    this.colours = this.dark.matches ? DARK : LIGHT;
+    const {text, background, grid, up, down} = this.colours;
+    this.chart.applyOptions({
+      layout: {textColor: text, background: {color: background}},
+      grid: {vertLines: {color: grid}, horzLines: {color: grid}},
+      timeScale: {borderColor: grid},
+      rightPriceScale: {borderColor: grid},
+    });
+    this.candles.applyOptions({
+      upColor: up, downColor: down, borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down,
+    });
+  }
+
+  #draw() {
+    const places = placesOf(this.absences, this.bars);
+    const decimals = decimalsOf(this.bars);
+    this.candles.applyOptions({priceFormat: {type: "price", precision: decimals, minMove: 10 ** -decimals}});
+    this.candles.setData(this.bars.map((bar) => candleOf(bar, this.colours)));
+    this.volumes.setData(this.bars.map((bar) => volumeOf(bar, this.colours)));
+    this.gaps.setData(places.map(({time, reason}) => ({time, value: 1, color: this.colours.gaps[reason] ?? this.colours.gaps.gap})));
+    this.#summarise();
+  }
+
+  #summarise() {
+    const last = this.bars.at(-1);
+    this.summary.textContent = last ? `${this.bars.length} bars. The newest: ${spoken(last)}.` : "No bars.";
+  }
+
+  #moved(range) {
+    if (!range || !this.bars.length) return;
+    const place = (logical) => this.bars[Math.min(this.bars.length - 1, Math.max(0, Math.round(logical)))];
+    const times = this.chart.timeScale().getVisibleRange();
+    const [from, to] = times ? [times.from, times.to] : [timeOf(place(range.from)), timeOf(place(range.to))];
+    this.onRange({from, to, wantsPast: range.from < SOON, atEnd: to >= timeOf(this.bars.at(-1))});
+  }
+
+  #key(event) {
+    const last = this.bars.length - 1;
+    const at = this.selected < 0 ? last + 1 : this.selected;
+    const targets = {ArrowLeft: at - 1, ArrowRight: at + 1, PageUp: at - 20, PageDown: at + 20, Home: 0, End: last};
+    if (event.key === "Enter" && this.selected >= 0) this.#choose(this.selected);
+    else if (event.key in targets && last >= 0) this.#select(Math.min(last, Math.max(0, targets[event.key])));
+    else return;
+    event.preventDefault();
+  }
+
+  #select(index) {
+    this.selected = index;
+    const bar = this.bars[index];
+    this.chart.setCrosshairPosition(bar.close, timeOf(bar), this.candles);
+    this.#reveal(timeOf(bar));
+    this.voice.textContent = spoken(bar);
+  }
+
+  #reveal(time) {
+    const scale = this.chart.timeScale();
+    const x = scale.timeToCoordinate(time);
+    const range = scale.getVisibleLogicalRange();
+    if (x === null || !range || (x >= 0 && x <= scale.width())) return;
+    const wide = range.to - range.from;
+    const at = scale.coordinateToLogical(x);
+    scale.setVisibleLogicalRange({from: at - wide / 2, to: at + wide / 2});
+  }
+
+  #choose(index) {
+    this.#select(index);
+    this.onClick(this.bars[index]);
+  }
+
+  /** Show these bars instead of all others, oldest first. */
+  setBars(bars) {
+    this.bars = [...bars];
+    this.selected = -1;
+    this.#draw();
+  }
+
+  /** Show a bar that is new or changed; `removed: true` takes it away. */
+  updateBar(bar) {
+    const time = timeOf(bar);
+    const newest = this.bars.length ? timeOf(this.bars.at(-1)) : -Infinity;
+    const index = time > newest ? this.bars.length : this.bars.findIndex((other) => timeOf(other) >= time);
+    const same = index < this.bars.length && timeOf(this.bars[index]) === time;
+    if (bar.removed && !same) return;
+    this.bars.splice(Math.max(0, index), same ? 1 : 0, ...(bar.removed ? [] : [bar]));
+    if (!bar.removed && time >= newest) {
+      this.candles.update(candleOf(bar, this.colours));
+      this.volumes.update(volumeOf(bar, this.colours));
+      this.#summarise();
+    } else this.#draw();
+  }
+
+  /** Show earlier bars before the others. What is in view stays. */
+  prependBars(bars) {
+    const first = this.bars.length ? timeOf(this.bars[0]) : Infinity;
+    const earlier = bars.filter((bar) => timeOf(bar) < first);
+    if (this.selected >= 0) this.selected += earlier.length;
+    this.bars = [...earlier, ...this.bars];
+    this.#draw();
+  }
+
+  /** Shade the intervals of absences, `{start, end, reason}`, in which a bar is missing. Closed hours are not shaded. */
+  showGaps(absences) {
+    this.absences = [...absences];
+    this.#draw();
+  }
+
+  /** Show the bars from one second since 1970 to another. */
+  showRange(from, to) {
+    if (this.bars.length) this.chart.timeScale().setVisibleRange({from, to});
+  }
+
+  /** Show the newest bars. */
+  showNewest() {
+    this.chart.timeScale().scrollToRealTime();
+  }
+
+  destroy() {
+    this.dark.removeEventListener("change", this.recolour);
+    this.element.removeEventListener("keydown", this.keyed);
+    this.chart.remove();
+    this.element.replaceChildren();
+  }
+}
+
+/**
+ * Make a chart in an element that has a height. A bar is one of the JSON answer of `ohlcv`.
+ * @param {HTMLElement} element
+ * @param {{onClick?: (bar: object) => void, onRange?: (range: {from: number, to: number, wantsPast: boolean, atEnd: boolean}) => void}} [options]
+ *   onClick: a bar was clicked, or chosen with Enter. onRange: other bars came into view; times in seconds since 1970.
+ */
+export function makeChart(element, options) {
+  return new Candles(element, options);
+}
