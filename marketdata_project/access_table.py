@@ -170,7 +170,19 @@ ACCESS: Table = {
 
 # Views without a row, open to anybody: web pages, the documentation, health and metrics.
 PUBLIC_VIEWS = frozenset(
-    {"home", "stylesheet", "healthz", "readyz", "metrics", "schema", "docs", "errors", "guides", "guide"}
+    {
+        "home",
+        "login-link",
+        "stylesheet",
+        "healthz",
+        "readyz",
+        "metrics",
+        "schema",
+        "docs",
+        "errors",
+        "guides",
+        "guide",
+    }
 )
 
 # URL namespaces of Django's own sites: the admin, which requires a staff session, and the login page.

@@ -49,9 +49,9 @@ class MessageMiddleware(_ForBrowsers, messages.MessageMiddleware):
 
 def _has_session(request: HttpRequest) -> bool:
     path = request.path_info
-    return path.startswith(("/admin", "/login")) or settings.SESSION_COOKIE_NAME in request.META.get(
-        "HTTP_COOKIE", ""
-    )
+    return path.startswith(
+        ("/admin", "/login", "/api/v1/auth/")
+    ) or settings.SESSION_COOKIE_NAME in request.META.get("HTTP_COOKIE", "")
 
 
 class PagePolicyMiddleware(CSPMiddleware):

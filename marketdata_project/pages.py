@@ -1,13 +1,17 @@
-"""Web pages: the home page and the error codes."""
+"""Web pages: the home page, the error codes, and the link that logs in."""
 
 from dataclasses import dataclass
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_safe
 
 from marketdata_project.error_codes import ERROR_CODES
+from ratelimit.credentials.people.browser_login import browser_login
+from ratelimit.credentials.people.login_link import login_link_use
+from ratelimit.credentials.people.sessions import person_holder, session_of
 from stats.market_data.navigation import links_beside, links_of_several, surface_links
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.rendering.query_form import PageLink
@@ -87,6 +91,21 @@ def _ingests() -> list[PageLink]:
 def errors(request: HttpRequest) -> HttpResponse:
     """Answer with every error code and its meaning. The `type` of an error response links to a row of this page."""
     return render(request, "errors.html", {"errors": ERROR_CODES})
+
+
+@require_GET
+def login_link(request: HttpRequest) -> HttpResponse:
+    """Log a browser of this machine in by the link that `serve` printed, and go to `/`.
+
+    HEAD is refused, so that a program that looks at the link does not use it.
+    """
+    now = timezone.now()
+    user = login_link_use(request, request.GET.get("token", ""), now=now)
+    if user is None or not user.is_active:
+        return render(request, "login_link.html", status=403)
+    response = HttpResponseRedirect("/")
+    browser_login(request, response, session_of(person_holder(user, now=now), now=now))
+    return response
 
 
 @require_safe

@@ -14,6 +14,7 @@ from django.core.signals import setting_changed
 
 from http_requests import addresses
 from http_requests.addresses import Address, Network
+from http_requests.wsgi_variables import IS_FORWARDED
 
 # The longest chain of proxies. Entries of X-Forwarded-For beyond it are ignored.
 MOST_HOPS = 10
@@ -54,8 +55,9 @@ def trusted_environ(environ: MutableMapping[str, Any]) -> None:
 
     If the peer is a trusted proxy, X-Forwarded-For sets REMOTE_ADDR, and with BEHIND_TLS_PROXY X-Forwarded-Proto
     sets `wsgi.url_scheme`. Otherwise X-Forwarded-Proto and the X-SSL-Client headers are removed. X-Forwarded-For
-    is always removed. If REMOTE_ADDR is an IPv4 address within IPv6, its prefix ::ffff: is removed.
+    is always removed; IS_FORWARDED says whether there was one. If REMOTE_ADDR is an IPv4 address within IPv6, its prefix ::ffff: is removed.
     """
+    environ[IS_FORWARDED] = FORWARDED_FOR in environ
     forwarded = environ.pop(FORWARDED_FOR, "")
     peer = environ.get("REMOTE_ADDR", "")
     if is_trusted(peer):

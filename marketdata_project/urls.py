@@ -13,7 +13,7 @@ from live.channels import KINDS
 from live.views import LiveFeedViewSet, commits_view
 from marketdata_project.guides import guide, guides
 from marketdata_project.monitoring import healthz, metrics, readyz
-from marketdata_project.pages import errors, home, stylesheet
+from marketdata_project.pages import errors, home, login_link, stylesheet
 from marketdata_project.schema_view import SchemaView
 from ratelimit.credentials.programs.views import OAuthRevokeView, OAuthTokenView
 from ratelimit.credentials.views import LogoutView, RefreshView, TokenView
@@ -302,6 +302,7 @@ urlpatterns = [
     path("api/", include((also_unversioned, "unversioned"))),
     path("", include((documentation, "root"))),
     path("admin/", admin.site.urls),
+    path("login/link", login_link, name="login-link"),
     path("login/", include("rest_framework.urls")),
 ]
 

@@ -26,4 +26,6 @@ def _stored_secret(path: Path) -> str:
 
 # Whether `serve`, with LOAD_SAMPLE, keeps the sample alive.
 SAMPLE_FEED = env.bool("SAMPLE_FEED", True)
+# Whether `serve` prints a link that logs a browser of this machine in, once.
+LOGIN_LINK = env.bool("LOGIN_LINK", True)
 SECRET_KEY = secret("SECRET_KEY") or _stored_secret(DATA_DIR / "secret_key")

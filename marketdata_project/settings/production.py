@@ -34,3 +34,5 @@ CSRF_COOKIE_SECURE = True
 # With this prefix browsers accept the cookies only from this host over TLS; no subdomain can set them.
 SESSION_COOKIE_NAME = "__Host-sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken"
+# It has a path, so it cannot have the prefix __Host-.
+REFRESH_COOKIE_NAME = "__Secure-refresh"

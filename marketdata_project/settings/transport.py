@@ -31,6 +31,9 @@ SESSION_COOKIE_AGE = integer("SESSION_SECONDS", 8 * 3600)
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Strict"
+# Whether a browser's cookies are sent over TLS only; production sets it.
+SESSION_COOKIE_SECURE = False
+REFRESH_COOKIE_NAME = "refresh"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Strict"
 CSRF_FAILURE_VIEW = "marketdata_project.problems.csrf_failure"

@@ -1,4 +1,4 @@
-"""DRF's authentication classes: one for credentials in headers, one for a person's browser session."""
+"""DRF's authentication classes: one for credentials in headers, one for a browser's session."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from ratelimit.credentials.identify import (
     identify,
     use_nonce,
 )
-from ratelimit.credentials.people.grants import caller_of_person
+from ratelimit.credentials.people.browser_login import caller_of_browser
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings
@@ -52,11 +52,10 @@ class CredentialAuthentication(authentication.BaseAuthentication):
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """Authentication by a person's session, with CSRF checks, for the browsable API."""
+    """Authentication by a browser's session, of a person or a key, with CSRF checks, for the browsable API."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
-        user = getattr(request._request, "user", None)  # noqa: SLF001 DRF's own way to the session's user
-        caller = None if user is None else caller_of_person(user, credential="session", now=datetime.now(UTC))
+        caller = caller_of_browser(request._request, now=datetime.now(UTC))  # noqa: SLF001 DRF's own way to the session
         if caller is None:
             return None
         self.enforce_csrf(request)

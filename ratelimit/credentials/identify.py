@@ -92,7 +92,7 @@ def caller_now(caller: Caller, call: ReceivedCall, *, now: datetime) -> Caller:
     kind, _, number = caller.identity.partition(":")
     if caller.credential == "session":
         return caller
-    if kind == "key":
+    if kind == "key" and caller.credential != "jwt":
         key = key_now(int(number))
         if key is None:
             raise InvalidApiKey("the API key is unknown")

@@ -1,12 +1,13 @@
 """The endpoints with which people log in, renew their tokens, and log out."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -18,21 +19,38 @@ from http_requests.parsers import request_document
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import CHALLENGE
 from ratelimit.credentials.bearer import token_cache
+from ratelimit.credentials.people.browser_login import (
+    browser_login,
+    browser_logout,
+    refresh_in_cookie,
+    set_cookie,
+    wants_cookie,
+)
 from ratelimit.credentials.people.jwt import ACCESS_LIFETIME, MAX_LENGTH, REFRESH_LIFETIME
 from ratelimit.credentials.people.sessions import (
     CREDENTIAL,
     TokenPair,
+    key_session_begin,
     session_begin,
     session_continue,
     session_end,
 )
-from ratelimit.exceptions import CredentialError
+from ratelimit.exceptions import CredentialError, InvalidToken, NetworkNotAllowed
 
 _MAX_PASSWORD_LENGTH = 1024
+_MAX_KEY_LENGTH = 200
 NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_BY_COOKIE = OpenApiParameter(
+    "X-Refresh",
+    str,
+    OpenApiParameter.HEADER,
+    enum=["cookie"],
+    description="For browsers: `cookie` keeps the refresh token in a cookie instead of the body.",
+)
 _LOGIN = OpenApiExample(
     "A person", value={"username": "ada", "password": "correct horse battery staple"}, request_only=True
 )
+_KEY_LOGIN = OpenApiExample("An API key", value={"key": "md_9f3a2c1b_…"}, request_only=True)
 _REFRESH = OpenApiExample("The refresh token", value={"refresh": "eyJhbGciOi…"}, request_only=True)
 _PAIR = OpenApiExample(
     "The tokens",
@@ -49,10 +67,33 @@ _PAIR = OpenApiExample(
 
 
 class LoginSerializer(KnownFieldsSerializer):
-    username = serializers.CharField(max_length=150, trim_whitespace=False)
+    username = serializers.CharField(required=False, max_length=150, trim_whitespace=False)
     password = serializers.CharField(
-        max_length=_MAX_PASSWORD_LENGTH, trim_whitespace=False, style={"input_type": "password"}
+        required=False,
+        max_length=_MAX_PASSWORD_LENGTH,
+        trim_whitespace=False,
+        style={"input_type": "password"},
     )
+    key = serializers.CharField(
+        required=False,
+        max_length=_MAX_KEY_LENGTH,
+        trim_whitespace=False,
+        style={"input_type": "password"},
+        help_text="An API key, instead of name and password.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.keys() == {"key"}:
+            return attrs
+        if "key" in attrs:
+            raise serializers.ValidationError(
+                {"key": "Send a key, or name and password, not both."}, code="unfit"
+            )
+        missing = {name for name in ("username", "password") if name not in attrs}
+        if missing:
+            text = self.fields["username"].error_messages["required"]
+            raise serializers.ValidationError(dict.fromkeys(missing, text), code="required")
+        return attrs
 
 
 class RefreshSerializer(KnownFieldsSerializer):
@@ -61,7 +102,9 @@ class RefreshSerializer(KnownFieldsSerializer):
 
 class TokenPairSerializer(serializers.Serializer[Any]):
     access = serializers.CharField(help_text="Send it as `Authorization: Bearer …`.")
-    refresh = serializers.CharField(help_text="Valid once, at `POST /auth/refresh`.")
+    refresh = serializers.CharField(
+        help_text="Valid once, at `POST /auth/refresh`. Empty with `X-Refresh: cookie`: it is in a cookie then."
+    )
     token_type = serializers.CharField(default="Bearer")
     expires_in = serializers.IntegerField(
         default=int(ACCESS_LIFETIME.total_seconds()), help_text="Seconds for which `access` is valid."
@@ -88,6 +131,8 @@ class _SessionView(APIView):
         """Answer 401 also for a wrong credential in the body."""
         if isinstance(exc, CredentialError):
             exc = AuthenticationFailed(str(exc), code=exc.code)
+        if isinstance(exc, NetworkNotAllowed):
+            exc = PermissionDenied(str(exc), code=exc.code)
         return super().handle_exception(exc)
 
 
@@ -97,20 +142,22 @@ class TokenView(_SessionView):
         summary="Log in",
         tags=["auth"],
         auth=[],
+        parameters=[_BY_COOKIE],
         request=LoginSerializer,
         responses={200: TokenPairSerializer},
-        examples=[_LOGIN, _PAIR],
+        examples=[_LOGIN, _KEY_LOGIN, _PAIR],
     )
     def post(self, request: Request) -> Response:
-        """Log in with name and password. Returns an access token for five minutes and a refresh token for a day."""
-        login = _validated(LoginSerializer, request)
-        pair = session_begin(
-            username=login["username"],
-            password=login["password"],
-            request=request._request,  # noqa: SLF001 for the signals of Django's logins
-            now=timezone.now(),
-        )
-        return _token_response(request, pair)
+        """Log in with name and password, or with an API key.
+
+        Returns an access token for five minutes and a refresh token for a day. For browsers: with the header
+        `X-Refresh: cookie` the refresh token is a cookie that scripts cannot read.
+        """
+        pair = _logged_in(request)
+        response = _token_response(request, pair)
+        if wants_cookie(request):
+            browser_login(request._request, response, pair)  # noqa: SLF001 Django's session is the request's
+        return response
 
 
 class RefreshView(_SessionView):
@@ -119,14 +166,18 @@ class RefreshView(_SessionView):
         summary="Renew the tokens",
         tags=["auth"],
         auth=[],
+        parameters=[_BY_COOKIE],
         request=RefreshSerializer,
         responses={200: TokenPairSerializer},
         examples=[_REFRESH, _PAIR],
     )
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for two new tokens. It is valid once: a second use may be theft, and ends the session."""
-        refresh = _validated(RefreshSerializer, request)["refresh"]
-        return _token_response(request, session_continue(refresh=refresh, now=timezone.now()))
+        pair = session_continue(refresh=_refresh_token(request), now=timezone.now())
+        response = _token_response(request, pair)
+        if wants_cookie(request):
+            set_cookie(response, pair)
+        return response
 
 
 class LogoutView(_SessionView):
@@ -135,17 +186,50 @@ class LogoutView(_SessionView):
         summary="Log out",
         tags=["auth"],
         auth=[],
+        parameters=[_BY_COOKIE],
         request=RefreshSerializer,
         responses={204: None},
         examples=[_REFRESH],
     )
     def post(self, request: Request) -> Response:
         """End the session of a refresh token. Within a second none of the session's tokens is accepted."""
-        identity = session_end(refresh=_validated(RefreshSerializer, request)["refresh"])
-        token_cache.forget(identity)
-        # The audit log names this caller, who needs no grants.
-        request.user = Caller(identity, identity, "default", 0, frozenset(), credential=CREDENTIAL)  # type: ignore[assignment]
-        return Response(status=204, headers=NOT_STORED)
+        response = Response(status=204, headers=NOT_STORED)
+        if not wants_cookie(request):
+            _session_end(request)
+            return response
+        # A browser is logged out even if its token is no longer valid.
+        with suppress(InvalidToken):
+            _session_end(request)
+        browser_logout(request._request, response)  # noqa: SLF001 Django's session is the request's
+        return response
+
+
+def _session_end(request: Request) -> None:
+    identity = session_end(refresh=_refresh_token(request))
+    token_cache.forget(identity)
+    # The audit log names this caller, who needs no grants.
+    request.user = Caller(identity, identity, "default", 0, frozenset(), credential=CREDENTIAL)  # type: ignore[assignment]
+
+
+def _logged_in(request: Request) -> TokenPair:
+    """Begin a session by the key, or by the name and password, in the body."""
+    now, login = timezone.now(), _validated(LoginSerializer, request)
+    if "key" in login:
+        return key_session_begin(key=login["key"], address=request.META.get("REMOTE_ADDR", ""), now=now)
+    return session_begin(
+        username=login["username"],
+        password=login["password"],
+        request=request._request,  # noqa: SLF001 for the signals of Django's logins
+        now=now,
+    )
+
+
+def _refresh_token(request: Request) -> str:
+    """Return the refresh token in the cookie, if the caller says so, else in the body."""
+    if wants_cookie(request):
+        return refresh_in_cookie(request)
+    token: str = _validated(RefreshSerializer, request)["refresh"]
+    return token
 
 
 def _validated(serializer_class: type[Serializer[Any]], request: Request) -> dict[str, Any]:
@@ -159,6 +243,6 @@ def _validated(serializer_class: type[Serializer[Any]], request: Request) -> dic
 
 def _token_response(request: Request, pair: TokenPair) -> Response:
     # The audit log names this caller.
-    request.user = pair.caller  # type: ignore[assignment]  # as after every other authentication
-    body = TokenPairSerializer({"access": pair.access, "refresh": pair.refresh}).data
-    return Response(body, headers=NOT_STORED)
+    request.user = pair.holder.caller  # type: ignore[assignment]  # as after every other authentication
+    refresh = "" if wants_cookie(request) else pair.refresh
+    return Response(TokenPairSerializer({"access": pair.access, "refresh": refresh}).data, headers=NOT_STORED)

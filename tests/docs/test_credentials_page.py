@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from marketdata_project.error_codes import ERROR_CODES
 from ratelimit.credentials.programs.clients import client_create
-from tests.api_client import answer
+from tests.api_client import answer, make_key
 from tests.ratelimit.credentials.logins import person
 
 pytestmark = pytest.mark.django_db
@@ -56,7 +56,7 @@ def test_the_calls_of_the_page_answer_as_printed():
     client = client_create(
         now=timezone.now(), actor="command:test", name="desk", tier="premium", scopes=["market:read"]
     )
-    known = {"CLIENT_ID": client.stored.client_id, "CLIENT_SECRET": client.secret}
+    known = {"CLIENT_ID": client.stored.client_id, "CLIENT_SECRET": client.secret, "KEY": make_key()}
     statuses, printed = [], []
     for line in calls():
         response = made(line, known)
@@ -67,8 +67,8 @@ def test_the_calls_of_the_page_answer_as_printed():
             known.update({names[name]: value for name, value in told.items() if name in names})
             if set(told) & set(names):
                 printed.append(response.content.decode())
-    assert statuses == [200, 200, 200, 204, 200, 200, 200]
-    for text, body in zip(answers(), [printed[0], printed[2]], strict=True):
+    assert statuses == [200, 200, 200, 204, 200, 200, 200, 200]
+    for text, body in zip(answers(), [printed[0], printed[3]], strict=True):
         assert re.fullmatch(re.escape(text).replace("…", '[^"]+'), body)
 
 

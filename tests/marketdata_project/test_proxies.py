@@ -6,12 +6,14 @@ import subprocess
 import sys
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
 
+from http_requests.wsgi_variables import IS_FORWARDED
 from marketdata_project.proxies import MOST_HOPS, client_address, parsed_address, trusted_environ
 from marketdata_project.settings.environment import networks
 from tests.patience import PROGRAM_SECONDS
@@ -32,8 +34,10 @@ def behind(settings):
 
 
 def environ_after(peer: str, **said: str) -> dict[str, str]:
-    environ = {"REMOTE_ADDR": peer, "REMOTE_PORT": "4711", "wsgi.url_scheme": "http", **said}
+    """The environ, without the variable that says whether there was a proxy, which is checked here."""
+    environ: dict[str, Any] = {"REMOTE_ADDR": peer, "REMOTE_PORT": "4711", "wsgi.url_scheme": "http", **said}
     trusted_environ(environ)
+    assert environ.pop(IS_FORWARDED) == ("HTTP_X_FORWARDED_FOR" in said)
     return environ
 
 

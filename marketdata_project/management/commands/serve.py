@@ -33,6 +33,7 @@ from marketdata_project.serve.turns import shared_memory
 from metrics.process_files import remove_files
 from ratelimit.access.scopes import ALL_SCOPES
 from ratelimit.callers import ALL_ACCOUNTS
+from ratelimit.credentials.people.login_link import login_link_create
 from ratelimit.keys.selectors import key_list
 from ratelimit.keys.services import key_create
 from trades.sample import COIN, EQUITIES
@@ -186,10 +187,13 @@ def _embedded_redis() -> EmbeddedRedis | None:
 
 
 def _welcome(base: str) -> str:
+    opening = f"{base}/"
+    if settings.LOGIN_LINK:
+        opening = f"{login_link_create(base=base, now=timezone.now())} (logs in, once, from this machine)"
     return "\n".join(
         [
             f"Ready on {base}",
-            f"  Home   {base}/",
+            f"  Open   {opening}",
             f"  Docs   {base}/docs",
             f"  Admin  {base}/admin/ (a login: .venv/bin/python manage.py createsuperuser)",
             f"  Data   {settings.DATA_DIR}",

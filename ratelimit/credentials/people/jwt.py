@@ -35,13 +35,14 @@ AUDIENCE = "marketdata-api"
 SESSION = "sid"
 # The claim with the time of the login, in seconds since the epoch.
 LOGIN_TIME = "auth_time"
-# The claim with a digest of the stored password hash. A new password changes the digest, which ends the sessions.
+# The claim with a digest of the stored password hash, or of the key's. A new password changes it, which ends the sessions.
 PASSWORD_DIGEST = "pwd"  # noqa: S105 the name of a claim
 
 _LABEL = b"marketdata: tokens of people, 1"
 _CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti", "token_type", SESSION, LOGIN_TIME, PASSWORD_DIGEST]
 _FORMS = {
-    "sub": re.compile(r"[0-9]{1,18}", re.ASCII),
+    # A person's id, or the identity of an API key.
+    "sub": re.compile(r"(key:)?[0-9]{1,18}", re.ASCII),
     "jti": re.compile(r"([0-9a-f]{32}\.)?[0-9a-f]{32}", re.ASCII),
     SESSION: re.compile(r"[0-9a-f]{32}", re.ASCII),
     PASSWORD_DIGEST: re.compile(r"[0-9a-f]{64}", re.ASCII),
@@ -52,9 +53,9 @@ _HEADER = jwt.encode({}, "-" * 32, algorithm=ALGORITHM).partition(".")[0]
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of a verified token. `expires_at` includes LEEWAY."""
+    """The claims of a verified token. `subject` is a person's id, or `key:12`. `expires_at` includes LEEWAY."""
 
-    user_id: str
+    subject: str
     session_id: str
     token_id: str
     password_digest: str
@@ -152,7 +153,7 @@ def _read(token: str, token_class: type[PersonsAccessToken] | type[PersonsRefres
     if not all(isinstance(text, str) and _FORMS[name].fullmatch(text) for name, text in texts.items()):
         raise InvalidToken
     return Claims(
-        user_id=texts["sub"],
+        subject=texts["sub"],
         session_id=texts[SESSION],
         token_id=texts["jti"],
         password_digest=texts[PASSWORD_DIGEST],
@@ -185,14 +186,14 @@ def new_session_id() -> str:
 
 
 def new_refresh_token(
-    *, user_id: str, session_id: str, password_digest: str, logged_in_at: datetime
+    *, subject: str, session_id: str, password_digest: str, logged_in_at: datetime
 ) -> PersonsRefreshToken:
     """Make a session's refresh token. Its property `access_token` is an access token of the same session.
 
     The refresh token is valid once an OutstandingToken with its `jti` is stored.
     """
     token = PersonsRefreshToken()
-    token["sub"] = user_id
+    token["sub"] = subject
     token[SESSION] = session_id
     token["jti"] = f"{session_id}.{uuid.uuid4().hex}"
     token[PASSWORD_DIGEST] = password_digest

@@ -20,6 +20,8 @@ from ratelimit.limits.throttles import LimitReached
 
 # URL namespaces of the sites with a login form for browser sessions: the admin and the browsable API.
 _LOGIN_SITES = frozenset({"admin", "rest_framework"})
+# The URL name of the link that `serve` prints.
+_LOGIN_LINK = "login-link"
 # The most characters of a name that the audit log shows.
 _NAME_SHOWN = 150
 
@@ -36,7 +38,9 @@ def _login_failed(*, credentials: dict[str, Any], request: HttpRequest | None = 
 
 def _is_page(request: HttpRequest) -> bool:
     match = request.resolver_match
-    return match is not None and not _LOGIN_SITES.isdisjoint(match.namespaces)
+    return match is not None and (
+        not _LOGIN_SITES.isdisjoint(match.namespaces) or match.url_name == _LOGIN_LINK
+    )
 
 
 def _record(request: HttpRequest, event: str, *, actor: str, name: str) -> None:

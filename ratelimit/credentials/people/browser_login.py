@@ -1,0 +1,103 @@
+"""Logins of browsers: the refresh token as a cookie that scripts cannot read, and Django's session for pages.
+
+A call with the header `X-Refresh: cookie` asks for it. Pages of other origins cannot send this header, and the
+cookies are not sent with their requests.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import login, logout
+from django.contrib.auth.signals import user_logged_out
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from ratelimit.callers import Caller
+from ratelimit.credentials.people.grants import caller_of_person
+from ratelimit.credentials.people.jwt import REFRESH_LIFETIME
+from ratelimit.credentials.people.sessions import TokenPair, key_holder, session_close
+from ratelimit.exceptions import InvalidToken
+
+_HEADER, _COOKIE = "X-Refresh", "cookie"
+# Where the refresh token is used, and the browser sends it.
+_PATH = "/api/v1/auth"
+_BACKEND = "django.contrib.auth.backends.ModelBackend"
+# Names in Django's session: the id and the secret of a logged-in key, and the token session of this login.
+_KEY, _TOKENS = "api_key", "token_session"
+
+
+def wants_cookie(request: HttpRequest) -> bool:
+    """Return whether the caller wants the refresh token as a cookie."""
+    return request.headers.get(_HEADER) == _COOKIE
+
+
+def browser_login(request: HttpRequest, response: HttpResponseBase, pair: TokenPair) -> None:
+    """Log a browser in: set the cookie, and begin Django's session of the person or the key."""
+    holder = pair.holder
+    # The session before, of whoever it is, ends with its tokens.
+    logout(request)
+    if holder.user is not None:
+        login(request, holder.user, backend=_BACKEND)
+    else:
+        request.session.cycle_key()
+        request.session[_KEY] = [int(holder.subject.partition(":")[2]), holder.secrets[0]]
+    request.session[_TOKENS] = [holder.subject, pair.session_id]
+    set_cookie(response, pair)
+
+
+def set_cookie(response: HttpResponseBase, pair: TokenPair) -> None:
+    """Set the cookie with the refresh token."""
+    response.set_cookie(
+        settings.REFRESH_COOKIE_NAME,
+        pair.refresh,
+        max_age=REFRESH_LIFETIME,
+        path=_PATH,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Strict",
+    )
+
+
+def refresh_in_cookie(request: HttpRequest) -> str:
+    """Return the refresh token in the cookie. Raises InvalidToken without one."""
+    token = request.COOKIES.get(settings.REFRESH_COOKIE_NAME)
+    if not token:
+        raise InvalidToken
+    return token
+
+
+def browser_logout(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Log a browser out, whether its tokens are still valid or not."""
+    logout(request)
+    response.delete_cookie(settings.REFRESH_COOKIE_NAME, path=_PATH, samesite="Strict")
+
+
+def caller_of_browser(request: HttpRequest, *, now: datetime) -> Caller | None:
+    """Return the caller of Django's session; None if nobody is logged in or the grants are gone."""
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
+        return caller_of_person(user, credential="session", now=now)
+    session = getattr(request, "session", None)
+    return None if session is None else _caller_of_key(session.get(_KEY), now=now)
+
+
+def _caller_of_key(stored: Any, *, now: datetime) -> Caller | None:
+    if stored is None:
+        return None
+    key_id, secret = stored
+    holder = key_holder(key_id, now=now)
+    if holder is None or secret not in holder.secrets:
+        return None
+    return replace(holder.caller, credential="session")
+
+
+def _end_tokens(*, request: HttpRequest | None, **_: Any) -> None:
+    """End the token session of a browser that logs out on any page."""
+    tokens = None if request is None else request.session.get(_TOKENS)
+    if tokens is not None:
+        session_close(*tokens)
+
+
+user_logged_out.connect(_end_tokens, dispatch_uid=__name__)

@@ -1,0 +1,121 @@
+"""The link that logs a browser of this machine in, once."""
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.test import Client
+from django.utils import timezone
+
+from http_requests.wsgi_variables import IS_FORWARDED
+from ratelimit.credentials.people import login_link
+from ratelimit.credentials.people.login_link import LIFETIME, login_link_create
+
+pytestmark = pytest.mark.django_db
+BASE = "http://127.0.0.1:8000"
+
+
+@pytest.fixture(autouse=True)
+def run_dir(settings, tmp_path: Path) -> Path:
+    settings.RUN_DIR, settings.LOGIN_LINK = tmp_path, True
+    return tmp_path
+
+
+def link(*, ago: timedelta = timedelta()) -> str:
+    parts = urlsplit(login_link_create(base=BASE, now=timezone.now() - ago))
+    return f"{parts.path}?{parts.query}"
+
+
+def opened(path: str, client: Client | None = None, *, host: str = "127.0.0.1:8000", **meta: Any) -> Any:
+    return (client or Client()).get(path, headers={"host": host}, **meta)
+
+
+def test_a_link_logs_in_once_and_goes_to_the_dashboard():
+    path, client = link(), Client()
+    response = opened(path, client)
+    assert (response.status_code, response["Location"]) == (302, "/")
+    assert client.get("/admin/").status_code == 200
+    refreshed = client.post("/api/v1/auth/refresh", headers={"X-Refresh": "cookie"})
+    assert refreshed.status_code == 200
+    assert opened(path).status_code == 403
+    user = User.objects.get()
+    assert (user.username, user.is_superuser, user.has_usable_password()) == ("local", True, False)
+
+
+def test_only_the_newest_link_is_valid():
+    old, new = link(), link()
+    assert opened(old).status_code == 403
+    assert opened(new).status_code == 302
+
+
+def test_of_two_uses_at_once_one_succeeds(run_dir):
+    token = link().partition("token=")[2]
+    with ThreadPoolExecutor(8) as pool:
+        used = list(pool.map(lambda _: login_link._use(token, now=timezone.now()), range(8)))
+    assert sum(used) == 1
+    assert not (run_dir / "login_link").exists()
+
+
+def test_a_link_expires():
+    assert opened(link(ago=LIFETIME)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "meta"),
+    [
+        ("127.0.0.1", {"REMOTE_ADDR": "192.0.2.7"}),
+        ("desk.example", {}),
+        ("desk.example:8000", {}),
+        ("127.0.0.1.desk.example", {}),
+        ("127.0.0.1", {IS_FORWARDED: True}),
+    ],
+)
+def test_a_link_is_refused_elsewhere_and_stays_valid(host, meta):
+    path = link()
+    assert opened(path, host=host, **meta).status_code == 403
+    assert opened(path).status_code == 302
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "[::1]:8000", "[::1]", "127.0.0.1"])
+def test_a_link_is_for_every_local_name(host):
+    assert opened(link(), host=host).status_code == 302
+
+
+@pytest.mark.parametrize("token", ["", "x", "é", "\ud800".encode("utf-8", "surrogatepass").decode("latin1")])
+def test_another_token_is_refused(token):
+    link()
+    assert opened(f"/login/link?token={token}").status_code == 403
+
+
+def test_looking_at_a_link_does_not_use_it():
+    path = link()
+    assert Client().head(path).status_code == 405
+    assert opened(path).status_code == 302
+
+
+def test_a_person_who_was_deactivated_is_refused():
+    assert opened(link()).status_code == 302
+    User.objects.update(is_active=False)
+    assert opened(link()).status_code == 403
+
+
+def test_the_file_tells_nobody_the_token(run_dir):
+    path = link()
+    file = run_dir / "login_link"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert path.partition("token=")[2] not in file.read_text()
+
+
+def test_the_command_makes_another(capsys, settings):
+    call_command("login_link", url="http://localhost:9/")
+    assert capsys.readouterr().out.startswith("http://localhost:9/login/link?token=")
+    settings.LOGIN_LINK = False
+    with pytest.raises(CommandError, match="LOGIN_LINK is off"):
+        call_command("login_link")
