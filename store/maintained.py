@@ -1,10 +1,12 @@
 """The maintenance of a store with files: checks, statistics and derived files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from store.copies import LogStates
 from store.declarations import Dataset
+from store.protocol import CommitId
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,19 @@ class MaintainedStore(Protocol):
 
         rebuild: make all files anew. compact: join segments that fit into one. Raises `StoreUnavailable`, and
         `DataDamaged` if rows that must be read are damaged.
+        """
+
+    def log_states(self, symbols: Sequence[str]) -> LogStates:
+        """Return what a mirror copies: the newest commit of each log of these symbols, and their declarations.
+
+        Raises `DataDamaged`, `StoreUnavailable`.
+        """
+
+    def log_piece(self, dataset: Dataset, symbol: str, after: CommitId) -> Iterator[bytes]:
+        """Return the lines of the next commits, as in `store.copies`: at most 1,000, or some 8 MiB. All are durable.
+
+        after: `NO_COMMIT` for the beginning. Raises `Resync` if the log lacks `after`, and `StoreUnavailable`; the
+        iterator raises `DataDamaged` and `StoreUnavailable`, too.
         """
 
     def keeper(self) -> Upkeep:

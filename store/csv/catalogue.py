@@ -9,7 +9,7 @@ from pathlib import Path
 
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, Disk, file_signature, unavailable_on_error
 from store.csv.files.file_names import folder_name, symbol_of
-from store.csv.instrument_file import InstrumentFile
+from store.csv.instrument_file import InstrumentFile, declaration_line
 from store.csv.log.commit_log import has_commits
 from store.datasets import DATASETS, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
@@ -95,6 +95,10 @@ class CsvCatalogue:
     def declarations(self, symbol: str, *, as_of_ns: int | None = None) -> list[tuple[int, Instrument]]:
         with unavailable_on_error:
             return self._instruments.verified().declarations(symbol, as_of_ns)
+
+    def declaration_lines(self, symbol: str) -> list[bytes]:
+        """Return the lines of a symbol's declarations, in order."""
+        return [declaration_line(*each) for each in self.declarations(symbol)]
 
     def last_declared_ns(self, as_of_ns: int) -> int:
         with unavailable_on_error:

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature
-from store.exceptions import DataDamaged, OutcomeUnknown
+from store.csv.files.file_names import IS_MIRROR, MIRROR_FILE
+from store.exceptions import DataDamaged, OutcomeUnknown, StoreUnavailable
 from store.instruments import Instrument, InstrumentHistory, default_instrument
 
 INSTRUMENTS_FILE = "instruments.jsonl"
@@ -80,9 +81,11 @@ class InstrumentFile:
     def put(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
         """Store declarations that take effect now. They are durable, and either all or none are stored.
 
-        Raises `AliasTaken`, `OSError` and `DataDamaged`. After `OutcomeUnknown` they may or may not be
+        Raises `AliasTaken`, `OSError`, `DataDamaged`, and `StoreUnavailable` in a mirror. After `OutcomeUnknown` they may or may not be
         stored.
         """
+        if (self.path.parent / MIRROR_FILE).exists():
+            raise StoreUnavailable(IS_MIRROR)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self.path) as descriptor:
             size = os.fstat(descriptor).st_size
@@ -91,6 +94,20 @@ class InstrumentFile:
                 self._disk.truncate(descriptor, length)
             self.verified().check(instruments, has_data)
             self._append(descriptor, length, _lines(instruments, self._clock()))
+
+    def replace(self, lines: bytes) -> None:
+        """Write the file anew, durably, if it has other lines. Raises `OSError`."""
+        if self.path.exists() and self.path.read_bytes() == lines:
+            return
+        new = self.path.with_suffix(".new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            self._disk.append(descriptor, lines)
+            self._disk.sync(descriptor)
+        finally:
+            os.close(descriptor)
+        new.replace(self.path)
+        self._disk.sync_folder(self.path.parent)
 
     def _append(self, descriptor: int, length: int, lines: bytes) -> None:
         """Append lines durably to the file, which has `length` bytes. On an error, cut them off again."""
@@ -140,12 +157,24 @@ class InstrumentFile:
 
 
 def _lines(instruments: Sequence[Instrument], now: int) -> bytes:
-    values = ({name: getattr(each, name) for name in Instrument.__struct_fields__} for each in instruments)
-    counted = zip(values, reversed(range(len(instruments))), strict=True)
-    return b"".join(
-        _encoder.encode(_DeclaredInstrument(**each, changed_at=now, more=more)) + b"\n"
-        for each, more in counted
-    )
+    counted = zip(instruments, reversed(range(len(instruments))), strict=True)
+    return b"".join(declaration_line(now, each, more) for each, more in counted)
+
+
+def declaration_line(changed_at: int, instrument: Instrument, more: int = 0) -> bytes:
+    """Return the line of a declaration, with its line end."""
+    values = {name: getattr(instrument, name) for name in Instrument.__struct_fields__}
+    return _encoder.encode(_DeclaredInstrument(**values, changed_at=changed_at, more=more)) + b"\n"
+
+
+def parse_declaration(line: bytes) -> tuple[int, Instrument]:
+    """Return when a declaration takes effect, and the instrument. Raises `ValueError` if the line is none."""
+    try:
+        declared = _decoder.decode(line)
+        instrument = declared.instrument
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from None
+    return declared.changed_at, instrument
 
 
 def _acknowledged_length(data: bytes) -> int:

@@ -1,5 +1,6 @@
 """The CSV store, which is the system of record: a folder of CSV files and commit logs."""
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -7,6 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from store.copies import LogState, LogStates, encode_states
 from store.csv.catalogue import CsvCatalogue
 from store.csv.derived.computed_bars import BARS_BYTES
 from store.csv.derived.fold import Fold
@@ -17,7 +21,7 @@ from store.csv.derived.tail import ROWS_LIMIT, TailRows
 from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable_on_error
 from store.csv.files.file_names import symbol_of
-from store.csv.log.commit_log import CommitLog, has_commits
+from store.csv.log.commit_log import CommitLog, has_commits, has_log
 from store.csv.reading.bar_reader import BarReader
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
@@ -30,7 +34,8 @@ from store.datasets import DATASETS, TRADES
 from store.declarations import Dataset
 from store.exceptions import StorageError, StoreUnavailable, UnknownSymbol
 from store.maintained import DerivedStatistics, LogStatistics
-from store.protocol import Amendment, Append, Receipt
+from store.protocol import NO_COMMIT, Amendment, Append, Receipt
+from store.timestamps import format_timestamp
 from store.walk import CommitHook, call_hooks
 
 if TYPE_CHECKING:
@@ -133,6 +138,27 @@ class CsvStore(CsvCatalogue, StoreReads):
             *(self.commits_file(dataset, symbol) for dataset, symbol in logs),
         )
         return lambda: tuple(map(file_signature, paths))
+
+    def log_states(self, symbols: Sequence[str]) -> LogStates:
+        """See `MaintainedStore.log_states`."""
+        logs = [
+            LogState(dataset.name, symbol, *self._newest(dataset, symbol))
+            for dataset in DATASETS.values()
+            for symbol in symbols
+            if has_log(self.commits_file(dataset, symbol))
+        ]
+        declared = [line.strip() for symbol in symbols for line in self.declaration_lines(symbol)]
+        known = LogStates("", tuple(logs), tuple(map(msgspec.Raw, declared)))
+        return msgspec.structs.replace(known, seen=hashlib.sha256(encode_states(known)).hexdigest())
+
+    def _newest(self, dataset: Dataset, symbol: str) -> tuple[int, str, str]:
+        """Return the number, hash and time of a log's newest commit."""
+        try:
+            history = self._history(dataset, symbol)
+        except UnknownSymbol:  # its only record is incomplete
+            return NO_COMMIT.number, NO_COMMIT.hash, format_timestamp(0)
+        head = history.head()
+        return head.number, head.hash, format_timestamp(history.committed_at_of(head.number))
 
     def check(self, dataset: Dataset, symbol: str) -> "CsvLogCheck":
         # Imported here, because only maintenance commands need this module.

@@ -16,6 +16,7 @@ from store.bar_policies import EVERY_PRINT, BarPolicy
 from store.bars.bars import Bars
 from store.bars.credit import DatesOf, credit_dates, utc_dates
 from store.bars.spans import Spans
+from store.csv.copying.pieces import LogPiece
 from store.csv.files.disk import unavailable_on_error
 from store.csv.files.file_names import folder_name
 from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_log
@@ -230,9 +231,18 @@ class StoreReads(QueryableStore):
     def commits(
         self, dataset: Dataset, symbol: str, after: LogPosition, upto: int | None = None
     ) -> Iterator[CommitPiece]:
-        log = self._log(dataset, symbol) if after.commit.number else self._known_log(dataset, symbol)
-        walk = CommitWalk(dataset, symbol, self._folder(dataset, symbol), log.commits, log.reader)
-        return walk.pieces(after, upto)
+        return self._walk(dataset, symbol, after.commit).pieces(after, upto)
+
+    def log_piece(self, dataset: Dataset, symbol: str, after: CommitId) -> Iterator[bytes]:
+        """See `MaintainedStore.log_piece`."""
+        history, head = self._walk(dataset, symbol, after).durable_history(after)
+        folder = self._folder(dataset, symbol)
+        with unavailable_on_error:
+            return LogPiece(dataset, symbol, folder, history, (after, head)).lines()
+
+    def _walk(self, dataset: Dataset, symbol: str, after: CommitId) -> CommitWalk:
+        log = self._log(dataset, symbol) if after.number else self._known_log(dataset, symbol)
+        return CommitWalk(dataset, symbol, self._folder(dataset, symbol), log.commits, log.reader)
 
     def _answer(
         self,

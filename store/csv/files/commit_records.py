@@ -104,6 +104,15 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Commit)
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedCommit:
+    """A commit with its line, including the line end, and its id."""
+
+    line: bytes
+    commit: Commit
+    id: CommitId
+
+
 def encode_commit(commit: Commit, previous_hash: str) -> tuple[bytes, str]:
     """Return the commit's line, including the line end, and the commit's hash."""
     payload = _encoder.encode(commit)[:-1]

@@ -11,6 +11,9 @@ from store.csv.files.commit_records import PartKind
 from store.declarations import Partition
 
 FILE_LIMIT_BYTES = 256 * 2**20
+MIRROR_FILE = "mirror.json"
+"""In the folder of a store that is a mirror. Nothing but its mirror writes to it."""
+IS_MIRROR = "this store is a mirror of another installation: write to that one"
 
 _OF_KIND = {PartKind.ROWS: "", PartKind.CORRECTIONS: ".corrections"}
 
@@ -44,12 +47,22 @@ def file_for(
     A file can take them if it is smaller than 256 MiB and `holds` accepts it. end_of: returns the length of a
     file, or 0 if it does not exist. holds: returns whether an existing file's header has the lines' columns.
     """
-    name = str(np.datetime64(day, "D"))
-    if partition is Partition.YEAR:
-        name = name[: -len("-01-01")]
-    stem = f"{name}{_OF_KIND[kind]}"
+    stem = _stem(day, partition, kind)
     file, number = f"{stem}.csv", 0
     while (end := end_of(file)) >= FILE_LIMIT_BYTES or (end and not holds(file)):
         number += 1
         file = f"{stem}.{number}.csv"
     return file
+
+
+def is_file_of(file: str, day: int, partition: Partition, kind: PartKind) -> bool:
+    """Return whether `file_for` may name a file so for lines of a date."""
+    stem = _stem(day, partition, kind)
+    return re.fullmatch(rf"{re.escape(stem)}(\.[1-9][0-9]{{0,5}})?\.csv", file, re.ASCII) is not None
+
+
+def _stem(day: int, partition: Partition, kind: PartKind) -> str:
+    name = str(np.datetime64(day, "D"))
+    if partition is Partition.YEAR:
+        name = name[: -len("-01-01")]
+    return f"{name}{_OF_KIND[kind]}"

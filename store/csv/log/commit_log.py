@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.csv.files.commit_records import Commit, encode_commit
+from store.csv.files.commit_records import Commit, EncodedCommit, encode_commit
 from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature
 from store.csv.log.commit_index import CommitIndex
 from store.csv.log.history import CommitHistory
@@ -132,15 +132,25 @@ class CommitLog:
         unchanged. After its subclass `SyncFailed` the records may or may not be durable, and the cached history is
         discarded.
         """
-        view, texts, lines = self._view, [], []
-        previous, start = view.history.head(), view.end
-        end = start
+        encoded, previous = [], self._view.history.head()
         for commit in commits:
             text, commit_hash = encode_commit(commit, previous.hash)
-            previous, end = CommitId(commit.commit, commit_hash), end + len(text)
-            texts.append(text)
-            lines.append((commit, previous, end))
-        self._write(descriptor, b"".join(texts), start, is_new=start == 0 and not is_listed)
+            previous = CommitId(commit.commit, commit_hash)
+            encoded.append(EncodedCommit(text, commit, previous))
+        return self.append_encoded(descriptor, encoded, is_listed=is_listed)
+
+    def append_encoded(
+        self, descriptor: int, commits: Sequence[EncodedCommit], *, is_listed: bool = False
+    ) -> CommitHistory:
+        """Do the same with commits that are encoded already. They must follow the newest commit."""
+        view = self._view
+        start, lines = view.end, []
+        end = start
+        for each in commits:
+            end += len(each.line)
+            lines.append((each.commit, each.id, end))
+        text = b"".join([each.line for each in commits])
+        self._write(descriptor, text, start, is_new=start == 0 and not is_listed)
         with self._mutex:
             if self._view is not view or view.end != start:  # another thread has read the new records already
                 self._read_back()

@@ -171,6 +171,10 @@ class CommitTail:
         """Return the id of a commit."""
         return self.added[number - self._first][1]
 
+    def line_end(self, number: int) -> int:
+        """Return the offset in the log after a commit's line."""
+        return self.added[number - self._first][2]
+
     def commit_as_of(self, instant_ns: int) -> int | None:
         """Return the number of the newest commit made at or before an instant; None if it is not in the tail."""
         count = bisect_right(self._committed_at, instant_ns)

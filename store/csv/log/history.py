@@ -81,6 +81,12 @@ class CommitHistory:
             lambda view: (view.base if number <= view.base.number else view.tail).committed_at_of(number)
         )
 
+    def line_end(self, number: int) -> int:
+        """Return the offset in the log after a commit's line; 0 for the number 0."""
+        return self._with_repair(
+            lambda view: (view.base if number <= view.base.number else view.tail).line_end(number)
+        )
+
     def completeness(self, commit: int | None = None) -> Completeness:
         """Return the log's completeness after a commit, by default after the newest one."""
         number = self._number(commit)

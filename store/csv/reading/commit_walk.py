@@ -48,11 +48,14 @@ class CommitWalk:
         self._reader = reader
 
     def pieces(self, after: LogPosition, upto: int | None) -> Iterator[CommitPiece]:
-        history, head = self._durable_history(after.commit)
+        history, head = self.durable_history(after.commit)
         return self._pieces_after(history, after, head.number if upto is None else min(upto, head.number))
 
-    def _durable_history(self, position: CommitId) -> tuple[CommitHistory, CommitId]:
-        """Return the history and its newest commit, made durable. Raises `Resync` if the log lacks `position`."""
+    def durable_history(self, position: CommitId) -> tuple[CommitHistory, CommitId]:
+        """Return the history and its newest commit, made durable.
+
+        Raises `Resync` if the log lacks `position`, and `UnknownSymbol` if it has no commit.
+        """
         try:
             history, head = self._commits.durable()
         except FileNotFoundError:
@@ -74,7 +77,7 @@ class CommitWalk:
                     yield _record(commit, position)
                 yield from self._commit_pieces(history, commit, position, first_ordinal)
         except (StoreUnavailable, OSError) as error:
-            current, head = self._durable_history(position)
+            current, head = self.durable_history(position)
             if newest.number > head.number or not current.has(newest):
                 # A restore of the log removed the unread rows; they are not damaged. The caller can continue.
                 raise StoreUnavailable("the log was restored during the walk: continue the walk") from error

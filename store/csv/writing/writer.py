@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from store.csv.files.disk import Disk, unavailable
+from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable
+from store.csv.files.file_names import IS_MIRROR, MIRROR_FILE
 from store.csv.log.commit_log import CommitLog, SyncFailed
 from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import PreparedAmendment, PreparedRequest
@@ -17,7 +18,7 @@ from store.csv.writing.group_commit import GroupCommit, PendingCommit
 from store.csv.writing.known_rows import KnownRows
 from store.csv.writing.new_lines import NewLines, new_rows
 from store.csv.writing.staging import StagedCommits
-from store.exceptions import DataDamaged, OutcomeUnknown, RequestKeyReused, StorageError
+from store.exceptions import DataDamaged, OutcomeUnknown, RequestKeyReused, StorageError, StoreUnavailable
 from store.protocol import DUPLICATE_ROWS_KEPT, Receipt
 
 FILES_AT_ONCE = 64
@@ -61,7 +62,7 @@ def _append_to(
             descriptor = os.open(folder / file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             stack.callback(os.close, descriptor)
             descriptors.append(descriptor)
-            _cut(disk, descriptor, ends.get(file, 0), folder / file)
+            cut_file(disk, descriptor, ends.get(file, 0), folder / file)
             disk.append(descriptor, b"".join(writes[file]))
         for descriptor in descriptors:
             disk.sync(descriptor)
@@ -70,12 +71,13 @@ def _append_to(
 def _cut_back(disk: Disk, path: Path, end: int) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        _cut(disk, descriptor, end, path)
+        cut_file(disk, descriptor, end, path)
     finally:
         os.close(descriptor)
 
 
-def _cut(disk: Disk, descriptor: int, end: int, path: Path) -> None:
+def cut_file(disk: Disk, descriptor: int, end: int, path: Path) -> None:
+    """Cut a data file to its committed length. Raises `DataDamaged` if it is shorter, and `OSError`."""
     size = os.fstat(descriptor).st_size
     if size < end:
         raise DataDamaged(
@@ -95,6 +97,7 @@ class Writer:
         self, folder: Path, log: CommitLog, *, disk: Disk, known_rows: KnownRows, clock: Callable[[], int]
     ) -> None:
         self._folder = folder
+        self._mirror_file = folder.parent.parent / MIRROR_FILE
         self._log = log
         self._disk = disk
         self._known_rows = known_rows
@@ -107,6 +110,8 @@ class Writer:
 
     def _write_group(self, group: Sequence[PendingCommit]) -> None:
         try:
+            if file_signature(self._mirror_file) != NO_FILE:
+                raise StoreUnavailable(IS_MIRROR)
             with self._log.locked() as descriptor:
                 history = self._log.recover(descriptor)
                 stage = StagedCommits(history, self._folder)

@@ -1,0 +1,1 @@
+"""Copies of logs between stores, commit by commit, byte by byte."""

@@ -1,0 +1,251 @@
+"""Mirrors: local copies of logs of another installation, with its commits' numbers, hashes and times.
+
+Needs no Django and no HTTP: a `LogSource` asks the other installation.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from store.copies import (
+    CopyMalformed,
+    LogRestored,
+    LogState,
+    MirrorInUse,
+    NotAMirror,
+    decode_lines,
+    decode_states,
+)
+from store.csv.copying.log_copy import LogCopy
+from store.csv.files.disk import Disk, unavailable_on_error
+from store.csv.files.file_names import MIRROR_FILE, folder_name
+from store.csv.instrument_file import INSTRUMENTS_FILE, InstrumentFile, declaration_line, parse_declaration
+from store.csv.log.commit_log import has_commits
+from store.datasets import DATASETS
+from store.protocol import NO_COMMIT, CommitId
+from store.timestamps import SECOND_NS, InvalidTimestamp, parse_timestamp
+
+_LOCK_FILE = "mirror.lock"
+_DISCARDED = ".discarded"
+
+
+class LogSource(Protocol):
+    """Another installation. Both methods may raise errors of their own."""
+
+    def states(self, symbols: Sequence[str], *, seen: str, wait_seconds: int) -> bytes:
+        """Return the document of `LogStates`; if it is the one that was `seen`, wait for another one."""
+
+    def copy(self, dataset: str, symbol: str, after: CommitId) -> AbstractContextManager[Iterable[bytes]]:
+        """Return the next commits, as the bytes of `store.copies`. Raises `LogRestored` if the log lacks `after`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogProgress:
+    """How far a log is copied.
+
+    head, committed_ns: the copy's newest commit and its time; origin_head, origin_ns: those of the origin. problem: why
+    it is not copied further; "" if nothing is wrong.
+    """
+
+    dataset: str
+    symbol: str
+    head: CommitId
+    committed_ns: int
+    origin_head: CommitId
+    origin_ns: int
+    problem: str = ""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the copy had all commits of the origin when that was asked."""
+        return not self.problem and self.head.number >= self.origin_head.number
+
+    @property
+    def commits_behind(self) -> int:
+        return max(0, self.origin_head.number - self.head.number)
+
+    @property
+    def seconds_behind(self) -> float:
+        """The time from the copy's newest commit to the origin's."""
+        return max(0, self.origin_ns - self.committed_ns) / SECOND_NS if self.commits_behind else 0.0
+
+
+class Mirror:
+    """The mirror in a folder. Only one object of one process may use a folder at a time."""
+
+    def __init__(self, folder: Path, origin: str, *, disk: Disk | None = None) -> None:
+        """origin: the URL of the other installation, for people."""
+        self._folder, self._origin = folder, origin
+        self._disk = disk or Disk()
+        self._instruments = InstrumentFile(folder, self._disk, lambda: 0)
+        self._copies: dict[tuple[str, str], LogCopy] = {}
+        self._seen = ""
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold the folder. Raises `NotAMirror`, `MirrorInUse`, `StoreUnavailable`."""
+        with unavailable_on_error:
+            if self._folder.exists() and not self._folder.is_dir():
+                raise NotAMirror(f"{self._folder} is not a folder")
+            self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._lock(descriptor)
+            with unavailable_on_error:
+                self._claim()
+            yield
+        finally:
+            os.close(descriptor)
+
+    def update(
+        self,
+        source: LogSource,
+        symbols: Sequence[str],
+        *,
+        anew: bool = False,
+        wait_seconds: int = 0,
+        on_progress: Callable[[LogProgress], object] = lambda _: None,
+    ) -> list[LogProgress]:
+        """Copy what is new of these symbols, and return how far each log is copied.
+
+        anew: discard the copy of a log that was restored, and copy it from the beginning. wait_seconds: if nothing is
+        new since the last update, wait so long for something. on_progress: called after each answer. Raises
+        `CopyMalformed`, `StoreUnavailable`, `DataDamaged`, and the errors of the source; what was copied before is kept.
+        """
+        seen, self._seen = self._seen, ""
+        states = decode_states(source.states(symbols, seen=seen, wait_seconds=wait_seconds))
+        logs = _logs_by_name(states.logs, symbols)
+        with unavailable_on_error:
+            self._instruments.replace(_declarations(states.declarations, symbols))
+        found = [self._copy(source, state, anew, on_progress) for state in logs.values()]
+        found += [self._lost(name, anew) for name in self._local_logs(symbols) if name not in logs]
+        self._seen = states.seen
+        return found
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MirrorInUse(f"another process mirrors into {self._folder}") from None
+
+    def _claim(self) -> None:
+        """Mark the folder as a mirror. Raises `NotAMirror` if it has data of its own."""
+        shutil.rmtree(self._folder / _DISCARDED, ignore_errors=True)
+        marker = self._folder / MIRROR_FILE
+        if not marker.exists():
+            own = [INSTRUMENTS_FILE, *DATASETS]
+            if any((self._folder / name).exists() for name in own):
+                raise NotAMirror(f"{self._folder} has data that no mirror wrote: choose an empty folder")
+        new = marker.with_suffix(".new")
+        new.write_text(json.dumps({"mirror_of": self._origin}) + "\n")
+        new.replace(marker)
+        self._disk.sync_folder(self._folder)
+
+    def _copy(
+        self, source: LogSource, state: LogState, anew: bool, on_progress: Callable[[LogProgress], object]
+    ) -> LogProgress:
+        name = state.dataset, state.symbol
+        while True:
+            progress = self._progress(state)
+            head = progress.head
+            if head == state.head:
+                return progress
+            try:
+                with source.copy(*name, head) as pieces:
+                    self._log_copy(name).apply(decode_lines(pieces))
+            except LogRestored:
+                if not anew or not head.number:
+                    return self._progress(state, _told_restored(head, state.head))
+                self._discard(name)
+                anew = False  # an origin that is restored again and again is told
+                continue
+            progress = self._progress(state)
+            if progress.head == head and head.number < state.number:
+                raise CopyMalformed(f"{'/'.join(name)}: commit {head.number + 1} did not come")
+            on_progress(progress)
+            if progress.head.number >= state.number:
+                return progress
+
+    def _progress(self, state: LogState, problem: str = "") -> LogProgress:
+        head, committed_ns = self._log_copy((state.dataset, state.symbol)).head()
+        origin_ns = parse_timestamp(state.committed_at)
+        return LogProgress(state.dataset, state.symbol, head, committed_ns, state.head, origin_ns, problem)
+
+    def _lost(self, name: tuple[str, str], anew: bool) -> LogProgress:
+        head, committed_ns = self._log_copy(name).head()
+        if anew:
+            self._discard(name)
+        problem = "" if anew else "the origin has no such log any more; --anew discards the copy"
+        return LogProgress(*name, head, committed_ns, NO_COMMIT, committed_ns, problem)
+
+    def _local_logs(self, symbols: Sequence[str]) -> list[tuple[str, str]]:
+        names = [(dataset, symbol) for dataset in DATASETS for symbol in symbols]
+        return [name for name in names if has_commits(self._log_folder(name))]
+
+    def _log_copy(self, name: tuple[str, str]) -> LogCopy:
+        copy = self._copies.get(name)
+        if copy is None:
+            dataset, symbol = name
+            copy = LogCopy(DATASETS[dataset], symbol, self._log_folder(name), self._disk)
+            self._copies[name] = copy
+        return copy
+
+    def _log_folder(self, name: tuple[str, str]) -> Path:
+        dataset, symbol = name
+        return self._folder / dataset / folder_name(symbol)
+
+    def _discard(self, name: tuple[str, str]) -> None:
+        """Remove a log. Whoever reads its files at the moment reads on."""
+        self._copies.pop(name, None)
+        folder = self._log_folder(name)
+        discarded = self._folder / _DISCARDED
+        with unavailable_on_error:
+            discarded.mkdir(exist_ok=True)
+            with suppress(FileNotFoundError):
+                folder.rename(discarded / f"{len(list(discarded.iterdir()))}-{folder.name}")
+                self._disk.sync_folder(folder.parent)
+        shutil.rmtree(discarded, ignore_errors=True)
+
+
+def _logs_by_name(logs: Sequence[LogState], symbols: Sequence[str]) -> dict[tuple[str, str], LogState]:
+    """Return the logs by dataset and symbol. Raises `CopyMalformed` if one was not asked for, or is no log."""
+    found: dict[tuple[str, str], LogState] = {}
+    for state in logs:
+        name = state.dataset, state.symbol
+        if state.dataset not in DATASETS or state.symbol not in symbols or name in found:
+            text = f"{state.dataset}/{state.symbol}"[:100]
+            raise CopyMalformed(f"the list of logs names {text!r}, which was not asked for")
+        try:
+            parse_timestamp(state.committed_at)
+        except InvalidTimestamp:
+            raise CopyMalformed(f"the list of logs has no time of {state.dataset}/{state.symbol}") from None
+        if state.number:
+            found[name] = state
+    return found
+
+
+def _declarations(lines: Sequence[bytes], symbols: Sequence[str]) -> bytes:
+    """Return the lines of `instruments.jsonl`, by time. Raises `CopyMalformed` for a line of another symbol."""
+    declared = []
+    for line in lines:
+        try:
+            changed_at, instrument = parse_declaration(bytes(line))
+        except ValueError:
+            raise CopyMalformed("a declaration is not one of an instrument") from None
+        if instrument.symbol not in symbols:
+            raise CopyMalformed(f"a declaration of {instrument.symbol[:100]!r} came, which was not asked for")
+        declared.append((changed_at, declaration_line(changed_at, instrument)))
+    return b"".join(line for _, line in sorted(declared, key=lambda each: each[0]))
+
+
+def _told_restored(head: CommitId, origin: CommitId) -> str:
+    return (
+        f"the origin is at commit {origin.token} and does not have {head.token}: it was restored, or this folder was"
+        " written to; --anew copies from the beginning"
+    )

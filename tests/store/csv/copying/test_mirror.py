@@ -1,0 +1,280 @@
+"""A mirror has its origin's bytes, commit by commit, whatever happens to it in between."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from itertools import count
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+
+from store.bar_policies import BAR_POLICIES
+from store.copies import CopyCut, MirrorInUse, NotAMirror
+from store.csv import CsvStore
+from store.csv.copying import pieces
+from store.datasets import DATASETS, QUOTES, TRADES
+from store.exceptions import StoreUnavailable
+from store.instruments import Instrument
+from store.mirroring import LogProgress, Mirror
+from store.protocol import ALL_TIME, NO_COMMIT, Append, Dedupe
+from tests.chance import examples
+from tests.store.builders import DAY, MINUTE, SYMBOL, Clock, amendment, batch, cancel, stored, trade
+from tests.store.csv.copying.origins import Origin, files_of
+from tests.store.csv.disks import Ended, EndingDisk, FailingDisk
+from tests.store.test_agreement import SYMBOLS, Step, columns, outcome, steps
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def origin(tmp_path: Path, clock: Clock) -> Origin:
+    return Origin(CsvStore(tmp_path / "origin", clock=clock))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "mirror"
+
+
+def mirrored(origin: Origin, folder: Path, symbols=SYMBOLS, **options) -> list[LogProgress]:
+    mirror = Mirror(folder, "http://origin")
+    with mirror.opened():
+        return mirror.update(origin, symbols, **options)
+
+
+def told(each: LogProgress) -> str:
+    return f"{each.dataset}/{each.symbol} {each.head.number}"
+
+
+def fill(store: CsvStore) -> None:
+    store.append(batch(trade(1), trade(DAY, trade_id="a"), request_key="k"))
+    store.append(batch(trade(2), trade(1), trade(1, 4.0)))
+    store.correct(amendment(cancel(DAY, trade_id="a")))
+    store.append(batch(symbol="MSFT", complete_until=5 * DAY))
+    quote = dict.fromkeys(QUOTES.schema.names) | {"timestamp": trade()["timestamp"], "bid": 1.0, "ask": 2.0}
+    rows = pa.RecordBatch.from_pylist([quote], schema=QUOTES.schema)
+    store.append(Append(QUOTES, SYMBOL, rows, "key:2", Dedupe.ROWS))
+
+
+def same_answers(one: CsvStore, other: CsvStore, symbol: str = SYMBOL) -> bool:
+    """Whether two stores give the same heads, times, rows and bars at each commit."""
+    head = one.head(TRADES, symbol)
+    assert head == other.head(TRADES, symbol)
+    for number in range(1, head.number + 1):
+        facts = [
+            (store.head(TRADES, symbol, commit=number), store.committed_at(TRADES, symbol, number))
+            for store in (one, other)
+        ]
+        assert facts[0] == facts[1]
+        assert stored(one, symbol=symbol, commit=number) == stored(other, symbol=symbol, commit=number)
+        for policy in BAR_POLICIES.values():
+            bars = [
+                columns(store.bars(symbol, ALL_TIME, MINUTE, policy=policy, commit=number))
+                for store in (one, other)
+            ]
+            assert bars[0] == bars[1]
+    return True
+
+
+def test_a_mirror_has_the_same_bytes(origin: Origin, folder: Path):
+    fill(origin.store)
+    assert sorted(map(told, mirrored(origin, folder))) == ["quotes/AAPL 1", "trades/AAPL 3", "trades/MSFT 1"]
+    assert files_of(folder) == files_of(folder.parent / "origin")
+    assert same_answers(origin.store, CsvStore(folder))
+    origin.store.append(batch(trade(7)))
+    (progress,) = [
+        each for each in mirrored(origin, folder) if (each.symbol, each.dataset) == (SYMBOL, "trades")
+    ]
+    assert progress.is_current
+    assert progress.commits_behind == 0
+    assert files_of(folder) == files_of(folder.parent / "origin")
+
+
+def test_only_the_symbols_that_were_asked_for_are_copied(origin: Origin, folder: Path):
+    fill(origin.store)
+    origin.store.set_instruments([Instrument(SYMBOL, exchange="XNAS"), Instrument("MSFT", exchange="XNYS")])
+    mirrored(origin, folder, ["MSFT"])
+    assert [name for name in DATASETS if CsvStore(folder).symbols(DATASETS[name])] == ["trades"]
+    assert CsvStore(folder).declared_instruments() == origin.store.declared_instruments(symbol="MSFT")
+
+
+def test_declarations_have_their_instants(origin: Origin, folder: Path, clock: Clock):
+    for exchange in ("XNAS", "XNYS", "XNAS"):
+        clock.now += 1
+        origin.store.set_instrument(Instrument(SYMBOL, exchange=exchange, aliases=("APL",)))
+    mirrored(origin, folder)
+    assert CsvStore(folder).declarations(SYMBOL) == origin.store.declarations(SYMBOL)
+    assert CsvStore(folder).canonical("APL") == SYMBOL
+    assert files_of(folder) == files_of(folder.parent / "origin")
+
+
+@given(steps())
+@settings(max_examples=examples(40), deadline=None)
+def test_random_logs_with_an_end_at_a_random_call_to_the_disk(made: list[Step]):
+    with tempfile.TemporaryDirectory() as place:
+        folder, clock = Path(place), Clock()
+        origin = Origin(CsvStore(folder / "origin", clock=clock))
+        for number, step in enumerate(made):
+            clock.now += step.clock
+            outcome(origin.store, step.batch)
+            if step.reopened:
+                _ended_update(origin, folder / "mirror", ending=1 + number % 7)
+        mirrored(origin, folder / "mirror")
+        assert files_of(folder / "mirror") == files_of(folder / "origin")
+        for symbol in origin.store.symbols(TRADES):
+            assert same_answers(origin.store, CsvStore(folder / "mirror"), symbol)
+
+
+def _ended_update(origin: Origin, folder: Path, ending: int) -> bool:
+    """Mirror until a call to the disk, at which the process ends. Return whether it has ended."""
+    disk = EndingDisk()
+    mirror = Mirror(folder, "http://origin", disk=disk)
+    with mirror.opened():
+        disk.ending = disk.calls.total() + ending
+        try:
+            mirror.update(origin, SYMBOLS)
+        except Ended:
+            return True
+    return False
+
+
+def test_an_end_at_each_call_to_the_disk(origin: Origin, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pieces, "COPY_COMMITS", 2)
+    fill(origin.store)
+    origin.store.set_instrument(Instrument(SYMBOL, exchange="XNAS"))
+    for ending in count(1):
+        has_ended = _ended_update(origin, folder, ending)
+        reopened = CsvStore(folder)
+        for dataset in DATASETS.values():
+            for symbol in reopened.symbols(dataset):
+                head = reopened.head(dataset, symbol)
+                assert origin.store.head(dataset, symbol, commit=head.number) == head
+                assert reopened.rows(dataset, symbol, ALL_TIME) == origin.store.rows(
+                    dataset, symbol, ALL_TIME, commit=head.number
+                )
+        mirrored(origin, folder)
+        assert files_of(folder) == files_of(folder.parent / "origin")
+        shutil.rmtree(folder)
+        if not has_ended:
+            break
+    assert ending > 10
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_each_call_to_the_disk_fails(origin: Origin, folder: Path, lasting: bool):
+    fill(origin.store)
+    for failing in count(1):
+        disk = FailingDisk(lasting=lasting)
+        mirror = Mirror(folder, "http://origin", disk=disk)
+        with mirror.opened():
+            disk.failing = disk.calls.total() + failing
+            if lasting or failing % 2:
+                with_error = False
+                try:
+                    mirror.update(origin, SYMBOLS)
+                except StoreUnavailable:
+                    with_error = True
+                assert with_error == bool(disk.failed)
+            disk.heal()
+            mirror.update(origin, SYMBOLS)
+        assert files_of(folder) == files_of(folder.parent / "origin")
+        shutil.rmtree(folder)
+        if not disk.failed and failing > 30:
+            break
+
+
+def test_a_restored_log_is_told_and_copied_anew(origin: Origin, folder: Path):
+    kept = folder.parent / "kept"
+    fill(origin.store)
+    shutil.copytree(folder.parent / "origin", kept)
+    origin.store.append(batch(trade(8)))
+    mirrored(origin, folder)
+    before = files_of(folder)
+    shutil.rmtree(folder.parent / "origin")
+    kept.rename(folder.parent / "origin")
+    origin = Origin(CsvStore(folder.parent / "origin"))
+    origin.store.append(batch(trade(9)))
+    reader = CsvStore(folder)
+    assert reader.head(TRADES, SYMBOL).number == 4
+    (restored,) = [each for each in mirrored(origin, folder) if each.problem]
+    assert (restored.symbol, restored.dataset, restored.is_current) == (SYMBOL, "trades", False)
+    assert "--anew" in restored.problem
+    assert files_of(folder) == before
+    assert all(not each.problem for each in mirrored(origin, folder, anew=True))
+    assert files_of(folder) == files_of(folder.parent / "origin")
+    assert same_answers(origin.store, reader)
+
+
+def test_a_log_that_the_origin_lost_is_told_and_discarded(origin: Origin, folder: Path):
+    fill(origin.store)
+    mirrored(origin, folder)
+    shutil.rmtree(folder.parent / "origin" / "trades" / "MSFT")
+    (lost,) = [each for each in mirrored(origin, folder) if each.problem]
+    assert lost.symbol == "MSFT"
+    mirrored(origin, folder, anew=True)
+    assert files_of(folder) == files_of(folder.parent / "origin")
+
+
+def test_the_store_does_not_write_to_a_mirror(origin: Origin, folder: Path):
+    fill(origin.store)
+    early = CsvStore(folder)
+    mirrored(origin, folder)
+    before = files_of(folder)
+    for store in (early, CsvStore(folder)):
+        with pytest.raises(StoreUnavailable, match="is a mirror"):
+            store.append(batch(trade(3)))
+        with pytest.raises(StoreUnavailable, match="is a mirror"):
+            store.correct(amendment(cancel(1, price=100.0, volume=1.0)))
+        with pytest.raises(StoreUnavailable, match="is a mirror"):
+            store.set_instrument(Instrument(SYMBOL))
+    assert files_of(folder) == before
+
+
+def test_a_folder_with_other_data_is_refused(origin: Origin, folder: Path):
+    CsvStore(folder).append(batch(trade(3)))
+    with pytest.raises(NotAMirror, match="choose an empty folder"):
+        mirrored(origin, folder)
+    (folder.parent / "file").write_text("")
+    with pytest.raises(NotAMirror, match="not a folder"):
+        mirrored(origin, folder.parent / "file")
+
+
+def test_a_mirror_that_was_written_to_is_told(origin: Origin, folder: Path):
+    fill(origin.store)
+    mirrored(origin, folder)
+    (folder / "mirror.json").rename(folder / "kept")
+    CsvStore(folder).append(batch(trade(33)))
+    (folder / "kept").rename(folder / "mirror.json")
+    (told_problem,) = [each.problem for each in mirrored(origin, folder) if each.problem]
+    assert "this folder was written to" in told_problem
+
+
+def test_one_process_at_a_time(origin: Origin, folder: Path):
+    with Mirror(folder, "http://origin").opened(), pytest.raises(MirrorInUse):
+        mirrored(origin, folder)
+
+
+def _first(count: int) -> Callable[[Iterable[bytes]], Iterable[bytes]]:
+    return lambda lines: list(lines)[:count]
+
+
+def test_a_cut_answer_keeps_its_whole_commits(origin: Origin, folder: Path):
+    fill(origin.store)
+    whole = list(origin.store.log_piece(TRADES, SYMBOL, NO_COMMIT))
+    records = [number for number, line in enumerate(whole) if b'"kind":"record"' in line]
+    for cut in range(len(whole)):
+        origin.changed = _first(cut)
+        with pytest.raises(CopyCut):
+            mirrored(origin, folder, [SYMBOL])
+        kept = CsvStore(folder)
+        commits = sum(1 for start in [*records[1:], len(whole) - 1] if start <= cut)
+        assert (SYMBOL in kept.symbols(TRADES)) == bool(commits)
+        if commits:
+            assert kept.head(TRADES, SYMBOL).number == commits
+            assert same_answers(kept, origin.store) if commits == 3 else True
+        shutil.rmtree(folder)
