@@ -19,10 +19,11 @@ setup: .venv/.installed  ## make .venv with what the server runs on
 	@echo "Making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
 
-.venv/.installed: requirements.txt requirements-charts.txt | .venv/bin/python
+.venv/.installed: requirements.txt requirements-charts.txt clients/python/pyproject.toml | .venv/bin/python
 	@echo "Installing requirements.txt"
 	@$(PIP) -r requirements.txt
 	@$(PIP) --no-deps -r requirements-charts.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable clients/python
 	@touch $@
 
 .venv/.installed-dev: requirements-dev.txt .venv/.installed
@@ -56,6 +57,7 @@ check: .venv/.installed-dev  ## formatting, lint, types, imports, deployment, mi
 	@echo "Lint"; $(PY) -m ruff check --quiet .
 	@echo "Types"; $(PY) -m mypy .
 	@echo "Imports between apps"; .venv/bin/lint-imports
+	@echo "Imports of the client"; cd clients/python && ../../.venv/bin/lint-imports
 	@echo "Deployment"; $(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 	@echo "Migrations"; $(PY) manage.py makemigrations --check --dry-run
 	@echo "OpenAPI schema"; $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null

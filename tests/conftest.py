@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of whole folders; modules elsewhere mark themselves."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).parts[0] in SYSTEM_FOLDERS:
+        if item.path.is_relative_to(here) and item.path.relative_to(here).parts[0] in SYSTEM_FOLDERS:
             item.add_marker("system")
 
 

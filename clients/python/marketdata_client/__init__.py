@@ -1,0 +1,51 @@
+"""Client of the market-data API: `Client` for threads, `AsyncClient` for asyncio."""
+
+from marketdata_client.async_client import AsyncClient
+from marketdata_client.client import Client
+from marketdata_client.credentials import ApiKey, BearerToken, Credential, Signer
+from marketdata_client.errors import (
+    BadAnswer,
+    Conflict,
+    FieldError,
+    Forbidden,
+    IncompleteStream,
+    InvalidRequest,
+    JobFailed,
+    JournalConflict,
+    MarketDataError,
+    NotAuthenticated,
+    NotFound,
+    RateLimited,
+    Refused,
+    ServerFailed,
+    Unreachable,
+)
+from marketdata_client.site import Retries
+from marketdata_client.tables import Table
+
+__version__ = "0.1.0"
+__all__ = [
+    "ApiKey",
+    "AsyncClient",
+    "BadAnswer",
+    "BearerToken",
+    "Client",
+    "Conflict",
+    "Credential",
+    "FieldError",
+    "Forbidden",
+    "IncompleteStream",
+    "InvalidRequest",
+    "JobFailed",
+    "JournalConflict",
+    "MarketDataError",
+    "NotAuthenticated",
+    "NotFound",
+    "RateLimited",
+    "Refused",
+    "Retries",
+    "ServerFailed",
+    "Signer",
+    "Table",
+    "Unreachable",
+]

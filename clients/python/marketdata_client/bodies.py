@@ -1,0 +1,73 @@
+"""Reads answers without trusting them: no more bytes than allowed, in no more time, in a known encoding."""
+
+import json
+import time
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from marketdata_client.errors import BadAnswer
+
+# What one read of a stream may become: deflate makes at most about a thousand bytes of one, of reads of 64 KiB.
+PIECE_LIMIT = 128 * 2**20
+_GZIP = 31
+
+
+class BodyDecoder:
+    """Decompresses the pieces of a body and counts them.
+
+    limit: bytes of the whole body after decompression; None: only each piece is bounded. seconds: for the whole body.
+    """
+
+    def __init__(
+        self, headers: Mapping[str, str], *, limit: int | None, seconds: float | None = None
+    ) -> None:
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"", "identity", "gzip"}:
+            raise BadAnswer(f"the answer has the encoding {encoding[:40]!r}, which was not asked for")
+        self._gzip = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
+        self._left = limit
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+
+    def take(self, raw: bytes) -> bytes:
+        """Return what a piece becomes. Raises `BadAnswer`."""
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise BadAnswer("the answer took too long")
+        most = PIECE_LIMIT if self._left is None else self._left
+        decoded = raw if self._gzip is None else self._inflated(raw, most + 1)
+        if len(decoded) > most:
+            raise BadAnswer("the answer is too large")
+        if self._left is not None:
+            self._left -= len(decoded)
+        return decoded
+
+    def end(self) -> None:
+        """Raise `BadAnswer` if the body was cut."""
+        if self._gzip is not None and not self._gzip.eof:
+            raise BadAnswer("the compressed answer is not whole")
+
+    def _inflated(self, raw: bytes, most: int) -> bytes:
+        assert self._gzip is not None  # noqa: S101 the caller has checked it
+        try:
+            decoded = self._gzip.decompress(raw, most)
+        except zlib.error as error:
+            raise BadAnswer("the answer is not valid gzip") from error
+        if self._gzip.unused_data:
+            raise BadAnswer("bytes follow the compressed answer")
+        return decoded
+
+
+def json_in(body: bytes) -> Any:
+    """Return the document of a body. Raises `BadAnswer`."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadAnswer("the answer is not a JSON document") from error
+
+
+def object_in(body: bytes) -> dict[str, Any]:
+    """Return the JSON object of a body. Raises `BadAnswer`."""
+    found = json_in(body)
+    if not isinstance(found, dict):
+        raise BadAnswer("the answer is not a JSON object")
+    return found

@@ -1,0 +1,238 @@
+"""The client for programs with threads."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from marketdata_client import calls, history
+from marketdata_client.bodies import BodyDecoder
+from marketdata_client.errors import BadAnswer, Unreachable
+from marketdata_client.exchange import document
+from marketdata_client.history import EQUITIES, Query, Symbols
+from marketdata_client.site import Options, Parameter, Site, make_site
+from marketdata_client.steps import Answer, Emit, Flow, Open, Read, Request, Send, Sleep, Step, Stepper
+from marketdata_client.tables import Table
+
+T = TypeVar("T")
+# Errors may be read in whole, whatever the limit of streams.
+ERROR_BYTES = 2**20
+
+
+class Client:
+    """A client of one server. Threads may share it. Use it in `with`, or call `close()`.
+
+    base_url: the URL before `/api/v1`. key: an API key. options: see `Options`. Raises ValueError if the URL is not of http or https, or a credential is not visible ASCII.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str | None = None,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self.site = make_site(base_url, key, options)
+        self._http = httpx.Client(transport=transport, **http_options(self.site))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def get(self, path: str, **parameters: Parameter) -> Any:
+        """Return the JSON document at a path such as `/api/v1/limits`."""
+        return self.run(document(self.site, calls.get_call(path, parameters)))
+
+    def post(self, path: str, body: Any = None, *, idempotency_key: str | None = None) -> Any:
+        """POST a JSON document; return the answer's. It is retried only with an idempotency key."""
+        return self.run(document(self.site, calls.post_call(path, body, idempotency_key=idempotency_key)))
+
+    def bars(
+        self, symbol: Symbols, resolution: str = "1m", *, market: str = EQUITIES, **parameters: Parameter
+    ) -> Table:
+        """Return the bars of a range (`start=`, `end=`) or the newest ones (`last=`), as `read` does."""
+        terms = {"resolution": resolution, **parameters}
+        return self.read("ohlcv", symbol, market=market, **terms)
+
+    def trades(self, symbol: Symbols, *, market: str = EQUITIES, **parameters: Parameter) -> Table:
+        """Return the trades of a range or the newest ones, as `read` does."""
+        return self.read("trades", symbol, market=market, **parameters)
+
+    def quotes(self, symbol: Symbols, *, market: str = EQUITIES, **parameters: Parameter) -> Table:
+        """Return the quotes of a range or the newest ones, as `read` does."""
+        return self.read("quotes", symbol, market=market, **parameters)
+
+    def read(
+        self, dataset: str, symbol: Symbols, *, market: str = EQUITIES, **parameters: Parameter
+    ) -> Table:
+        """Return all rows of a query in one table.
+
+        The range of one symbol, of any length, is read by a verified stream; several symbols, or `last=`, by pages.
+        """
+        return self.run(history.whole(self.site, Query(dataset, symbol, market, parameters)))
+
+    def page(
+        self, dataset: str, symbol: Symbols, *, market: str = EQUITIES, **parameters: Parameter
+    ) -> Table:
+        """Return one page, of any dataset and with any parameter of pages."""
+        return self.run(history.first_page(self.site, Query(dataset, symbol, market, parameters)))
+
+    def pages(
+        self, dataset: str, symbol: Symbols, *, market: str = EQUITIES, **parameters: Parameter
+    ) -> Iterator[Table]:
+        """Iterate over the pages of a query. All are of one snapshot."""
+        return self.iterate(history.pages(self.site, Query(dataset, symbol, market, parameters)))
+
+    def rows(
+        self, dataset: str, symbol: Symbols, *, market: str = EQUITIES, **parameters: Parameter
+    ) -> Iterator[dict[str, Any]]:
+        """Iterate over the rows of all pages, as the API's JSON has them."""
+        return self.iterate(history.rows(self.site, Query(dataset, symbol, market, parameters)))
+
+    def stream(
+        self, dataset: str, symbol: str, *, market: str = EQUITIES, **parameters: Parameter
+    ) -> Iterator[Table]:
+        """Iterate over a range in bounded memory.
+
+        The rows count only if the iteration comes to its end: it raises `IncompleteStream` or `Unreachable` if not all came.
+        """
+        return self.iterate(history.stream(self.site, Query(dataset, symbol, market, parameters)))
+
+    def latest(self, symbols: Sequence[str], *, market: str = EQUITIES) -> list[dict[str, Any]]:
+        """Return the newest trade and quote of each symbol."""
+        return self.run(calls.cross_section(self.site, "latest", symbols, market))
+
+    def snapshot(self, symbols: Sequence[str], *, market: str = EQUITIES) -> list[dict[str, Any]]:
+        """Return the newest trade, quote, minute bar and daily bars of each symbol."""
+        return self.run(calls.cross_section(self.site, "snapshot", symbols, market))
+
+    def run(self, flow: Flow[T]) -> T:
+        """Do a flow's steps, and return its result."""
+        stepper = Stepper(flow)
+        for _ in self._emitted(stepper):
+            pass
+        return stepper.result
+
+    def iterate(self, flow: Flow[Any]) -> Iterator[Any]:
+        """Do a flow's steps, and give what it emits."""
+        return self._emitted(Stepper(flow))
+
+    def _emitted(self, stepper: Stepper[Any]) -> Iterator[Any]:
+        wires = _Wires(self._http, self.site.max_answer, self.site.timeout)
+        try:
+            while (step := stepper.next()) is not None:
+                if isinstance(step, Emit):
+                    yield step.value
+                    continue
+                try:
+                    stepper.outcome = wires.do(step)
+                except (Unreachable, BadAnswer) as error:
+                    stepper.error = error
+        finally:
+            stepper.close()
+            wires.close()
+
+
+class _Wires:
+    """The connections of one flow."""
+
+    def __init__(self, http: httpx.Client, max_answer: int, timeout: float) -> None:
+        self._http, self._max_answer, self._seconds = http, max_answer, 10 * timeout
+        self._response: httpx.Response | None = None
+        self._pieces: Iterator[bytes] = iter(())
+        self._decoder: BodyDecoder | None = None
+
+    def do(self, step: Step) -> Any:
+        match step:
+            case Send():
+                with asked_http():
+                    return self._send(step.request)
+            case Open():
+                with asked_http():
+                    return self._open(step.request)
+            case Read():
+                with asked_http():
+                    return self._read()
+            case Sleep():
+                time.sleep(step.seconds)
+        return None
+
+    def close(self) -> None:
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+
+    def _send(self, request: Request) -> Answer:
+        response = self._http.send(http_request(self._http, request), stream=True)
+        try:
+            return self._whole(response, self._max_answer)
+        finally:
+            response.close()
+
+    def _open(self, request: Request) -> Answer:
+        self.close()
+        response = self._http.send(http_request(self._http, request), stream=True)
+        self._response = response
+        if response.status_code != 200:
+            return self._whole(response, ERROR_BYTES)
+        self._pieces = response.iter_raw()
+        self._decoder = BodyDecoder(response.headers, limit=None)
+        return Answer(200, headers_of(response))
+
+    def _whole(self, response: httpx.Response, limit: int) -> Answer:
+        decoder = BodyDecoder(response.headers, limit=limit, seconds=self._seconds)
+        body = b"".join([decoder.take(raw) for raw in response.iter_raw()])
+        decoder.end()
+        return Answer(response.status_code, headers_of(response), body)
+
+    def _read(self) -> bytes:
+        assert self._decoder is not None  # noqa: S101 a flow opens before it reads
+        for raw in self._pieces:
+            if decoded := self._decoder.take(raw):
+                return decoded
+        self._decoder.end()
+        return b""
+
+
+class asked_http:  # noqa: N801 used as a function
+    """Turns httpx's errors into `Unreachable`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, httpx.TransportError):
+            raise Unreachable(f"{type(error).__name__}: {error}") from error
+        if isinstance(error, httpx.HTTPError | httpx.StreamError | httpx.InvalidURL):
+            raise BadAnswer(f"{type(error).__name__}: {error}") from error
+
+
+def http_options(site: Site) -> dict[str, Any]:
+    """Return what both kinds of httpx's clients are made with: no redirects, no cookies."""
+    no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+    verify: Any = True if site.ssl_context is None else site.ssl_context
+    return {"timeout": site.timeout, "verify": verify, "follow_redirects": False, "cookies": no_cookies}
+
+
+def http_request(http: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
+    return http.build_request(
+        request.method, request.url, headers={**request.headers}, content=request.body or None
+    )
+
+
+def headers_of(response: httpx.Response) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
