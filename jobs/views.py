@@ -85,6 +85,7 @@ class JobsViewSet(GenericViewSet[Job]):
     filterset_class = JobFilter
     pagination_class = JobPagination
     query_serializer_classes = {"list": JobsQuerySerializer}
+    row_link = ("id", "job")
 
     @extend_schema(
         operation_id="jobs",

@@ -173,7 +173,6 @@ PUBLIC_VIEWS = frozenset(
     {
         "home",
         "login-link",
-        "stylesheet",
         "healthz",
         "readyz",
         "metrics",

@@ -22,16 +22,6 @@ from trades.instruments.catalogue import catalogue_first
 
 # How many symbols a link to several symbols has.
 _SEVERAL = 3
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0; color: #1c2530; background: #fafbfc; }
-main { max-width: 60rem; margin: 3rem auto; padding: 0 1.5rem; }
-h1 { margin-top: 0; }
-pre { background: #eef1f5; padding: .8rem 1rem; overflow-x: auto; border-radius: 4px; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid #dde2e8; }
-tr:target { background: #fff3c4; }
-ul.columns { columns: 18rem 3; }
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +96,3 @@ def login_link(request: HttpRequest) -> HttpResponse:
     response = HttpResponseRedirect("/")
     browser_login(request, response, session_of(person_holder(user, now=now), now=now))
     return response
-
-
-@require_safe
-def stylesheet(_request: HttpRequest) -> HttpResponse:
-    """Answer with the pages' style."""
-    return HttpResponse(_STYLE, content_type="text/css")

@@ -13,7 +13,7 @@ from live.channels import KINDS
 from live.views import LiveFeedViewSet, commits_view
 from marketdata_project.guides import guide, guides
 from marketdata_project.monitoring import healthz, metrics, readyz
-from marketdata_project.pages import errors, home, login_link, stylesheet
+from marketdata_project.pages import errors, home, login_link
 from marketdata_project.schema_view import SchemaView
 from ratelimit.credentials.programs.views import OAuthRevokeView, OAuthTokenView
 from ratelimit.credentials.views import LogoutView, RefreshView, TokenView
@@ -292,7 +292,6 @@ below_api_v1: list[URLPattern | URLResolver] = [
 
 urlpatterns = [
     path("", home, name="home"),
-    path("style.css", stylesheet, name="stylesheet"),
     re_path(r"^healthz/?\Z", healthz, name="healthz"),
     re_path(r"^readyz/?\Z", readyz, name="readyz"),
     re_path(r"^metrics/?\Z", metrics, name="metrics"),

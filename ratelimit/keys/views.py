@@ -107,6 +107,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
     filterset_class = KeyFilter
     pagination_class = KeyPagination
     query_serializer_classes = {"list": KeysQuerySerializer}
+    row_link = ("id", "key")
 
     def get_serializer_class(self) -> type[Serializer[Any]]:
         """Return the serializer with the fields of a browser's form."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -84,6 +85,13 @@ class PageViewSet(MarketDataViewSet, ContentViewSet):
         if not stored_datasets or query.universe is not None:
             return pin
         return LogsPin(pin, frozenset((stored, name) for stored in stored_datasets for name in query.symbols))
+
+    def chart_url(self) -> str:
+        """Return where the dashboard shows the symbol's bars; "" for other datasets than `ohlcv`."""
+        symbol, resolution = self.kwargs.get("symbol"), self.request.query_params.get("resolution")
+        if self.subject != "ohlcv" or symbol is None:
+            return ""
+        return f"/#{urlencode({'symbol': symbol, **({'resolution': resolution} if resolution else {})})}"
 
     def see_also(self) -> list[PageLink]:
         """Return the links of the browsable page, with a link to the stream of the same range."""

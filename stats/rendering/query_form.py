@@ -11,6 +11,13 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 from rest_framework.request import Request
 
+# The parameters that most queries use, in this order; a form shows the others behind "more".
+_USED = (
+    "symbol", "symbols", "search", "exchange", "resolution", "interval", "start", "end", "last", "hours", "at", "date", "account",
+    "state", "q", "class", "kind", "outcome", "actor",
+)  # fmt: skip
+# A form of at most so many parameters has no "more".
+_FEW = 5
 _PAGES = (("prev_cursor", "prev", "Previous page"), ("next_cursor", "next", "Next page"))
 
 
@@ -56,6 +63,29 @@ class PageLink:
 def form_inputs(serializer: serializers.Serializer[Any], query: QueryDict) -> list[FormInput]:
     """Return one input per field of the serializer, in order, with the query's values."""
     return [_input(name, field, query) for name, field in serializer.fields.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class InputGroups:
+    """The inputs that a form shows at once, and those behind "more". is_open: whether one of these has a value."""
+
+    main: list[FormInput]
+    more: list[FormInput]
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the query has a parameter that is behind "more"."""
+        return any(each.value for each in self.more)
+
+
+def input_groups(inputs: list[FormInput]) -> InputGroups:
+    """Return the inputs in two groups. Required parameters are in the first."""
+    if len(inputs) <= _FEW:
+        return InputGroups(inputs, [])
+    main = [each for each in inputs if each.name in _USED or "required" in each.attributes]
+    main = main or inputs[:_FEW]
+    main.sort(key=lambda each: _USED.index(each.name) if each.name in _USED else -1)
+    return InputGroups(main, [each for each in inputs if each not in main])
 
 
 def without_empty(query_string: str) -> str:

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 
+from stats.rendering.answer_tables import SHOWN_ROWS, Links, answer_sections, candle_bars
 from stats.rendering.format import Format
 from stats.rendering.formats import FORMATS
 from stats.rendering.query_form import (
@@ -14,10 +16,14 @@ from stats.rendering.query_form import (
     form_inputs,
     format_links,
     format_suffix,
+    input_groups,
     page_links,
 )
+from stats.rendering.send_forms import send_forms
 
 _PROBLEM_TYPE = "application/problem+json"
+# To a caller who is not known no forms are offered.
+_NOT_KNOWN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 class FormatRenderer(BaseRenderer):
@@ -41,14 +47,15 @@ class FormatRenderer(BaseRenderer):
 
 
 class QueryFormRenderer(BrowsableAPIRenderer):
-    """The browsable API: the answer, a form for the query parameters, and links to other pages and formats.
+    """The browsable API: the answer as tables, a form for the query parameters, forms that send bodies, and links.
 
-    The form's parameters come from the view's `query_serializer_class` or, per action,
+    The query form's parameters come from the view's `query_serializer_class` or, per action,
     `query_serializer_classes`; without either there is no form. The view's method `see_also` returns further
-    links. The page needs no script.
+    links, `chart_url` the answer's place in the dashboard. A view's `row_link` is a field of its rows, and the name
+    of the page to which the field leads. The page works without its script, except for the forms that send bodies.
     """
 
-    template = "stats/query_form.html"
+    template = "stats/data_page.html"
 
     def render(
         self,
@@ -56,44 +63,88 @@ class QueryFormRenderer(BrowsableAPIRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Render the page. If a required parameter is missing because the query is empty, the status is 200."""
+        """Render the page. The status is 200 for a page that is there for its form.
+
+        Such are pages whose query is empty although a parameter is required, and pages of endpoints without GET.
+        """
         page = super().render(data, accepted_media_type, renderer_context)
-        if renderer_context and _is_empty_query(data, renderer_context["request"]):
+        if renderer_context and self._is_for_its_form:
             renderer_context["response"].status_code = HTTPStatus.OK
         return page
 
     def get_context(
         self, data: Any, accepted_media_type: str | None, renderer_context: Mapping[str, Any]
     ) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context(data, accepted_media_type, renderer_context)
         request, view = renderer_context["request"], renderer_context["view"]
-        serializer = _query_serializer(view)
-        if _is_problem(data, renderer_context["response"]):
-            context["response_headers"]["Content-Type"] = _PROBLEM_TYPE
-        return context | {
-            "query_path": base_path(request),
-            "query_format": request.query_params.get("format") or format_suffix(request),
-            "query_inputs": form_inputs(serializer, request.query_params) if serializer else [],
-            "page_links": page_links(request, data),
-            "format_links": format_links(request, context["available_formats"]),
+        response = renderer_context["response"]
+        content = self.get_content(JSONRenderer(), data, accepted_media_type, renderer_context)
+        forms = send_forms(view, request) if response.status_code not in _NOT_KNOWN else []
+        self._is_for_its_form = _is_empty_query(data, request) or (
+            response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and bool(forms)
+        )
+        problem = _problem(data, response) if not self._is_for_its_form else None
+        return {
+            "name": self.get_name(view),
+            "description": self.get_description(view, response.status_code),
+            "user": request.user,
+            "request": request,
+            "view": view,
             "see_also": view.see_also() if hasattr(view, "see_also") else [],
-            "problem": None
-            if _is_empty_query(data, request)
-            else _problem(data, renderer_context["response"]),
+            "problem": problem,
+            "send_forms": forms,
+            "response_headers": _headers(data, response),
+            **_query_context(view, request),
+            **_answer_context(
+                "" if self._is_for_its_form else content, view, request, is_problem=bool(problem)
+            ),
         }
 
     def get_default_renderer(self, view: Any) -> BaseRenderer:
         """Return the renderer of the answer that is shown on the page: always JSON."""
         return JSONRenderer()
 
-    def get_filter_form(self, data: Any, view: Any, request: Any) -> None:
-        """Return None, because the page's form has the filters."""
+
+def _query_context(view: Any, request: Request) -> dict[str, Any]:
+    """Return what the template says of the query: its form, and the same answer in other formats."""
+    serializer = _query_serializer(view)
+    inputs = form_inputs(serializer, request.query_params) if serializer else []
+    return {
+        "query_path": base_path(request),
+        "query_format": request.query_params.get("format") or format_suffix(request),
+        "query_inputs": inputs,
+        "groups": input_groups(inputs),
+        "format_links": format_links(request, [each.format for each in view.renderer_classes]),
+    }
+
+
+def _answer_context(content: str, view: Any, request: Request, *, is_problem: bool) -> dict[str, Any]:
+    """Return what the template says of the answer. content: the answer's JSON; "" if the page shows no answer."""
+    if not content or is_problem:
+        return {"content": content}
+    document = orjson.loads(content)
+    by, detail = getattr(view, "row_link", ("", ""))
+    links = Links(request.build_absolute_uri("/"), by, detail)
+    return {
+        "content": content,
+        "sections": answer_sections(document, links),
+        "bars": candle_bars(document),
+        "chart_url": view.chart_url() if hasattr(view, "chart_url") else "",
+        "shown_rows": SHOWN_ROWS,
+        "page_links": page_links(request, document),
+    }
 
 
 def _query_serializer(view: Any) -> Any:
     by_action = getattr(view, "query_serializer_classes", {})
     serializer = by_action.get(getattr(view, "action", None)) or getattr(view, "query_serializer_class", None)
     return None if serializer is None else serializer()
+
+
+def _headers(data: Any, response: Any) -> dict[str, str]:
+    """Return the headers that programs get with the answer."""
+    headers = dict(sorted(response.items()))
+    headers["Content-Type"] = _PROBLEM_TYPE if _is_problem(data, response) else JSONRenderer.media_type
+    return headers
 
 
 def _is_problem(data: Any, response: Any) -> bool:
@@ -108,17 +159,17 @@ def _is_empty_query(data: Any, request: Request) -> bool:
 
 
 def _problem(data: Any, response: Any) -> dict[str, Any] | None:
-    """Return the error to show on the page, with a link to its documentation; None if there is none.
-
-    A 405 is not shown: the page of an endpoint without GET exists for its form.
-    """
-    if not _is_problem(data, response) or response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+    """Return the error to show on the page, with a link to its documentation; None if there is none."""
+    if not _is_problem(data, response):
         return None
     return {
         "status": response.status_code,
         "code": data["code"],
         "message": data.get("message", ""),
         "url": data.get("type", ""),
+        "title": data.get("title", ""),
+        "errors": data.get("errors", ()),
+        "correlation_id": data.get("correlation_id", ""),
     }
 
 

@@ -14,7 +14,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis", "s
 
 PAGES = [
     "/",
-    "/style.css",
     "/docs",
     "/docs/errors",
     "/schema?format=json",

@@ -42,8 +42,14 @@ def test_what_is_sent_is_shown_and_never_run(browser):
 
 def test_the_page_of_ingest_offers_a_form(browser):
     response = browser.get(INGEST, headers=HTML)
-    assert (response.status_code, response["Allow"]) == (405, "POST, OPTIONS")
-    assert "<form" in response.content.decode()
+    assert (response.status_code, response["Allow"]) == (200, "POST, OPTIONS")
+    assert "<textarea" in response.content.decode()
+
+
+def test_a_program_is_told_that_ingest_is_not_read(browser):
+    response = browser.get(INGEST)
+    assert problem(response) == (405, "method_not_allowed")
+    assert response["Allow"] == "POST, OPTIONS"
 
 
 def test_a_form_posts_a_batch(browser):

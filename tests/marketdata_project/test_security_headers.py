@@ -43,7 +43,7 @@ OTHERS = [
     "/healthz",
     "/api/v1/schema",
     "/nothing",
-    "/style.css",
+    "/static/marketdata_project/site.css",
     "/static/rest_framework/js/default.js",
     OHLC,
 ]

@@ -66,6 +66,7 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
     pagination_class = InstrumentPagination
     parser_classes = [JSONDocumentParser]
     lookup_field = "symbol"
+    row_link = ("symbol", "instrument")
     query_serializer_classes = {"list": InstrumentsQuerySerializer, "retrieve": InstrumentQuerySerializer}
 
     def get_serializer_context(self) -> dict[str, Any]:

@@ -183,6 +183,7 @@ class AccountsViewSet(GenericViewSet[Account]):
     queryset = Account.objects.all()
     serializer_class = AccountSerializer
     pagination_class = AccountsPagination
+    row_link = ("id", "account")
     query_serializer_classes = {"list": query_form(None)}
 
     @extend_schema(operation_id="accounts", summary="List accounts", examples=example(examples.ACCOUNT))

@@ -120,6 +120,7 @@ class OrdersViewSet(AccountRowsViewSet):
     serializer_class = OrderSerializer
     filterset_class = OrderFilter
     pagination_class = OrderPagination
+    row_link = ("id", "order")
     query_serializer_classes = {
         "list": query_form(OrderFilter, "account"),
         "retrieve": AccountQuerySerializer,

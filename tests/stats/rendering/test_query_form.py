@@ -140,7 +140,7 @@ def test_the_form_of_bars_works_with_its_empty_inputs(browser: Client):
     )
     found = Page(response.content.decode())
     assert response.status_code == 200
-    assert list(found.inputs()) == ["symbol", "start", "end", "interval", "as_of", "limit", "cursor"]
+    assert list(found.inputs()) == ["symbol", "interval", "start", "end", "as_of", "limit", "cursor"]
     assert (found.inputs()["symbol"]["value"], found.selected()) == ("AAPL", ["1h"])
 
 

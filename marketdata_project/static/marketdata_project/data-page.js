@@ -1,0 +1,90 @@
+// The forms of data pages. Empty inputs of a query are not sent; a body is sent with the chosen content type, and the
+// answer takes the page's place. Listeners are on the document, because the content of the page changes.
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.matches(".query-form")) leaveOutEmpty(form);
+  if (form.matches(".send-form")) {
+    event.preventDefault();
+    send(form);
+  }
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches(".send-form select")) showExample(event.target.form, event.target.value);
+});
+
+// A page that is opened again from the browser's history has its inputs back.
+window.addEventListener("pageshow", () => {
+  for (const input of document.querySelectorAll(".query-form :disabled")) input.disabled = false;
+});
+
+function leaveOutEmpty(form) {
+  for (const input of form.elements) {
+    if (input.name && input.value === "") input.disabled = true;
+  }
+}
+
+function bodiesOf(form) {
+  return JSON.parse(form.querySelector("script[type='application/json']").textContent);
+}
+
+// A body that somebody has written is kept.
+function showExample(form, type) {
+  const bodies = bodiesOf(form);
+  const body = form.elements.body;
+  if (body.value === "" || Object.values(bodies).includes(body.value) || body.value === body.defaultValue) {
+    body.value = bodies[type];
+  }
+}
+
+async function send(form) {
+  const button = form.querySelector("button");
+  button.disabled = true;
+  const headers = { Accept: "text/html", "X-CSRFToken": form.elements.csrfmiddlewaretoken.value };
+  const options = { method: form.dataset.method, headers, credentials: "same-origin" };
+  if (form.elements.body) {
+    headers["Content-Type"] = form.elements["content-type"].value;
+    options.body = form.elements.body.value;
+  }
+  try {
+    const answer = await fetch(form.getAttribute("action"), options);
+    show(form, await answer.text());
+  } catch {
+    tell(form, "The server could not be reached: try again.");
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function show(form, text) {
+  const page = new DOMParser().parseFromString(text, "text/html");
+  const main = page.querySelector("main");
+  if (main === null) {
+    tell(form, text);
+    return;
+  }
+  keepInputs(form, main.querySelector(`.send-form[data-method=${form.dataset.method}]`));
+  document.title = page.title;
+  document.querySelector("main").replaceWith(main);
+  const heading = main.querySelector("h1");
+  heading.tabIndex = -1;
+  heading.focus();
+  window.scrollTo(0, 0);
+}
+
+// The form beside the answer has what was sent, so that it can be mended and sent again.
+function keepInputs(form, next) {
+  if (next === null || !form.elements.body || !next.elements.body) return;
+  next.elements["content-type"].value = form.elements["content-type"].value;
+  next.elements.body.value = form.elements.body.value;
+}
+
+function tell(form, text) {
+  form.querySelector("[role=alert]")?.remove();
+  const alert = document.createElement("p");
+  alert.setAttribute("role", "alert");
+  alert.className = "problem";
+  alert.textContent = text;
+  form.append(alert);
+}

@@ -1,0 +1,129 @@
+"""The forms that send a body: which there are, and what they hold at first."""
+
+import json
+from typing import Any
+
+import pytest
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from http_requests.parsers import JSONBytesParser, bytes_parser
+from stats.rendering.renderers import DOCUMENT_RENDERERS
+from tests.html_page import Page
+from tests.stats.rendering.views import respond
+
+BATCH = {"trades": [{"symbol": "AAPL", "price": 1.5}, {"symbol": "AAPL", "price": 2, "note": "a,b"}]}
+
+
+class Denied:
+    """A permission that refuses a method."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+
+    def __call__(self) -> "Denied":
+        return self
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if request.method == self.method:
+            raise PermissionDenied
+        return True
+
+
+class InputSerializer(serializers.Serializer[Any]):
+    amount = serializers.IntegerField(initial=3)
+
+
+class Writes(GenericViewSet[Any]):
+    authentication_classes = []
+    permission_classes = []
+    throttle_classes = []
+    renderer_classes = DOCUMENT_RENDERERS
+    parser_classes = [JSONBytesParser, bytes_parser("text/csv"), bytes_parser("application/msgpack")]
+    serializer_class = InputSerializer
+
+    @extend_schema(examples=[OpenApiExample("A batch", value=BATCH, request_only=True)])
+    def ingest(self, request: Request) -> Response:
+        return Response({"stored": 2})
+
+    def change(self, request: Request) -> Response:
+        return Response({"changed": True})
+
+    @extend_schema(request=None)
+    def cancel(self, request: Request) -> Response:
+        return Response({"cancelled": True})
+
+
+def bound(actions: dict[str, str], **attributes: Any) -> Any:
+    """The viewset with its methods bound to actions."""
+    view: Any = type("View", (Writes,), attributes)
+    as_view = view.as_view
+    view.as_view = lambda: as_view(actions)
+    return view
+
+
+def page(actions: dict[str, str], method: str = "get", **attributes: Any) -> Any:
+    return respond(bound(actions, **attributes), accept="text/html", method=method)
+
+
+def forms(html: str) -> list[dict[str, str | None]]:
+    return [found for tag, found in Page(html).elements if tag == "form" and "data-method" in found]
+
+
+def bodies(html: str) -> dict[str, str]:
+    start = html.index('<script type="application/json">') + len('<script type="application/json">')
+    found: dict[str, str] = json.loads(html[start : html.index("</script>", start)])
+    return found
+
+
+def test_page_of_an_endpoint_without_get_opens_with_a_form():
+    response = page({"post": "ingest"})
+    html = response.content.decode()
+    assert (response.status_code, response["Allow"]) == (200, "POST, OPTIONS")
+    assert [form["data-method"] for form in forms(html)] == ["POST"]
+    assert 'role="alert"' not in html
+
+
+def test_other_clients_get_405():
+    response = respond(bound({"post": "ingest"}))
+    assert (response.status_code, response["Allow"]) == (405, "POST, OPTIONS")
+
+
+def test_a_form_holds_the_documentation_s_example_in_every_format_of_text():
+    found = bodies(page({"post": "ingest"}).content.decode())
+    assert list(found) == ["application/json", "text/csv"]
+    assert json.loads(found["application/json"]) == BATCH
+    assert found["text/csv"] == 'symbol,price,note\nAAPL,1.5,\nAAPL,2,"a,b"\n'
+
+
+def test_without_an_example_a_form_holds_the_serializer_s_initial_values():
+    found = bodies(page({"put": "change"}).content.decode())
+    assert json.loads(found["application/json"]) == {"amount": 3}
+
+
+def test_a_call_without_a_body_is_a_button():
+    html = page({"post": "cancel", "delete": "change"}).content.decode()
+    assert [form["data-method"] for form in forms(html)] == ["POST", "DELETE"]
+    assert "<textarea" not in html
+
+
+def test_who_may_not_call_an_endpoint_gets_no_form():
+    response = page({"post": "ingest"}, permission_classes=[Denied("POST")])
+    assert response.status_code == 405
+    assert forms(response.content.decode()) == []
+
+
+def test_an_answer_is_shown_with_the_form_again():
+    html = page({"post": "ingest"}, method="post").content.decode()
+    assert "<dt>stored</dt><dd>2</dd>" in html
+    assert len(forms(html)) == 1
+
+
+@pytest.mark.parametrize("accept", ["application/json", "*/*"])
+def test_an_answer_is_json_for_programs(accept: str):
+    response = respond(bound({"post": "ingest"}), accept=accept, method="post")
+    assert json.loads(response.content) == {"stored": 2}
