@@ -99,7 +99,6 @@ def commits_view(market_class: MarketClass, dataset: str) -> type[CommitsViewSet
 
     schema = extend_schema(
         operation_id=f"{market_class.path}_{dataset.replace('-', '_')}_commits",
-        tags=[market_class.path],
         summary=f"What was committed to the {dataset} of a symbol",
         parameters=[
             CommitsSerializer,

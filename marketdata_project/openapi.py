@@ -9,7 +9,6 @@ from marketdata_project.error_codes import ERROR_CODES, ErrorCode, GivenBy
 from marketdata_project.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
 from ratelimit.access.scopes import SENSITIVITIES, TRADING_SCOPES
 from ratelimit.access.table import ANY_CALLER, ANYBODY, READ, Access, access_of
-from stats.market_data.query import MARKET_CLASSES
 
 _OAUTH2 = "OAuth2"
 
@@ -201,7 +200,7 @@ def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, 
             if "requestBody" in operation:
                 operation["requestBody"]["required"] = operation["operationId"] not in _BODY_IS_OPTIONAL
             of_operation = _OF_OPERATION.get(operation["operationId"], set())
-            of_tree = _OF_TREE if set(operation.get("tags", ())) & set(MARKET_CLASSES) else set()
+            of_tree = _OF_TREE if path.startswith("/api/v1/market-data/") else set()
             of_trading = _OF_TRADING if access is not None and access.scope in TRADING_SCOPES else set()
             of_method = _OF_METHOD.get(method, set())
             for status in sorted(_OF_ALL | of_method | of_operation | of_tree | of_trading):

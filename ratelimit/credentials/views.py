@@ -140,7 +140,6 @@ class TokenView(_SessionView):
     @extend_schema(
         operation_id="auth_token",
         summary="Log in",
-        tags=["auth"],
         auth=[],
         parameters=[_BY_COOKIE],
         request=LoginSerializer,
@@ -164,7 +163,6 @@ class RefreshView(_SessionView):
     @extend_schema(
         operation_id="auth_refresh",
         summary="Renew the tokens",
-        tags=["auth"],
         auth=[],
         parameters=[_BY_COOKIE],
         request=RefreshSerializer,
@@ -184,7 +182,6 @@ class LogoutView(_SessionView):
     @extend_schema(
         operation_id="auth_logout",
         summary="Log out",
-        tags=["auth"],
         auth=[],
         parameters=[_BY_COOKIE],
         request=RefreshSerializer,

@@ -153,7 +153,6 @@ class LimitsViewSet(ViewSet):
         operation_id="limits",
         summary="Get the caller's limits",
         responses={200: LimitsSerializer},
-        tags=["access"],
     )
     def retrieve(self, request: Request) -> Response:
         """Every bucket and quota of the caller. The request costs one token of `access-read` and none of a quota."""

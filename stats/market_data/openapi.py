@@ -213,7 +213,6 @@ def report_schema(
         example = {"symbols": [symbol], report: [example]}
     return {
         "operation_id": f"{market_class.path}_{report}" + ("_of_symbols" if several else ""),
-        "tags": [market_class.path],
         "summary": f"The {report} of {'several symbols' if several else 'a symbol'}",
         "parameters": [report_serializer(report, several=several)],
         "responses": {(200, "application/json"): schema},
@@ -299,7 +298,6 @@ def explain_schema(market_class: MarketClass) -> dict[str, Any]:
     """Return the schema of explanations of bars."""
     return {
         "operation_id": f"{market_class.path}_explain",
-        "tags": [market_class.path],
         "summary": "The prints of one bar, and what each set",
         "parameters": [
             explain_serializer(),
@@ -331,7 +329,6 @@ def universes_schema() -> dict[str, Any]:
     schema = _object({"universes": {"type": "array", "items": _object(universe)}})
     return {
         "operation_id": "universes",
-        "tags": ["universes"],
         "summary": "All universes",
         "parameters": [universes_serializer()],
         "responses": {(200, "application/json"): schema},
@@ -401,7 +398,6 @@ def gaps_schema(market_class: MarketClass | None) -> dict[str, Any]:
         parameters.append(OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH))
     return {
         "operation_id": "gaps" if market_class is None else f"{market_class.path}_gaps",
-        "tags": ["market-data" if market_class is None else market_class.path],
         "summary": f"The gaps of {'several symbols' if market_class is None else 'a symbol'}",
         "parameters": parameters,
         "responses": {(200, "application/json"): schema},
@@ -415,7 +411,6 @@ def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
     example = {"symbol": _EXAMPLE_SYMBOLS[market_class.path], "datasets": [_EXAMPLE_COVERAGE]}
     return {
         "operation_id": f"{market_class.path}_coverage",
-        "tags": [market_class.path],
         "summary": "The stored data of a symbol",
         "parameters": [report_serializer("coverage", several=False)],
         "responses": {(200, "application/json"): _object({"symbol": _SYMBOL, "datasets": datasets})},
@@ -425,7 +420,7 @@ def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
 
 def _operation_names(market_class: MarketClass, form: DatasetForm, suffix: str) -> dict[str, Any]:
     operation_id = f"{market_class.path}_{form.name.replace('-', '_')}{suffix}"
-    return {"operation_id": operation_id, "tags": [market_class.path]}
+    return {"operation_id": operation_id}
 
 
 def _parameters(form: DatasetForm, *, streamed: bool, several: bool) -> list[Any]:

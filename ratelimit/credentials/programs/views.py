@@ -98,7 +98,6 @@ class OAuthTokenView(_Endpoint):
     @extend_schema(
         operation_id="oauth_token",
         summary="Get an access token for a program",
-        tags=["auth"],
         auth=[],
         request={_FORM: OAuthTokenRequestSerializer},
         responses={200: OAuthTokenSerializer, **_ERRORS},
@@ -122,7 +121,6 @@ class OAuthRevokeView(_Endpoint):
     @extend_schema(
         operation_id="oauth_revoke",
         summary="Revoke an access token",
-        tags=["auth"],
         auth=[],
         request={_FORM: OAuthRevocationRequestSerializer},
         responses={

@@ -1,0 +1,70 @@
+"""The tags of the OpenAPI document in the order of use, and its paths in the order of their tags."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_MARKET = r"market-data/{}(?!.*/(?:commits|gaps)$)(?:/|$)"
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A group of operations. pattern: matches the beginning of their paths, without `/api/v1/`."""
+
+    name: str
+    description: str
+    pattern: str
+
+
+TAGS = (
+    Tag("equities", "Market data of equities: bars, trades, quotes, snapshots.", _MARKET.format("equities")),
+    Tag("crypto", "Market data of crypto pairs, around the clock.", _MARKET.format("crypto")),
+    Tag("futures", "Market data of futures, also joined into one continuous series.", _MARKET.format("futures")),
+    Tag("options", "Market data of options, with implied volatility and greeks.", _MARKET.format("options")),
+    Tag("fx", "Market data of currency pairs.", _MARKET.format("fx")),
+    Tag("rates", "Interest rates of currencies.", _MARKET.format("rates")),
+    Tag("universes", "The members of indices and lists, at any instant.", _MARKET.format("universes")),
+    Tag("bars", "Bars of trades in the short form, with one parameter for the interval.", r"stats/"),
+    Tag("ingest", "Store rows: trades, quotes, bars and the other datasets; correct trades.", r"[a-z-]+/(?:ingest|corrections)$"),
+    Tag("instruments", "What symbols stand for, condition codes, trading dates and hours.", r"(?:instruments|conditions|calendar|clock)(?:/|$)"),
+    Tag("live", "The commits of a symbol as they are stored, and the state of the live feed.", r"(?:stream/|market-data/.*/commits$)"),
+    Tag("jobs", "Long work: its progress, and how to cancel it.", r"jobs(?:/|$)"),
+    Tag("gaps and backfills", "Find missing rows, and fetch them.", r"(?:gaps|backfills|reconciliations|market-data/.*/gaps)$"),
+    Tag("trading", "Trade on paper: accounts, orders, executions, portfolio, risk.", r"(?:accounts|orders|executions|trade|trading|transactions|signals|status|portfolio|performance|risk|config)(?:/|$)|trades$"),
+    Tag("access", "Logins, tokens, keys and limits.", r"(?:auth|oauth|keys|limits)(?:/|$)"),
+    Tag("audit", "The record of every call.", r"audit$"),
+    Tag("operation", "The cache of answers.", r"cache/"),
+)  # fmt: skip
+# Of market data, these come first, in this order.
+_FIRST = ("ohlcv", "trades", "quotes", "latest", "snapshot")
+
+
+def order_by_tag(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
+    """Give each operation its tag, and sort the paths (postprocessing hook of drf-spectacular).
+
+    Raises LookupError if no tag or more than one fits a path.
+    """
+    tags = {path: tag_of(path) for path in result["paths"]}
+    for path, item in result["paths"].items():
+        for operation in item.values():
+            operation["tags"] = [tags[path].name]
+    order = sorted(tags, key=lambda path: (TAGS.index(tags[path]), *_place(path)))
+    result["paths"] = {path: result["paths"][path] for path in order}
+    result["tags"] = [{"name": tag.name, "description": tag.description} for tag in TAGS]
+    return result
+
+
+def tag_of(path: str) -> Tag:
+    """Return the tag of the operations at a path. Raises LookupError unless exactly one fits."""
+    found = [tag for tag in TAGS if re.match(tag.pattern, path.removeprefix("/api/v1/"))]
+    if len(found) != 1:
+        raise LookupError(f"{path} has {len(found)} tags: {[tag.name for tag in found]}")
+    return found[0]
+
+
+def _place(path: str) -> tuple[bool, int, str]:
+    """Return the place of a path within its tag: one symbol before several, then by dataset."""
+    _, of_symbol, rest = path.partition("{symbol}/")
+    dataset = rest.partition("/")[0] if of_symbol else path.rpartition("/")[2]
+    rank = _FIRST.index(dataset) if dataset in _FIRST else len(_FIRST)
+    return "market-data/" in path and "{symbol}" not in path, rank, path
