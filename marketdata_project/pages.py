@@ -1,6 +1,7 @@
 """Web pages: the home page, the error codes, and the link that logs in."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -8,7 +9,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_safe
 
-from marketdata_project.error_codes import ERROR_CODES
+from marketdata_project.error_codes import ERROR_CODES, ErrorCode
+from marketdata_project.guide_search import sections_of_code
+from marketdata_project.guide_text import Section
 from ratelimit.credentials.people.browser_login import browser_login
 from ratelimit.credentials.people.login_link import login_link_use
 from ratelimit.credentials.people.sessions import person_holder, session_of
@@ -80,7 +83,13 @@ def _ingests() -> list[PageLink]:
 @require_safe
 def errors(request: HttpRequest) -> HttpResponse:
     """Answer with every error code and its meaning. The `type` of an error response links to a row of this page."""
-    return render(request, "errors.html", {"errors": ERROR_CODES})
+    return render(request, "errors.html", {"errors": _explained()})
+
+
+@cache
+def _explained() -> tuple[tuple[ErrorCode, tuple[Section, ...]], ...]:
+    """Return each error code with the sections of guides that explain it."""
+    return tuple((error, sections_of_code(error)) for error in ERROR_CODES)
 
 
 @require_GET

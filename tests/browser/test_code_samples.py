@@ -18,9 +18,6 @@ from tests.system.installation import Installation
 
 pytestmark = pytest.mark.system
 
-# What a sample of currencies reads, and no example stores.
-CURRENCIES = {"timestamp": "2025-01-02T14:30:00Z", "symbol": "EUR-USD", "price": 1.03, "volume": 1000}
-
 
 def of_market_data() -> list[dict[str, Any]]:
     return [each for name, each in operations().items() if name.startswith("get /api/v1/market-data/")]
@@ -28,15 +25,14 @@ def of_market_data() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def origin(site: Installation) -> str:
-    """Store what the examples tell, by their own samples; returns the installation's address."""
+    """Store what the examples tell, by their own samples, and the feed's coin; returns the installation's address."""
     origin, headers = f"http://127.0.0.1:{site.port}", {"X-API-Key": site.key}
-    future = {"symbol": "ESH26", "class": "future"}
-    pair = {"symbol": "EUR-USD", "class": "fx"}
-    for instrument in (future, pair):
-        url = f"{origin}/api/v1/instruments/{instrument['symbol']}"
-        assert httpx.put(url, headers=headers, json=instrument).is_success
-    url = f"{origin}/api/v1/trades/ingest"
-    assert httpx.post(url, headers=headers, json={"trades": [CURRENCIES]}).is_success
+    for symbol, of_class in {"ESH26": "future", "EUR-USD": "fx", "DEMO-USD": "crypto"}.items():
+        url = f"{origin}/api/v1/instruments/{symbol}"
+        assert httpx.put(url, headers=headers, json={"symbol": symbol, "class": of_class}).is_success
+        trade = {"timestamp": "2025-01-02T14:30:00Z", "symbol": symbol, "price": 1.03, "volume": 1}
+        url = f"{origin}/api/v1/trades/ingest"
+        assert httpx.post(url, headers=headers, json={"trades": [trade]}).is_success
     ingests = [each for name, each in operations().items() if name.endswith("/ingest")]
     assert len(ingests) > 5
     for operation in ingests:

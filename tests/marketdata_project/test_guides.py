@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from marketdata_project.guides import guide_names
+from marketdata_project.guide_text import guide_names
 from tests.html_page import Page
 
 NAMES = [path.stem for path in (settings.BASE_DIR / "docs").glob("*.md")]

@@ -1,0 +1,127 @@
+"""Search in the guides: sections that have every word, and the sections that explain an error code."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain, islice
+
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
+from marketdata_project.error_codes import ErrorCode, GivenBy
+from marketdata_project.guide_text import Section, guide_names, guide_sections
+
+MAX_WORDS = 8
+MAX_RESULTS = 40
+# Characters of an excerpt before the first word that was found, and in all.
+_BEFORE, _EXCERPT = 60, 240
+# These name codes without explaining them.
+_NOT_EXPLAINING = {
+    "errors",
+    "api_changes",
+    "decisions",
+    "architecture",
+    "changing",
+    "bad_input",
+    "faults",
+    "performance",
+}
+_MAX_EXPLAINING = 2
+# The guide of a code that no guide names.
+_GUIDES = {
+    GivenBy.READS: "following",
+    GivenBy.LIVE_FEED: "live",
+    GivenBy.CALLERS: "keys",
+    GivenBy.CALLERS_CHANGES: "ingest",
+    GivenBy.CHANGES: "ingest",
+    GivenBy.DATA_CHANGES: "ingest",
+    GivenBy.TRADING: "trading",
+    GivenBy.TRADING_CHANGES: "trading",
+}
+_OF_QUERIES = {400, 422}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A section that was found. heading and excerpt: HTML in which the words are marked."""
+
+    section: Section
+    heading: SafeString
+    excerpt: SafeString
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a search, in lower case, each once."""
+    return list(dict.fromkeys(text.lower().split()))
+
+
+def search(words: Sequence[str]) -> list[Result]:
+    """Return the sections that have every word, at most MAX_RESULTS: first those with all of them in headings.
+
+    A word is found in the guide's title, in the heading or in the text, also within another word.
+    """
+    found = [
+        each for each in _all_sections() if _has_all(words, f"{each.guide_title} {each.heading} {each.text}")
+    ]
+    found.sort(key=lambda each: _rank(each, words))
+    return [_result(each, words) for each in islice(found, MAX_RESULTS)]
+
+
+@cache
+def sections_of_code(error: ErrorCode) -> tuple[Section, ...]:
+    """Return the sections that explain an error code: those that name it, else a guide of the calls that give it."""
+    naming = [
+        each for each in _all_sections() if error.code in each.codes and each.guide not in _NOT_EXPLAINING
+    ]
+    if naming:
+        return tuple(naming[:_MAX_EXPLAINING])
+    of_every = "market_data" if error.status in _OF_QUERIES else "errors"
+    return (guide_sections(_GUIDES.get(error.given_by, of_every))[0],)
+
+
+@cache
+def _all_sections() -> tuple[Section, ...]:
+    return tuple(chain.from_iterable(map(guide_sections, guide_names())))
+
+
+def _has_all(words: Sequence[str], text: str) -> bool:
+    lower = text.lower()
+    return all(word in lower for word in words)
+
+
+def _rank(section: Section, words: Sequence[str]) -> tuple[bool, bool, bool]:
+    """Return the sort key of a section that was found; records of work come after what explains."""
+    return (
+        not _has_all(words, section.heading),
+        not _has_all(words, f"{section.guide_title} {section.heading}"),
+        section.guide in _NOT_EXPLAINING,
+    )
+
+
+def _result(section: Section, words: Sequence[str]) -> Result:
+    pattern = re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))), re.IGNORECASE)
+    return Result(
+        section, _marked(section.heading, pattern), _marked(_excerpt(section.text, pattern), pattern)
+    )
+
+
+def _excerpt(text: str, pattern: re.Pattern[str]) -> str:
+    first = pattern.search(text)
+    start = max(first.start() - _BEFORE, 0) if first is not None else 0
+    # From the beginning of a word.
+    start = text.rfind(" ", 0, start) + 1
+    end = start + _EXCERPT
+    return ("… " if start else "") + text[start:end] + (" …" if end < len(text) else "")
+
+
+def _marked(text: str, pattern: re.Pattern[str]) -> SafeString:
+    return mark_safe("".join(_pieces(text, pattern)))  # noqa: S308 every piece is escaped
+
+
+def _pieces(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
+    end = 0
+    for found in pattern.finditer(text):
+        yield f"{escape(text[end : found.start()])}<mark>{escape(found[0])}</mark>"
+        end = found.end()
+    yield escape(text[end:])
