@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Protocol
 
+import msgspec
+
 from stats.caching.keys import Irrelevant, key_parts
 from stats.exceptions import WrongClass
 from stats.market_data.pinned_logs import PinnedLog, ReadPoint
@@ -98,7 +100,8 @@ class SymbolQuery:
         if self.query.knowledge is None or not self.query.market_class.has_instruments:
             return terms_then(instrument, ())
         declarations = market_store().declarations(instrument.symbol, as_of_ns=self.query.as_of_ns)
-        return terms_then(instrument, declarations)
+        policy = self.query.policy
+        return terms_then(instrument, [(told, _under_policy(each, policy)) for told, each in declarations])
 
     @property
     def settle(self) -> Settle:
@@ -220,7 +223,13 @@ def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
         return default_instrument(symbol)
     if query.form.of_roots or (query.form.takes_underlyings and not query.several):
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
-    return instrument_in(query.market_class, symbol, query.as_of_ns, name=query.path_name)
+    instrument = instrument_in(query.market_class, symbol, query.as_of_ns, name=query.path_name)
+    return _under_policy(instrument, query.policy)
+
+
+def _under_policy(instrument: Instrument, policy: str | None) -> Instrument:
+    """Return the instrument with another bar policy; None for its own."""
+    return instrument if policy is None else msgspec.structs.replace(instrument, bar_policy=policy)
 
 
 def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str) -> Instrument:

@@ -168,7 +168,7 @@ class MarketDataQuery:
     whether quotes are the best bid and offer of all venues. max_age_ns: the maximum age of a quote that takes part in
     it; None for the default. symbol_as_of_ns: when the symbols had the meaning that is asked for; None for now.
     universe: its members are the symbols, which are () until it is read; None for symbols that were given.
-    gap_rule: see `GAP_RULES`; None for the instrument's.
+    gap_rule: see `GAP_RULES`; None for the instrument's. policy: the bar policy; None for the instrument's.
     """
 
     market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
@@ -206,6 +206,7 @@ class MarketDataQuery:
     symbol_as_of_ns: Annotated[int | None, Irrelevant("the content has the symbols' meaning")] = None
     universe: str | None = None
     gap_rule: Annotated[str | None, Irrelevant("plans have the rule")] = None
+    policy: str | None = None
 
     @property
     def path_name(self) -> str:
@@ -272,6 +273,7 @@ def parse_query(target: Target, query_string: str) -> MarketDataQuery:
         with_partial=values.get("partial") != "exclude",
         with_coverage=values.get("coverage", False),
         gap_rule=values.get("rule"),
+        policy=values.get("policy"),
         time_form=time_form and TimeForm(time_form),
         with_trailer=values.get("trailer", False),
         expiry_ns=values.get("expiry"),

@@ -178,7 +178,13 @@ _FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
             "help_text": f"For `explain`: an instant in the bar. For `members`: the instant; default: now. {_ISO_OR_EPOCH}"
         },
     ),
-    "policy": (WordField, {"words": tuple(BAR_POLICIES), "help_text": "A bar policy to compare with."}),
+    "policy": (
+        WordField,
+        {
+            "words": tuple(BAR_POLICIES),
+            "help_text": "The bar policy, instead of the instrument's. For `explain`: a policy to compare with.",
+        },
+    ),
     "after": (QueryTimeField, {"help_text": "Only changes by commits after this instant."}),
     "join": (
         WordField,

@@ -168,6 +168,9 @@ def refused_beside(operation: Operation, query: Mapping[str, Any]) -> set[str]:
     lacking = {name for name, (other, value) in stock.DEPENDENT.items() if query.get(other) != value}
     if operation.takes("coverage") and query.get("coverage") != "true":
         lacking |= {"rule"}
+    if query.get("knowledge") == "then":
+        # Prices as they were known then are adjusted for nothing that came later.
+        lacking |= {"adjust", "adjustment"}
     if operation.takes("join") and "join" not in query:
         lacking |= {"exchange", "max_age"}
     return lacking | ({"resolution"} if query.get("exchange") == "best" else set())

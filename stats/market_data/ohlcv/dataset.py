@@ -55,6 +55,7 @@ OHLCV = MarketDataset(
             "partial",
             "coverage",
             "rule",
+            "policy",
         ),
         resolution=Resolution.DAY,
         columns=bar_columns(has_integer_volume=True, with_date=True),

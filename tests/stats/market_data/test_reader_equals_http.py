@@ -84,7 +84,7 @@ OTHERWISE = {
     *("start", "end", "last", "resolution", "as_of", "symbol_as_of", "knowledge"),
     *("fields", "sort", "limit", "cursor", "time"),
 }
-NOT_IN_READER = {"coverage", "rule"}
+NOT_IN_READER = {"coverage", "rule", "policy"}
 
 
 def reader(**options: Any) -> Reader:
