@@ -81,7 +81,7 @@ def uncovered(
 
     Ranges and blocks are ascending; neither overlap among themselves.
     """
-    if not len(block_starts):
+    if not len(starts) or not len(block_starts):
         return starts, ends, np.arange(len(starts))
     before = np.searchsorted(block_starts, starts, side="right") - 1
     is_free = (before < 0) | (block_ends[before] <= starts)

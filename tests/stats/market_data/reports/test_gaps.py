@@ -214,3 +214,9 @@ def test_other_rooms_ask_without_http(api: Api):
         "GEN", Window(parse_timestamp("2010-01-01"), window.end_ns), Resolution.MINUTE, now_ns=NOW_NS
     )
     assert [each.expected_bars for each in long] == [390, 30]
+
+
+def test_a_closed_day_with_trades_has_no_gaps(api: Api):
+    saturday_ns = parse_timestamp("2024-01-06T15:00:00Z")
+    store_trades(np.append(MINUTES[:390], saturday_ns + np.arange(3) * MINUTE_NS))
+    assert gaps(api, start="2024-01-06", end="2024-01-07", resolution="1m", rule="evidence") == []
