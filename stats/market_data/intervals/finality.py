@@ -114,6 +114,9 @@ def finality_of(
     if sessions is not None and of_auctions:
         # Auction prints belong to the session by their condition and come after its close.
         until_ns = _before_open_date(sessions.calendar, found.until_ns)
+        if own_ns == now_ns and until_ns < now_ns:
+            # The log is complete beyond now: its date is final when its hours are over.
+            found = Finality(found.until_ns, sessions.date_end(now_ns))
     else:
         until_ns = _prints_until(
             grid, sessions, log, policy, complete_ns=found.until_ns, end_ns=query_range.end_ns
