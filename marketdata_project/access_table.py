@@ -32,6 +32,8 @@ _MARKET_DATA: Table = {
     ("live-stream", "GET"): _READ,
     ("live-stats", "GET"): Access("market:read", sensitivity="internal"),
     ("universes", "GET"): _READ,
+    ("logs", "GET"): Access("market:copy", sensitivity="internal"),
+    ("log-copy", "GET"): Access("market:copy", sensitivity="internal", cost="stream"),
     (GAPS, "GET"): _STREAM,
     ("instruments", "GET"): _PAGE,
     ("instrument", "GET"): _READ,
@@ -198,7 +200,7 @@ RECORDED_NAMES = frozenset(
     interval join kind knowledge lag last latency_ms limit limit_price max_age max_gross_exposure max_risk_level
     max_symbol_exposure method monthly_quota multiplier name networks offset orders_per_minute overlap_seconds partial
     participation path policy prefix preview_id preview_tolerance quantity quiet rate reason reduce_only release_halt
-    requires_signature resolution right risk_level roll roll_before rule scopes search sensitivity session settle settlement side
+    requires_signature resolution right risk_level roll roll_before rule scopes search seen sensitivity session settle settlement side
     signed_only since sort stale_after_seconds start state status status_class stop_loss stop_price strategy strike successors
     symbol symbol_as_of symbols take_profit tick_size tier time time_in_force to tolerance total_loss trading_rate trailer type
     underlying unknown unknown_conditions until volume_kind

@@ -15,6 +15,7 @@ from marketdata_project.guides import guide, guides
 from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.pages import errors, home, login_link
 from marketdata_project.schema_view import SchemaView
+from mirrors.views import LogCopyViewSet, LogsViewSet
 from ratelimit.credentials.programs.views import OAuthRevokeView, OAuthTokenView
 from ratelimit.credentials.views import LogoutView, RefreshView, TokenView
 from ratelimit.keys.views import KeysViewSet
@@ -275,6 +276,12 @@ documentation = [
 
 below_api_v1: list[URLPattern | URLResolver] = [
     re_path(r"^market-data/universes/?\Z", UniversesViewSet.as_view({"get": "retrieve"}), name="universes"),
+    re_path(r"^market-data/logs/?\Z", LogsViewSet.as_view({"get": "list"}), name="logs"),
+    re_path(
+        rf"^market-data/logs/(?P<dataset>[a-z-]+)/{_SYMBOL}/copy/?\Z",
+        LogCopyViewSet.as_view({"get": "retrieve"}),
+        name="log-copy",
+    ),
     path("market-data/", include(market_data)),
     re_path(r"^gaps/?\Z", SeveralGapsViewSet.as_view({"get": "retrieve"}), name="gaps"),
     *also_below_v1,

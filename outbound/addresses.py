@@ -14,10 +14,10 @@ _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _6TO4 = IPv6Network("2002::/16")
 
 
-def parse_base_url(name: str, text: str) -> httpx.URL:
+def parse_base_url(name: str, text: str, *, is_trusted: bool = False) -> httpx.URL:
     """Return the URL of the destination `name`. Raises `DestinationRefused`, which does not quote the URL.
 
-    It may have no user, password, query or fragment: credentials belong into headers.
+    is_trusted: a person typed the URL, so it may be http:// on this machine, whatever the settings say. It may have no user, password, query or fragment: credentials belong into headers.
     """
     try:
         url = httpx.URL(text)
@@ -26,15 +26,24 @@ def parse_base_url(name: str, text: str) -> httpx.URL:
         raise DestinationRefused(name, "the URL is malformed") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise DestinationRefused(name, "the URL is not https://HOST/… or http://HOST/…")
-    if url.scheme not in settings.OUTBOUND_SCHEMES:
+    if url.scheme not in settings.OUTBOUND_SCHEMES and not (is_trusted and _is_this_machine(url.host)):
         raise DestinationRefused(name, f"OUTBOUND_SCHEMES does not allow {url.scheme}")
     if has_more:
         raise DestinationRefused(name, "the URL has a user, a query or a fragment; leave them out")
     return url
 
 
-def allowed_addresses(name: str, host: str, port: int) -> Sequence[str]:
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def allowed_addresses(name: str, host: str, port: int, *, is_trusted: bool = False) -> Sequence[str]:
     """Resolve `host` and return its addresses, as numbers. Raises `DestinationRefused`, `DestinationUnavailable`.
+
+    is_trusted: allow all.
 
     One address that is not allowed refuses the host: such answers are what a rebinding attack looks like.
     """
@@ -45,7 +54,7 @@ def allowed_addresses(name: str, host: str, port: int) -> Sequence[str]:
             name, f"the host's name cannot be resolved ({type(error).__name__})"
         ) from None
     addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
-    refused = next((each for each in addresses if not is_allowed(each)), None)
+    refused = next((each for each in addresses if not (is_trusted or is_allowed(each))), None)
     if refused is not None:
         raise DestinationRefused(name, f"the address {refused} is not public, nor in OUTBOUND_NETWORKS")
     return addresses

@@ -73,6 +73,7 @@ class Destination:
     """Another host. Make one per process and host, and keep it: it holds the circuit breaker and the pace.
 
     name: for errors and logs. headers: of every request, such as credentials; they are never logged or shown.
+    is_trusted: a person typed the URL into a command, so any address is allowed, and http:// to this machine.
     """
 
     def __init__(
@@ -82,10 +83,12 @@ class Destination:
         *,
         headers: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        is_trusted: bool = False,
     ) -> None:
         """Raises `DestinationRefused` for a URL that may not be asked, or a header that is none."""
         self.name = name
-        self._url = parse_base_url(name, base_url)
+        self._url = parse_base_url(name, base_url, is_trusted=is_trusted)
+        self._is_trusted = is_trusted
         self._headers = {"Accept-Encoding": "identity", **(headers or {})}
         if not all(_is_header(value) for value in self._headers.values()):
             raise DestinationRefused(name, "a header or credential has characters that no header may have")
@@ -151,7 +154,7 @@ class Destination:
 
     def _client(self, deadline: float) -> httpx.Client:
         return httpx.Client(
-            transport=CheckedTransport(self.name, deadline),
+            transport=CheckedTransport(self.name, deadline, is_trusted=self._is_trusted),
             headers=self._headers,
             timeout=httpx.Timeout(self._limits.read, connect=self._limits.connect),
             follow_redirects=False,

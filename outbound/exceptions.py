@@ -12,6 +12,8 @@
 The texts name the destination and never contain a header, a query or a text of the destination.
 """
 
+import json
+
 
 class OutboundError(Exception):
     """A call of another host failed.
@@ -61,9 +63,19 @@ class UnexpectedStatus(OutboundError):
     """
 
     def __init__(self, destination: str, status: int, body: bytes) -> None:
-        super().__init__(destination, f"answered {status}")
         self.status = status
         self.body = body
+        super().__init__(destination, f"answered {status}")
+
+    @property
+    def code(self) -> str:
+        """The code of a problem of another installation; "" if there is none that looks like a code."""
+        try:
+            code = json.loads(self.body).get("code")
+        except (ValueError, AttributeError, RecursionError):
+            return ""
+        is_code = isinstance(code, str) and len(code) <= 64 and code.isascii() and code.isidentifier()
+        return code if is_code else ""
 
 
 class AnswerTooLarge(OutboundError):

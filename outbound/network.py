@@ -17,11 +17,11 @@ class CheckedTransport(httpx.HTTPTransport):
     """A transport for one call. Each connection goes to an address that was checked after it was resolved.
 
     The `Host` header, the name in TLS and the certificate's check stay those of the URL.
-    name: the destination's, for errors. deadline: in `time.monotonic`; after it reading and writing time out.
+    name: the destination's, for errors. is_trusted: any address is allowed. deadline: in `time.monotonic`; after it reading and writing time out.
     """
 
-    def __init__(self, name: str, deadline: float) -> None:
-        network = _CheckedNetwork(name, deadline)
+    def __init__(self, name: str, deadline: float, *, is_trusted: bool = False) -> None:
+        network = _CheckedNetwork(name, deadline, is_trusted=is_trusted)
         tls = _tls(settings.OUTBOUND_CA_FILE)
         self._pool = httpcore.ConnectionPool(ssl_context=tls, network_backend=network)
 
@@ -29,8 +29,9 @@ class CheckedTransport(httpx.HTTPTransport):
 class _CheckedNetwork(httpcore.NetworkBackend):
     """Resolves, checks and connects in one step, so that no second look-up can give another address."""
 
-    def __init__(self, name: str, deadline: float) -> None:
+    def __init__(self, name: str, deadline: float, *, is_trusted: bool) -> None:
         self._name = name
+        self._is_trusted = is_trusted
         self._deadline = deadline
         self._sockets = httpcore.SyncBackend()
 
@@ -43,7 +44,7 @@ class _CheckedNetwork(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         error: Exception | None = None
-        for address in allowed_addresses(self._name, host, port):
+        for address in allowed_addresses(self._name, host, port, is_trusted=self._is_trusted):
             within = _within(self._deadline, timeout, httpcore.ConnectTimeout)
             try:
                 stream = self._sockets.connect_tcp(address, port, within, local_address, socket_options)

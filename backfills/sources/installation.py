@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-import orjson
 import pyarrow as pa
 
 from backfills.exceptions import NotOffered, SourceError, SourceFailed
@@ -96,9 +95,8 @@ class Installation:
 
     def _told(self, error: OutboundError) -> SourceError:
         if isinstance(error, UnexpectedStatus):
-            code = _code(error.body)
-            kind = NotOffered if code in _UNKNOWN else SourceFailed
-            return kind(self.name, f"answered {error.status} {code}".rstrip())
+            kind = NotOffered if error.code in _UNKNOWN else SourceFailed
+            return kind(self.name, f"answered {error.status} {error.code}".rstrip())
         text = str(error).removeprefix(f"{self.name}: ")
         retry_after = error.retry_after if isinstance(error, DestinationUnavailable) else None
         return SourceFailed(self.name, text, retry_after)
@@ -111,13 +109,3 @@ def _path(request: SourceRequest) -> str | None:
     if stream not in market_class.streamed or not is_of_class:
         return None
     return f"/api/v1/market-data/{market_class.path}/{quote(request.symbol, safe='')}"
-
-
-def _code(body: bytes) -> str:
-    """Return the code of a problem; "" if there is none that looks like a code."""
-    try:
-        code = orjson.loads(body).get("code")
-    except (orjson.JSONDecodeError, AttributeError):
-        return ""
-    is_code = isinstance(code, str) and len(code) <= 64 and code.isascii() and code.isidentifier()
-    return code if is_code else ""

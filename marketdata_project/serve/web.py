@@ -205,6 +205,7 @@ def _front(handler: DjangoHandler) -> Front:
     from marketdata_project.front.calls import body_sender, refusal_recorder  # noqa: PLC0415
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
     from marketdata_project.front.prepared import is_secure  # noqa: PLC0415
+    from mirrors.waiting import LogsChange, LogsChanges  # noqa: PLC0415
 
     lanes = [
         Lane(f"live-{name}", threads=LIVE_THREADS, after=close_old_connections).run for name in Lanes._fields
@@ -212,13 +213,16 @@ def _front(handler: DjangoHandler) -> Front:
     live = LiveFeed(Lanes(*lanes), lambda environ: is_secure(environ) is not None and is_own_origin(environ))
     waiting_lane = Lane("waiting", threads=1, after=close_old_connections)
     job_ends = JobEnds(lambda uuids: waiting_lane.run(ended_jobs, uuids))
+    changes = LogsChanges(waiting_lane.run)
     return Front(
         handler.respond,
         bodies=BodyReader(body_limit=body_limit, body_sender=body_sender),
         lane_of=lane_of,
         ready=FrontDoor(),
         on_refusal=refusal_recorder(),
-        waiting=AnswerWaiting(waiting_lane, {JobEnd: job_ends.wait, NewCommits: live.wait}),
+        waiting=AnswerWaiting(
+            waiting_lane, {JobEnd: job_ends.wait, NewCommits: live.wait, LogsChange: changes.wait}
+        ),
         live=live,
     )
 

@@ -125,6 +125,7 @@ INSTALLED_APPS = [
     "outbox",
     "jobs",
     "backfills",
+    "mirrors",
     "trading",
 ]
 

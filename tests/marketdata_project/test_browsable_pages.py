@@ -59,6 +59,7 @@ def path_of(template: str) -> str:
     job = Job.objects.values_list("uuid", flat=True).first()
     return (
         template.replace("{symbol}", symbol)
+        .replace("{dataset}", "trades")
         .replace("{key}", str(ApiKey.objects.values_list("pk", flat=True)[0]))
         .replace("{job}", str(job))
         .replace("{account}", "main")

@@ -12,6 +12,7 @@ from marketdata_project.access_table import DJANGO_SITES, PUBLIC_VIEWS
 # A value for every parameter of a path; a path of an object names one that is not there.
 SAMPLES = {
     "guide": "limits",
+    "dataset": "trades",
     "symbol": "AAPL",
     "format": "csv",
     "key": "999999999",

@@ -1,0 +1,106 @@
+"""Follows another installation's logs into a mirror, and tells how far it is."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from outbound.exceptions import DestinationRefused, OutboundError, UnexpectedStatus
+from store.copies import CopyMalformed
+from store.exceptions import StorageError
+from store.mirroring import LogProgress, LogSource, Mirror
+
+WAIT_SECONDS = 25
+"""So long the origin holds the question for news."""
+
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
+# While a log is far behind, it is told at most so often.
+_TOLD_SECONDS = 1.0
+FAILURES = (OutboundError, CopyMalformed, StorageError)
+"""What may go wrong while a mirror is followed. All but wrong URLs and credentials may be better later."""
+
+
+@dataclass
+class ProgressLines:
+    """Tells each log's progress in a line, when it changes.
+
+    say: prints a line. newest: the newest progress of each log.
+    """
+
+    say: Callable[[str], object]
+    newest: dict[tuple[str, str], LogProgress] = field(default_factory=dict)
+    _said: dict[tuple[str, str], str] = field(default_factory=dict)
+    _said_at: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def on_the_way(self, progress: LogProgress) -> None:
+        """Tell the progress of a log, unless it was told a moment ago."""
+        name = progress.dataset, progress.symbol
+        if time.monotonic() - self._said_at.get(name, 0.0) >= _TOLD_SECONDS:
+            self.tell(progress)
+
+    def tell(self, progress: LogProgress) -> None:
+        """Tell the progress of a log if it has changed."""
+        name = progress.dataset, progress.symbol
+        text = progress_text(progress)
+        self.newest[name] = progress
+        if self._said.get(name) != text:
+            self.say(text)
+            self._said[name], self._said_at[name] = text, time.monotonic()
+
+    def summary(self) -> str:
+        """Return one line about all logs."""
+        known = self.newest.values()
+        behind = sum(each.commits_behind for each in known)
+        seconds = max((each.seconds_behind for each in known), default=0.0)
+        problems = sum(bool(each.problem) for each in known)
+        text = f"{len(known)} logs, behind by {behind:,} commits and {seconds:,.1f} s"
+        return f"{text}; {problems} not copied further" if problems else text
+
+
+def progress_text(progress: LogProgress) -> str:
+    """Return a log's progress in a line."""
+    name = f"{progress.dataset}/{progress.symbol}: commit {progress.head.token}"
+    if progress.problem:
+        return f"{name}, not copied further: {progress.problem}"
+    if progress.is_current:
+        return f"{name}, current"
+    return f"{name}, behind by {progress.commits_behind:,} commits and {progress.seconds_behind:,.1f} s"
+
+
+def failure_text(error: Exception) -> str:
+    """Return what went wrong, with the code of the origin's problem."""
+    return f"{error} {error.code}".rstrip() if isinstance(error, UnexpectedStatus) else str(error)
+
+
+def follow(
+    mirror: Mirror,
+    source: LogSource,
+    symbols: Sequence[str],
+    *,
+    once: bool,
+    anew: bool,
+    lines: ProgressLines,
+) -> None:
+    """Copy what there is and, unless `once`, what comes, until the caller is interrupted.
+
+    With `once` the first failure is raised; else it is told, and tried again after a pause. A refusal is raised in both
+    cases.
+    """
+    pause, wait_seconds = _FIRST_PAUSE_SECONDS, 0
+    while True:
+        try:
+            found = mirror.update(
+                source, symbols, anew=anew, wait_seconds=wait_seconds, on_progress=lines.on_the_way
+            )
+        except FAILURES as error:
+            if once or isinstance(error, UnexpectedStatus | DestinationRefused):
+                raise
+            seconds = max(pause, getattr(error, "retry_after", None) or 0.0)
+            lines.say(f"{failure_text(error)}; trying again after {seconds:.0f} s")
+            time.sleep(seconds)
+            pause, wait_seconds = min(2 * pause, _LONGEST_PAUSE_SECONDS), 0
+            continue
+        for progress in found:
+            lines.tell(progress)
+        if once:
+            return
+        pause, wait_seconds = _FIRST_PAUSE_SECONDS, WAIT_SECONDS

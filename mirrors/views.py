@@ -1,0 +1,144 @@
+"""The endpoints that mirrors read: which logs there are, and their commits as they are written."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import orjson
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from http_requests.conditional import NOT_STORED
+from http_requests.received import call_in
+from http_requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
+from http_requests.wsgi_variables import ANSWER_WAIT, VERIFIED_SIGNATURE
+from live.callers import may_read
+from mirrors.serializers import LogCopyQuerySerializer, LogsQuerySerializer, LogsSerializer
+from mirrors.waiting import LogsChange
+from stats.delivery.responses import is_browsed
+from stats.exceptions import ResyncRequired
+from stats.parameters import query_values
+from stats.rendering.query_form import format_links
+from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, QueryFormRenderer
+from store.copies import encode_states
+from store.datasets import DATASETS
+from store.protocol import NO_COMMIT
+from store.walk import Resync
+from trades.instruments.services import requested_symbol
+from trades.stores import maintained_store
+
+_NDJSON = next(each for each in RENDERERS if each.format == "ndjson")
+_BY_PATH = {name.replace("_", "-"): dataset for name, dataset in DATASETS.items()}
+_HASH = "9f3a2c" + 58 * "0"
+_STATES = {
+    "seen": "04be11" + 58 * "0",
+    "logs": [
+        {
+            "dataset": "trades",
+            "symbol": "AAPL",
+            "number": 17,
+            "hash": _HASH,
+            "committed_at": "2025-01-02T14:30:00.120481Z",
+        }
+    ],
+    "declarations": [{"symbol": "AAPL", "exchange": "XNAS", "changed_at": 1735828200000000000}],
+}
+_LINES: list[dict[str, Any]] = [
+    {"kind": "log", "dataset": "trades", "symbol": "AAPL", "number": 17, "hash": _HASH},
+    {"kind": "record", "line": '{"commit":17,…,"hash":"9f3a2c…"}'},
+    {"kind": "data", "data": "MjAyNS0wMS0wMlQxNDozMDowMC4x…"},
+    {"kind": "sha256", "parts": ["61be55a8e2f6b4e172338bddf184d6dbee29c98853e0a0485ecee7f27b9af0b4"]},
+    {"kind": "end", "number": 17, "hash": _HASH},
+]
+
+
+class LogsViewSet(ViewSet):
+    """What a mirror copies."""
+
+    renderer_classes = DOCUMENT_RENDERERS
+    query_serializer_class = LogsQuerySerializer
+
+    @extend_schema(
+        operation_id="logs",
+        tags=["logs"],
+        summary="The newest commits of logs, and the declarations of their symbols",
+        parameters=[LogsQuerySerializer, prefer_header("it is not the one that was `seen`")],
+        responses={200: LogsSerializer},
+        examples=[OpenApiExample("A log", _STATES, response_only=True)],
+    )
+    def list(self, request: Request) -> HttpResponseBase:
+        """Each log of the symbols with its newest commit, as a mirror reads them. Symbols without a log are left out.
+
+        Declarations are all that were ever made of the symbols, in order.
+        """
+        values = query_values(LogsQuerySerializer, request.META["QUERY_STRING"])
+        symbols = values["symbols"].names
+        change = LogsChange.of(symbols)  # first: what is stored meanwhile is a change
+        states = maintained_store().log_states(symbols)
+        if is_browsed(request):
+            return Response(orjson.loads(encode_states(states)))
+        seconds = preferred_wait(request.headers.get("Prefer", ""))
+        if seconds and values.get("seen") == states.seen:
+            call, signature = call_in(request.META), request.META.get(VERIFIED_SIGNATURE)
+            renewed = partial(_renewed, symbols, lambda: may_read(call, signature))
+            request.META[ANSWER_WAIT] = AnswerWait(seconds, change, renewed)
+        return HttpResponse(encode_states(states), content_type="application/json", headers=NOT_STORED)
+
+    def get_view_name(self) -> str:
+        """Return the title of the browsable page."""
+        return "logs"
+
+
+class LogCopyViewSet(ViewSet):
+    """The commits of a log, as they are written."""
+
+    renderer_classes = [_NDJSON, QueryFormRenderer]
+    query_serializer_class = LogCopyQuerySerializer
+
+    @extend_schema(
+        operation_id="log_copy",
+        tags=["logs"],
+        summary="The next commits of a log, as they are written",
+        parameters=[
+            LogCopyQuerySerializer,
+            OpenApiParameter("dataset", OpenApiTypes.STR, OpenApiParameter.PATH, enum=list(_BY_PATH)),
+            OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH),
+        ],
+        responses={(200, _NDJSON.media_type): OpenApiTypes.OBJECT},
+        examples=[
+            OpenApiExample(line["kind"], line, media_type=_NDJSON.media_type, response_only=True)
+            for line in _LINES
+        ],
+    )
+    def retrieve(self, request: Request, dataset: str, symbol: str) -> HttpResponseBase:
+        """Records of `commits.jsonl`, and the bytes of the rows that they name: at most 1,000 commits or about 8 MiB.
+
+        The answer is complete if its last line is of the kind `end`.
+        """
+        if dataset not in _BY_PATH:
+            raise NotFound
+        values = query_values(LogCopyQuerySerializer, request.META["QUERY_STRING"])
+        store, name = maintained_store(), requested_symbol(symbol)
+        try:
+            lines = store.log_piece(_BY_PATH[dataset], name, values.get("after", NO_COMMIT))
+        except Resync as error:
+            raise ResyncRequired(str(error)) from error
+        if is_browsed(request):
+            links = format_links(request, ["ndjson"])
+            return Response({link.label: request.build_absolute_uri(link.url) for link in links})
+        return StreamingHttpResponse(lines, content_type=_NDJSON.media_type, headers=NOT_STORED)
+
+    def get_view_name(self) -> str:
+        """Return the title of the browsable page."""
+        return f"{self.kwargs.get('symbol')}: copy of {self.kwargs.get('dataset')}"
+
+
+def _renewed(symbols: Sequence[str], may_still_read: Callable[[], bool]) -> Renewed | None:
+    """Return the answer after the wait; None, which leaves it as it was, if the credential is not valid any more."""
+    return Renewed(encode_states(maintained_store().log_states(symbols)), {}) if may_still_read() else None

@@ -1,0 +1,224 @@
+"""The endpoints that mirrors read: what there is, its commits as they are written, and waiting for more."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from django.conf import settings
+
+from http_requests.wsgi_variables import ANSWER_WAIT
+from marketdata_project.front.answers import Answer
+from marketdata_project.front.lanes import Lane
+from marketdata_project.front.waiting import AnswerWaiting
+from mirrors import views
+from mirrors.waiting import LogsChange, LogsChanges
+from store.copies import LogRestored
+from store.datasets import TRADES
+from store.instruments import Instrument
+from store.mirroring import Mirror
+from store.protocol import NO_COMMIT, CommitId
+from store.queries import QueryableStore
+from tests.api_client import Api, make_key, problem
+from tests.patience import PATIENCE_SECONDS
+from tests.store.builders import SYMBOL, amendment, batch, cancel, trade
+from tests.store.csv.copying.origins import files_of
+from trades.stores import market_store
+
+LOGS = "/api/v1/market-data/logs"
+COPY = f"{LOGS}/trades/{SYMBOL}/copy"
+
+
+@pytest.fixture
+def store(default_store) -> QueryableStore:
+    return market_store()
+
+
+def data_dir() -> Path:
+    declared: Any = settings.MARKET_STORES["default"]
+    return Path(declared["OPTIONS"]["path"])
+
+
+def copied(response: Any) -> list[dict[str, Any]]:
+    assert response.status_code == 200, response.content
+    assert response["Content-Type"] == "application/x-ndjson"
+    return [orjson.loads(line) for line in response.getvalue().splitlines()]
+
+
+def token(commit: CommitId) -> str:
+    return f"{commit.number}-{commit.hash}"
+
+
+class ApiOrigin:
+    """The API as the source of a mirror."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def states(self, symbols: Any, *, seen: str, wait_seconds: int) -> bytes:
+        return bytes(self._api.get(LOGS, {"symbols": ",".join(symbols)}).content)
+
+    @contextmanager
+    def copy(self, dataset: str, symbol: str, after: CommitId) -> Any:
+        path = f"{LOGS}/{dataset.replace('_', '-')}/{symbol}/copy"
+        response = self._api.get(path, {"after": token(after) if after.number else "0"})
+        if response.status_code == 409:
+            raise LogRestored
+        yield iter(response.streaming_content)
+
+
+def test_a_mirror_over_the_api_has_the_same_files(store: QueryableStore, api: Api, tmp_path: Path):
+    store.append(batch(trade(1), trade(2), request_key="k"))
+    store.correct(amendment(cancel(1, price=100.0, volume=1.0)))
+    store.append(batch(trade(3), symbol="BTC-USD"))
+    store.set_instrument(Instrument(SYMBOL, exchange="XNAS"))
+    mirror = Mirror(tmp_path / "mirror", "")
+    with mirror.opened():
+        found = mirror.update(ApiOrigin(api), [SYMBOL, "BTC-USD"])
+    assert [each.is_current for each in found] == [True, True]
+    assert files_of(tmp_path / "mirror") == files_of(data_dir())
+
+
+def test_the_list_of_logs_has_heads_and_declarations(store: QueryableStore, api: Api):
+    store.append(batch(trade(1)))
+    store.set_instrument(Instrument(SYMBOL, exchange="XNAS"))
+    head = store.head(TRADES, SYMBOL)
+    first = orjson.loads(api.get(LOGS, {"symbols": "aapl,NOBODY"}).content)
+    (log,) = first["logs"]
+    assert (log["dataset"], log["symbol"], log["number"], log["hash"]) == ("trades", SYMBOL, 1, head.hash)
+    assert [each["exchange"] for each in first["declarations"]] == ["XNAS"]
+    store.append(batch(trade(2)))
+    second = orjson.loads(api.get(LOGS, {"symbols": SYMBOL}).content)
+    assert second["seen"] != first["seen"]
+    store.set_instrument(Instrument(SYMBOL, exchange="XNYS"))
+    third = orjson.loads(api.get(LOGS, {"symbols": SYMBOL}).content)
+    assert len({first["seen"], second["seen"], third["seen"]}) == 3
+
+
+def test_a_copy_has_records_and_the_bytes_that_they_name(store: QueryableStore, api: Api):
+    store.append(batch(trade(1), trade(2)))
+    start, record, data, hashes, end = copied(api.get(COPY))
+    head = store.head(TRADES, SYMBOL)
+    assert (start["dataset"], start["symbol"], start["hash"]) == ("trades", SYMBOL, head.hash)
+    assert orjson.loads(record["line"])["hash"] == head.hash == end["hash"]
+    assert [each["kind"] for each in (start, record, data, hashes, end)] == [
+        *("log", "record", "data", "sha256", "end"),
+    ]
+    folder = data_dir() / "trades" / SYMBOL
+    assert hashes["parts"] == [hashlib.sha256((folder / "2025-01-02.csv").read_bytes()).hexdigest()]
+    store.append(batch(trade(3)))
+    assert [each["kind"] for each in copied(api.get(COPY, {"after": token(head)}))] == [
+        *("log", "record", "data", "sha256", "end"),
+    ]
+    newest = copied(api.get(COPY, {"after": token(store.head(TRADES, SYMBOL))}))
+    assert [each["kind"] for each in newest] == ["log", "end"]
+
+
+@pytest.mark.parametrize(
+    ("path", "terms", "expected"),
+    [
+        (LOGS, {}, (400, "missing_parameter")),
+        (LOGS, {"symbols": "@SP500"}, (400, "invalid_parameter")),
+        (LOGS, {"symbols": "A$B"}, (422, "invalid_symbol")),
+        (LOGS, {"symbols": SYMBOL, "seen": "x"}, (400, "invalid_parameter")),
+        (LOGS, {"symbols": SYMBOL, "sen": "x"}, (400, "unknown_parameter")),
+        (f"{LOGS}/trades/NOBODY/copy", {}, (404, "unknown_symbol")),
+        (f"{LOGS}/trades/A$B/copy", {}, (422, "invalid_symbol")),
+        (f"{LOGS}/secrets/{SYMBOL}/copy", {}, (404, "not_found")),
+        (f"{LOGS}/trades/../copy", {}, (422, "invalid_symbol")),
+        (COPY, {"after": "1"}, (400, "invalid_parameter")),
+        (COPY, {"after": "1-9f3a2c"}, (400, "invalid_parameter")),
+        (COPY, {"after": f"1-{'0' * 64}"}, (409, "resync")),
+        (COPY, {"after": f"7-{'0' * 64}"}, (409, "resync")),
+        (COPY, {"after": f"{'9' * 18}-{'0' * 64}"}, (409, "resync")),
+        (f"{LOGS}/quotes/{SYMBOL}/copy", {}, (404, "unknown_symbol")),
+    ],
+)
+def test_what_cannot_be_copied(store: QueryableStore, api: Api, path: str, terms: Any, expected: Any):
+    store.append(batch(trade(1)))
+    assert problem(api.get(path, terms)) == expected
+
+
+@pytest.mark.django_db
+def test_reading_market_data_is_not_enough(store: QueryableStore):
+    store.append(batch(trade(1)))
+    reader = Api(make_key(scopes=("market:read", "market:write")))
+    for path, terms in ((LOGS, {"symbols": SYMBOL}), (COPY, {})):
+        assert problem(reader.get(path, terms)) == (403, "missing_scope")
+        assert problem(Api(None).get(path, terms)) == (401, "not_authenticated")
+        public = Api(make_key(scopes=("market:copy",), sensitivity="public"))
+        assert problem(public.get(path, terms)) == (403, "insufficient_sensitivity")
+
+
+def _held(response: Any, change: Callable[[], object] | None) -> Answer:
+    """The answer to a call after the front has held it; meanwhile `change` is called."""
+
+    async def never() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def scene() -> Answer:
+        lane = Lane("waiting", threads=1, after=lambda: None)
+        waiting = AnswerWaiting(lane, {LogsChange: LogsChanges(lane.run).wait})
+        answer = Answer(200, [(b"content-length", b"0")], response.content, None)
+        wait = response.wsgi_request.META[ANSWER_WAIT]
+        held = asyncio.create_task(waiting.held(wait, answer, {}, never))
+        await asyncio.sleep(0.05)
+        assert not held.done()
+        if change is not None:
+            await lane.run(change)
+        return await asyncio.wait_for(held, PATIENCE_SECONDS)
+
+    return asyncio.run(scene())
+
+
+@pytest.fixture
+def may(monkeypatch: pytest.MonkeyPatch) -> set[bool]:
+    """Whether the credential is still valid after a wait."""
+    answers = {True}
+    monkeypatch.setattr(views, "may_read", lambda *_: True in answers)
+    return answers
+
+
+def test_the_list_is_held_until_something_is_new(store: QueryableStore, api: Api, may: set[bool]):
+    store.append(batch(trade(1)))
+    seen = orjson.loads(api.get(LOGS, {"symbols": SYMBOL}).content)["seen"]
+    changes: list[Callable[[], object]] = [
+        lambda: store.append(batch(trade(2))),
+        lambda: store.set_instrument(Instrument(SYMBOL, exchange="XNAS")),
+        lambda: [store.append(batch(trade(n), symbol=name)) for n, name in ((5, "MSFT"), (6, SYMBOL))],
+    ]
+    for change in changes:
+        response = api.get(LOGS, {"symbols": SYMBOL, "seen": seen}, Prefer="wait=30")
+        new = orjson.loads(_held(response, change).body)["seen"]
+        assert new != seen
+        seen = new
+
+
+def test_who_may_not_read_any_more_learns_nothing_new(store: QueryableStore, api: Api, may: set[bool]):
+    store.append(batch(trade(1)))
+    seen = orjson.loads(api.get(LOGS, {"symbols": SYMBOL}).content)["seen"]
+    response = api.get(LOGS, {"symbols": SYMBOL, "seen": seen}, Prefer="wait=30")
+    may.clear()
+    assert orjson.loads(_held(response, lambda: store.append(batch(trade(2)))).body)["seen"] == seen
+
+
+def test_what_was_not_seen_is_answered_at_once(store: QueryableStore, api: Api):
+    store.append(batch(trade(1)))
+    for terms in ({}, {"seen": "0" * 64}):
+        response = api.get(LOGS, {"symbols": SYMBOL, **terms}, Prefer="wait=30")
+        assert ANSWER_WAIT not in response.wsgi_request.META
+
+
+def test_damage_within_an_answer_breaks_it_off(store: QueryableStore, api: Api):
+    store.append(batch(trade(1)))
+    folder = data_dir() / "trades" / SYMBOL
+    (folder / "2025-01-02.csv").write_bytes(b"timestamp")
+    lines = iter(api.get(COPY).streaming_content)
+    with pytest.raises(Exception, match="ends at byte"):
+        list(lines)
+    assert store.head(TRADES, SYMBOL) != NO_COMMIT
