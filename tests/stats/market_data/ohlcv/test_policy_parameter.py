@@ -10,7 +10,12 @@ from trades.stores import market_store
 PATH = "/api/v1/market-data/equities/AAPL/ohlcv"
 RANGE = {"start": "2025-01-02", "end": "2025-01-03", "resolution": "1m"}
 ROWS = [
-    trade(timestamp=f"2025-01-02T14:{30 + second // 60}:{second % 60:02}Z", price=price, volume=10, conditions=conditions)
+    trade(
+        timestamp=f"2025-01-02T14:{30 + second // 60}:{second % 60:02}Z",
+        price=price,
+        volume=10,
+        conditions=conditions,
+    )
     for second, price, conditions in [
         (1, 100.0, []),
         (5, 150.0, ["average_price"]),
