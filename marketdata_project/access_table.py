@@ -173,7 +173,8 @@ ACCESS: Table = {
 # Views without a row, open to anybody: web pages, the documentation, health and metrics.
 PUBLIC_VIEWS = frozenset(
     {
-        "home",
+        "dashboard",
+        "endpoints",
         "login-link",
         "healthz",
         "readyz",

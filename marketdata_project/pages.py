@@ -1,4 +1,4 @@
-"""Web pages: the home page, the error codes, and the link that logs in."""
+"""Web pages: the dashboard, the list of endpoints, the error codes, and the link that logs in."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +18,7 @@ from ratelimit.credentials.people.sessions import person_holder, session_of
 from stats.market_data.navigation import links_beside, links_of_several, surface_links
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.rendering.query_form import PageLink
+from store.bar_policies import BAR_POLICIES
 from store.datasets import DATASETS
 from store.exceptions import StorageError
 from store.instruments import Instrument
@@ -39,8 +40,14 @@ class Branch:
 
 
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
-    """Answer `/` with links to the documentation; for staff also to `/market-data` and the ingest endpoints."""
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """Answer `/` with the dashboard. Its scripts call the API with a login of their own."""
+    return render(request, "dashboard.html", {"policies": BAR_POLICIES})
+
+
+@require_safe
+def endpoint_list(request: HttpRequest) -> HttpResponse:
+    """Answer `/endpoints` with links to the documentation; for staff also to `/market-data` and the ingest endpoints."""
     user = getattr(request, "user", None)
     is_staff = user is not None and user.is_active and getattr(user, "is_staff", False)
     context = {
@@ -49,7 +56,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "branches": _branches() if is_staff else [],
         "ingests": _ingests() if is_staff else [],
     }
-    return render(request, "home.html", context)
+    return render(request, "endpoints.html", context)
 
 
 def _branches() -> list[Branch]:

@@ -13,7 +13,7 @@ from live.channels import KINDS
 from live.views import LiveFeedViewSet, commits_view
 from marketdata_project.guides import guide, guides
 from marketdata_project.monitoring import healthz, metrics, readyz
-from marketdata_project.pages import errors, home, login_link
+from marketdata_project.pages import dashboard, endpoint_list, errors, login_link
 from marketdata_project.schema_view import SchemaView
 from mirrors.views import LogCopyViewSet, LogsViewSet
 from ratelimit.credentials.programs.views import OAuthRevokeView, OAuthTokenView
@@ -298,7 +298,8 @@ below_api_v1: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns = [
-    path("", home, name="home"),
+    path("", dashboard, name="dashboard"),
+    path("endpoints", endpoint_list, name="endpoints"),
     re_path(r"^healthz/?\Z", healthz, name="healthz"),
     re_path(r"^readyz/?\Z", readyz, name="readyz"),
     re_path(r"^metrics/?\Z", metrics, name="metrics"),

@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis", "s
 
 PAGES = [
     "/",
+    "/endpoints",
     "/docs",
     "/docs/errors",
     "/schema?format=json",

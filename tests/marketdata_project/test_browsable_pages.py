@@ -213,7 +213,7 @@ def test_a_page_shows_a_hundred_rows_unless_it_is_asked_for_more(browser, api):
 
 
 def test_home_leads_who_is_logged_in_through_the_tree(browser):
-    found = Page(browser.get("/").content.decode())
+    found = Page(browser.get("/endpoints").content.decode())
     targets = [target for target in found.targets() if target.startswith(("/api/v1/", "/v1/"))]
     for market_class, symbol in SYMBOLS.items():
         assert any(f"/{market_class}/{symbol}/" in target for target in targets)
@@ -224,7 +224,7 @@ def test_home_leads_who_is_logged_in_through_the_tree(browser):
 
 def test_home_leads_to_lists_of_symbols_surfaces_and_all_forms(browser, api):
     api.ingest(trade(symbol="AAPLX"))
-    targets = set(Page(browser.get("/").content.decode()).targets())
+    targets = set(Page(browser.get("/endpoints").content.decode()).targets())
     tree = "/api/v1/market-data"
     wanted = {
         f"{tree}/equities/ohlcv?symbols=AAPL%2CAAPLX&last=5",
@@ -242,13 +242,13 @@ def test_home_leads_to_lists_of_symbols_surfaces_and_all_forms(browser, api):
 
 
 def test_home_names_no_symbol_to_who_is_not_logged_in(stored):
-    html = Client().get("/").content.decode()
+    html = Client().get("/endpoints").content.decode()
     assert "/login/" in html
     assert not any(symbol in html for symbol in SYMBOLS.values())
 
 
 def test_home_is_there_while_the_store_is_not(browser):
     with mock.patch("marketdata_project.pages.catalogue_first", side_effect=StoreUnavailable("away")):
-        response = browser.get("/")
+        response = browser.get("/endpoints")
     assert response.status_code == 200
     assert "/readyz" in response.content.decode()

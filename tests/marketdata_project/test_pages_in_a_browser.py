@@ -19,7 +19,7 @@ document.querySelector("input[name=password]").form.requestSubmit();
 """
 # A path, what is true of its page when it works. Swagger UI renders the operations of a tag when the tag is opened.
 FOR_ANYBODY = {
-    "/": "document.querySelector('h1').innerText === 'Market data API' && getComputedStyle(document.body).margin === '0px'",
+    "/endpoints": "document.querySelector('h1').innerText === 'Market data API' && getComputedStyle(document.body).margin === '0px'",
     "/api/v1/docs": "document.querySelectorAll('.opblock-tag').length > 2",
     "/docs": "document.querySelectorAll('.opblock-tag').length > 2",
     "/api/v1/docs/errors": "document.querySelectorAll('tr[id]').length > 20",
@@ -29,7 +29,7 @@ FOR_ANYBODY = {
     "/admin/login/": "document.querySelector('#login-form') !== null",
 }
 FOR_STAFF = {
-    "/": "document.body.innerText.includes('Calendar')",
+    "/endpoints": "document.body.innerText.includes('Calendar')",
     "/v1/stats/ohlc?symbol=BROWSER": "document.querySelectorAll('td.number').length > 3",
     "/v1/trades/ingest": "document.querySelector('textarea') !== null",
     "/api/v1/instruments": "document.querySelector('.raw pre') !== null",
@@ -123,13 +123,13 @@ def test_who_logs_out_by_the_button_is_logged_out(browser: Browser, base: str):
     assert browser.evaluate("location.pathname") == "/api/v1/instruments"
     browser.evaluate("document.querySelector('#logoutForm button').click()")
     browser.await_load()
-    browser.open(f"{base}/")
+    browser.open(f"{base}/endpoints")
     assert "log in" in browser.evaluate("document.body.innerText")
 
 
 def test_the_policy_refuses_what_a_page_does_not_need(browser: Browser, base: str):
     """The tests above can fail: a script in the page, a style, and a form that leads elsewhere are refused."""
-    browser.open(f"{base}/")
+    browser.open(f"{base}/endpoints")
     browser.evaluate(
         "document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\">a</p><form action=\"https://evil.example/\"></form>');"
         "document.body.appendChild(Object.assign(document.createElement('script'), {text: 'window.ran = true'}));"

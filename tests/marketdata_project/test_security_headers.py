@@ -31,6 +31,7 @@ POLICY = {
 }
 PAGES = [
     "/",
+    "/endpoints",
     "/docs",
     "/api/v1/docs",
     "/api/v1/docs/errors",

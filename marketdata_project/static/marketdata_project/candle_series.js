@@ -3,7 +3,8 @@
 const DAY = 86400;
 // How many empty places one absence gets at most: a long one must not push the candles out of the chart.
 const MOST_PLACES = 60;
-const NOT_DRAWN = new Set(["closed", "not_yet", "unlisted", "unknown_hours"]);
+// These stretches are usual: they are listed, not drawn.
+const NOT_DRAWN = new Set(["closed", "no_trades", "not_yet", "unlisted", "unknown_hours"]);
 
 /** The start of a bar in seconds since 1970. A bar of a date is drawn at that date, whatever its session's zone. */
 export function timeOf(bar) {

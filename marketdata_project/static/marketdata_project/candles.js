@@ -5,12 +5,12 @@ import {candleOf, decimalsOf, placesOf, spoken, timeOf, volumeOf} from "./candle
 const LIGHT = {
   text: "#1c2530", background: "#ffffff", grid: "#e4e8ed", up: "#0b7a5f", down: "#c2352b", hollow: "#ffffff",
   upVolume: "#0b7a5f66", downVolume: "#c2352b66",
-  gaps: {gap: "#c2352b2e", pending: "#b7791f2e", halted: "#6b46c12e", no_trades: "#71809622"},
+  gaps: {gap: "#c2352b2e", pending: "#b7791f2e", halted: "#6b46c12e"},
 };
 const DARK = {
   text: "#dbe3ec", background: "#12181f", grid: "#232c36", up: "#3ecf9f", down: "#ff7a70", hollow: "#12181f",
   upVolume: "#3ecf9f66", downVolume: "#ff7a7066",
-  gaps: {gap: "#ff7a7040", pending: "#f0b4294d", halted: "#b794f44d", no_trades: "#a0aec026"},
+  gaps: {gap: "#ff7a7040", pending: "#f0b4294d", halted: "#b794f44d"},
 };
 // With fewer bars than this before the visible ones the owner is asked for earlier ones.
 const SOON = 30;
@@ -173,7 +173,7 @@ class Candles {
     this.#draw();
   }
 
-  /** Shade the intervals of absences, `{start, end, reason}`, in which a bar is missing. Closed hours are not shaded. */
+  /** Shade the intervals of absences, `{start, end, reason}`, in which a bar is missing. Closed hours and quiet ones are not shaded. */
   showGaps(absences) {
     this.absences = [...absences];
     this.#draw();
@@ -182,6 +182,11 @@ class Candles {
   /** Show the bars from one second since 1970 to another. */
   showRange(from, to) {
     if (this.bars.length) this.chart.timeScale().setVisibleRange({from, to});
+  }
+
+  /** The time of the oldest bar in seconds since 1970; null without bars. */
+  firstTime() {
+    return this.bars.length ? timeOf(this.bars[0]) : null;
   }
 
   /** Show the newest bars. */

@@ -1,0 +1,124 @@
+// Calls of the API. The access token is held in memory only; a cookie that scripts cannot read renews it.
+
+const COOKIE = {"X-Refresh": "cookie", "Content-Type": "application/json"};
+// Renew this long before the token expires.
+const EARLY_MS = 30_000;
+const MOST_WAITS = 3;
+
+/** A refusal, or a server that cannot be reached. `code` is one of the list of errors, or `unreachable`. */
+export class Refusal extends Error {
+  constructor(code, message, status = 0, retryAfter = 0) {
+    super(message);
+    Object.assign(this, {code, status, retryAfter});
+  }
+}
+
+export class Api {
+  #token = null;
+  #timer = null;
+  #renewing = null;
+
+  /** @param {{onEnd: () => void, onWait: (seconds: number) => void}} hooks onEnd: the login has ended. */
+  constructor({onEnd, onWait}) {
+    this.onEnd = onEnd;
+    this.onWait = onWait;
+  }
+
+  /** Log in with `{key}` or `{username, password}`. Neither is kept. */
+  async login(credential) {
+    this.#keep(await this.#auth("token", credential));
+  }
+
+  /** Continue the login of the cookie. Returns whether there was one. */
+  async restore() {
+    try {
+      await this.#renew();
+      return true;
+    } catch (error) {
+      if (error.status >= 400 && error.status < 500 && error.status !== 429) return false;
+      throw error;
+    }
+  }
+
+  async logout() {
+    clearTimeout(this.#timer);
+    this.#token = null;
+    await this.#auth("logout").catch(() => {});
+  }
+
+  /** The token for the live feed; renewed if the old one was refused. */
+  async token({fresh = false} = {}) {
+    if (fresh || !this.#token) await this.#renew();
+    return this.#token;
+  }
+
+  /** GET a path below /api/v1. Empty parameters are left out. Returns `{data, headers}`. */
+  async get(path, parameters = {}, options = {}) {
+    const answer = await this.response(path, parameters, options);
+    return {data: await answer.json(), headers: answer.headers};
+  }
+
+  /** GET, as the response itself. Waits when the limit is reached, and renews the token once. */
+  async response(path, parameters = {}, {signal} = {}) {
+    const filled = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+    const url = `/api/v1${path}${filled.length ? `?${new URLSearchParams(filled)}` : ""}`;
+    for (let waits = 0, renewed = false; ; ) {
+      const answer = await reached(url, {signal, headers: {Authorization: `Bearer ${this.#token}`, Accept: "application/json, */*;q=0.1"}});
+      if (answer.ok) return answer;
+      const refusal = await refusalOf(answer);
+      if (answer.status === 401 && !renewed) {
+        renewed = true;
+        await this.#renewOrEnd();
+      } else if (answer.status === 429 && waits++ < MOST_WAITS) {
+        this.onWait(refusal.retryAfter);
+        await new Promise((resolve) => setTimeout(resolve, refusal.retryAfter * 1000));
+      } else throw refusal;
+    }
+  }
+
+  async #renewOrEnd() {
+    try {
+      await this.#renew();
+    } catch (error) {
+      if (error.status === 401) this.onEnd();
+      throw error;
+    }
+  }
+
+  // One renewal at a time, also of several tabs: the cookie is valid once.
+  #renew() {
+    const exchange = async () => this.#keep(await this.#auth("refresh"));
+    const alone = () => navigator.locks?.request("marketdata-refresh", exchange) ?? exchange();
+    this.#renewing ??= alone().finally(() => (this.#renewing = null));
+    return this.#renewing;
+  }
+
+  #keep({access, expires_in: seconds}) {
+    this.#token = access;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#renewOrEnd().catch(() => {}), Math.max(5000, seconds * 1000 - EARLY_MS));
+  }
+
+  async #auth(action, body) {
+    // keepalive: a page that is left meanwhile still takes the new cookie.
+    const options = {method: "POST", headers: COOKIE, body: body && JSON.stringify(body), keepalive: true};
+    const answer = await reached(`/api/v1/auth/${action}`, options);
+    if (!answer.ok) throw await refusalOf(answer);
+    return answer.status === 204 ? {} : answer.json();
+  }
+}
+
+async function reached(url, options) {
+  try {
+    return await fetch(url, {credentials: "same-origin", cache: "no-cache", ...options});
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refusal("unreachable", "The server cannot be reached.");
+  }
+}
+
+async function refusalOf(answer) {
+  const problem = await answer.json().catch(() => ({}));
+  const wait = Math.min(60, Number(answer.headers.get("Retry-After")) || 1);
+  return new Refusal(problem.code ?? "server_error", problem.message ?? `The server answered ${answer.status}.`, answer.status, wait);
+}

@@ -1,0 +1,120 @@
+// The slider that shows the chart as it was known: it stops at the commits of the log of trades.
+
+import {byId, debounced, instant} from "./dom.js";
+import {complain, settled} from "./messages.js";
+import {keep, state, symbolPath} from "./state.js";
+
+// Each answer of the log is about 1 MiB.
+const MOST_ANSWERS = 8;
+
+export class AsOf {
+  #commits = [];
+  #seen = new Set();
+  #aborter = null;
+  #after;
+
+  constructor(api, onChange) {
+    this.api = api;
+    this.slider = byId("asof");
+    const changed = () => {
+      onChange();
+      if (!state.as_of) this.#extend();
+    };
+    const change = debounced(250, changed);
+    this.slider.addEventListener("input", () => {
+      this.#take(Number(this.slider.value));
+      change();
+    });
+    byId("asof-form").addEventListener("submit", (event) => this.#enter(event, change));
+    byId("asof-now").addEventListener("click", () => {
+      keep({as_of: ""});
+      this.draw();
+      changed();
+    });
+  }
+
+  /** Read the commits of the symbol's trades. The newest commits then come by `note`. */
+  async load() {
+    this.#commits = [];
+    this.#seen.clear();
+    this.#after = undefined;
+    this.draw();
+    await this.#extend();
+  }
+
+  // Read what was committed since the newest commit that is known.
+  async #extend() {
+    this.#aborter?.abort();
+    this.#aborter = new AbortController();
+    try {
+      await this.#walk(this.#aborter.signal);
+      settled("As of");
+    } catch (error) {
+      complain("As of", error);
+    }
+    this.draw();
+  }
+
+  async #walk(signal) {
+    for (let n = 0; n < MOST_ANSWERS; n++) {
+      const answer = await this.api.response(symbolPath("/trades/commits"), {after: this.#after}, {signal});
+      const lines = (await answer.text()).split("\n").filter(Boolean);
+      if (!lines.length) return;
+      for (const line of lines) {
+        const frame = JSON.parse(line);
+        this.#add(frame);
+        this.#after = frame.seq;
+      }
+    }
+  }
+
+  /** Add the commit of a frame of the live feed. */
+  note(frame) {
+    if (this.#add(frame)) this.draw();
+  }
+
+  #add({seq, committed_at: at, kind}) {
+    const commit = Number.parseInt(seq, 10);
+    if (!at || this.#seen.has(commit)) return false;
+    this.#seen.add(commit);
+    const isNewest = commit > (this.#commits.at(-1)?.commit ?? 0);
+    this.#commits.push({commit, at, kind});
+    if (!isNewest) this.#commits.sort((one, other) => one.commit - other.commit);
+    return true;
+  }
+
+  #take(index) {
+    keep({as_of: this.#commits[index]?.at ?? ""});
+    this.#say();
+  }
+
+  #enter(event, change) {
+    event.preventDefault();
+    const text = byId("asof-instant").value.trim();
+    keep({as_of: text && !/[zZ]|[+-]\d\d:?\d\d$/.test(text) && text.includes(":") ? `${text.replace(" ", "T")}Z` : text});
+    this.draw();
+    change();
+  }
+
+  /** Put the slider where the state is. */
+  draw() {
+    this.slider.max = String(this.#commits.length);
+    const found = this.#commits.findLastIndex(({at}) => at <= state.as_of);
+    this.slider.value = String(state.as_of ? Math.max(0, found) : this.#commits.length);
+    this.slider.disabled = this.#commits.length === 0;
+    this.#say();
+  }
+
+  #say() {
+    const commit = this.#commits[Number(this.slider.value)];
+    const exact = commit && commit.at === state.as_of;
+    const kind = commit?.kind === "corrections" ? ", corrections" : "";
+    const words = !state.as_of ? "now" : `${instant(state.as_of)} UTC${exact ? ` (commit ${commit.commit}${kind})` : ""}`;
+    byId("asof-text").textContent = words;
+    this.slider.setAttribute("aria-valuetext", words);
+    byId("asof-instant").value = state.as_of ? state.as_of : "";
+    byId("asof-now").disabled = !state.as_of;
+    byId("asof-notice").hidden = !state.as_of;
+    byId("asof-instant-said").textContent = state.as_of ? instant(state.as_of) : "";
+  }
+}

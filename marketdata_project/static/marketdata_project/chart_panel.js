@@ -1,0 +1,132 @@
+// The chart: the newest bars, earlier ones on scrolling back, live updates, absences.
+
+import {Bars} from "./bars.js";
+import {makeChart} from "./candles.js";
+import {timeOf} from "./candle_series.js";
+import {byId, debounced, el, instant, number, table, throttled} from "./dom.js";
+import {complain, note, settled} from "./messages.js";
+import {barChannel, hasBars, isOfFeed, keep, state} from "./state.js";
+
+const TOPIC = "Chart";
+// How many pages a reload loads at most to find its place again.
+const MOST_PAGES = 12;
+
+export class ChartPanel {
+  #chart;
+  #bars;
+  #channel = null;
+  #aborter = null;
+  #placing = false;
+
+  constructor(api, feed, {onBar, onFrame}) {
+    Object.assign(this, {api, feed, onFrame});
+    this.#bars = new Bars(api);
+    this.#chart = makeChart(byId("chart"), {onClick: onBar, onRange: (range) => this.#moved(range)});
+    this.remember = debounced(200, ({from, to, atEnd}) => keep({from: String(Math.floor(from)), to: atEnd ? "" : String(Math.ceil(to))}));
+    this.reloadSoon = throttled(1500, () => this.load({place: false}));
+  }
+
+  /** Read the bars of the state anew. place: go to the range of the address; otherwise stay where the view is. */
+  async load({place = true} = {}) {
+    this.#aborter?.abort();
+    this.#aborter = new AbortController();
+    const {signal} = this.#aborter;
+    this.#leave();
+    if (!hasBars()) return this.#empty("Options have no bars; their quotes and greeks are data pages.");
+    this.#placing = true;
+    byId("chart").setAttribute("aria-busy", "true");
+    try {
+      await this.#read(place || state.from !== "", signal);
+      settled(TOPIC);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.#empty("");
+      complain(TOPIC, error);
+    }
+    byId("chart").removeAttribute("aria-busy");
+    this.#placing = false;
+  }
+
+  async #read(place, signal) {
+    const {from, to} = state;
+    let bars = await this.#bars.newest({signal});
+    for (let n = 0; from && bars.length && timeOf(bars[0]) > Number(from) && this.#bars.hasEarlier && n < MOST_PAGES; n++) {
+      bars = [...(await this.#bars.earlier({signal})), ...bars];
+    }
+    this.#chart.setBars(bars);
+    note(bars.length ? "" : "There are no bars.");
+    if (place && from && bars.length) this.#chart.showRange(Number(from), to ? Number(to) : timeOf(bars.at(-1)));
+    else if (bars.length) this.#chart.showRange(timeOf(bars.at(-Math.min(120, bars.length))), timeOf(bars.at(-1)));
+    if (!state.as_of) this.#follow();
+    this.#gaps(bars, {signal});
+  }
+
+  #empty(text) {
+    this.#chart.setBars([]);
+    this.#chart.showGaps([]);
+    note(text);
+  }
+
+  #follow() {
+    this.#channel = barChannel();
+    this.feed.subscribe(this.#channel, {
+      from: this.#bars.token || undefined,
+      onFrame: (frame) => this.#live(frame),
+      onResync: () => this.load({place: false}),
+      onError: (error) => complain("Live bars", error),
+    });
+  }
+
+  #leave() {
+    if (this.#channel) this.feed.unsubscribe(this.#channel);
+    this.#channel = null;
+  }
+
+  #live(frame) {
+    for (const bar of frame.data) {
+      if (isOfFeed()) this.#chart.updateBar(bar);
+      else this.reloadSoon();
+    }
+    this.onFrame(frame);
+  }
+
+  async #moved(range) {
+    if (this.#placing) return;
+    this.remember(range);
+    if (!range.wantsPast || !this.#bars.hasEarlier) return;
+    try {
+      const earlier = await this.#bars.earlier({signal: this.#aborter.signal});
+      if (!earlier.length) return;
+      const end = this.#chart.firstTime();
+      this.#chart.prependBars(earlier);
+      this.#gaps(earlier, {end, signal: this.#aborter.signal});
+    } catch (error) {
+      complain("Earlier bars", error);
+    }
+  }
+
+  // Ask why bars are missing among these, and show it: the chart does not wait for it.
+  async #gaps(bars, options) {
+    try {
+      await this.#bars.explainAbsences(bars, options);
+      settled("Missing bars");
+    } catch (error) {
+      complain("Missing bars", error);
+    }
+    const {absences} = this.#bars;
+    this.#chart.showGaps(absences);
+    const missing = absences.filter(({reason}) => ["gap", "pending", "halted"].includes(reason));
+    byId("gaps-summary").textContent = `Missing bars: ${missing.length} gaps or halts, ${absences.length} stretches in all`;
+    const rows = absences.slice(-100).reverse()
+      .map(({start, end, reason}) => [el("span", {class: `reason reason-${reason}`}, reason.replaceAll("_", " ")), instant(start), instant(end)]);
+    byId("gaps").replaceChildren(table("Stretches without a bar, newest first", ["reason", "from", "to"], rows));
+  }
+}
+
+/** What an instrument is, in a line. */
+export function describe(instrument) {
+  return [
+    instrument.name, instrument.class, instrument.exchange, instrument.currency, `bar policy ${instrument.bar_policy}`,
+    instrument.tick_size && `tick ${number(instrument.tick_size)}`,
+  ].filter(Boolean).join(" · ");
+}

@@ -1,0 +1,130 @@
+// The dashboard: log in, choose a symbol, and wire the panels.
+
+import {Api} from "./api.js";
+import {AsOf} from "./asof.js";
+import {ChartPanel, describe} from "./chart_panel.js";
+import {byId} from "./dom.js";
+import {explain} from "./explain.js";
+import {Feed} from "./feed.js";
+import {askForLogin} from "./login.js";
+import {complain, settled} from "./messages.js";
+import {hasBars, keep, readState, state} from "./state.js";
+import {Status} from "./status.js";
+import {makeSymbols} from "./symbols.js";
+import {Tape} from "./tape.js";
+
+const CHOICES = ["resolution", "session", "hours", "anchor", "adjustment", "policy"];
+
+const api = new Api({
+  onEnd: () => ended("Your login has ended. Log in again."),
+  onWait: (seconds) => complain("Limit", {code: "rate_limited", message: `Waiting ${seconds} s for the rate limit.`}),
+});
+const feed = new Feed({token: (options) => api.token(options), onState: showConnection, onPing: (ping) => status.ping(ping)});
+const status = new Status(api);
+let panel, tape, asOf, symbols;
+
+function showConnection(name, seconds) {
+  const words = {
+    live: "Live",
+    connecting: "Connecting …",
+    lost: `Connection lost. Next try in ${Math.ceil(seconds ?? 0)} s.`,
+    paused: "As it was known then: live updates are not shown.",
+  };
+  const shown = state.as_of && name === "live" ? "paused" : name;
+  byId("connection").textContent = words[shown];
+  byId("connection").dataset.state = shown;
+}
+
+function build() {
+  panel = new ChartPanel(api, feed, {onBar: (bar) => explain(api, bar), onFrame: () => settled("Limit")});
+  tape = new Tape(api, feed, (frame) => {
+    status.frame(frame);
+    asOf.note(frame);
+  });
+  asOf = new AsOf(api, changedAsOf);
+  symbols = makeSymbols(api, (instrument) => choose(instrument));
+  for (const name of CHOICES) {
+    byId(name).addEventListener("change", () => {
+      keep({[name]: byId(name).value, from: "", to: ""});
+      byId("bar-section").hidden = true;
+      panel.load();
+    });
+  }
+  byId("newest").addEventListener("click", () => {
+    keep({from: "", to: ""});
+    panel.load();
+  });
+  byId("logout").addEventListener("click", async () => {
+    await api.logout();
+    ended("You are logged out.");
+  });
+  window.addEventListener("hashchange", () => {
+    readState();
+    show();
+  });
+}
+
+function changedAsOf() {
+  showConnection("live");
+  panel.load({place: true});
+  tape.load();
+}
+
+async function choose(instrument) {
+  keep({symbol: instrument.symbol, class: instrument.class, from: "", to: "", as_of: "", policy: ""});
+  byId("bar-section").hidden = true;
+  await show(instrument);
+}
+
+async function show(known = null) {
+  for (const name of CHOICES) byId(name).value = state[name];
+  byId("symbol").textContent = state.symbol || "No symbol";
+  if (!state.symbol) return;
+  symbols.draw();
+  try {
+    const instrument = known ?? (await api.get(`/instruments/${encodeURIComponent(state.symbol)}`)).data;
+    keep({class: instrument.class});
+    byId("about").textContent = describe(instrument);
+    byId("session").disabled = byId("hours").disabled = byId("anchor").disabled = !instrument.exchange && !instrument.calendar;
+    settled("Symbol");
+  } catch (error) {
+    complain("Symbol", error);
+    return;
+  }
+  await Promise.all([panel.load(), tape.load(), status.forget()]);
+  if (hasBars()) await asOf.load();
+}
+
+async function begin() {
+  byId("app").hidden = false;
+  byId("logout").hidden = false;
+  if (!panel) build();
+  readState();
+  feed.start();
+  status.start();
+  await symbols.search();
+  const first = symbols.first();
+  if (!state.symbol && first) keep({symbol: first.symbol, class: first.class});
+  await show();
+}
+
+async function ended(reason) {
+  feed.stop();
+  status.stop();
+  byId("logout").hidden = true;
+  await askForLogin(api, reason);
+  await begin();
+}
+
+async function open() {
+  try {
+    if (!(await api.restore())) await askForLogin(api);
+    settled("Login");
+    await begin();
+  } catch (error) {
+    complain("Login", error);
+    setTimeout(open, 5000);
+  }
+}
+
+open();

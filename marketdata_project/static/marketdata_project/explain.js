@@ -1,0 +1,90 @@
+// One bar: its prints, what each set and why, and its revisions.
+
+import {byId, el, instant, number, table, timeOfDay} from "./dom.js";
+import {complain, settled} from "./messages.js";
+import {state, symbolPath} from "./state.js";
+
+const MOST_PRINTS = 100;
+const LONG = new Set(["1w", "1M"]);
+const PARTS = ["open", "high", "low", "close"];
+const TOPIC = "Explanation";
+
+/** Explain a bar in the page. */
+export async function explain(api, bar) {
+  const place = byId("bar");
+  byId("bar-section").hidden = false;
+  byId("bar-title").textContent = `Bar of ${instant(bar.date ?? bar.timestamp)}`;
+  if (LONG.has(state.resolution)) return place.replaceChildren("Bars up to a day are explained, not weeks and months.");
+  place.replaceChildren("Reading its prints …");
+  const {resolution, session, hours, anchor, as_of} = state;
+  const query = {at: bar.timestamp, resolution, session, hours, anchor, as_of, limit: MOST_PRINTS};
+  try {
+    const {data} = await api.get(symbolPath("/ohlcv/explain"), query);
+    place.replaceChildren(...explanation(data));
+    settled(TOPIC);
+  } catch (error) {
+    place.replaceChildren("It could not be explained.");
+    complain(TOPIC, error);
+  }
+}
+
+function explanation(data) {
+  return [
+    el("p", {id: "bar-values"}, values(data.bar), ` Bar policy: ${data.policy}.`),
+    table("What set the bar", ["value", "price", "by the print of", "size", "conditions"], setters(data)),
+    el("p", {}, volumes(data)),
+    el("h3", {}, `Prints (${Math.min(data.prints.length, MOST_PRINTS)} of ${number(data.prints_total)})`),
+    table("Prints", ["time", "price", "size", "venue", "conditions", "sets", "why"], data.prints.map(print)),
+    el("h3", {}, "Revisions"),
+    ...revisions(data.revisions),
+  ];
+}
+
+function values(bar) {
+  if (!bar) return "There is no bar.";
+  const parts = PARTS.map((name) => `${name} ${number(bar[name])}`).join(", ");
+  return `${parts}, volume ${number(bar.volume)}, ${number(bar.trade_count)} trades, ${bar.final ? "final" : "not final"}.`;
+}
+
+function setters({bar, sets, stored}) {
+  return PARTS.map((part) => {
+    const by = sets?.[part];
+    const place = by ? instant(by.timestamp) : stored ? "a stored bar" : "–";
+    return [part, number(bar?.[part]), place, number(by?.volume), words(by?.conditions)];
+  });
+}
+
+function volumes({volume}) {
+  if (!volume) return "";
+  const names = {own: "of its own prints", credited: "credited from later prints", left_out: "left out", stored: "of stored bars"};
+  return `Volume: ${Object.entries(names).map(([name, text]) => `${number(volume[name])} ${text}`).join(", ")}.`;
+}
+
+const words = (conditions) => (conditions?.length ? conditions.join(", ").replaceAll("_", " ") : "regular");
+
+function print(each) {
+  return [
+    timeOfDay(each.timestamp), number(each.price), number(each.volume), each.exchange, words(each.conditions),
+    each.sets?.length ? each.sets.join(", ") : "–", why(each),
+  ];
+}
+
+// For what the print counts, and the word among its conditions that decided it.
+function why({part, counts, because}) {
+  const names = {open_close: "open and close", high_low: "high and low", volume: "volume"};
+  const reasons = Object.entries(names).map(([name, text]) => {
+    const word = because?.[name] ? ` (${because[name].replaceAll("_", " ")})` : "";
+    return counts?.[name] ? null : `not for ${text}${word}`;
+  }).filter(Boolean);
+  const place = part === "own" ? [] : [part.replaceAll("_", " ")];
+  return [...place, ...reasons].join("; ") || "counts for all";
+}
+
+function revisions(rows) {
+  if (rows === null) return [el("p", {}, "They are listed for UTC bars with all hours. The slider above shows this bar as it was.")];
+  if (!rows.length) return [el("p", {}, "None: no later commit changed this bar.")];
+  const side = (row, when) => (row[`${when}_open`] === null ? "no bar"
+    : `${PARTS.map((part) => number(row[`${when}_${part}`])).join(" / ")} × ${number(row[`${when}_volume`])}`);
+  const cells = rows.map((row) => [String(row.commit), instant(row.committed_at), side(row, "before"), side(row, "after")]);
+  return [table("Revisions", ["commit", "at", "before (open / high / low / close × volume)", "after"], cells)];
+}

@@ -1,0 +1,42 @@
+// What is on the screen, kept in the address's fragment, so that a reload or a link keeps its place.
+
+const NAMES = ["symbol", "class", "resolution", "session", "hours", "anchor", "adjustment", "policy", "from", "to", "as_of"];
+const PATHS = {equity: "equities", future: "futures", crypto: "crypto", fx: "fx", option: "options"};
+
+export const state = {};
+
+export function readState() {
+  const found = new URLSearchParams(location.hash.slice(1));
+  for (const name of NAMES) state[name] = found.get(name) ?? "";
+  state.resolution ||= "1m";
+}
+
+/** Change some values and write them to the address, without an entry in the history. */
+export function keep(changes) {
+  Object.assign(state, changes);
+  const filled = NAMES.filter((name) => state[name] !== "").map((name) => [name, state[name]]);
+  history.replaceState(null, "", `#${new URLSearchParams(filled)}`);
+}
+
+/** The path of the symbol below /market-data, such as `/market-data/equities/AAPL`. */
+export function symbolPath(rest = "") {
+  return `/market-data/${PATHS[state.class] ?? "equities"}/${encodeURIComponent(state.symbol)}${rest}`;
+}
+
+/** Whether the class has bars. */
+export const hasBars = () => state.class !== "option";
+
+/** The parameters that say which bars. */
+export function barParameters() {
+  const {resolution, session, hours, anchor, adjustment, policy, as_of} = state;
+  return {resolution, session, hours, anchor, adjustment, policy, as_of};
+}
+
+/** Whether the live feed has these bars: it has neither adjustments nor other policies than the instrument's. */
+export const isOfFeed = () => !state.policy && (!state.adjustment || state.adjustment === "raw");
+
+/** The channel of these bars in the live feed. */
+export function barChannel() {
+  const options = ["session", "hours", "anchor"].filter((name) => state[name]).map((name) => `${name}=${state[name]}`);
+  return `bars.${state.resolution}:${state.symbol}${options.length ? `?${options.join("&")}` : ""}`;
+}

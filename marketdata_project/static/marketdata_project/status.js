@@ -1,0 +1,146 @@
+// The state of the feed, the caller's limits, the cache, the rate of ingest, and jobs.
+
+import {byId, duration, el, instant, number, table} from "./dom.js";
+import {hasBars, state, symbolPath} from "./state.js";
+
+const EVERY_MS = 10_000;
+const TRADES_WINDOW_MS = 60_000;
+
+export class Status {
+  #timer = null;
+  #before = null;
+  #refused = new Set();
+  #arrived = [];
+  #log = {};
+
+  constructor(api) {
+    this.api = api;
+    document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
+  }
+
+  start() {
+    this.stop();
+    this.#timer = setInterval(() => document.hidden || this.refresh(), EVERY_MS);
+    return this.refresh();
+  }
+
+  stop() {
+    clearInterval(this.#timer);
+    this.#refused.clear();
+  }
+
+  async refresh() {
+    await Promise.all([
+      this.#show("limits", async () => limits((await this.api.get("/limits")).data)),
+      this.#show("cache", async () => cache((await this.api.get("/cache/stats")).data)),
+      this.#show("jobs", async () => jobs((await this.api.get("/jobs", {limit: 10})).data.jobs)),
+      this.#show("ingest", () => this.#ingest()),
+      this.#show("log", () => this.#coverage()),
+    ]);
+  }
+
+  /** The symbol has changed. */
+  forget() {
+    this.#log = {};
+    this.#arrived = [];
+    byId("log").replaceChildren();
+    return this.#show("log", () => this.#coverage());
+  }
+
+  /** Count the rows of a frame of trades. */
+  frame({data, seq, complete_until: until, committed_at: at, sent_at: sent}) {
+    this.#arrived.push({at: Date.now(), rows: data.length});
+    Object.assign(this.#log, {head: seq, committed: at, ...(until && {until})});
+    this.#log.lag = (Date.parse(sent) - Date.parse(at)) / 1000;
+    const last = data.at(-1)?.timestamp;
+    if (last) this.#log.last = last;
+    this.#drawLog();
+  }
+
+  ping({logs, degraded}) {
+    const log = logs?.[`trades:${state.symbol}`];
+    if (log) Object.assign(this.#log, {head: log.head, until: log.complete_until ?? this.#log.until});
+    byId("degraded").textContent = degraded?.length ? `The server cannot reach ${degraded.join(", ")}; messages may be late.` : "";
+    this.#drawLog();
+  }
+
+  // A part that the caller may not read is asked for once.
+  async #show(id, make) {
+    if (this.#refused.has(id)) return;
+    try {
+      const made = await make();
+      if (made) byId(id).replaceChildren(...[made].flat());
+    } catch (error) {
+      if (error.status === 403) this.#refused.add(id);
+      const text = error.status === 403 ? "Not allowed with this login. " : `${error.message} `;
+      byId(id).replaceChildren(el("p", {}, text, /^[a-z_]+$/.test(error.code ?? "") && error.code !== "unreachable"
+        ? el("a", {href: `/docs/errors#${error.code}`}, error.code) : ""));
+    }
+  }
+
+  async #coverage() {
+    if (!state.symbol || !state.class) return null;
+    const {data} = await this.api.get(symbolPath("/coverage"), {as_of: state.as_of});
+    const trades = data.datasets.find(({dataset}) => dataset === "trades");
+    if (trades) Object.assign(this.#log, {head: this.#log.head ?? trades.head, last: trades.last, rows: trades.rows, commits: trades.commits});
+    this.#drawLog();
+    return null;
+  }
+
+  #drawLog() {
+    const {head, until, last, lag, rows, commits} = this.#log;
+    const behind = last ? (Date.now() - Date.parse(last)) / 1000 : null;
+    const recent = this.#arrived.filter(({at}) => Date.now() - at < TRADES_WINDOW_MS);
+    this.#arrived = recent;
+    byId("log").replaceChildren(list({
+      "Head of the log": head ?? "–",
+      "Complete until": until ? instant(until).slice(0, 19) : "not declared",
+      "Newest trade": last ? `${instant(last).slice(0, 19)}, ${duration(behind)} ago` : hasBars() ? "–" : "no trades of options",
+      "From commit to sending": lag === undefined ? "–" : duration(lag),
+      "Rows, commits": rows === undefined ? "–" : `${number(rows)}, ${number(commits)}`,
+      "Trades of the last minute": number(recent.reduce((sum, each) => sum + each.rows, 0)),
+    }));
+  }
+
+  // Rows stored by all processes since the last look. Only addresses of METRICS_NETWORKS may read it.
+  async #ingest() {
+    const answer = await fetch("/metrics");
+    if (!answer.ok) throw Object.assign(new Error(`The server answered ${answer.status}.`), {status: answer.status});
+    const now = {at: Date.now(), rows: totals(await answer.text(), "marketdata_store_rows_total")};
+    const before = this.#before ?? now;
+    this.#before = now;
+    const seconds = (now.at - before.at) / 1000;
+    const rate = seconds ? `${number(Math.round((now.rows - before.rows) / seconds * 10) / 10)} rows a second` : "measuring …";
+    return list({"Rate": rate, "Rows since the start": number(now.rows)});
+  }
+}
+
+function totals(text, name) {
+  return text.split("\n").filter((line) => line.startsWith(name)).reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+}
+
+function list(entries) {
+  return el("dl", {}, ...Object.entries(entries).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+}
+
+function limits({name, tier, buckets, quotas}) {
+  const bar = (left, of, label) => el("meter", {min: 0, max: of, value: left, "aria-label": `${label}: ${left} of ${of} left`});
+  const rows = buckets.map(({name: bucket, rate, limit, remaining}) => [bucket, `${number(rate)}/s`, bar(remaining, limit, bucket), `${number(remaining)} of\u00a0${number(limit)}`]);
+  const more = quotas.map((quota) => [quota.name ?? quota.period ?? "quota", "", "", `${number(quota.remaining)} of ${number(quota.limit)}`]);
+  return [el("p", {}, `${name ?? "You"}, tier ${tier}`), table("Your limits", ["bucket", "rate", "left", "tokens"], [...rows, ...more])];
+}
+
+function cache({hits_local: local, hits_redis: shared, joined, misses}) {
+  const answers = local + shared + joined + misses;
+  const share = answers ? `${Math.round((answers - misses) / answers * 100)} % of ${number(answers)}` : "no answers yet";
+  return list({"Answered from the cache": share, "In the process": number(local), "In Redis": number(shared), "Computed": number(misses)});
+}
+
+function jobs(rows) {
+  if (!rows.length) return el("p", {}, "None.");
+  return table("Jobs", ["kind", "state", "progress", ""], rows.map((job) => {
+    const {done = 0, total = null, unit = ""} = job.progress ?? {};
+    const bar = el("progress", {max: total ?? 1, value: total === null && job.state === "running" ? null : total ? done : 1, "aria-label": `${job.kind} ${job.state}`});
+    return [job.kind, job.state, bar, `${number(done)}${total === null ? "" : ` of ${number(total)}`} ${unit}`];
+  }));
+}

@@ -1,0 +1,61 @@
+// The trade tape: the newest trades of the symbol, as they are stored.
+
+import {byId, el, number, timeOfDay} from "./dom.js";
+import {complain, settled} from "./messages.js";
+import {hasBars, state, symbolPath} from "./state.js";
+
+const MOST = 60;
+
+export class Tape {
+  #channel = null;
+
+  /** onFrame: each frame of the trades' log. */
+  constructor(api, feed, onFrame) {
+    Object.assign(this, {api, feed, onFrame});
+  }
+
+  async load() {
+    if (this.#channel) this.feed.unsubscribe(this.#channel);
+    this.#channel = null;
+    byId("tape").replaceChildren();
+    byId("tape-note").textContent = state.as_of ? "As it was known then; not live." : "";
+    if (!hasBars()) return;
+    const symbol = state.symbol;
+    try {
+      const {data, headers} = await this.api.get(symbolPath("/trades"), {last: MOST, as_of: state.as_of});
+      if (symbol !== state.symbol) return;
+      byId("tape").replaceChildren(...data.trades.reverse().map((trade) => row(trade)));
+      if (!state.as_of) this.#follow((headers.get("X-Commit") ?? "").replace("trades=", ""));
+      settled("Trades");
+    } catch (error) {
+      complain("Trades", error);
+    }
+  }
+
+  #follow(from) {
+    this.#channel = `trades:${state.symbol}`;
+    this.feed.subscribe(this.#channel, {
+      from: from || undefined,
+      onFrame: (frame) => this.#live(frame),
+      onResync: () => this.load(),
+      onError: (error) => complain("Live trades", error),
+    });
+  }
+
+  #live(frame) {
+    const rows = frame.kind === "corrections" ? frame.data.map(correction) : frame.data.map((trade) => row(trade));
+    byId("tape").prepend(...rows.slice(-MOST).reverse());
+    while (byId("tape").children.length > MOST) byId("tape").lastChild.remove();
+    this.onFrame(frame);
+  }
+}
+
+function row(trade, kind = "") {
+  const notes = [kind, ...(trade.conditions ?? [])].filter(Boolean).join(", ").replaceAll("_", " ");
+  return el("tr", {class: kind || null}, el("td", {}, timeOfDay(trade.timestamp)), el("td", {class: "figure"}, number(trade.price)),
+    el("td", {class: "figure"}, number(trade.volume)), el("td", {}, notes));
+}
+
+function correction({action, before, after}) {
+  return row(after ?? before, action === "cancel" ? "cancelled" : "corrected");
+}

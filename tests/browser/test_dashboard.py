@@ -1,0 +1,212 @@
+"""The dashboard: candles, live and of the past, as they were known, and why they are what they are."""
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chromium import DARK, DESKTOP, PHONE, Watched
+from tests.browser.conftest import Opened
+from tests.patience import allowed
+from tests.system.installation import Installation
+
+SUMMARY = ".candles-spoken >> nth=0"
+CORRECTED = datetime(2025, 1, 2, 15, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def feed(site: Installation) -> Iterator[httpx.Client]:
+    """A client that stores, and two trades, of which one was corrected later."""
+    headers = {"X-API-Key": site.key}
+    with httpx.Client(base_url=f"http://127.0.0.1:{site.port}", headers=headers, timeout=30) as client:
+        store(client, "FIXED", CORRECTED, 100.0)
+        store(client, "FIXED", CORRECTED + timedelta(seconds=9), 150.0)
+        correction = {"action": "correct", "timestamp": stamp(CORRECTED + timedelta(seconds=9))}
+        of = {"price": 150.0, "volume": 10, "new_price": 101.0}
+        body = {"symbol": "FIXED", "corrections": [{**correction, **of}]}
+        client.post("/v1/trades/corrections", json=body).raise_for_status()
+        yield client
+
+
+def stamp(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+def store(client: httpx.Client, symbol: str, instant: datetime, price: float) -> None:
+    trade = {"timestamp": stamp(instant), "symbol": symbol, "price": price, "volume": 10}
+    client.post("/v1/trades/ingest", json={"trades": [trade]}).raise_for_status()
+
+
+def show(watched: Watched, symbol: str, **choices: str) -> Page:
+    """Open the dashboard at a symbol, and wait for its bars and the feed."""
+    fragment = "&".join([f"symbol={symbol}", *(f"{name}={value}" for name, value in choices.items())])
+    watched.goto(f"/#{fragment}")
+    page = watched.page
+    expect(page.locator(SUMMARY)).to_have_text(re.compile(r"\d+ bars\. The newest: "))
+    expect(page.locator("#connection")).to_have_attribute(
+        "data-state", "paused" if "as_of" in choices else "live"
+    )
+    return page
+
+
+def summary(page: Page) -> str:
+    return page.locator(SUMMARY).inner_text()
+
+
+def bars(page: Page) -> int:
+    return int(summary(page).split()[0])
+
+
+def reveal_earlier(page: Page, more_than: int) -> None:
+    page.locator("#chart").focus()
+    page.keyboard.press("Home")
+    expect(page.locator(SUMMARY)).not_to_have_text(re.compile(rf"^{more_than} bars"))
+    assert bars(page) > more_than
+
+
+@pytest.mark.parametrize(("name", "options"), [("desktop", DESKTOP), ("phone", PHONE), ("dark", DARK)])
+def test_sample_is_shown_without_faults(opened: Opened, name: str, options: Any):
+    with opened(login=True, **options) as watched:
+        page = show(watched, "DEMOA", resolution="5m")
+        page.locator("#tape tr").first.wait_for()
+        expect(page.locator("#log dd").first).to_have_text(re.compile(r"\d+-\w+"))
+        for part in ("#limits table", "#cache dl", "#ingest dl", "#jobs p"):
+            page.locator(part).first.wait_for()
+        page.locator("#chart").focus()
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("Enter")
+        page.locator("#bar-values").wait_for()
+        watched.shoot(f"dashboard_{name}")
+        assert watched.faults == []
+        assert watched.axe() == []
+        assert watched.width_beyond() == 0
+
+
+def test_login_form_takes_a_key(opened: Opened, site: Installation):
+    with opened() as watched:
+        watched.goto("/#symbol=DEMOA")
+        page = watched.page
+        page.get_by_label("API key").wait_for()
+        watched.shoot("dashboard_login")
+        assert watched.axe() == []
+        page.get_by_label("API key").fill("md_wrong")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.locator("#login-error")).to_contain_text("invalid_api_key")
+        page.get_by_label("API key").fill(site.key)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.locator(SUMMARY)).to_contain_text("The newest")
+        assert site.key not in page.content()
+        page.get_by_role("button", name="Log out").click()
+        page.get_by_label("API key").wait_for()
+        page.reload()
+        page.get_by_label("API key").wait_for()
+        # Chromium logs every answer of 401; nothing else went wrong.
+        assert [fault for fault in watched.faults if "401" not in fault] == []
+
+
+def test_a_stored_trade_is_seen_within_a_second(opened: Opened, feed: httpx.Client):
+    store(feed, "LIVE", datetime.now(UTC) - timedelta(minutes=2), 50.0)
+    with opened(login=True) as watched:
+        page = show(watched, "LIVE")
+        page.wait_for_timeout(500)
+        took = []
+        for price in (51.0, 52.0, 53.0):
+            store(feed, "LIVE", datetime.now(UTC), price)
+            stored = time.monotonic()
+            expect(page.locator(SUMMARY)).to_contain_text(f"close {price:g}")
+            took.append(time.monotonic() - stored)
+        expect(page.locator("#tape tr").first).to_contain_text("53")
+        assert min(took) < allowed(1), took
+        assert watched.faults == []
+
+
+def test_scrolling_back_reads_earlier_pages(opened: Opened):
+    with opened(login=True) as watched:
+        page = show(watched, "DEMOA")
+        reveal_earlier(page, bars(page))
+        reveal_earlier(page, bars(page))
+        assert watched.faults == []
+
+
+def test_slider_shows_a_corrected_bar_as_it_was_known(opened: Opened, feed: httpx.Client):
+    with opened(login=True) as watched:
+        page = show(watched, "FIXED")
+        slider = page.locator("#asof")
+        expect(slider).to_have_attribute("max", "3")
+        assert "high 101," in summary(page)
+        slider.focus()
+        for _ in range(2):
+            page.keyboard.press("ArrowLeft")
+        expect(page.locator(SUMMARY)).to_contain_text("high 150,")
+        expect(page.locator("#connection")).to_contain_text("live updates are not shown")
+        watched.shoot("dashboard_as_of")
+        store(feed, "FIXED", CORRECTED + timedelta(seconds=20), 102.0)
+        page.get_by_role("button", name="Now").click()
+        expect(page.locator(SUMMARY)).to_contain_text("high 102,")
+        expect(slider).to_have_attribute("max", "4")
+        assert watched.faults == []
+        assert watched.axe() == []
+
+
+def test_click_on_a_bar_explains_it(opened: Opened, feed: httpx.Client):
+    with opened(login=True) as watched:
+        page = show(watched, "FIXED")
+        page.wait_for_timeout(300)
+        chart = page.locator("#chart").bounding_box()
+        assert chart is not None
+        # The only bar stands right of the middle; clicks beside it hit nothing.
+        for x in range(int(chart["width"]) - 70, 20, -8):
+            page.mouse.click(chart["x"] + x, chart["y"] + chart["height"] / 3)
+            if page.locator("#bar-section").is_visible():
+                break
+        prints = page.get_by_role("table", name="Prints", exact=True)
+        expect(prints).to_contain_text("high")
+        expect(page.get_by_role("table", name="Revisions", exact=True)).to_contain_text("150")
+        watched.shoot("dashboard_explained")
+        assert watched.faults == []
+
+
+def test_reload_keeps_its_place(opened: Opened):
+    with opened(login=True) as watched:
+        page = show(watched, "DEMOA")
+        page.get_by_label("Hours").select_option("regular")
+        page.wait_for_timeout(500)
+        expect(page.locator(SUMMARY)).to_contain_text("bars")
+        reveal_earlier(page, bars(page))
+        page.wait_for_function("location.hash.includes('&to=')")
+        page.wait_for_timeout(1000)
+        before = place(page)
+        page.reload()
+        expect(page.locator(SUMMARY)).to_contain_text("The newest")
+        page.wait_for_timeout(1000)
+        after = place(page)
+        assert before["symbol"] == after["symbol"] == "DEMOA"
+        assert before["hours"] == after["hours"] == page.get_by_label("Hours").input_value() == "regular"
+        assert all(abs(int(before[name]) - int(after[name])) <= 600 for name in ("from", "to"))
+        assert watched.faults == []
+
+
+def place(page: Page) -> dict[str, str]:
+    return dict(part.split("=") for part in page.evaluate("location.hash.slice(1)").split("&"))
+
+
+def test_a_refusal_is_said_with_its_code(opened: Opened):
+    with opened(login=True) as watched:
+        watched.goto("/#symbol=NOSUCH")
+        message = watched.page.locator("#messages")
+        expect(message).to_contain_text("unknown_symbol")
+        assert message.get_by_role("link").get_attribute("href") == "/docs/errors#unknown_symbol"
+        watched.shoot("dashboard_refusal")
+
+
+def test_list_of_endpoints_is_reached_from_the_dashboard(opened: Opened):
+    with opened(login=True) as watched:
+        page = show(watched, "DEMOA")
+        page.get_by_role("link", name="Endpoints").click()
+        page.get_by_role("heading", name="With a key").wait_for()
+        assert watched.faults == []
