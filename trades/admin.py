@@ -83,9 +83,8 @@ class InstrumentEntryAdmin(_ModelAdmin):
     """Search and change instruments. They cannot be deleted: the store keeps every declaration."""
 
     form = InstrumentEntryForm
-    list_display = (
-        "symbol", "instrument_class", "name", "exchange", "currency", "bar_policy", "aliases", "underlying", "expiry", "strike", "right",
-    )  # fmt: skip
+    # As many columns as fit beside the filters. An instrument's own page has the rest.
+    list_display = ("symbol", "instrument_class", "name", "exchange", "currency", "underlying", "expiry")
     list_filter = ("instrument_class", "exchange", "currency", "bar_policy", "volume_kind", "right")
     search_fields = ("symbol", "name", "aliases", "underlying")
     ordering = ("symbol",)

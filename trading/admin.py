@@ -99,10 +99,24 @@ class ExecutionRowAdmin(ShownOnly):
 class TransactionRowAdmin(ShownOnly):
     """What events booked."""
 
-    list_display = ("number", "account", "kind", "symbol", "amount", "balance", "currency", "at")
+    list_display = ("number", "at", "account", "kind", "symbol", "booked", "balance_after")
     list_filter = ("kind", "account")
     list_select_related = ("account",)
     search_fields = ("=symbol",)
+
+    @admin.display(description="amount")
+    def booked(self, row: TransactionRow) -> str:
+        """Return the amount with its currency, without zeros at its end."""
+        return f"{_shown(row.amount)} {row.currency}"
+
+    @admin.display(description="balance")
+    def balance_after(self, row: TransactionRow) -> str:
+        """Return the balance after the event, without zeros at its end."""
+        return _shown(row.balance)
+
+
+def _shown(number: str) -> str:
+    return f"{Decimal(number).normalize():,f}"
 
 
 class InstrumentTermsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time

@@ -88,6 +88,7 @@ class OrderRow(models.Model):
     document = models.TextField()
 
     class Meta:
+        verbose_name = "order"
         constraints = [
             models.UniqueConstraint(
                 fields=["account", "client_order_id"],
@@ -130,6 +131,7 @@ class ExecutionRow(models.Model):
     state = models.CharField(max_length=12, default=OPEN)
 
     class Meta:
+        verbose_name = "execution"
         indexes = [
             models.Index(fields=["symbol", "dataset", "commit", "ordinal"], name="trading_execution_print"),
             models.Index(fields=["account", "at_ns", "id"], name="trading_execution_time"),
@@ -156,6 +158,7 @@ class TransactionRow(models.Model):
     entries = models.JSONField()
 
     class Meta:
+        verbose_name = "transaction"
         constraints = [models.UniqueConstraint(fields=["account", "number"], name="trading_transaction_once")]
         indexes = [models.Index(fields=["account", "at_ns", "id"], name="trading_transaction_time")]
 

@@ -102,7 +102,7 @@ REDIS_LOCATION = REDIS_URL or f"unix://{quote(str(REDIS_SOCKET))}?db=0"
 REDIS_TIMEOUT_SECONDS = 0.25
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "marketdata_project.admin_site.MarketDataAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

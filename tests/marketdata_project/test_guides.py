@@ -20,7 +20,7 @@ def page(db):
 
     @cache
     def page(path: str) -> Page | None:
-        response = client.get(path)
+        response = client.get(path, follow=True)
         return Page(response.content.decode()) if response.status_code == 200 else None
 
     return page

@@ -1,0 +1,146 @@
+"""The guides, their search, the list of errors, Swagger UI and the admin, in a browser."""
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chromium import DARK, DESKTOP, PHONE, Watched
+from tests.browser.conftest import Opened
+from tests.system.installation import Installation
+
+pytestmark = pytest.mark.system
+
+WINDOWS = pytest.mark.parametrize(
+    ("name", "options"), [("desktop", DESKTOP), ("phone", PHONE), ("dark", DARK)]
+)
+# Swagger UI's own faults: its markup is not ours.
+OF_SWAGGER_UI = (
+    "color-contrast",  # grey version badges, methods and links in its own colours
+    "nested-interactive",  # a button within the summary of an operation
+    "label",  # fields of parameters have no label
+    "select-name",  # nor have its choices of examples and media types
+    "scrollable-region-focusable",  # its examples scroll by mouse only
+    "aria-allowed-role",
+    "button-name",
+)
+USER, PASSWORD = "lovelace", "the analytical engine 1843"
+OPERATION = "#operations-equities-equities_ohlcv"
+
+
+def assert_is_faultless(watched: Watched, *, without: tuple[str, ...] = ()) -> None:
+    assert watched.faults == []
+    assert watched.axe(without=without) == []
+    assert watched.width_beyond() <= 0
+
+
+@WINDOWS
+def test_a_guide_is_found_and_read(opened: Opened, name: str, options):
+    with opened(**options) as watched:
+        page = watched.page
+        watched.goto("/docs/guide")
+        assert_is_faultless(watched)
+        watched.shoot(f"guides_{name}")
+        page.get_by_role("searchbox", name="Search the guides").fill("final bars")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Search").wait_for()
+        watched.shoot(f"guides_search_{name}")
+        assert_is_faultless(watched)
+        page.get_by_role("link", name="Final bars").first.click()
+        expect(page).to_have_url(re.compile("#final-bars$"))
+        page.get_by_role("navigation", name="On this page").wait_for()
+        watched.shoot(f"guide_{name}")
+        assert_is_faultless(watched)
+
+
+def test_an_error_leads_to_its_row_and_to_the_guide(opened: Opened):
+    with opened() as watched:
+        body = watched.page.request.get(f"{watched.base}/api/v1/limits").json()
+        watched.goto(body["type"])
+        row = watched.page.locator(f"tr#{body['code']}")
+        expect(row).to_be_in_viewport()
+        row.get_by_role("link").first.click()
+        expect(watched.page).to_have_url(re.compile("/docs/guide/"))
+        assert watched.faults == []
+
+
+def open_operation(page: Page) -> None:
+    page.locator("#operations-tag-equities").click()
+    page.locator(f"{OPERATION} .opblock-summary-control").click()
+    page.locator(f"{OPERATION} .samples pre").wait_for()
+    page.locator(f"{OPERATION} .responses-table .response").first.wait_for()
+
+
+@pytest.mark.parametrize(("name", "options"), [("desktop", DESKTOP), ("phone", PHONE)])
+def test_swagger_shows_tags_in_order_and_samples_in_three_languages(opened: Opened, name: str, options):
+    with opened(**options) as watched:
+        page = watched.page
+        watched.goto("/api/v1/docs")
+        page.locator("#operations-tag-equities").wait_for()
+        tags = page.locator(".opblock-tag").evaluate_all("tags => tags.map(tag => tag.dataset.tag)")
+        assert tags[:2] == ["equities", "crypto"]
+        assert tags[-1] == "operation"
+        watched.shoot(f"swagger_{name}")
+        open_operation(page)
+        samples = page.locator(f"{OPERATION} .samples")
+        shown = samples.get_by_role("tabpanel")
+        expect(shown).to_contain_text(f'curl -s "{watched.base}/api/v1/market-data/equities/DEMOA/ohlcv')
+        samples.get_by_role("tab", name="curl").press("ArrowRight")
+        expect(shown).to_contain_text("import httpx")
+        expect(samples.get_by_role("tab", name="Python")).to_be_focused()
+        samples.get_by_role("tab", name="Python").press("ArrowRight")
+        expect(shown).to_contain_text('const key = "md_…";')
+        samples.scroll_into_view_if_needed()
+        page.screenshot(path=None)
+        watched.shoot(f"swagger_operation_{name}")
+        assert watched.faults == []
+        assert watched.axe(without=OF_SWAGGER_UI) == []
+
+
+def test_a_sample_is_copied(opened: Opened):
+    with opened(**DESKTOP, permissions=["clipboard-read", "clipboard-write"]) as watched:
+        watched.goto("/api/v1/docs")
+        open_operation(watched.page)
+        watched.page.locator(f"{OPERATION} .samples").get_by_role("button", name="Copy").click()
+        expect(watched.page.locator(f"{OPERATION} .samples").get_by_role("status")).to_have_text("Copied")
+        copied = watched.page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith("KEY=md_…\ncurl -s ")
+        assert watched.faults == []
+
+
+def test_swagger_opens_without_resolving_the_whole_document(opened: Opened):
+    """The page takes a second or two; with the whole document resolved it took ten."""
+    with opened() as watched:
+        watched.goto("/api/v1/docs")
+        watched.page.locator("#operations-tag-equities").wait_for()
+        began = time.monotonic()
+        open_operation(watched.page)
+        # Once more than all of its time on a busy machine.
+        assert time.monotonic() - began < 10
+
+
+@pytest.fixture(scope="module")
+def _superuser(site: Installation) -> None:
+    site.served.add_superuser(USER, PASSWORD)
+
+
+@WINDOWS
+@pytest.mark.usefixtures("_superuser")
+def test_the_admin_has_our_name_and_order(opened: Opened, name: str, options):
+    with opened(**options) as watched:
+        page = watched.page
+        watched.goto("/admin/login/?next=/admin/")
+        page.get_by_label("Username").fill(USER)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("heading", name="Records, keys, jobs, instruments").wait_for()
+        captions = page.locator("#content-main caption").all_inner_texts()
+        assert [caption.lower() for caption in captions[:4]] == [
+            "audit",
+            "keys and limits",
+            "jobs",
+            "instruments",
+        ]
+        watched.shoot(f"admin_{name}")
+        assert_is_faultless(watched)

@@ -1,0 +1,38 @@
+"""The admin has our name, and its lists stand in the order of use."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from marketdata_project.admin_site import _ORDER
+from tests.html_page import Page
+
+
+@pytest.fixture
+def staff(db) -> Client:
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("ada"))
+    return client
+
+
+def test_the_index_has_our_name_and_the_lists_in_the_order_of_use(staff):
+    response = staff.get("/admin/")
+    assert response.context["title"] == "Records, keys, jobs, instruments"
+    assert (response.context["site_header"], response.context["site_title"]) == ("Market data", "Market data")
+    names = [app["name"] for app in response.context["app_list"]]
+    assert names[:4] == ["Audit", "Keys and limits", "Jobs", "Instruments"]
+    labels = [each["model"]._meta.label for app in response.context["app_list"] for each in app["models"]]
+    assert labels == list(_ORDER)
+    assert "Django administration" not in response.content.decode()
+
+
+def test_every_list_has_a_plain_name():
+    names = {str(model._meta.verbose_name_plural) for model in admin.site._registry}
+    assert {"orders", "executions", "transactions", "instruments", "API keys"} <= names
+    assert [name for name in names if "row" in name or "entr" in name] == []
+
+
+def test_every_page_of_the_admin_leads_to_the_dashboard_and_the_documentation(staff):
+    for path in ("/admin/", "/admin/jobs/job/"):
+        assert {"/", "/api/v1/docs", "/docs/guide"} <= set(Page(staff.get(path).content.decode()).targets())
