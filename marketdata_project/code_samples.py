@@ -31,6 +31,7 @@ _PATH_VALUES = {
     "execution": "6c1d9a54-8f0e-4b1f-8a51-2f4f0d3e9b22",
     "job": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
     "key": "12",
+    "dataset": "trades",
 }
 _QUERY_VALUES = {
     "symbol": _EQUITY,
@@ -48,11 +49,27 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class Answer(Enum):
-    """What a sample does with the answer: print one document, print each line, or print the status."""
+    """What a sample does with the answer: print one document, each line, the size of a file, or the status."""
 
     DOCUMENT = auto()
     LINES = auto()
+    FILE = auto()
     NOTHING = auto()
+
+
+_FILE_NAMES = {Answer.LINES: ".ndjson", Answer.FILE: ".bin"}
+_PRINTED_BY_PYTHON = {
+    Answer.DOCUMENT: "response.json()",
+    Answer.FILE: "len(response.content)",
+    Answer.NOTHING: "response.status_code",
+}
+_PRINTED_BY_JAVASCRIPT = {
+    Answer.DOCUMENT: "console.log(await response.json());",
+    Answer.FILE: "console.log((await response.arrayBuffer()).byteLength);",
+    Answer.NOTHING: "console.log(response.status);",
+    Answer.LINES: 'for (const line of (await response.text()).split("\\n").filter(Boolean)) '
+    "console.log(JSON.parse(line));",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +109,9 @@ def add_code_samples(result: dict[str, Any], generator: Any, **_: Any) -> dict[s
 def sample_call(path: str, method: str, operation: Mapping[str, Any]) -> SampleCall:
     """Return the call of an operation with its example body and with values for what it requires."""
     body, is_form = _body(path, operation)
-    values = {**_PATH_VALUES, "symbol": _symbol(path, body)}
+    of_path = {each["name"]: each for each in operation.get("parameters", ()) if each["in"] == "path"}
+    values = {name: _value(each, _PATH_VALUES) for name, each in of_path.items()}
+    values["symbol"] = _symbol(path, body)
     return SampleCall(
         name=operation["operationId"],
         method=method.upper(),
@@ -115,8 +134,8 @@ def curl(call: SampleCall) -> str:
         options.append("-d '" + text.replace("'", "'\\''") + "'")
     if call.method != ("GET" if call.body is None else "POST"):
         options.insert(0, f"-X {call.method}")
-    if call.answer == Answer.LINES:
-        options.append(f"-o {call.name}.ndjson")
+    if call.answer in _FILE_NAMES:
+        options.append(f"-o {call.name}{_FILE_NAMES[call.answer]}")
     key = f"KEY={KEY}\n" if call.has_key else ""
     return f'{key}curl -s "{call.url}"' + "".join(f" \\\n  {option}" for option in options)
 
@@ -140,7 +159,7 @@ def python(call: SampleCall) -> str:
             "    response.raise_for_status()\n    for line in response.iter_lines():\n        print(json.loads(line))\n"
         )
     given = "".join(f"    {argument},\n" for argument in arguments)
-    printed = "response.json()" if call.answer == Answer.DOCUMENT else "response.status_code"
+    printed = _PRINTED_BY_PYTHON[call.answer]
     return (
         f"import httpx\n\n{key}response = httpx.{call.method.lower()}(\n{given})\n"
         f"response.raise_for_status()\nprint({printed})\n"
@@ -163,12 +182,7 @@ def javascript(call: SampleCall) -> str:
         options.append(f"body: JSON.stringify({body})")
     given = "".join(f"  {option},\n" for option in options)
     told = f", {{\n{given}}}" if options else ""
-    printed = {
-        Answer.DOCUMENT: "console.log(await response.json());",
-        Answer.NOTHING: "console.log(response.status);",
-        Answer.LINES: 'for (const line of (await response.text()).split("\\n").filter(Boolean)) '
-        "console.log(JSON.parse(line));",
-    }[call.answer]
+    printed = _PRINTED_BY_JAVASCRIPT[call.answer]
     return (
         (f'const key = "{KEY}";\n' if call.has_key else "")
         + f"const response = await fetch({_json(call.url)}{told});\n"
@@ -204,7 +218,13 @@ def _query(path: str, operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]
             symbol = _symbol(path, None)
             yield name, f"{symbol},DEMOB" if symbol == _EQUITY else symbol
         elif parameter["in"] == "query" and (parameter.get("required") or name in _GIVEN):
-            yield name, _QUERY_VALUES[name]
+            yield name, _value(parameter, _QUERY_VALUES)
+
+
+def _value(parameter: Mapping[str, Any], known: Mapping[str, str]) -> str:
+    """Return the value of a parameter that `known` has, else its first example or choice, else its name."""
+    name, schema = parameter["name"], parameter.get("schema", {})
+    return known.get(name) or str([*schema.get("examples", ()), *schema.get("enum", ()), name][0])
 
 
 def _headers(operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -230,7 +250,9 @@ def _answer(operation: Mapping[str, Any]) -> Answer:
     content = answers[min(status for status in answers if status.startswith("2"))].get("content", {})
     if "application/json" in content:
         return Answer.DOCUMENT
-    return Answer.LINES if "application/x-ndjson" in content else Answer.NOTHING
+    if "application/x-ndjson" in content:
+        return Answer.LINES
+    return Answer.FILE if content else Answer.NOTHING
 
 
 def _json(value: Any) -> str:

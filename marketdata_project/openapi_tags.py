@@ -27,7 +27,7 @@ TAGS = (
     Tag("bars", "Bars of trades in the short form, with one parameter for the interval.", r"stats/"),
     Tag("ingest", "Store rows: trades, quotes, bars and the other datasets; correct trades.", r"[a-z-]+/(?:ingest|corrections)$"),
     Tag("instruments", "What symbols stand for, condition codes, trading dates and hours.", r"(?:instruments|conditions|calendar|clock)(?:/|$)"),
-    Tag("live", "The commits of a symbol as they are stored, and the state of the live feed.", r"(?:stream/|market-data/.*/commits$)"),
+    Tag("live", "The commits of a symbol as they are stored, logs for mirrors, and the state of the live feed.", r"(?:stream/|market-data/logs(?:/|$)|market-data/.*/commits$)"),
     Tag("jobs", "Long work: its progress, and how to cancel it.", r"jobs(?:/|$)"),
     Tag("gaps and backfills", "Find missing rows, and fetch them.", r"(?:gaps|backfills|reconciliations|market-data/.*/gaps)$"),
     Tag("trading", "Trade on paper: accounts, orders, executions, portfolio, risk.", r"(?:accounts|orders|executions|trade|trading|transactions|signals|status|portfolio|performance|risk|config)(?:/|$)|trades$"),
@@ -40,10 +40,7 @@ _FIRST = ("ohlcv", "trades", "quotes", "latest", "snapshot")
 
 
 def order_by_tag(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
-    """Give each operation its tag, and sort the paths (postprocessing hook of drf-spectacular).
-
-    Raises LookupError if no tag or more than one fits a path.
-    """
+    """Give each operation its tag, and sort the paths (postprocessing hook of drf-spectacular)."""
     tags = {path: tag_of(path) for path in result["paths"]}
     for path, item in result["paths"].items():
         for operation in item.values():
@@ -55,11 +52,13 @@ def order_by_tag(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, 
 
 
 def tag_of(path: str) -> Tag:
-    """Return the tag of the operations at a path. Raises LookupError unless exactly one fits."""
-    found = [tag for tag in TAGS if re.match(tag.pattern, path.removeprefix("/api/v1/"))]
-    if len(found) != 1:
-        raise LookupError(f"{path} has {len(found)} tags: {[tag.name for tag in found]}")
-    return found[0]
+    """Return the tag of the operations at a path: the first that fits, else the last of all."""
+    return next(iter(tags_fitting(path)), TAGS[-1])
+
+
+def tags_fitting(path: str) -> list[Tag]:
+    """Return the tags whose pattern fits a path. A test holds that there is exactly one."""
+    return [tag for tag in TAGS if re.match(tag.pattern, path.removeprefix("/api/v1/"))]
 
 
 def _place(path: str) -> tuple[bool, int, str]:
