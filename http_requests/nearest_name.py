@@ -8,11 +8,17 @@ LONGEST_SHOWN = 64
 _SIMILARITY = 0.75
 
 
-def nearest_name(name: str, known: Collection[str]) -> str:
-    """Return `; did you mean NAME?` with the most similar known name; "" if no name is similar."""
+def nearest_of(name: str, known: Collection[str]) -> str | None:
+    """Return the most similar known name; None if no name is similar."""
     folded = {each.casefold(): each for each in known}
     nearest = get_close_matches(name[:LONGEST_SHOWN].casefold(), folded, n=1, cutoff=_SIMILARITY)
-    return f"; did you mean {folded[nearest[0]]}?" if nearest else ""
+    return folded[nearest[0]] if nearest else None
+
+
+def nearest_name(name: str, known: Collection[str]) -> str:
+    """Return `; did you mean NAME?` with the most similar known name; "" if no name is similar."""
+    nearest = nearest_of(name, known)
+    return f"; did you mean {nearest}?" if nearest else ""
 
 
 def nearest_or_all(name: str, known: Collection[str]) -> str:

@@ -37,6 +37,7 @@ from marketdata_project.correlation import correlation_id
 from marketdata_project.endpoints import body_limit
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_body import CONTENT_TYPE, problem_body
+from marketdata_project.problem_pages import is_page_wanted, problem_page
 from ratelimit import exceptions as keys
 from stats import exceptions as stats
 from stats.market_data.navigation import nearest_path
@@ -110,6 +111,12 @@ class Problem:
         body = orjson.dumps(self.body())
         return HttpResponse(body, status=self.status, content_type=CONTENT_TYPE, headers=self.headers())
 
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Return a page for a browser, else the same as `response`."""
+        if not is_page_wanted(request):
+            return self.response()
+        return problem_page(request, self.body(), self.headers())
+
 
 def problem_of(error: Exception) -> Problem:
     """Return the problem for any exception. An unknown exception is logged and becomes `internal_error`."""
@@ -147,30 +154,30 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer 404 (Django's handler404)."""
     message = f"there is nothing at {masked_path(request.path)[:200]}{nearest_path(request.path)}"
-    return Problem("not_found", message).response()
+    return Problem("not_found", message).answer(request)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer 400 (Django's handler400)."""
-    return problem_of(exception or SuspiciousOperation()).response()
+    return problem_of(exception or SuspiciousOperation()).answer(request)
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer 403 (Django's handler403)."""
-    return Problem("forbidden", "this is not allowed").response()
+    return Problem("forbidden", "this is not allowed").answer(request)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer 403 for a wrong CSRF token (Django's CSRF_FAILURE_VIEW)."""
     message = "the CSRF token is missing or wrong: load the page again, with cookies allowed"
-    return Problem("forbidden", message).response()
+    return Problem("forbidden", message).answer(request)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500 (Django's handler500)."""
     return Problem(
         "internal_error", "the server failed unexpectedly; the correlation id finds the error in the log"
-    ).response()
+    ).answer(request)
 
 
 # Paths whose Host is not checked: the supervisor, load balancers and Prometheus may use any address of the process.
@@ -190,7 +197,7 @@ class ProblemMiddleware:
             return problem_of(error).response()
         response = self._get_response(request)
         if response.status_code == 405 and not isinstance(response, Response):
-            problem = Problem("method_not_allowed", f"{request.method} is not allowed here").response()
+            problem = Problem("method_not_allowed", f"{request.method} is not allowed here").answer(request)
             problem.headers["Allow"] = response.headers.get("Allow", "")
             return problem
         return response
@@ -199,7 +206,7 @@ class ProblemMiddleware:
         """Return the problem for an error in a view outside DRF; None for errors that Django's handlers answer."""
         if isinstance(exception, Http404 | PermissionDenied | SuspiciousOperation):
             return None
-        return problem_of(exception).response()
+        return problem_of(exception).answer(request)
 
 
 def _check_reception(request: HttpRequest) -> None:

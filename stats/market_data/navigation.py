@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.urls import reverse
 
-from http_requests.nearest_name import nearest_or_all
+from http_requests.nearest_name import nearest_of, nearest_or_all
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.gaps import GAPS
 from stats.market_data.query import MARKET_CLASSES, MarketClass
@@ -32,6 +32,21 @@ def nearest_path(path: str) -> str:
     valid_names = (*market_class.datasets, *_reports(market_class))
     name = next((each.partition(".")[0] for each in reversed(segments) if each != "stream"), "")
     return "" if name in valid_names else nearest_or_all(name, valid_names)
+
+
+def nearest_market_path(path: str) -> str | None:
+    """Return an unknown path of market data with its class or dataset replaced by the most similar; None without one."""
+    root, _, subpath = path.rstrip("/").partition("/market-data/")
+    class_path, _, rest = subpath.partition("/")
+    if root != "/api/v1" or not rest:
+        return None
+    if class_path not in MARKET_CLASSES:
+        nearest_class = nearest_of(class_path, MARKET_CLASSES)
+        return f"{root}/market-data/{nearest_class}/{rest}" if nearest_class else None
+    symbol, _, name = rest.rpartition("/")
+    market_class = MARKET_CLASSES[class_path]
+    nearest = nearest_of(name, (*market_class.datasets, *_reports(market_class)))
+    return f"{root}/market-data/{class_path}/{symbol}/{nearest}" if nearest and symbol else None
 
 
 def links_beside(market_class: MarketClass, symbol: str | None) -> list[PageLink]:

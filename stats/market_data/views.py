@@ -43,6 +43,7 @@ from stats.market_data.services import market_data_page, market_data_report
 from stats.market_data.universes import parse_universes_query, universes_pin
 from stats.rendering.query_form import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
+from trades.instruments.catalogue import catalogue_nearest
 
 
 class MarketDataViewSet(ViewSet):
@@ -64,6 +65,15 @@ class MarketDataViewSet(ViewSet):
     def see_also(self) -> list[PageLink]:
         """Return the links of the browsable page."""
         return links_beside(self.market_class, self.kwargs.get("symbol"))
+
+    def nearest(self, code: str) -> list[PageLink]:
+        """Return a link to the same page of the most similar symbol, if the page's symbol is unknown."""
+        symbol, instrument_class = self.kwargs.get("symbol"), self.market_class.instrument_class
+        if code != "unknown_symbol" or symbol is None or instrument_class is None:
+            return []
+        nearest = catalogue_nearest(symbol, instrument_class)
+        path = self.request.get_full_path()
+        return [PageLink(path.replace(f"/{symbol}/", f"/{nearest}/", 1), nearest)] if nearest else []
 
 
 class PageViewSet(MarketDataViewSet, ContentViewSet):

@@ -155,13 +155,24 @@ def _cell(value: Any, url: str = "") -> Cell:
 
 
 _PRICES = ("open", "high", "low", "close")
+_DRAWN_BARS = 2_000
 
 
 def candle_bars(data: Any) -> list[dict[str, Any]]:
-    """Return an answer's rows if they are bars of one symbol, for the chart; [] for any other answer."""
+    """Return an answer's newest bars in the order of time, for the chart; [] if it is not bars of one symbol."""
     if not isinstance(data, Mapping) or "symbol" not in data:
         return []
     for rows in data.values():
         if _is_table(rows) and {"timestamp", *_PRICES} <= rows[0].keys() and "symbol" not in rows[0]:
-            return [dict(row) for row in rows]
+            bars = [_bar(row) for row in rows if _has_prices(row)]
+            return sorted(bars, key=lambda bar: str(bar["timestamp"]))[-_DRAWN_BARS:]
     return []
+
+
+def _has_prices(row: Mapping[str, Any]) -> bool:
+    return isinstance(row["timestamp"], str) and all(row.get(name) is not None for name in _PRICES)
+
+
+def _bar(row: Mapping[str, Any]) -> dict[str, Any]:
+    bar = {name: row[name] for name in ("timestamp", *_PRICES)}
+    return {**bar, "volume": row.get("volume") or 0, "final": row.get("final", True)}

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 # The parameters that most queries use, in this order; a form shows the others behind "more".
 _USED = (
     "symbol", "symbols", "search", "exchange", "resolution", "interval", "start", "end", "last", "hours", "at", "date", "account",
-    "state", "q", "class", "kind", "outcome", "actor",
+    "state", "since", "until", "class", "kind", "outcome", "actor",
 )  # fmt: skip
 # A form of at most so many parameters has no "more".
 _FEW = 5

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+from django.conf import settings
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 
@@ -78,7 +79,7 @@ class QueryFormRenderer(BrowsableAPIRenderer):
         request, view = renderer_context["request"], renderer_context["view"]
         response = renderer_context["response"]
         content = self.get_content(JSONRenderer(), data, accepted_media_type, renderer_context)
-        forms = send_forms(view, request) if response.status_code not in _NOT_KNOWN else []
+        forms = send_forms(view, request, data) if response.status_code not in _NOT_KNOWN else []
         self._is_for_its_form = _is_empty_query(data, request) or (
             response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and bool(forms)
         )
@@ -91,6 +92,7 @@ class QueryFormRenderer(BrowsableAPIRenderer):
             "view": view,
             "see_also": view.see_also() if hasattr(view, "see_also") else [],
             "problem": problem,
+            "nearest": view.nearest(problem["code"]) if problem and hasattr(view, "nearest") else [],
             "send_forms": forms,
             "response_headers": _headers(data, response),
             **_query_context(view, request),
@@ -128,6 +130,7 @@ def _answer_context(content: str, view: Any, request: Request, *, is_problem: bo
         "content": content,
         "sections": answer_sections(document, links),
         "bars": candle_bars(document),
+        "has_charts": bool(settings.STATICFILES_DIRS),
         "chart_url": view.chart_url() if hasattr(view, "chart_url") else "",
         "shown_rows": SHOWN_ROWS,
         "page_links": page_links(request, document),

@@ -28,18 +28,21 @@ class SendForm:
     bodies: Mapping[str, str]
 
 
-def send_forms(view: Any, request: Request) -> list[SendForm]:
-    """Return the forms of a view, none for methods that the view lacks or that the caller may not use."""
-    return list(_forms(view, request))
+def send_forms(view: Any, request: Request, answer: Any = None) -> list[SendForm]:
+    """Return the forms of a view, none for methods that the view lacks or that the caller may not use.
+
+    answer: the page's document. A form that replaces it begins with its values.
+    """
+    return list(_forms(view, request, answer))
 
 
-def _forms(view: Any, request: Request) -> Iterator[SendForm]:
+def _forms(view: Any, request: Request, answer: Any) -> Iterator[SendForm]:
     for method, label in _METHODS.items():
         if method not in view.allowed_methods:
             continue
         with override_method(view, request, method):
             if _is_allowed(view):
-                yield _form(view, method, label)
+                yield _form(view, method, label, answer if method == "PUT" else None)
 
 
 def _is_allowed(view: Any) -> bool:
@@ -50,10 +53,10 @@ def _is_allowed(view: Any) -> bool:
     return True
 
 
-def _form(view: Any, method: str, label: str) -> SendForm:
+def _form(view: Any, method: str, label: str, present: Any) -> SendForm:
     if method == "DELETE" or not _takes_body(view):
         return SendForm(method, label, None, {})
-    example = _example(view)
+    example = _with_values(_example(view), present)
     content = "" if example is None else orjson.dumps(example, option=orjson.OPT_INDENT_2).decode()
     media_types = [parser.media_type for parser in view.parser_classes]
     bodies = {_JSON: content}
@@ -88,6 +91,17 @@ def _example(view: Any) -> Any:
             return example.value
     serializer = view.get_serializer() if hasattr(view, "get_serializer") else None
     return None if serializer is None else dict(serializer.data)
+
+
+def _with_values(example: Any, present: Any) -> Any:
+    """Return the example's fields with their present values, if there are values for all."""
+    if (
+        not isinstance(example, Mapping)
+        or not isinstance(present, Mapping)
+        or not example.keys() <= present.keys()
+    ):
+        return example
+    return {name: present[name] for name in example}
 
 
 def _rows(example: Any) -> list[dict[str, Any]]:

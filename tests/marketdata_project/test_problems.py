@@ -179,8 +179,8 @@ def test_an_error_outside_of_the_api_is_a_problem_too(db, monkeypatch):
         "/a%ff",
     ],
 )
-def test_an_unknown_path_is_404_in_json_whoever_asks(db, path):
-    for accept in ("*/*", "text/html", "image/png"):
+def test_an_unknown_path_is_404_in_json_for_programs(db, path):
+    for accept in ("*/*", "application/json", "image/png", "text/*;q=0.1, application/json"):
         assert problem(Client().get(path, headers={"Accept": accept})) == (404, "not_found")
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
         assert problem(Client().generic(method, path, b"{}")) == (404, "not_found")

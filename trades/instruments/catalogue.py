@@ -12,6 +12,7 @@ import msgspec
 from django.conf import settings
 from django.db import transaction
 
+from http_requests.nearest_name import nearest_of
 from store.instruments import ALIAS_SEPARATOR, Instrument
 from trades.instruments.serializers import instrument_document
 from trades.instruments.services import instruments_all
@@ -21,6 +22,8 @@ from trades.stores import market_store
 
 # Rows written in one transaction; a larger batch would make the database's other writers wait longer.
 _ROWS_AT_ONCE = 2_000
+# Symbols that are compared with an unknown one.
+_COMPARED = 2_000
 _STATE = 1
 _LOCK = "catalogue.lock"
 _NUMBERS = ("tick_size", "settle", "strike", "multiplier")
@@ -70,6 +73,16 @@ def catalogue_first(instrument_class: str, count: int) -> list[Instrument]:
     catalogue_refresh()
     of_class = InstrumentEntry.objects.filter(instrument_class=instrument_class).order_by("symbol")
     return [instrument_in(entry) for entry in of_class[:count]]
+
+
+def catalogue_nearest(symbol: str, instrument_class: str) -> str | None:
+    """Return the most similar symbol of a class that begins with the same letter; None if none is similar.
+
+    Raises `StorageError`s.
+    """
+    catalogue_refresh()
+    alike = InstrumentEntry.objects.filter(instrument_class=instrument_class, symbol__startswith=symbol[:1])
+    return nearest_of(symbol, alike.order_by("symbol").values_list("symbol", flat=True)[:_COMPARED])
 
 
 @contextmanager

@@ -94,7 +94,10 @@ def test_a_row_leads_to_its_page():
 
 
 def test_bars_of_one_symbol_are_drawn():
-    assert candle_bars({"symbol": "AAPL", "bars": [BAR]}) == [BAR]
+    later = {**BAR, "timestamp": "2025-01-02T14:31:00Z", "volume": None, "final": False}
+    nothing = {**BAR, "open": None}
+    bars = candle_bars({"symbol": "AAPL", "bars": [later, nothing, BAR]})
+    assert bars == [{**BAR, "final": True}, {**later, "volume": 0}]
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,16 @@ def test_without_an_example_a_form_holds_the_serializer_s_initial_values():
     assert json.loads(found["application/json"]) == {"amount": 3}
 
 
+def test_a_form_that_replaces_a_document_begins_with_its_values():
+    class Read(Writes):
+        def read(self, request: Request) -> Response:
+            return Response({"amount": 7, "changed_at": "2025-01-02T14:30:00Z"})
+
+    view: Any = bound({"get": "read", "put": "change"}, read=Read.read)
+    found = bodies(respond(view, accept="text/html").content.decode())
+    assert json.loads(found["application/json"]) == {"amount": 7}
+
+
 def test_a_call_without_a_body_is_a_button():
     html = page({"post": "cancel", "delete": "change"}).content.decode()
     assert [form["data-method"] for form in forms(html)] == ["POST", "DELETE"]

@@ -1,0 +1,129 @@
+"""The data pages, the forms that send bodies, and the pages of errors, in a browser."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.browser.chromium import DARK, DESKTOP, PHONE, Watched
+from tests.browser.conftest import Opened
+
+pytestmark = pytest.mark.system
+
+WINDOWS = pytest.mark.parametrize(
+    ("name", "options"), [("desktop", DESKTOP), ("phone", PHONE), ("dark", DARK)]
+)
+BARS = "/api/v1/market-data/equities/DEMOA/ohlcv"
+TRADE = {"symbol": "FORM", "timestamp": "2025-01-02T14:30:00Z", "price": 12.5, "volume": 10}
+
+
+def assert_sound(watched: Watched, *, statuses: tuple[int, ...] = ()) -> None:
+    """No faults but the statuses that a page is about, nothing for axe, nothing beyond the window."""
+    faults = [fault for fault in watched.faults if not any(f"status of {each}" in fault for each in statuses)]
+    assert faults == []
+    assert watched.axe() == []
+    assert watched.width_beyond() <= 0
+
+
+@WINDOWS
+def test_a_page_of_bars_has_candles_a_table_and_folded_json(
+    opened: Opened, name: str, options: dict[str, Any]
+):
+    with opened(login=True, **options) as watched:
+        page = watched.page
+        watched.goto(f"{BARS}?last=60&resolution=1h")
+        page.get_by_role("heading", name="DEMOA: ohlcv").wait_for()
+        page.locator("#chart canvas").first.wait_for()
+        assert page.locator("tbody tr").count() == 60
+        assert not page.locator("details.raw pre").is_visible()
+        assert not page.get_by_label("Adjustment").is_visible()
+        assert page.get_by_role("link", name="Open in the dashboard").is_visible()
+        watched.shoot(f"data_page_{name}")
+        assert_sound(watched)
+
+
+def test_empty_fields_of_a_query_are_not_sent(opened: Opened):
+    with opened(login=True) as watched:
+        page = watched.page
+        watched.goto(BARS)
+        page.get_by_label("Last").fill("3")
+        page.get_by_role("button", name="Show").click()
+        page.wait_for_url("**/ohlcv?last=3")
+        assert page.locator("tbody tr").count() == 3
+        page.locator("details.raw summary").first.click()
+        assert '"bars"' in str(page.locator("details.raw pre").text_content())
+        page.go_back()
+        assert page.get_by_label("Last").is_enabled()
+        assert_sound(watched)
+
+
+@WINDOWS
+def test_a_form_sends_a_row_and_shows_the_answer(opened: Opened, name: str, options: dict[str, Any]):
+    with opened(login=True, **options) as watched:
+        page = watched.page
+        watched.goto("/api/v1/trades/ingest")
+        body = page.get_by_label("Body")
+        assert "trades" in json.loads(body.input_value())
+        watched.shoot(f"ingest_{name}")
+        assert_sound(watched)
+        page.get_by_label("Content type").select_option("text/csv")
+        assert body.input_value().startswith("timestamp,symbol,price,volume\n")
+        page.get_by_label("Content type").select_option("application/json")
+        body.fill(json.dumps({"trades": [{**TRADE, "symbol": f"FORM{name.upper()}"}]}))
+        page.get_by_role("button", name="Send").click()
+        page.locator("dd", has_text=f"FORM{name.upper()}").wait_for()
+        assert page.get_by_label("Body").input_value().startswith('{"trades"')
+        watched.shoot(f"ingested_{name}")
+        assert_sound(watched)
+
+
+def test_a_refused_body_is_explained_above_the_form_and_kept(opened: Opened):
+    with opened(login=True) as watched:
+        page = watched.page
+        watched.goto("/api/v1/trades/ingest")
+        page.get_by_label("Body").fill('{"trades": [{"symbol": "AAPL"}]}')
+        page.get_by_role("button", name="Send").click()
+        page.get_by_role("alert").wait_for()
+        assert page.get_by_label("Body").input_value() == '{"trades": [{"symbol": "AAPL"}]}'
+        watched.shoot("refused_body_desktop")
+        assert_sound(watched, statuses=(400, 422))
+
+
+@WINDOWS
+def test_an_unknown_path_is_a_page_with_the_way_back(opened: Opened, name: str, options: dict[str, Any]):
+    with opened(**options) as watched:
+        page = watched.page
+        watched.goto("/api/v1/instrumnets")
+        assert page.get_by_role("link", name="/api/v1/instruments").is_visible()
+        watched.shoot(f"not_found_{name}")
+        assert_sound(watched, statuses=(404,))
+
+
+def test_an_unknown_symbol_leads_to_the_nearest(opened: Opened):
+    with opened(login=True) as watched:
+        watched.goto(f"{BARS.replace('DEMOA', 'DEMOX')}?last=3")
+        watched.shoot("unknown_symbol_desktop")
+        assert_sound(watched, statuses=(404,))
+        watched.page.get_by_role("link", name="DEMO").click()
+        watched.page.get_by_role("heading", name="DEMO").wait_for()
+        assert watched.page.locator("tbody tr").count() == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "has_table"),
+    [
+        ("instruments", "/api/v1/instruments", True),
+        ("instrument", "/api/v1/instruments/DEMOA", False),
+        ("trades", "/api/v1/market-data/equities/DEMOA/trades?last=50", True),
+        ("coverage", "/api/v1/market-data/equities/DEMOA/coverage", False),
+        ("keys", "/api/v1/keys", True),
+        ("limits", "/api/v1/limits", False),
+        ("audit", "/api/v1/audit", True),
+    ],
+)
+def test_lists_are_tables_and_documents_are_facts(opened: Opened, name: str, path: str, has_table: bool):
+    with opened(login=True, **PHONE) as watched:
+        watched.goto(path)
+        assert bool(watched.page.locator("table").count()) or not has_table
+        watched.shoot(f"{name}_phone")
+        assert_sound(watched)
