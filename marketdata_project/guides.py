@@ -64,13 +64,15 @@ def results_page(text: str) -> GuidePage:
 def guide_page(name: str) -> GuidePage:
     """Return the page of the guide `name`, one of `guide_names()`."""
     contents = [section for section in guide_sections(name) if section.level == 2]
+    title, end, rest = guide_html(name).partition("</h1>")
     return _page(
         "guide.html",
         {
             "title": guide_title(name),
             "contents": contents if len(contents) >= _MIN_CONTENTS else [],
             # The renderer has escaped all text of the guide.
-            "html": mark_safe(guide_html(name)),  # noqa: S308
+            "heading": mark_safe(title + end),  # noqa: S308
+            "html": mark_safe(rest),  # noqa: S308
         },
     )
 

@@ -79,7 +79,7 @@ def test_every_guide_lists_its_headings(html):
     for name in guide_names():
         headings = [section for section in guide_sections(name) if section.level == 2]
         page = html(f"/docs/guide/{name}")
-        assert ('class="contents"' in page) == (len(headings) >= 3)
+        assert ('class="columns contents"' in page) == (len(headings) >= 3)
 
 
 def test_the_type_of_every_problem_leads_to_its_row_and_the_row_to_a_guide(html):
