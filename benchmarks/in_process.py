@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -16,9 +16,11 @@ import pyarrow as pa
 
 from benchmarks.report import Goal, Ratio, Row, Sizes
 from store import open_store
+from store.copies import encode_states
 from store.csv import CsvStore
-from store.datasets import TRADES
-from store.protocol import Append, Dedupe
+from store.datasets import DATASETS, TRADES
+from store.mirroring import Mirror
+from store.protocol import Append, CommitId, Dedupe
 from store.reading import Reader
 from store.timestamps import DAY_NS, SECOND_NS
 
@@ -42,6 +44,7 @@ def measure_in_process(sizes: Sizes) -> Iterator[Row]:
         reader = open_store(folder)
         symbol = reader.symbols()[0]
         yield from _measure_bars(reader, symbol, folder)
+        yield from _measure_mirror(reader, symbol, folder)
         file = str(folder / TRADES.name / symbol / "commits.jsonl")
         here, peer = _microseconds(lambda: reader.latest(symbol), lambda: os.stat(file))  # noqa: PTH116
         yield Ratio(
@@ -67,6 +70,41 @@ def _measure_bars(reader: Reader, symbol: str, folder: Path) -> Iterator[Row]:
         yield Ratio(
             f"bars() of {_BARS} minutes, against slices of {name}", here=here, beside=peer, unit="µs", goal=Goal(most=3)
         )  # fmt: skip
+
+
+def _measure_mirror(reader: Reader, symbol: str, folder: Path) -> Iterator[Row]:
+    """Yield the time of the same bars from a mirror, beside that of the original."""
+    mirror = Mirror(folder / "mirror", "here")
+    with mirror.opened():
+        mirror.fold(mirror.update(LocalSource(CsvStore(folder)), [symbol]))
+    bars, copied = reader.bars(symbol), open_store(folder / "mirror")
+    first = len(bars) // 2 - _BARS // 2
+    start, end = int(bars.time_ns[first]), int(bars.time_ns[first + _BARS])
+    assert len(copied.bars(symbol, start, end)) == _BARS
+    here, peer = _microseconds(
+        lambda: copied.bars(symbol, start, end), lambda: reader.bars(symbol, start, end)
+    )
+    yield Ratio(
+        f"bars() of {_BARS} minutes from a mirror, against the original",
+        here=here,
+        beside=peer,
+        unit="µs",
+        goal=Goal(most=1.2),
+    )
+
+
+class LocalSource:
+    """A store of this process as the origin of a mirror."""
+
+    def __init__(self, store: CsvStore) -> None:
+        self._store = store
+
+    def states(self, symbols: Sequence[str], **_: object) -> bytes:
+        return encode_states(self._store.log_states(symbols))
+
+    @contextmanager
+    def copy(self, dataset: str, symbol: str, after: CommitId) -> Iterator[Iterator[bytes]]:
+        yield self._store.log_piece(DATASETS[dataset], symbol, after)
 
 
 def _measure_scan(reader: Reader) -> Iterator[Row]:

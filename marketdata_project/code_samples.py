@@ -27,11 +27,11 @@ _SYMBOLS = {
 # Ids are those of the examples of answers.
 _PATH_VALUES = {
     "account": "DEMO",
+    "dataset": "trades",
     "order": "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11",
     "execution": "6c1d9a54-8f0e-4b1f-8a51-2f4f0d3e9b22",
     "job": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
     "key": "12",
-    "dataset": "trades",
 }
 _QUERY_VALUES = {
     "symbol": _EQUITY,

@@ -278,7 +278,7 @@ below_api_v1: list[URLPattern | URLResolver] = [
     re_path(r"^market-data/universes/?\Z", UniversesViewSet.as_view({"get": "retrieve"}), name="universes"),
     re_path(r"^market-data/logs/?\Z", LogsViewSet.as_view({"get": "list"}), name="logs"),
     re_path(
-        rf"^market-data/logs/(?P<dataset>[a-z-]+)/{_SYMBOL}/copy/?\Z",
+        rf"^market-data/logs/(?P<dataset>[^/]+)/{_SYMBOL}/copy/?\Z",
         LogCopyViewSet.as_view({"get": "retrieve"}),
         name="log-copy",
     ),

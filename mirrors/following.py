@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from outbound.exceptions import DestinationRefused, OutboundError, UnexpectedStatus
 from store.copies import CopyMalformed
 from store.exceptions import StorageError
-from store.mirroring import LogProgress, LogSource, Mirror
+from store.mirroring import CopyProgress, LogSource, Mirror
 
 WAIT_SECONDS = 25
 """So long the origin holds the question for news."""
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
+# As often as the worker of a server does.
+_FOLD_SECONDS = 2.0
 # While a log is far behind, it is told at most so often.
 _TOLD_SECONDS = 1.0
 FAILURES = (OutboundError, CopyMalformed, StorageError)
@@ -27,17 +29,17 @@ class ProgressLines:
     """
 
     say: Callable[[str], object]
-    newest: dict[tuple[str, str], LogProgress] = field(default_factory=dict)
+    newest: dict[tuple[str, str], CopyProgress] = field(default_factory=dict)
     _said: dict[tuple[str, str], str] = field(default_factory=dict)
     _said_at: dict[tuple[str, str], float] = field(default_factory=dict)
 
-    def on_the_way(self, progress: LogProgress) -> None:
+    def on_the_way(self, progress: CopyProgress) -> None:
         """Tell the progress of a log, unless it was told a moment ago."""
         name = progress.dataset, progress.symbol
         if time.monotonic() - self._said_at.get(name, 0.0) >= _TOLD_SECONDS:
             self.tell(progress)
 
-    def tell(self, progress: LogProgress) -> None:
+    def tell(self, progress: CopyProgress) -> None:
         """Tell the progress of a log if it has changed."""
         name = progress.dataset, progress.symbol
         text = progress_text(progress)
@@ -56,7 +58,7 @@ class ProgressLines:
         return f"{text}; {problems} not copied further" if problems else text
 
 
-def progress_text(progress: LogProgress) -> str:
+def progress_text(progress: CopyProgress) -> str:
     """Return a log's progress in a line."""
     name = f"{progress.dataset}/{progress.symbol}: commit {progress.head.token}"
     if progress.problem:
@@ -101,6 +103,7 @@ def follow(
             continue
         for progress in found:
             lines.tell(progress)
+        mirror.fold(found, pause=0.0 if once else _FOLD_SECONDS)
         if once:
             return
         pause, wait_seconds = _FIRST_PAUSE_SECONDS, WAIT_SECONDS

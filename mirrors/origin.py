@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from outbound.destination import Destination, Limits
 from outbound.exceptions import AnswerTooLarge, UnexpectedStatus
-from store.copies import LogRestored
+from store.copies import OriginRestored
 from store.protocol import CommitId
 
 _ROOT = "/api/v1/market-data/logs"
@@ -50,5 +50,5 @@ class InstallationLogs:
                 yield answer.pieces
         except UnexpectedStatus as error:
             if error.code == "resync":
-                raise LogRestored(str(error)) from error
+                raise OriginRestored(str(error)) from error
             raise

@@ -66,7 +66,6 @@ class LogsViewSet(ViewSet):
 
     @extend_schema(
         operation_id="logs",
-        tags=["logs"],
         summary="The newest commits of logs, and the declarations of their symbols",
         parameters=[LogsQuerySerializer, prefer_header("it is not the one that was `seen`")],
         responses={200: LogsSerializer},
@@ -103,7 +102,6 @@ class LogCopyViewSet(ViewSet):
 
     @extend_schema(
         operation_id="log_copy",
-        tags=["logs"],
         summary="The next commits of a log, as they are written",
         parameters=[
             LogCopyQuerySerializer,

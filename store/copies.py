@@ -5,7 +5,7 @@
     ├── MirrorInUse       another process copies into the folder
     ├── CopyMalformed     the answer is not a copy of the log that was asked for
     │   └── CopyCut       the answer ends too early; ask again
-    └── LogRestored       the log does not have the mirror's commit: it was restored, or the mirror was written to
+    └── OriginRestored    the log does not have the mirror's commit: it was restored, or the mirror was written to
 
 An answer (`GET …/logs/{dataset}/{symbol}/copy`) is lines of JSON: a `LogStart`; for each commit a `CopiedRecord`, the
 bytes of its parts as `CopiedBytes`, and `PartHashes`; a `CopyEnd`. `docs/mirror.md` describes them.
@@ -42,7 +42,7 @@ class CopyCut(CopyMalformed):
     """The answer ends too early. Ask again: the commits before are kept."""
 
 
-class LogRestored(MirrorError):
+class OriginRestored(MirrorError):
     """The log does not have the mirror's newest commit. Discard the copy, and copy from the beginning."""
 
 

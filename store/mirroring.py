@@ -7,18 +7,20 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
 from store.copies import (
     CopyMalformed,
-    LogRestored,
     LogState,
     MirrorInUse,
     NotAMirror,
+    OriginRestored,
     decode_lines,
     decode_states,
 )
@@ -27,7 +29,9 @@ from store.csv.files.disk import Disk, unavailable_on_error
 from store.csv.files.file_names import MIRROR_FILE, folder_name
 from store.csv.instrument_file import INSTRUMENTS_FILE, InstrumentFile, declaration_line, parse_declaration
 from store.csv.log.commit_log import has_commits
+from store.csv.store import CsvStore
 from store.datasets import DATASETS
+from store.exceptions import StorageError
 from store.protocol import NO_COMMIT, CommitId
 from store.timestamps import SECOND_NS, InvalidTimestamp, parse_timestamp
 
@@ -42,11 +46,11 @@ class LogSource(Protocol):
         """Return the document of `LogStates`; if it is the one that was `seen`, wait for another one."""
 
     def copy(self, dataset: str, symbol: str, after: CommitId) -> AbstractContextManager[Iterable[bytes]]:
-        """Return the next commits, as the bytes of `store.copies`. Raises `LogRestored` if the log lacks `after`."""
+        """Return the next commits, as the bytes of `store.copies`. Raises `OriginRestored` if the log lacks `after`."""
 
 
 @dataclass(frozen=True, slots=True)
-class LogProgress:
+class CopyProgress:
     """How far a log is copied.
 
     head, committed_ns: the copy's newest commit and its time; origin_head, origin_ns: those of the origin. problem: why
@@ -85,6 +89,8 @@ class Mirror:
         self._disk = disk or Disk()
         self._instruments = InstrumentFile(folder, self._disk, lambda: 0)
         self._copies: dict[tuple[str, str], LogCopy] = {}
+        self._store = CsvStore(folder)
+        self._folded: dict[tuple[str, str], tuple[CommitId, float]] = {}
         self._seen = ""
 
     @contextmanager
@@ -110,8 +116,8 @@ class Mirror:
         *,
         anew: bool = False,
         wait_seconds: int = 0,
-        on_progress: Callable[[LogProgress], object] = lambda _: None,
-    ) -> list[LogProgress]:
+        on_progress: Callable[[CopyProgress], object] = lambda _: None,
+    ) -> list[CopyProgress]:
         """Copy what is new of these symbols, and return how far each log is copied.
 
         anew: discard the copy of a log that was restored, and copy it from the beginning. wait_seconds: if nothing is
@@ -127,6 +133,19 @@ class Mirror:
         found += [self._lost(name, anew) for name in self._local_logs(symbols) if name not in logs]
         self._seen = states.seen
         return found
+
+    def fold(self, found: Sequence[CopyProgress], *, pause: float = 0.0) -> None:
+        """Bring derived files up to date, so that reads are fast. found: as `update` returns it.
+
+        pause: a log that was folded within so many seconds is left out. Derived files that cannot be made are left out.
+        """
+        for each in found:
+            name = each.dataset, each.symbol
+            head, folded_at = self._folded.get(name, (NO_COMMIT, -inf))
+            if each.head != head and time.monotonic() - folded_at >= pause:
+                with suppress(StorageError):
+                    self._store.derive(DATASETS[each.dataset], each.symbol)
+                self._folded[name] = each.head, time.monotonic()
 
     def _lock(self, descriptor: int) -> None:
         try:
@@ -148,8 +167,8 @@ class Mirror:
         self._disk.sync_folder(self._folder)
 
     def _copy(
-        self, source: LogSource, state: LogState, anew: bool, on_progress: Callable[[LogProgress], object]
-    ) -> LogProgress:
+        self, source: LogSource, state: LogState, anew: bool, on_progress: Callable[[CopyProgress], object]
+    ) -> CopyProgress:
         name = state.dataset, state.symbol
         while True:
             progress = self._progress(state)
@@ -159,7 +178,7 @@ class Mirror:
             try:
                 with source.copy(*name, head) as pieces:
                     self._log_copy(name).apply(decode_lines(pieces))
-            except LogRestored:
+            except OriginRestored:
                 if not anew or not head.number:
                     return self._progress(state, _told_restored(head, state.head))
                 self._discard(name)
@@ -172,17 +191,17 @@ class Mirror:
             if progress.head.number >= state.number:
                 return progress
 
-    def _progress(self, state: LogState, problem: str = "") -> LogProgress:
+    def _progress(self, state: LogState, problem: str = "") -> CopyProgress:
         head, committed_ns = self._log_copy((state.dataset, state.symbol)).head()
         origin_ns = parse_timestamp(state.committed_at)
-        return LogProgress(state.dataset, state.symbol, head, committed_ns, state.head, origin_ns, problem)
+        return CopyProgress(state.dataset, state.symbol, head, committed_ns, state.head, origin_ns, problem)
 
-    def _lost(self, name: tuple[str, str], anew: bool) -> LogProgress:
+    def _lost(self, name: tuple[str, str], anew: bool) -> CopyProgress:
         head, committed_ns = self._log_copy(name).head()
         if anew:
             self._discard(name)
         problem = "" if anew else "the origin has no such log any more; --anew discards the copy"
-        return LogProgress(*name, head, committed_ns, NO_COMMIT, committed_ns, problem)
+        return CopyProgress(*name, head, committed_ns, NO_COMMIT, committed_ns, problem)
 
     def _local_logs(self, symbols: Sequence[str]) -> list[tuple[str, str]]:
         names = [(dataset, symbol) for dataset in DATASETS for symbol in symbols]

@@ -17,7 +17,7 @@ from marketdata_project.front.lanes import Lane
 from marketdata_project.front.waiting import AnswerWaiting
 from mirrors import views
 from mirrors.waiting import LogsChange, LogsChanges
-from store.copies import LogRestored
+from store.copies import OriginRestored
 from store.datasets import TRADES
 from store.instruments import Instrument
 from store.mirroring import Mirror
@@ -67,7 +67,7 @@ class ApiOrigin:
         path = f"{LOGS}/{dataset.replace('_', '-')}/{symbol}/copy"
         response = self._api.get(path, {"after": token(after) if after.number else "0"})
         if response.status_code == 409:
-            raise LogRestored
+            raise OriginRestored
         yield iter(response.streaming_content)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from store.copies import LogRestored, encode_states
+from store.copies import OriginRestored, encode_states
 from store.csv import CsvStore
 from store.datasets import DATASETS
 from store.protocol import CommitId
@@ -27,7 +27,7 @@ class Origin:
         try:
             lines = self.store.log_piece(DATASETS[dataset], symbol, after)
         except Resync as error:
-            raise LogRestored(str(error)) from error
+            raise OriginRestored(str(error)) from error
         yield self.changed(lines)
 
 

@@ -16,8 +16,8 @@ from store.copies import (
     CopiedRecord,
     CopyEnd,
     CopyMalformed,
-    LogRestored,
     LogStart,
+    OriginRestored,
     PartHashes,
     encode_line,
 )
@@ -303,7 +303,7 @@ def test_no_wrong_list_of_logs_is_taken(origin: Origin, tmp_path: Path, lie: str
 def test_an_origin_that_is_restored_again_and_again_is_told(origin: Origin, tmp_path: Path):
     def forgetful(dataset: str, symbol: str, after: CommitId) -> Any:
         if after.number:
-            raise LogRestored
+            raise OriginRestored
         return usual(dataset, symbol, after)
 
     mirrored(origin, tmp_path / "mirror")

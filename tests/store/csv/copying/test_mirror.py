@@ -17,7 +17,7 @@ from store.csv.copying import pieces
 from store.datasets import DATASETS, QUOTES, TRADES
 from store.exceptions import StoreUnavailable
 from store.instruments import Instrument
-from store.mirroring import LogProgress, Mirror
+from store.mirroring import CopyProgress, Mirror
 from store.protocol import ALL_TIME, NO_COMMIT, Append, Dedupe
 from tests.chance import examples
 from tests.store.builders import DAY, MINUTE, SYMBOL, Clock, amendment, batch, cancel, stored, trade
@@ -41,13 +41,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "mirror"
 
 
-def mirrored(origin: Origin, folder: Path, symbols=SYMBOLS, **options) -> list[LogProgress]:
+def mirrored(origin: Origin, folder: Path, symbols=SYMBOLS, **options) -> list[CopyProgress]:
     mirror = Mirror(folder, "http://origin")
     with mirror.opened():
         return mirror.update(origin, symbols, **options)
 
 
-def told(each: LogProgress) -> str:
+def told(each: CopyProgress) -> str:
     return f"{each.dataset}/{each.symbol} {each.head.number}"
 
 
@@ -93,6 +93,20 @@ def test_a_mirror_has_the_same_bytes(origin: Origin, folder: Path):
     assert progress.is_current
     assert progress.commits_behind == 0
     assert files_of(folder) == files_of(folder.parent / "origin")
+
+
+def test_derived_files_are_made_and_made_again_after_a_while(origin: Origin, folder: Path):
+    fill(origin.store)
+    mirror = Mirror(folder, "http://origin")
+    with mirror.opened():
+        mirror.fold(mirror.update(origin, SYMBOLS))
+        assert CsvStore(folder).rows_behind(TRADES, SYMBOL) == 0
+        origin.store.append(batch(trade(9)))
+        mirror.fold(mirror.update(origin, SYMBOLS), pause=100)
+        assert CsvStore(folder).rows_behind(TRADES, SYMBOL) == 1
+        mirror.fold(mirror.update(origin, SYMBOLS))
+        assert CsvStore(folder).rows_behind(TRADES, SYMBOL) == 0
+    assert same_answers(origin.store, CsvStore(folder))
 
 
 def test_only_the_symbols_that_were_asked_for_are_copied(origin: Origin, folder: Path):
