@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.chromium import DARK, DESKTOP, PHONE, Watched
 from tests.browser.conftest import Opened
@@ -81,6 +81,7 @@ def test_sample_is_shown_without_faults(opened: Opened, name: str, options: Any)
         page.keyboard.press("ArrowLeft")
         page.keyboard.press("Enter")
         page.locator("#bar-values").wait_for()
+        expect(page.locator("#asof")).to_be_enabled()
         watched.shoot(f"dashboard_{name}")
         assert watched.faults == []
         assert watched.axe() == []
@@ -178,7 +179,7 @@ def test_reload_keeps_its_place(opened: Opened):
         page.wait_for_timeout(500)
         expect(page.locator(SUMMARY)).to_contain_text("bars")
         reveal_earlier(page, bars(page))
-        page.wait_for_function("location.hash.includes('&to=')")
+        expect(page).to_have_url(re.compile("&to="))
         page.wait_for_timeout(1000)
         before = place(page)
         page.reload()
@@ -193,6 +194,43 @@ def test_reload_keeps_its_place(opened: Opened):
 
 def place(page: Page) -> dict[str, str]:
     return dict(part.split("=") for part in page.evaluate("location.hash.slice(1)").split("&"))
+
+
+def test_a_cut_of_the_connection_is_said_and_nothing_is_missed(opened: Opened, feed: httpx.Client):
+    store(feed, "CUT", datetime.now(UTC) - timedelta(minutes=2), 60.0)
+    sockets: list[WebSocketRoute] = []
+
+    def through(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    with opened(login=True) as watched:
+        watched.page.route_web_socket(re.compile("/ws/v1/stream"), through)
+        page = show(watched, "CUT")
+        page.wait_for_timeout(500)
+        sockets[0].close()
+        expect(page.locator("#connection")).to_contain_text("Connection lost")
+        store(feed, "CUT", datetime.now(UTC), 61.0)
+        expect(page.locator("#connection")).to_have_text("Live")
+        expect(page.locator(SUMMARY)).to_contain_text("close 61,")
+        expect(page.locator("#tape tr")).to_have_count(2)
+        assert len(sockets) == 2
+        assert watched.faults == []
+
+
+def test_gaps_are_listed_with_their_reason(opened: Opened, feed: httpx.Client):
+    declared = {"exchange": "XNAS", "gap_rule": "calendar"}
+    feed.put("/api/v1/instruments/GAPPY", json=declared).raise_for_status()
+    for minute in (0, 1, 2, 9, 10, 30):
+        store(feed, "GAPPY", CORRECTED + timedelta(minutes=minute), 10.0 + minute / 10)
+    with opened(login=True, **DESKTOP) as watched:
+        page = show(watched, "GAPPY")
+        expect(page.locator("#gaps-summary")).to_contain_text("2 gaps")
+        page.locator("#gaps-summary").click()
+        expect(page.locator("#gaps")).to_contain_text("2025-01-02 15:03:00")
+        watched.shoot("dashboard_gaps")
+        assert watched.faults == []
+        assert watched.axe() == []
 
 
 def test_a_refusal_is_said_with_its_code(opened: Opened):

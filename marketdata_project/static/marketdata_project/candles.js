@@ -14,6 +14,9 @@ const DARK = {
 };
 // With fewer bars than this before the visible ones the owner is asked for earlier ones.
 const SOON = 30;
+// At least this many places are in view, and this many empty ones after the newest bar.
+const FEWEST = 60;
+const MARGIN = 3;
 
 class Candles {
   constructor(element, {onClick = () => {}, onRange = () => {}} = {}) {
@@ -21,7 +24,7 @@ class Candles {
     this.onClick = onClick;
     this.onRange = onRange;
     this.bars = [];
-    this.absences = [];
+    this.places = [];
     this.selected = -1;
     this.dark = matchMedia("(prefers-color-scheme: dark)");
     this.#build();
@@ -37,7 +40,7 @@ class Candles {
     this.canvas = this.#child("div", "candles-canvas", {"aria-hidden": "true"});
     this.summary = this.#child("p", "candles-spoken");
     this.voice = this.#child("p", "candles-spoken", {"aria-live": "polite"});
-    this.chart = LightweightCharts.createChart(this.canvas, {autoSize: true, timeScale: {timeVisible: true, rightOffset: 3}});
+    this.chart = LightweightCharts.createChart(this.canvas, {autoSize: true, timeScale: {timeVisible: true, rightOffset: MARGIN}});
     this.gaps = this.chart.addHistogramSeries({priceScaleId: "gaps", priceLineVisible: false, lastValueVisible: false});
     this.volumes = this.chart.addHistogramSeries({
       priceScaleId: "volume", priceFormat: {type: "volume"}, priceLineVisible: false, lastValueVisible: false,
@@ -87,12 +90,11 @@ class Candles {
   }
 
   #draw() {
-    const places = placesOf(this.absences, this.bars);
     const decimals = decimalsOf(this.bars);
     this.candles.applyOptions({priceFormat: {type: "price", precision: decimals, minMove: 10 ** -decimals}});
     this.candles.setData(this.bars.map((bar) => candleOf(bar, this.colours)));
     this.volumes.setData(this.bars.map((bar) => volumeOf(bar, this.colours)));
-    this.gaps.setData(places.map(({time, reason}) => ({time, value: 1, color: this.colours.gaps[reason] ?? this.colours.gaps.gap})));
+    this.gaps.setData(this.places.map(({time, reason}) => ({time, value: 1, color: this.colours.gaps[reason] ?? this.colours.gaps.gap})));
     this.#summarise();
   }
 
@@ -145,6 +147,7 @@ class Candles {
   /** Show these bars instead of all others, oldest first. */
   setBars(bars) {
     this.bars = [...bars];
+    this.places = [];
     this.selected = -1;
     this.#draw();
   }
@@ -175,13 +178,24 @@ class Candles {
 
   /** Shade the intervals of absences, `{start, end, reason}`, in which a bar is missing. Closed hours and quiet ones are not shaded. */
   showGaps(absences) {
-    this.absences = [...absences];
+    const places = placesOf(absences, this.bars);
+    if (!places.length && !this.places.length) return;
+    const scale = this.chart.timeScale();
+    const [before, times] = [scale.getVisibleLogicalRange(), scale.getVisibleRange()];
+    this.places = places;
     this.#draw();
+    // What was in view stays in view, beside the new places.
+    if (before?.from < 0) scale.setVisibleLogicalRange({from: before.from, to: this.bars.length + places.length + MARGIN});
+    else if (times) scale.setVisibleRange(times);
   }
 
-  /** Show the bars from one second since 1970 to another. */
+  /** Show the bars from one second since 1970 to another; at least some, so that none is huge. */
   showRange(from, to) {
-    if (this.bars.length) this.chart.timeScale().setVisibleRange({from, to});
+    const last = this.bars.findLastIndex((bar) => timeOf(bar) <= to);
+    const first = this.bars.findIndex((bar) => timeOf(bar) >= from);
+    const scale = this.chart.timeScale();
+    if (last - first < FEWEST) scale.setVisibleLogicalRange({from: last - FEWEST, to: last + MARGIN});
+    else scale.setVisibleRange({from, to});
   }
 
   /** The time of the oldest bar in seconds since 1970; null without bars. */
@@ -190,8 +204,9 @@ class Candles {
   }
 
   /** Show the newest bars. */
-  showNewest() {
-    this.chart.timeScale().scrollToRealTime();
+  showNewest(count = 120) {
+    const {length} = this.bars;
+    this.chart.timeScale().setVisibleLogicalRange({from: length - Math.max(FEWEST, Math.min(length, count)), to: length + MARGIN});
   }
 
   destroy() {

@@ -56,7 +56,7 @@ export class ChartPanel {
     this.#chart.setBars(bars);
     note(bars.length ? "" : "There are no bars.");
     if (place && from && bars.length) this.#chart.showRange(Number(from), to ? Number(to) : timeOf(bars.at(-1)));
-    else if (bars.length) this.#chart.showRange(timeOf(bars.at(-Math.min(120, bars.length))), timeOf(bars.at(-1)));
+    else if (bars.length) this.#chart.showNewest();
     if (!state.as_of) this.#follow();
     this.#gaps(bars, {signal});
   }

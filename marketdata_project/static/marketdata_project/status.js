@@ -95,7 +95,8 @@ export class Status {
     byId("log").replaceChildren(list({
       "Head of the log": head ?? "–",
       "Complete until": until ? instant(until).slice(0, 19) : "not declared",
-      "Newest trade": last ? `${instant(last).slice(0, 19)}, ${duration(behind)} ago` : hasBars() ? "–" : "no trades of options",
+      "Newest trade": last ? instant(last).slice(0, 19) : hasBars() ? "–" : "no trades of options",
+      "Its age": behind === null ? "–" : duration(behind),
       "From commit to sending": lag === undefined ? "–" : duration(lag),
       "Rows, commits": rows === undefined ? "–" : `${number(rows)}, ${number(commits)}`,
       "Trades of the last minute": number(recent.reduce((sum, each) => sum + each.rows, 0)),
@@ -125,7 +126,7 @@ function list(entries) {
 
 function limits({name, tier, buckets, quotas}) {
   const bar = (left, of, label) => el("meter", {min: 0, max: of, value: left, "aria-label": `${label}: ${left} of ${of} left`});
-  const rows = buckets.map(({name: bucket, rate, limit, remaining}) => [bucket, `${number(rate)}/s`, bar(remaining, limit, bucket), `${number(remaining)} of\u00a0${number(limit)}`]);
+  const rows = buckets.map(({name: bucket, rate, limit, remaining}) => [bucket, `${number(rate)}/s`, bar(remaining, limit, bucket), `${number(remaining)} / ${number(limit)}`]);
   const more = quotas.map((quota) => [quota.name ?? quota.period ?? "quota", "", "", `${number(quota.remaining)} of ${number(quota.limit)}`]);
   return [el("p", {}, `${name ?? "You"}, tier ${tier}`), table("Your limits", ["bucket", "rate", "left", "tokens"], [...rows, ...more])];
 }
