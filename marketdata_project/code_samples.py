@@ -48,7 +48,7 @@ _OF_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|true|false|null')
 _FORM = "application/x-www-form-urlencoded"
 
 
-class Answer(Enum):
+class SampleAnswer(Enum):
     """What a sample does with the answer: print one document, each line, the size of a file, or the status."""
 
     DOCUMENT = auto()
@@ -57,17 +57,17 @@ class Answer(Enum):
     NOTHING = auto()
 
 
-_FILE_NAMES = {Answer.LINES: ".ndjson", Answer.FILE: ".bin"}
+_FILE_NAMES = {SampleAnswer.LINES: ".ndjson", SampleAnswer.FILE: ".bin"}
 _PRINTED_BY_PYTHON = {
-    Answer.DOCUMENT: "response.json()",
-    Answer.FILE: "len(response.content)",
-    Answer.NOTHING: "response.status_code",
+    SampleAnswer.DOCUMENT: "response.json()",
+    SampleAnswer.FILE: "len(response.content)",
+    SampleAnswer.NOTHING: "response.status_code",
 }
 _PRINTED_BY_JAVASCRIPT = {
-    Answer.DOCUMENT: "console.log(await response.json());",
-    Answer.FILE: "console.log((await response.arrayBuffer()).byteLength);",
-    Answer.NOTHING: "console.log(response.status);",
-    Answer.LINES: 'for (const line of (await response.text()).split("\\n").filter(Boolean)) '
+    SampleAnswer.DOCUMENT: "console.log(await response.json());",
+    SampleAnswer.FILE: "console.log((await response.arrayBuffer()).byteLength);",
+    SampleAnswer.NOTHING: "console.log(response.status);",
+    SampleAnswer.LINES: 'for (const line of (await response.text()).split("\\n").filter(Boolean)) '
     "console.log(JSON.parse(line));",
 }
 
@@ -84,7 +84,7 @@ class SampleCall:
     body: Any
     is_form: bool
     has_key: bool
-    answer: Answer
+    answer: SampleAnswer
 
     @property
     def url(self) -> str:
@@ -152,7 +152,7 @@ def python(call: SampleCall) -> str:
     if call.body is not None:
         arguments.append(f"{'data' if call.is_form else 'json'}={_literal(call.body)}")
     key = f'key = "{KEY}"\n' if call.has_key else ""
-    if call.answer == Answer.LINES:
+    if call.answer == SampleAnswer.LINES:
         given = "".join(f"    {argument},\n" for argument in (f'"{call.method}"', *arguments))
         return (
             f"import json\n\nimport httpx\n\n{key}with httpx.stream(\n{given}) as response:\n"
@@ -245,14 +245,14 @@ def _all_headers(call: SampleCall, key: str, *, with_type: bool = True) -> dict[
     }
 
 
-def _answer(operation: Mapping[str, Any]) -> Answer:
+def _answer(operation: Mapping[str, Any]) -> SampleAnswer:
     answers = operation["responses"]
     content = answers[min(status for status in answers if status.startswith("2"))].get("content", {})
     if "application/json" in content:
-        return Answer.DOCUMENT
+        return SampleAnswer.DOCUMENT
     if "application/x-ndjson" in content:
-        return Answer.LINES
-    return Answer.FILE if content else Answer.NOTHING
+        return SampleAnswer.LINES
+    return SampleAnswer.FILE if content else SampleAnswer.NOTHING
 
 
 def _json(value: Any) -> str:

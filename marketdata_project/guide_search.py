@@ -10,7 +10,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from marketdata_project.error_codes import ErrorCode, GivenBy
-from marketdata_project.guide_text import Section, guide_names, guide_sections
+from marketdata_project.guide_text import GuideSection, guide_names, guide_sections
 
 MAX_WORDS = 8
 MAX_RESULTS = 40
@@ -46,7 +46,7 @@ _OF_QUERIES = {400, 422}
 class Result:
     """A section that was found. heading and excerpt: HTML in which the words are marked."""
 
-    section: Section
+    section: GuideSection
     heading: SafeString
     excerpt: SafeString
 
@@ -69,7 +69,7 @@ def search(words: Sequence[str]) -> list[Result]:
 
 
 @cache
-def sections_of_code(error: ErrorCode) -> tuple[Section, ...]:
+def sections_of_code(error: ErrorCode) -> tuple[GuideSection, ...]:
     """Return the sections that explain an error code: those that name it, else a guide of the calls that give it."""
     naming = [
         each for each in _all_sections() if error.code in each.codes and each.guide not in _NOT_EXPLAINING
@@ -81,7 +81,7 @@ def sections_of_code(error: ErrorCode) -> tuple[Section, ...]:
 
 
 @cache
-def _all_sections() -> tuple[Section, ...]:
+def _all_sections() -> tuple[GuideSection, ...]:
     return tuple(chain.from_iterable(map(guide_sections, guide_names())))
 
 
@@ -90,7 +90,7 @@ def _has_all(words: Sequence[str], text: str) -> bool:
     return all(word in lower for word in words)
 
 
-def _rank(section: Section, words: Sequence[str]) -> tuple[bool, bool, bool]:
+def _rank(section: GuideSection, words: Sequence[str]) -> tuple[bool, bool, bool]:
     """Return the sort key of a section that was found; records of work come after what explains."""
     return (
         not _has_all(words, section.heading),
@@ -99,7 +99,7 @@ def _rank(section: Section, words: Sequence[str]) -> tuple[bool, bool, bool]:
     )
 
 
-def _result(section: Section, words: Sequence[str]) -> Result:
+def _result(section: GuideSection, words: Sequence[str]) -> Result:
     pattern = re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))), re.IGNORECASE)
     return Result(
         section, _marked(section.heading, pattern), _marked(_excerpt(section.text, pattern), pattern)

@@ -20,7 +20,7 @@ _DROPPED_FROM_ANCHORS = re.compile(r"[^\w\- ]")
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class GuideSection:
     """A heading of a guide with the text up to the next heading.
 
     level: 1 for the guide's title. codes: the texts in backticks. url: leads to the heading.
@@ -69,14 +69,14 @@ def guide_html(name: str) -> str:
 
 
 @cache
-def guide_sections(name: str) -> tuple[Section, ...]:
+def guide_sections(name: str) -> tuple[GuideSection, ...]:
     """Return the guide's sections in order."""
     tokens = _parsed(name)
     starts = [place for place, token in enumerate(tokens) if token.type == "heading_open"]
     return tuple(_section(name, tokens[start:end]) for start, end in pairwise([*starts, len(tokens)]))
 
 
-def _section(name: str, tokens: Sequence[Token]) -> Section:
+def _section(name: str, tokens: Sequence[Token]) -> GuideSection:
     opening, heading, *rest = tokens
     level = int(opening.tag[1])
     inlines = [token for token in rest if token.type in {"inline", "fence", "code_block"}]
@@ -86,7 +86,7 @@ def _section(name: str, tokens: Sequence[Token]) -> Section:
         for child in each.children or ()
         if child.type == "code_inline"
     )
-    return Section(
+    return GuideSection(
         guide=name,
         guide_title=guide_title(name),
         level=level,

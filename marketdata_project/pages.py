@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_safe
 
 from marketdata_project.error_codes import ERROR_CODES, ErrorCode
 from marketdata_project.guide_search import sections_of_code
-from marketdata_project.guide_text import Section
+from marketdata_project.guide_text import GuideSection
 from ratelimit.credentials.people.browser_login import browser_login
 from ratelimit.credentials.people.login_link import login_link_use
 from ratelimit.credentials.people.sessions import person_holder, session_of
@@ -94,7 +94,7 @@ def errors(request: HttpRequest) -> HttpResponse:
 
 
 @cache
-def _explained() -> tuple[tuple[ErrorCode, tuple[Section, ...]], ...]:
+def _explained() -> tuple[tuple[ErrorCode, tuple[GuideSection, ...]], ...]:
     """Return each error code with the sections of guides that explain it."""
     return tuple((error, sections_of_code(error)) for error in ERROR_CODES)
 
