@@ -15,6 +15,12 @@ from markdown_it.token import Token
 _FOLDER: Path = settings.BASE_DIR / "docs"
 # HTML in a guide is shown as text.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+# Wide tables and code scroll in their own boxes, which the keyboard reaches.
+_BOXES = (
+    ("<table>", '<div class="wide-table" tabindex="0"><table>'),
+    ("</table>", "</table></div>"),
+    ("<pre>", '<pre tabindex="0">'),
+)
 _LINK_TO_GUIDE = re.compile(r"([a-z_]+)\.md(#.*)?")
 _DROPPED_FROM_ANCHORS = re.compile(r"[^\w\- ]")
 
@@ -65,6 +71,9 @@ def guide_html(name: str) -> str:
             # A block that scrolls is reached by the keyboard.
             token.attrSet("tabindex", "0")
     html: str = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+    # Only the renderer writes tags: those of the guide's text are escaped.
+    for plain, boxed in _BOXES:
+        html = html.replace(plain, boxed)
     return html
 
 

@@ -31,7 +31,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ShownColumn:
     """A column's name, and whether all its values are numbers."""
 
     name: str
@@ -39,7 +39,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class AnswerSection:
     """A part of an answer: either facts or a table.
 
     title: "" for the answer's own fields. level: of its heading. count: all rows; `rows` has at most SHOWN_ROWS.
@@ -49,7 +49,7 @@ class Section:
     title: str
     level: int
     facts: tuple[tuple[str, Cell], ...] = ()
-    columns: tuple[Column, ...] = ()
+    columns: tuple[ShownColumn, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
     count: int = 0
     is_narrowed: bool = False
@@ -77,23 +77,23 @@ class Links:
         return self.url(value) if isinstance(value, str) else ""
 
 
-def answer_sections(data: Any, links: Links) -> list[Section]:
+def answer_sections(data: Any, links: Links) -> list[AnswerSection]:
     """Return an answer's parts in order. A page of a list begins with its table."""
     sections = list(_sections("", data, 2, links))
     is_page = isinstance(data, Mapping) and bool(data.keys() & _CURSORS)
     return sorted(sections, key=lambda section: not section.count) if is_page else sections
 
 
-def _sections(title: str, data: Any, level: int, links: Links) -> Iterator[Section]:
+def _sections(title: str, data: Any, level: int, links: Links) -> Iterator[AnswerSection]:
     if _is_table(data):
         yield _table(title, data, level, links)
     elif isinstance(data, Mapping):
         yield from _of_object(title, data, level, links)
     elif data is not None:
-        yield Section(title, level, facts=((title or "answer", _cell(data, links.url(str(data)))),))
+        yield AnswerSection(title, level, facts=((title or "answer", _cell(data, links.url(str(data)))),))
 
 
-def _of_object(title: str, data: Mapping[str, Any], level: int, links: Links) -> Iterator[Section]:
+def _of_object(title: str, data: Mapping[str, Any], level: int, links: Links) -> Iterator[AnswerSection]:
     if title and _is_table(members := list(data.values())) and len(members) > 1:
         yield _table(title, [{"": name, **member} for name, member in data.items()], level, links)
         return
@@ -104,7 +104,7 @@ def _of_object(title: str, data: Mapping[str, Any], level: int, links: Links) ->
         if name not in inner and name not in _CURSORS
     )
     if facts:
-        yield Section(title, level, facts=facts)
+        yield AnswerSection(title, level, facts=facts)
     for name, value in inner.items():
         yield from _sections(f"{title} / {name}" if title and not facts else name, value, level + 1, links)
 
@@ -123,7 +123,7 @@ def _is_table(value: Any) -> bool:
     )
 
 
-def _table(title: str, rows: Sequence[Mapping[str, Any]], level: int, links: Links) -> Section:
+def _table(title: str, rows: Sequence[Mapping[str, Any]], level: int, links: Links) -> AnswerSection:
     shown = rows[:SHOWN_ROWS]
     given = list(dict.fromkeys(name for row in shown for name in row))
     names = [name for name in given if any(row.get(name) not in _EMPTY for row in shown)] or given
@@ -131,12 +131,12 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]], level: int, links: Lin
         tuple(_cell(row.get(name), links.row_url(name, row.get(name))) for name in names) for row in shown
     )
     columns = tuple(
-        Column(name, all(row[index].is_number or not row[index].text for row in cells))
+        ShownColumn(name, all(row[index].is_number or not row[index].text for row in cells))
         for index, name in enumerate(names)
     )
     is_narrowed = len(names) < len(given)
     level = min(level, _DEEPEST_HEADING)
-    return Section(title, level, columns=columns, rows=cells, count=len(rows), is_narrowed=is_narrowed)
+    return AnswerSection(title, level, columns=columns, rows=cells, count=len(rows), is_narrowed=is_narrowed)
 
 
 def _cell(value: Any, url: str = "") -> Cell:

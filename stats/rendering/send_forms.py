@@ -19,13 +19,14 @@ _TEXT_TYPES = (_JSON, _LINES, _CSV)
 class SendForm:
     """A form. content: its body at first, of the first of `bodies`; None if the call has no body.
 
-    bodies: a valid body for each media type of text; those of the form's choices.
+    bodies: a valid body for each media type of text; those of the form's choices. programs: the other media types.
     """
 
     method: str
     label: str
     content: str | None
     bodies: Mapping[str, str]
+    programs: tuple[str, ...] = ()
 
 
 def send_forms(view: Any, request: Request, answer: Any = None) -> list[SendForm]:
@@ -64,7 +65,8 @@ def _form(view: Any, method: str, label: str, present: Any) -> SendForm:
     if rows:
         bodies |= {_LINES: _lines(rows), _CSV: _csv(rows)}
     bodies = {name: bodies.get(name, "") for name in media_types if name in _TEXT_TYPES}
-    return SendForm(method, label, content, bodies)
+    programs = tuple(name for name in media_types if name not in bodies)
+    return SendForm(method, label, content, bodies, programs)
 
 
 def _schema(view: Any) -> Any:

@@ -110,6 +110,21 @@ def test_an_unknown_symbol_leads_to_the_nearest(opened: Opened):
 
 
 @pytest.mark.parametrize(
+    "path", ["/endpoints", "/docs/errors", "/docs/guide", "/docs/guide/limits", "/login/login/"]
+)
+@pytest.mark.parametrize(("name", "options"), [("phone", PHONE), ("dark", DARK)])
+def test_other_pages_have_the_same_header_and_fit(
+    opened: Opened, path: str, name: str, options: dict[str, Any]
+):
+    with opened(**options) as watched:
+        watched.goto(path)
+        links = watched.page.get_by_role("navigation", name="Site").get_by_role("link")
+        assert links.all_inner_texts() == ["Dashboard", "Data", "Docs", "Guides", "Admin"]
+        watched.shoot(f"{path.strip('/').replace('/', '_')}_{name}")
+        assert_sound(watched)
+
+
+@pytest.mark.parametrize(
     ("name", "path", "has_table"),
     [
         ("instruments", "/api/v1/instruments", True),

@@ -2,16 +2,16 @@
 
 import pytest
 
-from stats.rendering.answer_tables import SHOWN_ROWS, Links, Section, answer_sections, candle_bars
+from stats.rendering.answer_tables import SHOWN_ROWS, AnswerSection, Links, answer_sections, candle_bars
 
 BAR = {"timestamp": "2025-01-02T14:30:00Z", "open": 1, "high": 3.5, "low": 1, "close": 2, "volume": 7}
 
 
-def shown(data: object, links: Links = Links()) -> list[Section]:  # noqa: B008 it is frozen
+def shown(data: object, links: Links = Links()) -> list[AnswerSection]:  # noqa: B008 it is frozen
     return answer_sections(data, links)
 
 
-def texts(section: Section) -> list[list[str]]:
+def texts(section: AnswerSection) -> list[list[str]]:
     return [[cell.text for cell in row] for row in section.rows]
 
 
