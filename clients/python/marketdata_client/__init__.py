@@ -20,6 +20,8 @@ from marketdata_client.errors import (
     ServerFailed,
     Unreachable,
 )
+from marketdata_client.ingesting import Ingested
+from marketdata_client.live import Frame
 from marketdata_client.site import Retries
 from marketdata_client.tables import Table
 
@@ -34,7 +36,9 @@ __all__ = [
     "Credential",
     "FieldError",
     "Forbidden",
+    "Frame",
     "IncompleteStream",
+    "Ingested",
     "InvalidRequest",
     "JobFailed",
     "JournalConflict",

@@ -1,7 +1,8 @@
 """The client for programs with asyncio. Its methods are those of `Client`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -19,8 +20,27 @@ from marketdata_client.client import (
 from marketdata_client.errors import BadAnswer, Unreachable
 from marketdata_client.exchange import document
 from marketdata_client.history import EQUITIES, Query, Symbols
-from marketdata_client.site import Options, Parameter, make_site
-from marketdata_client.steps import Answer, Emit, Flow, Open, Read, Request, Send, Sleep, Step, Stepper
+from marketdata_client.ingesting import Ingest, Ingested, Row, ingested
+from marketdata_client.jobs import Job, ProgressBar, job_call, job_result
+from marketdata_client.journal import Journal
+from marketdata_client.live import Frame, Subscription, followed, frames
+from marketdata_client.site import Options, Parameter, Site, make_site
+from marketdata_client.sockets import AsyncSocket
+from marketdata_client.steps import (
+    Answer,
+    Connect,
+    Emit,
+    Flow,
+    Hear,
+    Open,
+    Read,
+    Request,
+    Say,
+    Send,
+    Sleep,
+    Step,
+    Stepper,
+)
 from marketdata_client.tables import Table
 
 T = TypeVar("T")
@@ -115,6 +135,48 @@ class AsyncClient:
         """See `Client.snapshot`."""
         return await self.run(calls.cross_section(self.site, "snapshot", symbols, market))
 
+    async def ingest(
+        self,
+        dataset: str,
+        rows: Iterable[Row],
+        *,
+        journal: str | Path | None = None,
+        batch_rows: int = 10_000,
+        on_progress: Callable[[Ingested], object] = lambda _: None,
+        **parameters: Parameter,
+    ) -> Ingested:
+        """See `Client.ingest`. Writing the journal takes the event loop a disk sync for each batch."""
+        ingest = Ingest(dataset, batch_rows, parameters)
+        with Journal(journal, f"{self.site.base_url}{ingest.path}") as opened:
+            return await self.run(ingested(self.site, ingest, rows, opened, on_progress))
+
+    def live(
+        self, *channels: str, tokens: Mapping[str, str] | None = None, mode: str | None = None
+    ) -> AsyncIterator[Frame]:
+        """See `Client.live`."""
+        return self.iterate(frames(self.site, Subscription(channels, dict(tokens or {}), mode)))
+
+    def follow(
+        self, dataset: str, symbol: str, *, market: str = EQUITIES, **parameters: Parameter
+    ) -> AsyncIterator[Frame]:
+        """See `Client.follow`."""
+        query = Query(dataset, symbol, market, parameters)
+        return self.iterate(followed(self.site, query, f"{dataset}:{symbol}"))
+
+    async def job(self, job_id: str) -> dict[str, Any]:
+        """See `Client.job`."""
+        found: dict[str, Any] = await self.run(document(self.site, job_call(job_id)))
+        return found
+
+    async def wait(self, job_id: str, *, on_progress: Callable[[Job], object] | None = None) -> Any:
+        """See `Client.wait`."""
+        shown = ProgressBar() if on_progress is None else None
+        try:
+            return await self.run(job_result(self.site, job_id, on_progress or shown or (lambda _: None)))
+        finally:
+            if shown is not None:
+                shown.close()
+
     async def run(self, flow: Flow[T]) -> T:
         """Do a flow's steps, and return its result."""
         stepper = Stepper(flow)
@@ -127,7 +189,7 @@ class AsyncClient:
         return self._emitted(Stepper(flow))
 
     async def _emitted(self, stepper: Stepper[Any]) -> AsyncIterator[Any]:
-        wires = _AsyncWires(self._http, self.site.max_answer, self.site.timeout)
+        wires = _AsyncWires(self._http, self.site)
         try:
             while (step := stepper.next()) is not None:
                 if isinstance(step, Emit):
@@ -145,8 +207,9 @@ class AsyncClient:
 class _AsyncWires:
     """The connections of one flow."""
 
-    def __init__(self, http: httpx.AsyncClient, max_answer: int, timeout: float) -> None:
-        self._http, self._max_answer, self._seconds = http, max_answer, 10 * timeout
+    def __init__(self, http: httpx.AsyncClient, site: Site) -> None:
+        self._http, self._max_answer, self._seconds = http, site.max_answer, 10 * site.timeout
+        self._socket = AsyncSocket(site)
         self._response: httpx.Response | None = None
         self._pieces: AsyncIterator[bytes] | None = None
         self._decoder: BodyDecoder | None = None
@@ -162,11 +225,21 @@ class _AsyncWires:
             case Read():
                 with asked_http():
                     return await self._read()
+            case Connect():
+                await self._socket.connect(step.request)
+            case Say():
+                await self._socket.say(step.text)
+            case Hear():
+                return await self._socket.hear(step.seconds)
             case Sleep():
                 await asyncio.sleep(step.seconds)
         return None
 
     async def close(self) -> None:
+        await self._socket.close()
+        await self._close_response()
+
+    async def _close_response(self) -> None:
         if self._response is not None:
             await self._response.aclose()
             self._response = None
@@ -179,7 +252,7 @@ class _AsyncWires:
             await response.aclose()
 
     async def _open(self, request: Request) -> Answer:
-        await self.close()
+        await self._close_response()
         response = await self._http.send(http_request(self._http, request), stream=True)
         self._response = response
         if response.status_code != 200:

@@ -1,8 +1,9 @@
 """The client for programs with threads."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -13,8 +14,27 @@ from marketdata_client.bodies import BodyDecoder
 from marketdata_client.errors import BadAnswer, Unreachable
 from marketdata_client.exchange import document
 from marketdata_client.history import EQUITIES, Query, Symbols
+from marketdata_client.ingesting import Ingest, Ingested, Row, ingested
+from marketdata_client.jobs import Job, ProgressBar, job_call, job_result
+from marketdata_client.journal import Journal
+from marketdata_client.live import Frame, Subscription, followed, frames
 from marketdata_client.site import Options, Parameter, Site, make_site
-from marketdata_client.steps import Answer, Emit, Flow, Open, Read, Request, Send, Sleep, Step, Stepper
+from marketdata_client.sockets import Socket
+from marketdata_client.steps import (
+    Answer,
+    Connect,
+    Emit,
+    Flow,
+    Hear,
+    Open,
+    Read,
+    Request,
+    Say,
+    Send,
+    Sleep,
+    Step,
+    Stepper,
+)
 from marketdata_client.tables import Table
 
 T = TypeVar("T")
@@ -118,6 +138,59 @@ class Client:
         """Return the newest trade, quote, minute bar and daily bars of each symbol."""
         return self.run(calls.cross_section(self.site, "snapshot", symbols, market))
 
+    def ingest(
+        self,
+        dataset: str,
+        rows: Iterable[Row],
+        *,
+        journal: str | Path | None = None,
+        batch_rows: int = 10_000,
+        on_progress: Callable[[Ingested], object] = lambda _: None,
+        **parameters: Parameter,
+    ) -> Ingested:
+        """Store rows (as docs/ingest.md has them, each with its symbol) in batches.
+
+        journal: a file that survives the process. If it is killed, start again with the same rows from the beginning
+        and the same journal: every row is stored once. Raises `JournalConflict` if the rows are others.
+        """
+        ingest = Ingest(dataset, batch_rows, parameters)
+        with Journal(journal, f"{self.site.base_url}{ingest.path}") as opened:
+            return self.run(ingested(self.site, ingest, rows, opened, on_progress))
+
+    def live(
+        self, *channels: str, tokens: Mapping[str, str] | None = None, mode: str | None = None
+    ) -> Iterator[Frame]:
+        """Iterate over frames of the live feed (docs/live.md) as they come, for ever.
+
+        tokens: from which each channel continues; by default with what is stored from now on. A broken connection is
+        opened again, and nothing is missed or repeated.
+        """
+        return self.iterate(frames(self.site, Subscription(channels, dict(tokens or {}), mode)))
+
+    def follow(
+        self, dataset: str, symbol: str, *, market: str = EQUITIES, **parameters: Parameter
+    ) -> Iterator[Frame]:
+        """Iterate over the stored rows (`start=` or `last=`) in one frame, then over each that is stored later."""
+        query = Query(dataset, symbol, market, parameters)
+        return self.iterate(followed(self.site, query, f"{dataset}:{symbol}"))
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Return a job's document."""
+        found: dict[str, Any] = self.run(document(self.site, job_call(job_id)))
+        return found
+
+    def wait(self, job_id: str, *, on_progress: Callable[[Job], object] | None = None) -> Any:
+        """Return a job's result when it has ended. Shows a bar, unless `on_progress` takes the job's states.
+
+        Raises `JobFailed`.
+        """
+        shown = ProgressBar() if on_progress is None else None
+        try:
+            return self.run(job_result(self.site, job_id, on_progress or shown or (lambda _: None)))
+        finally:
+            if shown is not None:
+                shown.close()
+
     def run(self, flow: Flow[T]) -> T:
         """Do a flow's steps, and return its result."""
         stepper = Stepper(flow)
@@ -130,7 +203,7 @@ class Client:
         return self._emitted(Stepper(flow))
 
     def _emitted(self, stepper: Stepper[Any]) -> Iterator[Any]:
-        wires = _Wires(self._http, self.site.max_answer, self.site.timeout)
+        wires = _Wires(self._http, self.site)
         try:
             while (step := stepper.next()) is not None:
                 if isinstance(step, Emit):
@@ -148,8 +221,9 @@ class Client:
 class _Wires:
     """The connections of one flow."""
 
-    def __init__(self, http: httpx.Client, max_answer: int, timeout: float) -> None:
-        self._http, self._max_answer, self._seconds = http, max_answer, 10 * timeout
+    def __init__(self, http: httpx.Client, site: Site) -> None:
+        self._http, self._max_answer, self._seconds = http, site.max_answer, 10 * site.timeout
+        self._socket = Socket(site)
         self._response: httpx.Response | None = None
         self._pieces: Iterator[bytes] = iter(())
         self._decoder: BodyDecoder | None = None
@@ -165,11 +239,21 @@ class _Wires:
             case Read():
                 with asked_http():
                     return self._read()
+            case Connect():
+                self._socket.connect(step.request)
+            case Say():
+                self._socket.say(step.text)
+            case Hear():
+                return self._socket.hear(step.seconds)
             case Sleep():
                 time.sleep(step.seconds)
         return None
 
     def close(self) -> None:
+        self._socket.close()
+        self._close_response()
+
+    def _close_response(self) -> None:
         if self._response is not None:
             self._response.close()
             self._response = None
@@ -182,7 +266,7 @@ class _Wires:
             response.close()
 
     def _open(self, request: Request) -> Answer:
-        self.close()
+        self._close_response()
         response = self._http.send(http_request(self._http, request), stream=True)
         self._response = response
         if response.status_code != 200:

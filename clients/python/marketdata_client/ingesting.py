@@ -1,0 +1,101 @@
+"""Sends rows in batches, each stored once, whatever breaks."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from marketdata_client.bodies import object_in
+from marketdata_client.calls import json_bytes
+from marketdata_client.errors import BadAnswer
+from marketdata_client.exchange import answered
+from marketdata_client.journal import Journal
+from marketdata_client.site import Call, Parameter, Site, segment
+from marketdata_client.steps import Flow
+
+_NDJSON = "application/x-ndjson"
+_COUNTS = ("received", "stored", "duplicates")
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of rows. stored and duplicates add up to received. batches: answered. resumed: of them before this start."""
+
+    received: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    batches: int = 0
+    resumed: int = 0
+
+    def plus(self, answer: Mapping[str, Any], *, resumed: bool) -> "Ingested":
+        counts = [answer.get(name) for name in _COUNTS]
+        if not all(type(each) is int for each in counts):
+            raise BadAnswer("the answer to a batch has no counts of rows")
+        received, stored, duplicates = counts
+        return Ingested(
+            self.received + int(received or 0),
+            self.stored + int(stored or 0),
+            self.duplicates + int(duplicates or 0),
+            self.batches + 1,
+            self.resumed + resumed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """dataset: such as `trades`. batch_rows: the most of a request. parameters: those of docs/ingest.md."""
+
+    dataset: str
+    batch_rows: int
+    parameters: Mapping[str, Parameter]
+
+    @property
+    def path(self) -> str:
+        return f"/api/v1/{segment(self.dataset.replace('_', '-'))}/ingest"
+
+
+def ingested(
+    site: Site,
+    ingest: Ingest,
+    rows: Iterable[Row],
+    journal: Journal,
+    on_progress: Callable[[Ingested], object],
+) -> Flow[Ingested]:
+    """Send all rows that the journal does not have as stored, and return what became of all."""
+    total = Ingested()
+    for number, (symbol, body) in enumerate(_bodies(rows, ingest.batch_rows), start=1):
+        answer = journal.begin(number, body)
+        is_known = answer is not None
+        if answer is None:
+            headers = {"Content-Type": _NDJSON, "Idempotency-Key": journal.key(number)}
+            call = Call("POST", ingest.path, {**ingest.parameters, "symbol": symbol}, headers, body)
+            answer = object_in((yield from answered(site, call)).body)
+            journal.end(number, answer)
+        total = total.plus(answer, resumed=is_known)
+        on_progress(total)
+    return total
+
+
+def _bodies(rows: Iterable[Row], batch_rows: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the batches of each symbol, in order. The same rows make the same batches."""
+    if not 1 <= batch_rows <= 100_000:
+        raise ValueError("batch_rows must be 1 to 100,000")
+    waiting: dict[str, list[Row]] = {}
+    for row in rows:
+        symbol = row.get("symbol")
+        if not isinstance(symbol, str):
+            raise ValueError("each row needs its symbol")  # noqa: TRY004 the row is wrong, not its type
+        batch = waiting.setdefault(symbol, [])
+        batch.append(row)
+        if len(batch) == batch_rows:
+            yield symbol, _body(waiting.pop(symbol))
+    for symbol, batch in waiting.items():
+        yield symbol, _body(batch)
+
+
+def _body(batch: list[Row]) -> bytes:
+    return b"".join(
+        json_bytes({name: value for name, value in row.items() if name != "symbol" and value is not None})
+        + b"\n"
+        for row in batch
+    )
