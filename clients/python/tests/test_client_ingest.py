@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import marketdata_client
-from marketdata_client import Client, InvalidRequest, JournalConflict
+from marketdata_client import Client, Ingested, InvalidRequest, JournalConflict
 from tests.chance import SOAK
 from tests.patience import PROGRAM_SECONDS
 
@@ -66,7 +66,7 @@ def count(url: str, key: str) -> int:
             found = client.get("/api/v1/market-data/equities/KILLED/coverage")
         except marketdata_client.NotFound:
             return 0
-    return next(each["rows"] for each in found["datasets"] if each["dataset"] == "trades")
+    return int(next(each["rows"] for each in found["datasets"] if each["dataset"] == "trades"))
 
 
 def wait_until_more(url: str, key: str, before: int, process: subprocess.Popen[bytes]) -> None:
@@ -116,7 +116,7 @@ def test_two_processes_do_not_share_a_journal(client: Client, tmp_path: Path):
 
 def test_rows_of_several_symbols_go_in_batches_of_their_own(client: Client):
     mixed = [row for pair in zip(rows(3, "MIXA"), rows(3, "MIXB"), strict=True) for row in pair]
-    progress = []
+    progress: list[Ingested] = []
     done = client.ingest("trades", mixed, batch_rows=2, on_progress=progress.append)
     assert (done.stored, done.batches) == (6, 4)
     assert [each.received for each in progress] == [2, 4, 5, 6]
