@@ -75,6 +75,7 @@ def test_redirects_are_not_followed(scripted, status: int):
         (HALF, ""),
         (b"", ""),
     ],
+    ids=range(12),
 )
 def test_answers_that_are_none(scripted, answer: bytes, says: str):
     found = outcome(scripted(answer).url, max_answer=4096)
