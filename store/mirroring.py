@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
@@ -18,6 +18,7 @@ from typing import Protocol
 from store.copies import (
     CopyMalformed,
     LogState,
+    LogStates,
     MirrorInUse,
     NotAMirror,
     OriginRestored,
@@ -35,7 +36,12 @@ from store.exceptions import StorageError
 from store.protocol import NO_COMMIT, CommitId
 from store.timestamps import SECOND_NS, InvalidTimestamp, parse_timestamp
 
+SYMBOLS_AT_ONCE = 50
+"""So many symbols a `LogSource` is asked for at once. An installation refuses more."""
+
 _LOCK_FILE = "mirror.lock"
+# Of more symbols than that, each question is held only so long, because the others wait meanwhile.
+_SHARED_WAIT_SECONDS = 1
 _DISCARDED = ".discarded"
 
 
@@ -43,7 +49,10 @@ class LogSource(Protocol):
     """Another installation. Both methods may raise errors of their own."""
 
     def states(self, symbols: Sequence[str], *, seen: str, wait_seconds: int) -> bytes:
-        """Return the document of `LogStates`; if it is the one that was `seen`, wait for another one."""
+        """Return the document of `LogStates`; if it is the one that was `seen`, wait for another one.
+
+        symbols: at most `SYMBOLS_AT_ONCE`.
+        """
 
     def copy(self, dataset: str, symbol: str, after: CommitId) -> AbstractContextManager[Iterable[bytes]]:
         """Return the next commits, as the bytes of `store.copies`. Raises `OriginRestored` if the log lacks `after`."""
@@ -91,7 +100,7 @@ class Mirror:
         self._copies: dict[tuple[str, str], LogCopy] = {}
         self._store = CsvStore(folder)
         self._folded: dict[tuple[str, str], tuple[CommitId, float]] = {}
-        self._seen = ""
+        self._seen: dict[tuple[str, ...], str] = {}
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -124,14 +133,15 @@ class Mirror:
         new since the last update, wait so long for something. on_progress: called after each answer. Raises
         `CopyMalformed`, `StoreUnavailable`, `DataDamaged`, and the errors of the source; what was copied before is kept.
         """
-        seen, self._seen = self._seen, ""
-        states = decode_states(source.states(symbols, seen=seen, wait_seconds=wait_seconds))
-        logs = _logs_by_name(states.logs, symbols)
+        seen, self._seen = self._seen, {}
+        states = _asked(source, symbols, seen, wait_seconds)
+        logs = _logs_by_name([log for each in states.values() for log in each.logs], symbols)
+        declared = [line for each in states.values() for line in each.declarations]
         with unavailable_on_error:
-            self._instruments.replace(_declarations(states.declarations, symbols))
+            self._instruments.replace(_declarations(declared, symbols))
         found = [self._copy(source, state, anew, on_progress) for state in logs.values()]
         found += [self._lost(name, anew) for name in self._local_logs(symbols) if name not in logs]
-        self._seen = states.seen
+        self._seen = {batch: each.seen for batch, each in states.items()}
         return found
 
     def fold(self, found: Sequence[CopyProgress], *, pause: float = 0.0) -> None:
@@ -230,6 +240,20 @@ class Mirror:
                 folder.rename(discarded / f"{len(list(discarded.iterdir()))}-{folder.name}")
                 self._disk.sync_folder(folder.parent)
         shutil.rmtree(discarded, ignore_errors=True)
+
+
+def _asked(
+    source: LogSource, symbols: Sequence[str], seen: Mapping[tuple[str, ...], str], wait_seconds: int
+) -> dict[tuple[str, ...], LogStates]:
+    """Return what there is to copy, by the symbols that were asked for at once."""
+    batches = [
+        tuple(symbols[start : start + SYMBOLS_AT_ONCE]) for start in range(0, len(symbols), SYMBOLS_AT_ONCE)
+    ]
+    wait_seconds = wait_seconds if len(batches) == 1 else min(wait_seconds, _SHARED_WAIT_SECONDS)
+    return {
+        batch: decode_states(source.states(batch, seen=seen.get(batch, ""), wait_seconds=wait_seconds))
+        for batch in batches
+    }
 
 
 def _logs_by_name(logs: Sequence[LogState], symbols: Sequence[str]) -> dict[tuple[str, str], LogState]:

@@ -1,11 +1,11 @@
 """The client for programs with threads."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import httpx
 
@@ -36,6 +36,9 @@ from marketdata_client.steps import (
     Stepper,
 )
 from marketdata_client.tables import Table
+
+if TYPE_CHECKING:
+    from store.mirroring import CopyProgress
 
 T = TypeVar("T")
 # Errors may be read in whole, whatever the limit of streams.
@@ -173,6 +176,19 @@ class Client:
         """Iterate over the stored rows (`start=` or `last=`) in one frame, then over each that is stored later."""
         query = Query(dataset, symbol, market, parameters)
         return self.iterate(followed(self.site, query, f"{dataset}:{symbol}"))
+
+    def mirror(
+        self, folder: str | Path, symbols: Sequence[str], *, follow: bool = True, anew: bool = False
+    ) -> "Generator[CopyProgress, None, None]":
+        """Copy the logs of symbols into a local store, and iterate over how far each is (docs/mirror.md).
+
+        follow: go on with what is stored later, for ever. anew: copy a log that was restored again, from the beginning.
+        Needs the server's package `store`, and a key with the scope `market:copy`. Raises `store.copies.MirrorError`.
+        """
+        from marketdata_client.mirroring import ServerLogs, mirrored  # noqa: PLC0415 optional
+
+        source = ServerLogs(self.site, self.run, self.iterate)
+        return mirrored(source, Path(folder), symbols, follow=follow, anew=anew)
 
     def job(self, job_id: str) -> dict[str, Any]:
         """Return a job's document."""

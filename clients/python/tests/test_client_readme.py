@@ -15,6 +15,7 @@ from tests.patience import PROGRAM_SECONDS
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("client")]
 
 FOLDER = Path(marketdata_client.__file__).parents[1]
+PROJECT = FOLDER.parents[1]
 
 
 def test_the_examples_of_the_readme_run(url: str, key: str, tmp_path: Path):
@@ -34,7 +35,7 @@ def test_the_examples_of_the_readme_run(url: str, key: str, tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\n".join(blocks)],
         cwd=tmp_path,
-        env={**os.environ, "URL": url, "KEY": key, "PYTHONPATH": str(FOLDER)},
+        env={**os.environ, "URL": url, "KEY": key, "PYTHONPATH": f"{FOLDER}:{PROJECT}"},
         capture_output=True,
         text=True,
         check=False,

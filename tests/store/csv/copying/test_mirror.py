@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
+from store import mirroring
 from store.bar_policies import BAR_POLICIES
 from store.copies import CopyCut, MirrorInUse, NotAMirror
 from store.csv import CsvStore
@@ -115,6 +116,31 @@ def test_only_the_symbols_that_were_asked_for_are_copied(origin: Origin, folder:
     mirrored(origin, folder, ["MSFT"])
     assert [name for name in DATASETS if CsvStore(folder).symbols(DATASETS[name])] == ["trades"]
     assert CsvStore(folder).declared_instruments() == origin.store.declared_instruments(symbol="MSFT")
+
+
+def test_more_symbols_than_are_asked_for_at_once(
+    origin: Origin, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(mirroring, "SYMBOLS_AT_ONCE", 2)
+    names = ["AAPL", "MSFT", "IBM", "GE", "F"]
+    for name in names:
+        origin.store.append(batch(trade(1), symbol=name))
+        origin.store.set_instrument(Instrument(name, exchange="XNYS"))
+    asked: list[tuple[int, str, int]] = []
+    answered = origin.states
+
+    def states(symbols: Sequence[str], *, seen: str, wait_seconds: int) -> bytes:
+        asked.append((len(symbols), seen[:1], wait_seconds))
+        return answered(symbols, seen=seen, wait_seconds=wait_seconds)
+
+    monkeypatch.setattr(origin, "states", states)
+    mirror = Mirror(folder, "http://origin")
+    with mirror.opened():
+        assert len(mirror.update(origin, names)) == 5
+        assert files_of(folder) == files_of(folder.parent / "origin")
+        mirror.update(origin, names, wait_seconds=25)
+    assert [size for size, _, _ in asked] == [2, 2, 1] * 2
+    assert all(seen and wait == 1 for _, seen, wait in asked[3:])
 
 
 def test_declarations_have_their_instants(origin: Origin, folder: Path, clock: Clock):
