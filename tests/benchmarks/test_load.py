@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from benchmarks.load import load
+from benchmarks.load import CONNECTIONS, load
 from benchmarks.report import UnexpectedAnswer
 from benchmarks.servers import Server
 
@@ -51,7 +51,8 @@ def test_all_keys_send_equally_many_requests(server):
     figures = load(server, server.by_all_keys("/bars"), 1)
     counts = [Counting.seen["/bars", key] for key in KEYS]
     assert min(counts) > 0
-    assert max(counts) - min(counts) <= 1
+    # wrk does not wait for the last answer of each connection.
+    assert max(counts) - min(counts) <= CONNECTIONS
     assert figures.per_second > 0
     assert 0 < figures.p50_ms <= figures.p99_ms <= figures.p999_ms
     assert figures.processor_us > 0
