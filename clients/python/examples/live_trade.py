@@ -1,0 +1,24 @@
+"""Stores a trade of your own, and prints it as it comes back by the live feed: KEY=md_… python live_trade.py [SYMBOL [PRICE]]."""
+
+import os
+import sys
+import threading
+from datetime import UTC, datetime
+
+from marketdata_client import Client
+
+symbol = sys.argv[1] if len(sys.argv) > 1 else "MINE"
+price = float(sys.argv[2]) if len(sys.argv) > 2 else 100.0
+
+
+def store(client: Client) -> None:
+    trade = {"timestamp": datetime.now(UTC).isoformat(), "symbol": symbol, "price": price, "volume": 1}
+    client.ingest("trades", [trade])
+
+
+with Client(os.environ.get("URL", "http://127.0.0.1:8000"), os.environ["KEY"]) as client:
+    threading.Timer(0.5, store, [client]).start()
+    for frame in client.live(f"trades:{symbol}"):
+        print(frame.channel, frame.rows)
+        if any(row["price"] == price for row in frame.rows):
+            break
