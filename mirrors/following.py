@@ -5,16 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from outbound.exceptions import DestinationRefused, OutboundError, UnexpectedStatus
-from store.copies import CopyMalformed
+from store.copies import CopyMalformed, CopyProgress
 from store.exceptions import StorageError
-from store.mirroring import CopyProgress, LogSource, Mirror
-
-WAIT_SECONDS = 25
-"""So long the origin holds the question for news."""
+from store.mirroring import LogSource, Mirror
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
-# As often as the worker of a server does.
-_FOLD_SECONDS = 2.0
 # While a log is far behind, it is told at most so often.
 _TOLD_SECONDS = 1.0
 FAILURES = (OutboundError, CopyMalformed, StorageError)
@@ -37,6 +32,11 @@ class ProgressLines:
         """Tell the progress of a log, unless it was told a moment ago."""
         name = progress.dataset, progress.symbol
         if time.monotonic() - self._said_at.get(name, 0.0) >= _TOLD_SECONDS:
+            self.tell(progress)
+
+    def tell_all(self, found: Sequence[CopyProgress]) -> None:
+        """Tell what has changed of all logs."""
+        for progress in found:
             self.tell(progress)
 
     def tell(self, progress: CopyProgress) -> None:
@@ -63,6 +63,8 @@ def progress_text(progress: CopyProgress) -> str:
     name = f"{progress.dataset}/{progress.symbol}: commit {progress.head.token}"
     if progress.problem:
         return f"{name}, not copied further: {progress.problem}"
+    if not progress.head.number and not progress.origin_head.number:
+        return f"{progress.dataset}/{progress.symbol}: removed, because the origin has no such log any more"
     if progress.is_current:
         return f"{name}, current"
     return f"{name}, behind by {progress.commits_behind:,} commits and {progress.seconds_behind:,.1f} s"
@@ -87,23 +89,21 @@ def follow(
     With `once` the first failure is raised; else it is told, and tried again after a pause. A refusal is raised in both
     cases.
     """
-    pause, wait_seconds = _FIRST_PAUSE_SECONDS, 0
-    while True:
-        try:
-            found = mirror.update(
-                source, symbols, anew=anew, wait_seconds=wait_seconds, on_progress=lines.on_the_way
-            )
-        except FAILURES as error:
-            if once or isinstance(error, UnexpectedStatus | DestinationRefused):
-                raise
-            seconds = max(pause, getattr(error, "retry_after", None) or 0.0)
-            lines.say(f"{failure_text(error)}; trying again after {seconds:.0f} s")
-            time.sleep(seconds)
-            pause, wait_seconds = min(2 * pause, _LONGEST_PAUSE_SECONDS), 0
-            continue
-        for progress in found:
-            lines.tell(progress)
-        mirror.fold(found, pause=0.0 if once else _FOLD_SECONDS)
-        if once:
-            return
-        pause, wait_seconds = _FIRST_PAUSE_SECONDS, WAIT_SECONDS
+
+    def pause_after(failures: int, error: Exception) -> float:
+        if not isinstance(error, FAILURES) or isinstance(error, UnexpectedStatus | DestinationRefused):
+            raise error
+        doubled = min(_FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 20), _LONGEST_PAUSE_SECONDS)
+        seconds = max(doubled, getattr(error, "retry_after", None) or 0.0)
+        lines.say(f"{failure_text(error)}; trying again after {seconds:.0f} s")
+        return seconds
+
+    if once:
+        found = mirror.update(source, symbols, anew=anew, on_progress=lines.on_the_way)
+        lines.tell_all(found)
+        mirror.fold(found)
+        return
+    for found in mirror.follow(
+        source, symbols, pause_after=pause_after, anew=anew, on_progress=lines.on_the_way
+    ):
+        lines.tell_all(found)

@@ -12,11 +12,13 @@ bytes of its parts as `CopiedBytes`, and `PartHashes`; a `CopyEnd`. `docs/mirror
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
 
 from store.protocol import CommitId
+from store.timestamps import SECOND_NS
 
 LINE_BYTES = 16 * 2**20
 """The longest line of an answer that a mirror takes. A record of a batch of a million dates has some 8 MiB."""
@@ -44,6 +46,37 @@ class CopyCut(CopyMalformed):
 
 class OriginRestored(MirrorError):
     """The log does not have the mirror's newest commit. Discard the copy, and copy from the beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyProgress:
+    """How far a log is copied.
+
+    head, committed_ns: the copy's newest commit and its time; origin_head, origin_ns: those of the origin. problem: why
+    it is not copied further; "" if nothing is wrong.
+    """
+
+    dataset: str
+    symbol: str
+    head: CommitId
+    committed_ns: int
+    origin_head: CommitId
+    origin_ns: int
+    problem: str = ""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the copy had all commits of the origin when that was asked."""
+        return not self.problem and self.head.number >= self.origin_head.number
+
+    @property
+    def commits_behind(self) -> int:
+        return max(0, self.origin_head.number - self.head.number)
+
+    @property
+    def seconds_behind(self) -> float:
+        """The time from the copy's newest commit to the origin's."""
+        return max(0, self.origin_ns - self.committed_ns) / SECOND_NS if self.commits_behind else 0.0
 
 
 class LogStart(msgspec.Struct, frozen=True, tag_field="kind", tag="log"):

@@ -10,13 +10,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from store.copies import (
     CopyMalformed,
+    CopyProgress,
     LogState,
     LogStates,
     MirrorInUse,
@@ -33,16 +33,25 @@ from store.csv.log.commit_log import has_commits
 from store.csv.store import CsvStore
 from store.datasets import DATASETS
 from store.exceptions import StorageError
+from store.instruments import Instrument
 from store.protocol import NO_COMMIT, CommitId
-from store.timestamps import SECOND_NS, InvalidTimestamp, parse_timestamp
+from store.symbols import parse_symbol
+from store.timestamps import InvalidTimestamp, parse_timestamp
 
 SYMBOLS_AT_ONCE = 50
 """So many symbols a `LogSource` is asked for at once. An installation refuses more."""
 
+WAIT_SECONDS = 25
+"""So long an origin may hold a question for news."""
+
 _LOCK_FILE = "mirror.lock"
+# As often as the worker of a server makes derived files.
+_FOLD_SECONDS = 2.0
 # Of more symbols than that, each question is held only so long, because the others wait meanwhile.
 _SHARED_WAIT_SECONDS = 1
 _DISCARDED = ".discarded"
+Declared: TypeAlias = list[tuple[int, Instrument]]
+"""Declarations: when each takes effect, in nanoseconds UTC, and of what."""
 
 
 class LogSource(Protocol):
@@ -56,37 +65,6 @@ class LogSource(Protocol):
 
     def copy(self, dataset: str, symbol: str, after: CommitId) -> AbstractContextManager[Iterable[bytes]]:
         """Return the next commits, as the bytes of `store.copies`. Raises `OriginRestored` if the log lacks `after`."""
-
-
-@dataclass(frozen=True, slots=True)
-class CopyProgress:
-    """How far a log is copied.
-
-    head, committed_ns: the copy's newest commit and its time; origin_head, origin_ns: those of the origin. problem: why
-    it is not copied further; "" if nothing is wrong.
-    """
-
-    dataset: str
-    symbol: str
-    head: CommitId
-    committed_ns: int
-    origin_head: CommitId
-    origin_ns: int
-    problem: str = ""
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the copy had all commits of the origin when that was asked."""
-        return not self.problem and self.head.number >= self.origin_head.number
-
-    @property
-    def commits_behind(self) -> int:
-        return max(0, self.origin_head.number - self.head.number)
-
-    @property
-    def seconds_behind(self) -> float:
-        """The time from the copy's newest commit to the origin's."""
-        return max(0, self.origin_ns - self.committed_ns) / SECOND_NS if self.commits_behind else 0.0
 
 
 class Mirror:
@@ -131,18 +109,49 @@ class Mirror:
 
         anew: discard the copy of a log that was restored, and copy it from the beginning. wait_seconds: if nothing is
         new since the last update, wait so long for something. on_progress: called after each answer. Raises
-        `CopyMalformed`, `StoreUnavailable`, `DataDamaged`, and the errors of the source; what was copied before is kept.
+        `InvalidSymbol`, `CopyMalformed`, `StoreUnavailable`, `DataDamaged`, and the errors of the source; what was copied
+        before is kept.
         """
+        symbols = list(dict.fromkeys(map(parse_symbol, symbols)))
         seen, self._seen = self._seen, {}
         states = _asked(source, symbols, seen, wait_seconds)
         logs = _logs_by_name([log for each in states.values() for log in each.logs], symbols)
         declared = [line for each in states.values() for line in each.declarations]
         with unavailable_on_error:
-            self._instruments.replace(_declarations(declared, symbols))
+            self._declare(_declarations(declared, symbols), symbols)
         found = [self._copy(source, state, anew, on_progress) for state in logs.values()]
-        found += [self._lost(name, anew) for name in self._local_logs(symbols) if name not in logs]
+        found += [self._lost(*name, anew) for name in self._local_logs(symbols) if name not in logs]
         self._seen = {batch: each.seen for batch, each in states.items()}
         return found
+
+    def follow(
+        self,
+        source: LogSource,
+        symbols: Sequence[str],
+        *,
+        pause_after: Callable[[int, Exception], float],
+        wait_seconds: int = WAIT_SECONDS,
+        anew: bool = False,
+        on_progress: Callable[[CopyProgress], object] = lambda _: None,
+    ) -> Iterator[list[CopyProgress]]:
+        """Copy what there is, then what comes, for ever; give the logs' progress after each round.
+
+        pause_after: takes how many failures there were in a row, and the last one; returns the seconds until the next
+        attempt, or raises. wait_seconds: so long the origin holds a question. anew: in the first round only, so that an
+        origin that loses its data later does not empty the mirror.
+        """
+        failures, wait = 0, 0
+        while True:
+            try:
+                found = self.update(source, symbols, anew=anew, wait_seconds=wait, on_progress=on_progress)
+            except Exception as error:  # noqa: BLE001 the source has errors of its own
+                failures += 1
+                time.sleep(pause_after(failures, error))
+                wait = 0
+                continue
+            yield found
+            self.fold(found, pause=_FOLD_SECONDS if wait else 0.0)
+            failures, wait, anew = 0, wait_seconds, False
 
     def fold(self, found: Sequence[CopyProgress], *, pause: float = 0.0) -> None:
         """Bring derived files up to date, so that reads are fast. found: as `update` returns it.
@@ -152,7 +161,7 @@ class Mirror:
         for each in found:
             name = each.dataset, each.symbol
             head, folded_at = self._folded.get(name, (NO_COMMIT, -inf))
-            if each.head != head and time.monotonic() - folded_at >= pause:
+            if each.head not in (head, NO_COMMIT) and time.monotonic() - folded_at >= pause:
                 with suppress(StorageError):
                     self._store.derive(DATASETS[each.dataset], each.symbol)
                 self._folded[name] = each.head, time.monotonic()
@@ -171,10 +180,23 @@ class Mirror:
             own = [INSTRUMENTS_FILE, *DATASETS]
             if any((self._folder / name).exists() for name in own):
                 raise NotAMirror(f"{self._folder} has data that no mirror wrote: choose an empty folder")
+        elif (known := _mirror_of(marker)) != self._origin:
+            raise NotAMirror(
+                f"{self._folder} is a mirror of {known}: choose another folder, or correct {marker}"
+            )
         new = marker.with_suffix(".new")
         new.write_text(json.dumps({"mirror_of": self._origin}) + "\n")
         new.replace(marker)
         self._disk.sync_folder(self._folder)
+
+    def _declare(self, found: Declared, symbols: Sequence[str]) -> None:
+        """Store the declarations of these symbols. Those of symbols that were mirrored before stay."""
+        self._instruments.verified()
+        path = self._instruments.path
+        stored = [parse_declaration(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+        kept = [each for each in stored if each[1].symbol not in symbols]
+        lines = [declaration_line(*each) for each in sorted([*kept, *found], key=lambda each: each[0])]
+        self._instruments.replace(b"".join(lines))
 
     def _copy(
         self, source: LogSource, state: LogState, anew: bool, on_progress: Callable[[CopyProgress], object]
@@ -206,12 +228,13 @@ class Mirror:
         origin_ns = parse_timestamp(state.committed_at)
         return CopyProgress(state.dataset, state.symbol, head, committed_ns, state.head, origin_ns, problem)
 
-    def _lost(self, name: tuple[str, str], anew: bool) -> CopyProgress:
-        head, committed_ns = self._log_copy(name).head()
+    def _lost(self, dataset: str, symbol: str, anew: bool) -> CopyProgress:
         if anew:
-            self._discard(name)
-        problem = "" if anew else "the origin has no such log any more; --anew discards the copy"
-        return CopyProgress(*name, head, committed_ns, NO_COMMIT, committed_ns, problem)
+            self._discard((dataset, symbol))
+            return CopyProgress(dataset, symbol, NO_COMMIT, 0, NO_COMMIT, 0)
+        head, committed_ns = self._log_copy((dataset, symbol)).head()
+        problem = "the origin has no such log any more; --anew discards the copy"
+        return CopyProgress(dataset, symbol, head, committed_ns, NO_COMMIT, committed_ns, problem)
 
     def _local_logs(self, symbols: Sequence[str]) -> list[tuple[str, str]]:
         names = [(dataset, symbol) for dataset in DATASETS for symbol in symbols]
@@ -273,8 +296,8 @@ def _logs_by_name(logs: Sequence[LogState], symbols: Sequence[str]) -> dict[tupl
     return found
 
 
-def _declarations(lines: Sequence[bytes], symbols: Sequence[str]) -> bytes:
-    """Return the lines of `instruments.jsonl`, by time. Raises `CopyMalformed` for a line of another symbol."""
+def _declarations(lines: Sequence[bytes], symbols: Sequence[str]) -> Declared:
+    """Return the declarations. Raises `CopyMalformed` for one of another symbol."""
     declared = []
     for line in lines:
         try:
@@ -283,8 +306,15 @@ def _declarations(lines: Sequence[bytes], symbols: Sequence[str]) -> bytes:
             raise CopyMalformed("a declaration is not one of an instrument") from None
         if instrument.symbol not in symbols:
             raise CopyMalformed(f"a declaration of {instrument.symbol[:100]!r} came, which was not asked for")
-        declared.append((changed_at, declaration_line(changed_at, instrument)))
-    return b"".join(line for _, line in sorted(declared, key=lambda each: each[0]))
+        declared.append((changed_at, instrument))
+    return declared
+
+
+def _mirror_of(marker: Path) -> str | None:
+    try:
+        return str(json.loads(marker.read_bytes())["mirror_of"])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _told_restored(head: CommitId, origin: CommitId) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from mirrors import origin
+from mirrors import following, origin
 from outbound.destination import Limits
 from store.copies import encode_states
 from store.csv import CsvStore
@@ -202,12 +202,31 @@ def test_a_restored_log_is_a_failure_without_anew(store: CsvStore, tmp_path: Pat
         call.begin(409)
         call.wfile.write(b'{"code":"resync"}')
 
-    with served(honest(store)) as server:
+    answers = {"now": honest(store)}
+    with served(lambda call: answers["now"](call)) as server:  # noqa: PLW0108 it changes
         run(server.url, tmp_path / "mirror")
-    store.append(batch(trade(9)))
-    with served(lambda call: gone(call) if "/copy" in call.path else honest(store)(call)) as server:
+        store.append(batch(trade(9)))
+        answers["now"] = lambda call: gone(call) if "/copy" in call.path else honest(store)(call)
         with pytest.raises(CommandError, match="not all logs were copied"):
             run(server.url, tmp_path / "mirror")
-    with served(lambda call: gone(call) if "after=2-" in call.path else honest(store)(call)) as server:
+        answers["now"] = lambda call: gone(call) if "after=2-" in call.path else honest(store)(call)
         assert "commit 3-" in run(server.url, tmp_path / "mirror", "--anew")
+        (tmp_path / "origin" / "trades").rename(tmp_path / "origin" / "lost")
+        answers["now"] = honest(CsvStore(tmp_path / "origin"))
+        assert f"trades/{SYMBOL}: removed" in run(server.url, tmp_path / "mirror", "--anew")
+    assert CsvStore(tmp_path / "mirror").symbols(TRADES) == []
+
+
+def test_failures_that_may_pass_are_told_and_tried_again(
+    store: CsvStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    turns = iter([_break_off, _break_off, honest(store), honest(store), _refuse])
+    monkeypatch.setattr(following, "_FIRST_PAUSE_SECONDS", 0.01)
+    out = StringIO()
+    with (
+        served(lambda call: next(turns)(call)) as server,  # noqa: PLW0108 one for each call
+        pytest.raises(CommandError, match=r"answered 403 missing_scope$"),
+    ):
+        call_command("mirror", server.url, str(tmp_path / "mirror"), SYMBOL, stdout=out)
+    assert out.getvalue().count("; trying again after 0 s") == 2
     assert files_of(tmp_path / "mirror") == files_of(tmp_path / "origin")

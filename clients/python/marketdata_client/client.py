@@ -38,7 +38,7 @@ from marketdata_client.steps import (
 from marketdata_client.tables import Table
 
 if TYPE_CHECKING:
-    from store.mirroring import CopyProgress
+    from store.copies import CopyProgress
 
 T = TypeVar("T")
 # Errors may be read in whole, whatever the limit of streams.
@@ -182,7 +182,7 @@ class Client:
     ) -> "Generator[CopyProgress, None, None]":
         """Copy the logs of symbols into a local store, and iterate over how far each is (docs/mirror.md).
 
-        follow: go on with what is stored later, for ever. anew: copy a log that was restored again, from the beginning.
+        follow: go on with what is stored later, for ever; failures that may pass are tried again. anew: copy a log that was restored again, from the beginning.
         Needs the server's package `store`, and a key with the scope `market:copy`. Raises `store.copies.MirrorError`.
         """
         from marketdata_client.mirroring import ServerLogs, mirrored  # noqa: PLC0415 optional
@@ -214,11 +214,11 @@ class Client:
             pass
         return stepper.result
 
-    def iterate(self, flow: Flow[Any]) -> Iterator[Any]:
+    def iterate(self, flow: Flow[Any]) -> Generator[Any, None, None]:
         """Do a flow's steps, and give what it emits."""
         return self._emitted(Stepper(flow))
 
-    def _emitted(self, stepper: Stepper[Any]) -> Iterator[Any]:
+    def _emitted(self, stepper: Stepper[Any]) -> Generator[Any, None, None]:
         wires = _Wires(self._http, self.site)
         try:
             while (step := stepper.next()) is not None:

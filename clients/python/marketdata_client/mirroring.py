@@ -3,51 +3,40 @@
 Needs the server's package `store`, which also reads mirrors.
 """
 
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from marketdata_client.errors import Conflict, Unreachable
+from marketdata_client.errors import Conflict, RateLimited, ServerFailed, Unreachable
 from marketdata_client.exchange import answered
 from marketdata_client.history import ROOT
 from marketdata_client.site import Call, Site, segment
 from marketdata_client.steps import Emit, Flow, Read
-from store.copies import CopyMalformed, OriginRestored
-from store.mirroring import CopyProgress, Mirror
+from store.copies import CopyMalformed, CopyProgress, OriginRestored
+from store.mirroring import WAIT_SECONDS, Mirror
 from store.protocol import CommitId
 
-# The server holds a question for news so long; the answer must come before the client's timeout.
-_LONGEST_WAIT_SECONDS = 25
-# Derived files make reads fast; as often as a server makes them.
-_FOLD_SECONDS = 2.0
-
 Run = Callable[[Flow[Any]], Any]
-Iterate = Callable[[Flow[Any]], Iterator[Any]]
+Iterate = Callable[[Flow[Any]], Generator[Any, None, None]]
 
 
 def mirrored(
     source: "ServerLogs", folder: Path, symbols: Sequence[str], *, follow: bool, anew: bool
 ) -> Generator[CopyProgress, None, None]:
     """Yield how far each log is copied, after each round. See `Client.mirror`. Closing it frees the folder."""
-    mirror, wait_seconds, failures = Mirror(folder, source.site.base_url), 0, 0
+    mirror = Mirror(folder, source.site.base_url)
     with mirror.opened():
-        while True:
-            try:
-                found = mirror.update(source, symbols, anew=anew, wait_seconds=wait_seconds)
-            except (Unreachable, CopyMalformed):
-                failures += 1
-                pause = source.site.retries.pause(failures, None)
-                if pause is None:
-                    raise
-                time.sleep(pause)
-                continue
-            mirror.fold(found, pause=_FOLD_SECONDS if follow else 0.0)
+        if not follow:
+            found = mirror.update(source, symbols, anew=anew)
+            mirror.fold(found)
             yield from found
-            if not follow:
-                return
-            wait_seconds, failures = source.longest_wait_seconds, 0
+            return
+        wait_seconds = max(1, min(WAIT_SECONDS, int(source.site.timeout * 0.8)))
+        for each in mirror.follow(
+            source, symbols, pause_after=source.pause_after, wait_seconds=wait_seconds, anew=anew
+        ):
+            yield from each
 
 
 class ServerLogs:
@@ -56,9 +45,13 @@ class ServerLogs:
     def __init__(self, site: Site, run: Run, iterate: Iterate) -> None:
         self.site, self._run, self._iterate = site, run, iterate
 
-    @property
-    def longest_wait_seconds(self) -> int:
-        return max(1, min(_LONGEST_WAIT_SECONDS, int(self.site.timeout * 0.8)))
+    def pause_after(self, failures: int, error: Exception) -> float:
+        """Return the seconds until the next attempt. Raises what does not pass by itself."""
+        if isinstance(error, Unreachable | CopyMalformed):
+            return self.site.retries.back_off(failures)
+        if isinstance(error, RateLimited | ServerFailed):
+            return max(error.retry_after or 0.0, self.site.retries.back_off(failures))
+        raise error
 
     def states(self, symbols: Sequence[str], *, seen: str, wait_seconds: int) -> bytes:
         query = {"symbols": symbols, "seen": seen or None}
@@ -71,7 +64,8 @@ class ServerLogs:
         path = f"{ROOT}/logs/{segment(dataset.replace('_', '-'))}/{segment(symbol)}/copy"
         query = {"after": f"{after.number}-{after.hash}" if after.number else "0"}
         try:
-            yield self._iterate(_pieces(self.site, Call("GET", path, query)))
+            with closing(self._iterate(_pieces(self.site, Call("GET", path, query)))) as pieces:
+                yield pieces
         except Conflict as error:
             if error.code == "resync":
                 raise OriginRestored(str(error)) from error

@@ -310,7 +310,7 @@ def test_an_origin_that_is_restored_again_and_again_is_told(origin: Origin, tmp_
     origin.store.append(batch(trade(3)))
     usual, origin.copy = origin.copy, forgetful  # type: ignore[method-assign]
     origin.changed_states = lambda document: document.replace(b'"number":2', b'"number":9')
-    mirror = Mirror(tmp_path / "mirror", "")
+    mirror = Mirror(tmp_path / "mirror", "http://origin")
     with mirror.opened():
         (told,) = mirror.update(origin, [SYMBOL], anew=True)
     assert "was restored" in told.problem

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 
 from store import mirroring
 from store.bar_policies import BAR_POLICIES
-from store.copies import CopyCut, MirrorInUse, NotAMirror
+from store.copies import CopyCut, CopyProgress, MirrorInUse, NotAMirror
 from store.csv import CsvStore
 from store.csv.copying import pieces
 from store.datasets import DATASETS, QUOTES, TRADES
 from store.exceptions import StoreUnavailable
 from store.instruments import Instrument
-from store.mirroring import CopyProgress, Mirror
+from store.mirroring import Mirror
 from store.protocol import ALL_TIME, NO_COMMIT, Append, Dedupe
 from tests.chance import examples
 from tests.store.builders import DAY, MINUTE, SYMBOL, Clock, amendment, batch, cancel, stored, trade
@@ -153,6 +153,15 @@ def test_declarations_have_their_instants(origin: Origin, folder: Path, clock: C
     assert files_of(folder) == files_of(folder.parent / "origin")
 
 
+def test_declarations_of_symbols_that_were_mirrored_before_stay(origin: Origin, folder: Path, clock: Clock):
+    for symbol in SYMBOLS:
+        clock.now += 1
+        origin.store.set_instrument(Instrument(symbol, exchange="XNYS"))
+    for symbol in SYMBOLS:
+        mirrored(origin, folder, [symbol])
+    assert files_of(folder) == files_of(folder.parent / "origin")
+
+
 @given(steps())
 @settings(max_examples=examples(40), deadline=None)
 def test_random_logs_with_an_end_at_a_random_call_to_the_disk(made: list[Step]):
@@ -260,6 +269,22 @@ def test_a_log_that_the_origin_lost_is_told_and_discarded(origin: Origin, folder
     assert files_of(folder) == files_of(folder.parent / "origin")
 
 
+def test_anew_discards_in_the_first_round_only(origin: Origin, folder: Path):
+    fill(origin.store)
+    mirror = Mirror(folder, "http://origin")
+    with mirror.opened():
+        rounds = mirror.follow(origin, SYMBOLS, pause_after=_no_pause, wait_seconds=0, anew=True)
+        assert not any(each.problem for each in next(rounds))
+        before = files_of(folder)
+        shutil.rmtree(folder.parent / "origin" / "trades")
+        assert [each.symbol for each in next(rounds) if each.problem] == list(SYMBOLS)
+    assert files_of(folder) == before
+
+
+def _no_pause(_failures: int, error: Exception) -> float:
+    raise error
+
+
 def test_the_store_does_not_write_to_a_mirror(origin: Origin, folder: Path):
     fill(origin.store)
     early = CsvStore(folder)
@@ -279,6 +304,12 @@ def test_a_folder_with_other_data_is_refused(origin: Origin, folder: Path):
     CsvStore(folder).append(batch(trade(3)))
     with pytest.raises(NotAMirror, match="choose an empty folder"):
         mirrored(origin, folder)
+    mirrored(origin, folder.parent / "own")
+    with (
+        pytest.raises(NotAMirror, match="is a mirror of http://origin"),
+        Mirror(folder.parent / "own", "http://other").opened(),
+    ):
+        pass
     (folder.parent / "file").write_text("")
     with pytest.raises(NotAMirror, match="not a folder"):
         mirrored(origin, folder.parent / "file")
