@@ -325,7 +325,13 @@ def http_options(site: Site) -> dict[str, Any]:
     """Return what both kinds of httpx's clients are made with: no redirects, no cookies."""
     no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
     verify: Any = True if site.ssl_context is None else site.ssl_context
-    return {"timeout": site.timeout, "verify": verify, "follow_redirects": False, "cookies": no_cookies}
+    return {
+        "timeout": site.timeout,
+        "verify": verify,
+        "follow_redirects": False,
+        "cookies": no_cookies,
+        "trust_env": site.trust_env,
+    }
 
 
 def http_request(http: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:

@@ -25,6 +25,7 @@ def answered(site: Site, call: Call, *, opened: bool = False) -> Flow[Answer]:
         pause = site.retries.pause(attempt, refused) if call.is_repeatable else None
         if pause is None:
             raise failure
+        site.retries.on_pause(failure, pause)
         yield Sleep(pause)
     raise AssertionError("count() has no end")
 

@@ -154,10 +154,11 @@ def whole(site: Site, query: Query) -> Flow[Table]:
     for attempt in count(1):
         try:
             return (yield from _collected((stream if is_streamed else pages)(site, query), site.max_rows))
-        except (Unreachable, IncompleteStream):
+        except (Unreachable, IncompleteStream) as error:
             pause = site.retries.pause(attempt, None)
             if pause is None or not is_streamed:
                 raise
+            site.retries.on_pause(error, pause)
         yield Sleep(pause)
     raise AssertionError("count() has no end")
 

@@ -1,9 +1,10 @@
 """The server, as a client knows it: its URL, the credential, what to retry, how much to accept."""
 
 import datetime as dt
+import math
 import random
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypedDict
 from urllib.parse import quote, urlencode, urlsplit
@@ -11,7 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 
 from marketdata_client.credentials import Anonymous, ApiKey, BearerToken, Credential
-from marketdata_client.errors import Refused
+from marketdata_client.errors import MarketDataError, Refused
 from marketdata_client.steps import Request
 
 Parameter: TypeAlias = str | int | float | bool | dt.date | dt.datetime | Sequence[str] | None
@@ -26,24 +27,30 @@ _IDEMPOTENCY_KEY = "Idempotency-Key"
 class Retries:
     """When a request is sent again. Only GETs and requests with an idempotency key are.
 
-    attempts: how often at most, the first included. longest_pause: seconds; if a server asks for more, the error is
-    raised at once. Without a Retry-After, pauses double from `first_pause` on, with a random part.
+    attempts: how often at most, the first included; `math.inf`: for ever. longest_pause: seconds; if a server asks for
+    more, the error is raised at once, or with `math.inf` it is asked then. Without a Retry-After, pauses double from
+    `first_pause` on, with a random part. statuses: those that may pass beside 429, 502, 503 and 504. on_pause: is told
+    what failed and the seconds until the next attempt.
     """
 
-    attempts: int = 6
+    attempts: float = 6
     first_pause: float = 0.25
     longest_pause: float = 60.0
+    statuses: Collection[int] = ()
+    on_pause: Callable[[MarketDataError, float], object] = lambda _error, _seconds: None
 
     def pause(self, attempt: int, refused: Refused | None) -> float | None:
         """Return the seconds to wait after a failed attempt, counted from 1; None if it is the last. refused: the answer, if any."""
         if attempt >= self.attempts:
             return None
-        if refused is not None and not _may_pass(refused):
+        if refused is not None and not (refused.status in self.statuses or _may_pass(refused)):
             return None
         wanted = refused.retry_after if refused is not None else None
-        if wanted is not None:
-            return wanted if wanted <= self.longest_pause else None
-        return self.back_off(attempt)
+        if self.attempts == math.inf:
+            return min(max(wanted or 0.0, self.back_off(attempt)), self.longest_pause)
+        if wanted is None:
+            return self.back_off(attempt)
+        return wanted if wanted <= self.longest_pause else None
 
     def back_off(self, attempt: int) -> float:
         """Return the seconds of a pause that nobody asked for, with a random part so that clients spread."""
@@ -84,6 +91,7 @@ class Site:
     max_rows: int = 20_000_000
     compression: bool = True
     ssl_context: ssl.SSLContext | None = None
+    trust_env: bool = True
 
     def request(self, call: Call) -> Request:
         """Return the request to send, signed anew if the credential signs."""
@@ -109,7 +117,8 @@ class Options(TypedDict, total=False):
     token: an access token, or credential: a `Signer`, instead of a key. retries: when to send again. timeout: seconds
     without any byte (30); a whole answer takes at most ten times as long. max_answer: bytes of an answer that is not
     streamed (64 MiB). max_rows: of a table that is read in whole (20 million). compression: whether to ask for gzip
-    (True). ssl_context: instead of the usual one.
+    (True). ssl_context: instead of the usual one. trust_env: whether the environment's proxies and certificates are used
+    (True); the live feed never asks a proxy.
     """
 
     token: str
@@ -120,6 +129,7 @@ class Options(TypedDict, total=False):
     max_rows: int
     compression: bool
     ssl_context: ssl.SSLContext
+    trust_env: bool
 
 
 def make_site(base_url: str, key: str | None, options: Options) -> Site:

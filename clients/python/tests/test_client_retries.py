@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -126,6 +127,39 @@ def test_attempts_are_bounded(get: Callable[..., Any], pauses: list[float]):
     script = Script(*[httpx.ConnectError("refused")] * 3)
     with pytest.raises(Unreachable):
         get(script, retries=Retries(attempts=3))
+
+
+@either
+def test_a_patient_program_waits_for_what_it_names_and_is_told_why(
+    get: Callable[..., Any], pauses: list[float]
+):
+    told: list[tuple[str, float]] = []
+    patience = Retries(
+        attempts=math.inf,
+        first_pause=1.0,
+        longest_pause=8.0,
+        statuses={401, 503},
+        on_pause=lambda error, seconds: told.append((type(error).__name__, seconds)),
+    )
+    script = Script(
+        (401, {}, problem("invalid_api_key")),
+        (503, {"Retry-After": "0"}, problem("data_damaged")),
+        (429, {"Retry-After": "7200"}, problem("quota_exceeded")),
+        *[httpx.ConnectError("refused")] * 20,
+        OK,
+    )
+    assert get(script, retries=patience) == {"fine": True}
+    assert [name for name, _ in told] == [
+        "NotAuthenticated",
+        "ServerFailed",
+        "RateLimited",
+        *["Unreachable"] * 20,
+    ]
+    assert [seconds for _, seconds in told] == pauses
+    assert (0.5 <= pauses[0] <= 1, 1 <= pauses[1] <= 2, pauses[2]) == (True, True, 8.0)
+    assert all(4 <= pause <= 8 for pause in pauses[3:])
+    with pytest.raises(ServerFailed):
+        get(Script((500, {}, problem("internal_error"))), retries=patience)
 
 
 @pytest.mark.parametrize("text", ["-1", "nan", "1e9", "٣", "9" * 30, "Fri, 31 Dec 1999 23:59:59 GMT", ""])
