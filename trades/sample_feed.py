@@ -10,10 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
-from urllib.parse import quote
-
-import orjson
+from typing import Any, Final, TypeAlias
 
 from store.instruments import CRYPTO, Instrument
 from store.timestamps import MINUTE_NS, SECOND_NS, format_timestamp
@@ -47,11 +44,23 @@ _INCOMPLETE_NS: Final = MAX_LATENCY_NS + QUOTE_BEFORE_NS
 
 
 @dataclass(frozen=True, slots=True)
-class FeedPost:
-    """A request of the feed: POST `path` (below the API's root, with its query) with `body`, a JSON document."""
+class FeedRows:
+    """Rows to store, as docs/ingest.md has them. complete_until: no row before it comes any more, but late ones."""
 
-    path: str
-    body: bytes
+    dataset: str
+    rows: list[dict[str, Any]]
+    complete_until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedCorrection:
+    """A trade to correct or to cancel, as docs/corrections.md has it."""
+
+    symbol: str
+    correction: dict[str, Any]
+
+
+FeedPost: TypeAlias = FeedRows | FeedCorrection
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +113,17 @@ class SampleFeed:
             return
         rows = range(first, last)
         # Nothing older comes but what is late.
-        complete = quote(format_timestamp(now_ns - _INCOMPLETE_NS), safe="")
-        yield _ingest("quotes", [_quote(day, row) for row in rows], complete)
+        complete = format_timestamp(now_ns - _INCOMPLETE_NS)
+        yield FeedRows("quotes", [_quote(day, row) for row in rows], complete)
         in_time = [_trade(trades, row) for row in rows if not self._comes_later(trades, row, now_ns)]
         if in_time:
-            yield _ingest("trades", in_time, complete)
+            yield FeedRows("trades", in_time, complete)
 
     def _comes_later(self, day: SymbolDay, row: int, now_ns: int) -> bool:
         """Draw what becomes of a trade. Returns True if it is late; a trade that is corrected comes now."""
         drawn = self._rng.random()
         if drawn < LATE_SHARE:
-            self._put_off(_ingest("trades", [_trade(day, row)]), LATE_SECONDS, now_ns)
+            self._put_off(FeedRows("trades", [_trade(day, row)]), LATE_SECONDS, now_ns)
             return True
         if drawn < LATE_SHARE + CORRECTED_SHARE:
             self._put_off(self._correction(day, row), CORRECTION_SECONDS, now_ns)
@@ -124,7 +133,7 @@ class SampleFeed:
         due_ns = now_ns + round(self._rng.uniform(*seconds) * SECOND_NS)
         heapq.heappush(self._later, (due_ns, self._rng.getrandbits(64), post))
 
-    def _correction(self, day: SymbolDay, row: int) -> FeedPost:
+    def _correction(self, day: SymbolDay, row: int) -> FeedCorrection:
         correction: dict[str, Any] = {
             "action": "cancel",
             "timestamp": format_timestamp(int(day.time_ns[row])),
@@ -133,8 +142,7 @@ class SampleFeed:
         if self._rng.random() >= CANCELLED_SHARE:
             cents = self._rng.choice((-2, -1, 1, 2))
             correction |= {"action": "correct", "new_price": round(float(day.price[row]) + cents / 100, 2)}
-        body = {"symbol": day.symbol, "corrections": [correction]}
-        return FeedPost("trades/corrections", orjson.dumps(body))
+        return FeedCorrection(day.symbol, correction)
 
 
 def _current_days(now_ns: int) -> Iterator[FeedDay]:
@@ -157,11 +165,6 @@ def _equity_day(symbol: str, session: TradingSession) -> FeedDay:
 def _coin_day(date: dt.date) -> FeedDay:
     trades = coin_day(seed=SEED, symbol=COIN, date=date)
     return FeedDay(trades, day_quotes(trades, seed=SEED))
-
-
-def _ingest(dataset: str, rows: list[dict[str, Any]], complete_until: str = "") -> FeedPost:
-    query = f"?complete_until={complete_until}" if complete_until else ""
-    return FeedPost(f"{dataset}/ingest{query}", orjson.dumps({dataset: rows}))
 
 
 def _trade(day: SymbolDay, row: int) -> dict[str, Any]:

@@ -27,12 +27,12 @@ from tests.program import program_nodes
 # Both call the own server only.
 ALLOWED_CLIENTS = {
     ("marketdata_project/serve/supervisor.py", "http.client"),
-    ("marketdata_project/serve/sample_feed.py", "http.client"),
+    ("marketdata_project/serve/sample_feed.py", "marketdata_client"),
 }
 ROOM_OF_CLIENTS = "outbound"
 HTTP_CLIENTS = {
-    "aiohttp", "ftplib", "http.client", "httpcore", "httplib2", "httpx", "pycurl", "requests", "smtplib", "telnetlib", "urllib.request",
-    "urllib3", "websockets.asyncio", "websockets.client", "websockets.connect", "websockets.legacy", "websockets.sync", "xmlrpc.client",
+    "aiohttp", "ftplib", "http.client", "httpcore", "httplib2", "httpx", "marketdata_client", "pycurl", "requests", "smtplib", "telnetlib",
+    "urllib.request", "urllib3", "websockets.asyncio", "websockets.client", "websockets.connect", "websockets.legacy", "websockets.sync", "xmlrpc.client",
 }  # fmt: skip
 ELSEWHERE = [
     "http://169.254.169.254/latest/meta-data/", "https://evil.example/x", "//evil.example", "file:///etc/passwd", "ftp://evil.example/a",

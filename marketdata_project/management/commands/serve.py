@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from marketdata_project.serve.cores import worker_cores
 from marketdata_project.serve.embedded_redis import EmbeddedRedis
+from marketdata_project.serve.feed_key import KEY_NAME, feed_prepare
 from marketdata_project.serve.installation import (
     FolderUnavailable,
     InstallationError,
@@ -27,7 +28,6 @@ from marketdata_project.serve.installation import (
     sole_user,
     url_of,
 )
-from marketdata_project.serve.sample_feed import KEY_NAME, feed_prepare
 from marketdata_project.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, child_environment
 from marketdata_project.serve.turns import shared_memory
 from metrics.process_files import remove_files
