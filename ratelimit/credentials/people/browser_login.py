@@ -24,7 +24,7 @@ _HEADER, _COOKIE = "X-Refresh", "cookie"
 # Where the refresh token is used, and the browser sends it.
 _PATH = "/api/v1/auth"
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
-# Names in Django's session: the id and the secret of a logged-in key, and the token session of this login.
+# Names in Django's session: the id and the secret of a logged-in key, and the id of this login's token session.
 _KEY, _TOKENS = "api_key", "token_session"
 
 
@@ -43,7 +43,7 @@ def browser_login(request: HttpRequest, response: HttpResponseBase, pair: TokenP
     else:
         request.session.cycle_key()
         request.session[_KEY] = [int(holder.subject.partition(":")[2]), holder.secrets[0]]
-    request.session[_TOKENS] = [holder.subject, pair.session_id]
+    request.session[_TOKENS] = pair.session_id
     set_cookie(response, pair)
 
 
@@ -95,9 +95,9 @@ def _caller_of_key(stored: Any, *, now: datetime) -> Caller | None:
 
 def _end_tokens(*, request: HttpRequest | None, **_: Any) -> None:
     """End the token session of a browser that logs out on any page."""
-    tokens = None if request is None else request.session.get(_TOKENS)
-    if tokens is not None:
-        session_close(*tokens)
+    session_id = None if request is None else request.session.get(_TOKENS)
+    if session_id is not None:
+        session_close(session_id)
 
 
 user_logged_out.connect(_end_tokens, dispatch_uid=__name__)

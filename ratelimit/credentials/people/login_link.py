@@ -44,9 +44,10 @@ def login_link_create(*, base: str, now: datetime) -> str:
 def login_link_use(request: HttpRequest, token: str, *, now: datetime) -> User | None:
     """Return the person whom the link logs in, and make the link invalid.
 
-    None if the token is not the newest link's or has expired, or if the request is not from this machine.
+    None if LOGIN_LINK is off, if the token is not the newest link's or has expired, if the request is not from this
+    machine, or if the person is not a superuser.
     """
-    is_used = _is_from_this_machine(request) and _use(token, now=now)
+    is_used = settings.LOGIN_LINK and _is_from_this_machine(request) and _use(token, now=now)
     return _local_user() if is_used else None
 
 
@@ -64,16 +65,18 @@ def _use(token: str, *, now: datetime) -> bool:
 
 
 def _is_from_this_machine(request: HttpRequest) -> bool:
-    """Return whether the client is on this machine, called it by a local name, and came through no proxy."""
+    """Return whether the client is on this machine, called it by a local name, and sent no X-Forwarded-For."""
     host = request.get_host()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     is_local = ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
     return is_local and name in _LOCAL_HOSTS and not request.META.get(IS_FORWARDED)
 
 
-def _local_user() -> User:
+def _local_user() -> User | None:
     user = get_user_model().objects.filter(username=USERNAME).first()
-    return user or User.objects.create_superuser(USERNAME, password=None)
+    if user is None:
+        return User.objects.create_superuser(USERNAME, password=None)
+    return user if user.is_superuser else None
 
 
 def _path() -> Path:

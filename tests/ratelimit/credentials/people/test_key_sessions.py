@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ratelimit.credentials.bearer import token_cache
@@ -60,6 +62,16 @@ def test_logout_ends_only_its_own_session():
     assert post("/auth/logout", {"refresh": first["refresh"]}).status_code == 204
     assert problem(called(first["access"])) == (401, "invalid_token")
     assert called(second["access"]).status_code == 200
+
+
+def test_the_check_of_a_session_reads_its_own_tokens_by_index():
+    with CaptureQueriesContext(connection) as made:
+        tokens = answer(login_by(make_key()))
+        assert called(tokens["access"]).status_code == 200
+    (check,) = [each["sql"] for each in made if "blacklistedtoken" in each["sql"] and "jti" in each["sql"]]
+    with connection.cursor() as cursor:
+        plan = str(cursor.execute(f"EXPLAIN QUERY PLAN {check}").fetchall())
+    assert "(jti>? AND jti<?)" in plan
 
 
 @pytest.mark.parametrize("text", ["", "md_nothing", "md_12345678_" + "x" * 43, "…"])

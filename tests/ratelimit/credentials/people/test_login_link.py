@@ -106,6 +106,17 @@ def test_a_person_who_was_deactivated_is_refused():
     assert opened(link()).status_code == 403
 
 
+def test_a_link_is_refused_once_links_are_off(settings):
+    path = link()
+    settings.LOGIN_LINK = False
+    assert opened(path).status_code == 403
+
+
+def test_a_person_of_that_name_who_is_no_superuser_is_not_logged_in():
+    User.objects.create_user("local", is_staff=True)
+    assert opened(link()).status_code == 403
+
+
 def test_the_file_tells_nobody_the_token(run_dir):
     path = link()
     file = run_dir / "login_link"
