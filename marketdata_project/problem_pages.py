@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
 from http_requests.nearest_name import nearest_of
-from stats.market_data.navigation import nearest_market_path
+from stats.market_data.navigation import nearest_path
 
 _JSON, _HTML, _PAGE = "application/problem+json", "text/html", "text/html; charset=utf-8"
 _MARKET_DATA = "/api/v1/market-data/"
@@ -33,7 +33,7 @@ def problem_page(request: HttpRequest, body: Mapping[str, Any], headers: Mapping
 def nearest_page(path: str) -> str | None:
     """Return the known path that is most similar to an unknown one; None if none is similar."""
     if path.startswith(_MARKET_DATA):
-        return nearest_market_path(path)
+        return nearest_path(path)
     return nearest_of(path.rstrip("/"), _plain_paths())
 
 

@@ -18,6 +18,7 @@ from django.core.exceptions import (
 )
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
 from rest_framework import exceptions as drf
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -40,7 +41,7 @@ from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 from marketdata_project.problem_pages import is_page_wanted, problem_page
 from ratelimit import exceptions as keys
 from stats import exceptions as stats
-from stats.market_data.navigation import nearest_path
+from stats.market_data.navigation import unknown_name_hint
 from store import exceptions as storage
 from trading import exceptions as trading
 
@@ -113,9 +114,10 @@ class Problem:
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Return a page for a browser, else the same as `response`."""
-        if not is_page_wanted(request):
-            return self.response()
-        return problem_page(request, self.body(), self.headers())
+        is_page = is_page_wanted(request)
+        answer = problem_page(request, self.body(), self.headers()) if is_page else self.response()
+        patch_vary_headers(answer, ["Accept"])
+        return answer
 
 
 def problem_of(error: Exception) -> Problem:
@@ -153,7 +155,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer 404 (Django's handler404)."""
-    message = f"there is nothing at {masked_path(request.path)[:200]}{nearest_path(request.path)}"
+    message = f"there is nothing at {masked_path(request.path)[:200]}{unknown_name_hint(request.path)}"
     return Problem("not_found", message).answer(request)
 
 

@@ -1,5 +1,7 @@
 """Links between the pages of the browsable API, and hints for unknown paths."""
 
+from collections.abc import Collection
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from django.http import QueryDict
@@ -15,38 +17,52 @@ from stats.rendering.query_form import PageLink
 # The number of rows per symbol in links to a dataset: for one symbol, and for several symbols.
 _ROWS = 100
 _ROWS_EACH = 5
+_ROOT = "/api/v1/market-data/"
 
 
-def nearest_path(path: str) -> str:
+class UnknownName(NamedTuple):
+    """A name in a path of market data that is unknown. segments: those below /market-data/.
+
+    position: of the name's segment. name: "" if there is none. known: the names that are valid there.
+    """
+
+    segments: list[str]
+    position: int
+    name: str
+    known: Collection[str]
+
+
+def unknown_name_hint(path: str) -> str:
     """Return a hint for an unknown path: the most similar name, or all names.
 
     Return "" outside /api/v1/market-data, and if the name is valid.
     """
-    root, _, subpath = path.partition("/market-data/")
-    if root != "/api/v1":
-        return ""
-    class_path, *segments = subpath.strip("/").split("/")
-    market_class = MARKET_CLASSES.get(class_path)
-    if market_class is None:
-        return nearest_or_all(class_path, MARKET_CLASSES)
-    valid_names = (*market_class.datasets, *_reports(market_class))
-    name = next((each.partition(".")[0] for each in reversed(segments) if each != "stream"), "")
-    return "" if name in valid_names else nearest_or_all(name, valid_names)
+    unknown = _unknown_name(path)
+    return "" if unknown is None else nearest_or_all(unknown.name, unknown.known)
 
 
-def nearest_market_path(path: str) -> str | None:
-    """Return an unknown path of market data with its class or dataset replaced by the most similar; None without one."""
-    root, _, subpath = path.rstrip("/").partition("/market-data/")
-    class_path, _, rest = subpath.partition("/")
-    if root != "/api/v1" or not rest:
+def nearest_path(path: str) -> str | None:
+    """Return an unknown path of market data with its unknown name replaced by the most similar; None without one."""
+    unknown = _unknown_name(path)
+    nearest = nearest_of(unknown.name, unknown.known) if unknown else None
+    if unknown is None or nearest is None or len(unknown.segments) == 1:
         return None
-    if class_path not in MARKET_CLASSES:
-        nearest_class = nearest_of(class_path, MARKET_CLASSES)
-        return f"{root}/market-data/{nearest_class}/{rest}" if nearest_class else None
-    symbol, _, name = rest.rpartition("/")
-    market_class = MARKET_CLASSES[class_path]
-    nearest = nearest_of(name, (*market_class.datasets, *_reports(market_class)))
-    return f"{root}/market-data/{class_path}/{symbol}/{nearest}" if nearest and symbol else None
+    segments, position = unknown.segments, unknown.position
+    suffix = segments[position].removeprefix(unknown.name)
+    return _ROOT + "/".join([*segments[:position], nearest + suffix, *segments[position + 1 :]])
+
+
+def _unknown_name(path: str) -> UnknownName | None:
+    if not path.startswith(_ROOT):
+        return None
+    segments = path.removeprefix(_ROOT).strip("/").split("/")
+    market_class = MARKET_CLASSES.get(segments[0])
+    if market_class is None:
+        return UnknownName(segments, 0, segments[0], MARKET_CLASSES)
+    known = (*market_class.datasets, *_reports(market_class))
+    position = next((each for each in range(len(segments) - 1, 0, -1) if segments[each] != "stream"), 0)
+    name = segments[position].partition(".")[0] if position else ""
+    return None if name in known else UnknownName(segments, position, name, known)
 
 
 def links_beside(market_class: MarketClass, symbol: str | None) -> list[PageLink]:

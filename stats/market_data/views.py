@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -43,6 +44,7 @@ from stats.market_data.services import market_data_page, market_data_report
 from stats.market_data.universes import parse_universes_query, universes_pin
 from stats.rendering.query_form import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
+from store.exceptions import StorageError
 from trades.instruments.catalogue import catalogue_nearest
 
 
@@ -67,13 +69,22 @@ class MarketDataViewSet(ViewSet):
         return links_beside(self.market_class, self.kwargs.get("symbol"))
 
     def nearest(self, code: str) -> list[PageLink]:
-        """Return a link to the same page of the most similar symbol, if the page's symbol is unknown."""
+        """Return a link to the same page of the most similar symbol, if the page's symbol is unknown.
+
+        Return [] while the store cannot be used: this is part of a page about another error.
+        """
         symbol, instrument_class = self.kwargs.get("symbol"), self.market_class.instrument_class
         if code != "unknown_symbol" or symbol is None or instrument_class is None:
             return []
-        nearest = catalogue_nearest(symbol, instrument_class)
-        path = self.request.get_full_path()
-        return [PageLink(path.replace(f"/{symbol}/", f"/{nearest}/", 1), nearest)] if nearest else []
+        try:
+            nearest = catalogue_nearest(symbol, instrument_class)
+        except StorageError:
+            return []
+        if nearest is None:
+            return []
+        path = reverse(self.request.resolver_match.view_name, kwargs={**self.kwargs, "symbol": nearest})
+        query = self.request.META["QUERY_STRING"]
+        return [PageLink(f"{path}?{query}" if query else path, nearest)]
 
 
 class PageViewSet(MarketDataViewSet, ContentViewSet):

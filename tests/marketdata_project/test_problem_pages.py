@@ -5,8 +5,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from marketdata_project.problem_pages import nearest_page
+from store.exceptions import StoreUnavailable
+from store.instruments import OPTION, Instrument
 from tests.api_client import problem, trade
 from tests.html_page import Page
+from trades.stores import market_store
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
@@ -38,6 +41,8 @@ def test_what_was_asked_for_is_escaped(db):
         ("/api/v1/trade/ingest", "/api/v1/trades/ingest"),
         ("/api/v1/market-data/equites/AAPL/ohlcv", "/api/v1/market-data/equities/AAPL/ohlcv"),
         ("/api/v1/market-data/equities/AAPL/ohlc", "/api/v1/market-data/equities/AAPL/ohlcv"),
+        ("/api/v1/market-data/equities/AAPL/ohlc.csv", "/api/v1/market-data/equities/AAPL/ohlcv.csv"),
+        ("/api/v1/market-data/equities/AAPL/trade/stream", "/api/v1/market-data/equities/AAPL/trades/stream"),
         ("/api/v1/market-data/equities/AAPL/zzz", None),
         ("/wp-login.php", None),
     ],
@@ -69,6 +74,11 @@ def test_a_program_gets_the_problem(db):
     assert problem(Client().get("/nope")) == (404, "not_found")
 
 
+@pytest.mark.parametrize("headers", [BROWSER, {}])
+def test_a_cache_keeps_pages_and_problems_apart(db, headers):
+    assert "Accept" in Client().get("/nope", headers=headers)["Vary"].split(", ")
+
+
 @pytest.fixture
 def staff(api) -> Client:
     api.ingest(trade(symbol="AAPL"))
@@ -83,6 +93,28 @@ def test_the_page_of_an_unknown_symbol_leads_to_the_nearest(staff):
     assert response.status_code == 404
     assert "/api/v1/market-data/equities/AAPL/ohlcv?last=5" in targets
     assert "/" in targets
+
+
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        ("equities/equities/ohlcv", "equities/EQUITIEZ/ohlcv"),
+        ("options/AAPL%20%20250117C00150001/quotes", "options/AAPL250117C00150000/quotes"),
+    ],
+)
+def test_only_the_symbol_of_the_path_is_replaced(staff, path, nearest):
+    market_store().set_instrument(Instrument("EQUITIEZ"))
+    market_store().set_instrument(Instrument("AAPL250117C00150000", instrument_class=OPTION))
+    html = staff.get(f"/api/v1/market-data/{path}?last=5", headers=BROWSER).content.decode()
+    assert f"/api/v1/market-data/{nearest}?last=5" in Page(html).targets()
+
+
+def test_the_page_of_an_unknown_symbol_opens_without_the_catalogue(staff, monkeypatch):
+    def fail(*_: object) -> None:
+        raise StoreUnavailable("the disk is gone")
+
+    monkeypatch.setattr("stats.market_data.views.catalogue_nearest", fail)
+    assert staff.get("/api/v1/market-data/equities/APPL/ohlcv?last=5", headers=BROWSER).status_code == 404
 
 
 def test_bars_are_in_the_page_for_the_chart(staff):
