@@ -43,7 +43,7 @@ _QUERY_VALUES = {
 # Optional parameters that a sample gives.
 _GIVEN = {"last", "account"}
 _OF_PYTHON = {"true": "True", "false": "False", "null": "None"}
-# Strings are found, too, so that their words stay.
+# Matches whole strings, too, so that a word such as `true` within one is not replaced.
 _OF_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|true|false|null')
 _FORM = "application/x-www-form-urlencoded"
 
@@ -232,7 +232,7 @@ def _headers(operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if parameter["in"] == "header" and parameter["name"] == "Idempotency-Key":
             yield "Idempotency-Key", f"{operation['operationId']}-1"
         elif parameter["in"] == "header" and parameter.get("required"):
-            # Of If-Match: whatever the state is.
+            # The only such header is If-Match; `*` matches every state.
             yield parameter["name"], "*"
 
 

@@ -1,4 +1,8 @@
-"""Waiting for logs and declarations to change, in the event loop: no request holds a thread meanwhile."""
+"""Waiting for logs and declarations to change, in the event loop: no request holds a thread meanwhile.
+
+The files are looked at again and again: the live feed (`NewCommits`) follows channels of trades, quotes and status,
+and a mirror copies every dataset. One look at 50 symbols, the most of a call, takes about 1 ms, four times a second.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence

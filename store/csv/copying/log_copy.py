@@ -124,8 +124,9 @@ class LogCopy:
         for part in commit.parts:
             known = ends.get(part.file, batch.ends.get(part.file))
             end = history.file_end(part.file) if known is None else known
-            # The first part of a file comes with the file's header.
-            is_next = part.offset == end if end else 0 < part.offset <= HEADER_LIMIT_BYTES
+            is_next = part.offset == end
+            if not end:  # the first part of a file comes after the file's header
+                is_next = 0 < part.offset <= HEADER_LIMIT_BYTES
             if not is_next:
                 raise CopyMalformed(f"commit {commit.commit}: its part of {part.file} is not where that ends")
             hashes.append(self._append(part.file, end, part.end, data))

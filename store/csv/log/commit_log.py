@@ -142,7 +142,7 @@ class CommitLog:
     def append_encoded(
         self, descriptor: int, commits: Sequence[EncodedCommit], *, is_listed: bool = False
     ) -> CommitHistory:
-        """Do the same with commits that are encoded already. They must follow the newest commit."""
+        """Append encoded records durably, as `append` does. The first one must follow the log's newest commit."""
         view = self._view
         start, lines = view.end, []
         end = start
