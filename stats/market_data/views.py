@@ -80,9 +80,10 @@ class MarketDataViewSet(ViewSet):
             nearest = catalogue_nearest(symbol, instrument_class)
         except StorageError:
             return []
-        if nearest is None:
+        match = self.request.resolver_match
+        if nearest is None or match is None:
             return []
-        path = reverse(self.request.resolver_match.view_name, kwargs={**self.kwargs, "symbol": nearest})
+        path = reverse(match.view_name, kwargs={**self.kwargs, "symbol": nearest})
         query = self.request.META["QUERY_STRING"]
         return [PageLink(f"{path}?{query}" if query else path, nearest)]
 
