@@ -20,13 +20,12 @@ _HEADER, _BODY_LENGTH, _COMPRESSION = 2, 3, 3
 
 
 class ArrowMessages:
-    """Takes the bytes of a stream. trailer: the texts of the trailer's metadata, once it has come. rows: that were given."""
+    """Takes the bytes of a stream. trailer: the texts of the trailer's metadata, once it has come. rows: how many came before."""
 
     def __init__(self) -> None:
         self.trailer: dict[str, str] = {}
         self.rows = 0
         self.digest = hashlib.sha256()
-        self.metadata: dict[str, str] = {}
         self._waiting = bytearray()
         self._schema: Any = None
         self._head = b""
@@ -87,7 +86,6 @@ class ArrowMessages:
         if self._schema is None:
             self._schema = pa.ipc.read_schema(pa.py_buffer(message))
             self._head = message
-            self.metadata = _texts(self._schema.metadata)
         else:
             if _is_compressed(message[8:]):
                 raise BadAnswer("the Arrow stream has compressed buffers")

@@ -17,7 +17,7 @@ from marketdata_client.client import (
     http_options,
     http_request,
 )
-from marketdata_client.errors import BadAnswer, Unreachable
+from marketdata_client.errors import BadAnswer, Refused, Unreachable
 from marketdata_client.exchange import document
 from marketdata_client.history import EQUITIES, Query, Symbols
 from marketdata_client.ingesting import Ingest, Ingested, Row, ingested
@@ -147,7 +147,7 @@ class AsyncClient:
     ) -> Ingested:
         """See `Client.ingest`. Writing the journal takes the event loop a disk sync for each batch."""
         ingest = Ingest(dataset, batch_rows, parameters)
-        with Journal(journal, f"{self.site.base_url}{ingest.path}") as opened:
+        with Journal(journal, f"{self.site.base_url}{ingest.target}") as opened:
             return await self.run(ingested(self.site, ingest, rows, opened, on_progress))
 
     def live(
@@ -197,7 +197,7 @@ class AsyncClient:
                     continue
                 try:
                     stepper.outcome = await wires.do(step)
-                except (Unreachable, BadAnswer) as error:
+                except (Unreachable, Refused, BadAnswer) as error:
                     stepper.error = error
         finally:
             stepper.close()

@@ -17,21 +17,13 @@ def get_call(path: str, parameters: Mapping[str, Parameter]) -> Call:
     return Call("GET", _checked(path), parameters)
 
 
-def post_call(
-    path: str,
-    body: Any,
-    *,
-    idempotency_key: str | None = None,
-    query: Mapping[str, Parameter] | None = None,
-    content_type: str = "application/json",
-) -> Call:
-    """Return a POST. body: bytes are sent as they are, anything else as JSON, None without a body."""
-    headers = {} if body is None else {"Content-Type": content_type}
+def post_call(path: str, body: Any, *, idempotency_key: str | None = None) -> Call:
+    """Return a POST. body: sent as JSON; None without a body."""
+    headers = {} if body is None else {"Content-Type": "application/json"}
     if idempotency_key is not None:
         check_visible("idempotency_key", idempotency_key)
         headers["Idempotency-Key"] = idempotency_key
-    content = body if isinstance(body, bytes) else b"" if body is None else json_bytes(body)
-    return Call("POST", _checked(path), query or {}, headers, content)
+    return Call("POST", _checked(path), headers=headers, body=b"" if body is None else json_bytes(body))
 
 
 def json_bytes(body: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ import httpx
 
 from marketdata_client import calls, history
 from marketdata_client.bodies import BodyDecoder
-from marketdata_client.errors import BadAnswer, Unreachable
+from marketdata_client.errors import BadAnswer, Refused, Unreachable
 from marketdata_client.exchange import document
 from marketdata_client.history import EQUITIES, Query, Symbols
 from marketdata_client.ingesting import Ingest, Ingested, Row, ingested
@@ -129,7 +130,7 @@ class Client:
     ) -> Iterator[Table]:
         """Iterate over a range in bounded memory.
 
-        The rows count only if the iteration comes to its end: it raises `IncompleteStream` or `Unreachable` if not all came.
+        The rows count only if the iteration comes to its end: it raises `IncompleteStream` if not all came.
         """
         return self.iterate(history.stream(self.site, Query(dataset, symbol, market, parameters)))
 
@@ -157,7 +158,7 @@ class Client:
         and the same journal: every row is stored once. Raises `JournalConflict` if the rows are others.
         """
         ingest = Ingest(dataset, batch_rows, parameters)
-        with Journal(journal, f"{self.site.base_url}{ingest.path}") as opened:
+        with Journal(journal, f"{self.site.base_url}{ingest.target}") as opened:
             return self.run(ingested(self.site, ingest, rows, opened, on_progress))
 
     def live(
@@ -166,7 +167,7 @@ class Client:
         """Iterate over frames of the live feed (docs/live.md) as they come, for ever.
 
         tokens: from which each channel continues; by default with what is stored from now on. A broken connection is
-        opened again, and nothing is missed or repeated.
+        opened again, and nothing is missed; only bars may come again.
         """
         return self.iterate(frames(self.site, Subscription(channels, dict(tokens or {}), mode)))
 
@@ -227,7 +228,7 @@ class Client:
                     continue
                 try:
                     stepper.outcome = wires.do(step)
-                except (Unreachable, BadAnswer) as error:
+                except (Unreachable, Refused, BadAnswer) as error:
                     stepper.error = error
         finally:
             stepper.close()
@@ -306,19 +307,15 @@ class _Wires:
         return b""
 
 
-class asked_http:  # noqa: N801 used as a function
-    """Turns httpx's errors into `Unreachable`."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, httpx.TransportError):
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
-        if isinstance(error, httpx.HTTPError | httpx.StreamError | httpx.InvalidURL):
-            raise BadAnswer(f"{type(error).__name__}: {error}") from error
+@contextmanager
+def asked_http() -> Iterator[None]:
+    """Raise httpx's errors as those of the client."""
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise Unreachable(f"{type(error).__name__}: {error}") from error
+    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+        raise BadAnswer(f"{type(error).__name__}: {error}") from error
 
 
 def http_options(site: Site) -> dict[str, Any]:

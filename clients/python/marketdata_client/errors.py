@@ -32,14 +32,11 @@ class MarketDataError(Exception):
 class Unreachable(MarketDataError):
     """There was no answer: no connection, a timeout, or a connection that broke.
 
-    refused: the answer to a WebSocket's handshake, if that was refused. close_code: the WebSocket's close code, if it has one.
+    close_code: the WebSocket's close code, if it has one.
     """
 
-    def __init__(
-        self, message: str, *, refused: "Refused | None" = None, close_code: int | None = None
-    ) -> None:
+    def __init__(self, message: str, *, close_code: int | None = None) -> None:
         super().__init__(message)
-        self.refused = refused
         self.close_code = close_code
 
 

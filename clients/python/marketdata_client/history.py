@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from marketdata_client.arrow_messages import ArrowMessages
 from marketdata_client.bodies import object_in
-from marketdata_client.errors import BadAnswer, IncompleteStream, MarketDataError, Unreachable
+from marketdata_client.errors import BadAnswer, IncompleteStream, MarketDataError, Refused, Unreachable
 from marketdata_client.exchange import answered
 from marketdata_client.site import Call, Parameter, Site, segment
 from marketdata_client.steps import Answer, Emit, Flow, Read, Sleep, Stepper
@@ -29,7 +29,7 @@ ROOT = "/api/v1/market-data"
 _NEXT_LINK = re.compile(r'<([^<>]{1,16384})>\s*;\s*rel="?next"?')
 _LONGEST_LINE = 16 * 2**20
 # Lists of the columnar document that are no columns.
-_NOT_COLUMNS = frozenset({"symbols", "absences"})
+_NOT_COLUMNS = frozenset({"symbols", "absences", "not_applied"})
 _ARROW, _COLUMNAR, _JSON = "arrow", "columnar", "json"
 
 
@@ -45,9 +45,10 @@ class Query:
     def call(self, format_name: str, **more: Parameter) -> Call:
         market = f"{ROOT}/{segment(self.market)}"
         query = {**self.parameters, **more, "format": format_name}
+        dataset = "/".join(segment(part) for part in self.dataset.split("/"))
         if isinstance(self.symbol, str):
-            return Call("GET", f"{market}/{segment(self.symbol)}/{self.dataset}", query)
-        return Call("GET", f"{market}/{self.dataset}", {"symbols": self.symbol, **query})
+            return Call("GET", f"{market}/{segment(self.symbol)}/{dataset}", query)
+        return Call("GET", f"{market}/{dataset}", {"symbols": self.symbol, **query})
 
     def stream_call(self, format_name: str, **more: Parameter) -> Call:
         if not isinstance(self.symbol, str):
@@ -82,7 +83,7 @@ def first_page(site: Site, query: Query) -> Flow[Table]:
 
 def _walk(site: Site, query: Query, format_name: str, read: Any, *, one_by_one: bool = False) -> Flow[None]:
     """Emit what `read` makes of each page. Raises `BadAnswer` if a page leads to itself."""
-    cursor: str | None = None
+    cursor = query.parameters.get("cursor")
     while True:
         call = query.call(format_name, cursor=cursor, **_time(format_name))
         content, following = read((yield from answered(site, call)))
@@ -141,11 +142,19 @@ def stream(site: Site, query: Query) -> Flow[None]:
     answer = yield from answered(site, query.stream_call(format_name, **terms), opened=True)
     commit = answer.headers.get("x-commit", "")
     reader = _ArrowReader(commit) if format_name == _ARROW else _LineReader(commit)
-    while piece := (yield Read()):
+    while piece := (yield from _read()):
         for table in reader.take(piece):
             yield Emit(table)
     for table in reader.end():
         yield Emit(table)
+
+
+def _read() -> Flow[bytes]:
+    try:
+        piece: bytes = yield Read()
+    except Unreachable as error:
+        raise IncompleteStream(f"the stream broke off: {error}") from error
+    return piece
 
 
 def whole(site: Site, query: Query) -> Flow[Table]:
@@ -154,9 +163,9 @@ def whole(site: Site, query: Query) -> Flow[Table]:
     for attempt in count(1):
         try:
             return (yield from _collected((stream if is_streamed else pages)(site, query), site.max_rows))
-        except (Unreachable, IncompleteStream) as error:
+        except IncompleteStream as error:
             pause = site.retries.pause(attempt, None)
-            if pause is None or not is_streamed:
+            if pause is None:
                 raise
             site.retries.on_pause(error, pause)
         yield Sleep(pause)
@@ -179,7 +188,7 @@ def _collected(flow: Flow[None], max_rows: int) -> Flow[Table]:
                 continue
             try:
                 stepper.outcome = yield step
-            except (BadAnswer, Unreachable) as error:
+            except (BadAnswer, Refused, Unreachable) as error:
                 stepper.error = error
     finally:
         stepper.close()
@@ -232,7 +241,8 @@ class _LineReader:
             raise IncompleteStream("the stream does not end with its trailer")
         trailer = {name: str(value) for name, value in object_in(last).items()}
         verify(trailer, rows=self._rows, digest=self._digest.hexdigest(), commit=self._commit)
-        yield from ()
+        if not self._rows:
+            yield Table({}, commit=self._commit)
 
 
 def verify(trailer: Mapping[str, str], *, rows: int, digest: str, commit: str) -> None:

@@ -9,10 +9,11 @@ from marketdata_client.calls import json_bytes
 from marketdata_client.errors import BadAnswer
 from marketdata_client.exchange import answered
 from marketdata_client.journal import Journal
-from marketdata_client.site import Call, Parameter, Site, segment
+from marketdata_client.site import Call, Parameter, Site, query_text, segment
 from marketdata_client.steps import Flow
 
 _NDJSON = "application/x-ndjson"
+_MOST_BATCHES_WAITING = 10
 _COUNTS = ("received", "stored", "duplicates")
 Row = Mapping[str, Any]
 
@@ -50,6 +51,11 @@ class Ingest:
     parameters: Mapping[str, Parameter]
 
     @property
+    def target(self) -> str:
+        """Where it goes, with its parameters."""
+        return f"{self.path}?{query_text(self.parameters)}"
+
+    @property
     def path(self) -> str:
         return f"/api/v1/{segment(self.dataset.replace('_', '-'))}/ingest"
 
@@ -64,7 +70,7 @@ def ingested(
     """Send all rows that the journal does not have as stored, and return what became of all."""
     total = Ingested()
     for number, (symbol, body) in enumerate(_bodies(rows, ingest.batch_rows), start=1):
-        answer = journal.begin(number, body)
+        answer = journal.begin(number, f"{symbol}\n".encode() + body)
         is_known = answer is not None
         if answer is None:
             headers = {"Content-Type": _NDJSON, "Idempotency-Key": journal.key(number)}
@@ -77,18 +83,25 @@ def ingested(
 
 
 def _bodies(rows: Iterable[Row], batch_rows: int) -> Iterator[tuple[str, bytes]]:
-    """Yield the batches of each symbol, in order. The same rows make the same batches."""
+    """Yield the batches of each symbol, in order. The same rows make the same batches.
+
+    If many symbols have few rows each, the fullest batch goes early, so that memory is bounded.
+    """
     if not 1 <= batch_rows <= 100_000:
         raise ValueError("batch_rows must be 1 to 100,000")
     waiting: dict[str, list[Row]] = {}
+    total = 0
     for row in rows:
         symbol = row.get("symbol")
         if not isinstance(symbol, str):
             raise ValueError("each row needs its symbol")  # noqa: TRY004 the row is wrong, not its type
         batch = waiting.setdefault(symbol, [])
         batch.append(row)
-        if len(batch) == batch_rows:
-            yield symbol, _body(waiting.pop(symbol))
+        total += 1
+        if len(batch) == batch_rows or total == _MOST_BATCHES_WAITING * batch_rows:
+            fullest = max(waiting, key=lambda each: len(waiting[each]))
+            total -= len(waiting[fullest])
+            yield fullest, _body(waiting.pop(fullest))
     for symbol, batch in waiting.items():
         yield symbol, _body(batch)
 

@@ -24,16 +24,22 @@ class Journal:
     """
 
     def __init__(self, path: str | Path | None, purpose: str) -> None:
-        self._database = sqlite3.connect(
-            ":memory:" if path is None else path, timeout=0.2, isolation_level=None, check_same_thread=False
-        )
+        try:
+            self._database = sqlite3.connect(
+                ":memory:" if path is None else path,
+                timeout=0.2,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except sqlite3.Error as error:
+            raise JournalConflict(f"the journal {path} cannot be opened: {error}") from error
         try:
             # The lock is held until the journal is closed, or the process ends.
             self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute("BEGIN EXCLUSIVE")
             self._begin(purpose)
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             self._database.close()
             raise JournalConflict(
                 f"the journal cannot be used, or another process uses it: {error}"

@@ -8,9 +8,7 @@ from typing import Any
 from marketdata_client.bodies import object_in
 from marketdata_client.errors import (
     BadAnswer,
-    Forbidden,
     MarketDataError,
-    NotAuthenticated,
     Refused,
     Unreachable,
     refusal,
@@ -22,9 +20,12 @@ from marketdata_client.steps import Connect, Emit, Flow, Hear, Say, Sleep
 _PATH = "/ws/v1/stream"
 # The server pings each 15 seconds.
 _SILENCE_SECONDS = 40.0
-_FINAL_CLOSES: dict[int, type[Refused]] = {4401: NotAuthenticated, 4403: Forbidden}
+# 4401: the credential is not valid any more; 4403: it may not read this any more.
+_FINAL_CLOSES = {4401, 4403}
+_PASSING = {429, 502, 503, 504}
 _LOSSLESS = ("trades:", "quotes:", "status:", "orders:", "alerts:")
-_LOST = 400
+# Errors within the feed have a code, but no HTTP status.
+_ERROR_STATUS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +79,14 @@ def frames(site: Site, subscription: Subscription) -> Flow[None]:
             yield Say(subscription.text())
             while True:
                 message = object_in((yield Hear(_SILENCE_SECONDS)).encode())
-                if message.get("op") == "subscribed":
-                    failures, has_begun = 0, True
+                has_begun = has_begun or message.get("op") == "subscribed"
                 pause = yield from _received(subscription, message)
                 if pause is not None:
-                    yield Sleep(min(pause, site.retries.longest_pause))
+                    yield Sleep(min(max(pause, 0.0), site.retries.longest_pause))
                     break
-        except Unreachable as error:
+                # Not after `subscribed`: each round of a server that then fails has it.
+                failures = failures if message.get("op") == "subscribed" else 0
+        except (Refused, Unreachable) as error:
             pause = _pause(site, error, failures)
             failures += 1
             if not has_begun and failures >= site.retries.attempts:
@@ -95,17 +97,16 @@ def frames(site: Site, subscription: Subscription) -> Flow[None]:
             yield Sleep(site.retries.back_off(failures))
 
 
-def _pause(site: Site, error: Unreachable, failures: int) -> float:
+def _pause(site: Site, error: Refused | Unreachable, failures: int) -> float:
     """Return the seconds until the next attempt. Raises what does not pass by itself."""
-    final = _FINAL_CLOSES.get(error.close_code or 0)
-    if final is not None:
-        raise refusal((error.close_code or 0) - 4000, {"code": "closed", "message": str(error)}) from error
-    refused = error.refused
-    if refused is not None:
-        if refused.status not in {429, 502, 503, 504}:
-            raise refused
-        if refused.retry_after is not None:
-            return min(refused.retry_after, site.retries.longest_pause)
+    if isinstance(error, Refused):
+        if error.status not in _PASSING:
+            raise error
+        if error.retry_after is not None:
+            return min(error.retry_after, site.retries.longest_pause)
+    elif error.close_code in _FINAL_CLOSES:
+        status = error.close_code - 4000
+        raise refusal(status, {"code": "closed", "message": str(error)}) from error
     return site.retries.back_off(failures + 1)
 
 
@@ -127,7 +128,7 @@ def _received(subscription: Subscription, message: Mapping[str, Any]) -> Flow[fl
             return float(seconds) if isinstance(seconds, int | float) else 1.0
         case "error":
             if message.get("code") != "rate_limited":
-                raise refusal(_LOST, message)
+                raise refusal(_ERROR_STATUS, message)
             seconds = message.get("retry_after")
             return float(seconds) if isinstance(seconds, int | float) else 1.0
         case _:

@@ -97,7 +97,8 @@ class Site:
         """Return the request to send, signed anew if the credential signs."""
         query = query_text(call.query)
         url = self._url(call.path + (f"?{query}" if query else ""))
-        headers = {"Accept-Encoding": "gzip" if self.compression else "identity", **call.headers}
+        encoding = "gzip" if self.compression else "identity"
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": encoding, **call.headers}
         headers |= self.credential.headers(call.method, url, headers, call.body)
         return Request(call.method, url, headers, call.body)
 

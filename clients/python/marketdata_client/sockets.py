@@ -26,7 +26,7 @@ class Socket:
         self._socket: ClientConnection | None = None
 
     def connect(self, request: Request) -> None:
-        """Open it. Raises `Unreachable`."""
+        """Open it. Raises `Unreachable`, `Refused`, and `BadAnswer` for a redirect."""
         self.close()
         with _asked():
             opening = _DirectForThreads(request.url, **_options(self._site, request))
@@ -58,7 +58,7 @@ class AsyncSocket:
         self._socket: AsyncConnection | None = None
 
     async def connect(self, request: Request) -> None:
-        """Open it. Raises `Unreachable`."""
+        """Open it. Raises `Unreachable`, `Refused`, and `BadAnswer` for a redirect."""
         await self.close()
         with _asked():
             self._socket = await _Direct(request.url, **_options(self._site, request))
@@ -118,14 +118,17 @@ def _checked(message: str | bytes) -> str:
 
 @contextmanager
 def _asked() -> Iterator[None]:
-    """Raise what goes wrong with a WebSocket as `Unreachable`."""
+    """Raise what goes wrong with a WebSocket as an error of the client."""
     try:
         yield
     except InvalidStatus as error:
         response = error.response
+        if response.status_code < 400:
+            raise BadAnswer(
+                f"the live feed answered {response.status_code}; redirects are not followed"
+            ) from error
         headers = {name.lower(): value for name, value in response.headers.raw_items()}
-        refused = refusal_of(response.status_code, headers, bytes(response.body or b""))
-        raise Unreachable(f"the live feed was refused: {refused}", refused=refused) from error
+        raise refusal_of(response.status_code, headers, bytes(response.body or b"")) from error
     except ConnectionClosed as error:
         code = error.rcvd.code if error.rcvd is not None else None
         raise Unreachable("the live feed was closed", close_code=code) from error

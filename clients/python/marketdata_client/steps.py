@@ -1,7 +1,7 @@
 """What flows ask of a client.
 
 A flow is a generator that decides what to do and does no input or output itself. It yields steps; the client does them
-and sends back what came of each, or throws `Unreachable` or `BadAnswer` into the flow. So `Client` and `AsyncClient` share all flows.
+and sends back what came of each, or throws `Unreachable`, `Refused` or `BadAnswer` into the flow. So `Client` and `AsyncClient` share all flows.
 """
 
 from collections.abc import Generator, Mapping

@@ -175,6 +175,8 @@ def _array(np: Any, name: str, values: Iterable[Any]) -> Any:
         return np.array(["NaT" if each is None else each for each in held], "datetime64[ns]")
     if held and all(isinstance(each, bool) for each in held):
         return np.array(held)
+    if held and all(type(each) is int for each in held):
+        return np.array(held, "int64")
     if all(each is None or (isinstance(each, int | float) and not isinstance(each, bool)) for each in held):
         return np.array([np.nan if each is None else each for each in held], "float64")
     array = np.empty(len(held), object)

@@ -9,6 +9,7 @@ import pytest
 
 import marketdata_client
 from marketdata_client import Client, Ingested, InvalidRequest, JournalConflict
+from marketdata_client.ingesting import _bodies
 from tests.chance import SOAK
 from tests.patience import PROGRAM_SECONDS
 
@@ -131,3 +132,31 @@ def test_a_refused_batch_raises_and_names_the_field(client: Client):
 def test_a_row_without_a_symbol_is_a_value_error(client: Client):
     with pytest.raises(ValueError, match="symbol"):
         client.ingest("trades", [{"price": 1}])
+
+
+def test_the_same_rows_of_another_symbol_or_with_other_parameters_do_not_fit_a_journal(
+    client: Client, tmp_path: Path
+):
+    journal = tmp_path / "journal"
+    client.ingest("trades", rows(3, "FITA"), journal=journal)
+    with pytest.raises(JournalConflict, match="other rows"):
+        client.ingest("trades", rows(3, "FITB"), journal=journal)
+    with pytest.raises(JournalConflict, match="another ingest"):
+        client.ingest("trades", rows(3, "FITA"), journal=journal, dedupe="none")
+
+
+def test_a_file_that_is_no_journal_is_told(client: Client, tmp_path: Path):
+    (tmp_path / "text").write_text("no database, but a long text " * 99)
+    for path in (tmp_path / "text", tmp_path / "none" / "journal"):
+        with pytest.raises(JournalConflict, match="journal"):
+            client.ingest("trades", rows(1, "NONE"), journal=path)
+
+
+def test_many_symbols_are_sent_in_bounded_memory():
+    sizes = [body.count(b"\n") for _, body in _bodies((rows(1, f"S{n % 50}")[0] for n in range(1000)), 4)]
+    assert sum(sizes) == 1000
+    assert max(sizes) <= 4
+    taken = iter(rows(1, f"S{n}")[0] for n in range(1000))
+    bodies = _bodies(taken, 4)
+    next(bodies)
+    assert sum(1 for _ in taken) == 1000 - 10 * 4

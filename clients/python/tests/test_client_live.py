@@ -11,6 +11,7 @@ from cutting_proxy import CuttingProxy
 
 from marketdata_client import (
     AsyncClient,
+    BadAnswer,
     Client,
     Forbidden,
     InvalidRequest,
@@ -128,6 +129,6 @@ def test_a_redirect_is_not_followed(scripted, connects: str):
         with Client(server.url, "md_x", retries=QUICK) as client:
             next(client.live("trades:AAPL"))
 
-    with pytest.raises((Unreachable, InvalidRequest)):
+    with pytest.raises(BadAnswer, match="redirects are not followed"):
         ask()
     assert elsewhere.received == []

@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from marketdata_client import AsyncClient, Client, InvalidRequest, NotFound, Signer, Table
+from marketdata_client import AsyncClient, Client, InvalidRequest, NotFound, Signer
 from marketdata_client import history as history_module
 from tests.system.installation import Installation
 
@@ -112,7 +112,10 @@ def test_nothing_in_a_range_is_an_empty_table(client: Client):
     assert len(empty) == 0
     assert empty.rows() == []
     assert len(empty.pandas()) == len(empty.polars()) == 0
-    assert isinstance(client.page("ohlcv", "READA", last=1, resolution="1m"), Table)
+    assert empty.commit.startswith("trades=")
+    bar = client.page("ohlcv", "READA", last=1, resolution="1m")
+    assert len(bar) == 1
+    assert bar.numpy()["trade_count"].dtype == "int64"
 
 
 @pytest.mark.usefixtures("_formats")

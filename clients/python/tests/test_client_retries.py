@@ -127,6 +127,12 @@ def test_attempts_are_bounded(get: Callable[..., Any], pauses: list[float]):
     script = Script(*[httpx.ConnectError("refused")] * 3)
     with pytest.raises(Unreachable):
         get(script, retries=Retries(attempts=3))
+    script = Script(*[httpx.ConnectError("refused")] * 3)
+    with (
+        Client("http://x", transport=httpx.MockTransport(script), retries=Retries(attempts=3)) as client,
+        pytest.raises(Unreachable),
+    ):
+        client.trades("AAPL")
 
 
 @either
