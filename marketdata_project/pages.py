@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -42,7 +43,7 @@ class Branch:
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Answer `/` with the dashboard. Its scripts call the API with a login of their own."""
-    return render(request, "dashboard.html", {"policies": BAR_POLICIES})
+    return render(request, "dashboard.html", {"policies": BAR_POLICIES, "has_charts": settings.HAS_CHARTS})
 
 
 @require_safe

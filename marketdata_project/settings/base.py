@@ -322,6 +322,7 @@ def _chart_files() -> list[tuple[str, Path]]:
 
 
 STATICFILES_DIRS = _chart_files()
+HAS_CHARTS = bool(STATICFILES_DIRS)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -130,7 +130,7 @@ def _answer_context(content: str, view: Any, request: Request, *, is_problem: bo
         "content": content,
         "sections": answer_sections(document, links),
         "bars": candle_bars(document),
-        "has_charts": bool(settings.STATICFILES_DIRS),
+        "has_charts": settings.HAS_CHARTS,
         "chart_url": view.chart_url() if hasattr(view, "chart_url") else "",
         "shown_rows": SHOWN_ROWS,
         "page_links": page_links(request, document),

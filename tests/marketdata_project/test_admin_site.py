@@ -36,3 +36,11 @@ def test_every_list_has_a_plain_name():
 def test_every_page_of_the_admin_leads_to_the_dashboard_and_the_documentation(staff):
     for path in ("/admin/", "/admin/jobs/job/"):
         assert {"/", "/api/v1/docs", "/docs/guide"} <= set(Page(staff.get(path).content.decode()).targets())
+
+
+@pytest.mark.parametrize("has_charts", [True, False])
+def test_the_dashboard_says_when_the_charts_are_not_installed(client, settings, has_charts: bool):
+    settings.HAS_CHARTS = has_charts
+    page = client.get("/").content.decode()
+    assert ("dashboard.js" in page) is has_charts
+    assert ("requirements-charts.txt" in page) is not has_charts
