@@ -109,13 +109,13 @@ def test_the_policy_refuses_what_a_page_does_not_need(opened: Opened):
     """The tests above can fail: a script in the page, a style, and a form that leads elsewhere are refused."""
     with opened() as watched:
         watched.goto("/docs/errors")
-        watched.page.evaluate(
-            "document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\">a</p>"
-            '<form id="away" action="https://evil.example/"></form>\');'
-            "document.body.appendChild(Object.assign(document.createElement('script'), {text: 'window.ran = true'}));"
-            "document.getElementById('away').submit();"
-        )
-        watched.page.wait_for_timeout(500)
+        with watched.page.expect_console_message(lambda message: "form-action" in message.text):
+            watched.page.evaluate(
+                "document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\">a</p>"
+                '<form id="away" action="https://evil.example/"></form>\');'
+                "document.body.appendChild(Object.assign(document.createElement('script'), {text: 'window.ran = true'}));"
+                "document.getElementById('away').submit();"
+            )
         assert watched.page.evaluate("window.ran") is None
         refused = "\n".join(watched.faults)
         for directive in ("style-src", "script-src", "form-action"):
