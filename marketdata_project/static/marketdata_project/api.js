@@ -18,7 +18,10 @@ export class Api {
   #timer = null;
   #renewing = null;
 
-  /** @param {{onEnd: () => void, onWait: (seconds: number) => void}} hooks onEnd: the login has ended. */
+  /**
+   * @param {{onEnd: () => void, onWait: (seconds: number) => void}} hooks onEnd: the login has ended. onWait: a call waits for
+   *   the limit; 0 once it no longer does.
+   */
   constructor({onEnd, onWait}) {
     this.onEnd = onEnd;
     this.onWait = onWait;
@@ -40,10 +43,15 @@ export class Api {
     }
   }
 
+  /** End the login, unless it has ended already. If that fails it goes on: its cookie is still there. */
   async logout() {
+    try {
+      await this.#auth("logout");
+    } catch (error) {
+      if (error.status !== 401) throw error;
+    }
     clearTimeout(this.#timer);
     this.#token = null;
-    await this.#auth("logout").catch(() => {});
   }
 
   /** The token for the live feed; renewed if the old one was refused. */
@@ -72,6 +80,7 @@ export class Api {
       } else if (answer.status === 429 && waits++ < MOST_WAITS) {
         this.onWait(refusal.retryAfter);
         await new Promise((resolve) => setTimeout(resolve, refusal.retryAfter * 1000));
+        this.onWait(0);
       } else throw refusal;
     }
   }
@@ -80,6 +89,8 @@ export class Api {
     try {
       await this.#renew();
     } catch (error) {
+      // What was on its way when somebody logged out is given up.
+      if (this.#token === null) throw new DOMException("logged out", "AbortError");
       if (error.status === 401) this.onEnd();
       throw error;
     }

@@ -2,7 +2,7 @@
 
 import {byId, debounced, instant} from "./dom.js";
 import {complain, settled} from "./messages.js";
-import {keep, state, symbolPath} from "./state.js";
+import {hasBars, keep, state, symbolPath} from "./state.js";
 
 // Each answer of the log is about 1 MiB.
 const MOST_ANSWERS = 8;
@@ -33,13 +33,14 @@ export class AsOf {
     });
   }
 
-  /** Read the commits of the symbol's trades. The newest commits then come by `note`. */
+  /** Read the commits of the symbol's trades. The newest commits then come by `note`. Options have no trades. */
   async load() {
+    this.#aborter?.abort();
     this.#commits = [];
     this.#seen.clear();
     this.#after = undefined;
     this.draw();
-    await this.#extend();
+    if (hasBars()) await this.#extend();
   }
 
   // Read what was committed since the newest commit that is known.
@@ -99,7 +100,8 @@ export class AsOf {
   /** Put the slider where the state is. */
   draw() {
     this.slider.max = String(this.#commits.length);
-    const found = this.#commits.findLastIndex(({at}) => at <= state.as_of);
+    const exact = this.#commits.findIndex(({at}) => at === state.as_of);
+    const found = exact < 0 ? this.#commits.findLastIndex(({at}) => Date.parse(at) <= milliseconds(state.as_of)) : exact;
     this.slider.value = String(state.as_of ? Math.max(0, found) : this.#commits.length);
     this.slider.disabled = this.#commits.length === 0;
     this.#say();
@@ -118,3 +120,6 @@ export class AsOf {
     byId("asof-instant-said").textContent = state.as_of ? instant(state.as_of) : "";
   }
 }
+
+// Of an instant with an offset, or of an epoch in s, ms, µs or ns, too.
+const milliseconds = (text) => (/^\d{10,}$/.test(text) ? Number(text.padEnd(13, "0").slice(0, 13)) : Date.parse(text));

@@ -22,8 +22,7 @@ export class Bars {
   async newest({signal} = {}) {
     this.absences = [];
     const {data, headers} = await this.#page({}, signal);
-    const commit = headers.get("X-Commit") ?? "";
-    this.token = commit.includes("bars=") ? commit : commit.replace("trades=", "");
+    this.token = headers.get("X-Commit");
     return data.bars;
   }
 

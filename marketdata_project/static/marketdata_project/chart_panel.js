@@ -8,6 +8,8 @@ import {complain, note, settled} from "./messages.js";
 import {barChannel, hasBars, isOfFeed, keep, state} from "./state.js";
 
 const TOPIC = "Chart";
+const LIVE = "Live bars";
+const EARLIER = "Earlier bars";
 // How many pages a reload loads at most to find its place again.
 const MOST_PAGES = 12;
 
@@ -18,8 +20,8 @@ export class ChartPanel {
   #aborter = null;
   #placing = false;
 
-  constructor(api, feed, {onBar, onFrame}) {
-    Object.assign(this, {api, feed, onFrame});
+  constructor(api, feed, {onBar}) {
+    Object.assign(this, {api, feed});
     this.#bars = new Bars(api);
     this.#chart = makeChart(byId("chart"), {onClick: onBar, onRange: (range) => this.#moved(range)});
     this.remember = debounced(200, ({from, to, atEnd}) => keep({from: String(Math.floor(from)), to: atEnd ? "" : String(Math.ceil(to))}));
@@ -38,6 +40,7 @@ export class ChartPanel {
     try {
       await this.#read(place || state.from !== "", signal);
       settled(TOPIC);
+      settled(EARLIER);
     } catch (error) {
       if (error.name === "AbortError") return;
       this.#empty("");
@@ -71,15 +74,17 @@ export class ChartPanel {
     this.#channel = barChannel();
     this.feed.subscribe(this.#channel, {
       from: this.#bars.token || undefined,
+      onBegun: () => settled(LIVE),
       onFrame: (frame) => this.#live(frame),
       onResync: () => this.load({place: false}),
-      onError: (error) => complain("Live bars", error),
+      onError: (error) => complain(LIVE, error),
     });
   }
 
   #leave() {
     if (this.#channel) this.feed.unsubscribe(this.#channel);
     this.#channel = null;
+    settled(LIVE);
   }
 
   #live(frame) {
@@ -87,7 +92,6 @@ export class ChartPanel {
       if (isOfFeed()) this.#chart.updateBar(bar);
       else this.reloadSoon();
     }
-    this.onFrame(frame);
   }
 
   async #moved(range) {
@@ -96,12 +100,13 @@ export class ChartPanel {
     if (!range.wantsPast || !this.#bars.hasEarlier) return;
     try {
       const earlier = await this.#bars.earlier({signal: this.#aborter.signal});
+      settled(EARLIER);
       if (!earlier.length) return;
       const end = this.#chart.firstTime();
       this.#chart.prependBars(earlier);
       this.#gaps(earlier, {end, signal: this.#aborter.signal});
     } catch (error) {
-      complain("Earlier bars", error);
+      complain(EARLIER, error);
     }
   }
 

@@ -8,16 +8,18 @@ import {explain} from "./explain.js";
 import {Feed} from "./feed.js";
 import {askForLogin} from "./login.js";
 import {complain, settled} from "./messages.js";
-import {hasBars, keep, readState, state} from "./state.js";
+import {keep, readState, state} from "./state.js";
 import {Status} from "./status.js";
 import {makeSymbols} from "./symbols.js";
 import {Tape} from "./tape.js";
 
+const LOG_OUT = "You are still logged in";
 const CHOICES = ["resolution", "session", "hours", "anchor", "adjustment", "policy"];
 
 const api = new Api({
   onEnd: () => ended("Your login has ended. Log in again."),
-  onWait: (seconds) => complain("Limit", {code: "rate_limited", message: `Waiting ${seconds} s for the rate limit.`}),
+  onWait: (seconds) => (seconds ? complain("Limit", {code: "rate_limited", message: `Waiting ${seconds} s for the rate limit.`})
+    : settled("Limit")),
 });
 const feed = new Feed({token: (options) => api.token(options), onState: showConnection, onPing: (ping) => status.ping(ping)});
 const status = new Status(api);
@@ -36,7 +38,7 @@ function showConnection(name, seconds) {
 }
 
 function build() {
-  panel = new ChartPanel(api, feed, {onBar: (bar) => explain(api, bar), onFrame: () => settled("Limit")});
+  panel = new ChartPanel(api, feed, {onBar: (bar) => explain(api, bar)});
   tape = new Tape(api, feed, (frame) => {
     status.frame(frame);
     asOf.note(frame);
@@ -55,7 +57,13 @@ function build() {
     panel.load();
   });
   byId("logout").addEventListener("click", async () => {
-    await api.logout();
+    try {
+      await api.logout();
+    } catch (error) {
+      complain(LOG_OUT, error);
+      return;
+    }
+    settled(LOG_OUT);
     ended("You are logged out.");
   });
   window.addEventListener("hashchange", () => {
@@ -81,6 +89,7 @@ async function show(known = null) {
   byId("symbol").textContent = state.symbol || "No symbol";
   if (!state.symbol) return;
   symbols.draw();
+  asOf.draw();
   try {
     const instrument = known ?? (await api.get(`/instruments/${encodeURIComponent(state.symbol)}`)).data;
     keep({class: instrument.class});
@@ -92,7 +101,7 @@ async function show(known = null) {
     return;
   }
   await Promise.all([panel.load(), tape.load(), status.forget()]);
-  if (hasBars()) await asOf.load();
+  await asOf.load();
 }
 
 async function begin() {

@@ -9,8 +9,12 @@ const LONG = new Set(["1w", "1M"]);
 const PARTS = ["open", "high", "low", "close"];
 const TOPIC = "Explanation";
 
+let aborter = null;
+
 /** Explain a bar in the page. */
 export async function explain(api, bar) {
+  aborter?.abort();
+  aborter = new AbortController();
   const place = byId("bar");
   byId("bar-section").hidden = false;
   byId("bar-title").textContent = `Bar of ${instant(bar.date ?? bar.timestamp)}`;
@@ -19,10 +23,11 @@ export async function explain(api, bar) {
   const {resolution, session, hours, anchor, as_of} = state;
   const query = {at: bar.timestamp, resolution, session, hours, anchor, as_of, limit: MOST_PRINTS};
   try {
-    const {data} = await api.get(symbolPath("/ohlcv/explain"), query);
+    const {data} = await api.get(symbolPath("/ohlcv/explain"), query, {signal: aborter.signal});
     place.replaceChildren(...explanation(data));
     settled(TOPIC);
   } catch (error) {
+    if (error.name === "AbortError") return;
     place.replaceChildren("It could not be explained.");
     complain(TOPIC, error);
   }

@@ -4,9 +4,11 @@ const LONGEST_WAIT = 30;
 // The server pings every 15 seconds; after this silence the connection is taken for lost.
 const SILENCE_MS = 40_000;
 const NOT_AUTHENTICATED = 4401;
+// Channels of which each frame comes. An update of an open bar may be replaced by a newer one.
+const LOSSLESS = /^(trades|quotes|status):/;
 
 /**
- * @typedef {{from?: string, onFrame: (frame: object) => void, onResync: () => void, onError: (error: object) => void}} Subscription
+ * @typedef {{from?: string, onBegun: () => void, onFrame: (frame: object) => void, onResync: () => void, onError: (error: object) => void}} Subscription
  */
 export class Feed {
   #channels = new Map();
@@ -39,6 +41,7 @@ export class Feed {
     this.#socket?.close();
     this.#channels.clear();
     this.#names.clear();
+    this.#asked.clear();
   }
 
   /** @param {string} channel @param {Subscription} subscription from: the token to continue from. */
@@ -79,6 +82,7 @@ export class Feed {
     if (socket !== this.#socket || this.#stopped) return;
     clearTimeout(this.#watch);
     this.#names.clear();
+    this.#asked.clear();
     this.#fresh = code === NOT_AUTHENTICATED;
     this.#later();
   }
@@ -120,11 +124,13 @@ export class Feed {
   }
 
   #frame(frame) {
-    const subscription = this.#channels.get(this.#names.get(frame.ch) ?? frame.ch);
-    if (!subscription) return;
-    if (subscription.from && frame.prev && frame.prev !== subscription.from) {
+    const channel = this.#names.get(frame.ch) ?? frame.ch;
+    const subscription = this.#channels.get(channel);
+    // What comes before the answer to `subscribe` comes again after it.
+    if (!subscription || [...this.#asked.values()].includes(channel)) return;
+    if (LOSSLESS.test(channel) && subscription.from && frame.prev && frame.prev !== subscription.from) {
       // Something was lost between the two: ask for it again.
-      this.#ask(this.#names.get(frame.ch) ?? frame.ch);
+      this.#ask(channel);
       return;
     }
     subscription.from = frame.seq;
@@ -140,13 +146,16 @@ export class Feed {
     const asked = this.#asked.get(id);
     this.#asked.delete(id);
     const [[name, token]] = Object.entries(channels);
-    if (!this.#channels.has(asked)) return;
+    const subscription = this.#channels.get(asked);
+    if (!subscription) return;
     this.#names.set(name, asked);
-    this.#channels.get(asked).from = token;
+    subscription.from = token;
+    subscription.onBegun();
   }
 
-  _error({id, code, message}) {
-    this.#channels.get(this.#asked.get(id))?.onError({code, message});
+  // A refused subscription, or one that the server has ended.
+  _error({id, ch, code, message}) {
+    this.#channels.get(this.#asked.get(id) ?? this.#names.get(ch) ?? ch)?.onError({code, message});
     this.#asked.delete(id);
   }
 

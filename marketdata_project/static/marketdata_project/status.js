@@ -80,9 +80,12 @@ export class Status {
 
   async #coverage() {
     if (!state.symbol || !state.class) return null;
+    const log = this.#log;
     const {data} = await this.api.get(symbolPath("/coverage"), {as_of: state.as_of});
+    // Another symbol may have been chosen meanwhile.
+    if (log !== this.#log) return null;
     const trades = data.datasets.find(({dataset}) => dataset === "trades");
-    if (trades) Object.assign(this.#log, {head: this.#log.head ?? trades.head, last: trades.last, rows: trades.rows, commits: trades.commits});
+    if (trades) Object.assign(log, {head: log.head ?? trades.head, last: trades.last, rows: trades.rows, commits: trades.commits});
     this.#drawLog();
     return null;
   }

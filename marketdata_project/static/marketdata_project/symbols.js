@@ -11,14 +11,17 @@ export function makeSymbols(api, onChoose) {
   const list = byId("symbols");
   const input = byId("search");
   let found = [];
+  let aborter = null;
 
   const draw = () => {
     list.replaceChildren(...found.map((instrument) => item(instrument, onChoose)));
     byId("found").textContent = found.length === 0 ? "No instrument is found." : found.length < MOST ? "" : "Type to find more.";
   };
   const search = async () => {
+    aborter?.abort();
+    aborter = new AbortController();
     try {
-      const {data} = await api.get("/instruments", {search: input.value.trim(), limit: MOST});
+      const {data} = await api.get("/instruments", {search: input.value.trim(), limit: MOST}, {signal: aborter.signal});
       found = data.instruments;
       settled("Search");
       draw();

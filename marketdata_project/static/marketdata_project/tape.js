@@ -5,9 +5,11 @@ import {complain, settled} from "./messages.js";
 import {hasBars, state, symbolPath} from "./state.js";
 
 const MOST = 60;
+const LIVE = "Live trades";
 
 export class Tape {
   #channel = null;
+  #aborter = null;
 
   /** onFrame: each frame of the trades' log. */
   constructor(api, feed, onFrame) {
@@ -15,17 +17,19 @@ export class Tape {
   }
 
   async load() {
+    this.#aborter?.abort();
+    this.#aborter = new AbortController();
     if (this.#channel) this.feed.unsubscribe(this.#channel);
     this.#channel = null;
+    settled(LIVE);
     byId("tape").replaceChildren();
     byId("tape-note").textContent = state.as_of ? "As it was known then; not live." : "";
     if (!hasBars()) return;
-    const symbol = state.symbol;
     try {
-      const {data, headers} = await this.api.get(symbolPath("/trades"), {last: MOST, as_of: state.as_of});
-      if (symbol !== state.symbol) return;
+      const query = {last: MOST, as_of: state.as_of};
+      const {data, headers} = await this.api.get(symbolPath("/trades"), query, {signal: this.#aborter.signal});
       byId("tape").replaceChildren(...data.trades.reverse().map((trade) => row(trade)));
-      if (!state.as_of) this.#follow((headers.get("X-Commit") ?? "").replace("trades=", ""));
+      if (!state.as_of) this.#follow(headers.get("X-Commit"));
       settled("Trades");
     } catch (error) {
       complain("Trades", error);
@@ -36,9 +40,10 @@ export class Tape {
     this.#channel = `trades:${state.symbol}`;
     this.feed.subscribe(this.#channel, {
       from: from || undefined,
+      onBegun: () => settled(LIVE),
       onFrame: (frame) => this.#live(frame),
       onResync: () => this.load(),
-      onError: (error) => complain("Live trades", error),
+      onError: (error) => complain(LIVE, error),
     });
   }
 
