@@ -263,7 +263,7 @@ def test_a_missed_frame_is_asked_for_once(opened: Opened, feed: httpx.Client):
         store(feed, "MISSED", datetime.now(UTC), 61.0)
         expect(page.locator("#tape tr")).to_have_count(2)
         for channel in ("trades:MISSED", "trades:MISSED", "bars.1m:MISSED"):
-            frame = {"ch": channel, "seq": "9-abcdef", "prev": "8-abcdef", "data": []}
+            frame: dict[str, Any] = {"ch": channel, "seq": "9-abcdef", "prev": "8-abcdef", "data": []}
             sockets[0].send(json.dumps(frame))
         store(feed, "MISSED", datetime.now(UTC), 62.0)
         expect(page.locator("#tape tr")).to_have_count(3)
