@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from playwright.sync_api import Route
 
 from tests.browser.chromium import DARK, DESKTOP, PHONE, Watched
 from tests.browser.conftest import Opened
@@ -75,6 +76,34 @@ def test_a_form_sends_a_row_and_shows_the_answer(opened: Opened, name: str, opti
         assert page.get_by_label("Body").input_value().startswith('{"trades"')
         watched.shoot(f"ingested_{name}")
         assert_sound(watched)
+
+
+def test_a_body_that_is_sent_again_after_a_lost_answer_is_stored_once(opened: Opened):
+    with opened(login=True) as watched:
+        page, keys = watched.page, []
+
+        def lose_the_first_answer(route: Route) -> None:
+            keys.append(route.request.headers["idempotency-key"])
+            if len(keys) == 1:
+                assert route.fetch().ok
+                route.abort()
+            else:
+                route.continue_()
+
+        watched.goto("/api/v1/trades/ingest?dedupe=none")
+        page.route("**/trades/ingest?dedupe=none", lose_the_first_answer)
+        page.get_by_label("Body").fill(json.dumps({"trades": [{**TRADE, "symbol": "ONCE"}]}))
+        page.get_by_role("button", name="Send").click()
+        page.get_by_role("alert").get_by_text("could not be reached").wait_for()
+        stored = []
+        for _ in range(2):
+            with page.expect_response("**/trades/ingest?dedupe=none"):
+                page.get_by_role("button", name="Send").click()
+            page.locator("dd", has_text="ONCE").wait_for()
+            answer = page.request.get("/api/v1/market-data/equities/ONCE/trades?last=9&format=csv")
+            stored.append(answer.text().count("12.5"))
+        assert stored == [1, 2]
+        assert keys[0] == keys[1] != keys[2]
 
 
 def test_a_refused_body_is_explained_above_the_form_and_kept(opened: Opened):

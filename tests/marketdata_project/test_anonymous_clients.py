@@ -40,6 +40,15 @@ def test_what_is_open_to_anybody_is_charged_to_the_address(api, path, status):
 
 
 @pytest.mark.usefixtures("_few")
+@pytest.mark.parametrize("path", ["/", "/nothing/here", "/api/v1/limits"])
+def test_a_browser_gets_the_refusal_as_a_page_that_says_how_long_to_wait(db, path):
+    refused = [Client().get(path, headers={"Accept": "text/html"}) for _ in range(5)][-1]
+    assert (refused.status_code, refused["Content-Type"]) == (429, "text/html; charset=utf-8")
+    assert (refused["Retry-After"], refused["X-RateLimit-Limit"]) == ("1", "2")
+    assert "retry in 1 s" in refused.content.decode()
+
+
+@pytest.mark.usefixtures("_few")
 @pytest.mark.parametrize(("path", "status"), [*((path, 200) for path in PAGES), ("/nothing/here", 404)])
 def test_whoever_is_known_is_charged_its_own_instead(api, path, status):
     caller = Api(make_key(rate=50))

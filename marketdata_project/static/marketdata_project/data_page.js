@@ -38,6 +38,15 @@ function showExample(form, type) {
   }
 }
 
+// A body that is sent again before it was answered with success has the same key, so that it is stored once.
+function keyOf(form, body = "") {
+  if (form.sent?.body !== body) {
+    const bytes = Array.from(crypto.getRandomValues(new Uint8Array(16)));
+    form.sent = { body, key: bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("") };
+  }
+  return form.sent.key;
+}
+
 async function send(form) {
   const button = form.querySelector("button");
   button.disabled = true;
@@ -47,9 +56,12 @@ async function send(form) {
     headers["Content-Type"] = form.elements["content-type"].value;
     options.body = form.elements.body.value;
   }
+  if (options.method === "POST") headers["Idempotency-Key"] = keyOf(form, options.body);
   try {
     const answer = await fetch(form.getAttribute("action"), options);
-    show(form, await answer.text());
+    const text = await answer.text();
+    if (answer.ok) delete form.sent;
+    show(form, text);
   } catch {
     tell(form, "The server could not be reached: try again.");
   } finally {
@@ -75,7 +87,9 @@ function show(form, text) {
 
 // The form beside the answer has what was sent, so that it can be mended and sent again.
 function keepInputs(form, next) {
-  if (next === null || !form.elements.body || !next.elements.body) return;
+  if (next === null) return;
+  next.sent = form.sent;
+  if (!form.elements.body || !next.elements.body) return;
   next.elements["content-type"].value = form.elements["content-type"].value;
   next.elements.body.value = form.elements.body.value;
 }
