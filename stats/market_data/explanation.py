@@ -141,12 +141,13 @@ class ExplainedBar(PinnedContent):
         return Rendered(orjson.dumps(document))
 
     def _compared(self, policy: BarPolicy) -> dict[str, Any]:
-        """Return the bar and the prints that set it under another policy."""
+        """Return the bar and its prints under another policy."""
         inputs = replace(self.reader.inputs, trades=self.log, policy=policy)
         # Without `final`, which was decided by the instrument's own policy.
         reader = replace(self.reader, inputs=inputs, final_bars=None)
         bar = replace(self.page, plans=(self._plan_with(reader),)).page().rows.table
-        return self._explanation(bar, reader).members(_only_row(bar), self.query.listed)
+        explanation, listed = self._explanation(bar, reader), self.query.listed
+        return {**explanation.members(_only_row(bar), listed), **explanation.prints(listed)}
 
     def _explanation(self, bar: Table, reader: BarRowReader) -> BarExplanation:
         """Return what made a bar. bar: its row, or none."""

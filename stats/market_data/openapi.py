@@ -251,17 +251,17 @@ _EXPLAINED = {
         "description": "The stored bars in the bar; null if there is none.",
     },
 }
+_PRINTS = {"prints": {"type": "array", "items": _PRINT}, "prints_total": {"type": "integer"}}
 _EXPLANATION = _object(
     {
         "symbol": _SYMBOL,
         "resolution": {"type": "string", "enum": Resolution.names()},
         **_EXPLAINED,
-        "prints": {"type": "array", "items": _PRINT},
-        "prints_total": {"type": "integer"},
+        **_PRINTS,
         "revisions": {**_OBJECTS, "type": ["array", "null"]},
-        "compared": {"type": "object", "properties": _EXPLAINED},
+        "compared": {"type": "object", "properties": {**_EXPLAINED, **_PRINTS}},
     },
-    required=("symbol", "resolution", *_EXPLAINED, "prints", "prints_total", "revisions"),
+    required=("symbol", "resolution", *_EXPLAINED, *_PRINTS, "revisions"),
 )
 _EXAMPLE_PRINT: dict[str, Any] = {
     "timestamp": "2025-01-02T14:30:00.125Z",

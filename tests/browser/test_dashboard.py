@@ -44,8 +44,8 @@ def stamp(instant: datetime) -> str:
     return instant.isoformat().replace("+00:00", "Z")
 
 
-def store(client: httpx.Client, symbol: str, instant: datetime, price: float) -> None:
-    trade = {"timestamp": stamp(instant), "symbol": symbol, "price": price, "volume": 10}
+def store(client: httpx.Client, symbol: str, instant: datetime, price: float, *conditions: str) -> None:
+    trade = {"timestamp": stamp(instant), "symbol": symbol, "price": price, "volume": 10, "conditions": conditions}
     client.post("/v1/trades/ingest", json={"trades": [trade]}).raise_for_status()
 
 
@@ -272,6 +272,33 @@ def test_a_missed_frame_is_asked_for_once(opened: Opened, feed: httpx.Client):
         assert watched.faults == []
 
 
+def test_bars_of_another_policy_are_kept_live_and_explained(opened: Opened, feed: httpx.Client):
+    declared = {"bar_policy": "us_equities"}
+    feed.put("/api/v1/instruments/LOTS", json=declared).raise_for_status()
+    store(feed, "LOTS", CORRECTED, 100.0)
+    store(feed, "LOTS", CORRECTED + timedelta(seconds=1), 150.0, "odd_lot")
+    with opened(login=True, **DESKTOP) as watched:
+        page = show(watched, "LOTS")
+        assert "high 100," in summary(page)
+        page.get_by_label("Policy").select_option("all")
+        expect(page.locator(SUMMARY)).to_contain_text("high 150,")
+        # By its own policy this print changes no bar.
+        store(feed, "LOTS", CORRECTED + timedelta(seconds=2), 160.0, "official_close")
+        expect(page.locator(SUMMARY)).to_contain_text("high 160,")
+        page.reload()
+        expect(page.locator(SUMMARY)).to_contain_text("high 160,")
+        expect(page.get_by_label("Policy")).to_have_value("all")
+        page.locator("#chart").focus()
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("Enter")
+        expect(page.locator("#bar-values")).to_contain_text("high 160, ")
+        expect(page.locator("#bar-own")).to_contain_text("us_equities: open 100, high 100,")
+        expect(page.get_by_role("table", name="Prints", exact=True)).to_contain_text("high, close")
+        watched.shoot("dashboard_policy")
+        assert watched.faults == []
+        assert watched.axe() == []
+
+
 def test_gaps_are_listed_with_their_reason(opened: Opened, feed: httpx.Client):
     declared = {"exchange": "XNAS", "gap_rule": "calendar"}
     feed.put("/api/v1/instruments/GAPPY", json=declared).raise_for_status()
@@ -299,6 +326,6 @@ def test_a_refusal_is_said_with_its_code(opened: Opened):
 def test_list_of_endpoints_is_reached_from_the_dashboard(opened: Opened):
     with opened(login=True) as watched:
         page = show(watched, "DEMOA")
-        page.get_by_role("link", name="Endpoints").click()
+        page.get_by_role("link", name="Data", exact=True).click()
         page.get_by_role("heading", name="With a key").wait_for()
         assert watched.faults == []

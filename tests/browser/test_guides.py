@@ -68,7 +68,7 @@ def open_operation(page: Page) -> None:
     page.locator(f"{OPERATION} .responses-table .response").first.wait_for()
 
 
-@pytest.mark.parametrize(("name", "options"), [("desktop", DESKTOP), ("phone", PHONE)])
+@WINDOWS
 def test_swagger_shows_tags_in_order_and_samples_in_three_languages(opened: Opened, name: str, options):
     with opened(**options) as watched:
         page = watched.page

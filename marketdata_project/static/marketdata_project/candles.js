@@ -8,7 +8,7 @@ const LIGHT = {
   gaps: {gap: "#c2352b2e", pending: "#b7791f2e", halted: "#6b46c12e"},
 };
 const DARK = {
-  text: "#dbe3ec", background: "#12181f", grid: "#232c36", up: "#3ecf9f", down: "#ff7a70", hollow: "#12181f",
+  text: "#dbe3ec", background: "#1a2029", grid: "#2a3441", up: "#3ecf9f", down: "#ff7a70", hollow: "#1a2029",
   upVolume: "#3ecf9f66", downVolume: "#ff7a7066",
   gaps: {gap: "#ff7a7040", pending: "#f0b4294d", halted: "#b794f44d"},
 };

@@ -87,6 +87,11 @@ export class ChartPanel {
     settled(LIVE);
   }
 
+  /** Trades were stored. Bars of another policy may have changed though those of the feed have not. */
+  traded() {
+    if (hasBars() && !isOfFeed()) this.reloadSoon();
+  }
+
   #live(frame) {
     for (const bar of frame.data) {
       if (isOfFeed()) this.#chart.updateBar(bar);

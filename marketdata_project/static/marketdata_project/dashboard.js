@@ -42,6 +42,7 @@ function build() {
   tape = new Tape(api, feed, (frame) => {
     status.frame(frame);
     asOf.note(frame);
+    panel.traded();
   });
   asOf = new AsOf(api, changedAsOf);
   symbols = makeSymbols(api, (instrument) => choose(instrument));
@@ -79,7 +80,7 @@ function changedAsOf() {
 }
 
 async function choose(instrument) {
-  keep({symbol: instrument.symbol, class: instrument.class, from: "", to: "", as_of: "", policy: ""});
+  keep({symbol: instrument.symbol, class: instrument.class, from: "", to: "", as_of: ""});
   byId("bar-section").hidden = true;
   await show(instrument);
 }

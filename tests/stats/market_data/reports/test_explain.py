@@ -92,6 +92,8 @@ def test_another_policy_is_compared(minute: Api):
     assert (compared["policy"], compared["bar"]["high"], compared["bar"]["volume"]) == ("all", 99, 1050)
     assert compared["sets"]["high"]["conditions"] == ["odd_lot"]
     assert compared["volume"] == {"own": 1050, "credited": 0, "left_out": 0, "stored": 0}
+    assert (compared["prints_total"], {each["part"] for each in compared["prints"]}) == (5, {"own"})
+    assert compared["prints"][1]["sets"] == ["high"]
 
 
 def test_its_changes_are_listed(minute: Api):
