@@ -45,7 +45,13 @@ def stamp(instant: datetime) -> str:
 
 
 def store(client: httpx.Client, symbol: str, instant: datetime, price: float, *conditions: str) -> None:
-    trade = {"timestamp": stamp(instant), "symbol": symbol, "price": price, "volume": 10, "conditions": conditions}
+    trade = {
+        "timestamp": stamp(instant),
+        "symbol": symbol,
+        "price": price,
+        "volume": 10,
+        "conditions": conditions,
+    }
     client.post("/v1/trades/ingest", json={"trades": [trade]}).raise_for_status()
 
 
