@@ -327,6 +327,10 @@ def test_a_refusal_is_said_with_its_code(opened: Opened):
         expect(message).to_contain_text("unknown_symbol")
         assert message.get_by_role("link").get_attribute("href") == "/docs/errors#unknown_symbol"
         watched.shoot("dashboard_refusal")
+        show(watched, "DEMOA")
+        watched.page.evaluate("location.hash = 'symbol=NOSUCH'")
+        expect(watched.page.locator(SUMMARY)).to_have_text("No bars.")
+        expect(watched.page.locator("#tape tr")).to_have_count(0)
 
 
 def test_list_of_endpoints_is_reached_from_the_dashboard(opened: Opened):

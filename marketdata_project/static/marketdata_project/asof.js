@@ -33,13 +33,18 @@ export class AsOf {
     });
   }
 
-  /** Read the commits of the symbol's trades. The newest commits then come by `note`. Options have no trades. */
-  async load() {
+  /** Forget the commits of the symbol before. */
+  forget() {
     this.#aborter?.abort();
     this.#commits = [];
     this.#seen.clear();
     this.#after = undefined;
     this.draw();
+  }
+
+  /** Read the commits of the symbol's trades. The newest commits then come by `note`. Options have no trades. */
+  async load() {
+    this.forget();
     if (hasBars()) await this.#extend();
   }
 

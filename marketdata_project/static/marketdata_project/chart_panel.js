@@ -30,11 +30,11 @@ export class ChartPanel {
 
   /** Read the bars of the state anew. place: go to the range of the address; otherwise stay where the view is. */
   async load({place = true} = {}) {
+    if (!hasBars()) return this.clear("Options have no bars; their quotes and greeks are data pages.");
     this.#aborter?.abort();
     this.#aborter = new AbortController();
     const {signal} = this.#aborter;
     this.#leave();
-    if (!hasBars()) return this.#empty("Options have no bars; their quotes and greeks are data pages.");
     this.#placing = true;
     byId("chart").setAttribute("aria-busy", "true");
     try {
@@ -64,9 +64,19 @@ export class ChartPanel {
     this.#gaps(bars, {signal});
   }
 
+  /** Show nothing but a text, and follow nothing. */
+  clear(text) {
+    this.#aborter?.abort();
+    this.#leave();
+    this.#empty(text);
+    byId("chart").removeAttribute("aria-busy");
+  }
+
   #empty(text) {
     this.#chart.setBars([]);
     this.#chart.showGaps([]);
+    byId("gaps-summary").textContent = "Missing bars";
+    byId("gaps").replaceChildren();
     note(text);
   }
 
@@ -121,6 +131,7 @@ export class ChartPanel {
       await this.#bars.explainAbsences(bars, options);
       settled("Missing bars");
     } catch (error) {
+      if (error.name === "AbortError") return;
       complain("Missing bars", error);
     }
     const {absences} = this.#bars;

@@ -90,7 +90,7 @@ async function show(known = null) {
   byId("symbol").textContent = state.symbol || "No symbol";
   if (!state.symbol) return;
   symbols.draw();
-  asOf.draw();
+  asOf.forget();
   try {
     const instrument = known ?? (await api.get(`/instruments/${encodeURIComponent(state.symbol)}`)).data;
     keep({class: instrument.class});
@@ -99,6 +99,10 @@ async function show(known = null) {
     settled("Symbol");
   } catch (error) {
     complain("Symbol", error);
+    byId("about").textContent = "";
+    panel.clear("There are no bars.");
+    tape.clear();
+    status.forget();
     return;
   }
   await Promise.all([panel.load(), tape.load(), status.forget()]);

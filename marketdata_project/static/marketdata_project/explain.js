@@ -96,5 +96,6 @@ function revisions(rows) {
   const side = (row, when) => (row[`${when}_open`] === null ? "no bar"
     : `${PARTS.map((part) => number(row[`${when}_${part}`])).join(" / ")} × ${number(row[`${when}_volume`])}`);
   const cells = rows.map((row) => [String(row.commit), instant(row.committed_at), side(row, "before"), side(row, "after")]);
-  return [table("Revisions", ["commit", "at", "before (open / high / low / close × volume)", "after"], cells)];
+  return [table("Revisions", ["commit", "at", "before", "after"], cells),
+    el("p", {}, "Open / high / low / close × volume.")];
 }

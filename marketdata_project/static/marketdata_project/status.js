@@ -43,7 +43,7 @@ export class Status {
   forget() {
     this.#log = {};
     this.#arrived = [];
-    byId("log").replaceChildren();
+    this.#drawLog();
     return this.#show("log", () => this.#coverage());
   }
 

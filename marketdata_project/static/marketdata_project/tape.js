@@ -16,13 +16,18 @@ export class Tape {
     Object.assign(this, {api, feed, onFrame});
   }
 
-  async load() {
+  /** Show no trades, and follow none. */
+  clear() {
     this.#aborter?.abort();
-    this.#aborter = new AbortController();
     if (this.#channel) this.feed.unsubscribe(this.#channel);
     this.#channel = null;
     settled(LIVE);
     byId("tape").replaceChildren();
+  }
+
+  async load() {
+    this.clear();
+    this.#aborter = new AbortController();
     byId("tape-note").textContent = state.as_of ? "As it was known then; not live." : "";
     if (!hasBars()) return;
     try {
