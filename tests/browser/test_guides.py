@@ -16,7 +16,6 @@ WINDOWS = pytest.mark.parametrize(
 )
 # Swagger UI's own faults: its markup is not ours.
 OF_SWAGGER_UI = (
-    "color-contrast",  # badges of versions, methods and examples in its own colours
     "nested-interactive",  # a button with a button in the summary of an operation
     "select-name",  # choices of parameters, examples and media types have no label
     "scrollable-region-focusable",  # on a phone its examples scroll by touch only
