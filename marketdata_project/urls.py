@@ -265,7 +265,10 @@ documentation = [
     re_path(
         r"^docs/?\Z",
         SpectacularSwaggerSplitView.as_view(
-            url_name="schema", authentication_classes=[], permission_classes=[], throttle_classes=[]
+            url="/api/v1/schema?format=json",  # also in the page's template
+            authentication_classes=[],
+            permission_classes=[],
+            throttle_classes=[],
         ),
         name="docs",
     ),

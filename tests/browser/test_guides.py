@@ -20,7 +20,7 @@ OF_SWAGGER_UI = (
     "select-name",  # choices of parameters, examples and media types have no label
     "scrollable-region-focusable",  # on a phone its examples scroll by touch only
 )
-USER, PASSWORD = "lovelace", "the analytical engine 1843"
+USER, PASSWORD = "babbage", "the difference engine 1822"
 OPERATION = "#operations-equities-equities_ohlcv"
 
 
@@ -90,6 +90,16 @@ def test_swagger_shows_tags_in_order_and_samples_in_three_languages(opened: Open
         watched.shoot(f"swagger_operation_{name}")
         assert watched.faults == []
         assert watched.axe(without=OF_SWAGGER_UI) == []
+
+
+def test_swagger_uses_the_document_that_its_page_began_to_load(opened: Opened):
+    with opened() as watched:
+        asked: list[str] = []
+        watched.page.on("request", lambda request: asked.append(request.url))
+        watched.goto("/api/v1/docs")
+        watched.page.locator("#operations-tag-equities").wait_for()
+        assert sum("/schema" in url for url in asked) == 1
+        assert asked.index(f"{watched.base}/api/v1/schema?format=json") < 3
 
 
 def test_a_sample_is_copied(opened: Opened):
