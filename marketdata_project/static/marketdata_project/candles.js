@@ -3,12 +3,12 @@
 import {candleOf, decimalsOf, placesOf, spoken, timeOf, volumeOf} from "./candle_series.js";
 
 const LIGHT = {
-  text: "#1c2530", background: "#ffffff", grid: "#e4e8ed", up: "#0b7a5f", down: "#c2352b", hollow: "#ffffff",
+  text: "#1c2530", background: "#ffffff", grid: "#e4e8ed", up: "#0b7a5f", down: "#c2352b", hollow: "#ffffff", line: "#55606e",
   upVolume: "#0b7a5f66", downVolume: "#c2352b66",
   gaps: {gap: "#c2352b2e", pending: "#b7791f2e", halted: "#6b46c12e"},
 };
 const DARK = {
-  text: "#dbe3ec", background: "#1a2029", grid: "#2a3441", up: "#3ecf9f", down: "#ff7a70", hollow: "#1a2029",
+  text: "#dbe3ec", background: "#1a2029", grid: "#2a3441", up: "#3ecf9f", down: "#ff7a70", hollow: "#1a2029", line: "#a3adba",
   upVolume: "#3ecf9f66", downVolume: "#ff7a7066",
   gaps: {gap: "#ff7a7040", pending: "#f0b4294d", halted: "#b794f44d"},
 };
@@ -77,7 +77,7 @@ class Candles {
 
   #colour() {
     this.colours = this.dark.matches ? DARK : LIGHT;
-    const {text, background, grid, up, down} = this.colours;
+    const {text, background, grid, up, down, line} = this.colours;
     this.chart.applyOptions({
       layout: {textColor: text, background: {color: background}},
       grid: {vertLines: {color: grid}, horzLines: {color: grid}},
@@ -86,6 +86,8 @@ class Candles {
     });
     this.candles.applyOptions({
       upColor: up, downColor: down, borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down,
+      // Without it the newest price has the colour of its candle, which is the background's if that is hollow.
+      priceLineColor: line,
     });
   }
 

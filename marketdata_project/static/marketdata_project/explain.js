@@ -53,7 +53,7 @@ function values(bar) {
   if (!bar) return "There is no bar.";
   const parts = PARTS.map((name) => `${name} ${number(bar[name])}`).join(", ");
   const end = bar.final === undefined ? "" : `, ${bar.final ? "final" : "not final"}`;
-  return `${parts}, volume ${number(bar.volume)}, ${number(bar.trade_count)} trades${end}.`;
+  return `${parts}, volume ${number(bar.volume)}, ${number(bar.trade_count)} ${bar.trade_count === 1 ? "trade" : "trades"}${end}.`;
 }
 
 function setters({bar, sets, stored}) {
