@@ -82,7 +82,7 @@ def main(folder: Path, repository: str) -> None:
         env = {**os.environ, "KEY": key, "URL": link.split("/login")[0]}
         for name in ("first_frame", "live_trade"):
             command = [".venv/bin/python", f"clients/python/examples/{name}.py"]
-            run = partial(subprocess.run, command, cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
+            run = partial(subprocess.run, command, cwd=folder, env=env, check=True, stdout=sys.stderr)
             _seconds(f"`{' '.join(command)}`", run)
 
 

@@ -1,4 +1,7 @@
-"""Stores a trade of your own, and prints it as it comes back by the live feed: KEY=md_… python live_trade.py [SYMBOL [PRICE]]."""
+"""Stores two trades of your own: the first is history, the second comes by the live feed.
+
+KEY=md_… python live_trade.py [SYMBOL [PRICE]]
+"""
 
 import os
 import sys
@@ -17,8 +20,9 @@ def store(client: Client) -> None:
 
 
 with Client(os.environ.get("URL", "http://127.0.0.1:8000"), os.environ["KEY"]) as client:
+    store(client)
     threading.Timer(0.5, store, [client]).start()
-    for frame in client.live(f"trades:{symbol}"):
-        print(frame.channel, frame.rows)
-        if any(row["price"] == price for row in frame.rows):
+    for frame in client.follow("trades", symbol, last=5):
+        print(frame.kind, frame.rows)
+        if frame.kind == "rows":
             break

@@ -43,3 +43,28 @@ def test_the_examples_of_the_readme_run(url: str, key: str, tmp_path: Path):
     )
     assert done.returncode == 0, done.stderr
     assert "history" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol", "printed"), [("first_frame", "EXAMPLE", "9.5"), ("live_trade", "EXAMPLE", "rows [{")]
+)
+def test_the_programs_of_the_examples_run(url: str, key: str, name: str, symbol: str, printed: str):
+    with Client(url, key) as client:
+        row = {
+            "timestamp": "2025-01-02T14:31:00Z",
+            "symbol": symbol,
+            "price": 9.5,
+            "volume": 5,
+            "trade_id": "a",
+        }
+        client.ingest("trades", [row])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", FOLDER / "examples" / f"{name}.py", symbol],
+        env={**os.environ, "URL": url, "KEY": key, "PYTHONPATH": str(FOLDER)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PROGRAM_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    assert printed in done.stdout
