@@ -70,6 +70,11 @@ def progress_text(progress: CopyProgress) -> str:
     return f"{name}, behind by {progress.commits_behind:,} commits and {progress.seconds_behind:,.1f} s"
 
 
+def printable(text: str) -> str:
+    """Return a text whose control characters, which an origin may have sent, are escaped."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def failure_text(error: Exception) -> str:
     """Return what went wrong, with the code of the origin's problem."""
     return f"{error} {error.code}".rstrip() if isinstance(error, UnexpectedStatus) else str(error)

@@ -217,6 +217,18 @@ def test_a_restored_log_is_a_failure_without_anew(store: CsvStore, tmp_path: Pat
     assert CsvStore(tmp_path / "mirror").symbols(TRADES) == []
 
 
+def test_control_characters_of_an_origin_are_not_printed(tmp_path: Path):
+    def escape(call: Call) -> None:
+        call.begin()
+        call.wfile.write(
+            b'{"seen":"","logs":[{"dataset":"\\u001b]0;x","symbol":"AAPL","number":1,"hash":"","committed_at":""}],"declarations":[]}'
+        )
+
+    with served(escape) as server, pytest.raises(CommandError, match=r"x1b") as caught:
+        run(server.url, tmp_path / "mirror")
+    assert "\x1b" not in str(caught.value)
+
+
 def test_failures_that_may_pass_are_told_and_tried_again(
     store: CsvStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

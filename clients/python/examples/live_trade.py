@@ -5,7 +5,6 @@ KEY=md_… python live_trade.py [SYMBOL [PRICE]]
 
 import os
 import sys
-import threading
 from datetime import UTC, datetime
 
 from marketdata_client import Client
@@ -21,8 +20,8 @@ def store(client: Client) -> None:
 
 with Client(os.environ.get("URL", "http://127.0.0.1:8000"), os.environ["KEY"]) as client:
     store(client)
-    threading.Timer(0.5, store, [client]).start()
     for frame in client.follow("trades", symbol, last=5):
         print(frame.kind, frame.rows)
         if frame.kind == "rows":
             break
+        store(client)

@@ -38,6 +38,8 @@ class ArrowMessages:
         try:
             while (message := self._next()) is not None:
                 yield from self._batches(pa, message)
+            if self._is_over and self._waiting:
+                raise BadAnswer("bytes follow the end of the Arrow stream")
         except (pa.ArrowException, struct.error, ValueError, OSError) as error:
             raise BadAnswer(
                 f"the answer is not an Arrow stream of the API ({type(error).__name__})"

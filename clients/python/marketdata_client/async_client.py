@@ -270,6 +270,9 @@ class _AsyncWires:
     async def _read(self) -> bytes:
         assert self._decoder is not None  # noqa: S101 a flow opens before it reads
         assert self._pieces is not None  # noqa: S101 as above
+        while self._decoder.has_more:
+            if decoded := self._decoder.take(b""):
+                return decoded
         async for raw in self._pieces:
             if decoded := self._decoder.take(raw):
                 return decoded

@@ -8,8 +8,8 @@ from typing import Any
 
 from marketdata_client.errors import BadAnswer
 
-# What one read of a stream may become: deflate makes at most about a thousand bytes of one, of reads of 64 KiB.
-PIECE_LIMIT = 128 * 2**20
+# A stream is decompressed in pieces of so many bytes; deflate makes up to a thousand of one.
+_PIECE_BYTES = 2**20
 _GZIP = 31
 
 
@@ -17,7 +17,10 @@ class BodyDecoder:
     """Decompresses the pieces of a body and counts them.
 
     limit: bytes of the whole body after decompression; None: only each piece is bounded. seconds: for the whole body.
+    has_more: whether `take` without further bytes gives more of a compressed piece.
     """
+
+    has_more = False
 
     def __init__(
         self, headers: Mapping[str, str], *, limit: int | None, seconds: float | None = None
@@ -33,12 +36,12 @@ class BodyDecoder:
         """Return what a piece becomes. Raises `BadAnswer`."""
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise BadAnswer("the answer took too long")
-        most = PIECE_LIMIT if self._left is None else self._left
-        decoded = raw if self._gzip is None else self._inflated(raw, most + 1)
-        if len(decoded) > most:
+        if self._left is None:
+            return raw if self._gzip is None else self._inflated(raw, _PIECE_BYTES)
+        decoded = raw if self._gzip is None else self._inflated(raw, self._left + 1)
+        self._left -= len(decoded)
+        if self._left < 0:
             raise BadAnswer("the answer is too large")
-        if self._left is not None:
-            self._left -= len(decoded)
         return decoded
 
     def end(self) -> None:
@@ -49,11 +52,12 @@ class BodyDecoder:
     def _inflated(self, raw: bytes, most: int) -> bytes:
         assert self._gzip is not None  # noqa: S101 the caller has checked it
         try:
-            decoded = self._gzip.decompress(raw, most)
+            decoded = self._gzip.decompress(self._gzip.unconsumed_tail + raw, most)
         except zlib.error as error:
             raise BadAnswer("the answer is not valid gzip") from error
         if self._gzip.unused_data:
             raise BadAnswer("bytes follow the compressed answer")
+        self.has_more = bool(self._gzip.unconsumed_tail) or (len(decoded) == most and not self._gzip.eof)
         return decoded
 
 

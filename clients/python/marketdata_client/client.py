@@ -300,6 +300,9 @@ class _Wires:
 
     def _read(self) -> bytes:
         assert self._decoder is not None  # noqa: S101 a flow opens before it reads
+        while self._decoder.has_more:
+            if decoded := self._decoder.take(b""):
+                return decoded
         for raw in self._pieces:
             if decoded := self._decoder.take(raw):
                 return decoded

@@ -76,8 +76,9 @@ def ingested(
             headers = {"Content-Type": _NDJSON, "Idempotency-Key": journal.key(number)}
             call = Call("POST", ingest.path, {**ingest.parameters, "symbol": symbol}, headers, body)
             answer = object_in((yield from answered(site, call)).body)
-            journal.end(number, answer)
         total = total.plus(answer, resumed=is_known)
+        if not is_known:
+            journal.end(number, answer)
         on_progress(total)
     return total
 

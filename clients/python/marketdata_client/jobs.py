@@ -58,8 +58,10 @@ class ProgressBar:
         progress = job.get("progress")
         found: Mapping[str, Any] = progress if isinstance(progress, dict) else {}
         state = str(job.get("state"))
+        done, total = (_number(found.get(name)) for name in ("done", "total"))
+        # rich reads what is in brackets as markup.
         self._progress.update(
-            self._task, completed=found.get("done") or 0, total=found.get("total"), description=state
+            self._task, completed=done or 0, total=total, description=state.replace("[", "(")[:40]
         )
         if state in _ENDED:
             self.close()
@@ -68,3 +70,7 @@ class ProgressBar:
         """Leave the terminal as it was."""
         if self._progress is not None:
             self._progress.stop()
+
+
+def _number(found: object) -> float | None:
+    return found if isinstance(found, int | float) else None

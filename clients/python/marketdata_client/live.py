@@ -20,6 +20,7 @@ from marketdata_client.steps import Connect, Emit, Flow, Hear, Say, Sleep
 _PATH = "/ws/v1/stream"
 # The server pings each 15 seconds.
 _SILENCE_SECONDS = 40.0
+_DAY_SECONDS = 86_400.0
 # 4401: the credential is not valid any more; 4403: it may not read this any more.
 _FINAL_CLOSES = {4401, 4403}
 _PASSING = {429, 502, 503, 504}
@@ -82,7 +83,7 @@ def frames(site: Site, subscription: Subscription) -> Flow[None]:
                 has_begun = has_begun or message.get("op") == "subscribed"
                 pause = yield from _received(subscription, message)
                 if pause is not None:
-                    yield Sleep(min(max(pause, 0.0), site.retries.longest_pause))
+                    yield Sleep(min(pause, site.retries.longest_pause))
                     break
                 # Not after `subscribed`: each round of a server that then fails has it.
                 failures = failures if message.get("op") == "subscribed" else 0
@@ -124,13 +125,11 @@ def _received(subscription: Subscription, message: Mapping[str, Any]) -> Flow[fl
         case "ping":
             yield Say('{"op":"pong"}')
         case "closing":
-            seconds = message.get("retry_after")
-            return float(seconds) if isinstance(seconds, int | float) else 1.0
+            return _retry_after(message)
         case "error":
             if message.get("code") != "rate_limited":
                 raise refusal(_ERROR_STATUS, message)
-            seconds = message.get("retry_after")
-            return float(seconds) if isinstance(seconds, int | float) else 1.0
+            return _retry_after(message)
         case _:
             pass
     return None
@@ -158,6 +157,11 @@ def followed(site: Site, query: Query, channel: str) -> Flow[None]:
         raise BadAnswer(f"the answer's X-Commit names no commit of {dataset}")
     yield Emit(Frame(channel, table.rows(), token, "history"))
     yield from frames(site, Subscription([channel], {channel: token}))
+
+
+def _retry_after(message: Mapping[str, Any]) -> float:
+    seconds = message.get("retry_after")
+    return seconds if isinstance(seconds, int | float) and 0 <= seconds <= _DAY_SECONDS else 1.0
 
 
 def _text(message: Mapping[str, Any], name: str) -> str:

@@ -1,6 +1,7 @@
 """A server that is hostile, or somebody between: what it sends is bounded, and no credential goes elsewhere."""
 
 import asyncio
+import gzip
 import hashlib
 import json
 import time
@@ -205,3 +206,15 @@ def test_lines_without_their_trailer_are_an_error(scripted, monkeypatch, tail: b
         assert client.trades("A").rows() == [{"price": 1.0}, {"price": 2.0}]
         with pytest.raises(IncompleteStream):
             client.trades("A")
+
+
+def test_a_compressed_stream_comes_in_pieces(scripted, monkeypatch):
+    monkeypatch.setattr(history_module, "has_pyarrow", lambda: False)
+    lines = b'{"price":1.0}\n' * 400_000
+    trailer = {"rows": 400_000, "sha256": hashlib.sha256(lines).hexdigest(), "commit": "c"}
+    body = gzip.compress(lines + json.dumps(trailer).encode() + b"\n", mtime=0)
+    server = scripted(reply(body, X_Commit="c", Content_Encoding="gzip"))
+    with Client(server.url, KEY, retries=ONCE) as client:
+        sizes = [len(table) for table in client.stream("trades", "A")]
+    assert sum(sizes) == 400_000
+    assert max(sizes) <= 2**20 / 14 + 1

@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from client_server import document
 
 import marketdata_client
-from marketdata_client import Client, Ingested, InvalidRequest, JournalConflict
+from marketdata_client import BadAnswer, Client, Ingested, InvalidRequest, JournalConflict
 from marketdata_client.ingesting import _bodies
 from tests.chance import SOAK
 from tests.patience import PROGRAM_SECONDS
@@ -150,6 +151,18 @@ def test_a_file_that_is_no_journal_is_told(client: Client, tmp_path: Path):
     for path in (tmp_path / "text", tmp_path / "none" / "journal"):
         with pytest.raises(JournalConflict, match="journal"):
             client.ingest("trades", rows(1, "NONE"), journal=path)
+
+
+def test_an_answer_without_counts_is_not_kept_as_that_of_a_batch(
+    scripted, client: Client, tmp_path: Path, key: str
+):
+    journal = tmp_path / "journal"
+    server = scripted(document({}), document({"received": 1, "stored": 1, "duplicates": 0}))
+    with Client(server.url, key) as far:
+        with pytest.raises(BadAnswer, match="no counts"):
+            far.ingest("trades", rows(1, "COUNTS"), journal=journal)
+        assert far.ingest("trades", rows(1, "COUNTS"), journal=journal).stored == 1
+    assert len(server.received) == 2
 
 
 def test_many_symbols_are_sent_in_bounded_memory():

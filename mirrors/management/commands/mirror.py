@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError
 
-from mirrors.following import FAILURES, ProgressLines, failure_text, follow
+from mirrors.following import FAILURES, ProgressLines, failure_text, follow, printable
 from mirrors.origin import InstallationLogs
 from outbound.exceptions import DestinationRefused
 from store.copies import MirrorError
@@ -54,14 +54,14 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             pass
         except (*FAILURES, MirrorError) as error:
-            raise CommandError(failure_text(error)) from error
+            raise CommandError(printable(failure_text(error))) from error
         finally:
             self._say(lines.summary())
         if once and any(each.problem for each in lines.newest.values()):
             raise CommandError("not all logs were copied")
 
     def _say(self, text: str) -> None:
-        self.stdout.write(text)
+        self.stdout.write(printable(text))
         self.stdout.flush()
 
 

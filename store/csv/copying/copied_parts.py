@@ -18,6 +18,8 @@ from store.protocol import ALL_TIME, CommitId
 from store.rows.stored_rows import ACTION, ARRIVAL
 from store.timestamps import DAY_NS
 
+# The largest batch that is stored has some 100 MiB.
+_LONGEST_PART = 2**30
 _SYMBOL = Column("symbol", ColumnKind.TEXT, later=True)
 
 
@@ -46,6 +48,8 @@ def check_commit(dataset: Dataset, commit: Commit, committed_before: int) -> Non
         if not is_file_of(part.file, part.day, dataset.partition, part.kind):
             name = part.file[:64]
             raise CopyMalformed(f"commit {commit.commit} names the file {name!r}, which is none of its date")
+        if part.length > _LONGEST_PART:
+            raise CopyMalformed(f"commit {commit.commit} has over {_LONGEST_PART:,} bytes in {part.file}")
         has_rows = 0 < part.rows <= part.length and part.first_ns <= part.last_ns < (part.day + 1) * DAY_NS
         if not has_rows:
             raise CopyMalformed(f"commit {commit.commit}: the numbers of its part of {part.file} are none")

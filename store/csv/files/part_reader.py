@@ -45,6 +45,8 @@ def known_values(dataset: Dataset, corrections: pa.RecordBatch | pa.Table) -> pa
 
 # Number of blocks (4 MiB in total) that `read_piecewise` reads at a time.
 SLICE_BLOCKS = 1024
+# Far above what is stored: the longest text of a row has some kilobytes.
+_LONGEST_LINE = 2**20
 
 
 def read_rows(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
@@ -111,6 +113,8 @@ def read_piecewise(dataset: Dataset, folder: Path, stored: StoredPart) -> Iterat
         text = incomplete + text
         end = _lines_end(text)
         incomplete = text[end:]
+        if len(incomplete) > _LONGEST_LINE:
+            raise DataDamaged(f"{each.part.file}: a line has over {_LONGEST_LINE:,} bytes; restore the file")
         if end:
             yield _decoded(dataset, folder, header, [text[:end]])
 

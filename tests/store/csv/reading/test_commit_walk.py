@@ -228,6 +228,15 @@ def test_a_large_commit_comes_in_bounded_pieces(tmp_path: Path, monkeypatch: pyt
     assert [each[1] for each in flat(walk(store, LogPosition(commit, 1234)))] == [*range(1234, 2000)]
 
 
+def test_a_line_without_an_end_is_not_collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(part_reader, "SLICE_BLOCKS", 1)
+    monkeypatch.setattr(part_reader, "_LONGEST_LINE", 5000)
+    store = CsvStore(tmp_path)
+    store.append(batch(trade(1, conditions="\n" * 9000)))
+    with pytest.raises(DataDamaged, match="a line has over"):
+        walk(store)
+
+
 def test_corrections_come_in_bounded_pieces_from_any_ordinal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(commit_walk, "PIECE_ROWS", 3)
     store = CsvStore(tmp_path)
