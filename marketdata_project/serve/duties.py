@@ -19,6 +19,7 @@ from jobs.services import jobs_delete_old
 from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release
 from marketdata_project.serve.status import counted_duty, publish_fold_lag
 from outbox.services import events_delete_old, events_deliver
+from ratelimit.credentials.people.browser_login import sessions_delete_expired
 from ratelimit.credentials.signed_requests import nonces_delete_expired
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quotas import quota_usage_delete_old
@@ -66,6 +67,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(events_deliver, period=SECOND, after_error=SECOND),
     Duty(events_delete_old, period=HOUR),
     Duty(previews_delete_old, period=HOUR),
+    Duty(sessions_delete_expired, period=HOUR),
 )
 
 

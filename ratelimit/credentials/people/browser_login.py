@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import login, logout
 from django.contrib.auth.signals import user_logged_out
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -72,6 +73,11 @@ def browser_logout(request: HttpRequest, response: HttpResponseBase) -> None:
     """Log a browser out, whether its tokens are still valid or not."""
     logout(request)
     response.delete_cookie(settings.REFRESH_COOKIE_NAME, path=_PATH, samesite="Strict")
+
+
+def sessions_delete_expired(*, now: datetime) -> None:
+    """Delete Django's sessions that have expired."""
+    Session.objects.filter(expire_date__lt=now).delete()
 
 
 def caller_of_browser(request: HttpRequest, *, now: datetime) -> Caller | None:

@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
+from ratelimit.access.table import access_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.people import jwt
 from ratelimit.credentials.people.grants import caller_of_person, person_of
@@ -30,9 +31,13 @@ from ratelimit.exceptions import (
 )
 from ratelimit.keys.api_keys import digest, key_in_headers
 from ratelimit.keys.selectors import CachedKey, caller_of_key, key_cache, key_now, key_used
+from ratelimit.limits.services import admit
+from ratelimit.limits.throttles import LimitReached
 
 CREDENTIAL = "jwt"
 _KEY = "key:"
+# A login or a renewal removes at most so many expired tokens: a long delete would make the database's other writers wait.
+_REMOVED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,8 @@ def session_begin(*, username: str, password: str, request: HttpRequest | None, 
 def key_session_begin(*, key: str, address: str, now: datetime) -> TokenPair:
     """Return the tokens of a new session of an API key, for a caller at that IP address.
 
-    Raises InvalidApiKey, RevokedApiKey, ExpiredApiKey, SignatureRequired, NetworkNotAllowed.
+    The key is charged a token. Raises InvalidApiKey, RevokedApiKey, ExpiredApiKey, SignatureRequired,
+    NetworkNotAllowed, LimitReached, DatabaseError.
     """
     cached = key_cache.find(digest(key_in_headers(authorization=None, x_api_key=key) or ""))
     if cached is None:
@@ -82,6 +88,7 @@ def key_session_begin(*, key: str, address: str, now: datetime) -> TokenPair:
     holder = _key(cached, now=now)
     if not holder.caller.may_call_from(address):
         raise NetworkNotAllowed("the key is not valid from this address; call from one of its networks")
+    _charge(holder.caller)
     key_used(cached, now=now)
     return session_of(holder, now=now)
 
@@ -96,7 +103,7 @@ def person_holder(user: User, *, now: datetime) -> Holder:
 
 def session_of(holder: Holder, *, now: datetime) -> TokenPair:
     """Return the tokens of a new session of that holder."""
-    OutstandingToken.objects.filter(user=holder.user, expires_at__lt=now).delete()
+    _remove_expired(holder.subject, now=now)
     return _issue(holder, session_id=jwt.new_session_id(), logged_in_at=now)
 
 
@@ -106,6 +113,7 @@ def session_continue(*, refresh: str, now: datetime) -> TokenPair:
     Raises InvalidToken.
     """
     claims = jwt.read_refresh_token(refresh)
+    _remove_expired(claims.subject, now=now)
     with transaction.atomic():
         outstanding = _tokens(claims.subject).filter(jti=claims.token_id).first()
         holder = _holder(claims, now=now)
@@ -151,6 +159,14 @@ def key_holder(key_id: int, *, now: datetime) -> Holder | None:
         return None if key is None else _key(key, now=now)
     except CredentialError:
         return None
+
+
+def _charge(caller: Caller) -> None:
+    access = access_of("auth-token", "POST")
+    assert access is not None  # noqa: S101 the endpoint is in the table
+    admission = admit(caller, access, cost=1)
+    if not admission.admitted:
+        raise LimitReached(admission)
 
 
 def _holder(claims: jwt.Claims, *, now: datetime) -> Holder | None:
@@ -202,6 +218,14 @@ def _open_tokens(session_id: str) -> QuerySet[OutstandingToken]:
     return OutstandingToken.objects.filter(
         jti__gt=session_id, jti__lt=f"{session_id}g", blacklistedtoken=None
     )
+
+
+def _remove_expired(subject: str, *, now: datetime) -> None:
+    """Remove the expired ones of a person's oldest tokens, or of all keys'. Tokens expire in the order of their ids."""
+    oldest = _tokens(subject).order_by("id").values_list("id", "expires_at")[:_REMOVED_AT_ONCE]
+    expired = [number for number, expires_at in oldest if expires_at < now - jwt.LEEWAY]
+    if expired:
+        OutstandingToken.objects.filter(id__in=expired).delete()
 
 
 def _issue(holder: Holder, *, session_id: str, logged_in_at: datetime) -> TokenPair:
