@@ -34,16 +34,18 @@ def _one(_query: str, _format: str) -> int:
 
 
 def _page(query: str, _format: str) -> int:
-    """Return 1 token per 1,000 rows of `limit` or `last`, rounded up; for the members of a universe the most.
+    """Return 1 token per 1,000 rows of `limit` or `last`, rounded up; the most with a universe or `policy`.
+
+    Nothing is prepared for bars of another policy, so that all rows of the range are read.
 
     A number above the largest page costs as much as the largest page. A value that is not a number costs 1. Both are
     refused later.
     """
     # With a `%` in the query, the parameters' names may be percent-encoded.
-    if not any(each in query for each in ("limit", "last", "@", "%")):
+    if not any(each in query for each in ("limit", "last", "policy", "@", "%")):
         return 1
     parameters = parse_qsl(query, keep_blank_values=True)
-    if any(name == "symbols" and value.startswith("@") for name, value in parameters):
+    if any(name == "policy" or (name == "symbols" and value.startswith("@")) for name, value in parameters):
         return MAX_PAGE_TOKENS
     rows = [_rows(value) for name, value in parameters if name in _ROW_PARAMETERS]
     return min(max(1, -(-max(rows, default=1) // ROWS_PER_TOKEN)), MAX_PAGE_TOKENS)
@@ -73,7 +75,7 @@ COST_RULES = MappingProxyType(
             CostRule(
                 PAGE,
                 "1 token per 1,000 rows requested (`limit` or `last`), rounded up, however many symbols; at most 10. "
-                "A universe (`symbols=@…`) costs 10.",
+                "A universe (`symbols=@…`) costs 10, and so does `policy=`.",
                 _page,
             ),
             CostRule(STREAM, "10 tokens, whatever its length.", _stream),
