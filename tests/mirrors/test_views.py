@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -197,6 +198,47 @@ def test_the_list_is_held_until_something_is_new(store: QueryableStore, api: Api
         new = orjson.loads(_held(response, change).body)["seen"]
         assert new != seen
         seen = new
+
+
+def test_many_who_wait_look_less_often():
+    spent: list[float] = []
+
+    async def look(_has_happened: Callable[[], bool]) -> bool:
+        began = time.monotonic()
+        await asyncio.sleep(0.002)
+        spent.append(time.monotonic() - began)
+        return False
+
+    async def scene() -> float:
+        changes, began = LogsChanges(look), time.monotonic()
+        waits = [asyncio.create_task(changes.wait(LogsChange(lambda: 0, 0))) for _ in range(200)]
+        await asyncio.wait(waits, timeout=0.7)
+        seconds = time.monotonic() - began
+        for each in waits:
+            each.cancel()
+        return seconds
+
+    seconds = asyncio.run(scene())
+    assert spent
+    assert sum(spent[:-1]) <= seconds / 20
+
+
+def test_one_who_goes_away_holds_up_nobody():
+    async def scene() -> None:
+        is_looking = asyncio.Event()
+
+        async def look(has_happened: Callable[[], bool]) -> bool:
+            is_looking.set()
+            await asyncio.sleep(0.01)
+            return has_happened()
+
+        changes = LogsChanges(look)
+        first = asyncio.create_task(changes.wait(LogsChange(lambda: 0, 0)))
+        await is_looking.wait()
+        first.cancel()
+        await asyncio.wait_for(changes.wait(LogsChange(lambda: 1, 0)), PATIENCE_SECONDS)
+
+    asyncio.run(scene())
 
 
 def test_who_may_not_read_any_more_learns_nothing_new(store: QueryableStore, api: Api, may: set[bool]):
