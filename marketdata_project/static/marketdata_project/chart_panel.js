@@ -12,6 +12,8 @@ const LIVE = "Live bars";
 const EARLIER = "Earlier bars";
 // How many pages a reload loads at most to find its place again.
 const MOST_PAGES = 12;
+// Reading the bars of another policy with their absences costs 20 tokens; 10 come a second by default.
+const RELOAD_MS = 5000;
 
 export class ChartPanel {
   #chart;
@@ -25,7 +27,7 @@ export class ChartPanel {
     this.#bars = new Bars(api);
     this.#chart = makeChart(byId("chart"), {onClick: onBar, onRange: (range) => this.#moved(range)});
     this.remember = debounced(200, ({from, to, atEnd}) => keep({from: String(Math.floor(from)), to: atEnd ? "" : String(Math.ceil(to))}));
-    this.reloadSoon = throttled(1500, () => this.load({place: false}));
+    this.reloadSoon = throttled(RELOAD_MS, () => this.load({place: false}));
   }
 
   /** Read the bars of the state anew. place: go to the range of the address; otherwise stay where the view is. */
