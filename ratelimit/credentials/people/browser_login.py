@@ -17,7 +17,6 @@ from django.http.response import HttpResponseBase
 
 from ratelimit.callers import Caller
 from ratelimit.credentials.people.grants import caller_of_person
-from ratelimit.credentials.people.jwt import REFRESH_LIFETIME
 from ratelimit.credentials.people.sessions import TokenPair, key_holder, session_close
 from ratelimit.exceptions import InvalidToken
 
@@ -49,11 +48,10 @@ def browser_login(request: HttpRequest, response: HttpResponseBase, pair: TokenP
 
 
 def set_cookie(response: HttpResponseBase, pair: TokenPair) -> None:
-    """Set the cookie with the refresh token."""
+    """Set the cookie with the refresh token. Like Django's session it ends when the browser is closed."""
     response.set_cookie(
         settings.REFRESH_COOKIE_NAME,
         pair.refresh,
-        max_age=REFRESH_LIFETIME,
         path=_PATH,
         secure=settings.SESSION_COOKIE_SECURE,
         httponly=True,

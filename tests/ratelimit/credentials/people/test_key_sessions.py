@@ -172,7 +172,13 @@ def with_cookie(client: Client, path: str) -> Any:
 def test_a_browser_has_the_refresh_token_in_a_strict_cookie():
     cookie = browser(make_key()).cookies["refresh"]
     assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/api/v1/auth")
-    assert cookie["max-age"] == 86400
+
+
+def test_the_cookie_ends_when_the_browser_is_closed():
+    client = browser(make_key())
+    with_cookie(client, "refresh")
+    cookies = [client.cookies[name] for name in ("refresh", "sessionid")]
+    assert [(cookie["max-age"], cookie["expires"]) for cookie in cookies] == [("", "")] * 2
 
 
 def test_a_browser_renews_and_opens_pages():
