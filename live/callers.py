@@ -93,13 +93,16 @@ def renewed_identities(identities: Sequence[tuple[ReceivedCall, Identity]]) -> l
     return [_renewed(call, identity) for call, identity in identities]
 
 
-def may_read(call: ReceivedCall, signature: VerifiedSignature | None) -> bool:
-    """Return whether the credential of a call that is being answered is still valid."""
+def may_read(call: ReceivedCall, signature: VerifiedSignature | None, access: Access | None) -> bool:
+    """Return whether the caller of a call that is being answered may still make it. access: the endpoint's row.
+
+    The session of a browser is not read again.
+    """
     try:
-        identify(call, now=datetime.now(UTC), signature=signature)
+        identity = identify(call, now=datetime.now(UTC), signature=signature)
     except (CredentialError, NetworkNotAllowed):
         return False
-    return True
+    return identity is None or denial_of(identity.caller, access) is None
 
 
 def _renewed(call: ReceivedCall, identity: Identity) -> Identity | Exception:

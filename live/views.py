@@ -25,6 +25,7 @@ from live.exceptions import UpgradeRequired
 from live.serializers import CommitsSerializer, LiveStatisticsSerializer
 from live.statistics import live_statistics
 from live.tokens import Token
+from ratelimit.access.permissions import access_of_request
 from stats.delivery.responses import is_browsed
 from stats.market_data.plan import instrument_in
 from stats.market_data.query import MarketClass
@@ -67,7 +68,8 @@ class CommitsViewSet(MarketDataViewSet):
         committed = committed_lines(channel, tokens)
         seconds = preferred_wait(request.headers.get("Prefer", ""))
         if seconds and not committed.lines:
-            may_still_read = partial(may_read, call_in(request.META), request.META.get(VERIFIED_SIGNATURE))
+            call, signature = call_in(request.META), request.META.get(VERIFIED_SIGNATURE)
+            may_still_read = partial(may_read, call, signature, access_of_request(request, self))
             renewed = partial(_renewed, channel, tokens, encoding, may_still_read)
             event = NewCommits(channel, committed.commits)
             request.META[ANSWER_WAIT] = AnswerWait(seconds, event, renewed)
@@ -81,7 +83,7 @@ def _renewed(
     encoding: Encoding | None,
     may_still_read: Callable[[], bool],
 ) -> Renewed:
-    """Return the answer after the wait; without frames if the credential is not valid any more."""
+    """Return the answer after the wait; without frames if the caller may not read any more."""
     committed = committed_lines(channel, tokens) if may_still_read() else CommittedLines(b"", {})
     return Renewed(*_encoded(committed, encoding))
 

@@ -21,6 +21,7 @@ from http_requests.wsgi_variables import ANSWER_WAIT, VERIFIED_SIGNATURE
 from live.callers import may_read
 from mirrors.serializers import LogCopyQuerySerializer, LogsQuerySerializer, LogsSerializer
 from mirrors.waiting import LogsChange
+from ratelimit.access.permissions import access_of_request
 from stats.delivery.responses import is_browsed
 from stats.exceptions import ResyncRequired
 from stats.parameters import query_values
@@ -85,7 +86,8 @@ class LogsViewSet(ViewSet):
         seconds = preferred_wait(request.headers.get("Prefer", ""))
         if seconds and values.get("seen") == states.seen:
             call, signature = call_in(request.META), request.META.get(VERIFIED_SIGNATURE)
-            renewed = partial(_renewed, symbols, lambda: may_read(call, signature))
+            may_still_read = partial(may_read, call, signature, access_of_request(request, self))
+            renewed = partial(_renewed, symbols, may_still_read)
             request.META[ANSWER_WAIT] = AnswerWait(seconds, change, renewed)
         return HttpResponse(encode_states(states), content_type="application/json", headers=NOT_STORED)
 
@@ -138,5 +140,5 @@ class LogCopyViewSet(ViewSet):
 
 
 def _renewed(symbols: Sequence[str], may_still_read: Callable[[], bool]) -> Renewed | None:
-    """Return the answer after the wait; None, which leaves it as it was, if the credential is not valid any more."""
+    """Return the answer after the wait; None, which leaves it as it was, if the caller may not read any more."""
     return Renewed(encode_states(maintained_store().log_states(symbols)), {}) if may_still_read() else None

@@ -18,6 +18,8 @@ from marketdata_project.front.answers import Answer
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.waiting import AnswerWaiting
 from metrics.declarations import LIVE_SUBSCRIPTIONS
+from ratelimit.keys.selectors import key_cache
+from ratelimit.models import ApiKey
 from store.datasets import TRADES
 from store.exceptions import DataDamaged
 from store.protocol import NO_COMMIT
@@ -139,6 +141,18 @@ def test_only_readers_read(store: QueryableStore, api: Api):
     writer = Api(make_key(scopes=("market:write",)))
     assert problem(writer.get(COMMITS)) == (403, "missing_scope")
     assert problem(Api(None).get(COMMITS)) == (401, "not_authenticated")
+
+
+def test_a_key_that_has_lost_the_scope_gets_no_frames_after_a_wait(store: QueryableStore, api: Api):
+    store.append(batch(trade(0)))
+    reader = Api(make_key(scopes=("market:read",)))
+    head = {"after": store.head(TRADES, SYMBOL).token}
+    wait = reader.get(COMMITS, head, Prefer="wait=30").wsgi_request.META[ANSWER_WAIT]
+    store.append(batch(trade(1)))
+    assert wait.renewed().body
+    ApiKey.objects.filter(scopes=["market:read"]).update(scopes=["market:copy"])
+    key_cache.clear()
+    assert not wait.renewed().body
 
 
 def test_a_long_answer_is_compressed(store: QueryableStore, api: Api):

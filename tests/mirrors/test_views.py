@@ -18,6 +18,8 @@ from marketdata_project.front.lanes import Lane
 from marketdata_project.front.waiting import AnswerWaiting
 from mirrors import views
 from mirrors.waiting import LogsChange, LogsChanges
+from ratelimit.keys.selectors import key_cache
+from ratelimit.models import ApiKey
 from store.copies import OriginRestored
 from store.datasets import TRADES
 from store.instruments import Instrument
@@ -247,6 +249,20 @@ def test_who_may_not_read_any_more_learns_nothing_new(store: QueryableStore, api
     response = api.get(LOGS, {"symbols": SYMBOL, "seen": seen}, Prefer="wait=30")
     may.clear()
     assert orjson.loads(_held(response, lambda: store.append(batch(trade(2)))).body)["seen"] == seen
+
+
+def test_a_key_that_has_lost_the_scope_learns_nothing_new(store: QueryableStore, api: Api):
+    store.append(batch(trade(1)))
+    copier = Api(make_key(scopes=("market:copy",)))
+    seen = orjson.loads(copier.get(LOGS, {"symbols": SYMBOL}).content)["seen"]
+    wait = copier.get(LOGS, {"symbols": SYMBOL, "seen": seen}, Prefer="wait=30").wsgi_request.META[
+        ANSWER_WAIT
+    ]
+    store.append(batch(trade(2)))
+    assert wait.renewed() is not None
+    ApiKey.objects.filter(scopes=["market:copy"]).update(scopes=["market:read"])
+    key_cache.clear()
+    assert wait.renewed() is None
 
 
 def test_what_was_not_seen_is_answered_at_once(store: QueryableStore, api: Api):
