@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from itertools import chain, islice
+from typing import NamedTuple
 
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from marketdata_project.error_codes import ErrorCode, GivenBy
@@ -61,11 +62,9 @@ def search(words: Sequence[str]) -> list[Result]:
 
     A word is found in the guide's title, in the heading or in the text, also within another word.
     """
-    found = [
-        each for each in _all_sections() if _has_all(words, f"{each.guide_title} {each.heading} {each.text}")
-    ]
+    found = [each for each in _searched() if _has_all(words, each.whole)]
     found.sort(key=lambda each: _rank(each, words))
-    return [_result(each, words) for each in islice(found, MAX_RESULTS)]
+    return [_result(each.section, words) for each in islice(found, MAX_RESULTS)]
 
 
 @cache
@@ -85,22 +84,42 @@ def _all_sections() -> tuple[GuideSection, ...]:
     return tuple(chain.from_iterable(map(guide_sections, guide_names())))
 
 
+class _Searched(NamedTuple):
+    """A section with its texts in lower case: the heading, also with the guide's title, and with the text, too."""
+
+    section: GuideSection
+    heading: str
+    headings: str
+    whole: str
+
+
+@cache
+def _searched() -> tuple[_Searched, ...]:
+    return tuple(map(_lowered, _all_sections()))
+
+
+def _lowered(section: GuideSection) -> _Searched:
+    headings = f"{section.guide_title} {section.heading}"
+    return _Searched(section, section.heading.lower(), headings.lower(), f"{headings} {section.text}".lower())
+
+
 def _has_all(words: Sequence[str], text: str) -> bool:
-    lower = text.lower()
-    return all(word in lower for word in words)
+    return all(word in text for word in words)
 
 
-def _rank(section: GuideSection, words: Sequence[str]) -> tuple[bool, bool, bool]:
+def _rank(searched: _Searched, words: Sequence[str]) -> tuple[bool, bool, bool]:
     """Return the sort key of a section that was found; records of work come after what explains."""
     return (
-        not _has_all(words, section.heading),
-        not _has_all(words, f"{section.guide_title} {section.heading}"),
-        section.guide in _NOT_EXPLAINING,
+        not _has_all(words, searched.heading),
+        not _has_all(words, searched.headings),
+        searched.section.guide in _NOT_EXPLAINING,
     )
 
 
 def _result(section: GuideSection, words: Sequence[str]) -> Result:
-    pattern = re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))), re.IGNORECASE)
+    # Words side by side are one mark: a search for letters marks nearly all of a text.
+    either = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+    pattern = re.compile(f"(?:{either})+", re.IGNORECASE)
     return Result(
         section, _marked(section.heading, pattern), _marked(_excerpt(section.text, pattern), pattern)
     )
