@@ -322,6 +322,10 @@ def _chart_files() -> list[tuple[str, Path]]:
 
 
 STATICFILES_DIRS = _chart_files()
+STATICFILES_FINDERS = [
+    "marketdata_project.chart_files.ChartFileFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+]
 HAS_CHARTS = bool(STATICFILES_DIRS)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False

@@ -3,9 +3,11 @@
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.contrib.staticfiles import finders
 from django.test import Client
 
 from marketdata_project.admin_site import _ORDER
+from marketdata_project.chart_files import ChartFileFinder
 from tests.html_page import Page
 
 
@@ -44,3 +46,13 @@ def test_the_dashboard_says_when_the_charts_are_not_installed(client, settings, 
     page = client.get("/").content.decode()
     assert ("dashboard.js" in page) is has_charts
     assert ("requirements-charts.txt" in page) is not has_charts
+
+
+def test_of_the_chart_package_only_its_script_is_served():
+    finder = ChartFileFinder()
+    if not finder.locations:
+        pytest.skip("lightweight-charts is not installed")
+    assert [path for path, _ in finder.list(None)] == ["lightweight-charts.js"]
+    assert finder.find("lightweight-charts/lightweight-charts.js")
+    for name in ("index.html", "test.html", "bundle.js", "styles.css", "../__init__.py"):
+        assert not finders.find(f"lightweight-charts/{name}")
