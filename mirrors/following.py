@@ -20,11 +20,14 @@ FAILURES = (OutboundError, CopyMalformed, StorageError)
 class ProgressLines:
     """Tells each log's progress in a line, when it changes.
 
-    say: prints a line. newest: the newest progress of each log.
+    say: prints a line. newest: the newest progress of each log. ended_at: when all logs were asked for last, by the
+    monotonic clock; None if they never were.
     """
 
     say: Callable[[str], object]
     newest: dict[tuple[str, str], CopyProgress] = field(default_factory=dict)
+    ended_at: float | None = None
+    _missing: set[str] = field(default_factory=set)
     _said: dict[tuple[str, str], str] = field(default_factory=dict)
     _said_at: dict[tuple[str, str], float] = field(default_factory=dict)
 
@@ -34,10 +37,14 @@ class ProgressLines:
         if time.monotonic() - self._said_at.get(name, 0.0) >= _TOLD_SECONDS:
             self.tell(progress)
 
-    def tell_all(self, found: Sequence[CopyProgress]) -> None:
-        """Tell what has changed of all logs."""
+    def round_ended(self, symbols: Sequence[str], found: Sequence[CopyProgress]) -> None:
+        """Tell what has changed of all logs, and which symbols have none."""
         for progress in found:
             self.tell(progress)
+        for symbol in sorted(set(symbols) - {each.symbol for each in found} - self._missing):
+            self.say(f"{symbol}: the origin has no rows")
+            self._missing.add(symbol)
+        self.ended_at = time.monotonic()
 
     def tell(self, progress: CopyProgress) -> None:
         """Tell the progress of a log if it has changed."""
@@ -50,11 +57,15 @@ class ProgressLines:
 
     def summary(self) -> str:
         """Return one line about all logs."""
+        if self.ended_at is None:
+            return f"{len(self.newest)} logs were begun, but not all were asked for"
         known = self.newest.values()
         behind = sum(each.commits_behind for each in known)
         seconds = max((each.seconds_behind for each in known), default=0.0)
         problems = sum(bool(each.problem) for each in known)
+        ago = time.monotonic() - self.ended_at
         text = f"{len(known)} logs, behind by {behind:,} commits and {seconds:,.1f} s"
+        text += f" at the origin's last answer, {ago:,.0f} s ago"
         return f"{text}; {problems} not copied further" if problems else text
 
 
@@ -91,24 +102,23 @@ def follow(
 ) -> None:
     """Copy what there is and, unless `once`, what comes, until the caller is interrupted.
 
-    With `once` the first failure is raised; else it is told, and tried again after a pause. A refusal is raised in both
-    cases.
+    If the origin says when to come again, that is done. After other failures it is tried again after a pause; with
+    `once` they are raised. A refusal is always raised.
     """
 
     def pause_after(failures: int, error: Exception) -> float:
         if not isinstance(error, FAILURES) or isinstance(error, UnexpectedStatus | DestinationRefused):
             raise error
+        asked: float | None = getattr(error, "retry_after", None)
+        if once and (asked is None or asked > _LONGEST_PAUSE_SECONDS):
+            raise error
         doubled = min(_FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 20), _LONGEST_PAUSE_SECONDS)
-        seconds = max(doubled, getattr(error, "retry_after", None) or 0.0)
+        seconds = doubled if asked is None else max(asked, _FIRST_PAUSE_SECONDS)
         lines.say(f"{failure_text(error)}; trying again after {seconds:.0f} s")
         return seconds
 
-    if once:
-        found = mirror.update(source, symbols, anew=anew, on_progress=lines.on_the_way)
-        lines.tell_all(found)
-        mirror.fold(found)
-        return
-    for found in mirror.follow(
-        source, symbols, pause_after=pause_after, anew=anew, on_progress=lines.on_the_way
-    ):
-        lines.tell_all(found)
+    rounds = mirror.follow(
+        source, symbols, pause_after=pause_after, once=once, anew=anew, on_progress=lines.on_the_way
+    )
+    for found in rounds:
+        lines.round_ended(symbols, found)

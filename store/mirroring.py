@@ -131,10 +131,11 @@ class Mirror:
         *,
         pause_after: Callable[[int, Exception], float],
         wait_seconds: int = WAIT_SECONDS,
+        once: bool = False,
         anew: bool = False,
         on_progress: Callable[[CopyProgress], object] = lambda _: None,
     ) -> Iterator[list[CopyProgress]]:
-        """Copy what there is, then what comes, for ever; give the logs' progress after each round.
+        """Copy what there is and, unless `once`, then what comes, for ever; give the logs' progress after each round.
 
         pause_after: takes how many failures there were in a row, and the last one; returns the seconds until the next
         attempt, or raises. wait_seconds: so long the origin holds a question. anew: in the first round only, so that an
@@ -149,8 +150,10 @@ class Mirror:
                 time.sleep(pause_after(failures, error))
                 wait = 0
                 continue
-            yield found
             self.fold(found, pause=_FOLD_SECONDS if wait else 0.0)
+            yield found
+            if once:
+                return
             failures, wait, anew = 0, wait_seconds, False
 
     def fold(self, found: Sequence[CopyProgress], *, pause: float = 0.0) -> None:

@@ -64,7 +64,7 @@ def test_once_copies_what_there_is(store: CsvStore, tmp_path: Path):
         said = run(server.url, tmp_path / "mirror", symbols=("aapl", SYMBOL))
     assert said.splitlines() == [
         f"trades/AAPL: commit {head.token}, current",
-        "1 logs, behind by 0 commits and 0.0 s",
+        "1 logs, behind by 0 commits and 0.0 s at the origin's last answer, 0 s ago",
     ]
     assert files_of(tmp_path / "mirror") == files_of(tmp_path / "origin")
 
@@ -227,6 +227,22 @@ def test_control_characters_of_an_origin_are_not_printed(tmp_path: Path):
     with served(escape) as server, pytest.raises(CommandError, match=r"x1b") as caught:
         run(server.url, tmp_path / "mirror")
     assert "\x1b" not in str(caught.value)
+
+
+def test_once_waits_as_the_origin_asks_and_names_symbols_without_rows(
+    store: CsvStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(following, "_FIRST_PAUSE_SECONDS", 0.01)
+
+    def later(call: Call) -> None:
+        call.begin(429, Retry_After="0", Content_Length="0")
+
+    turns = iter([later, honest(store), later, honest(store), honest(store)])
+    with served(lambda call: next(turns)(call)) as server:  # noqa: PLW0108 one for each call
+        said = run(server.url, tmp_path / "mirror", symbols=(SYMBOL, "NOSUCH")).splitlines()
+    assert sum("answered 429; trying again" in line for line in said) == 2
+    assert "NOSUCH: the origin has no rows" in said
+    assert files_of(tmp_path / "mirror") == files_of(tmp_path / "origin")
 
 
 def test_failures_that_may_pass_are_told_and_tried_again(

@@ -27,16 +27,17 @@ def mirrored(
     """Yield how far each log is copied, after each round. See `Client.mirror`. Closing it frees the folder."""
     mirror = Mirror(folder, source.site.base_url)
     with mirror.opened():
-        if not follow:
-            found = mirror.update(source, symbols, anew=anew)
-            mirror.fold(found)
-            yield from found
-            return
         wait_seconds = max(1, min(WAIT_SECONDS, int(source.site.timeout * 0.8)))
-        for each in mirror.follow(
-            source, symbols, pause_after=source.pause_after, wait_seconds=wait_seconds, anew=anew
-        ):
-            yield from each
+        pause_after = source.pause_after if follow else _no_pause_after
+        rounds = mirror.follow(
+            source, symbols, pause_after=pause_after, wait_seconds=wait_seconds, once=not follow, anew=anew
+        )
+        for found in rounds:
+            yield from found
+
+
+def _no_pause_after(_failures: int, error: Exception) -> float:
+    raise error
 
 
 class ServerLogs:
