@@ -20,7 +20,7 @@ _ROWS_EACH = 5
 _ROOT = "/api/v1/market-data/"
 
 
-class UnknownName(NamedTuple):
+class NoSuchName(NamedTuple):
     """A name in a path of market data that is unknown. segments: those below /market-data/.
 
     position: of the name's segment. name: "" if there is none. known: the names that are valid there.
@@ -52,17 +52,17 @@ def nearest_path(path: str) -> str | None:
     return _ROOT + "/".join([*segments[:position], nearest + suffix, *segments[position + 1 :]])
 
 
-def _unknown_name(path: str) -> UnknownName | None:
+def _unknown_name(path: str) -> NoSuchName | None:
     if not path.startswith(_ROOT):
         return None
     segments = path.removeprefix(_ROOT).strip("/").split("/")
     market_class = MARKET_CLASSES.get(segments[0])
     if market_class is None:
-        return UnknownName(segments, 0, segments[0], MARKET_CLASSES)
+        return NoSuchName(segments, 0, segments[0], MARKET_CLASSES)
     known = (*market_class.datasets, *_reports(market_class))
     position = next((each for each in range(len(segments) - 1, 0, -1) if segments[each] != "stream"), 0)
     name = segments[position].partition(".")[0] if position else ""
-    return None if name in known else UnknownName(segments, position, name, known)
+    return None if name in known else NoSuchName(segments, position, name, known)
 
 
 def links_beside(market_class: MarketClass, symbol: str | None) -> list[PageLink]:
