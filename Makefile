@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 PY := .venv/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
+# Bytecode is written by what imports a module: of most of the packages' modules nothing ever does.
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes
 PYTEST ?= $(PY) -m pytest
 PEERS ?=
 COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
@@ -34,8 +35,8 @@ setup: .venv/.installed  ## make .venv with what the server runs on
 run: setup  ## set up, then run every process in the foreground until Ctrl-C
 	@exec $(PY) manage.py serve
 
-# Tests start many processes, which share compiled modules: so bytecode is written, whatever the environment says.
-test test-system soak: export PYTHONDONTWRITEBYTECODE =
+# Many processes share compiled modules: so bytecode is written, whatever the environment says.
+run test test-system soak: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/.installed-dev  ## run the tests without the system suites
 	@echo "Testing"
