@@ -247,6 +247,41 @@ def test_a_cut_of_the_connection_is_said_and_nothing_is_missed(opened: Opened, f
         assert watched.faults == []
 
 
+def test_what_an_outage_cut_is_read_afterwards(opened: Opened):
+    with opened(login=True) as watched:
+        page = show(watched, "DEMOA")
+        page.context.set_offline(True)
+        page.locator("#symbols button", has_text="DEMOB").click()
+        expect(page.locator("#messages")).to_contain_text("Chart: The server cannot be reached.")
+        expect(page.locator("#ingest")).to_have_text("The server cannot be reached. ")
+        page.context.set_offline(False)
+        expect(page.locator("#messages")).to_be_empty()
+        expect(page.locator(SUMMARY)).to_contain_text("The newest")
+        page.locator("#tape tr").first.wait_for()
+        expect(page.locator("#asof")).to_be_enabled()
+        expect(page.locator("#symbol")).to_have_text("DEMOB")
+        assert [fault for fault in watched.faults if "net::ERR_" not in fault] == []
+
+
+def test_the_field_takes_instants_only(opened: Opened, feed: httpx.Client):
+    with opened(login=True) as watched:
+        page = show(watched, "FIXED")
+        before = summary(page)
+        field = page.get_by_label("Instant (UTC)")
+        for text in ("0x10", "yesterday", "2026-13-40", "2025-02-30T10:00:00Z", "20250102"):
+            field.fill(text)
+            field.press("Enter")
+            assert not field.evaluate("field => field.validity.valid"), text
+            assert "as_of" not in page.url
+        assert summary(page) == before
+        field.fill("2100-01-02 03:00:00.25+05:30")
+        field.press("Enter")
+        expect(page.locator("#asof-text")).to_contain_text("2100-01-01 21:30:00.25")
+        expect(page).to_have_url(re.compile("as_of=2100-01-01T21%3A30%3A00.25Z"))
+        expect(field).to_have_value("2100-01-01T21:30:00.25Z")
+        assert watched.faults == []
+
+
 def test_a_missed_frame_is_asked_for_once(opened: Opened, feed: httpx.Client):
     store(feed, "MISSED", datetime.now(UTC) - timedelta(minutes=2), 60.0)
     sockets: list[WebSocketRoute] = []

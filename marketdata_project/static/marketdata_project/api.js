@@ -89,10 +89,13 @@ export class Api {
     try {
       await this.#renew();
     } catch (error) {
-      // What was on its way when somebody logged out is given up.
+      // What was on its way when the login ended is given up.
       if (this.#token === null) throw new DOMException("logged out", "AbortError");
-      if (error.status === 401) this.onEnd();
-      throw error;
+      if (error.status !== 401) throw error;
+      clearTimeout(this.#timer);
+      this.#token = null;
+      this.onEnd();
+      throw new DOMException("the login has ended", "AbortError");
     }
   }
 
@@ -119,7 +122,8 @@ export class Api {
   }
 }
 
-async function reached(url, options) {
+/** The answer to a call of this server; a Refusal `unreachable` if there is none. */
+export async function reached(url, options) {
   try {
     return await fetch(url, {credentials: "same-origin", cache: "no-cache", ...options});
   } catch (error) {

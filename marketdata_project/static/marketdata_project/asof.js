@@ -12,6 +12,7 @@ export class AsOf {
   #seen = new Set();
   #aborter = null;
   #after;
+  #said = null;
 
   constructor(api, onChange) {
     this.api = api;
@@ -25,6 +26,7 @@ export class AsOf {
       this.#take(Number(this.slider.value));
       change();
     });
+    byId("asof-instant").addEventListener("input", ({target}) => target.setCustomValidity(""));
     byId("asof-form").addEventListener("submit", (event) => this.#enter(event, change));
     byId("asof-now").addEventListener("click", () => {
       keep({as_of: ""});
@@ -96,8 +98,12 @@ export class AsOf {
 
   #enter(event, change) {
     event.preventDefault();
-    const text = byId("asof-instant").value.trim();
-    keep({as_of: text && !/[zZ]|[+-]\d\d:?\d\d$/.test(text) && text.includes(":") ? `${text.replace(" ", "T")}Z` : text});
+    const field = byId("asof-instant");
+    const as_of = field.value.trim() && utcOf(field.value.trim());
+    field.setCustomValidity(as_of === null ? "An instant such as 2025-01-02T15:00:00Z, in UTC or with an offset." : "");
+    if (!field.reportValidity()) return;
+    field.value = as_of;
+    keep({as_of});
     this.draw();
     change();
   }
@@ -119,11 +125,25 @@ export class AsOf {
     const words = !state.as_of ? "now" : `${instant(state.as_of)} UTC${exact ? ` (commit ${commit.commit}${kind})` : ""}`;
     byId("asof-text").textContent = words;
     this.slider.setAttribute("aria-valuetext", words);
-    byId("asof-instant").value = state.as_of ? state.as_of : "";
+    // What somebody is typing stays.
+    if (this.#said !== state.as_of) byId("asof-instant").value = state.as_of;
+    this.#said = state.as_of;
     byId("asof-now").disabled = !state.as_of;
     byId("asof-notice").hidden = !state.as_of;
     byId("asof-instant-said").textContent = state.as_of ? instant(state.as_of) : "";
   }
+}
+
+const INSTANT = /^((?:19|20|21)\d\d-\d\d-\d\d)(?:[T ]([01]\d|2[0-3])(:[0-5]\d)(:[0-5]\d)?(\.\d{1,9})? ?(Z|[+-]\d\d:?\d\d)?)?$/i;
+
+/** What was entered as an instant of UTC; an epoch as it is; null if it is neither. */
+function utcOf(text) {
+  if (/^(\d{10}|\d{13}|\d{16}|\d{19})$/.test(text)) return text;
+  const [, date, hour = "00", minute = ":00", second = ":00", fraction = "", zone = "Z"] = INSTANT.exec(text) ?? [];
+  const day = Date.parse(`${date}T00:00:00Z`);
+  if (Number.isNaN(day) || !new Date(day).toISOString().startsWith(date)) return null;
+  const at = Date.parse(`${date}T${hour}${minute}${second}${zone.toUpperCase().replace(/(\d\d)(\d\d)$/, "$1:$2")}`);
+  return Number.isNaN(at) ? null : `${new Date(at).toISOString().slice(0, 19)}${fraction}Z`;
 }
 
 // Of an instant with an offset, or of an epoch in s, ms, µs or ns, too.

@@ -7,7 +7,7 @@ import {byId} from "./dom.js";
 import {explain} from "./explain.js";
 import {Feed} from "./feed.js";
 import {askForLogin} from "./login.js";
-import {complain, settled} from "./messages.js";
+import {complain, settleAll, settled, wasAway} from "./messages.js";
 import {keep, readState, state} from "./state.js";
 import {Status} from "./status.js";
 import {makeSymbols} from "./symbols.js";
@@ -21,8 +21,15 @@ const api = new Api({
   onWait: (seconds) => (seconds ? complain("Limit", {code: "rate_limited", message: `Waiting ${seconds} s for the rate limit.`})
     : settled("Limit")),
 });
-const feed = new Feed({token: (options) => api.token(options), onState: showConnection, onPing: (ping) => status.ping(ping)});
-const status = new Status(api);
+const feed = new Feed({
+  token: (options) => api.token(options),
+  onState: (name, seconds) => {
+    showConnection(name, seconds);
+    if (name === "live" && wasAway()) status.refresh();
+  },
+  onPing: (ping) => status.ping(ping),
+});
+const status = new Status(api, {onRead: repeat});
 let panel, tape, asOf, symbols;
 
 function showConnection(name, seconds) {
@@ -35,6 +42,15 @@ function showConnection(name, seconds) {
   const shown = state.as_of && name === "live" ? "paused" : name;
   byId("connection").textContent = words[shown];
   byId("connection").dataset.state = shown;
+}
+
+// The server answers again: what it was not asked for meanwhile is asked for now.
+function repeat() {
+  if (!wasAway() || !state.symbol) return;
+  if (wasAway("Search")) symbols.search();
+  // It was asked for by a click, which may be repeated.
+  if (wasAway("Explanation")) settled("Explanation");
+  show();
 }
 
 function build() {
@@ -61,7 +77,7 @@ function build() {
     try {
       await api.logout();
     } catch (error) {
-      complain(LOG_OUT, error);
+      complain(LOG_OUT, error, {isRead: false});
       return;
     }
     settled(LOG_OUT);
@@ -125,6 +141,8 @@ async function begin() {
 async function ended(reason) {
   feed.stop();
   status.stop();
+  settleAll();
+  byId("connection").textContent = "";
   byId("logout").hidden = true;
   await askForLogin(api, reason);
   await begin();

@@ -3,10 +3,17 @@
 import {byId, el} from "./dom.js";
 
 const shown = new Map();
+// The topics of what could not be read because the server, or one that it needs, was away.
+const away = new Set();
 
-/** Show a refusal until it is dismissed or `settled` by its topic. Calls that were given up are no faults. */
-export function complain(topic, error) {
+/**
+ * Show a refusal until it is dismissed or `settled` by its topic. Calls that were given up are no faults. isRead: what failed is
+ * read again when the server is back.
+ */
+export function complain(topic, error, {isRead = true} = {}) {
   if (error.name === "AbortError") return;
+  if (isRead && (error.code === "unreachable" || [502, 503, 504].includes(error.status))) away.add(topic);
+  else away.delete(topic);
   const code = error.code ?? "error";
   const link = /^[a-z_]+$/.test(code) && !["unreachable", "error"].includes(code)
     ? el("a", {href: `/docs/errors#${code}`}, code) : null;
@@ -21,6 +28,15 @@ export function complain(topic, error) {
 export function settled(topic) {
   shown.get(topic)?.remove();
   shown.delete(topic);
+  away.delete(topic);
+}
+
+/** Whether something was not read because the server was away; of one topic if it is given. */
+export const wasAway = (topic) => (topic ? away.has(topic) : away.size > 0);
+
+/** Take all messages away. */
+export function settleAll() {
+  for (const topic of [...shown.keys()]) settled(topic);
 }
 
 /** Say something to screen readers, and show it beside the chart. */

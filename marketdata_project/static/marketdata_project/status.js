@@ -1,5 +1,6 @@
 // The state of the feed, the caller's limits, the cache, the rate of ingest, and jobs.
 
+import {reached} from "./api.js";
 import {byId, duration, el, instant, number, table} from "./dom.js";
 import {hasBars, state, symbolPath} from "./state.js";
 
@@ -13,8 +14,9 @@ export class Status {
   #arrived = [];
   #log = {};
 
-  constructor(api) {
-    this.api = api;
+  /** onRead: something was read again. */
+  constructor(api, {onRead}) {
+    Object.assign(this, {api, onRead});
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
   }
 
@@ -30,13 +32,14 @@ export class Status {
   }
 
   async refresh() {
-    await Promise.all([
+    const read = await Promise.all([
       this.#show("limits", async () => limits((await this.api.get("/limits")).data)),
       this.#show("cache", async () => cache((await this.api.get("/cache/stats")).data)),
       this.#show("jobs", async () => jobs((await this.api.get("/jobs", {limit: 10})).data.jobs)),
       this.#show("ingest", () => this.#ingest()),
       this.#show("log", () => this.#coverage()),
     ]);
+    if (read.some(Boolean)) this.onRead();
   }
 
   /** The symbol has changed. */
@@ -64,17 +67,19 @@ export class Status {
     this.#drawLog();
   }
 
-  // A part that the caller may not read is asked for once.
+  // Whether it was read. A part that the caller may not read is asked for once.
   async #show(id, make) {
-    if (this.#refused.has(id)) return;
+    if (this.#refused.has(id)) return false;
     try {
       const made = await make();
       if (made) byId(id).replaceChildren(...[made].flat());
+      return true;
     } catch (error) {
       if (error.status === 403) this.#refused.add(id);
       const text = error.status === 403 ? "Not allowed with this login. " : `${error.message} `;
       byId(id).replaceChildren(el("p", {}, text, /^[a-z_]+$/.test(error.code ?? "") && error.code !== "unreachable"
         ? el("a", {href: `/docs/errors#${error.code}`}, error.code) : ""));
+      return false;
     }
   }
 
@@ -108,7 +113,7 @@ export class Status {
 
   // Rows stored by all processes since the last look. Only addresses of METRICS_NETWORKS may read it.
   async #ingest() {
-    const answer = await fetch("/metrics");
+    const answer = await reached("/metrics");
     if (!answer.ok) throw Object.assign(new Error(`The server answered ${answer.status}.`), {status: answer.status});
     const now = {at: Date.now(), rows: totals(await answer.text(), "marketdata_store_rows_total")};
     const before = this.#before ?? now;
