@@ -60,7 +60,7 @@ def show(watched: Watched, symbol: str, **choices: str) -> Page:
     fragment = "&".join([f"symbol={symbol}", *(f"{name}={value}" for name, value in choices.items())])
     watched.goto(f"/#{fragment}")
     page = watched.page
-    expect(page.locator(SUMMARY)).to_have_text(re.compile(r"\d+ bars\. The newest: "))
+    expect(page.locator(SUMMARY)).to_have_text(re.compile(r"\d+ bars?\. The newest: "))
     expect(page.locator("#connection")).to_have_attribute(
         "data-state", "paused" if "as_of" in choices else "live"
     )
@@ -180,6 +180,43 @@ def test_slider_stands_at_an_instant_given_as_an_epoch(opened: Opened, feed: htt
         newest = int(page.locator("#asof").get_attribute("max") or 0) - 1
         expect(page.locator("#asof")).to_have_value(str(newest))
         page.locator("#tape tr").first.wait_for()
+        assert watched.faults == []
+
+
+def test_now_shows_what_was_in_view_before_the_slider_moved(opened: Opened):
+    with opened(login=True) as watched:
+        page = show(watched, "DEMOA")
+        expect(page.locator("#asof")).to_be_enabled()
+        page.evaluate(STILL)
+        before = place(page)
+        page.locator("#asof").focus()
+        page.keyboard.press("Home")
+        expect(page.locator("#asof-text")).to_contain_text("(commit ")
+        expect(page.locator("#tape-note")).to_contain_text("As it was known then")
+        expect(page.locator("#chart[aria-busy]")).to_have_count(0)
+        page.evaluate(STILL)
+        assert abs(int(place(page)["from"]) - int(before["from"])) > 600
+        watched.shoot("dashboard_first_commit")
+        page.get_by_role("button", name="Now").click()
+        expect(page.locator("#tape-note")).to_be_empty()
+        expect(page.locator("#chart[aria-busy]")).to_have_count(0)
+        page.evaluate(STILL)
+        assert abs(int(place(page)["from"]) - int(before["from"])) <= 600
+        assert watched.faults == []
+
+
+def test_back_shows_the_symbol_before(opened: Opened):
+    with opened(login=True) as watched:
+        page = show(watched, "DEMOA")
+        symbol = page.locator("#symbol")
+        page.locator("#symbols button", has_text="DEMOB").click()
+        expect(symbol).to_have_text("DEMOB")
+        page.go_back()
+        expect(symbol).to_have_text("DEMOA")
+        assert place(page)["symbol"] == "DEMOA"
+        expect(page.locator(SUMMARY)).to_contain_text("The newest")
+        page.go_forward()
+        expect(symbol).to_have_text("DEMOB")
         assert watched.faults == []
 
 

@@ -13,6 +13,7 @@ export class AsOf {
   #aborter = null;
   #after;
   #said = null;
+  #view = null;
 
   constructor(api, onChange) {
     this.api = api;
@@ -29,7 +30,7 @@ export class AsOf {
     byId("asof-instant").addEventListener("input", ({target}) => target.setCustomValidity(""));
     byId("asof-form").addEventListener("submit", (event) => this.#enter(event, change));
     byId("asof-now").addEventListener("click", () => {
-      keep({as_of: ""});
+      this.#set("");
       this.draw();
       changed();
     });
@@ -91,8 +92,15 @@ export class AsOf {
     return true;
   }
 
+  // What was in view before the first instant comes back with *now*.
+  #set(as_of) {
+    const {symbol, from, to} = state;
+    if (as_of && !state.as_of) this.#view = {symbol, from, to};
+    keep({as_of, ...(!as_of && this.#view?.symbol === symbol ? this.#view : {})});
+  }
+
   #take(index) {
-    keep({as_of: this.#commits[index]?.at ?? ""});
+    this.#set(this.#commits[index]?.at ?? "");
     this.#say();
   }
 
@@ -103,7 +111,7 @@ export class AsOf {
     field.setCustomValidity(as_of === null ? "An instant such as 2025-01-02T15:00:00Z, in UTC or with an offset." : "");
     if (!field.reportValidity()) return;
     field.value = as_of;
-    keep({as_of});
+    this.#set(as_of);
     this.draw();
     change();
   }

@@ -102,7 +102,7 @@ class Candles {
 
   #summarise() {
     const last = this.bars.at(-1);
-    this.summary.textContent = last ? `${this.bars.length} bars. The newest: ${spoken(last)}.` : "No bars.";
+    this.summary.textContent = last ? `${this.bars.length} ${this.bars.length === 1 ? "bar" : "bars"}. The newest: ${spoken(last)}.` : "No bars.";
   }
 
   #moved(range) {
@@ -194,7 +194,8 @@ class Candles {
   /** Show the bars from one second since 1970 to another; at least some, so that none is huge. */
   showRange(from, to) {
     const last = this.bars.findLastIndex((bar) => timeOf(bar) <= to);
-    const first = this.bars.findIndex((bar) => timeOf(bar) >= from);
+    const found = this.bars.findIndex((bar) => timeOf(bar) >= from);
+    const first = found < 0 ? this.bars.length : found;
     const scale = this.chart.timeScale();
     if (last - first < FEWEST) scale.setVisibleLogicalRange({from: last - FEWEST, to: last + MARGIN});
     else scale.setVisibleRange({from, to});

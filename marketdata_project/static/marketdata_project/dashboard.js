@@ -24,15 +24,18 @@ const api = new Api({
 const feed = new Feed({
   token: (options) => api.token(options),
   onState: (name, seconds) => {
-    showConnection(name, seconds);
+    connection = [name, seconds];
+    showConnection();
     if (name === "live" && wasAway()) status.refresh();
   },
   onPing: (ping) => status.ping(ping),
 });
 const status = new Status(api, {onRead: repeat});
+let connection = ["connecting", 0];
 let panel, tape, asOf, symbols;
 
-function showConnection(name, seconds) {
+function showConnection() {
+  const [name, seconds] = connection;
   const words = {
     live: "Live",
     connecting: "Connecting …",
@@ -55,10 +58,13 @@ function repeat() {
 
 function build() {
   panel = new ChartPanel(api, feed, {onBar: (bar) => explain(api, bar)});
-  tape = new Tape(api, feed, (frame) => {
-    status.frame(frame);
-    asOf.note(frame);
-    panel.traded();
+  tape = new Tape(api, feed, {
+    onRead: (trades, isAll) => status.trades(trades, isAll),
+    onFrame: (frame) => {
+      status.frame(frame);
+      asOf.note(frame);
+      panel.traded();
+    },
   });
   asOf = new AsOf(api, changedAsOf);
   symbols = makeSymbols(api, (instrument) => choose(instrument));
@@ -85,12 +91,13 @@ function build() {
   });
   window.addEventListener("hashchange", () => {
     readState();
+    byId("bar-section").hidden = true;
     show();
   });
 }
 
 function changedAsOf() {
-  showConnection("live");
+  showConnection();
   panel.load({place: true});
   tape.load();
 }
@@ -103,6 +110,7 @@ async function choose(instrument) {
 
 async function show(known = null) {
   for (const name of CHOICES) byId(name).value = state[name];
+  showConnection();
   byId("symbol").textContent = state.symbol || "No symbol";
   if (!state.symbol) return;
   symbols.draw();

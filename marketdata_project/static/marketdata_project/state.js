@@ -11,11 +11,12 @@ export function readState() {
   state.resolution ||= "1m";
 }
 
-/** Change some values and write them to the address, without an entry in the history. */
+/** Change some values and write them to the address. Another symbol makes an entry in the history. */
 export function keep(changes) {
+  const isOther = Boolean(state.symbol && changes.symbol && changes.symbol !== state.symbol);
   Object.assign(state, changes);
   const filled = NAMES.filter((name) => state[name] !== "").map((name) => [name, state[name]]);
-  history.replaceState(null, "", `#${new URLSearchParams(filled)}`);
+  history[isOther ? "pushState" : "replaceState"](null, "", `#${new URLSearchParams(filled)}`);
 }
 
 /** The path of the symbol below /market-data, such as `/market-data/equities/AAPL`. */

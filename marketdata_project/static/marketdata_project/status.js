@@ -11,7 +11,9 @@ export class Status {
   #timer = null;
   #before = null;
   #refused = new Set();
-  #arrived = [];
+  // When the trades of the last minute were, and from when on all of them are known.
+  #times = null;
+  #since = 0;
   #log = {};
 
   /** onRead: something was read again. */
@@ -45,14 +47,21 @@ export class Status {
   /** The symbol has changed. */
   forget() {
     this.#log = {};
-    this.#arrived = [];
+    this.#times = null;
     this.#drawLog();
     return this.#show("log", () => this.#coverage());
   }
 
-  /** Count the rows of a frame of trades. */
-  frame({data, seq, complete_until: until, committed_at: at, sent_at: sent}) {
-    this.#arrived.push({at: Date.now(), rows: data.length});
+  /** The newest trades were read; isAll: there are no others. */
+  trades(trades, isAll) {
+    this.#times = trades.map(({timestamp}) => Date.parse(timestamp));
+    this.#since = isAll ? 0 : Math.min(...this.#times);
+    this.#drawLog();
+  }
+
+  /** A frame of trades came. */
+  frame({data, kind, seq, complete_until: until, committed_at: at, sent_at: sent}) {
+    if (kind !== "corrections") this.#times = [...(this.#times ?? []), ...data.map(({timestamp}) => Date.parse(timestamp))];
     Object.assign(this.#log, {head: seq, committed: at, ...(until && {until})});
     this.#log.lag = (Date.parse(sent) - Date.parse(at)) / 1000;
     const last = data.at(-1)?.timestamp;
@@ -86,11 +95,11 @@ export class Status {
   async #coverage() {
     if (!state.symbol || !state.class) return null;
     const log = this.#log;
-    const {data} = await this.api.get(symbolPath("/coverage"), {as_of: state.as_of});
+    const {data} = await this.api.get(symbolPath("/coverage"));
     // Another symbol may have been chosen meanwhile.
     if (log !== this.#log) return null;
     const trades = data.datasets.find(({dataset}) => dataset === "trades");
-    if (trades) Object.assign(log, {head: log.head ?? trades.head, last: trades.last, rows: trades.rows, commits: trades.commits});
+    if (trades) Object.assign(log, {head: state.as_of ? trades.head : log.head ?? trades.head, last: trades.last, rows: trades.rows, commits: trades.commits});
     this.#drawLog();
     return null;
   }
@@ -98,16 +107,17 @@ export class Status {
   #drawLog() {
     const {head, until, last, lag, rows, commits} = this.#log;
     const behind = last ? (Date.now() - Date.parse(last)) / 1000 : null;
-    const recent = this.#arrived.filter(({at}) => Date.now() - at < TRADES_WINDOW_MS);
-    this.#arrived = recent;
+    const since = Date.now() - TRADES_WINDOW_MS;
+    this.#times = this.#times?.filter((at) => at > since) ?? null;
+    const few = this.#since > since ? "at least " : "";
     byId("log").replaceChildren(list({
       "Head of the log": head ?? "–",
-      "Complete until": until ? instant(until).slice(0, 19) : "not declared",
+      "Complete until": until ? instant(until).slice(0, 19) : "–",
       "Newest trade": last ? instant(last).slice(0, 19) : hasBars() ? "–" : "no trades of options",
       "Its age": behind === null ? "–" : duration(behind),
       "From commit to sending": lag === undefined ? "–" : duration(lag),
       "Rows, commits": rows === undefined ? "–" : `${number(rows)}, ${number(commits)}`,
-      "Trades of the last minute": number(recent.reduce((sum, each) => sum + each.rows, 0)),
+      "Trades of the last minute": state.as_of || !this.#times ? "–" : `${few}${number(this.#times.length)}`,
     }));
   }
 
@@ -119,8 +129,9 @@ export class Status {
     const before = this.#before ?? now;
     this.#before = now;
     const seconds = (now.at - before.at) / 1000;
-    const rate = seconds ? `${number(Math.round((now.rows - before.rows) / seconds * 10) / 10)} rows a second` : "measuring …";
-    return list({"Rate": rate, "Rows since the start": number(now.rows)});
+    const rate = Math.round((now.rows - before.rows) / seconds * 10) / 10;
+    const words = seconds ? `${number(rate)} ${rate === 1 ? "row" : "rows"} a second` : "measuring …";
+    return list({"Rate": words, "Rows since the start": number(now.rows)});
   }
 }
 

@@ -34,7 +34,8 @@ export function makeSymbols(api, onChoose) {
     event.preventDefault();
     if (found.length) onChoose(found[0]);
   });
-  return {search, draw, first: () => found[0]};
+  // Coins are traded at all hours.
+  return {search, draw, first: () => found.find((instrument) => instrument.class === "crypto") ?? found[0]};
 }
 
 function item(instrument, onChoose) {

@@ -11,9 +11,9 @@ export class Tape {
   #channel = null;
   #aborter = null;
 
-  /** onFrame: each frame of the trades' log. */
-  constructor(api, feed, onFrame) {
-    Object.assign(this, {api, feed, onFrame});
+  /** onRead: the newest trades, and whether there are no others. onFrame: each frame of the trades' log after them. */
+  constructor(api, feed, {onRead, onFrame}) {
+    Object.assign(this, {api, feed, onRead, onFrame});
   }
 
   /** Show no trades, and follow none. */
@@ -34,6 +34,7 @@ export class Tape {
       const query = {last: MOST, as_of: state.as_of};
       const {data, headers} = await this.api.get(symbolPath("/trades"), query, {signal: this.#aborter.signal});
       byId("tape").replaceChildren(...data.trades.reverse().map((trade) => row(trade)));
+      this.onRead(data.trades, data.trades.length < MOST);
       if (!state.as_of) this.#follow(headers.get("X-Commit"));
       settled("Trades");
     } catch (error) {
