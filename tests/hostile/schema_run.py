@@ -129,20 +129,17 @@ def _note(found: Found, event: events.ScenarioFinished) -> None:
             found.statuses[recorder.label][interaction.response.status_code] += 1
     for number, nodes in recorder.checks.items():
         for node in nodes:
-            if node.failure_info is not None and not _is_wrong_credential(recorder, number, node.name):
+            if node.failure_info is not None and not _is_of_the_state(recorder, number, node.name):
                 found.failures.append(_told(recorder, number, node.name, node.failure_info))
 
 
-def _is_wrong_credential(recorder: ScenarioRecorder, number: str, check: str) -> bool:
-    """Whether a call of right form was refused for the password or token that it came with, which no schema knows."""
+def _is_of_the_state(recorder: ScenarioRecorder, number: str, check: str) -> bool:
+    """Whether a call of right form was refused for what no schema knows: its password or token, or the account's risk."""
     response = recorder.interactions[number].response
+    if check != "positive_data_acceptance" or response is None:
+        return False
     is_login = any(part in recorder.label for part in ("/auth/", "/oauth/"))
-    return (
-        check == "positive_data_acceptance"
-        and is_login
-        and response is not None
-        and response.status_code == 401
-    )
+    return (is_login and response.status_code == 401) or b'"code":"risk_refused"' in (response.content or b"")
 
 
 def _told(recorder: ScenarioRecorder, number: str, check: str, failed: CheckFailureInfo) -> str:

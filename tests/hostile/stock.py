@@ -69,7 +69,12 @@ VALUES: dict[str, list[str]] = {
     "max_age": ["1h"],
 }  # fmt: skip
 # Other values at the paths that end so.
-VALUES_BY_PATH = {("fields", "members"): "member", ("after", "commits"): "0", ("after", "copy"): "0"}
+VALUES_BY_PATH = {
+    ("fields", "members"): "member",
+    ("after", "commits"): "0",
+    ("after", "copy"): "0",
+    ("dataset", "copy"): "trades",
+}
 # Parameters that are taken only beside another one with this value.
 DEPENDENT = {
     "max_age": ("exchange", "best"),

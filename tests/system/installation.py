@@ -72,12 +72,20 @@ class Installation:
 
     def is_complete(self) -> bool:
         """Whether everything runs, in the end: each web process answers, and not only one that says so."""
-        return eventually(lambda: len(self.webs()) == WORKERS) and self._all_answer() and self.is_ready()
+        return (
+            eventually(lambda: len(self.webs()) == WORKERS)
+            and eventually(self._all_answer)
+            and self.is_ready()
+        )
 
     def _all_answer(self) -> bool:
         webs = set(self.webs())
         if not webs <= self._answering:
-            with clients_of_every_web(self.served, None, each=1) as clients:
+            # A process that is killed just then cuts its connections.
+            with (
+                contextlib.suppress(OSError, HTTPException),
+                clients_of_every_web(self.served, None, each=1) as clients,
+            ):
                 self._answering = {client.process for client in clients if client.process is not None}
         return webs <= self._answering
 

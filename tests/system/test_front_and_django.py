@@ -313,9 +313,13 @@ def plain_body(reply: Reply) -> bytes:
 def has_own_body(asked: Asked, reply: Reply) -> bool:
     """Whether the bodies of two installations differ where nothing can be masked."""
     path = path_of(asked.target)
-    # Times of commits, in numbers.
+    # Times of commits, in numbers, and their hashes.
     is_binary = reply.headers.get("content-type") in BINARY
-    return path in BODY_DIFFERS or (is_binary and path.endswith(b"/revisions"))
+    return (
+        path in BODY_DIFFERS
+        or (is_binary and path.endswith(b"/revisions"))
+        or (path.endswith(b"/copy") and reply.status == 200)
+    )
 
 
 def path_of(target: str | bytes) -> bytes:
