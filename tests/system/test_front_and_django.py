@@ -86,7 +86,13 @@ MASKED = [
 ]
 # Their bodies differ: some have figures of the process, one the records that were collected by then.
 BODY_DIFFERS = frozenset(
-    {b"/api/v1/cache/stats", b"/api/v1/cache/invalidate", b"/api/v1/audit", b"/api/v1/stream/stats"}
+    {
+        b"/api/v1/cache/stats",
+        b"/api/v1/cache/invalidate",
+        b"/api/v1/audit",
+        b"/api/v1/stream/stats",
+        b"/api/v1/market-data/logs",
+    }
 )
 BINARY = frozenset({"application/msgpack", "application/vnd.apache.arrow.stream"})
 OF_EACH_RECORD = frozenset({"id", "sequence", "at", "latency_us", "correlation_id", "hash"})
