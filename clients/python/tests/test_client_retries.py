@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -52,7 +53,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def note(seconds: float) -> None:
         made.append(seconds)
 
-    monkeypatch.setattr("marketdata_client.client.time.sleep", made.append)
+    monkeypatch.setattr("marketdata_client.client.time", SimpleNamespace(sleep=made.append))
     monkeypatch.setattr("marketdata_client.async_client.asyncio.sleep", note)
     return made
 
