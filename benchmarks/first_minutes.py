@@ -1,7 +1,7 @@
 """What a newcomer waits for: `python -m benchmarks.first_minutes FOLDER [REPOSITORY]`.
 
-Clones into the empty FOLDER, runs `make run` there as the README says, opens the link that it prints in a headless
-Chromium until candles have moved, then runs the client's two examples. Prints a table of commands and seconds.
+Clones into the empty FOLDER and runs `make run` there, as the README says. Opens the printed link in a headless
+Chromium, and waits until candles have moved. Then runs the client's two examples. Prints a table of commands and seconds.
 """
 
 import os

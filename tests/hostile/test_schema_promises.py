@@ -51,8 +51,8 @@ def test_at_least_half_of_each_operations_cases_are_answered_2xx_and_no_promise_
     )
     assert found.cases >= (CASES if SOAK else 60)
     assert found.all_successes() >= 0.5
-    # Eleven cases of an operation are too few to tell its share from chance: parameters exclude each other.
-    assert shares[least] >= (0.5 if SOAK else 0.05), (least, found.statuses[least])
+    # Eleven cases of an operation are too few to tell its share from chance.
+    assert shares[least] >= (0.5 if SOAK else 0.2), (least, found.statuses[least])
 
 
 def test_no_promise_is_broken_where_every_constraint_is_broken_once(

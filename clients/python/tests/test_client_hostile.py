@@ -76,7 +76,20 @@ def test_redirects_are_not_followed(scripted, status: int):
         (HALF, ""),
         (b"", ""),
     ],
-    ids=range(12),
+    ids=[
+        "large",
+        "bomb",
+        "brotli",
+        "twice compressed",
+        "no gzip",
+        "cut gzip",
+        "cut JSON",
+        "nested",
+        "long header",
+        "no HTTP",
+        "half",
+        "nothing",
+    ],
 )
 def test_answers_that_are_none(scripted, answer: bytes, says: str):
     found = outcome(scripted(answer).url, max_answer=4096)
