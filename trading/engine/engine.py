@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 # A round takes rows for so long before it looks at the accounts again.
 _ROUND_SECONDS = 0.1
 _PAUSE_SECONDS = 0.02
+# Without accounts nobody waits for the engine, and looking for new ones costs processor time.
+_PAUSE_WITHOUT_ACCOUNTS_SECONDS = 0.2
 # What follows from time has followers: an order expires, so a position is closed, so an account is stopped.
 _MOST_TURNS = 10
 # An account that failed is tried again.
@@ -69,16 +71,18 @@ class Engine:
         """Be the engine, or wait until the lease is free, until `ending` is set."""
         try:
             while not ending.is_set():
-                pause = _PAUSE_SECONDS
+                pause: float = _UPKEEP_SECONDS
                 try:
-                    pause = 0 if self.round() else pause
+                    if self.round():
+                        pause = 0
+                    else:
+                        pause = _PAUSE_SECONDS if self._desk.states else _PAUSE_WITHOUT_ACCOUNTS_SECONDS
                 except EngineReplaced:
                     logger.warning("another process is the engine now")
                     self._forget()
                 except Exception:
                     logger.exception("the engine begins again from what is stored")
                     self._forget()
-                    pause = _UPKEEP_SECONDS
                 finally:
                     close_old_connections()
                 ending.wait(pause)
