@@ -40,7 +40,7 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("patient")
 
-SYSTEM_FOLDERS = {"browser", "faults", "hostile", "smoke", "system"}
+SYSTEM_FOLDERS = {"benchmarks", "browser", "faults", "hostile", "smoke", "system"}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -27,7 +27,7 @@ from tests.marketdata_project.front_server import eventually
 from tests.stats.market_data.absence.quiet_market import minutes_of, schedule_of, store_trades
 from trades.stores import market_store
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
 
 SCHEDULE = schedule_of(30)
 MINUTES = minutes_of(SCHEDULE)

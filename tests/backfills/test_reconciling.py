@@ -24,7 +24,7 @@ from tests.outbound.hostile_server import says
 from trades.services import fill_store, trades_correct
 from trades.stores import market_store
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
 
 PATH = "/api/v1/reconciliations"
 BASE: list[dict[str, Any]] = [{"trade_id": str(number), "exchange": "XNAS"} for number in range(6)]

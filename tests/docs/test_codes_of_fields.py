@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def said_in(node: ast.AST) -> Iterator[object]:
             yield from (each.value for each in given if isinstance(each, ast.Constant))
 
 
+@cache
 def codes_in_program() -> set[object]:
     found = {code for nodes in program_nodes().values() for node in nodes for code in said_in(node)}
     return {CODES_OF_DRF.get(str(code), code) for code in found}

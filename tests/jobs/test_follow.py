@@ -16,7 +16,7 @@ from jobs.models import CANCELLED, FAILED, SUCCEEDED
 from store.exceptions import StoreUnavailable, UnknownSymbol
 from tests.jobs.kinds import count
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,8 @@ from marketdata_project.front.lanes import Lane
 from marketdata_project.front.waiting import AnswerWaiting
 from tests.marketdata_project.front_server import running
 
+pytestmark = pytest.mark.system
+
 
 class Ended:
     """The ends of jobs, as a test tells them."""

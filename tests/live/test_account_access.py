@@ -30,7 +30,7 @@ from tests.live.test_connection import eventually, run, running_hub
 from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.redis_server import RedisServer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
 
 # One thread uses the database of the tests: in memory, SQLite refuses to read what another thread writes.
 in_database = Lane("database", threads=1, after=lambda: None).run

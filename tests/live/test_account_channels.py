@@ -20,6 +20,8 @@ from tests.live.memory_accounts import MemoryAccounts
 from tests.live.sockets import HeldSocket
 from tests.live.test_connection import eventually, in_thread, run, running_hub
 
+pytestmark = pytest.mark.system
+
 ORDERS, ALERTS, PORTFOLIO = "orders:A1", "alerts:A1", "portfolio:A1"
 
 

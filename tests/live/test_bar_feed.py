@@ -12,7 +12,7 @@ from tests.chance import SOAK, cases_of, chosen_seed
 from tests.live.channels import HOUR_NS, MINUTE_NS, OTHER, Client, RandomMarket, differences, rest_bars
 from trades.stores import market_store
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 
 ACME = "ACME"
 INSTRUMENTS = {

@@ -18,6 +18,8 @@ from tests.chance import chosen_seed
 from tests.store.builders import MINUTE, SECOND, SYMBOL, amendment, batch, cancel, instant, trade
 from trades.stores import market_store
 
+pytestmark = pytest.mark.system
+
 RANGE = {"start": "2025-01-02T11:00:00Z", "end": "2025-01-02T14:00:00Z", "resolution": "1m"}
 
 

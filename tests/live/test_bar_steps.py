@@ -31,7 +31,7 @@ from tests.live.channels import (
 from trades.exceptions import InvalidValue
 from trades.stores import market_store
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 
 ACME = "ACME"
 CLOSE = "2025-01-03T21:00:00Z"

@@ -17,7 +17,7 @@ from tests.live.channels import HOUR_NS, MINUTE_NS, Client, differences, is_fina
 from tests.store.real_data import equity_trades, midnight_ns
 from trades.stores import market_store
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 
 IBM = "IBM"
 MIDNIGHT_NS = midnight_ns(2013, 10, 7)

@@ -10,7 +10,11 @@ from audit.services import call_spool
 from ratelimit.models import ApiKey
 from tests.api_client import Api, make_key, problem
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis", "standing_clock")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("project_redis", "standing_clock"),
+    pytest.mark.system,
+]
 
 PAGES = [
     "/",

@@ -17,6 +17,8 @@ from ratelimit.access.table import SMALL_BODY_BYTES
 from tests.marketdata_project.front_server import ask, connected, echo, eventually, read_reply, running
 from tests.marketdata_project.test_front_limits import from_address
 
+pytestmark = pytest.mark.system
+
 LIMIT = 2**20
 LARGE = SMALL_BODY_BYTES + 1
 

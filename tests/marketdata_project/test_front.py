@@ -18,6 +18,8 @@ from ratelimit.access.table import CLOSING, KINDS, READ, TRADING, WRITE
 from tests.marketdata_project.front_server import ask, connected, echo, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.system
+
 
 def view(request, name=""):
     return JsonResponse(

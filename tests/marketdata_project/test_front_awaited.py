@@ -10,6 +10,8 @@ from django.http import HttpResponse
 from marketdata_project.front.ready_answer import AWAITED, Awaited, ReadyAnswer
 from tests.marketdata_project.front_server import connected, eventually, read_reply, running
 
+pytestmark = pytest.mark.system
+
 Deliver = Callable[[ReadyAnswer | None], object]
 
 

@@ -15,6 +15,8 @@ from marketdata_project.front.protocol import GuardedProtocol
 from tests.marketdata_project.front_server import Reply, ask, connected, echo, eventually, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.system
+
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n"
 MOST = 16 * 1024
 

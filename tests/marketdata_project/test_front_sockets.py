@@ -36,6 +36,8 @@ from tests.marketdata_project.front_server import (
 )
 from tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.system
+
 Result = TypeVar("Result")
 
 HEAD = b"GET /ws/v1/stream HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"

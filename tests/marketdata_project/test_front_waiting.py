@@ -17,6 +17,8 @@ from marketdata_project.front.lanes import Lane
 from marketdata_project.front.waiting import AnswerWaiting
 from tests.marketdata_project.front_server import Reply, ask, connected, eventually, read_reply, running
 
+pytestmark = pytest.mark.system
+
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 
 

@@ -11,6 +11,8 @@ from tests import openapi_snapshot
 from tests.openapi_differences import differences
 from tests.openapi_snapshot import CHANGES, COMMAND, committed, covered, served, text_of, uncovered
 
+pytestmark = pytest.mark.system
+
 STREAM = "/api/v1/market-data/equities/{symbol}/ohlcv/stream"
 OHLC = "/api/v1/stats/ohlc"
 INGEST = "/api/v1/trades/ingest"

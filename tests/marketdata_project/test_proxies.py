@@ -18,6 +18,8 @@ from marketdata_project.proxies import MOST_HOPS, client_address, parsed_address
 from marketdata_project.settings.environment import networks
 from tests.patience import PROGRAM_SECONDS
 
+pytestmark = pytest.mark.system
+
 PROXIES = tuple(ip_network(text) for text in ("10.0.0.0/8", "127.0.0.1", "2001:db8:1::/48"))
 SAID = {
     "HTTP_X_FORWARDED_FOR": "192.0.2.7",

@@ -19,6 +19,8 @@ from tests.outbound.hostile_server import Call, served
 from tests.store.builders import SYMBOL, batch, trade
 from tests.store.csv.copying.origins import files_of
 
+pytestmark = pytest.mark.system
+
 KEY = "md_secret0123456789"
 
 

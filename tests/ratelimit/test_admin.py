@@ -11,7 +11,7 @@ from django.utils import timezone
 from ratelimit.keys.services import key_create
 from ratelimit.models import AccessProfile, ApiKey
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.system]
 
 urlpatterns = [path("admin/", admin.site.urls)]
 

@@ -22,6 +22,8 @@ from redis_calls.connection import (
 from tests.marketdata_project.front_server import eventually
 from tests.ratelimit.redis_server import RedisServer
 
+pytestmark = pytest.mark.system
+
 USUAL_SECONDS = settings.REDIS_TIMEOUT_SECONDS
 
 

@@ -18,7 +18,7 @@ from tests.stats.market_data.absence.quiet_market import (
     trade_times,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 SCHEDULE = schedule_of(30)
 MINUTES = minutes_of(SCHEDULE)
 DAY = np.datetime64(int(SCHEDULE.date[-1]), "D")

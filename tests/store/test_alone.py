@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+pytestmark = pytest.mark.system
+
 PROJECT = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())
 PACKAGES = {name.partition(".")[0] for name in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]}
 LIBRARIES = set(PROJECT["project"]["dependencies"])

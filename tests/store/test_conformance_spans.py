@@ -30,6 +30,8 @@ from tests.store.builders import (
 )
 from tests.store.printed_days import DATES
 
+pytestmark = pytest.mark.system
+
 HOUR = 60 * MINUTE
 ODD_LOT = "odd_lot"
 

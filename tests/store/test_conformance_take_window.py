@@ -14,6 +14,8 @@ from store.queries import QueryableStore
 from tests.chance import SOAK
 from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, correct, stored, trade
 
+pytestmark = pytest.mark.system
+
 
 def expected(times: list[int], window: Window, rows: int, *, from_end: bool) -> Window:
     """The taken window, from the event times of all visible rows in order."""

@@ -15,6 +15,7 @@ from store.log_views.log_view import empty_view, view_as_of
 from store.protocol import ALL_TIME
 from store.queries import QueryableStore
 from store.timestamps import DAY_NS
+from tests.chance import SOAK
 from tests.store.builders import (
     MINUTE,
     NOON,
@@ -29,6 +30,8 @@ from tests.store.builders import (
     trade,
 )
 from tests.store.known_history import HOUR, SETTLE, WINDOW, history
+
+pytestmark = pytest.mark.system
 
 
 def then(
@@ -109,7 +112,7 @@ def test_it_counts_which_time_told(store: QueryableStore, clock: Clock):
     assert log.versions(WINDOW).counts() == {"received_at": 1, "committed_at": 2, "event": 1}
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(12 if SOAK else 3))
 def test_bars_are_those_that_were_known(store: QueryableStore, clock: Clock, seed: int):
     oracle = history(store, clock, random.Random(seed))
     for policy in BAR_POLICIES.values():

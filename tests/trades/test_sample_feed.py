@@ -31,6 +31,8 @@ from trades.sample_feed import (
 )
 from trades.stores import market_store
 
+pytestmark = pytest.mark.system
+
 NEW_YORK = ZoneInfo("America/New_York")
 OPEN = "2025-11-19T09:40"
 SUNDAY = "2025-11-23T12:00"

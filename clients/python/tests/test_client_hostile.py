@@ -22,6 +22,8 @@ from marketdata_client import (
 )
 from marketdata_client import history as history_module
 
+pytestmark = pytest.mark.system
+
 ONCE = Retries(attempts=1)
 KEY = "md_AbCd1234_secret"
 HALF = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"a":'

@@ -15,7 +15,7 @@ from tests.received_calls import received
 FLOOD = 30
 INGEST, KEYS, OHLC = "/api/v1/trades/ingest", "/api/v1/keys", "/api/v1/stats/ohlc?symbol=AAPL"
 
-pytestmark = pytest.mark.usefixtures("project_redis")
+pytestmark = [pytest.mark.usefixtures("project_redis"), pytest.mark.system]
 
 
 @pytest.fixture(autouse=True)

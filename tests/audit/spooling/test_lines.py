@@ -11,6 +11,8 @@ from audit.records.call import LINE_BYTES, record_of_call
 from audit.records.masking import masked_text
 from audit.spooling.lines import UnreadableRecordError, decode_line, encode_line
 
+pytestmark = pytest.mark.system
+
 AT = datetime(2025, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 CALL = {
     "at": AT,

@@ -20,6 +20,8 @@ from django.db import close_old_connections
 from marketdata_project.front.application import Front
 from marketdata_project.serve import warm, web
 
+pytestmark = pytest.mark.system
+
 
 def test_the_request_signals_of_django_are_dropped_and_only_those():
     calls = []

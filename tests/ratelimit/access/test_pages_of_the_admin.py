@@ -13,7 +13,7 @@ from tests.api_client import make_key
 from tests.audit.builders import record
 from tests.ratelimit.credentials.logins import PASSWORD, person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 KEYS, RECORDS = "/admin/ratelimit/apikey/", "/admin/audit/auditrecord/"
 GRANTED: dict[str, Any] = {
     "scopes": ["keys:manage", "audit:read"],

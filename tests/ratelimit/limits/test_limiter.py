@@ -14,6 +14,8 @@ from redis_calls.connection import breaker
 from tests.marketdata_project.front_server import eventually
 from tests.ratelimit.processes import asked_at_once
 
+pytestmark = pytest.mark.system
+
 ATTEMPTS = 5
 
 

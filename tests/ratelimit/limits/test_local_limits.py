@@ -11,6 +11,8 @@ from ratelimit.limits.local_limits import LocalLimits
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, Charge
 from tests.ratelimit.limits.outages import BURST, RATE, START_US, with_redis
 
+pytestmark = pytest.mark.system
+
 steps = st.lists(st.integers(0, 2 * SECOND_US), max_size=8)
 
 

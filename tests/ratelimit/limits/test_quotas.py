@@ -32,7 +32,7 @@ from tests.chance import examples
 from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.processes import asked_at_once
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
 
 DAY_US = 86_400 * SECOND_US
 NOW = datetime(2026, 11, 30, 23, tzinfo=UTC)  # the last hour of a month

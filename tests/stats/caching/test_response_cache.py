@@ -16,6 +16,8 @@ from stats.caching.shared_room import ASKED_SECONDS, SharedRoom
 from tests.patience import PATIENCE_SECONDS
 from tests.stats.caching.builders import client_of, entry_of
 
+pytestmark = pytest.mark.system
+
 KEY = "mktdata:AAPL:ohlcv"
 
 

@@ -25,7 +25,7 @@ from tests.installation import shared_installation
 from tests.store_settings import IS_OF_FILES
 from trades.stores import market_store
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 SYMBOL, PLAIN, MOVED = "ACME", "BTC-USD", "MOVE"
 UNDERLYING = "XYZ"
 CONTRACTS = [f"XYZ250221{right}{strike}000" for right in "CP" for strike in ("00098", "00102")]

@@ -23,7 +23,7 @@ from tests.stats.market_data.subjects import (
 )
 from tests.stats.market_data.walks import RANGE, START_NS, Log, Walk, walk, without_vwap
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 SORTS = ("asc", "desc")
 WALKED = [
     *(one for one in DATASETS if one.dataset not in OPTION_VALUES),

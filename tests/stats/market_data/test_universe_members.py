@@ -20,7 +20,7 @@ from tests.stats.market_data import universe_oracle
 from tests.stats.market_data.universe_oracle import Change
 from trades.stores import market_store
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 TREE = "/api/v1/market-data"
 MEMBERS = f"{TREE}/universes/X/members"
 BEGIN = parse_timestamp("2024-01-01")

@@ -14,6 +14,8 @@ from stats.options.forward import Carry, OptionPairs, parity_forwards
 from stats.options.inputs import SOLVED, Inputs, make_inputs, words
 from stats.options.pricing import valuation
 
+pytestmark = pytest.mark.system
+
 START, DAYS = quantlib.Date(5, 6, 2014), quantlib.Actual365Fixed()
 SPOT, RATE, YIELD, VOLATILITY = 100.0, 0.05, 0.0, 0.25
 SCHEDULE = ((40, 1.5), (130, 1.6))

@@ -10,6 +10,8 @@ from django.conf import settings
 
 from stats.options.rates import DEFAULT_RATES, RateCurve, Rates, parse_rates, rates_of
 
+pytestmark = pytest.mark.system
+
 START = quantlib.Date(2, 1, 2025)
 WRONG = {
     "not JSON": ("{", "truncated"),

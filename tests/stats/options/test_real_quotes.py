@@ -15,6 +15,8 @@ from tests.stats.options.builders import reasons
 from tests.stats.options.oracle import Option
 from tests.store.real_data import PRICE_UNIT, midnight_ns, real_frame
 
+pytestmark = pytest.mark.system
+
 MIDNIGHT = midnight_ns(2014, 6, 5)
 MINUTE_NS = 60 * 10**9
 RATE, YIELD = 0.002, 0.018

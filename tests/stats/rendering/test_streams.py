@@ -17,6 +17,8 @@ from tests.chance import examples
 from tests.stats.rendering import row_by_row
 from tests.stats.rendering.tables import BARS, OPENING_NS, TRADES, TWO_TRADES, document, tables
 
+pytestmark = pytest.mark.system
+
 STREAMED = [name for name, each in FORMATS.items() if each.stream is not None]
 SAID = {"end": True, "rows": 2, "sha256": "ab"}
 

@@ -22,6 +22,8 @@ from tests.store.builders import (
     trade,
 )
 
+pytestmark = pytest.mark.system
+
 
 def prints(seed: int, prices: list[float]) -> list[Row]:
     chance = random.Random(seed)

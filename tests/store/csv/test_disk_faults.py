@@ -17,6 +17,8 @@ from tests.chance import cases_of
 from tests.store.builders import DAY, SYMBOL, Row, batch, stored, trade
 from tests.store.csv.disks import Ended, EndingDisk, FailingDisk
 
+pytestmark = pytest.mark.system
+
 PRIOR = [batch(trade(1), trade(2)), batch(trade(3, trade_id="a"), request_key="old")]
 NEW = batch(trade(4, trade_id="b"), trade(DAY), trade(-1), trade(2 * DAY, trade_id="b"), request_key="new")
 NEW_ROWS = [trade(-1), trade(4, trade_id="b"), trade(DAY), trade(2 * DAY, trade_id="b")]

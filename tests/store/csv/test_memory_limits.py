@@ -8,6 +8,8 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from tests.store.builders import SYMBOL, batch, stored, trade
 
+pytestmark = pytest.mark.system
+
 
 def test_logs_with_many_commits_are_closed_and_opened_again(tmp_path: Path) -> None:
     store = CsvStore(tmp_path, memory_mib=1)

@@ -13,6 +13,8 @@ from store.protocol import ALL_TIME
 from store.queries import QueryableStore
 from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, stored, trade
 
+pytestmark = pytest.mark.system
+
 WORDS = [None, "odd_lot", "odd_lot", "odd_lot", "odd_lot extended_hours"]
 
 

@@ -20,6 +20,8 @@ from trades.exceptions import BatchRefused
 from trades.formats import json_body
 from trades.formats.json_body import decode_json, json_refusal
 
+pytestmark = pytest.mark.system
+
 REFERENCE = project.REAL_DATA / "reference"
 FIELDS = (
     "timestamp",

@@ -19,6 +19,8 @@ from trades.imports.layout import ReadOptions
 from trades.imports.progress import ProgressNote
 from trades.stores import market_store
 
+pytestmark = pytest.mark.system
+
 NOON = parse_timestamp("2025-01-02T12:00:00Z")
 SECOND = 10**9
 DAY = 86_400 * SECOND

@@ -20,6 +20,8 @@ from tests.trades.imports.vendor_files import Row
 from trades.imports import blocks, record_files, run, spool
 from trades.stores import market_store
 
+pytestmark = pytest.mark.system
+
 TRADE = ("price", "volume", "conditions")
 QUOTE = ("bid", "bid_size", "ask", "ask_size")
 BAR = ("open", "high", "low", "close", "volume")

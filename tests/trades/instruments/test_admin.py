@@ -11,6 +11,8 @@ from tests.api_client import Api, trade
 from trades.models import InstrumentEntry
 from trades.stores import market_store
 
+pytestmark = pytest.mark.system
+
 LIST = "/admin/trades/instrumententry/"
 OCC = "AAPL250117C00150000"
 EMPTY = dict.fromkeys(

@@ -30,7 +30,7 @@ from trading.services import control
 from trading.services.accounts import account_transfer, preferences_change
 from trading.services.orders import order_cancel, position_close
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 
 MANY = 1e6
 RESTING = {"type": OrderType.LIMIT, "limit_price": 50, "time_in_force": TimeInForce.GTC}

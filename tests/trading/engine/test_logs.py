@@ -27,6 +27,8 @@ from trading.engine.clock import DataClock, EngineClock, WallClock
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
 from trading.exceptions import LogRestored, LogUnreadable
 
+pytestmark = pytest.mark.system
+
 START = ReadPosition(BEGINNING, ALL_TIME.start_ns)
 LogName = tuple[Dataset, str]
 

@@ -23,7 +23,7 @@ from trading.core.terms import Side
 from trading.exceptions import TradingError
 from trading.services.acceptance import follow
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
 SYMBOLS = ("AAA", "BBB")
 # Instruments are in another currency than the account, and its zones are a few cents wide.
 NARROW = msgspec.structs.replace(

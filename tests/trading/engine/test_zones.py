@@ -21,7 +21,7 @@ from trading.services.accounts import account_transfer
 from trading.services.control import halt_release, risk_override, trading_start
 from trading.services.orders import order_cancel, order_replace, position_close
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 
 RULES = Path(__file__).resolve().parents[3] / "docs" / "trading_rules.md"
 CONFIG = msgspec.structs.replace(

@@ -14,6 +14,8 @@ from trading.core.configuration import FillRule, RiskConfig, Zone
 from trading.core.events import HaltLatched, HaltReleased, RiskConfigured
 from trading.reading.performance import EquityPoint, TradeFigures, sharpe_ratio, thinned
 
+pytestmark = pytest.mark.system
+
 DAY = 86_400
 
 

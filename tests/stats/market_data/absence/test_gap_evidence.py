@@ -13,6 +13,7 @@ from store.instruments import Instrument
 from store.protocol import Append
 from store.timestamps import MINUTE_NS
 from tests.api_client import Api, answer, problem
+from tests.chance import SOAK
 from tests.stats.market_data.absence.quiet_market import (
     Oracle,
     minutes_of,
@@ -27,6 +28,7 @@ from trades.stores import market_store
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.skipif(not IS_OF_FILES, reason="months of trades are slow in the store in memory"),
+    pytest.mark.system,
 ]
 PATH = "/api/v1/market-data/equities/GEN/ohlcv"
 SCHEDULE = schedule_of(34)
@@ -81,7 +83,7 @@ def test_few_trades_are_no_gaps_but_by_the_calendar(api: Api):
     assert reasons(api, rule="evidence") == []
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(6 if SOAK else 2))
 def test_runs_are_judged_as_the_oracle_judges_them(api: Api, seed: int):
     chance = np.random.default_rng(seed)
     times = trade_times(chance, MINUTES, float(chance.choice([0.3, 1.0, 3.0])))

@@ -25,6 +25,7 @@ from tests.store_settings import IS_OF_FILES
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.skipif(not IS_OF_FILES, reason="months of trades are slow in the store in memory"),
+    pytest.mark.system,
 ]
 DATES = 64
 SCHEDULE = schedule_of(DATES, "2024-02-12")

@@ -12,7 +12,7 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, parse_timestamp
 from tests.stats.market_data.absence.quiet_market import store_trades, text_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 # As many trades in every minute make one lost minute a gap.
 A_MINUTE = 15
 # The exchange, and a regular minute: by the published hours, not by the calendar.

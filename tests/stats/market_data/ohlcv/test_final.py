@@ -13,7 +13,7 @@ from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, answer, trade
 from trades.stores import market_store
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 
 TREE = "/api/v1/market-data/equities"
 MORNING = "2025-01-02T15:00"

@@ -14,7 +14,7 @@ from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer, trade
 from trades.stores import market_store
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
 
 _SPEC = importlib.util.spec_from_file_location("meter", settings.BASE_DIR / "examples/lookahead_meter.py")
 assert _SPEC is not None

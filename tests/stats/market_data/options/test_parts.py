@@ -19,6 +19,8 @@ from tests.stats.market_data import tapes
 from tests.stats.market_data.options.market import CALL, ROOT, store_chain
 from trades.stores import market_store
 
+pytestmark = pytest.mark.system
+
 SYMBOL = "ACME"
 WEEK = {"start": "2025-01-06", "end": "2025-01-11"}
 WINDOW = Window(*(parse_timestamp(f"{day}T00:00:00Z") for day in WEEK.values()))

@@ -14,6 +14,8 @@ from tests.stats.options.oracle import Option
 from tests.stats.options.test_real_quotes import MIDNIGHT, MINUTE_NS, QUOTE_COLUMNS, QUOTES, TRADES
 from tests.store.real_data import PRICE_UNIT, real_frame
 
+pytestmark = pytest.mark.system
+
 HOUR = {"start": "2014-06-05T15:00:00Z", "end": "2014-06-05T16:00:00Z"}
 LAST_TRADE = datetime(2014, 6, 20, 20, tzinfo=UTC).timestamp()
 SYMBOLS = ("TWX140621C00070000", "TWX140621P00070000", "TWX140621C00065000", "TWX140621P00072500")

@@ -31,6 +31,8 @@ from tests.stats.market_data.options.market import (
 from tests.stats.options.oracle import Option
 from trades.stores import market_store
 
+pytestmark = pytest.mark.system
+
 NOON = "2025-01-02T17:00:00Z"
 SURFACE = "implied-volatility"
 MARCH = [

@@ -30,6 +30,8 @@ from tests.stats.market_data.options.market import (
 )  # fmt: skip
 from trades.stores import market_store
 
+pytestmark = pytest.mark.system
+
 QUOTES = 40
 
 

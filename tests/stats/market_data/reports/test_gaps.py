@@ -28,6 +28,7 @@ from trades.stores import market_store
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.skipif(not IS_OF_FILES, reason="months of trades are slow in the store in memory"),
+    pytest.mark.system,
 ]
 TREE = "/api/v1/market-data"
 SCHEDULE = schedule_of(34)

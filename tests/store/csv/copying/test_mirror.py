@@ -26,6 +26,8 @@ from tests.store.csv.copying.origins import Origin, files_of
 from tests.store.csv.disks import Ended, EndingDisk, FailingDisk
 from tests.store.test_agreement import SYMBOLS, Step, columns, outcome, steps
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def clock() -> Clock:

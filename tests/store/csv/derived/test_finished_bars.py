@@ -20,6 +20,8 @@ from store.protocol import Window
 from tests.store.bars.slow_spans import columns
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, batch, trade
 
+pytestmark = pytest.mark.system
+
 MINUTES = 2_000
 SPARSE = [
     trade(at=NOON + minute * MINUTE + place * SECOND, price=100.0 + minute % 7 + place, volume=1.0 + minute)

@@ -14,6 +14,8 @@ from store.protocol import Append, Dedupe, Window
 from tests.chance import SOAK
 from tests.store.builders import MINUTE, NOON, SYMBOL, amendment, batch, cancel, trade
 
+pytestmark = pytest.mark.system
+
 ROWS = 1_000_000 if SOAK else 200_000
 HOUR = Window(NOON, NOON + 60 * MINUTE)
 PAGE = 2_000 if SOAK else 1_000

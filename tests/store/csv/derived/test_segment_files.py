@@ -21,6 +21,8 @@ from tests.chance import SOAK
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
+pytestmark = pytest.mark.system
+
 FLIPS = 600 if SOAK else 24
 
 

@@ -14,6 +14,8 @@ from store.protocol import ALL_TIME, Window
 from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, batch, stored, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> DerivedLog:

@@ -19,6 +19,8 @@ from store.timestamps import EARLIEST_NS, LATEST_NS, format_timestamp
 from tests.chance import SOAK
 from tests.store.builders import NOON, record_batch, trade
 
+pytestmark = pytest.mark.system
+
 EXAMPLES = 1000 if SOAK else 30
 TEXTS = ("trade_id", "exchange", "conditions")
 HEADER_LINE = header_line(header_of(TRADES, TRADES.later_names))

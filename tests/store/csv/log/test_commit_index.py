@@ -30,6 +30,8 @@ from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
 from tests.store.csv.log.plain_history import LogWriter
 from tests.store.csv.log.test_history import assert_equal
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch) -> None:

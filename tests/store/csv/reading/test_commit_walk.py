@@ -22,6 +22,8 @@ from tests.store.csv.disks import FailingDisk, WatchedDisk
 from tests.store.csv.writing.test_group_commit import wait_until
 from tests.store.walking import flat, walk
 
+pytestmark = pytest.mark.system
+
 LOG = f"trades/{SYMBOL}/commits.jsonl"
 FILE = f"trades/{SYMBOL}/2025-01-02.csv"
 
