@@ -20,7 +20,7 @@ _HEADER, _BODY_LENGTH, _COMPRESSION = 2, 3, 3
 
 
 class ArrowMessages:
-    """Takes the bytes of a stream. trailer: the texts of the trailer's metadata, once it has come. rows: how many came before."""
+    """Takes the bytes of a stream. trailer: the texts of the trailer's metadata, once it has come. rows: how many came so far."""
 
     def __init__(self) -> None:
         self.trailer: dict[str, str] = {}
