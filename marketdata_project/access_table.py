@@ -124,6 +124,8 @@ _TRADING_READS: Table = {
     ("account-orders", "GET"): _ACCOUNT_PAGE,
     ("accounts", "GET"): _ACCOUNT_PAGE,
     ("account", "GET"): _ACCOUNT,
+    ("models", "GET"): _ACCOUNT_PAGE,
+    ("model", "GET"): _ACCOUNT,
 }
 
 _ORDERS = Access("trading:write", sensitivity="confidential", kind=TRADING, audit_class="trading")
@@ -145,6 +147,8 @@ _TRADING_WRITES: Table = {
     ("trading-stop", "POST"): replace(_CLOSES, or_scope="risk:write"),
     ("accounts", "POST"): _RISK,
     ("account", "PATCH"): replace(_ORDERS, kind=WRITE),
+    ("model", "PUT"): replace(_ORDERS, kind=WRITE),
+    ("model", "DELETE"): replace(_ORDERS, kind=WRITE),
     ("account-heartbeat", "POST"): replace(_ORDERS, kind=WRITE, audit_class=""),
     ("risk-override", "POST"): _RISK,
     ("config-risk", "PUT"): _RISK,
@@ -195,15 +199,16 @@ DJANGO_SITES = frozenset({"admin", "rest_framework"})
 RECORDED_NAMES = frozenset(
     """
     account accounts adjust adjustment after aliases allow_nonpositive_price amount anchor as_of at bar_policy base_currency
-    before_expiry calendar caller caution certificate class client_order_id collar complete_until conditions correlation_id
-    coverage currency cursor daily_loss daily_quota danger days dedupe direction dividend_yield end event exchange exercise
-    expires_at expiry expiry_from expiry_to fields fill format from gap_rule halt heartbeat_seconds horizon hours hysteresis id
-    interval join kind knowledge lag last latency_ms limit limit_price max_age max_gross_exposure max_risk_level
-    max_symbol_exposure method monthly_quota multiplier name networks offset orders_per_minute overlap_seconds partial
-    participation path policy prefix preview_id preview_tolerance quantity quiet rate reason reduce_only release_halt
-    requires_signature resolution right risk_level roll roll_before rule scopes search seen sensitivity session settle settlement side
-    signed_only since sort stale_after_seconds start state status status_class stop_loss stop_price strategy strike successors
-    symbol symbol_as_of symbols take_profit tick_size tier time time_in_force to tolerance total_loss trading_rate trailer type
-    underlying unknown unknown_conditions until volume_kind
+    before_expiry calendar caller cash_buffer caution certificate class client_order_id collar complete_until conditions
+    correlation_id coverage currency cursor daily_loss daily_quota danger days dedupe direction dividend_yield drift_band end
+    event exchange exercise expires_at expiry expiry_from expiry_to fields fill format from gap_rule halt heartbeat_seconds
+    horizon hours hysteresis id interval join kind knowledge lag last latency_ms limit limit_price max_age max_gross_exposure
+    max_risk_level max_symbol_exposure method minimum_trade model monthly_quota multiplier name networks offset
+    orders_per_minute overlap_seconds partial participation path policy prefix preview preview_id preview_tolerance quantity
+    quiet rate reason reduce_only release_halt requires_signature resolution right risk_level roll roll_before rule scopes
+    search seen sensitivity session settle settlement side signed_only since sort stale_after_seconds start state status
+    status_class stop_loss stop_price strategy strike successors symbol symbol_as_of symbols take_profit tick_size tier time
+    time_in_force timeout_seconds to tolerance total_loss trading_rate trailer type underlying unknown unknown_conditions until
+    volume_kind weight weights
     """.split()  # noqa: SIM905 names are read as words
 )

@@ -183,6 +183,7 @@ ERROR_CODES = (
         unknown_account="There is no such account, or the caller may not see it. `GET /accounts` lists those that it may see.",
         unknown_order="The account has no order with this id.",
         unknown_execution="The account has no execution with this id.",
+        unknown_model="The account has no model of this name. `GET /models` lists its models.",
     ),
     *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.TRADING_CHANGES,
         unknown_position="The account holds nothing of this symbol.",
@@ -225,10 +226,13 @@ ERROR_CODES = (
         preview_stale="The market, the account or its limits changed since the preview. Decide by the new one, in `preview`.",
         no_reference_price="There is no trade and no quote of the symbol, so that an order cannot be judged. Retry when there is one.",
         no_rate="There is no rate between the instrument's currency and the account's. Retry when there is one.",
+        no_model="No model is assigned to the account. Assign one with `PATCH /accounts/{id}`.",
+        model_in_use="The model is assigned to the account. Assign another one, or null, and delete it then.",
         account_not_valued="A symbol that the account holds has no price, so that its equity is unknown. Retry when there is one.",
     ),
     *_codes(412, NextStep.LOOK_FIRST, GivenBy.TRADING_CHANGES,
         risk_version_changed="The limits are not at the version of `If-Match` any more. Read them again.",
+        model_version_changed="The model is not at the version of `If-Match` any more. Read it again.",
     ),
     *_codes(413, NextStep.CORRECT, GivenBy.EVERY,
         body_too_large="The body is larger than the endpoint accepts; the message gives the limit. Split a batch.",
@@ -298,8 +302,8 @@ ERROR_CODES = (
         upgrade_required="This path opens a WebSocket. Connect with a WebSocket client, or read `…/commits`.",
     ),
     *_codes(428, NextStep.CORRECT, GivenBy.TRADING_CHANGES,
-        precondition_required="The limits are changed only by who has read them. Send the ETag of `GET /config` in "
-        "`If-Match`.",
+        precondition_required="Limits and models are changed only by who has read them. Send the ETag of `GET /config` or "
+        "`GET /models/{model}` in `If-Match`.",
     ),
     # 429 and above: limits of callers and of the server, and its failures.
     *_codes(429, NextStep.RETRY, GivenBy.EVERY,

@@ -2,6 +2,7 @@
 
 from backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
 from jobs.kinds import JobKind
+from trading.api.rebalances import REBALANCE
 from trading.api.transfers import TRANSFER
 
-KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, TRANSFER)
+KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, REBALANCE, TRANSFER)

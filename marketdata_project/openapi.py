@@ -119,6 +119,9 @@ _OF_OPERATION = {
     "job": {404},
     "job_cancel": {404},
     "risk_configure": {412, 428},
+    "model_set": {412, 428},
+    "model_delete": {409, 412, 428},
+    "models": {422},
     "order_cancel": {409},
     **{
         operation: {422}
@@ -133,7 +136,7 @@ _OF_TREE = {404, 409, 422}
 # Those of all operations of trading.
 _OF_TRADING = {404}
 # Operations whose body may be left out.
-_BODY_IS_OPTIONAL = {"key_rotate", "position_close"}
+_BODY_IS_OPTIONAL = {"key_rotate", "position_close", "account_rebalance"}
 _METHODS = {"get", "post", "put", "patch", "delete"}
 
 _PROBLEM = {

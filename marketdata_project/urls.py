@@ -51,6 +51,7 @@ from trading.api.order_writes import (
     TradeWritesViewSet,
 )
 from trading.api.read_views import AccountStateViewSet, PositionsViewSet
+from trading.api.rebalances import RebalancesViewSet
 from trading.api.risk_writes import RiskWritesViewSet, TradingControlViewSet
 from trading.api.row_views import (
     AccountTransactionsViewSet,
@@ -60,6 +61,7 @@ from trading.api.row_views import (
     SignalsViewSet,
     TransactionsViewSet,
 )
+from trading.api.target_models import ModelsViewSet
 from trading.api.transfers import TransfersViewSet
 
 
@@ -241,6 +243,15 @@ trading_writes = [
     ),
     re_path(
         rf"^{_ACCOUNT}/transfers/?\Z", TransfersViewSet.as_view({"post": "create"}), name="account-transfers"
+    ),
+    re_path(
+        rf"^{_ACCOUNT}/rebalance/?\Z", RebalancesViewSet.as_view({"post": "create"}), name="account-rebalance"
+    ),
+    re_path(r"^models/?\Z", ModelsViewSet.as_view({"get": "list"}), name="models"),
+    re_path(
+        r"^models/(?P<model>[^/]+)/?\Z",
+        ModelsViewSet.as_view({"get": "retrieve", "put": "update", "delete": "destroy"}),
+        name="model",
     ),
     re_path(
         rf"^{_ACCOUNT}/heartbeat/?\Z",

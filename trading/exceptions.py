@@ -23,7 +23,11 @@ TradingError
 ├── NoReferencePrice       nothing is known of the instrument's price; retry when there is a trade or a quote
 ├── NoRate                 there is no rate between the currencies; retry when there is one
 ├── RiskVersionChanged     the limits were changed meanwhile; read them again
-├── PreconditionRequired   the limits are changed only by who has read them; send If-Match
+├── ModelVersionChanged    the model was changed meanwhile; read it again
+├── PreconditionRequired   limits and models are changed only by who has read them; send If-Match
+├── UnknownModel           the account has no such model; look at GET /models
+├── ModelInUse             the model is assigned to the account; take it away first
+├── NoModel                no model is assigned to the account; assign one
 ├── OverrideTooHigh        the risk level is above the configured maximum
 ├── InvalidTransfer        the money is not there, or may not leave
 └── AccountNotValued       a symbol that is held has no price; retry when it has
@@ -185,10 +189,37 @@ class RiskVersionChanged(TradingError):
     code = "risk_version_changed"
 
 
+class ModelVersionChanged(TradingError):
+    """The model was changed meanwhile. Read it again."""
+
+    code = "model_version_changed"
+
+
 class PreconditionRequired(TradingError):
-    """The limits are changed only by who has read them. Send their version in If-Match."""
+    """Limits and models are changed only by who has read them. Send their version in If-Match."""
 
     code = "precondition_required"
+
+
+class UnknownModel(TradingError):
+    """The account has no model of this name. Look at GET /models."""
+
+    code = "unknown_model"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the account has no model {name[:64]}")
+
+
+class ModelInUse(TradingError):
+    """The model is assigned to the account. Take it away first."""
+
+    code = "model_in_use"
+
+
+class NoModel(TradingError):
+    """No model is assigned to the account. Assign one by PATCH /accounts/{id}."""
+
+    code = "no_model"
 
 
 class OverrideTooHigh(TradingError):

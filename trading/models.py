@@ -210,6 +210,25 @@ class EquityRow(models.Model):
         return f"{self.account_id} {self.equity}"
 
 
+class TargetModel(models.Model):
+    """A model of an account: named target weights.
+
+    version: from 1, one more with each change. weights: texts of decimals by canonical symbol.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="target_models")
+    name = models.CharField(max_length=64)
+    version = models.IntegerField(default=1)
+    weights = models.JSONField()
+    changed_ns = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "name"], name="trading_model_once")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.name}"
+
+
 class Preview(models.Model):
     """A preview of an order, which one `execute` may take.
 

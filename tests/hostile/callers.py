@@ -47,6 +47,7 @@ def stock_database(installation: Installation) -> None:
     installation.insert("jobs_job", [job])
     installation.insert("trading_account", [stock.ACCOUNT_ROW])
     installation.insert("trading_orderrow", [stock.ORDER_ROW])
+    installation.insert("trading_targetmodel", [stock.MODEL_ROW])
     firsts = ((stock.FIRST_KEY, stock.KEYS), (stock.FIRST_ROTATED_KEY, stock.ROTATED_KEYS))
     installation.new_keys({"id": first + number} for first, several in firsts for number in range(several))
 

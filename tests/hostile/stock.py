@@ -9,6 +9,7 @@ import msgspec
 import orjson
 
 from trading.api import examples
+from trading.api.target_models import MODEL
 from trading.core.account import AccountState, encoded_state
 from trading.core.orders import Order, OrderState, OrderTerms
 from trading.core.terms import TRADABLE, Side
@@ -51,6 +52,7 @@ VALUES: dict[str, list[str]] = {
     "seen": ["04be11" + 58 * "0"],
     "until": ["2100-01-01T00:00:00Z"],
     "account": [examples.ACCOUNT["id"]],
+    "model": [MODEL["name"]],
     "from": ["2025-01-02T14:30:00Z", "1735828200"],
     "to": ["2100-01-01", "4102444800000"],
     "exchange": ["XNAS", "XNYS"],
@@ -100,6 +102,14 @@ ACCOUNT_ROW = {
     "created_ns": 0,
     "state": encoded_state(AccountState(id=examples.ACCOUNT["id"])).decode(),
 }
+MODEL_ROW = {
+    "id": 1,
+    "account_id": 1,
+    "name": MODEL["name"],
+    "version": 1,
+    "weights": "{}",
+    "changed_ns": 0,
+}
 ORDER_ROW = {
     "id": 1,
     "account_id": 1,
@@ -129,6 +139,8 @@ STATUSES = {
     "account_create": 409, "account_heartbeat": 204, "account_transfer": 202, "orders_cancel": 202,
     "order_submit": 400, "account_order_submit": 400, "order_replace": 422, "order_cancel": 409,
     "position_close": 404, "execution_bust": 404, "execution_explain": 404, "trade_execute": 404, "risk_configure": 428,
+    # It is there and sent without what was read before. No model is assigned.
+    "model_set": 428, "model_delete": 428, "account_rebalance": 409,
     "auth_token": 401, "auth_refresh": 401, "auth_logout": 401, "oauth_token": 401, "oauth_revoke": 401,
 }  # fmt: skip
 _rotated = count()

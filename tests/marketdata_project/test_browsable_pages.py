@@ -63,6 +63,7 @@ def path_of(template: str) -> str:
         .replace("{key}", str(ApiKey.objects.values_list("pk", flat=True)[0]))
         .replace("{job}", str(job))
         .replace("{account}", "main")
+        .replace("{model}", "core")
         .replace("{order}", str(OrderRow.objects.values_list("uuid", flat=True).first()))
         .replace("{execution}", str(ExecutionRow.objects.values_list("uuid", flat=True).first()))
     )

@@ -21,6 +21,8 @@ STRICT = {
     "accounts": ("account_create",),
     "account": ("account_change",),
     "account-transfers": ("account_transfer",),
+    "account-rebalance": ("account_rebalance",),
+    "model": ("model_set",),
     "risk-override": ("risk_override",),
     "config-risk": ("risk_configure",),
     "execution-bust": ("execution_bust",),

@@ -12,12 +12,14 @@ from jobs.models import Job
 from marketdata_project.access_table import ACCESS
 from ratelimit.models import ApiKey
 from tests.api_client import answer, make_key, problem
-from tests.trading.calls import COIN, ORDER, CallDesk, post
+from tests.trading.calls import COIN, ORDER, CallDesk, amount, post
 from trades.stores import market_store
 from trading.core.configuration import RiskConfig
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.models import Account, EventRow, ExecutionRow, Preview
+from trading.models import Account, EventRow, ExecutionRow, Preview, TargetModel
+from trading.services.accounts import preferences_change
+from trading.services.target_models import model_set
 
 KEY = "a key of its own"
 NEW_ORDER = {**ORDER, "client_order_id": "mine"}
@@ -25,6 +27,7 @@ LIMITS = {
     name: str(value) if name == "fill" else float(value) if not isinstance(value, int) else value
     for name, value in msgspec.structs.asdict(RiskConfig()).items()
 }
+WEIGHTS = {"weights": [{"symbol": COIN, "weight": 0.25}]}
 # Path, body, status and the refusal of a call whose record fails, of each strict endpoint.
 CALLS = {
     ("keys", "POST"): ("/api/v1/keys", {"name": "a", "scopes": ["market:read"]}, 201, "audit_unavailable"),
@@ -43,6 +46,14 @@ CALLS = {
     ("trading-start", "POST"): ("/api/v1/trading/start", None, 200, "audit_unavailable"),
     ("accounts", "POST"): ("/api/v1/accounts", {"id": "NEW"}, 201, "audit_unavailable"),
     ("account", "PATCH"): ("/api/v1/accounts/ACC", {"name": "Momentum"}, 200, "audit_unavailable"),
+    ("model", "PUT"): ("/api/v1/models/core", WEIGHTS, 200, "audit_unavailable"),
+    ("model", "DELETE"): ("/api/v1/models/spare", None, 204, "audit_unavailable"),
+    ("account-rebalance", "POST"): (
+        "/api/v1/accounts/ACC/rebalance",
+        {"cash_buffer": 1},
+        202,
+        "audit_unavailable",
+    ),
     ("account-transfers", "POST"): (
         "/api/v1/accounts/ACC/transfers",
         {"amount": 5},
@@ -70,7 +81,8 @@ CALLS = {
 def state():
     """What strict calls change in the database."""
     keys = list(ApiKey.objects.order_by("pk").values_list("pk", "revoked_at", "expires_at"))
-    return keys, *(kind.objects.count() for kind in (Account, EventRow, Preview, Job))
+    versions = list(TargetModel.objects.values_list("name", "version"))
+    return keys, versions, *(kind.objects.count() for kind in (Account, EventRow, Preview, Job))
 
 
 @pytest.fixture
@@ -78,6 +90,9 @@ def call(api):
     key_id = ApiKey.objects.get(prefix=make_key().split("_")[1]).pk
     desk = CallDesk()
     desk.buy()
+    for name in ("core", "spare"):
+        model_set(account=desk.account, name=name, weights={COIN: amount("0.5")}, tag=None)
+    preferences_change(account=desk.account, changes={"model": "core"})
     names = {
         KEY: str(key_id),
         "{order}": desk.order(

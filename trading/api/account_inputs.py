@@ -13,6 +13,7 @@ from store.timestamps import InvalidTimestamp, parse_timestamp
 from trading.core.configuration import FillRule, RiskConfig
 from trading.core.terms import AccountKind
 from trading.services.accounts import ACCOUNT_NAME
+from trading.services.target_models import MODEL_NAME
 
 REASON_LENGTH = 500
 MOST_MONEY = Decimal(10) ** 12
@@ -53,6 +54,14 @@ class PreferencesInput(KnownFieldsSerializer):
         min_value=5,
         max_value=86_400,
         help_text="All its orders are cancelled if no heartbeat comes for so long; null for never.",
+    )
+    model = Pattern(
+        MODEL_NAME.pattern,
+        "1-64 of A-Z a-z 0-9 _ . : -",
+        max_length=64,
+        required=False,
+        allow_null=True,
+        help_text="The model that a rebalance follows; null for none.",
     )
 
 

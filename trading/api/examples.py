@@ -29,6 +29,7 @@ ACCOUNT: Document = {
     "requires_signature": False,
     "heartbeat_seconds": None,
     "heartbeat_at": None,
+    "model": None,
     "risk_version": 1,
     "event": 12,
 }

@@ -74,6 +74,7 @@ class AccountSerializer(Serializer[Any]):
         allow_null=True, help_text="All orders are cancelled if its client is silent for so long."
     )
     heartbeat_at = DateTimeField(allow_null=True)
+    model = CharField(allow_null=True, help_text="The model that a rebalance follows.")
     risk_version = IntegerField()
     event = IntegerField(help_text="The number of its last event.")
 

@@ -328,11 +328,16 @@ class OverrideEnded(_TradingEvent, frozen=True, tag="override_ended"):
 
 
 class Preferences(_TradingEvent, frozen=True, tag="preferences_set"):
-    """The account's preferences. heartbeat_seconds: cancel all if no heartbeat comes for so long; None for never."""
+    """The account's preferences.
+
+    heartbeat_seconds: cancel all if no heartbeat comes for so long; None for never. model: the name of the model that
+    a rebalance follows; None for none.
+    """
 
     name: str = ""
     requires_signature: bool = False
     heartbeat_seconds: int | None = None
+    model: str | None = None
 
 
 class Alert(_TradingEvent, frozen=True, tag="alert"):

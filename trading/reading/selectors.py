@@ -112,6 +112,7 @@ def account_document(account: Account) -> Document:
         "requires_signature": preferences.requires_signature,
         "heartbeat_seconds": preferences.heartbeat_seconds,
         "heartbeat_at": instant_or_null(account.heartbeat_ns),
+        "model": preferences.model,
         "risk_version": state.risk_version,
         "event": account.number,
     }

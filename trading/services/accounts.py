@@ -22,10 +22,11 @@ from trading.exceptions import (
     AccountRequired,
     InvalidTransfer,
     NoSuchAccount,
+    UnknownModel,
 )
 from trading.journal import open_journal
 from trading.lease import engine_status
-from trading.models import Account
+from trading.models import Account, TargetModel
 from trading.services.acceptance import marks_of
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
@@ -107,11 +108,14 @@ def withdrawable(state: AccountState, equity: Decimal) -> Decimal:
 def preferences_change(*, account: Account, changes: Mapping[str, Any]) -> None:
     """Change some of the account's preferences. changes: new values, by the names of `Preferences`.
 
-    `heartbeat_seconds` begin now.
+    `heartbeat_seconds` begin now. Raises UnknownModel.
     """
     if "heartbeat_seconds" in changes:
         heartbeat(accounts=[account])
     with open_journal(account.name) as journal:
+        model = changes.get("model")
+        if model is not None and not TargetModel.objects.filter(account=account, name=model).exists():
+            raise UnknownModel(model)
         preferences = msgspec.structs.replace(journal.state.preferences, **changes)
         journal.record(preferences, at_ns=engine_status().now_ns)
 

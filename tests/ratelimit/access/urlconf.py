@@ -19,6 +19,7 @@ SAMPLES = {
     "job": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
     "account_id": "999999999",
     "account": "main",
+    "model": "core",
     "order": "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11",
     "execution": "6c1d9a54-8f0e-4b1f-8a51-2f4f0d3e9b22",
 }

@@ -1,0 +1,243 @@
+"""Models and rebalances over HTTP."""
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from jobs.models import Job
+from jobs.run import run_job
+from jobs.services import job_cancel
+from tests.api_client import Api, answer, problem
+from tests.trading.calls import COIN, CallDesk, post, trader
+from trading.core.configuration import RiskConfig
+from trading.core.events import HaltLatched
+from trading.core.terms import AccountKind
+from trading.journal import open_journal
+from trading.models import OrderRow, TargetModel
+from trading.services.accounts import account_create
+
+WEIGHTS = {"weights": [{"symbol": COIN, "weight": 0.25}]}
+
+
+@pytest.fixture
+def desk(api: Api) -> CallDesk:
+    return CallDesk()
+
+
+@pytest.fixture
+def me(desk: CallDesk) -> Api:
+    return trader()
+
+
+def put(api: Api, name: str = "core", body: object = None, **headers: str) -> Any:
+    return post(api, f"/models/{name}", WEIGHTS if body is None else body, "PUT", **headers)
+
+
+def assign(api: Api) -> None:
+    put(api)
+    assert post(api, "/accounts/ACC", {"model": "core"}, "PATCH").status_code == 200
+
+
+class TestModels:
+    def test_a_model_is_made_read_and_changed(self, me):
+        made = put(me)
+        assert (made.status_code, answer(made)["version"], answer(made)["cash"]) == (200, 1, 0.75)
+        read = me.get("/api/v1/models/core")
+        assert (answer(read), read["ETag"]) == (answer(made), made["ETag"])
+        other = {"weights": [{"symbol": COIN, "weight": 0.1}, {"symbol": "other", "weight": 0.333333333}]}
+        changed = put(me, body=other, If_Match=made["ETag"])
+        assert answer(changed)["version"] == 2
+        assert answer(changed)["weights"] == [
+            {"symbol": COIN, "weight": 0.1}, {"symbol": "OTHER", "weight": 0.333333333},
+        ]  # fmt: skip
+        assert [each["name"] for each in answer(me.get("/api/v1/models"))["models"]] == ["core"]
+
+    def test_who_has_read_it_may_change_it(self, me):
+        tag = put(me)["ETag"]
+        assert problem(put(me)) == (428, "precondition_required")
+        assert put(me, If_Match=tag).status_code == 200
+        assert problem(put(me, If_Match=tag)) == (412, "model_version_changed")
+        assert put(me, If_Match="*").status_code == 200
+        assert problem(put(me, "new", If_Match=tag)) == (412, "model_version_changed")
+
+    def test_a_model_is_deleted_unless_it_is_assigned(self, me):
+        assign(me)
+        tag = me.get("/api/v1/models/core")["ETag"]
+        assert problem(post(me, "/models/core", None, "DELETE")) == (428, "precondition_required")
+        assert problem(post(me, "/models/core", None, "DELETE", If_Match=tag)) == (409, "model_in_use")
+        post(me, "/accounts/ACC", {"model": None}, "PATCH")
+        assert post(me, "/models/core", None, "DELETE", If_Match=tag).status_code == 204
+        assert problem(me.get("/api/v1/models/core")) == (404, "unknown_model")
+        assert problem(post(me, "/models/core", None, "DELETE", If_Match="*")) == (404, "unknown_model")
+        # One of the same name is another.
+        assert put(me)["ETag"] != tag
+
+    @pytest.mark.parametrize(
+        ("rows", "path", "code"),
+        [
+            ([], "weights", "empty"),
+            ([{"symbol": f"S{number}", "weight": 0.001} for number in range(201)], "weights", "too_many"),
+            (
+                [{"symbol": "A", "weight": 0.5}, {"symbol": "a", "weight": 0.1}],
+                "weights",
+                "repeated",
+            ),
+            (
+                [{"symbol": "A", "weight": 0.6}, {"symbol": "B", "weight": 0.400000001}],
+                "weights",
+                "out_of_range",
+            ),
+            ([{"symbol": "A", "weight": 0}], "weights[0].weight", "out_of_range"),
+            ([{"symbol": "A", "weight": -0.1}], "weights[0].weight", "out_of_range"),
+            ([{"symbol": "A", "weight": "0.1"}], "weights[0].weight", "invalid_type"),
+            ([{"symbol": "A", "weight": 1e-10}], "weights[0].weight", "too_precise"),
+            ([{"symbol": "A"}], "weights[0].weight", "required"),
+            ({"A": 0.5}, "weights", "invalid_type"),
+        ],
+        ids=["none", "many", "twice", "above 1", "zero", "short", "text", "precise", "missing", "object"],
+    )
+    def test_wrong_weights_are_refused(self, me, rows, path, code):
+        refused = put(me, body={"weights": rows})
+        assert problem(refused) == (422, "validation_failed")
+        assert [(each["path"], each["code"]) for each in answer(refused)["errors"]] == [(path, code)]
+        assert not TargetModel.objects.exists()
+
+    @pytest.mark.parametrize("name", ["a b", "ä", 65 * "x"], ids=["space", "letter", "long"])
+    def test_a_wrong_name_is_refused(self, me, name):
+        assert answer(put(me, name))["errors"][0]["code"] == "invalid_format"
+        assert problem(me.get(f"/api/v1/models/{name}")) == (404, "unknown_model")
+
+    def test_anothers_are_not_there(self, desk, me):
+        put(me)
+        stranger = trader(accounts=["OTHER"])
+        assert problem(stranger.get("/api/v1/models/core?account=ACC")) == (404, "unknown_account")
+        assert problem(put(stranger, "core?account=ACC", If_Match="*")) == (404, "unknown_account")
+
+    def test_they_are_of_one_account(self, api, me):
+        account_create(name="OTHER", kind=AccountKind.CASH, currency="USD", by="test", config=RiskConfig())
+        put(me)
+        assert problem(api.get("/api/v1/models")) == (400, "account_required")
+        assert answer(api.get("/api/v1/models?account=OTHER"))["models"] == []
+        refused = post(api, "/accounts/OTHER", {"model": "core"}, "PATCH")
+        assert problem(refused) == (404, "unknown_model")
+
+    def test_to_read_is_not_to_change(self, desk):
+        reader = trader("trading:read")
+        assert reader.get("/api/v1/models").status_code == 200
+        assert problem(put(reader)) == (403, "missing_scope")
+
+    def test_an_account_names_its_model(self, desk, me):
+        assert answer(me.get("/api/v1/accounts/ACC"))["model"] is None
+        assign(me)
+        assert answer(me.get("/api/v1/accounts/ACC"))["model"] == "core"
+        desk.check()
+
+
+class TestRebalances:
+    def run(self, desk: CallDesk, response: Any, monkeypatch: pytest.MonkeyPatch) -> Job:
+        """Run the job; the coin is printed whenever it waits."""
+        assert response.status_code == 202, response.content
+        job = Job.objects.get(uuid=answer(response)["id"])
+        Job.objects.filter(pk=job.pk).update(not_before=timezone.now())
+        seconds = iter(range(2, 100))
+        monkeypatch.setattr(
+            "trading.api.rebalances.time.sleep", lambda _: desk.print(next(seconds), 100.0, 10**6)
+        )
+        run_job(job.uuid)
+        job.refresh_from_db()
+        return job
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_job_brings_the_account_to_its_weights(self, desk, me, monkeypatch):
+        assign(me)
+        response = post(me, "/accounts/ACC/rebalance", {"timeout_seconds": 60}, Prefer="wait=5")
+        job = self.run(desk, response, monkeypatch)
+        assert job.state == "succeeded", job.error
+        assert (job.result or {})["ended"] == "complete"
+        (row,) = (job.result or {})["symbols"]
+        assert (row["side"], row["left"], row["after"]) == ("buy", 0.0, pytest.approx(0.25, abs=1e-3))
+        order = OrderRow.objects.get()
+        assert (order.client_order_id, order.strategy) == (f"rebalance:{job.uuid}:0:{COIN}", "core")
+        # Its worker died before it could say so, and another one begins again.
+        Job.objects.filter(pk=job.pk).update(state="queued", slot=None)
+        run_job(job.uuid)
+        assert OrderRow.objects.count() == 1
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_cancel_cancels_its_orders(self, desk, me, monkeypatch):
+        assign(me)
+        response = post(me, "/accounts/ACC/rebalance")
+        job = Job.objects.get(uuid=answer(response)["id"])
+        Job.objects.filter(pk=job.pk).update(not_before=timezone.now())
+        monkeypatch.setattr("jobs.run._BEAT_SECONDS", 0.01)
+        cancels: list[bool] = []
+
+        def cancel(_: float) -> None:
+            if not cancels:
+                job_cancel(uuid=job.uuid, now=timezone.now())
+            cancels.append(True)
+
+        monkeypatch.setattr("trading.api.rebalances.time.sleep", cancel)
+        run_job(job.uuid)
+        job.refresh_from_db()
+        assert job.state == "cancelled"
+        assert OrderRow.objects.get().state == "pending_cancel"
+
+    def test_a_preview_does_nothing(self, desk, me):
+        assign(me)
+        before = desk.events
+        response = post(me, "/accounts/ACC/rebalance", {"preview": True, "cash_buffer": 90})
+        document = answer(response)
+        assert (response.status_code, document["equity"], document["investable"]) == (200, 1e5, 1e5)
+        (row,) = document["symbols"]
+        assert (row["weight"], row["target"], row["side"], row["quantity"]) == (0.25, 0.1, "buy", 100.0)
+        assert (row["before"], row["after"]) == (0.0, 0.1)
+        assert document["cash_after"] == 1e5 - row["cost"]
+        assert (desk.events, Job.objects.count()) == (before, 0)
+
+    def test_a_retry_with_a_key_is_the_same_job(self, me):
+        assign(me)
+        first, second = (post(me, "/accounts/ACC/rebalance", {}, Idempotency_Key="k") for _ in range(2))
+        assert answer(first)["id"] == answer(second)["id"]
+
+    def test_without_a_model_it_is_refused(self, me):
+        assert problem(post(me, "/accounts/ACC/rebalance")) == (409, "no_model")
+        assert problem(post(me, "/accounts/ACC/rebalance", {"preview": True})) == (409, "no_model")
+
+    def test_a_stopped_account_is_refused_and_previewed(self, desk, me):
+        assign(me)
+        post(me, "/trading/stop")
+        assert problem(post(me, "/accounts/ACC/rebalance")) == (409, "trading_stopped")
+        assert post(me, "/accounts/ACC/rebalance", {"preview": True}).status_code == 200
+
+    def test_so_is_a_halted_one(self, desk, me):
+        assign(me)
+        with open_journal("ACC") as journal:
+            journal.record(HaltLatched(reason="the log was restored", symbol=COIN), at_ns=1)
+        assert problem(post(me, "/accounts/ACC/rebalance")) == (409, "trading_halted")
+
+    def test_without_the_engine_nothing_begins(self, desk, me):
+        assign(me)
+        desk.away()
+        assert problem(post(me, "/accounts/ACC/rebalance")) == (503, "engine_unavailable")
+
+    def test_anothers_account_is_not_there(self, desk):
+        stranger = trader(accounts=["OTHER"])
+        assert problem(post(stranger, "/accounts/ACC/rebalance")) == (404, "unknown_account")
+
+    @pytest.mark.parametrize(
+        ("body", "path", "code"),
+        [
+            ({"drift_band": -1}, "drift_band", "out_of_range"),
+            ({"cash_buffer": 101}, "cash_buffer", "out_of_range"),
+            ({"minimum_trade": "1"}, "minimum_trade", "invalid_type"),
+            ({"timeout_seconds": 4}, "timeout_seconds", "out_of_range"),
+            ({"band": 1}, "band", "unknown_field"),
+        ],
+        ids=["band", "buffer", "minimum", "timeout", "unknown"],
+    )
+    def test_a_wrong_body_is_refused(self, me, body, path, code):
+        refused = post(me, "/accounts/ACC/rebalance", body)
+        assert problem(refused) == (422, "validation_failed")
+        assert [(each["path"], each["code"]) for each in answer(refused)["errors"]] == [(path, code)]

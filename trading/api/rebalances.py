@@ -1,0 +1,264 @@
+"""Rebalances: the job that brings an account to its model's weights, and its endpoint."""
+
+import time
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import CharField, ChoiceField, FloatField, IntegerField, ListField, Serializer
+
+from http_requests.field_errors import KnownFieldsSerializer
+from http_requests.json_fields import Amount, Flag, Integer, Text
+from jobs.exceptions import JobCancelled
+from jobs.kinds import Document, JobKind, Run
+from jobs.serializers import JOB, JobSerializer
+from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
+from trading.api.account_inputs import MOST_MONEY
+from trading.api.read_views import ACCOUNT_ID
+from trading.api.write_calls import Done, TradingWrites
+from trading.core.rebalance import RebalanceOptions
+from trading.core.terms import Side
+from trading.journal import state_of
+from trading.lease import require_engine
+from trading.models import Account
+from trading.reading.rebalances import plan_document, result_document
+from trading.services.rebalancing import (
+    Begun,
+    Rebalancing,
+    model_assigned,
+    rebalance_begin,
+    rebalance_plan,
+    require_trading,
+)
+from trading.services.target_models import model_find, weights_of
+
+_LOOK_SECONDS = 0.5
+_LONGEST_SECONDS, _USUAL_SECONDS = 3_600, 300
+_HUNDRED = Decimal(100)
+_PLAN: dict[str, Any] = {
+    "account": "main",
+    "model": "core",
+    "version": 1,
+    "currency": "USD",
+    "equity": 100_000.0,
+    "investable": 100_000.0,
+    "cash": 40_000.0,
+    "cash_after": 5_019.0,
+    "symbols": [
+        {
+            "symbol": "MSFT",
+            "weight": 0.35,
+            "target": 0.35,
+            "before": 0.0,
+            "after": 0.3498,
+            "held": 0.0,
+            "side": "buy",
+            "quantity": 83.0,
+            "cost": 34_981.0,
+            "reason": None,
+            "message": None,
+        },
+        {
+            "symbol": "AAPL",
+            "weight": 0.6,
+            "target": 0.6,
+            "before": 0.6,
+            "after": 0.6,
+            "held": 316.0,
+            "side": None,
+            "quantity": 0.0,
+            "cost": 0.0,
+            "reason": "in_band",
+            "message": "the weight is within the drift band",
+        },
+    ],
+}
+
+
+class RebalanceInput(KnownFieldsSerializer):
+    """How an account is rebalanced. A job's parameters are JSON values, so that amounts become numbers again."""
+
+    drift_band = Amount(
+        low=Decimal(0),
+        high=_HUNDRED,
+        default=0,
+        help_text="Per cent points: a symbol whose weight is off by no more is left alone.",
+    )
+    minimum_trade = Amount(
+        low=Decimal(0),
+        high=MOST_MONEY,
+        default=0,
+        help_text="Money: a symbol is left alone if less would be traded.",
+    )
+    cash_buffer = Amount(
+        low=Decimal(0),
+        high=_HUNDRED,
+        default=0,
+        help_text="Per cent that stays cash: if the weights leave less, all are lowered alike.",
+    )
+    timeout_seconds = Integer(
+        min_value=5,
+        max_value=_LONGEST_SECONDS,
+        default=_USUAL_SECONDS,
+        help_text="After so long what is open is cancelled.",
+    )
+    preview = Flag(default=False, help_text="Whether to say only what would be done: 200, without a job.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the values as JSON values."""
+        return {name: float(value) if isinstance(value, Decimal) else value for name, value in attrs.items()}
+
+
+class RebalanceParameters(RebalanceInput):
+    """The parameters of a job that rebalances."""
+
+    account = Text(max_length=64)
+    model = Text(max_length=64)
+
+
+class PlannedTradeSerializer(Serializer[Any]):
+    """What is planned for a symbol."""
+
+    symbol = CharField()
+    weight = FloatField(help_text="In the model; 0 if it is not named.")
+    target = FloatField(help_text="The weight that is aimed at, which leaves the cash buffer.")
+    before = FloatField(allow_null=True, help_text="The weight now; null without a price.")
+    after = FloatField(allow_null=True, help_text="The weight after the trade.")
+    held = FloatField(help_text="The model's position.")
+    side = ChoiceField([each.value for each in Side], allow_null=True, help_text="null without an order.")
+    quantity = FloatField()
+    cost = FloatField(help_text="What it takes of the cash, with the fee; below zero for a sale.")
+    reason = CharField(allow_null=True, help_text="Why nothing, or not all, is traded.")
+    message = CharField(allow_null=True, help_text="The reason for people.")
+
+
+class RebalancePlanSerializer(Serializer[Any]):
+    """What a rebalance would do. Sums are in the account's currency; weights are fractions of `investable`."""
+
+    account = CharField()
+    model = CharField()
+    version = IntegerField(help_text="Of the model.")
+    currency = CharField()
+    equity = FloatField()
+    investable = FloatField(help_text="The equity without the positions of other strategies.")
+    cash = FloatField(help_text="What of it is not in the model's positions.")
+    cash_after = FloatField()
+    symbols = ListField(
+        child=PlannedTradeSerializer(), help_text="Sales, purchases, then what is left alone."
+    )
+
+
+def rebalance(run: Run) -> Document:
+    """Rebalance once, however often the job is started: the plan is kept, and each order has an id of its own.
+
+    A cancel of the job cancels its orders. Raises UnknownModel, AccountNotValued.
+    """
+    account = Account.objects.get(name=run.parameters["account"])
+    rebalancing = Rebalancing(account, run.uuid, _begun(run, account))
+    total = len(rebalancing.trades)
+    try:
+        while not rebalancing.step(time.time()):
+            run.progress(rebalancing.done, total)
+            time.sleep(_LOOK_SECONDS)
+    except JobCancelled:
+        rebalancing.refresh()
+        rebalancing.cancel()
+        raise
+    run.progress(total, total)
+    return result_document(rebalancing)
+
+
+def _begun(run: Run, account: Account) -> Begun:
+    """Return the rebalance as an earlier attempt has begun it; else begin, and note it before the first order."""
+    if run.note:
+        return msgspec.convert(run.note, Begun)
+    model = model_find(account=account, name=run.parameters["model"])
+    until = time.time() + run.parameters["timeout_seconds"]
+    options = _options(run.parameters)
+    begun = rebalance_begin(account=account, model=model, options=options, until=until)
+    run.leave(msgspec.to_builtins(begun))
+    return begun
+
+
+def _options(values: Document) -> RebalanceOptions:
+    names = RebalanceOptions.__struct_fields__
+    return RebalanceOptions(**{name: Decimal(repr(values[name])) for name in names})
+
+
+REBALANCE = JobKind(
+    name="rebalance",
+    function=rebalance,
+    serializer=RebalanceParameters,
+    unit="trades",
+    endpoint="account-rebalance",
+    scope="trading:write",
+    sensitivity="confidential",
+    audit_class="trading",
+    turn=lambda parameters: f"rebalance:{parameters['account']}",
+    # Each waits for the market, and takes one of the installation's JOB_THREADS.
+    at_once=4,
+)
+
+
+class RebalancesViewSet(TradingWrites, SubmissionViewSet):
+    """Accounts that are brought to the weights of their model."""
+
+    kind = REBALANCE.name
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        """Return the serializer with the fields of a browser's form."""
+        return RebalanceInput
+
+    @extend_schema(
+        operation_id="account_rebalance",
+        summary="Rebalance an account",
+        parameters=[ACCOUNT_ID, IDEMPOTENCY_KEY, PREFER],
+        request=RebalanceInput,
+        responses={
+            200: OpenApiResponse(RebalancePlanSerializer, description="The plan, with `preview`."),
+            202: JobSerializer,
+        },
+        examples=[
+            OpenApiExample("A preview", value={"drift_band": 0.5, "preview": True}, request_only=True),
+            OpenApiExample(
+                "With a buffer", value={"cash_buffer": 1, "minimum_trade": 100}, request_only=True
+            ),
+            OpenApiExample("The plan", value=_PLAN, response_only=True, status_codes=["200"]),
+            OpenApiExample("The job", value=JOB, response_only=True, status_codes=["202"]),
+        ],
+    )
+    def create(self, request: Request, account: str) -> Response:
+        """Queue a job that brings the positions of the account's model to its weights: sales first, then purchases.
+
+        With `preview` it says what would be done, and does nothing. The body may be left out.
+        """
+        values = self._values()
+        if not values["preview"]:
+            return self.submit(request)
+        owned = self.account_named(account, self.caller)
+        model = model_assigned(owned)
+        plan = rebalance_plan(
+            account=owned, model=model.name, weights=weights_of(model), options=_options(values)
+        )
+        document = plan_document(owned, model.name, model.version, plan)
+        return self.change(lambda: Done(document, owned.number))
+
+    def parameters(self, request: Request) -> Document:
+        """Return the job's parameters: the body's, the account of the path, and its model."""
+        values = self._values()
+        account, _ = self.account_to_change(self.kwargs["account"])
+        model = model_assigned(account)
+        require_trading(state_of(account))
+        require_engine()
+        return {"account": account.name, "model": model.name, **values}
+
+    def _values(self) -> Document:
+        if self.request.stream is not None:
+            return self.body(RebalanceInput)
+        serializer = RebalanceInput(data={})
+        serializer.is_valid(raise_exception=True)
+        values: Document = serializer.validated_data
+        return values

@@ -1,0 +1,200 @@
+"""Models: the endpoints of named target weights."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import CharField, DateTimeField, FloatField, IntegerField, Serializer
+from rest_framework.viewsets import GenericViewSet
+
+from audit.calls.strict import change_and_record
+from http_requests.field_errors import KnownFieldsSerializer
+from http_requests.json_fields import Amount
+from http_requests.parameters import single_parameters
+from listing.pages import PAGE_PARAMETERS, KeysetPagination
+from trades.batches.serializers import SymbolField
+from trades.instruments.services import symbol_canonical
+from trading.api.read_filters import DEFAULT_LIMIT, query_form
+from trading.api.read_views import ACCOUNT, AccountQuerySerializer, account_answer, account_named
+from trading.api.write_calls import Done, TradingWrites
+from trading.core.amounts import ONE, ZERO
+from trading.models import TargetModel
+from trading.reading.rebalances import model_document
+from trading.services.target_models import (
+    MODEL_NAME,
+    model_delete,
+    model_find,
+    model_set,
+    model_tag,
+    models_of,
+)
+
+_MOST_SYMBOLS = 200
+_WEIGHT_DECIMALS = 9
+MODEL: dict[str, Any] = {
+    "account": "main",
+    "name": "core",
+    "version": 1,
+    "weights": [{"symbol": "AAPL", "weight": 0.6}, {"symbol": "MSFT", "weight": 0.35}],
+    "cash": 0.05,
+    "changed_at": "2025-01-02T14:30:00Z",
+}
+_EXAMPLE = OpenApiExample("A model", value=MODEL, response_only=True)
+_MODEL_ID = OpenApiParameter(
+    "model",
+    {"type": "string", "minLength": 1, "maxLength": 64, "examples": [MODEL["name"]]},
+    OpenApiParameter.PATH,
+    description="The model's name: 1-64 of A-Z a-z 0-9 _ . : -",
+)
+_IF_MATCH = OpenApiParameter(
+    "If-Match",
+    {"type": "string", "examples": ['"model-3-1"']},
+    OpenApiParameter.HEADER,
+    description="The ETag of the model, or `*`; needed if the model is there.",
+)
+
+
+class WeightInput(KnownFieldsSerializer):
+    """The target weight of a symbol."""
+
+    symbol = SymbolField(help_text="The instrument, by its symbol or an alias.")
+    weight = Amount(
+        low=ZERO,
+        high=ONE,
+        is_above=True,
+        decimals=_WEIGHT_DECIMALS,
+        help_text="A fraction: 0.05 is 5 per cent.",
+    )
+
+
+class ModelInput(KnownFieldsSerializer):
+    """Target weights. `validated_data["weights"]` has them by canonical symbol."""
+
+    weights = WeightInput(many=True, help_text="1-200 symbols, together at most 1. The rest stays cash.")
+
+    def validate_weights(self, rows: Sequence[dict[str, Any]]) -> dict[str, Decimal]:
+        """Refuse none, too many, a symbol that is there twice, and weights of more than 1 in all."""
+        if not rows:
+            raise serializers.ValidationError("needs at least one symbol", code="empty")
+        if len(rows) > _MOST_SYMBOLS:
+            raise serializers.ValidationError(f"has at most {_MOST_SYMBOLS} symbols", code="too_many")
+        weights: dict[str, Decimal] = {}
+        for row in rows:
+            symbol = symbol_canonical(row["symbol"])
+            if symbol in weights:
+                raise serializers.ValidationError(f"has {symbol} twice", code="repeated")
+            weights[symbol] = row["weight"]
+        if sum(weights.values(), ZERO) > 1:
+            raise serializers.ValidationError("the weights are together at most 1", code="out_of_range")
+        return weights
+
+
+class WeightSerializer(Serializer[Any]):
+    """The target weight of a symbol."""
+
+    symbol = CharField()
+    weight = FloatField(help_text="A fraction: 0.05 is 5 per cent.")
+
+
+class ModelSerializer(Serializer[Any]):
+    """A model: named target weights."""
+
+    account = CharField()
+    name = CharField()
+    version = IntegerField(help_text="One more with each change.")
+    weights = WeightSerializer(many=True, help_text="By symbol.")
+    cash = FloatField(help_text="The fraction that no symbol has.")
+    changed_at = DateTimeField()
+
+
+class ModelsPagination(KeysetPagination):
+    """Pages of models, by name."""
+
+    rows_name = "models"
+    by = "name"
+    sort_description = "By name."
+    default_limit = DEFAULT_LIMIT
+
+
+class ModelsViewSet(TradingWrites, GenericViewSet[TargetModel]):
+    """Models of an account."""
+
+    queryset = TargetModel.objects.all()
+    pagination_class = ModelsPagination
+    query_serializer_classes = {"list": query_form(None, "account"), "retrieve": AccountQuerySerializer}
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        """Return the serializer with the fields of a browser's form."""
+        return ModelInput if self.action == "update" else ModelSerializer
+
+    @extend_schema(operation_id="models", summary="List models", parameters=[ACCOUNT], examples=[_EXAMPLE])
+    def list(self, request: Request) -> Response:
+        """The models of an account, by name."""
+        values = single_parameters(request.GET, (*PAGE_PARAMETERS, "account", "format"))
+        account = account_named(request, values.get("account"))
+        pages = ModelsPagination()
+        models = pages.paginate_queryset(models_of(account), request)
+        return account_answer(account, pages.envelope([model_document(account, each) for each in models]))
+
+    @extend_schema(
+        operation_id="model", summary="Get a model", parameters=[_MODEL_ID, ACCOUNT], examples=[_EXAMPLE]
+    )
+    def retrieve(self, request: Request, model: str) -> Response:
+        """A model, with its version as `ETag`, which changing and deleting it need as `If-Match`."""
+        account = self.account_named(None, self.caller)
+        found = model_find(account=account, name=model)
+        headers = {"ETag": model_tag(found)}
+        return account_answer(account, model_document(account, found), headers=headers)
+
+    @extend_schema(
+        operation_id="model_set",
+        summary="Set a model",
+        parameters=[_MODEL_ID, ACCOUNT, _IF_MATCH],
+        request=ModelInput,
+        responses={200: ModelSerializer},
+        examples=[
+            OpenApiExample("Weights", value={"weights": MODEL["weights"]}, request_only=True),
+            _EXAMPLE,
+        ],
+    )
+    def update(self, request: Request, model: str) -> Response:
+        """Make a model, or replace its weights. Nothing is traded until the account is rebalanced."""
+        weights = self.body(ModelInput)["weights"]
+        if not MODEL_NAME.fullmatch(model):
+            error = serializers.ErrorDetail("must be 1-64 of A-Z a-z 0-9 _ . : -", "invalid_format")
+            raise serializers.ValidationError({"name": [error]})
+        account, _ = self.account_to_change(None)
+        tags: dict[str, str] = {}
+
+        def change() -> Done:
+            tag = request.headers.get("If-Match")
+            stored = model_set(account=account, name=model, weights=weights, tag=tag)
+            tags["ETag"] = model_tag(stored)
+            return Done(model_document(account, stored), account.number)
+
+        answer = self.change(change)
+        answer.headers["ETag"] = tags["ETag"]
+        return answer
+
+    @extend_schema(
+        operation_id="model_delete",
+        summary="Delete a model",
+        parameters=[_MODEL_ID, ACCOUNT, _IF_MATCH],
+        responses={204: None},
+    )
+    def destroy(self, request: Request, model: str) -> Response:
+        """Delete a model that is not assigned. Positions that it opened stay."""
+        account, _ = self.account_to_change(None)
+        tag = request.headers.get("If-Match")
+
+        def delete(_: object) -> Response:
+            model_delete(account=account, name=model, tag=tag)
+            headers = {"X-Account-Event": str(account.number)}
+            return Response(status=HTTPStatus.NO_CONTENT, headers=headers)
+
+        return change_and_record(self, delete)

@@ -1,0 +1,125 @@
+"""What clients see of a rebalance: its plan, and what came of it."""
+
+from store.timestamps import format_timestamp
+from trading.core.amounts import ZERO
+from trading.core.orders import Order, OrderState
+from trading.core.rebalance import PlannedTrade, RebalanceOptions, RebalancePlan
+from trading.documents import Document, number, number_or_null
+from trading.exceptions import AccountNotValued
+from trading.journal import state_of
+from trading.models import Account, TargetModel
+from trading.services.rebalancing import COMPLETE, Begun, Rebalancing, rebalance_plan
+from trading.services.target_models import weights_of
+
+# Why a part was not traded, beside the reasons of plans, the states of orders, and why a rebalance ended.
+REFUSED = "refused"
+
+
+def model_document(account: Account, model: TargetModel) -> Document:
+    """Return a model. cash: the part that no symbol has."""
+    weights = weights_of(model)
+    return {
+        "account": account.name,
+        "name": model.name,
+        "version": model.version,
+        "weights": [
+            {"symbol": symbol, "weight": number(weight)} for symbol, weight in sorted(weights.items())
+        ],
+        "cash": number(1 - sum(weights.values(), ZERO)),
+        "changed_at": format_timestamp(model.changed_ns),
+    }
+
+
+def plan_document(account: Account, model: str, version: int, plan: RebalancePlan) -> Document:
+    """Return a plan. Weights are fractions of `investable`; sums are in the account's currency."""
+    return {
+        "account": account.name,
+        "model": model,
+        "version": version,
+        "currency": state_of(account).currency,
+        "equity": number(plan.equity),
+        "investable": number(plan.investable),
+        "cash": number(plan.cash),
+        "cash_after": number(plan.cash_after),
+        "symbols": [_trade_document(trade) for trade in plan.trades],
+    }
+
+
+def _trade_document(trade: PlannedTrade) -> Document:
+    return {
+        "symbol": trade.symbol,
+        "weight": number(trade.weight),
+        "target": number(trade.target),
+        "before": number_or_null(trade.before),
+        "after": number_or_null(trade.after),
+        "held": number(trade.held),
+        "side": None if trade.side is None else trade.side.value,
+        "quantity": number(trade.quantity),
+        "cost": number(trade.cost),
+        "reason": trade.reason or None,
+        "message": trade.message or None,
+    }
+
+
+def result_document(rebalancing: Rebalancing) -> Document:
+    """Return what came of a rebalance: its plan, with what was filled, and cash and weights as they are now.
+
+    They are null if a symbol that the account holds has no price any more.
+    """
+    begun, account = rebalancing.begun, rebalancing.account
+    rebalancing.refresh()
+    now = _plan_now(account, begun)
+    after = {} if now is None else {trade.symbol: trade.before for trade in now.trades}
+    document = plan_document(account, begun.model, begun.version, begun.plan)
+    symbols = [
+        {
+            **each,
+            **_filled_document(rebalancing, trade),
+            "after": number_or_null(after.get(trade.symbol, None if now is None else ZERO)),
+        }
+        for each, trade in zip(document["symbols"], begun.plan.trades, strict=True)
+    ]
+    cash = None if now is None else number(now.cash)
+    return {**document, "ended": rebalancing.ended, "cash_after": cash, "symbols": symbols}
+
+
+def _plan_now(account: Account, begun: Begun) -> RebalancePlan | None:
+    """Return the plan that would bring the model to the same weights now, for what it says of the present."""
+    weights = {trade.symbol: trade.weight for trade in begun.plan.trades if trade.weight}
+    try:
+        return rebalance_plan(account=account, model=begun.model, weights=weights, options=RebalanceOptions())
+    except AccountNotValued:
+        return None
+
+
+def _filled_document(rebalancing: Rebalancing, trade: PlannedTrade) -> Document:
+    orders = rebalancing.orders.get(trade.symbol, [])
+    filled = sum((order.filled for order in orders), ZERO)
+    left = trade.quantity - filled
+    told = _why_left(rebalancing, trade, orders) if left else {}
+    return {
+        "filled": number(filled),
+        "left": number(left),
+        "orders": [
+            {
+                "id": order.id,
+                "quantity": number(order.terms.quantity),
+                "filled": number(order.filled),
+                "average_price": number_or_null(order.average_price),
+                "status": order.state.value,
+            }
+            for order in orders
+        ],
+        **told,
+    }
+
+
+def _why_left(rebalancing: Rebalancing, trade: PlannedTrade, orders: list[Order]) -> Document:
+    """Return why a part of a planned trade was not filled."""
+    refusal = rebalancing.refusals.get(trade.symbol)
+    if orders and orders[-1].state is not OrderState.FILLED and rebalancing.ended == COMPLETE:
+        order = orders[-1]
+        return {"reason": order.state.value, "message": f"the order ended: {order.reason or order.state}"}
+    if refusal is not None:
+        return {"reason": REFUSED, "message": refusal}
+    return {"reason": rebalancing.ended, "message": f"the rebalance ended before: {rebalancing.ended}"}

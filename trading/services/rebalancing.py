@@ -1,0 +1,302 @@
+"""A rebalance: its plan at the prices of now, and the orders that carry it out, each once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from trading.core.account import RUNNING, AccountState
+from trading.core.amounts import ZERO, money, part_of, to_step
+from trading.core.configuration import Zone
+from trading.core.orders import Order, OrderState, OrderTerms
+from trading.core.rebalance import (
+    PlannedTrade,
+    Quoted,
+    RebalanceMarket,
+    RebalanceOptions,
+    RebalancePlan,
+    Unquoted,
+    plan_rebalance,
+)
+from trading.core.terms import Side
+from trading.core.valuation import UnknownMark, opening_orders
+from trading.exceptions import (
+    AccountNotValued,
+    ClientOrderIdReused,
+    EngineUnavailable,
+    NoModel,
+    NoRate,
+    NoReferencePrice,
+    NotTradable,
+    OrderNotOpen,
+    RiskRefused,
+    TradingHalted,
+    TradingStopped,
+)
+from trading.journal import state_of
+from trading.lease import engine_status
+from trading.market.symbols import mark_of, terms_of
+from trading.models import Account, OrderRow, TargetModel
+from trading.services.acceptance import judge, market_view, marks_of
+from trading.services.orders import order_cancel, order_in, order_submit
+from trading.services.target_models import model_find, weights_of
+
+# Why a rebalance ended.
+COMPLETE, TIMEOUT, STOPPED, HALTED = "complete", "timeout", "stopped", "halted"
+# A refused purchase is tried again after an event of the account, or after so many seconds.
+_AGAIN_SECONDS = 5
+# So long the end waits until orders are cancelled.
+_CANCEL_SECONDS = 30
+_REFUSALS = (RiskRefused, TradingStopped, TradingHalted, NotTradable, NoReferencePrice, NoRate)
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """A rebalance that has begun: all that another attempt needs to go on.
+
+    until: when it times out, in seconds since 1970. after_row: the last order of the account before it.
+    """
+
+    model: str
+    version: int
+    plan: RebalancePlan
+    until: float
+    after_row: int
+
+
+def model_assigned(account: Account) -> TargetModel:
+    """Return the model that is assigned to an account. Raises NoModel, UnknownModel."""
+    name = state_of(account).preferences.model
+    if name is None:
+        raise NoModel('no model is assigned to the account: PATCH it with {"model": …}')
+    return model_find(account=account, name=name)
+
+
+def require_trading(state: AccountState) -> None:
+    """Raise TradingHalted or TradingStopped if an account may not open positions."""
+    ended = _ended_by(state)
+    if ended == HALTED:
+        raise TradingHalted("the account is halted; a person must leave the halt")
+    if ended:
+        raise TradingStopped(f"trading is {state.status}; start it to open positions")
+
+
+def _ended_by(state: AccountState) -> str:
+    if state.halt is not None or state.zone is Zone.HALT:
+        return HALTED
+    return "" if state.status == RUNNING else STOPPED
+
+
+def rebalance_plan(
+    *, account: Account, model: str, weights: Mapping[str, Decimal], options: RebalanceOptions
+) -> RebalancePlan:
+    """Return what brings a model's positions to its weights, at the prices of now. It only reads.
+
+    Raises AccountNotValued, the errors of the store.
+    """
+    state, now_ns = state_of(account), engine_status().now_ns
+    held = {position.symbol for position in state.positions.values() if position.strategy == model}
+    quotes = {symbol: _quoted(symbol, state.currency, now_ns) for symbol in {*weights, *held}}
+    market = RebalanceMarket(quotes, marks_of(state, now_ns=now_ns))
+    try:
+        return plan_rebalance(state, model, weights, market, options)
+    except UnknownMark as error:
+        raise AccountNotValued(f"the account cannot be valued: {error}") from None
+
+
+def _quoted(symbol: str, currency: str, now_ns: int) -> Quoted | Unquoted:
+    try:
+        reference = mark_of(symbol, currency, is_long=True, now_ns=now_ns)
+        quote = Quoted(terms=terms_of(symbol), reference=reference)
+    except (NotTradable, NoReferencePrice, NoRate) as error:
+        return Unquoted(reason=error.code, message=str(error))
+    if quote.terms.is_margined:
+        return Unquoted(
+            reason=NotTradable.code, message="the value of a future is not paid, so that it has no weight"
+        )
+    if quote.unit <= 0:
+        return Unquoted(reason=NoReferencePrice.code, message="the price is not above zero")
+    return quote
+
+
+def rebalance_begin(
+    *, account: Account, model: TargetModel, options: RebalanceOptions, until: float
+) -> Begun:
+    """Return a rebalance with its plan. Nothing is stored. Raises as `rebalance_plan`."""
+    last = OrderRow.objects.filter(account=account).order_by("-pk").values_list("pk", flat=True).first()
+    plan = rebalance_plan(account=account, model=model.name, weights=weights_of(model), options=options)
+    return Begun(model=model.name, version=model.version, plan=plan, until=until, after_row=last or 0)
+
+
+@dataclass(slots=True)
+class Rebalancing:
+    """Carries out a plan, step by step. Its orders are found by their `client_order_id`, so that any attempt goes on.
+
+    job: whose id the orders' ids begin with. ended: why it ended; "" until it begins to end. refusals: why purchases
+    and sales were refused last, by symbol.
+    """
+
+    account: Account
+    job: UUID
+    begun: Begun
+    ended: str = ""
+    orders: dict[str, list[Order]] = field(default_factory=dict)
+    refusals: dict[str, str] = field(default_factory=dict)
+    _number: int = -1
+    _again_at: float = 0.0
+    _is_limited: bool = False
+
+    @property
+    def trades(self) -> list[PlannedTrade]:
+        """The planned trades that have an order."""
+        return [trade for trade in self.begun.plan.trades if trade.side is not None]
+
+    @property
+    def done(self) -> int:
+        """How many trades are filled or over."""
+        return sum(
+            bool(orders) and all(order.state.is_final for order in orders) for orders in self.orders.values()
+        )
+
+    def step(self, now: float) -> bool:
+        """Do what can be done now; return whether it has ended. now: seconds since 1970.
+
+        Sales come first; a purchase comes when the cash is there. What is refused is tried again as long as something
+        is open that may make room for it. Raises the errors of store and database.
+        """
+        self.refresh()
+        state = state_of(self.account)
+        self.ended = self.ended or _ended_by(state) or (TIMEOUT if now >= self.begun.until else "")
+        if self.ended:
+            self.cancel()
+            return not self._open() or now >= self.begun.until + _CANCEL_SECONDS
+        if self.account.number == self._number and now < self._again_at:
+            return False
+        self._number, self._again_at = self.account.number, now + _AGAIN_SECONDS
+        try:
+            if self._place() or self._open() or self._is_limited:
+                return False
+        except EngineUnavailable:
+            return False
+        self.ended = COMPLETE
+        return True
+
+    def refresh(self) -> None:
+        """Read the account and the orders that were placed."""
+        self.account.refresh_from_db()
+        rows = OrderRow.objects.filter(
+            account=self.account, strategy=self.begun.model, pk__gt=self.begun.after_row
+        )
+        self.orders = {}
+        for row in rows.order_by("pk"):
+            if row.client_order_id.startswith(self._prefix):
+                self.orders.setdefault(row.symbol, []).append(order_in(row))
+
+    def cancel(self) -> None:
+        """Ask for the cancel of all orders that are open."""
+        for order in self._open():
+            if order.may_be_cancelled:
+                try:
+                    order_cancel(account=self.account, order_id=UUID(order.id), by=self._by)
+                except OrderNotOpen:
+                    continue
+
+    @property
+    def _prefix(self) -> str:
+        return f"rebalance:{self.job}:"
+
+    @property
+    def _by(self) -> str:
+        return f"job:{self.job}"
+
+    def _open(self) -> list[Order]:
+        return [order for orders in self.orders.values() for order in orders if not order.state.is_final]
+
+    def _place(self) -> bool:
+        """Place what can be placed, and return whether anything was."""
+        plan, self._is_limited = self.begun.plan, False
+        placed = False
+        for trade in plan.of_side(Side.SELL):
+            if trade.symbol not in self.orders:
+                placed = self._submit(trade, trade.quantity) or placed
+        is_selling = placed or any(order.terms.side is Side.SELL for order in self._open())
+        for trade in plan.of_side(Side.BUY):
+            if self._is_limited:
+                break
+            left = self._left(trade)
+            if not left or (is_selling and not self._is_paid(trade, left)):
+                continue
+            if self._submit(trade, left):
+                placed = True
+            elif not placed and not self._open():
+                # Nothing more makes room for it.
+                fitting = self._fitting(trade, left)
+                placed = bool(fitting) and self._submit(trade, fitting)
+        return placed
+
+    def _left(self, trade: PlannedTrade) -> Decimal:
+        """Return how much of a purchase may be ordered: nothing while an order is open, or after one that was ended."""
+        orders = self.orders.get(trade.symbol, [])
+        if orders and orders[-1].state is not OrderState.FILLED:
+            return ZERO
+        return trade.quantity - sum((order.filled for order in orders), ZERO)
+
+    def _is_paid(self, trade: PlannedTrade, quantity: Decimal) -> bool:
+        """Return whether the cash that no order has taken pays for a purchase."""
+        self.account.refresh_from_db()
+        state = state_of(self.account)
+        orders = opening_orders(state.orders.values())
+        taken = sum((money(each.remaining, each.worth) + each.fee for each in orders), ZERO)
+        return part_of(trade.cost, quantity, trade.quantity) <= state.cash - taken
+
+    def _terms(self, trade: PlannedTrade, quantity: Decimal) -> OrderTerms:
+        assert trade.side is not None  # noqa: S101 only such trades are placed
+        number = len(self.orders.get(trade.symbol, []))
+        return OrderTerms(
+            symbol=trade.symbol,
+            side=trade.side,
+            quantity=quantity,
+            reduce_only=trade.side is Side.SELL,
+            client_order_id=f"{self._prefix}{number}:{trade.symbol}",
+            strategy=self.begun.model,
+        )
+
+    def _submit(self, trade: PlannedTrade, quantity: Decimal) -> bool:
+        """Place an order, and return whether it is there."""
+        try:
+            order_submit(account=self.account, order=self._terms(trade, quantity), by=self._by)
+        except ClientOrderIdReused:
+            # Another attempt, which slept past its lease, has placed it with another quantity.
+            return True
+        except _REFUSALS as error:
+            self.refusals[trade.symbol] = str(error)
+            self._is_limited = "order_rate" in _failed(error)
+            return False
+        self.refusals.pop(trade.symbol, None)
+        return True
+
+    def _fitting(self, trade: PlannedTrade, most: Decimal) -> Decimal:
+        """Return the largest quantity in lots below `most` that passes all checks now; 0 for none."""
+        self.account.refresh_from_db()
+        state, now_ns = state_of(self.account), engine_status().now_ns
+        try:
+            view = market_view(state, self._terms(trade, most), now_ns=now_ns)
+        except _REFUSALS:
+            return ZERO
+
+        def passes(lots: int) -> bool:
+            order = self._terms(trade, trade.lot * lots)
+            return judge(state, order, view, now_ns=now_ns).is_passed
+
+        least, beyond = 0, int(to_step(most, trade.lot) / trade.lot)
+        while beyond - least > 1:
+            middle = (least + beyond) // 2
+            least, beyond = (middle, beyond) if passes(middle) else (least, middle)
+        return trade.lot * least
+
+
+def _failed(error: Exception) -> list[str]:
+    """Return the names of the checks that a refusal names as failed."""
+    checks = error.extra.get("checks", []) if isinstance(error, RiskRefused) else []
+    return [check["name"] for check in checks if not check["passed"]]
