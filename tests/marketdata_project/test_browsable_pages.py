@@ -1,5 +1,6 @@
 """Every endpoint that reads is a page with a form of its parameters, and the home page leads to them."""
 
+from decimal import Decimal
 from functools import cache
 from typing import Any
 from unittest import mock
@@ -23,6 +24,7 @@ from tests.trading.recorded import RecordedAccount
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.stores import market_store
 from trading.models import ExecutionRow, OrderRow
+from trading.services.target_models import model_set
 
 pytestmark = pytest.mark.system
 
@@ -75,6 +77,7 @@ def stored(api: Api) -> Api:
     account = RecordedAccount("main")
     account.order("BTC-USD", "buy", 1)
     account.hold("BTC-USD", "buy", 1, 100)
+    model_set(account=account.row, name="core", weights={"AAPL": Decimal("0.5")}, tag=None)
     market_store().set_instrument(Instrument("ESZ5", instrument_class=FUTURE))
     market_store().set_instrument(Instrument("BTC-USD", instrument_class=CRYPTO))
     market_store().set_instrument(Instrument("EUR-USD", instrument_class=FX))

@@ -272,7 +272,11 @@ def test_every_body_is_needed_but_those_of_which_all_has_defaults():
         for each in operations().values()
         if "requestBody" in each
     }
-    assert {name for name, is_needed in bodies.items() if not is_needed} == {"key_rotate", "position_close"}
+    assert {name for name, is_needed in bodies.items() if not is_needed} == {
+        "key_rotate",
+        "position_close",
+        "account_rebalance",
+    }
     assert {"trades_ingest", "key_create"} <= bodies.keys()
 
 

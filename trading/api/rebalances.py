@@ -97,7 +97,7 @@ class RebalanceInput(KnownFieldsSerializer):
         low=Decimal(0),
         high=_HUNDRED,
         default=0,
-        help_text="Per cent that stays cash: if the weights leave less, all are lowered alike.",
+        help_text="Per cent that purchases leave as cash: if the weights leave less, all are lowered alike.",
     )
     timeout_seconds = Integer(
         min_value=5,

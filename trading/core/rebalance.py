@@ -31,7 +31,7 @@ class RebalanceOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a rebalance leaves alone.
 
     drift_band: per cent points by which a weight may be off. minimum_trade: money below which nothing is traded.
-    cash_buffer: per cent that stays cash. A position that the model does not name is sold whatever the first two say.
+    cash_buffer: per cent that purchases leave as cash, but for fees and the spread. A position that the model does not name is sold whatever the first two say.
     """
 
     drift_band: Decimal = ZERO
@@ -191,7 +191,7 @@ class _Planner:
         if not trade.weight:
             return ""
         drift = abs(missing) * quote.unit * HUNDRED / self.investable
-        if drift <= self.options.drift_band and missing:
+        if self.options.drift_band and drift <= self.options.drift_band:
             return "in_band"
         if not quantity:
             return "below_lot"
@@ -208,21 +208,32 @@ class _Planner:
         )
 
     def paid(self, trades: list[PlannedTrade], cash: Decimal) -> tuple[list[PlannedTrade], Decimal]:
-        """Return the purchases as far as the cash pays for them, the largest first, and the cash after all trades."""
-        cash -= sum((trade.cost for trade in trades if trade.side is Side.SELL), ZERO)
-        buffer, fitting = money(self.investable, self.options.cash_buffer / HUNDRED), []
+        """Return the purchases as far as the cash pays for them, the largest first, and the cash after all trades.
+
+        Their value leaves the buffer, from which fees and the spread are paid.
+        """
+        sales = [trade for trade in trades if trade.side is Side.SELL]
+        room = cash + sum((self._value(trade) for trade in sales), ZERO)
+        room -= money(self.investable, self.options.cash_buffer / HUNDRED)
+        cash -= sum((trade.cost for trade in sales), ZERO)
+        purchases = []
         wanted = [trade for trade in trades if trade.side is Side.BUY]
         for trade in sorted(wanted, key=lambda each: (-each.cost, each.symbol)):
-            fitting.append(self._afforded(trade, cash - buffer))
-            cash -= fitting[-1].cost
-        return fitting, cash
+            purchases.append(self._afforded(trade, cash, room))
+            cash, room = cash - purchases[-1].cost, room - self._value(purchases[-1])
+        return purchases, cash
 
-    def _afforded(self, trade: PlannedTrade, cash: Decimal) -> PlannedTrade:
+    def _value(self, trade: PlannedTrade) -> Decimal:
+        quote = self.quotes[trade.symbol]
+        return ZERO if isinstance(quote, Unquoted) else money(trade.quantity, quote.unit)
+
+    def _afforded(self, trade: PlannedTrade, cash: Decimal, room: Decimal) -> PlannedTrade:
         """Return a purchase that the cash pays for: the whole, fewer lots, or none."""
         quote = self.quotes[trade.symbol]
-        if trade.cost <= cash or isinstance(quote, Unquoted):
+        if isinstance(quote, Unquoted) or (trade.cost <= cash and self._value(trade) <= room):
             return trade
-        quantity = lots_below(max(cash - quote.fee(trade.quantity), ZERO) / quote.unit_bought, trade.lot)
+        paid = min((cash - quote.fee(trade.quantity)) / quote.unit_bought, room / quote.unit)
+        quantity = min(lots_below(max(paid, ZERO), trade.lot), trade.quantity)
         if not quantity or money(quantity, quote.unit) < self.options.minimum_trade:
             return _without(trade, "cash")
         fewer = self._ordered(trade, quote, Side.BUY, quantity)

@@ -100,7 +100,7 @@ CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str, int]], dict[str, str
             "held": {("A", "else"): 40, ("B", ""): -20},
             "cash": 1200,
         },
-        [("buy", "A", 50)],
+        [("buy", "A", 40)],
         {},
     ),
     "in the band": (
@@ -146,6 +146,27 @@ CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str, int]], dict[str, str
         [("buy", "A", 40), ("buy", "B", 40)],
         {},
     ),
+    "a buffer that pays fees": (
+        {
+            "weights": {"A": 1},
+            "prices": {"A": quoted(10, terms=msgspec.structs.replace(PLAIN, fee=Fee(minimum=Decimal(5))))},
+            "cash_buffer": 20,
+        },
+        [("buy", "A", 80)],
+        {},
+    ),
+    "a buffer, and a weight in the band that is above": (
+        {
+            "weights": {"A": 0.5, "B": 0.5},
+            "prices": {"A": 10, "B": 10},
+            "held": {("A", MODEL): 50},
+            "cash": 500,
+            "cash_buffer": 20,
+            "drift_band": 15,
+        },
+        [("buy", "B", 30)],
+        {"A": "in_band", "B": "cash"},
+    ),
     "the ask is dearer than the mark": (
         {"weights": {"A": 0.5, "B": 0.5}, "prices": {"A": quoted(10, ask=11), "B": 10}},
         [("buy", "A", 50), ("buy", "B", 45)],
@@ -187,8 +208,8 @@ def test_a_plan(asked: dict[str, Any], traded: list[tuple[str, str, int]], left:
 def test_weights_are_parts_of_what_others_leave() -> None:
     plan = planned({"A": 0.5}, {"A": 10, "B": 10}, cash=700, held={("A", MODEL): 10, ("B", ""): 20})
     (trade,) = plan.trades
-    assert (plan.equity, plan.investable, plan.cash) == (1000, 800, 700)
-    assert (trade.before, trade.after, trade.cost) == (dec("0.125"), dec("0.5"), 300)
+    assert (plan.equity, plan.investable, plan.cash) == (dec(1000), dec(800), dec(700))
+    assert (trade.before, trade.after, trade.cost) == (dec("0.125"), dec("0.5"), dec(300))
     assert plan.cash_after == 400
 
 
@@ -252,8 +273,10 @@ def test_what_always_holds(asked: dict[str, Any]) -> None:
         (each.side for each in plan.trades), key=[Side.SELL, Side.BUY, None].index
     )
     assert plan.cash_after == plan.cash - sum((each.cost for each in plan.trades), ZERO)
+    bought = sum((money(each.quantity, quotes[each.symbol].unit) for each in plan.of_side(Side.BUY)), ZERO)
+    sold = sum((money(each.quantity, quotes[each.symbol].unit) for each in plan.of_side(Side.SELL)), ZERO)
     buffer = money(plan.investable, dec(asked["cash_buffer"]) / HUNDRED)
-    assert not plan.of_side(Side.BUY) or plan.cash_after >= buffer
+    assert not bought or (plan.cash_after >= 0 and plan.cash + sold - bought >= buffer)
     for trade in plan.trades:
         _check(trade, quotes[trade.symbol], plan, asked)
 

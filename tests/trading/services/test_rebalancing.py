@@ -165,14 +165,14 @@ def test_an_attempt_that_was_killed_is_gone_on_with(desk: ModelDesk, killed_afte
 
 
 def test_two_attempts_at_once_place_each_order_once(desk: ModelDesk) -> None:
+    desk.weigh({"AA": "0.5", "BB": "0.25"})
     first = desk.begin()
     second = again(first)
     for number in range(4):
         first.step(float(10 * number))
         second.step(float(10 * number))
         desk.print_all()
-    assert OrderRow.objects.count() == 3
-    assert desk.weights() == near({"AA": 0.5, "BB": 0.25, "CC": 0.25})
+    assert OrderRow.objects.count() == len(desk.weights()) == 2
 
 
 def test_what_a_check_refuses_is_told(api: object) -> None:
@@ -201,6 +201,7 @@ def test_a_limited_rate_of_orders_is_waited_for(api: object) -> None:
 
 
 def test_at_its_time_it_cancels_what_is_open(desk: ModelDesk) -> None:
+    desk.weigh({"AA": "0.5", "BB": "0.25"})
     rebalancing = desk.begin()
     rebalancing.step(0)
     assert not rebalancing.step(UNTIL)
