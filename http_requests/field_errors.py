@@ -52,6 +52,26 @@ def _extended(path: str, name: str | int) -> str:
     return f"{path}.{name}" if path else name
 
 
+class IndexedListSerializer(serializers.ListSerializer[Any]):
+    """A list whose errors name the index. Stops after a hundred wrong elements."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, list):
+            raise serializers.ValidationError("must be a list", code="invalid_type")
+        values: list[Any] = []
+        errors: dict[int, Any] = {}
+        for index, each in enumerate(data):
+            try:
+                values.append(self.run_child_validation(each))
+            except serializers.ValidationError as error:
+                errors[index] = error.detail
+            if len(errors) >= ERRORS_LIMIT:
+                break
+        if errors:
+            raise serializers.ValidationError(cast("Any", errors))
+        return values
+
+
 class KnownFieldsSerializer(serializers.Serializer[Any]):
     """A serializer that refuses undeclared fields. The error names a similar one, or lists those declared."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from http_requests.exceptions import ERRORS_LIMIT
-from http_requests.field_errors import KnownFieldsSerializer, field_errors
+from http_requests.field_errors import IndexedListSerializer, KnownFieldsSerializer, field_errors
 from http_requests.json_document import read_json
 from http_requests.parameters import single_parameters
 from http_requests.parsers import JSONBytesParser, take_body
@@ -48,25 +48,14 @@ _NEW_FIELDS = {
 }
 
 
-class CorrectionListSerializer(serializers.ListSerializer[Any]):
-    """A list of corrections; stops validating after a hundred wrong ones."""
+class CorrectionListSerializer(IndexedListSerializer):
+    """A list of corrections."""
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, list):
             raise serializers.ValidationError("must be a list of corrections", code="invalid_type")
         _check_size(len(data))
-        values: list[Any] = []
-        errors: dict[int, Any] = {}
-        for index, each in enumerate(data):
-            try:
-                values.append(self.run_child_validation(each))
-            except serializers.ValidationError as error:
-                errors[index] = error.detail
-            if len(errors) >= ERRORS_LIMIT:
-                break
-        if errors:
-            raise serializers.ValidationError(cast("Any", errors))
-        return values
+        return super().to_internal_value(data)
 
 
 def _field(column: str, help_text: str, *, required: bool = False, **changes: Any) -> ColumnField:

@@ -62,9 +62,14 @@ class CsvColumns:
 
 def read_csv_body(body: bytes, options: BatchOptions) -> RowBatch:
     """Return the batch of a CSV body. Raises `MalformedDocument`, `BatchRefused`."""
+    return read_columns(CsvColumns(read_csv_texts(body)), options)
+
+
+def read_csv_texts(body: bytes) -> pa.Table:
+    """Return all cells of a CSV body as texts, null where empty. Raises `MalformedDocument`."""
     names, start = _header(body)
     _check_quotes(body)
-    return read_columns(CsvColumns(_cells(names, body, start)), options)
+    return _cells(names, body, start)
 
 
 def _header(body: bytes) -> tuple[list[str], int]:
@@ -159,7 +164,7 @@ def unescaped(cells: pa.Array) -> pa.Array:
     return pc.if_else(escaped, pc.utf8_slice_codeunits(cells, 1), cells)
 
 
-def _json_value(cell: str) -> object:
+def cell_value(cell: str) -> object:
     """Return a cell as the number that JSON would have, else the text."""
     if _IS_INTEGER.fullmatch(cell):
         return int(cell) if len(cell) <= _DIGITS_LIMIT else math.inf
@@ -204,7 +209,7 @@ def _faults(column: Column, cells: pa.Array, indexes: Iterable[int]) -> FaultMas
     rule, faults = column_rule(column), {}
     for index in map(int, indexes):
         cell = cells[index].as_py()
-        value = None if cell is None else rule.convert(_json_value(cell))
+        value = None if cell is None else rule.convert(cell_value(cell))
         if isinstance(value, Fault):
             faults[index] = value
     return fault_masks(len(cells), faults)
