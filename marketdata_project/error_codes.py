@@ -221,6 +221,7 @@ ERROR_CODES = (
         trading_halted="The account is halted. A person must leave the halt, with a reason.",
         order_not_open="The order has ended, or is being cancelled. Look it up.",
         bust_refused="The symbol was split or paid a dividend since, or the bust would make a cash account short. Correct the position by an order.",
+        adjustment_refused="An order of the symbol is open, the account changed after `event`, or a cash account would be short. Compare the account again.",
         preview_expired="The preview is older than 30 seconds. Ask for a new one.",
         preview_used="The preview was executed before; `order_id` names its order.",
         preview_stale="The market, the account or its limits changed since the preview. Decide by the new one, in `preview`.",

@@ -19,6 +19,7 @@ from trading.core.events import (
     ExecutionQuestioned,
     HaltReleased,
     Marked,
+    PositionAdjusted,
     Transferred,
     decoded,
     encoded,
@@ -94,8 +95,9 @@ class Journal:
             self._set_execution(event.execution_id, state)
         elif isinstance(event, Marked | Transferred | HaltReleased):
             self._equities.append(_equity_row(self.account, self.state, at_ns))
-        if effects.entries:
-            symbol = next((entry.symbol for entry in effects.entries if entry.symbol), "")
+        # The correction of a future's quantity is told, too, though it has no entries.
+        symbol = event.symbol if isinstance(event, PositionAdjusted) else _symbol_in(effects.entries)
+        if effects.entries or isinstance(event, PositionAdjusted):
             self._transactions.append(
                 TransactionRow(
                     account=self.account,
@@ -160,6 +162,10 @@ class Journal:
         for kind, new in rows.items():
             kind.objects.bulk_create(new)  # type: ignore[attr-defined]  # each has it
         account_changed(account.name)
+
+
+def _symbol_in(entries: list[LedgerEntry]) -> str:
+    return next((entry.symbol for entry in entries if entry.symbol), "")
 
 
 def _cash(entries: list[LedgerEntry]) -> object:

@@ -12,10 +12,12 @@ from trading.core.amounts import NS_PER_SECOND, ONE, ZERO, money, percent, quant
 from trading.core.configuration import RiskConfig, Zone, latency_ns, zone_after
 from trading.core.events import Event
 from trading.core.ledger import (
+    ADJUSTMENT,
     BORROWING,
     CAPITAL,
     CASH,
     DIVIDENDS,
+    POSITIONS,
     REALIZED,
     LedgerEntry,
     fill_entries,
@@ -183,7 +185,9 @@ def apply(state: AccountState, event: Event, *, at_ns: int) -> Effects:
             del state.balances[key]
         if entry.account == CASH:
             state.cash += entry.amount
-    if (effects.orders or effects.entries) and not isinstance(event, events.OrderWorking):
+    # The correction of a future's quantity has no entries.
+    is_change = effects.orders or effects.entries or isinstance(event, events.PositionAdjusted)
+    if is_change and not isinstance(event, events.OrderWorking):
         state.traded = state.number
         forget_actions(state)
     return effects
@@ -383,8 +387,8 @@ class Book(NamedTuple):
     terms: Terms
 
 
-def _filled(state: AccountState, book: Book, execution: Execution) -> Effects:
-    """Change a position and the ledger by a fill."""
+def _filled(state: AccountState, book: Book, execution: Execution, *, is_paid: bool = True) -> Effects:
+    """Change a position and the ledger by a fill. is_paid: see `fill_entries`."""
     symbol, strategy, terms = book
     key = book_of(symbol, strategy)
     position = state.positions.setdefault(key, Position(symbol=symbol, strategy=strategy, terms=terms))
@@ -401,6 +405,7 @@ def _filled(state: AccountState, book: Book, execution: Execution) -> Effects:
         currency=terms.currency,
         base=state.currency,
         rate=execution.rate,
+        is_paid=is_paid,
     )
     return Effects(entries, closed=[each.closed for each in fills if each.closed is not None])
 
@@ -415,6 +420,26 @@ def _busted(state: AccountState, event: events.ExecutionBusted, at_ns: int) -> E
     signed = -event.quantity * Side(event.side).sign
     execution = Execution(f"bust-{event.execution_id}", signed, event.price, -event.fee, event.rate, at_ns)
     return _filled(state, Book(event.symbol, event.strategy, event.terms), execution)
+
+
+@_on(events.PositionAdjusted)
+def _position_adjusted(state: AccountState, event: events.PositionAdjusted, at_ns: int) -> Effects:
+    terms = event.terms
+    if event.quantity:
+        name = f"adjustment-{state.number}"
+        execution = Execution(name, event.quantity, event.price, ZERO, event.rate, at_ns)
+        return _filled(state, Book(event.symbol, event.strategy, terms), execution, is_paid=False)
+    changed = positions.restate(state.positions[book_of(event.symbol, event.strategy)], event.price)
+    if terms.is_margined:
+        return Effects()
+    sides = ((POSITIONS, changed), (ADJUSTMENT, -changed))
+    return Effects([LedgerEntry(name, terms.currency, amount, event.symbol) for name, amount in sides])
+
+
+@_on(events.CashAdjusted)
+def _cash_adjusted(state: AccountState, event: events.CashAdjusted, at_ns: int) -> Effects:
+    sides = ((CASH, event.amount), (ADJUSTMENT, -event.amount))
+    return Effects([LedgerEntry(name, state.currency, amount) for name, amount in sides])
 
 
 @_on(events.SplitApplied)

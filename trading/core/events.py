@@ -242,6 +242,31 @@ class ExecutionBusted(_TradingEvent, frozen=True, tag="execution_busted"):
     by: str
 
 
+class PositionAdjusted(_TradingEvent, frozen=True, tag="position_adjusted"):
+    """A person corrected a position; the ledger's account `adjustment` is the other side, in the place of the cash.
+
+    quantity: the change, booked as a fill at the price; 0 gives what is held the price as its cost. rate: to the
+    account's currency.
+    """
+
+    symbol: str
+    strategy: str
+    quantity: Decimal
+    price: Decimal
+    rate: Decimal
+    terms: Terms
+    reason: str
+    by: str
+
+
+class CashAdjusted(_TradingEvent, frozen=True, tag="cash_adjusted"):
+    """A person corrected the cash. amount: the change, in the account's currency."""
+
+    amount: Decimal
+    reason: str
+    by: str
+
+
 class SplitApplied(_TradingEvent, frozen=True, tag="split_applied"):
     """A split took effect at `effective_ns`.
 
@@ -368,6 +393,8 @@ Event: TypeAlias = (
     | Executed
     | ExecutionQuestioned
     | ExecutionBusted
+    | PositionAdjusted
+    | CashAdjusted
     | SplitApplied
     | DividendPaid
     | Settled

@@ -245,12 +245,25 @@ def held_before(position: Position, before_ns: int) -> Decimal:
 
 def settle(position: Position, price: Decimal, rate: Decimal, at_ns: int) -> Decimal:
     """Realize what a future gained since its last settlement, and return it. Its lots begin again at this price."""
-    before = position.cost
-    for lot in position.lots:
-        lot.cost = money(lot.quantity, price, position.terms.multiplier)
-    position.cost = sum((lot.cost for lot in position.lots), ZERO)
-    gained, position.settled_ns = position.cost - before, at_ns
+    gained, position.settled_ns = _begin_again(position, price), at_ns
     if position.trade is not None:
         position.trade.realized += gained
         position.trade.realized_base += money(gained, rate)
     return gained
+
+
+def restate(position: Position, price: Decimal) -> Decimal:
+    """Let a position be as if it had been opened at a price. Return how its cost changed; nothing is realized."""
+    changed = _begin_again(position, price)
+    if position.trade is not None:
+        position.trade.entry_value += changed if position.quantity > 0 else -changed
+    return changed
+
+
+def _begin_again(position: Position, price: Decimal) -> Decimal:
+    """Let the lots begin again at a price, and return how the cost changed."""
+    before = position.cost
+    for lot in position.lots:
+        lot.cost = money(lot.quantity, price, position.terms.multiplier)
+    position.cost = sum((lot.cost for lot in position.lots), ZERO)
+    return position.cost - before

@@ -162,6 +162,14 @@ class OracleBook:
             self.trade.pnl_base += money(gained * rate)
         return gained
 
+    def restate(self, price: Fraction) -> None:
+        """Let the position have been opened at a price."""
+        before, sign = self.cost, 1 if self.held > 0 else -1
+        for lot in self.lots:
+            lot[1] = money(lot[0] * price * self.instrument.multiplier)
+        assert self.trade is not None
+        self.trade.entry_value += sign * (self.cost - before)
+
 
 @dataclass
 class Oracle:
@@ -175,6 +183,13 @@ class Oracle:
         value, gained = book.fill(fill)
         spent = -gained if book.instrument.is_margined else value
         self._pay(book, spent + fill.fee, fill.rate)
+
+    def adjust(self, key: tuple[str, str], fill: Fill) -> None:
+        """Correct a position; no money moves."""
+        if fill.signed:
+            self.books[key].fill(fill)
+        else:
+            self.books[key].restate(fill.price)
 
     def split(self, symbol: str, ratio: Fraction) -> None:
         for book in self._of(symbol):

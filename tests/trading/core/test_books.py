@@ -1,4 +1,4 @@
-"""Random fills, splits, dividends, settlements, busts and transfers against an oracle of fractions."""
+"""Random fills, splits, dividends, settlements, busts, adjustments and transfers against an oracle of fractions."""
 
 from collections.abc import Callable
 from decimal import ROUND_UP, Decimal
@@ -17,10 +17,13 @@ from trading.core.account import (
     book_of,
     position_cost,
 )
+from trading.core.amounts import ZERO
 from trading.core.events import (
     BorrowCharged,
+    CashAdjusted,
     DividendPaid,
     ExecutionBusted,
+    PositionAdjusted,
     Settled,
     SplitApplied,
     Transferred,
@@ -69,6 +72,9 @@ _steps = st.one_of(
     st.tuples(st.just("dividend"), st.sampled_from(["AAPL", "SAP"]), _prices, _rates),
     st.tuples(st.just("settle"), st.sampled_from(["ES", "FGBL"]), _prices, _rates),
     st.tuples(st.just("bust"), st.integers(0, 100)),
+    st.tuples(st.just("adjust"), _keys, _sides, _amounts),
+    st.tuples(st.just("restate"), _keys, _amounts),
+    st.tuples(st.just("adjust_cash"), st.decimals(-(10**6), 10**6, places=6)),
     st.tuples(st.just("transfer"), st.decimals(-(10**6), 10**6, places=6)),
     st.tuples(st.just("borrow"), _fees),
 )
@@ -127,6 +133,26 @@ class _Pair:
                 rate=rate, terms=_terms(key[0]), reason="", by="",
             )
         )  # fmt: skip
+
+    def adjust(self, key: tuple[str, str], side: Side, amounts: Amounts) -> Effects:
+        return self._adjusted(key, amounts.quantity * side.sign, amounts)
+
+    def restate(self, key: tuple[str, str], amounts: Amounts) -> Effects:
+        return Effects() if self.folded.state.position(*key) is None else self._adjusted(key, ZERO, amounts)
+
+    def _adjusted(self, key: tuple[str, str], signed: Decimal, amounts: Amounts) -> Effects:
+        price, rate = amounts.price, self._rate(key[0], amounts.rate)
+        self.oracle.adjust(key, Fill(Fraction(signed), Fraction(price), Fraction(0), Fraction(rate)))
+        return self.folded.take(
+            PositionAdjusted(
+                symbol=key[0], strategy=key[1], quantity=signed, price=price, rate=rate, terms=_terms(key[0]),
+                reason="", by="",
+            )
+        )  # fmt: skip
+
+    def adjust_cash(self, amount: Decimal) -> Effects:
+        self.oracle.cash += Fraction(amount)
+        return self.folded.take(CashAdjusted(amount=amount, reason="", by=""))
 
     def split(self, symbol: str, ratio: Decimal) -> Effects:
         self.oracle.split(symbol, Fraction(ratio))
