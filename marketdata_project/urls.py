@@ -52,6 +52,7 @@ from trading.api.order_writes import (
 )
 from trading.api.read_views import AccountStateViewSet, PositionsViewSet
 from trading.api.rebalances import RebalancesViewSet
+from trading.api.reconciling import AdjustmentsViewSet, ReconcileViewSet
 from trading.api.risk_writes import RiskWritesViewSet, TradingControlViewSet
 from trading.api.row_views import (
     AccountTransactionsViewSet,
@@ -257,6 +258,16 @@ trading_writes = [
         rf"^{_ACCOUNT}/heartbeat/?\Z",
         AccountWritesViewSet.as_view({"post": "heartbeat"}),
         name="account-heartbeat",
+    ),
+    re_path(
+        rf"^{_ACCOUNT}/reconcile/?\Z",
+        ReconcileViewSet.as_view({"post": "reconcile"}),
+        name="account-reconcile",
+    ),
+    re_path(
+        rf"^{_ACCOUNT}/adjustments/?\Z",
+        AdjustmentsViewSet.as_view({"post": "create"}),
+        name="account-adjustments",
     ),
     re_path(
         rf"^{_ACCOUNT}/positions/{_SYMBOL}/close/?\Z",

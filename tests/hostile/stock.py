@@ -70,6 +70,8 @@ VALUES: dict[str, list[str]] = {
     "tolerance": ["2s"],
     "horizon": ["5s"],
     "max_age": ["1h"],
+    "price_tolerance": ["0.5"],
+    "cash_tolerance": ["1"],
 }  # fmt: skip
 # Other values at the paths that end so.
 VALUES_BY_PATH = {
@@ -141,6 +143,7 @@ STATUSES = {
     "position_close": 404, "execution_bust": 404, "execution_explain": 404, "trade_execute": 404, "risk_configure": 428,
     # It is there and sent without what was read before. No model is assigned.
     "model_set": 428, "model_delete": 428, "account_rebalance": 409,
+    "account_adjust": 201,
     "auth_token": 401, "auth_refresh": 401, "auth_logout": 401, "oauth_token": 401, "oauth_revoke": 401,
 }  # fmt: skip
 _rotated = count()

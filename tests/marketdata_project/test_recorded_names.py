@@ -26,6 +26,7 @@ STRICT = {
     "risk-override": ("risk_override",),
     "config-risk": ("risk_configure",),
     "execution-bust": ("execution_bust",),
+    "account-adjustments": ("account_adjust",),
 }
 
 

@@ -73,6 +73,12 @@ CALLS = {
         200,
         "audit_unavailable",
     ),
+    ("account-adjustments", "POST"): (
+        "/api/v1/accounts/ACC/adjustments",
+        {"cash": -1, "reason": "a fee"},
+        201,
+        "audit_unavailable",
+    ),
     # Its change is in the market store, where it stays.
     ("instrument", "PUT"): ("/api/v1/instruments/AAPL", {"name": "Apple"}, 200, "outcome_unknown"),
 }

@@ -25,7 +25,7 @@ def _percent(text: str, *, high: Decimal = _MOST_PERCENT, is_above: bool = False
     return Amount(low=Decimal(0), high=high, is_above=is_above, help_text=text)
 
 
-def _reason(**options: Any) -> Text:
+def reason_field(**options: Any) -> Text:
     return Text(max_length=REASON_LENGTH, help_text="Why, for those who read the records.", **options)
 
 
@@ -98,7 +98,7 @@ class OverrideInput(KnownFieldsSerializer):
     until = Text(max_length=40, required=False, help_text="When it ends: ISO 8601, UTC without an offset.")
     end = Flag(required=False, help_text="Whether the override ends now.")
     release_halt = Flag(required=False, help_text="Whether the halt ends now.")
-    reason = _reason()
+    reason = reason_field()
 
     def validate_until(self, text: str) -> int:
         """Return the instant in nanoseconds. Refuse one that is not in the future."""
@@ -126,7 +126,7 @@ class OverrideInput(KnownFieldsSerializer):
 class ReasonInput(KnownFieldsSerializer):
     """Why something is done."""
 
-    reason = _reason()
+    reason = reason_field()
 
 
 class RiskConfigInput(KnownFieldsSerializer):

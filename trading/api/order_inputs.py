@@ -18,13 +18,13 @@ from trading.core.terms import Side
 
 MOST = Decimal(10) ** 12
 _LEAST = Decimal("1e-9")
-_QUANTITY_DECIMALS = 9
+QUANTITY_DECIMALS = 9
 _PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
 
 
 def _quantity(**options: Any) -> Amount:
     text = "In units or contracts; a multiple of the instrument's lot."
-    return Amount(low=_LEAST, high=MOST, decimals=_QUANTITY_DECIMALS, help_text=text, **options)
+    return Amount(low=_LEAST, high=MOST, decimals=QUANTITY_DECIMALS, help_text=text, **options)
 
 
 def _price(text: str) -> Amount:
@@ -42,7 +42,7 @@ def _client_order_id() -> Pattern:
     )
 
 
-def _strategy() -> Pattern:
+def strategy_field() -> Pattern:
     return Pattern(
         "[A-Za-z0-9_.:-]+",
         "1-64 of A-Z a-z 0-9 _ . : -",
@@ -71,7 +71,7 @@ class OrderInput(KnownFieldsSerializer):
     take_profit = _price("The limit of a second order, which works once this one fills.")
     stop_loss = _price("The stop of a third order. A fill of one of the two reduces the other at once.")
     client_order_id = _client_order_id()
-    strategy = _strategy()
+    strategy = strategy_field()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse fields that do not go together."""
@@ -162,4 +162,4 @@ class ExecuteInput(KnownFieldsSerializer):
 class CloseInput(KnownFieldsSerializer):
     """Which of a symbol's positions is to be closed."""
 
-    strategy = _strategy()
+    strategy = strategy_field()

@@ -223,7 +223,7 @@ class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
         def bust() -> Done:
             execution_bust(account=row.account, execution_id=row.uuid, reason=reason, by=caller.identity)
             row.refresh_from_db()
-            return Done(execution_documents(row.order, [row])[0], row.account.number)
+            return Done(execution_documents([row], account=row.account)[0], row.account.number)
 
         return self.change(bust)
 

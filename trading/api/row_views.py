@@ -200,7 +200,7 @@ class ExecutionsViewSet(GenericViewSet[ExecutionRow]):
         row = order_named(request, order, *PAGE_PARAMETERS)
         pages = ExecutionPagination()
         found = pages.paginate_queryset(row.executions.all(), request)
-        return account_answer(row.account, pages.envelope(execution_documents(row, found)))
+        return account_answer(row.account, pages.envelope(execution_documents(found, account=row.account)))
 
 
 class ExecutionExplanationViewSet(ViewSet):

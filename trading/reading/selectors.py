@@ -3,7 +3,7 @@
 Prices are those of now: the bid for what is long, the ask for what is short, else the last price.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
@@ -279,13 +279,17 @@ def signal_documents(rows: Iterable[OrderRow]) -> list[Document]:
     return [signal_document(order_in(row)) for row in rows]
 
 
-def execution_documents(order: OrderRow, rows: Sequence[ExecutionRow]) -> list[Document]:
-    """Return executions of an order."""
+def execution_documents(rows: Iterable[ExecutionRow], *, account: Account) -> list[Document]:
+    """Return executions of an account's orders."""
+    rows = list(rows)
     numbers = [row.number for row in rows]
-    events = EventRow.objects.filter(account=order.account, number__in=numbers).values_list("number", "body")
+    events = EventRow.objects.filter(account=account, number__in=numbers).values_list("number", "body")
     bodies = {number: msgspec.json.decode(body, type=Executed) for number, body in events}
-    filled = order_in(order)
-    return [execution_document(row, bodies[row.number], filled, account=order.account.name) for row in rows]
+    orders = {uuid: order_in(order) for uuid, order in {row.order.uuid: row.order for row in rows}.items()}
+    return [
+        execution_document(row, bodies[row.number], orders[row.order.uuid], account=account.name)
+        for row in rows
+    ]
 
 
 def trade_documents(rows: Iterable[TradeRow]) -> list[Document]:
