@@ -28,6 +28,7 @@ from benchmarks.market_data import measure_market_data
 from benchmarks.mixed import measure_mixed
 from benchmarks.peers import PeersMissing, peers_missing
 from benchmarks.processes import CORES, LOAD_CORE, StartFailed, interrupted_by_sigterm, on_cores
+from benchmarks.replay import measure_replay
 from benchmarks.report import FULL, QUICK, Measure, Note, Row, Sizes, UnexpectedAnswer, table
 from benchmarks.small_batches import measure_small_batches
 from benchmarks.trading import measure_trading
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "trading": ("previews, executes, fills and stops", measure_trading),
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "in_process": ("reads in process", measure_in_process),
+    "replay": ("a replay, against a bare read of its columns", measure_replay),
     "joins": ("as-of joins, and panels of many symbols", measure_joins),
     "many_symbols": ("a store of many symbols", measure_many_symbols),
     "best_quotes": ("best bid and offer of five million quotes, against polars", measure_best_quotes),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -300,12 +300,19 @@ class MarketStore(Protocol):
 
     @abstractmethod
     def versions(
-        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+        self,
+        dataset: Dataset,
+        symbol: str,
+        window: Window,
+        *,
+        commit: int | None = None,
+        columns: Collection[str] | None = None,
     ) -> pa.Table:
         """Return every version of the window's rows that commits up to `commit` stored, in the order of `rows`.
 
         A correction stores a new version of its row. The columns are the dataset's and `arrival`, `commit`, `until`
-        (see `store.rows.stored_rows`); `until` is `STANDS` if a later commit ended the version.
+        (see `store.rows.stored_rows`); `until` is `STANDS` if a later commit ended the version. columns: of the
+        dataset's columns only event time and these; None means all.
         """
 
     @abstractmethod

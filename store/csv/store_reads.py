@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ from store.exceptions import UnknownSymbol
 from store.protocol import CommitId, Completeness, Fill, Window
 from store.queries import QueryableStore
 from store.rows.revisions import Revision, RevisionQuery
-from store.rows.stored_rows import versions_until
+from store.rows.stored_rows import ORDER_NAMES, versions_until, with_columns
 from store.walk import CommitPiece, LogPosition
 
 LOGS_BYTES = 48 * 2**20
@@ -96,10 +96,19 @@ class StoreReads(QueryableStore):
         return self._answer(dataset, symbol, commit, answer)
 
     def versions(
-        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+        self,
+        dataset: Dataset,
+        symbol: str,
+        window: Window,
+        *,
+        commit: int | None = None,
+        columns: Collection[str] | None = None,
     ) -> pa.Table:
+        read = frozenset() if columns is None else frozenset((*ORDER_NAMES, *columns))
+
         def answer(log: OpenLog, snapshot: LogSnapshot) -> pa.Table:
-            return versions_until(log.reader.stored(window, snapshot), snapshot.commit)
+            stored = log.reader.stored(window, snapshot, read)
+            return with_columns(versions_until(stored, snapshot.commit), columns)
 
         return self._answer(dataset, symbol, commit, answer)
 

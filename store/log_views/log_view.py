@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from store.declarations import Dataset
 from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Fill, Window
 from store.queries import QueryableStore
 from store.rows.knowledge import KnowledgeTimes, event_ends_ns, known_times
-from store.rows.stored_rows import SYSTEM_NAMES, stored_schema
+from store.rows.stored_rows import SYSTEM_NAMES, stored_schema, with_columns
 from store.terms import Settle
 
 # The number of rows that `rows_backwards` reads at first; it grows up to `ROWS_AT_ONCE`.
@@ -59,11 +59,13 @@ class LogView:
             self.dataset, self.symbol, window, commit=self.commit.number, coded_texts=coded_texts
         )
 
-    def versions(self, window: Window) -> pa.Table:
+    def versions(self, window: Window, columns: Collection[str] | None = None) -> pa.Table:
         """See `MarketStore.versions`."""
         if self.is_empty:
-            return stored_schema(self.dataset).empty_table()
-        return self.store.versions(self.dataset, self.symbol, window, commit=self.commit.number)
+            return with_columns(stored_schema(self.dataset).empty_table(), columns)
+        return self.store.versions(
+            self.dataset, self.symbol, window, commit=self.commit.number, columns=columns
+        )
 
     def _rows_then(self, window: Window, settle: Settle) -> pa.Table:
         versions = self.versions(window)

@@ -5,7 +5,7 @@ import secrets
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -45,7 +45,7 @@ from store.protocol import (
 )
 from store.queries import QueryableStore
 from store.rows.corrections import changes
-from store.rows.stored_rows import stored_in_order, versions_until, visible
+from store.rows.stored_rows import stored_in_order, versions_until, visible, with_columns
 from store.timestamps import DAY_NS
 from store.walk import CommitHook, CommitPiece, CommitRecord, LogPosition, Resync, call_hooks
 
@@ -182,12 +182,18 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         return visible(stored_rows_of(dataset, self._log(dataset, symbol)), commit, window)
 
     def versions(
-        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+        self,
+        dataset: Dataset,
+        symbol: str,
+        window: Window,
+        *,
+        commit: int | None = None,
+        columns: Collection[str] | None = None,
     ) -> pa.Table:
         rows = versions_until(stored_rows_of(dataset, self._log(dataset, symbol)), commit)
         time_ns = rows.column(0).to_numpy()
         inside = (time_ns >= window.start_ns) & (time_ns < window.end_ns)
-        return stored_in_order(rows.filter(pa.array(inside)))
+        return with_columns(stored_in_order(rows.filter(pa.array(inside))), columns)
 
     def row_origin(
         self, dataset: Dataset, symbol: str, *, timestamp_ns: int, arrival: int

@@ -1,15 +1,23 @@
 """The reader of one store, for programs on the same machine."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Unpack
 
 from store.bars.bars import Bars
+from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
+from store.log_views.log_view import LogView
 from store.protocol import Window
 from store.reading.arguments import InstantArgument, IntervalArgument, exact_window
 from store.reading.bar_choice import BarChoice, BarOptions
 from store.reading.bar_logs import DATES_APART_NS, dates_with_rows
 from store.reading.bar_reader import SymbolBarReader
+from store.reading.columns import select
+from store.reading.exceptions import UnknownColumn
 from store.reading.panel import Panel, panel_of
+from store.reading.replay import MarketReplay
+from store.reading.rows import dataset_named
 from store.reading.scan import Slice, merged_slices, scan_intervals
 from store.reading.symbol_bars import last_close
 
@@ -59,6 +67,56 @@ class Reader(SymbolBarReader):
         last_closes = [last_close(each, window, intervals.length_ns) for each in series] if fill else None
         return merged_slices(universe, window, intervals, bars_of, last_close=last_closes)
 
+    def replay(
+        self,
+        symbols: Sequence[str] | str | None = None,
+        start: InstantArgument | None = None,
+        end: InstantArgument | None = None,
+        datasets: Sequence[str] | str = ("trades",),
+        *,
+        as_of: InstantArgument | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> MarketReplay:
+        """Return an iterable of `ReplayPart`s: rows of many logs in the order in which they could be known.
+
+        symbols: those of the datasets for None, else as for a scan. Rows have event times in the window. They, their
+        corrections and cancels are known when `knowledge="then"` says so, without `settle`; what was known at `end` or
+        later is left out. columns: to read besides event time; a dataset without one of them is read without it. The
+        replay is one snapshot, as a scan. About 2^17 rows are in memory, and those that came late. Raises
+        `UnknownSymbol` for a given symbol that has none of the datasets, and `UnknownColumn`.
+        """
+        declared = list(map(dataset_named, [datasets] if isinstance(datasets, str) else datasets))
+        names = {each.name: _columns_of(each, columns, declared) for each in declared}
+        window = exact_window(start, end)
+        logs = []
+        for symbol in self._replayed_symbols(symbols, window, as_of, declared):
+            views = self._existing(declared, symbol, as_of)
+            if not views and not (symbols is None or isinstance(symbols, str)):
+                raise UnknownSymbol(symbol)
+            logs += [(view, names[view.dataset.name]) for view in views]
+        return MarketReplay(logs, window)
+
+    def _replayed_symbols(
+        self,
+        symbols: Sequence[str] | str | None,
+        window: Window,
+        as_of: InstantArgument | None,
+        datasets: Sequence[Dataset],
+    ) -> Sequence[str]:
+        if symbols is None:
+            return sorted({symbol for each in datasets for symbol in self._store.symbols(each)})
+        return self._universe(symbols, window, as_of, "then")
+
+    def _existing(
+        self, datasets: Sequence[Dataset], symbol: str, as_of: InstantArgument | None
+    ) -> list[LogView]:
+        """Return the logs of a symbol that exist."""
+        found = []
+        for dataset in dict.fromkeys(datasets):
+            with suppress(UnknownSymbol):
+                found.append(self._view(dataset, symbol, as_of))
+        return found
+
     def panel(
         self,
         symbols: Sequence[str] | str | None = None,
@@ -90,3 +148,15 @@ class Reader(SymbolBarReader):
             ]
         panel = panel_of(universe, bars, field, last_close=last_closes)
         return panel.frame() if frame else panel
+
+
+def _columns_of(dataset: Dataset, columns: Sequence[str] | None, datasets: Sequence[Dataset]) -> list[str]:
+    """Return the names of the columns that are read of one of the datasets. Raises `UnknownColumn`."""
+    own = [each.name for each in dataset.columns]
+    if columns is None:
+        return own
+    known = {each.name for other in datasets for each in other.columns}
+    for name in columns:
+        if name not in known:
+            raise UnknownColumn(f"column of {', '.join(each.name for each in datasets)}", name, sorted(known))
+    return select(dataset, [name for name in columns if name in own])

@@ -97,21 +97,22 @@ def known_times(versions: pa.Table, event_ns: Integers, committed_at: Callable[[
     it at its commit's time unless that is more than an hour after the event; otherwise at the event, because such
     rows are imported history. Corrections are known at their commit's time, however late.
     """
-    arrival, commit, until = (
-        versions.column(name).to_numpy().astype(np.int64) for name in ("arrival", "commit", "until")
-    )
-    numbers = np.unique(np.append(commit, until[until != STANDS]))
-    times = np.array([committed_at(number) for number in numbers.tolist()], np.int64)
-    committed_ns = times[numbers.searchsorted(commit)] if len(numbers) else commit
-    ended = np.minimum(numbers.searchsorted(until), max(len(numbers) - 1, 0))
-    until_ns = np.where(until == STANDS, STILL_KNOWN_NS, times[ended]) if len(numbers) else until
+    commit, until = (versions.column(name).to_numpy() for name in ("commit", "until"))
+    received = _received(versions)
+    all_stand = not len(until) or int(until.min()) == STANDS
+    if all_stand and received is None and _is_imported(event_ns, commit, committed_at):
+        return _known_at_events(event_ns)
+    committed_ns = _times_of(commit, committed_at)
     is_live = committed_ns - event_ns <= LIVE_NS
     from_ns = np.where(is_live, committed_ns, event_ns)
     by = np.where(is_live, 1, 2)
-    received = _received(versions)
     if received is not None:
         from_ns, by = np.where(received >= 0, received, from_ns), np.where(received >= 0, 0, by)
-    is_corrected = ~_is_first(arrival, commit)
+    if all_stand:
+        return KnowledgeTimes(from_ns, _constant(STILL_KNOWN_NS, len(until)), by)
+    until_ns = np.full(len(until), STILL_KNOWN_NS)
+    until_ns[until != STANDS] = _times_of(until[until != STANDS], committed_at)
+    is_corrected = ~_is_first(versions.column("arrival").to_numpy(), commit)
     return KnowledgeTimes(
         np.where(is_corrected, committed_ns, from_ns), until_ns, np.where(is_corrected, -1, by)
     )
@@ -126,11 +127,36 @@ def event_ends_ns(dataset: Dataset, rows: pa.Table) -> Integers:
     return time_ns + np.array([lengths[name] for name in rows.column("resolution").to_pylist()], np.int64)
 
 
+def _is_imported(event_ns: Integers, commit: Integers, committed_at: Callable[[int], int]) -> bool:
+    """Return whether even the first of some commits was more than an hour after the last event."""
+    return not len(commit) or committed_at(int(commit.min())) - int(event_ns.max()) > LIVE_NS
+
+
+def _known_at_events(event_ns: Integers) -> KnowledgeTimes:
+    """Return the times of rows that are imported history and stand."""
+    return KnowledgeTimes(event_ns, _constant(STILL_KNOWN_NS, len(event_ns)), _constant(2, len(event_ns)))
+
+
+def _constant(value: int, count: int) -> Integers:
+    return np.broadcast_to(np.int64(value), count)
+
+
+def _times_of(commit: Integers, committed_at: Callable[[int], int]) -> Integers:
+    """Return the time of each row's commit. Neighbours mostly have the same."""
+    starts = np.flatnonzero(np.append(True, commit[1:] != commit[:-1])[: len(commit)])
+    numbers, index = np.unique(commit[starts], return_inverse=True)
+    times = np.array([committed_at(number) for number in numbers.tolist()], np.int64)
+    found: Integers = np.repeat(times[index], np.diff(np.append(starts, len(commit))))
+    return found
+
+
 def _received(versions: pa.Table) -> Integers | None:
-    """Return the column `received_at`, -1 where it is null; None without the column."""
+    """Return the column `received_at`, -1 where it is null; None without any value."""
     if "received_at" not in versions.column_names:
         return None
     column = versions.column("received_at")
+    if column.null_count == len(column):
+        return None
     found: Integers = column.fill_null(-1).to_numpy()
     return found
 

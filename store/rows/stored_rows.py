@@ -8,7 +8,7 @@ position in the order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -55,6 +55,8 @@ COMMIT = SystemColumn("commit", "int32")
 UNTIL = SystemColumn("until", "int32")
 _SYSTEM_COLUMNS = (ARRIVAL, COMMIT, UNTIL)
 SYSTEM_NAMES = [column.name for column in _SYSTEM_COLUMNS]
+# The columns by which stored rows are ordered, and versions are told apart.
+ORDER_NAMES = ("timestamp", "sequence", *SYSTEM_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +122,23 @@ def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
 
 def versions_until(rows: pa.Table, commit: int | None) -> pa.Table:
     """Return stored rows as a commit left them: without later rows and without later ends; None means the newest."""
-    if commit is None:
+    if commit is None or not rows.num_rows:
         return rows
-    rows = rows.filter(pa.array(_integers(rows, "commit") <= commit))
+    stored = _integers(rows, "commit")
+    if stored.max() > commit:
+        rows = rows.filter(pa.array(stored <= commit))
     until = _integers(rows, "until")
+    if until.min(initial=STANDS) == STANDS or not ((until > commit) & (until != STANDS)).any():
+        return rows
     return _with_columns(rows, until=np.where(until > commit, STANDS, until).astype(np.int32))
+
+
+def with_columns(rows: pa.Table, names: Collection[str] | None) -> pa.Table:
+    """Return event time, the named columns and the system columns; None means all columns."""
+    if names is None:
+        return rows
+    kept = {"timestamp", *names, *SYSTEM_NAMES}
+    return rows.select([name for name in rows.column_names if name in kept])
 
 
 def visible(rows: pa.Table, commit: int | None = None, window: Window = ALL_TIME) -> pa.Table:
