@@ -50,16 +50,20 @@ class Quoted(msgspec.Struct, frozen=True, kw_only=True):
         """What a unit is worth at the mark, in the account's currency."""
         return exact(self.reference.price, self.terms.multiplier, self.reference.rate)
 
-    @property
-    def unit_bought(self) -> Decimal:
-        """What a unit costs now, in the account's currency."""
-        price = max(self.reference.price, self.reference.ask or ZERO)
-        return exact(price, self.terms.multiplier, self.reference.rate)
+    def unit_traded(self, side: Side) -> Decimal:
+        """What a unit is bought or sold for now, with the slippage, in the account's currency."""
+        return exact(self._price(side), self.terms.multiplier, self.reference.rate)
 
-    def fee(self, quantity: Decimal) -> Decimal:
-        """The fee of an order at the mark, in the account's currency."""
-        value = money(quantity, self.reference.price, self.terms.multiplier)
-        return money(self.terms.fee.of(quantity, value), self.reference.rate)
+    def cost(self, side: Side, quantity: Decimal) -> Decimal:
+        """What an order takes of the cash, with its fee; below zero for a sale."""
+        value = money(quantity, self._price(side), self.terms.multiplier)
+        return money(value * side.sign + self.terms.fee.of(quantity, value), self.reference.rate)
+
+    def _price(self, side: Side) -> Decimal:
+        price = self.reference.price
+        if side is Side.BUY:
+            price = max(price, self.reference.ask or ZERO)
+        return self.terms.slippage.price(side, price, self.terms.tick)
 
 
 class Unquoted(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,12 +202,11 @@ class _Planner:
         return "below_minimum" if money(quantity, quote.unit) < self.options.minimum_trade else ""
 
     def _ordered(self, trade: PlannedTrade, quote: Quoted, side: Side, quantity: Decimal) -> PlannedTrade:
-        unit = quote.unit_bought if side is Side.BUY else -quote.unit
         return msgspec.structs.replace(
             trade,
             side=side,
             quantity=quantity,
-            cost=money(quantity, unit) + quote.fee(quantity),
+            cost=quote.cost(side, quantity),
             after=ratio((trade.held + quantity * side.sign) * quote.unit, self.investable),
         )
 
@@ -232,7 +235,9 @@ class _Planner:
         quote = self.quotes[trade.symbol]
         if isinstance(quote, Unquoted) or (trade.cost <= cash and self._value(trade) <= room):
             return trade
-        paid = min((cash - quote.fee(trade.quantity)) / quote.unit_bought, room / quote.unit)
+        unit = quote.unit_traded(Side.BUY)
+        fee = trade.cost - money(trade.quantity, unit)
+        paid = min((cash - fee) / unit, room / quote.unit)
         quantity = min(lots_below(max(paid, ZERO), trade.lot), trade.quantity)
         if not quantity or money(quantity, quote.unit) < self.options.minimum_trade:
             return _without(trade, "cash")

@@ -1,6 +1,7 @@
 """A rebalance: its plan at the prices of now, and the orders that carry it out, each once."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
@@ -49,6 +50,8 @@ COMPLETE, TIMEOUT, STOPPED, HALTED = "complete", "timeout", "stopped", "halted"
 _AGAIN_SECONDS = 5
 # So long the end waits until orders are cancelled.
 _CANCEL_SECONDS = 30
+# A part of a purchase is at least so much of it.
+_LEAST_PART = Decimal("0.001")
 _REFUSALS = (RiskRefused, TradingStopped, TradingHalted, NotTradable, NoReferencePrice, NoRate)
 
 
@@ -197,10 +200,8 @@ class Rebalancing:
         """Ask for the cancel of all orders that are open."""
         for order in self._open():
             if order.may_be_cancelled:
-                try:
+                with suppress(OrderNotOpen):
                     order_cancel(account=self.account, order_id=UUID(order.id), by=self._by)
-                except OrderNotOpen:
-                    continue
 
     @property
     def _prefix(self) -> str:
@@ -232,7 +233,8 @@ class Rebalancing:
             elif not placed and not self._open():
                 # Nothing more makes room for it.
                 fitting = self._fitting(trade, left)
-                placed = bool(fitting) and self._submit(trade, fitting)
+                is_worth_it = fitting > trade.quantity * _LEAST_PART
+                placed = is_worth_it and self._submit(trade, fitting)
         return placed
 
     def _left(self, trade: PlannedTrade) -> Decimal:
