@@ -1,6 +1,6 @@
 """Events are recorded in one transaction with the account's state and all rows that follow from them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Model
 
 from live.bell import account_changed
+from store.walk import ALL_ROWS
 from trading.core.account import AccountState, Effects, apply, decoded_state, encoded_state
 from trading.core.events import (
     Event,
@@ -19,6 +20,7 @@ from trading.core.events import (
     ExecutionQuestioned,
     HaltReleased,
     Marked,
+    OrderAccepted,
     PositionAdjusted,
     Transferred,
     decoded,
@@ -35,6 +37,7 @@ from trading.models import (
     EquityRow,
     EventRow,
     ExecutionRow,
+    LogProgress,
     OrderRow,
     StateSnapshot,
     TradeRow,
@@ -59,6 +62,7 @@ class Journal:
     _transactions: list[TransactionRow] = field(default_factory=list)
     _trades: list[TradeRow] = field(default_factory=list)
     _equities: list[EquityRow] = field(default_factory=list)
+    _followed: dict[str, str] = field(default_factory=dict)
 
     def record(self, event: Event, *, at_ns: int) -> int:
         """Apply an event, and return its number. It is written with the others when the journal is closed."""
@@ -93,6 +97,8 @@ class Journal:
         elif isinstance(event, ExecutionQuestioned | ExecutionBusted):
             state = QUESTIONED if isinstance(event, ExecutionQuestioned) else BUSTED
             self._set_execution(event.execution_id, state)
+        elif isinstance(event, OrderAccepted):
+            self._followed = event.commits | self._followed
         elif isinstance(event, Marked | Transferred | HaltReleased):
             self._equities.append(_equity_row(self.account, self.state, at_ns))
         # The correction of a future's quantity is told, too, though it has no entries.
@@ -161,11 +167,24 @@ class Journal:
         )
         for kind, new in rows.items():
             kind.objects.bulk_create(new)  # type: ignore[attr-defined]  # each has it
+        follow(self._followed)
         account_changed(account.name)
 
 
 def _symbol_in(entries: list[LedgerEntry]) -> str:
     return next((entry.symbol for entry in entries if entry.symbol), "")
+
+
+def follow(heads: Mapping[str, str]) -> None:
+    """Have the engine follow logs from these commits on, unless it follows them already."""
+    rows = []
+    for log, token in heads.items():
+        dataset, _, symbol = log.partition(":")
+        number, _, hash_ = token.partition("-")
+        rows.append(
+            LogProgress(dataset=dataset, symbol=symbol, commit=int(number), hash=hash_, ordinal=ALL_ROWS)
+        )
+    LogProgress.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def _cash(entries: list[LedgerEntry]) -> object:

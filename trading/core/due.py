@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
-from trading.core.account import DRAWDOWN, AccountState, loss_percent
+from trading.core.account import DRAWDOWN, STOPPED, STOPPING, AccountState, loss_percent
 from trading.core.amounts import NS_PER_SECOND, ZERO, part_of
 from trading.core.configuration import Zone, zone_after
 from trading.core.events import (
@@ -19,6 +19,7 @@ from trading.core.events import (
     OrderEnded,
     OrderWorking,
     OverrideEnded,
+    StopRequested,
 )
 from trading.core.matching import Record, cancelled_from_ns, end_unneeded
 from trading.core.orders import Order, OrderState
@@ -32,6 +33,8 @@ _DAYS_A_YEAR = Decimal(365)
 # An event's orders are one message of the live feed.
 _CANCELS_AT_ONCE = 100
 ENGINE = "engine"
+# By whom closing orders of a stop are, and the reason of its cancels.
+STOP = "stop"
 
 
 def next_due_ns(state: AccountState) -> int | None:
@@ -141,6 +144,18 @@ def request_cancels(orders: Iterable[Order], record: Record, *, reason: str, by:
         some = tuple(ids[first : first + _CANCELS_AT_ONCE])
         record(CancelRequested(order_ids=some, reason=reason, by=by))
     return ids
+
+
+def request_stop(state: AccountState, record: Record, *, by: str, reason: str) -> None:
+    """Ask that all orders are cancelled and all positions closed.
+
+    It may be asked again at any time. The orders that close positions for a stop are not cancelled by the next one.
+    """
+    is_needed = bool(state.positions or state.orders) if state.status == STOPPED else True
+    if state.status != STOPPING and is_needed:
+        record(StopRequested(by=by, reason=reason))
+    orders = [order for order in state.orders.values() if order.by != STOP]
+    request_cancels(orders, record, reason=STOP, by=by)
 
 
 def _margin(state: AccountState, marks: Marks, equity: Decimal, record: Record) -> None:

@@ -74,12 +74,10 @@ class _Match:
             self.record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason="immediate"))
 
     def _execution(self, order: Order, price: Decimal, quantity: Decimal, market: Decimal) -> Executed:
-        terms, ref = order.instrument, self.print.ref
+        terms = order.instrument
         value = order.filled_value + money(quantity, price, terms.multiplier)
-        # The same print cannot fill an order twice: the id would be the same.
-        name = f"{ref.dataset} {ref.symbol} {ref.commit} {ref.ordinal}"
         return Executed(
-            execution_id=str(uuid5(UUID(order.id), name)),
+            execution_id=execution_id_of(order.id, self.print.ref),
             order_id=order.id,
             quantity=quantity,
             price=price,
@@ -92,6 +90,11 @@ class _Match:
             capacity=self.capacity,
             is_ambiguous=self.is_ambiguous,
         )
+
+
+def execution_id_of(order_id: str, ref: RowRef) -> str:
+    """Return the id of an execution: of its order and its print, so that the same print cannot fill an order twice."""
+    return str(uuid5(UUID(order_id), f"{ref.dataset} {ref.symbol} {ref.commit} {ref.ordinal}"))
 
 
 def match_print(state: AccountState, print_: Print, rate: Rate, record: Record) -> None:

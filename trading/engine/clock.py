@@ -60,3 +60,15 @@ class DataClock(EngineClock):
 
     def idle(self) -> int:
         return self.now_ns
+
+
+class CommitClock(EngineClock):
+    """Replays of what a wall clock saw: a row was known when it was committed; without rows the time stands still."""
+
+    name = WALL
+
+    def known_ns(self, committed_ns: int, newest_ns: Integers) -> Integers:
+        return np.full(len(newest_ns), committed_ns, np.int64)
+
+    def idle(self) -> int:
+        return self.now_ns

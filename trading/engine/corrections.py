@@ -1,25 +1,18 @@
 """If a print that filled an order is cancelled or corrected later, nothing is unmade, and a person is told."""
 
+from collections.abc import Iterable
 from functools import partial
 
 from trading.core.account import AccountState
+from trading.core.acts import Act
 from trading.core.events import EXECUTION_ALERT, Alert, ExecutionQuestioned, Print
 from trading.core.matching import Record
 from trading.core.rows import RowCorrection
-from trading.engine.desk import Act
-from trading.models import ExecutionRow
 
 
-def question(row: RowCorrection) -> list[tuple[str, Act]]:
-    """Return what marks the executions that a row filled, for each account."""
-    ref = row.before.ref
-    executions = ExecutionRow.objects.select_related("account").filter(
-        symbol=ref.symbol,
-        dataset=ref.dataset,
-        commit=int(ref.commit.partition("-")[0]),
-        ordinal=ref.ordinal,
-    )
-    return [(each.account.name, partial(_question, str(each.uuid), row)) for each in executions]
+def question(row: RowCorrection, executions: Iterable[tuple[str, str]]) -> list[tuple[str, Act]]:
+    """Return what marks the executions that a row filled, for each account. executions: accounts, and ids."""
+    return [(account, partial(_question, execution_id, row)) for account, execution_id in executions]
 
 
 def _question(execution_id: str, row: RowCorrection, _: AccountState, record: Record) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,41 +15,21 @@ from audit.chain.append import write_transaction
 from audit.services import event_record
 from store.exceptions import DataDamaged, StoreUnavailable
 from trading.core.account import AccountState
-from trading.core.events import Event
-from trading.core.matching import Record
+from trading.core.acts import Act, would_record
+from trading.core.events import RowRef
 from trading.engine.logs import FollowedLog, ReadPosition
 from trading.journal import open_journal, state_of
 from trading.lease import lease_renew
-from trading.models import Account, LogProgress
+from trading.models import Account, ExecutionRow, LogProgress
 
 logger = logging.getLogger(__name__)
 
 # So long a transaction takes further rows.
 _LOCKED_SECONDS = 0.02
 
-Act = Callable[[AccountState, Record], object]
-"""Decides what follows for an account, and records it."""
-
 
 class EngineReplaced(Exception):
     """Another process is the engine. This one must do nothing more."""
-
-
-class _Recorded(Exception):
-    """An act would record something."""
-
-
-def _note(_: Event) -> None:
-    raise _Recorded
-
-
-def would_record(act: Act, state: AccountState) -> bool:
-    """Return whether an act would record something. The state stays as it is, because the first record ends the act."""
-    try:
-        act(state, _note)
-    except _Recorded:
-        return True
-    return False
 
 
 @dataclass(slots=True)
@@ -87,6 +67,16 @@ class Desk:
     def of_symbol(self, symbol: str) -> list[str]:
         """Return the accounts that hold or order a symbol."""
         return [name for name, state in self.states.items() if symbol in state.symbols()]
+
+    def filled_by(self, ref: RowRef) -> list[tuple[str, str]]:
+        """Return the executions that a row filled: accounts, and ids."""
+        executions = ExecutionRow.objects.filter(
+            symbol=ref.symbol,
+            dataset=ref.dataset,
+            commit=int(ref.commit.partition("-")[0]),
+            ordinal=ref.ordinal,
+        )
+        return [(name, str(uuid)) for name, uuid in executions.values_list("account__name", "uuid")]
 
     def move(self, log: FollowedLog, place: ReadPosition) -> None:
         """Note that a log was worked through up to a place. It is stored with what is recorded next."""

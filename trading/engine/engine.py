@@ -1,6 +1,5 @@
 """The engine: takes the rows of all logs in one order, and does what follows from them and from time."""
 
-import datetime as dt
 import logging
 import time
 from collections.abc import Iterator
@@ -12,22 +11,21 @@ from django.db import close_old_connections
 
 from store.datasets import CORPORATE_ACTIONS, DATASETS
 from store.protocol import ALL_TIME, CommitId
-from store.timestamps import DAY_NS, format_timestamp
+from store.timestamps import format_timestamp
 from store.walk import BEGINNING, LogPosition
 from trades.stores import market_store
 from trading.core import due
 from trading.core.account import AccountState
-from trading.core.events import BarPrint, Print
-from trading.core.matching import Record, match_bar, match_print
-from trading.core.rows import CorporateAction, RowCorrection
-from trading.engine import actions, settling, stopping
+from trading.core.matching import Record
+from trading.engine import stopping
 from trading.engine.clock import DataClock, EngineClock
-from trading.engine.corrections import question
-from trading.engine.desk import Act, Desk, EngineReplaced
+from trading.engine.desk import Desk, EngineReplaced
+from trading.engine.floor import Floor
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
 from trading.engine.marks import MarkBook
 from trading.exceptions import LogError, LogRestored
 from trading.lease import data_clock_ns, lease_end, lease_take
+from trading.market.symbols import market
 from trading.models import LogProgress
 
 logger = logging.getLogger(__name__)
@@ -37,8 +35,6 @@ _ROUND_SECONDS = 0.1
 _PAUSE_SECONDS = 0.02
 # Without accounts nobody waits for the engine, and looking for new ones costs processor time.
 _PAUSE_WITHOUT_ACCOUNTS_SECONDS = 0.2
-# What follows from time has followers: an order expires, so a position is closed, so an account is stopped.
-_MOST_TURNS = 10
 # An account that failed is tried again.
 _RETRY_SECONDS = 60.0
 # So often the lease is renewed, places from which nothing followed are stored, and the file STOP is looked for.
@@ -54,16 +50,11 @@ class Engine:
         if isinstance(clock, DataClock):
             clock.advance(data_clock_ns())
         self._holder = uuid4()
-        self._desk = Desk(self._holder)
-        self._marks = MarkBook(self._place_of)
-        self._actions = actions.KnownActions()
+        self._open_floor(Desk(self._holder))
         self._logs: dict[_Key, FollowedLog] = {}
         self._broken: dict[_Key, float] = {}
         self._upkeep_at = 0.0
         self._retry_at = 0.0
-        # When time has something to do, in the states of this version.
-        self._due_ns = 0
-        self._passed_version = -1
         # The states' version for which the logs were looked up.
         self._followed_version = -1
 
@@ -91,11 +82,15 @@ class Engine:
 
     def _forget(self) -> None:
         """Forget all that is not stored: the next round reads it again."""
-        self._desk = Desk(self._holder, failed=self._desk.failed)
-        self._marks = MarkBook(self._place_of)
+        self._open_floor(Desk(self._holder, failed=self._desk.failed))
         self._logs.clear()
         self._upkeep_at = 0.0
-        self._passed_version = self._followed_version = -1
+        self._followed_version = -1
+
+    def _open_floor(self, desk: Desk) -> None:
+        self._desk = desk
+        self._marks = MarkBook(market(self._place_of))
+        self._floor = Floor(desk, self._clock, self._marks)
 
     def round(self) -> bool:
         """Take what is new, for a tenth of a second at most.
@@ -110,14 +105,14 @@ class Engine:
         with self._desk.one_transaction():
             # What follows from a row happens at its instant, also if the engine was killed in between.
             if self._clock.now_ns:
-                self._pass_time(self._clock.now_ns)
+                self._floor.pass_time(self._clock.now_ns)
             for arrival in self._arrivals():
-                self._pass_time(arrival.known_ns)
+                self._floor.pass_time(arrival.known_ns)
                 self._take(arrival)
-                self._pass_time(self._clock.now_ns)
+                self._floor.pass_time(self._clock.now_ns)
                 if self._desk.is_waited_for or time.monotonic() > until:
                     return True
-            self._pass_time(self._clock.idle())
+            self._floor.pass_time(self._clock.idle())
         return False
 
     @property
@@ -216,93 +211,12 @@ class Engine:
         log = self._logs[arrival.dataset, arrival.symbol]
         self._desk.move(log, arrival.place)
         if arrival.row is not None:
-            self._desk.act(self._acts_of(arrival), at_ns=self._clock.now_ns)
+            self._floor.take(arrival.row)
 
     def _place_of(self, dataset: str, symbol: str) -> LogPosition | None:
-        """Return how far a log was taken; None if it is not followed."""
+        """Return how far a log was taken; None if its rows are not followed."""
         log = self._logs.get((dataset, symbol))
-        return None if log is None else log.place.position
-
-    def _acts_of(self, arrival: Arrival) -> list[tuple[str, Act]]:
-        row, now_ns = arrival.row, self._clock.now_ns
-        if isinstance(row, RowCorrection):
-            self._marks.take(row)
-            return question(row)
-        if isinstance(row, CorporateAction):
-            self._actions.add(row)
-            self._passed_version = -1
-            return []
-        names = self._desk.of_symbol(arrival.symbol)
-        acts: list[tuple[str, Act]] = []
-        if isinstance(row, Print | BarPrint):
-            acts += [(name, partial(self._match, row)) for name in names]
-        if row is not None and self._marks.take(row):
-            acts += [(name, partial(self._revalue, now_ns)) for name in names]
-        return acts
-
-    def _match(self, row: Print | BarPrint, state: AccountState, record: Record) -> None:
-        orders = state.orders_of(row.ref.symbol)
-        if not orders:
-            return
-        currency = orders[0].instrument.currency
-        rate = self._marks.rate(currency, state.currency, now_ns=self._clock.now_ns)
-        if rate is not None and isinstance(row, Print):
-            match_print(state, row, rate, record)
-        elif rate is not None and isinstance(row, BarPrint):
-            match_bar(state, row, rate, record)
-
-    def _revalue(self, now_ns: int, state: AccountState, record: Record) -> None:
-        due.revalue(
-            state, self._marks.marks(state, now_ns=now_ns), now_ns, format_timestamp(now_ns)[:10], record
-        )
-
-    def _pass_time(self, now_ns: int) -> None:
-        """Do what is due up to an instant, for each account."""
-        now_ns = self._clock.advance(now_ns)
-        if self._desk.version == self._passed_version and now_ns < self._due_ns:
-            return
-        acts = [(name, act) for name in self._desk.states for act in self._due(now_ns)]
-        for _ in range(_MOST_TURNS):
-            if not self._desk.act(acts, at_ns=now_ns):
-                break
-        dues = [due.next_due_ns(state) for state in self._desk.states.values()]
-        dues += [settling.next_settlement_ns(state) for state in self._desk.states.values()]
-        dues += [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]
-        self._due_ns = min(each for each in dues if each is not None)
-        self._passed_version = self._desk.version
-
-    def _due(self, now_ns: int) -> list[Act]:
-        return [
-            partial(_time_passed, now_ns),
-            partial(self._actions.take_effect, self._marks, now_ns),
-            partial(settling.settle, self._marks, now_ns),
-            partial(self._new_day, now_ns),
-            partial(stopping.close_positions, self._marks, now_ns),
-        ]
-
-    def _new_day(self, now_ns: int, state: AccountState, record: Record) -> None:
-        """Begin a UTC date: charge for shorts, and mark the account."""
-        day = format_timestamp(now_ns)[:10]
-        if now_ns <= 0 or day == state.day:
-            return
-        marks = self._marks.marks(state, now_ns=now_ns)
-        if not due.can_be_valued(state, marks):
-            return
-        for passed in _days_from(state.day, day):
-            due.charge_borrowing(state, marks, passed, record)
-        due.revalue(state, marks, now_ns, day, record)
-
-
-def _days_from(first: str, end: str) -> Iterator[str]:
-    """Yield the UTC dates from one until another; none if the first is not known."""
-    if first:
-        begin = dt.date.fromisoformat(first)
-        for number in range((dt.date.fromisoformat(end) - begin).days):
-            yield (begin + dt.timedelta(number)).isoformat()
-
-
-def _time_passed(now_ns: int, state: AccountState, record: Record) -> None:
-    due.time_passed(state, now_ns, record)
+        return log.place.position if log is not None and log.is_wanted else None
 
 
 def _halt_for_log(symbol: str, state: AccountState, record: Record) -> None:

@@ -1,12 +1,9 @@
 """The newest prices of the symbols that the engine follows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from store.datasets import QUOTES, TRADES
-from store.walk import LogPosition
-from trades.stores import market_store
 from trading.core.account import AccountState
 from trading.core.events import BarPrint, Print, Reference, RowRef
 from trading.core.matching import Rate
@@ -14,8 +11,8 @@ from trading.core.positions import Position
 from trading.core.rows import MarketRow, Quote, RowCorrection
 from trading.core.terms import Side
 from trading.exceptions import NoRate, NoReferencePrice
-from trading.market.newest_rows import RowPrice, last_price, newest_quote
-from trading.market.symbols import rate_of, reference_from
+from trading.market.market import Market, reference_from
+from trading.market.newest_rows import RowPrice
 
 _SECOND_NS = 1_000_000_000
 
@@ -48,11 +45,11 @@ class _Prices:
 class MarkBook:
     """Prices by symbol: those of the store when they are asked for first, then those of the rows that the engine takes.
 
-    place_of: returns how far the engine took a log, by dataset and symbol; None for a log that it does not follow. So
-    an engine that begins again goes on with the same marks.
+    market: its `place_of` says how far the engine took a log; None for one that it does not follow. So an engine that
+    begins again goes on with the same marks.
     """
 
-    place_of: Callable[[str, str], LogPosition | None]
+    market: Market
     _prices: dict[str, _Prices] = field(default_factory=dict)
     _rates: dict[tuple[str, str], tuple[int, Rate | None]] = field(default_factory=dict)
 
@@ -79,7 +76,7 @@ class MarkBook:
         if at_ns != second_ns:
             rate = None
             with suppress(NoRate):
-                rate = rate_of(currency, base, now_ns=second_ns)
+                rate = self.market.rate(currency, base, now_ns=second_ns)
             self._rates[currency, base] = second_ns, rate
         return rate
 
@@ -90,6 +87,15 @@ class MarkBook:
             for position in state.positions.values()
         }
         return {symbol: mark for symbol, mark in marks.items() if mark is not None}
+
+    def reference(self, symbol: str, account_currency: str, *, side: Side, now_ns: int) -> Reference:
+        """Return what the market looks like, by the rows that were taken. Raises as `Market.reference`."""
+        currency = self.market.currency(symbol)
+        rate = self.rate(currency, account_currency, now_ns=now_ns)
+        if rate is None:
+            raise NoRate(currency, account_currency)
+        prices = self._prices_of(symbol, now_ns)
+        return reference_from(symbol, prices.quote, prices.last, side=side, rate=rate)
 
     def mark(self, position: Position, currency: str, *, now_ns: int) -> Reference | None:
         """Return what closing a position would get, for an account in a currency; None without a price or a rate."""
@@ -105,10 +111,7 @@ class MarkBook:
     def _prices_of(self, symbol: str, now_ns: int) -> _Prices:
         prices = self._prices.get(symbol)
         if prices is None:
-            instrument = market_store().instrument(symbol)
-            quotes, trades = (self.place_of(each.name, symbol) for each in (QUOTES, TRADES))
-            prices = _Prices(newest_quote(instrument, now_ns, quotes), last_price(instrument, now_ns, trades))
-            self._prices[symbol] = prices
+            prices = self._prices[symbol] = _Prices(*self.market.newest(symbol, now_ns))
         return prices
 
     def forget(self, symbols: Iterable[str]) -> None:

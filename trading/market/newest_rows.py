@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,10 +17,10 @@ from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
+from store.queries import QueryableStore
 from store.resolutions import Resolution
 from store.rows.knowledge import event_ends_ns
 from store.walk import ALL_ROWS, LogPosition
-from trades.stores import market_store
 from trading.core.amounts import price_of
 from trading.core.events import RowRef
 from trading.core.rows import Quote
@@ -44,12 +45,14 @@ class RowPrice(NamedTuple):
     at_ns: int
 
 
-def newest_quote(instrument: Instrument, now_ns: int, place: LogPosition | None = None) -> Quote | None:
+def newest_quote(
+    store: QueryableStore, instrument: Instrument, now_ns: int, place: LogPosition | None = None
+) -> Quote | None:
     """Return the last firm quote that is dated up to an instant; None if there is none. Raises `StorageError`s.
 
     place: rows after it are not read, nor is what is corrected after it; None for all.
     """
-    found = _newest_row(QUOTES, instrument, now_ns, firm_quotes, place)
+    found = _newest_row(store, QUOTES, instrument, now_ns, is_wanted=firm_quotes, place=place)
     if found is None:
         return None
     row, ref = found
@@ -57,24 +60,29 @@ def newest_quote(instrument: Instrument, now_ns: int, place: LogPosition | None 
     return Quote(ref=ref, bid=bid, ask=ask, known_ns=now_ns)
 
 
-def last_price(instrument: Instrument, now_ns: int, place: LogPosition | None = None) -> RowPrice | None:
+def last_price(
+    store: QueryableStore, instrument: Instrument, now_ns: int, place: LogPosition | None = None
+) -> RowPrice | None:
     """Return the price of the last ordinary print that is dated up to an instant.
 
     Without trades it is the close of the last stored bar that has ended; None without bars. place: in the log of
     trades, see `newest_quote`. Raises `StorageError`s.
     """
-    found = _newest_row(TRADES, instrument, now_ns, lambda rows: ordinary_prints(rows, instrument), place)
+    is_wanted = partial(ordinary_prints, instrument=instrument)
+    found = _newest_row(store, TRADES, instrument, now_ns, is_wanted=is_wanted, place=place)
     if found is not None:
         return RowPrice(found[1], price_of(found[0]["price"]), found[1].timestamp_ns)
-    if head_of(market_store(), TRADES, instrument.symbol) != NO_COMMIT:
+    if head_of(store, TRADES, instrument.symbol) != NO_COMMIT:
         return None
-    return _last_close(instrument.symbol, now_ns)
+    return _last_close(store, instrument.symbol, now_ns)
 
 
-def _last_close(symbol: str, now_ns: int) -> RowPrice | None:
-    if head_of(market_store(), BARS, symbol) == NO_COMMIT:
+def _last_close(store: QueryableStore, symbol: str, now_ns: int) -> RowPrice | None:
+    if head_of(store, BARS, symbol) == NO_COMMIT:
         return None
-    found = _searched_row(BARS, symbol, now_ns, lambda rows: event_ends_ns(BARS, rows) <= now_ns)
+    found = _searched_row(
+        store, BARS, symbol, now_ns, is_wanted=lambda rows: event_ends_ns(BARS, rows) <= now_ns
+    )
     if found is None:
         return None
     row, ref = found
@@ -83,9 +91,11 @@ def _last_close(symbol: str, now_ns: int) -> RowPrice | None:
 
 
 def _newest_row(
+    store: QueryableStore,
     dataset: Dataset,
     instrument: Instrument,
     now_ns: int,
+    *,
     is_wanted: Callable[[pa.Table], Mask],
     place: LogPosition | None,
 ) -> _Found:
@@ -93,47 +103,51 @@ def _newest_row(
 
     It is kept until the next commit, unless the log has later rows.
     """
-    store, symbol = market_store(), instrument.symbol
+    symbol = instrument.symbol
     head = head_of(store, dataset, symbol)
     if NO_COMMIT in (head, place and place.commit):
         return None
     if place is not None or store.completeness(dataset, symbol).newest_ns > now_ns:
-        return _searched_row(dataset, symbol, now_ns, is_wanted, place)
+        return _searched_row(store, dataset, symbol, now_ns, is_wanted=is_wanted, place=place)
     key = (store, dataset.name, symbol)
     with _lock:
         kept = _newest.get(key)
     if kept is not None and kept[:2] == (head, instrument):
         return kept[2]
-    found = _searched_row(dataset, symbol, now_ns, is_wanted)
+    found = _searched_row(store, dataset, symbol, now_ns, is_wanted=is_wanted)
     with _lock:
         _newest[key] = head, instrument, found
     return found
 
 
 def _searched_row(
+    store: QueryableStore,
     dataset: Dataset,
     symbol: str,
     now_ns: int,
+    *,
     is_wanted: Callable[[pa.Table], Mask],
     place: LogPosition | None = None,
 ) -> _Found:
-    store, window = market_store(), Window(ALL_TIME.start_ns, now_ns + 1)
+    window = Window(ALL_TIME.start_ns, now_ns + 1)
     commit = None if place is None else place.commit.number
     for count in _ROWS_SEARCHED:
         part = store.take_window(dataset, symbol, window, count, from_end=True, commit=commit)
         rows = store.versions(dataset, symbol, part, commit=commit)
-        is_read = standing(rows, None) & _is_before(place, dataset, symbol, rows)
+        is_read = standing(rows, None) & _is_before(store, place, dataset, symbol, rows)
         found = np.flatnonzero(is_read & is_wanted(rows))
         if len(found):
             (row,) = rows.slice(int(found[-1]), 1).to_pylist()
-            return row, _ref_of(dataset, symbol, row)
+            return row, _ref_of(store, dataset, symbol, row)
         if part.start_ns <= window.start_ns:
             break
         window = Window(window.start_ns, part.start_ns)
     return None
 
 
-def _is_before(place: LogPosition | None, dataset: Dataset, symbol: str, versions: pa.Table) -> Mask:
+def _is_before(
+    store: QueryableStore, place: LogPosition | None, dataset: Dataset, symbol: str, versions: pa.Table
+) -> Mask:
     """Return which versions are before a place.
 
     versions: up to its commit. Corrections of its commit count as before it.
@@ -147,19 +161,15 @@ def _is_before(place: LogPosition | None, dataset: Dataset, symbol: str, version
     own = np.flatnonzero(commit == place.commit.number)
     if len(own):
         timestamp_ns, number = int(time_ns[own[0]]), int(arrival[own[0]])
-        stored_by, ordinal = market_store().row_origin(
-            dataset, symbol, timestamp_ns=timestamp_ns, arrival=number
-        )
+        stored_by, ordinal = store.row_origin(dataset, symbol, timestamp_ns=timestamp_ns, arrival=number)
         if stored_by == place.commit:
             is_before[own] = arrival[own] - number + ordinal < place.ordinal
     return is_before
 
 
-def _ref_of(dataset: Dataset, symbol: str, version: Mapping[str, Any]) -> RowRef:
+def _ref_of(store: QueryableStore, dataset: Dataset, symbol: str, version: Mapping[str, Any]) -> RowRef:
     time_ns = version["timestamp"]
-    commit, ordinal = market_store().row_origin(
-        dataset, symbol, timestamp_ns=time_ns, arrival=version["arrival"]
-    )
+    commit, ordinal = store.row_origin(dataset, symbol, timestamp_ns=time_ns, arrival=version["arrival"])
     return RowRef(
         dataset=dataset.name, symbol=symbol, commit=commit.token, ordinal=ordinal, timestamp_ns=time_ns
     )

@@ -7,9 +7,10 @@ from store.timestamps import DAY_NS, format_timestamp
 from trading.core.amounts import money
 from trading.core.positions import Position
 from trading.core.statement import BreakKind, Statement, StatementBreak, Tolerances, compare
+from trading.core.terms import Side
 from trading.documents import Document, number, number_or_null, order_document
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
-from trading.market.symbols import mark_of, terms_of
+from trading.market.symbols import market
 from trading.models import Account
 from trading.reading.selectors import ValuedAccount, account_valued, execution_documents
 
@@ -68,9 +69,10 @@ def _value(found: StatementBreak, valued: ValuedAccount) -> Decimal | None:
     if found.kind is BreakKind.CASH:
         return found.difference
     with suppress(NoReferencePrice, NoRate, NotTradable):
-        mark = valued.marks.get(found.symbol) or mark_of(
-            found.symbol, valued.state.currency, is_long=found.theirs > 0, now_ns=valued.now_ns
+        side = Side.SELL if found.theirs > 0 else Side.BUY
+        mark = valued.marks.get(found.symbol) or market().reference(
+            found.symbol, valued.state.currency, side=side, now_ns=valued.now_ns
         )
-        terms = found.held[0].terms if found.held else terms_of(found.symbol)
+        terms = found.held[0].terms if found.held else market().terms(found.symbol)
         return money(found.value(mark.price, terms.multiplier), mark.rate)
     return None

@@ -11,11 +11,12 @@ from django.db.models import QuerySet
 
 from ratelimit.callers import ALL_ACCOUNTS, Caller
 from trading.core.account import AccountState, encoded_state
-from trading.core.amounts import ZERO, money
+from trading.core.amounts import money
 from trading.core.configuration import RiskConfig
 from trading.core.events import AccountOpened, RiskConfigured, Transferred
 from trading.core.terms import AccountKind
-from trading.core.valuation import UnknownMark, equity_of, opening_orders
+from trading.core.transfers import refusal_of
+from trading.core.valuation import UnknownMark, equity_of
 from trading.exceptions import (
     AccountExists,
     AccountNotValued,
@@ -88,21 +89,10 @@ def account_transfer(*, name: str, transfer: str, amount: Decimal) -> None:
             equity = equity_of(state, marks_of(state, now_ns=now_ns))
         except UnknownMark as error:
             raise AccountNotValued(f"the account cannot be valued: {error}") from None
-        if -amount > withdrawable(state, equity):
-            raise InvalidTransfer("the money is not there, or pays for positions and orders")
-        # Marks are scaled by the transfer, which keeps every loss known; nothing scales to nothing, and so forgets.
-        if -amount >= equity and equity < max(state.high_water, state.day_equity, state.start_equity):
-            raise InvalidTransfer("leave something in an account that has losses, so that they stay known")
+        refusal = refusal_of(state, equity, amount)
+        if refusal is not None:
+            raise InvalidTransfer(refusal)
         journal.record(Transferred(transfer=transfer, amount=money(amount), equity=equity), at_ns=now_ns)
-
-
-def withdrawable(state: AccountState, equity: Decimal) -> Decimal:
-    """Return what may be paid out: the cash that pays for nothing. A margin account must be flat and without orders."""
-    orders = opening_orders(state.orders.values())
-    if state.kind is AccountKind.MARGIN and (state.positions or orders):
-        return ZERO
-    committed = sum((money(each.remaining, each.worth) + each.fee for each in orders), ZERO)
-    return max(min(state.cash - committed, equity), ZERO)
 
 
 def preferences_change(*, account: Account, changes: Mapping[str, Any]) -> None:

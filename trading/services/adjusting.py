@@ -7,11 +7,10 @@ from trading.core.amounts import ZERO, money, quantity
 from trading.core.events import CashAdjusted, PositionAdjusted
 from trading.core.terms import AccountKind
 from trading.exceptions import AdjustmentRefused, UnknownPosition
-from trading.journal import open_journal, state_of
+from trading.journal import follow, open_journal, state_of
 from trading.lease import engine_status
-from trading.market.symbols import heads_of, rate_of, terms_of
+from trading.market.symbols import market
 from trading.models import Account
-from trading.services.acceptance import follow
 
 
 def cash_adjust(*, account: Account, amount: Decimal, reason: str, by: str, seen: int | None = None) -> int:
@@ -43,9 +42,9 @@ def position_adjust(
     """
     now_ns, before = engine_status().now_ns, state_of(account)
     known = before.position(symbol, strategy)
-    terms = terms_of(symbol) if known is None else known.terms
-    rate, _ = rate_of(terms.currency, before.currency, now_ns=now_ns)
-    heads = heads_of(symbol, before.currency)
+    terms = market().terms(symbol) if known is None else known.terms
+    rate, _ = market().rate(terms.currency, before.currency, now_ns=now_ns)
+    heads = market().heads(symbol, before.currency)
     with open_journal(account.name) as journal:
         state = journal.state
         _require_unchanged(state, seen)

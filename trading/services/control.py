@@ -10,10 +10,10 @@ from django.db import Error, transaction
 from django.utils import timezone
 
 from audit.services import event_record
-from trading.core.account import RUNNING, STOPPED, STOPPING, AccountState
+from trading.core.account import RUNNING, AccountState
 from trading.core.amounts import ZERO
 from trading.core.configuration import RiskConfig
-from trading.core.due import request_cancels
+from trading.core.due import request_stop
 from trading.core.events import (
     Executed,
     ExecutionBusted,
@@ -21,7 +21,6 @@ from trading.core.events import (
     OverrideEnded,
     RiskConfigured,
     RiskOverridden,
-    StopRequested,
     TradingStarted,
     decoded,
 )
@@ -41,8 +40,6 @@ from trading.services.orders import order_in
 logger = logging.getLogger(__name__)
 
 STOP_FILE = "STOP"
-# By whom closing orders of a stop are.
-STOP = "stop"
 _ACTIONS = ("split_applied", "dividend_paid")
 
 
@@ -61,19 +58,11 @@ def trading_start(*, account: Account, by: str) -> AccountState:
 
 
 def trading_stop(*, account: Account, by: str, reason: str = "") -> AccountState:
-    """Ask that all orders are cancelled and all positions closed. The engine does it.
-
-    It may be asked again at any time. The orders that close positions for a stop are not cancelled by the next one.
-    """
+    """Ask that all orders are cancelled and all positions closed; see `request_stop`. The engine does it."""
     now_ns = engine_status().now_ns
     with open_journal(account.name) as journal:
-        state = journal.state
-        is_needed = bool(state.positions or state.orders) if state.status == STOPPED else True
-        if state.status != STOPPING and is_needed:
-            journal.record(StopRequested(by=by, reason=reason), at_ns=now_ns)
-        orders = [order for order in state.orders.values() if order.by != STOP]
-        request_cancels(orders, journal.at(now_ns), reason=STOP, by=by)
-        return state
+        request_stop(journal.state, journal.at(now_ns), by=by, reason=reason)
+        return journal.state
 
 
 def trading_stop_each(*, accounts: Iterable[Account], by: str, reason: str = "") -> None:

@@ -5,27 +5,18 @@ from uuid import UUID
 
 import msgspec
 
+from trading.core.acceptance import accept, accept_closing, closing_order, closing_view
 from trading.core.account import AccountState
 from trading.core.due import request_cancels
 from trading.core.events import CancelRequested
-from trading.core.matching import Record
-from trading.core.orders import Order, OrderState, OrderTerms, OrderType, TimeInForce
+from trading.core.orders import Order, OrderState, OrderTerms
 from trading.core.positions import Position
-from trading.core.terms import Side
 from trading.exceptions import ClientOrderIdReused, OrderNotOpen, UnknownOrder, UnknownPosition
 from trading.journal import Journal, open_journal, state_of
 from trading.lease import engine_status, require_engine
+from trading.market.symbols import market
 from trading.models import Account, OrderRow
-from trading.services.acceptance import (
-    MarketView,
-    accept,
-    closing_view,
-    judge,
-    mark_of_position,
-    market_view,
-    marks_of,
-    raise_if_refused,
-)
+from trading.services.acceptance import judge, mark_of_position, market_view, raise_if_refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +139,6 @@ def order_replace(*, account: Account, order_id: UUID, order: OrderTerms, by: st
         return Submitted(journal.state.orders[new_id], journal.state.number)
 
 
-def closing_order(position: Position) -> OrderTerms:
-    """Return the market order that closes a position."""
-    return OrderTerms(
-        symbol=position.symbol,
-        side=Side.SELL if position.quantity > 0 else Side.BUY,
-        quantity=abs(position.quantity),
-        type=OrderType.MARKET,
-        time_in_force=TimeInForce.GTC,
-        reduce_only=True,
-        strategy=position.strategy,
-    )
-
-
 def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> Submitted:
     """Accept a market order that closes a position. It needs no engine: it is the first thing that the engine does.
 
@@ -169,7 +147,6 @@ def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> 
     now_ns = engine_status().now_ns
     before = state_of(account)
     position = _position_in(before, symbol, strategy)
-    marks = marks_of(before, now_ns=now_ns)
     mark = mark_of_position(position, before.currency, now_ns=now_ns)
     with open_journal(account.name) as journal:
         position = _position_in(journal.state, symbol, strategy)
@@ -179,7 +156,7 @@ def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> 
             )
             if is_closing and order.may_be_cancelled:
                 return Submitted(order, journal.state.number, is_repeated=True)
-        view = closing_view(journal.state, position, mark, marks)
+        view = closing_view(position, mark, market().heads(symbol, before.currency))
         order_id = accept_closing(journal.state, journal.at(now_ns), position, view, now_ns=now_ns, by=by)
         return Submitted(journal.state.orders[order_id], journal.state.number)
 
@@ -189,11 +166,3 @@ def _position_in(state: AccountState, symbol: str, strategy: str) -> Position:
     if position is None:
         raise UnknownPosition(f"the account holds no {symbol}")
     return position
-
-
-def accept_closing(
-    state: AccountState, record: Record, position: Position, view: MarketView, *, now_ns: int, by: str
-) -> str:
-    """Accept a market order that closes a position, whatever the state of the account. Return its id."""
-    found = judge(state, closing_order(position), view, now_ns=now_ns)
-    return accept(state, record, found, view, now_ns=now_ns, by=by)

@@ -9,6 +9,7 @@ import msgspec
 
 from ratelimit.callers import Caller
 from store.timestamps import format_timestamp
+from trading.core.acceptance import accept
 from trading.core.amounts import NS_PER_SECOND, money, percent
 from trading.core.orders import OrderTerms
 from trading.core.risk import RiskVerdict
@@ -24,7 +25,7 @@ from trading.exceptions import PreviewExpired, PreviewStale, PreviewUsed, Unknow
 from trading.journal import open_journal, state_of
 from trading.lease import engine_status, require_engine
 from trading.models import Account, Preview
-from trading.services.acceptance import accept, judge, market_view
+from trading.services.acceptance import judge, market_view
 from trading.services.orders import Submitted, require_new_client_order_id
 
 PREVIEW_SECONDS = 30

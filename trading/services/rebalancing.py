@@ -38,7 +38,7 @@ from trading.exceptions import (
 )
 from trading.journal import state_of
 from trading.lease import engine_status
-from trading.market.symbols import mark_of, terms_of
+from trading.market.symbols import market
 from trading.models import Account, OrderRow, TargetModel
 from trading.services.acceptance import judge, market_view, marks_of
 from trading.services.orders import order_cancel, order_in, order_submit
@@ -110,8 +110,8 @@ def rebalance_plan(
 
 def _quoted(symbol: str, currency: str, now_ns: int) -> Quoted | Unquoted:
     try:
-        reference = mark_of(symbol, currency, is_long=True, now_ns=now_ns)
-        quote = Quoted(terms=terms_of(symbol), reference=reference)
+        reference = market().reference(symbol, currency, side=Side.SELL, now_ns=now_ns)
+        quote = Quoted(terms=market().terms(symbol), reference=reference)
     except (NotTradable, NoReferencePrice, NoRate) as error:
         return Unquoted(reason=error.code, message=str(error))
     if quote.terms.is_margined:

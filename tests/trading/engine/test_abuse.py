@@ -285,6 +285,6 @@ def test_each_day_of_a_short_is_charged_once_also_days_without_rows(desk: Tradin
 def test_without_a_price_no_day_is_charged_or_begun(desk: TradingDesk):
     buy(desk, 1)
     recorded: list[Any] = []
-    desk.engine._marks = mock.Mock(marks=mock.Mock(return_value={}))
-    desk.engine._new_day(at_ns(3 * 86_400), desk.state, recorded.append)
+    desk.engine._floor._marks = mock.Mock(marks=mock.Mock(return_value={}))
+    desk.engine._floor._new_day(at_ns(3 * 86_400), desk.state, recorded.append)
     assert (recorded, desk.state.day) == ([], "2025-06-05")

@@ -13,8 +13,8 @@ from trades.stores import market_store
 from trading.core.configuration import Zone
 from trading.core.orders import OrderState
 from trading.core.terms import Side
+from trading.journal import follow
 from trading.models import LogProgress
-from trading.services.acceptance import follow
 
 pytestmark = pytest.mark.django_db
 

@@ -22,6 +22,7 @@ from trading.core.terms import AccountKind, Side
 from trading.engine.clock import DataClock
 from trading.engine.desk import EngineReplaced
 from trading.engine.engine import Engine
+from trading.engine.floor import Floor
 from trading.exceptions import EngineUnavailable
 from trading.journal import state_of
 from trading.lease import lease_end
@@ -67,17 +68,17 @@ def away() -> None:
 def test_an_account_that_fails_does_not_stop_the_others(desk: TradingDesk, is_late: bool):
     desk.order("COIN", Side.BUY, 1)
     other(desk)
-    match = Engine._match
+    match = Floor._match
 
-    def failing(engine: Engine, row: Any, state: AccountState, record: Record) -> None:
+    def failing(floor: Floor, row: Any, state: AccountState, record: Record) -> None:
         if state.id == "ACC" and not is_late:
             raise ValueError("corrupt")
-        match(engine, row, state, record)
+        match(floor, row, state, record)
         if state.id == "ACC":
             raise ValueError("corrupt")
 
     prints("COIN", (1, 100.0, 10.0), (2, 100.0, 10.0))
-    with mock.patch.object(Engine, "_match", failing):
+    with mock.patch.object(Floor, "_match", failing):
         rounds(desk.engine, 4)
     assert desk.engine._desk.failed == {"ACC"}
     assert desk.state.positions == {}
@@ -88,14 +89,14 @@ def test_an_account_that_fails_does_not_stop_the_others(desk: TradingDesk, is_la
 def test_the_engine_goes_on_after_an_error_of_the_database(desk: TradingDesk):
     desk.order("COIN", Side.BUY, 1)
     prints("COIN", (1, 100.0, 10.0))
-    match, failures = Engine._match, iter([True])
+    match, failures = Floor._match, iter([True])
 
     def failing(*args: Any) -> None:
         if next(failures, False):
             raise OperationalError("database table is locked")
         match(*args)
 
-    with mock.patch.object(Engine, "_match", failing):
+    with mock.patch.object(Floor, "_match", failing):
         rounds(desk.engine, 3)
     assert desk.engine._desk.failed == set()
     assert desk.state.positions["COIN"].quantity == 1

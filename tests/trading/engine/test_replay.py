@@ -21,7 +21,7 @@ from trades.stores import market_store
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
 from trading.exceptions import TradingError
-from trading.services.acceptance import follow
+from trading.journal import follow
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
 SYMBOLS = ("AAA", "BBB")

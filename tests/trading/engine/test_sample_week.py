@@ -26,9 +26,9 @@ from trades.stores import market_store
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
 from trading.exceptions import TradingError
+from trading.journal import follow
 from trading.models import ExecutionRow, OrderRow
 from trading.reading.explain import execution_explain
-from trading.services.acceptance import follow
 from trading.services.control import trading_stop
 
 pytestmark = [pytest.mark.system, pytest.mark.django_db(transaction=True)]

@@ -13,6 +13,7 @@ from store.instruments import Instrument
 from store.timestamps import DAY_NS, SECOND_NS
 from tests.trading.desks import FREE, TradingDesk, at_ns, coin, prints
 from trades.stores import market_store
+from trading.core.due import STOP
 from trading.core.events import CloseQueued, decoded
 from trading.core.orders import OrderState, OrderType, TimeInForce
 from trading.core.terms import Side
@@ -20,10 +21,11 @@ from trading.engine.clock import DataClock
 from trading.engine.engine import Engine
 from trading.exceptions import TradingHalted
 from trading.lease import lease_end
+from trading.market.market import Market
 from trading.models import EventRow, OrderRow, TradeRow
 from trading.services import control
 from trading.services.accounts import heartbeat, preferences_change
-from trading.services.control import STOP, trading_stop
+from trading.services.control import trading_stop
 from trading.services.orders import order_cancel
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +89,7 @@ def test_a_stop_closes_at_the_marks_of_the_engine_without_reading_the_store(desk
     hold(desk, "COIN")
     hold(desk, "AAPL")
     trading_stop(account=desk.account, by="test")
-    with mock.patch("trading.services.acceptance.mark_of", side_effect=AssertionError):
+    with mock.patch.object(Market, "reference", side_effect=AssertionError):
         desk.run()
     accepted = EventRow.objects.filter(name="order_accepted", body__contains=f'"by":"{STOP}"')
     bodies = accepted.values_list("body", flat=True)

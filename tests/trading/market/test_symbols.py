@@ -14,7 +14,7 @@ from trades.stores import market_store
 from trading.core.events import Reference
 from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
-from trading.market.symbols import heads_of, mark_of, rate_of, reference_of, terms_of
+from trading.market.symbols import market
 from trading.models import InstrumentTerms
 
 LATER = NOON + 3_600 * SECOND_NS
@@ -26,12 +26,12 @@ def store(default_store) -> QueryableStore:
 
 
 def bought(now_ns: int = LATER, side: Side = Side.BUY, currency: str = "USD") -> Reference:
-    return reference_of(SYMBOL, currency, side=side, now_ns=now_ns)
+    return market().reference(SYMBOL, currency, side=side, now_ns=now_ns)
 
 
 def declared(store: QueryableStore, **facts: Any) -> Terms:
     store.set_instrument(Instrument(SYMBOL, **facts))
-    return terms_of(SYMBOL)
+    return market().terms(SYMBOL)
 
 
 @pytest.mark.django_db
@@ -56,7 +56,7 @@ class TestTerms:
 
     def test_the_currency_of_a_pair_is_that_of_its_price(self, store):
         store.set_instrument(Instrument("USD-JPY", instrument_class=FX))
-        assert terms_of("USD-JPY").currency == "JPY"
+        assert market().terms("USD-JPY").currency == "JPY"
 
     def test_what_was_declared_here_comes_first(self, store):
         InstrumentTerms.objects.create(
@@ -69,7 +69,7 @@ class TestTerms:
 
     def test_options_are_refused(self, store):
         with pytest.raises(NotTradable, match="of the class option, which is not traded here"):
-            terms_of("AAPL250117C00190000")
+            market().terms("AAPL250117C00190000")
         with pytest.raises(NotTradable):
             declared(store, instrument_class=OPTION)
 
@@ -94,8 +94,6 @@ class TestPrices:
             refs=(ref(quotes, 1, rows[1], QUOTES), ref(trades, 0, trade(3))),
         )
         assert bought(side=Side.SELL).price == Decimal("99.25")
-        assert mark_of(SYMBOL, "USD", is_long=True, now_ns=LATER).price == Decimal("99.25")
-        assert mark_of(SYMBOL, "USD", is_long=False, now_ns=LATER) == reference
 
     def test_without_a_quote_it_is_the_last_price(self, store):
         trades = append(store, TRADES, trade(2, 102.0), trade(1, 101.0))
@@ -202,8 +200,8 @@ class TestRates:
         append(store, QUOTES, quote(3, None, 1.5), symbol="EUR-USD")
         pair = append(store, TRADES, trade(1, 1.2), symbol="EUR-USD")
         found = ref(pair, 0, trade(1), symbol="EUR-USD")
-        assert rate_of("EUR", "USD", now_ns=LATER) == (Decimal("1.2"), found)
-        assert rate_of("USD", "EUR", now_ns=LATER) == (Decimal("0.833333333333333"), found)
+        assert market().rate("EUR", "USD", now_ns=LATER) == (Decimal("1.2"), found)
+        assert market().rate("USD", "EUR", now_ns=LATER) == (Decimal("0.833333333333333"), found)
 
     def test_the_same_currency_needs_no_pair(self, store):
         append(store, TRADES, trade())
@@ -221,13 +219,13 @@ class TestLogs:
         unknown = {
             f"{each.name}:{SYMBOL}": "0-000000" for each in (QUOTES, CORPORATE_ACTIONS, TRADING_STATUS)
         }
-        assert heads_of(SYMBOL, "USD") == {f"trades:{SYMBOL}": trades.commit.token} | unknown
+        assert market().heads(SYMBOL, "USD") == {f"trades:{SYMBOL}": trades.commit.token} | unknown
 
     def test_bars_only_without_trades(self, store):
-        assert f"{BARS.name}:{SYMBOL}" in heads_of(SYMBOL, "USD")
+        assert f"{BARS.name}:{SYMBOL}" in market().heads(SYMBOL, "USD")
 
     def test_those_of_the_pair_that_converts_the_currency(self, store):
         store.set_instrument(Instrument(SYMBOL, currency="EUR"))
         pair = append(store, QUOTES, quote(3, 1.0, 1.5), symbol="USD-EUR")
-        assert heads_of(SYMBOL, "USD")["quotes:USD-EUR"] == pair.commit.token
-        assert not [name for name in heads_of(SYMBOL, "EUR") if "USD" in name]
+        assert market().heads(SYMBOL, "USD")["quotes:USD-EUR"] == pair.commit.token
+        assert not [name for name in market().heads(SYMBOL, "EUR") if "USD" in name]

@@ -1,0 +1,85 @@
+"""Accounts in memory that do what a script says, over the rows of a store."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from store.declarations import Dataset
+from store.protocol import ALL_TIME
+from store.queries import QueryableStore
+from store.walk import BEGINNING
+from trading.core.acceptance import accept, judge
+from trading.core.account import AccountState
+from trading.core.acts import Act
+from trading.core.events import Event, encoded
+from trading.core.matching import Record
+from trading.core.orders import OrderTerms
+from trading.core.rows import MarketRow
+from trading.engine.clock import DataClock
+from trading.engine.floor import Floor
+from trading.engine.logs import FollowedLog, ReadPosition
+from trading.engine.marks import MarkBook
+from trading.engine.memory_desk import MemoryDesk, RecordedEvent
+from trading.engine.replaying import ReplayedLogs, run
+from trading.market.market import Market
+from trading.market.views import market_view
+
+Input = Event | OrderTerms | Callable[[AccountState, Record], object]
+Step = tuple[int, Sequence[Input]]
+
+
+class Script:
+    """Inputs of an account at their instants: events, orders, acts."""
+
+    def __init__(self, account: str, steps: Iterable[Step], market: Market) -> None:
+        self._account, self._steps, self._market = account, list(steps), market
+
+    def next_ns(self) -> int | None:
+        return self._steps[0][0] if self._steps else None
+
+    def due(self, now_ns: int) -> list[tuple[str, Act]]:
+        at_ns, inputs = self._steps.pop(0)
+        assert at_ns == now_ns
+
+        def act(state: AccountState, record: Record) -> None:
+            for each in inputs:
+                self._do(each, now_ns, state, record)
+
+        return [(self._account, act)]
+
+    def taken(self, row: MarketRow) -> list[tuple[str, Act]]:
+        return []
+
+    def _do(self, given: Input, now_ns: int, state: AccountState, record: Record) -> None:
+        if isinstance(given, OrderTerms):
+            view = market_view(self._market, self._market, state, given, now_ns=now_ns)
+            found = judge(state, given, view, now_ns=now_ns)
+            if found.is_passed:
+                accept(state, record, found, view, now_ns=now_ns, by="test")
+        elif callable(given):
+            given(state, record)
+        else:
+            record(given)
+
+
+def run_script(
+    store: QueryableStore,
+    logs: Iterable[tuple[Dataset, str]],
+    steps: Sequence[Step],
+    *,
+    until_ns: int,
+    account: str = "ACC",
+) -> list[tuple[int, int, str]]:
+    """Return the events of an account that follows a script: number, instant, bytes. It begins with events."""
+    clock, kept = DataClock(), list[RecordedEvent]()
+    start = ReadPosition(BEGINNING, ALL_TIME.start_ns)
+    replayed = ReplayedLogs(FollowedLog(store, clock, *log, start) for log in logs)
+    market = Market(store, place_of=replayed.place_of)
+    desk = MemoryDesk(kept.append)
+    (begin_ns, opening), *later = steps
+    for event in opening:
+        assert not isinstance(event, OrderTerms)
+        assert not callable(event)
+        desk.record(account, event, at_ns=begin_ns)
+    floor = Floor(desk, clock, MarkBook(market), [Script(account, later, market)])
+    floor.pass_time(begin_ns)
+    run(floor, replayed, until_ns=until_ns)
+    return [(each.number, each.at_ns, encoded(each.event)) for each in kept]

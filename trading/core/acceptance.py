@@ -1,0 +1,176 @@
+"""From an order to its acceptance: the checks, by what the market says, and the events."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID, uuid5
+
+import msgspec
+
+from trading.core.account import AccountState
+from trading.core.amounts import NS_PER_SECOND, ZERO
+from trading.core.configuration import RiskConfig, latency_ns
+from trading.core.events import OrderAccepted, Reference
+from trading.core.matching import Record
+from trading.core.orders import Leg, OrderTerms, OrderType, TimeInForce
+from trading.core.positions import Position
+from trading.core.risk import Proposal, RiskVerdict, propose, verdict
+from trading.core.terms import Side, Terms
+
+# An immediate order that no print came for ends after so many seconds.
+IMMEDIATE_SECONDS = 1
+_ORDER_IDS = UUID("7a4c3f0e-52a1-5d39-9c57-1e0f7d6b2a90")
+
+
+@dataclass(frozen=True, slots=True)
+class MarketView:
+    """What the market says for a decision about one order.
+
+    marks: of the symbols that the account holds. heads: see `OrderAccepted.commits`. expires_ns: when the order ends;
+    None for gtc.
+    """
+
+    terms: Terms
+    reference: Reference
+    marks: Mapping[str, Reference]
+    heads: Mapping[str, str]
+    expires_ns: int | None
+
+
+def end_of(
+    order: OrderTerms, config: RiskConfig, *, now_ns: int, session_end_ns: Callable[[], int | None]
+) -> int | None:
+    """Return when an order ends that comes now; None for gtc. session_end_ns: asked for a day order."""
+    if order.time_in_force is TimeInForce.DAY:
+        return session_end_ns()
+    if order.time_in_force.is_immediate:
+        return now_ns + latency_ns(config) + IMMEDIATE_SECONDS * NS_PER_SECOND
+    return None
+
+
+def closing_view(position: Position, mark: Reference | None, heads: Mapping[str, str]) -> MarketView:
+    """Return what is needed to close a position. An order that only reduces is judged without marks.
+
+    Without a mark of its own, because it has no price or no rate, the position is closed all the same.
+    """
+    price = position.average_price or ZERO
+    reference = mark or Reference(symbol=position.symbol, price=price, rate=Decimal(1))
+    return MarketView(position.terms, reference, marks={}, heads=heads, expires_ns=None)
+
+
+def closing_order(position: Position) -> OrderTerms:
+    """Return the market order that closes a position."""
+    return OrderTerms(
+        symbol=position.symbol,
+        side=Side.SELL if position.quantity > 0 else Side.BUY,
+        quantity=abs(position.quantity),
+        type=OrderType.MARKET,
+        time_in_force=TimeInForce.GTC,
+        reduce_only=True,
+        strategy=position.strategy,
+    )
+
+
+def closing_terms(state: AccountState, order: OrderTerms) -> OrderTerms:
+    """Return the order, marked as reducing if it and the working orders of its side close no more than is held.
+
+    Legs of brackets do not count: they end with the position.
+    """
+    position = state.position(order.symbol, order.strategy)
+    if order.reduce_only or order.has_legs or position is None:
+        return order
+    working = sum(
+        (
+            each.remaining
+            for each in state.orders_of(order.symbol)
+            if each.terms.side is order.side
+            and each.terms.strategy == order.strategy
+            and each.parent_id is None
+        ),
+        ZERO,
+    )
+    if order.quantity + working > -position.quantity * order.side.sign:
+        return order
+    return msgspec.structs.replace(order, reduce_only=True)
+
+
+def judge(state: AccountState, order: OrderTerms, view: MarketView, *, now_ns: int) -> RiskVerdict:
+    """Check an order in the account's state."""
+    proposal = propose(state, closing_terms(state, order), view.terms, view.reference)
+    return verdict(state, proposal, view.marks, now_ns=now_ns)
+
+
+def accept(
+    state: AccountState,
+    record: Record,
+    found: RiskVerdict,
+    view: MarketView,
+    *,
+    now_ns: int,
+    by: str,
+    replaces: str | None = None,
+) -> str:
+    """Record an order that passed its checks, and the legs of its bracket. Return its id."""
+    order_id = _next_order_id(state)
+    proposal = found.proposal
+    event = OrderAccepted(
+        order_id=order_id,
+        order=proposal.order,
+        terms=proposal.terms,
+        submitted_ns=now_ns,
+        matches_after_ns=now_ns + latency_ns(state.config),
+        reference=proposal.reference,
+        checks=found.checks,
+        risk_version=state.risk_version,
+        worth=proposal.worth,
+        margin=proposal.margin,
+        fee=proposal.fee,
+        expires_ns=view.expires_ns,
+        collar=proposal.collar,
+        is_taking=proposal.is_taking,
+        commits=dict(view.heads),
+        replaces=replaces,
+        by=by,
+    )
+    record(event)
+    for leg, terms in _legs(proposal):
+        record(
+            msgspec.structs.replace(
+                event, order_id=_next_order_id(state), order=terms, worth=ZERO, margin=ZERO, fee=ZERO, expires_ns=None,
+                collar=None, is_taking=False, checks=(), leg_of=order_id, leg=leg, replaces=None,
+            )
+        )  # fmt: skip
+    return order_id
+
+
+def accept_closing(
+    state: AccountState, record: Record, position: Position, view: MarketView, *, now_ns: int, by: str
+) -> str:
+    """Accept a market order that closes a position, whatever the state of the account. Return its id."""
+    found = judge(state, closing_order(position), view, now_ns=now_ns)
+    return accept(state, record, found, view, now_ns=now_ns, by=by)
+
+
+def _next_order_id(state: AccountState) -> str:
+    """Return the id of the order that the next event accepts. The same events give the same ids."""
+    return str(uuid5(_ORDER_IDS, f"{state.id} {state.number + 1}"))
+
+
+def _legs(proposal: Proposal) -> list[tuple[Leg, OrderTerms]]:
+    order = proposal.order
+    base = OrderTerms(
+        symbol=order.symbol,
+        side=order.side.opposite,
+        quantity=order.quantity,
+        time_in_force=TimeInForce.GTC,
+        reduce_only=True,
+        strategy=order.strategy,
+    )
+    legs = []
+    if order.take_profit is not None:
+        terms = msgspec.structs.replace(base, type=OrderType.LIMIT, limit_price=order.take_profit)
+        legs.append((Leg.TAKE_PROFIT, terms))
+    if order.stop_loss is not None:
+        terms = msgspec.structs.replace(base, type=OrderType.STOP, stop_price=order.stop_loss)
+        legs.append((Leg.STOP_LOSS, terms))
+    return legs

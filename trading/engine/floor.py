@@ -1,0 +1,182 @@
+"""The floor: what rows of the market and passing time do to accounts. It knows no database, and reads no clock."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+from store.timestamps import DAY_NS, format_timestamp
+from trading.core import due
+from trading.core.account import AccountState
+from trading.core.acts import Act
+from trading.core.events import BarPrint, Print, RowRef
+from trading.core.matching import Record, match_bar, match_print
+from trading.core.rows import CorporateAction, MarketRow, RowCorrection
+from trading.engine import actions, settling
+from trading.engine.clock import EngineClock
+from trading.engine.closing import close_positions
+from trading.engine.corrections import question
+from trading.engine.marks import MarkBook
+
+# What follows from time has followers: an order expires, so a position is closed, so an account is stopped.
+_MOST_TURNS = 10
+AccountAct = tuple[str, Act]
+"""The name of an account, and an act for it."""
+
+
+class AccountsDesk(Protocol):
+    """The accounts' states, and the only way in which they change. version: changes with the states."""
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def states(self) -> Mapping[str, AccountState]: ...
+
+    def of_symbol(self, symbol: str) -> list[str]:
+        """Return the accounts that hold or order a symbol."""
+
+    def filled_by(self, ref: RowRef) -> list[tuple[str, str]]:
+        """Return the executions that a row filled: accounts, and ids."""
+
+    def act(self, acts: Iterable[AccountAct], *, at_ns: int) -> bool:
+        """Do what acts record, and return whether anything was recorded.
+
+        Only acts that would record something in the states before the call are done.
+        """
+
+
+class FloorFollower(Protocol):
+    """Who acts for accounts as rows and instants come: a strategy, or a script of inputs."""
+
+    def next_ns(self) -> int | None:
+        """Return when it wants to act next, nanoseconds UTC; None for not by itself."""
+
+    def due(self, now_ns: int) -> Sequence[AccountAct]:
+        """Return what it does at that instant. It is asked again while `next_ns` is not later."""
+
+    def taken(self, row: MarketRow) -> Sequence[AccountAct]:
+        """Return what it does after a row that the accounts have had."""
+
+
+class Floor:
+    """Give it the rows in their order with `take`, and before and after each its instant with `pass_time`.
+
+    A follower acts at its own instants, after the rows that are known then.
+    """
+
+    def __init__(
+        self, desk: AccountsDesk, clock: EngineClock, marks: MarkBook, followers: Sequence[FloorFollower] = ()
+    ) -> None:
+        self._desk, self._clock, self._marks = desk, clock, marks
+        self._followers = followers
+        self._actions = actions.KnownActions()
+        # When time has something to do, in the states of this version.
+        self._due_ns = 0
+        self._passed_version = -1
+
+    def take(self, row: MarketRow) -> None:
+        """Do what follows from a row."""
+        self._desk.act(self._acts_of(row), at_ns=self._clock.now_ns)
+        for follower in self._followers:
+            self._desk.act(follower.taken(row), at_ns=self._clock.now_ns)
+
+    def pass_time(self, now_ns: int) -> None:
+        """Let followers do what they want to do before an instant, and do what is due up to it, for each account."""
+        if self._followers:
+            self.followers_act(now_ns)
+        self._pass_time(now_ns)
+
+    def followers_act(self, before_ns: int) -> None:
+        """Let followers do what they want to do before an instant."""
+        while (next_ns := self._next_ns()) is not None and next_ns < before_ns:
+            self._pass_time(next_ns)
+            for follower in self._followers:
+                wanted_ns = follower.next_ns()
+                if wanted_ns is not None and wanted_ns <= next_ns:
+                    self._desk.act(follower.due(next_ns), at_ns=self._clock.now_ns)
+            self._pass_time(next_ns)
+
+    def _next_ns(self) -> int | None:
+        instants = [follower.next_ns() for follower in self._followers]
+        return min((each for each in instants if each is not None), default=None)
+
+    def _acts_of(self, row: MarketRow) -> list[AccountAct]:
+        if isinstance(row, RowCorrection):
+            self._marks.take(row)
+            return question(row, self._desk.filled_by(row.before.ref))
+        if isinstance(row, CorporateAction):
+            self._actions.add(row)
+            self._passed_version = -1
+            return []
+        names = self._desk.of_symbol(row.ref.symbol)
+        acts: list[AccountAct] = []
+        if isinstance(row, Print | BarPrint):
+            acts += [(name, partial(self._match, row)) for name in names]
+        if self._marks.take(row):
+            acts += [(name, partial(self._revalue, self._clock.now_ns)) for name in names]
+        return acts
+
+    def _match(self, row: Print | BarPrint, state: AccountState, record: Record) -> None:
+        orders = state.orders_of(row.ref.symbol)
+        if not orders:
+            return
+        currency = orders[0].instrument.currency
+        rate = self._marks.rate(currency, state.currency, now_ns=self._clock.now_ns)
+        if rate is not None and isinstance(row, Print):
+            match_print(state, row, rate, record)
+        elif rate is not None and isinstance(row, BarPrint):
+            match_bar(state, row, rate, record)
+
+    def _revalue(self, now_ns: int, state: AccountState, record: Record) -> None:
+        due.revalue(
+            state, self._marks.marks(state, now_ns=now_ns), now_ns, format_timestamp(now_ns)[:10], record
+        )
+
+    def _pass_time(self, now_ns: int) -> None:
+        now_ns = self._clock.advance(now_ns)
+        if self._desk.version == self._passed_version and now_ns < self._due_ns:
+            return
+        acts = [(name, act) for name in self._desk.states for act in self._due(now_ns)]
+        for _ in range(_MOST_TURNS):
+            if not self._desk.act(acts, at_ns=now_ns):
+                break
+        states, market = self._desk.states.values(), self._marks.market
+        dues = [due.next_due_ns(state) for state in states]
+        dues += [settling.next_settlement_ns(market, state) for state in states]
+        dues += [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]
+        self._due_ns = min(each for each in dues if each is not None)
+        self._passed_version = self._desk.version
+
+    def _due(self, now_ns: int) -> list[Act]:
+        return [
+            partial(_time_passed, now_ns),
+            partial(self._actions.take_effect, self._marks, now_ns),
+            partial(settling.settle, self._marks, now_ns),
+            partial(self._new_day, now_ns),
+            partial(close_positions, self._marks, now_ns),
+        ]
+
+    def _new_day(self, now_ns: int, state: AccountState, record: Record) -> None:
+        """Begin a UTC date: charge for shorts, and mark the account."""
+        day = format_timestamp(now_ns)[:10]
+        if now_ns <= 0 or day == state.day:
+            return
+        marks = self._marks.marks(state, now_ns=now_ns)
+        if not due.can_be_valued(state, marks):
+            return
+        for passed in _days_from(state.day, day):
+            due.charge_borrowing(state, marks, passed, record)
+        due.revalue(state, marks, now_ns, day, record)
+
+
+def _days_from(first: str, end: str) -> Iterator[str]:
+    """Yield the UTC dates from one until another; none if the first is not known."""
+    if first:
+        begin = dt.date.fromisoformat(first)
+        for number in range((dt.date.fromisoformat(end) - begin).days):
+            yield (begin + dt.timedelta(number)).isoformat()
+
+
+def _time_passed(now_ns: int, state: AccountState, record: Record) -> None:
+    due.time_passed(state, now_ns, record)

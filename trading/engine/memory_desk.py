@@ -1,0 +1,68 @@
+"""Accounts in memory: what backtests and what-if have in the place of the database."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+from trading.core.account import AccountState, Effects, apply
+from trading.core.acts import Act, would_record
+from trading.core.events import Event, Executed, RowRef
+
+
+class RecordedEvent(NamedTuple):
+    """An event of an account, what it changed, and the state after it. number: as in the database.
+
+    The state, and the orders of `effects`, change with later events: look at them at once.
+    """
+
+    at_ns: int
+    account: str
+    number: int
+    event: Event
+    effects: Effects
+    state: AccountState
+
+
+@dataclass(slots=True)
+class MemoryDesk:
+    """The accounts' states in memory; the events go to `keep`, such as the `append` of a list.
+
+    It decides as the desk of the database does, so the same inputs give the same events. An act that fails raises.
+    """
+
+    keep: Callable[[RecordedEvent], object]
+    states: dict[str, AccountState] = field(default_factory=dict)
+    version: int = 0
+    _filled_by: dict[tuple[str, str, str, int], list[tuple[str, str]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def of_symbol(self, symbol: str) -> list[str]:
+        """Return the accounts that hold or order a symbol."""
+        return [name for name, state in self.states.items() if symbol in state.symbols()]
+
+    def filled_by(self, ref: RowRef) -> list[tuple[str, str]]:
+        """Return the executions that a row filled: accounts, and ids."""
+        return self._filled_by.get(_place(ref), [])
+
+    def act(self, acts: Iterable[tuple[str, Act]], *, at_ns: int) -> bool:
+        """Do what acts record. See `trading.engine.floor.AccountsDesk`."""
+        wanted = [(name, act) for name, act in acts if would_record(act, self.states[name])]
+        for name, act in wanted:
+            act(self.states[name], partial(self.record, name, at_ns=at_ns))
+        self.version += bool(wanted)
+        return bool(wanted)
+
+    def record(self, name: str, event: Event, *, at_ns: int) -> None:
+        """Apply an event to an account, and keep it. A new account begins with its first event."""
+        state = self.states.setdefault(name, AccountState(id=name))
+        effects = apply(state, event, at_ns=at_ns)
+        if isinstance(event, Executed):
+            self._filled_by[_place(event.print.ref)].append((name, event.execution_id))
+        self.keep(RecordedEvent(at_ns, name, state.number, event, effects, state))
+
+
+def _place(ref: RowRef) -> tuple[str, str, str, int]:
+    return ref.dataset, ref.symbol, ref.commit, ref.ordinal

@@ -1,0 +1,223 @@
+"""What a store says of symbols: the terms of their trading, their prices, and the logs that their orders follow.
+
+It knows no database and no setting; `trading.market.symbols` asks the installation's store.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any
+
+import msgspec
+
+from live.tokens import head_of
+from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
+from store.declarations import Dataset
+from store.instruments import FUTURE, Instrument
+from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS
+from store.protocol import NO_COMMIT
+from store.queries import QueryableStore
+from store.walk import LogPosition
+from trading.core.account import AccountState
+from trading.core.amounts import price_of
+from trading.core.events import Reference
+from trading.core.matching import Rate
+from trading.core.positions import Position
+from trading.core.rows import Quote
+from trading.core.terms import TRADABLE, Side, Terms
+from trading.exceptions import NoRate, NoReferencePrice, NotTradable
+from trading.market.newest_rows import RowPrice, last_price, newest_quote
+
+LogKey = tuple[Dataset, str]
+# An inverted rate has as many digits as a double, so that products of it are exact before they are rounded.
+_RATE = Context(prec=15, rounding=ROUND_HALF_EVEN)
+_ONE = Decimal(1)
+
+
+def _no_terms(_: str) -> Mapping[str, Any]:
+    return {}
+
+
+def _newest_place(_dataset: str, _symbol: str) -> LogPosition | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A store, read for trading.
+
+    declared: returns the terms that are declared for a symbol beside its instrument, by the names of `Terms`.
+    place_of: returns up to where a log, by dataset and symbol, is read for prices; None for its newest commit. All
+    symbols are canonical. Every method raises the errors of the store.
+    """
+
+    store: QueryableStore
+    declared: Callable[[str], Mapping[str, Any]] = _no_terms
+    place_of: Callable[[str, str], LogPosition | None] = _newest_place
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Return a symbol's instrument."""
+        return self.store.instrument(symbol)
+
+    def terms(self, symbol: str) -> Terms:
+        """Return the terms on which an instrument is traded: those of its class, its own, and those declared.
+
+        Raises `NotTradable`.
+        """
+        instrument = self.instrument(symbol)
+        of_class = _terms_of_class(instrument)
+        own: dict[str, Any] = {"currency": _currency_of(instrument)}
+        if instrument.tick_size is not None:
+            own["tick"] = price_of(instrument.tick_size)
+        if instrument.has_integer_volume:
+            own["lot"] = _ONE
+        if instrument.instrument_class == FUTURE:
+            if instrument.multiplier is None:
+                raise NotTradable(
+                    f"{symbol} has no multiplier: declare it by PUT /api/v1/instruments/{symbol}"
+                )
+            own["multiplier"] = price_of(instrument.multiplier)
+        return msgspec.structs.replace(of_class, **(own | dict(self.declared(symbol))))
+
+    def currency(self, symbol: str) -> str:
+        """Return the currency of a symbol's price. Raises `NotTradable`."""
+        return _currency_of(self.instrument(symbol))
+
+    def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        """Return the newest quote and the last price that are dated up to an instant."""
+        instrument = self.instrument(symbol)
+        quotes, trades = (self.place_of(each.name, symbol) for each in (QUOTES, TRADES))
+        return (
+            newest_quote(self.store, instrument, now_ns, quotes),
+            last_price(self.store, instrument, now_ns, trades),
+        )
+
+    def reference(self, symbol: str, account_currency: str, *, side: Side, now_ns: int) -> Reference:
+        """Return what the market looks like, by the rows that are dated up to `now_ns`.
+
+        `price` is the ask for a buy and the bid for a sell, else the last price; `at_ns` is the time of its row, of a
+        stored bar its end. A quote is left out if it is much older than the last price. A row that was corrected is
+        named by the commit that stored it first. Late prints and those of backfills count, because they take their
+        place by their event time. Raises `NoReferencePrice`, `NoRate`, `NotTradable`.
+        """
+        currency = self.currency(symbol)
+        rate = self.rate(currency, account_currency, now_ns=now_ns)
+        return reference_from(symbol, *self.newest(symbol, now_ns), side=side, rate=rate)
+
+    def marks(self, state: AccountState, *, now_ns: int, known: Collection[str] = ()) -> dict[str, Reference]:
+        """Return the marks of the symbols that an account holds, but for known ones.
+
+        A symbol without a price or a rate has none.
+        """
+        marks: dict[str, Reference] = {}
+        for position in state.positions.values():
+            if position.symbol in known or position.symbol in marks:
+                continue
+            mark = self.mark(position, state.currency, now_ns=now_ns)
+            if mark is not None:
+                marks[position.symbol] = mark
+        return marks
+
+    def mark(self, position: Position, account_currency: str, *, now_ns: int) -> Reference | None:
+        """Return what closing a position would get, for an account in a currency; None without a price or a rate."""
+        side = Side.SELL if position.quantity > 0 else Side.BUY
+        with suppress(NoReferencePrice, NoRate, NotTradable):
+            return self.reference(position.symbol, account_currency, side=side, now_ns=now_ns)
+        return None
+
+    def rate(self, currency: str, account_currency: str, *, now_ns: int) -> Rate:
+        """Return the rate from a currency to the account's: the middle of the pair's newest quote, or its last price.
+
+        If only the opposite pair has a price, the rate is inverted. For the same currency it is 1, and no row says it.
+        Raises `NoRate`.
+        """
+        if currency == account_currency:
+            return _ONE, None
+        for symbol, is_inverted in self._pairs(currency, account_currency):
+            quote, last = self.newest(symbol, now_ns)
+            if quote is not None and quote.middle is not None:
+                last = RowPrice(quote.ref, quote.middle, quote.ref.timestamp_ns)
+            if last is not None:
+                return _RATE.divide(_ONE, last.price) if is_inverted else last.price, last.ref
+        raise NoRate(currency, account_currency)
+
+    def _pairs(self, currency: str, account_currency: str) -> list[tuple[str, bool]]:
+        """Return the symbols of a pair of currencies, and whether each has the opposite rate."""
+        pairs = ((currency, account_currency, False), (account_currency, currency, True))
+        return [
+            (self.store.canonical(f"{base}{separator}{quote}"), is_inverted)
+            for base, quote, is_inverted in pairs
+            for separator in ("-", "")
+        ]
+
+    def logs_of_orders(self, symbol: str, account_currency: str) -> list[LogKey]:
+        """Return the logs that the engine follows for orders and positions in a symbol.
+
+        They are the symbol's own (bars only if it has no trades), and those of the pair that converts its currency.
+        """
+        datasets = [TRADES, QUOTES, CORPORATE_ACTIONS, TRADING_STATUS]
+        if head_of(self.store, TRADES, symbol) == NO_COMMIT:
+            datasets.append(BARS)
+        logs = [(dataset, symbol) for dataset in datasets]
+        currency = self.currency(symbol)
+        if currency != account_currency:
+            pairs = [
+                (dataset, pair)
+                for pair, _ in self._pairs(currency, account_currency)
+                for dataset in (QUOTES, TRADES)
+            ]
+            logs += [log for log in pairs if head_of(self.store, *log) != NO_COMMIT]
+        return logs
+
+    def heads(self, symbol: str, account_currency: str) -> dict[str, str]:
+        """Return the commits of `logs_of_orders` that are read last: tokens by names such as `trades:AAPL`.
+
+        A token is such as `17-9f3a2c`; that of a log without a commit is `0-000000`.
+        """
+        return {
+            f"{dataset.name}:{each}": self._head(dataset, each)
+            for dataset, each in self.logs_of_orders(symbol, account_currency)
+        }
+
+    def _head(self, dataset: Dataset, symbol: str) -> str:
+        place = self.place_of(dataset.name, symbol)
+        return (head_of(self.store, dataset, symbol) if place is None else place.commit).token
+
+
+def _terms_of_class(instrument: Instrument) -> Terms:
+    try:
+        return TRADABLE[instrument.instrument_class]
+    except KeyError:
+        classes = ", ".join(TRADABLE)
+        raise NotTradable(
+            f"{instrument.symbol} is of the class {instrument.instrument_class}, which is not traded here; these are: {classes}"
+        ) from None
+
+
+def _currency_of(instrument: Instrument) -> str:
+    return instrument.currency or _terms_of_class(instrument).currency
+
+
+def reference_from(
+    symbol: str, quote: Quote | None, last: RowPrice | None, *, side: Side, rate: Rate
+) -> Reference:
+    """Return what the market looks like by its newest rows; see `Market.reference`. Raises `NoReferencePrice`."""
+    if quote is not None and last is not None and last.at_ns - quote.ref.timestamp_ns > DEFAULT_MAX_AGE_NS:
+        quote = None
+    bid, ask = (None, None) if quote is None else (quote.bid, quote.ask)
+    asked = ask if side is Side.BUY else bid
+    priced = last if quote is None or asked is None else RowPrice(quote.ref, asked, quote.ref.timestamp_ns)
+    if priced is None:
+        raise NoReferencePrice(symbol)
+    refs = (None if quote is None else quote.ref, None if last is None else last.ref, rate[1])
+    return Reference(
+        symbol=symbol,
+        price=priced.price,
+        rate=rate[0],
+        bid=bid,
+        ask=ask,
+        last=None if last is None else last.price,
+        at_ns=priced.at_ns,
+        refs=tuple(ref for ref in refs if ref is not None),
+    )

@@ -1,0 +1,42 @@
+"""What the market says for a decision about an order."""
+
+from typing import Protocol
+
+from trading.core.acceptance import MarketView, end_of
+from trading.core.account import AccountState
+from trading.core.events import Reference
+from trading.core.orders import OrderTerms
+from trading.core.terms import Side
+from trading.market.hours import session_end_ns
+from trading.market.market import Market
+
+
+class PriceSource(Protocol):
+    """Where prices are from: a `Market` reads the store; the marks of the engine are those of the rows that it took."""
+
+    def reference(self, symbol: str, account_currency: str, *, side: Side, now_ns: int) -> Reference:
+        """See `Market.reference`."""
+
+    def marks(self, state: AccountState, *, now_ns: int) -> dict[str, Reference]:
+        """See `Market.marks`."""
+
+
+def market_view(
+    market: Market, prices: PriceSource, state: AccountState, order: OrderTerms, *, now_ns: int
+) -> MarketView:
+    """Return what is needed to judge an order.
+
+    Raises NotTradable, NoReferencePrice, NoRate, and the errors of the store.
+    """
+    return MarketView(
+        terms=market.terms(order.symbol),
+        reference=prices.reference(order.symbol, state.currency, side=order.side, now_ns=now_ns),
+        marks=prices.marks(state, now_ns=now_ns),
+        heads=market.heads(order.symbol, state.currency),
+        expires_ns=end_of(
+            order,
+            state.config,
+            now_ns=now_ns,
+            session_end_ns=lambda: session_end_ns(market.instrument(order.symbol), now_ns),
+        ),
+    )
