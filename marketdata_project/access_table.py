@@ -114,6 +114,7 @@ _TRADING_READS: Table = {
     ("trading-config", "GET"): _ACCOUNT,
     ("closed-trades", "GET"): _ACCOUNT_PAGE,
     ("signals", "GET"): _ACCOUNT_PAGE,
+    ("executions", "GET"): _ACCOUNT_PAGE,
     ("transactions", "GET"): _ACCOUNT_PAGE,
     ("order-executions", "GET"): _ACCOUNT_PAGE,
     ("execution-explain", "GET"): replace(_ACCOUNT, cost="stream"),

@@ -55,6 +55,7 @@ from trading.api.rebalances import RebalancesViewSet
 from trading.api.reconciling import AdjustmentsViewSet, ReconcileViewSet
 from trading.api.risk_writes import RiskWritesViewSet, TradingControlViewSet
 from trading.api.row_views import (
+    AccountExecutionsViewSet,
     AccountTransactionsViewSet,
     ClosedTradesViewSet,
     ExecutionExplanationViewSet,
@@ -196,6 +197,7 @@ also_unversioned = [
 ]
 
 trading_reads = [
+    re_path(r"^executions/?\Z", AccountExecutionsViewSet.as_view({"get": "list"}), name="executions"),
     re_path(r"^transactions/?\Z", TransactionsViewSet.as_view({"get": "list"}), name="transactions"),
     re_path(
         rf"^{_ORDER}/executions/?\Z", ExecutionsViewSet.as_view({"get": "list"}), name="order-executions"

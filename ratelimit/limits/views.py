@@ -1,4 +1,4 @@
-"""`GET /limits`: the caller's own buckets and quotas, and what calls cost."""
+"""`GET /limits`: the caller's own scopes, buckets and quotas, and what calls cost."""
 
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -30,6 +30,7 @@ def limits_document(caller: Caller, *, charged: Admission) -> dict[str, Any]:
         "name": caller.name,
         "credential": caller.credential,
         "tier": caller.tier,
+        "scopes": sorted(caller.scopes),
         "buckets": _bucket_documents(caller, charged.bucket),
         "quotas": [_quota_document(caller, quota) for quota in charged.quotas],
         "costs": [
@@ -111,6 +112,7 @@ class CostSerializer(serializers.Serializer[Any]):
                 "name": "research",
                 "credential": "api_key",
                 "tier": "default",
+                "scopes": ["market:read"],
                 "buckets": [
                     {
                         "name": "read",
@@ -135,12 +137,13 @@ class CostSerializer(serializers.Serializer[Any]):
     ]
 )
 class LimitsSerializer(serializers.Serializer[Any]):
-    """The caller's buckets and quotas, and the costs of calls."""
+    """The caller's scopes, buckets and quotas, and the costs of calls."""
 
     identity = serializers.CharField(help_text="The caller's permanent identity.")
     name = serializers.CharField()
     credential = serializers.CharField(help_text="The kind of credential of this request.")
     tier = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField(), help_text="What the caller may do.")
     buckets = BucketSerializer(many=True)
     quotas = QuotaSerializer(many=True, help_text="Empty for a caller without quotas.")
     costs = CostSerializer(many=True)

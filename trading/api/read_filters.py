@@ -14,7 +14,7 @@ from listing.pages import PAGE_LIMIT, SORTS
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trades.instruments.services import requested_symbol, symbol_canonical
 from trading.core.orders import OrderState
-from trading.models import OrderRow, TradeRow, TransactionRow
+from trading.models import ExecutionRow, OrderRow, TradeRow, TransactionRow
 
 # The word for all states that another one may follow.
 _OPEN = "open"
@@ -94,6 +94,14 @@ class SignalFilter(_RowsFilter):
     def of_direction(self, rows: Rows, _: str, direction: str) -> Rows:
         """Return the orders that buy or sell."""
         return rows.filter(side=_DIRECTIONS[direction])
+
+
+class ExecutionFilter(_RowsFilter):
+    """The filter of executions."""
+
+    class Meta:
+        model = ExecutionRow
+        fields: tuple[str, ...] = ()
 
 
 class TransactionFilter(_RowsFilter):

@@ -17,6 +17,7 @@ from ratelimit.callers import Caller
 from trading.api import examples
 from trading.api.read_filters import (
     DEFAULT_LIMIT,
+    ExecutionFilter,
     OrderFilter,
     SignalFilter,
     TradeFilter,
@@ -179,6 +180,31 @@ class ExecutionPagination(AccountRowsPagination):
     """Pages of executions."""
 
     rows_name = "executions"
+
+
+class AccountExecutionsViewSet(AccountRowsViewSet):
+    """Executions of an account."""
+
+    queryset = ExecutionRow.objects.all()
+    serializer_class = ExecutionSerializer
+    filterset_class = ExecutionFilter
+    pagination_class = ExecutionPagination
+    query_serializer_classes = {"list": query_form(ExecutionFilter, "account")}
+
+    @extend_schema(
+        operation_id="executions",
+        summary="List executions",
+        parameters=[ACCOUNT],
+        examples=example(examples.EXECUTION),
+    )
+    def list(self, request: Request) -> Response:
+        """What filled the orders of an account, newest first, each with the stored row that it was filled by."""
+        return self.page(
+            request,
+            None,
+            lambda account: account.executions.select_related("order"),
+            lambda account, rows: execution_documents(rows, account=account),
+        )
 
 
 class ExecutionsViewSet(GenericViewSet[ExecutionRow]):

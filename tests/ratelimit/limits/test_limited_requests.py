@@ -119,6 +119,7 @@ def test_limits_tells_how_the_caller_stands_and_charges_nothing_but_itself(api):
     caller.ingest(trade())
     first, second = (answer(caller.get(LIMITS)) for _ in range(2))
     assert (first["name"], first["tier"], first["credential"]) == ("desk", "default", "api_key")
+    assert first["scopes"] == sorted(ApiKey.objects.latest("id").scopes)
     assert first["identity"] == f"key:{ApiKey.objects.latest('id').pk}"
     assert {b["name"] for b in first["buckets"]} >= {
         "read", "write", "trading", "closing", "access-read", "access-write",

@@ -12,6 +12,7 @@ from tests.trading.desks import coin
 from tests.trading.recorded import RecordedAccount, engine_lives
 
 ORDERS, TRADES, TRANSACTIONS = "/api/v1/orders", "/api/v1/trades", "/api/v1/transactions"
+EXECUTIONS = "/api/v1/executions"
 
 
 def shown(api: Api, path: str, **params: Any) -> Any:
@@ -72,6 +73,22 @@ def test_executions_name_the_rows_that_filled(api: Api, account: RecordedAccount
     assert page["executions"] == [oldest]
     rest = shown(api, f"{ORDERS}/{order_id}/executions", limit=1, sort="asc", cursor=page["next_cursor"])
     assert rest["executions"] == [newest]
+
+
+def test_executions_of_all_orders_are_one_list(api: Api, account: RecordedAccount):
+    first, second = (account.order("COIN", "buy", 3) for _ in range(2))
+    account.fill(second, 1, 100, seconds=1)
+    account.fill(first, 2, 101, seconds=2)
+    account.fill(second, 2, 102, seconds=3)
+    found = shown(api, EXECUTIONS)["executions"]
+    assert [(each["order_id"], each["price"]) for each in found] == [(second, 102), (first, 101), (second, 100)]
+    assert [found[1]] == shown(api, f"{ORDERS}/{first}/executions")["executions"]
+    assert shown(api, EXECUTIONS, symbol="OTHER")["executions"] == []
+    with CaptureQueriesContext(connection) as three:
+        shown(api, EXECUTIONS)
+    with CaptureQueriesContext(connection) as one:
+        shown(api, EXECUTIONS, limit=1)
+    assert len(three) == len(one)
 
 
 def test_an_order_of_another_is_not_there(api: Api, account: RecordedAccount):
