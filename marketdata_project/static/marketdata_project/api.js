@@ -4,12 +4,17 @@ const COOKIE = {"X-Refresh": "cookie", "Content-Type": "application/json"};
 // Renew this long before the token expires.
 const EARLY_MS = 30_000;
 const MOST_WAITS = 3;
+// A change without an answer for so long is taken for unanswered.
+const PATIENCE_MS = 20_000;
 
-/** A refusal, or a server that cannot be reached. `code` is one of the list of errors, or `unreachable`. */
+/**
+ * A refusal, or a server that cannot be reached. `code` is one of the list of errors, or `unreachable`. `problem` is the whole
+ * answer.
+ */
 export class Refusal extends Error {
-  constructor(code, message, status = 0, retryAfter = 0) {
+  constructor(code, message, status = 0, retryAfter = 0, problem = {}) {
     super(message);
-    Object.assign(this, {code, status, retryAfter});
+    Object.assign(this, {code, status, retryAfter, problem});
   }
 }
 
@@ -66,15 +71,26 @@ export class Api {
     return {data: await answer.json(), headers: answer.headers};
   }
 
-  /** GET, as the response itself. Waits when the limit is reached, and renews the token once. */
-  async response(path, parameters = {}, {signal} = {}) {
+  /** Change something at a path below /api/v1. Returns the answer's JSON. `unreachable` says nothing about what was done. */
+  async send(method, path, {parameters = {}, body, headers = {}} = {}) {
+    const type = body ? {"Content-Type": "application/json"} : {};
+    const options = {method, body: body && JSON.stringify(body), headers: {...type, ...headers}, signal: AbortSignal.timeout(PATIENCE_MS)};
+    const answer = await this.response(path, parameters, options);
+    return answer.json().catch(() => {
+      throw new Refusal("unreachable", "The answer was cut.");
+    });
+  }
+
+  /** Ask, and return the response itself. Waits when the limit is reached, and renews the token once. */
+  async response(path, parameters = {}, {headers, ...options} = {}) {
     const filled = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined);
     const url = `/api/v1${path}${filled.length ? `?${new URLSearchParams(filled)}` : ""}`;
     for (let waits = 0, renewed = false; ; ) {
-      const answer = await reached(url, {signal, headers: {Authorization: `Bearer ${this.#token}`, Accept: "application/json, */*;q=0.1"}});
+      const always = {Authorization: `Bearer ${this.#token}`, Accept: "application/json, */*;q=0.1"};
+      const answer = await reached(url, {...options, headers: {...always, ...headers}});
       if (answer.ok) return answer;
       const refusal = await refusalOf(answer);
-      if (answer.status === 401 && !renewed) {
+      if (answer.status === 401 && !renewed && refusal.code !== "signature_required") {
         renewed = true;
         await this.#renewOrEnd();
       } else if (answer.status === 429 && waits++ < MOST_WAITS) {
@@ -135,5 +151,5 @@ export async function reached(url, options) {
 async function refusalOf(answer) {
   const problem = await answer.json().catch(() => ({}));
   const wait = Math.min(60, Number(answer.headers.get("Retry-After")) || 1);
-  return new Refusal(problem.code ?? "server_error", problem.message ?? `The server answered ${answer.status}.`, answer.status, wait);
+  return new Refusal(problem.code ?? "server_error", problem.message ?? `The server answered ${answer.status}.`, answer.status, wait, problem);
 }

@@ -12,6 +12,7 @@ import {keep, readState, state} from "./state.js";
 import {Status} from "./status.js";
 import {makeSymbols} from "./symbols.js";
 import {Tape} from "./tape.js";
+import {TradingPanel} from "./trading_panel.js";
 
 const LOG_OUT = "You are still logged in";
 const CHOICES = ["resolution", "session", "hours", "anchor", "adjustment", "policy"];
@@ -26,13 +27,17 @@ const feed = new Feed({
   onState: (name, seconds) => {
     connection = [name, seconds];
     showConnection();
+    trading?.connection(name);
     if (name === "live" && wasAway()) status.refresh();
   },
-  onPing: (ping) => status.ping(ping),
+  onPing: (ping) => {
+    status.ping(ping);
+    trading?.ping(ping);
+  },
 });
 const status = new Status(api, {onRead: repeat});
 let connection = ["connecting", 0];
-let panel, tape, asOf, symbols;
+let panel, tape, asOf, symbols, trading;
 
 function showConnection() {
   const [name, seconds] = connection;
@@ -67,6 +72,7 @@ function build() {
     },
   });
   asOf = new AsOf(api, changedAsOf);
+  trading = new TradingPanel(api, feed);
   symbols = makeSymbols(api, (instrument) => choose(instrument));
   for (const name of CHOICES) {
     byId(name).addEventListener("change", () => {
@@ -92,6 +98,7 @@ function build() {
   window.addEventListener("hashchange", () => {
     readState();
     byId("bar-section").hidden = true;
+    trading.follow();
     show();
   });
 }
@@ -113,6 +120,7 @@ async function show(known = null) {
   showConnection();
   byId("symbol").textContent = state.symbol || "No symbol";
   if (!state.symbol) return;
+  trading.symbol(state.symbol);
   symbols.draw();
   asOf.forget();
   try {
@@ -143,12 +151,13 @@ async function begin() {
   await symbols.search();
   const first = symbols.first();
   if (!state.symbol && first) keep({symbol: first.symbol, class: first.class});
-  await show();
+  await Promise.all([show(), trading.start()]);
 }
 
 async function ended(reason) {
   feed.stop();
   status.stop();
+  trading.stop();
   settleAll();
   byId("connection").textContent = "";
   byId("logout").hidden = true;

@@ -4,8 +4,8 @@ const LONGEST_WAIT = 30;
 // The server pings every 15 seconds; after this silence the connection is taken for lost.
 const SILENCE_MS = 40_000;
 const NOT_AUTHENTICATED = 4401;
-// Channels of which each frame comes. An update of an open bar may be replaced by a newer one.
-const LOSSLESS = /^(trades|quotes|status):/;
+// Channels of which each frame comes. An update of an open bar, or of a portfolio, may be replaced by a newer one.
+const LOSSLESS = /^(trades|quotes|status|orders|alerts):/;
 
 /**
  * @typedef {{from?: string, onBegun: () => void, onFrame: (frame: object) => void, onResync: () => void, onError: (error: object) => void}} Subscription

@@ -14,14 +14,16 @@ export function complain(topic, error, {isRead = true} = {}) {
   if (error.name === "AbortError") return;
   if (isRead && (error.code === "unreachable" || [502, 503, 504].includes(error.status))) away.add(topic);
   else away.delete(topic);
-  const code = error.code ?? "error";
-  const link = /^[a-z_]+$/.test(code) && !["unreachable", "error"].includes(code)
-    ? el("a", {href: `/docs/errors#${code}`}, code) : null;
   const dismiss = el("button", {type: "button", "aria-label": "Dismiss this message", onclick: () => settled(topic)}, "×");
-  const item = el("p", {class: "message"}, el("span", {}, `${topic}: ${error.message} `, link), dismiss);
+  const item = el("p", {class: "message"}, el("span", {}, `${topic}: ${error.message} `, codeLink(error)), dismiss);
   shown.get(topic)?.remove();
   shown.set(topic, item);
   byId("messages").append(item);
+}
+
+/** A refusal's code as a link to what it means; null if it has none. */
+export function codeLink({code}) {
+  return /^[a-z_]+$/.test(code ?? "") && code !== "unreachable" ? el("a", {href: `/docs/errors#${code}`}, code) : null;
 }
 
 /** Take a topic's message away. */

@@ -1,6 +1,6 @@
 // What is on the screen, kept in the address's fragment, so that a reload or a link keeps its place.
 
-const NAMES = ["symbol", "class", "resolution", "session", "hours", "anchor", "adjustment", "policy", "from", "to", "as_of"];
+const NAMES = ["symbol", "class", "resolution", "session", "hours", "anchor", "adjustment", "policy", "from", "to", "as_of", "account"];
 const PATHS = {equity: "equities", future: "futures", crypto: "crypto", fx: "fx", option: "options"};
 
 export const state = {};

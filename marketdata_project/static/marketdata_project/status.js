@@ -2,6 +2,7 @@
 
 import {reached} from "./api.js";
 import {byId, duration, el, instant, number, table} from "./dom.js";
+import {codeLink} from "./messages.js";
 import {hasBars, state, symbolPath} from "./state.js";
 
 const EVERY_MS = 10_000;
@@ -86,8 +87,7 @@ export class Status {
     } catch (error) {
       if (error.status === 403) this.#refused.add(id);
       const text = error.status === 403 ? "Not allowed with this login. " : `${error.message} `;
-      byId(id).replaceChildren(el("p", {}, text, /^[a-z_]+$/.test(error.code ?? "") && error.code !== "unreachable"
-        ? el("a", {href: `/docs/errors#${error.code}`}, error.code) : ""));
+      byId(id).replaceChildren(el("p", {}, text, codeLink(error)));
       return false;
     }
   }

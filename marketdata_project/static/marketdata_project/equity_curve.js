@@ -1,0 +1,114 @@
+// The curve of an account's equity, with its high-water mark and the places where drawdown zones begin.
+
+import {byId, instant} from "./dom.js";
+import {money, percent} from "./trading_words.js";
+
+const ZONES = ["caution", "danger", "halt"];
+
+export class EquityCurve {
+  #chart = null;
+  #points = [];
+  #zones = [];
+  #config = null;
+  #currency = "";
+  #said = "";
+  #marked = null;
+
+  /** Show the points of `GET /performance`, oldest first. */
+  show({drawdown_curve: curve, currency, max_dd: deepest, period_days: days}) {
+    if (!this.#chart) this.#build();
+    this.#currency = currency;
+    this.#said = `In ${days} ${days === 1 ? "day" : "days"} it was at most ${percent(deepest)} below the high-water mark.`;
+    const bySecond = new Map();
+    for (const {at, equity, drawdown_pct: down} of curve) {
+      bySecond.set(Math.floor(Date.parse(at) / 1000), {at, equity, high: highWater(equity, down)});
+    }
+    this.#points = [...bySecond].map(([time, point]) => ({time, ...point}));
+    this.#draw();
+  }
+
+  /** The equity of now. The newest mark's time is the engine's, whose clock need not be this one. */
+  move({equity, drawdown_pct: down, positions}) {
+    if (!this.#chart || equity === null) return;
+    const last = this.#points.at(-1);
+    const at = positions.map(({marked_at: marked}) => marked).filter(Boolean).sort().at(-1) ?? last?.at;
+    if (!at) return;
+    const time = Math.max(Math.floor(Date.parse(at) / 1000), last?.time ?? 0);
+    const point = {time, at, equity, high: highWater(equity, down)};
+    if (last?.time === time) this.#points.pop();
+    this.#points.push(point);
+    this.equity.update({time, value: equity});
+    this.high.update({time, value: point.high});
+    this.#summarise();
+  }
+
+  /** The limits, which say where zones begin. */
+  zones(config) {
+    this.#config = config;
+    this.#mark();
+  }
+
+  clear() {
+    this.#points = [];
+    if (this.#chart) this.#draw();
+  }
+
+  #build() {
+    const still = {handleScale: false, handleScroll: false};
+    this.#chart = LightweightCharts.createChart(byId("equity"), {autoSize: true, timeScale: {timeVisible: true}, ...still});
+    this.high = this.#chart.addLineSeries({lineWidth: 1, lineType: 1, priceLineVisible: false, lastValueVisible: false});
+    this.equity = this.#chart.addLineSeries({lineWidth: 2, priceLineVisible: false});
+    this.#colour();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.#colour();
+      this.#mark();
+    });
+  }
+
+  #colour() {
+    const {text, surface, line, accent, muted} = colours();
+    this.#chart.applyOptions({
+      layout: {textColor: text, background: {color: surface}}, grid: {vertLines: {visible: false}, horzLines: {color: line}},
+      timeScale: {borderColor: line}, rightPriceScale: {borderColor: line},
+    });
+    this.equity.applyOptions({color: accent});
+    this.high.applyOptions({color: muted});
+  }
+
+  #draw() {
+    this.equity.setData(this.#points.map(({time, equity}) => ({time, value: equity})));
+    this.high.setData(this.#points.map(({time, high}) => ({time, value: high})));
+    this.#chart.timeScale().fitContent();
+    this.#summarise();
+  }
+
+  // The lines do not widen the scale: one is seen when the equity comes near it.
+  #mark() {
+    if (!this.#chart || !this.#config) return;
+    const high = this.#points.at(-1)?.high;
+    for (const line of this.#zones) this.equity.removePriceLine(line);
+    const {down, muted} = colours();
+    const dashed = {lineWidth: 1, lineStyle: 2, axisLabelVisible: false};
+    this.#zones = (high ? ZONES : []).map((zone) => this.equity.createPriceLine({
+      ...dashed, price: high * (1 - this.#config[zone] / 100), color: zone === "halt" ? down : muted, title: zone.toUpperCase(),
+    }));
+    this.#marked = high;
+  }
+
+  #summarise() {
+    const last = this.#points.at(-1);
+    if (last?.high !== this.#marked) this.#mark();
+    byId("equity-text").textContent = last
+      ? `Equity ${money(last.equity, this.#currency)} (${instant(last.at)} UTC), high-water mark ${money(last.high, this.#currency)}. ${this.#said}`
+      : "No equity was recorded yet.";
+  }
+}
+
+// A drawdown is in per cent of the high-water mark.
+const highWater = (equity, down) => (down < 100 ? Number((equity / (1 - down / 100)).toPrecision(10)) : equity);
+
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const names = ["text", "surface", "line", "accent", "muted", "down"];
+  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+}

@@ -1,0 +1,195 @@
+// The order ticket: preview an order, then place it, once.
+
+import {byId, el, instant, number, table} from "./dom.js";
+import {checkWords, money, orderWords, refusalWords, words} from "./trading_words.js";
+
+// A preview holds for 30 seconds; the server decides by its own clock.
+const VALID_MS = 30_000;
+const MOST_TRIES = 4;
+const PRICES = ["limit_price", "stop_price", "take_profit", "stop_loss"];
+// These refusals say that nothing was done; any other fault of the server leaves it open.
+const NOTHING_DONE = new Set(["engine_unavailable", "audit_unavailable"]);
+const CHANGED = "The market, the account or its limits have changed since. This is the new preview: nothing was placed yet.";
+const EXPIRED = "The preview had expired. This is the new one: nothing was placed yet.";
+const NOT_KNOWN = "No answer came, so it is not known whether the order was placed. Execute again: it is placed once at most.";
+
+export class OrderTicket {
+  #form = byId("ticket");
+  #fields = byId("ticket-fields");
+  #account = null;
+  #preview = null;
+  #isBusy = false;
+  // Whether a person has chosen the symbol, so that the chart's no longer replaces it.
+  #isChosen = false;
+  #timer = null;
+  #turn = 0;
+
+  /** onPlaced: an order was placed, with its `id`. */
+  constructor(api, {onPlaced}) {
+    Object.assign(this, {api, onPlaced});
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#ask();
+    });
+    this.#form.addEventListener("input", ({target}) => {
+      if (target.name === "symbol") this.#isChosen = target.value !== "";
+      this.#fit();
+      this.#drop();
+    });
+    this.#fit();
+  }
+
+  /** The account that orders are for. What was previewed for another one is dropped. */
+  of(account) {
+    this.#turn++;
+    this.#account = account;
+    this.#busy(false);
+    this.#drop();
+  }
+
+  /** The symbol of the chart. */
+  symbol(symbol) {
+    if (this.#isChosen || this.#preview || this.#isBusy) return;
+    this.#form.elements.symbol.value = symbol;
+  }
+
+  // Fields that the type of order does not have are not shown.
+  #fit() {
+    const type = this.#form.elements.type.value;
+    for (const [name, has] of [["limit_price", type.includes("limit")], ["stop_price", type.includes("stop")]]) {
+      const field = this.#form.elements[name];
+      field.parentElement.hidden = field.disabled = !has;
+      field.required = has;
+    }
+  }
+
+  #drop() {
+    clearTimeout(this.#timer);
+    this.#preview = null;
+    byId("preview").replaceChildren();
+    byId("ticket-refusal").replaceChildren();
+  }
+
+  #busy(isBusy) {
+    this.#isBusy = isBusy;
+    this.#fields.disabled = isBusy;
+    this.#form.querySelector("button[type=submit]").disabled = isBusy;
+    byId("execute")?.toggleAttribute("disabled", isBusy || !this.#preview?.would_be_accepted);
+  }
+
+  #document() {
+    const entered = Object.fromEntries(new FormData(this.#form));
+    const order = Object.fromEntries(Object.entries(entered).filter(([, value]) => value !== ""));
+    for (const name of ["quantity", ...PRICES]) if (name in order) order[name] = Number(order[name]);
+    return {...order, symbol: order.symbol.trim(), ...(order.reduce_only && {reduce_only: true})};
+  }
+
+  async #ask(note = "") {
+    if (this.#isBusy) return;
+    const [document_, turn] = [this.#document(), ++this.#turn];
+    this.#drop();
+    this.#busy(true);
+    try {
+      const preview = await this.api.send("POST", "/trade/preview", {parameters: {account: this.#account}, body: document_});
+      if (turn === this.#turn) this.#show(preview, note);
+    } catch (error) {
+      if (turn === this.#turn) this.#refuse(error);
+    }
+    if (turn === this.#turn) this.#busy(false);
+  }
+
+  #refuse(error) {
+    byId("ticket-refusal").replaceChildren(...refusalWords(error).filter(Boolean));
+  }
+
+  #show(preview, note = "") {
+    this.#drop();
+    this.#preview = preview;
+    const execute = el("button", {type: "button", id: "execute", class: "primary", onclick: () => this.#execute()}, "Execute");
+    const discard = el("button", {type: "button", onclick: () => this.#giveUp()}, "Discard");
+    const title = el("h4", {id: "preview-title", tabindex: "-1"}, `Preview: ${orderWords(preview.order)}`);
+    byId("preview").replaceChildren(
+      ...(note ? [el("p", {class: "notice"}, note)] : []), title, figures(preview), checks(preview.checks), verdict(preview),
+      el("p", {class: "buttons"}, execute, discard, el("span", {id: "preview-age"}, "Holds for 30 seconds.")),
+    );
+    execute.toggleAttribute("disabled", !preview.would_be_accepted);
+    title.focus();
+    this.#timer = setTimeout(() => (byId("preview-age").textContent = "It has expired: Execute asks for a new one."), VALID_MS);
+  }
+
+  #giveUp() {
+    this.#turn++;
+    this.#busy(false);
+    this.#drop();
+    this.#form.elements.quantity.focus();
+  }
+
+  async #execute() {
+    if (this.#isBusy || !this.#preview) return;
+    const [{preview_id: id}, turn] = [this.#preview, ++this.#turn];
+    byId("ticket-refusal").replaceChildren();
+    this.#busy(true);
+    try {
+      const order = await this.#place(id, () => turn === this.#turn);
+      this.onPlaced(order);
+      if (turn !== this.#turn) return;
+      this.#drop();
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      if (isUnanswered(error)) return this.#leaveOpen();
+      this.#busy(false);
+      if (error.code === "preview_stale") this.#show(error.problem.preview, CHANGED);
+      else if (error.code === "preview_expired") this.#ask(EXPIRED);
+      else this.#refuse(error);
+      return;
+    }
+    this.#busy(false);
+  }
+
+  // A preview is spent once: whoever asks again gets the order that it made.
+  async #place(id, isWanted) {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.api.send("POST", "/trade/execute", {body: {preview_id: id}, headers: {"Idempotency-Key": id}});
+      } catch (error) {
+        if (error.code === "preview_used") return {id: error.problem.order_id};
+        if (!isUnanswered(error) || tries === MOST_TRIES || !isWanted()) throw error;
+        byId("ticket-refusal").replaceChildren("No answer came. Asking again: the order is placed once at most.");
+        await new Promise((resolve) => setTimeout(resolve, 500 * 2 ** tries));
+      }
+    }
+  }
+
+  // The fields stay closed: only Execute and Discard go on from here.
+  #leaveOpen() {
+    this.#isBusy = false;
+    byId("execute").disabled = false;
+    byId("ticket-refusal").replaceChildren(NOT_KNOWN);
+  }
+}
+
+const isUnanswered = ({code, status}) => code === "unreachable" || (status >= 500 && !NOTHING_DONE.has(code));
+
+function figures({currency, cost, fee, margin, exposure_after: exposure, gross_after: gross, equity, order, reference}) {
+  const {bid, ask, last, at} = reference;
+  const prices = Object.entries({bid, ask, last}).filter(([, price]) => price !== null).map(([name, price]) => `${name} ${number(price)}`);
+  const rows = {
+    "Costs at most": money(cost, currency), Fee: money(fee, currency), "Must be paid in": money(margin, currency),
+    [`Exposure in ${order.symbol} then`]: money(exposure, currency), "Exposure in all then": money(gross, currency),
+    Equity: money(equity, currency), Market: `${prices.join(", ")} (${instant(at)} UTC)`,
+  };
+  return el("dl", {}, ...Object.entries(rows).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+}
+
+function checks(rows) {
+  const heads = ["check", "result", "value", "limit", "unit", "what is checked"];
+  return table("Checks", heads, rows.map(({name, passed, value, limit, unit, message}) => {
+    const result = passed ? "passed" : value === null && limit !== null ? "not known" : "failed";
+    return [words(name), el("span", {class: passed ? "passed" : "failed"}, result), number(value), number(limit), unit || "–", message];
+  }));
+}
+
+function verdict({would_be_accepted: isAccepted, checks: all}) {
+  if (isAccepted) return el("p", {}, "It would be accepted.");
+  return el("p", {class: "failed"}, `It would be refused. ${all.filter(({passed}) => !passed).map(checkWords).join("; ")}.`);
+}

@@ -1,0 +1,115 @@
+// What a person does to an account beside placing orders: start, stop, cancel, close, leave a halt, override. Each asks first,
+// but for a cancel; each may be asked again, and does nothing then.
+
+import {ask} from "./ask.js";
+import {byId, instant, number} from "./dom.js";
+import {refusalWords} from "./trading_words.js";
+
+const REASON = {name: "reason", label: "Reason", required: true, maxlength: 500, note: "It is kept in the records."};
+const AGAIN = "No answer came, so it is not known whether it was done. Asking again does no harm.";
+
+export class TradingControls {
+  #asked = new Set();
+
+  /** shown: returns what the panel shows: account, risk, config, and how many orders and positions. onDone: something was done, and this is to be said. */
+  constructor(api, {shown, onDone}) {
+    Object.assign(this, {api, shown, onDone});
+    const buttons = {
+      "trading-start": () => this.#start(), "trading-stop": () => this.#stop(), "halt-leave": () => this.#leaveHalt(),
+      "override-set": () => this.#override(), "override-end": () => this.#endOverride(), "orders-cancel": () => this.#cancelAll(),
+    };
+    for (const [id, act] of Object.entries(buttons)) byId(id).addEventListener("click", act);
+  }
+
+  cancel({id, side, quantity, symbol}) {
+    return this.#do("DELETE", `/orders/${id}`, {parameters: this.#account}, `Asked for the cancel: ${side} ${number(quantity)} ${symbol}.`);
+  }
+
+  async close({symbol, strategy, direction, quantity}) {
+    const text = `An order at the market closes ${direction} ${number(quantity)} ${symbol}${strategy ? ` of ${strategy}` : ""}.`;
+    if (!(await ask({title: `Close ${symbol}?`, text, yes: "Close the position"}))) return;
+    const path = `/accounts/${encodeURIComponent(this.shown().account)}/positions/${encodeURIComponent(symbol)}/close`;
+    await this.#do("POST", path, {body: strategy ? {strategy} : undefined}, `Closing ${symbol}.`);
+  }
+
+  get #account() {
+    return {account: this.shown().account};
+  }
+
+  async #start() {
+    const {account} = this.shown();
+    const text = "From then on orders may open positions: yours, and those of every program that has a key for this account.";
+    if (!(await ask({title: `Start trading on ${account}?`, text, yes: "Start trading"}))) return;
+    await this.#do("POST", "/trading/start", {parameters: {account}}, "Trading is started.");
+  }
+
+  async #stop() {
+    const {account, orders, positions} = this.shown();
+    const text = [
+      `All orders (${orders}) are cancelled, protective stops too, and all positions (${positions}) are closed at the market.`,
+      "A position whose market is closed is closed once it opens. It cannot be taken back.",
+    ];
+    const asked = await ask({title: `Stop trading on ${account}?`, text, fields: [{...REASON, required: false}], yes: "Stop and close all"});
+    if (!asked) return;
+    await this.#do("POST", "/trading/stop", {parameters: {account, reason: asked.reason}}, "The stop is on its way.");
+  }
+
+  async #cancelAll() {
+    const {account, orders} = this.shown();
+    const text = `All ${orders} orders of ${account} are cancelled, protective stops too. Positions stay.`;
+    if (!(await ask({title: "Cancel all orders?", text, yes: "Cancel all orders", no: "Keep them"}))) return;
+    await this.#do("DELETE", "/orders", {parameters: {account}}, "Asked for the cancel of all orders.");
+  }
+
+  async #leaveHalt() {
+    const {risk: {halt}, account} = this.shown();
+    const text = [
+      halt ? `Halted since ${instant(halt.at)} UTC: ${halt.reason}.` : "It is halted no longer.",
+      "The account is afterwards started or stopped as it was before. After a halt for the drawdown the high-water mark begins anew at the "
+      + "present equity. If there are several halts, this ends the oldest.",
+    ];
+    const asked = await ask({title: `Leave the halt of ${account}?`, text, fields: [REASON], yes: "Leave the halt"});
+    if (asked) await this.#overrideBy({release_halt: true, reason: asked.reason}, "The halt is released.");
+  }
+
+  async #override() {
+    const {account, config} = this.shown();
+    const {risk_level: usual, max_risk_level: most} = config;
+    const level = {name: "risk_level", label: "Risk level, per cent of the equity", type: "number", step: "any", min: 0, max: most, required: true};
+    const fields = [
+      {...level, note: `What a trade may lose at its stop: usually ${usual}, at most ${most}.`},
+      {name: "until", label: "Until (UTC)", type: "datetime-local", required: true}, REASON,
+    ];
+    const text = "It holds until this instant; zones scale it as ever.";
+    const asked = await ask({title: `Override the risk level of ${account}?`, text, fields, yes: "Override"});
+    if (!asked) return;
+    const body = {risk_level: Number(asked.risk_level), until: `${asked.until.padEnd(19, ":00")}Z`, reason: asked.reason};
+    await this.#overrideBy(body, "The risk level is overridden.");
+  }
+
+  async #endOverride() {
+    const asked = await ask({title: "End the override?", text: "The configured risk level holds again.", fields: [REASON], yes: "End it"});
+    if (asked) await this.#overrideBy({end: true, reason: asked.reason}, "The override has ended.");
+  }
+
+  #overrideBy(body, said) {
+    return this.#do("POST", "/risk/override", {parameters: this.#account, body}, said);
+  }
+
+  async #do(method, path, options, said) {
+    // A second click before the answer asks nothing.
+    const call = `${method} ${path}`;
+    if (this.#asked.has(call)) return;
+    this.#asked.add(call);
+    byId("trading-refusal").replaceChildren();
+    try {
+      await this.api.send(method, path, options);
+      this.onDone(said);
+    } catch (error) {
+      const contents = error.code === "unreachable" ? [AGAIN] : refusalWords(error).filter(Boolean);
+      byId("trading-refusal").replaceChildren(...contents);
+      this.onDone("");
+    }
+    this.#asked.delete(call);
+  }
+}

@@ -1,0 +1,350 @@
+// Trading: one account's state, positions, orders and curve, live, and what a person may do about them.
+
+import {byId, el, instant} from "./dom.js";
+import {EquityCurve} from "./equity_curve.js";
+import {complain, settled} from "./messages.js";
+import {OrderTicket} from "./order_ticket.js";
+import {keep, state} from "./state.js";
+import {TradingControls} from "./trading_controls.js";
+import {figures, limitsOf, tables} from "./trading_tables.js";
+import {changeOf, ENDED, stateWords, words, zoneWords} from "./trading_words.js";
+
+const TOPIC = "Trading";
+// Without the live feed everything is read so often; with it only what no event tells, such as an engine that went away.
+const EVERY_MS = 10_000;
+// What events have changed is read at once, and then at most so often.
+const PAUSE_MS = 1000;
+const SIGNED = "This account takes signed requests only, which a page cannot make: here it can be watched, and orders cancelled, positions "
+  + "closed and trading stopped.";
+const MOST_ROWS = 20;
+const MOST_ORDERS = 200;
+const MOST_ALERTS = 5;
+const ALL = ["status", "risk", "config", "portfolio", "performance", "orders", "executions", "trades", "signals"];
+const BY_EVENTS = ["status", "risk"];
+const BY_FILLS = ["executions", "trades"];
+
+export class TradingPanel {
+  #scopes = new Set();
+  #accounts = [];
+  #account = null;
+  #shown = {};
+  #orders = new Map();
+  #channels = [];
+  #aborter = new AbortController();
+  #timer = null;
+  #soonTimer = null;
+  #soonAt = 0;
+  #wanted = new Set();
+  #asked = {};
+  #connection = "connecting";
+  #isCut = false;
+  // Whether something could not be read.
+  #isBehind = false;
+  // The newest event whose orders are shown.
+  #ordersAt = 0;
+
+  constructor(api, feed) {
+    Object.assign(this, {api, feed, curve: new EquityCurve()});
+    this.controls = new TradingControls(api, {shown: () => this.#summary(), onDone: (said) => this.#done(said)});
+    this.ticket = new OrderTicket(api, {onPlaced: ({id}) => this.#placed(id)});
+    const may = () => this.#scopes.has("trading:write");
+    this.tables = tables({onClose: (position) => this.controls.close(position), onCancel: (order) => this.controls.cancel(order), may});
+    byId("trading-account").addEventListener("change", ({target}) => this.#choose(target.value));
+    byId("equity-days").addEventListener("change", () => this.#read("performance"));
+  }
+
+  /** Somebody has logged in. */
+  async start() {
+    this.stop();
+    this.#timer = setInterval(() => document.hidden || this.#tick(), EVERY_MS);
+    await this.#tick();
+  }
+
+  stop() {
+    clearInterval(this.#timer);
+    this.#leave();
+    this.#account = null;
+    byId("trading").hidden = true;
+    settled(TOPIC);
+  }
+
+  /** The chart shows another symbol. */
+  symbol(symbol) {
+    this.ticket.symbol(symbol);
+  }
+
+  /** The address may name another account. */
+  follow() {
+    if (this.#accounts.some(({id}) => id === state.account) && state.account !== this.#account) this.#choose(state.account);
+  }
+
+  /** The state of the live feed. What was missed by events is read once it is back. */
+  connection(name) {
+    this.#connection = name;
+    if (name === "lost") this.#isCut = true;
+    if (name === "live" && this.#isCut) {
+      this.#isCut = false;
+      if (this.#account) this.#read(...ALL);
+    }
+    this.#drawConnection([]);
+  }
+
+  ping({degraded}) {
+    this.#drawConnection(degraded ?? []);
+  }
+
+  #drawConnection(degraded) {
+    say("trading-connection", [
+      this.#isCut && "The connection is lost: what is shown is read every ten seconds, if the server can be reached.",
+      degraded.includes("redis") && "Redis is away: trading goes on, and changes may be shown a little later.",
+    ].filter(Boolean));
+  }
+
+  // Until there is an account it is asked for again and again.
+  #tick() {
+    if (!this.#account) return this.#open();
+    return this.#read(...(this.#connection === "live" && !this.#isBehind ? BY_EVENTS : ALL));
+  }
+
+  async #open() {
+    const {signal} = this.#aborter;
+    try {
+      this.#scopes = new Set((await this.api.get("/limits", {}, {signal})).data.scopes);
+      if (!this.#scopes.has("trading:read")) return this.#refused();
+      this.#accounts = (await this.api.get("/accounts", {limit: MOST_ROWS * 10}, {signal})).data.accounts;
+    } catch (error) {
+      if (error.status === 403) return this.#refused();
+      return complain(TOPIC, error, {isRead: false});
+    }
+    settled(TOPIC);
+    byId("trading").hidden = false;
+    byId("trading-none").hidden = this.#accounts.length > 0;
+    byId("trading-parts").hidden = !this.#accounts.length;
+    byId("trading-account").replaceChildren(...this.#accounts.map(({id, name}) => el("option", {value: id}, name ? `${id}: ${name}` : id)));
+    byId("trading-accounts").hidden = this.#accounts.length < 2;
+    const wanted = this.#accounts.find(({id}) => id === state.account) ?? this.#accounts[0];
+    if (wanted) await this.#choose(wanted.id);
+  }
+
+  // This login may not read trading, and will not: another login asks anew.
+  #refused() {
+    clearInterval(this.#timer);
+    byId("trading").hidden = true;
+  }
+
+  async #choose(account) {
+    this.#leave();
+    this.#account = account;
+    byId("trading-account").value = account;
+    if (this.#accounts.length > 1) keep({account});
+    this.ticket.of(account);
+    this.ticket.symbol(state.symbol);
+    this.#allow();
+    this.#subscribe("portfolio", {onFrame: ({data, seq}) => this.#portfolio(data[0], seq)});
+    this.#subscribe("alerts", {onFrame: (frame) => this.#alerts(frame)});
+    await this.#read(...ALL);
+  }
+
+  // Nothing of the account before is shown, and nothing is asked for it any longer.
+  #leave() {
+    this.#aborter.abort();
+    this.#aborter = new AbortController();
+    clearTimeout(this.#soonTimer);
+    this.#soonTimer = null;
+    this.#wanted.clear();
+    for (const channel of this.#channels.splice(0)) this.feed.unsubscribe(channel);
+    this.#shown = {};
+    this.#orders.clear();
+    this.#ordersAt = 0;
+    this.curve.clear();
+    for (const each of Object.values(this.tables)) each.show([]);
+    for (const id of ["trading-alerts", "trading-refusal", "trading-notice", "trading-figures", "trading-state"]) byId(id).replaceChildren();
+  }
+
+  // What the login may do, and what it may not in words.
+  #allow() {
+    const {requires_signature: isSigned} = this.#accounts.find(({id}) => id === this.#account);
+    const [mayTrade, mayRisk] = ["trading:write", "risk:write"].map((scope) => this.#scopes.has(scope));
+    byId("ticket-part").hidden = !mayTrade || isSigned;
+    byId("trading-start").hidden = !mayTrade || isSigned;
+    byId("trading-stop").hidden = !mayTrade && !mayRisk;
+    byId("orders-cancel").hidden = !mayTrade;
+    for (const id of ["halt-leave", "override-set"]) byId(id).hidden = !mayRisk || isSigned;
+    byId("halt-how").hidden = mayRisk && !isSigned;
+    say("trading-allowed", [
+      !mayTrade && "This login may read trading, and place no orders: it lacks the scope trading:write.",
+      isSigned && SIGNED,
+    ].filter(Boolean));
+  }
+
+  #subscribe(kind, subscription) {
+    const channel = `${kind}:${this.#account}`;
+    if (!this.#channels.includes(channel)) this.#channels.push(channel);
+    const onError = (error) => complain(`${TOPIC}, live ${kind}`, error);
+    const onBegun = () => settled(`${TOPIC}, live ${kind}`);
+    this.feed.subscribe(channel, {onBegun, onResync: () => this.#restored(), onError, ...subscription});
+  }
+
+  // The database was restored from a backup: event numbers began again at an earlier one.
+  #restored() {
+    this.#ordersAt = 0;
+    this.#read(...ALL);
+  }
+
+  #summary() {
+    const {risk, config, portfolio} = this.#shown;
+    return {account: this.#account, risk, config: config?.config, orders: this.#orders.size, positions: portfolio?.positions.length ?? 0};
+  }
+
+  async #read(...names) {
+    const {signal} = this.#aborter;
+    const parameters = {
+      performance: {days: byId("equity-days").value}, orders: {status: "open", limit: MOST_ORDERS},
+      ...Object.fromEntries([...BY_FILLS, "signals"].map((name) => [name, {limit: MOST_ROWS}])),
+    };
+    const one = async (name) => {
+      // Of several answers only that to the newest question is shown.
+      const turn = (this.#asked[name] = (this.#asked[name] ?? 0) + 1);
+      const answer = await this.api.get(`/${name}`, {account: this.#account, ...parameters[name]}, {signal});
+      if (!signal.aborted && turn === this.#asked[name]) this.#took(name, answer);
+    };
+    try {
+      await Promise.all(names.map(one));
+      if (signal.aborted) return;
+      if (names.length === ALL.length) this.#isBehind = false;
+      settled(TOPIC);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#isBehind = true;
+      complain(TOPIC, error, {isRead: false});
+    }
+  }
+
+  #took(name, {data, headers}) {
+    this.#shown[name] = data;
+    if (name === "orders") this.#begin(data.orders, Number(headers.get("X-Account-Event")));
+    else if (name in this.tables) this.tables[name].show(data[name]);
+    else if (name === "performance") {
+      this.curve.show(data);
+      if (this.#shown.portfolio) this.curve.move(this.#shown.portfolio);
+    } else if (name === "portfolio") this.#portfolio(data);
+    else if (name === "config") this.curve.zones(data.config);
+    this.#draw();
+  }
+
+  // The open orders after an event, and from then on each change. An answer may be older than what the feed has sent.
+  #begin(orders, event) {
+    if (event < this.#ordersAt) return;
+    this.#ordersAt = event;
+    this.#orders = new Map(orders.map((order) => [order.id, order]));
+    this.#drawOrders();
+    const channel = `orders:${this.#account}`;
+    if (!this.#channels.includes(channel)) this.#subscribe("orders", {from: String(event), onFrame: ({data, seq}) => this.#changed(data, Number(seq))});
+  }
+
+  #changed(orders, event) {
+    this.#ordersAt = Math.max(this.#ordersAt, event);
+    for (const order of orders) {
+      const before = this.#orders.get(order.id);
+      const said = changeOf(before, order);
+      if (said) say("trading-notice", [said]);
+      if (order.filled_quantity > (before?.filled_quantity ?? 0)) this.#soon(...BY_FILLS);
+      if (!before && order.strategy && !order.reduce_only) this.#soon("signals");
+      if (ENDED.has(order.status)) this.#orders.delete(order.id);
+      else this.#orders.set(order.id, order);
+    }
+    this.#drawOrders();
+  }
+
+  #drawOrders() {
+    const newest = [...this.#orders.values()].sort((one, other) => other.submitted_at.localeCompare(one.submitted_at));
+    this.tables.orders.show(newest);
+    byId("orders-cancel").disabled = !newest.length;
+  }
+
+  // seq: the number of the account's newest event. If it is another one, more than prices has changed.
+  #portfolio(portfolio, seq) {
+    this.#shown.portfolio = portfolio;
+    this.tables.positions.show(portfolio.positions);
+    this.curve.move(portfolio);
+    if (seq && seq !== this.#shown.seq) this.#soon(...BY_EVENTS);
+    this.#shown.seq = seq ?? this.#shown.seq;
+    this.#draw();
+  }
+
+  #alerts({at, data}) {
+    const list = byId("trading-alerts");
+    for (const {kind, message, symbol} of data) {
+      list.prepend(el("li", {}, `${at.slice(11, 19)} ${words(kind)}${symbol ? `, ${symbol}` : ""}: ${message}`));
+    }
+    while (list.children.length > MOST_ALERTS) list.lastChild.remove();
+  }
+
+  #soon(...names) {
+    for (const name of names) this.#wanted.add(name);
+    this.#soonTimer ??= setTimeout(() => {
+      this.#soonTimer = null;
+      this.#soonAt = Date.now() + PAUSE_MS;
+      const wanted = [...this.#wanted];
+      this.#wanted.clear();
+      this.#read(...wanted);
+    }, Math.max(0, this.#soonAt - Date.now()));
+  }
+
+  #done(said) {
+    say("trading-notice", said ? [said] : []);
+    this.#soon(...BY_EVENTS, ...(this.#connection === "live" ? [] : ALL));
+  }
+
+  #placed(id) {
+    const order = this.#orders.get(id);
+    if (!order && !this.#isFilled(id)) say("trading-notice", ["The order is accepted."]);
+    if (this.#connection !== "live") this.#soon(...ALL);
+  }
+
+  #isFilled(id) {
+    return this.#shown.executions?.executions.some(({order_id: order}) => order === id);
+  }
+
+  #draw() {
+    const {status, portfolio, risk, config} = this.#shown;
+    if (status) this.#drawStatus(status);
+    if (risk) this.#drawRisk(risk);
+    if (portfolio) byId("trading-figures").replaceChildren(...figures(portfolio));
+    if (portfolio && config) {
+      say("zone-name", [portfolio.dd_zone]);
+      byId("zone").dataset.zone = portfolio.dd_zone;
+      say("zone-text", [zoneWords(portfolio.dd_zone, config.config)]);
+    }
+  }
+
+  #drawStatus(status) {
+    byId("trading-status").textContent = words(status.status);
+    byId("trading-status").dataset.status = status.engine === "away" ? "away" : status.status;
+    say("trading-state", stateWords(status));
+    byId("trading-start").disabled = ["running", "degraded", "halted"].includes(status.status);
+    byId("halt").hidden = !status.halt;
+    if (status.halt) {
+      const {reason, at, symbol} = status.halt;
+      const since = `Halted since ${second(at)} UTC${symbol ? `, for ${symbol}` : ""}: ${reason}.`;
+      say("halt-text", [`${since} Nothing can be opened; orders that reduce, cancels and closes work.`]);
+    }
+  }
+
+  #drawRisk({override, ...risk}) {
+    this.tables.limits.show(limitsOf(risk));
+    const mayRisk = !byId("override-set").hidden;
+    byId("override-end").hidden = !override || !mayRisk;
+    const {risk_level: level, until, by, reason} = override ?? {};
+    say("override-text", override ? [`Overridden to ${level} % until ${second(until)} UTC by ${by}: ${reason}.`] : []);
+  }
+}
+
+const second = (at) => instant(at).slice(0, 19);
+
+// Sentences, written only if they are others: what stays is not spoken again.
+function say(id, sentences) {
+  const place = byId(id);
+  if ([...place.childNodes].map(({textContent}) => textContent).join("\n") === sentences.join("\n")) return;
+  place.replaceChildren(...(sentences.length > 1 ? sentences.map((text) => el("p", {}, text)) : sentences));
+}

@@ -1,0 +1,84 @@
+// What the tables of the trading panel show.
+
+import {byId, el, instant, number, timeOfDay} from "./dom.js";
+import {LiveTable} from "./live_table.js";
+import {gain, inR, money, percent, words} from "./trading_words.js";
+
+const LIMITS = {
+  daily_loss: "loss of the day", total_loss: "loss in all", symbol_exposure: "exposure in a symbol", gross_exposure: "exposure in all",
+  orders_per_minute: "orders in a minute",
+};
+
+const named = ({symbol, strategy}) => (strategy ? `${symbol} (${strategy})` : symbol);
+const figure = (head, text) => ({head, text, figure: true});
+const column = (head, text) => ({head, text});
+const time = (head, name) => column(`${head} (UTC)`, (row) => instant(row[name]).slice(0, 19));
+const amount = (head, name) => figure(head, (row) => number(row[name]));
+const result = [figure("gain", ({pnl_base: pnl}) => gain(pnl, money)), figure("in R", ({pnl_r: r}) => inR(r))];
+
+/** Make the tables of positions, orders, executions, trades, signals and limits. may: whether the login may change them. */
+export function tables({onClose, onCancel, may}) {
+  const byRow = ({id}) => id;
+  const button = (text, label, onclick) => ({
+    head: "action",
+    make: (row) => (may() ? el("button", {type: "button", "aria-label": label(row()), onclick: () => onclick(row())}, text) : null),
+  });
+  return {
+    positions: new LiveTable(byId("trading-positions"), "Positions", [
+      column("position", named), column("direction", ({direction}) => direction), amount("quantity", "quantity"),
+      amount("entry", "average_price"), figure("mark", mark), ...result, figure("value", ({value, currency}) => money(value, currency)),
+      time("since", "opened_at"), button("Close", ({symbol}) => `Close ${symbol}`, onClose),
+    ], {key: named, empty: "No positions."}),
+    orders: new LiveTable(byId("trading-orders"), "Working orders", [
+      column("order", named), column("side", ({side}) => side), column("type", ({type, leg}) => words(leg ?? type)),
+      amount("quantity", "quantity"), amount("filled", "filled_quantity"), amount("limit", "limit_price"), amount("stop", "stop_price"),
+      column("state", ({status}) => words(status)), column("lasts", ({time_in_force: lasts}) => lasts), time("placed", "submitted_at"),
+      button("Cancel", ({side, symbol}) => `Cancel ${side} ${symbol}`, onCancel),
+    ], {key: byRow, empty: "No working orders."}),
+    executions: new LiveTable(byId("trading-executions"), "Newest executions", [
+      time("time", "at"), column("symbol", ({symbol}) => symbol), column("side", ({side}) => side), amount("quantity", "quantity"),
+      amount("price", "price"), figure("fee", ({fee, currency}) => money(fee, currency)),
+      column("print", ({print}) => `${print.dataset} ${print.commit}.${print.ordinal}`),
+      column("state", ({state, is_ambiguous: isUnsure}) => (isUnsure ? `${state}, by a bar` : state)),
+    ], {key: byRow, empty: "Nothing was executed yet."}),
+    trades: new LiveTable(byId("trading-trades"), "Newest closed trades", [
+      time("closed", "closed_at"), column("symbol", named), column("direction", ({direction}) => direction), amount("quantity", "quantity"),
+      amount("entry", "entry_price"), amount("exit", "exit_price"), ...result,
+    ], {key: byRow, empty: "No trade was closed yet."}),
+    signals: new LiveTable(byId("trading-signals"), "Newest signals", [
+      time("time", "at"), column("strategy", ({strategy}) => strategy), column("symbol", ({symbol}) => symbol),
+      column("direction", ({direction}) => direction), figure("entry", ({entry}) => (entry === null ? "market" : number(entry))),
+      amount("stop", "stop"), amount("target", "target"),
+    ], {key: byRow, empty: "No strategy has given a signal yet."}),
+    limits: new LiveTable(byId("trading-limits"), "Limits used", [
+      column("limit", ({name}) => LIMITS[name] ?? words(name)),
+      figure("used", ({used}) => (used === null ? "not known" : number(Number(used.toFixed(2))))),
+      amount("of", "limit"), column("unit", ({unit}) => unit),
+    ], {key: ({name}) => name}),
+  };
+}
+
+function mark({mark: price, marked_at: at, is_stale: isStale}) {
+  if (price === null) return ["no price", "old"];
+  return isStale ? [`${number(price)}, old: of ${timeOfDay(at).slice(0, 8)}`, "old"] : [number(price), ""];
+}
+
+/** The account's figures, as terms and values. */
+export function figures(portfolio) {
+  const {equity, cash, currency, total_pnl_money: pnl, drawdown_pct: down, risk_level: risk, exposure} = portfolio;
+  const [open, kind] = gain(pnl, (value) => money(value, currency));
+  const rows = {
+    Equity: [equity === null ? "not known: a position has no price" : money(equity, currency)], Cash: [money(cash, currency)],
+    "Open gain": [open, kind], "Open gain in R": [openR(portfolio), kind], Drawdown: [percent(down)],
+    "Risk level": [`${percent(risk)} a trade`], Exposure: [percent(exposure.gross_pct)],
+  };
+  return Object.entries(rows).map(([name, [value, sign]]) => el("div", {}, el("dt", {}, name), el("dd", {"data-kind": sign || null}, value)));
+}
+
+function openR({total_pnl: r, without_r: without}) {
+  const [text] = inR(r);
+  return without ? `${text}, without ${without} that ${without === 1 ? "has" : "have"} no stop` : text;
+}
+
+/** The limits of `GET /risk` as rows. */
+export const limitsOf = ({limits}) => Object.entries(limits).map(([name, each]) => ({name, ...each}));

@@ -1,0 +1,102 @@
+// Trading in words: amounts, states, zones, refusals. Nothing here asks or draws.
+
+import {el, instant, number} from "./dom.js";
+import {codeLink} from "./messages.js";
+
+const EXACT = {minimumFractionDigits: 2, maximumFractionDigits: 2};
+
+/** Money with two decimals; less than one unit with more. */
+export function money(value, currency = "") {
+  if (value === null || value === undefined) return "not known";
+  const digits = value !== 0 && Math.abs(value) < 1 ? {maximumSignificantDigits: 3} : EXACT;
+  return `${value.toLocaleString("en-US", digits)} ${currency}`.trim();
+}
+
+/** A gain or loss with its sign, as the content of a cell: the text and `gain` or `loss`. */
+export function gain(value, text) {
+  if (value === null || value === undefined) return ["–", ""];
+  return [`${value > 0 ? "+" : ""}${text(value)}`.replace(/^-/, "−"), value > 0 ? "gain" : value < 0 ? "loss" : ""];
+}
+
+export const inR = (value) => gain(value, (each) => `${each.toFixed(2)} R`);
+export const percent = (value) => (value === null || value === undefined ? "not known" : `${Number(value.toFixed(2))} %`);
+export const words = (text) => String(text ?? "").replaceAll("_", " ");
+
+/** An order in a line: `buy 10 AAPL at 189.5 or better, for the day`. */
+export function orderWords(order) {
+  const {side, quantity, symbol, type, limit_price: limit, stop_price: stop, time_in_force: lasts} = order;
+  const prices = {
+    market: "at the market", limit: `at ${number(limit)} or better`, stop: `once the price reaches ${number(stop)}`,
+    stop_limit: `at ${number(limit)} or better once the price reaches ${number(stop)}`,
+  };
+  const until = {day: "for the day", gtc: "until it is cancelled", ioc: "at once or not", fok: "whole at once or not at all"};
+  const more = [order.reduce_only && "only to reduce", order.strategy && `for ${order.strategy}`].filter(Boolean);
+  return [`${side} ${number(quantity)} ${symbol} ${prices[type]}`, until[lasts], ...more].join(", ");
+}
+
+/** What became of an order since it was last seen, or null if nothing a person waits for. */
+export function changeOf(before, order) {
+  const {side, symbol, filled_quantity: filled, quantity, average_price: price, status, reason} = order;
+  const name = `${side} ${number(quantity)} ${symbol}`;
+  if (filled > (before?.filled_quantity ?? 0)) {
+    return `${status === "filled" ? "Filled" : `Filled ${number(filled)}`}: ${name}, on average at ${number(price)}.`;
+  }
+  if (!ENDED.has(status) || !before) return null;
+  const ended = words(status).replace(/^./, (first) => first.toUpperCase());
+  return `${ended}: ${name}${reason ? ` (${words(reason)})` : ""}.`;
+}
+
+/** States that no other one follows. */
+export const ENDED = new Set(["filled", "cancelled", "replaced", "rejected", "expired"]);
+
+/** What an account's drawdown zone means. config: the account's limits. */
+export function zoneWords(zone, {caution, danger, halt, hysteresis}) {
+  const below = "below the high-water mark";
+  return {
+    NORMAL: `All limits hold as they are configured. CAUTION begins ${percent(caution)} ${below}.`,
+    CAUTION: `The risk level and the limits of exposure are halved. It ends ${percent(caution - hysteresis)} ${below}; `
+      + `DANGER begins at ${percent(danger)}.`,
+    DANGER: `The risk level and the limits of exposure are a quarter. It ends ${percent(danger - hysteresis)} ${below}; `
+      + `HALT begins at ${percent(halt)}.`,
+    HALT: "Nothing can be opened. Opening orders were cancelled; protective stops stay. Only a person ends it, with a reason.",
+  }[zone];
+}
+
+const AWAY = "The engine is away: nothing can be previewed, opened or started. Cancels, closes and stops are recorded, and are the first "
+  + "thing that it does once it is back.";
+const DEGRADED = "Degraded: a symbol that the account holds or orders is in session and has no new price, or the engine cannot work for this "
+  + "account. It opens nothing at an old price.";
+
+/** The account's state in sentences. */
+export function stateWords({status, engine, queued, halt, open_positions: held}) {
+  const isAway = engine === "away";
+  const waits = queued.map(({symbol, opens_at: at}) => {
+    const when = at ? `is closed once its market opens, ${instant(at)} UTC` : "waits for its market; when it opens is not known";
+    return `${symbol} ${when}.`;
+  });
+  const said = {
+    running: [],
+    degraded: isAway ? [] : [DEGRADED],
+    stopped: ["Stopped: nothing can be opened until somebody starts trading."],
+    stopping: [`Stopping: orders are cancelled, then positions are closed (${held} left).`, ...waits],
+    halted: halt ? [] : ["Halted: the drawdown zone is HALT."],
+  };
+  return [...(isAway ? [AWAY] : []), ...(said[status] ?? [])];
+}
+
+/** A refusal in words, with a link to its code, and with what the answer says beyond that. */
+export function refusalWords(error) {
+  const {checks, errors} = error.problem ?? {};
+  const more = [
+    ...(checks ?? []).filter(({passed}) => !passed).map(checkWords),
+    ...(errors ?? []).map(({path, message}) => `${words(path)}: ${message}`),
+  ];
+  const list = more.length ? el("ul", {}, ...more.map((text) => el("li", {}, text))) : null;
+  return [el("span", {}, `${error.message} `, codeLink(error)), list];
+}
+
+/** A check of an order in a line. */
+export function checkWords({name, value, limit, unit, message, passed}) {
+  if (value === null || limit === null) return `${words(name)}: ${passed ? "passed" : "failed"}: ${message}`;
+  return `${words(name)}: ${number(value)} of ${number(limit)} ${unit}`.trim();
+}

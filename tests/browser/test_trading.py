@@ -1,0 +1,337 @@
+"""The trading panel: what an account is, the order ticket, start and stop, the halt, and what goes wrong, in words."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
+
+from tests.browser.chromium import DARK, DESKTOP, PHONE, Watched
+from tests.browser.conftest import Opened
+from tests.marketdata_project.front_server import eventually
+from tests.patience import allowed
+from tests.system.installation import Installation
+from tests.system.traders import is_engine_alive, trader_key
+
+# Nothing but the drawdown is in the way of an account with these.
+WIDE = {"max_symbol_exposure": 100, "daily_loss": 90, "total_loss": 90, "collar": 50}
+READING = ("market:read", "trading:read")
+
+
+class Desk:
+    """An account with a coin of its own, of which a page and this client see everything."""
+
+    def __init__(self, client: httpx.Client, name: str, **limits: float) -> None:
+        self.client, self.name, self.symbol = client, name, f"{name}-COIN"
+        declared = {"class": "crypto", "currency": "USD"}
+        client.put(f"/api/v1/instruments/{self.symbol}", json=declared).raise_for_status()
+        self.post("/accounts", {"id": name, "kind": "cash", "currency": "USD"})
+        self.post(f"/accounts/{name}/transfers", {"amount": 100_000})
+        assert eventually(lambda: self.get("/portfolio")["equity"] == 100_000)
+        config = {**self.get("/config")["config"], **limits}
+        path = f"/api/v1/config/risk?account={name}"
+        client.put(path, json=config, headers={"If-Match": "*"}).raise_for_status()
+        self.print(100)
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        answer = self.client.get(f"/api/v1{path}", params={"account": self.name, **parameters})
+        return answer.raise_for_status().json()
+
+    def post(self, path: str, document: object = None, **parameters: str) -> Any:
+        return self.client.post(f"/api/v1{path}", json=document, params=parameters).raise_for_status().json()
+
+    def print(self, price: float) -> None:
+        """Store a large trade of this moment."""
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        trade = {"timestamp": now, "symbol": self.symbol, "price": price, "volume": 1_000_000}
+        self.client.post("/v1/trades/ingest", json={"trades": [trade]}).raise_for_status()
+
+    def start(self) -> None:
+        self.post("/trading/start", account=self.name)
+
+    def buy(self, quantity: float) -> None:
+        """Hold the coin."""
+        order = {"symbol": self.symbol, "side": "buy", "quantity": quantity, "client_order_id": "first"}
+        self.post(f"/accounts/{self.name}/orders", order)
+        assert eventually(self._is_held)
+
+    def _is_held(self) -> bool:
+        self.print(100)
+        return bool(self.get("/portfolio")["positions"])
+
+
+@pytest.fixture(scope="module")
+def trader(site: Installation) -> Iterator[httpx.Client]:
+    """A client that may do everything, at any rate."""
+    assert eventually(lambda: is_engine_alive(site))
+    headers = {"X-API-Key": trader_key(site, "*")}
+    with httpx.Client(base_url=f"http://127.0.0.1:{site.port}", headers=headers, timeout=30) as client:
+        yield client
+
+
+@contextmanager
+def traded(opened: Opened, site: Installation, desk: Desk, **options: Any) -> Iterator[Watched]:
+    """The dashboard of a login that sees this account only."""
+    scopes = {"scopes": options.pop("scopes")} if "scopes" in options else {}
+    key = site.new_key(rate=1_000_000, trading_rate=1_000_000, accounts=json.dumps([desk.name]), **scopes)
+    with opened(**options) as watched:
+        answer = watched.page.request.post(
+            "/api/v1/auth/token", data={"key": key}, headers={"X-Refresh": "cookie"}
+        )
+        assert answer.ok, answer.text()
+        watched.goto(f"/#symbol={desk.symbol}")
+        expect(watched.page.locator("#connection")).to_have_attribute("data-state", "live")
+        yield watched
+
+
+def assert_is_sound(watched: Watched) -> None:
+    assert watched.faults == []
+    assert watched.axe() == []
+    assert watched.width_beyond() == 0
+
+
+def section(page: Page, name: str) -> Any:
+    return page.get_by_role("region", name=name, exact=True)
+
+
+def confirm(page: Page, name: str, **entered: str) -> None:
+    dialog = page.get_by_role("dialog")
+    for label, value in entered.items():
+        dialog.get_by_label(label).fill(value)
+    dialog.get_by_role("button", name=name).click()
+    expect(dialog).to_have_count(0)
+
+
+def preview(page: Page, quantity: str, **prices: str) -> None:
+    page.get_by_label("Quantity").fill(quantity)
+    for label, value in prices.items():
+        page.get_by_label(label.replace("_", " ")).fill(value)
+    page.get_by_role("button", name="Preview").click()
+
+
+@pytest.mark.parametrize(("name", "options"), [("desktop", DESKTOP), ("phone", PHONE), ("dark", DARK)])
+def test_an_order_is_placed_once_seen_filled_and_stopped(
+    opened: Opened, site: Installation, trader: httpx.Client, name: str, options: Any
+):
+    desk = Desk(trader, f"SHOW-{name.upper()}")
+    with traded(opened, site, desk, **options) as watched:
+        page = watched.page
+        expect(page.locator("#trading-state")).to_contain_text("Stopped: nothing can be opened")
+        page.get_by_role("button", name="Start trading").click()
+        watched.shoot(f"trading_dialog_{name}")
+        confirm(page, "Start trading")
+        expect(page.locator("#trading-status")).to_have_text("running")
+        desk.print(100)
+        expect(page.get_by_label("Symbol", exact=True)).to_have_value(desk.symbol)
+        preview(page, "100", Stop_loss="98")
+        expect(page.locator("#preview")).to_contain_text("It would be accepted.")
+        expect(section(page, "Checks")).to_contain_text("trade risk")
+        watched.shoot(f"trading_preview_{name}")
+        assert_is_sound(watched)
+        page.get_by_role("button", name="Execute").dblclick()
+        expect(section(page, "Working orders")).to_contain_text(desk.symbol)
+        time.sleep(0.1)
+        desk.print(100)
+        stored = time.monotonic()
+        expect(section(page, "Positions")).to_contain_text("LONG")
+        assert time.monotonic() - stored < allowed(1)
+        expect(section(page, "Newest executions")).to_contain_text("buy")
+        assert len([order for order in desk.get("/orders")["orders"] if order["leg"] is None]) == 1
+        before = page.locator("#equity-text").inner_text()
+        desk.print(101)
+        expect(section(page, "Positions")).to_contain_text("+")
+        expect(page.locator("#equity-text")).not_to_have_text(before)
+        watched.shoot(f"trading_held_{name}")
+        assert_is_sound(watched)
+        page.get_by_role("button", name="Stop and close all").click()
+        confirm(page, "Stop and close all")
+        expect(page.locator("#trading-status")).to_have_text(re.compile("stopping|stopped"))
+        assert eventually(lambda: is_flat(desk))
+        expect(page.locator("#trading-status")).to_have_text("stopped")
+        expect(page.locator("#trading-positions")).to_have_text("No positions.")
+        expect(section(page, "Newest closed trades")).to_contain_text(desk.symbol)
+        watched.shoot(f"trading_stopped_{name}")
+        assert_is_sound(watched)
+
+
+def is_flat(desk: Desk) -> bool:
+    desk.print(101)
+    return desk.get("/status")["status"] == "stopped"
+
+
+def test_a_lost_answer_makes_no_second_order(opened: Opened, site: Installation, trader: httpx.Client):
+    desk = Desk(trader, "LOST")
+    desk.start()
+    lost: list[int] = []
+
+    def lose(route: Route) -> None:
+        if lost:
+            route.continue_()
+        else:
+            lost.append(route.fetch().status)
+            route.abort()
+
+    with traded(opened, site, desk) as watched:
+        page = watched.page
+        page.route("**/trade/execute", lose)
+        preview(page, "10")
+        page.get_by_role("button", name="Execute").click()
+        expect(page.locator("#ticket-refusal")).to_contain_text("Asking again")
+        expect(page.locator("#preview")).to_be_empty()
+        assert lost == [201]
+        assert len(desk.get("/orders")["orders"]) == 1
+        assert [fault for fault in watched.faults if "ERR_FAILED" not in fault] == []
+
+
+def test_a_stale_preview_shows_the_new_one(opened: Opened, site: Installation, trader: httpx.Client):
+    desk = Desk(trader, "STALE")
+    desk.start()
+    with traded(opened, site, desk) as watched:
+        page = watched.page
+        preview(page, "10")
+        expect(page.locator("#preview")).to_contain_text("last 100")
+        desk.print(103)
+        page.get_by_role("button", name="Execute").click()
+        expect(page.locator("#preview")).to_contain_text("nothing was placed yet")
+        expect(page.locator("#preview")).to_contain_text("last 103")
+        watched.shoot("trading_stale")
+        assert watched.axe() == []
+        page.get_by_role("button", name="Execute").click()
+        expect(page.locator("#preview")).to_be_empty()
+        page.get_by_role("button", name="Cancel buy").click()
+        expect(page.locator("#trading-orders")).to_have_text("No working orders.")
+        expect(page.locator("#trading-notice")).to_contain_text("Cancelled: buy 10")
+        assert [fault for fault in watched.faults if "409" not in fault] == []
+
+
+def test_refusals_are_said_with_their_numbers(opened: Opened, site: Installation, trader: httpx.Client):
+    desk = Desk(trader, "REFUSED")
+    desk.start()
+    with traded(opened, site, desk) as watched:
+        page = watched.page
+        preview(page, "900")
+        expect(page.locator("#preview")).to_contain_text("It would be refused. symbol exposure:")
+        expect(page.get_by_role("button", name="Execute")).to_be_disabled()
+        watched.shoot("trading_refused")
+        assert_is_sound(watched)
+        page.get_by_label("Symbol", exact=True).fill("NOSUCH")
+        page.get_by_role("button", name="Preview").click()
+        link = page.locator("#ticket-refusal a")
+        expect(link).to_have_attribute("href", re.compile("/docs/errors#"))
+
+
+def test_a_halt_is_explained_and_left(opened: Opened, site: Installation, trader: httpx.Client):
+    desk = Desk(trader, "HALT", **WIDE)
+    desk.start()
+    desk.buy(600)
+    with traded(opened, site, desk) as watched:
+        page = watched.page
+        expect(page.locator("#zone")).to_contain_text("NORMAL")
+        desk.print(80)
+        expect(page.locator("#halt")).to_contain_text("Halted since")
+        expect(page.locator("#zone")).to_contain_text("HALT. Nothing can be opened.")
+        expect(page.locator("#trading-status")).to_have_text("halted")
+        expect(page.locator("#trading-alerts")).to_contain_text("halt")
+        watched.shoot("trading_halt")
+        assert_is_sound(watched)
+        page.get_by_role("button", name="Leave the halt").click()
+        confirm(page, "Leave the halt", Reason="the coin was looked at")
+        expect(page.locator("#halt")).to_be_hidden()
+        expect(page.locator("#zone")).to_contain_text("NORMAL")
+        page.get_by_role("button", name="Override the risk level").click()
+        entered = {"Risk level": "0.1", "Until (UTC)": "2099-01-01T10:00", "Reason": "calm"}
+        confirm(page, "Override", **entered)
+        expect(page.locator("#override-text")).to_contain_text(
+            "Overridden to 0.1 % until 2099-01-01 10:00:00"
+        )
+        page.get_by_role("button", name="Close HALT-COIN").click()
+        confirm(page, "Close the position")
+        desk.print(80)
+        expect(page.locator("#trading-positions")).to_have_text("No positions.")
+        assert watched.faults == []
+
+
+def test_a_login_sees_what_it_may_do(opened: Opened, site: Installation, trader: httpx.Client):
+    desk = Desk(trader, "WATCHED")
+    with traded(opened, site, desk, scopes=READING) as watched:
+        page = watched.page
+        expect(page.locator("#trading-allowed")).to_contain_text("it lacks the scope trading:write")
+        for name in ("Start trading", "Stop and close all", "Preview", "Override the risk level"):
+            expect(page.get_by_role("button", name=name)).to_be_hidden()
+        assert_is_sound(watched)
+    with traded(opened, site, desk, scopes=("market:read",)) as watched:
+        watched.page.locator("#limits table").wait_for()
+        expect(watched.page.locator("#trading")).to_be_hidden()
+        assert not [fault for fault in watched.faults if "/accounts" in fault]
+
+
+def test_a_login_without_an_account_is_told_how_to_make_one(
+    opened: Opened, site: Installation, trader: httpx.Client
+):
+    desk = Desk(trader, "KNOWN")
+    desk.name = "UNKNOWN"
+    with traded(opened, site, desk) as watched:
+        expect(watched.page.locator("#trading-none")).to_contain_text("manage.py account create")
+        watched.shoot("trading_no_account")
+        assert_is_sound(watched)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [
+        ("AWAY", {"engine": "away", "uptime_seconds": None}, "The engine is away"),
+        ("DEGRADED", {"status": "degraded", "connected": False}, "Degraded: a symbol"),
+        (
+            "QUEUED",
+            {
+                "status": "stopping",
+                "queued": [{"symbol": "AAPL", "strategy": None, "opens_at": "2030-01-02T14:30:00Z"}],
+            },
+            "AAPL is closed once its market opens, 2030-01-02 14:30:00 UTC.",
+        ),
+    ],
+)
+def test_states_are_said_in_words(
+    opened: Opened, trader: httpx.Client, name: str, status: dict[str, Any], said: str
+):
+    desk = Desk(trader, name)
+
+    def other(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), **status})
+
+    with opened(login=True) as watched:
+        watched.page.route("**/api/v1/status?*", other)
+        watched.goto(f"/#symbol={desk.symbol}&account={desk.name}")
+        expect(watched.page.get_by_label("Account", exact=True)).to_have_value(desk.name)
+        expect(watched.page.locator("#trading-state")).to_contain_text(said)
+        assert watched.axe() == []
+
+
+def test_a_cut_connection_is_said_and_what_was_missed_is_shown(opened: Opened, trader: httpx.Client):
+    desk = Desk(trader, "CUTOFF")
+    desk.start()
+    sockets: list[WebSocketRoute] = []
+
+    def through(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    with opened(login=True) as watched:
+        page = watched.page
+        page.route_web_socket(re.compile("/ws/v1/stream"), through)
+        watched.goto(f"/#symbol={desk.symbol}&account={desk.name}")
+        expect(page.locator("#trading-status")).to_have_text("running")
+        expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+        sockets[0].close()
+        expect(page.locator("#trading-connection")).to_contain_text("The connection is lost")
+        desk.buy(10)
+        expect(section(page, "Positions")).to_contain_text(desk.symbol)
+        expect(page.locator("#trading-connection")).to_be_empty()
+        expect(section(page, "Newest executions")).to_contain_text("buy")
+        assert watched.faults == []
