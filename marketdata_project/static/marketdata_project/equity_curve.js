@@ -39,6 +39,7 @@ export class EquityCurve {
     this.#points.push(point);
     this.equity.update({time, value: equity});
     this.high.update({time, value: point.high});
+    this.#chart.timeScale().fitContent();
     this.#summarise();
   }
 

@@ -109,8 +109,8 @@ export class OrderTicket {
     const discard = el("button", {type: "button", onclick: () => this.#giveUp()}, "Discard");
     const title = el("h4", {id: "preview-title", tabindex: "-1"}, `Preview: ${orderWords(preview.order)}`);
     byId("preview").replaceChildren(
-      ...(note ? [el("p", {class: "notice"}, note)] : []), title, figures(preview), checks(preview.checks), verdict(preview),
-      el("p", {class: "buttons"}, execute, discard, el("span", {id: "preview-age"}, "Holds for 30 seconds.")),
+      ...(note ? [el("p", {class: "notice"}, note)] : []), title, figures(preview), verdict(preview),
+      el("p", {class: "buttons"}, execute, discard, el("span", {id: "preview-age"}, "Holds for 30 seconds.")), checks(preview.checks),
     );
     execute.toggleAttribute("disabled", !preview.would_be_accepted);
     title.focus();
