@@ -252,9 +252,15 @@ def test_a_halt_is_explained_and_left(opened: Opened, site: Installation, trader
         )
         page.get_by_role("button", name="Close HALT-COIN").click()
         confirm(page, "Close the position")
-        desk.print(80)
+        expect(page.locator("#trading-notice")).to_contain_text("Closing HALT-COIN")
+        assert eventually(lambda: is_closed(desk))
         expect(page.get_by_text("No positions.")).to_be_visible()
         assert watched.faults == []
+
+
+def is_closed(desk: Desk) -> bool:
+    desk.print(80)
+    return not desk.get("/portfolio")["positions"]
 
 
 def test_a_login_sees_what_it_may_do(opened: Opened, site: Installation, trader: httpx.Client):

@@ -25,8 +25,8 @@ export function tables({onClose, onCancel, may}) {
   });
   return {
     positions: new LiveTable(byId("trading-positions"), "Positions", [
-      column("position", named), column("direction", ({direction}) => direction), amount("quantity", "quantity"),
-      amount("entry", "average_price"), figure("mark", mark), ...result, figure("value", ({value, currency}) => money(value, currency)),
+      column("position", named), column("direction", ({direction}) => direction), ...result, figure("mark", mark),
+      amount("quantity", "quantity"), amount("entry", "average_price"), figure("value", ({value, currency}) => money(value, currency)),
       time("since", "opened_at"), button("Close", ({symbol}) => `Close ${symbol}`, onClose),
     ], {key: named, empty: "No positions."}),
     orders: new LiveTable(byId("trading-orders"), "Working orders", [
@@ -75,7 +75,8 @@ export function figures(portfolio) {
   return Object.entries(rows).map(([name, [value, sign]]) => el("div", {}, el("dt", {}, name), el("dd", {"data-kind": sign || null}, value)));
 }
 
-function openR({total_pnl: r, without_r: without}) {
+function openR({total_pnl: r, without_r: without, positions}) {
+  if (without && without === positions.length) return "not known without a stop";
   const [text] = inR(r);
   return without ? `${text}, without ${without} that ${without === 1 ? "has" : "have"} no stop` : text;
 }
