@@ -11,16 +11,20 @@ export class EquityCurve {
   #zones = [];
   #config = null;
   #currency = "";
-  #said = "";
+  #days = 0;
+  #deepest = 0;
   #marked = null;
 
   /** Show the points of `GET /performance`, oldest first. */
   show({drawdown_curve: curve, currency, max_dd: deepest, period_days: days}) {
     if (!this.#chart) this.#build();
     this.#currency = currency;
-    this.#said = `In ${days} ${days === 1 ? "day" : "days"} it was at most ${percent(deepest)} below the high-water mark.`;
+    this.#days = days;
+    this.#deepest = deepest;
     const bySecond = new Map();
-    for (const {at, equity, drawdown_pct: down} of curve) {
+    // Before the first deposit there is nothing to be seen.
+    const begun = Math.max(0, curve.findIndex(({equity}) => equity !== 0));
+    for (const {at, equity, drawdown_pct: down} of curve.slice(begun)) {
       bySecond.set(Math.floor(Date.parse(at) / 1000), {at, equity, high: highWater(equity, down)});
     }
     this.#points = [...bySecond].map(([time, point]) => ({time, ...point}));
@@ -37,6 +41,7 @@ export class EquityCurve {
     const point = {time, at, equity, high: highWater(equity, down)};
     if (last?.time === time) this.#points.pop();
     this.#points.push(point);
+    this.#deepest = Math.max(this.#deepest, down);
     this.equity.update({time, value: equity});
     this.high.update({time, value: point.high});
     this.#chart.timeScale().fitContent();
@@ -99,8 +104,10 @@ export class EquityCurve {
   #summarise() {
     const last = this.#points.at(-1);
     if (last?.high !== this.#marked) this.#mark();
+    const days = `${this.#days} ${this.#days === 1 ? "day" : "days"}`;
     byId("equity-text").textContent = last
-      ? `Equity ${money(last.equity, this.#currency)} (${instant(last.at)} UTC), high-water mark ${money(last.high, this.#currency)}. ${this.#said}`
+      ? `Equity ${money(last.equity, this.#currency)} (${instant(last.at)} UTC), high-water mark ${money(last.high, this.#currency)}. `
+        + `In ${days} it was at most ${percent(this.#deepest)} below it.`
       : "No equity was recorded yet.";
   }
 }

@@ -185,7 +185,7 @@ function checks(rows) {
   const heads = ["check", "result", "value", "limit", "unit", "what is checked"];
   return table("Checks", heads, rows.map(({name, passed, value, limit, unit, message}) => {
     const result = passed ? "passed" : value === null && limit !== null ? "not known" : "failed";
-    return [words(name), el("span", {class: passed ? "passed" : "failed"}, result), number(value), number(limit), unit || "–", message];
+    return [words(name), el("span", {class: passed ? "passed" : "failed"}, result), number(unit === "seconds" ? Math.round(value) : value), number(limit), unit || "–", message];
   }));
 }
 
