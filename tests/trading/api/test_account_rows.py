@@ -81,7 +81,11 @@ def test_executions_of_all_orders_are_one_list(api: Api, account: RecordedAccoun
     account.fill(first, 2, 101, seconds=2)
     account.fill(second, 2, 102, seconds=3)
     found = shown(api, EXECUTIONS)["executions"]
-    assert [(each["order_id"], each["price"]) for each in found] == [(second, 102), (first, 101), (second, 100)]
+    assert [(each["order_id"], each["price"]) for each in found] == [
+        (second, 102),
+        (first, 101),
+        (second, 100),
+    ]
     assert [found[1]] == shown(api, f"{ORDERS}/{first}/executions")["executions"]
     assert shown(api, EXECUTIONS, symbol="OTHER")["executions"] == []
     with CaptureQueriesContext(connection) as three:
