@@ -162,7 +162,8 @@ def test_an_order_is_placed_once_seen_filled_and_stopped(
 
 def is_flat(desk: Desk) -> bool:
     desk.print(101)
-    return desk.get("/status")["status"] == "stopped"
+    status: str = desk.get("/status")["status"]
+    return status == "stopped"
 
 
 def test_a_lost_answer_makes_no_second_order(opened: Opened, site: Installation, trader: httpx.Client):
