@@ -4,5 +4,6 @@ from backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
 from jobs.kinds import JobKind
 from trading.api.rebalances import REBALANCE
 from trading.api.transfers import TRANSFER
+from trading.api.what_ifs import WHAT_IF
 
-KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, REBALANCE, TRANSFER)
+KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, REBALANCE, TRANSFER, WHAT_IF)

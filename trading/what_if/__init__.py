@@ -1,0 +1,1 @@
+"""What-if: the inputs of an account done again under other limits, in memory."""
