@@ -110,7 +110,7 @@ _TRADING_READS: Table = {
     ("trading-status", "GET"): _ACCOUNT,
     ("portfolio", "GET"): _ACCOUNT,
     ("risk", "GET"): _ACCOUNT,
-    ("performance", "GET"): _ACCOUNT,
+    ("performance", "GET"): replace(_ACCOUNT, cost="period"),
     ("trading-config", "GET"): _ACCOUNT,
     ("closed-trades", "GET"): _ACCOUNT_PAGE,
     ("signals", "GET"): _ACCOUNT_PAGE,
@@ -202,7 +202,7 @@ DJANGO_SITES = frozenset({"admin", "rest_framework"})
 RECORDED_NAMES = frozenset(
     """
     account accounts adjust adjustment after aliases allow_nonpositive_price amount anchor as_of at bar_policy base_currency
-    before_expiry calendar caller cash cash_buffer cash_tolerance caution certificate class client_order_id collar complete_until conditions
+    before_expiry by calendar caller cash cash_buffer cash_tolerance caution certificate class client_order_id collar complete_until conditions
     correlation_id coverage currency cursor daily_loss daily_quota danger days dedupe direction dividend_yield drift_band end
     event exchange exercise expires_at expiry expiry_from expiry_to fields fill format from gap_rule halt heartbeat_seconds
     horizon hours hysteresis id interval join kind knowledge lag last latency_ms limit limit_price max_age max_gross_exposure

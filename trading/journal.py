@@ -18,17 +18,15 @@ from trading.core.events import (
     Executed,
     ExecutionBusted,
     ExecutionQuestioned,
-    HaltReleased,
-    Marked,
     OrderAccepted,
     PositionAdjusted,
-    Transferred,
     decoded,
     encoded,
     name_of,
 )
 from trading.core.ledger import CASH, LedgerEntry
 from trading.core.orders import Order
+from trading.core.report import CURVE_EVENTS, Fill, fill_of
 from trading.exceptions import NoSuchAccount
 from trading.models import (
     BUSTED,
@@ -93,13 +91,14 @@ class Journal:
 
     def _take(self, event: Event, effects: Effects, number: int, at_ns: int) -> None:
         if isinstance(event, Executed):
-            self._executions.append(_execution_row(self.account, event, number, at_ns))
+            fill = fill_of(self.state, event, effects, at_ns)
+            self._executions.append(_execution_row(self.account, event, number, fill))
         elif isinstance(event, ExecutionQuestioned | ExecutionBusted):
             state = QUESTIONED if isinstance(event, ExecutionQuestioned) else BUSTED
             self._set_execution(event.execution_id, state)
         elif isinstance(event, OrderAccepted):
             self._followed = event.commits | self._followed
-        elif isinstance(event, Marked | Transferred | HaltReleased):
+        if isinstance(event, CURVE_EVENTS):
             self._equities.append(_equity_row(self.account, self.state, at_ns))
         # The correction of a future's quantity is told, too, though it has no entries.
         symbol = event.symbol if isinstance(event, PositionAdjusted) else _symbol_in(effects.entries)
@@ -207,18 +206,21 @@ def _order_row(account: Account, order: Order) -> OrderRow:
     )
 
 
-def _execution_row(account: Account, event: Executed, number: int, at_ns: int) -> ExecutionRow:
+def _execution_row(account: Account, event: Executed, number: int, fill: Fill) -> ExecutionRow:
     ref = event.print.ref
     return ExecutionRow(
         account=account,
         uuid=event.execution_id,
         order_id=event.order_id,
         number=number,
-        at_ns=at_ns,
+        at_ns=fill.at_ns,
         dataset=ref.dataset,
         symbol=ref.symbol,
         commit=int(ref.commit.partition("-")[0]),
         ordinal=ref.ordinal,
+        value=str(fill.value),
+        fee=str(fill.fee),
+        exposure=str(fill.exposure),
     )
 
 
@@ -230,6 +232,7 @@ def _equity_row(account: Account, state: AccountState, at_ns: int) -> EquityRow:
         equity=str(state.equity),
         high_water=str(state.high_water),
         start_equity=str(state.start_equity),
+        exposure=str(state.exposure),
     )
 
 

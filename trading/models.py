@@ -116,7 +116,8 @@ class OrderRow(models.Model):
 class ExecutionRow(models.Model):
     """An execution.
 
-    number: of its event. commit, ordinal: of the print in its log. state: open, questioned or busted.
+    number: of its event. commit, ordinal: of the print in its log. state: open, questioned or busted. value, fee,
+    exposure: see `trading.core.report.Fill`.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="executions")
@@ -129,6 +130,9 @@ class ExecutionRow(models.Model):
     commit = models.BigIntegerField()
     ordinal = models.BigIntegerField()
     state = models.CharField(max_length=12, default=OPEN)
+    value = models.CharField(max_length=40, default="0")
+    fee = models.CharField(max_length=40, default="0")
+    exposure = models.CharField(max_length=40, default="0")
 
     class Meta:
         verbose_name = "execution"
@@ -190,10 +194,10 @@ class TradeRow(models.Model):
 
 
 class EquityRow(models.Model):
-    """What an account was worth after an event: a mark, a transfer, or the end of a halt. number: of the event.
+    """What an account was worth after an event: one of `trading.core.report.CURVE_EVENTS`. number: of the event.
 
-    high_water, start_equity: see `trading.core.account.AccountState`; equity / start_equity grows by trading alone, and
-    by no transfer.
+    high_water, start_equity, exposure: see `trading.core.account.AccountState`; equity / start_equity grows by trading
+    alone, and by no transfer.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="equities")
@@ -202,6 +206,7 @@ class EquityRow(models.Model):
     equity = models.CharField(max_length=40)
     high_water = models.CharField(max_length=40)
     start_equity = models.CharField(max_length=40)
+    exposure = models.CharField(max_length=40, default="0")
 
     class Meta:
         indexes = [models.Index(fields=["account", "at_ns", "id"], name="trading_equity_time")]

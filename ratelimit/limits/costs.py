@@ -10,6 +10,7 @@ ROWS_PER_TOKEN = 1_000
 MAX_PAGE_TOKENS = 10
 STREAM_TOKENS = 10
 EXPORT_FORMAT = "ndjson"
+_DAYS_FOR_ONE = 366
 _ROW_PARAMETERS = ("limit", "last")
 # A number with more digits, even with leading zeros, costs the most and is refused later.
 _MAX_DIGITS = 9
@@ -61,11 +62,22 @@ def _stream(_query: str, _format: str) -> int:
     return STREAM_TOKENS
 
 
+def _period(query: str, _format: str) -> int:
+    """Return 1 token for at most 366 `days`, and as much as a stream for a period that may be longer."""
+    parameters = parse_qsl(query, keep_blank_values=True)
+    is_long = any(
+        name in ("from", "to") or (name == "days" and _rows(text) > _DAYS_FOR_ONE)
+        for name, text in parameters
+    )
+    return STREAM_TOKENS if is_long else 1
+
+
 def _page_or_export(query: str, answer_format: str) -> int:
     return STREAM_TOKENS if answer_format == EXPORT_FORMAT else _page(query, answer_format)
 
 
 ONE, PAGE, STREAM, EXPORT, UNMETERED = "one", "page", "stream", "export", "unmetered"
+PERIOD = "period"
 
 COST_RULES = MappingProxyType(
     {
@@ -80,6 +92,7 @@ COST_RULES = MappingProxyType(
             ),
             CostRule(STREAM, "10 tokens, whatever its length.", _stream),
             CostRule(EXPORT, "Like `page`; in NDJSON, which returns all rows, 10 tokens.", _page_or_export),
+            CostRule(PERIOD, "1 token; 10 with `from` or `to`, or with more than 366 `days`.", _period),
             CostRule(UNMETERED, "1 token of its bucket, and none of a quota.", _one, is_metered=False),
         )
     }

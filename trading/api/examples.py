@@ -95,21 +95,47 @@ RISK: Document = {
     "version": 1,
 }
 CONFIG: Document = {"account": "main", "version": 1, "config": config_document(RiskConfig())}
-PERFORMANCE: Document = {
-    "account": "main",
-    "period_days": 30,
+TRADING_FIGURES: Document = {
     "trades": 125,
     "win_rate": 0.592,
     "total_r": 14.2,
-    "average_r": 0.116393,
+    "average_r": 0.116393442622951,
     "without_r": 3,
     "pnl": 4260.0,
+    "profit_factor": 1.7,
+    "executions": 250,
+    "traded": 2375000.0,
+    "fees": 250.0,
+    "turnover": 23.9,
+}
+PERFORMANCE: Document = {
+    "account": "main",
+    "period_days": 30,
     "currency": "USD",
     "fill_rules": ["through"],
-    "profit_factor": 1.7,
-    "max_dd": 2.31,
+    "begin": "2025-01-02T14:00:00Z",
+    "end": "2025-02-01T14:00:00Z",
+    **TRADING_FIGURES,
+    "annual_turnover": 308.4,
+    "return_pct": 4.26,
+    "annual_return_pct": None,
+    "volatility_pct": 9.4,
     "sharpe": 1.8,
+    "sortino": 2.7,
+    "max_dd": 2.31,
+    "drawdown": {
+        "begin": "2025-01-14T15:02:11Z",
+        "trough": "2025-01-15T19:40:02Z",
+        "end": "2025-01-17T14:31:00Z",
+        "longest_seconds": 257329.0,
+    },
+    "exposure": {"mean_pct": 19.2, "largest_pct": 48.1, "time_in_market": 0.31},
     "drawdown_curve": [{"at": "2025-01-02T15:00:00Z", "equity": 100099.0, "drawdown_pct": 1.49}],
+}
+PERFORMANCE_BY_STRATEGY: Document = {
+    **PERFORMANCE,
+    "by": "strategy",
+    "rows": [{"strategy": "momentum", **TRADING_FIGURES}],
 }
 TRADE: Document = {
     "id": _EXECUTION_ID,

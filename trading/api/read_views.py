@@ -1,6 +1,7 @@
 """The endpoints that say what accounts are now."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, cast
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -10,9 +11,10 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet, ViewSet
 
 from http_requests.exceptions import InvalidParameter
-from http_requests.parameters import single_parameters
+from http_requests.parameters import choice, single_parameters
 from listing.pages import PAGE_PARAMETERS, KeysetPagination
 from ratelimit.callers import Caller
+from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trading.api import examples
 from trading.api.read_filters import DEFAULT_LIMIT, query_form
 from trading.api.serializers import (
@@ -24,9 +26,10 @@ from trading.api.serializers import (
     RiskConfigSerializer,
     RiskSerializer,
 )
+from trading.core.report import Grouping
 from trading.documents import Document
 from trading.models import Account
-from trading.reading.performance import MOST_DAYS, performance_document
+from trading.reading.performance import MOST_DAYS, Period, last_days, performance_document, period_between
 from trading.reading.selectors import (
     account_document,
     account_valued,
@@ -56,6 +59,24 @@ _DAYS = OpenApiParameter(
     OpenApiParameter.QUERY,
     description="The length of the period, which ends now.",
 )
+_FROM, _TO = (
+    OpenApiParameter(
+        name,
+        {"type": "string", "minLength": 1, "examples": ["2025-01-02T14:30:00Z"]},
+        OpenApiParameter.QUERY,
+        description=text,
+    )
+    for name, text in {
+        "from": "The period's begin, in place of `days`. Default: the account's.",
+        "to": "The period's end, which is not part of it. Default: now.",
+    }.items()
+)
+_BY = OpenApiParameter(
+    "by",
+    {"type": "string", "enum": [each.value for each in Grouping]},
+    OpenApiParameter.QUERY,
+    description="What `rows` are of. Without it there are none.",
+)
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -80,10 +101,19 @@ class AccountQuerySerializer(serializers.Serializer[Any]):
     account = serializers.CharField(required=False)
 
 
-class PerformanceQuerySerializer(AccountQuerySerializer):
-    """The query's parameters, for a browser's form only."""
-
-    days = serializers.IntegerField(min_value=1, max_value=MOST_DAYS, default=30)
+# A class statement cannot have a field `from`.
+PerformanceQuerySerializer = type(
+    "PerformanceQuerySerializer",
+    (AccountQuerySerializer,),
+    {
+        "__doc__": "The query's parameters, for a browser's form only.",
+        "__module__": __name__,
+        "days": serializers.IntegerField(min_value=1, max_value=MOST_DAYS, required=False),
+        "from": serializers.CharField(required=False),
+        "to": serializers.CharField(required=False),
+        "by": serializers.ChoiceField([each.value for each in Grouping], required=False),
+    },
+)
 
 
 class AccountStateViewSet(ViewSet):
@@ -147,19 +177,40 @@ class AccountStateViewSet(ViewSet):
     @extend_schema(
         operation_id="performance",
         summary="How an account did",
-        parameters=[ACCOUNT, _DAYS],
+        parameters=[ACCOUNT, _DAYS, _FROM, _TO, _BY],
         responses={200: PerformanceSerializer},
-        examples=example(examples.PERFORMANCE),
+        examples=example(examples.PERFORMANCE)
+        + example(examples.PERFORMANCE_BY_STRATEGY, "With by=strategy"),
     )
     def performance(self, request: Request) -> Response:
-        """Figures of the trades that were closed in the last days, and the drawdown curve."""
-        values = single_parameters(request.GET, ("account", "days", "format"))
+        """Figures of a period: trades that were closed in it, executions, exposure, and the drawdown curve."""
+        values = single_parameters(request.GET, ("account", "days", "from", "to", "by", "format"))
         account = account_named(request, values.get("account"))
-        return account_answer(account, performance_document(account, days=_days(values.get("days", "30"))))
+        by = Grouping(choice(values, "by", list(Grouping), "")) if "by" in values else None
+        return account_answer(account, performance_document(account, _period(account, values), by))
 
 
 def _account(request: Request) -> Account:
     return account_named(request, single_parameters(request.GET, ("account", "format")).get("account"))
+
+
+def _period(account: Account, values: Mapping[str, str]) -> Period:
+    """Return the period that `days`, or `from` and `to`, name. Raises InvalidParameter."""
+    if "from" not in values and "to" not in values:
+        return last_days(_days(values.get("days", "30")))
+    if "days" in values:
+        raise InvalidParameter("conflicting_parameters", "send days, or from and to, not both")
+    since_ns, until_ns = (_instant(values.get(name)) for name in ("from", "to"))
+    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
+        raise InvalidParameter("invalid_range", "from must be before to")
+    return period_between(account, since_ns, until_ns)
+
+
+def _instant(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_timestamp_or_epoch(text)
+    except InvalidTimestamp as error:
+        raise InvalidParameter(error.code, str(error)) from error
 
 
 def _days(text: str) -> int:

@@ -8,6 +8,7 @@ from rest_framework.serializers import (
     BooleanField,
     CharField,
     ChoiceField,
+    DateField,
     DateTimeField,
     DictField,
     FloatField,
@@ -20,6 +21,7 @@ from rest_framework.serializers import (
 from trading.core.account import RUNNING, STOPPED, STOPPING
 from trading.core.configuration import FillRule, RiskConfig, Zone
 from trading.core.orders import Leg, OrderState, OrderType, TimeInForce
+from trading.core.report import Grouping
 from trading.core.statement import BreakKind
 from trading.core.terms import AccountKind, Side
 from trading.models import BUSTED, OPEN, QUESTIONED
@@ -35,6 +37,7 @@ def _words(kind: Any) -> list[str]:
 
 # Lists of words with names of their own in the schema (ENUM_NAME_OVERRIDES).
 ACCOUNT_KINDS, ORDER_STATES, FILL_RULES = _words(AccountKind), _words(OrderState), _words(FillRule)
+GROUPINGS = _words(Grouping)
 
 
 def _money(text: str, **options: Any) -> FloatField:
@@ -244,25 +247,76 @@ class CurvePointSerializer(Serializer[Any]):
     drawdown_pct = FloatField()
 
 
-class PerformanceSerializer(Serializer[Any]):
-    """How an account did."""
+class TradingFiguresSerializer(Serializer[Any]):
+    """What was traded. Money is in the account's currency."""
 
-    account = CharField()
-    period_days = IntegerField()
     trades = IntegerField(help_text="Closed in the period.")
     win_rate = FloatField(allow_null=True, help_text="A fraction; null without trades.")
     total_r = FloatField(help_text="In R.")
     average_r = FloatField(allow_null=True)
     without_r = IntegerField(help_text="Trades that `total_r` leaves out.")
     pnl = _money("Of the trades, less fees, in `currency`.")
+    profit_factor = FloatField(allow_null=True, help_text="Gains over losses; null without losses.")
+    executions = IntegerField()
+    traded = _money("The value of what was bought and sold.")
+    fees = _money("Of the executions.")
+    turnover = FloatField(allow_null=True, help_text="`traded` over the mean equity of the period.")
+
+
+class DrawdownSerializer(Serializer[Any]):
+    """The deepest drawdown, and the longest."""
+
+    begin = DateTimeField(
+        allow_null=True, help_text="The last point at the high-water mark; null: no drawdown."
+    )
+    trough = DateTimeField(allow_null=True)
+    end = DateTimeField(allow_null=True, help_text="null: it lasts.")
+    longest_seconds = FloatField(help_text="The longest time below the high-water mark.")
+
+
+class MeanExposureSerializer(Serializer[Any]):
+    """The value of the positions, longs and shorts added up, over time."""
+
+    mean_pct = _percent("of the equity.", allow_null=True)
+    largest_pct = _percent("of the equity.")
+    time_in_market = FloatField(allow_null=True, help_text="The part of the time with positions, a fraction.")
+
+
+class PerformanceRowSerializer(TradingFiguresSerializer):
+    """A day, a symbol or a strategy."""
+
+    day = DateField(required=False, help_text="With `by=day`, as the four last fields: a UTC date.")
+    symbol = CharField(required=False, help_text="With `by=symbol`.")
+    strategy = CharField(required=False, allow_null=True, help_text="With `by=strategy`.")
+    equity = _money("At the day's end.", required=False)
+    return_pct = _percent("of the day.", required=False, allow_null=True)
+    max_dd = _percent("at the day's deepest point.", required=False)
+    exposure = MeanExposureSerializer(required=False)
+
+
+class PerformanceSerializer(TradingFiguresSerializer):
+    """How an account did."""
+
+    account = CharField()
+    period_days = IntegerField(help_text="The length of the period, rounded up.")
     currency = CharField()
     fill_rules = ListField(
         child=ChoiceField(FILL_RULES), help_text="By which limit orders filled in the period."
     )
-    profit_factor = FloatField(allow_null=True, help_text="Gains over losses; null without losses.")
+    begin = DateTimeField(help_text="Of the period, or of its first point if nothing was before it.")
+    end = DateTimeField(help_text="Of the period.")
+    annual_turnover = FloatField(allow_null=True, help_text="For 365 days.")
+    return_pct = _percent("since `begin`, without transfers.")
+    annual_return_pct = _percent("for 365 days; null for less.", allow_null=True)
+    volatility_pct = _percent("the deviation of daily returns, for a year.", allow_null=True)
     max_dd = _percent("of the high-water mark; at least 0.")
     sharpe = FloatField(allow_null=True, help_text="Of daily returns, for a year.")
+    sortino = FloatField(allow_null=True, help_text="Of daily returns, for a year.")
+    drawdown = DrawdownSerializer()
+    exposure = MeanExposureSerializer()
     drawdown_curve = CurvePointSerializer(many=True, help_text="At most 1,000 points.")
+    by = ChoiceField(GROUPINGS, required=False)
+    rows = PerformanceRowSerializer(many=True, required=False, help_text="With `by`: a row for each.")
 
 
 class ClosedTradeSerializer(Serializer[Any]):

@@ -103,6 +103,11 @@ class AccountState(msgspec.Struct, kw_only=True):
         return loss_percent(self.high_water, self.equity)
 
     @property
+    def exposure(self) -> Decimal:
+        """The value of all positions at their last fills or marks, longs and shorts added up."""
+        return sum((position.exposure for position in self.positions.values()), ZERO)
+
+    @property
     def risk_level(self) -> Decimal:
         """Per cent of the equity that a trade may lose now."""
         level = self.config.risk_level
@@ -393,6 +398,7 @@ def _filled(state: AccountState, book: Book, execution: Execution, *, is_paid: b
     key = book_of(symbol, strategy)
     position = state.positions.setdefault(key, Position(symbol=symbol, strategy=strategy, terms=terms))
     fills = positions.fill(position, execution)
+    position.value_unit(execution.price, execution.rate)
     if not position.quantity:
         del state.positions[key]
         state.queued.pop(key, None)
@@ -553,6 +559,11 @@ def _borrow(state: AccountState, event: events.BorrowCharged, at_ns: int) -> Eff
 def _marked(state: AccountState, event: events.Marked, at_ns: int) -> Effects:
     state.equity, state.zone, state.marked_ns = event.equity, event.zone, at_ns
     state.high_water = max(state.high_water, event.equity)
+    marks = {mark.symbol: mark for mark in event.marks}
+    for position in state.positions.values():
+        if position.symbol in marks:
+            mark = marks[position.symbol]
+            position.value_unit(mark.price, mark.rate)
     if event.day is not None:
         state.day, state.day_equity = event.day, event.equity
     return Effects()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from trading.core.amounts import ZERO, average, exact, money, part_of, quantity, ratio
+from trading.core.amounts import ONE, ZERO, average, exact, money, part_of, quantity, ratio
 from trading.core.terms import Terms
 
 
@@ -89,7 +89,7 @@ class Position(msgspec.Struct, kw_only=True):
     """The position of an account in a symbol, for one strategy.
 
     quantity: below zero for a short. cost: the sum of its lots'. settled_ns: when a future was settled last; 0 for
-    never.
+    never. unit_value: of a unit at the last fill or mark, in the account's currency, at least 0.
     """
 
     symbol: str
@@ -100,6 +100,16 @@ class Position(msgspec.Struct, kw_only=True):
     lots: list[Lot] = []
     trade: OpenTrade | None = None
     settled_ns: int = 0
+    unit_value: Decimal = ZERO
+
+    @property
+    def exposure(self) -> Decimal:
+        """Its value at the last fill or mark, in the account's currency, at least 0."""
+        return money(abs(self.quantity), self.unit_value)
+
+    def value_unit(self, price: Decimal, rate: Decimal) -> None:
+        """Note a price. rate: from the instrument's currency to the account's."""
+        self.unit_value = average(exact(abs(price), self.terms.multiplier, rate), ONE)
 
     @property
     def direction(self) -> str:
@@ -228,10 +238,12 @@ def split_lots(position: Position, by: Decimal, before_ns: int) -> list[Decimal]
 
 
 def split(position: Position, by: Decimal, before_ns: int) -> None:
-    """Multiply the quantities of lots that were opened before an instant; costs stay."""
+    """Multiply the quantities of lots that were opened before an instant; costs and exposure stay."""
+    before = exact(position.quantity, position.unit_value)
     for lot, after in zip(position.lots, split_lots(position, by, before_ns), strict=True):
         lot.quantity = after
     position.quantity = sum((lot.quantity for lot in position.lots), ZERO)
+    position.unit_value = average(before, position.quantity)
     trade = position.trade
     if trade is not None and trade.opened_ns < before_ns:
         trade.entry_quantity = quantity(trade.entry_quantity, by)

@@ -1,164 +1,121 @@
-"""How an account has done: its closed trades, and the curve of its equity."""
+"""The rows of an account's period, made a report."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
-from statistics import mean, stdev
-from typing import NamedTuple
+from heapq import merge
+from operator import itemgetter
+from typing import Any
 
 import msgspec
+from django.db.models import QuerySet
 
-from store.timestamps import DAY_NS, format_timestamp
-from trading.core.account import loss_percent
-from trading.core.amounts import ZERO, ratio
+from store.timestamps import DAY_NS
+from trading.core.curve import EquityPoint, equity_point
 from trading.core.events import RiskConfigured, decoded
-from trading.documents import Document, number, number_or_null
+from trading.core.report import Fill, Grouping, Report, TradeResult
+from trading.documents import Document
 from trading.journal import state_of
 from trading.lease import engine_status
-from trading.models import Account, EquityRow, EventRow
+from trading.models import Account, EventRow
+from trading.reading.report_documents import report_document
 
 MOST_DAYS = 3_660
-# Each piece of a long curve gives its deepest point and its last one.
-_CURVE_PIECES = 500
-_TRADING_DAYS_A_YEAR = 252
+_POINT = ("number", "at_ns", "equity", "high_water", "start_equity", "exposure")
+_FILL = ("number", "at_ns", "symbol", "order__strategy", "value", "fee", "exposure")
+_TRADE = ("closed_ns", "symbol", "strategy", "document")
 
 
-class TradeResult(msgspec.Struct):
-    """What counts of a `trading.core.positions.ClosedTrade`."""
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The time `since_ns` <= time < `until_ns`, which does not go beyond the engine's now."""
+
+    since_ns: int
+    until_ns: int
+
+    @property
+    def days(self) -> int:
+        """Its length in days, rounded up."""
+        return -((self.since_ns - self.until_ns) // DAY_NS)
+
+
+def last_days(days: int) -> Period:
+    """Return the last `days` times 24 hours, by the engine's clock."""
+    until_ns = engine_status().now_ns + 1
+    return Period(until_ns - days * DAY_NS, until_ns)
+
+
+def period_between(account: Account, since_ns: int | None, until_ns: int | None) -> Period:
+    """Return a period. since_ns: None for all that was. until_ns: None for now, at which any period ends."""
+    now_ns = engine_status().now_ns + 1
+    until_ns = now_ns if until_ns is None else min(until_ns, now_ns)
+    return Period(min(account.created_ns if since_ns is None else since_ns, until_ns), until_ns)
+
+
+def performance_document(account: Account, period: Period, by: Grouping | None = None) -> Document:
+    """Return the figures of a period; with `by`, those of each day, symbol or strategy, too."""
+    return {
+        "account": account.name,
+        "period_days": period.days,
+        "currency": state_of(account).currency,
+        "fill_rules": _fill_rules(account, period),
+        **report_document(account_report(account, period, by)),
+    }
+
+
+def account_report(account: Account, period: Period, by: Grouping | None = None) -> Report:
+    """Return the report of a period. Only the rows of the period are read, and the last ones before it."""
+    report = Report(period.since_ns, period.until_ns, by)
+    points = (_point(*row) for row in _in_order(account.equities.values_list(*_POINT), period))
+    fills = (_fill(*row) for row in _in_order(account.executions.values_list(*_FILL), period))
+    for _, each in merge(points, fills, key=itemgetter(0)):
+        if isinstance(each, Fill):
+            report.fill(each)
+        else:
+            report.point(each)
+    closed = account.trades.filter(closed_ns__gte=period.since_ns, closed_ns__lt=period.until_ns)
+    decoder = msgspec.json.Decoder(_Gain)
+    for at_ns, symbol, strategy, document in closed.values_list(*_TRADE).iterator():
+        gain = decoder.decode(document)
+        report.trade(TradeResult(at_ns, symbol, strategy, gain.pnl_base, gain.r))
+    report.end(period.until_ns)
+    return report
+
+
+class _Gain(msgspec.Struct):
+    """What counts of the document of a `TradeRow`."""
 
     pnl_base: Decimal
     r: Decimal | None
 
 
-class EquityPoint(NamedTuple):
-    """What an account was worth after an event.
-
-    drawdown: per cent below the high-water mark. growth: since the beginning, but for transfers.
-    """
-
-    at_ns: int
-    equity: Decimal
-    drawdown: Decimal
-    growth: float
+def _in_order(rows: QuerySet[Any, tuple[Any, ...]], period: Period) -> Iterator[tuple[Any, ...]]:
+    """Yield the last row before a period, and those in it, in the order of their events."""
+    before = rows.filter(at_ns__lt=period.since_ns).order_by("-at_ns", "-id")[:1]
+    within = rows.filter(at_ns__gte=period.since_ns, at_ns__lt=period.until_ns).order_by("number")
+    yield from before
+    yield from within.iterator()
 
 
-@dataclass(slots=True)
-class TradeFigures:
-    """Sums over closed trades. Amounts are in the account's currency. in_r: of trades whose R is known."""
-
-    trades: int = 0
-    wins: int = 0
-    gained: Decimal = ZERO
-    lost: Decimal = ZERO
-    total_r: Decimal = ZERO
-    in_r: int = 0
-
-    def add(self, pnl: Decimal, r: Decimal | None) -> None:
-        """Count a trade. A trade that gains nothing is no win."""
-        self.trades += 1
-        self.wins += pnl > 0
-        self.gained += max(pnl, ZERO)
-        self.lost -= min(pnl, ZERO)
-        if r is not None:
-            self.total_r, self.in_r = self.total_r + r, self.in_r + 1
+def _point(number: int, at_ns: int, *amounts: str) -> tuple[int, EquityPoint | Fill]:
+    return number, equity_point(at_ns, *map(Decimal, amounts))
 
 
-def performance_document(account: Account, *, days: int) -> Document:
-    """Return the figures of the last `days` times 24 hours, by the engine's clock.
-
-    Trades count when they are closed. max_dd: the largest drawdown, in per cent of the high-water mark. sharpe: of
-    daily returns, times the root of 252, with no risk-free rate; null if there are less than two returns or they are
-    all equal.
-    """
-    until_ns = engine_status().now_ns
-    since_ns = until_ns - days * DAY_NS
-    figures, points = _figures(account, since_ns, until_ns), _points(account, since_ns, until_ns)
-    return {
-        "account": account.name,
-        "period_days": days,
-        "trades": figures.trades,
-        "win_rate": _ratio_or_null(Decimal(figures.wins), Decimal(figures.trades)),
-        "total_r": number(figures.total_r),
-        "average_r": _ratio_or_null(figures.total_r, Decimal(figures.in_r)),
-        "without_r": figures.trades - figures.in_r,
-        "pnl": number(figures.gained - figures.lost),
-        "currency": state_of(account).currency,
-        "fill_rules": _fill_rules(account, since_ns, until_ns),
-        "profit_factor": _ratio_or_null(figures.gained, figures.lost),
-        "max_dd": number(max((point.drawdown for point in points), default=ZERO)),
-        "sharpe": sharpe_ratio(daily_returns(points)),
-        "drawdown_curve": [
-            {
-                "at": format_timestamp(point.at_ns),
-                "equity": number(point.equity),
-                "drawdown_pct": number(point.drawdown),
-            }
-            for point in thinned(points)
-        ],
-    }
+def _fill(
+    number: int, at_ns: int, symbol: str, strategy: str, *amounts: str
+) -> tuple[int, EquityPoint | Fill]:
+    return number, Fill(at_ns, symbol, strategy, *map(Decimal, amounts))
 
 
-def _fill_rules(account: Account, since_ns: int, until_ns: int) -> list[str]:
+def _fill_rules(account: Account, period: Period) -> list[str]:
     """Return the rules by which limit orders filled in a period, in the order of time."""
-    bodies = EventRow.objects.filter(account=account, name="risk_configured", at_ns__lte=until_ns)
-    rules: list[str] = []
-    for at_ns, body in bodies.order_by("number").values_list("at_ns", "body"):
-        event = decoded(body)
+    configured = EventRow.objects.filter(account=account, name="risk_configured", at_ns__lt=period.until_ns)
+    before = configured.filter(at_ns__lt=period.since_ns).order_by("-number").first()
+    within = configured.filter(at_ns__gte=period.since_ns).order_by("number")
+    rows = within if before is None else [before, *within.filter(number__gt=before.number)]
+    rules = []
+    for row in rows:
+        event = decoded(row.body)
         assert isinstance(event, RiskConfigured)  # noqa: S101 its name says so
-        rules = [*(rules if at_ns > since_ns else ()), event.config.fill.value]
+        rules.append(event.config.fill.value)
     return list(dict.fromkeys(rules))
-
-
-def _figures(account: Account, since_ns: int, until_ns: int) -> TradeFigures:
-    rows = account.trades.filter(closed_ns__gt=since_ns, closed_ns__lte=until_ns)
-    decoder, figures = msgspec.json.Decoder(TradeResult), TradeFigures()
-    for (document,) in rows.values_list("document").iterator():
-        outcome = decoder.decode(document)
-        figures.add(outcome.pnl_base, outcome.r)
-    return figures
-
-
-def _points(account: Account, since_ns: int, until_ns: int) -> list[EquityPoint]:
-    """Return the points of a period in order, after the last one before it."""
-    rows = EquityRow.objects.filter(account=account, at_ns__lte=until_ns)
-    columns = ("at_ns", "equity", "high_water", "start_equity")
-    before = rows.filter(at_ns__lte=since_ns).order_by("-at_ns", "-id").values_list(*columns)[:1]
-    within = rows.filter(at_ns__gt=since_ns).order_by("at_ns", "id").values_list(*columns)
-    return [_point(*row) for row in (*before, *within.iterator())]
-
-
-def _point(at_ns: int, equity: str, high_water: str, start_equity: str) -> EquityPoint:
-    worth, start = Decimal(equity), Decimal(start_equity)
-    growth = float(worth / start) if start > 0 else 1.0
-    return EquityPoint(at_ns, worth, loss_percent(Decimal(high_water), worth), growth)
-
-
-def daily_returns(points: Iterable[EquityPoint]) -> list[float]:
-    """Return the changes of growth from UTC date to UTC date, of the last point of each that has one."""
-    closes = list({point.at_ns // DAY_NS: point.growth for point in points}.values())
-    return [after / before - 1 for before, after in pairwise(closes) if before > 0]
-
-
-def sharpe_ratio(returns: Sequence[float]) -> float | None:
-    """Return the mean of daily returns over their sample deviation, for a year; None if that is not defined."""
-    if len(returns) < 2 or not (deviation := stdev(returns)):
-        return None
-    return round(mean(returns) / deviation * math.sqrt(_TRADING_DAYS_A_YEAR), 6)
-
-
-def thinned(points: Sequence[EquityPoint]) -> list[EquityPoint]:
-    """Return at most a thousand points: of a longer curve, the deepest and the last one of each of 500 pieces."""
-    if len(points) <= 2 * _CURVE_PIECES:
-        return list(points)
-    found: dict[int, EquityPoint] = {}
-    for piece in range(_CURVE_PIECES):
-        first, end = (len(points) * each // _CURVE_PIECES for each in (piece, piece + 1))
-        deepest = max(range(first, end), key=lambda index: points[index].drawdown)
-        found |= {deepest: points[deepest], end - 1: points[end - 1]}
-    return list(found.values())
-
-
-def _ratio_or_null(part: Decimal, whole: Decimal) -> float | None:
-    return number_or_null(ratio(part, whole))

@@ -1,7 +1,6 @@
 """How an account did, by its closed trades and its equity."""
 
 import math
-from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -12,11 +11,24 @@ from tests.trading.desks import coin
 from tests.trading.recorded import RecordedAccount, engine_lives
 from trading.core.configuration import FillRule, RiskConfig, Zone
 from trading.core.events import HaltLatched, HaltReleased, RiskConfigured
-from trading.reading.performance import EquityPoint, TradeFigures, sharpe_ratio, thinned
 
 pytestmark = pytest.mark.system
 
 DAY = 86_400
+NOTHING_TRADED = {
+    "trades": 0,
+    "win_rate": None,
+    "total_r": 0,
+    "average_r": None,
+    "without_r": 0,
+    "pnl": 0,
+    "profit_factor": None,
+    "executions": 0,
+    "traded": 0,
+    "fees": 0,
+    "turnover": None,
+}
+NO_EXPOSURE = {"mean_pct": None, "largest_pct": 0, "time_in_market": None}
 
 
 def performance(api: Api, **params: Any) -> Any:
@@ -36,17 +48,20 @@ def test_an_account_without_trades_has_figures_without_a_meaning_null(api: Api, 
     assert performance(api) == {
         "account": "ACC",
         "period_days": 30,
-        "trades": 0,
-        "win_rate": None,
-        "total_r": 0,
-        "average_r": None,
-        "without_r": 0,
-        "pnl": 0,
+        "begin": "2025-06-15T14:00:00.000000001Z",
+        "end": "2025-07-15T14:00:00.000000001Z",
+        **NOTHING_TRADED,
+        "annual_turnover": None,
         "currency": "USD",
         "fill_rules": ["through"],
-        "profit_factor": None,
+        "return_pct": 0,
+        "annual_return_pct": None,
+        "volatility_pct": None,
         "max_dd": 0,
         "sharpe": None,
+        "sortino": None,
+        "drawdown": {"begin": None, "trough": None, "end": None, "longest_seconds": 0},
+        "exposure": NO_EXPOSURE,
         "drawdown_curve": [],
     }
 
@@ -121,28 +136,3 @@ def test_sharpe_is_that_of_daily_returns(api: Api, account: RecordedAccount):
     returns = pd.Series([1000.0, *equities]).pct_change().dropna()
     expected = returns.mean() / returns.std() * math.sqrt(252)
     assert performance(api)["sharpe"] == pytest.approx(expected, abs=1e-3)
-
-
-@pytest.mark.parametrize("returns", [[], [0.01], [0.01, 0.01]])
-def test_sharpe_needs_returns_that_differ(returns: list[float]):
-    assert sharpe_ratio(returns) is None
-
-
-def test_a_long_curve_keeps_its_ends_and_its_deepest_point():
-    points = [_point(index, drawdown=(index * 7919) % 5000) for index in range(12_345)]
-    kept = thinned(points)
-    assert len(kept) <= 1_000
-    assert kept[-1] == points[-1]
-    assert max(points, key=lambda point: point.drawdown) in kept
-    assert kept == sorted(kept)
-    assert thinned(points[:1_000]) == points[:1_000]
-
-
-def test_a_trade_that_gains_nothing_is_no_win():
-    figures = TradeFigures()
-    figures.add(Decimal(0), None)
-    assert (figures.trades, figures.wins) == (1, 0)
-
-
-def _point(index: int, drawdown: int) -> EquityPoint:
-    return EquityPoint(index, Decimal(0), Decimal(drawdown), 1.0)
