@@ -67,8 +67,25 @@ def test_a_page_costs_one_for_each_started_thousand_of_rows(asked, tokens):
 
 def test_other_rules_do_not_look_at_the_query():
     assert {name: cost_of(name, "limit=10000") for name in COST_RULES} == {
-        "one": 1, "page": 10, "stream": 10, "export": 10, "unmetered": 1,
+        "one": 1, "page": 10, "stream": 10, "export": 10, "period": 1, "unmetered": 1,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "tokens"),
+    [
+        ("", 1),
+        ("days=366", 1),
+        ("days=367&by=day", 10),
+        ("d%61ys=3660", 10),
+        ("days=x", 1),
+        ("account=main&from=2025-01-01", 10),
+        ("fr%6fm=2025-01-01", 10),
+        ("to=2025-01-01", 10),
+    ],
+)
+def test_a_long_period_costs_as_much_as_a_stream(asked, tokens):
+    assert cost_of("period", asked) == tokens
 
 
 def test_an_export_is_a_stream_as_ndjson_and_a_page_otherwise():

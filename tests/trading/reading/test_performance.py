@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.api_client import Api, answer
-from tests.trading.desks import coin
+from tests.trading.desks import at_ns, coin
 from tests.trading.recorded import RecordedAccount, engine_lives
 from trading.core.configuration import FillRule, RiskConfig, Zone
 from trading.core.events import HaltLatched, HaltReleased, RiskConfigured
@@ -136,3 +136,63 @@ def test_sharpe_is_that_of_daily_returns(api: Api, account: RecordedAccount):
     returns = pd.Series([1000.0, *equities]).pct_change().dropna()
     expected = returns.mean() / returns.std() * math.sqrt(252)
     assert performance(api)["sharpe"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_period_may_begin_and_end_at_any_time(api: Api, account: RecordedAccount):
+    account.transfer(1000, seconds=1 * DAY)
+    for day in (5, 15, 39):
+        account.trade(day, seconds=day * DAY)
+
+    def pnl(first: float | None = None, end: float | None = None) -> Any:
+        bounds = {"from": first, "to": end}
+        params = {name: str(at_ns(days * DAY)) for name, days in bounds.items() if days is not None}
+        return performance(api, **params)["pnl"]
+
+    assert [pnl(0), pnl(6), pnl(5, 15), pnl(5.5, 16), pnl(0, 3660)] == [59, 54, 5, 15, 59]
+    whole = performance(api, **{"from": "1970-01-01", "to": "2025-06-20T14:00:00Z"})
+    assert (whole["pnl"], whole["begin"], whole["end"]) == (5, "2025-06-06T14:00:00Z", "2025-06-20T14:00:00Z")
+    assert performance(api, **{"from": "2024-01-01"})["period_days"] == 562
+    assert performance(api, to="2025-07-15T14:00:00Z")["period_days"] == 0
+
+
+def test_a_period_in_the_future_has_nothing(api: Api, account: RecordedAccount):
+    account.trade(5, seconds=5 * DAY)
+    found = performance(api, **{"from": "2030-01-01", "to": "2031-01-01"})
+    assert (found["trades"], found["period_days"], found["drawdown_curve"]) == (0, 0, [])
+
+
+def test_rows_are_of_symbols_strategies_or_days(api: Api, account: RecordedAccount):
+    account.transfer(1000, seconds=20 * DAY)
+    account.trade(12, seconds=21 * DAY, strategy="fast")
+    account.trade(-8, seconds=22 * DAY)
+    account.mark(1004, seconds=22 * DAY + 3600)
+
+    def rows(by: str, *names: str) -> list[list[Any]]:
+        found = performance(api, by=by)
+        assert found["by"] == by
+        return [[row[name] for name in (by, "pnl", "traded", *names)] for row in found["rows"]]
+
+    assert rows("symbol") == [["COIN", 4, 404]]
+    assert rows("strategy", "win_rate", "average_r") == [[None, -8, 192, 0, -0.8], ["fast", 12, 212, 1, 1.2]]
+    days = rows("day", "trades", "equity", "return_pct")
+    assert len(days) == 21
+    assert days[:4] == [
+        ["2025-06-25", 0, 0, 0, 1000, 0],
+        ["2025-06-26", 12, 212, 1, 1000, 0],
+        ["2025-06-27", -8, 192, 1, 1004, 0.4],
+        ["2025-06-28", 0, 0, 0, 1004, 0],
+    ]
+
+
+def test_exposure_is_part_of_the_equity_over_time(api: Api, account: RecordedAccount):
+    account.transfer(1000, seconds=20 * DAY)
+    account.hold("COIN", "buy", 5, 100, seconds=25 * DAY)
+    account.hold("COIN", "sell", 5, 110, seconds=30 * DAY, reduce_only=True)
+    found = performance(api)
+    assert found["exposure"] == {"mean_pct": near(12.5), "largest_pct": 50, "time_in_market": near(0.25)}
+    assert (found["executions"], found["traded"], found["turnover"]) == (2, 1050, near(1.05))
+    assert found["annual_turnover"] == near(1.05 * 365 / 20)
+
+
+def near(value: float) -> Any:
+    return pytest.approx(value, rel=1e-9)

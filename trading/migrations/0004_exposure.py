@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('trading', '0002_plain_names'),
+        ('trading', '0003_target_models'),
     ]
 
     operations = [

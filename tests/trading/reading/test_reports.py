@@ -1,0 +1,95 @@
+"""Reports of rows, of events in memory, and of a naive computation step by step, are the same."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from tests.api_client import Api
+from tests.trading.desks import at_ns, coin
+from tests.trading.reading.histories import DAY, History
+from tests.trading.recorded import RecordedAccount, engine_lives
+from trading.core.report import Grouping, Report
+from trading.models import TradeRow
+from trading.reading.performance import Period, account_report
+from trading.reading.report_documents import report_document
+
+SEEDS = range(6)
+
+
+def near(value: Any) -> Any:
+    return pytest.approx(float(value), rel=1e-12)
+
+
+@pytest.fixture
+def history(api: Api, request: pytest.FixtureRequest) -> History:
+    coin()
+    engine_lives()
+    found = History(RecordedAccount(), seed=request.param).run(60)
+    found.bust("AAA", "fast", "buy", 2, 95)
+    return found
+
+
+def periods(history: History) -> list[Period]:
+    """The whole, and parts that begin and end in the middle, and between."""
+    end = history.seconds
+    bounds = [(0, end + 3_600), (end // 3, end), (end // 4, end // 2 + 1), (end + 1, end + 2)]
+    return [Period(at_ns(first), at_ns(last)) for first, last in bounds]
+
+
+@pytest.mark.parametrize("history", SEEDS, indirect=True)
+def test_events_in_memory_give_the_report_of_the_rows(history: History):
+    for period in periods(history):
+        for by in (None, *Grouping):
+            of_rows = account_report(history.account.row, period, by)
+            of_events = Report.of(history.events(), since_ns=period.since_ns, until_ns=period.until_ns, by=by)
+            assert report_document(of_rows) == report_document(of_events)
+            assert of_rows == of_events
+
+
+@pytest.mark.parametrize("history", SEEDS, indirect=True)
+def test_a_report_is_that_of_a_naive_computation(history: History):
+    for period in periods(history)[:3]:
+        expected = history.weighted(period.since_ns, period.until_ns)
+        found = account_report(history.account.row, period, Grouping.SYMBOL)
+        fills = [each for each in history.fills if period.since_ns <= each[0] < period.until_ns]
+        traded = sum(value for *_, value in fills)
+        assert float(found.exposure.mean_equity or 0) == near(expected["equity"])
+        assert float(found.exposure.mean_percent or 0) == near(expected["mean"])
+        assert float(found.exposure.largest or 0) == near(expected["largest"])
+        assert float(found.exposure.time_in_market or 0) == near(expected["in_market"])
+        assert (found.figures.executions, found.figures.traded) == (len(fills), traded)
+        assert float(found.turnover(found.figures) or 0) == near(traded / expected["equity"])
+        assert {key: each.traded for key, each in found.groups.items()} == {
+            symbol: sum(value for _, of, _, value in fills if of == symbol)
+            for symbol in {each[1] for each in fills}
+        }
+
+
+@pytest.mark.parametrize("history", SEEDS[:2], indirect=True)
+@pytest.mark.parametrize("by", Grouping)
+def test_rows_add_up_to_the_whole(history: History, by: Grouping):
+    period = periods(history)[0]
+    document = report_document(account_report(history.account.row, period, by))
+    rows = document["rows"]
+    assert [each[by.value] or "" for each in rows] == sorted({each[by.value] or "" for each in rows})
+    for name in ("trades", "without_r", "executions"):
+        assert sum(each[name] for each in rows) == document[name] > 0
+    for name in ("pnl", "total_r", "traded", "fees", "turnover"):
+        assert sum(each[name] for each in rows) == pytest.approx(document[name], rel=1e-12, abs=1e-9)
+    assert document["trades"] == TradeRow.objects.count()
+
+
+@pytest.mark.parametrize("history", SEEDS[:2], indirect=True)
+def test_the_days_of_a_period_grow_to_its_return(history: History):
+    period = periods(history)[0]
+    document = report_document(account_report(history.account.row, period, Grouping.DAY))
+    growth = Fraction(1)
+    for row in document["rows"]:
+        growth *= 1 + Fraction(row["return_pct"]) / 100
+    assert 100 * (growth - 1) == near(document["return_pct"])
+    assert max(row["max_dd"] for row in document["rows"]) == document["max_dd"]
+    assert (
+        max(row["exposure"]["largest_pct"] for row in document["rows"]) == document["exposure"]["largest_pct"]
+    )
+    assert len(document["rows"]) == -(-(period.until_ns - at_ns(0) + 14 * 3_600 * 10**9) // (DAY * 10**9))
