@@ -26,7 +26,7 @@ from trading.core.events import (
 )
 from trading.core.ledger import CASH, LedgerEntry
 from trading.core.orders import Order
-from trading.core.report import CURVE_EVENTS, Fill, fill_of
+from trading.core.report import CURVE_EVENTS, FillResult, fill_of
 from trading.exceptions import NoSuchAccount
 from trading.models import (
     BUSTED,
@@ -206,7 +206,7 @@ def _order_row(account: Account, order: Order) -> OrderRow:
     )
 
 
-def _execution_row(account: Account, event: Executed, number: int, fill: Fill) -> ExecutionRow:
+def _execution_row(account: Account, event: Executed, number: int, fill: FillResult) -> ExecutionRow:
     ref = event.print.ref
     return ExecutionRow(
         account=account,

@@ -117,7 +117,7 @@ class ExecutionRow(models.Model):
     """An execution.
 
     number: of its event. commit, ordinal: of the print in its log. state: open, questioned or busted. value, fee,
-    exposure: see `trading.core.report.Fill`.
+    exposure: see `trading.core.report.FillResult`.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="executions")

@@ -1,6 +1,6 @@
 """How an account did in a period: its closed trades, its executions, and the curve of its equity.
 
-A report is made of the account's events (`Report.of`, or `take` beside each `apply`), or of rows that hold the same.
+A report is made of the account's events (`PerformanceReport.of`, or `take` beside each `apply`), or of rows that hold the same.
 """
 
 from collections.abc import Callable, Iterable
@@ -37,7 +37,7 @@ class TradeResult(NamedTuple):
     r: Decimal | None
 
 
-class Fill(NamedTuple):
+class FillResult(NamedTuple):
     """What counts of an execution.
 
     value: quantity * price * multiplier; fee: as booked. Both are in the account's currency. exposure: of the account
@@ -52,10 +52,10 @@ class Fill(NamedTuple):
     exposure: Decimal
 
 
-def fill_of(state: AccountState, event: Executed, effects: Effects, at_ns: int) -> Fill:
+def fill_of(state: AccountState, event: Executed, effects: Effects, at_ns: int) -> FillResult:
     """Return the fill of an execution. state, effects: after it and of it."""
     (order,) = (each for each in effects.orders if each.id == event.order_id)
-    return Fill(
+    return FillResult(
         at_ns,
         order.terms.symbol,
         order.terms.strategy,
@@ -115,7 +115,7 @@ class TradeFigures:
 
 
 GroupKey: TypeAlias = str | int
-_KEYS: dict[Grouping, Callable[[TradeResult | Fill], GroupKey]] = {
+_KEYS: dict[Grouping, Callable[[TradeResult | FillResult], GroupKey]] = {
     Grouping.DAY: lambda each: each.at_ns // DAY_NS,
     Grouping.SYMBOL: lambda each: each.symbol,
     Grouping.STRATEGY: lambda each: each.strategy,
@@ -123,7 +123,7 @@ _KEYS: dict[Grouping, Callable[[TradeResult | Fill], GroupKey]] = {
 
 
 @dataclass(slots=True)
-class Report:
+class PerformanceReport:
     """The figures of `since_ns` <= time < `until_ns`.
 
     Give it points and fills in the order of their events, and trades in any order; at last `end` it. figures: of the
@@ -150,7 +150,7 @@ class Report:
         since_ns: int = 0,
         until_ns: int | None = None,
         by: Grouping | None = None,
-    ) -> "Report":
+    ) -> "PerformanceReport":
         """Return the report of an account's events, from its first one on, with their instants.
 
         until_ns: None for a nanosecond after the last one.
@@ -179,7 +179,7 @@ class Report:
             self._begin()
             self.curve.take(point)
 
-    def fill(self, fill: Fill) -> None:
+    def fill(self, fill: FillResult) -> None:
         """Take the next execution."""
         if fill.at_ns < self.since_ns:
             if self._before is not None:
@@ -208,7 +208,7 @@ class Report:
             self.curve.take(self._before)
             self._before = None
 
-    def _of(self, each: TradeResult | Fill) -> list[TradeFigures]:
+    def _of(self, each: TradeResult | FillResult) -> list[TradeFigures]:
         if self.by is None:
             return [self.figures]
         return [self.figures, self.groups.setdefault(_KEYS[self.by](each), TradeFigures())]

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from store.timestamps import DAY_NS
 from trading.core.curve import EquityPoint, equity_point
 from trading.core.events import RiskConfigured, decoded
-from trading.core.report import Fill, Grouping, Report, TradeResult
+from trading.core.report import FillResult, Grouping, PerformanceReport, TradeResult
 from trading.documents import Document
 from trading.journal import state_of
 from trading.lease import engine_status
@@ -63,13 +63,13 @@ def performance_document(account: Account, period: Period, by: Grouping | None =
     }
 
 
-def account_report(account: Account, period: Period, by: Grouping | None = None) -> Report:
+def account_report(account: Account, period: Period, by: Grouping | None = None) -> PerformanceReport:
     """Return the report of a period. Only the rows of the period are read, and the last ones before it."""
-    report = Report(period.since_ns, period.until_ns, by)
+    report = PerformanceReport(period.since_ns, period.until_ns, by)
     points = (_point(*row) for row in _in_order(account.equities.values_list(*_POINT), period))
     fills = (_fill(*row) for row in _in_order(account.executions.values_list(*_FILL), period))
     for _, each in merge(points, fills, key=itemgetter(0)):
-        if isinstance(each, Fill):
+        if isinstance(each, FillResult):
             report.fill(each)
         else:
             report.point(each)
@@ -97,14 +97,14 @@ def _in_order(rows: QuerySet[Any, tuple[Any, ...]], period: Period) -> Iterator[
     yield from within.iterator()
 
 
-def _point(number: int, at_ns: int, *amounts: str) -> tuple[int, EquityPoint | Fill]:
+def _point(number: int, at_ns: int, *amounts: str) -> tuple[int, EquityPoint | FillResult]:
     return number, equity_point(at_ns, *map(Decimal, amounts))
 
 
 def _fill(
     number: int, at_ns: int, symbol: str, strategy: str, *amounts: str
-) -> tuple[int, EquityPoint | Fill]:
-    return number, Fill(at_ns, symbol, strategy, *map(Decimal, amounts))
+) -> tuple[int, EquityPoint | FillResult]:
+    return number, FillResult(at_ns, symbol, strategy, *map(Decimal, amounts))
 
 
 def _fill_rules(account: Account, period: Period) -> list[str]:

@@ -7,11 +7,11 @@ from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from trading.core.amounts import HUNDRED, ONE, ZERO
 from trading.core.curve import Drawdowns, ExposureFigures, change
 from trading.core.ratios import annual_return_percent, sharpe_ratio, sortino_ratio, volatility_percent
-from trading.core.report import Grouping, GroupKey, Report, TradeFigures
+from trading.core.report import Grouping, GroupKey, PerformanceReport, TradeFigures
 from trading.documents import Document, number, number_or_null
 
 
-def report_document(report: Report) -> Document:
+def report_document(report: PerformanceReport) -> Document:
     """Return the figures of a report that has ended; with groups, `by` and `rows`, too.
 
     begin: the curve's first point if it is later than the period's begin.
@@ -43,7 +43,7 @@ def report_document(report: Report) -> Document:
     return document if report.by is None else document | {"by": report.by.value, "rows": _rows(report)}
 
 
-def _trading(report: Report, figures: TradeFigures) -> Document:
+def _trading(report: PerformanceReport, figures: TradeFigures) -> Document:
     return {
         "trades": figures.trades,
         "win_rate": number_or_null(figures.win_rate),
@@ -79,12 +79,12 @@ def exposure_document(exposure: ExposureFigures) -> Document:
     }
 
 
-def _rows(report: Report) -> list[Document]:
+def _rows(report: PerformanceReport) -> list[Document]:
     keys = report.groups.keys() | (report.curve.days.keys() if report.by is Grouping.DAY else set())
-    return [_row(report, key) for key in sorted(keys)]  # type: ignore[type-var]  # keys are of one type
+    return [_row(report, key) for key in sorted(keys)]
 
 
-def _row(report: Report, key: GroupKey) -> Document:
+def _row(report: PerformanceReport, key: GroupKey) -> Document:
     trading = _trading(report, report.groups.get(key, TradeFigures()))
     if isinstance(key, str):
         return {str(report.by): key or None, **trading}

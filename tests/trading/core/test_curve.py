@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trading.core.folded import these
 from trading.core.curve import DAY_NS, Curve, Drawdown, Drawdowns, EquityPoint, ThinnedCurve, equity_point
 
 HOUR_NS = DAY_NS // 24
@@ -73,11 +74,11 @@ def test_exposure_is_weighted_by_time():
     curve.end(2 * DAY_NS)
     total = curve.exposure()
     assert total.mean_percent == (6 * 50 + 6 * 30) / Decimal(48)
-    assert (total.largest, total.time_in_market) == (50, Decimal("0.25"))
+    assert these(total.largest, total.time_in_market) == (50, Decimal("0.25"))
     assert total.mean_equity == (12 * 100 + 36 * 200) / Decimal(48)
     first, second = curve.days[0].exposure, curve.days[1].exposure
-    assert (first.mean_percent, first.time_in_market) == (20, Decimal("0.5"))
-    assert (second.mean_percent, second.largest, second.time_in_market) == (0, 0, 0)
+    assert these(first.mean_percent, first.time_in_market) == (20, Decimal("0.5"))
+    assert these(second.mean_percent, second.largest, second.time_in_market) == (0, 0, 0)
 
 
 def test_the_time_without_equity_has_no_exposure():
@@ -87,7 +88,7 @@ def test_the_time_without_equity_has_no_exposure():
     curve.take(point(3 * HOUR_NS, 100))
     curve.end(4 * HOUR_NS)
     total = curve.exposure()
-    assert (total.ns, total.mean_percent, total.time_in_market) == (2 * HOUR_NS, 25, Decimal("0.5"))
+    assert these(total.ns, total.mean_percent, total.time_in_market) == (2 * HOUR_NS, 25, Decimal("0.5"))
 
 
 def test_what_lasted_no_time_is_no_exposure():
@@ -116,7 +117,7 @@ def test_a_day_has_its_deepest_point_and_its_close():
     curve.take(point(2 * HOUR_NS, 95, high=100))
     curve.take(point(2 * DAY_NS + HOUR_NS, 110))
     curve.end(3 * DAY_NS)
-    assert {day: (each.close.equity, each.max_drawdown) for day, each in curve.days.items()} == {
+    assert {day: these(each.close.equity, each.max_drawdown) for day, each in curve.days.items()} == {
         0: (95, 10),
         1: (95, 5),
         2: (110, 5),

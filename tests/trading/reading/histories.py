@@ -131,7 +131,7 @@ class History:
         total = sum(span for span, _, _ in spans)
         return {
             "equity": sum(span * equity for span, equity, _ in spans) / Fraction(total),
-            "mean": sum(span * 100 * exposure / equity for span, equity, exposure in spans) / total,
+            "mean": sum(span * 100 * exposure / equity for span, equity, exposure in spans) / Fraction(total),
             "largest": max(100 * exposure / equity for _, equity, exposure in spans),
             "in_market": Fraction(sum(span for span, _, exposure in spans if exposure), total),
         }

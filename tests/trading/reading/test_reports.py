@@ -9,7 +9,7 @@ from tests.api_client import Api
 from tests.trading.desks import at_ns, coin
 from tests.trading.reading.histories import DAY, History
 from tests.trading.recorded import RecordedAccount, engine_lives
-from trading.core.report import Grouping, Report
+from trading.core.report import Grouping, PerformanceReport
 from trading.models import TradeRow
 from trading.reading.performance import Period, account_report
 from trading.reading.report_documents import report_document
@@ -42,7 +42,9 @@ def test_events_in_memory_give_the_report_of_the_rows(history: History):
     for period in periods(history):
         for by in (None, *Grouping):
             of_rows = account_report(history.account.row, period, by)
-            of_events = Report.of(history.events(), since_ns=period.since_ns, until_ns=period.until_ns, by=by)
+            of_events = PerformanceReport.of(
+                history.events(), since_ns=period.since_ns, until_ns=period.until_ns, by=by
+            )
             assert report_document(of_rows) == report_document(of_events)
             assert of_rows == of_events
 
@@ -58,7 +60,8 @@ def test_a_report_is_that_of_a_naive_computation(history: History):
         assert float(found.exposure.mean_percent or 0) == near(expected["mean"])
         assert float(found.exposure.largest or 0) == near(expected["largest"])
         assert float(found.exposure.time_in_market or 0) == near(expected["in_market"])
-        assert (found.figures.executions, found.figures.traded) == (len(fills), traded)
+        assert found.figures.executions == len(fills)
+        assert Fraction(found.figures.traded) == traded
         assert float(found.turnover(found.figures) or 0) == near(traded / expected["equity"])
         assert {key: each.traded for key, each in found.groups.items()} == {
             symbol: sum(value for _, of, _, value in fills if of == symbol)
