@@ -303,7 +303,9 @@ class PerformanceSerializer(TradingFiguresSerializer):
     fill_rules = ListField(
         child=ChoiceField(FILL_RULES), help_text="By which limit orders filled in the period."
     )
-    begin = DateTimeField(help_text="Of the period, or of its first point if nothing was before it.")
+    begin = DateTimeField(
+        allow_null=True, help_text="Of the period, or its first point if nothing was before it; null without."
+    )
     end = DateTimeField(help_text="Of the period.")
     annual_turnover = FloatField(allow_null=True, help_text="For 365 days.")
     return_pct = _percent("since `begin`, without transfers.")

@@ -12,10 +12,18 @@ from typing import NamedTuple, TypeAlias
 from trading.core.account import AccountState, Effects, apply
 from trading.core.amounts import ONE, ZERO, average, money
 from trading.core.curve import DAY_NS, Curve, EquityPoint, ExposureFigures, change, point_of
-from trading.core.events import Event, Executed, ExecutionBusted, HaltReleased, Marked, Transferred
+from trading.core.events import (
+    Event,
+    Executed,
+    ExecutionBusted,
+    HaltReleased,
+    Marked,
+    PositionAdjusted,
+    Transferred,
+)
 from trading.core.ratios import YEAR_NS
 
-CURVE_EVENTS = (Marked, Transferred, HaltReleased, ExecutionBusted)
+CURVE_EVENTS = (Marked, Transferred, HaltReleased, ExecutionBusted, PositionAdjusted)
 """The events after which the curve has a point."""
 
 

@@ -14,12 +14,12 @@ from trading.documents import Document, number, number_or_null
 def report_document(report: PerformanceReport) -> Document:
     """Return the figures of a report that has ended; with groups, `by` and `rows`, too.
 
-    begin: the curve's first point if it is later than the period's begin.
+    begin: of the period, or the curve's first point if that is later; null without points.
     """
     curve, returns = report.curve, report.curve.daily_returns()
     elapsed_ns = report.until_ns - curve.since_ns
     document = {
-        "begin": format_timestamp(curve.since_ns),
+        "begin": None if curve.last is None else format_timestamp(curve.since_ns),
         "end": format_timestamp(report.until_ns),
         **_trading(report, report.figures),
         "annual_turnover": number_or_null(report.annual_turnover(report.figures)),

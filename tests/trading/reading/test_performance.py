@@ -48,7 +48,7 @@ def test_an_account_without_trades_has_figures_without_a_meaning_null(api: Api, 
     assert performance(api) == {
         "account": "ACC",
         "period_days": 30,
-        "begin": "2025-06-15T14:00:00.000000001Z",
+        "begin": None,
         "end": "2025-07-15T14:00:00.000000001Z",
         **NOTHING_TRADED,
         "annual_turnover": None,
