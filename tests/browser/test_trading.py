@@ -211,6 +211,32 @@ def test_a_stale_preview_shows_the_new_one(opened: Opened, site: Installation, t
         assert [fault for fault in watched.faults if "409" not in fault] == []
 
 
+def test_everything_is_done_by_keyboard(opened: Opened, site: Installation, trader: httpx.Client):
+    desk = Desk(trader, "KEYS")
+    desk.start()
+    with traded(opened, site, desk) as watched:
+        page = watched.page
+        page.get_by_label("Quantity").focus()
+        page.keyboard.type("10")
+        page.keyboard.press("Enter")
+        expect(page.locator("#preview-title")).to_be_focused()
+        page.keyboard.press("Tab")
+        expect(page.locator("#execute")).to_be_focused()
+        page.keyboard.press("Enter")
+        cancel = page.get_by_role("button", name="Cancel buy")
+        expect(cancel).to_be_visible()
+        stop = page.get_by_role("button", name="Stop and close all")
+        stop.focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog").get_by_label("Reason")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(stop).to_be_focused()
+        cancel.focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("No working orders.")).to_be_visible()
+        assert watched.faults == []
+
+
 def test_refusals_are_said_with_their_numbers(opened: Opened, site: Installation, trader: httpx.Client):
     desk = Desk(trader, "REFUSED")
     desk.start()
@@ -309,11 +335,10 @@ def test_states_are_said_in_words(
 ):
     desk = Desk(trader, name)
 
-    def other(route: Route) -> None:
-        route.fulfill(json={**route.fetch().json(), **status})
-
+    shown = {**desk.get("/status"), **status}
+    newest = {"X-Account-Event": "1000000"}
     with opened(login=True) as watched:
-        watched.page.route("**/api/v1/status?*", other)
+        watched.page.route("**/api/v1/status?*", lambda route: route.fulfill(json=shown, headers=newest))
         watched.goto(f"/#symbol={desk.symbol}&account={desk.name}")
         expect(watched.page.get_by_label("Account", exact=True)).to_have_value(desk.name)
         expect(watched.page.locator("#trading-state")).to_contain_text(said)
@@ -341,4 +366,6 @@ def test_a_cut_connection_is_said_and_what_was_missed_is_shown(opened: Opened, t
         expect(section(page, "Positions")).to_contain_text(desk.symbol)
         expect(page.locator("#trading-connection")).to_be_empty()
         expect(section(page, "Newest executions")).to_contain_text("buy")
+        sockets[-1].send(json.dumps({"op": "ping", "logs": {}, "degraded": ["redis"]}))
+        expect(page.locator("#trading-connection")).to_contain_text("Redis is away")
         assert watched.faults == []

@@ -40,8 +40,10 @@ export class TradingPanel {
   #isCut = false;
   // Whether something could not be read.
   #isBehind = false;
-  // The newest event whose orders are shown.
+  // The newest event whose orders are shown; that after which the state was read; and that of the portfolio.
   #ordersAt = 0;
+  #statusAt = 0;
+  #portfolioAt = 0;
 
   constructor(api, feed) {
     Object.assign(this, {api, feed, curve: new EquityCurve()});
@@ -140,7 +142,7 @@ export class TradingPanel {
     this.ticket.of(account);
     this.ticket.symbol(state.symbol);
     this.#allow();
-    this.#subscribe("portfolio", {onFrame: ({data, seq}) => this.#portfolio(data[0], seq)});
+    this.#subscribe("portfolio", {onFrame: ({data, seq}) => this.#portfolio(data[0], Number(seq))});
     this.#subscribe("alerts", {onFrame: (frame) => this.#alerts(frame)});
     await this.#read(...ALL);
   }
@@ -155,7 +157,7 @@ export class TradingPanel {
     for (const channel of this.#channels.splice(0)) this.feed.unsubscribe(channel);
     this.#shown = {};
     this.#orders.clear();
-    this.#ordersAt = 0;
+    this.#ordersAt = this.#statusAt = this.#portfolioAt = 0;
     this.curve.clear();
     for (const each of Object.values(this.tables)) each.show([]);
     for (const id of ["trading-alerts", "trading-refusal", "trading-notice", "trading-figures", "trading-state"]) byId(id).replaceChildren();
@@ -187,7 +189,7 @@ export class TradingPanel {
 
   // The database was restored from a backup: event numbers began again at an earlier one.
   #restored() {
-    this.#ordersAt = 0;
+    this.#ordersAt = this.#portfolioAt = 0;
     this.#read(...ALL);
   }
 
@@ -227,7 +229,8 @@ export class TradingPanel {
     else if (name === "performance") {
       this.curve.show(data);
       if (this.#shown.portfolio) this.curve.move(this.#shown.portfolio);
-    } else if (name === "portfolio") this.#portfolio(data);
+    } else if (name === "portfolio") this.#portfolio(data, Number(headers.get("X-Account-Event")));
+    else if (name === "status") this.#statusAt = Number(headers.get("X-Account-Event"));
     else if (name === "config") this.curve.zones(data.config);
     this.#draw();
   }
@@ -262,13 +265,12 @@ export class TradingPanel {
     byId("orders-cancel").disabled = !newest.length;
   }
 
-  // seq: the number of the account's newest event. If it is another one, more than prices has changed.
-  #portfolio(portfolio, seq) {
+  // event: the account's newest one. If the state was read before it, more than prices has changed.
+  #portfolio(portfolio, event) {
     this.#shown.portfolio = portfolio;
     this.tables.positions.show(portfolio.positions);
     this.curve.move(portfolio);
-    if (seq && seq !== this.#shown.seq) this.#soon(...BY_EVENTS);
-    this.#shown.seq = seq ?? this.#shown.seq;
+    this.#portfolioAt = event;
     this.#draw();
   }
 
@@ -308,6 +310,7 @@ export class TradingPanel {
 
   #draw() {
     const {status, portfolio, risk, config} = this.#shown;
+    if (status && this.#statusAt < this.#portfolioAt) this.#soon(...BY_EVENTS);
     if (status) this.#drawStatus(status);
     if (risk) this.#drawRisk(risk);
     if (portfolio) byId("trading-figures").replaceChildren(...figures(portfolio));
