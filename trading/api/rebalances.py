@@ -157,7 +157,7 @@ def rebalance(run: Run) -> Document:
     A cancel of the job cancels its orders. Raises UnknownModel, AccountNotValued.
     """
     account = Account.objects.get(name=run.parameters["account"])
-    rebalancing = Rebalancing(account, run.uuid, _begun(run, account))
+    rebalancing = Rebalancing(account, run.uuid, _begun(run, account), run.check)
     total = len(rebalancing.trades)
     try:
         while not rebalancing.step(time.time()):

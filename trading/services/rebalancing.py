@@ -1,6 +1,6 @@
 """A rebalance: its plan at the prices of now, and the orders that carry it out, each once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -136,13 +136,14 @@ def rebalance_begin(
 class Rebalancing:
     """Carries out a plan, step by step. Its orders are found by their `client_order_id`, so that any attempt goes on.
 
-    job: whose id the orders' ids begin with. ended: why it ended; "" until it begins to end. refusals: why purchases
-    and sales were refused last, by symbol.
+    job: whose id the orders' ids begin with. check: called before each order; what it raises ends the step. ended: why
+    it ended; "" until it begins to end. refusals: why purchases and sales were refused last, by symbol.
     """
 
     account: Account
     job: UUID
     begun: Begun
+    check: Callable[[], None]
     ended: str = ""
     orders: dict[str, list[Order]] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
@@ -266,6 +267,7 @@ class Rebalancing:
 
     def _submit(self, trade: PlannedTrade, quantity: Decimal) -> bool:
         """Place an order, and return whether it is there."""
+        self.check()
         try:
             order_submit(account=self.account, order=self._terms(trade, quantity), by=self._by)
         except ClientOrderIdReused:

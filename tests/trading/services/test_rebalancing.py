@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from jobs.exceptions import WorkerEnding
 from tests.trading.calls import CallDesk, amount
 from tests.trading.desks import FREE, coin, prints
 from trading.core.account import RUNNING, AccountState, Halt
@@ -68,7 +69,7 @@ class ModelDesk(CallDesk):
         chosen = RebalanceOptions(**{name: amount(text) for name, text in options.items()})
         model = model_assigned(self.account)
         begun = rebalance_begin(account=self.account, model=model, options=chosen, until=UNTIL)
-        return Rebalancing(self.account, uuid4(), begun)
+        return Rebalancing(self.account, uuid4(), begun, lambda: None)
 
     def work(self, rebalancing: Rebalancing, *, rounds: int = 20) -> dict[str, Any]:
         """Step and print until it has ended; return its result."""
@@ -87,7 +88,7 @@ class ModelDesk(CallDesk):
 def again(rebalancing: Rebalancing) -> Rebalancing:
     """Return what another attempt has of it: its note, and the job's id."""
     begun = msgspec.convert(msgspec.to_builtins(rebalancing.begun), Begun)
-    return Rebalancing(rebalancing.account, rebalancing.job, begun)
+    return Rebalancing(rebalancing.account, rebalancing.job, begun, lambda: None)
 
 
 def rows(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -162,6 +163,21 @@ def test_an_attempt_that_was_killed_is_gone_on_with(desk: ModelDesk, killed_afte
     assert len({row.client_order_id for row in made}) == len(made)
     assert sum(row.symbol in {"AA", "BB", "CC"} for row in made) == 3
     desk.check()
+
+
+def test_a_job_that_must_end_places_no_further_order(desk: ModelDesk) -> None:
+    calls: list[int] = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise WorkerEnding
+
+    first = desk.begin()
+    with pytest.raises(WorkerEnding):
+        Rebalancing(first.account, first.job, first.begun, check).step(0)
+    assert len(open_orders(desk)) == 1
+    assert desk.work(again(first))["ended"] == "complete"
 
 
 def test_two_attempts_at_once_place_each_order_once(desk: ModelDesk) -> None:
