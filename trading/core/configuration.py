@@ -77,6 +77,8 @@ def zone_after(zone: Zone, drawdown: Decimal, config: RiskConfig) -> Zone:
     """Return the zone after a mark. drawdown: per cent of the high-water mark. HALT stays until a person leaves it."""
     if zone is Zone.HALT:
         return zone
+    if zone is Zone.NORMAL and drawdown < min(config.caution, config.danger, config.halt):
+        return zone
     begins = {Zone.CAUTION: config.caution, Zone.DANGER: config.danger, Zone.HALT: config.halt}
     entered = max((each for each in begins if drawdown >= begins[each]), key=ZONES.index, default=Zone.NORMAL)
     kept = max(

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 from store.timestamps import DAY_NS, format_timestamp
@@ -50,7 +50,7 @@ class FloorFollower(Protocol):
     """Who acts for accounts as rows and instants come: a strategy, or a script of inputs."""
 
     def next_ns(self) -> int | None:
-        """Return when it wants to act next, nanoseconds UTC; None for not by itself."""
+        """Return when it wants to act next, nanoseconds UTC; None for not by itself. Only the others change it."""
 
     def due(self, now_ns: int) -> Sequence[AccountAct]:
         """Return what it does at that instant. It is asked again while `next_ns` is not later."""
@@ -74,12 +74,15 @@ class Floor:
         # When time has something to do, in the states of this version.
         self._due_ns = 0
         self._passed_version = -1
+        # When the next follower wants to act.
+        self._wanted_ns = self._next_ns()
 
     def take(self, row: MarketRow) -> None:
         """Do what follows from a row."""
         self._desk.act(self._acts_of(row), at_ns=self._clock.now_ns)
         for follower in self._followers:
             self._desk.act(follower.taken(row), at_ns=self._clock.now_ns)
+        self._wanted_ns = self._next_ns()
 
     def pass_time(self, now_ns: int) -> None:
         """Let followers do what they want to do before an instant, and do what is due up to it, for each account."""
@@ -89,17 +92,18 @@ class Floor:
 
     def followers_act(self, before_ns: int) -> None:
         """Let followers do what they want to do before an instant."""
-        while (next_ns := self._next_ns()) is not None and next_ns < before_ns:
+        while (next_ns := self._wanted_ns) is not None and next_ns < before_ns:
             self._pass_time(next_ns)
             for follower in self._followers:
                 wanted_ns = follower.next_ns()
                 if wanted_ns is not None and wanted_ns <= next_ns:
                     self._desk.act(follower.due(next_ns), at_ns=self._clock.now_ns)
+            self._wanted_ns = self._next_ns()
             self._pass_time(next_ns)
 
     def _next_ns(self) -> int | None:
         instants = [follower.next_ns() for follower in self._followers]
-        return min((each for each in instants if each is not None), default=None)
+        return min((each for each in instants if each is not None), default=None) if instants else None
 
     def _acts_of(self, row: MarketRow) -> list[AccountAct]:
         if isinstance(row, RowCorrection):
@@ -129,9 +133,8 @@ class Floor:
             match_bar(state, row, rate, record)
 
     def _revalue(self, now_ns: int, state: AccountState, record: Record) -> None:
-        due.revalue(
-            state, self._marks.marks(state, now_ns=now_ns), now_ns, format_timestamp(now_ns)[:10], record
-        )
+        marks = self._marks.marks(state, now_ns=now_ns)
+        due.revalue(state, marks, now_ns, _date_of(now_ns // DAY_NS), record)
 
     def _pass_time(self, now_ns: int) -> None:
         now_ns = self._clock.advance(now_ns)
@@ -159,7 +162,7 @@ class Floor:
 
     def _new_day(self, now_ns: int, state: AccountState, record: Record) -> None:
         """Begin a UTC date: charge for shorts, and mark the account."""
-        day = format_timestamp(now_ns)[:10]
+        day = _date_of(now_ns // DAY_NS)
         if now_ns <= 0 or day == state.day:
             return
         marks = self._marks.marks(state, now_ns=now_ns)
@@ -168,6 +171,12 @@ class Floor:
         for passed in _days_from(state.day, day):
             due.charge_borrowing(state, marks, passed, record)
         due.revalue(state, marks, now_ns, day, record)
+
+
+@lru_cache(maxsize=16)
+def _date_of(day: int) -> str:
+    """Return the date of a day since 1970. Each row asks for it."""
+    return format_timestamp(day * DAY_NS)[:10]
 
 
 def _days_from(first: str, end: str) -> Iterator[str]:
