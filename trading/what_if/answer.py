@@ -1,12 +1,9 @@
 """The answer of a what-if: what was, and beside it what would have been."""
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
-from itertools import pairwise
 from typing import TypeVar
 
 from store.timestamps import format_timestamp
-from trading.core.amounts import ratio
 from trading.documents import (
     Document,
     check_document,
@@ -15,8 +12,9 @@ from trading.documents import (
     terms_document,
     trade_document,
 )
+from trading.reading.report_documents import report_document
 from trading.what_if.inputs import RecordedInputs, RefusedInput
-from trading.what_if.outcome import NOTHING, AccountOutcome, Filled, WorthPoint
+from trading.what_if.outcome import NOTHING, AccountOutcome, Filled
 from trading.what_if.replay import AccountReplay
 
 # Of each list so many are shown; `counts` has them all.
@@ -38,8 +36,8 @@ def what_if_document(replay: AccountReplay) -> Document:
         "refused": _shown(refused, _refusal_document),
         "missing_trades": _shown(missing, trade_document),
         "fills": fills[:MOST_SHOWN],
-        "was": _outcome_document(was),
-        "would_be": _outcome_document(would_be),
+        "was": _outcome_document(was, replay.until_ns),
+        "would_be": _outcome_document(would_be, replay.until_ns),
     }
 
 
@@ -87,31 +85,11 @@ def _refusal_document(refusal: RefusedInput) -> Document:
     }
 
 
-def _outcome_document(outcome: AccountOutcome) -> Document:
-    trades = len(outcome.trades)
+def _outcome_document(outcome: AccountOutcome, until_ns: int) -> Document:
+    outcome.report.end(until_ns + 1)
+    last = outcome.report.curve.last
     return {
         "events": len(outcome.bytes),
-        "equity": number_or_null(outcome.curve[-1].equity if outcome.curve else None),
-        "max_dd": number(outcome.max_drawdown),
-        "trades": trades,
-        "win_rate": number_or_null(ratio(Decimal(outcome.wins), Decimal(trades))),
-        "pnl": number(outcome.pnl),
-        "curve": [_point_document(point) for point in _thinned(outcome.curve)],
+        "equity": None if last is None else number(last.equity),
+        **report_document(outcome.report),
     }
-
-
-def _point_document(point: WorthPoint) -> Document:
-    return {
-        "at": format_timestamp(point.at_ns),
-        "equity": number(point.equity),
-        "drawdown_pct": number(point.drawdown),
-    }
-
-
-def _thinned(curve: Sequence[WorthPoint]) -> list[WorthPoint]:
-    """Return the deepest point of each of so many pieces, and the last one."""
-    if len(curve) <= MOST_SHOWN:
-        return list(curve)
-    bounds = [len(curve) * each // MOST_SHOWN for each in range(MOST_SHOWN + 1)]
-    deepest = [max(curve[first:end], key=lambda point: point.drawdown) for first, end in pairwise(bounds)]
-    return [*deepest, curve[-1]]

@@ -1,12 +1,13 @@
-"""What came of an account: its orders, trades and curve, from events as they are recorded."""
+"""What came of an account: its orders, trades and figures, from events as they are recorded."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
 from trading.core.amounts import ZERO
-from trading.core.events import Executed, HaltReleased, Marked, Transferred, encoded
+from trading.core.events import Executed, encoded
 from trading.core.positions import ClosedTrade
+from trading.core.report import PerformanceReport
 from trading.engine.memory_desk import RecordedEvent
 
 
@@ -21,14 +22,6 @@ class Filled(NamedTuple):
 NOTHING = Filled(ZERO, None, ZERO)
 
 
-class WorthPoint(NamedTuple):
-    """What an account was worth. drawdown: in per cent of the high-water mark."""
-
-    at_ns: int
-    equity: Decimal
-    drawdown: Decimal
-
-
 @dataclass(slots=True)
 class AccountOutcome:
     """Give it each event as it is recorded.
@@ -39,31 +32,16 @@ class AccountOutcome:
     bytes: list[tuple[int, str]] = field(default_factory=list)
     orders: dict[str, Filled] = field(default_factory=dict)
     trades: list[ClosedTrade] = field(default_factory=list)
-    curve: list[WorthPoint] = field(default_factory=list)
     order_of: dict[str, str] = field(default_factory=dict)
+    report: PerformanceReport = field(default_factory=PerformanceReport)
 
     def take(self, recorded: RecordedEvent) -> None:
         """Take the next event."""
-        self.bytes.append((recorded.at_ns, encoded(recorded.event)))
-        for order in recorded.effects.orders:
+        event, effects = recorded.event, recorded.effects
+        self.bytes.append((recorded.at_ns, encoded(event)))
+        for order in effects.orders:
             self.orders[order.id] = Filled(order.filled, order.average_price, order.fees)
-        self.trades += recorded.effects.closed
-        event = recorded.event
+        self.trades += effects.closed
         if isinstance(event, Executed):
             self.order_of[event.execution_id] = event.order_id
-        elif isinstance(event, Marked | Transferred | HaltReleased):
-            state = recorded.state
-            self.curve.append(WorthPoint(recorded.at_ns, state.equity, state.drawdown))
-
-    @property
-    def pnl(self) -> Decimal:
-        """What the closed trades gained less what they lost, in the account's currency."""
-        return sum((trade.pnl_base for trade in self.trades), ZERO)
-
-    @property
-    def wins(self) -> int:
-        return sum(trade.pnl_base > 0 for trade in self.trades)
-
-    @property
-    def max_drawdown(self) -> Decimal:
-        return max((point.drawdown for point in self.curve), default=ZERO)
+        self.report.take(recorded.state, event, effects, recorded.at_ns)

@@ -54,7 +54,7 @@ def test_it_tells_what_other_limits_would_have_refused(desk, reader):
     assert [each["checks"][0]["name"] for each in result["refused"]] == ["symbol_exposure", "position"]
     assert (result["was"]["trades"], result["would_be"]["trades"]) == (1, 0)
     assert result["would_be"]["equity"] == 100_000.0
-    assert result["was"]["curve"][0]["drawdown_pct"] == 0.0
+    assert result["was"]["drawdown_curve"][0]["drawdown_pct"] == 0.0
     assert desk.events == before
 
 
