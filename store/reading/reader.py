@@ -82,7 +82,7 @@ class Reader(SymbolBarReader):
         symbols: those of the datasets for None, else as for a scan. Rows have event times in the window. They, their
         corrections and cancels are known when `knowledge="then"` says so, without `settle`; what was known at `end` or
         later is left out. columns: to read besides event time; a dataset without one of them is read without it. The
-        replay is one snapshot, as a scan. About 2^17 rows are in memory, and those that came late. Raises
+        replay is one snapshot, as a scan. About 2^19 rows are in memory, and those that came late. Raises
         `UnknownSymbol` for a given symbol that has none of the datasets, and `UnknownColumn`.
         """
         declared = list(map(dataset_named, [datasets] if isinstance(datasets, str) else datasets))

@@ -11,8 +11,8 @@ from store.reading.replay_log import ReplayChunk, ReplayRows, chunks_of, known_r
 from store.reading.replay_part import LogName, ReplayedLog, ReplayPart, merged_part
 from store.rows.knowledge import STILL_KNOWN_NS
 
-# About so many rows are in memory, and in a part, unless there are more than a hundred logs.
-ROWS_AT_ONCE = 1 << 17
+# About so many rows are in memory, and in a part: twice as many of several logs, more of more than 256.
+ROWS_AT_ONCE = 1 << 18
 # A read of fewer rows takes hardly less time.
 _LEAST_ROWS = 1 << 10
 
@@ -27,7 +27,7 @@ class MarketReplay:
         """Create it. logs: each with the columns to read. window: of event times."""
         ordered = sorted(logs, key=lambda each: (each[0].dataset.name, each[0].symbol))
         self.logs = tuple(LogName(view.dataset.name, view.symbol) for view, _ in ordered)
-        self._replayed = [ReplayedLog(view, names) for view, names in ordered]
+        self._replayed = [ReplayedLog(view, list(names)) for view, names in ordered]
         self._window = window
         # Without a bound, rows count that were received after all event times.
         self._end_ns = STILL_KNOWN_NS if window.end_ns >= ALL_TIME.end_ns else window.end_ns

@@ -38,10 +38,10 @@ RowTuple: TypeAlias = tuple[Any, ...]
 
 @dataclass(eq=False)
 class ReplayedLog:
-    """A log of a replay. columns: the names of those that are read."""
+    """A log of a replay. columns: the names of those that are read, as a list."""
 
     view: LogView
-    columns: Sequence[str]
+    columns: list[str]
     _first_arrivals: dict[int, tuple[str, int]] = field(default_factory=dict)
     _corrections: dict[int, dict[tuple[int, int], int]] = field(default_factory=dict)
 
@@ -89,15 +89,31 @@ class LogRows(Columns):
     cancel. `row` of the part are indices of these columns.
     """
 
-    __slots__ = ("_log", "arrival", "change", "commit")
+    __slots__ = ("_log", "_pieces", "_stored")
 
     def __init__(self, log: ReplayedLog, pieces: Sequence[ReplayRows]) -> None:
-        rows = pa.concat_tables([each.table for each in pieces])
-        super().__init__(log.view.dataset, rows.select(list(log.columns)))
+        self._stored = pa.concat_tables([each.table for each in pieces])
+        super().__init__(log.view.dataset, self._stored.select(log.columns))
         self._log = log
-        self.arrival: Integers = rows.column("arrival").to_numpy()
-        self.commit: Integers = rows.column("commit").to_numpy()
-        self.change: Codes = np.concatenate([each.change for each in pieces])
+        self._pieces = pieces
+
+    @property
+    def arrival(self) -> Integers:
+        """The rows' numbers in their log."""
+        arrival: Integers = self._stored.column("arrival").to_numpy()
+        return arrival
+
+    @property
+    def commit(self) -> Integers:
+        """The numbers of the commits."""
+        commit: Integers = self._stored.column("commit").to_numpy()
+        return commit
+
+    @property
+    def change(self) -> Codes:
+        """The codes of the changes."""
+        changes = [each.change for each in self._pieces]
+        return np.concatenate(changes) if len(changes) > 1 else changes[0]
 
     def stored_name(self, row: int) -> StoredName:
         """Return what names a row or a correction in its log. It is looked up in the store."""

@@ -20,6 +20,8 @@ from store.timestamps import SECOND_NS
 LIVE_NS = 3_600 * SECOND_NS
 # When a version that stands is known to be wrong: later than every instant.
 STILL_KNOWN_NS = 2**63 - 1
+# Columns of one value, of which any number of rows takes no memory.
+_STILL_KNOWN, _BY_EVENT = (np.broadcast_to(np.int64(each), 1 << 59) for each in (STILL_KNOWN_NS, 2))
 # How many versions of rows a search backwards looks at in one step.
 _STEP = 32
 
@@ -109,7 +111,7 @@ def known_times(versions: pa.Table, event_ns: Integers, committed_at: Callable[[
     if received is not None:
         from_ns, by = np.where(received >= 0, received, from_ns), np.where(received >= 0, 0, by)
     if all_stand:
-        return KnowledgeTimes(from_ns, _constant(STILL_KNOWN_NS, len(until)), by)
+        return KnowledgeTimes(from_ns, _STILL_KNOWN[: len(until)], by)
     until_ns = np.full(len(until), STILL_KNOWN_NS)
     until_ns[until != STANDS] = _times_of(until[until != STANDS], committed_at)
     is_corrected = ~_is_first(versions.column("arrival").to_numpy(), commit)
@@ -134,11 +136,7 @@ def _is_imported(event_ns: Integers, commit: Integers, committed_at: Callable[[i
 
 def _known_at_events(event_ns: Integers) -> KnowledgeTimes:
     """Return the times of rows that are imported history and stand."""
-    return KnowledgeTimes(event_ns, _constant(STILL_KNOWN_NS, len(event_ns)), _constant(2, len(event_ns)))
-
-
-def _constant(value: int, count: int) -> Integers:
-    return np.broadcast_to(np.int64(value), count)
+    return KnowledgeTimes(event_ns, _STILL_KNOWN[: len(event_ns)], _BY_EVENT[: len(event_ns)])
 
 
 def _times_of(commit: Integers, committed_at: Callable[[int], int]) -> Integers:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,6 +69,7 @@ class ArrivalRun:
     rows: int
 
 
+@cache
 def stored_schema(dataset: Dataset) -> pa.Schema:
     """Return Arrow's schema of stored rows."""
     return pa.schema([*dataset.schema, *(column.field for column in _SYSTEM_COLUMNS)])

@@ -179,12 +179,22 @@ def plain_rows(
     if names:
         schema = pa.schema([field for field in schema if field.name in names])
     columns = [
-        pa.nulls(rows.num_rows, field.type)
+        _nulls(rows.num_rows, field.type)
         if field.name not in rows.schema.names
         else _plain(rows.column(field.name), keep_few=coded_texts)
         for field in schema
     ]
     return pa.table(columns, names=schema.names) if coded_texts else pa.table(columns, schema=schema)
+
+
+def _nulls(count: int, type_: pa.DataType) -> pa.Array:
+    return _many_nulls(max(count - 1, 0).bit_length(), type_).slice(0, count)
+
+
+@cache
+def _many_nulls(bits: int, type_: pa.DataType) -> pa.Array:
+    """Return nulls that many tables share. At most a segment has them."""
+    return pa.nulls(1 << bits, type_)
 
 
 def _plain(column: pa.Array, *, keep_few: bool) -> pa.Array:

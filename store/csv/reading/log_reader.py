@@ -135,16 +135,18 @@ class LogReader:
         the caller does not need cancelled and replaced rows, so some of them may be missing.
         """
         names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
-        tables = [stored_schema(self._dataset).empty_table().select(names)]
+        tables = []
         for mapped in snapshot.segments.within(window):
             commit = snapshot.commit if is_standing else None
             rows = mapped.rows_in(window, names, standing_at=commit)
             tables.append(plain_rows(self._dataset, rows, names))
-        if not snapshot.has_tail:
-            return pa.concat_tables(tables)
         windows = WindowList.of(window)
-        tables += [block.rows_in(window).select(names) for block in self.blocks(windows, snapshot)]
-        stored = pa.concat_tables(tables)
+        if snapshot.has_tail:
+            tables += [block.rows_in(window).select(names) for block in self.blocks(windows, snapshot)]
+        # A table of one piece has columns that numpy reads without a copy.
+        stored = pa.concat_tables(tables or [stored_schema(self._dataset).empty_table().select(names)])
+        if not snapshot.has_tail:
+            return stored
         corrections = self.corrections(windows, snapshot)
         return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
 

@@ -105,7 +105,8 @@ class RowFinder:
                 part = direction.nearest_rows(part, source.times, chunk)
             times = np.concatenate([times, *self._standing_times(part, sources, snapshot)])
             if len(times) >= rows:
-                return direction.nearest_rows(window, np.sort(times), rows)
+                is_sorted = bool((times[1:] >= times[:-1]).all())
+                return direction.nearest_rows(window, times if is_sorted else np.sort(times), rows)
             chunk = chunk if part == stretch else 2 * chunk
             remaining = direction.behind(remaining, part)
         return window
@@ -161,7 +162,8 @@ class RowFinder:
             stands = _stand(source, start, end, snapshot.commit)
             if len(cancelled):
                 stands &= ~np.isin(source.column("arrival", start, end), cancelled)
-            yield source.times[start:end][stands]
+            times = source.times[start:end]
+            yield times if stands.all() else times[stands]
 
     def _cancelled(self, window: Window, snapshot: LogSnapshot) -> Integers:
         """Return the arrival numbers of rows in the window that commits after the segments have cancelled."""
