@@ -10,7 +10,7 @@ ROWS_PER_TOKEN = 1_000
 MAX_PAGE_TOKENS = 10
 STREAM_TOKENS = 10
 EXPORT_FORMAT = "ndjson"
-_DAYS_FOR_ONE = 366
+_DAYS_PER_TOKEN = 30
 _ROW_PARAMETERS = ("limit", "last")
 # A number with more digits, even with leading zeros, costs the most and is refused later.
 _MAX_DIGITS = 9
@@ -63,13 +63,12 @@ def _stream(_query: str, _format: str) -> int:
 
 
 def _period(query: str, _format: str) -> int:
-    """Return 1 token for at most 366 `days`, and as much as a stream for a period that may be longer."""
+    """Return 1 token for each started 30 `days`, at most as many as for a stream, which `from` and `to` cost."""
     parameters = parse_qsl(query, keep_blank_values=True)
-    is_long = any(
-        name in ("from", "to") or (name == "days" and _rows(text) > _DAYS_FOR_ONE)
-        for name, text in parameters
-    )
-    return STREAM_TOKENS if is_long else 1
+    if any(name in ("from", "to") for name, _ in parameters):
+        return STREAM_TOKENS
+    days = max((_rows(text) for name, text in parameters if name == "days"), default=1)
+    return min(max(1, -(-days // _DAYS_PER_TOKEN)), STREAM_TOKENS)
 
 
 def _page_or_export(query: str, answer_format: str) -> int:
@@ -92,7 +91,11 @@ COST_RULES = MappingProxyType(
             ),
             CostRule(STREAM, "10 tokens, whatever its length.", _stream),
             CostRule(EXPORT, "Like `page`; in NDJSON, which returns all rows, 10 tokens.", _page_or_export),
-            CostRule(PERIOD, "1 token; 10 with `from` or `to`, or with more than 366 `days`.", _period),
+            CostRule(
+                PERIOD,
+                "1 token per 30 `days`, rounded up; at most 10, which a period by `from` or `to` costs.",
+                _period,
+            ),
             CostRule(UNMETERED, "1 token of its bucket, and none of a quota.", _one, is_metered=False),
         )
     }

@@ -57,9 +57,9 @@ def performance_document(account: Account, period: Period, by: Grouping | None =
     return {
         "account": account.name,
         "period_days": period.days,
+        **report_document(account_report(account, period, by)),
         "currency": state_of(account).currency,
         "fill_rules": _fill_rules(account, period),
-        **report_document(account_report(account, period, by)),
     }
 
 

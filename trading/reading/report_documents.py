@@ -19,9 +19,9 @@ def report_document(report: PerformanceReport) -> Document:
     curve, returns = report.curve, report.curve.daily_returns()
     elapsed_ns = report.until_ns - curve.since_ns
     document = {
+        **_trading(report, report.figures),
         "begin": None if curve.last is None else format_timestamp(curve.since_ns),
         "end": format_timestamp(report.until_ns),
-        **_trading(report, report.figures),
         "annual_turnover": number_or_null(report.annual_turnover(report.figures)),
         "return_pct": number(change(ONE, curve.growth) * HUNDRED),
         "annual_return_pct": number_or_null(annual_return_percent(curve.growth, elapsed_ns)),
