@@ -171,6 +171,8 @@ def refused_beside(operation: Operation, query: Mapping[str, Any]) -> set[str]:
     if query.get("knowledge") == "then":
         # Prices as they were known then are adjusted for nothing that came later.
         lacking |= {"adjust", "adjustment"}
+    if operation.name == "performance" and "days" in query:
+        lacking |= {"from", "to"}
     if operation.takes("join") and "join" not in query:
         lacking |= {"exchange", "max_age"}
     return lacking | ({"resolution"} if query.get("exchange") == "best" else set())
