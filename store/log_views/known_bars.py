@@ -18,9 +18,10 @@ from store.bars.prints import STANDS, Prints, prints_of
 from store.bars.session_bars import session_bars_of
 from store.bars.spans import span_bars_of
 from store.datasets import BARS
+from store.lazy_imports import compute as pc
 from store.log_views.grids import OUTSIDE, Grid
 from store.log_views.log_view import LogView
-from store.log_views.stored_bars import stored_bar_dates, with_stored_bars
+from store.log_views.stored_bars import resolutions_in, stored_bar_dates, with_stored_bars
 from store.log_views.trade_bars import BarMaker, merged_days, trade_bars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
@@ -104,10 +105,10 @@ class KnownLog:
         time_ns = rows.column("timestamp").to_numpy()
         if self.view.dataset is not BARS or not rows.num_rows:
             return time_ns, time_ns
-        ends_ns, names = np.empty_like(time_ns), rows.column("resolution").to_numpy()
-        for name in np.unique(names).tolist():
-            of_one = names == name
-            ends_ns[of_one] = self._ends(time_ns[of_one], Resolution(name))
+        ends_ns, names = np.empty_like(time_ns), rows.column("resolution")
+        for resolution in resolutions_in(rows):
+            of_one = pc.equal(names, resolution.value).to_numpy()
+            ends_ns[of_one] = self._ends(time_ns[of_one], resolution)
         return ends_ns, ends_ns - 1
 
     def _ends(self, time_ns: Integers, resolution: Resolution) -> Integers:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers, Mask
+from store.arrays import Integers, Mask, is_among
 from store.bars.bars import Bars, joined_bars
 from store.lazy_imports import compute as pc
 from store.log_views.grids import OUTSIDE, BarLength, Grid
@@ -101,14 +101,18 @@ class _WithStoredBars:
     grid: Grid
 
     def bars(self, window: Window) -> Bars:
-        return self.marked_bars(window)[0]
+        return self._bars(window)[0]
 
     def marked_bars(self, window: Window) -> tuple[Bars, Mask]:
         """Return the window's bars, and whether each has a stored part."""
+        bars, stored = self._bars(window)
+        return bars, is_among(bars.time_ns, stored.time_ns)
+
+    def _bars(self, window: Window) -> tuple[Bars, Bars]:
+        """Return the window's bars, and those that have a stored part."""
         of_trades = self.of_trades(self.grid).bars(window)
         stored, _ = self._with_stored_part(window, of_trades)
-        bars = with_missing_bars(stored, of_trades)
-        return bars, np.isin(bars.time_ns, stored.time_ns)
+        return with_missing_bars(stored, of_trades), stored
 
     def parts_of_bar(self, interval: Window) -> BarParts | None:
         """See `parts_of_bar`."""
@@ -147,7 +151,7 @@ class _WithStoredBars:
         bars, ranks = of_trades[:0], np.empty(0, np.int64)
         if isinstance(own_resolution, Resolution) and own_resolution in by_resolution:
             own = by_resolution.pop(own_resolution)
-            bars = own[~np.isin(own.time_ns, of_trades.time_ns)]
+            bars = own[~is_among(own.time_ns, of_trades.time_ns)]
             ranks = np.full(len(bars), own_resolution.rank)
         merged_labels: dict[Resolution, Integers] = {}
         for resolution, stored in reversed(by_resolution.items()):
@@ -314,7 +318,7 @@ def _larger_by_volume(bars: Bars) -> Integers:
 
 def with_missing_bars(bars: Bars, candidates: Bars) -> Bars:
     """Return the bars, and the candidates at times without a bar."""
-    missing = candidates[~np.isin(candidates.time_ns, bars.time_ns)]
+    missing = candidates[~is_among(candidates.time_ns, bars.time_ns)]
     if not len(missing):
         return bars
     joined = joined_bars([bars, missing])
