@@ -10,7 +10,7 @@ import msgspec
 from trading.core.account import AccountState
 from trading.core.amounts import NS_PER_SECOND, ZERO
 from trading.core.configuration import RiskConfig, latency_ns
-from trading.core.events import OrderAccepted, Reference
+from trading.core.events import OrderAccepted, OrderRejected, Reference
 from trading.core.matching import Record
 from trading.core.orders import Leg, OrderTerms, OrderType, TimeInForce
 from trading.core.positions import Position
@@ -141,6 +141,33 @@ def accept(
             )
         )  # fmt: skip
     return order_id
+
+
+def reject(
+    state: AccountState,
+    record: Record,
+    order: OrderTerms,
+    terms: Terms,
+    *,
+    now_ns: int,
+    by: str,
+    found: RiskVerdict | None = None,
+    reason: str = "",
+) -> None:
+    """Record an order that was not accepted. found: the checks, if it could be judged; else the reason is given."""
+    failed = [f"the check {each.name} failed: {each.message}" for each in found.failed] if found else [reason]
+    record(
+        OrderRejected(
+            order_id=_next_order_id(state),
+            order=order,
+            terms=terms,
+            submitted_ns=now_ns,
+            reason="; ".join(failed),
+            reference=None if found is None else found.proposal.reference,
+            checks=() if found is None else found.checks,
+            by=by,
+        )
+    )
 
 
 def accept_closing(

@@ -192,7 +192,7 @@ def apply(state: AccountState, event: Event, *, at_ns: int) -> Effects:
             state.cash += entry.amount
     # The correction of a future's quantity has no entries.
     is_change = effects.orders or effects.entries or isinstance(event, events.PositionAdjusted)
-    if is_change and not isinstance(event, events.OrderWorking):
+    if is_change and not isinstance(event, events.OrderWorking | events.OrderRejected):
         state.traded = state.number
         forget_actions(state)
     return effects
@@ -280,6 +280,23 @@ def _accepted(state: AccountState, event: events.OrderAccepted, at_ns: int) -> E
         recent = [each for each in state.accepted_ns if each > at_ns - _MINUTE_NS]
         state.accepted_ns = [*recent, at_ns]
     return Effects(orders=changed)
+
+
+@_on(events.OrderRejected)
+def _rejected(state: AccountState, event: events.OrderRejected, at_ns: int) -> Effects:
+    order = Order(
+        id=event.order_id,
+        terms=event.order,
+        instrument=event.terms,
+        state=OrderState.PENDING_NEW,
+        states={OrderState.PENDING_NEW: event.submitted_ns},
+        matches_after_ns=event.submitted_ns,
+        reason=event.reason,
+        by=event.by,
+        first_event=state.number,
+    )
+    order.move(OrderState.REJECTED, at_ns)
+    return Effects(orders=[order])
 
 
 @_on(events.OrderWorking)

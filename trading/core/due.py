@@ -28,7 +28,7 @@ from trading.core.valuation import Marks, equity_of, maintenance_of, mark_in, op
 # What is printed before an order's end may be known a little later.
 SETTLE_NS = 2 * NS_PER_SECOND
 # The equity is recorded when it has moved by this part of the high-water mark.
-_STEP = Decimal("0.001")
+STEP = Decimal("0.001")
 _DAYS_A_YEAR = Decimal(365)
 # An event's orders are one message of the live feed.
 _CANCELS_AT_ONCE = 100
@@ -94,7 +94,7 @@ def revalue(state: AccountState, marks: Marks, now_ns: int, day: str, record: Re
     equity = equity_of(state, marks)
     is_fresh = not any(_is_stale(state, marks, symbol, now_ns) for symbol in _held(state))
     zone = zone_after(state.zone, _drawdown(state, equity), state.config) if is_fresh else state.zone
-    has_moved = is_fresh and abs(equity - state.equity) >= state.high_water * _STEP
+    has_moved = is_fresh and abs(equity - state.equity) >= state.high_water * STEP
     if day != state.day or (has_moved and equity != state.equity) or zone is not state.zone:
         before = state.zone
         used = tuple(mark_in(marks, symbol) for symbol in sorted(_held(state)))

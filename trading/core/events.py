@@ -159,6 +159,23 @@ class OrderAccepted(_TradingEvent, frozen=True, tag="order_accepted"):
     by: str = ""
 
 
+class OrderRejected(_TradingEvent, frozen=True, tag="order_rejected"):
+    """An order of a strategy did not pass its checks: there never was an order. Clients are refused without an event.
+
+    submitted_ns: when it came. reference, checks: what it was judged by; None and none without a price. reason: in
+    words.
+    """
+
+    order_id: str
+    order: OrderTerms
+    terms: Terms
+    submitted_ns: int
+    reason: str
+    reference: Reference | None = None
+    checks: tuple[Check, ...] = ()
+    by: str = ""
+
+
 class OrderWorking(_TradingEvent, frozen=True, tag="order_working"):
     """The engine matches the order from now on."""
 
@@ -385,6 +402,7 @@ Event: TypeAlias = (
     | CloseQueued
     | Stopped
     | OrderAccepted
+    | OrderRejected
     | OrderWorking
     | OrderRested
     | CancelRequested

@@ -62,6 +62,8 @@ class FloorFollower(Protocol):
 class Floor:
     """Give it the rows in their order with `take`, and before and after each its instant with `pass_time`.
 
+    due_ns: when time has something to do next, in the states since the last `pass_time`.
+
     A follower acts at its own instants, after the rows that are known then.
     """
 
@@ -71,8 +73,7 @@ class Floor:
         self._desk, self._clock, self._marks = desk, clock, marks
         self._followers = followers
         self._actions = actions.KnownActions()
-        # When time has something to do, in the states of this version.
-        self._due_ns = 0
+        self.due_ns = 0
         self._passed_version = -1
         # When the next follower wants to act.
         self._wanted_ns = self._next_ns()
@@ -138,7 +139,7 @@ class Floor:
 
     def _pass_time(self, now_ns: int) -> None:
         now_ns = self._clock.advance(now_ns)
-        if self._desk.version == self._passed_version and now_ns < self._due_ns:
+        if self._desk.version == self._passed_version and now_ns < self.due_ns:
             return
         acts = [(name, act) for name in self._desk.states for act in self._due(now_ns)]
         for _ in range(_MOST_TURNS):
@@ -148,7 +149,7 @@ class Floor:
         dues = [due.next_due_ns(state) for state in states]
         dues += [settling.next_settlement_ns(market, state) for state in states]
         dues += [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]
-        self._due_ns = min(each for each in dues if each is not None)
+        self.due_ns = min(each for each in dues if each is not None)
         self._passed_version = self._desk.version
 
     def _due(self, now_ns: int) -> list[Act]:

@@ -18,7 +18,7 @@ _SECOND_NS = 1_000_000_000
 
 
 @dataclass(slots=True)
-class _Prices:
+class NewestPrices:
     """The newest quote and the last price of a symbol."""
 
     quote: Quote | None
@@ -50,7 +50,7 @@ class MarkBook:
     """
 
     market: Market
-    _prices: dict[str, _Prices] = field(default_factory=dict)
+    _prices: dict[str, NewestPrices] = field(default_factory=dict)
     _rates: dict[tuple[str, str], tuple[int, Rate | None]] = field(default_factory=dict)
 
     def take(self, row: MarketRow) -> bool:
@@ -108,10 +108,10 @@ class MarkBook:
             return reference_from(position.symbol, prices.quote, prices.last, side=side, rate=rate)
         return None
 
-    def _prices_of(self, symbol: str, now_ns: int) -> _Prices:
+    def _prices_of(self, symbol: str, now_ns: int) -> NewestPrices:
         prices = self._prices.get(symbol)
         if prices is None:
-            prices = self._prices[symbol] = _Prices(*self.market.newest(symbol, now_ns))
+            prices = self._prices[symbol] = NewestPrices(*self.market.newest(symbol, now_ns))
         return prices
 
     def forget(self, symbols: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """Accounts in memory: what backtests and what-if have in the place of the database."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,11 +49,24 @@ class MemoryDesk:
 
     def act(self, acts: Iterable[tuple[str, Act]], *, at_ns: int) -> bool:
         """Do what acts record. See `trading.engine.floor.AccountsDesk`."""
-        wanted = [(name, act) for name, act in acts if would_record(act, self.states[name])]
-        for name, act in wanted:
-            act(self.states[name], partial(self.record, name, at_ns=at_ns))
-        self.version += bool(wanted)
-        return bool(wanted)
+        rest, changed = deque(acts), set[str]()
+        while rest:
+            name, act = rest.popleft()
+            act(self.states[name], partial(self._record_of_act, name, at_ns, rest, changed))
+        self.version += bool(changed)
+        return bool(changed)
+
+    def _record_of_act(
+        self, name: str, at_ns: int, rest: deque[tuple[str, Act]], changed: set[str], event: Event
+    ) -> None:
+        if name not in changed:
+            # The account's other acts are done only if they would record something before this event.
+            changed.add(name)
+            state = self.states[name]
+            wanted = [each for each in rest if each[0] != name or would_record(each[1], state)]
+            rest.clear()
+            rest.extend(wanted)
+        self.record(name, event, at_ns=at_ns)
 
     def record(self, name: str, event: Event, *, at_ns: int) -> None:
         """Apply an event to an account, and keep it. A new account begins with its first event."""
