@@ -127,6 +127,7 @@ INSTALLED_APPS = [
     "backfills",
     "mirrors",
     "trading",
+    "strategies",
 ]
 
 MIDDLEWARE = [

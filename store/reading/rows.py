@@ -48,6 +48,11 @@ class RowReader:
         self._store = CsvStore(path)
         self._used: set[tuple[str, str]] = set()
 
+    @property
+    def store(self) -> CsvStore:
+        """The store that is read, for what the reader has no method for."""
+        return self._store
+
     def _derive_at_first_use(self, dataset: Dataset, symbol: str) -> None:
         """Update a log's derived files at its first use, if they are far behind.
 

@@ -1,0 +1,231 @@
+"""A backtest: a strategy over the past, with the engine's own rules, as fast as it goes and without a server."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
+from store.instruments import Instrument
+from store.reading import Reader
+from strategies.catalogue import parameters_of, strategy_named
+from strategies.host import StrategyHost
+from strategies.past_bars import PastBars
+from strategies.quiet import bands_of
+from strategies.strategy import StrategyParameters
+from strategies.tape import Band, Tape
+from trading.core.account import AccountState
+from trading.core.configuration import RiskConfig
+from trading.core.events import AccountOpened, RiskConfigured, TradingStarted, Transferred
+from trading.core.rows import Quote
+from trading.core.terms import AccountKind, Fee, Slippage, Terms
+from trading.engine.clock import DataClock
+from trading.engine.floor import AccountAct, Floor
+from trading.engine.marks import MarkBook, NewestPrices
+from trading.engine.memory_desk import MemoryDesk, RecordedEvent
+from trading.market.market import Market
+from trading.market.newest_rows import RowPrice
+
+ACCOUNT = "backtest"
+# Bars before the start are looked for so far back: sessions and weekends lie in between.
+_REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
+_TIMES_BACK, _DAYS_BACK_NS = 5, 7 * 86_400 * 10**9
+
+
+class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides a backtest. The same inputs and the same stored rows give the same bytes.
+
+    parameters: of the strategy. start_ns, end_ns: nanoseconds UTC; orders are placed in [start, end). cash: what the
+    account begins with, in `currency`. config: the account's limits, and how orders fill. fee_basis_points,
+    slippage_basis_points: in the place of the fees and the slippage of the instruments' class; None for these.
+    knowledge: `then`, or `now` for bars that know what came later. as_of_ns: the commits that are read.
+    """
+
+    strategy: str
+    symbols: tuple[str, ...]
+    start_ns: int
+    end_ns: int
+    parameters: dict[str, Any] = {}
+    cash: Decimal = Decimal(100_000)
+    currency: str = "USD"
+    kind: AccountKind = AccountKind.MARGIN
+    config: RiskConfig = RiskConfig()
+    fee_basis_points: Decimal | None = None
+    slippage_basis_points: Decimal | None = None
+    knowledge: str = "then"
+    as_of_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TapeMarket(Market):
+    """The market of a backtest: prices are of the rows that were passed, and no log grows."""
+
+    tape: Tape = field(kw_only=True)
+    _terms: dict[str, Terms] = field(default_factory=dict)
+    _heads: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+
+    def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        return self.tape.newest(symbol, now_ns)
+
+    def instrument(self, symbol: str) -> Instrument:
+        return self.tape.instruments[symbol]
+
+    def terms(self, symbol: str) -> Terms:
+        if symbol not in self._terms:
+            self._terms[symbol] = Market.terms(self, symbol)
+        return self._terms[symbol]
+
+    def heads(self, symbol: str, account_currency: str) -> dict[str, str]:
+        key = symbol, account_currency
+        if key not in self._heads:
+            self._heads[key] = Market.heads(self, symbol, account_currency)
+        return self._heads[key]
+
+
+@dataclass(slots=True)
+class TapeMarks(MarkBook):
+    """Marks that are those of the rows that were passed, whether they were taken or not."""
+
+    def _prices_of(self, symbol: str, now_ns: int) -> NewestPrices:
+        return NewestPrices(*self.market.newest(symbol, now_ns))
+
+
+class Backtest:
+    """A backtest, which is run once."""
+
+    def __init__(
+        self, inputs: BacktestInputs, reader: Reader, keep: Callable[[AccountState, RecordedEvent], object]
+    ) -> None:
+        """Create it. keep: is given each event, and the account's state after it.
+
+        Raises StrategyError, and the errors of the store.
+        """
+        self.inputs = inputs
+        self._keep_event = keep
+        kind = strategy_named(inputs.strategy)
+        parameters = parameters_of(kind, inputs.parameters)
+        self._market = _market_of(inputs, reader)
+        self._clock, self._desk = DataClock(inputs.start_ns), MemoryDesk(self._keep)
+        self._marks = TapeMarks(self._market)
+        self._floor = Floor(self._desk, self._clock, self._marks)
+        self._host = StrategyHost(
+            account=ACCOUNT,
+            desk=self._desk,
+            marks=self._marks,
+            symbols=inputs.symbols,
+            kind=kind,
+            parameters=parameters,
+        )
+        self._bars = _bars_of(inputs, reader, self._market, parameters)
+        # Until then nothing happens but bars: no row matters, and nothing is due.
+        self._event_ns = inputs.start_ns
+        self._bands: dict[str, Band] | None = None
+        self._version = -1
+
+    def run(self, progress: Callable[[float], object] = float) -> AccountState:
+        """Run it, and return the account's state at the end. progress: is told the part that is done, now and then."""
+        inputs, host = self.inputs, self._host
+        self._open_account()
+        host.is_history = True
+        length_ns = inputs.end_ns - inputs.start_ns
+        tell_ns = inputs.start_ns
+        for shown_ns, bar in self._bars:
+            if shown_ns >= self._event_ns:
+                if shown_ns >= inputs.end_ns:
+                    break
+                host.is_history = False
+                self._advance(shown_ns)
+                if shown_ns >= tell_ns:
+                    tell_ns += length_ns // 100
+                    progress((shown_ns - inputs.start_ns) / length_ns)
+            host.show(shown_ns, bar)
+            if host.wanted:
+                self._act(host.take_wanted(), shown_ns)
+        self._advance(inputs.end_ns - 1)
+        return self._desk.states[ACCOUNT]
+
+    def _open_account(self) -> None:
+        inputs = self.inputs
+        config = RiskConfigured(version=1, config=inputs.config, by="backtest")
+        paid_in = Transferred(transfer="cash", amount=inputs.cash, equity=Decimal(0))
+        opened = AccountOpened(kind=inputs.kind, currency=inputs.currency)
+        for event in (opened, config, paid_in, TradingStarted(by="backtest")):
+            self._desk.record(ACCOUNT, event, at_ns=inputs.start_ns)
+        self._desk.version += 1
+
+    def _keep(self, recorded: RecordedEvent) -> None:
+        self._keep_event(self._desk.states[ACCOUNT], recorded)
+        self._host.recorded(recorded)
+
+    def _act(self, acts: Sequence[AccountAct], now_ns: int) -> None:
+        """Do what the strategy wants, and look what is due then."""
+        self._floor.pass_time(now_ns)
+        self._desk.act(acts, at_ns=now_ns)
+        self._floor.pass_time(now_ns)
+        self._event_ns = now_ns
+
+    def _advance(self, until_ns: int) -> None:
+        """Take the rows that matter and are known up to an instant, and do what is due until then."""
+        floor, tape, host = self._floor, self._market.tape, self._host
+        while True:
+            wakes_ns = host.next_ns() or until_ns + 1
+            row = tape.next(self._quiet(), min(floor.due_ns, wakes_ns + 1, until_ns + 1))
+            if row is not None:
+                floor.pass_time(row.known_ns)
+                floor.take(row)
+                floor.pass_time(row.known_ns)
+                # The marks have moved, also if nothing was recorded.
+                self._bands = None
+            elif floor.due_ns <= min(until_ns, wakes_ns):
+                floor.pass_time(floor.due_ns)
+            elif wakes_ns <= until_ns:
+                self._act(host.due(wakes_ns), wakes_ns)
+            else:
+                break
+        instants = (floor.due_ns, tape.next_ns(self._quiet()), self._host.next_ns(), self.inputs.end_ns)
+        self._event_ns = min(each for each in instants if each is not None)
+
+    def _quiet(self) -> dict[str, Band]:
+        """Return the prices between which a row changes nothing, in the states of now."""
+        if self._bands is None or self._version != self._desk.version:
+            self._version = self._desk.version
+            state = self._desk.states[ACCOUNT]
+            marks = self._marks.marks(state, now_ns=self._clock.now_ns)
+            self._bands = bands_of(state, marks)
+        return self._bands
+
+
+def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
+    """Return the market of the symbols, and of the pairs that convert their currencies."""
+    terms: dict[str, Any] = {}
+    if inputs.fee_basis_points is not None:
+        terms["fee"] = Fee(basis_points=inputs.fee_basis_points)
+    if inputs.slippage_basis_points is not None:
+        terms["slippage"] = Slippage(basis_points=inputs.slippage_basis_points)
+    market = Market(reader.store, lambda _: terms)
+    logs = {
+        (dataset.name, symbol)
+        for each in inputs.symbols
+        for dataset, symbol in market.logs_of_orders(each, inputs.currency)
+    }
+    datasets = [each.name for each in _REPLAYED if any(dataset == each.name for dataset, _ in logs)]
+    symbols = sorted({symbol for _, symbol in logs})
+    replay = reader.replay(symbols, inputs.start_ns, inputs.end_ns, datasets, as_of=inputs.as_of_ns)
+    tape = Tape(replay, {symbol: market.instrument(symbol) for symbol in symbols}, logs)
+    return TapeMarket(reader.store, lambda _: terms, tape=tape)
+
+
+def _bars_of(
+    inputs: BacktestInputs, reader: Reader, market: Market, parameters: StrategyParameters
+) -> PastBars:
+    back_ns = parameters.bars_before * parameters.interval_ns * _TIMES_BACK
+    return PastBars(
+        reader,
+        {symbol: market.instrument(symbol).settle_ns for symbol in inputs.symbols},
+        inputs.start_ns - (back_ns + _DAYS_BACK_NS if back_ns else 0),
+        inputs.end_ns,
+        parameters.interval_ns,
+        inputs.knowledge,
+    )

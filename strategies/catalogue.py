@@ -1,0 +1,29 @@
+"""The strategies that can be asked for by name, and what they are told."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from strategies.breakout import Breakout
+from strategies.crossover import Crossover
+from strategies.exceptions import InvalidParameters, UnknownStrategy
+from strategies.strategy import Strategy, StrategyParameters
+
+SHIPPED: dict[str, type[Strategy]] = {each.name: each for each in (Crossover, Breakout)}
+
+
+def strategy_named(name: str) -> type[Strategy]:
+    """Return a strategy. Raises UnknownStrategy."""
+    try:
+        return SHIPPED[name]
+    except KeyError:
+        raise UnknownStrategy(f"there is no strategy {name}; there are {', '.join(SHIPPED)}") from None
+
+
+def parameters_of(kind: type[Strategy], values: Mapping[str, Any]) -> StrategyParameters:
+    """Return the parameters of a strategy; texts stand for numbers, too. Raises InvalidParameters."""
+    try:
+        return msgspec.convert(dict(values), kind.Parameters, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidParameters(f"{kind.name}: {error}") from None

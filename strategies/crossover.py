@@ -1,0 +1,90 @@
+"""A moving-average crossover: long while the fast mean of closes is above the slow one."""
+
+from collections.abc import MutableSequence
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from strategies.strategy import Bar, Strategy, StrategyParameters, StrategyState
+
+
+class CrossoverParameters(StrategyParameters, frozen=True):
+    """fast, slow: bars in the two means. quantity: in units; if it is missing, `part` of the equity is bought."""
+
+    fast: Annotated[int, Meta(ge=1, le=5_000)] = 10
+    slow: Annotated[int, Meta(ge=2, le=10_000)] = 30
+    quantity: Decimal | None = None
+    part: Decimal = Decimal("0.2")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fast >= self.slow:
+            raise ValueError("fast must be less than slow")
+        if not 0 < self.part <= 1 or (self.quantity is not None and self.quantity <= 0):
+            raise ValueError("quantity must be above 0, part above 0 and at most 1")
+
+    @property
+    def bars_before(self) -> int:
+        return self.slow
+
+
+class _Means(msgspec.Struct):
+    """closes: the last `slow` ones, in a ring; next: its oldest place. The sums are of whole ticks of 10⁻⁶, so exact."""
+
+    closes: MutableSequence[int] = msgspec.field(default_factory=list)
+    next: int = 0
+    fast: int = 0
+    slow: int = 0
+    was_above: bool | None = None
+
+
+class CrossoverState(StrategyState):
+    """The means of each symbol."""
+
+    means: dict[str, _Means] = msgspec.field(default_factory=dict)
+
+
+class Crossover(Strategy):
+    """Buys when the fast mean of closes crosses above the slow one, and closes when it crosses below."""
+
+    name = "crossover"
+    Parameters = CrossoverParameters
+    State = CrossoverState
+    parameters: CrossoverParameters
+    state: CrossoverState
+
+    def on_bar(self, bar: Bar) -> None:
+        means = self.state.means.get(bar.symbol)
+        if means is None:
+            means = self.state.means[bar.symbol] = _Means()
+        if not self._add(means, round(bar.close * 1_000_000)):
+            return
+        is_above = means.fast * self.parameters.slow > means.slow * self.parameters.fast
+        was_above, means.was_above = means.was_above, is_above
+        if was_above is None or is_above is was_above:
+            return
+        held = self.broker.position(bar.symbol)
+        if is_above and not held:
+            self.buy(bar.symbol, self.parameters.quantity or self._quantity(bar))
+        elif not is_above and held:
+            self.broker.close(bar.symbol)
+
+    def _add(self, means: _Means, close: int) -> bool:
+        """Add a close to the sums. Return whether there are enough."""
+        fast, slow, closes = self.parameters.fast, self.parameters.slow, means.closes
+        if len(closes) < slow:
+            closes.append(close)
+            means.slow += close
+            means.fast += close - (closes[-1 - fast] if len(closes) > fast else 0)
+            return len(closes) == slow
+        place = means.next
+        means.fast += close - closes[place - fast]
+        means.slow += close - closes[place]
+        closes[place] = close
+        means.next = place + 1 if place + 1 < slow else 0
+        return True
+
+    def _quantity(self, bar: Bar) -> Decimal:
+        return self.broker.equity * self.parameters.part / Decimal(repr(bar.close))

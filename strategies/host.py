@@ -1,0 +1,214 @@
+"""A host shows a strategy what becomes known, and makes acts of what it decides. It is a follower of a floor."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field
+from decimal import Decimal
+from functools import partial
+from heapq import heappop, heappush
+from itertools import islice
+from typing import Any
+
+from strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters, StrategyState
+from trading.core.acceptance import accept, accept_closing, closing_view, judge, reject
+from trading.core.account import AccountState
+from trading.core.acts import Act
+from trading.core.amounts import ZERO, lots_below, to_step
+from trading.core.due import request_cancels
+from trading.core.events import Executed, Print
+from trading.core.matching import Record
+from trading.core.orders import OrderTerms
+from trading.core.rows import MarketRow, Quote
+from trading.core.terms import Side, Terms
+from trading.core.valuation import UnknownMark, equity_of
+from trading.engine.floor import AccountAct, AccountsDesk
+from trading.engine.marks import MarkBook
+from trading.engine.memory_desk import RecordedEvent
+from trading.exceptions import NoRate, NoReferencePrice
+from trading.market.views import market_view
+
+_PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
+
+
+# So many bars of a symbol can be looked back at.
+MOST_BARS = 10_000
+
+
+@dataclass(slots=True)
+class StrategyHost:
+    """A strategy at work for an account.
+
+    state: with which the strategy goes on; None for a new one. wanted: what the strategy wants and was not done yet. is_history: what is shown is past already, so nothing is
+    ordered. now_ns: the time of the data.
+    """
+
+    account: str
+    desk: AccountsDesk
+    marks: MarkBook
+    symbols: tuple[str, ...]
+    kind: InitVar[type[Strategy]]
+    parameters: InitVar[StrategyParameters]
+    state: InitVar[StrategyState | None] = None
+    now_ns: int = 0
+    is_history: bool = False
+    strategy: Strategy = field(init=False)
+    wanted: list[AccountAct] = field(default_factory=list)
+    _shown: dict[str, deque[Bar]] = field(default_factory=dict)
+    _fills: list[OrderFill] = field(default_factory=list)
+    _timers: list[int] = field(default_factory=list)
+    _terms: dict[str, Terms] = field(default_factory=dict)
+
+    def __post_init__(
+        self, kind: type[Strategy], parameters: StrategyParameters, state: StrategyState | None
+    ) -> None:
+        self._shown = {symbol: deque(maxlen=MOST_BARS) for symbol in self.symbols}
+        self.strategy = kind(self, parameters, kind.State() if state is None else state)
+
+    @property
+    def by(self) -> str:
+        """Who is named in its orders."""
+        return f"strategy:{self.strategy.name}"
+
+    @property
+    def _state(self) -> AccountState:
+        return self.desk.states[self.account]
+
+    @property
+    def equity(self) -> Decimal:
+        state = self._state
+        try:
+            return equity_of(state, self.marks.marks(state, now_ns=self.now_ns))
+        except UnknownMark:
+            return state.equity
+
+    @property
+    def risk_level(self) -> Decimal:
+        return self._state.risk_level
+
+    def position(self, symbol: str) -> Decimal:
+        held = self._state.position(symbol, self.strategy.name)
+        return ZERO if held is None else held.quantity
+
+    def has_orders(self, symbol: str) -> bool:
+        return any(each.terms.strategy == self.strategy.name for each in self._state.orders_of(symbol))
+
+    def bars(self, symbol: str, count: int) -> list[Bar]:
+        shown = self._shown[symbol]
+        return list(islice(shown, max(len(shown) - count, 0), None))
+
+    def order(self, symbol: str, side: Side, quantity: Decimal, **terms: Any) -> None:
+        own = self._terms_of(symbol)
+        lots = lots_below(quantity, own.lot)
+        if self.is_history or lots <= 0:
+            return
+        prices = {name: to_step(terms[name], own.tick) for name in _PRICES if terms.get(name) is not None}
+        order = OrderTerms(
+            symbol=symbol, side=side, quantity=lots, strategy=self.strategy.name, **(terms | prices)
+        )
+        self._want(partial(self._place, order))
+
+    def close(self, symbol: str) -> None:
+        if not self.is_history:
+            self._want(partial(self._close, symbol))
+
+    def cancel(self, symbol: str) -> None:
+        if not self.is_history:
+            self._want(partial(self._cancel, symbol))
+
+    def wake(self, at_ns: int) -> None:
+        heappush(self._timers, max(at_ns, self.now_ns))
+
+    def show(self, now_ns: int, bar: Bar) -> None:
+        """Show a bar at an instant. What the strategy wants then is in `wanted`."""
+        self.now_ns = now_ns
+        self._shown[bar.symbol].append(bar)
+        self.strategy.on_bar(bar)
+
+    def next_ns(self) -> int | None:
+        """Return when it acts next by itself: after fills, and by timers. See `trading.engine.floor.Follower`."""
+        if self._fills:
+            return self.now_ns
+        return self._timers[0] if self._timers else None
+
+    def due(self, now_ns: int) -> Sequence[AccountAct]:
+        """Tell of fills and timers, and return what the strategy wants."""
+        self.now_ns = now_ns
+        fills, self._fills = self._fills, []
+        for fill in fills:
+            self.strategy.on_fill(fill)
+        while self._timers and self._timers[0] <= now_ns:
+            self.strategy.on_timer(heappop(self._timers))
+        return self.take_wanted()
+
+    def taken(self, row: MarketRow) -> Sequence[AccountAct]:
+        """Show a row that the accounts have had, and return what the strategy wants."""
+        if row.ref.symbol in self.symbols:
+            self.now_ns = row.known_ns
+            if isinstance(row, Print):
+                self.strategy.on_trade(row)
+            elif isinstance(row, Quote):
+                self.strategy.on_quote(row)
+        return self.take_wanted()
+
+    def recorded(self, recorded: RecordedEvent) -> None:
+        """Note what happened to the account: the strategy is told of its fills."""
+        event = recorded.event
+        if recorded.account != self.account or not isinstance(event, Executed):
+            return
+        terms = next(each.terms for each in recorded.effects.orders if each.id == event.order_id)
+        if terms.strategy == self.strategy.name:
+            self.now_ns = recorded.at_ns
+            self._fills.append(
+                OrderFill(
+                    event.order_id, terms.symbol, terms.side, event.quantity, event.price, recorded.at_ns
+                )
+            )
+
+    def take_wanted(self) -> list[AccountAct]:
+        """Return what the strategy wanted since the last call."""
+        wanted, self.wanted = self.wanted, []
+        return wanted
+
+    def _want(self, act: Act) -> None:
+        self.wanted.append((self.account, act))
+
+    def _terms_of(self, symbol: str) -> Terms:
+        found = self._terms.get(symbol)
+        if found is None:
+            found = self._terms[symbol] = self.marks.market.terms(symbol)
+        return found
+
+    def _place(self, order: OrderTerms, state: AccountState, record: Record) -> None:
+        now_ns = self.now_ns
+        try:
+            view = market_view(self.marks.market, self.marks, state, order, now_ns=now_ns)
+        except (NoReferencePrice, NoRate) as error:
+            reject(
+                state,
+                record,
+                order,
+                self._terms_of(order.symbol),
+                now_ns=now_ns,
+                by=self.by,
+                reason=str(error),
+            )
+            return
+        found = judge(state, order, view, now_ns=now_ns)
+        if found.is_passed:
+            accept(state, record, found, view, now_ns=now_ns, by=self.by)
+        else:
+            reject(state, record, order, view.terms, now_ns=now_ns, by=self.by, found=found)
+
+    def _close(self, symbol: str, state: AccountState, record: Record) -> None:
+        position = state.position(symbol, self.strategy.name)
+        orders = [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
+        is_closing = any(each.terms.reduce_only and each.parent_id is None for each in orders)
+        if position is not None and not is_closing:
+            market = self.marks.market
+            mark = self.marks.mark(position, state.currency, now_ns=self.now_ns)
+            view = closing_view(position, mark, market.heads(symbol, state.currency))
+            accept_closing(state, record, position, view, now_ns=self.now_ns, by=self.by)
+
+    def _cancel(self, symbol: str, state: AccountState, record: Record) -> None:
+        orders = [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
+        request_cancels(orders, record, reason="strategy", by=self.by)

@@ -1,0 +1,123 @@
+"""What a backtest says: its figures, its trades and signals, and all that it assumed. The same inputs give the same bytes."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from store.reading import Reader
+from store.timestamps import format_timestamp
+from strategies.backtest import Backtest, BacktestInputs
+from strategies.catalogue import parameters_of, strategy_named
+from trading.core.account import AccountState
+from trading.core.events import OrderAccepted, OrderRejected
+from trading.core.report import PerformanceReport
+from trading.documents import check_document, config_document, number, trade_document
+from trading.engine.memory_desk import RecordedEvent
+from trading.reading.report_documents import report_document
+
+ASSUMPTIONS = (
+    "Orders fill by the engine's rules, at prices that were printed after the latency, up to `participation` of the volume.",
+    "Bars are shown at their end plus the instrument's `settle`, as they were known then.",
+    "Orders of the backtest move no price, and nobody reacts to them.",
+    "Fees and slippage are those of the instrument's class unless the inputs give others. Shorts can always be borrowed.",
+    "Instruments, calendars and fees are those declared today.",
+    "A position that is open at the end is valued at its mark.",
+)
+# Of longer lists the first ones are shown, and how many there are.
+MOST_ROWS = 10_000
+
+
+class BacktestOutcome:
+    """What is learned of a backtest while it runs. Give its `take` every event."""
+
+    def __init__(self, inputs: BacktestInputs) -> None:
+        self.inputs = inputs
+        self.report = PerformanceReport(inputs.start_ns, inputs.end_ns)
+        self.trades: list[dict[str, Any]] = []
+        self.signals: list[dict[str, Any]] = []
+        self.accepted, self.refused = 0, Counter[str]()
+
+    def take(self, state: AccountState, recorded: RecordedEvent) -> None:
+        """Take the next event. state: after it."""
+        event = recorded.event
+        self.report.take(state, event, recorded.effects, recorded.at_ns)
+        if len(self.trades) < MOST_ROWS:
+            self.trades += map(trade_document, recorded.effects.closed)
+        if isinstance(event, OrderAccepted | OrderRejected) and not event.order.reduce_only:
+            self.accepted += isinstance(event, OrderAccepted)
+            if isinstance(event, OrderRejected):
+                self.refused[next((each.name for each in event.checks if not each.is_passed), "price")] += 1
+            if len(self.signals) < MOST_ROWS:
+                self.signals.append(_signal(event))
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What the run says, once it has ended."""
+        return {
+            "inputs": inputs_document(self.inputs),
+            "assumptions": list(ASSUMPTIONS),
+            "performance": report_document(self.report),
+            "signals": {
+                "accepted": self.accepted,
+                "refused": self.refused.total(),
+                "refused_by": dict(self.refused),
+                "rows": self.signals,
+            },
+            "trades": self.trades,
+        }
+
+
+def outcome_of(
+    inputs: BacktestInputs, reader: Reader, progress: Callable[[float], object] = float
+) -> BacktestOutcome:
+    """Run a backtest, and return what it says. progress: see `Backtest.run`. Raises StrategyError."""
+    outcome = BacktestOutcome(inputs)
+    Backtest(inputs, reader, outcome.take).run(progress)
+    outcome.report.end(inputs.end_ns)
+    return outcome
+
+
+def document_bytes(document: Mapping[str, Any]) -> bytes:
+    """Return a document as JSON. The same document gives the same bytes."""
+    return msgspec.json.encode(document, order="sorted")
+
+
+def _signal(event: OrderAccepted | OrderRejected) -> dict[str, Any]:
+    order = event.order
+    signal = {
+        "at": format_timestamp(event.submitted_ns),
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "quantity": number(order.quantity),
+        "stop_loss": None if order.stop_loss is None else number(order.stop_loss),
+        "price": None if event.reference is None else number(event.reference.price),
+        "order_id": event.order_id,
+    }
+    if isinstance(event, OrderAccepted):
+        return signal | {"refused": None, "checks": []}
+    failed = [check_document(check) for check in event.checks if not check.is_passed]
+    return signal | {"refused": event.reason, "checks": failed}
+
+
+def inputs_document(inputs: BacktestInputs) -> dict[str, Any]:
+    """Return all that decides a backtest, with the parameters that were not given."""
+    parameters = parameters_of(strategy_named(inputs.strategy), inputs.parameters)
+    return {
+        "strategy": inputs.strategy,
+        "symbols": list(inputs.symbols),
+        "from": format_timestamp(inputs.start_ns),
+        "to": format_timestamp(inputs.end_ns),
+        "parameters": msgspec.to_builtins(parameters),
+        "cash": number(inputs.cash),
+        "currency": inputs.currency,
+        "kind": inputs.kind.value,
+        "knowledge": inputs.knowledge,
+        "as_of": None if inputs.as_of_ns is None else format_timestamp(inputs.as_of_ns),
+        "config": config_document(inputs.config),
+        "fee_basis_points": None if inputs.fee_basis_points is None else number(inputs.fee_basis_points),
+        "slippage_basis_points": (
+            None if inputs.slippage_basis_points is None else number(inputs.slippage_basis_points)
+        ),
+    }

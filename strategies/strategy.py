@@ -1,0 +1,147 @@
+"""What a strategy is: it decides by bars, rows and fills, and does not know whether they are live or of the past."""
+
+from decimal import Decimal
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import msgspec
+
+from store.reading.arguments import interval_ns
+from store.timestamps import DAY_NS
+from trading.core.events import Print
+from trading.core.orders import OrderType
+from trading.core.rows import Quote
+from trading.core.terms import Side
+
+
+class Bar(NamedTuple):
+    """A bar of a symbol. start_ns, end_ns: its interval, nanoseconds UTC. volume: in units."""
+
+    symbol: str
+    start_ns: int
+    end_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class OrderFill(NamedTuple):
+    """A fill of an order of the strategy. quantity: in units. price: in the instrument's currency. at_ns: UTC."""
+
+    order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    at_ns: int
+
+
+class StrategyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a strategy can be told. Declare the bounds of each field with `msgspec.Meta`.
+
+    interval: of its bars, such as `1min`: it divides a day.
+    """
+
+    interval: str = "1min"
+
+    def __post_init__(self) -> None:
+        if DAY_NS % self.interval_ns:
+            raise ValueError(f"the interval {self.interval} does not divide a day")
+
+    @property
+    def interval_ns(self) -> int:
+        """The length of a bar, nanoseconds."""
+        return interval_ns(self.interval)
+
+    @property
+    def bars_before(self) -> int:
+        """So many bars before its start are shown to the strategy as history."""
+        return 0
+
+
+class StrategyState(msgspec.Struct, kw_only=True):
+    """What a strategy remembers. It is stored with the account's events, so that nothing is decided twice."""
+
+
+class Broker(Protocol):
+    """What a strategy may ask and do. Money is in the account's currency.
+
+    now_ns: the time of the data, nanoseconds UTC. is_history: what it is shown is past already, and orders are not
+    placed. symbols: those that it trades.
+    """
+
+    @property
+    def now_ns(self) -> int: ...
+
+    @property
+    def is_history(self) -> bool: ...
+
+    @property
+    def symbols(self) -> tuple[str, ...]: ...
+
+    @property
+    def equity(self) -> Decimal:
+        """What the account is worth at the newest marks that are known."""
+
+    @property
+    def risk_level(self) -> Decimal:
+        """Per cent of the equity that a trade may lose now at its protective stop."""
+
+    def position(self, symbol: str) -> Decimal:
+        """Return the quantity that the strategy holds; below zero for a short."""
+
+    def has_orders(self, symbol: str) -> bool:
+        """Return whether orders of the strategy work in a symbol."""
+
+    def bars(self, symbol: str, count: int) -> list[Bar]:
+        """Return the last bars that are known, oldest first."""
+
+    def order(self, symbol: str, side: Side, quantity: Decimal, **terms: Any) -> None:
+        """Place an order at once; terms: further fields of `OrderTerms`. Quantities are cut to whole lots."""
+
+    def close(self, symbol: str) -> None:
+        """Close the position by a market order."""
+
+    def cancel(self, symbol: str) -> None:
+        """Ask for the cancel of all orders of the strategy in a symbol."""
+
+    def wake(self, at_ns: int) -> None:
+        """Have `on_timer` called at an instant."""
+
+
+class Strategy:
+    """A strategy for some symbols of an account. Override what it wants to know. name: as it is asked for."""
+
+    name: ClassVar[str]
+    Parameters: ClassVar[type[StrategyParameters]] = StrategyParameters
+    State: ClassVar[type[StrategyState]] = StrategyState
+
+    def __init__(self, broker: Broker, parameters: StrategyParameters, state: StrategyState) -> None:
+        self.broker, self.parameters, self.state = broker, parameters, state
+
+    def on_bar(self, bar: Bar) -> None:
+        """Called at a bar's end plus the instrument's `settle`, with the bar as it is known then."""
+
+    def on_revision(self, before: Bar, after: Bar) -> None:
+        """Called when a row that comes later changes a bar that was shown."""
+
+    def on_trade(self, trade: Print) -> None:
+        """Called for each trade of its symbols when it is known."""
+
+    def on_quote(self, quote: Quote) -> None:
+        """Called for each quote of its symbols when it is known."""
+
+    def on_fill(self, fill: OrderFill) -> None:
+        """Called after each fill of its orders."""
+
+    def on_timer(self, now_ns: int) -> None:
+        """Called at an instant that it asked for by `broker.wake`."""
+
+    def buy(self, symbol: str, quantity: Decimal, *, stop_loss: Decimal | None = None) -> None:
+        """Buy at the market, with a protective stop if a price is given."""
+        self.broker.order(symbol, Side.BUY, quantity, type=OrderType.MARKET, stop_loss=stop_loss)
+
+    def sell(self, symbol: str, quantity: Decimal, *, stop_loss: Decimal | None = None) -> None:
+        """Sell at the market, with a protective stop if a price is given."""
+        self.broker.order(symbol, Side.SELL, quantity, type=OrderType.MARKET, stop_loss=stop_loss)

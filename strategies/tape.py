@@ -1,0 +1,288 @@
+"""A tape: the rows of a replay, of which only those that may matter become values of the core."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import inf, isnan
+
+import numpy as np
+
+from store.arrays import Floats, Integers, Mask
+from store.datasets import BARS, CORPORATE_ACTIONS, DATASETS, QUOTES, TRADES
+from store.instruments import Instrument
+from store.reading.replay import MarketReplay
+from store.reading.replay_part import LogRows, ReplayPart, StoredName
+from store.rows.knowledge import event_ends_ns
+from trading.core.amounts import price_of
+from trading.core.events import BarPrint, Print, RowRef
+from trading.core.rows import CorporateAction, MarketRow, Quote, RowCorrection, StoredRow
+from trading.market.newest_rows import RowPrice
+from trading.market.rows import LATE_NS, firm_quotes, ordinary_prints, quoted
+
+# So many rows are compared with a band at first; then twice as many, because a price that stayed inside may stay.
+_FIRST_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The prices between which a row of a symbol changes nothing, both exclusive."""
+
+    low: float = -inf
+    high: float = inf
+
+
+EVERY_ROW = Band(inf, -inf)
+
+
+class LogPart:
+    """The rows of one log in a part, in the order of the part. at: their indices in the part."""
+
+    def __init__(self, part: ReplayPart, log: int, instrument: Instrument) -> None:
+        self.at: Integers = np.flatnonzero(part.log == log)
+        self.dataset, self.symbol = part.logs[log]
+        self._instrument = instrument
+        self._known_ns = part.known_ns[self.at]
+        self._rows: LogRows = part.of(log)
+        self._row: Integers = part.row[self.at]
+
+    def first(self, begin: int, end: int, band: Band) -> int | None:
+        """Return the first of the rows [begin, end) that may matter; None if none does."""
+        count = _FIRST_ROWS
+        while begin < end:
+            part = slice(begin, min(begin + count, end))
+            low, high = self._lows_and_highs
+            matters = (low[part] <= band.low) | (high[part] >= band.high)
+            matters &= self.is_eligible[part]
+            matters |= self._is_special[part]
+            place = int(matters.argmax())
+            if matters[place]:
+                return begin + place
+            begin, count = part.stop, 2 * count
+        return None
+
+    def newest(self, before: int) -> int | None:
+        """Return the newest eligible row before a row; None if there is none."""
+        found = int(self._newest[before - 1]) if before else -1
+        return None if found < 0 else found
+
+    def value(self, index: int) -> MarketRow:
+        """Return a row as a value of the core."""
+        row, known_ns = int(self._row[index]), int(self._known_ns[index])
+        if not self._rows.change[row]:
+            return self._value(index, self._ref(self._rows.stored_name(row), row))
+        return RowCorrection(
+            ref=self._ref(self._rows.stored_name(row), row),
+            action="cancel" if self._rows.change[row] == 2 else "correct",
+            before=self._value(index, self._ref(self._rows.target(row), row)),
+            after=None
+            if self._rows.change[row] == 2
+            else self._value(index, self._ref(self._rows.target(row), row)),
+            known_ns=known_ns,
+        )
+
+    def price(self, index: int) -> RowPrice:
+        """Return the price of a trade or a stored bar."""
+        row = int(self._row[index])
+        ref = self._ref(self._rows.stored_name(row), row)
+        if self.dataset == TRADES.name:
+            return RowPrice(ref, price_of(self._rows.price[row]), ref.timestamp_ns)
+        return RowPrice(ref, price_of(self._rows.close[row]), int(self._ends_ns[index]))
+
+    def _ref(self, name: StoredName, row: int) -> RowRef:
+        return RowRef(
+            dataset=self.dataset,
+            symbol=self.symbol,
+            commit=name.commit,
+            ordinal=name.ordinal,
+            timestamp_ns=int(self._rows.time_ns[row]),
+        )
+
+    def _value(self, index: int, ref: RowRef) -> StoredRow:
+        rows, row, known_ns = self._rows, int(self._row[index]), int(self._known_ns[index])
+        is_eligible = bool(self.is_eligible[index])
+        if self.dataset == TRADES.name:
+            return Print(
+                ref=ref,
+                price=price_of(rows.price[row]),
+                volume=price_of(rows.volume[row]),
+                known_ns=known_ns,
+                is_eligible=is_eligible,
+            )
+        if self.dataset == QUOTES.name:
+            bid, ask = (quoted(self._instrument, _number(rows[name][row])) for name in ("bid", "ask"))
+            return Quote(ref=ref, bid=bid, ask=ask, known_ns=known_ns, is_eligible=is_eligible)
+        if self.dataset == BARS.name:
+            names = ("open", "high", "low", "close", "volume")
+            amounts = {name: price_of(rows[name][row]) for name in names}
+            end_ns = int(self._ends_ns[index])
+            return BarPrint(ref=ref, end_ns=end_ns, known_ns=known_ns, is_eligible=is_eligible, **amounts)
+        ratio, amount = (_number(rows[name][row]) for name in ("ratio", "amount"))
+        return CorporateAction(
+            ref=ref,
+            kind=rows.kind[row],
+            ratio=None if ratio is None else price_of(ratio),
+            amount=None if amount is None else price_of(amount),
+            currency=rows.currency[row],
+            known_ns=known_ns,
+        )
+
+    @cached_property
+    def is_eligible(self) -> Mask:
+        """Whether each row may fill orders and be a mark; see `trading.market.rows`."""
+        table, time_ns = self._rows.table, self._rows.time_ns[self._row]
+        if self.dataset == TRADES.name:
+            in_time: Mask = self._known_ns - time_ns <= LATE_NS
+            return ordinary_prints(table, self._instrument)[self._row] & in_time
+        if self.dataset == QUOTES.name:
+            return firm_quotes(table)[self._row]
+        if self.dataset == BARS.name:
+            before_ns = np.maximum.accumulate(np.append(np.iinfo(np.int64).min, self._ends_ns))[:-1]
+            begins_after: Mask = time_ns >= before_ns
+            return begins_after
+        return np.ones(len(self.at), np.bool_)
+
+    @cached_property
+    def _is_special(self) -> Mask:
+        if self.dataset == CORPORATE_ACTIONS.name:
+            return np.ones(len(self.at), np.bool_)
+        changes: Mask = self._rows.change[self._row] != 0
+        return changes
+
+    @cached_property
+    def _ends_ns(self) -> Integers:
+        batch = self._rows.table.combine_chunks().to_batches()[0]
+        return event_ends_ns(DATASETS[self.dataset], batch)[self._row]
+
+    @cached_property
+    def _lows_and_highs(self) -> tuple[Floats, Floats]:
+        names = {TRADES.name: ("price", "price"), QUOTES.name: ("bid", "ask"), BARS.name: ("low", "high")}
+        if self.dataset not in names:
+            return np.full(len(self.at), -inf), np.full(len(self.at), inf)
+        low, high = (self._rows[name][self._row] for name in names[self.dataset])
+        return low, high
+
+    @cached_property
+    def _newest(self) -> Integers:
+        """The index of the newest eligible row up to each; -1 for none."""
+        time_ns = self._ends_ns if self.dataset == BARS.name else self._rows.time_ns[self._row]
+        times = np.where(self.is_eligible & ~self._is_special, time_ns, np.iinfo(np.int64).min)
+        is_newest = (times == np.maximum.accumulate(times)) & (times != np.iinfo(np.int64).min)
+        newest: Integers = np.maximum.accumulate(np.where(is_newest, np.arange(len(times)), -1))
+        return newest
+
+
+def _number(value: float) -> float | None:
+    return None if isnan(value) else float(value)
+
+
+@dataclass(slots=True)
+class Tape:
+    """The rows of a replay, from the first to the last.
+
+    instruments: by symbol. logs: those that count, as (dataset, symbol).
+    """
+
+    replay: MarketReplay
+    instruments: Mapping[str, Instrument]
+    logs: Collection[tuple[str, str]]
+    _parts: Iterator[ReplayPart] = field(init=False)
+    _part: ReplayPart | None = field(init=False)
+    _place: int = 0
+    _logs: dict[int, LogPart] = field(default_factory=dict)
+    _before: dict[tuple[str, str], LogPart] = field(default_factory=dict)
+    _newest: dict[str, tuple[int, tuple[Quote | None, RowPrice | None]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._parts = iter(self.replay)
+        self._part = next(self._parts, None)
+
+    def next(self, bands: Mapping[str, Band], before_ns: int) -> MarketRow | None:
+        """Return the next row that may matter and is known before an instant; None if there is none.
+
+        bands: of the symbols whose rows may matter. All rows before the returned one are passed over; without one, all
+        that are known before the instant.
+        """
+        while self._part is not None:
+            end = int(self._part.known_ns.searchsorted(before_ns))
+            found = self._first(bands, end)
+            if found is not None:
+                place, log, index = found
+                self._place = place + 1
+                return log.value(index)
+            self._place = end
+            if end < len(self._part):
+                return None
+            self._turn()
+        return None
+
+    def next_ns(self, bands: Mapping[str, Band]) -> int | None:
+        """Return when the next row that may matter is known, in this part; else when the part ends."""
+        if self._part is None:
+            return None
+        found = self._first(bands, len(self._part))
+        return int(self._part.known_ns[-1 if found is None else found[0]])
+
+    def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        """Pass over what is known up to an instant, and return the newest quote and the last price of a symbol."""
+        self._pass(now_ns)
+        found = self._newest.get(symbol)
+        if found is None or found[0] != self._place:
+            found = self._newest[symbol] = self._place, self._newest_of(symbol)
+        return found[1]
+
+    def _pass(self, now_ns: int) -> None:
+        while self._part is not None:
+            known_ns = self._part.known_ns
+            if self._place < len(known_ns) and known_ns[self._place] > now_ns:
+                return
+            self._place = int(known_ns.searchsorted(now_ns, side="right"))
+            if self._place < len(known_ns):
+                return
+            self._turn()
+
+    def _newest_of(self, symbol: str) -> tuple[Quote | None, RowPrice | None]:
+        quote = self._newest_in(QUOTES.name, symbol)
+        last = self._newest_in(TRADES.name, symbol) or self._newest_in(BARS.name, symbol)
+        value = None if quote is None else quote[0].value(quote[1])
+        return value if isinstance(value, Quote) else None, None if last is None else last[0].price(last[1])
+
+    def _newest_in(self, dataset: str, symbol: str) -> tuple[LogPart, int] | None:
+        for log in self._present():
+            if (log.dataset, log.symbol) == (dataset, symbol):
+                index = log.newest(int(log.at.searchsorted(self._place)))
+                if index is not None:
+                    return log, index
+        log_before = self._before.get((dataset, symbol))
+        index = None if log_before is None else log_before.newest(len(log_before.at))
+        return None if log_before is None or index is None else (log_before, index)
+
+    def _first(self, bands: Mapping[str, Band], end: int) -> tuple[int, LogPart, int] | None:
+        """Return the first row from the place on that may matter: its index in the part, its log, its index there."""
+        found = None
+        for log in self._present():
+            band = bands.get(log.symbol)
+            if band is None:
+                continue
+            begin, behind = log.at.searchsorted((self._place, end)).tolist()
+            index = log.first(begin, behind, band)
+            if index is not None:
+                end = int(log.at[index])
+                found = end, log, index
+        return found
+
+    def _present(self) -> list[LogPart]:
+        part = self._part
+        if part is None:
+            return []
+        if not self._logs:
+            for each in part.present:
+                if part.logs[each] in self.logs:
+                    self._logs[each] = LogPart(part, each, self.instruments[part.logs[each].symbol])
+        return list(self._logs.values())
+
+    def _turn(self) -> None:
+        """Go on to the next part."""
+        self._before |= {(log.dataset, log.symbol): log for log in self._present()}
+        self._logs = {}
+        self._newest = {}
+        self._part, self._place = next(self._parts, None), 0
