@@ -125,12 +125,15 @@ class LogRows(Columns):
         commit, ordinal = self._log.origin(int(self.time_ns[row]), int(self.arrival[row]))
         return StoredName(commit.token, ordinal)
 
-    def tuples(self) -> list[RowTuple]:
-        """Return named tuples: the columns, `arrival`, and `change`, which is None, `correct` or `cancel`."""
-        changes: Any = [CHANGES[code] for code in self.change.tolist()] if self.change.any() else repeat(None)
-        columns = [_values(self.table.column(name)) for name in self.names]
-        # `changes` may be endless; the columns are equally long.
-        return list(map(self._log.make_row, zip(*columns, self.arrival.tolist(), changes, strict=False)))
+    def tuples(self, rows: Integers) -> Iterator[RowTuple]:
+        """Yield named tuples of some rows: the columns, `arrival`, and `change`: None, `correct` or `cancel`."""
+        changes: Any = [CHANGES[code] for code in self.change[rows].tolist()] if self.change.any() else None
+        table, arrival = self.table, self.arrival
+        if len(rows) < len(table) or (rows[1:] < rows[:-1]).any():
+            table, arrival = table.take(pa.array(rows)), arrival[rows]
+        columns = [_values(table.column(name)) for name in self.names]
+        # Without changes the last column is endless; the others are equally long.
+        return map(self._log.make_row, zip(*columns, arrival.tolist(), changes or repeat(None), strict=False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,18 +169,20 @@ class ReplayPart:
 
     def rows(self) -> Iterator[tuple[int, str, str, RowTuple]]:
         """Yield (known_ns, dataset, symbol, row) in order. A row is a named tuple; see `LogRows.tuples`."""
-        tuples: list[RowTuple] = []
-        starts = np.zeros(len(self.logs), np.int64)
-        for log in self.present:
-            starts[log] = len(tuples)
-            tuples += self.of(log).tuples()
+        by_log = np.argsort(self.log, kind="stable") if len(self.present) > 1 else slice(None)
+        ends = np.cumsum(np.bincount(self.log, minlength=len(self.logs)))[:-1]
+        # Named tuples are made one by one, because many at once make the garbage collector slow.
+        tuples = [
+            self.of(log).tuples(rows) if len(rows) else iter(())
+            for log, rows in enumerate(np.split(self.row[by_log], ends))
+        ]
         logs = self.log.tolist()
         datasets, symbols = zip(*self.logs, strict=True)
         return zip(
             self.known_ns.tolist(),
             map(datasets.__getitem__, logs),
             map(symbols.__getitem__, logs),
-            map(tuples.__getitem__, (starts[self.log] + self.row).tolist()),
+            map(next, map(tuples.__getitem__, logs)),
             strict=True,
         )
 
