@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias
 
@@ -89,27 +90,25 @@ class LogRows(Columns):
     cancel. `row` of the part are indices of these columns.
     """
 
-    __slots__ = ("_log", "_pieces", "_stored")
-
     def __init__(self, log: ReplayedLog, pieces: Sequence[ReplayRows]) -> None:
         self._stored = pa.concat_tables([each.table for each in pieces])
         super().__init__(log.view.dataset, self._stored.select(log.columns))
         self._log = log
         self._pieces = pieces
 
-    @property
+    @cached_property
     def arrival(self) -> Integers:
         """The rows' numbers in their log."""
         arrival: Integers = self._stored.column("arrival").to_numpy()
         return arrival
 
-    @property
+    @cached_property
     def commit(self) -> Integers:
         """The numbers of the commits."""
         commit: Integers = self._stored.column("commit").to_numpy()
         return commit
 
-    @property
+    @cached_property
     def change(self) -> Codes:
         """The codes of the changes."""
         changes = [each.change for each in self._pieces]
