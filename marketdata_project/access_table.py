@@ -127,6 +127,8 @@ _TRADING_READS: Table = {
     ("account", "GET"): _ACCOUNT,
     ("models", "GET"): _ACCOUNT_PAGE,
     ("model", "GET"): _ACCOUNT,
+    ("backtests", "GET"): _ACCOUNT_PAGE,
+    ("backtest", "GET"): _ACCOUNT,
     ("account-reconcile", "POST"): replace(_ACCOUNT, kind=WRITE, cost="stream"),
 }
 

@@ -2,8 +2,9 @@
 
 from backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
 from jobs.kinds import JobKind
+from strategies.api import BACKTEST
 from trading.api.rebalances import REBALANCE
 from trading.api.transfers import TRANSFER
 from trading.api.what_ifs import WHAT_IF
 
-KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, REBALANCE, TRANSFER, WHAT_IF)
+KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, BACKTEST, REBALANCE, TRANSFER, WHAT_IF)

@@ -8,10 +8,12 @@ from typing import NamedTuple
 import msgspec
 
 from store.reading import Reader
+from store.timestamps import format_timestamp
 from strategies.backtest import Backtest, BacktestInputs
 from trading.core.account import AccountState
 from trading.core.events import CancelRequested, OrderAccepted, OrderRejected
 from trading.core.orders import OrderTerms
+from trading.documents import Document, number
 from trading.engine.memory_desk import RecordedEvent
 
 
@@ -71,3 +73,28 @@ def _decisions(
 
     state = Backtest(inputs, reader, keep).run(progress)
     return decisions, state.equity
+
+
+def honesty_document(honesty: Honesty) -> Document:
+    """Return what clients see of a test of honesty. first: null if all decisions are the same."""
+    first = honesty.first
+    return {
+        "same": honesty.same,
+        "first": None if first is None else {"now": _decision(first[0]), "then": _decision(first[1])},
+        "equity_now": number(honesty.equity_now),
+        "equity_then": number(honesty.equity_then),
+        "unknowable": number(honesty.unknowable),
+    }
+
+
+def _decision(decision: Decision | None) -> Document | None:
+    if decision is None:
+        return None
+    order = decision.order
+    return {
+        "at": format_timestamp(decision.at_ns),
+        "side": None if order is None else order.side.value,
+        "symbol": None if order is None else order.symbol,
+        "quantity": None if order is None else number(order.quantity),
+        "cancelled": decision.cancelled,
+    }

@@ -30,10 +30,13 @@ MOST_ROWS = 10_000
 
 
 class BacktestOutcome:
-    """What is learned of a backtest while it runs. Give its `take` every event."""
+    """What is learned of a backtest while it runs. Give its `take` every event.
 
-    def __init__(self, inputs: BacktestInputs) -> None:
-        self.inputs = inputs
+    most_rows: of trades, and of signals, that its document has.
+    """
+
+    def __init__(self, inputs: BacktestInputs, most_rows: int = MOST_ROWS) -> None:
+        self.inputs, self._most_rows = inputs, most_rows
         self.report = PerformanceReport(inputs.start_ns, inputs.end_ns)
         self.trades: list[dict[str, Any]] = []
         self.signals: list[dict[str, Any]] = []
@@ -43,13 +46,13 @@ class BacktestOutcome:
         """Take the next event. state: after it."""
         event = recorded.event
         self.report.take(state, event, recorded.effects, recorded.at_ns)
-        if len(self.trades) < MOST_ROWS:
+        if len(self.trades) < self._most_rows:
             self.trades += map(trade_document, recorded.effects.closed)
         if isinstance(event, OrderAccepted | OrderRejected) and not event.order.reduce_only:
             self.accepted += isinstance(event, OrderAccepted)
             if isinstance(event, OrderRejected):
                 self.refused[next((each.name for each in event.checks if not each.is_passed), "price")] += 1
-            if len(self.signals) < MOST_ROWS:
+            if len(self.signals) < self._most_rows:
                 self.signals.append(_signal(event))
 
     @property
@@ -70,10 +73,14 @@ class BacktestOutcome:
 
 
 def outcome_of(
-    inputs: BacktestInputs, reader: Reader, progress: Callable[[float], object] = float
+    inputs: BacktestInputs,
+    reader: Reader,
+    progress: Callable[[float], object] = float,
+    *,
+    most_rows: int = MOST_ROWS,
 ) -> BacktestOutcome:
     """Run a backtest, and return what it says. progress: see `Backtest.run`. Raises StrategyError."""
-    outcome = BacktestOutcome(inputs)
+    outcome = BacktestOutcome(inputs, most_rows)
     Backtest(inputs, reader, outcome.take).run(progress)
     outcome.report.end(inputs.end_ns)
     return outcome

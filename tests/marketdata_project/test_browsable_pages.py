@@ -58,7 +58,8 @@ def reads() -> dict[str, list[str]]:
 def path_of(template: str) -> str:
     symbols = {**SYMBOLS, "rates": "USD", "universes": "SP500"}
     symbol = next((symbol for path, symbol in symbols.items() if f"/{path}/" in template), "AAPL")
-    job = Job.objects.values_list("uuid", flat=True).first()
+    kind = "backtest" if "/backtests/" in template else "backfill"
+    job = Job.objects.filter(kind=kind).values_list("uuid", flat=True).first()
     return (
         template.replace("{symbol}", symbol)
         .replace("{dataset}", "trades")
@@ -99,7 +100,8 @@ def browser(stored) -> Client:
     person = User.objects.create_superuser("lovelace")
     client.force_login(person)
     owner, now = f"user:{person.pk}", timezone.now()
-    job_submit(kind="backfill", parameters={"symbol": "AAPL"}, owner=owner, created_by=owner, now=now)
+    for kind in ("backfill", "backtest"):
+        job_submit(kind=kind, parameters={"symbol": "AAPL"}, owner=owner, created_by=owner, now=now)
     return client
 
 

@@ -1,0 +1,282 @@
+"""Backtests over HTTP: the job that runs one, its endpoints, and its page in a browser."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+import orjson
+from django.conf import settings
+from django.db.models import F, QuerySet
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from http_requests.parameters import single_parameters
+from jobs.documents import job_of, jobs_of
+from jobs.exceptions import UnknownJob
+from jobs.kinds import Document, JobKind, Run
+from jobs.models import STATES, Job
+from jobs.serializers import JOB, JobSerializer
+from jobs.views import (
+    IDEMPOTENCY_KEY,
+    PREFER,
+    JobFilter,
+    JobPagination,
+    JobsQuerySerializer,
+    SubmissionViewSet,
+    job_answer,
+)
+from listing.filters import StrictFilterBackend
+from listing.pages import PAGE_PARAMETERS
+from ratelimit.callers import Caller
+from stats.market_data.intervals.regular_days import regular_days
+from stats.rendering.answer_tables import Links, answer_sections
+from stats.rendering.renderers import QueryFormRenderer
+from store import open_store
+from store.instant_text import format_instant
+from strategies.honesty import honesty_document, honesty_of
+from strategies.inputs import BacktestInput, inputs_of_job
+from strategies.outcome import document_bytes, outcome_of
+
+# Of a backtest's trades and signals a job keeps so many.
+MOST_ROWS = 1_000
+_FIGURES = ("trades", "pnl", "return_pct", "max_dd", "sharpe")
+_HUNDRED = 100
+_EXAMPLE = {
+    "strategy": "crossover",
+    "symbols": ["DEMOA", "DEMOB"],
+    "start": "2025-01-06",
+    "end": "2025-01-11",
+    "parameters": {"fast": 10, "slow": 30},
+}
+_ROW: Document = {
+    "id": JOB["id"],
+    "state": "succeeded",
+    "created_at": JOB["created_at"],
+    "strategy": "crossover",
+    "symbols": ["DEMOA", "DEMOB"],
+    "start": "2025-01-06",
+    "end": "2025-01-11",
+    "figures": {"trades": 12, "pnl": 152.5, "return_pct": 0.15, "max_dd": 0.4, "sharpe": 1.7},
+}
+_JOB = {
+    **JOB,
+    "kind": "backtest",
+    "parameters": _EXAMPLE,
+    "progress": {**JOB["progress"], "done": 40, "total": _HUNDRED, "unit": "per cent"},
+}
+_ID = OpenApiParameter(
+    "job",
+    {"type": "string", "format": "uuid", "examples": [JOB["id"]]},
+    OpenApiParameter.PATH,
+    description="The backtest's id, which is that of its job.",
+)
+
+
+def backtest(run: Run) -> Document:
+    """Run a backtest, and a test of its honesty if that is asked for. Raises the errors of the store and of trading."""
+    reader = open_store(settings.DATA_DIR, sessions=regular_days)
+    inputs = inputs_of_job(run.parameters, reader)
+    is_tested = run.parameters.get("honesty", False)
+    progress = _percent_of(run, 3 if is_tested else 1)
+    document = outcome_of(inputs, reader, progress, most_rows=MOST_ROWS).document
+    if is_tested:
+        document["honesty"] = honesty_document(honesty_of(inputs, reader, progress))
+    run.progress(_HUNDRED, _HUNDRED)
+    result: Document = msgspec.json.decode(document_bytes(document))
+    return result
+
+
+def _percent_of(run: Run, runs: int) -> Callable[[float], None]:
+    """Return what tells the job how much of several runs after each other is done."""
+    ended, last = 0, 0.0
+
+    def tell(part: float) -> None:
+        nonlocal ended, last
+        ended += part < last
+        last = part
+        run.progress(int((ended + part) / runs * _HUNDRED), _HUNDRED)
+
+    return tell
+
+
+BACKTEST = JobKind(
+    name="backtest",
+    function=backtest,
+    serializer=BacktestInput,
+    unit="per cent",
+    endpoint="backtests",
+    scope="trading:read",
+    sensitivity="confidential",
+    at_once=1,
+    attempts=3,
+    cost="stream",
+)
+
+
+class BacktestFiguresSerializer(serializers.Serializer[Any]):
+    """The main figures, in the account's currency or in per cent."""
+
+    trades = serializers.IntegerField()
+    pnl = serializers.FloatField()
+    return_pct = serializers.FloatField()
+    max_dd = serializers.FloatField(help_text="The largest drawdown, per cent.")
+    sharpe = serializers.FloatField(allow_null=True)
+
+
+class BacktestRowSerializer(serializers.Serializer[Any]):
+    """A backtest in short."""
+
+    id = serializers.UUIDField()
+    state = serializers.ChoiceField(list(STATES))
+    created_at = serializers.DateTimeField()
+    strategy = serializers.CharField()
+    symbols = serializers.ListField(child=serializers.CharField())
+    start = serializers.CharField(help_text="As it was given.")
+    end = serializers.CharField(help_text="As it was given.")
+    figures = BacktestFiguresSerializer(allow_null=True, help_text="null until it has succeeded.")
+
+
+class BacktestPagination(JobPagination):
+    """Pages of backtests, in the order in which they were submitted."""
+
+    rows_name = "backtests"
+
+
+class BacktestPageRenderer(QueryFormRenderer):
+    """The page of a backtest: the curves, the trades on candles, and tables of all that the run says."""
+
+    template = "strategies/backtest.html"
+
+    def get_context(
+        self, data: Any, accepted_media_type: str | None, renderer_context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        context = super().get_context(data, accepted_media_type, renderer_context)
+        if context["problem"] or not context["content"] or renderer_context["view"].action != "retrieve":
+            return context
+        job = orjson.loads(context["content"])
+        return {
+            **context,
+            "job": job,
+            "drawn": job["result"] and _drawn(job["result"]),
+            "sections": answer_sections(_shown(job), Links()),
+            "is_running": "cancel" in job["links"],
+        }
+
+
+class BacktestsViewSet(SubmissionViewSet):
+    """Backtests: strategies over the past. A caller sees its own."""
+
+    kind = BACKTEST.name
+    filter_backends = [StrictFilterBackend]
+    filterset_class = JobFilter
+    pagination_class = BacktestPagination
+    query_serializer_classes = {"list": JobsQuerySerializer}
+    renderer_classes = [JSONRenderer, BacktestPageRenderer]
+    row_link = ("id", "backtest")
+
+    @extend_schema(
+        operation_id="backtests",
+        summary="List backtests",
+        responses={200: BacktestRowSerializer(many=True)},
+        examples=[OpenApiExample("A backtest", value=_ROW, response_only=True)],
+    )
+    def list(self, request: Request) -> Response:
+        """One's own backtests, newest first, with what they were asked for and their main figures."""
+        single_parameters(request.GET, (*JobFilter.base_filters, *PAGE_PARAMETERS, "format"))
+        pagination = BacktestPagination()
+        jobs = pagination.paginate_queryset(self.filter_queryset(_backtests_of(request)), request)
+        rows = [_row(job) for job in jobs]
+        return Response(pagination.envelope(rows), headers={"Cache-Control": "no-store"})
+
+    @extend_schema(
+        operation_id="backtest",
+        summary="Get a backtest",
+        parameters=[_ID, PREFER],
+        responses={200: JobSerializer},
+        examples=[OpenApiExample("A running backtest", value=_JOB, response_only=True)],
+    )
+    def retrieve(self, request: Request, job: str) -> Response:
+        """A backtest's job, with its progress and at its end its result.
+
+        The result has the inputs, what was assumed, the figures of `GET /performance`, the first thousand trades and
+        signals, and with `honesty` the first decision that differs if the strategy knows what came later.
+        """
+        single_parameters(request.GET, ("format",))
+        stored = job_of(cast("Caller", request.user).family, job)
+        if stored.kind != self.kind:
+            raise UnknownJob
+        return job_answer(request, stored)
+
+    @extend_schema(
+        operation_id="backtest_submit",
+        summary="Run a strategy over the past",
+        parameters=[IDEMPOTENCY_KEY, PREFER],
+        request=BacktestInput,
+        responses={202: JobSerializer},
+        examples=[
+            OpenApiExample("A week", value=_EXAMPLE, request_only=True),
+            OpenApiExample("The job", value=_JOB, response_only=True, status_codes=["202"]),
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """Queue a job that runs a strategy over stored rows by the engine's rules. No account changes.
+
+        The same inputs and the same stored rows give the same result.
+        """
+        return self.submit(request)
+
+
+def _backtests_of(request: Request) -> QuerySet[Job]:
+    """Return the caller's backtests without their results, which are large."""
+    jobs = jobs_of(cast("Caller", request.user).family).filter(kind=BACKTEST.name).defer("result")
+    return jobs.annotate(**{f"figure_{name}": F(f"result__performance__{name}") for name in _FIGURES})
+
+
+def _row(job: Job) -> Document:
+    figures = {name: getattr(job, f"figure_{name}") for name in _FIGURES}
+    return {
+        "id": str(job.uuid),
+        "state": job.state,
+        "created_at": format_instant(job.created_at),
+        **{name: job.parameters.get(name) for name in ("strategy", "symbols", "start", "end")},
+        "figures": None if figures["trades"] is None else figures,
+    }
+
+
+def _drawn(result: Document) -> Document:
+    """Return what the page's charts show of a result."""
+    inputs = result["inputs"]
+    return {
+        "symbols": inputs["symbols"],
+        "from": inputs["from"],
+        "to": inputs["to"],
+        "curve": result["performance"]["drawdown_curve"],
+        "trades": [
+            {name: trade[name] for name in ("symbol", "direction", "opened_at", "closed_at", "pnl")}
+            for trade in result["trades"]
+        ],
+    }
+
+
+def _shown(job: Document) -> Document:
+    """Return what the page's tables show of a backtest."""
+    facts = {name: job[name] for name in ("state", "progress", "error") if job[name]}
+    result = job["result"]
+    if not result:
+        return facts | {"inputs": job["parameters"]}
+    signals = result["signals"]
+    refused = [row for row in signals["rows"] if row["refused"]]
+    figures = {name: value for name, value in result["performance"].items() if name != "drawdown_curve"}
+    return {
+        "state": job["state"],
+        "figures": figures,
+        "honesty": result.get("honesty"),
+        "signals": {name: value for name, value in signals.items() if name != "rows"},
+        "refused signals": refused,
+        "trades": result["trades"],
+        "inputs": result["inputs"],
+        "assumptions": [{"assumption": each} for each in result["assumptions"]],
+    }

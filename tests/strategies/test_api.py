@@ -1,0 +1,126 @@
+"""Backtests over HTTP: the job, its result, the list, and what is refused."""
+
+import random
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from jobs.models import Job
+from jobs.run import run_job
+from jobs.services import job_submit
+from strategies.outcome import document_bytes
+from tests.api_client import Api, answer, problem
+from tests.strategies.past import random_market
+from tests.trading.calls import post, trader
+
+BACKTESTS = "/backtests"
+BODY = {
+    "strategy": "crossover",
+    "symbols": ["a-usd"],
+    "start": "2025-01-06",
+    "end": "2025-01-06T04:00:00Z",
+    "parameters": {"fast": 3, "slow": 8},
+    "config": {"latency_ms": 100},
+    "fee_basis_points": 2.5,
+}
+COMMAND = (
+    *("crossover", "A-USD", "--from", "2025-01-06", "--to", "2025-01-06T04:00:00Z", "--json"),
+    *("--set", "fast=3", "slow=8", "--limit", "latency_ms=100", "--fee", "2.5"),
+)
+
+
+@pytest.fixture
+def reader(api: Api) -> Api:
+    return trader("trading:read")
+
+
+@pytest.fixture
+def past(tmp_path: Path, settings: Any) -> None:
+    settings.DATA_DIR = tmp_path / "data"
+    random_market(settings.DATA_DIR, random.Random(7), minutes=240)
+
+
+def run(reader: Api, body: dict[str, Any]) -> Job:
+    response = post(reader, BACKTESTS, body)
+    assert response.status_code == 202, response.content
+    job = Job.objects.get(uuid=answer(response)["id"])
+    Job.objects.filter(pk=job.pk).update(not_before=timezone.now())
+    run_job(job.uuid)
+    job.refresh_from_db()
+    return job
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_result_is_what_the_command_prints(past: None, reader: Api):
+    job = run(reader, BODY)
+    assert (job.state, job.done, job.total) == ("succeeded", 100, 100), job.error
+    assert job.result is not None
+    assert job.result["performance"]["trades"] > 3
+    printed = StringIO()
+    call_command("backtest", *COMMAND, stdout=printed)
+    assert document_bytes(job.result).decode() == printed.getvalue().strip()
+    shown = answer(reader.get(f"/api/v1/backtests/{job.uuid}"))
+    assert (shown["state"], shown["result"]) == ("succeeded", job.result)
+    [row] = answer(reader.get("/api/v1/backtests"))["backtests"]
+    assert (row["id"], row["symbols"], row["start"]) == (str(job.uuid), ["A-USD"], "2025-01-06")
+    assert row["figures"] == {name: job.result["performance"][name] for name in row["figures"]}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_with_honesty_it_tells_what_was_known_later(past: None, reader: Api):
+    job = run(reader, {**BODY, "honesty": True})
+    assert (job.state, job.done) == ("succeeded", 100), job.error
+    assert job.result is not None
+    honesty = job.result["honesty"]
+    assert honesty["unknowable"] == pytest.approx(honesty["equity_now"] - honesty["equity_then"])
+    if honesty["first"] is None:
+        assert honesty["unknowable"] == 0
+    else:
+        assert honesty["first"]["now"] != honesty["first"]["then"]
+
+
+def test_others_and_other_jobs_are_not_there(reader: Api):
+    now = timezone.now()
+    [mine] = {job.owner for job in [Job.objects.get(uuid=answer(post(reader, BACKTESTS, BODY))["id"])]}
+    other_kind = job_submit(kind="what_if", parameters={}, owner=mine, created_by="test", now=now)
+    anothers = job_submit(kind="backtest", parameters={}, owner="key:0", created_by="test", now=now)
+    for uuid in (other_kind.uuid, anothers.uuid, "no-uuid"):
+        assert problem(reader.get(f"/api/v1/backtests/{uuid}")) == (404, "not_found")
+    [row] = answer(reader.get("/api/v1/backtests"))["backtests"]
+    assert (row["state"], row["figures"]) == ("queued", None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "code"),
+    [
+        ({"strategy": "martingale"}, "strategy", "invalid_choice"),
+        ({"symbols": []}, "symbols", "out_of_range"),
+        ({"symbols": ["é"]}, "symbols", "invalid_symbol"),
+        ({"start": "soon"}, "start", "invalid_timestamp"),
+        ({"end": "2025-01-06"}, "end", "invalid_range"),
+        ({"end": "2055-01-06"}, "end", "out_of_range"),
+        ({"parameters": []}, "parameters", "invalid_type"),
+        ({"parameters": {"fast": 0}}, "parameters.fast", "unfit"),
+        ({"parameters": {"quick": 1}}, "parameters.quick", "unfit"),
+        ({"parameters": {"fast": 9, "slow": 3}}, "parameters", "unfit"),
+        ({"parameters": {"interval": "7min"}}, "parameters", "unfit"),
+        ({"config": {"latency": 5}}, "config.latency", "unknown_field"),
+        ({"config": {"halt": 1}}, "config.danger", "unfit"),
+        ({"cash": 0}, "cash", "out_of_range"),
+        ({"seed": 1}, "seed", "unknown_field"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_a_wrong_body_is_refused_at_the_call(reader: Api, changes: dict[str, Any], path: str, code: str):
+    refused = post(reader, BACKTESTS, {**BODY, **changes})
+    assert refused.status_code == 422, refused.content
+    [error] = answer(refused)["errors"]
+    assert (error["path"], error["code"]) == (path, code)
+
+
+def test_who_may_not_read_accounts_may_run_none(api: Api):
+    assert problem(post(trader("market:read"), BACKTESTS, BODY)) == (403, "missing_scope")
