@@ -228,6 +228,7 @@ ERROR_CODES = (
         no_reference_price="There is no trade and no quote of the symbol, so that an order cannot be judged. Retry when there is one.",
         no_rate="There is no rate between the instrument's currency and the account's. Retry when there is one.",
         no_model="No model is assigned to the account. Assign one with `PATCH /accounts/{id}`.",
+        strategy_name_taken="The account's model has the name of the strategy, so that their positions would mix. Give the model another name.",
         model_in_use="The model is assigned to the account. Assign another one, or null, and delete it then.",
         account_not_valued="A symbol that the account holds has no price, so that its equity is unknown. Retry when there is one.",
     ),

@@ -18,6 +18,7 @@ from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.instruments import Instrument
 from store.protocol import Window
 from trades.instruments.serializers import HOURS_REFUSAL
+from trading.engine.followers import FOLLOWERS, EngineFollower
 
 
 def wire() -> None:
@@ -34,6 +35,7 @@ def wire() -> None:
     ANSWER_COMPUTED.provide(_answer_computed)
     PENDING_WINDOWS.provide(_pending_windows)
     ACCOUNT_FEEDS.provide(_account_feeds)
+    FOLLOWERS.provide(_followers)
 
 
 def _access_table() -> AccessTable:
@@ -103,3 +105,9 @@ def _account_feeds() -> AccountFeeds:
     from trading.channels import LiveAccounts
 
     return LiveAccounts()
+
+
+def _followers() -> Callable[..., EngineFollower]:
+    from strategies.live import LiveStrategies
+
+    return LiveStrategies

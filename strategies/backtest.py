@@ -12,7 +12,7 @@ from store.instruments import Instrument
 from store.reading import Reader
 from strategies.catalogue import parameters_of, strategy_named
 from strategies.host import StrategyHost
-from strategies.past_bars import PastBars
+from strategies.past_bars import PastBars, looked_back_ns
 from strategies.quiet import bands_of
 from strategies.strategy import StrategyParameters
 from strategies.tape import Band, Tape
@@ -29,9 +29,7 @@ from trading.market.market import Market
 from trading.market.newest_rows import RowPrice
 
 ACCOUNT = "backtest"
-# Bars before the start are looked for so far back: sessions and weekends lie in between.
 _REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
-_TIMES_BACK, _DAYS_BACK_NS = 5, 7 * 86_400 * 10**9
 
 
 class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,11 +218,10 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
 def _bars_of(
     inputs: BacktestInputs, reader: Reader, market: Market, parameters: StrategyParameters
 ) -> PastBars:
-    back_ns = parameters.bars_before * parameters.interval_ns * _TIMES_BACK
     return PastBars(
         reader,
         {symbol: market.instrument(symbol).settle_ns for symbol in inputs.symbols},
-        inputs.start_ns - (back_ns + _DAYS_BACK_NS if back_ns else 0),
+        inputs.start_ns - looked_back_ns(parameters),
         inputs.end_ns,
         parameters.interval_ns,
         inputs.knowledge,

@@ -9,6 +9,8 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters, StrategyState
 from trading.core.acceptance import accept, accept_closing, closing_view, judge, reject
 from trading.core.account import AccountState
@@ -32,6 +34,15 @@ _PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
 
 # So many bars of a symbol can be looked back at.
 MOST_BARS = 10_000
+
+
+class HostMemory(msgspec.Struct, kw_only=True):
+    """What a host must know to go on: the strategy's `State`, fills that it was not told of, timers, and the time."""
+
+    state: msgspec.Raw
+    fills: list[OrderFill]
+    timers: list[int]
+    now_ns: int
 
 
 @dataclass(slots=True)
@@ -123,6 +134,20 @@ class StrategyHost:
         self.now_ns = now_ns
         self._shown[bar.symbol].append(bar)
         self.strategy.on_bar(bar)
+
+    def recall_bar(self, bar: Bar) -> None:
+        """Have a bar among the last ones that was shown before."""
+        self._shown[bar.symbol].append(bar)
+
+    def memory(self) -> HostMemory:
+        """Return what a host must know to go on."""
+        state = msgspec.Raw(msgspec.json.encode(self.strategy.state))
+        return HostMemory(state=state, fills=self._fills, timers=self._timers, now_ns=self.now_ns)
+
+    def recall(self, memory: HostMemory) -> None:
+        """Go on with the memory of an earlier host."""
+        self.strategy.state = msgspec.json.decode(memory.state, type=type(self.strategy).State)
+        self._fills, self._timers, self.now_ns = memory.fills, memory.timers, memory.now_ns
 
     def next_ns(self) -> int | None:
         """Return when it acts next by itself: after fills, and by timers. See `trading.engine.floor.Follower`."""

@@ -9,11 +9,20 @@ from operator import itemgetter
 from store.arrays import Integers
 from store.bars.bars import Bars
 from store.reading import Reader
-from strategies.strategy import Bar
+from store.timestamps import DAY_NS
+from strategies.strategy import Bar, StrategyParameters
 
 # So many intervals of all symbols are read at once.
 _BARS_AT_ONCE = 1 << 15
+# Bars before the start are looked for so far back: sessions and weekends lie in between.
+_TIMES_BACK, _DAYS_BACK_NS = 5, 7 * DAY_NS
 _COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+def looked_back_ns(parameters: StrategyParameters) -> int:
+    """Return how long before its start a strategy's bars are looked for, nanoseconds."""
+    back_ns = parameters.bars_before * parameters.interval_ns * _TIMES_BACK
+    return back_ns + _DAYS_BACK_NS if back_ns else 0
 
 
 @dataclass(frozen=True, slots=True)

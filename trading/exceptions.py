@@ -28,6 +28,7 @@ TradingError
 ├── PreconditionRequired   limits and models are changed only by who has read them; send If-Match
 ├── UnknownModel           the account has no such model; look at GET /models
 ├── ModelInUse             the model is assigned to the account; take it away first
+├── StrategyNameTaken      the account's model has the name of the strategy; rename one of them
 ├── NoModel                no model is assigned to the account; assign one
 ├── OverrideTooHigh        the risk level is above the configured maximum
 ├── InvalidTransfer        the money is not there, or may not leave
@@ -222,6 +223,12 @@ class ModelInUse(TradingError):
     """The model is assigned to the account. Take it away first."""
 
     code = "model_in_use"
+
+
+class StrategyNameTaken(TradingError):
+    """A strategy and a model of one account would have one name, and so the same positions. Rename the model."""
+
+    code = "strategy_name_taken"
 
 
 class NoModel(TradingError):

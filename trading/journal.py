@@ -20,6 +20,7 @@ from trading.core.events import (
     ExecutionQuestioned,
     OrderAccepted,
     PositionAdjusted,
+    StrategyAssigned,
     decoded,
     encoded,
     name_of,
@@ -50,10 +51,11 @@ SNAPSHOT_EVENTS = 1_000
 
 @dataclass(slots=True)
 class Journal:
-    """An account that is locked until the transaction ends. state: after the last recorded event."""
+    """An account that is locked until the transaction ends. state, effects: after the last recorded event, and of it."""
 
     account: Account
     state: AccountState
+    effects: Effects = field(default_factory=Effects)
     _rows: list[EventRow] = field(default_factory=list)
     _orders: dict[str, Order] = field(default_factory=dict)
     _executions: list[ExecutionRow] = field(default_factory=list)
@@ -64,7 +66,7 @@ class Journal:
 
     def record(self, event: Event, *, at_ns: int) -> int:
         """Apply an event, and return its number. It is written with the others when the journal is closed."""
-        effects = apply(self.state, event, at_ns=at_ns)
+        effects = self.effects = apply(self.state, event, at_ns=at_ns)
         number = self.state.number
         self._rows.append(
             EventRow(
@@ -96,7 +98,7 @@ class Journal:
         elif isinstance(event, ExecutionQuestioned | ExecutionBusted):
             state = QUESTIONED if isinstance(event, ExecutionQuestioned) else BUSTED
             self._set_execution(event.execution_id, state)
-        elif isinstance(event, OrderAccepted):
+        elif isinstance(event, OrderAccepted | StrategyAssigned):
             self._followed = event.commits | self._followed
         if isinstance(event, CURVE_EVENTS):
             self._equities.append(_equity_row(self.account, self.state, at_ns))

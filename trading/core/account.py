@@ -50,6 +50,14 @@ class Halt(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str | None = None
 
 
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """The strategy that decides for an account. number, at_ns: of the event that assigned it."""
+
+    strategy: events.StrategyChoice
+    number: int
+    at_ns: int
+
+
 class AccountState(msgspec.Struct, kw_only=True):
     """An account after an event.
 
@@ -81,6 +89,7 @@ class AccountState(msgspec.Struct, kw_only=True):
     halts: list[Halt] = []
     override: Override | None = None
     preferences: events.Preferences = events.Preferences()
+    assignment: Assignment | None = None
     equity: Decimal = ZERO
     high_water: Decimal = ZERO
     day_equity: Decimal = ZERO
@@ -625,6 +634,15 @@ def _override_ended(state: AccountState, event: events.OverrideEnded, at_ns: int
 @_on(events.Preferences)
 def _preferences(state: AccountState, event: events.Preferences, at_ns: int) -> Effects:
     state.preferences = event
+    return Effects()
+
+
+@_on(events.StrategyAssigned)
+def _strategy_assigned(state: AccountState, event: events.StrategyAssigned, at_ns: int) -> Effects:
+    chosen = event.strategy
+    state.assignment = (
+        None if chosen is None else Assignment(strategy=chosen, number=state.number, at_ns=at_ns)
+    )
     return Effects()
 
 

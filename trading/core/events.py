@@ -19,6 +19,14 @@ class _TradingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """An event. Its tag is its name in the database and on the wire."""
 
 
+class StrategyChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy by its name, its parameters as texts, and the canonical symbols that it trades."""
+
+    name: str
+    parameters: dict[str, str]
+    symbols: tuple[str, ...]
+
+
 class RowRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A row of the store. commit: the commit's token, such as `17-9f3a2c`; ordinal: the row's index in it."""
 
@@ -382,6 +390,15 @@ class Preferences(_TradingEvent, frozen=True, tag="preferences_set"):
     model: str | None = None
 
 
+class StrategyAssigned(_TradingEvent, frozen=True, tag="strategy_assigned"):
+    """The engine decides by this strategy from now on; by none without one. commits: see `OrderAccepted`."""
+
+    strategy: StrategyChoice | None
+    by: str
+    commits: dict[str, str] = {}
+    reason: str = ""
+
+
 class Alert(_TradingEvent, frozen=True, tag="alert"):
     """Something that a person should know. kind: such as `margin_call`."""
 
@@ -392,6 +409,7 @@ class Alert(_TradingEvent, frozen=True, tag="alert"):
 
 MARGIN_CALL, MARGIN_RESTORED, HALT_ALERT, ZONE_ALERT = "margin_call", "margin_restored", "halt", "zone"
 EXECUTION_ALERT, CLOSE_ALERT, ACTION_ALERT = "execution_questioned", "close_queued", "corporate_action"
+STRATEGY_ALERT = "strategy"
 
 Event: TypeAlias = (
     AccountOpened
@@ -423,6 +441,7 @@ Event: TypeAlias = (
     | RiskOverridden
     | OverrideEnded
     | Preferences
+    | StrategyAssigned
     | Alert
 )
 

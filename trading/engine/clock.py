@@ -28,6 +28,10 @@ class EngineClock(ABC):
     def idle(self) -> int:
         """Return the time when there is no row."""
 
+    def late_ns(self, at_ns: int) -> int:
+        """Return how long ago an instant is for those who wait for the engine: 0 in replays."""
+        return 0
+
     def advance(self, known_ns: int) -> int:
         """Move on to an instant unless it is past, and return the time."""
         self.now_ns = max(self.now_ns, known_ns)
@@ -48,6 +52,9 @@ class WallClock(EngineClock):
 
     def idle(self) -> int:
         return self.advance(self._clock())
+
+    def late_ns(self, at_ns: int) -> int:
+        return max(self._clock() - at_ns, 0)
 
 
 class DataClock(EngineClock):

@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -16,9 +17,10 @@ from audit.services import event_record
 from store.exceptions import DataDamaged, StoreUnavailable
 from trading.core.account import AccountState
 from trading.core.acts import Act, would_record
-from trading.core.events import RowRef
+from trading.core.events import Event, RowRef
 from trading.engine.logs import FollowedLog, ReadPosition
-from trading.journal import open_journal, state_of
+from trading.engine.memory_desk import RecordedEvent
+from trading.journal import Journal, open_journal, state_of
 from trading.lease import lease_renew
 from trading.models import Account, ExecutionRow, LogProgress
 
@@ -38,6 +40,8 @@ class Desk:
 
     holder: of the engine's lease. version: changes with the states. failed: accounts for which something failed that
     must not fail. moved: logs of which the engine has taken rows since their places were stored.
+    keep: is told of each event that an act recorded. keep_places: stores with the places what else must be of the same
+    instant.
     """
 
     holder: UUID
@@ -45,6 +49,8 @@ class Desk:
     states: dict[str, AccountState] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     moved: dict[tuple[str, str], FollowedLog] = field(default_factory=dict)
+    keep: Callable[[RecordedEvent], object] = bool
+    keep_places: Callable[[], object] = bool
     _transaction: ExitStack | None = None
     _begun_at: float | None = None
 
@@ -94,24 +100,35 @@ class Desk:
             return False
         with self.one_transaction():
             self._begin()
-            self.places_save()
+            if not lease_renew(self.holder):
+                raise EngineReplaced
             for name, act in wanted:
                 with open_journal(name) as journal, self._blaming(name):
-                    act(journal.state, journal.at(at_ns))
+                    act(journal.state, partial(self._record, journal, at_ns))
                 self.states[name] = journal.state
                 _audit(name, journal.recorded)
             self.version += 1
         return True
 
+    def _record(self, journal: Journal, at_ns: int, event: Event) -> None:
+        journal.record(event, at_ns=at_ns)
+        state = journal.state
+        self.keep(RecordedEvent(at_ns, state.id, state.number, event, journal.effects, state))
+
     @contextmanager
     def one_transaction(self) -> Iterator[None]:
-        """Write all that acts record meanwhile in one transaction. It begins with the first of them."""
+        """Write all that acts record meanwhile in one transaction, which begins with the first of them.
+
+        It ends with the places of the logs.
+        """
         if self._transaction is not None:
             yield
             return
         try:
             with ExitStack() as self._transaction:
                 yield
+                if self._begun_at is not None:
+                    self.places_save()
         finally:
             self._transaction = self._begun_at = None
 
@@ -132,7 +149,7 @@ class Desk:
             with self._blaming(name):
                 return would_record(act, self.states[name])
         except Exception as error:
-            if _is_passing(error):
+            if is_passing(error):
                 raise
             return False
 
@@ -145,7 +162,7 @@ class Desk:
         try:
             yield
         except Exception as error:
-            if not _is_passing(error):
+            if not is_passing(error):
                 logger.exception("the engine leaves the account %s alone for a while", name)
                 self.failed.add(name)
             raise
@@ -160,10 +177,11 @@ class Desk:
                 raise EngineReplaced
             for log in self.moved.values():
                 _place_save(log)
+            self.keep_places()
         self.moved.clear()
 
 
-def _is_passing(error: Exception) -> bool:
+def is_passing(error: Exception) -> bool:
     """Return whether an error is of the database or the store, and may be gone when the engine begins again."""
     is_of_store = isinstance(error, StoreUnavailable) and not isinstance(error, DataDamaged)
     return is_of_store or isinstance(error, DatabaseError)

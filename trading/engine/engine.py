@@ -21,6 +21,7 @@ from trading.engine import stopping
 from trading.engine.clock import DataClock, EngineClock
 from trading.engine.desk import Desk, EngineReplaced
 from trading.engine.floor import Floor
+from trading.engine.followers import FOLLOWERS
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
 from trading.engine.marks import MarkBook
 from trading.exceptions import LogError, LogRestored
@@ -90,7 +91,9 @@ class Engine:
     def _open_floor(self, desk: Desk) -> None:
         self._desk = desk
         self._marks = MarkBook(market(self._place_of))
-        self._floor = Floor(desk, self._clock, self._marks)
+        self._follower = FOLLOWERS.get()(desk, self._marks, self._clock)
+        desk.keep, desk.keep_places = self._follower.recorded, self._follower.save
+        self._floor = Floor(desk, self._clock, self._marks, [self._follower])
 
     def round(self) -> bool:
         """Take what is new, for a tenth of a second at most.
@@ -99,21 +102,31 @@ class Engine:
         """
         if not self._keep_up():
             return False
-        self._desk.refresh()
+        self._refresh()
         self._follow()
         until = time.monotonic() + _ROUND_SECONDS
         with self._desk.one_transaction():
             # What follows from a row happens at its instant, also if the engine was killed in between.
             if self._clock.now_ns:
-                self._floor.pass_time(self._clock.now_ns)
+                self._pass_time(self._clock.now_ns)
             for arrival in self._arrivals():
-                self._floor.pass_time(arrival.known_ns)
+                self._pass_time(arrival.known_ns)
                 self._take(arrival)
-                self._floor.pass_time(self._clock.now_ns)
+                self._pass_time(self._clock.now_ns)
                 if self._desk.is_waited_for or time.monotonic() > until:
                     return True
-            self._floor.pass_time(self._clock.idle())
+            self._pass_time(self._clock.idle())
         return False
+
+    def _refresh(self) -> None:
+        """Read what others did to the accounts."""
+        if self._desk.refresh():
+            self._follower.refresh()
+            self._floor.followers_look()
+
+    def _pass_time(self, now_ns: int) -> None:
+        self._follower.until_ns = now_ns
+        self._floor.pass_time(now_ns)
 
     @property
     def _now_ns(self) -> int:
@@ -139,7 +152,7 @@ class Engine:
             self._desk.failed.clear()
         if self._desk.moved:
             self._desk.places_save()
-        self._desk.refresh()
+        self._refresh()
         stopping.obey_file(self._desk.states)
         silent = stopping.silent_accounts(self._desk.states, self._now_ns)
         self._desk.act([(name, stopping.cancel_all) for name in silent], at_ns=self._now_ns)
@@ -155,10 +168,13 @@ class Engine:
         }
 
     def _follow(self) -> None:
-        """Follow the logs that acceptances named; ask for the rows of those that an account holds or orders."""
+        """Follow the logs that acceptances named; ask for the rows that an account or its strategy needs."""
         if self._desk.version == self._followed_version:
             return
-        needed = set().union(*(state.symbols() for state in self._desk.states.values()), set())
+        states = self._desk.states.values()
+        needed = {symbol for state in states for symbol in state.symbols()}
+        for state in states:
+            needed.update(() if state.assignment is None else state.assignment.strategy.symbols)
         for row in LogProgress.objects.all():
             key = row.dataset, row.symbol
             if key not in self._logs and key not in self._broken:

@@ -91,6 +91,10 @@ class Floor:
             self.followers_act(now_ns)
         self._pass_time(now_ns)
 
+    def followers_look(self) -> None:
+        """Ask the followers again when they want to act: accounts were changed by others."""
+        self._wanted_ns = self._next_ns()
+
     def followers_act(self, before_ns: int) -> None:
         """Let followers do what they want to do before an instant."""
         while (next_ns := self._wanted_ns) is not None and next_ns < before_ns:

@@ -1,0 +1,249 @@
+"""Strategies at work in the engine: each account that is assigned one has a host, and its memory is stored with the logs' places."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import msgspec
+from django.conf import settings
+
+from stats.market_data.intervals.regular_days import regular_days
+from store import open_store
+from store.exceptions import UnknownSymbol
+from store.reading import Reader
+from store.timestamps import SECOND_NS
+from strategies.catalogue import parameters_of, strategy_named
+from strategies.host import HostMemory, StrategyHost
+from strategies.models import StrategyMemory
+from strategies.past_bars import PastBars, looked_back_ns
+from strategies.strategy import Bar
+from trading.core.account import AccountState, Assignment
+from trading.core.due import request_stop
+from trading.core.events import STRATEGY_ALERT, Alert, StrategyAssigned
+from trading.core.matching import Record
+from trading.core.rows import MarketRow
+from trading.engine.clock import EngineClock
+from trading.engine.desk import is_passing
+from trading.engine.floor import AccountAct, AccountsDesk
+from trading.engine.marks import MarkBook
+from trading.engine.memory_desk import RecordedEvent
+from trading.models import Account
+
+logger = logging.getLogger(__name__)
+
+# On the wall clock a bar that is shown later than this is history.
+_HISTORY_NS = 10 * SECOND_NS
+
+
+class LiveMemory(msgspec.Struct, kw_only=True):
+    """What a live strategy must know to go on. shown_ns: bars were shown up to this instant."""
+
+    host: HostMemory
+    shown_ns: int
+
+
+class LiveStrategy:
+    """The strategy of an account, and the bars that it is shown.
+
+    A bar is read when it is shown, so it is as it was known then. shown_ns: bars up to this instant were read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        assignment: Assignment,
+        *,
+        desk: AccountsDesk,
+        marks: MarkBook,
+        clock: EngineClock,
+        reader: Callable[[], Reader],
+    ) -> None:
+        """Create it as of its assignment. Raises StrategyError, and the errors of the store."""
+        self.assignment = assignment
+        chosen, self._clock, self._reader = assignment.strategy, clock, reader
+        kind = strategy_named(chosen.name)
+        self._parameters = parameters_of(kind, chosen.parameters)
+        self.host = StrategyHost(
+            account=name,
+            desk=desk,
+            marks=marks,
+            symbols=chosen.symbols,
+            kind=kind,
+            parameters=self._parameters,
+            now_ns=assignment.at_ns,
+        )
+        instrument = marks.market.instrument
+        self._settle_ns = {symbol: instrument(symbol).settle_ns for symbol in chosen.symbols}
+        self.shown_ns = assignment.at_ns - 1
+        self._read: deque[tuple[int, Bar]] = deque()
+        self.saved = b""
+
+    def begin(self, memory: LiveMemory | None) -> None:
+        """Show the bars before the assignment as history, or go on with a memory."""
+        if memory is not None:
+            self.shown_ns = memory.shown_ns
+        self.host.is_history = True
+        for shown_ns, bar in self._bars(self.shown_ns - looked_back_ns(self._parameters), self.shown_ns):
+            if memory is None:
+                self.host.show(shown_ns, bar)
+            else:
+                self.host.recall_bar(bar)
+        if memory is not None:
+            self.host.recall(memory.host)
+        self.host.is_history = False
+
+    def memory(self) -> bytes:
+        """Return what it must know to go on, as JSON."""
+        return msgspec.json.encode(LiveMemory(host=self.host.memory(), shown_ns=self.shown_ns))
+
+    def next_ns(self) -> int:
+        """Return when it is told something next: of a fill, a timer, or perhaps a bar."""
+        interval_ns = self._parameters.interval_ns
+        if self._read:
+            bar_ns = self._read[0][0]
+        else:
+            bar_ns = min(
+                (self.shown_ns - settle_ns) // interval_ns * interval_ns + interval_ns + settle_ns
+                for settle_ns in self._settle_ns.values()
+            )
+        own_ns = self.host.next_ns()
+        return bar_ns if own_ns is None else min(bar_ns, own_ns)
+
+    def due(self, now_ns: int, until_ns: int) -> Sequence[AccountAct]:
+        """Tell the strategy of fills and timers, else of a bar. until_ns: bars up to there can be read at once."""
+        own_ns = self.host.next_ns()
+        if own_ns is not None and own_ns <= now_ns:
+            return self.host.due(now_ns)
+        if not self._read:
+            before_ns, self.shown_ns = self.shown_ns, max(now_ns, until_ns)
+            self._read.extend(self._bars(before_ns, self.shown_ns))
+        if not self._read or self._read[0][0] > now_ns:
+            return ()
+        shown_ns, bar = self._read.popleft()
+        self.host.is_history = self._clock.late_ns(shown_ns) > _HISTORY_NS
+        self.host.show(shown_ns, bar)
+        self.host.is_history = False
+        return self.host.take_wanted()
+
+    def _bars(self, after_ns: int, until_ns: int) -> Iterator[tuple[int, Bar]]:
+        """Yield the bars that are shown after an instant, up to another."""
+        interval_ns, settles_ns = self._parameters.interval_ns, self._settle_ns.values()
+        start_ns = (after_ns - max(settles_ns)) // interval_ns * interval_ns - interval_ns
+        end_ns = (until_ns - min(settles_ns)) // interval_ns * interval_ns
+        settle_ns = {each: ns for each, ns in self._settle_ns.items() if self._has_log(each)}
+        if settle_ns and end_ns > start_ns:
+            bars = PastBars(self._reader(), settle_ns, start_ns, end_ns, interval_ns)
+            yield from (each for each in bars if after_ns < each[0] <= until_ns)
+
+    def _has_log(self, symbol: str) -> bool:
+        try:
+            self._reader().bars(symbol, 0, self._parameters.interval_ns)
+        except UnknownSymbol:
+            return False
+        return True
+
+
+class LiveStrategies:
+    """The strategies of all accounts: a follower of the engine. See `trading.engine.followers.EngineFollower`."""
+
+    def __init__(self, desk: AccountsDesk, marks: MarkBook, clock: EngineClock) -> None:
+        self.until_ns = 0
+        self._desk, self._marks, self._clock = desk, marks, clock
+        self._lives: dict[str, LiveStrategy] = {}
+        self._ended: list[AccountAct] = []
+        self._opened: Reader | None = None
+
+    def refresh(self) -> None:
+        """Make the strategies that were assigned since, and forget those that were taken away."""
+        for name, state in self._desk.states.items():
+            live, assignment = self._lives.get(name), state.assignment
+            if live is None or assignment is None or live.assignment.number != assignment.number:
+                self._lives.pop(name, None)
+                if assignment is not None:
+                    self._guarded(name, partial(self._begin, name, assignment))
+        for name in self._lives.keys() - self._desk.states.keys():
+            del self._lives[name]
+
+    def next_ns(self) -> int | None:
+        """Return when a strategy is told something next."""
+        if self._ended:
+            return self._clock.now_ns
+        return min((live.next_ns() for live in self._lives.values()), default=None)
+
+    def due(self, now_ns: int) -> Sequence[AccountAct]:
+        """Tell the strategies what is due, and return what they want."""
+        acts, self._ended = self._ended, []
+        for name, live in list(self._lives.items()):
+            if live.next_ns() <= now_ns:
+                acts += self._guarded(name, partial(live.due, now_ns, self.until_ns - 1))
+        return acts
+
+    def taken(self, row: MarketRow) -> Sequence[AccountAct]:
+        """Show a row to the strategies of its symbol, and return what they want."""
+        acts: list[AccountAct] = []
+        for name, live in list(self._lives.items()):
+            if row.ref.symbol in live.host.symbols:
+                acts += self._guarded(name, partial(self._show, live, row))
+        return acts
+
+    def recorded(self, recorded: RecordedEvent) -> None:
+        """Note the fills of a strategy, and its end."""
+        live = self._lives.get(recorded.account)
+        if live is not None:
+            live.host.recorded(recorded)
+            if isinstance(recorded.event, StrategyAssigned):
+                del self._lives[recorded.account]
+
+    def save(self) -> None:
+        """Store what the strategies remember."""
+        for name, live in self._lives.items():
+            memory = live.memory()
+            if memory != live.saved:
+                values = {"assignment": live.assignment.number, "body": memory.decode()}
+                account = Account.objects.only("pk").get(name=name)
+                StrategyMemory.objects.update_or_create(account=account, defaults=values)
+                live.saved = memory
+
+    def _begin(self, name: str, assignment: Assignment) -> Sequence[AccountAct]:
+        found = LiveStrategy(
+            name, assignment, desk=self._desk, marks=self._marks, clock=self._clock, reader=self._reader
+        )
+        row = StrategyMemory.objects.filter(account__name=name, assignment=assignment.number).first()
+        found.begin(None if row is None else msgspec.json.decode(row.body, type=LiveMemory))
+        self._lives[name] = found
+        return ()
+
+    def _reader(self) -> Reader:
+        if self._opened is None:
+            self._opened = open_store(settings.DATA_DIR, sessions=regular_days)
+        return self._opened
+
+    def _show(self, live: LiveStrategy, row: MarketRow) -> Sequence[AccountAct]:
+        live.host.is_history = self._clock.late_ns(row.known_ns) > _HISTORY_NS
+        wanted = live.host.taken(row)
+        live.host.is_history = False
+        return wanted
+
+    def _guarded(self, name: str, call: Callable[[], Sequence[AccountAct]]) -> Sequence[AccountAct]:
+        """Return what a strategy wants. One that fails ends, and its account is stopped; the others go on."""
+        try:
+            return call()
+        except Exception as error:
+            if is_passing(error):
+                raise
+            logger.exception("the strategy of the account %s failed", name)
+            self._lives.pop(name, None)
+            words = f"{type(error).__name__}: {error}"[:500]
+            self._ended.append((name, partial(_end, words)))
+            return ()
+
+
+def _end(words: str, state: AccountState, record: Record) -> None:
+    """End the assignment of a strategy that failed, and stop its account."""
+    if state.assignment is not None:
+        name = state.assignment.strategy.name
+        reason = f"the strategy {name} failed: {words}"
+        record(Alert(kind=STRATEGY_ALERT, message=f"{reason}. The account is stopped."))
+        record(StrategyAssigned(strategy=None, reason=reason, by="engine"))
+        request_stop(state, record, by="engine", reason=reason)

@@ -1,0 +1,184 @@
+"""Strategies that live in the engine decide, order and fill as backtests of the same rows, also if the engine is killed."""
+
+import random
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from store import open_store
+from store.datasets import TRADES
+from store.instruments import CRYPTO, Instrument
+from store.protocol import Append
+from store.timestamps import MINUTE_NS, SECOND_NS
+from strategies.backtest import Backtest
+from strategies.catalogue import SHIPPED
+from strategies.models import StrategyMemory
+from strategies.strategy import Bar, Strategy
+from tests.chance import SOAK
+from tests.store_settings import stores_at
+from tests.strategies.past import GENEROUS, START_NS, batch_of, inputs_of
+from tests.trading import desks
+from tests.trading.desks import TradingDesk
+from tests.trading.replays import NAMED, kills, run_on
+from trades.stores import market_store
+from trading.core.account import STOPPED
+from trading.core.events import StrategyChoice, encoded
+from trading.engine.clock import DataClock, WallClock
+from trading.engine.engine import Engine
+from trading.models import EngineLease, EventRow
+from trading.services.assigning import strategy_assign
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SYMBOLS = ("A-USD", "B-USD")
+MINUTES = 600 if SOAK else 60
+# Which commits are there when an order comes depends on when they come.
+COMMITS = re.compile('"commits":{[^}]*},?')
+# Events of the account's beginning: a backtest has its own.
+_BEGINNING = 4
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("crossover", {"fast": 2, "slow": 5}),
+    ("breakout", {"entry": 5, "exit": 3, "risk": 1}),
+]
+
+
+@pytest.fixture
+def market(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The installation's store, with the instruments."""
+    monkeypatch.setattr(desks, "BEGIN_NS", START_NS)
+    settings.DATA_DIR, settings.MARKET_STORES = tmp_path, stores_at(tmp_path)
+    for symbol in SYMBOLS:
+        market_store().set_instrument(
+            Instrument(symbol=symbol, instrument_class=CRYPTO, currency="USD", tick_size=0.01, settle=2.0)
+        )
+    return tmp_path
+
+
+def trades_of(chance: random.Random, minutes: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    price, at_ns, end_ns = 100.0, START_NS, START_NS + minutes * MINUTE_NS
+    while (at_ns := at_ns + chance.randrange(SECOND_NS, 20 * SECOND_NS)) < end_ns:
+        price = round(price * (1 + chance.gauss(0, 0.002)), 2)
+        rows.append({"timestamp": at_ns, "price": price, "volume": round(chance.uniform(1, 500), 3)})
+    return rows
+
+
+def store_trades(rows: dict[str, list[dict[str, Any]]]) -> None:
+    for symbol, some in rows.items():
+        market_store().append(Append(TRADES, symbol, batch_of(TRADES, some), "test"))
+
+
+def desk_with(name: str, parameters: dict[str, Any]) -> TradingDesk:
+    """An account to which a strategy is assigned at the beginning."""
+    desk = TradingDesk(config=GENEROUS)
+    choice = StrategyChoice(
+        name=name, parameters={each: str(value) for each, value in parameters.items()}, symbols=SYMBOLS
+    )
+    strategy_assign(account=desk.account, strategy=choice, by="test")
+    return desk
+
+
+def live_events() -> list[tuple[int, str]]:
+    rows = EventRow.objects.order_by("number").exclude(name="strategy_assigned")
+    return [(row.at_ns, row.body) for row in rows]
+
+
+def named(events: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    names: dict[str, str] = {}
+    return [
+        (at_ns, NAMED.sub(lambda found: names.setdefault(found[0], f"#{len(names)}"), body))
+        for at_ns, body in ((at_ns, COMMITS.sub("", body)) for at_ns, body in events[_BEGINNING:])
+    ]
+
+
+class Faulty(Strategy):
+    """Fails at its third bar."""
+
+    name = "faulty"
+    bars = 0
+
+    def on_bar(self, bar: Bar) -> None:
+        self.bars += 1
+        if self.bars > 2:
+            raise ZeroDivisionError("no volume")
+
+
+class Seeing(Strategy):
+    """Notes what it is shown, and whether that is history; it buys at each bar."""
+
+    name = "seeing"
+    seen: ClassVar[list[bool]] = []
+
+    def on_bar(self, bar: Bar) -> None:
+        self.seen.append(self.broker.is_history)
+        self.buy(bar.symbol, Decimal(1))
+
+
+def backtest_events(
+    path: Path, name: str, parameters: dict[str, Any], until_ns: int
+) -> list[tuple[int, str]]:
+    events: list[tuple[int, str]] = []
+    inputs = inputs_of(name, *SYMBOLS, parameters=parameters, minutes=MINUTES, cash=Decimal("100000.000000"))
+    Backtest(inputs, open_store(path), lambda _, each: events.append((each.at_ns, encoded(each.event)))).run()
+    return [each for each in events if each[0] < until_ns]
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["undisturbed", "killed"])
+@pytest.mark.parametrize(("name", "parameters"), CASES, ids=[name for name, _ in CASES])
+def test_it_decides_as_a_backtest(
+    market: Path, name: str, parameters: dict[str, Any], is_killed: bool
+) -> None:
+    chance = random.Random(1)
+    rows = {symbol: trades_of(chance, MINUTES) for symbol in SYMBOLS}
+    desk = desk_with(name, parameters)
+    last_ns = max(some[-1]["timestamp"] for some in rows.values())
+    # The strategy sees all that is known at an instant, so both logs come together.
+    for minute in range(0, MINUTES, 30):
+        begin_ns, end_ns = (START_NS + each * MINUTE_NS for each in (minute, minute + 30))
+        part = {
+            symbol: [row for row in some if begin_ns <= row["timestamp"] < end_ns]
+            for symbol, some in rows.items()
+        }
+        store_trades(part)
+        with kills(chance, every=10, at_most=2 if is_killed else 0):
+            run_on(desk)
+        if is_killed:
+            EngineLease.objects.update(leased_until_ns=0)
+            desk.engine = Engine(DataClock())
+    live = [each for each in live_events() if each[0] < last_ns]
+    past = backtest_events(market, name, parameters, last_ns)
+    assert named(live) == named(past)
+    assert sum('"executed"' in body for _, body in live) > 5
+    desk.check()
+
+
+def test_one_that_fails_ends_and_its_account_is_stopped(
+    market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SHIPPED, Faulty.name, Faulty)
+    desk = desk_with(Faulty.name, {})
+    store_trades({symbol: trades_of(random.Random(1), 10) for symbol in SYMBOLS})
+    desk.run()
+    assert desk.state.assignment is None
+    assert desk.state.status == STOPPED
+    alert = EventRow.objects.get(name="alert")
+    assert "the strategy faulty failed: ZeroDivisionError: no volume" in alert.body
+    desk.check()
+
+
+def test_what_it_missed_is_history(market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the wall clock nothing is placed on bars that are shown late; a new engine knows what was shown."""
+    monkeypatch.setitem(SHIPPED, Seeing.name, Seeing)
+    monkeypatch.setattr(Seeing, "seen", [])
+    desk = desk_with(Seeing.name, {})
+    store_trades({symbol: trades_of(random.Random(1), 10) for symbol in SYMBOLS})
+    now_ns = START_NS + 10 * MINUTE_NS + 5 * SECOND_NS
+    for _ in range(2):
+        EngineLease.objects.update(leased_until_ns=0)
+        desk.engine = Engine(WallClock(START_NS + 1, clock=lambda: now_ns))
+        desk.engine._pass_time(now_ns)
+        desk.run()
+    assert Seeing.seen == [True] * 18 + [False] * 2
+    assert StrategyMemory.objects.count() == 1
