@@ -1,0 +1,137 @@
+// The page of a backtest: equity and drawdown, and the trades on the candles of a symbol. Until it has ended, the page waits.
+
+import {makeChart} from "./candles.js";
+import {stepOf, timeOf} from "./candle_series.js";
+import {byId, instant, number} from "./dom.js";
+
+const WAIT_MS = 1000;
+const MOST_BARS = 1000;
+// Of these lengths the shortest is asked for that needs at most MOST_BARS.
+const RESOLUTIONS = [["1m", 60], ["5m", 300], ["15m", 900], ["30m", 1800], ["1h", 3600], ["4h", 14400], ["1d", 86400], ["1w", 604800]];
+
+async function read(url) {
+  const answer = await fetch(url, {headers: {Accept: "application/json"}, credentials: "same-origin"});
+  const document = await answer.json();
+  if (!answer.ok) throw new Error(document.message);
+  return document;
+}
+
+/** Say how much is done, and show the page anew at the end. */
+async function watch(element) {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+    try {
+      const job = await read(element.dataset.url);
+      if (!job.links.cancel) return location.reload();
+      element.textContent = `The backtest is ${job.state}${job.progress.total ? `: ${job.progress.done} %` : ""}. The page shows its result when it has ended.`;
+    } catch (error) {
+      element.textContent = `The backtest cannot be watched: ${error.message}`;
+    }
+  }
+}
+
+const seconds = (at) => Math.floor(Date.parse(at) / 1000);
+
+/** A curve's points by second: of several in one the last. */
+function pointsOf(curve, value) {
+  return [...new Map(curve.map((point) => [seconds(point.at), value(point)]))].map(([time, each]) => ({time, value: each}));
+}
+
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  return Object.fromEntries(["text", "surface", "line", "accent", "up", "down"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+}
+
+function drawCurve(element, points, colourName, isArea) {
+  const chart = LightweightCharts.createChart(element, {autoSize: true, timeScale: {timeVisible: true}, handleScale: false, handleScroll: false});
+  const series = isArea ? chart.addAreaSeries({priceLineVisible: false}) : chart.addLineSeries({lineWidth: 2, priceLineVisible: false});
+  const colour = () => {
+    const {text, surface, line, [colourName]: own} = colours();
+    chart.applyOptions({
+      layout: {textColor: text, background: {color: surface}}, grid: {vertLines: {visible: false}, horzLines: {color: line}},
+      timeScale: {borderColor: line}, rightPriceScale: {borderColor: line},
+    });
+    series.applyOptions(isArea ? {lineColor: own, topColor: "transparent", bottomColor: `${own}66`} : {color: own});
+  };
+  colour();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colour);
+  series.setData(points);
+  chart.timeScale().fitContent();
+}
+
+function drawCurves({curve}) {
+  drawCurve(byId("equity"), pointsOf(curve, ({equity}) => equity), "accent", false);
+  drawCurve(byId("drawdown"), pointsOf(curve, ({drawdown_pct: down}) => -down), "down", true);
+  const last = curve.at(-1);
+  const deepest = Math.max(0, ...curve.map(({drawdown_pct: down}) => down));
+  byId("curve-text").textContent = last ? `Equity ${number(last.equity)} at the end (${instant(last.at)} UTC). At most it was ${number(deepest)} % below its high.` : "No equity was recorded.";
+}
+
+/** The places of trades in the bars: the last bar that begins before them. */
+function markersOf(trades, bars) {
+  const times = bars.map(timeOf);
+  const {up, down} = colours();
+  const step = stepOf(bars);
+  const at = (text) => times.findLast((time) => time <= seconds(text)) ?? null;
+  const marker = (text, isBuy, words) => {
+    const time = at(text);
+    return time === null || seconds(text) > times.at(-1) + step ? [] : [{
+      time, position: isBuy ? "belowBar" : "aboveBar", shape: isBuy ? "arrowUp" : "arrowDown", color: isBuy ? up : down, text: words,
+    }];
+  };
+  return trades
+    .flatMap(({direction, opened_at: opened, closed_at: closed, pnl}) => {
+      const isLong = direction === "long";
+      return [...marker(opened, isLong, ""), ...marker(closed, !isLong, trades.length > 40 ? "" : number(Number(pnl.toFixed(2))))];
+    })
+    .sort((one, other) => one.time - other.time);
+}
+
+function resolutionFor(from, to) {
+  const length = seconds(to) - seconds(from);
+  return (RESOLUTIONS.find(([, each]) => length / each <= MOST_BARS) ?? RESOLUTIONS.at(-1))[0];
+}
+
+const PATHS = {equity: "equities", future: "futures", crypto: "crypto", fx: "fx"};
+
+class TradedCandles {
+  constructor(drawn) {
+    this.drawn = drawn;
+    this.candles = makeChart(byId("chart"));
+    this.choice = byId("symbol");
+    this.choice.addEventListener("change", () => this.show());
+  }
+
+  async show() {
+    const symbol = this.choice.value;
+    const {from, to, trades} = this.drawn;
+    const resolution = resolutionFor(from, to);
+    byId("chart-text").textContent = "";
+    try {
+      const bars = await this.#bars(symbol, {start: from, end: to, resolution, limit: MOST_BARS});
+      if (symbol !== this.choice.value) return;
+      const own = trades.filter((trade) => trade.symbol === symbol);
+      this.candles.setBars(bars);
+      this.candles.candles.setMarkers(bars.length ? markersOf(own, bars) : []);
+      this.candles.chart.timeScale().fitContent();
+      byId("chart-text").textContent = `${symbol}: ${own.length} closed ${own.length === 1 ? "trade" : "trades"} on ${bars.length} bars of ${resolution}. Arrows up are purchases, arrows down are sales.`;
+    } catch (error) {
+      byId("chart-text").textContent = `The candles of ${symbol} cannot be shown: ${error.message}`;
+    }
+  }
+
+  async #bars(symbol, query) {
+    const instrument = await read(`/api/v1/instruments/${encodeURIComponent(symbol)}`);
+    const path = PATHS[instrument.class] ?? "equities";
+    return (await read(`/api/v1/market-data/${path}/${encodeURIComponent(symbol)}/ohlcv?${new URLSearchParams(query)}`)).bars;
+  }
+}
+
+const running = byId("running");
+const drawn = byId("drawn");
+if (running) watch(running);
+if (drawn) {
+  const document = JSON.parse(drawn.textContent);
+  drawCurves(document);
+  new TradedCandles(document).show();
+}
