@@ -18,7 +18,9 @@ from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.instruments import Instrument
 from store.protocol import Window
 from trades.instruments.serializers import HOURS_REFUSAL
+from trading.core.events import StrategyChoice
 from trading.engine.followers import FOLLOWERS, EngineFollower
+from trading.services.assigning import STRATEGY_REFUSAL
 
 
 def wire() -> None:
@@ -36,6 +38,7 @@ def wire() -> None:
     PENDING_WINDOWS.provide(_pending_windows)
     ACCOUNT_FEEDS.provide(_account_feeds)
     FOLLOWERS.provide(_followers)
+    STRATEGY_REFUSAL.provide(_strategy_refusal)
 
 
 def _access_table() -> AccessTable:
@@ -111,3 +114,9 @@ def _followers() -> Callable[..., EngineFollower]:
     from strategies.live import LiveStrategies
 
     return LiveStrategies
+
+
+def _strategy_refusal() -> Callable[[StrategyChoice], tuple[str, str] | None]:
+    from strategies.catalogue import strategy_refusal
+
+    return strategy_refusal

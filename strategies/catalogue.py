@@ -9,6 +9,7 @@ from strategies.breakout import Breakout
 from strategies.crossover import Crossover
 from strategies.exceptions import InvalidParameters, UnknownStrategy
 from strategies.strategy import Strategy, StrategyParameters
+from trading.core.events import StrategyChoice
 
 SHIPPED: dict[str, type[Strategy]] = {each.name: each for each in (Crossover, Breakout)}
 
@@ -27,3 +28,14 @@ def parameters_of(kind: type[Strategy], values: Mapping[str, Any]) -> StrategyPa
         return msgspec.convert(dict(values), kind.Parameters, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidParameters(f"{kind.name}: {error}") from None
+
+
+def strategy_refusal(choice: StrategyChoice) -> tuple[str, str] | None:
+    """Return what is wrong with a choice: `name` or `parameters`, and a message; None if nothing is."""
+    try:
+        parameters_of(strategy_named(choice.name), choice.parameters)
+    except UnknownStrategy as error:
+        return "name", str(error)
+    except InvalidParameters as error:
+        return "parameters", str(error)
+    return None

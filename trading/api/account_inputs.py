@@ -4,21 +4,29 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from http_requests.field_errors import KnownFieldsSerializer
 from http_requests.json_fields import Amount, Flag, Integer, Pattern, Text, Word
 from store.currencies import CURRENCIES
 from store.timestamps import InvalidTimestamp, parse_timestamp
+from trades.batches.serializers import SymbolField
+from trades.instruments.services import symbol_canonical
 from trading.core.configuration import FillRule, RiskConfig
+from trading.core.events import StrategyChoice
 from trading.core.terms import AccountKind
+from trading.exceptions import NotTradable
+from trading.market.symbols import market
 from trading.services.accounts import ACCOUNT_NAME
+from trading.services.assigning import STRATEGY_REFUSAL
 from trading.services.target_models import MODEL_NAME
 
 REASON_LENGTH = 500
 MOST_MONEY = Decimal(10) ** 12
 _MONEY_DECIMALS = 6
 _MOST_PERCENT = Decimal(100)
+_MOST_SYMBOLS = 50
 
 
 def _percent(text: str, *, high: Decimal = _MOST_PERCENT, is_above: bool = False) -> Amount:
@@ -39,6 +47,59 @@ class AccountInput(KnownFieldsSerializer):
         help_text="`cash`: no shorts, no borrowing. `margin`: by Regulation T.",
     )
     currency = Word(sorted(CURRENCIES), default="USD", help_text="ISO 4217.")
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class ParametersField(serializers.JSONField):
+    """Parameters of a strategy: `validated_data` has them as texts, without those that are null."""
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        """Refuse what is no object, and values that are no numbers, texts, true or false."""
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("must be an object", code="invalid_type")
+        wrong = [name for name, value in data.items() if isinstance(value, list | dict)]
+        if wrong:
+            message = serializers.ErrorDetail("must be a number, a text, true or false", "invalid_type")
+            raise serializers.ValidationError({str(name)[:64]: [message] for name in wrong})
+        return {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in data.items()
+            if value is not None
+        }
+
+
+class StrategyInput(KnownFieldsSerializer):
+    """A strategy that decides for an account. `validated_data` is its `StrategyChoice`."""
+
+    name = Text(max_length=64, help_text="Such as `crossover`.")
+    parameters = ParametersField(required=False, help_text="A missing one has its default.")
+    symbols = serializers.ListField(
+        child=SymbolField(),
+        min_length=1,
+        max_length=_MOST_SYMBOLS,
+        help_text="What it trades: symbols or aliases.",
+    )
+
+    def validate_symbols(self, symbols: list[str]) -> list[str]:
+        """Return the canonical symbols, each once. Refuse those that are not traded here."""
+        found = list(dict.fromkeys(map(symbol_canonical, symbols)))
+        for symbol in found:
+            try:
+                market().terms(symbol)
+            except NotTradable as error:
+                raise serializers.ValidationError(str(error), code="unfit") from error
+        return found
+
+    def validate(self, attrs: dict[str, Any]) -> Any:
+        """Refuse an unknown strategy, and parameters that it does not have."""
+        choice = StrategyChoice(
+            name=attrs["name"], parameters=attrs.get("parameters", {}), symbols=tuple(attrs["symbols"])
+        )
+        refused = STRATEGY_REFUSAL.get()(choice)
+        if refused is not None:
+            field, message = refused
+            raise serializers.ValidationError({field: [serializers.ErrorDetail(message, "unfit")]})
+        return choice
 
 
 class PreferencesInput(KnownFieldsSerializer):
@@ -62,6 +123,9 @@ class PreferencesInput(KnownFieldsSerializer):
         required=False,
         allow_null=True,
         help_text="The model that a rebalance follows; null for none.",
+    )
+    strategy = StrategyInput(
+        required=False, allow_null=True, help_text="The strategy that decides in the engine; null for none."
     )
 
 

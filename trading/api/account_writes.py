@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from django.db import transaction
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
@@ -29,6 +30,7 @@ from trading.reading.selectors import (
     account_document,
 )
 from trading.services.accounts import account_create, heartbeat, preferences_change
+from trading.services.assigning import strategy_assign
 
 
 class AccountWritesViewSet(TradingWrites, AccountsViewSet):
@@ -83,16 +85,22 @@ class AccountWritesViewSet(TradingWrites, AccountsViewSet):
         responses={200: AccountSerializer},
         examples=[
             OpenApiExample("Another name", value={"name": "Momentum"}, request_only=True),
+            OpenApiExample("A strategy", value={"strategy": examples.STRATEGY}, request_only=True),
             OpenApiExample("An account", value=examples.ACCOUNT, response_only=True),
         ],
     )
     def partial_update(self, request: Request, account: str) -> Response:
         """Change some of an account's preferences."""
         changes = self.body(PreferencesInput)
-        owned, _ = self.account_to_change(account)
+        owned, caller = self.account_to_change(account)
 
         def change() -> Done:
-            preferences_change(account=owned, changes=changes)
+            with transaction.atomic():
+                if "strategy" in changes:
+                    chosen = changes.pop("strategy")
+                    strategy_assign(account=owned, strategy=chosen, by=caller.identity)
+                if changes:
+                    preferences_change(account=owned, changes=changes)
             owned.refresh_from_db()
             return Done(account_document(owned), owned.number)
 

@@ -12,6 +12,7 @@ BALANCES = [
     {"account": "fees", "currency": "USD", "symbol": None, "amount": 1.0},
     {"account": "positions", "currency": "USD", "symbol": "AAPL", "amount": 18998.0},
 ]
+STRATEGY: Document = {"name": "crossover", "parameters": {"fast": 10, "slow": 30}, "symbols": ["AAPL"]}
 ACCOUNT: Document = {
     "id": "main",
     "name": "Momentum",
@@ -30,6 +31,7 @@ ACCOUNT: Document = {
     "heartbeat_seconds": None,
     "heartbeat_at": None,
     "model": None,
+    "strategy": None,
     "risk_version": 1,
     "event": 12,
 }

@@ -57,6 +57,15 @@ class BalanceSerializer(Serializer[Any]):
     amount = _money("Debits are above zero.")
 
 
+class AssignedStrategySerializer(Serializer[Any]):
+    """The strategy that decides for an account."""
+
+    name = CharField()
+    parameters = DictField(child=CharField(), help_text="Those that were given, as texts.")
+    symbols = ListField(child=CharField())
+    assigned_at = DateTimeField()
+
+
 class AccountSerializer(Serializer[Any]):
     """An account: information, balances, preferences."""
 
@@ -79,6 +88,7 @@ class AccountSerializer(Serializer[Any]):
     )
     heartbeat_at = DateTimeField(allow_null=True)
     model = CharField(allow_null=True, help_text="The model that a rebalance follows.")
+    strategy = AssignedStrategySerializer(allow_null=True, help_text="It decides in the engine.")
     risk_version = IntegerField()
     event = IntegerField(help_text="The number of its last event.")
 

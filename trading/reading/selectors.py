@@ -113,8 +113,21 @@ def account_document(account: Account) -> Document:
         "heartbeat_seconds": preferences.heartbeat_seconds,
         "heartbeat_at": instant_or_null(account.heartbeat_ns),
         "model": preferences.model,
+        "strategy": _strategy(state),
         "risk_version": state.risk_version,
         "event": account.number,
+    }
+
+
+def _strategy(state: AccountState) -> Document | None:
+    if state.assignment is None:
+        return None
+    chosen = state.assignment.strategy
+    return {
+        "name": chosen.name,
+        "parameters": chosen.parameters,
+        "symbols": list(chosen.symbols),
+        "assigned_at": instant_or_null(state.assignment.at_ns),
     }
 
 

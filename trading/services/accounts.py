@@ -23,6 +23,7 @@ from trading.exceptions import (
     AccountRequired,
     InvalidTransfer,
     NoSuchAccount,
+    StrategyNameTaken,
     UnknownModel,
 )
 from trading.journal import open_journal
@@ -98,7 +99,7 @@ def account_transfer(*, name: str, transfer: str, amount: Decimal) -> None:
 def preferences_change(*, account: Account, changes: Mapping[str, Any]) -> None:
     """Change some of the account's preferences. changes: new values, by the names of `Preferences`.
 
-    `heartbeat_seconds` begin now. Raises UnknownModel.
+    `heartbeat_seconds` begin now. Raises UnknownModel, StrategyNameTaken.
     """
     if "heartbeat_seconds" in changes:
         heartbeat(accounts=[account])
@@ -106,6 +107,9 @@ def preferences_change(*, account: Account, changes: Mapping[str, Any]) -> None:
         model = changes.get("model")
         if model is not None and not TargetModel.objects.filter(account=account, name=model).exists():
             raise UnknownModel(model)
+        assigned = journal.state.assignment
+        if model is not None and assigned is not None and assigned.strategy.name == model:
+            raise StrategyNameTaken(f"the account's strategy is called {model}, too")
         preferences = msgspec.structs.replace(journal.state.preferences, **changes)
         journal.record(preferences, at_ns=engine_status().now_ns)
 
