@@ -160,6 +160,8 @@ class BacktestPageRenderer(QueryFormRenderer):
         return {
             **context,
             "job": job,
+            "name": f"Backtest of {job['parameters'].get('strategy', '')}",
+            "description": "",
             "drawn": job["result"] and _drawn(job["result"]),
             "sections": answer_sections(_shown(job), Links()),
             "is_running": "cancel" in job["links"],
