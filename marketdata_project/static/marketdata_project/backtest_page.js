@@ -81,7 +81,7 @@ function markersOf(trades, bars) {
   };
   return trades
     .flatMap(({direction, opened_at: opened, closed_at: closed, pnl}) => {
-      const isLong = direction === "long";
+      const isLong = direction === "LONG";
       return [...marker(opened, isLong, ""), ...marker(closed, !isLong, trades.length > 40 ? "" : number(Number(pnl.toFixed(2))))];
     })
     .sort((one, other) => one.time - other.time);
