@@ -32,7 +32,7 @@ from trading.models import Account
 
 logger = logging.getLogger(__name__)
 
-# On the wall clock a bar that is shown later than this is history.
+# On the wall clock a bar that is shown later than this is history; so are fills and timers.
 _HISTORY_NS = 10 * SECOND_NS
 
 
@@ -114,7 +114,10 @@ class LiveStrategy:
         """Tell the strategy of fills and timers, else of a bar. until_ns: bars up to there can be read at once."""
         own_ns = self.host.next_ns()
         if own_ns is not None and own_ns <= now_ns:
-            return self.host.due(now_ns)
+            self.host.is_history = self._clock.late_ns(own_ns) > _HISTORY_NS
+            wanted = self.host.due(now_ns)
+            self.host.is_history = False
+            return wanted
         if not self._read:
             before_ns, self.shown_ns = self.shown_ns, max(now_ns, until_ns)
             self._read.extend(self._bars(before_ns, self.shown_ns))
