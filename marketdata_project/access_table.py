@@ -129,6 +129,7 @@ _TRADING_READS: Table = {
     ("model", "GET"): _ACCOUNT,
     ("backtests", "GET"): _ACCOUNT_PAGE,
     ("backtest", "GET"): _ACCOUNT,
+    ("strategies", "GET"): Access("trading:read"),
     ("account-reconcile", "POST"): replace(_ACCOUNT, kind=WRITE, cost="stream"),
 }
 

@@ -40,6 +40,7 @@ from stats.sessions.views import CalendarViewSet, ClockViewSet
 from store.datasets import DATASETS, TRADES
 from store.declarations import Dataset
 from strategies.api import BacktestsViewSet
+from strategies.catalogue_api import StrategiesViewSet
 from trades.condition_views import ConditionsViewSet
 from trades.corrections import CorrectionsViewSet
 from trades.ingest import ingest_view
@@ -174,6 +175,7 @@ jobs = [
     ),
     re_path(r"^backtests/?\Z", BacktestsViewSet.as_view({"get": "list", "post": "create"}), name="backtests"),
     re_path(r"^backtests/(?P<job>[^/]+)/?\Z", BacktestsViewSet.as_view({"get": "retrieve"}), name="backtest"),
+    re_path(r"^strategies/?\Z", StrategiesViewSet.as_view({"get": "list"}), name="strategies"),
     re_path(r"^jobs/?\Z", JobsViewSet.as_view({"get": "list"}), name="jobs"),
     re_path(r"^jobs/(?P<job>[^/]+)/?\Z", JobsViewSet.as_view({"get": "retrieve"}), name="job"),
     re_path(r"^jobs/(?P<job>[^/]+)/cancel/?\Z", JobsViewSet.as_view({"post": "cancel"}), name="job-cancel"),

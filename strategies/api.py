@@ -59,6 +59,7 @@ _ROW: Document = {
     "symbols": ["DEMOA", "DEMOB"],
     "start": "2025-01-06",
     "end": "2025-01-11",
+    "progress_pct": 100,
     "figures": {"trades": 12, "pnl": 152.5, "return_pct": 0.15, "max_dd": 0.4, "sharpe": 1.7},
 }
 _JOB = {
@@ -136,6 +137,7 @@ class BacktestRowSerializer(serializers.Serializer[Any]):
     symbols = serializers.ListField(child=serializers.CharField())
     start = serializers.CharField(help_text="As it was given.")
     end = serializers.CharField(help_text="As it was given.")
+    progress_pct = serializers.IntegerField(help_text="How much is done, per cent.")
     figures = BacktestFiguresSerializer(allow_null=True, help_text="null until it has succeeded.")
 
 
@@ -244,6 +246,7 @@ def _row(job: Job) -> Document:
         "state": job.state,
         "created_at": format_instant(job.created_at),
         **{name: job.parameters.get(name) for name in ("strategy", "symbols", "start", "end")},
+        "progress_pct": job.done,
         "figures": None if figures["trades"] is None else figures,
     }
 

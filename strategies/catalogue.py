@@ -1,6 +1,7 @@
 """The strategies that can be asked for by name, and what they are told."""
 
 from collections.abc import Mapping
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -28,6 +29,23 @@ def parameters_of(kind: type[Strategy], values: Mapping[str, Any]) -> StrategyPa
         return msgspec.convert(dict(values), kind.Parameters, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidParameters(f"{kind.name}: {error}") from None
+
+
+def strategy_documents() -> list[dict[str, Any]]:
+    """Return the strategies: name, description, and the JSON schema of their parameters."""
+    return [
+        {
+            "name": kind.name,
+            "description": cleandoc(kind.__doc__ or ""),
+            "parameters": _parameters_schema(kind.Parameters),
+        }
+        for kind in SHIPPED.values()
+    ]
+
+
+def _parameters_schema(kind: type[StrategyParameters]) -> dict[str, Any]:
+    schema: dict[str, Any] = msgspec.json.schema(kind)["$defs"][kind.__name__]
+    return schema | {"description": cleandoc(kind.__doc__ or "")}
 
 
 def strategy_refusal(choice: StrategyChoice) -> tuple[str, str] | None:

@@ -77,7 +77,10 @@ def terms_document(terms: OrderTerms) -> Document:
 
 
 def signal_document(order: Order) -> Document:
-    """Return a signal: a strategy's order, in the words of strategies. entry: null for a market order."""
+    """Return a signal: a strategy's order, in the words of strategies. entry: null for a market order.
+
+    status, average_price, reason: what became of it; risk refused what is `rejected`.
+    """
     terms = order.terms
     entry = terms.stop_price if terms.limit_price is None else terms.limit_price
     return {
@@ -90,6 +93,10 @@ def signal_document(order: Order) -> Document:
         "target": number_or_null(terms.take_profit),
         "at": format_timestamp(order.submitted_ns),
         "order_id": order.id,
+        "quantity": number(terms.quantity),
+        "status": order.state.value,
+        "average_price": number_or_null(order.average_price),
+        "reason": order.reason,
     }
 
 

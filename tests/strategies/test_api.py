@@ -12,6 +12,7 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.run import run_job
 from jobs.services import job_submit
+from strategies.catalogue import SHIPPED, parameters_of
 from strategies.outcome import document_bytes
 from tests.api_client import Api, answer, problem
 from tests.strategies.past import random_market
@@ -67,6 +68,7 @@ def test_the_result_is_what_the_command_prints(past: None, reader: Api):
     assert (shown["state"], shown["result"]) == ("succeeded", job.result)
     [row] = answer(reader.get("/api/v1/backtests"))["backtests"]
     assert (row["id"], row["symbols"], row["start"]) == (str(job.uuid), ["A-USD"], "2025-01-06")
+    assert row["progress_pct"] == 100
     assert row["figures"] == {name: job.result["performance"][name] for name in row["figures"]}
 
 
@@ -81,6 +83,19 @@ def test_with_honesty_it_tells_what_was_known_later(past: None, reader: Api):
         assert honesty["unknowable"] == 0
     else:
         assert honesty["first"]["now"] != honesty["first"]["then"]
+
+
+def test_the_strategies_are_listed_with_what_they_can_be_told(reader: Api):
+    listed = answer(reader.get("/api/v1/strategies"))["strategies"]
+    assert [each["name"] for each in listed] == [*SHIPPED]
+    crossover = listed[0]
+    assert crossover["description"].startswith("Buys when the fast mean")
+    fast = crossover["parameters"]["properties"]["fast"]
+    assert (fast["minimum"], fast["maximum"], fast["default"]) == (1, 5_000, 10)
+    for each in listed:
+        properties = each["parameters"]["properties"]
+        defaults = {name: schema["default"] for name, schema in properties.items()}
+        assert parameters_of(SHIPPED[each["name"]], defaults) == SHIPPED[each["name"]].Parameters()
 
 
 def test_others_and_other_jobs_are_not_there(reader: Api):

@@ -166,6 +166,10 @@ SIGNAL: Document = {
     "target": 194.0,
     "at": "2025-01-02T14:30:00Z",
     "order_id": _ORDER_ID,
+    "quantity": 10.0,
+    "status": "filled",
+    "average_price": 189.98,
+    "reason": None,
 }
 ORDER: Document = {
     "id": _ORDER_ID,

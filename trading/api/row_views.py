@@ -354,7 +354,7 @@ class SignalsViewSet(AccountRowsViewSet):
         examples=example(examples.SIGNAL),
     )
     def list(self, request: Request) -> Response:
-        """Orders that name a strategy and do not only reduce a position, newest first."""
+        """Orders that name a strategy and do not only reduce a position, newest first; also those that risk refused."""
         return self.page(
             request,
             None,

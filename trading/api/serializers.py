@@ -363,6 +363,10 @@ class SignalSerializer(Serializer[Any]):
     target = FloatField(allow_null=True)
     at = DateTimeField()
     order_id = UUIDField()
+    quantity = FloatField()
+    status = ChoiceField(ORDER_STATES, help_text="Of the order; `rejected`: risk refused it.")
+    average_price = FloatField(allow_null=True, help_text="Of what was filled.")
+    reason = CharField(allow_null=True, help_text="Why it was refused, or ended.")
 
 
 class OrderSerializer(Serializer[Any]):

@@ -1,5 +1,6 @@
 """Lists of an account's orders, executions, transactions, trades and signals."""
 
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -8,8 +9,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.api_client import Api, answer, make_key, problem
-from tests.trading.desks import coin
+from tests.trading.desks import at_ns, coin
 from tests.trading.recorded import RecordedAccount, engine_lives
+from trading.core.events import OrderRejected
+from trading.core.orders import OrderTerms
+from trading.core.terms import TRADABLE, Side
 
 ORDERS, TRADES, TRANSACTIONS = "/api/v1/orders", "/api/v1/trades", "/api/v1/transactions"
 EXECUTIONS = "/api/v1/executions"
@@ -270,10 +274,30 @@ def test_signals_are_the_orders_by_which_strategies_open(api: Api, account: Reco
         "stop": 95,
         "target": 110,
         "at": "2025-06-05T14:00:00Z",
+        "quantity": 1,
+        "status": "filled",
+        "average_price": 99,
+        "reason": None,
     }
     assert (short["direction"], short["entry"], short["at"]) == ("SHORT", None, "2025-06-05T14:00:03Z")
     assert shown(api, "/api/v1/signals", strategy="a")["signals"] == [long]
     assert shown(api, "/api/v1/signals", direction="SHORT")["signals"] == [short]
+
+
+def test_a_signal_that_risk_refused_has_the_reason(api: Api, account: RecordedAccount):
+    order = OrderTerms(symbol="COIN", side=Side.BUY, quantity=Decimal(1), strategy="a")
+    account.record(
+        OrderRejected(
+            order_id=str(uuid4()),
+            order=order,
+            terms=TRADABLE["crypto"],
+            submitted_ns=at_ns(0),
+            reason="the check running failed: the account is stopped",
+        )
+    )
+    [signal] = shown(api, "/api/v1/signals")["signals"]
+    assert (signal["status"], signal["average_price"]) == ("rejected", None)
+    assert signal["reason"] == "the check running failed: the account is stopped"
 
 
 def test_the_number_of_queries_does_not_grow_with_the_rows(api: Api, account: RecordedAccount):
