@@ -15,7 +15,7 @@ from strategies.host import StrategyHost
 from strategies.past_bars import PastBars, looked_back_ns
 from strategies.quiet import bands_of
 from strategies.strategy import StrategyParameters
-from strategies.tape import Band, Tape
+from strategies.tape import EVERY_ROW, Band, Tape
 from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig
 from trading.core.events import AccountOpened, RiskConfigured, TradingStarted, Transferred
@@ -173,6 +173,8 @@ class Backtest:
             if row is not None:
                 floor.pass_time(row.known_ns)
                 floor.take(row)
+                if host.watches_rows:
+                    self._desk.act(host.taken(row), at_ns=row.known_ns)
                 floor.pass_time(row.known_ns)
                 # The marks have moved, also if nothing was recorded.
                 self._bands = None
@@ -192,6 +194,8 @@ class Backtest:
             state = self._desk.states[ACCOUNT]
             marks = self._marks.marks(state, now_ns=self._clock.now_ns)
             self._bands = bands_of(state, marks)
+            if self._host.watches_rows:
+                self._bands |= dict.fromkeys(self.inputs.symbols, EVERY_ROW)
         return self._bands
 
 

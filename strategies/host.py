@@ -49,8 +49,9 @@ class HostMemory(msgspec.Struct, kw_only=True):
 class StrategyHost:
     """A strategy at work for an account.
 
-    state: with which the strategy goes on; None for a new one. wanted: what the strategy wants and was not done yet. is_history: what is shown is past already, so nothing is
-    ordered. now_ns: the time of the data.
+    state: with which the strategy goes on; None for a new one. wanted: what the strategy wants and was not done yet.
+    is_history: what is shown is past already, so nothing is ordered. now_ns: the time of the data. watches_rows:
+    whether the strategy decides by single trades or quotes.
     """
 
     account: str
@@ -63,6 +64,7 @@ class StrategyHost:
     now_ns: int = 0
     is_history: bool = False
     strategy: Strategy = field(init=False)
+    watches_rows: bool = field(init=False)
     wanted: list[AccountAct] = field(default_factory=list)
     _shown: dict[str, deque[Bar]] = field(default_factory=dict)
     _fills: list[OrderFill] = field(default_factory=list)
@@ -74,6 +76,7 @@ class StrategyHost:
     ) -> None:
         self._shown = {symbol: deque(maxlen=MOST_BARS) for symbol in self.symbols}
         self.strategy = kind(self, parameters, kind.State() if state is None else state)
+        self.watches_rows = (kind.on_trade, kind.on_quote) != (Strategy.on_trade, Strategy.on_quote)
 
     @property
     def by(self) -> str:

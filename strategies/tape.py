@@ -188,6 +188,7 @@ class Tape:
     _parts: Iterator[ReplayPart] = field(init=False)
     _part: ReplayPart | None = field(init=False)
     _place: int = 0
+    _taken_ns: int = 0
     _logs: dict[int, LogPart] = field(default_factory=dict)
     _before: dict[tuple[str, str], LogPart] = field(default_factory=dict)
     _newest: dict[str, tuple[int, tuple[Quote | None, RowPrice | None]]] = field(default_factory=dict)
@@ -207,7 +208,7 @@ class Tape:
             found = self._first(bands, end)
             if found is not None:
                 place, log, index = found
-                self._place = place + 1
+                self._place, self._taken_ns = place + 1, int(self._part.known_ns[place])
                 return log.value(index)
             self._place = end
             if end < len(self._part):
@@ -231,7 +232,8 @@ class Tape:
         return found[1]
 
     def _pass(self, now_ns: int) -> None:
-        while self._part is not None:
+        # Further rows of the instant of the last row may matter.
+        while self._part is not None and now_ns > self._taken_ns:
             known_ns = self._part.known_ns
             if self._place < len(known_ns) and known_ns[self._place] > now_ns:
                 return

@@ -1,121 +1,65 @@
 """Strategies that decide by what was known only later are found at the right decision; honest ones are not."""
 
-import random
-from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
 
+import msgspec
 import pytest
 
-from store import open_store
-from store.csv import CsvStore
-from store.datasets import TRADES
-from store.instruments import CRYPTO, Instrument
-from store.protocol import Append
-from store.reading import Reader
-from store.timestamps import MINUTE_NS, SECOND_NS
+from store.timestamps import MINUTE_NS
 from strategies import catalogue
-from strategies.honesty import honesty_of
-from strategies.strategy import Bar, Strategy
-from tests.strategies.past import START_NS, batch_of, inputs_of
-
-MINUTES = 120
-# The minute whose late print tells, and what was printed too late in it.
-TOLD = 60
-
-
-class Told(NamedTuple):
-    """A late print in a minute whose trades are at 100. price, volume: its own."""
-
-    price: float
-    volume: float
-
-
-def market(path: Path, told: Told | None) -> Reader:
-    """A trade at 100 each ten seconds, a little off in each minute; in one minute a print that came ten minutes late."""
-    path.mkdir()
-    store, chance = CsvStore(path), random.Random(7)
-    store.set_instrument(Instrument(symbol="X-USD", instrument_class=CRYPTO, currency="USD", tick_size=0.01))
-    rows = [
-        {
-            "timestamp": at_ns,
-            "price": 100 + chance.randrange(-5, 6) / 100,
-            "volume": 1_000.0,
-            "received_at": at_ns,
-        }
-        for at_ns in range(START_NS, START_NS + MINUTES * MINUTE_NS, 10 * SECOND_NS)
-    ]
-    if told is not None:
-        at_ns = START_NS + TOLD * MINUTE_NS + 55 * SECOND_NS
-        received_ns = at_ns + 10 * MINUTE_NS
-        rows.append(
-            {"timestamp": at_ns, "price": told.price, "volume": told.volume, "received_at": received_ns}
-        )
-    store.append(Append(TRADES, "X-USD", batch_of(TRADES, rows), "test"))
-    return open_store(path)
-
-
-Rule = Callable[[Bar], bool]
-# Each buys when its rule holds. What is printed late decides them in the minute TOLD.
-LEAKS: dict[str, tuple[Told, Rule]] = {
-    "a higher close": (Told(101, 1), lambda bar: bar.close > 100.5),
-    "a lower close": (Told(99, 1), lambda bar: bar.close < 99.5),
-    "a higher high": (Told(102, 1), lambda bar: bar.high > 101),
-    "a lower low": (Told(98, 1), lambda bar: bar.low < 99),
-    "more volume": (Told(100, 50_000), lambda bar: bar.volume > 10_000),
-    "a little more volume": (Told(100, 1), lambda bar: bar.volume == 6_001),
-    "a wider range": (Told(103, 1), lambda bar: bar.high - bar.low > 1),
-    "a rising bar": (Told(101, 1), lambda bar: bar.close - bar.open > 0.5),
-    "a falling bar": (Told(99, 1), lambda bar: bar.open - bar.close > 0.5),
-    "a close at the high": (Told(101, 1), lambda bar: bar.close == bar.high and bar.close > 100.2),
-}
-HONEST: dict[str, Rule] = {
-    "an open": lambda bar: bar.open > 100.04,
-    "a time": lambda bar: bar.start_ns // MINUTE_NS % 7 == 0,
-    "always": lambda _: True,
-}
-
-
-def ruled(rule: Rule) -> type[Strategy]:
-    class Ruled(Strategy):
-        name = "ruled"
-
-        def on_bar(self, bar: Bar) -> None:
-            if rule(bar) and not self.broker.position(bar.symbol) and not self.broker.has_orders(bar.symbol):
-                self.buy(bar.symbol, Decimal(1))
-            elif self.broker.position(bar.symbol):
-                self.broker.close(bar.symbol)
-
-    return Ruled
+from strategies.honesty import Honesty, honesty_of
+from tests.strategies.honest import HONEST, PRICES, VOLUMES, Honest
+from tests.strategies.late_rows import MINUTES, LatePrint, X, market
+from tests.strategies.leaks import LEAKS, Keeping, Leak
+from tests.strategies.past import START_NS, inputs_of
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def find(rule: Rule, told: Told | None):
-        monkeypatch.setitem(catalogue.SHIPPED, "ruled", ruled(rule))
-        return honesty_of(inputs_of("ruled", "X-USD", minutes=MINUTES), market(tmp_path / "data", told))
+    def find(case: Leak | Honest) -> Honesty:
+        monkeypatch.setitem(catalogue.SHIPPED, "tested", case.strategy)
+        monkeypatch.setattr(case.strategy, "name", "tested", raising=False)
+        monkeypatch.setattr(Keeping, "kept", {})
+        parameters = case.parameters if isinstance(case, Honest) else {}
+        inputs = inputs_of("tested", *case.symbols, minutes=MINUTES, parameters=parameters)
+        inputs = msgspec.structs.replace(inputs, start_ns=START_NS + case.start * MINUTE_NS)
+        return honesty_of(inputs, market(tmp_path / "data", case.later))
 
     return find
 
 
+def test_there_are_twenty_of_each():
+    assert len(LEAKS) == len(HONEST) == 20
+
+
 @pytest.mark.parametrize("leak", LEAKS)
 def test_a_leak_is_found_at_its_decision(run, leak: str):
-    told, rule = LEAKS[leak]
-    found = run(rule, told)
+    found = run(LEAKS[leak])
     assert found.first is not None
-    now, _ = found.first
-    assert now.at_ns == START_NS + (TOLD + 1) * MINUTE_NS + 2 * SECOND_NS
+    decision = found.first[LEAKS[leak].by_then]
+    assert decision is not None
+    assert decision.at_ns == LEAKS[leak].at_ns
     assert found.unknowable == found.equity_now - found.equity_then
 
 
-@pytest.mark.parametrize("leak", LEAKS)
-def test_a_rule_without_the_late_print_is_clean(run, leak: str):
-    assert run(LEAKS[leak][1], None).first is None
+@pytest.mark.parametrize("leak", [each for each in LEAKS if LEAKS[each].strategy is not Keeping])
+def test_the_same_is_clean_if_it_was_known_in_time(run, leak: str):
+    in_time = tuple(each._replace(late_ns=0) for each in LEAKS[leak].later if isinstance(each, LatePrint))
+    assert run(LEAKS[leak]._replace(later=in_time)).first is None
 
 
-@pytest.mark.parametrize("rule", HONEST)
-def test_a_rule_that_needs_nothing_late_is_clean(run, rule: str):
-    found = run(HONEST[rule], Told(100, 5))
+@pytest.mark.parametrize("honest", HONEST)
+def test_what_needs_nothing_late_is_clean(run, honest: str):
+    found = run(HONEST[honest])
     assert found.first is None
-    assert found.same > 5
+    assert found.same > 3
+
+
+@pytest.mark.parametrize("later", [VOLUMES, PRICES], ids=["volumes", "prices"])
+def test_bars_of_the_honest_ones_were_known_otherwise(tmp_path: Path, later):
+    reader, end_ns = market(tmp_path / "data", later), START_NS + MINUTES * MINUTE_NS
+    now, then = (
+        reader.bars(X, START_NS, end_ns, MINUTE_NS, session="utc", knowledge=each) for each in ("now", "then")
+    )
+    columns = (now.volume, then.volume) if later is VOLUMES else (now.close, then.close)
+    assert sum(one != other for one, other in zip(*(each.tolist() for each in columns), strict=True)) > 20

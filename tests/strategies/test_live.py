@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 
 from store import open_store
@@ -16,7 +17,7 @@ from store.timestamps import MINUTE_NS, SECOND_NS
 from strategies.backtest import Backtest
 from strategies.catalogue import SHIPPED
 from strategies.models import StrategyMemory
-from strategies.strategy import Bar, Strategy
+from strategies.strategy import Bar, OrderFill, Strategy, StrategyState
 from tests.chance import SOAK
 from tests.store_settings import stores_at
 from tests.strategies.past import GENEROUS, START_NS, batch_of, inputs_of
@@ -25,7 +26,7 @@ from tests.trading.desks import TradingDesk
 from tests.trading.replays import NAMED, kills, run_on
 from trades.stores import market_store
 from trading.core.account import STOPPED
-from trading.core.events import StrategyChoice, encoded
+from trading.core.events import Print, StrategyChoice, encoded
 from trading.engine.clock import DataClock, WallClock
 from trading.engine.engine import Engine
 from trading.models import EngineLease, EventRow
@@ -38,9 +39,12 @@ MINUTES = 600 if SOAK else 60
 COMMITS = re.compile('"commits":{[^}]*},?')
 # Events of the account's beginning: a backtest has its own.
 _BEGINNING = 4
-CASES: list[tuple[str, dict[str, Any]]] = [
-    ("crossover", {"fast": 2, "slow": 5}),
-    ("breakout", {"entry": 5, "exit": 3, "risk": 1}),
+CASES: list[tuple[str, dict[str, Any], bool]] = [
+    ("crossover", {"fast": 2, "slow": 5}, False),
+    ("crossover", {"fast": 2, "slow": 5}, True),
+    ("breakout", {"entry": 5, "exit": 3, "risk": 1}, False),
+    ("breakout", {"entry": 5, "exit": 3, "risk": 1}, True),
+    ("ticking", {}, True),
 ]
 
 
@@ -60,8 +64,10 @@ def trades_of(chance: random.Random, minutes: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     price, at_ns, end_ns = 100.0, START_NS, START_NS + minutes * MINUTE_NS
     while (at_ns := at_ns + chance.randrange(SECOND_NS, 20 * SECOND_NS)) < end_ns:
-        price = round(price * (1 + chance.gauss(0, 0.002)), 2)
-        rows.append({"timestamp": at_ns, "price": price, "volume": round(chance.uniform(1, 500), 3)})
+        # A large order meets several others at one instant.
+        for _ in range(chance.choice((1, 1, 3))):
+            price = round(price * (1 + chance.gauss(0, 0.002)), 2)
+            rows.append({"timestamp": at_ns, "price": price, "volume": round(chance.uniform(1, 500), 3)})
     return rows
 
 
@@ -91,6 +97,36 @@ def named(events: list[tuple[int, str]]) -> list[tuple[int, str]]:
         (at_ns, NAMED.sub(lambda found: names.setdefault(found[0], f"#{len(names)}"), body))
         for at_ns, body in ((at_ns, COMMITS.sub("", body)) for at_ns, body in events[_BEGINNING:])
     ]
+
+
+class TickingState(StrategyState):
+    """The last price of each symbol, and by how many trades it has risen."""
+
+    prices: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    risen: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class Ticking(Strategy):
+    """Buys when trades have risen three times, and closes some time after a fill."""
+
+    name = "ticking"
+    State = TickingState
+    state: TickingState
+
+    def on_trade(self, trade: Print) -> None:
+        symbol, state = trade.ref.symbol, self.state
+        has_risen = trade.price > state.prices.get(symbol, trade.price)
+        state.prices[symbol] = trade.price
+        state.risen[symbol] = state.risen.get(symbol, 0) + 1 if has_risen else 0
+        if state.risen[symbol] == 3 and not self.broker.position(symbol):
+            self.buy(symbol, Decimal(40))
+
+    def on_fill(self, fill: OrderFill) -> None:
+        self.broker.wake(fill.at_ns + 90 * SECOND_NS)
+
+    def on_timer(self, now_ns: int) -> None:
+        for symbol in self.broker.symbols:
+            self.broker.close(symbol)
 
 
 class Faulty(Strategy):
@@ -125,11 +161,15 @@ def backtest_events(
     return [each for each in events if each[0] < until_ns]
 
 
-@pytest.mark.parametrize("is_killed", [False, True], ids=["undisturbed", "killed"])
-@pytest.mark.parametrize(("name", "parameters"), CASES, ids=[name for name, _ in CASES])
+@pytest.mark.parametrize(
+    ("name", "parameters", "is_killed"),
+    CASES,
+    ids=[f"{name}{'-killed' if is_killed else ''}" for name, _, is_killed in CASES],
+)
 def test_it_decides_as_a_backtest(
-    market: Path, name: str, parameters: dict[str, Any], is_killed: bool
+    market: Path, monkeypatch: pytest.MonkeyPatch, name: str, parameters: dict[str, Any], is_killed: bool
 ) -> None:
+    monkeypatch.setitem(SHIPPED, Ticking.name, Ticking)
     chance = random.Random(1)
     rows = {symbol: trades_of(chance, MINUTES) for symbol in SYMBOLS}
     desk = desk_with(name, parameters)
