@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db.models import QuerySet
+from django.db.models import Case, F, JSONField, QuerySet, Value, When
 from django.utils import timezone
 
 from http_requests.waiting import Renewed
@@ -23,6 +23,13 @@ _JUST_ENDED = timedelta(seconds=30)
 def jobs_of(owner: str) -> QuerySet[Job]:
     """Return the jobs of a caller's family."""
     return Job.objects.filter(owner=owner)
+
+
+def listed_jobs_of(owner: str) -> QuerySet[Job]:
+    """Return the jobs of a caller's family for a list: `listed_result` is their result, None of a kind with large ones."""
+    large = [kind.name for kind in JOB_KINDS.get().values() if kind.is_result_large]
+    listed = Case(When(kind__in=large, then=Value(None)), default=F("result"), output_field=JSONField())
+    return jobs_of(owner).defer("result").annotate(listed_result=listed)
 
 
 def job_of(owner: str, text: str) -> Job:
@@ -52,6 +59,12 @@ def job_renewed(uuid: UUID) -> Renewed | None:
         return None
     headers = {"Retry-After": None} if job.is_finished else {}
     return Renewed(orjson.dumps(job_document(job, now=timezone.now())), headers)
+
+
+def listed_job_document(job: Job, *, now: datetime) -> Document:
+    """Return what a list shows of a job. job: of `listed_jobs_of`."""
+    job.result = getattr(job, "listed_result", None)
+    return job_document(job, now=now)
 
 
 def job_document(job: Job, *, now: datetime) -> Document:

@@ -54,7 +54,7 @@ class JobKind:
     progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same
     time in the whole installation. attempts: after so many the job is failed. endpoint: the URL name of the call that
     submits it; "" for a kind that only schedules submit. scope, sensitivity, audit_class, cost: of that call, as in
-    `ratelimit.access.table.Access`.
+    `ratelimit.access.table.Access`. is_result_large: lists of jobs have null in its place.
     """
 
     name: str
@@ -69,6 +69,7 @@ class JobKind:
     attempts: int = 20
     audit_class: str = ""
     cost: str = "one"
+    is_result_large: bool = False
 
 
 JOB_KINDS: Need[Mapping[str, JobKind]] = Need("jobs.kinds.JOB_KINDS")

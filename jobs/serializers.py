@@ -52,7 +52,9 @@ class JobSerializer(serializers.Serializer[Any]):
     state = serializers.ChoiceField(list(STATES))
     progress = ProgressSerializer()
     parameters = serializers.DictField(help_text="As they were submitted.")
-    result = _ObjectOrNull(help_text="null until the job has succeeded.")
+    result = _ObjectOrNull(
+        help_text="null until the job has succeeded. Lists have null for kinds with large results."
+    )
     error = _ObjectOrNull(help_text="The problem with which the job failed, else null.")
     created_by = serializers.CharField(help_text="Who submitted it.")
     created_at = serializers.DateTimeField()

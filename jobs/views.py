@@ -20,7 +20,14 @@ from http_requests.parsers import request_document
 from http_requests.waiting import AnswerWait, prefer_header, preferred_wait
 from http_requests.wsgi_variables import ANSWER_WAIT
 from idempotency.answers import REPLAYED, Document, answer_once, keyed_call
-from jobs.documents import job_document, job_of, job_renewed, jobs_of
+from jobs.documents import (
+    job_document,
+    job_of,
+    job_renewed,
+    jobs_of,
+    listed_job_document,
+    listed_jobs_of,
+)
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import AWAITED, STATES, Job
 from jobs.serializers import JOB, JobSerializer
@@ -93,11 +100,11 @@ class JobsViewSet(GenericViewSet[Job]):
         examples=[OpenApiExample("A job", value=JOB, response_only=True)],
     )
     def list(self, request: Request) -> Response:
-        """One's own jobs, newest first."""
+        """One's own jobs, newest first. `result` is null for backtests, what-if and rebalances: get the job for it."""
         single_parameters(request.GET, (*JobFilter.base_filters, *PAGE_PARAMETERS, "format"))
         pagination, now = JobPagination(), timezone.now()
-        jobs = pagination.paginate_queryset(self.filter_queryset(jobs_of(_owner(request))), request)
-        documents = [job_document(job, now=now) for job in jobs]
+        jobs = pagination.paginate_queryset(self.filter_queryset(listed_jobs_of(_owner(request))), request)
+        documents = [listed_job_document(job, now=now) for job in jobs]
         return Response(pagination.envelope(documents), headers={"Cache-Control": "no-store"})
 
     @extend_schema(operation_id="job", summary="Get a job", parameters=[_ID, PREFER], examples=[_RUNNING])

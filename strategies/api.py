@@ -1,12 +1,13 @@
 """Backtests over HTTP: the job that runs one, its endpoints, and its page in a browser."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import msgspec
 import orjson
 from django.conf import settings
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.renderers import JSONRenderer
@@ -14,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from http_requests.parameters import single_parameters
+from http_requests.parsers import request_document
 from jobs.documents import job_of, jobs_of
 from jobs.exceptions import UnknownJob
 from jobs.kinds import Document, JobKind, Run
@@ -39,6 +41,8 @@ from store.instant_text import format_instant
 from strategies.honesty import honesty_document, honesty_of
 from strategies.inputs import BacktestInput, inputs_of_job
 from strategies.outcome import document_bytes, outcome_of
+from trades.stores import market_store
+from trading.market.market import Market
 
 # Of a backtest's trades and signals a job keeps so many.
 MOST_ROWS = 1_000
@@ -47,25 +51,24 @@ _HUNDRED = 100
 _EXAMPLE = {
     "strategy": "crossover",
     "symbols": ["DEMOA", "DEMOB"],
-    "start": "2025-01-06",
-    "end": "2025-01-11",
     "parameters": {"fast": 10, "slow": 30},
 }
+_WEEK = {**_EXAMPLE, "start": "2030-01-07", "end": "2030-01-12"}
 _ROW: Document = {
     "id": JOB["id"],
     "state": "succeeded",
     "created_at": JOB["created_at"],
     "strategy": "crossover",
     "symbols": ["DEMOA", "DEMOB"],
-    "start": "2025-01-06",
-    "end": "2025-01-11",
+    "start": _WEEK["start"],
+    "end": _WEEK["end"],
     "progress_pct": 100,
     "figures": {"trades": 12, "pnl": 152.5, "return_pct": 0.15, "max_dd": 0.4, "sharpe": 1.7},
 }
 _JOB = {
     **JOB,
     "kind": "backtest",
-    "parameters": _EXAMPLE,
+    "parameters": _WEEK,
     "progress": {**JOB["progress"], "done": 40, "total": _HUNDRED, "unit": "per cent"},
 }
 _ID = OpenApiParameter(
@@ -86,6 +89,9 @@ def backtest(run: Run) -> Document:
     if is_tested:
         document["honesty"] = honesty_document(honesty_of(inputs, reader, progress))
     run.progress(_HUNDRED, _HUNDRED)
+    performance = document["performance"]
+    # The list reads the figures here, and not the whole result.
+    run.leave({"figures": {name: performance[name] for name in _FIGURES}})
     result: Document = msgspec.json.decode(document_bytes(document))
     return result
 
@@ -114,6 +120,7 @@ BACKTEST = JobKind(
     at_once=1,
     attempts=3,
     cost="stream",
+    is_result_large=True,
 )
 
 
@@ -221,7 +228,8 @@ class BacktestsViewSet(SubmissionViewSet):
         request=BacktestInput,
         responses={202: JobSerializer},
         examples=[
-            OpenApiExample("A week", value=_EXAMPLE, request_only=True),
+            OpenApiExample("All that is stored", value=_EXAMPLE, request_only=True),
+            OpenApiExample("A week", value=_WEEK, request_only=True),
             OpenApiExample("The job", value=_JOB, response_only=True, status_codes=["202"]),
         ],
     )
@@ -232,22 +240,28 @@ class BacktestsViewSet(SubmissionViewSet):
         """
         return self.submit(request)
 
+    def parameters(self, request: Request) -> Document:
+        """Return the job's parameters, with a period. Raises ValidationError, also for symbols without rows in it."""
+        context = {"market": Market(market_store()), "now_ns": time.time_ns()}
+        serializer = BacktestInput(data=request_document(request), context=context)
+        serializer.is_valid(raise_exception=True)
+        parameters: Document = serializer.validated_data
+        return parameters
+
 
 def _backtests_of(request: Request) -> QuerySet[Job]:
     """Return the caller's backtests without their results, which are large."""
-    jobs = jobs_of(cast("Caller", request.user).family).filter(kind=BACKTEST.name).defer("result")
-    return jobs.annotate(**{f"figure_{name}": F(f"result__performance__{name}") for name in _FIGURES})
+    return jobs_of(cast("Caller", request.user).family).filter(kind=BACKTEST.name).defer("result")
 
 
 def _row(job: Job) -> Document:
-    figures = {name: getattr(job, f"figure_{name}") for name in _FIGURES}
     return {
         "id": str(job.uuid),
         "state": job.state,
         "created_at": format_instant(job.created_at),
         **{name: job.parameters.get(name) for name in ("strategy", "symbols", "start", "end")},
         "progress_pct": job.done,
-        "figures": None if figures["trades"] is None else figures,
+        "figures": job.note.get("figures"),
     }
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -11,12 +11,15 @@ from rest_framework import serializers
 from http_requests.field_errors import KnownFieldsSerializer
 from http_requests.json_fields import Amount, Flag, Text, Word
 from store.currencies import CURRENCIES
+from store.protocol import Window
 from store.reading import Reader
 from store.symbols import InvalidSymbol, parse_symbol
-from store.timestamps import InvalidTimestamp, parse_timestamp
+from store.timestamps import SECOND_NS, InvalidTimestamp, format_timestamp, parse_timestamp
 from strategies.backtest import BacktestInputs
 from strategies.catalogue import SHIPPED, parameters_of, strategy_named
 from strategies.exceptions import InvalidParameters
+from strategies.stored import first_day_ns, symbol_refusals
+from strategies.strategy import StrategyParameters
 from trading.api.account_inputs import MOST_MONEY, RiskConfigInput, SomeLimitsInput
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
@@ -48,12 +51,22 @@ class _Object(serializers.JSONField):
 
 
 class BacktestInput(KnownFieldsSerializer):
-    """A strategy, a period, and all that decides what comes of it. Its validated data are JSON values, for a job."""
+    """A strategy, a period, and all that decides what comes of it. Its validated data are JSON values, for a job.
+
+    Context: `market`, whose store has the rows; `now_ns`.
+    """
+
+    most_symbols: ClassVar[int | None] = MOST_SYMBOLS
+    most_bars: ClassVar[int | None] = MOST_BARS
 
     strategy = Word([*SHIPPED])
     symbols = serializers.ListField(child=Text(max_length=64), help_text=f"At most {MOST_SYMBOLS}.")
-    start = Text(max_length=40, help_text="When orders begin: ISO 8601, UTC without an offset.")
-    end = Text(max_length=40, help_text="Likewise, exclusive.")
+    start = Text(
+        max_length=40,
+        required=False,
+        help_text="When orders begin: ISO 8601, UTC without an offset. Default: the first date with rows of a symbol.",
+    )
+    end = Text(max_length=40, required=False, help_text="Likewise, exclusive. Default: now.")
     parameters = _Object(required=False, help_text="Of the strategy. A missing one has its default.")
     cash = Amount(
         low=Decimal(0),
@@ -89,8 +102,8 @@ class BacktestInput(KnownFieldsSerializer):
 
     def validate_symbols(self, symbols: list[str]) -> list[str]:
         """Return the symbols, each once. Refuse none, too many, and what can be no symbol."""
-        if not 1 <= len(symbols) <= MOST_SYMBOLS:
-            raise _refusal(f"give 1 to {MOST_SYMBOLS} symbols", "out_of_range")
+        if not symbols or (self.most_symbols is not None and len(symbols) > self.most_symbols):
+            raise _refusal(f"give 1 to {self.most_symbols} symbols", "out_of_range")
         try:
             return list(dict.fromkeys(map(parse_symbol, symbols)))
         except InvalidSymbol as error:
@@ -103,23 +116,48 @@ class BacktestInput(KnownFieldsSerializer):
         return _instant(text)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse wrong parameters of the strategy, contradictory limits, and a period that is empty or too long."""
-        length_ns = parse_timestamp(attrs["end"]) - parse_timestamp(attrs["start"])
-        if length_ns <= 0:
-            raise serializers.ValidationError({"end": ["must be later than start"]}, code="invalid_range")
-        try:
-            parameters = parameters_of(strategy_named(attrs["strategy"]), attrs.get("parameters", {}))
-        except InvalidParameters as error:
-            raise serializers.ValidationError({"parameters": _at_its_field(str(error))}) from error
-        bars = length_ns // parameters.interval_ns * len(attrs["symbols"])
-        if bars > MOST_BARS:
-            message = f"{bars:,} bars are too many: at most {MOST_BARS:,}; ask for a shorter period"
-            raise serializers.ValidationError({"end": [message]}, code="out_of_range")
+        """Refuse what cannot be run: wrong parameters, contradictory limits, an unfit period, symbols without rows."""
+        parameters = _parameters(attrs)
         _config(attrs.get("config", {}))
+        window = self._period(attrs)
+        self._check_length(window, parameters, len(attrs["symbols"]))
+        self._refuse(symbol_refusals(self.context["market"], attrs["symbols"], window))
         return _DEFAULTS | {
             name: _json_number(value) if isinstance(value, Decimal) else value
             for name, value in attrs.items()
         }
+
+    def _period(self, attrs: dict[str, Any]) -> Window:
+        """Return the period, and set its bounds that were not given."""
+        if "start" not in attrs:
+            first_ns = first_day_ns(self.context["market"], attrs["symbols"])
+            if first_ns is None:
+                self._refuse(symbol_refusals(self.context["market"], attrs["symbols"]))
+            else:
+                attrs["start"] = format_timestamp(first_ns)
+        attrs.setdefault("end", format_timestamp(self.context["now_ns"] // SECOND_NS * SECOND_NS))
+        start_ns, end_ns = (parse_timestamp(attrs[name]) for name in ("start", "end"))
+        if start_ns >= end_ns:
+            raise serializers.ValidationError({"end": ["must be later than start"]}, code="invalid_range")
+        return Window(start_ns, end_ns)
+
+    def _check_length(self, window: Window, parameters: StrategyParameters, symbols: int) -> None:
+        bars = (window.end_ns - window.start_ns) // parameters.interval_ns * symbols
+        if self.most_bars is not None and bars > self.most_bars:
+            message = f"{bars:,} bars are too many: at most {self.most_bars:,}; ask for a shorter period"
+            raise serializers.ValidationError({"end": [message]}, code="out_of_range")
+
+    def _refuse(self, refusals: list[tuple[str, str]]) -> None:
+        if refusals:
+            errors = [serializers.ErrorDetail(message, code) for code, message in refusals]
+            raise serializers.ValidationError({"symbols": errors})
+
+
+class UnboundedBacktestInput(BacktestInput):
+    """A backtest of any size, which no server runs."""
+
+    most_symbols = None
+    most_bars = None
 
 
 def inputs_of_job(parameters: Mapping[str, Any], reader: Reader) -> BacktestInputs:
@@ -138,6 +176,13 @@ def inputs_of_job(parameters: Mapping[str, Any], reader: Reader) -> BacktestInpu
         slippage_basis_points=_decimal_or_none(parameters.get("slippage_basis_points")),
         knowledge=parameters["knowledge"],
     )
+
+
+def _parameters(attrs: Mapping[str, Any]) -> StrategyParameters:
+    try:
+        return parameters_of(strategy_named(attrs["strategy"]), attrs.get("parameters", {}))
+    except InvalidParameters as error:
+        raise serializers.ValidationError({"parameters": _at_its_field(str(error))}) from error
 
 
 def _config(limits: Mapping[str, Any]) -> RiskConfig:

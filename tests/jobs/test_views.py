@@ -137,3 +137,14 @@ def test_ended_jobs_are_deleted_after_their_time(own, settings) -> None:
     assert Job.objects.count() == 2
     jobs_delete_old(now=timezone.now() + timedelta(days=31))
     assert [job.state for job in Job.objects.all()] == ["queued"]
+
+
+def test_a_list_has_no_large_results(api: Api, own) -> None:
+    for is_large in (False, True):
+        job = own(parameters={"upto": 1}, is_result_large=is_large)
+        run_job(job.uuid)
+        [listed] = answer(api.get(JOBS))["jobs"]
+        alone = answer(api.get(f"{JOBS}/{job.uuid}"))
+        assert alone["result"] == {"counted": 1}
+        assert listed == alone | ({"result": None} if is_large else {})
+        Job.objects.all().delete()

@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from jobs.models import Job
 from jobs.run import run_job
 from jobs.services import job_submit
+from store.instruments import FUTURE, Instrument
 from strategies.catalogue import SHIPPED, parameters_of
 from strategies.outcome import document_bytes
 from tests.api_client import Api, answer, problem
+from tests.store_settings import IS_OF_FILES, stores_at
 from tests.strategies.past import random_market
 from tests.trading.calls import post, trader
+from trades.stores import market_store
 
+pytestmark = pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files")
 BACKTESTS = "/backtests"
 BODY = {
     "strategy": "crossover",
@@ -28,6 +32,7 @@ BODY = {
     "config": {"latency_ms": 100},
     "fee_basis_points": 2.5,
 }
+_OPTION = {"start": "--from", "end": "--to"}
 COMMAND = (
     *("crossover", "A-USD", "--from", "2025-01-06", "--to", "2025-01-06T04:00:00Z", "--json"),
     *("--set", "fast=3", "slow=8", "--limit", "latency_ms=100", "--fee", "2.5"),
@@ -40,8 +45,9 @@ def reader(api: Api) -> Api:
 
 
 @pytest.fixture
-def past(tmp_path: Path, settings: Any) -> None:
+def past(api: Api, tmp_path: Path, settings: Any) -> None:
     settings.DATA_DIR = tmp_path / "data"
+    settings.MARKET_STORES = stores_at(settings.DATA_DIR)
     random_market(settings.DATA_DIR, random.Random(7), minutes=240)
 
 
@@ -98,7 +104,7 @@ def test_the_strategies_are_listed_with_what_they_can_be_told(reader: Api):
         assert parameters_of(SHIPPED[each["name"]], defaults) == SHIPPED[each["name"]].Parameters()
 
 
-def test_others_and_other_jobs_are_not_there(reader: Api):
+def test_others_and_other_jobs_are_not_there(past: None, reader: Api):
     now = timezone.now()
     [mine] = {job.owner for job in [Job.objects.get(uuid=answer(post(reader, BACKTESTS, BODY))["id"])]}
     other_kind = job_submit(kind="what_if", parameters={}, owner=mine, created_by="test", now=now)
@@ -135,6 +141,62 @@ def test_a_wrong_body_is_refused_at_the_call(reader: Api, changes: dict[str, Any
     assert refused.status_code == 422, refused.content
     [error] = answer(refused)["errors"]
     assert (error["path"], error["code"]) == (path, code)
+
+
+def test_without_a_period_it_is_of_all_that_is_stored(past: None, reader: Api, time_machine: Any):
+    time_machine.move_to("2025-01-06T03:30:00.5Z", tick=False)
+    body = {name: value for name, value in BODY.items() if name not in {"start", "end"}}
+    parameters = answer(post(reader, BACKTESTS, body))["parameters"]
+    assert (parameters["start"], parameters["end"]) == ("2025-01-06T00:00:00Z", "2025-01-06T03:30:00Z")
+
+
+@pytest.mark.parametrize(
+    ("changes", "codes"),
+    [
+        ({"symbols": ["A-USD", "NOPE"]}, ["unknown_symbol"]),
+        ({"symbols": ["NOPE"], "start": None, "end": None}, ["unknown_symbol"]),
+        ({"symbols": ["DECLARED"], "start": None}, ["no_data"]),
+        ({"symbols": ["DECLARED", "A-USD"]}, ["no_data"]),
+        ({"start": "2025-01-05", "end": "2025-01-06", "symbols": ["B-USD", "C-USD"]}, ["no_data", "no_data"]),
+        ({"symbols": ["A-USD", "FUTURE"]}, ["not_tradable"]),
+    ],
+    ids=["unknown", "no-period", "no-rows", "one-without-rows", "other-days", "not-traded"],
+)
+def test_symbols_that_it_cannot_have_are_refused(
+    past: None, reader: Api, changes: dict[str, Any], codes: list[str]
+):
+    for each in (Instrument("DECLARED"), Instrument("FUTURE", instrument_class=FUTURE)):
+        market_store().set_instrument(each)
+    body = {name: value for name, value in {**BODY, **changes}.items() if value is not None}
+    refused = post(reader, BACKTESTS, body)
+    assert refused.status_code == 422, refused.content
+    errors = answer(refused)["errors"]
+    assert [(each["path"], each["code"]) for each in errors] == [("symbols", code) for code in codes]
+    options = [item for name in ("start", "end") if name in body for item in (_OPTION[name], body[name])]
+    with pytest.raises(CommandError) as said:
+        call_command("backtest", body["strategy"], *body["symbols"], *options)
+    assert str(said.value).splitlines() == [f"SYMBOL: {each['message']}" for each in errors]
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ("--set=fast=x", "--set fast: crossover: Expected `int`, got `str` - at `$.fast`"),
+        ("--limit=halt=1", "--limit danger: "),
+        ("--limit=latency=1", "--limit latency: is not a field"),
+        ("--cash=0", "--cash: must be above 0"),
+        ("--currency=XXX", "--currency: must be one of"),
+        ("--fee=much", "--fee: must be a number"),
+        ("--from=soon", "--from: not an ISO 8601"),
+        ("--to=2025-01-06", "--to: must be later than start"),
+        ("--set=fast", "fast: give NAME=VALUE"),
+    ],
+    ids=lambda value: value.split("=")[0] if value.startswith("--") and "=" in value else "",
+)
+def test_the_command_refuses_what_the_call_refuses(past: None, option: str, line: str):
+    with pytest.raises(CommandError) as said:
+        call_command("backtest", "crossover", "A-USD", "--from=2025-01-06", option)
+    assert str(said.value).startswith(line)
 
 
 def test_who_may_not_read_accounts_may_run_none(api: Api):

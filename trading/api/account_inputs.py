@@ -10,6 +10,7 @@ from rest_framework import serializers
 from http_requests.field_errors import KnownFieldsSerializer
 from http_requests.json_fields import Amount, Flag, Integer, Pattern, Text, Word
 from store.currencies import CURRENCIES
+from store.exceptions import UnknownSymbol
 from store.timestamps import InvalidTimestamp, parse_timestamp
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
@@ -81,13 +82,15 @@ class StrategyInput(KnownFieldsSerializer):
     )
 
     def validate_symbols(self, symbols: list[str]) -> list[str]:
-        """Return the canonical symbols, each once. Refuse those that are not traded here."""
+        """Return the canonical symbols, each once. Refuse those that are unknown or not traded here."""
         found = list(dict.fromkeys(map(symbol_canonical, symbols)))
         for symbol in found:
+            if not market().is_known(symbol):
+                raise serializers.ValidationError(str(UnknownSymbol(symbol)), code=UnknownSymbol.code)
             try:
                 market().terms(symbol)
             except NotTradable as error:
-                raise serializers.ValidationError(str(error), code="unfit") from error
+                raise serializers.ValidationError(str(error), code=error.code) from error
         return found
 
     def validate(self, attrs: dict[str, Any]) -> Any:

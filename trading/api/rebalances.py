@@ -200,6 +200,7 @@ REBALANCE = JobKind(
     turn=lambda parameters: f"rebalance:{parameters['account']}",
     # Each waits for the market, and takes one of the installation's JOB_THREADS.
     at_once=4,
+    is_result_large=True,
 )
 
 

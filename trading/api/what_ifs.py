@@ -51,6 +51,7 @@ WHAT_IF = JobKind(
     at_once=1,
     attempts=3,
     cost="stream",
+    is_result_large=True,
 )
 
 

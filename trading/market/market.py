@@ -60,6 +60,12 @@ class Market:
         """Return a symbol's instrument."""
         return self.store.instrument(symbol)
 
+    def is_known(self, symbol: str) -> bool:
+        """Return whether a symbol's instrument is declared, or trades, quotes or bars of it are stored."""
+        return bool(self.store.declared_instruments(symbol=symbol)) or any(
+            head_of(self.store, dataset, symbol) != NO_COMMIT for dataset in (TRADES, QUOTES, BARS)
+        )
+
     def terms(self, symbol: str) -> Terms:
         """Return the terms on which an instrument is traded: those of its class, its own, and those declared.
 

@@ -1,29 +1,42 @@
 """`manage.py backtest STRATEGY SYMBOL… --from --to`."""
 
 import sys
+import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from contextlib import suppress
 from typing import Any
 
-import msgspec
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from http_requests.exceptions import FieldError
+from http_requests.field_errors import field_errors
 from stats.market_data.intervals.regular_days import regular_days
 from store import open_store
 from store.exceptions import StorageError
 from store.reading import Reader
-from store.timestamps import format_timestamp, parse_timestamp
+from store.timestamps import format_timestamp
 from strategies.backtest import BacktestInputs
 from strategies.catalogue import SHIPPED
 from strategies.exceptions import StrategyError
 from strategies.honesty import Decision, Honesty, honesty_of
+from strategies.inputs import UnboundedBacktestInput, inputs_of_job
 from strategies.outcome import document_bytes, outcome_of
-from trading.core.configuration import RiskConfig
 from trading.exceptions import TradingError
+from trading.market.market import Market
 
 _BAR = 40
+# The options of a body's fields that are called otherwise.
+_OPTIONS = {
+    "symbols": "SYMBOL",
+    "parameters": "--set",
+    "config": "--limit",
+    "start": "--from",
+    "end": "--to",
+    "fee_basis_points": "--fee",
+    "slippage_basis_points": "--slippage",
+}
 _FIGURES = (
     ("trades", "trades", "{:,}"),
     ("win_rate", "win rate", "{:.1%}"),
@@ -48,9 +61,11 @@ class Command(BaseCommand):
         parser.add_argument("strategy", choices=sorted(SHIPPED))
         parser.add_argument("symbols", nargs="+", metavar="SYMBOL")
         parser.add_argument(
-            "--from", dest="start", required=True, help="a date or time, UTC unless it has an offset"
+            "--from",
+            dest="start",
+            help="a date or time, UTC unless it has an offset (default: the first date with rows)",
         )
-        parser.add_argument("--to", dest="end", required=True, help="likewise, exclusive")
+        parser.add_argument("--to", dest="end", help="likewise, exclusive (default: now)")
         parser.add_argument("--cash", default="100000", help="what the account begins with (default 100000)")
         parser.add_argument("--currency", default="USD")
         parser.add_argument(
@@ -112,20 +127,32 @@ class Command(BaseCommand):
 
 
 def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
-    limits = dict(_pair(each) for each in options["limit"])
-    return BacktestInputs(
-        strategy=options["strategy"],
-        symbols=tuple(dict.fromkeys(reader.symbol(each) for each in options["symbols"])),
-        start_ns=parse_timestamp(options["start"]),
-        end_ns=parse_timestamp(options["end"]),
-        parameters=dict(_pair(each) for each in options["set"]),
-        cash=_decimal("cash", options["cash"]),
-        currency=options["currency"],
-        config=msgspec.convert(limits, RiskConfig, strict=False),
-        fee_basis_points=_decimal_or_none("fee", options["fee"]),
-        slippage_basis_points=_decimal_or_none("slippage", options["slippage"]),
-        knowledge=options["knowledge"],
-    )
+    """Return the inputs that the options mean, judged as the body of a call is. Raises CommandError."""
+    body = {
+        "strategy": options["strategy"],
+        "symbols": options["symbols"],
+        "start": options["start"],
+        "end": options["end"],
+        "parameters": dict(map(_pair, options["set"])),
+        "cash": _value(options["cash"]),
+        "currency": options["currency"],
+        "config": {name: _value(text) for name, text in map(_pair, options["limit"])},
+        "fee_basis_points": _value(options["fee"]),
+        "slippage_basis_points": _value(options["slippage"]),
+        "knowledge": options["knowledge"],
+    }
+    context = {"market": Market(reader.store), "now_ns": time.time_ns()}
+    given = {name: value for name, value in body.items() if value is not None}
+    serializer = UnboundedBacktestInput(data=given, context=context)
+    if not serializer.is_valid():
+        raise CommandError("\n".join(map(_refusal_line, field_errors(serializer.errors))))
+    return inputs_of_job(serializer.validated_data, reader)
+
+
+def _refusal_line(error: FieldError) -> str:
+    field, _, name = error.path.partition(".")
+    option = _OPTIONS.get(field, f"--{field}")
+    return f"{option} {name}: {error.message}" if name else f"{option}: {error.message}"
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -135,15 +162,12 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _decimal_or_none(name: str, text: str | None) -> Decimal | None:
-    return None if text is None else _decimal(name, text)
-
-
-def _decimal(name: str, text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise CommandError(f"{name} {text} is no number") from None
+def _value(text: str | None) -> float | int | str | None:
+    """Return a number as JSON has it; another text unchanged."""
+    for kind in (int, float):
+        with suppress(ValueError, TypeError):
+            return kind(text or "")
+    return text
 
 
 def _table(document: Mapping[str, Any]) -> Iterator[str]:
