@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from marketdata_client import calls, history
+from marketdata_client import calls, history, trading
 from marketdata_client.bodies import BodyDecoder
 from marketdata_client.client import (
     ERROR_BYTES,
@@ -21,7 +21,7 @@ from marketdata_client.errors import BadAnswer, Refused, Unreachable
 from marketdata_client.exchange import document
 from marketdata_client.history import EQUITIES, Query, Symbols
 from marketdata_client.ingesting import Ingest, Ingested, Row, ingested
-from marketdata_client.jobs import Job, ProgressBar, job_call, job_result
+from marketdata_client.jobs import Job, job_call, job_result, shown_progress
 from marketdata_client.journal import Journal
 from marketdata_client.live import Frame, Subscription, followed, frames
 from marketdata_client.site import Options, Parameter, Site, make_site
@@ -170,12 +170,42 @@ class AsyncClient:
 
     async def wait(self, job_id: str, *, on_progress: Callable[[Job], object] | None = None) -> Any:
         """See `Client.wait`."""
-        shown = ProgressBar() if on_progress is None else None
-        try:
-            return await self.run(job_result(self.site, job_id, on_progress or shown or (lambda _: None)))
-        finally:
-            if shown is not None:
-                shown.close()
+        with shown_progress(on_progress) as tell:
+            return await self.run(job_result(self.site, job_id, tell))
+
+    async def portfolio(self, *, account: str | None = None) -> dict[str, Any]:
+        """See `Client.portfolio`."""
+        return await self.run(trading.portfolio(self.site, account))
+
+    async def order(
+        self,
+        symbol: str,
+        side: str,
+        quantity: float,
+        *,
+        account: str | None = None,
+        client_order_id: str | None = None,
+        **terms: Any,
+    ) -> dict[str, Any]:
+        """See `Client.order`."""
+        body = {"symbol": symbol, "side": side, "quantity": quantity, **terms}
+        return await self.run(trading.order_placed(self.site, body, account, client_order_id))
+
+    async def cancel(self, order_id: str, *, account: str | None = None) -> dict[str, Any]:
+        """See `Client.cancel`."""
+        return await self.run(trading.order_cancelled(self.site, order_id, account))
+
+    async def backtest(
+        self,
+        strategy: str,
+        symbols: Sequence[str],
+        *,
+        on_progress: Callable[[Job], object] | None = None,
+        **terms: Any,
+    ) -> Any:
+        """See `Client.backtest`."""
+        with shown_progress(on_progress) as tell:
+            return await self.run(trading.backtested(self.site, strategy, symbols, terms, tell))
 
     async def run(self, flow: Flow[T]) -> T:
         """Do a flow's steps, and return its result."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import httpx
 
-from marketdata_client import calls, history
+from marketdata_client import calls, history, trading
 from marketdata_client.bodies import BodyDecoder
 from marketdata_client.errors import BadAnswer, Refused, Unreachable
 from marketdata_client.exchange import document
 from marketdata_client.history import EQUITIES, Query, Symbols
 from marketdata_client.ingesting import Ingest, Ingested, Row, ingested
-from marketdata_client.jobs import Job, ProgressBar, job_call, job_result
+from marketdata_client.jobs import Job, job_call, job_result, shown_progress
 from marketdata_client.journal import Journal
 from marketdata_client.live import Frame, Subscription, followed, frames
 from marketdata_client.site import Options, Parameter, Site, make_site
@@ -201,12 +201,50 @@ class Client:
 
         Raises `JobFailed`.
         """
-        shown = ProgressBar() if on_progress is None else None
-        try:
-            return self.run(job_result(self.site, job_id, on_progress or shown or (lambda _: None)))
-        finally:
-            if shown is not None:
-                shown.close()
+        with shown_progress(on_progress) as tell:
+            return self.run(job_result(self.site, job_id, tell))
+
+    def portfolio(self, *, account: str | None = None) -> dict[str, Any]:
+        """Return an account's positions, equity and cash. account: None for the only one that the key sees."""
+        return self.run(trading.portfolio(self.site, account))
+
+    def order(
+        self,
+        symbol: str,
+        side: str,
+        quantity: float,
+        *,
+        account: str | None = None,
+        client_order_id: str | None = None,
+        **terms: Any,
+    ) -> dict[str, Any]:
+        """Place an order, and return it as it was accepted. Raises `InvalidRequest` if a check of risk fails.
+
+        side: `buy` or `sell`. terms: `type` (`market`), `limit_price`, `stop_loss` and others of docs/trading.md. It is
+        placed once, also if the call is sent again; with a `client_order_id` also if the program is started again.
+        """
+        body = {"symbol": symbol, "side": side, "quantity": quantity, **terms}
+        return self.run(trading.order_placed(self.site, body, account, client_order_id))
+
+    def cancel(self, order_id: str, *, account: str | None = None) -> dict[str, Any]:
+        """Ask for the cancel of an order, and return it; the engine cancels it."""
+        return self.run(trading.order_cancelled(self.site, order_id, account))
+
+    def backtest(
+        self,
+        strategy: str,
+        symbols: Sequence[str],
+        *,
+        on_progress: Callable[[Job], object] | None = None,
+        **terms: Any,
+    ) -> Any:
+        """Run a strategy over the past, and return the result: `performance`, `trades`, `signals`, `inputs`.
+
+        terms: `start`, `end`, `parameters` and others of docs/strategies.md; without a period all that is stored. Shows
+        a bar, as `wait` does. Raises `JobFailed`, and `InvalidRequest` for wrong terms.
+        """
+        with shown_progress(on_progress) as tell:
+            return self.run(trading.backtested(self.site, strategy, symbols, terms, tell))
 
     def run(self, flow: Flow[T]) -> T:
         """Do a flow's steps, and return its result."""

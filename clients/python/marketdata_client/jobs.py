@@ -1,6 +1,7 @@
 """Waits for jobs: work that the server does after it has answered."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from marketdata_client.bodies import object_in
@@ -70,6 +71,19 @@ class ProgressBar:
         """Leave the terminal as it was."""
         if self._progress is not None:
             self._progress.stop()
+
+
+@contextmanager
+def shown_progress(on_progress: Callable[[Job], object] | None) -> Iterator[Callable[[Job], object]]:
+    """Give what takes a job's states: the caller's function, else a bar, which is left at the end."""
+    if on_progress is not None:
+        yield on_progress
+        return
+    bar = ProgressBar()
+    try:
+        yield bar
+    finally:
+        bar.close()
 
 
 def _number(found: object) -> float | None:
