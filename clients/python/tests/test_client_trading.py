@@ -47,7 +47,12 @@ def test_an_order_is_filled_and_held(trader: Client, market: Market):
 
 
 def test_an_order_is_placed_once_and_cancelled(trader: Client):
-    terms = {"type": "limit", "limit_price": 60, "time_in_force": "gtc", "client_order_id": "mine-1"}
+    terms: dict[str, Any] = {
+        "type": "limit",
+        "limit_price": 60,
+        "time_in_force": "gtc",
+        "client_order_id": "mine-1",
+    }
     first, again = (trader.order("COIN", "buy", 1, **terms) for _ in range(2))
     assert first["id"] == again["id"]
     assert trader.cancel(first["id"])["id"] == first["id"]
