@@ -192,8 +192,7 @@ class Backtest:
         if self._bands is None or self._version != self._desk.version:
             self._version = self._desk.version
             state = self._desk.states[ACCOUNT]
-            marks = self._marks.marks(state, now_ns=self._clock.now_ns)
-            self._bands = bands_of(state, marks)
+            self._bands = bands_of(state, lambda: self._marks.marks(state, now_ns=self._clock.now_ns))
             if self._host.watches_rows:
                 self._bands |= dict.fromkeys(self.inputs.symbols, EVERY_ROW)
         return self._bands

@@ -39,6 +39,19 @@ class _Means(msgspec.Struct):
     slow: int = 0
     was_above: bool | None = None
 
+    def add(self, close: int, fast: int, slow: int) -> None:
+        """Add a close to the sums of the last `fast` and `slow` ones."""
+        closes, place = self.closes, self.next
+        if len(closes) == slow:
+            self.fast += close - closes[place - fast]
+            self.slow += close - closes[place]
+            closes[place] = close
+            self.next = place + 1 if place + 1 < slow else 0
+        else:
+            closes.append(close)
+            self.slow += close
+            self.fast += close - (closes[-1 - fast] if len(closes) > fast else 0)
+
 
 class CrossoverState(StrategyState):
     """The means of each symbol."""
@@ -59,9 +72,11 @@ class Crossover(Strategy):
         means = self.state.means.get(bar.symbol)
         if means is None:
             means = self.state.means[bar.symbol] = _Means()
-        if not self._add(means, round(bar.close * 1_000_000)):
+        fast, slow = self.parameters.fast, self.parameters.slow
+        means.add(round(bar.close * 1_000_000), fast, slow)
+        if len(means.closes) < slow:
             return
-        is_above = means.fast * self.parameters.slow > means.slow * self.parameters.fast
+        is_above = means.fast * slow > means.slow * fast
         was_above, means.was_above = means.was_above, is_above
         if was_above is None or is_above is was_above:
             return
@@ -70,21 +85,6 @@ class Crossover(Strategy):
             self.buy(bar.symbol, self.parameters.quantity or self._quantity(bar))
         elif not is_above and held:
             self.broker.close(bar.symbol)
-
-    def _add(self, means: _Means, close: int) -> bool:
-        """Add a close to the sums. Return whether there are enough."""
-        fast, slow, closes = self.parameters.fast, self.parameters.slow, means.closes
-        if len(closes) < slow:
-            closes.append(close)
-            means.slow += close
-            means.fast += close - (closes[-1 - fast] if len(closes) > fast else 0)
-            return len(closes) == slow
-        place = means.next
-        means.fast += close - closes[place - fast]
-        means.slow += close - closes[place]
-        closes[place] = close
-        means.next = place + 1 if place + 1 < slow else 0
-        return True
 
     def _quantity(self, bar: Bar) -> Decimal:
         return self.broker.equity * self.parameters.part / Decimal(repr(bar.close))

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from heapq import merge
-from itertools import repeat
+from itertools import chain, repeat
 from operator import itemgetter
 
 from store.arrays import Integers
@@ -17,6 +18,8 @@ _BARS_AT_ONCE = 1 << 15
 # Bars before the start are looked for so far back: sessions and weekends lie in between.
 _TIMES_BACK, _DAYS_BACK_NS = 5, 7 * DAY_NS
 _COLUMNS = ("open", "high", "low", "close", "volume")
+# As `Bar._make`, without a call of Python for each bar.
+_made = partial(tuple.__new__, Bar)
 
 
 def looked_back_ns(parameters: StrategyParameters) -> int:
@@ -42,11 +45,11 @@ class PastBars:
     as_of_ns: int | None = None
 
     def __iter__(self) -> Iterator[tuple[int, Bar]]:
-        streams = [self._stream(symbol) for symbol in sorted(self.settle_ns)]
+        streams = [chain.from_iterable(self._blocks(symbol)) for symbol in sorted(self.settle_ns)]
         return streams[0] if len(streams) == 1 else merge(*streams, key=itemgetter(0))
 
-    def _stream(self, symbol: str) -> Iterator[tuple[int, Bar]]:
-        """Yield the bars of a symbol."""
+    def _blocks(self, symbol: str) -> Iterator[Iterator[tuple[int, Bar]]]:
+        """Yield the bars of a symbol, in blocks that are read at once."""
         step_ns = max(_BARS_AT_ONCE // len(self.settle_ns), 1_024) * self.interval_ns
         for start_ns in range(self.start_ns, self.end_ns, step_ns):
             end_ns = min(start_ns + step_ns, self.end_ns)
@@ -62,5 +65,5 @@ class PastBars:
             ends_ns: Integers = bars.time_ns + self.interval_ns
             times = (bars.time_ns.tolist(), ends_ns.tolist())
             columns = (getattr(bars, name).tolist() for name in _COLUMNS)
-            made = map(Bar._make, zip(repeat(symbol), *times, *columns, strict=False))
-            yield from zip((ends_ns + self.settle_ns[symbol]).tolist(), made, strict=True)
+            made = map(_made, zip(repeat(symbol), *times, *columns, strict=False))
+            yield zip((ends_ns + self.settle_ns[symbol]).tolist(), made, strict=True)

@@ -1,5 +1,6 @@
 """Between which prices a row of a symbol changes nothing for an account. Rows inside are passed over unread."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from math import inf, nextafter
 
@@ -13,18 +14,21 @@ from trading.core.terms import maintenance_rate
 from trading.core.valuation import Marks, equity_of, maintenance_of
 
 
-def bands_of(state: AccountState, marks: Marks) -> dict[str, Band]:
-    """Return the band of each symbol that the account holds or orders.
+def bands_of(state: AccountState, marks_now: Callable[[], Marks]) -> dict[str, Band]:
+    """Return the band of each symbol that the account holds or orders. marks_now: is asked if they decide.
 
     Inside all of them no order fills or is triggered, and no mark is recorded: the equity moves by less than the step
     at which it is, reaches no other zone, and no margin call begins or ends. A row inside has no effect; one outside
     may have.
     """
-    held = {position.symbol for position in state.positions.values()}
     bands = {symbol: _quiet_for_orders(state.orders_of(symbol)) for symbol in state.symbols()}
+    held = {position.symbol for position in state.positions.values()}
+    if all(bands[symbol] is EVERY_ROW for symbol in held):
+        return bands
+    marks = marks_now()
     if not held <= marks.keys():
         return dict.fromkeys(bands, EVERY_ROW)
-    room = _room(state, marks) / len(held) if held else ZERO
+    room = _room(state, marks) / len(held)
     for symbol in held:
         mark = marks[symbol]
         is_foreign = any(

@@ -21,6 +21,8 @@ from trading.market.rows import LATE_NS, firm_quotes, ordinary_prints, quoted
 
 # So many rows are compared with a band at first; then twice as many, because a price that stayed inside may stay.
 _FIRST_ROWS = 256
+# So many rows ahead are looked through for the next that may matter.
+_ROWS_AHEAD = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,16 +188,16 @@ class Tape:
     instruments: Mapping[str, Instrument]
     logs: Collection[tuple[str, str]]
     _parts: Iterator[ReplayPart] = field(init=False)
-    _part: ReplayPart | None = field(init=False)
+    _part: ReplayPart | None = None
     _place: int = 0
     _taken_ns: int = 0
-    _logs: dict[int, LogPart] = field(default_factory=dict)
+    _logs: dict[tuple[str, str], LogPart] = field(default_factory=dict)
     _before: dict[tuple[str, str], LogPart] = field(default_factory=dict)
     _newest: dict[str, tuple[int, tuple[Quote | None, RowPrice | None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._parts = iter(self.replay)
-        self._part = next(self._parts, None)
+        self._turn()
 
     def next(self, bands: Mapping[str, Band], before_ns: int) -> MarketRow | None:
         """Return the next row that may matter and is known before an instant; None if there is none.
@@ -217,11 +219,12 @@ class Tape:
         return None
 
     def next_ns(self, bands: Mapping[str, Band]) -> int | None:
-        """Return when the next row that may matter is known, in this part; else when the part ends."""
+        """Return an instant until which no row that may matter is known; None if there are no rows any more."""
         if self._part is None:
             return None
-        found = self._first(bands, len(self._part))
-        return int(self._part.known_ns[-1 if found is None else found[0]])
+        end = min(self._place + _ROWS_AHEAD, len(self._part))
+        found = self._first(bands, end)
+        return int(self._part.known_ns[end - 1 if found is None else found[0]])
 
     def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
         """Pass over what is known up to an instant, and return the newest quote and the last price of a symbol."""
@@ -249,11 +252,10 @@ class Tape:
         return value if isinstance(value, Quote) else None, None if last is None else last[0].price(last[1])
 
     def _newest_in(self, dataset: str, symbol: str) -> tuple[LogPart, int] | None:
-        for log in self._present():
-            if (log.dataset, log.symbol) == (dataset, symbol):
-                index = log.newest(int(log.at.searchsorted(self._place)))
-                if index is not None:
-                    return log, index
+        log = self._logs.get((dataset, symbol))
+        index = None if log is None else log.newest(int(log.at.searchsorted(self._place)))
+        if log is not None and index is not None:
+            return log, index
         log_before = self._before.get((dataset, symbol))
         index = None if log_before is None else log_before.newest(len(log_before.at))
         return None if log_before is None or index is None else (log_before, index)
@@ -261,7 +263,7 @@ class Tape:
     def _first(self, bands: Mapping[str, Band], end: int) -> tuple[int, LogPart, int] | None:
         """Return the first row from the place on that may matter: its index in the part, its log, its index there."""
         found = None
-        for log in self._present():
+        for log in self._logs.values():
             band = bands.get(log.symbol)
             if band is None:
                 continue
@@ -272,19 +274,15 @@ class Tape:
                 found = end, log, index
         return found
 
-    def _present(self) -> list[LogPart]:
-        part = self._part
-        if part is None:
-            return []
-        if not self._logs:
-            for each in part.present:
-                if part.logs[each] in self.logs:
-                    self._logs[each] = LogPart(part, each, self.instruments[part.logs[each].symbol])
-        return list(self._logs.values())
-
     def _turn(self) -> None:
         """Go on to the next part."""
-        self._before |= {(log.dataset, log.symbol): log for log in self._present()}
-        self._logs = {}
+        self._before |= self._logs
         self._newest = {}
-        self._part, self._place = next(self._parts, None), 0
+        part = self._part = next(self._parts, None)
+        self._place = 0
+        logs = [] if part is None else [(each, part.logs[each]) for each in part.present]
+        self._logs = {
+            log: LogPart(part, each, self.instruments[log[1]])
+            for each, log in logs
+            if part is not None and log in self.logs
+        }

@@ -35,7 +35,7 @@ def key_with(installation: Installation, grant: str) -> str:
 
 
 def stock_database(installation: Installation) -> None:
-    """Store the keys that requests may read, rotate and revoke, and the job, the account and the order that they see."""
+    """Store the keys that requests may read, rotate and revoke, and the jobs, the account and the order that they see."""
     now = datetime.now(UTC).isoformat(" ")
     owner = f"key:{FAMILY}"
     job = {
@@ -44,7 +44,8 @@ def stock_database(installation: Installation) -> None:
         "done": 0, "note": "{}", "result": "{}", "attempts": 1, "cancel_requested": False, "not_before": now,
         "created_at": now, "finished_at": now,
     }  # fmt: skip
-    installation.insert("jobs_job", [job])
+    backtest = {"uuid": stock.BACKTEST.replace("-", ""), "kind": "backtest"}
+    installation.insert("jobs_job", [job, job | backtest])
     installation.insert("trading_account", [stock.ACCOUNT_ROW])
     installation.insert("trading_orderrow", [stock.ORDER_ROW])
     installation.insert("trading_targetmodel", [stock.MODEL_ROW])

@@ -89,6 +89,7 @@ DEPENDENT = {
 # Keys to read and to revoke, however often, and keys each of which is rotated once.
 FIRST_KEY, KEYS, FIRST_ROTATED_KEY, ROTATED_KEYS = 1_000, 50, 2_000, 2_000
 JOB = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11"
+BACKTEST = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f12"
 _ORDER = Order(
     id=examples.ORDER["id"],
     terms=OrderTerms(symbol=SYMBOL, side=Side.BUY, quantity=Decimal(1)),

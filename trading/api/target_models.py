@@ -128,6 +128,10 @@ class ModelsViewSet(TradingWrites, GenericViewSet[TargetModel]):
     pagination_class = ModelsPagination
     query_serializer_classes = {"list": query_form(None, "account"), "retrieve": AccountQuerySerializer}
 
+    def get_object(self) -> TargetModel:
+        """Return the model of a call. OPTIONS asks for it."""
+        return model_find(account=self.account_named(None, self.caller), name=self.kwargs["model"])
+
     def get_serializer_class(self) -> type[Serializer[Any]]:
         """Return the serializer with the fields of a browser's form."""
         return ModelInput if self.action == "update" else ModelSerializer

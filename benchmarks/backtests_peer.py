@@ -1,0 +1,148 @@
+"""A crossover by another program. Run as `python -m benchmarks.backtests_peer PROGRAM FILE QUANTITY`, in the peers' environment.
+
+FILE is of numpy: `open`, `high`, `low`, `close` of consecutive minutes, and `signal`: 1 where the strategy buys, -1 where it
+closes. Orders fill at the next open, without costs. Prints a JSON list: processor seconds of the run, fills, final equity.
+"""
+
+import json
+import sys
+import time
+from decimal import Decimal
+from typing import Any
+
+CASH = 1_000_000
+Answer = tuple[float, int, float]
+
+
+def by_backtesting(minutes: Any, quantity: int) -> Answer:
+    import pandas as pd
+    from backtesting import Backtest, Strategy
+
+    class Crossover(Strategy):
+        def init(self) -> None:
+            self.signal = self.I(lambda: minutes["signal"])
+
+        def next(self) -> None:
+            if self.signal[-1] > 0:
+                self.buy(size=quantity)
+            elif self.signal[-1] < 0:
+                self.position.close()
+
+    frame = pd.DataFrame({name.capitalize(): minutes[name] for name in ("open", "high", "low", "close")})
+    frame.index = pd.date_range("2020", periods=len(frame), freq="min")
+    test = Backtest(frame, Crossover, cash=CASH, commission=0)
+    began = time.process_time()
+    found = test.run()
+    seconds = time.process_time() - began
+    trades, still_open = len(found["_trades"]), len(found["_strategy"].trades)
+    return seconds, 2 * trades + still_open, float(found["Equity Final [$]"])
+
+
+def by_backtrader(minutes: Any, quantity: int) -> Answer:
+    import backtrader
+    import pandas as pd
+
+    class Feed(backtrader.feeds.PandasData):
+        lines = ("signal",)
+        params = (("signal", "signal"),)
+
+    class Crossover(backtrader.Strategy):
+        fills = 0
+
+        def next(self) -> None:
+            signal = self.data.signal[0]
+            if signal > 0:
+                self.buy(size=quantity)
+            elif signal < 0:
+                self.close()
+
+        def notify_order(self, order: Any) -> None:
+            self.fills += order.status == order.Completed
+
+    frame = pd.DataFrame({name: minutes[name] for name in ("open", "high", "low", "close", "signal")})
+    frame["volume"], frame.index = 0.0, pd.date_range("2020", periods=len(frame), freq="min")
+    cerebro = backtrader.Cerebro(stdstats=False)
+    cerebro.broker.setcash(CASH)
+    cerebro.adddata(Feed(dataname=frame))
+    cerebro.addstrategy(Crossover)
+    began = time.process_time()
+    (run,) = cerebro.run()
+    return time.process_time() - began, run.fills, float(cerebro.broker.getvalue())
+
+
+def by_nautilus(minutes: Any, quantity: int) -> Answer:
+    import pandas as pd
+    from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
+    from nautilus_trader.backtest.models import FillModel, LatencyModel
+    from nautilus_trader.config import LoggingConfig
+    from nautilus_trader.model.currencies import USD
+    from nautilus_trader.model.data import BarType
+    from nautilus_trader.model.enums import AccountType, OmsType, OrderSide
+    from nautilus_trader.model.identifiers import InstrumentId, Symbol, Venue
+    from nautilus_trader.model.instruments import Equity
+    from nautilus_trader.model.objects import Money, Price, Quantity
+    from nautilus_trader.persistence.wranglers import BarDataWrangler
+    from nautilus_trader.trading.strategy import Strategy
+
+    venue = Venue("SIM")
+    instrument = Equity(
+        instrument_id=InstrumentId(Symbol("TEST"), venue), raw_symbol=Symbol("TEST"), currency=USD, price_precision=2,
+        price_increment=Price.from_str("0.01"), lot_size=Quantity.from_int(1), ts_event=0, ts_init=0,
+    )  # fmt: skip
+    bar_type = BarType.from_str("TEST.SIM-1-MINUTE-LAST-EXTERNAL")
+
+    class Crossover(Strategy):
+        fills, place = 0, 0
+
+        def on_start(self) -> None:
+            self.subscribe_bars(bar_type)
+
+        def on_bar(self, bar: Any) -> None:
+            signal = minutes["signal"][self.place]
+            self.place += 1
+            if signal > 0:
+                self._order(OrderSide.BUY)
+            elif signal < 0 and not self.portfolio.is_flat(instrument.id):
+                self._order(OrderSide.SELL)
+
+        def _order(self, side: OrderSide) -> None:
+            self.submit_order(
+                self.order_factory.market(instrument.id, side, instrument.make_qty(Decimal(quantity)))
+            )
+
+        def on_order_filled(self, event: Any) -> None:
+            self.fills += 1
+
+    frame = pd.DataFrame({name: minutes[name] for name in ("open", "high", "low", "close")})
+    frame["volume"] = 1e6
+    frame.index = pd.date_range("2020-01-01T00:01", periods=len(frame), freq="min", tz="UTC")
+    bars = BarDataWrangler(bar_type, instrument).process(frame)
+    engine = BacktestEngine(BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True), run_analysis=False))
+    # An order comes after the bar's close, so that the next open fills it.
+    engine.add_venue(
+        venue, OmsType.NETTING, AccountType.MARGIN, [Money(CASH, USD)], base_currency=USD,
+        fill_model=FillModel(), latency_model=LatencyModel(base_latency_nanos=1), bar_execution=True,
+    )  # fmt: skip
+    engine.add_instrument(instrument)
+    engine.add_data(bars)
+    strategy = Crossover()
+    engine.add_strategy(strategy)
+    began = time.process_time()
+    engine.run()
+    seconds = time.process_time() - began
+    cash = float(engine.portfolio.account(venue).balance_total(USD).as_double())
+    held = float(engine.portfolio.net_position(instrument.id))
+    entered = [each.avg_px_open for each in engine.cache.positions_open()]
+    gain = (minutes["close"][-1] - entered[0]) * held if entered else 0.0
+    return seconds, strategy.fills, cash + gain
+
+
+PROGRAMS = {"backtesting": by_backtesting, "backtrader": by_backtrader, "nautilus": by_nautilus}
+
+
+if __name__ == "__main__":
+    import numpy as np
+
+    with np.load(sys.argv[2]) as file:
+        read = {name: file[name] for name in file.files}
+    print(json.dumps(PROGRAMS[sys.argv[1]](read, int(sys.argv[3]))))
