@@ -241,10 +241,12 @@ def value_for(operation: Operation, parameter: Parameter, rng: random.Random) ->
     if isinstance(operation.example, dict) and parameter.name in operation.example:
         # The body names the same thing once more.
         return str(operation.example[parameter.name])
-    if parameter.name == "job":
-        return stock.BACKTEST if operation.name == "backtest" else stock.JOB
-    if parameter.name == "key":
-        return stock.key_id_for(operation.name, rng)
+    if parameter.name in {"key", "job"}:
+        return (
+            stock.key_id_for(operation.name, rng)
+            if parameter.name == "key"
+            else stock.job_for(operation.name)
+        )
     if parameter.name in {"symbol", "symbols"}:
         return stock.symbol_for(operation.path)
     by_path = stock.VALUES_BY_PATH.get((parameter.name, operation.path.rpartition("/")[2]))

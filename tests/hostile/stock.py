@@ -157,6 +157,11 @@ def key_id_for(operation: str, rng: random.Random) -> str:
     return str(FIRST_KEY + rng.randrange(KEYS))
 
 
+def job_for(operation: str) -> str:
+    """The id of a job of the kind that an operation speaks of."""
+    return BACKTEST if operation == "backtest" else JOB
+
+
 def symbol_for(path: str) -> str:
     """The symbol of the class that a path names, else the equity."""
     return next((symbol for name, symbol in SYMBOLS.items() if f"/{name}/" in path), SYMBOL)
