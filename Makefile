@@ -72,14 +72,15 @@ lock: .venv/.installed-dev  ## compile requirements*.txt anew from requirements*
 	@echo "Locking requirements.txt"; $(COMPILE) -o requirements.txt requirements.in
 	@echo "Locking requirements-dev.txt"; $(COMPILE) -o requirements-dev.txt requirements-dev.in
 	@echo "Locking requirements-bench.txt"; $(COMPILE) -o requirements-bench.txt requirements-bench.in
+	@echo "Locking requirements-bench-backtests.txt"; $(COMPILE) -o requirements-bench-backtests.txt requirements-bench-backtests.in
 
-.venv-bench/.installed: requirements-bench.txt
-	@echo "Installing requirements-bench.txt"
-	@$(PYTHON) -m venv .venv-bench
-	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+.venv-bench/.installed .venv-bench-backtests/.installed: .venv-%/.installed: requirements-%.txt
+	@echo "Installing $<"
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 # Without a network the ratios that need the peers' packages are left out.
 bench: .venv/.installed  ## measure ratios against peers (PEERS=folder) and limits
-	@$(MAKE) --no-print-directory .venv-bench/.installed || echo "The peers' packages could not be installed"
+	@$(MAKE) --no-print-directory .venv-bench/.installed .venv-bench-backtests/.installed || echo "The peers' packages could not be installed"
 	@PEERS="$(PEERS)" $(PY) -m benchmarks $(OPTIONS)

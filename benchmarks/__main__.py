@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmarks.backfill import measure_backfill
+from benchmarks.backtests import measure_backtests
 from benchmarks.best_quotes import measure_best_quotes
 from benchmarks.cold import measure_cold
 from benchmarks.formats import measure_formats
@@ -54,6 +55,10 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "in_process": ("reads in process", measure_in_process),
     "replay": ("a replay, against a bare read of its columns", measure_replay),
+    "backtests": (
+        "a crossover over minutes and trades, against backtesting.py and others",
+        measure_backtests,
+    ),
     "joins": ("as-of joins, and panels of many symbols", measure_joins),
     "many_symbols": ("a store of many symbols", measure_many_symbols),
     "best_quotes": ("best bid and offer of five million quotes, against polars", measure_best_quotes),

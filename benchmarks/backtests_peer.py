@@ -1,7 +1,7 @@
 """A crossover by another program. Run as `python -m benchmarks.backtests_peer PROGRAM FILE QUANTITY`, in the peers' environment.
 
-FILE is of numpy: `open`, `high`, `low`, `close` of consecutive minutes, and `signal`: 1 where the strategy buys, -1 where it
-closes. Orders fill at the next open, without costs. Prints a JSON list: processor seconds of the run, fills, final equity.
+FILE is of numpy: `open`, `high`, `low`, `close` of consecutive minutes, or `time_ns`, `price` of trades; and `signal`: 1 for a minute
+after which the strategy buys, -1 for one after which it closes. Orders fill at the next open, without costs. Prints a JSON list: processor seconds of the run, fills, final equity.
 """
 
 import json
@@ -28,11 +28,16 @@ def by_backtesting(minutes: Any, quantity: int) -> Answer:
             elif self.signal[-1] < 0:
                 self.position.close()
 
-    frame = pd.DataFrame({name.capitalize(): minutes[name] for name in ("open", "high", "low", "close")})
-    frame.index = pd.date_range("2020", periods=len(frame), freq="min")
-    test = Backtest(frame, Crossover, cash=CASH, commission=0)
+    prices = (
+        None if "price" not in minutes else pd.Series(minutes["price"], pd.to_datetime(minutes["time_ns"]))
+    )
     began = time.process_time()
-    found = test.run()
+    if prices is None:
+        frame = pd.DataFrame({name: minutes[name] for name in ("open", "high", "low", "close")})
+        frame.index = pd.date_range("2020", periods=len(frame), freq="min")
+    else:
+        frame = prices.resample("1min").ohlc()
+    found = Backtest(frame.rename(columns=str.capitalize), Crossover, cash=CASH, commission=0).run()
     seconds = time.process_time() - began
     trades, still_open = len(found["_trades"]), len(found["_strategy"].trades)
     return seconds, 2 * trades + still_open, float(found["Equity Final [$]"])
@@ -117,7 +122,9 @@ def by_nautilus(minutes: Any, quantity: int) -> Answer:
     frame["volume"] = 1e6
     frame.index = pd.date_range("2020-01-01T00:01", periods=len(frame), freq="min", tz="UTC")
     bars = BarDataWrangler(bar_type, instrument).process(frame)
-    engine = BacktestEngine(BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True), run_analysis=False))
+    engine = BacktestEngine(
+        BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True), run_analysis=False)
+    )
     # An order comes after the bar's close, so that the next open fills it.
     engine.add_venue(
         venue, OmsType.NETTING, AccountType.MARGIN, [Money(CASH, USD)], base_currency=USD,
