@@ -1,6 +1,6 @@
 """A backtest: a strategy over the past, with the engine's own rules, as fast as it goes and without a server."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -10,11 +10,13 @@ import msgspec
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.instruments import Instrument
 from store.reading import Reader
+from store.rows.knowledge import Knowledge
 from strategies.catalogue import parameters_of, strategy_named
 from strategies.host import StrategyHost
 from strategies.past_bars import PastBars, looked_back_ns
 from strategies.quiet import bands_of
-from strategies.strategy import StrategyParameters
+from strategies.revisions import Revision, with_revisions
+from strategies.strategy import Bar, StrategyParameters
 from strategies.tape import EVERY_ROW, Band, Tape
 from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig
@@ -116,7 +118,9 @@ class Backtest:
             kind=kind,
             parameters=parameters,
         )
-        self._bars = _bars_of(inputs, reader, self._market, parameters)
+        bars = _bars_of(inputs, reader, self._market, parameters)
+        is_revised = self._host.is_revised and inputs.knowledge == Knowledge.THEN
+        self._bars: Iterable[tuple[int, Bar | Revision]] = with_revisions(bars) if is_revised else bars
         # Until then nothing happens but bars: no row matters, and nothing is due.
         self._event_ns = inputs.start_ns
         self._bands: dict[str, Band] | None = None
@@ -129,6 +133,7 @@ class Backtest:
         host.is_history = True
         length_ns = inputs.end_ns - inputs.start_ns
         tell_ns = inputs.start_ns
+        show: Callable[[int, Any], object] = host.show_either if host.is_revised else host.show
         for shown_ns, bar in self._bars:
             if shown_ns >= self._event_ns:
                 if shown_ns >= inputs.end_ns:
@@ -138,7 +143,7 @@ class Backtest:
                 if shown_ns >= tell_ns:
                     tell_ns += length_ns // 100
                     progress((shown_ns - inputs.start_ns) / length_ns)
-            host.show(shown_ns, bar)
+            show(shown_ns, bar)
             if host.wanted:
                 self._act(host.take_wanted(), shown_ns)
         self._advance(inputs.end_ns - 1)
@@ -228,4 +233,5 @@ def _bars_of(
         inputs.end_ns,
         parameters.interval_ns,
         inputs.knowledge,
+        inputs.as_of_ns,
     )

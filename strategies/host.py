@@ -1,5 +1,6 @@
 """A host shows a strategy what becomes known, and makes acts of what it decides. It is a follower of a floor."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
@@ -7,10 +8,12 @@ from decimal import Decimal
 from functools import partial
 from heapq import heappop, heappush
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
+from strategies.revisions import Revision
 from strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters, StrategyState
 from trading.core.acceptance import accept, accept_closing, closing_view, judge, reject
 from trading.core.account import AccountState
@@ -137,6 +140,36 @@ class StrategyHost:
         self.now_ns = now_ns
         self._shown[bar.symbol].append(bar)
         self.strategy.on_bar(bar)
+
+    @property
+    def is_revised(self) -> bool:
+        """Whether the strategy wants to know of revisions; finding them costs time."""
+        return type(self.strategy).on_revision is not Strategy.on_revision
+
+    def show_either(self, now_ns: int, shown: Bar | Revision) -> None:
+        """Show a bar, or what a bar has become."""
+        if isinstance(shown, Bar):
+            self.show(now_ns, shown)
+        else:
+            self.revise(now_ns, shown)
+
+    def revise(self, now_ns: int, revision: Revision) -> None:
+        """Show at an instant what a bar is, unless that is what was shown last."""
+        self.now_ns = now_ns
+        shown, after = self._shown[revision.symbol], revision.bar
+        place = bisect_left(shown, revision.start_ns, key=attrgetter("start_ns"))
+        is_shown = place < len(shown) and shown[place].start_ns == revision.start_ns
+        before = shown[place] if is_shown else None
+        if before == after or (place == 0 and not is_shown and len(shown) == MOST_BARS):
+            return
+        if before is not None:
+            del shown[place]
+        if after is not None:
+            if len(shown) == MOST_BARS:
+                shown.popleft()
+                place -= 1
+            shown.insert(place, after)
+        self.strategy.on_revision(before, after)
 
     def recall_bar(self, bar: Bar) -> None:
         """Have a bar among the last ones that was shown before."""

@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import msgspec
@@ -11,12 +12,14 @@ from django.conf import settings
 from stats.market_data.intervals.regular_days import regular_days
 from store import open_store
 from store.exceptions import UnknownSymbol
+from store.protocol import ALL_TIME
 from store.reading import Reader
 from store.timestamps import SECOND_NS
 from strategies.catalogue import parameters_of, strategy_named
-from strategies.host import HostMemory, StrategyHost
+from strategies.host import MOST_BARS, HostMemory, StrategyHost
 from strategies.models import StrategyMemory
 from strategies.past_bars import PastBars, looked_back_ns
+from strategies.revisions import Lateness, LateRows, lateness_of
 from strategies.strategy import Bar
 from trading.core.account import AccountState, Assignment
 from trading.core.due import request_stop
@@ -37,10 +40,11 @@ _HISTORY_NS = 10 * SECOND_NS
 
 
 class LiveMemory(msgspec.Struct, kw_only=True):
-    """What a live strategy must know to go on. shown_ns: bars were shown up to this instant."""
+    """What a live strategy must know to go on. shown_ns: bars were shown up to this instant. late: to be looked at."""
 
     host: HostMemory
     shown_ns: int
+    late: list[Lateness] = []
 
 
 class LiveStrategy:
@@ -76,29 +80,49 @@ class LiveStrategy:
         instrument = marks.market.instrument
         self._settle_ns = {symbol: instrument(symbol).settle_ns for symbol in chosen.symbols}
         self.shown_ns = assignment.at_ns - 1
+        # Bars that were due after this instant were shown.
+        self._since_ns = self.shown_ns - looked_back_ns(self._parameters)
+        self._late = LateRows(self._parameters.interval_ns, self._settle_ns)
         self._read: deque[tuple[int, Bar]] = deque()
         self.saved = b""
 
     def begin(self, memory: LiveMemory | None) -> None:
         """Show the bars before the assignment as history, or go on with a memory."""
         if memory is not None:
-            self.shown_ns = memory.shown_ns
+            self._recall(memory)
+            return
         self.host.is_history = True
-        for shown_ns, bar in self._bars(self.shown_ns - looked_back_ns(self._parameters), self.shown_ns):
-            if memory is None:
-                self.host.show(shown_ns, bar)
-            else:
-                self.host.recall_bar(bar)
-        if memory is not None:
-            self.host.recall(memory.host)
+        self._await_late(self._since_ns, self.shown_ns)
+        for shown_ns, bar in self._bars(self._since_ns, self.shown_ns):
+            self._revise_until(shown_ns)
+            self.host.show(shown_ns, bar)
+        self._revise_until(self.shown_ns)
         self.host.is_history = False
+
+    def _recall(self, memory: LiveMemory) -> None:
+        """Go on with a memory. Bars that may be revised are looked back at as far as without it."""
+        self.shown_ns, self._late.rows = memory.shown_ns, memory.late
+        back_ns, known_at_ns = looked_back_ns(self._parameters), None
+        if self.host.is_revised:
+            back_ns, known_at_ns = MOST_BARS * self._parameters.interval_ns, memory.host.now_ns
+        self._since_ns = max(self._since_ns, self.shown_ns - back_ns)
+        for _, bar in self._bars(self._since_ns, self.shown_ns, known_at_ns):
+            self.host.recall_bar(bar)
+        self.host.recall(memory.host)
 
     def memory(self) -> bytes:
         """Return what it must know to go on, as JSON."""
-        return msgspec.json.encode(LiveMemory(host=self.host.memory(), shown_ns=self.shown_ns))
+        memory = LiveMemory(host=self.host.memory(), shown_ns=self.shown_ns, late=self._late.rows)
+        return msgspec.json.encode(memory)
+
+    def note_late(self, row: MarketRow) -> None:
+        """Look next at the bar of a row if it was read without the row."""
+        if self.host.is_revised:
+            at_ns = max(row.known_ns, self._clock.now_ns)
+            self._late.note(row, at_ns, after_ns=self._since_ns, until_ns=self.shown_ns)
 
     def next_ns(self) -> int:
-        """Return when it is told something next: of a fill, a timer, or perhaps a bar."""
+        """Return when it is told something next: of a fill, a timer, a revision, or perhaps a bar."""
         interval_ns = self._parameters.interval_ns
         if self._read:
             bar_ns = self._read[0][0]
@@ -108,36 +132,66 @@ class LiveStrategy:
                 for settle_ns in self._settle_ns.values()
             )
         own_ns = self.host.next_ns()
-        return bar_ns if own_ns is None else min(bar_ns, own_ns)
+        return min(each for each in (bar_ns, own_ns, self._late.next_ns) if each is not None)
 
     def due(self, now_ns: int, until_ns: int) -> Sequence[AccountAct]:
-        """Tell the strategy of fills and timers, else of a bar. until_ns: bars up to there can be read at once."""
+        """Tell the strategy of fills and timers, else of revisions, else of a bar.
+
+        until_ns: bars up to there can be read at once.
+        """
         own_ns = self.host.next_ns()
         if own_ns is not None and own_ns <= now_ns:
-            self.host.is_history = self._clock.late_ns(own_ns) > _HISTORY_NS
-            wanted = self.host.due(now_ns)
-            self.host.is_history = False
-            return wanted
+            with self.telling(own_ns):
+                return self.host.due(now_ns)
+        late_ns = self._late.next_ns
+        if late_ns is not None and late_ns <= now_ns:
+            with self.telling(late_ns):
+                self._revise_until(now_ns)
+            return self.host.take_wanted()
         if not self._read:
             before_ns, self.shown_ns = self.shown_ns, max(now_ns, until_ns)
+            self._await_late(before_ns, self.shown_ns)
             self._read.extend(self._bars(before_ns, self.shown_ns))
         if not self._read or self._read[0][0] > now_ns:
             return ()
         shown_ns, bar = self._read.popleft()
-        self.host.is_history = self._clock.late_ns(shown_ns) > _HISTORY_NS
-        self.host.show(shown_ns, bar)
-        self.host.is_history = False
+        with self.telling(shown_ns):
+            self.host.show(shown_ns, bar)
         return self.host.take_wanted()
 
-    def _bars(self, after_ns: int, until_ns: int) -> Iterator[tuple[int, Bar]]:
+    @contextmanager
+    def telling(self, at_ns: int) -> Iterator[None]:
+        """What the strategy is told late is history."""
+        self.host.is_history = self._clock.late_ns(at_ns) > _HISTORY_NS
+        yield
+        self.host.is_history = False
+
+    def _revise_until(self, now_ns: int) -> None:
+        for known_ns, revision in self._late.revisions(self._reader(), now_ns):
+            self.host.revise(known_ns, revision)
+
+    def _await_late(self, after_ns: int, until_ns: int) -> None:
+        """Note when rows that are stored already change bars that are shown after an instant, up to another."""
+        bars = self._past(after_ns, until_ns) if self.host.is_revised else None
+        if bars is not None:
+            self._late.add(lateness_of(bars, ALL_TIME.end_ns - 1), after_ns=after_ns, until_ns=until_ns)
+
+    def _bars(
+        self, after_ns: int, until_ns: int, known_at_ns: int | None = None
+    ) -> Iterator[tuple[int, Bar]]:
         """Yield the bars that are shown after an instant, up to another."""
+        bars = self._past(after_ns, until_ns, known_at_ns) or ()
+        return (each for each in bars if after_ns < each[0] <= until_ns)
+
+    def _past(self, after_ns: int, until_ns: int, known_at_ns: int | None = None) -> PastBars | None:
+        """Return the bars of a window in which those are that are shown after an instant, up to another."""
         interval_ns, settles_ns = self._parameters.interval_ns, self._settle_ns.values()
         start_ns = (after_ns - max(settles_ns)) // interval_ns * interval_ns - interval_ns
         end_ns = (until_ns - min(settles_ns)) // interval_ns * interval_ns
         settle_ns = {each: ns for each, ns in self._settle_ns.items() if self._has_log(each)}
-        if settle_ns and end_ns > start_ns:
-            bars = PastBars(self._reader(), settle_ns, start_ns, end_ns, interval_ns)
-            yield from (each for each in bars if after_ns < each[0] <= until_ns)
+        if not settle_ns or end_ns <= start_ns:
+            return None
+        return PastBars(self._reader(), settle_ns, start_ns, end_ns, interval_ns, known_at_ns=known_at_ns)
 
     def _has_log(self, symbol: str) -> bool:
         try:
@@ -223,10 +277,9 @@ class LiveStrategies:
         return self._opened
 
     def _show(self, live: LiveStrategy, row: MarketRow) -> Sequence[AccountAct]:
-        live.host.is_history = self._clock.late_ns(row.known_ns) > _HISTORY_NS
-        wanted = live.host.taken(row)
-        live.host.is_history = False
-        return wanted
+        live.note_late(row)
+        with live.telling(row.known_ns):
+            return live.host.taken(row)
 
     def _guarded(self, name: str, call: Callable[[], Sequence[AccountAct]]) -> Sequence[AccountAct]:
         """Return what a strategy wants. One that fails ends, and its account is stopped; the others go on."""

@@ -33,7 +33,8 @@ class PastBars:
     """An iterable of (shown_ns, bar), by instant and symbol.
 
     settle_ns: of each symbol. start_ns, end_ns: of the bars' starts. knowledge: `then` for bars as they were known when
-    they are shown, `now` for bars as they are known today. as_of_ns: the commits that are read; None for all.
+    they are shown, `now` for bars as they are known today. as_of_ns: the commits that are read; None for all. known_at_ns: all
+    bars are as they were known at this instant instead.
     """
 
     reader: Reader
@@ -43,6 +44,7 @@ class PastBars:
     interval_ns: int
     knowledge: str = "then"
     as_of_ns: int | None = None
+    known_at_ns: int | None = None
 
     def __iter__(self) -> Iterator[tuple[int, Bar]]:
         streams = [chain.from_iterable(self._blocks(symbol)) for symbol in sorted(self.settle_ns)]
@@ -61,6 +63,7 @@ class PastBars:
                 session="utc",
                 knowledge=self.knowledge,
                 as_of=self.as_of_ns,
+                known_at=self.known_at_ns,
             )
             ends_ns: Integers = bars.time_ns + self.interval_ns
             times = (bars.time_ns.tolist(), ends_ns.tolist())

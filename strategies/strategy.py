@@ -123,8 +123,12 @@ class Strategy:
     def on_bar(self, bar: Bar) -> None:
         """Called at a bar's end plus the instrument's `settle`, with the bar as it is known then."""
 
-    def on_revision(self, before: Bar, after: Bar) -> None:
-        """Called when a row that comes later changes a bar that was shown."""
+    def on_revision(self, before: Bar | None, after: Bar | None) -> None:
+        """Called when a row that comes after a bar was due changes it: a late print, a correction, a cancel.
+
+        before: as it was shown last; None if the interval had no bar: `on_bar` is not called for it. after: None if it
+        has none any more. Only for strategies that override this, `broker.bars` changes, too.
+        """
 
     def on_trade(self, trade: Print) -> None:
         """Called for each trade of its symbols when it is known."""

@@ -29,19 +29,30 @@ from store.rows.knowledge import KnowledgeTimes
 from store.rows.stored_rows import SYSTEM_NAMES
 from store.timestamps import DAY_NS
 
+# Volume is credited within a trading date, which is over so long after any of its bars.
+_CREDIT_WITHIN_NS = 7 * DAY_NS
+
 
 def bars_of_logs(
-    trades: LogView, stored: LogView, grid: Grid, policy: BarPolicy, settle_ns: int | None = None
+    trades: LogView,
+    stored: LogView,
+    grid: Grid,
+    policy: BarPolicy,
+    settle_ns: int | None = None,
+    *,
+    known_at_ns: int | None = None,
 ) -> BarMaker:
     """Return a maker of a grid's bars from trades and, where there are no trades, from stored bars.
 
     settle_ns: each bar is as it was known at its end plus this; None for bars as they are known now. A bar of the past
     is made of the versions of rows that were known by then (`known_times`). Volume without a price is credited to it
-    only if it happened and was known by then.
+    only if it happened and was known by then. known_at_ns: all bars are as they were known at this instant instead.
     """
     if settle_ns is None:
         return with_stored_bars(lambda of_grid: trade_bars(trades, of_grid, policy), stored, grid)
-    known_trades, known_bars = (KnownLog(view, grid, policy, settle_ns) for view in (trades, stored))
+    known_trades, known_bars = (
+        KnownLog(view, grid, policy, settle_ns, known_at_ns) for view in (trades, stored)
+    )
     return with_stored_bars(lambda of_grid: _ThenBars(known_trades, of_grid), known_bars, grid)
 
 
@@ -78,12 +89,13 @@ class KnownVersions:
 
 @dataclass(frozen=True, slots=True)
 class KnownLog:
-    """A log of which each bar of a grid sees only what was known at the bar's end plus `settle_ns`."""
+    """A log of which each bar of a grid sees only what was known at the bar's end plus `settle_ns`, or at `known_at_ns`."""
 
     view: LogView
     grid: Grid
     policy: BarPolicy
     settle_ns: int
+    known_at_ns: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -136,7 +148,19 @@ class KnownLog:
             inside = labels != OUTSIDE
             ends_ns = np.zeros_like(labels)
             ends_ns[inside] = self.ends_of(labels[inside], window)
-        return np.where(inside, ends_ns + self.settle_ns, ALL_TIME.start_ns)
+        return np.where(inside, self.instants_of(ends_ns), ALL_TIME.start_ns)
+
+    def instants_of(self, ends_ns: Integers) -> Integers:
+        """Return the instants as of which the bars with these ends are known."""
+        return (
+            ends_ns + self.settle_ns if self.known_at_ns is None else np.full_like(ends_ns, self.known_at_ns)
+        )
+
+    def credit_until_ns(self, end_ns: int) -> int:
+        """Return the end of what may be credited to bars that end at an instant or before."""
+        if self.known_at_ns is None:
+            return end_ns + self.settle_ns + 1
+        return max(min(self.known_at_ns + 1, end_ns + _CREDIT_WITHIN_NS), end_ns)
 
     @property
     def is_of_auctions(self) -> bool:
@@ -165,7 +189,7 @@ class _ThenBars:
             rows = self.log.versions(whole_days).known_rows(whole_days.end_ns)
             return merged_days(session_bars_of(rows, policy), grid, window)
         has_credit = is_own and not policy.counts_every_print and not grid.resolution.is_period
-        reach_ns = window.end_ns + (self.log.settle_ns + 1 if has_credit else 0)
+        reach_ns = self.log.credit_until_ns(window.end_ns) if has_credit else window.end_ns
         found = self.log.versions(Window(window.start_ns, min(reach_ns, ALL_TIME.end_ns)))
         prints = prints_of(found.known_rows(window.end_ns), policy)
         # Finer bars get credit from rows that the log's own bar knows; its own bars only from what follows in time.
@@ -191,19 +215,20 @@ class _ThenBars:
     ) -> Iterator[tuple[int, Prints, Prints]]:
         """Yield, for each bar that gets credit, its index, its own prints with volume, and the credited ones.
 
-        found: the versions of the window and of `settle_ns` after it.
+        found: the versions of the window, and those after it that may be credited.
         """
         log, grid = self.log, self.log.grid
         all_prints = prints_of(_standing(found.rows), log.policy)
-        reach = grid.aligned(window.start_ns, window.end_ns + log.settle_ns + 1)
+        reach = grid.aligned(window.start_ns, log.credit_until_ns(window.end_ns))
         labels, own_labels = grid.labels_of(all_prints.time, reach), grid.labels_of(prints.time, window)
         starts_ns = bars.time_ns.tolist()
         dates, ends_ns = grid.dates_for_credit(all_prints.time), log.ends_of(bars.time_ns, window)
         own_dates = grid.dates_for_credit(bars.time_ns)
-        for index, end_ns in enumerate(ends_ns.tolist()):
-            first, behind = all_prints.time.searchsorted((end_ns, end_ns + log.settle_ns + 1)).tolist()
-            part = slice(first, behind)
-            at_ns = np.full(behind - first, end_ns + log.settle_ns)
+        instants = log.instants_of(ends_ns).tolist()
+        for index, (end_ns, instant_ns) in enumerate(zip(ends_ns.tolist(), instants, strict=True)):
+            first, behind = all_prints.time.searchsorted((end_ns, instant_ns + 1)).tolist()
+            part = slice(first, max(first, behind))
+            at_ns = np.full(part.stop - first, instant_ns)
             known = found.times.taken(part).at(at_ns) & (labels[part] != OUTSIDE)
             known &= dates[part] == own_dates[index]
             priced = np.flatnonzero(known & all_prints.sets_open_close[part])

@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from store.bar_policies import BAR_POLICIES, BarPolicy
 from store.reading.arguments import InstantArgument, instant_ns, is_then
-from store.reading.exceptions import InvalidSession, UnknownName, UnknownPolicy
+from store.reading.exceptions import InvalidArgument, InvalidSession, UnknownName, UnknownPolicy
 from store.rows.knowledge import Knowledge
 
 _DAYS: dict[str, tuple[str | None, ...]] = {
@@ -27,6 +27,7 @@ class SessionBarOptions(TypedDict, total=False):
     policy: str | BarPolicy | None
     as_of: InstantArgument | None
     knowledge: str
+    known_at: InstantArgument | None
     adjustment: str
     partial: str
 
@@ -57,9 +58,9 @@ class BarChoice:
     session: `utc` for UTC days, `exchange` for trading dates, or None for the instrument's. hours: `all`, `regular`,
     `extended`, or None for the instrument's. anchor: `clock`, or `session` for intervals that begin at the session's open. policy: None for the
     instrument's. as_of: commits made later are ignored. knowledge: `now`, or `then` for bars as they were known at
-    their end. adjustment: `raw`, `split`, or `all` for dividends, too; bars as they were known are never adjusted.
+    their end; with `known_at` as they were known at that instant. adjustment: `raw`, `split`, or `all` for dividends, too; bars as they were known are never adjusted.
     partial: `include`, or `exclude` to leave out intervals that are not over. now_ns: the instant that decides what
-    is over: now, or `as_of` if that is earlier. Raises `InvalidSession`, `UnknownName`, `InvalidInstant`.
+    is over: now, or `as_of` if that is earlier. Raises `InvalidSession`, `UnknownName`, `InvalidInstant`, `InvalidArgument`.
     """
 
     session: str | None = None
@@ -68,12 +69,15 @@ class BarChoice:
     policy: str | BarPolicy | None = None
     as_of: InstantArgument | None = None
     knowledge: str = "now"
+    known_at: InstantArgument | None = None
     adjustment: str = "raw"
     partial: str = "include"
     now_ns: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         _check_words((self.session, self.hours, self.anchor), self.knowledge, self.adjustment, self.partial)
+        if self.known_at is not None and not self.is_then:
+            raise InvalidArgument('known_at is an instant of knowledge="then": give both')
         now_ns = time.time_ns() if self.as_of is None else min(time.time_ns(), instant_ns(self.as_of))
         object.__setattr__(self, "now_ns", now_ns)
 
@@ -83,8 +87,13 @@ class BarChoice:
         return None if self.as_of is None else instant_ns(self.as_of)
 
     @property
+    def known_at_ns(self) -> int | None:
+        """The instant of `known_at`."""
+        return None if self.known_at is None else instant_ns(self.known_at)
+
+    @property
     def is_then(self) -> bool:
-        """Whether bars are as they were known at their end."""
+        """Whether bars are as they were known at their end, or at `known_at`."""
         return self.knowledge == Knowledge.THEN
 
     @property

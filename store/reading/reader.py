@@ -9,7 +9,7 @@ from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.log_views.log_view import LogView
 from store.protocol import Window
-from store.reading.arguments import InstantArgument, IntervalArgument, exact_window
+from store.reading.arguments import InstantArgument, IntervalArgument, exact_window, instant_ns
 from store.reading.bar_choice import BarChoice, BarOptions
 from store.reading.bar_logs import DATES_APART_NS, dates_with_rows
 from store.reading.bar_reader import SymbolBarReader
@@ -75,13 +75,14 @@ class Reader(SymbolBarReader):
         datasets: Sequence[str] | str = ("trades",),
         *,
         as_of: InstantArgument | None = None,
+        known_before: InstantArgument | None = None,
         columns: Sequence[str] | None = None,
     ) -> MarketReplay:
         """Return an iterable of `ReplayPart`s: rows of many logs in the order in which they could be known.
 
         symbols: those of the datasets for None, else as for a scan. Rows have event times in the window. They, their
-        corrections and cancels are known when `knowledge="then"` says so, without `settle`; what was known at `end` or
-        later is left out. columns: to read besides event time; a dataset without one of them is read without it. The
+        corrections and cancels are known when `knowledge="then"` says so, without `settle`; what was known at `known_before`,
+        by default `end`, or later is left out. columns: to read besides event time; a dataset without one of them is read without it. The
         replay is one snapshot, as a scan. About 2^19 rows are in memory, and those that came late. Raises
         `UnknownSymbol` for a given symbol that has none of the datasets, and `UnknownColumn`.
         """
@@ -94,7 +95,7 @@ class Reader(SymbolBarReader):
             if not views and not (symbols is None or isinstance(symbols, str)):
                 raise UnknownSymbol(symbol)
             logs += [(view, names[view.dataset.name]) for view in views]
-        return MarketReplay(logs, window)
+        return MarketReplay(logs, window, None if known_before is None else instant_ns(known_before))
 
     def _replayed_symbols(
         self,

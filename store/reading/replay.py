@@ -23,14 +23,20 @@ class MarketReplay:
     logs: (dataset, symbol) of each log, sorted.
     """
 
-    def __init__(self, logs: Sequence[tuple[LogView, Sequence[str]]], window: Window) -> None:
-        """Create it. logs: each with the columns to read. window: of event times."""
+    def __init__(
+        self,
+        logs: Sequence[tuple[LogView, Sequence[str]]],
+        window: Window,
+        known_before_ns: int | None = None,
+    ) -> None:
+        """Create it. logs: each with the columns to read. window: of event times. known_before_ns: by default its end."""
         ordered = sorted(logs, key=lambda each: (each[0].dataset.name, each[0].symbol))
         self.logs = tuple(LogName(view.dataset.name, view.symbol) for view, _ in ordered)
         self._replayed = [ReplayedLog(view, list(names)) for view, names in ordered]
         self._window = window
         # Without a bound, rows count that were received after all event times.
-        self._end_ns = STILL_KNOWN_NS if window.end_ns >= ALL_TIME.end_ns else window.end_ns
+        end_ns = window.end_ns if known_before_ns is None else known_before_ns
+        self._end_ns = STILL_KNOWN_NS if end_ns >= ALL_TIME.end_ns else end_ns
 
     def __iter__(self) -> Iterator[ReplayPart]:
         most_rows = max(ROWS_AT_ONCE // max(1, len(self.logs)), _LEAST_ROWS)

@@ -91,7 +91,7 @@ class SymbolBars:
 
     def _unadjusted(self, grid: Grid) -> BarMaker:
         settle_ns = self.instrument.settle_ns if self.choice.is_then else None
-        maker = bars_of_logs(*self.logs, grid, self._policy, settle_ns)
+        maker = bars_of_logs(*self.logs, grid, self._policy, settle_ns, known_at_ns=self.choice.known_at_ns)
         return maker if self.ends == ALL_TIME else EndsWithin(maker, grid, self.ends)
 
     def _adjusted(self, grid: DayGrid) -> AdjustedBars | BarsOfDays:
