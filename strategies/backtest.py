@@ -15,7 +15,7 @@ from strategies.catalogue import parameters_of, strategy_named
 from strategies.host import StrategyHost
 from strategies.past_bars import PastBars, looked_back_ns
 from strategies.quiet import bands_of
-from strategies.revisions import Revision, with_revisions
+from strategies.revisions import BarRevision, with_revisions
 from strategies.strategy import Bar, StrategyParameters
 from strategies.tape import EVERY_ROW, Band, Tape
 from trading.core.account import AccountState
@@ -120,7 +120,7 @@ class Backtest:
         )
         bars = _bars_of(inputs, reader, self._market, parameters)
         is_revised = self._host.is_revised and inputs.knowledge == Knowledge.THEN
-        self._bars: Iterable[tuple[int, Bar | Revision]] = with_revisions(bars) if is_revised else bars
+        self._bars: Iterable[tuple[int, Bar | BarRevision]] = with_revisions(bars) if is_revised else bars
         # Until then nothing happens but bars: no row matters, and nothing is due.
         self._event_ns = inputs.start_ns
         self._bands: dict[str, Band] | None = None

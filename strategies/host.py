@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from strategies.revisions import Revision
+from strategies.revisions import BarRevision
 from strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters, StrategyState
 from trading.core.acceptance import accept, accept_closing, closing_view, judge, reject
 from trading.core.account import AccountState
@@ -146,14 +146,14 @@ class StrategyHost:
         """Whether the strategy wants to know of revisions; finding them costs time."""
         return type(self.strategy).on_revision is not Strategy.on_revision
 
-    def show_either(self, now_ns: int, shown: Bar | Revision) -> None:
+    def show_either(self, now_ns: int, shown: Bar | BarRevision) -> None:
         """Show a bar, or what a bar has become."""
         if isinstance(shown, Bar):
             self.show(now_ns, shown)
         else:
             self.revise(now_ns, shown)
 
-    def revise(self, now_ns: int, revision: Revision) -> None:
+    def revise(self, now_ns: int, revision: BarRevision) -> None:
         """Show at an instant what a bar is, unless that is what was shown last."""
         self.now_ns = now_ns
         shown, after = self._shown[revision.symbol], revision.bar

@@ -27,7 +27,7 @@ class Lateness(NamedTuple):
     start_ns: int
 
 
-class Revision(NamedTuple):
+class BarRevision(NamedTuple):
     """What the bar of an interval is from an instant on; None for no bar."""
 
     symbol: str
@@ -68,7 +68,7 @@ def _within_ns(dataset: str, rows: LogRows) -> Integers:
 
 def revision_of(
     reader: Reader, late: Lateness, interval_ns: int, *, at_ns: int, as_of_ns: int | None = None
-) -> Revision:
+) -> BarRevision:
     """Return what a bar is as known at an instant."""
     bars = PastBars(
         reader,
@@ -80,7 +80,7 @@ def revision_of(
         known_at_ns=at_ns,
     )
     found = next(iter(bars), None)
-    return Revision(late.symbol, late.start_ns, None if found is None else found[1])
+    return BarRevision(late.symbol, late.start_ns, None if found is None else found[1])
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ class LateRows:
             late = Lateness(at_ns, stored.ref.symbol, time_ns - time_ns % self.interval_ns)
             self.add([late], after_ns=after_ns, until_ns=until_ns)
 
-    def revisions(self, reader: Reader, until_ns: int) -> Iterator[tuple[int, Revision]]:
+    def revisions(self, reader: Reader, until_ns: int) -> Iterator[tuple[int, BarRevision]]:
         """Yield what bars are, by instant, and forget their rows. Rows of one instant make one revision of a bar."""
         while self.rows and self.rows[0].known_ns <= until_ns:
             late = heappop(self.rows)
@@ -121,7 +121,7 @@ class LateRows:
                 yield late.known_ns, revision_of(reader, late, self.interval_ns, at_ns=late.known_ns)
 
 
-def with_revisions(bars: PastBars) -> Iterator[tuple[int, Bar | Revision]]:
+def with_revisions(bars: PastBars) -> Iterator[tuple[int, Bar | BarRevision]]:
     """Return bars of the past, and what changes them before the end of their window, by instant.
 
     What becomes known at the instant of a bar comes before the bar.
@@ -129,7 +129,7 @@ def with_revisions(bars: PastBars) -> Iterator[tuple[int, Bar | Revision]]:
     return merge(_past_revisions(bars), bars, key=itemgetter(0))
 
 
-def _past_revisions(bars: PastBars) -> Iterator[tuple[int, Revision]]:
+def _past_revisions(bars: PastBars) -> Iterator[tuple[int, BarRevision]]:
     for late in lateness_of(bars, bars.end_ns):
         at_ns = late.known_ns
         yield at_ns, revision_of(bars.reader, late, bars.interval_ns, at_ns=at_ns, as_of_ns=bars.as_of_ns)

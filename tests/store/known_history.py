@@ -62,12 +62,12 @@ class Oracle:
         known = [v for v in self.versions if v.from_ns <= v.row["timestamp"] + SETTLE < v.until_ns]
         return [v.row for v in sorted(known, key=_order) if start <= v.row["timestamp"] < end]
 
-    def bars(self, length: int, policy: BarPolicy) -> list[tuple[float, ...]]:
-        """(start, open, high, low, close, volume, count) of each bar in the window."""
+    def bars(self, length: int, policy: BarPolicy, at_ns: int | None = None) -> list[tuple[float, ...]]:
+        """(start, open, high, low, close, volume, count) of each bar in the window, as known at its end or an instant."""
 
         found = []
         for start in range(WINDOW.start_ns, WINDOW.end_ns, length):
-            at = start + length + SETTLE
+            at = start + length + SETTLE if at_ns is None else at_ns
             known = self.rows_at(at)
             bar = self._bar(known, start, length, policy, at)
             if bar is not None:

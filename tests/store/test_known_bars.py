@@ -35,11 +35,30 @@ pytestmark = pytest.mark.system
 
 
 def then(
-    store: QueryableStore, length: int = MINUTE, policy: BarPolicy = EVERY_PRINT, commit: int | None = None
+    store: QueryableStore,
+    length: int = MINUTE,
+    policy: BarPolicy = EVERY_PRINT,
+    known_at_ns: int | None = None,
+    commit: int | None = None,
 ) -> Bars:
     trades = view_as_of(store, TRADES, SYMBOL, commit)
     grid = plain_grid(length, lambda time_ns: time_ns // DAY_NS)
-    return bars_of_logs(trades, empty_view(store, BARS, SYMBOL), grid, policy, SETTLE).bars(WINDOW)
+    stored = empty_view(store, BARS, SYMBOL)
+    return bars_of_logs(trades, stored, grid, policy, SETTLE, known_at_ns=known_at_ns).bars(WINDOW)
+
+
+def columns_of(bars: Bars) -> list[tuple[float, ...]]:
+    """(start, open, high, low, close, volume, count) of each bar."""
+    columns = (
+        bars.time_ns,
+        bars.open,
+        bars.high,
+        bars.low,
+        bars.close,
+        bars.volume,
+        bars.trade_count,
+    )
+    return [tuple(row) for row in np.column_stack([column.astype(object) for column in columns]).tolist()]
 
 
 def brief(bars: Bars) -> list[tuple[int, float, float]]:
@@ -117,20 +136,11 @@ def test_bars_are_those_that_were_known(store: QueryableStore, clock: Clock, see
     oracle = history(store, clock, random.Random(seed))
     for policy in BAR_POLICIES.values():
         for length in (SECOND, MINUTE, 5 * MINUTE, HOUR):
-            found = then(store, length, policy)
-            columns = (
-                found.time_ns,
-                found.open,
-                found.high,
-                found.low,
-                found.close,
-                found.volume,
-                found.trade_count,
-            )
-            rows = [
-                tuple(row) for row in np.column_stack([column.astype(object) for column in columns]).tolist()
-            ]
+            rows = columns_of(then(store, length, policy))
             assert rows == oracle.bars(length, policy), (policy.name, length)
+            for at in (NOON + 5 * MINUTE, NOON + 20 * MINUTE, NOON + 3 * HOUR):
+                rows = columns_of(then(store, length, policy, at))
+                assert rows == oracle.bars(length, policy, at), (policy.name, length, at)
 
 
 def test_versions_are_all_that_commits_stored(store: QueryableStore, clock: Clock):

@@ -161,12 +161,13 @@ def expected(oracles: dict[str, Oracle], end_ns: int) -> Iterator[Revised]:
 
 
 def in_order(revised: Iterator[Revised] | list[Revised]) -> list[Revised]:
-    def key(each: Revised) -> tuple[int, str, int]:
-        bar = each.after or each.before
-        assert bar is not None
-        return each.at_ns, bar.symbol, bar.start_ns
+    return sorted(revised, key=lambda each: (each.at_ns, bar_of(each).symbol, bar_of(each).start_ns))
 
-    return sorted(revised, key=key)
+
+def bar_of(revised: Revised) -> Bar:
+    bar = revised.after or revised.before
+    assert bar is not None
+    return bar
 
 
 def events_of(inputs: BacktestInputs, reader: Reader) -> list[tuple[int, str]]:
@@ -189,10 +190,11 @@ def test_a_backtest_is_told_what_changes_its_bars(
     # Bars that were shown, with what was revised in their place, are those that are known at the end.
     for symbol in SYMBOLS:
         shown = {bar.start_ns: bar for bar in bars if bar.symbol == symbol}
-        for _, before, after in (each for each in found if symbol in {bar.symbol for bar in each[1:] if bar}):
-            assert shown.pop((before or after).start_ns, None) == before
-            if after is not None:
-                shown[after.start_ns] = after
+        for each in found:
+            bar = bar_of(each)
+            if bar.symbol == symbol:
+                assert shown.pop(bar.start_ns, None) == each.before
+                shown |= {} if each.after is None else {bar.start_ns: each.after}
         now = reader.bars(
             symbol, START_NS, inputs.end_ns, knowledge="then", known_at=inputs.end_ns - 1, session="utc"
         )
