@@ -119,7 +119,7 @@ class Backtest:
             parameters=parameters,
         )
         bars = _bars_of(inputs, reader, self._market, parameters)
-        is_revised = self._host.is_revised and inputs.knowledge == Knowledge.THEN
+        is_revised = self._host.watches_revisions and inputs.knowledge == Knowledge.THEN
         self._bars: Iterable[tuple[int, Bar | BarRevision]] = with_revisions(bars) if is_revised else bars
         # Until then nothing happens but bars: no row matters, and nothing is due.
         self._event_ns = inputs.start_ns
@@ -133,7 +133,7 @@ class Backtest:
         host.is_history = True
         length_ns = inputs.end_ns - inputs.start_ns
         tell_ns = inputs.start_ns
-        show: Callable[[int, Any], object] = host.show_either if host.is_revised else host.show
+        show: Callable[[int, Any], object] = host.show_either if host.watches_revisions else host.show
         for shown_ns, bar in self._bars:
             if shown_ns >= self._event_ns:
                 if shown_ns >= inputs.end_ns:

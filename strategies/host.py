@@ -54,7 +54,7 @@ class StrategyHost:
 
     state: with which the strategy goes on; None for a new one. wanted: what the strategy wants and was not done yet.
     is_history: what is shown is past already, so nothing is ordered. now_ns: the time of the data. watches_rows:
-    whether the strategy decides by single trades or quotes.
+    whether the strategy decides by single trades or quotes. watches_revisions: whether it wants to know of these.
     """
 
     account: str
@@ -68,6 +68,7 @@ class StrategyHost:
     is_history: bool = False
     strategy: Strategy = field(init=False)
     watches_rows: bool = field(init=False)
+    watches_revisions: bool = field(init=False)
     wanted: list[AccountAct] = field(default_factory=list)
     _shown: dict[str, deque[Bar]] = field(default_factory=dict)
     _fills: list[OrderFill] = field(default_factory=list)
@@ -80,6 +81,7 @@ class StrategyHost:
         self._shown = {symbol: deque(maxlen=MOST_BARS) for symbol in self.symbols}
         self.strategy = kind(self, parameters, kind.State() if state is None else state)
         self.watches_rows = (kind.on_trade, kind.on_quote) != (Strategy.on_trade, Strategy.on_quote)
+        self.watches_revisions = kind.on_revision != Strategy.on_revision
 
     @property
     def by(self) -> str:
@@ -140,11 +142,6 @@ class StrategyHost:
         self.now_ns = now_ns
         self._shown[bar.symbol].append(bar)
         self.strategy.on_bar(bar)
-
-    @property
-    def is_revised(self) -> bool:
-        """Whether the strategy wants to know of revisions; finding them costs time."""
-        return type(self.strategy).on_revision is not Strategy.on_revision
 
     def show_either(self, now_ns: int, shown: Bar | BarRevision) -> None:
         """Show a bar, or what a bar has become."""

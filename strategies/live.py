@@ -103,7 +103,7 @@ class LiveStrategy:
         """Go on with a memory. Bars that may be revised are looked back at as far as without it."""
         self.shown_ns, self._late.rows = memory.shown_ns, memory.late
         back_ns, known_at_ns = looked_back_ns(self._parameters), None
-        if self.host.is_revised:
+        if self.host.watches_revisions:
             back_ns, known_at_ns = MOST_BARS * self._parameters.interval_ns, memory.host.now_ns
         self._since_ns = max(self._since_ns, self.shown_ns - back_ns)
         for _, bar in self._bars(self._since_ns, self.shown_ns, known_at_ns):
@@ -117,7 +117,7 @@ class LiveStrategy:
 
     def note_late(self, row: MarketRow) -> None:
         """Look next at the bar of a row if it was read without the row."""
-        if self.host.is_revised:
+        if self.host.watches_revisions:
             at_ns = max(row.known_ns, self._clock.now_ns)
             self._late.note(row, at_ns, after_ns=self._since_ns, until_ns=self.shown_ns)
 
@@ -172,7 +172,7 @@ class LiveStrategy:
 
     def _await_late(self, after_ns: int, until_ns: int) -> None:
         """Note when rows that are stored already change bars that are shown after an instant, up to another."""
-        bars = self._past(after_ns, until_ns) if self.host.is_revised else None
+        bars = self._past(after_ns, until_ns) if self.host.watches_revisions else None
         if bars is not None:
             self._late.add(lateness_of(bars, ALL_TIME.end_ns - 1), after_ns=after_ns, until_ns=until_ns)
 

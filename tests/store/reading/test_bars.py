@@ -13,7 +13,7 @@ from store.bar_policies import US_EQUITIES
 from store.csv import CsvStore
 from store.instruments import Instrument
 from store.reading import Reader
-from store.reading.exceptions import UnknownPolicy
+from store.reading.exceptions import InvalidArgument, UnknownPolicy
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, trade
 from tests.store.reading.stores import add
 
@@ -110,3 +110,8 @@ def test_session_bars_follow_the_policys_daily_table(tmp_path: Path):
     assert reader.session_bars("AAPL", NOON + DAY, policy="us_equities").open.tolist() == [13.0]
     frame: Any = reader.session_bars("AAPL", end="2025-01-02T13:00", policy="us_equities", frame=True)
     assert frame["close"].tolist() == [11.0]
+
+
+def test_an_instant_of_knowledge_needs_knowledge_then(sample: Reader):
+    with pytest.raises(InvalidArgument, match="give both"):
+        sample.bars("DEMOA", known_at="2025-01-08")
